@@ -1,0 +1,4 @@
+"""The nightly job: feed in, published generation out. Read `run` first.
+
+May import vsearch and catalog, never webui.
+"""

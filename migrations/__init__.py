@@ -1,0 +1,1 @@
+"""The catalogue's schema history, run by Alembic."""

@@ -1,0 +1,193 @@
+"""One frozen `Settings`, read once by the entry point and passed down; nobody else looks at the environment.
+
+Order of precedence: an argument, then `VSEARCH_*` variables, then `vsearch.toml` in the working folder, then the
+default. Unknown names are errors in both places: a misspelt setting must not be silently ignored.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from vsearch.errors import SettingsError
+
+PREFIX = "VSEARCH_"
+FILE = Path("vsearch.toml")
+
+Metric = Literal["cosine", "euclidean"]
+
+
+class Settings(BaseSettings):
+    """All settings; each field says its meaning and unit."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    data: Path = Field(
+        Path("data"), description="folder that holds catalogue, pictures, checkpoints, generations, uploads"
+    )
+    database_url: str = Field(
+        "", description="SQLAlchemy address of the catalogue; empty means SQLite in the data folder"
+    )
+    weights: Path | None = Field(
+        None, description="folder with pretrained backbone weights (NAME.weights.h5), searched first"
+    )
+    checkpoint: str = Field(
+        "", description="checkpoint to index with; empty means the shop's own, or the bundled 'pocket' before that"
+    )
+    currency: str = Field("EUR", pattern="^[A-Z]{3}$", description="currency of feed prices that name none")
+    host: str = Field("127.0.0.1", description="address the page is served on")
+    port: int = Field(8000, ge=1, le=65535, description="port the page is served on")
+    threads: int = Field(8, ge=1, le=256, description="threads that answer requests")
+    max_upload_mb: int = Field(20, ge=1, le=200, description="largest picture file taken, in megabytes")
+    max_pixels_mp: int = Field(64, ge=1, le=400, description="largest picture taken, in million pixels")
+    upload_days: int = Field(30, ge=1, description="days an uploaded photo is kept")
+    upload_gb: float = Field(2.0, gt=0, description="disk space uploads may take; the oldest make room, in GB")
+    results_per_page: int = Field(24, ge=1, le=200, description="products on one result page")
+    route_mass: float = Field(
+        0.9, gt=0, le=1, description="search the fewest classes whose probabilities add up to this"
+    )
+    route_floor: float = Field(
+        0.35, ge=0, le=1, description="search all classes when the likeliest one is below this probability"
+    )
+    batch_size: int = Field(32, ge=1, le=1024, description="pictures encoded at a time")
+    embedding_size: int = Field(256, ge=8, le=512, description="length of an embedding")
+    whitening_products: int = Field(
+        2000, ge=0, description="products whose augmented views the whitening is fitted on; 0 turns fitting off"
+    )
+    whitening_views: int = Field(4, ge=2, le=16, description="augmented views of each of these products")
+    min_class_size: int = Field(5, ge=1, description="categories with fewer pictures join their parent category")
+    keep_generations: int = Field(3, ge=2, description="published generations kept on disk for rollback")
+    max_failed_share: float = Field(
+        0.05, ge=0, le=1, description="share of unreadable new pictures above which a run stops unpublished"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("WARNING", description="how much is logged")
+
+    @property
+    def catalogue_url(self) -> str:
+        """SQLAlchemy address of the catalogue."""
+        return self.database_url or f"sqlite:///{self.data / 'catalogue.sqlite'}"
+
+    @property
+    def pictures(self) -> Path:
+        """Folder of catalogue pictures, named by content."""
+        return self.data / "pictures"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the shop's own checkpoints."""
+        return self.data / "checkpoints"
+
+    @property
+    def generations(self) -> Path:
+        """Folder of published generations."""
+        return self.data / "generations"
+
+    @property
+    def uploads(self) -> Path:
+        """Folder of shoppers' photos, re-encoded and named by content."""
+        return self.data / "uploads"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take arguments only: `load` has already merged the environment and the file."""
+        return (init_settings,)
+
+
+@dataclass(frozen=True)
+class SettingRow:
+    """One line of `vsearch settings`."""
+
+    name: str
+    value: str
+    source: str
+    meaning: str
+
+
+def load(
+    environ: Mapping[str, str] | None = None, file: Path = FILE, **arguments: Any
+) -> tuple[Settings, dict[str, str]]:
+    """Return the settings and, for each name, where its value comes from.
+
+    Args:
+        environ: variables to read; the process's own when None.
+        file: TOML file, skipped when it does not exist.
+        arguments: values that win over both; None means "not given".
+
+    Raises:
+        SettingsError: an unknown name, a value out of range, or a file that is not TOML.
+    """
+    values: dict[str, Any] = {}
+    sources = dict.fromkeys(Settings.model_fields, "default")
+    layers = (
+        (str(file), _from_file(file)),
+        ("environment", _from_environment(os.environ if environ is None else environ)),
+        ("argument", {name: value for name, value in arguments.items() if value is not None}),
+    )
+    for source, layer in layers:
+        for name, value in layer.items():
+            values[name], sources[name] = value, source
+    try:
+        return Settings(**values), sources
+    except ValidationError as error:
+        raise SettingsError(_explain(error, sources)) from None
+
+
+def rows(settings: Settings, sources: Mapping[str, str]) -> list[SettingRow]:
+    """Return one row for each setting, in the order of the class."""
+    return [
+        SettingRow(name, _shown(name, getattr(settings, name)), sources[name], field.description or "")
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} must be TOML, but {error}; mend that line or remove the file.") from None
+    return _known(values, f"in {file}", str)
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    found = {key[len(PREFIX) :].lower(): value for key, value in environ.items() if key.startswith(PREFIX)}
+    return _known(found, "in the environment", lambda name: PREFIX + name.upper())
+
+
+def _known(values: dict[str, Any], where: str, spell: Any) -> dict[str, Any]:
+    unknown = sorted(set(values) - set(Settings.model_fields))
+    if unknown:
+        names = ", ".join(spell(name) for name in unknown)
+        raise SettingsError(
+            f"Settings must be known, but {names} {where} is not; `vsearch settings` lists the names."
+        )
+    return values
+
+
+def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else "?"
+    return (
+        f"Setting {name} does not take {first.get('input')!r} (from {sources.get(name, 'argument')}): "
+        f"{first['msg'][0].lower()}{first['msg'][1:]}; `vsearch settings` shows its meaning."
+    )
+
+
+def _shown(name: str, value: object) -> str:
+    if name == "database_url" and "@" in str(value):
+        head, _, tail = str(value).rpartition("@")
+        return f"{head.split('://')[0]}://***@{tail}"
+    return "" if value is None else str(value)
