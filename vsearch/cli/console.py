@@ -1,0 +1,46 @@
+"""What the commands print with: one console, tables, and progress bars that show the time left."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+out = Console(highlight=False, soft_wrap=False)
+err = Console(stderr=True, highlight=False)
+
+
+class Advance(Protocol):
+    """Called with (done, total) as work goes on."""
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that `done` of `total` items are finished."""
+
+
+def table(title: str, columns: Sequence[str], lines: Iterable[Sequence[str]], right: Sequence[str] = ()) -> None:
+    """Print a table; the columns named in `right` are aligned right."""
+    grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for name in columns:
+        grid.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    for line in lines:
+        grid.add_row(*line)
+    out.print(grid)
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Advance]:
+    """Yield a function that moves a progress bar on standard error; nothing is drawn where that is no terminal."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        disable=not err.is_terminal,
+    )
+    with bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
