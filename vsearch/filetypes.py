@@ -1,0 +1,123 @@
+"""What a file is, told by its first bytes; the name a sender gave it is never looked at."""
+
+from dataclasses import dataclass
+
+_HEAD = 1024
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+_AVIF_BRANDS = {b"avif", b"avis"}
+
+
+@dataclass(frozen=True)
+class FileType:
+    """A kind of file: a picture format we read, or something else with the remedy for its sender."""
+
+    name: str
+    pillow_format: str = ""
+    remedy: str = ""
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether this is a format we read."""
+        return bool(self.pillow_format)
+
+
+JPEG = FileType("a JPEG picture", "JPEG")
+PNG = FileType("a PNG picture", "PNG")
+GIF = FileType("a GIF picture", "GIF")
+BMP = FileType("a BMP picture", "BMP")
+TIFF = FileType("a TIFF picture", "TIFF")
+WEBP = FileType("a WebP picture", "WEBP")
+HEIC = FileType("a HEIC picture", "HEIF")
+AVIF = FileType("an AVIF picture", "AVIF")
+
+SVG = FileType("an SVG drawing", remedy="save it as PNG and send that")
+HTML = FileType("a web page", remedy="save the picture itself, not the page it is on")
+TEXT = FileType("text", remedy="choose the photo itself")
+PDF = FileType("a PDF document", remedy="take a screenshot of the page and send that")
+VIDEO = FileType("a video", remedy="take a still photo, or a screenshot of one moment")
+AUDIO = FileType("a sound recording", remedy="choose a photo")
+ARCHIVE = FileType("an archive", remedy="unpack it and send one photo")
+OFFICE = FileType("an old office document", remedy="save the picture out of it and send that")
+RAW = FileType("a camera raw file", remedy="export it from the camera's software as JPEG")
+PSD = FileType("a Photoshop document", remedy="export it as JPEG or PNG")
+JPEG2000 = FileType("a JPEG 2000 picture", remedy="save it as JPEG or PNG")
+JPEG_XL = FileType("a JPEG XL picture", remedy="save it as JPEG or PNG")
+ICON = FileType("a Windows icon", remedy="save it as PNG")
+PROGRAM = FileType("a program", remedy="choose a photo")
+UNKNOWN = FileType("a file of unknown kind", remedy="save it as JPEG and send that")
+
+# (offset, marker, type); the first match wins, so longer markers stand before their own beginnings.
+_MARKERS: tuple[tuple[int, bytes, FileType], ...] = (
+    (0, b"\xff\xd8\xff", JPEG),
+    (0, b"\x89PNG\r\n\x1a\n", PNG),
+    (0, b"GIF87a", GIF),
+    (0, b"GIF89a", GIF),
+    (8, b"WEBP", WEBP),
+    (8, b"AVI ", VIDEO),
+    (8, b"WAVE", AUDIO),
+    (8, b"CR\x02", RAW),
+    (0, b"FUJIFILMCCD-RAW", RAW),
+    (0, b"IIRO", RAW),
+    (0, b"IIU\x00", RAW),
+    (0, b"II*\x00", TIFF),
+    (0, b"MM\x00*", TIFF),
+    (0, b"8BPS", PSD),
+    (0, b"\x00\x00\x00\x0cjP  ", JPEG2000),
+    (0, b"\xff\x4f\xff\x51", JPEG2000),
+    (0, b"\x00\x00\x00\x0cJXL ", JPEG_XL),
+    (0, b"\xff\x0a", JPEG_XL),
+    (0, b"\x00\x00\x01\x00", ICON),
+    (0, b"%PDF-", PDF),
+    (0, b"PK\x03\x04", ARCHIVE),
+    (0, b"PK\x05\x06", ARCHIVE),
+    (0, b"\x1f\x8b", ARCHIVE),
+    (0, b"7z\xbc\xaf\x27\x1c", ARCHIVE),
+    (0, b"Rar!\x1a\x07", ARCHIVE),
+    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", OFFICE),
+    (0, b"\x1a\x45\xdf\xa3", VIDEO),
+    (0, b"\x00\x00\x01\xba", VIDEO),
+    (0, b"ID3", AUDIO),
+    (0, b"OggS", AUDIO),
+    (0, b"fLaC", AUDIO),
+    (0, b"\xff\xfb", AUDIO),
+    (0, b"\x7fELF", PROGRAM),
+    (0, b"MZ", PROGRAM),
+)
+
+
+def identify(data: bytes) -> FileType:
+    """Return what the bytes are, `UNKNOWN` when nothing fits."""
+    if data[4:8] == b"ftyp":
+        return _iso_media(data)
+    for offset, marker, file_type in _MARKERS:
+        if data.startswith(marker, offset):
+            return file_type
+    # Two letters make a weak marker, so the two reserved words of a BMP header have to be zero as well.
+    if data.startswith(b"BM") and data[6:10] == bytes(4):
+        return BMP
+    return _text(data[:_HEAD])
+
+
+def _iso_media(data: bytes) -> FileType:
+    """Tell pictures from films in the container that HEIC, AVIF, MP4 and QuickTime share."""
+    size = int.from_bytes(data[:4], "big")
+    brands = {data[8:12], *(data[i : i + 4] for i in range(16, min(size, _HEAD), 4))}
+    if brands & _AVIF_BRANDS:
+        return AVIF
+    if data[8:12] == b"crx ":
+        return RAW
+    if data[8:11] == b"M4A":
+        return AUDIO
+    return HEIC if brands & _HEIF_BRANDS else VIDEO
+
+
+def _text(head: bytes) -> FileType:
+    """Tell drawings, web pages and plain text from bytes that are none of them."""
+    encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    text = head.decode(encoding, errors="replace").strip().lower()
+    if "<svg" in text:
+        return SVG
+    if text.startswith(("<!doctype html", "<html")) or "<body" in text:
+        return HTML
+    strange = sum(1 for letter in text if letter == "\ufffd" or (letter < " " and letter not in "\t\r\n"))
+    return TEXT if text and strange <= len(text) // 50 else UNKNOWN

@@ -1,0 +1,223 @@
+"""The one door for pictures: bytes in, RGB arrays out, and back.
+
+Everything that reads or writes a picture file goes through here, and this is the only importer of Pillow. What
+comes in is hostile until it has passed: the kind is told from the content, the limits are checked on the header,
+and only then is a pixel decoded. What comes out is always the same: 8-bit sRGB, upright, without transparency.
+"""
+
+import io
+import math
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps
+
+from vsearch import filetypes
+from vsearch.errors import ImageTooLarge, InvalidRequest, NotAnImage
+
+Picture = NDArray[np.uint8]
+"""RGB, uint8 [height, width, 3]."""
+
+MAX_ASPECT = 20
+_MIN_BOX_SIDE = 0.01
+_WHITE = (255, 255, 255, 255)
+_PILLOW_MODULES = r"(PIL|pillow_heif)\b"
+
+# Pillow's own guard warns at a number of its choosing; `Limits` decides here, on the header, for every file.
+Image.MAX_IMAGE_PIXELS = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a picture file may be at most, and its sides at least."""
+
+    max_bytes: int = 20_000_000
+    max_pixels: int = 64_000_000
+    min_side: int = 16
+
+
+@dataclass(frozen=True)
+class Box:
+    """A part of a picture, as fractions of its width and height; (0, 0) is the top left corner."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    def __post_init__(self) -> None:
+        inside = all(0 <= value <= 1 for value in (self.x0, self.y0, self.x1, self.y1))
+        if not inside or min(self.x1 - self.x0, self.y1 - self.y0) < _MIN_BOX_SIDE:
+            raise InvalidRequest(
+                "A box must be left,top,right,bottom in fractions from 0 to 1, each side at least "
+                f"{_MIN_BOX_SIDE}, but was {self}; draw it again on the photo."
+            )
+
+    def __str__(self) -> str:
+        return ",".join(f"{value:.4g}" for value in (self.x0, self.y0, self.x1, self.y1))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the box written as "x0,y0,x1,y1".
+
+        Raises:
+            InvalidRequest: it is not four numbers, or they are not a box.
+        """
+        try:
+            x0, y0, x1, y1 = (float(part) for part in text.split(","))
+        except ValueError:
+            raise InvalidRequest(
+                f"A box must be four numbers with commas between, but was {text[:60]!r}; "
+                "draw it again on the photo."
+            ) from None
+        return cls(x0, y0, x1, y1)
+
+
+def decode(data: bytes, limits: Limits = Limits()) -> Picture:
+    """Return the picture in a file: upright, in sRGB, on white; of several frames the first.
+
+    Raises:
+        ImageTooLarge: too many bytes or pixels.
+        NotAnImage: anything else that keeps it from being a picture we can search with.
+    """
+    if not data:
+        raise NotAnImage("A photo must have content, but this file is empty; choose it again.")
+    if len(data) > limits.max_bytes:
+        raise ImageTooLarge(
+            f"A photo may have {limits.max_bytes / 1e6:g} MB, but this one has {len(data) / 1e6:.1f} MB; "
+            "send a smaller copy."
+        )
+    file_type = filetypes.identify(data)
+    if not file_type.is_picture:
+        raise NotAnImage(
+            "A photo must be a JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP or TIFF picture, "
+            f"but this is {file_type.name}; {file_type.remedy}."
+        )
+    _hush_pillow()
+    try:
+        with _open(data, file_type.pillow_format) as image:
+            _check_size(image.width, image.height, limits)
+            image.load()
+            return np.array(_to_srgb(_flatten(ImageOps.exif_transpose(image))))
+    except (ImageTooLarge, NotAnImage, MemoryError):
+        raise
+    except Exception as error:  # Parsers fed with damaged bytes raise almost anything.
+        raise NotAnImage(
+            f"A photo must be complete, but this is {file_type.name} that is cut short or damaged; "
+            "send it again or save it anew."
+        ) from error
+
+
+def encode_jpeg(picture: Picture, *, quality: int = 90, max_side: int | None = None) -> bytes:
+    """Return the picture as a JPEG file without metadata, its longer side at most `max_side`."""
+    height, width = picture.shape[:2]
+    if max_side is not None and max(height, width) > max_side:
+        scale = max_side / max(height, width)
+        picture = resize(picture, max(1, round(width * scale)), max(1, round(height * scale)))
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=quality, progressive=True, optimize=True)
+    return buffer.getvalue()
+
+
+def resize(picture: Picture, width: int, height: int) -> Picture:
+    """Return the picture at this size, antialiased; uint8 [height, width, 3]."""
+    assert picture.shape[2:] == (3,), f"a Picture is [height, width, 3], not {picture.shape}"
+    image = Image.fromarray(picture)
+    return np.array(image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0))
+
+
+def crop(picture: Picture, box: Box) -> Picture:
+    """Return the part of the picture inside the box, at least one pixel; a view, not a copy."""
+    height, width = picture.shape[:2]
+    left, top = math.floor(box.x0 * width), math.floor(box.y0 * height)
+    return picture[
+        top : max(top + 1, math.ceil(box.y1 * height)), left : max(left + 1, math.ceil(box.x1 * width))
+    ]
+
+
+def _open(data: bytes, pillow_format: str) -> Image.Image:
+    """Read the header only."""
+    if pillow_format == "HEIF":
+        _register_heif()
+    return Image.open(io.BytesIO(data), formats=(pillow_format,))
+
+
+@cache
+def _register_heif() -> None:
+    """Teach Pillow HEIC; only done when the first such photo comes, since it loads a codec library."""
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+
+
+def _check_size(width: int, height: int, limits: Limits) -> None:
+    if width * height > limits.max_pixels:
+        raise ImageTooLarge(
+            f"A photo may have {limits.max_pixels / 1e6:g} million pixels, "
+            f"but this one has {width} x {height}; send a smaller copy."
+        )
+    if min(width, height) < limits.min_side:
+        raise NotAnImage(
+            f"A photo must be at least {limits.min_side} pixels on each side, "
+            f"but this one is {width} x {height}; send a larger one."
+        )
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise NotAnImage(
+            f"A photo may be {MAX_ASPECT} times as long as wide, but this one is {width} x {height}; "
+            "cut it to the product."
+        )
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    """Return the image in 8 bits and without transparency: mode RGB, CMYK or L."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _from_deep_grey(image)
+    if image.has_transparency_data:
+        colour = image.convert("RGBA")
+        flat = Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), colour).convert("RGB")
+        flat.info = dict(image.info)
+        return flat
+    return image if image.mode in ("RGB", "CMYK", "L") else image.convert("RGB")
+
+
+def _from_deep_grey(image: Image.Image) -> Image.Image:
+    """Scale grey of more than 8 bits down; Pillow would clip it to white."""
+    values = np.asarray(image, np.float64)
+    top = float(np.nanmax(values))
+    full = 65535 if image.mode != "F" else 1 if top <= 1 else 255 if top <= 255 else 65535
+    return Image.fromarray((np.nan_to_num(values).clip(0, full) * (255 / full)).round().astype(np.uint8))
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """Return the image in mode RGB, by its embedded colour profile where that can be used."""
+    profile = image.info.get("icc_profile")
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if "sRGB" in ImageCms.getProfileDescription(source) and image.mode == "RGB":
+                return image
+            converted = ImageCms.profileToProfile(image, source, _srgb(), outputMode="RGB")
+            assert converted is not None  # None is only returned for conversion in place
+            return converted
+        except (ImageCms.PyCMSError, OSError, ValueError):
+            pass  # A broken or foreign profile; the colours are then taken as they stand.
+    return image.convert("RGB")
+
+
+@cache
+def _srgb() -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+
+
+def _hush_pillow() -> None:
+    """Ignore Pillow's remarks about odd files, which are no concern of ours.
+
+    A filter is shared by all threads, so it is set and left in place, not entered and left around each call.
+    """
+    known = (getattr(entry[3], "pattern", None) for entry in warnings.filters)
+    if _PILLOW_MODULES not in known:
+        warnings.filterwarnings("ignore", module=_PILLOW_MODULES)
