@@ -1,0 +1,97 @@
+"""Pictures and things that are none, built in code; shared by the tests of the door and of the page."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image
+
+SIDE = 64
+
+
+def scene(width: int = SIDE, height: int = SIDE) -> Image.Image:
+    """Return four flat quarters: red, green / blue, white, so that a turn or a wrong colour shows."""
+    image = Image.new("RGB", (width, height), (255, 255, 255))
+    image.paste((220, 30, 30), (0, 0, width // 2, height // 2))
+    image.paste((30, 160, 60), (width // 2, 0, width, height // 2))
+    image.paste((40, 60, 200), (0, height // 2, width // 2, height))
+    return image
+
+
+def encoded(image: Image.Image, file_format: str, **options: object) -> bytes:
+    """Return the image as a file of that format."""
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def jpeg(width: int = SIDE, height: int = SIDE) -> bytes:
+    """Return a small sound photo."""
+    return encoded(scene(width, height), "JPEG", quality=92)
+
+
+def noise(width: int, height: int, seed: int = 0) -> bytes:
+    """Return a JPEG that does not compress well."""
+    values = np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    return encoded(Image.fromarray(values), "JPEG", quality=95)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """Return a PNG that claims a size and holds next to nothing: a decompression bomb."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        + chunk(b"IEND", b"")
+    )
+
+
+def bad_files() -> dict[str, tuple[bytes, str]]:
+    """Return for each kind of bad upload its bytes and words that the answer must hold."""
+    photo, picture = noise(96, 96), encoded(scene(), "PNG")
+    media = b"\x00\x00\x00\x18ftyp%s\x00\x00\x02\x00" + bytes(64)
+    return {
+        "empty": (b"", "empty"),
+        "truncated jpeg": (photo[: len(photo) // 2], "cut short or damaged"),
+        "truncated png": (picture[:60], "cut short or damaged"),
+        "truncated gif": (encoded(scene(), "GIF")[:40], "cut short or damaged"),
+        "truncated webp": (encoded(scene(), "WEBP")[:50], "cut short or damaged"),
+        "truncated heic": (media % b"heic", "cut short or damaged"),
+        "jpeg header only": (b"\xff\xd8\xff\xe0" + bytes(16), "cut short or damaged"),
+        "damaged png": (picture[:40] + bytes(40) + picture[80:], "cut short or damaged"),
+        "decompression bomb": (png_header(60_000, 60_000), "60000 x 60000"),
+        "wide bomb": (png_header(2_000_000_000, 2), "million pixels"),
+        "no width": (png_header(0, 100), ""),
+        "too many pixels": (png_header(9_000, 9_000), "9000 x 9000"),
+        "too small": (encoded(scene(8, 8), "PNG"), "8 x 8"),
+        "too long": (encoded(scene(1000, 20), "PNG"), "1000 x 20"),
+        "svg": (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
+        "html": (b"<!DOCTYPE html><html><body>404</body></html>", "web page"),
+        "text": (b"Dear shop, do you have this sofa in green?\n", "text"),
+        "utf-16 text": ("Grüße aus dem Möbelhaus".encode("utf-16"), "text"),
+        "json": (b'{"image": "aGVsbG8="}', "text"),
+        "pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "PDF"),
+        "mp4": (media % b"isom", "video"),
+        "mov": (media % b"qt  ", "video"),
+        "webm": (b"\x1a\x45\xdf\xa3" + bytes(60), "video"),
+        "avi": (b"RIFF\x00\x01\x00\x00AVI LIST" + bytes(40), "video"),
+        "zip": (b"PK\x03\x04" + bytes(60), "archive"),
+        "gzip": (b"\x1f\x8b\x08" + bytes(60), "archive"),
+        "mp3": (b"ID3\x04" + bytes(60), "sound"),
+        "wav": (b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(40), "sound"),
+        "canon raw": (b"II*\x00\x10\x00\x00\x00CR\x02\x00" + bytes(40), "raw"),
+        "canon raw 3": (media % b"crx ", "raw"),
+        "photoshop": (b"8BPS\x00\x01" + bytes(60), "Photoshop"),
+        "jpeg 2000": (b"\x00\x00\x00\x0cjP  \r\n\x87\n" + bytes(40), "JPEG 2000"),
+        "jpeg xl": (b"\xff\x0a" + bytes(40), "JPEG XL"),
+        "icon": (b"\x00\x00\x01\x00\x01\x00" + bytes(60), "icon"),
+        "program": (b"\x7fELF\x02\x01\x01" + bytes(60), "program"),
+        "zeros": (bytes(500), "unknown kind"),
+        "random bytes": (np.random.default_rng(7).bytes(500), "unknown kind"),
+    }
