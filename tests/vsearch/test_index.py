@@ -1,0 +1,192 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from vsearch.errors import GenerationCorrupt
+from vsearch.index import ClassIndex, index_key
+from vsearch.metrics import l2_normalize
+from vsearch.settings import Metric
+
+METRICS: tuple[Metric, ...] = ("cosine", "euclidean")
+SIZES_IN_USE = (1, 7, 300, 3000)
+
+
+def points(count: int, size: int = 24, seed: int = 0) -> NDArray[np.float32]:
+    """Return clustered vectors [count, size], as embeddings are, of varied length."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(max(count // 20, 1), size))
+    vectors = centres[rng.integers(len(centres), size=count)] + 0.4 * rng.normal(size=(count, size))
+    return (vectors * rng.uniform(0.5, 2, size=(count, 1))).astype(np.float32)
+
+
+def ids_for(count: int, seed: int = 0) -> NDArray[np.int64]:
+    """Return distinct ids in no order, far apart."""
+    return np.random.default_rng(seed).choice(10**12, size=count, replace=False).astype(np.int64)
+
+
+def exact_ids(
+    queries: NDArray[np.float32], vectors: NDArray[np.float32], ids: NDArray[np.int64], metric: Metric
+) -> NDArray[np.int64]:
+    """Return all ids by distance: the referee."""
+    if metric == "cosine":
+        distances = -l2_normalize(queries).astype(float) @ l2_normalize(vectors).astype(float).T
+    else:
+        distances = np.linalg.norm(queries[:, None].astype(float) - vectors[None], axis=2)
+    return ids[np.argsort(distances, axis=1)]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("count", SIZES_IN_USE)
+def test_every_index_in_use_agrees_with_exact_search(count: int, metric: Metric) -> None:
+    """Whatever type the size policy picks, the ids are those of exact search."""
+    vectors, ids, queries = points(count), ids_for(count), points(9, seed=1)
+    _, found = ClassIndex.build(vectors, ids, metric).search(queries, min(count, 10))
+    np.testing.assert_array_equal(found, exact_ids(queries, vectors, ids, metric)[:, :10])
+
+
+def test_the_size_policy_gives_a_factory_string_for_every_size() -> None:
+    """Today all classes are searched exactly."""
+    assert {index_key(count) for count in (1, 10**3, 10**6)} == {"Flat"}
+
+
+def test_cosine_is_the_similarity_of_unnormalised_vectors() -> None:
+    """Lengths do not matter, of the stored vectors as of the query."""
+    index = ClassIndex.build(np.array([[5.0, 0.0], [0.3, 0.4]]), np.array([1, 2]), "cosine")
+    values, ids = index.search(np.array([[0.0, 7.0]], dtype=np.float32), 2)
+    np.testing.assert_array_equal(ids, [[2, 1]])
+    np.testing.assert_allclose(values, [[0.8, 0.0]], atol=1e-6)
+
+
+def test_euclidean_is_the_true_distance() -> None:
+    """Not its square, and of the vectors as they are."""
+    index = ClassIndex.build(np.array([[0.0, 0.0], [6.0, 8.0]]), np.array([1, 2]), "euclidean")
+    values, ids = index.search(np.array([[0.0, 0.0]], dtype=np.float32), 2)
+    np.testing.assert_array_equal(ids, [[1, 2]])
+    np.testing.assert_allclose(values, [[0.0, 10.0]])
+
+
+def test_ids_are_ours() -> None:
+    """Ids go in unordered and large, and exactly these come back."""
+    index = ClassIndex.build(np.eye(3), np.array([10**12, 7, 42]), "cosine")
+    _, ids = index.search(np.eye(3, dtype=np.float32), 1)
+    np.testing.assert_array_equal(ids[:, 0], [10**12, 7, 42])
+    np.testing.assert_array_equal(index.image_ids, [7, 42, 10**12])
+
+
+@pytest.mark.parametrize(("metric", "worst"), [("cosine", -np.inf), ("euclidean", np.inf)])
+def test_fewer_than_k_are_padded(metric: Metric, worst: float) -> None:
+    """Padding is id -1 with the worst value, at the end."""
+    index = ClassIndex.build(np.eye(2), np.array([4, 5]), metric)
+    values, ids = index.search(np.eye(2, dtype=np.float32)[:1], 4)
+    np.testing.assert_array_equal(ids, [[4, 5, -1, -1]])
+    np.testing.assert_array_equal(values[0, 2:], [worst, worst])
+    assert values.dtype == np.float32
+    assert ids.dtype == np.int64
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("kept", [0, 1, 5, 150, 300])
+def test_a_filter_gives_the_best_of_the_allowed(kept: int, metric: Metric) -> None:
+    """As exact search over these rows alone would; ids of other classes are no matter."""
+    vectors, ids, queries = points(300), ids_for(300), points(4, seed=1)
+    index = ClassIndex.build(vectors, ids, metric)
+    allowed = np.concatenate([ids[:kept], [10**13, 3]]).astype(np.int64)
+    _, found = index.search(queries, 10, allowed)
+    expected = np.full((4, 10), -1)
+    expected[:, : min(kept, 10)] = exact_ids(queries, vectors[:kept], ids[:kept], metric)[:, :10]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_filter_goes_with_one_call_only() -> None:
+    """The next search without a filter finds everything again."""
+    index = ClassIndex.build(np.eye(3), np.arange(3), "cosine")
+    index.search(np.eye(3, dtype=np.float32), 3, np.array([1]))
+    assert (index.search(np.eye(3, dtype=np.float32), 3)[1] >= 0).all()
+
+
+def test_equal_values_are_ordered_by_id() -> None:
+    """Copies of one picture come back in the same order every time."""
+    index = ClassIndex.build(np.ones((6, 4)), np.array([60, 10, 50, 20, 40, 30]), "euclidean")
+    _, ids = index.search(np.ones((1, 4), dtype=np.float32), 6)
+    np.testing.assert_array_equal(ids, [[10, 20, 30, 40, 50, 60]])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_saved_and_loaded_it_answers_the_same(metric: Metric, tmp_path: Path) -> None:
+    """A round trip through the disk changes nothing."""
+    built = ClassIndex.build(points(50), ids_for(50), metric)
+    queries = points(5, seed=1)
+    expected = built.search(queries, 7)
+    built.save(tmp_path / "x.faiss")
+    del built
+    loaded = ClassIndex.load(tmp_path / "x.faiss", metric)
+    for found, wanted in zip(loaded.search(queries, 7), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_stored_vectors_are_found_by_id() -> None:
+    """Unit vectors under cosine, the very numbers under Euclidean; unknown ids are an error."""
+    vectors, ids = points(20), ids_for(20)
+    chosen = np.array([13, 2, 13])
+    euclidean = ClassIndex.build(vectors, ids, "euclidean")
+    cosine = ClassIndex.build(vectors, ids, "cosine")
+    np.testing.assert_array_equal(euclidean.vectors(ids[chosen]), vectors[chosen])
+    np.testing.assert_allclose(cosine.vectors(ids[chosen]), l2_normalize(vectors[chosen]), rtol=1e-6)
+    with pytest.raises(KeyError, match="not in this index"):
+        cosine.vectors(np.array([10**13]))
+
+
+def damaged(kind: str, path: Path) -> None:
+    """Leave a file at `path` that is no index of ours."""
+    ClassIndex.build(points(50), ids_for(50), "cosine").save(path)
+    whole = path.read_bytes()
+    if kind == "missing":
+        path.unlink()
+    else:
+        path.write_bytes({"cut": whole[:500], "empty": b"", "text": b"not an index" * 9}[kind])
+
+
+@pytest.mark.parametrize("kind", ["missing", "cut", "empty", "text"])
+def test_a_damaged_file_is_said_to_be_so(kind: str, tmp_path: Path) -> None:
+    """One sentence with the file and the remedy."""
+    damaged(kind, tmp_path / "x.faiss")
+    with pytest.raises(GenerationCorrupt, match=r"x\.faiss must be .* roll back") as caught:
+        ClassIndex.load(tmp_path / "x.faiss", "cosine")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_index_of_the_other_metric_is_refused(tmp_path: Path) -> None:
+    """A distance is never shown as a similarity."""
+    ClassIndex.build(np.eye(2), np.arange(2), "cosine").save(tmp_path / "x.faiss")
+    with pytest.raises(GenerationCorrupt):
+        ClassIndex.load(tmp_path / "x.faiss", "euclidean")
+
+
+@pytest.mark.parametrize(
+    ("vectors", "ids", "reason"),
+    [
+        (np.eye(2), [1, 1], "distinct"),
+        (np.eye(2), [1, -2], "negative"),
+        (np.eye(2), [1], "needs an id"),
+        (np.empty((0, 4)), [], "needs an id"),
+        (np.array([[1.0, np.nan]]), [1], "finite"),
+    ],
+)
+def test_what_cannot_be_indexed_is_refused(vectors: NDArray[np.float64], ids: list[int], reason: str) -> None:
+    """A bug upstream stops the build, not a search."""
+    with pytest.raises(ValueError, match=reason):
+        ClassIndex.build(vectors, np.array(ids, dtype=np.int64), "cosine")
+
+
+@pytest.mark.gpu
+def test_gpu_and_cpu_find_the_same() -> None:
+    """The copy on the GPU answers as the index it was made from; filtered searches work there too."""
+    index = ClassIndex.build(points(3000), ids_for(3000), "cosine")
+    if index._gpu is None:
+        pytest.skip("no GPU here, or a FAISS that cannot use it")
+    queries = points(9, seed=1)
+    expected = exact_ids(queries, points(3000), ids_for(3000), "cosine")[:, :10]
+    np.testing.assert_array_equal(index.search(queries, 10)[1], expected)
+    np.testing.assert_array_equal(index.search(queries, 10, index.image_ids)[1], expected)

@@ -1,0 +1,166 @@
+"""`Gallery`: all class indexes of a generation, searched as one. Many pictures of a product give one hit."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsearch.errors import InvalidRequest, UnknownClass
+from vsearch.index import ClassIndex, Ids, Vectors
+from vsearch.metrics import l2_normalize
+from vsearch.settings import Metric
+from vsearch.vocabulary import unknown_class_sentence
+
+SPARE = 2
+"""Pictures first asked of each class, per product wanted; more are fetched where that was too few."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One product, by its best picture.
+
+    `value` is the cosine similarity, higher is better, or the distance of a Euclidean search, lower is better.
+    """
+
+    product_id: int
+    image_id: int
+    class_name: str
+    value: float
+
+
+class Gallery:
+    """Class indexes under each metric, and which product each picture shows; immutable.
+
+    Args:
+        indexes: metric -> class name -> index; every metric has the same classes with the same pictures.
+        image_ids: all pictures, int64 [n], ascending.
+        product_ids: the product of each picture, int64 [n].
+    """
+
+    def __init__(
+        self, indexes: Mapping[Metric, Mapping[str, ClassIndex]], image_ids: Ids, product_ids: Ids
+    ) -> None:
+        self.indexes = {metric: dict(by_class) for metric, by_class in indexes.items()}
+        self.image_ids = image_ids
+        self.product_ids = product_ids
+        self.classes: tuple[str, ...] = tuple(next(iter(self.indexes.values())))
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def search(
+        self,
+        embedding: NDArray[np.floating],
+        *,
+        k: int,
+        metric: Metric = "cosine",
+        classes: Sequence[str] | None = None,
+        allowed: Ids | None = None,
+    ) -> list[Hit]:
+        """Return the k nearest products of the chosen classes, best first; fewer where there are no more.
+
+        Equal values are ordered by image id, so that the first k of a longer search are the same hits.
+
+        Args:
+            embedding: projected and not normalised, [d].
+            k: products wanted, at least 1.
+            metric: "cosine" or "euclidean".
+            classes: names to search in; None means all.
+            allowed: image ids to search among, int64; None means all.
+
+        Raises:
+            UnknownClass: the gallery has no such class.
+            InvalidRequest: k is below 1, or the gallery was not indexed for this metric.
+        """
+        if k < 1:
+            raise InvalidRequest(f"At least one product must be asked for, got {k}; give a k of 1 or more.")
+        searches = [
+            _ClassSearch(name, index, embedding, allowed) for name, index in self._chosen(metric, classes)
+        ]
+        sign = -1 if metric == "cosine" else 1
+        for search in searches:
+            search.fetch(SPARE * k)
+        while True:
+            hits = self._one_per_product(searches, sign)[:k]
+            worst_wanted = sign * hits[-1].value if len(hits) == k else np.inf
+            open_searches = [search for search in searches if not search.settled(sign, worst_wanted)]
+            if not open_searches:
+                return hits
+            for search in open_searches:
+                search.fetch(4 * search.width)
+
+    def cosines(self, embedding: NDArray[np.floating], hits: Sequence[Hit]) -> Vectors:
+        """Return the cosine similarity [n] of `embedding` [d] to each hit, whatever metric found it."""
+        query = l2_normalize(embedding)
+        by_class = self.indexes["cosine"]
+        stored = [by_class[hit.class_name].vectors(np.array([hit.image_id]))[0] for hit in hits]
+        return np.array([vector @ query for vector in stored], dtype=np.float32)
+
+    def pictures_of(self, product_id: int) -> Ids:
+        """Return the image ids of a product, ascending; empty when the gallery does not hold it."""
+        return np.asarray(self.image_ids[self.product_ids == product_id], dtype=np.int64)
+
+    def embedding(self, image_id: int) -> Vectors:
+        """Return the stored embedding [d] of a picture, not normalised.
+
+        Raises:
+            KeyError: no class holds this picture.
+        """
+        for index in self.indexes["euclidean"].values():
+            if index.holds(image_id):
+                return np.asarray(index.vectors(np.array([image_id]))[0], dtype=np.float32)
+        raise KeyError(f"image id {image_id} is not in this gallery")
+
+    def _chosen(self, metric: Metric, classes: Sequence[str] | None) -> Iterator[tuple[str, ClassIndex]]:
+        if metric not in self.indexes:
+            known = " or ".join(self.indexes)
+            raise InvalidRequest(f"The metric must be {known}, got {metric!r}; choose one of these.")
+        for name in self.classes if classes is None else dict.fromkeys(classes):
+            if name not in self.indexes[metric]:
+                raise UnknownClass(unknown_class_sentence(name, self.classes))
+            yield name, self.indexes[metric][name]
+
+    def _one_per_product(self, searches: Sequence["_ClassSearch"], sign: int) -> list[Hit]:
+        """Return the fetched pictures of all classes, best first, each product by its best one."""
+        found = [
+            (sign * value, image_id, product_id, search.name)
+            for search in searches
+            for value, image_id, product_id in zip(
+                search.values, search.image_ids, self._products(search.image_ids), strict=True
+            )
+        ]
+        best: dict[int, Hit] = {}
+        for value, image_id, product_id, name in sorted(found):
+            best.setdefault(product_id, Hit(product_id, image_id, name, sign * value))
+        return list(best.values())
+
+    def _products(self, image_ids: Sequence[int]) -> list[int]:
+        found: list[int] = self.product_ids[np.searchsorted(self.image_ids, image_ids)].tolist()
+        return found
+
+
+class _ClassSearch:
+    """One search in one class, which can be asked for more."""
+
+    def __init__(
+        self, name: str, index: ClassIndex, embedding: NDArray[np.floating], allowed: Ids | None
+    ) -> None:
+        self.name = name
+        self.width = 0
+        self.values: list[float] = []
+        self.image_ids: list[int] = []
+        self._index, self._allowed = index, allowed
+        self._query = np.asarray(embedding, dtype=np.float32)[None]
+
+    def fetch(self, width: int) -> None:
+        """Fetch the `width` nearest pictures, or all there are."""
+        self.width = min(width, len(self._index))
+        values, ids = self._index.search(self._query, self.width, self._allowed)
+        found = ids[0] >= 0
+        self.values, self.image_ids = values[0, found].tolist(), ids[0, found].tolist()
+
+    def settled(self, sign: int, worst_wanted: float) -> bool:
+        """Whether what was not fetched cannot matter: there is none, or all of it is worse than wanted."""
+        exhausted = len(self.values) < self.width or self.width == len(self._index)
+        return exhausted or sign * self.values[-1] > worst_wanted

@@ -1,0 +1,206 @@
+"""`ClassIndex`: the embeddings of one class, searchable. The only importer of faiss, and only when used.
+
+Ids are ours (`image_id`, int64), never positions. Rows are sorted by id, so that an id is found by bisection.
+"""
+
+import threading
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsearch.errors import GenerationCorrupt
+from vsearch.metrics import PADDING, l2_normalize
+from vsearch.settings import Metric
+
+Ids = NDArray[np.int64]
+Vectors = NDArray[np.float32]
+
+MOST_ON_GPU = 2048
+"""FAISS finds at most this many neighbours per query on a GPU; longer lists are searched on the CPU."""
+
+
+def index_key(count: int) -> str:
+    """Return the FAISS factory string for a class of `count` vectors: the one place that decides index types.
+
+    Flat is exact, needs no training, and answers in 14 ms at 100,000 vectors of 512 on two cores.
+    """
+    return "Flat"
+
+
+class ClassIndex:
+    """The embeddings of one class under one metric; immutable, and safe to search from several threads.
+
+    Made by `build` or `load`. `image_ids` is int64 [n], ascending.
+    """
+
+    def __init__(self, mapped: Any, metric: Metric) -> None:
+        faiss = _faiss()
+        self.metric: Metric = metric
+        self.image_ids: Ids = faiss.vector_to_array(mapped.id_map)
+        self.size: int = mapped.d
+        self._mapped = mapped  # owns the memory of `_rows`
+        self._rows = faiss.downcast_index(mapped.index)
+        self._gpu = _Gpu.clone(self._rows)
+
+    @classmethod
+    def build(cls, embeddings: NDArray[Any], image_ids: NDArray[Any], metric: Metric) -> "ClassIndex":
+        """Return the index of `embeddings`.
+
+        Args:
+            embeddings: numbers [n, d], n >= 1, all finite; need not have unit length.
+            image_ids: distinct non-negative integers [n].
+            metric: "cosine" normalises what it is given; "euclidean" keeps it as it is.
+
+        Raises:
+            ValueError: shapes do not fit, an id is repeated or negative, or a number is not finite.
+        """
+        faiss = _faiss()
+        vectors = np.asarray(embeddings, dtype=np.float32)
+        order = np.argsort(np.asarray(image_ids, dtype=np.int64), kind="stable")
+        ids = np.asarray(image_ids, dtype=np.int64)[order]
+        if vectors.ndim != 2 or vectors.shape[0] != len(ids) or not len(ids):
+            raise ValueError(f"each of one or more rows needs an id, got {vectors.shape} and {len(ids)} ids")
+        if ids[0] < 0 or (np.diff(ids) == 0).any():
+            raise ValueError("image ids must be distinct and not negative")
+        if not np.isfinite(vectors).all():
+            raise ValueError("embeddings must be finite")
+        inner = faiss.METRIC_INNER_PRODUCT if metric == "cosine" else faiss.METRIC_L2
+        mapped = faiss.index_factory(vectors.shape[1], f"IDMap2,{index_key(len(ids))}", inner)
+        mapped.add_with_ids(np.ascontiguousarray(_prepared(vectors, metric)[order]), ids)
+        return cls(mapped, metric)
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> tuple[Vectors, Ids]:
+        """Return the k nearest of each query, best first.
+
+        Args:
+            queries: numbers [q, d]; normalised here when the metric is cosine.
+            k: how many, at least 1; where fewer are found, the rest is padding.
+            allowed: image ids to search among; ids of other classes are ignored; None means all.
+
+        Returns:
+            Values float32 [q, k] (cosine: similarity, higher is better; euclidean: distance, lower is better)
+            and image ids int64 [q, k]; equal values are ordered by id. Padding is id -1 with the worst
+            possible value, -inf or inf.
+        """
+        vectors = np.ascontiguousarray(_prepared(np.asarray(queries, dtype=np.float32), self.metric))
+        width = min(k, len(self))
+        if allowed is None and self._gpu is not None and width <= MOST_ON_GPU:
+            values, positions = self._gpu.search(vectors, width)
+        else:
+            values, positions = self._rows.search(vectors, width, params=self._parameters(allowed))
+        return self._finished(values, positions, k)
+
+    def holds(self, image_id: int) -> bool:
+        """Whether the index has this picture."""
+        position = int(np.searchsorted(self.image_ids, image_id))
+        return position < len(self) and int(self.image_ids[position]) == image_id
+
+    def vectors(self, image_ids: NDArray[Any]) -> Vectors:
+        """Return the stored vectors [n, d] of `image_ids` [n]; unit length when the metric is cosine.
+
+        Raises:
+            KeyError: an id is not in this index.
+        """
+        ids = np.asarray(image_ids, dtype=np.int64)
+        positions = np.searchsorted(self.image_ids, ids).clip(max=len(self) - 1)
+        unknown = ids[self.image_ids[positions] != ids]
+        if len(unknown):
+            raise KeyError(f"image ids {unknown.tolist()} are not in this index")
+        return np.asarray(self._rows.reconstruct_batch(positions), dtype=np.float32)
+
+    def save(self, path: Path) -> None:
+        """Write the index to a file that FAISS alone can read too, ids included."""
+        _faiss().write_index(self._mapped, str(path))
+
+    @classmethod
+    def load(cls, path: Path, metric: Metric) -> "ClassIndex":
+        """Read an index that `save` wrote.
+
+        Raises:
+            GenerationCorrupt: the file is missing, damaged, or of another kind or metric.
+        """
+        faiss = _faiss()
+        try:
+            mapped = faiss.read_index(str(path))
+        except RuntimeError as error:
+            raise GenerationCorrupt(_corrupt(path, str(error).splitlines()[0])) from None
+        inner = faiss.METRIC_INNER_PRODUCT if metric == "cosine" else faiss.METRIC_L2
+        if not isinstance(mapped, faiss.IndexIDMap) or mapped.metric_type != inner:
+            raise GenerationCorrupt(_corrupt(path, f"it holds {type(mapped).__name__}"))
+        index = cls(mapped, metric)
+        if len(index) != mapped.ntotal or (np.diff(index.image_ids) <= 0).any():
+            raise GenerationCorrupt(_corrupt(path, "its ids are out of order"))
+        return index
+
+    def _parameters(self, allowed: Ids | None) -> Any:
+        """Parameters of one call; a bitmap over positions is 200 times cheaper to make than a set of ids."""
+        faiss = _faiss()
+        if allowed is None:
+            return None
+        bits = np.packbits(np.isin(self.image_ids, allowed), bitorder="little")
+        return faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
+
+    def _finished(self, values: Vectors, positions: Ids, k: int) -> tuple[Vectors, Ids]:
+        """Turn positions into ids, squares into distances, order ties by id, and pad to width k."""
+        cosine = self.metric == "cosine"
+        worst = np.float32(-np.inf if cosine else np.inf)
+        found = positions != PADDING
+        ids = np.where(found, self.image_ids[positions], PADDING)
+        values = np.where(found, values if cosine else np.sqrt(np.maximum(values, 0)), worst)
+        order = np.lexsort((ids, -values if cosine else values), axis=1)
+        pad = ((0, 0), (0, k - positions.shape[1]))
+        return (
+            np.pad(np.take_along_axis(values, order, axis=1), pad, constant_values=worst).astype(np.float32),
+            np.pad(np.take_along_axis(ids, order, axis=1), pad, constant_values=PADDING).astype(np.int64),
+        )
+
+
+class _Gpu:
+    """A copy of an index on the first GPU. FAISS allows one search at a time there, hence the lock."""
+
+    lock = threading.Lock()
+
+    def __init__(self, clone: Any) -> None:
+        self._clone = clone
+
+    @classmethod
+    def clone(cls, index: Any) -> "_Gpu | None":
+        """Return the copy, or None where there is no GPU (or no FAISS that could use it)."""
+        faiss = _faiss()
+        if not getattr(faiss, "get_num_gpus", lambda: 0)():
+            return None
+        with cls.lock:
+            return cls(faiss.index_cpu_to_gpu(_gpu_resources(), 0, index))
+
+    def search(self, vectors: Vectors, k: int) -> tuple[Vectors, Ids]:
+        """Search as the copied index does; the CPU answers filtered searches, which a GPU's Flat refuses."""
+        with self.lock:
+            values, positions = self._clone.search(vectors, k)
+        return values, positions
+
+
+@cache
+def _gpu_resources() -> Any:
+    """One set of buffers for all indexes: each reserves 1.5 GB."""
+    return _faiss().StandardGpuResources()
+
+
+def _faiss() -> Any:
+    """Return the module faiss; loading it takes a moment that commands without a search should not pay."""
+    import faiss
+
+    return faiss
+
+
+def _prepared(vectors: Vectors, metric: Metric) -> Vectors:
+    return l2_normalize(vectors) if metric == "cosine" else vectors
+
+
+def _corrupt(path: Path, found: str) -> str:
+    return f"{path} must be an index of this generation, but {found}; roll back or run `vsearch index run`."
