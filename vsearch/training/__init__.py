@@ -1,0 +1,1 @@
+"""How a checkpoint is made: a plan names sources, backbones and phases. Imports TensorFlow in `pipeline` and `fit` only."""

@@ -1,0 +1,71 @@
+"""How a picture becomes the square that a network or descriptor sees: cut off the empty border, then fit.
+
+Pure functions on RGB pictures, uint8 [height, width, 3].
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsearch.images import Picture, resize
+
+_UNIFORM_TOLERANCE = 18  # grey levels a border pixel may differ from the median
+_UNIFORM_SHARE = 0.85  # share of border pixels that must be that close
+_THING_TOLERANCE = 14  # grey levels that make a pixel part of the thing
+_SMALL_SIDE = 96  # px; the border is looked for on a picture this small
+_MARGIN = 0.03  # of the thing's size, kept around it
+
+
+def border(picture: Picture) -> tuple[NDArray[np.uint8], bool]:
+    """Return the median border colour uint8 [3], and whether the border is uniform."""
+    height, width = picture.shape[:2]
+    depth = max(1, min(height, width) // 50)
+    edges = (picture[:depth], picture[-depth:], picture[:, :depth], picture[:, -depth:])
+    pixels = np.concatenate([edge.reshape(-1, 3) for edge in edges])
+    colour = np.median(pixels, axis=0)
+    near = np.abs(pixels.astype(np.int16) - colour).max(axis=1) < _UNIFORM_TOLERANCE
+    return colour.astype(np.uint8), bool(near.mean() >= _UNIFORM_SHARE)
+
+
+def trim(picture: Picture) -> Picture:
+    """Return the part that is not background where the border is uniform, with a small margin; else the whole."""
+    x0, y0, x1, y1 = trim_box(picture)
+    return picture[y0:y1, x0:x1]
+
+
+def trim_box(picture: Picture) -> tuple[int, int, int, int]:
+    """Return x0, y0, x1, y1 in pixels of what `trim` keeps."""
+    colour, uniform = border(picture)
+    height, width = picture.shape[:2]
+    scale = _SMALL_SIDE / max(height, width)
+    small = resize(picture, max(8, round(width * scale)), max(8, round(height * scale)))
+    thing = np.abs(small.astype(np.int16) - colour.astype(np.int16)).max(axis=2) > _THING_TOLERANCE
+    if not uniform or thing.mean() < 0.01:
+        return 0, 0, width, height
+    x0, x1 = _span(thing.any(axis=0), width)
+    y0, y1 = _span(thing.any(axis=1), height)
+    return x0, y0, x1, y1
+
+
+def half_squash(picture: Picture, side: int) -> Picture:
+    """Fit into a square of `side` px: the aspect ratio becomes its square root, the rest takes the border's colour.
+
+    Between squashing (which forgets that a bench is long) and letterboxing (which wastes half of the square on it).
+    """
+    height, width = picture.shape[:2]
+    ratio = float(np.sqrt(np.clip(width / height, 0.2, 5)))
+    new_width = side if ratio >= 1 else max(8, round(side * ratio))
+    new_height = max(8, round(side / ratio)) if ratio >= 1 else side
+    square = np.empty((side, side, 3), np.uint8)
+    square[:] = border(picture)[0]
+    y, x = (side - new_height) // 2, (side - new_width) // 2
+    square[y : y + new_height, x : x + new_width] = resize(picture, new_width, new_height)
+    return square
+
+
+def _span(occupied: NDArray[np.bool_], size: int) -> tuple[int, int]:
+    """Turn a line of flags on the small picture into first and last pixel of the large one, with the margin."""
+    places = np.flatnonzero(occupied)
+    scale = size / len(occupied)
+    start, stop = places[0] * scale, (places[-1] + 1) * scale
+    margin = _MARGIN * (stop - start) + 1
+    return max(0, int(start - margin)), min(size, int(np.ceil(stop + margin)))

@@ -1,0 +1,94 @@
+"""The table of backbones: builder, input side, scaling, stage names and where the weights come from.
+
+A new backbone is one row. `build` gives the network without its top; `vsearch.model.network` adds scaling and pooling.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from vsearch.errors import CheckpointError
+
+Scaling = Literal["signed", "caffe"]
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One row of the table.
+
+    Attributes:
+        name: as plans, settings and checkpoints call it.
+        side: input side in pixels.
+        scaling: "signed" maps 0..255 to -1..1; "caffe" is BGR less the ImageNet mean.
+        stages: layer-name prefixes that a plan may unfreeze from, first to last.
+        application: class in `keras.applications`; empty for a network of our own.
+    """
+
+    name: str
+    side: int
+    scaling: Scaling
+    stages: tuple[str, ...]
+    application: str = ""
+
+
+_POCKET_STAGES = ("stem", "stage1", "stage2", "stage3")
+_RESNET_STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5")
+_VGG_STAGES = ("block1", "block2", "block3", "block4", "block5")
+
+BACKBONES = {
+    row.name: row
+    for row in (
+        Backbone("resnet50", 224, "caffe", _RESNET_STAGES, "ResNet50"),
+        Backbone("resnet101", 224, "caffe", _RESNET_STAGES, "ResNet101"),
+        Backbone("resnet152", 224, "caffe", _RESNET_STAGES, "ResNet152"),
+        Backbone("vgg16", 224, "caffe", _VGG_STAGES, "VGG16"),
+        Backbone("vgg19", 224, "caffe", _VGG_STAGES, "VGG19"),
+        Backbone("inception_v3", 299, "signed", tuple(f"mixed{n}" for n in range(11)), "InceptionV3"),
+        Backbone("pocket_resnet", 96, "signed", _POCKET_STAGES),
+        Backbone("pocket_vgg", 96, "signed", _POCKET_STAGES),
+        Backbone("pocket_inception", 96, "signed", _POCKET_STAGES),
+    )
+}
+
+
+def backbone(name: str) -> Backbone:
+    """Return the row of that name.
+
+    Raises:
+        CheckpointError: no such row.
+    """
+    try:
+        return BACKBONES[name]
+    except KeyError:
+        known = ", ".join(BACKBONES)
+        raise CheckpointError(f"A backbone must be one of {known}, but {name!r} was named.") from None
+
+
+def build(name: str, side: int | None = None) -> Any:
+    """Return the `keras.Model` of a backbone, untrained: float [n, side, side, 3], scaled -> feature map [n, h, w, c].
+
+    Args:
+        name: a row of the table.
+        side: input side in pixels; None leaves it open.
+
+    Raises:
+        CheckpointError: no such row.
+    """
+    import keras
+
+    row = backbone(name)
+    shape = (side, side, 3)
+    if row.application:
+        builder = getattr(keras.applications, row.application)
+        return builder(include_top=False, weights=None, input_shape=shape, name=name)
+    inputs = keras.Input(shape, name="pictures")
+    return keras.Model(inputs, _own_builder(name)(inputs), name=name)
+
+
+def _own_builder(name: str) -> Callable[[Any], Any]:
+    from vsearch.model import pocket_networks
+
+    builder: Callable[[Any], Any] = getattr(pocket_networks, name)
+    return builder
+
+

@@ -1,0 +1,98 @@
+"""Where the weights of a backbone come from, and how a checkpoint keeps them.
+
+Pretrained weights are looked for in this order: an explicit file, the folder of the setting `weights`, the Keras
+cache, the download that Keras does. When none can be had, the error says so and names the remedy.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsearch.errors import CheckpointMismatch, WeightsUnavailable
+from vsearch.model.backbones import backbone, build
+
+
+def pretrained(name: str, *, file: Path | None = None, folder: Path | None = None) -> Any:
+    """Return the `keras.Model` of a backbone with pretrained weights.
+
+    Args:
+        name: a row of the backbone table that comes from keras.applications.
+        file: weights to use, whatever else there is.
+        folder: searched for NAME.weights.h5 and for the file name that Keras uses.
+
+    Raises:
+        WeightsUnavailable: they are nowhere and cannot be downloaded.
+        CheckpointMismatch: a file holds the weights of another network.
+    """
+    row = backbone(name)
+    found = file or _in_folder(name, folder)
+    if found is not None:
+        return _load(build(name), name, found)
+    if not row.application:
+        raise WeightsUnavailable(
+            f"{name} is a network of our own and has no pretrained weights; train it with `vsearch train`."
+        )
+    import keras
+
+    builder = getattr(keras.applications, row.application)
+    try:
+        return builder(include_top=False, weights="imagenet", name=name)  # the Keras cache, then the download
+    except Exception as error:  # Keras raises a bare Exception when the download fails
+        raise WeightsUnavailable(
+            f"Pretrained weights of {name} are not on this machine and could not be downloaded ({_reason(error)}); "
+            f"put {name}.weights.h5 into a folder and set VSEARCH_WEIGHTS to it."
+        ) from error
+
+
+def pack(network: Any, file: Path) -> Path:
+    """Write the weights of a network in half precision, in the order Keras lists them."""
+    arrays = {f"w{index:04d}": np.asarray(w, np.float16) for index, w in enumerate(network.get_weights())}
+    np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub takes the names for options
+    return file
+
+
+def unpack(network: Any, weights: Sequence[NDArray[Any]], name: str) -> None:
+    """Put packed weights into a network.
+
+    Raises:
+        CheckpointMismatch: their number or a shape is another.
+    """
+    expected = [tuple(w.shape) for w in network.weights]
+    received = [w.shape for w in weights]
+    if expected != received:
+        place = next((i for i, pair in enumerate(zip(expected, received, strict=False)) if pair[0] != pair[1]), -1)
+        raise CheckpointMismatch(
+            f"The weights of {name} must have the shapes of its network, but received {len(received)} arrays for "
+            f"{len(expected)}" + (f", the first that differs is number {place}" if place >= 0 else "") + "."
+        )
+    network.set_weights([w.astype(np.float32) for w in weights])
+
+
+def _in_folder(name: str, folder: Path | None) -> Path | None:
+    if folder is None:
+        return None
+    application = backbone(name).application.lower()
+    candidates = [folder / f"{name}.weights.h5"]
+    if application and folder.is_dir():
+        candidates += sorted(folder.glob(f"{name}_weights_*_notop.h5"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _load(network: Any, name: str, file: Path) -> Any:
+    if not file.is_file():
+        raise WeightsUnavailable(f"The weights of {name} should be in {file}, but there is no such file.")
+    try:
+        network.load_weights(file)
+    except (ValueError, OSError, KeyError) as error:
+        raise CheckpointMismatch(
+            f"{file} must hold weights of {name} without its top, but it does not: {_reason(error)}."
+        ) from error
+    return network
+
+
+def _reason(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__).rstrip(".")[:200]

@@ -1,0 +1,114 @@
+"""From blocks to vectors: a PCA for each block, and one learned whitening over all blocks joined.
+
+N pictures, D numbers a picture, G products. numpy and scipy only; blocks are [N, D].
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Projection:
+    """x -> (x - mean) @ matrix.
+
+    Attributes:
+        mean: float32 [D].
+        matrix: float32 [D, size].
+    """
+
+    mean: Floats
+    matrix: Floats
+
+    @property
+    def size(self) -> int:
+        """Numbers that come out."""
+        return int(self.matrix.shape[1])
+
+    def project(self, features: NDArray[Any]) -> Floats:
+        """Project features [N, D] -> float32 [N, size], not normalised."""
+        assert features.ndim == 2 and features.shape[1] == len(self.mean), features.shape
+        result: Floats = (features.astype(np.float32) - self.mean) @ self.matrix
+        return result
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what `from_arrays` takes, in half precision."""
+        return {"mean": self.mean.astype(np.float16), "matrix": self.matrix.astype(np.float16)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Build from the arrays `mean` and `matrix`."""
+        return cls(arrays["mean"].astype(np.float32), arrays["matrix"].astype(np.float32))
+
+
+class Whitening(Projection):
+    """A learned whitening: blocks [N, D] -> embeddings [N, size]."""
+
+
+def fit_pca(features: NDArray[Any], size: int) -> Projection:
+    """Fit a PCA to `size` dimensions (fewer when there are not as many), scaled to unit mean square norm.
+
+    So each block weighs the same when blocks are joined, however many numbers it keeps.
+
+    Args:
+        features: one block of N pictures, [N, D].
+        size: numbers to keep.
+    """
+    mean = features.mean(axis=0, dtype=np.float64)
+    centred = features - mean
+    values, vectors = np.linalg.eigh(centred.T @ centred / len(features))
+    order = np.argsort(-values)[: min(size, len(values))]
+    scale = 1 / np.sqrt(max(values[order].sum(), 1e-12))
+    return Projection(mean.astype(np.float32), (vectors[:, order] * scale).astype(np.float32))
+
+
+def fit_whitening(
+    blocks: NDArray[Any],
+    groups: NDArray[np.int64],
+    *,
+    block_sizes: Mapping[str, int],
+    size: int = 256,
+    shrink: float = 0.1,
+) -> Whitening:
+    """Learn what tells products apart and what only tells two photos of one product apart; keep the first.
+
+    Learned whitening (Mikolajczyk & Matas, ICCV 2007; Radenovic et al., TPAMI 2018) as a generalised eigenproblem
+    of the scatter between products and the scatter within them. Labels are not needed: augmented views of one
+    picture are the second photos.
+
+    Args:
+        blocks: joined blocks [N, D] of several views of each product.
+        groups: which product each row shows, [N].
+        block_sizes: sizes of the joined blocks in order; their sum is D.
+        size: numbers an embedding has; fewer when there are fewer products.
+        shrink: share of the mean within-scatter added to its diagonal, against a scatter of too few views.
+
+    Raises:
+        ValueError: no product has two rows.
+    """
+    assert blocks.shape[1] == sum(block_sizes.values()), (blocks.shape, block_sizes)
+    features = blocks.astype(np.float64)
+    mean = features.mean(axis=0)
+    _, group = np.unique(groups, return_inverse=True)
+    count = np.bincount(group)
+    if count.max(initial=0) < 2:
+        raise ValueError("a whitening is fitted on at least two views of a product")
+    centre = np.zeros((len(count), features.shape[1]))
+    np.add.at(centre, group, features)
+    centre /= count[:, None]
+    several = count[group] > 1
+    inside = (features - centre[group])[several]
+    within = inside.T @ inside / (len(inside) - (count > 1).sum())
+    within += shrink * np.trace(within) / len(within) * np.eye(len(within))
+    between = np.cov(centre, rowvar=False)
+    values, vectors = scipy.linalg.eigh(between, within)
+    order = np.argsort(-values)[: min(size, len(count))]
+    kept = np.maximum(values[order], 0)
+    matrix = vectors[:, order] * np.sqrt(kept / (1 + kept))
+    return Whitening(mean.astype(np.float32), matrix.astype(np.float32))
