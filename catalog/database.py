@@ -1,0 +1,137 @@
+"""Open the catalogue: connections, sessions, and the schema brought up to date."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.orm import Session, sessionmaker
+
+from vsearch.errors import CatalogueError
+
+CHUNK = 500
+"""Values put into one IN (...): well below every database's limit."""
+
+BUSY_SECONDS = 30
+WRITER_LOCK = 0x76736561  # any number that nobody else uses: "vsea"
+
+T = TypeVar("T")
+
+
+def connect(url: str) -> Engine:
+    """Return an engine that has been reached once; SQLite's parent folder is created.
+
+    Args:
+        url: SQLAlchemy address, sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME.
+
+    Raises:
+        CatalogueError: the address is none, or nothing answers there.
+    """
+    address = _address(url)
+    engine = _sqlite(address) if address.get_backend_name() == "sqlite" else _postgresql(address)
+    try:
+        engine.connect().close()
+    except DBAPIError as error:
+        engine.dispose()
+        reason = str(error.orig).strip().splitlines()[0]
+        raise CatalogueError(
+            f"The catalogue at {address} must be reachable, but: {reason}; check the setting database_url."
+        ) from error
+    return engine
+
+
+def sessions(engine: Engine) -> sessionmaker[Session]:
+    """Return what makes sessions: `with sessions(engine).begin() as session` commits at its end."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+def lock_for_writing(session: Session) -> None:
+    """Begin the session's transaction as the only writer, so that what it reads stays true until it writes.
+
+    Call it before any other statement of the session.
+    """
+    connection = session.connection(execution_options={"sqlite_begin": "BEGIN IMMEDIATE"})
+    if connection.dialect.name == "postgresql":
+        session.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITER_LOCK)))
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring the schema up to date; all of it or nothing.
+
+    Raises:
+        CatalogueError: the catalogue was written by a newer version of this program.
+    """
+    from alembic import command  # a tenth of a second that readers need not spend
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", "migrations:")
+    with engine.connect().execution_options(sqlite_begin="BEGIN IMMEDIATE") as connection, connection.begin():
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise CatalogueError(
+                "The catalogue's schema must be one this version knows, "
+                f"but: {error}; install the newer vsearch."
+            ) from error
+
+
+def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """Yield `values` in lists of at most `size`."""
+    rest = iter(values)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+def _address(url: str) -> URL:
+    with suppress(ArgumentError):
+        address = sa.make_url(url)
+        if address.drivername in ("postgresql", "postgres"):
+            address = address.set(drivername="postgresql+psycopg")
+        if address.drivername in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
+            return address
+    shown = "***@" + url.rpartition("@")[2] if "@" in url else url
+    raise CatalogueError(
+        "The catalogue's address must be sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME, "
+        f"but it is {shown!r}; check the setting database_url."
+    )
+
+
+def _postgresql(address: URL) -> Engine:
+    return sa.create_engine(address, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+
+
+def _sqlite(address: URL) -> Engine:
+    if address.database and address.database != ":memory:":
+        try:
+            Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CatalogueError(
+                f"The catalogue's folder must be writable, but {error}; "
+                "check the settings data and database_url."
+            ) from error
+    engine = sa.create_engine(address)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
+    connection.isolation_level = None  # the driver would begin late and not for schema changes; we say BEGIN
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))

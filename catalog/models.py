@@ -1,0 +1,148 @@
+"""The tables: products, their pictures, the blocks stored for a picture, and index runs."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.types import TypeDecorator
+
+NAMING = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+# SQLite numbers rows by itself only where the column is exactly INTEGER, which there has 64 bits as well.
+RowId = BigInteger().with_variant(Integer, "sqlite")
+
+
+def utc_now() -> datetime:
+    """Return this moment, in UTC."""
+    return datetime.now(UTC)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC; SQLite forgets time zones, so it is put back on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a moment without a time zone, and turn others to UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a moment must carry its time zone, got {value!r}")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the moment with UTC as its time zone."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Declares the tables; every constraint gets a name, so that a migration can undo it on any database."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+class Product(Base):
+    """One product of the shop; never deleted, only withdrawn, so that its id stays its own."""
+
+    __tablename__ = "product"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    product_id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    sku: Mapped[str] = mapped_column(String, unique=True)
+    title: Mapped[str]
+    brand: Mapped[str]
+    description: Mapped[str]
+    category: Mapped[str] = mapped_column(index=True)
+    """Path in the shop's own tree, such as "Sofas > Corner sofas"; empty where the feed gives none."""
+    price_minor: Mapped[int | None] = mapped_column(BigInteger)
+    """Price in minor units of `currency` (cents); None where the feed gives none."""
+    currency: Mapped[str] = mapped_column(String(3))
+    url: Mapped[str]
+    stock: Mapped[int | None]
+    """Pieces in stock; None where the feed does not say."""
+    attributes: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """Attribute name -> list of values."""
+    dimensions: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """Dimension name -> number and unit, such as "180 cm"."""
+    variant_group: Mapped[str | None] = mapped_column(index=True)
+    """Shared by the products that are one design in several colours or sizes."""
+    withdrawn_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+
+    images: Mapped[list["Image"]] = relationship(
+        back_populates="product", cascade="all, delete-orphan", order_by="Image.position"
+    )
+
+
+class Image(Base):
+    """One picture of one product. Its id is the id in the search index and is never given twice."""
+
+    __tablename__ = "image"
+    __table_args__ = (
+        UniqueConstraint("product_id", "sha256"),
+        {"sqlite_autoincrement": True},
+    )
+
+    image_id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    product_id: Mapped[int] = mapped_column(ForeignKey("product.product_id", ondelete="CASCADE"))
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    position: Mapped[int]
+    """0 is the picture shown first."""
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    problem: Mapped[str | None]
+    """Why the picture cannot be used; None where it can."""
+
+    product: Mapped[Product] = relationship(back_populates="images")
+
+
+class StoredBlocks(Base):
+    """The blocks of one view of one picture, kept by content, so that nothing is encoded twice."""
+
+    __tablename__ = "stored_blocks"
+
+    blocks_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    view: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """0 is the picture itself; others are seeded, augmented views of it."""
+    vector: Mapped[bytes] = mapped_column(LargeBinary)
+    """float16, little-endian."""
+
+
+class IndexRun(Base):
+    """One run of the nightly job and how it ended."""
+
+    __tablename__ = "index_run"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    run_id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    state: Mapped[str]
+    """running, published, unchanged or failed."""
+    generation_id: Mapped[str | None]
+    checkpoint_id: Mapped[str | None]
+    counts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    message: Mapped[str] = mapped_column(default="")

@@ -1,0 +1,244 @@
+"""Everything that is read from the catalogue, as plain frozen data."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, Row, Select, func, or_, select
+from sqlalchemy.orm import Session, selectinload
+
+from catalog.database import chunks
+from catalog.items import ProductItem
+from catalog.models import Image, IndexRun, Product
+
+SEPARATOR = " > "
+"""Between the levels of a category path."""
+
+LIVE = Product.withdrawn_at.is_(None)
+READABLE = Image.problem.is_(None)
+
+
+@dataclass(frozen=True)
+class ProductCard:
+    """What a card on a result page shows; `image` is the sha256 of the first picture."""
+
+    product_id: int
+    sku: str
+    title: str
+    brand: str
+    category: str
+    price_minor: int | None
+    currency: str
+    stock: int | None
+    image: str | None
+
+
+@dataclass(frozen=True)
+class ProductPicture:
+    """One readable picture of a product."""
+
+    image_id: int
+    sha256: str
+    width: int | None
+    height: int | None
+
+
+@dataclass(frozen=True)
+class ProductDetail:
+    """All there is to know of one live product."""
+
+    card: ProductCard
+    item: ProductItem
+    pictures: tuple[ProductPicture, ...]
+    variants: tuple[ProductCard, ...]
+    """The other live products of its variant group, by sku."""
+
+
+@dataclass(frozen=True)
+class GalleryRow:
+    """One picture that can be found, and the product it shows."""
+
+    image_id: int
+    product_id: int
+    sku: str
+    sha256: str
+    category: str
+
+
+@dataclass(frozen=True)
+class Facets:
+    """Filters of a search; prices in minor units, bounds included; a category includes those below it.
+
+    A product without a price meets no price bound, and one whose stock is unknown is not in stock.
+    """
+
+    price_min: int | None = None
+    price_max: int | None = None
+    in_stock: bool = False
+    category: str | None = None
+
+
+@dataclass(frozen=True)
+class CatalogueCounts:
+    """How much the catalogue holds; pictures are those of live products."""
+
+    products: int
+    withdrawn: int
+    pictures: int
+    unreadable: int
+
+
+def products_by_ids(session: Session, product_ids: Sequence[int]) -> list[ProductCard]:
+    """Return the cards of live products in the order asked; unknown and withdrawn ones are left out."""
+    cards: dict[int, ProductCard] = {}
+    for chunk in chunks(product_ids):
+        rows = session.execute(_cards().where(LIVE, Product.product_id.in_(chunk)))
+        cards.update((row.product_id, _card(row)) for row in rows)
+    return [cards[product_id] for product_id in product_ids if product_id in cards]
+
+
+def product_by_sku(session: Session, sku: str) -> ProductDetail | None:
+    """Return all there is to know of a live product, or None for one that is unknown or withdrawn."""
+    product = session.scalar(select(Product).where(LIVE, Product.sku == sku))
+    if product is None:
+        return None
+    card = _card(session.execute(_cards().where(Product.product_id == product.product_id)).one())
+    pictures = tuple(
+        ProductPicture(image.image_id, image.sha256, image.width, image.height)
+        for image in product.images
+        if image.problem is None
+    )
+    return ProductDetail(card, item_of(product), pictures, _variants(session, product))
+
+
+def gallery_rows(session: Session) -> list[GalleryRow]:
+    """Return every readable picture of every live product, by image id."""
+    statement = (
+        select(Image.image_id, Product.product_id, Product.sku, Image.sha256, Product.category)
+        .join(Product)
+        .where(LIVE, READABLE)
+        .order_by(Image.image_id)
+    )
+    return [GalleryRow(*row) for row in session.execute(statement)]
+
+
+def image_ids_where(session: Session, facets: Facets) -> NDArray[np.int64]:
+    """Return the ids of the readable pictures of live products that meet the facets, ascending; int64 [n]."""
+    statement = (
+        select(Image.image_id).join(Product).where(READABLE, *_conditions(facets)).order_by(Image.image_id)
+    )
+    return np.fromiter(session.scalars(statement), dtype=np.int64)
+
+
+def snapshot(session: Session) -> dict[str, ProductItem]:
+    """Return every product by sku, withdrawn ones too, with the sha256 of its pictures."""
+    statement = select(Product).options(selectinload(Product.images)).order_by(Product.sku)
+    products = session.scalars(statement.execution_options(yield_per=1000))
+    return {product.sku: item_of(product) for product in products}
+
+
+def picture_sizes(session: Session) -> dict[str, tuple[int, int]]:
+    """Return (width, height) of every readable picture whose size is known, by sha256."""
+    statement = select(Image.sha256, Image.width, Image.height).where(READABLE).distinct()
+    return {sha256: (w, h) for sha256, w, h in session.execute(statement) if w is not None and h is not None}
+
+
+def sku_by_product_id(session: Session, product_ids: Iterable[int]) -> dict[int, str]:
+    """Return the sku of each product that is known, withdrawn or not."""
+    found: dict[int, str] = {}
+    for chunk in chunks(product_ids):
+        statement = select(Product.product_id, Product.sku).where(Product.product_id.in_(chunk))
+        found.update((product_id, sku) for product_id, sku in session.execute(statement))
+    return found
+
+
+def category_counts(session: Session) -> dict[str, int]:
+    """Return how many live products each category has, by name; those without a category under ""."""
+    statement = select(Product.category, func.count()).where(LIVE).group_by(Product.category)
+    return dict(sorted((category, count) for category, count in session.execute(statement)))
+
+
+def counts(session: Session) -> CatalogueCounts:
+    """Return how much the catalogue holds."""
+    products = select(func.count(Product.product_id))
+    pictures = select(func.count(Image.image_id)).join(Product).where(LIVE)
+    return CatalogueCounts(
+        products=session.scalars(products.where(LIVE)).one(),
+        withdrawn=session.scalars(products.where(~LIVE)).one(),
+        pictures=session.scalars(pictures.where(READABLE)).one(),
+        unreadable=session.scalars(pictures.where(~READABLE)).one(),
+    )
+
+
+def latest_runs(session: Session, limit: int = 10) -> list[IndexRun]:
+    """Return the latest index runs, the newest first."""
+    return list(session.scalars(select(IndexRun).order_by(IndexRun.run_id.desc()).limit(limit)))
+
+
+def item_of(product: Product) -> ProductItem:
+    """Return a product row as plain data."""
+    return ProductItem(
+        sku=product.sku,
+        title=product.title,
+        brand=product.brand,
+        description=product.description,
+        category=product.category,
+        price_minor=product.price_minor,
+        currency=product.currency,
+        url=product.url,
+        stock=product.stock,
+        attributes={name: tuple(values) for name, values in product.attributes.items()},
+        dimensions=dict(product.dimensions),
+        variant_group=product.variant_group,
+        images=tuple(image.sha256 for image in product.images),
+        withdrawn=product.withdrawn_at is not None,
+    )
+
+
+def _variants(session: Session, product: Product) -> tuple[ProductCard, ...]:
+    if product.variant_group is None:
+        return ()
+    same = Product.variant_group == product.variant_group
+    other = Product.product_id != product.product_id
+    return tuple(map(_card, session.execute(_cards().where(LIVE, same, other).order_by(Product.sku))))
+
+
+def _conditions(facets: Facets) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [LIVE]
+    if facets.price_min is not None:
+        conditions.append(Product.price_minor >= facets.price_min)
+    if facets.price_max is not None:
+        conditions.append(Product.price_minor <= facets.price_max)
+    if facets.in_stock:
+        conditions.append(Product.stock > 0)
+    if facets.category is not None:
+        below = Product.category.startswith(facets.category + SEPARATOR, autoescape=True)
+        conditions.append(or_(Product.category == facets.category, below))
+    return conditions
+
+
+def _cards() -> Select[Any]:
+    first = (
+        select(Image.sha256)
+        .where(Image.product_id == Product.product_id, READABLE)
+        .order_by(Image.position)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return select(
+        Product.product_id,
+        Product.sku,
+        Product.title,
+        Product.brand,
+        Product.category,
+        Product.price_minor,
+        Product.currency,
+        Product.stock,
+        first.label("image"),
+    )
+
+
+def _card(row: Row[Any]) -> ProductCard:
+    return ProductCard(**row._mapping)  # the columns of _cards() bear the fields' names

@@ -1,0 +1,46 @@
+"""Full-text search over title, brand and description: FTS5 on SQLite, tsvector on PostgreSQL.
+
+The migration makes what is searched here; no model describes it, since the two databases do it differently.
+"""
+
+import re
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+PREFIX = "product_text"
+"""Every table, column and index of the search begins with this."""
+
+MAX_WORDS = 32
+
+SQLITE = sa.text(
+    "SELECT product.product_id FROM product_text JOIN product ON product.product_id = product_text.rowid "
+    "WHERE product_text MATCH :words AND product.withdrawn_at IS NULL "
+    "ORDER BY bm25(product_text, 10.0, 4.0, 1.0), product.product_id LIMIT :limit"
+)
+POSTGRESQL = sa.text(
+    "SELECT product_id FROM product, to_tsquery('simple', :words) AS words "
+    "WHERE product_text @@ words AND withdrawn_at IS NULL "
+    "ORDER BY ts_rank(product_text, words) DESC, product_id LIMIT :limit"
+)
+
+
+def search(session: Session, text: str, limit: int) -> list[int]:
+    """Return the ids of live products that hold any word of `text`, best first.
+
+    A word also finds the longer words that begin with it; a word in the title weighs most. Any text is safe:
+    only its letters and digits count, and a text without any finds nothing.
+    """
+    words = re.findall(r"[^\W_]+", text)[:MAX_WORDS]
+    if not words:
+        return []
+    if session.get_bind().dialect.name == "sqlite":
+        statement, query = SQLITE, " OR ".join(f'"{word}"*' for word in words)
+    else:
+        statement, query = POSTGRESQL, " | ".join(f"'{word}':*" for word in words)
+    return list(session.scalars(statement, {"words": query, "limit": limit}))
+
+
+def is_search_object(name: str) -> bool:
+    """Say whether a table, column or index belongs to the full-text search."""
+    return name.startswith(PREFIX)
