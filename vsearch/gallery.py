@@ -20,7 +20,7 @@ SPARE = 2
 class Hit:
     """One product, by its best picture.
 
-    `value` is the cosine similarity, higher is better, or the distance of a Euclidean search, lower is better.
+    `value` is the cosine similarity, higher is better; of a Euclidean search, the distance, lower is better.
     """
 
     product_id: int

@@ -1,0 +1,127 @@
+"""The only fakes there are: an encoder, a checkpoint made without TensorFlow, and a clock."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsearch.images import Picture
+from vsearch.manifest import MatchThresholds, Origin
+from vsearch.model import checkpoint as checkpoints
+from vsearch.model.checkpoint import Checkpoint
+from vsearch.model.heads import fit_heads
+from vsearch.model.whitening import Projection, fit_whitening
+
+BLOCK_SIZES = {"left": 8, "right": 8}
+
+
+class FakeEncoder:
+    """Sees colours: "left" is a histogram of 8 colours, "right" the light and warmth of the four quarters.
+
+    Args:
+        checkpoint: gives `blocks_id` alone.
+        fail_after: raise RuntimeError once this many pictures have been encoded.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, fail_after: int | None = None) -> None:
+        self.blocks_id = checkpoint.blocks_id
+        self.block_sizes: Mapping[str, int] = BLOCK_SIZES
+        self.calls = 0
+        self.pictures = 0
+        self.fail_after = fail_after
+
+    def blocks(self, pictures: Sequence[Picture]) -> NDArray[np.float16]:
+        """Return float16 [n, 16]."""
+        self.calls += 1
+        self.pictures += len(pictures)
+        if self.fail_after is not None and self.pictures > self.fail_after:
+            raise RuntimeError("the fake encoder fails as it was told")
+        rows = [np.concatenate([_colours(picture), _quarters(picture)]) for picture in pictures]
+        return np.array(rows, dtype=np.float16).reshape(len(pictures), 16)
+
+
+class FrozenClock:
+    """A clock that stands at one moment until it is moved."""
+
+    def __init__(self, now: datetime = datetime(2026, 11, 21, 1, 30, tzinfo=UTC)) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        """Return the moment."""
+        return self.now
+
+    def move(self, seconds: float) -> None:
+        """Move on."""
+        self.now += timedelta(seconds=seconds)
+
+
+def fake_checkpoint(
+    folder: Path, classes: Sequence[str] = ("chair", "lamp"), *, trunk: int = 1
+) -> Checkpoint:
+    """Write a checkpoint for `FakeEncoder` into the new folder; another `trunk` gives another `blocks_id`."""
+    rng = np.random.default_rng(0)
+    blocks = rng.uniform(size=(20 * len(classes), 16)).astype(np.float16)
+    same = Projection(np.zeros(8, np.float32), np.eye(8, dtype=np.float32))
+    return checkpoints.save(
+        folder,
+        backbones=(),
+        grid=trunk,
+        projections=dict.fromkeys(BLOCK_SIZES, same),
+        heads=fit_heads(blocks, list(classes) * 20, BLOCK_SIZES),
+        whitening=fit_whitening(
+            np.concatenate([blocks, blocks + rng.normal(0, 0.05, blocks.shape).astype(np.float16)]),
+            np.tile(np.arange(len(blocks)), 2),
+            block_sizes=BLOCK_SIZES,
+            size=16,
+        ),
+        weights={},
+        about={"plan": "fake"},
+    )
+
+
+def coloured(colour: Sequence[float], seed: int = 0, side: int = 32) -> Picture:
+    """Return a picture of one colour (RGB 0..255) with a darker patch that `seed` places."""
+    rng = np.random.default_rng(seed)
+    picture = np.full((side, side, 3), colour, dtype=np.float64)
+    top, left = rng.integers(0, side // 2, size=2)
+    picture[top : top + side // 2, left : left + side // 2] *= rng.uniform(0.2, 0.7)
+    return (picture + rng.normal(0, 2, picture.shape)).clip(0, 255).astype(np.uint8)
+
+
+_numbers = itertools.count(1)
+
+
+def origin(checkpoint: Checkpoint, fingerprint: str = "", previous: str | None = None) -> Origin:
+    """Return where a generation of a test comes from; each call gives a later id."""
+    number = next(_numbers)
+    return Origin(
+        generation_id=f"20261121T{number:06d}Z-3f9c",
+        created_at=datetime(2026, 11, 21, tzinfo=UTC) + timedelta(seconds=number),
+        checkpoint_id=checkpoint.checkpoint_id,
+        blocks_id=checkpoint.blocks_id,
+        fingerprint=fingerprint,
+        previous=previous,
+    )
+
+
+THRESHOLDS = MatchThresholds(exact=0.9, very_similar=0.7, similar=0.3)
+
+
+def _colours(picture: Picture) -> NDArray[np.float64]:
+    corners = np.array(list(itertools.product((0, 255), repeat=3)))
+    pixels = picture[::2, ::2].reshape(-1, 3).astype(np.float64)
+    nearness = np.exp(-np.linalg.norm(pixels[:, None] - corners, axis=2) / 60)
+    return np.asarray((nearness / nearness.sum(axis=1, keepdims=True)).mean(axis=0))
+
+
+def _quarters(picture: Picture) -> NDArray[np.float64]:
+    middle = picture.shape[0] // 2, picture.shape[1] // 2
+    rows, columns = (
+        (slice(0, middle[0]), slice(middle[0], None)),
+        (slice(0, middle[1]), slice(middle[1], None)),
+    )
+    cells = [picture[row, column].mean(axis=(0, 1)) / 255 for row in rows for column in columns]
+    return np.array([(cell.mean(), cell[0] - cell[2]) for cell in cells]).ravel()

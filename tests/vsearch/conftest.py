@@ -1,0 +1,76 @@
+"""A small published generation of drawn pictures, for the tests of generations and of the engine."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.fakes import THRESHOLDS, FakeEncoder, coloured, fake_checkpoint, origin
+from vsearch import generation
+from vsearch.gallery import Gallery
+from vsearch.images import Picture
+from vsearch.index import ClassIndex
+from vsearch.model import checkpoint as checkpoints
+from vsearch.model.checkpoint import Checkpoint
+from vsearch.settings import Metric
+
+METRICS: tuple[Metric, ...] = ("cosine", "euclidean")
+CLASSES = ("chair", "lamp")
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A data folder with a checkpoint, and the pictures to make generations of."""
+
+    folder: Path
+    checkpoint: Checkpoint
+    pictures: list[Picture]
+    blocks: NDArray[np.float16]
+
+    @property
+    def generations(self) -> Path:
+        """Where they are published."""
+        return self.folder / "generations"
+
+    def gallery(self, first_product: int = 1) -> Gallery:
+        """Return the gallery of all pictures: two to a product, half of them chairs."""
+        count = len(self.pictures)
+        embeddings = self.checkpoint.whitening.project(self.blocks)
+        image_ids = np.arange(100, 100 + count, dtype=np.int64)
+        chosen = {"chair": slice(0, count // 2), "lamp": slice(count // 2, None)}
+        indexes = {
+            metric: {
+                name: ClassIndex.build(embeddings[s], image_ids[s], metric) for name, s in chosen.items()
+            }
+            for metric in METRICS
+        }
+        return Gallery(indexes, image_ids, first_product + np.arange(count, dtype=np.int64) // 2)
+
+    def write(self, first_product: int = 1) -> Path:
+        """Write a generation, hidden."""
+        return generation.write(
+            self.generations,
+            origin(self.checkpoint, previous=generation.current_id(self.generations)),
+            gallery=self.gallery(first_product),
+            whitening=self.checkpoint.whitening,
+            thresholds=THRESHOLDS,
+        )
+
+    def publish(self, first_product: int = 1) -> str:
+        """Write and publish a generation and return its id."""
+        return generation.publish(self.generations, self.write(first_product)).name
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    """Return a shop with 12 products of two pictures each; nothing is published yet."""
+    written = fake_checkpoint(tmp_path / "written", CLASSES)
+    checkpoint_folder = tmp_path / "checkpoints" / written.checkpoint_id
+    checkpoint_folder.parent.mkdir()
+    written.folder.rename(checkpoint_folder)
+    colours = np.random.default_rng(0).integers(40, 255, size=(12, 3))
+    pictures = [coloured(colours[number // 2], seed=number) for number in range(24)]
+    loaded = checkpoints.load(checkpoint_folder)
+    return Shop(tmp_path, loaded, pictures, FakeEncoder(loaded).blocks(pictures))

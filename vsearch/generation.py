@@ -1,0 +1,234 @@
+"""Generations on disk: written hidden, published by one atomic step, loaded whole, never edited.
+
+    generations/
+      CURRENT                       one line: the id that is served; replacing this file is publishing
+      20261121T013000Z-3f9c/
+        manifest.json               see `vsearch.manifest`
+        class-000.cosine.faiss ...  one index for each class and metric
+        whitening.npz               blocks -> embeddings
+        images.npz                  image_ids, product_ids: int64 [n]
+      .building-<id>/               not published yet, or left by a killed run
+
+One writer at a time (the index run holds a lock); any number of readers, who need none.
+"""
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from vsearch.errors import GenerationCorrupt, GenerationError, NoGeneration
+from vsearch.files import checksum, replace_text, sync
+from vsearch.gallery import Gallery
+from vsearch.index import ClassIndex, index_key
+from vsearch.manifest import ID_PATTERN, ClassEntry, Manifest, MatchThresholds, Origin
+from vsearch.model.whitening import Whitening
+
+CURRENT = "CURRENT"
+MANIFEST = "manifest.json"
+WHITENING = "whitening.npz"
+IMAGES = "images.npz"
+_BUILDING, _REMOVING = ".building-", ".removing-"
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One published set of class indexes, loaded whole; immutable."""
+
+    manifest: Manifest
+    gallery: Gallery
+    whitening: Whitening
+
+    @property
+    def generation_id(self) -> str:
+        """The folder's name."""
+        return self.manifest.generation_id
+
+    @property
+    def checkpoint_id(self) -> str:
+        """The checkpoint whose heads and encoder belong to this generation."""
+        return self.manifest.checkpoint_id
+
+    @property
+    def blocks_id(self) -> str:
+        """What a query's blocks must be made with."""
+        return self.manifest.blocks_id
+
+    @property
+    def thresholds(self) -> MatchThresholds:
+        """From a score to words."""
+        return self.manifest.thresholds
+
+
+def write(
+    folder: Path, origin: Origin, *, gallery: Gallery, whitening: Whitening, thresholds: MatchThresholds
+) -> Path:
+    """Write a generation into a hidden folder of `folder` and return that; nothing is visible yet."""
+    target = folder / f"{_BUILDING}{origin.generation_id}"
+    target.mkdir(parents=True)
+    entries = []
+    for number, name in enumerate(gallery.classes):
+        files = {metric: f"class-{number:03d}.{metric}.faiss" for metric in gallery.indexes}
+        for metric, file in files.items():
+            gallery.indexes[metric][name].save(target / file)
+        count = len(gallery.indexes["cosine"][name])
+        entries.append(ClassEntry(name=name, count=count, index_key=index_key(count), files=files))
+    np.savez(target / WHITENING, allow_pickle=False, **whitening.arrays())
+    np.savez(target / IMAGES, image_ids=gallery.image_ids, product_ids=gallery.product_ids)
+    manifest = Manifest(
+        **origin.model_dump(),
+        embedding_size=whitening.size,
+        metrics=tuple(gallery.indexes),
+        thresholds=thresholds,
+        classes=tuple(entries),
+        checksums={path.name: checksum(path) for path in sorted(target.iterdir())},
+    )
+    (target / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf8")
+    return target
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Return the manifest of the generation folder `path`.
+
+    Raises:
+        GenerationCorrupt: it is missing or cannot be read.
+    """
+    try:
+        return Manifest.model_validate_json((path / MANIFEST).read_bytes())
+    except FileNotFoundError:
+        raise GenerationCorrupt(_corrupt(path, f"{MANIFEST} is missing")) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or MANIFEST
+        raise GenerationCorrupt(_corrupt(path, f"in its manifest, {where}: {first['msg']}")) from None
+
+
+def load(path: Path) -> Generation:
+    """Load the generation folder `path` whole, every file checked against its checksum.
+
+    Raises:
+        GenerationCorrupt: a file is missing or differs from what was written.
+    """
+    manifest = read_manifest(path)
+    for name, expected in manifest.checksums.items():
+        try:
+            same = checksum(path / name) == expected
+        except FileNotFoundError:
+            raise GenerationCorrupt(_corrupt(path, f"{name} is missing")) from None
+        if not same:
+            raise GenerationCorrupt(_corrupt(path, f"{name} differs from its checksum"))
+    indexes = {
+        metric: {
+            entry.name: ClassIndex.load(path / entry.files[metric], metric) for entry in manifest.classes
+        }
+        for metric in manifest.metrics
+    }
+    with np.load(path / IMAGES) as images, np.load(path / WHITENING) as arrays:
+        gallery = Gallery(indexes, images["image_ids"], images["product_ids"])
+        return Generation(manifest, gallery, Whitening.from_arrays(arrays))
+
+
+def publish(folder: Path, hidden: Path) -> Path:
+    """Make the hidden folder that `write` returned the current generation, and return its new place.
+
+    All bytes reach the disk first. The last step replaces `CURRENT`: a reader sees the old generation or the
+    new one, and a kill or power cut at any moment leaves one of the two.
+    """
+    for path in hidden.iterdir():
+        sync(path)
+    sync(hidden)
+    published = folder / hidden.name.removeprefix(_BUILDING)
+    hidden.rename(published)
+    sync(folder)
+    replace_text(folder / CURRENT, published.name + "\n")
+    return published
+
+
+def current_id(folder: Path) -> str | None:
+    """Return the id of the current generation, or None when nothing has been published."""
+    try:
+        text = (folder / CURRENT).read_text(encoding="utf8").strip()
+    except FileNotFoundError:
+        return None
+    if not re.fullmatch(ID_PATTERN, text):
+        raise GenerationCorrupt(
+            f"{folder / CURRENT} must hold the id of a generation, but holds {text[:40]!r}; "
+            "run `vsearch index run`."
+        )
+    return text
+
+
+def current(folder: Path) -> Path:
+    """Return the folder of the current generation.
+
+    Raises:
+        NoGeneration: nothing has been published.
+    """
+    generation_id = current_id(folder)
+    if generation_id is None:
+        raise NoGeneration(
+            f"A search needs a published index, but {folder} holds none; run `vsearch index run`."
+        )
+    return folder / generation_id
+
+
+def listed(folder: Path) -> list[str]:
+    """Return the ids of the generations on disk, oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir() if re.fullmatch(ID_PATTERN, path.name))
+
+
+def rollback(folder: Path) -> str:
+    """Make the generation that was current before this one current again, and return its id.
+
+    Raises:
+        NoGeneration: nothing has been published.
+        GenerationError: there was none, or it is no longer on disk.
+    """
+    path = current(folder)
+    previous = _before(folder, path.name)
+    if previous is None:
+        raise GenerationError(
+            f"A rollback needs the generation before {path.name}, but there is none on disk; "
+            "run `vsearch index run` instead."
+        )
+    replace_text(folder / CURRENT, previous + "\n")
+    return previous
+
+
+def prune(folder: Path, keep: int) -> list[str]:
+    """Delete all but the newest `keep`, the current one and the one before that; return the deleted ids."""
+    path = current(folder)
+    kept = {*listed(folder)[-keep:], path.name, _before(folder, path.name)}
+    removed = [generation_id for generation_id in listed(folder) if generation_id not in kept]
+    for generation_id in removed:
+        (folder / generation_id).rename(folder / f"{_REMOVING}{generation_id}")
+    clean(folder)
+    return removed
+
+
+def clean(folder: Path) -> None:
+    """Delete what killed runs left half written or half deleted; only the holder of the run's lock may."""
+    for prefix in (_BUILDING, _REMOVING):
+        for path in folder.glob(f"{prefix}*"):
+            shutil.rmtree(path)
+
+
+def _before(folder: Path, generation_id: str) -> str | None:
+    """Return what was current before, if still on disk; by age where the manifest cannot say."""
+    try:
+        previous = read_manifest(folder / generation_id).previous
+    except GenerationCorrupt:
+        previous = max((name for name in listed(folder) if name < generation_id), default=None)
+    return previous if previous in listed(folder) else None
+
+
+def _corrupt(path: Path, found: str) -> str:
+    return (
+        f"Generation {path.name} must be as it was published, but {found}; "
+        "run `vsearch index rollback` or `vsearch index run`."
+    )

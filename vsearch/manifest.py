@@ -1,0 +1,73 @@
+"""What a generation says of itself: the parsed `manifest.json`, and the words for a score."""
+
+from datetime import UTC, datetime
+from secrets import token_hex
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from vsearch.settings import Metric
+
+ID_PATTERN = r"^\d{8}T\d{6}Z-[0-9a-f]{4}$"
+
+MatchLabel = Literal["exact", "very similar", "similar", "nothing close"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MatchThresholds(_Record):
+    """The least cosine score that is called exact, very similar, and similar."""
+
+    exact: float = 0.8
+    very_similar: float = 0.6
+    similar: float = 0.4
+
+    def match_label(self, score: float) -> MatchLabel:
+        """Return the words for a cosine score."""
+        if score >= self.exact:
+            return "exact"
+        if score >= self.very_similar:
+            return "very similar"
+        return "similar" if score >= self.similar else "nothing close"
+
+
+class Origin(_Record):
+    """What a generation was made of.
+
+    `fingerprint` is the hash of all inputs: an index run whose inputs have the fingerprint of the current
+    generation has nothing to do. `previous` is the generation that was current before, for rollback.
+    """
+
+    generation_id: str = Field(pattern=ID_PATTERN)
+    created_at: datetime
+    checkpoint_id: str
+    blocks_id: str
+    fingerprint: str
+    previous: str | None = Field(default=None, pattern=ID_PATTERN)
+
+
+class ClassEntry(_Record):
+    """One class: its name, its pictures, the FAISS factory string, and its file under each metric."""
+
+    name: str
+    count: int
+    index_key: str
+    files: dict[Metric, str]
+
+
+class Manifest(Origin):
+    """All of `manifest.json`. `checksums` maps every other file of the folder to its SHA-256."""
+
+    format_version: Literal[1] = 1
+    embedding_size: int
+    metrics: tuple[Metric, ...]
+    thresholds: MatchThresholds
+    classes: tuple[ClassEntry, ...]
+    checksums: dict[str, str]
+
+
+def new_id(now: datetime) -> str:
+    """Return an id that sorts by time, such as 20261121T013000Z-3f9c; `now` has a time zone."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{token_hex(2)}"
