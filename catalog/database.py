@@ -47,7 +47,7 @@ def connect(url: str) -> Engine:
 
 def sessions(engine: Engine) -> sessionmaker[Session]:
     """Return what makes sessions: `with sessions(engine).begin() as session` commits at its end."""
-    return sessionmaker(engine, expire_on_commit=False)
+    return sessionmaker(engine)
 
 
 def lock_for_writing(session: Session) -> None:

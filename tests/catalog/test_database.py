@@ -1,0 +1,139 @@
+import sqlite3
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import Engine
+from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.orm import Session
+
+from catalog.database import WRITER_LOCK, chunks, connect, lock_for_writing, sessions, upgrade
+from catalog.models import Image, IndexRun
+from vsearch.errors import CatalogueError
+
+
+def test_connect_creates_the_parent_folder(tmp_path: Path) -> None:
+    """A first start needs no folder made by hand."""
+    engine = connect(f"sqlite:///{tmp_path / 'a' / 'b' / 'catalogue.sqlite'}")
+    engine.dispose()
+    assert (tmp_path / "a" / "b" / "catalogue.sqlite").is_file()
+
+
+def test_sqlite_is_set_up_for_several_processes(sqlite_engine: Engine) -> None:
+    """Readers do not block the writer, waiting is patient, and references are checked."""
+    with sqlite_engine.connect() as connection:
+        values = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "busy_timeout", "foreign_keys")
+        ]
+    assert values == ["wal", 30_000, 1]
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("catalogue.db", r"must be sqlite:///PATH or postgresql://.*but it is 'catalogue\.db'"),
+        ("mysql://u:secret@host/shop", r"but it is '\*\*\*@host/shop'"),
+        ("", "must be sqlite:///PATH"),
+        (
+            "postgresql://u:secret@127.0.0.1:1/shop",
+            r"u:\*\*\*@127\.0\.0\.1:1/shop must be reachable",
+        ),
+        ("sqlite:////proc/no/catalogue.sqlite", "folder must be writable"),
+    ],
+)
+def test_bad_addresses_are_refused_without_showing_the_password(url: str, sentence: str) -> None:
+    """The sentence says the rule, what was received and which setting to mend."""
+    with pytest.raises(CatalogueError, match=sentence) as caught:
+        connect(url)
+    assert "secret" not in str(caught.value)
+    assert "database_url" in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    """A wrong file is named, not destroyed."""
+    file = tmp_path / "notes.txt"
+    file.write_text("not a database, but long enough to be looked at as one " * 40)
+    with pytest.raises(CatalogueError, match="file is not a database"):
+        connect(f"sqlite:///{file}")
+    assert file.read_text().startswith("not a database")
+
+
+def test_a_catalogue_of_a_newer_version_is_refused(sqlite_engine: Engine) -> None:
+    """An unknown schema is left alone."""
+    with sqlite_engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(CatalogueError, match="install the newer vsearch"):
+        upgrade(sqlite_engine)
+
+
+def test_upgrade_says_nothing_on_standard_output(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Commands that print JSON may upgrade first."""
+    engine = connect(f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
+    upgrade(engine)
+    upgrade(engine)
+    engine.dispose()
+    assert capfd.readouterr().out == ""
+
+
+def test_moments_keep_their_time_zone(session: Session) -> None:
+    """What is stored at 12:00 in Tokyo comes back as the same moment in UTC."""
+    noon_in_tokyo = datetime(2026, 11, 21, 12, tzinfo=timezone(timedelta(hours=9)))
+    session.add(IndexRun(state="running", started_at=noon_in_tokyo))
+    session.commit()
+    session.expire_all()
+    started_at = session.scalars(sa.select(IndexRun.started_at)).one()
+    assert started_at == noon_in_tokyo
+    assert started_at.tzinfo is UTC
+
+
+def test_a_moment_without_time_zone_is_a_bug(session: Session) -> None:
+    """A local time is never taken for UTC."""
+    session.add(IndexRun(state="running", started_at=datetime(2026, 11, 21)))
+    with pytest.raises(StatementError, match="must carry its time zone"):
+        session.flush()
+
+
+def test_references_are_checked(session: Session) -> None:
+    """A picture belongs to a product that exists."""
+    session.add(Image(product_id=77, sha256="0" * 64, position=0))
+    with pytest.raises(IntegrityError):
+        session.flush()
+
+
+def test_a_failed_transaction_leaves_nothing(sqlite_engine: Engine) -> None:
+    """Even changes of the schema are undone."""
+
+    def fail_half_way() -> None:
+        with sqlite_engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE half (a INTEGER)")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
+    assert "half" not in sa.inspect(sqlite_engine).get_table_names()
+
+
+def test_locking_for_writing_keeps_other_writers_out(sqlite_engine: Engine, tmp_path: Path) -> None:
+    """From the lock on nobody else writes, so what was read is still true at the commit."""
+    with sessions(sqlite_engine)() as session:
+        lock_for_writing(session)
+        other = sqlite3.connect(tmp_path / "catalogue.sqlite", timeout=0)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("DELETE FROM product")
+        other.close()
+
+
+def test_locking_for_writing_on_postgresql_excludes_a_second_one(pg_engine: Engine) -> None:
+    """Two imports do not interleave."""
+    with sessions(pg_engine)() as session, pg_engine.connect() as other:
+        lock_for_writing(session)
+        got = other.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({WRITER_LOCK})").scalar()
+        assert got is False
+
+
+def test_chunks_cover_everything_in_order() -> None:
+    """The last list is shorter; nothing gives no list."""
+    assert list(chunks(range(5), 2)) == [[0, 1], [2, 3], [4]]
+    assert list(chunks([], 2)) == []

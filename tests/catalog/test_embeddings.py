@@ -1,0 +1,91 @@
+import hashlib
+
+import numpy as np
+import pytest
+from sqlalchemy.orm import Session
+
+from catalog import embeddings
+from catalog.changes import Changes, apply
+from catalog.embeddings import Key
+from catalog.items import ProductItem
+from vsearch.errors import CatalogueError
+
+SHAS = [hashlib.sha256(bytes([number])).hexdigest() for number in range(8)]
+KEYS: list[Key] = [(SHAS[0], 0), (SHAS[0], 1), (SHAS[1], 0)]
+BLOCKS = np.array([[1, 2], [3, 4], [5, 65504]], dtype=np.float16)
+
+
+@pytest.fixture
+def filled(session: Session) -> Session:
+    """A session on three stored rows."""
+    embeddings.put(session, "first", KEYS, BLOCKS)
+    session.commit()
+    return session
+
+
+def test_what_is_put_is_read_back_in_the_order_asked(filled: Session) -> None:
+    """Half precision is kept bit by bit, and a key may be asked for twice."""
+    read = embeddings.read(filled, "first", [KEYS[2], KEYS[0], KEYS[2]])
+    np.testing.assert_array_equal(read, BLOCKS[[2, 0, 2]])
+    assert read.dtype == np.float16
+
+
+def test_missing_names_each_key_once_in_order(filled: Session) -> None:
+    """Only these need to be encoded."""
+    asked = [(SHAS[2], 0), KEYS[1], (SHAS[1], 1), (SHAS[2], 0)]
+    assert embeddings.missing(filled, "first", asked) == [(SHAS[2], 0), (SHAS[1], 1)]
+    assert embeddings.missing(filled, "second", KEYS) == KEYS
+    assert embeddings.missing(filled, "first", []) == []
+
+
+def test_putting_twice_changes_nothing(filled: Session) -> None:
+    """A resumed run may store again what an interrupted one had stored."""
+    embeddings.put(filled, "first", [*KEYS[:1], (SHAS[3], 0)], np.zeros((2, 2), np.float16))
+    filled.commit()
+    assert embeddings.count(filled, "first") == 4
+    np.testing.assert_array_equal(embeddings.read(filled, "first", KEYS), BLOCKS)
+
+
+def test_blocks_of_another_checkpoint_are_others(filled: Session) -> None:
+    """The same picture has blocks of its own for every blocks_id, of any length."""
+    embeddings.put(filled, "second", KEYS[:1], np.ones((1, 5), np.float16))
+    assert embeddings.read(filled, "second", KEYS[:1]).shape == (1, 5)
+    assert [embeddings.count(filled, name) for name in ("first", "second", None)] == [3, 1, 4]
+
+
+def test_reading_what_is_not_stored_is_refused(filled: Session) -> None:
+    """The sentence says how many, and what to do."""
+    with pytest.raises(CatalogueError, match=r"2 of 3 have none.*vsearch index run"):
+        embeddings.read(filled, "first", [KEYS[0], (SHAS[4], 0), (SHAS[5], 0)])
+
+
+def test_no_keys_are_an_empty_array(filled: Session) -> None:
+    """An empty catalogue is no error here."""
+    assert embeddings.read(filled, "first", []).shape == (0, 0)
+    embeddings.put(filled, "first", [], np.empty((0, 2), np.float16))
+
+
+def test_many_rows_pass_through_in_chunks(session: Session) -> None:
+    """More keys than one statement takes."""
+    keys = [(hashlib.sha256(str(number).encode()).hexdigest(), 0) for number in range(1201)]
+    blocks = np.arange(1201, dtype=np.float16)[:, np.newaxis]
+    embeddings.put(session, "many", keys, blocks)
+    np.testing.assert_array_equal(embeddings.read(session, "many", keys[::-1]), blocks[::-1])
+    assert embeddings.missing(session, "many", keys) == []
+
+
+def test_blocks_of_pictures_nobody_has_are_deleted(filled: Session) -> None:
+    """A withdrawn product's blocks stay: it may come back."""
+    apply(filled, Changes(added=(ProductItem("A", "A", images=(SHAS[1],)),)))
+    apply(filled, Changes(withdrawn=("A",)))
+    assert embeddings.delete_unknown(filled) == 2
+    assert embeddings.missing(filled, "first", KEYS) == KEYS[:2]
+
+
+@pytest.mark.parametrize(
+    "blocks", [np.zeros((3, 2), np.float32), np.zeros((2, 2), np.float16), np.zeros(3, np.float16)]
+)
+def test_arrays_of_another_shape_or_type_are_bugs(session: Session, blocks: np.ndarray) -> None:
+    """Nothing is rounded or broadcast silently."""
+    with pytest.raises(ValueError, match=r"float16 \[3, d\]"):
+        embeddings.put(session, "first", KEYS, blocks)

@@ -1,0 +1,102 @@
+"""Fixtures that several packages' tests need: empty catalogues, and a throw-away PostgreSQL."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Engine
+
+from catalog.database import connect, upgrade
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty catalogue file with the schema in it, to be copied."""
+    file = tmp_path_factory.mktemp("template") / "catalogue.sqlite"
+    engine = connect(f"sqlite:///{file}")
+    upgrade(engine)
+    engine.dispose()
+    return file
+
+
+@pytest.fixture
+def sqlite_engine(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Engine]:
+    """An empty catalogue of the test's own, on SQLite."""
+    file = shutil.copy(migrated_sqlite, tmp_path / "catalogue.sqlite")
+    engine = connect(f"sqlite:///{file}")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def pg_url() -> Iterator[str]:
+    """The address of a PostgreSQL server that lives as long as the tests do."""
+    programs = _postgresql_programs()
+    identity, owner = _unprivileged()
+    folder = Path(tempfile.mkdtemp(prefix="vsearch-pg-"))  # pytest's own folders are closed to other users
+    if owner is not None:
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+    run: dict[str, Any] = {"cwd": folder, "stdout": subprocess.DEVNULL, **identity}
+    initdb = [programs / "initdb", "-D", folder / "data", "-U", "test", "-A", "trust", "-E", "UTF8"]
+    subprocess.run([*initdb, "--locale=C", "--no-sync"], check=True, **run)
+    port = _free_port()
+    server = [programs / "postgres", "-D", folder / "data", "-p", str(port), "-h", "127.0.0.1", "-k", folder]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([*server, "-F", "-c", "full_page_writes=off"], stderr=log, **run)
+    try:
+        _wait_until_up(port, process, folder / "log")
+        yield f"postgresql+psycopg://test@127.0.0.1:{port}/postgres"
+    finally:
+        process.terminate()
+        process.wait(20)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _postgresql_programs() -> Path:
+    """Return the folder of initdb and postgres, or skip the test."""
+    found = shutil.which("postgres")
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    if found is None and not installed:
+        pytest.skip("no PostgreSQL on this machine (Debian: apt-get install postgresql)")
+    return Path(found or installed[-1]).resolve().parent
+
+
+def _unprivileged() -> tuple[dict[str, Any], pwd.struct_passwd | None]:
+    """Return how to start a process that PostgreSQL accepts (it refuses root), and as whom."""
+    if os.geteuid() != 0:
+        return {}, None
+    for name in ("postgres", "nobody"):
+        try:
+            owner = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}, owner
+    pytest.skip("root without an unprivileged account to run PostgreSQL as")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_up(port: int, process: subprocess.Popen[bytes], log: Path, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            psycopg.connect(host="127.0.0.1", port=port, user="test", dbname="postgres").close()
+            return
+        except psycopg.OperationalError:
+            alive = process.poll() is None and time.monotonic() < deadline
+            assert alive, log.read_text(errors="replace")
+            time.sleep(0.05)
