@@ -43,7 +43,11 @@ def cut_to_box(shot: Shot, margin: float = 0.05) -> Picture:
 
 
 def shoot(
-    picture: Picture, rng: np.random.Generator, *, room: Picture | None = None, share: tuple[float, float] = (0.35, 0.6)
+    picture: Picture,
+    rng: np.random.Generator,
+    *,
+    room: Picture | None = None,
+    share: tuple[float, float] = (0.35, 0.6),
 ) -> Shot:
     """Make a photo of a product in a room.
 
@@ -80,17 +84,15 @@ def cutout(picture: Picture) -> Floats:
     background = scipy.ndimage.binary_propagation(seed & plain, mask=plain)
     if background.mean() > 0.97:
         return np.ones(picture.shape[:2], np.float32)
-    solid = scipy.ndimage.binary_opening(~background, iterations=1) | ~scipy.ndimage.binary_dilation(background)
-    soft: Floats = scipy.ndimage.gaussian_filter(solid.astype(np.float32), 0.7)
-    return soft
+    soft = scipy.ndimage.gaussian_filter((~background).astype(np.float32), 0.6)
+    sharp: Floats = np.clip((soft - 0.25) / 0.55, 0, 1)  # half a pixel in from the edge, where the white fringe is
+    return sharp
 
 
 # ---- geometry ----
 
 
-def _place(
-    thing: Picture, alpha: Floats, shape: tuple[int, int], rng: np.random.Generator
-) -> tuple[Floats, Floats]:
+def _place(thing: Picture, alpha: Floats, shape: tuple[int, int], rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Stand the product somewhere in a frame, tilted and in perspective -> (light [h, w, 3], mask [h, w])."""
     height, width = thing.shape[:2]
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], float)
@@ -152,14 +154,13 @@ def _made_room(rng: np.random.Generator, height: int, width: int) -> Floats:
         y, x = rng.integers(0, height), rng.integers(0, width)
         h, w = rng.integers(height // 12, height // 2), rng.integers(width // 12, width // 2)
         scene[y : y + h, x : x + w] = rng.uniform(0.05, 0.95, 3) * rng.uniform(0.4, 1)
-    blurred: Floats = scipy.ndimage.gaussian_filter(scene, (*rng.uniform(0.3, 1.5, 1).repeat(2), 0))
-    return blurred
+    return np.asarray(scipy.ndimage.gaussian_filter(scene, (*rng.uniform(0.3, 1.5, 1).repeat(2), 0)), np.float32)
 
 
 def _surface(rng: np.random.Generator, height: int, width: int) -> Floats:
     """Draw a wall or floor: a muted colour, or planks, with soft blotches."""
     colour = np.clip(rng.uniform(0.2, 0.95) + rng.normal(0, 0.07, 3), 0, 1)
-    surface = np.broadcast_to(colour, (height, width, 3)).astype(np.float32)
+    surface = np.broadcast_to(colour, (height, width, 3))
     blotches = rng.normal(0, rng.uniform(0.01, 0.1), (6, 6))
     surface = surface + scipy.ndimage.zoom(blotches, (height / 6, width / 6), order=1)[..., None]
     if rng.random() < 0.4:
@@ -174,7 +175,8 @@ def _part_of(room: Picture, rng: np.random.Generator, height: int, width: int) -
     size = rng.uniform(0.55, 1.0)
     x, y = rng.uniform(0, 1 - size, 2)
     part = resize(crop(room, Box(x, y, x + size, y + size)), width, height)
-    return (part[:, ::-1] if rng.random() < 0.5 else part).astype(np.float32) / 255
+    turned = part[:, ::-1] if rng.random() < 0.5 else part
+    return np.asarray(turned / 255, np.float32)
 
 
 # ---- light and phone ----
@@ -211,7 +213,7 @@ def _light(photo: Floats, rng: np.random.Generator) -> Floats:
     grey = photo.mean(axis=2, keepdims=True)
     coloured = grey + (photo - grey) * rng.uniform(0.6, 1.25)
     lit = np.clip(coloured * ramp[..., None] * cast * rng.uniform(0.7, 1.2), 0, 1) ** rng.uniform(0.75, 1.35)
-    return lit.astype(np.float32)
+    return np.asarray(lit, np.float32)
 
 
 def _phone(photo: Floats, rng: np.random.Generator) -> Picture:

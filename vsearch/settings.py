@@ -37,7 +37,8 @@ class Settings(BaseSettings):
         None, description="folder with pretrained backbone weights (NAME.weights.h5), searched first"
     )
     checkpoint: str = Field(
-        "", description="checkpoint to index with; empty means the shop's own, or the bundled 'pocket' before that"
+        "",
+        description="checkpoint to index with; empty means the shop's own, or the bundled 'pocket' before that",
     )
     currency: str = Field("EUR", pattern="^[A-Z]{3}$", description="currency of feed prices that name none")
     host: str = Field("127.0.0.1", description="address the page is served on")
@@ -57,7 +58,9 @@ class Settings(BaseSettings):
     batch_size: int = Field(32, ge=1, le=1024, description="pictures encoded at a time")
     embedding_size: int = Field(256, ge=8, le=512, description="length of an embedding")
     whitening_products: int = Field(
-        2000, ge=0, description="products whose augmented views the whitening is fitted on; 0 turns fitting off"
+        2000,
+        ge=0,
+        description="products whose augmented views the whitening is fitted on; 0 turns fitting off",
     )
     whitening_views: int = Field(4, ge=2, le=16, description="augmented views of each of these products")
     min_class_size: int = Field(5, ge=1, description="categories with fewer pictures join their parent category")
@@ -171,9 +174,7 @@ def _known(values: dict[str, Any], where: str, spell: Any) -> dict[str, Any]:
     unknown = sorted(set(values) - set(Settings.model_fields))
     if unknown:
         names = ", ".join(spell(name) for name in unknown)
-        raise SettingsError(
-            f"Settings must be known, but {names} {where} is not; `vsearch settings` lists the names."
-        )
+        raise SettingsError(f"Settings must be known, but {names} {where} is not; `vsearch settings` lists the names.")
     return values
 
 

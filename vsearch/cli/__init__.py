@@ -25,7 +25,10 @@ COMMANDS = {
     "predict": ("vsearch.cli.predict", "Say what a picture shows, by each model and by vote."),
     "search": ("vsearch.cli.search", "Find the products that look most like a photo."),
     "serve": ("vsearch.cli.serve", "Serve the shopper's page."),
-    "settings": ("vsearch.cli.settings", "Print every setting, its value, where that comes from, and its meaning."),
+    "settings": (
+        "vsearch.cli.settings",
+        "Print every setting, its value, where that comes from, and its meaning.",
+    ),
     "train": ("vsearch.cli.train", "Train a backbone by a plan."),
 }
 

@@ -1,0 +1,1 @@
+"""Networks and what reads their features. Keras is imported in `network`, `pocket_networks` and `ensemble` only."""

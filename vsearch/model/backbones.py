@@ -90,5 +90,3 @@ def _own_builder(name: str) -> Callable[[Any], Any]:
 
     builder: Callable[[Any], Any] = getattr(pocket_networks, name)
     return builder
-
-

@@ -22,10 +22,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vsearch.errors import CheckpointMismatch, CheckpointMissing
+from vsearch.model.arrays import read_arrays, write_arrays
 from vsearch.model.heads import Heads
 from vsearch.model.whitening import Projection, Whitening
 from vsearch.vocabulary import Vocabulary
@@ -104,7 +102,14 @@ def load(folder: Path) -> Checkpoint:
             f"A whitening must take {sum(sizes.values())} numbers, but that of {folder} takes {len(whitening.mean)}."
         )
     return Checkpoint(
-        folder, checkpoint_id(said), blocks_id(said), tuple(said["backbones"]), said["grid"], sizes, heads, whitening
+        folder,
+        checkpoint_id(said),
+        blocks_id(said),
+        tuple(said["backbones"]),
+        said["grid"],
+        sizes,
+        heads,
+        whitening,
     )
 
 
@@ -131,9 +136,9 @@ def save(
     with _building(folder) as hidden:
         for name, file in weights.items():
             shutil.copyfile(file, hidden / f"{name}.weights.npz")
-        np.savez(hidden / "blocks.npz", **blocks)
-        np.savez(hidden / "heads.npz", **heads.arrays())
-        np.savez(hidden / "whitening.npz", **whitening.arrays())
+        write_arrays(hidden / "blocks.npz", blocks)
+        write_arrays(hidden / "heads.npz", heads.arrays())
+        write_arrays(hidden / "whitening.npz", whitening.arrays())
         if card:
             (hidden / CARD).write_text(card, encoding="utf8")
         sizes = {name: projection.size for name, projection in projections.items()}
@@ -152,7 +157,7 @@ def save_with_heads(checkpoint: Checkpoint, heads: Heads, parent: Path) -> Check
     with tempfile.TemporaryDirectory(prefix=".building-", dir=parent) as name:
         hidden = Path(name) / "checkpoint"
         shutil.copytree(checkpoint.folder, hidden)
-        np.savez(hidden / "heads.npz", **heads.arrays())
+        write_arrays(hidden / "heads.npz", heads.arrays())
         said = {key: value for key, value in _description(checkpoint.folder).items() if key not in ("files", "format")}
         _describe(hidden, said | {"classes": list(heads.vocabulary)})
         target = parent / checkpoint_id(_description(hidden))
@@ -170,12 +175,6 @@ def blocks_id(said: Mapping[str, Any]) -> str:
     """Return the hash of the part of a description that determines blocks."""
     files = {name: digest for name, digest in said["files"].items() if name.endswith(_BLOCK_FILES)}
     return _hash({"files": files} | {key: said[key] for key in ("format", "backbones", "grid", "block_sizes")})
-
-
-def read_arrays(file: Path) -> dict[str, NDArray[Any]]:
-    """Read all arrays of an .npz file."""
-    with np.load(file) as arrays:
-        return {name: arrays[name] for name in arrays.files}
 
 
 def _description(folder: Path) -> dict[str, Any]:

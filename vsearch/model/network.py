@@ -54,7 +54,7 @@ def build_classifier(name: str, class_count: int, *, dropout: float = 0.2) -> tu
 
 
 def _pool_to_grid(features: Any, grid: int) -> Any:
-    """Average a feature map [n, h, w, c] over grid x grid cells of nearly equal size -> float32 [n, grid * grid * c]."""
+    """Average a feature map [n, h, w, c] over grid x grid cells of nearly equal size -> float32 [n, grid*grid*c]."""
     height, width = features.shape[1], features.shape[2]
     rows, columns = _cells(height, grid), _cells(width, grid)
     cells = [ops.mean(features[:, a:b, c:d], axis=(1, 2)) for a, b in rows for c, d in columns]

@@ -13,7 +13,10 @@ Tensor = Any
 
 
 def pocket_resnet(inputs: Tensor) -> Tensor:
-    """Residual network of basic blocks (He et al., CVPR 2016): 3 stages of 2 blocks. [n, s, s, 3] -> [n, s/16, s/16, 160]."""
+    """Residual network of basic blocks (He et al., CVPR 2016): 3 stages of 2 blocks.
+
+    [n, s, s, 3] -> [n, s/16, s/16, 160]
+    """
     x = _stem(inputs, 40)
     for stage, width in enumerate((40, 80, 160), start=1):
         for block in (1, 2):
@@ -23,7 +26,10 @@ def pocket_resnet(inputs: Tensor) -> Tensor:
 
 
 def pocket_vgg(inputs: Tensor) -> Tensor:
-    """Plain stacks of 3 x 3 convolutions and 2 x 2 pooling (Simonyan & Zisserman, ICLR 2015). [n, s, s, 3] -> [n, s/16, s/16, 176]."""
+    """Plain stacks of 3 x 3 convolutions and 2 x 2 pooling (Simonyan & Zisserman, ICLR 2015).
+
+    [n, s, s, 3] -> [n, s/16, s/16, 176]
+    """
     x = _stem(inputs, 40)
     for stage, (width, depth) in enumerate(((72, 2), (128, 2), (176, 2)), start=1):
         if stage > 1:
@@ -34,7 +40,10 @@ def pocket_vgg(inputs: Tensor) -> Tensor:
 
 
 def pocket_inception(inputs: Tensor) -> Tensor:
-    """Inception modules with factorised 5 x 5 branches (Szegedy et al., CVPR 2016). [n, s, s, 3] -> [n, s/16, s/16, 192]."""
+    """Inception modules with factorised 5 x 5 branches (Szegedy et al., CVPR 2016).
+
+    [n, s, s, 3] -> [n, s/16, s/16, 192]
+    """
     x = _stem(inputs, 40)
     for stage, (width, modules) in enumerate(((96, 1), (144, 2), (192, 3)), start=1):
         if stage > 1:

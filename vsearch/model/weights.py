@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.errors import CheckpointMismatch, WeightsUnavailable
+from vsearch.model.arrays import write_arrays
 from vsearch.model.backbones import backbone, build
 
 
@@ -50,7 +51,7 @@ def pretrained(name: str, *, file: Path | None = None, folder: Path | None = Non
 def pack(network: Any, file: Path) -> Path:
     """Write the weights of a network in half precision, in the order Keras lists them."""
     arrays = {f"w{index:04d}": np.asarray(w, np.float16) for index, w in enumerate(network.get_weights())}
-    np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub takes the names for options
+    write_arrays(file, arrays)
     return file
 
 

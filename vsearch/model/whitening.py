@@ -33,9 +33,8 @@ class Projection:
 
     def project(self, features: NDArray[Any]) -> Floats:
         """Project features [N, D] -> float32 [N, size], not normalised."""
-        assert features.ndim == 2 and features.shape[1] == len(self.mean), features.shape
-        result: Floats = (features.astype(np.float32) - self.mean) @ self.matrix
-        return result
+        assert features.shape[1:] == self.mean.shape, features.shape
+        return np.asarray((features.astype(np.float32) - self.mean) @ self.matrix, np.float32)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what `from_arrays` takes, in half precision."""

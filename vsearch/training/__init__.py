@@ -1,1 +1,4 @@
-"""How a checkpoint is made: a plan names sources, backbones and phases. Imports TensorFlow in `pipeline` and `fit` only."""
+"""How a checkpoint is made: a plan names sources, backbones and phases. 
+
+Only `pipeline`, `fit` and `assemble` import TensorFlow.
+"""

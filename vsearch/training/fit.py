@@ -104,5 +104,3 @@ class _Advance(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships n
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._advance(self._before + batch + 1, self._total)
-
-

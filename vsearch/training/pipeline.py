@@ -33,9 +33,7 @@ def _gather(data: Pictures) -> Callable[[Any], tuple[Any, Any]]:
 
     def take(indices: Any) -> tuple[Any, Any]:
         shape = (None, *pictures.shape[1:])
-        found, named = tf.numpy_function(
-            lambda rows: (pictures[rows], labels[rows]), [indices], [tf.uint8, tf.int64]
-        )
+        found, named = tf.numpy_function(lambda rows: (pictures[rows], labels[rows]), [indices], [tf.uint8, tf.int64])
         return tf.ensure_shape(found, shape), tf.ensure_shape(named, (None,))
 
     return take
@@ -47,9 +45,7 @@ def _augment(phase: Phase, class_count: int, seed: int) -> Callable[[Any, Any], 
     def augment(pictures: Any, labels: Any) -> tuple[Any, Any]:
         count = phase.batch
         boxes = _crop_boxes(rng, count, phase.crop_area)
-        cut = tf.image.crop_and_resize(
-            tf.cast(pictures, tf.float32), boxes, tf.range(count), (phase.side, phase.side)
-        )
+        cut = tf.image.crop_and_resize(tf.cast(pictures, tf.float32), boxes, tf.range(count), (phase.side, phase.side))
         targets = tf.one_hot(labels, class_count)
         targets = targets * (1 - phase.label_smoothing) + phase.label_smoothing / class_count
         return _recolour(rng, cut, count), targets

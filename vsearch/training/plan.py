@@ -43,7 +43,7 @@ Source = Annotated[NpzSource | CsvSource, Field(discriminator="kind")]
 
 
 class Phase(_Part):
-    """One stretch of training at one input side and one learning-rate schedule (linear warm-up, then cosine to zero)."""
+    """One stretch of training: one input side, one learning-rate schedule (linear warm-up, then cosine to zero)."""
 
     name: str = Field(pattern="^[a-z0-9_]+$")
     side: int = Field(ge=32, le=512)
@@ -63,19 +63,23 @@ class Assemble(_Part):
     network_block: int = Field(384, ge=1)
     shape_block: int = Field(256, ge=1)
     colour_block: int = Field(128, ge=1)
-    fit_pictures: int = Field(6000, ge=100)
+    shape_weight: float = Field(1.0, gt=0)
+    colour_weight: float = Field(1.0, gt=0)
+    fit_pictures: int = Field(6000, ge=1)
+    fit_views: int = Field(2, ge=1)
+    shrink: float = Field(0.3, ge=0)
     embedding_size: int = Field(256, ge=8, le=512)
 
 
 class Plan(_Part):
-    """A whole experiment."""
+    """A whole experiment. Without phases the backbones keep their pretrained weights."""
 
     name: str = Field(pattern="^[a-z0-9_]+$")
     backbones: tuple[str, ...] = Field(min_length=1)
     seed: int
     cache_side: int = Field(72, ge=32, le=512)
     source: tuple[Source, ...] = Field(min_length=1)
-    phase: tuple[Phase, ...] = Field(min_length=1)
+    phase: tuple[Phase, ...] = ()
     assemble: Assemble = Assemble()
 
 
