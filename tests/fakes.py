@@ -12,8 +12,9 @@ from vsearch.images import Picture
 from vsearch.manifest import MatchThresholds, Origin
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.checkpoint import Checkpoint
-from vsearch.model.heads import fit_heads
+from vsearch.model.heads import Head, Heads
 from vsearch.model.whitening import Projection, fit_whitening
+from vsearch.vocabulary import Vocabulary
 
 BLOCK_SIZES = {"left": 8, "right": 8}
 
@@ -58,9 +59,7 @@ class FrozenClock:
         self.now += timedelta(seconds=seconds)
 
 
-def fake_checkpoint(
-    folder: Path, classes: Sequence[str] = ("chair", "lamp"), *, trunk: int = 1
-) -> Checkpoint:
+def fake_checkpoint(folder: Path, classes: Sequence[str] = ("chair", "lamp"), *, trunk: int = 1) -> Checkpoint:
     """Write a checkpoint for `FakeEncoder` into the new folder; another `trunk` gives another `blocks_id`."""
     rng = np.random.default_rng(0)
     blocks = rng.uniform(size=(20 * len(classes), 16)).astype(np.float16)
@@ -70,7 +69,7 @@ def fake_checkpoint(
         backbones=(),
         grid=trunk,
         projections=dict.fromkeys(BLOCK_SIZES, same),
-        heads=fit_heads(blocks, list(classes) * 20, BLOCK_SIZES),
+        heads=nearest_centre_heads(blocks, list(classes) * 20),
         whitening=fit_whitening(
             np.concatenate([blocks, blocks + rng.normal(0, 0.05, blocks.shape).astype(np.float16)]),
             np.tile(np.arange(len(blocks)), 2),
@@ -80,6 +79,19 @@ def fake_checkpoint(
         weights={},
         about={"plan": "fake"},
     )
+
+
+def nearest_centre_heads(blocks: NDArray[np.float16], class_names: Sequence[str]) -> Heads:
+    """Return heads that prefer the class with the nearest mean: no scikit-learn needed."""
+    vocabulary = Vocabulary.of(class_names)
+    labels = vocabulary.encode(class_names)
+    heads = {}
+    for name, span in {"left": slice(0, 8), "right": slice(8, 16)}.items():
+        rows = blocks[:, span].astype(np.float32)
+        centres = np.stack([rows[labels == number].mean(axis=0) for number in range(len(vocabulary))])
+        sharpness = np.float32(200)
+        heads[name] = Head(sharpness * centres.T, -sharpness / 2 * (centres**2).sum(axis=1))
+    return Heads(vocabulary, heads, BLOCK_SIZES)
 
 
 def coloured(colour: Sequence[float], seed: int = 0, side: int = 32) -> Picture:
@@ -118,10 +130,6 @@ def _colours(picture: Picture) -> NDArray[np.float64]:
 
 
 def _quarters(picture: Picture) -> NDArray[np.float64]:
-    middle = picture.shape[0] // 2, picture.shape[1] // 2
-    rows, columns = (
-        (slice(0, middle[0]), slice(middle[0], None)),
-        (slice(0, middle[1]), slice(middle[1], None)),
-    )
-    cells = [picture[row, column].mean(axis=(0, 1)) / 255 for row in rows for column in columns]
+    halves = [half for rows in np.array_split(picture, 2, axis=0) for half in np.array_split(rows, 2, axis=1)]
+    cells = [half.mean(axis=(0, 1)) / 255 for half in halves]
     return np.array([(cell.mean(), cell[0] - cell[2]) for cell in cells]).ravel()

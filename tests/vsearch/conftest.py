@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.fakes import THRESHOLDS, FakeEncoder, coloured, fake_checkpoint, origin
+from tests.fakes import THRESHOLDS, FakeEncoder, coloured, fake_checkpoint, nearest_centre_heads, origin
 from vsearch import generation
 from vsearch.gallery import Gallery
 from vsearch.images import Picture
 from vsearch.index import ClassIndex
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.checkpoint import Checkpoint
-from vsearch.settings import Metric
+from vsearch.settings import Metric, Settings
 
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean")
 CLASSES = ("chair", "lamp")
@@ -41,9 +41,7 @@ class Shop:
         image_ids = np.arange(100, 100 + count, dtype=np.int64)
         chosen = {"chair": slice(0, count // 2), "lamp": slice(count // 2, None)}
         indexes = {
-            metric: {
-                name: ClassIndex.build(embeddings[s], image_ids[s], metric) for name, s in chosen.items()
-            }
+            metric: {name: ClassIndex.build(embeddings[s], image_ids[s], metric) for name, s in chosen.items()}
             for metric in METRICS
         }
         return Gallery(indexes, image_ids, first_product + np.arange(count, dtype=np.int64) // 2)
@@ -58,6 +56,11 @@ class Shop:
             thresholds=THRESHOLDS,
         )
 
+    @property
+    def settings(self) -> Settings:
+        """Settings of this data folder."""
+        return Settings(data=self.folder)
+
     def publish(self, first_product: int = 1) -> str:
         """Write and publish a generation and return its id."""
         return generation.publish(self.generations, self.write(first_product)).name
@@ -66,11 +69,10 @@ class Shop:
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
     """Return a shop with 12 products of two pictures each; nothing is published yet."""
-    written = fake_checkpoint(tmp_path / "written", CLASSES)
-    checkpoint_folder = tmp_path / "checkpoints" / written.checkpoint_id
-    checkpoint_folder.parent.mkdir()
-    written.folder.rename(checkpoint_folder)
+    trunk = fake_checkpoint(tmp_path / "trunk", CLASSES)
     colours = np.random.default_rng(0).integers(40, 255, size=(12, 3))
     pictures = [coloured(colours[number // 2], seed=number) for number in range(24)]
-    loaded = checkpoints.load(checkpoint_folder)
-    return Shop(tmp_path, loaded, pictures, FakeEncoder(loaded).blocks(pictures))
+    blocks = FakeEncoder(trunk).blocks(pictures)
+    heads = nearest_centre_heads(blocks, ["chair"] * 12 + ["lamp"] * 12)
+    checkpoint = checkpoints.save_with_heads(trunk, heads, tmp_path / "checkpoints")
+    return Shop(tmp_path, checkpoint, pictures, blocks)

@@ -1,0 +1,256 @@
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from tests.fakes import THRESHOLDS, FakeEncoder, fake_checkpoint
+from tests.vsearch.conftest import Shop
+from vsearch import generation
+from vsearch.engine import ALL, Engine, Search
+from vsearch.errors import CheckpointMissing, GenerationCorrupt, InvalidRequest, NoGeneration, UnknownClass
+from vsearch.images import Box
+from vsearch.model.checkpoint import Checkpoint
+from vsearch.settings import Settings
+
+
+@dataclass
+class Opened:
+    """Opens fake encoders and remembers them."""
+
+    encoders: list[FakeEncoder] = field(default_factory=list)
+
+    def __call__(self, checkpoint: Checkpoint) -> FakeEncoder:
+        """Open one more."""
+        self.encoders.append(FakeEncoder(checkpoint))
+        return self.encoders[-1]
+
+
+@pytest.fixture
+def opened() -> Opened:
+    """Return what the engine opens its encoders with."""
+    return Opened()
+
+
+@pytest.fixture
+def engine(shop: Shop, opened: Opened) -> Engine:
+    """Return an engine that serves a first generation."""
+    shop.publish()
+    engine = Engine(shop.settings, opened)
+    assert engine.refresh()
+    return engine
+
+
+def test_a_catalogue_picture_finds_its_product(shop: Shop, engine: Engine) -> None:
+    """First, as exact, with a score of 1, and with the models' predictions and the time it took."""
+    result = engine.search(shop.pictures[5], Search(k=3))
+    first = result.hits[0]
+    assert (first.product_id, first.image_id, first.class_name, first.label) == (3, 105, "chair", "exact")
+    assert first.value == pytest.approx(1, abs=1e-4)
+    assert first.score == first.value
+    assert result.generation_id == engine.serving.generation.generation_id
+    assert result.predictions is not None
+    assert set(result.predictions.votes) == {"left", "right"}
+    assert result.timings.keys() == {"encode", "search"}
+
+
+def test_hits_are_one_per_product_and_labelled_by_score(shop: Shop, engine: Engine) -> None:
+    """Every product is found when all classes are searched, best first."""
+    hits = engine.search(shop.pictures[0], Search(k=99, classes=ALL)).hits
+    assert sorted(hit.product_id for hit in hits) == list(range(1, 13))
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    assert [hit.label for hit in hits] == [THRESHOLDS.match_label(hit.score) for hit in hits]
+
+
+def test_labels_of_a_euclidean_search_come_from_the_cosine_score(shop: Shop, engine: Engine) -> None:
+    """The value is a distance, the score and its words are those of a cosine search."""
+    cosine = engine.search(shop.pictures[0], Search(k=99, classes=ALL))
+    euclidean = engine.search(shop.pictures[0], Search(k=99, classes=ALL, metric="euclidean"))
+    assert euclidean.hits[0].value == pytest.approx(0, abs=1e-2)
+    assert [hit.value for hit in euclidean.hits] == sorted(hit.value for hit in euclidean.hits)
+    by_picture = {hit.image_id: (hit.score, hit.label) for hit in cosine.hits}
+    same = [hit for hit in euclidean.hits if hit.image_id in by_picture]
+    assert len(same) > 6
+    for hit in same:
+        assert hit.score == pytest.approx(by_picture[hit.image_id][0], abs=1e-6)
+
+
+def test_the_photo_decides_where_to_search(shop: Shop, engine: Engine) -> None:
+    """A sure classifier narrows the search to what it is sure of."""
+    result = engine.search(shop.pictures[23], Search(k=99))
+    sure = {hit.class_name for hit in result.hits}
+    assert result.routing in ("routed", "all")
+    assert sure == set(result.classes)
+
+
+def routed_by(shop: Shop, opened: Opened, mass: float, floor: float) -> set[str]:
+    """Return how the photos of a shop are routed."""
+    engine = Engine(Settings(data=shop.folder, route_mass=mass, route_floor=floor), opened)
+    engine.refresh()
+    return {engine.search(picture).routing for picture in shop.pictures}
+
+
+def test_mass_and_floor_say_how_far_to_search(shop: Shop, opened: Opened) -> None:
+    """Any mass at all is covered by one class; a floor of 1 is never reached by an unsure classifier."""
+    shop.publish()
+    assert routed_by(shop, opened, mass=0.01, floor=0) == {"routed"}
+    assert routed_by(shop, opened, mass=1, floor=1) >= {"all"}
+
+
+def test_named_classes_are_searched_as_named(shop: Shop, engine: Engine) -> None:
+    """Whatever the classifier thinks; a name the index lacks is refused."""
+    result = engine.search(shop.pictures[0], Search(classes=("lamp",)))
+    assert (result.classes, result.routing) == (("lamp",), "chosen")
+    assert {hit.class_name for hit in result.hits} == {"lamp"}
+    with pytest.raises(UnknownClass, match="'rug' is not; it has chair, lamp"):
+        engine.search(shop.pictures[0], Search(classes=("rug",)))
+
+
+def test_all_classes_are_searched_when_the_heads_do_not_know_them_all(shop: Shop, opened: Opened) -> None:
+    """A checkpoint with other classes narrows nothing."""
+    other = fake_checkpoint(shop.folder / "other", ("chair", "sofa"))
+    other.folder.rename(shop.folder / "checkpoints" / other.checkpoint_id)
+    generation.publish(shop.generations, Shop(shop.folder, other, shop.pictures, shop.blocks).write())
+    engine = Engine(Settings(data=shop.folder, route_mass=0.01, route_floor=0), opened)
+    engine.refresh()
+    assert engine.search(shop.pictures[0]).classes == ("chair", "lamp")
+
+
+def test_a_filter_narrows_the_search(shop: Shop, engine: Engine) -> None:
+    """Only allowed pictures are found."""
+    result = engine.search(shop.pictures[0], Search(classes=ALL, allowed=np.array([120, 103])))
+    assert {hit.image_id for hit in result.hits} == {120, 103}
+
+
+def test_a_box_cuts_the_photo(shop: Shop, engine: Engine) -> None:
+    """What is outside does not count."""
+    beside = np.concatenate([shop.pictures[4], np.zeros_like(shop.pictures[4])], axis=1)
+    result = engine.search(beside, Search(box=Box(0, 0, 0.5, 1), classes=ALL))
+    assert (result.hits[0].image_id, result.hits[0].label) == (104, "exact")
+
+
+def test_no_products_are_refused(shop: Shop, engine: Engine) -> None:
+    """A k below 1 makes no sense."""
+    with pytest.raises(InvalidRequest):
+        engine.search(shop.pictures[0], Search(k=0))
+
+
+def test_the_same_picture_is_encoded_once(shop: Shop, engine: Engine, opened: Opened) -> None:
+    """Another class, metric or box that is the same asks for no new encoding; another box does."""
+    encoder = opened.encoders[0]
+    before = encoder.pictures
+    for search in (Search(), Search(classes=("lamp",)), Search(metric="euclidean")):
+        engine.search(shop.pictures[0].copy(), search)
+    assert encoder.pictures == before + 1
+    engine.search(shop.pictures[0], Search(box=Box(0, 0, 0.5, 0.5)))
+    engine.search(shop.pictures[0], Search(box=Box(0, 0, 0.5, 0.5)))
+    assert encoder.pictures == before + 2
+
+
+def test_more_like_a_product_leaves_out_the_product(shop: Shop, engine: Engine, opened: Opened) -> None:
+    """By stored vectors: nothing is encoded."""
+    before = opened.encoders[0].pictures
+    result = engine.search_like(3, Search(k=5))
+    assert len(result.hits) == 5
+    assert 3 not in {hit.product_id for hit in result.hits}
+    by_photo = engine.search(shop.pictures[4], Search(k=6, classes=ALL))
+    assert [hit.product_id for hit in result.hits] == [hit.product_id for hit in by_photo.hits[1:]]
+    assert result.predictions is None
+    assert opened.encoders[0].pictures == before + 1
+
+
+def test_more_like_a_product_the_index_lacks_finds_nothing(engine: Engine) -> None:
+    """A product of today is in tomorrow's index."""
+    result = engine.search_like(999)
+    assert (result.hits, result.routing) == ((), "all")
+
+
+def test_without_a_generation_the_remedy_is_named(shop: Shop) -> None:
+    """And remembered, for whoever asks whether the engine is ready."""
+    engine = Engine(shop.settings, FakeEncoder)
+    with pytest.raises(NoGeneration, match="none is loaded"):
+        engine.search(shop.pictures[0])
+    assert not engine.refresh()
+    assert isinstance(engine.problem, NoGeneration)
+    with pytest.raises(NoGeneration, match="vsearch index run"):
+        engine.search(shop.pictures[0])
+
+
+def test_a_new_generation_is_swapped_in_and_the_encoder_kept(shop: Shop, engine: Engine, opened: Opened) -> None:
+    """The same blocks need no second encoder; nothing new changes nothing."""
+    assert not engine.refresh()
+    shop.publish(first_product=501)
+    assert engine.refresh()
+    assert engine.search(shop.pictures[0]).hits[0].product_id == 501
+    assert len(opened.encoders) == 1
+
+
+def test_a_generation_with_other_blocks_gets_another_encoder(shop: Shop, engine: Engine, opened: Opened) -> None:
+    """The old one's blocks would mean nothing to it."""
+    other = fake_checkpoint(shop.folder / "other", trunk=2)
+    other.folder.rename(shop.folder / "checkpoints" / other.checkpoint_id)
+    generation.publish(shop.generations, Shop(shop.folder, other, shop.pictures, shop.blocks).write())
+    assert engine.refresh()
+    assert [encoder.blocks_id for encoder in opened.encoders] == [shop.checkpoint.blocks_id, other.blocks_id]
+
+
+def test_a_damaged_generation_leaves_the_old_one_serving(shop: Shop, engine: Engine) -> None:
+    """The problem is remembered until a good one comes."""
+    served = engine.serving
+    bad = shop.publish(first_product=501)
+    (shop.generations / bad / "images.npz").unlink()
+    assert not engine.refresh()
+    assert isinstance(engine.problem, GenerationCorrupt)
+    assert engine.serving is served
+    assert engine.search(shop.pictures[0]).hits[0].product_id == 1
+    shop.publish(first_product=901)
+    assert engine.refresh()
+    assert engine.problem is None
+
+
+def test_a_generation_without_its_checkpoint_is_not_served(shop: Shop) -> None:
+    """The sentence says which checkpoint and where it should be."""
+    shop.publish()
+    shutil.rmtree(shop.folder / "checkpoints")
+    engine = Engine(shop.settings, FakeEncoder)
+    assert not engine.refresh()
+    with pytest.raises(CheckpointMissing, match=f"needs checkpoint {shop.checkpoint.checkpoint_id}, but"):
+        assert engine.serving
+
+
+def test_rollback_is_swapped_in_like_any_generation(shop: Shop, engine: Engine) -> None:
+    """What was served before is served again."""
+    first = engine.serving.generation.generation_id
+    shop.publish(first_product=501)
+    engine.refresh()
+    generation.rollback(shop.generations)
+    assert engine.refresh()
+    assert engine.serving.generation.generation_id == first
+
+
+def test_every_result_belongs_wholly_to_one_generation(shop: Shop, engine: Engine) -> None:
+    """While generations are published and swapped in, eight threads search; none sees a mixture."""
+    shifts = {engine.serving.generation.generation_id: 1}
+    stop = threading.Event()
+
+    def search_on(seed: int) -> list[tuple[str, set[int]]]:
+        rng = np.random.default_rng(seed)
+        seen = []
+        while not stop.is_set():
+            result = engine.search(shop.pictures[rng.integers(24)], Search(k=99, classes=ALL))
+            seen.append((result.generation_id, {hit.product_id for hit in result.hits}))
+        return seen
+
+    with ThreadPoolExecutor(8) as threads:
+        searches = [threads.submit(search_on, seed) for seed in range(8)]
+        for round_number in range(1, 6):
+            first = 1 + 1000 * round_number
+            shifts[shop.publish(first)] = first
+            assert engine.refresh()
+        stop.set()
+        seen = [pair for search in searches for pair in search.result()]
+    assert {generation_id for generation_id, _ in seen} <= shifts.keys()
+    for generation_id, product_ids in seen:
+        assert product_ids == set(range(shifts[generation_id], shifts[generation_id] + 12))

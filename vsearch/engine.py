@@ -1,0 +1,221 @@
+"""`Engine`: from a photo to labelled hits, always wholly within one generation.
+
+What is served is one immutable `Serving`. `refresh` prepares a new one aside and swaps a single reference; a
+search takes that reference once, so it never mixes two generations.
+"""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsearch import generation as generations
+from vsearch.encoder import open_encoder
+from vsearch.errors import GenerationError, NoGeneration, VSearchError
+from vsearch.gallery import Hit
+from vsearch.generation import Generation
+from vsearch.images import Box, Picture
+from vsearch.index import Ids
+from vsearch.manifest import MatchLabel
+from vsearch.model.heads import Predictions
+from vsearch.routing import choose_classes
+from vsearch.serving import EncodedPictures, OpenEncoder, Serving, prepare
+from vsearch.settings import Metric, Settings
+
+log = logging.getLogger(__name__)
+
+ALL: Final = "all"
+"""Search every class."""
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What is asked besides the photo.
+
+    Attributes:
+        k: products wanted.
+        metric: "cosine" or "euclidean".
+        classes: names to search in; None lets the photo decide; `ALL` means every class.
+        allowed: image ids to search among, int64; None means all.
+        box: the part of the photo that matters; None means all of it.
+    """
+
+    k: int = 24
+    metric: Metric = "cosine"
+    classes: tuple[str, ...] | Literal["all"] | None = None
+    allowed: Ids | None = None
+    box: Box | None = None
+
+
+@dataclass(frozen=True)
+class LabelledHit(Hit):
+    """A hit with its cosine `score`, whatever the metric, and that score in words."""
+
+    score: float
+    label: MatchLabel
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The answer to one search.
+
+    Attributes:
+        hits: best first, one per product.
+        classes: names that were searched.
+        routing: "routed" when the photo decided on the classes, "chosen" when the person did, else "all".
+        generation_id: what answered.
+        predictions: what each model says of the photo, n = 1; None when no photo was searched with.
+        timings: milliseconds of the steps "encode" and "search".
+    """
+
+    hits: tuple[LabelledHit, ...]
+    classes: tuple[str, ...]
+    routing: Literal["routed", "chosen", "all"]
+    generation_id: str
+    predictions: Predictions | None
+    timings: dict[str, float]
+
+
+class Engine:
+    """Answers searches from the current generation; safe to use from several threads.
+
+    Call `refresh` once before the first search, and then whenever a newer generation may have been published.
+
+    Args:
+        settings: folders, and how classes are chosen.
+        open_encoder: makes the encoder of a checkpoint; a test gives a fake.
+    """
+
+    def __init__(self, settings: Settings, open_encoder: OpenEncoder = open_encoder) -> None:
+        self.problem: VSearchError | None = None
+        self._settings = settings
+        self._open_encoder = open_encoder
+        self._serving: Serving | None = None
+        self._refreshing = threading.Lock()
+        self._encoded = EncodedPictures()
+
+    @property
+    def serving(self) -> Serving:
+        """What answers now; take it once for all that must agree.
+
+        Raises:
+            NoGeneration: nothing has been loaded; or the error that kept it from being loaded.
+        """
+        serving = self._serving
+        if serving is None:
+            raise self.problem or NoGeneration(
+                "A search needs a loaded index, but none is loaded yet; call Engine.refresh."
+            )
+        return serving
+
+    def refresh(self) -> bool:
+        """Serve the current generation; return whether that changed anything.
+
+        When it cannot be loaded, what was served before is served on, and `problem` holds the error until a
+        later refresh succeeds.
+        """
+        with self._refreshing:
+            try:
+                path = generations.current(self._settings.generations)
+                changed = self._serving is None or self._serving.generation.generation_id != path.name
+                if changed:
+                    self._serving = self._prepared(path)
+                    log.info("serving generation %s", path.name)
+            except (VSearchError, OSError) as error:
+                log.warning("the current generation cannot be served: %s", error)
+                self.problem = error if isinstance(error, VSearchError) else GenerationError(str(error))
+                return False
+            self.problem = None
+            return changed
+
+    def search(self, picture: Picture, search: Search = Search()) -> SearchResult:
+        """Find the products that look most like the picture.
+
+        Args:
+            picture: RGB uint8 [height, width, 3].
+            search: all else that is asked.
+
+        Raises:
+            UnknownClass: the generation has no class of that name.
+            InvalidRequest: another part of the search makes no sense.
+            NoGeneration: nothing is served.
+        """
+        serving = self.serving
+        started = time.perf_counter()
+        blocks = self._encoded.blocks(serving.encoder, picture, search.box)
+        predictions = serving.checkpoint.heads.predict(blocks)
+        embedding = serving.generation.whitening.project(blocks)[0]
+        encoded = time.perf_counter()
+        classes, routing = self._classes(serving, predictions, search)
+        hits = _labelled_hits(serving.generation, embedding, classes, search)
+        timings = {"encode": _ms(started, encoded), "search": _ms(encoded, time.perf_counter())}
+        return SearchResult(hits, classes, routing, serving.generation.generation_id, predictions, timings)
+
+    def search_like(self, product_id: int, search: Search = Search()) -> SearchResult:
+        """Find the products that look most like a product of the index; nothing is encoded.
+
+        It is searched with the product's first picture, in all classes unless some are named; `search.box` is
+        ignored. The product itself is left out. One that the index does not hold (yet) has no hits.
+        """
+        serving = self.serving
+        started = time.perf_counter()
+        gallery = serving.generation.gallery
+        named = isinstance(search.classes, tuple)
+        classes = search.classes if isinstance(search.classes, tuple) else gallery.classes
+        hits: tuple[LabelledHit, ...] = ()
+        pictures = gallery.pictures_of(product_id)
+        if len(pictures):
+            one_more = Search(search.k + 1, search.metric, allowed=search.allowed)
+            found = _labelled_hits(serving.generation, gallery.embedding(int(pictures[0])), classes, one_more)
+            hits = tuple(hit for hit in found if hit.product_id != product_id)[: search.k]
+        return SearchResult(
+            hits,
+            classes,
+            "chosen" if named else "all",
+            serving.generation.generation_id,
+            None,
+            {"encode": 0.0, "search": _ms(started, time.perf_counter())},
+        )
+
+    def _prepared(self, path: Path) -> Serving:
+        return prepare(generations.load(path), self._settings, open_encoder=self._open_encoder, old=self._serving)
+
+    def _classes(
+        self, serving: Serving, predictions: Predictions, search: Search
+    ) -> tuple[tuple[str, ...], Literal["routed", "chosen", "all"]]:
+        known = serving.generation.gallery.classes
+        if isinstance(search.classes, tuple):
+            return search.classes, "chosen"
+        if search.classes == ALL or not set(known) <= set(predictions.classes):
+            return known, "all"
+        likely = choose_classes(
+            predictions.probabilities[0],
+            predictions.classes,
+            mass=self._settings.route_mass,
+            floor=self._settings.route_floor,
+        )
+        routed = tuple(name for name in likely if name in known)
+        return (routed, "routed") if 0 < len(routed) < len(known) else (known, "all")
+
+
+def _labelled_hits(
+    generation: Generation, embedding: NDArray[np.float32], classes: tuple[str, ...], search: Search
+) -> tuple[LabelledHit, ...]:
+    gallery = generation.gallery
+    hits = gallery.search(embedding, k=search.k, metric=search.metric, classes=classes, allowed=search.allowed)
+    cosine = search.metric == "cosine"
+    scores = [hit.value for hit in hits] if cosine else gallery.cosines(embedding, hits).tolist()
+    label = generation.thresholds.match_label
+    return tuple(
+        LabelledHit(hit.product_id, hit.image_id, hit.class_name, hit.value, score, label(score))
+        for hit, score in zip(hits, scores, strict=True)
+    )
+
+
+def _ms(start: float, end: float) -> float:
+    return round(1000 * (end - start), 3)
