@@ -68,6 +68,7 @@ def _run_phase(
         validation_data=validation_batches(data["val"], phase, class_count) if len(data["val"].labels) else None,
         epochs=phase.epochs,
         steps_per_epoch=steps,
+        shuffle=False,
         callbacks=[
             keras.callbacks.BackupAndRestore(folder / f"{phase.name}.backup"),
             keras.callbacks.CSVLogger(str(folder / f"{phase.name}.csv"), append=True),

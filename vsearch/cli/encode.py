@@ -1,0 +1,61 @@
+"""`vsearch encode`: embeddings of pictures, for use outside."""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from vsearch.cli import pass_settings, photos
+from vsearch.cli.console import err, out, progress
+from vsearch.cli.models import Model, open_model
+from vsearch.errors import DatasetError
+from vsearch.images import Picture
+from vsearch.settings import Settings
+
+
+@click.command(epilog="Example: vsearch encode photos.tar --out photos.npz")
+@click.argument("paths", metavar="PHOTO|DIR|TAR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", "target", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The .npz file.")
+@pass_settings
+def command(settings: Settings, paths: tuple[Path, ...], target: Path) -> None:
+    """Write ids, embeddings, probabilities and classes of pictures to FILE.npz.
+
+    ids: file names without ending, n texts. embeddings: float32 [n, d] as the live generation projects them (by the
+    checkpoint's own whitening before anything is published), not normalised. probabilities: float32 [n, c], the mean
+    of the models. classes: c names. Pictures that cannot be read are named on standard error and left out.
+    """
+    total = photos.count(paths)
+    model = open_model(settings)
+    readable = photos.readable(photos.read(paths), photos.limits(settings))
+    with progress("encode") as advance:
+        arrays = _arrays(model, readable, settings.batch_size, lambda done: advance(done, total))
+    np.savez(target, **arrays)  # type: ignore[arg-type]  # the stub takes the names for options
+    written = len(arrays["ids"])
+    out.print(f"{written} of {total} pictures encoded by {model.origin}, {arrays['embeddings'].shape[1]} numbers each")
+    if written < total:
+        err.print(f"{total - written} could not be read", style="yellow")
+
+
+def _arrays(
+    model: Model, readable: Iterator[tuple[str, Picture]], size: int, advance: Callable[[int], None]
+) -> dict[str, NDArray[Any]]:
+    ids: list[str] = []
+    embeddings, probabilities = [], []
+    while batch := list(islice(readable, size)):
+        blocks = model.encoder.blocks([picture for _, picture in batch])
+        ids += [name for name, _ in batch]
+        embeddings.append(model.whitening.project(blocks))
+        probabilities.append(model.checkpoint.heads.predict(blocks).probabilities)
+        advance(len(ids))
+    if not ids:
+        raise DatasetError("At least one picture must be readable, but none was; see the reasons above.")
+    return {
+        "ids": np.array(ids),
+        "embeddings": np.concatenate(embeddings),
+        "probabilities": np.concatenate(probabilities),
+        "classes": np.array(model.checkpoint.vocabulary.names),
+    }

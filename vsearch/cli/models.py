@@ -1,0 +1,49 @@
+"""What the commands open before they start: the live engine, or a checkpoint where nothing is published yet."""
+
+from dataclasses import dataclass
+
+from vsearch import generation as generations
+from vsearch.encoder import Encoder, open_encoder
+from vsearch.engine import Engine
+from vsearch.model import checkpoint as checkpoints
+from vsearch.model.checkpoint import Checkpoint
+from vsearch.model.whitening import Whitening
+from vsearch.settings import Settings
+
+
+@dataclass(frozen=True)
+class Model:
+    """An encoder with the checkpoint it came from, and the whitening to project with."""
+
+    encoder: Encoder
+    checkpoint: Checkpoint
+    whitening: Whitening
+    origin: str
+
+
+def open_engine(settings: Settings) -> Engine:
+    """Load the live generation.
+
+    Raises:
+        NoGeneration: nothing is published yet.
+        VSearchError: it cannot be loaded, and why.
+    """
+    engine = Engine(settings)
+    engine.refresh()
+    if engine.problem is not None:
+        raise engine.problem
+    return engine
+
+
+def open_model(settings: Settings) -> Model:
+    """Open the live generation's model; where there is none, the configured checkpoint or the bundled one.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be used.
+    """
+    if generations.current_id(settings.generations) is not None:
+        serving = open_engine(settings).serving
+        live = serving.generation
+        return Model(serving.encoder, serving.checkpoint, live.whitening, f"generation {live.generation_id}")
+    checkpoint = checkpoints.configured(settings.checkpoint, settings.checkpoints)
+    return Model(open_encoder(checkpoint), checkpoint, checkpoint.whitening, f"checkpoint {checkpoint.checkpoint_id}")

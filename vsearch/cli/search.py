@@ -1,0 +1,92 @@
+"""`vsearch search`: the shopper's search, in the terminal."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from catalog import database, queries
+from vsearch.cli import pass_settings, photos
+from vsearch.cli.console import out, table
+from vsearch.cli.models import open_engine
+from vsearch.engine import ALL, Search, SearchResult
+from vsearch.images import Box, decode
+from vsearch.settings import Metric, Settings
+
+
+@click.command(epilog="Example: vsearch search sofa.jpg --class Sofas --metric euclidean")
+@click.argument("photo", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--class", "classes", multiple=True, help="Search this class; repeat for several, 'all' for every one.")
+@click.option("--metric", type=click.Choice(["cosine", "euclidean"]), default="cosine", show_default=True)
+@click.option("--box", help="Part of the photo that matters: x0,y0,x1,y1 as shares of its sides.")
+@click.option("--count", default=10, show_default=True, type=click.IntRange(1, 1000), help="Products wanted.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_settings
+def command(
+    settings: Settings,
+    photo: Path,
+    classes: tuple[str, ...],
+    metric: Metric,
+    box: str | None,
+    count: int,
+    as_json: bool,
+) -> None:
+    """Find the products that look most like PHOTO.
+
+    Without --class the photo decides which classes are searched.
+    """
+    picture = decode(photo.read_bytes(), photos.limits(settings))
+    chosen = ALL if ALL in classes else classes or None
+    search = Search(k=count, metric=metric, classes=chosen, box=Box.parse(box) if box else None)
+    result = open_engine(settings).search(picture, search)
+    found = _products(settings, result)
+    if as_json:
+        out.print_json(json.dumps(_as_json(result, found, metric)))
+        return
+    where = ", ".join(result.classes) if result.routing != "all" else "all classes"
+    times = ", ".join(f"{name} {ms:.0f} ms" for name, ms in result.timings.items())
+    value = "score" if metric == "cosine" else "distance"
+    lines = [
+        (str(rank), item["sku"], item["title"], item["class"], f"{item[value]:.3f}", item["match"])
+        for rank, item in enumerate(found, start=1)
+    ]
+    table(f"{photo.name} in {where} ({times})", ("", "sku", "title", "class", value, "match"), lines, ("", value))
+
+
+def _products(settings: Settings, result: SearchResult) -> list[dict[str, Any]]:
+    """Join hits with the catalogue; products withdrawn since the index was built are left out."""
+    engine = database.connect(settings.catalogue_url)
+    try:
+        with database.sessions(engine)() as session:
+            cards = {
+                card.product_id: card for card in queries.products_by_ids(session, [h.product_id for h in result.hits])
+            }
+    finally:
+        engine.dispose()
+    return [
+        {
+            "sku": cards[hit.product_id].sku,
+            "title": cards[hit.product_id].title,
+            "class": hit.class_name,
+            "score": hit.score,
+            "distance": hit.value,
+            "match": hit.label,
+        }
+        for hit in result.hits
+        if hit.product_id in cards
+    ]
+
+
+def _as_json(result: SearchResult, found: list[dict[str, Any]], metric: Metric) -> dict[str, Any]:
+    hidden = "distance" if metric == "cosine" else ""
+    said = result.predictions
+    return {
+        "generation": result.generation_id,
+        "metric": metric,
+        "routing": result.routing,
+        "classes": list(result.classes),
+        "predicted": said.classes[int(said.winners[0])] if said is not None else None,
+        "timings_ms": result.timings,
+        "hits": [{key: value for key, value in item.items() if key != hidden} for item in found],
+    }
