@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -37,7 +37,7 @@ def command(
     Without --class the photo decides which classes are searched.
     """
     picture = decode(photo.read_bytes(), photos.limits(settings))
-    chosen = ALL if ALL in classes else classes or None
+    chosen: tuple[str, ...] | Literal["all"] | None = ALL if ALL in classes else classes or None
     search = Search(k=count, metric=metric, classes=chosen, box=Box.parse(box) if box else None)
     result = open_engine(settings).search(picture, search)
     found = _products(settings, result)

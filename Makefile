@@ -1,0 +1,35 @@
+# The environment lies in .venv; `make EXTRA=gpu ...` builds it for a GPU.
+PYTHON ?= python3
+EXTRA ?= cpu
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fix lock
+
+help:  ## Show these lines.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: .venv/ready  ## Draw a small catalogue, index it and serve the page.
+	$(BIN)/vsearch demo
+
+test: .venv/ready  ## Run all tests.
+	$(BIN)/python -m pytest
+
+check: .venv/ready  ## Lint, format and type checks; changes nothing.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: .venv/ready  ## Mend what the linter can mend, and format.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: .venv/ready  ## Write constraints.txt anew: the versions that are tested, for every Python taken.
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra cpu --extra dev \
+		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet --output-file constraints.txt
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRA),dev]'
+	@touch $@
