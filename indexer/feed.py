@@ -1,0 +1,182 @@
+"""A product feed in, products out; a bad row is an error with its line, and does not stop the reading.
+
+`docs/feed.md` describes the columns. A new column is one line in `indexer.feedfile.COLUMNS`, one parser in
+`indexer.cells` and one line in `_item`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from catalog.currency import DECIMALS
+from catalog.items import ProductItem
+from indexer import cells
+from indexer.feedfile import ATTRIBUTE, COLUMNS, PICTURES, RawRow, read_rows
+from vsearch.errors import FeedRejected, SettingsError
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+@dataclass(frozen=True)
+class RowError:
+    """What is wrong with one row, in one sentence; `sku` is empty where the row has none."""
+
+    line: int
+    sku: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class FeedRow:
+    """A good row: its product, with the pictures by the names the feed gives them."""
+
+    line: int
+    item: ProductItem
+
+
+@dataclass(frozen=True)
+class FeedReading:
+    """All that a feed says: the good rows, what is wrong with the others, and what to look at."""
+
+    rows: tuple[FeedRow, ...]
+    errors: tuple[RowError, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def items(self) -> list[ProductItem]:
+        """The products of the good rows."""
+        return [row.item for row in self.rows]
+
+
+def read_feed(path: Path, currency: str = "EUR") -> FeedReading:
+    """Read a CSV or JSON Lines feed.
+
+    Args:
+        path: the file; its ending says which of the two it is.
+        currency: of prices that name none.
+
+    Raises:
+        FeedRejected: the feed as a whole cannot be used.
+        SettingsError: the currency is none.
+    """
+    if currency not in DECIMALS:
+        raise SettingsError(f"Setting currency must be a code of ISO 4217, but it is {currency!r}; write it like EUR.")
+    rows: list[FeedRow] = []
+    errors: list[RowError] = []
+    columns: dict[str, None] = {}
+    first_lines: dict[str, int] = {}
+    for raw in read_rows(path):
+        columns.update(dict.fromkeys(raw.cells))
+        item, reasons = _read_row(raw, currency)
+        first = first_lines.setdefault(item.sku, raw.line) if item.sku else raw.line
+        if first != raw.line:
+            twice = f"sku must be unique, but {item.sku!r} is on line {first} already; remove one of the two."
+            reasons = [twice, *reasons]
+        errors.extend(RowError(raw.line, item.sku, reason) for reason in reasons)
+        if not reasons:
+            rows.append(FeedRow(raw.line, item))
+    if not rows and not errors:
+        raise FeedRejected(f"A feed must hold products, but {path.name} has no rows; export it again.")
+    return FeedReading(tuple(rows), tuple(errors), tuple(_warnings(columns)))
+
+
+@dataclass
+class _Row:
+    """Takes cells one by one and collects what is wrong with them."""
+
+    cells: Mapping[str, Any]
+    reasons: list[str] = field(default_factory=list)
+
+    def take(self, name: str, parse: Callable[[str, Any], T], default: D) -> T | D:
+        if name not in self.cells:
+            return default
+        return self.attempt(partial(parse, name, self.cells[name]), default)
+
+    def attempt(self, parse: Callable[[], T], default: D) -> T | D:
+        try:
+            return parse()
+        except cells.BadCell as error:
+            self.reasons.append(str(error))
+            return default
+
+
+def _read_row(raw: RawRow, currency: str) -> tuple[ProductItem, list[str]]:
+    """Return what can be read of the row, and every reason why it is not good."""
+    row = _Row(raw.cells)
+    if raw.problem is not None:
+        return ProductItem(row.take("sku", cells.sku, ""), ""), [raw.problem]
+    for name in ("sku", "title"):
+        if name not in raw.cells:
+            row.reasons.append(f"{name} must be given, but it is empty; fill it in.")
+    return _item(row, currency), row.reasons
+
+
+def _item(row: _Row, currency: str) -> ProductItem:
+    price_minor, price_currency = _price(row, currency)
+    return ProductItem(
+        sku=row.take("sku", cells.sku, ""),
+        title=row.take("title", cells.line, ""),
+        brand=row.take("brand", cells.line, ""),
+        description=row.take("description", cells.text, ""),
+        category=row.take("category", cells.category, ""),
+        price_minor=price_minor,
+        currency=price_currency,
+        url=row.take("url", cells.url, ""),
+        stock=row.take("stock", cells.stock, None),
+        attributes=_attributes(row),
+        dimensions=row.take("dimensions", cells.dimensions, {}),
+        variant_group=row.take("variant_group", cells.line, None),
+        images=_images(row),
+    )
+
+
+def _price(row: _Row, default: str) -> tuple[int | None, str]:
+    known = len(row.reasons)
+    currency = row.take("currency", cells.currency, None)
+    if "price" not in row.cells or len(row.reasons) > known:
+        return None, ""
+    return row.attempt(partial(cells.price, row.cells["price"], currency, default), (None, ""))
+
+
+def _images(row: _Row) -> tuple[str, ...]:
+    known = len(row.reasons)
+    names = [name for column in PICTURES for name in row.take(column, cells.images, ())]
+    if not names and len(row.reasons) == known:
+        row.reasons.append("image must name at least one picture, but it is empty; fill it in.")
+    return tuple(dict.fromkeys(names))
+
+
+def _attributes(row: _Row) -> dict[str, tuple[str, ...]]:
+    found = {**row.take("attributes", cells.attributes, {})}
+    for column in row.cells:
+        if column.startswith(ATTRIBUTE):
+            name = row.attempt(partial(cells.line, "attributes", column.removeprefix(ATTRIBUTE)), "")
+            found[name] = row.take(column, cells.attribute, ())
+    found = {name: values for name, values in found.items() if name and values}
+    if len(found) > cells.MAX_ATTRIBUTES:
+        row.reasons.append(
+            f"a product may have {cells.MAX_ATTRIBUTES} attributes, but it has {len(found)}; remove some."
+        )
+    return found
+
+
+def _warnings(columns: Mapping[str, None]) -> list[str]:
+    unknown = [name for name in columns if name not in COLUMNS and not name.startswith(ATTRIBUTE)]
+    warnings = []
+    if unknown:
+        guesses = {name: get_close_matches(name, COLUMNS, n=1) for name in unknown}
+        named = (f"{name!r} (meant {guess[0]!r}?)" if guess else repr(name) for name, guess in guesses.items())
+        warnings.append(
+            f"columns left out, since they are not known: {', '.join(named)}; "
+            f"'{ATTRIBUTE}NAME' keeps one as an attribute."
+        )
+    if "category" not in columns:
+        warnings.append("no product has a category, so the search can tell no classes apart.")
+    return warnings
