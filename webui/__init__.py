@@ -1,4 +1,53 @@
-"""The Flask pages and the JSON API. Read `create_app` first, then `shop`.
+"""The Flask pages and the JSON API. Read `create_app` first, then `shop` and `results`.
 
 May import vsearch and catalog, never indexer.
 """
+
+from flask import Flask
+from sqlalchemy.orm import Session, sessionmaker
+from werkzeug.wrappers import Response
+
+from vsearch.engine import Engine
+from vsearch.settings import Settings
+from webui import api, errors, health, pictures, services, shop, timing, wording
+
+_FORM_OVERHEAD = 100_000
+
+# Everything the page needs comes from itself; nothing inline is run, and no other site may frame it.
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+def create_app(settings: Settings, *, engine: Engine, sessions: sessionmaker[Session]) -> Flask:
+    """Return the application.
+
+    Args:
+        settings: limits, folders and page size.
+        engine: answers searches; whoever made it calls `refresh`.
+        sessions: makes catalogue sessions.
+    """
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_mb * 1_000_000 + _FORM_OVERHEAD
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    services.attach(app.extensions, services.Services.of(settings, engine, sessions))
+    for module in (shop, pictures, api, health):
+        app.register_blueprint(module.blueprint)
+    errors.register(app)
+    wording.register(app)
+    app.after_request(timing.write_header)
+    app.after_request(_secure)
+    return app
+
+
+def _secure(response: Response) -> Response:
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response

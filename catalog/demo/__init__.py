@@ -120,9 +120,7 @@ def shopper_photo(sku: str, seed: int = 0) -> bytes:
     """
     item = {item.sku: item for item in products(seed)}[sku]
     dice = random.Random(f"photo {seed} {sku}")
-    photo = room(item, seed + 1, 900).rotate(
-        dice.uniform(-3, 3), Image.Resampling.BICUBIC, fillcolor=(190, 180, 168)
-    )
+    photo = room(item, seed + 1, 900).rotate(dice.uniform(-3, 3), Image.Resampling.BICUBIC, fillcolor=(190, 180, 168))
     photo = photo.crop((40, 40, 860, 860))
     warm = Image.new("RGB", photo.size, (255, 226, 190))
     return _jpeg(Image.blend(photo, warm, 0.14), quality=82)
@@ -134,9 +132,7 @@ def _products(table: dict[str, Any], dice: random.Random) -> Iterator[DemoProduc
         for name in model["colours"]:
             sku = f"{model['name'][:3].upper()}-{number:02d}-{name[:3].upper()}"
             main, accent = colour(table["colours"][name]), colour(table["colours"][model.get("accent", name)])
-            if (
-                "body" in model
-            ):  # The colour of the variant is on the smaller part, as on a ceramic lamp base.
+            if "body" in model:  # The colour of the variant is on the smaller part, as on a ceramic lamp base.
                 main, accent = colour(table["colours"][model["body"]]), main
             row = {
                 "sku": sku,
@@ -150,9 +146,9 @@ def _products(table: dict[str, Any], dice: random.Random) -> Iterator[DemoProduc
                 "stock": str(dice.choice((0, 2, 5, 8, 14, 25, 40))),
                 "images": f"{sku.lower()}.jpg|{sku.lower()}-room.jpg",
                 "variant_group": model["name"].lower(),
-                "dimensions": model["dimensions"],
+                "dimensions": "width={}cm; depth={}cm; height={}cm".format(*model["size"]),
                 "attr:colour": name.replace("-", " "),
-                "attr:material": model["material"],
+                "attr:material": model["material"].replace(", ", "|"),
             }
             look = Look(main, accent, model["width"], model["height"])
             yield DemoProduct(row, model["draw"], look, model.get("lift", 0.0), model.get("options", {}))

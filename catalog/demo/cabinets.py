@@ -17,9 +17,7 @@ def table(canvas: Canvas, look: Look, *, shelf: bool = False, drawers: int = 0, 
         canvas.rect(left + 0.045, y, right - 0.045, y + 0.018, shade(look.main, -0.08), radius=0.006)
     if drawers:
         canvas.rect(left + 0.03, top + 0.03, right - 0.03, top + 0.12, shade(look.main, -0.05), radius=0.006)
-        _drawers(
-            canvas, look, (left + 0.035, top + 0.04, right - 0.035, top + 0.115), rows=1, columns=drawers
-        )
+        _drawers(canvas, look, (left + 0.035, top + 0.04, right - 0.035, top + 0.115), rows=1, columns=drawers)
     for x, lean in ((left + 0.055, -splay), (right - 0.055, splay)):
         canvas.bar((x, top + 0.02), (x + lean, FLOOR), 0.03, look.accent, taper=0.6)
     canvas.rect(left, top, right, top + 0.034, look.main, radius=0.01, volume=0.08)
@@ -139,17 +137,13 @@ def _doors(canvas: Canvas, look: Look, box: tuple[float, float, float, float], c
         canvas.rect(knob, middle - 0.03, knob + 0.009, middle + 0.03, look.accent, radius=0.004)
 
 
-def _drawers(
-    canvas: Canvas, look: Look, box: tuple[float, float, float, float], *, rows: int, columns: int
-) -> None:
+def _drawers(canvas: Canvas, look: Look, box: tuple[float, float, float, float], *, rows: int, columns: int) -> None:
     left, top, right, bottom = box
     wide, tall = (right - left) / columns, (bottom - top) / rows
     for row in range(rows):
         for column in range(columns):
             x, y = left + column * wide, top + row * tall
-            canvas.rect(
-                x + 0.002, y + 0.002, x + wide - 0.002, y + tall - 0.003, look.main, radius=0.005, volume=0.06
-            )
+            canvas.rect(x + 0.002, y + 0.002, x + wide - 0.002, y + tall - 0.003, look.main, radius=0.005, volume=0.06)
             middle, height = x + wide / 2, y + tall * 0.42
             canvas.rect(middle - 0.026, height, middle + 0.026, height + 0.01, look.accent, radius=0.005)
 
@@ -158,9 +152,7 @@ def _drum(canvas: Canvas, box: tuple[float, float, float, float], fill: Colour) 
     left, top, right, bottom = box
     canvas.glow(left - 0.02, top + 0.02, right + 0.02, bottom + 0.12, strength=0.5)
     taper = (right - left) * 0.14
-    canvas.polygon(
-        [(left + taper, top), (right - taper, top), (right, bottom), (left, bottom)], fill, volume=0.1
-    )
+    canvas.polygon([(left + taper, top), (right - taper, top), (right, bottom), (left, bottom)], fill, volume=0.1)
     canvas.line((left + 0.004, bottom - 0.004), (right - 0.004, bottom - 0.004), 0.005, shade(fill, -0.18))
 
 
@@ -182,9 +174,7 @@ def _things(canvas: Canvas, box: tuple[float, float, float, float], turn: int) -
             canvas.rect(x, bottom - height, x + 0.021, bottom, covers[(number + turn) % 5], radius=0.003)
     elif turn % 3 == 1:
         middle = (left + right) / 2
-        canvas.ellipse(
-            middle - tall * 0.28, bottom - tall * 0.6, middle + tall * 0.28, bottom, covers[(turn + 2) % 5]
-        )
+        canvas.ellipse(middle - tall * 0.28, bottom - tall * 0.6, middle + tall * 0.28, bottom, covers[(turn + 2) % 5])
         canvas.rect(
             middle - tall * 0.1,
             bottom - tall * 0.8,

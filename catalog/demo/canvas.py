@@ -13,7 +13,7 @@ Point = tuple[float, float]
 Pixels = tuple[int, int, int, int]
 
 _SUPERSAMPLE = 2
-_SOFTNESS = 8
+_SOFTNESS = 4
 _SHADOW: Colour = (58, 48, 42)
 _LIGHT: Colour = (255, 246, 218)
 
@@ -75,9 +75,7 @@ class Canvas:
 
         self._solid(self._box(x0, y0, x1, y1), draw, fill, volume)
 
-    def ellipse(
-        self, x0: float, y0: float, x1: float, y1: float, fill: Colour, *, volume: float = 0.12
-    ) -> None:
+    def ellipse(self, x0: float, y0: float, x1: float, y1: float, fill: Colour, *, volume: float = 0.12) -> None:
         """Draw an ellipse inside the box."""
 
         def draw(pen: ImageDraw.ImageDraw, width: int, height: int) -> None:
@@ -85,9 +83,7 @@ class Canvas:
 
         self._solid(self._box(x0, y0, x1, y1), draw, fill, volume)
 
-    def half_disc(
-        self, x0: float, y0: float, x1: float, y1: float, fill: Colour, *, volume: float = 0.12
-    ) -> None:
+    def half_disc(self, x0: float, y0: float, x1: float, y1: float, fill: Colour, *, volume: float = 0.12) -> None:
         """Draw the upper half of an ellipse so that its flat side lies on y1."""
 
         def draw(pen: ImageDraw.ImageDraw, width: int, height: int) -> None:
@@ -121,9 +117,7 @@ class Canvas:
             fill,
         )
 
-    def arc(
-        self, x0: float, y0: float, x1: float, y1: float, degrees: Point, width: float, fill: Colour
-    ) -> None:
+    def arc(self, x0: float, y0: float, x1: float, y1: float, degrees: Point, width: float, fill: Colour) -> None:
         """Draw part of an ellipse's outline; 0 degrees is to the right, 90 is down."""
         pen = ImageDraw.Draw(self._image)
         pen.arc(self._box(x0, y0, x1, y1), *degrees, fill=fill, width=round(width * self._unit))
@@ -155,9 +149,7 @@ class Canvas:
         corners = [inner, inner, small[0] - inner, small[1] - inner]
         ImageDraw.Draw(mask).ellipse(corners, fill=round(255 * strength))
         mask = mask.filter(ImageFilter.GaussianBlur(blur * self._unit / _SOFTNESS))
-        self._image.paste(
-            fill, (left - reach, top - reach), mask.resize((width, height), Image.Resampling.BILINEAR)
-        )
+        self._image.paste(fill, (left - reach, top - reach), mask.resize((width, height), Image.Resampling.BICUBIC))
 
     def _solid(
         self,

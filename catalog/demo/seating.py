@@ -23,16 +23,12 @@ def sofa(canvas: Canvas, look: Look, *, seats: int = 3, arm: float = 0.085, chai
     top, seat, base = FLOOR - look.height, FLOOR - 0.24, FLOOR - 0.06
     canvas.shadow(left - 0.01, FLOOR - 0.035, right + 0.01, FLOOR + 0.03)
     for x in (left + 0.05, right - 0.05):
-        canvas.bar(
-            (x, base - 0.01), (x + (0.012 if x > 0.5 else -0.012), FLOOR), 0.022, look.accent, taper=0.6
-        )
+        canvas.bar((x, base - 0.01), (x + (0.012 if x > 0.5 else -0.012), FLOOR), 0.022, look.accent, taper=0.6)
     canvas.rect(left + arm * 0.5, top, right - arm * 0.5, base - 0.05, shade(look.main, -0.1), radius=0.035)
     inner = (right - left - 2 * arm) / seats
     for number in range(seats):
         x = left + arm + number * inner
-        canvas.rect(
-            x + 0.002, top + 0.025, x + inner - 0.002, seat + 0.03, look.main, radius=0.03, volume=0.1
-        )
+        canvas.rect(x + 0.002, top + 0.025, x + inner - 0.002, seat + 0.03, look.main, radius=0.03, volume=0.1)
     canvas.rect(left + 0.015, seat + 0.05, right - 0.015, base, shade(look.main, -0.14), radius=0.015)
     for number in range(seats):
         x = left + arm + number * inner
@@ -56,9 +52,7 @@ def armchair(canvas: Canvas, look: Look, *, wings: bool = False) -> None:
         for x in (left + 0.005, right - 0.095):
             canvas.rect(x, top + 0.04, x + 0.09, seat + 0.06, shade(look.main, -0.12), radius=0.04)
     inset = 0.05 if wings else 0.03
-    canvas.rect(
-        left + inset, top, right - inset, seat + 0.1, shade(look.main, -0.03), radius=0.07, volume=0.1
-    )
+    canvas.rect(left + inset, top, right - inset, seat + 0.1, shade(look.main, -0.03), radius=0.07, volume=0.1)
     if wings:
         for x in (0.5 - 0.06, 0.5 + 0.06):
             for y in (top + 0.1, top + 0.18):
@@ -66,9 +60,7 @@ def armchair(canvas: Canvas, look: Look, *, wings: bool = False) -> None:
     canvas.rect(left + 0.03, seat + 0.06, right - 0.03, base, shade(look.main, -0.15), radius=0.025)
     canvas.rect(left + 0.07, seat, right - 0.07, seat + 0.1, shade(look.main, 0.08), radius=0.03)
     for x in (left, right - 0.085):
-        canvas.rect(
-            x, seat - 0.06, x + 0.085, base - 0.005, shade(look.main, -0.01), radius=0.042, volume=0.14
-        )
+        canvas.rect(x, seat - 0.06, x + 0.085, base - 0.005, shade(look.main, -0.01), radius=0.042, volume=0.14)
 
 
 def chair(canvas: Canvas, look: Look, *, spindles: int = 0) -> None:
@@ -138,20 +130,12 @@ def bed(canvas: Canvas, look: Look, *, slats: int = 0) -> None:
             x = left + look.width * number / 6
             canvas.line((x, top + 0.02), (x, mattress), 0.004, shade(look.main, -0.12))
     for x in (left + 0.07, 0.515):
-        canvas.rect(
-            x, mattress - 0.1, x + look.width / 2 - 0.085, mattress + 0.03, linen, radius=0.04, volume=0.06
-        )
-    canvas.rect(
-        left + 0.02, mattress, right - 0.02, base - 0.02, shade(linen, -0.04), radius=0.03, volume=0.05
-    )
-    canvas.rect(
-        left + 0.012, mattress + 0.045, right - 0.012, base - 0.01, look.accent, radius=0.028, volume=0.08
-    )
+        canvas.rect(x, mattress - 0.1, x + look.width / 2 - 0.085, mattress + 0.03, linen, radius=0.04, volume=0.06)
+    canvas.rect(left + 0.02, mattress, right - 0.02, base - 0.02, shade(linen, -0.04), radius=0.03, volume=0.05)
+    canvas.rect(left + 0.012, mattress + 0.045, right - 0.012, base - 0.01, look.accent, radius=0.028, volume=0.08)
     for number in range(1, 4):
         x = left + look.width * number / 4
-        canvas.line(
-            (x, mattress + 0.07), (x + (x - 0.5) * 0.05, base - 0.02), 0.003, shade(look.accent, -0.07)
-        )
+        canvas.line((x, mattress + 0.07), (x + (x - 0.5) * 0.05, base - 0.02), 0.003, shade(look.accent, -0.07))
     canvas.rect(left, base - 0.045, right, base + 0.005, shade(look.main, -0.08), radius=0.012)
     for x in (left + 0.03, right - 0.055):
         canvas.rect(x, base, x + 0.025, FLOOR, shade(look.main, -0.35))

@@ -1,0 +1,164 @@
+"""A small shop on disk (real SQLite, real FAISS, a fake encoder) and the application that serves it."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy.orm import Session, sessionmaker
+
+from catalog import changes, queries
+from catalog.changes import Changes
+from catalog.database import connect
+from catalog.database import sessions as make_sessions
+from catalog.imagestore import ImageStore
+from catalog.items import ProductItem
+from tests.fakes import THRESHOLDS, FakeEncoder, coloured, fake_checkpoint, origin
+from vsearch import generation
+from vsearch.engine import Engine
+from vsearch.gallery import Gallery
+from vsearch.images import Picture, encode_jpeg
+from vsearch.index import ClassIndex
+from vsearch.model import checkpoint as checkpoints
+from vsearch.settings import Settings
+from webui import create_app
+
+PRODUCTS = 12
+PAGE_SIZE = 5
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running application and what it was made of."""
+
+    app: Flask
+    engine: Engine
+    settings: Settings
+    sessions: sessionmaker[Session]
+    pictures: list[Picture]
+
+    @property
+    def client(self) -> FlaskClient:
+        """A browser."""
+        return self.app.test_client()
+
+    def photo(self, product: int) -> bytes:
+        """Return the file of a photo of product 0, 1, ..., framed a little differently than in the catalogue."""
+        return encode_jpeg(self.pictures[2 * product], quality=80)
+
+    def upload(self, product: int = 0) -> str:
+        """Send such a photo and return the address of its results."""
+        data = {"photo": (Path("photo.jpg").name and _stream(self.photo(product)), "photo.jpg")}
+        response = self.client.post("/search", data=data)
+        assert response.status_code == 303
+        return response.location
+
+    def stored(self) -> list[Path]:
+        """Return the uploaded photos that are kept."""
+        return sorted(path for path in self.settings.uploads.rglob("*") if path.is_file())
+
+
+def item(number: int, images: tuple[str, ...]) -> ProductItem:
+    """Return product `number` of the shop: chairs first, then lamps."""
+    chair = number < PRODUCTS // 2
+    return ProductItem(
+        sku=f"P-{number:02d}",
+        title=f"{'Chair' if chair else 'Lamp'} Model {number}" + (" velvet" if number in (3, 4) else ""),
+        brand="Nordhem",
+        description="A fine piece & <b>well</b> made.",
+        category="Seating > Chairs" if chair else "Lamps",
+        price_minor=None if number == 11 else 10_000 + 1_050 * number,
+        currency="" if number == 11 else "EUR",
+        url="https://shop.example/p" if number % 2 == 0 else "",
+        stock=(0, 3, 50, None)[number % 4],
+        attributes={"colour": ("red", "white")},
+        dimensions={"width": "40 cm"},
+        variant_group=f"group-{number // 3}",
+        images=images,
+    )
+
+
+@pytest.fixture(scope="session")
+def shop_folder(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Path:
+    """A data folder with catalogue, pictures, checkpoint and a published generation; to be copied."""
+    folder = tmp_path_factory.mktemp("shop") / "data"
+    folder.mkdir()
+    shutil.copy(migrated_sqlite, folder / "catalogue.sqlite")
+    settings = Settings(data=folder)
+    store = ImageStore(settings.pictures)
+    names = [store.put(encode_jpeg(picture, quality=95)) for picture in drawn()]
+    engine = connect(settings.catalogue_url)
+    with make_sessions(engine).begin() as session:
+        items = tuple(item(n, (names[2 * n], names[2 * n + 1])) for n in range(PRODUCTS))
+        changes.apply(session, Changes(added=items))
+        rows = queries.gallery_rows(session)
+    engine.dispose()
+    _publish(settings, rows, names)
+    return folder
+
+
+@pytest.fixture
+def settings(shop_folder: Path, tmp_path: Path) -> Settings:
+    """Settings on a copy of that folder, of the test's own."""
+    shutil.copytree(shop_folder, tmp_path / "data")
+    return Settings(data=tmp_path / "data", results_per_page=PAGE_SIZE, max_upload_mb=1, max_pixels_mp=2)
+
+
+@pytest.fixture
+def site(settings: Settings):
+    """The application, serving the published generation."""
+    engine = Engine(settings, open_encoder=FakeEncoder)
+    engine.refresh()
+    catalogue = connect(settings.catalogue_url)
+    sessions = make_sessions(catalogue)
+    app = create_app(settings, engine=engine, sessions=sessions)
+    yield Site(app, engine, settings, sessions, drawn())
+    catalogue.dispose()
+
+
+@pytest.fixture
+def client(site: Site) -> FlaskClient:
+    """A browser on that application."""
+    return site.client
+
+
+def drawn() -> list[Picture]:
+    """Return the catalogue pictures, two to a product."""
+    colours = np.random.default_rng(5).integers(30, 255, size=(PRODUCTS, 3))
+    return [coloured(colours[number // 2], seed=number, side=64) for number in range(2 * PRODUCTS)]
+
+
+def _stream(data: bytes):
+    import io
+
+    return io.BytesIO(data)
+
+
+def _publish(settings: Settings, rows: list[queries.GalleryRow], names: list[str]) -> None:
+    written = fake_checkpoint(settings.data / "written", ("chair", "lamp"))
+    settings.checkpoints.mkdir()
+    written.folder.rename(settings.checkpoints / written.checkpoint_id)
+    checkpoint = checkpoints.load(settings.checkpoints / written.checkpoint_id)
+    blocks = FakeEncoder(checkpoint).blocks(drawn())
+    embeddings = checkpoint.whitening.project(blocks)[[names.index(row.sha256) for row in rows]]
+    image_ids = np.array([row.image_id for row in rows], dtype=np.int64)
+    is_chair = np.array(["Chair" in row.category for row in rows])
+    indexes = {
+        metric: {
+            name: ClassIndex.build(embeddings[chosen], image_ids[chosen], metric)
+            for name, chosen in (("chair", is_chair), ("lamp", ~is_chair))
+        }
+        for metric in ("cosine", "euclidean")
+    }
+    gallery = Gallery(indexes, image_ids, np.array([row.product_id for row in rows], dtype=np.int64))
+    hidden = generation.write(
+        settings.generations,
+        origin(checkpoint),
+        gallery=gallery,
+        whitening=checkpoint.whitening,
+        thresholds=THRESHOLDS,
+    )
+    generation.publish(settings.generations, hidden)

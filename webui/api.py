@@ -1,0 +1,110 @@
+"""The JSON API, version 1; described with examples in docs/api.md."""
+
+from typing import Any
+
+from flask import Blueprint, abort, request, url_for
+
+from catalog import queries
+from catalog.queries import ProductCard, ProductDetail
+from vsearch.images import decode
+from webui import money, results, timing
+from webui.criteria import from_query
+from webui.results import Match, ResultPage
+from webui.services import services
+
+_PICTURE_WIDTH = 640
+
+blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
+
+
+@blueprint.post("/search")
+def search() -> dict[str, Any]:
+    """Search with the photo in the request: the field "photo" of a form, or the body itself."""
+    criteria = from_query(request.args, services().settings.currency)
+    if request.mimetype == "multipart/form-data":
+        upload = request.files.get("photo")
+        data = upload.read() if upload else b""
+    else:
+        data = request.get_data(cache=False)
+    with timing.measure("decode"):
+        photo_id = services().uploads.put(data)
+        photo = services().uploads.find(photo_id) or abort(404)
+        picture = decode(photo.read_bytes(), services().uploads.limits)
+    page = results.find(services(), picture, criteria)
+    timing.add(page.timings)
+    return _results(photo_id, page)
+
+
+@blueprint.get("/products/<path:sku>")
+def product(sku: str) -> dict[str, Any]:
+    """Return one product."""
+    with services().sessions() as session:
+        detail = queries.product_by_sku(session, sku)
+    if detail is None:
+        abort(404, f"There is no live product with the sku {sku[:80]!r}.")
+    return _detail(detail)
+
+
+def _results(photo_id: str, page: ResultPage) -> dict[str, Any]:
+    query = page.criteria.query()
+    return {
+        "photo": photo_id,
+        "page_url": url_for("shop.show_results", photo_id=photo_id, _external=True, **query),
+        "generation": page.result.generation_id,
+        "metric": page.criteria.metric,
+        "routing": page.result.routing,
+        "searched_classes": list(page.result.classes),
+        "classes": [
+            {"name": chip.class_name, "probability": chip.probability and round(chip.probability, 4)}
+            for chip in page.chips
+        ],
+        "page": page.criteria.page,
+        "next_page": page.criteria.page + 1 if page.has_next else None,
+        "results": [_match(match, page.criteria.metric) for match in page.matches],
+        "timings_ms": page.timings,
+    }
+
+
+def _match(match: Match, metric: str) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "match": match.hit.label,
+        "score": round(match.hit.score, 4),
+        "class": match.hit.class_name,
+    }
+    if metric == "euclidean":
+        found["distance"] = round(match.hit.value, 4)
+    return {**_card(match.card), **found}
+
+
+def _card(card: ProductCard) -> dict[str, Any]:
+    return {
+        "sku": card.sku,
+        "title": card.title,
+        "brand": card.brand,
+        "category": card.category,
+        "price": None if card.price_minor is None else _price(card.price_minor, card.currency),
+        "stock": card.stock,
+        "image_url": _picture(card.image) if card.image else None,
+        "url": url_for("shop.product", sku=card.sku, _external=True),
+    }
+
+
+def _price(minor: int, currency: str) -> dict[str, Any]:
+    return {"amount": money.plain(minor, currency), "minor_units": minor, "currency": currency}
+
+
+def _detail(detail: ProductDetail) -> dict[str, Any]:
+    return {
+        **_card(detail.card),
+        "description": detail.item.description,
+        "shop_url": detail.item.url,
+        "attributes": {name: list(values) for name, values in detail.item.attributes.items()},
+        "dimensions": dict(detail.item.dimensions),
+        "variant_group": detail.item.variant_group,
+        "images": [_picture(picture.sha256) for picture in detail.pictures],
+        "variants": [_card(card) for card in detail.variants],
+    }
+
+
+def _picture(sha256: str) -> str:
+    return url_for("pictures.catalogue_picture", sha256=sha256, width=_PICTURE_WIDTH, _external=True)

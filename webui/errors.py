@@ -1,0 +1,83 @@
+"""The only place that knows HTTP statuses: every failure becomes a page, or JSON of the same content."""
+
+import logging
+from secrets import token_hex
+
+from flask import Flask, jsonify, render_template, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.wrappers import Response
+
+from vsearch import errors
+from webui.services import services
+
+STATUSES: dict[type[errors.VSearchError], int] = {
+    errors.ImageTooLarge: 413,
+    errors.ImageRejected: 415,
+    errors.InvalidRequest: 400,
+    errors.UnknownClass: 400,
+    errors.CheckpointError: 503,
+    errors.GenerationError: 503,
+    errors.CatalogueError: 503,
+}
+
+_WORDS = {
+    "ImageTooLarge": "That photo is too large",
+    "NotAnImage": "That does not work as a photo",
+    "InvalidRequest": "That cannot be searched for",
+    "UnknownClass": "There is no such kind of product",
+    "NoGeneration": "The catalogue is not ready yet",
+    "NotFound": "There is nothing here",
+}
+
+log = logging.getLogger(__name__)
+
+
+def status_of(error: errors.VSearchError) -> int:
+    """Return the status of the nearest class in the table; anything else that reaches a shopper is our fault."""
+    return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
+
+
+def register(app: Flask) -> None:
+    """Make the application answer failures in our words."""
+    app.register_error_handler(errors.VSearchError, _known)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _known(error: errors.VSearchError) -> Response:
+    status = status_of(error)
+    if status >= 500:
+        log.warning("%s %s: %s", request.method, request.path, error)
+    return _answer(status, type(error).__name__, str(error))
+
+
+def _http(error: HTTPException) -> Response:
+    if isinstance(error, RequestEntityTooLarge):
+        limit = services().settings.max_upload_mb
+        return _answer(413, "ImageTooLarge", f"A photo may have {limit} MB, but more was sent; send a smaller copy.")
+    code = type(error).__name__
+    response = _answer(error.code or 500, code, error.description or "This request cannot be answered.")
+    for name, value in error.get_headers(request.environ):
+        if name in ("Allow", "Retry-After"):
+            response.headers[name] = value
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    error_id = token_hex(4)
+    log.error("error %s in %s %s", error_id, request.method, request.path, exc_info=error)
+    message = f"Something went wrong on our side; please try again. If it stays, tell us the number {error_id}."
+    return _answer(500, "InternalServerError", message)
+
+
+def _answer(status: int, code: str, message: str) -> Response:
+    if request.path.startswith("/api/") or request.path in ("/healthz", "/readyz"):
+        response: Response = jsonify({"error": {"code": code, "message": message}})
+    else:
+        title = _WORDS.get(code, "Sorry, that did not work")
+        response = Response(render_template("error.html", title=title, message=message), mimetype="text/html")
+    response.status_code = status
+    response.headers["Cache-Control"] = "no-store"
+    if status == 503:
+        response.headers["Retry-After"] = "60"
+    return response

@@ -1,0 +1,50 @@
+"""The one background thread: takes up new generations while the page is served, and clears old photos away."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from vsearch.engine import Engine
+from webui.uploads import UploadStore
+
+REFRESH_SECONDS = 5.0
+EXPIRE_SECONDS = 3600.0
+
+log = logging.getLogger(__name__)
+
+
+class Background:
+    """Does the chores of one process until it is stopped."""
+
+    def __init__(self, engine: Engine, uploads: UploadStore, *, refresh_seconds: float = REFRESH_SECONDS) -> None:
+        self._engine = engine
+        self._uploads = uploads
+        self._refresh_seconds = refresh_seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="vsearch-background", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, after the chore that is being done."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        next_expiry = time.monotonic()
+        while not self._stop.wait(self._refresh_seconds):
+            _attempt(self._engine.refresh)
+            if time.monotonic() >= next_expiry:
+                next_expiry = time.monotonic() + EXPIRE_SECONDS
+                _attempt(self._uploads.expire)
+
+
+def _attempt(chore: Callable[[], object]) -> None:
+    """Do a chore; a failure is logged, and the thread lives on to try again."""
+    try:
+        chore()
+    except Exception:
+        log.exception("a background chore failed and will be tried again")

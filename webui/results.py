@@ -1,0 +1,134 @@
+"""From a photo and the wishes of a shopper to one page of products. No Flask here: this is the flow, testable alone."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from catalog import queries, text
+from catalog.queries import ProductCard
+from vsearch.engine import ALL, LabelledHit, Search, SearchResult
+from vsearch.images import Picture
+from webui.criteria import Criteria
+from webui.fusion import reciprocal_rank_fusion
+from webui.services import Services
+
+SPARE = 50
+"""Hits fetched beyond those shown, since some products may have been withdrawn since the index was built."""
+
+FUSION_DEPTH = 600
+"""How many of the products that look alike take part when a text re-orders them."""
+
+MAX_CHIPS = 6
+
+
+@dataclass(frozen=True)
+class Match:
+    """One card: a product and how it was found."""
+
+    card: ProductCard
+    hit: LabelledHit
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A class that can be searched, with the probability that the photo shows it."""
+
+    class_name: str
+    probability: float | None
+
+
+@dataclass(frozen=True)
+class ResultPage:
+    """One page of results.
+
+    Attributes:
+        matches: best first.
+        has_next: whether there is a page after this one.
+        chips: the likeliest classes, and the chosen one.
+        text_found: whether the text, where one was given, occurs in any product that looks alike.
+        timings: milliseconds by step.
+    """
+
+    criteria: Criteria
+    matches: tuple[Match, ...]
+    has_next: bool
+    chips: tuple[Chip, ...]
+    text_found: bool
+    result: SearchResult
+    timings: dict[str, float]
+
+    @property
+    def nothing_close(self) -> bool:
+        """Whether there are products but none that deserves to be called similar."""
+        return bool(self.matches) and all(match.hit.label == "nothing close" for match in self.matches)
+
+
+def find(services: Services, picture: Picture, criteria: Criteria) -> ResultPage:
+    """Search with a photo and return the page asked for.
+
+    Raises:
+        VSearchError: nothing is published, or a wish makes no sense.
+    """
+    size = services.settings.results_per_page
+    wanted = criteria.page * size + 1
+    with services.sessions() as session:
+        allowed = queries.image_ids_where(session, criteria.facets) if criteria.facets else None
+        words = text.search(session, criteria.text, FUSION_DEPTH) if criteria.text else []
+        depth = max(wanted + SPARE, FUSION_DEPTH if words else 0)
+        while True:
+            search = Search(depth, criteria.metric, criteria.classes, allowed, criteria.box)
+            result = services.engine.search(picture, search)
+            started = time.perf_counter()
+            matches = _hydrated(session, result.hits, words)
+            hydrate = round(1000 * (time.perf_counter() - started), 3)
+            if len(matches) >= wanted or len(result.hits) < depth:
+                break
+            depth *= 4
+    return ResultPage(
+        criteria=criteria,
+        matches=tuple(matches[wanted - 1 - size : wanted - 1]),
+        has_next=len(matches) >= wanted,
+        chips=_chips(services.engine.serving.generation.gallery.classes, result, criteria),
+        text_found=not {hit.product_id for hit in result.hits}.isdisjoint(words),
+        result=result,
+        timings={**result.timings, "hydrate": hydrate},
+    )
+
+
+def similar(services: Services, product_id: int, count: int) -> list[Match]:
+    """Return the products that look most like one of the catalogue; none where it is not in the index yet."""
+    result = services.engine.search_like(product_id, Search(count + SPARE))
+    with services.sessions() as session:
+        return _hydrated(session, result.hits, ())[:count]
+
+
+def showcase(services: Services, count: int) -> list[ProductCard]:
+    """Return some products from all over the index, the same ones until the next generation."""
+    gallery = services.engine.serving.generation.gallery
+    products = list(dict.fromkeys(gallery.product_ids.tolist()))
+    step = max(1, len(products) // count)
+    with services.sessions() as session:
+        return queries.products_by_ids(session, products[step // 2 :: step])[:count]
+
+
+def _hydrated(session: Session, hits: Sequence[LabelledHit], words: Sequence[int]) -> list[Match]:
+    """Return the products of the hits that are still sold; those that `words` found move up."""
+    by_product: Mapping[int, LabelledHit] = {hit.product_id: hit for hit in hits}
+    ranked = list(by_product)
+    if words:
+        ranked = reciprocal_rank_fusion([ranked, [number for number in words if number in by_product]])
+    cards = queries.products_by_ids(session, ranked)
+    return [Match(card, by_product[card.product_id]) for card in cards]
+
+
+def _chips(known: Sequence[str], result: SearchResult, criteria: Criteria) -> tuple[Chip, ...]:
+    chances: dict[str, float] = {}
+    if result.predictions is not None:
+        chances = dict(zip(result.predictions.classes, result.predictions.probabilities[0].tolist(), strict=True))
+    likely = sorted(known, key=lambda name: -chances.get(name, 0.0))[:MAX_CHIPS]
+    chosen = criteria.class_name
+    if chosen and chosen != ALL and chosen not in likely:
+        likely.append(chosen)
+    return tuple(Chip(name, chances.get(name)) for name in likely)

@@ -1,0 +1,48 @@
+"""What the views work with, made once per application and passed in, so that a test can pass its own."""
+
+from dataclasses import dataclass
+
+from flask import current_app
+from sqlalchemy.orm import Session, sessionmaker
+
+from catalog.imagestore import ImageStore
+from vsearch.engine import Engine
+from vsearch.images import Limits
+from vsearch.settings import Settings
+from webui.thumbnails import Thumbnails
+from webui.uploads import UploadStore
+
+_NAME = "vsearch"
+
+
+@dataclass(frozen=True)
+class Services:
+    """The collaborators of one application."""
+
+    settings: Settings
+    engine: Engine
+    sessions: sessionmaker[Session]
+    uploads: UploadStore
+    thumbnails: Thumbnails
+
+    @classmethod
+    def of(cls, settings: Settings, engine: Engine, sessions: sessionmaker[Session]) -> "Services":
+        """Return the services with the stores that the settings name."""
+        limits = Limits(settings.max_upload_mb * 1_000_000, settings.max_pixels_mp * 1_000_000)
+        uploads = UploadStore(
+            settings.uploads, limits, days=settings.upload_days, max_bytes=round(settings.upload_gb * 1e9)
+        )
+        thumbnails = Thumbnails(settings.data / "thumbnails", ImageStore(settings.pictures))
+        return cls(settings, engine, sessions, uploads, thumbnails)
+
+
+def services() -> Services:
+    """Return the services of the application that answers the current request."""
+    found = current_app.extensions[_NAME]
+    assert isinstance(found, Services)
+    return found
+
+
+def attach(extensions: dict[str, object], attached: Services) -> None:
+    """Make the services available to `services` in an application's requests."""
+    extensions[_NAME] = attached

@@ -1,0 +1,99 @@
+// Draw a box on the photo to search only that part: by pointer, or by keyboard with arrows, Shift and Enter.
+
+const MIN_SIDE = 0.05; // of the photo's side
+const STEP = 0.04;
+
+const tool = document.querySelector("[data-box-tool]");
+const frame = tool.querySelector("[data-frame]");
+const overlay = tool.querySelector("[data-overlay]");
+const veil = tool.querySelector("[data-veil]");
+const button = tool.querySelector("[data-select]");
+const help = tool.querySelector("[data-box-help]");
+
+const given = tool.dataset.box ? tool.dataset.box.split(",").map(Number) : null;
+let box = given;
+let start = null; // where the pointer went down
+
+const clamp = (value) => Math.min(1, Math.max(0, value));
+const selecting = () => tool.classList.contains("selecting");
+
+function draw() {
+  overlay.toggleAttribute("hidden", !box);
+  if (box) veil.setAttribute("d", `M0 0H1V1H0Z M${box[0]} ${box[1]}H${box[2]}V${box[3]}H${box[0]}Z`);
+}
+
+function begin() {
+  tool.classList.add("selecting");
+  button.setAttribute("aria-pressed", "true");
+  help.textContent = "Drag on the photo. By keyboard: arrows move, Shift and arrows resize, Enter searches, Escape stops.";
+  box ??= [0.25, 0.25, 0.75, 0.75];
+  frame.tabIndex = 0;
+  frame.setAttribute("role", "application");
+  frame.setAttribute("aria-label", "The part of your photo to search");
+  frame.focus({ preventScroll: true });
+  draw();
+}
+
+function end() {
+  tool.classList.remove("selecting");
+  button.setAttribute("aria-pressed", "false");
+  help.textContent = "";
+  box = given;
+  start = null;
+  frame.removeAttribute("tabindex");
+  frame.removeAttribute("role");
+  frame.removeAttribute("aria-label");
+  draw();
+}
+
+function search() {
+  if (!box || box[2] - box[0] < MIN_SIDE || box[3] - box[1] < MIN_SIDE) return end();
+  const address = new URL(tool.dataset.address, location.href);
+  address.searchParams.set("box", box.map((value) => +value.toFixed(3)).join(","));
+  location.assign(address);
+}
+
+function place(event) {
+  const area = frame.getBoundingClientRect();
+  return [clamp((event.clientX - area.left) / area.width), clamp((event.clientY - area.top) / area.height)];
+}
+
+function onKey(event) {
+  const move = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] }[event.key];
+  if (event.key === "Escape") {
+    end();
+    button.focus();
+  } else if (event.key === "Enter") search();
+  else if (move) {
+    const [dx, dy] = move;
+    const [x0, y0, x1, y1] = box;
+    if (event.shiftKey) box = [x0, y0, Math.max(x0 + MIN_SIDE, clamp(x1 + dx)), Math.max(y0 + MIN_SIDE, clamp(y1 + dy))];
+    else if (x0 + dx >= 0 && x1 + dx <= 1 && y0 + dy >= 0 && y1 + dy <= 1) box = [x0 + dx, y0 + dy, x1 + dx, y1 + dy];
+    box = box.map(clamp);
+    draw();
+  } else return;
+  event.preventDefault();
+}
+
+button.addEventListener("click", () => (selecting() ? end() : begin()));
+frame.addEventListener("keydown", (event) => selecting() && onKey(event));
+
+// A mouse may draw at once; a finger only after the button, since it must be able to scroll over the photo.
+frame.addEventListener("pointerdown", (event) => {
+  if (event.button !== 0 || (event.pointerType !== "mouse" && !selecting())) return;
+  event.preventDefault();
+  frame.setPointerCapture(event.pointerId);
+  start = place(event);
+});
+frame.addEventListener("pointermove", (event) => {
+  if (!start) return;
+  const [x, y] = place(event);
+  box = [Math.min(start[0], x), Math.min(start[1], y), Math.max(start[0], x), Math.max(start[1], y)];
+  draw();
+});
+frame.addEventListener("pointerup", () => {
+  if (!start) return;
+  start = null;
+  search();
+});
+frame.addEventListener("pointercancel", end);
