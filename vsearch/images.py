@@ -1,8 +1,8 @@
 """The one door for pictures: bytes in, RGB arrays out, and back.
 
-Everything that reads or writes a picture file goes through here, and this is the only importer of Pillow. What
-comes in is hostile until it has passed: the kind is told from the content, the limits are checked on the header,
-and only then is a pixel decoded. What comes out is always the same: 8-bit sRGB, upright, without transparency.
+Everything that reads or writes a picture file goes through here, and this is the only importer of Pillow.
+What comes in is hostile until it has passed: the kind is told from the content, the limits are checked on the
+header, and only then is a pixel decoded. What comes out is always the same: 8-bit sRGB, upright, opaque.
 """
 
 import io
