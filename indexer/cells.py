@@ -5,6 +5,7 @@ A cell is text in a CSV feed, and any JSON value in a JSON Lines feed. Absent an
 
 import json
 import re
+import reprlib
 from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import PurePosixPath
@@ -45,7 +46,7 @@ class BadCell(ValueError):
 
 def bad(rule: str, value: object, remedy: str) -> BadCell:
     """Return the error whose sentence says these three things."""
-    shown = value if isinstance(value, str) else json.dumps(value, default=str)
+    shown = str(value) if isinstance(value, str | int | Decimal) else reprlib.repr(value)
     cut = shown if len(shown) <= 60 else f"{shown[:57]}..."
     return BadCell(f"{rule}, but it is {cut!r}; {remedy}.")
 

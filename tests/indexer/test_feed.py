@@ -1,0 +1,348 @@
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalog.items import ProductItem
+from indexer.feed import FeedReading, RowError, read_feed
+from vsearch.errors import FeedRejected, SettingsError
+
+GOOD = {"sku": "A-1", "title": "Kivik", "image": "a.jpg"}
+
+
+def csv_feed(folder: Path, *rows: dict[str, str]) -> Path:
+    """Write the rows as CSV with every column that one of them has."""
+    file = folder / "feed.csv"
+    columns = dict.fromkeys(name for row in rows for name in row)
+    with file.open("w", encoding="utf8", newline="") as stream:
+        writer = csv.DictWriter(stream, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    return file
+
+
+def json_feed(folder: Path, *rows: Any) -> Path:
+    """Write the rows as JSON Lines; a text is written as it is."""
+    file = folder / "feed.jsonl"
+    file.write_text("".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows))
+    return file
+
+
+def text_feed(folder: Path, content: str | bytes, name: str = "feed.csv") -> Path:
+    """Write the content as a feed."""
+    file = folder / name
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return file
+
+
+def read_one(folder: Path, **cells: str) -> FeedReading:
+    """Read a CSV feed of one row that is good but for these cells."""
+    return read_feed(csv_feed(folder, {**GOOD, **cells}))
+
+
+WHOLE = ProductItem(
+    sku="A-1",
+    title="Kivik sofa",
+    brand="Kivik",
+    description="Three seats.\nGrey, washable.",
+    category="Sofas > Corner sofas",
+    price_minor=49_900,
+    currency="EUR",
+    url="https://shop.example/a-1?x=1",
+    stock=3,
+    attributes={"colour": ("red", "white"), "Material": ("oak",)},
+    dimensions={"width": "180 cm", "depth": "90.5 cm"},
+    variant_group="kivik",
+    images=("a.jpg", "sofas/b.jpg"),
+)
+
+
+def test_a_full_csv_row_is_read_whole(tmp_path: Path) -> None:
+    """Every column has its place in the product; white space around cells does not count."""
+    feed = csv_feed(
+        tmp_path,
+        {
+            " SKU ": " A-1 ",
+            "Title": "Kivik \t sofa",
+            "brand": "Kivik",
+            "description": "Three seats.\nGrey, washable.",
+            "category": "Sofas>Corner  sofas",
+            "price": "499,00 eur",
+            "currency": "EUR",
+            "url": "https://shop.example/a-1?x=1",
+            "stock": "3",
+            "images": "a.jpg| sofas/b.jpg |a.jpg",
+            "variant_group": "kivik",
+            "dimensions": "width=180cm; depth=90,5 cm",
+            "attr:colour": "red|white",
+            "ATTR:Material": "oak",
+        },
+    )
+    assert read_feed(feed) == FeedReading(read_feed(feed).rows, (), ())
+    assert read_feed(feed).items == [WHOLE]
+
+
+def test_a_full_json_row_is_read_whole(tmp_path: Path) -> None:
+    """JSON Lines say the same with numbers, lists and objects."""
+    feed = json_feed(
+        tmp_path,
+        {
+            "sku": "A-1",
+            "title": "Kivik sofa",
+            "brand": "Kivik",
+            "description": "Three seats.\nGrey, washable.",
+            "category": "Sofas > Corner sofas",
+            "price": 499.00,
+            "currency": "EUR",
+            "url": "https://shop.example/a-1?x=1",
+            "stock": 3,
+            "images": ["a.jpg", "sofas/b.jpg"],
+            "variant_group": "kivik",
+            "dimensions": {"width": "180cm", "depth": "90.5 cm"},
+            "attributes": {"colour": ["red", "white"], "Material": "oak"},
+        },
+    )
+    assert read_feed(feed).items == [WHOLE]
+
+
+def test_a_bare_row_is_enough(tmp_path: Path) -> None:
+    """Number, title and picture make a product; the rest is empty or unknown."""
+    assert read_one(tmp_path).items == [ProductItem("A-1", "Kivik", images=("a.jpg",))]
+
+
+def test_empty_cells_are_as_good_as_absent_ones(tmp_path: Path) -> None:
+    """Blank CSV cells and JSON's null, "", [] and {} all mean: not known."""
+    blank = read_one(tmp_path, price=" ", stock="", url="", variant_group=" ", **{"attr:colour": ""})
+    nothing = {"price": None, "stock": "", "url": " ", "attributes": {}, "images": [], "brand": None}
+    empty = read_feed(json_feed(tmp_path, {**GOOD, **nothing}))
+    assert blank.items == empty.items == [ProductItem("A-1", "Kivik", images=("a.jpg",))]
+    assert blank.errors == empty.errors == ()
+
+
+@pytest.mark.parametrize(
+    ("cells", "minor", "currency"),
+    [
+        ({"price": "499"}, 49_900, "EUR"),
+        ({"price": "499.9"}, 49_990, "EUR"),
+        ({"price": "0.07 USD"}, 7, "USD"),
+        ({"price": "1.10usd"}, 110, "USD"),
+        ({"price": "4999.000"}, 499_900, "EUR"),
+        ({"price": "0"}, 0, "EUR"),
+        ({"price": "1500", "currency": "JPY"}, 1500, "JPY"),
+        ({"price": "1500.00 JPY"}, 1500, "JPY"),
+        ({"price": "1,299", "currency": "kwd"}, 1299, "KWD"),
+        ({"price": "999999999999.99"}, 99_999_999_999_999, "EUR"),
+        ({"currency": "USD"}, None, ""),
+    ],
+)
+def test_prices_are_exact_minor_units(tmp_path: Path, cells: dict[str, str], minor: int | None, currency: str) -> None:
+    """Decimals are those of the currency; nothing is ever rounded."""
+    (item,) = read_one(tmp_path, **cells).items
+    assert (item.price_minor, item.currency) == (minor, currency)
+
+
+@pytest.mark.parametrize(
+    ("cells", "sentence"),
+    [
+        ({"sku": ""}, "sku must be given"),
+        ({"sku": "A\x001"}, "sku must not hold control characters"),
+        ({"sku": "A\n1"}, "sku must not hold line breaks"),
+        ({"sku": "x" * 65}, "sku may have 64 characters, but it has 65"),
+        ({"title": "  "}, "title must be given"),
+        ({"title": "x" * 501}, "title may have 500 characters, but it has 501"),
+        ({"title": "a\x07b"}, "title must not hold control characters"),
+        ({"description": "x" * 20_001}, "description may have 20000"),
+        ({"price": "cheap"}, "price must be a number, but it is 'cheap'"),
+        ({"price": "1.299,00"}, "price must be a number"),
+        ({"price": "€499"}, "price must be a number"),
+        ({"price": "1e999"}, "price must be a number"),
+        ({"price": "1,299"}, "price may have 2 decimals in EUR"),
+        ({"price": "0.5", "currency": "JPY"}, "price may have 0 decimals in JPY"),
+        ({"price": "-1"}, "price must not be negative"),
+        ({"price": "1 XXY"}, "price's currency must be a code of ISO 4217"),
+        ({"price": "1", "currency": "EURO"}, "currency must be a code of ISO 4217, but it is 'EURO'"),
+        ({"price": "1 USD", "currency": "EUR"}, "price must be in the row's currency EUR"),
+        ({"stock": "some"}, "stock must be a whole number, but it is 'some'"),
+        ({"stock": "2.5"}, "stock must be a whole number"),
+        ({"stock": "-1"}, "stock must be from 0"),
+        ({"stock": "99999999999"}, "stock must be from 0 to 2147483647"),
+        ({"url": "shop.example/a"}, "url must be an address that begins with http"),
+        ({"url": "javascript:alert(1)"}, "url must be an address"),
+        ({"url": "http://[::1"}, "url must be an address"),
+        ({"url": "https://shop example/"}, "url must be an address"),
+        ({"category": "Sofas > > Corner"}, "category must have a name at every level"),
+        ({"category": "> Sofas"}, "category must have a name at every level"),
+        ({"image": ""}, "image must name at least one picture"),
+        ({"image": "|"}, "image must name at least one picture"),
+        ({"image": "../../etc/passwd"}, "image must stay inside the pictures folder"),
+        ({"image": "/etc/passwd"}, "image must stay inside"),
+        ({"image": "C:\\a.jpg"}, "image must stay inside"),
+        ({"image": "a.jpg|sub/../../b.jpg"}, "image must stay inside"),
+        ({"image": "https://shop.example/a.jpg"}, "image must be a file name"),
+        ({"images": "|".join(f"{n}.jpg" for n in range(51))}, "images may name 50 pictures, but it names 51"),
+        ({"dimensions": "180 x 90"}, "dimensions must be names with a number and a unit"),
+        ({"dimensions": "width=180"}, "dimensions must be names"),
+        ({"dimensions": "width=180cm; width=90cm"}, "each name once"),
+        ({"dimensions": '{"width": 180}'}, "dimensions must be names"),
+        ({"dimensions": "{width"}, "dimensions must be a JSON object"),
+        ({"attributes": "colour=red"}, "attributes must be a JSON object"),
+        ({"attributes": '["red"]'}, "attributes must be a JSON object"),
+        ({"attributes": '{"colour": {"a": 1}}'}, "attribute colour must be short text"),
+        ({"attr:colour": "x" * 201}, "attr:colour must be short text"),
+        ({"attr:\x01": "red"}, "attributes must not hold control characters"),
+    ],
+)
+def test_a_bad_cell_is_one_clear_sentence(tmp_path: Path, cells: dict[str, str], sentence: str) -> None:
+    """The rule, what was received and the remedy, with the line."""
+    reading = read_one(tmp_path, **cells)
+    assert reading.rows == ()
+    (error,) = reading.errors
+    assert error.line == 2
+    assert sentence in error.reason
+    assert error.reason.endswith(".")
+    assert "\n" not in error.reason
+    assert len(error.reason) < 300
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ("{", "a row must be one JSON object, but it cannot be read"),
+        ('{"sku": NaN}', "NaN is no JSON"),
+        ("[" * 100_000, "a row must be one JSON object"),
+        ("[1]", "a row must be one JSON object, but it is list"),
+        ('"text"', "a row must be one JSON object, but it is str"),
+        ({**GOOD, "title": ["a"]}, "title must be text"),
+        ({**GOOD, "title": True}, "title must be text"),
+        ({**GOOD, "brand": "\ud800"}, "brand must not hold control characters"),
+        ({**GOOD, "stock": True}, "stock must be a whole number"),
+        ({**GOOD, "stock": 2.5}, "stock must be a whole number, but it is '2.5'"),
+        ({**GOOD, "price": [1]}, "price must be a number"),
+        ('{"sku": "A", "title": "B", "image": "c.jpg", "price": 1e999999999}', "price must be a number"),
+        ({**GOOD, "image": {"name": "a.jpg"}}, "image must be text"),
+        ({**GOOD, "images": [7.5, None, {}]}, "image must be text"),
+        ({**GOOD, "attributes": [1]}, "attributes must be a JSON object"),
+        ({**GOOD, "attributes": {"new": True}}, "attribute new must be short text"),
+        ({**GOOD, "attributes": {f"a{n}": "x" for n in range(101)}}, "may have 100 attributes, but it has 101"),
+        ({**GOOD, "dimensions": ["180cm"]}, "dimensions must be a JSON object"),
+    ],
+)
+def test_a_bad_json_row_is_one_clear_sentence(tmp_path: Path, row: object, sentence: str) -> None:
+    """JSON brings ways of its own to be wrong."""
+    reading = read_feed(json_feed(tmp_path, {**GOOD, "sku": "first"}, "", row))
+    assert [item.sku for item in reading.items] == ["first"]
+    (error,) = reading.errors
+    assert error.line == 3
+    assert sentence in error.reason
+    assert "\n" not in error.reason
+
+
+def test_all_that_is_wrong_with_a_row_is_said_at_once(tmp_path: Path) -> None:
+    """Nobody has to import five times to find five mistakes."""
+    reading = read_one(tmp_path, title="", price="x", stock="-3", image="../a.jpg")
+    assert [error.reason.split()[0] for error in reading.errors] == ["title", "price", "stock", "image"]
+    assert {error.sku for error in reading.errors} == {"A-1"}
+    assert str(reading.errors[0]) == "line 2: title must be given, but it is empty; fill it in."
+
+
+def test_a_bad_row_does_not_stop_the_reading(tmp_path: Path) -> None:
+    """Good rows before and after it are read."""
+    rows = [{**GOOD, "sku": sku, "stock": stock} for sku, stock in (("A", "1"), ("B", "x"), ("C", "3"))]
+    reading = read_feed(csv_feed(tmp_path, *rows))
+    assert [item.sku for item in reading.items] == ["A", "C"]
+    assert [(error.line, error.sku) for error in reading.errors] == [(3, "B")]
+
+
+def test_a_second_row_of_the_same_number_is_bad(tmp_path: Path) -> None:
+    """The sentence names the first line."""
+    reading = read_feed(csv_feed(tmp_path, GOOD, {**GOOD, "sku": "B"}, {**GOOD, "title": "Again"}))
+    assert [item.title for item in reading.items] == ["Kivik", "Kivik"]
+    expected = "sku must be unique, but 'A-1' is on line 2 already; remove one of the two."
+    assert reading.errors == (RowError(4, "A-1", expected),)
+
+
+@pytest.mark.parametrize(("row", "count"), [("B,Lamp", 2), ("B,Lamp,b.jpg,extra", 4)])
+def test_a_row_must_have_as_many_cells_as_the_header(tmp_path: Path, row: str, count: int) -> None:
+    """A comma inside a cell without quotes would shift all that follows."""
+    reading = read_feed(text_feed(tmp_path, f"sku,title,image\nA,Sofa,a.jpg\n{row}\n"))
+    (error,) = reading.errors
+    assert (error.line, error.sku) == (3, "B")
+    assert f"a row must have 3 cells as the first line has, but it has {count}" in error.reason
+
+
+def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:
+    """Cells with line breaks and blank lines do not shift the numbers."""
+    content = 'sku,title,description,image\r\nA,a,"one\r\ntwo",a.jpg\r\n\r\n,,,\r\nB,b,,\r\n'
+    reading = read_feed(text_feed(tmp_path, content))
+    assert [row.line for row in reading.rows] == [2]
+    assert [error.line for error in reading.errors] == [6]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_the_delimiter_is_found(tmp_path: Path, delimiter: str) -> None:
+    """Spreadsheets of other countries write semicolons; a byte order mark is no part of the first name."""
+    lines = [["sku", "title", "price", "image"], ["A", "Größe", '"499,00"', "a.jpg"]]
+    content = "\ufeff" + "\n".join(delimiter.join(line) for line in lines)
+    (item,) = read_feed(text_feed(tmp_path, content)).items
+    assert (item.title, item.price_minor) == ("Größe", 49_900)
+
+
+def test_unknown_columns_are_named_once_with_a_guess(tmp_path: Path) -> None:
+    """A misspelt column must not be silently lost."""
+    row = {**GOOD, "category": "Sofas", "desciption": "x", "colour": "red"}
+    reading = read_feed(csv_feed(tmp_path, row, {**row, "sku": "B"}))
+    assert len(reading.rows) == 2
+    (warning,) = reading.warnings
+    assert "'desciption' (meant 'description'?), 'colour'" in warning
+    assert "attr:NAME" in warning
+
+
+def test_a_feed_without_categories_is_warned_about(tmp_path: Path) -> None:
+    """The search gets its classes from them."""
+    assert "classes" in read_one(tmp_path).warnings[0]
+    assert read_one(tmp_path, category="Sofas").warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("feed.csv", "", "feed.csv is empty"),
+        ("feed.csv", "\ufeff \n\n", "feed.csv is empty"),
+        ("feed.csv", "sku,title,image\n", "feed.csv has no rows"),
+        ("feed.csv", "A-1;Kivik;a.jpg\nB-2;Lamp;b.jpg\n", "must name its columns"),
+        ("feed.csv", "sku,image\nA,a.jpg\n", "lacks title"),
+        ("feed.csv", "sku,brand\nA,a\n", "lacks title, image"),
+        ("feed.csv", "sku,title,image,\nA,a,a.jpg,\n", "column 4 of feed.csv has none"),
+        ("feed.csv", "sku,title,image,Title\nA,a,a.jpg,b\n", "'title' 2 times"),
+        ("feed.csv", 'sku,title,image\nA,"a,a.jpg\nB,b,b.jpg\n', "row at line 2 of feed.csv"),
+        ("feed.csv", 'sku,title,image\nA,a,a.jpg\nB,"b"b,b.jpg\n', "row at line 3 of feed.csv"),
+        ("feed.csv", f"sku,title,image\nA,{'a' * 200_000},a.jpg\n", "field larger than field limit"),
+        ("feed.csv", b"sku,title,image\nA,Gr\xf6\xdfe,a.jpg\n", "line 2 of feed.csv is not"),
+        ("feed.csv", "sku,title,image\n".encode("utf-16"), "must be UTF-8"),
+        ("feed.xlsx", b"PK\x03\x04", r"must end in \.csv, \.jsonl, \.ndjson, but 'feed\.xlsx' does not"),
+        ("feed.json", "[]", "one JSON object on each line"),
+        ("feed.jsonl", "\n\n", "feed.jsonl is empty"),
+    ],
+)
+def test_a_hopeless_feed_is_refused_whole(tmp_path: Path, name: str, content: str | bytes, sentence: str) -> None:
+    """One sentence says what is wrong with the file."""
+    with pytest.raises(FeedRejected, match=sentence) as caught:
+        read_feed(text_feed(tmp_path, content, name))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_feed_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """A wrong name is no empty catalogue, and neither is a folder."""
+    with pytest.raises(FeedRejected, match="No such file"):
+        read_feed(tmp_path / "feed.csv")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(FeedRejected, match="directory"):
+        read_feed(tmp_path / "folder.csv")
+
+
+def test_an_unknown_default_currency_is_a_bad_setting(tmp_path: Path) -> None:
+    """It is said once, not on every row."""
+    with pytest.raises(SettingsError, match="'XYZ'"):
+        read_feed(csv_feed(tmp_path, GOOD), currency="XYZ")

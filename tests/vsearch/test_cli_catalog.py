@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests import pictures as drawn
+from vsearch.cli import cli, main
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A feed of two products with their pictures, and a feed with mistakes."""
+    (tmp_path / "images").mkdir()
+    for number in range(2):
+        (tmp_path / "images" / f"{number}.jpg").write_bytes(drawn.jpeg(40 + number, 30))
+    (tmp_path / "good.csv").write_text("sku,title,image,colour\nA,Sofa,0.jpg,red\nB,Lamp,1.jpg,blue\n")
+    (tmp_path / "bad.csv").write_text("sku,title,image\nA,,0.jpg\nB,Lamp,2.jpg\nC,Rug,1.jpg\n")
+    return tmp_path
+
+
+def arguments(folder: Path, feed: str, *options: str) -> list[str]:
+    """Return the command line of an import into the folder's own catalogue."""
+    start = ["--data", str(folder / "data"), "catalog", "import", str(folder / feed)]
+    return [*start, "--images", str(folder / "images"), *options]
+
+
+def test_import_prints_what_changed(folder: Path) -> None:
+    """Counts as a table, warnings on standard error."""
+    result = CliRunner().invoke(cli, arguments(folder, "good.csv"))
+    assert result.exit_code == 0
+    assert ["added", "2"] in [line.split() for line in result.stdout.splitlines()]
+    assert "The catalogue now has 2 products with 2 pictures." in result.stdout
+    assert "good.csv: warning: columns left out" in result.stderr
+
+
+def test_a_dry_run_leaves_the_catalogue_empty(folder: Path) -> None:
+    """The title says that nothing happened."""
+    result = CliRunner().invoke(cli, arguments(folder, "good.csv", "--dry-run"))
+    assert result.exit_code == 0
+    assert "Dry run" in result.stdout
+    assert "now has 0 products" in result.stdout
+
+
+def test_bad_rows_are_listed_as_compilers_do(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """FILE:LINE: sentence for each, one line that sums up, exit code 1, nothing imported."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments(folder, "bad.csv"))
+    shown = capsys.readouterr()
+    assert caught.value.code == 1
+    assert f"{folder / 'bad.csv'}:2: title must be given" in shown.err
+    assert f"{folder / 'bad.csv'}:3: picture '2.jpg' must be in" in shown.err
+    assert shown.err.splitlines()[-1].startswith("vsearch: Every row of a feed must be good, but 2 of bad.csv")
+    assert shown.out == ""
+
+
+def test_skipped_rows_are_listed_and_counted(folder: Path) -> None:
+    """Skipping is not hiding."""
+    result = CliRunner().invoke(cli, arguments(folder, "bad.csv", "--skip-bad-rows"))
+    assert result.exit_code == 0
+    assert "bad.csv:2: title must be given" in result.stderr
+    assert "bad rows skipped" in result.stdout
+    assert "now has 1 products" in result.stdout
