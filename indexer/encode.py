@@ -1,0 +1,138 @@
+"""Blocks for every picture, each computed once: stored in SQL batch by batch, so a killed run goes on where it was."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from sqlalchemy.orm import Session, sessionmaker
+
+from catalog import embeddings
+from catalog.changes import mark_unreadable
+from catalog.database import chunks
+from catalog.embeddings import Key
+from catalog.imagestore import ImageStore
+from indexer.report import Advance
+from vsearch.augment import shopper_view
+from vsearch.encoder import Encoder
+from vsearch.errors import EncodingFailed, VSearchError
+from vsearch.images import Limits, Picture, decode
+
+log = logging.getLogger(__name__)
+
+THREADS = 2
+"""Threads that read and decode ahead of the encoder."""
+
+FORGIVEN = 3
+"""So many unreadable pictures never stop a run, whatever share of the new ones they are."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Where pictures come from, and what turns them into blocks.
+
+    Attributes:
+        sessions: of the catalogue.
+        store: the pictures' files.
+        blocks_id: what the blocks are stored under.
+        encoder: returns the encoder; asked for only when something must be encoded, for loading one takes seconds.
+        batch_size: pictures encoded, and stored, at a time.
+        limits: what a picture file may be at most.
+    """
+
+    sessions: sessionmaker[Session]
+    store: ImageStore
+    blocks_id: str
+    encoder: Callable[[], Encoder]
+    batch_size: int
+    limits: Limits
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What `encode_missing` did: how many views it stored, and why some could not be made."""
+
+    stored: int
+    problems: dict[Key, str]
+
+
+def encode_missing(encoding: Encoding, keys: Iterable[Key], advance: Advance) -> Encoded:
+    """Encode and store the views that nothing is stored for yet, each batch in its own transaction.
+
+    Args:
+        encoding: the tools.
+        keys: (sha256, view); view 0 is the picture itself, others are seeded views of it.
+        advance: told of every batch.
+    """
+    with encoding.sessions() as session:
+        missing = embeddings.missing(session, encoding.blocks_id, list(keys))
+    stored, problems = 0, {}
+    advance(0, len(missing))
+    for batch in chunks(_decoded(encoding, missing), encoding.batch_size):
+        problems.update({key: str(found) for key, found in batch if isinstance(found, VSearchError)})
+        good = [(key, found) for key, found in batch if not isinstance(found, VSearchError)]
+        if good:
+            blocks = encoding.encoder().blocks([picture for _, picture in good])
+            with encoding.sessions.begin() as session:
+                embeddings.put(session, encoding.blocks_id, [key for key, _ in good], blocks)
+        stored += len(good)
+        advance(stored + len(problems), len(missing))
+    return Encoded(stored, problems)
+
+
+def encode_pictures(
+    encoding: Encoding, sha256s: Sequence[str], *, max_failed_share: float, advance: Advance
+) -> Encoded:
+    """Encode pictures themselves (view 0); those that cannot be read leave the gallery, with the reason on record.
+
+    Raises:
+        EncodingFailed: too many cannot be read: then the catalogue's picture files are in trouble, not a few
+            pictures, and nothing is put on record.
+    """
+    done = encode_missing(encoding, [(sha256, 0) for sha256 in sha256s], advance)
+    failed, tried = len(done.problems), done.stored + len(done.problems)
+    if failed > max(FORGIVEN, max_failed_share * tried):
+        raise EncodingFailed(
+            f"At most {max_failed_share:.0%} of new pictures may be unreadable, but {failed} of {tried} were, "
+            f"such as: {next(iter(done.problems.values()))} Check the pictures, or raise max_failed_share."
+        )
+    for (sha256, _), problem in done.problems.items():
+        log.warning("picture %s cannot be used: %s", sha256, problem)
+    with encoding.sessions.begin() as session:
+        mark_unreadable(session, {sha256: problem for (sha256, _), problem in done.problems.items()})
+    return done
+
+
+def view_of(picture: Picture, sha256: str, view: int) -> Picture:
+    """Return a view of a picture: itself for 0, else one as a shopper might take it, the same every time."""
+    if view == 0:
+        return picture
+    return shopper_view(picture, np.random.default_rng([int(sha256[:16], 16), view]))
+
+
+def _decoded(encoding: Encoding, keys: Sequence[Key]) -> Iterator[tuple[Key, Picture | VSearchError]]:
+    """Yield each key with its picture or what is wrong with that, made ahead of time by threads."""
+    waiting: deque[tuple[Key, Future[Picture | VSearchError]]] = deque()
+    rest = iter(keys)
+    with ThreadPoolExecutor(THREADS) as threads:
+        try:
+            while True:
+                for key in islice(rest, encoding.batch_size - len(waiting)):
+                    waiting.append((key, threads.submit(_read, encoding, key)))
+                if not waiting:
+                    return
+                key, future = waiting.popleft()
+                yield key, future.result()
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _read(encoding: Encoding, key: Key) -> Picture | VSearchError:
+    sha256, view = key
+    try:
+        return view_of(decode(encoding.store.read(sha256), encoding.limits), sha256, view)
+    except VSearchError as error:
+        return error

@@ -1,0 +1,193 @@
+"""What is fitted on the shop's own pictures: class heads, the whitening, and the scores that match labels stand for.
+
+D numbers in the joined blocks of a picture, d in its embedding. Everything here is pure.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.embeddings import Key
+from catalog.queries import GalleryRow
+from vsearch.manifest import MatchThresholds
+from vsearch.metrics import l2_normalize
+from vsearch.model.checkpoint import Checkpoint
+from vsearch.model.heads import Heads, fit_heads
+from vsearch.model.whitening import Whitening, fit_whitening
+
+ENOUGH_PRODUCTS = 200
+"""From so many products on the whitening is fitted on them; below, the checkpoint's own knows better."""
+
+ENOUGH_SCORES = 20
+"""From so many held-out views on the match thresholds are calibrated; below, the defaults stand."""
+
+HELD_OUT = 1
+"""The view that the whitening is not fitted on: scores of its kind are what shoppers' photos will have."""
+
+CONFIDENCE = 0.95
+"""Share of answers at or above the threshold of "exact" that are the very product."""
+
+Blocks = NDArray[np.float16]
+Vectors = NDArray[np.float32]
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class View:
+    """One augmented view of a product's picture."""
+
+    sha256: str
+    number: int
+    product_id: int
+
+    @property
+    def key(self) -> Key:
+        """What its blocks are stored under."""
+        return self.sha256, self.number
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Blocks of n pictures or views, and what they show.
+
+    Attributes:
+        blocks: float16 [n, D].
+        product_ids: int64 [n].
+        numbers: which view, int64 [n]; 0 is the picture itself.
+        classes: n names.
+    """
+
+    blocks: Blocks
+    product_ids: Ids
+    numbers: Ids
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+    def where(self, chosen: NDArray[np.bool_]) -> "Sample":
+        """Return the rows for which `chosen` [n] holds."""
+        classes = tuple(name for name, wanted in zip(self.classes, chosen, strict=True) if wanted)
+        return Sample(self.blocks[chosen], self.product_ids[chosen], self.numbers[chosen], classes)
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """A whitening, what scores mean after it, and the embeddings of all pictures, float32 [n, d]."""
+
+    whitening: Whitening
+    thresholds: MatchThresholds
+    vectors: Vectors
+
+
+def choose_views(rows: Iterable[GalleryRow], *, products: int, views: int) -> list[View]:
+    """Return the views to fit on: of the first picture of up to `products` products, the same ones every night.
+
+    A catalogue too small to fit a whitening on needs the held-out view alone, for the match thresholds.
+    """
+    first: dict[int, GalleryRow] = {}
+    for row in sorted(rows, key=lambda row: row.image_id):
+        first.setdefault(row.product_id, row)
+    chosen = sorted(first.values(), key=lambda row: hashlib.sha256(row.sku.encode()).digest())[:products]
+    numbers = range(1, views + 1) if len(chosen) >= ENOUGH_PRODUCTS else [HELD_OUT]
+    return [View(row.sha256, number, row.product_id) for row in chosen for number in numbers]
+
+
+def needs_heads(known: Collection[str], classes: Collection[str], *, bundled: bool) -> bool:
+    """Return whether class heads must be fitted: they are not of this shop, or its classes are others by now."""
+    return bundled or set(known) != set(classes)
+
+
+def fit_shop_heads(pictures: Sample, views: Sample, block_sizes: Mapping[str, int]) -> Heads:
+    """Fit class heads on pictures and on views of them: shoppers' photos look like the latter."""
+    blocks = np.concatenate([pictures.blocks, views.blocks]) if len(views) else pictures.blocks
+    return fit_heads(blocks, [*pictures.classes, *views.classes], block_sizes)
+
+
+def fit_embedding(checkpoint: Checkpoint, pictures: Sample, views: Sample, *, size: int) -> Embedding:
+    """Fit the whitening and the match thresholds, and project the pictures.
+
+    The whitening is fitted on the products that have views, or is the checkpoint's own where they are too few. The
+    views numbered `HELD_OUT` are kept from it, and the thresholds are calibrated on them.
+    """
+    held_out = views.where(views.numbers == HELD_OUT)
+    whitening = fit_shop_whitening(checkpoint, pictures, views.where(views.numbers != HELD_OUT), size=size)
+    vectors = project(whitening, pictures.blocks)
+    queries = project(whitening, held_out.blocks)
+    own, other = view_scores((queries, held_out.product_ids), (vectors, pictures.product_ids))
+    return Embedding(whitening, calibrate(own, other), vectors)
+
+
+def fit_shop_whitening(checkpoint: Checkpoint, pictures: Sample, views: Sample, *, size: int) -> Whitening:
+    """Return a whitening to `size` numbers fitted on views and on the pictures of the same products."""
+    if len(np.unique(views.product_ids)) < ENOUGH_PRODUCTS:
+        return checkpoint.whitening
+    own = pictures.where(np.isin(pictures.product_ids, views.product_ids))
+    fitted = fit_whitening(
+        np.concatenate([own.blocks, views.blocks]),
+        np.concatenate([own.product_ids, views.product_ids]),
+        block_sizes=checkpoint.block_sizes,
+        size=size,
+    )
+    # Rounded as it will be read from disk, so that catalogue and queries are projected by the very same numbers.
+    return Whitening.from_arrays(fitted.arrays())
+
+
+def project(whitening: Whitening, blocks: Blocks, rows: int = 8192) -> Vectors:
+    """Project blocks [n, D] to embeddings [n, d], so many rows at a time: float32 blocks of all may not fit."""
+    parts = [whitening.project(blocks[start : start + rows]) for start in range(0, len(blocks), rows)]
+    return np.concatenate(parts) if parts else np.empty((0, whitening.size), np.float32)
+
+
+def view_scores(
+    views: tuple[Vectors, Ids], pictures: tuple[Vectors, Ids], rows: int = 256
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return for each view the best cosine score of its own product, and of any other product.
+
+    Args:
+        views: embeddings [M, d] and products [M].
+        pictures: embeddings [N, d] and products [N]; holds each view's product and at least one other.
+        rows: views compared at a time.
+
+    Returns:
+        own [M] and other [M].
+    """
+    queries, gallery = l2_normalize(views[0]), l2_normalize(pictures[0])
+    own, other = np.empty(len(queries), np.float32), np.empty(len(queries), np.float32)
+    for start in range(0, len(queries), rows):
+        part = slice(start, start + rows)
+        scores = queries[part] @ gallery.T
+        same = views[1][part, None] == pictures[1][None]
+        own[part] = np.where(same, scores, -np.inf).max(axis=1)
+        other[part] = np.where(same, -np.inf, scores).max(axis=1)
+    return own, other
+
+
+def calibrate(own: NDArray[np.float32], other: NDArray[np.float32]) -> MatchThresholds:
+    """Return what scores mean in this catalogue.
+
+    "similar" is as close as the nearest different product usually is (the median), "very similar" is closer than nine
+    in ten of those. "exact" is as close as nine in ten views come to their own product, and so close that of the
+    answers at least `CONFIDENCE` are the very product; it is never reached in a catalogue where that never holds.
+
+    Args:
+        own: score of each view's own product, [M].
+        other: score of the best other product, [M].
+    """
+    if len(own) < ENOUGH_SCORES:
+        return MatchThresholds()
+    similar, very_similar = (float(score) for score in np.quantile(other, [0.5, 0.9]))
+    exact = max(float(np.quantile(own, 0.1)), _least_confident(own, other), very_similar)
+    return MatchThresholds(exact=exact, very_similar=very_similar, similar=similar)
+
+
+def _least_confident(own: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """The lowest score from which on at least `CONFIDENCE` of the first answers are right; 1 when there is none."""
+    best, right = np.maximum(own, other), own >= other
+    order = np.argsort(-best, kind="stable")
+    share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    confident = np.flatnonzero(share >= CONFIDENCE)
+    return float(best[order[confident[-1]]]) if len(confident) else 1.0

@@ -1,0 +1,37 @@
+"""One index run at a time. The lock is the operating system's, so a killed process leaves none behind."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from vsearch.errors import RunInProgress
+
+
+@contextmanager
+def run_lock(path: Path, now: datetime) -> Iterator[None]:
+    """Hold the lock file `path` while the block runs; the file stays, the lock does not.
+
+    Args:
+        path: made when missing; says who holds the lock, for people to read.
+        now: written down as the start.
+
+    Raises:
+        RunInProgress: another process, or another thread, holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise RunInProgress(
+                f"Only one index run goes at a time, but {file.read().strip() or 'another'} still does; "
+                "wait for its end or stop it."
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} (since {now:%Y-%m-%d %H:%M:%S %Z})\n")
+        file.flush()
+        yield

@@ -1,0 +1,77 @@
+"""A small catalogue with drawn pictures and a fake checkpoint, ready to be indexed; also used by the killed runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy.orm import Session, sessionmaker
+
+from catalog import changes, queries
+from catalog.changes import Changes
+from catalog.database import connect, sessions, upgrade
+from catalog.imagestore import ImageStore
+from catalog.items import ProductItem
+from catalog.models import IndexRun
+from catalog.queries import GalleryRow
+from tests.fakes import coloured, fake_checkpoint
+from vsearch.images import encode_jpeg
+from vsearch.settings import Settings
+
+CATEGORIES = ("Sofas > Corner sofas", "Sofas > Armchairs", "Lamps", "Rugs > Round")
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A data folder with a catalogue; `settings` index it with the fake checkpoint."""
+
+    settings: Settings
+    sessions: sessionmaker[Session]
+    store: ImageStore
+
+    def add(self, skus: Sequence[str], category: str, pictures: int = 2) -> None:
+        """Add products with drawn pictures."""
+        items = [
+            ProductItem(sku, f"Product {sku}", category=category, images=self._drawn(sku, pictures)) for sku in skus
+        ]
+        with self.sessions.begin() as session:
+            changes.apply(session, Changes(added=tuple(items)))
+
+    def withdraw(self, *skus: str) -> None:
+        """Withdraw products."""
+        with self.sessions.begin() as session:
+            changes.apply(session, Changes(withdrawn=skus))
+
+    def rows(self) -> list[GalleryRow]:
+        """Return the readable pictures."""
+        with self.sessions() as session:
+            return queries.gallery_rows(session)
+
+    def latest_run(self) -> IndexRun:
+        """Return the row of the last run."""
+        with self.sessions() as session:
+            return queries.latest_runs(session, 1)[0]
+
+    def _drawn(self, sku: str, count: int) -> tuple[str, ...]:
+        seed = int.from_bytes(sku.encode()[-4:])
+        colour = np.random.default_rng(seed).integers(30, 255, size=3)
+        pictures = [coloured(colour, seed=seed + number, side=48) for number in range(count)]
+        return tuple(self.store.put(encode_jpeg(picture)) for picture in pictures)
+
+
+def open_shop(folder: Path, **settings: object) -> Shop:
+    """Return the shop in a data folder, made there if it does not exist; it has no products yet."""
+    checkpoint = folder / "given"
+    if not checkpoint.exists():
+        fake_checkpoint(checkpoint)
+    values = {"data": folder, "checkpoint": str(checkpoint), "batch_size": 4, "min_class_size": 3} | settings
+    engine = connect(f"sqlite:///{folder / 'catalogue.sqlite'}")
+    upgrade(engine)
+    return Shop(Settings.model_validate(values), sessions(engine), ImageStore(folder / "pictures"))
+
+
+def fill(shop: Shop, products: int = 12) -> None:
+    """Give the shop products, the same number of each category."""
+    for number, category in enumerate(CATEGORIES):
+        share = range(number, products, len(CATEGORIES))
+        shop.add([f"S{sku:03d}" for sku in share], category)

@@ -1,0 +1,307 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import delete, func, select, update
+
+from catalog import embeddings
+from catalog.models import Image, IndexRun, StoredBlocks
+from indexer import run as night
+from indexer import verify
+from indexer.lock import run_lock
+from indexer.report import Advance
+from tests.fakes import FakeEncoder, FrozenClock, fake_checkpoint
+from tests.indexer.conftest import Opened
+from tests.indexer.shop import Shop
+from vsearch import generation
+from vsearch.engine import ALL, Engine, Search
+from vsearch.errors import CatalogueError, EncodingFailed, RunInProgress, VerificationFailed
+from vsearch.images import decode
+from vsearch.model import checkpoint as checkpoints
+
+
+def engine_of(shop: Shop) -> Engine:
+    """Return an engine that serves what is published."""
+    engine = Engine(shop.settings, FakeEncoder)
+    engine.refresh()
+    return engine
+
+
+def with_settings(shop: Shop, **values: object) -> Shop:
+    """Return the shop with other settings."""
+    return replace(shop, settings=shop.settings.model_copy(update=values))
+
+
+def test_a_first_run_publishes_what_the_catalogue_holds(shop: Shop, opened: Opened) -> None:
+    """Every picture is found by itself, in the class of its category."""
+    report = night.run(shop.settings, open_encoder=opened)
+    assert (report.state, report.pictures, report.products, report.classes) == ("published", 24, 12, 4)
+    assert (report.encoded, report.views, report.unreadable) == (24, 12, 0)
+    assert report.text().startswith(f"24 pictures encoded; generation {report.generation_id} published with 24")
+    engine = engine_of(shop)
+    for row in shop.rows():
+        hit = engine.search(decode(shop.store.read(row.sha256)), Search(k=1, classes=ALL)).hits[0]
+        assert (hit.product_id, hit.class_name, hit.label) == (row.product_id, row.category, "exact")
+
+
+def test_the_heads_are_fitted_to_the_shops_classes(shop: Shop, opened: Opened) -> None:
+    """They are saved as the shop's own checkpoint, with the trunk it started from."""
+    report = night.run(shop.settings, open_encoder=opened)
+    own = checkpoints.load(shop.settings.checkpoints / report.checkpoint_id)
+    assert set(own.vocabulary) == {row.category for row in shop.rows()}
+    assert own.blocks_id == checkpoints.load(Path(shop.settings.checkpoint)).blocks_id
+
+
+def test_a_second_run_encodes_nothing_and_says_so(shop: Shop, opened: Opened) -> None:
+    """It opens no encoder and publishes nothing."""
+    first = night.run(shop.settings, open_encoder=opened)
+    second = night.run(shop.settings, open_encoder=opened)
+    assert second.state == "unchanged"
+    assert second.text() == f"0 pictures encoded; generation {first.generation_id} is up to date."
+    assert len(opened.encoders) == 1
+    assert generation.listed(shop.settings.generations) == [first.generation_id]
+    assert shop.latest_run().state == "unchanged"
+
+
+def test_a_second_run_without_a_named_checkpoint_goes_on_with_the_shops_own(shop: Shop, opened: Opened) -> None:
+    """The setting is needed once."""
+    first = night.run(shop.settings, open_encoder=opened)
+    assert night.run(with_settings(shop, checkpoint="").settings, open_encoder=opened).state == "unchanged"
+    by_id = with_settings(shop, checkpoint=first.checkpoint_id)
+    assert night.run(by_id.settings, open_encoder=opened).state == "unchanged"
+
+
+def test_only_what_is_new_is_encoded(shop: Shop, opened: Opened) -> None:
+    """New pictures and views; a withdrawn product leaves the index."""
+    night.run(shop.settings, open_encoder=opened)
+    before = opened.pictures
+    shop.add(["N001"], "Lamps")
+    shop.withdraw("S000")
+    report = night.run(shop.settings, open_encoder=opened)
+    assert (report.encoded, report.views, report.pictures, report.products) == (2, 1, 24, 12)
+    assert opened.pictures == before + 3
+    gallery = engine_of(shop).serving.generation.gallery
+    assert set(gallery.image_ids.tolist()) == {row.image_id for row in shop.rows()}
+
+
+def test_another_category_moves_pictures_without_encoding(shop: Shop, opened: Opened) -> None:
+    """Classes and heads are fitted on stored blocks."""
+    night.run(shop.settings, open_encoder=opened)
+    report = night.run(with_settings(shop, min_class_size=50).settings, open_encoder=opened)
+    assert (report.state, report.classes, report.encoded, report.views) == ("published", 1, 0, 0)
+    assert engine_of(shop).serving.checkpoint.vocabulary.names == ("other",)
+
+
+def test_another_trunk_encodes_everything_again(shop: Shop, opened: Opened) -> None:
+    """Blocks of one trunk mean nothing to another; the old ones stay stored."""
+    night.run(shop.settings, open_encoder=opened)
+    other = fake_checkpoint(shop.settings.data / "other", trunk=2)
+    report = night.run(with_settings(shop, checkpoint=str(other.folder)).settings, open_encoder=opened)
+    assert (report.state, report.encoded, report.views) == ("published", 24, 12)
+    assert engine_of(shop).serving.encoder.blocks_id == other.blocks_id
+
+
+def test_a_checkpoint_that_knows_the_classes_keeps_its_heads(shop: Shop, opened: Opened) -> None:
+    """It is copied among the shop's own, where the page finds it."""
+    given = fake_checkpoint(shop.settings.data / "trained", sorted({row.category for row in shop.rows()}))
+    report = night.run(with_settings(shop, checkpoint=str(given.folder)).settings, open_encoder=opened)
+    assert report.checkpoint_id == given.checkpoint_id
+    assert engine_of(shop).problem is None
+
+
+def test_an_empty_catalogue_is_refused_with_the_remedy(empty_shop: Shop, opened: Opened) -> None:
+    """And the run is on record as failed."""
+    with pytest.raises(CatalogueError, match="vsearch catalog import"):
+        night.run(empty_shop.settings, open_encoder=opened)
+    row = empty_shop.latest_run()
+    assert (row.state, row.generation_id) == ("failed", None)
+    assert "the catalogue has none" in row.message
+
+
+def spoil_pictures(shop: Shop, count: int) -> list[int]:
+    """Overwrite picture files with text and return their image ids."""
+    for row in shop.rows()[:count]:
+        shop.store.path(row.sha256).write_bytes(b"not a picture at all")
+    return [row.image_id for row in shop.rows()[:count]]
+
+
+def test_a_few_bad_pictures_are_put_on_record_and_left_out(shop: Shop, opened: Opened) -> None:
+    """With the reason; the next run does not try them again."""
+    bad = spoil_pictures(shop, 2)
+    report = night.run(shop.settings, open_encoder=opened)
+    assert (report.state, report.encoded, report.unreadable, report.pictures) == ("published", 22, 2, 22)
+    assert report.text().startswith("22 pictures encoded (2 unreadable); ")
+    with shop.sessions() as session:
+        problems = {image.image_id: image.problem for image in session.scalars(select(Image)) if image.problem}
+    assert sorted(problems) == bad
+    assert night.run(shop.settings, open_encoder=opened).state == "unchanged"
+
+
+def test_a_missing_picture_file_is_a_bad_picture(shop: Shop, opened: Opened) -> None:
+    """The store is not what SQL thinks; one picture is no reason to stop."""
+    shop.store.path(shop.rows()[0].sha256).unlink()
+    assert night.run(shop.settings, open_encoder=opened).unreadable == 1
+
+
+def test_too_many_bad_pictures_stop_the_run(shop: Shop, opened: Opened) -> None:
+    """Nothing is published or put on record; what was encoded stays, so that the next run is quick."""
+    bad = spoil_pictures(shop, 6)
+    with pytest.raises(EncodingFailed, match=r"At most 5% of new pictures may be unreadable, but 6 of 24 were"):
+        night.run(shop.settings, open_encoder=opened)
+    assert generation.current_id(shop.settings.generations) is None
+    assert [row.image_id for row in shop.rows()][:6] == bad
+    with shop.sessions() as session:
+        assert embeddings.count(session) == 18
+
+
+def test_a_run_that_fails_goes_on_where_it_was(shop: Shop, opened: Opened) -> None:
+    """Whole batches are kept."""
+    opened.fail_after = 10
+    with pytest.raises(RuntimeError, match="as it was told"):
+        night.run(shop.settings, open_encoder=opened)
+    assert shop.latest_run().state == "failed"
+    opened.fail_after = None
+    report = night.run(shop.settings, open_encoder=opened)
+    assert (report.state, report.encoded) == ("published", 24 - 8)
+
+
+def test_a_generation_that_fails_its_checks_is_not_published(
+    shop: Shop, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shoppers keep the old one, and the next run clears the leftovers away."""
+    first = night.run(shop.settings, open_encoder=opened)
+    shop.add(["N001"], "Lamps")
+    with monkeypatch.context() as patch:
+        patch.setattr(verify, "problems", lambda gallery, expected: iter(["it was told to fail"]))
+        with pytest.raises(VerificationFailed, match="but it was told to fail; the published one stays"):
+            night.run(shop.settings, open_encoder=opened)
+    assert generation.current_id(shop.settings.generations) == first.generation_id
+    report = night.run(shop.settings, open_encoder=opened)
+    assert (report.state, report.encoded) == ("published", 0)
+    left = [path.name for path in shop.settings.generations.iterdir() if path.name.startswith(".")]
+    assert left == []
+
+
+def test_a_damaged_generation_is_replaced_though_nothing_changed(shop: Shop, opened: Opened) -> None:
+    """Its fingerprint is right and its files are not."""
+    first = night.run(shop.settings, open_encoder=opened)
+    (shop.settings.generations / first.generation_id / "images.npz").write_bytes(b"")
+    report = night.run(shop.settings, open_encoder=opened)
+    assert (report.state, report.encoded) == ("published", 0)
+    assert engine_of(shop).problem is None
+
+
+def test_a_lost_checkpoint_and_a_lost_manifest_are_made_again(shop: Shop, opened: Opened) -> None:
+    """From the stored blocks; there is nothing to roll back to then."""
+    first = night.run(shop.settings, open_encoder=opened)
+    (shop.settings.generations / first.generation_id / "manifest.json").unlink()
+    report = night.run(shop.settings, open_encoder=opened)
+    assert report.state == "published"
+    manifest = generation.read_manifest(shop.settings.generations / report.generation_id)
+    assert manifest.previous is None
+
+
+def test_old_generations_are_pruned(shop: Shop, opened: Opened) -> None:
+    """Only as many as the settings say are kept."""
+    ids = []
+    for number in range(4):
+        shop.add([f"N{number:03d}"], "Lamps", pictures=1)
+        report = night.run(with_settings(shop, keep_generations=2).settings, open_encoder=opened)
+        ids.append(report.generation_id)
+    assert report.pruned == 1
+    assert generation.listed(shop.settings.generations) == sorted(ids[-2:])
+
+
+def test_rollback_and_the_next_run(shop: Shop, opened: Opened) -> None:
+    """Rolled back, the older one is served; the next run publishes the catalogue as it is."""
+    first = night.run(shop.settings, open_encoder=opened)
+    shop.add(["N001"], "Lamps")
+    second = night.run(shop.settings, open_encoder=opened)
+    assert night.rollback(shop.settings) == first.generation_id
+    third = night.run(shop.settings, open_encoder=opened)
+    assert third.state == "published"
+    assert third.generation_id not in (first.generation_id, second.generation_id)
+
+
+def test_only_one_run_at_a_time(shop: Shop, opened: Opened) -> None:
+    """A second run, and a rollback, are told so; the first is not disturbed."""
+    with run_lock(shop.settings.data / night.LOCK, FrozenClock().now):
+        with pytest.raises(RunInProgress):
+            night.run(shop.settings, open_encoder=opened)
+        with pytest.raises(RunInProgress):
+            night.rollback(shop.settings)
+    assert opened.encoders == []
+
+
+def test_stopped_by_hand_it_says_so_on_record(shop: Shop, opened: Opened) -> None:
+    """And can be gone on with."""
+
+    class Stop:
+        def __init__(self, stage: str) -> None:
+            self.stage = stage
+
+        def __enter__(self) -> Advance:
+            if self.stage == "build the indexes":
+                raise KeyboardInterrupt
+            return lambda done, total: None
+
+        def __exit__(self, *error: object) -> None:
+            return None
+
+    with pytest.raises(KeyboardInterrupt):
+        night.run(shop.settings, open_encoder=opened, progress=Stop)
+    assert (shop.latest_run().state, shop.latest_run().message) == ("failed", "Stopped by hand.")
+    assert night.run(shop.settings, open_encoder=opened).encoded == 0
+
+
+def test_a_run_on_record(shop: Shop, opened: Opened) -> None:
+    """The row has counts and seconds by stage; rows of killed runs are closed."""
+    with shop.sessions.begin() as session:
+        session.add(IndexRun(state="running"))
+    report = night.run(shop.settings, open_encoder=opened)
+    row = shop.latest_run()
+    assert (row.state, row.generation_id, row.message) == ("published", report.generation_id, report.text())
+    assert row.counts == report.as_json()
+    assert row.finished_at is not None
+    assert list(row.counts["seconds"])[:2] == ["encode pictures", "encode views"]
+    with shop.sessions() as session:
+        states = session.scalars(select(IndexRun.state).order_by(IndexRun.run_id)).all()
+    assert states == ["failed", "published"]
+
+
+def test_progress_reaches_its_total(shop: Shop, opened: Opened) -> None:
+    """Each stage says how far it is."""
+    seen: dict[str, list[tuple[int, int]]] = {}
+
+    class Show:
+        def __init__(self, stage: str) -> None:
+            self.stage = stage
+
+        def __enter__(self) -> Advance:
+            return lambda done, total: seen.setdefault(self.stage, []).append((done, total))
+
+        def __exit__(self, *error: object) -> None:
+            return None
+
+    night.run(shop.settings, open_encoder=opened, progress=Show)
+    assert seen["encode pictures"] == [(done, 24) for done in range(0, 25, 4)]
+    assert seen["encode views"][-1] == (12, 12)
+
+
+def test_without_views_the_defaults_stand(shop: Shop, opened: Opened) -> None:
+    """No products for the whitening turns the fitting off."""
+    report = night.run(with_settings(shop, whitening_products=0).settings, open_encoder=opened)
+    assert report.views == 0
+    with shop.sessions() as session:
+        assert session.scalar(select(func.max(StoredBlocks.view))) == 0
+        session.execute(delete(IndexRun))
+        session.execute(update(Image).values(problem=None))
+
+
+def test_the_time_is_what_the_clock_says(shop: Shop, opened: Opened) -> None:
+    """Ids carry it."""
+    report = night.run(shop.settings, open_encoder=opened, clock=FrozenClock())
+    assert report.generation_id.startswith("20261121T013000Z-")
+    gallery = engine_of(shop).serving.generation.gallery
+    assert np.all(np.diff(gallery.image_ids) > 0)
