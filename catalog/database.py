@@ -18,7 +18,11 @@ CHUNK = 500
 """Values put into one IN (...): well below every database's limit."""
 
 BUSY_SECONDS = 30
-WRITER_LOCK = 0x76736561  # any number that nobody else uses: "vsea"
+IMMEDIATELY = {"sqlite_begin": "BEGIN IMMEDIATE"}
+"""Execution options of a connection whose transactions take SQLite's write lock at their beginning."""
+
+WRITER_LOCK = 0x76736561
+"""PostgreSQL's name for our write lock: any number that nobody else uses."""
 
 T = TypeVar("T")
 
@@ -55,9 +59,7 @@ def lock_for_writing(session: Session) -> None:
 
     Call it before any other statement of the session.
     """
-    connection = session.connection(execution_options={"sqlite_begin": "BEGIN IMMEDIATE"})
-    if connection.dialect.name == "postgresql":
-        session.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITER_LOCK)))
+    _lock(session.connection(execution_options=IMMEDIATELY))
 
 
 def upgrade(engine: Engine) -> None:
@@ -72,14 +74,14 @@ def upgrade(engine: Engine) -> None:
 
     config = Config()
     config.set_main_option("script_location", "migrations:")
-    with engine.connect().execution_options(sqlite_begin="BEGIN IMMEDIATE") as connection, connection.begin():
+    with engine.connect().execution_options(**IMMEDIATELY) as connection, connection.begin():
+        _lock(connection)  # two processes may start at once
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")
         except CommandError as error:
             raise CatalogueError(
-                "The catalogue's schema must be one this version knows, "
-                f"but: {error}; install the newer vsearch."
+                f"The catalogue's schema must be one this version knows, but: {error}; install the newer vsearch."
             ) from error
 
 
@@ -88,6 +90,11 @@ def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
     rest = iter(values)
     while chunk := list(islice(rest, size)):
         yield chunk
+
+
+def _lock(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITER_LOCK)))
 
 
 def _address(url: str) -> URL:
@@ -114,8 +121,7 @@ def _sqlite(address: URL) -> Engine:
             Path(address.database).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CatalogueError(
-                f"The catalogue's folder must be writable, but {error}; "
-                "check the settings data and database_url."
+                f"The catalogue's folder must be writable, but {error}; check the settings data and database_url."
             ) from error
     engine = sa.create_engine(address)
     event.listen(engine, "connect", _prepare_sqlite)

@@ -99,17 +99,16 @@ def import_feed(
     """
     reading = read_feed(feed, options.currency)
     with open_pictures(pictures, options.limits.max_bytes) as source:
-        with sessions() as session:
-            known = queries.picture_sizes(session)
-        looks = _look_at(reading, source, known, options.limits, progress)
+        looks = _look_at(reading, source, sessions, limits=options.limits, progress=progress)
         items, errors = _resolve(reading, looks)
-        _refuse_bad_rows(feed, items, errors, reading.warnings, options.skip_bad_rows)
+        if errors and not (options.skip_bad_rows and items):
+            raise BadRows(_bad_rows_sentence(feed, items, errors), errors, reading.warnings)
         decide = partial(_decide, items=items, keep={error.sku for error in errors}, options=options)
         with sessions() as session:
             changes = decide(session)
         new = _new_pictures(items, looks, store)
         if not options.dry_run:
-            _store(source, new, store, progress)
+            _store(source, new, store, progress=progress)
             with sessions.begin() as session:
                 lock_for_writing(session)
                 changes = decide(session)  # again: another import may have come between
@@ -128,19 +127,26 @@ class _Look:
 
 
 def _look_at(
-    reading: FeedReading, source: PictureSource, known: Sizes, limits: Limits, progress: Progress
+    reading: FeedReading,
+    source: PictureSource,
+    sessions: sessionmaker[Session],
+    *,
+    limits: Limits,
+    progress: Progress,
 ) -> dict[str, _Look]:
-    """Look at every picture once, by name; one whose content is known already is not decoded."""
+    """Look at every picture once, by name; one whose content SQL knows already is not decoded."""
+    with sessions() as session:
+        known = queries.picture_sizes(session)
     names = source.in_reading_order({name for item in reading.items for name in item.images})
     looks: dict[str, _Look] = {}
     with progress("Checking pictures") as advance:
         for name in names:
-            looks[name] = _look(name, source, known, limits)
+            looks[name] = _look(name, source, known, limits=limits)
             advance(len(looks), len(names))
     return looks
 
 
-def _look(name: str, source: PictureSource, known: Sizes, limits: Limits) -> _Look:
+def _look(name: str, source: PictureSource, known: Sizes, *, limits: Limits) -> _Look:
     try:
         data = source.read(name)
         sha256 = hashlib.sha256(data).hexdigest()
@@ -168,22 +174,10 @@ def _resolve(reading: FeedReading, looks: Mapping[str, _Look]) -> tuple[list[Pro
     return items, tuple(sorted(errors, key=lambda error: error.line))
 
 
-def _refuse_bad_rows(
-    feed: Path,
-    items: Collection[ProductItem],
-    errors: tuple[RowError, ...],
-    warnings: tuple[str, ...],
-    skip_bad_rows: bool,
-) -> None:
-    if not errors or (skip_bad_rows and items):
-        return
+def _bad_rows_sentence(feed: Path, items: Collection[ProductItem], errors: Collection[RowError]) -> str:
     bad = len({error.line for error in errors})
     remedy = "mend them, or take the others with --skip-bad-rows" if items else "mend them"
-    raise BadRows(
-        f"Every row of a feed must be good, but {bad} of {feed.name} are not and nothing was imported; {remedy}.",
-        errors,
-        warnings,
-    )
+    return f"Every row of a feed must be good, but {bad} of {feed.name} are not and nothing was imported; {remedy}."
 
 
 def _decide(session: Session, *, items: Collection[ProductItem], keep: Collection[str], options: Options) -> Changes:
@@ -206,7 +200,7 @@ def _new_pictures(items: Collection[ProductItem], looks: Mapping[str, _Look], st
     return {sha256: names[sha256] for sha256 in used if not store.exists(sha256)}
 
 
-def _store(source: PictureSource, new: Mapping[str, str], store: ImageStore, progress: Progress) -> None:
+def _store(source: PictureSource, new: Mapping[str, str], store: ImageStore, *, progress: Progress) -> None:
     expected = {name: sha256 for sha256, name in new.items()}
     with progress("Storing pictures") as advance:
         for done, name in enumerate(source.in_reading_order(expected), start=1):

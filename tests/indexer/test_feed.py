@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,10 @@ import pytest
 
 from catalog.items import ProductItem
 from indexer.feed import FeedReading, RowError, read_feed
+from indexer.feedfile import COLUMNS
 from vsearch.errors import FeedRejected, SettingsError
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "feed.md"
 
 GOOD = {"sku": "A-1", "title": "Kivik", "image": "a.jpg"}
 
@@ -346,3 +350,20 @@ def test_an_unknown_default_currency_is_a_bad_setting(tmp_path: Path) -> None:
     """It is said once, not on every row."""
     with pytest.raises(SettingsError, match="'XYZ'"):
         read_feed(csv_feed(tmp_path, GOOD), currency="XYZ")
+
+
+@pytest.mark.parametrize(("language", "ending"), [("csv", ".csv"), ("json", ".jsonl")])
+def test_the_examples_of_the_documentation_are_good_feeds(tmp_path: Path, language: str, ending: str) -> None:
+    """What an operator copies works, in both kinds alike."""
+    example = re.search(rf"```{language}\n(.*?)```", DOCUMENT.read_text(encoding="utf8"), re.DOTALL)
+    assert example is not None
+    reading = read_feed(text_feed(tmp_path, example[1], f"feed{ending}"))
+    assert (reading.errors, reading.warnings) == ((), ())
+    first = reading.items[0]
+    assert (first.sku, first.price_minor, first.dimensions["width"]) == ("S-100", 49_900, "180 cm")
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_every_column_is_documented(column: str) -> None:
+    """A column nobody can read about is not there."""
+    assert f"`{column}`" in DOCUMENT.read_text(encoding="utf8")
