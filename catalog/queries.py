@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Row, Select, func, or_, select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session
 
 from catalog.database import chunks
 from catalog.items import ProductItem
@@ -110,7 +110,8 @@ def product_by_sku(session: Session, sku: str) -> ProductDetail | None:
         for image in product.images
         if image.problem is None
     )
-    return ProductDetail(card, item_of(product), pictures, _variants(session, product))
+    item = _item(product, (image.sha256 for image in product.images))
+    return ProductDetail(card, item, pictures, _variants(session, product))
 
 
 def gallery_rows(session: Session) -> list[GalleryRow]:
@@ -126,17 +127,18 @@ def gallery_rows(session: Session) -> list[GalleryRow]:
 
 def image_ids_where(session: Session, facets: Facets) -> NDArray[np.int64]:
     """Return the ids of the readable pictures of live products that meet the facets, ascending; int64 [n]."""
-    statement = (
-        select(Image.image_id).join(Product).where(READABLE, *_conditions(facets)).order_by(Image.image_id)
-    )
+    statement = select(Image.image_id).join(Product).where(READABLE, *_conditions(facets)).order_by(Image.image_id)
     return np.fromiter(session.scalars(statement), dtype=np.int64)
 
 
 def snapshot(session: Session) -> dict[str, ProductItem]:
     """Return every product by sku, withdrawn ones too, with the sha256 of its pictures."""
-    statement = select(Product).options(selectinload(Product.images)).order_by(Product.sku)
-    products = session.scalars(statement.execution_options(yield_per=1000))
-    return {product.sku: item_of(product) for product in products}
+    images: dict[int, list[str]] = {}
+    pictures = select(Image.product_id, Image.sha256).order_by(Image.product_id, Image.position)
+    for product_id, sha256 in session.execute(pictures):
+        images.setdefault(product_id, []).append(sha256)
+    products = session.execute(select(*Product.__table__.columns).order_by(Product.sku))
+    return {row.sku: _item(row, images.get(row.product_id, ())) for row in products}
 
 
 def picture_sizes(session: Session) -> dict[str, tuple[int, int]]:
@@ -177,8 +179,7 @@ def latest_runs(session: Session, limit: int = 10) -> list[IndexRun]:
     return list(session.scalars(select(IndexRun).order_by(IndexRun.run_id.desc()).limit(limit)))
 
 
-def item_of(product: Product) -> ProductItem:
-    """Return a product row as plain data."""
+def _item(product: Product | Row[Any], images: Iterable[str]) -> ProductItem:
     return ProductItem(
         sku=product.sku,
         title=product.title,
@@ -192,7 +193,7 @@ def item_of(product: Product) -> ProductItem:
         attributes={name: tuple(values) for name, values in product.attributes.items()},
         dimensions=dict(product.dimensions),
         variant_group=product.variant_group,
-        images=tuple(image.sha256 for image in product.images),
+        images=tuple(images),
         withdrawn=product.withdrawn_at is not None,
     )
 
