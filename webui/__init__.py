@@ -37,7 +37,7 @@ def create_app(settings: Settings, *, engine: Engine, sessions: sessionmaker[Ses
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_mb * 1_000_000 + _FORM_OVERHEAD
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    services.attach(app.extensions, services.Services.of(settings, engine, sessions))
+    services.attach(app, services.Services.of(settings, engine, sessions))
     for module in (shop, pictures, api, health):
         app.register_blueprint(module.blueprint)
     errors.register(app)
@@ -50,4 +50,5 @@ def create_app(settings: Settings, *, engine: Engine, sessions: sessionmaker[Ses
 def _secure(response: Response) -> Response:
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
+    response.headers.setdefault("Cache-Control", "private, no-cache")
     return response

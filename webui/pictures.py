@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flask import Blueprint, abort, request, send_file
+from flask import Blueprint, abort, request
 from werkzeug.wrappers import Response
 
 from webui.services import services
@@ -32,6 +32,8 @@ def photo(photo_id: str) -> Response:
 
 
 def _jpeg(path: Path, etag: str) -> Response:
-    response = send_file(path.absolute(), "image/jpeg", etag=etag, max_age=_YEAR, last_modified=None)
+    response = Response(path.read_bytes(), mimetype="image/jpeg")
+    response.set_etag(etag)
+    response.cache_control.max_age = _YEAR
     response.cache_control.immutable = True
     return response.make_conditional(request.environ)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flask import current_app
+from flask import Flask, current_app
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog.imagestore import ImageStore
@@ -38,11 +38,16 @@ class Services:
 
 def services() -> Services:
     """Return the services of the application that answers the current request."""
-    found = current_app.extensions[_NAME]
+    return services_of(current_app)
+
+
+def services_of(app: Flask) -> Services:
+    """Return the services of an application."""
+    found = app.extensions[_NAME]
     assert isinstance(found, Services)
     return found
 
 
-def attach(extensions: dict[str, object], attached: Services) -> None:
-    """Make the services available to `services` in an application's requests."""
-    extensions[_NAME] = attached
+def attach(app: Flask, attached: Services) -> None:
+    """Give an application its services."""
+    app.extensions[_NAME] = attached

@@ -32,6 +32,12 @@ def search() -> Response:
     return redirect(url_for("shop.show_results", photo_id=photo_id), code=303)
 
 
+@blueprint.get("/search")
+def search_without_photo() -> Response:
+    """Lead to the start: somebody reloaded or shared the address that photos are sent to."""
+    return redirect(url_for("shop.home"))
+
+
 @blueprint.get("/results/<photo_id>")
 def show_results(photo_id: str) -> str:
     """Show the products that look like a photo; the query string is all the state there is."""

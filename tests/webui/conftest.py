@@ -1,7 +1,11 @@
 """A small shop on disk (real SQLite, real FAISS, a fake encoder) and the application that serves it."""
 
+import io
+import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +55,13 @@ class Site:
 
     def upload(self, product: int = 0) -> str:
         """Send such a photo and return the address of its results."""
-        data = {"photo": (Path("photo.jpg").name and _stream(self.photo(product)), "photo.jpg")}
-        response = self.client.post("/search", data=data)
+        response = self.client.post("/search", data={"photo": (io.BytesIO(self.photo(product)), "photo.jpg")})
         assert response.status_code == 303
         return response.location
+
+    def titles(self, address: str) -> list[str]:
+        """Return the titles of the products on a page, in order."""
+        return re.findall(r'<span class="card__title">([^<]*)', self.client.get(address).text)
 
     def stored(self) -> list[Path]:
         """Return the uploaded photos that are kept."""
@@ -103,12 +110,13 @@ def shop_folder(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path)
 @pytest.fixture
 def settings(shop_folder: Path, tmp_path: Path) -> Settings:
     """Settings on a copy of that folder, of the test's own."""
-    shutil.copytree(shop_folder, tmp_path / "data")
+    shutil.copytree(shop_folder, tmp_path / "data", ignore=shutil.ignore_patterns("pictures"))
+    (tmp_path / "data" / "pictures").symlink_to(shop_folder / "pictures")
     return Settings(data=tmp_path / "data", results_per_page=PAGE_SIZE, max_upload_mb=1, max_pixels_mp=2)
 
 
 @pytest.fixture
-def site(settings: Settings):
+def site(settings: Settings) -> Iterator[Site]:
     """The application, serving the published generation."""
     engine = Engine(settings, open_encoder=FakeEncoder)
     engine.refresh()
@@ -125,16 +133,11 @@ def client(site: Site) -> FlaskClient:
     return site.client
 
 
+@cache
 def drawn() -> list[Picture]:
     """Return the catalogue pictures, two to a product."""
     colours = np.random.default_rng(5).integers(30, 255, size=(PRODUCTS, 3))
     return [coloured(colours[number // 2], seed=number, side=64) for number in range(2 * PRODUCTS)]
-
-
-def _stream(data: bytes):
-    import io
-
-    return io.BytesIO(data)
 
 
 def _publish(settings: Settings, rows: list[queries.GalleryRow], names: list[str]) -> None:

@@ -1,0 +1,119 @@
+import io
+
+import pytest
+
+from tests.pictures import bad_files, jpeg
+
+
+def test_search_with_a_form(site):
+    """A multipart photo gives products best first, with all that a client needs."""
+    answer = site.client.post("/api/v1/search", data={"photo": (io.BytesIO(site.photo(3)), "x.jpg")})
+
+    body = answer.get_json()
+    assert answer.status_code == 200
+    assert list(body) == [
+        "photo",
+        "page_url",
+        "generation",
+        "metric",
+        "routing",
+        "searched_classes",
+        "classes",
+        "page",
+        "next_page",
+        "results",
+        "timings_ms",
+    ]
+    first = body["results"][0]
+    assert (first["sku"], first["match"], first["class"]) == ("P-03", "exact", "chair")
+    assert first["price"] == {"amount": "131.50", "minor_units": 13150, "currency": "EUR"}
+    assert first["score"] > 0.95
+    assert "distance" not in first
+    assert site.client.get(body["page_url"]).status_code == 200
+    assert site.client.get(first["image_url"]).mimetype == "image/jpeg"
+
+
+def test_search_with_the_photo_as_the_body(site):
+    """The raw bytes do as well, and wishes go into the query string."""
+    answer = site.client.post(
+        "/api/v1/search?metric=euclidean&class=all&price_max=120&page=1", data=site.photo(0), content_type="image/jpeg"
+    )
+
+    body = answer.get_json()
+    assert body["metric"] == "euclidean"
+    assert body["routing"] == "all"
+    assert len(body["results"]) == 2
+    assert [item["distance"] for item in body["results"]] == sorted(item["distance"] for item in body["results"])
+
+
+def test_pages(site):
+    """`next_page` leads through the results and ends with null."""
+    seen, page = [], 1
+    while page:
+        body = site.client.post(f"/api/v1/search?class=all&page={page}", data=site.photo(0)).get_json()
+        seen += [item["sku"] for item in body["results"]]
+        page = body["next_page"]
+
+    assert len(seen) == len(set(seen)) == 12
+
+
+@pytest.mark.parametrize("kind", bad_files())
+def test_bad_photo(site, kind):
+    """Each kind of bad file is an error object with the same sentence as on the page, and nothing is stored."""
+    data, words = bad_files()[kind]
+
+    answer = site.client.post("/api/v1/search", data=data, content_type="application/octet-stream")
+
+    assert answer.status_code in (400, 413, 415)
+    assert set(answer.get_json()) == {"error"}
+    assert set(answer.get_json()["error"]) == {"code", "message"}
+    assert words in answer.get_json()["error"]["message"] or kind == "empty"
+    assert site.stored() == []
+
+
+@pytest.mark.parametrize(
+    ("query", "code"), [("class=spaceship", "UnknownClass"), ("box=1", "InvalidRequest"), ("page=0", "InvalidRequest")]
+)
+def test_senseless_wishes(client, query, code):
+    """A parameter that makes no sense is named by its error's code."""
+    answer = client.post(f"/api/v1/search?{query}", data=jpeg())
+
+    assert answer.status_code == 400
+    assert answer.get_json()["error"]["code"] == code
+
+
+def test_too_large_request(client):
+    """A request over the limit is refused in JSON."""
+    answer = client.post("/api/v1/search", data=bytes(3_000_000))
+
+    assert answer.status_code == 413
+    assert answer.get_json()["error"]["code"] == "ImageTooLarge"
+
+
+def test_product(client):
+    """A product has its facts, its pictures and its variants."""
+    body = client.get("/api/v1/products/P-04").get_json()
+
+    assert body["sku"] == "P-04"
+    assert body["attributes"] == {"colour": ["red", "white"]}
+    assert body["dimensions"] == {"width": "40 cm"}
+    assert len(body["images"]) == 2
+    assert [variant["sku"] for variant in body["variants"]] == ["P-03", "P-05"]
+    assert client.get("/api/v1/products/P-11").get_json()["price"] is None
+
+
+def test_unknown_product(client):
+    """An unknown sku is an error object with status 404."""
+    answer = client.get("/api/v1/products/nope")
+
+    assert answer.status_code == 404
+    assert answer.get_json()["error"]["code"] == "NotFound"
+
+
+def test_wrong_method(client):
+    """A wrong method is answered in JSON too, with the methods that are allowed."""
+    answer = client.get("/api/v1/search")
+
+    assert answer.status_code == 405
+    assert "POST" in answer.headers["Allow"]
+    assert answer.get_json()["error"]["code"] == "MethodNotAllowed"

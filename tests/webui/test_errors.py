@@ -1,0 +1,103 @@
+import logging
+import re
+
+import pytest
+
+from catalog.database import connect, sessions
+from tests.fakes import FakeEncoder
+from vsearch import errors as known
+from vsearch.engine import Engine
+from vsearch.settings import Settings
+from webui import create_app
+from webui.errors import status_of
+
+
+@pytest.fixture
+def broken(site, monkeypatch):
+    """A browser on an application that has a bug."""
+
+    def fail(*arguments, **options):
+        raise ZeroDivisionError("secret detail")
+
+    monkeypatch.setattr(site.engine, "search_like", fail)
+    return site.client
+
+
+@pytest.fixture
+def unpublished(tmp_path):
+    """A browser on an application whose operator has not run anything yet."""
+    settings = Settings(data=tmp_path / "new")
+    engine = Engine(settings, open_encoder=FakeEncoder)
+    engine.refresh()
+    catalogue = connect(settings.catalogue_url)
+    yield create_app(settings, engine=engine, sessions=sessions(catalogue)).test_client()
+    catalogue.dispose()
+
+
+def test_unexpected_error_has_a_number(broken, caplog):
+    """A bug shows a number and nothing else; the log has the number with the traceback."""
+    with caplog.at_level(logging.ERROR):
+        response = broken.get("/products/P-01")
+
+    number = re.search(r"the number ([0-9a-f]{8})", response.text)[1]
+    assert response.status_code == 500
+    assert "secret detail" not in response.text
+    assert number in caplog.text
+    assert "ZeroDivisionError: secret detail" in caplog.text
+
+
+def test_nothing_published_yet(unpublished):
+    """Before the first index run every page says what the operator must do, with status 503."""
+    for method, address in (("get", "/"), ("post", "/api/v1/search")):
+        response = getattr(unpublished, method)(address, data=b"")
+        assert response.status_code in (503, 400)
+    response = unpublished.get("/")
+    assert "The catalogue is not ready yet" in response.text
+    assert "vsearch index run" in response.text
+    assert response.headers["Retry-After"] == "60"
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_unknown_address(client):
+    """An unknown address is a page with a way back; below /api it is JSON."""
+    assert client.get("/nowhere").status_code == 404
+    assert 'href="/"' in client.get("/nowhere").text
+    assert client.get("/api/nowhere").get_json()["error"]["code"] == "NotFound"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (known.ImageTooLarge, 413),
+        (known.NotAnImage, 415),
+        (known.UnknownClass, 400),
+        (known.NoGeneration, 503),
+        (known.GenerationCorrupt, 503),
+        (known.CheckpointMissing, 503),
+        (known.CatalogueError, 503),
+        (known.FeedRejected, 500),
+    ],
+)
+def test_status_of_each_error(error, status):
+    """An error has the status of the nearest class in the table."""
+    assert status_of(error("x")) == status
+
+
+@pytest.mark.parametrize("address", ["/", "/nowhere", "/api/nowhere", "/healthz", "/static/style.css"])
+def test_security_headers(client, address):
+    """Every answer forbids what the page does not need."""
+    with client.get(address) as response:
+        headers = response.headers
+
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"]
+
+
+def test_pages_keep_to_their_own_policy(site):
+    """No page has an inline script, style or handler, or anything from another site."""
+    for address in ("/", site.upload(0), "/products/P-01", "/nowhere"):
+        page = site.client.get(address).text
+        assert not re.search(r"<script(?![^>]*src=)|<style|\son\w+=|\sstyle=", page)
+        assert not re.search(r'(?:src|href)="(?:https?:)?//(?!shop\.example)', page)

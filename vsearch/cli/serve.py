@@ -1,0 +1,29 @@
+"""`vsearch serve`: the shopper's page."""
+
+import click
+
+from vsearch.cli import pass_settings
+from vsearch.settings import Settings
+
+
+@click.command(epilog="Example: vsearch serve --host 0.0.0.0 --port 8080")
+@click.option("--host", help="Address to listen on; the default is the setting host.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; the default is the setting port.")
+@click.option("--threads", type=click.IntRange(1, 256), help="Threads that answer requests.")
+@pass_settings
+def command(settings: Settings, host: str | None, port: int | None, threads: int | None) -> None:
+    """Serve the page and the JSON API until stopped with Ctrl+C.
+
+    A newly published index is taken up within seconds, without a restart.
+    """
+    from webui.server import serve
+
+    given = {"host": host, "port": port, "threads": threads}
+    chosen = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
+    serve(chosen, on_ready=_announce)
+
+
+def _announce(address: str, problem: str | None) -> None:
+    if problem:
+        click.echo(f"Not ready to search: {problem}", err=True)
+    click.echo(f"\n  The page is at  {address}  (Ctrl+C stops it)\n")
