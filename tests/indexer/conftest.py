@@ -1,12 +1,15 @@
 """Shops to index."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_limits
 
-from tests.fakes import FakeEncoder
+from indexer.run import run
+from tests.fakes import FakeEncoder, FrozenClock
 from tests.indexer.shop import Shop, fill, open_shop
 from vsearch.model.checkpoint import Checkpoint
 
@@ -35,16 +38,51 @@ def opened() -> Opened:
     return Opened()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small matrices on several threads mostly wait for each other."""
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of a shop of 12 products with 24 pictures in four categories, to be copied."""
+    shop = open_shop(tmp_path_factory.mktemp("filled"))
+    fill(shop)
+    shop.close()
+    return shop.settings.data
+
+
+@pytest.fixture(scope="session")
+def indexed(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same after its first run, to be copied."""
+    folder = shutil.copytree(filled, tmp_path_factory.mktemp("indexed") / "data")
+    shop = open_shop(folder)
+    run(shop.settings, open_encoder=FakeEncoder, clock=FrozenClock())
+    shop.close()
+    return folder
+
+
 @pytest.fixture
 def empty_shop(tmp_path: Path) -> Iterator[Shop]:
     """A shop without products."""
     shop = open_shop(tmp_path)
     yield shop
-    shop.sessions.kw["bind"].dispose()
+    shop.close()
 
 
 @pytest.fixture
-def shop(empty_shop: Shop) -> Shop:
+def shop(filled: Path, tmp_path: Path) -> Iterator[Shop]:
     """A shop of 12 products with 24 pictures in four categories."""
-    fill(empty_shop)
-    return empty_shop
+    shop = open_shop(shutil.copytree(filled, tmp_path / "data"))
+    yield shop
+    shop.close()
+
+
+@pytest.fixture
+def indexed_shop(indexed: Path, tmp_path: Path) -> Iterator[Shop]:
+    """The same after its first run."""
+    shop = open_shop(shutil.copytree(indexed, tmp_path / "data"))
+    yield shop
+    shop.close()

@@ -42,6 +42,10 @@ class Shop:
         with self.sessions.begin() as session:
             changes.apply(session, Changes(withdrawn=skus))
 
+    def close(self) -> None:
+        """Let go of the database."""
+        self.sessions.kw["bind"].dispose()
+
     def rows(self) -> list[GalleryRow]:
         """Return the readable pictures."""
         with self.sessions() as session:
@@ -54,7 +58,7 @@ class Shop:
 
     def _drawn(self, sku: str, count: int) -> tuple[str, ...]:
         seed = int.from_bytes(sku.encode()[-4:])
-        colour = np.random.default_rng(seed).integers(30, 255, size=3)
+        colour = np.random.default_rng(seed).integers(30, 255, size=3).tolist()
         pictures = [coloured(colour, seed=seed + number, side=48) for number in range(count)]
         return tuple(self.store.put(encode_jpeg(picture)) for picture in pictures)
 

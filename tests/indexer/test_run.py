@@ -28,6 +28,11 @@ def engine_of(shop: Shop) -> Engine:
     return engine
 
 
+def current(shop: Shop) -> str:
+    """Return the id of the current generation."""
+    return generation.current(shop.settings.generations).name
+
+
 def with_settings(shop: Shop, **values: object) -> Shop:
     """Return the shop with other settings."""
     return replace(shop, settings=shop.settings.model_copy(update=values))
@@ -53,53 +58,49 @@ def test_the_heads_are_fitted_to_the_shops_classes(shop: Shop, opened: Opened) -
     assert own.blocks_id == checkpoints.load(Path(shop.settings.checkpoint)).blocks_id
 
 
-def test_a_second_run_encodes_nothing_and_says_so(shop: Shop, opened: Opened) -> None:
+def test_a_second_run_encodes_nothing_and_says_so(indexed_shop: Shop, opened: Opened) -> None:
     """It opens no encoder and publishes nothing."""
-    first = night.run(shop.settings, open_encoder=opened)
-    second = night.run(shop.settings, open_encoder=opened)
+    first = current(indexed_shop)
+    second = night.run(indexed_shop.settings, open_encoder=opened)
     assert second.state == "unchanged"
-    assert second.text() == f"0 pictures encoded; generation {first.generation_id} is up to date."
-    assert len(opened.encoders) == 1
-    assert generation.listed(shop.settings.generations) == [first.generation_id]
-    assert shop.latest_run().state == "unchanged"
+    assert second.text() == f"0 pictures encoded; generation {first} is up to date."
+    assert opened.encoders == []
+    assert generation.listed(indexed_shop.settings.generations) == [first]
+    assert indexed_shop.latest_run().state == "unchanged"
 
 
-def test_a_second_run_without_a_named_checkpoint_goes_on_with_the_shops_own(shop: Shop, opened: Opened) -> None:
+def test_without_a_named_checkpoint_a_run_goes_on_with_the_shops_own(indexed_shop: Shop, opened: Opened) -> None:
     """The setting is needed once."""
-    first = night.run(shop.settings, open_encoder=opened)
-    assert night.run(with_settings(shop, checkpoint="").settings, open_encoder=opened).state == "unchanged"
-    by_id = with_settings(shop, checkpoint=first.checkpoint_id)
+    own = generation.read_manifest(indexed_shop.settings.generations / current(indexed_shop)).checkpoint_id
+    assert night.run(with_settings(indexed_shop, checkpoint="").settings, open_encoder=opened).state == "unchanged"
+    by_id = with_settings(indexed_shop, checkpoint=own)
     assert night.run(by_id.settings, open_encoder=opened).state == "unchanged"
 
 
-def test_only_what_is_new_is_encoded(shop: Shop, opened: Opened) -> None:
+def test_only_what_is_new_is_encoded(indexed_shop: Shop, opened: Opened) -> None:
     """New pictures and views; a withdrawn product leaves the index."""
-    night.run(shop.settings, open_encoder=opened)
-    before = opened.pictures
-    shop.add(["N001"], "Lamps")
-    shop.withdraw("S000")
-    report = night.run(shop.settings, open_encoder=opened)
+    indexed_shop.add(["N001"], "Lamps")
+    indexed_shop.withdraw("S000")
+    report = night.run(indexed_shop.settings, open_encoder=opened)
     assert (report.encoded, report.views, report.pictures, report.products) == (2, 1, 24, 12)
-    assert opened.pictures == before + 3
-    gallery = engine_of(shop).serving.generation.gallery
-    assert set(gallery.image_ids.tolist()) == {row.image_id for row in shop.rows()}
+    assert opened.pictures == 3
+    gallery = engine_of(indexed_shop).serving.generation.gallery
+    assert set(gallery.image_ids.tolist()) == {row.image_id for row in indexed_shop.rows()}
 
 
-def test_another_category_moves_pictures_without_encoding(shop: Shop, opened: Opened) -> None:
+def test_another_category_moves_pictures_without_encoding(indexed_shop: Shop, opened: Opened) -> None:
     """Classes and heads are fitted on stored blocks."""
-    night.run(shop.settings, open_encoder=opened)
-    report = night.run(with_settings(shop, min_class_size=50).settings, open_encoder=opened)
+    report = night.run(with_settings(indexed_shop, min_class_size=50).settings, open_encoder=opened)
     assert (report.state, report.classes, report.encoded, report.views) == ("published", 1, 0, 0)
-    assert engine_of(shop).serving.checkpoint.vocabulary.names == ("other",)
+    assert engine_of(indexed_shop).serving.checkpoint.vocabulary.names == ("other",)
 
 
-def test_another_trunk_encodes_everything_again(shop: Shop, opened: Opened) -> None:
+def test_another_trunk_encodes_everything_again(indexed_shop: Shop, opened: Opened) -> None:
     """Blocks of one trunk mean nothing to another; the old ones stay stored."""
-    night.run(shop.settings, open_encoder=opened)
-    other = fake_checkpoint(shop.settings.data / "other", trunk=2)
-    report = night.run(with_settings(shop, checkpoint=str(other.folder)).settings, open_encoder=opened)
+    other = fake_checkpoint(indexed_shop.settings.data / "other", trunk=2)
+    report = night.run(with_settings(indexed_shop, checkpoint=str(other.folder)).settings, open_encoder=opened)
     assert (report.state, report.encoded, report.views) == ("published", 24, 12)
-    assert engine_of(shop).serving.encoder.blocks_id == other.blocks_id
+    assert engine_of(indexed_shop).serving.encoder.blocks_id == other.blocks_id
 
 
 def test_a_checkpoint_that_knows_the_classes_keeps_its_heads(shop: Shop, opened: Opened) -> None:
@@ -167,61 +168,63 @@ def test_a_run_that_fails_goes_on_where_it_was(shop: Shop, opened: Opened) -> No
 
 
 def test_a_generation_that_fails_its_checks_is_not_published(
-    shop: Shop, opened: Opened, monkeypatch: pytest.MonkeyPatch
+    indexed_shop: Shop, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Shoppers keep the old one, and the next run clears the leftovers away."""
-    first = night.run(shop.settings, open_encoder=opened)
-    shop.add(["N001"], "Lamps")
+    first = current(indexed_shop)
+    indexed_shop.add(["N001"], "Lamps")
     with monkeypatch.context() as patch:
         patch.setattr(verify, "problems", lambda gallery, expected: iter(["it was told to fail"]))
         with pytest.raises(VerificationFailed, match="but it was told to fail; the published one stays"):
-            night.run(shop.settings, open_encoder=opened)
-    assert generation.current_id(shop.settings.generations) == first.generation_id
-    report = night.run(shop.settings, open_encoder=opened)
+            night.run(indexed_shop.settings, open_encoder=opened)
+    assert generation.current_id(indexed_shop.settings.generations) == first
+    report = night.run(indexed_shop.settings, open_encoder=opened)
     assert (report.state, report.encoded) == ("published", 0)
-    left = [path.name for path in shop.settings.generations.iterdir() if path.name.startswith(".")]
+    left = [path.name for path in indexed_shop.settings.generations.iterdir() if path.name.startswith(".")]
     assert left == []
 
 
-def test_a_damaged_generation_is_replaced_though_nothing_changed(shop: Shop, opened: Opened) -> None:
+def test_a_damaged_generation_is_replaced_though_nothing_changed(indexed_shop: Shop, opened: Opened) -> None:
     """Its fingerprint is right and its files are not."""
-    first = night.run(shop.settings, open_encoder=opened)
-    (shop.settings.generations / first.generation_id / "images.npz").write_bytes(b"")
-    report = night.run(shop.settings, open_encoder=opened)
+    first = current(indexed_shop)
+    (indexed_shop.settings.generations / first / "images.npz").write_bytes(b"")
+    report = night.run(indexed_shop.settings, open_encoder=opened)
     assert (report.state, report.encoded) == ("published", 0)
-    assert engine_of(shop).problem is None
+    assert engine_of(indexed_shop).problem is None
 
 
-def test_a_lost_checkpoint_and_a_lost_manifest_are_made_again(shop: Shop, opened: Opened) -> None:
+def test_a_lost_checkpoint_and_a_lost_manifest_are_made_again(indexed_shop: Shop, opened: Opened) -> None:
     """From the stored blocks; there is nothing to roll back to then."""
-    first = night.run(shop.settings, open_encoder=opened)
-    (shop.settings.generations / first.generation_id / "manifest.json").unlink()
-    report = night.run(shop.settings, open_encoder=opened)
+    first = current(indexed_shop)
+    (indexed_shop.settings.generations / first / "manifest.json").unlink()
+    report = night.run(indexed_shop.settings, open_encoder=opened)
     assert report.state == "published"
-    manifest = generation.read_manifest(shop.settings.generations / report.generation_id)
+    manifest = generation.read_manifest(indexed_shop.settings.generations / report.generation_id)
     assert manifest.previous is None
 
 
 def test_old_generations_are_pruned(shop: Shop, opened: Opened) -> None:
     """Only as many as the settings say are kept."""
-    ids = []
+    ids, clock = [], FrozenClock()
     for number in range(4):
         shop.add([f"N{number:03d}"], "Lamps", pictures=1)
-        report = night.run(with_settings(shop, keep_generations=2).settings, open_encoder=opened)
+        clock.move(seconds=1)
+        two_kept = with_settings(shop, keep_generations=2)
+        report = night.run(two_kept.settings, open_encoder=opened, clock=clock)
         ids.append(report.generation_id)
     assert report.pruned == 1
-    assert generation.listed(shop.settings.generations) == sorted(ids[-2:])
+    assert generation.listed(shop.settings.generations) == ids[-2:]
 
 
-def test_rollback_and_the_next_run(shop: Shop, opened: Opened) -> None:
+def test_rollback_and_the_next_run(indexed_shop: Shop, opened: Opened) -> None:
     """Rolled back, the older one is served; the next run publishes the catalogue as it is."""
-    first = night.run(shop.settings, open_encoder=opened)
-    shop.add(["N001"], "Lamps")
-    second = night.run(shop.settings, open_encoder=opened)
-    assert night.rollback(shop.settings) == first.generation_id
-    third = night.run(shop.settings, open_encoder=opened)
+    first = current(indexed_shop)
+    indexed_shop.add(["N001"], "Lamps")
+    second = night.run(indexed_shop.settings, open_encoder=opened)
+    assert night.rollback(indexed_shop.settings) == first
+    third = night.run(indexed_shop.settings, open_encoder=opened)
     assert third.state == "published"
-    assert third.generation_id not in (first.generation_id, second.generation_id)
+    assert third.generation_id not in (first, second.generation_id)
 
 
 def test_only_one_run_at_a_time(shop: Shop, opened: Opened) -> None:
