@@ -1,0 +1,167 @@
+"""The page in a real browser: Debian's Chromium, driven by Playwright."""
+
+import re
+import shutil
+import threading
+
+import pytest
+from werkzeug.serving import make_server
+
+pytestmark = pytest.mark.browser
+
+FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless browser, or a skip that says what to install."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    api = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def address(site):
+    """The address that the application is served at."""
+    server = make_server("127.0.0.1", 0, site.app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def photo(site, tmp_path):
+    """A photo file of product 3, a chair."""
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(site.photo(3))
+    return path
+
+
+@pytest.fixture
+def page(chromium, address):
+    """A desktop page on the start page; whatever the browser complains of fails the test."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.goto(address)
+    yield page
+    context.close()
+    assert complaints == []
+
+
+def upload(page, photo) -> None:
+    """Choose a photo, which sends it, and wait for its results."""
+    page.set_input_files("#photo", photo)
+    page.wait_for_url(re.compile(r"/results/[0-9a-f]{64}$"))
+
+
+def titles(page) -> list[str]:
+    """Return the titles of the products on the page."""
+    return page.locator(".card__title").all_text_contents()
+
+
+def test_photo_class_and_filters(page, photo):
+    """A chosen photo is sent at once; chips and filters change the address, and the photo stays in sight."""
+    upload(page, photo)
+    assert titles(page)[0] == "Chair Model 3 velvet"
+
+    page.get_by_role("navigation", name="Kind of product").get_by_role("link", name="Lamp").click()
+    page.wait_for_url(re.compile(r"class=lamp$"))
+    assert all(title.startswith("Lamp") for title in titles(page))
+
+    page.get_by_label("To", exact=True).fill("190")
+    page.get_by_role("button", name="Apply").click()
+    page.wait_for_url(re.compile(r"price_max=190"))
+    assert "class=lamp" in page.url
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    assert page.get_by_role("img", name="Your photo").bounding_box()["y"] > -200
+
+
+def test_by_keyboard_alone(page, photo):
+    """Tab reaches the file field, Enter follows a chip, and arrows draw a box on the photo."""
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "photo"
+    upload(page, photo)
+
+    chip = page.get_by_role("link", name="All", exact=True)
+    chip.focus()
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"class=all$"))
+
+    page.get_by_role("button", name="Search only a part").focus()
+    for key in ("Enter", "ArrowLeft", "ArrowUp", "Shift+ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_url(re.compile(r"box="))
+    assert "class=all" in page.url
+    assert "box=0.21%2C0.21%2C0.75%2C0.71" in page.url
+
+
+def test_box_by_mouse(page, photo):
+    """Dragging on the photo searches that part; a link leads back to the whole photo."""
+    upload(page, photo)
+    area = page.locator("[data-frame]").bounding_box()
+    page.mouse.move(area["x"] + 0.25 * area["width"], area["y"] + 0.25 * area["height"])
+    page.mouse.down()
+    page.mouse.move(area["x"] + 0.5 * area["width"], area["y"] + 0.75 * area["height"], steps=4)
+    page.mouse.up()
+    page.wait_for_url(re.compile(r"box=0\.2\d*%2C0\.2\d*%2C0\.5\d*%2C0\.7"))
+
+    page.get_by_role("link", name="Whole photo").click()
+    page.wait_for_url(re.compile(r"/results/[0-9a-f]{64}$"))
+
+
+def test_dropped_photo(page, photo):
+    """A photo dropped anywhere on the page is sent."""
+    page.evaluate(
+        """async (bytes) => {
+          const parcel = new DataTransfer();
+          parcel.items.add(new File([new Uint8Array(bytes)], "photo.jpg", { type: "image/jpeg" }));
+          for (const type of ["dragover", "drop"])
+            document.body.dispatchEvent(new DragEvent(type, { dataTransfer: parcel, bubbles: true, cancelable: true }));
+        }""",
+        list(photo.read_bytes()),
+    )
+    page.wait_for_url(re.compile(r"/results/"))
+    assert titles(page)[0] == "Chair Model 3 velvet"
+
+
+def test_without_javascript(chromium, address, photo):
+    """File field and button do without any script."""
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(address)
+    page.set_input_files("#photo", photo)
+    page.get_by_role("button", name="Search").click()
+    page.wait_for_url(re.compile(r"/results/"))
+    assert titles(page)[0] == "Chair Model 3 velvet"
+    context.close()
+
+
+def test_on_a_phone(chromium, address, photo):
+    """At 360 pixels nothing sticks out, and the first products are in sight without scrolling."""
+    context = chromium.new_context(viewport={"width": 360, "height": 760}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(address)
+    upload(page, photo)
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    assert page.locator(".card").first.bounding_box()["y"] < 600
+    page.get_by_text("Refine").click()
+    assert page.get_by_label("Describe it").is_visible()
+    page.locator(".card a").first.click()
+    page.wait_for_url(re.compile(r"/products/"))
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    context.close()
