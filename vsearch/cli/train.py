@@ -49,9 +49,12 @@ def command(settings: Settings, plan: str, photos: Path, runs: Path, only: str |
 def _train(plan: "Plan", photos: Path, folder: Path, only: str | None) -> None:
     from vsearch.training import fit, sources
 
+    wanted = [name for name in ((only,) if only else plan.backbones) if not fit.finished(folder, name)]
+    if not wanted:
+        return
     with progress("decode") as advance:
         names, data = sources.decoded(plan.source, photos, plan.cache_side, advance)
-    for name in (only,) if only else plan.backbones:
+    for name in wanted:
         with progress(name) as advance:
             weights = fit.run(plan, name, names, data, folder, advance)
         out.print(f"{name}: {weights}")

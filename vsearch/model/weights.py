@@ -4,6 +4,7 @@ Pretrained weights are looked for in this order: an explicit file, the folder of
 cache, the download that Keras does. When none can be had, the error says so and names the remedy.
 """
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,11 @@ def _load(network: Any, name: str, file: Path) -> Any:
     if not file.is_file():
         raise WeightsUnavailable(f"The weights of {name} should be in {file}, but there is no such file.")
     try:
-        network.load_weights(file)
-    except (ValueError, OSError, KeyError) as error:
+        with warnings.catch_warnings():
+            # Keras only warns of layers that the file lacks and leaves them as they were: random.
+            warnings.filterwarnings("error", message="Skipping nested container")
+            network.load_weights(file)
+    except (ValueError, OSError, KeyError, UserWarning) as error:
         raise CheckpointMismatch(
             f"{file} must hold weights of {name} without its top, but it does not: {_reason(error)}."
         ) from error

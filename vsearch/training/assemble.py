@@ -22,6 +22,7 @@ from vsearch.model.ensemble import compiled_trunk, raw_features
 from vsearch.model.heads import DESCRIPTORS, Heads, fit_heads
 from vsearch.model.whitening import Projection, fit_pca, fit_whitening
 from vsearch.training import card
+from vsearch.training.fit import weights_file
 from vsearch.training.plan import Plan
 from vsearch.training.sources import examples
 
@@ -100,7 +101,7 @@ def trained_networks(plan: Plan, runs: Path) -> dict[str, Any]:
     """
     networks = {}
     for name in plan.backbones:
-        file = runs / name / "backbone.weights.h5"
+        file = weights_file(runs, name)
         if not file.is_file():
             raise CheckpointMissing(f"{name} must be trained before it is joined, but {file} does not exist.")
         networks[name] = build(name, backbone(name).side)

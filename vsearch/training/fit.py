@@ -1,5 +1,6 @@
 """Run a plan's phases for one backbone: resumable after a kill at any moment, at most one epoch is done again."""
 
+import json
 import logging
 import shutil
 from collections.abc import Callable
@@ -39,9 +40,18 @@ def run(
         keras.mixed_precision.set_global_policy("float32")
     for phase in plan.phase:
         _run_phase(phase, plan, classifier, data, folder, advance)
-    weights = folder / "backbone.weights.h5"
-    backbone.save_weights(weights)
-    return weights
+    _save(backbone, weights_file(folder.parent, backbone_name))
+    return weights_file(folder.parent, backbone_name)
+
+
+def weights_file(folder: Path, backbone_name: str) -> Path:
+    """Return where `run` leaves the weights of a backbone."""
+    return folder / backbone_name / "backbone.weights.h5"
+
+
+def finished(folder: Path, backbone_name: str) -> bool:
+    """Tell whether all phases of a backbone are done."""
+    return weights_file(folder, backbone_name).is_file()
 
 
 def _run_phase(
@@ -71,16 +81,20 @@ def _run_phase(
         shuffle=False,
         callbacks=[
             keras.callbacks.BackupAndRestore(folder / f"{phase.name}.backup"),
-            keras.callbacks.CSVLogger(str(folder / f"{phase.name}.csv"), append=True),
-            _Advance(advance, phase.epochs * steps, steps),
+            _Watch(advance, phase.epochs * steps, steps, folder / f"{phase.name}.jsonl"),
         ],
         verbose=0,
     )
     logger.info("%s %s: %s", folder.name, phase.name, {k: v[-1] for k, v in history.history.items()})
-    partial = done.with_name(f"partial-{done.name}")
-    classifier.save_weights(partial)
-    partial.rename(done)
+    _save(classifier, done)
     shutil.rmtree(folder / f"{phase.name}.backup", ignore_errors=True)
+
+
+def _save(network: Any, file: Path) -> None:
+    """Write weights whole or not at all."""
+    partial = file.with_name(f"partial-{file.name}")
+    network.save_weights(partial)
+    partial.rename(file)
 
 
 def _schedule(phase: Phase, steps: int) -> Any:
@@ -93,15 +107,21 @@ def _schedule(phase: Phase, steps: int) -> Any:
     )
 
 
-class _Advance(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
-    """Tells how many steps of a phase are done."""
+class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
+    """Tells how many steps of a phase are done, and adds a line to its history after each epoch."""
 
-    def __init__(self, advance: Callable[[int, int], None], total: int, steps: int) -> None:
+    def __init__(self, advance: Callable[[int, int], None], total: int, steps: int, history: Path) -> None:
         super().__init__()
-        self._advance, self._total, self._steps, self._before = advance, total, steps, 0
+        self._advance, self._total, self._steps, self._history = advance, total, steps, history
+        self._before = 0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._before = epoch * self._steps
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._advance(self._before + batch + 1, self._total)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        line = {"epoch": epoch + 1} | {name: float(value) for name, value in (logs or {}).items()}
+        with self._history.open("a", encoding="utf8") as file:
+            file.write(json.dumps(line) + "\n")

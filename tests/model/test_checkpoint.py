@@ -1,0 +1,119 @@
+"""A checkpoint folder: identity, integrity, and a shop's own heads."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.fakes import fake_checkpoint, nearest_centre_heads
+from vsearch.errors import CheckpointMismatch, CheckpointMissing
+from vsearch.model import checkpoint as checkpoints
+from vsearch.model.heads import Heads
+
+
+def other_heads() -> Heads:
+    """Return heads of a shop with other classes."""
+    blocks = np.random.default_rng(3).uniform(size=(30, 16)).astype(np.float16)
+    return nearest_centre_heads(blocks, ["bed", "sofa", "table"] * 10)
+
+
+def test_equal_content_has_equal_ids_and_other_content_other_ones(tmp_path: Path) -> None:
+    """The ids are of what a checkpoint holds, not of where it lies."""
+    one, same, other = (fake_checkpoint(tmp_path / name, trunk=trunk) for name, trunk in (("a", 1), ("b", 1), ("c", 2)))
+
+    assert (one.checkpoint_id, one.blocks_id) == (same.checkpoint_id, same.blocks_id)
+    assert one.blocks_id != other.blocks_id
+
+
+def test_own_heads_change_the_checkpoint_but_not_its_blocks(tmp_path: Path) -> None:
+    """Blocks stored before a shop fitted its heads stay valid."""
+    base = fake_checkpoint(tmp_path / "base")
+
+    own = checkpoints.save_with_heads(base, other_heads(), tmp_path / "own")
+
+    assert own.blocks_id == base.blocks_id
+    assert own.checkpoint_id != base.checkpoint_id
+    assert own.folder == tmp_path / "own" / own.checkpoint_id
+    assert own.vocabulary.names == ("bed", "sofa", "table")
+    assert [item.name for item in (tmp_path / "own").iterdir()] == [own.checkpoint_id]
+
+
+def test_saving_the_same_heads_twice_is_one_checkpoint(tmp_path: Path) -> None:
+    """The second time finds the folder and takes it."""
+    base = fake_checkpoint(tmp_path / "base")
+
+    ids = {checkpoints.save_with_heads(base, other_heads(), tmp_path / "own").checkpoint_id for _ in range(2)}
+
+    assert len(ids) == 1
+
+
+@pytest.mark.parametrize("name", ["heads.npz", "blocks.npz", "whitening.npz"])
+def test_a_changed_file_is_refused(tmp_path: Path, name: str) -> None:
+    """One flipped byte is found and named."""
+    folder = fake_checkpoint(tmp_path / "base").folder
+    data = bytearray((folder / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / name).write_bytes(data)
+
+    with pytest.raises(CheckpointMismatch, match=name):
+        checkpoints.load(folder)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    """A folder copied in part is not used."""
+    folder = fake_checkpoint(tmp_path / "base").folder
+    (folder / "blocks.npz").unlink()
+
+    with pytest.raises(CheckpointMismatch, match=r"blocks\.npz"):
+        checkpoints.load(folder)
+
+
+def test_no_checkpoint_is_said(tmp_path: Path) -> None:
+    """An empty folder is no checkpoint."""
+    with pytest.raises(CheckpointMissing, match=r"model\.json"):
+        checkpoints.load(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", '{"format": 99}'])
+def test_another_format_is_refused(tmp_path: Path, text: str) -> None:
+    """What this version cannot read is refused, not guessed at."""
+    folder = fake_checkpoint(tmp_path / "base").folder
+    (folder / "model.json").write_text(text)
+
+    with pytest.raises(CheckpointMismatch):
+        checkpoints.load(folder)
+
+
+def test_an_existing_folder_is_never_overwritten(tmp_path: Path) -> None:
+    """Saving onto a checkpoint is an error and leaves it as it was."""
+    folder = fake_checkpoint(tmp_path / "base").folder
+    before = (folder / "model.json").read_bytes()
+
+    with pytest.raises(CheckpointMismatch, match="new folder"):
+        fake_checkpoint(folder)
+
+    assert (folder / "model.json").read_bytes() == before
+
+
+def test_the_setting_names_a_folder_an_id_or_nothing(tmp_path: Path) -> None:
+    """A checkpoint is found by folder, by its id among the shop's own, and the bundled one by no name."""
+    base = fake_checkpoint(tmp_path / "base")
+    own = checkpoints.save_with_heads(base, other_heads(), tmp_path / "own")
+
+    assert checkpoints.configured(str(base.folder), tmp_path / "own").checkpoint_id == base.checkpoint_id
+    assert checkpoints.configured(own.checkpoint_id, tmp_path / "own").checkpoint_id == own.checkpoint_id
+    assert checkpoints.configured("", tmp_path / "own").folder == checkpoints.bundled()
+
+
+def test_the_bundled_ensemble_is_small_and_says_what_it_learned_from() -> None:
+    """It stays under 12 MB and its card names data and terms."""
+    folder = checkpoints.bundled()
+    card = (folder / "CARD.md").read_text()
+
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 12_000_000
+    assert "tiny_imagenet" in card
+    assert "non-commercial" in card
+    assert "Caltech" in card
+    assert len(checkpoints.load(folder).backbones) == 3
+    assert sum(json.loads((folder / "model.json").read_text())["block_sizes"].values()) <= 1536

@@ -1,0 +1,73 @@
+"""PCA of blocks and the learned whitening."""
+
+import numpy as np
+import pytest
+
+from vsearch.metrics import l2_normalize
+from vsearch.model.whitening import Whitening, fit_pca, fit_whitening
+
+
+def views(products: int = 60, each: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return [n, 12] rows: four numbers tell products apart, eight are louder and only differ between photos."""
+    rng = np.random.default_rng(seed)
+    identity = np.repeat(rng.normal(0, 1, (products, 4)), each, axis=0)
+    nuisance = rng.normal(0, 2, (products * each, 8))
+    return np.hstack([identity + rng.normal(0, 0.1, identity.shape), nuisance]), np.repeat(np.arange(products), each)
+
+
+def nearest_is_same(rows: np.ndarray, groups: np.ndarray) -> float:
+    """Return the share of rows whose nearest other row by cosine shows the same product."""
+    scores = l2_normalize(rows) @ l2_normalize(rows).T
+    np.fill_diagonal(scores, -2)
+    return float((groups[scores.argmax(axis=1)] == groups).mean())
+
+
+def test_learned_whitening_finds_products_that_plain_cosine_mixes_up() -> None:
+    """Fitted on some products, it tells others apart whose photos differ more than the products do."""
+    rows, groups = views()
+    unseen, unseen_groups = views(seed=1)
+
+    whitening = fit_whitening(rows, groups, block_sizes={"a": 4, "b": 8}, size=4)
+
+    assert nearest_is_same(unseen, unseen_groups) < 0.3
+    assert nearest_is_same(whitening.project(unseen), unseen_groups) > 0.8
+
+
+def test_an_embedding_is_no_longer_than_there_are_products() -> None:
+    """Three products cannot span more than three directions."""
+    rows, groups = views(products=3)
+
+    assert fit_whitening(rows, groups, block_sizes={"a": 12}, size=256).size <= 3
+
+
+def test_one_view_of_each_product_is_refused() -> None:
+    """Without a second photo nothing says which differences do not matter."""
+    with pytest.raises(ValueError, match="at least two views"):
+        fit_whitening(np.eye(4), np.arange(4), block_sizes={"a": 4})
+
+
+def test_a_whitening_survives_its_arrays() -> None:
+    """Stored in half precision and built again, it projects alike."""
+    rows, groups = views()
+    whitening = fit_whitening(rows, groups, block_sizes={"a": 12}, size=4)
+    before, arrays = whitening.project(rows), whitening.arrays()
+    del whitening
+
+    np.testing.assert_allclose(Whitening.from_arrays(arrays).project(rows), before, atol=0.05)
+
+
+def test_pca_brings_every_block_to_unit_mean_square_norm() -> None:
+    """A loud block and a quiet one weigh the same once reduced, and mean nothing at their mean."""
+    rows, _ = views()
+
+    for scale in (0.01, 1, 1000):
+        projection = fit_pca(rows * scale, 6)
+        block = projection.project(rows * scale)
+        assert block.shape == (len(rows), 6)
+        np.testing.assert_allclose((block**2).sum(axis=1).mean(), 1, rtol=1e-3)
+        np.testing.assert_allclose(block.mean(axis=0), 0, atol=1e-3)
+
+
+def test_pca_of_a_constant_block_is_finite() -> None:
+    """A block that says nothing gives zeros, not infinities."""
+    assert np.isfinite(fit_pca(np.ones((10, 3)), 2).project(np.ones((10, 3)))).all()
