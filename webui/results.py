@@ -20,7 +20,10 @@ SPARE = 50
 FUSION_DEPTH = 600
 """How many of the products that look alike take part when a text re-orders them."""
 
-MAX_CHIPS = 6
+CHIPS = range(3, 7)
+"""At least and at most so many classes are offered; between, only those with some chance."""
+
+SOME_CHANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,8 @@ def _chips(known: Sequence[str], result: SearchResult, criteria: Criteria) -> tu
     chances: dict[str, float] = {}
     if result.predictions is not None:
         chances = dict(zip(result.predictions.classes, result.predictions.probabilities[0].tolist(), strict=True))
-    likely = sorted(known, key=lambda name: -chances.get(name, 0.0))[:MAX_CHIPS]
+    ranked = sorted(known, key=lambda name: -chances.get(name, 0.0))[: CHIPS[-1]]
+    likely = [name for rank, name in enumerate(ranked) if rank < CHIPS[0] or chances.get(name, 0.0) >= SOME_CHANCE]
     chosen = criteria.class_name
     if chosen and chosen != ALL and chosen not in likely:
         likely.append(chosen)

@@ -36,8 +36,10 @@ def match(label: MatchLabel) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share in whole percent; something is never 0 %."""
-    return "<1%" if 0 < share < 0.01 else f"{share:.0%}"
+    """Return a share in whole percent; something is never 0 %, and nearly all is not all."""
+    if 0 < share < 0.01:
+        return "<1%"
+    return ">99%" if 0.99 < share < 1 else f"{share:.0%}"
 
 
 def price(card: ProductCard) -> str:

@@ -128,7 +128,7 @@ def shopper_photo(sku: str, seed: int = 0) -> bytes:
 
 def _products(table: dict[str, Any], dice: random.Random) -> Iterator[DemoProduct]:
     for number, model in enumerate(table["model"], start=1):
-        price = model["price"] + dice.choice((0, 0, 10, -10, 50))
+        price = model["price"] + dice.choice((0, 0, 10, -10, 50)) - dice.choice((0, 0, 0.1))
         for name in model["colours"]:
             sku = f"{model['name'][:3].upper()}-{number:02d}-{name[:3].upper()}"
             main, accent = colour(table["colours"][name]), colour(table["colours"][model.get("accent", name)])
@@ -140,7 +140,7 @@ def _products(table: dict[str, Any], dice: random.Random) -> Iterator[DemoProduc
                 "brand": _BRAND,
                 "description": model["text"],
                 "category": model["category"],
-                "price": f"{price}.00" if dice.random() < 0.7 else f"{price - 1}.90",
+                "price": f"{price:.2f}",
                 "currency": "EUR",
                 "url": f"https://shop.example/{sku.lower()}",
                 "stock": str(dice.choice((0, 2, 5, 8, 14, 25, 40))),

@@ -88,8 +88,8 @@ def test_class_titles(name, title):
 
 
 def test_percent():
-    """Something is never shown as nothing."""
-    assert [percent(share) for share in (0.0, 0.004, 0.126, 1.0)] == ["0%", "<1%", "13%", "100%"]
+    """Something is never shown as nothing, nor nearly all as all."""
+    assert [percent(share) for share in (0.0, 0.004, 0.126, 0.998, 1.0)] == ["0%", "<1%", "13%", ">99%", "100%"]
 
 
 def test_only_web_addresses_are_linked():

@@ -1,0 +1,41 @@
+import json
+import re
+from pathlib import Path
+
+from vsearch import errors
+from vsearch.images import Box
+from webui.criteria import Criteria
+from webui.errors import STATUSES
+
+API = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf8")
+
+
+def test_example_answer_has_the_fields_of_a_real_one(site):
+    """The example in docs/api.md has exactly the fields that a search answers with."""
+    (example,) = (json.loads(text) for text in re.findall(r"```json\n(.*?)```", API, re.DOTALL) if "results" in text)
+    answer = site.client.post("/api/v1/search", data=site.photo(0)).get_json()
+
+    assert list(example) == list(answer)
+    assert list(example["results"][0]) == list(answer["results"][0])
+    assert set(example["timings_ms"]) == set(answer["timings_ms"])
+
+
+def test_every_product_field_is_named(client):
+    """Whatever a product answers with is in docs/api.md."""
+    for name in client.get("/api/v1/products/P-04").get_json():
+        assert f'"{name}"' in API or f"`{name}`" in API, name
+
+
+def test_every_parameter_is_described():
+    """The table of parameters is complete."""
+    everything = Criteria(Box(0, 0, 1, 1), "all", "euclidean", "oak", 1, 2, True, 2)
+
+    for name in everything.query():
+        assert f"`{name}`" in API, name
+
+
+def test_every_status_is_described():
+    """Each status that an error can have is in the table of errors."""
+    for error, status in STATUSES.items():
+        assert f"| {status} |" in API, error
+    assert issubclass(errors.ImageTooLarge, errors.ImageRejected)
