@@ -1,0 +1,115 @@
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+from indexer import run as night
+from tests.indexer.shop import Shop
+from vsearch import generation
+from vsearch.cli.index import command
+from vsearch.errors import GenerationError, NoGeneration, RunInProgress
+from vsearch.settings import Settings
+
+
+def invoke(settings: Settings, *arguments: str) -> Result:
+    """Call `vsearch index` with these arguments."""
+    return CliRunner().invoke(command, arguments, obj=settings)
+
+
+def test_a_run_prints_a_table_and_one_sentence(indexed_shop: Shop) -> None:
+    """Here one that encodes nothing and publishes other classes."""
+    settings = indexed_shop.settings.model_copy(update={"min_class_size": 100})
+    result = invoke(settings, "run")
+    assert result.exit_code == 0
+    assert "0 pictures encoded; generation " in result.output
+    assert "published with 24 pictures of 12 products in 1 classes." in result.output
+    assert "seconds to build the indexes" in result.output
+
+
+def test_a_run_with_nothing_to_do_says_so(indexed_shop: Shop) -> None:
+    """And names the generation that is up to date."""
+    result = invoke(indexed_shop.settings, "run")
+    current = generation.current(indexed_shop.settings.generations).name
+    assert result.output.endswith(f"0 pictures encoded; generation {current} is up to date.\n")
+
+
+def test_a_feed_is_imported_first(indexed_shop: Shop) -> None:
+    """Products that it does not name are withdrawn before the index is built."""
+    feed = indexed_shop.settings.data / "feed.csv"
+    pictures = feed.with_name("pictures of the feed")
+    pictures.mkdir()
+    lines = ["sku,title,category,images"]
+    for row in indexed_shop.rows()[:16]:
+        (pictures / f"{row.image_id}.jpg").write_bytes(indexed_shop.store.read(row.sha256))
+        lines.append(f"{row.sku}-{row.image_id},Product,{row.category},{row.image_id}.jpg")
+    feed.write_text("\n".join(lines))
+    refused = invoke(indexed_shop.settings, "run", "--feed", str(feed), "--images", str(pictures))
+    assert "must name at least half of the catalogue" in str(refused.exception)
+    assert len(indexed_shop.rows()) == 24
+
+
+def test_feed_and_images_go_together(indexed_shop: Shop) -> None:
+    """One without the other is wrong usage."""
+    result = invoke(indexed_shop.settings, "run", "--feed", "feed.csv")
+    assert result.exit_code == 2
+    assert "--feed and --images go together" in result.output
+
+
+def test_stopped_by_hand_it_says_one_line(indexed_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No traceback, and the exit code that shells expect."""
+
+    def stopped(settings: Settings, **others: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(night, "run", stopped)
+    result = invoke(indexed_shop.settings, "run")
+    assert result.exit_code == 130
+    assert result.output.strip() == "Stopped; what shoppers see is unchanged, and the same command goes on from here."
+
+
+def test_status_says_what_is_published(indexed_shop: Shop) -> None:
+    """Classes with their pictures, and how the runs ended."""
+    result = invoke(indexed_shop.settings, "status")
+    assert "Generation 20261121T013000Z-" in result.output
+    assert "published 2026-11-21 01:30 UTC" in result.output
+    assert "Sofas > Armchairs" in result.output
+    assert "24 pictures encoded; generation" in " ".join(result.output.split())
+
+
+def test_status_in_json(indexed_shop: Shop) -> None:
+    """The whole manifest and the latest runs with their counts."""
+    said = json.loads(invoke(indexed_shop.settings, "status", "--json").output)
+    assert said["current"]["generation_id"] == said["generations"][0]
+    assert [entry["count"] for entry in said["current"]["classes"]] == [6, 6, 6, 6]
+    assert said["runs"][0]["counts"]["pictures"] == 24
+
+
+def test_status_before_anything_is_published(empty_shop: Shop) -> None:
+    """Names the command that publishes."""
+    result = invoke(empty_shop.settings, "status")
+    assert result.exit_code == 0
+    assert result.output.startswith("Nothing is published")
+    assert json.loads(invoke(empty_shop.settings, "status", "--json").output)["current"] is None
+
+
+def test_rollback_says_from_what_to_what(indexed_shop: Shop) -> None:
+    """And refuses when there is nothing to go back to."""
+    first = generation.current(indexed_shop.settings.generations).name
+    assert isinstance(invoke(indexed_shop.settings, "rollback").exception, GenerationError)
+    second = night.run(indexed_shop.settings.model_copy(update={"min_class_size": 100})).generation_id
+    result = invoke(indexed_shop.settings, "rollback")
+    assert result.output == f"Rolled back from {second}; generation {first} is current.\n"
+
+
+def test_rollback_before_anything_is_published(empty_shop: Shop) -> None:
+    """One sentence."""
+    assert isinstance(invoke(empty_shop.settings, "rollback").exception, NoGeneration)
+
+
+def test_a_running_run_is_not_disturbed(indexed_shop: Shop) -> None:
+    """The second one is refused."""
+    from indexer.lock import run_lock
+    from tests.fakes import FrozenClock
+
+    with run_lock(indexed_shop.settings.data / night.LOCK, FrozenClock().now):
+        assert isinstance(invoke(indexed_shop.settings, "run").exception, RunInProgress)

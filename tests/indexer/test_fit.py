@@ -1,0 +1,179 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from catalog.queries import GalleryRow
+from indexer import fit
+from tests.fakes import BLOCK_SIZES, fake_checkpoint
+from vsearch.manifest import MatchThresholds
+from vsearch.metrics import l2_normalize
+from vsearch.model.checkpoint import Checkpoint
+
+
+def rows_of(products: int) -> list[GalleryRow]:
+    """Return two pictures of each product, the later one listed first."""
+    rows = [GalleryRow(10 * number + 1, number, f"S{number}", f"{number:064x}", "Sofas") for number in range(products)]
+    return [GalleryRow(row.image_id + 1, row.product_id, row.sku, "f" * 64, "Sofas") for row in rows] + rows
+
+
+def sample(products: int, numbers: tuple[int, ...], noise: float, seed: int = 0) -> fit.Sample:
+    """Return blocks of products that lie about a centre of their own in the first four numbers; others are noise."""
+    centres = np.random.default_rng(7).normal(size=(products, 16)) * ([1.0] * 4 + [0.0] * 12)
+    product_ids = np.repeat(np.arange(products), len(numbers))
+    spread = np.array([0.1] * 4 + [1.0] * 12) * noise
+    blocks = centres[product_ids] + np.random.default_rng(seed).normal(size=(len(product_ids), 16)) * spread
+    classes = tuple(f"class {product_id % 3}" for product_id in product_ids)
+    return fit.Sample(blocks.astype(np.float16), product_ids, np.tile(numbers, products), classes)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Checkpoint:
+    """A fake checkpoint."""
+    return fake_checkpoint(tmp_path / "given")
+
+
+def test_views_are_of_each_products_first_picture() -> None:
+    """All numbered views where there are products enough to fit a whitening on."""
+    views = fit.choose_views(rows_of(fit.ENOUGH_PRODUCTS), products=2000, views=3)
+    assert len(views) == 3 * fit.ENOUGH_PRODUCTS
+    assert {view.number for view in views} == {1, 2, 3}
+    assert all(view.sha256 == f"{view.product_id:064x}" for view in views)
+
+
+def test_a_small_catalogue_needs_the_held_out_view_alone() -> None:
+    """For the match thresholds; its whitening is the checkpoint's own."""
+    views = fit.choose_views(rows_of(5), products=2000, views=3)
+    assert [view.number for view in views] == [fit.HELD_OUT] * 5
+
+
+def test_the_choice_of_products_hardly_changes_with_the_catalogue() -> None:
+    """So that a night with few changes encodes few views; and it is not simply the oldest."""
+    before = {view.product_id for view in fit.choose_views(rows_of(1000), products=300, views=2)}
+    after = {view.product_id for view in fit.choose_views(rows_of(1010), products=300, views=2)}
+    assert len(before) == len(after) == 300
+    assert len(before & after) > 290
+    assert 100 < np.median(list(before)) < 900
+
+
+def test_no_views_when_turned_off() -> None:
+    """No products, no views."""
+    assert fit.choose_views(rows_of(500), products=0, views=4) == []
+
+
+@pytest.mark.parametrize(
+    ("known", "bundled", "needed"),
+    [
+        (("b", "a"), False, False),
+        (("a", "b"), True, True),
+        (("a",), False, True),
+        (("a", "b", "c"), False, True),
+    ],
+)
+def test_heads_are_fitted_when_the_classes_are_others(known: tuple[str, ...], bundled: bool, needed: bool) -> None:
+    """And always when they came with the package: those know other pictures, not the shop's."""
+    assert fit.needs_heads(known, ["a", "b", "a"], bundled=bundled) is needed
+
+
+def test_heads_learn_from_pictures_and_views() -> None:
+    """Those of a class are told from the others, in the classes' own names."""
+    pictures = sample(60, (0,), noise=0.1)
+    separable = fit.Sample(pictures.blocks, pictures.product_ids, pictures.numbers, ("x",) * 30 + ("y",) * 30)
+    separable.blocks[:30, [0, 8]] += 4
+    views = separable.where(separable.product_ids % 2 == 0)
+    heads = fit.fit_shop_heads(separable, views, BLOCK_SIZES)
+    assert heads.vocabulary.names == ("x", "y")
+    assert (heads.predict(separable.blocks).winners == [0] * 30 + [1] * 30).mean() > 0.95
+
+
+def test_a_whitening_fitted_on_views_finds_products_that_the_blocks_do_not(checkpoint: Checkpoint) -> None:
+    """It learns which numbers tell products apart, and leaves the noise aside."""
+    count = fit.ENOUGH_PRODUCTS
+    pictures, views = sample(count, (0,), noise=1), sample(count, (1, 2, 3), noise=1, seed=1)
+    embedding = fit.fit_embedding(checkpoint, pictures, views, size=8)
+    held_out = views.where(views.numbers == fit.HELD_OUT)
+    raw_own, raw_other = fit.view_scores(
+        (held_out.blocks.astype(np.float32), held_out.product_ids),
+        (pictures.blocks.astype(np.float32), pictures.product_ids),
+    )
+    own, other = fit.view_scores(
+        (fit.project(embedding.whitening, held_out.blocks), held_out.product_ids),
+        (embedding.vectors, pictures.product_ids),
+    )
+    assert embedding.vectors.shape == (count, 8)
+    assert (own > other).mean() > 0.6 > 0.2 > (raw_own > raw_other).mean()
+    assert embedding.thresholds != MatchThresholds()
+
+
+def test_the_held_out_views_are_not_fitted_on(checkpoint: Checkpoint) -> None:
+    """Other held-out views give the same whitening and other thresholds."""
+    count = fit.ENOUGH_PRODUCTS
+    pictures, views = sample(count, (0,), noise=1), sample(count, (1, 2), noise=1, seed=1)
+    changed = fit.Sample(views.blocks.copy(), views.product_ids, views.numbers, views.classes)
+    changed.blocks[changed.numbers == fit.HELD_OUT] *= 0.2
+    first, second = (fit.fit_embedding(checkpoint, pictures, used, size=8) for used in (views, changed))
+    np.testing.assert_array_equal(first.vectors, second.vectors)
+    assert first.thresholds != second.thresholds
+
+
+def test_a_small_catalogue_keeps_the_checkpoints_whitening(checkpoint: Checkpoint) -> None:
+    """Also one without views."""
+    pictures = sample(30, (0,), noise=1)
+    for views in (sample(30, (1,), noise=1), pictures.where(np.zeros(30, np.bool_))):
+        embedding = fit.fit_embedding(checkpoint, pictures, views, size=8)
+        assert embedding.whitening is checkpoint.whitening
+        np.testing.assert_allclose(embedding.vectors, checkpoint.whitening.project(pictures.blocks), rtol=1e-5)
+
+
+def test_a_fitted_whitening_is_rounded_as_on_disk(checkpoint: Checkpoint) -> None:
+    """What it is saved and loaded as projects to the very same numbers."""
+    count = fit.ENOUGH_PRODUCTS
+    pictures, views = sample(count, (0,), noise=1), sample(count, (1, 2), noise=1)
+    whitening = fit.fit_embedding(checkpoint, pictures, views, size=8).whitening
+    loaded = type(whitening).from_arrays(whitening.arrays())
+    np.testing.assert_array_equal(loaded.project(pictures.blocks), whitening.project(pictures.blocks))
+
+
+def test_projecting_in_parts_changes_nothing(checkpoint: Checkpoint) -> None:
+    """Also when there is nothing to project."""
+    blocks = sample(50, (0,), noise=1).blocks
+    np.testing.assert_allclose(
+        fit.project(checkpoint.whitening, blocks, rows=7), checkpoint.whitening.project(blocks), rtol=1e-5, atol=1e-6
+    )
+    assert fit.project(checkpoint.whitening, blocks[:0]).shape == (0, checkpoint.whitening.size)
+
+
+def test_scores_of_the_own_and_the_best_other_product() -> None:
+    """Hand-computed; a product's best picture counts."""
+    gallery = l2_normalize([[1, 0], [0, 1], [-1, 0]])
+    own, other = fit.view_scores(
+        (np.array([[2.0, 0.0], [0.6, 0.8]], np.float32), np.array([5, 5])), (gallery, np.array([5, 5, 6])), rows=1
+    )
+    np.testing.assert_allclose(own, [1, 0.8], rtol=1e-6)
+    np.testing.assert_allclose(other, [-1, -0.6], rtol=1e-6)
+
+
+def test_thresholds_of_well_separated_scores() -> None:
+    """ "exact" is where nine in ten of the products' own views are, the others where different products are."""
+    own, other = np.linspace(0.7, 0.9, 101, dtype=np.float32), np.linspace(0.1, 0.5, 101, dtype=np.float32)
+    found = fit.calibrate(own, other)
+    assert found.similar == pytest.approx(0.3)
+    assert found.very_similar == pytest.approx(0.46)
+    assert found.exact == pytest.approx(0.72)
+
+
+def test_exact_is_said_only_where_it_is_mostly_true() -> None:
+    """Where products look alike, a higher score is needed; where it never holds, none is enough."""
+    own = np.linspace(0, 1, 1000, dtype=np.float32)
+    alike = fit.calibrate(own, np.full(1000, 0.6, np.float32))
+    assert 0.6 <= alike.exact < 0.65
+    hopeless = fit.calibrate(own, own + np.float32(0.01))
+    assert hopeless.exact >= 1
+    for found in (alike, hopeless):
+        assert found.exact >= found.very_similar >= found.similar
+
+
+def test_few_scores_leave_the_defaults() -> None:
+    """A handful says nothing."""
+    few = np.linspace(0, 1, fit.ENOUGH_SCORES - 1, dtype=np.float32)
+    assert fit.calibrate(few, few) == MatchThresholds()

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+from sqlalchemy import select
+
+from catalog.embeddings import Key
+from catalog.models import StoredBlocks
+from indexer.encode import view_of
+from tests.fakes import FakeEncoder
+from tests.indexer.killed_run import LOG, Moment, digest, run_until
+from tests.indexer.shop import Shop
+from vsearch.engine import ALL, Engine, Search
+from vsearch.images import decode
+
+STAGES = (
+    "encode pictures",
+    "encode views",
+    "fit the heads",
+    "fit the embedding",
+    "build the indexes",
+    "verify",
+    "publish",
+    "prune",
+)
+
+MOMENTS = [
+    *(Moment(stage) for stage in STAGES),
+    *(Moment("encode pictures", step=step) for step in (1, 2)),
+    *(Moment("publish", write=write) for write in (1, 8, 13, 14, 15)),
+    *(Moment(seconds=float(seconds)) for seconds in np.random.default_rng(0).uniform(0.1, 1, 5)),
+]
+
+
+def stored(shop: Shop) -> set[Key]:
+    """Return the keys of all stored blocks."""
+    with shop.sessions() as session:
+        return {(sha256, view) for sha256, view in session.execute(select(StoredBlocks.sha256, StoredBlocks.view))}
+
+
+def encoded(shop: Shop) -> list[str]:
+    """Return the digests of the pictures that were encoded, in all runs together."""
+    log = shop.settings.data / LOG
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def digests(shop: Shop, keys: set[Key]) -> set[str]:
+    """Return what the views of these keys are called in the log."""
+    return {digest(view_of(decode(shop.store.read(sha256)), sha256, view)) for sha256, view in keys}
+
+
+@pytest.mark.slow
+def test_a_run_may_be_killed_at_any_moment(indexed_shop: Shop) -> None:
+    """A whole generation is served after each kill, no stored picture is encoded again, and the next run finishes."""
+    shop = indexed_shop
+    engine = Engine(shop.settings, FakeEncoder)
+    picture = decode(shop.store.read(shop.rows()[0].sha256))
+    exit_codes = []
+    for number, moment in enumerate(MOMENTS):
+        shop.add([f"K{number:03d}"], "Lamps", pictures=5)
+        before, log_before = stored(shop), len(encoded(shop))
+        exit_codes.append(run_until(shop.settings.data, moment))
+        assert not digests(shop, before) & set(encoded(shop)[log_before:])
+        engine.refresh()
+        assert engine.problem is None
+        assert engine.search(picture, Search(k=1, classes=ALL)).hits[0].product_id == shop.rows()[0].product_id
+    assert exit_codes[: -len([moment for moment in MOMENTS if moment.seconds])] == [-9] * 15
+    assert run_until(shop.settings.data, Moment()) == 0
+    engine.refresh()
+    served = engine.serving.generation.gallery.image_ids.tolist()
+    assert served == [row.image_id for row in shop.rows()]
+    assert shop.latest_run().state == "published"
+    left = [path.name for path in shop.settings.generations.iterdir() if path.name.startswith(".")]
+    assert left == []
+
+
+@pytest.mark.slow
+def test_runs_that_nobody_kills_encode_every_picture_once(shop: Shop) -> None:
+    """The log of the test above is to be believed."""
+    assert run_until(shop.settings.data, Moment()) == 0
+    assert len(encoded(shop)) == 36
+    assert set(encoded(shop)) == digests(shop, stored(shop))
+    assert run_until(shop.settings.data, Moment()) == 0
+    assert len(encoded(shop)) == 36

@@ -1,0 +1,60 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from indexer.lock import run_lock
+from tests.fakes import FrozenClock
+from vsearch.errors import RunInProgress
+
+NOW = FrozenClock().now
+
+HOLDER = """
+import sys, time
+from datetime import UTC, datetime
+from pathlib import Path
+from indexer.lock import run_lock
+with run_lock(Path(sys.argv[1]), datetime.now(UTC)):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_sentence_says_who_holds_it_and_since_when(tmp_path: Path) -> None:
+    """So that a person can look, wait, or stop that process."""
+    file = tmp_path / "data" / "index.lock"
+    with run_lock(file, NOW), pytest.raises(RunInProgress) as caught, run_lock(file, NOW):
+        pass
+    assert f"process {os.getpid()} (since 2026-11-21 01:30:00 UTC) still does" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_it_is_free_again_after_the_block(tmp_path: Path) -> None:
+    """Also when the block fails."""
+    with pytest.raises(KeyError), run_lock(tmp_path / "index.lock", NOW):
+        raise KeyError
+    with run_lock(tmp_path / "index.lock", NOW):
+        pass
+
+
+def test_a_killed_process_leaves_no_lock_behind(tmp_path: Path) -> None:
+    """The file stays and means nothing."""
+    file = tmp_path / "index.lock"
+    with subprocess.Popen([sys.executable, "-c", HOLDER, file], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(RunInProgress, match=f"process {holder.pid} "), run_lock(file, NOW):
+            pass
+        holder.send_signal(signal.SIGKILL)
+        holder.wait(10)
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            with run_lock(file, NOW):
+                return
+        except RunInProgress:
+            assert time.monotonic() < deadline
