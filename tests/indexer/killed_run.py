@@ -103,7 +103,7 @@ def child(folder: Path, moment: Moment) -> None:
         return encoder
 
     deadly = Deadly(moment)
-    os.fsync = deadly.fsync
+    os.fsync = deadly.fsync  # type: ignore[assignment]  # a process of its own, which dies of it
     with threadpool_limits(1):
         run(open_shop(folder).settings, open_encoder=open_encoder, progress=deadly)
 

@@ -4,6 +4,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from indexer import run as night
+from indexer.lock import run_lock
+from tests.fakes import FrozenClock
 from tests.indexer.shop import Shop
 from vsearch import generation
 from vsearch.cli.index import command
@@ -33,17 +35,34 @@ def test_a_run_with_nothing_to_do_says_so(indexed_shop: Shop) -> None:
     assert result.output.endswith(f"0 pictures encoded; generation {current} is up to date.\n")
 
 
+def feed_of(shop: Shop, skus: set[str]) -> tuple[str, str]:
+    """Write a feed that names these products of the shop, and the folder of its pictures."""
+    feed, pictures = shop.settings.data / "feed.csv", shop.settings.data / "pictures of the feed"
+    pictures.mkdir()
+    images: dict[tuple[str, str], list[str]] = {}
+    for row in shop.rows():
+        if row.sku in skus:
+            (pictures / f"{row.image_id}.jpg").write_bytes(shop.store.read(row.sha256))
+            images.setdefault((row.sku, row.category), []).append(f"{row.image_id}.jpg")
+    lines = [f"{sku},Product,{category},{'|'.join(names)}" for (sku, category), names in images.items()]
+    feed.write_text("\n".join(["sku,title,category,images", *lines]))
+    return str(feed), str(pictures)
+
+
 def test_a_feed_is_imported_first(indexed_shop: Shop) -> None:
     """Products that it does not name are withdrawn before the index is built."""
-    feed = indexed_shop.settings.data / "feed.csv"
-    pictures = feed.with_name("pictures of the feed")
-    pictures.mkdir()
-    lines = ["sku,title,category,images"]
-    for row in indexed_shop.rows()[:16]:
-        (pictures / f"{row.image_id}.jpg").write_bytes(indexed_shop.store.read(row.sha256))
-        lines.append(f"{row.sku}-{row.image_id},Product,{row.category},{row.image_id}.jpg")
-    feed.write_text("\n".join(lines))
-    refused = invoke(indexed_shop.settings, "run", "--feed", str(feed), "--images", str(pictures))
+    skus = {row.sku for row in indexed_shop.rows()} - {"S003", "S007"}
+    feed, pictures = feed_of(indexed_shop, skus)
+    result = invoke(indexed_shop.settings, "run", "--feed", feed, "--images", pictures)
+    assert result.exit_code == 0, result.output
+    assert "0 pictures encoded; " in result.output
+    assert "published with 20 pictures of 10 products" in result.output
+
+
+def test_a_feed_that_is_refused_stops_the_run(indexed_shop: Shop) -> None:
+    """Nothing is indexed then."""
+    feed, pictures = feed_of(indexed_shop, {"S003"})
+    refused = invoke(indexed_shop.settings, "run", "--feed", feed, "--images", pictures)
     assert "must name at least half of the catalogue" in str(refused.exception)
     assert len(indexed_shop.rows()) == 24
 
@@ -108,8 +127,5 @@ def test_rollback_before_anything_is_published(empty_shop: Shop) -> None:
 
 def test_a_running_run_is_not_disturbed(indexed_shop: Shop) -> None:
     """The second one is refused."""
-    from indexer.lock import run_lock
-    from tests.fakes import FrozenClock
-
     with run_lock(indexed_shop.settings.data / night.LOCK, FrozenClock().now):
         assert isinstance(invoke(indexed_shop.settings, "run").exception, RunInProgress)
