@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
 from catalog import queries, text
 from catalog.queries import ProductCard
-from vsearch.engine import ALL, LabelledHit, Search, SearchResult
+from vsearch.engine import ALL, Engine, LabelledHit, Search, SearchResult
 from vsearch.images import Picture
 from webui.criteria import Criteria
 from webui.fusion import reciprocal_rank_fusion
@@ -82,7 +82,7 @@ def find(services: Services, picture: Picture, criteria: Criteria) -> ResultPage
         depth = max(wanted + SPARE, FUSION_DEPTH if words else 0)
         while True:
             search = Search(depth, criteria.metric, criteria.classes, allowed, criteria.box)
-            result = services.engine.search(picture, search)
+            result = _search(services.engine, picture, search)
             started = time.perf_counter()
             matches = _hydrated(session, result.hits, words)
             hydrate = round(1000 * (time.perf_counter() - started), 3)
@@ -114,6 +114,14 @@ def showcase(services: Services, count: int) -> list[ProductCard]:
     step = max(1, len(products) // count)
     with services.sessions() as session:
         return queries.products_by_ids(session, products[step // 2 :: step])[:count]
+
+
+def _search(engine: Engine, picture: Picture, search: Search) -> SearchResult:
+    """Search where the photo leads; where nothing there is alike, it led astray, so search everywhere."""
+    result = engine.search(picture, search)
+    if result.routing == "routed" and all(hit.label == "nothing close" for hit in result.hits):
+        return engine.search(picture, replace(search, classes=ALL))
+    return result
 
 
 def _hydrated(session: Session, hits: Sequence[LabelledHit], words: Sequence[int]) -> list[Match]:
