@@ -18,8 +18,13 @@ from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.heads import Heads, fit_heads
 from vsearch.model.whitening import Whitening, fit_whitening
 
-ENOUGH_PRODUCTS = 200
-"""From so many products on the whitening is fitted on them; below, the checkpoint's own knows better."""
+ENOUGH_PRODUCTS = 50
+"""From so many products on the whitening is fitted on them; below, the checkpoint's own knows better.
+
+Measured with the bundled trunk on shop photographs: share of held-out views that find their product with a fitted
+whitening, and with the checkpoint's own: 70 and 75 % of 20 products, 92 and 82 % of 40, 94 and 80 % of 69, 89 and 82 %
+of 500.
+"""
 
 ENOUGH_SCORES = 20
 """From so many held-out views on the match thresholds are calibrated; below, the defaults stand."""
@@ -169,9 +174,10 @@ def view_scores(
 def calibrate(own: NDArray[np.float32], other: NDArray[np.float32]) -> MatchThresholds:
     """Return what scores mean in this catalogue.
 
-    "similar" is as close as the nearest different product usually is (the median), "very similar" is closer than nine
-    in ten of those. "exact" is as close as nine in ten views come to their own product, and so close that of the
-    answers at least `CONFIDENCE` are the very product; it is never reached in a catalogue where that never holds.
+    "exact" is as close as nine in ten views come to their own product, closer than nine in ten come to another, and
+    so close that of the answers at least `CONFIDENCE` are the very product; nothing is that close in a catalogue
+    where the last never holds. "similar" is as close as the nearest other product usually is: the median. "very
+    similar" begins halfway between.
 
     Args:
         own: score of each view's own product, [M].
@@ -179,9 +185,9 @@ def calibrate(own: NDArray[np.float32], other: NDArray[np.float32]) -> MatchThre
     """
     if len(own) < ENOUGH_SCORES:
         return MatchThresholds()
-    similar, very_similar = (float(score) for score in np.quantile(other, [0.5, 0.9]))
-    exact = max(float(np.quantile(own, 0.1)), _least_confident(own, other), very_similar)
-    return MatchThresholds(exact=exact, very_similar=very_similar, similar=similar)
+    similar, other_high = (float(score) for score in np.quantile(other, [0.5, 0.9]))
+    exact = max(float(np.quantile(own, 0.1)), other_high, _least_confident(own, other))
+    return MatchThresholds(exact=exact, very_similar=(exact + similar) / 2, similar=similar)
 
 
 def _least_confident(own: NDArray[np.float32], other: NDArray[np.float32]) -> float:

@@ -38,9 +38,7 @@ class Gallery:
         product_ids: the product of each picture, int64 [n].
     """
 
-    def __init__(
-        self, indexes: Mapping[Metric, Mapping[str, ClassIndex]], image_ids: Ids, product_ids: Ids
-    ) -> None:
+    def __init__(self, indexes: Mapping[Metric, Mapping[str, ClassIndex]], image_ids: Ids, product_ids: Ids) -> None:
         self.indexes = {metric: dict(by_class) for metric, by_class in indexes.items()}
         self.image_ids = image_ids
         self.product_ids = product_ids
@@ -75,9 +73,7 @@ class Gallery:
         """
         if k < 1:
             raise InvalidRequest(f"At least one product must be asked for, got {k}; give a k of 1 or more.")
-        searches = [
-            _ClassSearch(name, index, embedding, allowed) for name, index in self._chosen(metric, classes)
-        ]
+        searches = [_ClassSearch(name, index, embedding, allowed) for name, index in self._chosen(metric, classes)]
         sign = -1 if metric == "cosine" else 1
         for search in searches:
             search.fetch(SPARE * k)
@@ -143,9 +139,7 @@ class Gallery:
 class _ClassSearch:
     """One search in one class, which can be asked for more."""
 
-    def __init__(
-        self, name: str, index: ClassIndex, embedding: NDArray[np.floating], allowed: Ids | None
-    ) -> None:
+    def __init__(self, name: str, index: ClassIndex, embedding: NDArray[np.floating], allowed: Ids | None) -> None:
         self.name = name
         self.width = 0
         self.values: list[float] = []

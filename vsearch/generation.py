@@ -63,9 +63,7 @@ class Generation:
         return self.manifest.thresholds
 
 
-def write(
-    folder: Path, origin: Origin, *, gallery: Gallery, whitening: Whitening, thresholds: MatchThresholds
-) -> Path:
+def write(folder: Path, origin: Origin, *, gallery: Gallery, whitening: Whitening, thresholds: MatchThresholds) -> Path:
     """Write a generation into a hidden folder of `folder` and return that; nothing is visible yet."""
     target = folder / f"{_BUILDING}{origin.generation_id}"
     target.mkdir(parents=True)
@@ -121,9 +119,7 @@ def load(path: Path) -> Generation:
         if not same:
             raise GenerationCorrupt(_corrupt(path, f"{name} differs from its checksum"))
     indexes = {
-        metric: {
-            entry.name: ClassIndex.load(path / entry.files[metric], metric) for entry in manifest.classes
-        }
+        metric: {entry.name: ClassIndex.load(path / entry.files[metric], metric) for entry in manifest.classes}
         for metric in manifest.metrics
     }
     with np.load(path / IMAGES) as images, np.load(path / WHITENING) as arrays:
@@ -155,8 +151,7 @@ def current_id(folder: Path) -> str | None:
         return None
     if not re.fullmatch(ID_PATTERN, text):
         raise GenerationCorrupt(
-            f"{folder / CURRENT} must hold the id of a generation, but holds {text[:40]!r}; "
-            "run `vsearch index run`."
+            f"{folder / CURRENT} must hold the id of a generation, but holds {text[:40]!r}; run `vsearch index run`."
         )
     return text
 
@@ -169,9 +164,7 @@ def current(folder: Path) -> Path:
     """
     generation_id = current_id(folder)
     if generation_id is None:
-        raise NoGeneration(
-            f"A search needs a published index, but {folder} holds none; run `vsearch index run`."
-        )
+        raise NoGeneration(f"A search needs a published index, but {folder} holds none; run `vsearch index run`.")
     return folder / generation_id
 
 

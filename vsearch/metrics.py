@@ -31,9 +31,7 @@ def relevance(ranked: ArrayLike, relevant: Sequence[Collection[int]]) -> NDArray
     """
     ids = np.asarray(ranked, dtype=np.int64)
     if len(ids) != len(relevant):
-        raise ValueError(
-            f"each query needs its relevant ids, got {len(ids)} queries and {len(relevant)} sets"
-        )
+        raise ValueError(f"each query needs its relevant ids, got {len(ids)} queries and {len(relevant)} sets")
     rows = [np.isin(row, list(right)) for row, right in zip(ids, relevant, strict=True)]
     return np.asarray(np.reshape(rows, ids.shape) & (ids != PADDING), dtype=np.bool_)
 

@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 
-def choose_classes(
-    probabilities: ArrayLike, classes: Sequence[str], *, mass: float, floor: float
-) -> tuple[str, ...]:
+def choose_classes(probabilities: ArrayLike, classes: Sequence[str], *, mass: float, floor: float) -> tuple[str, ...]:
     """Return the fewest classes whose probabilities add up to `mass`, likeliest first.
 
     Never only the predicted class: a photo judged "loveseat" must still reach the identical "sofa".

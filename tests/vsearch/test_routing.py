@@ -46,9 +46,7 @@ def test_lengths_must_agree() -> None:
 
 
 @given(st.lists(st.floats(0.001, 1), min_size=1, max_size=12), st.floats(0.05, 1), st.floats(0, 1))
-def test_the_choice_covers_the_mass_and_one_fewer_would_not(
-    weights: list[float], mass: float, floor: float
-) -> None:
+def test_the_choice_covers_the_mass_and_one_fewer_would_not(weights: list[float], mass: float, floor: float) -> None:
     """True for any distribution above the floor; below it all are chosen."""
     chances = np.array(weights) / sum(weights)
     names = [f"class {i}" for i in range(len(weights))]
