@@ -8,9 +8,8 @@ from pathlib import Path
 
 import click
 
-from vsearch.cli import pass_settings
+from vsearch.cli import pass_settings, photos
 from vsearch.cli.console import progress
-from vsearch.images import Limits
 from vsearch.settings import Settings
 
 
@@ -55,13 +54,12 @@ def _import(settings: Settings, feed: Path, images: Path) -> None:
     engine = connect(settings.catalogue_url)
     try:
         upgrade(engine)
-        limits = Limits(settings.max_upload_mb * 1_000_000, settings.max_pixels_mp * 1_000_000)
         report = import_feed(
             feed,
             images,
             sessions=sessions(engine),
             store=ImageStore(settings.pictures),
-            options=Options(currency=settings.currency, limits=limits),
+            options=Options(currency=settings.currency, limits=photos.limits(settings)),
             progress=progress,
         )
     finally:

@@ -25,7 +25,9 @@ function draw() {
 function begin() {
   tool.classList.add("selecting");
   button.setAttribute("aria-pressed", "true");
-  help.textContent = "Drag on the photo. By keyboard: arrows move, Shift and arrows resize, Enter searches, Escape stops.";
+  help.textContent = matchMedia("(pointer: coarse)").matches
+    ? "Drag over the part you mean."
+    : "Drag over the part you mean. Or by keyboard: arrows move, Shift and arrows resize, Enter searches, Escape stops.";
   box ??= [0.25, 0.25, 0.75, 0.75];
   frame.tabIndex = 0;
   frame.setAttribute("role", "application");
