@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     upload_gb: float = Field(2.0, gt=0, description="disk space uploads may take; the oldest make room, in GB")
     results_per_page: int = Field(24, ge=1, le=200, description="products on one result page")
     route_mass: float = Field(
-        0.9, gt=0, le=1, description="search the fewest classes whose probabilities add up to this"
+        0.95, gt=0, le=1, description="search the fewest classes whose probabilities add up to this"
     )
     route_floor: float = Field(
         0.35, ge=0, le=1, description="search all classes when the likeliest one is below this probability"
