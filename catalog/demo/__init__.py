@@ -8,7 +8,7 @@ import csv
 import io
 import random
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -38,6 +38,24 @@ COLUMNS = (
     "attr:material",
 )
 EXAMPLES = ("JUN-04-MUS", "SOL-01-SAG", "MOA-18-NAV", "PIP-06-BLA")
+DRAWINGS: dict[str, Callable[..., None]] = {
+    "armchair": seating.armchair,
+    "bed": seating.bed,
+    "bookcase": cabinets.bookcase,
+    "cabinet": cabinets.cabinet,
+    "chair": seating.chair,
+    "floor_lamp": cabinets.floor_lamp,
+    "mirror": cabinets.mirror,
+    "pedestal": cabinets.pedestal,
+    "pendant": cabinets.pendant,
+    "pouf": seating.pouf,
+    "sofa": seating.sofa,
+    "stool": seating.stool,
+    "table": cabinets.table,
+    "table_lamp": cabinets.table_lamp,
+}
+"""What `draw` in products.toml can name."""
+
 _BRAND = "Nordhem"
 _WALLS = ("#e9e4dc", "#dfe3df", "#e6dcd2", "#d9dee2", "#ece6d6")
 _FLOORS = ("#c9a67d", "#b08c66", "#d8c3a2", "#a9a29a")
@@ -155,8 +173,7 @@ def _products(table: dict[str, Any], dice: random.Random) -> Iterator[DemoProduc
 
 
 def _draw(canvas: Canvas, item: DemoProduct) -> None:
-    module = seating if hasattr(seating, item.draw) else cabinets
-    getattr(module, item.draw)(canvas, item.look, **item.options)
+    DRAWINGS[item.draw](canvas, item.look, **item.options)
 
 
 def _jpeg(image: Image.Image, quality: int = 90) -> bytes:
