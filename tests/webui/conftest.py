@@ -4,6 +4,7 @@ import io
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -110,27 +111,43 @@ def shop_folder(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path)
 @pytest.fixture
 def settings(shop_folder: Path, tmp_path: Path) -> Settings:
     """Settings on a copy of that folder, of the test's own."""
-    shutil.copytree(shop_folder, tmp_path / "data", ignore=shutil.ignore_patterns("pictures"))
-    (tmp_path / "data" / "pictures").symlink_to(shop_folder / "pictures")
-    return Settings(data=tmp_path / "data", results_per_page=PAGE_SIZE, max_upload_mb=1, max_pixels_mp=2)
+    return _settings(shop_folder, tmp_path / "data")
 
 
 @pytest.fixture
 def site(settings: Settings) -> Iterator[Site]:
-    """The application, serving the published generation."""
+    """The application, serving the published generation, for tests that change something."""
+    with _running(settings) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def untouched(shop_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One such application for all tests that leave no trace: they read, or what they send is refused."""
+    with _running(_settings(shop_folder, tmp_path_factory.mktemp("untouched") / "data")) as site:
+        yield site
+
+
+@pytest.fixture
+def client(untouched: Site) -> FlaskClient:
+    """A browser on the application that nobody changes."""
+    return untouched.client
+
+
+def _settings(shop_folder: Path, folder: Path) -> Settings:
+    shutil.copytree(shop_folder, folder, ignore=shutil.ignore_patterns("pictures"))
+    (folder / "pictures").symlink_to(shop_folder / "pictures")
+    return Settings(data=folder, results_per_page=PAGE_SIZE, max_upload_mb=1, max_pixels_mp=2)
+
+
+@contextmanager
+def _running(settings: Settings) -> Iterator[Site]:
     engine = Engine(settings, open_encoder=FakeEncoder)
     engine.refresh()
     catalogue = connect(settings.catalogue_url)
     sessions = make_sessions(catalogue)
-    app = create_app(settings, engine=engine, sessions=sessions)
-    yield Site(app, engine, settings, sessions, drawn())
+    yield Site(create_app(settings, engine=engine, sessions=sessions), engine, settings, sessions, drawn())
     catalogue.dispose()
-
-
-@pytest.fixture
-def client(site: Site) -> FlaskClient:
-    """A browser on that application."""
-    return site.client
 
 
 @cache

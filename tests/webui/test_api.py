@@ -58,25 +58,25 @@ def test_pages(site):
 
 
 @pytest.mark.parametrize("kind", bad_files())
-def test_bad_photo(site, kind):
+def test_bad_photo(untouched, kind):
     """Each kind of bad file is an error object with the same sentence as on the page, and nothing is stored."""
     data, words = bad_files()[kind]
 
-    answer = site.client.post("/api/v1/search", data=data, content_type="application/octet-stream")
+    answer = untouched.client.post("/api/v1/search", data=data, content_type="application/octet-stream")
 
     assert answer.status_code in (400, 413, 415)
     assert set(answer.get_json()) == {"error"}
     assert set(answer.get_json()["error"]) == {"code", "message"}
     assert words in answer.get_json()["error"]["message"] or kind == "empty"
-    assert site.stored() == []
+    assert untouched.stored() == []
 
 
 @pytest.mark.parametrize(
     ("query", "code"), [("class=spaceship", "UnknownClass"), ("box=1", "InvalidRequest"), ("page=0", "InvalidRequest")]
 )
-def test_senseless_wishes(client, query, code):
+def test_senseless_wishes(site, query, code):
     """A parameter that makes no sense is named by its error's code."""
-    answer = client.post(f"/api/v1/search?{query}", data=jpeg())
+    answer = site.client.post(f"/api/v1/search?{query}", data=jpeg())
 
     assert answer.status_code == 400
     assert answer.get_json()["error"]["code"] == code

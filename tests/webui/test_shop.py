@@ -65,27 +65,27 @@ STATUS = {"empty": 400, "decompression bomb": 413, "wide bomb": 413, "too many p
 
 
 @pytest.mark.parametrize("kind", bad_files())
-def test_bad_upload(site, kind):
+def test_bad_upload(untouched, kind):
     """Each kind of bad file gets a page with one clear sentence and its status; nothing is stored."""
     data, words = bad_files()[kind]
 
-    response = post(site.client, data)
+    response = post(untouched.client, data)
 
     assert response.status_code == STATUS.get(kind, 415)
     sentence = re.search(r'role="alert">([^<]*)', response.text)[1]
     assert sentence.endswith(".")
     assert (words in sentence) == (kind != "empty")
     assert "data-upload" in response.text, "one can try again at once"
-    assert site.stored() == []
+    assert untouched.stored() == []
 
 
-def test_too_many_bytes_in_the_file(site):
+def test_too_many_bytes_in_the_file(untouched):
     """A file just over the limit is refused with the limit."""
-    response = post(site.client, jpeg() + bytes(1_050_000))
+    response = post(untouched.client, jpeg() + bytes(1_050_000))
 
     assert response.status_code == 413
     assert "may have 1 MB" in response.text
-    assert site.stored() == []
+    assert untouched.stored() == []
 
 
 def test_too_many_bytes_in_the_request(site):
@@ -96,17 +96,17 @@ def test_too_many_bytes_in_the_request(site):
     assert "may have 1 MB" in response.text
 
 
-def test_no_file_chosen(site):
+def test_no_file_chosen(untouched):
     """An empty form says what to do."""
     for response in (
-        site.client.post("/search"),
-        site.client.post("/search", data={"photo": "not a file"}),
-        post(site.client, jpeg(), field="picture"),
-        post(site.client, b"", name=""),
+        untouched.client.post("/search"),
+        untouched.client.post("/search", data={"photo": "not a file"}),
+        post(untouched.client, jpeg(), field="picture"),
+        post(untouched.client, b"", name=""),
     ):
         assert response.status_code == 400
         assert "choose a photo first" in response.text
-    assert site.stored() == []
+    assert untouched.stored() == []
 
 
 def test_reloading_the_upload_address_leads_home(client):
