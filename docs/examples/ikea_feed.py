@@ -1,0 +1,63 @@
+"""Turn a foreign catalogue file into a feed: a worked example of bringing your own.
+
+    python docs/examples/ikea_feed.py DIR OUT
+
+DIR holds catalogue.csv (sku, name, type, category, colour, base_colours, size, description, image, split) and
+qrels_family.csv of the ikea research set. OUT gets
+
+    feed.csv                what `vsearch catalog import` takes, see docs/feed.md
+    validation.txt          the skus of the validation split, one a line
+    family_validation.csv   the relevance pairs whose query is one of these, for `vsearch evaluate retrieval`
+
+Your own converter needs only the first: read your rows, name the columns, write them.
+"""
+
+import csv
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+COLUMNS = ("sku", "title", "brand", "description", "category", "image", "variant_group", "attr:colour", "attr:size")
+
+
+def feed_row(row: Mapping[str, str]) -> dict[str, str]:
+    """Return the feed's columns of one row of catalogue.csv."""
+    return {
+        "sku": row["sku"],
+        "title": f"{row['name']} {row['type']}, {row['colour']}".rstrip(", "),
+        "brand": "IKEA",
+        "description": row["description"],
+        "category": row["category"].replace("_", " "),
+        "image": row["image"],
+        "variant_group": f"{row['name']} {row['type']}",  # the same design in other colours and sizes
+        "attr:colour": row["base_colours"],
+        "attr:size": row["size"].replace("|", "/"),
+    }
+
+
+def write_csv(file: Path, columns: Iterable[str], rows: Iterable[Mapping[str, str]]) -> None:
+    """Write rows under a header line."""
+    with file.open("w", encoding="utf8", newline="") as lines:
+        writer = csv.DictWriter(lines, tuple(columns))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def main(source: Path, target: Path) -> None:
+    """Write the three files."""
+    target.mkdir(parents=True, exist_ok=True)
+    with (source / "catalogue.csv").open(encoding="utf8", newline="") as lines:
+        products = list(csv.DictReader(lines))
+    write_csv(target / "feed.csv", COLUMNS, map(feed_row, products))
+
+    validation = [row["sku"] for row in products if row["split"] == "val"]
+    (target / "validation.txt").write_text("\n".join(validation) + "\n", encoding="utf8")
+    with (source / "qrels_family.csv").open(encoding="utf8", newline="") as lines:
+        pairs = [row for row in csv.DictReader(lines) if row["query"] in set(validation)]
+    write_csv(target / "family_validation.csv", ("query", "iter", "doc", "rel"), pairs)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python docs/examples/ikea_feed.py DIR OUT")
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

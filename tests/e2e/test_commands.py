@@ -1,0 +1,129 @@
+"""The commands on the real bundled ensemble and the drawn demo catalogue, as an operator types them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from vsearch.cli import cli
+
+pytestmark = pytest.mark.keras
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder in which `vsearch demo --no-serve` has been run."""
+    folder = tmp_path_factory.mktemp("shop") / "data"
+    result = CliRunner().invoke(cli, ["--data", str(folder), "demo", "--no-serve"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture
+def run(data: Path) -> Run:
+    """Return a function that runs a command on that data folder, and must succeed."""
+
+    def call(*arguments: object) -> Result:
+        result = CliRunner().invoke(
+            cli, ["--data", str(data), *map(str, arguments)], catch_exceptions=False, env={"COLUMNS": "160"}
+        )
+        assert result.exit_code == 0, result.output
+        return result
+
+    return call
+
+
+@pytest.fixture
+def photo(data: Path) -> Path:
+    """One of the demo's shopper photos."""
+    return sorted((data / "demo" / "examples").iterdir())[0]
+
+
+def test_a_second_index_run_encodes_nothing_and_says_so(run: Run) -> None:
+    """Nothing has changed, so nothing is done."""
+    assert "0 pictures encoded" in run("index", "run").output
+
+
+def test_a_packshot_finds_its_own_product_first(run: Run, data: Path) -> None:
+    """Searched with a catalogue picture, the best hit is that very product, and exact."""
+    picture = sorted((data / "demo" / "pictures").glob("*.*"))[0]
+    rows = (data / "demo" / "feed.csv").read_text().splitlines()
+    sku = next(line.split(",")[0] for line in rows if picture.name in line)
+
+    said = json.loads(run("search", picture, "--json").stdout)
+
+    assert said["hits"][0]["sku"] == sku
+    assert said["hits"][0]["match"] == "exact"
+    assert said["hits"][0]["score"] > 0.99
+    assert {"encode", "search"} <= set(said["timings_ms"])
+
+
+def test_a_euclidean_search_reports_distances(run: Run, photo: Path) -> None:
+    """Best first means nearest first, in the one class that was named."""
+    anywhere = json.loads(run("search", photo, "--class", "all", "--json").stdout)
+    named = anywhere["hits"][0]["class"] if "class" in anywhere["hits"][0] else anywhere["classes"][0]
+
+    said = json.loads(run("search", photo, "--metric", "euclidean", "--class", named, "--json").stdout)
+
+    distances = [hit["distance"] for hit in said["hits"]]
+    assert distances == sorted(distances)
+    assert said["classes"] == [named]
+
+
+def test_the_prediction_table_names_three_models_and_a_vote(run: Run, photo: Path) -> None:
+    """Each of the pocket networks has its line."""
+    output = run("predict", photo).output
+
+    assert all(name in output for name in ("pocket_resnet", "pocket_vgg", "pocket_inception", "vote"))
+
+
+def test_encoded_arrays_agree_with_the_live_index(run: Run, data: Path, tmp_path: Path) -> None:
+    """ids are file names, embeddings are the generation's, and each picture is nearest to itself."""
+    folder = data / "demo" / "pictures"
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "notes.txt").write_text("no picture")
+
+    run("encode", folder, tmp_path / "photos", "--out", tmp_path / "all.npz")
+
+    with np.load(tmp_path / "all.npz") as arrays:
+        assert sorted(arrays["ids"]) == sorted(file.stem for file in folder.iterdir())
+        assert arrays["embeddings"].dtype == np.float32
+        assert len(arrays["embeddings"]) == len(arrays["ids"]) == len(arrays["probabilities"])
+        np.testing.assert_allclose(arrays["probabilities"].sum(axis=1), 1, rtol=1e-4)
+        assert arrays["probabilities"].shape[1] == len(arrays["classes"])
+
+
+def test_evaluation_prints_the_search_beside_its_baselines(run: Run) -> None:
+    """Made shopper photos are scored for the routed and the full search, HOG and colour, with the routing loss."""
+    said = json.loads(run("evaluate", "shopper", "--sample", 12, "--json").stdout)
+
+    assert [score["name"] for score in said["scores"]][:2] == ["vsearch, all classes", "vsearch, routed"]
+    assert all(0 <= score["hit_at_1"] <= score["hit_at_5"] <= 1 for score in said["scores"])
+    assert said["routing_loss"] > 0
+
+
+def test_a_relevance_file_is_scored(run: Run, data: Path, tmp_path: Path) -> None:
+    """Two products that name each other: each query leaves itself out, so the other is the one answer."""
+    first, second = [line.split(",")[0] for line in (data / "demo" / "feed.csv").read_text().splitlines()[1:3]]
+    qrels = tmp_path / "qrels.csv"
+    qrels.write_text(f"query,iter,doc,rel\n{first},0,{second},1\n{second},0,{first},1\n{second},0,none,0\n")
+
+    said = json.loads(run("evaluate", "retrieval", "--qrels", qrels, "--json").stdout)
+
+    assert said["title"].startswith("qrels.csv: 2 queries")
+
+
+def test_a_photo_of_nothing_readable_is_one_sentence(data: Path, tmp_path: Path) -> None:
+    """A text file is no photo: exit code 1 by the sentence of the picture door."""
+    bad = tmp_path / "bad.jpg"
+    bad.write_text("hello")
+
+    result = CliRunner().invoke(cli, ["--data", str(data), "search", str(bad)])
+
+    assert result.exit_code == 1
+    assert "text" in str(result.exception)

@@ -1,0 +1,84 @@
+"""Settings: where they come from, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from vsearch import settings
+from vsearch.errors import SettingsError
+
+NOWHERE = Path("no-such-file.toml")
+
+
+def test_an_argument_wins_over_the_environment_over_the_file_over_the_default(tmp_path: Path) -> None:
+    """Each value comes from the strongest place that has one, and that place is known."""
+    file = tmp_path / "vsearch.toml"
+    file.write_text("port = 1111\nthreads = 2\nhost = '0.0.0.0'\n")
+
+    made, sources = settings.load({"VSEARCH_PORT": "2222", "VSEARCH_THREADS": "3", "HOME": "/"}, file, port=3333)
+
+    assert (made.port, made.threads, made.host, made.currency) == (3333, 3, "0.0.0.0", "EUR")
+    assert [sources[name] for name in ("port", "threads", "host", "currency")] == [
+        "argument",
+        "environment",
+        str(file),
+        "default",
+    ]
+
+
+def test_an_argument_that_is_none_is_not_given() -> None:
+    """A command-line option left out changes nothing."""
+    made, sources = settings.load({}, NOWHERE, port=None)
+
+    assert made.port == 8000
+    assert sources["port"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("environ", "text", "said"),
+    [
+        ({"VSEARCH_PROT": "1"}, "", r"VSEARCH_PROT in the environment.*vsearch settings"),
+        ({}, "prot = 1", r"prot in .*vsearch\.toml"),
+        ({"VSEARCH_PORT": "many"}, "", r"port does not take 'many' \(from environment\)"),
+        ({"VSEARCH_PORT": "70000"}, "", "port"),
+        ({}, "route_mass = 2", "route_mass"),
+        ({}, "currency = 'euro'", "currency"),
+        ({}, "port = ", "TOML"),
+    ],
+)
+def test_a_bad_setting_is_one_clear_sentence(tmp_path: Path, environ: dict[str, str], text: str, said: str) -> None:
+    """Unknown names, values out of range and files that are no TOML are refused with name, place and remedy."""
+    file = tmp_path / "vsearch.toml"
+    file.write_text(text)
+
+    with pytest.raises(SettingsError, match=said) as caught:
+        settings.load(environ, file)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_every_setting_says_what_it_means() -> None:
+    """The table has a row with a meaning for each field, and hides a password."""
+    made, sources = settings.load({}, NOWHERE, database_url="postgresql+psycopg://shop:secret@db/shop")
+    table = settings.rows(made, sources)
+
+    assert [row.name for row in table] == list(settings.Settings.model_fields)
+    assert all(len(row.meaning) > 10 for row in table)
+    assert "secret" not in str(table)
+
+
+def test_everything_lies_in_the_data_folder() -> None:
+    """One folder holds catalogue, pictures, checkpoints, generations and uploads."""
+    made, _ = settings.load({}, NOWHERE, data=Path("shop"))
+
+    assert made.catalogue_url == "sqlite:///shop/catalogue.sqlite"
+    for folder in (made.pictures, made.checkpoints, made.generations, made.uploads):
+        assert folder.parent == Path("shop")
+
+
+def test_settings_cannot_be_changed() -> None:
+    """They are read once and passed down."""
+    made, _ = settings.load({}, NOWHERE)
+
+    with pytest.raises(ValueError, match="frozen"):
+        made.port = 1  # type: ignore[misc]
