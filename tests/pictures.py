@@ -84,6 +84,7 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
         "zip": (b"PK\x03\x04" + bytes(60), "archive"),
         "gzip": (b"\x1f\x8b\x08" + bytes(60), "archive"),
         "mp3": (b"ID3\x04" + bytes(60), "sound"),
+        "m4a": (media % b"M4A ", "sound"),
         "wav": (b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(40), "sound"),
         "canon raw": (b"II*\x00\x10\x00\x00\x00CR\x02\x00" + bytes(40), "raw"),
         "canon raw 3": (media % b"crx ", "raw"),

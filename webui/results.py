@@ -64,8 +64,19 @@ class ResultPage:
 
     @property
     def nothing_close(self) -> bool:
-        """Whether there are products but none that deserves to be called similar."""
-        return bool(self.matches) and all(match.hit.label == "nothing close" for match in self.matches)
+        """Whether products were found but none, on any page, that deserves to be called similar."""
+        return bool(self.matches) and _nothing_close(self.result)
+
+    @property
+    def close(self) -> tuple[Match, ...]:
+        """The matches of this page up to the last that is at least similar."""
+        ranks = [rank for rank, match in enumerate(self.matches, start=1) if match.hit.label != "nothing close"]
+        return self.matches[: max(ranks, default=0)]
+
+    @property
+    def weaker(self) -> tuple[Match, ...]:
+        """The matches after these."""
+        return self.matches[len(self.close) :]
 
 
 def find(services: Services, picture: Picture, criteria: Criteria) -> ResultPage:
@@ -119,9 +130,13 @@ def showcase(services: Services, count: int) -> list[ProductCard]:
 def _search(engine: Engine, picture: Picture, search: Search) -> SearchResult:
     """Search where the photo leads; where nothing there is alike, it led astray, so search everywhere."""
     result = engine.search(picture, search)
-    if result.routing == "routed" and all(hit.label == "nothing close" for hit in result.hits):
+    if result.routing == "routed" and _nothing_close(result):
         return engine.search(picture, replace(search, classes=ALL))
     return result
+
+
+def _nothing_close(result: SearchResult) -> bool:
+    return all(hit.label == "nothing close" for hit in result.hits)
 
 
 def _hydrated(session: Session, hits: Sequence[LabelledHit], words: Sequence[int]) -> list[Match]:

@@ -12,7 +12,7 @@ _MATCHES: dict[MatchLabel, str] = {
     "exact": "Exact match",
     "very similar": "Very similar",
     "similar": "Similar",
-    "nothing close": "Not close",
+    "nothing close": "",
 }
 
 
@@ -31,7 +31,7 @@ def class_title(name: str) -> str:
 
 
 def match(label: MatchLabel) -> str:
-    """Return how alike a product is."""
+    """Return how alike a product is; nothing is said of one that is not."""
     return _MATCHES[label]
 
 

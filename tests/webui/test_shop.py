@@ -210,7 +210,23 @@ def test_nothing_close_is_said(site, monkeypatch):
     monkeypatch.setattr(MatchThresholds, "match_label", lambda thresholds, score: "nothing close")
     page = site.client.get(address).text
     assert '<h1 id="found">Nothing close in this catalogue</h1>' in page
-    assert page.count("Not close") == 5
+    assert 'class="match' not in page
+    assert "Less alike" not in page
+
+
+def test_weaker_products_stand_apart(site, monkeypatch):
+    """What is less alike comes below a heading of its own, on later pages too."""
+    address = site.upload(2) + "?class=all"
+    monkeypatch.setattr(
+        MatchThresholds, "match_label", lambda thresholds, score: "similar" if score > 0.99 else "nothing close"
+    )
+    first, second = (site.client.get(f"{address}&page={number}").text for number in (1, 2))
+
+    for page in (first, second):
+        assert "Nothing close" not in page
+        assert "Less alike" in page
+    assert first.index('match--similar">Similar') < first.index("Less alike") < first.rindex("card__title")
+    assert second.index("Less alike") < second.index("card__title")
 
 
 @pytest.mark.parametrize(
