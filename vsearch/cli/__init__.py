@@ -17,6 +17,7 @@ from vsearch import settings as settings_module
 from vsearch.errors import VSearchError
 
 COMMANDS = {
+    "bench": ("vsearch.cli.bench", "Measure speed as ratios against a baseline."),
     "catalog": ("vsearch.cli.catalog", "Import a product feed into the catalogue."),
     "demo": ("vsearch.cli.demo", "Draw or take a catalogue, index it and serve the page."),
     "encode": ("vsearch.cli.encode", "Write the embeddings of pictures to a file."),

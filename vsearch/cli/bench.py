@@ -1,0 +1,79 @@
+"""`vsearch bench`: speed as ratios against a baseline in the same run; times alone tell how busy the machine was."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import click
+import numpy as np
+
+from vsearch.cli import pass_settings, photos
+from vsearch.cli.console import table
+from vsearch.cli.models import open_model
+from vsearch.errors import DatasetError
+from vsearch.index import ClassIndex
+from vsearch.metrics import l2_normalize
+from vsearch.settings import Settings
+
+_REPEATS = 7
+
+
+@click.group()
+def command() -> None:
+    """Measure speed as ratios against a baseline."""
+
+
+@command.command(epilog="Example: vsearch bench encode photos.tar --count 128")
+@click.argument("paths", metavar="PHOTO|DIR|TAR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--count", default=96, show_default=True, type=click.IntRange(2), help="Pictures to encode.")
+@pass_settings
+def encode(settings: Settings, paths: tuple[Path, ...], count: int) -> None:
+    """Encode pictures in batches, against one after the other (the baseline)."""
+    model = open_model(settings)
+    readable = photos.readable(photos.read(paths), photos.limits(settings))
+    pictures = [picture for _, (_, picture) in zip(range(count), readable, strict=False)]
+    if not pictures:
+        raise DatasetError("A benchmark needs at least one readable picture, but none was; name others.")
+    size = settings.batch_size
+    model.encoder.blocks(pictures[:size])
+    single = _seconds(lambda: [model.encoder.blocks([picture]) for picture in pictures], repeats=3)
+    batches = [pictures[start : start + size] for start in range(0, len(pictures), size)]
+    batched = _seconds(lambda: [model.encoder.blocks(batch) for batch in batches], repeats=3)
+    rows = (("one by one", single), (f"batches of {size}", batched))
+    lines = [
+        (name, f"{len(pictures) / s:.1f}", f"{1000 * s / len(pictures):.1f}", f"{single / s:.2f}") for name, s in rows
+    ]
+    table(f"Encode {len(pictures)} pictures by {model.origin}", ("", "pictures/s", "ms each", "times faster"), lines)
+
+
+@command.command(epilog="Example: vsearch bench search --count 100000 --size 256")
+@click.option("--count", default=20_000, show_default=True, type=click.IntRange(1), help="Embeddings in the index.")
+@click.option("--size", default=256, show_default=True, type=click.IntRange(1), help="Numbers of each.")
+def search(count: int, size: int) -> None:
+    """Search one class index for one query, against a plain numpy scan (the baseline); filters keep 1 percent."""
+    rng = np.random.default_rng(0)
+    vectors = l2_normalize(rng.normal(size=(count, size)))
+    ids = np.arange(count, dtype=np.int64) * 3 + 7
+    query = l2_normalize(rng.normal(size=(1, size)))
+    index = ClassIndex.build(vectors, ids, "cosine")
+    few = ids[rng.permutation(count)[: max(1, count // 100)]]
+    plain = _seconds(lambda: ids[np.argsort(-(vectors @ query[0]))[:24]])
+    rows = (
+        ("numpy scan", plain),
+        ("index", _seconds(lambda: index.search(query, 24))),
+        ("index, filtered", _seconds(lambda: index.search(query, 24, allowed=few))),
+    )
+    lines = [(name, f"{1000 * seconds:.2f}", f"{plain / seconds:.1f}") for name, seconds in rows]
+    table(f"Search {count} embeddings of {size} numbers, best 24", ("", "ms", "times faster"), lines)
+
+
+def _seconds(work: Callable[[], object], repeats: int = _REPEATS) -> float:
+    """Return the median time of some calls, after one that does not count."""
+    work()
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return median(times)
