@@ -86,9 +86,7 @@ def delete_unknown(session: Session) -> int:
     return len(session.scalars(unknown.returning(StoredBlocks.view)).all())
 
 
-def _rows(
-    session: Session, blocks_id: str, wanted: dict[Key, list[int]]
-) -> Iterator[tuple[Key, NDArray[np.float16]]]:
+def _rows(session: Session, blocks_id: str, wanted: dict[Key, list[int]]) -> Iterator[tuple[Key, NDArray[np.float16]]]:
     statement = select(StoredBlocks.sha256, StoredBlocks.view, StoredBlocks.vector)
     for chunk in chunks(dict.fromkeys(sha256 for sha256, _ in wanted)):
         for sha256, view, vector in session.execute(statement.where(_stored(blocks_id, chunk))):

@@ -15,11 +15,11 @@ from catalog.changes import mark_unreadable
 from catalog.database import chunks
 from catalog.embeddings import Key
 from catalog.imagestore import ImageStore
-from indexer.report import Advance
 from vsearch.augment import shopper_view
 from vsearch.encoder import Encoder
 from vsearch.errors import EncodingFailed, VSearchError
 from vsearch.images import Limits, Picture, decode
+from vsearch.progress import Advance
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,7 @@ The feed is the whole catalogue: a product it no longer names is withdrawn.
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,15 +22,7 @@ from indexer.feed import FeedReading, RowError, read_feed
 from indexer.pictures import PictureSource, PictureUnavailable, open_pictures
 from vsearch.errors import FeedRejected, ImageRejected
 from vsearch.images import Limits, decode
-
-Advance = Callable[[int, int], None]
-Progress = Callable[[str], AbstractContextManager[Advance]]
-"""Given a label, shows how far the work is: called with (done, total)."""
-
-
-def silent(label: str) -> AbstractContextManager[Advance]:
-    """Show nothing."""
-    return nullcontext(lambda done, total: None)
+from vsearch.progress import Progress, silent
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -11,20 +11,9 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog.models import IndexRun, utc_now
+from vsearch.progress import Advance, Progress
 
 log = logging.getLogger(__name__)
-
-Advance = Callable[[int, int], None]
-"""Called with (done, total) as a stage goes on."""
-
-Progress = Callable[[str], AbstractContextManager[Advance]]
-"""Given the name of a stage, shows how it advances while the context lasts; `vsearch.cli.console.progress` is one."""
-
-
-@contextmanager
-def quiet(stage: str) -> Iterator[Advance]:
-    """Show nothing."""
-    yield lambda done, total: None
 
 
 @dataclass(frozen=True)

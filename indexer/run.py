@@ -22,7 +22,7 @@ from indexer import build, fit, verify
 from indexer.encode import Encoding
 from indexer.gather import Gathered, gather
 from indexer.lock import run_lock
-from indexer.report import Progress, Report, Stages, on_record, quiet
+from indexer.report import Report, Stages, on_record
 from vsearch import generation as generations
 from vsearch.encoder import open_encoder
 from vsearch.errors import CheckpointError, GenerationCorrupt, NoGeneration
@@ -30,6 +30,7 @@ from vsearch.images import Limits
 from vsearch.manifest import Manifest, Origin, new_id
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.checkpoint import Checkpoint
+from vsearch.progress import Progress, silent
 from vsearch.serving import OpenEncoder, find_checkpoint
 from vsearch.settings import Settings
 
@@ -53,7 +54,7 @@ def run(
     settings: Settings,
     *,
     open_encoder: OpenEncoder = open_encoder,
-    progress: Progress = quiet,
+    progress: Progress = silent,
     clock: Callable[[], datetime] = utc_now,
 ) -> Report:
     """Bring the published index up to date with the catalogue, and say what was done.
@@ -120,7 +121,7 @@ def _encoding(tools: Tools, checkpoint: Checkpoint) -> Encoding:
         checkpoint.blocks_id,
         encoder=cache(lambda: tools.open_encoder(checkpoint)),
         batch_size=settings.batch_size,
-        limits=Limits(settings.max_upload_mb * 1_000_000, settings.max_pixels_mp * 1_000_000),
+        limits=Limits.of(settings),
     )
 
 

@@ -31,6 +31,9 @@ def open_encoder(checkpoint: Checkpoint) -> Encoder:
     Raises:
         CheckpointMismatch: the weights are those of another network.
     """
+    from vsearch.model.startup import import_tensorflow
+
+    import_tensorflow()
     from vsearch.model.ensemble import Ensemble
 
     return Ensemble(checkpoint)

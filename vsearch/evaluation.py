@@ -15,9 +15,9 @@ from vsearch import descriptors, metrics
 from vsearch.engine import ALL, Engine, Search
 from vsearch.framing import half_squash, trim
 from vsearch.images import Picture
+from vsearch.progress import Advance, unseen
 
 Ids = NDArray[np.int64]
-Advance = Callable[[int, int], None]
 _RESAMPLES = 1000
 
 
@@ -74,9 +74,7 @@ def depth(queries: Sequence[Query]) -> int:
     return max(10, *(len(query.relevant) for query in queries))
 
 
-def rank_by_engine(
-    engine: Engine, queries: Sequence[Query], *, everywhere: bool, advance: Advance = lambda done, total: None
-) -> Ids:
+def rank_by_engine(engine: Engine, queries: Sequence[Query], *, everywhere: bool, advance: Advance = unseen) -> Ids:
     """Rank with the live generation, in the classes the photo decides on or in all of them -> [q, depth]."""
     wanted = depth(queries)
     search = Search(k=wanted + 1, classes=ALL if everywhere else None)

@@ -18,6 +18,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from vsearch import filetypes
 from vsearch.errors import ImageTooLarge, InvalidRequest, NotAnImage
+from vsearch.settings import Settings
 
 Picture = NDArray[np.uint8]
 """RGB, uint8 [height, width, 3]."""
@@ -38,6 +39,11 @@ class Limits:
     max_bytes: int = 20_000_000
     max_pixels: int = 64_000_000
     min_side: int = 16
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the limits that the settings name."""
+        return cls(settings.max_upload_mb * 1_000_000, settings.max_pixels_mp * 1_000_000)
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,7 @@ class Box:
             x0, y0, x1, y1 = (float(part) for part in text.split(","))
         except ValueError:
             raise InvalidRequest(
-                f"A box must be four numbers with commas between, but was {text[:60]!r}; "
-                "draw it again on the photo."
+                f"A box must be four numbers with commas between, but was {text[:60]!r}; draw it again on the photo."
             ) from None
         return cls(x0, y0, x1, y1)
 
@@ -134,9 +139,7 @@ def crop(picture: Picture, box: Box) -> Picture:
     """Return the part of the picture inside the box, at least one pixel; a view, not a copy."""
     height, width = picture.shape[:2]
     left, top = math.floor(box.x0 * width), math.floor(box.y0 * height)
-    return picture[
-        top : max(top + 1, math.ceil(box.y1 * height)), left : max(left + 1, math.ceil(box.x1 * width))
-    ]
+    return picture[top : max(top + 1, math.ceil(box.y1 * height)), left : max(left + 1, math.ceil(box.x1 * width))]
 
 
 def _open(data: bytes, pillow_format: str) -> Image.Image:

@@ -28,7 +28,7 @@ class Services:
     @classmethod
     def of(cls, settings: Settings, engine: Engine, sessions: sessionmaker[Session]) -> "Services":
         """Return the services with the stores that the settings name."""
-        limits = Limits(settings.max_upload_mb * 1_000_000, settings.max_pixels_mp * 1_000_000)
+        limits = Limits.of(settings)
         uploads = UploadStore(
             settings.uploads, limits, days=settings.upload_days, max_bytes=round(settings.upload_gb * 1e9)
         )

@@ -44,9 +44,7 @@ def test_an_unknown_picture_is_refused(tmp_path: Path) -> None:
         store.read("0" * 64)
 
 
-@pytest.mark.parametrize(
-    "name", ["", "../../etc/passwd", "0" * 63, "G" * 64, "0" * 64 + "/..", "0" * 64 + "\n"]
-)
+@pytest.mark.parametrize("name", ["", "../../etc/passwd", "0" * 63, "G" * 64, "0" * 64 + "/..", "0" * 64 + "\n"])
 def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
     """Names come from addresses that anybody can type."""
     with pytest.raises(CatalogueError, match="64 digits"):

@@ -19,9 +19,7 @@ def sha(name: str) -> str:
 
 def item(sku: str, category: str, price: int | None, stock: int | None, **more: object) -> ProductItem:
     """Return a product with two pictures."""
-    plain = ProductItem(
-        sku, f"Title {sku}", category=category, price_minor=price, currency="EUR", stock=stock
-    )
+    plain = ProductItem(sku, f"Title {sku}", category=category, price_minor=price, currency="EUR", stock=stock)
     return replace(plain, images=(sha(f"{sku}-front"), sha(f"{sku}-side")), **more)
 
 

@@ -57,10 +57,7 @@ def test_reads_each_colour_mode(mode):
     assert picture.shape == (64, 64, 3)
     if grey:
         assert picture[48, 48].tolist() == [255, 255, 255]
-        assert (
-            abs(int(picture[16, 16, 0]) - int(scene().convert(mode[0]).getpixel((16, 16)))) <= 2
-            or mode == "I;16"
-        )
+        assert abs(int(picture[16, 16, 0]) - int(scene().convert(mode[0]).getpixel((16, 16)))) <= 2 or mode == "I;16"
         assert np.ptp(picture, axis=2).max() == 0
     else:
         assert_scene(picture, tolerance=60 if mode == "P" else 12)
@@ -222,9 +219,7 @@ def test_text_bomb_in_png_is_refused():
 
 def test_decodes_in_many_threads():
     """Threads that start at once, on formats not used before, all get their pictures."""
-    files = [
-        encoded(scene(), name) for name in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "GIF", "BMP", "PNG")
-    ] * 3
+    files = [encoded(scene(), name) for name in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "GIF", "BMP", "PNG")] * 3
     barrier = threading.Barrier(8)
 
     def work(data: bytes) -> np.ndarray:
@@ -246,9 +241,7 @@ def test_jpeg_round_trip_keeps_the_picture():
     assert b"ICC_PROFILE" not in data
 
 
-@pytest.mark.parametrize(
-    ("size", "expected"), [((400, 200), (50, 100)), ((200, 400), (100, 50)), ((80, 60), (60, 80))]
-)
+@pytest.mark.parametrize(("size", "expected"), [((400, 200), (50, 100)), ((200, 400), (100, 50)), ((80, 60), (60, 80))])
 def test_encode_shrinks_the_longer_side_only(size, expected):
     """`max_side` keeps the proportions and never enlarges."""
     picture = decode(images.encode_jpeg(np.array(scene(*size)), max_side=100))

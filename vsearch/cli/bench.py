@@ -12,6 +12,7 @@ from vsearch.cli import pass_settings, photos
 from vsearch.cli.console import table
 from vsearch.cli.models import open_model
 from vsearch.errors import DatasetError
+from vsearch.images import Limits
 from vsearch.index import ClassIndex
 from vsearch.metrics import l2_normalize
 from vsearch.settings import Settings
@@ -31,7 +32,7 @@ def command() -> None:
 def encode(settings: Settings, paths: tuple[Path, ...], count: int) -> None:
     """Encode pictures in batches, against one after the other (the baseline)."""
     model = open_model(settings)
-    readable = photos.readable(photos.read(paths), photos.limits(settings))
+    readable = photos.readable(photos.read(paths), Limits.of(settings))
     pictures = [picture for _, (_, picture) in zip(range(count), readable, strict=False)]
     if not pictures:
         raise DatasetError("A benchmark needs at least one readable picture, but none was; name others.")

@@ -14,8 +14,6 @@ from vsearch.cli.console import progress, table
 from vsearch.images import Limits
 from vsearch.settings import Settings
 
-MEGA = 1_000_000
-
 
 @click.group()
 def command() -> None:
@@ -38,7 +36,7 @@ def import_(
     """
     options = Options(
         currency=settings.currency,
-        limits=Limits(settings.max_upload_mb * MEGA, settings.max_pixels_mp * MEGA),
+        limits=Limits.of(settings),
         dry_run=dry_run,
         skip_bad_rows=skip_bad_rows,
         accept_shrink=accept_shrink,

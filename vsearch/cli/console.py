@@ -2,22 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from vsearch.progress import Advance
+
 out = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False)
-
-
-class Advance(Protocol):
-    """Called with (done, total) as work goes on."""
-
-    def __call__(self, done: int, total: int) -> None:
-        """Show that `done` of `total` items are finished."""
 
 
 def table(title: str, columns: Sequence[str], lines: Iterable[Sequence[str]], right: Sequence[str] = ()) -> None:

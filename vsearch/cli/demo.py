@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from vsearch.cli import pass_settings, photos
+from vsearch.cli import pass_settings
 from vsearch.cli.console import progress
+from vsearch.images import Limits
 from vsearch.settings import Settings
 
 
@@ -59,7 +60,7 @@ def _import(settings: Settings, feed: Path, images: Path) -> None:
             images,
             sessions=sessions(engine),
             store=ImageStore(settings.pictures),
-            options=Options(currency=settings.currency, limits=photos.limits(settings)),
+            options=Options(currency=settings.currency, limits=Limits.of(settings)),
             progress=progress,
         )
     finally:

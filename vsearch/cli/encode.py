@@ -13,7 +13,7 @@ from vsearch.cli import pass_settings, photos
 from vsearch.cli.console import err, out, progress
 from vsearch.cli.models import Model, open_model
 from vsearch.errors import DatasetError
-from vsearch.images import Picture
+from vsearch.images import Limits, Picture
 from vsearch.settings import Settings
 
 
@@ -30,7 +30,7 @@ def command(settings: Settings, paths: tuple[Path, ...], target: Path) -> None:
     """
     total = photos.count(paths)
     model = open_model(settings)
-    readable = photos.readable(photos.read(paths), photos.limits(settings))
+    readable = photos.readable(photos.read(paths), Limits.of(settings))
     with progress("encode") as advance:
         arrays = _arrays(model, readable, settings.batch_size, lambda done: advance(done, total))
     np.savez(target, **arrays)  # type: ignore[arg-type]  # the stub takes the names for options

@@ -19,7 +19,7 @@ from vsearch.cli.console import out, progress, table
 from vsearch.cli.models import open_engine, open_model
 from vsearch.errors import DatasetError
 from vsearch.evaluation import Query, Scores
-from vsearch.images import Picture, decode
+from vsearch.images import Limits, Picture, decode
 from vsearch.settings import Settings
 
 _HARD_SHARE = (0.35, 0.6)  # of the photo's side that the product takes when it stands in a room
@@ -48,7 +48,7 @@ def retrieval(settings: Settings, qrels: Path, source: Path | None, as_json: boo
     if source is None:
         asked = shop.product_queries(answers)
     else:
-        asked = shop.photo_queries(answers, dict(photos.readable(photos.read([source]), photos.limits(settings))))
+        asked = shop.photo_queries(answers, dict(photos.readable(photos.read([source]), Limits.of(settings))))
     _report(f"{qrels.name}: {len(asked)} queries, {len(shop.rows)} pictures", settings, shop, asked, as_json)
 
 
@@ -68,7 +68,7 @@ def shopper(
     The marked box has 5 percent around the product. Rooms are made up when no photos of rooms are given.
     """
     shop = _Shop.open(settings)
-    scenes = [picture for _, picture in photos.readable(photos.read([rooms]), photos.limits(settings))] if rooms else []
+    scenes = [picture for _, picture in photos.readable(photos.read([rooms]), Limits.of(settings))] if rooms else []
     wanted = _chosen_skus(shop, skus, sample, seed)
     asked = []
     for number, sku in enumerate(wanted):
@@ -102,7 +102,7 @@ def classes(settings: Settings, manifest: Path, images: Path, label: str) -> Non
     model = open_model(settings)
     blocks, names, splits = [], [], []
     with progress("encode") as advance:
-        for name, picture in photos.readable(photos.read([images]), photos.limits(settings)):
+        for name, picture in photos.readable(photos.read([images]), Limits.of(settings)):
             if name in rows:
                 blocks.append(model.encoder.blocks([picture])[0])
                 names.append(rows[name][label])

@@ -8,7 +8,6 @@ from pathlib import Path
 from vsearch.cli.console import err
 from vsearch.errors import DatasetError, ImageRejected
 from vsearch.images import Limits, Picture, decode
-from vsearch.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -18,11 +17,6 @@ class Photo:
     name: str
     file: str
     data: bytes
-
-
-def limits(settings: Settings) -> Limits:
-    """Return what a picture may be at most, as the settings say it."""
-    return Limits(max_bytes=settings.max_upload_mb * 1_000_000, max_pixels=settings.max_pixels_mp * 1_000_000)
 
 
 def read(paths: Sequence[Path]) -> Iterator[Photo]:

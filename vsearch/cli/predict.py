@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from vsearch.cli import pass_settings, photos
 from vsearch.cli.console import table
 from vsearch.cli.models import open_model
+from vsearch.images import Limits
 from vsearch.model.heads import Predictions
 from vsearch.settings import Settings
 
@@ -24,7 +25,7 @@ def command(settings: Settings, paths: tuple[Path, ...]) -> None:
     Ties of the vote go to the class with the highest mean probability.
     """
     model = open_model(settings)
-    for name, picture in photos.readable(photos.read(paths), photos.limits(settings)):
+    for name, picture in photos.readable(photos.read(paths), Limits.of(settings)):
         said = model.checkpoint.heads.predict(model.encoder.blocks([picture]))
         table(name, ("model", "first", "second", "third"), lines(said))
 

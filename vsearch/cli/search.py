@@ -7,11 +7,11 @@ from typing import Any, Literal
 import click
 
 from catalog import database, queries
-from vsearch.cli import pass_settings, photos
+from vsearch.cli import pass_settings
 from vsearch.cli.console import out, table
 from vsearch.cli.models import open_engine
 from vsearch.engine import ALL, Search, SearchResult
-from vsearch.images import Box, decode
+from vsearch.images import Box, Limits, decode
 from vsearch.settings import Metric, Settings
 
 
@@ -36,7 +36,7 @@ def command(
 
     Without --class the photo decides which classes are searched.
     """
-    picture = decode(photo.read_bytes(), photos.limits(settings))
+    picture = decode(photo.read_bytes(), Limits.of(settings))
     chosen: tuple[str, ...] | Literal["all"] | None = ALL if ALL in classes else classes or None
     search = Search(k=count, metric=metric, classes=chosen, box=Box.parse(box) if box else None)
     result = open_engine(settings).search(picture, search)

@@ -7,6 +7,7 @@ import click
 
 from vsearch.cli import pass_settings
 from vsearch.cli.console import out, progress
+from vsearch.model.startup import import_tensorflow
 from vsearch.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,20 +31,15 @@ def command(settings: Settings, plan: str, photos: Path, runs: Path, only: str |
 
     Stopped at any moment, the same command goes on where it was.
     """
-    from vsearch.training import assemble
     from vsearch.training import plan as plans
 
     chosen = plans.read(plan)
+    import_tensorflow()
     folder = runs / chosen.name
     if chosen.phase:
         _train(chosen, photos, folder, only)
-    if target is None or only:
-        return
-    trained = assemble.trained_networks(chosen, folder) if chosen.phase else None
-    networks = trained or assemble.pretrained_networks(chosen, settings.weights)
-    with progress("join") as advance:
-        checkpoint = assemble.assemble(chosen, photos, networks, target, advance)
-    out.print(f"checkpoint {checkpoint.checkpoint_id} in {target}")
+    if target is not None and not only:
+        _join(chosen, photos, folder, target, settings.weights)
 
 
 def _train(plan: "Plan", photos: Path, folder: Path, only: str | None) -> None:
@@ -58,3 +54,13 @@ def _train(plan: "Plan", photos: Path, folder: Path, only: str | None) -> None:
         with progress(name) as advance:
             weights = fit.run(plan, name, names, data, folder, advance)
         out.print(f"{name}: {weights}")
+
+
+def _join(plan: "Plan", photos: Path, folder: Path, target: Path, weights: Path | None) -> None:
+    from vsearch.training import assemble
+
+    trained = assemble.trained_networks(plan, folder) if plan.phase else None
+    networks = trained or assemble.pretrained_networks(plan, weights)
+    with progress("join") as advance:
+        checkpoint = assemble.assemble(plan, photos, networks, target, advance)
+    out.print(f"checkpoint {checkpoint.checkpoint_id} in {target}")

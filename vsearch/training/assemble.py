@@ -3,7 +3,7 @@
 import tempfile
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,7 @@ from vsearch.model.backbones import backbone, build
 from vsearch.model.ensemble import compiled_trunk, raw_features
 from vsearch.model.heads import DESCRIPTORS, Heads, fit_heads
 from vsearch.model.whitening import Projection, fit_pca, fit_whitening
+from vsearch.progress import Advance, unseen
 from vsearch.training import card
 from vsearch.training.fit import weights_file
 from vsearch.training.plan import Plan
@@ -43,7 +44,7 @@ def assemble(
     photos: Path,
     networks: Mapping[str, Any],
     target: Path,
-    advance: Callable[[int, int], None] = lambda done, total: None,
+    advance: Advance = unseen,
 ) -> checkpoint.Checkpoint:
     """Fit what lies between the backbones and an embedding, and write the checkpoint.
 
@@ -152,7 +153,7 @@ def _decoded(data: bytes) -> Picture | None:
 def _features(
     trunks: Mapping[str, Any],
     pictures: list[Picture],
-    advance: Callable[[int, int], None] = lambda done, total: None,
+    advance: Advance = unseen,
 ) -> dict[str, NDArray[np.float32]]:
     parts: dict[str, list[NDArray[np.float32]]] = defaultdict(list)
     for start in range(0, len(pictures), _BATCH):

@@ -3,13 +3,13 @@
 import json
 import logging
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from vsearch.model.network import build_classifier
+from vsearch.progress import Advance, unseen
 from vsearch.training.pipeline import steps_per_epoch, training_batches, validation_batches
 from vsearch.training.plan import Phase, Plan
 from vsearch.training.sources import Pictures
@@ -23,7 +23,7 @@ def run(
     class_names: tuple[str, ...],
     data: dict[str, Pictures],
     folder: Path,
-    advance: Callable[[int, int], None] = lambda done, total: None,
+    advance: Advance = unseen,
 ) -> Path:
     """Train one backbone by all phases and return its weights file, `folder/<backbone>/backbone.weights.h5`.
 
@@ -60,7 +60,7 @@ def _run_phase(
     classifier: Any,
     data: dict[str, Pictures],
     folder: Path,
-    advance: Callable[[int, int], None],
+    advance: Advance,
 ) -> None:
     done = folder / f"{phase.name}.weights.h5"
     if done.is_file():
@@ -110,7 +110,7 @@ def _schedule(phase: Phase, steps: int) -> Any:
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
     """Tells how many steps of a phase are done, and adds a line to its history after each epoch."""
 
-    def __init__(self, advance: Callable[[int, int], None], total: int, steps: int, history: Path) -> None:
+    def __init__(self, advance: Advance, total: int, steps: int, history: Path) -> None:
         super().__init__()
         self._advance, self._total, self._steps, self._history = advance, total, steps, history
         self._before = 0

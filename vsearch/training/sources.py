@@ -3,7 +3,7 @@
 import csv
 import logging
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vsearch.errors import DatasetError, ImageRejected
 from vsearch.images import Limits, Picture, decode, resize
+from vsearch.progress import Advance, unseen
 from vsearch.training.plan import CsvSource, NpzSource, Source
 
 logger = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ def decoded(
     sources: tuple[Source, ...],
     root: Path,
     side: int,
-    advance: Callable[[int, int], None] = lambda done, total: None,
+    advance: Advance = unseen,
 ) -> tuple[tuple[str, ...], dict[Split, Pictures]]:
     """Decode all sources to squares in memory.
 
