@@ -170,7 +170,7 @@ def _projection(plan: Plan, name: str, features: NDArray[np.float32]) -> Project
     size, weight = {
         shape: (settings.shape_block, settings.shape_weight),
         colour: (settings.colour_block, settings.colour_weight),
-    }.get(name, (settings.network_block, 1.0))
+    }.get(name, (settings.network_block, settings.network_weight))
     fitted = fit_pca(features, size)
     return Projection.from_arrays({"mean": fitted.mean, "matrix": (fitted.matrix * weight).astype(np.float16)})
 

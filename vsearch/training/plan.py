@@ -63,6 +63,7 @@ class Assemble(_Part):
     network_block: int = Field(384, ge=1)
     shape_block: int = Field(256, ge=1)
     colour_block: int = Field(128, ge=1)
+    network_weight: float = Field(1.0, gt=0)
     shape_weight: float = Field(1.0, gt=0)
     colour_weight: float = Field(1.0, gt=0)
     fit_pictures: int = Field(6000, ge=1)
