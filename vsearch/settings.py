@@ -62,7 +62,7 @@ class Settings(BaseSettings):
         ge=0,
         description="products whose augmented views the whitening is fitted on; 0 turns fitting off",
     )
-    whitening_views: int = Field(4, ge=2, le=16, description="augmented views of each of these products")
+    whitening_views: int = Field(3, ge=2, le=16, description="augmented views of each of these products")
     min_class_size: int = Field(5, ge=1, description="categories with fewer pictures join their parent category")
     keep_generations: int = Field(3, ge=2, description="published generations kept on disk for rollback")
     max_failed_share: float = Field(

@@ -73,7 +73,7 @@ def fit_whitening(
     *,
     block_sizes: Mapping[str, int],
     size: int = 256,
-    shrink: float = 0.1,
+    shrink: float = 0.3,
 ) -> Whitening:
     """Learn what tells products apart and what only tells two photos of one product apart; keep the first.
 
