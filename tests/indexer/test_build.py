@@ -66,7 +66,7 @@ def test_the_same_inputs_have_the_same_fingerprint() -> None:
         (ROWS, ["x", "x"], "c", SETTINGS),
         (ROWS, ["x", "y"], "d", SETTINGS),
         (ROWS, ["x", "y"], "c", Settings(embedding_size=64)),
-        (ROWS, ["x", "y"], "c", Settings(whitening_views=3)),
+        (ROWS, ["x", "y"], "c", Settings(whitening_views=4)),
         (ROWS, ["x", "y"], "c", Settings(whitening_products=3)),
     ],
 )

@@ -27,7 +27,7 @@ def test_learned_whitening_finds_products_that_plain_cosine_mixes_up() -> None:
     rows, groups = views()
     unseen, unseen_groups = views(seed=1)
 
-    whitening = fit_whitening(rows, groups, block_sizes={"a": 4, "b": 8}, size=4)
+    whitening = fit_whitening(rows, groups, block_sizes={"a": 4, "b": 8}, size=4, shrink=0.1)
 
     assert nearest_is_same(unseen, unseen_groups) < 0.3
     assert nearest_is_same(whitening.project(unseen), unseen_groups) > 0.8
