@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import URL, Connection, Engine, event
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, event
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from vsearch.errors import CatalogueError
@@ -24,11 +24,16 @@ IMMEDIATELY = {"sqlite_begin": "BEGIN IMMEDIATE"}
 WRITER_LOCK = 0x76736561
 """PostgreSQL's name for our write lock: any number that nobody else uses."""
 
+MENDABLE = (OperationalError, InterfaceError, InternalError)
+"""Errors of the database itself, its disk and the way to it, not of our statements."""
+
 T = TypeVar("T")
 
 
 def connect(url: str) -> Engine:
     """Return an engine that has been reached once; SQLite's parent folder is created.
+
+    What an operator can mend and only shows up later, such as a full disk or a server gone, is a `CatalogueError` too.
 
     Args:
         url: SQLAlchemy address, sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME.
@@ -46,6 +51,7 @@ def connect(url: str) -> Engine:
         raise CatalogueError(
             f"The catalogue at {address} must be reachable, but: {reason}; check the setting database_url."
         ) from error
+    event.listen(engine, "handle_error", _in_words)
     return engine
 
 
@@ -127,6 +133,24 @@ def _sqlite(address: URL) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _in_words(failure: ExceptionContext) -> CatalogueError | None:
+    """Return the sentence for what the operator can mend; None leaves the error of a faulty statement as it is."""
+    error, cause = failure.sqlalchemy_exception, failure.original_exception
+    mendable = isinstance(error, MENDABLE) or type(error) is DatabaseError or type(cause).__name__ == "UndefinedTable"
+    if failure.is_pre_ping or not mendable:
+        return None
+    reason = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
+    url = failure.engine.url if failure.engine else "database_url"
+    if reason.startswith("no such table") or type(cause).__name__ == "UndefinedTable":
+        return CatalogueError(
+            f"The catalogue at {url} must have products, but nothing was ever imported ({reason}); "
+            "run `vsearch catalog import`, or check the setting database_url."
+        )
+    return CatalogueError(
+        f"The catalogue at {url} must answer, but: {reason}; check its disk and server and the setting database_url."
+    )
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog.models import IndexRun, utc_now
+from vsearch.errors import CatalogueError
 from vsearch.progress import Advance, Progress
 
 log = logging.getLogger(__name__)
@@ -117,5 +118,6 @@ def on_record(sessions: sessionmaker[Session]) -> Iterator[Callable[[Report], No
     try:
         yield finish
     except BaseException as error:
-        close(state="failed", message="Stopped by hand." if isinstance(error, KeyboardInterrupt) else str(error))
+        with suppress(CatalogueError):  # why the run failed is worth more than why that cannot be written down
+            close(state="failed", message="Stopped by hand." if isinstance(error, KeyboardInterrupt) else str(error))
         raise

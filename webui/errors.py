@@ -45,10 +45,12 @@ def register(app: Flask) -> None:
 
 
 def _known(error: errors.VSearchError) -> Response:
-    status = status_of(error)
+    status, message = status_of(error), str(error)
     if status >= 500:
         log.warning("%s %s: %s", request.method, request.path, error)
-    return _answer(status, type(error).__name__, str(error))
+        if not isinstance(error, errors.NoGeneration):  # that one tells whoever sets the page up what to do
+            message = "The catalogue cannot be searched at the moment; please try again in a minute."
+    return _answer(status, type(error).__name__, message)
 
 
 def _http(error: HTTPException) -> Response:
@@ -74,7 +76,7 @@ def _answer(status: int, code: str, message: str) -> Response:
     if request.path.startswith("/api/") or request.path in ("/healthz", "/readyz"):
         response: Response = jsonify({"error": {"code": code, "message": message}})
     else:
-        title = _WORDS.get(code, "Sorry, that did not work")
+        title = _WORDS.get(code, "Back in a moment" if status == 503 else "Sorry, that did not work")
         response = Response(render_template("error.html", title=title, message=message), mimetype="text/html")
     response.status_code = status
     response.headers["Cache-Control"] = "no-store"

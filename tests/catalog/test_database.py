@@ -137,3 +137,34 @@ def test_chunks_cover_everything_in_order() -> None:
     """The last list is shorter; nothing gives no list."""
     assert list(chunks(range(5), 2)) == [[0, 1], [2, 3], [4]]
     assert list(chunks([], 2)) == []
+
+
+def test_an_empty_database_says_that_nothing_was_imported(tmp_path: Path) -> None:
+    """An address that is wrong or new, found out by the first question."""
+    engine = connect(f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
+    with (
+        pytest.raises(CatalogueError, match=r"nothing was ever imported .*vsearch catalog import"),
+        engine.connect() as it,
+    ):
+        it.execute(sa.select(Image))
+    engine.dispose()
+
+
+def test_a_full_disk_is_one_sentence(sqlite_engine: Engine) -> None:
+    """Here a database that may not grow; what was there stays, and so does the use of it once there is room."""
+    with sqlite_engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")
+        with pytest.raises(CatalogueError, match="must answer, but: database or disk is full; check its disk"):
+            connection.exec_driver_sql("CREATE TABLE big AS SELECT randomblob(100000)")
+        connection.rollback()
+        assert connection.execute(sa.select(sa.func.count()).select_from(Image)).scalar() == 0
+
+
+def test_a_postgresql_server_that_goes_away_is_one_sentence(pg_engine: Engine) -> None:
+    """Without the password, and the next connection is a new one."""
+    with pytest.raises(CatalogueError, match=r"must answer, but: .*terminat"), pg_engine.connect() as connection:
+        connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+    with pg_engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT 1").scalar() == 1
+    with pytest.raises(CatalogueError, match="nothing was ever imported"), pg_engine.connect() as connection:
+        connection.exec_driver_sql("SELECT * FROM no_such_table")

@@ -2,6 +2,7 @@ import logging
 import re
 
 import pytest
+from sqlalchemy import text
 
 from catalog.database import connect, sessions
 from tests.fakes import FakeEncoder
@@ -56,6 +57,19 @@ def test_nothing_published_yet(unpublished):
     assert "vsearch index run" in response.text
     assert response.headers["Retry-After"] == "60"
     assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("address", ["/products/P-01", "/api/v1/products/P-01", "/"])
+def test_a_shopper_is_not_told_where_the_catalogue_lies(site, caplog, address):
+    """Addresses and folders are for the log; the page says to come back."""
+    with site.sessions.begin() as session:
+        session.execute(text("ALTER TABLE product RENAME TO elsewhere"))
+    response = site.client.get(address)
+
+    assert response.status_code == 503
+    assert "try again in a minute" in response.text
+    assert "sqlite" not in response.text
+    assert "sqlite:///" in caplog.text
 
 
 def test_unknown_address(client):
