@@ -127,8 +127,13 @@ class Engine:
                     self._serving = self._prepared(path)
                     log.info("serving generation %s", path.name)
             except (VSearchError, OSError) as error:
-                log.warning("the current generation cannot be served: %s", error)
-                self.problem = error if isinstance(error, VSearchError) else GenerationError(str(error))
+                self.problem = (
+                    error
+                    if isinstance(error, VSearchError)
+                    else GenerationError(
+                        f"The published index must be readable, but {error}; mend that, or run `vsearch index run`."
+                    )
+                )
                 return False
             self.problem = None
             return changed

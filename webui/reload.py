@@ -36,10 +36,17 @@ class Background:
     def _run(self) -> None:
         next_expiry = time.monotonic()
         while not self._stop.wait(self._refresh_seconds):
-            _attempt(self._engine.refresh)
+            _attempt(self._refresh)
             if time.monotonic() >= next_expiry:
                 next_expiry = time.monotonic() + EXPIRE_SECONDS
                 _attempt(self._uploads.expire)
+
+    def _refresh(self) -> None:
+        """Refresh the engine; a problem is logged once, not every few seconds."""
+        known = str(self._engine.problem)
+        self._engine.refresh()
+        if self._engine.problem and str(self._engine.problem) != known:
+            log.warning("the current generation cannot be served: %s", self._engine.problem)
 
 
 def _attempt(chore: Callable[[], object]) -> None:

@@ -11,6 +11,7 @@ class Chores:
     def __init__(self, enough: int, *, fail: bool = False) -> None:
         self.refreshed = self.expired = 0
         self.enough, self.fail = enough, fail
+        self.problem: Exception | None = None
         self.done = threading.Event()
 
     def refresh(self) -> bool:
@@ -42,3 +43,21 @@ def test_chores_are_done_again_and_again(fail, caplog):
     assert chores.expired == 1
     assert ("disk on fire" in caplog.text) == fail
     assert not chores.done.wait(0) or chores.refreshed == count, "nothing happens after stop"
+
+
+def test_a_problem_that_stays_is_logged_once(caplog):
+    """A page without an index does not fill the log with it every few seconds."""
+
+    class Unpublished(Chores):
+        def refresh(self) -> bool:
+            self.problem = ValueError("nothing is published")
+            return super().refresh()
+
+    chores = Unpublished(5)
+    background = Background(chores, chores, refresh_seconds=0.001)
+
+    background.start()
+    assert chores.done.wait(10)
+    background.stop()
+
+    assert caplog.text.count("nothing is published") == 1
