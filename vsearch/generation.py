@@ -146,7 +146,7 @@ def publish(folder: Path, hidden: Path) -> Path:
 def current_id(folder: Path) -> str | None:
     """Return the id of the current generation, or None when nothing has been published."""
     try:
-        text = (folder / CURRENT).read_text(encoding="utf8").strip()
+        text = (folder / CURRENT).read_text(encoding="utf8", errors="replace").strip()
     except FileNotFoundError:
         return None
     if not re.fullmatch(ID_PATTERN, text):

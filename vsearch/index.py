@@ -3,6 +3,8 @@
 Ids are ours (`image_id`, int64), never positions. Rows are sorted by id, so that an id is found by bisection.
 """
 
+import errno
+import os
 import threading
 from functools import cache
 from pathlib import Path
@@ -115,8 +117,17 @@ class ClassIndex:
         return np.asarray(self._rows.reconstruct_batch(positions), dtype=np.float32)
 
     def save(self, path: Path) -> None:
-        """Write the index to a file that FAISS alone can read too, ids included."""
-        _faiss().write_index(self._mapped, str(path))
+        """Write the index to a file that FAISS alone can read too, ids included.
+
+        Raises:
+            OSError: the disk is full, or the folder cannot be written to.
+        """
+        try:
+            _faiss().write_index(self._mapped, str(path))
+        except RuntimeError as error:
+            path.unlink(missing_ok=True)
+            full = os.strerror(errno.ENOSPC) in str(error)  # FAISS passes on the words, not the number
+            raise OSError(errno.ENOSPC if full else errno.EIO, "could not be written", str(path)) from error
 
     @classmethod
     def load(cls, path: Path, metric: Metric) -> "ClassIndex":

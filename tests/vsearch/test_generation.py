@@ -111,9 +111,10 @@ def test_any_damage_is_found_when_loading(shop: Shop, how: str, word: str) -> No
 def test_a_current_file_that_holds_no_id_is_damage(shop: Shop) -> None:
     """Nothing outside the folder can be named by it."""
     shop.publish()
-    (shop.generations / "CURRENT").write_text("../../etc")
-    with pytest.raises(GenerationCorrupt, match="must hold the id"):
-        generation.current(shop.generations)
+    for content in (b"../../etc", b"", b"\xff\xfe\x00"):
+        (shop.generations / "CURRENT").write_bytes(content)
+        with pytest.raises(GenerationCorrupt, match="must hold the id"):
+            generation.current(shop.generations)
 
 
 def test_rollback_goes_to_what_was_current_before(shop: Shop) -> None:

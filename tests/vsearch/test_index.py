@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -190,3 +191,22 @@ def test_gpu_and_cpu_find_the_same() -> None:
     expected = exact_ids(queries, points(3000), ids_for(3000), "cosine")[:, :10]
     np.testing.assert_array_equal(index.search(queries, 10)[1], expected)
     np.testing.assert_array_equal(index.search(queries, 10, index.image_ids)[1], expected)
+
+
+@pytest.mark.parametrize(
+    ("said", "number"), [("write error in x: 0 != 9 (No space left on device)", errno.ENOSPC), ("oh no", errno.EIO)]
+)
+def test_an_index_that_cannot_be_written_leaves_nothing(
+    said: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk is said to be one, in the way that all files say it."""
+
+    def write_half(index: object, path: str) -> None:
+        Path(path).write_bytes(b"half")
+        raise RuntimeError(said)
+
+    monkeypatch.setattr("faiss.write_index", write_half)
+    with pytest.raises(OSError, match="could not be written") as caught:
+        ClassIndex.build(points(3), np.arange(3), "cosine").save(tmp_path / "x.faiss")
+    assert caught.value.errno == number
+    assert not any(tmp_path.iterdir())
