@@ -51,8 +51,9 @@ def open_pictures(path: Path, max_bytes: int) -> Iterator[PictureSource]:
         open_archive = zipfile.ZipFile if zipfile.is_zipfile(path) else tarfile.open
         archive = open_archive(path)
     except DAMAGED as error:
+        reason = "is not there" if isinstance(error, FileNotFoundError) else "is none, or is damaged"
         raise FeedRejected(
-            f"Pictures must be a folder, .tar, .tar.gz or .zip, but {path} is none ({error}); check --images."
+            f"Pictures must be a folder, .tar, .tar.gz or .zip, but {path} {reason}; check --images."
         ) from error
     with archive:
         yield _archive_pictures(path, archive, max_bytes)

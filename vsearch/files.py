@@ -2,7 +2,11 @@
 
 import hashlib
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
 def sync(path: Path) -> None:
@@ -21,6 +25,21 @@ def replace_text(path: Path, text: str) -> None:
     sync(fresh)
     fresh.replace(path)
     sync(path.parent)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a file to write; it becomes `path` when the block ends well, and leaves nothing when it does not."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:
+        temporary = Path(file.name)
+        try:
+            yield file
+            file.close()
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def checksum(path: Path) -> str:

@@ -7,11 +7,11 @@ taken at and no file name survives. The name is the hash of the new bytes: stabl
 import hashlib
 import logging
 import os
-import tempfile
 import time
 from pathlib import Path
 
 from vsearch.errors import InvalidRequest
+from vsearch.files import new_file
 from vsearch.images import Limits, decode, encode_jpeg
 
 MAX_SIDE = 1600
@@ -87,12 +87,5 @@ def is_sha256(text: str) -> bool:
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees all of it or none; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            file.write(data)
-            file.close()
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    with new_file(path) as file:
+        file.write(data)

@@ -66,4 +66,4 @@ def test_the_prediction_table_has_a_line_for_each_model_and_the_vote() -> None:
 
     assert table[0] == ("a", "bed 70.0 %", "sofa 20.0 %", "table 10.0 %")
     assert table[3][:2] == ("mean", "bed 56.7 %")
-    assert table[4] == ("vote", "[bold]bed[/bold]", "2 of 3 models", "")
+    assert [str(cell) for cell in table[4]] == ["vote", "bed", "2 of 3 models", ""]

@@ -4,6 +4,7 @@ The only place that knows all packages. A sub-command is a click command or grou
 it gets `Settings` with `@pass_settings`, shows progress with `progress`, and prints tables with `console`.
 """
 
+import errno
 import importlib
 import logging
 import sys
@@ -32,6 +33,8 @@ COMMANDS = {
     ),
     "train": ("vsearch.cli.train", "Train a backbone by a plan."),
 }
+
+log = logging.getLogger(__name__)
 
 pass_settings = click.make_pass_decorator(settings_module.Settings)
 
@@ -71,10 +74,27 @@ def cli(ctx: click.Context, data: Path | None, log_level: str | None) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command; a `VSearchError` is one line on standard error and exit code 1."""
+    """Run the command; what a person can mend is one line on standard error and exit code 1."""
     run: Callable[..., Any] = cli.main
     try:
         run(args=arguments, prog_name="vsearch", standalone_mode=True)
-    except VSearchError as error:
-        click.echo(f"vsearch: {error}", err=True)
+    except (VSearchError, OSError, MemoryError) as error:
+        log.debug("where it failed", exc_info=True)
+        click.echo(f"vsearch: {_sentence(error)}", err=True)
         sys.exit(1)
+
+
+def _sentence(error: VSearchError | OSError | MemoryError) -> str:
+    """Return what the person has to mend; a disk or a folder in trouble may show up in any line of any command."""
+    if isinstance(error, VSearchError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return (
+            f"This needs more memory than there is ({error or 'all is used'}); ask for less, or use a larger machine."
+        )
+    place = error.filename or "a file"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"The disk must have room, but {place} could not be written; free some and run the same command again."
+    # Only a folder that should be made and is a file already comes this far as "exists".
+    reason = "is no folder" if isinstance(error, FileExistsError) else error.strerror or error
+    return f"Files and folders must be usable, but {place}: {reason}; mend that and run the same command again."

@@ -11,7 +11,6 @@ import numpy as np
 from vsearch.cli import pass_settings, photos
 from vsearch.cli.console import table
 from vsearch.cli.models import open_model
-from vsearch.errors import DatasetError
 from vsearch.images import Limits
 from vsearch.index import ClassIndex
 from vsearch.metrics import l2_normalize
@@ -34,8 +33,6 @@ def encode(settings: Settings, paths: tuple[Path, ...], count: int) -> None:
     model = open_model(settings)
     readable = photos.readable(photos.read(paths), Limits.of(settings))
     pictures = [picture for _, (_, picture) in zip(range(count), readable, strict=False)]
-    if not pictures:
-        raise DatasetError("A benchmark needs at least one readable picture, but none was; name others.")
     size = settings.batch_size
     model.encoder.blocks(pictures[:size])
     single = _seconds(lambda: [model.encoder.blocks([picture]) for picture in pictures], repeats=3)

@@ -7,14 +7,16 @@ from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from vsearch.progress import Advance
 
-out = Console(highlight=False, soft_wrap=False)
-err = Console(stderr=True, highlight=False)
+# Titles and file names are other people's: a bracket in them is a bracket, no markup.
+out = Console(highlight=False, markup=False, emoji=False)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
-def table(title: str, columns: Sequence[str], lines: Iterable[Sequence[str]], right: Sequence[str] = ()) -> None:
+def table(title: str, columns: Sequence[str], lines: Iterable[Sequence[str | Text]], right: Sequence[str] = ()) -> None:
     """Print a table; the columns named in `right` are aligned right."""
     grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for name in columns:

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.cli import pass_settings, photos
-from vsearch.cli.console import err, out, progress
+from vsearch.cli.console import out, progress
 from vsearch.cli.models import Model, open_model
 from vsearch.errors import DatasetError
+from vsearch.files import new_file
 from vsearch.images import Limits, Picture
 from vsearch.settings import Settings
 
@@ -28,16 +29,19 @@ def command(settings: Settings, paths: tuple[Path, ...], target: Path) -> None:
     checkpoint's own whitening before anything is published), not normalised. probabilities: float32 [n, c], the mean
     of the models. classes: c names. Pictures that cannot be read are named on standard error and left out.
     """
+    if not target.parent.is_dir():
+        raise DatasetError(f"The arrays need a folder to go to, but {target.parent} is none; make it first.")
     total = photos.count(paths)
     model = open_model(settings)
     readable = photos.readable(photos.read(paths), Limits.of(settings))
     with progress("encode") as advance:
         arrays = _arrays(model, readable, settings.batch_size, lambda done: advance(done, total))
-    np.savez(target, **arrays)  # type: ignore[arg-type]  # the stub takes the names for options
+    with new_file(target) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub takes the names for options
     written = len(arrays["ids"])
     out.print(f"{written} of {total} pictures encoded by {model.origin}, {arrays['embeddings'].shape[1]} numbers each")
     if written < total:
-        err.print(f"{total - written} could not be read", style="yellow")
+        click.secho(f"{total - written} could not be read", err=True, fg="yellow")
 
 
 def _arrays(
@@ -51,8 +55,6 @@ def _arrays(
         embeddings.append(model.whitening.project(blocks))
         probabilities.append(model.checkpoint.heads.predict(blocks).probabilities)
         advance(len(ids))
-    if not ids:
-        raise DatasetError("At least one picture must be readable, but none was; see the reasons above.")
     return {
         "ids": np.array(ids),
         "embeddings": np.concatenate(embeddings),

@@ -1,22 +1,22 @@
 """`vsearch evaluate`: figures that can be trusted, each with a baseline in the same run."""
 
-import csv
 import json
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
 from catalog import database, queries
 from catalog.imagestore import ImageStore
 from catalog.queries import GalleryRow
 from vsearch import augment, evaluation, metrics
-from vsearch.cli import pass_settings, photos
+from vsearch.cli import answers, pass_settings, photos
 from vsearch.cli.console import out, progress, table
 from vsearch.cli.models import open_engine, open_model
+from vsearch.engine import Engine
 from vsearch.errors import DatasetError
 from vsearch.evaluation import Query, Scores
 from vsearch.images import Limits, Picture, decode
@@ -32,7 +32,10 @@ def command() -> None:
 
 @command.command(epilog="Example: vsearch evaluate retrieval --qrels same_family.csv")
 @click.option(
-    "--qrels", type=click.Path(exists=True, path_type=Path), required=True, help="CSV: query, iter, doc, rel."
+    "--qrels",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="CSV: query, iter, doc, rel.",
 )
 @click.option("--photos", "source", type=click.Path(exists=True, path_type=Path), help="Folder or tar of query photos.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -43,20 +46,33 @@ def retrieval(settings: Settings, qrels: Path, source: Path | None, as_json: boo
     In the file, doc is a sku. query is a sku too, searched with the product's own first picture and itself left out;
     or, with --photos, the name of a photo without its ending.
     """
+    right = answers.relevant(qrels)
+    engine = open_engine(settings)
     shop = _Shop.open(settings)
-    answers = _answers(qrels)
     if source is None:
-        asked = shop.product_queries(answers)
+        asked = shop.product_queries(right)
     else:
-        asked = shop.photo_queries(answers, dict(photos.readable(photos.read([source]), Limits.of(settings))))
-    _report(f"{qrels.name}: {len(asked)} queries, {len(shop.rows)} pictures", settings, shop, asked, as_json)
+        asked = shop.photo_queries(right, dict(photos.readable(photos.read([source]), Limits.of(settings))))
+    _report(f"{qrels.name}: {len(asked)} queries, {len(shop.rows)} pictures", engine, shop, asked, as_json)
 
 
 @command.command(epilog="Example: vsearch evaluate shopper --rooms rooms.tar --skus validation.txt")
 @click.option("--rooms", type=click.Path(exists=True, path_type=Path), help="Folder or tar of room photos.")
-@click.option("--skus", type=click.Path(exists=True, path_type=Path), help="Products to photograph, one sku a line.")
-@click.option("--sample", default=250, show_default=True, help="Products to photograph when --skus is not given.")
-@click.option("--seed", default=20_000, show_default=True, help="Other seeds make other photos.")
+@click.option(
+    "--skus",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Products to photograph, one sku a line.",
+)
+@click.option(
+    "--sample",
+    default=250,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Products to photograph when --skus is not given.",
+)
+@click.option(
+    "--seed", default=20_000, show_default=True, type=click.IntRange(0), help="Other seeds make other photos."
+)
 @click.option("--whole", is_flag=True, help="Search with the whole photo instead of the marked product.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
@@ -67,6 +83,7 @@ def shopper(
 
     The marked box has 5 percent around the product. Rooms are made up when no photos of rooms are given.
     """
+    engine = open_engine(settings)
     shop = _Shop.open(settings)
     scenes = [picture for _, picture in photos.readable(photos.read([rooms]), Limits.of(settings))] if rooms else []
     wanted = _chosen_skus(shop, skus, sample, seed)
@@ -78,12 +95,15 @@ def shopper(
         shot = augment.shoot(shop.picture(row), rng, room=room, share=_HARD_SHARE)
         asked.append(Query(shot.photo if whole else augment.cut_to_box(shot), frozenset({row.product_id})))
     kind = "whole photos" if whole else "photos cut to the product"
-    _report(f"{len(asked)} made shopper {kind}, {len(shop.rows)} pictures", settings, shop, asked, as_json)
+    _report(f"{len(asked)} made shopper {kind}, {len(shop.rows)} pictures", engine, shop, asked, as_json)
 
 
 @command.command(epilog="Example: vsearch evaluate classes --manifest labels.csv --images images.tar --label category")
 @click.option(
-    "--manifest", type=click.Path(exists=True, path_type=Path), required=True, help="CSV: image, split, label."
+    "--manifest",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="CSV: image, split, label.",
 )
 @click.option(
     "--images", type=click.Path(exists=True, path_type=Path), required=True, help="Folder or tar of pictures."
@@ -96,25 +116,29 @@ def classes(settings: Settings, manifest: Path, images: Path, label: str) -> Non
     The networks stay as they are: this is what a shop gets whose feed has these classes.
     """
     from vsearch.model.heads import fit_heads
-    from vsearch.training.sources import manifest_rows
 
-    rows = {Path(row["image"]).stem: row for row in manifest_rows(manifest, ("image", "split", label))}
+    known = answers.labels(manifest, label)
     model = open_model(settings)
-    blocks, names, splits = [], [], []
+    blocks: dict[str, list[NDArray[np.float16]]] = {split: [] for split in answers.SPLITS}
+    names: dict[str, list[str]] = {split: [] for split in answers.SPLITS}
     with progress("encode") as advance:
         for name, picture in photos.readable(photos.read([images]), Limits.of(settings)):
-            if name in rows:
-                blocks.append(model.encoder.blocks([picture])[0])
-                names.append(rows[name][label])
-                splits.append(rows[name]["split"])
-                advance(len(blocks), len(rows))
-    joined, train = np.stack(blocks), np.array(splits) == "train"
-    heads = fit_heads(joined[train], [n for n, t in zip(names, train, strict=True) if t], model.encoder.block_sizes)
-    said = heads.predict(joined[~train])
-    truth = heads.vocabulary.encode([n for n, t in zip(names, train, strict=True) if not t])
+            if name in known:
+                split, class_name = known[name]
+                blocks[split].append(model.encoder.blocks([picture])[0])
+                names[split].append(class_name)
+                advance(sum(map(len, names.values())), len(known))
+    lacking = [split for split in answers.SPLITS if not names[split]]
+    if lacking:
+        raise DatasetError(f"Both splits need pictures, but {images} has none that {manifest} calls {lacking[0]!r}.")
+    heads = fit_heads(np.stack(blocks["train"]), names["train"], model.encoder.block_sizes)
+    said = heads.predict(np.stack(blocks["val"]))
+    truth = heads.vocabulary.encode(names["val"])
     judged = {name: votes.argmax(axis=1) for name, votes in said.votes.items()} | {"vote": said.winners}
     lines = [(name, f"{100 * (numbers == truth).mean():.1f} %") for name, numbers in judged.items()]
-    title = f"{manifest.name}: {train.sum()} to learn from, {len(truth)} to judge, {len(heads.vocabulary)} classes"
+    title = (
+        f"{manifest.name}: {len(names['train'])} to learn from, {len(truth)} to judge, {len(heads.vocabulary)} classes"
+    )
     table(title, ("model", "right"), lines, right=("right",))
 
 
@@ -143,51 +167,36 @@ class _Shop:
                 return row
         raise DatasetError(f"Queries must be of catalogue products with a picture, but sku {sku!r} is not.")
 
-    def product_queries(self, answers: dict[str, set[str]]) -> list[Query]:
+    def product_queries(self, right: dict[str, set[str]]) -> list[Query]:
         first: dict[str, GalleryRow] = {}
         for row in self.rows:
             first.setdefault(row.sku, row)
         asked = []
-        for sku, right in answers.items():
+        for sku, wanted in right.items():
             row = first.get(sku) or self.first_picture(sku)
-            relevant = frozenset(first[doc].product_id for doc in right if doc in first)
+            relevant = frozenset(first[doc].product_id for doc in wanted if doc in first)
             asked.append(Query(self.picture(row), relevant, itself=row.product_id))
         return asked
 
-    def photo_queries(self, answers: dict[str, set[str]], pictures: dict[str, Picture]) -> list[Query]:
+    def photo_queries(self, right: dict[str, set[str]], pictures: dict[str, Picture]) -> list[Query]:
         ids = {row.sku: row.product_id for row in self.rows}
-        missing = [name for name in answers if name not in pictures]
+        missing = [name for name in right if name not in pictures]
         if missing:
             raise DatasetError(f"Every query needs its photo, but {missing[0]!r} has none; check --photos.")
         return [
-            Query(pictures[name], frozenset(ids[doc] for doc in right if doc in ids)) for name, right in answers.items()
+            Query(pictures[name], frozenset(ids[doc] for doc in wanted if doc in ids)) for name, wanted in right.items()
         ]
-
-
-def _answers(file: Path) -> dict[str, set[str]]:
-    answers: dict[str, set[str]] = defaultdict(set)
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines)
-        if not {"query", "doc", "rel"} <= set(reader.fieldnames or ()):
-            raise DatasetError(f"A relevance file needs the columns query, doc and rel, but {file} has others.")
-        for row in reader:
-            if row["rel"].strip() not in ("", "0"):
-                answers[row["query"]].add(row["doc"])
-    if not answers:
-        raise DatasetError(f"A relevance file needs at least one relevant pair, but {file} has none.")
-    return dict(answers)
 
 
 def _chosen_skus(shop: _Shop, file: Path | None, sample: int, seed: int) -> list[str]:
     if file is not None:
-        return file.read_text(encoding="utf8").split()
+        return answers.skus(file)
     known = sorted({row.sku for row in shop.rows})
     return [str(sku) for sku in np.random.default_rng(seed).permutation(known)[:sample]]
 
 
-def _report(title: str, settings: Settings, shop: _Shop, asked: Sequence[Query], as_json: bool) -> None:
+def _report(title: str, engine: Engine, shop: _Shop, asked: Sequence[Query], as_json: bool) -> None:
     """Rank by the engine and the baselines, and print one table."""
-    engine = open_engine(settings)
     with progress("search") as advance:
         routed = evaluation.rank_by_engine(engine, asked, everywhere=False, advance=advance)
         everywhere = evaluation.rank_by_engine(engine, asked, everywhere=True)

@@ -1,11 +1,13 @@
 """Photos named on the command line: files, folders and archives, read one after the other."""
 
 import tarfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vsearch.cli.console import err
+import click
+
 from vsearch.errors import DatasetError, ImageRejected
 from vsearch.images import Limits, Picture, decode
 
@@ -34,7 +36,7 @@ def read(paths: Sequence[Path]) -> Iterator[Photo]:
         elif path.is_file():
             yield Photo(path.stem, str(path), path.read_bytes())
         else:
-            raise DatasetError(f"A photo must be a file, a folder or a tar archive, but {path} does not exist.")
+            raise DatasetError(_not_there(path))
 
 
 def count(paths: Sequence[Path]) -> int:
@@ -43,12 +45,24 @@ def count(paths: Sequence[Path]) -> int:
 
 
 def readable(photos: Iterator[Photo], allowed: Limits) -> Iterator[tuple[str, Picture]]:
-    """Decode photos; one that is refused is named on standard error with the reason, and left out."""
+    """Decode photos; one that is refused is named on standard error with the reason, and left out.
+
+    Raises:
+        DatasetError: none can be read, or there are none.
+    """
+    found = refused = 0
     for photo in photos:
         try:
-            yield photo.name, decode(photo.data, allowed)
+            picture = decode(photo.data, allowed)
         except ImageRejected as error:
-            err.print(f"{photo.file}: {error}", style="yellow")
+            click.secho(f"{photo.file}: {error}", err=True, fg="yellow")
+            refused += 1
+            continue
+        found += 1
+        yield photo.name, picture
+    if not found:
+        what = "none was; see the reasons above" if refused else "there are no files; name others"
+        raise DatasetError(f"At least one picture must be readable, but {what}.")
 
 
 def _members(path: Path) -> Iterator[Photo]:
@@ -58,7 +72,14 @@ def _members(path: Path) -> Iterator[Photo]:
                 data = archive.extractfile(member) if member.isfile() else None
                 if data is not None and not Path(member.name).name.startswith("."):
                     yield Photo(Path(member.name).stem, f"{path}:{member.name}", data.read())
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except FileNotFoundError:
+        raise DatasetError(_not_there(path)) from None
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        reason = str(error).partition("\n")[0].rstrip(":")
         raise DatasetError(
-            f"An archive must be a whole tar file, but {path} is not ({error}); copy it again."
+            f"An archive must be a whole tar file, but {path} is not ({reason}); copy it again."
         ) from None
+
+
+def _not_there(path: Path) -> str:
+    return f"A photo must be a file, a folder or a tar archive, but {path} does not exist; check its name."

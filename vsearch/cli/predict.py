@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import numpy as np
 from numpy.typing import NDArray
+from rich.text import Text
 
 from vsearch.cli import pass_settings, photos
 from vsearch.cli.console import table
@@ -30,13 +31,15 @@ def command(settings: Settings, paths: tuple[Path, ...]) -> None:
         table(name, ("model", "first", "second", "third"), lines(said))
 
 
-def lines(said: Predictions) -> list[tuple[str, ...]]:
+def lines(said: Predictions) -> list[tuple[str | Text, ...]]:
     """Return one line for each model, the mean and the vote; `said` holds one picture."""
-    rows = [(name, *_likeliest(said.classes, votes[0])) for name, votes in said.votes.items()]
+    rows: list[tuple[str | Text, ...]] = [
+        (name, *_likeliest(said.classes, votes[0])) for name, votes in said.votes.items()
+    ]
     rows.append(("mean", *_likeliest(said.classes, said.probabilities[0])))
     winner = int(said.winners[0])
     agree = sum(int(votes[0].argmax()) == winner for votes in said.votes.values())
-    rows.append(("vote", f"[bold]{said.classes[winner]}[/bold]", f"{agree} of {len(said.votes)} models", ""))
+    rows.append(("vote", Text(said.classes[winner], style="bold"), f"{agree} of {len(said.votes)} models", ""))
     return rows
 
 

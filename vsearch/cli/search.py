@@ -37,8 +37,8 @@ def command(
     Without --class the photo decides which classes are searched.
     """
     picture = decode(photo.read_bytes(), Limits.of(settings))
-    chosen: tuple[str, ...] | Literal["all"] | None = ALL if ALL in classes else classes or None
-    search = Search(k=count, metric=metric, classes=chosen, box=Box.parse(box) if box else None)
+    chosen: tuple[str, ...] | Literal["all"] | None = ALL if ALL in classes else tuple(dict.fromkeys(classes)) or None
+    search = Search(k=count, metric=metric, classes=chosen, box=None if box is None else Box.parse(box))
     result = open_engine(settings).search(picture, search)
     found = _products(settings, result)
     if as_json:
