@@ -96,16 +96,6 @@ def test_an_existing_folder_is_never_overwritten(tmp_path: Path) -> None:
     assert (folder / "model.json").read_bytes() == before
 
 
-def test_the_setting_names_a_folder_an_id_or_nothing(tmp_path: Path) -> None:
-    """A checkpoint is found by folder, by its id among the shop's own, and the bundled one by no name."""
-    base = fake_checkpoint(tmp_path / "base")
-    own = checkpoints.save_with_heads(base, other_heads(), tmp_path / "own")
-
-    assert checkpoints.configured(str(base.folder), tmp_path / "own").checkpoint_id == base.checkpoint_id
-    assert checkpoints.configured(own.checkpoint_id, tmp_path / "own").checkpoint_id == own.checkpoint_id
-    assert checkpoints.configured("", tmp_path / "own").folder == checkpoints.bundled()
-
-
 def test_the_bundled_ensemble_is_small_and_says_what_it_learned_from() -> None:
     """It stays under 12 MB and its card names data and terms."""
     folder = checkpoints.bundled()

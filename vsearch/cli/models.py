@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from indexer.run import shop_checkpoint
 from vsearch import generation as generations
 from vsearch.encoder import Encoder, open_encoder
 from vsearch.engine import Engine
-from vsearch.model import checkpoint as checkpoints
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.whitening import Whitening
 from vsearch.settings import Settings
@@ -45,5 +45,5 @@ def open_model(settings: Settings) -> Model:
         serving = open_engine(settings).serving
         live = serving.generation
         return Model(serving.encoder, serving.checkpoint, live.whitening, f"generation {live.generation_id}")
-    checkpoint = checkpoints.configured(settings.checkpoint, settings.checkpoints)
+    checkpoint = shop_checkpoint(settings, None)
     return Model(open_encoder(checkpoint), checkpoint, checkpoint.whitening, f"checkpoint {checkpoint.checkpoint_id}")

@@ -78,17 +78,6 @@ def bundled() -> Path:
     return Path(__file__).with_name("pocket")
 
 
-def configured(name: str, own: Path) -> Checkpoint:
-    """Load the checkpoint that the setting `checkpoint` names: a folder, an id in `own`, or "" for the bundled one.
-
-    Raises:
-        CheckpointError: there is none, or it cannot be used.
-    """
-    if not name:
-        return load(bundled())
-    return load(own / name if (own / name / DESCRIPTION).is_file() else Path(name))
-
-
 def load(folder: Path) -> Checkpoint:
     """Read a checkpoint and check every file against its hash.
 
