@@ -1,0 +1,55 @@
+"""The documentation names only what there is."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from vsearch.cli import COMMANDS, cli
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
+NAMES = [page.name for page in PAGES]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Each relative link and picture of a page is a file of the project."""
+    links = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf8"))
+
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_commands_and_their_options_exist(page: Path) -> None:
+    """Each command line that a page shows names a command of the table, a sub-command of it, and options it takes."""
+    context = click.Context(cli)
+    for line in re.findall(r"(?:^|`)vsearch ([^`\n#]+)", page.read_text(encoding="utf8"), flags=re.MULTILINE):
+        words = re.sub(r"^--data \S+ ", "", line).split()
+        name, rest = words[0].rstrip(",."), words[1:]
+        assert name in COMMANDS, line
+        command = cli.get_command(context, name)
+        if isinstance(command, click.Group) and rest and rest[0] in command.commands:
+            command = command.commands[rest[0]]
+        assert command is not None
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert [word for word in rest if word.startswith("--") and word not in known] == [], line
+
+
+def test_the_architecture_names_every_module_of_the_engine() -> None:
+    """A new module is added to the map, so that a newcomer finds it."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf8")
+    packages = ("vsearch", "vsearch/model", "vsearch/training", "catalog", "indexer", "webui")
+    modules = [file.stem for package in packages for file in (ROOT / package).glob("*.py") if file.stem[0] != "_"]
+
+    assert [name for name in modules if not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_every_error_stands_in_the_drawn_tree() -> None:
+    """The tree in the docstring of vsearch.errors is the table of contents of that module."""
+    from vsearch import errors
+
+    names = [name for name, value in vars(errors).items() if isinstance(value, type)]
+
+    assert [name for name in names if name not in (errors.__doc__ or "")] == []
