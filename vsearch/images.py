@@ -7,7 +7,9 @@ header, and only then is a pixel decoded. What comes out is always the same: 8-b
 
 import io
 import math
+import threading
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Self
@@ -26,10 +28,13 @@ Picture = NDArray[np.uint8]
 MAX_ASPECT = 20
 _MIN_BOX_SIDE = 0.01
 _WHITE = (255, 255, 255, 255)
+_LARGE = 16_000_000  # pixels; most phones send 12 million
 _PILLOW_MODULES = r"(PIL|pillow_heif)\b"
 
 # Pillow's own guard warns at a number of its choosing; `Limits` decides here, on the header, for every file.
 Image.MAX_IMAGE_PIXELS = None
+
+_large = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,11 @@ class Box:
         return cls(x0, y0, x1, y1)
 
 
-def decode(data: bytes, limits: Limits = Limits()) -> Picture:
+def decode(data: bytes, limits: Limits = Limits(), *, max_side: int | None = None) -> Picture:
     """Return the picture in a file: upright, in sRGB, on white; of several frames the first.
+
+    A longer picture than `max_side` is shrunk at once, which saves most memory. Large ones are decoded one at a time:
+    a file of 0.2 MB may need half a GB, and eight may come at once.
 
     Raises:
         ImageTooLarge: too many bytes or pixels.
@@ -106,8 +114,8 @@ def decode(data: bytes, limits: Limits = Limits()) -> Picture:
     try:
         with _open(data, file_type.pillow_format) as image:
             _check_size(image.width, image.height, limits)
-            image.load()
-            return np.array(_to_srgb(_flatten(ImageOps.exif_transpose(image))))
+            with _large if image.width * image.height > _LARGE else nullcontext():
+                return np.array(_to_srgb(_flatten(_upright(image, max_side))))
     except (ImageTooLarge, NotAnImage, MemoryError):
         raise
     except Exception as error:  # Parsers fed with damaged bytes raise almost anything.
@@ -117,12 +125,8 @@ def decode(data: bytes, limits: Limits = Limits()) -> Picture:
         ) from error
 
 
-def encode_jpeg(picture: Picture, *, quality: int = 90, max_side: int | None = None) -> bytes:
-    """Return the picture as a JPEG file without metadata, its longer side at most `max_side`."""
-    height, width = picture.shape[:2]
-    if max_side is not None and max(height, width) > max_side:
-        scale = max_side / max(height, width)
-        picture = resize(picture, max(1, round(width * scale)), max(1, round(height * scale)))
+def encode_jpeg(picture: Picture, *, quality: int = 90) -> bytes:
+    """Return the picture as a JPEG file without metadata."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=quality, progressive=True, optimize=True)
     return buffer.getvalue()
@@ -175,6 +179,22 @@ def _check_size(width: int, height: int, limits: Limits) -> None:
         )
 
 
+def _upright(image: Image.Image, max_side: int | None) -> Image.Image:
+    """Decode the pixels and turn them as the camera says; shrink them to `max_side`, if any."""
+    if max_side is not None:
+        image.draft("RGB", (max_side, max_side))  # a JPEG can be decoded at a half, a quarter or an eighth
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)
+    if max_side is None or max(image.size) <= max_side:
+        return image
+    if image.mode.startswith("I;16"):
+        image = image.convert("I")
+    elif image.mode in ("1", "P", "PA") or "transparency" in image.info:  # these cannot be averaged as they are
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    width, height = (max(1, round(side * max_side / max(image.size))) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
+
+
 def _flatten(image: Image.Image) -> Image.Image:
     """Return the image in 8 bits and without transparency: mode RGB, CMYK or L."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
@@ -189,10 +209,12 @@ def _flatten(image: Image.Image) -> Image.Image:
 
 def _from_deep_grey(image: Image.Image) -> Image.Image:
     """Scale grey of more than 8 bits down; Pillow would clip it to white."""
-    values = np.asarray(image, np.float64)
+    values = np.array(image, np.float32)
     top = float(np.nanmax(values))
     full = 65535 if image.mode != "F" else 1 if top <= 1 else 255 if top <= 255 else 65535
-    return Image.fromarray((np.nan_to_num(values).clip(0, full) * (255 / full)).round().astype(np.uint8))
+    np.nan_to_num(values, copy=False).clip(0, full, out=values)
+    values *= 255 / full
+    return Image.fromarray(values.round(out=values).astype(np.uint8))
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:
@@ -208,7 +230,7 @@ def _to_srgb(image: Image.Image) -> Image.Image:
             return converted
         except (ImageCms.PyCMSError, OSError, ValueError):
             pass  # A broken or foreign profile; the colours are then taken as they stand.
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 @cache

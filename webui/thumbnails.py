@@ -27,6 +27,6 @@ class Thumbnails:
         if not self._store.exists(sha256):
             return None
         no_limits = Limits(max_bytes=2**40, max_pixels=2**40, min_side=1)  # they were checked at import
-        picture = decode(self._store.read(sha256), no_limits)
-        write_whole(path, encode_jpeg(picture, quality=_QUALITY, max_side=width))
+        picture = decode(self._store.read(sha256), no_limits, max_side=width)
+        write_whole(path, encode_jpeg(picture, quality=_QUALITY))
         return path

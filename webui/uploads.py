@@ -45,7 +45,7 @@ class UploadStore:
         """
         if not data:
             raise InvalidRequest("A search needs a photo, but none was sent; choose a photo first.")
-        photo = encode_jpeg(decode(data, self.limits), max_side=MAX_SIDE)
+        photo = encode_jpeg(decode(data, self.limits, max_side=MAX_SIDE))
         photo_id = hashlib.sha256(photo).hexdigest()
         path = self._path(photo_id)
         if path.is_file():

@@ -242,9 +242,9 @@ def test_jpeg_round_trip_keeps_the_picture():
 
 
 @pytest.mark.parametrize(("size", "expected"), [((400, 200), (50, 100)), ((200, 400), (100, 50)), ((80, 60), (60, 80))])
-def test_encode_shrinks_the_longer_side_only(size, expected):
+def test_shrinks_the_longer_side_only(size, expected):
     """`max_side` keeps the proportions and never enlarges."""
-    picture = decode(images.encode_jpeg(np.array(scene(*size)), max_side=100))
+    picture = decode(images.encode_jpeg(np.array(scene(*size))), max_side=100)
 
     assert picture.shape[:2] == expected
 
@@ -297,3 +297,49 @@ def test_names_play_no_part():
     """A type is told from bytes alone."""
     assert filetypes.identify(jpeg()) is filetypes.JPEG
     assert filetypes.identify(b"") is filetypes.UNKNOWN
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "1", "I;16", "YCbCr"])
+def test_shrunk_while_decoding(mode):
+    """Whatever its mode, a shrunk picture shows what the whole one does."""
+    image = scene(256, 256)
+    if mode == "I;16":
+        image = Image.fromarray((np.asarray(image.convert("L")).astype(np.uint16)) * 257)
+    data = encoded(image.convert(mode) if mode != "I;16" else image, "TIFF")
+
+    shrunk, whole = decode(data, max_side=64), images.resize(decode(data), 64, 64)
+
+    assert shrunk.shape == (64, 64, 3)
+    for row, column in QUARTERS:
+        assert np.abs(shrunk[row, column].astype(int) - whole[row, column]).max() <= 6
+
+
+def test_a_turned_photo_is_turned_when_shrunk():
+    """The camera's word survives the shrinking, in a JPEG that is decoded at a quarter too."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(scene(400, 200), "JPEG", exif=exif)
+
+    assert decode(data, max_side=50).shape == (50, 25, 3)
+    assert np.abs(decode(data, max_side=50).astype(int) - images.resize(decode(data), 25, 50)).mean() < 4
+
+
+def test_large_pictures_are_decoded_one_at_a_time(monkeypatch):
+    """Eight threads with large pictures need the memory of one; small ones pass by."""
+    monkeypatch.setattr(images, "_LARGE", 10_000)
+    large, small = jpeg(200, 100), jpeg(60, 40)
+    busy, most = [], []
+    flatten = images._flatten
+
+    def watched(image):
+        if image.width > 100:
+            busy.append(1)
+            most.append(len(busy))
+            assert decode(small).shape == (40, 60, 3)
+            busy.pop()
+        return flatten(image)
+
+    monkeypatch.setattr(images, "_flatten", watched)
+    with ThreadPoolExecutor(8) as threads:
+        assert {picture.shape for picture in threads.map(decode, [large] * 24)} == {(100, 200, 3)}
+    assert set(most) == {1}
