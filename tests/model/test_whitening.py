@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vsearch.metrics import l2_normalize
+from vsearch.model import whitening
 from vsearch.model.whitening import Whitening, fit_pca, fit_whitening
 
 
@@ -71,3 +72,15 @@ def test_pca_brings_every_block_to_unit_mean_square_norm() -> None:
 def test_pca_of_a_constant_block_is_finite() -> None:
     """A block that says nothing gives zeros, not infinities."""
     assert np.isfinite(fit_pca(np.ones((10, 3)), 2).project(np.ones((10, 3)))).all()
+
+
+def test_a_wide_block_is_reduced_like_a_narrow_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sampled decomposition of wide blocks spans what the exact one spans."""
+    rng = np.random.default_rng(2)
+    features = rng.normal(size=(200, 5)) @ rng.normal(size=(5, 60)) + rng.normal(0, 0.01, (200, 60))
+    exact = fit_pca(features, 5).project(features)
+
+    monkeypatch.setattr(whitening, "_EXACT_UP_TO", 10)
+    sampled = fit_pca(features, 5).project(features)
+
+    np.testing.assert_allclose(sampled @ sampled.T, exact @ exact.T, atol=1e-3)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
+_EXACT_UP_TO = 4096  # numbers of a block; a wider one (ResNet50 on 3 x 3 cells has 18,432) is decomposed by sampling
+
 
 @dataclass(frozen=True)
 class Projection:
@@ -61,10 +63,17 @@ def fit_pca(features: NDArray[Any], size: int) -> Projection:
     """
     mean = features.mean(axis=0, dtype=np.float64)
     centred = features - mean
-    values, vectors = np.linalg.eigh(centred.T @ centred / len(features))
-    order = np.argsort(-values)[: min(size, len(values))]
-    scale = 1 / np.sqrt(max(values[order].sum(), 1e-12))
-    return Projection(mean.astype(np.float32), (vectors[:, order] * scale).astype(np.float32))
+    count = min(size, *features.shape)
+    if centred.shape[1] <= _EXACT_UP_TO:
+        values, vectors = np.linalg.eigh(centred.T @ centred / len(features))
+        values, vectors = values[::-1][:count], vectors[:, ::-1][:, :count]
+    else:
+        from sklearn.utils.extmath import randomized_svd
+
+        _, singular, rows = randomized_svd(centred.astype(np.float32), count, random_state=0)
+        values, vectors = singular**2 / len(features), rows.T
+    scale = 1 / np.sqrt(max(float(values.sum()), 1e-12))
+    return Projection(mean.astype(np.float32), (vectors * scale).astype(np.float32))
 
 
 def fit_whitening(
