@@ -33,6 +33,7 @@ _PILLOW_MODULES = r"(PIL|pillow_heif)\b"
 
 # Pillow's own guard warns at a number of its choosing; `Limits` decides here, on the header, for every file.
 Image.MAX_IMAGE_PIXELS = None
+Image.core.set_block_size(2**26)  # type: ignore[attr-defined]  # malloc keeps smaller ones, hundreds of MB a thread
 
 _large = threading.Lock()
 
