@@ -33,7 +33,31 @@ def test_prices_survive_an_input_field(minor, currency):
     assert money.parse(money.plain(minor, currency), currency) == minor
 
 
-@pytest.mark.parametrize("text", ["", "abc", "-1", "1e99", "nan", "inf", "1 000 000 000 000 000"])
+@pytest.mark.parametrize(
+    ("text", "currency", "minor"),
+    [
+        ("1199", "EUR", 119900),
+        ("1,199", "EUR", 119900),
+        ("1.199", "EUR", 119900),
+        ("99,90", "EUR", 9990),
+        ("99.9", "EUR", 9990),
+        (" 1.198,90 ", "EUR", 119890),
+        ("1 198.90", "EUR", 119890),
+        ("1,199", "JPY", 1199),
+        ("1.199", "KWD", 1199),
+        ("1,199.5", "KWD", 1199500),
+        ("250,", "EUR", 25000),
+    ],
+)
+def test_prices_as_people_type_them(text, currency, minor):
+    """In Europe a comma stands before the cents; nobody means 9,990 by 99,90."""
+    assert money.parse(text, currency) == minor
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "abc", "-1", "1e99", "1e99999999999", "1e3", "0x10", "1_000", "\uff11", "nan", "inf", "1 000 000 000 000 000"],
+)
 def test_what_is_no_price(text):
     """Anything but a plausible number is refused with the rule."""
     with pytest.raises(InvalidRequest, match=r"A price must be a number"):
