@@ -29,6 +29,11 @@ _WORDS = {
     "NotFound": "There is nothing here",
 }
 
+_MESSAGES = {
+    404: "This address leads nowhere; look for what you want from the start.",
+    405: "This address cannot be used in this way; start again.",
+}
+
 log = logging.getLogger(__name__)
 
 
@@ -55,14 +60,25 @@ def _known(error: errors.VSearchError) -> Response:
 
 def _http(error: HTTPException) -> Response:
     if isinstance(error, RequestEntityTooLarge):
-        limit = services().settings.max_upload_mb
-        return _answer(413, "ImageTooLarge", f"A photo may have {limit} MB, but more was sent; send a smaller copy.")
+        return _too_large()
     code = type(error).__name__
-    response = _answer(error.code or 500, code, error.description or "This request cannot be answered.")
+    ours = error.description != type(error).description
+    message = error.description if ours else _MESSAGES.get(error.code or 500)
+    response = _answer(error.code or 500, code, message or "This request cannot be answered; start again.")
     for name, value in error.get_headers(request.environ):
         if name in ("Allow", "Retry-After"):
             response.headers[name] = value
     return response
+
+
+def _too_large() -> Response:
+    """Say which limit it was: that of the photo, or Flask's of the rest of the form."""
+    megabytes = services().settings.max_upload_mb
+    if (request.content_length or 0) > request.max_content_length:  # type: ignore[operator]  # create_app sets it
+        message = f"A photo may have {megabytes} MB, but more was sent; send a smaller copy."
+    else:
+        message = "A search needs a photo and nothing else, but the form held much more; send the photo alone."
+    return _answer(413, "ImageTooLarge", message)
 
 
 def _unexpected(error: Exception) -> Response:
@@ -77,7 +93,9 @@ def _answer(status: int, code: str, message: str) -> Response:
         response: Response = jsonify({"error": {"code": code, "message": message}})
     else:
         title = _WORDS.get(code, "Back in a moment" if status == 503 else "Sorry, that did not work")
-        response = Response(render_template("error.html", title=title, message=message), mimetype="text/html")
+        back = request.path if status == 400 and request.endpoint == "shop.show_results" else None
+        page = render_template("error.html", title=title, message=message, back=back)
+        response = Response(page, mimetype="text/html")
     response.status_code = status
     response.headers["Cache-Control"] = "no-store"
     if status == 503:

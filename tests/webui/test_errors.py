@@ -1,3 +1,4 @@
+import io
 import logging
 import re
 
@@ -115,3 +116,30 @@ def test_pages_keep_to_their_own_policy(site):
         page = site.client.get(address).text
         assert not re.search(r"<script(?![^>]*src=)|<style|\son\w+=|\sstyle=", page)
         assert not re.search(r'(?:src|href)="(?:https?:)?//(?!shop\.example)', page)
+
+
+def test_a_wrong_wish_leads_back_to_the_results(site):
+    """The photo is not lost by a typing error."""
+    address = site.upload(0)
+    page = site.client.get(f"{address}?price_min=cheap")
+
+    assert page.status_code == 400
+    assert f'href="{address}"' in page.text
+
+
+def test_a_form_that_holds_too_much_else(client):
+    """It is not the photo that is too large then."""
+    others = {f"other{number}": "" for number in range(1100)}
+    response = client.post("/search", data={"photo": (io.BytesIO(b"x"), "a.jpg"), **others})
+
+    assert response.status_code == 413
+    assert "nothing else" in response.text
+
+
+@pytest.mark.parametrize(("method", "address"), [("get", "/nowhere"), ("put", "/")])
+def test_our_own_words(client, method, address):
+    """Nothing about servers and URLs for a shopper."""
+    text = getattr(client, method)(address).text
+
+    assert "URL" not in text
+    assert "This address" in text
