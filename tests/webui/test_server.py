@@ -12,6 +12,7 @@ import pytest
 from vsearch.errors import SettingsError
 from vsearch.settings import Settings
 from webui import server
+from webui.services import services_of
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -69,3 +70,4 @@ def test_build_without_a_generation(tmp_path):
 
     assert engine.problem is not None
     assert app.test_client().get("/").status_code == 503
+    services_of(app).sessions.kw["bind"].dispose()
