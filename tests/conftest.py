@@ -18,6 +18,14 @@ from sqlalchemy import Engine
 from catalog.database import connect, upgrade
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_fsync() -> Iterator[None]:
+    """Nothing here must survive a power cut; what a killed run leaves is tested in processes of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty catalogue file with the schema in it, to be copied."""

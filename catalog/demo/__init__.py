@@ -83,8 +83,8 @@ def products(seed: int = 0) -> list[DemoProduct]:
     return list(_products(table, random.Random(seed)))
 
 
-def write(folder: Path, seed: int = 0) -> Path:
-    """Draw the catalogue into the folder and return the feed.
+def write(folder: Path, seed: int = 0, side: int = SIDE) -> Path:
+    """Draw the catalogue into the folder, its pictures of this side in pixels, and return the feed.
 
     Its pictures are in `pictures` beside it; in `examples` lie some shoppers' photos to try the search with.
     """
@@ -94,8 +94,8 @@ def write(folder: Path, seed: int = 0) -> Path:
     items = products(seed)
     for item in items:
         studio_name, room_name = item.row["images"].split("|")
-        (pictures / studio_name).write_bytes(_jpeg(studio(item)))
-        (pictures / room_name).write_bytes(_jpeg(room(item, seed)))
+        (pictures / studio_name).write_bytes(_jpeg(studio(item, side)))
+        (pictures / room_name).write_bytes(_jpeg(room(item, seed, side)))
     for sku in EXAMPLES:
         (examples / f"{sku.lower()}.jpg").write_bytes(shopper_photo(sku, seed))
     feed = folder / "feed.csv"
