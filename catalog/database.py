@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -53,6 +53,23 @@ def connect(url: str) -> Engine:
         ) from error
     event.listen(engine, "handle_error", _in_words)
     return engine
+
+
+@contextmanager
+def opened(url: str, *, write: bool = False) -> Iterator[sessionmaker[Session]]:
+    """Yield what makes sessions on the catalogue at `url`, and let go of it at the end.
+
+    Args:
+        url: as `connect` takes it.
+        write: bring the schema up to date first.
+    """
+    engine = connect(url)
+    try:
+        if write:
+            upgrade(engine)
+        yield sessions(engine)
+    finally:
+        engine.dispose()
 
 
 def sessions(engine: Engine) -> sessionmaker[Session]:

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from sqlalchemy.orm import Session, sessionmaker
 
-from catalog.database import connect, sessions, upgrade
+from catalog.database import opened
 from catalog.imagestore import ImageStore
 from catalog.models import utc_now
 from indexer import build, fit, verify
@@ -69,17 +69,12 @@ def run(
         RunInProgress: another run holds the lock.
         VSearchError: this run cannot go on; what is published stays as it is, what is encoded stays stored.
     """
-    with run_lock(settings.data / LOCK, clock()):
-        engine = connect(settings.catalogue_url)
-        try:
-            upgrade(engine)
-            tools = Tools(settings, sessions(engine), open_encoder, Stages(progress), clock)
-            with on_record(tools.sessions) as record:
-                report = tools.stages.stamp(_night(tools))
-                record(report)
-                return report
-        finally:
-            engine.dispose()
+    with run_lock(settings.data / LOCK, clock()), opened(settings.catalogue_url, write=True) as sessions:
+        tools = Tools(settings, sessions, open_encoder, Stages(progress), clock)
+        with on_record(tools.sessions) as record:
+            report = tools.stages.stamp(_night(tools))
+            record(report)
+            return report
 
 
 def rollback(settings: Settings, clock: Callable[[], datetime] = utc_now) -> str:

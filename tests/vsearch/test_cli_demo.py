@@ -39,6 +39,17 @@ def test_serve_takes_its_options_over_the_settings(monkeypatch, tmp_path):
     assert "Nothing is published." in result.stderr
 
 
+def test_the_bad_rows_of_a_feed_of_ones_own_are_listed(tmp_path):
+    """As `vsearch catalog import` lists them: which row, and what to do."""
+    (tmp_path / "feed.csv").write_text("sku,title,image\nA,Sofa,missing.jpg\n")
+    feed = ["--feed", str(tmp_path / "feed.csv"), "--images", str(tmp_path)]
+
+    result = CliRunner().invoke(cli, ["--data", str(tmp_path / "data"), "demo", *feed])
+
+    assert result.exit_code == 1
+    assert "feed.csv:2: picture 'missing.jpg' must be in" in result.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.keras
 def test_demo_finds_its_own_product(tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from catalog import queries
-from catalog.database import connect, sessions, upgrade
+from catalog.database import opened
 from catalog.imagestore import ImageStore
 from catalog.queries import CatalogueCounts
 from indexer.importing import BadRows, ImportReport, Options, import_feed
@@ -41,20 +41,24 @@ def import_(
         skip_bad_rows=skip_bad_rows,
         accept_shrink=accept_shrink,
     )
-    engine = connect(settings.catalogue_url)
-    try:
-        upgrade(engine)
-        maker, store = sessions(engine), ImageStore(settings.pictures)
-        report = import_feed(feed, images, sessions=maker, store=store, options=options, progress=progress)
-        with maker() as session:
+    _summarise(*import_aloud(settings, feed, images, options))
+
+
+def import_aloud(
+    settings: Settings, feed: Path, images: Path, options: Options
+) -> tuple[ImportReport, CatalogueCounts]:
+    """Import a feed; every bad row and warning is a line on standard error."""
+    store = ImageStore(settings.pictures)
+    with opened(settings.catalogue_url, write=True) as sessions:
+        try:
+            report = import_feed(feed, images, sessions=sessions, store=store, options=options, progress=progress)
+        except BadRows as refusal:
+            _complain(feed, refusal)
+            raise
+        with sessions() as session:
             counts = queries.counts(session)
-    except BadRows as refusal:
-        _complain(feed, refusal)
-        raise
-    finally:
-        engine.dispose()
     _complain(feed, report)
-    _summarise(report, counts)
+    return report, counts
 
 
 def _complain(feed: Path, found: ImportReport | BadRows) -> None:

@@ -18,11 +18,12 @@ err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 def table(title: str, columns: Sequence[str], lines: Iterable[Sequence[str | Text]], right: Sequence[str] = ()) -> None:
     """Print a table; the columns named in `right` are aligned right."""
-    grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    grid = Table(box=box.SIMPLE_HEAD)
     for name in columns:
         grid.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for line in lines:
         grid.add_row(*line)
+    out.print(title, soft_wrap=True)
     out.print(grid)
 
 

@@ -47,24 +47,12 @@ def _draw(folder: Path) -> tuple[Path, Path, Path]:
 
 
 def _import(settings: Settings, feed: Path, images: Path) -> None:
-    from catalog.database import connect, sessions, upgrade
-    from catalog.imagestore import ImageStore
-    from indexer.importing import Options, import_feed
+    from indexer.importing import Options
+    from vsearch.cli.catalog import import_aloud
 
     started = time.perf_counter()
-    engine = connect(settings.catalogue_url)
-    try:
-        upgrade(engine)
-        report = import_feed(
-            feed,
-            images,
-            sessions=sessions(engine),
-            store=ImageStore(settings.pictures),
-            options=Options(currency=settings.currency, limits=Limits.of(settings)),
-            progress=progress,
-        )
-    finally:
-        engine.dispose()
+    options = Options(currency=settings.currency, limits=Limits.of(settings))
+    report, _ = import_aloud(settings, feed, images, options)
     changes = report.changes
     found = f"{len(changes.added)} products added, {len(changes.changed)} changed, {changes.unchanged} as they were"
     _say("Imported", f"{feed.name}: {found}", started)
@@ -83,15 +71,13 @@ def _index(settings: Settings) -> None:
 def _search_once(settings: Settings, photo: Path | None) -> None:
     """Send one photo through the real application; without one, the first catalogue picture."""
     from catalog import queries
-    from catalog.database import connect, sessions
+    from catalog.database import opened
     from catalog.imagestore import ImageStore
     from webui.server import build
 
     if photo is None:
-        engine = connect(settings.catalogue_url)
-        with sessions(engine)() as session:
+        with opened(settings.catalogue_url) as sessions, sessions() as session:
             photo = ImageStore(settings.pictures).path(queries.gallery_rows(session)[0].sha256)
-        engine.dispose()
     app, _ = build(settings)
     started = time.perf_counter()
     response = app.test_client().post("/api/v1/search", data={"photo": (io.BytesIO(photo.read_bytes()), "photo")})

@@ -151,12 +151,8 @@ class _Shop:
 
     @classmethod
     def open(cls, settings: Settings) -> "_Shop":
-        engine = database.connect(settings.catalogue_url)
-        try:
-            with database.sessions(engine)() as session:
-                return cls(queries.gallery_rows(session), ImageStore(settings.pictures))
-        finally:
-            engine.dispose()
+        with database.opened(settings.catalogue_url) as sessions, sessions() as session:
+            return cls(queries.gallery_rows(session), ImageStore(settings.pictures))
 
     def picture(self, row: GalleryRow) -> Picture:
         return decode(self.store.read(row.sha256))

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from catalog import queries
-from catalog.database import connect, sessions, upgrade
+from catalog.database import opened
 from indexer import run as night
 from indexer.report import Report
 from vsearch import generation as generations
@@ -110,19 +110,14 @@ def _show(current: Manifest, kept: list[str]) -> None:
 
 
 def _latest_runs(settings: Settings) -> list[dict[str, Any]]:
-    engine = connect(settings.catalogue_url)
-    try:
-        upgrade(engine)
-        with sessions(engine)() as session:
-            return [
-                {
-                    "started": f"{run.started_at:%Y-%m-%d %H:%M:%S}",
-                    "state": run.state,
-                    "generation_id": run.generation_id,
-                    "message": run.message,
-                    "counts": run.counts,
-                }
-                for run in queries.latest_runs(session, 5)
-            ]
-    finally:
-        engine.dispose()
+    with opened(settings.catalogue_url, write=True) as sessions, sessions() as session:
+        return [
+            {
+                "started": f"{run.started_at:%Y-%m-%d %H:%M:%S}",
+                "state": run.state,
+                "generation_id": run.generation_id,
+                "message": run.message,
+                "counts": run.counts,
+            }
+            for run in queries.latest_runs(session, 5)
+        ]

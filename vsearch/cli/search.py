@@ -56,14 +56,9 @@ def command(
 
 def _products(settings: Settings, result: SearchResult) -> list[dict[str, Any]]:
     """Join hits with the catalogue; products withdrawn since the index was built are left out."""
-    engine = database.connect(settings.catalogue_url)
-    try:
-        with database.sessions(engine)() as session:
-            cards = {
-                card.product_id: card for card in queries.products_by_ids(session, [h.product_id for h in result.hits])
-            }
-    finally:
-        engine.dispose()
+    with database.opened(settings.catalogue_url) as sessions, sessions() as session:
+        found = queries.products_by_ids(session, [hit.product_id for hit in result.hits])
+    cards = {card.product_id: card for card in found}
     return [
         {
             "sku": cards[hit.product_id].sku,
