@@ -1,5 +1,6 @@
 """The table of backbones, real networks, and where weights come from."""
 
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,7 @@ def test_offline_the_error_says_where_to_put_weights(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(keras.config, "keras_home", lambda: str(tmp_path), raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(urllib.request, "_opener", None)  # it would remember the proxy for every later test
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
 
