@@ -28,7 +28,9 @@ TOP = ("vsearch.cli", "vsearch.training")
 
 LIBRARIES = {
     "faiss": ("vsearch.index",),
-    "PIL": ("vsearch.images", "catalog.demo"),
+    "PIL": ("vsearch.images", "vsearch.training.tags", "catalog.demo"),
+    "captcha": ("vsearch.training.tags",),
+    "matplotlib": ("vsearch.training.plots",),
     "pillow_heif": ("vsearch.images",),
     "keras": ("vsearch.model", "vsearch.training"),
     "tensorflow": ("vsearch.model", "vsearch.training"),

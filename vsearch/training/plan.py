@@ -1,87 +1,67 @@
-"""A training plan: one TOML file is one experiment. Unknown keys are errors."""
+"""A training plan: one TOML file is one experiment. Unknown keys are errors; docs/training.md lists every key."""
 
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from vsearch.errors import PlanError
 from vsearch.model.backbones import BACKBONES
+from vsearch.training.plan_parts import Assemble, Augment, HeadPlan, Name, Part, Phase, Source
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Plan(Part):
+    """A whole experiment: sources, heads, backbones and phases. Without phases the backbones stay as they start.
 
-
-class NpzSource(_Part):
-    """Pictures as JPEG bytes in one .npz: arrays data, offsets, labels, split (0 train, 1 validation), names."""
-
-    kind: Literal["npz"]
-    file: Path
-    terms: str
-    repeat: int = Field(1, ge=1)
-
-
-class CsvSource(_Part):
-    """A CSV manifest (columns image, split and a label) beside a tar of pictures.
-
-    `where` keeps the rows whose column starts with the given text; the class is the label's part after its last slash.
+    Attributes:
+        start: weights to start from: "random"; "pretrained" (ImageNet, see `vsearch models pull`); "bundled" (the
+            ensemble that ships); or the folder of a checkpoint, relative to the working folder.
+        framing: "product" trims a uniform border and squashes by half; "stretch" fits the picture into the size.
+        cache_size: decoded pictures are kept at this size, a side or (height, width), and crops are cut from it.
+        precision: "auto" takes mixed bfloat16 where the processor has it, and float32 elsewhere.
+        mirrored: judge a picture together with its mirror image.
+        leave_out: two heads; every pair of their values is left out of the training in turn, and judged unseen.
+        assemble: given, the run ends in a checkpoint that can be searched with; left out, in one that only judges.
     """
 
-    kind: Literal["csv"]
-    manifest: Path
-    images: Path
-    label: str
-    where: dict[str, str] = Field(default_factory=dict)
-    terms: str
-    repeat: int = Field(1, ge=1)
-
-
-Source = Annotated[NpzSource | CsvSource, Field(discriminator="kind")]
-
-
-class Phase(_Part):
-    """One stretch of training: one input side, one learning-rate schedule (linear warm-up, then cosine to zero)."""
-
-    name: str = Field(pattern="^[a-z0-9_]+$")
-    side: int = Field(ge=32, le=512)
-    epochs: int = Field(ge=1)
-    batch: int = Field(ge=1)
-    learning_rate: float = Field(gt=0)
-    warm_up_epochs: float = Field(0.0, ge=0)
-    weight_decay: float = Field(0.0, ge=0)
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    crop_area: tuple[float, float] = (0.35, 1.0)
-
-
-class Assemble(_Part):
-    """How the trained backbones become one checkpoint; sizes are numbers kept of each block."""
-
-    grid: int = Field(3, ge=1, le=7)
-    network_block: int = Field(384, ge=1)
-    shape_block: int = Field(256, ge=1)
-    colour_block: int = Field(128, ge=1)
-    network_weight: float = Field(1.0, gt=0)
-    shape_weight: float = Field(1.0, gt=0)
-    colour_weight: float = Field(1.0, gt=0)
-    fit_pictures: int = Field(6000, ge=1)
-    fit_views: int = Field(2, ge=1)
-    shrink: float = Field(0.3, ge=0)
-    embedding_size: int = Field(256, ge=8, le=512)
-
-
-class Plan(_Part):
-    """A whole experiment. Without phases the backbones keep their pretrained weights."""
-
-    name: str = Field(pattern="^[a-z0-9_]+$")
+    name: Name
     backbones: tuple[str, ...] = Field(min_length=1)
     seed: int
-    cache_side: int = Field(72, ge=32, le=512)
+    start: str = "random"
+    framing: Literal["product", "stretch"] = "product"
+    cache_size: int | tuple[int, int] = 72
+    dropout: float = Field(0.2, ge=0, lt=1)
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
+    mirrored: bool = False
     source: tuple[Source, ...] = Field(min_length=1)
+    head: tuple[HeadPlan, ...] = ()
+    augment: Augment = Augment()
     phase: tuple[Phase, ...] = ()
-    assemble: Assemble = Assemble()
+    leave_out: tuple[str, str] | None = None
+    assemble: Assemble | None = None
+
+    @property
+    def cache_shape(self) -> tuple[int, int]:
+        """(height, width) in pixels of the pictures kept."""
+        return self.cache_size if isinstance(self.cache_size, tuple) else (self.cache_size, self.cache_size)
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        names = [head.name for head in self.head]
+        _unique("head", names)
+        _unique("phase", [phase.name for phase in self.phase])
+        if self.phase and not self.head:
+            raise ValueError("a plan with phases needs at least one [[head]]")
+        if not self.phase and self.assemble is None:
+            raise ValueError("a plan without phases needs [assemble]")
+        augments = [self.augment, *(phase.augment for phase in self.phase if phase.augment)]
+        hidden = [name for augment in augments for name in (*augment.recolour_hides, *augment.scramble_hides)]
+        for name in (*hidden, *(self.leave_out or ())):
+            if name not in names:
+                raise ValueError(f"there is no head {name!r}; the heads are {', '.join(names)}")
+        return self
 
 
 def shipped() -> list[str]:
@@ -103,7 +83,11 @@ def read(name_or_file: str) -> Plan:
         return parse((_plans() / f"{name_or_file}.toml").read_text(encoding="utf8"), name_or_file)
     if not path.is_file():
         raise PlanError(f"The plan {path} does not exist; give a .toml file or one of {', '.join(shipped())}.")
-    return parse(path.read_text(encoding="utf8"), str(path))
+    try:
+        text = path.read_text(encoding="utf8")
+    except UnicodeDecodeError as error:
+        raise PlanError(f"A plan must be TOML in UTF-8, but {path} is not: {error.reason}.") from None
+    return parse(text, str(path))
 
 
 def parse(text: str, where: str) -> Plan:
@@ -117,13 +101,26 @@ def parse(text: str, where: str) -> Plan:
     except tomllib.TOMLDecodeError as error:
         raise PlanError(f"A plan must be TOML, but {where} is not: {error}.") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise PlanError(f"Plan {where}, {key}: {first['msg']}, but received {first['input']!r}.") from None
+        raise PlanError(f"Plan {where}{_explain(error)}") from None
     unknown = [name for name in plan.backbones if name not in BACKBONES]
     if unknown:
         raise PlanError(f"Plan {where}, backbones: {unknown[0]!r} is none of {', '.join(BACKBONES)}.")
     return plan
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    said = first["msg"].removeprefix("Value error, ")
+    if not key:
+        return f": {said}."
+    return f", {key}: {said}, but received {str(first['input'])[:200]!r}."
+
+
+def _unique(what: str, names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"every {what} needs a name of its own, but {twice[0]!r} stands twice")
 
 
 def _plans() -> Path:

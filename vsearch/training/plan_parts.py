@@ -1,0 +1,220 @@
+"""The tables of a training plan: sources, heads, augmentation, phases, and how a checkpoint is assembled."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Name = Annotated[str, Field(pattern="^[a-z0-9_]+$")]
+Side = Annotated[int, Field(ge=16, le=512)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Part(BaseModel):
+    """A table of a plan: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Source(Part):
+    """What all sources have.
+
+    Attributes:
+        terms: licence of the pictures; goes into the model card.
+        repeat: how often each training picture counts.
+    """
+
+    terms: str
+    repeat: int = Field(1, ge=1)
+
+
+class NpzSource(_Source):
+    """Pictures as JPEG bytes in one .npz: arrays data, offsets, labels, split (0 train, 1 validation), names."""
+
+    kind: Literal["npz"]
+    file: Path
+    label: Name = "class"
+
+
+class CsvSource(_Source):
+    """A CSV manifest with a column `image`, beside a folder, tar or zip of pictures.
+
+    Attributes:
+        labels: our name of a label -> column. Of a value the part after the last slash counts; an empty cell is a
+            missing label.
+        where: keeps the rows whose column starts with the given text.
+        split: column that says train or val; without such a column `val_share` of the groups is put aside.
+        group: column whose equal values never lie in two splits; each picture is its own group without it.
+    """
+
+    kind: Literal["csv"]
+    manifest: Path
+    images: Path
+    labels: dict[str, str] = Field(min_length=1)
+    where: dict[str, str] = Field(default_factory=dict)
+    split: str = "split"
+    group: str = ""
+    val_share: Share = 0.2
+
+
+class FolderSource(_Source):
+    """A folder, tar or zip with one folder of pictures for each class, or with train/CLASS and val/CLASS."""
+
+    kind: Literal["folder"]
+    folder: Path
+    label: Name = "class"
+    val_share: Share = 0.2
+
+
+class TfrecordSource(_Source):
+    """A folder of TFRecord shards that `vsearch dataset pack` wrote; labels and splits travel in them."""
+
+    kind: Literal["tfrecord"]
+    folder: Path
+
+
+class TagsSource(_Source):
+    """Shelf tags drawn here, packed into TFRecord shards once, and read from there.
+
+    Every tag has the labels `number` (its digits) and `readable` = "yes"; a share of `blanks` shows none, "no".
+    """
+
+    kind: Literal["tags"]
+    digits: Literal[4, 8]
+    train: int = Field(ge=1)
+    val: int = Field(ge=1)
+    blanks: Share = 0.1
+    seed: int = 0
+
+
+Source = Annotated[NpzSource | CsvSource | FolderSource | TfrecordSource | TagsSource, Field(discriminator="kind")]
+
+
+class HeadPlan(Part):
+    """One output of the network. A picture without the head's label costs this head nothing.
+
+    Attributes:
+        kind: "softmax" is one value of several; "sigmoid" any number of them; "digits" one softmax of ten for each
+            position; "metric" an embedding that brings two views of one product together (no classes).
+        label: name of the label in the sources; the head's own name when empty. A metric head without a label in its
+            source takes every picture for a product of its own.
+        classes: the values, in order; those found in the training split, sorted, when empty.
+        separator: between the values of a sigmoid label.
+        length: positions of a digits head.
+        class_weights: "balanced" weighs classes by the inverse of their frequency.
+        loss: of a metric head: NT-Xent (Chen et al., ICML 2020) or SupCon (Khosla et al., NeurIPS 2020).
+        size, temperature: of a metric head.
+    """
+
+    name: Name
+    kind: Literal["softmax", "sigmoid", "digits", "metric"]
+    label: str = ""
+    classes: tuple[str, ...] = ()
+    separator: str = Field("|", min_length=1)
+    length: int = Field(1, ge=1, le=16)
+    weight: float = Field(1.0, gt=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    class_weights: Literal["none", "balanced"] = "none"
+    loss: Literal["supcon", "nt_xent"] = "supcon"
+    size: int = Field(128, ge=8, le=1024)
+    temperature: float = Field(0.1, gt=0)
+
+    @property
+    def column(self) -> str:
+        """Name of its label in the sources."""
+        return self.label or self.name
+
+
+class Augment(Part):
+    """How a training picture is changed each time it is shown; all drawn from a seed, epoch and step.
+
+    Attributes:
+        crop_area: least and most share of the picture's area that is cut out.
+        crop_shape: the cut's sides differ by at most exp(2 * crop_shape).
+        mirror: mirror half of them.
+        brightness, contrast, saturation, cast: factors 1 +- this.
+        turn: degrees either way.
+        perspective: shift of the corners, as a share of the side.
+        blur, noise: most sigma, in pixels and in 0..255.
+        mix: share of pictures blended with another, their labels likewise (mixup: Zhang et al., ICLR 2018).
+        recolour: share of pictures that get arbitrary colours; it hides the labels of the heads `recolour_hides`.
+        scramble: share of pictures cut into tiles that change places; it hides those of `scramble_hides`.
+    """
+
+    crop_area: tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]] = (0.35, 1.0)
+    crop_shape: float = Field(0.22, ge=0, le=1)
+    mirror: bool = True
+    brightness: Share = 0.3
+    contrast: Share = 0.3
+    saturation: Share = 0.4
+    cast: Share = 0.08
+    turn: float = Field(0.0, ge=0, le=180)
+    perspective: float = Field(0.0, ge=0, le=0.4)
+    blur: float = Field(0.0, ge=0, le=8)
+    noise: float = Field(0.0, ge=0, le=64)
+    mix: Share = 0.0
+    recolour: Share = 0.0
+    recolour_hides: tuple[str, ...] = ()
+    scramble: Share = 0.0
+    scramble_hides: tuple[str, ...] = ()
+
+
+class Phase(Part):
+    """One stretch of training; the network is compiled anew for each.
+
+    Attributes:
+        size: side in pixels, or (height, width).
+        unfreeze: "all"; "none" leaves the trunk still, its outputs are computed once and kept on disk; the name of a
+            stage, or the number of a layer, from which on layers learn. Batch norm of still layers stays still.
+        schedule: of the learning rate after the warm-up: "constant"; "cosine" to zero; "step" multiplies by `factor`
+            every `every_epochs` epochs or every `every_steps` steps.
+        patience: stop after so many epochs without a better validation loss and keep the best; 0 never stops early.
+        ema: momentum of the running mean of the weights that is kept in their place; 0 keeps the weights.
+        augment: replaces the plan's.
+    """
+
+    name: Name
+    size: (
+        Annotated[int, Field(ge=16, le=512)]
+        | tuple[Annotated[int, Field(ge=16, le=512)], Annotated[int, Field(ge=16, le=512)]]
+    )
+    epochs: int = Field(ge=1)
+    batch: int = Field(ge=2)
+    learning_rate: float = Field(gt=0)
+    unfreeze: str | int = "all"
+    schedule: Literal["constant", "cosine", "step"] = "cosine"
+    every_epochs: float = Field(0.0, ge=0)
+    every_steps: int = Field(0, ge=0)
+    factor: float = Field(1 / 3, gt=0, lt=1)
+    warm_up_epochs: float = Field(0.0, ge=0)
+    weight_decay: float = Field(0.0, ge=0)
+    patience: int = Field(0, ge=0)
+    ema: float = Field(0.0, ge=0, lt=1)
+    augment: Augment | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.size if isinstance(self.size, tuple) else (self.size, self.size)
+
+    @model_validator(mode="after")
+    def _steps_are_given(self) -> Self:
+        if self.schedule == "step" and bool(self.every_epochs) == bool(self.every_steps):
+            raise ValueError("a step schedule needs exactly one of every_epochs and every_steps")
+        return self
+
+
+class Assemble(Part):
+    """How the trained backbones become a checkpoint to search with; sizes are numbers kept of each block."""
+
+    grid: int = Field(3, ge=1, le=7)
+    network_block: int = Field(384, ge=1)
+    shape_block: int = Field(256, ge=1)
+    colour_block: int = Field(128, ge=1)
+    network_weight: float = Field(1.0, gt=0)
+    shape_weight: float = Field(1.0, gt=0)
+    colour_weight: float = Field(1.0, gt=0)
+    fit_pictures: int = Field(6000, ge=1)
+    fit_views: int = Field(2, ge=1)
+    shrink: float = Field(0.3, ge=0)
+    embedding_size: int = Field(256, ge=8, le=512)
