@@ -10,7 +10,7 @@ import numpy as np
 
 from vsearch.cli import pass_settings, photos
 from vsearch.cli.console import table
-from vsearch.cli.models import open_model
+from vsearch.cli.opening import open_model
 from vsearch.images import Limits
 from vsearch.index import ClassIndex
 from vsearch.metrics import l2_normalize

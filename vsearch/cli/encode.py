@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vsearch.cli import pass_settings, photos
 from vsearch.cli.console import out, progress
-from vsearch.cli.models import Model, open_model
+from vsearch.cli.opening import Model, open_model
 from vsearch.errors import DatasetError
 from vsearch.files import new_file
 from vsearch.images import Limits, Picture

@@ -15,7 +15,7 @@ from catalog.queries import GalleryRow
 from vsearch import augment, evaluation, metrics
 from vsearch.cli import answers, pass_settings, photos
 from vsearch.cli.console import out, progress, table
-from vsearch.cli.models import open_engine, open_model
+from vsearch.cli.opening import open_engine, open_model
 from vsearch.engine import Engine
 from vsearch.errors import DatasetError
 from vsearch.evaluation import Query, Scores

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from vsearch.cli import pass_settings, photos
 from vsearch.cli.console import table
-from vsearch.cli.models import open_model
+from vsearch.cli.opening import open_model
 from vsearch.images import Limits
 from vsearch.model.heads import Predictions
 from vsearch.settings import Settings

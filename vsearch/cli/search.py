@@ -9,7 +9,7 @@ import click
 from catalog import database, queries
 from vsearch.cli import pass_settings
 from vsearch.cli.console import out, table
-from vsearch.cli.models import open_engine
+from vsearch.cli.opening import open_engine
 from vsearch.engine import ALL, Search, SearchResult
 from vsearch.images import Box, Limits, decode
 from vsearch.settings import Metric, Settings
