@@ -15,23 +15,26 @@ PLAN = """
 name = "tiny"
 backbones = ["pocket_vgg"]
 seed = 1
-cache_side = 40
+cache_size = 40
 [[source]]
 kind = "csv"
 manifest = "labels.csv"
 images = "images.tar"
-label = "kind"
+labels = { kind = "kind" }
 where = { source = "ours/" }
 terms = "drawn here"
+[[head]]
+name = "kind"
+kind = "softmax"
 [[phase]]
 name = "first"
-side = 32
+size = 32
 epochs = 2
 batch = 8
 learning_rate = 0.002
 [[phase]]
 name = "second"
-side = 40
+size = 40
 epochs = 1
 batch = 8
 learning_rate = 0.0005
@@ -46,8 +49,11 @@ embedding_size = 16
 """
 
 
-def write(folder: Path) -> plans.Plan:
-    """Write 48 training and 8 validation pictures with a manifest into the folder; return a plan for them."""
+def write(folder: Path, text: str = PLAN) -> plans.Plan:
+    """Write 48 training and 8 validation pictures with a manifest into the folder; return the plan of that text.
+
+    Columns besides the kind: `colour` is red or blue, whichever is stronger; `number` the picture's number in 4 digits.
+    """
     rows = []
     with tarfile.open(folder / "images.tar", "w") as tar:
         for number in range(56):
@@ -57,8 +63,10 @@ def write(folder: Path) -> plans.Plan:
             info = tarfile.TarInfo(f"{number}.jpg")
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
-            rows.append((f"{number}.jpg", f"shapes/{kind}", "val" if number >= 48 else "train", "ours/drawn"))
-        rows.append(("0.jpg", "shapes/other", "train", "theirs"))
+            colour = "red" if tint[0] > tint[2] else "blue"
+            split = "val" if number >= 48 else "train"
+            rows.append((f"{number}.jpg", f"shapes/{kind}", split, "ours/drawn", colour, f"{number:04}"))
+        rows.append(("0.jpg", "shapes/other", "train", "theirs", "", ""))
     with (folder / "labels.csv").open("w", newline="") as lines:
-        csv.writer(lines).writerows([("image", "kind", "split", "source"), *rows])
+        csv.writer(lines).writerows([("image", "kind", "split", "source", "colour", "number"), *rows])
     return plans.parse(PLAN, "tiny")
