@@ -28,7 +28,18 @@ class _Source(Part):
     repeat: int = Field(1, ge=1)
 
 
-class NpzSource(_Source):
+class _Named(_Source):
+    """A source whose values may need other names.
+
+    Attributes:
+        values: value in the source -> ours. Given, a value it does not list is a missing label, and a picture without
+            any label is left out.
+    """
+
+    values: dict[str, str] = Field(default_factory=dict)
+
+
+class NpzSource(_Named):
     """Pictures as JPEG bytes in one .npz: arrays data, offsets, labels, split (0 train, 1 validation), names."""
 
     kind: Literal["npz"]
@@ -36,7 +47,7 @@ class NpzSource(_Source):
     label: Name = "class"
 
 
-class CsvSource(_Source):
+class CsvSource(_Named):
     """A CSV manifest with a column `image`, beside a folder, tar or zip of pictures.
 
     Attributes:
@@ -57,7 +68,7 @@ class CsvSource(_Source):
     val_share: Share = 0.2
 
 
-class FolderSource(_Source):
+class FolderSource(_Named):
     """A folder, tar or zip with one folder of pictures for each class, or with train/CLASS and val/CLASS."""
 
     kind: Literal["folder"]
