@@ -22,10 +22,12 @@ class _Source(Part):
     Attributes:
         terms: licence of the pictures; goes into the model card.
         repeat: how often each training picture counts.
+        judge: whether its validation pictures are judged on; if not, they are left out.
     """
 
     terms: str
     repeat: int = Field(1, ge=1)
+    judge: bool = True
 
 
 class _Named(_Source):
