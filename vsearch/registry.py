@@ -1,0 +1,217 @@
+"""What checkpoints there are, and which of them reads article numbers.
+
+    checkpoints/<checkpoint_id>/    the shop's own, see `vsearch.store`
+    reader/CURRENT                  ids of the tag readers put into use, the latest first; the first one reads
+
+Which checkpoint searches is not said here: the published generation names it (see `vsearch.generation`), so that the
+model and the index change together.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from vsearch.errors import CheckpointError, CheckpointMismatch, CheckpointMissing
+from vsearch.files import replace_text
+from vsearch.model import checkpoint as checkpoints
+from vsearch.model.checkpoint import Checkpoint
+from vsearch.settings import Settings
+
+Role = Literal["search", "reader", "judge"]
+
+BUNDLED = "bundled"
+"""What the bundled checkpoint may be called instead of its id."""
+
+_SHORTEST = 4  # characters of an id that may stand for all of it
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One checkpoint on disk.
+
+    Attributes:
+        checkpoint_id: the name of its folder when it cannot be read.
+        blocks_id: hash of what determines blocks; empty when it cannot be read.
+        plan: name of the plan it was trained by; empty when it does not say.
+        role: "search" has retrieval parts; "reader" reads article numbers; "judge" only names what it sees.
+        heads: what it can say, such as "category (8)".
+        size: bytes on disk.
+        made: when it was written here.
+        problem: why it cannot be used; empty when it can.
+    """
+
+    folder: Path
+    checkpoint_id: str
+    blocks_id: str
+    where: Literal["bundled", "shop"]
+    plan: str
+    role: Role
+    heads: tuple[str, ...]
+    size: int
+    made: datetime
+    problem: str = ""
+
+
+def listed(settings: Settings) -> list[Entry]:
+    """Return all checkpoints: the bundled ones, then the shop's own, the oldest first."""
+    own = [_entry(folder, "shop") for folder in _own(settings)]
+    return [
+        *(_entry(folder, "bundled") for folder in bundled()),
+        *sorted(own, key=lambda entry: (entry.made, entry.checkpoint_id)),
+    ]
+
+
+def find(settings: Settings, named: str) -> Checkpoint:
+    """Load a checkpoint by its id, the first characters of its id, "bundled", or its folder.
+
+    Raises:
+        CheckpointMissing: there is none of that name, or several begin so.
+        CheckpointMismatch: it is damaged.
+    """
+    if named == BUNDLED:
+        return checkpoints.load(checkpoints.bundled())
+    if Path(named).is_dir():
+        return checkpoints.load(Path(named))
+    folders = {checkpoints.checkpoint_id(describe(folder)): folder for folder in bundled()}
+    folders |= {folder.name: folder for folder in _own(settings)}
+    found = [name for name in folders if len(named) >= _SHORTEST and name.startswith(named)]
+    found = [name for name in found if name == named] or found
+    if not found:
+        raise CheckpointMissing(
+            f"A checkpoint is named by its id, its folder or {BUNDLED!r}, but {named!r} is none of them; "
+            "`vsearch models list` shows the ids."
+        )
+    if len(found) > 1:
+        raise CheckpointMissing(
+            f"The beginning of an id must fit one checkpoint, but {named!r} begins {', '.join(found)}; give more of it."
+        )
+    loaded = checkpoints.load(folders[found[0]])
+    if loaded.checkpoint_id != found[0]:
+        raise CheckpointMismatch(
+            f"A checkpoint's folder is named by its id, but {loaded.folder} holds {loaded.checkpoint_id}; rename it."
+        )
+    return loaded
+
+
+def bundled() -> list[Path]:
+    """Return the folders of the checkpoints that ship with the package."""
+    return [folder for folder in (checkpoints.bundled(), bundled_reader()) if folder.is_dir()]
+
+
+def role(checkpoint: Checkpoint) -> Role:
+    """Return what a checkpoint is good for."""
+    return _role(checkpoint.folder, describe(checkpoint.folder))
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """Return what `model.json` says.
+
+    Raises:
+        CheckpointMismatch: it is missing or no JSON.
+    """
+    try:
+        said: dict[str, Any] = json.loads((folder / checkpoints.DESCRIPTION).read_text(encoding="utf8"))
+        return said
+    except (OSError, ValueError) as error:
+        raise CheckpointMismatch(
+            f"{checkpoints.DESCRIPTION} of a checkpoint must be JSON, but in {folder}: {error}."
+        ) from None
+
+
+def plan_of(said: Mapping[str, Any]) -> str:
+    """Return the name of the plan that a description tells of, or nothing."""
+    plan = said.get("plan") or said.get("about", {}).get("plan") or ""
+    return str(plan.get("name", "")) if isinstance(plan, Mapping) else str(plan)
+
+
+# ---- the reader of article numbers: a second role, beside search ----
+
+
+def bundled_reader() -> Path:
+    """Return the folder of the tag reader that ships with the package; it need not exist."""
+    return checkpoints.bundled().with_name("reader")
+
+
+def reader_checkpoint(settings: Settings) -> Checkpoint | None:
+    """Return the checkpoint that reads article numbers: the one put into use last, else the bundled one, else None.
+
+    Raises:
+        CheckpointError: the one in use is gone or damaged.
+    """
+    used = _readers(settings)
+    if used:
+        return find(settings, used[0])
+    return checkpoints.load(bundled_reader()) if bundled_reader().is_dir() else None
+
+
+def use_reader(settings: Settings, checkpoint_id: str) -> None:
+    """Let this checkpoint read article numbers from now on; the one before is kept for `rollback_reader`."""
+    _write_readers(settings, [checkpoint_id, *_readers(settings)])
+
+
+def rollback_reader(settings: Settings) -> Checkpoint | None:
+    """Let the reader before the present one read again, and return it; None when there was none before.
+
+    Raises:
+        CheckpointError: no reader has been put into use, or the one before is gone; nothing is changed then.
+    """
+    used = _readers(settings)
+    if not used:
+        raise CheckpointError(
+            "A rollback needs a tag reader that was promoted, but none was; `vsearch models promote FOLDER` does it."
+        )
+    if len(used) > 1:
+        find(settings, used[1])
+    _write_readers(settings, used[1:])
+    return reader_checkpoint(settings)
+
+
+def _readers(settings: Settings) -> list[str]:
+    file = settings.data / "reader" / "CURRENT"
+    return file.read_text(encoding="utf8", errors="replace").split() if file.is_file() else []
+
+
+def _write_readers(settings: Settings, ids: list[str]) -> None:
+    folder = settings.data / "reader"
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_text(folder / "CURRENT", "".join(f"{name}\n" for name in ids))
+
+
+# ---- folders ----
+
+
+def _own(settings: Settings) -> list[Path]:
+    folders = settings.checkpoints.iterdir() if settings.checkpoints.is_dir() else ()
+    return [folder for folder in folders if folder.is_dir() and not folder.name.startswith(".")]
+
+
+def _entry(folder: Path, where: Literal["bundled", "shop"]) -> Entry:
+    size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+    name = folder / checkpoints.DESCRIPTION
+    made = datetime.fromtimestamp((name if name.is_file() else folder).stat().st_mtime, UTC)
+    try:
+        loaded, said = checkpoints.load(folder), describe(folder)
+    except CheckpointError as error:
+        return Entry(folder, folder.name, "", where, "", "judge", (), size, made, str(error))
+    heads = _heads(said)
+    ids = loaded.checkpoint_id, loaded.blocks_id
+    return Entry(folder, *ids, where, plan_of(said), _role(folder, said), heads, size, made)
+
+
+def _role(folder: Path, said: Mapping[str, Any]) -> Role:
+    if (folder / "blocks.npz").is_file():
+        return "search"
+    return "reader" if any(head["kind"] == "digits" for head in said.get("heads", ())) else "judge"
+
+
+def _heads(said: Mapping[str, Any]) -> tuple[str, ...]:
+    named = tuple(_head(head) for head in said.get("heads", ()))
+    return named if named or not said.get("classes") else (f"class ({len(said['classes'])})",)
+
+
+def _head(head: Mapping[str, Any]) -> str:
+    size = {"digits": f"{head.get('length')} digits", "metric": "metric"}.get(head["kind"])
+    return f"{head['name']} ({size or len(head['classes'])})"

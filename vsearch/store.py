@@ -1,0 +1,110 @@
+"""The shop's own checkpoints on disk: `checkpoints/<checkpoint_id>/`, each added whole or not at all."""
+
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+
+from vsearch import registry
+from vsearch.errors import CheckpointError, CheckpointMismatch, CheckpointMissing
+from vsearch.files import new_file, sync
+from vsearch.model import checkpoint as checkpoints
+from vsearch.model.checkpoint import Checkpoint
+from vsearch.settings import Settings
+
+_ADDING, _BUILDING, _REMOVING = ".adding-", ".building-", ".removing-"
+
+
+def add(settings: Settings, named: str) -> Checkpoint:
+    """Take a checkpoint into the store, unless it is bundled or there already, and return it from there.
+
+    Args:
+        settings: say where the store is.
+        named: as `registry.find` takes it, or a .zip file that `export` wrote.
+
+    Raises:
+        CheckpointError: there is none of that name, or it is damaged.
+        OSError: the disk is full; nothing is left of it then.
+    """
+    if named.endswith(".zip") and Path(named).is_file():
+        settings.checkpoints.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=_ADDING, dir=settings.checkpoints) as hidden:
+            _unpack(Path(named), Path(hidden))
+            return _stored(settings.checkpoints, checkpoints.load(Path(hidden)))
+    found = registry.find(settings, named)
+    known = found.folder in registry.bundled() or found.folder == settings.checkpoints / found.checkpoint_id
+    return found if known else _stored(settings.checkpoints, found)
+
+
+def export(checkpoint: Checkpoint, target: Path) -> Path:
+    """Write a checkpoint as a .zip file or a new folder, whole or not at all; `add` checks it by its own hashes.
+
+    Raises:
+        CheckpointError: the target exists, or the folder that it should lie in does not.
+        OSError: the disk is full; nothing is left of it then.
+    """
+    if target.exists() or not target.parent.is_dir():
+        wrong = "exists" if target.exists() else "would lie in a folder that does not exist"
+        raise CheckpointError(f"An export needs a new place, but {target} {wrong}; name another.")
+    if target.suffix != ".zip":
+        return _copied(checkpoint.folder, target)
+    with new_file(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for path in _files(checkpoint.folder):
+            archive.write(path, path.name)
+    return target
+
+
+def clean(settings: Settings) -> None:
+    """Delete what killed commands left in the store; only the holder of the run's lock may."""
+    for prefix in (_ADDING, _BUILDING, _REMOVING):
+        for path in settings.checkpoints.glob(f"{prefix}*"):
+            shutil.rmtree(path)
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the files that belong to a checkpoint, its description last."""
+    names = sorted(registry.describe(folder)["files"])
+    return [*(folder / name for name in names), folder / checkpoints.DESCRIPTION]
+
+
+def _stored(store: Path, found: Checkpoint) -> Checkpoint:
+    target = store / found.checkpoint_id
+    aside = target.with_name(f"{_REMOVING}{target.name}")
+    store.mkdir(parents=True, exist_ok=True)
+    try:
+        return checkpoints.load(target)
+    except CheckpointMissing:
+        pass
+    except CheckpointMismatch:  # damaged: the good copy takes its place
+        target.rename(aside)
+    _copied(found.folder, target)
+    shutil.rmtree(aside, ignore_errors=True)
+    return checkpoints.load(target)
+
+
+def _copied(folder: Path, target: Path) -> Path:
+    with tempfile.TemporaryDirectory(prefix=_ADDING, dir=target.parent) as name:
+        hidden = Path(name) / "checkpoint"
+        hidden.mkdir()
+        for path in _files(folder):
+            shutil.copy2(path, hidden / path.name)
+            sync(hidden / path.name)
+        checkpoints.load(hidden)
+        hidden.rename(target)
+        sync(target.parent)
+    return target
+
+
+def _unpack(file: Path, folder: Path) -> None:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for name in archive.namelist():
+                if Path(name).name != name or name.startswith("."):
+                    raise CheckpointMismatch(
+                        f"An exported checkpoint holds plain files, but {file} holds {name[:80]!r}; export it again."
+                    )
+            archive.extractall(folder)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+        raise CheckpointMismatch(
+            f"An exported checkpoint must be a whole zip file, but {file} is not ({error}); copy it again."
+        ) from None
