@@ -66,18 +66,19 @@ def fake_checkpoint(folder: Path, classes: Sequence[str] = ("chair", "lamp"), *,
     same = Projection(np.zeros(8, np.float32), np.eye(8, dtype=np.float32))
     return checkpoints.save(
         folder,
-        backbones=(),
-        grid=trunk,
-        projections=dict.fromkeys(BLOCK_SIZES, same),
-        heads=nearest_centre_heads(blocks, list(classes) * 20),
-        whitening=fit_whitening(
-            np.concatenate([blocks, blocks + rng.normal(0, 0.05, blocks.shape).astype(np.float16)]),
-            np.tile(np.arange(len(blocks)), 2),
-            block_sizes=BLOCK_SIZES,
-            size=16,
-        ),
         weights={},
         about={"plan": "fake"},
+        retrieval=checkpoints.Retrieval(
+            grid=trunk,
+            projections=dict.fromkeys(BLOCK_SIZES, same),
+            heads=nearest_centre_heads(blocks, list(classes) * 20),
+            whitening=fit_whitening(
+                np.concatenate([blocks, blocks + rng.normal(0, 0.05, blocks.shape).astype(np.float16)]),
+                np.tile(np.arange(len(blocks)), 2),
+                block_sizes=BLOCK_SIZES,
+                size=16,
+            ),
+        ),
     )
 
 

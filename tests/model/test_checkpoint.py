@@ -1,6 +1,7 @@
 """A checkpoint folder: identity, integrity, and a shop's own heads."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from tests.fakes import fake_checkpoint, nearest_centre_heads
 from vsearch.errors import CheckpointMismatch, CheckpointMissing
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.heads import Heads
+from vsearch.model.headspec import HeadSpec
+from vsearch.model.trained import Framing, Trained
 
 
 def other_heads() -> Heads:
@@ -107,3 +110,76 @@ def test_the_bundled_ensemble_is_small_and_says_what_it_learned_from() -> None:
     assert "Caltech" in card
     assert len(checkpoints.load(folder).backbones) == 3
     assert sum(json.loads((folder / "model.json").read_text())["block_sizes"].values()) <= 1536
+
+
+def judging(folder: Path, trained: Trained) -> checkpoints.Checkpoint:
+    """Write a checkpoint that only judges, by one network whose files hold nothing of use."""
+    folder.parent.mkdir(exist_ok=True)
+    np.savez(folder.parent / "file.npz", w0000=np.zeros(3, np.float16))
+    file = {"pocket_vgg": folder.parent / "file.npz"}
+    return checkpoints.save(folder, weights=file, tops=file, trained=trained, about={"plan": {"name": "tiny"}})
+
+
+TRAINED = Trained(
+    specs=(HeadSpec("colour", "sigmoid", ("blue", "red")), HeadSpec("number", "digits", length=4)),
+    framing="stretch",
+    frame=(40, 80),
+    shape=(32, 64),
+    mirrored=True,
+    temperatures={"pocket_vgg": {"colour": 1.5}},
+)
+
+
+def test_the_bundled_ensemble_keeps_its_ids() -> None:
+    """It has format 1; blocks that shops stored with it stay valid, also under heads of their own."""
+    bundled = checkpoints.load(checkpoints.bundled())
+
+    assert (bundled.checkpoint_id, bundled.blocks_id) == ("2cf763bc755e8c79", "409d575c8ec00a1d")
+    assert bundled.searchable
+    assert bundled.specs == ()
+
+
+def test_own_heads_keep_the_format(tmp_path: Path) -> None:
+    """A shop's checkpoint made from one of format 1 has format 1, or its blocks would have another id."""
+    bundled = checkpoints.load(checkpoints.bundled())
+
+    own = checkpoints.save_with_heads(bundled, bundled.heads, tmp_path)
+
+    assert json.loads((own.folder / "model.json").read_text())["format"] == 1
+    assert own.blocks_id == bundled.blocks_id
+
+
+def test_trained_heads_are_kept_with_all_that_using_them_needs(tmp_path: Path) -> None:
+    """Vocabulary, framing, sizes and each network's temperatures come back."""
+    kept = judging(tmp_path / "checkpoint", TRAINED)
+
+    assert kept.trained == TRAINED
+    assert kept.trained.calibrated("pocket_vgg")[0].temperature == 1.5
+    assert kept.trained.calibrated("pocket_vgg")[1].temperature == 1
+    assert kept.about["plan"] == {"name": "tiny"}
+
+
+def test_a_checkpoint_that_only_judges_cannot_be_searched_with(tmp_path: Path) -> None:
+    """What needs blocks says so in a sentence."""
+    kept = judging(tmp_path / "checkpoint", TRAINED)
+
+    assert not kept.searchable
+    for part in ("heads", "whitening", "projections", "block_sizes", "vocabulary", "grid"):
+        with pytest.raises(CheckpointMismatch, match="only judges"):
+            getattr(kept, part)
+
+
+@pytest.mark.parametrize(("framing", "frame"), [("stretch", (40, 80)), ("product", (40, 40))])
+def test_pictures_are_brought_to_the_frame(framing: Framing, frame: tuple[int, int]) -> None:
+    """Of any size, they come out in one; none is an empty stack."""
+    trained = replace(TRAINED, framing=framing, frame=frame)
+    pictures = [np.full((30, 50, 3), 200, np.uint8), np.full((90, 20, 3), 10, np.uint8)]
+
+    assert trained.framed(pictures).shape == (2, *frame, 3)
+    assert trained.framed([]).shape == (0, *frame, 3)
+
+
+def test_products_are_framed_to_squares() -> None:
+    """Anything else is a mistake of the caller."""
+    with pytest.raises(ValueError, match="square"):
+        replace(TRAINED, framing="product").framed([np.zeros((20, 20, 3), np.uint8)])

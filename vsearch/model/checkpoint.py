@@ -1,37 +1,71 @@
 """A checkpoint: a folder with the weights and everything needed to use them. Loading one imports no TensorFlow.
 
-    model.json            format, name, backbones, block sizes, vocabulary, SHA-256 of every other file
+    model.json            format, backbones, SHA-256 of every other file, plan, data, library versions, figures
     NAME.weights.npz      the weights of each backbone, half precision
-    blocks.npz            the PCA of each block
-    heads.npz             one softmax head for each backbone
-    whitening.npz         the checkpoint's own whitening, for a catalogue too small to fit one on
     CARD.md               what it was trained on, and the terms (optional)
 
+One that judges pictures by the heads it was trained with also has, and says in model.json how to use it:
+
+    NAME.top.npz          what stands on each backbone
+
+One that can be searched with also has:
+
+    blocks.npz            the PCA of each block
+    heads.npz             one softmax head on the block of each backbone
+    whitening.npz         the checkpoint's own whitening, for a catalogue too small to fit one on
+
 `blocks_id` covers what determines blocks: a shop's own heads leave it as it is, so stored blocks stay valid.
-`checkpoint_id` covers everything.
+`checkpoint_id` covers everything. Format 1 had no trained heads; it is read as it is, with the ids it always had.
 """
 
-import hashlib
-import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from vsearch.errors import CheckpointMismatch, CheckpointMissing
+from vsearch.errors import CheckpointMismatch
 from vsearch.model.arrays import read_arrays, write_arrays
+from vsearch.model.description import CARD, DESCRIPTION, blocks_id, building, checkpoint_id, describe, read
 from vsearch.model.heads import Heads
+from vsearch.model.headspec import HeadSpec
+from vsearch.model.trained import Trained
 from vsearch.model.whitening import Projection, Whitening
 from vsearch.vocabulary import Vocabulary
 
-FORMAT: Final = 1
-DESCRIPTION = "model.json"
-CARD = "CARD.md"
-_BLOCK_FILES = (".weights.npz", "blocks.npz")  # endings of the files that determine blocks
+__all__ = [
+    "CARD",
+    "DESCRIPTION",
+    "Checkpoint",
+    "Retrieval",
+    "blocks_id",
+    "bundled",
+    "checkpoint_id",
+    "load",
+    "save",
+    "save_with_heads",
+]
+
+_ABOUT = ("plan", "data", "versions", "figures")
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """What makes blocks, classes and embeddings of a network's features.
+
+    Attributes:
+        grid: cells a side that a feature map is pooled to.
+        projections: the PCA of each block, in the order they are joined.
+        heads: one softmax head for each backbone's block, with the vocabulary.
+        whitening: for a catalogue too small to fit one on.
+    """
+
+    grid: int
+    projections: Mapping[str, Projection]
+    heads: Heads
+    whitening: Whitening
 
 
 @dataclass(frozen=True)
@@ -41,36 +75,79 @@ class Checkpoint:
     Attributes:
         folder: where it lies.
         checkpoint_id: hash of everything, 16 hex digits.
-        blocks_id: hash of what determines blocks, 16 hex digits.
+        blocks_id: hash of what determines blocks, 16 hex digits; empty where it cannot be searched with.
         backbones: names in the table of `vsearch.model.backbones`, in the blocks' order.
-        grid: cells a side that a feature map is pooled to.
-        block_sizes: name -> numbers, in the order they are joined.
-        heads: one softmax head for each backbone, with the vocabulary.
-        whitening: the checkpoint's own.
+        trained: the heads it was trained with and how to use them; None where it has none.
+        about: plan, data, library versions and figures, as the training wrote them.
     """
 
     folder: Path
     checkpoint_id: str
     blocks_id: str
     backbones: tuple[str, ...]
-    grid: int
-    block_sizes: Mapping[str, int]
-    heads: Heads
-    whitening: Whitening
+    trained: Trained | None
+    about: Mapping[str, Any] = field(repr=False)
+    _said: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def searchable(self) -> bool:
+        """Whether it makes blocks and embeddings."""
+        return "block_sizes" in self._said
+
+    @property
+    def specs(self) -> tuple[HeadSpec, ...]:
+        """The heads it was trained with; none where it has none."""
+        return self.trained.specs if self.trained else ()
+
+    @property
+    def grid(self) -> int:
+        """Cells a side that a feature map is pooled to."""
+        return int(self._retrieval("grid"))
+
+    @property
+    def block_sizes(self) -> Mapping[str, int]:
+        """Name -> numbers, in the order they are joined."""
+        sizes: Mapping[str, int] = self._retrieval("block_sizes")
+        return sizes
+
+    @cached_property
+    def heads(self) -> Heads:
+        """One softmax head on the block of each backbone, with the vocabulary."""
+        vocabulary = Vocabulary(tuple(self._retrieval("classes")))
+        return Heads.from_arrays(read_arrays(self.folder / "heads.npz"), vocabulary, self.block_sizes)
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The class names of its heads."""
+        """The class names of `heads`."""
         return self.heads.vocabulary
+
+    @cached_property
+    def whitening(self) -> Whitening:
+        """The checkpoint's own."""
+        taken = sum(self.block_sizes.values())
+        found = Whitening.from_arrays(read_arrays(self.folder / "whitening.npz"))
+        if len(found.mean) != taken:
+            raise CheckpointMismatch(
+                f"A whitening must take {taken} numbers, but that of {self.folder} takes {len(found.mean)}."
+            )
+        return found
 
     @cached_property
     def projections(self) -> dict[str, Projection]:
         """The PCA of each block: raw features -> block."""
+        sizes = self.block_sizes
         arrays = read_arrays(self.folder / "blocks.npz")
         return {
-            name: Projection.from_arrays({key: arrays[f"{name}.{key}"] for key in ("mean", "matrix")})
-            for name in self.block_sizes
+            name: Projection.from_arrays({key: arrays[f"{name}.{key}"] for key in ("mean", "matrix")}) for name in sizes
         }
+
+    def _retrieval(self, key: str) -> Any:
+        if not self.searchable:
+            raise CheckpointMismatch(
+                f"To search needs a checkpoint whose plan has [assemble], but {self.folder} only judges pictures; "
+                "name another."
+            )
+        return self._said[key]
 
 
 def bundled() -> Path:
@@ -85,44 +162,29 @@ def load(folder: Path) -> Checkpoint:
         CheckpointMissing: there is none.
         CheckpointMismatch: its format is another, or a file is missing or changed.
     """
-    if not (folder / DESCRIPTION).is_file():
-        raise CheckpointMissing(f"A checkpoint is a folder with {DESCRIPTION}, but {folder} has none; name another.")
-    said = _description(folder)
-    for name, digest in said["files"].items():
-        if not (folder / name).is_file() or _sha256(folder / name) != digest:
-            raise CheckpointMismatch(
-                f"The files of a checkpoint belong together, but {name} in {folder} is missing or was changed; "
-                "copy the folder again."
-            )
-    sizes = said["block_sizes"]
-    heads = Heads.from_arrays(read_arrays(folder / "heads.npz"), Vocabulary(tuple(said["classes"])), sizes)
-    whitening = Whitening.from_arrays(read_arrays(folder / "whitening.npz"))
-    if len(whitening.mean) != sum(sizes.values()):
-        raise CheckpointMismatch(
-            f"A whitening must take {sum(sizes.values())} numbers, but that of {folder} takes {len(whitening.mean)}."
-        )
-    return Checkpoint(
+    said = read(folder)
+    checkpoint = Checkpoint(
         folder,
         checkpoint_id(said),
-        blocks_id(said),
+        blocks_id(said) if "block_sizes" in said else "",
         tuple(said["backbones"]),
-        said["grid"],
-        sizes,
-        heads,
-        whitening,
+        Trained.from_dict(said) if "heads" in said else None,
+        said["about"] if "about" in said else {key: said[key] for key in _ABOUT if key in said},
+        said,
     )
+    if checkpoint.searchable:
+        _ = checkpoint.heads, checkpoint.whitening
+    return checkpoint
 
 
 def save(
     folder: Path,
     *,
-    backbones: tuple[str, ...],
-    grid: int,
-    projections: Mapping[str, Projection],
-    heads: Heads,
-    whitening: Whitening,
     weights: Mapping[str, Path],
     about: Mapping[str, Any],
+    retrieval: Retrieval | None = None,
+    trained: Trained | None = None,
+    tops: Mapping[str, Path] | None = None,
     card: str = "",
 ) -> Checkpoint:
     """Write a new checkpoint folder, whole or not at all, and load it.
@@ -130,20 +192,27 @@ def save(
     Args:
         folder: must not exist.
         weights: for each backbone, a file that `vsearch.model.weights.pack` wrote.
-        about: anything worth keeping: plan, data, library versions.
+        about: plan, data, versions and figures; whatever of it there is.
+        retrieval: given, the checkpoint can be searched with.
+        trained, tops: given, it judges by its trained heads; for each backbone a file like those of `weights`.
+        card: Markdown.
+
+    Raises:
+        OSError: the disk is full or read-only; nothing half-written is left.
     """
-    blocks = {f"{name}.{key}": a for name, p in projections.items() for key, a in p.arrays().items()}
-    with _building(folder) as hidden:
+    with building(folder) as hidden:
         for name, file in weights.items():
             shutil.copyfile(file, hidden / f"{name}.weights.npz")
-        write_arrays(hidden / "blocks.npz", blocks)
-        write_arrays(hidden / "heads.npz", heads.arrays())
-        write_arrays(hidden / "whitening.npz", whitening.arrays())
+        for name, file in (tops or {}).items():
+            shutil.copyfile(file, hidden / f"{name}.top.npz")
         if card:
             (hidden / CARD).write_text(card, encoding="utf8")
-        sizes = {name: projection.size for name, projection in projections.items()}
-        said = {"backbones": list(backbones), "grid": grid, "block_sizes": sizes, "about": dict(about)}
-        _describe(hidden, said | {"classes": list(heads.vocabulary)})
+        said: dict[str, Any] = {"backbones": list(weights)} | {key: about[key] for key in _ABOUT if key in about}
+        if retrieval is not None:
+            said |= _written(retrieval, hidden)
+        if trained is not None:
+            said |= trained.to_dict()
+        describe(hidden, said)
     return load(folder)
 
 
@@ -158,60 +227,21 @@ def save_with_heads(checkpoint: Checkpoint, heads: Heads, parent: Path) -> Check
         hidden = Path(name) / "checkpoint"
         shutil.copytree(checkpoint.folder, hidden)
         write_arrays(hidden / "heads.npz", heads.arrays())
-        said = {key: value for key, value in _description(checkpoint.folder).items() if key not in ("files", "format")}
-        _describe(hidden, said | {"classes": list(heads.vocabulary)})
-        target = parent / checkpoint_id(_description(hidden))
+        said = read(checkpoint.folder)
+        target = parent / checkpoint_id(describe(hidden, said | {"classes": list(heads.vocabulary)}))
         if not target.exists():
             hidden.rename(target)
     return load(target)
 
 
-def checkpoint_id(said: Mapping[str, Any]) -> str:
-    """Return the hash of a description, which holds the hash of every file."""
-    return _hash(said)
-
-
-def blocks_id(said: Mapping[str, Any]) -> str:
-    """Return the hash of the part of a description that determines blocks."""
-    files = {name: digest for name, digest in said["files"].items() if name.endswith(_BLOCK_FILES)}
-    return _hash({"files": files} | {key: said[key] for key in ("format", "backbones", "grid", "block_sizes")})
-
-
-def _description(folder: Path) -> dict[str, Any]:
-    try:
-        said: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text(encoding="utf8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CheckpointMismatch(f"{DESCRIPTION} of a checkpoint must be JSON, but in {folder}: {error}.") from None
-    if said.get("format") != FORMAT:
-        raise CheckpointMismatch(
-            f"A checkpoint must have format {FORMAT}, but {folder} has {said.get('format')!r}; make it anew."
-        )
-    return said
-
-
-def _describe(folder: Path, said: Mapping[str, Any]) -> None:
-    files = {file.name: _sha256(file) for file in sorted(folder.iterdir()) if file.name != DESCRIPTION}
-    text = json.dumps({"format": FORMAT, **said, "files": files}, indent=1, ensure_ascii=False)
-    (folder / DESCRIPTION).write_text(text + "\n", encoding="utf8")
-
-
-@contextmanager
-def _building(folder: Path) -> Iterator[Path]:
-    """Yield a hidden folder beside `folder` that takes its place when all went well."""
-    if folder.exists():
-        raise CheckpointMismatch(f"A checkpoint needs a new folder, but {folder} exists; name another.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as name:
-        hidden = Path(name) / "checkpoint"
-        hidden.mkdir()
-        yield hidden
-        hidden.rename(folder)
-
-
-def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()
+def _written(retrieval: Retrieval, folder: Path) -> dict[str, Any]:
+    """Write the arrays of retrieval and return what model.json says of them."""
+    blocks = {f"{name}.{key}": a for name, p in retrieval.projections.items() for key, a in p.arrays().items()}
+    write_arrays(folder / "blocks.npz", blocks)
+    write_arrays(folder / "heads.npz", retrieval.heads.arrays())
+    write_arrays(folder / "whitening.npz", retrieval.whitening.arrays())
+    return {
+        "grid": retrieval.grid,
+        "block_sizes": {name: projection.size for name, projection in retrieval.projections.items()},
+        "classes": list(retrieval.heads.vocabulary),
+    }
