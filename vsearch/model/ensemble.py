@@ -15,7 +15,7 @@ from vsearch.model.backbones import backbone
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.heads import DESCRIPTORS
 from vsearch.model.network import build_trunk
-from vsearch.model.weights import unpack
+from vsearch.model.weights import packed, unpack
 
 
 class Ensemble:
@@ -89,6 +89,4 @@ def compiled_trunk(name: str, grid: int, weights: Sequence[NDArray[Any]]) -> Any
 
 
 def _trunk(checkpoint: Checkpoint, name: str) -> Any:
-    with np.load(checkpoint.folder / f"{name}.weights.npz") as arrays:
-        weights = [arrays[key] for key in sorted(arrays.files)]
-    return compiled_trunk(name, checkpoint.grid, weights)
+    return compiled_trunk(name, checkpoint.grid, packed(checkpoint.folder / f"{name}.weights.npz"))

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.errors import CheckpointMismatch, WeightsUnavailable
-from vsearch.model.arrays import write_arrays
+from vsearch.model.arrays import read_arrays, write_arrays
 from vsearch.model.backbones import backbone, build
+
+_MOST = float(np.finfo(np.float16).max)
 
 
 def pretrained(name: str, *, file: Path | None = None, folder: Path | None = None) -> Any:
@@ -51,9 +53,21 @@ def pretrained(name: str, *, file: Path | None = None, folder: Path | None = Non
 
 def pack(network: Any, file: Path) -> Path:
     """Write the weights of a network in half precision, in the order Keras lists them."""
-    arrays = {f"w{index:04d}": np.asarray(w, np.float16) for index, w in enumerate(network.get_weights())}
-    write_arrays(file, arrays)
+    return pack_variables(network.weights, file)
+
+
+def pack_variables(variables: Sequence[Any], file: Path) -> Path:
+    """Write variables in half precision, in the order given; an array that half precision cannot hold stays whole."""
+    arrays = (np.asarray(variable, np.float32) for variable in variables)
+    kept = [w.astype(np.float16) if np.abs(w).max(initial=0) < _MOST else w for w in arrays]
+    write_arrays(file, {f"w{index:04d}": w for index, w in enumerate(kept)})
     return file
+
+
+def packed(file: Path) -> list[NDArray[Any]]:
+    """Read what `pack` wrote."""
+    arrays = read_arrays(file)
+    return [arrays[name] for name in sorted(arrays)]
 
 
 def unpack(network: Any, weights: Sequence[NDArray[Any]], name: str) -> None:
@@ -62,7 +76,16 @@ def unpack(network: Any, weights: Sequence[NDArray[Any]], name: str) -> None:
     Raises:
         CheckpointMismatch: their number or a shape is another.
     """
-    expected = [tuple(w.shape) for w in network.weights]
+    unpack_variables(network.weights, weights, name)
+
+
+def unpack_variables(variables: Sequence[Any], weights: Sequence[NDArray[Any]], name: str) -> None:
+    """Put packed weights into variables of a network called `name`.
+
+    Raises:
+        CheckpointMismatch: their number or a shape is another.
+    """
+    expected = [tuple(w.shape) for w in variables]
     received = [w.shape for w in weights]
     if expected != received:
         place = next((i for i, pair in enumerate(zip(expected, received, strict=False)) if pair[0] != pair[1]), -1)
@@ -70,7 +93,8 @@ def unpack(network: Any, weights: Sequence[NDArray[Any]], name: str) -> None:
             f"The weights of {name} must have the shapes of its network, but received {len(received)} arrays for "
             f"{len(expected)}" + (f", the first that differs is number {place}" if place >= 0 else "") + "."
         )
-    network.set_weights([w.astype(np.float32) for w in weights])
+    for variable, array in zip(variables, weights, strict=True):
+        variable.assign(array.astype(np.float32))
 
 
 def _in_folder(name: str, folder: Path | None) -> Path | None:
