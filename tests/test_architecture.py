@@ -47,8 +47,14 @@ HEAVY = {
     "vsearch.model.ensemble",
     "vsearch.model.network",
     "vsearch.model.pocket_networks",
+    "vsearch.model.classic_networks",
+    "vsearch.model.residual",
+    "vsearch.model.readout",
     "vsearch.training.assemble",
     "vsearch.training.fit",
+    "vsearch.training.losses",
+    "vsearch.training.steps",
+    "vsearch.training.trunk_cache",
     "vsearch.training.pipeline",
 }
 """Modules that need TensorFlow to be imported; others import them inside the function that needs them."""

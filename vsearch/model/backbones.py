@@ -3,6 +3,7 @@
 A new backbone is one row. `build` gives the network without its top; `vsearch.model.network` adds scaling and pooling.
 """
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,6 +23,7 @@ class Backbone:
         scaling: "signed" maps 0..255 to -1..1; "caffe" is BGR less the ImageNet mean.
         stages: layer-name prefixes that a plan may unfreeze from, first to last.
         application: class in `keras.applications`; empty for a network of our own.
+        module: of `vsearch.model`, that holds the builder of a network of our own, a function called as the row.
     """
 
     name: str
@@ -29,10 +31,12 @@ class Backbone:
     scaling: Scaling
     stages: tuple[str, ...]
     application: str = ""
+    module: str = ""
 
 
 _POCKET_STAGES = ("stem", "stage1", "stage2", "stage3")
 _RESNET_STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5")
+_RESIDUAL_STAGES = ("stem", "stage1", "stage2", "stage3", "stage4")
 _VGG_STAGES = ("block1", "block2", "block3", "block4", "block5")
 
 BACKBONES = {
@@ -44,9 +48,15 @@ BACKBONES = {
         Backbone("vgg16", 224, "caffe", _VGG_STAGES, "VGG16"),
         Backbone("vgg19", 224, "caffe", _VGG_STAGES, "VGG19"),
         Backbone("inception_v3", 299, "signed", tuple(f"mixed{n}" for n in range(11)), "InceptionV3"),
-        Backbone("pocket_resnet", 96, "signed", _POCKET_STAGES),
-        Backbone("pocket_vgg", 96, "signed", _POCKET_STAGES),
-        Backbone("pocket_inception", 96, "signed", _POCKET_STAGES),
+        Backbone("pocket_resnet", 96, "signed", _POCKET_STAGES, module="pocket_networks"),
+        Backbone("pocket_vgg", 96, "signed", _POCKET_STAGES, module="pocket_networks"),
+        Backbone("pocket_inception", 96, "signed", _POCKET_STAGES, module="pocket_networks"),
+        Backbone("pocket_strip", 48, "signed", _POCKET_STAGES, module="pocket_networks"),
+        Backbone("smaller_vgg", 96, "signed", _VGG_STAGES[:3], module="classic_networks"),
+        Backbone("alexnet_v2", 224, "signed", tuple(f"conv{n}" for n in range(1, 6)), module="classic_networks"),
+        Backbone("residual50", 224, "signed", _RESIDUAL_STAGES, module="residual"),
+        Backbone("residual101", 224, "signed", _RESIDUAL_STAGES, module="residual"),
+        Backbone("residual152", 224, "signed", _RESIDUAL_STAGES, module="residual"),
     )
 }
 
@@ -82,11 +92,9 @@ def build(name: str, side: int | None = None) -> Any:
         builder = getattr(keras.applications, row.application)
         return builder(include_top=False, weights=None, input_shape=shape, name=name)
     inputs = keras.Input(shape, name="pictures")
-    return keras.Model(inputs, _own_builder(name)(inputs), name=name)
+    return keras.Model(inputs, _own_builder(row)(inputs), name=name)
 
 
-def _own_builder(name: str) -> Callable[[Any], Any]:
-    from vsearch.model import pocket_networks
-
-    builder: Callable[[Any], Any] = getattr(pocket_networks, name)
+def _own_builder(row: Backbone) -> Callable[[Any], Any]:
+    builder: Callable[[Any], Any] = getattr(importlib.import_module(f"vsearch.model.{row.module}"), row.name)
     return builder

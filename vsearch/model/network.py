@@ -1,15 +1,23 @@
-"""Networks made from a backbone: the trunk that features come from, and the classifier that trains it.
+"""Networks made from a backbone: the trunk that features come from, and the network with heads that trains it.
 
 Scaling to the backbone's range is a layer inside, so nobody can feed a network the wrong numbers.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 import keras
 import numpy as np
 from keras import layers, ops
 
 from vsearch.model.backbones import Scaling, backbone, build
+from vsearch.model.headspec import HeadSpec
+from vsearch.model.readout import DigitReader
+
+HEAD: Final = "head_"
+"""Begins the name of the layer that a head lives in."""
+
+_METRIC_WIDTH: Final = 512  # of the layer before an embedding
 
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)  # of ImageNet, as keras.applications subtracts it
 
@@ -38,19 +46,49 @@ def build_trunk(name: str, grid: int = 3) -> tuple[keras.Model, keras.Model]:
     return network, keras.Model(pictures, _pool_to_grid(features, grid), name=f"{name}_trunk")
 
 
-def build_classifier(name: str, class_count: int, *, dropout: float = 0.2) -> tuple[keras.Model, keras.Model]:
-    """Return (backbone, classifier): float RGB 0..255 [n, any, any, 3] -> logits float32 [n, class_count].
+def build_network(
+    name: str, heads: Sequence[HeadSpec], *, dropout: float, shape: tuple[int, int] | None = None
+) -> tuple[keras.Model, keras.Model]:
+    """Return (backbone, network): float RGB 0..255 [n, h, w, 3] -> {head name: logits float32 [n, *logits_shape]}.
+
+    Each head is one layer of the network, `head_NAME`.
+
+    Args:
+        name: a row of the backbone table.
+        heads: one output each.
+        dropout: share of the pooled features that is left out in training.
+        shape: (height, width) in pixels; None takes any.
 
     Raises:
         CheckpointError: no such backbone.
     """
     network = build(name)
-    pictures = keras.Input((None, None, 3), name="pictures")
+    pictures = keras.Input((*(shape or (None, None)), 3), name="pictures")
     features = network(scale(pictures, backbone(name).scaling))
-    pooled = layers.GlobalAveragePooling2D(name="pool", dtype="float32")(features)
-    pooled = layers.Dropout(dropout, name="dropout")(pooled)
-    logits = layers.Dense(class_count, name="logits", dtype="float32")(pooled)
-    return network, keras.Model(pictures, logits, name=f"{name}_classifier")
+    outputs = {head.name: _head(head, dropout)(features) for head in heads}
+    return network, keras.Model(pictures, outputs, name=f"{name}_network")
+
+
+def build_top(network: keras.Model, channels: int) -> keras.Model:
+    """Return the heads of a network alone: features [n, h, w, channels] -> what the network gives.
+
+    The layers are the network's own, so what one learns the other knows. A feature map that is already averaged,
+    [n, 1, 1, channels], does for every head but digits.
+    """
+    features = keras.Input((None, None, channels), name="features")
+    heads = {name: network.get_layer(f"{HEAD}{name}") for name in network.output}
+    return keras.Model(features, {name: head(features) for name, head in heads.items()}, name="top")
+
+
+def _head(head: HeadSpec, dropout: float) -> keras.layers.Layer:
+    """Return the layer feature map [n, h, w, c] -> logits float32 [n, *logits_shape], whatever the precision."""
+    name = f"{HEAD}{head.name}"
+    if head.kind == "digits":
+        return DigitReader(head.length, dropout=dropout, dtype="float32", name=name)
+    steps = [layers.GlobalAveragePooling2D(dtype="float32"), layers.Dropout(dropout, dtype="float32")]
+    if head.kind == "metric":
+        steps.append(layers.Dense(_METRIC_WIDTH, activation="relu", dtype="float32"))
+    return keras.Sequential([*steps, layers.Dense(*head.logits_shape, dtype="float32")], name=name)
 
 
 def _pool_to_grid(features: Any, grid: int) -> Any:
