@@ -1,83 +1,164 @@
-"""Squares in memory to batches: shuffle, cut, flip, recolour, all on whole batches because that is what costs least."""
+"""Kept pictures to batches, by tf.data: an order that a seed fixes, augmentation, and the targets the losses take.
 
-from collections.abc import Callable
+Targets of n pictures: softmax float32 [n, classes]; sigmoid float32 [n, classes]; digits float32 [n, length, 10];
+metric int64 [n]. A row of -1 stands for a missing label.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from vsearch.training.plan import Phase
-from vsearch.training.sources import Pictures
+from vsearch.model.headspec import DIGITS, MISSING, HeadSpec
+from vsearch.training.dataset import Split
+from vsearch.training.perturb import Dice, mix, perturb
+from vsearch.training.plan_parts import Augment, Phase
 
-
-def training_batches(data: Pictures, phase: Phase, class_count: int, seed: int) -> tf.data.Dataset:
-    """Return endless augmented batches: (float32 RGB 0..255 [b, side, side, 3], smoothed labels float32 [b, c])."""
-    order = tf.data.Dataset.range(len(data.labels)).shuffle(len(data.labels), seed=seed).repeat()
-    batches = order.batch(phase.batch, drop_remainder=True).map(_gather(data))
-    return batches.map(_augment(phase, class_count, seed), num_parallel_calls=1).prefetch(2)
+_LAST = np.iinfo(np.int64).max
 
 
-def validation_batches(data: Pictures, phase: Phase, class_count: int) -> tf.data.Dataset:
-    """Return each validation picture once, resized and not augmented, with its one-hot label."""
+def training_batches(
+    split: Split,
+    heads: Sequence[HeadSpec],
+    phase: Phase,
+    augment: Augment,
+    *,
+    seed: int,
+    start_step: int = 0,
+    smoothing: Mapping[str, float] | None = None,
+) -> tf.data.Dataset:
+    """Return endless batches (float32 RGB 0..255 [b, h, w, 3], {head name: targets}).
 
-    def prepare(pictures: Any, labels: Any) -> tuple[Any, Any]:
-        resized = tf.image.resize(tf.cast(pictures, tf.float32), (phase.side, phase.side))
-        return resized, tf.one_hot(labels, class_count)
+    A batch depends on the seed and its step alone: from `start_step` on they are what an undisturbed run sees. With a
+    metric head every picture comes as two views, [0:b] and [b:2b].
 
-    batches = tf.data.Dataset.range(len(data.labels)).batch(phase.batch)
-    return batches.map(_gather(data)).map(prepare).prefetch(2)
+    Args:
+        split: what is shown.
+        heads: whose targets are given.
+        phase: its batch (b pictures) and shape.
+        augment: how pictures are changed.
+        seed: of order and augmentation.
+        start_step: the first step, counted from the beginning of the phase.
+        smoothing: head name -> label smoothing.
+    """
+    take = _taker(split, heads, smoothing or {})
+    order = _order(split, phase.batch, seed)
+    views = 2 if any(head.kind == "metric" for head in heads) else 1
+
+    def gather(step: NDArray[np.int64]) -> list[NDArray[Any]]:
+        return take(np.tile(order(int(step)), views))
+
+    def batch(step: Any) -> tuple[Any, dict[str, Any]]:
+        pictures, targets = _shaped(tf.numpy_function(gather, [step], _types(heads)), split, heads)
+        dice = Dice(tf.stack([tf.constant(seed, tf.int64), step]), phase.batch * views)
+        found = perturb(pictures, augment, shape=phase.shape, seed=dice.seed())
+        targets = _hidden(targets, heads, augment.recolour_hides, found.recoloured)
+        targets = _hidden(targets, heads, augment.scramble_hides, found.scrambled)
+        if not augment.mix:
+            return found.pictures, targets
+        mixed, own = mix(found.pictures, augment.mix, seed=dice.seed())
+        return mixed, {head.name: _mixed(targets[head.name], head, own) for head in heads}
+
+    steps = tf.data.Dataset.range(start_step, _LAST)
+    return steps.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
 
 
-def _gather(data: Pictures) -> Callable[[Any], tuple[Any, Any]]:
-    pictures, labels = data.pictures, data.labels
+def validation_batches(split: Split, heads: Sequence[HeadSpec], shape: tuple[int, int], batch: int) -> tf.data.Dataset:
+    """Return each picture once, in order, resized and not changed otherwise; the last batch may be smaller."""
+    take = _taker(split, heads, {})
 
-    def take(indices: Any) -> tuple[Any, Any]:
-        shape = (None, *pictures.shape[1:])
-        found, named = tf.numpy_function(lambda rows: (pictures[rows], labels[rows]), [indices], [tf.uint8, tf.int64])
-        return tf.ensure_shape(found, shape), tf.ensure_shape(named, (None,))
+    def prepare(rows: Any) -> tuple[Any, dict[str, Any]]:
+        pictures, targets = _shaped(tf.numpy_function(take, [rows], _types(heads)), split, heads)
+        return tf.image.resize(tf.cast(pictures, tf.float32), shape, antialias=True), targets
+
+    rows = tf.data.Dataset.range(len(split)).batch(batch)
+    return rows.map(prepare, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+
+def steps_per_epoch(split: Split, batch: int) -> int:
+    """Return how many full batches an epoch has, each picture counted as often as it repeats; at least one."""
+    return max(1, int(split.repeat.sum()) // batch)
+
+
+def encode(head: HeadSpec, targets: NDArray[Any], smoothing: float = 0.0) -> NDArray[Any]:
+    """Turn a split's targets of n pictures into what the losses take (see the module).
+
+    Args:
+        head: whose they are.
+        targets: as in `Split.targets`.
+        smoothing: how much of a label is spread over all classes.
+    """
+    if head.kind == "metric":
+        return targets.astype(np.int64)
+    if head.kind == "sigmoid":
+        return np.where(targets < 0, MISSING, targets * (1 - smoothing) + smoothing / 2).astype(np.float32)
+    count = len(DIGITS) if head.kind == "digits" else len(head.classes)
+    known = np.eye(count, dtype=np.float32)[np.maximum(targets, 0)] * (1 - smoothing) + smoothing / count
+    return np.where(targets[..., None] < 0, MISSING, known).astype(np.float32)
+
+
+def _order(split: Split, batch: int, seed: int) -> Callable[[int], NDArray[np.int64]]:
+    """Return what gives the rows int64 [batch] of a step; each epoch is a permutation of its own."""
+    rows = np.repeat(np.arange(len(split)), split.repeat)
+    rows = np.tile(rows, -(-batch // len(rows)))  # fewer pictures than a batch
+    steps = steps_per_epoch(split, batch)
+
+    @lru_cache(2)
+    def epoch(number: int) -> NDArray[np.int64]:
+        return np.random.default_rng([seed, number]).permutation(rows)
+
+    def step(number: int) -> NDArray[np.int64]:
+        start = number % steps * batch
+        return epoch(number // steps)[start : start + batch]
+
+    return step
+
+
+def _taker(
+    split: Split, heads: Sequence[HeadSpec], smoothing: Mapping[str, float]
+) -> Callable[[NDArray[np.int64]], list[NDArray[Any]]]:
+    encoded = [encode(head, split.targets[head.name], smoothing.get(head.name, 0.0)) for head in heads]
+
+    def take(rows: NDArray[np.int64]) -> list[NDArray[Any]]:
+        return [split.pictures[rows], *(targets[rows] for targets in encoded)]
 
     return take
 
 
-def _augment(phase: Phase, class_count: int, seed: int) -> Callable[[Any, Any], tuple[Any, Any]]:
-    rng = tf.random.Generator.from_seed(seed)
-
-    def augment(pictures: Any, labels: Any) -> tuple[Any, Any]:
-        count = phase.batch
-        boxes = _crop_boxes(rng, count, phase.crop_area)
-        cut = tf.image.crop_and_resize(tf.cast(pictures, tf.float32), boxes, tf.range(count), (phase.side, phase.side))
-        targets = tf.one_hot(labels, class_count)
-        targets = targets * (1 - phase.label_smoothing) + phase.label_smoothing / class_count
-        return _recolour(rng, cut, count), targets
-
-    return augment
+def _types(heads: Sequence[HeadSpec]) -> list[tf.DType]:
+    return [tf.uint8, *(tf.int64 if head.kind == "metric" else tf.float32 for head in heads)]
 
 
-def _crop_boxes(rng: Any, count: int, area: tuple[float, float]) -> Any:
-    """Draw boxes [count, 4] (y0, x0, y1, x1) of a random area and shape; half of them mirrored (x1 < x0)."""
-    size = tf.sqrt(rng.uniform((count,), area[0], area[1]))
-    shape = tf.exp(rng.uniform((count,), -0.22, 0.22))
-    height, width = tf.minimum(size * shape, 1.0), tf.minimum(size / shape, 1.0)
-    y0 = rng.uniform((count,)) * (1 - height)
-    x0 = rng.uniform((count,)) * (1 - width)
-    mirrored = rng.uniform((count,)) < 0.5
-    left, right = tf.where(mirrored, x0 + width, x0), tf.where(mirrored, x0, x0 + width)
-    return tf.stack([y0, left, y0 + height, right], axis=1)
+def _shaped(found: Sequence[Any], split: Split, heads: Sequence[HeadSpec]) -> tuple[Any, dict[str, Any]]:
+    """Say the shapes that TensorFlow cannot know."""
+    pictures = tf.ensure_shape(found[0], (None, *split.pictures.shape[1:]))
+    shapes = [() if head.kind == "metric" else head.logits_shape for head in heads]
+    targets = zip(heads, found[1:], shapes, strict=True)
+    return pictures, {head.name: tf.ensure_shape(target, (None, *shape)) for head, target, shape in targets}
 
 
-def _recolour(rng: Any, pictures: Any, count: int) -> Any:
-    """Change brightness, contrast, saturation and cast of each picture, and clip to 0..255."""
-
-    def factor(spread: float, channels: int = 1) -> Any:
-        return rng.uniform((count, 1, 1, channels), 1 - spread, 1 + spread)
-
-    grey = tf.reduce_mean(pictures, axis=-1, keepdims=True)
-    pictures = grey + (pictures - grey) * factor(0.4)
-    mean = tf.reduce_mean(pictures, axis=(1, 2), keepdims=True)
-    pictures = mean + (pictures - mean) * factor(0.3)
-    return tf.clip_by_value(pictures * factor(0.3) * factor(0.08, 3), 0.0, 255.0)
+def _hidden(targets: dict[str, Any], heads: Sequence[HeadSpec], names: Sequence[str], chosen: Any) -> dict[str, Any]:
+    """Let the labels of these heads be missing where chosen; a metric head keeps its product."""
+    hidden = {head.name for head in heads if head.name in names and head.kind != "metric"}
+    return {
+        name: tf.where(_along(chosen, target), float(MISSING), target) if name in hidden else target
+        for name, target in targets.items()
+    }
 
 
-def steps_per_epoch(data: Pictures, batch: int) -> int:
-    """Return how many full batches one epoch has."""
-    return int(np.maximum(1, len(data.labels) // batch))
+def _mixed(target: Any, head: HeadSpec, own: Any) -> Any:
+    """Blend targets as the pictures were blended; missing where either is."""
+    if head.kind == "metric":
+        return target
+    other, weight = tf.roll(target, 1, axis=0), _along(own, target)
+    blended = target * weight + other * (1 - weight)
+    missing = (target < 0) | ((other < 0) & (weight < 1))
+    return tf.where(missing, float(MISSING), blended)
+
+
+def _along(values: Any, target: Any) -> Any:
+    """Reshape [n] so that it broadcasts over targets [n, ...]."""
+    return tf.reshape(values, (-1, *[1] * (len(target.shape) - 1)))

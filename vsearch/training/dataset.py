@@ -1,0 +1,242 @@
+"""The pictures and targets that a plan trains on: two splits, a target for each head, and what is odd about them."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsearch.errors import DatasetError
+from vsearch.model.headspec import DIGITS, MISSING, HeadSpec
+from vsearch.progress import Progress, silent
+from vsearch.training import picture_cache
+from vsearch.training.picture_cache import Kept, Row
+from vsearch.training.plan import Plan
+from vsearch.training.plan_parts import HeadPlan
+from vsearch.training.sources import Side
+
+logger = logging.getLogger(__name__)
+
+_NAMED = 8  # names in a sentence at most
+
+
+@dataclass(frozen=True)
+class Split:
+    """n pictures with what is known of each.
+
+    Attributes:
+        pictures: uint8 [n, h, w, 3], memory-mapped where it comes straight from the disk.
+        targets: head name -> int32 [n] (softmax), [n, classes] (sigmoid) or [n, length] (digits), -1 all over where
+            the label is missing; of a metric head int64 [n], the number of the product.
+        groups: pictures of one group lie in one split.
+        names: of the pictures in their source.
+        repeat: int32 [n], how often each counts in an epoch.
+    """
+
+    pictures: NDArray[np.uint8]
+    targets: Mapping[str, NDArray[Any]]
+    groups: tuple[str, ...]
+    names: tuple[str, ...]
+    repeat: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def where(self, wanted: NDArray[np.bool_]) -> "Split":
+        """Return the pictures for which `wanted`, bool [n], is true."""
+        rows = np.flatnonzero(wanted)
+        return Split(
+            self.pictures[rows],
+            {name: target[rows] for name, target in self.targets.items()},
+            tuple(self.groups[row] for row in rows),
+            tuple(self.names[row] for row in rows),
+            self.repeat[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a run trains on and is judged by.
+
+    Attributes:
+        heads: with the classes that were found or that the plan lists.
+        fingerprint: 16 hex digits of the sources' content, their labels, and the shape that pictures are kept in.
+        unreadable: names of the pictures that were left out.
+        notes: what a person should know, each one sentence.
+    """
+
+    heads: tuple[HeadSpec, ...]
+    train: Split
+    val: Split
+    fingerprint: str
+    unreadable: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def prepare(plan: Plan, root: Path, *, work: Path, progress: Progress = silent) -> Dataset:
+    """Decode a plan's pictures, or open what an earlier run decoded, and turn their labels into targets.
+
+    Args:
+        plan: its sources' paths are relative to `root`.
+        root: folder of the data sets.
+        work: decoded pictures are kept in its folder `cache`.
+        progress: is told how many pictures are decoded.
+
+    Raises:
+        DatasetError: a source is missing or damaged; there is no training picture; a class of the plan has none; a
+            label is none of the classes or has not as many digits as its head.
+        OSError: the disk is full; nothing half-written is left.
+    """
+    key = picture_cache.fingerprint(plan, root, work)
+    folder = work / "cache" / key
+    found = picture_cache.kept(folder)
+    if found is None:
+        with progress("decode") as advance:
+            picture_cache.keep(plan, root, folder, work=work, advance=advance)
+        found = picture_cache.kept(folder)
+        assert found is not None, "what was just written is there"
+    splits, unreadable = found
+    if not splits["train"].rows:
+        raise DatasetError(_nothing_to_learn_from(unreadable))
+    heads = tuple(_spec(head, splits["train"].rows) for head in plan.head)
+    notes = [f"Unreadable pictures were left out: {_few(unreadable)}."] if unreadable else []
+    for head, spec in zip(plan.head, heads, strict=True):
+        notes += _oddities(head, spec, splits)
+    for note in notes:
+        logger.warning(note)
+    train, val = (_split(plan, heads, splits, side) for side in ("train", "val"))
+    return Dataset(heads, train, val, key, unreadable, tuple(notes))
+
+
+def without(dataset: Dataset, values: Mapping[str, str]) -> Dataset:
+    """Leave a combination of values out of the training, and keep nothing else to judge by.
+
+    Args:
+        dataset: both splits are looked through.
+        values: head name -> class. A picture with all of them leaves the training split; the validation split keeps
+            only such pictures.
+
+    Raises:
+        DatasetError: no other training picture is left.
+    """
+    unseen = {side: _with_all(split, dataset.heads, values) for side, split in _sides(dataset).items()}
+    if unseen["train"].all():
+        said = " and ".join(f"{head} {value!r}" for head, value in values.items())
+        raise DatasetError(
+            f"Something must be left to learn from, but every training picture has {said}; leave less out."
+        )
+    return replace(dataset, train=dataset.train.where(~unseen["train"]), val=dataset.val.where(unseen["val"]))
+
+
+def _sides(dataset: Dataset) -> dict[Side, Split]:
+    return {"train": dataset.train, "val": dataset.val}
+
+
+def _with_all(split: Split, heads: Sequence[HeadSpec], values: Mapping[str, str]) -> NDArray[np.bool_]:
+    found = np.ones(len(split), np.bool_)
+    for head in heads:
+        if head.name in values:
+            target, wanted = split.targets[head.name], head.classes.index(values[head.name])
+            found &= target[:, wanted] == 1 if head.kind == "sigmoid" else target == wanted
+    return found
+
+
+def _spec(head: HeadPlan, rows: Iterable[Row]) -> HeadSpec:
+    """Return what the head gives, its classes those of the plan or else those in the training split."""
+    classes = DIGITS if head.kind == "digits" else ()
+    if head.kind in ("softmax", "sigmoid"):
+        classes = head.classes or tuple(sorted({value for row in rows for value in _values(head, row)}))
+        if not classes:
+            raise DatasetError(
+                f"A head needs labels to learn, but no training picture has the label {head.column!r} of head "
+                f"{head.name!r}; name it in a source's labels, or take the head out."
+            )
+    return HeadSpec(head.name, head.kind, classes, head.length, head.size, head.separator)
+
+
+def _oddities(head: HeadPlan, spec: HeadSpec, splits: Mapping[Side, Kept]) -> list[str]:
+    """Say which classes the splits do not share; what cannot be learned at all raises."""
+    if head.kind not in ("softmax", "sigmoid"):
+        return []
+    have = {side: {value for row in kept.rows for value in _values(head, row)} for side, kept in splits.items()}
+    empty = [name for name in spec.classes if name not in have["train"]]
+    if empty:
+        raise DatasetError(
+            f"Every class needs training pictures, but {_few(empty)} of head {head.name!r} has none; add some, or take "
+            "it out of the plan's classes."
+        )
+    notes = []
+    if unjudged := [name for name in spec.classes if name not in have["val"]]:
+        notes.append(
+            f"Head {head.name!r}: no validation picture shows {_few(unjudged)}; how well that is read is not measured."
+        )
+    if not head.classes and (unlearned := sorted(have["val"] - have["train"])):
+        notes.append(
+            f"Head {head.name!r}: no training picture shows {_few(unlearned)}; in validation that label is left out."
+        )
+    return notes
+
+
+def _split(plan: Plan, heads: Sequence[HeadSpec], splits: Mapping[Side, Kept], side: Side) -> Split:
+    kept = splits[side]
+    repeats = [plan.source[row.source].repeat if side == "train" else 1 for row in kept.rows]
+    targets = {
+        spec.name: _products(head, splits, side) if head.kind == "metric" else _targets(head, spec, kept.rows)
+        for head, spec in zip(plan.head, heads, strict=True)
+    }
+    return Split(
+        kept.pictures,
+        targets,
+        tuple(row.group for row in kept.rows),
+        tuple(row.name for row in kept.rows),
+        np.array(repeats, np.int32),
+    )
+
+
+def _targets(head: HeadPlan, spec: HeadSpec, rows: Sequence[Row]) -> NDArray[np.int32]:
+    shape = {"softmax": (), "sigmoid": (len(spec.classes),), "digits": (spec.length,)}[spec.kind]
+    targets = np.full((len(rows), *shape), MISSING, np.int32)
+    for number, row in enumerate(rows):
+        value = row.labels.get(head.column)
+        if not head.classes and any(part not in spec.classes for part in _values(head, row)):
+            continue  # a class of validation alone, which `_oddities` says
+        try:
+            targets[number] = spec.target(value)
+        except ValueError as error:
+            raise DatasetError(
+                f"Every label must be one its head knows, but of picture {row.name!r}: {error}; mend the label or the "
+                "plan."
+            ) from None
+    return targets
+
+
+def _products(head: HeadPlan, splits: Mapping[Side, Kept], side: Side) -> NDArray[np.int64]:
+    """Return int64 [n]: the label's number among all there are, or one of its own."""
+    values = sorted(
+        {row.labels[head.column] for kept in splits.values() for row in kept.rows if head.column in row.labels}
+    )
+    numbers = {value: number for number, value in enumerate(values)}
+    first = len(values) + (len(splits["train"].rows) if side == "val" else 0)
+    labels = (row.labels.get(head.column, "") for row in splits[side].rows)
+    return np.array([numbers.get(label, first + own) for own, label in enumerate(labels)], np.int64)
+
+
+def _values(head: HeadPlan, row: Row) -> list[str]:
+    """Return the classes that a label of a softmax or sigmoid head names."""
+    value = row.labels.get(head.column, "")
+    if head.kind == "sigmoid":
+        return [part.strip() for part in value.split(head.separator)] if value else []
+    return [value] if value and head.kind == "softmax" else []
+
+
+def _nothing_to_learn_from(unreadable: Sequence[str]) -> str:
+    reason = f"hold none that can be read ({_few(unreadable)} cannot)" if unreadable else "hold none in the split train"
+    return f"A plan needs training pictures, but its sources {reason}; mend the sources or the plan's `where`."
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -1,0 +1,204 @@
+"""How training pictures are changed each time they are shown: whole batches in TensorFlow, all chance from one seed.
+
+The order: cut, mirror, turn and tilt in one resampling; tiles that change places; one affine map of the colours; blur;
+noise. Blending comes last, in `mix`. What an augmentation leaves at zero costs nothing.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from vsearch.training.plan_parts import Augment
+
+_GRID = 4  # tiles on each side of a scrambled picture
+_GREY = np.full((3, 3), 1 / 3, np.float32)
+
+
+class Perturbed(NamedTuple):
+    """Changed pictures float32 RGB 0..255 [n, h, w, 3]; bool [n] each: which were recoloured, which scrambled."""
+
+    pictures: Any
+    recoloured: Any
+    scrambled: Any
+
+
+class Dice:
+    """Chance for n pictures; the same seed gives the same draws in the same order.
+
+    Args:
+        seed: integers [2].
+        count: n.
+    """
+
+    def __init__(self, seed: Any, count: Any) -> None:
+        self._seed, self.count, self._drawn = seed, count, 0
+
+    def seed(self) -> Any:
+        """Return a seed of its own for one draw, integers [2]."""
+        self._drawn += 1
+        return tf.random.experimental.stateless_fold_in(self._seed, self._drawn)
+
+    def uniform(self, low: float, high: float, *shape: int) -> Any:
+        """Draw float32 [n, *shape] between two numbers."""
+        return tf.random.stateless_uniform((self.count, *shape), self.seed(), low, high)
+
+    def chosen(self, share: float) -> Any:
+        """Draw bool [n], about so many of them true."""
+        return self.uniform(0.0, 1.0) < share
+
+
+def perturb(pictures: Any, augment: Augment, *, shape: tuple[int, int], seed: Any) -> Perturbed:
+    """Change each picture in its own way.
+
+    Args:
+        pictures: uint8 or float32 RGB 0..255 [n, h, w, 3].
+        augment: how.
+        shape: (height, width) in pixels of what comes out.
+        seed: integers [2].
+    """
+    dice = Dice(seed, tf.shape(pictures)[0])
+    found = _framed(tf.cast(pictures, tf.float32), augment, shape, dice)
+    scrambled, recoloured = dice.chosen(augment.scramble), dice.chosen(augment.recolour)
+    if augment.scramble:
+        found = _scramble(found, scrambled, dice)
+    found = _colour(found, augment, recoloured, dice)
+    if augment.blur:
+        found = _blur(found, augment.blur, dice)
+    if augment.noise:
+        sigma = dice.uniform(0.0, augment.noise, 1, 1, 1)
+        found += sigma * tf.random.stateless_normal(tf.shape(found), dice.seed())
+    return Perturbed(tf.clip_by_value(found, 0.0, 255.0), recoloured, scrambled)
+
+
+def mix(pictures: Any, share: float, *, seed: Any) -> tuple[Any, Any]:
+    """Blend some pictures [n, h, w, 3] with the one before them; each stays at least half itself.
+
+    Returns:
+        The pictures, and how much each is itself: float32 [n], 1 where it was not blended.
+    """
+    dice = Dice(seed, tf.shape(pictures)[0])
+    own = tf.where(dice.chosen(share), dice.uniform(0.5, 1.0), 1.0)
+    weight = own[:, None, None, None]
+    return pictures * weight + tf.roll(pictures, 1, axis=0) * (1 - weight), own
+
+
+def _framed(pictures: Any, augment: Augment, shape: tuple[int, int], dice: Dice) -> Any:
+    boxes = _boxes(augment, dice)
+    if not augment.turn and not augment.perspective:
+        return tf.image.crop_and_resize(pictures, boxes, tf.range(dice.count), shape)
+    return _warp(pictures, boxes, augment, shape, dice)
+
+
+def _boxes(augment: Augment, dice: Dice) -> Any:
+    """Draw boxes float32 [n, 4] (top, left, bottom, right) in shares of the side; left > right where mirrored."""
+    size = tf.sqrt(dice.uniform(*augment.crop_area))
+    stretch = tf.exp(dice.uniform(-augment.crop_shape, augment.crop_shape))
+    height, width = tf.minimum(size * stretch, 1.0), tf.minimum(size / stretch, 1.0)
+    top, left = dice.uniform(0.0, 1.0) * (1 - height), dice.uniform(0.0, 1.0) * (1 - width)
+    mirrored = dice.chosen(0.5 if augment.mirror else 0.0)
+    ends = tf.where(mirrored, left + width, left), tf.where(mirrored, left, left + width)
+    return tf.stack([top, ends[0], top + height, ends[1]], axis=1)
+
+
+def _warp(pictures: Any, boxes: Any, augment: Augment, shape: tuple[int, int], dice: Dice) -> Any:
+    """Cut, mirror, turn and tilt at once; beyond the edge the edge is repeated."""
+    top, left, bottom, right = tf.unstack(boxes, axis=1)
+    height, width = (tf.cast(side, tf.float32) - 1 for side in tf.unstack(tf.shape(pictures)[1:3]))
+    zero, one = tf.zeros_like(top), tf.ones_like(top)
+    angle = dice.uniform(-1.0, 1.0) * (augment.turn * np.pi / 180)
+    cos, sin = tf.cos(angle), tf.sin(angle)
+    across, down = (right - left) * width / 2, (bottom - top) * height / 2  # half a box in pixels
+    middle = (left + right) * width / 2, (top + bottom) * height / 2
+    # A turn in pixels, not in shares of sides, keeps right angles right.
+    turned = [[cos * across, -sin * down, middle[0]], [sin * across, cos * down, middle[1]], [zero, zero, one]]
+    unit = np.array([[2 / (shape[1] - 1), 0, -1], [0, 2 / (shape[0] - 1), -1], [0, 0, 1]], np.float32)
+    whole = tf.stack([tf.stack(row, axis=1) for row in turned], axis=1)
+    if augment.perspective:
+        whole = whole @ _tilt(dice.uniform(-2 * augment.perspective, 2 * augment.perspective, 4, 2))
+    flat = tf.reshape(whole @ unit, (-1, 9))
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=pictures,
+        transforms=flat[:, :8] / flat[:, 8:],
+        output_shape=shape,
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+        fill_value=0.0,
+    )
+
+
+def _tilt(shifts: Any) -> Any:
+    """Return the projective maps [n, 3, 3] that shift the corners of the square -1..1 by [n, 4, 2]."""
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float32)
+    moved = corners + shifts
+    x, y, count = corners[:, 0], corners[:, 1], tf.shape(shifts)[0]
+    plain = np.stack([x, y, np.ones(4), np.zeros(4), np.zeros(4), np.zeros(4)], axis=1).astype(np.float32)
+    rows = []
+    for axis, block in enumerate((plain, np.roll(plain, 3, axis=1))):
+        seen = moved[:, :, axis, None]
+        known = tf.broadcast_to(tf.constant(block), (count, 4, 6))
+        rows.append(tf.concat([known, -seen * corners[:, 0:1], -seen * corners[:, 1:2]], axis=2))
+    solved = tf.linalg.solve(tf.concat(rows, axis=1), tf.concat([moved[:, :, :1], moved[:, :, 1:]], axis=1))[..., 0]
+    return tf.reshape(tf.concat([solved, tf.ones((count, 1))], axis=1), (-1, 3, 3))
+
+
+def _scramble(pictures: Any, chosen: Any, dice: Dice) -> Any:
+    """Let the tiles of chosen pictures change places; what the grid does not cover at the far edges is cut off."""
+    height, width = (side // _GRID * _GRID for side in pictures.shape[1:3])
+    tiles = tf.reshape(pictures[:, :height, :width], (-1, _GRID, height // _GRID, _GRID, width // _GRID, 3))
+    tiles = tf.reshape(tf.transpose(tiles, (0, 1, 3, 2, 4, 5)), (-1, _GRID**2, height // _GRID, width // _GRID, 3))
+    order = tf.where(chosen[:, None], tf.argsort(dice.uniform(0.0, 1.0, _GRID**2)), tf.range(_GRID**2)[None])
+    tiles = tf.reshape(tf.gather(tiles, order, batch_dims=1), (-1, _GRID, _GRID, height // _GRID, width // _GRID, 3))
+    mosaic = tf.reshape(tf.transpose(tiles, (0, 1, 3, 2, 4, 5)), (-1, height, width, 3))
+    missing = [[0, 0], [0, pictures.shape[1] - height], [0, pictures.shape[2] - width], [0, 0]]
+    return tf.pad(mosaic, missing, "SYMMETRIC")
+
+
+def _colour(pictures: Any, augment: Augment, recoloured: Any, dice: Dice) -> Any:
+    """Change saturation, contrast, brightness and cast, or all colours: one affine map for each picture."""
+    saturation = dice.uniform(1 - augment.saturation, 1 + augment.saturation, 1, 1)
+    contrast = dice.uniform(1 - augment.contrast, 1 + augment.contrast, 1, 1)
+    light = dice.uniform(1 - augment.brightness, 1 + augment.brightness, 1, 1)
+    light *= dice.uniform(1 - augment.cast, 1 + augment.cast, 1, 3)
+    matrix = (np.eye(3, dtype=np.float32) - _GREY) * saturation + _GREY
+    mean = tf.reduce_mean(pictures, axis=(1, 2))[:, None] @ matrix
+    matrix, offset = matrix * contrast * light, mean * (1 - contrast) * light
+    if augment.recolour:
+        other, shift = _other_colours(dice)
+        matrix = tf.where(recoloured[:, None, None], other @ matrix, matrix)
+        offset = tf.where(recoloured[:, None, None], shift * light, offset)
+    flat = tf.reshape(pictures, (dice.count, -1, 3))
+    return tf.reshape(flat @ matrix + offset, tf.shape(pictures))
+
+
+def _other_colours(dice: Dice) -> tuple[Any, Any]:
+    """Draw maps [n, 3, 3] and offsets [n, 1, 3] under which black, white and all hues take any colour.
+
+    Light and dark stay apart, a quarter of the time the other way round, so that shapes and textures remain.
+    """
+    slope = dice.uniform(0.35, 1.0, 1, 3)
+    shift = dice.uniform(0.0, 1.0, 1, 3) * (1 - slope) * 255
+    dark = dice.chosen(0.25)[:, None, None]
+    slope, shift = tf.where(dark, -slope, slope), tf.where(dark, 255 - shift, shift)
+    angle = dice.uniform(-np.pi, np.pi, 1, 1)
+    axis = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]], np.float32) / np.sqrt(np.float32(3))
+    hue = tf.cos(angle) * (np.eye(3, dtype=np.float32) - _GREY) + tf.sin(angle) * axis
+    return _GREY * slope + hue * dice.uniform(0.0, 1.0, 1, 1), shift
+
+
+def _blur(pictures: Any, most: float, dice: Dice) -> Any:
+    """Blur each picture by a Gaussian of its own sigma; two matrix products, whatever the sigma."""
+    sigma = dice.uniform(0.0, most, 1, 1)
+    height, width = pictures.shape[1:3]
+    lines = _gaussian(height, sigma) @ tf.reshape(pictures, (-1, height, width * 3))
+    turned = tf.reshape(tf.transpose(tf.reshape(lines, (-1, height, width, 3)), (0, 2, 1, 3)), (-1, width, height * 3))
+    back = tf.reshape(_gaussian(width, sigma) @ turned, (-1, width, height, 3))
+    return tf.transpose(back, (0, 2, 1, 3))
+
+
+def _gaussian(side: int, sigma: Any) -> Any:
+    """Return [n, side, side]: rows that weigh neighbours, each adding up to one."""
+    places = np.arange(side, dtype=np.float32)
+    distance = (places[:, None] - places[None]) ** 2
+    weights = tf.exp(-distance / (2 * tf.maximum(sigma, 0.1) ** 2))
+    return weights / tf.reduce_sum(weights, axis=2, keepdims=True)

@@ -1,0 +1,261 @@
+"""Every training picture decoded once: memory-mapped arrays in a folder that is named by what they were made of."""
+
+import hashlib
+import json
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsearch.errors import ImageRejected
+from vsearch.files import checksum, replace_text
+from vsearch.framing import half_squash, trim
+from vsearch.images import Limits, Picture, decode, resize
+from vsearch.model.startup import import_tensorflow
+from vsearch.progress import Advance
+from vsearch.training.plan import Plan
+from vsearch.training.plan_parts import CsvSource, FolderSource, NpzSource, Source, TfrecordSource
+from vsearch.training.sources import SIDES, Example, Side, examples, existing
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_FORMAT = 1  # counted up when the same sources would be kept otherwise
+_LIMITS = Limits(min_side=8)  # px; training pictures may be smaller than a shopper's
+_BATCH = 32
+_STALE = 24 * 3600  # seconds after which a hidden folder is what a killed run left
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of one kept picture besides its pixels."""
+
+    source: int
+    name: str
+    group: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One split: pictures uint8 [n, h, w, 3], memory-mapped, and a row for each."""
+
+    pictures: NDArray[np.uint8]
+    rows: tuple[Row, ...]
+
+
+def fingerprint(plan: Plan, root: Path, work: Path) -> str:
+    """Return 16 hex digits that change with the sources' content, their labels and splits, and the shape kept.
+
+    Raises:
+        DatasetError: a source's file is not there.
+    """
+    known = _Checksums(work / "cache" / "checksums.json")
+    said = [
+        _FORMAT,
+        plan.cache_shape,
+        plan.framing,
+        plan.seed,
+        [
+            [
+                source.model_dump(mode="json", exclude={"terms", "repeat"}),
+                [known.of(path) for path in _paths(source, root)],
+            ]
+            for source in plan.source
+        ],
+    ]
+    known.save()
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def kept(folder: Path) -> tuple[dict[Side, Kept], tuple[str, ...]] | None:
+    """Return the splits that `keep` left in a folder and the names of unreadable pictures; None where it left none."""
+    if not (folder / "rows.json").is_file():
+        return None
+    said = json.loads((folder / "rows.json").read_text(encoding="utf8"))
+    splits: dict[Side, Kept] = {}
+    for side in SIDES:
+        rows = tuple(Row(*row) for row in said[side])
+        splits[side] = Kept(_mapped(folder / f"{side}.npy"), rows)
+    return splits, tuple(said["unreadable"])
+
+
+def keep(plan: Plan, root: Path, folder: Path, *, work: Path, advance: Advance) -> None:
+    """Decode all sources into `folder`, which is there whole or not at all.
+
+    Raises:
+        DatasetError: a source is missing or damaged. Unreadable pictures are logged and left out.
+        OSError: the disk is full; nothing is left.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(folder.parent)
+    hidden = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new-"))
+    try:
+        _fill(plan, root, hidden, work=work, advance=advance)
+        if not folder.exists():  # else another run was quicker
+            hidden.rename(folder)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def frame(picture: Picture, shape: tuple[int, int], framing: str) -> Picture:
+    """Bring a picture to (height, width): "product" trims a uniform border and squashes by half, "stretch" resizes."""
+    height, width = shape
+    if framing == "product":
+        square = half_squash(trim(picture), max(shape))
+        return square if height == width else resize(square, width, height)
+    return resize(picture, width, height)
+
+
+def _fill(plan: Plan, root: Path, folder: Path, *, work: Path, advance: Advance) -> None:
+    said: dict[str, list[Any]] = {"train": [], "val": [], "unreadable": []}
+    with (folder / "train.npy").open("wb") as train, (folder / "val.npy").open("wb") as val:
+        files = {"train": _Rows(train, plan.cache_shape), "val": _Rows(val, plan.cache_shape)}
+        for done, (number, example, picture) in enumerate(_decoded(plan, root, work), start=1):
+            if picture is None:
+                said["unreadable"].append(example.name)
+            else:
+                files[example.split].append(picture)
+                said[example.split].append([number, example.name, example.group, dict(example.labels)])
+            advance(done, 0)
+        for rows in files.values():
+            rows.finish()
+    (folder / "rows.json").write_text(json.dumps(said), encoding="utf8")
+
+
+def _decoded(plan: Plan, root: Path, work: Path) -> Iterator[tuple[int, Example, Picture | None]]:
+    """Yield (source number, example, its picture or None where that is unreadable), decoded by several threads."""
+    sources = ((i, found) for i, s in enumerate(plan.source) for found in examples(s, root, work=work, seed=plan.seed))
+
+    def picture(data: bytes, name: str) -> Picture | None:
+        try:
+            return frame(decode(data, _LIMITS), plan.cache_shape, plan.framing)
+        except ImageRejected as error:
+            logger.warning("training picture %s is left out: %s", name, error)
+            return None
+
+    for (number, example), found in in_parallel(
+        sources, lambda item: picture(item[1].data, item[1].name), plan.cache_shape
+    ):
+        yield number, example, found
+
+
+def in_parallel(
+    items: Iterator[T], work: Callable[[T], Picture | None], shape: tuple[int, int]
+) -> Iterator[tuple[T, Picture | None]]:
+    """Yield each item with the picture (height, width) that `work` makes of it, in order, made ahead by tf.data."""
+    import_tensorflow()
+    import tensorflow as tf
+
+    waiting: dict[int, T] = {}
+    failed: list[BaseException] = []
+
+    def numbers() -> Iterator[int]:
+        try:
+            for number, item in enumerate(items):
+                waiting[number] = item
+                yield number
+        except BaseException as error:
+            failed.append(error)  # TensorFlow would word it anew
+
+    def make(number: int) -> tuple[Picture, bool]:
+        try:
+            picture = None if failed else work(waiting[int(number)])
+        except BaseException as error:
+            failed.append(error)
+            picture = None
+        return (np.zeros((*shape, 3), np.uint8), False) if picture is None else (picture, True)
+
+    dataset = tf.data.Dataset.from_generator(numbers, output_signature=tf.TensorSpec((), tf.int64))
+    made = dataset.map(
+        lambda number: (number, *tf.numpy_function(make, [number], [tf.uint8, tf.bool])),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    for number, picture, readable in made.prefetch(_BATCH).as_numpy_iterator():
+        if failed:
+            break
+        yield waiting.pop(int(number)), picture if readable else None
+    if failed:
+        raise failed[0]
+
+
+class _Rows:
+    """A .npy file that grows by pictures; its header is written anew when their number is known."""
+
+    def __init__(self, file: IO[bytes], shape: tuple[int, int]) -> None:
+        self._file, self._shape, self._count = file, shape, 0
+        self._header()
+
+    def append(self, picture: Picture) -> None:
+        """Add a picture of the shape."""
+        self._file.write(picture.tobytes())
+        self._count += 1
+
+    def finish(self) -> None:
+        """Write how many there are."""
+        self._file.seek(0)
+        self._header()
+
+    def _header(self) -> None:
+        # numpy leaves room in the header for a longer first axis: it has the same length for any number.
+        about = {"descr": "|u1", "fortran_order": False, "shape": (self._count, *self._shape, 3)}
+        np.lib.format.write_array_header_1_0(self._file, about)
+
+
+class _Checksums:
+    """Remembers the checksums of files by path, size and time of change, so that a large file is read once."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        try:
+            self._known: dict[str, list[str]] = json.loads(file.read_text(encoding="utf8"))
+        except (OSError, ValueError):
+            self._known = {}
+        self._before = dict(self._known)
+
+    def of(self, path: Path) -> str:
+        """Return the SHA-256 of a file, or of the names and contents below a folder."""
+        path = existing(path).resolve()
+        files = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
+        states = [f"{file.relative_to(path)} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
+        state = hashlib.sha256("\n".join(states).encode()).hexdigest()
+        if self._known.get(str(path), [""])[0] != state:
+            contents = [f"{file.relative_to(path)} {checksum(file)}" for file in files]
+            self._known[str(path)] = [state, hashlib.sha256("\n".join(contents).encode()).hexdigest()]
+        return self._known[str(path)][1]
+
+    def save(self) -> None:
+        """Write what is new."""
+        if self._known != self._before:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            replace_text(self._file, json.dumps(self._known))
+
+
+def _paths(source: Source, root: Path) -> list[Path]:
+    if isinstance(source, NpzSource):
+        return [root / source.file]
+    if isinstance(source, CsvSource):
+        return [root / source.manifest, root / source.images]
+    if isinstance(source, FolderSource):
+        return [root / source.folder]
+    return [root / source.folder / "index.json"] if isinstance(source, TfrecordSource) else []
+
+
+def _mapped(file: Path) -> NDArray[np.uint8]:
+    found: NDArray[np.uint8] = np.load(file, mmap_mode="r")
+    return found
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the hidden folders that killed runs left."""
+    for left in folder.glob(".new-*"):
+        if time.time() - left.stat().st_mtime > _STALE:
+            shutil.rmtree(left, ignore_errors=True)
