@@ -62,6 +62,18 @@ def half_squash(picture: Picture, side: int) -> Picture:
     return square
 
 
+def frame(picture: Picture, shape: tuple[int, int], framing: str) -> Picture:
+    """Bring a picture to (height, width): "product" trims a uniform border and squashes by half, "stretch" resizes.
+
+    A product is framed to a square first, and that is resized where the shape is none.
+    """
+    height, width = shape
+    if framing == "product":
+        square = half_squash(trim(picture), max(shape))
+        return square if height == width else resize(square, width, height)
+    return resize(picture, width, height)
+
+
 def _span(occupied: NDArray[np.bool_], size: int) -> tuple[int, int]:
     """Turn a line of flags on the small picture into first and last pixel of the large one, with the margin."""
     places = np.flatnonzero(occupied)

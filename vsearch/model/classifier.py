@@ -80,7 +80,7 @@ def compiled(network: Any, trained: Trained) -> Callable[[NDArray[np.uint8]], Ma
 
     @tf.function(input_signature=[tf.TensorSpec((None, *trained.frame, 3), tf.uint8)])  # type: ignore[untyped-decorator]
     def run(framed: Any) -> Any:
-        pictures = tf.image.resize(tf.cast(framed, tf.float32), trained.shape)
+        pictures = tf.image.resize(tf.cast(framed, tf.float32), trained.shape, antialias=True)
         found = network(pictures, training=False)
         if not trained.mirrored:
             return found

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vsearch.framing import half_squash, trim
-from vsearch.images import Picture, resize
+from vsearch.framing import frame
+from vsearch.images import Picture
 from vsearch.model.headspec import HeadSpec
 
 Framing = Literal["product", "stretch"]
@@ -36,7 +36,7 @@ class Trained:
 
     def framed(self, pictures: Sequence[Picture]) -> NDArray[np.uint8]:
         """Bring n pictures to the frame: uint8 [n, height, width, 3]."""
-        rows = [framed(picture, self.framing, self.frame) for picture in pictures]
+        rows = [frame(picture, self.frame, self.framing) for picture in pictures]
         return np.stack(rows) if rows else np.empty((0, *self.frame, 3), np.uint8)
 
     def calibrated(self, network: str) -> tuple[HeadSpec, ...]:
@@ -66,17 +66,3 @@ class Trained:
             said["mirrored"],
             said["temperatures"],
         )
-
-
-def framed(picture: Picture, framing: Framing, frame: tuple[int, int]) -> Picture:
-    """Bring a picture to a frame of (height, width) pixels.
-
-    Raises:
-        ValueError: the framing of products has a square frame.
-    """
-    height, width = frame
-    if framing == "stretch":
-        return resize(picture, width, height)
-    if height != width:
-        raise ValueError(f"products are framed to a square, but the frame is {height} x {width}")
-    return half_squash(trim(picture), width)

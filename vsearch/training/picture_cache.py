@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from vsearch.errors import ImageRejected
 from vsearch.files import checksum, replace_text
-from vsearch.framing import half_squash, trim
-from vsearch.images import Limits, Picture, decode, resize
+from vsearch.framing import frame
+from vsearch.images import Limits, Picture, decode
 from vsearch.model.startup import import_tensorflow
 from vsearch.progress import Advance
 from vsearch.training.plan import Plan
@@ -104,15 +104,6 @@ def keep(plan: Plan, root: Path, folder: Path, *, work: Path, advance: Advance) 
             hidden.rename(folder)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
-
-
-def frame(picture: Picture, shape: tuple[int, int], framing: str) -> Picture:
-    """Bring a picture to (height, width): "product" trims a uniform border and squashes by half, "stretch" resizes."""
-    height, width = shape
-    if framing == "product":
-        square = half_squash(trim(picture), max(shape))
-        return square if height == width else resize(square, width, height)
-    return resize(picture, width, height)
 
 
 def _fill(plan: Plan, root: Path, folder: Path, *, work: Path, advance: Advance) -> None:
