@@ -29,6 +29,7 @@ class Report:
         encoded, views: catalogue pictures, and augmented views of them, that were encoded in this run.
         unreadable: new pictures that could not be used.
         pruned: generations deleted.
+        note: a sentence more, such as why the model was changed.
         seconds: by stage, in their order.
     """
 
@@ -42,6 +43,7 @@ class Report:
     views: int
     unreadable: int
     pruned: int = 0
+    note: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -56,10 +58,11 @@ class Report:
         encoded += f" ({self.unreadable} unreadable)" if self.unreadable else ""
         if self.state == "unchanged":
             return f"{encoded}; generation {self.generation_id} is up to date."
-        return (
+        published = (
             f"{encoded}; generation {self.generation_id} published with {self.pictures} pictures of "
             f"{self.products} products in {self.classes} classes."
         )
+        return f"{published} {self.note}".rstrip()
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it as plain data."""

@@ -5,29 +5,25 @@ change, at the very end: the line in the file CURRENT.
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from sqlalchemy.orm import Session, sessionmaker
 
 from catalog.database import opened
-from catalog.imagestore import ImageStore
 from catalog.models import utc_now
-from indexer import build, fit, verify
-from indexer.encode import Encoding
-from indexer.gather import Gathered, gather
+from indexer.gather import Gathered
 from indexer.lock import run_lock
+from indexer.material import Material, Tools, collect, write_hidden
 from indexer.report import Report, Stages, on_record
 from vsearch import generation as generations
+from vsearch import store
 from vsearch.encoder import open_encoder
 from vsearch.errors import CheckpointError, GenerationCorrupt, NoGeneration
-from vsearch.images import Limits
-from vsearch.manifest import Manifest, Origin, new_id
+from vsearch.manifest import Manifest, Origin
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.progress import Progress, silent
@@ -37,17 +33,6 @@ from vsearch.settings import Settings
 log = logging.getLogger(__name__)
 
 LOCK = "index.lock"
-
-
-@dataclass(frozen=True)
-class Tools:
-    """What the stages work with."""
-
-    settings: Settings
-    sessions: sessionmaker[Session]
-    open_encoder: OpenEncoder
-    stages: Stages
-    clock: Callable[[], datetime]
 
 
 def run(
@@ -69,12 +54,25 @@ def run(
         RunInProgress: another run holds the lock.
         VSearchError: this run cannot go on; what is published stays as it is, what is encoded stays stored.
     """
+    with alone(settings, open_encoder, progress=progress, clock=clock) as tools, on_record(tools.sessions) as record:
+        report = tools.stages.stamp(_night(tools))
+        record(report)
+        return report
+
+
+@contextmanager
+def alone(
+    settings: Settings, open_encoder: OpenEncoder, *, progress: Progress, clock: Callable[[], datetime]
+) -> Iterator[Tools]:
+    """Hold the run's lock, clear away what killed runs left, and yield what the stages work with.
+
+    Raises:
+        RunInProgress: another run holds the lock.
+    """
     with run_lock(settings.data / LOCK, clock()), opened(settings.catalogue_url, write=True) as sessions:
-        tools = Tools(settings, sessions, open_encoder, Stages(progress), clock)
-        with on_record(tools.sessions) as record:
-            report = tools.stages.stamp(_night(tools))
-            record(report)
-            return report
+        generations.clean(settings.generations)
+        store.clean(settings)
+        yield Tools(settings, sessions, open_encoder, Stages(progress), clock)
 
 
 def rollback(settings: Settings, clock: Callable[[], datetime] = utc_now) -> str:
@@ -84,64 +82,23 @@ def rollback(settings: Settings, clock: Callable[[], datetime] = utc_now) -> str
 
 
 def _night(tools: Tools) -> Report:
-    settings, stages = tools.settings, tools.stages
-    generations.clean(settings.generations)
+    settings = tools.settings
     current = current_manifest(settings)
-    trunk = shop_checkpoint(settings, current)
-    gathered = gather(_encoding(tools, trunk), settings, stages)
-    with stages("fit the heads"):
-        checkpoint = _with_heads(settings, trunk, gathered)
-    origin = _origin(tools, checkpoint, gathered, current)
-    if current and current.fingerprint == origin.fingerprint and _intact(settings, current):
-        return _report("unchanged", current, gathered)
-    with stages("fit the embedding"):
-        size = settings.embedding_size
-        embedding = fit.fit_embedding(checkpoint, gathered.pictures, gathered.views, size=size)
-    with stages("build the indexes"):
-        hidden = _write(settings, origin, gathered, embedding)
-    with stages("verify"):
-        verify.check(generations.load(hidden), _expected(gathered, embedding))
+    material = collect(tools, shop_checkpoint(settings, current), current)
+    if current and current.fingerprint == material.origin.fingerprint and _intact(settings, current):
+        return report_of("unchanged", current, material.gathered)
+    hidden = write_hidden(tools, material)
+    return publish(tools, material, hidden)
+
+
+def publish(tools: Tools, material: Material, hidden: Path) -> Report:
+    """Let shoppers see a hidden generation, and delete those that are too old."""
+    settings, stages = tools.settings, tools.stages
     with stages("publish"):
         generations.publish(settings.generations, hidden)
     with stages("prune"):
         pruned = generations.prune(settings.generations, settings.keep_generations)
-    return _report("published", origin, gathered, pruned=len(pruned))
-
-
-def _encoding(tools: Tools, checkpoint: Checkpoint) -> Encoding:
-    settings = tools.settings
-    return Encoding(
-        tools.sessions,
-        ImageStore(settings.pictures),
-        checkpoint.blocks_id,
-        encoder=cache(lambda: tools.open_encoder(checkpoint)),
-        batch_size=settings.batch_size,
-        limits=Limits.of(settings),
-    )
-
-
-def _with_heads(settings: Settings, trunk: Checkpoint, gathered: Gathered) -> Checkpoint:
-    """Return a checkpoint among the shop's own whose heads know the shop's classes."""
-    bundled = trunk.folder == checkpoints.bundled()
-    if fit.needs_heads(trunk.vocabulary.names, gathered.pictures.classes, bundled=bundled):
-        heads = fit.fit_shop_heads(gathered.pictures, gathered.views, trunk.block_sizes)
-        return checkpoints.save_with_heads(trunk, heads, settings.checkpoints)
-    if trunk.folder.parent != settings.checkpoints:
-        return checkpoints.save_with_heads(trunk, trunk.heads, settings.checkpoints)
-    return trunk
-
-
-def _origin(tools: Tools, checkpoint: Checkpoint, gathered: Gathered, current: Manifest | None) -> Origin:
-    now = tools.clock()
-    classes = gathered.pictures.classes
-    return Origin(
-        generation_id=new_id(now),
-        created_at=now,
-        checkpoint_id=checkpoint.checkpoint_id,
-        blocks_id=checkpoint.blocks_id,
-        fingerprint=build.fingerprint(gathered.rows, classes, checkpoint.checkpoint_id, tools.settings),
-        previous=current.generation_id if current else None,
-    )
+    return report_of("published", material.origin, material.gathered, pruned=len(pruned))
 
 
 def _intact(settings: Settings, current: Manifest) -> bool:
@@ -154,26 +111,10 @@ def _intact(settings: Settings, current: Manifest) -> bool:
     return True
 
 
-def _write(settings: Settings, origin: Origin, gathered: Gathered, embedding: fit.Embedding) -> Path:
-    pictures = gathered.pictures
-    gallery = build.build_gallery(
-        embedding.vectors, gathered.image_ids, product_ids=pictures.product_ids, classes=pictures.classes
-    )
-    return generations.write(
-        settings.generations,
-        origin,
-        gallery=gallery,
-        whitening=embedding.whitening,
-        thresholds=embedding.thresholds,
-    )
-
-
-def _expected(gathered: Gathered, embedding: fit.Embedding) -> verify.Expected:
-    pictures = gathered.pictures
-    return verify.Expected(gathered.image_ids, pictures.product_ids, pictures.classes, embedding.vectors)
-
-
-def _report(state: Literal["published", "unchanged"], origin: Origin, gathered: Gathered, *, pruned: int = 0) -> Report:
+def report_of(
+    state: Literal["published", "unchanged"], origin: Origin, gathered: Gathered, *, pruned: int = 0
+) -> Report:
+    """Return what is told of a run that ended in the generation of that origin."""
     return Report(
         state=state,
         generation_id=origin.generation_id,

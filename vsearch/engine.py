@@ -89,13 +89,16 @@ class Engine:
     Args:
         settings: folders, and how classes are chosen.
         open_encoder: makes the encoder of a checkpoint; a test gives a fake.
+        serving: answers until the first `refresh`; given for a generation that is not published.
     """
 
-    def __init__(self, settings: Settings, open_encoder: OpenEncoder = open_encoder) -> None:
+    def __init__(
+        self, settings: Settings, open_encoder: OpenEncoder = open_encoder, *, serving: Serving | None = None
+    ) -> None:
         self.problem: VSearchError | None = None
         self._settings = settings
         self._open_encoder = open_encoder
-        self._serving: Serving | None = None
+        self._serving = serving
         self._refreshing = threading.Lock()
         self._encoded = EncodedPictures()
 

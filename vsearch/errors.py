@@ -18,6 +18,7 @@ VSearchError                        shown to the person as one sentence: the rul
  |- CatalogueError                  the SQL catalogue cannot be used, or does not know what was asked for
  |- FeedRejected                    a product feed cannot be taken as a whole
  |- RunInProgress                   another index run holds the lock
+ |- PromotionRefused                a model may not take the place of the one in use
  |- EncodingFailed                  too many pictures could not be encoded
  |- PlanError                       a training plan is not valid
  `- DatasetError                    a data set for training or evaluation is not what it should be
@@ -97,6 +98,10 @@ class FeedRejected(VSearchError):
 
 class RunInProgress(VSearchError):
     """Another index run holds the lock."""
+
+
+class PromotionRefused(VSearchError):
+    """A model may not take the place of the one in use."""
 
 
 class EncodingFailed(VSearchError):

@@ -66,7 +66,7 @@ def score(name: str, ranked: Ids, queries: Sequence[Query]) -> Scores:
     counts = [len(query.relevant) for query in queries]
     first, five, ten = (metrics.hit_at_k(right, k) for k in (1, 5, 10))
     precision = metrics.average_precision_at_r(right, counts)
-    return Scores(name, _interval(first), _interval(five), _interval(ten), _interval(precision), by_query=first)
+    return Scores(name, interval(first), interval(five), interval(ten), interval(precision), by_query=first)
 
 
 def depth(queries: Sequence[Query]) -> int:
@@ -117,7 +117,8 @@ def lab_histogram(picture: Picture) -> NDArray[np.float32]:
     return descriptors.colour(half_squash(trim(picture), descriptors.COLOUR_SIDE))
 
 
-def _interval(values: NDArray[np.float64]) -> Score:
+def interval(values: NDArray[np.float64]) -> Score:
+    """Return the mean of values [q] with its 95 % bootstrap interval over queries, the same every time."""
     mean = float(values.mean())
     if len(values) < 2 or values.std() == 0:
         return Score(mean, mean, mean)

@@ -139,7 +139,7 @@ def publish(folder: Path, hidden: Path) -> Path:
     published = folder / hidden.name.removeprefix(_BUILDING)
     hidden.rename(published)
     sync(folder)
-    replace_text(folder / CURRENT, published.name + "\n")
+    make_current(folder, published.name)
     return published
 
 
@@ -189,14 +189,19 @@ def rollback(folder: Path) -> str:
             f"A rollback needs the generation before {path.name}, but there is none on disk; "
             "run `vsearch index run` instead."
         )
-    replace_text(folder / CURRENT, previous + "\n")
+    make_current(folder, previous)
     return previous
 
 
+def make_current(folder: Path, generation_id: str) -> None:
+    """Serve a generation that was published before, by one atomic step."""
+    replace_text(folder / CURRENT, generation_id + "\n")
+
+
 def prune(folder: Path, keep: int) -> list[str]:
-    """Delete all but the newest `keep`, the current one and the one before that; return the deleted ids."""
+    """Delete all but the newest `keep`, the current one and those it can be rolled back to; return the deleted ids."""
     path = current(folder)
-    kept = {*listed(folder)[-keep:], path.name, _before(folder, path.name)}
+    kept = {*listed(folder)[-keep:], path.name, _before(folder, path.name), _model_before(folder, path.name)}
     removed = [generation_id for generation_id in listed(folder) if generation_id not in kept]
     for generation_id in removed:
         (folder / generation_id).rename(folder / f"{_REMOVING}{generation_id}")
@@ -218,6 +223,13 @@ def _before(folder: Path, generation_id: str) -> str | None:
     except GenerationCorrupt:
         previous = max((name for name in listed(folder) if name < generation_id), default=None)
     return previous if previous in listed(folder) else None
+
+
+def _model_before(folder: Path, generation_id: str) -> str | None:
+    try:
+        return read_manifest(folder / generation_id).model_before
+    except GenerationCorrupt:
+        return None
 
 
 def _corrupt(path: Path, found: str) -> str:

@@ -37,7 +37,8 @@ class Origin(_Record):
     """What a generation was made of.
 
     `fingerprint` is the hash of all inputs: an index run whose inputs have the fingerprint of the current
-    generation has nothing to do. `previous` is the generation that was current before, for rollback.
+    generation has nothing to do. `previous` is the generation that was current before, for rollback;
+    `model_before` is the last one that the model before this one's made, for taking a promotion back.
     """
 
     generation_id: str = Field(pattern=ID_PATTERN)
@@ -46,6 +47,7 @@ class Origin(_Record):
     blocks_id: str
     fingerprint: str
     previous: str | None = Field(default=None, pattern=ID_PATTERN)
+    model_before: str | None = Field(default=None, pattern=ID_PATTERN)
 
 
 class ClassEntry(_Record):

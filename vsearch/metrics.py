@@ -57,6 +57,16 @@ def recall_at_k(right: NDArray[np.bool_], counts: ArrayLike, k: int) -> NDArray[
     return np.asarray(right[:, :k].sum(axis=1) / np.maximum(totals, 1), dtype=np.float64)
 
 
+def reciprocal_rank(right: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return 1 / rank of each query's first right answer, 0 where none of its ranks is right; the mean is MRR.
+
+    Args:
+        right: bool [q, n] from `relevance`.
+    """
+    first = right.argmax(axis=1)
+    return np.asarray(np.where(right.any(axis=1), 1 / (first + 1), 0.0), dtype=np.float64)
+
+
 def average_precision_at_r(right: NDArray[np.bool_], counts: ArrayLike) -> NDArray[np.float64]:
     """Return AP@R of each query; its mean is mAP@R (Musgrave et al., "A metric learning reality check").
 

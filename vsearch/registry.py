@@ -57,10 +57,10 @@ class Entry:
 
 def listed(settings: Settings) -> list[Entry]:
     """Return all checkpoints: the bundled ones, then the shop's own, the oldest first."""
-    own = [_entry(folder, "shop") for folder in _own(settings)]
+    entries = [_entry(folder, "shop") for folder in own(settings)]
     return [
         *(_entry(folder, "bundled") for folder in bundled()),
-        *sorted(own, key=lambda entry: (entry.made, entry.checkpoint_id)),
+        *sorted(entries, key=lambda entry: (entry.made, entry.checkpoint_id)),
     ]
 
 
@@ -76,7 +76,7 @@ def find(settings: Settings, named: str) -> Checkpoint:
     if Path(named).is_dir():
         return checkpoints.load(Path(named))
     folders = {checkpoints.checkpoint_id(describe(folder)): folder for folder in bundled()}
-    folders |= {folder.name: folder for folder in _own(settings)}
+    folders |= {folder.name: folder for folder in own(settings)}
     found = [name for name in folders if len(named) >= _SHORTEST and name.startswith(named)]
     found = [name for name in found if name == named] or found
     if not found:
@@ -94,6 +94,12 @@ def find(settings: Settings, named: str) -> Checkpoint:
             f"A checkpoint's folder is named by its id, but {loaded.folder} holds {loaded.checkpoint_id}; rename it."
         )
     return loaded
+
+
+def own(settings: Settings) -> list[Path]:
+    """Return the folders of the shop's own checkpoints, in no order."""
+    folders = settings.checkpoints.iterdir() if settings.checkpoints.is_dir() else ()
+    return [folder for folder in folders if folder.is_dir() and not folder.name.startswith(".")]
 
 
 def bundled() -> list[Path]:
@@ -181,11 +187,6 @@ def _write_readers(settings: Settings, ids: list[str]) -> None:
 
 
 # ---- folders ----
-
-
-def _own(settings: Settings) -> list[Path]:
-    folders = settings.checkpoints.iterdir() if settings.checkpoints.is_dir() else ()
-    return [folder for folder in folders if folder.is_dir() and not folder.name.startswith(".")]
 
 
 def _entry(folder: Path, where: Literal["bundled", "shop"]) -> Entry:

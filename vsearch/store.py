@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from vsearch import registry
@@ -15,12 +16,16 @@ from vsearch.settings import Settings
 _ADDING, _BUILDING, _REMOVING = ".adding-", ".building-", ".removing-"
 
 
-def add(settings: Settings, named: str) -> Checkpoint:
+Check = Callable[[Checkpoint], None]
+
+
+def add(settings: Settings, named: str, accept: Check = lambda checkpoint: None) -> Checkpoint:
     """Take a checkpoint into the store, unless it is bundled or there already, and return it from there.
 
     Args:
         settings: say where the store is.
         named: as `registry.find` takes it, or a .zip file that `export` wrote.
+        accept: raises when the checkpoint is not wanted; asked before anything is copied.
 
     Raises:
         CheckpointError: there is none of that name, or it is damaged.
@@ -30,8 +35,11 @@ def add(settings: Settings, named: str) -> Checkpoint:
         settings.checkpoints.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=_ADDING, dir=settings.checkpoints) as hidden:
             _unpack(Path(named), Path(hidden))
-            return _stored(settings.checkpoints, checkpoints.load(Path(hidden)))
+            unpacked = checkpoints.load(Path(hidden))
+            accept(unpacked)
+            return _stored(settings.checkpoints, unpacked)
     found = registry.find(settings, named)
+    accept(found)
     known = found.folder in registry.bundled() or found.folder == settings.checkpoints / found.checkpoint_id
     return found if known else _stored(settings.checkpoints, found)
 

@@ -1,0 +1,134 @@
+"""From a checkpoint to a whole generation in a hidden folder: what a night and a promotion have in common."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from catalog.imagestore import ImageStore
+from indexer import build, fit, verify
+from indexer.encode import Encoding
+from indexer.gather import Gathered, gather
+from indexer.report import Stages
+from vsearch import generation as generations
+from vsearch.images import Limits
+from vsearch.manifest import Manifest, Origin, new_id
+from vsearch.model import checkpoint as checkpoints
+from vsearch.model.checkpoint import Checkpoint
+from vsearch.serving import OpenEncoder
+from vsearch.settings import Settings
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What the stages work with."""
+
+    settings: Settings
+    sessions: sessionmaker[Session]
+    open_encoder: OpenEncoder
+    stages: Stages
+    clock: Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that a generation is made of, and what it will be called."""
+
+    checkpoint: Checkpoint
+    gathered: Gathered
+    origin: Origin
+
+
+def collect(tools: Tools, trunk: Checkpoint, current: Manifest | None) -> Material:
+    """Encode what has no blocks of this trunk yet, and fit class heads where the shop needs others.
+
+    Args:
+        tools: what to work with.
+        trunk: makes the blocks; its heads are kept where they know the shop's classes.
+        current: what is published.
+
+    Raises:
+        CatalogueError: the catalogue has no readable picture.
+        EncodingFailed: too many pictures cannot be read.
+    """
+    gathered = gather(_encoding(tools, trunk), tools.settings, tools.stages)
+    with tools.stages("fit the heads"):
+        checkpoint = _with_heads(tools.settings, trunk, gathered)
+    return Material(checkpoint, gathered, _origin(tools, checkpoint, gathered, current))
+
+
+def write_hidden(tools: Tools, material: Material) -> Path:
+    """Fit the embedding, build the indexes, read them back and check them; return the hidden folder.
+
+    Raises:
+        VerificationFailed: what was written is not what it should be.
+    """
+    settings, stages, gathered = tools.settings, tools.stages, material.gathered
+    with stages("fit the embedding"):
+        size = settings.embedding_size
+        embedding = fit.fit_embedding(material.checkpoint, gathered.pictures, gathered.views, size=size)
+    with stages("build the indexes"):
+        hidden = _write(settings, material.origin, gathered, embedding)
+    with stages("verify"):
+        verify.check(generations.load(hidden), _expected(gathered, embedding))
+    return hidden
+
+
+def _encoding(tools: Tools, checkpoint: Checkpoint) -> Encoding:
+    settings = tools.settings
+    return Encoding(
+        tools.sessions,
+        ImageStore(settings.pictures),
+        checkpoint.blocks_id,
+        encoder=cache(lambda: tools.open_encoder(checkpoint)),
+        batch_size=settings.batch_size,
+        limits=Limits.of(settings),
+    )
+
+
+def _with_heads(settings: Settings, trunk: Checkpoint, gathered: Gathered) -> Checkpoint:
+    """Return a checkpoint among the shop's own whose heads know the shop's classes."""
+    bundled = trunk.folder == checkpoints.bundled()
+    if fit.needs_heads(trunk.vocabulary.names, gathered.pictures.classes, bundled=bundled):
+        heads = fit.fit_shop_heads(gathered.pictures, gathered.views, trunk.block_sizes)
+        return checkpoints.save_with_heads(trunk, heads, settings.checkpoints)
+    if trunk.folder.parent != settings.checkpoints:
+        return checkpoints.save_with_heads(trunk, trunk.heads, settings.checkpoints)
+    return trunk
+
+
+def _origin(tools: Tools, checkpoint: Checkpoint, gathered: Gathered, current: Manifest | None) -> Origin:
+    now = tools.clock()
+    classes = gathered.pictures.classes
+    same_model = current is not None and current.blocks_id == checkpoint.blocks_id
+    return Origin(
+        generation_id=new_id(now),
+        created_at=now,
+        checkpoint_id=checkpoint.checkpoint_id,
+        blocks_id=checkpoint.blocks_id,
+        fingerprint=build.fingerprint(gathered.rows, classes, checkpoint.checkpoint_id, tools.settings),
+        previous=current.generation_id if current else None,
+        model_before=current and (current.model_before if same_model else current.generation_id),
+    )
+
+
+def _write(settings: Settings, origin: Origin, gathered: Gathered, embedding: fit.Embedding) -> Path:
+    pictures = gathered.pictures
+    gallery = build.build_gallery(
+        embedding.vectors, gathered.image_ids, product_ids=pictures.product_ids, classes=pictures.classes
+    )
+    return generations.write(
+        settings.generations,
+        origin,
+        gallery=gallery,
+        whitening=embedding.whitening,
+        thresholds=embedding.thresholds,
+    )
+
+
+def _expected(gathered: Gathered, embedding: fit.Embedding) -> verify.Expected:
+    pictures = gathered.pictures
+    return verify.Expected(gathered.image_ids, pictures.product_ids, pictures.classes, embedding.vectors)
