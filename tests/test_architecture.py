@@ -55,6 +55,7 @@ HEAVY = {
     "vsearch.training.losses",
     "vsearch.training.steps",
     "vsearch.training.trunk_cache",
+    "vsearch.training.perturb",
     "vsearch.training.pipeline",
 }
 """Modules that need TensorFlow to be imported; others import them inside the function that needs them."""

@@ -1,4 +1,4 @@
-"""The three bundled backbones: a ResNet, a VGG and an Inception made small, about a million weights each; and a strip's.
+"""The three bundled backbones: a ResNet, a VGG and an Inception made small, about a million weights each; a strip's.
 
 The three take pictures scaled to -1..1 and shrink them 16 times: a side of 96 px gives a 6 x 6 feature map. Being fully
 convolutional they take any side of 32 px and more. Called by `vsearch.model.backbones` alone.
@@ -60,7 +60,8 @@ def pocket_strip(inputs: Tensor) -> Tensor:
     [n, h, w, 3] -> [n, h/16, w/8, 112]
     """
     x = _conv(inputs, 24, 3, stride=2, name="stem")
-    for stage, (width, stride) in enumerate(((48, 2), (96, 2), (112, (2, 1))), start=1):
+    stages: tuple[tuple[int, Stride], ...] = ((48, 2), (96, 2), (112, (2, 1)))
+    for stage, (width, stride) in enumerate(stages, start=1):
         x = _basic_block(x, width, stride, f"stage{stage}_block1")
     return x
 

@@ -27,7 +27,9 @@ class DigitReader(layers.Layer):  # type: ignore[misc]  # keras ships no types
         super().__init__(**options)
         self.length, self.width = length, width
         self.height_weights = layers.Dense(1, name="height_weights", dtype=self.dtype_policy)
-        self.columns = layers.Conv1D(width, 5, padding="same", activation="relu", name="columns", dtype=self.dtype_policy)
+        self.columns = layers.Conv1D(
+            width, 5, padding="same", activation="relu", name="columns", dtype=self.dtype_policy
+        )
         self.keys = layers.Dense(width, name="keys", dtype=self.dtype_policy)
         self.dropout = layers.Dropout(dropout, name="dropout", dtype=self.dtype_policy)
         self.digits = layers.Dense(10, name="digits", dtype=self.dtype_policy)
@@ -40,9 +42,7 @@ class DigitReader(layers.Layer):  # type: ignore[misc]  # keras ships no types
         self.keys.build((None, None, self.width))
         self.digits.build((None, self.length, self.width))
         self.queries = self.add_weight(name="queries", shape=(self.length, self.width), initializer="random_normal")
-        self.places = self.add_weight(
-            name="places", shape=(self.length, _WAVES), initializer=lambda shape, dtype: _in_order(*shape, dtype)
-        )
+        self.places = self.add_weight(name="places", shape=(self.length, _WAVES), initializer=_in_order)
 
     def call(self, features: Any, training: bool | None = None) -> Any:
         """Read; see the class."""
@@ -70,8 +70,9 @@ def _waves(columns: Any) -> Any:
     return ops.cos(np.pi * ops.arange(_WAVES, dtype="float32")[:, None] * middles[None, :])
 
 
-def _in_order(length: int, waves: int, dtype: str) -> Any:
+def _in_order(shape: tuple[int, int], dtype: str | None = None) -> Any:
     """Return weights of the cosines that let position i of n begin with a bump at (i + 1/2) / n of the width."""
+    length, waves = shape
     middles = (np.arange(4 * waves) + 0.5) / (4 * waves)
     centres = (np.arange(length) + 0.5) / length
     bumps = 3 * np.exp(-(((middles[None, :] - centres[:, None]) * length) ** 2))

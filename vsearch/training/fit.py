@@ -1,52 +1,91 @@
-"""Run a plan's phases for one backbone: resumable after a kill at any moment, at most one epoch is done again."""
+"""Train one backbone with its heads by a plan's phases; stopped or killed at any moment, the same call goes on.
+
+FOLDER/<backbone>/network.weights.h5     when all phases are done
+                 /history.jsonl          one line for each epoch
+                 /<phase>.done.npz       the network after a finished phase, until all are done
+                 /<phase>.state.npz      where the phase under way is: every half minute and after each epoch
+                 /<phase>.best.npz       the network after the best epoch so far, of a phase with patience
+"""
 
 import json
-import logging
-import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from vsearch.model.network import build_classifier
+from vsearch.errors import PlanError
+from vsearch.files import replace_text
+from vsearch.model.backbones import backbone
+from vsearch.model.headspec import HeadSpec
+from vsearch.model.network import build_network, build_top
 from vsearch.progress import Advance, unseen
-from vsearch.training.pipeline import steps_per_epoch, training_batches, validation_batches
-from vsearch.training.plan import Phase, Plan
-from vsearch.training.sources import Pictures
-
-logger = logging.getLogger(__name__)
+from vsearch.training import batches, precision, resume
+from vsearch.training.dataset import Dataset
+from vsearch.training.losses import objectives
+from vsearch.training.phases import PhaseRun, Row
+from vsearch.training.pipeline import steps_per_epoch
+from vsearch.training.plan import Plan
+from vsearch.training.plan_parts import Phase
+from vsearch.training.start import put_weights
+from vsearch.training.steps import Learner, strategy
+from vsearch.training.trunk_cache import Trunk
+from vsearch.training.unfreeze import first_layer, unfreeze
 
 
 def run(
     plan: Plan,
     backbone_name: str,
-    class_names: tuple[str, ...],
-    data: dict[str, Pictures],
+    dataset: Dataset,
     folder: Path,
+    *,
+    work: Path,
     advance: Advance = unseen,
+    weights: Path | None = None,
+    devices: Sequence[str] | None = None,
 ) -> Path:
-    """Train one backbone by all phases and return its weights file, `folder/<backbone>/backbone.weights.h5`.
+    """Train one backbone and its heads by all phases; return the file of the whole network's weights.
 
-    A finished phase leaves `<phase>.weights.h5` and is not run again; an interrupted one goes on after its last
-    whole epoch.
+    Args:
+        plan: says how.
+        backbone_name: one of the plan's.
+        dataset: what `vsearch.training.dataset.prepare` gave for the plan.
+        folder: gets a folder for the backbone. What is finished in it is not done again.
+        work: outputs of still trunks are kept in its folder `trunk`.
+        advance: is told of the steps of all phases.
+        weights: folder that pretrained weights are looked for in first.
+        devices: names of the devices that share each batch; all GPUs when None.
+
+    Raises:
+        PlanError: a phase names layers that the backbone lacks, or the loss is no number any more.
+        CheckpointError: the weights to start from cannot be used, or a state on disk is of another network.
+        OSError: the disk is full; what was kept so far stays.
     """
-    folder = folder / backbone_name
-    folder.mkdir(parents=True, exist_ok=True)
+    target = weights_file(folder, backbone_name)
+    if target.is_file():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(plan.seed)
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    try:
-        backbone, classifier = build_classifier(backbone_name, len(class_names))
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
-    for phase in plan.phase:
-        _run_phase(phase, plan, classifier, data, folder, advance)
-    _save(backbone, weights_file(folder.parent, backbone_name))
-    return weights_file(folder.parent, backbone_name)
+    share = strategy(devices)
+    policy = precision.policy(plan.precision)
+    with share.scope():
+        trunk, network = _built(plan, backbone_name, dataset.heads, policy)
+        for phase in plan.phase:
+            _check(trunk, backbone_name, phase, share)
+        put_weights(trunk, backbone_name, plan.start, folder=weights)
+    whole = _Training(plan, dataset, target.parent, work / "trunk", share, policy, trunk, network, advance)
+    for number in range(len(plan.phase)):
+        whole.phase(number)
+    _save(network, target)
+    for file in target.parent.glob("*.npz"):
+        file.unlink()
+    return target
 
 
 def weights_file(folder: Path, backbone_name: str) -> Path:
-    """Return where `run` leaves the weights of a backbone."""
-    return folder / backbone_name / "backbone.weights.h5"
+    """Return where `run` leaves the weights of a backbone and its heads."""
+    return folder / backbone_name / "network.weights.h5"
 
 
 def finished(folder: Path, backbone_name: str) -> bool:
@@ -54,74 +93,111 @@ def finished(folder: Path, backbone_name: str) -> bool:
     return weights_file(folder, backbone_name).is_file()
 
 
-def _run_phase(
-    phase: Phase,
-    plan: Plan,
-    classifier: Any,
-    data: dict[str, Pictures],
-    folder: Path,
-    advance: Advance,
-) -> None:
-    done = folder / f"{phase.name}.weights.h5"
-    if done.is_file():
-        classifier.load_weights(done)
-        return
-    class_count = classifier.output_shape[-1]
-    steps = steps_per_epoch(data["train"], phase.batch)
-    classifier.compile(
-        optimizer=keras.optimizers.AdamW(_schedule(phase, steps), weight_decay=phase.weight_decay),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    history = classifier.fit(
-        training_batches(data["train"], phase, class_count, plan.seed),
-        validation_data=validation_batches(data["val"], phase, class_count) if len(data["val"].labels) else None,
-        epochs=phase.epochs,
-        steps_per_epoch=steps,
-        shuffle=False,
-        callbacks=[
-            keras.callbacks.BackupAndRestore(folder / f"{phase.name}.backup"),
-            _Watch(advance, phase.epochs * steps, steps, folder / f"{phase.name}.jsonl"),
-        ],
-        verbose=0,
-    )
-    logger.info("%s %s: %s", folder.name, phase.name, {k: v[-1] for k, v in history.history.items()})
-    _save(classifier, done)
-    shutil.rmtree(folder / f"{phase.name}.backup", ignore_errors=True)
+def history(folder: Path, backbone_name: str) -> list[Row]:
+    """Return the lines of all epochs so far: phase, epoch, learning_rate, seconds, losses, and each head's accuracy."""
+    file = folder / backbone_name / "history.jsonl"
+    return [json.loads(line) for line in file.read_text(encoding="utf8").splitlines()] if file.is_file() else []
+
+
+def load_network(plan: Plan, backbone_name: str, heads: Sequence[HeadSpec], folder: Path) -> tuple[Any, Any]:
+    """Return (backbone, network) with the weights that `run` left in `folder`, computing in single precision."""
+    trunk, network = _built(plan, backbone_name, heads, "float32")
+    network.load_weights(weights_file(folder, backbone_name))
+    return trunk, network
+
+
+@dataclass(frozen=True)
+class _Training:
+    """All phases of one backbone."""
+
+    plan: Plan
+    dataset: Dataset
+    folder: Path
+    trunks: Path
+    strategy: Any
+    precision: str
+    trunk: Any
+    network: Any
+    advance: Advance
+
+    def phase(self, number: int) -> None:
+        """Run a phase, or take what an earlier run made of it."""
+        phase = self.plan.phase[number]
+        before = sum(self._steps(earlier) for earlier in self.plan.phase[:number])
+        done = self.folder / f"{phase.name}.done.npz"
+        if done.is_file():
+            resume.load_values(done, self.network.variables)
+            return
+        unfreeze(self.trunk, backbone(self.trunk.name), phase)
+        found = self._batches(number, before)
+        model = self.network if phase.unfreeze != "none" else build_top(self.network, self.trunk.output_shape[-1])
+        wanted = objectives(self.plan.head, self.dataset.heads, self.dataset.train.targets)
+        learner = Learner(model, wanted, phase, strategy=self.strategy, scaled=self.precision == "mixed_float16")
+        earlier = [row for row in history(self.folder.parent, self.folder.name) if self._precedes(row, number)]
+        of_phase = PhaseRun(
+            phase,
+            learner,
+            found,
+            wanted,
+            self.folder,
+            lambda steps: self._tell(before + steps),
+            lambda rows: _write_history(self.folder / "history.jsonl", earlier + rows),
+        )
+        of_phase.run()
+        resume.save_values(done, self.network.variables)
+        of_phase.forget()
+
+    def _batches(self, number: int, before: int) -> batches.Batches:
+        phase = self.plan.phase[number]
+        augment, seed = phase.augment or self.plan.augment, 1000 * self.plan.seed + number
+        if phase.unfreeze != "none":
+            return batches.of_pictures(self.dataset, phase, augment, seed=seed)
+        still = Trunk(
+            self.trunk,
+            backbone(self.trunk.name).scaling,
+            phase.shape,
+            whole=any(head.kind == "digits" for head in self.dataset.heads),
+            precision=self.precision,
+        )
+        return batches.of_features(
+            self.dataset, phase, augment, seed=seed, trunk=still, folder=self.trunks, advance=lambda at, total: None
+        )
+
+    def _precedes(self, row: Row, number: int) -> bool:
+        return row["phase"] in {phase.name for phase in self.plan.phase[:number]}
+
+    def _steps(self, phase: Phase) -> int:
+        return phase.epochs * steps_per_epoch(self.dataset.train, phase.batch)
+
+    def _tell(self, done: int) -> None:
+        self.advance(done, sum(self._steps(phase) for phase in self.plan.phase))
+
+
+def _built(plan: Plan, name: str, heads: Sequence[HeadSpec], policy: str) -> tuple[Any, Any]:
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        return build_network(name, heads, dropout=plan.dropout)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
+def _check(trunk: Any, name: str, phase: Phase, share: Any) -> None:
+    """Refuse a phase before anything is trained."""
+    first_layer(trunk, backbone(name), phase)
+    count = share.num_replicas_in_sync
+    if phase.batch % count:
+        raise PlanError(
+            f"{count} devices share a batch evenly, but phase {phase.name!r} has batches of {phase.batch}; take a "
+            f"multiple of {count}."
+        )
 
 
 def _save(network: Any, file: Path) -> None:
     """Write weights whole or not at all."""
     partial = file.with_name(f"partial-{file.name}")
     network.save_weights(partial)
-    partial.rename(file)
+    partial.replace(file)
 
 
-def _schedule(phase: Phase, steps: int) -> Any:
-    warm_up = max(1, round(phase.warm_up_epochs * steps))
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=phase.learning_rate / 100,
-        decay_steps=max(1, phase.epochs * steps - warm_up),
-        warmup_target=phase.learning_rate,
-        warmup_steps=warm_up,
-    )
-
-
-class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
-    """Tells how many steps of a phase are done, and adds a line to its history after each epoch."""
-
-    def __init__(self, advance: Advance, total: int, steps: int, history: Path) -> None:
-        super().__init__()
-        self._advance, self._total, self._steps, self._history = advance, total, steps, history
-        self._before = 0
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._before = epoch * self._steps
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._advance(self._before + batch + 1, self._total)
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        line = {"epoch": epoch + 1} | {name: float(value) for name, value in (logs or {}).items()}
-        with self._history.open("a", encoding="utf8") as file:
-            file.write(json.dumps(line) + "\n")
+def _write_history(file: Path, rows: Sequence[Row]) -> None:
+    replace_text(file, "".join(f"{json.dumps(row)}\n" for row in rows))

@@ -45,7 +45,7 @@ def training_batches(
         smoothing: head name -> label smoothing.
     """
     take = _taker(split, heads, smoothing or {})
-    order = _order(split, phase.batch, seed)
+    order = row_order(split, phase.batch, seed)
     views = 2 if any(head.kind == "metric" for head in heads) else 1
 
     def gather(step: NDArray[np.int64]) -> list[NDArray[Any]]:
@@ -100,7 +100,7 @@ def encode(head: HeadSpec, targets: NDArray[Any], smoothing: float = 0.0) -> NDA
     return np.where(targets[..., None] < 0, MISSING, known).astype(np.float32)
 
 
-def _order(split: Split, batch: int, seed: int) -> Callable[[int], NDArray[np.int64]]:
+def row_order(split: Split, batch: int, seed: int) -> Callable[[int], NDArray[np.int64]]:
     """Return what gives the rows int64 [batch] of a step; each epoch is a permutation of its own."""
     rows = np.repeat(np.arange(len(split)), split.repeat)
     rows = np.tile(rows, -(-batch // len(rows)))  # fewer pictures than a batch
