@@ -12,6 +12,7 @@ import tensorflow as tf
 from vsearch.training.plan_parts import Augment
 
 _GRID = 4  # tiles on each side of a scrambled picture
+_NOISES = 4  # patterns of noise in a batch, each in its own strength and sign; drawing is what noise costs
 _GREY = np.full((3, 3), 1 / 3, np.float32)
 
 
@@ -58,17 +59,17 @@ def perturb(pictures: Any, augment: Augment, *, shape: tuple[int, int], seed: An
         seed: integers [2].
     """
     dice = Dice(seed, tf.shape(pictures)[0])
-    found = _framed(tf.cast(pictures, tf.float32), augment, shape, dice)
+    found = _framed(pictures, augment, shape, dice)
     scrambled, recoloured = dice.chosen(augment.scramble), dice.chosen(augment.recolour)
+    drawn = _colours(augment, recoloured, dice)
     if augment.scramble:
-        found = _scramble(found, scrambled, dice)
-    found = _colour(found, augment, recoloured, dice)
+        drawn["order"] = tf.where(scrambled[:, None], tf.argsort(dice.uniform(0.0, 1.0, _GRID**2)), np.arange(_GRID**2))
     if augment.blur:
-        found = _blur(found, augment.blur, dice)
+        drawn["sigma"] = dice.uniform(0.0, augment.blur, 1, 1)
     if augment.noise:
-        sigma = dice.uniform(0.0, augment.noise, 1, 1, 1)
-        found += sigma * tf.random.stateless_normal(tf.shape(found), dice.seed())
-    return Perturbed(tf.clip_by_value(found, 0.0, 255.0), recoloured, scrambled)
+        drawn["noise"] = tf.random.stateless_normal((_NOISES, *shape, 3), dice.seed())
+        drawn["strength"] = dice.uniform(-augment.noise, augment.noise, 1, 1, 1)
+    return Perturbed(_retouch(found, drawn), recoloured, scrambled)
 
 
 def mix(pictures: Any, share: float, *, seed: Any) -> tuple[Any, Any]:
@@ -118,7 +119,7 @@ def _warp(pictures: Any, boxes: Any, augment: Augment, shape: tuple[int, int], d
         whole = whole @ _tilt(dice.uniform(-2 * augment.perspective, 2 * augment.perspective, 4, 2))
     flat = tf.reshape(whole @ unit, (-1, 9))
     return tf.raw_ops.ImageProjectiveTransformV3(
-        images=pictures,
+        images=tf.cast(pictures, tf.float32),
         transforms=flat[:, :8] / flat[:, 8:],
         output_shape=shape,
         interpolation="BILINEAR",
@@ -142,33 +143,58 @@ def _tilt(shifts: Any) -> Any:
     return tf.reshape(tf.concat([solved, tf.ones((count, 1))], axis=1), (-1, 3, 3))
 
 
-def _scramble(pictures: Any, chosen: Any, dice: Dice) -> Any:
-    """Let the tiles of chosen pictures change places; what the grid does not cover at the far edges is cut off."""
+@tf.function(jit_compile=True)  # type: ignore[untyped-decorator]  # one pass over the pixels, ten times as quick
+def _retouch(pictures: Any, drawn: dict[str, Any]) -> Any:
+    """Do what a picture can have done to it in place: float32 [n, h, w, 3], and what was drawn for it."""
+    if "order" in drawn:
+        pictures = _scramble(pictures, drawn["order"])
+    pictures = _colour(pictures, drawn)
+    if "sigma" in drawn:
+        pictures = _blur(pictures, drawn["sigma"])
+    if "noise" in drawn:
+        count = tf.shape(pictures)[0]
+        patterns = tf.tile(drawn["noise"], (-(-count // _NOISES), 1, 1, 1))[:count]
+        pictures += patterns * drawn["strength"]
+    return tf.clip_by_value(pictures, 0.0, 255.0)
+
+
+def _scramble(pictures: Any, order: Any) -> Any:
+    """Let tiles change places by `order` [n, tiles]; what the grid does not cover at the far edges is mirrored."""
     height, width = (side // _GRID * _GRID for side in pictures.shape[1:3])
     tiles = tf.reshape(pictures[:, :height, :width], (-1, _GRID, height // _GRID, _GRID, width // _GRID, 3))
     tiles = tf.reshape(tf.transpose(tiles, (0, 1, 3, 2, 4, 5)), (-1, _GRID**2, height // _GRID, width // _GRID, 3))
-    order = tf.where(chosen[:, None], tf.argsort(dice.uniform(0.0, 1.0, _GRID**2)), tf.range(_GRID**2)[None])
     tiles = tf.reshape(tf.gather(tiles, order, batch_dims=1), (-1, _GRID, _GRID, height // _GRID, width // _GRID, 3))
     mosaic = tf.reshape(tf.transpose(tiles, (0, 1, 3, 2, 4, 5)), (-1, height, width, 3))
     missing = [[0, 0], [0, pictures.shape[1] - height], [0, pictures.shape[2] - width], [0, 0]]
     return tf.pad(mosaic, missing, "SYMMETRIC")
 
 
-def _colour(pictures: Any, augment: Augment, recoloured: Any, dice: Dice) -> Any:
-    """Change saturation, contrast, brightness and cast, or all colours: one affine map for each picture."""
+def _colours(augment: Augment, recoloured: Any, dice: Dice) -> dict[str, Any]:
+    """Draw an affine map of the colours of each picture: `matrix` [n, 3, 3], `contrast` [n, 1, 1], `shift` [n, 1, 3].
+
+    A contrast of 1 leaves the picture's mean out of it.
+    """
     saturation = dice.uniform(1 - augment.saturation, 1 + augment.saturation, 1, 1)
     contrast = dice.uniform(1 - augment.contrast, 1 + augment.contrast, 1, 1)
     light = dice.uniform(1 - augment.brightness, 1 + augment.brightness, 1, 1)
     light *= dice.uniform(1 - augment.cast, 1 + augment.cast, 1, 3)
-    matrix = (np.eye(3, dtype=np.float32) - _GREY) * saturation + _GREY
-    mean = tf.reduce_mean(pictures, axis=(1, 2))[:, None] @ matrix
-    matrix, offset = matrix * contrast * light, mean * (1 - contrast) * light
+    matrix = ((np.eye(3, dtype=np.float32) - _GREY) * saturation + _GREY) * light
+    shift = tf.zeros((dice.count, 1, 3))
     if augment.recolour:
-        other, shift = _other_colours(dice)
-        matrix = tf.where(recoloured[:, None, None], other @ matrix, matrix)
-        offset = tf.where(recoloured[:, None, None], shift * light, offset)
-    flat = tf.reshape(pictures, (dice.count, -1, 3))
-    return tf.reshape(flat @ matrix + offset, tf.shape(pictures))
+        other, moved = _other_colours(dice)
+        chosen = recoloured[:, None, None]
+        contrast = tf.where(chosen, 1.0, contrast)
+        matrix, shift = tf.where(chosen, other @ matrix, matrix), tf.where(chosen, moved * light, shift)
+    return {"matrix": matrix, "contrast": contrast, "shift": shift}
+
+
+def _colour(pictures: Any, drawn: dict[str, Any]) -> Any:
+    matrix, contrast = drawn["matrix"], drawn["contrast"]
+    mean = tf.reduce_mean(pictures, axis=(1, 2))[:, None]
+    found = (drawn["shift"] + (mean @ matrix) * (1 - contrast))[:, None]
+    for channel in range(3):
+        found += pictures[..., channel : channel + 1] * (matrix * contrast)[:, None, None, channel]
+    return found
 
 
 def _other_colours(dice: Dice) -> tuple[Any, Any]:
@@ -186,19 +212,15 @@ def _other_colours(dice: Dice) -> tuple[Any, Any]:
     return _GREY * slope + hue * dice.uniform(0.0, 1.0, 1, 1), shift
 
 
-def _blur(pictures: Any, most: float, dice: Dice) -> Any:
-    """Blur each picture by a Gaussian of its own sigma; two matrix products, whatever the sigma."""
-    sigma = dice.uniform(0.0, most, 1, 1)
+def _blur(pictures: Any, sigma: Any) -> Any:
+    """Blur each picture by a Gaussian of its own sigma [n, 1, 1]; two matrix products, whatever the sigma."""
     height, width = pictures.shape[1:3]
-    lines = _gaussian(height, sigma) @ tf.reshape(pictures, (-1, height, width * 3))
-    turned = tf.reshape(tf.transpose(tf.reshape(lines, (-1, height, width, 3)), (0, 2, 1, 3)), (-1, width, height * 3))
-    back = tf.reshape(_gaussian(width, sigma) @ turned, (-1, width, height, 3))
-    return tf.transpose(back, (0, 2, 1, 3))
+    lines = tf.reshape(_gaussian(height, sigma) @ tf.reshape(pictures, (-1, height, width * 3)), tf.shape(pictures))
+    return tf.einsum("nvw,nhwc->nhvc", _gaussian(width, sigma), lines)
 
 
 def _gaussian(side: int, sigma: Any) -> Any:
     """Return [n, side, side]: rows that weigh neighbours, each adding up to one."""
     places = np.arange(side, dtype=np.float32)
-    distance = (places[:, None] - places[None]) ** 2
-    weights = tf.exp(-distance / (2 * tf.maximum(sigma, 0.1) ** 2))
+    weights = tf.exp(-((places[:, None] - places) ** 2) / (2 * tf.maximum(sigma, 0.1) ** 2))
     return weights / tf.reduce_sum(weights, axis=2, keepdims=True)
