@@ -1,7 +1,7 @@
 """Residual networks of 50, 101 and 152 layers, built from a table of stages, for training from scratch.
 
-Bottleneck blocks (He et al., CVPR 2016) with two changes that training from scratch gains from: the stride stands in the
-3 x 3 convolution, and each block begins as the identity (Goyal et al., arXiv:1706.02677). Convolutions have no
+Bottleneck blocks (He et al., CVPR 2016) with two changes that training from scratch gains from: the stride stands in
+the 3 x 3 convolution, and each block begins as the identity (Goyal et al., arXiv:1706.02677). Convolutions have no
 biases, batch norm brings its own; so the 50 layers learn 25,557,032 numbers under a top of 1000 classes.
 Called by `vsearch.model.backbones` alone.
 """

@@ -160,8 +160,16 @@ class _Training:
             precision=self.precision,
         )
         return batches.of_features(
-            self.dataset, phase, augment, seed=seed, trunk=still, folder=self.trunks, advance=lambda at, total: None
+            self.dataset, phase, augment, seed=seed, trunk=still, folder=self.trunks, advance=self._filling(before)
         )
+
+    def _filling(self, before: int) -> Advance:
+        """Return what is told of the features computed: they are counted beside the steps, which cost so little."""
+        return lambda done, total: self.advance(before + done, self._total + total)
+
+    @property
+    def _total(self) -> int:
+        return sum(self._steps(phase) for phase in self.plan.phase)
 
     def _precedes(self, row: Row, number: int) -> bool:
         return row["phase"] in {phase.name for phase in self.plan.phase[:number]}
@@ -170,7 +178,7 @@ class _Training:
         return phase.epochs * steps_per_epoch(self.dataset.train, phase.batch)
 
     def _tell(self, done: int) -> None:
-        self.advance(done, sum(self._steps(phase) for phase in self.plan.phase))
+        self.advance(done, self._total)
 
 
 def _built(plan: Plan, name: str, heads: Sequence[HeadSpec], policy: str) -> tuple[Any, Any]:

@@ -1,12 +1,12 @@
 """The outputs of a trunk that stays still, computed once: epochs of the heads then read numbers, not pictures.
 
-Kept under `folder/<key>`; the key is a hash of the trunk's weights and of the pictures themselves. The file grows batch
-by batch and a killed run goes on where it ends; `whole.json` beside it says that nothing is missing.
+Kept under `folder/<key>`, the key a hash of the trunk's weights, in parts of 256 pictures. Each picture is found again by
+the hash of its pixels: a killed run goes on after its last whole part, and splits that share pictures share features.
 """
 
 import hashlib
 import itertools
-import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from vsearch.files import replace_text
+from vsearch.files import new_file
 from vsearch.model.backbones import Scaling
 from vsearch.model.headspec import HeadSpec
 from vsearch.model.network import scale
@@ -27,7 +27,10 @@ from vsearch.training.pipeline import encode, row_order
 Batch = tuple[Any, Mapping[str, Any]]
 """Features float32 [b, h, w, c] and the targets of each head."""
 
-BATCH = 32
+_BATCH = 32
+_PART = 256  # pictures of a file
+_STALE = 3600  # seconds after which a hidden file is what a killed run left
+_JUDGED = 256  # rows of a batch to judge
 _FORMAT = 1  # counted up when the same trunk and pictures would give other numbers
 _MOST = 65_504.0  # that half precision holds
 
@@ -68,13 +71,11 @@ class Trunk:
 
         return run
 
-    def key(self, split: Split, views: int) -> str:
-        """Return 16 hex digits of all that determines the features."""
-        known = hashlib.sha256(repr((_FORMAT, self.scaling, self.shape, self.whole, self.precision, views)).encode())
+    def key(self) -> str:
+        """Return 16 hex digits of all that determines what it makes of a picture."""
+        known = hashlib.sha256(repr((_FORMAT, self.scaling, self.shape, self.whole, self.precision)).encode())
         for weights in self.backbone.get_weights():
             known.update(np.ascontiguousarray(weights).data)
-        for start in range(0, len(split), 1024):
-            known.update(np.ascontiguousarray(split.pictures[start : start + 1024]).data)
         return known.hexdigest()[:16]
 
 
@@ -84,42 +85,68 @@ def features(trunk: Trunk, split: Split, folder: Path, *, views: int = 1, advanc
     Args:
         trunk: what computes them.
         split: n pictures.
-        folder: holds a folder for each trunk and split.
+        folder: holds a folder for each trunk.
         views: 2 for the mirrored pictures as well.
-        advance: is told how many of the views * n pictures are done.
+        advance: is told how many pictures of those that lack features are done.
 
     Raises:
-        OSError: the disk is full; what is written so far is kept for the next run.
+        OSError: the disk is full; the parts written so far stay, whole, for the next run.
     """
+    place = folder / trunk.key()
+    place.mkdir(parents=True, exist_ok=True)
+    _sweep(place)
+    keys, first, where = np.unique(_keys(split, views), return_index=True, return_inverse=True)
     run = trunk.compiled()
     cells = tuple(run(np.zeros((1, *split.pictures.shape[1:]), np.uint8)).shape[1:])
-    shape = (views, len(split), *cells)
-    if not len(split):
-        return np.empty(shape, trunk.dtype)
-    place = folder / trunk.key(split, views)
-    place.mkdir(parents=True, exist_ok=True)
-    file, whole = place / "features.bin", place / "whole.json"
-    if not whole.is_file():
-        _fill(run, split, file, row=int(np.prod(cells)) * trunk.dtype.itemsize, views=views, advance=advance)
-        replace_text(whole, json.dumps({"shape": shape, "dtype": trunk.dtype.name}))
-    advance(views * len(split), views * len(split))
-    found = np.memmap(file, trunk.dtype, "r", shape=shape)
-    return found if trunk.whole else np.array(found)
+    values = np.zeros((len(keys), *cells), trunk.dtype)
+    known = np.zeros(len(keys), np.bool_)
+    for file in place.glob("*.npy"):
+        part = np.load(file)
+        _, ours, theirs = np.intersect1d(keys, part["key"], return_indices=True)
+        values[ours], known[ours] = part["features"][theirs], True
+    lacking = np.flatnonzero(~known)
+    for start in range(0, len(lacking), _PART):
+        wanted = lacking[start : start + _PART]
+        values[wanted] = _computed(run, split, first[wanted])
+        _write(place, keys[wanted], values[wanted])
+        advance(start + len(wanted), len(lacking))
+    return values[where].reshape(views, len(split), *cells)
 
 
-def _fill(run: Any, split: Split, file: Path, *, row: int, views: int, advance: Advance) -> None:
-    """Append the rows of `row` bytes that the file lacks."""
-    count, total = len(split), views * len(split)
-    with file.open("ab") as out:
-        done = out.tell() // row
-        out.truncate(done * row)
-        while done < total:
-            end = min(done + BATCH, total, (done // count + 1) * count)  # a batch is of one view
-            pictures = split.pictures[done % count : end - done // count * count]
-            out.write(run(pictures[:, :, ::-1] if done >= count else pictures).numpy().tobytes())
-            out.flush()
-            done = end
-            advance(done, total)
+def _keys(split: Split, views: int) -> NDArray[np.uint64]:
+    """Return a number for each view of each picture, [views * n]: the same for the same pixels."""
+    digests = [
+        hashlib.sha256(bytes([view]) + picture.tobytes()).digest()[:8]
+        for view in range(views)
+        for picture in split.pictures
+    ]
+    return np.frombuffer(b"".join(digests), np.uint64)
+
+
+def _computed(run: Any, split: Split, rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Return the features of some views; view v of picture i is row v * n + i."""
+    found = []
+    for start in range(0, len(rows), _BATCH):
+        mirrored, at = np.divmod(rows[start : start + _BATCH], len(split))
+        pictures = split.pictures[at]
+        shown = np.where(mirrored[:, None, None, None] == 1, pictures[:, :, ::-1], pictures)
+        found.append(run(shown).numpy())
+    return np.concatenate(found)
+
+
+def _write(place: Path, keys: NDArray[np.uint64], values: NDArray[Any]) -> None:
+    """Keep the features of some views: a file of its own, whole or not at all."""
+    part = np.zeros(len(keys), [("key", np.uint64), ("features", values.dtype, values.shape[1:])])
+    part["key"], part["features"] = keys, values
+    with new_file(place / f"{hashlib.sha256(keys.tobytes()).hexdigest()[:16]}.npy") as file:
+        np.save(file, part)
+
+
+def _sweep(place: Path) -> None:
+    """Remove what a kill left, and leave what another run may be writing."""
+    for left in place.glob(".new-*"):
+        if time.time() - left.stat().st_mtime > _STALE:
+            left.unlink(missing_ok=True)
 
 
 def training_batches(
@@ -140,13 +167,11 @@ def training_batches(
             yield _batch(kept, split, heads, view, rows)
 
 
-def validation_batches(
-    kept: NDArray[Any], split: Split, heads: Sequence[HeadSpec], batch: int = 256
-) -> Iterator[Batch]:
+def validation_batches(kept: NDArray[Any], split: Split, heads: Sequence[HeadSpec]) -> Iterator[Batch]:
     """Yield each picture once, not mirrored; with a metric head both its views."""
     paired = any(head.kind == "metric" for head in heads)
-    for start in range(0, len(split), batch):
-        rows = np.arange(start, min(start + batch, len(split)))
+    for start in range(0, len(split), _JUDGED):
+        rows = np.arange(start, min(start + _JUDGED, len(split)))
         yield _pairs(kept, split, heads, rows) if paired else _batch(kept, split, heads, np.zeros_like(rows), rows)
 
 
