@@ -24,6 +24,7 @@ FIELDS = (
     "url",
     "stock",
     "variant_group",
+    "article_number",
 )
 """What a product row takes from an item as it is."""
 

@@ -9,7 +9,7 @@ class ProductItem:
     """A product without ids; two are equal exactly when nothing about the product differs.
 
     Args:
-        sku: the shop's own article number, unique.
+        sku: the shop's own key, unique.
         title: what the product is called.
         brand: empty where unknown.
         description: empty where unknown.
@@ -23,6 +23,7 @@ class ProductItem:
         variant_group: shared by the products that are one design; None where it stands alone.
         images: its pictures, the first shown first: names as the feed gives them, and sha256 of their content
             everywhere else. `indexer.importing` turns the one into the other.
+        article_number: digits as printed on its shelf tag, without the dots; None where unknown. Several may share one.
         withdrawn: SQL still knows it, and shoppers do not see it; never so in a feed.
     """
 
@@ -39,4 +40,5 @@ class ProductItem:
     dimensions: Mapping[str, str] = field(default_factory=dict)
     variant_group: str | None = None
     images: tuple[str, ...] = ()
+    article_number: str | None = None
     withdrawn: bool = False

@@ -70,6 +70,8 @@ class Product(Base):
 
     product_id: Mapped[int] = mapped_column(RowId, primary_key=True)
     sku: Mapped[str] = mapped_column(String, unique=True)
+    article_number: Mapped[str | None] = mapped_column(String(16), index=True)
+    """Digits as printed on its shelf tag, without the dots; None where the feed gives none."""
     title: Mapped[str]
     brand: Mapped[str]
     description: Mapped[str]

@@ -194,6 +194,7 @@ def _item(product: Product | Row[Any], images: Iterable[str]) -> ProductItem:
         dimensions=dict(product.dimensions),
         variant_group=product.variant_group,
         images=tuple(images),
+        article_number=product.article_number,
         withdrawn=product.withdrawn_at is not None,
     )
 

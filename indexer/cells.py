@@ -37,6 +37,7 @@ UNITS = ("mm", "cm", "m", "in", "ft", "g", "kg", "lb", "ml", "l")
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 PRICE = re.compile(r"(?P<amount>-?[0-9]{1,12}(?:[.,][0-9]{1,6})?) ?(?P<currency>[A-Za-z]{3})?")
 WHOLE = re.compile(r"-?[0-9]{1,18}")
+ARTICLE_NUMBER = re.compile(r"[0-9](?:[ .-]?[0-9]){3,15}")
 MEASURE = re.compile(rf"(?P<number>[0-9]{{1,9}}(?:[.,][0-9]{{1,4}})?) ?(?P<unit>{'|'.join(UNITS)})")
 
 
@@ -70,11 +71,19 @@ def line(name: str, value: Any) -> str:
 
 
 def sku(name: str, value: Any) -> str:
-    """Return an article number: one line, nothing invisible in it."""
-    number = text(name, value)
-    if not number.isprintable():
-        raise bad(f"{name} must not hold line breaks or other control characters", number, "remove them")
-    return number
+    """Return a product's key: one line, nothing invisible in it."""
+    key = text(name, value)
+    if not key.isprintable():
+        raise bad(f"{name} must not hold line breaks or other control characters", key, "remove them")
+    return key
+
+
+def article_number(name: str, value: Any) -> str:
+    """Return the digits of a number as it stands on a shelf tag, "123.456.78" or "12345678"."""
+    written = "" if isinstance(value, bool | float | Decimal) else str(value).strip()
+    if not ARTICLE_NUMBER.fullmatch(written):
+        raise bad(f"{name} must be 4 to 16 digits in text", value, "write it like 123.456.78, in quotes in JSON")
+    return re.sub("[^0-9]", "", written)
 
 
 def category(name: str, value: Any) -> str:

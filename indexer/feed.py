@@ -134,6 +134,7 @@ def _item(row: _Row, currency: str) -> ProductItem:
         dimensions=row.take("dimensions", cells.dimensions, {}),
         variant_group=row.take("variant_group", cells.line, None),
         images=_images(row),
+        article_number=row.take("article_number", cells.article_number, None),
     )
 
 

@@ -28,6 +28,7 @@ COLUMNS = (
     "stock",
     *PICTURES,
     "variant_group",
+    "article_number",
     "dimensions",
     "attributes",
 )

@@ -5,6 +5,7 @@ pictures), and `shopper_photo` draws one of its products in somebody's room.
 """
 
 import csv
+import hashlib
 import io
 import random
 import tomllib
@@ -33,6 +34,7 @@ COLUMNS = (
     "stock",
     "images",
     "variant_group",
+    "article_number",
     "dimensions",
     "attr:colour",
     "attr:material",
@@ -73,7 +75,7 @@ class DemoProduct:
 
     @property
     def sku(self) -> str:
-        """The article number."""
+        """Its key."""
         return self.row["sku"]
 
 
@@ -164,12 +166,19 @@ def _products(table: dict[str, Any], dice: random.Random) -> Iterator[DemoProduc
                 "stock": str(dice.choice((0, 2, 5, 8, 14, 25, 40))),
                 "images": f"{sku.lower()}.jpg|{sku.lower()}-room.jpg",
                 "variant_group": model["name"].lower(),
+                "article_number": _article_number(sku),
                 "dimensions": "width={}cm; depth={}cm; height={}cm".format(*model["size"]),
                 "attr:colour": name.replace("-", " "),
                 "attr:material": model["material"].replace(", ", "|"),
             }
             look = Look(main, accent, model["width"], model["height"])
             yield DemoProduct(row, model["draw"], look, model.get("lift", 0.0), model.get("options", {}))
+
+
+def _article_number(sku: str) -> str:
+    """Return what is printed on the product's shelf tag."""
+    digits = f"{int(hashlib.sha256(sku.encode()).hexdigest(), 16) % 10**8:08d}"
+    return f"{digits[:3]}.{digits[3:6]}.{digits[6:]}"
 
 
 def _draw(canvas: Canvas, item: DemoProduct) -> None:
