@@ -19,7 +19,7 @@ from indexer.material import Tools, collect, write_hidden
 from indexer.report import Report, on_record
 from indexer.trial import Trial
 from vsearch import generation as generations
-from vsearch import registry, store
+from vsearch import store
 from vsearch.encoder import open_encoder
 from vsearch.errors import CheckpointMismatch, GenerationError, NoGeneration, PromotionRefused
 from vsearch.manifest import Manifest
@@ -51,7 +51,7 @@ class Rollback:
 
 def promote(
     settings: Settings,
-    named: str,
+    candidate: Checkpoint,
     *,
     allow_drop: float = 0.0,
     open_encoder: OpenEncoder = open_encoder,
@@ -62,7 +62,7 @@ def promote(
 
     Args:
         settings: where everything is.
-        named: as `vsearch.store.add` takes it.
+        candidate: from anywhere, see `vsearch.store.opened`.
         allow_drop: loss of mean reciprocal rank that is accepted, as a share of 1.
         open_encoder: makes the encoder of a checkpoint.
         progress: shows how each stage advances.
@@ -71,15 +71,16 @@ def promote(
     Raises:
         PromotionRefused: it finds worse, with the figures; or a setting names another model.
         NoGeneration: nothing is published to compare with.
-        CheckpointError: there is no such checkpoint, it is damaged, or it has no retrieval parts.
+        CheckpointMismatch: the candidate has no retrieval parts.
         VSearchError: the index could not be built; what is published stays.
     """
     _refuse_while_a_setting_decides(settings)
     _published(settings)
+    _must_search(candidate)
     with run.alone(settings, open_encoder, progress=progress, clock=clock) as tools:
-        candidate = store.add(settings, named, _must_search)
+        stored = store.add(settings, candidate)
         with on_record(tools.sessions) as record:
-            promotion = _promoted(trials.sharing(tools), candidate, _published(settings), allow_drop)
+            promotion = _promoted(trials.sharing(tools), stored, _published(settings), allow_drop)
             stamped = replace(promotion, report=tools.stages.stamp(promotion.report))
             record(stamped.report)
             return stamped
@@ -87,8 +88,8 @@ def promote(
 
 def compare(
     settings: Settings,
-    second: str,
-    first: str | None = None,
+    second: Checkpoint,
+    first: Checkpoint | None = None,
     *,
     open_encoder: OpenEncoder = open_encoder,
     progress: Progress = silent,
@@ -97,15 +98,16 @@ def compare(
     """Measure two models on the frozen evaluation set and publish nothing; without a first, the one in use is that.
 
     Raises:
-        CheckpointError: one cannot be searched with.
+        CheckpointMismatch: one has no retrieval parts.
+        NoGeneration: no first is given and nothing is published.
         VSearchError: the index could not be built.
     """
     if first is None:
         _published(settings)
-    chosen = [registry.find(settings, name) for name in (first, second) if name]
+    chosen = [checkpoint for checkpoint in (first, second) if checkpoint]
     for checkpoint in chosen:
         _must_search(checkpoint)
-    names = (first or LIVE, second)
+    names = (first.checkpoint_id if first else LIVE, second.checkpoint_id)
     with run.alone(settings, open_encoder, progress=progress, clock=clock) as tools, trials.nothing_left(settings):
         shared = trials.sharing(tools)
         evaluation = trials.evaluation_set(shared)
@@ -210,7 +212,7 @@ def _published(settings: Settings) -> Manifest:
 
 
 def _must_search(checkpoint: Checkpoint) -> None:
-    if registry.role(checkpoint) != "search":
+    if not checkpoint.searchable:
         raise CheckpointMismatch(
             f"A model that searches needs retrieval parts, but checkpoint {checkpoint.checkpoint_id} has none; "
             "give its plan the table [assemble] and train again."

@@ -7,17 +7,17 @@ Which checkpoint searches is not said here: the published generation names it (s
 model and the index change together.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from vsearch.errors import CheckpointError, CheckpointMismatch, CheckpointMissing
 from vsearch.files import replace_text
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.checkpoint import Checkpoint
+from vsearch.model.description import read
 from vsearch.settings import Settings
 
 Role = Literal["search", "reader", "judge"]
@@ -34,7 +34,7 @@ class Entry:
 
     Attributes:
         checkpoint_id: the name of its folder when it cannot be read.
-        blocks_id: hash of what determines blocks; empty when it cannot be read.
+        blocks_id: hash of what determines blocks; empty when it makes none, or cannot be read.
         plan: name of the plan it was trained by; empty when it does not say.
         role: "search" has retrieval parts; "reader" reads article numbers; "judge" only names what it sees.
         heads: what it can say, such as "category (8)".
@@ -75,7 +75,7 @@ def find(settings: Settings, named: str) -> Checkpoint:
         return checkpoints.load(checkpoints.bundled())
     if Path(named).is_dir():
         return checkpoints.load(Path(named))
-    folders = {checkpoints.checkpoint_id(describe(folder)): folder for folder in bundled()}
+    folders = {checkpoints.checkpoint_id(read(folder)): folder for folder in bundled()}
     folders |= {folder.name: folder for folder in own(settings)}
     found = [name for name in folders if len(named) >= _SHORTEST and name.startswith(named)]
     found = [name for name in found if name == named] or found
@@ -109,28 +109,24 @@ def bundled() -> list[Path]:
 
 def role(checkpoint: Checkpoint) -> Role:
     """Return what a checkpoint is good for."""
-    return _role(checkpoint.folder, describe(checkpoint.folder))
+    if checkpoint.searchable:
+        return "search"
+    return "reader" if any(spec.kind == "digits" for spec in checkpoint.specs) else "judge"
 
 
-def describe(folder: Path) -> dict[str, Any]:
-    """Return what `model.json` says.
-
-    Raises:
-        CheckpointMismatch: it is missing or no JSON.
-    """
-    try:
-        said: dict[str, Any] = json.loads((folder / checkpoints.DESCRIPTION).read_text(encoding="utf8"))
-        return said
-    except (OSError, ValueError) as error:
-        raise CheckpointMismatch(
-            f"{checkpoints.DESCRIPTION} of a checkpoint must be JSON, but in {folder}: {error}."
-        ) from None
+def plan_of(checkpoint: Checkpoint) -> str:
+    """Return the name of the plan that it was trained by, or nothing."""
+    plan = checkpoint.about.get("plan", "")
+    return str(plan.get("name", "") if isinstance(plan, Mapping) else plan)
 
 
-def plan_of(said: Mapping[str, Any]) -> str:
-    """Return the name of the plan that a description tells of, or nothing."""
-    plan = said.get("plan") or said.get("about", {}).get("plan") or ""
-    return str(plan.get("name", "")) if isinstance(plan, Mapping) else str(plan)
+def heads_of(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Return what it can say, such as "category (8)": trained heads, and the classes that a search is routed by."""
+    sizes = {"digits": "{0.length} digits", "metric": "metric"}
+    trained = [
+        f"{spec.name} ({sizes.get(spec.kind, str(len(spec.classes))).format(spec)})" for spec in checkpoint.specs
+    ]
+    return (*trained, *([f"classes ({len(checkpoint.vocabulary)})"] if checkpoint.searchable else []))
 
 
 # ---- the reader of article numbers: a second role, beside search ----
@@ -194,25 +190,8 @@ def _entry(folder: Path, where: Literal["bundled", "shop"]) -> Entry:
     name = folder / checkpoints.DESCRIPTION
     made = datetime.fromtimestamp((name if name.is_file() else folder).stat().st_mtime, UTC)
     try:
-        loaded, said = checkpoints.load(folder), describe(folder)
+        loaded = checkpoints.load(folder)
     except CheckpointError as error:
         return Entry(folder, folder.name, "", where, "", "judge", (), size, made, str(error))
-    heads = _heads(said)
     ids = loaded.checkpoint_id, loaded.blocks_id
-    return Entry(folder, *ids, where, plan_of(said), _role(folder, said), heads, size, made)
-
-
-def _role(folder: Path, said: Mapping[str, Any]) -> Role:
-    if (folder / "blocks.npz").is_file():
-        return "search"
-    return "reader" if any(head["kind"] == "digits" for head in said.get("heads", ())) else "judge"
-
-
-def _heads(said: Mapping[str, Any]) -> tuple[str, ...]:
-    named = tuple(_head(head) for head in said.get("heads", ()))
-    return named if named or not said.get("classes") else (f"class ({len(said['classes'])})",)
-
-
-def _head(head: Mapping[str, Any]) -> str:
-    size = {"digits": f"{head.get('length')} digits", "metric": "metric"}.get(head["kind"])
-    return f"{head['name']} ({size or len(head['classes'])})"
+    return Entry(folder, *ids, where, plan_of(loaded), role(loaded), heads_of(loaded), size, made)

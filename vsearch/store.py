@@ -3,7 +3,8 @@
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from vsearch import registry
@@ -11,37 +12,36 @@ from vsearch.errors import CheckpointError, CheckpointMismatch, CheckpointMissin
 from vsearch.files import new_file, sync
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.checkpoint import Checkpoint
+from vsearch.model.description import read
 from vsearch.settings import Settings
 
 _ADDING, _BUILDING, _REMOVING = ".adding-", ".building-", ".removing-"
 
 
-Check = Callable[[Checkpoint], None]
-
-
-def add(settings: Settings, named: str, accept: Check = lambda checkpoint: None) -> Checkpoint:
-    """Take a checkpoint into the store, unless it is bundled or there already, and return it from there.
-
-    Args:
-        settings: say where the store is.
-        named: as `registry.find` takes it, or a .zip file that `export` wrote.
-        accept: raises when the checkpoint is not wanted; asked before anything is copied.
+@contextmanager
+def opened(settings: Settings, named: str) -> Iterator[Checkpoint]:
+    """Yield a checkpoint named as `registry.find` takes it, or by a .zip file that `export` wrote.
 
     Raises:
         CheckpointError: there is none of that name, or it is damaged.
+    """
+    if not (named.endswith(".zip") and Path(named).is_file()):
+        yield registry.find(settings, named)
+        return
+    with tempfile.TemporaryDirectory(prefix="vsearch-") as folder:
+        _unpack(Path(named), Path(folder))
+        yield checkpoints.load(Path(folder))
+
+
+def add(settings: Settings, checkpoint: Checkpoint) -> Checkpoint:
+    """Copy a checkpoint into the store, unless it is bundled or there already, and return it from there.
+
+    Raises:
         OSError: the disk is full; nothing is left of it then.
     """
-    if named.endswith(".zip") and Path(named).is_file():
-        settings.checkpoints.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=_ADDING, dir=settings.checkpoints) as hidden:
-            _unpack(Path(named), Path(hidden))
-            unpacked = checkpoints.load(Path(hidden))
-            accept(unpacked)
-            return _stored(settings.checkpoints, unpacked)
-    found = registry.find(settings, named)
-    accept(found)
-    known = found.folder in registry.bundled() or found.folder == settings.checkpoints / found.checkpoint_id
-    return found if known else _stored(settings.checkpoints, found)
+    own = settings.checkpoints / checkpoint.checkpoint_id
+    known = checkpoint.folder in registry.bundled() or checkpoint.folder == own
+    return checkpoint if known else _stored(settings.checkpoints, checkpoint)
 
 
 def export(checkpoint: Checkpoint, target: Path) -> Path:
@@ -71,7 +71,7 @@ def clean(settings: Settings) -> None:
 
 def _files(folder: Path) -> list[Path]:
     """Return the files that belong to a checkpoint, its description last."""
-    names = sorted(registry.describe(folder)["files"])
+    names = sorted(read(folder)["files"])
     return [*(folder / name for name in names), folder / checkpoints.DESCRIPTION]
 
 

@@ -29,6 +29,17 @@ def skus(file: Path) -> list[str]:
     return found
 
 
+def photo_skus(file: Path) -> dict[str, set[str]]:
+    """Return the skus that each photo of a list shows (CSV: photo, sku)."""
+    right: dict[str, set[str]] = defaultdict(set)
+    for row in _rows(file, ("photo", "sku")):
+        if row["photo"].strip() and row["sku"].strip():
+            right[row["photo"].strip()].add(row["sku"].strip())
+    if not right:
+        raise DatasetError(f"A list of photos needs at least one photo with its sku, but {file} has none.")
+    return dict(right)
+
+
 def labels(file: Path, column: str) -> dict[str, tuple[str, str]]:
     """Return the split and the class of each picture of a manifest (CSV: image, split, `column`), by file name.
 
