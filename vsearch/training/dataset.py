@@ -13,6 +13,7 @@ from vsearch.errors import DatasetError
 from vsearch.model.headspec import DIGITS, MISSING, HeadSpec
 from vsearch.progress import Progress, silent
 from vsearch.training import picture_cache
+from vsearch.training.fingerprints import fingerprint
 from vsearch.training.picture_cache import Kept, Row
 from vsearch.training.plan import Plan
 from vsearch.training.plan_parts import HeadPlan
@@ -90,7 +91,7 @@ def prepare(plan: Plan, root: Path, *, work: Path, progress: Progress = silent) 
             label is none of the classes or has not as many digits as its head.
         OSError: the disk is full; nothing half-written is left.
     """
-    key = picture_cache.fingerprint(plan, root, work)
+    key = fingerprint(plan, root, work)
     folder = work / "cache" / key
     found = picture_cache.kept(folder)
     if found is None:
@@ -122,7 +123,7 @@ def without(dataset: Dataset, values: Mapping[str, str]) -> Dataset:
     Raises:
         DatasetError: no other training picture is left.
     """
-    unseen = {side: _with_all(split, dataset.heads, values) for side, split in _sides(dataset).items()}
+    unseen = {side: showing(split, dataset.heads, values) for side, split in _sides(dataset).items()}
     if unseen["train"].all():
         said = " and ".join(f"{head} {value!r}" for head, value in values.items())
         raise DatasetError(
@@ -135,7 +136,8 @@ def _sides(dataset: Dataset) -> dict[Side, Split]:
     return {"train": dataset.train, "val": dataset.val}
 
 
-def _with_all(split: Split, heads: Sequence[HeadSpec], values: Mapping[str, str]) -> NDArray[np.bool_]:
+def showing(split: Split, heads: Sequence[HeadSpec], values: Mapping[str, str]) -> NDArray[np.bool_]:
+    """Return which pictures have all these values (head name -> class), bool [n]."""
     found = np.ones(len(split), np.bool_)
     for head in heads:
         if head.name in values:
