@@ -2,11 +2,15 @@
 
 import hashlib
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+_STALE = 24 * 3600  # seconds after which a hidden folder is what a killed run left
 
 
 def sync(path: Path) -> None:
@@ -40,6 +44,26 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a hidden folder to fill; it becomes `path` when the block ends well, and leaves nothing when it does not.
+
+    Where another run made `path` meanwhile, that stays. Hidden folders beside it that a killed run left a day ago go.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(".new-*/"):
+        if time.time() - left.stat().st_mtime > _STALE:
+            shutil.rmtree(left, ignore_errors=True)
+    hidden = Path(tempfile.mkdtemp(dir=path.parent, prefix=".new-"))
+    try:
+        yield hidden
+        hidden.chmod(0o755)
+        if not path.exists():
+            hidden.rename(path)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def checksum(path: Path) -> str:

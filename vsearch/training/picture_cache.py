@@ -1,11 +1,7 @@
 """Every training picture decoded once: memory-mapped arrays in a folder that is named by what they were made of."""
 
-import hashlib
 import json
 import logging
-import shutil
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,23 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.errors import ImageRejected
-from vsearch.files import checksum, replace_text
+from vsearch.files import new_folder
 from vsearch.framing import frame
 from vsearch.images import Limits, Picture, decode
 from vsearch.model.startup import import_tensorflow
 from vsearch.progress import Advance
 from vsearch.training.plan import Plan
-from vsearch.training.plan_parts import CsvSource, FolderSource, NpzSource, Source, TfrecordSource
-from vsearch.training.sources import SIDES, Example, Side, examples, existing
+from vsearch.training.sources import SIDES, Example, Side, examples
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_FORMAT = 1  # counted up when the same sources would be kept otherwise
 _LIMITS = Limits(min_side=8)  # px; training pictures may be smaller than a shopper's
 _BATCH = 32
-_STALE = 24 * 3600  # seconds after which a hidden folder is what a killed run left
 
 
 @dataclass(frozen=True)
@@ -50,30 +43,6 @@ class Kept:
 
     pictures: NDArray[np.uint8]
     rows: tuple[Row, ...]
-
-
-def fingerprint(plan: Plan, root: Path, work: Path) -> str:
-    """Return 16 hex digits that change with the sources' content, their labels and splits, and the shape kept.
-
-    Raises:
-        DatasetError: a source's file is not there.
-    """
-    known = _Checksums(work / "cache" / "checksums.json")
-    said = [
-        _FORMAT,
-        plan.cache_shape,
-        plan.framing,
-        plan.seed,
-        [
-            [
-                source.model_dump(mode="json", exclude={"terms", "repeat"}),
-                [known.of(path) for path in _paths(source, root)],
-            ]
-            for source in plan.source
-        ],
-    ]
-    known.save()
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def kept(folder: Path) -> tuple[dict[Side, Kept], tuple[str, ...]] | None:
@@ -95,15 +64,8 @@ def keep(plan: Plan, root: Path, folder: Path, *, work: Path, advance: Advance) 
         DatasetError: a source is missing or damaged. Unreadable pictures are logged and left out.
         OSError: the disk is full; nothing is left.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(folder.parent)
-    hidden = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new-"))
-    try:
+    with new_folder(folder) as hidden:
         _fill(plan, root, hidden, work=work, advance=advance)
-        if not folder.exists():  # else another run was quicker
-            hidden.rename(folder)
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def _fill(plan: Plan, root: Path, folder: Path, *, work: Path, advance: Advance) -> None:
@@ -201,52 +163,6 @@ class _Rows:
         np.lib.format.write_array_header_1_0(self._file, about)
 
 
-class _Checksums:
-    """Remembers the checksums of files by path, size and time of change, so that a large file is read once."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        try:
-            self._known: dict[str, list[str]] = json.loads(file.read_text(encoding="utf8"))
-        except (OSError, ValueError):
-            self._known = {}
-        self._before = dict(self._known)
-
-    def of(self, path: Path) -> str:
-        """Return the SHA-256 of a file, or of the names and contents below a folder."""
-        path = existing(path).resolve()
-        files = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
-        states = [f"{file.relative_to(path)} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
-        state = hashlib.sha256("\n".join(states).encode()).hexdigest()
-        if self._known.get(str(path), [""])[0] != state:
-            contents = [f"{file.relative_to(path)} {checksum(file)}" for file in files]
-            self._known[str(path)] = [state, hashlib.sha256("\n".join(contents).encode()).hexdigest()]
-        return self._known[str(path)][1]
-
-    def save(self) -> None:
-        """Write what is new."""
-        if self._known != self._before:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            replace_text(self._file, json.dumps(self._known))
-
-
-def _paths(source: Source, root: Path) -> list[Path]:
-    if isinstance(source, NpzSource):
-        return [root / source.file]
-    if isinstance(source, CsvSource):
-        return [root / source.manifest, root / source.images]
-    if isinstance(source, FolderSource):
-        return [root / source.folder]
-    return [root / source.folder / "index.json"] if isinstance(source, TfrecordSource) else []
-
-
 def _mapped(file: Path) -> NDArray[np.uint8]:
     found: NDArray[np.uint8] = np.load(file, mmap_mode="r")
     return found
-
-
-def _sweep(folder: Path) -> None:
-    """Remove the hidden folders that killed runs left."""
-    for left in folder.glob(".new-*"):
-        if time.time() - left.stat().st_mtime > _STALE:
-            shutil.rmtree(left, ignore_errors=True)

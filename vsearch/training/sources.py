@@ -59,7 +59,7 @@ def examples(source: Source, root: Path, *, work: Path, seed: int = 0) -> Iterat
     assert isinstance(source, TagsSource)
     from vsearch.training import tags
 
-    return cast(Iterator[Example], tags.examples(source, work))
+    return tags.examples(source, work)
 
 
 def split_of(group: str, seed: int, val_share: float) -> Side:
