@@ -1,66 +1,79 @@
-"""`vsearch train`: backbones by a plan, joined into a checkpoint."""
+"""`vsearch train`: a plan from pictures to a checkpoint with its figures."""
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from vsearch.cli import pass_settings
-from vsearch.cli.console import out, progress
+from vsearch.cli.console import out, progress, table
+from vsearch.errors import CheckpointMismatch
 from vsearch.model.startup import import_tensorflow
 from vsearch.settings import Settings
 
-if TYPE_CHECKING:
-    from vsearch.training.plan import Plan
 
-
-@click.command(epilog="Example: vsearch train pocket --photos photos --runs runs --out pocket")
+@click.command(epilog="Example: vsearch train furniture --photos photos --runs runs")
 @click.argument("plan")
 @click.option(
     "--photos", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True,
     help="Folder the plan's sources are relative to.",
 )  # fmt: skip
 @click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("runs"), help="Where training is kept, to resume."
+    "--runs", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"), show_default=True,
+    help="Where training is kept, to resume, and what it leaves.",
+)  # fmt: skip
+@click.option(
+    "--out", "target", type=click.Path(path_type=Path), help="New folder that the checkpoint is copied to as well."
 )
-@click.option("--only", help="Train this backbone of the plan alone, and assemble nothing.")
-@click.option("--out", "target", type=click.Path(path_type=Path), help="New folder for the checkpoint.")
 @pass_settings
-def command(settings: Settings, plan: str, photos: Path, runs: Path, only: str | None, target: Path | None) -> None:
-    """Train the backbones of PLAN (a shipped plan's name or a .toml file) and join them into a checkpoint.
+def command(settings: Settings, plan: str, photos: Path, runs: Path, target: Path | None) -> None:
+    """Train by PLAN (a shipped plan's name or a .toml file), and leave a checkpoint and its figures.
 
     Stopped at any moment, the same command goes on where it was.
     """
     from vsearch.training import plan as plans
 
     chosen = plans.read(plan)
+    if target is not None and target.exists():
+        raise CheckpointMismatch(f"A checkpoint needs a new folder, but {target} exists; name another.")
     import_tensorflow()
-    folder = runs / chosen.name
-    if chosen.phase:
-        _train(chosen, photos, folder, only)
-    if target is not None and not only:
-        _join(chosen, photos, folder, target, settings.weights)
+    from vsearch.training import experiment
+    from vsearch.training.outcome import Run
+
+    run = Run(chosen, photos, runs / chosen.name, settings.weights)
+    said = experiment.carry_out(run, progress)
+    _show(chosen.name, said)
+    out.print(f"checkpoint {said['checkpoint_id']} in {run.checkpoint}; figures and pictures in {run.folder}")
+    if target is not None:
+        _copy(run.checkpoint, target)
+        out.print(f"copied to {target}")
 
 
-def _train(plan: "Plan", photos: Path, folder: Path, only: str | None) -> None:
-    from vsearch.training import fit, sources
+def _show(name: str, said: Mapping[str, Any]) -> None:
+    """Print what the run reached."""
+    from vsearch.training import report, unseen
 
-    wanted = [name for name in ((only,) if only else plan.backbones) if not fit.finished(folder, name)]
-    if not wanted:
-        return
-    with progress("decode") as advance:
-        names, data = sources.decoded(plan.source, photos, plan.cache_side, advance)
-    for name in wanted:
-        with progress(name) as advance:
-            weights = fit.run(plan, name, names, data, folder, advance)
-        out.print(f"{name}: {weights}")
+    for note in said.get("notes", ()):
+        out.print(note)
+    if "validation" in said:
+        columns, lines = report.lines(said["validation"])
+        title = f"{name}: {said['data']['val']} validation pictures (percent right, 95 % interval)"
+        table(title, columns, lines, right=columns[1:])
+        for sentence in report.verdict(said["validation"]):
+            out.print(sentence)
+    if said.get("block_heads"):
+        lines = [[judge, f"{100 * share:.1f}"] for judge, share in said["block_heads"].items()]
+        table("classes of the search, by the heads on blocks (percent right)", ("block", "right"), lines, ("right",))
+    if "unseen" in said:
+        columns, lines = unseen.table(said["unseen"])
+        table("pairs left out of the training in turn (percent)", columns, lines, right=columns[1:])
 
 
-def _join(plan: "Plan", photos: Path, folder: Path, target: Path, weights: Path | None) -> None:
-    from vsearch.training import assemble
+def _copy(folder: Path, target: Path) -> None:
+    """Copy a checkpoint, whole or not at all."""
+    from vsearch.model.description import building
 
-    trained = assemble.trained_networks(plan, folder) if plan.phase else None
-    networks = trained or assemble.pretrained_networks(plan, weights)
-    with progress("join") as advance:
-        checkpoint = assemble.assemble(plan, photos, networks, target, advance)
-    out.print(f"checkpoint {checkpoint.checkpoint_id} in {target}")
+    with building(target) as hidden:
+        shutil.copytree(folder, hidden, dirs_exist_ok=True)

@@ -88,8 +88,9 @@ def answers(judgement: Judgement, judge: str, head: str, targets: NDArray[Any]) 
 def right(judgement: Judgement, judge: str, head: str, targets: NDArray[Any]) -> Flags:
     """Return which labelled pictures a judge has wholly right, bool [m]: of digits, all of them."""
     truth, said = answers(judgement, judge, head, targets)
-    pictures = int(labelled(judgement.spec(head), targets).sum())
-    return np.asarray((truth == said).reshape(pictures, -1).all(axis=1), np.bool_)
+    spec = judgement.spec(head)
+    rows = spec.length if spec.kind == "digits" else 1
+    return np.asarray((truth == said).all(axis=1).reshape(-1, rows).all(axis=1), np.bool_)
 
 
 def outputs_right(judgement: Judgement, judge: str, head: str, targets: NDArray[Any]) -> Flags:
@@ -99,13 +100,19 @@ def outputs_right(judgement: Judgement, judge: str, head: str, targets: NDArray[
 
 
 def positions(judgement: Judgement, judge: str, head: str, targets: NDArray[Any]) -> list[float]:
-    """Return the share of right digits at each position of a digits head."""
+    """Return the share of right digits at each position of a digits head; nothing where no picture has a number."""
     kept = labelled(judgement.spec(head), targets)
-    return [float(share) for share in (judgement.numbers(judge, head)[kept] == targets[kept]).mean(axis=0)]
+    rights = judgement.numbers(judge, head)[kept] == targets[kept]
+    return [float(part) for part in rights.mean(axis=0)] if len(rights) else []
 
 
-def all_right(judgement: Judgement, judge: str, truth: Truth) -> Flags:
-    """Return which pictures with a label of every classifying head have all of them right, bool [m]."""
+def all_right(judgement: Judgement, judge: str, truth: Truth, *, sets: bool = False) -> Flags:
+    """Return which pictures with a label of every classifying head have all of them right, bool [m].
+
+    Args:
+        judgement, judge, truth: as above.
+        sets: take a sigmoid head for right only where exactly the true values lie above one half.
+    """
     heads = classifying(judgement)
     kept = np.logical_and.reduce([labelled(spec, truth[spec.name]) for spec in heads])
     some = {spec.name: truth[spec.name][kept] for spec in heads}
@@ -113,9 +120,13 @@ def all_right(judgement: Judgement, judge: str, truth: Truth) -> Flags:
         tuple(heads),
         {name: {spec.name: own[spec.name][kept] for spec in heads} for name, own in judgement.probabilities.items()},
     )
-    return np.asarray(
-        np.logical_and.reduce([right(part, judge, spec.name, some[spec.name]) for spec in heads]), np.bool_
-    )
+    flags = [
+        outputs_right(part, judge, spec.name, some[spec.name]).all(axis=1)
+        if sets and spec.kind == "sigmoid"
+        else right(part, judge, spec.name, some[spec.name])
+        for spec in heads
+    ]
+    return np.asarray(np.logical_and.reduce(flags), np.bool_)
 
 
 def classifying(judgement: Judgement) -> list[HeadSpec]:
