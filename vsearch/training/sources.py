@@ -75,7 +75,9 @@ def existing(path: Path) -> Path:
         DatasetError: it is not there.
     """
     if not path.exists():
-        raise DatasetError(f"The data set file {path} does not exist; give the folder it lies in with --photos.")
+        raise DatasetError(
+            f"The data set file {path} does not exist; check its name and the folder given with --photos."
+        )
     return path
 
 
