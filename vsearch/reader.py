@@ -144,6 +144,11 @@ def open_reader(checkpoint: Checkpoint) -> TagReader:
     return TagReader(open_classifier(checkpoint))
 
 
+def dotted(number: str) -> str:
+    """Return an 8-digit number as it is printed, "123.456.78"; others unchanged."""
+    return f"{number[:3]}.{number[3:6]}.{number[6:]}" if len(number) == 8 else number
+
+
 def _variants(window: Box) -> list[Box]:
     return [strips.grown(window, wider, higher, across=across) for wider, higher, across in _VARIANTS]
 

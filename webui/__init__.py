@@ -8,8 +8,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from werkzeug.wrappers import Response
 
 from vsearch.engine import Engine
+from vsearch.reader import open_reader
 from vsearch.settings import Settings
 from webui import api, errors, health, pictures, services, shop, timing, wording
+from webui.articles import OpenReader
 
 _FORM_OVERHEAD = 100_000
 
@@ -26,18 +28,21 @@ SECURITY_HEADERS = {
 }
 
 
-def create_app(settings: Settings, *, engine: Engine, sessions: sessionmaker[Session]) -> Flask:
+def create_app(
+    settings: Settings, *, engine: Engine, sessions: sessionmaker[Session], open_reader: OpenReader = open_reader
+) -> Flask:
     """Return the application.
 
     Args:
         settings: limits, folders and page size.
         engine: answers searches; whoever made it calls `refresh`.
         sessions: makes catalogue sessions.
+        open_reader: makes the reader of article numbers; a test gives a fake.
     """
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_mb * 1_000_000 + _FORM_OVERHEAD
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    services.attach(app, services.Services.of(settings, engine, sessions))
+    services.attach(app, services.Services.of(settings, engine, sessions, open_reader=open_reader))
     for module in (shop, pictures, api, health):
         app.register_blueprint(module.blueprint)
     errors.register(app)

@@ -8,6 +8,7 @@ from catalog import queries
 from catalog.queries import ProductCard, ProductDetail
 from vsearch.images import decode
 from webui import money, results, timing
+from webui.articles import ArticleRead
 from webui.criteria import from_query
 from webui.results import Match, ResultPage
 from webui.services import services
@@ -30,9 +31,11 @@ def search() -> dict[str, Any]:
         photo_id = services().uploads.put(data)
         photo = services().uploads.find(photo_id) or abort(404)
         picture = decode(photo.read_bytes(), services().uploads.limits)
+    with timing.measure("read"):
+        article = results.article_on(services(), picture, criteria)
     page = results.find(services(), picture, criteria)
     timing.add(page.timings)
-    return _results(photo_id, page)
+    return _results(photo_id, page, article)
 
 
 @blueprint.get("/products/<path:sku>")
@@ -45,11 +48,12 @@ def product(sku: str) -> dict[str, Any]:
     return _detail(detail)
 
 
-def _results(photo_id: str, page: ResultPage) -> dict[str, Any]:
+def _results(photo_id: str, page: ResultPage, article: ArticleRead | None) -> dict[str, Any]:
     query = page.criteria.query()
     return {
         "photo": photo_id,
         "page_url": url_for("shop.show_results", photo_id=photo_id, _external=True, **query),
+        "article_number": _article(article),
         "generation": page.result.generation_id,
         "metric": page.criteria.metric,
         "routing": page.result.routing,
@@ -63,6 +67,13 @@ def _results(photo_id: str, page: ResultPage) -> dict[str, Any]:
         "results": [_match(match, page.criteria.metric) for match in page.matches],
         "timings_ms": page.timings,
     }
+
+
+def _article(read: ArticleRead | None) -> dict[str, Any] | None:
+    if read is None:
+        return None
+    product = _card(read.product) if read.product else None
+    return {"number": read.number, "confidence": round(read.confidence, 4), "product": product}
 
 
 def _match(match: Match, metric: str) -> dict[str, Any]:
@@ -101,6 +112,7 @@ def _detail(detail: ProductDetail) -> dict[str, Any]:
         "attributes": {name: list(values) for name, values in detail.item.attributes.items()},
         "dimensions": dict(detail.item.dimensions),
         "variant_group": detail.item.variant_group,
+        "article_number": detail.item.article_number,
         "images": [_picture(picture.sha256) for picture in detail.pictures],
         "variants": [_card(card) for card in detail.variants],
     }

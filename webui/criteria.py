@@ -13,6 +13,7 @@ from webui import money
 
 MAX_PAGE = 50
 MAX_TEXT = 200
+MAX_DIGITS = 16
 METRICS: dict[str, Metric] = {"cosine": "cosine", "euclidean": "euclidean"}
 
 
@@ -20,7 +21,8 @@ METRICS: dict[str, Metric] = {"cosine": "cosine", "euclidean": "euclidean"}
 class Criteria:
     """All that narrows or orders the results for one photo; every field left alone means "no wish".
 
-    Prices are in minor units. `class_name` is a class, `ALL`, or empty to let the photo decide.
+    Prices are in minor units. `look_only`: the photo's article number is not to be read. `article_number`: one that was
+    read but that no product has. `class_name` is a class, `ALL`, or empty to let the photo decide.
     """
 
     box: Box | None = None
@@ -31,6 +33,8 @@ class Criteria:
     price_max: int | None = None
     in_stock: bool = False
     page: int = 1
+    look_only: bool = False
+    article_number: str = ""
     currency: str = "EUR"
 
     @property
@@ -61,6 +65,8 @@ class Criteria:
             "price_max": self.price_text(self.price_max),
             "stock": "in" if self.in_stock else "",
             "page": str(self.page) if self.page > 1 else "",
+            "look": "only" if self.look_only else "",
+            "read": self.article_number,
         }
         return {name: value for name, value in parameters.items() if value}
 
@@ -88,6 +94,8 @@ def from_query(query: Mapping[str, str], currency: str) -> Criteria:
         price_max=high,
         in_stock=_in_stock(given.get("stock", "")),
         page=_page(given.get("page", "1")),
+        look_only=_look_only(given.get("look", "")),
+        article_number=_article_number(given.get("read", "")),
         currency=currency,
     )
 
@@ -102,6 +110,20 @@ def _in_stock(text: str) -> bool:
     if text in ("", "in"):
         return text == "in"
     raise InvalidRequest(f"The stock filter must be in or left out, but was {text[:40]!r}; correct it.")
+
+
+def _look_only(text: str) -> bool:
+    if text in ("", "only"):
+        return text == "only"
+    raise InvalidRequest(f"The look parameter must be only or left out, but was {text[:40]!r}; correct it.")
+
+
+def _article_number(text: str) -> str:
+    if not text or (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
+        return text
+    raise InvalidRequest(
+        f"An article number must be at most {MAX_DIGITS} digits, but was {text[:20]!r}; send the photo again."
+    )
 
 
 def _page(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The one background thread: takes up new generations while the page is served, and clears old photos away."""
+"""The one background thread: takes up what is newly published while pages are served, and clears old photos."""
 
 import logging
 import threading
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from vsearch.engine import Engine
+from webui.articles import Articles
 from webui.uploads import UploadStore
 
 REFRESH_SECONDS = 5.0
@@ -17,9 +18,17 @@ log = logging.getLogger(__name__)
 class Background:
     """Does the chores of one process until it is stopped."""
 
-    def __init__(self, engine: Engine, uploads: UploadStore, *, refresh_seconds: float = REFRESH_SECONDS) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        uploads: UploadStore,
+        articles: Articles | None = None,
+        *,
+        refresh_seconds: float = REFRESH_SECONDS,
+    ) -> None:
         self._engine = engine
         self._uploads = uploads
+        self._articles = articles
         self._refresh_seconds = refresh_seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="vsearch-background", daemon=True)
@@ -37,6 +46,8 @@ class Background:
         next_expiry = time.monotonic()
         while not self._stop.wait(self._refresh_seconds):
             _attempt(self._refresh)
+            if self._articles is not None:
+                _attempt(self._articles.refresh)
             if time.monotonic() >= next_expiry:
                 next_expiry = time.monotonic() + EXPIRE_SECONDS
                 _attempt(self._uploads.expire)

@@ -10,6 +10,7 @@ from catalog import queries, text
 from catalog.queries import ProductCard
 from vsearch.engine import ALL, Engine, LabelledHit, Search, SearchResult
 from vsearch.images import Picture
+from webui.articles import ArticleRead
 from webui.criteria import Criteria
 from webui.fusion import reciprocal_rank_fusion
 from webui.services import Services
@@ -109,6 +110,11 @@ def find(services: Services, picture: Picture, criteria: Criteria) -> ResultPage
         result=result,
         timings={**result.timings, "hydrate": hydrate},
     )
+
+
+def article_on(services: Services, picture: Picture, criteria: Criteria) -> ArticleRead | None:
+    """Return the article number on a photo, or on the part of it that was marked, unless it is not to be read."""
+    return None if criteria.look_only else services.articles.read(picture, criteria.box)
 
 
 def similar(services: Services, product_id: int, count: int) -> list[Match]:

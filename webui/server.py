@@ -62,7 +62,7 @@ def serve(settings: Settings, on_ready: OnReady, open_encoder: OpenEncoder = ope
 
         def load(self) -> Flask:
             app, self.engine = build(settings, open_encoder)
-            Background(self.engine, services_of(app).uploads).start()
+            Background(self.engine, services_of(app).uploads, services_of(app).articles).start()
             return app
 
         def _announce(self) -> None:

@@ -8,7 +8,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from catalog.imagestore import ImageStore
 from vsearch.engine import Engine
 from vsearch.images import Limits
+from vsearch.reader import open_reader
 from vsearch.settings import Settings
+from webui.articles import Articles, OpenReader
 from webui.thumbnails import Thumbnails
 from webui.uploads import UploadStore
 
@@ -24,16 +26,25 @@ class Services:
     sessions: sessionmaker[Session]
     uploads: UploadStore
     thumbnails: Thumbnails
+    articles: Articles
 
     @classmethod
-    def of(cls, settings: Settings, engine: Engine, sessions: sessionmaker[Session]) -> "Services":
+    def of(
+        cls,
+        settings: Settings,
+        engine: Engine,
+        sessions: sessionmaker[Session],
+        *,
+        open_reader: OpenReader = open_reader,
+    ) -> "Services":
         """Return the services with the stores that the settings name."""
         limits = Limits.of(settings)
         uploads = UploadStore(
             settings.uploads, limits, days=settings.upload_days, max_bytes=round(settings.upload_gb * 1e9)
         )
         thumbnails = Thumbnails(settings.data / "thumbnails", ImageStore(settings.pictures))
-        return cls(settings, engine, sessions, uploads, thumbnails)
+        articles = Articles(settings, sessions, open_reader)
+        return cls(settings, engine, sessions, uploads, thumbnails, articles)
 
 
 def services() -> Services:

@@ -6,10 +6,12 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from catalog import queries
+from catalog.queries import ProductCard
 from vsearch.engine import ALL
-from vsearch.images import decode
+from vsearch.images import Picture, decode
 from webui import results, timing
-from webui.criteria import from_query
+from webui.articles import ArticleRead
+from webui.criteria import Criteria, from_query
 from webui.services import services
 
 SHOWCASE = 8
@@ -26,10 +28,16 @@ def home() -> str:
 
 @blueprint.post("/search")
 def search() -> Response:
-    """Take a photo and lead to its results."""
+    """Take a photo and lead to the product whose article number it shows, or to its results."""
     upload = request.files.get("photo")
     photo_id = services().uploads.put(upload.read() if upload else b"")
-    return redirect(url_for("shop.show_results", photo_id=photo_id), code=303)
+    criteria = Criteria()
+    if services().articles.reader is not None:
+        article = _article_on(_picture(photo_id), criteria)
+        if article and article.product:
+            return _to_product(article.product, photo_id, criteria)
+        criteria = criteria.but(article_number=article.number if article else "")
+    return redirect(url_for("shop.show_results", photo_id=photo_id, **_query(criteria)), code=303)
 
 
 @blueprint.get("/search")
@@ -39,18 +47,23 @@ def search_without_photo() -> Response:
 
 
 @blueprint.get("/results/<photo_id>")
-def show_results(photo_id: str) -> str:
-    """Show the products that look like a photo; the query string is all the state there is."""
-    path = services().uploads.find(photo_id) or abort(404, "This photo is no longer kept; send it again.")
+def show_results(photo_id: str) -> str | Response:
+    """Show the products that look like a photo; the query string is all the state there is.
+
+    A part of the photo that was marked may be an article number, which leads to its product.
+    """
     criteria = from_query(request.args, services().settings.currency)
-    with timing.measure("decode"):
-        picture = decode(path.read_bytes(), services().uploads.limits)
+    picture = _picture(photo_id)
+    if criteria.box and criteria.page == 1:
+        article = _article_on(picture, criteria)
+        if article and article.product:
+            return _to_product(article.product, photo_id, criteria)
+        criteria = criteria.but(article_number=article.number if article else criteria.article_number)
     page = results.find(services(), picture, criteria)
     timing.add(page.timings)
 
     def address(**changes: object) -> str:
-        query: dict[str, Any] = criteria.but(**changes).query()
-        return url_for(".show_results", photo_id=photo_id, **query)
+        return url_for(".show_results", photo_id=photo_id, **_query(criteria.but(**changes)))
 
     height, width = picture.shape[:2]
     return render_template(
@@ -65,5 +78,29 @@ def product(sku: str) -> str:
         detail = queries.product_by_sku(session, sku)
     if detail is None:
         abort(404, "The shop does not sell this product (any more); search for something like it.")
+    photo_id, by_look = request.args.get("photo", ""), ""
+    if detail.item.article_number and services().uploads.find(photo_id):
+        criteria = from_query(request.args, services().settings.currency).but(look_only=True)
+        by_look = url_for(".show_results", photo_id=photo_id, **_query(criteria))
     alike = results.similar(services(), detail.card.product_id, MORE_LIKE_THIS)
-    return render_template("product.html", detail=detail, alike=alike)
+    return render_template("product.html", detail=detail, alike=alike, photo_id=photo_id, by_look=by_look)
+
+
+def _picture(photo_id: str) -> Picture:
+    path = services().uploads.find(photo_id) or abort(404, "This photo is no longer kept; send it again.")
+    with timing.measure("decode"):
+        return decode(path.read_bytes(), services().uploads.limits)
+
+
+def _article_on(picture: Picture, criteria: Criteria) -> ArticleRead | None:
+    with timing.measure("read"):
+        return results.article_on(services(), picture, criteria)
+
+
+def _to_product(card: ProductCard, photo_id: str, criteria: Criteria) -> Response:
+    """Lead to a product whose number was read; the address says from which photo."""
+    return redirect(url_for("shop.product", sku=card.sku, photo=photo_id, **_query(criteria)), code=303)
+
+
+def _query(criteria: Criteria) -> dict[str, Any]:
+    return dict(criteria.query())

@@ -4,6 +4,7 @@ from flask import Flask
 
 from catalog.queries import SEPARATOR, ProductCard
 from vsearch.manifest import MatchLabel
+from vsearch.reader import dotted
 from webui import money
 from webui.thumbnails import WIDTHS
 
@@ -18,9 +19,8 @@ _MATCHES: dict[MatchLabel, str] = {
 
 def register(app: Flask) -> None:
     """Give the templates these words."""
-    app.jinja_env.filters.update(
-        class_title=class_title, match=match, percent=percent, price=price, stock=stock, web_address=web_address
-    )
+    for word in (class_title, dotted, match, percent, price, stock, web_address):
+        app.jinja_env.filters[word.__name__] = word
     app.jinja_env.globals["WIDTHS"] = WIDTHS
 
 

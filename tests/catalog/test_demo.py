@@ -1,5 +1,6 @@
 import csv
 import io
+import re
 from collections import Counter
 
 import numpy as np
@@ -29,7 +30,8 @@ def test_feed_is_a_believable_catalogue(rows):
     assert 60 <= len(rows) <= 80
     assert tuple(rows[0]) == demo.COLUMNS
     assert all(row[name] for row in rows for name in demo.COLUMNS)
-    assert len({row["sku"] for row in rows}) == len(rows)
+    assert len({row["sku"] for row in rows}) == len({row["article_number"] for row in rows}) == len(rows)
+    assert all(re.fullmatch(r"\d{3}\.\d{3}\.\d{2}", row["article_number"]) for row in rows)
     assert min(Counter(row["category"] for row in rows).values()) >= 3
     assert all(5 < float(row["price"]) < 5000 for row in rows)
 

@@ -60,6 +60,7 @@ WHOLE = ProductItem(
     dimensions={"width": "180 cm", "depth": "90.5 cm"},
     variant_group="kivik",
     images=("a.jpg", "sofas/b.jpg"),
+    article_number="01234567",
 )
 
 
@@ -79,6 +80,7 @@ def test_a_full_csv_row_is_read_whole(tmp_path: Path) -> None:
             "stock": "3",
             "images": "a.jpg| sofas/b.jpg |a.jpg",
             "variant_group": "kivik",
+            "article_number": " 012.345.67 ",
             "dimensions": "width=180cm; depth=90,5 cm",
             "attr:colour": "red|white",
             "ATTR:Material": "oak",
@@ -104,6 +106,7 @@ def test_a_full_json_row_is_read_whole(tmp_path: Path) -> None:
             "stock": 3,
             "images": ["a.jpg", "sofas/b.jpg"],
             "variant_group": "kivik",
+            "article_number": "01234567",
             "dimensions": {"width": "180cm", "depth": "90.5 cm"},
             "attributes": {"colour": ["red", "white"], "Material": "oak"},
         },
@@ -176,6 +179,10 @@ def test_prices_are_exact_minor_units(tmp_path: Path, cells: dict[str, str], min
         ({"url": "javascript:alert(1)"}, "url must be an address"),
         ({"url": "http://[::1"}, "url must be an address"),
         ({"url": "https://shop example/"}, "url must be an address"),
+        ({"article_number": "123.456.7x"}, "article_number must be 4 to 16 digits in text, but it is '123.456.7x'"),
+        ({"article_number": "123"}, "article_number must be 4 to 16 digits"),
+        ({"article_number": "1" * 17}, "article_number must be 4 to 16 digits"),
+        ({"article_number": "123..456.78"}, "article_number must be 4 to 16 digits"),
         ({"category": "Sofas > > Corner"}, "category must have a name at every level"),
         ({"category": "> Sofas"}, "category must have a name at every level"),
         ({"image": ""}, "image must name at least one picture"),

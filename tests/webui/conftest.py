@@ -21,7 +21,7 @@ from catalog.database import connect
 from catalog.database import sessions as make_sessions
 from catalog.imagestore import ImageStore
 from catalog.items import ProductItem
-from tests.fakes import THRESHOLDS, FakeEncoder, coloured, fake_checkpoint, origin
+from tests.fakes import THRESHOLDS, FakeEncoder, FakeReader, coloured, fake_checkpoint, origin
 from vsearch import generation
 from vsearch.engine import Engine
 from vsearch.gallery import Gallery
@@ -33,6 +33,7 @@ from webui import create_app
 
 PRODUCTS = 12
 PAGE_SIZE = 5
+ARTICLE_NUMBERS = {3: "12345678", 4: "00000004", 6: "66666666", 7: "66666666"}
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ def item(number: int, images: tuple[str, ...]) -> ProductItem:
         attributes={"colour": ("red", "white")},
         dimensions={"width": "40 cm"},
         variant_group=f"group-{number // 3}",
+        article_number=ARTICLE_NUMBERS.get(number),
         images=images,
     )
 
@@ -129,6 +131,16 @@ def untouched(shop_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture
+def reading_site(settings: Settings) -> Iterator[Site]:
+    """The application with a reader in use: it reads `FakeReader.number` off whatever is yellow."""
+    (checkpoint,) = (folder.name for folder in settings.checkpoints.iterdir())
+    (settings.data / "reader").mkdir()
+    (settings.data / "reader" / "CURRENT").write_text(f"{checkpoint}\n")
+    with _running(settings) as site:
+        yield site
+
+
+@pytest.fixture
 def client(untouched: Site) -> FlaskClient:
     """A browser on the application that nobody changes."""
     return untouched.client
@@ -146,7 +158,8 @@ def _running(settings: Settings) -> Iterator[Site]:
     engine.refresh()
     catalogue = connect(settings.catalogue_url)
     sessions = make_sessions(catalogue)
-    yield Site(create_app(settings, engine=engine, sessions=sessions), engine, settings, sessions, drawn())
+    app = create_app(settings, engine=engine, sessions=sessions, open_reader=FakeReader)
+    yield Site(app, engine, settings, sessions, drawn())
     catalogue.dispose()
 
 

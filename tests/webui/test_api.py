@@ -14,6 +14,7 @@ def test_search_with_a_form(site):
     assert list(body) == [
         "photo",
         "page_url",
+        "article_number",
         "generation",
         "metric",
         "routing",

@@ -28,7 +28,7 @@ def test_every_product_field_is_named(client):
 
 def test_every_parameter_is_described():
     """The table of parameters is complete."""
-    everything = Criteria(Box(0, 0, 1, 1), "all", "euclidean", "oak", 1, 2, True, 2)
+    everything = Criteria(Box(0, 0, 1, 1), "all", "euclidean", "oak", 1, 2, True, 2, True, "12345678")
 
     for name in everything.query():
         assert f"`{name}`" in API, name

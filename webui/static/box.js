@@ -1,6 +1,7 @@
 // Draw a box on the photo to search only that part: by pointer, or by keyboard with arrows, Shift and Enter.
 
-const MIN_SIDE = 0.05; // of the photo's side
+const MIN_LONG = 0.05; // shares of the photo's sides; a number on a tag may be wide and low
+const MIN_SHORT = 0.02;
 const STEP = 0.04;
 
 const tool = document.querySelector("[data-box-tool]");
@@ -49,7 +50,8 @@ function end() {
 }
 
 function search() {
-  if (!box || box[2] - box[0] < MIN_SIDE || box[3] - box[1] < MIN_SIDE) return end();
+  const sides = box ? [box[2] - box[0], box[3] - box[1]] : [0, 0];
+  if (Math.max(...sides) < MIN_LONG || Math.min(...sides) < MIN_SHORT) return end();
   const address = new URL(tool.dataset.address, location.href);
   address.searchParams.set("box", box.map((value) => +value.toFixed(3)).join(","));
   location.assign(address);
@@ -69,7 +71,7 @@ function onKey(event) {
   else if (move) {
     const [dx, dy] = move;
     const [x0, y0, x1, y1] = box;
-    if (event.shiftKey) box = [x0, y0, Math.max(x0 + MIN_SIDE, clamp(x1 + dx)), Math.max(y0 + MIN_SIDE, clamp(y1 + dy))];
+    if (event.shiftKey) box = [x0, y0, Math.max(x0 + MIN_LONG, clamp(x1 + dx)), Math.max(y0 + MIN_LONG, clamp(y1 + dy))];
     else if (x0 + dx >= 0 && x1 + dx <= 1 && y0 + dy >= 0 && y1 + dy <= 1) box = [x0 + dx, y0 + dy, x1 + dx, y1 + dy];
     box = box.map(clamp);
     draw();

@@ -79,11 +79,6 @@ def printed(rng: np.random.Generator, text: str, em: int) -> Image.Image:
     return NumberPrint(rng, any_font(rng, em), len(text)).ink(text)
 
 
-def dotted(number: str) -> str:
-    """Return an 8-digit number as it is printed, "123.456.78"; others unchanged."""
-    return f"{number[:3]}.{number[3:6]}.{number[6:]}" if len(number) == 8 else number
-
-
 def any_font(rng: np.random.Generator, size: int) -> FreeTypeFont:
     """Return one of the fonts at a size in pixels."""
     return _font(_FONTS[rng.integers(len(_FONTS))], size)

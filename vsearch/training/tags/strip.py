@@ -6,8 +6,9 @@ import numpy as np
 from PIL import Image
 
 from vsearch.images import Picture
+from vsearch.reader import dotted
 from vsearch.training.tags.camera import Point, photographed, warped
-from vsearch.training.tags.ink import dotted, printed
+from vsearch.training.tags.ink import printed
 from vsearch.training.tags.paper import PAPERS, WORDS, PixelBox, Surroundings, jitter, scenery, shade
 
 Digits = Literal[4, 8]
