@@ -20,6 +20,7 @@ from indexer.report import Report, on_record
 from indexer.trial import Trial
 from vsearch import generation as generations
 from vsearch import store
+from vsearch.comparison import Comparison
 from vsearch.encoder import open_encoder
 from vsearch.errors import CheckpointMismatch, GenerationError, NoGeneration, PromotionRefused
 from vsearch.manifest import Manifest
@@ -28,7 +29,7 @@ from vsearch.progress import Progress, silent
 from vsearch.serving import OpenEncoder, find_checkpoint
 from vsearch.settings import Settings
 
-LIVE = "the model in use"
+LIVE, CANDIDATE = "the model in use", "the candidate"
 
 _ROUNDING = 1e-9
 
@@ -168,7 +169,7 @@ def freeze(
 
 def _promoted(tools: Tools, candidate: Checkpoint, current: Manifest, allow_drop: float) -> Promotion:
     settings = tools.settings
-    names = (f"{LIVE} ({current.checkpoint_id})", f"the candidate ({candidate.checkpoint_id})")
+    names = (f"{LIVE} ({current.checkpoint_id})", f"{CANDIDATE} ({candidate.checkpoint_id})")
     with trials.nothing_left(settings) as keep:
         live = trials.load(tools, settings.generations / current.generation_id)
         evaluation = trials.evaluation_set(tools)
@@ -178,21 +179,21 @@ def _promoted(tools: Tools, candidate: Checkpoint, current: Manifest, allow_drop
         origin = material.origin.model_copy(update={"model_before": current.generation_id})
         material = replace(material, origin=origin)
         hidden = write_hidden(tools, material)
-        trial = trials.run_trial(tools, evaluation, (live, trials.load(tools, hidden)), names)
-        _gate(trial, allow_drop)
+        trial = trials.run_trial(tools, evaluation, (live, trials.load(tools, hidden)), (LIVE, CANDIDATE))
+        _gate(trial.comparison, names, allow_drop)
         keep()
     report = run.publish(tools, material, hidden)
     note = f"Model {candidate.checkpoint_id} promoted: {trial.comparison.sentence(*names)}."
     return Promotion(replace(report, note=note), trial)
 
 
-def _gate(trial: Trial, allow_drop: float) -> None:
-    change = trial.comparison.mrr.difference.mean
+def _gate(comparison: Comparison, names: tuple[str, str], allow_drop: float) -> None:
+    change = comparison.mrr.difference.mean
     if change < -(allow_drop + _ROUNDING):
         enough = math.ceil(-change * 1000) / 1000
         raise PromotionRefused(
             f"A model is promoted only if it finds products {_no_worse(allow_drop)} than the one in use, but "
-            f"{trial.comparison.sentence(trial.first, trial.second)}; train it further, or accept the loss knowingly "
+            f"{comparison.sentence(*names)}; train it further, or accept the loss knowingly "
             f"with --allow-drop {enough:g}."
         )
 

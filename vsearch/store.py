@@ -30,7 +30,11 @@ def opened(settings: Settings, named: str) -> Iterator[Checkpoint]:
         return
     with tempfile.TemporaryDirectory(prefix="vsearch-") as folder:
         _unpack(Path(named), Path(folder))
-        yield checkpoints.load(Path(folder))
+        try:
+            unpacked = checkpoints.load(Path(folder))
+        except CheckpointError as error:
+            raise type(error)(str(error).replace(folder, named)) from None
+        yield unpacked
 
 
 def add(settings: Settings, checkpoint: Checkpoint) -> Checkpoint:

@@ -1,9 +1,9 @@
-"""An index run in a process of its own that kills itself, or is killed, at a chosen moment."""
+"""An index run or a promotion in a process of its own that kills itself, or is killed, at a chosen moment."""
 
 import hashlib
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from indexer.promote import promote
 from indexer.report import Advance
 from indexer.run import run
 from tests.fakes import FakeEncoder
 from tests.indexer.shop import open_shop
 from vsearch.images import Picture
-from vsearch.model.checkpoint import Checkpoint
+from vsearch.model.checkpoint import Checkpoint, load
 
 LOG = "encoded.log"
 
@@ -108,11 +109,20 @@ def child(folder: Path, moment: Moment) -> None:
         run(open_shop(folder).settings, open_encoder=open_encoder, progress=deadly)
 
 
-def run_until(folder: Path, moment: Moment) -> int:
+def promoting_child(folder: Path, moment: Moment) -> None:
+    """Promote the checkpoint in the folder "candidate", in the child process."""
+    deadly = Deadly(moment)
+    os.fsync = deadly.fsync  # type: ignore[assignment]  # a process of its own, which dies of it
+    settings = open_shop(folder, checkpoint="").settings
+    with threadpool_limits(1):
+        promote(settings, load(folder / "candidate"), open_encoder=FakeEncoder, progress=deadly, allow_drop=1)
+
+
+def run_until(folder: Path, moment: Moment, target: Callable[[Path, Moment], None] = child) -> int:
     """Run in a new process until the moment, or to the end, and return its exit code: -9 when it was killed."""
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    process = context.Process(target=child, args=(folder, moment))
+    process = context.Process(target=target, args=(folder, moment))
     process.start()
     process.join(moment.seconds or 60)
     process.kill()

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from sqlalchemy import select
@@ -5,8 +7,9 @@ from sqlalchemy import select
 from catalog.embeddings import Key
 from catalog.models import StoredBlocks
 from indexer.encode import view_of
-from tests.fakes import FakeEncoder
-from tests.indexer.killed_run import LOG, Moment, digest, run_until
+from indexer.run import run
+from tests.fakes import FakeEncoder, fake_checkpoint
+from tests.indexer.killed_run import LOG, Moment, digest, promoting_child, run_until
 from tests.indexer.shop import Shop
 from vsearch.engine import ALL, Engine, Search
 from vsearch.images import decode
@@ -69,6 +72,37 @@ def test_a_run_may_be_killed_at_any_moment(indexed_shop: Shop) -> None:
     assert served == [row.image_id for row in shop.rows()]
     assert shop.latest_run().state == "published"
     left = [path.name for path in shop.settings.generations.iterdir() if path.name.startswith(".")]
+    assert left == []
+
+
+PROMOTION_STAGES = (*STAGES[:6], "evaluate the model in use", "evaluate the candidate", *STAGES[6:])
+PROMOTION_MOMENTS = [
+    *(Moment(stage) for stage in PROMOTION_STAGES),
+    *(Moment("publish", write=write) for write in (1, 13, 14)),
+]
+
+
+@pytest.mark.slow
+def test_a_promotion_may_be_killed_at_any_moment(indexed_shop: Shop) -> None:
+    """The model in use answers with its own index until the other one does, and the next run clears the rest away."""
+    settings = indexed_shop.settings.model_copy(update={"checkpoint": ""})
+    engine = Engine(settings, FakeEncoder)
+    picture = decode(indexed_shop.store.read(indexed_shop.rows()[0].sha256))
+    for number, moment in enumerate(PROMOTION_MOMENTS):
+        new = fake_checkpoint(settings.data / "candidate", trunk=2 + number)
+        assert run_until(settings.data, moment, promoting_child) == -9
+        shutil.rmtree(new.folder)
+        engine.refresh()
+        assert engine.problem is None
+        serving = engine.serving
+        assert serving.encoder.blocks_id == serving.checkpoint.blocks_id == serving.generation.blocks_id
+        assert (serving.generation.blocks_id == new.blocks_id) == (moment.stage == "prune")
+        found = engine.search(picture, Search(k=1, classes=ALL)).hits[0]
+        assert found.product_id == indexed_shop.rows()[0].product_id
+    serving = engine.serving
+    assert run(settings, open_encoder=FakeEncoder).state == "unchanged"
+    assert engine.refresh() is False
+    left = [path.name for folder in (settings.generations, settings.checkpoints) for path in folder.glob(".*")]
     assert left == []
 
 
