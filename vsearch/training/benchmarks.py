@@ -14,7 +14,7 @@ from vsearch.errors import DatasetError, ImageRejected
 from vsearch.images import Limits, Picture, decode, resize
 from vsearch.training.picture_cache import in_parallel
 
-_BATCH = 32
+_BATCH = 32  # pictures taken from the cache at a time
 _LIMITS = Limits(min_side=8)  # px
 
 
@@ -34,7 +34,7 @@ class Loading:
     cached: float
 
 
-def loading(place: Path, *, count: int = 512, shape: tuple[int, int] = (96, 96), repeats: int = 3) -> Loading:
+def loading(place: Path, *, count: int = 1000, shape: tuple[int, int] = (96, 96), repeats: int = 3) -> Loading:
     """Load the first `count` pictures of a folder, tar or zip in three ways, and keep the best of some repeats.
 
     Args:
@@ -63,6 +63,8 @@ def loading(place: Path, *, count: int = 512, shape: tuple[int, int] = (96, 96),
             "parallel": lambda: in_parallel(map(archive.read, names), lambda data: _decoded(data, shape), shape),
             "cached": lambda: _from_cache(file),
         }
+        for way in ways.values():
+            _seconds(way)  # the first time TensorFlow starts
         best = dict.fromkeys(ways, float("inf"))
         for _ in range(repeats):
             for name, way in ways.items():

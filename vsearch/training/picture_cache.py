@@ -4,8 +4,9 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _LIMITS = Limits(min_side=8)  # px; training pictures may be smaller than a shopper's
-_BATCH = 32
+_PART = 16  # pictures a thread makes at a time: a call from TensorFlow into Python costs about as much as one
 
 
 @dataclass(frozen=True)
@@ -104,40 +105,62 @@ def _decoded(plan: Plan, root: Path, work: Path) -> Iterator[tuple[int, Example,
 def in_parallel(
     items: Iterator[T], work: Callable[[T], Picture | None], shape: tuple[int, int]
 ) -> Iterator[tuple[T, Picture | None]]:
-    """Yield each item with the picture (height, width) that `work` makes of it, in order, made ahead by tf.data."""
+    """Yield each item with the picture (height, width) that `work` makes of it, in order, made ahead by tf.data.
+
+    What `items` and `work` raise is raised here.
+    """
     import_tensorflow()
     import tensorflow as tf
 
-    waiting: dict[int, T] = {}
-    failed: list[BaseException] = []
-
-    def numbers() -> Iterator[int]:
-        try:
-            for number, item in enumerate(items):
-                waiting[number] = item
-                yield number
-        except BaseException as error:
-            failed.append(error)  # TensorFlow would word it anew
-
-    def make(number: int) -> tuple[Picture, bool]:
-        try:
-            picture = None if failed else work(waiting[int(number)])
-        except BaseException as error:
-            failed.append(error)
-            picture = None
-        return (np.zeros((*shape, 3), np.uint8), False) if picture is None else (picture, True)
-
-    dataset = tf.data.Dataset.from_generator(numbers, output_signature=tf.TensorSpec((), tf.int64))
-    made = dataset.map(
-        lambda number: (number, *tf.numpy_function(make, [number], [tf.uint8, tf.bool])),
+    ahead = _Ahead(items, work, shape)
+    numbers = tf.data.Dataset.from_generator(ahead.numbers, output_signature=tf.TensorSpec((), tf.int64))
+    made = numbers.map(
+        lambda number: (number, *tf.numpy_function(ahead.make, [number], [tf.uint8, tf.bool])),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    for number, picture, readable in made.prefetch(_BATCH).as_numpy_iterator():
-        if failed:
+    for number, pictures, readable in made.prefetch(2).as_numpy_iterator():
+        if ahead.failed:
             break
-        yield waiting.pop(int(number)), picture if readable else None
-    if failed:
-        raise failed[0]
+        for item, picture, good in zip(ahead.waiting.pop(int(number)), pictures, readable, strict=True):
+            yield item, picture if good else None
+    if ahead.failed:
+        raise ahead.failed[0]
+
+
+class _Ahead(Generic[T]):
+    """Parts of the items on their way through tf.data, which itself carries only their numbers.
+
+    Errors are kept in `failed`: TensorFlow would word them anew.
+    """
+
+    def __init__(self, items: Iterator[T], work: Callable[[T], Picture | None], shape: tuple[int, int]) -> None:
+        self._items, self._work, self._shape = items, work, shape
+        self.waiting: dict[int, list[T]] = {}
+        self.failed: list[BaseException] = []
+
+    def numbers(self) -> Iterator[int]:
+        """Yield the number of each part as long as there are items."""
+        try:
+            for number in count():
+                self.waiting[number] = list(islice(self._items, _PART))
+                if not self.waiting[number]:
+                    return
+                yield number
+        except Exception as error:
+            self.failed.append(error)
+
+    def make(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Return the pictures uint8 [n, h, w, 3] of a part, and bool [n]: whether there is one."""
+        items = self.waiting[int(number)]
+        made, readable = np.zeros((len(items), *self._shape, 3), np.uint8), np.zeros(len(items), np.bool_)
+        try:
+            for place, item in enumerate(items):
+                picture = None if self.failed else self._work(item)
+                if picture is not None:
+                    made[place], readable[place] = picture, True
+        except Exception as error:
+            self.failed.append(error)
+        return made, readable
 
 
 class _Rows:
