@@ -17,8 +17,8 @@ from vsearch.settings import Settings
 @click.command(epilog="Example: vsearch train furniture --photos photos --runs runs")
 @click.argument("plan")
 @click.option(
-    "--photos", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True,
-    help="Folder the plan's sources are relative to.",
+    "--photos", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path(), show_default=True,
+    help="Folder the plan's sources are relative to; a plan that draws its pictures needs none.",
 )  # fmt: skip
 @click.option(
     "--runs", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"), show_default=True,
