@@ -1,18 +1,12 @@
 """Where a feed's pictures lie: a folder, a tar or a zip, read by name and never unpacked."""
 
-import stat
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
+from vsearch.archives import DAMAGED, Archive, open_archive, reason
 from vsearch.errors import FeedRejected, ImageRejected
-
-DAMAGED = (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile, RuntimeError, NotImplementedError)
-"""What the readers of archives raise on damaged, encrypted and exotic ones."""
 
 
 class PictureUnavailable(ImageRejected):
@@ -48,15 +42,14 @@ def open_pictures(path: Path, max_bytes: int) -> Iterator[PictureSource]:
         yield FolderPictures(path, max_bytes)
         return
     try:
-        open_archive = zipfile.ZipFile if zipfile.is_zipfile(path) else tarfile.open
         archive = open_archive(path)
     except DAMAGED as error:
-        reason = "is not there" if isinstance(error, FileNotFoundError) else "is none, or is damaged"
+        why = "is not there" if isinstance(error, FileNotFoundError) else f"is none, or is damaged ({reason(error)})"
         raise FeedRejected(
-            f"Pictures must be a folder, .tar, .tar.gz or .zip, but {path} {reason}; check --images."
+            f"Pictures must be a folder, .tar, .tar.gz or .zip, but {path} {why}; check --images, or copy it again."
         ) from error
     with archive:
-        yield _archive_pictures(path, archive, max_bytes)
+        yield ArchivePictures(archive, max_bytes)
 
 
 class FolderPictures:
@@ -93,68 +86,31 @@ class ArchivePictures:
     """The files in a tar or zip, by the names in it; a leading "./" does not count.
 
     Args:
-        path: the archive, for sentences.
-        sizes: name -> bytes, in the archive's order; -1 for a link, a folder, and whatever else is no plain file.
-        opener: opens the file of that name.
+        archive: open.
         max_bytes: a larger picture is not read.
     """
 
-    def __init__(self, path: Path, sizes: dict[str, int], opener: "Opener", max_bytes: int) -> None:
-        self.path = path
-        self._sizes = sizes
-        self._places = {name: place for place, name in enumerate(sizes)}
-        self._open = opener
+    def __init__(self, archive: Archive, max_bytes: int) -> None:
+        self._archive = archive
+        self._places = {name: place for place, name in enumerate(archive.sizes)}
         self._max_bytes = max_bytes
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file in the archive."""
-        if name not in self._sizes:
-            raise _not_there(name, self.path)
-        if self._sizes[name] < 0:
-            raise _no_file(name, self.path)
-        _check_size(name, self._sizes[name], self._max_bytes)
+        path, sizes = self._archive.path, self._archive.sizes
+        if name not in sizes:
+            raise _not_there(name, path)
+        if sizes[name] < 0:
+            raise _no_file(name, path)
+        _check_size(name, sizes[name], self._max_bytes)
         try:
-            with self._open(name) as file:
-                return file.read()
+            return self._archive.read(name)
         except DAMAGED as error:
-            raise _unreadable(name, self.path, error) from error
+            raise _unreadable(name, path, error) from error
 
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
         """Return the names as they follow each other: a compressed tar can only be read forwards."""
         return sorted(names, key=lambda name: (self._places.get(name, -1), name))
-
-
-class Opener(Protocol):
-    """Opens a member of an archive by its name."""
-
-    def __call__(self, name: str) -> IO[bytes]:
-        """Return the opened file."""
-
-
-def _archive_pictures(path: Path, archive: zipfile.ZipFile | tarfile.TarFile, max_bytes: int) -> ArchivePictures:
-    if isinstance(archive, zipfile.ZipFile):
-        infos = {info.filename.removeprefix("./"): info for info in archive.infolist()}
-        sizes = {name: info.file_size if _is_plain(info) else -1 for name, info in infos.items()}
-        return ArchivePictures(path, sizes, lambda name: archive.open(infos[name]), max_bytes)
-    try:
-        members = {member.name.removeprefix("./"): member for member in archive}
-    except DAMAGED as error:
-        raise FeedRejected(
-            f"Pictures must be in a sound archive, but {path} is damaged ({error}); copy it again."
-        ) from error
-    sizes = {name: member.size if member.isfile() else -1 for name, member in members.items()}
-
-    def open_member(name: str) -> IO[bytes]:
-        file = archive.extractfile(members[name])
-        assert file is not None, "only plain files are opened"
-        return file
-
-    return ArchivePictures(path, sizes, open_member, max_bytes)
-
-
-def _is_plain(info: zipfile.ZipInfo) -> bool:
-    kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where the archive was not written on Unix
-    return not info.is_dir() and kind in (0, stat.S_IFREG)
 
 
 def _check_size(name: str, size: int, max_bytes: int) -> None:

@@ -72,6 +72,11 @@ def open_archive(path: Path) -> Archive:
     return _tar(path, tarfile.open(path))
 
 
+def reason(error: Exception) -> str:
+    """Return in one line what a reader of archives says."""
+    return str(error).partition("\n")[0].rstrip(":")
+
+
 def _folder(path: Path) -> Archive:
     files = sorted(item for item in path.rglob("*") if item.is_file())
     sizes = {file.relative_to(path).as_posix(): file.stat().st_size for file in files}

@@ -1,13 +1,12 @@
 """Photos named on the command line: files, folders and archives, read one after the other."""
 
-import tarfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from vsearch.archives import DAMAGED, open_archive, reason
 from vsearch.errors import DatasetError, ImageRejected
 from vsearch.images import Limits, Picture, decode
 
@@ -31,7 +30,7 @@ def read(paths: Sequence[Path]) -> Iterator[Photo]:
         if path.is_dir():
             for file in sorted(item for item in path.rglob("*") if item.is_file() and not item.name.startswith(".")):
                 yield Photo(file.stem, str(file), file.read_bytes())
-        elif path.suffix in (".tar", ".tgz", ".gz"):
+        elif path.suffix in (".tar", ".tgz", ".gz", ".zip"):
             yield from _members(path)
         elif path.is_file():
             yield Photo(path.stem, str(path), path.read_bytes())
@@ -67,19 +66,16 @@ def readable(photos: Iterator[Photo], allowed: Limits) -> Iterator[tuple[str, Pi
 
 def _members(path: Path) -> Iterator[Photo]:
     try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                data = archive.extractfile(member) if member.isfile() else None
-                if data is not None and not Path(member.name).name.startswith("."):
-                    yield Photo(Path(member.name).stem, f"{path}:{member.name}", data.read())
+        with open_archive(path) as archive:
+            for name in archive:
+                yield Photo(Path(name).stem, f"{path}:{name}", archive.read(name))
     except FileNotFoundError:
         raise DatasetError(_not_there(path)) from None
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        reason = str(error).partition("\n")[0].rstrip(":")
+    except DAMAGED as error:
         raise DatasetError(
-            f"An archive must be a whole tar file, but {path} is not ({reason}); copy it again."
+            f"An archive must be a whole tar or zip file, but {path} is not ({reason(error)}); copy it again."
         ) from None
 
 
 def _not_there(path: Path) -> str:
-    return f"A photo must be a file, a folder or a tar archive, but {path} does not exist; check its name."
+    return f"A photo must be a file, a folder, a tar or a zip, but {path} does not exist; check its name."

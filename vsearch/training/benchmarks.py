@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vsearch.archives import DAMAGED, Archive, open_archive
+from vsearch.archives import DAMAGED, Archive, open_archive, reason
 from vsearch.errors import DatasetError, ImageRejected
 from vsearch.images import Limits, Picture, decode, resize
 from vsearch.training.picture_cache import in_parallel
@@ -50,7 +50,7 @@ def loading(place: Path, *, count: int = 1000, shape: tuple[int, int] = (96, 96)
         archive = open_archive(place)
     except DAMAGED as error:
         raise DatasetError(
-            f"Pictures must be in a folder, tar or zip, but {place} is none ({error}); name one."
+            f"Pictures must be in a folder, tar or zip, but {place} is none ({reason(error)}); name one."
         ) from None
     with archive, tempfile.TemporaryDirectory() as folder:
         names = [name for name in islice(archive, count) if _made(archive, name, shape) is not None]
