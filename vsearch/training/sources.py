@@ -109,6 +109,116 @@ def _npz(source: NpzSource, file: Path) -> Iterator[Example]:
             classes = [_value(str(name).split(",")[0]) for name in arrays["names"]]
             names = [str(name) for name in arrays["filenames"]] if "filenames" in arrays else None
     except (*DAMAGED, KeyError, ValueError) as error:
-        return DatasetError(
-            f"Pictures must be in a sound folder, tar or zip, but {path} is not ({reason(error)}); copy it again."
-        )
+        what = str(error).strip("'")
+        raise DatasetError(
+            f"A file of packed pictures must hold data, offsets, labels, split and names, but {file} does not "
+            f"({what}); copy it again."
+        ) from None
+    for number, label in enumerate(labels):
+        encoded = data[offsets[number] : offsets[number + 1]].tobytes()
+        name = names[number] if names else str(number)
+        yield Example(encoded, {source.label: classes[label]}, SIDES[int(split[number] != 0)], name, name)
+
+
+def _csv(source: CsvSource, root: Path, seed: int) -> Iterator[Example]:
+    manifest = root / source.manifest
+    columns = ["image", *source.labels.values(), *source.where, *([source.group] if source.group else [])]
+    says_split = source.split in _columns(manifest) or source.split != "split"
+    rows = manifest_rows(manifest, (*columns, *([source.split] if says_split else [])))
+    kept = [_plain(row) for row in rows if all(row[column].startswith(text) for column, text in source.where.items())]
+    sides = _sides(kept, source, seed, says_split=says_split)
+    with _opened(root / source.images) as archive:
+        places = {name: place for place, name in enumerate(archive.sizes)}
+        for row in kept:
+            if archive.sizes.get(row["image"], -1) < 0:
+                raise DatasetError(
+                    f"Every picture of a manifest must be there, but {archive.path} has no {row['image']!r}; "
+                    f"add it, or take its row out of {manifest}."
+                )
+        # A compressed tar can only be read forwards.
+        for row in sorted(kept, key=lambda row: places[row["image"]]):
+            group = _group(row, source)
+            if group in sides:
+                labels = {label: _value(row[column]) for label, column in source.labels.items()}
+                said = {label: value for label, value in labels.items() if value}
+                yield Example(_read(archive, row["image"]), said, sides[group], group, row["image"])
+
+
+def _sides(rows: list[dict[str, str]], source: CsvSource, seed: int, *, says_split: bool) -> dict[str, Side]:
+    """Return the split of each group; groups that the manifest puts neither in train nor in val are left out."""
+    sides: dict[str, Side] = {}
+    for row in rows:
+        group = _group(row, source)
+        if not says_split:
+            sides[group] = split_of(group, seed, source.val_share)
+        elif row[source.split] in SIDES:
+            side = cast(Side, row[source.split])
+            if sides.setdefault(group, side) != side:
+                raise DatasetError(
+                    f"A group must lie in one split, but {group!r} of {source.manifest} is in train and in val; "
+                    f"mend its column {source.split!r}, or take that out to split by group."
+                )
+    return sides
+
+
+def _plain(row: dict[str, str]) -> dict[str, str]:
+    return row | {"image": row["image"].removeprefix("./")}
+
+
+def _group(row: Mapping[str, str], source: CsvSource) -> str:
+    return (row[source.group] if source.group else "") or row["image"]
+
+
+def _columns(manifest: Path) -> tuple[str, ...]:
+    with existing(manifest).open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+        return tuple(next(csv.reader(lines), ()))
+
+
+def _folder(source: FolderSource, path: Path, seed: int) -> Iterator[Example]:
+    """Yield CLASS/PICTURE or train/CLASS/PICTURE; in CLASS/PRODUCT/PICTURE the product is the group."""
+    with _opened(path) as archive:
+        placed = {name: name.split("/") for name in archive}
+        deep = [parts for parts in placed.values() if len(parts) > 1]
+        root = 0 if path.is_dir() else _common_folder(deep)
+        tops = {parts[root] for parts in deep if len(parts) > root + 1}
+        if not tops:
+            raise DatasetError(
+                f"A data set needs one folder of pictures for each class, but {path} has none; put them there."
+            )
+        says_split = "train" in tops
+        for name, parts in placed.items():
+            inner = parts[root + says_split : -1]
+            group = "/".join(inner) if len(inner) > 1 else name
+            side = parts[root] if "val" in tops and says_split else split_of(group, seed, source.val_share)
+            if inner and side in SIDES and (not says_split or parts[root] in SIDES):
+                yield Example(_read(archive, name), {source.label: _value(inner[0])}, side, group, name)
+
+
+def _common_folder(placed: list[list[str]]) -> int:
+    """Return 1 where all lies in one outer folder, as in most archives, else 0."""
+    outer = {parts[0] for parts in placed}
+    return int(len(outer) == 1 and not outer & set(SIDES) and any(len(parts) > 2 for parts in placed))
+
+
+def _value(text: str) -> str:
+    return text.rpartition("/")[2].replace("_", " ").strip()
+
+
+def _opened(path: Path) -> Archive:
+    try:
+        return open_archive(existing(path))
+    except DAMAGED as error:
+        raise _damaged(path, error) from None
+
+
+def _read(archive: Archive, name: str) -> bytes:
+    try:
+        return archive.read(name)
+    except DAMAGED as error:
+        raise _damaged(archive.path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> DatasetError:
+    return DatasetError(
+        f"Pictures must be in a sound folder, tar or zip, but {path} is not ({reason(error)}); copy it again."
+    )
