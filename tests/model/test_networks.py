@@ -1,7 +1,9 @@
 """The table of backbones, real networks, and where weights come from."""
 
+import math
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,14 @@ import pytest
 from tests.vsearch.test_descriptors import square
 from vsearch.errors import CheckpointError, CheckpointMismatch, WeightsUnavailable
 from vsearch.model.backbones import BACKBONES, backbone, build
+from vsearch.model.headspec import HeadSpec
+
+HEADS = (
+    HeadSpec("kind", "softmax", ("bar", "disc")),
+    HeadSpec("tints", "sigmoid", ("red", "green", "blue")),
+    HeadSpec("number", "digits", length=4),
+    HeadSpec("product", "metric", size=8),
+)
 
 POCKET = [name for name in BACKBONES if name.startswith("pocket")]
 
@@ -19,33 +29,115 @@ def test_an_unknown_backbone_is_refused_with_those_there_are() -> None:
         backbone("alexnet")
 
 
+KERAS = {
+    "resnet50": (23_587_712, 25_636_712),
+    "resnet101": (42_658_176, 44_707_176),
+    "resnet152": (58_370_944, 60_419_944),
+    "vgg16": (14_714_688, 138_357_544),
+    "vgg19": (20_024_384, 143_667_240),
+    "inception_v3": (21_802_784, 23_851_784),
+}
+"""Parameters without and with the top of 1000 classes, as Keras documents them."""
+
+RESIDUAL = {
+    "residual50": ("resnet50", 25_557_032),
+    "residual101": ("resnet101", 44_549_160),
+    "residual152": ("resnet152", 60_192_808),
+}
+"""The network of keras.applications with as many layers, and what it learns with a top of 1000 classes but without
+biases before batch norm: the 25.5, 44.5 and 60.2 million of He et al., CVPR 2016, as torchvision documents them."""
+
+
+def learned(network: Any) -> int:
+    """Return how many numbers training changes."""
+    return sum(math.prod(weight.shape) for weight in network.trainable_weights)
+
+
+def dense(inputs: int, outputs: int) -> int:
+    """Return how many parameters a dense layer has."""
+    return (inputs + 1) * outputs
+
+
 @pytest.mark.keras
-@pytest.mark.parametrize(
-    ("name", "parameters"),
-    [
-        ("resnet50", 23_587_712),
-        ("resnet101", 42_658_176),
-        ("resnet152", 58_370_944),
-        ("vgg16", 14_714_688),
-        ("vgg19", 20_024_384),
-        ("inception_v3", 21_802_784),
-    ],
-)
-def test_published_backbones_have_their_published_size(name: str, parameters: int) -> None:
-    """Without its top each network of keras.applications has the parameter count Keras documents."""
-    assert build(name, BACKBONES[name].side).count_params() == parameters
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KERAS)
+def test_published_backbones_have_their_published_size(name: str) -> None:
+    """Each network of keras.applications has the count Keras documents, alone and under its top of 1000 classes."""
+    network = build(name, BACKBONES[name].side)
+    cells = math.prod(network.output_shape[1:])
+    channels = network.output_shape[-1]
+    top = dense(cells, 4096) + dense(4096, 4096) + dense(4096, 1000) if "vgg" in name else dense(channels, 1000)
+
+    assert (network.count_params(), network.count_params() + top) == KERAS[name]
+
+
+@pytest.mark.keras
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RESIDUAL)
+def test_residual_networks_have_the_size_of_their_paper(name: str) -> None:
+    """They learn what He et al. count, and with biases would be as large as Keras's to the last number."""
+    from keras import layers
+
+    network = build(name)
+    theirs, published = RESIDUAL[name]
+    biases = sum(layer.filters for layer in network.layers if isinstance(layer, layers.Conv2D))
+    depth = sum(isinstance(layer, layers.Conv2D) and "shortcut" not in layer.name for layer in network.layers)
+
+    assert learned(network) + dense(2048, 1000) == published
+    assert network.count_params() + biases == KERAS[theirs][0]
+    assert depth + 1 == int(name.removeprefix("residual"))
+
+
+@pytest.mark.keras
+def test_alexnet_has_the_size_of_its_layer_table() -> None:
+    """50,303,912 with the top of 1000 classes of TF-slim's alexnet_v2, whose dense layers are 5 x 5 and 1 x 1 kernels.
+
+    Convolutions 11 x 11 x 3 x 64, 5 x 5 x 64 x 192, and 3 x 3 from 192 to 384, 384 and 256, with their biases.
+    """
+    network = build("alexnet_v2", 224)
+    top = dense(5 * 5 * 256, 4096) + dense(4096, 4096) + dense(4096, 1000)
+
+    assert network.output_shape == (None, 5, 5, 256)
+    assert network.count_params() == 23_296 + 307_392 + 663_936 + 1_327_488 + 884_992
+    assert network.count_params() + top == 50_303_912
+
+
+@pytest.mark.keras
+def test_the_smaller_vgg_has_the_size_of_its_layer_table() -> None:
+    """8,679,302 at 96 px with the tutorials' dense layer of 1024, its batch norm, and six labels."""
+    network = build("smaller_vgg", 96)
+    top = dense(8 * 8 * 128, 1024) + 4 * 1024 + dense(1024, 6)
+
+    assert network.output_shape == (None, 8, 8, 128)
+    assert network.count_params() + top == 8_679_302
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("width", [160, 192])
+def test_the_strip_network_keeps_columns_apart(width: int) -> None:
+    """The height shrinks 16 times and the width 8 times, with under 400,000 weights."""
+    network = build("pocket_strip")
+
+    assert network.compute_output_shape((None, 48, width, 3)) == (None, 3, width // 8, 112)
+    assert network.count_params() < 400_000
 
 
 @pytest.mark.keras
 @pytest.mark.parametrize("name", POCKET)
-def test_pocket_backbones_are_small_and_their_stages_exist(name: str) -> None:
-    """Under 3 million parameters, and each stage of the table names layers of the network."""
-    network = build(name)
-    layers = [layer.name for layer in network.layers]
+def test_pocket_backbones_are_small(name: str) -> None:
+    """Under 3 million parameters."""
+    assert build(name).count_params() < 3_000_000
 
-    assert network.count_params() < 3_000_000
-    for stage in BACKBONES[name].stages:
-        assert any(layer.startswith(stage) for layer in layers)
+
+@pytest.mark.keras
+@pytest.mark.parametrize("name", [*POCKET, "smaller_vgg", "alexnet_v2", "residual50", "resnet50", "vgg16"])
+def test_stages_stand_in_their_order(name: str) -> None:
+    """Each stage of the table names layers of the network, and begins after the stage before."""
+    layers = [layer.name for layer in build(name).layers]
+
+    first = [next(n for n, layer in enumerate(layers) if layer.startswith(stage)) for stage in BACKBONES[name].stages]
+
+    assert first == sorted(first)
 
 
 @pytest.mark.keras
@@ -79,6 +171,54 @@ def test_a_trunk_keeps_where_things_are() -> None:
 
     assert change.argmax() == 8
     assert change[0] < change[8] / 100
+
+
+@pytest.mark.keras
+def test_a_network_answers_with_the_logits_of_each_head() -> None:
+    """Any mixture of heads on one trunk, in single precision, whatever the size of the picture."""
+    from vsearch.model.network import build_network
+
+    _, network = build_network("pocket_strip", HEADS, dropout=0.2)
+
+    for shape in ((48, 160), (64, 96)):
+        found = network(np.zeros((2, *shape, 3), np.float32))
+        assert {name: logits.shape for name, logits in found.items()} == {
+            head.name: (2, *head.logits_shape) for head in HEADS
+        }
+        assert {logits.dtype.name for logits in found.values()} == {"float32"}
+
+
+@pytest.mark.keras
+def test_the_top_of_a_network_shares_its_heads() -> None:
+    """On the trunk's features it answers as the whole network does; an averaged map does for all but digits."""
+    from vsearch.model.network import build_network, build_top, scale
+
+    backbone_, network = build_network("pocket_strip", HEADS, dropout=0.2)
+    pictures = np.random.default_rng(0).uniform(0, 255, (2, 48, 160, 3)).astype(np.float32)
+    features = np.asarray(backbone_(scale(pictures, "signed"), training=False))
+    whole, top = network(pictures), build_top(network, features.shape[-1])
+
+    for name, logits in top(features).items():
+        np.testing.assert_allclose(logits, whole[name], atol=1e-5)
+    for name in ("kind", "tints", "product"):
+        averaged = network.get_layer(f"head_{name}")(features.mean(axis=(1, 2), keepdims=True))
+        np.testing.assert_allclose(averaged, whole[name], atol=1e-5)
+
+
+@pytest.mark.keras
+def test_each_position_begins_by_looking_at_its_own_place() -> None:
+    """Untrained, the second of four positions answers to a change in the second quarter most."""
+    from vsearch.model.readout import DigitReader
+
+    reader = DigitReader(4)
+    features = np.random.default_rng(0).uniform(0, 1, (1, 3, 24, 16)).astype(np.float32)
+    before = np.asarray(reader(features))[0]
+    features[:, :, 7:11] = 0
+
+    change = np.abs(np.asarray(reader(features))[0] - before).max(axis=-1)
+
+    assert change.argmax() == 1
+    assert change[3] < change[1] / 2
 
 
 @pytest.mark.keras

@@ -47,8 +47,8 @@ class DigitReader(layers.Layer):  # type: ignore[misc]  # keras ships no types
     def call(self, features: Any, training: bool | None = None) -> Any:
         """Read; see the class."""
         features = ops.cast(features, self.compute_dtype)
-        weights = ops.softmax(self.height_weights(features), axis=1)
-        columns = self.columns(ops.sum(features * weights, axis=1))
+        weights = ops.exp(5 * ops.tanh(self.height_weights(features)))  # Keras warns of a softmax over a height of 1
+        columns = self.columns(ops.sum(features * weights, axis=1) / ops.sum(weights, axis=1))
         content = ops.einsum("ld,nwd->nlw", self.queries, self.keys(columns)) / self.width**0.5
         place = ops.matmul(self.places, _waves(ops.shape(columns)[1]))
         seen = ops.matmul(ops.softmax(content + place, axis=-1), columns)

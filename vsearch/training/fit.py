@@ -53,7 +53,8 @@ def run(
         dataset: what `vsearch.training.dataset.prepare` gave for the plan.
         folder: gets a folder for the backbone. What is finished in it is not done again.
         work: outputs of still trunks are kept in its folder `trunk`.
-        advance: is told of the steps of all phases.
+        advance: is told of the steps of all phases; before a phase with a still trunk, of the pictures it still has to
+            see.
         weights: folder that pretrained weights are looked for in first.
         devices: names of the devices that share each batch; all GPUs when None.
 
@@ -129,7 +130,7 @@ class _Training:
             resume.load_values(done, self.network.variables)
             return
         unfreeze(self.trunk, backbone(self.trunk.name), phase)
-        found = self._batches(number, before)
+        found = self._batches(number)
         model = self.network if phase.unfreeze != "none" else build_top(self.network, self.trunk.output_shape[-1])
         wanted = objectives(self.plan.head, self.dataset.heads, self.dataset.train.targets)
         learner = Learner(model, wanted, phase, strategy=self.strategy, scaled=self.precision == "mixed_float16")
@@ -147,7 +148,7 @@ class _Training:
         resume.save_values(done, self.network.variables)
         of_phase.forget()
 
-    def _batches(self, number: int, before: int) -> batches.Batches:
+    def _batches(self, number: int) -> batches.Batches:
         phase = self.plan.phase[number]
         augment, seed = phase.augment or self.plan.augment, 1000 * self.plan.seed + number
         if phase.unfreeze != "none":
@@ -160,12 +161,8 @@ class _Training:
             precision=self.precision,
         )
         return batches.of_features(
-            self.dataset, phase, augment, seed=seed, trunk=still, folder=self.trunks, advance=self._filling(before)
+            self.dataset, phase, augment, seed=seed, trunk=still, folder=self.trunks, advance=self.advance
         )
-
-    def _filling(self, before: int) -> Advance:
-        """Return what is told of the features computed: they are counted beside the steps, which cost so little."""
-        return lambda done, total: self.advance(before + done, self._total + total)
 
     @property
     def _total(self) -> int:

@@ -1,7 +1,7 @@
 """The outputs of a trunk that stays still, computed once: epochs of the heads then read numbers, not pictures.
 
-Kept under `folder/<key>`, the key a hash of the trunk's weights, in parts of 256 pictures. Each picture is found again by
-the hash of its pixels: a killed run goes on after its last whole part, and splits that share pictures share features.
+Kept under `folder/<key>`, the key a hash of the trunk's weights, in parts of 256 pictures. Each picture is found again
+by the hash of its pixels: a killed run goes on after its last whole part, and splits that share pictures share them.
 """
 
 import hashlib
