@@ -23,6 +23,8 @@ class HeadSpec:
         kind: "softmax" one value of `classes`; "sigmoid" any number of them; "digits" one of ten for each of `length`
             positions; "metric" an embedding of `size` numbers.
         classes: the values, in the order of the outputs; ten digits for "digits", none for "metric".
+        grid: the feature map is averaged over grid x grid cells; 1 is one average of all.
+        hidden: width of a layer between features and logits; 0 is none.
         temperature: logits are divided by it before they become probabilities (Guo et al., ICML 2017).
     """
 
@@ -32,6 +34,8 @@ class HeadSpec:
     length: int = 1
     size: int = 128
     separator: str = "|"
+    grid: int = 1
+    hidden: int = 0
     temperature: float = 1.0
 
     @property
@@ -88,6 +92,8 @@ class HeadSpec:
             "length": self.length,
             "size": self.size,
             "separator": self.separator,
+            "grid": self.grid,
+            "hidden": self.hidden,
             "temperature": self.temperature,
         }
 

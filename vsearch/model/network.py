@@ -85,9 +85,14 @@ def _head(head: HeadSpec, dropout: float) -> keras.layers.Layer:
     name = f"{HEAD}{head.name}"
     if head.kind == "digits":
         return DigitReader(head.length, dropout=dropout, dtype="float32", name=name)
-    steps = [layers.GlobalAveragePooling2D(dtype="float32"), layers.Dropout(dropout, dtype="float32")]
-    if head.kind == "metric":
-        steps.append(layers.Dense(_METRIC_WIDTH, activation="relu", dtype="float32"))
+    pool = layers.AdaptiveAveragePooling2D(head.grid, dtype="float32")
+    steps = [pool, layers.Flatten(dtype="float32"), layers.Dropout(dropout, dtype="float32")]
+    hidden = head.hidden or (_METRIC_WIDTH if head.kind == "metric" else 0)
+    if hidden:
+        steps += [
+            layers.Dense(hidden, activation="relu", dtype="float32"),
+            layers.Dropout(dropout, dtype="float32"),
+        ]
     return keras.Sequential([*steps, layers.Dense(*head.logits_shape, dtype="float32")], name=name)
 
 

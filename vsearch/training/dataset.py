@@ -156,7 +156,7 @@ def _spec(head: HeadPlan, rows: Iterable[Row]) -> HeadSpec:
                 f"A head needs labels to learn, but no training picture has the label {head.column!r} of head "
                 f"{head.name!r}; name it in a source's labels, or take the head out."
             )
-    return HeadSpec(head.name, head.kind, classes, head.length, head.size, head.separator)
+    return HeadSpec(head.name, head.kind, classes, head.length, head.size, head.separator, head.grid, head.hidden)
 
 
 def _oddities(head: HeadPlan, spec: HeadSpec, splits: Mapping[Side, Kept]) -> list[str]:

@@ -157,7 +157,7 @@ class _Training:
             self.trunk,
             backbone(self.trunk.name).scaling,
             phase.shape,
-            whole=any(head.kind == "digits" for head in self.dataset.heads),
+            whole=any(head.kind == "digits" or head.grid > 1 for head in self.dataset.heads),
             precision=self.precision,
         )
         return batches.of_features(

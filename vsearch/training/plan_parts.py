@@ -115,6 +115,9 @@ class HeadPlan(Part):
         separator: between the values of a sigmoid label.
         length: positions of a digits head.
         class_weights: "balanced" weighs classes by the inverse of their frequency.
+        grid: the feature map is averaged over grid x grid cells, so that the head knows where something is; a digits
+            head reads the whole map.
+        hidden: width of a layer between features and logits; 0 is none.
         loss: of a metric head: NT-Xent (Chen et al., ICML 2020) or SupCon (Khosla et al., NeurIPS 2020).
         size, temperature: of a metric head.
     """
@@ -128,6 +131,8 @@ class HeadPlan(Part):
     weight: float = Field(1.0, gt=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weights: Literal["none", "balanced"] = "none"
+    grid: int = Field(1, ge=1, le=7)
+    hidden: int = Field(0, ge=0, le=4096)
     loss: Literal["supcon", "nt_xent"] = "supcon"
     size: int = Field(128, ge=8, le=1024)
     temperature: float = Field(0.1, gt=0)
