@@ -85,7 +85,9 @@ def _head(head: HeadSpec, dropout: float) -> keras.layers.Layer:
     name = f"{HEAD}{head.name}"
     if head.kind == "digits":
         return DigitReader(head.length, dropout=dropout, dtype="float32", name=name)
-    pool = layers.AdaptiveAveragePooling2D(head.grid, dtype="float32")
+    # Keras's adaptive pooling to one cell cannot take a map whose size is known beforehand.
+    one, several = layers.GlobalAveragePooling2D, layers.AdaptiveAveragePooling2D
+    pool = one(dtype="float32") if head.grid == 1 else several(head.grid, dtype="float32")
     steps = [pool, layers.Flatten(dtype="float32"), layers.Dropout(dropout, dtype="float32")]
     hidden = head.hidden or (_METRIC_WIDTH if head.kind == "metric" else 0)
     if hidden:
