@@ -59,16 +59,17 @@ def _grey(picture: Picture) -> NDArray[np.float32]:
 
 
 def _contrast(grey: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how much a pixel's neighbours to the left and right differ, as upright strokes make them."""
+    """Return how much a pixel's neighbours on two sides differ, the more of across and down."""
     found = np.zeros_like(grey)
     found[:, 1:-1] = np.abs(grey[:, 2:] - grey[:, :-2])
+    np.maximum(found[1:-1], np.abs(grey[2:] - grey[:-2]), out=found[1:-1])
     return found
 
 
 def _strokes(contrast: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return where strokes of print may be: clear edges for their surroundings, without what is too tall."""
     around = ndimage.uniform_filter(contrast, 61)
-    mask = contrast > np.maximum(_LEAST_CONTRAST, 1.2 * around)
+    mask = contrast > np.maximum(_LEAST_CONTRAST, 1.5 * around)
     labels, _ = ndimage.label(mask, np.ones((3, 3)))
     tall = np.array([0, *(rows.stop - rows.start > _HEIGHTS[1] for rows, _ in ndimage.find_objects(labels))], bool)
     return np.asarray(mask & ~tall[labels], bool)

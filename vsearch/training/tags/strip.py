@@ -58,8 +58,11 @@ def _other_print(rng: np.random.Generator, digits: Digits) -> str:
     """Return print that is no article number of so many digits: a price, a bar code's digits, a date, words."""
     some = "".join(str(digit) for digit in rng.integers(0, 10, 13))
     words = rng.choice(WORDS, 2).tolist()
+    price = f"{some[:2]}.{some[2:4]}" if digits == 4 else f"{some[:4]}.{some[4:6]}"
     other = (
-        f"{some[:2]}.{some[2:4]}",
+        price,  # three times: of all print it is the most like a number
+        price,
+        price,
         f"{some[:3]}.-",
         some,
         f"{some[:2]}.{some[2:4]}.20{some[4:6]}",
