@@ -15,6 +15,7 @@ from catalog.queries import GalleryRow
 from vsearch import augment, evaluation, metrics
 from vsearch.cli import answers, pass_settings, photos
 from vsearch.cli.console import out, progress, table
+from vsearch.cli.evaluate_checkpoint import checkpoint
 from vsearch.cli.opening import open_engine, open_model
 from vsearch.engine import Engine
 from vsearch.errors import DatasetError
@@ -28,6 +29,9 @@ _HARD_SHARE = (0.35, 0.6)  # of the photo's side that the product takes when it 
 @click.group()
 def command() -> None:
     """Measure retrieval and classes against known answers."""
+
+
+command.add_command(checkpoint)
 
 
 @command.command(epilog="Example: vsearch evaluate retrieval --qrels same_family.csv")

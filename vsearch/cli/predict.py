@@ -7,28 +7,65 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
 
+from vsearch import registry
 from vsearch.cli import pass_settings, photos
 from vsearch.cli.console import table
 from vsearch.cli.opening import open_model
+from vsearch.encoder import open_encoder
 from vsearch.images import Limits
+from vsearch.model.classifier import open_classifier
 from vsearch.model.heads import Predictions
+from vsearch.model.judgement import VOTE, Judgement
 from vsearch.settings import Settings
 
 _SHOWN = 3
+_TRAINED = ("head", "model", "says", "sure", "next")
 
 
-@click.command(epilog="Example: vsearch predict sofa.jpg")
+@click.command(epilog="Example: vsearch predict sofa.jpg --checkpoint runs/furniture/checkpoint")
 @click.argument("paths", metavar="PHOTO|DIR|TAR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--checkpoint", "named", metavar="FOLDER|ID", help="Ask the heads that this checkpoint was trained with.")
 @pass_settings
-def command(settings: Settings, paths: tuple[Path, ...]) -> None:
+def command(settings: Settings, paths: tuple[Path, ...], named: str | None) -> None:
     """Print each model's three likeliest classes with their confidence, and the majority vote.
 
-    Ties of the vote go to the class with the highest mean probability.
+    Ties of the vote go to the class with the highest mean probability. With --checkpoint, every head's answer by each
+    network and by vote.
     """
-    model = open_model(settings)
-    for name, picture in photos.readable(photos.read(paths), Limits.of(settings)):
-        said = model.checkpoint.heads.predict(model.encoder.blocks([picture]))
-        table(name, ("model", "first", "second", "third"), lines(said))
+    found = registry.find(settings, named) if named else None
+    pictures = photos.readable(photos.read(paths), Limits.of(settings))
+    if found is not None and found.specs:
+        classifier = open_classifier(found)
+        for name, picture in pictures:
+            table(name, _TRAINED, trained_lines(classifier.predict([picture])), right=("sure",))
+        return
+    if found is None:
+        model = open_model(settings)
+        heads, encoder = model.checkpoint.heads, model.encoder
+    else:
+        heads, encoder = found.heads, open_encoder(found)
+    for name, picture in pictures:
+        table(name, ("model", "first", "second", "third"), lines(heads.predict(encoder.blocks([picture]))))
+
+
+def trained_lines(said: Judgement) -> list[tuple[str | Text, ...]]:
+    """Return one line for each judge of each head that answers; `said` holds one picture."""
+    rows: list[tuple[str | Text, ...]] = []
+    for spec in said.specs:
+        for judge in said.judges if spec.kind != "metric" else ():
+            answer = said.words(judge, spec.name)[0]
+            sure = f"{100 * said.confidence(judge, spec.name)[0]:.1f} %"
+            head = spec.name if judge == said.judges[0] else ""
+            rows.append(
+                (
+                    head,
+                    judge,
+                    Text(answer, style="bold") if judge == VOTE else answer,
+                    sure,
+                    _next(said, judge, spec.name),
+                )
+            )
+    return rows
 
 
 def lines(said: Predictions) -> list[tuple[str | Text, ...]]:
@@ -41,6 +78,17 @@ def lines(said: Predictions) -> list[tuple[str | Text, ...]]:
     agree = sum(int(votes[0].argmax()) == winner for votes in said.votes.values())
     rows.append(("vote", Text(said.classes[winner], style="bold"), f"{agree} of {len(said.votes)} models", ""))
     return rows
+
+
+def _next(said: Judgement, judge: str, head: str) -> str:
+    """Return the two likeliest values beside those that a judge says; nothing of digits."""
+    spec = said.spec(head)
+    if spec.kind == "digits":
+        return ""
+    answer = said.words(judge, head)[0].split(spec.separator) if spec.kind == "sigmoid" else said.words(judge, head)
+    found = said.of(judge, head)[0]
+    order = [number for number in np.argsort(-found) if spec.classes[number] not in answer]
+    return ", ".join(f"{spec.classes[number]} {100 * found[number]:.1f} %" for number in order[: _SHOWN - 1])
 
 
 def _likeliest(classes: tuple[str, ...], probabilities: NDArray[np.float32]) -> list[str]:

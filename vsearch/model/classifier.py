@@ -42,6 +42,11 @@ class Classifier:
         """The heads, in the plan's order."""
         return self.trained.specs
 
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Their names, in the checkpoint's order."""
+        return tuple(self._networks)
+
     def predict(self, pictures: Sequence[Picture]) -> Judgement:
         """Judge n pictures, uint8 RGB [h, w, 3] each, of any size."""
         return self.judge(self.trained.framed(pictures))

@@ -73,10 +73,11 @@ def _training(plan: Plan) -> str:
 
 def _phase(phase: Phase) -> str:
     height, width = phase.shape
+    epochs = "1 epoch" if phase.epochs == 1 else f"{phase.epochs} epochs"
     learns = {"all": "everything learns", "none": "only the heads learn"}
     what = learns.get(str(phase.unfreeze), f"learns from {phase.unfreeze} on")
     return (
-        f"{phase.epochs} epochs at {width} x {height} px, batch {phase.batch}, learning rate {phase.learning_rate:g} "
+        f"{epochs} at {width} x {height} px, batch {phase.batch}, learning rate {phase.learning_rate:g} "
         f"({phase.schedule}), {what}"
     )
 

@@ -42,7 +42,8 @@ _STYLE: dict[Any, Any] = {
     "xtick.color": _INK,
     "ytick.color": _INK,
     "text.parse_math": False,
-    "legend.frameon": False,
+    "legend.framealpha": 0.85,
+    "legend.edgecolor": "none",
     "figure.facecolor": "white",
 }
 _OVER_PHASES = 16  # points between a title and its axes, for the names of the phases

@@ -19,6 +19,7 @@ Flags = NDArray[np.bool_]
 
 _RESAMPLES = 4000
 _SEED = 7
+_NARROW = 0.05  # width of an interval that is told to the tenth of a percent
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Share:
     high: float
 
     def __str__(self) -> str:
-        return f"{100 * self.mean:.1f} ({100 * self.low:.1f}-{100 * self.high:.1f})" if self.n else "-"
+        places = 1 if 0 < self.high - self.low < _NARROW else 0
+        return f"{100 * self.mean:.1f} ({100 * self.low:.{places}f}-{100 * self.high:.{places}f})" if self.n else "-"
 
 
 @dataclass(frozen=True)
