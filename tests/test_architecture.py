@@ -49,6 +49,7 @@ HEAVY = {
     "vsearch.model.pocket_networks",
     "vsearch.model.classic_networks",
     "vsearch.model.residual",
+    "vsearch.model.pooling",
     "vsearch.model.readout",
     "vsearch.training.assemble",
     "vsearch.training.batches",

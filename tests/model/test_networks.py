@@ -18,6 +18,7 @@ HEADS = (
     HeadSpec("tints", "sigmoid", ("red", "green", "blue")),
     HeadSpec("number", "digits", length=4),
     HeadSpec("product", "metric", size=8),
+    HeadSpec("place", "softmax", ("left", "middle", "right"), grid=3, hidden=16),
 )
 
 POCKET = [name for name in BACKBONES if name.startswith("pocket")]

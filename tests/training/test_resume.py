@@ -24,7 +24,7 @@ class Variable:
         self.value = value
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return self.value
+        return np.asarray(self.value)
 
 
 def test_a_state_comes_back_with_its_variables(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import layers
 
 from vsearch.model.backbones import Scaling, backbone, build
 from vsearch.model.headspec import HeadSpec
+from vsearch.model.pooling import GridPool, pool_to_grid
 from vsearch.model.readout import DigitReader
 
 HEAD: Final = "head_"
@@ -43,7 +44,7 @@ def build_trunk(name: str, grid: int = 3) -> tuple[keras.Model, keras.Model]:
     network = build(name, row.side)
     pictures = keras.Input((row.side, row.side, 3), name="pictures")
     features = network(scale(pictures, row.scaling), training=False)
-    return network, keras.Model(pictures, _pool_to_grid(features, grid), name=f"{name}_trunk")
+    return network, keras.Model(pictures, pool_to_grid(features, grid), name=f"{name}_trunk")
 
 
 def build_network(
@@ -85,10 +86,8 @@ def _head(head: HeadSpec, dropout: float) -> keras.layers.Layer:
     name = f"{HEAD}{head.name}"
     if head.kind == "digits":
         return DigitReader(head.length, dropout=dropout, dtype="float32", name=name)
-    # Keras's adaptive pooling to one cell cannot take a map whose size is known beforehand.
-    one, several = layers.GlobalAveragePooling2D, layers.AdaptiveAveragePooling2D
-    pool = one(dtype="float32") if head.grid == 1 else several(head.grid, dtype="float32")
-    steps = [pool, layers.Flatten(dtype="float32"), layers.Dropout(dropout, dtype="float32")]
+    pool = GridPool(head.grid, dtype="float32") if head.grid > 1 else layers.GlobalAveragePooling2D(dtype="float32")
+    steps = [pool, layers.Dropout(dropout, dtype="float32")]
     hidden = head.hidden or (_METRIC_WIDTH if head.kind == "metric" else 0)
     if hidden:
         steps += [
@@ -96,16 +95,3 @@ def _head(head: HeadSpec, dropout: float) -> keras.layers.Layer:
             layers.Dropout(dropout, dtype="float32"),
         ]
     return keras.Sequential([*steps, layers.Dense(*head.logits_shape, dtype="float32")], name=name)
-
-
-def _pool_to_grid(features: Any, grid: int) -> Any:
-    """Average a feature map [n, h, w, c] over grid x grid cells of nearly equal size -> float32 [n, grid*grid*c]."""
-    height, width = features.shape[1], features.shape[2]
-    rows, columns = _cells(height, grid), _cells(width, grid)
-    cells = [ops.mean(features[:, a:b, c:d], axis=(1, 2)) for a, b in rows for c, d in columns]
-    return ops.cast(ops.concatenate(cells, axis=-1), "float32")
-
-
-def _cells(size: int, grid: int) -> list[tuple[int, int]]:
-    """Split 0..size into `grid` spans; they overlap by one where size is no multiple (adaptive pooling)."""
-    return [(i * size // grid, -(-(i + 1) * size // grid)) for i in range(grid)]

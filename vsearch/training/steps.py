@@ -28,12 +28,9 @@ class Learner:
         self, model: Any, objectives: Sequence[Objective], phase: Phase, *, strategy: Any, scaled: bool = False
     ) -> None:
         self.model, self._objectives, self._strategy = model, objectives, strategy
-        self._plain = keras.optimizers.AdamW(
-            phase.learning_rate, weight_decay=phase.weight_decay, use_ema=phase.ema > 0, ema_momentum=phase.ema or 0.99
-        )
-        self._plain.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-        self._optimizer = keras.optimizers.LossScaleOptimizer(self._plain) if scaled else self._plain
         with strategy.scope():
+            self._plain = _optimizer(phase)
+            self._optimizer = keras.optimizers.LossScaleOptimizer(self._plain) if scaled else self._plain
             self._optimizer.build(model.trainable_variables)
         self._step = tf.function(self._train, reduce_retracing=True)
         self._look = tf.function(self._judge, reduce_retracing=True)
@@ -92,6 +89,15 @@ class Learner:
         if count == 1:
             return batch
         return batch[tf.distribute.get_replica_context().replica_id_in_sync_group :: count]
+
+
+def _optimizer(phase: Phase) -> Any:
+    """Return AdamW as the phase sets it; biases and batch norm do not decay."""
+    optimizer = keras.optimizers.AdamW(
+        phase.learning_rate, weight_decay=phase.weight_decay, use_ema=phase.ema > 0, ema_momentum=phase.ema or 0.99
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
 
 
 def strategy(devices: Sequence[str] | None = None) -> Any:
