@@ -52,14 +52,15 @@ def training_batches(
         return take(np.tile(order(int(step)), views))
 
     def batch(step: Any) -> tuple[Any, dict[str, Any]]:
-        pictures, targets = _shaped(tf.numpy_function(gather, [step], _types(heads)), split, heads)
+        found = tf.numpy_function(gather, [step], _types(heads))
+        pictures, targets = _shaped(found, split, heads, count=phase.batch * views)
         dice = Dice(tf.stack([tf.constant(seed, tf.int64), step]), phase.batch * views)
-        found = perturb(pictures, augment, shape=phase.shape, seed=dice.seed())
-        targets = _hidden(targets, heads, augment.recolour_hides, found.recoloured)
-        targets = _hidden(targets, heads, augment.scramble_hides, found.scrambled)
+        changed = perturb(pictures, augment, shape=phase.shape, seed=dice.seed())
+        targets = _hidden(targets, heads, augment.recolour_hides, changed.recoloured)
+        targets = _hidden(targets, heads, augment.scramble_hides, changed.scrambled)
         if not augment.mix:
-            return found.pictures, targets
-        mixed, own = mix(found.pictures, augment.mix, seed=dice.seed())
+            return changed.pictures, targets
+        mixed, own = mix(changed.pictures, augment.mix, seed=dice.seed())
         return mixed, {head.name: _mixed(targets[head.name], head, own) for head in heads}
 
     steps = tf.data.Dataset.range(start_step, _LAST)
@@ -103,12 +104,12 @@ def encode(head: HeadSpec, targets: NDArray[Any], smoothing: float = 0.0) -> NDA
 def row_order(split: Split, batch: int, seed: int) -> Callable[[int], NDArray[np.int64]]:
     """Return what gives the rows int64 [batch] of a step; each epoch is a permutation of its own."""
     rows = np.repeat(np.arange(len(split)), split.repeat)
-    rows = np.tile(rows, -(-batch // len(rows)))  # fewer pictures than a batch
     steps = steps_per_epoch(split, batch)
 
     @lru_cache(2)
     def epoch(number: int) -> NDArray[np.int64]:
-        return np.random.default_rng([seed, number]).permutation(rows)
+        order = np.random.default_rng([seed, number]).permutation(rows)
+        return np.resize(order, max(len(order), batch))  # anew from its start where there are fewer than a batch
 
     def step(number: int) -> NDArray[np.int64]:
         start = number % steps * batch
@@ -132,12 +133,14 @@ def _types(heads: Sequence[HeadSpec]) -> list[tf.DType]:
     return [tf.uint8, *(tf.int64 if head.kind == "metric" else tf.float32 for head in heads)]
 
 
-def _shaped(found: Sequence[Any], split: Split, heads: Sequence[HeadSpec]) -> tuple[Any, dict[str, Any]]:
+def _shaped(
+    found: Sequence[Any], split: Split, heads: Sequence[HeadSpec], count: int | None = None
+) -> tuple[Any, dict[str, Any]]:
     """Say the shapes that TensorFlow cannot know."""
-    pictures = tf.ensure_shape(found[0], (None, *split.pictures.shape[1:]))
+    pictures = tf.ensure_shape(found[0], (count, *split.pictures.shape[1:]))
     shapes = [() if head.kind == "metric" else head.logits_shape for head in heads]
     targets = zip(heads, found[1:], shapes, strict=True)
-    return pictures, {head.name: tf.ensure_shape(target, (None, *shape)) for head, target, shape in targets}
+    return pictures, {head.name: tf.ensure_shape(target, (count, *shape)) for head, target, shape in targets}
 
 
 def _hidden(targets: dict[str, Any], heads: Sequence[HeadSpec], names: Sequence[str], chosen: Any) -> dict[str, Any]:
