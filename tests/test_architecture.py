@@ -53,13 +53,16 @@ HEAVY = {
     "vsearch.model.readout",
     "vsearch.training.assemble",
     "vsearch.training.batches",
+    "vsearch.training.experiment",
     "vsearch.training.fit",
+    "vsearch.training.outcome",
     "vsearch.training.phases",
     "vsearch.training.losses",
     "vsearch.training.steps",
     "vsearch.training.trunk_cache",
     "vsearch.training.perturb",
     "vsearch.training.pipeline",
+    "vsearch.training.unseen",
 }
 """Modules that need TensorFlow to be imported; others import them inside the function that needs them."""
 
