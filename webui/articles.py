@@ -63,6 +63,11 @@ class Articles:
             self.refresh()
         return self._reader
 
+    @property
+    def ready(self) -> bool:
+        """Whether something reads now; opens nothing."""
+        return self._reader is not None
+
     def refresh(self) -> None:
         """Take up the reader that is in use; one that cannot be opened is logged, and what read before reads on."""
         with self._refreshing:

@@ -23,7 +23,9 @@ blueprint = Blueprint("shop", __name__)
 @blueprint.get("/")
 def home() -> str:
     """Invite the shopper to send a photo."""
-    return render_template("home.html", cards=results.showcase(services(), SHOWCASE))
+    return render_template(
+        "home.html", cards=results.showcase(services(), SHOWCASE), reads_tags=services().articles.ready
+    )
 
 
 @blueprint.post("/search")

@@ -107,6 +107,13 @@ def test_bad_parameters_are_refused(reading_site):
         assert reading_site.client.get(f"{results}?{query}").status_code == 400, query
 
 
+def test_start_page_tells_of_tags_once_they_are_read(reading_site):
+    """It never waits for the reader itself."""
+    assert "shelf tag" not in reading_site.client.get("/").text
+    services_of(reading_site.app).articles.refresh()
+    assert "shelf tag" in reading_site.client.get("/").text
+
+
 def test_off_without_a_reader(site, monkeypatch):
     """The page works as if there were no such thing."""
     monkeypatch.setattr("vsearch.registry.reader_checkpoint", lambda settings: None)

@@ -3,9 +3,13 @@
 import re
 import shutil
 import threading
+from contextlib import contextmanager
 
+import numpy as np
 import pytest
 from werkzeug.serving import make_server
+
+from vsearch.images import encode_jpeg
 
 pytestmark = pytest.mark.browser
 
@@ -25,16 +29,23 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture
-def address(site):
-    """The address that the application is served at."""
-    server = make_server("127.0.0.1", 0, site.app, threaded=True)
+@contextmanager
+def served(app):
+    """Serve an application; give its address."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.port}"
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def address(site):
+    """The address that the application is served at."""
+    with served(site.app) as place:
+        yield place
 
 
 @pytest.fixture
@@ -164,4 +175,32 @@ def test_on_a_phone(chromium, address, photo):
     page.locator(".card a").first.click()
     page.wait_for_url(re.compile(r"/products/"))
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+    context.close()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_tag_and_back(chromium, reading_site, tmp_path, width):
+    """A photo of a tag opens its product; one link leads to what looks alike, and a marked number is read again."""
+    tag = np.full((480, 360, 3), (60, 70, 90), np.uint8)
+    tag[180:300, 60:300] = (240, 210, 40)
+    file = tmp_path / "tag.jpg"
+    file.write_bytes(encode_jpeg(tag))
+    context = chromium.new_context(viewport={"width": width, "height": 800})
+    page = context.new_page()
+    with served(reading_site.app) as place:
+        page.goto(place)
+        page.set_input_files("#photo", file)
+        page.wait_for_url(re.compile(r"/products/P-03\?photo="))
+        assert "Read 123.456.78 from your photo" in page.locator(".notice--read").text_content()
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        page.get_by_role("link", name="Search by look instead").click()
+        page.wait_for_url(re.compile(r"/results/[0-9a-f]{64}\?look=only$"))
+
+        page.get_by_role("button", name="Search only a part").click()
+        area = page.locator("[data-frame]").bounding_box()
+        page.mouse.move(area["x"] + 0.3 * area["width"], area["y"] + 0.45 * area["height"])
+        page.mouse.down()
+        page.mouse.move(area["x"] + 0.7 * area["width"], area["y"] + 0.49 * area["height"], steps=4)
+        page.mouse.up()
+        page.wait_for_url(re.compile(r"/products/P-03\?photo=[0-9a-f]{64}&box="))
     context.close()
