@@ -53,3 +53,14 @@ def test_every_error_stands_in_the_drawn_tree() -> None:
     names = [name for name, value in vars(errors).items() if isinstance(value, type)]
 
     assert [name for name in names if name not in (errors.__doc__ or "")] == []
+
+
+def test_the_training_page_names_every_key_of_a_plan() -> None:
+    """A key that a plan may have is explained where plans are."""
+    from vsearch.training import plan, plan_parts
+
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf8")
+    tables = [plan.Plan, *(value for value in vars(plan_parts).values() if isinstance(value, type))]
+    keys = {key for table in tables if issubclass(table, plan_parts.Part) for key in table.model_fields}
+
+    assert [key for key in sorted(keys) if not re.search(rf"[\[`]{key}\b", text)] == []

@@ -15,7 +15,7 @@ from vsearch.cli.console import out, progress, table
     "--plan", "plan_name", required=True, help="A shipped plan's name or a .toml file; its sources are judged."
 )
 @click.option(
-    "--photos", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True,
+    "--photos", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path(), show_default=True,
     help="Folder the plan's sources are relative to.",
 )  # fmt: skip
 @click.option(

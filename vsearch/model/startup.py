@@ -24,6 +24,8 @@ def import_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_logical_devices()
+        # It counts functions by where they are written, and takes one for each network and phase for a mistake.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
     finally:
         os.dup2(kept, _STDERR)
         os.close(kept)
