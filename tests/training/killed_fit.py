@@ -8,25 +8,6 @@ from pathlib import Path
 
 LOG = "steps.log"
 
-HEADS_AND_PHASES = """
-[[phase]]
-name = "first"
-size = [16, 48]
-epochs = 3
-batch = 8
-learning_rate = 0.002
-warm_up_epochs = 0.5
-ema = 0.8
-patience = 3
-[[phase]]
-name = "second"
-size = [16, 48]
-epochs = 2
-batch = 8
-learning_rate = 0.001
-unfreeze = "none"
-"""
-
 
 @dataclass(frozen=True)
 class Training:
