@@ -87,11 +87,13 @@ def _head(head: HeadSpec, dropout: float) -> keras.layers.Layer:
     if head.kind == "digits":
         return DigitReader(head.length, dropout=dropout, dtype="float32", name=name)
     pool = GridPool(head.grid, dtype="float32") if head.grid > 1 else layers.GlobalAveragePooling2D(dtype="float32")
-    steps = [pool, layers.Dropout(dropout, dtype="float32")]
     hidden = head.hidden or (_METRIC_WIDTH if head.kind == "metric" else 0)
-    if hidden:
+    steps = [pool]
+    if hidden:  # features of very different size learn slowly through two layers: brought to one scale first
         steps += [
-            layers.Dense(hidden, activation="relu", dtype="float32"),
+            layers.BatchNormalization(momentum=0.95, dtype="float32"),
             layers.Dropout(dropout, dtype="float32"),
+            layers.Dense(hidden, activation="relu", dtype="float32"),
         ]
+    steps.append(layers.Dropout(dropout, dtype="float32"))
     return keras.Sequential([*steps, layers.Dense(*head.logits_shape, dtype="float32")], name=name)
