@@ -21,7 +21,7 @@ from vsearch.model.judgement import Judgement
 READABLE = "readable"
 """Head that says "yes" of a strip that frames one whole number."""
 
-LEAST = 0.5
+LEAST = 0.6
 """A number below this confidence is not read."""
 
 _REFINED = 3  # strips looked at more closely
