@@ -59,6 +59,7 @@ HEAVY = {
     "vsearch.training.phases",
     "vsearch.training.losses",
     "vsearch.training.steps",
+    "vsearch.training.trunk_benchmark",
     "vsearch.training.trunk_cache",
     "vsearch.training.perturb",
     "vsearch.training.pipeline",

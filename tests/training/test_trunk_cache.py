@@ -46,9 +46,9 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     whole = trunk_cache._computed
 
-    def counted(run: Any, split: Split, rows: Any) -> Any:
+    def counted(trunk: Any, split: Split, rows: Any) -> Any:
         counts.append(len(rows))
-        return whole(run, split, rows)
+        return whole(trunk, split, rows)
 
     monkeypatch.setattr(trunk_cache, "_computed", counted)
     return counts

@@ -9,6 +9,7 @@ import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,11 @@ class Trunk:
         """Of the features kept."""
         return np.dtype(np.float16 if self.whole else np.float32)
 
-    def compiled(self) -> Any:
-        """Return a compiled function: uint8 [n, any, any, 3], mirrored -> features [n, h, w, c]."""
+    @cached_property
+    def run(self) -> Any:
+        """A compiled function: uint8 [n, any, any, 3] -> features [n, h, w, c]."""
 
-        @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+        @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])  # type: ignore[untyped-decorator]
         def run(pictures: Any) -> Any:
             resized = tf.image.resize(tf.cast(pictures, tf.float32), self.shape, antialias=True)
             features = tf.cast(self.backbone(scale(resized, self.scaling), training=False), tf.float32)
@@ -96,8 +98,7 @@ def features(trunk: Trunk, split: Split, folder: Path, *, views: int = 1, advanc
     place.mkdir(parents=True, exist_ok=True)
     _sweep(place)
     keys, first, where = np.unique(_keys(split, views), return_index=True, return_inverse=True)
-    run = trunk.compiled()
-    cells = tuple(run(np.zeros((1, *split.pictures.shape[1:]), np.uint8)).shape[1:])
+    cells = tuple(trunk.run(np.zeros((1, *split.pictures.shape[1:]), np.uint8)).shape[1:])
     values = np.zeros((len(keys), *cells), trunk.dtype)
     known = np.zeros(len(keys), np.bool_)
     for file in place.glob("*.npy"):
@@ -107,7 +108,7 @@ def features(trunk: Trunk, split: Split, folder: Path, *, views: int = 1, advanc
     lacking = np.flatnonzero(~known)
     for start in range(0, len(lacking), _PART):
         wanted = lacking[start : start + _PART]
-        values[wanted] = _computed(run, split, first[wanted])
+        values[wanted] = _computed(trunk, split, first[wanted])
         _write(place, keys[wanted], values[wanted])
         advance(start + len(wanted), len(lacking))
     return values[where].reshape(views, len(split), *cells)
@@ -123,14 +124,14 @@ def _keys(split: Split, views: int) -> NDArray[np.uint64]:
     return np.frombuffer(b"".join(digests), np.uint64)
 
 
-def _computed(run: Any, split: Split, rows: NDArray[np.int64]) -> NDArray[Any]:
+def _computed(trunk: Trunk, split: Split, rows: NDArray[np.int64]) -> NDArray[Any]:
     """Return the features of some views; view v of picture i is row v * n + i."""
     found = []
     for start in range(0, len(rows), _BATCH):
         mirrored, at = np.divmod(rows[start : start + _BATCH], len(split))
         pictures = split.pictures[at]
         shown = np.where(mirrored[:, None, None, None] == 1, pictures[:, :, ::-1], pictures)
-        found.append(run(shown).numpy())
+        found.append(trunk.run(shown).numpy())
     return np.concatenate(found)
 
 
