@@ -121,12 +121,12 @@ def plan_of(checkpoint: Checkpoint) -> str:
 
 
 def heads_of(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """Return what it can say, such as "category (8)": trained heads, and the classes that a search is routed by."""
+    """Return what it can do: "search (9)" among so many classes, and what each trained head says, "colour (8)"."""
     sizes = {"digits": "{0.length} digits", "metric": "metric"}
     trained = [
         f"{spec.name} ({sizes.get(spec.kind, str(len(spec.classes))).format(spec)})" for spec in checkpoint.specs
     ]
-    return (*trained, *([f"classes ({len(checkpoint.vocabulary)})"] if checkpoint.searchable else []))
+    return (*([f"search ({len(checkpoint.vocabulary)})"] if checkpoint.searchable else []), *trained)
 
 
 # ---- the reader of article numbers: a second role, beside search ----

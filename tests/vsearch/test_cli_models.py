@@ -9,12 +9,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from indexer import promote as promoting
+from indexer import readers
 from indexer import run as night
 from tests.fakes import FakeEncoder, fake_checkpoint
 from tests.indexer.models import BAD, GOOD, by_trunk
 from tests.indexer.shop import Shop, fill, open_shop
+from tests.indexer.test_readers import Judge, reader, tags
 from vsearch import generation as generations
 from vsearch import registry
+from vsearch.cli import promotion
 from vsearch.cli.models import command
 from vsearch.errors import CheckpointMissing, DatasetError, PromotionRefused, WeightsUnavailable
 from vsearch.model import pull, weights
@@ -51,9 +54,8 @@ def current(shop: Shop) -> str:
 
 def in_use(shop: Shop) -> dict[str, str]:
     """Return the last column of the list, by id."""
-    return {
-        entry["checkpoint_id"]: entry["in_use"] for entry in json.loads(invoke(shop.settings, "list", "--json").output)
-    }
+    entries = json.loads(invoke(shop.settings, "list", "--json").output)
+    return {entry["checkpoint_id"]: entry["in_use"] for entry in entries}
 
 
 def test_promote_compare_and_rollback(shop: Shop, tmp_path: Path) -> None:
@@ -61,12 +63,12 @@ def test_promote_compare_and_rollback(shop: Shop, tmp_path: Path) -> None:
     old, good = current(shop), fake_checkpoint(tmp_path / "good", trunk=GOOD)
     compared = invoke(shop.settings, "compare", good.folder)
     assert compared.exit_code == 0, compared.output
-    assert "mean reciprocal rank" in compared.output
-    assert "12 photos of evaluation set" in compared.output
+    assert "reciprocal rank" in compared.output
+    assert "; 12 asked among 24 catalogue pictures" in compared.output
     promoted = invoke(shop.settings, "promote", good.folder, "--allow-drop", 1)
     new = current(shop)
     assert f"Model {new} searches now, with generation " in promoted.output
-    assert in_use(shop) | {new: "now", good.checkpoint_id: "networks", old: "before"} == in_use(shop)
+    assert in_use(shop) | {new: "now", good.checkpoint_id: "its networks", old: "before"} == in_use(shop)
     back = invoke(shop.settings, "rollback")
     assert f"model {old} searches again, with generation " in back.output
     assert in_use(shop) | {old: "now", new: "before"} == in_use(shop)
@@ -89,13 +91,12 @@ def test_a_refusal_ends_the_command(shop: Shop, tmp_path: Path) -> None:
 def test_two_models_by_the_beginnings_of_their_ids(shop: Shop, tmp_path: Path) -> None:
     """As JSON for other programs; three are too many."""
     invoke(shop.settings, "promote", fake_checkpoint(tmp_path / "bad", trunk=BAD).folder)
-    bad = next(entry for entry in registry.listed(shop.settings) if entry.role == "search" and not entry.where == "x")
     ids = [entry.checkpoint_id for entry in registry.listed(shop.settings) if entry.where == "shop"]
     found = invoke(shop.settings, "compare", ids[0][:6], ids[1][:6], "--json")
     said = json.loads(found.stdout)
     assert (said["first"], said["second"]) == (ids[0], ids[1])
     assert said["comparison"]["queries"] == 12
-    assert invoke(shop.settings, "compare", *ids, bad.checkpoint_id).exit_code == 2
+    assert invoke(shop.settings, "compare", *ids, "bundled").exit_code == 2
 
 
 def test_stopped_by_hand_it_says_one_line(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +123,7 @@ def test_the_list_of_a_new_folder(empty: Settings) -> None:
     """The bundled model, and nothing is made."""
     said = invoke(empty, "list").output
     assert "pocket" in said
-    assert "classes (204)" in said
+    assert "search (204)" in said
     assert not empty.data.exists()
 
 
@@ -150,7 +151,7 @@ def test_export_and_promotion_elsewhere(shop: Shop, tmp_path: Path) -> None:
         f"Model {good.checkpoint_id} is in {target}.\n"
     )
     assert invoke(shop.settings, "promote", target, "--allow-drop", 1).exit_code == 0
-    assert in_use(shop)[good.checkpoint_id] == "networks"
+    assert in_use(shop)[good.checkpoint_id] == "its networks"
 
 
 def test_own_photos_are_frozen(shop: Shop, tmp_path: Path) -> None:
@@ -190,6 +191,28 @@ def test_lists_of_photos_that_cannot_be_used(shop: Shop, tmp_path: Path, rows: s
     assert isinstance(found, DatasetError)
     assert sentence in str(found)
     assert not (shop.settings.data / "evaluation" / "CURRENT").exists()
+
+
+def test_a_tag_reader_goes_its_own_way(empty: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Promoted by what it is; taken back by its role."""
+    monkeypatch.setattr(registry, "bundled_reader", lambda: tmp_path / "nowhere")
+    monkeypatch.setattr(readers, "promote_reader", partial(readers.promote_reader, open_judge=Judge))
+    monkeypatch.setattr(promotion, "_tags", tags)
+    first = reader(tmp_path / "first", wrong=4)
+    said = invoke(empty, "promote", first.folder)
+    assert f"the candidate ({first.checkpoint_id}) 90.0%" in said.output, said.exception
+    assert f"Model {first.checkpoint_id} reads article numbers now; " in said.output
+    assert "number (4 digits)" in invoke(empty, "list").output
+    assert invoke(empty, "rollback", "--role", "reader").output == "No model reads tags now.\n"
+
+
+def test_the_tags_are_the_same_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn from a seed of their own, with a number on each."""
+    monkeypatch.setattr(promotion, "TAGS", 3)
+    drawn = [promotion._tags(4) for _ in range(2)]
+    assert [number for _, number in drawn[0]] == [number for _, number in drawn[1]]
+    assert {len(number) for _, number in drawn[0]} == {4}
+    assert all((one == other).all() for (one, _), (other, _) in zip(*drawn, strict=True))
 
 
 class Network:

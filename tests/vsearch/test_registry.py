@@ -29,7 +29,7 @@ def reader(folder: Path, length: int = 4, plan: str = "tags") -> Checkpoint:
 def test_the_bundled_one_is_always_there(settings: Settings) -> None:
     """Also where there is no data folder, and none is made."""
     entry = registry.listed(settings)[0]
-    assert (entry.where, entry.plan, entry.role, entry.heads) == ("bundled", "pocket", "search", ("classes (204)",))
+    assert (entry.where, entry.plan, entry.role, entry.heads) == ("bundled", "pocket", "search", ("search (204)",))
     assert registry.find(settings, "bundled").checkpoint_id == entry.checkpoint_id
     assert registry.find(settings, entry.checkpoint_id[:6]).folder == entry.folder
     assert not settings.data.exists()
@@ -42,7 +42,7 @@ def test_what_a_checkpoint_is_good_for_and_says(settings: Settings, tmp_path: Pa
         store.add(settings, checkpoint)
     found = {entry.role: (entry.heads, entry.plan) for entry in registry.listed(settings)[1:]}
     assert found == {
-        "search": (("classes (2)",), "fake"),
+        "search": (("search (2)",), "fake"),
         "reader": (("number (4 digits)", "readable (2)"), "tags"),
         "judge": ((), ""),
     }

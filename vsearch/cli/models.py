@@ -5,7 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.text import Text
 
 from indexer.run import current_manifest
 from vsearch import generation as generations
@@ -19,6 +18,7 @@ from vsearch.model.pull import BIG_THREE, file_of, pull
 from vsearch.registry import Entry
 from vsearch.settings import Settings
 
+_SHORT = 8
 _FOR = {"search": "search", "reader": "reads tags", "judge": "judges"}
 
 
@@ -37,15 +37,20 @@ for _step in (promotion.compare, promotion.promote, promotion.rollback, promotio
 def list_(settings: Settings, *, as_json: bool) -> None:
     """Show every checkpoint on this machine, and which one is in use.
 
-    "networks" in the last column: the index in use is of the same networks with other class heads. "before": an index
-    on disk is of it.
+    The last column says "now"; "its networks" where the index in use is of the same networks with other class heads;
+    and "before" where an index on disk is of it.
     """
     entries, use = registry.listed(settings), _Use(settings)
     if as_json:
         click.echo(json.dumps([_plain(entry, use.of(entry)) for entry in entries], indent=2))
         return
-    columns = ("id", "plan", "for", "says", "MB", "made", "in use")
-    table("Models", columns, [_line(entry, use.of(entry)) for entry in entries], right=("MB",))
+    columns = ("id", "plan", "says", "MB", "made", "in use")
+    table(
+        f"Models; the first {_SHORT} characters of an id are enough",
+        columns,
+        [_line(entry, use.of(entry)) for entry in entries],
+        right=("MB",),
+    )
     for entry in entries:
         if entry.problem:
             click.secho(entry.problem, err=True, fg="yellow")
@@ -61,7 +66,7 @@ def show(settings: Settings, named: str) -> None:
     from rich.markdown import Markdown
 
     with store.opened(settings, named) as checkpoint:
-        lines = [("id", checkpoint.checkpoint_id), *_facts(checkpoint), *_figures(checkpoint)]
+        lines = [("id", checkpoint.checkpoint_id), *_facts(checkpoint, named), *_figures(checkpoint)]
         table(f"Model {registry.plan_of(checkpoint)}".rstrip(), ("", "value"), lines)
         card = checkpoint.folder / CARD
         if card.is_file():
@@ -130,7 +135,7 @@ class _Use:
         if self._current and entry.checkpoint_id == self._current.checkpoint_id:
             return "now"
         if self._current and entry.blocks_id and entry.blocks_id == self._current.blocks_id:
-            return "networks"
+            return "its networks"
         return "before" if any(kept.checkpoint_id == entry.checkpoint_id for kept in self._kept) else ""
 
 
@@ -150,18 +155,17 @@ def _reader_id(settings: Settings) -> str:
     return reader.checkpoint_id if reader else ""
 
 
-def _line(entry: Entry, use: str) -> tuple[str | Text, ...]:
-    what = "damaged" if entry.problem else _FOR[entry.role]
+def _line(entry: Entry, use: str) -> tuple[str, ...]:
+    says = "damaged" if entry.problem else ", ".join(entry.heads)
     made = "bundled" if entry.where == "bundled" else f"{entry.made:%Y-%m-%d}"
-    short = Text(entry.checkpoint_id, no_wrap=True)
-    return (short, entry.plan, what, ", ".join(entry.heads), f"{entry.size / 1e6:.1f}", made, use)
+    return (entry.checkpoint_id[:_SHORT], entry.plan, says, f"{entry.size / 1e6:.1f}", made, use)
 
 
 def _plain(entry: Entry, use: str) -> dict[str, object]:
     return asdict(entry) | {"folder": str(entry.folder), "made": entry.made.isoformat(), "in_use": use}
 
 
-def _facts(checkpoint: Checkpoint) -> list[tuple[str, str]]:
+def _facts(checkpoint: Checkpoint, named: str) -> list[tuple[str, str]]:
     size = sum(file.stat().st_size for file in checkpoint.folder.iterdir())
     return [
         ("for", _FOR[registry.role(checkpoint)]),
@@ -170,7 +174,7 @@ def _facts(checkpoint: Checkpoint) -> list[tuple[str, str]]:
         ("blocks", f"{checkpoint.blocks_id}, {sum(checkpoint.block_sizes.values())} numbers a picture")
         if checkpoint.searchable
         else ("blocks", "none"),
-        ("folder", str(checkpoint.folder)),
+        ("from", named if named.endswith(".zip") else str(checkpoint.folder)),
         ("size", f"{size / 1e6:.1f} MB"),
         *((name, str(found)) for name, found in checkpoint.about.get("versions", {}).items()),
     ]
@@ -187,5 +191,6 @@ def _figures(checkpoint: Checkpoint) -> list[tuple[str, str]]:
         elif isinstance(value, int | float):
             found.append((name, f"{value:.4g}"))
 
-    walk("", checkpoint.about.get("figures") or checkpoint.about.get("accuracy") or {})
+    for kind in ("figures", "accuracy"):
+        walk("" if kind == "figures" else kind, checkpoint.about.get(kind, {}))
     return found

@@ -70,17 +70,8 @@ def promote(settings: Settings, named: str, allow_drop: float) -> None:
     with store.opened(settings, named) as candidate, _stoppable():
         if registry.role(candidate) == "reader":
             _promote_reader(settings, candidate, allow_drop)
-            return
-        promotion = promoting.promote(settings, candidate, allow_drop=allow_drop, progress=progress)
-    report = promotion.report
-    if promotion.trial is None:
-        click.echo(f"Model {report.checkpoint_id} is in use already, with an index that is up to date.")
-        return
-    _show(promotion.trial)
-    click.echo(
-        f"Model {report.checkpoint_id} searches now, with generation {report.generation_id}; the page follows within "
-        "seconds. `vsearch models rollback` takes both back."
-    )
+        else:
+            _promote(settings, candidate, allow_drop)
 
 
 @click.command()
@@ -132,6 +123,21 @@ def overriding(settings: Settings) -> str:
     )
 
 
+def _promote(settings: Settings, candidate: Checkpoint, allow_drop: float) -> None:
+    promotion = promoting.promote(settings, candidate, allow_drop=allow_drop, progress=progress)
+    report = promotion.report
+    if promotion.trial is None:
+        click.echo(f"Model {report.checkpoint_id} is in use already, with an index that is up to date.")
+        return
+    _show(promotion.trial)
+    new = report.checkpoint_id
+    derived = "" if new == candidate.checkpoint_id else f" ({candidate.checkpoint_id} with class heads of this shop)"
+    click.echo(
+        f"Model {new}{derived} searches now, with generation {report.generation_id}; the page follows within "
+        "seconds. `vsearch models rollback` takes both back."
+    )
+
+
 def _promote_reader(settings: Settings, candidate: Checkpoint, allow_drop: float) -> None:
     trial = readers.promote_reader(settings, candidate, _tags, allow_drop=allow_drop, progress=progress)
     click.echo(f"Read right: {trial.sentence()}.")
@@ -174,31 +180,30 @@ def _show(trial: Trial) -> None:
     lines = [
         ("hit@1", *_percent(figures.hit_at_1)),
         ("hit@5", *_percent(figures.hit_at_5)),
-        ("mean reciprocal rank", *_share(figures.mrr)),
+        ("reciprocal rank", *_share(figures.mrr)),
     ]
-    columns = ("", trial.first, trial.second, "difference (95 %)")
-    title = f"{figures.queries} photos of evaluation set {trial.evaluation}, {trial.pictures} catalogue pictures"
+    titles = {promoting.LIVE: "in use", promoting.CANDIDATE: "candidate"}
+    short = [titles.get(name, name[:8]) for name in (trial.first, trial.second)]
+    columns = ("mean", *short, "difference", "95 % interval")
+    title = f"Evaluation set {trial.evaluation}; {figures.queries} asked among {trial.pictures} catalogue pictures"
     table(title, columns, lines, right=columns[1:])
     if trial.left_out:
         click.echo(f"{trial.left_out} photos are left out: their products are withdrawn, or not in both indexes.")
 
 
-def _percent(paired: Paired) -> tuple[str, str, str]:
-    change = paired.difference
-    return (
-        f"{100 * paired.first:.1f} %",
-        f"{100 * paired.second:.1f} %",
-        f"{100 * change.mean:+.1f} ({100 * change.low:+.1f} to {100 * change.high:+.1f})",
-    )
+def _percent(paired: Paired) -> tuple[str, ...]:
+    first, second, change, low, high = (100 * share for share in _numbers(paired))
+    return f"{first:.1f} %", f"{second:.1f} %", f"{change:+.1f}", f"{low:+.1f} to {high:+.1f}"
 
 
-def _share(paired: Paired) -> tuple[str, str, str]:
+def _share(paired: Paired) -> tuple[str, ...]:
+    first, second, change, low, high = _numbers(paired)
+    return f"{first:.3f}", f"{second:.3f}", f"{change:+.3f}", f"{low:+.3f} to {high:+.3f}"
+
+
+def _numbers(paired: Paired) -> tuple[float, ...]:
     change = paired.difference
-    return (
-        f"{paired.first:.3f}",
-        f"{paired.second:.3f}",
-        f"{change.mean:+.3f} ({change.low:+.3f} to {change.high:+.3f})",
-    )
+    return paired.first, paired.second, change.mean, change.low, change.high
 
 
 @contextmanager

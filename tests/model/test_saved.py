@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vsearch.errors import CheckpointError
+from vsearch.model import checkpoint as checkpoints
+from vsearch.model import saved
+from vsearch.model.checkpoint import Checkpoint
+from vsearch.model.headspec import HeadSpec
+from vsearch.model.trained import Trained
+
+pytestmark = pytest.mark.keras
+
+
+def judge(folder: Path) -> Checkpoint:
+    """Write an untrained checkpoint with one network and one head."""
+    from vsearch.model.classifier import top_weights
+    from vsearch.model.network import build_network
+    from vsearch.model.weights import pack, pack_variables
+
+    heads = (HeadSpec("colour", "softmax", ("blue", "red")),)
+    backbone, network = build_network("pocket_vgg", heads, dropout=0.0, shape=(32, 32))
+    weights = pack(backbone, folder / "weights.npz")
+    top = pack_variables(top_weights(backbone, network), folder / "top.npz")
+    return checkpoints.save(
+        folder / "judge",
+        weights={"pocket_vgg": weights},
+        about={"plan": {"name": "colours"}},
+        trained=Trained(heads, "stretch", (32, 32), (32, 32)),
+        tops={"pocket_vgg": top},
+    )
+
+
+def test_other_programs_get_what_the_network_gives(tmp_path: Path) -> None:
+    """One folder for each backbone, which TensorFlow alone can load."""
+    import tensorflow as tf
+
+    from vsearch.model.classifier import open_classifier
+
+    checkpoint = judge(tmp_path)
+    target = saved.export(checkpoint, tmp_path / "networks")
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
+    ours = open_classifier(checkpoint).logits("pocket_vgg", pictures)["colour"]
+    network = tf.saved_model.load(target / "pocket_vgg")
+    theirs = network.serve(tf.cast(pictures, tf.float32))["colour"]
+    np.testing.assert_allclose(theirs, ours, atol=1e-4)
+    with pytest.raises(CheckpointError, match="exists; name another"):
+        saved.export(checkpoint, target)
