@@ -1,1 +1,1 @@
-"""Networks and what reads their features. Keras is imported in `network`, `pocket_networks` and `ensemble` only."""
+"""Networks and what reads their features. Only the modules that build networks, and `ensemble`, import Keras."""

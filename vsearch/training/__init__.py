@@ -1,4 +1,5 @@
-"""How a checkpoint is made: a plan names sources, backbones and phases.
+"""How a checkpoint is made: a plan names sources, heads, backbones and phases.
 
-Only `pipeline`, `fit` and `assemble` import TensorFlow.
+What batches go through on their way (`perturb`, `pipeline`, `losses`, `steps`, `phases`, `fit` and the like) imports
+TensorFlow; sources, plans, schedules and scoring do not.
 """
