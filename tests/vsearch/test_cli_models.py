@@ -67,7 +67,10 @@ def test_promote_compare_and_rollback(shop: Shop, tmp_path: Path) -> None:
     assert "; 12 asked among 24 catalogue pictures" in compared.output
     promoted = invoke(shop.settings, "promote", good.folder, "--allow-drop", 1)
     new = current(shop)
-    assert f"Model {new} searches now, with generation " in promoted.output
+    assert (
+        f"Model {new} ({good.checkpoint_id} with class heads of this shop) searches now, with generation "
+        in promoted.output
+    )
     assert in_use(shop) | {new: "now", good.checkpoint_id: "its networks", old: "before"} == in_use(shop)
     back = invoke(shop.settings, "rollback")
     assert f"model {old} searches again, with generation " in back.output
