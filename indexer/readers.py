@@ -27,6 +27,9 @@ from vsearch.model.judgement import Judgement
 from vsearch.progress import Progress, silent
 from vsearch.settings import Settings
 
+LEAST = 0.5
+"""Share of the tags that a reader must read where there is none to compare it with."""
+
 _ROUNDING = 1e-9
 _BATCH = 50
 
@@ -85,7 +88,7 @@ def promote_reader(
         clock: tells the time.
 
     Raises:
-        PromotionRefused: it reads worse, with the figures.
+        PromotionRefused: it reads worse, with the figures; or it is the first and reads less than half of them.
         CheckpointError: it has no head that reads digits, or the reader in use is gone or damaged.
         RunInProgress: an index run is going.
     """
@@ -100,6 +103,11 @@ def promote_reader(
         found = _right(stored, asked, open_judge, progress)
         name = in_use.checkpoint_id if in_use else None
         trial = ReaderTrial(name, stored.checkpoint_id, digits, len(asked), paired(before, found))
+        if in_use is None and trial.right.second < LEAST - allow_drop:
+            raise PromotionRefused(
+                f"A first tag reader must read at least {LEAST:.0%} of the tags, but {trial.sentence()}; "
+                "train it further."
+            )
         change = trial.right.difference.mean
         if change < -(allow_drop + _ROUNDING):
             enough = math.ceil(-change * 1000) / 1000

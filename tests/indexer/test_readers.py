@@ -80,6 +80,13 @@ def test_the_first_reader_has_none_to_be_measured_by(settings: Settings, tmp_pat
     assert registry.own(settings) == [settings.checkpoints / first.checkpoint_id]
 
 
+def test_the_first_reader_must_read_something(settings: Settings, tmp_path: Path) -> None:
+    """An untrained one would send shoppers anywhere."""
+    with pytest.raises(PromotionRefused, match=r"at least 50% of the tags, but of 40 .* 25\.0%"):
+        promote(settings, reader(tmp_path / "untrained", wrong=30))
+    assert in_use(settings) is None
+
+
 def test_one_that_reads_worse_is_refused_with_the_figures(settings: Settings, tmp_path: Path) -> None:
     """Unless the loss is accepted; a better one needs no leave."""
     first, worse, better = (reader(tmp_path / str(wrong), wrong) for wrong in (4, 8, 0))
