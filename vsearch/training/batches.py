@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from vsearch.progress import Advance, unseen
@@ -59,13 +60,17 @@ def of_features(
     folder: Path,
     advance: Advance = unseen,
 ) -> Batches:
-    """Return features, computed now where no earlier run did, of the pictures and, if `augment` mirrors, mirrored ones.
+    """Return features of the pictures, mirrored ones and changed views, computed now where no earlier run did.
 
     Raises:
         OSError: the disk is full.
     """
     views = 2 if augment.mirror else 1
     train = trunk_cache.features(trunk, dataset.train, folder, views=views, advance=advance)
+    for view in range(phase.views):
+        changed = pipeline.changed_view(dataset.train, augment, shape=phase.shape, seed=(seed, view))
+        more = trunk_cache.features(trunk, changed, folder, advance=advance)
+        train = np.concatenate([train, more])
     # A metric head is judged by whether a picture finds its mirror image.
     val = trunk_cache.features(trunk, dataset.val, folder, views=2 if _has_metric(dataset) else 1)
 

@@ -5,6 +5,7 @@ metric int64 [n]. A row of -1 stands for a missing label.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +19,8 @@ from vsearch.training.perturb import Dice, mix, perturb
 from vsearch.training.plan_parts import Augment, Phase
 
 _LAST = np.iinfo(np.int64).max
+_LAST_ROW = 2**40  # more rows than any split has
+_VIEWED = 256  # pictures changed at a time
 
 
 def training_batches(
@@ -65,6 +68,17 @@ def training_batches(
 
     steps = tf.data.Dataset.range(start_step, _LAST)
     return steps.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+
+def changed_view(split: Split, augment: Augment, *, shape: tuple[int, int], seed: tuple[int, int]) -> Split:
+    """Return a split with every picture changed once, uint8 [n, height, width, 3]; nothing that would touch a label."""
+    harmless = augment.model_copy(update={"recolour": 0.0, "scramble": 0.0, "mix": 0.0})
+    parts = []
+    for start in range(0, len(split), _VIEWED):
+        dice = Dice(tf.constant([seed[0], seed[1] * _LAST_ROW + start], tf.int64), 1)
+        found = perturb(split.pictures[start : start + _VIEWED], harmless, shape=shape, seed=dice.seed()).pictures
+        parts.append(tf.cast(tf.round(found), tf.uint8).numpy())
+    return replace(split, pictures=np.concatenate(parts))
 
 
 def validation_batches(split: Split, heads: Sequence[HeadSpec], shape: tuple[int, int], batch: int) -> tf.data.Dataset:

@@ -184,6 +184,7 @@ class Phase(Part):
         size: side in pixels, or (height, width).
         unfreeze: "all"; "none" leaves the trunk still, its outputs are computed once and kept on disk; the name of a
             stage, or the number of a layer, from which on layers learn. Batch norm of still layers stays still.
+        views: of a still trunk: outputs of so many changed views of each training picture are kept beside its own.
         schedule: of the learning rate after the warm-up: "constant"; "cosine" to zero; "step" multiplies by `factor`
             every `every_epochs` epochs or every `every_steps` steps.
         patience: stop after so many epochs without a better validation loss and keep the best; 0 never stops early.
@@ -200,6 +201,7 @@ class Phase(Part):
     batch: int = Field(ge=2)
     learning_rate: float = Field(gt=0)
     unfreeze: str | int = "all"
+    views: int = Field(0, ge=0, le=64)
     schedule: Literal["constant", "cosine", "step"] = "cosine"
     every_epochs: float = Field(0.0, ge=0)
     every_steps: int = Field(0, ge=0)
