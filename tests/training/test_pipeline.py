@@ -169,3 +169,21 @@ def test_validation_shows_each_picture_once_in_order() -> None:
     assert found[0][0].shape == (4, 16, 18, 3)
     assert found[1][1]["kind"].tolist() == [[-1, -1, -1], [0, 0, 1], [1, 0, 0], [0, 1, 0]]
     assert np.concatenate([batch[1]["same"] for batch in found]).tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+
+
+def test_a_changed_view_touches_pixels_and_no_label() -> None:
+    """The same seed gives the same view, another another; what would hide a label or blend two is left out."""
+    from vsearch.training.pipeline import changed_view
+
+    lively = STILL.model_copy(update={"brightness": 0.5, "mix": 1.0, "recolour": 1.0, "recolour_hides": ("kind",)})
+
+    one = changed_view(split(), lively, shape=(16, 18), seed=(3, 0))
+    same = changed_view(split(), lively, shape=(16, 18), seed=(3, 0))
+    other = changed_view(split(), lively, shape=(16, 18), seed=(3, 1))
+
+    assert one.pictures.shape == (10, 16, 18, 3)
+    assert one.pictures.dtype == np.uint8
+    assert np.array_equal(one.pictures, same.pictures)
+    assert not np.array_equal(one.pictures, other.pictures)
+    assert np.ptp(one.pictures, axis=3).max() <= 1  # grey stays grey: nothing was recoloured
+    assert all(np.array_equal(one.targets[name], target) for name, target in split().targets.items())
