@@ -14,7 +14,6 @@ from catalog.models import utc_now
 from indexer import frozen, run
 from indexer import trial as trials
 from indexer.frozen import FrozenSet
-from indexer.lock import run_lock
 from indexer.material import Tools, collect, write_hidden
 from indexer.report import Report, on_record
 from indexer.trial import Trial
@@ -23,6 +22,7 @@ from vsearch import store
 from vsearch.comparison import Comparison
 from vsearch.encoder import open_encoder
 from vsearch.errors import CheckpointMismatch, GenerationError, NoGeneration, PromotionRefused
+from vsearch.lock import run_lock
 from vsearch.manifest import Manifest
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.progress import Progress, silent

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.models import utc_now
-from indexer.lock import run_lock
 from indexer.run import LOCK
 from vsearch import registry, store
 from vsearch.comparison import Paired, paired
 from vsearch.errors import CheckpointMismatch, PromotionRefused
 from vsearch.images import Picture
+from vsearch.lock import run_lock
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.classifier import open_classifier
 from vsearch.model.headspec import HeadSpec

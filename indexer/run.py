@@ -16,13 +16,13 @@ import numpy as np
 from catalog.database import opened
 from catalog.models import utc_now
 from indexer.gather import Gathered
-from indexer.lock import run_lock
 from indexer.material import Material, Tools, collect, write_hidden
 from indexer.report import Report, Stages, on_record
 from vsearch import generation as generations
 from vsearch import store
 from vsearch.encoder import open_encoder
 from vsearch.errors import CheckpointError, GenerationCorrupt, NoGeneration
+from vsearch.lock import run_lock
 from vsearch.manifest import Manifest, Origin
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.checkpoint import Checkpoint

@@ -39,7 +39,7 @@ LIBRARIES = {
     "alembic": ("catalog.database", "migrations"),
     "click": ("vsearch.cli",),
     "rich": ("vsearch.cli",),
-    "fcntl": ("indexer.lock",),
+    "fcntl": ("vsearch.lock",),
 }
 """The only importers of each library."""
 

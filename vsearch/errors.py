@@ -17,7 +17,7 @@ VSearchError                        shown to the person as one sentence: the rul
  |   `- VerificationFailed          a new generation did not pass its checks and was not published
  |- CatalogueError                  the SQL catalogue cannot be used, or does not know what was asked for
  |- FeedRejected                    a product feed cannot be taken as a whole
- |- RunInProgress                   another index run holds the lock
+ |- RunInProgress                   another index run or training holds the lock
  |- PromotionRefused                a model may not take the place of the one in use
  |- EncodingFailed                  too many pictures could not be encoded
  |- PlanError                       a training plan is not valid
@@ -97,7 +97,7 @@ class FeedRejected(VSearchError):
 
 
 class RunInProgress(VSearchError):
-    """Another index run holds the lock."""
+    """Another index run or training holds the lock."""
 
 
 class PromotionRefused(VSearchError):

@@ -4,12 +4,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from indexer import run as night
-from indexer.lock import run_lock
 from tests.fakes import FrozenClock
 from tests.indexer.shop import Shop
 from vsearch import generation
 from vsearch.cli.index import command
 from vsearch.errors import GenerationError, NoGeneration, RunInProgress
+from vsearch.lock import run_lock
 from vsearch.settings import Settings
 
 

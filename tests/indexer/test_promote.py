@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from indexer import frozen, promote, run
-from indexer.lock import run_lock
 from indexer.promote import LIVE
 from tests.fakes import FrozenClock, fake_checkpoint
 from tests.indexer.models import BAD, GOOD, by_trunk, candidate, in_use, photos
@@ -29,6 +28,7 @@ from vsearch.errors import (
     RunInProgress,
 )
 from vsearch.images import decode
+from vsearch.lock import run_lock
 from vsearch.manifest import Manifest
 from vsearch.model import checkpoint as checkpoints
 from vsearch.settings import Settings

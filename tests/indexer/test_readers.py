@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from indexer import readers
-from indexer.lock import run_lock
 from indexer.run import LOCK
 from tests.fakes import FrozenClock, fake_checkpoint
 from vsearch import registry
 from vsearch.errors import CheckpointError, CheckpointMismatch, PromotionRefused, RunInProgress
 from vsearch.images import Picture
+from vsearch.lock import run_lock
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.headspec import HeadSpec

@@ -9,7 +9,6 @@ from catalog import embeddings
 from catalog.models import Image, IndexRun, StoredBlocks
 from indexer import run as night
 from indexer import verify
-from indexer.lock import run_lock
 from indexer.report import Advance
 from tests.fakes import FakeEncoder, FrozenClock, fake_checkpoint
 from tests.indexer.conftest import Opened
@@ -18,6 +17,7 @@ from vsearch import generation
 from vsearch.engine import ALL, Engine, Search
 from vsearch.errors import CatalogueError, EncodingFailed, RunInProgress, VerificationFailed
 from vsearch.images import decode
+from vsearch.lock import run_lock
 from vsearch.model import checkpoint as checkpoints
 
 

@@ -1,6 +1,7 @@
 """A plan from beginning to end: pictures, training of every backbone, what it leaves. Each finished step is skipped.
 
 RUNS/<plan>/plan.json       the plan and the pictures it began with
+           /lock            held while a training goes
            /cache/          decoded pictures
            /trunk/          outputs of still trunks
            /<backbone>/     see `vsearch.training.fit`
@@ -9,6 +10,8 @@ RUNS/<plan>/plan.json       the plan and the pictures it began with
 """
 
 import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +19,45 @@ from pydantic import ValidationError
 
 from vsearch.errors import DatasetError, PlanError
 from vsearch.files import replace_text
+from vsearch.lock import run_lock
 from vsearch.progress import Progress, silent
 from vsearch.training import dataset, fit, outcome, unseen
 from vsearch.training.dataset import Dataset
 from vsearch.training.outcome import Run
 from vsearch.training.plan import Plan
 
+_INPUTS = ("cache", "tags", "trunk")  # folders of a run that hold nothing trained
+
 
 def carry_out(run: Run, progress: Progress = silent) -> dict[str, Any]:
     """Train a plan, or go on where an earlier call stopped, and return what report.json says.
 
     Raises:
+        RunInProgress: another process trains in this folder.
         PlanError: the plan has changed since the run began, or names what a backbone lacks.
         DatasetError: the pictures cannot be used, or have changed since the run began.
         CheckpointError: weights cannot be used.
         OSError: the disk is full; what was finished stays.
     """
-    run.folder.mkdir(parents=True, exist_ok=True)
-    _same_plan(run)
+    with run_lock(run.folder / "lock", datetime.now(UTC), f"training in {run.folder}"):
+        return _carried_out(run, progress)
+
+
+def _carried_out(run: Run, progress: Progress) -> dict[str, Any]:
+    begun = _begun(run.folder)
+    _same_plan(run, begun)
+    said = {"plan": run.plan.model_dump(mode="json")}
     if not run.plan.phase:
+        _remember(run.folder, said)
         return outcome.leave(run, None, progress)
     data = dataset.prepare(run.plan, run.photos, work=run.folder, progress=progress)
-    _same_pictures(run, data)
+    _same_pictures(run, begun, data)
+    _several_values(data)
+    _remember(run.folder, said | {"pictures": data.fingerprint})
+    return _trained(run, data, progress)
+
+
+def _trained(run: Run, data: Dataset, progress: Progress) -> dict[str, Any]:
     for name in run.plan.backbones:
         if not fit.finished(run.folder, name):
             with progress(name) as advance:
@@ -49,18 +69,16 @@ def carry_out(run: Run, progress: Progress = silent) -> dict[str, Any]:
     return said
 
 
-def _same_plan(run: Run) -> None:
-    """Refuse a plan that is not the one that the folder was begun with."""
-    before = _remembered(run.folder)
-    if not before:
-        _remember(run.folder, {"plan": run.plan.model_dump(mode="json")})
+def _same_plan(run: Run, begun: Mapping[str, Any]) -> None:
+    """Refuse a plan that is not the one that the training was begun with."""
+    if not begun:
         return
     try:
-        begun = Plan.model_validate(before.get("plan"))
+        before = Plan.model_validate(begun.get("plan"))
     except ValidationError:
         changed = ["plan"]
     else:
-        changed = [key for key in Plan.model_fields if getattr(begun, key) != getattr(run.plan, key)]
+        changed = [key for key in Plan.model_fields if getattr(before, key) != getattr(run.plan, key)]
     if changed:
         raise PlanError(
             f"A run keeps to the plan it began with, but {', '.join(changed)} of {run.plan.name!r} changed since; name "
@@ -68,21 +86,33 @@ def _same_plan(run: Run) -> None:
         )
 
 
-def _same_pictures(run: Run, data: Dataset) -> None:
+def _same_pictures(run: Run, begun: Mapping[str, Any], data: Dataset) -> None:
     """Refuse pictures that are not those that the training began with."""
-    before = _remembered(run.folder)
-    if before.setdefault("pictures", data.fingerprint) != data.fingerprint:
+    if begun.get("pictures", data.fingerprint) != data.fingerprint:
         raise DatasetError(
             f"A run keeps to the pictures it began with, but those in {run.photos} changed since; name another --runs, "
             f"or remove {run.folder}."
         )
-    _remember(run.folder, before)
 
 
-def _remembered(folder: Path) -> dict[str, Any]:
+def _several_values(data: Dataset) -> None:
+    """Refuse to learn what cannot be wrong."""
+    for spec in data.heads:
+        if spec.kind == "softmax" and len(spec.classes) == 1:
+            raise DatasetError(
+                f"A softmax head tells values apart, but all training pictures of head {spec.name!r} show "
+                f"{spec.classes[0]!r}; add pictures of another value, or take the head out."
+            )
+
+
+def _begun(folder: Path) -> dict[str, Any]:
+    """Return what a training began with; nothing before anything is trained: till then a mended plan is just taken."""
+    trained = [item for item in folder.iterdir() if item.is_dir() and item.name[0] != "." and item.name not in _INPUTS]
     file = folder / "plan.json"
+    if not trained or not file.is_file():
+        return {}
     try:
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf8")) if file.is_file() else {}
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf8"))
     except ValueError:
         raise PlanError(f"A run's plan.json must be JSON, but {file} is damaged; remove {folder}.") from None
     return found

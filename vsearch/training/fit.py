@@ -66,7 +66,6 @@ def run(
     target = weights_file(folder, backbone_name)
     if target.is_file():
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(plan.seed)
     share = strategy(devices)
     policy = precision.policy(plan.precision)
@@ -75,6 +74,7 @@ def run(
         for phase in plan.phase:
             _check(trunk, backbone_name, phase, share)
         put_weights(trunk, backbone_name, plan.start, folder=weights)
+    target.parent.mkdir(parents=True, exist_ok=True)
     whole = _Training(plan, dataset, target.parent, work / "trunk", share, policy, trunk, network, advance)
     for number in range(len(plan.phase)):
         whole.phase(number)

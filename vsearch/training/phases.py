@@ -144,7 +144,8 @@ class PhaseRun:
         if not math.isfinite(float(np.sum(state.sums))):
             raise PlanError(
                 f"A learning rate must be one the network can follow, but in phase {self.phase.name!r} the loss of "
-                f"{self.folder.name} is no number any more at step {state.step}; lower it or warm up longer."
+                f"{self.folder.name} is no number any more at step {state.step}; lower it or warm up "
+                "longer, in another --runs."
             )
 
 

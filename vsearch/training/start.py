@@ -19,7 +19,7 @@ def put_weights(network: Any, name: str, start: str, *, folder: Path | None = No
     Raises:
         WeightsUnavailable: pretrained weights are nowhere.
         CheckpointMissing: the checkpoint is not there or has no such backbone.
-        CheckpointMismatch: its weights are those of another network.
+        CheckpointMismatch: its weights are those of another network, or one of its files was changed.
     """
     if start == "random":
         return
@@ -34,4 +34,5 @@ def put_weights(network: Any, name: str, start: str, *, folder: Path | None = No
             f"The plan starts {name} from the checkpoint {place}, but that has {have or 'no weights'}; start from "
             "another, or from random weights."
         )
+    checkpoint.load(place)  # compares its files with their hashes
     weights.unpack(network, weights.packed(file), name)

@@ -1,4 +1,4 @@
-"""One index run at a time. The lock is the operating system's, so a killed process leaves none behind."""
+"""One run at a time. The lock is the operating system's, so a killed process leaves none behind."""
 
 import fcntl
 import os
@@ -11,12 +11,13 @@ from vsearch.errors import RunInProgress
 
 
 @contextmanager
-def run_lock(path: Path, now: datetime) -> Iterator[None]:
+def run_lock(path: Path, now: datetime, what: str = "index run") -> Iterator[None]:
     """Hold the lock file `path` while the block runs; the file stays, the lock does not.
 
     Args:
         path: made when missing; says who holds the lock, for people to read.
         now: written down as the start.
+        what: goes one at a time, as the sentence calls it.
 
     Raises:
         RunInProgress: another process, or another thread, holds it.
@@ -28,7 +29,7 @@ def run_lock(path: Path, now: datetime) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             raise RunInProgress(
-                f"Only one index run goes at a time, but {file.read().strip() or 'another'} still does; "
+                f"Only one {what} goes at a time, but {file.read().strip() or 'another'} still does; "
                 "wait for its end or stop it."
             ) from None
         file.truncate(0)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from indexer.lock import run_lock
 from tests.fakes import FrozenClock
 from vsearch.errors import RunInProgress
+from vsearch.lock import run_lock
 
 NOW = FrozenClock().now
 
@@ -17,7 +17,7 @@ HOLDER = """
 import sys, time
 from datetime import UTC, datetime
 from pathlib import Path
-from indexer.lock import run_lock
+from vsearch.lock import run_lock
 with run_lock(Path(sys.argv[1]), datetime.now(UTC)):
     print("held", flush=True)
     time.sleep(60)
@@ -31,6 +31,17 @@ def test_the_sentence_says_who_holds_it_and_since_when(tmp_path: Path) -> None:
         pass
     assert f"process {os.getpid()} (since 2026-11-21 01:30:00 UTC) still does" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_sentence_says_what_goes_one_at_a_time(tmp_path: Path) -> None:
+    """A training is no index run."""
+    file = tmp_path / "lock"
+    with (
+        run_lock(file, NOW),
+        pytest.raises(RunInProgress, match="Only one training goes"),
+        run_lock(file, NOW, "training"),
+    ):
+        pass
 
 
 def test_it_is_free_again_after_the_block(tmp_path: Path) -> None:
