@@ -180,6 +180,39 @@ def test_an_npz_that_lacks_an_array_is_refused(tmp_path: Path) -> None:
         read(NpzSource(kind="npz", file=Path("photos.npz"), terms="ours"), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"offsets": [0, 1]}, "2 labels, 2 splits and 2 offsets"), ({"labels": [0, 5]}, "a label outside its 1 names")],
+)
+def test_an_npz_whose_arrays_disagree_is_refused(tmp_path: Path, change: dict[str, list[int]], said: str) -> None:
+    """Before any picture is taken from the wrong place."""
+    arrays = {"offsets": [0, 1, 2], "labels": [0, 0], "split": [0, 1]} | change
+    with (tmp_path / "photos.npz").open("wb") as file:
+        np.savez(file, data=np.zeros(2, np.uint8), names=np.array(["a"]), **arrays)  # type: ignore[arg-type]
+
+    with pytest.raises(DatasetError, match=said):
+        read(NpzSource(kind="npz", file=Path("photos.npz"), terms="ours"), tmp_path)
+
+
+def test_values_get_our_names_and_the_rest_is_left_out(tmp_path: Path) -> None:
+    """A value that is not listed is a missing label; without any label there is nothing to learn."""
+    rows = "image,split,kind,colour\n1.jpg,train,dining_table,red\n2.jpg,train,stool,red\n3.jpg,val,stool,blue\n"
+    labels = {"kind": "kind", "colour": "colour"}
+    source = manifest(tmp_path, rows, labels=labels, values={"dining table": "table", "red": "warm"})
+
+    found = [(example.name, dict(example.labels)) for example in read(source, tmp_path)]
+
+    assert found == [("1.jpg", {"kind": "table", "colour": "warm"}), ("2.jpg", {"colour": "warm"})]
+
+
+def test_a_source_may_be_learned_from_only(tmp_path: Path) -> None:
+    """Its validation pictures are left out."""
+    rows = "image,split,kind\n1.jpg,train,bar\n2.jpg,val,bar\n"
+
+    assert [e.name for e in read(manifest(tmp_path, rows, judge=False), tmp_path)] == ["1.jpg"]
+    assert [e.name for e in read(manifest(tmp_path, rows), tmp_path)] == ["1.jpg", "2.jpg"]
+
+
 @pytest.mark.parametrize("missing", ["images.tar", "labels.csv"])
 def test_a_missing_file_is_said(tmp_path: Path, missing: str) -> None:
     """The sentence names the file and the option."""

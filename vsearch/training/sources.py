@@ -3,7 +3,7 @@
 import csv
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -46,6 +46,12 @@ def examples(source: Source, root: Path, *, work: Path, seed: int = 0) -> Iterat
     Raises:
         DatasetError: a file, picture or column is missing, or a file is damaged.
     """
+    for example in _read_from(source, root, work=work, seed=seed):
+        if example.split == "train" or source.judge:
+            yield from _renamed(source, example)
+
+
+def _read_from(source: Source, root: Path, *, work: Path, seed: int) -> Iterator[Example]:
     if isinstance(source, NpzSource):
         return _npz(source, existing(root / source.file))
     if isinstance(source, CsvSource):
@@ -60,6 +66,15 @@ def examples(source: Source, root: Path, *, work: Path, seed: int = 0) -> Iterat
     from vsearch.training import tags
 
     return tags.examples(source, work)
+
+
+def _renamed(source: Source, example: Example) -> Iterator[Example]:
+    """Yield the example with the names that the source gives its values; none where no label of it is left."""
+    values = {} if isinstance(source, TfrecordSource | TagsSource) else source.values
+    if not values:
+        yield example
+    elif labels := {label: values[value] for label, value in example.labels.items() if value in values}:
+        yield replace(example, labels=labels)
 
 
 def split_of(group: str, seed: int, val_share: float) -> Side:
@@ -108,6 +123,10 @@ def _npz(source: NpzSource, file: Path) -> Iterator[Example]:
             data, offsets, labels, split = (arrays[name] for name in ("data", "offsets", "labels", "split"))
             classes = [_value(str(name).split(",")[0]) for name in arrays["names"]]
             names = [str(name) for name in arrays["filenames"]] if "filenames" in arrays else None
+            if len(offsets) != len(labels) + 1 or len(split) != len(labels) or len(names or labels) != len(labels):
+                raise ValueError(f"{len(labels)} labels, {len(split)} splits and {len(offsets)} offsets")
+            if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):
+                raise ValueError(f"a label outside its {len(classes)} names")
     except (*DAMAGED, KeyError, ValueError) as error:
         what = str(error).strip("'")
         raise DatasetError(
