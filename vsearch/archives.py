@@ -95,6 +95,9 @@ def _tar(path: Path, archive: tarfile.TarFile) -> Archive:
     except DAMAGED:
         archive.close()
         raise
+    if archive.fileobj is not None and archive.fileobj.tell() == archive.offset:  # no block after the last file
+        archive.close()
+        raise tarfile.ReadError("it is cut short")
     sizes = {name: member.size if member.isfile() else -1 for name, member in members.items()}
 
     def open_member(name: str) -> IO[bytes]:

@@ -80,3 +80,11 @@ def test_a_cut_tar_raises_when_it_is_opened(tmp_path: Path) -> None:
     os.truncate(place, place.stat().st_size // 2)
     with pytest.raises(DAMAGED):
         open_archive(place)
+
+
+def test_a_tar_cut_between_two_files_raises_too(tmp_path: Path) -> None:
+    """Python's reader would take what is there for all."""
+    place = _tar(tmp_path)
+    os.truncate(place, 1024)  # the first file's header and content
+    with pytest.raises(DAMAGED, match="cut short"):
+        open_archive(place)
