@@ -15,9 +15,16 @@ seed = 1
 kind = "npz"
 file = "photos.npz"
 terms = "ours"
+[[head]]
+name = "colour"
+kind = "softmax"
+classes = ["red", "blue"]
+[[head]]
+name = "number"
+kind = "digits"
 [[phase]]
 name = "only"
-side = 32
+size = 32
 epochs = 1
 batch = 2
 learning_rate = 0.1
@@ -34,9 +41,26 @@ def test_every_shipped_plan_is_valid_and_opens_with_its_command(name: str) -> No
     assert f"vsearch train {name}" in text.split("\n\n")[0]
 
 
-def test_a_plan_without_phases_keeps_pretrained_weights() -> None:
-    """Phases may be left out."""
-    assert plans.parse(GOOD.split("[[phase]]")[0], "here").phase == ()
+def test_a_plan_without_phases_is_assembled_as_it_starts() -> None:
+    """Phases may be left out, if anything is left to do."""
+    text = GOOD.split("[[phase]]")[0]
+    assert plans.parse(text + "[assemble]", "here").phase == ()
+    with pytest.raises(PlanError, match="without phases needs"):
+        plans.parse(text, "here")
+
+
+@pytest.mark.parametrize("pair", ['["colour", "colour"]', '["colour", "number"]'])
+def test_only_pairs_of_classes_are_left_out(pair: str) -> None:
+    """Not a head with itself, and no number."""
+    with pytest.raises(PlanError, match="two different heads, each softmax or sigmoid"):
+        plans.parse(GOOD.replace("seed = 1", f"seed = 1\nleave_out = {pair}"), "here.toml")
+
+
+def test_a_folder_is_no_plan(tmp_path: Path) -> None:
+    """Though it is there, and ends as a plan does."""
+    (tmp_path / "a.toml").mkdir()
+    with pytest.raises(PlanError, match="is no file; give"):
+        plans.read(str(tmp_path / "a.toml"))
 
 
 @pytest.mark.parametrize(
@@ -44,12 +68,18 @@ def test_a_plan_without_phases_keeps_pretrained_weights() -> None:
     [
         (("name =", "nmae ="), "nmae"),
         (("epochs = 1", "epochs = 0"), "epochs"),
-        (("side = 32", 'side = "big"'), "side"),
+        (("size = 32", 'size = "big"'), "size"),
         (('kind = "npz"', 'kind = "zip"'), "zip"),
         (("pocket_vgg", "pocket_vgg99"), "pocket_vgg99"),
         (("seed = 1", "seed ="), "TOML"),
         (("learning_rate = 0.1", "learning_rate = -1"), "learning_rate"),
-        (('terms = "ours"\n', ""), "terms"),
+        (('terms = "ours"\n', ""), "terms: this key must be there"),
+        (('terms = "ours"\n', 'terms = "ours"\nrepaet = 2\n'), "repaet: there is no such key.*mend its name"),
+        (("seed = 1", "seed = -1"), "seed"),
+        (("seed = 1", "seed = 1\ncache_size = 0"), "cache_size"),
+        (('["pocket_vgg"]', '["pocket_vgg", "pocket_vgg"]'), "'pocket_vgg' stands twice"),
+        (("[[phase]]", "[augment]\ncrop_area = [1.0, 0.3]\n[[phase]]"), "crop_area is the least and the most"),
+        (('["red", "blue"]', '["red", "red"]'), "of head 'colour' stands once"),
     ],
 )
 def test_a_bad_plan_is_refused_with_its_place(change: tuple[str, str], said: str) -> None:

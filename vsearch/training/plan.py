@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from vsearch.errors import PlanError
 from vsearch.model.backbones import BACKBONES
-from vsearch.training.plan_parts import Assemble, Augment, HeadPlan, Name, Part, Phase, Source
+from vsearch.training.plan_parts import Assemble, Augment, HeadPlan, Name, Part, Phase, Seed, Side, Source
 
 
 class Plan(Part):
@@ -28,10 +28,10 @@ class Plan(Part):
 
     name: Name
     backbones: tuple[str, ...] = Field(min_length=1)
-    seed: int
+    seed: Seed
     start: str = "random"
     framing: Literal["product", "stretch"] = "product"
-    cache_size: int | tuple[int, int] = 72
+    cache_size: Side | tuple[Side, Side] = 72
     dropout: float = Field(0.2, ge=0, lt=1)
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     mirrored: bool = False
@@ -52,6 +52,7 @@ class Plan(Part):
         names = [head.name for head in self.head]
         _unique("head", names)
         _unique("phase", [phase.name for phase in self.phase])
+        _unique("backbone", list(self.backbones))
         if self.phase and not self.head:
             raise ValueError("a plan with phases needs at least one [[head]]")
         if not self.phase and self.assemble is None:
@@ -61,6 +62,7 @@ class Plan(Part):
         for name in (*hidden, *(self.leave_out or ())):
             if name not in names:
                 raise ValueError(f"there is no head {name!r}; the heads are {', '.join(names)}")
+        _can_be_left_out(self.leave_out, self.head)
         return self
 
 
@@ -82,7 +84,8 @@ def read(name_or_file: str) -> Plan:
             raise PlanError(f"A plan is a .toml file or one of {known}, but {name_or_file!r} was given.")
         return parse((_plans() / f"{name_or_file}.toml").read_text(encoding="utf8"), name_or_file)
     if not path.is_file():
-        raise PlanError(f"The plan {path} does not exist; give a .toml file or one of {', '.join(shipped())}.")
+        how = "is no file" if path.exists() else "does not exist"
+        raise PlanError(f"The plan {path} {how}; give a .toml file or one of {', '.join(shipped())}.")
     try:
         text = path.read_text(encoding="utf8")
     except UnicodeDecodeError as error:
@@ -109,9 +112,14 @@ def parse(text: str, where: str) -> Plan:
 
 
 def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
+    # A needed key with a wrong name is missing and unknown; its wrong name says more.
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"])
     said = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        return f", {key}: there is no such key, but received {str(first['input'])[:200]!r}; mend its name or remove it."
+    if first["type"] == "missing":
+        return f", {key}: this key must be there, but is not; add it."
     if not key:
         return f": {said}."
     return f", {key}: {said}, but received {str(first['input'])[:200]!r}."
@@ -121,6 +129,11 @@ def _unique(what: str, names: list[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"every {what} needs a name of its own, but {twice[0]!r} stands twice")
+
+
+def _can_be_left_out(names: tuple[str, str] | None, heads: tuple[HeadPlan, ...]) -> None:
+    if names and (names[0] == names[1] or any(h.kind not in ("softmax", "sigmoid") for h in heads if h.name in names)):
+        raise ValueError(f"leave_out names two different heads, each softmax or sigmoid, not {' and '.join(names)}")
 
 
 def _plans() -> Path:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Name = Annotated[str, Field(pattern="^[a-z0-9_]+$")]
 Side = Annotated[int, Field(ge=16, le=512)]
+Seed = Annotated[int, Field(ge=0, lt=1_000_000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -97,7 +98,7 @@ class TagsSource(_Source):
     train: int = Field(ge=1)
     val: int = Field(ge=1)
     blanks: Share = 0.1
-    seed: int = 0
+    seed: Seed = 0
 
 
 Source = Annotated[NpzSource | CsvSource | FolderSource | TfrecordSource | TagsSource, Field(discriminator="kind")]
@@ -136,6 +137,12 @@ class HeadPlan(Part):
     loss: Literal["supcon", "nt_xent"] = "supcon"
     size: int = Field(128, ge=8, le=1024)
     temperature: float = Field(0.1, gt=0)
+
+    @model_validator(mode="after")
+    def _classes_differ(self) -> Self:
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"every class of head {self.name!r} stands once, not twice as in {list(self.classes)}")
+        return self
 
     @property
     def column(self) -> str:
@@ -176,6 +183,12 @@ class Augment(Part):
     scramble: Share = 0.0
     scramble_hides: tuple[str, ...] = ()
 
+    @model_validator(mode="after")
+    def _least_comes_first(self) -> Self:
+        if self.crop_area[0] > self.crop_area[1]:
+            raise ValueError(f"crop_area is the least and the most share, in this order, not {list(self.crop_area)}")
+        return self
+
 
 class Phase(Part):
     """One stretch of training; the network is compiled anew for each.
@@ -193,10 +206,7 @@ class Phase(Part):
     """
 
     name: Name
-    size: (
-        Annotated[int, Field(ge=16, le=512)]
-        | tuple[Annotated[int, Field(ge=16, le=512)], Annotated[int, Field(ge=16, le=512)]]
-    )
+    size: Side | tuple[Side, Side]
     epochs: int = Field(ge=1)
     batch: int = Field(ge=2)
     learning_rate: float = Field(gt=0)
