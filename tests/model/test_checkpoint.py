@@ -78,7 +78,7 @@ def test_no_checkpoint_is_said(tmp_path: Path) -> None:
         checkpoints.load(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["{", '{"format": 99}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": 99}', '{"format": 2}'])
 def test_another_format_is_refused(tmp_path: Path, text: str) -> None:
     """What this version cannot read is refused, not guessed at."""
     folder = fake_checkpoint(tmp_path / "base").folder

@@ -154,12 +154,22 @@ def test_classes_that_the_splits_do_not_share_are_said(folder: Path, caplog: pyt
     assert all(note in caplog.text for note in found.notes)
 
 
+def test_numbers_that_are_not_measured_are_said(folder: Path) -> None:
+    """No validation picture has one."""
+    relabel(folder, lambda number, row: [*row[:5], ""] if number >= 48 else row)
+
+    found = prepared(folder, several_heads('name = "number"\nkind = "digits"\nlength = 4'))
+
+    assert found.notes == ("Head 'number': no validation picture has its label; how well it reads is not measured.",)
+
+
 @pytest.mark.parametrize(
     ("head", "sentence"),
     [
         ('name = "kind"\nkind = "softmax"\nclasses = ["disc"]', "of picture '0.jpg': .*but a label is 'bar'; mend"),
         ('name = "kind"\nkind = "softmax"\nclasses = ["bar", "disc", "ring"]', "ring of head 'kind' has none; add"),
         ('name = "number"\nkind = "digits"\nlength = 8', "reads 8 digits, but a label is '0000'; mend"),
+        ('name = "made"\nkind = "digits"', "no training picture has the label 'made' of head 'made'"),
         ('name = "made"\nkind = "softmax"', "no training picture has the label 'made' of head 'made'"),
     ],
 )

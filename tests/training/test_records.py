@@ -95,6 +95,7 @@ def test_damage_is_found_by_looking_and_by_reading(packed: Path, look, harm, sen
     with pytest.raises(DatasetError, match=sentence) as caught:
         look(packed)
     assert "\n" not in str(caught.value)
+    assert "{" not in str(caught.value)  # nothing of how TensorFlow calls it
 
 
 @pytest.mark.parametrize(

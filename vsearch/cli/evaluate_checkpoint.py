@@ -47,5 +47,5 @@ def checkpoint(folder: Path, plan_name: str, photos: Path, runs: Path, target: P
     title = f"{folder}: {figures['pictures']} validation pictures of {plan.name} (percent right, 95 % interval)"
     table(title, columns, lines, right=columns[1:])
     for sentence in report.verdict(figures["validation"]):
-        out.print(sentence)
-    out.print(f"figures and pictures in {place}")
+        out.print(sentence, soft_wrap=True)
+    out.print(f"figures and pictures in {place}", soft_wrap=True)

@@ -45,10 +45,12 @@ def command(settings: Settings, plan: str, photos: Path, runs: Path, target: Pat
     run = Run(chosen, photos, runs / chosen.name, settings.weights)
     said = experiment.carry_out(run, progress)
     _show(chosen.name, said)
-    out.print(f"checkpoint {said['checkpoint_id']} in {run.checkpoint}; figures and pictures in {run.folder}")
+    out.print(
+        f"checkpoint {said['checkpoint_id']} in {run.checkpoint}; figures and pictures in {run.folder}", soft_wrap=True
+    )
     if target is not None:
         _copy(run.checkpoint, target)
-        out.print(f"copied to {target}")
+        out.print(f"copied to {target}", soft_wrap=True)
 
 
 def _show(name: str, said: Mapping[str, Any]) -> None:
@@ -56,13 +58,13 @@ def _show(name: str, said: Mapping[str, Any]) -> None:
     from vsearch.training import report, unseen
 
     for note in said.get("notes", ()):
-        out.print(note)
+        out.print(note, soft_wrap=True)
     if "validation" in said:
         columns, lines = report.lines(said["validation"])
         title = f"{name}: {said['data']['val']} validation pictures (percent right, 95 % interval)"
         table(title, columns, lines, right=columns[1:])
         for sentence in report.verdict(said["validation"]):
-            out.print(sentence)
+            out.print(sentence, soft_wrap=True)
     if said.get("block_heads"):
         lines = [[judge, f"{100 * share:.1f}"] for judge, share in said["block_heads"].items()]
         table("classes of the search, by the heads on blocks (percent right)", ("block", "right"), lines, ("right",))

@@ -79,11 +79,12 @@ def _parsed(folder: Path) -> dict[str, Any]:
         said: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text(encoding="utf8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise CheckpointMismatch(f"{DESCRIPTION} of a checkpoint must be JSON, but in {folder}: {error}.") from None
-    if said.get("format") not in READABLE:
+    kind = said.get("format") if isinstance(said, dict) else None
+    if kind not in READABLE:
         known = " or ".join(map(str, READABLE))
-        raise CheckpointMismatch(
-            f"A checkpoint must have format {known}, but {folder} has {said.get('format')!r}; make it anew."
-        )
+        raise CheckpointMismatch(f"A checkpoint must have format {known}, but {folder} has {kind!r}; make it anew.")
+    if not ({"files", "backbones"} <= said.keys()):
+        raise CheckpointMismatch(f"{DESCRIPTION} must list files and backbones, but in {folder} it does not; copy it.")
     return said
 
 

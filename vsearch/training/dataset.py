@@ -148,19 +148,21 @@ def showing(split: Split, heads: Sequence[HeadSpec], values: Mapping[str, str]) 
 
 def _spec(head: HeadPlan, rows: Iterable[Row]) -> HeadSpec:
     """Return what the head gives, its classes those of the plan or else those in the training split."""
-    classes = DIGITS if head.kind == "digits" else ()
+    classes = DIGITS if head.kind == "digits" and _any_label(head, rows) else ()
     if head.kind in ("softmax", "sigmoid"):
         classes = head.classes or tuple(sorted({value for row in rows for value in _values(head, row)}))
-        if not classes:
-            raise DatasetError(
-                f"A head needs labels to learn, but no training picture has the label {head.column!r} of head "
-                f"{head.name!r}; name it in a source's labels, or take the head out."
-            )
+    if not classes and head.kind != "metric":
+        raise DatasetError(
+            f"A head needs labels to learn, but no training picture has the label {head.column!r} of head "
+            f"{head.name!r}; name it in a source's labels, or take the head out."
+        )
     return HeadSpec(head.name, head.kind, classes, head.length, head.size, head.separator, head.grid, head.hidden)
 
 
 def _oddities(head: HeadPlan, spec: HeadSpec, splits: Mapping[Side, Kept]) -> list[str]:
     """Say which classes the splits do not share; what cannot be learned at all raises."""
+    if head.kind == "digits" and not _any_label(head, splits["val"].rows):
+        return [f"Head {head.name!r}: no validation picture has its label; how well it reads is not measured."]
     if head.kind not in ("softmax", "sigmoid"):
         return []
     have = {side: {value for row in kept.rows for value in _values(head, row)} for side, kept in splits.items()}
@@ -232,6 +234,10 @@ def _values(head: HeadPlan, row: Row) -> list[str]:
     if head.kind == "sigmoid":
         return [part.strip() for part in value.split(head.separator)] if value else []
     return [value] if value and head.kind == "softmax" else []
+
+
+def _any_label(head: HeadPlan, rows: Iterable[Row]) -> bool:
+    return any(head.column in row.labels for row in rows)
 
 
 def _nothing_to_learn_from(unreadable: Sequence[str]) -> str:

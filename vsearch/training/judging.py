@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsearch.errors import CheckpointMismatch
+from vsearch.errors import CheckpointMismatch, DatasetError
 from vsearch.files import replace_text
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.classifier import Classifier, open_classifier
@@ -61,12 +61,13 @@ def judge_checkpoint(folder: Path, plan: Plan, photos: Path, *, work: Path, prog
     if not heads:
         raise CheckpointMismatch(
             f"A checkpoint is judged by heads that the plan names, but {folder} has "
-            f"{', '.join(spec.name for spec in trained.specs)} and {plan.name} {', '.join(h.name for h in plan.head)}; "
+            f"{', '.join(spec.name for spec in trained.specs)} and {plan.name} names "
+            f"{', '.join(h.name for h in plan.head)}; "
             "take the plan it was trained by."
         )
     own = plan.model_copy(update={"framing": trained.framing, "cache_size": trained.frame})
     data = dataset.prepare(own, photos, work=work, progress=progress)
-    split = replace(data.val, targets=_targets(folder, heads, data))
+    split = replace(_validation(plan, data), targets=_targets(folder, heads, data))
     logits = _logits(classifier, split, progress)
     calibrated = judged(heads, {name: _of(trained.calibrated(name), heads) for name in logits}, logits)
     plain = judged(heads, dict.fromkeys(logits, heads), logits)
@@ -89,6 +90,15 @@ def write(found: Judged, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     leaves.write(folder, found.name, found.split, found.judgement, found.plain)
     replace_text(folder / "report.json", json.dumps(found.figures, indent=1, ensure_ascii=False) + "\n")
+
+
+def _validation(plan: Plan, data: dataset.Dataset) -> Split:
+    if not len(data.val):
+        raise DatasetError(
+            f"A checkpoint is judged on validation pictures, but the sources of {plan.name} hold none; give the plan "
+            "some by the split val or a val_share."
+        )
+    return data.val
 
 
 def _logits(classifier: Classifier, split: Split, progress: Progress) -> dict[str, Mapping[str, NDArray[np.float32]]]:

@@ -6,6 +6,7 @@ A record is a `tf.train.Example` with the byte features `image` (the file as it 
 
 import errno
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -139,7 +140,8 @@ def read(folder: Path) -> Iterator[Example]:
             for record in tf.data.TFRecordDataset(str(folder / shard.file)).as_numpy_iterator():
                 yield _unpacked(tf.train.Example.FromString(record))
         except tf.errors.DataLossError as error:
-            raise _damaged(folder / shard.file, str(error).partition(" [")[0]) from None
+            said = re.sub(r"^{{.*?}} ", "", str(error)).partition(" [")[0]
+            raise _damaged(folder / shard.file, said) from None
 
 
 def _write(
