@@ -23,6 +23,7 @@ class Plan(Part):
         precision: "auto" takes mixed bfloat16 where the processor has it, and float32 elsewhere.
         mirrored: judge a picture together with its mirror image.
         leave_out: two heads; every pair of their values is left out of the training in turn, and judged unseen.
+        leave_out_share: share of every phase's epochs that a training without a pair has.
         assemble: given, the run ends in a checkpoint that can be searched with; left out, in one that only judges.
     """
 
@@ -40,6 +41,7 @@ class Plan(Part):
     augment: Augment = Augment()
     phase: tuple[Phase, ...] = ()
     leave_out: tuple[str, str] | None = None
+    leave_out_share: float = Field(1.0, gt=0, le=1)
     assemble: Assemble | None = None
 
     @property

@@ -22,6 +22,7 @@ from vsearch.progress import Progress, silent
 from vsearch.training import fit, scoring
 from vsearch.training.dataset import Dataset, Split, showing
 from vsearch.training.outcome import Run, described
+from vsearch.training.plan import Plan
 
 Pair = Mapping[str, str]
 """Head -> value, of two heads."""
@@ -119,13 +120,13 @@ def _judge_pair(run: Run, data: Dataset, pair: Pair, label: str, progress: Progr
         said: dict[str, Any] = json.loads(done.read_text(encoding="utf8"))
         return said
     folder.mkdir(parents=True, exist_ok=True)
-    part = fold(data, pair)
+    part, plan = fold(data, pair), _shortened(run.plan)
     trained = described(run, data.heads)
     logits = {}
     for name in run.plan.backbones:
         with progress(f"{label}: {name}") as advance:
-            fit.run(run.plan, name, part.data, folder, work=run.folder, advance=advance, weights=run.weights)
-        _, network = fit.load_network(run.plan, name, data.heads, folder)
+            fit.run(plan, name, part.data, folder, work=run.folder, advance=advance, weights=run.weights)
+        _, network = fit.load_network(plan, name, data.heads, folder)
         logits[name] = run_in_batches(compiled(network, trained), part.held.pictures, data.heads)
     judgement = judged(data.heads, dict.fromkeys(logits, data.heads), logits)
     said = {"values": dict(pair), "n": len(part.held), "judges": _counts(judgement, part.held, pair)}
@@ -133,6 +134,13 @@ def _judge_pair(run: Run, data: Dataset, pair: Pair, label: str, progress: Progr
     for name in run.plan.backbones:
         shutil.rmtree(folder / name, ignore_errors=True)
     return said
+
+
+def _shortened(plan: Plan) -> Plan:
+    """Return the plan with the epochs that a training without a pair has."""
+    share = plan.leave_out_share
+    phases = tuple(phase.model_copy(update={"epochs": max(1, round(share * phase.epochs))}) for phase in plan.phase)
+    return plan.model_copy(update={"phase": phases})
 
 
 def _counts(judgement: Judgement, held: Split, pair: Pair) -> dict[str, dict[str, int]]:
