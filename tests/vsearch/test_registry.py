@@ -52,7 +52,7 @@ def test_one_that_is_damaged_is_listed_with_the_reason(settings: Settings, tmp_p
     """The others are not the worse for it."""
     own = store.add(settings, fake_checkpoint(tmp_path / "search"))
     (own.folder / "heads.npz").write_bytes(b"")
-    entry = registry.listed(settings)[1]
+    entry = registry.listed(settings)[-1]
     assert (entry.checkpoint_id, entry.role) == (own.checkpoint_id, "judge")
     assert "heads.npz in" in entry.problem
     with pytest.raises(CheckpointMismatch, match=r"heads\.npz"):
