@@ -25,10 +25,26 @@ def sync(path: Path) -> None:
 def replace_text(path: Path, text: str) -> None:
     """Give `path` a new content in one step: a reader sees the old or the new, also after a power cut."""
     fresh = path.with_name(f"{path.name}.new")
-    fresh.write_text(text, encoding="utf8")
-    sync(fresh)
+    try:
+        with naming(path):
+            fresh.write_text(text, encoding="utf8")
+            sync(fresh)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
     fresh.replace(path)
     sync(path.parent)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let a failure to write, which does not know its file, say that it was `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 @contextmanager
@@ -37,8 +53,9 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:
         temporary = Path(file.name)
         try:
-            yield file
-            file.close()
+            with naming(path):
+                yield file
+                file.close()
             temporary.chmod(0o644)
             temporary.replace(path)
         except BaseException:
@@ -58,7 +75,8 @@ def new_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(left, ignore_errors=True)
     hidden = Path(tempfile.mkdtemp(dir=path.parent, prefix=".new-"))
     try:
-        yield hidden
+        with naming(path):
+            yield hidden
         hidden.chmod(0o755)
         if not path.exists():
             hidden.rename(path)

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from vsearch.errors import RunInProgress
+from vsearch.files import naming
 
 
 @contextmanager
@@ -32,7 +33,8 @@ def run_lock(path: Path, now: datetime, what: str = "index run") -> Iterator[Non
                 f"Only one {what} goes at a time, but {file.read().strip() or 'another'} still does; "
                 "wait for its end or stop it."
             ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} (since {now:%Y-%m-%d %H:%M:%S %Z})\n")
-        file.flush()
+        with naming(path):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} (since {now:%Y-%m-%d %H:%M:%S %Z})\n")
+            file.flush()
         yield

@@ -1,6 +1,7 @@
 """What an operator can do wrong, and what a machine can: one sentence, exit code 1, nothing half written."""
 
 import errno
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from tests import pictures as drawn
 from vsearch import cli
-from vsearch.cli import answers, photos
+from vsearch.cli import answers, console, photos
 from vsearch.cli.console import table
 from vsearch.errors import DatasetError
-from vsearch.files import new_file
+from vsearch.files import new_file, replace_text
 from vsearch.images import Limits
 
 FILE = "data is this file"
@@ -67,6 +69,20 @@ def test_a_machine_in_trouble_is_one_sentence(
     assert re.search(sentence, shown)
 
 
+def test_a_text_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk leaves the old one, nothing beside it, and says which file it was."""
+    target = tmp_path / "said.json"
+    target.write_text("old")
+
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr("vsearch.files.sync", full)
+    with pytest.raises(OSError, match=r"full: .*said\.json"):
+        replace_text(target, "new")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("said.json", "old")]
+
+
 def test_arrays_go_to_a_folder_that_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Said before anything is encoded."""
     photo = tmp_path / "a.jpg"
@@ -85,7 +101,7 @@ def test_a_new_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
             file.write(b"half")
             raise OSError(errno.ENOSPC, "full")
 
-    with pytest.raises(OSError, match="full"):
+    with pytest.raises(OSError, match=r"full: .*out\.npz"):
         write_half()
     assert [path.name for path in tmp_path.iterdir()] == ["out.npz"]
     assert target.read_bytes() == b"old"
@@ -121,6 +137,15 @@ def test_brackets_in_a_title_are_brackets(capsys: pytest.CaptureFixture[str]) ->
     assert "photo [/x]" in shown
     assert "Sofa [/b] [bold]" in shown
     assert ":smile:" in shown
+
+
+def test_work_of_unknown_size_is_no_share_of_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bar of 21 of 0 would look like a mistake."""
+    shown = io.StringIO()
+    monkeypatch.setattr(console, "err", Console(file=shown, force_terminal=True, width=100))
+    with console.progress("decode pictures") as advance:
+        advance(21, 0)
+    assert "21/?" in shown.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vsearch.errors import CheckpointMismatch, CheckpointMissing
-from vsearch.files import checksum
+from vsearch.files import checksum, naming
 
 FORMAT: Final = 2
 READABLE: Final = (1, 2)
@@ -70,7 +70,8 @@ def building(folder: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as name:
         hidden = Path(name) / "checkpoint"
         hidden.mkdir()
-        yield hidden
+        with naming(folder):
+            yield hidden
         hidden.rename(folder)
 
 

@@ -95,7 +95,7 @@ def prepare(plan: Plan, root: Path, *, work: Path, progress: Progress = silent) 
     folder = work / "cache" / key
     found = picture_cache.kept(folder)
     if found is None:
-        with progress("decode") as advance:
+        with progress("decode pictures") as advance:
             picture_cache.keep(plan, root, folder, work=work, advance=advance)
         found = picture_cache.kept(folder)
         assert found is not None, "what was just written is there"

@@ -60,7 +60,7 @@ def _carried_out(run: Run, progress: Progress) -> dict[str, Any]:
 def _trained(run: Run, data: Dataset, progress: Progress) -> dict[str, Any]:
     for name in run.plan.backbones:
         if not fit.finished(run.folder, name):
-            with progress(name) as advance:
+            with progress(f"train {name}") as advance:
                 fit.run(run.plan, name, data, run.folder, work=run.folder, advance=advance, weights=run.weights)
     said = outcome.leave(run, data, progress)
     if run.plan.leave_out and "unseen" not in said:

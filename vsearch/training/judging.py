@@ -103,7 +103,7 @@ def _validation(plan: Plan, data: dataset.Dataset) -> Split:
 
 def _logits(classifier: Classifier, split: Split, progress: Progress) -> dict[str, Mapping[str, NDArray[np.float32]]]:
     found = {}
-    with progress("judge") as advance:
+    with progress("judge networks") as advance:
         for done, name in enumerate(classifier.networks, start=1):
             found[name] = classifier.logits(name, split.pictures)
             advance(done, len(classifier.networks))

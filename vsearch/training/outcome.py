@@ -78,7 +78,8 @@ def leave(run: Run, data: Dataset | None, progress: Progress = silent) -> dict[s
     if run.report.is_file() and run.checkpoint.is_dir():
         found: dict[str, Any] = json.loads(run.report.read_text(encoding="utf8"))
         return found
-    shutil.rmtree(run.checkpoint, ignore_errors=True)
+    for left in (run.checkpoint, *run.folder.glob(".building-*")):  # of a killed run
+        shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=run.folder) as name:
         packed = Packed(Path(name))
         sizes = _pack_trained(run, data, packed, progress) if data else _pack_untrained(run, packed)
@@ -86,7 +87,8 @@ def leave(run: Run, data: Dataset | None, progress: Progress = silent) -> dict[s
         trained, logits = (None, {}) if data is None else _calibrated(run, data, packed, said, progress)
         retrieval = _assembled(run, packed, said, progress)
         if trained and data:
-            said |= {"data": counts(data), "notes": data.notes} | _validation(run, data, trained, logits)
+            with progress("draw figures"):
+                said |= {"data": counts(data), "notes": data.notes} | _validation(run, data, trained, logits)
         _save(run, packed, said, trained=trained, retrieval=retrieval)
     replace_text(run.report, json.dumps(said, indent=1, ensure_ascii=False) + "\n")
     return said
@@ -120,7 +122,7 @@ def _pack_trained(run: Run, data: Dataset, packed: Packed, progress: Progress) -
     """Pack every trained network, and keep what it says of some pictures; return how many numbers each learned."""
     sizes = {}
     trained = described(run, data.heads)
-    with progress("pack") as advance:
+    with progress("pack networks") as advance:
         for done, name in enumerate(run.plan.backbones, start=1):
             trunk, network = fit.load_network(run.plan, name, data.heads, run.folder)
             packed.pack(name, trunk, network)
@@ -147,7 +149,7 @@ def _calibrated(
     plain = described(run, data.heads)
     draft = _write(run, packed, packed.folder / "draft", trained=plain)
     classifier, logits = open_classifier(draft), {}
-    with progress("judge") as advance:
+    with progress("judge networks") as advance:
         for done, name in enumerate(run.plan.backbones, start=1):
             logits[name] = classifier.logits(name, data.val.pictures)
             advance(done, len(run.plan.backbones))
