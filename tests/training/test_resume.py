@@ -81,3 +81,21 @@ def test_what_a_kill_left_is_swept_away(tmp_path: Path) -> None:
     resume.save_values(tmp_path / "one.npz", [Variable(2)])
 
     assert [file.name for file in tmp_path.iterdir()] == ["one.npz"]
+
+
+@pytest.mark.parametrize("harm", [b"no zip", b"", None])
+def test_a_damaged_file_is_said_with_its_remedy(tmp_path: Path, harm: bytes | None) -> None:
+    """Text, nothing, or half of it: one sentence, and the variables stay as they are."""
+    file = tmp_path / "phase.state.npz"
+    resume.save(file, State(np.zeros((1, 3), np.float32)), [np.ones(3)])
+    file.write_bytes(file.read_bytes()[:100] if harm is None else harm)
+
+    for load in (resume.load, resume.load_values):
+        with pytest.raises(CheckpointMismatch, match=r"phase\.state\.npz is damaged; remove it, and the same command"):
+            load(file, [])
+
+
+def test_a_disk_in_trouble_is_no_damage(tmp_path: Path) -> None:
+    """Nothing is to be removed for that."""
+    with pytest.raises(FileNotFoundError), resume.whole(tmp_path):
+        (tmp_path / "none").read_bytes()

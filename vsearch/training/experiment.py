@@ -23,6 +23,7 @@ from vsearch.lock import run_lock
 from vsearch.progress import Progress, silent
 from vsearch.training import dataset, fit, outcome, unseen
 from vsearch.training.dataset import Dataset
+from vsearch.training.fingerprints import fingerprint
 from vsearch.training.outcome import Run
 from vsearch.training.plan import Plan
 
@@ -50,8 +51,8 @@ def _carried_out(run: Run, progress: Progress) -> dict[str, Any]:
     if not run.plan.phase:
         _remember(run.folder, said)
         return outcome.leave(run, None, progress)
+    _same_pictures(run, begun)
     data = dataset.prepare(run.plan, run.photos, work=run.folder, progress=progress)
-    _same_pictures(run, begun, data)
     _several_values(data)
     _remember(run.folder, said | {"pictures": data.fingerprint})
     return _trained(run, data, progress)
@@ -86,9 +87,9 @@ def _same_plan(run: Run, begun: Mapping[str, Any]) -> None:
         )
 
 
-def _same_pictures(run: Run, begun: Mapping[str, Any], data: Dataset) -> None:
+def _same_pictures(run: Run, begun: Mapping[str, Any]) -> None:
     """Refuse pictures that are not those that the training began with."""
-    if begun.get("pictures", data.fingerprint) != data.fingerprint:
+    if "pictures" in begun and begun["pictures"] != fingerprint(run.plan, run.photos, run.folder):
         raise DatasetError(
             f"A run keeps to the pictures it began with, but those in {run.photos} changed since; name another --runs, "
             f"or remove {run.folder}."

@@ -16,7 +16,7 @@ from typing import Any
 import keras
 
 from vsearch.errors import PlanError
-from vsearch.files import replace_text
+from vsearch.files import naming, replace_text
 from vsearch.model.backbones import backbone
 from vsearch.model.headspec import HeadSpec
 from vsearch.model.network import build_network, build_top
@@ -97,13 +97,18 @@ def finished(folder: Path, backbone_name: str) -> bool:
 def history(folder: Path, backbone_name: str) -> list[Row]:
     """Return the lines of all epochs so far: phase, epoch, learning_rate, seconds, losses, and each head's accuracy."""
     file = folder / backbone_name / "history.jsonl"
-    return [json.loads(line) for line in file.read_text(encoding="utf8").splitlines()] if file.is_file() else []
+    if not file.is_file():
+        return []
+    with resume.whole(file):
+        return [json.loads(line) for line in file.read_text(encoding="utf8").splitlines()]
 
 
 def load_network(plan: Plan, backbone_name: str, heads: Sequence[HeadSpec], folder: Path) -> tuple[Any, Any]:
     """Return (backbone, network) with the weights that `run` left in `folder`, computing in single precision."""
     trunk, network = _built(plan, backbone_name, heads, "float32")
-    network.load_weights(weights_file(folder, backbone_name))
+    file = weights_file(folder, backbone_name)
+    with resume.whole(file):
+        network.load_weights(file)
     return trunk, network
 
 
@@ -200,8 +205,12 @@ def _check(trunk: Any, name: str, phase: Phase, share: Any) -> None:
 def _save(network: Any, file: Path) -> None:
     """Write weights whole or not at all."""
     partial = file.with_name(f"partial-{file.name}")
-    network.save_weights(partial)
-    partial.replace(file)
+    try:
+        with naming(file):
+            network.save_weights(partial)
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _write_history(file: Path, rows: Sequence[Row]) -> None:

@@ -34,6 +34,7 @@ from vsearch.training.calibration import Calibration, calibrate
 from vsearch.training.dataset import Dataset
 from vsearch.training.packing import Packed
 from vsearch.training.plan import Plan
+from vsearch.training.resume import whole
 from vsearch.training.start import put_weights
 
 
@@ -76,8 +77,9 @@ def leave(run: Run, data: Dataset | None, progress: Progress = silent) -> dict[s
         OSError: the disk is full; the checkpoint is whole or not there.
     """
     if run.report.is_file() and run.checkpoint.is_dir():
-        found: dict[str, Any] = json.loads(run.report.read_text(encoding="utf8"))
-        return found
+        with whole(run.report):
+            found: dict[str, Any] = json.loads(run.report.read_text(encoding="utf8"))
+            return found
     for left in (run.checkpoint, *run.folder.glob(".building-*")):  # of a killed run
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=run.folder) as name:

@@ -18,6 +18,7 @@ from vsearch.images import Limits, Picture, decode
 from vsearch.model.startup import import_tensorflow
 from vsearch.progress import Advance
 from vsearch.training.plan import Plan
+from vsearch.training.resume import whole
 from vsearch.training.sources import SIDES, Example, Side, examples
 
 logger = logging.getLogger(__name__)
@@ -50,12 +51,13 @@ def kept(folder: Path) -> tuple[dict[Side, Kept], tuple[str, ...]] | None:
     """Return the splits that `keep` left in a folder and the names of unreadable pictures; None where it left none."""
     if not (folder / "rows.json").is_file():
         return None
-    said = json.loads((folder / "rows.json").read_text(encoding="utf8"))
-    splits: dict[Side, Kept] = {}
-    for side in SIDES:
-        rows = tuple(Row(*row) for row in said[side])
-        splits[side] = Kept(_mapped(folder / f"{side}.npy"), rows)
-    return splits, tuple(said["unreadable"])
+    with whole(folder):
+        said = json.loads((folder / "rows.json").read_text(encoding="utf8"))
+        splits: dict[Side, Kept] = {}
+        for side in SIDES:
+            rows = tuple(Row(*row) for row in said[side])
+            splits[side] = Kept(_mapped(folder / f"{side}.npy"), rows)
+        return splits, tuple(said["unreadable"])
 
 
 def keep(plan: Plan, root: Path, folder: Path, *, work: Path, advance: Advance) -> None:

@@ -2,7 +2,10 @@
 
 import json
 import os
-from collections.abc import Sequence
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,24 @@ class State:
     best_epoch: int = 0
 
 
+@contextmanager
+def whole(place: Path) -> Iterator[None]:
+    """Say of what an earlier run left at `place`, and is read in the block, that it is damaged.
+
+    Raises:
+        CheckpointMismatch: it is.
+    """
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise CheckpointMismatch(
+            f"What an earlier run left must be whole, but {place} is damaged; remove it, and the same command makes "
+            "it anew."
+        ) from None
+
+
 def save(file: Path, state: State, variables: Sequence[Any]) -> None:
     """Write a state and the variables that go with it, whole or not at all.
 
@@ -50,11 +71,11 @@ def load(file: Path, variables: Sequence[Any]) -> State | None:
     """Read what `save` wrote and put the values into the variables; None where there is no file.
 
     Raises:
-        CheckpointMismatch: it belongs to other variables.
+        CheckpointMismatch: it belongs to other variables, or is damaged.
     """
     if not file.is_file():
         return None
-    with np.load(file) as arrays:
+    with whole(file), file.open("rb") as opened, np.load(opened) as arrays:
         _assign(file, [arrays[name] for name in sorted(arrays.files) if name.startswith("v")], variables)
         return State(sums=arrays["sums"], **json.loads(str(arrays["said"])))
 
@@ -70,7 +91,7 @@ def load_values(file: Path, variables: Sequence[Any]) -> None:
     Raises:
         CheckpointMismatch: it belongs to other variables.
     """
-    with np.load(file) as arrays:
+    with whole(file), file.open("rb") as opened, np.load(opened) as arrays:
         _assign(file, [arrays[name] for name in sorted(arrays.files)], variables)
 
 

@@ -24,6 +24,7 @@ from vsearch.model.network import scale
 from vsearch.progress import Advance, unseen
 from vsearch.training.dataset import Split
 from vsearch.training.pipeline import encode, row_order
+from vsearch.training.resume import whole
 
 Batch = tuple[Any, Mapping[str, Any]]
 """Features float32 [b, h, w, c] and the targets of each head."""
@@ -102,7 +103,8 @@ def features(trunk: Trunk, split: Split, folder: Path, *, views: int = 1, advanc
     values = np.zeros((len(keys), *cells), trunk.dtype)
     known = np.zeros(len(keys), np.bool_)
     for file in place.glob("*.npy"):
-        part = np.load(file)
+        with whole(file):
+            part = np.load(file)
         _, ours, theirs = np.intersect1d(keys, part["key"], return_indices=True)
         values[ours], known[ours] = part["features"][theirs], True
     lacking = np.flatnonzero(~known)

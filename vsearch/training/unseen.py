@@ -23,6 +23,7 @@ from vsearch.training import fit, scoring
 from vsearch.training.dataset import Dataset, Split, showing
 from vsearch.training.outcome import Run, described
 from vsearch.training.plan import Plan
+from vsearch.training.resume import whole
 
 Pair = Mapping[str, str]
 """Head -> value, of two heads."""
@@ -117,8 +118,9 @@ def _judge_pair(run: Run, data: Dataset, pair: Pair, label: str, progress: Progr
     folder = run.folder / "unseen" / "-".join(re.sub(r"[^a-z0-9]+", "_", value.lower()) for value in pair.values())
     done = folder / "judged.json"
     if done.is_file():
-        said: dict[str, Any] = json.loads(done.read_text(encoding="utf8"))
-        return said
+        with whole(done):
+            said: dict[str, Any] = json.loads(done.read_text(encoding="utf8"))
+            return said
     folder.mkdir(parents=True, exist_ok=True)
     part, plan = fold(data, pair), _shortened(run.plan)
     trained = described(run, data.heads)
