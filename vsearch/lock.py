@@ -33,8 +33,7 @@ def run_lock(path: Path, now: datetime, what: str = "index run") -> Iterator[Non
                 f"Only one {what} goes at a time, but {file.read().strip() or 'another'} still does; "
                 "wait for its end or stop it."
             ) from None
-        with naming(path):
-            file.truncate(0)
-            file.write(f"process {os.getpid()} (since {now:%Y-%m-%d %H:%M:%S %Z})\n")
-            file.flush()
+        with naming(path):  # past the buffer, which would fail once more when the file is closed
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), f"process {os.getpid()} (since {now:%Y-%m-%d %H:%M:%S %Z})\n".encode())
         yield

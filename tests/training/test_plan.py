@@ -76,7 +76,7 @@ def test_a_folder_is_no_plan(tmp_path: Path) -> None:
         (('terms = "ours"\n', ""), "terms: this key must be there"),
         (('terms = "ours"\n', 'terms = "ours"\nrepaet = 2\n'), "repaet: there is no such key.*mend its name"),
         (("seed = 1", "seed = -1"), "seed"),
-        (("seed = 1", "seed = 1\ncache_size = 0"), "cache_size"),
+        (("seed = 1", "seed = 1\ncache_size = 0"), "cache_size: Input should be greater"),
         (('["pocket_vgg"]', '["pocket_vgg", "pocket_vgg"]'), "'pocket_vgg' stands twice"),
         (("[[phase]]", "[augment]\ncrop_area = [1.0, 0.3]\n[[phase]]"), "crop_area is the least and the most"),
         (('["red", "blue"]', '["red", "red"]'), "of head 'colour' stands once"),

@@ -116,14 +116,15 @@ def parse(text: str, where: str) -> Plan:
 def _explain(error: ValidationError) -> str:
     # A needed key with a wrong name is missing and unknown; its wrong name says more.
     first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in first["loc"])
+    # Of a value that may be of several types pydantic names the type too.
+    key = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("constrained-", "tuple[")))
     said = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         return f", {key}: there is no such key, but received {str(first['input'])[:200]!r}; mend its name or remove it."
     if first["type"] == "missing":
         return f", {key}: this key must be there, but is not; add it."
-    if not key:
-        return f": {said}."
+    if not key or first["type"] == "value_error":
+        return f"{key and ', '}{key}: {said}."
     return f", {key}: {said}, but received {str(first['input'])[:200]!r}."
 
 
