@@ -107,13 +107,13 @@ def test_pairs_are_left_out_and_judged(trained: Path) -> None:
 
 
 def test_a_finished_run_is_not_done_again(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The same command prints the same figures and writes nothing."""
+    """The same command prints the same figures and writes nothing but who holds the lock."""
     run = trained / "runs" / "tiny"
-    before = {file: file.stat().st_mtime_ns for file in run.rglob("*") if file.is_file()}
+    before = {file: file.stat().st_mtime_ns for file in run.rglob("*.*") if file.is_file()}
 
     train(trained)
 
-    assert before == {file: file.stat().st_mtime_ns for file in run.rglob("*") if file.is_file()}
+    assert before == {file: file.stat().st_mtime_ns for file in run.rglob("*.*") if file.is_file()}
     assert "all together" in capsys.readouterr().out
 
 
