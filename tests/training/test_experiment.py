@@ -164,7 +164,7 @@ def test_a_plan_with_other_heads_cannot_judge_a_checkpoint(trained: Path, capsys
         "evaluate", "checkpoint", str(trained / "copy"), "--plan", str(trained / "stranger.toml"),
         "--photos", str(trained), "--runs", str(trained / "runs"),
     )  # fmt: skip
-    assert "kind, colour and tiny form" in capsys.readouterr().err
+    assert "kind, colour and tiny names form" in capsys.readouterr().err
 
 
 def failed(*words: str) -> bool:
