@@ -114,9 +114,9 @@ class TagReader:
         return max(filter(None, tried), key=lambda reading: reading.confidence, default=None)
 
     def _read(self, picture: Picture, windows: Sequence[Box]) -> Reading | None:
-        """Return what several windows on the same number say together, each by the chance that it frames one."""
+        """Return what several windows on the same number say together, each by its confidence."""
         scores, (readable, digits) = self._scores(picture, windows)
-        shares = readable / max(float(readable.sum()), 1e-9)
+        shares = scores / max(float(scores.sum()), 1e-9)
         together = np.einsum("n,nld->ld", shares, digits)
         confidence = float(readable.max() * together.max(axis=-1).prod())
         if confidence < self._least:
