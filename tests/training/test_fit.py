@@ -225,7 +225,7 @@ def test_a_plan_that_names_no_stage_of_the_backbone_is_refused_before_it_trains(
 
     with pytest.raises(PlanError, match="Phase 'two', unfreeze: 'conv5' is none of"):
         fit(plan, pictures, tmp_path)
-    assert list((tmp_path / "runs" / "pocket_strip").iterdir()) == []
+    assert not (tmp_path / "runs" / "pocket_strip").exists()
 
 
 def test_a_backbone_that_the_checkpoint_lacks_cannot_start_from_it(tmp_path: Path) -> None:

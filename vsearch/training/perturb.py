@@ -60,7 +60,8 @@ def perturb(pictures: Any, augment: Augment, *, shape: tuple[int, int], seed: An
     """
     dice = Dice(seed, tf.shape(pictures)[0])
     found = _framed(pictures, augment, shape, dice)
-    scrambled, recoloured = dice.chosen(augment.scramble), dice.chosen(augment.recolour)
+    one = dice.uniform(0.0, 1.0)  # one draw for both: a picture that hides every label teaches nothing
+    recoloured, scrambled = one < augment.recolour, one >= 1.0 - augment.scramble
     drawn = _colours(augment, recoloured, dice)
     if augment.scramble:
         drawn["order"] = tf.where(scrambled[:, None], tf.argsort(dice.uniform(0.0, 1.0, _GRID**2)), np.arange(_GRID**2))
