@@ -163,7 +163,7 @@ class Augment(Part):
         blur, noise: most sigma, in pixels and in 0..255.
         mix: share of pictures blended with another, their labels likewise (mixup: Zhang et al., ICLR 2018).
         recolour: share of pictures that get arbitrary colours; it hides the labels of the heads `recolour_hides`.
-        scramble: share, none of those recoloured, cut into tiles that change places; it hides those of `scramble_hides`.
+        scramble: share, none of them recoloured, cut into shuffled tiles; it hides those of `scramble_hides`.
     """
 
     crop_area: tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]] = (0.35, 1.0)
