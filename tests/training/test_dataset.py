@@ -4,7 +4,6 @@ import errno
 import json
 import logging
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -237,33 +236,6 @@ def test_pictures_may_be_stretched(folder: Path) -> None:
     assert found.train.pictures.shape == (48, 24, 60, 3)
     wide = found.train.pictures[1].astype(int).min(axis=(0, 2)) < 200
     assert wide.sum() > 35  # the disc has become an ellipse of 0.7 of the width
-
-
-def test_a_combination_is_left_out(folder: Path) -> None:
-    """Training never sees it, and it alone is judged."""
-    text = several_heads('name = "kind"\nkind = "softmax"', 'name = "colour"\nkind = "sigmoid"')
-    whole = prepared(folder, text)
-
-    found = dataset.without(whole, {"kind": "disc", "colour": "red"})
-
-    def is_red_disc(split: dataset.Split) -> Any:
-        return (split.targets["kind"] == 1) & (split.targets["colour"][:, 1] == 1)
-
-    assert not is_red_disc(found.train).any()
-    assert is_red_disc(found.val).all()
-    assert len(found.train) + is_red_disc(whole.train).sum() == 48
-    assert 0 < len(found.val) == is_red_disc(whole.val).sum()
-    assert len(found.train.names) == len(found.train.pictures) == len(found.train.repeat) == len(found.train.groups)
-    assert found.heads == whole.heads
-
-
-def test_something_must_be_left_to_learn_from(folder: Path) -> None:
-    """A data set of one class has nothing else."""
-    whole = prepared(folder)
-    discs = replace(whole, train=whole.train.where(whole.train.targets["kind"] == 1))
-
-    with pytest.raises(DatasetError, match="every training picture has kind 'disc'"):
-        dataset.without(discs, {"kind": "disc"})
 
 
 @pytest.mark.shared_data

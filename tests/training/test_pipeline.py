@@ -127,15 +127,6 @@ def test_a_metric_head_makes_two_views() -> None:
     assert np.abs(pictures[:4] - pictures[4:]).max() > 1
 
 
-def test_labels_are_smoothed() -> None:
-    """Over all classes; a sigmoid's towards one half; a missing one stays missing."""
-    targets = batches(1, KIND, LOOK, smoothing={"kind": 0.3, "look": 0.2})[0][1]
-
-    known = targets["kind"][:, 0] >= 0
-    np.testing.assert_allclose(np.sort(targets["kind"][known], axis=1), [[0.1, 0.1, 0.8]] * known.sum(), rtol=1e-5)
-    np.testing.assert_allclose(np.sort(targets["look"][known], axis=1), [[0.1, 0.9]] * known.sum(), rtol=1e-5)
-
-
 def test_mixed_labels_are_blended_like_their_pictures() -> None:
     """Missing where either label is missing; a product stays itself."""
     targets = batches(1, KIND, SAME, augment=STILL.model_copy(update={"mix": 1.0}), of=split(4))[0][1]

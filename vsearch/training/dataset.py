@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -110,30 +110,6 @@ def prepare(plan: Plan, root: Path, *, work: Path, progress: Progress = silent) 
         logger.warning(note)
     train, val = (_split(plan, heads, splits, side) for side in ("train", "val"))
     return Dataset(heads, train, val, key, unreadable, tuple(notes))
-
-
-def without(dataset: Dataset, values: Mapping[str, str]) -> Dataset:
-    """Leave a combination of values out of the training, and keep nothing else to judge by.
-
-    Args:
-        dataset: both splits are looked through.
-        values: head name -> class. A picture with all of them leaves the training split; the validation split keeps
-            only such pictures.
-
-    Raises:
-        DatasetError: no other training picture is left.
-    """
-    unseen = {side: showing(split, dataset.heads, values) for side, split in _sides(dataset).items()}
-    if unseen["train"].all():
-        said = " and ".join(f"{head} {value!r}" for head, value in values.items())
-        raise DatasetError(
-            f"Something must be left to learn from, but every training picture has {said}; leave less out."
-        )
-    return replace(dataset, train=dataset.train.where(~unseen["train"]), val=dataset.val.where(unseen["val"]))
-
-
-def _sides(dataset: Dataset) -> dict[Side, Split]:
-    return {"train": dataset.train, "val": dataset.val}
 
 
 def showing(split: Split, heads: Sequence[HeadSpec], values: Mapping[str, str]) -> NDArray[np.bool_]:

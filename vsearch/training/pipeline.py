@@ -4,7 +4,7 @@ Targets of n pictures: softmax float32 [n, classes]; sigmoid float32 [n, classes
 metric int64 [n]. A row of -1 stands for a missing label.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -31,7 +31,6 @@ def training_batches(
     *,
     seed: int,
     start_step: int = 0,
-    smoothing: Mapping[str, float] | None = None,
 ) -> tf.data.Dataset:
     """Return endless batches (float32 RGB 0..255 [b, h, w, 3], {head name: targets}).
 
@@ -45,9 +44,8 @@ def training_batches(
         augment: how pictures are changed.
         seed: of order and augmentation.
         start_step: the first step, counted from the beginning of the phase.
-        smoothing: head name -> label smoothing.
     """
-    take = _taker(split, heads, smoothing or {})
+    take = _taker(split, heads)
     order = row_order(split, phase.batch, seed)
     views = 2 if any(head.kind == "metric" for head in heads) else 1
 
@@ -83,7 +81,7 @@ def changed_view(split: Split, augment: Augment, *, shape: tuple[int, int], seed
 
 def validation_batches(split: Split, heads: Sequence[HeadSpec], shape: tuple[int, int], batch: int) -> tf.data.Dataset:
     """Return each picture once, in order, resized and not changed otherwise; the last batch may be smaller."""
-    take = _taker(split, heads, {})
+    take = _taker(split, heads)
 
     def prepare(rows: Any) -> tuple[Any, dict[str, Any]]:
         pictures, targets = _shaped(tf.numpy_function(take, [rows], _types(heads)), split, heads)
@@ -98,20 +96,19 @@ def steps_per_epoch(split: Split, batch: int) -> int:
     return max(1, int(split.repeat.sum()) // batch)
 
 
-def encode(head: HeadSpec, targets: NDArray[Any], smoothing: float = 0.0) -> NDArray[Any]:
+def encode(head: HeadSpec, targets: NDArray[Any]) -> NDArray[Any]:
     """Turn a split's targets of n pictures into what the losses take (see the module).
 
     Args:
         head: whose they are.
         targets: as in `Split.targets`.
-        smoothing: how much of a label is spread over all classes.
     """
     if head.kind == "metric":
         return targets.astype(np.int64)
     if head.kind == "sigmoid":
-        return np.where(targets < 0, MISSING, targets * (1 - smoothing) + smoothing / 2).astype(np.float32)
+        return targets.astype(np.float32)
     count = len(DIGITS) if head.kind == "digits" else len(head.classes)
-    known = np.eye(count, dtype=np.float32)[np.maximum(targets, 0)] * (1 - smoothing) + smoothing / count
+    known = np.eye(count, dtype=np.float32)[np.maximum(targets, 0)]
     return np.where(targets[..., None] < 0, MISSING, known).astype(np.float32)
 
 
@@ -132,10 +129,8 @@ def row_order(split: Split, batch: int, seed: int) -> Callable[[int], NDArray[np
     return step
 
 
-def _taker(
-    split: Split, heads: Sequence[HeadSpec], smoothing: Mapping[str, float]
-) -> Callable[[NDArray[np.int64]], list[NDArray[Any]]]:
-    encoded = [encode(head, split.targets[head.name], smoothing.get(head.name, 0.0)) for head in heads]
+def _taker(split: Split, heads: Sequence[HeadSpec]) -> Callable[[NDArray[np.int64]], list[NDArray[Any]]]:
+    encoded = [encode(head, split.targets[head.name]) for head in heads]
 
     def take(rows: NDArray[np.int64]) -> list[NDArray[Any]]:
         return [split.pictures[rows], *(targets[rows] for targets in encoded)]
