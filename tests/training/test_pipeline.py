@@ -32,7 +32,7 @@ def split(count: int = 10, repeat: int = 1) -> Split:
     targets = {"kind": kind, "look": look, "number": digits, "same": numbers.astype(np.int64) // 2}
     pictures = np.broadcast_to((numbers * 10).astype(np.uint8)[:, None, None, None], (count, 20, 24, 3))
     names = tuple(map(str, numbers))
-    return Split(pictures, targets, names, names, np.full(count, repeat, np.int32))
+    return Split(pictures, targets, names, names, np.full(count, repeat, np.int32), np.ones(count, np.bool_))
 
 
 def phase(batch: int = 4) -> Phase:

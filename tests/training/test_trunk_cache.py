@@ -29,7 +29,7 @@ def split() -> Split:
     pictures = rng.integers(0, 256, (12, 32, 48, 3), dtype=np.uint8)
     targets = {"kind": rng.integers(0, 2, 12).astype(np.int32), "product": np.arange(12)}
     names = tuple(str(number) for number in range(12))
-    return Split(pictures, targets, names, names, np.ones(12, np.int32))
+    return Split(pictures, targets, names, names, np.ones(12, np.int32), np.ones(12, np.bool_))
 
 
 def trunk(backbone: Any, **keys: Any) -> Any:

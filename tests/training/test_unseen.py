@@ -1,5 +1,7 @@
 """Leaving pairs of values out; nothing is trained here."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -25,6 +27,7 @@ def split(pairs: list[tuple[str, str]]) -> Split:
         names,
         names,
         np.ones(len(pairs), np.int32),
+        np.ones(len(pairs), np.bool_),
     )
 
 
@@ -54,6 +57,21 @@ def test_a_fold_shows_the_pair_nowhere_and_holds_all_its_pictures(dataset: Datas
     assert found.held.targets["colour"].tolist() == [[0, 1]] * 4
     assert found.held.names == ("1", "5", "9", "1")
     assert len(dataset.train) == 12
+
+
+def test_pictures_to_learn_from_only_are_taken_away_but_not_held(dataset: Dataset) -> None:
+    """A source beside the judged one shows black jeans, which must not be learned, and a pair that is not asked for."""
+    from vsearch.training import unseen
+
+    judged = dataset.train.judged.copy()
+    judged[[2, 6]] = False  # two of three black jeans
+    part = replace(dataset, train=replace(dataset.train, judged=judged))
+
+    found = unseen.fold(part, {"colour": "black", "type": "jeans"})
+
+    assert (len(found.data.train), found.held.names) == (9, ("10", "2"))
+    judged[10] = False
+    assert {"colour": "black", "type": "jeans"} not in list(unseen.pairs(part, ("colour", "type")))
 
 
 def test_a_pair_with_the_only_pictures_of_a_value_cannot_be_judged(dataset: Dataset) -> None:

@@ -35,6 +35,7 @@ class Split:
         groups: pictures of one group lie in one split.
         names: of the pictures in their source.
         repeat: int32 [n], how often each counts in an epoch.
+        judged: bool [n], whether its source is one to be judged on.
     """
 
     pictures: NDArray[np.uint8]
@@ -42,6 +43,7 @@ class Split:
     groups: tuple[str, ...]
     names: tuple[str, ...]
     repeat: NDArray[np.int32]
+    judged: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -55,6 +57,7 @@ class Split:
             tuple(self.groups[row] for row in rows),
             tuple(self.names[row] for row in rows),
             self.repeat[rows],
+            self.judged[rows],
         )
 
 
@@ -173,6 +176,7 @@ def _split(plan: Plan, heads: Sequence[HeadSpec], splits: Mapping[Side, Kept], s
         tuple(row.group for row in kept.rows),
         tuple(row.name for row in kept.rows),
         np.array(repeats, np.int32),
+        np.array([plan.source[row.source].judge for row in kept.rows], np.bool_),
     )
 
 

@@ -35,7 +35,7 @@ class Fold:
 
     Attributes:
         data: nothing in either split shows the pair, so nothing is chosen by looking at it.
-        held: all pictures of the pair, those of the training split first.
+        held: the pictures of the pair from sources to be judged on, those of the training split first.
     """
 
     data: Dataset
@@ -43,19 +43,19 @@ class Fold:
 
 
 def pairs(data: Dataset, heads: tuple[str, str]) -> Iterator[dict[str, str]]:
-    """Yield the pairs of values that a training picture shows, in the heads' order."""
+    """Yield the pairs of values that a training picture to be judged on shows, in the heads' order."""
     first, second = (_spec(data, name) for name in heads)
     for one in first.classes:
         for other in second.classes:
             pair = {first.name: one, second.name: other}
-            if showing(data.train, data.heads, pair).any():
+            if (showing(data.train, data.heads, pair) & data.train.judged).any():
                 yield pair
 
 
 def fold(data: Dataset, pair: Pair) -> Fold:
     """Take the pictures of a pair out of both splits."""
     train, val = (showing(split, data.heads, pair) for split in (data.train, data.val))
-    held = _joined(data.train.where(train), data.val.where(val))
+    held = _joined(data.train.where(train & data.train.judged), data.val.where(val))
     return Fold(replace(data, train=data.train.where(~train), val=data.val.where(~val)), held)
 
 
@@ -85,8 +85,7 @@ def judge_pairs(run: Run, data: Dataset, progress: Progress = silent) -> dict[st
     for number, pair in enumerate(every, start=1):
         reason = unlearnable(data, pair)
         if reason:
-            count = int(showing(data.train, data.heads, pair).sum() + showing(data.val, data.heads, pair).sum())
-            found.append({"values": dict(pair), "n": count, "reason": reason})
+            found.append({"values": dict(pair), "n": len(fold(data, pair).held), "reason": reason})
         else:
             found.append(
                 _judge_pair(run, data, pair, f"without {' '.join(pair.values())} ({number}/{len(every)})", progress)
@@ -171,6 +170,7 @@ def _joined(one: Split, other: Split) -> Split:
         one.groups + other.groups,
         one.names + other.names,
         rows(one.repeat, other.repeat),
+        rows(one.judged, other.judged),
     )
 
 
