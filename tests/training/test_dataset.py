@@ -68,7 +68,7 @@ def test_pictures_are_kept_with_their_targets(folder: Path) -> None:
 def test_a_second_run_opens_what_the_first_decoded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is decoded again, whatever the heads are."""
     first = prepared(folder)
-    monkeypatch.setattr(picture_cache, "decode", None)
+    monkeypatch.setattr(picture_cache, "frame", None)
 
     again = prepared(folder, data.PLAN.replace(HEADS, HEADS.replace("softmax", "sigmoid")))
 
@@ -117,6 +117,22 @@ def test_a_metric_head_without_labels_takes_each_picture_for_a_product(folder: P
     found = prepared(folder, several_heads('name = "same"\nkind = "metric"\nlabel = "nothing"'))
 
     assert len({*found.train.targets["same"], *found.val.targets["same"]}) == 56
+
+
+def test_made_photos_are_learned_from_and_show_the_same_product(folder: Path) -> None:
+    """Two of each training picture after it, none for validation; a product of its own includes what was made of it."""
+    text = several_heads('name = "same"\nkind = "metric"\nlabel = "nothing"').replace(
+        'kind = "csv"', 'kind = "csv"\nmade = 2'
+    )
+
+    found = prepared(folder, text)
+
+    assert (len(found.train), len(found.val)) == (3 * 48, 8)
+    same = found.train.targets["same"].reshape(48, 3)
+    assert (same == same[:, :1]).all()
+    assert len({*found.train.targets["same"], *found.val.targets["same"]}) == 56
+    pictures = found.train.pictures.reshape(48, 3, 40, 40, 3).astype(int)
+    assert np.abs(pictures[:, 1] - pictures[:, 2]).mean(axis=(1, 2, 3)).min() > 1  # none like another
 
 
 def test_several_values_and_a_separator(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Batches: order, views, targets, and the same again after a stop."""
 
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -117,14 +118,35 @@ def test_targets_are_what_the_losses_take() -> None:
 
 
 def test_a_metric_head_makes_two_views() -> None:
-    """The same pictures in both halves, changed differently, with the number of their product."""
+    """Of each product in both halves, changed differently, with the number of the product."""
     pictures, targets = batches(1, KIND, SAME, augment=Augment(brightness=0.5), of=split(4))[0]
 
     assert pictures.shape[0] == 8
     assert targets["same"].dtype == np.int64
     np.testing.assert_array_equal(targets["same"][:4], targets["same"][4:])
-    np.testing.assert_array_equal(targets["kind"][:4], targets["kind"][4:])
     assert np.abs(pictures[:4] - pictures[4:]).max() > 1
+
+
+def test_the_second_view_is_another_picture_of_the_product() -> None:
+    """Where there is one: pictures 2n and 2n + 1 show product n, the last stands alone."""
+    for pictures in (batch[0] for batch in batches(3, SAME, of=split(7))):
+        grey = np.rint(pictures[:, 0, 0, 0] / 10).astype(int)
+        first, second = grey[:4], grey[4:]
+        np.testing.assert_array_equal(second, np.where(first == 6, 6, first ^ 1))
+
+
+def test_every_other_picture_of_a_product_is_seen_in_time() -> None:
+    """And never the picture itself; a product of five."""
+    from vsearch.training.pipeline import partners
+
+    five = replace(split(6), targets={"same": np.array([0, 0, 7, 0, 0, 0])})
+    partner = partners(five, [SAME], seed=1)
+    assert partner is not None
+
+    seen = {tuple(partner(np.array([3, 2]), step)) for step in range(60)}
+
+    assert seen == {(other, 2) for other in (0, 1, 4, 5)}
+    assert partners(five, [KIND], seed=1) is None
 
 
 def test_mixed_labels_are_blended_like_their_pictures() -> None:

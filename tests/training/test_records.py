@@ -10,8 +10,9 @@ import pytest
 
 from vsearch.errors import DatasetError
 from vsearch.training import records
-from vsearch.training.plan_parts import TfrecordSource
-from vsearch.training.sources import SIDES, Example, examples
+from vsearch.training.examples import SIDES, Example
+from vsearch.training.plan_sources import TfrecordSource
+from vsearch.training.sources import examples
 
 pytestmark = pytest.mark.keras
 
@@ -25,6 +26,7 @@ def some(count: int = 10) -> list[Example]:
             SIDES[number % 5 == 4],
             f"group {number // 2}",
             f"{number}.jpg",
+            (1, 2, 30, 40) if number % 3 == 0 else None,
         )
         for number in range(count)
     ]

@@ -2,16 +2,18 @@
 
 import io
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.training import data
-from vsearch.errors import DatasetError
-from vsearch.images import encode_jpeg
-from vsearch.training.plan_parts import CsvSource, FolderSource, NpzSource, Source
-from vsearch.training.sources import Example, examples, split_of
+from vsearch.errors import DatasetError, ImageRejected
+from vsearch.images import Limits, encode_jpeg
+from vsearch.training.examples import Example, split_of
+from vsearch.training.plan_sources import CsvSource, FolderSource, NpzSource, Source
+from vsearch.training.sources import examples
 
 
 def read(source: Source, root: Path, seed: int = 0) -> list[Example]:
@@ -71,6 +73,37 @@ def test_without_a_split_column_groups_are_put_aside(tmp_path: Path) -> None:
     assert before.items() <= after.items()
     assert {split_of(str(number), 0, 0.5) for number in range(20)} == {"train", "val"}
     assert [split_of(str(n), 0, 0.5) for n in range(20)] != [split_of(str(n), 1, 0.5) for n in range(20)]
+
+
+def test_a_box_cuts_what_counts(tmp_path: Path) -> None:
+    """The same photo may stand in several rows; what lies outside the photo is left out."""
+    photo = np.arange(40 * 60 * 3, dtype=np.uint32).reshape(40, 60, 3).astype(np.uint8)
+    (tmp_path / "rooms").mkdir()
+    (tmp_path / "rooms" / "a.jpg").write_bytes(encode_jpeg(photo, quality=100))
+    (tmp_path / "boxes.csv").write_text(
+        "photo,split,kind,l,t,r,b\na.jpg,train,sofa,10,4,30,24\na.jpg,train,lamp,-5,30,9,50\na.jpg,train,rug,50,0,52,9\n"
+    )
+    source = CsvSource(
+        kind="csv", manifest=Path("boxes.csv"), images=Path("rooms"), image="photo", box=("l", "t", "r", "b"),
+        labels={"kind": "kind"}, terms="ours",
+    )  # fmt: skip
+
+    sofa, lamp, rug = read(source, tmp_path)
+
+    assert (sofa.name, lamp.group) == ("a.jpg (10, 4, 30, 24)", "a.jpg")
+    whole = replace(sofa, box=None).picture(Limits(min_side=8))
+    np.testing.assert_array_equal(sofa.picture(Limits(min_side=8)), whole[4:24, 10:30])
+    np.testing.assert_array_equal(lamp.picture(Limits(min_side=8)), whole[30:, :9])
+    with pytest.raises(ImageRejected, match="at least 8 pixels each way"):
+        rug.picture(Limits(min_side=8))
+
+
+def test_a_box_that_is_no_box_is_said(tmp_path: Path) -> None:
+    """One sentence with the row."""
+    source = manifest(tmp_path, "image,split,kind,l\n1.jpg,train,sofa,ten", box=("l", "l", "l", "l"))
+
+    with pytest.raises(DatasetError, match=r"four whole numbers of pixels, but .* has 'ten, ten, ten, ten' for 1\.jpg"):
+        read(source, tmp_path)
 
 
 def test_a_group_in_both_splits_is_refused(tmp_path: Path) -> None:

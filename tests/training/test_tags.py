@@ -3,7 +3,7 @@ import pytest
 
 from vsearch.images import crop
 from vsearch.training import tags
-from vsearch.training.plan_parts import TagsSource
+from vsearch.training.plan_sources import TagsSource
 
 
 @pytest.mark.parametrize("digits", [4, 8])

@@ -10,11 +10,11 @@ import click
 
 from vsearch.cli.console import out, progress, table
 from vsearch.errors import DatasetError
-from vsearch.training.plan_parts import CsvSource, FolderSource, Source
+from vsearch.training.plan_sources import CsvSource, FolderSource, Source
 
 if TYPE_CHECKING:
+    from vsearch.training.examples import Example
     from vsearch.training.records import Inventory
-    from vsearch.training.sources import Example
 
 _ARCHIVES = (".tar", ".tgz", ".gz", ".zip")
 _SHOWN = 30  # values of a label

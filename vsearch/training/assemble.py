@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from vsearch.augment import shopper_view
 from vsearch.errors import DatasetError, ImageRejected
-from vsearch.images import Limits, Picture, decode
+from vsearch.images import Limits, Picture
 from vsearch.model.checkpoint import Retrieval
 from vsearch.model.ensemble import compiled_trunk, raw_features
 from vsearch.model.heads import DESCRIPTORS, Heads, fit_heads
 from vsearch.model.weights import packed
 from vsearch.model.whitening import Projection, fit_pca, fit_whitening
 from vsearch.progress import Advance, unseen
+from vsearch.training.examples import Example
 from vsearch.training.plan import Plan
 from vsearch.training.plan_parts import Assemble
 from vsearch.training.sources import examples
@@ -85,12 +86,12 @@ def sample(plan: Plan, photos: Path, split: str, *, work: Path) -> Sample:
         DatasetError: there is none in the training split.
     """
     column = next((head.column for head in plan.head if head.kind == "softmax"), None)
-    by_class: dict[str, list[bytes]] = defaultdict(list)
+    by_class: dict[str, list[Example]] = defaultdict(list)
     for source in plan.source:
         for example in examples(source, photos, work=work, seed=plan.seed):
             name = example.labels.get(column) if column else _ONE_CLASS
             if example.split == split and name and (source.judge or split == "train"):
-                by_class[name].append(example.data)
+                by_class[name].append(example)
     if not by_class and split == "train":
         of = f" with the label {column!r}" if column else ""
         raise DatasetError(f"A plan needs training pictures, but its sources hold none{of} with split 'train'.")
@@ -101,13 +102,13 @@ def sample(plan: Plan, photos: Path, split: str, *, work: Path) -> Sample:
         for name in sorted(by_class)
         for number in rng.permutation(len(by_class[name]))[:each]
     ]
-    decoded = [(picture, name) for data, name in pairs if (picture := _decoded(data)) is not None]
+    decoded = [(picture, name) for example, name in pairs if (picture := _decoded(example)) is not None]
     return Sample([picture for picture, _ in decoded], [name for _, name in decoded])
 
 
-def _decoded(data: bytes) -> Picture | None:
+def _decoded(example: Example) -> Picture | None:
     try:
-        return decode(data, Limits(min_side=_MIN_SIDE))
+        return example.picture(Limits(min_side=_MIN_SIDE))
     except ImageRejected:
         return None
 

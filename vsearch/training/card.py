@@ -6,7 +6,8 @@ from typing import Any
 from vsearch.model.trained import Trained
 from vsearch.training import report
 from vsearch.training.plan import Plan
-from vsearch.training.plan_parts import CsvSource, NpzSource, Phase, TagsSource
+from vsearch.training.plan_parts import Phase
+from vsearch.training.plan_sources import CsvSource, NpzSource, TagsSource
 
 
 def write(plan: Plan, said: Mapping[str, Any], trained: Trained | None) -> str:

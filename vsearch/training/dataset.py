@@ -13,11 +13,11 @@ from vsearch.errors import DatasetError
 from vsearch.model.headspec import DIGITS, MISSING, HeadSpec
 from vsearch.progress import Progress, silent
 from vsearch.training import picture_cache
+from vsearch.training.examples import Side
 from vsearch.training.fingerprints import fingerprint
 from vsearch.training.picture_cache import Kept, Row
 from vsearch.training.plan import Plan
 from vsearch.training.plan_parts import HeadPlan
-from vsearch.training.sources import Side
 
 logger = logging.getLogger(__name__)
 
@@ -202,10 +202,11 @@ def _products(head: HeadPlan, splits: Mapping[Side, Kept], side: Side) -> NDArra
     values = sorted(
         {row.labels[head.column] for kept in splits.values() for row in kept.rows if head.column in row.labels}
     )
-    numbers = {value: number for number, value in enumerate(values)}
-    first = len(values) + (len(splits["train"].rows) if side == "val" else 0)
-    labels = (row.labels.get(head.column, "") for row in splits[side].rows)
-    return np.array([numbers.get(label, first + own) for own, label in enumerate(labels)], np.int64)
+    numbers: dict[str | tuple[int, str], int] = {value: number for number, value in enumerate(values)}
+    for row in (row for kept in splits.values() for row in kept.rows if head.column not in row.labels):
+        numbers.setdefault((row.source, row.name), len(numbers))  # shared with the photos made of it
+    keys = (row.labels.get(head.column, (row.source, row.name)) for row in splits[side].rows)
+    return np.array([numbers[key] for key in keys], np.int64)
 
 
 def _values(head: HeadPlan, row: Row) -> list[str]:

@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 from vsearch.files import checksum, replace_text
+from vsearch.training.examples import existing
 from vsearch.training.plan import Plan
-from vsearch.training.plan_parts import CsvSource, FolderSource, NpzSource, Source, TagsSource, TfrecordSource
-from vsearch.training.sources import existing
+from vsearch.training.plan_sources import CsvSource, FolderSource, NpzSource, Source, TagsSource, TfrecordSource
 
 _FORMAT = 1  # counted up when the same sources would be kept otherwise
 

@@ -7,19 +7,22 @@ from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vsearch.augment import shopper_view
 from vsearch.errors import ImageRejected
 from vsearch.files import new_folder
 from vsearch.framing import frame
-from vsearch.images import Limits, Picture, decode
+from vsearch.images import Limits, Picture
 from vsearch.model.startup import import_tensorflow
 from vsearch.progress import Advance
+from vsearch.training.examples import SIDES, Example, Side
 from vsearch.training.plan import Plan
 from vsearch.training.resume import whole
-from vsearch.training.sources import SIDES, Example, Side, examples
+from vsearch.training.sources import examples
 
 logger = logging.getLogger(__name__)
 
@@ -88,20 +91,31 @@ def _fill(plan: Plan, root: Path, folder: Path, *, work: Path, advance: Advance)
 
 
 def _decoded(plan: Plan, root: Path, work: Path) -> Iterator[tuple[int, Example, Picture | None]]:
-    """Yield (source number, example, its picture or None where that is unreadable), decoded by several threads."""
-    sources = ((i, found) for i, s in enumerate(plan.source) for found in examples(s, root, work=work, seed=plan.seed))
+    """Yield (source number, example, its picture or None where that is unreadable), decoded by several threads.
 
-    def picture(data: bytes, name: str) -> Picture | None:
+    A source with made photos gives them after the picture itself.
+    """
+    shown = (
+        (number, view, example)
+        for number, source in enumerate(plan.source)
+        for example in examples(source, root, work=work, seed=plan.seed)
+        for view in range(1 + (source.made if example.split == "train" else 0))
+    )
+
+    def picture(view: int, example: Example) -> Picture | None:
         try:
-            return frame(decode(data, _LIMITS), plan.cache_shape, plan.framing)
+            found = example.picture(_LIMITS)
         except ImageRejected as error:
-            logger.warning("training picture %s is left out: %s", name, error)
+            if not view:
+                logger.warning("training picture %s is left out: %s", example.name, error)
             return None
+        if view:
+            found = shopper_view(found, np.random.default_rng([plan.seed, view, crc32(example.name.encode())]))
+        return frame(found, plan.cache_shape, plan.framing)
 
-    for (number, example), found in in_parallel(
-        sources, lambda item: picture(item[1].data, item[1].name), plan.cache_shape
-    ):
-        yield number, example, found
+    for (number, view, example), found in in_parallel(shown, lambda item: picture(*item[1:]), plan.cache_shape):
+        if found is not None or not view:
+            yield number, example, found
 
 
 def in_parallel(

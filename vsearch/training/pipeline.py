@@ -35,7 +35,7 @@ def training_batches(
     """Return endless batches (float32 RGB 0..255 [b, h, w, 3], {head name: targets}).
 
     A batch depends on the seed and its step alone: from `start_step` on they are what an undisturbed run sees. With a
-    metric head every picture comes as two views, [0:b] and [b:2b].
+    metric head every product comes as two views, [0:b] and [b:2b]: two pictures of it where there are several.
 
     Args:
         split: what is shown.
@@ -47,10 +47,12 @@ def training_batches(
     """
     take = _taker(split, heads)
     order = row_order(split, phase.batch, seed)
-    views = 2 if any(head.kind == "metric" for head in heads) else 1
+    other = partners(split, heads, seed)
+    views = 2 if other else 1
 
     def gather(step: NDArray[np.int64]) -> list[NDArray[Any]]:
-        return take(np.tile(order(int(step)), views))
+        rows = order(int(step))
+        return take(np.concatenate([rows, other(rows, int(step))]) if other else rows)
 
     def batch(step: Any) -> tuple[Any, dict[str, Any]]:
         found = tf.numpy_function(gather, [step], _types(heads))
@@ -127,6 +129,31 @@ def row_order(split: Split, batch: int, seed: int) -> Callable[[int], NDArray[np
         return epoch(number // steps)[start : start + batch]
 
     return step
+
+
+def partners(
+    split: Split, heads: Sequence[HeadSpec], seed: int
+) -> Callable[[NDArray[np.int64], int], NDArray[np.int64]] | None:
+    """Return what gives for rows int64 [b] of a step another picture of each one's product, or itself if it is alone.
+
+    None where there is no metric head to need them.
+    """
+    name = next((head.name for head in heads if head.kind == "metric"), None)
+    if name is None:
+        return None
+    products = split.targets[name]
+    together = np.argsort(products, kind="stable")  # pictures of one product stand side by side
+    place = np.empty_like(together)
+    place[together] = np.arange(len(together))
+    _, first, which, counts = np.unique(products[together], return_index=True, return_inverse=True, return_counts=True)
+
+    def partner(rows: NDArray[np.int64], step: int) -> NDArray[np.int64]:
+        own = which[place[rows]]
+        count, start = counts[own], first[own]
+        steps = 1 + np.random.default_rng([seed, 2, step]).integers(0, np.maximum(count - 1, 1))
+        return together[start + (place[rows] - start + steps) % count]
+
+    return partner
 
 
 def _taker(split: Split, heads: Sequence[HeadSpec]) -> Callable[[NDArray[np.int64]], list[NDArray[Any]]]:

@@ -9,7 +9,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from vsearch.errors import PlanError
 from vsearch.model.backbones import BACKBONES
-from vsearch.training.plan_parts import Assemble, Augment, HeadPlan, Name, Part, Phase, Seed, Side, Source
+from vsearch.training.plan_parts import Assemble, Augment, HeadPlan, Name, Part, Phase, Seed, Side
+from vsearch.training.plan_sources import Source
 
 
 class Plan(Part):

@@ -1,7 +1,8 @@
 """TFRecord shards: any source packed into a few large files that are read forwards, with a checksum of each.
 
 A record is a `tf.train.Example` with the byte features `image` (the file as it was), `name`, `group`, `split`, and
-`label/<name>` for each label it has; texts in UTF-8. `index.json` beside the shards says what is in them.
+`label/<name>` for each label it has (texts in UTF-8), and four integers `box` where only a part of it counts.
+`index.json` beside the shards says what is in them.
 """
 
 import errno
@@ -17,7 +18,7 @@ from typing import Any, cast
 from vsearch.errors import DatasetError
 from vsearch.files import checksum, new_folder
 from vsearch.model.startup import import_tensorflow
-from vsearch.training.sources import SIDES, Example, Side
+from vsearch.training.examples import SIDES, Example, Side
 
 _FORMAT = 1
 _MOST_VALUES = 1000  # of a label that the index counts one by one: article numbers have as many as pictures
@@ -178,15 +179,19 @@ def _packed(example: Example) -> bytes:
     texts |= {f"label/{name}": value for name, value in example.labels.items()}
     values = {"image": example.data} | {name: text.encode() for name, text in texts.items()}
     feature = {name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for name, value in values.items()}
+    if example.box is not None:
+        feature["box"] = tf.train.Feature(int64_list=tf.train.Int64List(value=example.box))
     return cast(bytes, tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
 
 
 def _unpacked(record: Any) -> Example:
-    values = {name: feature.bytes_list.value[0] for name, feature in record.features.feature.items()}
+    features = dict(record.features.feature)
+    box = tuple(features.pop("box").int64_list.value) if "box" in features else None
+    values = {name: feature.bytes_list.value[0] for name, feature in features.items()}
     data = values.pop("image")
     texts = {name: value.decode() for name, value in values.items()}
     labels = {name.removeprefix("label/"): text for name, text in texts.items() if name.startswith("label/")}
-    return Example(data, labels, cast(Side, texts["split"]), texts["group"], texts["name"])
+    return Example(data, labels, cast(Side, texts["split"]), texts["group"], texts["name"], box)
 
 
 def _shard(file: Path, split: Side, count: int) -> Shard:

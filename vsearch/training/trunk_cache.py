@@ -23,7 +23,7 @@ from vsearch.model.headspec import HeadSpec
 from vsearch.model.network import scale
 from vsearch.progress import Advance, unseen
 from vsearch.training.dataset import Split
-from vsearch.training.pipeline import encode, row_order
+from vsearch.training.pipeline import encode, partners, row_order
 from vsearch.training.resume import whole
 
 Batch = tuple[Any, Mapping[str, Any]]
@@ -157,14 +157,13 @@ def training_batches(
 ) -> Iterator[Batch]:
     """Yield endless batches from a step on, in the order that pictures would have; each shows one of its views.
 
-    With a metric head a batch has both views of `batch` pictures, the first views before the second.
+    With a metric head a batch has two views of `batch` products, the first views before the second.
     """
-    order = row_order(split, batch, seed)
-    paired = any(head.kind == "metric" for head in heads)
+    order, other = row_order(split, batch, seed), partners(split, heads, seed)
     for step in itertools.count(start_step):
         rows = order(step)
-        if paired:
-            yield _pairs(kept, split, heads, rows)
+        if other:
+            yield _pairs(kept, split, heads, np.concatenate([rows, other(rows, step)]))
         else:
             view = np.random.default_rng([seed, 1, step]).integers(0, len(kept), len(rows))
             yield _batch(kept, split, heads, view, rows)
@@ -175,12 +174,16 @@ def validation_batches(kept: NDArray[Any], split: Split, heads: Sequence[HeadSpe
     paired = any(head.kind == "metric" for head in heads)
     for start in range(0, len(split), _JUDGED):
         rows = np.arange(start, min(start + _JUDGED, len(split)))
-        yield _pairs(kept, split, heads, rows) if paired else _batch(kept, split, heads, np.zeros_like(rows), rows)
+        yield (
+            _pairs(kept, split, heads, np.tile(rows, 2))
+            if paired
+            else _batch(kept, split, heads, np.zeros_like(rows), rows)
+        )
 
 
 def _pairs(kept: NDArray[Any], split: Split, heads: Sequence[HeadSpec], rows: NDArray[np.int64]) -> Batch:
-    """Return the first and then the last view of some rows."""
-    return _batch(kept, split, heads, np.repeat([0, len(kept) - 1], len(rows)), np.tile(rows, 2))
+    """Return the first view of the first half of some rows, and the last view of the others."""
+    return _batch(kept, split, heads, np.repeat([0, len(kept) - 1], len(rows) // 2), rows)
 
 
 def _batch(

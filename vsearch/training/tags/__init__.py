@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from vsearch.images import encode_jpeg
-from vsearch.training.plan_parts import TagsSource
-from vsearch.training.sources import SIDES, Example, Side
+from vsearch.training.examples import SIDES, Example, Side
+from vsearch.training.plan_sources import TagsSource
 from vsearch.training.tags.photo import draw_tag_photo
 from vsearch.training.tags.strip import STRIP, Digits, draw_tag
 

@@ -1,0 +1,107 @@
+"""Pictures listed in a CSV manifest."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import cast
+
+from vsearch.errors import DatasetError
+from vsearch.training.examples import SIDES, Example, Side, cleaned, existing, opened, read, split_of
+from vsearch.training.plan_sources import CsvSource
+
+
+def examples(source: CsvSource, root: Path, seed: int) -> Iterator[Example]:
+    """Yield the pictures of the rows that the source keeps.
+
+    Raises:
+        DatasetError: the manifest or the pictures are missing or damaged, a column or a picture is missing, or a box is
+            not four whole numbers.
+    """
+    manifest = root / source.manifest
+    columns = [source.image, *source.labels.values(), *source.where, *(source.box or ())]
+    says_split = source.split in _columns(manifest) or source.split != "split"
+    columns += ([source.group] if source.group else []) + ([source.split] if says_split else [])
+    kept = [
+        row | {source.image: row[source.image].removeprefix("./")}
+        for row in _rows(manifest, tuple(columns))
+        if all(row[column].startswith(text) for column, text in source.where.items())
+    ]
+    sides = _sides(kept, source, seed, says_split=says_split)
+    with opened(root / source.images) as archive:
+        places = {name: place for place, name in enumerate(archive.sizes)}
+        for row in kept:
+            if archive.sizes.get(row[source.image], -1) < 0:
+                raise DatasetError(
+                    f"Every picture of a manifest must be there, but {archive.path} has no {row[source.image]!r}; "
+                    f"add it, or take its row out of {manifest}."
+                )
+        # A compressed tar can only be read forwards.
+        for row in sorted(kept, key=lambda row: places[row[source.image]]):
+            group = _group(row, source)
+            if group in sides:
+                labels = {label: cleaned(row[column]) for label, column in source.labels.items()}
+                said = {label: value for label, value in labels.items() if value}
+                data, box = read(archive, row[source.image]), _box(row, source)
+                name = f"{row[source.image]} {box}" if box else row[source.image]
+                yield Example(data, said, sides[group], group, name, box)
+
+
+def _box(row: Mapping[str, str], source: CsvSource) -> tuple[int, int, int, int] | None:
+    if source.box is None:
+        return None
+    try:
+        left, top, right, bottom = (int(row[column]) for column in source.box)
+    except ValueError:
+        said = ", ".join(row[column] for column in source.box)
+        raise DatasetError(
+            f"A box must be four whole numbers of pixels, but {source.manifest} has {said!r} for {row[source.image]}; "
+            "mend the row."
+        ) from None
+    return left, top, right, bottom
+
+
+def _sides(rows: list[dict[str, str]], source: CsvSource, seed: int, *, says_split: bool) -> dict[str, Side]:
+    """Return the split of each group; groups that the manifest puts neither in train nor in val are left out."""
+    sides: dict[str, Side] = {}
+    for row in rows:
+        group = _group(row, source)
+        if not says_split:
+            sides[group] = split_of(group, seed, source.val_share)
+        elif row[source.split] in SIDES:
+            side = cast(Side, row[source.split])
+            if sides.setdefault(group, side) != side:
+                raise DatasetError(
+                    f"A group must lie in one split, but {group!r} of {source.manifest} is in train and in val; "
+                    f"mend its column {source.split!r}, or take that out to split by group."
+                )
+    return sides
+
+
+def _group(row: Mapping[str, str], source: CsvSource) -> str:
+    return (row[source.group] if source.group else "") or row[source.image]
+
+
+def _columns(manifest: Path) -> tuple[str, ...]:
+    with existing(manifest).open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+        return tuple(next(csv.reader(lines), ()))
+
+
+def _rows(file: Path, needed: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    """Yield the rows of a CSV manifest; a cell that a short row lacks is "".
+
+    Raises:
+        DatasetError: it is no CSV in UTF-8, or a needed column is missing.
+    """
+    try:
+        with existing(file).open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.DictReader(lines, restval="", restkey="")
+            missing = [name for name in needed if name not in (reader.fieldnames or ())]
+            if missing:
+                have = ", ".join(reader.fieldnames or ()) or "none"
+                raise DatasetError(
+                    f"A manifest needs the column {missing[0]!r}, but {file} has {have}; add it, or mend the plan."
+                )
+            yield from reader
+    except (UnicodeDecodeError, csv.Error) as error:
+        what = getattr(error, "reason", error)
+        raise DatasetError(f"A manifest must be CSV in UTF-8, but {file} is not ({what}); save it as that.") from None
