@@ -62,6 +62,7 @@ HEAVY = {
     "vsearch.training.trunk_benchmark",
     "vsearch.training.trunk_cache",
     "vsearch.training.perturb",
+    "vsearch.training.retouch",
     "vsearch.training.pipeline",
     "vsearch.training.unseen",
 }

@@ -32,6 +32,20 @@ def changed(shape: tuple[int, int] = (32, 32), seed: int = 1, count: int = 6, **
     return perturb(pictures(count), Augment(**STILL | how), shape=shape, seed=tf.constant([7, seed], tf.int64))
 
 
+def retouched(pictures: Any, **drawn: Any) -> Any:
+    """Return the pictures with only this done to them."""
+    from vsearch.training.retouch import retouch
+
+    count = len(pictures)
+    still = {
+        "matrix": np.tile(np.eye(3, dtype=np.float32), (count, 1, 1)),
+        "contrast": np.ones((count, 1, 1), np.float32),
+        "shift": np.zeros((count, 1, 3), np.float32),
+    }
+    given = still | {name: np.asarray(value, np.float32) for name, value in drawn.items()}
+    return retouch(np.asarray(pictures, np.float32), given).numpy()
+
+
 def test_nothing_is_changed_by_nothing() -> None:
     """Not by a thousandth of a grey level."""
     found = changed()
@@ -46,6 +60,7 @@ def test_nothing_is_changed_by_nothing() -> None:
     [
         {"crop_area": (0.3, 0.9)}, {"mirror": True}, {"brightness": 0.5}, {"contrast": 0.5}, {"saturation": 0.9},
         {"cast": 0.3}, {"turn": 30}, {"perspective": 0.2}, {"blur": 3}, {"noise": 20}, {"recolour": 1}, {"scramble": 1},
+        {"ramp": 0.5}, {"gamma": 0.5}, {"cover": 1},
     ],
     ids=lambda how: next(iter(how)),
 )  # fmt: skip
@@ -67,6 +82,9 @@ def test_all_at_once_in_another_shape() -> None:
     everything = {
         "turn": 20,
         "perspective": 0.1,
+        "ramp": 0.3,
+        "gamma": 0.3,
+        "cover": 0.5,
         "blur": 2,
         "noise": 9,
         "recolour": 0.5,
@@ -105,6 +123,41 @@ def test_a_mirrored_picture_is_the_other_way_round() -> None:
 
     assert all(np.array(flipped) ^ np.array(plain))
     assert 3 < sum(flipped) < 17
+
+
+def test_light_falls_from_one_side() -> None:
+    """Brighter on one side by what it is darker on the other; the middle stays."""
+    flat = np.full((4, 33, 33, 3), 100.0)
+    ramp = [[0.0, 0.4], [0.4, 0.0], [-0.2, 0.0], [0.0, 0.0]]
+
+    found = retouched(flat, ramp=ramp)
+
+    np.testing.assert_allclose(found[0, 16, [0, 16, 32], 0], [60, 100, 140], atol=1e-3)
+    np.testing.assert_allclose(found[1, [0, 16, 32], 16, 0], [60, 100, 140], atol=1e-3)
+    np.testing.assert_allclose(found[2, [0, 16, 32], 5, 0], [120, 100, 80], atol=1e-3)
+    np.testing.assert_allclose(found[3], 100, atol=1e-3)
+
+
+def test_a_cover_hides_a_box_and_nothing_else() -> None:
+    """In shares of the sides; an empty box hides nothing."""
+    flat = np.full((2, 20, 20, 3), 100.0)
+    boxes = [[0.49, 0.0, 1.2, 0.26], [0.5, 0.5, 0.5, 0.5]]
+
+    found = retouched(flat, cover=boxes, paint=[[10.0, 20.0, 30.0]] * 2)
+
+    assert (found[0, 10:, :5] == [10, 20, 30]).all()
+    assert (found[0, :9] == 100).all()
+    assert (found[0, :, 6:] == 100).all()
+    assert (found[1] == 100).all()
+
+
+def test_gamma_leaves_black_and_white() -> None:
+    """And moves what lies between."""
+    steps = np.broadcast_to(np.array([0.0, 63.75, 255.0])[None, None, :, None], (1, 2, 3, 3))
+
+    found = retouched(steps, gamma=np.full((1, 1, 1, 1), 2.0))
+
+    np.testing.assert_allclose(found[0, 0, :, 0], [0, 63.75 / 4, 255], atol=1e-3)
 
 
 def test_blur_keeps_the_light() -> None:

@@ -1,7 +1,7 @@
 """How training pictures are changed each time they are shown: whole batches in TensorFlow, all chance from one seed.
 
-The order: cut, mirror, turn and tilt in one resampling; tiles that change places; one affine map of the colours; blur;
-noise. Blending comes last, in `mix`. What an augmentation leaves at zero costs nothing.
+First cut, mirror, turn and tilt in one resampling, then what `retouch` does in place. Blending comes last, in `mix`.
+What an augmentation leaves at zero costs nothing.
 """
 
 from typing import Any, NamedTuple
@@ -10,10 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from vsearch.training.plan_parts import Augment
+from vsearch.training.retouch import GREY, GRID, NOISES, retouch
 
-_GRID = 4  # tiles on each side of a scrambled picture
-_NOISES = 4  # patterns of noise in a batch, each in its own strength and sign; drawing is what noise costs
-_GREY = np.full((3, 3), 1 / 3, np.float32)
+_COVERED = (0.1, 0.4)  # least and most of each side that a cover takes
 
 
 class Perturbed(NamedTuple):
@@ -64,13 +63,19 @@ def perturb(pictures: Any, augment: Augment, *, shape: tuple[int, int], seed: An
     recoloured, scrambled = one < augment.recolour, one >= 1.0 - augment.scramble
     drawn = _colours(augment, recoloured, dice)
     if augment.scramble:
-        drawn["order"] = tf.where(scrambled[:, None], tf.argsort(dice.uniform(0.0, 1.0, _GRID**2)), np.arange(_GRID**2))
+        drawn["order"] = tf.where(scrambled[:, None], tf.argsort(dice.uniform(0.0, 1.0, GRID**2)), np.arange(GRID**2))
+    if augment.cover:
+        drawn |= _cover(augment.cover, dice)
+    if augment.ramp:
+        drawn["ramp"] = dice.uniform(-augment.ramp, augment.ramp, 2)
+    if augment.gamma:
+        drawn["gamma"] = tf.exp(dice.uniform(-augment.gamma, augment.gamma, 1, 1, 1))
     if augment.blur:
         drawn["sigma"] = dice.uniform(0.0, augment.blur, 1, 1)
     if augment.noise:
-        drawn["noise"] = tf.random.stateless_normal((_NOISES, *shape, 3), dice.seed())
+        drawn["noise"] = tf.random.stateless_normal((NOISES, *shape, 3), dice.seed())
         drawn["strength"] = dice.uniform(-augment.noise, augment.noise, 1, 1, 1)
-    return Perturbed(_retouch(found, drawn), recoloured, scrambled)
+    return Perturbed(retouch(found, drawn), recoloured, scrambled)
 
 
 def mix(pictures: Any, share: float, *, seed: Any) -> tuple[Any, Any]:
@@ -144,30 +149,11 @@ def _tilt(shifts: Any) -> Any:
     return tf.reshape(tf.concat([solved, tf.ones((count, 1))], axis=1), (-1, 3, 3))
 
 
-@tf.function(jit_compile=True)  # type: ignore[untyped-decorator]  # one pass over the pixels, ten times as quick
-def _retouch(pictures: Any, drawn: dict[str, Any]) -> Any:
-    """Do what a picture can have done to it in place: float32 [n, h, w, 3], and what was drawn for it."""
-    if "order" in drawn:
-        pictures = _scramble(pictures, drawn["order"])
-    pictures = _colour(pictures, drawn)
-    if "sigma" in drawn:
-        pictures = _blur(pictures, drawn["sigma"])
-    if "noise" in drawn:
-        count = tf.shape(pictures)[0]
-        patterns = tf.tile(drawn["noise"], (-(-count // _NOISES), 1, 1, 1))[:count]
-        pictures += patterns * drawn["strength"]
-    return tf.clip_by_value(pictures, 0.0, 255.0)
-
-
-def _scramble(pictures: Any, order: Any) -> Any:
-    """Let tiles change places by `order` [n, tiles]; what the grid does not cover at the far edges is mirrored."""
-    height, width = (side // _GRID * _GRID for side in pictures.shape[1:3])
-    tiles = tf.reshape(pictures[:, :height, :width], (-1, _GRID, height // _GRID, _GRID, width // _GRID, 3))
-    tiles = tf.reshape(tf.transpose(tiles, (0, 1, 3, 2, 4, 5)), (-1, _GRID**2, height // _GRID, width // _GRID, 3))
-    tiles = tf.reshape(tf.gather(tiles, order, batch_dims=1), (-1, _GRID, _GRID, height // _GRID, width // _GRID, 3))
-    mosaic = tf.reshape(tf.transpose(tiles, (0, 1, 3, 2, 4, 5)), (-1, height, width, 3))
-    missing = [[0, 0], [0, pictures.shape[1] - height], [0, pictures.shape[2] - width], [0, 0]]
-    return tf.pad(mosaic, missing, "SYMMETRIC")
+def _cover(share: float, dice: Dice) -> dict[str, Any]:
+    """Draw `cover` [n, 4] (top, left, bottom, right) in shares of the sides, empty for most, and its `paint` [n, 3]."""
+    sides = dice.uniform(*_COVERED, 2) * tf.cast(dice.chosen(share), tf.float32)[:, None]
+    start = dice.uniform(-0.2, 1.0, 2)  # mostly over an edge of the picture, as what stands before a product
+    return {"cover": tf.concat([start, start + sides], axis=1), "paint": dice.uniform(0.0, 255.0, 3)}
 
 
 def _colours(augment: Augment, recoloured: Any, dice: Dice) -> dict[str, Any]:
@@ -179,7 +165,7 @@ def _colours(augment: Augment, recoloured: Any, dice: Dice) -> dict[str, Any]:
     contrast = dice.uniform(1 - augment.contrast, 1 + augment.contrast, 1, 1)
     light = dice.uniform(1 - augment.brightness, 1 + augment.brightness, 1, 1)
     light *= dice.uniform(1 - augment.cast, 1 + augment.cast, 1, 3)
-    matrix = ((np.eye(3, dtype=np.float32) - _GREY) * saturation + _GREY) * light
+    matrix = ((np.eye(3, dtype=np.float32) - GREY) * saturation + GREY) * light
     shift = tf.zeros((dice.count, 1, 3))
     if augment.recolour:
         other, moved = _other_colours(dice)
@@ -187,15 +173,6 @@ def _colours(augment: Augment, recoloured: Any, dice: Dice) -> dict[str, Any]:
         contrast = tf.where(chosen, 1.0, contrast)
         matrix, shift = tf.where(chosen, other @ matrix, matrix), tf.where(chosen, moved * light, shift)
     return {"matrix": matrix, "contrast": contrast, "shift": shift}
-
-
-def _colour(pictures: Any, drawn: dict[str, Any]) -> Any:
-    matrix, contrast = drawn["matrix"], drawn["contrast"]
-    mean = tf.reduce_mean(pictures, axis=(1, 2))[:, None]
-    found = (drawn["shift"] + (mean @ matrix) * (1 - contrast))[:, None]
-    for channel in range(3):
-        found += pictures[..., channel : channel + 1] * (matrix * contrast)[:, None, None, channel]
-    return found
 
 
 def _other_colours(dice: Dice) -> tuple[Any, Any]:
@@ -209,19 +186,5 @@ def _other_colours(dice: Dice) -> tuple[Any, Any]:
     slope, shift = tf.where(dark, -slope, slope), tf.where(dark, 255 - shift, shift)
     angle = dice.uniform(-np.pi, np.pi, 1, 1)
     axis = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]], np.float32) / np.sqrt(np.float32(3))
-    hue = tf.cos(angle) * (np.eye(3, dtype=np.float32) - _GREY) + tf.sin(angle) * axis
-    return _GREY * slope + hue * dice.uniform(0.0, 1.0, 1, 1), shift
-
-
-def _blur(pictures: Any, sigma: Any) -> Any:
-    """Blur each picture by a Gaussian of its own sigma [n, 1, 1]; two matrix products, whatever the sigma."""
-    height, width = pictures.shape[1:3]
-    lines = tf.reshape(_gaussian(height, sigma) @ tf.reshape(pictures, (-1, height, width * 3)), tf.shape(pictures))
-    return tf.einsum("nvw,nhwc->nhvc", _gaussian(width, sigma), lines)
-
-
-def _gaussian(side: int, sigma: Any) -> Any:
-    """Return [n, side, side]: rows that weigh neighbours, each adding up to one."""
-    places = np.arange(side, dtype=np.float32)
-    weights = tf.exp(-((places[:, None] - places) ** 2) / (2 * tf.maximum(sigma, 0.1) ** 2))
-    return weights / tf.reduce_sum(weights, axis=2, keepdims=True)
+    hue = tf.cos(angle) * (np.eye(3, dtype=np.float32) - GREY) + tf.sin(angle) * axis
+    return GREY * slope + hue * dice.uniform(0.0, 1.0, 1, 1), shift

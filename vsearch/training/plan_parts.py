@@ -72,6 +72,9 @@ class Augment(Part):
         brightness, contrast, saturation, cast: factors 1 +- this.
         turn: degrees either way.
         perspective: shift of the corners, as a share of the side.
+        ramp: light falls from one side, factors 1 +- this at the edges.
+        gamma: light to the power of exp(+- this).
+        cover: share of pictures with something plain before a part of them.
         blur, noise: most sigma, in pixels and in 0..255.
         mix: share of pictures blended with another, their labels likewise (mixup: Zhang et al., ICLR 2018).
         recolour: share of pictures that get arbitrary colours; it hides the labels of the heads `recolour_hides`.
@@ -87,6 +90,9 @@ class Augment(Part):
     cast: Share = 0.08
     turn: float = Field(0.0, ge=0, le=180)
     perspective: float = Field(0.0, ge=0, le=0.4)
+    ramp: Share = 0.0
+    gamma: Share = 0.0
+    cover: Share = 0.0
     blur: float = Field(0.0, ge=0, le=8)
     noise: float = Field(0.0, ge=0, le=64)
     mix: Share = 0.0
