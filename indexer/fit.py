@@ -142,9 +142,18 @@ def fit_shop_whitening(checkpoint: Checkpoint, pictures: Sample, views: Sample, 
 
 
 def project(whitening: Whitening, blocks: Blocks, rows: int = 8192) -> Vectors:
-    """Project blocks [n, D] to embeddings [n, d], so many rows at a time: float32 blocks of all may not fit."""
-    parts = [whitening.project(blocks[start : start + rows]) for start in range(0, len(blocks), rows)]
-    return np.concatenate(parts) if parts else np.empty((0, whitening.size), np.float32)
+    """Project blocks [n, D] to embeddings [n, d], so many rows at a time: float32 blocks of all may not fit.
+
+    Equal blocks give the very same embedding: a matrix product may add up differently by where a row stands, and
+    copies of a picture that differ in the last bit would not be found as each other.
+    """
+    if not len(blocks):
+        return np.empty((0, whitening.size), np.float32)
+    places: dict[bytes, int] = {}
+    same = [places.setdefault(block.tobytes(), len(places)) for block in blocks]
+    first = np.unique(same, return_index=True)[1]
+    parts = [whitening.project(blocks[first[start : start + rows]]) for start in range(0, len(first), rows)]
+    return np.concatenate(parts)[same]
 
 
 def view_scores(

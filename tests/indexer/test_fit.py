@@ -143,6 +143,15 @@ def test_projecting_in_parts_changes_nothing(checkpoint: Checkpoint) -> None:
     assert fit.project(checkpoint.whitening, blocks[:0]).shape == (0, checkpoint.whitening.size)
 
 
+def test_equal_blocks_get_the_very_same_embedding(checkpoint: Checkpoint) -> None:
+    """Wherever the copies of a picture stand in the catalogue, to the last bit, in an order of their own."""
+    blocks = sample(501, (0,), noise=1).blocks
+    blocks[[250, 500]] = blocks[0]
+    vectors = fit.project(checkpoint.whitening, blocks, rows=100)
+    np.testing.assert_array_equal(vectors[[250, 500]], vectors[[0, 0]])
+    np.testing.assert_allclose(vectors, checkpoint.whitening.project(blocks), rtol=1e-4, atol=1e-5)
+
+
 def test_scores_of_the_own_and_the_best_other_product() -> None:
     """Hand-computed; a product's best picture counts."""
     gallery = l2_normalize([[1, 0], [0, 1], [-1, 0]])
