@@ -1,4 +1,4 @@
-"""What is fitted on the shop's own pictures: class heads, the whitening, and the scores that match labels stand for.
+"""What is fitted on the shop's own pictures: class heads, the whitening, and (`likeness`) what scores mean.
 
 D numbers in the joined blocks of a picture, d in its embedding. Everything here is pure.
 """
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from catalog.embeddings import Key
 from catalog.queries import GalleryRow
-from vsearch.manifest import MatchThresholds
-from vsearch.metrics import l2_normalize
+from indexer.likeness import Labelled, best_scores, calibrate
+from vsearch.manifest import Likeness
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.heads import Heads, fit_heads
 from vsearch.model.whitening import Whitening, fit_whitening
@@ -26,14 +26,8 @@ whitening, and with the checkpoint's own: 70 and 75 % of 20 products, 92 and 82 
 of 500.
 """
 
-ENOUGH_SCORES = 20
-"""From so many held-out views on the match thresholds are calibrated; below, the defaults stand."""
-
 HELD_OUT = 1
 """The view that the whitening is not fitted on: scores of its kind are what shoppers' photos will have."""
-
-CONFIDENCE = 0.95
-"""Share of answers at or above the threshold of "exact" that are the very product."""
 
 Blocks = NDArray[np.float16]
 Vectors = NDArray[np.float32]
@@ -84,7 +78,7 @@ class Embedding:
     """A whitening, what scores mean after it, and the embeddings of all pictures, float32 [n, d]."""
 
     whitening: Whitening
-    thresholds: MatchThresholds
+    likeness: Likeness
     vectors: Vectors
 
 
@@ -122,8 +116,11 @@ def fit_embedding(checkpoint: Checkpoint, pictures: Sample, views: Sample, *, si
     whitening = fit_shop_whitening(checkpoint, pictures, views.where(views.numbers != HELD_OUT), size=size)
     vectors = project(whitening, pictures.blocks)
     queries = project(whitening, held_out.blocks)
-    own, other = view_scores((queries, held_out.product_ids), (vectors, pictures.product_ids))
-    return Embedding(whitening, calibrate(own, other), vectors)
+    found = best_scores(
+        Labelled(queries, held_out.product_ids, held_out.classes),
+        Labelled(vectors, pictures.product_ids, pictures.classes),
+    )
+    return Embedding(whitening, calibrate(found), vectors)
 
 
 def fit_shop_whitening(checkpoint: Checkpoint, pictures: Sample, views: Sample, *, size: int) -> Whitening:
@@ -142,58 +139,15 @@ def fit_shop_whitening(checkpoint: Checkpoint, pictures: Sample, views: Sample, 
 
 
 def project(whitening: Whitening, blocks: Blocks, rows: int = 8192) -> Vectors:
-    """Project blocks [n, D] to embeddings [n, d], so many rows at a time: float32 blocks of all may not fit."""
-    parts = [whitening.project(blocks[start : start + rows]) for start in range(0, len(blocks), rows)]
-    return np.concatenate(parts) if parts else np.empty((0, whitening.size), np.float32)
+    """Project blocks [n, D] to embeddings [n, d], so many rows at a time: float32 blocks of all may not fit.
 
-
-def view_scores(
-    views: tuple[Vectors, Ids], pictures: tuple[Vectors, Ids], rows: int = 256
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return for each view the best cosine score of its own product, and of any other product.
-
-    Args:
-        views: embeddings [M, d] and products [M].
-        pictures: embeddings [N, d] and products [N]; holds each view's product and at least one other.
-        rows: views compared at a time.
-
-    Returns:
-        own [M] and other [M].
+    Equal blocks give the very same embedding: a matrix product may add up differently by where a row stands, and
+    copies of a picture that differ in the last bit would not be found as each other.
     """
-    queries, gallery = l2_normalize(views[0]), l2_normalize(pictures[0])
-    own, other = np.empty(len(queries), np.float32), np.empty(len(queries), np.float32)
-    for start in range(0, len(queries), rows):
-        part = slice(start, start + rows)
-        scores = queries[part] @ gallery.T
-        same = views[1][part, None] == pictures[1][None]
-        own[part] = np.where(same, scores, -np.inf).max(axis=1)
-        other[part] = np.where(same, -np.inf, scores).max(axis=1)
-    return own, other
-
-
-def calibrate(own: NDArray[np.float32], other: NDArray[np.float32]) -> MatchThresholds:
-    """Return what scores mean in this catalogue.
-
-    "exact" is as close as nine in ten views come to their own product, closer than nine in ten come to another, and
-    so close that of the answers at least `CONFIDENCE` are the very product; nothing is that close in a catalogue
-    where the last never holds. "similar" is as close as the nearest other product usually is: the median. "very
-    similar" begins halfway between.
-
-    Args:
-        own: score of each view's own product, [M].
-        other: score of the best other product, [M].
-    """
-    if len(own) < ENOUGH_SCORES:
-        return MatchThresholds()
-    similar, other_high = (float(score) for score in np.quantile(other, [0.5, 0.9]))
-    exact = max(float(np.quantile(own, 0.1)), other_high, _least_confident(own, other))
-    return MatchThresholds(exact=exact, very_similar=(exact + similar) / 2, similar=similar)
-
-
-def _least_confident(own: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """The lowest score from which on at least `CONFIDENCE` of the first answers are right; 1 when there is none."""
-    best, right = np.maximum(own, other), own >= other
-    order = np.argsort(-best, kind="stable")
-    share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    confident = np.flatnonzero(share >= CONFIDENCE)
-    return float(best[order[confident[-1]]]) if len(confident) else 1.0
+    if not len(blocks):
+        return np.empty((0, whitening.size), np.float32)
+    places: dict[bytes, int] = {}
+    same = [places.setdefault(block.tobytes(), len(places)) for block in blocks]
+    first = np.unique(same, return_index=True)[1]
+    parts = [whitening.project(blocks[first[start : start + rows]]) for start in range(0, len(first), rows)]
+    return np.concatenate(parts)[same]

@@ -125,7 +125,7 @@ def _write(settings: Settings, origin: Origin, gathered: Gathered, embedding: fi
         origin,
         gallery=gallery,
         whitening=embedding.whitening,
-        thresholds=embedding.thresholds,
+        likeness=embedding.likeness,
     )
 
 

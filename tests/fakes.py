@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.images import Box, Picture, crop
-from vsearch.manifest import MatchThresholds, Origin
+from vsearch.manifest import Likeness, MatchThresholds, Origin
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.heads import Head, Heads
@@ -137,7 +137,10 @@ def origin(checkpoint: Checkpoint, fingerprint: str = "", previous: str | None =
     )
 
 
-THRESHOLDS = MatchThresholds(exact=0.9, very_similar=0.7, similar=0.3)
+LIKENESS = Likeness(
+    all=MatchThresholds(exact=0.9, very_similar=0.7, similar=0.3),
+    classes={"lamp": MatchThresholds(exact=0.8, very_similar=0.5, similar=0.2)},
+)
 
 
 def _colours(picture: Picture) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from vsearch.images import Box, Picture, crop, decode, encode_jpeg, resize
 
 Floats = NDArray[np.float32]
 
-_SIDE = 176  # px of a made photo's longer side: networks see less than this
+SIDE = 176  # px of a made photo's longer side: networks see less than this
 _BACKGROUND_TOLERANCE = 16  # grey levels that still count as background when cutting out
 
 
@@ -39,7 +39,12 @@ def shopper_view(picture: Picture, rng: np.random.Generator) -> Picture:
 
 def cut_to_box(shot: Shot, margin: float = 0.05) -> Picture:
     """Return the marked product of a shot with `margin` of its size around it."""
-    return crop(shot.photo, _loosen(shot.box, np.full(4, margin)))
+    return crop(shot.photo, with_margin(shot.box, margin))
+
+
+def with_margin(box: Box, margin: float = 0.05) -> Box:
+    """Return a box with `margin` of its size around it, inside the photo."""
+    return _loosen(box, np.full(4, margin))
 
 
 def shoot(
@@ -58,15 +63,15 @@ def shoot(
         share: least and greatest part of the photo's side that the product takes.
     """
     thing = trim(picture)
-    thing = _fit(thing, round(_SIDE * rng.uniform(*share)))
+    thing = fit(thing, round(SIDE * rng.uniform(*share)))
     alpha = cutout(thing)
-    width = round(_SIDE * rng.uniform(0.8, 1.0))
-    scene = _made_room(rng, _SIDE, width) if room is None else _part_of(room, rng, _SIDE, width)
+    width = round(SIDE * rng.uniform(0.8, 1.0))
+    scene = _made_room(rng, SIDE, width) if room is None else _part_of(room, rng, SIDE, width)
     placed, mask = _place(thing, alpha, scene.shape[:2], rng)
     photo = scene * (1 - _shadow(mask) * (1 - mask))[..., None] * (1 - mask[..., None]) + placed * mask[..., None]
     box = _box_of(mask)
     photo = _occlude(photo, box, rng)
-    return Shot(_phone(_light(photo, rng), rng), box)
+    return Shot(taken(photo, rng), box)
 
 
 def cutout(picture: Picture) -> Floats:
@@ -92,15 +97,25 @@ def cutout(picture: Picture) -> Floats:
 # ---- geometry ----
 
 
-def _place(thing: Picture, alpha: Floats, shape: tuple[int, int], rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Stand the product somewhere in a frame, tilted and in perspective -> (light [h, w, 3], mask [h, w])."""
-    height, width = thing.shape[:2]
-    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], float)
-    centre = corners.mean(axis=0)
+def corners_of(picture: Picture) -> NDArray[np.float64]:
+    """Return the corners x, y of a picture, float64 [4, 2], from the top left clockwise."""
+    height, width = picture.shape[:2]
+    return np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
+
+
+def seen_from_elsewhere(corners: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return the corners [4, 2] of a picture when it is tilted, stretched and put in perspective, about (0, 0)."""
+    centre, size = corners.mean(axis=0), corners[2] - corners[0]
     angle = rng.normal(0, 0.06)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     stretch = np.array([rng.uniform(0.82, 1.1), rng.uniform(0.9, 1.08)])
-    moved = ((corners - centre) * stretch) @ turn.T + rng.uniform(-0.09, 0.09, (4, 2)) * (width, height)
+    return np.asarray(((corners - centre) * stretch) @ turn.T + rng.uniform(-0.09, 0.09, (4, 2)) * size)
+
+
+def _place(thing: Picture, alpha: Floats, shape: tuple[int, int], rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Stand the product somewhere in a frame, tilted and in perspective -> (light [h, w, 3], mask [h, w])."""
+    corners = corners_of(thing)
+    moved = seen_from_elsewhere(corners, rng)
     low, high = moved.min(axis=0), moved.max(axis=0)
     room_left = np.array(shape[::-1]) - (high - low)
     if (room_left < 0).any():
@@ -115,7 +130,8 @@ def _place(thing: Picture, alpha: Floats, shape: tuple[int, int], rng: np.random
     return warped[..., :3] / np.maximum(mask, 1e-3)[..., None], mask
 
 
-def _fit(picture: Picture, side: int) -> Picture:
+def fit(picture: Picture, side: int) -> Picture:
+    """Return the picture with its longer side `side` px long, and the shorter at least 8."""
     height, width = picture.shape[:2]
     scale = side / max(height, width)
     return resize(picture, max(8, round(width * scale)), max(8, round(height * scale)))
@@ -180,6 +196,11 @@ def _part_of(room: Picture, rng: np.random.Generator, height: int, width: int) -
 
 
 # ---- light and phone ----
+
+
+def taken(photo: Floats, rng: np.random.Generator) -> Picture:
+    """Return light [h, w, 3] as a phone takes it: uneven light, cast, exposure, blur, noise and JPEG."""
+    return _phone(_light(photo, rng), rng)
 
 
 def _shadow(mask: Floats) -> Floats:

@@ -218,9 +218,9 @@ def _labelled_hits(
     hits = gallery.search(embedding, k=search.k, metric=search.metric, classes=classes, allowed=search.allowed)
     cosine = search.metric == "cosine"
     scores = [hit.value for hit in hits] if cosine else gallery.cosines(embedding, hits).tolist()
-    label = generation.thresholds.match_label
+    label = generation.likeness.match_label
     return tuple(
-        LabelledHit(hit.product_id, hit.image_id, hit.class_name, hit.value, score, label(score))
+        LabelledHit(hit.product_id, hit.image_id, hit.class_name, hit.value, score, label(hit.class_name, score))
         for hit, score in zip(hits, scores, strict=True)
     )
 

@@ -1,23 +1,21 @@
-"""Measure a search against known answers, with a plain descriptor beside it in the same run.
+"""Measure searches against known answers: how often they are right, and how sure that figure is.
 
-A test is a list of query pictures with the product ids that answer them. Every searcher ranks products for each query;
-all are scored alike. Pictures are RGB uint8, ids int64, rankings int64 [q, k] padded with -1.
+A test is a list of queries; every searcher (`vsearch.searchers`) ranks products for each; all are scored alike. Ids are
+int64, rankings int64 [q, k] padded with -1. Several queries from one photo are no independent witnesses: intervals
+resample photos, not queries.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import scipy.stats
 from numpy.typing import NDArray
 
-from vsearch import descriptors, metrics
-from vsearch.engine import ALL, Engine, Search
-from vsearch.framing import half_squash, trim
-from vsearch.images import Picture
-from vsearch.progress import Advance, unseen
+from vsearch import metrics
+from vsearch.images import Box, Picture, crop
 
 Ids = NDArray[np.int64]
+Floats = NDArray[np.float64]
 _RESAMPLES = 1000
 
 
@@ -26,14 +24,27 @@ class Query:
     """One question with its right answers.
 
     Attributes:
-        picture: what is searched with.
-        relevant: product ids that are right.
+        picture: what is searched with, RGB uint8 [h, w, 3].
+        relevant: product ids that are right; none for a photo of something the catalogue does not have.
         itself: product the picture is of, left out of the answers; None when its finding is the point.
+        box: the part of the picture that is marked; None for all of it.
+        grades: grade of each right answer, above 0; None where all are equally right.
+        category: what its figures are also counted under.
+        photo: the photo it comes from, where several queries come from one.
     """
 
     picture: Picture
     relevant: frozenset[int]
     itself: int | None = None
+    box: Box | None = None
+    grades: Mapping[int, float] | None = None
+    category: str = ""
+    photo: str | None = None
+
+    @property
+    def part(self) -> Picture:
+        """The marked part of the picture, or all of it."""
+        return self.picture if self.box is None else crop(self.picture, self.box)
 
 
 @dataclass(frozen=True)
@@ -50,23 +61,39 @@ class Score:
 
 @dataclass(frozen=True)
 class Scores:
-    """How one searcher did; `by_query` holds what the means are of, for comparisons."""
+    """How one searcher did; `by_query` holds what hit@1 is the mean of, for comparisons.
+
+    `ndcg_at_10` is None where no query has grades.
+    """
 
     name: str
     hit_at_1: Score
     hit_at_5: Score
     hit_at_10: Score
     map_at_r: Score
-    by_query: NDArray[np.float64] = field(repr=False)
+    ndcg_at_10: Score | None
+    by_query: Floats = field(repr=False)
 
 
 def score(name: str, ranked: Ids, queries: Sequence[Query]) -> Scores:
     """Score the rankings [q, k] of one searcher; k must reach the largest number of right answers and 10."""
     right = metrics.relevance(ranked, [query.relevant for query in queries])
     counts = [len(query.relevant) for query in queries]
-    first, five, ten = (metrics.hit_at_k(right, k) for k in (1, 5, 10))
-    precision = metrics.average_precision_at_r(right, counts)
-    return Scores(name, interval(first), interval(five), interval(ten), interval(precision), by_query=first)
+    groups = photos_of(queries)
+    first = metrics.hit_at_k(right, 1)
+    ndcg = None
+    if any(query.grades is not None for query in queries):
+        grades = [dict.fromkeys(query.relevant, 1.0) if query.grades is None else query.grades for query in queries]
+        ndcg = interval(metrics.ndcg_at_k(ranked, grades, 10), groups)
+    return Scores(
+        name=name,
+        hit_at_1=interval(first, groups),
+        hit_at_5=interval(metrics.hit_at_k(right, 5), groups),
+        hit_at_10=interval(metrics.hit_at_k(right, 10), groups),
+        map_at_r=interval(metrics.average_precision_at_r(right, counts), groups),
+        ndcg_at_10=ndcg,
+        by_query=first,
+    )
 
 
 def depth(queries: Sequence[Query]) -> int:
@@ -74,55 +101,50 @@ def depth(queries: Sequence[Query]) -> int:
     return max(10, *(len(query.relevant) for query in queries))
 
 
-def rank_by_engine(engine: Engine, queries: Sequence[Query], *, everywhere: bool, advance: Advance = unseen) -> Ids:
-    """Rank with the live generation, in the classes the photo decides on or in all of them -> [q, depth]."""
-    wanted = depth(queries)
-    search = Search(k=wanted + 1, classes=ALL if everywhere else None)
-    ranked = np.full((len(queries), wanted), metrics.PADDING, np.int64)
-    for row, query in enumerate(queries):
-        hits = engine.search(query.picture, search).hits
-        found = [hit.product_id for hit in hits if hit.product_id != query.itself][:wanted]
-        ranked[row, : len(found)] = found
-        advance(row + 1, len(queries))
-    return ranked
+def photos_of(queries: Sequence[Query]) -> Ids:
+    """Return which photo each query comes from, as numbers [q] from 0; a query without one is its own."""
+    names: dict[object, int] = {}
+    keys = [number if query.photo is None else query.photo for number, query in enumerate(queries)]
+    return np.array([names.setdefault(key, len(names)) for key in keys], np.int64)
 
 
-def rank_by_descriptor(
-    describe: Callable[[Picture], NDArray[np.float32]],
-    gallery: Sequence[Picture],
-    product_ids: Ids,
-    queries: Sequence[Query],
-) -> Ids:
-    """Rank by the cosine of a descriptor over all gallery pictures, a product by its best picture -> [q, depth]."""
-    wanted = depth(queries)
-    vectors = metrics.l2_normalize(np.stack([describe(picture) for picture in gallery]))
-    ranked = np.full((len(queries), wanted), metrics.PADDING, np.int64)
-    for row, query in enumerate(queries):
-        scores = vectors @ metrics.l2_normalize(describe(query.picture))
-        order = product_ids[np.argsort(-scores, kind="stable")]
-        _, first = np.unique(order, return_index=True)
-        products = order[np.sort(first)]
-        found = products[products != query.itself][:wanted]
-        ranked[row, : len(found)] = found
-    return ranked
+def interval(values: Floats, groups: Ids | None = None) -> Score:
+    """Return the mean of values with its 95 % interval by the percentile bootstrap, the same every time.
+
+    Args:
+        values: one for each query, [q], at least one.
+        groups: what is resampled, [q] numbers from 0: values of one group come and go together (the cluster
+            bootstrap; Davison and Hinkley, "Bootstrap methods and their application", 1997, 3.8). None: each its own.
+    """
+    numbers = np.arange(len(values)) if groups is None else groups
+    sums, counts = np.bincount(numbers, weights=values), np.bincount(numbers)
+    draws = _draws(len(sums))
+    means = [float(sums[draw].sum() / counts[draw].sum()) for draw in draws]
+    return Score(float(np.mean(values)), *_middle(means))
 
 
-def hog(picture: Picture) -> NDArray[np.float32]:
-    """The HOG baseline (scikit-image): of the trimmed picture, as good as HOG gets without learning -> [1764]."""
-    return descriptors.shape(half_squash(trim(picture), descriptors.SHAPE_SIDE))
+def auroc_interval(known: Floats, unrelated: Floats, groups: Ids | None = None) -> Score:
+    """Return the AUROC of scores of known things against those of unrelated ones, with its 95 % interval.
+
+    Args:
+        known: best score of each query that has an answer, [q].
+        unrelated: best score of each that has none, [n].
+        groups: of the first, as in `interval`.
+    """
+    numbers = np.arange(len(known)) if groups is None else groups
+    members = [np.flatnonzero(numbers == number) for number in range(numbers.max() + 1)]
+    areas = []
+    for draw, other in zip(_draws(len(members)), _draws(len(unrelated), seed=1), strict=True):
+        drawn = np.concatenate([members[number] for number in draw])
+        areas.append(metrics.auroc(known[drawn], unrelated[other]))
+    return Score(metrics.auroc(known, unrelated), *_middle(areas))
 
 
-def lab_histogram(picture: Picture) -> NDArray[np.float32]:
-    """The colour baseline: Lab histogram of the trimmed picture -> [768]."""
-    return descriptors.colour(half_squash(trim(picture), descriptors.COLOUR_SIDE))
+def _draws(count: int, seed: int = 0) -> list[Ids]:
+    rng = np.random.default_rng(seed)
+    return [rng.integers(count, size=count) for _ in range(_RESAMPLES)]
 
 
-def interval(values: NDArray[np.float64]) -> Score:
-    """Return the mean of values [q] with its 95 % bootstrap interval over queries, the same every time."""
-    mean = float(values.mean())
-    if len(values) < 2 or values.std() == 0:
-        return Score(mean, mean, mean)
-    result = scipy.stats.bootstrap(
-        (values,), np.mean, n_resamples=_RESAMPLES, method="percentile", rng=np.random.default_rng(0)
-    )
-    return Score(mean, float(result.confidence_interval.low), float(result.confidence_interval.high))
+def _middle(values: Sequence[float]) -> tuple[float, float]:
+    low, high = np.quantile(np.array(values), (0.025, 0.975))
+    return float(low), float(high)

@@ -15,6 +15,7 @@ One writer at a time (the index run holds a lock); any number of readers, who ne
 import re
 import shutil
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from vsearch.errors import GenerationCorrupt, GenerationError, NoGeneration
 from vsearch.files import checksum, replace_text, sync
 from vsearch.gallery import Gallery
 from vsearch.index import ClassIndex, index_key
-from vsearch.manifest import ID_PATTERN, ClassEntry, Manifest, MatchThresholds, Origin
+from vsearch.manifest import ID_PATTERN, ClassEntry, Likeness, Manifest, Origin
 from vsearch.model.whitening import Whitening
 
 CURRENT = "CURRENT"
@@ -57,13 +58,13 @@ class Generation:
         """What a query's blocks must be made with."""
         return self.manifest.blocks_id
 
-    @property
-    def thresholds(self) -> MatchThresholds:
+    @cached_property
+    def likeness(self) -> Likeness:
         """From a score to words."""
-        return self.manifest.thresholds
+        return self.manifest.likeness
 
 
-def write(folder: Path, origin: Origin, *, gallery: Gallery, whitening: Whitening, thresholds: MatchThresholds) -> Path:
+def write(folder: Path, origin: Origin, *, gallery: Gallery, whitening: Whitening, likeness: Likeness) -> Path:
     """Write a generation into a hidden folder of `folder` and return that; nothing is visible yet."""
     target = folder / f"{_BUILDING}{origin.generation_id}"
     target.mkdir(parents=True)
@@ -73,14 +74,15 @@ def write(folder: Path, origin: Origin, *, gallery: Gallery, whitening: Whitenin
         for metric, file in files.items():
             gallery.indexes[metric][name].save(target / file)
         count = len(gallery.indexes["cosine"][name])
-        entries.append(ClassEntry(name=name, count=count, index_key=index_key(count), files=files))
+        own = likeness.classes.get(name)
+        entries.append(ClassEntry(name=name, count=count, index_key=index_key(count), files=files, thresholds=own))
     np.savez(target / WHITENING, allow_pickle=False, **whitening.arrays())
     np.savez(target / IMAGES, image_ids=gallery.image_ids, product_ids=gallery.product_ids)
     manifest = Manifest(
         **origin.model_dump(),
         embedding_size=whitening.size,
         metrics=tuple(gallery.indexes),
-        thresholds=thresholds,
+        thresholds=likeness.all,
         classes=tuple(entries),
         checksums={path.name: checksum(path) for path in sorted(target.iterdir())},
     )

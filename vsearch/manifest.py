@@ -33,6 +33,17 @@ class MatchThresholds(_Record):
         return "similar" if score >= self.similar else "nothing close"
 
 
+class Likeness(_Record):
+    """What scores mean: the thresholds of each class, and `all` for classes that have none of their own."""
+
+    all: MatchThresholds = MatchThresholds()
+    classes: dict[str, MatchThresholds] = Field(default_factory=dict)
+
+    def match_label(self, class_name: str, score: float) -> MatchLabel:
+        """Return the words for the cosine score of a product of a class."""
+        return self.classes.get(class_name, self.all).match_label(score)
+
+
 class Origin(_Record):
     """What a generation was made of.
 
@@ -51,12 +62,16 @@ class Origin(_Record):
 
 
 class ClassEntry(_Record):
-    """One class: its name, its pictures, the FAISS factory string, and its file under each metric."""
+    """One class: its name, its pictures, the FAISS factory string, and its file under each metric.
+
+    `thresholds` are None where it has those of all classes together; manifests before these were per class have none.
+    """
 
     name: str
     count: int
     index_key: str
     files: dict[Metric, str]
+    thresholds: MatchThresholds | None = None
 
 
 class Manifest(Origin):
@@ -68,6 +83,12 @@ class Manifest(Origin):
     thresholds: MatchThresholds
     classes: tuple[ClassEntry, ...]
     checksums: dict[str, str]
+
+    @property
+    def likeness(self) -> Likeness:
+        """What scores mean, by class."""
+        own = {entry.name: entry.thresholds for entry in self.classes if entry.thresholds is not None}
+        return Likeness(all=self.thresholds, classes=own)
 
 
 def new_id(now: datetime) -> str:

@@ -4,9 +4,10 @@ All take arrays, so that a score can be averaged, compared by query, or resample
 turns ranked ids and known answers into the boolean matrix that the others read: row = query, column = rank.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
+import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 
 PADDING = -1
@@ -82,6 +83,49 @@ def average_precision_at_r(right: NDArray[np.bool_], counts: ArrayLike) -> NDArr
     precision = np.cumsum(right, axis=1) / ranks
     counted = right & (ranks <= totals)
     return np.asarray((precision * counted).sum(axis=1) / np.maximum(totals[:, 0], 1), dtype=np.float64)
+
+
+def ndcg_at_k(ranked: ArrayLike, grades: Sequence[Mapping[int, float]], k: int) -> NDArray[np.float64]:
+    """Return nDCG@k of each query: the grades it found, discounted by rank, as a share of the best possible.
+
+    Gains are the grades themselves and the discount is log2(rank + 1), as in Järvelin and Kekäläinen, "Cumulated
+    gain-based evaluation of IR techniques" (2002), trec_eval and scikit-learn's `ndcg_score`.
+
+    Args:
+        ranked: ids [q, n], best first; -1 is padding and has no grade.
+        grades: for each of the q queries, id -> grade of all right answers, above 0; a query without any gives 0.
+        k: ranks looked at; n should be at least k.
+    """
+    ids = np.asarray(ranked, dtype=np.int64)[:, :k]
+    if len(ids) != len(grades):
+        raise ValueError(f"each query needs its grades, got {len(ids)} queries and {len(grades)} tables")
+    discounts = 1 / np.log2(np.arange(2, k + 2))
+    found = []
+    for row, known in zip(ids.tolist(), grades, strict=True):
+        gains = [known.get(number, 0.0) if number != PADDING else 0.0 for number in row]
+        best = sorted(known.values(), reverse=True)[:k]
+        ideal = np.dot(best, discounts[: len(best)])
+        found.append(np.dot(gains, discounts[: len(gains)]) / ideal if ideal else 0.0)
+    return np.array(found, dtype=np.float64)
+
+
+def auroc(positives: ArrayLike, negatives: ArrayLike) -> float:
+    """Return the probability that a positive scores above a negative, ties counting half.
+
+    The area under the ROC curve, by ranks (Mann and Whitney's U; Hanley and McNeil, 1982).
+
+    Args:
+        positives: scores [p] of what should score high, at least one.
+        negatives: scores [n] of what should score low, at least one.
+
+    Raises:
+        ValueError: either is empty.
+    """
+    high, low = np.asarray(positives, np.float64), np.asarray(negatives, np.float64)
+    if not len(high) or not len(low):
+        raise ValueError(f"an area needs scores on both sides, got {len(high)} positives and {len(low)} negatives")
+    ranks = scipy.stats.rankdata(np.concatenate([high, low]))[: len(high)]
+    return float((ranks.sum() - len(high) * (len(high) + 1) / 2) / (len(high) * len(low)))
 
 
 def index_recall_at_k(found: ArrayLike, exact: ArrayLike) -> NDArray[np.float64]:

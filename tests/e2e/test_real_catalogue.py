@@ -48,7 +48,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_photo_cut_to_the_product_is_missed_less_than_half_as_often_as_by_hog(shop: Path) -> None:
     """100 products put into real rooms: the search misses under half of what HOG misses, and routing costs little."""
     rooms = PHOTOS / "ikea" / "scenes.tar"
-    printed = vsearch("--data", shop / "data", "evaluate", "shopper", "--sample", 100, "--rooms", rooms, "--json")
+    options = ("--kind", "crop", "--sample", 100, "--rooms", rooms, "--json")
+    printed = vsearch("--data", shop / "data", "evaluate", "shopper", *options)
     said = json.loads(printed)
 
     everywhere, _, hog, _ = (score["hit_at_1"] for score in said["scores"])

@@ -5,9 +5,9 @@ import pytest
 
 from catalog.queries import GalleryRow
 from indexer import fit
+from indexer.likeness import Labelled, best_scores
 from tests.fakes import BLOCK_SIZES, fake_checkpoint
-from vsearch.manifest import MatchThresholds
-from vsearch.metrics import l2_normalize
+from vsearch.manifest import Likeness
 from vsearch.model.checkpoint import Checkpoint
 
 
@@ -92,17 +92,18 @@ def test_a_whitening_fitted_on_views_finds_products_that_the_blocks_do_not(check
     pictures, views = sample(count, (0,), noise=1), sample(count, (1, 2, 3), noise=1, seed=1)
     embedding = fit.fit_embedding(checkpoint, pictures, views, size=8)
     held_out = views.where(views.numbers == fit.HELD_OUT)
-    raw_own, raw_other = fit.view_scores(
-        (held_out.blocks.astype(np.float32), held_out.product_ids),
-        (pictures.blocks.astype(np.float32), pictures.product_ids),
-    )
-    own, other = fit.view_scores(
-        (fit.project(embedding.whitening, held_out.blocks), held_out.product_ids),
-        (embedding.vectors, pictures.product_ids),
-    )
+
+    def found(views: np.ndarray, gallery: np.ndarray) -> float:
+        scores = best_scores(
+            Labelled(views, held_out.product_ids, held_out.classes),
+            Labelled(gallery, pictures.product_ids, pictures.classes),
+        )
+        return float((scores.own.scores > scores.other.scores).mean())
+
+    raw = found(held_out.blocks.astype(np.float32), pictures.blocks.astype(np.float32))
     assert embedding.vectors.shape == (count, 8)
-    assert (own > other).mean() > 0.5 > 0.2 > (raw_own > raw_other).mean()
-    assert embedding.thresholds != MatchThresholds()
+    assert found(fit.project(embedding.whitening, held_out.blocks), embedding.vectors) > 0.5 > 0.2 > raw
+    assert embedding.likeness != Likeness()
 
 
 def test_the_held_out_views_are_not_fitted_on(checkpoint: Checkpoint) -> None:
@@ -113,7 +114,7 @@ def test_the_held_out_views_are_not_fitted_on(checkpoint: Checkpoint) -> None:
     changed.blocks[changed.numbers == fit.HELD_OUT] *= 0.2
     first, second = (fit.fit_embedding(checkpoint, pictures, used, size=8) for used in (views, changed))
     np.testing.assert_array_equal(first.vectors, second.vectors)
-    assert first.thresholds != second.thresholds
+    assert first.likeness != second.likeness
 
 
 def test_a_small_catalogue_keeps_the_checkpoints_whitening(checkpoint: Checkpoint) -> None:
@@ -143,37 +144,10 @@ def test_projecting_in_parts_changes_nothing(checkpoint: Checkpoint) -> None:
     assert fit.project(checkpoint.whitening, blocks[:0]).shape == (0, checkpoint.whitening.size)
 
 
-def test_scores_of_the_own_and_the_best_other_product() -> None:
-    """Hand-computed; a product's best picture counts."""
-    gallery = l2_normalize([[1, 0], [0, 1], [-1, 0]])
-    own, other = fit.view_scores(
-        (np.array([[2.0, 0.0], [0.6, 0.8]], np.float32), np.array([5, 5])), (gallery, np.array([5, 5, 6])), rows=1
-    )
-    np.testing.assert_allclose(own, [1, 0.8], rtol=1e-6)
-    np.testing.assert_allclose(other, [-1, -0.6], rtol=1e-6)
-
-
-def test_thresholds_of_well_separated_scores() -> None:
-    """ "exact" is where nine in ten of the products' own views are, "similar" where different products are."""
-    own, other = np.linspace(0.7, 0.9, 101, dtype=np.float32), np.linspace(0.1, 0.5, 101, dtype=np.float32)
-    found = fit.calibrate(own, other)
-    assert found.similar == pytest.approx(0.3)
-    assert found.very_similar == pytest.approx(0.51)
-    assert found.exact == pytest.approx(0.72)
-
-
-def test_exact_is_said_only_where_it_is_mostly_true() -> None:
-    """Where products look alike, a higher score is needed; where it never holds, none is enough."""
-    own = np.linspace(0, 1, 1000, dtype=np.float32)
-    alike = fit.calibrate(own, np.full(1000, 0.6, np.float32))
-    assert 0.6 <= alike.exact < 0.65
-    hopeless = fit.calibrate(own, own + np.float32(0.01))
-    assert hopeless.exact >= 1
-    for found in (alike, hopeless):
-        assert found.exact >= found.very_similar >= found.similar
-
-
-def test_few_scores_leave_the_defaults() -> None:
-    """A handful says nothing."""
-    few = np.linspace(0, 1, fit.ENOUGH_SCORES - 1, dtype=np.float32)
-    assert fit.calibrate(few, few) == MatchThresholds()
+def test_equal_blocks_get_the_very_same_embedding(checkpoint: Checkpoint) -> None:
+    """Wherever the copies of a picture stand in the catalogue, to the last bit, in an order of their own."""
+    blocks = sample(501, (0,), noise=1).blocks
+    blocks[[250, 500]] = blocks[0]
+    vectors = fit.project(checkpoint.whitening, blocks, rows=100)
+    np.testing.assert_array_equal(vectors[[250, 500]], vectors[[0, 0]])
+    np.testing.assert_allclose(vectors, checkpoint.whitening.project(blocks), rtol=1e-4, atol=1e-5)

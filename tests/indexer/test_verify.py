@@ -7,7 +7,7 @@ import pytest
 
 from indexer.build import build_gallery
 from indexer.verify import Expected, check, problems
-from tests.fakes import THRESHOLDS, fake_checkpoint, origin
+from tests.fakes import LIKENESS, fake_checkpoint, origin
 from vsearch import generation
 from vsearch.errors import VerificationFailed
 from vsearch.gallery import Gallery
@@ -42,7 +42,7 @@ def test_a_written_generation_is_checked_as_it_will_be_loaded(tmp_path: Path) ->
         origin(checkpoint),
         gallery=built(expected()),
         whitening=checkpoint.whitening,
-        thresholds=THRESHOLDS,
+        likeness=LIKENESS,
     )
     check(generation.load(hidden), expected())
     with pytest.raises(VerificationFailed, match="but it holds 300 pictures and the catalogue 299; "):

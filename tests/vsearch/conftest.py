@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.fakes import THRESHOLDS, FakeEncoder, coloured, fake_checkpoint, nearest_centre_heads, origin
+from tests.fakes import LIKENESS, FakeEncoder, coloured, fake_checkpoint, nearest_centre_heads, origin
 from vsearch import generation
 from vsearch.gallery import Gallery
 from vsearch.images import Picture
@@ -53,7 +53,7 @@ class Shop:
             origin(self.checkpoint, previous=generation.current_id(self.generations)),
             gallery=self.gallery(first_product),
             whitening=self.checkpoint.whitening,
-            thresholds=THRESHOLDS,
+            likeness=LIKENESS,
         )
 
     @property

@@ -155,6 +155,7 @@ def test_work_of_unknown_size_is_no_share_of_nothing(monkeypatch: pytest.MonkeyP
         (b"query,doc\n1,2\n", "lacks rel"),
         (b"query,doc,rel\n", "at least one relevant pair"),
         (b"query,doc,rel\nA,B,0\nA\n", "at least one relevant pair"),
+        (b"query,doc,rel\nA,B,yes\n", "line 2 of .* has 'yes'"),
         (b"\xff\xfe\x00", "must be UTF-8"),
     ],
 )
@@ -170,7 +171,7 @@ def test_relevant_pairs_are_gathered_by_query(tmp_path: Path) -> None:
     """Pairs of relevance 0 are judged, not relevant."""
     file = tmp_path / "qrels.csv"
     file.write_text("query,iter,doc,rel\nA,0,B,1\nA,0,C,2\nA,0,D,0\nB,0,A,1\n")
-    assert answers.relevant(file) == {"A": {"B", "C"}, "B": {"A"}}
+    assert answers.relevant(file) == {"A": {"B": 1, "C": 2}, "B": {"A": 1}}
 
 
 @pytest.mark.parametrize(("content", "sentence"), [(b"\n \n", "is empty"), (b"\xff", "must be UTF-8")])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from tests.fakes import THRESHOLDS, FakeEncoder, fake_checkpoint
+from tests.fakes import LIKENESS, FakeEncoder, fake_checkpoint
 from tests.vsearch.conftest import Shop
 from vsearch import generation
 from vsearch.engine import ALL, Engine, Search
@@ -61,7 +61,7 @@ def test_hits_are_one_per_product_and_labelled_by_score(shop: Shop, engine: Engi
     hits = engine.search(shop.pictures[0], Search(k=99, classes=ALL)).hits
     assert sorted(hit.product_id for hit in hits) == list(range(1, 13))
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
-    assert [hit.label for hit in hits] == [THRESHOLDS.match_label(hit.score) for hit in hits]
+    assert [hit.label for hit in hits] == [LIKENESS.match_label(hit.class_name, hit.score) for hit in hits]
 
 
 def test_labels_of_a_euclidean_search_come_from_the_cosine_score(shop: Shop, engine: Engine) -> None:

@@ -1,17 +1,20 @@
-"""Scoring searchers against known answers."""
+"""Scoring rankings against known answers."""
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vsearch import evaluation
 from vsearch.evaluation import Query
+from vsearch.images import Box
 
 BLANK = np.zeros((20, 20, 3), np.uint8)
 
 
-def query(*relevant: int, itself: int | None = None, shade: int = 0) -> Query:
-    """Return a query of one shade with its right answers."""
-    return Query(np.full((20, 20, 3), shade, np.uint8), frozenset(relevant), itself)
+def query(*relevant: int, photo: str | None = None, grades: dict[int, float] | None = None) -> Query:
+    """Return a query with its right answers."""
+    return Query(BLANK, frozenset(relevant), photo=photo, grades=grades)
 
 
 def test_scores_are_means_over_queries() -> None:
@@ -40,23 +43,53 @@ def test_a_searcher_ranks_as_deep_as_the_answers_need() -> None:
     assert evaluation.depth([query(*range(25)), query(1)]) == 25
 
 
-def test_the_descriptor_ranks_a_product_once_by_its_best_picture_and_leaves_the_query_out() -> None:
-    """Three pictures of two products: the nearest picture decides, and the query's own product is not an answer."""
-    gallery = [np.full((20, 20, 3), shade, np.uint8) for shade in (10, 200, 100)]
+def test_grades_give_ndcg() -> None:
+    """None without grades; right answers of a query without any count alike."""
+    ranked = np.array([[1, 2, -1], [3, -1, -1]])
+    assert evaluation.score("x", ranked, [query(1, 2), query(3)]).ndcg_at_10 is None
 
-    def describe(picture: np.ndarray) -> np.ndarray:
-        shade = picture[0, 0, 0] / 255
-        return np.array([np.cos(shade), np.sin(shade)], np.float32)
+    graded = evaluation.score("x", ranked, [query(1, 2, grades={1: 1, 2: 3}), query(3)])
 
-    products = np.array([5, 5, 7])
-    ranked = evaluation.rank_by_descriptor(describe, gallery, products, [query(5, shade=190), query(7, itself=5)])
-
-    assert ranked.shape == (2, 10)
-    assert ranked[0].tolist() == [5, 7] + [-1] * 8
-    assert ranked[1].tolist() == [7] + [-1] * 9
+    assert graded.ndcg_at_10 is not None
+    assert graded.ndcg_at_10.mean == pytest.approx(((1 + 3 / np.log2(3)) / (3 + 1 / np.log2(3)) + 1) / 2)
 
 
-@pytest.mark.parametrize("describe", [evaluation.hog, evaluation.lab_histogram])
-def test_baselines_take_any_picture(describe: object) -> None:
-    """A blank picture is described without a division by zero."""
-    assert np.isfinite(describe(BLANK)).all()  # type: ignore[operator]
+def test_queries_of_one_photo_are_resampled_together() -> None:
+    """A hundred boxes on two photos say less than a hundred photos: the mean is the same, the interval wider."""
+    ranked = np.array([[1]] * 50 + [[2]] * 50)
+    apart = evaluation.score("x", ranked, [query(1) for _ in range(100)])
+    together = evaluation.score("x", ranked, [query(1, photo="ab"[number // 50]) for number in range(100)])
+
+    assert apart.hit_at_1.mean == together.hit_at_1.mean == 0.5
+    assert apart.hit_at_1.low > 0.35
+    assert (together.hit_at_1.low, together.hit_at_1.high) == (0, 1)
+    np.testing.assert_array_equal(evaluation.photos_of([query(photo="a"), query(), query(photo="a")]), [0, 1, 0])
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20), st.integers(1, 4))
+def test_an_interval_holds_its_mean_and_is_the_same_every_time(values: list[float], photos: int) -> None:
+    """Whatever the values and however they belong together; one photo alone leaves nothing to resample."""
+    groups = np.arange(len(values)) % photos
+    found = evaluation.interval(np.array(values), groups)
+
+    assert found == evaluation.interval(np.array(values), groups)
+    assert min(values) - 1e-9 <= found.low <= found.mean + 1e-9
+    assert found.mean <= found.high + 1e-9 <= max(values) + 2e-9
+    if photos == 1:
+        assert found.low == pytest.approx(found.high)
+
+
+def test_the_area_has_an_interval_too() -> None:
+    """Around the AUROC; nothing to resample where the sides do not overlap."""
+    rng = np.random.default_rng(0)
+    known, unrelated = rng.normal(1, 1, 80), rng.normal(0, 1, 60)
+    found = evaluation.auroc_interval(known, unrelated)
+    assert found.low < found.mean < found.high
+    assert evaluation.auroc_interval(known + 99, unrelated, np.arange(80) // 2).low == 1
+
+
+def test_a_box_is_the_part_that_is_searched_with() -> None:
+    """Without one it is all of the picture."""
+    assert Query(BLANK, frozenset()).part.shape == (20, 20, 3)
+    assert Query(BLANK, frozenset(), box=Box(0.5, 0, 1, 0.25)).part.shape == (5, 10, 3)

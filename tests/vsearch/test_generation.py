@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.fakes import THRESHOLDS
+from tests.fakes import LIKENESS
 from tests.vsearch.conftest import Shop
 from vsearch import generation
 from vsearch.errors import GenerationCorrupt, GenerationError, NoGeneration
-from vsearch.manifest import ID_PATTERN, MatchThresholds, new_id
+from vsearch.manifest import ID_PATTERN, Likeness, MatchThresholds, new_id
 
 
 def test_published_and_loaded_it_is_what_was_written(shop: Shop) -> None:
@@ -22,7 +22,7 @@ def test_published_and_loaded_it_is_what_was_written(shop: Shop) -> None:
     np.testing.assert_allclose(
         loaded.whitening.project(shop.blocks), shop.checkpoint.whitening.project(shop.blocks), atol=1e-6
     )
-    assert loaded.thresholds == THRESHOLDS
+    assert loaded.likeness == LIKENESS
     assert loaded.blocks_id == shop.checkpoint.blocks_id
     assert loaded.manifest.embedding_size == shop.checkpoint.whitening.size
 
@@ -37,6 +37,7 @@ def test_the_manifest_names_classes_counts_and_files(shop: Shop) -> None:
         "count": 12,
         "index_key": "Flat",
         "files": {"cosine": "class-001.cosine.faiss", "euclidean": "class-001.euclidean.faiss"},
+        "thresholds": {"exact": 0.8, "very_similar": 0.5, "similar": 0.2},
     }
     others = {file.name for file in path.iterdir()} - {"manifest.json"}
     assert set(said["checksums"]) == others
@@ -177,3 +178,19 @@ def test_ids_sort_by_time_and_are_recognised(shop: Shop) -> None:
 def test_a_score_is_put_in_words(score: float, label: str) -> None:
     """Thresholds are the least scores of their words."""
     assert MatchThresholds(exact=0.9, very_similar=0.7, similar=0.3).match_label(score) == label
+
+
+def test_a_class_without_thresholds_of_its_own_takes_those_of_all() -> None:
+    """The same score may be called otherwise in another class."""
+    assert [LIKENESS.match_label(name, 0.6) for name in ("lamp", "chair")] == ["very similar", "similar"]
+
+
+def test_a_manifest_from_before_thresholds_were_per_class_is_read(shop: Shop) -> None:
+    """Its one set of thresholds stands for every class."""
+    path = shop.generations / shop.publish()
+    said = json.loads((path / "manifest.json").read_text())
+    for entry in said["classes"]:
+        del entry["thresholds"]
+    (path / "manifest.json").write_text(json.dumps(said))
+
+    assert generation.load(path).likeness == Likeness(all=LIKENESS.all)

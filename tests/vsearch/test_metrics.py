@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vsearch import metrics
 
@@ -78,3 +80,48 @@ def test_routing_loss_is_a_ratio() -> None:
     """Half of what the full search finds; nothing to lose is 1."""
     assert metrics.routing_loss([1, 0], [1, 1]) == 0.5
     assert metrics.routing_loss([0, 0], [0, 0]) == 1.0
+
+
+SCORES = st.lists(st.integers(0, 6), min_size=1, max_size=30)
+
+
+@settings(deadline=None)
+@given(SCORES, SCORES)
+def test_auroc_is_the_share_of_pairs_in_order(high: list[int], low: list[int]) -> None:
+    """By brute force over all pairs; few different scores, so that there are ties, which count half."""
+    pairs = [(one > other) + (one == other) / 2 for one in high for other in low]
+    assert metrics.auroc(high, low) == pytest.approx(np.mean(pairs))
+    assert metrics.auroc(low, high) == pytest.approx(1 - metrics.auroc(high, low))
+
+
+def test_auroc_needs_both_sides() -> None:
+    """Nothing to compare with is an error, not a half."""
+    with pytest.raises(ValueError, match="1 positives and 0 negatives"):
+        metrics.auroc([1.0], [])
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=2, max_size=15), st.integers(1, 12), st.randoms(use_true_random=False))
+def test_ndcg_agrees_with_the_definition(gains: list[int], k: int, random: object) -> None:
+    """Whatever the order; 1 for the best order, 0 where nothing has a grade, and padding has none."""
+    grades = {number: float(gain) for number, gain in enumerate(gains) if gain}
+    order = list(range(len(gains)))
+    random.shuffle(order)  # type: ignore[attr-defined]
+
+    def discounted(values: list[int]) -> float:
+        return sum(value / np.log2(place + 2) for place, value in enumerate(values[:k]))
+
+    best = discounted(sorted(gains, reverse=True))
+    expected = discounted([gains[number] for number in order]) / best if best else 0
+    assert metrics.ndcg_at_k([[*order, -1]], [grades], k)[0] == pytest.approx(expected)
+    ideal = sorted(order, key=lambda number: -gains[number])
+    assert metrics.ndcg_at_k([ideal], [grades], k)[0] == pytest.approx(1 if grades else 0)
+
+
+def test_ndcg_of_a_hand_computed_case() -> None:
+    """Grades 3 and 1 found in the wrong order: (1 + 3 / log2(3)) / (3 + 1 / log2(3))."""
+    second = 1 / np.log2(3)
+    expected = (1 + 3 * second) / (3 + second)
+    np.testing.assert_allclose(metrics.ndcg_at_k([[7, 5, -1]], [{5: 3.0, 7: 1.0}], 10), [expected])
+    with pytest.raises(ValueError, match="1 queries and 2 tables"):
+        metrics.ndcg_at_k([[7]], [{}, {}], 10)

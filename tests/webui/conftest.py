@@ -21,7 +21,7 @@ from catalog.database import connect
 from catalog.database import sessions as make_sessions
 from catalog.imagestore import ImageStore
 from catalog.items import ProductItem
-from tests.fakes import THRESHOLDS, FakeEncoder, FakeReader, coloured, fake_checkpoint, origin
+from tests.fakes import LIKENESS, FakeEncoder, FakeReader, coloured, fake_checkpoint, origin
 from vsearch import generation
 from vsearch.engine import Engine
 from vsearch.gallery import Gallery
@@ -192,6 +192,6 @@ def _publish(settings: Settings, rows: list[queries.GalleryRow], names: list[str
         origin(checkpoint),
         gallery=gallery,
         whitening=checkpoint.whitening,
-        thresholds=THRESHOLDS,
+        likeness=LIKENESS,
     )
     generation.publish(settings.generations, hidden)

@@ -2,23 +2,72 @@
 
 import csv
 import io
+import math
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from vsearch.errors import DatasetError
+from vsearch.errors import DatasetError, InvalidRequest
+from vsearch.images import Box
 
 SPLITS = ("train", "val")
+SIDES = ("left", "top", "right", "bottom")
 
 
-def relevant(file: Path) -> dict[str, set[str]]:
-    """Return the skus that answer each query of a relevance file (CSV: query, doc, rel)."""
-    answers: dict[str, set[str]] = defaultdict(set)
-    for row in _rows(file, ("query", "doc", "rel")):
-        if row["rel"].strip() not in ("", "0"):
-            answers[row["query"]].add(row["doc"])
-    if not answers:
+@dataclass(frozen=True)
+class Asked:
+    """One query of a list of photos: the photo's name without its ending, the part that matters, the right answers.
+
+    `grades` holds the grade of each right sku; 1 where the list has no grades.
+    """
+
+    photo: str
+    box: Box | None
+    grades: dict[str, float]
+    category: str
+
+
+def relevant(file: Path) -> dict[str, dict[str, float]]:
+    """Return the skus that answer each query of a relevance file with their grades (CSV: query, doc, rel)."""
+    found: dict[str, dict[str, float]] = defaultdict(dict)
+    for number, row in enumerate(_rows(file, ("query", "doc", "rel")), start=2):
+        grade = _grade(row["rel"] or "0", file, number)
+        if grade > 0:
+            found[row["query"]][row["doc"]] = grade
+    if not found:
         raise DatasetError(f"A relevance file needs at least one relevant pair, but {file} has none.")
-    return dict(answers)
+    return dict(found)
+
+
+def asked(file: Path, *, whole: bool) -> list[Asked]:
+    """Return the queries of a list of photos (CSV: photo, sku, [left, top, right, bottom], [grade], [category]).
+
+    Rows of the same photo and box are one query with several right answers. Of other columns nothing is read.
+
+    Args:
+        file: the list; boxes are fractions of the photo's width and height.
+        whole: make one query of all rows of a photo, without a box.
+    """
+    found: dict[tuple[str, Box | None], Asked] = {}
+    names: dict[str, str] = {}
+    for number, row in enumerate(_rows(file, ("photo", "sku")), start=2):
+        name, sku = row["photo"].strip(), row["sku"].strip()
+        grade = _grade(row.get("grade") or "1", file, number)
+        if not name or not sku or not grade:
+            continue
+        photo = Path(name).stem
+        if names.setdefault(photo, name) != name:
+            raise DatasetError(
+                f"Photos must differ in name, not only in folder or ending, but {file} has {names[photo]!r} and "
+                f"{name!r}; rename one."
+            )
+        box = None if whole else _box(row, file, number)
+        query = found.setdefault((photo, box), Asked(photo, box, {}, row.get("category", "").strip()))
+        query.grades[sku] = max(grade, query.grades.get(sku, 0.0))
+    if not found:
+        raise DatasetError(f"A list of photos needs at least one photo with its sku, but {file} has none.")
+    return list(found.values())
 
 
 def skus(file: Path) -> list[str]:
@@ -49,6 +98,30 @@ def labels(file: Path, column: str) -> dict[str, tuple[str, str]]:
     return {
         Path(row["image"]).stem: (row["split"], row[column]) for row in rows if row["split"] in SPLITS and row[column]
     }
+
+
+def _grade(text: str, file: Path, number: int) -> float:
+    try:
+        grade = float(text)
+    except ValueError:
+        grade = math.nan
+    if not 0 <= grade < math.inf:
+        raise DatasetError(f"A grade must be a number of 0 or more, but line {number} of {file} has {text!r}; mend it.")
+    return grade
+
+
+def _box(row: Mapping[str, str], file: Path, number: int) -> Box | None:
+    """Return the box of a row; None where the list has no boxes, or the row leaves all four sides empty."""
+    sides = [row.get(side, "").strip() for side in SIDES]
+    if not any(sides):
+        return None
+    try:
+        return Box(*map(float, sides))
+    except (ValueError, InvalidRequest):
+        raise DatasetError(
+            f"A box must be {', '.join(SIDES)} in fractions of the photo from 0 to 1, but line {number} of {file} has "
+            f"{', '.join(sides)}; divide pixels by the photo's width and height."
+        ) from None
 
 
 def _rows(file: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:

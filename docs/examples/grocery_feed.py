@@ -1,0 +1,65 @@
+"""Turn phone photos of groceries into a shop and a test: a feed, a list of photos, and which products to judge by.
+
+    python docs/examples/grocery_feed.py DIR OUT
+
+DIR holds labels.csv (id, image, product, coarse, kind) and images.tar of the grocery_phone_photos set. OUT gets
+
+    feed.csv      the catalogue pictures as a feed, for `vsearch catalog import`
+    photos.csv    photo, sku, category of every phone photo, for `vsearch evaluate photos`
+    train.txt     skus of the half of the products whose photos a network may learn from
+    unseen.txt    skus of the other half, to judge by: `vsearch evaluate photos --skus unseen.txt`
+
+The halves are the same every time; of each kind of food (coarse) one half gets as many products as the other, or one
+more.
+"""
+
+import csv
+import random
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+SEED = 1
+
+
+def split(kinds: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Return the skus to learn from and those to judge by; `kinds` has the kind of food by sku."""
+    order = sorted(kinds)
+    random.Random(SEED).shuffle(order)
+    order.sort(key=kinds.__getitem__)  # stable: by kind of food, shuffled within
+    return sorted(order[::2]), sorted(order[1::2])
+
+
+def write_csv(file: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write rows under a header line."""
+    with file.open("w", encoding="utf8", newline="") as lines:
+        writer = csv.writer(lines)
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def main(source: Path, target: Path) -> None:
+    """Write the four files."""
+    target.mkdir(parents=True, exist_ok=True)
+    with (source / "labels.csv").open(encoding="utf8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    products = [row for row in rows if row["kind"] == "catalogue"]
+    write_csv(
+        target / "feed.csv",
+        ("sku", "title", "category", "image"),
+        [(row["product"], row["product"].replace("-", " "), row["coarse"], row["image"]) for row in products],
+    )
+    write_csv(
+        target / "photos.csv",
+        ("photo", "sku", "category"),
+        [(row["image"], row["product"], row["coarse"]) for row in rows if row["kind"] == "photo"],
+    )
+    halves = split({row["product"]: row["coarse"] for row in products})
+    for name, skus in zip(("train.txt", "unseen.txt"), halves, strict=True):
+        (target / name).write_text("\n".join(skus) + "\n", encoding="utf8")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python docs/examples/grocery_feed.py DIR OUT")
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

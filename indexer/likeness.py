@@ -1,0 +1,141 @@
+"""What a score means in this catalogue: calibrated on photos made of its own products, for each class. All pure.
+
+For each held-out view, a photo made of a product, three scores are taken: of its own product (a true match); of the
+best other product (what the answer would be, were the product not sold); and of the best product of any other class (a
+chance likeness: to that class the photo is as unrelated as one of a cat). d numbers in an embedding.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsearch.manifest import Likeness, MatchThresholds
+from vsearch.metrics import l2_normalize
+
+ENOUGH_SCORES = 20
+"""From so many held-out views on match thresholds are calibrated; below, the defaults stand. A class needs as many
+scores of each sort for thresholds of its own; below, it takes those of all classes together."""
+
+CONFIDENCE = 0.95
+"""Share of answers at or above the threshold of "exact" that are the very product."""
+
+UNSOLD = 0.1
+"""Share of photos of a product that is not sold whose nearest product is called "exact", at most."""
+
+LENIENCE = 0.5
+"""The share of true matches that is turned away, to the share of chance likenesses that is let in. Below 1, since made
+views are easier than real photos: on ikea, products in photos of real rooms score 0.1 lower (median)."""
+
+Vectors = NDArray[np.float32]
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Embeddings of n pictures or views, float32 [n, d], and what they show: products int64 [n] and n class names."""
+
+    vectors: Vectors
+    product_ids: Ids
+    classes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best cosine score of each of m views in some part of the catalogue, float32 [m], and in which class, m names.
+
+    Views for which that part is empty have the score -inf.
+    """
+
+    scores: Vectors
+    classes: NDArray[np.str_]
+
+    def within(self, name: str | None) -> Vectors:
+        """Return the scores found in a class, or all; not those of an empty part."""
+        chosen = np.isfinite(self.scores)
+        return self.scores[chosen if name is None else chosen & (self.classes == name)]
+
+
+@dataclass(frozen=True)
+class BestScores:
+    """The best scores of m views: of the view's own product, of any other, and of any of another class."""
+
+    own: Best
+    other: Best
+    far: Best
+
+
+def best_scores(views: Labelled, pictures: Labelled, rows: int = 256) -> BestScores:
+    """Compare views with all pictures, so many views at a time.
+
+    Args:
+        views: m of them, of products that the pictures show too.
+        pictures: the catalogue.
+        rows: views compared at a time.
+    """
+    queries, gallery = l2_normalize(views.vectors), l2_normalize(pictures.vectors)
+    asked, known = np.array(views.classes, np.str_), np.array(pictures.classes, np.str_)
+    found: list[list[tuple[Vectors, NDArray[np.str_]]]] = [[], [], []]
+    for start in range(0, len(queries), rows):
+        part = slice(start, start + rows)
+        scores = queries[part] @ gallery.T
+        same = views.product_ids[part, None] == pictures.product_ids[None]
+        near = asked[part, None] == known[None]
+        for kept, wanted in zip(found, (same, ~same, ~near & ~same), strict=True):
+            allowed = np.where(wanted, scores, -np.inf)
+            kept.append((allowed.max(axis=1), known[allowed.argmax(axis=1)]))
+    own, other, far = (
+        Best(*(np.concatenate(parts) for parts in zip(*kept, strict=True))) if kept else _NONE for kept in found
+    )
+    return BestScores(own, other, far)
+
+
+def calibrate(found: BestScores) -> Likeness:
+    """Return what scores mean, for all classes together and for each that has scores enough."""
+    if len(found.own.scores) < ENOUGH_SCORES:
+        return Likeness()
+    classes = sorted(set(found.own.classes.tolist()))
+    parts = (found.own, found.other, found.far)
+    enough = [name for name in classes if min(len(part.within(name)) for part in parts) >= ENOUGH_SCORES]
+    return Likeness(all=_thresholds(found, None), classes={name: _thresholds(found, name) for name in enough})
+
+
+def _thresholds(found: BestScores, name: str | None) -> MatchThresholds:
+    """Return the thresholds for products of a class, or of all.
+
+    "exact" is so close that at least `CONFIDENCE` of the answers are the very product, and at most `UNSOLD` of the
+    photos of a product that is not sold come as close to another; nothing is that close in a catalogue where the first
+    never holds. "similar" begins where it turns away `LENIENCE` times as large a share of true matches as it lets
+    in of chance likenesses; in a catalogue of one class, where there are none, at the median of the best other product.
+    "very similar" begins halfway between.
+    """
+    own, other, far = (part.within(name) for part in (found.own, found.other, found.far))
+    similar = _dividing(own, far) if len(far) else float(np.median(other)) if len(other) else -1.0
+    unsold = float(np.quantile(other, 1 - UNSOLD)) if len(other) else -1.0
+    exact = _least_confident(found, name, floor=max(similar, unsold))
+    return MatchThresholds(exact=exact, very_similar=(exact + similar) / 2, similar=similar)
+
+
+def _dividing(high: Vectors, low: Vectors) -> float:
+    """The score below which there is `LENIENCE` times as large a share of `high` as there is of `low` from it on."""
+    scores = np.unique(np.concatenate([high, low]))
+    missed = np.searchsorted(np.sort(high), scores) / len(high)
+    passed = 1 - np.searchsorted(np.sort(low), scores) / len(low)
+    return float(scores[np.argmin(np.abs(missed - LENIENCE * passed))])
+
+
+def _least_confident(found: BestScores, name: str | None, floor: float) -> float:
+    """The lowest score above `floor` from which on `CONFIDENCE` of the first answers are right; 1 if there is none."""
+    right = found.own.scores >= found.other.scores
+    best = np.where(right, found.own.scores, found.other.scores)
+    if name is not None:
+        chosen = np.where(right, found.own.classes, found.other.classes) == name
+        best, right = best[chosen], right[chosen]
+    order = np.argsort(-best, kind="stable")
+    share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    confident = best[order][(share >= CONFIDENCE) & (best[order] > floor)]
+    return float(confident[-1]) if len(confident) else max(1.0, floor)
+
+
+_NONE = Best(np.empty(0, np.float32), np.empty(0, np.str_))
