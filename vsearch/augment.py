@@ -7,6 +7,7 @@ another background, cover a part, light it unevenly, and take it with a phone (c
 Pictures are RGB uint8 [height, width, 3]; inside, light is float32 in 0..1.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +17,12 @@ from skimage.transform import ProjectiveTransform, warp
 
 from vsearch.framing import border, trim
 from vsearch.images import Box, Picture, crop, decode, encode_jpeg, resize
+from vsearch.rooms import made_room, part_of
 
 Floats = NDArray[np.float32]
 
 SIDE = 176  # px of a made photo's longer side: networks see less than this
+_HIDDEN = 0.25  # share of the smaller of two products that the other may hide
 _BACKGROUND_TOLERANCE = 16  # grey levels that still count as background when cutting out
 
 
@@ -29,6 +32,14 @@ class Shot:
 
     photo: Picture
     box: Box
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A made photo of a room and where each product is in it."""
+
+    photo: Picture
+    boxes: tuple[Box, ...]
 
 
 def shopper_view(picture: Picture, rng: np.random.Generator) -> Picture:
@@ -65,13 +76,33 @@ def shoot(
     thing = trim(picture)
     thing = fit(thing, round(SIDE * rng.uniform(*share)))
     alpha = cutout(thing)
-    width = round(SIDE * rng.uniform(0.8, 1.0))
-    scene = _made_room(rng, SIDE, width) if room is None else _part_of(room, rng, SIDE, width)
+    scene = _room(room, rng)
     placed, mask = _place(thing, alpha, scene.shape[:2], rng)
-    photo = scene * (1 - _shadow(mask) * (1 - mask))[..., None] * (1 - mask[..., None]) + placed * mask[..., None]
     box = _box_of(mask)
-    photo = _occlude(photo, box, rng)
+    photo = _occlude(_stood_in(scene, placed, mask), box, rng)
     return Shot(taken(photo, rng), box)
+
+
+def furnish(
+    pictures: Sequence[Picture],
+    rng: np.random.Generator,
+    *,
+    room: Picture | None = None,
+    share: tuple[float, float] = (0.2, 0.65),
+) -> Scene:
+    """Make a photo of several products in a room, each at a size of its own, at the least one.
+
+    One that would hide more than a quarter of another is left out; see `shoot` for the rest.
+    """
+    scene = _room(room, rng)
+    masks: list[Floats] = []  # how much of each pixel is the product's
+    for picture in pictures:
+        thing = fit(trim(picture), round(SIDE * rng.uniform(*share)))
+        placed, mask = _place(thing, cutout(thing), scene.shape[:2], rng)
+        if all(np.minimum(mask, other).sum() < _HIDDEN * min(mask.sum(), other.sum()) for other in masks):
+            masks.append(mask)
+            scene = _stood_in(scene, placed, mask)
+    return Scene(taken(_occlude(scene, _box_of(masks[0]), rng), rng), tuple(map(_box_of, masks)))
 
 
 def cutout(picture: Picture) -> Floats:
@@ -130,6 +161,18 @@ def _place(thing: Picture, alpha: Floats, shape: tuple[int, int], rng: np.random
     return warped[..., :3] / np.maximum(mask, 1e-3)[..., None], mask
 
 
+def _stood_in(scene: Floats, placed: Floats, mask: Floats) -> Floats:
+    """Return a scene with a product in it, and its shadow."""
+    shaded = scene * (1 - _shadow(mask) * (1 - mask))[..., None]
+    return np.asarray(shaded * (1 - mask[..., None]) + placed * mask[..., None], np.float32)
+
+
+def _room(room: Picture | None, rng: np.random.Generator) -> Floats:
+    """Return what a product is stood in, float32 [h, w, 3]: a part of a photo, or a wall and floor that are made up."""
+    width = round(SIDE * rng.uniform(0.8, 1.0))
+    return made_room(rng, SIDE, width) if room is None else part_of(room, rng, SIDE, width)
+
+
 def fit(picture: Picture, side: int) -> Picture:
     """Return the picture with its longer side `side` px long, and the shorter at least 8."""
     height, width = picture.shape[:2]
@@ -155,44 +198,6 @@ def _loosen(box: Box, margins: NDArray[np.float64]) -> Box:
         min(1.0, box.x1 + right * width),
         min(1.0, box.y1 + bottom * height),
     )
-
-
-# ---- rooms ----
-
-
-def _made_room(rng: np.random.Generator, height: int, width: int) -> Floats:
-    """Draw a wall and a floor, float32 [height, width, 3], with a texture and a few shapes of other things."""
-    wall, floor = (_surface(rng, height, width) for _ in range(2))
-    skirting = round(height * rng.uniform(0.4, 1.0))
-    scene = wall.copy()
-    scene[skirting:] = floor[skirting:]
-    for _ in range(rng.integers(0, 4)):
-        y, x = rng.integers(0, height), rng.integers(0, width)
-        h, w = rng.integers(height // 12, height // 2), rng.integers(width // 12, width // 2)
-        scene[y : y + h, x : x + w] = rng.uniform(0.05, 0.95, 3) * rng.uniform(0.4, 1)
-    return np.asarray(scipy.ndimage.gaussian_filter(scene, (*rng.uniform(0.3, 1.5, 1).repeat(2), 0)), np.float32)
-
-
-def _surface(rng: np.random.Generator, height: int, width: int) -> Floats:
-    """Draw a wall or floor: a muted colour, or planks, with soft blotches."""
-    colour = np.clip(rng.uniform(0.2, 0.95) + rng.normal(0, 0.07, 3), 0, 1)
-    surface = np.broadcast_to(colour, (height, width, 3))
-    blotches = rng.normal(0, rng.uniform(0.01, 0.1), (6, 6))
-    surface = surface + scipy.ndimage.zoom(blotches, (height / 6, width / 6), order=1)[..., None]
-    if rng.random() < 0.4:
-        period, across = rng.integers(6, 30), rng.integers(0, 2)
-        stripes = (np.indices((height, width))[across] // period) % 2
-        surface = surface * (1 - rng.uniform(0.03, 0.25) * stripes[..., None])
-    return np.clip(surface, 0, 1).astype(np.float32)
-
-
-def _part_of(room: Picture, rng: np.random.Generator, height: int, width: int) -> Floats:
-    """Cut a random part of a room photo, mirrored half of the time -> float32 [height, width, 3]."""
-    size = rng.uniform(0.55, 1.0)
-    x, y = rng.uniform(0, 1 - size, 2)
-    part = resize(crop(room, Box(x, y, x + size, y + size)), width, height)
-    turned = part[:, ::-1] if rng.random() < 0.5 else part
-    return np.asarray(turned / 255, np.float32)
 
 
 # ---- light and phone ----

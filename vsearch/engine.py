@@ -7,7 +7,7 @@ search takes that reference once, so it never mixes two generations.
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch import generation as generations
+from vsearch.answer import LabelledHit, Part, Routing, SearchResult, best_of, leading, part_weight, searched
 from vsearch.encoder import open_encoder
 from vsearch.errors import GenerationError, NoGeneration, VSearchError
-from vsearch.gallery import Hit
+from vsearch.finder import OpenFinder, Proposal, no_finder
 from vsearch.generation import Generation
 from vsearch.images import Box, Picture
 from vsearch.index import Ids
-from vsearch.manifest import MatchLabel
 from vsearch.model.heads import Predictions
 from vsearch.routing import choose_classes
-from vsearch.serving import EncodedPictures, OpenEncoder, Serving, prepare
+from vsearch.serving import Blocks, EncodedPictures, FoundParts, OpenEncoder, Serving, prepare
 from vsearch.settings import Metric, Settings
 
 log = logging.getLogger(__name__)
@@ -52,35 +52,6 @@ class Search:
     box: Box | None = None
 
 
-@dataclass(frozen=True)
-class LabelledHit(Hit):
-    """A hit with its cosine `score`, whatever the metric, and that score in words."""
-
-    score: float
-    label: MatchLabel
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """The answer to one search.
-
-    Attributes:
-        hits: best first, one per product.
-        classes: names that were searched.
-        routing: "routed" when the photo decided on the classes, "chosen" when the person did, else "all".
-        generation_id: what answered.
-        predictions: what each model says of the photo, n = 1; None when no photo was searched with.
-        timings: milliseconds of the steps "encode" and "search".
-    """
-
-    hits: tuple[LabelledHit, ...]
-    classes: tuple[str, ...]
-    routing: Literal["routed", "chosen", "all"]
-    generation_id: str
-    predictions: Predictions | None
-    timings: dict[str, float]
-
-
 class Engine:
     """Answers searches from the current generation; safe to use from several threads.
 
@@ -89,11 +60,18 @@ class Engine:
     Args:
         settings: folders, and how classes are chosen.
         open_encoder: makes the encoder of a checkpoint; a test gives a fake.
+        open_finder: makes what finds products in whole photos, when the first is searched with; photos are searched
+            whole where it gives None.
         serving: answers until the first `refresh`; given for a generation that is not published.
     """
 
     def __init__(
-        self, settings: Settings, open_encoder: OpenEncoder = open_encoder, *, serving: Serving | None = None
+        self,
+        settings: Settings,
+        open_encoder: OpenEncoder = open_encoder,
+        *,
+        open_finder: OpenFinder = no_finder,
+        serving: Serving | None = None,
     ) -> None:
         self.problem: VSearchError | None = None
         self._settings = settings
@@ -101,6 +79,7 @@ class Engine:
         self._serving = serving
         self._refreshing = threading.Lock()
         self._encoded = EncodedPictures()
+        self._parts = FoundParts(open_finder)
 
     @property
     def serving(self) -> Serving:
@@ -141,8 +120,19 @@ class Engine:
             self.problem = None
             return changed
 
+    def proposals(self, picture: Picture) -> tuple[Proposal, ...]:
+        """Return the parts of a photo in which products may stand, surest first; none where there is no finder.
+
+        Args:
+            picture: RGB uint8 [height, width, 3].
+        """
+        return self._parts.of(picture)
+
     def search(self, picture: Picture, search: Search = Search()) -> SearchResult:
         """Find the products that look most like the picture.
+
+        Without a box it is searched with the whole picture and with each part in which a product may stand, and each
+        product counts by what is most like it.
 
         Args:
             picture: RGB uint8 [height, width, 3].
@@ -155,14 +145,22 @@ class Engine:
         """
         serving = self.serving
         started = time.perf_counter()
-        blocks = self._encoded.blocks(serving.encoder, picture, search.box)
-        predictions = serving.checkpoint.heads.predict(blocks)
-        embedding = serving.generation.whitening.project(blocks)[0]
+        proposals = self.proposals(picture) if search.box is None else ()
+        found = time.perf_counter()
+        boxes = [search.box, *(proposal.box for proposal in proposals)]
+        blocks = self._encoded.blocks(serving.encoder, picture, boxes)
         encoded = time.perf_counter()
-        classes, routing = self._classes(serving, predictions, search)
-        hits = _labelled_hits(serving.generation, embedding, classes, search)
-        timings = {"encode": _ms(started, encoded), "search": _ms(encoded, time.perf_counter())}
-        return SearchResult(hits, classes, routing, serving.generation.generation_id, predictions, timings)
+        weights = [1.0, *(part_weight(proposal) for proposal in proposals)]
+        parts = [
+            self._part(serving, row[None], weight, replace(search, box=box))
+            for row, box, weight in zip(blocks, boxes, weights, strict=True)
+        ]
+        hits = best_of(parts, search.k, lower_is_better=search.metric == "euclidean")
+        timings = {"find": _ms(started, found)} if proposals else {}
+        timings |= {"encode": _ms(found, encoded), "search": _ms(encoded, time.perf_counter())}
+        predictions = leading(parts, hits).predictions
+        generation_id = serving.generation.generation_id
+        return SearchResult(hits, *searched(parts), generation_id, predictions, timings, proposals)
 
     def search_like(self, product_id: int, search: Search = Search()) -> SearchResult:
         """Find the products that look most like a product of the index; nothing is encoded.
@@ -190,12 +188,18 @@ class Engine:
             {"encode": 0.0, "search": _ms(started, time.perf_counter())},
         )
 
+    def _part(self, serving: Serving, blocks: Blocks, weight: float, search: Search) -> Part:
+        """Search with the blocks [1, d] of one part of a photo."""
+        predictions = serving.checkpoint.heads.predict(blocks)
+        embedding = serving.generation.whitening.project(blocks)[0]
+        classes, routing = self._classes(serving, predictions, search)
+        hits = _labelled_hits(serving.generation, embedding, classes, search)
+        return Part(weight, hits, classes, routing, predictions)
+
     def _prepared(self, path: Path) -> Serving:
         return prepare(generations.load(path), self._settings, open_encoder=self._open_encoder, old=self._serving)
 
-    def _classes(
-        self, serving: Serving, predictions: Predictions, search: Search
-    ) -> tuple[tuple[str, ...], Literal["routed", "chosen", "all"]]:
+    def _classes(self, serving: Serving, predictions: Predictions, search: Search) -> tuple[tuple[str, ...], Routing]:
         known = serving.generation.gallery.classes
         if isinstance(search.classes, tuple):
             return search.classes, "chosen"
@@ -220,7 +224,9 @@ def _labelled_hits(
     scores = [hit.value for hit in hits] if cosine else gallery.cosines(embedding, hits).tolist()
     label = generation.likeness.match_label
     return tuple(
-        LabelledHit(hit.product_id, hit.image_id, hit.class_name, hit.value, score, label(hit.class_name, score))
+        LabelledHit(
+            hit.product_id, hit.image_id, hit.class_name, hit.value, score, label(hit.class_name, score), search.box
+        )
         for hit, score in zip(hits, scores, strict=True)
     )
 

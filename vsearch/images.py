@@ -26,7 +26,7 @@ Picture = NDArray[np.uint8]
 """RGB, uint8 [height, width, 3]."""
 
 MAX_ASPECT = 20
-_MIN_BOX_SIDE = 0.01
+MIN_BOX_SIDE = 0.01
 _WHITE = (255, 255, 255, 255)
 _LARGE = 16_000_000  # pixels; most phones send 12 million
 _PILLOW_MODULES = r"(PIL|pillow_heif)\b"
@@ -63,10 +63,10 @@ class Box:
 
     def __post_init__(self) -> None:
         inside = all(0 <= value <= 1 for value in (self.x0, self.y0, self.x1, self.y1))
-        if not inside or min(self.x1 - self.x0, self.y1 - self.y0) < _MIN_BOX_SIDE:
+        if not inside or min(self.x1 - self.x0, self.y1 - self.y0) < MIN_BOX_SIDE:
             raise InvalidRequest(
                 "A box must be left,top,right,bottom in fractions from 0 to 1, each side at least "
-                f"{_MIN_BOX_SIDE}, but was {self}; draw it again on the photo."
+                f"{MIN_BOX_SIDE}, but was {self}; draw it again on the photo."
             )
 
     def __str__(self) -> str:

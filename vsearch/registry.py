@@ -20,7 +20,7 @@ from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.description import read
 from vsearch.settings import Settings
 
-Role = Literal["search", "reader", "judge"]
+Role = Literal["search", "reader", "finder", "judge"]
 
 BUNDLED = "bundled"
 """What the bundled checkpoint may be called instead of its id."""
@@ -36,7 +36,8 @@ class Entry:
         checkpoint_id: the name of its folder when it cannot be read.
         blocks_id: hash of what determines blocks; empty when it makes none, or cannot be read.
         plan: name of the plan it was trained by; empty when it does not say.
-        role: "search" has retrieval parts; "reader" reads article numbers; "judge" only names what it sees.
+        role: "search" has retrieval parts; "reader" reads article numbers; "finder" says where products stand; "judge"
+            only names what it sees.
         heads: what it can say, such as "category (8)".
         size: bytes on disk.
         made: when it was written here.
@@ -104,14 +105,15 @@ def own(settings: Settings) -> list[Path]:
 
 def bundled() -> list[Path]:
     """Return the folders of the checkpoints that ship with the package."""
-    return [folder for folder in (checkpoints.bundled(), bundled_reader()) if folder.is_dir()]
+    return [folder for folder in (checkpoints.bundled(), bundled_reader(), bundled_finder()) if folder.is_dir()]
 
 
 def role(checkpoint: Checkpoint) -> Role:
     """Return what a checkpoint is good for."""
     if checkpoint.searchable:
         return "search"
-    return "reader" if any(spec.kind == "digits" for spec in checkpoint.specs) else "judge"
+    kinds = {spec.kind for spec in checkpoint.specs}
+    return "reader" if "digits" in kinds else "finder" if "boxes" in kinds else "judge"
 
 
 def plan_of(checkpoint: Checkpoint) -> str:
@@ -122,7 +124,7 @@ def plan_of(checkpoint: Checkpoint) -> str:
 
 def heads_of(checkpoint: Checkpoint) -> tuple[str, ...]:
     """Return what it can do: "search (9)" among so many classes, and what each trained head says, "colour (8)"."""
-    sizes = {"digits": "{0.length} digits", "metric": "metric"}
+    sizes = {"digits": "{0.length} digits", "metric": "metric", "boxes": "boxes"}
     trained = [
         f"{spec.name} ({sizes.get(spec.kind, str(len(spec.classes))).format(spec)})" for spec in checkpoint.specs
     ]
@@ -180,6 +182,14 @@ def _write_readers(settings: Settings, ids: list[str]) -> None:
     folder = settings.data / "reader"
     folder.mkdir(parents=True, exist_ok=True)
     replace_text(folder / "CURRENT", "".join(f"{name}\n" for name in ids))
+
+
+# ---- the finder of products in whole photos ----
+
+
+def bundled_finder() -> Path:
+    """Return the folder of the finder that ships with the package; it need not exist."""
+    return checkpoints.bundled().with_name("finder")
 
 
 # ---- folders ----

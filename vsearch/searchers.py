@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch import descriptors, metrics
-from vsearch.engine import ALL, Engine, LabelledHit, Search
+from vsearch.answer import LabelledHit
+from vsearch.engine import ALL, Engine, Search
 from vsearch.evaluation import Floats, Ids, Query, depth
 from vsearch.framing import half_squash, trim
 from vsearch.images import Picture

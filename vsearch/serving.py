@@ -1,16 +1,21 @@
-"""What answers searches: a generation with the checkpoint and the encoder that belong to it, made ready."""
+"""What answers searches: a generation with the checkpoint and the encoder that belong to it, made ready.
+
+And what is remembered of the latest photos: their blocks, and where products stand in them.
+"""
 
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.encoder import Encoder
 from vsearch.errors import CheckpointMismatch, CheckpointMissing
+from vsearch.finder import Finder, OpenFinder, Proposal
 from vsearch.generation import Generation
 from vsearch.images import Box, Picture, crop
 from vsearch.model import checkpoint as checkpoints
@@ -20,6 +25,7 @@ from vsearch.settings import Settings
 OpenEncoder = Callable[[Checkpoint], Encoder]
 
 Blocks = NDArray[np.float16]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -78,28 +84,88 @@ def find_checkpoint(settings: Settings, checkpoint_id: str) -> Checkpoint:
     )
 
 
-class EncodedPictures:
-    """Remembers the blocks of the latest pictures: another class, metric or filter does not encode again.
+class Latest(Generic[T]):
+    """Remembers what was put in last; the one not asked for longest makes room. Safe from several threads.
 
     Args:
-        size: pictures remembered; the one not asked for longest makes room.
+        size: how many.
     """
 
-    def __init__(self, size: int = 256) -> None:
+    def __init__(self, size: int) -> None:
         self._size = size
         self._lock = threading.Lock()
-        self._entries: OrderedDict[object, Blocks] = OrderedDict()
+        self._entries: OrderedDict[object, T] = OrderedDict()
 
-    def blocks(self, encoder: Encoder, picture: Picture, box: Box | None) -> Blocks:
-        """Return the blocks [1, d] of a picture, or of the part of it in `box`; encoded now if need be."""
-        key = (encoder.blocks_id, hashlib.sha256(picture.tobytes()).digest(), picture.shape, box)
+    def get(self, key: object) -> T | None:
+        """Return what is remembered under a key, or None."""
         with self._lock:
-            if key in self._entries:
-                self._entries.move_to_end(key)
-                return self._entries[key]
-        blocks = encoder.blocks([picture if box is None else crop(picture, box)])
+            if key not in self._entries:
+                return None
+            self._entries.move_to_end(key)
+            return self._entries[key]
+
+    def put(self, key: object, value: T) -> None:
+        """Remember a value."""
         with self._lock:
-            self._entries[key] = blocks
+            self._entries[key] = value
             if len(self._entries) > self._size:
                 self._entries.popitem(last=False)
-        return blocks
+
+
+def fingerprint(picture: Picture) -> bytes:
+    """Return what tells a picture from any other."""
+    return hashlib.sha256(repr(picture.shape).encode() + picture.tobytes()).digest()
+
+
+class FoundParts:
+    """Remembers where a finder saw products in the latest pictures; it is opened by the first one asked about.
+
+    Args:
+        open_finder: makes the finder, or returns None where there is none.
+        size: pictures remembered.
+    """
+
+    def __init__(self, open_finder: OpenFinder, size: int = 256) -> None:
+        self._open_finder = open_finder
+        self._known: Latest[tuple[Proposal, ...]] = Latest(size)
+        self._opening = threading.Lock()
+        self._finder: Finder | None = None
+        self._asked = False
+
+    def of(self, picture: Picture) -> tuple[Proposal, ...]:
+        """Return the parts of a picture in which products may stand, surest first; none where there is no finder."""
+        with self._opening:
+            if not self._asked:
+                self._finder, self._asked = self._open_finder(), True
+        if self._finder is None:
+            return ()
+        name = fingerprint(picture)
+        found = self._known.get(name)
+        if found is None:
+            found = self._finder.find(picture)
+            self._known.put(name, found)
+        return found
+
+
+class EncodedPictures:
+    """Remembers the blocks of the latest pictures and parts: another class, metric or filter does not encode again.
+
+    Args:
+        size: how many.
+    """
+
+    def __init__(self, size: int = 512) -> None:
+        self._known: Latest[Blocks] = Latest(size)
+
+    def blocks(self, encoder: Encoder, picture: Picture, boxes: Sequence[Box | None]) -> Blocks:
+        """Return the blocks [n, d] of n parts of a picture, None being all of it; those unknown are encoded at once."""
+        name = fingerprint(picture)
+        keys = [(encoder.blocks_id, name, box) for box in boxes]
+        known = {key: blocks for key in keys if (blocks := self._known.get(key)) is not None}
+        missing = [key for key in dict.fromkeys(keys) if key not in known]
+        if missing:
+            cut = [picture if box is None else crop(picture, box) for _, _, box in missing]
+            for key, blocks in zip(missing, encoder.blocks(cut), strict=True):
+                known[key] = blocks
+                self._known.put(key, blocks)
+        return np.stack([known[key] for key in keys])

@@ -50,6 +50,7 @@ def product(sku: str) -> dict[str, Any]:
 
 def _results(photo_id: str, page: ResultPage, article: ArticleRead | None) -> dict[str, Any]:
     query = page.criteria.query()
+    by_confidence = sorted(page.parts, key=lambda part: -part.confidence)
     return {
         "photo": photo_id,
         "page_url": url_for("shop.show_results", photo_id=photo_id, _external=True, **query),
@@ -62,6 +63,7 @@ def _results(photo_id: str, page: ResultPage, article: ArticleRead | None) -> di
             {"name": chip.class_name, "probability": chip.probability and round(chip.probability, 4)}
             for chip in page.chips
         ],
+        "boxes": [{"box": str(part.box), "confidence": round(part.confidence, 4)} for part in by_confidence],
         "page": page.criteria.page,
         "next_page": page.criteria.page + 1 if page.has_next else None,
         "results": [_match(match, page.criteria.metric) for match in page.matches],
@@ -81,6 +83,7 @@ def _match(match: Match, metric: str) -> dict[str, Any]:
         "match": match.hit.label,
         "score": round(match.hit.score, 4),
         "class": match.hit.class_name,
+        "box": str(match.hit.box) if match.hit.box else None,
     }
     if metric == "euclidean":
         found["distance"] = round(match.hit.value, 4)

@@ -8,8 +8,10 @@ from sqlalchemy.orm import Session
 
 from catalog import queries, text
 from catalog.queries import ProductCard
-from vsearch.engine import ALL, Engine, LabelledHit, Search, SearchResult
-from vsearch.images import Picture
+from vsearch.answer import LabelledHit, SearchResult
+from vsearch.engine import ALL, Engine, Search
+from vsearch.finder import Proposal
+from vsearch.images import Box, Picture
 from webui.articles import ArticleRead
 from webui.criteria import Criteria
 from webui.fusion import reciprocal_rank_fusion
@@ -44,6 +46,19 @@ class Chip:
 
 
 @dataclass(frozen=True)
+class PhotoPart:
+    """A part of the photo in which a product may stand.
+
+    Attributes:
+        chosen: whether it is the one searched, or the one that found the first product.
+    """
+
+    box: Box
+    confidence: float
+    chosen: bool
+
+
+@dataclass(frozen=True)
 class ResultPage:
     """One page of results.
 
@@ -51,6 +66,7 @@ class ResultPage:
         matches: best first.
         has_next: whether there is a page after this one.
         chips: the likeliest classes, and the chosen one.
+        parts: of the photo in which products may stand, the largest first, so that no other covers it.
         text_found: whether the text, where one was given, occurs in any product that looks alike.
         timings: milliseconds by step.
     """
@@ -59,6 +75,7 @@ class ResultPage:
     matches: tuple[Match, ...]
     has_next: bool
     chips: tuple[Chip, ...]
+    parts: tuple[PhotoPart, ...]
     text_found: bool
     result: SearchResult
     timings: dict[str, float]
@@ -106,6 +123,7 @@ def find(services: Services, picture: Picture, criteria: Criteria) -> ResultPage
         matches=tuple(matches[wanted - 1 - size : wanted - 1]),
         has_next=len(matches) >= wanted,
         chips=_chips(services.engine.serving.generation.gallery.classes, result, criteria),
+        parts=_parts(services.engine.proposals(picture) if criteria.box else result.proposals, result, criteria),
         text_found=not {hit.product_id for hit in result.hits}.isdisjoint(words),
         result=result,
         timings={**result.timings, "hydrate": hydrate},
@@ -153,6 +171,12 @@ def _hydrated(session: Session, hits: Sequence[LabelledHit], words: Sequence[int
         ranked = reciprocal_rank_fusion([ranked, [number for number in words if number in by_product]])
     cards = queries.products_by_ids(session, ranked)
     return [Match(card, by_product[card.product_id]) for card in cards]
+
+
+def _parts(proposals: Sequence[Proposal], result: SearchResult, criteria: Criteria) -> tuple[PhotoPart, ...]:
+    searched = str(criteria.box or result.box)  # as an address has it: a box that was followed is a rounded one
+    parts = [PhotoPart(item.box, item.confidence, str(item.box) == searched) for item in proposals]
+    return tuple(sorted(parts, key=lambda part: -(part.box.x1 - part.box.x0) * (part.box.y1 - part.box.y0)))
 
 
 def _chips(known: Sequence[str], result: SearchResult, criteria: Criteria) -> tuple[Chip, ...]:

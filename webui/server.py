@@ -7,12 +7,14 @@ have loaded TensorFlow before.
 import socket
 from collections.abc import Callable
 
+import numpy as np
 from flask import Flask
 
 from catalog.database import connect, sessions
 from vsearch.encoder import open_encoder
 from vsearch.engine import Engine
 from vsearch.errors import SettingsError
+from vsearch.finder import OpenFinder, open_bundled
 from vsearch.serving import OpenEncoder
 from vsearch.settings import Settings
 from webui import create_app
@@ -26,20 +28,30 @@ OnReady = Callable[[str, str | None], None]
 """Called with the page's address, and with the reason why nothing can be searched yet, if there is one."""
 
 
-def build(settings: Settings, open_encoder: OpenEncoder = open_encoder) -> tuple[Flask, Engine]:
+def build(
+    settings: Settings, open_encoder: OpenEncoder = open_encoder, open_finder: OpenFinder = open_bundled
+) -> tuple[Flask, Engine]:
     """Return the application with its engine, which serves the current generation if there is one."""
-    engine = Engine(settings, open_encoder)
+    engine = Engine(settings, open_encoder, open_finder=open_finder)
     engine.refresh()
+    if engine.problem is None:
+        engine.proposals(np.full((64, 64, 3), 128, np.uint8))  # opens the finder before the first shopper comes
     return create_app(settings, engine=engine, sessions=sessions(connect(settings.catalogue_url))), engine
 
 
-def serve(settings: Settings, on_ready: OnReady, open_encoder: OpenEncoder = open_encoder) -> None:
+def serve(
+    settings: Settings,
+    on_ready: OnReady,
+    open_encoder: OpenEncoder = open_encoder,
+    open_finder: OpenFinder = open_bundled,
+) -> None:
     """Serve until the process is told to stop.
 
     Args:
         settings: address, threads, and all that the application needs.
         on_ready: called in the worker once it can answer, and again should it have to be restarted.
         open_encoder: makes the encoder of a checkpoint; a test gives a fake.
+        open_finder: makes what finds products in whole photos.
 
     Raises:
         SettingsError: the address cannot be listened on.
@@ -61,7 +73,7 @@ def serve(settings: Settings, on_ready: OnReady, open_encoder: OpenEncoder = ope
             self.cfg.set("post_worker_init", lambda worker: self._announce())
 
         def load(self) -> Flask:
-            app, self.engine = build(settings, open_encoder)
+            app, self.engine = build(settings, open_encoder, open_finder)
             Background(self.engine, services_of(app).uploads, services_of(app).articles).start()
             return app
 

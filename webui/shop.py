@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 from catalog import queries
 from catalog.queries import ProductCard
 from vsearch.engine import ALL
-from vsearch.images import Picture, decode
+from vsearch.images import Box, Picture, decode
 from webui import results, timing
 from webui.articles import ArticleRead
 from webui.criteria import Criteria, from_query
@@ -16,6 +16,7 @@ from webui.services import services
 
 SHOWCASE = 8
 MORE_LIKE_THIS = 8
+WHOLE = Box(0, 0, 1, 1)
 
 blueprint = Blueprint("shop", __name__)
 
@@ -69,7 +70,7 @@ def show_results(photo_id: str) -> str | Response:
 
     height, width = picture.shape[:2]
     return render_template(
-        "results.html", photo_id=photo_id, page=page, address=address, width=width, height=height, all=ALL
+        "results.html", photo_id=photo_id, page=page, address=address, width=width, height=height, all=ALL, whole=WHOLE
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.training import data
 from vsearch.errors import DatasetError
-from vsearch.training import dataset, picture_cache
+from vsearch.training import dataset, picture_cache, shown
 from vsearch.training import plan as plans
 
 pytestmark = pytest.mark.keras
@@ -68,7 +68,7 @@ def test_pictures_are_kept_with_their_targets(folder: Path) -> None:
 def test_a_second_run_opens_what_the_first_decoded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is decoded again, whatever the heads are."""
     first = prepared(folder)
-    monkeypatch.setattr(picture_cache, "frame", None)
+    monkeypatch.setattr(shown, "frame", None)
 
     again = prepared(folder, data.PLAN.replace(HEADS, HEADS.replace("softmax", "sigmoid")))
 

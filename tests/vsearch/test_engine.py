@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from tests.fakes import LIKENESS, FakeEncoder, fake_checkpoint
+from tests.fakes import LIKENESS, FakeEncoder, FakeFinder, fake_checkpoint
 from tests.vsearch.conftest import Shop
 from vsearch import generation
 from vsearch.engine import ALL, Engine, Search
 from vsearch.errors import CheckpointMissing, GenerationCorrupt, InvalidRequest, NoGeneration, UnknownClass
-from vsearch.images import Box
+from vsearch.images import Box, Picture
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.settings import Settings
 
@@ -254,3 +254,68 @@ def test_every_result_belongs_wholly_to_one_generation(shop: Shop, engine: Engin
     assert {generation_id for generation_id, _ in seen} <= shifts.keys()
     for generation_id, product_ids in seen:
         assert product_ids == set(range(shifts[generation_id], shifts[generation_id] + 12))
+
+
+ROOM_LEFT, ROOM_RIGHT = Box(0.125, 0.25, 0.375, 0.75), Box(0.625, 0.25, 0.875, 0.75)
+
+
+def room(shop: Shop) -> Picture:
+    """Return a photo twice as wide as high, with product 3 on its left and product 11 on its right."""
+    photo = np.random.default_rng(1).integers(90, 130, (64, 128, 3)).astype(np.uint8)
+    photo[16:48, 16:48], photo[16:48, 80:112] = shop.pictures[5], shop.pictures[20]
+    return photo
+
+
+def test_products_are_found_in_parts_of_a_photo(shop: Shop, opened: Opened) -> None:
+    """Each by its part, in one batch with the whole photo; the answer says which part, and what that part shows."""
+    shop.publish()
+    finder = FakeFinder(ROOM_RIGHT, ROOM_LEFT)
+    engine = Engine(shop.settings, opened, open_finder=finder)
+    engine.refresh()
+    before = opened.encoders[0].calls
+
+    result = engine.search(room(shop), Search(k=99, classes=ALL))
+
+    assert {hit.product_id: hit.box for hit in result.hits[:2]} == {3: ROOM_LEFT, 11: ROOM_RIGHT}
+    assert [hit.label for hit in result.hits[:2]] == ["exact", "exact"]
+    assert sorted(hit.product_id for hit in result.hits) == list(range(1, 13))
+    assert [proposal.box for proposal in result.proposals] == [ROOM_RIGHT, ROOM_LEFT]
+    assert result.predictions is not None
+    assert len(result.predictions.probabilities) == 1
+    assert result.timings.keys() == {"find", "encode", "search"}
+    assert opened.encoders[0].calls == before + 1
+
+    engine.search(room(shop), Search(metric="euclidean"))
+    assert (opened.encoders[0].calls, finder.looked_at) == (before + 1, 1)
+
+
+def test_a_box_is_searched_as_it_always_was(shop: Shop, opened: Opened, engine: Engine) -> None:
+    """Whoever marks a part means that part: nobody looks for others."""
+    finder = FakeFinder(ROOM_LEFT)
+    finding = Engine(shop.settings, opened, open_finder=finder)
+    finding.refresh()
+
+    asked = Search(k=5, box=ROOM_RIGHT)
+    found, expected = finding.search(room(shop), asked), engine.search(room(shop), asked)
+
+    assert found.hits == expected.hits
+    assert (found.proposals, found.box, finder.looked_at) == ((), ROOM_RIGHT, 0)
+
+
+def test_the_whole_photo_always_counts(shop: Shop, opened: Opened, engine: Engine) -> None:
+    """A picture of one product finds it as without a finder, whatever the finder saw in it."""
+    finding = Engine(shop.settings, opened, open_finder=FakeFinder(Box(0, 0, 0.3, 0.2)))
+    finding.refresh()
+
+    for number in (0, 5, 17):
+        found, expected = (one.search(shop.pictures[number], Search(classes=ALL)) for one in (finding, engine))
+        assert found.hits[0].product_id == expected.hits[0].product_id
+        assert found.hits[0].value >= expected.hits[0].value
+
+
+def test_without_a_finder_nothing_is_proposed(shop: Shop, engine: Engine) -> None:
+    """The photo is searched whole."""
+    result = engine.search(room(shop))
+
+    assert (result.proposals, result.box) == ((), None)
+    assert result.timings.keys() == {"encode", "search"}

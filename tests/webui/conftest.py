@@ -21,11 +21,12 @@ from catalog.database import connect
 from catalog.database import sessions as make_sessions
 from catalog.imagestore import ImageStore
 from catalog.items import ProductItem
-from tests.fakes import LIKENESS, FakeEncoder, FakeReader, coloured, fake_checkpoint, origin
+from tests.fakes import LIKENESS, FakeEncoder, FakeFinder, FakeReader, coloured, fake_checkpoint, origin
 from vsearch import generation
 from vsearch.engine import Engine
+from vsearch.finder import OpenFinder, no_finder
 from vsearch.gallery import Gallery
-from vsearch.images import Picture, encode_jpeg
+from vsearch.images import Box, Picture, encode_jpeg
 from vsearch.index import ClassIndex
 from vsearch.model import checkpoint as checkpoints
 from vsearch.settings import Settings
@@ -141,6 +142,26 @@ def reading_site(settings: Settings) -> Iterator[Site]:
 
 
 @pytest.fixture
+def finding_site(settings: Settings) -> Iterator[Site]:
+    """The application with a finder: it sees the two products of `room`, and one more thing that is none."""
+    with _running(settings, FakeFinder(*ROOM, Box(0.4, 0.05, 0.55, 0.2))) as site:
+        yield site
+
+
+ROOM = (Box(0.625, 0.25, 0.875, 0.75), Box(0.0625, 0.25, 0.3125, 0.75))
+"""Where a lamp, product 9, and a chair, product 3, stand in the photo of a room."""
+
+
+def room() -> bytes:
+    """Return the file of a photo of a grey room with both."""
+    photo = np.random.default_rng(1).integers(120, 150, (256, 512, 3)).astype(np.uint8)
+    for box, number in zip(ROOM, (18, 6), strict=True):
+        left, top = round(box.x0 * 512), round(box.y0 * 256)
+        photo[top : top + 128, left : left + 128] = drawn()[number].repeat(2, axis=0).repeat(2, axis=1)
+    return encode_jpeg(photo, quality=95)
+
+
+@pytest.fixture
 def client(untouched: Site) -> FlaskClient:
     """A browser on the application that nobody changes."""
     return untouched.client
@@ -153,8 +174,8 @@ def _settings(shop_folder: Path, folder: Path) -> Settings:
 
 
 @contextmanager
-def _running(settings: Settings) -> Iterator[Site]:
-    engine = Engine(settings, open_encoder=FakeEncoder)
+def _running(settings: Settings, open_finder: OpenFinder = no_finder) -> Iterator[Site]:
+    engine = Engine(settings, open_encoder=FakeEncoder, open_finder=open_finder)
     engine.refresh()
     catalogue = connect(settings.catalogue_url)
     sessions = make_sessions(catalogue)

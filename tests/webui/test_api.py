@@ -20,6 +20,7 @@ def test_search_with_a_form(site):
         "routing",
         "searched_classes",
         "classes",
+        "boxes",
         "page",
         "next_page",
         "results",
@@ -30,6 +31,7 @@ def test_search_with_a_form(site):
     assert first["price"] == {"amount": "131.50", "minor_units": 13150, "currency": "EUR"}
     assert first["score"] > 0.95
     assert "distance" not in first
+    assert (body["boxes"], first["box"]) == ([], None)
     assert site.client.get(body["page_url"]).status_code == 200
     assert site.client.get(first["image_url"]).mimetype == "image/jpeg"
 

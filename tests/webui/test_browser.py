@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from werkzeug.serving import make_server
 
+from tests.webui.conftest import room
 from vsearch.images import encode_jpeg
 
 pytestmark = pytest.mark.browser
@@ -203,4 +204,46 @@ def test_tag_and_back(chromium, reading_site, tmp_path, width):
         page.mouse.move(area["x"] + 0.7 * area["width"], area["y"] + 0.49 * area["height"], steps=4)
         page.mouse.up()
         page.wait_for_url(re.compile(r"/products/P-03\?photo=[0-9a-f]{64}&box="))
+    context.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_parts_of_a_room_by_keyboard_and_pointer(chromium, finding_site, tmp_path, width):
+    """Tab reaches the parts on the photo, Enter searches one, a click another; a drag over one still draws a box."""
+    file = tmp_path / "room.jpg"
+    file.write_bytes(room())
+    context = chromium.new_context(viewport={"width": width, "height": 844})
+    page = context.new_page()
+    with served(finding_site.app) as place:
+        page.goto(place)
+        upload(page, file)
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        page.goto(f"{page.url}?class=all")
+        assert set(titles(page)[:2]) == {"Chair Model 3 velvet", "Lamp Model 9"}
+
+        page.locator("#photo").focus()
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Search this part: 2 of 3"
+        page.keyboard.press("Enter")
+        page.wait_for_url(re.compile(r"box=0\.0625"))
+        assert titles(page)[0] == "Chair Model 3 velvet"
+        current = page.locator(".photo__parts [aria-current]")
+        assert current.get_attribute("aria-label") == "Search this part: 2 of 3"
+
+        page.get_by_label("Search this part: 1 of 3").click()
+        page.wait_for_url(re.compile(r"box=0\.625"))
+        assert titles(page)[0] == "Lamp Model 9"
+
+        lamp = page.get_by_label("Search this part: 1 of 3").bounding_box()
+        page.mouse.move(lamp["x"] + 5, lamp["y"] + lamp["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(lamp["x"] + lamp["width"] - 5, lamp["y"] + lamp["height"] - 5, steps=4)
+        page.mouse.up()
+        page.wait_for_url(re.compile(r"box=0\.(6[3-9]|7)"))
+
+        page.get_by_role("link", name="All parts").click()
+        page.wait_for_url(re.compile(r"/results/[0-9a-f]{64}\?class=all$"))
+        page.get_by_role("link", name="Whole photo only").click()
+        page.wait_for_url(re.compile(r"box=0,0,1,1"))
     context.close()

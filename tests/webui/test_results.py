@@ -6,7 +6,8 @@ import pytest
 from catalog import changes
 from catalog.changes import Changes
 from tests.pictures import scene
-from vsearch.engine import Engine, Search, SearchResult
+from vsearch.answer import SearchResult
+from vsearch.engine import Engine, Search
 from vsearch.images import Box, Picture
 from webui import results
 from webui.criteria import Criteria

@@ -20,10 +20,11 @@ import sys
 from pathlib import Path
 from tests.fakes import FakeEncoder
 from vsearch.settings import Settings
+from vsearch.finder import no_finder
 from webui.server import serve
 
 settings = Settings(data=Path(sys.argv[1]), port=int(sys.argv[2]), threads=2)
-serve(settings, lambda address, problem: print(address, problem, flush=True), open_encoder=FakeEncoder)
+serve(settings, lambda address, problem: print(address, problem, flush=True), FakeEncoder, no_finder)
 """
 
 

@@ -19,7 +19,12 @@ from vsearch.registry import Entry
 from vsearch.settings import Settings
 
 _SHORT = 8
-_FOR = {"search": "search", "reader": "reads tags", "judge": "judges"}
+_FOR: dict[registry.Role, str] = {
+    "search": "search",
+    "reader": "reads tags",
+    "finder": "finds products in photos",
+    "judge": "judges",
+}
 
 
 @click.group()

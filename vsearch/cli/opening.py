@@ -6,6 +6,7 @@ from indexer.run import shop_checkpoint
 from vsearch import generation as generations
 from vsearch.encoder import Encoder, open_encoder
 from vsearch.engine import Engine
+from vsearch.finder import open_bundled
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.whitening import Whitening
 from vsearch.settings import Settings
@@ -28,7 +29,7 @@ def open_engine(settings: Settings) -> Engine:
         NoGeneration: nothing is published yet.
         VSearchError: it cannot be loaded, and why.
     """
-    engine = Engine(settings)
+    engine = Engine(settings, open_finder=open_bundled)
     engine.refresh()
     if engine.problem is not None:
         raise engine.problem

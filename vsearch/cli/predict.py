@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from rich.text import Text
 
 from vsearch import registry
+from vsearch.boxes import distinct
 from vsearch.cli import pass_settings, photos
 from vsearch.cli.console import table
 from vsearch.cli.opening import open_model
@@ -52,7 +53,9 @@ def trained_lines(said: Judgement) -> list[tuple[str | Text, ...]]:
     """Return one line for each judge of each head that answers; `said` holds one picture."""
     rows: list[tuple[str | Text, ...]] = []
     for spec in said.specs:
-        for judge in said.judges if spec.kind != "metric" else ():
+        if spec.kind == "boxes":
+            rows += _boxes(spec.name, said)
+        for judge in said.judges if spec.says_words else ():
             answer = said.words(judge, spec.name)[0]
             sure = f"{100 * said.confidence(judge, spec.name)[0]:.1f} %"
             head = spec.name if judge == said.judges[0] else ""
@@ -78,6 +81,15 @@ def lines(said: Predictions) -> list[tuple[str | Text, ...]]:
     agree = sum(int(votes[0].argmax()) == winner for votes in said.votes.values())
     rows.append(("vote", Text(said.classes[winner], style="bold"), f"{agree} of {len(said.votes)} models", ""))
     return rows
+
+
+def _boxes(head: str, said: Judgement) -> list[tuple[str | Text, ...]]:
+    """Return a line for each of the surest boxes, written as `vsearch search --box` takes them."""
+    judge = said.judges[-1]
+    found = distinct(said.of(judge, head)[0], _SHOWN)
+    sides = [",".join(f"{side:.3f}" for side in row[1:]) for row in found]
+    sure = [f"{100 * row[0]:.1f} %" for row in found]
+    return [(head, judge, *line, "") for line in zip(sides, sure, strict=True)]
 
 
 def _next(said: Judgement, judge: str, head: str) -> str:

@@ -7,10 +7,11 @@ from typing import Any, Literal
 import click
 
 from catalog import database, queries
+from vsearch.answer import SearchResult
 from vsearch.cli import pass_settings
 from vsearch.cli.console import out, table
 from vsearch.cli.opening import open_engine
-from vsearch.engine import ALL, Search, SearchResult
+from vsearch.engine import ALL, Search
 from vsearch.images import Box, Limits, decode
 from vsearch.settings import Metric, Settings
 
@@ -34,7 +35,8 @@ def command(
 ) -> None:
     """Find the products that look most like PHOTO.
 
-    Without --class the photo decides which classes are searched.
+    Without --class the photo decides which classes are searched. Without --box it is searched with the whole photo and
+    with each part in which a product may stand; --box 0,0,1,1 is the whole photo alone.
     """
     picture = decode(photo.read_bytes(), Limits.of(settings))
     chosen: tuple[str, ...] | Literal["all"] | None = ALL if ALL in classes else tuple(dict.fromkeys(classes)) or None
@@ -47,11 +49,13 @@ def command(
     where = ", ".join(result.classes) if result.routing != "all" else "all classes"
     times = ", ".join(f"{name} {ms:.0f} ms" for name, ms in result.timings.items())
     value = "score" if metric == "cosine" else "distance"
-    lines = [
-        (str(rank), item["sku"], item["title"], item["class"], f"{item[value]:.3f}", item["match"])
-        for rank, item in enumerate(found, start=1)
-    ]
-    table(f"{photo.name} in {where} ({times})", ("", "sku", "title", "class", value, "match"), lines, ("", value))
+    columns = ["sku", "title", "class", value, "match", *(["box"] if result.proposals else [])]
+    lines = [(str(rank), *(_cell(item[column]) for column in columns)) for rank, item in enumerate(found, start=1)]
+    table(f"{photo.name} in {where} ({times})", ("", *columns), lines, ("", value))
+
+
+def _cell(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value or "")
 
 
 def _products(settings: Settings, result: SearchResult) -> list[dict[str, Any]]:
@@ -67,6 +71,7 @@ def _products(settings: Settings, result: SearchResult) -> list[dict[str, Any]]:
             "score": hit.score,
             "distance": hit.value,
             "match": hit.label,
+            "box": str(hit.box) if hit.box else None,
         }
         for hit in result.hits
         if hit.product_id in cards
@@ -82,6 +87,7 @@ def _as_json(result: SearchResult, found: list[dict[str, Any]], metric: Metric) 
         "routing": result.routing,
         "classes": list(result.classes),
         "predicted": said.classes[int(said.winners[0])] if said is not None else None,
-        "timings_ms": result.timings,
+        "boxes": [{"box": str(item.box), "confidence": round(item.confidence, 4)} for item in result.proposals],
+        "timings_ms": dict(result.timings),
         "hits": [{key: value for key, value in item.items() if key != hidden} for item in found],
     }

@@ -52,6 +52,7 @@ BACKBONES = {
         Backbone("pocket_vgg", 96, "signed", _POCKET_STAGES, module="pocket_networks"),
         Backbone("pocket_inception", 96, "signed", _POCKET_STAGES, module="pocket_networks"),
         Backbone("pocket_strip", 48, "signed", _POCKET_STAGES, module="pocket_networks"),
+        Backbone("pocket_finder", 160, "signed", (*_POCKET_STAGES, "stage4", "join"), module="pocket_networks"),
         Backbone("smaller_vgg", 96, "signed", _VGG_STAGES[:3], module="classic_networks"),
         Backbone("alexnet_v2", 224, "signed", tuple(f"conv{n}" for n in range(1, 6)), module="classic_networks"),
         Backbone("residual50", 224, "signed", _RESIDUAL_STAGES, module="residual"),

@@ -99,14 +99,13 @@ def run_in_batches(
     run: Callable[[NDArray[np.uint8]], Mapping[str, Any]], framed: NDArray[np.uint8], specs: Sequence[HeadSpec]
 ) -> dict[str, NDArray[np.float32]]:
     """Run a compiled network on n framed pictures; heads without a picture give empty arrays."""
-    parts: dict[str, list[NDArray[np.float32]]] = {
-        spec.name: [np.empty((0, *spec.logits_shape), np.float32)] for spec in specs
-    }
+    parts: dict[str, list[NDArray[np.float32]]] = {spec.name: [] for spec in specs}
     for start in range(0, len(framed), _BATCH):
         found = run(np.ascontiguousarray(framed[start : start + _BATCH]))
         for name, rows in parts.items():
             rows.append(np.asarray(found[name], np.float32))
-    return {name: np.concatenate(rows) for name, rows in parts.items()}
+    nothing = {spec.name: np.empty((0, *spec.logits_shape), np.float32) for spec in specs}
+    return {name: np.concatenate(rows) if rows else nothing[name] for name, rows in parts.items()}
 
 
 def top_weights(backbone: Any, network: Any) -> list[Any]:

@@ -7,7 +7,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-HeadKind = Literal["softmax", "sigmoid", "digits", "metric"]
+from vsearch import boxes
+
+HeadKind = Literal["softmax", "sigmoid", "digits", "metric", "boxes"]
 MISSING = -1
 """Stands in targets where a picture has no such label; it costs the head nothing."""
 
@@ -21,8 +23,8 @@ class HeadSpec:
     Attributes:
         name: as in the plan.
         kind: "softmax" one value of `classes`; "sigmoid" any number of them; "digits" one of ten for each of `length`
-            positions; "metric" an embedding of `size` numbers.
-        classes: the values, in the order of the outputs; ten digits for "digits", none for "metric".
+            positions; "metric" an embedding of `size` numbers; "boxes" where things stand, see `vsearch.boxes`.
+        classes: the values, in the order of the outputs; ten digits for "digits", none for "metric" and "boxes".
         grid: the feature map is averaged over grid x grid cells; 1 is one average of all.
         hidden: width of a layer between features and logits; 0 is none.
         temperature: logits are divided by it before they become probabilities (Guo et al., ICML 2017).
@@ -39,10 +41,20 @@ class HeadSpec:
     temperature: float = 1.0
 
     @property
+    def says_words(self) -> bool:
+        """Whether it answers with words: neither an embedding nor boxes."""
+        return self.kind in ("softmax", "sigmoid", "digits")
+
+    @property
     def logits_shape(self) -> tuple[int, ...]:
-        """Shape of the output for one picture: (classes,), (length, 10) or (size,)."""
+        """Shape of the output for one picture: (classes,), (length, 10), (size,), or (rows, columns, 5) of cells.
+
+        How many cells there are is the backbone's matter, here 0 by 0.
+        """
         if self.kind == "digits":
             return (self.length, len(DIGITS))
+        if self.kind == "boxes":
+            return (0, 0, boxes.NUMBERS)
         return (self.size,) if self.kind == "metric" else (len(self.classes),)
 
     def target(self, value: str | None) -> NDArray[np.int32]:
@@ -60,10 +72,15 @@ class HeadSpec:
             return self._several(value)
         if self.kind == "digits":
             return self._digits(value)
-        raise ValueError(f"head {self.name!r} is a metric head and has no target of its own")
+        raise ValueError(f"head {self.name!r} is of kind {self.kind} and takes no label")
 
     def probabilities(self, logits: NDArray[Any]) -> NDArray[np.float32]:
-        """Turn logits [n, *logits_shape] into calibrated probabilities of the same shape; a metric head's are unit."""
+        """Turn logits [n, *logits_shape] into calibrated probabilities of the same shape.
+
+        Those of a metric head are of unit length, those of a boxes head as `vsearch.boxes.decoded` gives them.
+        """
+        if self.kind == "boxes":
+            return boxes.decoded(logits, self.temperature)
         scaled = logits.astype(np.float32) / np.float32(self.temperature)
         if self.kind == "metric":
             return np.asarray(scaled / np.maximum(np.linalg.norm(scaled, axis=-1, keepdims=True), 1e-12), np.float32)

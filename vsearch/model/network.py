@@ -11,6 +11,7 @@ import numpy as np
 from keras import layers
 
 from vsearch.model.backbones import Scaling, backbone, build
+from vsearch.model.boxreader import box_reader
 from vsearch.model.headspec import HeadSpec
 from vsearch.model.pooling import GridPool, pool_to_grid
 from vsearch.model.readout import DigitReader
@@ -86,6 +87,8 @@ def _head(head: HeadSpec, dropout: float) -> keras.layers.Layer:
     name = f"{HEAD}{head.name}"
     if head.kind == "digits":
         return DigitReader(head.length, dropout=dropout, dtype="float32", name=name)
+    if head.kind == "boxes":
+        return box_reader(head.hidden or None, dropout=dropout, name=name)
     pool = GridPool(head.grid, dtype="float32") if head.grid > 1 else layers.GlobalAveragePooling2D(dtype="float32")
     hidden = head.hidden or (_METRIC_WIDTH if head.kind == "metric" else 0)
     steps = [pool]

@@ -1,4 +1,4 @@
-"""The three bundled backbones: a ResNet, a VGG and an Inception made small, about a million weights each; a strip's.
+"""The bundled backbones: a ResNet, a VGG, an Inception made small, about a million weights each; a strip's, a finder's.
 
 The three take pictures scaled to -1..1 and shrink them 16 times: a side of 96 px gives a 6 x 6 feature map. Being fully
 convolutional they take any side of 32 px and more. Called by `vsearch.model.backbones` alone.
@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 from keras import layers
+
+from vsearch.model.boxreader import FinerSum
 
 Tensor = Any
 Stride = int | tuple[int, int]
@@ -64,6 +66,25 @@ def pocket_strip(inputs: Tensor) -> Tensor:
     for stage, (width, stride) in enumerate(stages, start=1):
         x = _basic_block(x, width, stride, f"stage{stage}_block1")
     return x
+
+
+def pocket_finder(inputs: Tensor) -> Tensor:
+    """Residual network that ends in a fine map: what the coarse stages saw is brought up and added to the finer ones.
+
+    The joining is that of a feature pyramid (Lin et al., CVPR 2017) with its finest level alone; 310,000 weights.
+
+    [n, s, s, 3] -> [n, s/8, s/8, 48]
+    """
+    x = _conv(inputs, 16, 3, stride=2, name="stem")
+    levels = []
+    for stage, width in enumerate((24, 48, 72, 96), start=1):
+        x = _basic_block(x, width, 2, f"stage{stage}_block1")
+        levels.append(x)
+    joined = _conv(x, 48, 1, name="join4", relu=False)
+    for level in (3, 2):
+        finer = _conv(levels[level - 1], 48, 1, name=f"join{level}", relu=False)
+        joined = FinerSum(name=f"join{level}_sum")([finer, joined])
+    return _conv(joined, 48, 3, name="join_out")
 
 
 def _stem(x: Tensor, width: int) -> Tensor:

@@ -43,7 +43,11 @@ def _what(plan: Plan, said: Mapping[str, Any], trained: Trained | None) -> str:
 
 
 def _heads(trained: Trained) -> str:
-    sizes = {"digits": "{0.length} digits", "metric": "an embedding of {0.size} numbers"}
+    sizes = {
+        "digits": "{0.length} digits",
+        "metric": "an embedding of {0.size} numbers",
+        "boxes": "where products stand in a photo",
+    }
     found = [f"{spec.name} ({sizes.get(spec.kind, _listed(spec.classes)).format(spec)})" for spec in trained.specs]
     return " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)
 
@@ -87,6 +91,8 @@ def _judged(plan: Plan, said: Mapping[str, Any]) -> str:
     found = said["validation"]
     columns, lines = report.lines(found)
     intro = "Percent right on the validation pictures, with 95 % intervals, judged by these files as they are."
+    if any(head["kind"] == "boxes" for head in found["heads"].values()):
+        intro += " Of boxes: percent of the true ones that one of the first so many proposals overlaps by half or more."
     parts = ["## Measured", intro, _table(columns, lines), *report.verdict(found)]
     for head, values in said["per_class"].items():
         rows = [
@@ -94,7 +100,7 @@ def _judged(plan: Plan, said: Mapping[str, Any]) -> str:
             for row in values
         ]
         parts.append(f"### {head}\n\n" + _table(("value", "pictures", "precision", "recall", "F1"), rows))
-    return "\n\n".join([*parts, _calibration(said)])
+    return "\n\n".join([*parts, *([_calibration(said)] if any(said["calibration"].values()) else [])])
 
 
 def _calibration(said: Mapping[str, Any]) -> str:
@@ -125,7 +131,7 @@ def _limits(said: Mapping[str, Any]) -> str:
         "It knows what its data shows; other shops, cameras and rooms may look otherwise. The validation pictures come "
         "from the same sources as the training pictures: expect less of photos from elsewhere."
     ]
-    if "validation" in said:
+    if said.get("per_class"):
         lines.append(
             "It always answers, also about a picture that shows none of its classes; low confidence is the only sign."
         )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.errors import DatasetError
-from vsearch.model.headspec import DIGITS, MISSING, HeadSpec
+from vsearch.model.headspec import DIGITS, HeadSpec
 from vsearch.progress import Progress, silent
 from vsearch.training import picture_cache
 from vsearch.training.examples import Side
@@ -18,6 +18,7 @@ from vsearch.training.fingerprints import fingerprint
 from vsearch.training.picture_cache import Kept, Row
 from vsearch.training.plan import Plan
 from vsearch.training.plan_parts import HeadPlan
+from vsearch.training.targets import encoded, values_of
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,8 @@ class Split:
     Attributes:
         pictures: uint8 [n, h, w, 3], memory-mapped where it comes straight from the disk.
         targets: head name -> int32 [n] (softmax), [n, classes] (sigmoid) or [n, length] (digits), -1 all over where
-            the label is missing; of a metric head int64 [n], the number of the product.
+            the label is missing; of a metric head int64 [n], the number of the product; of a boxes head float32
+            [n, k, 4], left, top, right, bottom in shares of the sides, then empty boxes of 0.
         groups: pictures of one group lie in one split.
         names: of the pictures in their source.
         repeat: int32 [n], how often each counts in an epoch.
@@ -125,12 +127,17 @@ def showing(split: Split, heads: Sequence[HeadSpec], values: Mapping[str, str]) 
     return found
 
 
-def _spec(head: HeadPlan, rows: Iterable[Row]) -> HeadSpec:
+def _spec(head: HeadPlan, rows: Sequence[Row]) -> HeadSpec:
     """Return what the head gives, its classes those of the plan or else those in the training split."""
     classes = DIGITS if head.kind == "digits" and _any_label(head, rows) else ()
     if head.kind in ("softmax", "sigmoid"):
-        classes = head.classes or tuple(sorted({value for row in rows for value in _values(head, row)}))
-    if not classes and head.kind != "metric":
+        classes = head.classes or tuple(sorted({value for row in rows for value in values_of(head, row)}))
+    if head.kind == "boxes" and all(row.boxes is None for row in rows):
+        raise DatasetError(
+            f"A head of kind boxes needs boxes to learn, but no training picture of head {head.name!r} has any; name "
+            "their columns by `boxes` of a csv source, or let rooms be made by `made`."
+        )
+    if not classes and head.kind not in ("metric", "boxes"):
         raise DatasetError(
             f"A head needs labels to learn, but no training picture has the label {head.column!r} of head "
             f"{head.name!r}; name it in a source's labels, or take the head out."
@@ -142,9 +149,11 @@ def _oddities(head: HeadPlan, spec: HeadSpec, splits: Mapping[Side, Kept]) -> li
     """Say which classes the splits do not share; what cannot be learned at all raises."""
     if head.kind == "digits" and not _any_label(head, splits["val"].rows):
         return [f"Head {head.name!r}: no validation picture has its label; how well it reads is not measured."]
+    if head.kind == "boxes" and all(row.boxes is None for row in splits["val"].rows):
+        return [f"Head {head.name!r}: no validation picture has boxes; how well they are found is not measured."]
     if head.kind not in ("softmax", "sigmoid"):
         return []
-    have = {side: {value for row in kept.rows for value in _values(head, row)} for side, kept in splits.items()}
+    have = {side: {value for row in kept.rows for value in values_of(head, row)} for side, kept in splits.items()}
     empty = [name for name in spec.classes if name not in have["train"]]
     if empty:
         raise DatasetError(
@@ -166,10 +175,7 @@ def _oddities(head: HeadPlan, spec: HeadSpec, splits: Mapping[Side, Kept]) -> li
 def _split(plan: Plan, heads: Sequence[HeadSpec], splits: Mapping[Side, Kept], side: Side) -> Split:
     kept = splits[side]
     repeats = [plan.source[row.source].repeat if side == "train" else 1 for row in kept.rows]
-    targets = {
-        spec.name: _products(head, splits, side) if head.kind == "metric" else _targets(head, spec, kept.rows)
-        for head, spec in zip(plan.head, heads, strict=True)
-    }
+    targets = {spec.name: encoded(head, spec, splits, side) for head, spec in zip(plan.head, heads, strict=True)}
     return Split(
         kept.pictures,
         targets,
@@ -178,43 +184,6 @@ def _split(plan: Plan, heads: Sequence[HeadSpec], splits: Mapping[Side, Kept], s
         np.array(repeats, np.int32),
         np.array([plan.source[row.source].judge for row in kept.rows], np.bool_),
     )
-
-
-def _targets(head: HeadPlan, spec: HeadSpec, rows: Sequence[Row]) -> NDArray[np.int32]:
-    shape = {"softmax": (), "sigmoid": (len(spec.classes),), "digits": (spec.length,)}[spec.kind]
-    targets = np.full((len(rows), *shape), MISSING, np.int32)
-    for number, row in enumerate(rows):
-        value = row.labels.get(head.column)
-        if not head.classes and any(part not in spec.classes for part in _values(head, row)):
-            continue  # a class of validation alone, which `_oddities` says
-        try:
-            targets[number] = spec.target(value)
-        except ValueError as error:
-            raise DatasetError(
-                f"Every label must be one its head knows, but of picture {row.name!r}: {error}; mend the label or the "
-                "plan."
-            ) from None
-    return targets
-
-
-def _products(head: HeadPlan, splits: Mapping[Side, Kept], side: Side) -> NDArray[np.int64]:
-    """Return int64 [n]: the label's number among all there are, or one of its own."""
-    values = sorted(
-        {row.labels[head.column] for kept in splits.values() for row in kept.rows if head.column in row.labels}
-    )
-    numbers: dict[str | tuple[int, str], int] = {value: number for number, value in enumerate(values)}
-    for row in (row for kept in splits.values() for row in kept.rows if head.column not in row.labels):
-        numbers.setdefault((row.source, row.name), len(numbers))  # shared with the photos made of it
-    keys = (row.labels.get(head.column, (row.source, row.name)) for row in splits[side].rows)
-    return np.array([numbers[key] for key in keys], np.int64)
-
-
-def _values(head: HeadPlan, row: Row) -> list[str]:
-    """Return the classes that a label of a softmax or sigmoid head names."""
-    value = row.labels.get(head.column, "")
-    if head.kind == "sigmoid":
-        return [part.strip() for part in value.split(head.separator)] if value else []
-    return [value] if value and head.kind == "softmax" else []
 
 
 def _any_label(head: HeadPlan, rows: Iterable[Row]) -> bool:

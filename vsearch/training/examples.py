@@ -12,6 +12,7 @@ from vsearch.images import Limits, Picture, decode
 
 Side = Literal["train", "val"]
 SIDES: tuple[Side, Side] = ("train", "val")
+Sides = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Example:
         group: examples of one group lie in one split.
         name: what to call it; its own in a source.
         box: left, top, right, bottom in pixels of the part that counts; None is all of it.
+        boxes: the same of each thing that stands in the picture; None where the source does not say.
     """
 
     data: bytes
@@ -31,6 +33,7 @@ class Example:
     group: str
     name: str
     box: tuple[int, int, int, int] | None = None
+    boxes: tuple[Sides, ...] | None = None
 
     def picture(self, limits: Limits) -> Picture:
         """Decode it and cut it to its box.

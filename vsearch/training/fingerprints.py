@@ -3,12 +3,14 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from vsearch.files import checksum, replace_text
 from vsearch.training.examples import existing
 from vsearch.training.plan import Plan
 from vsearch.training.plan_sources import CsvSource, FolderSource, NpzSource, Source, TagsSource, TfrecordSource
 
+_LATER = {"boxes": None, "val": "val"}  # keys that came later -> what they are when left out
 _FORMAT = 1  # counted up when the same sources would be kept otherwise
 
 
@@ -26,7 +28,7 @@ def fingerprint(plan: Plan, root: Path, work: Path) -> str:
     known = _Checksums(work / "cache" / "checksums.json")
     sources = [
         [
-            source.model_dump(mode="json", exclude={"terms", "repeat"}),
+            _told(source),
             [known.of(path) for path in _paths(source, root)],
             _drawing() if isinstance(source, TagsSource) else None,
         ]
@@ -34,6 +36,7 @@ def fingerprint(plan: Plan, root: Path, work: Path) -> str:
     ]
     known.save()
     said = [_FORMAT, plan.cache_shape, plan.framing, plan.seed, sources]
+    said += ["boxes"] if plan.finds_boxes else []
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -64,6 +67,12 @@ class _Checksums:
         if self._known != self._before:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             replace_text(self._file, json.dumps(self._known))
+
+
+def _told(source: Source) -> dict[str, Any]:
+    """Return what a source says of its pictures; what it leaves out of `_LATER` is left out, as before there was it."""
+    said = source.model_dump(mode="json", exclude={"terms", "repeat"})
+    return {key: value for key, value in said.items() if _LATER.get(key, ...) != value}
 
 
 def _paths(source: Source, root: Path) -> list[Path]:

@@ -133,8 +133,8 @@ def _renumbered(folder: Path, ours: HeadSpec, theirs: HeadSpec, targets: NDArray
             f"A checkpoint is judged on the values it knows, but {folder} does not know {unknown[0]!r} of head "
             f"{ours.name!r}; give that value another name in the plan, or train anew."
         )
-    if ours.kind == "digits":
-        return np.asarray(targets, np.int32)
+    if ours.kind in ("digits", "boxes"):
+        return np.asarray(targets)
     numbers = np.array([ours.classes.index(name) for name in theirs.classes], np.int32)
     if ours.kind == "softmax":
         return np.where(targets == MISSING, MISSING, numbers[targets]).astype(np.int32)

@@ -1,4 +1,4 @@
-"""The files that show how a judgement went: confusion, worst mistakes, calibration, and a table of the classes."""
+"""The files that show how a judgement went: confusion, worst mistakes, calibration, a table of classes; found boxes."""
 
 import csv
 from dataclasses import astuple, fields
@@ -7,7 +7,7 @@ from pathlib import Path
 from vsearch.files import new_file
 from vsearch.model.headspec import DIGITS, HeadSpec
 from vsearch.model.judgement import VOTE, Judgement
-from vsearch.training import plots, scoring
+from vsearch.training import finding, plots, scoring
 from vsearch.training.calibration import believed, bins
 from vsearch.training.dataset import Split
 
@@ -15,7 +15,9 @@ _MOST = 24  # mistakes on a sheet
 
 
 def write(folder: Path, title: str, split: Split, judgement: Judgement, plain: Judgement) -> None:
-    """Write confusion_HEAD.png, worst_HEAD.png, calibration_HEAD.png and per_class_HEAD.csv of each head.
+    """Write confusion_HEAD.png, worst_HEAD.png, calibration_HEAD.png and per_class_HEAD.csv of each head with words.
+
+    Of a boxes head it is boxes_HEAD.png.
 
     Args:
         folder: an existing one; files of these names in it are replaced.
@@ -32,6 +34,9 @@ def write(folder: Path, title: str, split: Split, judgement: Judgement, plain: J
             _classes(folder, title, spec, split, judgement)
             _mistakes(folder, title, spec, split, judgement)
             _calibration(folder, title, spec, split, (plain, judgement))
+    for spec in judgement.specs:
+        if spec.kind == "boxes":
+            _boxes(folder, title, spec, split, judgement)
 
 
 def _classes(folder: Path, title: str, spec: HeadSpec, split: Split, judgement: Judgement) -> None:
@@ -72,6 +77,24 @@ def _calibration(
     }
     what = f"{title}, {spec.name}: how far its probabilities hold"
     plots.reliability(panels, what, folder / f"calibration_{spec.name}.png")
+
+
+def _boxes(folder: Path, title: str, spec: HeadSpec, split: Split, judgement: Judgement) -> None:
+    """Show pictures with missed boxes, those with most first, and as many others from all over."""
+    pictures = finding.found(judgement.of(judgement.judges[-1], spec.name), split.targets[spec.name])
+    most = finding.HEADLINE
+    pictures.sort(key=lambda picture: int(picture.within(most).sum()) - len(picture.true))
+    missed = [picture for picture in pictures if not picture.within(most).all()]
+    rest = pictures[len(missed) :]
+    others = rest[:: max(1, 2 * len(rest) // _MOST)][: _MOST // 2]
+    shown = [
+        plots.Boxed(split.pictures[picture.place], picture.true, picture.within(most), picture.proposals[:most])
+        for picture in missed[: _MOST - len(others)] + others
+    ]
+    total = sum(len(picture.true) for picture in pictures)
+    hits = sum(int(picture.within(most).sum()) for picture in pictures)
+    what = f"{hits:,} of {total:,} boxes found among {most} proposals, in {len(pictures):,} pictures"
+    plots.boxes(shown, f"{title}, {spec.name}: {what}", folder / f"boxes_{spec.name}.png")
 
 
 def _who(judgement: Judgement) -> str:

@@ -1,7 +1,7 @@
 """What each kind of head learns from, and how its answers are counted; a missing label costs and counts nothing.
 
 Targets are float32 with -1 where missing: softmax [b, classes], sigmoid [b, classes], digits [b, length, 10]; a metric
-head has int64 [b] product numbers of two views, [0 : b/2] and [b/2 : b].
+head has int64 [b] product numbers of two views, [0 : b/2] and [b/2 : b]; a boxes head [b, k, 4], see `box_losses`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from vsearch.model.headspec import MISSING, HeadSpec
+from vsearch.training.box_losses import box_sums
 from vsearch.training.plan_parts import HeadPlan
 
 PARTS = 3
@@ -43,10 +44,12 @@ class Objective:
 
         Class weights and smoothing count in training only. Right is, for softmax, the likeliest class; for sigmoid,
         the share of outputs on their side of one half; for digits, every position; for metric, a nearest neighbour
-        in the batch that is the same product.
+        in the batch that is the same product; for boxes, whether the surest one is a true one.
         """
         if self.spec.kind == "metric":
             each, right, labelled = _metric(self, targets, logits)
+        elif self.spec.kind == "boxes":
+            each, right, labelled = box_sums(targets, logits)
         else:
             weights = self.class_weights if training else None
             kind = {"softmax": _softmax, "sigmoid": _sigmoid, "digits": _digits}[self.spec.kind]
@@ -166,7 +169,7 @@ def _smooth(targets: Any, smoothing: float) -> Any:
 
 
 def _weighs(plan: HeadPlan) -> bool:
-    return plan.class_weights == "balanced" and plan.kind != "metric"
+    return plan.class_weights == "balanced" and plan.kind not in ("metric", "boxes")
 
 
 def _balanced(spec: HeadSpec, targets: NDArray[Any]) -> NDArray[np.float32]:

@@ -1,13 +1,13 @@
-"""Pictures listed in a CSV manifest."""
+"""Pictures listed in a CSV manifest: a picture in every row, or a thing of a picture in every row."""
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import cast
 
 from vsearch.errors import DatasetError
-from vsearch.training.examples import SIDES, Example, Side, cleaned, existing, opened, read, split_of
-from vsearch.training.plan_sources import CsvSource
+from vsearch.training.examples import Example, Side, Sides, cleaned, existing, opened, read, split_of
+from vsearch.training.plan_sources import Columns, CsvSource
 
 
 def examples(source: CsvSource, root: Path, seed: int) -> Iterator[Example]:
@@ -15,10 +15,10 @@ def examples(source: CsvSource, root: Path, seed: int) -> Iterator[Example]:
 
     Raises:
         DatasetError: the manifest or the pictures are missing or damaged, a column or a picture is missing, or a box is
-            not four whole numbers.
+            not four numbers.
     """
     manifest = root / source.manifest
-    columns = [source.image, *source.labels.values(), *source.where, *(source.box or ())]
+    columns = [source.image, *source.labels.values(), *source.where, *(source.box or source.boxes or ())]
     says_split = source.split in _columns(manifest) or source.split != "split"
     columns += ([source.group] if source.group else []) + ([source.split] if says_split else [])
     kept = [
@@ -36,25 +36,36 @@ def examples(source: CsvSource, root: Path, seed: int) -> Iterator[Example]:
                     f"add it, or take its row out of {manifest}."
                 )
         # A compressed tar can only be read forwards.
-        for row in sorted(kept, key=lambda row: places[row[source.image]]):
-            group = _group(row, source)
+        ordered = sorted(kept, key=lambda row: places[row[source.image]])
+        together = groupby(ordered, lambda row: row[source.image])
+        for rows in ([*same] for _, same in together) if source.boxes else ([row] for row in ordered):
+            group = _group(rows[0], source)
             if group in sides:
-                labels = {label: cleaned(row[column]) for label, column in source.labels.items()}
-                said = {label: value for label, value in labels.items() if value}
-                data, box = read(archive, row[source.image]), _box(row, source)
-                name = f"{row[source.image]} {box}" if box else row[source.image]
-                yield Example(data, said, sides[group], group, name, box)
+                yield _example(read(archive, rows[0][source.image]), rows, source, group, sides[group])
 
 
-def _box(row: Mapping[str, str], source: CsvSource) -> tuple[int, int, int, int] | None:
+def _example(data: bytes, rows: Sequence[Mapping[str, str]], source: CsvSource, group: str, side: Side) -> Example:
+    """Return what the rows of one picture, or one row, say; labels are those of the first."""
+    labels = {label: cleaned(rows[0][column]) for label, column in source.labels.items()}
+    said = {label: value for label, value in labels.items() if value}
+    name = rows[0][source.image]
+    if source.boxes:
+        found = tuple(_sides_of(row, source.boxes, source) for row in rows if any(row[at] for at in source.boxes))
+        return Example(data, said, side, group, name, boxes=found)
     if source.box is None:
-        return None
+        return Example(data, said, side, group, name)
+    left, top, right, bottom = map(int, _sides_of(rows[0], source.box, source, whole=True))
+    box = (left, top, right, bottom)
+    return Example(data, said, side, group, f"{name} {box}", box)
+
+
+def _sides_of(row: Mapping[str, str], columns: Columns, source: CsvSource, *, whole: bool = False) -> Sides:
     try:
-        left, top, right, bottom = (int(row[column]) for column in source.box)
+        left, top, right, bottom = (int(row[column]) if whole else float(row[column]) for column in columns)
     except ValueError:
-        said = ", ".join(row[column] for column in source.box)
+        said, what = ", ".join(row[column] for column in columns), "whole numbers" if whole else "numbers"
         raise DatasetError(
-            f"A box must be four whole numbers of pixels, but {source.manifest} has {said!r} for {row[source.image]}; "
+            f"A box must be four {what} of pixels, but {source.manifest} has {said!r} for {row[source.image]}; "
             "mend the row."
         ) from None
     return left, top, right, bottom
@@ -62,13 +73,14 @@ def _box(row: Mapping[str, str], source: CsvSource) -> tuple[int, int, int, int]
 
 def _sides(rows: list[dict[str, str]], source: CsvSource, seed: int, *, says_split: bool) -> dict[str, Side]:
     """Return the split of each group; groups that the manifest puts neither in train nor in val are left out."""
+    says: dict[str, Side] = {"train": "train", source.val: "val"}
     sides: dict[str, Side] = {}
     for row in rows:
         group = _group(row, source)
         if not says_split:
             sides[group] = split_of(group, seed, source.val_share)
-        elif row[source.split] in SIDES:
-            side = cast(Side, row[source.split])
+        elif row[source.split] in says:
+            side = says[row[source.split]]
             if sides.setdefault(group, side) != side:
                 raise DatasetError(
                     f"A group must lie in one split, but {group!r} of {source.manifest} is in train and in val; "

@@ -3,7 +3,7 @@
 FOLDER/checkpoint/                  see `vsearch.model.checkpoint`
       /report.json                  every figure; it is written last
       /learning_curves.png
-      /confusion_HEAD.png, /worst_HEAD.png, /calibration_HEAD.png, /per_class_HEAD.csv
+      /confusion_HEAD.png, /worst_HEAD.png, /calibration_HEAD.png, /per_class_HEAD.csv; /boxes_HEAD.png
 """
 
 import json
@@ -159,7 +159,7 @@ def _calibrated(
         name: {
             spec.name: calibrate(spec, own[spec.name], data.val.targets[spec.name])
             for spec in data.heads
-            if spec.kind != "metric"
+            if spec.says_words
         }
         for name, own in logits.items()
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vsearch.model import weights
 from vsearch.model.arrays import read_arrays, write_arrays
@@ -54,7 +55,7 @@ class Packed:
         """
         before = read_arrays(self._said(name))
         same = [
-            (found.argmax(axis=-1) == logits[spec.name][: len(found)].argmax(axis=-1)).ravel()
+            (_first(spec, found) == _first(spec, logits[spec.name][: len(found)])).ravel()
             for spec in heads
             if spec.kind != "metric" and len(found := before[spec.name])
         ]
@@ -65,3 +66,9 @@ class Packed:
 
     def _said(self, name: str) -> Path:
         return self.folder / f"{name}.said.npz"
+
+
+def _first(spec: HeadSpec, logits: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return what a head puts first; of boxes the surest cell."""
+    values = logits[..., 0].reshape(len(logits), -1) if spec.kind == "boxes" else logits
+    return np.asarray(values.argmax(axis=-1), np.int64)

@@ -4,6 +4,7 @@ First cut, mirror, turn and tilt in one resampling, then what `retouch` does in 
 What an augmentation leaves at zero costs nothing.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,11 +17,15 @@ _COVERED = (0.1, 0.4)  # least and most of each side that a cover takes
 
 
 class Perturbed(NamedTuple):
-    """Changed pictures float32 RGB 0..255 [n, h, w, 3]; bool [n] each: which were recoloured, which scrambled."""
+    """Changed pictures float32 RGB 0..255 [n, h, w, 3]; bool [n] each: which were recoloured, which scrambled.
+
+    And where each pixel (x, y, 1) of a changed picture was in the picture: projective maps, float32 [n, 3, 3].
+    """
 
     pictures: Any
     recoloured: Any
     scrambled: Any
+    matrices: Any
 
 
 class Dice:
@@ -58,7 +63,7 @@ def perturb(pictures: Any, augment: Augment, *, shape: tuple[int, int], seed: An
         seed: integers [2].
     """
     dice = Dice(seed, tf.shape(pictures)[0])
-    found = _framed(pictures, augment, shape, dice)
+    found, matrices = _framed(pictures, augment, shape, dice)
     one = dice.uniform(0.0, 1.0)  # one draw for both: a picture that hides every label teaches nothing
     recoloured, scrambled = one < augment.recolour, one >= 1.0 - augment.scramble
     drawn = _colours(augment, recoloured, dice)
@@ -75,7 +80,7 @@ def perturb(pictures: Any, augment: Augment, *, shape: tuple[int, int], seed: An
     if augment.noise:
         drawn["noise"] = tf.random.stateless_normal((NOISES, *shape, 3), dice.seed())
         drawn["strength"] = dice.uniform(-augment.noise, augment.noise, 1, 1, 1)
-    return Perturbed(retouch(found, drawn), recoloured, scrambled)
+    return Perturbed(retouch(found, drawn), recoloured, scrambled, matrices)
 
 
 def mix(pictures: Any, share: float, *, seed: Any) -> tuple[Any, Any]:
@@ -90,11 +95,26 @@ def mix(pictures: Any, share: float, *, seed: Any) -> tuple[Any, Any]:
     return pictures * weight + tf.roll(pictures, 1, axis=0) * (1 - weight), own
 
 
-def _framed(pictures: Any, augment: Augment, shape: tuple[int, int], dice: Dice) -> Any:
+def _framed(pictures: Any, augment: Augment, shape: tuple[int, int], dice: Dice) -> tuple[Any, Any]:
+    """Cut, mirror, turn and tilt at once; beyond the edge the edge is repeated. See `Perturbed` for the maps."""
     boxes = _boxes(augment, dice)
+    sides = pictures.shape[1:3]
     if not augment.turn and not augment.perspective:
-        return tf.image.crop_and_resize(pictures, boxes, tf.range(dice.count), shape)
-    return _warp(pictures, boxes, augment, shape, dice)
+        still = tf.zeros_like(boxes[:, 0])
+        return tf.image.crop_and_resize(pictures, boxes, tf.range(dice.count), shape), _maps(boxes, still, sides, shape)
+    angle = dice.uniform(-1.0, 1.0) * (augment.turn * np.pi / 180)
+    tilt = _tilt(dice.uniform(-2 * augment.perspective, 2 * augment.perspective, 4, 2)) if augment.perspective else None
+    matrices = _maps(boxes, angle, sides, shape, tilt)
+    flat = tf.reshape(matrices, (-1, 9))
+    warped = tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(pictures, tf.float32),
+        transforms=flat[:, :8] / flat[:, 8:],
+        output_shape=shape,
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+        fill_value=0.0,
+    )
+    return warped, matrices
 
 
 def _boxes(augment: Augment, dice: Dice) -> Any:
@@ -108,30 +128,19 @@ def _boxes(augment: Augment, dice: Dice) -> Any:
     return tf.stack([top, ends[0], top + height, ends[1]], axis=1)
 
 
-def _warp(pictures: Any, boxes: Any, augment: Augment, shape: tuple[int, int], dice: Dice) -> Any:
-    """Cut, mirror, turn and tilt at once; beyond the edge the edge is repeated."""
+def _maps(boxes: Any, angle: Any, before: Sequence[int], after: tuple[int, int], tilt: Any = None) -> Any:
+    """Return the maps [n, 3, 3] from pixels of what comes out to pixels of the pictures, sides (height, width) each."""
     top, left, bottom, right = tf.unstack(boxes, axis=1)
-    height, width = (tf.cast(side, tf.float32) - 1 for side in tf.unstack(tf.shape(pictures)[1:3]))
+    height, width = (float(side - 1) for side in before)
     zero, one = tf.zeros_like(top), tf.ones_like(top)
-    angle = dice.uniform(-1.0, 1.0) * (augment.turn * np.pi / 180)
     cos, sin = tf.cos(angle), tf.sin(angle)
     across, down = (right - left) * width / 2, (bottom - top) * height / 2  # half a box in pixels
     middle = (left + right) * width / 2, (top + bottom) * height / 2
     # A turn in pixels, not in shares of sides, keeps right angles right.
     turned = [[cos * across, -sin * down, middle[0]], [sin * across, cos * down, middle[1]], [zero, zero, one]]
-    unit = np.array([[2 / (shape[1] - 1), 0, -1], [0, 2 / (shape[0] - 1), -1], [0, 0, 1]], np.float32)
+    unit = np.array([[2 / (after[1] - 1), 0, -1], [0, 2 / (after[0] - 1), -1], [0, 0, 1]], np.float32)
     whole = tf.stack([tf.stack(row, axis=1) for row in turned], axis=1)
-    if augment.perspective:
-        whole = whole @ _tilt(dice.uniform(-2 * augment.perspective, 2 * augment.perspective, 4, 2))
-    flat = tf.reshape(whole @ unit, (-1, 9))
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.cast(pictures, tf.float32),
-        transforms=flat[:, :8] / flat[:, 8:],
-        output_shape=shape,
-        interpolation="BILINEAR",
-        fill_mode="NEAREST",
-        fill_value=0.0,
-    )
+    return (whole if tilt is None else whole @ tilt) @ unit
 
 
 def _tilt(shifts: Any) -> Any:

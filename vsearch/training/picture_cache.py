@@ -1,45 +1,43 @@
 """Every training picture decoded once: memory-mapped arrays in a folder that is named by what they were made of."""
 
 import json
-import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vsearch.augment import shopper_view
-from vsearch.errors import ImageRejected
 from vsearch.files import new_folder
-from vsearch.framing import frame
-from vsearch.images import Limits, Picture
+from vsearch.images import Picture
 from vsearch.model.startup import import_tensorflow
 from vsearch.progress import Advance
-from vsearch.training.examples import SIDES, Example, Side
+from vsearch.training.examples import SIDES, Side
 from vsearch.training.plan import Plan
 from vsearch.training.resume import whole
-from vsearch.training.sources import examples
-
-logger = logging.getLogger(__name__)
+from vsearch.training.shown import shown
 
 T = TypeVar("T")
 
-_LIMITS = Limits(min_side=8)  # px; training pictures may be smaller than a shopper's
 _PART = 16  # pictures a thread makes at a time: a call from TensorFlow into Python costs about as much as one
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of one kept picture besides its pixels."""
+    """What is known of one kept picture besides its pixels.
+
+    Attributes:
+        source: its number in the plan.
+        boxes: of the things in it, [left, top, right, bottom] in shares of the sides; None where nobody says.
+    """
 
     source: int
     name: str
     group: str
     labels: Mapping[str, str]
+    boxes: Sequence[Sequence[float]] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,44 +76,19 @@ def _fill(plan: Plan, root: Path, folder: Path, *, work: Path, advance: Advance)
     said: dict[str, list[Any]] = {"train": [], "val": [], "unreadable": []}
     with (folder / "train.npy").open("wb") as train, (folder / "val.npy").open("wb") as val:
         files = {"train": _Rows(train, plan.cache_shape), "val": _Rows(val, plan.cache_shape)}
-        for done, (number, example, picture) in enumerate(_decoded(plan, root, work), start=1):
-            if picture is None:
-                said["unreadable"].append(example.name)
-            else:
+        made = in_parallel(shown(plan, root, work), lambda item: item.make(plan), plan.cache_shape)
+        for done, (item, picture) in enumerate(made, start=1):
+            example = item.example
+            if picture is not None:
                 files[example.split].append(picture)
-                said[example.split].append([number, example.name, example.group, dict(example.labels)])
+                labels = {} if plan.finds_boxes and item.view else dict(example.labels)  # a room shows several things
+                said[example.split].append([item.source, example.name, example.group, labels, item.boxes])
+            elif item.first:
+                said["unreadable"].append(example.name)
             advance(done, 0)
         for rows in files.values():
             rows.finish()
     (folder / "rows.json").write_text(json.dumps(said), encoding="utf8")
-
-
-def _decoded(plan: Plan, root: Path, work: Path) -> Iterator[tuple[int, Example, Picture | None]]:
-    """Yield (source number, example, its picture or None where that is unreadable), decoded by several threads.
-
-    A source with made photos gives them after the picture itself.
-    """
-    shown = (
-        (number, view, example)
-        for number, source in enumerate(plan.source)
-        for example in examples(source, root, work=work, seed=plan.seed)
-        for view in range(1 + (source.made if example.split == "train" else 0))
-    )
-
-    def picture(view: int, example: Example) -> Picture | None:
-        try:
-            found = example.picture(_LIMITS)
-        except ImageRejected as error:
-            if not view:
-                logger.warning("training picture %s is left out: %s", example.name, error)
-            return None
-        if view:
-            found = shopper_view(found, np.random.default_rng([plan.seed, view, crc32(example.name.encode())]))
-        return frame(found, plan.cache_shape, plan.framing)
-
-    for (number, view, example), found in in_parallel(shown, lambda item: picture(*item[1:]), plan.cache_shape):
-        if found is not None or not view:
-            yield number, example, found
 
 
 def in_parallel(

@@ -1,7 +1,7 @@
 """Kept pictures to batches, by tf.data: an order that a seed fixes, augmentation, and the targets the losses take.
 
 Targets of n pictures: softmax float32 [n, classes]; sigmoid float32 [n, classes]; digits float32 [n, length, 10];
-metric int64 [n]. A row of -1 stands for a missing label.
+metric int64 [n]; boxes float32 [n, k, 4], moved as their pictures were. A row of -1 stands for a missing label.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from vsearch.model.headspec import DIGITS, MISSING, HeadSpec
 from vsearch.training.dataset import Split
+from vsearch.training.moving import moved
 from vsearch.training.perturb import Dice, mix, perturb
 from vsearch.training.plan_parts import Augment, Phase
 
@@ -49,6 +50,7 @@ def training_batches(
     order = row_order(split, phase.batch, seed)
     other = partners(split, heads, seed)
     views = 2 if other else 1
+    boxed = [head.name for head in heads if head.kind == "boxes"]
 
     def gather(step: NDArray[np.int64]) -> list[NDArray[Any]]:
         rows = order(int(step))
@@ -59,6 +61,8 @@ def training_batches(
         pictures, targets = _shaped(found, split, heads, count=phase.batch * views)
         dice = Dice(tf.stack([tf.constant(seed, tf.int64), step]), phase.batch * views)
         changed = perturb(pictures, augment, shape=phase.shape, seed=dice.seed())
+        for name in boxed:
+            targets[name] = moved(targets[name], changed.matrices, split.pictures.shape[1:3], phase.shape)
         targets = _hidden(targets, heads, augment.recolour_hides, changed.recoloured)
         targets = _hidden(targets, heads, augment.scramble_hides, changed.scrambled)
         if not augment.mix:
@@ -107,7 +111,7 @@ def encode(head: HeadSpec, targets: NDArray[Any]) -> NDArray[Any]:
     """
     if head.kind == "metric":
         return targets.astype(np.int64)
-    if head.kind == "sigmoid":
+    if head.kind in ("sigmoid", "boxes"):
         return targets.astype(np.float32)
     count = len(DIGITS) if head.kind == "digits" else len(head.classes)
     known = np.eye(count, dtype=np.float32)[np.maximum(targets, 0)]
@@ -174,9 +178,15 @@ def _shaped(
 ) -> tuple[Any, dict[str, Any]]:
     """Say the shapes that TensorFlow cannot know."""
     pictures = tf.ensure_shape(found[0], (count, *split.pictures.shape[1:]))
-    shapes = [() if head.kind == "metric" else head.logits_shape for head in heads]
+    shapes = [_target_shape(head, split) for head in heads]
     targets = zip(heads, found[1:], shapes, strict=True)
     return pictures, {head.name: tf.ensure_shape(target, (count, *shape)) for head, target, shape in targets}
+
+
+def _target_shape(head: HeadSpec, split: Split) -> tuple[int, ...]:
+    if head.kind == "boxes":
+        return split.targets[head.name].shape[1:]
+    return () if head.kind == "metric" else head.logits_shape
 
 
 def _hidden(targets: dict[str, Any], heads: Sequence[HeadSpec], names: Sequence[str], chosen: Any) -> dict[str, Any]:

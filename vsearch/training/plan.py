@@ -66,7 +66,31 @@ class Plan(Part):
             if name not in names:
                 raise ValueError(f"there is no head {name!r}; the heads are {', '.join(names)}")
         _can_be_left_out(self.leave_out, self.head)
+        if self.finds_boxes:
+            self._boxes_can_be_found(augments)
         return self
+
+    @property
+    def finds_boxes(self) -> bool:
+        """Whether a head says where things stand."""
+        return any(head.kind == "boxes" for head in self.head)
+
+    def _boxes_can_be_found(self, augments: list[Augment]) -> None:
+        """Refuse what would tear boxes from their pictures."""
+        boxed = {head.name for head in self.head if head.kind == "boxes"}
+        scrambling = [augment for augment in augments if augment.scramble]
+        rules = (
+            (self.framing != "stretch", 'framing = "stretch", since the other trims pictures'),
+            (len(self.backbones) > 1, "one backbone: boxes of several are not joined"),
+            (any(head.kind == "metric" for head in self.head), "no metric head beside it"),
+            (self.mirrored, "mirrored = false"),
+            (any(phase.unfreeze == "none" for phase in self.phase), 'no phase with unfreeze = "none"'),
+            (any(augment.mix for augment in augments), "mix = 0"),
+            (any(not boxed <= set(augment.scramble_hides) for augment in scrambling), "its name in scramble_hides"),
+        )
+        for broken, rule in rules:
+            if broken:
+                raise ValueError(f"a head of kind boxes needs {rule}")
 
 
 def shipped() -> list[str]:

@@ -21,7 +21,8 @@ class HeadPlan(Part):
 
     Attributes:
         kind: "softmax" is one value of several; "sigmoid" any number of them; "digits" one softmax of ten for each
-            position; "metric" an embedding that brings two views of one product together (no classes).
+            position; "metric" an embedding that brings two views of one product together (no classes); "boxes" where
+            products stand (no label: the boxes of the sources).
         label: name of the label in the sources; the head's own name when empty. A metric head without a label in its
             source takes every picture for a product of its own.
         classes: the values, in order; those found in the training split, sorted, when empty.
@@ -36,7 +37,7 @@ class HeadPlan(Part):
     """
 
     name: Name
-    kind: Literal["softmax", "sigmoid", "digits", "metric"]
+    kind: Literal["softmax", "sigmoid", "digits", "metric", "boxes"]
     label: str = ""
     classes: tuple[str, ...] = ()
     separator: str = Field("|", min_length=1)

@@ -1,11 +1,13 @@
 """The sources of a training plan: where pictures and labels come from, and what is made of them."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vsearch.training.plan_parts import Name, Part, Seed, Share
+
+Columns = tuple[str, str, str, str]
 
 
 class _Source(Part):
@@ -15,7 +17,9 @@ class _Source(Part):
         terms: licence of the pictures; goes into the model card.
         repeat: how often each training picture counts.
         judge: whether its validation pictures are judged on; if not, they are left out.
-        made: so many made shopper photos of each training picture are learned from as well, see `vsearch.augment`.
+        made: so many made shopper photos of each training picture are learned from as well, see `vsearch.augment`. In a
+            plan that finds boxes they are rooms with this picture and up to three others of the source, in place of the
+            picture; of a validation picture there is one.
     """
 
     terms: str
@@ -48,24 +52,37 @@ class CsvSource(_Named):
 
     Attributes:
         labels: our name of a label -> column. Of a value the part after the last slash counts; an empty cell is a
-            missing label.
+            missing label. May be left out where there are `boxes`.
         where: keeps the rows whose column starts with the given text.
         split: column that says train or val; without such a column `val_share` of the groups is put aside.
+        val: what that column says of a validation picture.
         image: column with the picture's name.
         box: columns of left, top, right, bottom in pixels: the part of the picture that counts. None is all of it.
+        boxes: the same columns, of a manifest whose rows are what stands in a picture: the rows of one picture are one
+            example with all their boxes. A row of empty cells says that its picture shows nothing.
         group: column whose equal values never lie in two splits; each picture is its own group without it.
     """
 
     kind: Literal["csv"]
     manifest: Path
     images: Path
-    labels: dict[str, str] = Field(min_length=1)
+    labels: dict[str, str] = Field(default_factory=dict)
     where: dict[str, str] = Field(default_factory=dict)
     split: str = "split"
+    val: str = "val"
     image: str = "image"
-    box: tuple[str, str, str, str] | None = None
+    box: Columns | None = None
+    boxes: Columns | None = None
     group: str = ""
     val_share: Share = 0.2
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.box and self.boxes:
+            raise ValueError("box cuts a picture to one thing and boxes says where all are; take one of them")
+        if not self.labels and not self.boxes:
+            raise ValueError("a csv source needs labels or boxes, but has neither; add one")
+        return self
 
 
 class FolderSource(_Named):

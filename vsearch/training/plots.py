@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -61,6 +62,16 @@ class Mistake:
     confidence: float
 
 
+@dataclass(frozen=True)
+class Boxed:
+    """A picture with its true boxes [m, 4], which were found [m], and the proposals [p, 5], the surest first."""
+
+    picture: Picture
+    true: NDArray[np.float32]
+    found: NDArray[np.bool_]
+    proposals: NDArray[np.float32]
+
+
 def learning_curves(histories: Mapping[str, History], heads: Sequence[str], title: str, file: Path) -> None:
     """Draw loss and share right by epoch, a row for each network; training thin, validation bold, phases marked."""
     with rc_context(_STYLE):
@@ -104,26 +115,28 @@ def confusion(counts: NDArray[np.int64], names: Sequence[str], title: str, file:
 def mistakes(found: Sequence[Mistake], title: str, file: Path) -> None:
     """Draw wrongly judged pictures in a grid: what was said with its confidence, and the truth below."""
     columns = 4 if found and found[0].picture.shape[1] > 2 * found[0].picture.shape[0] else 6
-    rows = max(1, -(-len(found) // columns))
-    ratio = float(np.median([item.picture.shape[0] / item.picture.shape[1] for item in found])) if found else 0.3
-    cell = (_WIDTH - 2 * _MARGIN + _GAP) / columns
-    width, pitch = cell - _GAP, (cell - _GAP) * ratio + _LINES
-    height = _HEADING + rows * pitch
     with rc_context(_STYLE):
-        figure = Figure((_WIDTH, height))
-        _write_at(figure, _MARGIN, 0.18, title, fontsize=12, fontweight="bold")
-        for number, item in enumerate(found):
-            left, top = _MARGIN + number % columns * cell, _HEADING + number // columns * pitch
-            tall = width * ratio
-            place = (left / _WIDTH, 1 - (top + tall) / height, width / _WIDTH, tall / height)
-            axes = figure.add_axes(place)
-            axes.axis("off")
-            axes.imshow(item.picture, interpolation="lanczos", aspect="auto")
+        figure, cells = _sheet([item.picture for item in found], columns, title)
+        for item, (left, bottom, _) in zip(found, cells, strict=True):
             said = f"{_short(item.said)}  {100 * item.confidence:.0f} %"
-            _write_at(figure, left, top + tall + 0.05, said, color=_WRONG, fontweight="bold")
-            _write_at(figure, left, top + tall + 0.21, f"is {_short(item.true)}", color=_TRUE)
-        if not found:
-            _write_at(figure, _MARGIN, _HEADING, "There is none.", color=_FAINT, fontsize=11)
+            _write_at(figure, left, bottom + 0.05, said, color=_WRONG, fontweight="bold")
+            _write_at(figure, left, bottom + 0.21, f"is {_short(item.true)}", color=_TRUE)
+        _write(figure, file)
+
+
+def boxes(shown: Sequence[Boxed], title: str, file: Path) -> None:
+    """Draw pictures in a grid with true boxes, green where found and red where missed, and proposals in dashes."""
+    with rc_context(_STYLE):
+        figure, cells = _sheet([item.picture for item in shown], 4, title)
+        for item, (left, bottom, axes) in zip(shown, cells, strict=True):
+            for box, good in zip(item.true, item.found, strict=True):
+                _outline(axes, item.picture, box, edgecolor=_TRUE if good else _WRONG, linewidth=2.2)
+            for proposal in item.proposals:
+                _outline(axes, item.picture, proposal[1:], edgecolor="white", linewidth=1.4, linestyle=(0, (3, 2)))
+            colour, sure = _TRUE if item.found.all() else _WRONG, [f"{100 * row[0]:.0f} %" for row in item.proposals]
+            count = f"{int(item.found.sum())} of {len(item.true)}"
+            _write_at(figure, left, bottom + 0.05, count, color=colour, fontweight="bold")
+            _write_at(figure, left, bottom + 0.21, ", ".join(sure) or "no proposal", color=_FAINT)
         _write(figure, file)
 
 
@@ -145,6 +158,34 @@ def reliability(panels: Mapping[str, Mapping[str, Sequence[Bin]]], title: str, f
             axes.set_box_aspect(1)
             axes.legend(loc="upper left")
         _write(figure, file)
+
+
+def _sheet(pictures: Sequence[Picture], columns: int, title: str) -> tuple[Figure, list[tuple[float, float, Axes]]]:
+    """Draw pictures in a grid; return for each its left and lower side in inches from the upper left, and its axes."""
+    rows = max(1, -(-len(pictures) // columns))
+    ratio = float(np.median([picture.shape[0] / picture.shape[1] for picture in pictures])) if pictures else 0.3
+    cell = (_WIDTH - 2 * _MARGIN + _GAP) / columns
+    width, pitch = cell - _GAP, (cell - _GAP) * ratio + _LINES
+    height = _HEADING + rows * pitch
+    figure = Figure((_WIDTH, height))
+    _write_at(figure, _MARGIN, 0.18, title, fontsize=12, fontweight="bold")
+    cells = []
+    for number, picture in enumerate(pictures):
+        left, top = _MARGIN + number % columns * cell, _HEADING + number // columns * pitch
+        tall = width * ratio
+        axes = figure.add_axes((left / _WIDTH, 1 - (top + tall) / height, width / _WIDTH, tall / height))
+        axes.axis("off")
+        axes.imshow(picture, interpolation="lanczos", aspect="auto")
+        cells.append((left, top + tall, axes))
+    if not pictures:
+        _write_at(figure, _MARGIN, _HEADING, "There is none.", color=_FAINT, fontsize=11)
+    return figure, cells
+
+
+def _outline(axes: Axes, picture: Picture, box: NDArray[np.float32], **style: Any) -> None:
+    """Draw a box in shares of the sides."""
+    left, top, right, bottom = (box * (picture.shape[1::-1] * 2) - 0.5).tolist()
+    axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, **style))
 
 
 def _curves(axes: Axes, history: History, keys: Sequence[str], names: Sequence[str], *, percent: bool = False) -> None:
@@ -175,13 +216,8 @@ def _mark_phases(axes: Axes, history: History) -> None:
         stop = start + len(list(lines))
         if number % 2:
             axes.axvspan(start, stop, color=_BAND, zorder=0)
-        style: dict[str, Any] = {
-            "transform": axes.get_xaxis_transform(),
-            "color": _FAINT,
-            "fontsize": 8,
-            "va": "bottom",
-        }
-        axes.text((start + stop) / 2, 1.0, str(name), ha="center", **style)
+        style: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "color": _FAINT, "fontsize": 8}
+        axes.text((start + stop) / 2, 1.0, str(name), ha="center", va="bottom", **style)
         start = stop
 
 

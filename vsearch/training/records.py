@@ -181,17 +181,22 @@ def _packed(example: Example) -> bytes:
     feature = {name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for name, value in values.items()}
     if example.box is not None:
         feature["box"] = tf.train.Feature(int64_list=tf.train.Int64List(value=example.box))
+    if example.boxes is not None:
+        sides = [side for box in example.boxes for side in box]
+        feature["boxes"] = tf.train.Feature(float_list=tf.train.FloatList(value=sides))
     return cast(bytes, tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
 
 
 def _unpacked(record: Any) -> Example:
     features = dict(record.features.feature)
     box = tuple(features.pop("box").int64_list.value) if "box" in features else None
+    sides = features.pop("boxes").float_list.value if "boxes" in features else None
+    boxes = None if sides is None else tuple(zip(*[iter(sides)] * 4, strict=True))
     values = {name: feature.bytes_list.value[0] for name, feature in features.items()}
     data = values.pop("image")
     texts = {name: value.decode() for name, value in values.items()}
     labels = {name.removeprefix("label/"): text for name, text in texts.items() if name.startswith("label/")}
-    return Example(data, labels, cast(Side, texts["split"]), texts["group"], texts["name"], box)
+    return Example(data, labels, cast(Side, texts["split"]), texts["group"], texts["name"], box, boxes)
 
 
 def _shard(file: Path, split: Side, count: int) -> Shard:

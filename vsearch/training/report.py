@@ -8,7 +8,7 @@ import numpy as np
 
 from vsearch.model.headspec import HeadSpec
 from vsearch.model.judgement import VOTE, Judgement
-from vsearch.training import scoring
+from vsearch.training import finding, scoring
 from vsearch.training.calibration import believed, expected_error
 from vsearch.training.scoring import Share, Truth
 
@@ -21,7 +21,8 @@ def figures(judgement: Judgement, truth: Truth) -> dict[str, Any]:
 
     Returns:
         heads: head -> kind, judges (judge -> right, calibration_error; of a sigmoid head label_accuracy and sets; of
-            a digits head positions), and versus_vote (network -> difference, low, high, beyond_noise).
+            a digits head positions), and versus_vote (network -> difference, low, high, beyond_noise); of a boxes head
+            see `vsearch.training.finding`.
         label_accuracy: judge -> share of all sigmoid outputs on the right side of one half, where there are any.
         all_right: judge -> share of pictures on which every head is right, where there are several heads;
             all_right_sets counts a sigmoid head as right only when exactly the true values lie above one half.
@@ -29,6 +30,8 @@ def figures(judgement: Judgement, truth: Truth) -> dict[str, Any]:
     """
     heads = scoring.classifying(judgement)
     found: dict[str, Any] = {"heads": {spec.name: _head(judgement, spec, truth) for spec in heads}}
+    boxed = [spec.name for spec in judgement.specs if spec.kind == "boxes"]
+    found["heads"] |= {name: finding.figures(judgement, name, truth[name]) for name in boxed}
     sigmoids = [spec for spec in heads if spec.kind == "sigmoid"]
     if sigmoids:
         found["label_accuracy"] = {
@@ -56,15 +59,20 @@ def per_class(judgement: Judgement, truth: Truth) -> dict[str, list[dict[str, An
 
 
 def lines(found: Figures) -> tuple[list[str], list[list[str]]]:
-    """Return the columns and lines of the table of judges: percent right of each head with its interval."""
+    """Return the columns and lines of the table of judges: percent right of each head with its interval.
+
+    Of a boxes head: percent of the true boxes found among the surest proposals, a column for each number of these.
+    """
     heads: Mapping[str, Any] = found["heads"]
     whole = {"label_accuracy": "labels", "all_right": "all right"}
     more = [key for key in whole if key in found]
-    columns = ["model", *heads, *(whole[key] for key in more)]
     judges: Sequence[str] = list(next(iter(heads.values()))["judges"]) if heads else []
+    columns = ["model", *(column for name, head in heads.items() for column in _columns(name, head))]
+    columns += [whole[key] for key in more]
     table = []
     for judge in judges:
-        shares = [head["judges"][judge]["right"] for head in heads.values()] + [found[key][judge] for key in more]
+        shares = [share for head in heads.values() for share in _shares(head["judges"][judge])]
+        shares += [found[key][judge] for key in more]
         table.append([judge, *(str(Share(**share)) for share in shares)])
     return columns, table
 
@@ -80,6 +88,14 @@ def verdict(found: Figures) -> list[str]:
         how = "is better than the vote" if versus["beyond_noise"] else "is no better than the vote beyond noise"
         said.append(f"{name}: the best single network, {best}, {how}: {points}.")
     return said
+
+
+def _columns(name: str, head: Mapping[str, Any]) -> list[str]:
+    return [f"{name} in {count}" for count in finding.AMONG] if head["kind"] == "boxes" else [name]
+
+
+def _shares(said: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [*said["found"].values()] if "found" in said else [said["right"]]
 
 
 def _head(judgement: Judgement, spec: HeadSpec, truth: Truth) -> dict[str, Any]:

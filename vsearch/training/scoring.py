@@ -133,7 +133,7 @@ def all_right(judgement: Judgement, judge: str, truth: Truth, *, sets: bool = Fa
 
 def classifying(judgement: Judgement) -> list[HeadSpec]:
     """Return the heads that answer with words."""
-    return [spec for spec in judgement.specs if spec.kind != "metric"]
+    return [spec for spec in judgement.specs if spec.says_words]
 
 
 def share(flags: NDArray[Any]) -> Share:

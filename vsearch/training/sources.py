@@ -48,11 +48,13 @@ def _read_from(source: Source, root: Path, *, work: Path, seed: int) -> Iterator
 
 
 def _renamed(source: Source, example: Example) -> Iterator[Example]:
-    """Yield the example with the names that the source gives its values; none where no label of it is left."""
+    """Yield the example with the names that the source gives its values; none where nothing known of it is left."""
     values = {} if isinstance(source, TfrecordSource | TagsSource) else source.values
     if not values:
         yield example
-    elif labels := {label: values[value] for label, value in example.labels.items() if value in values}:
+        return
+    labels = {label: values[value] for label, value in example.labels.items() if value in values}
+    if labels or example.boxes is not None:
         yield replace(example, labels=labels)
 
 

@@ -14,8 +14,10 @@ const help = tool.querySelector("[data-box-help]");
 const given = tool.dataset.box ? tool.dataset.box.split(",").map(Number) : null;
 let box = given;
 let start = null; // where the pointer went down
+let link = null; // the part that it went down on, until it has moved: a click follows the link, a drag draws a box
 
 const clamp = (value) => Math.min(1, Math.max(0, value));
+const DRAG = 6; // px
 const selecting = () => tool.classList.contains("selecting");
 
 function draw() {
@@ -85,19 +87,28 @@ frame.addEventListener("keydown", (event) => selecting() && onKey(event));
 // A mouse may draw at once; a finger only after the button, since it must be able to scroll over the photo.
 frame.addEventListener("pointerdown", (event) => {
   if (event.button !== 0 || (event.pointerType !== "mouse" && !selecting())) return;
+  start = place(event);
+  link = event.target.closest("a");
+  if (link) return;
   event.preventDefault();
   frame.setPointerCapture(event.pointerId);
-  start = place(event);
 });
+frame.addEventListener("dragstart", (event) => event.preventDefault());
 frame.addEventListener("pointermove", (event) => {
+  if (!event.buttons) start = null; // let go outside
   if (!start) return;
   const [x, y] = place(event);
+  if (link) {
+    if (Math.hypot((x - start[0]) * frame.clientWidth, (y - start[1]) * frame.clientHeight) < DRAG) return;
+    link = null;
+    frame.setPointerCapture(event.pointerId);
+  }
   box = [Math.min(start[0], x), Math.min(start[1], y), Math.max(start[0], x), Math.max(start[1], y)];
   draw();
 });
 frame.addEventListener("pointerup", () => {
   if (!start) return;
   start = null;
-  search();
+  if (!link) search();
 });
 frame.addEventListener("pointercancel", end);

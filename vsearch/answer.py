@@ -1,0 +1,109 @@
+"""What a search answers, and how the answers for several parts of a photo become one. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from vsearch.finder import Proposal
+from vsearch.gallery import Hit
+from vsearch.images import Box
+from vsearch.manifest import MatchLabel
+from vsearch.model.heads import Predictions
+
+Routing = Literal["routed", "chosen", "all"]
+
+
+@dataclass(frozen=True)
+class LabelledHit(Hit):
+    """A hit with its cosine `score`, whatever the metric, and that score in words.
+
+    Attributes:
+        box: the part of the photo that found it; None is all of it.
+    """
+
+    score: float
+    label: MatchLabel
+    box: Box | None = None
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The answer to one search.
+
+    Attributes:
+        hits: best first, one per product.
+        classes: names that were searched.
+        routing: "routed" when the photo decided on the classes, "chosen" when the person did, else "all".
+        generation_id: what answered.
+        predictions: what each model says of the part of the photo with the best hit, n = 1; None when no photo was
+            searched with.
+        timings: milliseconds of the steps "encode" and "search", and of "find" where products were looked for.
+        proposals: the parts that were searched besides the whole photo, the likeliest first.
+    """
+
+    hits: tuple[LabelledHit, ...]
+    classes: tuple[str, ...]
+    routing: Routing
+    generation_id: str
+    predictions: Predictions | None
+    timings: Mapping[str, float]
+    proposals: tuple[Proposal, ...] = ()
+
+    @property
+    def box(self) -> Box | None:
+        """The part of the photo that found the best hit; None is all of it."""
+        return self.hits[0].box if self.hits else None
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one part of a photo found.
+
+    Attributes:
+        weight: 0..1, how much its hits count beside those of other parts.
+        predictions: of this part alone, n = 1.
+    """
+
+    weight: float
+    hits: tuple[LabelledHit, ...]
+    classes: tuple[str, ...]
+    routing: Routing
+    predictions: Predictions
+
+
+def part_weight(proposal: Proposal) -> float:
+    """Return how much the hits of a part count beside those of the whole photo."""
+    return 1.0
+
+
+def best_of(parts: Sequence[Part], k: int, *, lower_is_better: bool) -> tuple[LabelledHit, ...]:
+    """Return k hits of several parts, one per product: the one of most worth, its score as it is.
+
+    Args:
+        parts: at least one.
+        k: products wanted.
+        lower_is_better: values are distances; a part that counts less makes them longer instead of shorter.
+    """
+    worth = {
+        (number, hit.product_id): -hit.value / part.weight if lower_is_better else hit.value * part.weight
+        for number, part in enumerate(parts)
+        for hit in part.hits
+    }
+    found = [(number, hit) for number, part in enumerate(parts) for hit in part.hits]
+    found.sort(key=lambda item: (-worth[item[0], item[1].product_id], item[1].image_id))
+    best: dict[int, LabelledHit] = {}
+    for _, hit in found:
+        best.setdefault(hit.product_id, hit)
+    return tuple(best.values())[:k]
+
+
+def leading(parts: Sequence[Part], hits: Sequence[LabelledHit]) -> Part:
+    """Return the part that found the first of the joined hits; the first part where there is none."""
+    return next((part for part in parts if hits and hits[0] in part.hits), parts[0])
+
+
+def searched(parts: Sequence[Part]) -> tuple[tuple[str, ...], Routing]:
+    """Return the classes that any part was searched in, in the order of the parts, and who decided on them."""
+    classes = dict.fromkeys(name for part in parts for name in part.classes)
+    routed = any(part.routing == "routed" for part in parts)
+    return tuple(classes), "routed" if routed else parts[0].routing
