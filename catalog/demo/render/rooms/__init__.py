@@ -1,0 +1,1 @@
+"""Rooms: walls, floors, windows, light; planned in `staging`, built here."""

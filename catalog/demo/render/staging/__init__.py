@@ -1,0 +1,1 @@
+"""Where things stand in a room, decided on plain data before anything is built."""
