@@ -100,6 +100,8 @@ def _render(options: argparse.Namespace, wanted: list[work.Picture]) -> int:
     if hasattr(os, "sched_setaffinity"):  # one core each: Blender's idle threads cost a fifth otherwise
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[options.part % len(cores)]})
+    stopped: list[int] = []  # an interrupt inside Blender would leave a picture half-lit: the one at hand is finished
+    signal.signal(signal.SIGINT, lambda number, frame: stopped.append(number))
     mine = work.share(_chosen(options, wanted), options.part, options.jobs)
     todo = work.missing(options.out, mine)[:RESTART]
     with tempfile.TemporaryDirectory() as scratch:
@@ -107,6 +109,8 @@ def _render(options: argparse.Namespace, wanted: list[work.Picture]) -> int:
         for one in work.carry_out(options.out, todo, renderer):
             sys.stdout.write(f"{one.path.name}\n")
             sys.stdout.flush()
+            if stopped:
+                break
     return 0
 
 
