@@ -51,6 +51,17 @@ def test_a_room_holds_its_product_and_others_apart(product):
             assert not overlap(one, other) or pair & {"chair", "stool"}, (one.what, other.what)
 
 
+def test_photos_to_learn_from_show_no_product_kept_unseen():
+    """Rooms about products of the training split hold such products only; other rooms hold any."""
+    splits = {one.sku: one.family.split for one in products(SEED)}
+    stand = {"train": set(), "unseen": set()}
+    for product in products(SEED)[::9]:
+        room = plan(product, products(SEED), f"{SEED} {product.sku} 2")
+        stand[product.family.split] |= {splits[one.what] for one in room.items if one.what in splits}
+
+    assert stand == {"train": {"train"}, "unseen": {"train", "unseen"}}
+
+
 def test_rooms_of_one_product_differ():
     """Another photo, another room."""
     product = products(SEED)[40]

@@ -16,6 +16,7 @@ from catalog.demo.render.catalogue import products
 SEED = 7
 FEW = products(SEED)[:3]
 SIGHT = Seen(FEW[0].sku, "main", 1, 2, 30, 40, 0.75)
+GREY = phone.jpeg(Image.new("RGB", (40, 80)), 10_000)
 
 
 class Recorder:
@@ -29,7 +30,7 @@ class Recorder:
         if len(self.asked) == self.stop_after:
             raise KeyboardInterrupt
         self.asked.append(one.path.name)
-        return b"picture", [SIGHT] if one.number else None
+        return GREY, [SIGHT] if one.number else None
 
 
 def test_every_product_has_a_packshot_and_three_photos():
@@ -73,23 +74,27 @@ def test_shares_are_all_and_meet_nowhere():
 
 
 def test_the_tables_say_what_is_where(tmp_path):
-    """photos.csv has a line for each product seen in each photo, families.csv one for each family."""
+    """photos.csv has a line for each product seen in each photo, packshots.csv one for each product with its split."""
     wanted = work.pictures(FEW)
     list(work.carry_out(tmp_path, wanted, Recorder()))
     feed.write(tmp_path, SEED, work.seen(tmp_path, wanted))
 
     with (tmp_path / "photos.csv").open(encoding="utf8", newline="") as file:
         rows = list(csv.DictReader(file))
-    with (tmp_path / "families.csv").open(encoding="utf8", newline="") as file:
-        splits = {row["split"] for row in csv.DictReader(file)}
+    with (tmp_path / "packshots.csv").open(encoding="utf8", newline="") as file:
+        packshots = {row["sku"]: row for row in csv.DictReader(file)}
 
     assert tuple(rows[0]) == feed.PHOTOS
     assert len(rows) == 9
     assert rows[0] | {"photo": ""} == {
-        **{"photo": "", "sku": SIGHT.sku, "role": "main", "left": "1", "top": "2"},
-        **{"right": "30", "bottom": "40", "visible": "0.750"},
+        **{"photo": "", "sku": SIGHT.sku, "role": "main", "left": "0.0250", "top": "0.0250"},
+        **{"right": "0.7500", "bottom": "0.5000", "visible": "0.750"},
+        **{"category": packshots[SIGHT.sku]["category"], "split": packshots[SIGHT.sku]["split"]},
     }
-    assert splits == {"train", "unseen"}
+    assert tuple(packshots[SIGHT.sku]) == feed.PACKSHOTS
+    assert {row["split"] for row in packshots.values()} == {"train", "unseen"}
+    families = {(row["family"], row["split"]) for row in packshots.values()}
+    assert len(families) == len({family for family, _ in families})
 
 
 def test_phones_spoil_the_same_picture_the_same_way():

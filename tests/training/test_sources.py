@@ -76,24 +76,26 @@ def test_without_a_split_column_groups_are_put_aside(tmp_path: Path) -> None:
 
 
 def test_a_box_cuts_what_counts(tmp_path: Path) -> None:
-    """The same photo may stand in several rows; what lies outside the photo is left out."""
+    """The same photo may stand in several rows, in pixels or in shares; what lies outside the photo is left out."""
     photo = np.arange(40 * 60 * 3, dtype=np.uint32).reshape(40, 60, 3).astype(np.uint8)
     (tmp_path / "rooms").mkdir()
     (tmp_path / "rooms" / "a.jpg").write_bytes(encode_jpeg(photo, quality=100))
     (tmp_path / "boxes.csv").write_text(
         "photo,split,kind,l,t,r,b\na.jpg,train,sofa,10,4,30,24\na.jpg,train,lamp,-5,30,9,50\na.jpg,train,rug,50,0,52,9\n"
+        "a.jpg,train,wall,0.5,0,1,0.5\n"
     )
     source = CsvSource(
         kind="csv", manifest=Path("boxes.csv"), images=Path("rooms"), image="photo", box=("l", "t", "r", "b"),
         labels={"kind": "kind"}, terms="ours",
     )  # fmt: skip
 
-    sofa, lamp, rug = read(source, tmp_path)
+    sofa, lamp, rug, wall = read(source, tmp_path)
 
-    assert (sofa.name, lamp.group) == ("a.jpg (10, 4, 30, 24)", "a.jpg")
+    assert (sofa.name, lamp.group) == ("a.jpg (10.0, 4.0, 30.0, 24.0)", "a.jpg")
     whole = replace(sofa, box=None).picture(Limits(min_side=8))
     np.testing.assert_array_equal(sofa.picture(Limits(min_side=8)), whole[4:24, 10:30])
     np.testing.assert_array_equal(lamp.picture(Limits(min_side=8)), whole[30:, :9])
+    np.testing.assert_array_equal(wall.picture(Limits(min_side=8)), whole[:20, 30:])
     with pytest.raises(ImageRejected, match="at least 8 pixels each way"):
         rug.picture(Limits(min_side=8))
 
@@ -102,7 +104,7 @@ def test_a_box_that_is_no_box_is_said(tmp_path: Path) -> None:
     """One sentence with the row."""
     source = manifest(tmp_path, "image,split,kind,l\n1.jpg,train,sofa,ten", box=("l", "l", "l", "l"))
 
-    with pytest.raises(DatasetError, match=r"four whole numbers of pixels, but .* has 'ten, ten, ten, ten' for 1\.jpg"):
+    with pytest.raises(DatasetError, match=r"four numbers, but .* has 'ten, ten, ten, ten' for 1\.jpg"):
         read(source, tmp_path)
 
 

@@ -150,6 +150,9 @@ def test_whole_photos_have_all_their_products_as_answers_and_grades_count(shop: 
     assert 0 <= whole["scores"][0]["ndcg_at_10"] <= 1
     assert said(shop, "photos", file, "--pictures", photos)["queries"] == 3
     assert said(shop, "photos", file, "--pictures", photos, "--whole", "--skus", skus)["queries"] == 1
+    assert said(shop, "photos", file, "--pictures", photos, "--where", "category", "here")["queries"] == 2
+    refused = invoke(shop, "photos", file, "--pictures", photos, "--where", "category", "nowhere")
+    assert "where category is 'nowhere'" in str(refused.exception)
     assert "nDCG@10" in invoke(shop, "photos", file, "--pictures", photos, "--by-category").stdout
 
 

@@ -40,7 +40,7 @@ def relevant(file: Path) -> dict[str, dict[str, float]]:
     return dict(found)
 
 
-def asked(file: Path, *, whole: bool) -> list[Asked]:
+def asked(file: Path, *, whole: bool, where: Mapping[str, str] | None = None) -> list[Asked]:
     """Return the queries of a list of photos (CSV: photo, sku, [left, top, right, bottom], [grade], [category]).
 
     Rows of the same photo and box are one query with several right answers. Of other columns nothing is read.
@@ -48,10 +48,14 @@ def asked(file: Path, *, whole: bool) -> list[Asked]:
     Args:
         file: the list; boxes are fractions of the photo's width and height.
         whole: make one query of all rows of a photo, without a box.
+        where: column -> value; other rows are left out.
     """
+    where = where or {}
     found: dict[tuple[str, Box | None], Asked] = {}
     names: dict[str, str] = {}
-    for number, row in enumerate(_rows(file, ("photo", "sku")), start=2):
+    for number, row in enumerate(_rows(file, ("photo", "sku", *where)), start=2):
+        if any(row[column] != value for column, value in where.items()):
+            continue
         name, sku = row["photo"].strip(), row["sku"].strip()
         grade = _grade(row.get("grade") or "1", file, number)
         if not name or not sku or not grade:
@@ -66,7 +70,8 @@ def asked(file: Path, *, whole: bool) -> list[Asked]:
         query = found.setdefault((photo, box), Asked(photo, box, {}, row.get("category", "").strip()))
         query.grades[sku] = max(grade, query.grades.get(sku, 0.0))
     if not found:
-        raise DatasetError(f"A list of photos needs at least one photo with its sku, but {file} has none.")
+        kept = "".join(f" where {column} is {value!r}" for column, value in where.items())
+        raise DatasetError(f"A list of photos needs at least one photo with its sku, but {file} has none{kept}.")
     return list(found.values())
 
 

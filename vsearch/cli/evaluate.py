@@ -118,14 +118,17 @@ def shopper(
 @click.argument("manifest", type=_file)
 @click.option("--pictures", type=_place, required=True, help="Folder, tar or zip of the photos.")
 @click.option("--whole", is_flag=True, help="Search with whole photos: any product of a photo is a right answer.")
+@click.option(
+    "--where", type=(str, str), multiple=True, metavar="COLUMN VALUE", help="Ask for these rows only; repeatable."
+)
 @_skus
 @_unrelated
 @_by_category
 @_json
 @pass_settings
 def real_photos(
-    settings: Settings, manifest: Path, pictures: Path, whole: bool, skus: Path | None, unrelated: tuple[Path, ...],
-    by_category: bool, as_json: bool,
+    settings: Settings, manifest: Path, pictures: Path, whole: bool, where: tuple[tuple[str, str], ...],
+    skus: Path | None, unrelated: tuple[Path, ...], by_category: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Score photos with known answers, beside HOG and a Lab histogram.
 
@@ -133,7 +136,7 @@ def real_photos(
     the photo), grade, category. Each photo and box is a query, searched with 5 percent around the box; several rows of
     it are several right answers. Intervals resample photos. With --skus, queries for these products alone are asked.
     """
-    asked = answers.asked(manifest, whole=whole)
+    asked = answers.asked(manifest, whole=whole, where=dict(where))
     if skus is not None:
         chosen = set(answers.skus(skus))
         asked = [query for query in asked if chosen & query.grades.keys()]

@@ -23,7 +23,7 @@ class Example:
         labels: label -> value; a missing label has no key.
         group: examples of one group lie in one split.
         name: what to call it; its own in a source.
-        box: left, top, right, bottom in pixels of the part that counts; None is all of it.
+        box: left, top, right, bottom of the part that counts, see `shares`; None is all of it.
         boxes: the same of each thing that stands in the picture; None where the source does not say.
     """
 
@@ -32,7 +32,7 @@ class Example:
     split: Side
     group: str
     name: str
-    box: tuple[int, int, int, int] | None = None
+    box: Sides | None = None
     boxes: tuple[Sides, ...] | None = None
 
     def picture(self, limits: Limits) -> Picture:
@@ -44,14 +44,24 @@ class Example:
         decoded = decode(self.data, limits)
         if self.box is None:
             return decoded
-        left, top, right, bottom = (max(0, side) for side in self.box)
+        height, width = decoded.shape[:2]
+        x0, y0, x1, y1 = shares(self.box, width, height)
+        left, top, right, bottom = (max(0, round(side)) for side in (x0 * width, y0 * height, x1 * width, y1 * height))
         part = decoded[top:bottom, left:right]
         if min(part.shape[:2]) < limits.min_side:
             raise ImageRejected(
                 f"A box must hold at least {limits.min_side} pixels each way, but {self.name} has {self.box} in a "
-                f"picture of {decoded.shape[1]} x {decoded.shape[0]}; mend the manifest."
+                f"picture of {width} x {height}; mend the manifest."
             )
         return part
+
+
+def shares(box: Sides, width: int, height: int) -> Sides:
+    """Return a box in shares of its picture's sides; it is in pixels if a number of it is above 1, else in shares."""
+    if max(box) <= 1:
+        return box
+    left, top, right, bottom = box
+    return left / width, top / height, right / width, bottom / height
 
 
 def split_of(group: str, seed: int, val_share: float) -> Side:

@@ -54,19 +54,17 @@ def _example(data: bytes, rows: Sequence[Mapping[str, str]], source: CsvSource, 
         return Example(data, said, side, group, name, boxes=found)
     if source.box is None:
         return Example(data, said, side, group, name)
-    left, top, right, bottom = map(int, _sides_of(rows[0], source.box, source, whole=True))
-    box = (left, top, right, bottom)
+    box = _sides_of(rows[0], source.box, source)
     return Example(data, said, side, group, f"{name} {box}", box)
 
 
-def _sides_of(row: Mapping[str, str], columns: Columns, source: CsvSource, *, whole: bool = False) -> Sides:
+def _sides_of(row: Mapping[str, str], columns: Columns, source: CsvSource) -> Sides:
     try:
-        left, top, right, bottom = (int(row[column]) if whole else float(row[column]) for column in columns)
+        left, top, right, bottom = (float(row[column]) for column in columns)
     except ValueError:
-        said, what = ", ".join(row[column] for column in columns), "whole numbers" if whole else "numbers"
+        said = ", ".join(row[column] for column in columns)
         raise DatasetError(
-            f"A box must be four {what} of pixels, but {source.manifest} has {said!r} for {row[source.image]}; "
-            "mend the row."
+            f"A box must be four numbers, but {source.manifest} has {said!r} for {row[source.image]}; mend the row."
         ) from None
     return left, top, right, bottom
 

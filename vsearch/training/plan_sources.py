@@ -57,7 +57,8 @@ class CsvSource(_Named):
         split: column that says train or val; without such a column `val_share` of the groups is put aside.
         val: what that column says of a validation picture.
         image: column with the picture's name.
-        box: columns of left, top, right, bottom in pixels: the part of the picture that counts. None is all of it.
+        box: columns of left, top, right, bottom of the part of the picture that counts: in pixels, or in shares of its
+            sides where none of the four is above 1. None is all of it.
         boxes: the same columns, of a manifest whose rows are what stands in a picture: the rows of one picture are one
             example with all their boxes. A row of empty cells says that its picture shows nothing.
         group: column whose equal values never lie in two splits; each picture is its own group without it.

@@ -14,7 +14,7 @@ from vsearch.augment import furnish, shopper_view
 from vsearch.errors import ImageRejected
 from vsearch.framing import frame
 from vsearch.images import Limits, Picture
-from vsearch.training.examples import Example, Side, Sides
+from vsearch.training.examples import Example, Side, Sides, shares
 from vsearch.training.plan import Plan
 from vsearch.training.plan_sources import Source
 from vsearch.training.sources import examples
@@ -109,8 +109,7 @@ def _shares(example: Example, picture: Picture) -> tuple[Sides, ...] | None:
     if example.boxes is None:
         return None
     height, width = picture.shape[:2]
-    sides = np.array(example.boxes, np.float64).reshape(-1, 4) / (width, height, width, height)
-    inside = sides.clip(0, 1)
+    inside = np.array([shares(box, width, height) for box in example.boxes]).reshape(-1, 4).clip(0, 1)
     kept = inside[(inside[:, 2:] - inside[:, :2]).clip(0).prod(axis=1) >= _SMALLEST]
     return tuple((left, top, right, bottom) for left, top, right, bottom in kept.tolist())
 

@@ -26,9 +26,13 @@ class Seen:
     bottom: int
     visible: float
 
-    def row(self, photo: str) -> dict[str, object]:
-        """Return a line of photos.csv."""
-        return {"photo": photo, **asdict(self), "visible": f"{self.visible:.3f}"}
+    def row(self, photo: str, size: tuple[int, int]) -> dict[str, object]:
+        """Return a line of photos.csv; of `size` is the photo, its sides are shares of that."""
+        width, height = size
+        sides = {"left": self.left / width, "top": self.top / height}
+        sides |= {"right": self.right / width, "bottom": self.bottom / height}
+        written = {side: f"{share:.4f}" for side, share in sides.items()}
+        return {"photo": photo, **asdict(self), **written, "visible": f"{self.visible:.3f}"}
 
 
 def box_of(mask: NDArray[np.bool_], left: int = 0, top: int = 0, step: int = 1) -> tuple[int, int, int, int] | None:

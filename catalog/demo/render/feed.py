@@ -1,13 +1,15 @@
-"""The shop's tables: the feed of its products, which families may be trained on, which product is where in a photo."""
+"""The shop's tables: the feed of its products, which may be trained on, which product is where in a photo."""
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+
+from PIL import Image
 
 from catalog.demo.render import wording
 from catalog.demo.render.boxes import Seen
-from catalog.demo.render.catalogue import CATEGORIES, Product, dice, families, products
+from catalog.demo.render.catalogue import CATEGORIES, Product, dice, products
 
 COLUMNS = (
     "sku",
@@ -26,8 +28,8 @@ COLUMNS = (
     "attr:colour",
     "attr:material",
 )
-FAMILIES = ("family", "category", "split")
-PHOTOS = ("photo", "sku", "role", "left", "top", "right", "bottom", "visible")
+PACKSHOTS = ("image", "sku", "family", "category", "split")
+PHOTOS = ("photo", "sku", "role", "left", "top", "right", "bottom", "visible", "category", "split")
 SHOTS = 3
 """Photos in rooms of each product."""
 
@@ -104,17 +106,38 @@ def table(columns: Iterable[str], rows: Iterable[Mapping[str, object]]) -> str:
 
 
 def write(folder: Path, seed: int, seen: Mapping[str, Iterable[Seen]]) -> None:
-    """Write feed.csv, families.csv and photos.csv; `seen` holds what each photo shows, by its name."""
+    """Write feed.csv, packshots.csv and photos.csv; `seen` holds what each photo in the folder shows, by its name.
+
+    A split is that of the family; all rows of a photo have that of the product it is of. Boxes are in shares of the
+    photo's sides.
+    """
+    shop = {product.sku: product for product in products(seed)}
     tables = {
-        "feed.csv": table(COLUMNS, (row(product, seed) for product in products(seed))),
-        "families.csv": table(
-            FAMILIES,
+        "feed.csv": table(COLUMNS, (row(product, seed) for product in shop.values())),
+        "packshots.csv": table(
+            PACKSHOTS,
             (
-                {"family": one.key, "category": CATEGORIES[one.design.category], "split": one.split}
-                for one in families(seed)
+                {"image": picture_name(one), "sku": one.sku, "family": one.family.key, **_about(one)}
+                for one in shop.values()
             ),
         ),
-        "photos.csv": table(PHOTOS, (one.row(photo) for photo in sorted(seen) for one in seen[photo])),
+        "photos.csv": table(
+            PHOTOS,
+            (line for photo in sorted(seen) for line in _photo_rows(folder / "photos" / photo, seen[photo], shop)),
+        ),
     }
     for name, text in tables.items():
         (folder / name).write_text(text, encoding="utf8")
+
+
+def _photo_rows(photo: Path, found: Iterable[Seen], shop: Mapping[str, Product]) -> Iterator[dict[str, object]]:
+    found = list(found)
+    with Image.open(photo) as picture:
+        size = picture.size
+    split = next(shop[one.sku].family.split for one in found if one.role == "main")
+    for one in found:
+        yield one.row(photo.name, size) | _about(shop[one.sku]) | {"split": split}
+
+
+def _about(product: Product) -> dict[str, object]:
+    return {"category": CATEGORIES[product.category], "split": product.family.split}
