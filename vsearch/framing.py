@@ -8,10 +8,16 @@ from numpy.typing import NDArray
 
 from vsearch.images import Picture, resize
 
+Floats = NDArray[np.float32]
+
 _UNIFORM_TOLERANCE = 18  # grey levels a border pixel may differ from the median
 _UNIFORM_SHARE = 0.85  # share of border pixels that must be that close
 _THING_TOLERANCE = 14  # grey levels that make a pixel part of the thing
 _SMALL_SIDE = 96  # px; the border is looked for on a picture this small
+_EDGE = 2  # px of that
+_FITS = 3
+_NEAR_FIT = 10.0  # grey levels; pixels this near the fit are kept whatever the others are
+_LIT_SHARE = 0.8  # share of pixels at the edge that must be near the fit
 _MARGIN = 0.03  # of the thing's size, kept around it
 
 
@@ -33,16 +39,19 @@ def trim(picture: Picture) -> Picture:
 
 
 def trim_box(picture: Picture) -> tuple[int, int, int, int]:
-    """Return x0, y0, x1, y1 in pixels of what `trim` keeps."""
-    colour, uniform = border(picture)
+    """Return x0, y0, x1, y1 in pixels of what `trim` keeps.
+
+    A border is uniform too where light falls on it from one side: its colour may change evenly over the picture.
+    """
     height, width = picture.shape[:2]
     scale = _SMALL_SIDE / max(height, width)
-    small = resize(picture, max(8, round(width * scale)), max(8, round(height * scale)))
-    thing = np.abs(small.astype(np.int16) - colour.astype(np.int16)).max(axis=2) > _THING_TOLERANCE
-    if not uniform or thing.mean() < 0.01:
+    small = resize(picture, max(8, round(width * scale)), max(8, round(height * scale))).astype(np.float32)
+    away, edge = _from_background(small)
+    thing = np.asarray(away > _THING_TOLERANCE)
+    if (away[edge] < _UNIFORM_TOLERANCE).mean() < _LIT_SHARE or thing.mean() < 0.01:
         return 0, 0, width, height
-    x0, x1 = _span(thing.any(axis=0), width)
-    y0, y1 = _span(thing.any(axis=1), height)
+    x0, x1 = _span(np.any(thing, axis=0), width)
+    y0, y1 = _span(np.any(thing, axis=1), height)
     return x0, y0, x1, y1
 
 
@@ -72,6 +81,26 @@ def frame(picture: Picture, shape: tuple[int, int], framing: str) -> Picture:
         square = half_squash(trim(picture), max(shape))
         return square if height == width else resize(square, width, height)
     return resize(picture, width, height)
+
+
+def _from_background(picture: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return how many grey levels each pixel is from what the border says of the background; and where the border is.
+
+    The background's colour is bilinear in the place, fitted to the border by least squares, a few times anew without
+    the pixels that lie far off (something that reaches the edge).
+    """
+    height, width = picture.shape[:2]
+    rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    terms = np.stack([np.ones_like(rows), rows, columns, rows * columns], axis=2)
+    edge = np.ones((height, width), bool)
+    edge[_EDGE:-_EDGE, _EDGE:-_EDGE] = False
+    fitted = edge
+    for _ in range(_FITS):
+        colours = np.linalg.lstsq(terms[fitted], picture[fitted], rcond=None)[0]
+        away = np.abs(picture - terms @ colours).max(axis=2)
+        near = edge & (away < max(_NEAR_FIT, 2 * float(np.median(away[edge]))))
+        fitted = near if near.any() else edge
+    return away.astype(np.float32), edge
 
 
 def _span(occupied: NDArray[np.bool_], size: int) -> tuple[int, int]:

@@ -23,6 +23,22 @@ def test_an_empty_border_is_cut_off() -> None:
     assert 150 <= y1 <= 162
 
 
+@pytest.mark.parametrize("reaches_the_edge", [False, True])
+def test_light_from_one_side_hides_no_border(reaches_the_edge: bool) -> None:
+    """A background that gets darker evenly is one, even where the thing touches the edge."""
+    picture = packshot().astype(np.float64)
+    if reaches_the_edge:
+        picture[150:, 140:160] = (200, 30, 30)
+    lit = (picture * np.linspace(0.65, 1, 300)[:, None]).astype(np.uint8)
+    x0, y0, x1, y1 = trim_box(lit)
+
+    assert not border(lit)[1]
+    assert 90 <= x0 <= 100
+    assert 40 <= y0 <= 50
+    assert 200 <= x1 <= 212
+    assert y1 == 200 if reaches_the_edge else 150 <= y1 <= 162
+
+
 def test_a_picture_without_a_uniform_border_is_kept_whole() -> None:
     """A room photo is not trimmed."""
     picture = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
