@@ -49,7 +49,7 @@ def _options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--only", metavar="SKU", action="append", help="render this product alone; may be repeated")
     parser.add_argument("--limit", type=_positive, help="render so many products, spread over all categories")
-    parser.add_argument("--samples", type=_positive, default=10, help="light paths for each pixel (default: 10)")
+    parser.add_argument("--samples", type=_positive, default=5, help="light paths for each pixel (default: 5)")
     parser.add_argument("--size", type=_positive, default=320, help="side of a packshot in pixels (default: 320)")
     parser.add_argument("--kind", choices=("all", "packshots", "photos"), default="all", help="which pictures")
     parser.add_argument("--part", type=_whole, help=argparse.SUPPRESS)

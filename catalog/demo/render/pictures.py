@@ -18,7 +18,7 @@ class Renderer:
     Args:
         seed: of the shop.
         size: of a packshot, in pixels; photos are 1.1 times as long.
-        samples: light paths for each pixel of a photo; packshots need fewer.
+        samples: light paths for each pixel of a photo, whose noise is a phone's too; packshots get more.
         scratch: a file to use meanwhile.
     """
 
@@ -28,9 +28,9 @@ class Renderer:
     def __call__(self, one: Picture) -> tuple[bytes, list[Seen] | None]:
         """Render one picture."""
         if one.number == 0:
-            fewer = max(1, round(self.samples * 0.8))
+            more = round(self.samples * 1.6)
             return phone.jpeg(
-                packshot(one.product, self.seed, self.size, fewer, self.scratch), HEAVIEST["packshot"], 92
+                packshot(one.product, self.seed, self.size, more, self.scratch), HEAVIEST["packshot"], 92
             ), None
         long = round(self.size * 1.1 / 4) * 4
         picture, seen = photo(one.product, one.number, self.seed, (long, long * 3 // 4), self.samples, self.scratch)
