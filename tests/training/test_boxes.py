@@ -112,7 +112,7 @@ def test_a_box_that_is_no_number_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "photos.csv"
     file.write_text(file.read_text().replace(f"0.jpg,{room(0)[1][0][0]},", "0.jpg,much,"))
 
-    with pytest.raises(DatasetError, match=r"four numbers of pixels, but .* has 'much, .* for 0\.jpg"):
+    with pytest.raises(DatasetError, match=r"four numbers, but .* has 'much, .* for 0\.jpg"):
         list(examples(plan.source[0], tmp_path, work=tmp_path))
 
 
