@@ -31,10 +31,16 @@ _ONE_CLASS = "product"  # of every picture, where the plan has no softmax head
 
 @dataclass(frozen=True)
 class Sample:
-    """Pictures to fit on or to score with, and the class of each."""
+    """Pictures to fit on or to score with.
+
+    Attributes:
+        class_names: of each picture; empty where it has none.
+        products: of each picture; a name that no other has where it is alone.
+    """
 
     pictures: list[Picture]
     class_names: list[str]
+    products: list[str]
 
 
 def assemble(
@@ -44,7 +50,7 @@ def assemble(
 
     Args:
         plan: has `assemble`, which says how many pictures to fit on and how many numbers each block keeps. The class
-            of a picture is the label of its first softmax head.
+            of a picture is the label of its first softmax head, its product that of its first metric head.
         photos: folder that the plan's sources are relative to.
         weights: for each backbone, a file that `vsearch.model.weights.pack` wrote.
         work: folder where drawn tags are kept.
@@ -65,10 +71,12 @@ def assemble(
     projections = {name: _projection(settings, name, features) for name, features in raw.items()}
     sizes = {name: projection.size for name, projection in projections.items()}
     blocks = _joined(raw, projections)
-    heads = fit_heads(blocks, fitted.class_names * (1 + settings.fit_views), sizes)
+    names = np.array(fitted.class_names * (1 + settings.fit_views))
+    heads = fit_heads(blocks[names != ""], names[names != ""].tolist(), sizes)
+    _, products = np.unique(fitted.products, return_inverse=True)
     whitening = fit_whitening(
         blocks,
-        np.tile(np.arange(len(fitted.pictures)), 1 + settings.fit_views),
+        np.tile(products, 1 + settings.fit_views),
         block_sizes=sizes,
         size=settings.embedding_size,
         shrink=settings.shrink,
@@ -80,18 +88,24 @@ def assemble(
 
 
 def sample(plan: Plan, photos: Path, split: str, *, work: Path) -> Sample:
-    """Decode the pictures of a split that the plan assembles on, evenly over the classes, in an order the seed fixes.
+    """Decode the pictures of a split that the plan assembles on, in an order the seed fixes.
+
+    Those with a class are taken evenly over the classes; to fit on, also all others of which the product is known.
 
     Raises:
-        DatasetError: there is none in the training split.
+        DatasetError: none in the training split has a class.
     """
     column = next((head.column for head in plan.head if head.kind == "softmax"), None)
+    product = next((head.column for head in plan.head if head.kind == "metric"), "")
     by_class: dict[str, list[Example]] = defaultdict(list)
+    others: list[tuple[Example, str]] = []
     for source in plan.source:
         for example in examples(source, photos, work=work, seed=plan.seed):
             name = example.labels.get(column) if column else _ONE_CLASS
             if example.split == split and name and (source.judge or split == "train"):
                 by_class[name].append(example)
+            elif example.split == split == "train" and product in example.labels:
+                others.append((example, ""))
     if not by_class and split == "train":
         of = f" with the label {column!r}" if column else ""
         raise DatasetError(f"A plan needs training pictures, but its sources hold none{of} with split 'train'.")
@@ -102,8 +116,13 @@ def sample(plan: Plan, photos: Path, split: str, *, work: Path) -> Sample:
         for name in sorted(by_class)
         for number in rng.permutation(len(by_class[name]))[:each]
     ]
-    decoded = [(picture, name) for example, name in pairs if (picture := _decoded(example)) is not None]
-    return Sample([picture for picture, _ in decoded], [name for _, name in decoded])
+    decoded = [
+        (picture, name, example.labels.get(product) or f"alone {number}")
+        for number, (example, name) in enumerate(pairs + others)
+        if (picture := _decoded(example)) is not None
+    ]
+    pictures, names, products = (list(part) for part in zip(*decoded, strict=True)) if decoded else ([], [], [])
+    return Sample(pictures, names, products)
 
 
 def _decoded(example: Example) -> Picture | None:
