@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -102,12 +102,14 @@ def modules() -> dict[str, Path]:
 @cache
 def imports() -> tuple[Import, ...]:
     """Return every import of every module, those inside functions too."""
-    return tuple(found for name, path in modules().items() for found in imports_of(name, path))
+    return tuple(
+        found for name, path in modules().items() for found in imports_of(name, ast.walk(ast.parse(path.read_text())))
+    )
 
 
-def imports_of(name: str, path: Path) -> Iterator[Import]:
-    """Yield what a module imports; `from package import module` is an import of that module."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
+def imports_of(name: str, nodes: Iterable[ast.AST]) -> Iterator[Import]:
+    """Yield what parts of a module import; `from package import module` is an import of that module."""
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (Import(name, alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -163,6 +165,14 @@ def test_imports_load_neither_tensorflow_nor_faiss() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code, *light], cwd=ROOT, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
+
+
+def test_collecting_the_tests_loads_no_tensorflow() -> None:
+    """Tests import it where they run: pytest imports the modules of those too that are not to be run."""
+    heavy = (*HEAVY, "tensorflow", "keras", "faiss", "sklearn")
+    files = sorted((ROOT / "tests").rglob("*.py"))
+    found = [found for file in files for found in imports_of(file.name, ast.parse(file.read_text()).body)]
+    assert [str(found) for found in found if within(found.target, heavy)] == []
 
 
 def test_the_heavy_modules_exist() -> None:
