@@ -1,4 +1,7 @@
-"""Fixtures that several packages' tests need: empty catalogues, and a throw-away PostgreSQL."""
+"""Fixtures that several packages' tests need: empty catalogues, and a throw-away PostgreSQL.
+
+Small matrices on several threads mostly wait for each other, so NumPy and FAISS compute with one.
+"""
 
 import os
 import pwd
@@ -16,6 +19,9 @@ import pytest
 from sqlalchemy import Engine
 
 from catalog.database import connect, upgrade
+
+for library in ("OMP", "OPENBLAS"):  # read when NumPy and FAISS are loaded, which nothing above does
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)

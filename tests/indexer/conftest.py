@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from threadpoolctl import threadpool_limits
 
 from indexer.run import run
 from tests.fakes import FakeEncoder, FrozenClock
@@ -36,13 +35,6 @@ class Opened:
 def opened() -> Opened:
     """What an index run opens its encoder with."""
     return Opened()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small matrices on several threads mostly wait for each other."""
-    with threadpool_limits(1):
-        yield
 
 
 @pytest.fixture(scope="session")
