@@ -100,11 +100,15 @@ def modules() -> dict[str, Path]:
 
 
 @cache
+def tree(path: Path) -> ast.Module:
+    """Return a module as Python reads it."""
+    return ast.parse(path.read_text(encoding="utf8"))
+
+
+@cache
 def imports() -> tuple[Import, ...]:
     """Return every import of every module, those inside functions too."""
-    return tuple(
-        found for name, path in modules().items() for found in imports_of(name, ast.walk(ast.parse(path.read_text())))
-    )
+    return tuple(found for name, path in modules().items() for found in imports_of(name, ast.walk(tree(path))))
 
 
 def imports_of(name: str, nodes: Iterable[ast.AST]) -> Iterator[Import]:
@@ -171,7 +175,7 @@ def test_collecting_the_tests_loads_no_tensorflow() -> None:
     """Tests import it where they run: pytest imports the modules of those too that are not to be run."""
     heavy = (*HEAVY, "tensorflow", "keras", "faiss", "sklearn")
     files = sorted((ROOT / "tests").rglob("*.py"))
-    found = [found for file in files for found in imports_of(file.name, ast.parse(file.read_text()).body)]
+    found = [found for file in files for found in imports_of(file.name, tree(file).body)]
     assert [str(found) for found in found if within(found.target, heavy)] == []
 
 
@@ -188,5 +192,5 @@ def test_modules_are_short() -> None:
 
 def test_every_module_says_what_it_is() -> None:
     """In its first line."""
-    silent = [name for name, path in modules().items() if not ast.get_docstring(ast.parse(path.read_text()))]
+    silent = [name for name, path in modules().items() if not ast.get_docstring(tree(path))]
     assert silent == []
