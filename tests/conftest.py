@@ -1,4 +1,8 @@
-"""Fixtures that several packages' tests need: empty catalogues, and a throw-away PostgreSQL."""
+"""Fixtures that several packages' tests need: catalogues, empty, filled or indexed, and a throw-away PostgreSQL.
+
+What only some tests need is imported where it is used. Small matrices on several threads mostly wait for each other, so
+NumPy and FAISS compute with one.
+"""
 
 import os
 import pwd
@@ -16,6 +20,9 @@ import pytest
 from sqlalchemy import Engine
 
 from catalog.database import connect, upgrade
+
+for library in ("OMP", "OPENBLAS"):  # read when NumPy and FAISS are loaded, which nothing above does
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,6 +50,52 @@ def sqlite_engine(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Engine]:
     engine = connect(f"sqlite:///{file}")
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def views_made_once() -> Iterator[None]:
+    """What an index run takes longest for here; a view follows from the picture's content and its number alone."""
+    from indexer import encode
+
+    made: dict[tuple[str, int], Any] = {}
+    make = encode.view_of
+
+    def view_of(picture: Any, sha256: str, view: int) -> Any:
+        if view == 0:
+            return picture
+        if (sha256, view) not in made:
+            made[sha256, view] = make(picture, sha256, view)
+            made[sha256, view].flags.writeable = False
+        return made[sha256, view]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encode, "view_of", view_of)
+        yield
+
+
+@pytest.fixture(scope="session")
+def filled(views_made_once: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of a shop of 12 products with 24 pictures in four categories, to be copied."""
+    from tests.indexer.shop import fill, open_shop
+
+    shop = open_shop(tmp_path_factory.mktemp("filled"))
+    fill(shop)
+    shop.close()
+    return shop.settings.data
+
+
+@pytest.fixture(scope="session")
+def indexed(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same after its first run, to be copied."""
+    from indexer.run import run
+    from tests.fakes import FakeEncoder, FrozenClock
+    from tests.indexer.shop import open_shop
+
+    folder = shutil.copytree(filled, tmp_path_factory.mktemp("indexed") / "data")
+    shop = open_shop(folder)
+    run(shop.settings, open_encoder=FakeEncoder, clock=FrozenClock())
+    shop.close()
+    return folder
 
 
 @pytest.fixture(scope="session")

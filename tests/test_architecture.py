@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -100,14 +100,20 @@ def modules() -> dict[str, Path]:
 
 
 @cache
+def tree(path: Path) -> ast.Module:
+    """Return a module as Python reads it."""
+    return ast.parse(path.read_text(encoding="utf8"))
+
+
+@cache
 def imports() -> tuple[Import, ...]:
     """Return every import of every module, those inside functions too."""
-    return tuple(found for name, path in modules().items() for found in imports_of(name, path))
+    return tuple(found for name, path in modules().items() for found in imports_of(name, ast.walk(tree(path))))
 
 
-def imports_of(name: str, path: Path) -> Iterator[Import]:
-    """Yield what a module imports; `from package import module` is an import of that module."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
+def imports_of(name: str, nodes: Iterable[ast.AST]) -> Iterator[Import]:
+    """Yield what parts of a module import; `from package import module` is an import of that module."""
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (Import(name, alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -165,6 +171,14 @@ def test_imports_load_neither_tensorflow_nor_faiss() -> None:
     assert found.returncode == 0, found.stderr
 
 
+def test_collecting_the_tests_loads_no_tensorflow() -> None:
+    """Tests import it where they run: pytest imports the modules of those too that are not to be run."""
+    heavy = (*HEAVY, "tensorflow", "keras", "faiss", "sklearn")
+    files = sorted((ROOT / "tests").rglob("*.py"))
+    found = [found for file in files for found in imports_of(file.name, tree(file).body)]
+    assert [str(found) for found in found if within(found.target, heavy)] == []
+
+
 def test_the_heavy_modules_exist() -> None:
     """The list above names no others."""
     assert modules().keys() >= HEAVY
@@ -178,5 +192,5 @@ def test_modules_are_short() -> None:
 
 def test_every_module_says_what_it_is() -> None:
     """In its first line."""
-    silent = [name for name, path in modules().items() if not ast.get_docstring(ast.parse(path.read_text()))]
+    silent = [name for name, path in modules().items() if not ast.get_docstring(tree(path))]
     assert silent == []

@@ -5,7 +5,7 @@ int64, rankings int64 [q, k] padded with -1. Several queries from one photo are 
 resample photos, not queries.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -118,8 +118,7 @@ def interval(values: Floats, groups: Ids | None = None) -> Score:
     """
     numbers = np.arange(len(values)) if groups is None else groups
     sums, counts = np.bincount(numbers, weights=values), np.bincount(numbers)
-    draws = _draws(len(sums))
-    means = [float(sums[draw].sum() / counts[draw].sum()) for draw in draws]
+    means = [sums[draws].sum(axis=1) / counts[draws].sum(axis=1) for draws in _draws(len(sums))]
     return Score(float(np.mean(values)), *_middle(means))
 
 
@@ -132,19 +131,31 @@ def auroc_interval(known: Floats, unrelated: Floats, groups: Ids | None = None) 
         groups: of the first, as in `interval`.
     """
     numbers = np.arange(len(known)) if groups is None else groups
-    members = [np.flatnonzero(numbers == number) for number in range(numbers.max() + 1)]
+    ordered = np.argsort(unrelated)
+    ranks = [np.searchsorted(unrelated[ordered], known, side=side) for side in ("left", "right")]
     areas = []
-    for draw, other in zip(_draws(len(members)), _draws(len(unrelated), seed=1), strict=True):
-        drawn = np.concatenate([members[number] for number in draw])
-        areas.append(metrics.auroc(known[drawn], unrelated[other]))
+    for draws, others in zip(_draws(numbers.max() + 1), _draws(len(unrelated), seed=1), strict=True):
+        taken = _times_drawn(draws)[:, numbers]
+        below = np.pad(_times_drawn(others)[:, ordered].cumsum(axis=1), ((0, 0), (1, 0)))  # of the lowest n, for each n
+        passed = below[:, ranks[0]] + below[:, ranks[1]]  # a tie counts half
+        areas.append((taken * passed).sum(axis=1) / (2 * taken.sum(axis=1) * len(unrelated)))
     return Score(metrics.auroc(known, unrelated), *_middle(areas))
 
 
-def _draws(count: int, seed: int = 0) -> list[Ids]:
+def _draws(count: int, seed: int = 0) -> Iterator[Ids]:
+    """Yield draws with replacement from the numbers below `count`, [draws, count], ten parts of them."""
     rng = np.random.default_rng(seed)
-    return [rng.integers(count, size=count) for _ in range(_RESAMPLES)]
+    for _ in range(10):
+        yield rng.integers(count, size=(_RESAMPLES // 10, count))
 
 
-def _middle(values: Sequence[float]) -> tuple[float, float]:
-    low, high = np.quantile(np.array(values), (0.025, 0.975))
+def _times_drawn(draws: Ids) -> Ids:
+    """Return how often each draw [draws, count] has each number, [draws, count]."""
+    rows, count = draws.shape
+    apart = draws + count * np.arange(rows)[:, None]
+    return np.bincount(apart.ravel(), minlength=rows * count).reshape(rows, count)
+
+
+def _middle(values: Sequence[Floats]) -> tuple[float, float]:
+    low, high = np.quantile(np.concatenate(values), (0.025, 0.975))
     return float(low), float(high)

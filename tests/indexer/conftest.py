@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from threadpoolctl import threadpool_limits
 
-from indexer.run import run
-from tests.fakes import FakeEncoder, FrozenClock
-from tests.indexer.shop import Shop, fill, open_shop
+from tests.fakes import FakeEncoder
+from tests.indexer.shop import Shop, open_shop
 from vsearch.model.checkpoint import Checkpoint
 
 
@@ -36,32 +34,6 @@ class Opened:
 def opened() -> Opened:
     """What an index run opens its encoder with."""
     return Opened()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small matrices on several threads mostly wait for each other."""
-    with threadpool_limits(1):
-        yield
-
-
-@pytest.fixture(scope="session")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data folder of a shop of 12 products with 24 pictures in four categories, to be copied."""
-    shop = open_shop(tmp_path_factory.mktemp("filled"))
-    fill(shop)
-    shop.close()
-    return shop.settings.data
-
-
-@pytest.fixture(scope="session")
-def indexed(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same after its first run, to be copied."""
-    folder = shutil.copytree(filled, tmp_path_factory.mktemp("indexed") / "data")
-    shop = open_shop(folder)
-    run(shop.settings, open_encoder=FakeEncoder, clock=FrozenClock())
-    shop.close()
-    return folder
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pytest
 from numpy.typing import NDArray
 
 from vsearch.model.headspec import HeadSpec
-from vsearch.training.pipeline import encode
 from vsearch.training.plan_parts import HeadPlan
 
 pytestmark = pytest.mark.keras
@@ -26,6 +25,7 @@ TARGETS: dict[str, NDArray[Any]] = {
 def sums(spec: HeadSpec, logits: NDArray[Any], *, training: bool = True, **keys: Any) -> list[float]:
     """Return loss, right answers and labelled pictures of the targets above."""
     from vsearch.training.losses import Objective
+    from vsearch.training.pipeline import encode
 
     targets = encode(spec, TARGETS[spec.name])
     return [float(part) for part in Objective(spec, **keys).sums(targets, logits.astype(np.float32), training=training)]
@@ -95,6 +95,7 @@ def test_a_batch_without_labels_costs_nothing(spec: HeadSpec, rng: np.random.Gen
     import tensorflow as tf
 
     from vsearch.training.losses import Objective
+    from vsearch.training.pipeline import encode
 
     logits = tf.constant(rng.normal(size=(1, *spec.logits_shape)), tf.float32)
     with tf.GradientTape() as tape:

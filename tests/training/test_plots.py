@@ -66,5 +66,5 @@ def test_reliability_of_judges(tmp_path: Path) -> None:
 def drawn(file: Path) -> tuple[int, int]:
     """Return height and width of a picture; it must be one that is not empty."""
     picture = decode(file.read_bytes())
-    assert picture.std() > 0
+    assert picture.min() < picture.max()
     return picture.shape[0], picture.shape[1]

@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from indexer import run as night
 from tests.fakes import FakeEncoder
-from tests.indexer.shop import Shop, fill, open_shop
+from tests.indexer.shop import Shop, open_shop
 from vsearch.cli import answers, evaluate
 from vsearch.cli.evaluate import command
 from vsearch.engine import Engine
@@ -26,17 +26,15 @@ BOX = "0.5,0.25,1,0.75"
 
 
 @pytest.fixture(scope="module")
-def indexed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def indexed_shop(indexed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """An indexed shop."""
-    given = open_shop(tmp_path_factory.mktemp("shop") / "data")
-    fill(given)
-    night.run(given.settings, open_encoder=FakeEncoder)
+    given = open_shop(shutil.copytree(indexed, tmp_path_factory.mktemp("shop") / "data"))
     yield given
     given.close()
 
 
 @pytest.fixture
-def shop(indexed: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
+def shop(indexed_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """The same, whose commands open a fake encoder."""
 
     def open_engine(settings: Settings) -> Engine:
@@ -45,7 +43,7 @@ def shop(indexed: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
         return engine
 
     monkeypatch.setattr(evaluate, "open_engine", open_engine)
-    return indexed
+    return indexed_shop
 
 
 @pytest.fixture

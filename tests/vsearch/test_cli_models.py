@@ -1,6 +1,7 @@
 """`vsearch models` as an admin types it; encoders are fakes."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -10,10 +11,9 @@ from click.testing import CliRunner, Result
 
 from indexer import promote as promoting
 from indexer import readers
-from indexer import run as night
-from tests.fakes import FakeEncoder, fake_checkpoint
+from tests.fakes import fake_checkpoint
 from tests.indexer.models import BAD, GOOD, by_trunk
-from tests.indexer.shop import Shop, fill, open_shop
+from tests.indexer.shop import Shop, open_shop
 from tests.indexer.test_readers import Judge, reader, tags
 from vsearch import generation as generations
 from vsearch import registry
@@ -25,11 +25,9 @@ from vsearch.settings import Settings
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+def shop(indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     """An indexed shop with a model of its own, whose commands open fake encoders."""
-    given = open_shop(tmp_path / "data")
-    fill(given)
-    night.run(given.settings, open_encoder=FakeEncoder)
+    given = open_shop(shutil.copytree(indexed, tmp_path / "data"))
     for name in ("promote", "compare"):
         monkeypatch.setattr(promoting, name, partial(getattr(promoting, name), open_encoder=by_trunk))
     yield Shop(given.settings.model_copy(update={"checkpoint": ""}), given.sessions, given.store)

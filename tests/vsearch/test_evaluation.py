@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vsearch import evaluation
+from vsearch import evaluation, metrics
 from vsearch.evaluation import Query
 from vsearch.images import Box
 
@@ -87,6 +87,26 @@ def test_the_area_has_an_interval_too() -> None:
     found = evaluation.auroc_interval(known, unrelated)
     assert found.low < found.mean < found.high
     assert evaluation.auroc_interval(known + 99, unrelated, np.arange(80) // 2).low == 1
+
+
+@pytest.mark.parametrize("photos", [None, 7])
+def test_intervals_are_those_of_one_draw_after_another(photos: int | None) -> None:
+    """The percentile bootstrap as it is written in books; whole numbers, so that there are ties."""
+    rng = np.random.default_rng(3)
+    known, unrelated = rng.integers(2, 9, 40).astype(float), rng.integers(0, 7, 30).astype(float)
+    groups = np.arange(40) % (photos or 40)
+    chance, other = np.random.default_rng(0), np.random.default_rng(1)
+    means, areas = [], []
+    for _ in range(1000):
+        drawn = np.concatenate([known[groups == number] for number in chance.integers(photos or 40, size=photos or 40)])
+        means.append(drawn.mean())
+        areas.append(metrics.auroc(drawn, unrelated[other.integers(30, size=30)]))
+
+    for found, values in (
+        (evaluation.interval(known, groups if photos else None), means),
+        (evaluation.auroc_interval(known, unrelated, groups if photos else None), areas),
+    ):
+        assert (found.low, found.high) == pytest.approx(tuple(np.quantile(values, (0.025, 0.975))))
 
 
 def test_a_box_is_the_part_that_is_searched_with() -> None:
