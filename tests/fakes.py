@@ -14,7 +14,8 @@ from vsearch.manifest import Likeness, MatchThresholds, Origin
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.heads import Head, Heads
-from vsearch.model.whitening import Projection, fit_whitening
+from vsearch.model.retrieval import Retrieval
+from vsearch.model.whitening import Projection, fit_differences, fit_whitening
 from vsearch.reader import Reading
 from vsearch.vocabulary import Vocabulary
 
@@ -107,7 +108,7 @@ def fake_checkpoint(folder: Path, classes: Sequence[str] = ("chair", "lamp"), *,
         folder,
         weights={},
         about={"plan": "fake"},
-        retrieval=checkpoints.Retrieval(
+        retrieval=Retrieval(
             grid=trunk,
             projections=dict.fromkeys(BLOCK_SIZES, same),
             heads=nearest_centre_heads(blocks, list(classes) * 20),
@@ -117,6 +118,7 @@ def fake_checkpoint(folder: Path, classes: Sequence[str] = ("chair", "lamp"), *,
                 block_sizes=BLOCK_SIZES,
                 size=16,
             ),
+            differences=fit_differences(blocks, np.arange(len(blocks)) // 4, 8),
         ),
     )
 

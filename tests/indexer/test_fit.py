@@ -151,3 +151,32 @@ def test_equal_blocks_get_the_very_same_embedding(checkpoint: Checkpoint) -> Non
     vectors = fit.project(checkpoint.whitening, blocks, rows=100)
     np.testing.assert_array_equal(vectors[[250, 500]], vectors[[0, 0]])
     np.testing.assert_allclose(vectors, checkpoint.whitening.project(blocks), rtol=1e-4, atol=1e-5)
+
+
+def test_pictures_stand_among_their_views() -> None:
+    """Halfway to the mean direction of its views, its length kept; a product's second picture stays as it is."""
+    vectors = np.array([[2, 0, 0], [0, 3, 0], [0, 0, 1]], np.float32)
+    views = np.array([[0, 5, 0], [0, 0, 7], [4, 0, 0]], np.float32)
+
+    found = fit.steadied(vectors, np.array([8, 8, 5]), views, np.array([8, 8, 5]))
+
+    toward = np.array([1, 0.5, 0.5])
+    np.testing.assert_allclose(found[0], 2 * toward / np.linalg.norm(toward), rtol=1e-6)
+    np.testing.assert_array_equal(found[1], vectors[1])
+    np.testing.assert_allclose(found[2], np.array([1, 0, 1]) / np.sqrt(2), rtol=1e-6)
+
+
+def test_pictures_among_their_views_are_found_more_often(checkpoint: Checkpoint) -> None:
+    """Photos as noisy as the views; a catalogue that only some views are of keeps its pictures as they are."""
+    pictures, views, photos = sample(200, (0,), 0.6), sample(200, (1, 2, 3), 0.6, 1), sample(200, (0,), 0.6, 2)
+    fitted = fit.fit_embedding(checkpoint, pictures, views, size=8)
+    queries = Labelled(fit.project(fitted.whitening, photos.blocks), photos.product_ids, photos.classes)
+
+    def right(vectors: fit.Vectors) -> int:
+        scores = best_scores(queries, Labelled(vectors, pictures.product_ids, pictures.classes))
+        return int((scores.own.scores > scores.other.scores).sum())
+
+    alone = fit.project(fitted.whitening, pictures.blocks)
+    assert right(fitted.vectors) > right(alone) + 10
+    some = fit.fit_embedding(checkpoint, pictures, views.where(views.product_ids < 190), size=8)
+    np.testing.assert_array_equal(some.vectors, fit.project(some.whitening, pictures.blocks))

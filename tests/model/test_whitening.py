@@ -1,11 +1,13 @@
 """PCA of blocks and the learned whitening."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from vsearch.metrics import l2_normalize
 from vsearch.model import whitening
-from vsearch.model.whitening import Whitening, fit_pca, fit_whitening
+from vsearch.model.whitening import Whitening, fit_differences, fit_pca, fit_whitening
 
 
 def views(products: int = 60, each: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -84,3 +86,34 @@ def test_a_wide_block_is_reduced_like_a_narrow_one(monkeypatch: pytest.MonkeyPat
     sampled = fit_pca(features, 5).project(features)
 
     np.testing.assert_allclose(sampled @ sampled.T, exact @ exact.T, atol=1e-3)
+
+
+def test_what_photos_differ_by_is_learned_and_used() -> None:
+    """Made views leave two numbers still that true photos of other products move: these count less afterwards."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(60), 4)
+    moved = rng.normal(size=(240, 12)) * ([0.2] * 10 + [3.0] * 2)
+    known = fit_differences(rng.normal(size=(60, 12))[groups] + moved, groups, 4)
+    views = np.repeat(rng.normal(size=(100, 12)), 3, axis=0) + rng.normal(size=(300, 12)) * ([0.2] * 10 + [0.0] * 2)
+    blocks, products = views.astype(np.float32), np.repeat(np.arange(100), 3)
+
+    def weight(**more: Any) -> float:
+        found = fit_whitening(blocks, products, block_sizes={"all": 12}, size=12, **more)
+        length = np.linalg.norm(found.matrix, axis=1)
+        return float(length[10:].mean() / length[:10].mean())
+
+    assert known.shape == (4, 12)
+    scatter = known.astype(np.float64).T @ known
+    np.testing.assert_allclose(np.diag(scatter)[10:], 9, rtol=0.3)
+    assert weight(known=known) < 0.9 < 1.2 < weight()
+
+
+def test_pictures_of_their_own_say_nothing_of_differences() -> None:
+    """No product has two photos; a whitening is then fitted as if nothing were known."""
+    blocks = np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32)
+    known = fit_differences(blocks, np.arange(30), 4)
+    groups = np.arange(30) // 3
+
+    assert known.shape == (0, 8)
+    one, other = (fit_whitening(blocks, groups, block_sizes={"a": 8}, size=4, known=k) for k in (None, known))
+    np.testing.assert_array_equal(one.matrix, other.matrix)

@@ -12,7 +12,8 @@ One that can be searched with also has:
 
     blocks.npz            the PCA of each block
     heads.npz             one softmax head on the block of each backbone
-    whitening.npz         the checkpoint's own whitening, for a catalogue too small to fit one on
+    whitening.npz         the checkpoint's own whitening, for a catalogue too small to fit one on, and what true photos
+                          of one product differ by, for all others
 
 `blocks_id` covers what determines blocks: a shop's own heads leave it as it is, so stored blocks stay valid.
 `checkpoint_id` covers everything. Format 1 had no trained heads; it is read as it is, with the ids it always had.
@@ -26,11 +27,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vsearch.errors import CheckpointMismatch
 from vsearch.model.arrays import read_arrays, write_arrays
 from vsearch.model.description import CARD, DESCRIPTION, blocks_id, building, checkpoint_id, describe, read
 from vsearch.model.heads import Heads
 from vsearch.model.headspec import HeadSpec
+from vsearch.model.retrieval import Retrieval
 from vsearch.model.trained import Trained
 from vsearch.model.whitening import Projection, Whitening
 from vsearch.vocabulary import Vocabulary
@@ -39,7 +44,6 @@ __all__ = [
     "CARD",
     "DESCRIPTION",
     "Checkpoint",
-    "Retrieval",
     "blocks_id",
     "bundled",
     "checkpoint_id",
@@ -49,23 +53,6 @@ __all__ = [
 ]
 
 _ABOUT = ("plan", "data", "versions", "figures")
-
-
-@dataclass(frozen=True)
-class Retrieval:
-    """What makes blocks, classes and embeddings of a network's features.
-
-    Attributes:
-        grid: cells a side that a feature map is pooled to.
-        projections: the PCA of each block, in the order they are joined.
-        heads: one softmax head for each backbone's block, with the vocabulary.
-        whitening: for a catalogue too small to fit one on.
-    """
-
-    grid: int
-    projections: Mapping[str, Projection]
-    heads: Heads
-    whitening: Whitening
 
 
 @dataclass(frozen=True)
@@ -131,6 +118,12 @@ class Checkpoint:
                 f"A whitening must take {taken} numbers, but that of {self.folder} takes {len(found.mean)}."
             )
         return found
+
+    @cached_property
+    def differences(self) -> NDArray[np.float16]:
+        """What true photos of one product differ by, float16 [r, D]; no rows where the checkpoint does not know."""
+        nothing = np.empty((0, sum(self.block_sizes.values())), np.float16)
+        return read_arrays(self.folder / "whitening.npz").get("differences", nothing)
 
     @cached_property
     def projections(self) -> dict[str, Projection]:
@@ -209,7 +202,7 @@ def save(
             (hidden / CARD).write_text(card, encoding="utf8")
         said: dict[str, Any] = {"backbones": list(weights)} | {key: about[key] for key in _ABOUT if key in about}
         if retrieval is not None:
-            said |= _written(retrieval, hidden)
+            said |= retrieval.write(hidden)
         if trained is not None:
             said |= trained.to_dict()
         describe(hidden, said)
@@ -232,16 +225,3 @@ def save_with_heads(checkpoint: Checkpoint, heads: Heads, parent: Path) -> Check
         if not target.exists():
             hidden.rename(target)
     return load(target)
-
-
-def _written(retrieval: Retrieval, folder: Path) -> dict[str, Any]:
-    """Write the arrays of retrieval and return what model.json says of them."""
-    blocks = {f"{name}.{key}": a for name, p in retrieval.projections.items() for key, a in p.arrays().items()}
-    write_arrays(folder / "blocks.npz", blocks)
-    write_arrays(folder / "heads.npz", retrieval.heads.arrays())
-    write_arrays(folder / "whitening.npz", retrieval.whitening.arrays())
-    return {
-        "grid": retrieval.grid,
-        "block_sizes": {name: projection.size for name, projection in retrieval.projections.items()},
-        "classes": list(retrieval.heads.vocabulary),
-    }

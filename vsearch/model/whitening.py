@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
+KNOWN_SHARE = 0.25
+"""Share of the scatter within products that is taken from elsewhere, where that is known; see docs/measured.md."""
+
 _EXACT_UP_TO = 4096  # numbers of a block; a wider one (ResNet50 on 3 x 3 cells has 18,432) is decomposed by sampling
 
 
@@ -83,6 +86,7 @@ def fit_whitening(
     block_sizes: Mapping[str, int],
     size: int = 256,
     shrink: float = 0.3,
+    known: NDArray[Any] | None = None,
 ) -> Whitening:
     """Learn what tells products apart and what only tells two photos of one product apart; keep the first.
 
@@ -96,6 +100,8 @@ def fit_whitening(
         block_sizes: sizes of the joined blocks in order; their sum is D.
         size: numbers an embedding has; fewer when there are fewer products.
         shrink: share of the mean within-scatter added to its diagonal, against a scatter of too few views.
+        known: what true photos of one product differ by elsewhere, see `fit_differences`; a quarter of the scatter
+            within products is theirs, for made views differ in less.
 
     Raises:
         ValueError: no product has two rows.
@@ -113,6 +119,9 @@ def fit_whitening(
     several = count[group] > 1
     inside = (features - centre[group])[several]
     within = inside.T @ inside / (len(inside) - (count > 1).sum())
+    if known is not None and known.any():
+        elsewhere = known.T.astype(np.float64) @ known
+        within = (1 - KNOWN_SHARE) * within + KNOWN_SHARE * np.trace(within) / np.trace(elsewhere) * elsewhere
     within += shrink * np.trace(within) / len(within) * np.eye(len(within))
     between = np.cov(centre, rowvar=False)
     values, vectors = scipy.linalg.eigh(between, within)
@@ -120,3 +129,28 @@ def fit_whitening(
     kept = np.maximum(values[order], 0)
     matrix = vectors[:, order] * np.sqrt(kept / (1 + kept))
     return Whitening(mean.astype(np.float32), matrix.astype(np.float32))
+
+
+def fit_differences(blocks: NDArray[Any], groups: NDArray[np.int64], size: int) -> NDArray[np.float16]:
+    """Return what true photos of one product differ by, float16 [size, D]: rows.T @ rows is nearly their scatter.
+
+    Every product counts the same, however many photos it has; fewer rows where there are fewer differences, none where
+    no product has two photos.
+
+    Args:
+        blocks: joined blocks of photos [N, D], none of them made.
+        groups: which product each row shows, [N].
+        size: of the principal directions that are kept.
+    """
+    _, group, count = np.unique(groups, return_inverse=True, return_counts=True)
+    features = blocks.astype(np.float32)
+    centre = np.zeros((len(count), features.shape[1]), np.float32)
+    np.add.at(centre, group, features)
+    several = count[group] > 1
+    weights = 1 / np.sqrt(np.maximum(count[group] - 1, 1))
+    inside = ((features - centre[group] / count[group, None]) * weights[:, None])[several]
+    if not len(inside):
+        return np.empty((0, features.shape[1]), np.float16)
+    _, singular, rows = np.linalg.svd(inside, full_matrices=False)
+    kept = rows[:size] * (singular[:size] / np.sqrt((count > 1).sum()))[:, None]
+    return np.asarray(kept, np.float16)

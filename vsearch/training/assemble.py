@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from vsearch.augment import shopper_view
 from vsearch.errors import DatasetError, ImageRejected
 from vsearch.images import Limits, Picture
-from vsearch.model.checkpoint import Retrieval
 from vsearch.model.ensemble import compiled_trunk, raw_features
 from vsearch.model.heads import DESCRIPTORS, Heads, fit_heads
+from vsearch.model.retrieval import Retrieval
 from vsearch.model.weights import packed
-from vsearch.model.whitening import Projection, fit_pca, fit_whitening
+from vsearch.model.whitening import Projection, fit_differences, fit_pca, fit_whitening
 from vsearch.progress import Advance, unseen
 from vsearch.training.examples import Example
 from vsearch.training.plan import Plan
@@ -81,7 +81,9 @@ def assemble(
         size=settings.embedding_size,
         shrink=settings.shrink,
     )
-    parts = Retrieval(settings.grid, projections, heads, whitening)
+    photos_of = blocks[: len(products)]
+    differences = fit_differences(photos_of, products, settings.differences)
+    parts = Retrieval(settings.grid, projections, heads, whitening, differences)
     if not scored.pictures:
         return parts, {}
     return parts, _scores(heads, _joined(_features(trunks, scored.pictures), projections), scored.class_names)

@@ -22,10 +22,11 @@ from vsearch.files import replace_text
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model import weights
 from vsearch.model.backbones import backbone, build
-from vsearch.model.checkpoint import Checkpoint, Retrieval
+from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.classifier import Logits, open_classifier
 from vsearch.model.headspec import HeadSpec
 from vsearch.model.judgement import judged
+from vsearch.model.retrieval import Retrieval
 from vsearch.model.trained import Trained
 from vsearch.progress import Progress, silent
 from vsearch.training import card, fit, leaves, plots, report

@@ -154,7 +154,11 @@ class Phase(Part):
 
 
 class Assemble(Part):
-    """How the trained backbones become a checkpoint to search with; sizes are numbers kept of each block."""
+    """How the trained backbones become a checkpoint to search with; sizes are numbers kept of each block.
+
+    Attributes:
+        differences: so many directions are kept in which true photos of one product differ, for shops' own whitenings.
+    """
 
     grid: int = Field(3, ge=1, le=7)
     network_block: int = Field(384, ge=1)
@@ -167,3 +171,4 @@ class Assemble(Part):
     fit_views: int = Field(2, ge=1)
     shrink: float = Field(0.3, ge=0)
     embedding_size: int = Field(256, ge=8, le=512)
+    differences: int = Field(256, ge=0, le=4096)
