@@ -9,7 +9,7 @@ BIN := .venv/bin
 help:  ## Show these lines.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: .venv/ready  ## Draw a small catalogue, index it and serve the page.
+demo: .venv/ready  ## Index the demo shop and serve the page.
 	$(BIN)/vsearch demo
 
 test: .venv/ready  ## Run all tests.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from vsearch.errors import SettingsError
@@ -68,7 +68,16 @@ class Settings(BaseSettings):
     max_failed_share: float = Field(
         0.05, ge=0, le=1, description="share of unreadable new pictures above which a run stops unpublished"
     )
+    examples: Path | None = Field(
+        None, description="folder of example photos that the start page offers; a file's name says what it shows"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("WARNING", description="how much is logged")
+
+    @field_validator("weights", "examples", mode="before")
+    @classmethod
+    def _none_is_named(cls, value: object) -> object:
+        """Read an empty text as no folder, not as the working folder."""
+        return None if value == "" else value
 
     @property
     def catalogue_url(self) -> str:

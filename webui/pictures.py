@@ -1,6 +1,4 @@
-"""Picture files: the catalogue's at a few widths, and shoppers' photos."""
-
-from pathlib import Path
+"""Picture files: the catalogue's at a few widths, shoppers' photos, and the examples."""
 
 from flask import Blueprint, abort, request
 from werkzeug.wrappers import Response
@@ -17,7 +15,7 @@ def catalogue_picture(sha256: str, width: int) -> Response:
     """Send a catalogue picture, its longer side at most `width`; the address names the content, so it never changes."""
     etag = f"{sha256}-{width}"
     path = services().thumbnails.find(sha256, width) or abort(404, "There is no such picture; follow a link.")
-    response = _jpeg(path, etag)
+    response = _jpeg(path.read_bytes(), etag)
     response.cache_control.public = True
     return response
 
@@ -26,13 +24,22 @@ def catalogue_picture(sha256: str, width: int) -> Response:
 def photo(photo_id: str) -> Response:
     """Send a shopper's photo; only the shopper's own browser may keep it."""
     path = services().uploads.find(photo_id) or abort(404, "This photo is no longer kept; send it again.")
-    response = _jpeg(path, photo_id)
+    response = _jpeg(path.read_bytes(), photo_id)
     response.cache_control.private = True
     return response
 
 
-def _jpeg(path: Path, etag: str) -> Response:
-    response = Response(path.read_bytes(), mimetype="image/jpeg")
+@blueprint.get("/examples/<example_id>.jpg")
+def example(example_id: str) -> Response:
+    """Send an example photo as the start page shows it; nothing but those listed at start-up."""
+    found = services().examples.get(example_id) or abort(404, "There is no such picture; follow a link.")
+    response = _jpeg(found.small, example_id)
+    response.cache_control.public = True
+    return response
+
+
+def _jpeg(data: bytes, etag: str) -> Response:
+    response = Response(data, mimetype="image/jpeg")
     response.set_etag(etag)
     response.cache_control.max_age = _YEAR
     response.cache_control.immutable = True

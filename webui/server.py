@@ -17,7 +17,7 @@ from vsearch.errors import SettingsError
 from vsearch.finder import OpenFinder, open_bundled
 from vsearch.serving import OpenEncoder
 from vsearch.settings import Settings
-from webui import create_app
+from webui import create_app, examples
 from webui.reload import Background
 from webui.services import services_of
 
@@ -54,12 +54,13 @@ def serve(
         open_finder: makes what finds products in whole photos.
 
     Raises:
-        SettingsError: the address cannot be listened on.
+        SettingsError: the address cannot be listened on, or the folder of example photos not read.
         CatalogueError: the catalogue cannot be reached.
     """
     from gunicorn.app.base import BaseApplication
 
     _check_address(settings.host, settings.port)
+    examples.files(settings.examples)
     connect(settings.catalogue_url).dispose()
 
     class Server(BaseApplication):  # type: ignore[misc]

@@ -1,5 +1,6 @@
 """What the views work with, made once per application and passed in, so that a test can pass its own."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flask import Flask, current_app
@@ -10,7 +11,9 @@ from vsearch.engine import Engine
 from vsearch.images import Limits
 from vsearch.reader import open_reader
 from vsearch.settings import Settings
+from webui import examples
 from webui.articles import Articles, OpenReader
+from webui.examples import Example
 from webui.thumbnails import Thumbnails
 from webui.uploads import UploadStore
 
@@ -27,6 +30,7 @@ class Services:
     uploads: UploadStore
     thumbnails: Thumbnails
     articles: Articles
+    examples: Mapping[str, Example]
 
     @classmethod
     def of(
@@ -44,7 +48,8 @@ class Services:
         )
         thumbnails = Thumbnails(settings.data / "thumbnails", ImageStore(settings.pictures))
         articles = Articles(settings, sessions, open_reader)
-        return cls(settings, engine, sessions, uploads, thumbnails, articles)
+        shown = examples.read(settings.examples, limits)
+        return cls(settings, engine, sessions, uploads, thumbnails, articles, shown)
 
 
 def services() -> Services:

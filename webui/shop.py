@@ -25,15 +25,17 @@ blueprint = Blueprint("shop", __name__)
 def home() -> str:
     """Invite the shopper to send a photo."""
     return render_template(
-        "home.html", cards=results.showcase(services(), SHOWCASE), reads_tags=services().articles.ready
+        "home.html",
+        cards=results.showcase(services(), SHOWCASE),
+        examples=services().examples.values(),
+        reads_tags=services().articles.ready,
     )
 
 
 @blueprint.post("/search")
 def search() -> Response:
-    """Take a photo and lead to the product whose article number it shows, or to its results."""
-    upload = request.files.get("photo")
-    photo_id = services().uploads.put(upload.read() if upload else b"")
+    """Take a photo or an example, and lead to the product whose article number it shows, or to its results."""
+    photo_id = services().uploads.put(_sent())
     criteria = Criteria()
     if services().articles.reader is not None:
         article = _article_on(_picture(photo_id), criteria)
@@ -87,6 +89,15 @@ def product(sku: str) -> str:
         by_look = url_for(".show_results", photo_id=photo_id, **_query(criteria))
     alike = results.similar(services(), detail.card.product_id, MORE_LIKE_THIS)
     return render_template("product.html", detail=detail, alike=alike, photo_id=photo_id, by_look=by_look)
+
+
+def _sent() -> bytes:
+    """Return the photo that was sent, or the example that was chosen; nothing where neither was."""
+    if "example" in request.form:
+        example = services().examples.get(request.form["example"])
+        return example.photo if example else abort(404, "This example is no longer shown; choose another.")
+    upload = request.files.get("photo")
+    return upload.read() if upload else b""
 
 
 def _picture(photo_id: str) -> Picture:

@@ -1,89 +1,132 @@
 import csv
-import io
-import re
-from collections import Counter
+from collections import Counter, defaultdict
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from catalog import demo
+from indexer.feed import read_feed
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """The demo catalogue, written once and small, which is quicker to draw."""
-    place = tmp_path_factory.mktemp("demo")
-    demo.write(place, side=160)
-    return place
-
-
-@pytest.fixture(scope="module")
-def rows(folder):
-    """The lines of its feed."""
-    with (folder / "feed.csv").open(encoding="utf8", newline="") as file:
+def table(name: str) -> list[dict[str, str]]:
+    """The lines of one of the shop's tables."""
+    with (demo.SHOP / name).open(encoding="utf8", newline="") as file:
         return list(csv.DictReader(file))
 
 
-def test_feed_is_a_believable_catalogue(rows):
-    """About seventy products of several categories, each with all its columns filled."""
-    assert 60 <= len(rows) <= 80
-    assert tuple(rows[0]) == demo.COLUMNS
-    assert all(row[name] for row in rows for name in demo.COLUMNS)
-    assert len({row["sku"] for row in rows}) == len({row["article_number"] for row in rows}) == len(rows)
-    assert all(re.fullmatch(r"\d{3}\.\d{3}\.\d{2}", row["article_number"]) for row in rows)
-    assert min(Counter(row["category"] for row in rows).values()) >= 3
-    assert all(5 < float(row["price"]) < 5000 for row in rows)
+@pytest.fixture(scope="module")
+def feed():
+    """The lines of the feed by sku."""
+    return {row["sku"]: row for row in table("feed.csv")}
 
 
-def test_variants_share_a_group_and_differ_in_colour(rows):
-    """The colours of one model are its variants."""
-    groups = Counter(row["variant_group"] for row in rows)
-
-    assert min(groups.values()) >= 2
-    assert len({(row["variant_group"], row["attr:colour"]) for row in rows}) == len(rows)
+@pytest.fixture(scope="module")
+def packshots():
+    """The lines of packshots.csv by sku."""
+    return {row["sku"]: row for row in table("packshots.csv")}
 
 
-def test_every_picture_of_the_feed_is_there(folder, rows):
-    """Each product has a studio picture and one in a room, and no file is left over."""
-    named = {name for row in rows for name in row["images"].split("|")}
-
-    assert named == {path.name for path in (folder / "pictures").iterdir()}
-    assert len(named) == 2 * len(rows)
-
-
-def test_pictures_show_something(folder):
-    """No picture is blank, and the studio background is light."""
-    for path in sorted((folder / "pictures").iterdir())[::5]:
-        with Image.open(path) as image:
-            values = np.asarray(image.resize((64, 64)), np.float32)
-        assert values.std() > 4, path.name
-        if "room" not in path.name:
-            assert values[:2].mean() > 225, path.name
+@pytest.fixture(scope="module")
+def photos():
+    """What each photo shows, by its name."""
+    found = defaultdict(list)
+    for row in table("photos.csv"):
+        found[row["photo"]].append(row)
+    return found
 
 
-def test_same_seed_same_bytes():
-    """The catalogue is the same for the same seed; another seed changes prices or stock, not the articles."""
-    first, again, other = demo.products(1), demo.products(1), demo.products(2)
+def test_the_feed_is_a_shop(feed):
+    """Every line is accepted as it is; twelve categories, and nothing that must be unique is there twice."""
+    reading = read_feed(demo.FEED)
 
-    assert [item.row for item in first] == [item.row for item in again]
-    assert demo.shopper_photo(first[0].sku, 1) == demo.shopper_photo(first[0].sku, 1)
-    assert [item.sku for item in first] == [item.sku for item in other]
-    assert [item.row for item in first] != [item.row for item in other]
-
-
-def test_variants_look_different():
-    """Two colours of one sofa are the same shape in different colours."""
-    first, second = (np.asarray(demo.studio(item, 128), np.float32) for item in demo.products()[:2])
-
-    assert np.abs(first - second).max() > 30
-    assert np.abs(first[:20] - second[:20]).max() < 4
+    assert (reading.errors, reading.warnings) == ((), ())
+    assert len(reading.rows) == len(feed) >= 360
+    assert len({row["article_number"] for row in feed.values()}) == len(feed)
+    assert len({row["title"] for row in feed.values()}) == len(feed)
+    per_category = Counter(row["category"] for row in feed.values())
+    assert len(per_category) == 12
+    assert min(per_category.values()) >= 30
 
 
-def test_shopper_photo_is_not_the_catalogue_picture(folder):
-    """The photo to try with shows the product elsewhere, as a person would take it."""
-    for sku in demo.EXAMPLES:
-        data = (folder / "examples" / f"{sku.lower()}.jpg").read_bytes()
-        with Image.open(io.BytesIO(data)) as photo:
-            assert photo.size == (820, 820)
-        assert data != (folder / "pictures" / f"{sku.lower()}-room.jpg").read_bytes()
+def test_every_picture_of_the_feed_is_there(feed, packshots):
+    """Each product has its own, square and of one size, and none is left over."""
+    named = [name for row in feed.values() for name in row["images"].split("|")]
+
+    assert sorted(named) == sorted(path.name for path in demo.PICTURES.iterdir())
+    assert len(set(named)) == len(named)
+    for name in named:
+        with Image.open(demo.PICTURES / name) as picture:
+            assert picture.size == (320, 320), name
+    assert {sku: row["image"] for sku, row in packshots.items()} == {sku: row["images"] for sku, row in feed.items()}
+
+
+def test_every_photo_shows_its_product(feed, photos):
+    """Three photos of each product, with one box for it; all boxes lie in the photo and are of products on sale."""
+    mains = Counter(row["sku"] for rows in photos.values() for row in rows if row["role"] == "main")
+
+    assert photos.keys() == {path.name for path in demo.PHOTOS.iterdir()}
+    assert mains == dict.fromkeys(feed, 3)
+    for name, rows in photos.items():
+        assert Counter(row["role"] for row in rows)["main"] == 1, name
+        for row in rows:
+            left, top, right, bottom = (float(row[side]) for side in ("left", "top", "right", "bottom"))
+            assert 0 <= left < right <= 1, name
+            assert 0 <= top < bottom <= 1, name
+            assert feed[row["sku"]]["category"] == row["category"]
+
+
+def test_the_split_is_by_family(feed, packshots, photos):
+    """No family is in both, each category has some of each, and photos to learn from show no other products."""
+    families = defaultdict(set)
+    for row in packshots.values():
+        families[row["category"], row["family"]].add(row["split"])
+
+    assert all(len(splits) == 1 for splits in families.values())
+    for category in {row["category"] for row in feed.values()}:
+        splits = Counter(split for (of, _), (split,) in families.items() if of == category)
+        assert splits.keys() == {"train", "unseen"}
+        assert min(splits.values()) >= 3
+    for name, rows in photos.items():
+        (main,) = (row for row in rows if row["role"] == "main")
+        assert {row["split"] for row in rows} == {packshots[main["sku"]]["split"]}, name
+        if main["split"] == "train":
+            assert {packshots[row["sku"]]["split"] for row in rows} == {"train"}, name
+
+
+def test_the_shop_is_small_enough_to_ship():
+    """Less than 30 MB, and nothing in it that is no part of it."""
+    files = [path for path in demo.SHOP.rglob("*") if path.is_file()]
+
+    assert sum(path.stat().st_size for path in files) < 30_000_000
+    assert {path.relative_to(demo.SHOP).parts[0] for path in files} == {
+        "feed.csv",
+        "packshots.csv",
+        "photos.csv",
+        "pictures",
+        "photos",
+    }
+
+
+def test_examples_show_different_products_well(feed, packshots):
+    """One of each category taken, large and whole; none of a family that the networks have learned."""
+    examples = demo.examples()
+
+    assert 6 <= len(examples) <= 12
+    assert len({feed[example.sku]["category"] for example in examples}) == len(examples)
+    assert {packshots[example.sku]["split"] for example in examples} == {"unseen"}
+    for example in examples:
+        left, top, right, bottom = example.box
+        assert (right - left) * (bottom - top) > 0.04, example.words
+
+
+def test_a_folder_of_examples_is_made_anew(tmp_path):
+    """Named by what they show, and without what lay there."""
+    folder = tmp_path / "data" / "examples"
+    folder.mkdir(parents=True)
+    (folder / "old.jpg").write_text("old")
+
+    demo.write_examples(folder)
+
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        f"{example.words}.jpg": example.photo.read_bytes() for example in demo.examples()
+    }

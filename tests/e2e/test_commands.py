@@ -1,6 +1,7 @@
-"""The commands on the real bundled ensemble and the drawn demo catalogue, as an operator types them."""
+"""The commands on the real bundled ensemble and the demo shop, as an operator types them."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from catalog import demo
 from vsearch.cli import cli
 
 pytestmark = pytest.mark.keras
@@ -39,9 +41,14 @@ def run(data: Path) -> Run:
 
 
 @pytest.fixture
-def photo(data: Path) -> Path:
+def photo() -> Path:
     """One of the demo's shopper photos."""
-    return sorted((data / "demo" / "examples").iterdir())[0]
+    return demo.examples()[0].photo
+
+
+def skus() -> list[str]:
+    """The keys of the demo's products."""
+    return [line.partition(",")[0] for line in demo.FEED.read_text(encoding="utf8").splitlines()[1:]]
 
 
 def test_a_second_index_run_encodes_nothing_and_says_so(run: Run) -> None:
@@ -49,11 +56,10 @@ def test_a_second_index_run_encodes_nothing_and_says_so(run: Run) -> None:
     assert "0 pictures encoded" in run("index", "run").output
 
 
-def test_a_packshot_finds_its_own_product_first(run: Run, data: Path) -> None:
+def test_a_packshot_finds_its_own_product_first(run: Run) -> None:
     """Searched with a catalogue picture, the best hit is that very product, and exact."""
-    picture = sorted((data / "demo" / "pictures").glob("*.*"))[0]
-    rows = (data / "demo" / "feed.csv").read_text().splitlines()
-    sku = next(line.split(",")[0] for line in rows if picture.name in line)
+    sku = skus()[0]
+    picture = demo.PICTURES / f"{sku.lower()}.jpg"
 
     said = json.loads(run("search", picture, "--json").stdout)
 
@@ -82,9 +88,12 @@ def test_the_prediction_table_names_three_models_and_a_vote(run: Run, photo: Pat
     assert all(name in output for name in ("pocket_resnet", "pocket_vgg", "pocket_inception", "vote"))
 
 
-def test_encoded_arrays_agree_with_the_live_index(run: Run, data: Path, tmp_path: Path) -> None:
+def test_encoded_arrays_agree_with_the_live_index(run: Run, tmp_path: Path) -> None:
     """ids are file names, embeddings are the generation's, and each picture is nearest to itself."""
-    folder = data / "demo" / "pictures"
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for sku in skus()[::10]:
+        shutil.copy(demo.PICTURES / f"{sku.lower()}.jpg", folder)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "notes.txt").write_text("no picture")
 
@@ -107,9 +116,9 @@ def test_evaluation_prints_the_search_beside_its_baselines(run: Run) -> None:
     assert said["routing_loss"] > 0
 
 
-def test_a_relevance_file_is_scored(run: Run, data: Path, tmp_path: Path) -> None:
+def test_a_relevance_file_is_scored(run: Run, tmp_path: Path) -> None:
     """Two products that name each other: each query leaves itself out, so the other is the one answer."""
-    first, second = [line.split(",")[0] for line in (data / "demo" / "feed.csv").read_text().splitlines()[1:3]]
+    first, second = skus()[:2]
     qrels = tmp_path / "qrels.csv"
     qrels.write_text(f"query,iter,doc,rel\n{first},0,{second},1\n{second},0,{first},1\n{second},0,none,0\n")
 

@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -5,7 +6,10 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from vsearch.cli import cli
+from catalog import demo
+from tests.pictures import jpeg
+from vsearch.cli import cli, main
+from vsearch.cli import demo as command
 from vsearch.settings import Settings
 
 
@@ -50,9 +54,64 @@ def test_the_bad_rows_of_a_feed_of_ones_own_are_listed(tmp_path):
     assert "feed.csv:2: picture 'missing.jpg' must be in" in result.stderr
 
 
+@pytest.fixture
+def indexed(monkeypatch, tmp_path):
+    """A demo shop with three example photos that counts as indexed; gives the skus that each search finds."""
+    (tmp_path / "photo.jpg").write_bytes(jpeg(200, 100))
+    boxes = [(0, 0, 0.5, 1), (0.25, 0.25, 1, 0.75), (0, 0, 1, 1)]
+    examples = [demo.Example(tmp_path / "photo.jpg", f"photo {n}", f"SKU-{n}", box) for n, box in enumerate(boxes)]
+    monkeypatch.setattr(demo, "examples", lambda: tuple(examples))
+    monkeypatch.setattr(command, "_import", lambda settings, feed, images: None)
+    monkeypatch.setattr(command, "_index", lambda settings: None)
+    answers: dict[str, list[str]] = {"0,0,0.5,1": ["SKU-0"], "0.25,0.25,1,0.75": [], "0,0,1,1": []}
+    found = {box: [{"sku": sku} for sku in skus] for box, skus in answers.items()}
+    monkeypatch.setattr(command, "_application", lambda settings: lambda photo, box: found[box])
+    return found
+
+
+def test_the_demo_says_where_each_example_is_found(indexed, tmp_path):
+    """Each photo is searched with its box; two of three are enough."""
+    indexed["0,0,1,1"] = [{"sku": sku} for sku in ("A", "B", "SKU-2")]
+
+    result = CliRunner().invoke(cli, ["--data", str(tmp_path / "data"), "demo", "--no-serve"])
+
+    assert result.exit_code == 0, result.output
+    assert "photo 0: SKU-0 is place 1\n" in result.stdout
+    assert "photo 1: SKU-1 is not among the first 24\n" in result.stdout
+    assert "photo 2: SKU-2 is place 3\n" in result.stdout
+    assert "Found the products of 2 of 3 example photos among the first 5" in result.stdout
+
+
+def test_the_demo_fails_where_it_finds_too_few(indexed, tmp_path, capsys):
+    """A product at the sixth place is not found."""
+    indexed["0,0,1,1"] = [{"sku": sku} for sku in ("A", "B", "C", "D", "E", "SKU-2")]
+
+    with pytest.raises(SystemExit) as caught:
+        main(["--data", str(tmp_path / "data"), "demo", "--no-serve"])
+
+    assert caught.value.code == 1
+    assert "half its 3 example photos among the first 5, but found 1; run it with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_the_demo_offers_its_examples_unless_the_shop_has_some(indexed, monkeypatch, tmp_path, own):
+    """They are given to the server that it becomes."""
+    became: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda program, arguments: became.append(arguments))
+    data, folder = tmp_path / "data", tmp_path / "own"
+    environ = {"VSEARCH_EXAMPLES": str(folder) if own else ""}
+
+    result = CliRunner().invoke(cli, ["--data", str(data), "demo", "--port", "1234"], env=environ)
+
+    assert result.exit_code == 0, result.output
+    given = str(folder if own else data / "demo" / "examples")
+    assert became[0][-5:] == ["serve", "--port", "1234", "--examples", given]
+    assert (data / "demo" / "examples").exists() != own
+
+
 @pytest.mark.slow
 @pytest.mark.keras
-def test_demo_finds_its_own_product(tmp_path):
+def test_demo_finds_its_own_products(tmp_path):
     """From an empty folder to a search through the real application, the second time without encoding anything."""
     command = [
         sys.executable,
@@ -66,7 +125,7 @@ def test_demo_finds_its_own_product(tmp_path):
     first, second = (subprocess.run(command, capture_output=True, text=True, timeout=300) for _ in range(2))
 
     assert first.returncode == second.returncode == 0, first.stderr + second.stderr
-    assert re.search(r"Imported feed\.csv: 69 products added", first.stdout)
-    assert re.search(r"Searched jun-04-mus\.jpg: first JUN-04-", first.stdout)
-    assert "69 as they were" in second.stdout
+    assert re.search(r"Imported feed\.csv: 438 products added", first.stdout)
+    assert re.search(r"Found the products of \d of 8 example photos", first.stdout)
+    assert "438 as they were" in second.stdout
     assert " 0 newly encoded" in second.stdout

@@ -34,6 +34,13 @@ def test_an_argument_that_is_none_is_not_given() -> None:
     assert sources["port"] == "default"
 
 
+def test_an_empty_folder_name_is_no_folder() -> None:
+    """It does not mean the working folder."""
+    made, _ = settings.load({"VSEARCH_EXAMPLES": "", "VSEARCH_WEIGHTS": ""}, NOWHERE)
+
+    assert (made.examples, made.weights) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("environ", "text", "said"),
     [

@@ -120,14 +120,14 @@ def settings(shop_folder: Path, tmp_path: Path) -> Settings:
 @pytest.fixture
 def site(settings: Settings) -> Iterator[Site]:
     """The application, serving the published generation, for tests that change something."""
-    with _running(settings) as site:
+    with running(settings) as site:
         yield site
 
 
 @pytest.fixture(scope="session")
 def untouched(shop_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One such application for all tests that leave no trace: they read, or what they send is refused."""
-    with _running(_settings(shop_folder, tmp_path_factory.mktemp("untouched") / "data")) as site:
+    with running(_settings(shop_folder, tmp_path_factory.mktemp("untouched") / "data")) as site:
         yield site
 
 
@@ -137,14 +137,14 @@ def reading_site(settings: Settings) -> Iterator[Site]:
     (checkpoint,) = (folder.name for folder in settings.checkpoints.iterdir())
     (settings.data / "reader").mkdir()
     (settings.data / "reader" / "CURRENT").write_text(f"{checkpoint}\n")
-    with _running(settings) as site:
+    with running(settings) as site:
         yield site
 
 
 @pytest.fixture
 def finding_site(settings: Settings) -> Iterator[Site]:
     """The application with a finder: it sees the two products of `room`, and one more thing that is none."""
-    with _running(settings, FakeFinder(*ROOM, Box(0.4, 0.05, 0.55, 0.2))) as site:
+    with running(settings, FakeFinder(*ROOM, Box(0.4, 0.05, 0.55, 0.2))) as site:
         yield site
 
 
@@ -174,7 +174,8 @@ def _settings(shop_folder: Path, folder: Path) -> Settings:
 
 
 @contextmanager
-def _running(settings: Settings, open_finder: OpenFinder = no_finder) -> Iterator[Site]:
+def running(settings: Settings, open_finder: OpenFinder = no_finder) -> Iterator[Site]:
+    """Give the application on a data folder."""
     engine = Engine(settings, open_encoder=FakeEncoder, open_finder=open_finder)
     engine.refresh()
     catalogue = connect(settings.catalogue_url)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from werkzeug.serving import make_server
 
-from tests.webui.conftest import room
+from tests.pictures import jpeg
+from tests.webui.conftest import room, running
 from vsearch.images import encode_jpeg
 
 pytestmark = pytest.mark.browser
@@ -246,4 +247,33 @@ def test_parts_of_a_room_by_keyboard_and_pointer(chromium, finding_site, tmp_pat
         page.wait_for_url(re.compile(r"/results/[0-9a-f]{64}\?class=all$"))
         page.get_by_role("link", name="Whole photo only").click()
         page.wait_for_url(re.compile(r"box=0,0,1,1"))
+    context.close()
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with script", "without"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_an_example_by_keyboard(chromium, settings, tmp_path, photo, width, script):
+    """Tab goes from the file field on to the examples, whose focus shows, and Enter searches; nothing sticks out."""
+    folder = tmp_path / "examples"
+    folder.mkdir()
+    (folder / "a-chair.jpg").write_bytes(photo.read_bytes())
+    for number in range(9):
+        (folder / f"wide {number}.jpg").write_bytes(jpeg(400 + number, 300))
+    context = chromium.new_context(viewport={"width": width, "height": 800}, java_script_enabled=script)
+    page = context.new_page()
+    with running(settings.model_copy(update={"examples": folder})) as site, served(site.app) as place:
+        page.goto(place)
+        assert page.get_by_role("button", name="Search with this photo").count() == 10
+        first = page.get_by_role("button", name="Search with this photo: a chair")
+        box = first.bounding_box()
+        assert box["y"] + box["height"] < 800
+        page.locator("#photo").focus()
+        while not first.evaluate("it => it === document.activeElement"):
+            page.keyboard.press("Tab")
+        if script:
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+            assert first.evaluate("it => getComputedStyle(it).outlineStyle") == "solid"
+        page.keyboard.press("Enter")
+        page.wait_for_url(re.compile(r"/results/[0-9a-f]{64}$"))
+        assert titles(page)[0] == "Chair Model 3 velvet"
     context.close()

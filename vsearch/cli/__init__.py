@@ -21,7 +21,7 @@ COMMANDS = {
     "bench": ("vsearch.cli.bench", "Measure speed as ratios against a baseline."),
     "catalog": ("vsearch.cli.catalog", "Import a product feed into the catalogue."),
     "dataset": ("vsearch.cli.dataset", "Pack training pictures into large files, and check those."),
-    "demo": ("vsearch.cli.demo", "Draw or take a catalogue, index it and serve the page."),
+    "demo": ("vsearch.cli.demo", "Take the demo shop or your own catalogue, index it and serve the page."),
     "encode": ("vsearch.cli.encode", "Write the embeddings of pictures to a file."),
     "evaluate": ("vsearch.cli.evaluate", "Measure retrieval and classes against known answers."),
     "index": ("vsearch.cli.index", "Build and publish the search index."),

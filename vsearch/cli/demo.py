@@ -1,49 +1,61 @@
 """`vsearch demo`: from nothing to a page that finds products."""
 
-import io
 import os
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vsearch.cli import pass_settings
 from vsearch.cli.console import progress
-from vsearch.images import Limits
+from vsearch.errors import GenerationError
+from vsearch.images import Box, Limits
 from vsearch.settings import Settings
+
+if TYPE_CHECKING:
+    from catalog.demo import Example
+
+
+PAGE, CLOSE = 24, 5
+"""Products looked through for the one of an example photo, and the first of them in which it counts as found."""
 
 
 @click.command(epilog="Example: vsearch demo --feed products.csv --images pictures.tar")
 @click.option("--feed", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A feed of your own.")
 @click.option("--images", type=click.Path(exists=True, path_type=Path), help="Its pictures: folder, tar or zip.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; the default is the setting port.")
-@click.option("--no-serve", is_flag=True, help="Run one search instead of serving the page.")
+@click.option("--no-serve", is_flag=True, help="Search with the example photos instead of serving the page.")
 @pass_settings
 def command(settings: Settings, feed: Path | None, images: Path | None, port: int | None, no_serve: bool) -> None:
-    """Take a catalogue, index it and serve the page; without --feed a small furniture catalogue is drawn."""
+    """Take a catalogue, index it and serve the page; without --feed, the furniture shop that ships with it."""
     if (feed is None) != (images is None):
         raise click.UsageError("--feed and --images belong together: give both or neither.")
-    photo = None
     if feed is None or images is None:
-        feed, images, photo = _draw(settings.data / "demo")
+        _demo_shop(settings, port, no_serve)
+        return
     _import(settings, feed, images)
     _index(settings)
     if no_serve:
-        _search_once(settings, photo)
+        _search_once(settings)
     else:
         _serve(settings, port)
 
 
-def _draw(folder: Path) -> tuple[Path, Path, Path]:
-    """Draw the demo catalogue; return its feed, its pictures and a shopper's photo."""
+def _demo_shop(settings: Settings, port: int | None, no_serve: bool) -> None:
     from catalog import demo
 
-    started = time.perf_counter()
-    feed = demo.write(folder)
-    examples = folder / "examples"
-    _say("Drew", f"a catalogue into {folder}; photos to try with are in {examples}", started)
-    return feed, folder / "pictures", sorted(examples.iterdir())[0]
+    _import(settings, demo.FEED, demo.PICTURES)
+    _index(settings)
+    if no_serve:
+        _search_examples(settings, demo.examples())
+        return
+    folder = settings.examples or settings.data / "demo" / "examples"
+    if settings.examples is None:
+        demo.write_examples(folder)
+    _serve(settings, port, "--examples", str(folder))
 
 
 def _import(settings: Settings, feed: Path, images: Path) -> None:
@@ -68,30 +80,62 @@ def _index(settings: Settings) -> None:
     )
 
 
-def _search_once(settings: Settings, photo: Path | None) -> None:
-    """Send one photo through the real application; without one, the first catalogue picture."""
+def _search_examples(settings: Settings, examples: Sequence["Example"]) -> None:
+    """Send the example photos through the real application, each with the part that shows its product.
+
+    Raises:
+        GenerationError: too few of the products are found.
+    """
+    search = _application(settings.model_copy(update={"results_per_page": PAGE}))
+    started, found = time.perf_counter(), 0
+    for example in examples:
+        skus = [hit["sku"] for hit in search(example.photo.read_bytes(), str(Box(*example.box)))]
+        place = skus.index(example.sku) + 1 if example.sku in skus else None
+        found += place is not None and place <= CLOSE
+        said = f"place {place}" if place else f"not among the first {PAGE}"
+        click.echo(f"  {example.words}: {example.sku} is {said}")
+    if 2 * found < len(examples):
+        raise GenerationError(
+            f"The demo must find the products of half its {len(examples)} example photos among the first {CLOSE}, "
+            f"but found {found}; run it with another data folder, and without the setting checkpoint."
+        )
+    _say("Found", f"the products of {found} of {len(examples)} example photos among the first {CLOSE}", started)
+
+
+def _search_once(settings: Settings) -> None:
+    """Send the first catalogue picture through the real application."""
     from catalog import queries
     from catalog.database import opened
     from catalog.imagestore import ImageStore
-    from webui.server import build
 
-    if photo is None:
-        with opened(settings.catalogue_url) as sessions, sessions() as session:
-            photo = ImageStore(settings.pictures).path(queries.gallery_rows(session)[0].sha256)
-    app, _ = build(settings)
+    with opened(settings.catalogue_url) as sessions, sessions() as session:
+        photo = ImageStore(settings.pictures).path(queries.gallery_rows(session)[0].sha256)
+    search = _application(settings)
     started = time.perf_counter()
-    response = app.test_client().post("/api/v1/search", data={"photo": (io.BytesIO(photo.read_bytes()), "photo")})
-    first = response.get_json()["results"][0]
+    first = search(photo.read_bytes(), "")[0]
     found = f"{photo.name}: first {first['sku']} {first['title']} ({first['match']}, score {first['score']:.2f})"
     _say("Searched", found, started)
 
 
-def _serve(settings: Settings, port: int | None) -> None:
+def _application(settings: Settings) -> Callable[[bytes, str], list[dict[str, Any]]]:
+    """Return a function that sends a photo, and a box where one is meant, to the API and returns its results."""
+    from webui.server import build
+
+    client = build(settings)[0].test_client()
+
+    def search(photo: bytes, box: str) -> list[dict[str, Any]]:
+        answer = client.post("/api/v1/search", data=photo, query_string={"box": box}).get_json()
+        return list(answer["results"])
+
+    return search
+
+
+def _serve(settings: Settings, port: int | None, *options: str) -> None:
     """Become `vsearch serve`: TensorFlow is loaded by now, and a process that has it must not fork."""
-    options = ["--data", str(settings.data), "--log-level", settings.log_level]
-    chosen = [] if port is None else ["--port", str(port)]
     program = "from vsearch.cli import main; main()"
-    os.execv(sys.executable, [sys.executable, "-c", program, *options, "serve", *chosen])
+    chosen = [] if port is None else ["--port", str(port)]
+    whole = ["--data", str(settings.data), "--log-level", settings.log_level, "serve", *chosen, *options]
+    os.execv(sys.executable, [sys.executable, "-c", program, *whole])
 
 
 def _say(verb: str, what: str, started: float) -> None:

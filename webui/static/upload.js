@@ -1,4 +1,4 @@
-// Choosing, dropping or pasting a photo sends the form at once. Without this file the form still works.
+// Choosing, dropping or pasting a photo sends the form at once. Without this file the forms still work.
 
 const MAX_SIDE = 2000;
 const SHRINK_ABOVE = 3_000_000; // bytes
@@ -42,6 +42,10 @@ async function send(file) {
 function dragsFile(event) {
   return [...(event.dataTransfer?.types ?? [])].includes("Files");
 }
+
+document.querySelector("[data-examples]")?.addEventListener("submit", () => {
+  busy.hidden = false;
+});
 
 if (form) {
   field.addEventListener("change", () => field.files.length && send(field.files[0]));
