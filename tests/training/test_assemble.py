@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from tests.training import data
-from vsearch.training.assemble import sample
 
 pytestmark = pytest.mark.keras
 
@@ -26,6 +25,8 @@ kind = "metric"
 
 def test_products_without_a_class_are_fitted_on_too(tmp_path: Path) -> None:
     """All of them beside an even share of each class; pictures of one product belong together, others are alone."""
+    from vsearch.training.assemble import sample
+
     plan = data.write(tmp_path, data.PLAN.replace("[[phase]]", PRODUCTS + "[[phase]]", 1))
 
     fitted = sample(plan, tmp_path, "train", work=tmp_path)

@@ -16,7 +16,7 @@ One that can be searched with also has:
                           of one product differ by, for all others
 
 `blocks_id` covers what determines blocks: a shop's own heads leave it as it is, so stored blocks stay valid.
-`checkpoint_id` covers everything. Format 1 had no trained heads; it is read as it is, with the ids it always had.
+`checkpoint_id` covers everything. Format 1 had no trained heads; it is read as it is.
 """
 
 import shutil

@@ -13,6 +13,9 @@ from vsearch.files import checksum, naming
 
 FORMAT: Final = 2
 READABLE: Final = (1, 2)
+SEEING: Final = 2
+"""Raised when framing or a descriptor changes: the same files then give other blocks, and stored ones are stale."""
+
 DESCRIPTION = "model.json"
 CARD = "CARD.md"
 _BLOCK_FILES = (".weights.npz", "blocks.npz")  # endings of the files that determine blocks
@@ -52,9 +55,10 @@ def checkpoint_id(said: Mapping[str, Any]) -> str:
 
 
 def blocks_id(said: Mapping[str, Any]) -> str:
-    """Return the hash of the part of a description that determines blocks."""
+    """Return the hash of what determines blocks: that part of a description, and how this version sees pictures."""
     files = {name: digest for name, digest in said["files"].items() if name.endswith(_BLOCK_FILES)}
-    return _hash({"files": files} | {key: said[key] for key in ("format", "backbones", "grid", "block_sizes")})
+    described = {key: said[key] for key in ("format", "backbones", "grid", "block_sizes")}
+    return _hash({"files": files, "seeing": SEEING} | described)
 
 
 @contextmanager
