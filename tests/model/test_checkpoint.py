@@ -131,7 +131,7 @@ TRAINED = Trained(
 
 
 def test_the_bundled_ensemble_keeps_its_ids() -> None:
-    """It has format 1; blocks that shops stored stay valid for as long as `SEEING` does, also under heads of their own."""
+    """It has format 1; blocks that shops stored stay valid as long as `SEEING` stays, also under heads of their own."""
     bundled = checkpoints.load(checkpoints.bundled())
 
     assert (bundled.checkpoint_id, bundled.blocks_id) == ("2cf763bc755e8c79", "20f5752259964a18")
