@@ -94,13 +94,13 @@ def _from_background(picture: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     terms = np.stack([np.ones_like(rows), rows, columns, rows * columns], axis=2)
     edge = np.ones((height, width), bool)
     edge[_EDGE:-_EDGE, _EDGE:-_EDGE] = False
-    fitted = edge
+    places, seen = terms[edge], picture[edge]
+    near = np.ones(len(seen), bool)
     for _ in range(_FITS):
-        colours = np.linalg.lstsq(terms[fitted], picture[fitted], rcond=None)[0]
-        away = np.abs(picture - terms @ colours).max(axis=2)
-        near = edge & (away < max(_NEAR_FIT, 2 * float(np.median(away[edge]))))
-        fitted = near if near.any() else edge
-    return away.astype(np.float32), edge
+        colours = np.linalg.lstsq(places[near], seen[near], rcond=None)[0]
+        away = np.abs(seen - places @ colours).max(axis=1)
+        near = away < max(_NEAR_FIT, 2 * float(np.median(away)))
+    return np.abs(picture - terms @ colours).max(axis=2).astype(np.float32), edge
 
 
 def _span(occupied: NDArray[np.bool_], size: int) -> tuple[int, int]:

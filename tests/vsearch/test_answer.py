@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from vsearch.answer import LabelledHit, Part, best_of, leading, searched
+from vsearch.answer import LabelledHit, Part, best_of, leading, part_weight, searched
+from vsearch.finder import Proposal
 from vsearch.images import Box
 from vsearch.model.heads import Predictions
 
@@ -43,3 +44,12 @@ def test_nothing_found_is_the_whole_photos_answer() -> None:
     assert leading(parts, ()) is parts[0]
     assert searched(parts) == (("b", "a"), "routed")
     assert searched(parts[:1]) == (("b", "a"), "all")
+
+
+def test_surer_parts_count_more_and_none_more_than_the_whole() -> None:
+    """A part that is hardly one must be clearly nearer to win; no part wins by its confidence alone."""
+    weights = [part_weight(Proposal(BOX, confidence)) for confidence in (0.15, 0.5, 1.0)]
+
+    assert weights == sorted(weights)
+    assert 0.5 < weights[0] < 0.9
+    assert weights[-1] == 1
