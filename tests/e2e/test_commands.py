@@ -57,7 +57,7 @@ def test_a_second_index_run_encodes_nothing_and_says_so(run: Run) -> None:
 
 
 def test_a_packshot_finds_its_own_product_first(run: Run) -> None:
-    """Searched with a catalogue picture, the best hit is that very product, and exact."""
+    """Searched with a catalogue picture, the best hit is that very product, and exact: it stands among its views."""
     sku = skus()[0]
     picture = demo.PICTURES / f"{sku.lower()}.jpg"
 
@@ -65,16 +65,17 @@ def test_a_packshot_finds_its_own_product_first(run: Run) -> None:
 
     assert said["hits"][0]["sku"] == sku
     assert said["hits"][0]["match"] == "exact"
-    assert said["hits"][0]["score"] > 0.99
+    assert said["hits"][0]["score"] > 0.95
     assert {"encode", "search"} <= set(said["timings_ms"])
 
 
 def test_a_euclidean_search_reports_distances(run: Run, photo: Path) -> None:
-    """Best first means nearest first, in the one class that was named."""
+    """Of one part of a photo, best first means nearest first, in the one class that was named."""
     anywhere = json.loads(run("search", photo, "--class", "all", "--json").stdout)
     named = anywhere["hits"][0]["class"] if "class" in anywhere["hits"][0] else anywhere["classes"][0]
 
-    said = json.loads(run("search", photo, "--metric", "euclidean", "--class", named, "--json").stdout)
+    part = ("--metric", "euclidean", "--class", named, "--box", "0.1,0.1,0.9,0.9")
+    said = json.loads(run("search", photo, *part, "--json").stdout)
 
     distances = [hit["distance"] for hit in said["hits"]]
     assert distances == sorted(distances)
