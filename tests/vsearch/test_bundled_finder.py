@@ -7,6 +7,7 @@ import pytest
 
 from catalog import demo
 from vsearch.boxes import overlaps
+from vsearch.cli.answers import SIDES
 from vsearch.finder import open_bundled
 from vsearch.images import decode
 
@@ -29,6 +30,3 @@ def test_the_bundled_finder_finds_products_it_never_saw() -> None:
         right += bool((overlaps(proposed, np.array(boxes[name])) > 0.5).any())
     assert right > 0.8 * len(boxes) / 10
     assert finder.find(np.full((300, 400, 3), 200, np.uint8)) == ()
-
-
-SIDES = ("left", "top", "right", "bottom")
