@@ -48,6 +48,24 @@ def command(*words: str) -> None:
     assert ended.value.code == 0
 
 
+def test_a_plan_that_starts_from_another_plans_networks_trains_that_one_first(tmp_path: Path) -> None:
+    """In a run of its own, once; the card tells of both."""
+    data.write(tmp_path)
+    first, then = data.PLAN.replace('"tiny"', '"before"').replace("epochs = 2", "epochs = 1"), tmp_path / "tiny.toml"
+    (tmp_path / "before.toml").write_text(first[: first.index("[assemble]")])
+    then.write_text(f'start = "plan:{tmp_path / "before.toml"}"\n' + PLAN[: PLAN.index('[[phase]]\nname = "second"')])
+    train(tmp_path)
+    earlier = tmp_path / "runs" / "before" / "checkpoint"
+
+    card = (tmp_path / "runs" / "tiny" / "checkpoint" / "CARD.md").read_text()
+    assert earlier.is_dir()
+    assert "### Before: before\n\nFrom random weights, seed 1:" in card
+
+    kept = earlier.stat().st_mtime_ns
+    train(tmp_path)
+    assert earlier.stat().st_mtime_ns == kept
+
+
 def test_a_run_leaves_all_that_it_promises(trained: Path) -> None:
     """Checkpoint, report, curves, and four files for each head."""
     run = trained / "runs" / "tiny"

@@ -243,7 +243,7 @@ def test_training_starts_from_the_bundled_weights() -> None:
     from vsearch.training.start import put_weights
 
     network = build("pocket_vgg")
-    put_weights(network, "pocket_vgg", "bundled")
+    put_weights(network, "pocket_vgg", "bundled", runs=Path("runs"))
 
     for ours, theirs in zip(
         network.get_weights(), weights.packed(checkpoint.bundled() / "pocket_vgg.weights.npz"), strict=True

@@ -22,7 +22,7 @@ STILL = Augment(
 )  # fmt: skip
 
 
-def split(count: int = 10, repeat: int = 1) -> Split:
+def split(count: int = 10, repeat: float = 1) -> Split:
     """Return flat pictures whose grey is ten times their number; every fifth has no label."""
     numbers = np.arange(count)
     kind = np.where(numbers % 5 == 4, -1, numbers % 3).astype(np.int32)
@@ -33,7 +33,7 @@ def split(count: int = 10, repeat: int = 1) -> Split:
     targets = {"kind": kind, "look": look, "number": digits, "same": numbers.astype(np.int64) // 2}
     pictures = np.broadcast_to((numbers * 10).astype(np.uint8)[:, None, None, None], (count, 20, 24, 3))
     names = tuple(map(str, numbers))
-    return Split(pictures, targets, names, names, np.full(count, repeat, np.int32), np.ones(count, np.bool_))
+    return Split(pictures, targets, names, names, np.full(count, repeat, np.float64), np.ones(count, np.bool_))
 
 
 def phase(batch: int = 4) -> Phase:
@@ -73,6 +73,20 @@ def test_repeated_pictures_count_several_times() -> None:
 
     assert steps_per_epoch(repeated, 4) == 5
     assert sorted(found) == sorted([*range(10), *range(10)])
+
+
+def test_a_part_of_a_time_takes_other_pictures_in_each_epoch() -> None:
+    """As many in each, and all of them in time."""
+    from vsearch.training.pipeline import row_order, steps_per_epoch
+
+    sparse = split(20, repeat=0.4)
+    order = row_order(sparse, 4, seed=3)
+
+    epochs = [{*order(2 * epoch).tolist(), *order(2 * epoch + 1).tolist()} for epoch in range(12)]
+
+    assert steps_per_epoch(sparse, 4) == 2
+    assert all(len(epoch) == 8 for epoch in epochs)
+    assert set.union(*epochs) == set(range(20))
 
 
 def test_few_pictures_still_make_a_batch() -> None:

@@ -8,17 +8,21 @@ from vsearch.training import report
 from vsearch.training.plan import Plan
 from vsearch.training.plan_parts import Phase
 from vsearch.training.plan_sources import CsvSource, NpzSource, TagsSource
+from vsearch.training.start import PLAN
 
 
-def write(plan: Plan, said: Mapping[str, Any], trained: Trained | None) -> str:
+def write(plan: Plan, said: Mapping[str, Any], trained: Trained | None, *, before: Plan | None = None) -> str:
     """Return the card as Markdown.
 
     Args:
         plan: what was trained, and on what.
         said: the report, see `vsearch.training.outcome`.
         trained: the heads; None where nothing was trained.
+        before: the plan whose networks it starts from, if it names one.
     """
-    parts = [_what(plan, said, trained), _data(plan, said), _training(plan)]
+    parts = [_what(plan, said, trained), _data(plan, before, said), _training(plan)]
+    if before:
+        parts.append(_training(before, f"### Before: {before.name}"))
     if "validation" in said:
         parts.append(_judged(plan, said))
     if said.get("block_heads"):
@@ -57,8 +61,9 @@ def _listed(names: tuple[str, ...], most: int = 12) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
-def _data(plan: Plan, said: Mapping[str, Any]) -> str:
-    rows = [(_name(source), _kept(source), source.terms) for source in plan.source]
+def _data(plan: Plan, before: Plan | None, said: Mapping[str, Any]) -> str:
+    sources = [*plan.source, *(before.source if before else ())]
+    rows = dict.fromkeys((_name(source), _kept(source), source.terms) for source in sources)
     parts = ["## Data", _table(("data", "part", "terms"), rows)]
     data = said.get("data")
     if data:
@@ -68,12 +73,14 @@ def _data(plan: Plan, said: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def _training(plan: Plan) -> str:
+def _training(plan: Plan, title: str = "## Training") -> str:
     if not plan.phase:
-        return "## Training\n\nThe backbones keep the weights they start with; nothing of them was trained here."
+        return f"{title}\n\nThe backbones keep the weights they start with; nothing of them was trained here."
     start = {"random": "random weights", "pretrained": "ImageNet weights", "bundled": "the bundled ensemble"}
     phases = "\n".join(f"- {phase.name}: {_phase(phase)}" for phase in plan.phase)
-    return f"## Training\n\nFrom {start.get(plan.start, f'the checkpoint {plan.start}')}, seed {plan.seed}:\n\n{phases}"
+    other = f"the networks of the plan {plan.start.removeprefix(PLAN)}"
+    named = other if plan.start.startswith(PLAN) else f"the checkpoint {plan.start}"
+    return f"{title}\n\nFrom {start.get(plan.start, named)}, seed {plan.seed}:\n\n{phases}"
 
 
 def _phase(phase: Phase) -> str:

@@ -36,7 +36,7 @@ class Split:
             [n, k, 4], left, top, right, bottom in shares of the sides, then empty boxes of 0.
         groups: pictures of one group lie in one split.
         names: of the pictures in their source.
-        repeat: int32 [n], how often each counts in an epoch.
+        repeat: float64 [n], how often each counts in an epoch.
         judged: bool [n], whether its source is one to be judged on.
     """
 
@@ -44,7 +44,7 @@ class Split:
     targets: Mapping[str, NDArray[Any]]
     groups: tuple[str, ...]
     names: tuple[str, ...]
-    repeat: NDArray[np.int32]
+    repeat: NDArray[np.float64]
     judged: NDArray[np.bool_]
 
     def __len__(self) -> int:
@@ -181,7 +181,7 @@ def _split(plan: Plan, heads: Sequence[HeadSpec], splits: Mapping[Side, Kept], s
         targets,
         tuple(row.group for row in kept.rows),
         tuple(row.name for row in kept.rows),
-        np.array(repeats, np.int32),
+        np.array(repeats, np.float64),
         np.array([plan.source[row.source].judge for row in kept.rows], np.bool_),
     )
 

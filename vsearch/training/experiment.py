@@ -33,13 +33,18 @@ _INPUTS = ("cache", "tags", "trunk")  # folders of a run that hold nothing train
 def carry_out(run: Run, progress: Progress = silent) -> dict[str, Any]:
     """Train a plan, or go on where an earlier call stopped, and return what report.json says.
 
+    A plan whose networks this one starts from is trained first, beside it, unless that was done.
+
     Raises:
         RunInProgress: another process trains in this folder.
-        PlanError: the plan has changed since the run began, or names what a backbone lacks.
+        PlanError: the plan has changed since the run began, starts from itself, or names what a backbone lacks.
         DatasetError: the pictures cannot be used, or have changed since the run began.
         CheckpointError: weights cannot be used.
         OSError: the disk is full; what was finished stays.
     """
+    before = run.before
+    if before and not before.checkpoint.is_dir():
+        carry_out(before, progress)
     with run_lock(run.folder / "lock", datetime.now(UTC), f"training in {run.folder}"):
         return _carried_out(run, progress)
 
@@ -62,7 +67,10 @@ def _trained(run: Run, data: Dataset, progress: Progress) -> dict[str, Any]:
     for name in run.plan.backbones:
         if not fit.finished(run.folder, name):
             with progress(f"train {name}") as advance:
-                fit.run(run.plan, name, data, run.folder, work=run.folder, advance=advance, weights=run.weights)
+                fit.run(
+                    run.plan, name, data, run.folder,
+                    work=run.folder, advance=advance, runs=run.runs, weights=run.weights,
+                )  # fmt: skip
     said = outcome.leave(run, data, progress)
     if run.plan.leave_out and "unseen" not in said:
         said["unseen"] = unseen.judge_pairs(run, data, progress)

@@ -42,6 +42,7 @@ def run(
     *,
     work: Path,
     advance: Advance = unseen,
+    runs: Path = Path("runs"),
     weights: Path | None = None,
     devices: Sequence[str] | None = None,
 ) -> Path:
@@ -55,6 +56,7 @@ def run(
         work: outputs of still trunks are kept in its folder `trunk`.
         advance: is told of the steps of all phases; before a phase with a still trunk, of the pictures it still has to
             see.
+        runs: folder with the runs of other plans, that this one may start from.
         weights: folder that pretrained weights are looked for in first.
         devices: names of the devices that share each batch; all GPUs when None.
 
@@ -73,7 +75,7 @@ def run(
         trunk, network = _built(plan, backbone_name, dataset.heads, policy)
         for phase in plan.phase:
             _check(trunk, backbone_name, phase, share)
-        put_weights(trunk, backbone_name, plan.start, folder=weights)
+        put_weights(trunk, backbone_name, plan.start, runs=runs, folder=weights)
     target.parent.mkdir(parents=True, exist_ok=True)
     whole = _Training(plan, dataset, target.parent, work / "trunk", share, policy, trunk, network, advance)
     for number in range(len(plan.phase)):

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vsearch.errors import PlanError
 from vsearch.files import replace_text
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model import weights
@@ -30,13 +31,14 @@ from vsearch.model.retrieval import Retrieval
 from vsearch.model.trained import Trained
 from vsearch.progress import Progress, silent
 from vsearch.training import card, fit, leaves, plots, report
+from vsearch.training import plan as plans
 from vsearch.training.assemble import assemble
 from vsearch.training.calibration import Calibration, calibrate
 from vsearch.training.dataset import Dataset
 from vsearch.training.packing import Packed
 from vsearch.training.plan import Plan
 from vsearch.training.resume import whole
-from vsearch.training.start import put_weights
+from vsearch.training.start import PLAN, put_weights
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,25 @@ class Run:
     photos: Path
     folder: Path
     weights: Path | None = None
+
+    @property
+    def before(self) -> "Run | None":
+        """The run of the plan whose networks this one starts from; None where it names no plan.
+
+        Raises:
+            PlanError: it names itself, or no plan.
+        """
+        if not self.plan.start.startswith(PLAN):
+            return None
+        plan = plans.read(self.plan.start.removeprefix(PLAN))
+        if plan.name == self.plan.name:
+            raise PlanError(f"A plan may start from another's networks, but {plan.name!r} names itself; mend `start`.")
+        return replace(self, plan=plan, folder=self.runs / plan.name)
+
+    @property
+    def runs(self) -> Path:
+        """Folder that has the run of every plan."""
+        return self.folder.parent
 
     @property
     def checkpoint(self) -> Path:
@@ -139,7 +160,7 @@ def _pack_untrained(run: Run, packed: Packed) -> dict[str, int]:
     sizes = {}
     for name in run.plan.backbones:
         network = build(name, backbone(name).side)
-        put_weights(network, name, run.plan.start, folder=run.weights)
+        put_weights(network, name, run.plan.start, runs=run.runs, folder=run.weights)
         weights.pack(network, packed.weights(name))
         sizes[name] = int(network.count_params())
     return sizes
@@ -220,7 +241,7 @@ def _write(
         trained=trained,
         retrieval=retrieval,
         about=about | {"figures": dict(said or {})},
-        card=card.write(run.plan, said, trained) if said else "",
+        card=card.write(run.plan, said, trained, before=run.before.plan if run.before else None) if said else "",
     )
 
 

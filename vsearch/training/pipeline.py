@@ -119,13 +119,12 @@ def encode(head: HeadSpec, targets: NDArray[Any]) -> NDArray[Any]:
 
 
 def row_order(split: Split, batch: int, seed: int) -> Callable[[int], NDArray[np.int64]]:
-    """Return what gives the rows int64 [batch] of a step; each epoch is a permutation of its own."""
-    rows = np.repeat(np.arange(len(split)), split.repeat)
+    """Return what gives the rows int64 [batch] of a step; each epoch has a choice and an order of its own."""
     steps = steps_per_epoch(split, batch)
 
     @lru_cache(2)
     def epoch(number: int) -> NDArray[np.int64]:
-        order = np.random.default_rng([seed, number]).permutation(rows)
+        order = np.random.default_rng([seed, number]).permutation(_counted(split, [seed, number, 1]))
         return np.resize(order, max(len(order), batch))  # anew from its start where there are fewer than a batch
 
     def step(number: int) -> NDArray[np.int64]:
@@ -133,6 +132,16 @@ def row_order(split: Split, batch: int, seed: int) -> Callable[[int], NDArray[np
         return epoch(number // steps)[start : start + batch]
 
     return step
+
+
+def _counted(split: Split, seed: list[int]) -> NDArray[np.int64]:
+    """Return rows as often as each repeats; of a part of a time, so many rows by chance (systematic sampling)."""
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(len(split))
+    upto = np.floor(np.cumsum(split.repeat[rows]) + rng.uniform())
+    counts = np.empty(len(split), np.int64)
+    counts[rows] = np.diff(upto, prepend=0)
+    return np.repeat(np.arange(len(split)), counts)
 
 
 def partners(

@@ -18,7 +18,8 @@ class Plan(Part):
 
     Attributes:
         start: weights to start from: "random"; "pretrained" (ImageNet, see `vsearch models pull`); "bundled" (the
-            ensemble that ships); or the folder of a checkpoint, relative to the working folder.
+            ensemble that ships); "plan:" and a name or file (the networks of that plan, which is trained first); or the
+            folder of a checkpoint, relative to the working folder.
         framing: "product" trims a uniform border and squashes by half; "stretch" fits the picture into the size.
         cache_size: decoded pictures are kept at this size, a side or (height, width), and crops are cut from it.
         precision: "auto" takes mixed bfloat16 where the processor has it, and float32 elsewhere.

@@ -1,19 +1,25 @@
 """The weights that a backbone starts its training from."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from vsearch.errors import CheckpointMissing
 from vsearch.model import checkpoint, weights
+from vsearch.training import plan as plans
+
+PLAN: Final = "plan:"
+"""Begins a start that names another plan, whose networks are trained first."""
 
 
-def put_weights(network: Any, name: str, start: str, *, folder: Path | None = None) -> None:
+def put_weights(network: Any, name: str, start: str, *, runs: Path, folder: Path | None = None) -> None:
     """Put weights into a backbone.
 
     Args:
         network: its `keras.Model`.
         name: its row in the table.
-        start: "random" leaves it as it is; "pretrained"; "bundled"; or the folder of a checkpoint.
+        start: "random" leaves it as it is; "pretrained"; "bundled"; "plan:" and a plan's name or file; or the folder of
+            a checkpoint.
+        runs: folder that has the run of every plan.
         folder: searched for pretrained weights first; see `vsearch.model.weights`.
 
     Raises:
@@ -26,7 +32,7 @@ def put_weights(network: Any, name: str, start: str, *, folder: Path | None = No
     if start == "pretrained":
         network.set_weights(weights.pretrained(name, folder=folder).get_weights())
         return
-    place = checkpoint.bundled() if start == "bundled" else Path(start)
+    place = _place(start, runs)
     file = place / f"{name}.weights.npz"
     if not file.is_file():
         have = ", ".join(sorted(other.name.removesuffix(".weights.npz") for other in place.glob("*.weights.npz")))
@@ -36,3 +42,9 @@ def put_weights(network: Any, name: str, start: str, *, folder: Path | None = No
         )
     checkpoint.load(place)  # compares its files with their hashes
     weights.unpack(network, weights.packed(file), name)
+
+
+def _place(start: str, runs: Path) -> Path:
+    if start == "bundled":
+        return checkpoint.bundled()
+    return runs / plans.read(start.removeprefix(PLAN)).name / "checkpoint" if start.startswith(PLAN) else Path(start)

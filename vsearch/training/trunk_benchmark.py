@@ -102,6 +102,6 @@ def _seconds(model: Any, found: Batches, head: HeadSpec, phase: Phase) -> float:
 def _dataset(head: HeadSpec, pictures: NDArray[np.uint8]) -> Dataset:
     kinds = np.random.default_rng(0).integers(0, _CLASSES, len(pictures)).astype(np.int32)
     names = tuple(str(number) for number in range(len(pictures)))
-    once, judged = np.ones(len(pictures), np.int32), np.ones(len(pictures), np.bool_)
+    once, judged = np.ones(len(pictures), np.float64), np.ones(len(pictures), np.bool_)
     train = Split(pictures, {head.name: kinds}, names, names, once, judged)
     return Dataset((head,), train, train.where(np.zeros(len(pictures), np.bool_)), "", (), ())

@@ -126,7 +126,7 @@ def _judge_pair(run: Run, data: Dataset, pair: Pair, label: str, progress: Progr
     logits = {}
     for name in run.plan.backbones:
         with progress(f"{label}: {name}") as advance:
-            fit.run(plan, name, part.data, folder, work=run.folder, advance=advance, weights=run.weights)
+            fit.run(plan, name, part.data, folder, work=run.folder, advance=advance, runs=run.runs, weights=run.weights)
         _, network = fit.load_network(plan, name, data.heads, folder)
         logits[name] = run_in_batches(compiled(network, trained), part.held.pictures, data.heads)
     judgement = judged(data.heads, dict.fromkeys(logits, data.heads), logits)
