@@ -3,6 +3,7 @@
 import threading
 from collections import defaultdict
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def assemble(
     fitted = sample(plan, photos, "train", work=work)
     scored = sample(plan, photos, "val", work=work)
     trunks = {name: compiled_trunk(name, settings.grid, packed(file)) for name, file in weights.items()}
-    raw = _features(trunks, fitted.pictures + _views(plan.seed, settings.fit_views, fitted.pictures), advance)
+    raw = _features(trunks, fitted.pictures, views=settings.fit_views, seed=plan.seed, advance=advance)
     projections = {name: _projection(settings, name, features) for name, features in raw.items()}
     sizes = {name: projection.size for name, projection in projections.items()}
     blocks = _joined(raw, projections)
@@ -134,26 +135,26 @@ def _decoded(example: Example) -> Picture | None:
         return None
 
 
-def _views(seed: int, count: int, pictures: list[Picture]) -> list[Picture]:
-    """Return `count` made shopper photos of each picture: the first of all, then the second of all."""
-    return [
-        shopper_view(picture, np.random.default_rng([seed, number, view]))
-        for view in range(count)
-        for number, picture in enumerate(pictures)
-    ]
-
-
 def _features(
-    trunks: Mapping[str, Any],
-    pictures: list[Picture],
-    advance: Advance = unseen,
+    trunks: Mapping[str, Any], pictures: list[Picture], *, views: int = 0, seed: int = 0, advance: Advance = unseen
 ) -> dict[str, NDArray[np.float32]]:
+    """Return raw blocks of pictures, then of so many made shopper photos: the first of each, the second of each."""
+    wanted = [(number, view) for view in range(views + 1) for number in range(len(pictures))]
     parts: dict[str, list[NDArray[np.float32]]] = defaultdict(list)
-    for start in range(0, len(pictures), _BATCH):
-        found = raw_features(trunks, pictures[start : start + _BATCH], threading.Lock())
-        for name, features in found.items():
-            parts[name].append(features)
-        advance(min(start + _BATCH, len(pictures)), len(pictures))
+    lock = threading.Lock()
+
+    def shown(number: int, view: int) -> Picture:
+        made = np.random.default_rng([seed, number, view - 1])
+        return shopper_view(pictures[number], made) if view else pictures[number]
+
+    def encode(start: int) -> dict[str, NDArray[np.float32]]:
+        return raw_features(trunks, [shown(*one) for one in wanted[start : start + _BATCH]], lock)
+
+    with ThreadPoolExecutor() as threads:
+        for done, found in enumerate(threads.map(encode, range(0, len(wanted), _BATCH)), start=1):
+            for name, features in found.items():
+                parts[name].append(features)
+            advance(min(done * _BATCH, len(wanted)), len(wanted))
     return {name: np.concatenate(rows) for name, rows in parts.items()}
 
 
