@@ -17,7 +17,7 @@ from vsearch.settings import Metric, Settings
 OTHER = "other"
 """The class of pictures without a category, and of those whose category is too small at every level."""
 
-RECIPE = 3
+RECIPE = 4
 """Part of the fingerprint: raise it when the same inputs should give another generation."""
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from catalog.embeddings import Key
 from catalog.queries import GalleryRow
-from indexer.likeness import Labelled, best_scores, calibrate
+from indexer.likeness import ENOUGH_SCORES, Labelled, best_scores, calibrate
+from vsearch import strangers
 from vsearch.manifest import Likeness
 from vsearch.metrics import l2_normalize
 from vsearch.model.checkpoint import Checkpoint
@@ -76,11 +77,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Embedding:
-    """A whitening, what scores mean after it, and the embeddings of all pictures, float32 [n, d]."""
+    """A whitening, what scores mean after it, and embeddings: of all pictures float32 [n, d], of strangers [s, d]."""
 
     whitening: Whitening
     likeness: Likeness
     vectors: Vectors
+    strangers: Vectors
 
 
 def choose_views(rows: Iterable[GalleryRow], *, products: int, views: int) -> list[View]:
@@ -124,7 +126,13 @@ def fit_embedding(checkpoint: Checkpoint, pictures: Sample, views: Sample, *, si
         Labelled(queries, held_out.product_ids, held_out.classes),
         Labelled(vectors, pictures.product_ids, pictures.classes),
     )
-    return Embedding(whitening, calibrate(found), vectors)
+    unsold = l2_normalize(project(whitening, checkpoint.strangers))
+    if len(unsold) < ENOUGH_SCORES or len(queries) < ENOUGH_SCORES:
+        return Embedding(whitening, calibrate(found), vectors, unsold[:0])
+    scores, kept = strangers.unlike(unsold, vectors)
+    near = strangers.nearness(queries, unsold[kept])
+    likeness = calibrate(found.less(near), strangers.margins(scores, unsold, kept))
+    return Embedding(whitening, likeness, vectors, unsold[kept])
 
 
 def fit_shop_whitening(checkpoint: Checkpoint, pictures: Sample, views: Sample, *, size: int) -> Whitening:

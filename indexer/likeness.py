@@ -6,7 +6,7 @@ chance likeness: to that class the photo is as unrelated as one of a cat). d num
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ UNSOLD = 0.1
 LENIENCE = 0.5
 """The share of true matches that is turned away, to the share of chance likenesses that is let in. Below 1, since made
 views are easier than real photos: on ikea, products in photos of real rooms score 0.1 lower (median)."""
+
+LET_IN = 0.05
+"""Share of strangers that are called similar to something, or more."""
 
 Vectors = NDArray[np.float32]
 Ids = NDArray[np.int64]
@@ -65,6 +68,10 @@ class BestScores:
     other: Best
     far: Best
 
+    def less(self, near: Vectors) -> "BestScores":
+        """Return the margins that go with the scores: less how near each view is to strangers, float32 [m]."""
+        return BestScores(*(replace(part, scores=part.scores - near) for part in (self.own, self.other, self.far)))
+
 
 def best_scores(views: Labelled, pictures: Labelled, rows: int = 256) -> BestScores:
     """Compare views with all pictures, so many views at a time.
@@ -91,30 +98,45 @@ def best_scores(views: Labelled, pictures: Labelled, rows: int = 256) -> BestSco
     return BestScores(own, other, far)
 
 
-def calibrate(found: BestScores) -> Likeness:
-    """Return what scores mean, for all classes together and for each that has scores enough."""
+def calibrate(found: BestScores, unsold: Vectors | None = None) -> Likeness:
+    """Return what scores mean, for all classes together and for each that has scores enough.
+
+    Args:
+        found: scores, or margins where there are strangers.
+        unsold: margins of strangers, float32 [s]; None where there are none.
+    """
     if len(found.own.scores) < ENOUGH_SCORES:
         return Likeness()
     classes = sorted(set(found.own.classes.tolist()))
     parts = (found.own, found.other, found.far)
     enough = [name for name in classes if min(len(part.within(name)) for part in parts) >= ENOUGH_SCORES]
-    return Likeness(all=_thresholds(found, None), classes={name: _thresholds(found, name) for name in enough})
+    least = None if unsold is None else float(np.quantile(unsold, 1 - LET_IN))
+    of_classes = {name: _thresholds(found, name, least) for name in enough}
+    return Likeness(all=_thresholds(found, None, least), classes=of_classes)
 
 
-def _thresholds(found: BestScores, name: str | None) -> MatchThresholds:
+def _thresholds(found: BestScores, name: str | None, least: float | None) -> MatchThresholds:
     """Return the thresholds for products of a class, or of all.
 
     "exact" is so close that at least `CONFIDENCE` of the answers are the very product, and at most `UNSOLD` of the
     photos of a product that is not sold come as close to another; nothing is that close in a catalogue where the first
-    never holds. "similar" begins where it turns away `LENIENCE` times as large a share of true matches as it lets
-    in of chance likenesses; in a catalogue of one class, where there are none, at the median of the best other product.
+    never holds. "similar" begins at `least`, the margin that few strangers have, or where there are none, see `_begin`.
     "very similar" begins halfway between.
     """
     own, other, far = (part.within(name) for part in (found.own, found.other, found.far))
-    similar = _dividing(own, far) if len(far) else float(np.median(other)) if len(other) else -1.0
+    similar = least if least is not None else _begin(own, other, far)
     unsold = float(np.quantile(other, 1 - UNSOLD)) if len(other) else -1.0
     exact = _least_confident(found, name, floor=max(similar, unsold))
     return MatchThresholds(exact=exact, very_similar=(exact + similar) / 2, similar=similar)
+
+
+def _begin(own: Vectors, other: Vectors, far: Vectors) -> float:
+    """Return where "similar" begins in a catalogue without strangers.
+
+    It turns away `LENIENCE` times as large a share of true matches as it lets in of chance likenesses; in a catalogue
+    of one class, where there are none, it begins at the median of the best other product.
+    """
+    return _dividing(own, far) if len(far) else float(np.median(other)) if len(other) else -1.0
 
 
 def _dividing(high: Vectors, low: Vectors) -> float:

@@ -126,6 +126,7 @@ def _write(settings: Settings, origin: Origin, gathered: Gathered, embedding: fi
         gallery=gallery,
         whitening=embedding.whitening,
         likeness=embedding.likeness,
+        strangers=embedding.strangers,
     )
 
 

@@ -119,6 +119,7 @@ def fake_checkpoint(folder: Path, classes: Sequence[str] = ("chair", "lamp"), *,
                 size=16,
             ),
             differences=fit_differences(blocks, np.arange(len(blocks)) // 4, 8),
+            strangers=blocks[:0],
         ),
     )
 
@@ -160,6 +161,9 @@ def origin(checkpoint: Checkpoint, fingerprint: str = "", previous: str | None =
         previous=previous,
     )
 
+
+NOBODY = np.empty((0, 16), np.float32)
+"""No strangers."""
 
 LIKENESS = Likeness(
     all=MatchThresholds(exact=0.9, very_similar=0.7, similar=0.3),

@@ -18,10 +18,12 @@ class LabelledHit(Hit):
     """A hit with its cosine `score`, whatever the metric, and that score in words.
 
     Attributes:
+        margin: the score less how near the photo is to strangers; what the words stand for.
         box: the part of the photo that found it; None is all of it.
     """
 
     score: float
+    margin: float
     label: MatchLabel
     box: Box | None = None
 
@@ -61,6 +63,7 @@ class Part:
 
     Attributes:
         weight: 0..1, how much its hits count beside those of other parts.
+        hits: of the part as it is, then of its mirror image.
         predictions: of this part alone, n = 1.
     """
 
@@ -88,15 +91,13 @@ def best_of(parts: Sequence[Part], k: int, *, lower_is_better: bool) -> tuple[La
         k: products wanted.
         lower_is_better: values are distances; a part that counts less makes them longer instead of shorter.
     """
-    worth = {
-        (number, hit.product_id): -hit.value / part.weight if lower_is_better else hit.value * part.weight
-        for number, part in enumerate(parts)
+    found = [
+        (-hit.value / part.weight if lower_is_better else hit.value * part.weight, hit)
+        for part in parts
         for hit in part.hits
-    }
-    found = [(number, hit) for number, part in enumerate(parts) for hit in part.hits]
-    found.sort(key=lambda item: (-worth[item[0], item[1].product_id], item[1].image_id))
+    ]
     best: dict[int, LabelledHit] = {}
-    for _, hit in found:
+    for _, hit in sorted(found, key=lambda item: (-item[0], item[1].image_id)):
         best.setdefault(hit.product_id, hit)
     return tuple(best.values())[:k]
 

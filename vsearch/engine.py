@@ -26,6 +26,7 @@ from vsearch.model.heads import Predictions
 from vsearch.routing import choose_classes
 from vsearch.serving import Blocks, EncodedPictures, FoundParts, OpenEncoder, Serving, prepare
 from vsearch.settings import Metric, Settings
+from vsearch.strangers import nearness
 
 log = logging.getLogger(__name__)
 
@@ -131,8 +132,8 @@ class Engine:
     def search(self, picture: Picture, search: Search = Search()) -> SearchResult:
         """Find the products that look most like the picture.
 
-        Without a box it is searched with the whole picture and with each part in which a product may stand, and each
-        product counts by what is most like it.
+        Without a box it is searched with the whole picture and with each part in which a product may stand, each as it
+        is and mirrored; a product counts by what is most like it.
 
         Args:
             picture: RGB uint8 [height, width, 3].
@@ -152,8 +153,8 @@ class Engine:
         encoded = time.perf_counter()
         weights = [1.0, *(part_weight(proposal) for proposal in proposals)]
         parts = [
-            self._part(serving, row[None], weight, replace(search, box=box))
-            for row, box, weight in zip(blocks, boxes, weights, strict=True)
+            self._part(serving, both, weight, replace(search, box=box))
+            for both, box, weight in zip(blocks, boxes, weights, strict=True)
         ]
         hits = best_of(parts, search.k, lower_is_better=search.metric == "euclidean")
         timings = {"find": _ms(started, found)} if proposals else {}
@@ -189,12 +190,12 @@ class Engine:
         )
 
     def _part(self, serving: Serving, blocks: Blocks, weight: float, search: Search) -> Part:
-        """Search with the blocks [1, d] of one part of a photo."""
-        predictions = serving.checkpoint.heads.predict(blocks)
-        embedding = serving.generation.whitening.project(blocks)[0]
+        """Search with the blocks [2, d] of one part of a photo, as it is and mirrored."""
+        predictions = serving.checkpoint.heads.predict(blocks.mean(axis=0, keepdims=True, dtype=np.float32))
         classes, routing = self._classes(serving, predictions, search)
-        hits = _labelled_hits(serving.generation, embedding, classes, search)
-        return Part(weight, hits, classes, routing, predictions)
+        embeddings = serving.generation.whitening.project(blocks)
+        hits = [hit for one in embeddings for hit in _labelled_hits(serving.generation, one, classes, search)]
+        return Part(weight, tuple(hits), classes, routing, predictions)
 
     def _prepared(self, path: Path) -> Serving:
         return prepare(generations.load(path), self._settings, open_encoder=self._open_encoder, old=self._serving)
@@ -222,13 +223,15 @@ def _labelled_hits(
     hits = gallery.search(embedding, k=search.k, metric=search.metric, classes=classes, allowed=search.allowed)
     cosine = search.metric == "cosine"
     scores = [hit.value for hit in hits] if cosine else gallery.cosines(embedding, hits).tolist()
+    near = float(nearness(embedding[None], generation.strangers)[0])
     label = generation.likeness.match_label
     return tuple(
         LabelledHit(
-            hit.product_id, hit.image_id, hit.class_name, hit.value, score, label(hit.class_name, score), search.box
+            hit.product_id, hit.image_id, hit.class_name, hit.value,
+            score, score - near, label(hit.class_name, score - near), search.box,
         )
         for hit, score in zip(hits, scores, strict=True)
-    )
+    )  # fmt: skip
 
 
 def _ms(start: float, end: float) -> float:

@@ -7,6 +7,7 @@
         class-000.cosine.faiss ...  one index for each class and metric
         whitening.npz               blocks -> embeddings
         images.npz                  image_ids, product_ids: int64 [n]
+        strangers.npy               float32 [s, d], see `vsearch.strangers`; generations before these have none
       .building-<id>/               not published yet, or left by a killed run
 
 One writer at a time (the index run holds a lock); any number of readers, who need none.
@@ -24,7 +25,7 @@ from pydantic import ValidationError
 from vsearch.errors import GenerationCorrupt, GenerationError, NoGeneration
 from vsearch.files import checksum, replace_text, sync
 from vsearch.gallery import Gallery
-from vsearch.index import ClassIndex, index_key
+from vsearch.index import ClassIndex, Vectors, index_key
 from vsearch.manifest import ID_PATTERN, ClassEntry, Likeness, Manifest, Origin
 from vsearch.model.whitening import Whitening
 
@@ -32,6 +33,7 @@ CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
 WHITENING = "whitening.npz"
 IMAGES = "images.npz"
+STRANGERS = "strangers.npy"
 _BUILDING, _REMOVING = ".building-", ".removing-"
 
 
@@ -42,6 +44,7 @@ class Generation:
     manifest: Manifest
     gallery: Gallery
     whitening: Whitening
+    strangers: Vectors
 
     @property
     def generation_id(self) -> str:
@@ -64,7 +67,9 @@ class Generation:
         return self.manifest.likeness
 
 
-def write(folder: Path, origin: Origin, *, gallery: Gallery, whitening: Whitening, likeness: Likeness) -> Path:
+def write(
+    folder: Path, origin: Origin, *, gallery: Gallery, whitening: Whitening, likeness: Likeness, strangers: Vectors
+) -> Path:
     """Write a generation into a hidden folder of `folder` and return that; nothing is visible yet."""
     target = folder / f"{_BUILDING}{origin.generation_id}"
     target.mkdir(parents=True)
@@ -77,6 +82,7 @@ def write(folder: Path, origin: Origin, *, gallery: Gallery, whitening: Whitenin
         own = likeness.classes.get(name)
         entries.append(ClassEntry(name=name, count=count, index_key=index_key(count), files=files, thresholds=own))
     np.savez(target / WHITENING, allow_pickle=False, **whitening.arrays())
+    np.save(target / STRANGERS, strangers)
     np.savez(target / IMAGES, image_ids=gallery.image_ids, product_ids=gallery.product_ids)
     manifest = Manifest(
         **origin.model_dump(),
@@ -126,7 +132,10 @@ def load(path: Path) -> Generation:
     }
     with np.load(path / IMAGES) as images, np.load(path / WHITENING) as arrays:
         gallery = Gallery(indexes, images["image_ids"], images["product_ids"])
-        return Generation(manifest, gallery, Whitening.from_arrays(arrays))
+        whitening = Whitening.from_arrays(arrays)
+        nothing = np.empty((0, whitening.size), np.float32)
+        strangers = np.load(path / STRANGERS) if STRANGERS in manifest.checksums else nothing
+        return Generation(manifest, gallery, whitening, strangers)
 
 
 def publish(folder: Path, hidden: Path) -> Path:

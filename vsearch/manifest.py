@@ -18,19 +18,19 @@ class _Record(BaseModel):
 
 
 class MatchThresholds(_Record):
-    """The least cosine score that is called exact, very similar, and similar."""
+    """The least margin (`vsearch.strangers`; the cosine, where there are none) called exact, very similar, similar."""
 
     exact: float = 0.8
     very_similar: float = 0.6
     similar: float = 0.4
 
-    def match_label(self, score: float) -> MatchLabel:
-        """Return the words for a cosine score."""
-        if score >= self.exact:
+    def match_label(self, margin: float) -> MatchLabel:
+        """Return the words for a margin."""
+        if margin >= self.exact:
             return "exact"
-        if score >= self.very_similar:
+        if margin >= self.very_similar:
             return "very similar"
-        return "similar" if score >= self.similar else "nothing close"
+        return "similar" if margin >= self.similar else "nothing close"
 
 
 class Likeness(_Record):
@@ -39,9 +39,9 @@ class Likeness(_Record):
     all: MatchThresholds = MatchThresholds()
     classes: dict[str, MatchThresholds] = Field(default_factory=dict)
 
-    def match_label(self, class_name: str, score: float) -> MatchLabel:
-        """Return the words for the cosine score of a product of a class."""
-        return self.classes.get(class_name, self.all).match_label(score)
+    def match_label(self, class_name: str, margin: float) -> MatchLabel:
+        """Return the words for the margin of a product of a class."""
+        return self.classes.get(class_name, self.all).match_label(margin)
 
 
 class Origin(_Record):

@@ -29,7 +29,7 @@ class Ranking:
     Attributes:
         name: of the searcher.
         ids: product ids, best first, int64 [q, k], padded with -1.
-        best: score of the first product, float64 [q].
+        best: score of the first product, of the live search its margin, float64 [q].
         labels: what the page would call the closest product, q words; none of a searcher that has no words.
         unsold: the same, had the shop none of the right products.
     """
@@ -105,7 +105,7 @@ def _ranking(name: str, answers: Sequence[Sequence[LabelledHit]], queries: Seque
     ids = np.full((len(answers), depth(queries)), metrics.PADDING, np.int64)
     for row, hits in zip(ids, answers, strict=True):
         row[: len(hits)] = [hit.product_id for hit in hits]
-    best = np.array([hits[0].score if hits else _NO_SCORE for hits in answers])
+    best = np.array([max(hit.margin for hit in hits) if hits else _NO_SCORE for hits in answers])
     asked = zip(answers, queries, strict=True)
     others = [[hit for hit in hits if hit.product_id not in query.relevant] for hits, query in asked]
     return Ranking(name, ids, best, tuple(map(_closest, answers)), tuple(map(_closest, others)))

@@ -150,6 +150,8 @@ class FoundParts:
 class EncodedPictures:
     """Remembers the blocks of the latest pictures and parts: another class, metric or filter does not encode again.
 
+    A part is encoded as it is and mirrored: a shopper may stand on the other side of a product than the shop's camera.
+
     Args:
         size: how many.
     """
@@ -158,14 +160,19 @@ class EncodedPictures:
         self._known: Latest[Blocks] = Latest(size)
 
     def blocks(self, encoder: Encoder, picture: Picture, boxes: Sequence[Box | None]) -> Blocks:
-        """Return the blocks [n, d] of n parts of a picture, None being all of it; those unknown are encoded at once."""
+        """Return blocks [n, 2, d] of n parts of a picture, None being all of it, each as it is and mirrored.
+
+        Those unknown are encoded at once.
+        """
         name = fingerprint(picture)
         keys = [(encoder.blocks_id, name, box) for box in boxes]
         known = {key: blocks for key in keys if (blocks := self._known.get(key)) is not None}
         missing = [key for key in dict.fromkeys(keys) if key not in known]
         if missing:
             cut = [picture if box is None else crop(picture, box) for _, _, box in missing]
-            for key, blocks in zip(missing, encoder.blocks(cut), strict=True):
-                known[key] = blocks
-                self._known.put(key, blocks)
+            sides = [side for part in cut for side in (part, np.ascontiguousarray(part[:, ::-1]))]
+            found = encoder.blocks(sides)
+            for key, both in zip(missing, found.reshape(len(missing), 2, -1), strict=True):
+                known[key] = both
+                self._known.put(key, both)
         return np.stack([known[key] for key in keys])

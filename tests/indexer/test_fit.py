@@ -7,7 +7,9 @@ from catalog.queries import GalleryRow
 from indexer import fit
 from indexer.likeness import Labelled, best_scores
 from tests.fakes import BLOCK_SIZES, fake_checkpoint
+from vsearch import strangers
 from vsearch.manifest import Likeness
+from vsearch.metrics import l2_normalize
 from vsearch.model.checkpoint import Checkpoint
 
 
@@ -104,6 +106,26 @@ def test_a_whitening_fitted_on_views_finds_products_that_the_blocks_do_not(check
     assert embedding.vectors.shape == (count, 8)
     assert found(fit.project(embedding.whitening, held_out.blocks), embedding.vectors) > 0.5 > 0.2 > raw
     assert embedding.likeness != Likeness()
+
+
+def test_strangers_set_where_nothing_is_close(checkpoint: Checkpoint) -> None:
+    """Few of their like are called similar, true matches are. A tenth of them, the most like the catalogue, are dropped."""
+    pictures, views = sample(60, (0,), noise=0.2), sample(60, (1, 2), noise=0.2, seed=1)
+    rng = np.random.default_rng(5)
+    about = rng.normal(size=(10, 16))  # ten sorts of things that are not sold
+    vars(checkpoint)["strangers"] = (about[np.arange(200) % 10] + rng.normal(0, 0.2, (200, 16))).astype(np.float16)
+    embedding = fit.fit_embedding(checkpoint, pictures, views, size=8)
+
+    def said(blocks: np.ndarray) -> np.ndarray:
+        photos = l2_normalize(fit.project(embedding.whitening, blocks))
+        best = (photos @ l2_normalize(embedding.vectors).T).max(axis=1)
+        return best - strangers.nearness(photos, embedding.strangers) >= embedding.likeness.all.similar
+
+    others = (about[np.arange(300) % 10] + rng.normal(0, 0.2, (300, 16))).astype(np.float16)
+    assert said(others).mean() < 0.1
+    assert said(views.blocks[views.numbers == fit.HELD_OUT]).mean() > 0.9
+    assert embedding.strangers.shape == (180, 8)
+    np.testing.assert_allclose(np.linalg.norm(embedding.strangers, axis=1), 1, rtol=1e-5)
 
 
 def test_the_held_out_views_are_not_fitted_on(checkpoint: Checkpoint) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from indexer.build import build_gallery
 from indexer.verify import Expected, check, problems
-from tests.fakes import LIKENESS, fake_checkpoint, origin
+from tests.fakes import LIKENESS, NOBODY, fake_checkpoint, origin
 from vsearch import generation
 from vsearch.errors import VerificationFailed
 from vsearch.gallery import Gallery
@@ -43,6 +43,7 @@ def test_a_written_generation_is_checked_as_it_will_be_loaded(tmp_path: Path) ->
         gallery=built(expected()),
         whitening=checkpoint.whitening,
         likeness=LIKENESS,
+        strangers=NOBODY,
     )
     check(generation.load(hidden), expected())
     with pytest.raises(VerificationFailed, match="but it holds 300 pictures and the catalogue 299; "):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.fakes import LIKENESS, FakeEncoder, coloured, fake_checkpoint, nearest_centre_heads, origin
+from tests.fakes import LIKENESS, NOBODY, FakeEncoder, coloured, fake_checkpoint, nearest_centre_heads, origin
 from vsearch import generation
 from vsearch.gallery import Gallery
 from vsearch.images import Picture
@@ -54,6 +54,7 @@ class Shop:
             gallery=self.gallery(first_product),
             whitening=self.checkpoint.whitening,
             likeness=LIKENESS,
+            strangers=NOBODY,
         )
 
     @property

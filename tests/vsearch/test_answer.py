@@ -13,7 +13,7 @@ BOX = Box(0, 0, 0.5, 0.5)
 
 def part(box: Box | None, *values: tuple[int, float], weight: float = 1.0, routing: str = "routed") -> Part:
     """Return a part that found these products, (number, value) each; image ids are ten times the numbers."""
-    hits = tuple(LabelledHit(number, 10 * number, "a", value, value, "similar", box) for number, value in values)
+    hits = tuple(LabelledHit(number, 10 * number, "a", value, value, value, "similar", box) for number, value in values)
     return Part(weight, hits, ("a",) if box else ("b", "a"), routing, SAID)
 
 

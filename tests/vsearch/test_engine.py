@@ -1,7 +1,7 @@
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from vsearch import generation
 from vsearch.engine import ALL, Engine, Search
 from vsearch.errors import CheckpointMissing, GenerationCorrupt, InvalidRequest, NoGeneration, UnknownClass
 from vsearch.images import Box, Picture
+from vsearch.metrics import l2_normalize
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.settings import Settings
 
@@ -62,6 +63,20 @@ def test_hits_are_one_per_product_and_labelled_by_score(shop: Shop, engine: Engi
     assert sorted(hit.product_id for hit in hits) == list(range(1, 13))
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
     assert [hit.label for hit in hits] == [LIKENESS.match_label(hit.class_name, hit.score) for hit in hits]
+
+
+def test_a_photo_that_is_like_strangers_is_like_no_product(shop: Shop, engine: Engine) -> None:
+    """Its score stays, its margin and the words are held against them."""
+    photo = shop.pictures[0]
+    before = engine.search(photo, Search(k=1)).hits[0]
+    serving = engine.serving
+    blocks = serving.encoder.blocks([photo])
+    itself = l2_normalize(serving.generation.whitening.project(blocks))
+    wary = Engine(shop.settings, serving=replace(serving, generation=replace(serving.generation, strangers=itself)))
+    after = wary.search(photo, Search(k=1)).hits[0]
+    assert (before.product_id, before.label, before.margin) == (1, "exact", before.score)
+    assert (after.product_id, after.label, after.score) == (1, "nothing close", before.score)
+    assert after.margin == pytest.approx(0, abs=1e-3)
 
 
 def test_labels_of_a_euclidean_search_come_from_the_cosine_score(shop: Shop, engine: Engine) -> None:
@@ -138,15 +153,23 @@ def test_no_products_are_refused(shop: Shop, engine: Engine) -> None:
 
 
 def test_the_same_picture_is_encoded_once(shop: Shop, engine: Engine, opened: Opened) -> None:
-    """Another class, metric or box that is the same asks for no new encoding; another box does."""
+    """As it is and mirrored. Another class, metric or the same box asks for no new encoding; another box does."""
     encoder = opened.encoders[0]
     before = encoder.pictures
     for search in (Search(), Search(classes=("lamp",)), Search(metric="euclidean")):
         engine.search(shop.pictures[0].copy(), search)
-    assert encoder.pictures == before + 1
-    engine.search(shop.pictures[0], Search(box=Box(0, 0, 0.5, 0.5)))
-    engine.search(shop.pictures[0], Search(box=Box(0, 0, 0.5, 0.5)))
     assert encoder.pictures == before + 2
+    engine.search(shop.pictures[0], Search(box=Box(0, 0, 0.5, 0.5)))
+    engine.search(shop.pictures[0], Search(box=Box(0, 0, 0.5, 0.5)))
+    assert encoder.pictures == before + 4
+
+
+def test_a_photo_from_the_other_side_finds_the_product(shop: Shop, engine: Engine) -> None:
+    """Mirrored it is the catalogue picture to the pixel."""
+    result = engine.search(np.ascontiguousarray(shop.pictures[5][:, ::-1]), Search(k=3, classes=ALL))
+    assert (result.hits[0].product_id, result.hits[0].label) == (3, "exact")
+    assert result.hits[0].score == pytest.approx(1, abs=1e-4)
+    assert len({hit.product_id for hit in result.hits}) == 3
 
 
 def test_more_like_a_product_leaves_out_the_product(shop: Shop, engine: Engine, opened: Opened) -> None:
@@ -158,7 +181,7 @@ def test_more_like_a_product_leaves_out_the_product(shop: Shop, engine: Engine, 
     by_photo = engine.search(shop.pictures[4], Search(k=6, classes=ALL))
     assert [hit.product_id for hit in result.hits] == [hit.product_id for hit in by_photo.hits[1:]]
     assert result.predictions is None
-    assert opened.encoders[0].pictures == before + 1
+    assert opened.encoders[0].pictures == before + 2  # of the search by photo
 
 
 def test_more_like_a_product_the_index_lacks_finds_nothing(engine: Engine) -> None:

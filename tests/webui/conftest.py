@@ -21,7 +21,7 @@ from catalog.database import connect
 from catalog.database import sessions as make_sessions
 from catalog.imagestore import ImageStore
 from catalog.items import ProductItem
-from tests.fakes import LIKENESS, FakeEncoder, FakeFinder, FakeReader, coloured, fake_checkpoint, origin
+from tests.fakes import LIKENESS, NOBODY, FakeEncoder, FakeFinder, FakeReader, coloured, fake_checkpoint, origin
 from vsearch import generation
 from vsearch.engine import Engine
 from vsearch.finder import OpenFinder, no_finder
@@ -215,5 +215,6 @@ def _publish(settings: Settings, rows: list[queries.GalleryRow], names: list[str
         gallery=gallery,
         whitening=checkpoint.whitening,
         likeness=LIKENESS,
+        strangers=NOBODY,
     )
     generation.publish(settings.generations, hidden)

@@ -12,8 +12,8 @@ One that can be searched with also has:
 
     blocks.npz            the PCA of each block
     heads.npz             one softmax head on the block of each backbone
-    whitening.npz         the checkpoint's own whitening, for a catalogue too small to fit one on, and what true photos
-                          of one product differ by, for all others
+    whitening.npz         the checkpoint's own whitening, for a catalogue too small to fit one on; what true photos of
+                          one product differ by, for all others; and strangers, see `vsearch.strangers`
 
 `blocks_id` covers what determines blocks: a shop's own heads leave it as it is, so stored blocks stay valid.
 `checkpoint_id` covers everything. Format 1 had no trained heads; it is read as it is.
@@ -122,8 +122,12 @@ class Checkpoint:
     @cached_property
     def differences(self) -> NDArray[np.float16]:
         """What true photos of one product differ by, float16 [r, D]; no rows where the checkpoint does not know."""
-        nothing = np.empty((0, sum(self.block_sizes.values())), np.float16)
-        return read_arrays(self.folder / "whitening.npz").get("differences", nothing)
+        return self._known("differences")
+
+    @cached_property
+    def strangers(self) -> NDArray[np.float16]:
+        """Blocks of things that no shop sells, float16 [s, D]; no rows where the checkpoint knows none."""
+        return self._known("strangers")
 
     @cached_property
     def projections(self) -> dict[str, Projection]:
@@ -133,6 +137,10 @@ class Checkpoint:
         return {
             name: Projection.from_arrays({key: arrays[f"{name}.{key}"] for key in ("mean", "matrix")}) for name in sizes
         }
+
+    def _known(self, name: str) -> NDArray[np.float16]:
+        nothing = np.empty((0, sum(self.block_sizes.values())), np.float16)
+        return read_arrays(self.folder / "whitening.npz").get(name, nothing)
 
     def _retrieval(self, key: str) -> Any:
         if not self.searchable:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,9 @@ def assemble(
     )
     photos_of = blocks[: len(products)]
     differences = fit_differences(photos_of, products, settings.differences)
-    parts = Retrieval(settings.grid, projections, heads, whitening, differences)
+    unsold = strangers(plan, photos, work=work)
+    unsold_blocks = _joined(_features(trunks, unsold), projections) if unsold else blocks[:0]
+    parts = Retrieval(settings.grid, projections, heads, whitening, differences, unsold_blocks)
     if not scored.pictures:
         return parts, {}
     return parts, _scores(heads, _joined(_features(trunks, scored.pictures), projections), scored.class_names)
@@ -126,6 +129,20 @@ def sample(plan: Plan, photos: Path, split: str, *, work: Path) -> Sample:
     ]
     pictures, names, products = (list(part) for part in zip(*decoded, strict=True)) if decoded else ([], [], [])
     return Sample(pictures, names, products)
+
+
+def strangers(plan: Plan, photos: Path, *, work: Path) -> list[Picture]:
+    """Decode the pictures that a plan's sources give as things that no shop sells, evenly over their classes."""
+    found: list[Picture] = []
+    for source in plan.source:
+        if source.strangers:
+            every = (one for one in examples(source, photos, work=work, seed=plan.seed) if one.split == "train")
+            by_class: dict[str, list[Example]] = defaultdict(list)
+            for example in every:
+                by_class[" ".join(example.labels.values())].append(example)
+            in_turn = [one for some in zip_longest(*by_class.values()) for one in some if one is not None]
+            found += [picture for one in in_turn[: source.strangers] if (picture := _decoded(one)) is not None]
+    return found
 
 
 def _decoded(example: Example) -> Picture | None:

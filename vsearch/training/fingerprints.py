@@ -71,7 +71,7 @@ class _Checksums:
 
 def _told(source: Source) -> dict[str, Any]:
     """Return what a source says of its pictures; what it leaves out of `_LATER` is left out, as before there was it."""
-    said = source.model_dump(mode="json", exclude={"terms", "repeat"})
+    said = source.model_dump(mode="json", exclude={"terms", "repeat", "strangers"})
     return {key: value for key, value in said.items() if _LATER.get(key, ...) != value}
 
 

@@ -16,6 +16,8 @@ class _Source(Part):
     Attributes:
         terms: licence of the pictures; goes into the model card.
         repeat: how often each training picture counts in an epoch; 0.25 shows a quarter of them, others each time.
+        strangers: so many of its training pictures, evenly over its classes, stand for what no shop sells, see
+            `vsearch.strangers`.
         judge: whether its validation pictures are judged on; if not, they are left out.
         made: so many made shopper photos of each training picture are learned from as well, see `vsearch.augment`. In a
             plan that finds boxes they are rooms with this picture and up to three others of the source, in place of the
@@ -24,6 +26,7 @@ class _Source(Part):
 
     terms: str
     repeat: float = Field(1, gt=0)
+    strangers: int = Field(0, ge=0, le=10_000)
     judge: bool = True
     made: int = Field(0, ge=0, le=64)
 
