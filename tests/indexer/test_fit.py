@@ -109,7 +109,7 @@ def test_a_whitening_fitted_on_views_finds_products_that_the_blocks_do_not(check
 
 
 def test_strangers_set_where_nothing_is_close(checkpoint: Checkpoint) -> None:
-    """Few of their like are called similar, true matches are. A tenth of them, the most like the catalogue, are dropped."""
+    """Few of their like are called similar, true matches are. The tenth most like the catalogue is left out."""
     pictures, views = sample(60, (0,), noise=0.2), sample(60, (1, 2), noise=0.2, seed=1)
     rng = np.random.default_rng(5)
     about = rng.normal(size=(10, 16))  # ten sorts of things that are not sold
