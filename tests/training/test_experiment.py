@@ -49,15 +49,21 @@ def command(*words: str) -> None:
 
 
 def test_a_plan_that_starts_from_another_plans_networks_trains_that_one_first(tmp_path: Path) -> None:
-    """In a run of its own, once; the card tells of both."""
+    """In a run of its own, once; the card tells of both. Heads that are not kept are not in the checkpoint."""
     data.write(tmp_path)
     first, then = data.PLAN.replace('"tiny"', '"before"').replace("epochs = 2", "epochs = 1"), tmp_path / "tiny.toml"
     (tmp_path / "before.toml").write_text(first[: first.index("[assemble]")])
-    then.write_text(f'start = "plan:{tmp_path / "before.toml"}"\n' + PLAN[: PLAN.index('[[phase]]\nname = "second"')])
+    later, last = PLAN.index('[[phase]]\nname = "second"'), PLAN.index("[assemble]")
+    text = f'start = "plan:{tmp_path / "before.toml"}"\n{PLAN[:later]}{PLAN[last:]}keep_heads = false\n'
+    then.write_text(text.replace("[[source]]", "[[source]]\nstrangers = 7", 1))
     train(tmp_path)
     earlier = tmp_path / "runs" / "before" / "checkpoint"
 
-    card = (tmp_path / "runs" / "tiny" / "checkpoint" / "CARD.md").read_text()
+    made = checkpoints.load(tmp_path / "runs" / "tiny" / "checkpoint")
+    card = (made.folder / "CARD.md").read_text()
+    assert made.searchable
+    assert made.trained is None
+    assert made.strangers.shape == (7, sum(made.block_sizes.values()))
     assert earlier.is_dir()
     assert "### Before: before\n\nFrom random weights, seed 1:" in card
 

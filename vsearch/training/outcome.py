@@ -113,7 +113,7 @@ def leave(run: Run, data: Dataset | None, progress: Progress = silent) -> dict[s
         if trained and data:
             with progress("draw figures"):
                 said |= {"data": counts(data), "notes": data.notes} | _validation(run, data, trained, logits)
-        _save(run, packed, said, trained=trained, retrieval=retrieval)
+        _save(run, packed, said, trained=trained if run.plan.keeps_heads else None, retrieval=retrieval)
     replace_text(run.report, json.dumps(said, indent=1, ensure_ascii=False) + "\n")
     return said
 

@@ -72,6 +72,11 @@ class Plan(Part):
         return self
 
     @property
+    def keeps_heads(self) -> bool:
+        """Whether the checkpoint keeps the heads it was trained with."""
+        return self.assemble is None or self.assemble.keep_heads
+
+    @property
     def finds_boxes(self) -> bool:
         """Whether a head says where things stand."""
         return any(head.kind == "boxes" for head in self.head)

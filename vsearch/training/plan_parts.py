@@ -157,9 +157,11 @@ class Assemble(Part):
     """How the trained backbones become a checkpoint to search with; sizes are numbers kept of each block.
 
     Attributes:
+        keep_heads: false leaves the trained heads out of the checkpoint, which then searches and no more.
         differences: so many directions are kept in which true photos of one product differ, for shops' own whitenings.
     """
 
+    keep_heads: bool = True
     grid: int = Field(3, ge=1, le=7)
     network_block: int = Field(384, ge=1)
     shape_block: int = Field(256, ge=1)
