@@ -131,8 +131,10 @@ def fit_embedding(checkpoint: Checkpoint, pictures: Sample, views: Sample, *, si
         return Embedding(whitening, calibrate(found), vectors, unsold[:0])
     scores, kept = strangers.unlike(unsold, vectors)
     near = strangers.nearness(queries, unsold[kept])
-    likeness = calibrate(found.less(near), strangers.margins(scores, unsold, kept))
-    return Embedding(whitening, likeness, vectors, unsold[kept])
+    usual = float(np.quantile(near, strangers.USUAL))
+    margins = scores - strangers.excess(strangers.among_themselves(unsold, kept), usual)
+    likeness = calibrate(found.less(strangers.excess(near, usual)), margins)
+    return Embedding(whitening, likeness.model_copy(update={"usual": usual}), vectors, unsold[kept])
 
 
 def fit_shop_whitening(checkpoint: Checkpoint, pictures: Sample, views: Sample, *, size: int) -> Whitening:

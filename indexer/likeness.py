@@ -68,9 +68,10 @@ class BestScores:
     other: Best
     far: Best
 
-    def less(self, near: Vectors) -> "BestScores":
-        """Return the margins that go with the scores: less how near each view is to strangers, float32 [m]."""
-        return BestScores(*(replace(part, scores=part.scores - near) for part in (self.own, self.other, self.far)))
+    def less(self, taken_off: Vectors) -> "BestScores":
+        """Return the margins that go with the scores: less what is taken off each view, float32 [m]."""
+        parts = (self.own, self.other, self.far)
+        return BestScores(*(replace(part, scores=part.scores - taken_off) for part in parts))
 
 
 def best_scores(views: Labelled, pictures: Labelled, rows: int = 256) -> BestScores:

@@ -26,7 +26,7 @@ from vsearch.model.heads import Predictions
 from vsearch.routing import choose_classes
 from vsearch.serving import Blocks, EncodedPictures, FoundParts, OpenEncoder, Serving, prepare
 from vsearch.settings import Metric, Settings
-from vsearch.strangers import nearness
+from vsearch.strangers import excess, nearness
 
 log = logging.getLogger(__name__)
 
@@ -223,12 +223,12 @@ def _labelled_hits(
     hits = gallery.search(embedding, k=search.k, metric=search.metric, classes=classes, allowed=search.allowed)
     cosine = search.metric == "cosine"
     scores = [hit.value for hit in hits] if cosine else gallery.cosines(embedding, hits).tolist()
-    near = float(nearness(embedding[None], generation.strangers)[0])
-    label = generation.likeness.match_label
+    likeness = generation.likeness
+    taken_off = float(excess(nearness(embedding[None], generation.strangers), likeness.usual)[0])
     return tuple(
         LabelledHit(
             hit.product_id, hit.image_id, hit.class_name, hit.value,
-            score, score - near, label(hit.class_name, score - near), search.box,
+            score, score - taken_off, likeness.match_label(hit.class_name, score - taken_off), search.box,
         )
         for hit, score in zip(hits, scores, strict=True)
     )  # fmt: skip

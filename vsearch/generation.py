@@ -89,6 +89,7 @@ def write(
         embedding_size=whitening.size,
         metrics=tuple(gallery.indexes),
         thresholds=likeness.all,
+        usual_nearness=likeness.usual,
         classes=tuple(entries),
         checksums={path.name: checksum(path) for path in sorted(target.iterdir())},
     )

@@ -34,10 +34,14 @@ class MatchThresholds(_Record):
 
 
 class Likeness(_Record):
-    """What scores mean: the thresholds of each class, and `all` for classes that have none of their own."""
+    """What scores mean: the thresholds of each class, and `all` for classes that have none of their own.
+
+    `usual` is how near to strangers photos of the shop's own products usually are.
+    """
 
     all: MatchThresholds = MatchThresholds()
     classes: dict[str, MatchThresholds] = Field(default_factory=dict)
+    usual: float = 0.0
 
     def match_label(self, class_name: str, margin: float) -> MatchLabel:
         """Return the words for the margin of a product of a class."""
@@ -81,6 +85,7 @@ class Manifest(Origin):
     embedding_size: int
     metrics: tuple[Metric, ...]
     thresholds: MatchThresholds
+    usual_nearness: float = 0.0
     classes: tuple[ClassEntry, ...]
     checksums: dict[str, str]
 
@@ -88,7 +93,7 @@ class Manifest(Origin):
     def likeness(self) -> Likeness:
         """What scores mean, by class."""
         own = {entry.name: entry.thresholds for entry in self.classes if entry.thresholds is not None}
-        return Likeness(all=self.thresholds, classes=own)
+        return Likeness(all=self.thresholds, classes=own, usual=self.usual_nearness)
 
 
 def new_id(now: datetime) -> str:

@@ -1,8 +1,9 @@
 """Strangers: pictures of things that no shop sells, known to a checkpoint, against which every likeness is held.
 
 A photo of a cat is a little like some chair; but it is more like other cats. What counts for the words of a match is
-therefore its `margin`: the score less how near the photo is to strangers. Scores are held against those of a cohort in
-this way where speakers are verified (Matejka et al., Interspeech 2017). All pure; d numbers in an embedding.
+therefore its margin: the score less how much nearer the photo is to strangers than photos of the shop's own products
+usually are. Scores are held against those of a cohort in this way where speakers are verified (Matejka et al.,
+Interspeech 2017). All pure; d numbers in an embedding.
 """
 
 import numpy as np
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from vsearch.metrics import l2_normalize
 
 Vectors = NDArray[np.float32]
+
+USUAL = 0.75
+"""Share of the shop's own photos that are no nearer to strangers than is usual. A shop of groceries is near to them."""
 
 NEAREST = 5
 """Strangers whose cosine counts: one may be alike by chance."""
@@ -47,17 +51,21 @@ def unlike(strangers: Vectors, catalogue: Vectors, rows: int = 32) -> tuple[Vect
     return scores, scores <= np.quantile(scores, KEPT)
 
 
-def margins(scores: Vectors, strangers: Vectors, kept: NDArray[np.bool_]) -> Vectors:
-    """Return the margins of strangers as photos of what the shop does not sell, float32 [n].
+def among_themselves(strangers: Vectors, kept: NDArray[np.bool_]) -> Vectors:
+    """Return how near strangers are to those of them that photos are held against, but for themselves, float32 [n].
 
     Args:
-        scores: the best of each in the catalogue, [n].
         strangers: [n, d], of unit length.
-        kept: those that photos are held against, bool [n]; none of them against itself.
+        kept: bool [n].
     """
-    among = strangers @ strangers[kept].T
-    among[np.flatnonzero(kept), np.arange(kept.sum())] = -np.inf
-    return np.asarray(scores - _greatest(among), np.float32)
+    cosines = strangers @ strangers[kept].T
+    cosines[np.flatnonzero(kept), np.arange(kept.sum())] = -np.inf
+    return _greatest(cosines)
+
+
+def excess(near: Vectors, usual: float) -> Vectors:
+    """Return what is taken off scores of pictures so near to strangers, float32 [q]; nothing up to what is usual."""
+    return np.maximum(near - np.float32(usual), np.float32(0), dtype=np.float32)
 
 
 def _greatest(cosines: Vectors) -> Vectors:

@@ -119,7 +119,8 @@ def test_strangers_set_where_nothing_is_close(checkpoint: Checkpoint) -> None:
     def said(blocks: np.ndarray) -> np.ndarray:
         photos = l2_normalize(fit.project(embedding.whitening, blocks))
         best = (photos @ l2_normalize(embedding.vectors).T).max(axis=1)
-        return best - strangers.nearness(photos, embedding.strangers) >= embedding.likeness.all.similar
+        near = strangers.nearness(photos, embedding.strangers)
+        return best - strangers.excess(near, embedding.likeness.usual) >= embedding.likeness.all.similar
 
     others = (about[np.arange(300) % 10] + rng.normal(0, 0.2, (300, 16))).astype(np.float16)
     assert said(others).mean() < 0.1

@@ -33,10 +33,14 @@ def test_what_this_shop_sells_is_not_strange_to_it() -> None:
 
 def test_a_stranger_is_not_held_against_itself() -> None:
     """As a photo of the like would not be; one that is left out is held against all that are kept."""
-    known, scores = drawn(30), np.linspace(0, 1, 30, dtype=np.float32)
+    known = drawn(30)
     kept = np.arange(30) > 2
-    found = strangers.margins(scores, known, kept)
+    found = strangers.among_themselves(known, kept)
     for row in range(30):
         others = known[[other for other in range(30) if kept[other] and other != row]]
-        near = np.sort(others @ known[row])[-strangers.NEAREST :].mean()
-        assert found[row] == pytest.approx(scores[row] - near, abs=1e-5)
+        assert found[row] == pytest.approx(np.sort(others @ known[row])[-strangers.NEAREST :].mean(), abs=1e-5)
+
+
+def test_nothing_is_taken_off_what_is_as_near_as_usual() -> None:
+    """Nor is anything added to what is farther."""
+    np.testing.assert_allclose(strangers.excess(np.array([0.1, 0.3, 0.5], np.float32), 0.3), [0, 0, 0.2], atol=1e-6)
