@@ -65,7 +65,7 @@ def among_themselves(strangers: Vectors, kept: NDArray[np.bool_]) -> Vectors:
 
 def excess(near: Vectors, usual: float) -> Vectors:
     """Return what is taken off scores of pictures so near to strangers, float32 [q]; nothing up to what is usual."""
-    return np.maximum(near - np.float32(usual), np.float32(0), dtype=np.float32)
+    return np.asarray(np.maximum(near - usual, 0), np.float32)
 
 
 def _greatest(cosines: Vectors) -> Vectors:
