@@ -161,8 +161,9 @@ def _features(
     lock = threading.Lock()
 
     def shown(number: int, view: int) -> Picture:
-        made = np.random.default_rng([seed, number, view - 1])
-        return shopper_view(pictures[number], made) if view else pictures[number]
+        if not view:
+            return pictures[number]
+        return shopper_view(pictures[number], np.random.default_rng([seed, number, view - 1]))
 
     def encode(start: int) -> dict[str, NDArray[np.float32]]:
         return raw_features(trunks, [shown(*one) for one in wanted[start : start + _BATCH]], lock)
