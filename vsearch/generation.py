@@ -131,12 +131,11 @@ def load(path: Path) -> Generation:
         metric: {entry.name: ClassIndex.load(path / entry.files[metric], metric) for entry in manifest.classes}
         for metric in manifest.metrics
     }
+    nobody = np.empty((0, manifest.embedding_size), np.float32)
+    strangers = np.load(path / STRANGERS) if STRANGERS in manifest.checksums else nobody
     with np.load(path / IMAGES) as images, np.load(path / WHITENING) as arrays:
         gallery = Gallery(indexes, images["image_ids"], images["product_ids"])
-        whitening = Whitening.from_arrays(arrays)
-        nothing = np.empty((0, whitening.size), np.float32)
-        strangers = np.load(path / STRANGERS) if STRANGERS in manifest.checksums else nothing
-        return Generation(manifest, gallery, whitening, strangers)
+        return Generation(manifest, gallery, Whitening.from_arrays(arrays), strangers)
 
 
 def publish(folder: Path, hidden: Path) -> Path:
