@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -26,6 +27,9 @@ WRITER_LOCK = 0x76736561
 
 MENDABLE = (OperationalError, InterfaceError, InternalError)
 """Errors of the database itself, its disk and the way to it, not of our statements."""
+
+INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+"""The insert of each kind of database that knows what to do where a row is there already."""
 
 T = TypeVar("T")
 

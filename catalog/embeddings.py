@@ -9,17 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from catalog.database import chunks
+from catalog.database import INSERTS, chunks
 from catalog.models import Image, StoredBlocks
 from vsearch.errors import CatalogueError
 
 Key = tuple[str, int]
 
 STORED_TYPE = np.dtype("<f2")
-INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def missing(session: Session, blocks_id: str, keys: Sequence[Key]) -> list[Key]:

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+PLENTY = 2**31 - 1
+"""The stock of a product that can be had, where the shop does not say how many there are."""
+
 
 @dataclass(frozen=True)
 class ProductItem:
@@ -17,7 +20,7 @@ class ProductItem:
         price_minor: price in minor units of `currency` (cents); None where unknown.
         currency: three letters of ISO 4217; empty where there is no price.
         url: the product's page in the shop; empty where unknown.
-        stock: pieces in stock; None where unknown.
+        stock: pieces in stock; `PLENTY` where there are some, None where unknown.
         attributes: name -> values, such as {"colour": ("red", "white")}.
         dimensions: name -> number and unit, such as {"width": "180 cm"}.
         variant_group: shared by the products that are one design; None where it stands alone.

@@ -133,6 +133,46 @@ class StoredBlocks(Base):
     """float16, little-endian."""
 
 
+class SeenPicture(Base):
+    """One picture as feeds name it, and what was found when it was last asked for."""
+
+    __tablename__ = "seen_picture"
+
+    key: Mapped[str] = mapped_column(String, primary_key=True)
+    """Its place and name, or its address."""
+    tag: Mapped[str]
+    """Changes when the picture does; empty where only reading it tells."""
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    problem: Mapped[str | None]
+    """Why it could not be had the last time; None where it could."""
+    failures: Mapped[int]
+    """Times running that it could not be had."""
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class FeedImport(Base):
+    """One import of a feed and how it ended."""
+
+    __tablename__ = "feed_import"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    import_id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    feed: Mapped[str]
+    """Path or address."""
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    state: Mapped[str]
+    """imported, unchanged or refused."""
+    columns: Mapped[list[str]] = mapped_column(JSON)
+    """Those the feed had, in our words."""
+    counts: Mapped[dict[str, Any]] = mapped_column(JSON)
+    findings: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    """What was wrong where, the first thousand."""
+    message: Mapped[str]
+
+
 class IndexRun(Base):
     """One run of the nightly job and how it ended."""
 

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from catalog.currency import DECIMALS
+from catalog.items import PLENTY
 from catalog.queries import SEPARATOR
 
 MAX_LENGTH = {
@@ -23,7 +24,7 @@ MAX_LENGTH = {
     "category": 500,
     "url": 2_000,
     "variant_group": 64,
-    "image": 500,
+    "image": 2_000,
     "attributes": 200,
     "dimensions": 64,
 }
@@ -31,11 +32,15 @@ MAX_LENGTH = {
 
 MAX_IMAGES = 50
 MAX_ATTRIBUTES = 100
-MAX_STOCK = 2**31 - 1
+MAX_STOCK = PLENTY - 1
 UNITS = ("mm", "cm", "m", "in", "ft", "g", "kg", "lb", "ml", "l")
 
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 PRICE = re.compile(r"(?P<amount>-?[0-9]{1,12}(?:[.,][0-9]{1,6})?) ?(?P<currency>[A-Za-z]{3})?")
+STOCK_WORDS = {
+    **dict.fromkeys(("in stock", "in_stock", "instock", "yes", "true"), PLENTY),
+    **dict.fromkeys(("out of stock", "out_of_stock", "outofstock", "sold out", "no", "false"), 0),
+}
 WHOLE = re.compile(r"-?[0-9]{1,18}")
 ARTICLE_NUMBER = re.compile(r"[0-9](?:[ .-]?[0-9]){3,15}")
 MEASURE = re.compile(rf"(?P<number>[0-9]{{1,9}}(?:[.,][0-9]{{1,4}})?) ?(?P<unit>{'|'.join(UNITS)})")
@@ -108,10 +113,14 @@ def url(name: str, value: Any) -> str:
 
 
 def stock(name: str, value: Any) -> int:
-    """Return a number of pieces."""
-    written = "" if isinstance(value, bool) else str(value).strip()
+    """Return a number of pieces, `PLENTY` where the shop says only that there are some."""
+    written = str(value).strip()
+    if written.lower() in STOCK_WORDS:
+        return STOCK_WORDS[written.lower()]
     if not WHOLE.fullmatch(written):
-        raise bad(f"{name} must be a whole number", value, "write the pieces in stock, or leave it empty")
+        raise bad(
+            f"{name} must be a whole number", value, "write the pieces, 'in stock' or 'out of stock', or leave it empty"
+        )
     pieces = int(written)
     if not 0 <= pieces <= MAX_STOCK:
         raise bad(f"{name} must be from 0 to {MAX_STOCK}", value, "write 0 for what is sold out")
@@ -201,9 +210,13 @@ def _several(value: Any) -> list[Any]:
 
 
 def _image(name: str) -> str:
+    if re.match("https?://", name, re.IGNORECASE):
+        return url("image", name)
     path = PurePosixPath(name)
-    if re.match(r"[a-z]+://", name, re.IGNORECASE):
-        raise bad("image must be a file name", name, "put the file into the pictures folder and name it")
+    if re.match(r"[a-z0-9]+://", name, re.IGNORECASE):
+        raise bad(
+            "image must be a file name or a web address", name, "name the file as it lies in the place of --images"
+        )
     if path.is_absolute() or ".." in path.parts or "\\" in name or re.match(r"[A-Za-z]:", name):
         raise bad("image must stay inside the pictures folder", name, "write it like 'sofas/kivik.jpg'")
     return name

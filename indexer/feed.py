@@ -1,6 +1,6 @@
 """A product feed in, products out; a bad row is an error with its line, and does not stop the reading.
 
-`docs/feed.md` describes the columns. A new column is one line in `indexer.feedfile.COLUMNS`, one parser in
+`docs/feed.md` describes the columns. A new column is one line in `indexer.dialects.COLUMNS`, one parser in
 `indexer.cells` and one line in `_item`.
 """
 
@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from catalog.currency import DECIMALS
 from catalog.items import ProductItem
 from indexer import cells
-from indexer.feedfile import ATTRIBUTE, COLUMNS, PICTURES, RawRow, read_rows
+from indexer.dialects import ATTRIBUTE, COLUMNS, PICTURES
+from indexer.dialects import Mapping as Names
+from indexer.feedfile import open_feed
+from indexer.tables import RawRow
 from vsearch.errors import FeedRejected, SettingsError
 
 T = TypeVar("T")
@@ -23,11 +26,16 @@ D = TypeVar("D")
 
 @dataclass(frozen=True)
 class RowError:
-    """What is wrong with one row, in one sentence; `sku` is empty where the row has none."""
+    """What is wrong with one row, in one sentence; `sku` is empty where the row has none.
+
+    A "repeat" is a sku that another row has already, of which the first counts; a "picture" is one that cannot be had,
+    and its product does without; a "row" is anything else.
+    """
 
     line: int
     sku: str
     reason: str
+    kind: Literal["row", "repeat", "picture"] = "row"
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.reason}"
@@ -43,11 +51,12 @@ class FeedRow:
 
 @dataclass(frozen=True)
 class FeedReading:
-    """All that a feed says: the good rows, what is wrong with the others, and what to look at."""
+    """All that a feed says: the good rows, what is wrong with the others, what to look at, and its columns."""
 
     rows: tuple[FeedRow, ...]
     errors: tuple[RowError, ...]
     warnings: tuple[str, ...]
+    columns: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def items(self) -> list[ProductItem]:
@@ -55,12 +64,13 @@ class FeedReading:
         return [row.item for row in self.rows]
 
 
-def read_feed(path: Path, currency: str = "EUR") -> FeedReading:
-    """Read a CSV or JSON Lines feed.
+def read_feed(path: Path, currency: str = "EUR", names: Names | None = None) -> FeedReading:
+    """Read a feed of any kind that `indexer.feedfile` knows.
 
     Args:
-        path: the file; its ending says which of the two it is.
+        path: the file.
         currency: of prices that name none.
+        names: other names for our columns.
 
     Raises:
         FeedRejected: the feed as a whole cannot be used.
@@ -70,21 +80,22 @@ def read_feed(path: Path, currency: str = "EUR") -> FeedReading:
         raise SettingsError(f"Setting currency must be a code of ISO 4217, but it is {currency!r}; write it like EUR.")
     rows: list[FeedRow] = []
     errors: list[RowError] = []
-    columns: dict[str, None] = {}
     first_lines: dict[str, int] = {}
-    for raw in read_rows(path):
-        columns.update(dict.fromkeys(raw.cells))
-        item, reasons = _read_row(raw, currency)
-        first = first_lines.setdefault(item.sku, raw.line) if item.sku else raw.line
-        if first != raw.line:
-            twice = f"sku must be unique, but {item.sku!r} is on line {first} already; remove one of the two."
-            reasons = [twice, *reasons]
-        errors.extend(RowError(raw.line, item.sku, reason) for reason in reasons)
-        if not reasons:
-            rows.append(FeedRow(raw.line, item))
+    with open_feed(path, names) as table:
+        columns = dict.fromkeys(table.columns or ())
+        for raw in table.rows:
+            columns.update(dict.fromkeys(raw.cells))
+            item, reasons = _read_row(raw, currency)
+            errors.extend(RowError(raw.line, item.sku, reason) for reason in reasons)
+            first = first_lines.setdefault(item.sku, raw.line) if item.sku else raw.line
+            if first != raw.line:
+                twice = f"sku must be unique, but {item.sku!r} is on line {first} already; remove one of the two."
+                errors.append(RowError(raw.line, item.sku, twice, "repeat"))
+            elif not reasons:
+                rows.append(FeedRow(raw.line, item))
     if not rows and not errors:
         raise FeedRejected(f"A feed must hold products, but {path.name} has no rows; export it again.")
-    return FeedReading(tuple(rows), tuple(errors), tuple(_warnings(columns)))
+    return FeedReading(tuple(rows), tuple(errors), tuple(_warnings(columns)), tuple(columns))
 
 
 @dataclass

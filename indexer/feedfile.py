@@ -1,180 +1,124 @@
-"""A feed file in, raw rows out: its encoding, its header, its cells; what they mean is `indexer.feed`'s matter."""
+"""A feed file opened: what it is by its content, and its rows in our words.
 
-import csv
-import io
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
+The ending must not contradict the content: a web page saved as products.csv is not a feed with strange columns.
+"""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Literal, cast
 
+from indexer import dialects, tables
+from indexer.dialects import Mapping
+from indexer.parquet import read_parquet
+from indexer.tables import Table
 from vsearch.errors import FeedRejected
 
-DELIMITERS = ",;\t"
-ENDINGS = (".csv", ".jsonl", ".ndjson")
-ATTRIBUTE = "attr:"
+Kind = Literal["CSV", "JSON Lines", "Parquet", "XML"]
 
-REQUIRED = ("sku", "title")
-PICTURES = ("image", "images")
-COLUMNS = (
-    *REQUIRED,
-    "brand",
-    "description",
-    "category",
-    "price",
-    "currency",
-    "url",
-    "stock",
-    *PICTURES,
-    "variant_group",
-    "article_number",
-    "dimensions",
-    "attributes",
-)
+ENDINGS: dict[str, Kind] = {
+    ".csv": "CSV",
+    ".tsv": "CSV",
+    ".txt": "CSV",
+    ".jsonl": "JSON Lines",
+    ".ndjson": "JSON Lines",
+    ".parquet": "Parquet",
+    ".xml": "XML",
+}
+GZIP = ".gz"
+
+_SEEN = 4096  # bytes that tell what a file is
 
 
-@dataclass(frozen=True)
-class RawRow:
-    """One row as the file has it: the cells that are not empty, or the sentence that says what is wrong.
+@contextmanager
+def open_feed(path: Path, mapping: Mapping | None = None) -> Iterator[Table]:
+    """Yield the rows of a feed in our words, and the columns of ours that its head has.
 
     Args:
-        line: where the row begins; the first line of the file is 1.
-        cells: column name -> text, or JSON value.
-        problem: why the row cannot be split into cells; None where it can.
-    """
-
-    line: int
-    cells: Mapping[str, Any] = field(default_factory=dict)
-    problem: str | None = None
-
-
-def read_rows(path: Path) -> Iterator[RawRow]:
-    """Yield the rows of a CSV or JSON Lines file.
+        path: CSV, JSON Lines, Parquet, or the XML of a merchant feed; any of them compressed by gzip, too.
+        mapping: other names for our columns.
 
     Raises:
-        FeedRejected: the file as a whole cannot be used.
+        FeedRejected: here or while rows are read: the file as a whole cannot be used.
     """
-    ending = path.suffix.lower()
-    if ending not in ENDINGS:
-        raise FeedRejected(
-            f"A feed must end in {', '.join(ENDINGS)}, but {path.name!r} does not; "
-            "save it as CSV, or as one JSON object on each line."
-        )
-    content = _content(path)
-    yield from _csv_rows(path, content) if ending == ".csv" else _json_rows(content)
-
-
-def column(name: str) -> str:
-    """Return a column's name as we write it: no blanks around it, small letters but for an attribute's own name."""
-    name = name.strip()
-    if name[: len(ATTRIBUTE)].lower() == ATTRIBUTE:
-        return ATTRIBUTE + name[len(ATTRIBUTE) :].strip()
-    return name.lower()
-
-
-def _content(path: Path) -> str:
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file, _unpacked(path, file) as stream:
+            head = _head(path, stream)
+            kind = _kind(path, head)
+            table = _read(path, kind, stream)
+            yield dialects.in_our_words(path.name, table, mapping)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise tables.cut_off(path.name) from error
     except OSError as error:
         reason = error.strerror or error
         raise FeedRejected(f"A feed must be a file, but {path}: {reason}; check its name.") from error
-    try:
-        content = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise FeedRejected(
-            f"A feed must be UTF-8, but line {line} of {path.name} is not; save it again as UTF-8."
-        ) from error
-    if not content.strip():
+
+
+def _unpacked(path: Path, file: IO[bytes]) -> IO[bytes]:
+    packed = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    if packed:
+        return cast(IO[bytes], gzip.GzipFile(fileobj=file))
+    if path.suffix.lower() == GZIP:
+        raise FeedRejected(f"{path.name} must be compressed by gzip, but it is not; rename it, or compress it.")
+    return file
+
+
+def _head(path: Path, stream: IO[bytes]) -> bytes:
+    head = stream.read(_SEEN)
+    stream.seek(0)
+    if not head.strip(b"\xef\xbb\xbf \t\r\n"):
         raise FeedRejected(f"A feed must hold products, but {path.name} is empty; export it again.")
-    return content
+    return head
 
 
-def _csv_rows(path: Path, content: str) -> Iterator[RawRow]:
-    first = content.partition("\n")[0]
-    delimiter = max(DELIMITERS, key=first.count)
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
-    names: Sequence[str] | None = None
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise FeedRejected(
-                f"A feed's quotes must be in pairs, but the row at line {line} of {path.name} is not sound "
-                f"({error}); double the quotes inside a quoted cell."
-            ) from error
-        if names is None:
-            names = _header(path, cells)
-        elif any(cell.strip() for cell in cells):
-            yield _csv_row(line, names, cells)
+def _kind(path: Path, head: bytes) -> Kind:
+    """Return what the content is.
 
-
-def _csv_row(line: int, names: Sequence[str], cells: Sequence[str]) -> RawRow:
-    filled = {name: cell for name, cell in zip(names, cells, strict=False) if cell.strip()}
-    if len(cells) == len(names):
-        return RawRow(line, filled)
-    problem = (
-        f"a row must have {len(names)} cells as the first line has, but it has {len(cells)}; "
-        "quote the cells that hold the delimiter."
-    )
-    return RawRow(line, filled, problem)
-
-
-def _header(path: Path, cells: Sequence[str]) -> list[str]:
-    names = [column(cell) for cell in cells]
-    if not set(names) & set(COLUMNS):
+    Raises:
+        FeedRejected: it is no feed, or not what the file's name says.
+    """
+    found = _content(path.name, head)
+    plain = path.with_suffix("") if path.suffix.lower() == GZIP else path
+    said = ENDINGS.get(plain.suffix.lower())
+    if said is None and plain.suffix:
         raise FeedRejected(
-            f"A feed's first line must name its columns, but that of {path.name} names none we know; "
-            "put a line such as 'sku,title,category,price,image' on top."
+            f"A feed must end in {', '.join(ENDINGS)}, with or without {GZIP}, but {path.name!r} does not; "
+            "rename it, or save it as CSV."
         )
-    if "" in names:
+    if said not in (None, found):
+        raise FeedRejected(f"{path.name} must be {said}, but it holds {found}; rename it, or export it again.")
+    return found
+
+
+def _content(name: str, head: bytes) -> Kind:
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head.startswith(b"PAR1"):
+        return "Parquet"
+    if head.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise FeedRejected(f"A feed must be CSV or alike, but {name} is a workbook or archive; save it as CSV.")
+    if text[:200].lower().startswith((b"<!doctype html", b"<html")):
         raise FeedRejected(
-            f"Every column must have a name, but column {names.index('') + 1} of {path.name} has none; "
-            "name it or remove it."
+            f"A feed must hold products, but {name} is a web page, perhaps that of a login; check where it comes from."
         )
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+    if text.startswith(b"<"):
+        return "XML"
+    if text.startswith(b"["):
         raise FeedRejected(
-            f"A column may be there once, but {path.name} has {twice!r} {names.count(twice)} times; remove one."
+            f"A feed in JSON must have one object on each line, but {name} begins with a list; write it as JSON Lines."
         )
-    missing = [name for name in REQUIRED if name not in names]
-    if not set(names) & set(PICTURES):
-        missing.append("image")
-    if missing:
-        raise FeedRejected(
-            f"A feed must have the columns sku, title and image, but {path.name} lacks {', '.join(missing)}; "
-            "add or rename them."
-        )
-    return names
+    return "JSON Lines" if text.startswith(b"{") else "CSV"
 
 
-def _json_rows(content: str) -> Iterator[RawRow]:
-    for line, written in enumerate(content.split("\n"), start=1):
-        if written.strip():
-            yield _json_row(line, written)
-
-
-def _json_row(line: int, written: str) -> RawRow:
-    try:
-        value = json.loads(written, parse_float=Decimal, parse_constant=_refuse_constant)
-    except (ValueError, ArithmeticError, RecursionError) as error:
-        why = error.msg if isinstance(error, json.JSONDecodeError) else error
-        problem = f"a row must be one JSON object, but it cannot be read ({why}); write it on one line."
-        return RawRow(line, problem=problem)
-    if not isinstance(value, dict):
-        problem = f'a row must be one JSON object, but it is {type(value).__name__}; write it like {{"sku": ...}}.'
-        return RawRow(line, problem=problem)
-    cells = {column(name): cell for name, cell in value.items()}
-    return RawRow(line, {name: cell for name, cell in cells.items() if not _blank(cell)})
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _blank(cell: Any) -> bool:
-    return cell is None or cell in ([], {}) or (isinstance(cell, str) and not cell.strip())
+def _read(path: Path, kind: Kind, stream: IO[bytes]) -> Table:
+    if kind == "CSV":
+        return tables.read_csv(path.name, stream)
+    if kind == "JSON Lines":
+        return tables.read_json_lines(path.name, stream)
+    if kind == "XML":
+        return tables.read_xml(path.name, stream)
+    if path.suffix.lower() == GZIP:
+        raise FeedRejected(f"A Parquet feed is compressed already, but {path.name} is so twice; unpack it.")
+    return read_parquet(path.name, path)

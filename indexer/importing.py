@@ -1,28 +1,37 @@
 """Import a feed: read it, look at its pictures, decide, and write everything in one transaction or nothing.
 
-The feed is the whole catalogue: a product it no longer names is withdrawn.
+The feed is the whole catalogue: a product it no longer names is withdrawn. A feed that is not what it was (fewer
+products, other columns, many bad rows) is more likely broken than meant: it is refused whole, unless a person accepts
+that.
 """
 
-import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import changes as catalogue_changes
-from catalog import queries
-from catalog.changes import Changes, Sizes
+from catalog import imports, queries, seen
+from catalog.changes import Changes
 from catalog.database import lock_for_writing
 from catalog.imagestore import ImageStore
 from catalog.items import ProductItem
+from catalog.models import utc_now
+from indexer import looking, places, refusal
+from indexer.dialects import Mapping as Names
+from indexer.dialects import read_mapping
 from indexer.diff import diff
 from indexer.feed import FeedReading, RowError, read_feed
-from indexer.pictures import PictureSource, PictureUnavailable, open_pictures
-from vsearch.errors import FeedRejected, ImageRejected
-from vsearch.images import Limits, decode
+from indexer.looking import Look, Looking
+from indexer.refusal import Cause, FeedRefused, Shares
+from indexer.sources import open_pictures
+from vsearch.errors import FeedRejected
+from vsearch.images import Limits
 from vsearch.progress import Progress, silent
+from vsearch.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -32,171 +41,172 @@ class Options:
     Args:
         currency: of prices that name none.
         limits: what a picture may be.
+        names: other names for our columns.
         dry_run: decide everything, write nothing.
-        skip_bad_rows: take the good rows; a known product whose row is bad stays as it is.
-        accept_shrink: allow more than half of the catalogue to be withdrawn.
+        accept: what would have the feed refused, and is meant.
+        shares: how much of a feed may be wrong.
+        private: let addresses of pictures lead into private networks.
     """
 
     currency: str = "EUR"
     limits: Limits = field(default_factory=Limits)
+    names: Names | None = None
     dry_run: bool = False
-    skip_bad_rows: bool = False
-    accept_shrink: bool = False
+    accept: frozenset[Cause] = frozenset()
+    shares: Shares = field(default_factory=Shares)
+    private: bool = False
+
+    @classmethod
+    def of(
+        cls, settings: Settings, *, mapping: Path | None, dry_run: bool = False, accept: Collection[Cause] = ()
+    ) -> "Options":
+        """Return what the settings say, and what is asked for this time."""
+        return cls(
+            currency=settings.currency,
+            limits=Limits.of(settings),
+            names=read_mapping(mapping) if mapping else None,
+            dry_run=dry_run,
+            accept=frozenset(accept),
+            shares=Shares(settings.max_shrink_share, settings.max_bad_rows_share, settings.max_failed_share),
+            private=settings.allow_private_addresses,
+        )
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import did, or would do."""
+    """What an import did, or would do.
+
+    Attributes:
+        changes: of the catalogue.
+        new_pictures: whose content was not known.
+        findings: what is wrong with rows that were left out and with pictures that could not be had, by line.
+        warnings: what to look at in the feed as a whole.
+        dry_run: nothing was written.
+    """
 
     changes: Changes
     new_pictures: int
-    errors: tuple[RowError, ...]
-    """What is wrong with the rows that were skipped."""
+    findings: tuple[RowError, ...]
     warnings: tuple[str, ...]
     dry_run: bool
 
-
-class BadRows(FeedRejected):
-    """Rows of the feed are bad and nothing was imported; `errors` has all of them."""
-
-    def __init__(self, message: str, errors: tuple[RowError, ...], warnings: tuple[str, ...]) -> None:
-        super().__init__(message)
-        self.errors = errors
-        self.warnings = warnings
+    def counts(self) -> dict[str, int]:
+        """Return how many of what, for people and for the record."""
+        return {
+            "added": len(self.changes.added),
+            "changed": len(self.changes.changed),
+            "restored": len(self.changes.restored),
+            "withdrawn": len(self.changes.withdrawn),
+            "unchanged": self.changes.unchanged,
+            "bad rows left out": len({found.line for found in self.findings if found.kind != "picture"}),
+            "pictures not to be had": len({found.reason for found in self.findings if found.kind == "picture"}),
+            "new pictures": self.new_pictures,
+        }
 
 
 def import_feed(
-    feed: Path,
-    pictures: Path,
+    feed: str,
+    pictures: str | None,
     *,
     sessions: sessionmaker[Session],
     store: ImageStore,
     options: Options = Options(),
     progress: Progress = silent,
+    clock: Callable[[], datetime] = utc_now,
 ) -> ImportReport:
-    """Make the catalogue what the feed says.
+    """Make the catalogue what the feed says, and keep on record how that went.
 
     Args:
-        feed: CSV or JSON Lines.
-        pictures: folder, tar or zip that holds the pictures the feed names.
+        feed: path or address of any feed that `indexer.feedfile` knows.
+        pictures: folder, archive or object storage that holds the pictures; None where the feed names addresses.
         sessions: of a catalogue whose schema is up to date.
         store: where new pictures go, before SQL knows of them.
         options: how to import.
         progress: shows how far the work is.
+        clock: tells the time that goes on record.
 
     Raises:
-        BadRows: there are bad rows, and they are not to be skipped.
-        FeedRejected: the feed, or the pictures, cannot be used as a whole.
+        FeedRefused: the feed is not what it should be, and that was not accepted.
+        FeedRejected: the feed, or the place of its pictures, cannot be used at all.
     """
-    reading = read_feed(feed, options.currency)
-    with open_pictures(pictures, options.limits.max_bytes) as source:
-        looks = _look_at(reading, source, sessions, limits=options.limits, progress=progress)
-        items, errors = _resolve(reading, looks)
-        if errors and not (options.skip_bad_rows and items):
-            raise BadRows(_bad_rows_sentence(feed, items, errors), errors, reading.warnings)
-        decide = partial(_decide, items=items, keep={error.sku for error in errors}, options=options)
-        with sessions() as session:
-            changes = decide(session)
-        new = _new_pictures(items, looks, store)
-        if not options.dry_run:
-            _store(source, new, store, progress=progress)
-            with sessions.begin() as session:
-                lock_for_writing(session)
-                changes = decide(session)  # again: another import may have come between
-                sizes = {look.sha256: look.size for look in looks.values()}
-                catalogue_changes.apply(session, changes, sizes)
-    return ImportReport(changes, len(new), errors, reading.warnings, options.dry_run)
-
-
-@dataclass(frozen=True)
-class _Look:
-    """What was seen of one picture; a problem is one sentence and leaves the rest empty."""
-
-    sha256: str = ""
-    size: tuple[int, int] = (0, 0)
-    problem: str = ""
-
-
-def _look_at(
-    reading: FeedReading,
-    source: PictureSource,
-    sessions: sessionmaker[Session],
-    *,
-    limits: Limits,
-    progress: Progress,
-) -> dict[str, _Look]:
-    """Look at every picture once, by name; one whose content SQL knows already is not decoded."""
-    with sessions() as session:
-        known = queries.picture_sizes(session)
-    names = source.in_reading_order({name for item in reading.items for name in item.images})
-    looks: dict[str, _Look] = {}
-    with progress("Checking pictures") as advance:
-        for name in names:
-            looks[name] = _look(name, source, known, limits=limits)
-            advance(len(looks), len(names))
-    return looks
-
-
-def _look(name: str, source: PictureSource, known: Sizes, *, limits: Limits) -> _Look:
+    record = partial(imports.record, feed=feed, started_at=clock())
     try:
-        data = source.read(name)
-        sha256 = hashlib.sha256(data).hexdigest()
-        if sha256 in known:
-            return _Look(sha256, known[sha256])
-        height, width = decode(data, limits).shape[:2]
-        return _Look(sha256, (width, height))
-    except PictureUnavailable as error:
-        return _Look(problem=str(error))
-    except ImageRejected as error:
-        reason = str(error)
-        return _Look(problem=f"picture {name!r} cannot be used: {reason[:1].lower()}{reason[1:]}")
+        with places.local_file(feed) as file:
+            reading = read_feed(file, options.currency, options.names)
+        with open_pictures(pictures, options.limits.max_bytes, private=options.private) as source:
+            tools = Looking(source, sessions, store, options.limits, keep=not options.dry_run)
+            return _import(feed, reading, tools, options=options, progress=progress, record=record)
+    except FeedRejected as error:
+        if not options.dry_run:
+            found = error.findings if isinstance(error, FeedRefused) else ()
+            with sessions.begin() as session:
+                record(session, state="refused", findings=_as_rows(found), message=str(error), finished_at=clock())
+        raise
 
 
-def _resolve(reading: FeedReading, looks: Mapping[str, _Look]) -> tuple[list[ProductItem], tuple[RowError, ...]]:
-    """Return the items with their pictures by content, and all bad rows, those with bad pictures too."""
-    items = []
-    errors = list(reading.errors)
-    for row in reading.rows:
-        seen = [looks[name] for name in row.item.images]
-        problems = [RowError(row.line, row.item.sku, look.problem) for look in seen if look.problem]
-        errors.extend(problems)
-        if not problems:
-            items.append(replace(row.item, images=tuple(dict.fromkeys(look.sha256 for look in seen))))
-    return items, tuple(sorted(errors, key=lambda error: error.line))
-
-
-def _bad_rows_sentence(feed: Path, items: Collection[ProductItem], errors: Collection[RowError]) -> str:
-    bad = len({error.line for error in errors})
-    remedy = "mend them, or take the others with --skip-bad-rows" if items else "mend them"
-    return f"Every row of a feed must be good, but {bad} of {feed.name} are not and nothing was imported; {remedy}."
-
-
-def _decide(session: Session, *, items: Collection[ProductItem], keep: Collection[str], options: Options) -> Changes:
-    """Return what to change, or refuse to withdraw more than half of the catalogue."""
-    snapshot = queries.snapshot(session)
-    changes = diff(items, snapshot, keep)
-    live = sum(not item.withdrawn for item in snapshot.values())
-    if 2 * len(changes.withdrawn) > live and not options.accept_shrink:
-        raise FeedRejected(
-            f"A feed must name at least half of the catalogue, but it lacks {len(changes.withdrawn)} "
-            f"of {live} products; export it whole, or withdraw them with --accept-shrink."
-        )
-    return changes
-
-
-def _new_pictures(items: Collection[ProductItem], looks: Mapping[str, _Look], store: ImageStore) -> dict[str, str]:
-    """Return the names of the pictures that the store lacks, by the sha256 they should have."""
+def _import(
+    feed: str,
+    reading: FeedReading,
+    tools: Looking,
+    *,
+    options: Options,
+    progress: Progress,
+    record: Callable[..., None],
+) -> ImportReport:
+    with tools.sessions() as session:
+        causes = [
+            *refusal.of_rows(reading, options.shares),
+            *refusal.of_columns(reading, imports.last_columns(session)),
+            *refusal.of_shrinking(imports.live_skus(session), _named(reading), options.shares),
+        ]
+    refusal.refuse(feed, causes, reading, accept=options.accept)
+    looks = looking.look_at({name for item in reading.items for name in item.images}, tools, progress)
+    items, problems = _resolve(reading, looks)
+    findings = tuple(sorted((*reading.errors, *problems), key=lambda found: found.line))
+    reading = replace(reading, errors=findings)
+    refusal.refuse(feed, refusal.of_pictures(looks.values(), options.shares), reading, accept=options.accept)
     used = {sha256 for item in items for sha256 in item.images}
-    names = {look.sha256: name for name, look in looks.items()}
-    return {sha256: names[sha256] for sha256 in used if not store.exists(sha256)}
+    new = {look.seen.sha256 for look in looks.values() if look.new} & used
+    decide = partial(diff, items, keep={found.sku for found in findings if found.kind != "picture"})
+    if options.dry_run:
+        with tools.sessions() as session:
+            return ImportReport(decide(queries.snapshot(session)), len(new), findings, reading.warnings, True)
+    with tools.sessions.begin() as session:
+        lock_for_writing(session)
+        changes = decide(queries.snapshot(session))
+        report = ImportReport(changes, len(new), findings, reading.warnings, False)
+        catalogue_changes.apply(session, changes, {look.seen.sha256: look.seen.size for look in looks.values()})
+        seen.write(session, looking.failures(looks.values()))
+        record(
+            session,
+            state="imported" if changes else "unchanged",
+            columns=list(reading.columns),
+            counts=report.counts(),
+            findings=_as_rows(findings),
+            message="",
+            finished_at=utc_now(),
+        )
+    return report
 
 
-def _store(source: PictureSource, new: Mapping[str, str], store: ImageStore, *, progress: Progress) -> None:
-    expected = {name: sha256 for sha256, name in new.items()}
-    with progress("Storing pictures") as advance:
-        for done, name in enumerate(source.in_reading_order(expected), start=1):
-            if store.put(source.read(name)) != expected[name]:
-                raise FeedRejected(
-                    f"Pictures must stay as they are during an import, but {name!r} changed; import again."
-                )
-            advance(done, len(expected))
+def _named(reading: FeedReading) -> set[str]:
+    """Return the skus that the feed names, those of bad rows too: they stay as they are."""
+    return {row.item.sku for row in reading.rows} | {error.sku for error in reading.errors}
+
+
+def _resolve(reading: FeedReading, looks: Mapping[str, Look]) -> tuple[list[ProductItem], list[RowError]]:
+    """Return the items with those of their pictures that there are, by content, and what is wrong with the others."""
+    items, problems = [], []
+    for row in reading.rows:
+        found = [looks[name].seen for name in row.item.images]
+        problems += [RowError(row.line, row.item.sku, one.problem, "picture") for one in found if one.problem]
+        images = dict.fromkeys(one.sha256 for one in found if one.sha256)
+        items.append(replace(row.item, images=tuple(images)))
+    return items, problems
+
+
+def _as_rows(findings: Iterable[RowError]) -> Collection[dict[str, object]]:
+    return [
+        {"line": found.line, "sku": found.sku, "kind": found.kind, "reason": found.reason}
+        for found, _ in zip(findings, range(imports.KEPT), strict=False)
+    ]

@@ -1,12 +1,16 @@
-"""Where a feed's pictures lie: a folder, a tar or a zip, read by name and never unpacked."""
+"""Pictures in a folder, a tar or a zip, read by name and never unpacked; `indexer.sources` has those that are far away.
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+A source gives a picture with a *tag*, which changes when the picture does. Shown the tag of an earlier time, it leaves
+out the bytes where they are still the same: an unchanged night reads no picture.
+"""
+
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from vsearch.archives import DAMAGED, Archive, open_archive, reason
-from vsearch.errors import FeedRejected, ImageRejected
+from indexer.web import Fetched
+from vsearch.archives import DAMAGED, Archive
+from vsearch.errors import ImageRejected
 
 
 class PictureUnavailable(ImageRejected):
@@ -14,54 +18,36 @@ class PictureUnavailable(ImageRejected):
 
 
 class PictureSource(Protocol):
-    """Pictures by name."""
+    """Pictures by name; `threads` may fetch at once."""
 
-    def read(self, name: str) -> bytes:
-        """Return the bytes of a picture.
+    threads: int
+
+    def fetch(self, name: str, tag: str = "") -> Fetched:
+        """Return the bytes of a picture, or none where they are still those of `tag`.
 
         Raises:
             PictureUnavailable: there is no such picture, it is too large, or it cannot be read.
         """
 
+    def key(self, name: str) -> str:
+        """Return what a picture is remembered by: the same name in another place is another picture."""
+
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
         """Return the names in the order that is quickest to read."""
 
 
-@contextmanager
-def open_pictures(path: Path, max_bytes: int) -> Iterator[PictureSource]:
-    """Open a folder, .tar, .tar.gz or .zip; the content decides which it is.
-
-    Args:
-        path: the folder or the archive.
-        max_bytes: a larger picture is not read at all.
-
-    Raises:
-        FeedRejected: it is none of these.
-    """
-    if path.is_dir():
-        yield FolderPictures(path, max_bytes)
-        return
-    try:
-        archive = open_archive(path)
-    except DAMAGED as error:
-        why = "is not there" if isinstance(error, FileNotFoundError) else f"is none, or is damaged ({reason(error)})"
-        raise FeedRejected(
-            f"Pictures must be a folder, .tar, .tar.gz or .zip, but {path} {why}; check --images, or copy it again."
-        ) from error
-    with archive:
-        yield ArchivePictures(archive, max_bytes)
-
-
 class FolderPictures:
     """The files below a folder; a link that leads out of it is not followed."""
+
+    threads = 4
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self.folder = folder
         self._root = folder.resolve()
         self._max_bytes = max_bytes
 
-    def read(self, name: str) -> bytes:
-        """Return the bytes of a file."""
+    def fetch(self, name: str, tag: str = "") -> Fetched:
+        """Return the bytes of a file; its tag is made of size and time of change, as for rsync and make."""
         try:
             path = (self._root / name).resolve(strict=True)
             if not path.is_relative_to(self._root):
@@ -70,12 +56,20 @@ class FolderPictures:
                 )
             if not path.is_file():
                 raise _no_file(name, self.folder)
-            _check_size(name, path.stat().st_size, self._max_bytes)
-            return path.read_bytes()
+            status = path.stat()
+            found = f"{status.st_size}-{status.st_mtime_ns}"
+            if found == tag:
+                return Fetched(None, tag)
+            check_size(name, status.st_size, self._max_bytes)
+            return Fetched(path.read_bytes(), found)
         except (FileNotFoundError, NotADirectoryError):
-            raise _not_there(name, self.folder) from None
+            raise not_there(name, self.folder) from None
         except (OSError, RuntimeError, ValueError) as error:
-            raise _unreadable(name, self.folder, error) from error
+            raise unreadable(name, self.folder, error) from error
+
+    def key(self, name: str) -> str:
+        """Return the file's whole path."""
+        return str(self._root / name)
 
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
         """Return the names sorted: neighbours lie together on a disk."""
@@ -85,35 +79,44 @@ class FolderPictures:
 class ArchivePictures:
     """The files in a tar or zip, by the names in it; a leading "./" does not count.
 
+    They have no tags: one reads an archive forwards, and what is passed over is read as well.
+
     Args:
         archive: open.
         max_bytes: a larger picture is not read.
     """
+
+    threads = 1
 
     def __init__(self, archive: Archive, max_bytes: int) -> None:
         self._archive = archive
         self._places = {name: place for place, name in enumerate(archive.sizes)}
         self._max_bytes = max_bytes
 
-    def read(self, name: str) -> bytes:
+    def fetch(self, name: str, tag: str = "") -> Fetched:
         """Return the bytes of a file in the archive."""
         path, sizes = self._archive.path, self._archive.sizes
         if name not in sizes:
-            raise _not_there(name, path)
+            raise not_there(name, path)
         if sizes[name] < 0:
             raise _no_file(name, path)
-        _check_size(name, sizes[name], self._max_bytes)
+        check_size(name, sizes[name], self._max_bytes)
         try:
-            return self._archive.read(name)
+            return Fetched(self._archive.read(name), "")
         except DAMAGED as error:
-            raise _unreadable(name, path, error) from error
+            raise unreadable(name, path, error) from error
+
+    def key(self, name: str) -> str:
+        """Return the archive's path and the name in it."""
+        return f"{self._archive.path.resolve()}!{name}"
 
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
         """Return the names as they follow each other: a compressed tar can only be read forwards."""
         return sorted(names, key=lambda name: (self._places.get(name, -1), name))
 
 
-def _check_size(name: str, size: int, max_bytes: int) -> None:
+def check_size(name: str, size: int, max_bytes: int) -> None:
+    """Refuse a picture that is too large, before it is read."""
     if size > max_bytes:
         raise PictureUnavailable(
             f"picture {name!r} may have {max_bytes / 1e6:g} MB, but it has {size / 1e6:.1f} MB; "
@@ -121,7 +124,8 @@ def _check_size(name: str, size: int, max_bytes: int) -> None:
         )
 
 
-def _not_there(name: str, place: Path) -> PictureUnavailable:
+def not_there(name: str, place: Path | str) -> PictureUnavailable:
+    """Return what is said of a picture that is missing."""
     return PictureUnavailable(
         f"picture {name!r} must be in {place}, but it is not; add it, or correct the name (capitals count)."
     )
@@ -133,7 +137,8 @@ def _no_file(name: str, place: Path) -> PictureUnavailable:
     )
 
 
-def _unreadable(name: str, place: Path, error: Exception) -> PictureUnavailable:
+def unreadable(name: str, place: Path | str, error: Exception) -> PictureUnavailable:
+    """Return what is said of a picture that is there and cannot be read."""
     return PictureUnavailable(
         f"picture {name!r} must be readable, but in {place} it is not ({error}); put it there again."
     )

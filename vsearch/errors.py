@@ -17,6 +17,7 @@ VSearchError                        shown to the person as one sentence: the rul
  |   `- VerificationFailed          a new generation did not pass its checks and was not published
  |- CatalogueError                  the SQL catalogue cannot be used, or does not know what was asked for
  |- FeedRejected                    a product feed cannot be taken as a whole
+ |- AddressRefused                  a web address gives no file that we take
  |- RunInProgress                   another index run or training holds the lock
  |- PromotionRefused                a model may not take the place of the one in use
  |- EncodingFailed                  too many pictures could not be encoded
@@ -94,6 +95,10 @@ class CatalogueError(VSearchError):
 
 class FeedRejected(VSearchError):
     """A product feed cannot be taken as a whole."""
+
+
+class AddressRefused(VSearchError):
+    """A web address gives no file that we take: private, too large, too slow, or not there."""
 
 
 class RunInProgress(VSearchError):

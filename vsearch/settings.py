@@ -40,6 +40,18 @@ class Settings(BaseSettings):
         "",
         description="checkpoint to index with; empty means the shop's own, or the bundled 'pocket' before that",
     )
+    feed: str = Field("", description="path or address of the feed that a night imports; empty means no import")
+    feed_images: str = Field("", description="folder, archive or object storage with the pictures that the feed names")
+    feed_mapping: Path | None = Field(None, description="TOML file with other names for the feed's columns")
+    max_shrink_share: float = Field(
+        0.2, ge=0, le=1, description="share of the products missing from a feed above which it is refused"
+    )
+    max_bad_rows_share: float = Field(
+        0.01, ge=0, le=1, description="share of bad rows in a feed above which it is refused"
+    )
+    allow_private_addresses: bool = Field(
+        False, description="let the feed's picture addresses lead into private networks"
+    )
     currency: str = Field("EUR", pattern="^[A-Z]{3}$", description="currency of feed prices that name none")
     host: str = Field("127.0.0.1", description="address the page is served on")
     port: int = Field(8000, ge=1, le=65535, description="port the page is served on")
@@ -66,14 +78,14 @@ class Settings(BaseSettings):
     min_class_size: int = Field(5, ge=1, description="categories with fewer pictures join their parent category")
     keep_generations: int = Field(3, ge=2, description="published generations kept on disk for rollback")
     max_failed_share: float = Field(
-        0.05, ge=0, le=1, description="share of unreadable new pictures above which a run stops unpublished"
+        0.05, ge=0, le=1, description="share of new pictures that fail above which an import or a run stops"
     )
     examples: Path | None = Field(
         None, description="folder of example photos that the start page offers; a file's name says what it shows"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("WARNING", description="how much is logged")
 
-    @field_validator("weights", "examples", mode="before")
+    @field_validator("weights", "examples", "feed_mapping", mode="before")
     @classmethod
     def _none_is_named(cls, value: object) -> object:
         """Read an empty text as no folder, not as the working folder."""

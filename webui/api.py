@@ -5,6 +5,7 @@ from typing import Any
 from flask import Blueprint, abort, request, url_for
 
 from catalog import queries
+from catalog.items import PLENTY
 from catalog.queries import ProductCard, ProductDetail
 from vsearch.images import decode
 from webui import money, results, timing
@@ -97,7 +98,8 @@ def _card(card: ProductCard) -> dict[str, Any]:
         "brand": card.brand,
         "category": card.category,
         "price": None if card.price_minor is None else _price(card.price_minor, card.currency),
-        "stock": card.stock,
+        "stock": None if card.stock == PLENTY else card.stock,
+        "in_stock": None if card.stock is None else card.stock > 0,
         "image_url": _picture(card.image) if card.image else None,
         "url": url_for("shop.product", sku=card.sku, _external=True),
     }

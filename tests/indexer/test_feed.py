@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from catalog.items import ProductItem
+from indexer.dialects import COLUMNS
 from indexer.feed import FeedReading, RowError, read_feed
-from indexer.feedfile import COLUMNS
 from vsearch.errors import FeedRejected, SettingsError
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "feed.md"
@@ -174,7 +174,7 @@ def test_prices_are_exact_minor_units(tmp_path: Path, cells: dict[str, str], min
         ({"stock": "some"}, "stock must be a whole number, but it is 'some'"),
         ({"stock": "2.5"}, "stock must be a whole number"),
         ({"stock": "-1"}, "stock must be from 0"),
-        ({"stock": "99999999999"}, "stock must be from 0 to 2147483647"),
+        ({"stock": "99999999999"}, "stock must be from 0 to 2147483646"),
         ({"url": "shop.example/a"}, "url must be an address that begins with http"),
         ({"url": "javascript:alert(1)"}, "url must be an address"),
         ({"url": "http://[::1"}, "url must be an address"),
@@ -191,7 +191,7 @@ def test_prices_are_exact_minor_units(tmp_path: Path, cells: dict[str, str], min
         ({"image": "/etc/passwd"}, "image must stay inside"),
         ({"image": "C:\\a.jpg"}, "image must stay inside"),
         ({"image": "a.jpg|sub/../../b.jpg"}, "image must stay inside"),
-        ({"image": "https://shop.example/a.jpg"}, "image must be a file name"),
+        ({"image": "s3://bucket/a.jpg"}, "image must be a file name or a web address"),
         ({"images": "|".join(f"{n}.jpg" for n in range(51))}, "images may name 50 pictures, but it names 51"),
         ({"dimensions": "180 x 90"}, "dimensions must be names with a number and a unit"),
         ({"dimensions": "width=180"}, "dimensions must be names"),
@@ -228,7 +228,7 @@ def test_a_bad_cell_is_one_clear_sentence(tmp_path: Path, cells: dict[str, str],
         ({**GOOD, "title": ["a"]}, "title must be text"),
         ({**GOOD, "title": True}, "title must be text"),
         ({**GOOD, "brand": "\ud800"}, "brand must not hold control characters"),
-        ({**GOOD, "stock": True}, "stock must be a whole number"),
+        ({**GOOD, "stock": "many"}, "stock must be a whole number"),
         ({**GOOD, "stock": 2.5}, "stock must be a whole number, but it is '2.5'"),
         ({**GOOD, "price": [1]}, "price must be a number"),
         ('{"sku": "A", "title": "B", "image": "c.jpg", "price": 1e999999999}', "price must be a number"),
@@ -271,7 +271,7 @@ def test_a_second_row_of_the_same_number_is_bad(tmp_path: Path) -> None:
     reading = read_feed(csv_feed(tmp_path, GOOD, {**GOOD, "sku": "B"}, {**GOOD, "title": "Again"}))
     assert [item.title for item in reading.items] == ["Kivik", "Kivik"]
     expected = "sku must be unique, but 'A-1' is on line 2 already; remove one of the two."
-    assert reading.errors == (RowError(4, "A-1", expected),)
+    assert reading.errors == (RowError(4, "A-1", expected, "repeat"),)
 
 
 @pytest.mark.parametrize(("row", "count"), [("B,Lamp", 2), ("B,Lamp,b.jpg,extra", 4)])
@@ -332,8 +332,15 @@ def test_a_feed_without_categories_is_warned_about(tmp_path: Path) -> None:
         ("feed.csv", f"sku,title,image\nA,{'a' * 200_000},a.jpg\n", "field larger than field limit"),
         ("feed.csv", b"sku,title,image\nA,Gr\xf6\xdfe,a.jpg\n", "line 2 of feed.csv is not"),
         ("feed.csv", "sku,title,image\n".encode("utf-16"), "must be UTF-8"),
-        ("feed.xlsx", b"PK\x03\x04", r"must end in \.csv, \.jsonl, \.ndjson, but 'feed\.xlsx' does not"),
-        ("feed.json", "[]", "one JSON object on each line"),
+        ("feed.xlsx", b"PK\x03\x04", r"feed\.xlsx is a workbook or archive; save it as CSV"),
+        ("feed.json", "[]", "must have one object on each line, but feed.json begins with a list"),
+        ("feed.doc", "sku,title,image\n", r"must end in \.csv, .*, but 'feed\.doc' does not"),
+        ("feed.csv", "<!DOCTYPE html><html><body>Log in</body></html>", "is a web page, perhaps that of a login"),
+        ("feed.csv", '{"sku": "A"}', "feed.csv must be CSV, but it holds JSON Lines"),
+        ("feed.csv.gz", "sku,title,image\n", "must be compressed by gzip, but it is not"),
+        ("feed.parquet", b"PAR1 and no more", "feed.parquet is damaged"),
+        ("feed.xml", "<rss><channel><item><id>1</id>", "must be well-formed, but feed.xml is not"),
+        ("feed.xml", "<rss><channel/></rss>", "must hold <item> or <entry> elements"),
         ("feed.jsonl", "\n\n", "feed.jsonl is empty"),
     ],
 )

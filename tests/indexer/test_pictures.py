@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from indexer.pictures import PictureUnavailable, open_pictures
+from indexer.pictures import PictureUnavailable
+from indexer.sources import open_pictures
 from vsearch.errors import FeedRejected
 
 FILES = {"a.jpg": b"first", "sub/b.jpg": b"second", "big.jpg": b"x" * 101}
@@ -63,9 +64,9 @@ def test_pictures_are_read_by_name(tmp_path: Path, make: Callable[[Path], Path])
     """In any order, from any kind of place, and nothing is unpacked."""
     place = make(tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    with open_pictures(place, LIMIT) as source:
-        assert source.read("sub/b.jpg") == b"second"
-        assert source.read("a.jpg") == b"first"
+    with open_pictures(str(place), LIMIT) as source:
+        assert source.fetch("sub/b.jpg").data == b"second"
+        assert source.fetch("a.jpg").data == b"first"
         assert set(source.in_reading_order(["sub/b.jpg", "a.jpg", "no.jpg"])) == {"a.jpg", "sub/b.jpg", "no.jpg"}
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -85,15 +86,15 @@ def test_what_cannot_be_read_is_one_sentence(
     tmp_path: Path, make: Callable[[Path], Path], name: str, sentence: str
 ) -> None:
     """Names are matched exactly, and a picture over the limit is not read at all."""
-    with open_pictures(make(tmp_path), LIMIT) as source, pytest.raises(PictureUnavailable, match=sentence):
-        source.read(name)
+    with open_pictures(str(make(tmp_path)), LIMIT) as source, pytest.raises(PictureUnavailable, match=sentence):
+        source.fetch(name)
 
 
 @pytest.mark.parametrize("make", [make_tar, make_zip])
 def test_links_in_archives_are_refused(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     """A link may point anywhere."""
-    with open_pictures(make(tmp_path), LIMIT) as source, pytest.raises(PictureUnavailable, match="plain file"):
-        source.read("link.jpg")
+    with open_pictures(str(make(tmp_path)), LIMIT) as source, pytest.raises(PictureUnavailable, match="plain file"):
+        source.fetch("link.jpg")
 
 
 def test_links_in_folders_must_stay_inside(tmp_path: Path) -> None:
@@ -103,8 +104,8 @@ def test_links_in_folders_must_stay_inside(tmp_path: Path) -> None:
     (folder / "inside.jpg").symlink_to("a.jpg")
     (folder / "outside.jpg").symlink_to(tmp_path / "secret")
     (folder / "loop.jpg").symlink_to("loop.jpg")
-    with open_pictures(folder, LIMIT) as source:
-        assert source.read("inside.jpg") == b"first"
+    with open_pictures(str(folder), LIMIT) as source:
+        assert source.fetch("inside.jpg").data == b"first"
         for name, sentence in {
             "outside.jpg": "leads out of it",
             "../secret": "leads out of it",
@@ -114,19 +115,19 @@ def test_links_in_folders_must_stay_inside(tmp_path: Path) -> None:
             "a\0.jpg": "must be readable",
         }.items():
             with pytest.raises(PictureUnavailable, match=sentence):
-                source.read(name)
+                source.fetch(name)
 
 
 def test_a_pictures_folder_may_itself_be_a_link(tmp_path: Path) -> None:
     """Where the folder really lies is the operator's own matter."""
     (tmp_path / "link").symlink_to(make_folder(tmp_path))
-    with open_pictures(tmp_path / "link", LIMIT) as source:
-        assert source.read("a.jpg") == b"first"
+    with open_pictures(str(tmp_path / "link"), LIMIT) as source:
+        assert source.fetch("a.jpg").data == b"first"
 
 
 def test_archives_are_read_forwards(tmp_path: Path) -> None:
     """A compressed tar would be unpacked again from its beginning for every step back."""
-    with open_pictures(make_tar(tmp_path), LIMIT) as source:
+    with open_pictures(str(make_tar(tmp_path)), LIMIT) as source:
         assert source.in_reading_order(["sub/b.jpg", "big.jpg", "a.jpg"]) == ["a.jpg", "sub/b.jpg", "big.jpg"]
 
 
@@ -136,7 +137,7 @@ def test_a_place_that_is_none_is_refused(tmp_path: Path, content: bytes | None) 
     place = tmp_path / "pictures.tar"
     if content is not None:
         place.write_bytes(content)
-    with pytest.raises(FeedRejected, match="must be a folder"), open_pictures(place, LIMIT):
+    with pytest.raises(FeedRejected, match="must be a folder"), open_pictures(str(place), LIMIT):
         pass
 
 
@@ -144,7 +145,7 @@ def test_a_cut_tar_is_refused(tmp_path: Path) -> None:
     """A download that broke off is no smaller set of pictures."""
     whole = make_tar(tmp_path, "w:gz")
     os.truncate(whole, whole.stat().st_size // 2)
-    with pytest.raises(FeedRejected, match=r"pictures\.tar"), open_pictures(whole, LIMIT):
+    with pytest.raises(FeedRejected, match=r"pictures\.tar"), open_pictures(str(whole), LIMIT):
         pass
 
 
@@ -154,7 +155,7 @@ def test_a_damaged_member_is_one_sentence(tmp_path: Path) -> None:
     data = place.read_bytes()
     start = data.index(b"sub/b.jpg") + len(b"sub/b.jpg")
     place.write_bytes(data[:start] + b"\xff\xff" + data[start + 2 :])
-    with open_pictures(place, LIMIT) as source:
-        assert source.read("a.jpg") == b"first"
+    with open_pictures(str(place), LIMIT) as source:
+        assert source.fetch("a.jpg").data == b"first"
         with pytest.raises(PictureUnavailable, match="must be readable"):
-            source.read("sub/b.jpg")
+            source.fetch("sub/b.jpg")

@@ -48,15 +48,15 @@ def test_bad_rows_are_listed_as_compilers_do(folder: Path, capsys: pytest.Captur
     shown = capsys.readouterr()
     assert caught.value.code == 1
     assert f"{folder / 'bad.csv'}:2: title must be given" in shown.err
-    assert f"{folder / 'bad.csv'}:3: picture '2.jpg' must be in" in shown.err
-    assert shown.err.splitlines()[-1].startswith("vsearch: Every row of a feed must be good, but 2 of bad.csv")
+    assert "1 of 3 rows are bad" in shown.err.splitlines()[-1]
     assert shown.out == ""
 
 
-def test_skipped_rows_are_listed_and_counted(folder: Path) -> None:
-    """Skipping is not hiding."""
-    result = CliRunner().invoke(cli, arguments(folder, "bad.csv", "--skip-bad-rows"))
+def test_accepted_rows_are_listed_and_counted(folder: Path) -> None:
+    """Accepting is not hiding."""
+    result = CliRunner().invoke(cli, arguments(folder, "bad.csv", "--accept", "rows"))
     assert result.exit_code == 0
     assert "bad.csv:2: title must be given" in result.stderr
-    assert "bad rows skipped" in result.stdout
-    assert "now has 1 products" in result.stdout
+    assert f"{folder / 'bad.csv'}:3: picture '2.jpg' must be in" in result.stderr
+    assert "bad rows left out" in result.stdout
+    assert "now has 2 products with 1 pictures" in result.stdout

@@ -8,10 +8,10 @@ from catalog import queries
 from catalog.database import opened
 from catalog.imagestore import ImageStore
 from catalog.queries import CatalogueCounts
-from indexer.importing import BadRows, ImportReport, Options, import_feed
+from indexer.importing import ImportReport, Options, import_feed
+from indexer.refusal import CAUSES, Cause, FeedRefused
 from vsearch.cli import pass_settings
 from vsearch.cli.console import progress, table
-from vsearch.images import Limits
 from vsearch.settings import Settings
 
 
@@ -21,38 +21,40 @@ def command() -> None:
 
 
 @command.command("import", epilog="Example: vsearch catalog import products.csv --images pictures.tar --dry-run")
-@click.argument("feed", type=click.Path(path_type=Path))
-@click.option("--images", required=True, type=click.Path(path_type=Path), help="Folder, tar or zip of pictures.")
+@click.argument("feed", default="")
+@click.option("--images", help="Folder, archive or object storage with the pictures that FEED names.")
+@click.option("--mapping", type=click.Path(path_type=Path), help="TOML file with other names for FEED's columns.")
 @click.option("--dry-run", is_flag=True, help="Check everything and write nothing.")
-@click.option("--skip-bad-rows", is_flag=True, help="Take the good rows; without this one bad row refuses all.")
-@click.option("--accept-shrink", is_flag=True, help="Withdraw products even if they are more than half.")
+@click.option(
+    "--accept",
+    type=click.Choice(CAUSES),
+    multiple=True,
+    help="Take a feed that lacks many products or a column, has many bad rows or pictures, or repeats a sku.",
+)
 @pass_settings
 def import_(
-    settings: Settings, *, feed: Path, images: Path, dry_run: bool, skip_bad_rows: bool, accept_shrink: bool
+    settings: Settings, *, feed: str, images: str | None, mapping: Path | None, dry_run: bool, accept: tuple[Cause, ...]
 ) -> None:
-    """Make the catalogue what FEED says: a CSV or JSON Lines file of all products.
+    """Make the catalogue what FEED says: a file or address of all products, by default that of the settings.
 
-    Products that FEED no longer names are withdrawn. All is written or nothing. docs/feed.md describes the columns.
+    CSV, JSON Lines, Parquet, Google Merchant and Shopify; products that FEED no longer names are withdrawn. All is
+    written or nothing. docs/feed.md describes the columns.
     """
-    options = Options(
-        currency=settings.currency,
-        limits=Limits.of(settings),
-        dry_run=dry_run,
-        skip_bad_rows=skip_bad_rows,
-        accept_shrink=accept_shrink,
-    )
-    _summarise(*import_aloud(settings, feed, images, options))
+    if not (feed or settings.feed):
+        raise click.UsageError("Name a FEED, or set the setting feed.")
+    options = Options.of(settings, mapping=mapping or settings.feed_mapping, dry_run=dry_run, accept=accept)
+    _summarise(*import_aloud(settings, feed or settings.feed, images or settings.feed_images or None, options))
 
 
 def import_aloud(
-    settings: Settings, feed: Path, images: Path, options: Options
+    settings: Settings, feed: str, images: str | None, options: Options
 ) -> tuple[ImportReport, CatalogueCounts]:
     """Import a feed; every bad row and warning is a line on standard error."""
     store = ImageStore(settings.pictures)
     with opened(settings.catalogue_url, write=True) as sessions:
         try:
             report = import_feed(feed, images, sessions=sessions, store=store, options=options, progress=progress)
-        except BadRows as refusal:
+        except FeedRefused as refusal:
             _complain(feed, refusal)
             raise
         with sessions() as session:
@@ -61,24 +63,15 @@ def import_aloud(
     return report, counts
 
 
-def _complain(feed: Path, found: ImportReport | BadRows) -> None:
+def _complain(feed: str, found: ImportReport | FeedRefused) -> None:
     for warning in found.warnings:
         click.echo(f"{feed}: warning: {warning}", err=True)
-    for error in found.errors:
-        click.echo(f"{feed}:{error.line}: {error.reason}", err=True)
+    for finding in found.findings:
+        click.echo(f"{feed}:{finding.line}: {finding.reason}", err=True)
 
 
 def _summarise(report: ImportReport, counts: CatalogueCounts) -> None:
-    changes = report.changes
-    lines = [
-        ("added", len(changes.added)),
-        ("changed", len(changes.changed)),
-        ("restored", len(changes.restored)),
-        ("withdrawn", len(changes.withdrawn)),
-        ("unchanged", changes.unchanged),
-        ("bad rows skipped", len({error.line for error in report.errors})),
-        ("new pictures", report.new_pictures),
-    ]
     title = "Dry run: this would change" if report.dry_run else "Imported"
-    table(title, ("change", "count"), [(name, str(count)) for name, count in lines], right=("count",))
+    lines = [(name, str(count)) for name, count in report.counts().items()]
+    table(title, ("change", "count"), lines, right=("count",))
     click.echo(f"The catalogue now has {counts.products} products with {counts.pictures} pictures.")

@@ -64,7 +64,7 @@ def _import(settings: Settings, feed: Path, images: Path) -> None:
 
     started = time.perf_counter()
     options = Options(currency=settings.currency, limits=Limits.of(settings))
-    report, _ = import_aloud(settings, feed, images, options)
+    report, _ = import_aloud(settings, str(feed), str(images), options)
     changes = report.changes
     found = f"{len(changes.added)} products added, {len(changes.changed)} changed, {changes.unchanged} as they were"
     _say("Imported", f"{feed.name}: {found}", started)

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -27,17 +26,15 @@ def command() -> None:
 
 
 @command.command("run", epilog="Example: vsearch index run --feed products.csv --images pictures.tar")
-@click.option("--feed", type=click.Path(path_type=Path), help="Import this feed first, as `vsearch catalog import`.")
-@click.option("--images", type=click.Path(path_type=Path), help="Folder, tar or zip of the feed's pictures.")
+@click.option("--feed", help="Import this feed first, as `vsearch catalog import`.")
+@click.option("--images", help="Folder, archive or object storage of the feed's pictures.")
 @pass_settings
 @click.pass_context
-def run(ctx: click.Context, settings: Settings, *, feed: Path | None, images: Path | None) -> None:
+def run(ctx: click.Context, settings: Settings, *, feed: str | None, images: str | None) -> None:
     """Encode what is new in the catalogue, and publish a new index if anything changed.
 
     Stopped at any moment, the same command goes on where it was; shoppers see the old index until all is done.
     """
-    if (feed is None) != (images is None):
-        raise click.UsageError("--feed and --images go together.")
     try:
         if feed is not None:
             _import(ctx, feed, images)
@@ -77,10 +74,10 @@ def rollback(settings: Settings) -> None:
     click.echo(f"Rolled back from {before}; generation {night.rollback(settings)} is current.")
 
 
-def _import(ctx: click.Context, feed: Path, images: Path | None) -> None:
+def _import(ctx: click.Context, feed: str, images: str | None) -> None:
     from vsearch.cli.catalog import import_
 
-    ctx.invoke(import_, feed=feed, images=images, dry_run=False, skip_bad_rows=False, accept_shrink=False)
+    ctx.invoke(import_, feed=feed, images=images, mapping=None, dry_run=False, accept=())
 
 
 def _summarise(report: Report) -> None:

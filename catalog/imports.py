@@ -1,0 +1,70 @@
+"""How imports of feeds ended, and what they ask first."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from catalog.models import FeedImport, Product
+
+KEPT = 1000
+"""Findings of an import that are kept."""
+
+
+def record(
+    session: Session,
+    *,
+    feed: str,
+    started_at: datetime,
+    finished_at: datetime,
+    state: str,
+    message: str,
+    columns: Collection[str] = (),
+    counts: Mapping[str, int] | None = None,
+    findings: Collection[Mapping[str, object]] = (),
+) -> None:
+    """Write down how an import ended."""
+    session.add(
+        FeedImport(
+            feed=feed,
+            started_at=started_at,
+            finished_at=finished_at,
+            state=state,
+            columns=list(columns),
+            counts=dict(counts or {}),
+            findings=[dict(found) for found in findings][:KEPT],
+            message=message,
+        )
+    )
+
+
+def last_columns(session: Session) -> list[str]:
+    """Return the columns of the last feed that was taken; none where there was none."""
+    taken = select(FeedImport.columns).where(FeedImport.state != "refused")
+    return session.scalar(taken.order_by(FeedImport.import_id.desc()).limit(1)) or []
+
+
+def live_skus(session: Session) -> set[str]:
+    """Return the skus of all products that are not withdrawn."""
+    return set(session.scalars(select(Product.sku).where(Product.withdrawn_at.is_(None))))
+
+
+def latest(session: Session, limit: int = 10) -> list[FeedImport]:
+    """Return the latest imports, the newest first."""
+    return list(session.scalars(select(FeedImport).order_by(FeedImport.import_id.desc()).limit(limit)))
+
+
+def as_json(row: FeedImport) -> dict[str, Any]:
+    """Return an import as plain data."""
+    return {
+        "import_id": row.import_id,
+        "feed": row.feed,
+        "started": row.started_at.isoformat(),
+        "finished": row.finished_at.isoformat(),
+        "state": row.state,
+        "counts": row.counts,
+        "findings": row.findings,
+        "message": row.message,
+    }

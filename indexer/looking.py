@@ -1,0 +1,158 @@
+"""Every picture that a feed names, looked at once: what it contains, or why it cannot be had.
+
+What was seen is remembered by place and name (`catalog.seen`), so an unchanged picture is not read again, and an
+import that was stopped among a hundred thousand downloads goes on where it was. A picture that cannot be had tonight
+stays what it was.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from catalog import queries, seen
+from catalog.changes import Sizes
+from catalog.database import chunks
+from catalog.imagestore import ImageStore
+from catalog.seen import Seen
+from indexer.pictures import PictureSource
+from vsearch.errors import ImageRejected
+from vsearch.images import Limits, decode
+from vsearch.progress import Progress
+
+_REMEMBERED = 200
+"""Pictures after which what was seen is written down."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of one picture.
+
+    Attributes:
+        key: what it is remembered by; empty where it has no place.
+        seen: what is to be remembered. With a problem and a sha256, the content is that of an earlier night.
+        new: the store did not have this content.
+        known_to_fail: it could not be had the last time either.
+    """
+
+    key: str
+    seen: Seen
+    new: bool = False
+    known_to_fail: bool = False
+
+
+@dataclass(frozen=True)
+class Looking:
+    """What pictures are looked at with.
+
+    Attributes:
+        source: where they are.
+        sessions: of the catalogue.
+        store: where new content goes at once.
+        limits: what a picture may be.
+        keep: write down and store; False leaves everything as it is.
+    """
+
+    source: PictureSource
+    sessions: sessionmaker[Session]
+    store: ImageStore
+    limits: Limits
+    keep: bool
+
+
+def look_at(names: Iterable[str], looking: Looking, progress: Progress) -> dict[str, Look]:
+    """Look at pictures, several at a time, and return what was seen of each, by name."""
+    ordered = looking.source.in_reading_order(names)
+    with looking.sessions() as session:
+        sizes = queries.picture_sizes(session)
+    looks: dict[str, Look] = {}
+    with progress("Looking at pictures") as advance:
+        for batch in chunks(ordered, _REMEMBERED):
+            with looking.sessions() as session:
+                earlier = seen.read(session, {key for name in batch if (key := _key(name, looking.source))})
+            found = dict(_together(batch, looking, earlier, sizes))
+            if looking.keep:
+                _remember(looking, found.values(), earlier)
+            looks.update(found)
+            advance(len(looks), len(ordered))
+    return looks
+
+
+def failures(looks: Iterable[Look]) -> dict[str, Seen]:
+    """Return what to remember of the pictures that could not be had, by key."""
+    return {look.key: look.seen for look in looks if look.seen.problem and look.key}
+
+
+def _remember(looking: Looking, looks: Iterable[Look], earlier: Mapping[str, Seen]) -> None:
+    """Write down what could be had; what could not is written with the import, if that is not refused."""
+    good = {look.key: look.seen for look in looks if not look.seen.problem and earlier.get(look.key) != look.seen}
+    if good:
+        with looking.sessions.begin() as session:
+            seen.write(session, good)
+
+
+def _together(
+    names: Sequence[str], looking: Looking, earlier: Mapping[str, Seen], sizes: Sizes
+) -> Iterator[tuple[str, Look]]:
+    waiting: deque[tuple[str, Future[Look]]] = deque()
+    rest = iter(names)
+    with ThreadPoolExecutor(looking.source.threads) as threads:
+        try:
+            while True:
+                for name in islice(rest, 2 * looking.source.threads - len(waiting)):
+                    waiting.append((name, threads.submit(_look, name, looking, earlier, sizes)))
+                if not waiting:
+                    return
+                name, future = waiting.popleft()
+                yield name, future.result()
+        finally:
+            threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _look(name: str, looking: Looking, all_earlier: Mapping[str, Seen], sizes: Sizes) -> Look:
+    key = _key(name, looking.source)
+    earlier = all_earlier.get(key, Seen())
+    there = bool(earlier.sha256) and looking.store.exists(earlier.sha256)
+    try:
+        fetched = looking.source.fetch(name, earlier.tag if there else "")
+        if fetched.data is None:
+            return Look(key, Seen(earlier.sha256, earlier.size, earlier.tag))
+        return _looked(key, fetched.data, fetched.tag, looking=looking, sizes=sizes)
+    except ImageRejected as error:
+        problem = _sentence(name, error)
+        last = Seen(earlier.sha256, earlier.size) if there else Seen()
+        failed = Seen(last.sha256, last.size, problem=problem, failures=earlier.failures + 1)
+        return Look(key, failed, known_to_fail=earlier.failures > 0)
+
+
+def _looked(key: str, data: bytes, tag: str, *, looking: Looking, sizes: Sizes) -> Look:
+    sha256 = hashlib.sha256(data).hexdigest()
+    new = not looking.store.exists(sha256)
+    size = sizes.get(sha256)
+    if size is None or new:
+        height, width = decode(data, looking.limits).shape[:2]
+        size = (width, height)
+    if new and looking.keep:
+        looking.store.put(data)
+    return Look(key, Seen(sha256, size, tag), new)
+
+
+def _key(name: str, source: PictureSource) -> str:
+    """Return what a picture is remembered by; nothing where it has no place to be in."""
+    try:
+        return source.key(name)
+    except ImageRejected:
+        return ""
+
+
+def _sentence(name: str, error: ImageRejected) -> str:
+    reason = str(error)
+    return (
+        reason
+        if reason.startswith("picture ")
+        else f"picture {name!r} cannot be used: {reason[:1].lower()}{reason[1:]}"
+    )

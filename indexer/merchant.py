@@ -1,0 +1,95 @@
+"""Google Merchant product data, XML or tab-separated, in our words.
+
+Names and meanings: the "Product data specification" of Google Merchant Center.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from indexer.tables import RawRow
+
+PLAIN = {
+    "id": "sku",
+    "title": "title",
+    "description": "description",
+    "link": "url",
+    "brand": "brand",
+    "item_group_id": "variant_group",
+}
+ATTRIBUTES = {
+    "color": "colour",
+    "material": "material",
+    "pattern": "pattern",
+    "size": "size",
+    "gender": "gender",
+    "age_group": "age group",
+}
+MEASURES = {
+    "product_length": "length",
+    "product_width": "width",
+    "product_height": "height",
+    "product_weight": "weight",
+}
+TOLD_BY = {"id", "image_link"}
+"""Columns that no other kind of feed has together."""
+
+COLUMNS = (*PLAIN.values(), "category", "price", "stock", "images", "attributes", "dimensions")
+
+Turn = Callable[[Iterator[RawRow]], Iterator[RawRow]]
+
+
+def translate(heads: Sequence[str]) -> tuple[tuple[str, ...], Turn] | None:
+    """Return our columns and what turns the rows, or None for a feed of another kind."""
+    names = {_name(head) for head in heads}
+    return (COLUMNS, _rows) if names >= TOLD_BY else None
+
+
+def _name(head: str) -> str:
+    """Return an attribute's name as the XML writes it; in tables it may have blanks, capitals and a "g:"."""
+    return head.strip().lower().removeprefix("g:").replace(" ", "_")
+
+
+def _rows(rows: Iterator[RawRow]) -> Iterator[RawRow]:
+    for row in rows:
+        yield replace(row, cells=_cells({_name(key): value for key, value in row.cells.items()}))
+
+
+def _cells(theirs: Mapping[str, Any]) -> dict[str, Any]:
+    found = {ours: _one(theirs[name]) for name, ours in PLAIN.items() if name in theirs}
+    found |= {
+        "category": _one(theirs.get("product_type") or theirs.get("google_product_category")),
+        "price": _price(theirs),
+        "stock": _stock(theirs),
+        "images": [*_several(theirs.get("image_link")), *_several(theirs.get("additional_image_link"))],
+        "attributes": {ours: theirs[name] for name, ours in ATTRIBUTES.items() if name in theirs},
+        "dimensions": {ours: _one(theirs[name]) for name, ours in MEASURES.items() if name in theirs},
+    }
+    return {name: value for name, value in found.items() if value not in (None, "", [], {})}
+
+
+def _price(theirs: Mapping[str, Any]) -> Any:
+    """Return what is to be paid: the sale price, unless it holds for a while only."""
+    sale = theirs.get("sale_price")
+    return _one(sale if sale and not theirs.get("sale_price_effective_date") else theirs.get("price"))
+
+
+def _stock(theirs: Mapping[str, Any]) -> Any:
+    """Return the pieces where they are told, else in stock or not."""
+    available = str(_one(theirs.get("availability")) or "").strip().lower().replace(" ", "_")
+    if available in ("out_of_stock", "backorder", "preorder"):
+        return "out of stock"
+    pieces = _one(theirs.get("quantity") or theirs.get("sell_on_google_quantity"))
+    return pieces or ("in stock" if available == "in_stock" else None)
+
+
+def _several(value: Any) -> list[Any]:
+    """Return addresses: a list in XML, commas between them in a table."""
+    if value is None or isinstance(value, list):
+        return value or []
+    return [part.strip() for part in re.split(r",\s*(?=https?://)", str(value))]
+
+
+def _one(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and value else value
