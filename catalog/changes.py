@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from catalog.database import chunks
@@ -53,10 +54,7 @@ def apply(session: Session, changes: Changes, sizes: Sizes | None = None) -> Non
         sizes: width and height of new pictures, as far as they are known.
     """
     sizes = sizes or {}
-    for item in changes.added:
-        product = Product()
-        _write(product, item, sizes)
-        session.add(product)
+    _add(session, changes.added, sizes)
     _rewrite(session, (*changes.changed, *changes.restored), sizes)
     _withdraw(session, changes.withdrawn)
     session.flush()
@@ -68,6 +66,22 @@ def mark_unreadable(session: Session, problems: Mapping[str, str]) -> None:
         session.execute(update(Image).where(Image.sha256 == sha256).values(problem=problem))
 
 
+def _add(session: Session, items: Iterable[ProductItem], sizes: Sizes) -> None:
+    """Insert rows, a chunk at a time and without objects for them: a first night may add hundreds of thousands."""
+    now = utc_now()
+    for chunk in chunks(items):
+        products = [_columns(item) | {"created_at": now, "updated_at": now} for item in chunk]
+        made = insert(Product).returning(Product.product_id, sort_by_parameter_order=True)
+        product_ids = session.scalars(made, products).all()
+        images = [
+            {"product_id": product_id, "sha256": sha256, "position": position, **_size(sha256, sizes)}
+            for product_id, item in zip(product_ids, chunk, strict=True)
+            for position, sha256 in enumerate(item.images)
+        ]
+        if images:
+            session.execute(insert(Image), images)
+
+
 def _rewrite(session: Session, items: Iterable[ProductItem], sizes: Sizes) -> None:
     for chunk in chunks(items):
         wanted = Product.sku.in_([item.sku for item in chunk])
@@ -75,6 +89,9 @@ def _rewrite(session: Session, items: Iterable[ProductItem], sizes: Sizes) -> No
         by_sku = {product.sku: product for product in products}
         for item in chunk:
             _write(by_sku[item.sku], item, sizes)
+        session.flush()
+        for product in by_sku.values():
+            session.expunge(product)  # or all that was changed would stay in memory
 
 
 def _withdraw(session: Session, skus: Sequence[str]) -> None:
@@ -85,10 +102,8 @@ def _withdraw(session: Session, skus: Sequence[str]) -> None:
 
 
 def _write(product: Product, item: ProductItem, sizes: Sizes) -> None:
-    for name in FIELDS:
-        setattr(product, name, getattr(item, name))
-    product.attributes = {name: list(values) for name, values in item.attributes.items()}
-    product.dimensions = dict(item.dimensions)
+    for name, value in _columns(item).items():
+        setattr(product, name, value)
     product.withdrawn_at = None
     product.updated_at = utc_now()
     kept = {image.sha256: image for image in product.images}
@@ -97,6 +112,18 @@ def _write(product: Product, item: ProductItem, sizes: Sizes) -> None:
         image.position = position
 
 
+def _columns(item: ProductItem) -> dict[str, Any]:
+    return {
+        **{name: getattr(item, name) for name in FIELDS},
+        "attributes": {name: list(values) for name, values in item.attributes.items()},
+        "dimensions": dict(item.dimensions),
+    }
+
+
 def _image(sha256: str, sizes: Sizes) -> Image:
+    return Image(sha256=sha256, problem=None, **_size(sha256, sizes))
+
+
+def _size(sha256: str, sizes: Sizes) -> dict[str, int | None]:
     width, height = sizes.get(sha256, (None, None))
-    return Image(sha256=sha256, width=width, height=height, problem=None)
+    return {"width": width, "height": height}

@@ -7,7 +7,7 @@ PLENTY = 2**31 - 1
 """The stock of a product that can be had, where the shop does not say how many there are."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ProductItem:
     """A product without ids; two are equal exactly when nothing about the product differs.
 

@@ -173,6 +173,32 @@ class FeedImport(Base):
     message: Mapped[str]
 
 
+class Job(Base):
+    """One piece of long work: asked for, done by a worker, and what came of it."""
+
+    __tablename__ = "job"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    job_id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    kind: Mapped[str]
+    arguments: Mapped[dict[str, Any]] = mapped_column(JSON)
+    state: Mapped[str] = mapped_column(index=True)
+    """queued, running, done, failed or cancelled."""
+    attempts: Mapped[int]
+    """Times that a worker began it."""
+    worker: Mapped[str]
+    """HOST:PROCESS that runs it, or ran it last; empty before."""
+    progress: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """stage, done and total."""
+    cancel: Mapped[bool]
+    """Somebody asked to stop it."""
+    message: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    heartbeat_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
 class IndexRun(Base):
     """One run of the nightly job and how it ended."""
 

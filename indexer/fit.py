@@ -31,6 +31,9 @@ of 500.
 HELD_OUT = 1
 """The view that the whitening is not fitted on: scores of its kind are what shoppers' photos will have."""
 
+HEADS_FROM = 20_000
+"""Pictures that class heads are fitted on, about; more of them would add hours and nothing else."""
+
 Blocks = NDArray[np.float16]
 Vectors = NDArray[np.float32]
 Ids = NDArray[np.int64]
@@ -52,27 +55,39 @@ class View:
 
 @dataclass(frozen=True)
 class Sample:
-    """Blocks of n pictures or views, and what they show.
+    """Blocks of n pictures or views, and what they show; several may be copies of one content.
 
     Attributes:
-        blocks: float16 [n, D].
+        contents: blocks of m contents, float16 [m, D].
+        rows: which of them each picture has, int64 [n].
         product_ids: int64 [n].
         numbers: which view, int64 [n]; 0 is the picture itself.
         classes: n names.
     """
 
-    blocks: Blocks
+    contents: Blocks
+    rows: Ids
     product_ids: Ids
     numbers: Ids
     classes: tuple[str, ...]
 
+    @classmethod
+    def of(cls, blocks: Blocks, product_ids: Ids, numbers: Ids, classes: tuple[str, ...]) -> "Sample":
+        """Return a sample in which each picture has its own row of blocks, [n, D]."""
+        return cls(blocks, np.arange(len(blocks)), product_ids, numbers, classes)
+
     def __len__(self) -> int:
-        return len(self.blocks)
+        return len(self.rows)
+
+    @property
+    def blocks(self) -> Blocks:
+        """The blocks of each picture, float16 [n, D]; of many pictures they are many."""
+        return self.contents[self.rows]
 
     def where(self, chosen: NDArray[np.bool_]) -> "Sample":
-        """Return the rows for which `chosen` [n] holds."""
+        """Return the pictures for which `chosen` [n] holds."""
         classes = tuple(name for name, wanted in zip(self.classes, chosen, strict=True) if wanted)
-        return Sample(self.blocks[chosen], self.product_ids[chosen], self.numbers[chosen], classes)
+        return Sample(self.contents, self.rows[chosen], self.product_ids[chosen], self.numbers[chosen], classes)
 
 
 @dataclass(frozen=True)
@@ -104,9 +119,24 @@ def needs_heads(known: Collection[str], classes: Collection[str], *, bundled: bo
 
 
 def fit_shop_heads(pictures: Sample, views: Sample, block_sizes: Mapping[str, int]) -> Heads:
-    """Fit class heads on pictures and on views of them: shoppers' photos look like the latter."""
-    blocks = np.concatenate([pictures.blocks, views.blocks]) if len(views) else pictures.blocks
-    return fit_heads(blocks, [*pictures.classes, *views.classes], block_sizes)
+    """Fit class heads on pictures and on views of them: shoppers' photos look like the latter.
+
+    Of a large catalogue, on as many pictures of each class as keep all together near `HEADS_FROM`.
+    """
+    chosen = pictures.where(_some_of_each(pictures.classes, HEADS_FROM))
+    blocks = np.concatenate([chosen.blocks, views.blocks]) if len(views) else chosen.blocks
+    return fit_heads(blocks, [*chosen.classes, *views.classes], block_sizes)
+
+
+def _some_of_each(classes: tuple[str, ...], most: int) -> NDArray[np.bool_]:
+    """Choose pictures, bool [n]: of each class its share of `most`, and no fewer than 50, evenly from first to last."""
+    names = np.array(classes)
+    chosen = np.zeros(len(names), bool)
+    for name in set(classes):
+        rows = np.flatnonzero(names == name)
+        count = min(len(rows), max(50, most * len(rows) // len(names)))
+        chosen[rows[np.linspace(0, len(rows) - 1, count).astype(int)]] = True
+    return chosen
 
 
 def fit_embedding(checkpoint: Checkpoint, pictures: Sample, views: Sample, *, size: int) -> Embedding:
@@ -118,7 +148,7 @@ def fit_embedding(checkpoint: Checkpoint, pictures: Sample, views: Sample, *, si
     """
     held_out, seen = views.where(views.numbers == HELD_OUT), views.where(views.numbers != HELD_OUT)
     whitening = fit_shop_whitening(checkpoint, pictures, seen, size=size)
-    vectors = project(whitening, pictures.blocks)
+    vectors = project(whitening, pictures.contents)[pictures.rows]
     if np.isin(pictures.product_ids, seen.product_ids).all():  # of only some it would put these before the others
         vectors = steadied(vectors, pictures.product_ids, project(whitening, seen.blocks), seen.product_ids)
     queries = project(whitening, held_out.blocks)
@@ -167,11 +197,11 @@ def steadied(vectors: Vectors, product_ids: Ids, views: Vectors, view_products: 
     """
     products, first = np.unique(product_ids, return_index=True)
     rows = first[np.searchsorted(products, view_products)]
-    total, count = np.zeros_like(vectors), np.bincount(rows, minlength=len(vectors))
-    np.add.at(total, rows, l2_normalize(views))
-    moved = count > 0
+    moved, which, count = np.unique(rows, return_inverse=True, return_counts=True)
+    total = np.zeros((len(moved), vectors.shape[1]), np.float32)
+    np.add.at(total, which, l2_normalize(views))
     found = vectors.copy()
-    both = l2_normalize(vectors[moved]) + total[moved] / count[moved, None].astype(np.float32)
+    both = l2_normalize(vectors[moved]) + total / count[:, None].astype(np.float32)
     found[moved] = l2_normalize(both) * np.linalg.norm(vectors[moved], axis=1, keepdims=True)
     return found
 
@@ -185,7 +215,7 @@ def project(whitening: Whitening, blocks: Blocks, rows: int = 8192) -> Vectors:
     if not len(blocks):
         return np.empty((0, whitening.size), np.float32)
     places: dict[bytes, int] = {}
-    same = [places.setdefault(block.tobytes(), len(places)) for block in blocks]
+    same = [places.setdefault(hashlib.sha256(block).digest(), len(places)) for block in blocks]
     first = np.unique(same, return_index=True)[1]
     parts = [whitening.project(blocks[first[start : start + rows]]) for start in range(0, len(first), rows)]
     return np.concatenate(parts)[same]

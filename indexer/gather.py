@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catalog import embeddings, queries
+from catalog.embeddings import Key
 from catalog.queries import GalleryRow
 from indexer.build import assign_classes
 from indexer.encode import Encoded, Encoding, encode_missing, encode_pictures
@@ -20,20 +22,42 @@ from vsearch.settings import Settings
 class Gathered:
     """The readable pictures of the catalogue, in ascending order of id, and views of some of them.
 
+    Blocks are read when they are first asked for: a night without news needs none.
+
     Attributes:
         rows: n pictures as the catalogue has them.
         image_ids: theirs, int64 [n].
-        pictures: their blocks, products and classes.
-        views: the same of augmented views.
-        encoded, encoded_views: what of these was encoded in this run.
+        product_ids: theirs, int64 [n].
+        classes: theirs, n names.
+        chosen: the views that there are.
+        encoded, encoded_views: what of pictures and views was encoded in this run.
+        encoding: where blocks are read from.
     """
 
     rows: list[GalleryRow]
     image_ids: NDArray[np.int64]
-    pictures: Sample
-    views: Sample
+    product_ids: NDArray[np.int64]
+    classes: tuple[str, ...]
+    chosen: list[View]
     encoded: Encoded
     encoded_views: Encoded
+    encoding: Encoding
+
+    @cached_property
+    def pictures(self) -> Sample:
+        """Blocks, products and classes of the pictures."""
+        return _sample(self.encoding, [View(row.sha256, 0, row.product_id) for row in self.rows], self.classes)
+
+    @cached_property
+    def views(self) -> Sample:
+        """The same of augmented views."""
+        class_of = dict(zip(self.product_ids.tolist(), self.classes, strict=True))
+        return _sample(self.encoding, self.chosen, [class_of[view.product_id] for view in self.chosen])
+
+    def release(self) -> None:
+        """Let go of the blocks that were read; who asks for them again reads them again."""
+        for name in ("pictures", "views"):
+            self.__dict__.pop(name, None)
 
 
 def gather(encoding: Encoding, settings: Settings, stages: Stages) -> Gathered:
@@ -50,17 +74,15 @@ def gather(encoding: Encoding, settings: Settings, stages: Stages) -> Gathered:
     with stages("encode views") as advance:
         views = choose_views(rows, products=settings.whitening_products, views=settings.whitening_views)
         encoded_views = encode_missing(encoding, [view.key for view in views], advance)
-    views = [view for view in views if view.key not in encoded_views.problems]
-    classes = assign_classes([row.category for row in rows], settings.min_class_size)
-    class_of = {row.product_id: name for row, name in zip(rows, classes, strict=True)}
-    itself = [View(row.sha256, 0, row.product_id) for row in rows]
     return Gathered(
         rows,
         np.array([row.image_id for row in rows], dtype=np.int64),
-        pictures=_sample(encoding, itself, classes),
-        views=_sample(encoding, views, [class_of[view.product_id] for view in views]),
+        product_ids=np.array([row.product_id for row in rows], dtype=np.int64),
+        classes=tuple(assign_classes([row.category for row in rows], settings.min_class_size)),
+        chosen=[view for view in views if view.key not in encoded_views.problems],
         encoded=encoded,
         encoded_views=encoded_views,
+        encoding=encoding,
     )
 
 
@@ -76,8 +98,10 @@ def _rows(encoding: Encoding) -> list[GalleryRow]:
 
 
 def _sample(encoding: Encoding, views: Sequence[View], classes: Sequence[str]) -> Sample:
+    places: dict[Key, int] = {}
+    rows = np.array([places.setdefault(view.key, len(places)) for view in views], dtype=np.int64)
     with encoding.sessions() as session:
-        blocks = embeddings.read(session, encoding.blocks_id, [view.key for view in views])
+        contents = embeddings.read(session, encoding.blocks_id, list(places))
     product_ids = np.array([view.product_id for view in views], dtype=np.int64)
     numbers = np.array([view.number for view in views], dtype=np.int64)
-    return Sample(blocks, product_ids, numbers, tuple(classes))
+    return Sample(contents, rows, product_ids, numbers, tuple(classes))

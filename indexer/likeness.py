@@ -74,16 +74,18 @@ class BestScores:
         return BestScores(*(replace(part, scores=part.scores - taken_off) for part in parts))
 
 
-def best_scores(views: Labelled, pictures: Labelled, rows: int = 256) -> BestScores:
-    """Compare views with all pictures, so many views at a time.
+def best_scores(views: Labelled, pictures: Labelled, at_once: int = 2**22) -> BestScores:
+    """Compare views with all pictures, some views at a time.
 
     Args:
         views: m of them, of products that the pictures show too.
         pictures: the catalogue.
-        rows: views compared at a time.
+        at_once: scores computed at a time, about.
     """
     queries, gallery = l2_normalize(views.vectors), l2_normalize(pictures.vectors)
-    asked, known = np.array(views.classes, np.str_), np.array(pictures.classes, np.str_)
+    names = np.array(sorted({*views.classes, *pictures.classes}), np.str_)
+    asked, known = (np.searchsorted(names, np.array(part.classes, np.str_)) for part in (views, pictures))
+    rows = max(1, at_once // max(1, len(gallery)))
     found: list[list[tuple[Vectors, NDArray[np.str_]]]] = [[], [], []]
     for start in range(0, len(queries), rows):
         part = slice(start, start + rows)
@@ -92,7 +94,7 @@ def best_scores(views: Labelled, pictures: Labelled, rows: int = 256) -> BestSco
         near = asked[part, None] == known[None]
         for kept, wanted in zip(found, (same, ~same, ~near & ~same), strict=True):
             allowed = np.where(wanted, scores, -np.inf)
-            kept.append((allowed.max(axis=1), known[allowed.argmax(axis=1)]))
+            kept.append((allowed.max(axis=1), names[known[allowed.argmax(axis=1)]]))
     own, other, far = (
         Best(*(np.concatenate(parts) for parts in zip(*kept, strict=True))) if kept else _NONE for kept in found
     )

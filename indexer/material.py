@@ -70,6 +70,7 @@ def write_hidden(tools: Tools, material: Material) -> Path:
     with stages("fit the embedding"):
         size = settings.embedding_size
         embedding = fit.fit_embedding(material.checkpoint, gathered.pictures, gathered.views, size=size)
+    gathered.release()  # what comes next needs as much memory for the indexes
     with stages("build the indexes"):
         hidden = _write(settings, material.origin, gathered, embedding)
     with stages("verify"):
@@ -92,7 +93,7 @@ def _encoding(tools: Tools, checkpoint: Checkpoint) -> Encoding:
 def _with_heads(settings: Settings, trunk: Checkpoint, gathered: Gathered) -> Checkpoint:
     """Return a checkpoint among the shop's own whose heads know the shop's classes."""
     bundled = trunk.folder == checkpoints.bundled()
-    if fit.needs_heads(trunk.vocabulary.names, gathered.pictures.classes, bundled=bundled):
+    if fit.needs_heads(trunk.vocabulary.names, gathered.classes, bundled=bundled):
         heads = fit.fit_shop_heads(gathered.pictures, gathered.views, trunk.block_sizes)
         return checkpoints.save_with_heads(trunk, heads, settings.checkpoints)
     if trunk.folder.parent != settings.checkpoints:
@@ -102,7 +103,7 @@ def _with_heads(settings: Settings, trunk: Checkpoint, gathered: Gathered) -> Ch
 
 def _origin(tools: Tools, checkpoint: Checkpoint, gathered: Gathered, current: Manifest | None) -> Origin:
     now = tools.clock()
-    classes = gathered.pictures.classes
+    classes = gathered.classes
     same_model = current is not None and current.blocks_id == checkpoint.blocks_id
     return Origin(
         generation_id=new_id(now),
@@ -116,9 +117,8 @@ def _origin(tools: Tools, checkpoint: Checkpoint, gathered: Gathered, current: M
 
 
 def _write(settings: Settings, origin: Origin, gathered: Gathered, embedding: fit.Embedding) -> Path:
-    pictures = gathered.pictures
     gallery = build.build_gallery(
-        embedding.vectors, gathered.image_ids, product_ids=pictures.product_ids, classes=pictures.classes
+        embedding.vectors, gathered.image_ids, product_ids=gathered.product_ids, classes=gathered.classes
     )
     return generations.write(
         settings.generations,
@@ -131,5 +131,4 @@ def _write(settings: Settings, origin: Origin, gathered: Gathered, embedding: fi
 
 
 def _expected(gathered: Gathered, embedding: fit.Embedding) -> verify.Expected:
-    pictures = gathered.pictures
-    return verify.Expected(gathered.image_ids, pictures.product_ids, pictures.classes, embedding.vectors)
+    return verify.Expected(gathered.image_ids, gathered.product_ids, gathered.classes, embedding.vectors)

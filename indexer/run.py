@@ -1,4 +1,4 @@
-"""The night: catalogue in, published generation out. Read `_night` aloud.
+"""An index run: catalogue in, published generation out. Read `index` aloud; `indexer.night` puts the feed before it.
 
 Every stage leaves what it finished, so a run that is killed at any moment is simply started again. Shoppers see one
 change, at the very end: the line in the file CURRENT.
@@ -55,7 +55,7 @@ def run(
         VSearchError: this run cannot go on; what is published stays as it is, what is encoded stays stored.
     """
     with alone(settings, open_encoder, progress=progress, clock=clock) as tools, on_record(tools.sessions) as record:
-        report = tools.stages.stamp(_night(tools))
+        report = tools.stages.stamp(index(tools))
         record(report)
         return report
 
@@ -81,7 +81,8 @@ def rollback(settings: Settings, clock: Callable[[], datetime] = utc_now) -> str
         return generations.rollback(settings.generations)
 
 
-def _night(tools: Tools) -> Report:
+def index(tools: Tools) -> Report:
+    """Bring the published index up to date, the lock being held."""
     settings = tools.settings
     current = current_manifest(settings)
     material = collect(tools, shop_checkpoint(settings, current), current)
@@ -119,9 +120,9 @@ def report_of(
         state=state,
         generation_id=origin.generation_id,
         checkpoint_id=origin.checkpoint_id,
-        products=len(np.unique(gathered.pictures.product_ids)),
-        pictures=len(gathered.pictures),
-        classes=len(set(gathered.pictures.classes)),
+        products=len(np.unique(gathered.product_ids)),
+        pictures=len(gathered.rows),
+        classes=len(set(gathered.classes)),
         encoded=gathered.encoded.stored,
         views=gathered.encoded_views.stored,
         unreadable=len(gathered.encoded.problems),

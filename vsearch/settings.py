@@ -52,6 +52,10 @@ class Settings(BaseSettings):
     allow_private_addresses: bool = Field(
         False, description="let the feed's picture addresses lead into private networks"
     )
+    night_at: str = Field(
+        "30 1 * * *", description="when workers begin the night, as crontab writes it, in local time; empty means never"
+    )
+    queue_url: str = Field("", description="redis://HOST/NUMBER for the queue of jobs; empty means a file in data")
     currency: str = Field("EUR", pattern="^[A-Z]{3}$", description="currency of feed prices that name none")
     host: str = Field("127.0.0.1", description="address the page is served on")
     port: int = Field(8000, ge=1, le=65535, description="port the page is served on")

@@ -3,7 +3,8 @@ import json
 import pytest
 from click.testing import CliRunner, Result
 
-from indexer import run as night
+from indexer import night
+from indexer import run as index
 from tests.fakes import FrozenClock
 from tests.indexer.shop import Shop
 from vsearch import generation
@@ -108,7 +109,7 @@ def test_rollback_says_from_what_to_what(indexed_shop: Shop) -> None:
     """And refuses when there is nothing to go back to."""
     first = generation.current(indexed_shop.settings.generations).name
     assert isinstance(invoke(indexed_shop.settings, "rollback").exception, GenerationError)
-    second = night.run(indexed_shop.settings.model_copy(update={"min_class_size": 100})).generation_id
+    second = index.run(indexed_shop.settings.model_copy(update={"min_class_size": 100})).generation_id
     result = invoke(indexed_shop.settings, "rollback")
     assert result.output == f"Rolled back from {second}; generation {first} is current.\n"
 
@@ -120,5 +121,5 @@ def test_rollback_before_anything_is_published(empty_shop: Shop) -> None:
 
 def test_a_running_run_is_not_disturbed(indexed_shop: Shop) -> None:
     """The second one is refused."""
-    with run_lock(indexed_shop.settings.data / night.LOCK, FrozenClock().now):
+    with run_lock(indexed_shop.settings.data / index.LOCK, FrozenClock().now):
         assert isinstance(invoke(indexed_shop.settings, "run").exception, RunInProgress)

@@ -26,7 +26,7 @@ def sample(products: int, numbers: tuple[int, ...], noise: float, seed: int = 0)
     spread = np.array([0.1] * 4 + [1.0] * 12) * noise
     blocks = centres[product_ids] + np.random.default_rng(seed).normal(size=(len(product_ids), 16)) * spread
     classes = tuple(f"class {product_id % 3}" for product_id in product_ids)
-    return fit.Sample(blocks.astype(np.float16), product_ids, np.tile(numbers, products), classes)
+    return fit.Sample.of(blocks.astype(np.float16), product_ids, np.tile(numbers, products), classes)
 
 
 @pytest.fixture
@@ -80,8 +80,8 @@ def test_heads_are_fitted_when_the_classes_are_others(known: tuple[str, ...], bu
 def test_heads_learn_from_pictures_and_views() -> None:
     """Those of a class are told from the others, in the classes' own names."""
     pictures = sample(60, (0,), noise=0.1)
-    separable = fit.Sample(pictures.blocks, pictures.product_ids, pictures.numbers, ("x",) * 30 + ("y",) * 30)
-    separable.blocks[:30, [0, 8]] += 4
+    separable = fit.Sample.of(pictures.blocks, pictures.product_ids, pictures.numbers, ("x",) * 30 + ("y",) * 30)
+    separable.contents[:30, [0, 8]] += 4
     views = separable.where(separable.product_ids % 2 == 0)
     heads = fit.fit_shop_heads(separable, views, BLOCK_SIZES)
     assert heads.vocabulary.names == ("x", "y")
@@ -133,8 +133,8 @@ def test_the_held_out_views_are_not_fitted_on(checkpoint: Checkpoint) -> None:
     """Other held-out views give the same whitening and other thresholds."""
     count = fit.ENOUGH_PRODUCTS
     pictures, views = sample(count, (0,), noise=1), sample(count, (1, 2), noise=1, seed=1)
-    changed = fit.Sample(views.blocks.copy(), views.product_ids, views.numbers, views.classes)
-    changed.blocks[changed.numbers == fit.HELD_OUT] *= 0.2
+    changed = fit.Sample.of(views.blocks.copy(), views.product_ids, views.numbers, views.classes)
+    changed.contents[changed.numbers == fit.HELD_OUT] *= 0.2
     first, second = (fit.fit_embedding(checkpoint, pictures, used, size=8) for used in (views, changed))
     np.testing.assert_array_equal(first.vectors, second.vectors)
     assert first.likeness != second.likeness
@@ -203,3 +203,11 @@ def test_pictures_among_their_views_are_found_more_often(checkpoint: Checkpoint)
     assert right(fitted.vectors) > right(alone) + 10
     some = fit.fit_embedding(checkpoint, pictures, views.where(views.product_ids < 190), size=8)
     np.testing.assert_array_equal(some.vectors, fit.project(some.whitening, pictures.blocks))
+
+
+def test_heads_of_a_large_catalogue_are_fitted_on_some_pictures_of_each_class() -> None:
+    """In proportion, but of a small class enough; of few pictures on all."""
+    classes = ("a",) * 900 + ("b",) * 90 + ("c",) * 10
+    chosen = np.array(classes)[fit._some_of_each(classes, 100)]
+    assert {name: int((chosen == name).sum()) for name in "abc"} == {"a": 90, "b": 50, "c": 10}
+    assert fit._some_of_each(classes, 2000).all()

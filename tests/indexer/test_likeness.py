@@ -32,7 +32,7 @@ def test_best_scores_are_those_of_brute_force() -> None:
     pictures = Labelled(rng.normal(size=(40, 4)).astype(np.float32), np.arange(40) // 2, ["a", "b", "c", "c"] * 10)
     views = Labelled(rng.normal(size=(11, 4)).astype(np.float32), np.arange(11), list("abcabcabcab"))
 
-    said = best_scores(views, pictures, rows=3)
+    said = best_scores(views, pictures, at_once=120)
 
     scores = l2_normalize(views.vectors) @ l2_normalize(pictures.vectors).T
     for row in range(11):

@@ -308,3 +308,13 @@ def test_the_time_is_what_the_clock_says(shop: Shop, opened: Opened) -> None:
     assert report.generation_id.startswith("20261121T013000Z-")
     gallery = engine_of(shop).serving.generation.gallery
     assert np.all(np.diff(gallery.image_ids) > 0)
+
+
+def test_a_night_without_news_reads_no_blocks(indexed_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a large catalogue they are hundreds of megabytes."""
+
+    def read(*_: object) -> None:
+        raise AssertionError("blocks were read")
+
+    monkeypatch.setattr(embeddings, "read", read)
+    assert night.run(indexed_shop.settings, open_encoder=FakeEncoder).state == "unchanged"

@@ -25,6 +25,7 @@ COMMANDS = {
     "encode": ("vsearch.cli.encode", "Write the embeddings of pictures to a file."),
     "evaluate": ("vsearch.cli.evaluate", "Measure retrieval and classes against known answers."),
     "index": ("vsearch.cli.index", "Build and publish the search index."),
+    "jobs": ("vsearch.cli.jobs", "Run nights, imports and trainings in the background."),
     "models": ("vsearch.cli.models", "List models, compare them, and let another one search."),
     "predict": ("vsearch.cli.predict", "Say what a picture shows, by each model and by vote."),
     "search": ("vsearch.cli.search", "Find the products that look most like a photo."),

@@ -55,15 +55,16 @@ def import_aloud(
         try:
             report = import_feed(feed, images, sessions=sessions, store=store, options=options, progress=progress)
         except FeedRefused as refusal:
-            _complain(feed, refusal)
+            complain(feed, refusal)
             raise
         with sessions() as session:
             counts = queries.counts(session)
-    _complain(feed, report)
+    complain(feed, report)
     return report, counts
 
 
-def _complain(feed: str, found: ImportReport | FeedRefused) -> None:
+def complain(feed: str, found: ImportReport | FeedRefused) -> None:
+    """Say on standard error what is wrong where."""
     for warning in found.warnings:
         click.echo(f"{feed}: warning: {warning}", err=True)
     for finding in found.findings:

@@ -2,16 +2,21 @@
 
 import json
 import sys
+from functools import partial
 from typing import Any
 
 import click
 
 from catalog import queries
 from catalog.database import opened
-from indexer import run as night
+from indexer import night
+from indexer import run as index
+from indexer.importing import Options
+from indexer.refusal import CAUSES, Cause, FeedRefused
 from indexer.report import Report
 from vsearch import generation as generations
 from vsearch.cli import pass_settings
+from vsearch.cli.catalog import complain
 from vsearch.cli.console import progress, table
 from vsearch.manifest import Manifest
 from vsearch.settings import Settings
@@ -26,19 +31,24 @@ def command() -> None:
 
 
 @command.command("run", epilog="Example: vsearch index run --feed products.csv --images pictures.tar")
-@click.option("--feed", help="Import this feed first, as `vsearch catalog import`.")
-@click.option("--images", help="Folder, archive or object storage of the feed's pictures.")
+@click.option("--feed", default="", help="Import this feed first; the default is the setting feed, if there is one.")
+@click.option("--images", help="Folder, archive or object storage with the pictures that the feed names.")
+@click.option("--accept", type=click.Choice(CAUSES), multiple=True, help="As for `vsearch catalog import`.")
 @pass_settings
-@click.pass_context
-def run(ctx: click.Context, settings: Settings, *, feed: str | None, images: str | None) -> None:
-    """Encode what is new in the catalogue, and publish a new index if anything changed.
+def run(settings: Settings, *, feed: str, images: str | None, accept: tuple[Cause, ...]) -> None:
+    """Import the feed, encode what is new in the catalogue, and publish a new index if anything changed.
 
     Stopped at any moment, the same command goes on where it was; shoppers see the old index until all is done.
     """
+    options = Options.of(settings, mapping=settings.feed_mapping, accept=accept)
+    feed = feed or settings.feed
     try:
-        if feed is not None:
-            _import(ctx, feed, images)
-        report = night.run(settings, progress=progress)
+        report = night.run(
+            settings, feed=feed, images=images, options=options, progress=progress, told=partial(complain, feed)
+        )
+    except FeedRefused as refusal:
+        complain(feed, refusal)
+        raise
     except KeyboardInterrupt:
         click.echo("\nStopped; what shoppers see is unchanged, and the same command goes on from here.", err=True)
         sys.exit(STOPPED)
@@ -50,7 +60,7 @@ def run(ctx: click.Context, settings: Settings, *, feed: str | None, images: str
 @pass_settings
 def status(settings: Settings, *, as_json: bool) -> None:
     """Say what is published, and how the latest runs ended."""
-    current = night.current_manifest(settings)
+    current = index.current_manifest(settings)
     runs = _latest_runs(settings)
     kept = generations.listed(settings.generations)
     if as_json:
@@ -71,13 +81,7 @@ def status(settings: Settings, *, as_json: bool) -> None:
 def rollback(settings: Settings) -> None:
     """Serve the generation published before the current one again; the page follows within seconds."""
     before = generations.current(settings.generations).name
-    click.echo(f"Rolled back from {before}; generation {night.rollback(settings)} is current.")
-
-
-def _import(ctx: click.Context, feed: str, images: str | None) -> None:
-    from vsearch.cli.catalog import import_
-
-    ctx.invoke(import_, feed=feed, images=images, mapping=None, dry_run=False, accept=())
+    click.echo(f"Rolled back from {before}; generation {index.rollback(settings)} is current.")
 
 
 def _summarise(report: Report) -> None:

@@ -1,0 +1,120 @@
+"""Jobs on record: asked for, claimed by one worker, kept alive by its heartbeat, ended in one of three ways."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from catalog.models import Job
+from vsearch.errors import CatalogueError
+
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+OPEN: tuple[State, ...] = ("queued", "running")
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """A job as plain data; the columns are those of `catalog.models.Job`."""
+
+    job_id: int
+    kind: str
+    arguments: Mapping[str, Any]
+    state: State
+    attempts: int
+    worker: str
+    progress: Mapping[str, Any]
+    cancel: bool
+    message: str
+    created_at: datetime
+    started_at: datetime | None
+    heartbeat_at: datetime | None
+    finished_at: datetime | None
+
+
+def add(session: Session, kind: str, arguments: Mapping[str, Any], now: datetime) -> int:
+    """Ask for a job, and return its number."""
+    job = Job(
+        kind=kind,
+        arguments=dict(arguments),
+        state="queued",
+        attempts=0,
+        worker="",
+        progress={},
+        cancel=False,
+        message="",
+        created_at=now,
+    )
+    session.add(job)
+    session.flush()
+    return job.job_id
+
+
+def claim(session: Session, job_id: int, worker: str, now: datetime) -> bool:
+    """Make a queued job this worker's own; False where another has it, or it is over."""
+    mine = update(Job).where(Job.job_id == job_id, Job.state == "queued")
+    begun = {"state": "running", "worker": worker, "started_at": now, "heartbeat_at": now, "message": ""}
+    claimed = session.execute(mine.values(attempts=Job.attempts + 1, **begun).returning(Job.job_id))
+    return claimed.scalar() is not None
+
+
+def beat(session: Session, job_id: int, progress: Mapping[str, Any], now: datetime) -> bool:
+    """Say that the job is alive and how far it is; return whether somebody asked to stop it."""
+    alive = update(Job).where(Job.job_id == job_id).values(heartbeat_at=now, progress=dict(progress))
+    return bool(session.execute(alive.returning(Job.cancel)).scalar())
+
+
+def finish(session: Session, job_id: int, state: State, message: str, now: datetime) -> None:
+    """Say how the job ended."""
+    ended = {"state": state, "message": message, "finished_at": now}
+    session.execute(update(Job).where(Job.job_id == job_id).values(**ended))
+
+
+def requeue(session: Session, job_id: int, message: str) -> None:
+    """Let another worker begin it again."""
+    session.execute(update(Job).where(Job.job_id == job_id).values(state="queued", message=message, worker=""))
+
+
+def cancel(session: Session, job_id: int, now: datetime) -> State:
+    """Stop a job: at once where nobody runs it, else its worker does within seconds; return the state of now.
+
+    Raises:
+        CatalogueError: there is no such job, or it is over.
+    """
+    waiting = update(Job).where(Job.job_id == job_id, Job.state == "queued")
+    ended = {"state": "cancelled", "message": "Cancelled before it began.", "finished_at": now}
+    if session.execute(waiting.values(**ended).returning(Job.job_id)).scalar() is not None:
+        return "cancelled"
+    running = update(Job).where(Job.job_id == job_id, Job.state == "running").values(cancel=True)
+    if session.execute(running.returning(Job.job_id)).scalar() is not None:
+        return "running"
+    known = session.get(Job, job_id)
+    what = f"is {known.state}" if known else "does not exist"
+    raise CatalogueError(
+        f"Only a job that waits or runs can be cancelled, but job {job_id} {what}; see `vsearch jobs list`."
+    )
+
+
+def open_jobs(session: Session, kind: str | None = None) -> list[JobRow]:
+    """Return the jobs that wait or run, the oldest first."""
+    wanted = select(Job).where(Job.state.in_(OPEN)).order_by(Job.job_id)
+    return _rows(session, wanted if kind is None else wanted.where(Job.kind == kind))
+
+
+def latest(session: Session, limit: int = 20) -> list[JobRow]:
+    """Return the latest jobs, the newest first."""
+    return _rows(session, select(Job).order_by(Job.job_id.desc()).limit(limit))
+
+
+def one(session: Session, job_id: int) -> JobRow | None:
+    """Return a job, or None where there is no such."""
+    found = _rows(session, select(Job).where(Job.job_id == job_id))
+    return found[0] if found else None
+
+
+def _rows(session: Session, statement: Any) -> list[JobRow]:
+    columns = Job.__table__.columns.keys()
+    jobs: Sequence[Job] = session.scalars(statement).all()
+    return [JobRow(**{name: getattr(job, name) for name in columns}) for job in jobs]

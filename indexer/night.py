@@ -1,0 +1,61 @@
+"""A whole night: tonight's feed into the catalogue, then the catalogue into a published index, under one lock."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from catalog.imagestore import ImageStore
+from catalog.models import utc_now
+from indexer import importing
+from indexer.importing import ImportReport, Options
+from indexer.report import Report, on_record
+from indexer.run import alone, index
+from vsearch.encoder import open_encoder
+from vsearch.progress import Progress, silent
+from vsearch.serving import OpenEncoder
+from vsearch.settings import Settings
+
+
+def run(
+    settings: Settings,
+    *,
+    feed: str = "",
+    images: str | None = None,
+    options: Options | None = None,
+    open_encoder: OpenEncoder = open_encoder,
+    progress: Progress = silent,
+    clock: Callable[[], datetime] = utc_now,
+    told: Callable[[ImportReport], None] = lambda report: None,
+) -> Report:
+    """Import the feed, if there is one, and bring the published index up to date with the catalogue.
+
+    Args:
+        settings: where everything is.
+        feed: path or address; empty means that of the settings, and none where they have none.
+        images: the place of its pictures; None means that of the settings.
+        options: how to import; None means as the settings say.
+        open_encoder: makes the encoder of a checkpoint; asked only when there is something to encode.
+        progress: shows how each stage advances.
+        clock: tells the time that ids and records get.
+        told: is given what the import did, before the index is built.
+
+    Raises:
+        RunInProgress: another night holds the lock.
+        FeedRejected: the feed cannot be taken; then nothing is changed.
+        VSearchError: the index cannot be built; what is published stays, and so does what is imported and encoded.
+    """
+    feed = feed or settings.feed
+    with alone(settings, open_encoder, progress=progress, clock=clock) as tools, on_record(tools.sessions) as record:
+        if feed:
+            took = importing.import_feed(
+                feed,
+                images or settings.feed_images or None,
+                sessions=tools.sessions,
+                store=ImageStore(settings.pictures),
+                options=options or Options.of(settings, mapping=settings.feed_mapping),
+                progress=tools.stages,
+                clock=clock,
+            )
+            told(took)
+        report = tools.stages.stamp(index(tools))
+        record(report)
+        return report

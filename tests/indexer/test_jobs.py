@@ -1,0 +1,238 @@
+"""The queue, the table and the worker of background jobs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session, sessionmaker
+
+from catalog import jobs
+from catalog.database import opened
+from catalog.jobs import JobRow
+from catalog.models import Job, utc_now
+from indexer import heartbeat
+from indexer.jobs import COMMAND, Queue, Stopping, add, execute, recover
+from tests import pictures as drawn
+from vsearch.errors import CatalogueError, FeedRejected, SettingsError
+from vsearch.progress import Progress
+from vsearch.settings import Settings
+
+NOW = datetime(2026, 11, 22, 1, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Settings:
+    """The settings of an empty shop."""
+    return Settings(data=tmp_path)
+
+
+@pytest.fixture
+def sessions(shop: Settings) -> Iterator[sessionmaker[Session]]:
+    """Its catalogue."""
+    with opened(shop.catalogue_url, write=True) as found:
+        yield found
+
+
+def row(sessions: sessionmaker[Session], job_id: int) -> JobRow:
+    """Return a job as it stands."""
+    with sessions() as session:
+        found = jobs.one(session, job_id)
+    assert found is not None
+    return found
+
+
+def doing(what: Callable[[Progress], str]) -> Mapping[str, Any]:
+    """Return work of which an index run does this."""
+    return {"index": lambda settings, arguments, progress: what(progress)}
+
+
+def test_a_job_is_done_and_says_what_it_did(shop: Settings, sessions: sessionmaker[Session]) -> None:
+    """Its row tells all that happened to it."""
+    job_id = add(sessions, "index", {"why": "test"}, NOW)
+    assert row(sessions, job_id).state == "queued"
+
+    def work(progress: Progress) -> str:
+        with progress("encode pictures") as advance:
+            advance(3, 7)
+        return "All is well."
+
+    assert execute(shop, job_id, doing(work), clock=lambda: NOW) == "done"
+    job = row(sessions, job_id)
+    assert (job.state, job.message, job.attempts) == ("done", "All is well.", 1)
+    assert job.progress == {"stage": "encode pictures", "done": 3, "total": 7}
+    assert job.worker.endswith(f":{os.getpid()}")
+    assert job.started_at == job.heartbeat_at == job.finished_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "message"),
+    [
+        (FeedRejected("A feed must be whole."), "failed", "A feed must be whole."),
+        (ValueError("oops"), "failed", "ValueError: oops; see `vsearch jobs log 1`."),
+        (KeyboardInterrupt(), "cancelled", "Cancelled."),
+        (Stopping(), "queued", "Its worker was stopped; it begins again."),
+    ],
+)
+def test_however_it_ends_that_is_on_record(
+    shop: Settings, sessions: sessionmaker[Session], error: BaseException, state: str, message: str
+) -> None:
+    """A person's mistake in one sentence, a bug by its name, a stop as what it was."""
+
+    def work(progress: Progress) -> str:
+        raise error
+
+    job_id = add(sessions, "index", {}, NOW)
+    assert execute(shop, job_id, doing(work)) == state
+    assert (row(sessions, job_id).state, row(sessions, job_id).message) == (state, message)
+
+
+def test_a_job_is_claimed_once(shop: Settings, sessions: sessionmaker[Session]) -> None:
+    """A queue that tells two workers of it does no harm."""
+    job_id = add(sessions, "index", {}, NOW)
+    again: list[str] = []
+
+    def work(progress: Progress) -> str:
+        again.append(execute(shop, job_id, doing(lambda progress: "twice")))
+        return "once"
+
+    assert execute(shop, job_id, doing(work)) == "done"
+    assert again == [""]
+    assert execute(shop, job_id, doing(work)) == ""
+    assert row(sessions, job_id).message == "once"
+
+
+def test_a_running_job_is_stopped_by_its_heart(
+    shop: Settings, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within a beat of being asked to."""
+    monkeypatch.setattr(heartbeat.Heart.__init__, "__defaults__", (0.01,))
+    job_id = add(sessions, "index", {}, NOW)
+
+    def work(progress: Progress) -> str:
+        with sessions.begin() as session:
+            assert jobs.cancel(session, job_id, NOW) == "running"
+        for _ in range(500):
+            time.sleep(0.01)
+        return "never stopped"
+
+    assert execute(shop, job_id, doing(work)) == "cancelled"
+
+
+def test_a_waiting_job_is_cancelled_at_once(shop: Settings, sessions: sessionmaker[Session]) -> None:
+    """And one that is over cannot be."""
+    job_id = add(sessions, "index", {}, NOW)
+    with sessions.begin() as session:
+        assert jobs.cancel(session, job_id, NOW) == "cancelled"
+    assert execute(shop, job_id, doing(lambda progress: "")) == ""
+    with sessions.begin() as session, pytest.raises(CatalogueError, match="but job 1 is cancelled"):
+        jobs.cancel(session, job_id, NOW)
+    with sessions.begin() as session, pytest.raises(CatalogueError, match="but job 9 does not exist"):
+        jobs.cancel(session, 9, NOW)
+
+
+def test_two_nights_are_never_asked_for(sessions: sessionmaker[Session]) -> None:
+    """While one waits or runs there is no other; imports may queue up."""
+    night = add(sessions, "night", {}, NOW)
+    with pytest.raises(CatalogueError, match=f"never overlap, but job {night} is queued"):
+        add(sessions, "night", {}, NOW)
+    add(sessions, "import", {}, NOW)
+    add(sessions, "import", {}, NOW)
+    with sessions.begin() as session:
+        jobs.finish(session, night, "done", "", NOW)
+    assert add(sessions, "night", {}, NOW) > night
+    with pytest.raises(CatalogueError, match="must be one of night, index"):
+        add(sessions, "dance", {}, NOW)
+
+
+def left(sessions: sessionmaker[Session], **values: Any) -> int:
+    """Return a job that a worker of another machine had begun, as a crash left it."""
+    job_id = add(sessions, "index", {}, NOW)
+    begun = {"state": "running", "worker": "elsewhere:1", "attempts": 1, "heartbeat_at": NOW}
+    with sessions.begin() as session:
+        session.execute(update(Job).where(Job.job_id == job_id).values(**begun | values))
+    return job_id
+
+
+def test_what_died_with_its_worker_begins_again(sessions: sessionmaker[Session]) -> None:
+    """Told by its process where that was here, else by its pulse; what still lives is left alone."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    here = os.uname().nodename
+    minute = timedelta(seconds=61)
+    silent = left(sessions)
+    alive = left(sessions, heartbeat_at=NOW + minute)
+    gone = left(sessions, worker=f"{here}:{dead.pid}", heartbeat_at=NOW + minute)
+    mine = left(sessions, worker=f"{here}:{os.getpid()}", heartbeat_at=NOW + minute)
+    tired = left(sessions, attempts=3)
+    unwanted = left(sessions, cancel=True)
+    assert recover(sessions, NOW + minute) == [silent, gone]
+    assert row(sessions, alive).state == row(sessions, mine).state == "running"
+    assert row(sessions, tired).state == "failed"
+    assert row(sessions, tired).message == f"Its worker died 3 times; see `vsearch jobs log {tired}`."
+    assert row(sessions, unwanted).state == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"queue_url": "amqp://x"}, "must be redis://HOST/NUMBER or empty, but it is 'amqp://x'"),
+        ({"night_at": "tonight"}, "but it is 'tonight' .it has not five parts"),
+        ({"night_at": "99 1 * * *"}, "but it is '99 1"),
+    ],
+)
+def test_settings_of_the_queue_are_checked(tmp_path: Path, values: dict[str, str], sentence: str) -> None:
+    """Before anything waits for a night that never comes."""
+    with pytest.raises(SettingsError, match=sentence):
+        Queue(Settings(data=tmp_path, **values))
+
+
+def worker(settings: Settings) -> subprocess.Popen[bytes]:
+    """Start a real worker."""
+    command = [sys.executable, "-c", COMMAND, "--data", str(settings.data), "jobs", "worker"]
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, "VSEARCH_NIGHT_AT": ""})
+
+
+def until(met: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for it."""
+    ends = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < ends, "it did not happen in time"
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_a_real_worker_survives_its_jobs_and_itself(shop: Settings, sessions: sessionmaker[Session]) -> None:
+    """A job whose process is killed, and whose worker is killed then, is done by the next worker."""
+    (shop.data / "a.jpg").write_bytes(drawn.jpeg(40, 30))
+    pipe = shop.data / "feed.csv"
+    os.mkfifo(pipe)  # the import waits here until the feed is written
+    job_id = add(sessions, "import", {"feed": str(pipe), "images": str(shop.data)}, utc_now())
+    first = worker(shop)
+    try:
+        until(lambda: row(sessions, job_id).state == "running")
+        assert row(sessions, job_id).attempts == 1
+        first.kill()
+        first.wait()
+        os.kill(int(row(sessions, job_id).worker.rpartition(":")[2]), signal.SIGKILL)
+        pipe.unlink()
+        pipe.write_text("sku,title,image\nA,Sofa,a.jpg\n")
+        second = worker(shop)
+        try:
+            until(lambda: row(sessions, job_id).state == "done")
+        finally:
+            second.terminate()
+            second.wait()
+    finally:
+        first.kill()
+        first.wait()
+    job = row(sessions, job_id)
+    assert (job.attempts, job.message) == (2, "1 added, 1 new pictures.")
+    assert "job 1: done" in (shop.data / "jobs" / "1.log").read_text()

@@ -1,0 +1,190 @@
+"""`vsearch jobs`: long work in the background, and the worker that does it."""
+
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from catalog import jobs
+from catalog.database import opened
+from catalog.jobs import JobRow
+from catalog.models import utc_now
+from indexer import jobs as work
+from indexer.importing import Options
+from indexer.jobs import KINDS, Queue, Work
+from vsearch.cli import pass_settings
+from vsearch.cli.console import table
+from vsearch.errors import CatalogueError, VSearchError
+from vsearch.progress import Progress
+from vsearch.settings import Settings
+
+
+@click.group()
+def command() -> None:
+    """Run nights, imports and trainings in the background."""
+
+
+@command.command("run", epilog="Example: vsearch jobs run night")
+@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("arguments", nargs=-1)
+@pass_settings
+def run(settings: Settings, *, kind: str, arguments: tuple[str, ...]) -> None:
+    """Ask for a job; a worker (`vsearch jobs worker`) does it.
+
+    \b
+    night                      import the feed of the settings, and index
+    index                      index what the catalogue holds
+    import feed=F images=I     import a feed
+    train plan=P photos=D      train by a plan, runs kept in the data folder
+    """
+    given = _pairs(arguments)
+    with opened(settings.catalogue_url, write=True) as sessions:
+        job_id = work.add(sessions, kind, given, utc_now())
+    Queue(settings).push(job_id)
+    click.echo(f"Job {job_id} waits for a worker; `vsearch jobs list` shows how far it is.")
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_settings
+def list_(settings: Settings, *, as_json: bool) -> None:
+    """Show the latest jobs."""
+    with opened(settings.catalogue_url, write=True) as sessions, sessions() as session:
+        found = jobs.latest(session)
+    if as_json:
+        click.echo(json.dumps([_plain(job) for job in found], indent=2))
+        return
+    if not found:
+        click.echo("There are no jobs; `vsearch jobs run night` asks for one.")
+        return
+    lines = [[str(job.job_id), job.kind, _state(job), _moment(job.created_at), _far(job)] for job in found]
+    table("Jobs", ("job", "kind", "state", "asked for", "how far"), lines, right=("job",))
+
+
+@command.command("cancel")
+@click.argument("job_id", type=int)
+@pass_settings
+def cancel(settings: Settings, job_id: int) -> None:
+    """Stop a job; what it finished stays."""
+    with opened(settings.catalogue_url, write=True) as sessions, sessions.begin() as session:
+        state = jobs.cancel(session, job_id, utc_now())
+    click.echo(f"Job {job_id} is cancelled." if state == "cancelled" else f"Job {job_id} is told to stop.")
+
+
+@command.command("log")
+@click.argument("job_id", type=int)
+@pass_settings
+def log(settings: Settings, job_id: int) -> None:
+    """Print what a job said."""
+    file = settings.data / "jobs" / f"{job_id}.log"
+    if not file.is_file():
+        raise CatalogueError(f"A job has a log once it began, but job {job_id} has none; see `vsearch jobs list`.")
+    sys.stdout.write(file.read_text(encoding="utf8", errors="replace"))
+
+
+@command.command("worker")
+@pass_settings
+def worker(settings: Settings) -> None:
+    """Do jobs one after the other, and begin the night when its time comes (the setting night_at)."""
+    logging.getLogger().setLevel(logging.INFO)
+    click.echo(f"Working; the night begins at {settings.night_at!r}." if settings.night_at else "Working.", err=True)
+    Queue(settings).work()
+
+
+@command.command("execute", hidden=True)
+@click.argument("job_id", type=int)
+@pass_settings
+def execute(settings: Settings, job_id: int) -> None:
+    """Run a job here and now; workers do so in a process for each."""
+    logging.getLogger().setLevel(logging.INFO)
+    state = work.execute(settings, job_id, WORK)
+    click.echo(f"job {job_id}: {state or 'another worker has it'}")
+
+
+def _night(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
+    from indexer import night
+
+    return night.run(settings, progress=progress).text()
+
+
+def _index(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
+    from indexer.run import run
+
+    return run(settings, progress=progress).text()
+
+
+def _import(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
+    from catalog.imagestore import ImageStore
+    from indexer.importing import import_feed
+
+    feed, images = arguments.get("feed") or settings.feed, arguments.get("images") or settings.feed_images
+    if not feed:
+        raise CatalogueError("An import needs a feed, but none is named; write feed=FILE, or set the setting feed.")
+    options = Options.of(settings, mapping=settings.feed_mapping)
+    with opened(settings.catalogue_url, write=True) as sessions:
+        report = import_feed(
+            feed,
+            images or None,
+            sessions=sessions,
+            store=ImageStore(settings.pictures),
+            options=options,
+            progress=progress,
+        )
+    return ", ".join(f"{count} {name}" for name, count in report.counts().items() if count) + "."
+
+
+def _train(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
+    from vsearch.model.startup import import_tensorflow
+    from vsearch.training import plan as plans
+
+    plan = plans.read(str(arguments.get("plan", "")))
+    import_tensorflow()
+    from vsearch.training import experiment
+    from vsearch.training.outcome import Run
+
+    photos = Path(str(arguments.get("photos", ".")))
+    run = Run(plan, photos, settings.data / "runs" / plan.name, settings.weights)
+    said = experiment.carry_out(run, progress)
+    return f"Checkpoint {said['checkpoint_id']} in {run.checkpoint}; `vsearch models promote` lets it search."
+
+
+WORK: dict[str, Work] = {"night": _night, "index": _index, "import": _import, "train": _train}
+
+
+def _pairs(arguments: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for argument in arguments:
+        name, sign, value = argument.partition("=")
+        if not sign or name not in ("feed", "images", "plan", "photos"):
+            raise VSearchError(
+                f"A job's arguments are feed=, images=, plan= and photos=, but one is {argument!r}; correct it."
+            )
+        found[name] = str(Path(value).absolute()) if "://" not in value and Path(value).exists() else value
+    return found
+
+
+def _plain(job: JobRow) -> dict[str, Any]:
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in ((field, getattr(job, field)) for field in JobRow.__dataclass_fields__)
+    }
+
+
+def _state(job: JobRow) -> str:
+    return "stopping" if job.state == "running" and job.cancel else job.state
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def _far(job: JobRow) -> str:
+    if job.state == "running" and job.progress:
+        done, total = job.progress.get("done", 0), job.progress.get("total", 0)
+        return f"{job.progress['stage']}: {done} of {total}" if total else str(job.progress["stage"])
+    return job.message
