@@ -317,4 +317,5 @@ def test_a_night_without_news_reads_no_blocks(indexed_shop: Shop, monkeypatch: p
         raise AssertionError("blocks were read")
 
     monkeypatch.setattr(embeddings, "read", read)
-    assert night.run(indexed_shop.settings, open_encoder=FakeEncoder).state == "unchanged"
+    settings = indexed_shop.settings.model_copy(update={"checkpoint": ""})  # the shop's own, whose heads know it
+    assert night.run(settings, open_encoder=FakeEncoder).state == "unchanged"
