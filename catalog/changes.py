@@ -66,6 +66,12 @@ def mark_unreadable(session: Session, problems: Mapping[str, str]) -> None:
         session.execute(update(Image).where(Image.sha256 == sha256).values(problem=problem))
 
 
+def mark_readable(session: Session, sha256s: Iterable[str]) -> None:
+    """Take back that pictures cannot be used."""
+    for chunk in chunks(sha256s):
+        session.execute(update(Image).where(Image.sha256.in_(chunk)).values(problem=None))
+
+
 def _add(session: Session, items: Iterable[ProductItem], sizes: Sizes) -> None:
     """Insert rows, a chunk at a time and without objects for them: a first night may add hundreds of thousands."""
     now = utc_now()

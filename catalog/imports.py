@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from catalog.models import FeedImport, Product
+from catalog.models import FeedImport, Image, Product
 
 KEPT = 1000
 """Findings of an import that are kept."""
@@ -49,6 +49,12 @@ def last_columns(session: Session) -> list[str]:
 def live_skus(session: Session) -> set[str]:
     """Return the skus of all products that are not withdrawn."""
     return set(session.scalars(select(Product.sku).where(Product.withdrawn_at.is_(None))))
+
+
+def unreadable(session: Session) -> list[str]:
+    """Return the sha256 of live products' pictures that could not be used when they were tried last."""
+    failed = select(Image.sha256).join(Product).where(Product.withdrawn_at.is_(None), Image.problem.is_not(None))
+    return list(session.scalars(failed.distinct().order_by(Image.sha256)))
 
 
 def latest(session: Session, limit: int = 10) -> list[FeedImport]:

@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Mapping as Dictionary
 from dataclasses import replace
+from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,7 @@ def in_our_words(name: str, table: Table, mapping: Mapping | None = None) -> Tab
     return _checked(name, _own(replace(table, rows=rows)))
 
 
+@lru_cache(1000)
 def column(name: str) -> str:
     """Return a column's name as we write it: no blanks around it, small letters but for an attribute's own name."""
     name = name.strip()

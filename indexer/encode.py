@@ -10,8 +10,8 @@ from itertools import islice
 import numpy as np
 from sqlalchemy.orm import Session, sessionmaker
 
-from catalog import embeddings
-from catalog.changes import mark_unreadable
+from catalog import embeddings, imports
+from catalog.changes import mark_readable, mark_unreadable
 from catalog.database import chunks
 from catalog.embeddings import Key
 from catalog.imagestore import ImageStore
@@ -19,7 +19,7 @@ from vsearch.augment import shopper_view
 from vsearch.encoder import Encoder
 from vsearch.errors import EncodingFailed, VSearchError
 from vsearch.images import Limits, Picture, decode
-from vsearch.progress import Advance
+from vsearch.progress import Advance, unseen
 
 log = logging.getLogger(__name__)
 
@@ -88,10 +88,19 @@ def encode_pictures(
 ) -> Encoded:
     """Encode pictures themselves (view 0); those that cannot be read leave the gallery, with the reason on record.
 
+    Those that could not be read another night are tried again.
+
     Raises:
         EncodingFailed: too many cannot be read: then the catalogue's picture files are in trouble, not a few
             pictures, and nothing is put on record.
     """
+    with encoding.sessions() as session:
+        again = imports.unreadable(session)
+    if again:
+        retried = encode_missing(encoding, [(sha256, 0) for sha256 in again], unseen)
+        mended = [sha256 for sha256 in again if (sha256, 0) not in retried.problems]
+        with encoding.sessions.begin() as session:
+            mark_readable(session, mended)
     done = encode_missing(encoding, [(sha256, 0) for sha256 in sha256s], advance)
     failed, tried = len(done.problems), done.stored + len(done.problems)
     if failed > max(FORGIVEN, max_failed_share * tried):

@@ -14,7 +14,7 @@ from catalog.embeddings import Key
 from catalog.queries import GalleryRow
 from indexer.likeness import ENOUGH_SCORES, Labelled, best_scores, calibrate
 from vsearch import strangers
-from vsearch.manifest import Likeness
+from vsearch.manifest import Likeness, Quality
 from vsearch.metrics import l2_normalize
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.heads import Heads, fit_heads
@@ -92,12 +92,16 @@ class Sample:
 
 @dataclass(frozen=True)
 class Embedding:
-    """A whitening, what scores mean after it, and embeddings: of all pictures float32 [n, d], of strangers [s, d]."""
+    """A whitening, what scores mean after it, and embeddings: of all pictures float32 [n, d], of strangers [s, d].
+
+    `quality` tells how well the held-out views find; None where there are too few of them.
+    """
 
     whitening: Whitening
     likeness: Likeness
     vectors: Vectors
     strangers: Vectors
+    quality: Quality | None = None
 
 
 def choose_views(rows: Iterable[GalleryRow], *, products: int, views: int) -> list[View]:
@@ -157,14 +161,15 @@ def fit_embedding(checkpoint: Checkpoint, pictures: Sample, views: Sample, *, si
         Labelled(vectors, pictures.product_ids, pictures.classes),
     )
     unsold = l2_normalize(project(whitening, checkpoint.strangers))
+    quality = found.quality() if len(queries) >= ENOUGH_SCORES else None
     if len(unsold) < ENOUGH_SCORES or len(queries) < ENOUGH_SCORES:
-        return Embedding(whitening, calibrate(found), vectors, unsold[:0])
+        return Embedding(whitening, calibrate(found), vectors, unsold[:0], quality)
     scores, kept = strangers.unlike(unsold, vectors)
     near = strangers.nearness(queries, unsold[kept])
     usual = float(np.quantile(near, strangers.USUAL))
     margins = scores - strangers.excess(strangers.among_themselves(unsold, kept), usual)
     likeness = calibrate(found.less(strangers.excess(near, usual)), margins)
-    return Embedding(whitening, likeness.model_copy(update={"usual": usual}), vectors, unsold[kept])
+    return Embedding(whitening, likeness.model_copy(update={"usual": usual}), vectors, unsold[kept], quality)
 
 
 def fit_shop_whitening(checkpoint: Checkpoint, pictures: Sample, views: Sample, *, size: int) -> Whitening:

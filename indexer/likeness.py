@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vsearch.manifest import Likeness, MatchThresholds
+from vsearch.manifest import Likeness, MatchThresholds, Quality
 from vsearch.metrics import l2_normalize
 
 ENOUGH_SCORES = 20
@@ -67,6 +67,11 @@ class BestScores:
     own: Best
     other: Best
     far: Best
+
+    def quality(self) -> Quality:
+        """Return how often a view's own product comes first, and how it scores."""
+        first = self.own.scores > self.other.scores
+        return Quality(views=len(first), hit_at_1=float(first.mean()), own_score=float(np.median(self.own.scores)))
 
     def less(self, taken_off: Vectors) -> "BestScores":
         """Return the margins that go with the scores: less what is taken off each view, float32 [m]."""

@@ -9,11 +9,14 @@ from pathlib import Path
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog.imagestore import ImageStore
-from indexer import build, fit, verify
+from indexer import build, canaries, fit, verify
+from indexer.drift import drift
 from indexer.encode import Encoding
 from indexer.gather import Gathered, gather
 from indexer.report import Stages
 from vsearch import generation as generations
+from vsearch.errors import VerificationFailed
+from vsearch.generation import Generation
 from vsearch.images import Limits
 from vsearch.manifest import Manifest, Origin, new_id
 from vsearch.model import checkpoint as checkpoints
@@ -31,6 +34,8 @@ class Tools:
     open_encoder: OpenEncoder
     stages: Stages
     clock: Callable[[], datetime]
+    accept: frozenset[str] = frozenset()
+    """What would stop the publication and is meant: "drift", "canaries"."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Material:
     checkpoint: Checkpoint
     gathered: Gathered
     origin: Origin
+    current: Manifest | None = None
 
 
 def collect(tools: Tools, trunk: Checkpoint, current: Manifest | None) -> Material:
@@ -57,7 +63,7 @@ def collect(tools: Tools, trunk: Checkpoint, current: Manifest | None) -> Materi
     gathered = gather(_encoding(tools, trunk), tools.settings, tools.stages)
     with tools.stages("fit the heads"):
         checkpoint = _with_heads(tools.settings, trunk, gathered)
-    return Material(checkpoint, gathered, _origin(tools, checkpoint, gathered, current))
+    return Material(checkpoint, gathered, _origin(tools, checkpoint, gathered, current), current)
 
 
 def write_hidden(tools: Tools, material: Material) -> Path:
@@ -74,8 +80,30 @@ def write_hidden(tools: Tools, material: Material) -> Path:
     with stages("build the indexes"):
         hidden = _write(settings, material.origin, gathered, embedding)
     with stages("verify"):
-        verify.check(generations.load(hidden), _expected(gathered, embedding))
+        generation = generations.load(hidden)
+        verify.check(generation, _expected(gathered, embedding))
+        _refuse(generation, tools, material)
     return hidden
+
+
+def _refuse(generation: Generation, tools: Tools, material: Material) -> None:
+    """Refuse a generation that is sound but finds otherwise than the published one, unless that is accepted.
+
+    Raises:
+        VerificationFailed: with all that is unlike before.
+    """
+    found: list[tuple[str, str]] = []
+    if "drift" not in tools.accept and material.current is not None:
+        found += [("drift", said) for said in drift(material.current, generation.manifest)]
+    if "canaries" not in tools.accept and tools.settings.canaries is not None:
+        encoding = _encoding(tools, material.checkpoint)
+        found += [("canaries", said) for said in canaries.problems(tools.settings.canaries, generation, encoding)]
+    if found:
+        options = " ".join(f"--accept {cause}" for cause in dict.fromkeys(cause for cause, _ in found))
+        raise VerificationFailed(
+            f"A new index must find as the published one does, but {'; '.join(said for _, said in found)}; "
+            f"the published one stays. If that is meant, run `vsearch index run {options}`."
+        )
 
 
 def _encoding(tools: Tools, checkpoint: Checkpoint) -> Encoding:
@@ -127,6 +155,7 @@ def _write(settings: Settings, origin: Origin, gathered: Gathered, embedding: fi
         whitening=embedding.whitening,
         likeness=embedding.likeness,
         strangers=embedding.strangers,
+        quality=embedding.quality,
     )
 
 

@@ -1,12 +1,12 @@
 """A whole night: tonight's feed into the catalogue, then the catalogue into a published index, under one lock."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from catalog.imagestore import ImageStore
 from catalog.models import utc_now
-from indexer import importing
-from indexer.importing import ImportReport, Options
+from indexer.importing import ImportReport, Options, import_feed
+from indexer.material import Tools
 from indexer.report import Report, on_record
 from indexer.run import alone, index
 from vsearch.encoder import open_encoder
@@ -25,6 +25,7 @@ def run(
     progress: Progress = silent,
     clock: Callable[[], datetime] = utc_now,
     told: Callable[[ImportReport], None] = lambda report: None,
+    accept: Collection[str] = (),
 ) -> Report:
     """Import the feed, if there is one, and bring the published index up to date with the catalogue.
 
@@ -37,25 +38,32 @@ def run(
         progress: shows how each stage advances.
         clock: tells the time that ids and records get.
         told: is given what the import did, before the index is built.
+        accept: what would stop the publication and is meant, see `indexer.material.Tools`.
 
     Raises:
         RunInProgress: another night holds the lock.
         FeedRejected: the feed cannot be taken; then nothing is changed.
         VSearchError: the index cannot be built; what is published stays, and so does what is imported and encoded.
     """
-    feed = feed or settings.feed
-    with alone(settings, open_encoder, progress=progress, clock=clock) as tools, on_record(tools.sessions) as record:
-        if feed:
-            took = importing.import_feed(
-                feed,
-                images or settings.feed_images or None,
-                sessions=tools.sessions,
-                store=ImageStore(settings.pictures),
-                options=options or Options.of(settings, mapping=settings.feed_mapping),
-                progress=tools.stages,
-                clock=clock,
-            )
-            told(took)
+    with (
+        alone(settings, open_encoder, progress=progress, clock=clock, accept=accept) as tools,
+        on_record(tools.sessions) as record,
+    ):
+        if feed or settings.feed:
+            told(_import(tools, feed or settings.feed, images, options))  # and let go: it may be large
         report = tools.stages.stamp(index(tools))
         record(report)
         return report
+
+
+def _import(tools: Tools, feed: str, images: str | None, options: Options | None) -> ImportReport:
+    settings = tools.settings
+    return import_feed(
+        feed,
+        images or settings.feed_images or None,
+        sessions=tools.sessions,
+        store=ImageStore(settings.pictures),
+        options=options or Options.of(settings, mapping=settings.feed_mapping),
+        progress=tools.stages,
+        clock=tools.clock,
+    )

@@ -5,7 +5,7 @@ change, at the very end: the line in the file CURRENT.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -41,6 +41,7 @@ def run(
     open_encoder: OpenEncoder = open_encoder,
     progress: Progress = silent,
     clock: Callable[[], datetime] = utc_now,
+    accept: Collection[str] = (),
 ) -> Report:
     """Bring the published index up to date with the catalogue, and say what was done.
 
@@ -49,12 +50,16 @@ def run(
         open_encoder: makes the encoder of a checkpoint; asked only when there is something to encode.
         progress: shows how each stage advances.
         clock: tells the time that ids and records get.
+        accept: what would stop the publication and is meant, see `Tools`.
 
     Raises:
         RunInProgress: another run holds the lock.
         VSearchError: this run cannot go on; what is published stays as it is, what is encoded stays stored.
     """
-    with alone(settings, open_encoder, progress=progress, clock=clock) as tools, on_record(tools.sessions) as record:
+    with (
+        alone(settings, open_encoder, progress=progress, clock=clock, accept=accept) as tools,
+        on_record(tools.sessions) as record,
+    ):
         report = tools.stages.stamp(index(tools))
         record(report)
         return report
@@ -62,7 +67,12 @@ def run(
 
 @contextmanager
 def alone(
-    settings: Settings, open_encoder: OpenEncoder, *, progress: Progress, clock: Callable[[], datetime]
+    settings: Settings,
+    open_encoder: OpenEncoder,
+    *,
+    progress: Progress,
+    clock: Callable[[], datetime],
+    accept: Collection[str] = (),
 ) -> Iterator[Tools]:
     """Hold the run's lock, clear away what killed runs left, and yield what the stages work with.
 
@@ -72,7 +82,7 @@ def alone(
     with run_lock(settings.data / LOCK, clock()), opened(settings.catalogue_url, write=True) as sessions:
         generations.clean(settings.generations)
         store.clean(settings)
-        yield Tools(settings, sessions, open_encoder, Stages(progress), clock)
+        yield Tools(settings, sessions, open_encoder, Stages(progress), clock, frozenset(accept))
 
 
 def rollback(settings: Settings, clock: Callable[[], datetime] = utc_now) -> str:

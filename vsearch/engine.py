@@ -223,7 +223,7 @@ def _labelled_hits(
     hits = gallery.search(embedding, k=search.k, metric=search.metric, classes=classes, allowed=search.allowed)
     cosine = search.metric == "cosine"
     scores = [hit.value for hit in hits] if cosine else gallery.cosines(embedding, hits).tolist()
-    likeness = generation.likeness
+    likeness = generation.manifest.likeness
     taken_off = float(excess(nearness(embedding[None], generation.strangers), likeness.usual)[0])
     return tuple(
         LabelledHit(

@@ -16,7 +16,6 @@ One writer at a time (the index run holds a lock); any number of readers, who ne
 import re
 import shutil
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +24,9 @@ from pydantic import ValidationError
 from vsearch.errors import GenerationCorrupt, GenerationError, NoGeneration
 from vsearch.files import checksum, replace_text, sync
 from vsearch.gallery import Gallery
-from vsearch.index import ClassIndex, Vectors, index_key
-from vsearch.manifest import ID_PATTERN, ClassEntry, Likeness, Manifest, Origin
+from vsearch.index import ClassIndex, Vectors
+from vsearch.index_types import index_key
+from vsearch.manifest import ID_PATTERN, ClassEntry, Likeness, Manifest, Origin, Quality
 from vsearch.model.whitening import Whitening
 
 CURRENT = "CURRENT"
@@ -61,14 +61,16 @@ class Generation:
         """What a query's blocks must be made with."""
         return self.manifest.blocks_id
 
-    @cached_property
-    def likeness(self) -> Likeness:
-        """From a score to words."""
-        return self.manifest.likeness
-
 
 def write(
-    folder: Path, origin: Origin, *, gallery: Gallery, whitening: Whitening, likeness: Likeness, strangers: Vectors
+    folder: Path,
+    origin: Origin,
+    *,
+    gallery: Gallery,
+    whitening: Whitening,
+    likeness: Likeness,
+    strangers: Vectors,
+    quality: Quality | None = None,
 ) -> Path:
     """Write a generation into a hidden folder of `folder` and return that; nothing is visible yet."""
     target = folder / f"{_BUILDING}{origin.generation_id}"
@@ -78,8 +80,7 @@ def write(
         files = {metric: f"class-{number:03d}.{metric}.faiss" for metric in gallery.indexes}
         for metric, file in files.items():
             gallery.indexes[metric][name].save(target / file)
-        count = len(gallery.indexes["cosine"][name])
-        own = likeness.classes.get(name)
+        count, own = len(gallery.indexes["cosine"][name]), likeness.classes.get(name)
         entries.append(ClassEntry(name=name, count=count, index_key=index_key(count), files=files, thresholds=own))
     np.savez(target / WHITENING, allow_pickle=False, **whitening.arrays())
     np.save(target / STRANGERS, strangers)
@@ -90,6 +91,7 @@ def write(
         metrics=tuple(gallery.indexes),
         thresholds=likeness.all,
         usual_nearness=likeness.usual,
+        quality=quality,
         classes=tuple(entries),
         checksums={path.name: checksum(path) for path in sorted(target.iterdir())},
     )
@@ -131,8 +133,8 @@ def load(path: Path) -> Generation:
         metric: {entry.name: ClassIndex.load(path / entry.files[metric], metric) for entry in manifest.classes}
         for metric in manifest.metrics
     }
-    nobody = np.empty((0, manifest.embedding_size), np.float32)
-    strangers = np.load(path / STRANGERS) if STRANGERS in manifest.checksums else nobody
+    known = STRANGERS in manifest.checksums
+    strangers = np.load(path / STRANGERS) if known else np.empty((0, manifest.embedding_size), np.float32)
     with np.load(path / IMAGES) as images, np.load(path / WHITENING) as arrays:
         gallery = Gallery(indexes, images["image_ids"], images["product_ids"])
         return Generation(manifest, gallery, Whitening.from_arrays(arrays), strangers)
@@ -196,10 +198,8 @@ def rollback(folder: Path) -> str:
     path = current(folder)
     previous = _before(folder, path.name)
     if previous is None:
-        raise GenerationError(
-            f"A rollback needs the generation before {path.name}, but there is none on disk; "
-            "run `vsearch index run` instead."
-        )
+        said = f"A rollback needs the generation before {path.name}, but there is none on disk"
+        raise GenerationError(f"{said}; run `vsearch index run` instead.")
     make_current(folder, previous)
     return previous
 
@@ -213,8 +213,7 @@ def prune(folder: Path, keep: int) -> list[str]:
     """Delete all but the newest `keep`, the current one and those it can be rolled back to; return the deleted ids."""
     path = current(folder)
     kept = {*listed(folder)[-keep:], path.name, _before(folder, path.name), _model_before(folder, path.name)}
-    removed = [generation_id for generation_id in listed(folder) if generation_id not in kept]
-    for generation_id in removed:
+    for generation_id in (removed := [name for name in listed(folder) if name not in kept]):
         (folder / generation_id).rename(folder / f"{_REMOVING}{generation_id}")
     clean(folder)
     return removed

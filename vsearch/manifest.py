@@ -1,6 +1,7 @@
 """What a generation says of itself: the parsed `manifest.json`, and the words for a score."""
 
 from datetime import UTC, datetime
+from functools import cached_property
 from secrets import token_hex
 from typing import Literal
 
@@ -48,6 +49,15 @@ class Likeness(_Record):
         return self.classes.get(class_name, self.all).match_label(margin)
 
 
+class Quality(_Record):
+    """How well a generation finds, by made photos of its own products: how many, the share whose product comes first,
+    and the median of the score of their own product."""
+
+    views: int
+    hit_at_1: float
+    own_score: float
+
+
 class Origin(_Record):
     """What a generation was made of.
 
@@ -79,17 +89,19 @@ class ClassEntry(_Record):
 
 
 class Manifest(Origin):
-    """All of `manifest.json`. `checksums` maps every other file of the folder to its SHA-256."""
+    """All of `manifest.json`. `checksums` maps every other file of the folder to its SHA-256; generations before
+    it was measured have no `quality`."""
 
     format_version: Literal[1] = 1
     embedding_size: int
     metrics: tuple[Metric, ...]
     thresholds: MatchThresholds
     usual_nearness: float = 0.0
+    quality: Quality | None = None
     classes: tuple[ClassEntry, ...]
     checksums: dict[str, str]
 
-    @property
+    @cached_property
     def likeness(self) -> Likeness:
         """What scores mean, by class."""
         own = {entry.name: entry.thresholds for entry in self.classes if entry.thresholds is not None}

@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     allow_private_addresses: bool = Field(
         False, description="let the feed's picture addresses lead into private networks"
     )
+    canaries: Path | None = Field(
+        None, description="CSV file (photo,sku) of photos that must find their product before an index is published"
+    )
     night_at: str = Field(
         "30 1 * * *", description="when workers begin the night, as crontab writes it, in local time; empty means never"
     )
@@ -89,7 +92,7 @@ class Settings(BaseSettings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("WARNING", description="how much is logged")
 
-    @field_validator("weights", "examples", "feed_mapping", mode="before")
+    @field_validator("weights", "examples", "feed_mapping", "canaries", mode="before")
     @classmethod
     def _none_is_named(cls, value: object) -> object:
         """Read an empty text as no folder, not as the working folder."""

@@ -319,3 +319,15 @@ def test_a_night_without_news_reads_no_blocks(indexed_shop: Shop, monkeypatch: p
     monkeypatch.setattr(embeddings, "read", read)
     settings = indexed_shop.settings.model_copy(update={"checkpoint": ""})  # the shop's own, whose heads know it
     assert night.run(settings, open_encoder=FakeEncoder).state == "unchanged"
+
+
+def test_a_picture_that_could_not_be_read_is_tried_again(shop: Shop) -> None:
+    """Its file may be mended by another night: then it is in the index."""
+    sha256 = shop.rows()[0].sha256
+    path = shop.store.path(sha256)
+    whole = path.read_bytes()
+    path.write_bytes(b"broken")
+    assert night.run(shop.settings, open_encoder=FakeEncoder).pictures == 23
+    assert night.run(shop.settings, open_encoder=FakeEncoder).state == "unchanged"
+    path.write_bytes(whole)
+    assert night.run(shop.settings, open_encoder=FakeEncoder).pictures == 24

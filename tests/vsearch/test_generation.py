@@ -22,7 +22,7 @@ def test_published_and_loaded_it_is_what_was_written(shop: Shop) -> None:
     np.testing.assert_allclose(
         loaded.whitening.project(shop.blocks), shop.checkpoint.whitening.project(shop.blocks), atol=1e-6
     )
-    assert loaded.likeness == LIKENESS
+    assert loaded.manifest.likeness == LIKENESS
     assert loaded.blocks_id == shop.checkpoint.blocks_id
     assert loaded.manifest.embedding_size == shop.checkpoint.whitening.size
 
@@ -193,4 +193,4 @@ def test_a_manifest_from_before_thresholds_were_per_class_is_read(shop: Shop) ->
         del entry["thresholds"]
     (path / "manifest.json").write_text(json.dumps(said))
 
-    assert generation.load(path).likeness == Likeness(all=LIKENESS.all)
+    assert generation.load(path).manifest.likeness == Likeness(all=LIKENESS.all)

@@ -9,15 +9,16 @@ import click
 
 from catalog import queries
 from catalog.database import opened
-from indexer import night
+from indexer import live, night
 from indexer import run as index
 from indexer.importing import Options
-from indexer.refusal import CAUSES, Cause, FeedRefused
+from indexer.refusal import CAUSES, FeedRefused
 from indexer.report import Report
 from vsearch import generation as generations
 from vsearch.cli import pass_settings
 from vsearch.cli.catalog import complain
 from vsearch.cli.console import progress, table
+from vsearch.errors import VerificationFailed
 from vsearch.manifest import Manifest
 from vsearch.settings import Settings
 
@@ -33,18 +34,28 @@ def command() -> None:
 @command.command("run", epilog="Example: vsearch index run --feed products.csv --images pictures.tar")
 @click.option("--feed", default="", help="Import this feed first; the default is the setting feed, if there is one.")
 @click.option("--images", help="Folder, archive or object storage with the pictures that the feed names.")
-@click.option("--accept", type=click.Choice(CAUSES), multiple=True, help="As for `vsearch catalog import`.")
+@click.option(
+    "--accept", type=click.Choice([*CAUSES, "drift", "canaries"]), multiple=True,
+    help="As for `vsearch catalog import`; and an index that finds otherwise than the published one.",
+)  # fmt: skip
 @pass_settings
-def run(settings: Settings, *, feed: str, images: str | None, accept: tuple[Cause, ...]) -> None:
+def run(settings: Settings, *, feed: str, images: str | None, accept: tuple[str, ...]) -> None:
     """Import the feed, encode what is new in the catalogue, and publish a new index if anything changed.
 
     Stopped at any moment, the same command goes on where it was; shoppers see the old index until all is done.
     """
-    options = Options.of(settings, mapping=settings.feed_mapping, accept=accept)
+    causes = [cause for cause in CAUSES if cause in accept]
+    options = Options.of(settings, mapping=settings.feed_mapping, accept=causes)
     feed = feed or settings.feed
     try:
         report = night.run(
-            settings, feed=feed, images=images, options=options, progress=progress, told=partial(complain, feed)
+            settings,
+            feed=feed,
+            images=images,
+            options=options,
+            progress=progress,
+            told=partial(complain, feed),
+            accept=accept,
         )
     except FeedRefused as refusal:
         complain(feed, refusal)
@@ -74,6 +85,24 @@ def status(settings: Settings, *, as_json: bool) -> None:
     if runs:
         lines = [[str(run[name] or "") for name in ("started", "state", "message")] for run in runs]
         table("Latest runs", ("started", "state", "message"), lines)
+
+
+@command.command("verify")
+@pass_settings
+def verify(settings: Settings) -> None:
+    """Check what is published: every file against its checksum, the pictures against the catalogue, and the canaries.
+
+    Products may have come or gone since it was published; that is said, and is no fault.
+    """
+    said = live.verify(settings)
+    for line in said.notes:
+        click.echo(line)
+    if said.problems:
+        raise VerificationFailed(
+            f"A published index must be sound, but {'; '.join(said.problems)}; "
+            "run `vsearch index rollback`, or `vsearch index run`."
+        )
+    click.echo(f"Generation {said.generation_id} is sound: {said.pictures} pictures in {said.classes} classes.")
 
 
 @command.command("rollback")

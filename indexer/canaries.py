@@ -1,0 +1,76 @@
+"""Canaries: a shop's own photos whose product is known, searched for before every publication.
+
+A CSV file (the setting `canaries`) names them: photo,sku, with the photos' paths relative to it.
+"""
+
+import csv
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+
+from catalog import embeddings
+from catalog.models import Product
+from indexer.encode import Encoding
+from vsearch.errors import SettingsError, VSearchError
+from vsearch.generation import Generation
+from vsearch.images import decode
+
+DEPTH = 10
+"""The product must be among so many first answers."""
+
+
+@dataclass(frozen=True)
+class Canary:
+    """A photo, and the sku of what it shows."""
+
+    photo: Path
+    sku: str
+
+
+def read(file: Path) -> list[Canary]:
+    """Read the list.
+
+    Raises:
+        SettingsError: it is not there, or no such list.
+    """
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as rows:
+            return [Canary(file.parent / row["photo"], row["sku"]) for row in csv.DictReader(rows)]
+    except (OSError, KeyError, TypeError, UnicodeDecodeError, csv.Error) as error:
+        raise SettingsError(
+            f"Setting canaries must name a CSV file with the columns photo and sku, but {file}: {error}; mend it."
+        ) from error
+
+
+def problems(file: Path, generation: Generation, encoding: Encoding) -> Iterator[str]:
+    """Yield which canaries do not find their product; those whose product is not sold any more are left out."""
+    for canary in read(file):
+        try:
+            found = _found(canary, generation, encoding)
+        except (VSearchError, OSError) as error:
+            yield f"the canary {canary.photo.name} cannot be used ({error})"
+            continue
+        if found is False:
+            yield f"the canary {canary.photo.name} does not find {canary.sku} among the first {DEPTH}"
+
+
+def _found(canary: Canary, generation: Generation, encoding: Encoding) -> bool | None:
+    """Return whether the canary finds its product; None where that is not in the generation."""
+    with encoding.sessions() as session:
+        product_id = session.scalar(select(Product.product_id).where(Product.sku == canary.sku))
+    if product_id is None or product_id not in generation.gallery.product_ids:
+        return None
+    data = canary.photo.read_bytes()
+    key = (hashlib.sha256(data).hexdigest(), 0)
+    with encoding.sessions() as session:
+        known = not embeddings.missing(session, encoding.blocks_id, [key])
+        blocks = embeddings.read(session, encoding.blocks_id, [key]) if known else None
+    if blocks is None:
+        blocks = encoding.encoder().blocks([decode(data, encoding.limits)])
+        with encoding.sessions.begin() as session:
+            embeddings.put(session, encoding.blocks_id, [key], blocks)
+    embedding = generation.whitening.project(blocks)[0]
+    return any(hit.product_id == product_id for hit in generation.gallery.search(embedding, k=DEPTH))

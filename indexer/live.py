@@ -1,0 +1,79 @@
+"""What is live, looked at again: `vsearch index verify`."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from catalog import queries
+from catalog.database import opened
+from catalog.imagestore import ImageStore
+from indexer import canaries
+from indexer import verify as checks
+from indexer.encode import Encoding
+from indexer.verify import Expected
+from vsearch import generation as generations
+from vsearch.encoder import open_encoder
+from vsearch.generation import Generation
+from vsearch.images import Limits
+from vsearch.serving import OpenEncoder, find_checkpoint
+from vsearch.settings import Settings
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found of the published generation: faults, and what is merely worth knowing."""
+
+    generation_id: str
+    pictures: int
+    classes: int
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def verify(settings: Settings, open_encoder: OpenEncoder = open_encoder) -> Verdict:
+    """Look at the published generation: files, searches, canaries, and how far the catalogue has moved on.
+
+    Args:
+        settings: where everything is.
+        open_encoder: makes the encoder of a checkpoint; asked only for a canary that was never encoded.
+
+    Raises:
+        NoGeneration: nothing is published.
+        GenerationCorrupt: a file is missing or differs from what was written.
+        CheckpointError: the model it was made with cannot be used.
+    """
+    generation = generations.load(generations.current(settings.generations))
+    checkpoint = find_checkpoint(settings, generation.checkpoint_id)
+    with opened(settings.catalogue_url, write=True) as sessions:
+        with sessions() as session:
+            rows = queries.gallery_rows(session)
+        problems = list(checks.problems(generation.gallery, itself(generation)))
+        if settings.canaries is not None:
+            encoder = cache(lambda: open_encoder(checkpoint))
+            store = ImageStore(settings.pictures)
+            tools = Encoding(sessions, store, checkpoint.blocks_id, encoder, settings.batch_size, Limits.of(settings))
+            problems += canaries.problems(settings.canaries, generation, tools)
+    live, held = {row.image_id for row in rows}, set(generation.gallery.image_ids.tolist())
+    notes = [
+        f"{len(found)} pictures of the catalogue {what}"
+        for found, what in (
+            (live - held, "came since; the next run indexes them."),
+            (held - live, "went since; shoppers do not see them."),
+        )
+        if found
+    ]
+    return Verdict(generation.generation_id, len(held), len(generation.gallery.classes), tuple(problems), tuple(notes))
+
+
+def itself(generation: Generation) -> Expected:
+    """Return what a generation holds, as its own manifest and files say."""
+    gallery = generation.gallery
+    indexes = gallery.indexes["euclidean" if "euclidean" in gallery.indexes else "cosine"]
+    classes = np.empty(len(gallery), dtype=object)
+    vectors = np.empty((len(gallery), generation.whitening.size), np.float32)
+    for name, index in indexes.items():
+        rows = np.searchsorted(gallery.image_ids, index.image_ids)
+        classes[rows] = name
+        vectors[rows] = index.vectors(index.image_ids)
+    return Expected(gallery.image_ids, gallery.product_ids, tuple(classes.tolist()), vectors)
