@@ -70,7 +70,7 @@ def look_at(names: Iterable[str], looking: Looking, progress: Progress) -> dict[
     with looking.sessions() as session:
         sizes = queries.picture_sizes(session)
     looks: dict[str, Look] = {}
-    with progress("Looking at pictures") as advance:
+    with progress("look at pictures") as advance:
         for batch in chunks(ordered, _REMEMBERED):
             with looking.sessions() as session:
                 earlier = seen.read(session, {key for name in batch if (key := _key(name, looking.source))})

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from indexer import night
 from indexer.promote import promote
 from indexer.report import Advance
 from indexer.run import run
@@ -95,18 +96,40 @@ class Deadly:
                 die()
 
 
-def child(folder: Path, moment: Moment) -> None:
-    """Run, in the child process."""
+def logging_encoder(folder: Path) -> Callable[[Checkpoint], LoggingEncoder]:
+    """Return what opens an encoder that logs in this folder."""
 
     def open_encoder(checkpoint: Checkpoint) -> LoggingEncoder:
         encoder = LoggingEncoder(checkpoint)
         encoder.folder = folder
         return encoder
 
+    return open_encoder
+
+
+def child(folder: Path, moment: Moment) -> None:
+    """Run, in the child process."""
     deadly = Deadly(moment)
     os.fsync = deadly.fsync  # type: ignore[assignment]  # a process of its own, which dies of it
     with threadpool_limits(1):
-        run(open_shop(folder).settings, open_encoder=open_encoder, progress=deadly)
+        run(open_shop(folder).settings, open_encoder=logging_encoder(folder), progress=deadly)
+
+
+def night_child(folder: Path, moment: Moment) -> None:
+    """Take the feed in the folder and index, in the child process."""
+    deadly = Deadly(moment)
+    os.fsync = deadly.fsync  # type: ignore[assignment]  # a process of its own, which dies of it
+    settings = open_shop(folder).settings.model_copy(update={"max_shrink_share": 1.0})
+    feed, images = str(folder / "feed.csv"), str(folder / "images")
+    with threadpool_limits(1):
+        night.run(
+            settings,
+            feed=feed,
+            images=images,
+            open_encoder=logging_encoder(folder),
+            progress=deadly,
+            accept={"drift"},
+        )
 
 
 def promoting_child(folder: Path, moment: Moment) -> None:

@@ -1,0 +1,212 @@
+"""Nights that are killed at every stage and at two hundred random moments, and searches while indexes come and go."""
+
+import random
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import select
+
+from catalog import queries
+from catalog.items import ProductItem
+from catalog.models import StoredBlocks
+from indexer import night
+from indexer.encode import view_of
+from indexer.run import rollback, run
+from tests.fakes import FakeEncoder, coloured
+from tests.indexer.killed_run import LOG, Moment, digest, night_child, run_until
+from tests.indexer.shop import CATEGORIES, Shop, open_shop
+from vsearch import generation as generations
+from vsearch.engine import ALL, Engine, Search
+from vsearch.errors import GenerationError
+from vsearch.images import decode, encode_jpeg
+
+STAGES = (
+    "look at pictures",
+    "encode pictures",
+    "encode views",
+    "fit the heads",
+    "fit the embedding",
+    "build the indexes",
+    "verify",
+    "publish",
+    "prune",
+)
+
+RANDOM_MOMENTS = 200
+LONGEST = 0.7
+"""Seconds that a whole night takes here, about, beginning of its process included."""
+
+
+class Feed:
+    """Tonight's products, changed a little for each night, and the pictures they name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.random = random.Random(0)
+        self.rows: dict[str, tuple[str, str, int]] = {}
+        self.pictures = 0
+        (folder / "images").mkdir()
+        for _ in range(12):
+            self.add()
+        self.write()
+
+    def add(self) -> None:
+        """A new product with a new picture."""
+        number = len(self.rows)
+        while f"P{number:03d}" in self.rows:
+            number += 1
+        self.rows[f"P{number:03d}"] = (CATEGORIES[number % len(CATEGORIES)], self.picture(), number)
+
+    def picture(self) -> str:
+        """Draw a picture and return its name."""
+        self.pictures += 1
+        colour = [self.random.randrange(30, 255) for _ in range(3)]
+        name = f"{self.pictures}.jpg"
+        drawn = coloured(colour, seed=self.pictures, side=48)
+        (self.folder / "images" / name).write_bytes(encode_jpeg(drawn))
+        return name
+
+    def change(self) -> None:
+        """One more product, a new picture, a new price; one product less where there are many."""
+        self.add()
+        for sku in self.random.sample(sorted(self.rows), 2):
+            category, picture, price = self.rows[sku]
+            self.rows[sku] = (category, self.picture() if self.random.random() < 0.5 else picture, price + 1)
+        if len(self.rows) > 14:
+            self.rows.pop(self.random.choice(sorted(self.rows)))
+        self.write()
+
+    def write(self) -> None:
+        """Write the file."""
+        lines = [
+            f"{sku},Product {sku},{category},{price},{picture}" for sku, (category, picture, price) in self.rows.items()
+        ]
+        (self.folder / "feed.csv").write_text("\n".join(["sku,title,category,price,image", *lines]) + "\n")
+
+
+def state(shop: Shop) -> tuple[dict[str, ProductItem], dict[tuple[str, str], list[float]]]:
+    """Return what SQL holds of the products that are sold, and the published vectors by product and picture."""
+    with shop.sessions() as session:
+        products = {sku: item for sku, item in queries.snapshot(session).items() if not item.withdrawn}
+    gallery = generations.load(generations.current(shop.settings.generations)).gallery
+    vectors = {}
+    for row in shop.rows():
+        index = next(index for index in gallery.indexes["cosine"].values() if index.holds(row.image_id))
+        vectors[row.sku, row.sha256] = np.round(index.vectors(np.array([row.image_id]))[0], 4).tolist()
+    assert len(vectors) == len(gallery)
+    return products, vectors
+
+
+def stored(shop: Shop) -> set[str]:
+    """Return the digests of all views that blocks are stored for."""
+    with shop.sessions() as session:
+        keys = session.execute(select(StoredBlocks.sha256, StoredBlocks.view)).all()
+    return {digest(view_of(decode(shop.store.read(sha256)), sha256, view)) for sha256, view in keys}
+
+
+def encoded(shop: Shop) -> list[str]:
+    """Return the digests of all that was encoded, by all nights together."""
+    return (shop.settings.data / LOG).read_text().splitlines()
+
+
+@pytest.mark.slow
+def test_two_hundred_killed_nights(tmp_path: Path) -> None:
+    """After each a whole generation is live and answers, nothing stored is encoded again; the end is as undisturbed."""
+    feed = Feed(tmp_path)
+    shop = open_shop(tmp_path)
+    assert run_until(tmp_path, Moment(), night_child) == 0
+    engine = Engine(shop.settings, FakeEncoder)
+    picture = coloured([200, 30, 30], seed=1, side=48)
+    moments = [*(Moment(stage) for stage in STAGES)]
+    moments += [Moment(seconds=feed.random.uniform(0.05, LONGEST)) for _ in range(RANDOM_MOMENTS)]
+    feed.random.shuffle(moments)
+    killed = 0
+    known: set[str] = set()
+    for number, moment in enumerate(moments):
+        feed.change()
+        before = len(encoded(shop))
+        if number % 10 == 0:  # drawing every view again takes longer than the night
+            known = stored(shop)
+        killed += run_until(tmp_path, moment, night_child) == -9
+        assert not known & set(encoded(shop)[before:])
+        generations.load(generations.current(shop.settings.generations))
+        engine.refresh()
+        assert engine.problem is None
+        assert engine.search(picture, Search(k=1, classes=ALL)).hits
+    assert killed > len(STAGES) + RANDOM_MOMENTS // 4
+    assert run_until(tmp_path, Moment(), night_child) == 0
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    shutil.copy(tmp_path / "feed.csv", fresh)
+    shutil.copytree(tmp_path / "images", fresh / "images")
+    undisturbed = open_shop(fresh)
+    assert run_until(fresh, Moment(), night_child) == 0
+    assert state(shop) == state(undisturbed)
+    assert list(shop.settings.generations.glob(".*")) == []
+    undisturbed.close()
+    shop.close()
+
+
+@pytest.fixture
+def two_generations(indexed_shop: Shop) -> Shop:
+    """A shop with an index to go back to."""
+    indexed_shop.add(["N000"], "Lamps")
+    run(indexed_shop.settings, open_encoder=FakeEncoder)
+    return indexed_shop
+
+
+@pytest.mark.slow
+def test_twenty_publications_and_rollbacks_while_eight_threads_search(two_generations: Shop) -> None:
+    """No error, no answer from two generations at once, and no product that was withdrawn before the search began."""
+    shop = two_generations
+    engine = Engine(shop.settings, FakeEncoder)
+    engine.refresh()
+    picture = decode(shop.store.read(shop.rows()[0].sha256))
+    ended = threading.Event()
+    failures: list[BaseException] = []
+    searches = [0] * 8
+
+    def search(thread: int) -> None:
+        try:
+            while not ended.is_set():
+                before = engine.serving.generation
+                with shop.sessions() as session:
+                    sold = queries.image_ids_where(session, queries.Facets())
+                answer = engine.search(picture, Search(k=40, classes=ALL, allowed=sold))
+                served = (before, engine.serving.generation)
+                one = next(each for each in served if each.generation_id == answer.generation_id)
+                known = set(one.gallery.image_ids.tolist())
+                found = {hit.image_id for hit in answer.hits}
+                assert found
+                assert found <= known, "an answer holds what its generation does not"
+                assert found <= set(sold.tolist()), "an answer holds what is withdrawn"
+                searches[thread] += 1
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=search, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for number in range(20):
+        if number % 3 == 2:
+            rollback(shop.settings)
+        else:
+            shop.add([f"W{number:03d}"], CATEGORIES[number % len(CATEGORIES)])
+            shop.withdraw(f"W{number - 4:03d}")
+            assert night.run(shop.settings, open_encoder=FakeEncoder).state == "published"
+        engine.refresh()
+        assert engine.problem is None
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert min(searches) > 20
+
+
+def test_a_rollback_needs_something_to_go_back_to(indexed_shop: Shop) -> None:
+    """The first generation has none before it."""
+    with pytest.raises(GenerationError, match="A rollback needs the generation before"):
+        rollback(indexed_shop.settings)
