@@ -17,9 +17,13 @@ from typing import Any
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from catalog.database import connect, upgrade
+from catalog.models import Base
+
+TABLES = ", ".join(Base.metadata.tables)
 
 for library in ("OMP", "OPENBLAS"):  # read when NumPy and FAISS are loaded, which nothing above does
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
@@ -120,6 +124,27 @@ def pg_url() -> Iterator[str]:
         process.terminate()
         process.wait(20)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def migrated_pg(pg_url: str) -> Iterator[Engine]:
+    """A database with the schema in it; making one for each test would take most of the time."""
+    server = connect(pg_url)
+    with server.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("CREATE DATABASE catalogue")
+    server.dispose()
+    engine = connect(sa.make_url(pg_url).set(database="catalogue").render_as_string(hide_password=False))
+    upgrade(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def pg_engine(migrated_pg: Engine) -> Engine:
+    """An empty catalogue on PostgreSQL."""
+    with migrated_pg.begin() as connection:
+        connection.exec_driver_sql(f"TRUNCATE {TABLES} RESTART IDENTITY")
+    return migrated_pg
 
 
 def _postgresql_programs() -> Path:

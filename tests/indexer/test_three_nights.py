@@ -1,0 +1,207 @@
+"""Nights on each database: three feeds one after the other, a lost connection, and a second writer."""
+
+import csv
+import os
+import runpy
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from catalog import embeddings, imports, queries
+from catalog.database import sessions
+from catalog.imagestore import ImageStore
+from indexer import night
+from indexer.importing import ImportReport, Options, import_feed
+from indexer.live import verify
+from indexer.report import Report
+from tests.fakes import FakeEncoder, coloured, fake_checkpoint
+from tests.indexer.conftest import Opened
+from vsearch import generation as generations
+from vsearch.errors import CatalogueError
+from vsearch.images import encode_jpeg
+from vsearch.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+PHOTOS = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
+
+
+@dataclass
+class Retailer:
+    """A shop on some database, its feed as rows, and its nights."""
+
+    settings: Settings
+    sessions: sessionmaker[Session]
+    rows: dict[str, dict[str, str]] = field(default_factory=dict)
+    images: str = ""
+    opened: Opened = field(default_factory=Opened)
+
+    def night(self, **options: Any) -> tuple[ImportReport, Report]:
+        """Take the feed and index."""
+        took: list[ImportReport] = []
+        feed = self.write()
+        options = {"open_encoder": self.opened} | options
+        report = night.run(self.settings, feed=str(feed), images=self.images, told=took.append, **options)
+        return took[0], report
+
+    def write(self) -> Path:
+        """Write the feed."""
+        file = self.settings.data / "feed.csv"
+        with file.open("w", newline="", encoding="utf8") as lines:
+            writer = csv.DictWriter(lines, next(iter(self.rows.values())))
+            writer.writeheader()
+            writer.writerows(self.rows.values())
+        return file
+
+    def live(self) -> set[tuple[str, str]]:
+        """Return sku and picture of all that is published."""
+        ids = generations.load(generations.current(self.settings.generations)).gallery.image_ids.tolist()
+        with self.sessions() as session:
+            rows = queries.gallery_rows(session)
+        assert [row.image_id for row in rows] == ids
+        return {(row.sku, row.sha256) for row in rows}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def retailer(request: pytest.FixtureRequest, tmp_path: Path) -> Retailer:
+    """A shop without products, once on each database."""
+    engine = request.getfixturevalue({"sqlite": "sqlite_engine", "postgresql": "pg_engine"}[request.param])
+    assert isinstance(engine, Engine)
+    fake_checkpoint(tmp_path / "given")
+    settings = Settings(
+        data=tmp_path,
+        database_url=engine.url.render_as_string(hide_password=False),
+        checkpoint=str(tmp_path / "given"),
+        whitening_products=60,
+        whitening_views=2,
+    )
+    return Retailer(settings, sessions(engine))
+
+
+@pytest.fixture
+def drawn(retailer: Retailer) -> Retailer:
+    """A shop of forty products with a drawn picture each."""
+    folder = retailer.settings.data / "images"
+    folder.mkdir()
+    for number in range(40):
+        picture = coloured([40 + 5 * number, 250 - 5 * number, 90], seed=number, side=48)
+        (folder / f"{number}.jpg").write_bytes(encode_jpeg(picture))
+        category = ("Sofas", "Lamps")[number % 2]
+        row = {"sku": f"P{number:02d}", "title": "Product", "price": "9", "category": category}
+        retailer.rows[row["sku"]] = {**row, "image": f"{number}.jpg"}
+    retailer.images = str(folder)
+    return retailer
+
+
+@pytest.mark.slow
+@pytest.mark.shared_data
+@pytest.mark.skipif(
+    not (PHOTOS / "ikea" / "images.tar").is_file(),
+    reason="the development photographs are not here (folder shared/data beside the project, or SHARED_DATA)",
+)
+def test_a_real_catalogue_grows_changes_and_shrinks(retailer: Retailer) -> None:
+    """Each night does what its feed says and no more: pictures are encoded once, prices change at once."""
+    folder = retailer.settings.data / "converted"
+    runpy.run_path(str(ROOT / "docs" / "examples" / "ikea_feed.py"))["main"](PHOTOS / "ikea", folder)
+    with (folder / "feed.csv").open(newline="", encoding="utf8") as lines:
+        all_rows = {row["sku"]: row | {"price": "10"} for row in csv.DictReader(lines)}
+    retailer.images = str(PHOTOS / "ikea" / "images.tar")
+    skus = list(all_rows)
+
+    retailer.rows = {sku: all_rows[sku] for sku in skus[:1000]}
+    took, report = retailer.night()
+    assert (len(took.changes.added), report.pictures) == (1000, 1000)
+    contents = len({sha256 for _, sha256 in retailer.live()})
+    assert report.encoded == contents
+
+    retailer.rows = {sku: dict(all_rows[sku]) for sku in skus}
+    for sku in skus[:100]:
+        retailer.rows[sku]["price"] = "20"
+    for one, other in zip(skus[100:120], skus[1000:1020], strict=True):
+        retailer.rows[one]["image"] = all_rows[other]["image"]
+    took, report = retailer.night()
+    assert (len(took.changes.added), len(took.changes.changed)) == (len(skus) - 1000, 120)
+    assert took.changes.unchanged == 880
+    new = len({sha256 for _, sha256 in retailer.live()}) - contents
+    assert new - 20 <= report.encoded <= new + 20  # contents that no product has any more count in neither
+    assert report.pictures == len(skus)
+    with retailer.sessions() as session:
+        prices = {sku: item.price_minor for sku, item in queries.snapshot(session).items()}
+    assert [prices[sku] for sku in skus[:120]] == [2000] * 100 + [1000] * 20
+
+    gone, back = set(skus[50:200]), skus[50:60]
+    retailer.rows = {sku: retailer.rows[sku] for sku in skus if sku not in gone}
+    before = retailer.opened.pictures
+    took, third = retailer.night()
+    assert (set(took.changes.withdrawn), third.encoded) == (gone, 0)
+    assert {sku for sku, _ in retailer.live()} == set(skus) - gone
+    retailer.rows |= {sku: all_rows[sku] for sku in back}
+    took, fourth = retailer.night()
+    assert [item.sku for item in took.changes.restored] == back
+    assert {sku for sku, _ in retailer.live()} == (set(skus) - gone) | set(back)
+    views = third.views + fourth.views  # of products chosen in the place of others; no picture itself
+    assert (fourth.encoded, retailer.opened.pictures - before) == (0, views)
+    assert retailer.night()[1].state == "unchanged"
+    assert verify(retailer.settings, retailer.opened).problems == ()
+
+
+def test_prices_and_stock_do_not_touch_the_index(drawn: Retailer) -> None:
+    """They are right at once, and nothing is built."""
+    first = drawn.night()[1]
+    drawn.rows["P07"]["price"] = "7.50"
+    took, report = drawn.night()
+    assert ([item.sku for item in took.changes.changed], report.state) == (["P07"], "unchanged")
+    assert report.generation_id == first.generation_id
+
+
+def test_a_connection_lost_in_the_middle_is_a_night_that_goes_on(
+    drawn: Retailer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sentence; the next night goes on with what was stored. A file has no connection to lose."""
+    if "postgresql" not in drawn.settings.database_url:
+        pytest.skip("SQLite is a file")
+    drawn.settings = drawn.settings.model_copy(update={"batch_size": 8})
+
+    put, calls = embeddings.put, []
+
+    def cut(session: Session, *arguments: Any) -> None:
+        calls.append(session)
+        put(session, *arguments)
+        if len(calls) == 3:
+            session.connection().exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    monkeypatch.setattr(embeddings, "put", cut)
+    with pytest.raises(CatalogueError, match=r"must answer, but: .*terminat"):
+        drawn.night()
+    assert generations.current_id(drawn.settings.generations) is None
+    _, report = drawn.night()
+    assert (report.state, report.pictures, report.encoded) == ("published", 40, 24)
+
+
+def test_an_import_beside_the_night(drawn: Retailer) -> None:
+    """Somebody corrects a price while the night encodes: both are right in the end, whatever came first."""
+    began, corrected = threading.Event(), threading.Event()
+
+    class Slow(FakeEncoder):
+        def blocks(self, pictures: Any) -> Any:
+            began.set()
+            assert corrected.wait(60)
+            return super().blocks(pictures)
+
+    done: list[Report] = []
+    working = threading.Thread(target=lambda: done.append(drawn.night(open_encoder=Slow)[1]))
+    working.start()
+    assert began.wait(60)
+    drawn.rows["P03"]["price"] = "3"
+    store = ImageStore(drawn.settings.pictures)
+    import_feed(str(drawn.write()), drawn.images, sessions=drawn.sessions, store=store, options=Options())
+    corrected.set()
+    working.join()
+    assert done[0].pictures == 40
+    with drawn.sessions() as session:
+        assert queries.snapshot(session)["P03"].price_minor == 300
+        assert [row.state for row in imports.latest(session)] == ["imported", "imported"]
