@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import FrameType
 from typing import Any, Final, Literal, get_args
 
@@ -126,6 +127,7 @@ class Queue:
         self._settings = settings
         self.huey = _huey(settings)
         self._run = self.huey.task()(self._in_child)
+        self.huey.periodic_task(crontab(minute="*"), name="recover")(self._recover)
         if settings.night_at:
             self.huey.periodic_task(_crontab(settings.night_at), name="night")(self._begin_night)
 
@@ -135,10 +137,14 @@ class Queue:
 
     def work(self) -> None:
         """Put back what earlier workers left, then work until stopped (SIGINT: after the job; SIGTERM: at once)."""
+        self._recover()
+        self.huey.create_consumer(workers=1, periodic=True).run()
+
+    def _recover(self) -> None:
+        """Wake workers for all that waits, once for each: a job that is claimed already is passed over."""
         with opened(self._settings.catalogue_url, write=True) as sessions:
             for job_id in recover(sessions, utc_now()):
                 self.push(job_id)
-        self.huey.create_consumer(workers=1, periodic=True).run()
 
     def _in_child(self, job_id: int) -> None:
         """Run a job in a process of its own, its words in a log of its own."""
@@ -206,8 +212,12 @@ def _alive(process: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass
-    return True
+        return True
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state != "Z"  # dead, and nobody has asked how it ended
 
 
 def _environment(settings: Settings) -> dict[str, str]:

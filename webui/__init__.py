@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 from vsearch.engine import Engine
 from vsearch.reader import open_reader
 from vsearch.settings import Settings
-from webui import api, errors, health, pictures, services, shop, timing, wording
+from webui import api, errors, health, metrics, pictures, services, shop, timing, wording
 from webui.articles import OpenReader
 
 _FORM_OVERHEAD = 100_000
@@ -43,10 +43,11 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_mb * 1_000_000 + _FORM_OVERHEAD
     app.json.sort_keys = False  # type: ignore[attr-defined]
     services.attach(app, services.Services.of(settings, engine, sessions, open_reader=open_reader))
-    for module in (shop, pictures, api, health):
+    for module in (shop, pictures, api, health, metrics):
         app.register_blueprint(module.blueprint)
     errors.register(app)
     wording.register(app)
+    metrics.register(app)
     app.after_request(timing.write_header)
     app.after_request(_secure)
     return app

@@ -3,15 +3,17 @@
 import json
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
 
 from catalog import queries
 from catalog.database import opened
-from indexer import live, night
+from indexer import live, managers_report, night
 from indexer import run as index
 from indexer.importing import Options
+from indexer.managers_report import TITLES, ManagersReport
 from indexer.refusal import CAUSES, FeedRefused
 from indexer.report import Report
 from vsearch import generation as generations
@@ -19,8 +21,12 @@ from vsearch.cli import pass_settings
 from vsearch.cli.catalog import complain
 from vsearch.cli.console import progress, table
 from vsearch.errors import VerificationFailed
+from vsearch.files import naming
 from vsearch.manifest import Manifest
 from vsearch.settings import Settings
+
+SHOWN = 20
+"""Notes of a kind that the terminal shows."""
 
 STOPPED = 130
 """Exit code of a program stopped by Ctrl-C, as shells count."""
@@ -105,6 +111,23 @@ def verify(settings: Settings) -> None:
     click.echo(f"Generation {said.generation_id} is sound: {said.pictures} pictures in {said.classes} classes.")
 
 
+@command.command("report", epilog="Example: vsearch index report --html report.html")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with pictures.")
+@pass_settings
+def report(settings: Settings, *, as_json: bool, page: Path | None) -> None:
+    """Say how the last nights went, and what to look at in the catalogue."""
+    found = managers_report.make(settings)
+    if page is not None:
+        with naming(page):
+            page.write_text(managers_report.as_page(found, settings), encoding="utf8")
+        click.echo(f"Written to {page}.")
+    elif as_json:
+        click.echo(json.dumps(found.as_json(), indent=1, ensure_ascii=False))
+    else:
+        _show_report(found)
+
+
 @command.command("rollback")
 @pass_settings
 def rollback(settings: Settings) -> None:
@@ -129,6 +152,20 @@ def _summarise(report: Report) -> None:
     lines += [(f"seconds to {stage}", f"{seconds:.1f}") for stage, seconds in report.seconds.items()]
     table("Index run", ("", "count"), lines, right=("count",))
     click.echo(report.text())
+
+
+def _show_report(found: ManagersReport) -> None:
+    nights = [(feed["started"][:16], "feed", feed["state"], feed["message"]) for feed in found.feeds]
+    nights += [(run["started"][:16], "index", run["state"], run["message"]) for run in found.runs]
+    table("The last nights", ("began", "what", "ended", "said"), sorted(nights, reverse=True))
+    for kind, title in TITLES.items():
+        notes = found.of(kind)
+        if notes:
+            more = f", the first {SHOWN} of {len(notes)}" if len(notes) > SHOWN else ""
+            lines = [(", ".join(note.skus[:3]), note.said) for note in notes[:SHOWN]]
+            table(f"{title}{more}", ("products", ""), lines)
+    if not found.notes:
+        click.echo("There is nothing to look at in the catalogue.")
 
 
 def _show(current: Manifest, kept: list[str]) -> None:

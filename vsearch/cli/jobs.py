@@ -107,9 +107,13 @@ def execute(settings: Settings, job_id: int) -> None:
 
 
 def _night(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
-    from indexer import night
+    from indexer import managers_report, night
 
-    return night.run(settings, progress=progress).text()
+    try:
+        return night.run(settings, progress=progress).text()
+    finally:
+        with progress("write the report"):
+            managers_report.keep(settings, managers_report.make(settings))
 
 
 def _index(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:

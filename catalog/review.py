@@ -1,0 +1,54 @@
+"""What a review of the catalogue reads."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from catalog.models import Image, Product, SeenPicture
+
+_LIVE = Product.withdrawn_at.is_(None)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One readable picture of one live product."""
+
+    image_id: int
+    sku: str
+    title: str
+    category: str
+    variant_group: str | None
+    sha256: str
+    width: int | None
+    height: int | None
+
+
+def shown(session: Session) -> list[Shown]:
+    """Return every readable picture of every live product, by image id."""
+    columns = (
+        Image.image_id,
+        Product.sku,
+        Product.title,
+        Product.category,
+        Product.variant_group,
+        Image.sha256,
+        Image.width,
+        Image.height,
+    )
+    statement = select(*columns).join(Product).where(_LIVE, Image.problem.is_(None)).order_by(Image.image_id)
+    return [Shown(*row) for row in session.execute(statement)]
+
+
+def without_picture(session: Session) -> list[tuple[str, str]]:
+    """Return sku and title of live products that have no readable picture."""
+    readable = exists().where(Image.product_id == Product.product_id, Image.problem.is_(None))
+    statement = select(Product.sku, Product.title).where(_LIVE, ~readable).order_by(Product.sku)
+    return [(sku, title) for sku, title in session.execute(statement)]
+
+
+def failing(session: Session, limit: int = 1000) -> dict[str, tuple[str, int]]:
+    """Return pictures that could not be had the last time, by place: why, and how many nights running."""
+    statement = select(SeenPicture.key, SeenPicture.problem, SeenPicture.failures)
+    rows = session.execute(statement.where(SeenPicture.problem.is_not(None)).order_by(SeenPicture.key).limit(limit))
+    return {key: (problem or "", failures) for key, problem, failures in rows}

@@ -1,0 +1,40 @@
+"""The files in docs/deploy name commands and settings that there are."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vsearch.cli import COMMANDS
+from vsearch.cli.jobs import command as jobs
+from vsearch.settings import Settings
+
+FOLDER = Path(__file__).parents[1] / "docs" / "deploy"
+OPERATING = (FOLDER.parent / "operating.md").read_text(encoding="utf8")
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.iterdir()), ids=lambda file: file.name)
+def test_every_setting_and_command_exists(file: Path) -> None:
+    """A misspelt setting would keep the service from starting."""
+    text = file.read_text(encoding="utf8")
+    settings = {name.lower() for name in re.findall(r"VSEARCH_([A-Z_]+)", text)}
+    assert settings <= set(Settings.model_fields)
+    for words in re.findall(r"ExecStart=\S+/vsearch (.*)", text):
+        assert words.split()[0] in COMMANDS
+        assert words.split()[0] != "jobs" or words.split()[1] in jobs.commands
+
+
+def test_the_compose_file_is_sound() -> None:
+    """Four services, and the worker works."""
+    said = yaml.safe_load((FOLDER / "compose.yaml").read_text())
+    assert set(said["services"]) == {"web", "worker", "db", "queue"}
+    assert said["services"]["worker"]["command"] == ["vsearch", "jobs", "worker"]
+    assert said["services"]["web"]["environment"] == said["services"]["worker"]["environment"]
+
+
+def test_what_the_operator_is_told_to_type_exists() -> None:
+    """Each command of docs/operating.md."""
+    for group, name in re.findall(r"^vsearch (index|jobs) (\w+)", OPERATING, re.MULTILINE):
+        module = __import__(COMMANDS[group][0], fromlist=["command"])
+        assert name in module.command.commands

@@ -1,0 +1,40 @@
+import io
+import re
+
+from vsearch.errors import GenerationCorrupt
+
+
+def figures(site):
+    """Return the figures by name and labels."""
+    answer = site.client.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.content_type.startswith("text/plain")
+    return {name: float(value) for name, value in re.findall(r"^(vsearch\S+) (\S+)$", answer.text, re.MULTILINE)}
+
+
+def test_requests_are_counted(site):
+    """By endpoint and status, with their seconds and those of the steps of a search."""
+    site.client.get(site.upload())
+    site.client.get("/products/none")
+    said = figures(site)
+    assert said['vsearch_requests_total{endpoint="shop.show_results",status="200"}'] == 1
+    assert said['vsearch_requests_total{endpoint="shop.product",status="404"}'] == 1
+    assert said['vsearch_request_seconds_count{endpoint="shop.show_results"}'] == 1
+    assert said['vsearch_step_seconds_count{step="encode"}'] == 1
+
+
+def test_what_is_served_is_told(site):
+    """And whether there is trouble."""
+    said = figures(site)
+    assert said["vsearch_ready"] == 1
+    assert said["vsearch_index_pictures"] == 24
+    assert said["vsearch_problem"] == 0
+    assert said['vsearch_products{state="live"}'] == 12
+    site.engine.problem = GenerationCorrupt("A file is missing.")
+    assert figures(site)["vsearch_problem"] == 1
+
+
+def test_a_bad_upload_counts_as_what_it_was(site):
+    """Errors are requests too."""
+    site.client.post("/search", data={"photo": (io.BytesIO(b"no photo"), "photo.jpg")})
+    assert figures(site)['vsearch_requests_total{endpoint="shop.search",status="415"}'] == 1
