@@ -163,7 +163,7 @@ def test_a_trunk_keeps_where_things_are() -> None:
     from vsearch.model.network import build_trunk
 
     _, trunk = build_trunk("pocket_vgg", 3)
-    grey = np.full((1, 96, 96, 3), 128, np.float32)
+    grey = np.full((1, 144, 144, 3), 128, np.float32)
     marked = grey.copy()
     marked[0, -8:, -8:] = 0
     before, after = np.asarray(trunk(grey)).reshape(9, -1), np.asarray(trunk(marked)).reshape(9, -1)
