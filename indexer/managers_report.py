@@ -183,7 +183,7 @@ def _counted(report: ManagersReport) -> str:
 def _nights(report: ManagersReport) -> Iterator[str]:
     yield '<h2>The last nights</h2><div class="wide"><table><tr><th>began</th><th>what</th><th>ended</th></tr>'
     rows = [(run["started"], "index", run["state"], run["message"]) for run in report.runs]
-    rows += [(feed["started"], "feed", feed["state"], feed["message"] or _changed(feed)) for feed in report.feeds]
+    rows += [(feed["started"], "feed", feed["state"], feed["message"] or changed(feed)) for feed in report.feeds]
     for started, what, state, message in sorted(rows, reverse=True):
         when = html.escape(str(started)[:16].replace("T", " "))
         said = html.escape(f"{state}. {message}")
@@ -191,7 +191,8 @@ def _nights(report: ManagersReport) -> Iterator[str]:
     yield "</table></div>"
 
 
-def _changed(feed: dict[str, Any]) -> str:
+def changed(feed: dict[str, Any]) -> str:
+    """Return what an import that was taken did."""
     return ", ".join(f"{count} {name}" for name, count in feed["counts"].items() if count)
 
 

@@ -18,14 +18,17 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 SMALL = 200
 """Pixels of the longer side below which a picture shows a shopper too little, and a network as well."""
 
-SURE = 0.9
-"""How likely the classifier must hold another class."""
+SURE = 0.4
+"""How likely the classifier must hold another class.
+
+Measured on 1,254 products of ikea in 22 classes: of pictures put into a wrong class 41 percent are told, of others 0.2.
+"""
 
 DOUBTED = 0.02
 """How likely the feed's own class may be at most."""
 
-NEARLY = 0.985
-"""Cosine from which two pictures are nearly the same."""
+NEARLY = 0.9
+"""Cosine from which two pictures are nearly the same: on ikea, 9 pairs of products beside those with the very same."""
 
 _NEAREST = 5
 _SEARCHED = 5000  # pictures, at most, whose neighbours are looked at

@@ -13,7 +13,7 @@ from catalog.database import opened
 from indexer import live, managers_report, night
 from indexer import run as index
 from indexer.importing import Options
-from indexer.managers_report import TITLES, ManagersReport
+from indexer.managers_report import TITLES, ManagersReport, changed
 from indexer.refusal import CAUSES, FeedRefused
 from indexer.report import Report
 from vsearch import generation as generations
@@ -155,8 +155,11 @@ def _summarise(report: Report) -> None:
 
 
 def _show_report(found: ManagersReport) -> None:
-    nights = [(feed["started"][:16], "feed", feed["state"], feed["message"]) for feed in found.feeds]
-    nights += [(run["started"][:16], "index", run["state"], run["message"]) for run in found.runs]
+    nights = [
+        (feed["started"][:16].replace("T", " "), "feed", feed["state"], feed["message"] or changed(feed))
+        for feed in found.feeds
+    ]
+    nights += [(run["started"][:16].replace("T", " "), "index", run["state"], run["message"]) for run in found.runs]
     table("The last nights", ("began", "what", "ended", "said"), sorted(nights, reverse=True))
     for kind, title in TITLES.items():
         notes = found.of(kind)

@@ -1,6 +1,6 @@
 """The bundled backbones: a ResNet, a VGG, an Inception made small, about a million weights each; a strip's, a finder's.
 
-The three take pictures scaled to -1..1 and shrink them 16 times: a side of 144 px gives a 9 x 9 feature map. Being fully
+The three take pictures scaled to -1..1 and shrink them 16 times: 144 px give a 9 x 9 feature map. Being fully
 convolutional they take any side of 32 px and more. Called by `vsearch.model.backbones` alone.
 """
 
