@@ -56,7 +56,7 @@ class ProductDetail:
     """The other live products of its variant group, by sku."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GalleryRow:
     """One picture that can be found, and the product it shows."""
 

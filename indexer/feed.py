@@ -41,7 +41,7 @@ class RowError:
         return f"line {self.line}: {self.reason}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FeedRow:
     """A good row: its product, with the pictures by the names the feed gives them."""
 

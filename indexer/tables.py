@@ -17,7 +17,7 @@ from vsearch.errors import FeedRejected
 DELIMITERS = ",;\t"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RawRow:
     """One row as the file has it: the cells that are not empty, or the sentence that says what is wrong.
 

@@ -1,9 +1,9 @@
 """Make a feed of any length out of the demo shop: products with names of their own that share its pictures.
 
     python docs/examples/large_feed.py 200000 large.csv           # a catalogue
-    python docs/examples/large_feed.py 200000 changed.csv 1       # the same after a night: one product in a hundred changed
+    python docs/examples/large_feed.py 200000 changed.csv 1       # after a night: one product in a hundred changed
 
-Import it with the pictures in catalog/demo/shop/pictures: this is how docs/measured.md times a large shop's nights.
+Import it with the pictures in catalog/demo/shop/pictures: so docs/measured.md times the nights of a large shop.
 """
 
 import csv

@@ -144,7 +144,7 @@ def promoting_child(folder: Path, moment: Moment) -> None:
 def run_until(folder: Path, moment: Moment, target: Callable[[Path, Moment], None] = child) -> int:
     """Run in a new process until the moment, or to the end, and return its exit code: -9 when it was killed."""
     context = get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload([__name__, "faiss", "alembic.command", "sklearn.linear_model"])
     process = context.Process(target=target, args=(folder, moment))
     process.start()
     process.join(moment.seconds or 60)

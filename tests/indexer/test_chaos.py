@@ -36,7 +36,7 @@ STAGES = (
 )
 
 RANDOM_MOMENTS = 200
-LONGEST = 0.7
+LONGEST = 0.5
 """Seconds that a whole night takes here, about, beginning of its process included."""
 
 
