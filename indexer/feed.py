@@ -7,7 +7,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -106,9 +106,12 @@ class _Row:
     reasons: list[str] = field(default_factory=list)
 
     def take(self, name: str, parse: Callable[[str, Any], T], default: D) -> T | D:
-        if name not in self.cells:
+        value = self.cells.get(name)
+        if value is None:
             return default
-        return self.attempt(partial(parse, name, self.cells[name]), default)
+        if isinstance(value, str):  # brands, categories and the like come again and again
+            return self.attempt(partial(_parsed, parse, name, value), default)
+        return self.attempt(partial(parse, name, value), default)
 
     def attempt(self, parse: Callable[[], T], default: D) -> T | D:
         try:
@@ -116,6 +119,11 @@ class _Row:
         except cells.BadCell as error:
             self.reasons.append(str(error))
             return default
+
+
+@lru_cache(20_000)
+def _parsed(parse: Callable[[str, Any], Any], name: str, value: str) -> Any:
+    return parse(name, value)
 
 
 def _read_row(raw: RawRow, currency: str) -> tuple[ProductItem, list[str]]:
