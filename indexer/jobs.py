@@ -11,13 +11,14 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, Literal, get_args
 
-from huey import Huey, RedisHuey, SqliteHuey, crontab
+from huey import crontab
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import jobs
@@ -25,7 +26,8 @@ from catalog.database import opened
 from catalog.jobs import JobRow
 from catalog.models import utc_now
 from indexer.heartbeat import Heart
-from vsearch.errors import CatalogueError, SettingsError, VSearchError
+from indexer.queue import open_queue, schedule
+from vsearch.errors import CatalogueError, VSearchError
 from vsearch.progress import Progress
 from vsearch.settings import PREFIX, Settings
 
@@ -125,11 +127,11 @@ class Queue:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.huey = _huey(settings)
+        self.huey = open_queue(settings)
         self._run = self.huey.task()(self._in_child)
         self.huey.periodic_task(crontab(minute="*"), name="recover")(self._recover)
         if settings.night_at:
-            self.huey.periodic_task(_crontab(settings.night_at), name="night")(self._begin_night)
+            self.huey.periodic_task(schedule(settings.night_at), name="night")(self._begin_night)
 
     def push(self, job_id: int) -> None:
         """Wake a worker for a job."""
@@ -152,7 +154,9 @@ class Queue:
         log_file.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-c", COMMAND, "jobs", "execute", str(job_id)]
         with log_file.open("ab") as said:
-            child = subprocess.Popen(command, stdout=said, stderr=said, env=_environment(self._settings))
+            environment = _environment(self._settings)
+            # In a session of its own: Ctrl+C at the worker's terminal lets the job end, and the worker after it.
+            child = subprocess.Popen(command, stdout=said, stderr=said, env=environment, start_new_session=True)
             try:
                 child.wait()
             except BaseException:
@@ -168,37 +172,6 @@ class Queue:
                 log.warning("no night begins: %s", error)
 
 
-def _huey(settings: Settings) -> Huey:
-    if settings.queue_url:
-        if not settings.queue_url.startswith(("redis://", "rediss://")):
-            raise SettingsError(
-                f"Setting queue_url must be redis://HOST/NUMBER or empty, but it is {settings.queue_url!r}; correct it."
-            )
-        try:
-            return RedisHuey("vsearch", url=settings.queue_url, results=False, utc=False)
-        except ImportError as error:
-            raise SettingsError(
-                f"A queue in Redis needs a package that is not installed ({error}); run `pip install 'vsearch[redis]'`."
-            ) from error
-    settings.data.mkdir(parents=True, exist_ok=True)
-    return SqliteHuey("vsearch", filename=str(settings.data / "queue.sqlite"), results=False, utc=False)
-
-
-def _crontab(when: str) -> Any:
-    """Return huey's schedule of a line as in crontab(5): minute, hour, day, month, day of week; in local time."""
-    fields = when.split()
-    names = ("minute", "hour", "day", "month", "day_of_week")
-    try:
-        if len(fields) != len(names):
-            raise ValueError("it has not five parts")
-        return crontab(**dict(zip(names, fields, strict=True)), strict=True)
-    except ValueError as error:
-        raise SettingsError(
-            f"Setting night_at must be a time as crontab writes it, but it is {when!r} ({error}); "
-            "write it like '30 1 * * *'."
-        ) from error
-
-
 def _lost(job: JobRow, now: datetime) -> bool:
     host, _, process = job.worker.rpartition(":")
     if host == socket.gethostname() and not _alive(int(process)):
@@ -209,34 +182,36 @@ def _lost(job: JobRow, now: datetime) -> bool:
 def _alive(process: int) -> bool:
     try:
         os.kill(process, 0)
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
     except ProcessLookupError:
         return False
-    except PermissionError:
-        return True
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
+    except OSError:  # another user's, or a system without /proc
         return True
     return state != "Z"  # dead, and nobody has asked how it ended
 
 
 def _environment(settings: Settings) -> dict[str, str]:
     """Return the environment in which a child has the very same settings."""
-    said = {PREFIX + name.upper(): str(value) for name, value in settings.model_dump().items() if value is not None}
-    return {**os.environ, **said}
+    said = settings.model_dump(exclude_none=True)
+    return {**os.environ, **{PREFIX + name.upper(): str(value) for name, value in said.items()}}
 
 
-class _stopping_by_signal:  # noqa: N801  # used like a function
-    """Let SIGTERM, and in the main thread only, raise `Stopping` while the block runs."""
+@contextmanager
+def _stopping_by_signal() -> Iterator[None]:
+    """Let SIGTERM raise `Stopping` while the block runs, and SIGINT `KeyboardInterrupt`; in the main thread only.
 
-    def __enter__(self) -> None:
-        self._before: Any = None
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGTERM, _stop)
-
-    def __exit__(self, *error: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGTERM, self._before)
+    A program that a shell began with & ignores SIGINT, and so would its children; but the heart stops a job by it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers: dict[int, Any] = {signal.SIGTERM: _stop, signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -109,10 +109,12 @@ def test_a_job_is_claimed_once(shop: Settings, sessions: sessionmaker[Session]) 
     assert row(sessions, job_id).message == "once"
 
 
+@pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN], ids=["shown", "begun with &"])
 def test_a_running_job_is_stopped_by_its_heart(
-    shop: Settings, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+    shop: Settings, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch, handler: Any
 ) -> None:
-    """Within a beat of being asked to."""
+    """Within a beat of being asked to, also where the shell has SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, handler)
     monkeypatch.setattr(heartbeat.Heart.__init__, "__defaults__", (0.01,))
     job_id = add(sessions, "index", {}, NOW)
 
@@ -123,7 +125,11 @@ def test_a_running_job_is_stopped_by_its_heart(
             time.sleep(0.01)
         return "never stopped"
 
-    assert execute(shop, job_id, doing(work)) == "cancelled"
+    try:
+        assert execute(shop, job_id, doing(work)) == "cancelled"
+        assert signal.getsignal(signal.SIGINT) == handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_waiting_job_is_cancelled_at_once(shop: Settings, sessions: sessionmaker[Session]) -> None:
