@@ -34,7 +34,7 @@ def record(
             state=state,
             columns=list(columns),
             counts=dict(counts or {}),
-            findings=[dict(found) for found in findings][:KEPT],
+            findings=[dict(found) for found in findings],
             message=message,
         )
     )

@@ -1,11 +1,9 @@
 """Blocks for every picture, each computed once: stored in SQL batch by batch, so a killed run goes on where it was."""
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 
 import numpy as np
 from sqlalchemy.orm import Session, sessionmaker
@@ -15,6 +13,7 @@ from catalog.changes import mark_readable, mark_unreadable
 from catalog.database import chunks
 from catalog.embeddings import Key
 from catalog.imagestore import ImageStore
+from indexer.ahead import ahead
 from vsearch.augment import shopper_view
 from vsearch.encoder import Encoder
 from vsearch.errors import EncodingFailed, VSearchError
@@ -124,19 +123,7 @@ def view_of(picture: Picture, sha256: str, view: int) -> Picture:
 
 def _decoded(encoding: Encoding, keys: Sequence[Key]) -> Iterator[tuple[Key, Picture | VSearchError]]:
     """Yield each key with its picture or what is wrong with that, made ahead of time by threads."""
-    waiting: deque[tuple[Key, Future[Picture | VSearchError]]] = deque()
-    rest = iter(keys)
-    with ThreadPoolExecutor(THREADS) as threads:
-        try:
-            while True:
-                for key in islice(rest, encoding.batch_size - len(waiting)):
-                    waiting.append((key, threads.submit(_read, encoding, key)))
-                if not waiting:
-                    return
-                key, future = waiting.popleft()
-                yield key, future.result()
-        finally:
-            threads.shutdown(wait=False, cancel_futures=True)
+    return ahead(keys, partial(_read, encoding), threads=THREADS, waiting=encoding.batch_size)
 
 
 def _read(encoding: Encoding, key: Key) -> Picture | VSearchError:

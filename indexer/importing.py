@@ -6,12 +6,13 @@ that.
 """
 
 import gc
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -131,7 +132,11 @@ def import_feed(
         FeedRefused: the feed is not what it should be, and that was not accepted.
         FeedRejected: the feed, or the place of its pictures, cannot be used at all.
     """
-    record = partial(imports.record, feed=feed, started_at=clock())
+    began = clock()
+
+    def record(session: Session, **said: Any) -> None:
+        imports.record(session, feed=feed, started_at=began, finished_at=clock(), **said)
+
     try:
         with (
             _no_collecting(),
@@ -145,7 +150,7 @@ def import_feed(
         if not options.dry_run:
             found = error.findings if isinstance(error, FeedRefused) else ()
             with sessions.begin() as session:
-                record(session, state="refused", findings=_as_rows(found), message=str(error), finished_at=clock())
+                record(session, state="refused", findings=_as_rows(found), message=str(error))
         raise
 
 
@@ -189,7 +194,6 @@ def _import(
             counts=report.counts(),
             findings=_as_rows(findings),
             message="",
-            finished_at=utc_now(),
         )
     return report
 
@@ -222,8 +226,5 @@ def _resolve(reading: FeedReading, looks: Mapping[str, Look]) -> tuple[list[Prod
     return items, problems
 
 
-def _as_rows(findings: Iterable[RowError]) -> Collection[dict[str, object]]:
-    return [
-        {"line": found.line, "sku": found.sku, "kind": found.kind, "reason": found.reason}
-        for found, _ in zip(findings, range(imports.KEPT), strict=False)
-    ]
+def _as_rows(findings: Sequence[RowError]) -> list[dict[str, object]]:
+    return [asdict(found) for found in findings[: imports.KEPT]]

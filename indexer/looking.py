@@ -6,11 +6,9 @@ stays what it was.
 """
 
 import hashlib
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -19,6 +17,7 @@ from catalog.changes import Sizes
 from catalog.database import chunks
 from catalog.imagestore import ImageStore
 from catalog.seen import Seen
+from indexer.ahead import ahead
 from indexer.pictures import PictureSource
 from vsearch.errors import ImageRejected
 from vsearch.images import Limits, decode
@@ -74,7 +73,9 @@ def look_at(names: Iterable[str], looking: Looking, progress: Progress) -> dict[
         for batch in chunks(ordered, _REMEMBERED):
             with looking.sessions() as session:
                 earlier = seen.read(session, {key for name in batch if (key := _key(name, looking.source))})
-            found = dict(_together(batch, looking, earlier, sizes))
+            look = partial(_look, looking=looking, all_earlier=earlier, sizes=sizes)
+            threads = looking.source.threads
+            found = dict(ahead(batch, look, threads=threads, waiting=2 * threads))
             if looking.keep:
                 _remember(looking, found.values(), earlier)
             looks.update(found)
@@ -93,24 +94,6 @@ def _remember(looking: Looking, looks: Iterable[Look], earlier: Mapping[str, See
     if good:
         with looking.sessions.begin() as session:
             seen.write(session, good)
-
-
-def _together(
-    names: Sequence[str], looking: Looking, earlier: Mapping[str, Seen], sizes: Sizes
-) -> Iterator[tuple[str, Look]]:
-    waiting: deque[tuple[str, Future[Look]]] = deque()
-    rest = iter(names)
-    with ThreadPoolExecutor(looking.source.threads) as threads:
-        try:
-            while True:
-                for name in islice(rest, 2 * looking.source.threads - len(waiting)):
-                    waiting.append((name, threads.submit(_look, name, looking, earlier, sizes)))
-                if not waiting:
-                    return
-                name, future = waiting.popleft()
-                yield name, future.result()
-        finally:
-            threads.shutdown(wait=True, cancel_futures=True)
 
 
 def _look(name: str, looking: Looking, all_earlier: Mapping[str, Seen], sizes: Sizes) -> Look:

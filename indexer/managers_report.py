@@ -23,7 +23,6 @@ from indexer.review import KINDS, Kind, Note
 from vsearch import generation as generations
 from vsearch.errors import CheckpointError, GenerationError, VSearchError
 from vsearch.files import replace_text
-from vsearch.generation import Generation
 from vsearch.images import Limits, decode, encode_jpeg
 from vsearch.serving import find_checkpoint
 from vsearch.settings import Settings
@@ -118,7 +117,8 @@ def _of_index(settings: Settings, sessions: sessionmaker[Session], shown: Sequen
     except (GenerationError, CheckpointError):
         return
     yield from review.nearly_same(shown, generation.gallery)
-    indexed = [one for one in shown if _holds(generation, one.image_id)]
+    held = set(generation.gallery.image_ids.tolist())
+    indexed = [one for one in shown if one.image_id in held]
     classes = assign_classes([one.category for one in indexed], settings.min_class_size)
     for start in range(0, len(indexed), AT_ONCE):
         part = indexed[start : start + AT_ONCE]
@@ -126,10 +126,6 @@ def _of_index(settings: Settings, sessions: sessionmaker[Session], shown: Sequen
             blocks = embeddings.read(session, checkpoint.blocks_id, [(one.sha256, 0) for one in part])
         said = checkpoint.heads.predict(blocks)
         yield from review.other_category(part, classes[start : start + AT_ONCE], said)
-
-
-def _holds(generation: Generation, image_id: int) -> bool:
-    return any(index.holds(image_id) for index in generation.gallery.indexes["cosine"].values())
 
 
 TITLES: dict[Kind, str] = {
@@ -147,8 +143,8 @@ body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 h2 { margin-top: 2.5rem; } small, th { font-weight: 400; opacity: .7; }
 table { border-collapse: collapse; width: 100%; }
 td, th { text-align: left; padding: .3rem .8rem .3rem 0; vertical-align: top; }
-ul { list-style: none; padding: 0; display: grid; gap: 1rem; }
-ul { grid-template-columns: repeat(auto-fill, minmax(min(17rem, 100%), 1fr)); }
+ul { list-style: none; padding: 0; display: grid; gap: 1rem;
+     grid-template-columns: repeat(auto-fill, minmax(min(17rem, 100%), 1fr)); }
 li { border: 1px solid #8884; border-radius: .5rem; padding: .8rem; overflow-wrap: anywhere; }
 img { max-width: 48%; max-height: 9rem; background: #fff; border-radius: .3rem; margin-right: .3rem; }
 .failed, .refused { color: #c0392b; } .wide { overflow-x: auto; }

@@ -5,9 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
 from catalog.review import Shown
 from vsearch.gallery import Gallery
 from vsearch.model.heads import Predictions
@@ -115,24 +112,17 @@ def _unlike(one: Shown, other: Shown) -> bool:
     return one.variant_group is None or one.variant_group != other.variant_group
 
 
-def other_category(
-    shown: Sequence[Shown], classes: Sequence[str], said: Predictions, rows: NDArray[np.int64] | None = None
-) -> Iterator[Note]:
+def other_category(shown: Sequence[Shown], classes: Sequence[str], said: Predictions) -> Iterator[Note]:
     """Yield pictures that the classifier surely holds for another class than the feed's.
 
     Args:
         shown: n pictures.
         classes: the class of each by the feed.
         said: what the models say of each.
-        rows: which of `said` is whose; None means in order.
     """
-    order = np.arange(len(shown)) if rows is None else rows
     place = {name: number for number, name in enumerate(said.classes)}
-    for one, own, row in zip(shown, classes, order.tolist(), strict=True):
-        likely = int(said.probabilities[row].argmax())
-        own_place = place.get(own)
-        doubted = own_place is not None and said.probabilities[row, own_place] <= DOUBTED
-        if doubted and said.probabilities[row, likely] >= SURE:
-            share = f"{said.probabilities[row, likely]:.0%}"
-            words = f"is in {own!r}, but looks like {said.classes[likely]!r} ({share} sure)"
+    for one, own, shares in zip(shown, classes, said.probabilities, strict=True):
+        likely = int(shares.argmax())
+        if own in place and shares[place[own]] <= DOUBTED and shares[likely] >= SURE:
+            words = f"is in {own!r}, but looks like {said.classes[likely]!r} ({shares[likely]:.0%} sure)"
             yield Note("other category", (one.sku,), (one.sha256,), words)

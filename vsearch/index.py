@@ -67,12 +67,14 @@ class ClassIndex:
         inner = faiss.METRIC_INNER_PRODUCT if metric == "cosine" else faiss.METRIC_L2
         mapped = faiss.index_factory(vectors.shape[1], f"IDMap2,{index_key(len(ids))}", inner)
         prepared = np.ascontiguousarray(_prepared(vectors, metric)[order])
-        if not mapped.is_trained:
+        in_cells = not mapped.is_trained
+        if in_cells:
             mapped.train(prepared)
         mapped.add_with_ids(prepared, ids)
-        if not index_key(len(ids)).startswith("Flat"):
-            exact = faiss.knn(sample(prepared), prepared, DEPTH, metric=inner)[1]
-            choose_cells(faiss.downcast_index(mapped.index), sample(prepared), exact)
+        if in_cells:
+            queries = sample(prepared)
+            exact = faiss.knn(queries, prepared, DEPTH, metric=inner)[1]
+            choose_cells(faiss.downcast_index(mapped.index), queries, exact)
         return cls(mapped, metric)
 
     def __len__(self) -> int:

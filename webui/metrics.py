@@ -5,14 +5,14 @@ One process answers all requests (gunicorn with threads), so its own counts are 
 
 import time
 
-from flask import Blueprint, Flask, Response, g, request
+from flask import Blueprint, Flask, Response, current_app, g, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from catalog import queries
-from catalog.models import Job, SeenPicture
+from catalog import queries, seen
+from catalog.models import Job
 from vsearch.errors import VSearchError
 from webui.services import Services, services
 
@@ -60,8 +60,6 @@ def register(app: Flask) -> None:
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """Return all figures in Prometheus's text format."""
-    from flask import current_app
-
     counts: Requests = current_app.extensions[_NAME]
     body = generate_latest(counts.registry) + generate_latest(_now(services()))
     return Response(body, content_type=CONTENT_TYPE_LATEST)
@@ -94,11 +92,10 @@ def _of_catalogue(session: Session, registry: CollectorRegistry) -> None:
     products = Gauge("vsearch_products", "Products of the catalogue.", ("state",), registry=registry)
     products.labels("live").set(counted.products)
     products.labels("withdrawn").set(counted.withdrawn)
-    failing = select(func.count()).where(SeenPicture.problem.is_not(None))
     pictures = Gauge("vsearch_pictures", "Pictures of the catalogue.", ("state",), registry=registry)
     pictures.labels("readable").set(counted.pictures)
     pictures.labels("unreadable").set(counted.unreadable)
-    pictures.labels("not_to_be_had").set(session.scalars(failing).one())
+    pictures.labels("not_to_be_had").set(seen.failing(session))
     jobs = Gauge("vsearch_jobs", "Background jobs by kind and state.", ("kind", "state"), registry=registry)
     for kind, state, count in session.execute(select(Job.kind, Job.state, func.count()).group_by(Job.kind, Job.state)):
         jobs.labels(kind, state).set(count)

@@ -18,22 +18,13 @@ from indexer.run import rollback, run
 from tests.fakes import FakeEncoder, coloured
 from tests.indexer.killed_run import LOG, Moment, digest, night_child, run_until
 from tests.indexer.shop import CATEGORIES, Shop, open_shop
+from tests.indexer.test_kill import STAGES as INDEX_STAGES
 from vsearch import generation as generations
 from vsearch.engine import ALL, Engine, Search
 from vsearch.errors import GenerationError
 from vsearch.images import decode, encode_jpeg
 
-STAGES = (
-    "look at pictures",
-    "encode pictures",
-    "encode views",
-    "fit the heads",
-    "fit the embedding",
-    "build the indexes",
-    "verify",
-    "publish",
-    "prune",
-)
+STAGES = ("look at pictures", *INDEX_STAGES)
 
 RANDOM_MOMENTS = 200
 LONGEST = 0.5
