@@ -11,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -127,13 +127,23 @@ def pg_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def migrated_pg(pg_url: str) -> Iterator[Engine]:
+def new_pg(pg_url: str) -> Callable[[str], str]:
+    """Makes an empty database of a name and returns its address."""
+
+    def new(name: str) -> str:
+        server = connect(pg_url)
+        with server.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        server.dispose()
+        return sa.make_url(pg_url).set(database=name).render_as_string(hide_password=False)
+
+    return new
+
+
+@pytest.fixture(scope="session")
+def migrated_pg(new_pg: Callable[[str], str]) -> Iterator[Engine]:
     """A database with the schema in it; making one for each test would take most of the time."""
-    server = connect(pg_url)
-    with server.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("CREATE DATABASE catalogue")
-    server.dispose()
-    engine = connect(sa.make_url(pg_url).set(database="catalogue").render_as_string(hide_password=False))
+    engine = connect(new_pg("catalogue"))
     upgrade(engine)
     yield engine
     engine.dispose()

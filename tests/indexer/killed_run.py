@@ -115,11 +115,11 @@ def child(folder: Path, moment: Moment) -> None:
         run(open_shop(folder).settings, open_encoder=logging_encoder(folder), progress=deadly)
 
 
-def night_child(folder: Path, moment: Moment) -> None:
+def night_child(folder: Path, moment: Moment, database_url: str = "") -> None:
     """Take the feed in the folder and index, in the child process."""
     deadly = Deadly(moment)
     os.fsync = deadly.fsync  # type: ignore[assignment]  # a process of its own, which dies of it
-    settings = open_shop(folder).settings.model_copy(update={"max_shrink_share": 1.0})
+    settings = open_shop(folder, database_url=database_url, max_shrink_share=1.0).settings
     feed, images = str(folder / "feed.csv"), str(folder / "images")
     with threadpool_limits(1):
         night.run(

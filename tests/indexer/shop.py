@@ -69,9 +69,10 @@ def open_shop(folder: Path, **settings: object) -> Shop:
     if not checkpoint.exists():
         fake_checkpoint(checkpoint)
     values = {"data": folder, "checkpoint": str(checkpoint), "batch_size": 4, "min_class_size": 3} | settings
-    engine = connect(f"sqlite:///{folder / 'catalogue.sqlite'}")
+    made = Settings.model_validate(values)
+    engine = connect(made.catalogue_url)
     upgrade(engine)
-    return Shop(Settings.model_validate(values), sessions(engine), ImageStore(folder / "pictures"))
+    return Shop(made, sessions(engine), ImageStore(folder / "pictures"))
 
 
 def fill(shop: Shop, products: int = 12) -> None:

@@ -3,6 +3,7 @@
 import random
 import shutil
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,11 @@ from vsearch.images import decode, encode_jpeg
 
 STAGES = ("look at pictures", *INDEX_STAGES)
 
-RANDOM_MOMENTS = 200
-LONGEST = 0.5
-"""Seconds that a whole night takes here, about, beginning of its process included."""
+RANDOM = [
+    pytest.param("sqlite", 200, 0.5, id="200-on-sqlite"),
+    pytest.param("postgresql", 60, 0.9, id="60-on-postgresql"),
+]
+"""Database, how many random moments, and seconds that a whole night takes there, about, its process start included."""
 
 
 class Feed:
@@ -104,15 +107,21 @@ def encoded(shop: Shop) -> list[str]:
 
 
 @pytest.mark.slow
-def test_two_hundred_killed_nights(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("database", "random_moments", "longest"), RANDOM)
+def test_killed_nights(
+    database: str, random_moments: int, longest: float, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """After each a whole generation is live and answers, nothing stored is encoded again; the end is as undisturbed."""
+    new = request.getfixturevalue("new_pg") if database == "postgresql" else lambda name: ""
+    url = new("killed")
     feed = Feed(tmp_path)
-    shop = open_shop(tmp_path)
-    assert run_until(tmp_path, Moment(), night_child) == 0
+    shop = open_shop(tmp_path, database_url=url)
+    child = partial(night_child, database_url=url)
+    assert run_until(tmp_path, Moment(), child) == 0
     engine = Engine(shop.settings, FakeEncoder)
     picture = coloured([200, 30, 30], seed=1, side=48)
     moments = [*(Moment(stage) for stage in STAGES)]
-    moments += [Moment(seconds=feed.random.uniform(0.05, LONGEST)) for _ in range(RANDOM_MOMENTS)]
+    moments += [Moment(seconds=feed.random.uniform(0.05, longest)) for _ in range(random_moments)]
     feed.random.shuffle(moments)
     killed = 0
     known: set[str] = set()
@@ -121,20 +130,22 @@ def test_two_hundred_killed_nights(tmp_path: Path) -> None:
         before = len(encoded(shop))
         if number % 10 == 0:  # drawing every view again takes longer than the night
             known = stored(shop)
-        killed += run_until(tmp_path, moment, night_child) == -9
+        died = run_until(tmp_path, moment, child) == -9
+        assert died or moment.seconds
+        killed += died
         assert not known & set(encoded(shop)[before:])
         generations.load(generations.current(shop.settings.generations))
         engine.refresh()
         assert engine.problem is None
         assert engine.search(picture, Search(k=1, classes=ALL)).hits
-    assert killed > len(STAGES) + RANDOM_MOMENTS // 4
-    assert run_until(tmp_path, Moment(), night_child) == 0
+    assert killed > len(STAGES) + random_moments // 3
+    assert run_until(tmp_path, Moment(), child) == 0
     fresh = tmp_path / "fresh"
     fresh.mkdir()
     shutil.copy(tmp_path / "feed.csv", fresh)
     shutil.copytree(tmp_path / "images", fresh / "images")
-    undisturbed = open_shop(fresh)
-    assert run_until(fresh, Moment(), night_child) == 0
+    undisturbed = open_shop(fresh, database_url=(url := new("undisturbed")))
+    assert run_until(fresh, Moment(), partial(night_child, database_url=url)) == 0
     assert state(shop) == state(undisturbed)
     assert list(shop.settings.generations.glob(".*")) == []
     undisturbed.close()
