@@ -4,7 +4,7 @@ EXTRA ?= cpu
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix lock
+.PHONY: help demo test quick check fix lock
 
 help:  ## Show these lines.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -14,6 +14,9 @@ demo: .venv/ready  ## Index the demo shop and serve the page.
 
 test: .venv/ready  ## Run all tests.
 	$(BIN)/python -m pytest
+
+quick: .venv/ready  ## Run the tests that neither train, browse nor take their time.
+	$(BIN)/python -m pytest -m "not slow and not keras and not browser and not shared_data"
 
 check: .venv/ready  ## Lint, format and type checks; changes nothing.
 	$(BIN)/ruff check .

@@ -157,6 +157,7 @@ def test_each_library_has_its_place(library: str) -> None:
     assert users, f"nothing imports {library} any more; take it out of the table"
 
 
+@pytest.mark.slow
 def test_imports_load_neither_tensorflow_nor_faiss() -> None:
     """Every module but the few that are TensorFlow can be imported without either: a fresh interpreter is asked."""
     light = [name for name in modules() if name not in HEAVY and not within(name, ("migrations",))]
@@ -171,6 +172,7 @@ def test_imports_load_neither_tensorflow_nor_faiss() -> None:
     assert found.returncode == 0, found.stderr
 
 
+@pytest.mark.slow
 def test_collecting_the_tests_loads_no_tensorflow() -> None:
     """Tests import it where they run: pytest imports the modules of those too that are not to be run."""
     heavy = (*HEAVY, "tensorflow", "keras", "faiss", "sklearn")

@@ -23,6 +23,8 @@ from vsearch.errors import RunInProgress
 from vsearch.images import decode
 from vsearch.index import ClassIndex
 
+pytestmark = pytest.mark.slow
+
 CHUNK = 4096  # bytes of a page of SQLite
 
 
@@ -181,7 +183,6 @@ def test_two_nights_at_once(given: Shop) -> None:
     assert done == ["published"]
 
 
-@pytest.mark.slow
 def test_two_nights_of_two_processes(given: Shop, feed: Path) -> None:
     """A killed one leaves no lock behind."""
     folder = given.settings.data

@@ -8,6 +8,8 @@ from tests.indexer.models import photos
 from tests.indexer.shop import Shop
 from vsearch.errors import CatalogueError, DatasetError
 
+pytestmark = pytest.mark.slow
+
 
 def names(folder: Path) -> set[str]:
     """Return the names in a folder."""

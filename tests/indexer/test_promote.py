@@ -33,6 +33,8 @@ from vsearch.manifest import Manifest
 from vsearch.model import checkpoint as checkpoints
 from vsearch.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def live(indexed_shop: Shop) -> Iterator[Shop]:

@@ -26,6 +26,8 @@ from vsearch.errors import CatalogueError
 from vsearch.images import encode_jpeg
 from vsearch.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PHOTOS = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
 
@@ -97,7 +99,6 @@ def drawn(retailer: Retailer) -> Retailer:
     return retailer
 
 
-@pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.skipif(
     not (PHOTOS / "ikea" / "images.tar").is_file(),

@@ -17,6 +17,8 @@ from indexer.sources import open_pictures
 from indexer.web import Web
 from vsearch.errors import AddressRefused, FeedRejected
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 1000
 
 

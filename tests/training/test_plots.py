@@ -9,6 +9,8 @@ from vsearch.images import decode
 from vsearch.training import plots
 from vsearch.training.calibration import bins
 
+pytestmark = pytest.mark.slow
+
 
 def line(epoch: int, phase: str = "first", **more: float) -> dict[str, object]:
     """Return an epoch's line of a history."""

@@ -21,6 +21,8 @@ from vsearch.errors import DatasetError
 from vsearch.images import Box, decode, encode_jpeg
 from vsearch.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 BOX = "0.5,0.25,1,0.75"
 

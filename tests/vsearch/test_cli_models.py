@@ -23,6 +23,8 @@ from vsearch.errors import CheckpointMissing, DatasetError, PromotionRefused, We
 from vsearch.model import pull, weights
 from vsearch.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def shop(indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:

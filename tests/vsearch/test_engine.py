@@ -253,6 +253,7 @@ def test_rollback_is_swapped_in_like_any_generation(shop: Shop, engine: Engine) 
     assert engine.serving.generation.generation_id == first
 
 
+@pytest.mark.slow
 def test_every_result_belongs_wholly_to_one_generation(shop: Shop, engine: Engine) -> None:
     """While generations are published and swapped in, eight threads search; none sees a mixture."""
     shifts = {engine.serving.generation.generation_id: 1}

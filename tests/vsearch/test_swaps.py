@@ -6,6 +6,7 @@ import weakref
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.fakes import LIKENESS, NOBODY, FakeEncoder, origin
 from tests.vsearch.conftest import METRICS, Shop
@@ -13,6 +14,8 @@ from vsearch import generation
 from vsearch.engine import ALL, Engine, Search
 from vsearch.gallery import Gallery
 from vsearch.index import ClassIndex
+
+pytestmark = pytest.mark.slow
 
 PICTURES = 100_000
 
