@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -182,3 +183,21 @@ def _quarters(picture: Picture) -> NDArray[np.float64]:
     halves = [half for rows in np.array_split(picture, 2, axis=0) for half in np.array_split(rows, 2, axis=1)]
     cells = [half.mean(axis=(0, 1)) / 255 for half in halves]
     return np.array([(cell.mean(), cell[0] - cell[2]) for cell in cells]).ravel()
+
+
+@dataclass
+class Opened:
+    """Opens fake encoders and remembers them."""
+
+    encoders: list[FakeEncoder] = field(default_factory=list)
+    fail_after: int | None = None
+
+    def __call__(self, checkpoint: Checkpoint) -> FakeEncoder:
+        """Open one more."""
+        self.encoders.append(FakeEncoder(checkpoint, self.fail_after))
+        return self.encoders[-1]
+
+    @property
+    def pictures(self) -> int:
+        """Pictures encoded by all of them."""
+        return sum(encoder.pictures for encoder in self.encoders)

@@ -2,32 +2,17 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
-from tests.fakes import FakeEncoder
+from catalog.database import sessions
+from tests.fakes import Opened, coloured, fake_checkpoint
+from tests.indexer.retailer import Retailer
 from tests.indexer.shop import Shop, open_shop
-from vsearch.model.checkpoint import Checkpoint
-
-
-@dataclass
-class Opened:
-    """Opens fake encoders and remembers them."""
-
-    encoders: list[FakeEncoder] = field(default_factory=list)
-    fail_after: int | None = None
-
-    def __call__(self, checkpoint: Checkpoint) -> FakeEncoder:
-        """Open one more."""
-        self.encoders.append(FakeEncoder(checkpoint, self.fail_after))
-        return self.encoders[-1]
-
-    @property
-    def pictures(self) -> int:
-        """Pictures encoded by all of them."""
-        return sum(encoder.pictures for encoder in self.encoders)
+from vsearch.images import encode_jpeg
+from vsearch.settings import Settings
 
 
 @pytest.fixture
@@ -58,3 +43,34 @@ def indexed_shop(indexed: Path, tmp_path: Path) -> Iterator[Shop]:
     shop = open_shop(shutil.copytree(indexed, tmp_path / "data"))
     yield shop
     shop.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def retailer(request: pytest.FixtureRequest, tmp_path: Path) -> Retailer:
+    """A shop without products, once on each database."""
+    engine = request.getfixturevalue({"sqlite": "sqlite_engine", "postgresql": "pg_engine"}[request.param])
+    assert isinstance(engine, Engine)
+    fake_checkpoint(tmp_path / "given")
+    settings = Settings(
+        data=tmp_path,
+        database_url=engine.url.render_as_string(hide_password=False),
+        checkpoint=str(tmp_path / "given"),
+        whitening_products=60,
+        whitening_views=2,
+    )
+    return Retailer(settings, sessions(engine))
+
+
+@pytest.fixture
+def drawn(retailer: Retailer) -> Retailer:
+    """A shop of forty products with a drawn picture each."""
+    folder = retailer.settings.data / "images"
+    folder.mkdir()
+    for number in range(40):
+        picture = coloured([40 + 5 * number, 250 - 5 * number, 90], seed=number, side=48)
+        (folder / f"{number}.jpg").write_bytes(encode_jpeg(picture))
+        category = ("Sofas", "Lamps")[number % 2]
+        row = {"sku": f"P{number:02d}", "title": "Product", "price": "9", "category": category}
+        retailer.rows[row["sku"]] = {**row, "image": f"{number}.jpg"}
+    retailer.images = str(folder)
+    return retailer

@@ -5,8 +5,7 @@ import pytest
 
 from catalog import embeddings
 from indexer.encode import Encoding, encode_missing, view_of
-from tests.fakes import FakeEncoder, coloured
-from tests.indexer.conftest import Opened
+from tests.fakes import FakeEncoder, Opened, coloured
 from tests.indexer.shop import Shop
 from vsearch.encoder import Encoder
 from vsearch.images import Limits, decode

@@ -10,8 +10,7 @@ from catalog.models import Image, IndexRun, StoredBlocks
 from indexer import run as night
 from indexer import verify
 from indexer.report import Advance
-from tests.fakes import FakeEncoder, FrozenClock, fake_checkpoint
-from tests.indexer.conftest import Opened
+from tests.fakes import FakeEncoder, FrozenClock, Opened, fake_checkpoint
 from tests.indexer.shop import Shop
 from vsearch import generation
 from vsearch.engine import ALL, Engine, Search

@@ -4,99 +4,26 @@ import csv
 import os
 import runpy
 import threading
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from catalog import embeddings, imports, queries
-from catalog.database import sessions
 from catalog.imagestore import ImageStore
-from indexer import night
-from indexer.importing import ImportReport, Options, import_feed
+from indexer.importing import Options, import_feed
 from indexer.live import verify
 from indexer.report import Report
-from tests.fakes import FakeEncoder, coloured, fake_checkpoint
-from tests.indexer.conftest import Opened
+from tests.fakes import FakeEncoder
+from tests.indexer.retailer import Retailer
 from vsearch import generation as generations
 from vsearch.errors import CatalogueError
-from vsearch.images import encode_jpeg
-from vsearch.settings import Settings
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 PHOTOS = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
-
-
-@dataclass
-class Retailer:
-    """A shop on some database, its feed as rows, and its nights."""
-
-    settings: Settings
-    sessions: sessionmaker[Session]
-    rows: dict[str, dict[str, str]] = field(default_factory=dict)
-    images: str = ""
-    opened: Opened = field(default_factory=Opened)
-
-    def night(self, **options: Any) -> tuple[ImportReport, Report]:
-        """Take the feed and index."""
-        took: list[ImportReport] = []
-        feed = self.write()
-        options = {"open_encoder": self.opened} | options
-        report = night.run(self.settings, feed=str(feed), images=self.images, told=took.append, **options)
-        return took[0], report
-
-    def write(self) -> Path:
-        """Write the feed."""
-        file = self.settings.data / "feed.csv"
-        with file.open("w", newline="", encoding="utf8") as lines:
-            writer = csv.DictWriter(lines, next(iter(self.rows.values())))
-            writer.writeheader()
-            writer.writerows(self.rows.values())
-        return file
-
-    def live(self) -> set[tuple[str, str]]:
-        """Return sku and picture of all that is published."""
-        ids = generations.load(generations.current(self.settings.generations)).gallery.image_ids.tolist()
-        with self.sessions() as session:
-            rows = queries.gallery_rows(session)
-        assert [row.image_id for row in rows] == ids
-        return {(row.sku, row.sha256) for row in rows}
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def retailer(request: pytest.FixtureRequest, tmp_path: Path) -> Retailer:
-    """A shop without products, once on each database."""
-    engine = request.getfixturevalue({"sqlite": "sqlite_engine", "postgresql": "pg_engine"}[request.param])
-    assert isinstance(engine, Engine)
-    fake_checkpoint(tmp_path / "given")
-    settings = Settings(
-        data=tmp_path,
-        database_url=engine.url.render_as_string(hide_password=False),
-        checkpoint=str(tmp_path / "given"),
-        whitening_products=60,
-        whitening_views=2,
-    )
-    return Retailer(settings, sessions(engine))
-
-
-@pytest.fixture
-def drawn(retailer: Retailer) -> Retailer:
-    """A shop of forty products with a drawn picture each."""
-    folder = retailer.settings.data / "images"
-    folder.mkdir()
-    for number in range(40):
-        picture = coloured([40 + 5 * number, 250 - 5 * number, 90], seed=number, side=48)
-        (folder / f"{number}.jpg").write_bytes(encode_jpeg(picture))
-        category = ("Sofas", "Lamps")[number % 2]
-        row = {"sku": f"P{number:02d}", "title": "Product", "price": "9", "category": category}
-        retailer.rows[row["sku"]] = {**row, "image": f"{number}.jpg"}
-    retailer.images = str(folder)
-    return retailer
 
 
 @pytest.mark.shared_data
