@@ -1,12 +1,12 @@
 """Jobs on record: asked for, claimed by one worker, kept alive by its heartbeat, ended in one of three ways."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from catalog.models import Job
 from vsearch.errors import CatalogueError
@@ -52,9 +52,11 @@ def add(session: Session, kind: str, arguments: Mapping[str, Any], now: datetime
     return job.job_id
 
 
-def claim(session: Session, job_id: int, worker: str, now: datetime) -> bool:
-    """Make a queued job this worker's own; False where another has it, or it is over."""
-    mine = update(Job).where(Job.job_id == job_id, Job.state == "queued")
+def claim(session: Session, job_id: int, worker: str, now: datetime, *, alone: Collection[str] = ()) -> bool:
+    """Make a queued job this worker's own; False where another has it, it is over, or one of the kinds `alone` runs."""
+    other = aliased(Job)
+    running = select(other.job_id).where(other.state == "running", other.kind.in_(alone))
+    mine = update(Job).where(Job.job_id == job_id, Job.state == "queued", ~running.exists())
     begun = {"state": "running", "worker": worker, "started_at": now, "heartbeat_at": now, "message": ""}
     claimed = session.execute(mine.values(attempts=Job.attempts + 1, **begun).returning(Job.job_id))
     return claimed.scalar() is not None
@@ -106,6 +108,12 @@ def open_jobs(session: Session, kind: str | None = None) -> list[JobRow]:
 def latest(session: Session, limit: int = 20) -> list[JobRow]:
     """Return the latest jobs, the newest first."""
     return _rows(session, select(Job).order_by(Job.job_id.desc()).limit(limit))
+
+
+def newest(session: Session, kind: str) -> JobRow | None:
+    """Return the job of a kind that was asked for last, or None where there is none."""
+    found = _rows(session, select(Job).where(Job.kind == kind).order_by(Job.job_id.desc()).limit(1))
+    return found[0] if found else None
 
 
 def one(session: Session, job_id: int) -> JobRow | None:

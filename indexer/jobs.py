@@ -1,24 +1,17 @@
-"""Long work in the background: a queue (huey) that wakes workers, and our own table that says what became of a job.
-
-The queue may forget a job, as when its worker is killed; the table does not: a worker begins by putting back what is
-open there. A job runs in a process of its own: one that dies takes no worker with it, and its memory goes with it.
-"""
+"""Long work in the background: our own table says what became of a job; `indexer.queue` wakes who does it."""
 
 import logging
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, Literal, get_args
 
-from huey import crontab
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import jobs
@@ -26,24 +19,23 @@ from catalog.database import opened
 from catalog.jobs import JobRow
 from catalog.models import utc_now
 from indexer.heartbeat import Heart
-from indexer.queue import open_queue, schedule
 from vsearch.errors import CatalogueError, VSearchError
 from vsearch.progress import Progress
-from vsearch.settings import PREFIX, Settings
+from vsearch.settings import Settings
 
 log = logging.getLogger(__name__)
 
 Kind = Literal["night", "index", "import", "train"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+ALONE: Final[Sequence[tuple[str, ...]]] = (("night", "index"), ("import",), ("train",))
+"""Kinds of which one job runs at a time, beside those of the others: no night waits for a training."""
+
 LOST: Final = timedelta(seconds=60)
 """A job whose heartbeat is older has no worker any more."""
 
 ATTEMPTS: Final = 3
 """Workers that may die of a job before it is given up."""
-
-COMMAND: Final = "from vsearch.cli import main; main()"
-"""What Python runs as the `vsearch` command, wherever that was installed."""
 
 Work = Callable[[Settings, Mapping[str, Any], Progress], str]
 """Does a kind of job: settings, arguments, progress in; one sentence out."""
@@ -88,15 +80,21 @@ def recover(sessions: sessionmaker[Session], now: datetime) -> list[int]:
         return [job.job_id for job in jobs.open_jobs(session) if job.state == "queued"]
 
 
+def may_begin(job_id: int, open_jobs: Sequence[JobRow], in_hand: Collection[int]) -> bool:
+    """Whether a job waits, and none that it waits for runs or is in this worker's hand already."""
+    mine = [job.kind for job in open_jobs if job.job_id == job_id and job.state == "queued"]
+    begun = [job for job in open_jobs if job.state == "running" or job.job_id in in_hand]
+    return bool(mine) and not any(job.kind in _alone(mine[0]) for job in begun)
+
+
 def execute(settings: Settings, job_id: int, work: Mapping[str, Work], clock: Callable[[], datetime] = utc_now) -> str:
     """Run a job in this process, to its end, and return the state it ended in; "" where another worker has it."""
     worker = f"{socket.gethostname()}:{os.getpid()}"
     with opened(settings.catalogue_url, write=True) as sessions:
         with sessions.begin() as session:
-            if not jobs.claim(session, job_id, worker, clock()):
-                return ""
             job = jobs.one(session, job_id)
-        assert job is not None
+            if job is None or not jobs.claim(session, job_id, worker, clock(), alone=_alone(job.kind)):
+                return ""
         state: jobs.State
         with _stopping_by_signal(), Heart(sessions, job_id, clock) as heart:
             try:
@@ -110,6 +108,7 @@ def execute(settings: Settings, job_id: int, work: Mapping[str, Work], clock: Ca
             except Exception as error:
                 log.exception("job %d", job_id)
                 state, message = "failed", f"{type(error).__name__}: {error}; see `vsearch jobs log {job_id}`."
+        log.info("job %d: %s: %s", job_id, state, message)
         with sessions.begin() as session:
             if state == "queued":
                 jobs.requeue(session, job_id, message)
@@ -118,58 +117,8 @@ def execute(settings: Settings, job_id: int, work: Mapping[str, Work], clock: Ca
     return state
 
 
-class Queue:
-    """Wakes workers: a SQLite file in the data folder, or Redis by its address.
-
-    Args:
-        settings: say which, and when the night begins.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self.huey = open_queue(settings)
-        self._run = self.huey.task()(self._in_child)
-        self.huey.periodic_task(crontab(minute="*"), name="recover")(self._recover)
-        if settings.night_at:
-            self.huey.periodic_task(schedule(settings.night_at), name="night")(self._begin_night)
-
-    def push(self, job_id: int) -> None:
-        """Wake a worker for a job."""
-        self._run(job_id)
-
-    def work(self) -> None:
-        """Put back what earlier workers left, then work until stopped (SIGINT: after the job; SIGTERM: at once)."""
-        self._recover()
-        self.huey.create_consumer(workers=1, periodic=True).run()
-
-    def _recover(self) -> None:
-        """Wake workers for all that waits, once for each: a job that is claimed already is passed over."""
-        with opened(self._settings.catalogue_url, write=True) as sessions:
-            for job_id in recover(sessions, utc_now()):
-                self.push(job_id)
-
-    def _in_child(self, job_id: int) -> None:
-        """Run a job in a process of its own, its words in a log of its own."""
-        log_file = self._settings.data / "jobs" / f"{job_id}.log"
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-c", COMMAND, "jobs", "execute", str(job_id)]
-        with log_file.open("ab") as said:
-            environment = _environment(self._settings)
-            # In a session of its own: Ctrl+C at the worker's terminal lets the job end, and the worker after it.
-            child = subprocess.Popen(command, stdout=said, stderr=said, env=environment, start_new_session=True)
-            try:
-                child.wait()
-            except BaseException:
-                child.terminate()  # it puts its job back
-                child.wait()
-                raise
-
-    def _begin_night(self) -> None:
-        with opened(self._settings.catalogue_url, write=True) as sessions:
-            try:
-                self.push(add(sessions, "night", {}, utc_now()))
-            except CatalogueError as error:
-                log.warning("no night begins: %s", error)
+def _alone(kind: str) -> tuple[str, ...]:
+    return next(kinds for kinds in ALONE if kind in kinds)
 
 
 def _lost(job: JobRow, now: datetime) -> bool:
@@ -188,12 +137,6 @@ def _alive(process: int) -> bool:
     except OSError:  # another user's, or a system without /proc
         return True
     return state != "Z"  # dead, and nobody has asked how it ended
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    """Return the environment in which a child has the very same settings."""
-    said = settings.model_dump(exclude_none=True)
-    return {**os.environ, **{PREFIX + name.upper(): str(value) for name, value in said.items()}}
 
 
 @contextmanager

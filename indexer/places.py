@@ -79,7 +79,11 @@ def _stored(place: str) -> bytes:
     try:
         return bytes(files.cat_file(path))
     except Exception as error:  # each kind of storage has errors of its own
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise FeedRejected(
-            f"A feed must be readable, but {place} is not ({reason}); check the address and the credentials."
+            f"A feed must be readable, but {place} is not ({first_line(error)}); check the address and the credentials."
         ) from error
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error of a storage says, as a part of one sentence."""
+    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__

@@ -51,13 +51,27 @@ def _open_place(place: str | None, max_bytes: int) -> Iterator["PictureSource | 
             "write whole addresses into the feed, and leave --images out."
         )
     elif places.is_address(place):
-        files, folder = places.storage(place)
-        yield StoredPictures(files, folder, max_bytes)
+        yield _open_storage(place, max_bytes)
     elif Path(place).is_dir():
         yield FolderPictures(Path(place), max_bytes)
     else:
         with _open_archive(Path(place)) as archive:
             yield ArchivePictures(archive, max_bytes)
+
+
+def _open_storage(place: str, max_bytes: int) -> "StoredPictures":
+    """Ask once for the folder: where nothing answers, a hundred thousand pictures would each wait in vain."""
+    files, folder = places.storage(place)
+    try:
+        files.info(folder)
+    except PermissionError:  # it may be allowed to read what it may not list
+        pass
+    except Exception as error:  # each kind of storage has errors of its own
+        raise FeedRejected(
+            f"Pictures must be where they are said to be, but {place} is not ({places.first_line(error)}); "
+            "check the address and the credentials."
+        ) from error
+    return StoredPictures(files, folder, max_bytes)
 
 
 def _open_archive(path: Path) -> Archive:

@@ -18,6 +18,7 @@ VSearchError                        shown to the person as one sentence: the rul
  |- CatalogueError                  the SQL catalogue cannot be used, or does not know what was asked for
  |- FeedRejected                    a product feed cannot be taken as a whole
  |- AddressRefused                  a web address gives no file that we take
+ |- QueueUnavailable                the queue of background jobs does not answer
  |- RunInProgress                   another index run or training holds the lock
  |- PromotionRefused                a model may not take the place of the one in use
  |- EncodingFailed                  too many pictures could not be encoded
@@ -99,6 +100,10 @@ class FeedRejected(VSearchError):
 
 class AddressRefused(VSearchError):
     """A web address gives no file that we take: private, too large, too slow, or not there."""
+
+
+class QueueUnavailable(VSearchError):
+    """The queue of background jobs does not answer."""
 
 
 class RunInProgress(VSearchError):

@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from catalog import jobs
 from catalog.database import opened
 from catalog.jobs import JobRow
-from catalog.models import Job, utc_now
+from catalog.models import Job
 from indexer import heartbeat
-from indexer.jobs import COMMAND, Queue, Stopping, add, execute, recover
-from tests import pictures as drawn
+from indexer.jobs import Stopping, add, execute, may_begin, recover
+from indexer.queue import Queue, due, schedule
 from vsearch.errors import CatalogueError, FeedRejected, SettingsError
 from vsearch.progress import Progress
 from vsearch.settings import Settings
@@ -186,6 +186,47 @@ def test_what_died_with_its_worker_begins_again(sessions: sessionmaker[Session])
     assert row(sessions, unwanted).state == "cancelled"
 
 
+def test_no_night_waits_for_a_training(shop: Settings, sessions: sessionmaker[Session]) -> None:
+    """One job of a sort at a time, beside those of the others; a job in hand counts as one that runs."""
+    training, night, index, other = (add(sessions, kind, {}, NOW) for kind in ("train", "night", "index", "import"))
+    with sessions.begin() as session:
+        assert jobs.claim(session, training, "here:1", NOW)
+        waiting = jobs.open_jobs(session)
+        assert [may_begin(job.job_id, waiting, ()) for job in waiting] == [False, True, True, True]
+        assert not may_begin(index, waiting, in_hand=(night,))
+        assert not may_begin(index, waiting, in_hand=(index,))
+        assert may_begin(other, waiting, in_hand=(night,))
+        assert jobs.claim(session, night, "here:2", NOW)
+    assert execute(shop, index, doing(lambda progress: "")) == ""
+    with sessions.begin() as session:
+        jobs.finish(session, night, "done", "", NOW)
+    assert execute(shop, index, doing(lambda progress: "")) == "done"
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "is_due"),
+    [
+        ("2026-11-21 01:30:04", "2026-11-22 01:29:59", False),
+        ("2026-11-21 01:30:04", "2026-11-22 01:30:00", True),
+        ("2026-11-22 01:30:04", "2026-11-22 01:31:00", False),
+        ("2026-11-21 01:30:04", "2026-11-22 09:00:00", True),  # the machine was off
+        ("2026-11-21 09:00:00", "2026-11-22 01:29:00", False),  # made up for in the morning, not again
+        ("2026-10-01 01:30:00", "2026-11-22 01:29:00", True),
+    ],
+)
+def test_a_night_is_due_once(last: str, now: str, is_due: bool) -> None:
+    """At its hour, or as soon as there is a worker again."""
+    times = (datetime.fromisoformat(moment) for moment in (last, now))
+    assert due(schedule("30 1 * * *"), *times) == is_due
+
+
+def test_the_hour_that_summer_time_skips_is_made_up_for() -> None:
+    """The clock goes from 02:00 to 03:00; in autumn, when 02:30 comes twice, there is one night."""
+    at_half_past_two = schedule("30 2 * * *")
+    assert due(at_half_past_two, datetime(2026, 3, 28, 2, 30), datetime(2026, 3, 29, 3, 0))
+    assert not due(at_half_past_two, datetime(2026, 10, 25, 2, 30, 5), datetime(2026, 10, 25, 2, 30, 40))
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
@@ -198,47 +239,3 @@ def test_settings_of_the_queue_are_checked(tmp_path: Path, values: dict[str, str
     """Before anything waits for a night that never comes."""
     with pytest.raises(SettingsError, match=sentence):
         Queue(Settings(data=tmp_path, **values))
-
-
-def worker(settings: Settings) -> subprocess.Popen[bytes]:
-    """Start a real worker."""
-    command = [sys.executable, "-c", COMMAND, "--data", str(settings.data), "jobs", "worker"]
-    return subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, "VSEARCH_NIGHT_AT": ""})
-
-
-def until(met: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait for it."""
-    ends = time.monotonic() + seconds
-    while not met():
-        assert time.monotonic() < ends, "it did not happen in time"
-        time.sleep(0.05)
-
-
-@pytest.mark.slow
-def test_a_real_worker_survives_its_jobs_and_itself(shop: Settings, sessions: sessionmaker[Session]) -> None:
-    """A job whose process is killed, and whose worker is killed then, is done by the next worker."""
-    (shop.data / "a.jpg").write_bytes(drawn.jpeg(40, 30))
-    pipe = shop.data / "feed.csv"
-    os.mkfifo(pipe)  # the import waits here until the feed is written
-    job_id = add(sessions, "import", {"feed": str(pipe), "images": str(shop.data)}, utc_now())
-    first = worker(shop)
-    try:
-        until(lambda: row(sessions, job_id).state == "running")
-        assert row(sessions, job_id).attempts == 1
-        first.kill()
-        first.wait()
-        os.kill(int(row(sessions, job_id).worker.rpartition(":")[2]), signal.SIGKILL)
-        pipe.unlink()
-        pipe.write_text("sku,title,image\nA,Sofa,a.jpg\n")
-        second = worker(shop)
-        try:
-            until(lambda: row(sessions, job_id).state == "done")
-        finally:
-            second.terminate()
-            second.wait()
-    finally:
-        first.kill()
-        first.wait()
-    job = row(sessions, job_id)
-    assert (job.attempts, job.message) == (2, "1 added, 1 new pictures.")
-    assert "job 1: done" in (shop.data / "jobs" / "1.log").read_text()

@@ -8,7 +8,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pytest
 
 from indexer.pictures import PictureUnavailable
@@ -201,29 +200,6 @@ def test_a_file_needs_a_place() -> None:
 def test_a_web_page_is_no_place_of_pictures() -> None:
     """Nobody can list it."""
     with pytest.raises(FeedRejected, match="write whole addresses into the feed"), open_pictures("https://a.b/", 1):
-        pass
-
-
-def test_pictures_and_feeds_in_object_storage(tmp_path: Path) -> None:
-    """Through fsspec, here by its storage in memory; a tag spares the second reading."""
-    files = fsspec.filesystem("memory")
-    files.pipe({"/shop/a.jpg": b"first", "/shop/big.jpg": b"x" * 2000, "/shop/feed.csv": b"sku,title,image\n"})
-    with open_pictures("memory://shop", LIMIT) as source:
-        first = source.fetch("a.jpg")
-        assert first.data == b"first"
-        assert source.fetch("a.jpg", first.tag).data is None
-        with pytest.raises(PictureUnavailable, match=r"may have 0\.001 MB"):
-            source.fetch("big.jpg")
-        with pytest.raises(PictureUnavailable, match="but it is not; add it"):
-            source.fetch("no.jpg")
-    with local_file("memory://shop/feed.csv") as feed:
-        assert (feed.name, feed.read_bytes()) == ("feed.csv", b"sku,title,image\n")
-    with (
-        pytest.raises(FeedRejected, match="must be readable, but memory://shop/none"),
-        local_file("memory://shop/none"),
-    ):
-        pass
-    with pytest.raises(FeedRejected, match="must be a path or an address"), local_file("nowhere://shop/feed.csv"):
         pass
 
 

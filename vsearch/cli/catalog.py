@@ -7,12 +7,16 @@ import click
 from catalog import queries
 from catalog.database import opened
 from catalog.imagestore import ImageStore
+from catalog.imports import KEPT
 from catalog.queries import CatalogueCounts
 from indexer.importing import ImportReport, Options, import_feed
 from indexer.refusal import CAUSES, Cause, FeedRefused
 from vsearch.cli import pass_settings
 from vsearch.cli.console import progress, table
 from vsearch.settings import Settings
+
+SHOWN = 100
+"""Findings that the terminal shows; a wrong mapping has some for every row."""
 
 
 @click.group()
@@ -64,11 +68,14 @@ def import_aloud(
 
 
 def complain(feed: str, found: ImportReport | FeedRefused) -> None:
-    """Say on standard error what is wrong where."""
+    """Say on standard error what is wrong where, the first hundred of it."""
     for warning in found.warnings:
         click.echo(f"{feed}: warning: {warning}", err=True)
-    for finding in found.findings:
+    for finding in found.findings[:SHOWN]:
         click.echo(f"{feed}:{finding.line}: {finding.reason}", err=True)
+    if len(found.findings) > SHOWN:
+        more = f"{len(found.findings) - SHOWN:,} more like these"
+        click.echo(f"{feed}: and {more}; `vsearch index report --json` has the first {KEPT:,}", err=True)
 
 
 def _summarise(report: ImportReport, counts: CatalogueCounts) -> None:

@@ -4,7 +4,9 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,18 @@ from catalog.database import opened
 from catalog.jobs import JobRow
 from catalog.models import utc_now
 from indexer import jobs as work
-from indexer.importing import Options
-from indexer.jobs import KINDS, Queue, Work
+from indexer.importing import ImportReport, Options
+from indexer.jobs import KINDS, Work
+from indexer.queue import Queue
+from indexer.refusal import FeedRefused
 from vsearch.cli import pass_settings
+from vsearch.cli.catalog import complain
 from vsearch.cli.console import table
-from vsearch.errors import CatalogueError, VSearchError
+from vsearch.errors import CatalogueError, QueueUnavailable, VSearchError
 from vsearch.progress import Progress
 from vsearch.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 @click.group()
@@ -45,8 +52,11 @@ def run(settings: Settings, *, kind: str, arguments: tuple[str, ...]) -> None:
     given = _pairs(arguments)
     with opened(settings.catalogue_url, write=True) as sessions:
         job_id = work.add(sessions, kind, given, utc_now())
-    Queue(settings).push(job_id)
     click.echo(f"Job {job_id} waits for a worker; `vsearch jobs list` shows how far it is.")
+    try:
+        Queue(settings).push(job_id)
+    except QueueUnavailable as error:
+        click.echo(f"{error} The job is on record: a worker finds it once the queue answers.", err=True)
 
 
 @command.command("list")
@@ -79,9 +89,12 @@ def cancel(settings: Settings, job_id: int) -> None:
 @command.command("log")
 @click.argument("job_id", type=int)
 @pass_settings
-def log(settings: Settings, job_id: int) -> None:
+def show_log(settings: Settings, job_id: int) -> None:
     """Print what a job said."""
     file = settings.data / "jobs" / f"{job_id}.log"
+    with opened(settings.catalogue_url, write=True) as sessions, sessions() as session:
+        if jobs.one(session, job_id) is None:
+            raise CatalogueError(f"A log is of a job on record, but there is no job {job_id}; see `vsearch jobs list`.")
     if not file.is_file():
         raise CatalogueError(f"A job has a log once it began, but job {job_id} has none; see `vsearch jobs list`.")
     sys.stdout.write(file.read_text(encoding="utf8", errors="replace"))
@@ -91,7 +104,7 @@ def log(settings: Settings, job_id: int) -> None:
 @pass_settings
 def worker(settings: Settings) -> None:
     """Do jobs one after the other, and begin the night when its time comes (the setting night_at)."""
-    logging.getLogger().setLevel(logging.INFO)
+    _talk()
     click.echo(f"Working; the night begins at {settings.night_at!r}." if settings.night_at else "Working.", err=True)
     Queue(settings).work()
 
@@ -101,19 +114,35 @@ def worker(settings: Settings) -> None:
 @pass_settings
 def execute(settings: Settings, job_id: int) -> None:
     """Run a job here and now; workers do so in a process for each."""
+    _talk()
+    if not work.execute(settings, job_id, WORK):
+        click.echo(f"job {job_id}: another worker has it, or it must wait")
+
+
+def _talk() -> None:
+    """Log what is done, but not what libraries have to say of their own doings."""
     logging.getLogger().setLevel(logging.INFO)
-    state = work.execute(settings, job_id, WORK)
-    click.echo(f"job {job_id}: {state or 'another worker has it'}")
+    for name in ("alembic", "faiss", "huey"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _night(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
     from indexer import managers_report, night
 
-    try:
-        return night.run(settings, progress=progress).text()
-    finally:
+    def report() -> None:
         with progress("write the report"):
             managers_report.keep(settings, managers_report.make(settings))
+
+    try:
+        said = night.run(settings, progress=progress, told=partial(_tell, settings.feed)).text()
+    except VSearchError as error:
+        if isinstance(error, FeedRefused):
+            complain(settings.feed, error)
+        with suppress(VSearchError):  # why the night failed matters more than why its report did
+            report()
+        raise
+    report()
+    return said
 
 
 def _index(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
@@ -131,14 +160,28 @@ def _import(settings: Settings, arguments: Mapping[str, Any], progress: Progress
         raise CatalogueError("An import needs a feed, but none is named; write feed=FILE, or set the setting feed.")
     options = Options.of(settings, mapping=settings.feed_mapping)
     with opened(settings.catalogue_url, write=True) as sessions:
-        report = import_feed(
-            feed,
-            images or None,
-            sessions=sessions,
-            store=ImageStore(settings.pictures),
-            options=options,
-            progress=progress,
-        )
+        try:
+            report = import_feed(
+                feed,
+                images or None,
+                sessions=sessions,
+                store=ImageStore(settings.pictures),
+                options=options,
+                progress=progress,
+            )
+        except FeedRefused as refusal:
+            complain(feed, refusal)
+            raise
+    complain(feed, report)
+    return _counted(report)
+
+
+def _tell(feed: str, report: ImportReport) -> None:
+    complain(feed, report)
+    log.info("%s: %s", feed, _counted(report))
+
+
+def _counted(report: ImportReport) -> str:
     return ", ".join(f"{count} {name}" for name, count in report.counts().items() if count) + "."
 
 

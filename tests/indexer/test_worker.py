@@ -1,0 +1,173 @@
+"""Real workers on each queue: killed, told to stop, and without their queue."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy.orm import Session, sessionmaker
+
+from catalog import jobs
+from catalog.database import opened
+from catalog.jobs import JobRow
+from catalog.models import utc_now
+from indexer.jobs import add
+from indexer.queue import COMMAND, Queue
+from tests import pictures as drawn
+from vsearch.cli import cli
+from vsearch.errors import QueueUnavailable
+from vsearch.settings import Settings
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[str]:
+    """The address of a Redis server that lives as long as these tests do."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("no Redis on this machine (Debian: apt-get install redis-server)")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        until(lambda: _answers(port))
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture(params=["file", "redis"])
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """The settings of an empty shop."""
+    url = request.getfixturevalue("redis") if request.param == "redis" else ""
+    return Settings(data=tmp_path, queue_url=url)
+
+
+@pytest.fixture
+def sessions(shop: Settings) -> Iterator[sessionmaker[Session]]:
+    """Its catalogue."""
+    with opened(shop.catalogue_url, write=True) as found:
+        yield found
+
+
+def row(sessions: sessionmaker[Session], job_id: int) -> JobRow:
+    """Return a job as it stands."""
+    with sessions() as session:
+        found = jobs.one(session, job_id)
+    assert found is not None
+    return found
+
+
+def _state(sessions: sessionmaker[Session], job_id: int) -> str:
+    with sessions() as session:
+        found = jobs.one(session, job_id)
+    return found.state if found else ""
+
+
+def worker(settings: Settings, night_at: str = "") -> subprocess.Popen[bytes]:
+    """Start a real worker."""
+    command = [sys.executable, "-c", COMMAND, "--data", str(settings.data), "jobs", "worker"]
+    environment = {**os.environ, "VSEARCH_NIGHT_AT": night_at, "VSEARCH_QUEUE_URL": settings.queue_url}
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment)
+
+
+def until(met: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for it."""
+    ends = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < ends, "it did not happen in time"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def slow_import(shop: Settings, sessions: sessionmaker[Session]) -> tuple[int, Callable[[], None]]:
+    """An import on record that waits until it is given its feed, and what gives it."""
+    (shop.data / "a.jpg").write_bytes(drawn.jpeg(40, 30))
+    pipe = shop.data / "feed.csv"
+    os.mkfifo(pipe)
+
+    def give() -> None:
+        pipe.unlink()
+        pipe.write_text("sku,title,image\nA,Sofa,a.jpg\n")
+
+    return add(sessions, "import", {"feed": str(pipe), "images": str(shop.data)}, utc_now()), give
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_a_job_outlives_its_worker(
+    shop: Settings, sessions: sessionmaker[Session], slow_import: tuple[int, Callable[[], None]], end: signal.Signals
+) -> None:
+    """Killed with its job or told to stop, the next worker does it."""
+    job_id, give = slow_import
+    first = worker(shop)
+    try:
+        until(lambda: row(sessions, job_id).state == "running")
+        assert row(sessions, job_id).attempts == 1
+        child = int(row(sessions, job_id).worker.rpartition(":")[2])
+        first.send_signal(end)
+        first.wait(30)
+        if end == signal.SIGKILL:
+            os.kill(child, signal.SIGKILL)
+        else:
+            until(lambda: row(sessions, job_id).state == "queued")
+        give()
+        second = worker(shop)
+        try:
+            until(lambda: row(sessions, job_id).state == "done")
+        finally:
+            second.terminate()
+            second.wait()
+    finally:
+        first.kill()
+        first.wait()
+    job = row(sessions, job_id)
+    assert (job.attempts, job.message) == (2, "1 added, 1 new pictures.")
+    assert f"job {job_id}: done" in (shop.data / "jobs" / f"{job_id}.log").read_text()
+    assert "another worker" not in (shop.data / "jobs" / f"{job_id}.log").read_text()
+
+
+def test_a_worker_begins_the_night_that_was_missed(shop: Settings, sessions: sessionmaker[Session]) -> None:
+    """The last one was asked for three days ago; without a feed or products it fails, which is what it has to say."""
+    with sessions.begin() as session:
+        before = jobs.add(session, "night", {}, utc_now() - timedelta(days=3))
+        jobs.finish(session, before, "done", "", utc_now())
+    working = worker(shop, night_at="30 1 * * *")
+    try:
+        until(lambda: _state(sessions, before + 1) == "failed")
+    finally:
+        working.terminate()
+        working.wait()
+    assert "the catalogue has none" in row(sessions, before + 1).message
+
+
+def test_a_queue_that_does_not_answer(tmp_path: Path) -> None:
+    """A job is put on record nevertheless; a worker is told, with the address but not its password."""
+    environment = {"VSEARCH_DATA": str(tmp_path), "VSEARCH_QUEUE_URL": "redis://:secret@127.0.0.1:9/0"}
+    said = CliRunner().invoke(cli, ["jobs", "run", "index"], env=environment)
+    assert said.exit_code == 0, said.output
+    assert "Job 1 waits" in said.output
+    assert "The queue must answer, but redis://127.0.0.1:9/0 does not" in said.output
+    assert "The job is on record" in said.output
+    assert "secret" not in said.output
+    with pytest.raises(QueueUnavailable, match="start it, or correct the setting queue_url"):
+        Queue(Settings(data=tmp_path, queue_url=environment["VSEARCH_QUEUE_URL"])).work()
