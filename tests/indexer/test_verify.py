@@ -30,8 +30,12 @@ def built(of: Expected) -> Gallery:
 
 
 def test_a_good_gallery_has_no_problems() -> None:
-    """Copies of a picture may stand for each other."""
+    """Copies of a picture may stand for each other, also those saved anew, which differ in a few bits."""
     assert list(problems(built(expected()), expected())) == []
+    noisy = expected()
+    half = noisy.embeddings[100:140].astype(np.float16)
+    noisy.embeddings[100:140] = np.where(np.arange(40)[:, None] % 2, half, np.nextafter(half, np.float16(9)))
+    assert list(problems(built(noisy), noisy)) == []
 
 
 def test_a_written_generation_is_checked_as_it_will_be_loaded(tmp_path: Path) -> None:
@@ -105,7 +109,8 @@ def test_vectors_of_other_pictures_are_found() -> None:
     mixed = expected()
     mixed.embeddings[:100] = mixed.embeddings[:100][::-1].copy()
     found = list(problems(built(mixed), expected()))
-    assert "100 of 100 pictures of class 'class 0' do not find themselves under cosine" in found
+    lost = "100 of 100 pictures of class 'class 0' do not find themselves under cosine, such as picture "
+    assert any(problem.startswith(lost) for problem in found)
     assert any("of what exact search finds under euclidean" in problem for problem in found)
     assert not any("class 1" in problem for problem in found)
 
