@@ -4,13 +4,27 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, String, cast, func, select
 from sqlalchemy.orm import Session
 
 from catalog.models import FeedImport, Image, Product
 
 KEPT = 1000
 """Findings of an import that are kept."""
+
+FILLED: Mapping[str, ColumnElement[bool]] = {
+    "brand": Product.brand != "",
+    "description": Product.description != "",
+    "category": Product.category != "",
+    "price": Product.price_minor > 0,
+    "url": Product.url != "",
+    "stock": Product.stock.is_not(None),
+    "variant_group": Product.variant_group.is_not(None),
+    "article_number": Product.article_number.is_not(None),
+    "attributes": cast(Product.attributes, String) != "{}",
+    "dimensions": cast(Product.dimensions, String) != "{}",
+}
+"""Columns of a feed that may be empty, and when a product of the catalogue has something there."""
 
 
 def record(
@@ -44,6 +58,19 @@ def last_columns(session: Session) -> list[str]:
     """Return the columns of the last feed that was taken; none where there was none."""
     taken = select(FeedImport.columns).where(FeedImport.state != "refused")
     return session.scalar(taken.order_by(FeedImport.import_id.desc()).limit(1)) or []
+
+
+def filled(session: Session) -> dict[str, int]:
+    """Return how many live products have something in each column that may be empty."""
+    live = select(*(func.count().filter(has) for has in FILLED.values())).where(Product.withdrawn_at.is_(None))
+    return dict(zip(FILLED, session.execute(live).one(), strict=True))
+
+
+def prices(session: Session) -> dict[str, tuple[int, str]]:
+    """Return price in minor units and currency of the live products that have a price, by sku."""
+    live = select(Product.sku, Product.price_minor, Product.currency)
+    rows = session.execute(live.where(Product.withdrawn_at.is_(None), Product.price_minor > 0))
+    return {sku: (price, currency) for sku, price, currency in rows if price is not None}
 
 
 def live_skus(session: Session) -> set[str]:

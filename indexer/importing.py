@@ -29,7 +29,7 @@ from indexer.dialects import read_mapping
 from indexer.diff import diff
 from indexer.feed import FeedReading, RowError, read_feed
 from indexer.looking import Look, Looking
-from indexer.refusal import Cause, FeedRefused, Shares
+from indexer.refusal import Before, Cause, FeedRefused, Shares
 from indexer.sources import open_pictures
 from vsearch.errors import FeedRejected
 from vsearch.images import Limits
@@ -164,27 +164,36 @@ def _import(
     record: Callable[..., None],
 ) -> ImportReport:
     with tools.sessions() as session:
-        causes = [
-            *refusal.of_rows(reading, options.shares),
-            *refusal.of_columns(reading, imports.last_columns(session)),
-            *refusal.of_shrinking(imports.live_skus(session), _named(reading), options.shares),
-        ]
+        before = Before(
+            frozenset(imports.live_skus(session)),
+            tuple(imports.last_columns(session)),
+            imports.filled(session),
+            imports.prices(session),
+        )
+    causes = [
+        *refusal.of_rows(reading, options.shares),
+        *refusal.of_columns(reading, before),
+        *refusal.of_prices(reading, before),
+        *refusal.of_shrinking(reading, before, options.shares),
+    ]
+    del before  # of a large shop, much
     refusal.refuse(feed, causes, reading, accept=options.accept)
     looks = looking.look_at({name for item in reading.items for name in item.images}, tools, progress)
     items, problems = _resolve(reading, looks)
     findings = tuple(sorted((*reading.errors, *problems), key=lambda found: found.line))
     reading = replace(reading, errors=findings)
     refusal.refuse(feed, refusal.of_pictures(looks.values(), options.shares), reading, accept=options.accept)
+    warnings = (*reading.warnings, *refusal.stayed(looks.values()))
     used = {sha256 for item in items for sha256 in item.images}
     new = {look.seen.sha256 for look in looks.values() if look.new} & used
     decide = partial(diff, items, keep={found.sku for found in findings if found.kind != "picture"})
     if options.dry_run:
         with tools.sessions() as session:
-            return ImportReport(decide(queries.snapshot(session)), len(new), findings, reading.warnings, True)
+            return ImportReport(decide(queries.snapshot(session)), len(new), findings, warnings, True)
     with tools.sessions.begin() as session:
         lock_for_writing(session)
         changes = decide(queries.snapshot(session))
-        report = ImportReport(changes, len(new), findings, reading.warnings, False)
+        report = ImportReport(changes, len(new), findings, warnings, False)
         catalogue_changes.apply(session, changes, {look.seen.sha256: look.seen.size for look in looks.values()})
         seen.write(session, looking.failures(looks.values()))
         record(
@@ -193,7 +202,7 @@ def _import(
             columns=list(reading.columns),
             counts=report.counts(),
             findings=_as_rows(findings),
-            message="",
+            message="; ".join(warnings),
         )
     return report
 
@@ -208,11 +217,6 @@ def _no_collecting() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
-
-
-def _named(reading: FeedReading) -> set[str]:
-    """Return the skus that the feed names, those of bad rows too: they stay as they are."""
-    return {row.item.sku for row in reading.rows} | {error.sku for error in reading.errors}
 
 
 def _resolve(reading: FeedReading, looks: Mapping[str, Look]) -> tuple[list[ProductItem], list[RowError]]:

@@ -179,7 +179,7 @@ def _counted(report: ManagersReport) -> str:
 def _nights(report: ManagersReport) -> Iterator[str]:
     yield '<h2>The last nights</h2><div class="wide"><table><tr><th>began</th><th>what</th><th>ended</th></tr>'
     rows = [(run["started"], "index", run["state"], run["message"]) for run in report.runs]
-    rows += [(feed["started"], "feed", feed["state"], feed["message"] or changed(feed)) for feed in report.feeds]
+    rows += [(feed["started"], "feed", feed["state"], said_of(feed)) for feed in report.feeds]
     for started, what, state, message in sorted(rows, reverse=True):
         when = html.escape(str(started)[:16].replace("T", " "))
         said = html.escape(f"{state}. {message}")
@@ -187,9 +187,10 @@ def _nights(report: ManagersReport) -> Iterator[str]:
     yield "</table></div>"
 
 
-def changed(feed: dict[str, Any]) -> str:
-    """Return what an import that was taken did."""
-    return ", ".join(f"{count} {name}" for name, count in feed["counts"].items() if count)
+def said_of(feed: dict[str, Any]) -> str:
+    """Return why an import was refused, or what it did and warned of."""
+    counts = ", ".join(f"{count} {name}" for name, count in feed["counts"].items() if count)
+    return "; ".join(part for part in (counts, feed["message"]) if part)
 
 
 def _item(note: Note, store: ImageStore, limits: Limits) -> str:

@@ -1,15 +1,16 @@
 """Why a feed is refused whole: pure decisions on what was read of it and what the catalogue holds."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from indexer.dialects import ATTRIBUTE, COLUMNS
+from catalog.items import ProductItem
+from indexer.dialects import ATTRIBUTE
 from indexer.feed import FeedReading, RowError
 from indexer.looking import Look
 from vsearch.errors import FeedRejected
 
-Cause = Literal["shrink", "rows", "repeats", "columns", "pictures"]
+Cause = Literal["shrink", "rows", "repeats", "columns", "prices", "pictures"]
 CAUSES: tuple[Cause, ...] = get_args(Cause)
 
 FORGIVEN = 3
@@ -17,6 +18,26 @@ FORGIVEN = 3
 
 FEW = 10
 """So many products may always go, unless they are more than half of all."""
+
+MOST = 0.5
+"""A column that so many products had filled is one that the shop relies on."""
+
+DEARER = 3.0
+"""Times that the median price may rise or fall in one night."""
+
+FILLED: Mapping[str, Callable[[ProductItem], bool]] = {
+    "brand": lambda item: bool(item.brand),
+    "description": lambda item: bool(item.description),
+    "category": lambda item: bool(item.category),
+    "price": lambda item: bool(item.price_minor),
+    "url": lambda item: bool(item.url),
+    "stock": lambda item: item.stock is not None,
+    "variant_group": lambda item: item.variant_group is not None,
+    "article_number": lambda item: item.article_number is not None,
+    "attributes": lambda item: bool(item.attributes),
+    "dimensions": lambda item: bool(item.dimensions),
+}
+"""When a product of a feed has something in a column; `catalog.imports.FILLED` asks the same of the catalogue."""
 
 _SHOWN = 5  # names in a sentence
 
@@ -34,6 +55,23 @@ class Shares:
     shrink: float = 0.2
     bad_rows: float = 0.01
     failed: float = 0.05
+
+
+@dataclass(frozen=True)
+class Before:
+    """The catalogue before this feed.
+
+    Attributes:
+        skus: of its live products.
+        columns: of the last feed.
+        filled: how many of the products have something in each column that may be empty.
+        prices: price in minor units and currency, by sku.
+    """
+
+    skus: frozenset[str]
+    columns: tuple[str, ...]
+    filled: Mapping[str, int]
+    prices: Mapping[str, tuple[int, str]]
 
 
 class FeedRefused(FeedRejected):
@@ -56,19 +94,46 @@ def of_rows(reading: FeedReading, shares: Shares) -> Iterable[tuple[Cause, str]]
         yield "repeats", f"{len(repeats)} rows repeat a sku"
 
 
-def of_columns(reading: FeedReading, before: Collection[str]) -> Iterable[tuple[Cause, str]]:
-    """Yield whether a column that the last feed had is missing."""
-    known = [name for name in before if name in COLUMNS or name.startswith(ATTRIBUTE)]
-    lacking = [name for name in known if name not in reading.columns and not _other_name(name, reading.columns)]
-    if lacking:
-        yield "columns", f"it lacks {_listed(lacking)}, which the last feed had"
+def of_columns(reading: FeedReading, before: Before) -> Iterable[tuple[Cause, str]]:
+    """Yield whether products lost what they had: a column is gone, or is there and empty.
+
+    An attribute that has a column of its own is missed by that; the feed of another kind may tell it otherwise.
+    """
+    items, lost = reading.items, []
+    for name, has in FILLED.items():
+        had = before.filled.get(name, 0)
+        was, now = had / max(len(before.skus), 1), sum(map(has, items)) / max(len(items), 1)
+        if (was >= MOST and now < was / 2) or (had >= FEW and not now):
+            lost.append(f"{name} is there for {now:.0%} of its products, and was for {was:.0%}")
+    alike = any(name.startswith(ATTRIBUTE) for name in reading.columns)
+    gone = [name for name in before.columns if alike and name.startswith(ATTRIBUTE) and name not in reading.columns]
+    if gone:
+        lost.append(f"it lacks {_listed(gone)}, which the last feed had")
+    if lost and before.skus:
+        yield "columns", ", ".join(lost)
 
 
-def of_shrinking(live: Collection[str], named: Collection[str], shares: Shares) -> Iterable[tuple[Cause, str]]:
-    """Yield whether too much of the catalogue would be withdrawn; of a small one, a few products, but never half."""
-    gone = len(set(live) - set(named))
-    if gone > max(shares.shrink * len(live), min(FEW, len(live) / 2)):
-        yield "shrink", f"it lacks {gone} of the catalogue's {len(live)} products"
+def of_prices(reading: FeedReading, before: Before) -> Iterable[tuple[Cause, str]]:
+    """Yield whether prices became others altogether, as when cents are taken for euros."""
+    ratios = sorted(
+        item.price_minor / before.prices[item.sku][0]
+        for item in reading.items
+        if item.price_minor and before.prices.get(item.sku, (0, ""))[1] == item.currency
+    )
+    middle = ratios[len(ratios) // 2] if ratios else 1
+    if len(ratios) >= FEW and not 1 / DEARER < middle < DEARER:
+        yield "prices", f"its prices are {middle:.3g} times what they were (the median of {len(ratios)})"
+
+
+def of_shrinking(reading: FeedReading, before: Before, shares: Shares) -> Iterable[tuple[Cause, str]]:
+    """Yield whether too much of the catalogue would be withdrawn; of a small one, a few products, but never half.
+
+    What bad rows name counts as named: those products stay as they are.
+    """
+    named = {row.item.sku for row in reading.rows} | {error.sku for error in reading.errors}
+    live, gone = len(before.skus), len(before.skus - named)
+    if gone > max(shares.shrink * live, min(FEW, live / 2)):
+        yield "shrink", f"it lacks {gone} of the catalogue's {live} products"
 
 
 def of_pictures(looks: Iterable[Look], shares: Shares) -> Iterable[tuple[Cause, str]]:
@@ -78,6 +143,14 @@ def of_pictures(looks: Iterable[Look], shares: Shares) -> Iterable[tuple[Cause, 
     tried = lost + sum(look.new for look in looked)
     if lost > max(FORGIVEN, shares.failed * tried):
         yield "pictures", f"{lost} of {tried} new pictures cannot be had"
+
+
+def stayed(looks: Iterable[Look]) -> Iterable[str]:
+    """Yield a warning where many pictures could not be had and keep an earlier content: nothing is lost, but look."""
+    looked = list(looks)
+    kept = sum(bool(look.seen.problem) and bool(look.seen.sha256) for look in looked)
+    if kept > max(FORGIVEN, MOST * len(looked)):
+        yield f"{kept} of {len(looked)} pictures could not be had and stay as they were; look at where pictures lie"
 
 
 def refuse(
@@ -105,11 +178,6 @@ def refuse(
         raise FeedRefused(
             f"A feed must have a good row, but {feed} has none; mend its rows.", reading.errors, reading.warnings
         )
-
-
-def _other_name(name: str, columns: Collection[str]) -> bool:
-    """Whether the same is told under another name of ours."""
-    return bool({name, *columns} >= {"image", "images"}) or (name.startswith(ATTRIBUTE) and "attributes" in columns)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from indexer.gather import Gathered
 from indexer.material import Material, Tools, collect, write_hidden
 from indexer.report import Report, Stages, on_record
 from vsearch import generation as generations
-from vsearch import store
+from vsearch import retention, store
 from vsearch.encoder import open_encoder
 from vsearch.errors import CheckpointError, GenerationCorrupt, NoGeneration
 from vsearch.lock import run_lock
@@ -80,15 +80,17 @@ def alone(
         RunInProgress: another run holds the lock.
     """
     with run_lock(settings.data / LOCK, clock()), opened(settings.catalogue_url, write=True) as sessions:
-        generations.clean(settings.generations)
+        retention.clean(settings.generations)
         store.clean(settings)
         yield Tools(settings, sessions, open_encoder, Stages(progress), clock, frozenset(accept))
 
 
-def rollback(settings: Settings, clock: Callable[[], datetime] = utc_now) -> str:
-    """Make the generation published before the current one current again, and return its id; no run may be going."""
+def rollback(settings: Settings, to: str = "", clock: Callable[[], datetime] = utc_now) -> str:
+    """Make an earlier generation current again, see `vsearch.retention`, and return its id; no run may be going."""
     with run_lock(settings.data / LOCK, clock()):
-        return generations.rollback(settings.generations)
+        return retention.rollback(
+            settings.generations, to, usable=lambda found: find_checkpoint(settings, found.checkpoint_id)
+        )
 
 
 def index(tools: Tools) -> Report:
@@ -108,7 +110,7 @@ def publish(tools: Tools, material: Material, hidden: Path) -> Report:
     with stages("publish"):
         generations.publish(settings.generations, hidden)
     with stages("prune"):
-        pruned = generations.prune(settings.generations, settings.keep_generations)
+        pruned = retention.prune(settings.generations, settings.keep_generations)
     return report_of("published", material.origin, material.gathered, pruned=len(pruned))
 
 

@@ -13,7 +13,7 @@ from catalog.imagestore import ImageStore
 from indexer import frozen
 from indexer.frozen import FrozenSet
 from indexer.material import Tools, collect, write_hidden
-from vsearch import comparison, registry
+from vsearch import comparison, registry, retention
 from vsearch import generation as generations
 from vsearch.comparison import Comparison
 from vsearch.encoder import Encoder
@@ -133,6 +133,6 @@ def nothing_left(settings: Settings) -> Iterator[Callable[[], None]]:
         yield keep
     finally:
         if not kept:
-            generations.clean(settings.generations)
+            retention.clean(settings.generations)
             for folder in set(registry.own(settings)) - set(before):
                 shutil.rmtree(folder)

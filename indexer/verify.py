@@ -22,7 +22,7 @@ LEAST_RECALL = 0.99
 DEPTH = 10
 
 AS_NEAR = 1e-4
-"""Difference of squared distances, as a share of the vector's square, that is none; half precision loses a tenth of it."""
+"""Difference of squared distances, as a share of the vector's square, that is none; half precision loses less."""
 
 Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]

@@ -14,14 +14,13 @@ One writer at a time (the index run holds a lock); any number of readers, who ne
 """
 
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
 
-from vsearch.errors import GenerationCorrupt, GenerationError, NoGeneration
+from vsearch.errors import GenerationCorrupt, NoGeneration
 from vsearch.files import checksum, replace_text, sync
 from vsearch.gallery import Gallery
 from vsearch.index import ClassIndex, Vectors
@@ -34,7 +33,7 @@ MANIFEST = "manifest.json"
 WHITENING = "whitening.npz"
 IMAGES = "images.npz"
 STRANGERS = "strangers.npy"
-_BUILDING, _REMOVING = ".building-", ".removing-"
+BUILDING = ".building-"
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def write(
     quality: Quality | None = None,
 ) -> Path:
     """Write a generation into a hidden folder of `folder` and return that; nothing is visible yet."""
-    target = folder / f"{_BUILDING}{origin.generation_id}"
+    target = folder / f"{BUILDING}{origin.generation_id}"
     target.mkdir(parents=True)
     entries = []
     for number, name in enumerate(gallery.classes):
@@ -149,7 +148,7 @@ def publish(folder: Path, hidden: Path) -> Path:
     for path in hidden.iterdir():
         sync(path)
     sync(hidden)
-    published = folder / hidden.name.removeprefix(_BUILDING)
+    published = folder / hidden.name.removeprefix(BUILDING)
     hidden.rename(published)
     sync(folder)
     make_current(folder, published.name)
@@ -188,58 +187,9 @@ def listed(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if re.fullmatch(ID_PATTERN, path.name))
 
 
-def rollback(folder: Path) -> str:
-    """Make the generation that was current before this one current again, and return its id.
-
-    Raises:
-        NoGeneration: nothing has been published.
-        GenerationError: there was none, or it is no longer on disk.
-    """
-    path = current(folder)
-    previous = _before(folder, path.name)
-    if previous is None:
-        said = f"A rollback needs the generation before {path.name}, but there is none on disk"
-        raise GenerationError(f"{said}; run `vsearch index run` instead.")
-    make_current(folder, previous)
-    return previous
-
-
 def make_current(folder: Path, generation_id: str) -> None:
     """Serve a generation that was published before, by one atomic step."""
     replace_text(folder / CURRENT, generation_id + "\n")
-
-
-def prune(folder: Path, keep: int) -> list[str]:
-    """Delete all but the newest `keep`, the current one and those it can be rolled back to; return the deleted ids."""
-    path = current(folder)
-    kept = {*listed(folder)[-keep:], path.name, _before(folder, path.name), _model_before(folder, path.name)}
-    for generation_id in (removed := [name for name in listed(folder) if name not in kept]):
-        (folder / generation_id).rename(folder / f"{_REMOVING}{generation_id}")
-    clean(folder)
-    return removed
-
-
-def clean(folder: Path) -> None:
-    """Delete what killed runs left half written or half deleted; only the holder of the run's lock may."""
-    for prefix in (_BUILDING, _REMOVING):
-        for path in folder.glob(f"{prefix}*"):
-            shutil.rmtree(path)
-
-
-def _before(folder: Path, generation_id: str) -> str | None:
-    """Return what was current before, if still on disk; by age where the manifest cannot say."""
-    try:
-        previous = read_manifest(folder / generation_id).previous
-    except GenerationCorrupt:
-        previous = max((name for name in listed(folder) if name < generation_id), default=None)
-    return previous if previous in listed(folder) else None
-
-
-def _model_before(folder: Path, generation_id: str) -> str | None:
-    try:
-        return read_manifest(folder / generation_id).model_before
-    except GenerationCorrupt:
-        return None
 
 
 def _corrupt(path: Path, found: str) -> str:

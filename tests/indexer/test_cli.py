@@ -111,7 +111,7 @@ def test_rollback_says_from_what_to_what(indexed_shop: Shop) -> None:
     assert isinstance(invoke(indexed_shop.settings, "rollback").exception, GenerationError)
     second = index.run(indexed_shop.settings.model_copy(update={"min_class_size": 100})).generation_id
     result = invoke(indexed_shop.settings, "rollback")
-    assert result.output == f"Rolled back from {second}; generation {first} is current.\n"
+    assert result.output == f"Rolled back from {second}; generation {first} is current. The next run publishes anew.\n"
 
 
 def test_rollback_before_anything_is_published(empty_shop: Shop) -> None:

@@ -197,9 +197,51 @@ def test_all_that_is_wrong_is_said_at_once(shop: Shop) -> None:
         import_feed(str(feed), str(shop.folder / "images"), sessions=shop.sessions, store=shop.store)
     assert str(caught.value).startswith(
         f"A feed must be whole and like the last one, but of {feed}, 1 of 3 rows are bad; 1 rows repeat a sku; "
-        "it lacks stock, category, which the last feed had; it lacks 2 of the catalogue's 3 products. "
+        "category is there for 0% of its products, and was for 100%, stock is there for 0% of its products, and was "
+        "for 100%; it lacks 2 of the catalogue's 3 products. "
     )
     assert str(caught.value).endswith("--accept rows --accept repeats --accept columns --accept shrink.")
+
+
+FEED = "sku,title,image,category,price,currency,stock,attr:colour\n"
+
+
+def test_columns_that_are_there_and_empty_are_missing(shop: Shop) -> None:
+    """A join that failed leaves the heads in place; products of another kind of feed lack nothing by that."""
+    feed = shop.folder / "feed.csv"
+
+    def take(*rows: str, head: str = FEED, **options: Any) -> ImportReport:
+        feed.write_text(head + "\n".join(rows) + "\n")
+        images = str(shop.folder / "images")
+        return import_feed(str(feed), images, sessions=shop.sessions, store=shop.store, options=Options(**options))
+
+    take(*(f"S{n},Sofa,0.jpg,Sofas,{n + 1},EUR,3,red" for n in range(12)))
+    sentence = "price is there for 0% of its products, and was for 100%, stock is there for 0% .*--accept columns"
+    with pytest.raises(FeedRefused, match=sentence):
+        take(*(f"S{n},Sofa,0.jpg,Sofas,,,,red" for n in range(12)))
+    with pytest.raises(FeedRefused, match="price is there for 0%"):
+        take(*(f"S{n},Sofa,0.jpg,Sofas,0,EUR,3,red" for n in range(12)))
+    with pytest.raises(FeedRefused, match="it lacks attr:colour, which the last feed had"):
+        take(*(f"S{n},Sofa,0.jpg,Sofas,{n + 1},EUR,3,oak" for n in range(12)), head=FEED.replace("colour", "wood"))
+    with pytest.raises(FeedRefused, match=r"prices are 100 times what they were .the median of 12.*--accept prices"):
+        take(*(f"S{n},Sofa,0.jpg,Sofas,{100 * n + 100},EUR,3,red" for n in range(12)))
+    otherwise = "sku,title,image,category,price,stock,attributes\n"
+    cell = '"{""colour"": ""red""}"'
+    assert not take(*(f"S{n},Sofa,0.jpg,Sofas,{n + 1} EUR,3,{cell}" for n in range(12)), head=otherwise).changes
+    assert not take(*(f"S{n},Sofa,0.jpg,Sofas,{n + 1},EUR,3,red" for n in range(12))).changes
+    take(*(f"S{n},Sofa,0.jpg,Sofas,,,,red" for n in range(12)), accept=frozenset({"columns"}))
+    assert shop.snapshot()["S3"].price_minor is None
+
+
+def test_pictures_that_are_gone_are_warned_of(shop: Shop) -> None:
+    """They keep their content, so nothing is refused; but somebody should look."""
+    shop.take(*ROWS)
+    for file in (shop.folder / "images").iterdir():
+        file.unlink()
+    report = shop.take(*ROWS)
+    assert report.warnings == ("4 of 4 pictures could not be had and stay as they were; look at where pictures lie",)
+    with shop.sessions() as session:
+        assert imports.latest(session)[0].message == report.warnings[0]
 
 
 def test_bad_rows_can_be_accepted_knowingly(shop: Shop) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes import LIKENESS, FakeEncoder, FakeFinder, fake_checkpoint
 from tests.vsearch.conftest import Shop
-from vsearch import generation
+from vsearch import generation, retention
 from vsearch.engine import ALL, Engine, Search
 from vsearch.errors import CheckpointMissing, GenerationCorrupt, InvalidRequest, NoGeneration, UnknownClass
 from vsearch.images import Box, Picture
@@ -248,7 +248,7 @@ def test_rollback_is_swapped_in_like_any_generation(shop: Shop, engine: Engine) 
     first = engine.serving.generation.generation_id
     shop.publish(first_product=501)
     engine.refresh()
-    generation.rollback(shop.generations)
+    retention.rollback(shop.generations)
     assert engine.refresh()
     assert engine.serving.generation.generation_id == first
 

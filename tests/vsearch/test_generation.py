@@ -7,8 +7,9 @@ import pytest
 
 from tests.fakes import LIKENESS
 from tests.vsearch.conftest import Shop
-from vsearch import generation
-from vsearch.errors import GenerationCorrupt, GenerationError, NoGeneration
+from vsearch import generation, retention
+from vsearch.errors import CheckpointMissing, GenerationCorrupt, GenerationError, NoGeneration
+from vsearch.generation import Generation
 from vsearch.manifest import ID_PATTERN, Likeness, MatchThresholds, new_id
 
 
@@ -121,20 +122,20 @@ def test_a_current_file_that_holds_no_id_is_damage(shop: Shop) -> None:
 def test_rollback_goes_to_what_was_current_before(shop: Shop) -> None:
     """Once and again; what was rolled back from is not what the next one is rolled back to."""
     first, second = shop.publish(), shop.publish()
-    assert generation.rollback(shop.generations) == first
+    assert retention.rollback(shop.generations) == first
     third = shop.publish()
     assert generation.current(shop.generations).name == third != second
-    assert generation.rollback(shop.generations) == first
+    assert retention.rollback(shop.generations) == first
     assert generation.current(shop.generations).name == first
 
 
 def test_rollback_without_an_earlier_one_is_refused(shop: Shop) -> None:
     """The current one stays."""
     with pytest.raises(NoGeneration):
-        generation.rollback(shop.generations)
+        retention.rollback(shop.generations)
     only = shop.publish()
     with pytest.raises(GenerationError, match="there is none on disk"):
-        generation.rollback(shop.generations)
+        retention.rollback(shop.generations)
     assert generation.current(shop.generations).name == only
 
 
@@ -142,15 +143,43 @@ def test_rollback_works_when_the_current_one_is_damaged(shop: Shop) -> None:
     """That is when it is needed."""
     first, second = shop.publish(), shop.publish()
     spoil(shop.generations / second, "manifest cut")
-    assert generation.rollback(shop.generations) == first
+    assert retention.rollback(shop.generations) == first
+
+
+def test_rollback_passes_over_what_is_damaged(shop: Shop) -> None:
+    """Also where the file that names the current one is lost; a certain one is taken or refused."""
+    first, second, third = (shop.publish() for _ in range(3))
+    spoil(shop.generations / second, "index cut")
+    assert retention.rollback(shop.generations) == first
+    (shop.generations / "CURRENT").write_bytes(b"")
+    assert retention.rollback(shop.generations) == third
+    with pytest.raises(GenerationCorrupt, match=f"Generation {second} must be as it was published"):
+        retention.rollback(shop.generations, to=second)
+    with pytest.raises(GenerationError, match=f"'none' is none of {first}, {second}, {third}; name one of them"):
+        retention.rollback(shop.generations, to="none")
+    assert generation.current(shop.generations).name == third
+    assert retention.rollback(shop.generations, to=first) == first
+    with pytest.raises(GenerationError, match=f"there is none on disk; go to a newer one with --to {third}"):
+        retention.rollback(shop.generations)
+
+
+def test_rollback_passes_over_what_cannot_be_served(shop: Shop) -> None:
+    """Such as one whose model is gone."""
+    first, second, _ = (shop.publish() for _ in range(3))
+
+    def usable(found: Generation) -> None:
+        if found.generation_id == second:
+            raise CheckpointMissing("gone")
+
+    assert retention.rollback(shop.generations, usable=usable) == first
 
 
 def test_prune_keeps_the_newest_the_current_and_the_one_before(shop: Shop) -> None:
     """After a rollback the current one is not the newest."""
     ids = [shop.publish() for _ in range(5)]
-    generation.rollback(shop.generations)
-    generation.rollback(shop.generations)
-    assert generation.prune(shop.generations, keep=1) == [ids[0], ids[3]]
+    retention.rollback(shop.generations)
+    retention.rollback(shop.generations)
+    assert retention.prune(shop.generations, keep=1) == [ids[0], ids[3]]
     assert generation.listed(shop.generations) == [ids[1], ids[2], ids[4]]
     generation.load(generation.current(shop.generations))
 
@@ -159,7 +188,7 @@ def test_clean_removes_what_killed_runs_left(shop: Shop) -> None:
     """Published generations are not touched."""
     shop.write()
     kept = shop.publish()
-    generation.clean(shop.generations)
+    retention.clean(shop.generations)
     assert sorted(path.name for path in shop.generations.iterdir()) == [kept, "CURRENT"]
 
 

@@ -13,14 +13,14 @@ from catalog.database import opened
 from indexer import live, managers_report, night
 from indexer import run as index
 from indexer.importing import Options
-from indexer.managers_report import TITLES, ManagersReport, changed
+from indexer.managers_report import TITLES, ManagersReport, said_of
 from indexer.refusal import CAUSES, FeedRefused
 from indexer.report import Report
 from vsearch import generation as generations
 from vsearch.cli import pass_settings
 from vsearch.cli.catalog import complain
 from vsearch.cli.console import progress, table
-from vsearch.errors import VerificationFailed
+from vsearch.errors import GenerationCorrupt, VerificationFailed
 from vsearch.files import naming
 from vsearch.manifest import Manifest
 from vsearch.settings import Settings
@@ -128,12 +128,24 @@ def report(settings: Settings, *, as_json: bool, page: Path | None) -> None:
         _show_report(found)
 
 
-@command.command("rollback")
+@command.command("rollback", epilog="Example: vsearch index rollback --to 20261121T013000Z-3f9c")
+@click.option("--to", default="", metavar="ID", help="A generation on disk (`vsearch index status` lists them).")
 @pass_settings
-def rollback(settings: Settings) -> None:
-    """Serve the generation published before the current one again; the page follows within seconds."""
-    before = generations.current(settings.generations).name
-    click.echo(f"Rolled back from {before}; generation {index.rollback(settings)} is current.")
+def rollback(settings: Settings, *, to: str) -> None:
+    """Serve an earlier generation again; the page follows within seconds.
+
+    It is the one before the current one, and what cannot be served is passed over. The next night publishes anew.
+    """
+    before = generations.listed(settings.generations) and _named(settings)
+    now = index.rollback(settings, to)
+    click.echo(f"Rolled back from {before}; generation {now} is current. The next run publishes anew.")
+
+
+def _named(settings: Settings) -> str:
+    try:
+        return generations.current(settings.generations).name
+    except GenerationCorrupt:
+        return "one that is not named"
 
 
 def _summarise(report: Report) -> None:
@@ -155,10 +167,7 @@ def _summarise(report: Report) -> None:
 
 
 def _show_report(found: ManagersReport) -> None:
-    nights = [
-        (feed["started"][:16].replace("T", " "), "feed", feed["state"], feed["message"] or changed(feed))
-        for feed in found.feeds
-    ]
+    nights = [(feed["started"][:16].replace("T", " "), "feed", feed["state"], said_of(feed)) for feed in found.feeds]
     nights += [(run["started"][:16].replace("T", " "), "index", run["state"], run["message"]) for run in found.runs]
     table("The last nights", ("began", "what", "ended", "said"), sorted(nights, reverse=True))
     for kind, title in TITLES.items():
