@@ -56,6 +56,27 @@ def test_what_is_unlike_is_said(before: Manifest, changed: dict[str, object], se
     assert list(drift(before, before.model_copy(update=changed))) == [sentence]
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"quality": Quality(views=100, hit_at_1=1, own_score=0.9)},
+        {"quality": Quality(views=100, hit_at_1=0.4, own_score=0.4), "classes": (entry("Sofas", 300),)},
+        {"classes": (entry("Couches", 90), entry("Lamps", 10))},
+    ],
+    ids=["better", "another catalogue", "renamed"],
+)
+def test_what_is_no_drift(before: Manifest, changed: dict[str, object]) -> None:
+    """It finds better, or is another catalogue, or calls a class by another name."""
+    assert list(drift(before, before.model_copy(update=changed))) == []
+
+
+def test_all_in_one_class_is_no_renaming(before: Manifest) -> None:
+    """A column of categories that broke looks like that."""
+    many = before.model_copy(update={"classes": tuple(entry(name, 40) for name in "ABC")})
+    lost = list(drift(many, many.model_copy(update={"classes": (entry("Home", 120),)})))
+    assert lost == [f"class {name!r} has 0 pictures and had 40" for name in "ABC"]
+
+
 def test_another_model_has_scores_of_its_own(before: Manifest) -> None:
     """Its promotion has judged them; and few photos say nothing."""
     bad = Quality(views=100, hit_at_1=0.1, own_score=0.1)
