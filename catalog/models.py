@@ -139,7 +139,7 @@ class SeenPicture(Base):
     __tablename__ = "seen_picture"
 
     key: Mapped[str] = mapped_column(String, primary_key=True)
-    """Its place and name, or its address."""
+    """Its name in the feed: a path, the same wherever the pictures lie, or an address."""
     tag: Mapped[str]
     """Changes when the picture does; empty where only reading it tells."""
     sha256: Mapped[str | None] = mapped_column(String(64))

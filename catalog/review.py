@@ -47,8 +47,8 @@ def without_picture(session: Session) -> list[tuple[str, str]]:
     return [(sku, title) for sku, title in session.execute(statement)]
 
 
-def failing(session: Session, limit: int = 1000) -> dict[str, tuple[str, int]]:
-    """Return pictures that could not be had the last time, by place: why, and how many nights running."""
-    statement = select(SeenPicture.key, SeenPicture.problem, SeenPicture.failures)
-    rows = session.execute(statement.where(SeenPicture.problem.is_not(None)).order_by(SeenPicture.key).limit(limit))
-    return {key: (problem or "", failures) for key, problem, failures in rows}
+def failing(session: Session, limit: int = 1000) -> list[tuple[str, int]]:
+    """Return why pictures could not be had the last time, and how many times running, the most patient first."""
+    statement = select(SeenPicture.problem, SeenPicture.failures).where(SeenPicture.problem.is_not(None))
+    rows = session.execute(statement.order_by(SeenPicture.failures.desc(), SeenPicture.key).limit(limit))
+    return [(problem or "", failures) for problem, failures in rows]

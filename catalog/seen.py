@@ -1,9 +1,9 @@
 """What is known of the pictures that feeds name: their content when last read, and why one could not be had."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from catalog.database import INSERTS, chunks
@@ -60,6 +60,13 @@ def write(session: Session, seen: Mapping[str, Seen]) -> None:
         statement = insert(SeenPicture)
         changed = {name: statement.excluded[name] for name in rows[0] if name != "key"}
         session.execute(statement.on_conflict_do_update(index_elements=["key"], set_=changed), rows)
+
+
+def forget_failures(session: Session, keep: Collection[str]) -> None:
+    """Forget the pictures that could not be had, but for these keys: no feed names the others any more."""
+    known = session.scalars(select(SeenPicture.key).where(SeenPicture.problem.is_not(None)))
+    for chunk in chunks(key for key in known.all() if key not in keep):
+        session.execute(delete(SeenPicture).where(SeenPicture.key.in_(chunk)))
 
 
 def failing(session: Session) -> int:

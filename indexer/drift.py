@@ -14,13 +14,13 @@ MOST_FALLEN = 0.1
 """How much smaller the share of made photos whose product comes first may be."""
 
 MOST_SUNK = 0.15
-"""How much lower the median score of the own product may be; more, and photos of what is there are called dissimilar."""
+"""How much lower the median score of the own product may be; beyond, photos of what is there are called dissimilar."""
 
 ANOTHER = 1.5
 """Times that a catalogue grows, or shrinks, beyond which what it finds is no measure for the one before."""
 
 AS_MANY = 0.2
-"""A class that is gone, and a new one whose pictures differ by no larger share in number, are one class renamed."""
+"""A class that is gone and a new one whose numbers of pictures differ by no larger share are one class renamed."""
 
 
 def drift(before: Manifest, after: Manifest) -> Iterator[str]:

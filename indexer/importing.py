@@ -195,7 +195,8 @@ def _import(
         changes = decide(queries.snapshot(session))
         report = ImportReport(changes, len(new), findings, warnings, False)
         catalogue_changes.apply(session, changes, {look.seen.sha256: look.seen.size for look in looks.values()})
-        seen.write(session, looking.failures(looks.values()))
+        seen.write(session, failing := looking.failures(looks))
+        seen.forget_failures(session, keep=failing)
         record(
             session,
             state="imported" if changes else "unchanged",

@@ -32,13 +32,11 @@ class Look:
     """What was seen of one picture.
 
     Attributes:
-        key: what it is remembered by; empty where it has no place.
         seen: what is to be remembered. With a problem and a sha256, the content is that of an earlier night.
         new: the store did not have this content.
         known_to_fail: it could not be had the last time either.
     """
 
-    key: str
     seen: Seen
     new: bool = False
     known_to_fail: bool = False
@@ -72,47 +70,46 @@ def look_at(names: Iterable[str], looking: Looking, progress: Progress) -> dict[
     with progress("look at pictures") as advance:
         for batch in chunks(ordered, _REMEMBERED):
             with looking.sessions() as session:
-                earlier = seen.read(session, {key for name in batch if (key := _key(name, looking.source))})
+                earlier = seen.read(session, batch)
             look = partial(_look, looking=looking, all_earlier=earlier, sizes=sizes)
             threads = looking.source.threads
             found = dict(ahead(batch, look, threads=threads, waiting=2 * threads))
             if looking.keep:
-                _remember(looking, found.values(), earlier)
+                _remember(looking, found, earlier)
             looks.update(found)
             advance(len(looks), len(ordered))
     return looks
 
 
-def failures(looks: Iterable[Look]) -> dict[str, Seen]:
-    """Return what to remember of the pictures that could not be had, by key."""
-    return {look.key: look.seen for look in looks if look.seen.problem and look.key}
+def failures(looks: Mapping[str, Look]) -> dict[str, Seen]:
+    """Return what to remember of the pictures that could not be had, by name."""
+    return {name: look.seen for name, look in looks.items() if look.seen.problem}
 
 
-def _remember(looking: Looking, looks: Iterable[Look], earlier: Mapping[str, Seen]) -> None:
+def _remember(looking: Looking, looks: Mapping[str, Look], earlier: Mapping[str, Seen]) -> None:
     """Write down what could be had; what could not is written with the import, if that is not refused."""
-    good = {look.key: look.seen for look in looks if not look.seen.problem and earlier.get(look.key) != look.seen}
+    good = {name: look.seen for name, look in looks.items() if not look.seen.problem and earlier.get(name) != look.seen}
     if good:
         with looking.sessions.begin() as session:
             seen.write(session, good)
 
 
 def _look(name: str, looking: Looking, all_earlier: Mapping[str, Seen], sizes: Sizes) -> Look:
-    key = _key(name, looking.source)
-    earlier = all_earlier.get(key, Seen())
+    earlier = all_earlier.get(name, Seen())
     there = bool(earlier.sha256) and looking.store.exists(earlier.sha256)
     try:
         fetched = looking.source.fetch(name, earlier.tag if there else "")
         if fetched.data is None:
-            return Look(key, Seen(earlier.sha256, earlier.size, earlier.tag))
-        return _looked(key, fetched.data, fetched.tag, looking=looking, sizes=sizes)
+            return Look(Seen(earlier.sha256, earlier.size, earlier.tag))
+        return _looked(fetched.data, fetched.tag, looking=looking, sizes=sizes)
     except ImageRejected as error:
         problem = _sentence(name, error)
         last = Seen(earlier.sha256, earlier.size) if there else Seen()
         failed = Seen(last.sha256, last.size, problem=problem, failures=earlier.failures + 1)
-        return Look(key, failed, known_to_fail=earlier.failures > 0)
+        return Look(failed, known_to_fail=earlier.failures > 0)
 
 
-def _looked(key: str, data: bytes, tag: str, *, looking: Looking, sizes: Sizes) -> Look:
+def _looked(data: bytes, tag: str, *, looking: Looking, sizes: Sizes) -> Look:
     sha256 = hashlib.sha256(data).hexdigest()
     new = not looking.store.exists(sha256)
     size = sizes.get(sha256)
@@ -121,15 +118,7 @@ def _looked(key: str, data: bytes, tag: str, *, looking: Looking, sizes: Sizes) 
         size = (width, height)
     if new and looking.keep:
         looking.store.put(data)
-    return Look(key, Seen(sha256, size, tag), new)
-
-
-def _key(name: str, source: PictureSource) -> str:
-    """Return what a picture is remembered by; nothing where it has no place to be in."""
-    try:
-        return source.key(name)
-    except ImageRejected:
-        return ""
+    return Look(Seen(sha256, size, tag), new)
 
 
 def _sentence(name: str, error: ImageRejected) -> str:

@@ -79,7 +79,7 @@ def make(settings: Settings) -> ManagersReport:
             shown = reading.shown(session)
             notes = [
                 *review.without_picture(reading.without_picture(session)),
-                *review.failing(reading.failing(session)),
+                *review.failing(reading.failing(session), _last_findings(feeds)),
             ]
         notes += [*review.small(shown), *review.same(shown), *_of_index(settings, sessions, shown)]
     counts = {
@@ -98,6 +98,10 @@ def keep(settings: Settings, report: ManagersReport) -> Path:
     replace_text(folder / "report.json", json.dumps(report.as_json(), indent=1, ensure_ascii=False) + "\n")
     replace_text(folder / "report.html", as_page(report, settings))
     return folder / "report.html"
+
+
+def _last_findings(feeds: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return next((feed["findings"] for feed in feeds if feed["state"] != "refused"), [])
 
 
 def _run(row: Any) -> dict[str, Any]:

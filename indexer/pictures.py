@@ -29,9 +29,6 @@ class PictureSource(Protocol):
             PictureUnavailable: there is no such picture, it is too large, or it cannot be read.
         """
 
-    def key(self, name: str) -> str:
-        """Return what a picture is remembered by: the same name in another place is another picture."""
-
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
         """Return the names in the order that is quickest to read."""
 
@@ -67,10 +64,6 @@ class FolderPictures:
         except (OSError, RuntimeError, ValueError) as error:
             raise unreadable(name, self.folder, error) from error
 
-    def key(self, name: str) -> str:
-        """Return the file's whole path."""
-        return str(self._root / name)
-
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
         """Return the names sorted: neighbours lie together on a disk."""
         return sorted(names)
@@ -105,10 +98,6 @@ class ArchivePictures:
             return Fetched(self._archive.read(name), "")
         except DAMAGED as error:
             raise unreadable(name, path, error) from error
-
-    def key(self, name: str) -> str:
-        """Return the archive's path and the name in it."""
-        return f"{self._archive.path.resolve()}!{name}"
 
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
         """Return the names as they follow each other: a compressed tar can only be read forwards."""

@@ -58,11 +58,19 @@ def without_picture(products: Sequence[tuple[str, str]]) -> Iterator[Note]:
         yield Note("no picture", (sku,), (), f"{title} has no picture that can be used, so no photo finds it")
 
 
-def failing(problems: Mapping[str, tuple[str, int]]) -> Iterator[Note]:
-    """Yield pictures that cannot be had, by place: why, and how many nights running."""
-    for reason, nights in problems.values():
-        often = f"for {nights} nights" if nights > 1 else "tonight"
-        yield Note("failing picture", (), (), f"{reason} ({often})")
+def failing(problems: Sequence[tuple[str, int]], findings: Sequence[Mapping[str, Any]]) -> Iterator[Note]:
+    """Yield pictures that cannot be had: why, and how many times running.
+
+    Args:
+        problems: these.
+        findings: of the last import; they know whose pictures they are.
+    """
+    owners: dict[str, set[str]] = defaultdict(set)
+    for found in findings:
+        owners[found["reason"]].add(found["sku"])
+    for reason, times in problems:
+        often = f" ({times} times running)" if times > 1 else ""
+        yield Note("failing picture", tuple(sorted(owners[reason])), (), f"{reason}{often}")
 
 
 def small(shown: Sequence[Shown]) -> Iterator[Note]:

@@ -101,10 +101,6 @@ class AnyPictures:
         """Return the bytes of a picture."""
         return self._of(name).fetch(name, tag)
 
-    def key(self, name: str) -> str:
-        """Return what a picture is remembered by."""
-        return self._of(name).key(name)
-
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
         """Return the names, first those of the files."""
         known = list(names)
@@ -140,10 +136,6 @@ class WebPictures:
         except AddressRefused as error:
             raise PictureUnavailable(f"picture {error}") from error
 
-    def key(self, name: str) -> str:
-        """Return the address itself."""
-        return name
-
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
         """Return the names as they come: neighbours are often on one host."""
         return list(names)
@@ -168,22 +160,19 @@ class StoredPictures:
     def fetch(self, name: str, tag: str = "") -> Fetched:
         """Return the bytes of an object."""
         try:
-            said = self._files.info(self.key(name))
+            path = f"{self._folder}/{name}"
+            said = self._files.info(path)
             found = str(said.get("ETag") or f"{said.get('LastModified') or said.get('created')}-{said.get('size')}")
             if found == tag:
                 return Fetched(None, tag)
             check_size(name, int(said.get("size") or 0), self._max_bytes)
-            return Fetched(bytes(self._files.cat_file(self.key(name))), found)
+            return Fetched(bytes(self._files.cat_file(path)), found)
         except PictureUnavailable:
             raise
         except FileNotFoundError:
             raise not_there(name, self._folder) from None
         except Exception as error:  # each kind of storage has errors of its own
             raise unreadable(name, self._folder, error) from error
-
-    def key(self, name: str) -> str:
-        """Return the object's whole path."""
-        return f"{self._folder}/{name}"
 
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
         """Return the names sorted."""

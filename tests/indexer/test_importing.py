@@ -1,4 +1,5 @@
 import os
+import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from catalog import imports, queries
+from catalog import imports, queries, seen
 from catalog.changes import apply
 from catalog.database import sessions
 from catalog.imagestore import ImageStore
@@ -137,6 +138,29 @@ def test_a_picture_that_cannot_be_had_tonight_stays_what_it_was(shop: Shop) -> N
     assert shop.snapshot() == before
     (shop.folder / "away.jpg").rename(lost)
     assert shop.take(*ROWS).findings == ()
+
+
+def test_pictures_that_lie_elsewhere_tonight_are_the_same(shop: Shop) -> None:
+    """In an archive with another date in its name, say; what is not there keeps what it was."""
+    shop.take(*ROWS)
+    before = shop.snapshot()
+    (shop.folder / "images").rename(shop.folder / "moved")
+    (shop.folder / "moved" / "2.jpg").unlink()
+    with tarfile.open(shop.folder / "images", "w") as archive:
+        archive.add(shop.folder / "moved", ".")
+    report = shop.take(*ROWS)
+    assert ([found.sku for found in report.findings], report.new_pictures) == (["B"], 0)
+    assert shop.snapshot() == before
+
+
+def test_a_picture_that_no_feed_names_any_more_is_no_failure(shop: Shop) -> None:
+    """An alarm on their number falls silent when the row is mended or gone."""
+    shop.take(*ROWS, "D,Bed,1,none.jpg,Beds")
+    with shop.sessions() as session:
+        assert seen.failing(session) == 1
+    shop.take(*ROWS)
+    with shop.sessions() as session:
+        assert seen.failing(session) == 0
 
 
 def test_a_product_without_a_picture_is_in_the_catalogue_and_listed(shop: Shop) -> None:

@@ -8,18 +8,21 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from catalog import changes, seen
+from catalog import changes, imports, seen
 from catalog.changes import Changes
 from catalog.items import ProductItem
+from catalog.models import utc_now
 from catalog.review import Shown
 from catalog.seen import Seen
 from indexer import managers_report, review
+from indexer.review import Note
 from tests.fakes import coloured
 from tests.indexer.shop import Shop
 from vsearch.cli import cli
 from vsearch.images import encode_jpeg
 from vsearch.model.heads import Predictions
 
+LOST = "picture 'x.jpg' must be in the folder, but it is not"
 SHOWN = Shown(1, "A", "Sofa", "Sofas", None, "a" * 64, 300, 150)
 
 
@@ -63,7 +66,11 @@ def troubled(indexed_shop: Shop) -> Shop:
             ProductItem("TWIN", "Twin", category="Sofas > Armchairs", images=(first.sha256, lone)),
         )
         changes.apply(session, Changes(added=items), {lone: (90, 90)})
-        seen.write(session, {"x": Seen(problem="picture 'x.jpg' must be in the folder, but it is not", failures=3)})
+        seen.write(session, {"x": Seen(problem=LOST, failures=3)})
+        moment = utc_now()
+        found = {"line": 7, "sku": "LOST", "kind": "picture", "reason": LOST}
+        told = {"started_at": moment, "finished_at": moment, "message": "", "findings": [found]}
+        imports.record(session, feed="feed.csv", state="imported", **told)
     return indexed_shop
 
 
@@ -71,7 +78,7 @@ def test_the_report_has_all_that_a_manager_should_see(troubled: Shop) -> None:
     """Each in one clause, with the products it is about."""
     report = managers_report.make(troubled.settings)
     assert [note.skus for note in report.of("no picture")] == [("NOPIC",)]
-    assert report.of("failing picture")[0].said.endswith("but it is not (for 3 nights)")
+    assert report.of("failing picture") == [Note("failing picture", ("LOST",), (), f"{LOST} (3 times running)")]
     assert [note.skus for note in report.of("small picture")] == [("TWIN",)]
     assert [note.skus for note in report.of("same picture")] == [(troubled.rows()[0].sku, "TWIN")]
     assert report.counts == {"products": 14, "withdrawn": 0, "pictures": 26, "unreadable": 0}
