@@ -60,13 +60,22 @@ def connect(url: str) -> Engine:
 
 
 @contextmanager
-def opened(url: str, *, write: bool = False) -> Iterator[sessionmaker[Session]]:
+def opened(url: str, *, write: bool = False, create: bool = True) -> Iterator[sessionmaker[Session]]:
     """Yield what makes sessions on the catalogue at `url`, and let go of it at the end.
 
     Args:
         url: as `connect` takes it.
         write: bring the schema up to date first.
+        create: make SQLite's file where there is none; whoever only looks had better be told.
+
+    Raises:
+        CatalogueError: it cannot be reached, or is not there.
     """
+    if not create and (file := _file(url)) is not None and not file.exists():
+        raise CatalogueError(
+            f"There must be a catalogue to look at, but {file} is not there; "
+            "say where it is with --data (or VSEARCH_DATA), or run `vsearch catalog import` first."
+        )
     engine = connect(url)
     try:
         if write:
@@ -136,6 +145,12 @@ def _address(url: str) -> URL:
         "The catalogue's address must be sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME, "
         f"but it is {shown!r}; check the setting database_url."
     )
+
+
+def _file(url: str) -> Path | None:
+    address = _address(url)
+    named = address.get_backend_name() == "sqlite" and address.database not in (None, "", ":memory:")
+    return Path(str(address.database)) if named else None
 
 
 def _postgresql(address: URL) -> Engine:

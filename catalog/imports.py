@@ -89,6 +89,12 @@ def latest(session: Session, limit: int = 10) -> list[FeedImport]:
     return list(session.scalars(select(FeedImport).order_by(FeedImport.import_id.desc()).limit(limit)))
 
 
+def last_of_each_end(session: Session) -> dict[str, datetime]:
+    """Return when the last import of each state ended."""
+    last = select(FeedImport.state, func.max(FeedImport.finished_at)).group_by(FeedImport.state)
+    return {state: finished for state, finished in session.execute(last) if finished is not None}
+
+
 def as_json(row: FeedImport) -> dict[str, Any]:
     """Return an import as plain data."""
     return {

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from catalog import embeddings
 from catalog.models import Product
 from indexer.encode import Encoding
-from vsearch.errors import SettingsError, VSearchError
+from vsearch.errors import CatalogueError, SettingsError, VSearchError
 from vsearch.generation import Generation
 from vsearch.images import decode
 
@@ -36,23 +36,31 @@ def read(file: Path) -> list[Canary]:
     Raises:
         SettingsError: it is not there, or no such list.
     """
+    rule = "Setting canaries must name a CSV file with the columns photo and sku"
     try:
-        with file.open(encoding="utf-8-sig", newline="") as rows:
-            return [Canary(file.parent / row["photo"], row["sku"]) for row in csv.DictReader(rows)]
-    except (OSError, KeyError, TypeError, UnicodeDecodeError, csv.Error) as error:
-        raise SettingsError(
-            f"Setting canaries must name a CSV file with the columns photo and sku, but {file}: {error}; mend it."
-        ) from error
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            rows = csv.DictReader(lines)
+            if not {"photo", "sku"} <= {*(rows.fieldnames or ())}:
+                raise SettingsError(f"{rule}, but {file} has {', '.join(rows.fieldnames or ['none'])}; mend its head.")
+            return [Canary(file.parent / (row["photo"] or ""), row["sku"] or "") for row in rows]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SettingsError(f"{rule}, but {file} cannot be read ({error}); mend it.") from error
 
 
 def problems(file: Path, generation: Generation, encoding: Encoding) -> Iterator[str]:
-    """Yield which canaries do not find their product; those whose product is not sold any more are left out."""
+    """Yield which canaries do not find their product; those whose product is not sold any more are left out.
+
+    Raises:
+        SettingsError: the list is none, a photo cannot be used, or a product was never in the catalogue.
+    """
     for canary in read(file):
         try:
             found = _found(canary, generation, encoding)
         except (VSearchError, OSError) as error:
-            yield f"the canary {canary.photo.name} cannot be used ({error})"
-            continue
+            raise SettingsError(
+                f"Setting canaries must name photos that can be used, and products, but of {file}, {canary.photo.name} "
+                f"({canary.sku}) cannot: {error}; mend the list, or go without it this time with --accept canaries."
+            ) from error
         if found is False:
             yield f"the canary {canary.photo.name} does not find {canary.sku} among the first {DEPTH}"
 
@@ -61,7 +69,9 @@ def _found(canary: Canary, generation: Generation, encoding: Encoding) -> bool |
     """Return whether the canary finds its product; None where that is not in the generation."""
     with encoding.sessions() as session:
         product_id = session.scalar(select(Product.product_id).where(Product.sku == canary.sku))
-    if product_id is None or product_id not in generation.gallery.product_ids:
+    if product_id is None:
+        raise CatalogueError("the catalogue never had this product")
+    if product_id not in generation.gallery.product_ids:
         return None
     data = canary.photo.read_bytes()
     key = (hashlib.sha256(data).hexdigest(), 0)

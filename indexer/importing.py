@@ -61,9 +61,17 @@ class Options:
 
     @classmethod
     def of(
-        cls, settings: Settings, *, mapping: Path | None, dry_run: bool = False, accept: Collection[Cause] = ()
+        cls,
+        settings: Settings,
+        feed: str,
+        *,
+        mapping: Path | None = None,
+        dry_run: bool = False,
+        accept: Collection[Cause] = (),
     ) -> "Options":
-        """Return what the settings say, and what is asked for this time."""
+        """Return what the settings say, and what is asked for this time; their mapping is of their own feed."""
+        if mapping is None and settings.feed in ("", feed):
+            mapping = settings.feed_mapping
         return cls(
             currency=settings.currency,
             limits=Limits.of(settings),
@@ -105,6 +113,10 @@ class ImportReport:
             "pictures not to be had": len({found.reason for found in self.findings if found.kind == "picture"}),
             "new pictures": self.new_pictures,
         }
+
+    def text(self) -> str:
+        """Return the counts that are not zero."""
+        return ", ".join(f"{count} {name}" for name, count in self.counts().items() if count) + "."
 
 
 def import_feed(

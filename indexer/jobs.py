@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import FrameType
@@ -18,6 +19,7 @@ from catalog import jobs
 from catalog.database import opened
 from catalog.jobs import JobRow
 from catalog.models import utc_now
+from indexer.alarm import raise_alarm
 from indexer.heartbeat import Heart
 from vsearch.errors import CatalogueError, VSearchError
 from vsearch.progress import Progress
@@ -62,22 +64,33 @@ def add(sessions: sessionmaker[Session], kind: str, arguments: Mapping[str, Any]
         return jobs.add(session, kind, arguments, now)
 
 
-def recover(sessions: sessionmaker[Session], now: datetime) -> list[int]:
-    """Put back what died with its worker, and return the numbers of all jobs that wait.
+@dataclass(frozen=True)
+class Recovered:
+    """What is to be done: numbers of all jobs that wait, and the sentences of those that were given up."""
+
+    waiting: tuple[int, ...]
+    given_up: tuple[str, ...]
+
+
+def recover(sessions: sessionmaker[Session], now: datetime) -> Recovered:
+    """Put back what died with its worker.
 
     A job that ended three workers is failed: a fourth would die of it as well.
     """
+    given_up = []
     with sessions.begin() as session:
         for job in jobs.open_jobs(session):
             if job.state == "running" and _lost(job, now):
                 if job.attempts >= ATTEMPTS:
                     said = f"Its worker died {job.attempts} times; see `vsearch jobs log {job.job_id}`."
                     jobs.finish(session, job.job_id, "failed", said, now)
+                    given_up.append(_failed(job, said))
                 elif job.cancel:
                     jobs.finish(session, job.job_id, "cancelled", "Cancelled.", now)
                 else:
                     jobs.requeue(session, job.job_id, "Its worker died; it begins again.")
-        return [job.job_id for job in jobs.open_jobs(session) if job.state == "queued"]
+        waiting = (job.job_id for job in jobs.open_jobs(session) if job.state == "queued")
+        return Recovered(tuple(waiting), tuple(given_up))
 
 
 def may_begin(job_id: int, open_jobs: Sequence[JobRow], in_hand: Collection[int]) -> bool:
@@ -114,7 +127,13 @@ def execute(settings: Settings, job_id: int, work: Mapping[str, Work], clock: Ca
                 jobs.requeue(session, job_id, message)
             else:
                 jobs.finish(session, job_id, state, message, clock())
+    if state == "failed":
+        raise_alarm(settings, _failed(job, message))
     return state
+
+
+def _failed(job: JobRow, message: str) -> str:
+    return f"vsearch job {job.job_id} ({job.kind}) failed: {message}"
 
 
 def _alone(kind: str) -> tuple[str, ...]:

@@ -45,13 +45,16 @@ def verify(settings: Settings, open_encoder: OpenEncoder = open_encoder) -> Verd
     """
     generation = generations.load(generations.current(settings.generations))
     checkpoint = find_checkpoint(settings, generation.checkpoint_id)
-    with opened(settings.catalogue_url, write=True) as sessions:
+    with opened(settings.catalogue_url, write=True, create=False) as sessions:
         with sessions() as session:
             rows = queries.gallery_rows(session)
         problems = list(checks.problems(generation.gallery, itself(generation)))
+        store = ImageStore(settings.pictures)
+        lost = [row for row in rows if not store.exists(row.sha256)]
+        if lost:
+            problems.append(f"{len(lost)} pictures have no file, such as one of {lost[0].sku}: import the feed again")
         if settings.canaries is not None:
             encoder = cache(lambda: open_encoder(checkpoint))
-            store = ImageStore(settings.pictures)
             tools = Encoding(sessions, store, checkpoint.blocks_id, encoder, settings.batch_size, Limits.of(settings))
             problems += canaries.problems(settings.canaries, generation, tools)
     live, held = {row.image_id for row in rows}, set(generation.gallery.image_ids.tolist())

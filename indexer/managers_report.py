@@ -17,7 +17,7 @@ from catalog.database import opened
 from catalog.imagestore import ImageStore
 from catalog.models import utc_now
 from catalog.review import Shown
-from indexer import review
+from indexer import review, run
 from indexer.build import assign_classes
 from indexer.review import KINDS, Kind, Note
 from vsearch import generation as generations
@@ -34,6 +34,16 @@ ON_PAGE = 60
 """Notes of a kind that the page shows."""
 
 _THUMBNAIL = 160
+
+
+@dataclass(frozen=True)
+class Night:
+    """An import or an index run: when it began (ISO 8601), which of the two, how it ended, and in which words."""
+
+    began: str
+    what: str
+    ended: str
+    said: str
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,17 @@ class ManagersReport:
         """Return the notes of a kind."""
         return [note for note in self.notes if note.kind == kind]
 
+    def nights(self) -> list["Night"]:
+        """Return imports and index runs, the newest first; a feed that was refused is told once."""
+        found = [Night(feed["started"], "feed", feed["state"], _said(feed)) for feed in self.feeds]
+        told = {feed["message"] for feed in self.feeds if feed["state"] == "refused"}
+        found += [
+            Night(run["started"], "index", run["state"], run["message"])
+            for run in self.runs
+            if run["message"] not in told
+        ]
+        return sorted(found, key=lambda night: night.began, reverse=True)
+
     def as_json(self) -> dict[str, Any]:
         """Return it as plain data."""
         return {
@@ -71,10 +92,11 @@ class ManagersReport:
 
 def make(settings: Settings) -> ManagersReport:
     """Look at the catalogue and at what is published."""
-    with opened(settings.catalogue_url, write=True) as sessions:
+    with opened(settings.catalogue_url, write=True, create=False) as sessions:
         with sessions() as session:
             counted = queries.counts(session)
-            runs = [_run(row) for row in queries.latest_runs(session, 7)]
+            going = run.going(settings)
+            runs = [_run(row, going=going) for row in queries.latest_runs(session, 7)]
             feeds = [imports.as_json(row) for row in imports.latest(session, 7)]
             shown = reading.shown(session)
             notes = [
@@ -104,10 +126,10 @@ def _last_findings(feeds: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return next((feed["findings"] for feed in feeds if feed["state"] != "refused"), [])
 
 
-def _run(row: Any) -> dict[str, Any]:
+def _run(row: Any, *, going: bool) -> dict[str, Any]:
     return {
         "started": row.started_at.isoformat(),
-        "state": row.state,
+        "state": row.state if going or row.state != "running" else "killed",
         "message": row.message,
         "seconds": sum(row.counts.get("seconds", {}).values()) if row.counts else 0.0,
     }
@@ -181,17 +203,15 @@ def _counted(report: ManagersReport) -> str:
 
 
 def _nights(report: ManagersReport) -> Iterator[str]:
-    yield '<h2>The last nights</h2><div class="wide"><table><tr><th>began</th><th>what</th><th>ended</th></tr>'
-    rows = [(run["started"], "index", run["state"], run["message"]) for run in report.runs]
-    rows += [(feed["started"], "feed", feed["state"], said_of(feed)) for feed in report.feeds]
-    for started, what, state, message in sorted(rows, reverse=True):
-        when = html.escape(str(started)[:16].replace("T", " "))
-        said = html.escape(f"{state}. {message}")
-        yield f'<tr><td>{when}</td><td>{what}</td><td class="{html.escape(state)}">{said}</td></tr>'
+    yield '<h2>The last nights</h2><div class="wide"><table><tr><th>began (UTC)</th><th>what</th><th>ended</th></tr>'
+    for night in report.nights():
+        when, state = html.escape(night.began[:16].replace("T", " ")), html.escape(night.ended)
+        said = html.escape(f"{night.ended}. {night.said}")
+        yield f'<tr><td>{when}</td><td>{night.what}</td><td class="{state}">{said}</td></tr>'
     yield "</table></div>"
 
 
-def said_of(feed: dict[str, Any]) -> str:
+def _said(feed: dict[str, Any]) -> str:
     """Return why an import was refused, or what it did and warned of."""
     counts = ", ".join(f"{count} {name}" for name, count in feed["counts"].items() if count)
     return "; ".join(part for part in (counts, feed["message"]) if part)

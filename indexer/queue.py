@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from catalog import jobs
 from catalog.database import opened
 from catalog.models import utc_now
+from indexer.alarm import raise_alarm
 from indexer.jobs import ALONE, add, may_begin, recover
 from vsearch.errors import CatalogueError, QueueUnavailable, SettingsError
 from vsearch.settings import PREFIX, Settings
@@ -149,8 +150,11 @@ class Queue:
         """Begin the night if it is time, and wake workers for all that waits: a job already claimed is passed over."""
         with opened(self._settings.catalogue_url, write=True) as sessions:
             self._begin_night(sessions, utc_now())
-            for job_id in recover(sessions, utc_now()):
-                self.push(job_id)
+            recovered = recover(sessions, utc_now())
+        for sentence in recovered.given_up:
+            raise_alarm(self._settings, sentence)
+        for job_id in recovered.waiting:
+            self.push(job_id)
 
     def _run_job(self, job_id: int) -> None:
         """Run a job in a process of its own, its words in a log of its own; then what waited for its end."""

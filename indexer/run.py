@@ -22,7 +22,7 @@ from vsearch import generation as generations
 from vsearch import retention, store
 from vsearch.encoder import open_encoder
 from vsearch.errors import CheckpointError, GenerationCorrupt, NoGeneration
-from vsearch.lock import run_lock
+from vsearch.lock import held, run_lock
 from vsearch.manifest import Manifest, Origin
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.checkpoint import Checkpoint
@@ -83,6 +83,11 @@ def alone(
         retention.clean(settings.generations)
         store.clean(settings)
         yield Tools(settings, sessions, open_encoder, Stages(progress), clock, frozenset(accept))
+
+
+def going(settings: Settings) -> bool:
+    """Whether a run holds the lock; a row that says running while none does is of one that was killed."""
+    return held(settings.data / LOCK)
 
 
 def rollback(settings: Settings, to: str = "", clock: Callable[[], datetime] = utc_now) -> str:

@@ -2,13 +2,18 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 
 from vsearch.errors import RunInProgress
 from vsearch.files import naming
+
+LOOKING = 0.05
+"""Seconds after which one who merely looked whether the lock is held (`held`) has let go of it."""
 
 
 @contextmanager
@@ -25,15 +30,34 @@ def run_lock(path: Path, now: datetime, what: str = "index run") -> Iterator[Non
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        free = _locked(file, fcntl.LOCK_EX)
+        if not free:
+            time.sleep(LOOKING)
+            free = _locked(file, fcntl.LOCK_EX)
+        if not free:
             file.seek(0)
             raise RunInProgress(
                 f"Only one {what} goes at a time, but {file.read().strip() or 'another'} still does; "
                 "wait for its end or stop it."
-            ) from None
+            )
         with naming(path):  # past the buffer, which would fail once more when the file is closed
             os.ftruncate(file.fileno(), 0)
             os.write(file.fileno(), f"process {os.getpid()} (since {now:%Y-%m-%d %H:%M:%S %Z})\n".encode())
         yield
+
+
+def held(path: Path) -> bool:
+    """Whether somebody holds the lock file `path`."""
+    try:
+        with path.open(encoding="utf8") as file:
+            return not _locked(file, fcntl.LOCK_SH)
+    except FileNotFoundError:
+        return False
+
+
+def _locked(file: IO[str], how: int) -> bool:
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

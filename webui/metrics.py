@@ -11,7 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from catalog import queries, seen
+from catalog import imports, queries, seen
 from catalog.models import Job
 from vsearch.errors import VSearchError
 from webui.services import Services, services
@@ -108,3 +108,11 @@ def _of_catalogue(session: Session, registry: CollectorRegistry) -> None:
     for run in reversed(queries.latest_runs(session, 20)):
         if run.finished_at is not None:
             night.labels(run.state).set(run.finished_at.timestamp())
+    feed = Gauge(
+        "vsearch_last_import_timestamp_seconds",
+        "When the last import of each end ended; state imported: the feed changed something.",
+        ("state",),
+        registry=registry,
+    )
+    for state, finished in imports.last_of_each_end(session).items():
+        feed.labels(state).set(finished.timestamp())

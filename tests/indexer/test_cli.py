@@ -1,15 +1,17 @@
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from catalog.models import IndexRun, utc_now
 from indexer import night
 from indexer import run as index
 from tests.fakes import FrozenClock
 from tests.indexer.shop import Shop
 from vsearch import generation
 from vsearch.cli.index import command
-from vsearch.errors import GenerationError, NoGeneration, RunInProgress
+from vsearch.errors import GenerationError, NoGeneration, RunInProgress, VSearchError
 from vsearch.lock import run_lock
 from vsearch.settings import Settings
 
@@ -123,3 +125,20 @@ def test_a_running_run_is_not_disturbed(indexed_shop: Shop) -> None:
     """The second one is refused."""
     with run_lock(indexed_shop.settings.data / index.LOCK, FrozenClock().now):
         assert isinstance(invoke(indexed_shop.settings, "run").exception, RunInProgress)
+
+
+def test_a_killed_run_is_called_killed(indexed_shop: Shop) -> None:
+    """Before the next one closes its row; one that is going is called running."""
+    with indexed_shop.sessions.begin() as session:
+        session.add(IndexRun(state="running"))
+    assert "killed" in invoke(indexed_shop.settings, "status").output
+    with run_lock(indexed_shop.settings.data / "index.lock", utc_now()):
+        assert "running" in invoke(indexed_shop.settings, "status").output
+
+
+def test_looking_makes_no_catalogue(tmp_path: Path) -> None:
+    """Somebody forgot to say where it is."""
+    settings = Settings(data=tmp_path / "none")
+    for name in ("status", "verify", "report"):
+        assert isinstance(invoke(settings, name).exception, VSearchError)
+    assert not settings.data.exists()

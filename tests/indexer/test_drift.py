@@ -118,15 +118,28 @@ def test_canaries_must_find_their_product(shop: Shop, monkeypatch: pytest.Monkey
     monkeypatch.setattr("indexer.canaries.DEPTH", 1)
     rows = shop.rows()
     good, wrong = f"{photo(shop, 0)},{rows[0].sku}", f"{photo(shop, 4)},{rows[-1].sku}"
+    shop.add(["GONE"], "Lamps")
+    shop.withdraw("GONE")
     settings = with_canaries(shop, good, f"{photo(shop, 0)},GONE")
     assert run(settings, open_encoder=FakeEncoder).state == "published"
     shop.add(["N1"], "Lamps")
-    settings = with_canaries(shop, good, wrong, f"none.jpg,{rows[0].sku}")
+    settings = with_canaries(shop, good, wrong)
     with pytest.raises(VerificationFailed) as caught:
         run(settings, open_encoder=FakeEncoder)
     assert f"the canary 4.jpg does not find {rows[-1].sku} among the first 1" in str(caught.value)
-    assert "the canary none.jpg cannot be used" in str(caught.value)
     assert str(caught.value).endswith("run `vsearch index run --accept canaries`.")
+    assert run(settings, open_encoder=FakeEncoder, accept={"canaries"}).state == "published"
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"), [("none.jpg,S000", "No such file"), ("0.jpg,TYPO", "never had this product")]
+)
+def test_a_canary_that_cannot_sing_is_said(shop: Shop, row: str, sentence: str) -> None:
+    """A list full of typing errors would warn of nothing."""
+    photo(shop, 0)
+    settings = with_canaries(shop, row)
+    with pytest.raises(SettingsError, match=rf"{sentence}.*; mend the list, or go without it"):
+        run(settings, open_encoder=FakeEncoder)
     assert run(settings, open_encoder=FakeEncoder, accept={"canaries"}).state == "published"
 
 
@@ -146,11 +159,14 @@ def test_what_is_live_can_be_looked_at(indexed_shop: Shop) -> None:
     assert (said.problems, said.notes, said.pictures) == ((), (), 24)
     indexed_shop.withdraw(indexed_shop.rows()[0].sku)
     indexed_shop.add(["N1"], "Lamps")
-    notes = verify(with_canaries(indexed_shop, f"{photo(indexed_shop, 5)},X"), FakeEncoder).notes
-    assert notes == (
+    said = verify(with_canaries(indexed_shop, f"{photo(indexed_shop, 5)},N1"), FakeEncoder)
+    assert said.notes == (
         "2 pictures of the catalogue came since; the next run indexes them.",
         "2 pictures of the catalogue went since; shoppers do not see them.",
     )
+    indexed_shop.store.path(indexed_shop.rows()[3].sha256).unlink()
+    (problem,) = verify(indexed_shop.settings, FakeEncoder).problems
+    assert problem.startswith("1 pictures have no file, such as one of ")
 
 
 def test_a_damaged_live_index_is_said(indexed_shop: Shop) -> None:

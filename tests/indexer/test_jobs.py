@@ -94,6 +94,24 @@ def test_however_it_ends_that_is_on_record(
     assert (row(sessions, job_id).state, row(sessions, job_id).message) == (state, message)
 
 
+def test_somebody_is_told_of_a_failure(shop: Settings, sessions: sessionmaker[Session], caplog: Any) -> None:
+    """By the shop's own command; one that does not work is logged, and changes nothing."""
+    told = shop.data / "told"
+
+    def fail(progress: Progress) -> str:
+        raise FeedRejected("A feed must be whole.")
+
+    tee = shop.model_copy(update={"alarm": f"tee -a '{told}'"})
+    assert execute(tee, add(sessions, "night", {}, NOW), doing(fail) | {"night": doing(fail)["index"]}) == "failed"
+    assert execute(tee, add(sessions, "index", {}, NOW), doing(lambda progress: "Fine.")) == "done"
+    assert told.read_text() == "vsearch job 1 (night) failed: A feed must be whole.\n"
+    for command in ("false", "no-such-command", "'"):
+        broken = shop.model_copy(update={"alarm": command})
+        assert execute(broken, add(sessions, "index", {}, NOW), doing(fail)) == "failed"
+        assert "the alarm was not given" in caplog.text
+        caplog.clear()
+
+
 def test_a_job_is_claimed_once(shop: Settings, sessions: sessionmaker[Session]) -> None:
     """A queue that tells two workers of it does no harm."""
     job_id = add(sessions, "index", {}, NOW)
@@ -179,7 +197,9 @@ def test_what_died_with_its_worker_begins_again(sessions: sessionmaker[Session])
     mine = left(sessions, worker=f"{here}:{os.getpid()}", heartbeat_at=NOW + minute)
     tired = left(sessions, attempts=3)
     unwanted = left(sessions, cancel=True)
-    assert recover(sessions, NOW + minute) == [silent, gone]
+    found = recover(sessions, NOW + minute)
+    assert found.waiting == (silent, gone)
+    assert found.given_up == (f"vsearch job {tired} (index) failed: {row(sessions, tired).message}",)
     assert row(sessions, alive).state == row(sessions, mine).state == "running"
     assert row(sessions, tired).state == "failed"
     assert row(sessions, tired).message == f"Its worker died 3 times; see `vsearch jobs log {tired}`."

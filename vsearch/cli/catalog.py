@@ -46,8 +46,9 @@ def import_(
     """
     if not (feed or settings.feed):
         raise click.UsageError("Name a FEED, or set the setting feed.")
-    options = Options.of(settings, mapping=mapping or settings.feed_mapping, dry_run=dry_run, accept=accept)
-    _summarise(*import_aloud(settings, feed or settings.feed, images or settings.feed_images or None, options))
+    feed = feed or settings.feed
+    options = Options.of(settings, feed, mapping=mapping, dry_run=dry_run, accept=accept)
+    _summarise(*import_aloud(settings, feed, images or settings.feed_images or None, options))
 
 
 def import_aloud(

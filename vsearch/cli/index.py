@@ -12,8 +12,8 @@ from catalog import queries
 from catalog.database import opened
 from indexer import live, managers_report, night
 from indexer import run as index
-from indexer.importing import Options
-from indexer.managers_report import TITLES, ManagersReport, said_of
+from indexer.importing import ImportReport, Options
+from indexer.managers_report import TITLES, ManagersReport
 from indexer.refusal import CAUSES, FeedRefused
 from indexer.report import Report
 from vsearch import generation as generations
@@ -51,8 +51,8 @@ def run(settings: Settings, *, feed: str, images: str | None, accept: tuple[str,
     Stopped at any moment, the same command goes on where it was; shoppers see the old index until all is done.
     """
     causes = [cause for cause in CAUSES if cause in accept]
-    options = Options.of(settings, mapping=settings.feed_mapping, accept=causes)
     feed = feed or settings.feed
+    options = Options.of(settings, feed, accept=causes)
     try:
         report = night.run(
             settings,
@@ -60,7 +60,7 @@ def run(settings: Settings, *, feed: str, images: str | None, accept: tuple[str,
             images=images,
             options=options,
             progress=progress,
-            told=partial(complain, feed),
+            told=partial(_told, feed),
             accept=accept,
         )
     except FeedRefused as refusal:
@@ -90,7 +90,7 @@ def status(settings: Settings, *, as_json: bool) -> None:
         _show(current, kept)
     if runs:
         lines = [[str(run[name] or "") for name in ("started", "state", "message")] for run in runs]
-        table("Latest runs", ("started", "state", "message"), lines)
+        table("Latest runs", ("started (UTC)", "state", "message"), lines)
 
 
 @command.command("verify")
@@ -105,8 +105,8 @@ def verify(settings: Settings) -> None:
         click.echo(line)
     if said.problems:
         raise VerificationFailed(
-            f"A published index must be sound, but {'; '.join(said.problems)}; "
-            "run `vsearch index rollback`, or `vsearch index run`."
+            f"A published index must be sound, but {'; '.join(said.problems)}. If it finds what it should not, "
+            "`vsearch index rollback` serves the one before, and `vsearch index run` makes another."
         )
     click.echo(f"Generation {said.generation_id} is sound: {said.pictures} pictures in {said.classes} classes.")
 
@@ -141,6 +141,11 @@ def rollback(settings: Settings, *, to: str) -> None:
     click.echo(f"Rolled back from {before}; generation {now} is current. The next run publishes anew.")
 
 
+def _told(feed: str, report: ImportReport) -> None:
+    complain(feed, report)
+    click.echo(f"{feed}: {report.text()}")
+
+
 def _named(settings: Settings) -> str:
     try:
         return generations.current(settings.generations).name
@@ -167,9 +172,8 @@ def _summarise(report: Report) -> None:
 
 
 def _show_report(found: ManagersReport) -> None:
-    nights = [(feed["started"][:16].replace("T", " "), "feed", feed["state"], said_of(feed)) for feed in found.feeds]
-    nights += [(run["started"][:16].replace("T", " "), "index", run["state"], run["message"]) for run in found.runs]
-    table("The last nights", ("began", "what", "ended", "said"), sorted(nights, reverse=True))
+    nights = [(night.began[:16].replace("T", " "), night.what, night.ended, night.said) for night in found.nights()]
+    table("The last nights", ("began (UTC)", "what", "ended", "said"), nights)
     for kind, title in TITLES.items():
         notes = found.of(kind)
         if notes:
@@ -189,11 +193,12 @@ def _show(current: Manifest, kept: list[str]) -> None:
 
 
 def _latest_runs(settings: Settings) -> list[dict[str, Any]]:
-    with opened(settings.catalogue_url, write=True) as sessions, sessions() as session:
+    going = index.going(settings)
+    with opened(settings.catalogue_url, write=True, create=False) as sessions, sessions() as session:
         return [
             {
                 "started": f"{run.started_at:%Y-%m-%d %H:%M:%S}",
-                "state": run.state,
+                "state": run.state if going or run.state != "running" else "killed",
                 "generation_id": run.generation_id,
                 "message": run.message,
                 "counts": run.counts,

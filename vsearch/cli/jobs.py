@@ -49,7 +49,7 @@ def run(settings: Settings, *, kind: str, arguments: tuple[str, ...]) -> None:
     import feed=F images=I     import a feed
     train plan=P photos=D      train by a plan, runs kept in the data folder
     """
-    given = _pairs(arguments)
+    given = _checked(settings, kind, arguments)
     with opened(settings.catalogue_url, write=True) as sessions:
         job_id = work.add(sessions, kind, given, utc_now())
     click.echo(f"Job {job_id} waits for a worker; `vsearch jobs list` shows how far it is.")
@@ -64,7 +64,7 @@ def run(settings: Settings, *, kind: str, arguments: tuple[str, ...]) -> None:
 @pass_settings
 def list_(settings: Settings, *, as_json: bool) -> None:
     """Show the latest jobs."""
-    with opened(settings.catalogue_url, write=True) as sessions, sessions() as session:
+    with opened(settings.catalogue_url, write=True, create=False) as sessions, sessions() as session:
         found = jobs.latest(session)
     if as_json:
         click.echo(json.dumps([_plain(job) for job in found], indent=2))
@@ -81,7 +81,7 @@ def list_(settings: Settings, *, as_json: bool) -> None:
 @pass_settings
 def cancel(settings: Settings, job_id: int) -> None:
     """Stop a job; what it finished stays."""
-    with opened(settings.catalogue_url, write=True) as sessions, sessions.begin() as session:
+    with opened(settings.catalogue_url, write=True, create=False) as sessions, sessions.begin() as session:
         state = jobs.cancel(session, job_id, utc_now())
     click.echo(f"Job {job_id} is cancelled." if state == "cancelled" else f"Job {job_id} is told to stop.")
 
@@ -92,7 +92,7 @@ def cancel(settings: Settings, job_id: int) -> None:
 def show_log(settings: Settings, job_id: int) -> None:
     """Print what a job said."""
     file = settings.data / "jobs" / f"{job_id}.log"
-    with opened(settings.catalogue_url, write=True) as sessions, sessions() as session:
+    with opened(settings.catalogue_url, write=True, create=False) as sessions, sessions() as session:
         if jobs.one(session, job_id) is None:
             raise CatalogueError(f"A log is of a job on record, but there is no job {job_id}; see `vsearch jobs list`.")
     if not file.is_file():
@@ -156,9 +156,7 @@ def _import(settings: Settings, arguments: Mapping[str, Any], progress: Progress
     from indexer.importing import import_feed
 
     feed, images = arguments.get("feed") or settings.feed, arguments.get("images") or settings.feed_images
-    if not feed:
-        raise CatalogueError("An import needs a feed, but none is named; write feed=FILE, or set the setting feed.")
-    options = Options.of(settings, mapping=settings.feed_mapping)
+    options = Options.of(settings, feed)
     with opened(settings.catalogue_url, write=True) as sessions:
         try:
             report = import_feed(
@@ -173,16 +171,12 @@ def _import(settings: Settings, arguments: Mapping[str, Any], progress: Progress
             complain(feed, refusal)
             raise
     complain(feed, report)
-    return _counted(report)
+    return report.text()
 
 
 def _tell(feed: str, report: ImportReport) -> None:
     complain(feed, report)
-    log.info("%s: %s", feed, _counted(report))
-
-
-def _counted(report: ImportReport) -> str:
-    return ", ".join(f"{count} {name}" for name, count in report.counts().items() if count) + "."
+    log.info("%s: %s", feed, report.text())
 
 
 def _train(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
@@ -200,18 +194,32 @@ def _train(settings: Settings, arguments: Mapping[str, Any], progress: Progress)
     return f"Checkpoint {said['checkpoint_id']} in {run.checkpoint}; `vsearch models promote` lets it search."
 
 
+TAKEN: Mapping[str, tuple[str, ...]] = {"import": ("feed", "images"), "train": ("plan", "photos")}
+"""Arguments of each kind of job."""
+
 WORK: dict[str, Work] = {"night": _night, "index": _index, "import": _import, "train": _train}
 
 
-def _pairs(arguments: tuple[str, ...]) -> dict[str, str]:
+def _checked(settings: Settings, kind: str, arguments: tuple[str, ...]) -> dict[str, str]:
+    """Return a job's arguments; what cannot be carried out is better said now than in the night."""
+    taken = TAKEN.get(kind, ())
     found = {}
     for argument in arguments:
         name, sign, value = argument.partition("=")
-        if not sign or name not in ("feed", "images", "plan", "photos"):
-            raise VSearchError(
-                f"A job's arguments are feed=, images=, plan= and photos=, but one is {argument!r}; correct it."
-            )
+        if not sign or name not in taken:
+            rule = f"takes {', '.join(f'{each}=' for each in taken)}" if taken else "takes no arguments"
+            raise VSearchError(f"A job of kind {kind} {rule}, but one is {argument!r}; correct it.")
         found[name] = str(Path(value).absolute()) if "://" not in value and Path(value).exists() else value
+    if kind == "import":
+        feed = found.get("feed") or settings.feed
+        if not feed or ("://" not in feed and not Path(feed).exists()):
+            raise CatalogueError(
+                f"An import needs a feed, but {feed or 'none'} is not there; write feed=FILE, or set the setting feed."
+            )
+    if kind == "train":
+        from vsearch.training import plan as plans
+
+        plans.read(found.get("plan", ""))
     return found
 
 

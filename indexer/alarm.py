@@ -1,0 +1,26 @@
+"""Somebody is told that a job failed: by the shop's own command, which knows whom to wake and how."""
+
+import logging
+import shlex
+import subprocess
+
+from vsearch.settings import Settings
+
+SECONDS = 60
+"""How long the command may take."""
+
+log = logging.getLogger(__name__)
+
+
+def raise_alarm(settings: Settings, text: str) -> None:
+    """Give the text to the command of the setting `alarm`, on its standard input; nothing where there is none.
+
+    A command that fails is logged: the job has failed already, and nothing else shall.
+    """
+    if not settings.alarm:
+        return
+    try:
+        command = shlex.split(settings.alarm)
+        subprocess.run(command, input=f"{text}\n", text=True, timeout=SECONDS, check=True)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        log.error("the alarm was not given (%s): %s", error, text)
