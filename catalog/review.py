@@ -17,6 +17,7 @@ class Shown:
     image_id: int
     sku: str
     title: str
+    brand: str
     category: str
     variant_group: str | None
     sha256: str
@@ -30,6 +31,7 @@ def shown(session: Session) -> list[Shown]:
         Image.image_id,
         Product.sku,
         Product.title,
+        Product.brand,
         Product.category,
         Product.variant_group,
         Image.sha256,

@@ -9,7 +9,9 @@ from catalog.review import Shown
 from vsearch.gallery import Gallery
 from vsearch.model.heads import Predictions
 
-Kind = Literal["no picture", "failing picture", "small picture", "same picture", "nearly the same", "other category"]
+Kind = Literal[
+    "no picture", "failing picture", "small picture", "watermark", "same picture", "nearly the same", "other category"
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 SMALL = 200

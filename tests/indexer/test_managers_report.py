@@ -14,7 +14,7 @@ from catalog.items import ProductItem
 from catalog.models import utc_now
 from catalog.review import Shown
 from catalog.seen import Seen
-from indexer import managers_report, review
+from indexer import managers_page, managers_report, review
 from indexer.review import Note
 from tests.fakes import coloured
 from tests.indexer.shop import Shop
@@ -23,7 +23,7 @@ from vsearch.images import encode_jpeg
 from vsearch.model.heads import Predictions
 
 LOST = "picture 'x.jpg' must be in the folder, but it is not"
-SHOWN = Shown(1, "A", "Sofa", "Sofas", None, "a" * 64, 300, 150)
+SHOWN = Shown(1, "A", "Sofa", "Acme", "Sofas", None, "a" * 64, 300, 150)
 
 
 def test_small_pictures_are_told_by_their_longer_side() -> None:
@@ -87,7 +87,7 @@ def test_the_report_has_all_that_a_manager_should_see(troubled: Shop) -> None:
 
 def test_the_page_needs_nothing_else(troubled: Shop) -> None:
     """Its pictures are in it, what feeds say is text in it, and no address is."""
-    page = managers_report.keep(troubled.settings, managers_report.make(troubled.settings))
+    page = managers_page.keep(troubled.settings, managers_report.make(troubled.settings))
     text = page.read_text()
     assert "Bed &lt;b&gt;without&lt;/b&gt; picture has no picture" in text
     assert text.count("data:image/jpeg;base64,") >= 2
@@ -117,4 +117,4 @@ def test_a_shop_without_an_index_has_a_report_too(empty_shop: Shop) -> None:
     """It says that nothing is there."""
     report = managers_report.make(empty_shop.settings)
     assert (report.notes, report.runs, report.feeds) == ((), [], [])
-    assert "Nothing to look at" in managers_report.as_page(report, empty_shop.settings)
+    assert "Nothing to look at" in managers_page.as_page(report, empty_shop.settings)

@@ -10,10 +10,11 @@ import click
 
 from catalog import queries
 from catalog.database import opened
-from indexer import live, managers_report, night
+from indexer import live, managers_page, managers_report, night
 from indexer import run as index
 from indexer.importing import ImportReport, Options
-from indexer.managers_report import TITLES, ManagersReport
+from indexer.managers_page import TITLES
+from indexer.managers_report import ManagersReport
 from indexer.refusal import CAUSES, FeedRefused
 from indexer.report import Report
 from vsearch import generation as generations
@@ -120,7 +121,7 @@ def report(settings: Settings, *, as_json: bool, page: Path | None) -> None:
     found = managers_report.make(settings)
     if page is not None:
         with naming(page):
-            page.write_text(managers_report.as_page(found, settings), encoding="utf8")
+            page.write_text(managers_page.as_page(found, settings), encoding="utf8")
         click.echo(f"Written to {page}.")
     elif as_json:
         click.echo(json.dumps(found.as_json(), indent=1, ensure_ascii=False))

@@ -127,11 +127,11 @@ def _talk() -> None:
 
 
 def _night(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
-    from indexer import managers_report, night
+    from indexer import managers_page, managers_report, night
 
     def report() -> None:
         with progress("write the report"):
-            managers_report.keep(settings, managers_report.make(settings))
+            managers_page.keep(settings, managers_report.make(settings))
 
     try:
         said = night.run(settings, progress=progress, told=partial(_tell, settings.feed)).text()
