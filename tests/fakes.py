@@ -111,6 +111,7 @@ def fake_checkpoint(folder: Path, classes: Sequence[str] = ("chair", "lamp"), *,
         about={"plan": "fake"},
         retrieval=Retrieval(
             grid=trunk,
+            sides={},
             projections=dict.fromkeys(BLOCK_SIZES, same),
             heads=nearest_centre_heads(blocks, list(classes) * 20),
             whitening=fit_whitening(

@@ -135,9 +135,26 @@ def test_the_bundled_ensemble_keeps_its_ids() -> None:
     """Blocks that shops stored stay valid as long as `SEEING` stays, also under heads of their own."""
     bundled = checkpoints.load(checkpoints.bundled())
 
-    assert (bundled.checkpoint_id, bundled.blocks_id) == ("4f6c6f37b6a0c696", "91fe521c1e255938")
+    assert (bundled.checkpoint_id, bundled.blocks_id) == ("a3274eef939d6d29", "1a6e2041df447e42")
     assert bundled.searchable
     assert bundled.specs == ()
+
+
+def test_a_checkpoint_says_through_how_many_pixels_it_looks(tmp_path: Path) -> None:
+    """Another side gives other blocks; those made before it was written down looked through 96."""
+    bundled = checkpoints.load(checkpoints.bundled())
+    assert {bundled.side(name) for name in bundled.backbones} == {144}
+    said = json.loads((bundled.folder / "model.json").read_text())
+    ids = {bundled.blocks_id}
+    for sides, expected in ((None, 96), (dict.fromkeys(bundled.backbones, 64), 64)):
+        folder = tmp_path / str(expected)
+        shutil.copytree(bundled.folder, folder)
+        changed = {key: said[key] for key in said if key != "sides"} | ({"sides": sides} if sides else {})
+        (folder / "model.json").write_text(json.dumps(changed))
+        other = checkpoints.load(folder)
+        assert {other.side(name) for name in other.backbones} == {expected}
+        ids.add(other.blocks_id)
+    assert len(ids) == 3
 
 
 def test_own_heads_keep_the_format(tmp_path: Path) -> None:

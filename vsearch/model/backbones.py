@@ -19,7 +19,7 @@ class Backbone:
 
     Attributes:
         name: as plans, settings and checkpoints call it.
-        side: input side in pixels.
+        side: input side in pixels, of checkpoints made from now on; each says what its own is.
         scaling: "signed" maps 0..255 to -1..1; "caffe" is BGR less the ImageNet mean.
         stages: layer-name prefixes that a plan may unfreeze from, first to last.
         application: class in `keras.applications`; empty for a network of our own.
@@ -73,6 +73,12 @@ def backbone(name: str) -> Backbone:
     except KeyError:
         known = ", ".join(BACKBONES)
         raise CheckpointError(f"A backbone must be one of {known}, but {name!r} was named.") from None
+
+
+def side_before(name: str) -> int:
+    """Return the px that a backbone looked at pictures through in checkpoints that do not say: pocket ones had 96."""
+    earlier = {"pocket_resnet": 96, "pocket_vgg": 96, "pocket_inception": 96}
+    return earlier.get(name) or backbone(name).side
 
 
 def build(name: str, side: int | None = None) -> Any:

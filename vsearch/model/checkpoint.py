@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from vsearch.errors import CheckpointMismatch
 from vsearch.model.arrays import read_arrays, write_arrays
+from vsearch.model.backbones import side_before
 from vsearch.model.description import CARD, DESCRIPTION, blocks_id, building, checkpoint_id, describe, read
 from vsearch.model.heads import Heads
 from vsearch.model.headspec import HeadSpec
@@ -90,6 +91,11 @@ class Checkpoint:
     def grid(self) -> int:
         """Cells a side that a feature map is pooled to."""
         return int(self._retrieval("grid"))
+
+    def side(self, name: str) -> int:
+        """Return the px that a backbone looks at pictures through; checkpoints before these do not say."""
+        sides: Mapping[str, int] = self._retrieval("sides") if "sides" in self._said else {}
+        return sides.get(name) or side_before(name)
 
     @property
     def block_sizes(self) -> Mapping[str, int]:

@@ -57,7 +57,7 @@ def checkpoint_id(said: Mapping[str, Any]) -> str:
 def blocks_id(said: Mapping[str, Any]) -> str:
     """Return the hash of what determines blocks: that part of a description, and how this version sees pictures."""
     files = {name: digest for name, digest in said["files"].items() if name.endswith(_BLOCK_FILES)}
-    described = {key: said[key] for key in ("format", "backbones", "grid", "block_sizes")}
+    described = {key: said[key] for key in ("format", "backbones", "grid", "sides", "block_sizes") if key in said}
     return _hash({"files": files, "seeing": SEEING} | described)
 
 

@@ -1,7 +1,8 @@
 """The encoder that serves and indexes: the checkpoint's networks and the two descriptors, on one decoded picture."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,18 @@ from numpy.typing import NDArray
 from vsearch import descriptors
 from vsearch.framing import half_squash, trim
 from vsearch.images import Picture
-from vsearch.model.backbones import backbone
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.heads import DESCRIPTORS
 from vsearch.model.network import build_trunk
 from vsearch.model.weights import packed, unpack
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A network ready to run: uint8 [n, side, side, 3] -> raw block float32 [n, grid * grid * channels]."""
+
+    side: int
+    run: Callable[[NDArray[np.uint8]], Any]
 
 
 class Ensemble:
@@ -55,38 +63,44 @@ class Ensemble:
 
 
 def raw_features(
-    trunks: Mapping[str, Any], pictures: Sequence[Picture], lock: threading.Lock
+    trunks: Mapping[str, Trunk], pictures: Sequence[Picture], lock: threading.Lock
 ) -> dict[str, NDArray[np.float32]]:
     """Run trunks and descriptors on pictures: name -> float32 [n, size of the raw block]."""
     trimmed = [trim(picture) for picture in pictures]
-    sides = {backbone(name).side for name in trunks} | {descriptors.SHAPE_SIDE, descriptors.COLOUR_SIDE}
+    sides = {trunk.side for trunk in trunks.values()} | {descriptors.SHAPE_SIDE, descriptors.COLOUR_SIDE}
     squares = {side: np.stack([half_squash(picture, side) for picture in trimmed]) for side in sorted(sides)}
     found: dict[str, NDArray[np.float32]] = {}
     with lock:
         for name, trunk in trunks.items():
-            found[name] = trunk(squares[backbone(name).side]).numpy()
+            found[name] = trunk.run(squares[trunk.side]).numpy()
     shape, colour = DESCRIPTORS
     found[shape] = np.stack([descriptors.shape(square) for square in squares[descriptors.SHAPE_SIDE]])
     found[colour] = np.stack([descriptors.colour(square) for square in squares[descriptors.COLOUR_SIDE]])
     return found
 
 
-def compiled_trunk(name: str, grid: int, weights: Sequence[NDArray[Any]]) -> Any:
-    """Return a compiled function: uint8 [n, side, side, 3] -> raw block float32 [n, grid * grid * channels].
+def compiled_trunk(name: str, grid: int, weights: Sequence[NDArray[Any]], side: int) -> Trunk:
+    """Return a backbone's trunk, compiled.
+
+    Args:
+        name: of the backbone.
+        grid: cells a side that its feature map is pooled to.
+        weights: of the backbone.
+        side: px that it looks at pictures through.
 
     Raises:
         CheckpointMismatch: the weights are those of another network.
     """
-    network, trunk = build_trunk(name, grid)
+    network, trunk = build_trunk(name, grid, side)
     unpack(network, weights, name)
-    side = backbone(name).side
 
     @tf.function(input_signature=[tf.TensorSpec((None, side, side, 3), tf.uint8)])  # type: ignore[untyped-decorator]
     def run(squares: Any) -> Any:
         return trunk(tf.cast(squares, tf.float32), training=False)
 
-    return run
+    return Trunk(side, run)
 
 
-def _trunk(checkpoint: Checkpoint, name: str) -> Any:
-    return compiled_trunk(name, checkpoint.grid, packed(checkpoint.folder / f"{name}.weights.npz"))
+def _trunk(checkpoint: Checkpoint, name: str) -> Trunk:
+    weights = packed(checkpoint.folder / f"{name}.weights.npz")
+    return compiled_trunk(name, checkpoint.grid, weights, checkpoint.side(name))

@@ -32,18 +32,20 @@ def scale(pictures: Any, scaling: Scaling) -> Any:
     return flipped - np.asarray(CAFFE_MEAN_BGR, np.float32)
 
 
-def build_trunk(name: str, grid: int = 3) -> tuple[keras.Model, keras.Model]:
+def build_trunk(name: str, grid: int = 3, side: int | None = None) -> tuple[keras.Model, keras.Model]:
     """Return (backbone, trunk): float RGB 0..255 [n, side, side, 3] -> features float32 [n, grid * grid * c].
 
     The trunk pools the last feature map to a grid x grid average, row by row: where a part sits tells products apart
-    that one global average mixes up. The backbone inside is the same object, to load weights into.
+    that one global average mixes up. The backbone inside is the same object, to load weights into. Without a side it
+    is that of the table.
 
     Raises:
         CheckpointError: no such backbone.
     """
     row = backbone(name)
-    network = build(name, row.side)
-    pictures = keras.Input((row.side, row.side, 3), name="pictures")
+    side = side or row.side
+    network = build(name, side)
+    pictures = keras.Input((side, side, 3), name="pictures")
     features = network(scale(pictures, row.scaling), training=False)
     return network, keras.Model(pictures, pool_to_grid(features, grid), name=f"{name}_trunk")
 

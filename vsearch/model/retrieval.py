@@ -19,6 +19,7 @@ class Retrieval:
 
     Attributes:
         grid: cells a side that a feature map is pooled to.
+        sides: px that each backbone looks at pictures through.
         projections: the PCA of each block, in the order they are joined.
         heads: one softmax head for each backbone's block, with the vocabulary.
         whitening: for a catalogue too small to fit one on.
@@ -27,6 +28,7 @@ class Retrieval:
     """
 
     grid: int
+    sides: Mapping[str, int]
     projections: Mapping[str, Projection]
     heads: Heads
     whitening: Whitening
@@ -42,6 +44,7 @@ class Retrieval:
         write_arrays(folder / "whitening.npz", self.whitening.arrays() | known)
         return {
             "grid": self.grid,
+            "sides": dict(self.sides),
             "block_sizes": {name: projection.size for name, projection in self.projections.items()},
             "classes": list(self.heads.vocabulary),
         }

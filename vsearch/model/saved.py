@@ -38,7 +38,7 @@ def _network(checkpoint: Checkpoint, name: str) -> Any:
 
     trained = checkpoint.trained
     if trained is None:
-        backbone, network = build_trunk(name, checkpoint.grid)
+        backbone, network = build_trunk(name, checkpoint.grid, checkpoint.side(name))
     else:
         backbone, network = build_network(name, trained.specs, dropout=0.0, shape=trained.shape)
         unpack_variables(top_weights(backbone, network), packed(checkpoint.folder / f"{name}.top.npz"), name)

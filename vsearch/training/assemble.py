@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from vsearch.augment import shopper_view
 from vsearch.errors import DatasetError, ImageRejected
 from vsearch.images import Limits, Picture
+from vsearch.model.backbones import backbone
 from vsearch.model.ensemble import compiled_trunk, raw_features
 from vsearch.model.heads import DESCRIPTORS, Heads, fit_heads
 from vsearch.model.retrieval import Retrieval
@@ -68,7 +69,8 @@ def assemble(
     assert settings is not None, "a plan without [assemble] leaves nothing to search with"
     fitted = sample(plan, photos, "train", work=work)
     scored = sample(plan, photos, "val", work=work)
-    trunks = {name: compiled_trunk(name, settings.grid, packed(file)) for name, file in weights.items()}
+    sides = {name: backbone(name).side for name in weights}
+    trunks = {name: compiled_trunk(name, settings.grid, packed(file), sides[name]) for name, file in weights.items()}
     raw = _features(trunks, fitted.pictures, views=settings.fit_views, seed=plan.seed, advance=advance)
     projections = {name: _projection(settings, name, features) for name, features in raw.items()}
     sizes = {name: projection.size for name, projection in projections.items()}
@@ -87,7 +89,7 @@ def assemble(
     differences = fit_differences(photos_of, products, settings.differences)
     unsold = strangers(plan, photos, work=work)
     unsold_blocks = _joined(_features(trunks, unsold), projections) if unsold else blocks[:0]
-    parts = Retrieval(settings.grid, projections, heads, whitening, differences, unsold_blocks)
+    parts = Retrieval(settings.grid, sides, projections, heads, whitening, differences, unsold_blocks)
     if not scored.pictures:
         return parts, {}
     return parts, _scores(heads, _joined(_features(trunks, scored.pictures), projections), scored.class_names)
