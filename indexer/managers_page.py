@@ -20,6 +20,7 @@ ON_PAGE = 60
 _THUMBNAIL = 160
 
 TITLES: dict[Kind, str] = {
+    "bad row": "Rows of the last feed that cannot be used",
     "no picture": "Products that no photo finds",
     "failing picture": "Pictures that cannot be had",
     "small picture": "Pictures that are too small",

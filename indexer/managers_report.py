@@ -92,6 +92,7 @@ def make(settings: Settings) -> ManagersReport:
             feeds = [imports.as_json(row) for row in imports.latest(session, 7)]
             shown = reading.shown(session)
             notes = [
+                *review.bad_rows(feeds[0]["findings"] if feeds else []),
                 *review.without_picture(reading.without_picture(session)),
                 *review.failing(reading.failing(session), _last_findings(feeds)),
             ]

@@ -10,7 +10,14 @@ from vsearch.gallery import Gallery
 from vsearch.model.heads import Predictions
 
 Kind = Literal[
-    "no picture", "failing picture", "small picture", "watermark", "same picture", "nearly the same", "other category"
+    "bad row",
+    "no picture",
+    "failing picture",
+    "small picture",
+    "watermark",
+    "same picture",
+    "nearly the same",
+    "other category",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -52,6 +59,13 @@ class Note:
     def as_json(self) -> dict[str, Any]:
         """Return it as plain data."""
         return asdict(self)
+
+
+def bad_rows(findings: Sequence[Mapping[str, Any]]) -> Iterator[Note]:
+    """Yield the rows that the last import left out, or was refused for."""
+    for found in findings:
+        if found["kind"] != "picture":
+            yield Note("bad row", (found["sku"],), (), f"line {found['line']}: {found['reason']}")
 
 
 def without_picture(products: Sequence[tuple[str, str]]) -> Iterator[Note]:

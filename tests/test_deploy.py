@@ -1,6 +1,8 @@
 """The files in docs/deploy name commands and settings that there are."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -38,3 +40,14 @@ def test_what_the_operator_is_told_to_type_exists() -> None:
     for group, name in re.findall(r"^vsearch (index|jobs) (\w+)", OPERATING, re.MULTILINE):
         module = __import__(COMMANDS[group][0], fromlist=["command"])
         assert name in module.command.commands
+
+
+@pytest.mark.slow
+def test_systemd_takes_the_units() -> None:
+    """All that it misses is the program, which is not installed there."""
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("no systemd on this machine (Debian: apt-get install systemd)")
+    units = sorted(map(str, FOLDER.glob("*.service")))
+    said = subprocess.run([program, "verify", *units], capture_output=True, text=True, check=False).stderr.splitlines()
+    assert [line for line in said if "vsearch" in line and "is not executable" not in line] == []

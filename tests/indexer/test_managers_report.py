@@ -69,7 +69,8 @@ def troubled(indexed_shop: Shop) -> Shop:
         seen.write(session, {"x": Seen(problem=LOST, failures=3)})
         moment = utc_now()
         found = {"line": 7, "sku": "LOST", "kind": "picture", "reason": LOST}
-        told = {"started_at": moment, "finished_at": moment, "message": "", "findings": [found]}
+        bad = {"line": 9, "sku": "BAD", "kind": "row", "reason": "stock must be a number"}
+        told = {"started_at": moment, "finished_at": moment, "message": "", "findings": [found, bad]}
         imports.record(session, feed="feed.csv", state="imported", **told)
     return indexed_shop
 
@@ -78,6 +79,7 @@ def test_the_report_has_all_that_a_manager_should_see(troubled: Shop) -> None:
     """Each in one clause, with the products it is about."""
     report = managers_report.make(troubled.settings)
     assert [note.skus for note in report.of("no picture")] == [("NOPIC",)]
+    assert report.of("bad row") == [Note("bad row", ("BAD",), (), "line 9: stock must be a number")]
     assert report.of("failing picture") == [Note("failing picture", ("LOST",), (), f"{LOST} (3 times running)")]
     assert [note.skus for note in report.of("small picture")] == [("TWIN",)]
     assert [note.skus for note in report.of("same picture")] == [(troubled.rows()[0].sku, "TWIN")]
@@ -94,6 +96,7 @@ def test_the_page_needs_nothing_else(troubled: Shop) -> None:
     assert not re.search(r'(src|href)="(?!data:)', text)
     said = json.loads(page.with_name("report.json").read_text())
     assert {note["kind"] for note in said["notes"]} >= {
+        "bad row",
         "no picture",
         "failing picture",
         "small picture",
