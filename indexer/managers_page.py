@@ -40,7 +40,8 @@ ul { list-style: none; padding: 0; display: grid; gap: 1rem;
      grid-template-columns: repeat(auto-fill, minmax(min(17rem, 100%), 1fr)); }
 li { border: 1px solid #8884; border-radius: .5rem; padding: .8rem; overflow-wrap: anywhere; }
 img { max-width: 48%; max-height: 9rem; background: #fff; border-radius: .3rem; margin-right: .3rem; }
-.failed, .refused { color: #c0392b; } .wide { overflow-x: auto; }
+.failed, .refused, .killed { color: #c0392b; } .wide { overflow-x: auto; }
+@media (min-width: 40rem) { td:first-child { white-space: nowrap; } }
 """
 
 

@@ -86,8 +86,9 @@ def note(group: str, looked_at: Sequence[Shown], bear: NDArray[np.bool_]) -> Not
     if not bear.any():
         return None
     marked = [one for one, bears in zip(looked_at, bear.tolist(), strict=True) if bears]
-    said = f"{len(marked)} of {len(looked_at)} pictures looked at bear the same mark: a watermark, a logo or a frame"
-    return Note("watermark", tuple(one.sku for one in marked), tuple(one.sha256 for one in marked), f"({group}) {said}")
+    share = f"{len(marked)} of {len(looked_at)} pictures looked at"
+    said = f"of {group}: {share} bear the same mark, which may be a watermark, a logo or a frame"
+    return Note("watermark", tuple(one.sku for one in marked), tuple(one.sha256 for one in marked), said)
 
 
 def _sample(shown: Sequence[Shown]) -> list[Shown]:

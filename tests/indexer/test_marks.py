@@ -81,6 +81,6 @@ def test_what_is_said() -> None:
     looked_at = [one(number) for number in range(10)]
     found = note("Acme", looked_at, np.arange(10) < 9)
     assert found is not None
-    assert found.said.startswith("(Acme) 9 of 10 pictures looked at bear the same mark")
+    assert found.said.startswith("of Acme: 9 of 10 pictures looked at bear the same mark")
     assert (len(found.skus), len(found.pictures)) == (9, 9)
     assert note("Acme", looked_at, np.zeros(10, bool)) is None
