@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session, aliased
 
 from catalog.models import Job
@@ -64,19 +64,39 @@ def claim(session: Session, job_id: int, worker: str, now: datetime, *, alone: C
 
 def beat(session: Session, job_id: int, progress: Mapping[str, Any], now: datetime) -> bool:
     """Say that the job is alive and how far it is; return whether somebody asked to stop it."""
-    alive = update(Job).where(Job.job_id == job_id).values(heartbeat_at=now, progress=dict(progress))
-    return bool(session.execute(alive.returning(Job.cancel)).scalar())
+    alive = update(Job).where(Job.job_id == job_id, Job.state == "running")
+    said = session.execute(alive.values(heartbeat_at=now, progress=dict(progress)).returning(Job.cancel))
+    return bool(said.scalar())
 
 
-def finish(session: Session, job_id: int, state: State, message: str, now: datetime) -> None:
-    """Say how the job ended."""
+def finish(
+    session: Session, job_id: int, state: State, message: str, now: datetime, *, worker: str | None = None
+) -> None:
+    """Say how the job ended; given the worker that ran it, only if it is still running it."""
     ended = {"state": state, "message": message, "finished_at": now}
-    session.execute(update(Job).where(Job.job_id == job_id).values(**ended))
+    session.execute(update(Job).where(*_of(job_id, worker)).values(**ended))
 
 
-def requeue(session: Session, job_id: int, message: str) -> None:
-    """Let another worker begin it again."""
-    session.execute(update(Job).where(Job.job_id == job_id).values(state="queued", message=message, worker=""))
+def requeue(session: Session, job_id: int, message: str, *, worker: str, counts: bool) -> None:
+    """Let another worker begin the job again, if this one is still running it.
+
+    Args:
+        session: of the catalogue.
+        job_id: of the job.
+        message: why.
+        worker: that ran it.
+        counts: as an attempt that failed; not so where the worker was merely told to stop.
+    """
+    left = Job.attempts if counts else Job.attempts - 1
+    session.execute(
+        update(Job).where(*_of(job_id, worker)).values(state="queued", message=message, worker="", attempts=left)
+    )
+
+
+def stillborn(session: Session, job_id: int) -> int:
+    """Count an attempt of a job whose process died before it could claim it, and return how many there are."""
+    counted = update(Job).where(Job.job_id == job_id, Job.state == "queued").values(attempts=Job.attempts + 1)
+    return session.execute(counted.returning(Job.attempts)).scalar() or 0
 
 
 def cancel(session: Session, job_id: int, now: datetime) -> State:
@@ -120,6 +140,11 @@ def one(session: Session, job_id: int) -> JobRow | None:
     """Return a job, or None where there is no such."""
     found = _rows(session, select(Job).where(Job.job_id == job_id))
     return found[0] if found else None
+
+
+def _of(job_id: int, worker: str | None) -> list[ColumnElement[bool]]:
+    mine = [Job.job_id == job_id]
+    return mine if worker is None else [*mine, Job.state == "running", Job.worker == worker]
 
 
 def _rows(session: Session, statement: Any) -> list[JobRow]:

@@ -185,9 +185,9 @@ class Job(Base):
     state: Mapped[str] = mapped_column(index=True)
     """queued, running, done, failed or cancelled."""
     attempts: Mapped[int]
-    """Times that a worker began it."""
+    """Times that a worker began it, but for those that were told to stop."""
     worker: Mapped[str]
-    """HOST:PROCESS that runs it, or ran it last; empty before."""
+    """HOST:PROCESS that runs it, or ran it to its end; empty while it waits."""
     progress: Mapped[dict[str, Any]] = mapped_column(JSON)
     """stage, done and total."""
     cancel: Mapped[bool]

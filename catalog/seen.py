@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from catalog.database import INSERTS, chunks
@@ -62,10 +63,21 @@ def write(session: Session, seen: Mapping[str, Seen]) -> None:
         session.execute(statement.on_conflict_do_update(index_elements=["key"], set_=changed), rows)
 
 
-def forget_failures(session: Session, keep: Collection[str]) -> None:
-    """Forget the pictures that could not be had, but for these keys: no feed names the others any more."""
-    known = session.scalars(select(SeenPicture.key).where(SeenPicture.problem.is_not(None)))
-    for chunk in chunks(key for key in known.all() if key not in keep):
+def forget(session: Session, named: Collection[str], before: datetime) -> None:
+    """Forget what no feed names any more: that a picture could not be had, and all of it where it was seen long ago.
+
+    Args:
+        session: of the catalogue.
+        named: keys of the pictures that tonight's feed names.
+        before: what was written down earlier and is not named is forgotten altogether.
+    """
+    stale = or_(SeenPicture.problem.is_not(None), SeenPicture.seen_at < before)
+    rows = session.execute(select(SeenPicture.key, SeenPicture.sha256, SeenPicture.seen_at).where(stale))
+    unnamed = [row for row in rows if row.key not in named]
+    for chunk in chunks(row.key for row in unnamed if row.sha256 and row.seen_at >= before):
+        well = update(SeenPicture).where(SeenPicture.key.in_(chunk))
+        session.execute(well.values(problem=None, failures=0))
+    for chunk in chunks(row.key for row in unnamed if not row.sha256 or row.seen_at < before):
         session.execute(delete(SeenPicture).where(SeenPicture.key.in_(chunk)))
 
 

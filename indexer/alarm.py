@@ -12,15 +12,20 @@ SECONDS = 60
 log = logging.getLogger(__name__)
 
 
-def raise_alarm(settings: Settings, text: str) -> None:
+def raise_alarm(settings: Settings, text: str) -> bool:
     """Give the text to the command of the setting `alarm`, on its standard input; nothing where there is none.
 
     A command that fails is logged: the job has failed already, and nothing else shall.
+
+    Returns:
+        Whether it was given, as far as the command says.
     """
-    if not settings.alarm:
-        return
+    if not settings.alarm.strip():
+        return False
     try:
         command = shlex.split(settings.alarm)
         subprocess.run(command, input=f"{text}\n", text=True, timeout=SECONDS, check=True)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         log.error("the alarm was not given (%s): %s", error, text)
+        return False
+    return True

@@ -59,7 +59,7 @@ def problems(file: Path, generation: Generation, encoding: Encoding) -> Iterator
         except (VSearchError, OSError) as error:
             raise SettingsError(
                 f"Setting canaries must name photos that can be used, and products, but of {file}, {canary.photo.name} "
-                f"({canary.sku}) cannot: {error}; mend the list, or go without it this time with --accept canaries."
+                f"({canary.sku}) cannot: {error}; mend the list."
             ) from error
         if found is False:
             yield f"the canary {canary.photo.name} does not find {canary.sku} among the first {DEPTH}"

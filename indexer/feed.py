@@ -82,7 +82,8 @@ def read_feed(path: Path, currency: str = "EUR", names: Names | None = None) -> 
     errors: list[RowError] = []
     first_lines: dict[str, int] = {}
     with open_feed(path, names) as table:
-        columns = dict.fromkeys(table.columns or ())
+        head = tuple(table.columns or ())  # rows of JSON name what they have; their keys together are no head
+        columns = dict.fromkeys(head)
         for raw in table.rows:
             columns.update(dict.fromkeys(raw.cells))
             item, reasons = _read_row(raw, currency)
@@ -95,7 +96,7 @@ def read_feed(path: Path, currency: str = "EUR", names: Names | None = None) -> 
                 rows.append(FeedRow(raw.line, item))
     if not rows and not errors:
         raise FeedRejected(f"A feed must hold products, but {path.name} has no rows; export it again.")
-    return FeedReading(tuple(rows), tuple(errors), tuple(_warnings(columns)), tuple(columns))
+    return FeedReading(tuple(rows), tuple(errors), tuple(_warnings(columns)), head)
 
 
 @dataclass

@@ -9,7 +9,7 @@ import gc
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,9 @@ from vsearch.errors import FeedRejected
 from vsearch.images import Limits
 from vsearch.progress import Progress, silent
 from vsearch.settings import Settings
+
+REMEMBERED = timedelta(days=60)
+"""How long it is known what a picture was that no feed names any more."""
 
 
 @dataclass(frozen=True)
@@ -207,8 +210,8 @@ def _import(
         changes = decide(queries.snapshot(session))
         report = ImportReport(changes, len(new), findings, warnings, False)
         catalogue_changes.apply(session, changes, {look.seen.sha256: look.seen.size for look in looks.values()})
-        seen.write(session, failing := looking.failures(looks))
-        seen.forget_failures(session, keep=failing)
+        seen.write(session, looking.failures(looks))
+        seen.forget(session, looks.keys(), before=utc_now() - REMEMBERED)
         record(
             session,
             state="imported" if changes else "unchanged",

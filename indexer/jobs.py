@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any, Final, Literal, get_args
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import jobs
-from catalog.database import opened
+from catalog.database import lock_for_writing, opened
 from catalog.jobs import JobRow
 from catalog.models import utc_now
 from indexer.alarm import raise_alarm
@@ -34,7 +35,13 @@ ALONE: Final[Sequence[tuple[str, ...]]] = (("night", "index"), ("import",), ("tr
 """Kinds of which one job runs at a time, beside those of the others: no night waits for a training."""
 
 LOST: Final = timedelta(seconds=60)
-"""A job whose heartbeat is older has no worker any more."""
+"""A job whose heartbeat is older has no worker any more, if that was on another machine."""
+
+STUCK: Final = timedelta(hours=1)
+"""The same here, while its process is there: a long transaction may hold the heartbeat up."""
+
+PATIENCE: Final = 10
+"""Times that the end of a job is written down; each waits for a busy catalogue as long as that does."""
 
 ATTEMPTS: Final = 3
 """Workers that may die of a job before it is given up."""
@@ -46,6 +53,10 @@ Work = Callable[[Settings, Mapping[str, Any], Progress], str]
 class Stopping(BaseException):
     """The worker is told to end; the job goes back into the queue."""
 
+    def __str__(self) -> str:
+        """Return what is said of the job."""
+        return "Its worker was stopped; it begins again."
+
 
 def add(sessions: sessionmaker[Session], kind: str, arguments: Mapping[str, Any], now: datetime) -> int:
     """Put a job on record and return its number; `Queue.push` then wakes a worker.
@@ -56,6 +67,7 @@ def add(sessions: sessionmaker[Session], kind: str, arguments: Mapping[str, Any]
     if kind not in KINDS:
         raise CatalogueError(f"A job must be one of {', '.join(KINDS)}, but it is {kind!r}; correct it.")
     with sessions.begin() as session:
+        lock_for_writing(session)
         before = jobs.open_jobs(session, kind) if kind == "night" else []
         if before:
             raise CatalogueError(
@@ -79,18 +91,33 @@ def recover(sessions: sessionmaker[Session], now: datetime) -> Recovered:
     """
     given_up = []
     with sessions.begin() as session:
+        lock_for_writing(session)
         for job in jobs.open_jobs(session):
-            if job.state == "running" and _lost(job, now):
-                if job.attempts >= ATTEMPTS:
-                    said = f"Its worker died {job.attempts} times; see `vsearch jobs log {job.job_id}`."
-                    jobs.finish(session, job.job_id, "failed", said, now)
-                    given_up.append(_failed(job, said))
-                elif job.cancel:
-                    jobs.finish(session, job.job_id, "cancelled", "Cancelled.", now)
-                else:
-                    jobs.requeue(session, job.job_id, "Its worker died; it begins again.")
+            if job.state != "running" or not _lost(job, now):
+                continue
+            if job.cancel:
+                jobs.finish(session, job.job_id, "cancelled", "Cancelled.", now, worker=job.worker)
+            elif job.attempts >= ATTEMPTS:
+                said = f"Its worker died {job.attempts} times; see `vsearch jobs log {job.job_id}`."
+                jobs.finish(session, job.job_id, "failed", said, now, worker=job.worker)
+                given_up.append(_failed(job, said))
+            else:
+                said = "Its worker died; it begins again."
+                jobs.requeue(session, job.job_id, said, worker=job.worker, counts=True)
         waiting = (job.job_id for job in jobs.open_jobs(session) if job.state == "queued")
         return Recovered(tuple(waiting), tuple(given_up))
+
+
+def stillborn(sessions: sessionmaker[Session], job_id: int, now: datetime) -> str:
+    """Count an attempt of a job whose process died before it could begin; return the sentence if it is given up."""
+    with sessions.begin() as session:
+        lock_for_writing(session)
+        job, attempts = jobs.one(session, job_id), jobs.stillborn(session, job_id)
+        if job is None or attempts < ATTEMPTS:
+            return ""
+        said = f"Its process died {attempts} times before it began; see `vsearch jobs log {job_id}`."
+        jobs.finish(session, job_id, "failed", said, now)
+        return _failed(job, said)
 
 
 def may_begin(job_id: int, open_jobs: Sequence[JobRow], in_hand: Collection[int]) -> bool:
@@ -103,33 +130,56 @@ def may_begin(job_id: int, open_jobs: Sequence[JobRow], in_hand: Collection[int]
 def execute(settings: Settings, job_id: int, work: Mapping[str, Work], clock: Callable[[], datetime] = utc_now) -> str:
     """Run a job in this process, to its end, and return the state it ended in; "" where another worker has it."""
     worker = f"{socket.gethostname()}:{os.getpid()}"
-    with opened(settings.catalogue_url, write=True) as sessions:
+    with opened(settings.catalogue_url, write=True) as sessions, _stopping_by_signal():
         with sessions.begin() as session:
+            lock_for_writing(session)
             job = jobs.one(session, job_id)
             if job is None or not jobs.claim(session, job_id, worker, clock(), alone=_alone(job.kind)):
                 return ""
-        state: jobs.State
-        with _stopping_by_signal(), Heart(sessions, job_id, clock) as heart:
-            try:
-                state, message = "done", work[job.kind](settings, job.arguments, heart.progress)
-            except VSearchError as error:
-                state, message = "failed", str(error)
-            except Stopping:
-                state, message = "queued", "Its worker was stopped; it begins again."
-            except KeyboardInterrupt:
-                state, message = "cancelled", "Cancelled."
-            except Exception as error:
-                log.exception("job %d", job_id)
-                state, message = "failed", f"{type(error).__name__}: {error}; see `vsearch jobs log {job_id}`."
+        state, message = _done(settings, job, work, Heart(sessions, job_id, clock))
+        _ignore_signals()
         log.info("job %d: %s: %s", job_id, state, message)
-        with sessions.begin() as session:
-            if state == "queued":
-                jobs.requeue(session, job_id, message)
-            else:
-                jobs.finish(session, job_id, state, message, clock())
+        _write_down(sessions, job_id, state=state, message=message, worker=worker, now=clock())
     if state == "failed":
         raise_alarm(settings, _failed(job, message))
     return state
+
+
+def _done(settings: Settings, job: JobRow, work: Mapping[str, Work], heart: Heart) -> tuple[jobs.State, str]:
+    """Do the work and return how it ended; what comes after its end, such as a signal, changes nothing."""
+    said = None
+    try:
+        with heart:
+            said = work[job.kind](settings, job.arguments, heart.progress)
+    except VSearchError as error:
+        ended: tuple[jobs.State, str] = "failed", str(error)
+    except Stopping as error:
+        ended = "queued", str(error)
+    except KeyboardInterrupt:
+        ended = "cancelled", "Cancelled."
+    except Exception as error:
+        log.exception("job %d", job.job_id)
+        ended = "failed", f"{type(error).__name__}: {error}; see `vsearch jobs log {job.job_id}`."
+    return ended if said is None else ("done", said)
+
+
+def _write_down(
+    sessions: sessionmaker[Session], job_id: int, *, state: jobs.State, message: str, worker: str, now: datetime
+) -> None:
+    """Write down how a job ended; of one that took ten hours, with patience."""
+    for attempt in range(1, PATIENCE + 1):
+        try:
+            with sessions.begin() as session:
+                if state == "queued":
+                    jobs.requeue(session, job_id, message, worker=worker, counts=False)
+                else:
+                    jobs.finish(session, job_id, state, message, now, worker=worker)
+            return
+        except CatalogueError as error:
+            if attempt == PATIENCE:
+                raise
+            log.warning("the job's end could not be written: %s", error)
+            time.sleep(1)
 
 
 def _failed(job: JobRow, message: str) -> str:
@@ -142,9 +192,10 @@ def _alone(kind: str) -> tuple[str, ...]:
 
 def _lost(job: JobRow, now: datetime) -> bool:
     host, _, process = job.worker.rpartition(":")
-    if host == socket.gethostname() and not _alive(int(process)):
+    here = host == socket.gethostname()
+    if here and not _alive(int(process)):
         return True
-    return job.heartbeat_at is None or now - job.heartbeat_at > LOST
+    return job.heartbeat_at is None or now - job.heartbeat_at > (STUCK if here else LOST)
 
 
 def _alive(process: int) -> bool:
@@ -177,4 +228,11 @@ def _stopping_by_signal() -> Iterator[None]:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the worker says it as well as systemd; once is enough
     raise Stopping
+
+
+def _ignore_signals() -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)

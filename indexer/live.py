@@ -14,6 +14,7 @@ from indexer.encode import Encoding
 from indexer.verify import Expected
 from vsearch import generation as generations
 from vsearch.encoder import open_encoder
+from vsearch.errors import SettingsError
 from vsearch.generation import Generation
 from vsearch.images import Limits
 from vsearch.serving import OpenEncoder, find_checkpoint
@@ -56,7 +57,10 @@ def verify(settings: Settings, open_encoder: OpenEncoder = open_encoder) -> Verd
         if settings.canaries is not None:
             encoder = cache(lambda: open_encoder(checkpoint))
             tools = Encoding(sessions, store, checkpoint.blocks_id, encoder, settings.batch_size, Limits.of(settings))
-            problems += canaries.problems(settings.canaries, generation, tools)
+            try:
+                problems += canaries.problems(settings.canaries, generation, tools)
+            except SettingsError as error:  # what else was found is to be told as well
+                problems.append(str(error).rstrip("."))
     live, held = {row.image_id for row in rows}, set(generation.gallery.image_ids.tolist())
     notes = [
         f"{len(found)} pictures of the catalogue {what}"

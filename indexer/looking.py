@@ -1,6 +1,6 @@
 """Every picture that a feed names, looked at once: what it contains, or why it cannot be had.
 
-What was seen is remembered by place and name (`catalog.seen`), so an unchanged picture is not read again, and an
+What was seen is remembered by name (`catalog.seen`), so an unchanged picture is not read again, and an
 import that was stopped among a hundred thousand downloads goes on where it was. A picture that cannot be had tonight
 stays what it was.
 """
@@ -33,7 +33,7 @@ class Look:
 
     Attributes:
         seen: what is to be remembered. With a problem and a sha256, the content is that of an earlier night.
-        new: the store did not have this content.
+        new: the catalogue does not know this content, or its file is lost; a killed import may have stored it already.
         known_to_fail: it could not be had the last time either.
     """
 
@@ -100,7 +100,7 @@ def _look(name: str, looking: Looking, all_earlier: Mapping[str, Seen], sizes: S
     try:
         fetched = looking.source.fetch(name, earlier.tag if there else "")
         if fetched.data is None:
-            return Look(Seen(earlier.sha256, earlier.size, earlier.tag))
+            return Look(Seen(earlier.sha256, earlier.size, earlier.tag), new=earlier.sha256 not in sizes)
         return _looked(fetched.data, fetched.tag, looking=looking, sizes=sizes)
     except ImageRejected as error:
         problem = _sentence(name, error)
@@ -111,12 +111,13 @@ def _look(name: str, looking: Looking, all_earlier: Mapping[str, Seen], sizes: S
 
 def _looked(data: bytes, tag: str, *, looking: Looking, sizes: Sizes) -> Look:
     sha256 = hashlib.sha256(data).hexdigest()
-    new = not looking.store.exists(sha256)
+    lacking = not looking.store.exists(sha256)
     size = sizes.get(sha256)
-    if size is None or new:
+    new = size is None or lacking
+    if size is None or lacking:
         height, width = decode(data, looking.limits).shape[:2]
         size = (width, height)
-    if new and looking.keep:
+    if lacking and looking.keep:
         looking.store.put(data)
     return Look(Seen(sha256, size, tag), new)
 

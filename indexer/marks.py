@@ -35,10 +35,8 @@ BRANDS = 100
 _FAINTEST = 0.02  # median gradient of a mark, as a share of black to white
 _CLIPPED = 0.05  # gradient beyond which a product's edge says no more than a mark's
 _LEAST_PIXELS = 48  # of SIDE x SIDE
-_ALIKE, _ALL_ALIKE = (
-    0.6,
-    0.75,
-)  # correlation of a picture's gradients with the mark: of one, and of the one in the middle
+_ALIKE = 0.6  # correlation of a picture's gradients with the mark, from which it bears it
+_ALL_ALIKE = 0.75  # the same of the picture in the middle
 _MOST_BEAR = 0.75  # share of the pictures
 _ELSEWHERE = 0.5  # pixels with a gradient that the product has, as a share of the mark's
 
@@ -94,10 +92,10 @@ def note(group: str, looked_at: Sequence[Shown], bear: NDArray[np.bool_]) -> Not
 def _sample(shown: Sequence[Shown]) -> list[Shown]:
     """Return a picture of each of some products, by chance but always the same, all of the most common shape."""
     known = [one for one in shown if one.width and one.height]
-    shapes = Counter(_shape(one) for one in known)
+    shape = Counter(map(_shape, known)).most_common(1)
     products: dict[str, Shown] = {}
     for one in sorted(known, key=lambda one: one.sha256):
-        if _shape(one) == shapes.most_common(1)[0][0]:
+        if _shape(one) == shape[0][0]:
             products.setdefault(one.variant_group or one.sku, one)
     return list({one.sha256: one for one in products.values()}.values())[:LOOKED_AT]
 

@@ -21,7 +21,7 @@ from catalog import jobs
 from catalog.database import opened
 from catalog.models import utc_now
 from indexer.alarm import raise_alarm
-from indexer.jobs import ALONE, add, may_begin, recover
+from indexer.jobs import ALONE, add, may_begin, recover, stillborn
 from vsearch.errors import CatalogueError, QueueUnavailable, SettingsError
 from vsearch.settings import PREFIX, Settings
 
@@ -118,6 +118,8 @@ class Queue:
         self.huey = open_queue(settings)
         self._night = schedule(settings.night_at) if settings.night_at else None
         self._began = utc_now()
+        self._warned = 0
+        self._stopping = False
         self._beginning = threading.Lock()
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._run = self.huey.task()(self._run_job)
@@ -138,9 +140,11 @@ class Queue:
         """Work until stopped: SIGINT lets the jobs end, SIGTERM puts them back into the queue."""
         self._each_minute()
         try:
-            self.huey.create_consumer(workers=len(ALONE), periodic=True).run()
+            self.huey.create_consumer(workers=len(ALONE) + 1, periodic=True).run()  # one is free each minute
         finally:
-            children = list(self._children.values())
+            with self._beginning:
+                self._stopping = True
+                children = list(self._children.values())
             for child in children:
                 child.terminate()  # it puts its job back
             for child in children:
@@ -148,6 +152,8 @@ class Queue:
 
     def _each_minute(self) -> None:
         """Begin the night if it is time, and wake workers for all that waits: a job already claimed is passed over."""
+        if self._stopping:
+            return
         with opened(self._settings.catalogue_url, write=True) as sessions:
             self._begin_night(sessions, utc_now())
             recovered = recover(sessions, utc_now())
@@ -159,14 +165,20 @@ class Queue:
     def _run_job(self, job_id: int) -> None:
         """Run a job in a process of its own, its words in a log of its own; then what waited for its end."""
         with self._beginning, opened(self._settings.catalogue_url, write=True) as sessions, sessions() as session:
-            if not may_begin(job_id, jobs.open_jobs(session), self._children):
+            if self._stopping or not may_begin(job_id, jobs.open_jobs(session), self._children):
                 return
             child = self._children[job_id] = self._begin(job_id)
         try:
-            child.wait()
+            code = child.wait()
         finally:
             del self._children[job_id]
-        self._each_minute()
+        if code and not self._stopping:  # and each minute it is tried again, if it is not given up
+            with opened(self._settings.catalogue_url, write=True) as sessions:
+                given_up = stillborn(sessions, job_id, utc_now())
+            if given_up:
+                raise_alarm(self._settings, given_up)
+        else:
+            self._each_minute()
 
     def _begin(self, job_id: int) -> subprocess.Popen[bytes]:
         """Begin; in a session of its own: Ctrl+C at the worker's terminal lets the job end, and the worker after it."""
@@ -186,6 +198,9 @@ class Queue:
         try:
             add(sessions, "night", {}, now)
         except CatalogueError as error:
+            if before and before.job_id != self._warned:
+                self._warned = before.job_id
+                raise_alarm(self._settings, f"vsearch: it is time for the night, and none begins: {error}")
             log.warning("no night begins: %s", error)
 
 

@@ -114,15 +114,17 @@ def of_columns(reading: FeedReading, before: Before) -> Iterable[tuple[Cause, st
 
 
 def of_prices(reading: FeedReading, before: Before) -> Iterable[tuple[Cause, str]]:
-    """Yield whether prices became others altogether, as when cents are taken for euros."""
-    ratios = sorted(
-        item.price_minor / before.prices[item.sku][0]
-        for item in reading.items
-        if item.price_minor and before.prices.get(item.sku, (0, ""))[1] == item.currency
-    )
+    """Yield whether prices became others altogether, as when cents are taken for euros, or crowns for euros."""
+    known = [
+        (item, *before.prices[item.sku]) for item in reading.items if item.price_minor and item.sku in before.prices
+    ]
+    ratios = sorted((item.price_minor or 0) / price for item, price, currency in known if item.currency == currency)
+    other = len(known) - len(ratios)
     middle = ratios[len(ratios) // 2] if ratios else 1
     if len(ratios) >= FEW and not 1 / DEARER < middle < DEARER:
         yield "prices", f"its prices are {middle:.3g} times what they were (the median of {len(ratios)})"
+    if other >= FEW and other > MOST * len(known):
+        yield "prices", f"{other} of {len(known)} prices are in another currency than they were"
 
 
 def of_shrinking(reading: FeedReading, before: Before, shares: Shares) -> Iterable[tuple[Cause, str]]:

@@ -103,17 +103,19 @@ def _wrong_answers(gallery: Gallery, expected: Expected) -> Iterator[str]:
         embeddings, image_ids = expected.embeddings[rows], expected.image_ids[rows]
         for metric, indexes in gallery.indexes.items():
             queries = (indexes[name], embeddings, image_ids, sample)
-            lost, recall = _agreement(*queries, metric=metric)
+            lost, recall, blurred = _agreement(*queries, metric=metric)
             if len(lost):
                 some = f"{len(lost)} of {len(sample)} pictures of class {name!r}"
                 yield f"{some} do not find themselves under {metric}, such as picture {image_ids[lost[0]]}"
+            if blurred > len(sample) / 2:
+                yield f"{blurred} of {len(sample)} pictures of class {name!r} cannot be told from others under {metric}"
             if recall < LEAST_RECALL:
                 yield f"class {name!r} finds {recall:.1%} of what exact search finds under {metric}"
 
 
 def _agreement(
     index: ClassIndex, embeddings: Vectors, image_ids: Ids, sample: Ids, *, metric: Metric
-) -> tuple[Ids, float]:
+) -> tuple[Ids, float, int]:
     """Search for pictures, and hold what is found against plain arithmetic, the referee.
 
     A picture that is as near as the one expected is as right: a copy saved anew differs in a few bits.
@@ -126,12 +128,13 @@ def _agreement(
         metric: of the index.
 
     Returns:
-        The rows of those that do not find themselves, and the mean share of the nearest `DEPTH` that is found.
+        The rows of those that do not find themselves, the mean share of the nearest `DEPTH` that is found, and how many
+        are as near to more than `DEPTH` others that are no copies.
     """
     vectors = l2_normalize(embeddings) if metric == "cosine" else embeddings
     squares = (vectors**2).sum(axis=1)
     depth = min(DEPTH, len(image_ids))
-    lost, shares = [], []
+    lost, shares, blurred = [], [], 0
     for start in range(0, len(sample), AT_ONCE):
         rows = sample[start : start + AT_ONCE]
         for row, nearness in zip(rows.tolist(), 2 * vectors[rows] @ vectors.T - squares, strict=True):
@@ -143,4 +146,6 @@ def _agreement(
             if not len(places) or nearness[places[0]] < nearness[row] - slack:
                 lost.append(row)
             shares.append((nearness[places] >= last - slack).sum() / depth)
-    return np.array(lost, dtype=np.int64), float(np.mean(shares))
+            alike = embeddings[nearness >= nearness[row] - slack]
+            blurred += len(alike) > DEPTH and len(np.unique(alike, axis=0)) > DEPTH
+    return np.array(lost, dtype=np.int64), float(np.mean(shares)), blurred

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from vsearch.errors import GenerationCorrupt, GenerationError, VSearchError
+from vsearch.errors import GenerationCorrupt, GenerationError, NoGeneration, VSearchError
 from vsearch.generation import BUILDING, Generation, current, current_id, listed, load, make_current, read_manifest
 
 REMOVING = ".removing-"
@@ -26,24 +26,27 @@ def rollback(folder: Path, to: str = "", usable: Callable[[Generation], object] 
         GenerationError: there is none, or the one wanted is not there or damaged; nothing changed.
     """
     here = listed(folder)
+    if not here:
+        raise NoGeneration(f"A rollback needs a published index, but {folder} holds none; run `vsearch index run`.")
     if to and to not in here:
         raise GenerationError(
             f"A rollback needs a generation that is on disk, but {to!r} is none of {', '.join(here)}; name one of them."
         )
-    for candidate in [to] if to else _earlier(folder):
+    now = _current(folder)
+    for candidate in [to] if to else _earlier(folder, now):
         try:
             usable(load(folder / candidate))
-        except VSearchError as error:
+        except (VSearchError, OSError) as error:
             if to:
                 raise
             log.warning("passed over: %s", error)
             continue
         make_current(folder, candidate)
         return candidate
-    said = f"A rollback needs an intact generation before {_name(folder)}, but there is none on disk"
-    newer = [name for name in here if name > _name(folder)]
+    newer = [name for name in here if now and name > now]
     remedy = f"go to a newer one with --to {newer[-1]}" if newer else "run `vsearch index run` instead"
-    raise GenerationError(f"{said}; {remedy}.")
+    before = f"before {now}" if now else "on disk"
+    raise GenerationError(f"A rollback needs an intact generation {before}, but there is none; {remedy}.")
 
 
 def prune(folder: Path, keep: int) -> list[str]:
@@ -63,11 +66,12 @@ def clean(folder: Path) -> None:
             shutil.rmtree(path)
 
 
-def _earlier(folder: Path) -> Iterator[str]:
-    """Yield what was current before, then what was before that, then all that are older; the newest first."""
-    try:
-        now = current(folder).name
-    except GenerationCorrupt:  # the file that names it; then the newest that is whole is as good as any
+def _earlier(folder: Path, now: str | None) -> Iterator[str]:
+    """Yield what was current before, then what was before that, then all that are older; the newest first.
+
+    Where the file that names the current one is lost, the newest that is whole is as good as any.
+    """
+    if now is None:
         yield from reversed(listed(folder))
         return
     told = [now]
@@ -77,11 +81,11 @@ def _earlier(folder: Path) -> Iterator[str]:
     yield from (name for name in reversed(listed(folder)) if name < now and name not in told)
 
 
-def _name(folder: Path) -> str:
+def _current(folder: Path) -> str | None:
     try:
-        return current_id(folder) or ""
+        return current_id(folder)
     except GenerationCorrupt:
-        return "the current one, which is not named"
+        return None
 
 
 def _before(folder: Path, generation_id: str) -> str | None:

@@ -59,7 +59,8 @@ class Settings(BaseSettings):
         "30 1 * * *", description="when workers begin the night, as crontab writes it, in local time; empty means never"
     )
     alarm: str = Field(
-        "", description="command that is told on standard input which job failed and why; such as mail -s vsearch ME"
+        "",
+        description="command that is told on its standard input which job failed; `vsearch jobs alarm` tries it",
     )
     queue_url: str = Field("", description="redis://HOST/NUMBER for the queue of jobs; empty means a file in data")
     currency: str = Field("EUR", pattern="^[A-Z]{3}$", description="currency of feed prices that name none")

@@ -19,7 +19,7 @@ from catalog.database import opened
 from catalog.jobs import JobRow
 from catalog.models import Job
 from indexer import heartbeat
-from indexer.jobs import Stopping, add, execute, may_begin, recover
+from indexer.jobs import Stopping, add, execute, may_begin, recover, stillborn
 from indexer.queue import Queue, due, schedule
 from vsearch.errors import CatalogueError, FeedRejected, SettingsError
 from vsearch.progress import Progress
@@ -92,6 +92,34 @@ def test_however_it_ends_that_is_on_record(
     job_id = add(sessions, "index", {}, NOW)
     assert execute(shop, job_id, doing(work)) == state
     assert (row(sessions, job_id).state, row(sessions, job_id).message) == (state, message)
+
+
+def test_to_be_told_to_stop_is_no_failure(shop: Settings, sessions: sessionmaker[Session]) -> None:
+    """However often a training is; one whose process cannot even begin is given up."""
+    job_id = add(sessions, "train", {}, NOW)
+
+    def stop(settings: Settings, arguments: Any, progress: Progress) -> str:
+        raise Stopping
+
+    for _ in range(5):
+        assert execute(shop, job_id, {"train": stop}) == "queued"
+    assert (row(sessions, job_id).attempts, row(sessions, job_id).worker) == (0, "")
+    assert [bool(stillborn(sessions, job_id, NOW)) for _ in range(3)] == [False, False, True]
+    assert row(sessions, job_id).state == "failed"
+    assert row(sessions, job_id).message.startswith("Its process died 3 times before it began")
+
+
+def test_a_job_is_ended_by_the_worker_that_has_it(shop: Settings, sessions: sessionmaker[Session]) -> None:
+    """A worker that lost the job meanwhile does not end it for the one that has it."""
+    job_id = add(sessions, "index", {}, NOW)
+
+    def taken(progress: Progress) -> str:
+        with sessions.begin() as session:
+            session.execute(update(Job).where(Job.job_id == job_id).values(worker="elsewhere:1"))
+        return "Done."
+
+    assert execute(shop, job_id, doing(taken)) == "done"
+    assert (row(sessions, job_id).state, row(sessions, job_id).worker) == ("running", "elsewhere:1")
 
 
 def test_somebody_is_told_of_a_failure(shop: Settings, sessions: sessionmaker[Session], caplog: Any) -> None:
@@ -192,6 +220,7 @@ def test_what_died_with_its_worker_begins_again(sessions: sessionmaker[Session])
     here = os.uname().nodename
     minute = timedelta(seconds=61)
     silent = left(sessions)
+    hung_up = left(sessions, worker=f"{here}:{os.getpid()}")  # its import's own transaction stops its heart
     alive = left(sessions, heartbeat_at=NOW + minute)
     gone = left(sessions, worker=f"{here}:{dead.pid}", heartbeat_at=NOW + minute)
     mine = left(sessions, worker=f"{here}:{os.getpid()}", heartbeat_at=NOW + minute)
@@ -200,7 +229,7 @@ def test_what_died_with_its_worker_begins_again(sessions: sessionmaker[Session])
     found = recover(sessions, NOW + minute)
     assert found.waiting == (silent, gone)
     assert found.given_up == (f"vsearch job {tired} (index) failed: {row(sessions, tired).message}",)
-    assert row(sessions, alive).state == row(sessions, mine).state == "running"
+    assert {row(sessions, job_id).state for job_id in (alive, mine, hung_up)} == {"running"}
     assert row(sessions, tired).state == "failed"
     assert row(sessions, tired).message == f"Its worker died 3 times; see `vsearch jobs log {tired}`."
     assert row(sessions, unwanted).state == "cancelled"

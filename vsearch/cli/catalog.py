@@ -60,23 +60,23 @@ def import_aloud(
         try:
             report = import_feed(feed, images, sessions=sessions, store=store, options=options, progress=progress)
         except FeedRefused as refusal:
-            complain(feed, refusal)
+            complain(feed, refusal, recorded=not options.dry_run)
             raise
         with sessions() as session:
             counts = queries.counts(session)
-    complain(feed, report)
+    complain(feed, report, recorded=not options.dry_run)
     return report, counts
 
 
-def complain(feed: str, found: ImportReport | FeedRefused) -> None:
+def complain(feed: str, found: ImportReport | FeedRefused, *, recorded: bool = True) -> None:
     """Say on standard error what is wrong where, the first hundred of it."""
     for warning in found.warnings:
         click.echo(f"{feed}: warning: {warning}", err=True)
     for finding in found.findings[:SHOWN]:
         click.echo(f"{feed}:{finding.line}: {finding.reason}", err=True)
     if len(found.findings) > SHOWN:
-        more = f"{len(found.findings) - SHOWN:,} more like these"
-        click.echo(f"{feed}: and {more}; `vsearch index report --json` has the first {KEPT:,}", err=True)
+        where = f"; `vsearch index report --json` has the first {KEPT:,}" if recorded else ""
+        click.echo(f"{feed}: and {len(found.findings) - SHOWN:,} more{where}", err=True)
 
 
 def _summarise(report: ImportReport, counts: CatalogueCounts) -> None:

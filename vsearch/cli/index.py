@@ -21,7 +21,7 @@ from vsearch import generation as generations
 from vsearch.cli import pass_settings
 from vsearch.cli.catalog import complain
 from vsearch.cli.console import progress, table
-from vsearch.errors import GenerationCorrupt, VerificationFailed
+from vsearch.errors import GenerationCorrupt, NoGeneration, VerificationFailed
 from vsearch.files import naming
 from vsearch.manifest import Manifest
 from vsearch.settings import Settings
@@ -137,7 +137,7 @@ def rollback(settings: Settings, *, to: str) -> None:
 
     It is the one before the current one, and what cannot be served is passed over. The next night publishes anew.
     """
-    before = generations.listed(settings.generations) and _named(settings)
+    before = _named(settings)
     now = index.rollback(settings, to)
     click.echo(f"Rolled back from {before}; generation {now} is current. The next run publishes anew.")
 
@@ -150,7 +150,7 @@ def _told(feed: str, report: ImportReport) -> None:
 def _named(settings: Settings) -> str:
     try:
         return generations.current(settings.generations).name
-    except GenerationCorrupt:
+    except (GenerationCorrupt, NoGeneration):
         return "one that is not named"
 
 

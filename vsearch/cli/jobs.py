@@ -3,11 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
 from datetime import datetime
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
@@ -17,15 +13,13 @@ from catalog.database import opened
 from catalog.jobs import JobRow
 from catalog.models import utc_now
 from indexer import jobs as work
-from indexer.importing import ImportReport, Options
-from indexer.jobs import KINDS, Work
+from indexer.alarm import raise_alarm
+from indexer.jobs import KINDS
 from indexer.queue import Queue
-from indexer.refusal import FeedRefused
 from vsearch.cli import pass_settings
-from vsearch.cli.catalog import complain
 from vsearch.cli.console import table
-from vsearch.errors import CatalogueError, QueueUnavailable, VSearchError
-from vsearch.progress import Progress
+from vsearch.cli.job_kinds import WORK, checked
+from vsearch.errors import CatalogueError, QueueUnavailable, SettingsError
 from vsearch.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -49,7 +43,7 @@ def run(settings: Settings, *, kind: str, arguments: tuple[str, ...]) -> None:
     import feed=F images=I     import a feed
     train plan=P photos=D      train by a plan, runs kept in the data folder
     """
-    given = _checked(settings, kind, arguments)
+    given = checked(settings, kind, arguments)
     with opened(settings.catalogue_url, write=True) as sessions:
         job_id = work.add(sessions, kind, given, utc_now())
     click.echo(f"Job {job_id} waits for a worker; `vsearch jobs list` shows how far it is.")
@@ -109,6 +103,17 @@ def worker(settings: Settings) -> None:
     Queue(settings).work()
 
 
+@command.command("alarm")
+@pass_settings
+def alarm(settings: Settings) -> None:
+    """Try the setting alarm, the command that is told which job failed."""
+    if not raise_alarm(settings, "vsearch: this is a test of the alarm; nothing failed."):
+        raise SettingsError(
+            f"Setting alarm must be a command that succeeds, but {settings.alarm!r} did not; mend what it complains of."
+        )
+    click.echo("The alarm was given; see that it arrived.")
+
+
 @command.command("execute", hidden=True)
 @click.argument("job_id", type=int)
 @pass_settings
@@ -124,103 +129,6 @@ def _talk() -> None:
     logging.getLogger().setLevel(logging.INFO)
     for name in ("alembic", "faiss", "huey"):
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def _night(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
-    from indexer import managers_page, managers_report, night
-
-    def report() -> None:
-        with progress("write the report"):
-            managers_page.keep(settings, managers_report.make(settings))
-
-    try:
-        said = night.run(settings, progress=progress, told=partial(_tell, settings.feed)).text()
-    except VSearchError as error:
-        if isinstance(error, FeedRefused):
-            complain(settings.feed, error)
-        with suppress(VSearchError):  # why the night failed matters more than why its report did
-            report()
-        raise
-    report()
-    return said
-
-
-def _index(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
-    from indexer.run import run
-
-    return run(settings, progress=progress).text()
-
-
-def _import(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
-    from catalog.imagestore import ImageStore
-    from indexer.importing import import_feed
-
-    feed, images = arguments.get("feed") or settings.feed, arguments.get("images") or settings.feed_images
-    options = Options.of(settings, feed)
-    with opened(settings.catalogue_url, write=True) as sessions:
-        try:
-            report = import_feed(
-                feed,
-                images or None,
-                sessions=sessions,
-                store=ImageStore(settings.pictures),
-                options=options,
-                progress=progress,
-            )
-        except FeedRefused as refusal:
-            complain(feed, refusal)
-            raise
-    complain(feed, report)
-    return report.text()
-
-
-def _tell(feed: str, report: ImportReport) -> None:
-    complain(feed, report)
-    log.info("%s: %s", feed, report.text())
-
-
-def _train(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
-    from vsearch.model.startup import import_tensorflow
-    from vsearch.training import plan as plans
-
-    plan = plans.read(str(arguments.get("plan", "")))
-    import_tensorflow()
-    from vsearch.training import experiment
-    from vsearch.training.outcome import Run
-
-    photos = Path(str(arguments.get("photos", ".")))
-    run = Run(plan, photos, settings.data / "runs" / plan.name, settings.weights)
-    said = experiment.carry_out(run, progress)
-    return f"Checkpoint {said['checkpoint_id']} in {run.checkpoint}; `vsearch models promote` lets it search."
-
-
-TAKEN: Mapping[str, tuple[str, ...]] = {"import": ("feed", "images"), "train": ("plan", "photos")}
-"""Arguments of each kind of job."""
-
-WORK: dict[str, Work] = {"night": _night, "index": _index, "import": _import, "train": _train}
-
-
-def _checked(settings: Settings, kind: str, arguments: tuple[str, ...]) -> dict[str, str]:
-    """Return a job's arguments; what cannot be carried out is better said now than in the night."""
-    taken = TAKEN.get(kind, ())
-    found = {}
-    for argument in arguments:
-        name, sign, value = argument.partition("=")
-        if not sign or name not in taken:
-            rule = f"takes {', '.join(f'{each}=' for each in taken)}" if taken else "takes no arguments"
-            raise VSearchError(f"A job of kind {kind} {rule}, but one is {argument!r}; correct it.")
-        found[name] = str(Path(value).absolute()) if "://" not in value and Path(value).exists() else value
-    if kind == "import":
-        feed = found.get("feed") or settings.feed
-        if not feed or ("://" not in feed and not Path(feed).exists()):
-            raise CatalogueError(
-                f"An import needs a feed, but {feed or 'none'} is not there; write feed=FILE, or set the setting feed."
-            )
-    if kind == "train":
-        from vsearch.training import plan as plans
-
-        plans.read(found.get("plan", ""))
-    return found
 
 
 def _plain(job: JobRow) -> dict[str, Any]:

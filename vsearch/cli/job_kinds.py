@@ -1,0 +1,120 @@
+"""What each kind of background job does, and which arguments it takes."""
+
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from catalog.database import opened
+from indexer.importing import ImportReport, Options
+from indexer.jobs import Work
+from indexer.refusal import FeedRefused
+from vsearch.cli.catalog import complain
+from vsearch.errors import CatalogueError, VSearchError
+from vsearch.progress import Progress
+from vsearch.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def _night(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
+    from indexer import managers_page, managers_report, night
+
+    def report() -> None:
+        with progress("write the report"):
+            managers_page.keep(settings, managers_report.make(settings))
+
+    try:
+        said = night.run(settings, progress=progress, told=partial(_tell, settings.feed)).text()
+    except VSearchError as error:
+        if isinstance(error, FeedRefused):
+            complain(settings.feed, error)
+        with suppress(VSearchError):  # why the night failed matters more than why its report did
+            report()
+        raise
+    try:
+        report()
+    except (VSearchError, OSError) as error:  # what shoppers see is right all the same
+        log.exception("the report")
+        return f"{said} Its report could not be written: {error}"
+    return said
+
+
+def _index(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
+    from indexer.run import run
+
+    return run(settings, progress=progress).text()
+
+
+def _import(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
+    from catalog.imagestore import ImageStore
+    from indexer.importing import import_feed
+
+    feed, images = arguments.get("feed") or settings.feed, arguments.get("images") or settings.feed_images
+    options = Options.of(settings, feed)
+    with opened(settings.catalogue_url, write=True) as sessions:
+        try:
+            report = import_feed(
+                feed,
+                images or None,
+                sessions=sessions,
+                store=ImageStore(settings.pictures),
+                options=options,
+                progress=progress,
+            )
+        except FeedRefused as refusal:
+            complain(feed, refusal)
+            raise
+    complain(feed, report)
+    return report.text()
+
+
+def _tell(feed: str, report: ImportReport) -> None:
+    complain(feed, report)
+    log.info("%s: %s", feed, report.text())
+
+
+def _train(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
+    from vsearch.model.startup import import_tensorflow
+    from vsearch.training import plan as plans
+
+    plan = plans.read(str(arguments.get("plan", "")))
+    import_tensorflow()
+    from vsearch.training import experiment
+    from vsearch.training.outcome import Run
+
+    photos = Path(str(arguments.get("photos", ".")))
+    run = Run(plan, photos, settings.data / "runs" / plan.name, settings.weights)
+    said = experiment.carry_out(run, progress)
+    return f"Checkpoint {said['checkpoint_id']} in {run.checkpoint}; `vsearch models promote` lets it search."
+
+
+TAKEN: Mapping[str, tuple[str, ...]] = {"import": ("feed", "images"), "train": ("plan", "photos")}
+"""Arguments of each kind of job."""
+
+WORK: dict[str, Work] = {"night": _night, "index": _index, "import": _import, "train": _train}
+
+
+def checked(settings: Settings, kind: str, arguments: tuple[str, ...]) -> dict[str, str]:
+    """Return a job's arguments; what cannot be carried out is better said now than in the night."""
+    taken = TAKEN.get(kind, ())
+    found = {}
+    for argument in arguments:
+        name, sign, value = argument.partition("=")
+        if not sign or name not in taken:
+            rule = f"takes {', '.join(f'{each}=' for each in taken)}" if taken else "takes no arguments"
+            raise VSearchError(f"A job of kind {kind} {rule}, but one is {argument!r}; correct it.")
+        found[name] = str(Path(value).absolute()) if "://" not in value and Path(value).exists() else value
+    if kind == "import":
+        feed = found.get("feed") or settings.feed
+        if not feed or ("://" not in feed and not Path(feed).exists()):
+            raise CatalogueError(
+                f"An import needs a feed, but {feed or 'none'} is not there; write feed=FILE, or set the setting feed."
+            )
+    if kind == "train":
+        from vsearch.training import plan as plans
+
+        plans.read(found.get("plan", ""))
+    return found
