@@ -31,6 +31,8 @@ MENDABLE = (OperationalError, InterfaceError, InternalError)
 INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 """The insert of each kind of database that knows what to do where a row is there already."""
 
+_LOOK = "see that its disk has room, that its server runs, and that the setting database_url is right"
+
 T = TypeVar("T")
 
 
@@ -52,9 +54,7 @@ def connect(url: str) -> Engine:
     except DBAPIError as error:
         engine.dispose()
         reason = str(error.orig).strip().splitlines()[0]
-        raise CatalogueError(
-            f"The catalogue at {address} must be reachable, but: {reason}; check the setting database_url."
-        ) from error
+        raise CatalogueError(f"The catalogue at {address} must be reachable, but: {reason}; {_LOOK}.") from error
     event.listen(engine, "handle_error", _in_words)
     return engine
 
@@ -184,9 +184,7 @@ def _in_words(failure: ExceptionContext) -> CatalogueError | None:
             f"The catalogue at {url} must have products, but nothing was ever imported ({reason}); "
             "run `vsearch catalog import`, or check the setting database_url."
         )
-    return CatalogueError(
-        f"The catalogue at {url} must answer, but: {reason}; check its disk and server and the setting database_url."
-    )
+    return CatalogueError(f"The catalogue at {url} must answer, but: {reason}; {_LOOK}.")
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
