@@ -108,8 +108,9 @@ def test_a_disk_that_is_full(given: Shop, disk: Disk, capsys: pytest.CaptureFixt
     live = generations.current_id(given.settings.generations)
     filler = disk.fill()
     assert re.search("disk must have room|disk has room", sentence(capsys, given, "index", "run"))
-    still_answers(given, live)
+    assert generations.current_id(given.settings.generations) == live
     filler.unlink()
+    still_answers(given, live)
     cli.cli.main(["--data", str(given.settings.data), "index", "run"], standalone_mode=False)
     assert generations.current_id(given.settings.generations) != live
 
