@@ -154,7 +154,9 @@ def test_a_full_disk_is_one_sentence(sqlite_engine: Engine) -> None:
     """Here a database that may not grow; what was there stays, and so does the use of it once there is room."""
     with sqlite_engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 1")
-        with pytest.raises(CatalogueError, match="must answer, but: database or disk is full; see that its disk has room"):
+        with pytest.raises(
+            CatalogueError, match="must answer, but: database or disk is full; see that its disk has room"
+        ):
             connection.exec_driver_sql("CREATE TABLE big AS SELECT randomblob(100000)")
         connection.rollback()
         assert connection.execute(sa.select(sa.func.count()).select_from(Image)).scalar() == 0

@@ -13,14 +13,12 @@ from catalog import queries
 from catalog.items import ProductItem
 from catalog.models import StoredBlocks
 from indexer.encode import view_of
-from indexer.run import rollback
 from tests.fakes import FakeEncoder, coloured
 from tests.indexer.killed_run import LOG, Moment, digest, night_child, run_until
 from tests.indexer.shop import CATEGORIES, Shop, open_shop
 from tests.indexer.test_kill import STAGES as INDEX_STAGES
 from vsearch import generation as generations
 from vsearch.engine import ALL, Engine, Search
-from vsearch.errors import GenerationError
 from vsearch.images import decode, encode_jpeg
 
 STAGES = ("look at pictures", *INDEX_STAGES)
@@ -148,9 +146,3 @@ def test_killed_nights(
     assert list(shop.settings.generations.glob(".*")) == []
     undisturbed.close()
     shop.close()
-
-
-def test_a_rollback_needs_something_to_go_back_to(indexed_shop: Shop) -> None:
-    """The first generation has none before it."""
-    with pytest.raises(GenerationError, match="A rollback needs the generation before"):
-        rollback(indexed_shop.settings)
