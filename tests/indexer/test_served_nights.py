@@ -70,7 +70,7 @@ class Shoppers:
     def shop(self) -> None:
         """Search and search."""
         try:
-            while not self.ended.wait(0.02):
+            while not self.ended.wait(0.1):
                 known = self.known
                 answer = self.ask()
                 found = {result["sku"]: result["price"]["minor_units"] for result in answer["results"]}
