@@ -147,5 +147,5 @@ def _agreement(
                 lost.append(row)
             shares.append((nearness[places] >= last - slack).sum() / depth)
             alike = embeddings[nearness >= nearness[row] - slack]
-            blurred += len(alike) > DEPTH and len(np.unique(alike, axis=0)) > DEPTH
+            blurred += int((alike != embeddings[row]).any(axis=1).sum() > DEPTH)
     return np.array(lost, dtype=np.int64), float(np.mean(shares)), blurred
