@@ -114,7 +114,7 @@ def _last_findings(feeds: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _run(row: Any, *, going: bool) -> dict[str, Any]:
     return {
         "started": row.started_at.isoformat(),
-        "state": row.state if going or row.state != "running" else "killed",
+        "state": run.state_of(row, going=going),
         "message": row.message,
         "seconds": sum(row.counts.get("seconds", {}).values()) if row.counts else 0.0,
     }

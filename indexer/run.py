@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from catalog.database import opened
-from catalog.models import utc_now
+from catalog.models import IndexRun, utc_now
 from indexer.gather import Gathered
 from indexer.material import Material, Tools, collect, write_hidden
 from indexer.report import Report, Stages, on_record
@@ -86,8 +86,13 @@ def alone(
 
 
 def going(settings: Settings) -> bool:
-    """Whether a run holds the lock; a row that says running while none does is of one that was killed."""
+    """Whether a run holds the lock."""
     return held(settings.data / LOCK)
+
+
+def state_of(row: IndexRun, *, going: bool) -> str:
+    """Return how a run stands; a row that says running while none is `going` is of one that was killed."""
+    return row.state if going or row.state != "running" else "killed"
 
 
 def rollback(settings: Settings, to: str = "", clock: Callable[[], datetime] = utc_now) -> str:

@@ -102,8 +102,7 @@ def _wrong_answers(gallery: Gallery, expected: Expected) -> Iterator[str]:
         sample = rng.permutation(len(rows))[:SAMPLE]
         embeddings, image_ids = expected.embeddings[rows], expected.image_ids[rows]
         for metric, indexes in gallery.indexes.items():
-            queries = (indexes[name], embeddings, image_ids, sample)
-            lost, recall, blurred = _agreement(*queries, metric=metric)
+            lost, recall, blurred = _agreement(indexes[name], embeddings, image_ids, sample=sample, metric=metric)
             if len(lost):
                 some = f"{len(lost)} of {len(sample)} pictures of class {name!r}"
                 yield f"{some} do not find themselves under {metric}, such as picture {image_ids[lost[0]]}"
@@ -114,7 +113,7 @@ def _wrong_answers(gallery: Gallery, expected: Expected) -> Iterator[str]:
 
 
 def _agreement(
-    index: ClassIndex, embeddings: Vectors, image_ids: Ids, sample: Ids, *, metric: Metric
+    index: ClassIndex, embeddings: Vectors, image_ids: Ids, *, sample: Ids, metric: Metric
 ) -> tuple[Ids, float, int]:
     """Search for pictures, and hold what is found against plain arithmetic, the referee.
 

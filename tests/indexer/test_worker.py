@@ -17,11 +17,11 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import jobs
 from catalog.database import opened
-from catalog.jobs import JobRow
 from catalog.models import utc_now
 from indexer.jobs import add
 from indexer.queue import COMMAND, Queue
 from tests import pictures as drawn
+from tests.indexer.test_jobs import row
 from vsearch.cli import cli
 from vsearch.errors import QueueUnavailable
 from vsearch.settings import Settings
@@ -68,14 +68,6 @@ def sessions(shop: Settings) -> Iterator[sessionmaker[Session]]:
     """Its catalogue."""
     with opened(shop.catalogue_url, write=True) as found:
         yield found
-
-
-def row(sessions: sessionmaker[Session], job_id: int) -> JobRow:
-    """Return a job as it stands."""
-    with sessions() as session:
-        found = jobs.one(session, job_id)
-    assert found is not None
-    return found
 
 
 def _state(sessions: sessionmaker[Session], job_id: int) -> str:

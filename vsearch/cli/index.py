@@ -199,7 +199,7 @@ def _latest_runs(settings: Settings) -> list[dict[str, Any]]:
         return [
             {
                 "started": f"{run.started_at:%Y-%m-%d %H:%M:%S}",
-                "state": run.state if going or run.state != "running" else "killed",
+                "state": index.state_of(run, going=going),
                 "generation_id": run.generation_id,
                 "message": run.message,
                 "counts": run.counts,

@@ -22,8 +22,6 @@ from vsearch.cli.job_kinds import WORK, checked
 from vsearch.errors import CatalogueError, QueueUnavailable, SettingsError
 from vsearch.settings import Settings
 
-log = logging.getLogger(__name__)
-
 
 @click.group()
 def command() -> None:
