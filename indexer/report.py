@@ -1,5 +1,6 @@
 """What an index run did: seconds by stage, counts, a text for people, JSON for machines, a row in SQL for both."""
 
+import ctypes
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -82,12 +83,22 @@ class Stages:
         started = time.perf_counter()
         with self._progress(stage) as advance:
             yield advance
+        _give_back_memory()
         self.seconds[stage] = round(time.perf_counter() - started, 3)
         log.info("%s: %.1f s", stage, self.seconds[stage])
 
     def stamp(self, report: Report) -> Report:
         """Return the report with the seconds spent so far."""
         return replace(report, seconds=dict(self.seconds))
+
+
+def _give_back_memory() -> None:
+    """Give memory that is free back to the system, where the C library is glibc; it keeps what was many small pieces.
+
+    Without it a night of 200,000 products keeps 280 MB that its fit is done with (measured).
+    """
+    with suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextmanager
