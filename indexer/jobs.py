@@ -127,15 +127,22 @@ def may_begin(job_id: int, open_jobs: Sequence[JobRow], in_hand: Collection[int]
     return bool(mine) and not any(job.kind in _alone(mine[0]) for job in begun)
 
 
+def claim(sessions: sessionmaker[Session], job_id: int, worker: str, now: datetime) -> JobRow | None:
+    """Make a waiting job this worker's own and return it; None where another has it, or one that it waits for runs."""
+    with sessions.begin() as session:
+        lock_for_writing(session)  # what another claims at the same moment, and has not committed, cannot be seen
+        job = jobs.one(session, job_id)
+        mine = job is not None and jobs.claim(session, job_id, worker, now, alone=_alone(job.kind))
+        return job if mine else None
+
+
 def execute(settings: Settings, job_id: int, work: Mapping[str, Work], clock: Callable[[], datetime] = utc_now) -> str:
     """Run a job in this process, to its end, and return the state it ended in; "" where another worker has it."""
     worker = f"{socket.gethostname()}:{os.getpid()}"
     with opened(settings.catalogue_url, write=True) as sessions, _stopping_by_signal():
-        with sessions.begin() as session:
-            lock_for_writing(session)
-            job = jobs.one(session, job_id)
-            if job is None or not jobs.claim(session, job_id, worker, clock(), alone=_alone(job.kind)):
-                return ""
+        job = claim(sessions, job_id, worker, clock())
+        if job is None:
+            return ""
         state, message = _done(settings, job, work, Heart(sessions, job_id, clock))
         _ignore_signals()
         log.info("job %d: %s: %s", job_id, state, message)

@@ -1,0 +1,94 @@
+"""Workers that reach for the same jobs in the same moment, on each database."""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalog import jobs
+from catalog.database import lock_for_writing, opened
+from catalog.models import utc_now
+from indexer.jobs import add, claim, execute
+from vsearch.progress import Progress
+from vsearch.settings import Settings
+
+pytestmark = pytest.mark.slow
+
+WORKERS = 4
+
+
+class Watch:
+    """Work that takes a moment and knows who does it at the same time."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.going = 0
+        self.most = 0
+
+    def __call__(self, settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
+        """Take note of who else is here."""
+        with self.lock:
+            self.going += 1
+            self.most = max(self.most, self.going)
+        time.sleep(0.005)
+        with self.lock:
+            self.going -= 1
+        return "Done."
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shop(tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
+    """The settings of an empty shop."""
+    url = request.getfixturevalue("new_pg")(request.node.originalname) if request.param == "postgresql" else ""
+    return Settings(data=tmp_path, database_url=url)
+
+
+def test_a_claim_waits_for_another_that_is_not_yet_on_record(shop: Settings) -> None:
+    """What one worker has taken, and not yet committed, another could not see: it would begin the second night."""
+    with opened(shop.catalogue_url, write=True) as sessions, ThreadPoolExecutor(1) as other:
+        first, second = (add(sessions, kind, {}, utc_now()) for kind in ("night", "index"))
+        with sessions.begin() as session:
+            lock_for_writing(session)
+            assert jobs.claim(session, first, "elsewhere:1", utc_now(), alone=("night", "index"))
+            claimed = other.submit(claim, sessions, second, "here:2", utc_now())
+            with pytest.raises(TimeoutError):
+                claimed.result(timeout=0.5)
+        assert claimed.result(timeout=10) is None
+
+
+def test_of_index_runs_one_goes_at_a_time_and_each_once(shop: Settings) -> None:
+    """Four workers ask for every job until none is left."""
+    watch = Watch()
+    ended: list[tuple[int, str]] = []
+    with opened(shop.catalogue_url, write=True) as sessions:
+        asked = [add(sessions, kind, {}, utc_now()) for kind in ("night", *["index"] * 3)]
+
+    def worker(seed: int) -> None:
+        left = random.Random(seed).sample(asked, len(asked))
+        until = time.monotonic() + 60
+        while left and time.monotonic() < until:
+            job_id = left.pop(0)
+            state = execute(shop, job_id, {"index": watch, "night": watch})
+            if state:
+                ended.append((job_id, state))
+            elif _waits(shop, job_id):
+                left.append(job_id)
+
+    with ThreadPoolExecutor(WORKERS) as workers:
+        for done in [workers.submit(worker, seed) for seed in range(WORKERS)]:
+            done.result()
+
+    assert Counter(ended) == {(job_id, "done"): 1 for job_id in asked}
+    assert watch.most == 1
+
+
+def _waits(shop: Settings, job_id: int) -> bool:
+    with opened(shop.catalogue_url) as sessions, sessions() as session:
+        found = jobs.one(session, job_id)
+    return found is not None and found.state == "queued"
