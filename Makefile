@@ -2,6 +2,8 @@
 PYTHON ?= python3
 EXTRA ?= cpu
 BIN := .venv/bin
+# Each file of tests as a whole in one of several processes, in their order: the last ones are short.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick check fix lock
@@ -13,10 +15,10 @@ demo: .venv/ready  ## Index the demo shop and serve the page.
 	$(BIN)/vsearch demo
 
 test: .venv/ready  ## Run all tests.
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 quick: .venv/ready  ## Run the tests that neither train, browse nor take their time.
-	$(BIN)/python -m pytest -m "not slow and not keras and not browser and not shared_data"
+	$(PYTEST) -m "not slow and not keras and not browser and not shared_data"
 
 check: .venv/ready  ## Lint, format and type checks; changes nothing.
 	$(BIN)/ruff check .

@@ -23,6 +23,8 @@ from sqlalchemy import Engine
 from catalog.database import connect, upgrade
 from catalog.models import Base
 
+os.environ["COLUMNS"] = "250"  # the console takes its width when it is made, in whichever test that happens
+
 TABLES = ", ".join(Base.metadata.tables)
 
 for library in ("OMP", "OPENBLAS"):  # read when NumPy and FAISS are loaded, which nothing above does

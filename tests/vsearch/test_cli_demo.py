@@ -1,7 +1,4 @@
 import os
-import re
-import subprocess
-import sys
 
 import pytest
 from click.testing import CliRunner
@@ -107,25 +104,3 @@ def test_the_demo_offers_its_examples_unless_the_shop_has_some(indexed, monkeypa
     given = str(folder if own else data / "demo" / "examples")
     assert became[0][-5:] == ["serve", "--port", "1234", "--examples", given]
     assert (data / "demo" / "examples").exists() != own
-
-
-@pytest.mark.slow
-@pytest.mark.keras
-def test_demo_finds_its_own_products(tmp_path):
-    """From an empty folder to a search through the real application, the second time without encoding anything."""
-    command = [
-        sys.executable,
-        "-c",
-        "from vsearch.cli import main; main()",
-        "--data",
-        str(tmp_path),
-        "demo",
-        "--no-serve",
-    ]
-    first, second = (subprocess.run(command, capture_output=True, text=True, timeout=300) for _ in range(2))
-
-    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
-    assert re.search(r"Imported feed\.csv: 438 products added", first.stdout)
-    assert re.search(r"Found the products of \d of 8 example photos", first.stdout)
-    assert "438 as they were" in second.stdout
-    assert " 0 newly encoded" in second.stdout

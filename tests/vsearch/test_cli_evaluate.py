@@ -64,7 +64,7 @@ def photos(shop: Shop, tmp_path: Path) -> Path:
 
 def invoke(shop: Shop, *arguments: object) -> Result:
     """Call `vsearch evaluate` in a wide terminal."""
-    return CliRunner(env={"COLUMNS": "250"}).invoke(command, list(map(str, arguments)), obj=shop.settings)
+    return CliRunner().invoke(command, list(map(str, arguments)), obj=shop.settings)
 
 
 def said(shop: Shop, *arguments: object) -> Any:

@@ -44,7 +44,7 @@ def empty(tmp_path: Path) -> Settings:
 
 def invoke(settings: Settings, *arguments: object) -> Result:
     """Call `vsearch models` with these arguments, in a wide terminal."""
-    return CliRunner(env={"COLUMNS": "200"}).invoke(command, [str(word) for word in arguments], obj=settings)
+    return CliRunner().invoke(command, [str(word) for word in arguments], obj=settings)
 
 
 def current(shop: Shop) -> str:
