@@ -45,12 +45,16 @@ def connect(url: str) -> Engine:
         url: SQLAlchemy address, sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME.
 
     Raises:
-        CatalogueError: the address is none, or nothing answers there.
+        CatalogueError: the address is none, nothing answers there, or the database cannot hold every text.
     """
     address = _address(url)
     engine = _sqlite(address) if address.get_backend_name() == "sqlite" else _postgresql(address)
     try:
-        engine.connect().close()
+        with engine.connect() as connection:
+            _check_encoding(connection)
+    except CatalogueError:
+        engine.dispose()
+        raise
     except DBAPIError as error:
         engine.dispose()
         reason = str(error.orig).strip().splitlines()[0]
@@ -154,7 +158,20 @@ def _file(url: str) -> Path | None:
 
 
 def _postgresql(address: URL) -> Engine:
-    return sa.create_engine(address, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+    arguments = {"connect_timeout": 5, "client_encoding": "utf8"}
+    return sa.create_engine(address, pool_pre_ping=True, connect_args=arguments)
+
+
+def _check_encoding(connection: Connection) -> None:
+    """Refuse a PostgreSQL database that was made without a locale, or with an old one: it would fail at some title."""
+    if connection.dialect.name != "postgresql":
+        return
+    encoding = connection.connection.driver_connection.info.parameter_status("server_encoding")  # type: ignore[union-attr]
+    if encoding != "UTF8":
+        raise CatalogueError(
+            f"The catalogue's database must hold text as UTF8, but {connection.engine.url} holds it as {encoding}; "
+            "create one with ENCODING 'UTF8' TEMPLATE template0 and give its address in the setting database_url."
+        )
 
 
 def _sqlite(address: URL) -> Engine:

@@ -1,4 +1,4 @@
-"""The queue (huey) that wakes workers, what a worker does, and when the night begins.
+"""The queue (huey) that wakes workers, and what a worker does.
 
 The queue may forget a job, as when its worker is killed; the table does not: each minute a worker puts back what is
 open there. A job runs in a process of its own: one that dies takes no worker with it, and its memory goes with it.
@@ -9,33 +9,30 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
-from huey import Huey, RedisHuey, SqliteHuey, crontab
+from huey import Huey, RedisHuey, SqliteHuey
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import jobs
-from catalog.database import opened
+from catalog.database import lock_for_writing, opened
+from catalog.jobs import JobRow
 from catalog.models import utc_now
+from indexer import schedule
 from indexer.alarm import raise_alarm
-from indexer.jobs import ALONE, add, may_begin, recover, stillborn
-from vsearch.errors import CatalogueError, QueueUnavailable, SettingsError
+from indexer.jobs import ALONE, may_begin, recover, stillborn
+from vsearch.errors import QueueUnavailable, SettingsError, VSearchError
 from vsearch.settings import PREFIX, Settings
 
 log = logging.getLogger(__name__)
 
-Schedule = Callable[[datetime], bool]
-"""Whether something begins in the minute of a local time."""
-
 COMMAND: Final = "from vsearch.cli import main; main()"
 """What Python runs as the `vsearch` command, wherever that was installed."""
 
-MINUTE = timedelta(minutes=1)
-LOOK_BACK = timedelta(days=2)
-"""A night that was missed longer ago is not made up for."""
+TICK: Final = 60.0
+"""Seconds between two looks at the clock and at the table."""
 
 
 def open_queue(settings: Settings) -> Huey:
@@ -69,43 +66,6 @@ def unavailable(settings: Settings, error: Exception) -> QueueUnavailable:
     return QueueUnavailable(f"The queue must answer, but {where} does not ({str(error).rstrip('.')}); {what}.")
 
 
-def due(schedule: Schedule, last: datetime, now: datetime) -> bool:
-    """Whether the time came since the last one began, be it while nobody was there to see it.
-
-    Args:
-        schedule: says when.
-        last: when the last one began, in local time; the time of the clock alone, so that an hour that is skipped in
-            spring is made up for, and one that comes twice in autumn counts once.
-        now: the local time.
-    """
-    moment = max(last, now - LOOK_BACK).replace(second=0, microsecond=0) + MINUTE
-    while moment <= now:
-        if schedule(moment):
-            return True
-        moment += MINUTE
-    return False
-
-
-def schedule(when: str) -> Schedule:
-    """Return the schedule of a line as in crontab(5): minute, hour, day, month, day of week; in local time.
-
-    Raises:
-        SettingsError: it is no such line.
-    """
-    fields = when.split()
-    names = ("minute", "hour", "day", "month", "day_of_week")
-    try:
-        if len(fields) != len(names):
-            raise ValueError("it has not five parts")
-        found: Schedule = crontab(**dict(zip(names, fields, strict=True)), strict=True)
-        return found
-    except ValueError as error:
-        raise SettingsError(
-            f"Setting night_at must be a time as crontab writes it, but it is {when!r} ({error}); "
-            "write it like '30 1 * * *'."
-        ) from error
-
-
 class Queue:
     """Wakes workers: a SQLite file in the data folder, or Redis by its address.
 
@@ -116,14 +76,13 @@ class Queue:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.huey = open_queue(settings)
-        self._night = schedule(settings.night_at) if settings.night_at else None
+        self._night = schedule.parse(settings.night_at) if settings.night_at else None
         self._began = utc_now()
         self._warned = 0
         self._stopping = False
         self._beginning = threading.Lock()
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._run = self.huey.task()(self._run_job)
-        self.huey.periodic_task(crontab(minute="*"), name="each minute")(self._each_minute)
 
     def push(self, job_id: int) -> None:
         """Wake a worker for a job.
@@ -137,11 +96,19 @@ class Queue:
             raise unavailable(self._settings, error) from error
 
     def work(self) -> None:
-        """Work until stopped: SIGINT lets the jobs end, SIGTERM puts them back into the queue."""
+        """Work until stopped: SIGINT lets the jobs end, SIGTERM puts them back into the queue.
+
+        Raises:
+            QueueUnavailable: it does not answer now; if it fails to later, the alarm is raised and it is waited for.
+            CatalogueError: nor does the catalogue.
+        """
         self._each_minute()
+        ended = threading.Event()
+        threading.Thread(target=self.watch, args=(ended,), daemon=True).start()
         try:
-            self.huey.create_consumer(workers=len(ALONE) + 1, periodic=True).run()  # one is free each minute
+            self.huey.create_consumer(workers=len(ALONE), periodic=False).run()
         finally:
+            ended.set()
             with self._beginning:
                 self._stopping = True
                 children = list(self._children.values())
@@ -150,17 +117,56 @@ class Queue:
             for child in children:
                 child.wait()
 
+    def watch(self, ended: threading.Event) -> None:
+        """Look each minute, by a clock of our own: a queue that does not answer could not say that it is time."""
+        troubled = False
+        while not ended.wait(TICK):
+            try:
+                self._each_minute()
+                troubled = False
+            except Exception as error:  # whatever it is, the next minute may be better
+                log.error("%s", error, exc_info=not isinstance(error, VSearchError))
+                if not troubled:
+                    raise_alarm(self._settings, f"vsearch: no job can begin: {error}")
+                troubled = True
+
+    def begin_night(self, sessions: sessionmaker[Session], now: datetime) -> None:
+        """Put the night on record if it is time; of several workers, one does."""
+        with sessions() as session:
+            if not self._is_time(jobs.newest(session, "night"), now):
+                return
+        with sessions.begin() as session:
+            lock_for_writing(session)
+            before = jobs.newest(session, "night")
+            if not self._is_time(before, now):
+                return
+            if before is None or before.state not in jobs.OPEN:
+                jobs.add(session, "night", {}, now)
+                return
+        if before.job_id != self._warned:
+            self._warned = before.job_id
+            late = f"vsearch: it is time for the night, and none begins, since job {before.job_id} is {before.state}"
+            raise_alarm(self._settings, late)
+            log.warning("%s", late)
+
     def _each_minute(self) -> None:
         """Begin the night if it is time, and wake workers for all that waits: a job already claimed is passed over."""
         if self._stopping:
             return
         with opened(self._settings.catalogue_url, write=True) as sessions:
-            self._begin_night(sessions, utc_now())
+            self.begin_night(sessions, utc_now())
             recovered = recover(sessions, utc_now())
         for sentence in recovered.given_up:
             raise_alarm(self._settings, sentence)
+        self._ping()
         for job_id in recovered.waiting:
             self.push(job_id)
+
+    def _ping(self) -> None:
+        try:
+            self.huey.pending_count()
+        except Exception as error:
+            raise unavailable(self._settings, error) from error
 
     def _run_job(self, job_id: int) -> None:
         """Run a job in a process of its own, its words in a log of its own; then what waited for its end."""
@@ -189,19 +195,9 @@ class Queue:
         with log_file.open("ab") as said:
             return subprocess.Popen(command, stdout=said, stderr=said, env=environment, start_new_session=True)
 
-    def _begin_night(self, sessions: sessionmaker[Session], now: datetime) -> None:
-        with sessions() as session:
-            before = jobs.newest(session, "night")
+    def _is_time(self, before: JobRow | None, now: datetime) -> bool:
         last = before.created_at if before else self._began
-        if self._night is None or not due(self._night, _local(last), _local(now)):
-            return
-        try:
-            add(sessions, "night", {}, now)
-        except CatalogueError as error:
-            if before and before.job_id != self._warned:
-                self._warned = before.job_id
-                raise_alarm(self._settings, f"vsearch: it is time for the night, and none begins: {error}")
-            log.warning("no night begins: %s", error)
+        return self._night is not None and schedule.due(self._night, _local(last), _local(now))
 
 
 def _local(moment: datetime) -> datetime:

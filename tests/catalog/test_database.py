@@ -170,3 +170,14 @@ def test_a_postgresql_server_that_goes_away_is_one_sentence(pg_engine: Engine) -
         assert connection.exec_driver_sql("SELECT 1").scalar() == 1
     with pytest.raises(CatalogueError, match="nothing was ever imported"), pg_engine.connect() as connection:
         connection.exec_driver_sql("SELECT * FROM no_such_table")
+
+
+def test_a_postgresql_database_that_cannot_hold_every_text_is_refused(pg_url: str) -> None:
+    """Made without a locale, as by an `initdb` of old."""
+    server = connect(pg_url)
+    with server.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0")
+    server.dispose()
+
+    with pytest.raises(CatalogueError, match=r"must hold text as UTF8, but .*/ascii holds it as SQL_ASCII; create one"):
+        connect(pg_url.replace("/postgres", "/ascii"))

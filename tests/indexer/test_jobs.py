@@ -20,7 +20,8 @@ from catalog.jobs import JobRow
 from catalog.models import Job
 from indexer import heartbeat
 from indexer.jobs import Stopping, add, execute, may_begin, recover, stillborn
-from indexer.queue import Queue, due, schedule
+from indexer.queue import Queue
+from indexer.schedule import due, parse
 from vsearch.errors import CatalogueError, FeedRejected, SettingsError
 from vsearch.progress import Progress
 from vsearch.settings import Settings
@@ -266,12 +267,12 @@ def test_no_night_waits_for_a_training(shop: Settings, sessions: sessionmaker[Se
 def test_a_night_is_due_once(last: str, now: str, is_due: bool) -> None:
     """At its hour, or as soon as there is a worker again."""
     times = (datetime.fromisoformat(moment) for moment in (last, now))
-    assert due(schedule("30 1 * * *"), *times) == is_due
+    assert due(parse("30 1 * * *"), *times) == is_due
 
 
 def test_the_hour_that_summer_time_skips_is_made_up_for() -> None:
     """The clock goes from 02:00 to 03:00; in autumn, when 02:30 comes twice, there is one night."""
-    at_half_past_two = schedule("30 2 * * *")
+    at_half_past_two = parse("30 2 * * *")
     assert due(at_half_past_two, datetime(2026, 3, 28, 2, 30), datetime(2026, 3, 29, 3, 0))
     assert not due(at_half_past_two, datetime(2026, 10, 25, 2, 30, 5), datetime(2026, 10, 25, 2, 30, 40))
 

@@ -6,8 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,8 +19,9 @@ from click.testing import CliRunner
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import jobs
-from catalog.database import opened
+from catalog.database import lock_for_writing, opened
 from catalog.models import utc_now
+from indexer import queue
 from indexer.jobs import add
 from indexer.queue import COMMAND, Queue
 from tests import pictures as drawn
@@ -29,15 +33,12 @@ from vsearch.settings import Settings
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def redis() -> Iterator[str]:
-    """The address of a Redis server that lives as long as these tests do."""
+@contextmanager
+def redis_server(port: int) -> Iterator[str]:
+    """Run a Redis server at that port, and yield its address."""
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("no Redis on this machine (Debian: apt-get install redis-server)")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
@@ -46,6 +47,21 @@ def redis() -> Iterator[str]:
     finally:
         server.terminate()
         server.wait()
+
+
+def free_port() -> int:
+    """Return a port that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[str]:
+    """The address of a Redis server that lives as long as these tests do."""
+    with redis_server(free_port()) as address:
+        yield address
 
 
 def _answers(port: int) -> bool:
@@ -163,3 +179,53 @@ def test_a_queue_that_does_not_answer(tmp_path: Path) -> None:
     assert "secret" not in said.output
     with pytest.raises(QueueUnavailable, match="start it, or correct the setting queue_url"):
         Queue(Settings(data=tmp_path, queue_url=environment["VSEARCH_QUEUE_URL"])).work()
+
+
+def test_a_queue_that_goes_away_raises_the_alarm_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time that it goes; what was asked for meanwhile waits in it once it is back."""
+    monkeypatch.setattr(queue, "TICK", 0.05)
+    port, alarms = free_port(), tmp_path / "alarms"
+    shop = Settings(data=tmp_path, queue_url=f"redis://127.0.0.1:{port}/0", alarm=f"tee -a {alarms}")
+    ended, held = threading.Event(), Queue(shop)
+    watching = threading.Thread(target=held.watch, args=(ended,))
+    with opened(shop.catalogue_url, write=True) as sessions:
+        add(sessions, "import", {}, utc_now())
+    watching.start()
+    try:
+        for times in (1, 2):
+            until(lambda times=times: alarms.exists() and len(alarms.read_text().splitlines()) == times)
+            time.sleep(0.5)
+            with redis_server(port):
+                until(lambda: held.huey.pending_count() > 0)
+    finally:
+        ended.set()
+        watching.join()
+
+    said = alarms.read_text().splitlines()
+    assert len(said) in (2, 3)  # the third where it looked between the server's end and its own
+    assert said[0].startswith(f"vsearch: no job can begin: The queue must answer, but redis://127.0.0.1:{port}/0 does")
+
+
+def test_of_two_workers_one_begins_the_night(tmp_path: Path) -> None:
+    """Both see that it is time before either has put it on record; that is no reason for an alarm."""
+    alarms = tmp_path / "alarms"
+    shop = Settings(data=tmp_path, night_at="30 1 * * *", alarm=f"tee -a {alarms}")
+    workers = [Queue(shop), Queue(shop)]
+    tomorrow = utc_now() + timedelta(days=1)
+    with opened(shop.catalogue_url, write=True) as sessions, ThreadPoolExecutor(2) as pool:
+        with sessions.begin() as session:
+            lock_for_writing(session)
+            begun = [pool.submit(each.begin_night, sessions, tomorrow) for each in workers]
+            with pytest.raises(TimeoutError):
+                begun[0].result(timeout=0.5)
+        for each in begun:
+            each.result()
+        with sessions() as session:
+            assert [job.kind for job in jobs.open_jobs(session)] == ["night"]
+        assert not alarms.exists()
+
+        workers[0].begin_night(sessions, tomorrow + timedelta(days=1))
+        workers[0].begin_night(sessions, tomorrow + timedelta(days=1))
+        with sessions() as session:
+            assert len(jobs.open_jobs(session)) == 1
+    assert alarms.read_text() == "vsearch: it is time for the night, and none begins, since job 1 is queued\n"

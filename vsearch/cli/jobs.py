@@ -127,6 +127,7 @@ def _talk() -> None:
     logging.getLogger().setLevel(logging.INFO)
     for name in ("alembic", "faiss", "huey"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("huey.consumer").setLevel(logging.CRITICAL)  # a queue that is gone: we say it in one sentence
 
 
 def _plain(job: JobRow) -> dict[str, Any]:
