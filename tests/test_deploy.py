@@ -35,6 +35,12 @@ def test_the_compose_file_is_sound() -> None:
     assert said["services"]["web"]["environment"] == said["services"]["worker"]["environment"]
 
 
+def test_the_image_holds_nothing_of_the_shop() -> None:
+    """Neither its data nor its settings, with their passwords; both lie beside the sources on the shop's machine."""
+    ignored = set((FOLDER.parents[1] / ".dockerignore").read_text().splitlines())
+    assert {"data", "vsearch.toml", ".git", ".venv"} <= ignored
+
+
 def test_what_the_operator_is_told_to_type_exists() -> None:
     """Each command of docs/operating.md."""
     for group, name in re.findall(r"^vsearch (index|jobs) (\w+)", OPERATING, re.MULTILINE):

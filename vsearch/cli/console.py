@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -16,11 +16,19 @@ out = Console(highlight=False, markup=False, emoji=False)
 err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
-def table(title: str, columns: Sequence[str], lines: Iterable[Sequence[str | Text]], right: Sequence[str] = ()) -> None:
-    """Print a table; the columns named in `right` are aligned right."""
+def table(
+    title: str,
+    columns: Sequence[str],
+    lines: Iterable[Sequence[str | Text]],
+    *,
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+) -> None:
+    """Print a table; the columns named in `right` are aligned right, those in `whole` are never broken."""
     grid = Table(box=box.SIMPLE_HEAD)
     for name in columns:
-        grid.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        justify: JustifyMethod = "right" if name in right else "left"
+        grid.add_column(name, justify=justify, overflow="fold", no_wrap=name in whole)
     for line in lines:
         grid.add_row(*line)
     out.print(title, soft_wrap=True)

@@ -167,7 +167,9 @@ def _show_no_match(answered: Mapping[str, _Answered], strangers: Sequence[Rankin
         lines.append((f"{name}, product not sold", *blank, *_shares(asked.unsold)))
     lines.append(("unrelated", str(len(strangers[0].ids)), *blank[1:], *_shares(strangers[0].labels)))
     columns = ("photos", "queries", "AUROC", *(f"{name} AUROC" for name in _BASELINES), *LABELS)
-    table("Known against unrelated by best score, and what the page calls it (percent)", columns, lines, columns[1:])
+    table(
+        "Known against unrelated by best score, and what the page calls it (percent)", columns, lines, right=columns[1:]
+    )
 
 
 def _values(found: Scores) -> dict[str, Score]:

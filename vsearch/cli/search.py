@@ -51,7 +51,7 @@ def command(
     value = "score" if metric == "cosine" else "distance"
     columns = ["sku", "title", "class", value, "match", *(["box"] if result.proposals else [])]
     lines = [(str(rank), *(_cell(item[column]) for column in columns)) for rank, item in enumerate(found, start=1)]
-    table(f"{photo.name} in {where} ({times})", ("", *columns), lines, ("", value))
+    table(f"{photo.name} in {where} ({times})", ("", *columns), lines, right=("", value))
 
 
 def _cell(value: object) -> str:

@@ -16,4 +16,4 @@ def command(ctx: click.Context, settings: Settings) -> None:
     Set one in vsearch.toml by its name, or in the environment as VSEARCH_NAME.
     """
     lines = [(row.name, row.value, row.source, row.meaning) for row in rows(settings, ctx.meta["sources"])]
-    table(f"Settings (variables: {PREFIX}NAME)", ("name", "value", "from", "meaning"), lines)
+    table(f"Settings (variables: {PREFIX}NAME)", ("name", "value", "from", "meaning"), lines, whole=("name",))

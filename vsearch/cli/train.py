@@ -67,7 +67,9 @@ def _show(name: str, said: Mapping[str, Any]) -> None:
             out.print(sentence, soft_wrap=True)
     if said.get("block_heads"):
         lines = [[judge, f"{100 * share:.1f}"] for judge, share in said["block_heads"].items()]
-        table("classes of the search, by the heads on blocks (percent right)", ("block", "right"), lines, ("right",))
+        table(
+            "classes of the search, by the heads on blocks (percent right)", ("block", "right"), lines, right=("right",)
+        )
     if "unseen" in said:
         columns, lines = unseen.table(said["unseen"])
         table("pairs left out of the training in turn (percent)", columns, lines, right=columns[1:])
