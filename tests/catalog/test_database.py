@@ -1,4 +1,6 @@
 import sqlite3
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -181,3 +183,13 @@ def test_a_postgresql_database_that_cannot_hold_every_text_is_refused(pg_url: st
 
     with pytest.raises(CatalogueError, match=r"must hold text as UTF8, but .*/ascii holds it as SQL_ASCII; create one"):
         connect(pg_url.replace("/postgres", "/ascii"))
+
+
+@pytest.mark.keras
+def test_tensorflow_does_not_put_its_own_sqlite_in_the_place_of_pythons(tmp_path: Path) -> None:
+    """Its own cannot search texts; a program that loads the networks first could not open a catalogue."""
+    program = (
+        "import vsearch.model.ensemble, sys; assert 'tensorflow' in sys.modules\n"
+        f"from catalog.database import connect, upgrade; upgrade(connect('sqlite:///{tmp_path / 'catalogue.sqlite'}'))"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, timeout=120)
