@@ -11,7 +11,7 @@ from catalog.database import INSERTS, chunks
 from catalog.models import SeenPicture, utc_now
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Seen:
     """One picture of a feed.
 

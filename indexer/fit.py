@@ -222,5 +222,7 @@ def project(whitening: Whitening, blocks: Blocks, rows: int = 8192) -> Vectors:
     places: dict[bytes, int] = {}
     same = [places.setdefault(hashlib.sha256(block).digest(), len(places)) for block in blocks]
     first = np.unique(same, return_index=True)[1]
-    parts = [whitening.project(blocks[first[start : start + rows]]) for start in range(0, len(first), rows)]
-    return np.concatenate(parts)[same]
+    found = np.empty((len(first), whitening.size), np.float32)
+    for start in range(0, len(first), rows):
+        found[start : start + rows] = whitening.project(blocks[first[start : start + rows]])
+    return found[same] if len(first) < len(blocks) else found

@@ -27,7 +27,7 @@ _REMEMBERED = 200
 """Pictures after which what was seen is written down."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Look:
     """What was seen of one picture.
 

@@ -15,7 +15,7 @@ PADDING = -1
 def l2_normalize(vectors: ArrayLike) -> NDArray[np.float32]:
     """Return `vectors` [..., d] scaled to unit length along the last axis; a zero vector stays zero."""
     values = np.asarray(vectors, dtype=np.float32)
-    lengths = np.linalg.norm(values, axis=-1, keepdims=True)
+    lengths = np.sqrt(np.einsum("...d,...d->...", values, values))[..., None]  # without a second array of their size
     return np.asarray(values / np.where(lengths > 0, lengths, 1), dtype=np.float32)
 
 
