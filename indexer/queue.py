@@ -132,9 +132,6 @@ class Queue:
 
     def begin_night(self, sessions: sessionmaker[Session], now: datetime) -> None:
         """Put the night on record if it is time; of several workers, one does."""
-        with sessions() as session:
-            if not self._is_time(jobs.newest(session, "night"), now):
-                return
         with sessions.begin() as session:
             lock_for_writing(session)
             before = jobs.newest(session, "night")

@@ -7,7 +7,6 @@ NumPy and FAISS compute with one.
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -22,6 +21,7 @@ from sqlalchemy import Engine
 
 from catalog.database import connect, upgrade
 from catalog.models import Base
+from tests.ports import free_port
 
 os.environ["COLUMNS"] = "250"  # the console takes its width when it is made, in whichever test that happens
 
@@ -115,7 +115,7 @@ def pg_url() -> Iterator[str]:
     run: dict[str, Any] = {"cwd": folder, "stdout": subprocess.DEVNULL, **identity}
     initdb = [programs / "initdb", "-D", folder / "data", "-U", "test", "-A", "trust", "-E", "UTF8"]
     subprocess.run([*initdb, "--locale=C", "--no-sync"], check=True, **run)
-    port = _free_port()
+    port = free_port()
     server = [programs / "postgres", "-D", folder / "data", "-p", str(port), "-h", "127.0.0.1", "-k", folder]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([*server, "-F", "-c", "full_page_writes=off"], stderr=log, **run)
@@ -179,13 +179,6 @@ def _unprivileged() -> tuple[dict[str, Any], pwd.struct_passwd | None]:
             continue
         return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}, owner
     pytest.skip("root without an unprivileged account to run PostgreSQL as")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_until_up(port: int, process: subprocess.Popen[bytes], log: Path, seconds: float = 30) -> None:

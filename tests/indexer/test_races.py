@@ -15,6 +15,7 @@ from catalog import jobs
 from catalog.database import lock_for_writing, opened
 from catalog.models import utc_now
 from indexer.jobs import add, claim, execute
+from tests.indexer.test_jobs import row
 from vsearch.progress import Progress
 from vsearch.settings import Settings
 
@@ -66,8 +67,6 @@ def test_of_index_runs_one_goes_at_a_time_and_each_once(shop: Settings) -> None:
     """Four workers ask for every job until none is left."""
     watch = Watch()
     ended: list[tuple[int, str]] = []
-    with opened(shop.catalogue_url, write=True) as sessions:
-        asked = [add(sessions, kind, {}, utc_now()) for kind in ("night", *["index"] * 3)]
 
     def worker(seed: int) -> None:
         left = random.Random(seed).sample(asked, len(asked))
@@ -77,18 +76,13 @@ def test_of_index_runs_one_goes_at_a_time_and_each_once(shop: Settings) -> None:
             state = execute(shop, job_id, {"index": watch, "night": watch})
             if state:
                 ended.append((job_id, state))
-            elif _waits(shop, job_id):
+            elif row(sessions, job_id).state == "queued":
                 left.append(job_id)
 
-    with ThreadPoolExecutor(WORKERS) as workers:
+    with opened(shop.catalogue_url, write=True) as sessions, ThreadPoolExecutor(WORKERS) as workers:
+        asked = [add(sessions, kind, {}, utc_now()) for kind in ("night", *["index"] * 3)]
         for done in [workers.submit(worker, seed) for seed in range(WORKERS)]:
             done.result()
 
     assert Counter(ended) == {(job_id, "done"): 1 for job_id in asked}
     assert watch.most == 1
-
-
-def _waits(shop: Settings, job_id: int) -> bool:
-    with opened(shop.catalogue_url) as sessions, sessions() as session:
-        found = jobs.one(session, job_id)
-    return found is not None and found.state == "queued"

@@ -26,6 +26,7 @@ from indexer.jobs import add
 from indexer.queue import COMMAND, Queue
 from tests import pictures as drawn
 from tests.indexer.test_jobs import row
+from tests.ports import free_port
 from vsearch.cli import cli
 from vsearch.errors import QueueUnavailable
 from vsearch.settings import Settings
@@ -47,14 +48,6 @@ def redis_server(port: int) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait()
-
-
-def free_port() -> int:
-    """Return a port that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +200,7 @@ def test_a_queue_that_goes_away_raises_the_alarm_once(tmp_path: Path, monkeypatc
 
 
 def test_of_two_workers_one_begins_the_night(tmp_path: Path) -> None:
-    """Both see that it is time before either has put it on record; that is no reason for an alarm."""
+    """Both look in the same moment; that is no reason for an alarm."""
     alarms = tmp_path / "alarms"
     shop = Settings(data=tmp_path, night_at="30 1 * * *", alarm=f"tee -a {alarms}")
     workers = [Queue(shop), Queue(shop)]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import ports
 from vsearch.errors import SettingsError
 from vsearch.settings import Settings
 from webui import server
@@ -31,9 +32,7 @@ serve(settings, lambda address, problem: print(address, problem, flush=True), Fa
 @pytest.fixture
 def free_port() -> int:
     """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return ports.free_port()
 
 
 @pytest.mark.slow
