@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from catalog.currency import DECIMALS
 from catalog.items import PLENTY
+from catalog.prices import UNSTATED, AmbiguousPrice, PriceError, Separators, read_price
 from catalog.queries import SEPARATOR
 
 MAX_LENGTH = {
@@ -36,7 +37,6 @@ MAX_STOCK = PLENTY - 1
 UNITS = ("mm", "cm", "m", "in", "ft", "g", "kg", "lb", "ml", "l")
 
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-PRICE = re.compile(r"(?P<amount>-?[0-9]{1,12}(?:[.,][0-9]{1,6})?) ?(?P<currency>[A-Za-z]{3})?")
 STOCK_WORDS = {
     **dict.fromkeys(("in stock", "in_stock", "instock", "yes", "true"), PLENTY),
     **dict.fromkeys(("out of stock", "out_of_stock", "outofstock", "sold out", "no", "false"), 0),
@@ -135,28 +135,24 @@ def currency(name: str, value: Any) -> str:
     return code
 
 
-def price(value: Any, currency_code: str | None, default_currency: str) -> tuple[int, str]:
+def price(
+    value: Any, currency_code: str | None, default_currency: str, separators: Separators = UNSTATED
+) -> tuple[int, str]:
     """Return a price in minor units, exactly, and its currency.
 
     Args:
-        value: such as "499.00", "499,00" or "499.00 EUR".
+        value: text such as "499.00", "1.299,00 €" or "499.00 EUR", or a number.
         currency_code: what the row's currency cell says, if anything.
         default_currency: the currency when neither says one.
+        separators: what the mapping states.
     """
-    found = None if isinstance(value, bool) else PRICE.fullmatch(str(value).strip())
-    if found is None:
-        raise bad("price must be a number", value, "write it like 499.00, without thousands separators")
-    own = currency("price's currency", found["currency"]) if found["currency"] else None
-    if own and currency_code and own != currency_code:
-        raise bad(f"price must be in the row's currency {currency_code}", value, "mend one of the two")
-    code = own or currency_code or default_currency
-    minor = Decimal(found["amount"].replace(",", ".")).scaleb(DECIMALS[code])
-    if minor < 0:
-        raise bad("price must not be negative", value, "write 0 or more, or leave it empty")
-    if minor != int(minor):
-        rule = f"price may have {DECIMALS[code]} decimals in {code}"
-        raise bad(rule, value, "round it, and write no thousands separators")
-    return int(minor), code
+    try:
+        return read_price(value, currency_code, default_currency, separators)
+    except AmbiguousPrice as error:
+        stated = "or state the feed's separators in the mapping's table prices"
+        raise bad(f"price {error.rule}", value, f"{error.remedy}, {stated}") from None
+    except PriceError as error:
+        raise bad(f"price {error.rule}", value, error.remedy) from None
 
 
 def images(name: str, value: Any) -> tuple[str, ...]:

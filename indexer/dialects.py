@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from catalog.prices import UNSTATED, Separators
 from indexer import merchant, shopify
 from indexer.tables import RawRow, Table
 from vsearch.errors import FeedRejected
@@ -46,12 +47,14 @@ class Mapping(BaseModel):
     Attributes:
         columns: our column -> the feed's, or several whose values are joined.
         constants: our column -> a value for every product.
+        prices: the separators of the feed's prices.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     columns: dict[str, str | list[str]] = Field(default_factory=dict)
     constants: dict[str, str] = Field(default_factory=dict)
+    prices: Separators = UNSTATED
 
 
 def read_mapping(path: Path) -> Mapping:
@@ -68,8 +71,8 @@ def read_mapping(path: Path) -> Mapping:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise FeedRejected(
-            f"A mapping has the tables columns and constants, but in {path.name}, {where}: {first['msg'].lower()}; "
-            "see docs/feed.md."
+            f"A mapping has the tables columns, constants and prices, but in {path.name}, {where}: "
+            f"{first['msg'].lower()}; see docs/feed.md."
         ) from error
     for name in (*mapping.columns, *mapping.constants):
         if name not in COLUMNS and not name.startswith(ATTRIBUTE):
@@ -93,12 +96,12 @@ def in_our_words(name: str, table: Table, mapping: Mapping | None = None) -> Tab
     Args:
         name: the file's, for sentences.
         table: as the file has it.
-        mapping: other names for our columns; without one, the head tells whose words they are.
+        mapping: other names for our columns; where it names none, the head tells whose words they are.
 
     Raises:
         FeedRejected: no column is one that we know, or one that must be there is not.
     """
-    if mapping is not None:
+    if mapping is not None and (mapping.columns or mapping.constants):
         return _checked(name, _mapped(name, table, mapping))
     seen = list(islice(table.rows, _LOOKED_AT)) if table.columns is None else []
     heads = table.columns or tuple(dict.fromkeys(key for row in seen for key in row.cells))

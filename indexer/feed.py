@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from catalog.currency import DECIMALS
 from catalog.items import ProductItem
+from catalog.prices import UNSTATED, Separators
 from indexer import cells
 from indexer.dialects import ATTRIBUTE, COLUMNS, PICTURES
 from indexer.dialects import Mapping as Names
@@ -70,7 +71,7 @@ def read_feed(path: Path, currency: str = "EUR", names: Names | None = None) -> 
     Args:
         path: the file.
         currency: of prices that name none.
-        names: other names for our columns.
+        names: other names for our columns, and how prices are written.
 
     Raises:
         FeedRejected: the feed as a whole cannot be used.
@@ -78,6 +79,7 @@ def read_feed(path: Path, currency: str = "EUR", names: Names | None = None) -> 
     """
     if currency not in DECIMALS:
         raise SettingsError(f"Setting currency must be a code of ISO 4217, but it is {currency!r}; write it like EUR.")
+    separators = names.prices if names else UNSTATED
     rows: list[FeedRow] = []
     errors: list[RowError] = []
     first_lines: dict[str, int] = {}
@@ -86,7 +88,7 @@ def read_feed(path: Path, currency: str = "EUR", names: Names | None = None) -> 
         columns = dict.fromkeys(head)
         for raw in table.rows:
             columns.update(dict.fromkeys(raw.cells))
-            item, reasons = _read_row(raw, currency)
+            item, reasons = _read_row(raw, currency, separators)
             errors.extend(RowError(raw.line, item.sku, reason) for reason in reasons)
             first = first_lines.setdefault(item.sku, raw.line) if item.sku else raw.line
             if first != raw.line:
@@ -127,7 +129,7 @@ def _parsed(parse: Callable[[str, Any], Any], name: str, value: str) -> Any:
     return parse(name, value)
 
 
-def _read_row(raw: RawRow, currency: str) -> tuple[ProductItem, list[str]]:
+def _read_row(raw: RawRow, currency: str, separators: Separators) -> tuple[ProductItem, list[str]]:
     """Return what can be read of the row, and every reason why it is not good."""
     row = _Row(raw.cells)
     if raw.problem is not None:
@@ -135,11 +137,11 @@ def _read_row(raw: RawRow, currency: str) -> tuple[ProductItem, list[str]]:
     for name in ("sku", "title"):
         if name not in raw.cells:
             row.reasons.append(f"{name} must be given, but it is empty; fill it in.")
-    return _item(row, currency), row.reasons
+    return _item(row, currency, separators), row.reasons
 
 
-def _item(row: _Row, currency: str) -> ProductItem:
-    price_minor, price_currency = _price(row, currency)
+def _item(row: _Row, currency: str, separators: Separators) -> ProductItem:
+    price_minor, price_currency = _price(row, currency, separators)
     return ProductItem(
         sku=row.take("sku", cells.sku, ""),
         title=row.take("title", cells.line, ""),
@@ -158,12 +160,12 @@ def _item(row: _Row, currency: str) -> ProductItem:
     )
 
 
-def _price(row: _Row, default: str) -> tuple[int | None, str]:
+def _price(row: _Row, default: str, separators: Separators) -> tuple[int | None, str]:
     known = len(row.reasons)
     currency = row.take("currency", cells.currency, None)
     if "price" not in row.cells or len(row.reasons) > known:
         return None, ""
-    return row.attempt(partial(cells.price, row.cells["price"], currency, default), (None, ""))
+    return row.attempt(partial(cells.price, row.cells["price"], currency, default, separators), (None, ""))
 
 
 def _images(row: _Row) -> tuple[str, ...]:

@@ -70,9 +70,10 @@ def _cells(theirs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _price(theirs: Mapping[str, Any]) -> Any:
-    """Return what is to be paid: the sale price, unless it holds for a while only."""
-    sale = theirs.get("sale_price")
-    return _one(sale if sale and not theirs.get("sale_price_effective_date") else theirs.get("price"))
+    """Return what is to be paid: the sale price, unless it holds for a while only, or is "0.00" for none."""
+    sale = _one(theirs.get("sale_price"))
+    offered = re.search("[1-9]", str(sale or "")) and not theirs.get("sale_price_effective_date")
+    return sale if offered else _one(theirs.get("price"))
 
 
 def _stock(theirs: Mapping[str, Any]) -> Any:

@@ -1,13 +1,21 @@
 """Rows of a Parquet file, their values as JSON would have them."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date, datetime, time
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from indexer.tables import RawRow, Table, blank
 from vsearch.errors import FeedRejected
 
+Reader = Callable[[Any], Any]
+
+_WIDTHS: dict[int, type[np.floating[Any]]] = {16: np.float16, 32: np.float32, 64: np.float64}
 _WHOLE = 2**53
 """Beyond it a float is no longer sure to be the whole number that it shows."""
 
@@ -31,31 +39,103 @@ def read_parquet(name: str, path: Path) -> Table:
     except (arrow.ArrowException, OSError) as error:
         raise _damaged(name, error) from error
 
+    schema = file.schema_arrow
+    names = tuple(column.strip() for column in schema.names)
+    readers = [_reader(field.type) for field in schema]
+
     def rows() -> Iterator[RawRow]:
         line = 0
         try:
             for batch in file.iter_batches(batch_size=2000):
-                for found in batch.to_pylist():
+                columns = [_values(name, *column) for column in zip(names, batch.columns, strict=True)]
+                for values in zip(*columns, strict=True):
                     line += 1
-                    cells = {key.strip(): _plain(value) for key, value in found.items()}
-                    yield RawRow(line, {key: value for key, value in cells.items() if not blank(value)})
+                    yield _row(line, names, readers, values)
         except (arrow.ArrowException, OSError) as error:
             raise _damaged(name, error) from error
 
-    return Table(tuple(column.strip() for column in file.schema_arrow.names), rows())
+    return Table(names, rows())
 
 
-def _plain(value: Any) -> Any:
-    """Return a value of Parquet as JSON would have it; a whole number that pandas made a float is whole again."""
-    if isinstance(value, float):
-        if value != value:  # not a number: pandas's way to say nothing
-            return None
-        return int(value) if value.is_integer() and abs(value) < _WHOLE else Decimal(f"{value:.7g}")
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, dict):
-        return {key: each for key, each in ((key, _plain(each)) for key, each in value.items()) if each is not None}
-    return value if value is None or isinstance(value, str | int | Decimal) else str(value)
+def _row(line: int, names: Sequence[str], readers: Sequence[Reader], values: Sequence[Any]) -> RawRow:
+    cells: dict[str, Any] = {}
+    wrong = []
+    for name, read, value in zip(names, readers, values, strict=True):
+        try:
+            cell = None if value is None else read(value)
+        except UnicodeDecodeError:
+            wrong.append(name)
+            continue
+        if not blank(cell):
+            cells[name] = cell
+    if wrong:
+        problem = f"text must be UTF-8, but that of {', '.join(wrong)} is not; export it as text."
+        return RawRow(line, cells, problem)
+    return RawRow(line, cells)
+
+
+def _values(feed: str, name: str, column: Any) -> list[Any]:
+    """Return the values of a column as Python has them, times to the microsecond."""
+    import pyarrow as arrow
+
+    kind = column.type
+    if getattr(kind, "unit", None) == "ns":
+        if arrow.types.is_timestamp(kind):
+            kind = arrow.timestamp("us", kind.tz)
+        else:
+            kind = arrow.time64("us") if arrow.types.is_time(kind) else arrow.duration("us")
+        column = column.cast(kind, safe=False)
+    try:
+        return list(column.to_pylist())
+    except (ValueError, OverflowError) as error:  # a year beyond 9999
+        raise FeedRejected(
+            f"Column {name} of {feed} holds a value that cannot be read ({error}); export it as text."
+        ) from error
+
+
+def _reader(kind: Any) -> Reader:
+    """Return what turns a value of an Arrow type into one that JSON could hold."""
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        return _reader(kind.value_type)
+    if types.is_floating(kind):
+        return partial(_number, _WIDTHS[kind.bit_width])
+    if types.is_map(kind):
+        key, item = _reader(kind.key_type), _reader(kind.item_type)
+        return lambda pairs: _filled((key(name), item(each)) for name, each in pairs if each is not None)
+    if hasattr(kind, "value_field"):  # lists of every sort
+        each = _reader(kind.value_type)
+        return lambda values: [None if value is None else each(value) for value in values]
+    if types.is_struct(kind):
+        fields = {field.name: _reader(field.type) for field in kind}
+        return lambda values: _filled((name, fields[name](each)) for name, each in values.items() if each is not None)
+    return _text
+
+
+def _filled(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    return {name: value for name, value in pairs if value is not None}
+
+
+def _number(width: type[np.floating[Any]], value: float) -> int | Decimal | None:
+    """Return the shortest decimal that a float of its width shows; a whole number that pandas made a float is whole."""
+    if value != value:  # not a number: pandas's way to say nothing
+        return None
+    if math.isfinite(value) and float(value).is_integer() and abs(value) < _WHOLE:
+        return int(value)
+    return Decimal(str(width(value)))
+
+
+def _text(value: Any) -> str | int | Decimal:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int | Decimal):
+        return value
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, datetime) and value.time() == time() and value.tzinfo is None:
+        return value.date().isoformat()  # pandas has no type for dates
+    return value.isoformat() if isinstance(value, date | time) else str(value)
 
 
 def _damaged(name: str, error: Exception) -> FeedRejected:

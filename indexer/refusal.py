@@ -25,6 +25,13 @@ MOST = 0.5
 DEARER = 3.0
 """Times that the median price may rise or fall in one night."""
 
+JUMP = 10.0
+"""Times that hardly any price rises or falls in one night, unless its decimals were mistaken."""
+
+MAX_JUMPS = 2
+MAX_JUMPS_SHARE = 0.05
+"""So many prices, or so large a share of them, may do so; of a few, not more than half."""
+
 FILLED: Mapping[str, Callable[[ProductItem], bool]] = {
     "brand": lambda item: bool(item.brand),
     "description": lambda item: bool(item.description),
@@ -121,8 +128,11 @@ def of_prices(reading: FeedReading, before: Before) -> Iterable[tuple[Cause, str
     ratios = sorted((item.price_minor or 0) / price for item, price, currency in known if item.currency == currency)
     other = len(known) - len(ratios)
     middle = ratios[len(ratios) // 2] if ratios else 1
+    jumps = sum(not 1 / JUMP < ratio < JUMP for ratio in ratios)
     if len(ratios) >= FEW and not 1 / DEARER < middle < DEARER:
         yield "prices", f"its prices are {middle:.3g} times what they were (the median of {len(ratios)})"
+    elif jumps > min(max(MAX_JUMPS, MAX_JUMPS_SHARE * len(ratios)), len(ratios) / 2):
+        yield "prices", f"{jumps} of {len(ratios)} prices are a tenth or less, or ten times or more, of what they were"
     if other >= FEW and other > MOST * len(known):
         yield "prices", f"{other} of {len(known)} prices are in another currency than they were"
 

@@ -1,7 +1,6 @@
 """Feeds in other words than ours: Google Merchant, Shopify, Parquet, gzip, and a mapping file."""
 
 import gzip
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -110,29 +109,6 @@ def test_newer_names_of_shopify(tmp_path: Path) -> None:
     assert (found.title, found.stock, found.price_minor, found.description) == ("Lamp", 4, 3_900, "Bright.")
 
 
-def test_a_parquet_feed(tmp_path: Path) -> None:
-    """Floats that pandas made of whole numbers are whole again, and those of 32 bits have no noise."""
-    arrow = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
-
-    table = arrow.table(
-        {
-            "sku": ["A", "B"],
-            "title": ["Sofa", "Lamp"],
-            "image": [["a.jpg", "b.jpg"], ["c.jpg"]],
-            "price": arrow.array([19.99, 5.0], arrow.float32()),
-            "stock": arrow.array([3.0, float("nan")], arrow.float64()),
-            "currency": ["EUR", None],
-        }
-    )
-    parquet.write_table(table, tmp_path / "written")
-    found = items(tmp_path, "feed.parquet", (tmp_path / "written").read_bytes())
-    assert [(item.price_minor, item.stock, item.images) for item in found.values()] == [
-        (1999, 3, ("a.jpg", "b.jpg")),
-        (500, None, ("c.jpg",)),
-    ]
-
-
 @pytest.mark.parametrize(("name", "content"), [("feed.csv", "sku,title,image\nA,Sofa,a.jpg\n"), ("feed.xml", MERCHANT)])
 def test_a_compressed_feed_is_read_like_any_other(tmp_path: Path, name: str, content: str) -> None:
     """Gzip is told by the content, so that it need not be in the name."""
@@ -181,7 +157,7 @@ def test_a_mapping_names_columns_and_constants(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ("[columns", "must be a TOML file"),
-        ('[colums]\nsku = "a"', "has the tables columns and constants, but in mapping.toml, colums"),
+        ('[colums]\nsku = "a"', "has the tables columns, constants and prices, but in mapping.toml, colums"),
         ('[columns]\nid = "a"', "must name our columns on the left, but mapping.toml has 'id'"),
         ('[columns]\nsku = ["a", "b"]', "mapping.toml joins 'sku'; name one"),
     ],
@@ -199,10 +175,3 @@ def test_a_mapping_must_fit_the_feed(tmp_path: Path) -> None:
     names = Mapping(columns={"sku": "ArtNr", "title": "Titel", "image": "Bild"})
     with pytest.raises(FeedRejected, match="lacks 'Titel'; mend the mapping"):
         read_feed(tmp_path / "feed.csv", names=names)
-
-
-def test_prices_are_exact_decimals() -> None:
-    """What a float of 32 bits shows is what the shop meant."""
-    from indexer.parquet import _plain
-
-    assert _plain(19.989999771118164) == Decimal("19.99")
