@@ -191,6 +191,7 @@ def _import(
         *refusal.of_prices(reading, before),
         *refusal.of_shrinking(reading, before, options.shares),
     ]
+    jumps = tuple(refusal.price_jumps(reading, before))
     del before  # of a large shop, much
     refusal.refuse(feed, causes, reading, accept=options.accept)
     looks = looking.look_at({name for item in reading.items for name in item.images}, tools, progress)
@@ -198,7 +199,7 @@ def _import(
     findings = tuple(sorted((*reading.errors, *problems), key=lambda found: found.line))
     reading = replace(reading, errors=findings)
     refusal.refuse(feed, refusal.of_pictures(looks.values(), options.shares), reading, accept=options.accept)
-    warnings = (*reading.warnings, *refusal.stayed(looks.values()))
+    warnings = (*reading.warnings, *jumps, *refusal.stayed(looks.values()))
     used = {sha256 for item in items for sha256 in item.images}
     new = {look.seen.sha256 for look in looks.values() if look.new} & used
     decide = partial(diff, items, keep={found.sku for found in findings if found.kind != "picture"})

@@ -122,19 +122,35 @@ def of_columns(reading: FeedReading, before: Before) -> Iterable[tuple[Cause, st
 
 def of_prices(reading: FeedReading, before: Before) -> Iterable[tuple[Cause, str]]:
     """Yield whether prices became others altogether, as when cents are taken for euros, or crowns for euros."""
-    known = [
-        (item, *before.prices[item.sku]) for item in reading.items if item.price_minor and item.sku in before.prices
-    ]
-    ratios = sorted((item.price_minor or 0) / price for item, price, currency in known if item.currency == currency)
-    other = len(known) - len(ratios)
-    middle = ratios[len(ratios) // 2] if ratios else 1
-    jumps = sum(not 1 / JUMP < ratio < JUMP for ratio in ratios)
+    known, ratios = _price_ratios(reading, before)
+    other, jumps = known - len(ratios), len(_jumped(ratios))
+    middle = sorted(ratios.values())[len(ratios) // 2] if ratios else 1
     if len(ratios) >= FEW and not 1 / DEARER < middle < DEARER:
         yield "prices", f"its prices are {middle:.3g} times what they were (the median of {len(ratios)})"
     elif jumps > min(max(MAX_JUMPS, MAX_JUMPS_SHARE * len(ratios)), len(ratios) / 2):
         yield "prices", f"{jumps} of {len(ratios)} prices are a tenth or less, or ten times or more, of what they were"
-    if other >= FEW and other > MOST * len(known):
-        yield "prices", f"{other} of {len(known)} prices are in another currency than they were"
+    if other >= FEW and other > MOST * known:
+        yield "prices", f"{other} of {known} prices are in another currency than they were"
+
+
+def price_jumps(reading: FeedReading, before: Before) -> Iterable[str]:
+    """Yield a warning that names the products whose price is taken although it rose or fell so much."""
+    if jumped := _jumped(_price_ratios(reading, before)[1]):
+        yield f"the price of {_listed(jumped)} is a tenth or less, or ten times or more, of what it was; look at it"
+
+
+def _price_ratios(reading: FeedReading, before: Before) -> tuple[int, dict[str, float]]:
+    """Return how many products have a price now and before, and by sku the ratio of those in one currency."""
+    known = [
+        (item, *before.prices[item.sku]) for item in reading.items if item.price_minor and item.sku in before.prices
+    ]
+    return len(known), {
+        item.sku: (item.price_minor or 0) / price for item, price, currency in known if item.currency == currency
+    }
+
+
+def _jumped(ratios: Mapping[str, float]) -> list[str]:
+    return [sku for sku, ratio in ratios.items() if not 1 / JUMP < ratio < JUMP]
 
 
 def of_shrinking(reading: FeedReading, before: Before, shares: Shares) -> Iterable[tuple[Cause, str]]:

@@ -78,6 +78,52 @@ def test_a_merchant_feed_in_a_table(tmp_path: Path) -> None:
     assert (found.stock, found.category) == (7, "Tables")
 
 
+@pytest.mark.parametrize(
+    ("sale", "minor"), [("399.00 EUR", 39_900), ("1.299,00 EUR", 129_900), ("0.00 EUR", 149_900), ("", 149_900)]
+)
+def test_an_offer_is_the_price(tmp_path: Path, sale: str, minor: int) -> None:
+    """Both are read by the same rules; exports write an offer of nothing where there is none."""
+    text = f"id\ttitle\timage_link\tprice\tsale_price\nS\tSofa\thttps://a.example/a.jpg\t1,499.00 EUR\t{sale}\n"
+    assert items(tmp_path, "feed.tsv", text)["S"].price_minor == minor
+
+
+SHOPIFY_PRICE = "Handle,Title,Image Src,Variant SKU,Variant Price\nsofa,Sofa,https://a.example/a.jpg,S,{price}\n"
+TABLES = [
+    ("feed.tsv", "id\ttitle\timage_link\tprice\nS\tSofa\thttps://a.example/a.jpg\t{price}\n"),
+    (
+        "feed.xml",
+        "<rss><item><id>S</id><title>Sofa</title><price>{price}</price><image_link>https://a.example/a.jpg</image_link>"
+        "</item></rss>",
+    ),
+    ("shopify.csv", SHOPIFY_PRICE.replace("{price}", '"{price}"')),
+    ("feed.csv", 'sku,title,image,price\nS,Sofa,a.jpg,"{price}"\n'),
+    ("feed.jsonl", '{{"sku": "S", "title": "Sofa", "image": "a.jpg", "price": "{price}"}}\n'),
+]
+
+
+@pytest.mark.parametrize(("name", "content"), TABLES)
+def test_every_feed_reads_prices_alike(tmp_path: Path, name: str, content: str) -> None:
+    """What is ambiguous is refused in all of them, and read in all of them where a mapping states the separators."""
+    (tmp_path / name).write_text(content.format(price="2,300 USD"))
+    (error,) = read_feed(tmp_path / name).errors
+    assert "price must have one meaning, but it is '2,300 USD'; write 2300.00 or 2.30, or state" in error.reason
+    for stated, minor in (("thousands", 230_000), ("decimal", 230)):
+        (tmp_path / "mapping.toml").write_text(f'[prices]\n{stated} = ","\n')
+        (item,) = read_feed(tmp_path / name, names=read_mapping(tmp_path / "mapping.toml")).items
+        assert (item.price_minor, item.currency) == (minor, "USD")
+    found = items(tmp_path, name, content.format(price="2,300.00 USD"))["S"]
+    assert (found.price_minor, found.currency) == (230_000, "USD")
+
+
+@pytest.mark.parametrize(
+    ("written", "minor"), [("19.9", 1_990), ("1.290", 129), ("123456.78", 12_345_678), ("1e3", 100_000)]
+)
+def test_numbers_of_json_are_exact(tmp_path: Path, written: str, minor: int) -> None:
+    """A number has no thousands separators, and no float is made of it."""
+    line = f'{{"sku": "S", "title": "Sofa", "image": "a.jpg", "price": {written}}}\n'
+    assert items(tmp_path, "feed.jsonl", line)["S"].price_minor == minor
+
+
 def test_an_offer_for_a_while_is_not_the_price(tmp_path: Path) -> None:
     """When it ends no feed may come."""
     head = "id,title,image_link,price,sale_price,sale_price_effective_date"
@@ -158,6 +204,9 @@ def test_a_mapping_names_columns_and_constants(tmp_path: Path) -> None:
     [
         ("[columns", "must be a TOML file"),
         ('[colums]\nsku = "a"', "has the tables columns, constants and prices, but in mapping.toml, colums"),
+        ('[prices]\ndecimal = "x"', "in mapping.toml, prices.decimal: input should be '.' or ','"),
+        ('[prices]\nseparator = ","', "in mapping.toml, prices.separator"),
+        ('[prices]\ndecimal = ","\nthousands = ","', "decimal and thousands must differ"),
         ('[columns]\nid = "a"', "must name our columns on the left, but mapping.toml has 'id'"),
         ('[columns]\nsku = ["a", "b"]', "mapping.toml joins 'sku'; name one"),
     ],

@@ -260,6 +260,61 @@ def test_columns_that_are_there_and_empty_are_missing(shop: Shop) -> None:
     assert shop.snapshot()["S3"].price_minor is None
 
 
+PRICED = "sku,title,category,price,image"
+
+
+def take_prices(shop: Shop, *prices: str, **options: Any) -> ImportReport:
+    """Import products S0, S1, ... with these prices."""
+    feed = shop.folder / "priced.csv"
+    rows = [f'S{n},Chair {n},Chairs,"{price}",0.jpg' for n, price in enumerate(prices)]
+    feed.write_text("\n".join([PRICED, *rows]) + "\n")
+    images = str(shop.folder / "images")
+    return import_feed(str(feed), images, sessions=shop.sessions, store=shop.store, options=Options(**options))
+
+
+def test_a_price_is_never_divided_by_a_thousand_in_silence(shop: Shop) -> None:
+    """One ambiguous price among two hundred is listed, and its product stays as it was."""
+    take_prices(shop, "1290", *["899"] * 199)
+    report = take_prices(shop, "1,290", *["899"] * 199)
+    assert [(found.sku, "one meaning" in found.reason) for found in report.findings] == [("S0", True)]
+    assert shop.snapshot()["S0"].price_minor == 129_000
+
+
+def test_a_feed_of_ambiguous_prices_is_refused(shop: Shop) -> None:
+    """A round price is no cheaper than another."""
+    with pytest.raises(FeedRefused, match="10 of 10 rows are bad"):
+        take_prices(shop, *(f"{n},{n}00" for n in range(1, 10)), "1,000")
+    assert shop.snapshot() == {}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (["1290"] * 3 + ["899"] * 17, ["1.29"] * 3 + ["899"] * 17),
+        (["1.29"] * 3 + ["899"] * 17, ["1290"] * 3 + ["899"] * 17),
+        (["1290"] * 11 + ["899"] * 189, ["129.00"] * 11 + ["899"] * 189),
+        (["1290", "899"], ["1.29", "8.99"]),
+        (["1290"], ["129"]),
+    ],
+)
+def test_many_prices_that_jump_refuse_a_feed(shop: Shop, before: list[str], after: list[str]) -> None:
+    """Tenfold either way, although the median price stays what it was."""
+    take_prices(shop, *before)
+    with pytest.raises(FeedRefused, match=r"prices are a tenth or less, or ten times or more.*--accept prices"):
+        take_prices(shop, *after)
+    assert len(take_prices(shop, *after, accept=frozenset({"prices"})).changes.changed) == sum(
+        one != other for one, other in zip(before, after, strict=True)
+    )
+
+
+def test_a_few_prices_may_jump_and_are_named(shop: Shop) -> None:
+    """A clearance sale refuses no feed; a mistake in one row is seen."""
+    take_prices(shop, *["1290"] * 20)
+    report = take_prices(shop, "1.29", "12900", *["999"] * 18)
+    assert len(report.changes.changed) == 20
+    assert [warning for warning in report.warnings if "price of S0, S1 is" in warning]
+
+
 def test_an_attribute_of_one_product_may_go_with_it(shop: Shop) -> None:
     """Rows of JSON name what they have; their keys together are no head."""
     feed, images = shop.folder / "feed.jsonl", str(shop.folder / "images")
