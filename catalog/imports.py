@@ -84,6 +84,11 @@ def unreadable(session: Session) -> list[str]:
     return list(session.scalars(failed.distinct().order_by(Image.sha256)))
 
 
+def latest_id(session: Session) -> int | None:
+    """Return the id of the last import, which another one after it does not share."""
+    return session.scalar(select(func.max(FeedImport.import_id)))
+
+
 def latest(session: Session, limit: int = 10) -> list[FeedImport]:
     """Return the latest imports, the newest first."""
     return list(session.scalars(select(FeedImport).order_by(FeedImport.import_id.desc()).limit(limit)))

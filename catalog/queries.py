@@ -71,11 +71,13 @@ class GalleryRow:
 class Facets:
     """Filters of a search; prices in minor units, bounds included; a category includes those below it.
 
-    A product without a price meets no price bound, and one whose stock is unknown is not in stock.
+    A product without a price meets no price bound, nor does one priced in another currency than `currency`, where that
+    is given; one whose stock is unknown is not in stock.
     """
 
     price_min: int | None = None
     price_max: int | None = None
+    currency: str | None = None
     in_stock: bool = False
     category: str | None = None
 
@@ -162,6 +164,13 @@ def category_counts(session: Session) -> dict[str, int]:
     return dict(sorted((category, count) for category, count in session.execute(statement)))
 
 
+def currencies(session: Session) -> list[str]:
+    """Return the currencies that live products are priced in, the most common first."""
+    count = func.count()
+    statement = select(Product.currency).where(LIVE, Product.price_minor.is_not(None)).group_by(Product.currency)
+    return list(session.scalars(statement.order_by(count.desc(), Product.currency)))
+
+
 def counts(session: Session) -> CatalogueCounts:
     """Return how much the catalogue holds."""
     products = select(func.count(Product.product_id))
@@ -213,6 +222,8 @@ def _conditions(facets: Facets) -> list[ColumnElement[bool]]:
         conditions.append(Product.price_minor >= facets.price_min)
     if facets.price_max is not None:
         conditions.append(Product.price_minor <= facets.price_max)
+    if facets.currency is not None:
+        conditions.append(Product.currency == facets.currency)
     if facets.in_stock:
         conditions.append(Product.stock > 0)
     if facets.category is not None:

@@ -63,7 +63,11 @@ class Settings(BaseSettings):
         description="command that is told on its standard input which job failed; `vsearch jobs alarm` tries it",
     )
     queue_url: str = Field("", description="redis://HOST/NUMBER for the queue of jobs; empty means a file in data")
-    currency: str = Field("EUR", pattern="^[A-Z]{3}$", description="currency of feed prices that name none")
+    currency: str = Field(
+        "EUR",
+        pattern="^[A-Z]{3}$",
+        description="currency of feed prices that name none, and of price filters while no product has a price",
+    )
     host: str = Field("127.0.0.1", description="address the page is served on")
     port: int = Field(8000, ge=1, le=65535, description="port the page is served on")
     threads: int = Field(8, ge=1, le=256, description="threads that answer requests")

@@ -22,7 +22,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 @blueprint.post("/search")
 def search() -> dict[str, Any]:
     """Search with the photo in the request: the field "photo" of a form, or the body itself."""
-    criteria = from_query(request.args, services().settings.currency)
+    criteria = from_query(request.args, services().currencies.main())
     if request.mimetype == "multipart/form-data":
         upload = request.files.get("photo")
         data = upload.read() if upload else b""

@@ -14,6 +14,7 @@ from webui import money
 MAX_PAGE = 50
 MAX_TEXT = 200
 MAX_DIGITS = 16
+PRICES = ("price_min", "price_max")
 METRICS: dict[str, Metric] = {"cosine": "cosine", "euclidean": "euclidean"}
 
 
@@ -47,7 +48,9 @@ class Criteria:
     @property
     def facets(self) -> Facets | None:
         """The filters that SQL answers, or None when there is none."""
-        facets = Facets(price_min=self.price_min, price_max=self.price_max, in_stock=self.in_stock)
+        bounded = self.price_min is not None or self.price_max is not None
+        currency = self.currency if bounded else None
+        facets = Facets(self.price_min, self.price_max, currency, in_stock=self.in_stock)
         return None if facets == Facets() else facets
 
     def but(self, **changes: Any) -> "Criteria":
@@ -82,7 +85,7 @@ def from_query(query: Mapping[str, str], currency: str) -> Criteria:
         InvalidRequest: a value makes no sense.
     """
     given = {name: value.strip() for name, value in query.items() if value.strip()}
-    low, high = (money.parse(given[name], currency) if name in given else None for name in ("price_min", "price_max"))
+    low, high = (money.parse(given[name], currency) if name in given else None for name in PRICES)
     if low is not None and high is not None and low > high:
         low, high = high, low
     return Criteria(
@@ -98,6 +101,21 @@ def from_query(query: Mapping[str, str], currency: str) -> Criteria:
         article_number=_article_number(given.get("read", "")),
         currency=currency,
     )
+
+
+def from_form(query: Mapping[str, str], currency: str) -> tuple[Criteria, dict[str, str]]:
+    """Return the criteria without the prices that cannot be read, and what is wrong with those by field.
+
+    Raises:
+        InvalidRequest: another value makes no sense.
+    """
+    problems = {}
+    for name in PRICES:
+        try:
+            from_query({name: query.get(name, "")}, currency)
+        except InvalidRequest as error:
+            problems[name] = str(error)
+    return from_query({name: value for name, value in query.items() if name not in problems}, currency), problems
 
 
 def _metric(text: str) -> Metric:

@@ -1,15 +1,12 @@
 """Prices between minor units (cents), which everything is kept in, and what people read and type."""
 
-import re
 from decimal import Decimal
 
 from catalog.currency import DECIMALS
+from catalog.prices import AmbiguousPrice, PriceError, read_price
 from vsearch.errors import InvalidRequest
 
 _SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩"}
-_MAX_MINOR = 10**12
-_TYPED = re.compile(r"([0-9]{1,3}(?:[.,'’\s][0-9]{3})+|[0-9]{1,15})(?:[.,]([0-9]{0,2}))?")
-_THREE_DECIMALS = re.compile(r"([0-9]{1,3}(?:[,'’\s][0-9]{3})+|[0-9]{1,15})(?:\.([0-9]{0,3}))?")
 
 
 def format_price(minor: int, currency: str) -> str:
@@ -29,19 +26,21 @@ def plain(minor: int, currency: str) -> str:
 
 
 def parse(text: str, currency: str) -> int:
-    """Return the minor units of a price that somebody typed: "1199", "1,199", "1198.90" or "1.198,90".
+    """Return the minor units of a price that somebody typed: "1199", "1,199", "€100" or "1.198,90".
 
-    A point or comma before one or two digits at the end is the decimal one, before three it groups thousands; only
-    where the currency has three decimals is a point always the decimal one.
+    The page writes "1,199" itself, so a comma before three digits groups thousands here; a point there is ambiguous.
 
     Raises:
-        InvalidRequest: it is no price.
+        InvalidRequest: it is no price in this currency, or can mean two amounts.
     """
-    digits = DECIMALS.get(currency, 2)
-    found = (_THREE_DECIMALS if digits == 3 else _TYPED).fullmatch(text.strip())
-    if found:
-        whole, part = re.sub("[^0-9]", "", found[1]), found[2] or "0"
-        minor = int(Decimal(f"{whole}.{part}").scaleb(digits).to_integral_value())
-        if minor <= _MAX_MINOR:
-            return minor
-    raise InvalidRequest(f"A price must be a number such as 250 or 99.90, but was {text[:40]!r}; correct it.")
+    try:
+        try:
+            return read_price(text.strip(), currency, currency)[0]
+        except AmbiguousPrice as error:
+            if error.mark == ",":
+                return read_price(error.grouped, currency, currency)[0]
+            raise InvalidRequest(f"A price {error.rule}, but was {text[:40]!r}; {error.remedy}.") from None
+    except PriceError:
+        raise InvalidRequest(
+            f"A price must be a number such as 250 or 99.90 in {currency}, but was {text[:40]!r}; correct it."
+        ) from None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from flask import Flask, current_app
 from sqlalchemy.orm import Session, sessionmaker
 
+from catalog import imports, queries
 from catalog.imagestore import ImageStore
 from vsearch.engine import Engine
 from vsearch.images import Limits
@@ -20,6 +21,27 @@ from webui.uploads import UploadStore
 _NAME = "vsearch"
 
 
+class Currencies:
+    """The currencies of the catalogue's prices, counted again after each import."""
+
+    def __init__(self, sessions: sessionmaker[Session], default: str) -> None:
+        self._sessions = sessions
+        self._default = default
+        self._counted: tuple[int | None, tuple[str, ...]] = (None, ())
+
+    def all(self) -> tuple[str, ...]:
+        """Return them, the most common first; the setting's where no product has a price."""
+        with self._sessions() as session:
+            latest = imports.latest_id(session)
+            if latest is None or latest != self._counted[0]:
+                self._counted = (latest, tuple(queries.currencies(session)) or (self._default,))
+            return self._counted[1]
+
+    def main(self) -> str:
+        """Return the currency of price filters."""
+        return self.all()[0]
+
+
 @dataclass(frozen=True)
 class Services:
     """The collaborators of one application."""
@@ -31,6 +53,7 @@ class Services:
     thumbnails: Thumbnails
     articles: Articles
     examples: Mapping[str, Example]
+    currencies: Currencies
 
     @classmethod
     def of(
@@ -49,7 +72,8 @@ class Services:
         thumbnails = Thumbnails(settings.data / "thumbnails", ImageStore(settings.pictures))
         articles = Articles(settings, sessions, open_reader)
         shown = examples.read(settings.examples, limits)
-        return cls(settings, engine, sessions, uploads, thumbnails, articles, shown)
+        currencies = Currencies(sessions, settings.currency)
+        return cls(settings, engine, sessions, uploads, thumbnails, articles, shown, currencies)
 
 
 def services() -> Services:

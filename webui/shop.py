@@ -11,7 +11,7 @@ from vsearch.engine import ALL
 from vsearch.images import Box, Picture, decode
 from webui import results, timing
 from webui.articles import ArticleRead
-from webui.criteria import Criteria, from_query
+from webui.criteria import Criteria, from_form
 from webui.services import services
 
 SHOWCASE = 8
@@ -52,12 +52,14 @@ def search_without_photo() -> Response:
 
 
 @blueprint.get("/results/<photo_id>")
-def show_results(photo_id: str) -> str | Response:
+def show_results(photo_id: str) -> tuple[str, int] | Response:
     """Show the products that look like a photo; the query string is all the state there is.
 
-    A part of the photo that was marked may be an article number, which leads to its product.
+    A part of the photo that was marked may be an article number, which leads to its product. A price that cannot be
+    read filters nothing: it stays in its field, with what is wrong with it.
     """
-    criteria = from_query(request.args, services().settings.currency)
+    currencies = services().currencies.all()
+    criteria, problems = from_form(request.args, currencies[0])
     picture = _picture(photo_id)
     if criteria.box and criteria.page == 1:
         article = _article_on(picture, criteria)
@@ -71,9 +73,20 @@ def show_results(photo_id: str) -> str | Response:
         return url_for(".show_results", photo_id=photo_id, **_query(criteria.but(**changes)))
 
     height, width = picture.shape[:2]
-    return render_template(
-        "results.html", photo_id=photo_id, page=page, address=address, width=width, height=height, all=ALL, whole=WHOLE
+    shown = render_template(
+        "results.html",
+        photo_id=photo_id,
+        page=page,
+        address=address,
+        width=width,
+        height=height,
+        all=ALL,
+        whole=WHOLE,
+        currencies=currencies,
+        typed={name: request.args[name] for name in problems},
+        problems=problems,
     )
+    return shown, 400 if problems else 200
 
 
 @blueprint.get("/products/<path:sku>")
@@ -85,7 +98,7 @@ def product(sku: str) -> str:
         abort(404, "The shop does not sell this product (any more); search for something like it.")
     photo_id, by_look = request.args.get("photo", ""), ""
     if detail.item.article_number and services().uploads.find(photo_id):
-        criteria = from_query(request.args, services().settings.currency).but(look_only=True)
+        criteria = from_form(request.args, services().currencies.main())[0].but(look_only=True)
         by_look = url_for(".show_results", photo_id=photo_id, **_query(criteria))
     alike = results.similar(services(), detail.card.product_id, MORE_LIKE_THIS)
     return render_template("product.html", detail=detail, alike=alike, photo_id=photo_id, by_look=by_look)

@@ -107,6 +107,8 @@ def test_the_gallery_is_every_readable_picture_of_live_products(filled: Session)
         (Facets(price_min=200), "BC"),
         (Facets(price_max=200), "AB"),
         (Facets(price_min=200, price_max=200), "B"),
+        (Facets(price_max=200, currency="EUR"), "AB"),
+        (Facets(price_max=200, currency="USD"), ""),
         (Facets(in_stock=True), "AD"),
         (Facets(category="Sofas"), "AB"),
         (Facets(category="Sofas > Corner sofas"), "B"),
@@ -121,6 +123,15 @@ def test_facets_choose_pictures(filled: Session, facets: Facets, skus: str) -> N
     ids = queries.image_ids_where(filled, facets)
     np.testing.assert_array_equal(ids, expected)
     assert ids.dtype == np.int64
+
+
+def test_currencies_by_how_many_products_have_them(session: Session) -> None:
+    """Withdrawn products do not count, nor those without a price; equally many are in the order of the alphabet."""
+    currencies = {"A": "USD", "B": "CAD", "C": "CAD", "D": "SEK", "E": "SEK"}
+    apply(session, Changes(added=tuple(replace(each, currency=currencies[each.sku]) for each in ITEMS)))
+    assert queries.currencies(session) == ["CAD", "SEK", "USD"]
+    apply(session, Changes(withdrawn=("E",)))
+    assert queries.currencies(session) == ["CAD", "USD"]
 
 
 def test_counts_and_look_ups(filled: Session) -> None:

@@ -75,7 +75,14 @@ def test_bad_photo(untouched, kind):
 
 
 @pytest.mark.parametrize(
-    ("query", "code"), [("class=spaceship", "UnknownClass"), ("box=1", "InvalidRequest"), ("page=0", "InvalidRequest")]
+    ("query", "code"),
+    [
+        ("class=spaceship", "UnknownClass"),
+        ("box=1", "InvalidRequest"),
+        ("page=0", "InvalidRequest"),
+        ("price_max=1.200", "InvalidRequest"),
+        ("price_min=£5", "InvalidRequest"),
+    ],
 )
 def test_senseless_wishes(site, query, code):
     """A parameter that makes no sense is named by its error's code."""

@@ -1,11 +1,14 @@
 import re
+from dataclasses import replace
 
 import pytest
 
-from catalog import changes
+from catalog import changes, imports, queries
 from catalog.changes import Changes
+from catalog.models import utc_now
 from tests.pictures import bad_files, encoded, jpeg, scene
 from vsearch.manifest import MatchThresholds
+from webui.services import Currencies, services_of
 
 NO_SUCH_PHOTO = "0" * 64
 
@@ -160,6 +163,92 @@ def test_filters(site):
     assert len(site.titles(f"{address}&price_max=110.5")) == 2
     assert len(site.titles(f"{address}&price_min=115&price_max=100")) == 2, "bounds the wrong way round are turned"
     assert all("Model 1" in title or "Model 2" in title for title in site.titles(f"{address}&stock=in&price_max=130"))
+
+
+def test_a_price_that_cannot_be_read_stays_in_its_field(site):
+    """The photo, the other filters and the results stay; a sentence stands at the field."""
+    address = site.upload(2)
+    response = site.client.get(f"{address}?class=all&price_min=1.200&price_max=110.5&stock=in&text=velvet")
+    page = response.text
+
+    assert response.status_code == 400
+    assert re.search(r'name="price_min"[^>]*value="1.200"[^>]*aria-describedby="price_min_problem"', page)
+    assert re.search(r'id="price_min_problem" role="alert">[^<]*write 1200.00 or 1.20', page)
+    assert re.search(r'name="price_max"[^>]*value="110.50"', page)
+    assert 'value="velvet"' in page
+    assert re.search(r'name="stock"[^>]*checked', page)
+    assert re.search(r'<details class="refine" open', page)
+    assert "Your photo" in page
+    assert site.titles(f"{address}?class=all&price_min=x&price_max=110.5") == site.titles(
+        f"{address}?class=all&price_max=110.5"
+    )
+
+
+def test_both_prices_may_be_wrong(site):
+    """Each says what is wrong with it, and is shown as it was typed, harmless."""
+    page = site.client.get(f"{site.upload()}?price_min=cheap&price_max=%22%3E%3Cb%3E").text
+
+    assert page.count('role="alert"') == 2
+    assert 'value="cheap"' in page
+    assert 'value="&#34;&gt;&lt;b&gt;"' in page
+
+
+def test_a_price_with_its_sign(site):
+    """As people copy it from the page."""
+    address = site.upload(2) + "?class=all"
+
+    assert site.titles(f"{address}&price_max=€110.50") == site.titles(f"{address}&price_max=110.5")
+    assert re.search(r'name="price_max"[^>]*value="110.50"', site.client.get(f"{address}&price_max=110,50+€").text)
+
+
+def test_prices_are_filtered_in_the_currency_of_the_catalogue(site):
+    """Not in that of the settings; where products are priced in several, the page says which one it is."""
+    address = site.upload(2) + "?class=all"
+
+    def priced(currency, *skus):
+        with site.sessions.begin() as session:
+            items = [queries.snapshot(session)[sku] for sku in skus]
+            changes.apply(session, Changes(changed=tuple(replace(item, currency=currency) for item in items)))
+
+    everything = [f"P-{number:02d}" for number in range(11)]
+    priced("CAD", *everything)
+    page = site.client.get(f"{address}&price_max=$110.50")
+    assert page.status_code == 200
+    assert "Price in CAD" in page.text
+    assert "Only products priced in" not in page.text
+    assert len(site.titles(f"{address}&price_max=110.5")) == 2
+    assert site.client.get(f"{address}&price_max=€110.50").status_code == 400
+
+    priced("JPY", *everything[:2])
+    page = site.client.get(f"{address}&price_min=1").text
+    assert "Price in CAD" in page
+    assert "Only products priced in CAD meet a price here, not those in JPY." in page
+    assert site.titles(f"{address}&price_max=110.5") == [], "10,000 yen are no 100 dollars"
+
+
+def test_the_currencies_are_counted_again_after_an_import(site):
+    """Not for each request: a large catalogue takes a while to look through."""
+    currencies = services_of(site.app).currencies
+
+    def imported(currency):
+        with site.sessions.begin() as session:
+            items = [replace(item, currency=currency) for item in queries.snapshot(session).values() if item.currency]
+            changes.apply(session, Changes(changed=tuple(items)))
+            now = utc_now()
+            imports.record(session, feed="f", started_at=now, finished_at=now, state="imported", message="")
+
+    imported("SEK")
+    assert currencies.main() == "SEK"
+    imported("NOK")
+    assert currencies.all() == ("NOK",)
+
+
+def test_a_catalogue_without_prices_filters_in_the_currency_of_the_settings(site):
+    """There is nothing else to go by."""
+    with site.sessions.begin() as session:
+        items = [replace(item, price_minor=None, currency="") for item in queries.snapshot(session).values()]
+        changes.apply(session, Changes(changed=tuple(items)))
+    assert Currencies(site.sessions, "GBP").all() == ("GBP",)
 
 
 def test_filters_that_nothing_meets(site):

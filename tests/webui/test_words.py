@@ -38,7 +38,15 @@ def test_prices_survive_an_input_field(minor, currency):
     [
         ("1199", "EUR", 119900),
         ("1,199", "EUR", 119900),
-        ("1.199", "EUR", 119900),
+        ("1,290", "EUR", 129000),
+        ("1.200,50", "EUR", 120050),
+        ("€100", "EUR", 10000),
+        ("100 €", "EUR", 10000),
+        ("100\u00a0EUR", "EUR", 10000),
+        ("$1,200", "CAD", 120000),
+        ("1.199", "JPY", 1199),
+        ("1,199", "KWD", 1199000),
+        ("\uff11\uff10", "EUR", 1000),
         ("99,90", "EUR", 9990),
         ("99.9", "EUR", 9990),
         (" 1.198,90 ", "EUR", 119890),
@@ -56,12 +64,37 @@ def test_prices_as_people_type_them(text, currency, minor):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "abc", "-1", "1e99", "1e99999999999", "1e3", "0x10", "1_000", "\uff11", "nan", "inf", "1 000 000 000 000 000"],
+    [
+        "",
+        "abc",
+        "-1",
+        "1e99",
+        "1e99999999999",
+        "1e3",
+        "0x10",
+        "1_000",
+        "£5",
+        "5 USD",
+        "10-20",
+        "9.9999",
+        "nan",
+        "inf",
+        "1 000 000 000 000 000",
+    ],
 )
 def test_what_is_no_price(text):
     """Anything but a plausible number is refused with the rule."""
     with pytest.raises(InvalidRequest, match=r"A price must be a number"):
         money.parse(text, "EUR")
+
+
+@pytest.mark.parametrize(
+    ("text", "currency"), [("1.200", "EUR"), ("€1.290", "EUR"), ("19.905", "EUR"), ("1.000", "JPY")]
+)
+def test_a_price_with_two_meanings(text, currency):
+    """A point may group thousands in Europe, and stands before the cents on our pages."""
+    with pytest.raises(InvalidRequest, match=r"A price must have one meaning, but was .*; write [0-9]+\.00"):
+        money.parse(text, currency)
 
 
 def test_wishes_survive_the_address():
