@@ -45,6 +45,9 @@ WHOLE = re.compile(r"-?[0-9]{1,18}")
 ARTICLE_NUMBER = re.compile(r"[0-9](?:[ .-]?[0-9]){3,15}")
 MEASURE = re.compile(rf"(?P<number>[0-9]{{1,9}}(?:[.,][0-9]{{1,4}})?) ?(?P<unit>{'|'.join(UNITS)})")
 
+AMBIGUOUS = re.compile("[1-9][0-9]{0,2},[0-9]{3}")
+"""A number whose comma may group thousands or stand before decimals."""
+
 
 class BadCell(ValueError):
     """The cell breaks a rule; the text is one sentence: the rule, what was received, the remedy."""
@@ -195,7 +198,10 @@ def dimensions(name: str, value: Any) -> dict[str, str]:
         if measure is None or not title or title in found:
             rule = f"{name} must be names with a number and a unit ({', '.join(UNITS)})"
             raise bad(rule, value, "write them like 'width=180cm; depth=90cm', each name once")
-        found[title] = f"{measure['number'].replace(',', '.')} {measure['unit']}"
+        number = measure["number"]
+        if not AMBIGUOUS.fullmatch(number):  # that one is shown as it is written
+            number = number.replace(",", ".")
+        found[title] = f"{number} {measure['unit']}"
     return found
 
 

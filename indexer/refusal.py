@@ -142,7 +142,9 @@ def price_jumps(reading: FeedReading, before: Before) -> Iterable[str]:
 def _price_ratios(reading: FeedReading, before: Before) -> tuple[int, dict[str, float]]:
     """Return how many products have a price now and before, and by sku the ratio of those in one currency."""
     known = [
-        (item, *before.prices[item.sku]) for item in reading.items if item.price_minor and item.sku in before.prices
+        (item, *before.prices[item.sku])
+        for item in reading.items
+        if item.price_minor is not None and item.sku in before.prices
     ]
     return len(known), {
         item.sku: (item.price_minor or 0) / price for item, price, currency in known if item.currency == currency

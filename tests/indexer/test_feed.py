@@ -150,6 +150,12 @@ def test_prices_are_exact_minor_units(tmp_path: Path, cells: dict[str, str], min
     assert (item.price_minor, item.currency) == (minor, currency)
 
 
+def test_a_measure_is_never_divided_by_a_thousand(tmp_path: Path) -> None:
+    """1,290 mm are no 1.290 mm, and 2,125 m may well be 2.125 m: such a number is shown as it is written."""
+    (item,) = read_one(tmp_path, dimensions="width=1,290mm; depth=0,125 m; height=2,1250m; weight=9,5kg").items
+    assert item.dimensions == {"width": "1,290 mm", "depth": "0.125 m", "height": "2.1250 m", "weight": "9.5 kg"}
+
+
 @pytest.mark.parametrize(
     ("cells", "sentence"),
     [

@@ -295,6 +295,7 @@ def test_a_feed_of_ambiguous_prices_is_refused(shop: Shop) -> None:
         (["1290"] * 11 + ["899"] * 189, ["129.00"] * 11 + ["899"] * 189),
         (["1290", "899"], ["1.29", "8.99"]),
         (["1290"], ["129"]),
+        (["1290"] * 3 + ["899"] * 17, ["0"] * 3 + ["899"] * 17),
     ],
 )
 def test_many_prices_that_jump_refuse_a_feed(shop: Shop, before: list[str], after: list[str]) -> None:

@@ -33,7 +33,7 @@ def command() -> None:
     "--accept",
     type=click.Choice(CAUSES),
     multiple=True,
-    help="Take a feed that lacks many products or a column, has many bad rows or pictures, repeats a sku, or has other prices.",
+    help="Take a feed that lacks products or a column, has bad rows or pictures, repeats a sku, or has other prices.",
 )
 @pass_settings
 def import_(
