@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 _ORIENTATION = 0x0112
+_EXTRA_SAMPLES = 338
 _MAX_PROFILE_BYTES = 16_000_000
 _MAX_TEXT_BYTES = 1_000_000
 _INTEGER_TYPES = {1: 1, 3: 2, 4: 4, 6: 1, 8: 2, 9: 4}
@@ -248,6 +249,17 @@ def _strip_tiff(data: bytes) -> Bare:
         return Bare(data)
     directory = len(kept).to_bytes(2, order) + b"".join(kept.values()) + bytes(4)
     return Bare(data[:start] + directory + data[start + len(directory) :], exif_orientation(data) or 1)
+
+
+def tiff_without_alpha(data: bytes) -> bytes:
+    """Return a TIFF of which the fourth sample means nothing, where its colors were said to be multiplied by it."""
+    order = _byte_order(data)
+    start = int.from_bytes(data[4:8], order) if order else 0
+    for number, (tag, *_rest) in enumerate(_tiff_entries(data, order, start) if order else ()):
+        if tag == _EXTRA_SAMPLES:
+            value = start + 2 + 12 * number + 8
+            return data[:value] + bytes(4) + data[value + 4 :]
+    return data
 
 
 def _byte_order(tiff: bytes) -> Literal["little", "big"] | None:

@@ -210,6 +210,10 @@ def _decode(bare: Bare, image: Image.Image, max_side: int | None) -> Picture:
     if max_side is not None:
         image.draft("RGB", (max_side, max_side))  # a JPEG can be decoded at a half, a quarter or an eighth
     image.load()
+    if image.format == "TIFF" and image.mode == "RGBA" and not image.getbbox(alpha_only=False):
+        # Colors multiplied by an alpha of 0 everywhere come out black, whatever the file holds.
+        image = _open(containers.tiff_without_alpha(bare.data), "TIFF")
+        image.load()
     if is_jpeg and _ends_gray(image):
         _check_jpeg_rows(bare)
     if image.format == "PNG" and _ends_blank(image) and not containers.png_has_all_rows(bare.data):

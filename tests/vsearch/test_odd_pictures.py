@@ -575,6 +575,18 @@ def test_alpha_that_is_0_everywhere_is_opaque(file_format: str, max_side: int | 
     assert np.abs(picture[4, 4].astype(int) - RED).max() <= 10
 
 
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+def test_empty_alpha_that_colors_are_multiplied_by(compression: str) -> None:
+    """A TIFF says so of its fourth sample; that cannot be where the sample is 0 and the colors are not."""
+    image = scene().convert("RGBA")
+    image.putalpha(0)
+    data = encoded(image, "TIFF", compression=compression)
+    unassociated = struct.pack("<HHII", 338, 3, 1, 2)
+    assert data.count(unassociated) == 1
+
+    assert difference(decode(data.replace(unassociated, struct.pack("<HHII", 338, 3, 1, 1))), scene()) == 0
+
+
 @pytest.mark.parametrize("mode", ["LA", "PA"])
 def test_empty_alpha_of_other_modes(mode: str) -> None:
     """Gray and palettes too."""
