@@ -1,5 +1,6 @@
 """What a review of the catalogue reads."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import exists, select
@@ -7,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from catalog.models import Image, Product, SeenPicture
 
+_AT_ONCE = 500
 _LIVE = Product.withdrawn_at.is_(None)
 
 
@@ -42,11 +44,21 @@ def shown(session: Session) -> list[Shown]:
     return [Shown(*row) for row in session.execute(statement)]
 
 
-def without_picture(session: Session) -> list[tuple[str, str]]:
-    """Return sku and title of live products that have no readable picture."""
+def titles(session: Session, skus: Collection[str]) -> dict[str, str]:
+    """Return the titles of those of the products that the catalogue has, withdrawn ones too, by sku."""
+    wanted = sorted(skus)
+    found: dict[str, str] = {}
+    for start in range(0, len(wanted), _AT_ONCE):
+        part = wanted[start : start + _AT_ONCE]
+        rows = session.execute(select(Product.sku, Product.title).where(Product.sku.in_(part)))
+        found.update((sku, title) for sku, title in rows)
+    return found
+
+
+def without_picture(session: Session) -> list[str]:
+    """Return the skus of live products that have no readable picture."""
     readable = exists().where(Image.product_id == Product.product_id, Image.problem.is_(None))
-    statement = select(Product.sku, Product.title).where(_LIVE, ~readable).order_by(Product.sku)
-    return [(sku, title) for sku, title in session.execute(statement)]
+    return list(session.scalars(select(Product.sku).where(_LIVE, ~readable).order_by(Product.sku)))
 
 
 def failing(session: Session, limit: int = 1000) -> list[tuple[str, int]]:

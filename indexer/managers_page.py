@@ -48,11 +48,12 @@ img { max-width: 48%; max-height: 9rem; background: #fff; border-radius: .3rem; 
 def as_page(report: ManagersReport, settings: Settings) -> str:
     """Return the report as one HTML page that needs nothing else: its pictures are in it."""
     store, limits = ImageStore(settings.pictures), Limits.of(settings)
-    parts = [f"<p>{_counted(report)}</p>", *_nights(report)]
+    live = html.escape(report.live.text()) if report.live else "Nothing is live."
+    parts = [f"<p>{_counted(report)}</p><p>{live}</p>", *_nights(report)]
     for kind in KINDS:
         if found := report.of(kind):
             parts.append(f"<h2>{TITLES[kind]} <small>{len(found)}</small></h2><ul>")
-            parts += [_item(note, store, limits) for note in found[:ON_PAGE]]
+            parts += [_item(report, note, store, limits) for note in found[:ON_PAGE]]
             parts.append("</ul>")
             if len(found) > ON_PAGE:
                 parts.append(f"<p><small>and {len(found) - ON_PAGE} more, all of them in the JSON report</small></p>")
@@ -79,10 +80,10 @@ def _nights(report: ManagersReport) -> Iterator[str]:
     yield "</table></div>"
 
 
-def _item(note: Note, store: ImageStore, limits: Limits) -> str:
+def _item(report: ManagersReport, note: Note, store: ImageStore, limits: Limits) -> str:
     pictures = "".join(_thumbnail(sha256, store, limits) for sha256 in note.pictures[:2])
-    skus = ", ".join(html.escape(sku) for sku in note.skus[:6]) + (" …" if len(note.skus) > 6 else "")
-    return f"<li>{pictures}<div><strong>{skus}</strong> {html.escape(note.said)}</div></li>"
+    names = ", ".join(map(html.escape, report.names(note, 6))) + (" …" if len(note.skus) > 6 else "")
+    return f"<li>{pictures}<div><strong>{names}</strong> {html.escape(note.said)}</div></li>"
 
 
 def _thumbnail(sha256: str, store: ImageStore, limits: Limits) -> str:

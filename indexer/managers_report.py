@@ -1,9 +1,9 @@
 """The manager's report: how the last nights went, and what to look at in the catalogue."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from indexer import marks, review, run
 from indexer.build import assign_classes
 from indexer.review import Kind, Note
 from vsearch import generation as generations
+from vsearch import retention
 from vsearch.errors import CheckpointError, GenerationError, VSearchError
 from vsearch.images import Limits, decode, resize
 from vsearch.serving import find_checkpoint
@@ -39,6 +40,29 @@ class Night:
 
 
 @dataclass(frozen=True)
+class Live:
+    """The generation that shoppers see, since when (ISO 8601), and those on disk that were taken back."""
+
+    generation_id: str
+    since: str
+    taken_back: tuple[str, ...]
+
+    @property
+    def is_rolled_back(self) -> bool:
+        """Whether a newer one was published, and this one serves again."""
+        return any(name > self.generation_id for name in self.taken_back)
+
+    def text(self) -> str:
+        """Return it in words."""
+        since = self.since[:16].replace("T", " ")
+        if self.is_rolled_back:
+            newer = ", ".join(name for name in self.taken_back if name > self.generation_id)
+            return f"Generation {self.generation_id} is live again since {since}: it was rolled back to from {newer}."
+        earlier = f" Taken back before: {', '.join(self.taken_back)}." if self.taken_back else ""
+        return f"Generation {self.generation_id} is live since {since}.{earlier}"
+
+
+@dataclass(frozen=True)
 class ManagersReport:
     """All of it.
 
@@ -48,6 +72,8 @@ class ManagersReport:
         runs: the latest index runs, the newest first.
         feeds: the latest imports, the newest first.
         notes: what to look at.
+        titles: of the products that the notes are about, by sku.
+        live: what shoppers see; None if nothing is published.
     """
 
     made_at: datetime
@@ -55,6 +81,12 @@ class ManagersReport:
     runs: list[dict[str, Any]]
     feeds: list[dict[str, Any]]
     notes: tuple[Note, ...]
+    titles: Mapping[str, str]
+    live: Live | None
+
+    def names(self, note: Note, limit: int) -> list[str]:
+        """Return sku and title of the first products that a note is about."""
+        return [f"{sku} {self.titles.get(sku, '')}".rstrip() for sku in note.skus[:limit]]
 
     def of(self, kind: Kind) -> list[Note]:
         """Return the notes of a kind."""
@@ -69,6 +101,8 @@ class ManagersReport:
             for run in self.runs
             if run["message"] not in told
         ]
+        if self.live and self.live.is_rolled_back:
+            found.append(Night(self.live.since, "rollback", "rolled back", self.live.text()))
         return sorted(found, key=lambda night: night.began, reverse=True)
 
     def as_json(self) -> dict[str, Any]:
@@ -78,6 +112,8 @@ class ManagersReport:
             "catalogue": self.counts,
             "runs": self.runs,
             "feeds": self.feeds,
+            "live": self.live and asdict(self.live),
+            "titles": dict(self.titles),
             "notes": [note.as_json() for note in self.notes],
         }
 
@@ -98,13 +134,25 @@ def make(settings: Settings) -> ManagersReport:
             ]
         notes += [*review.small(shown), *_of_marks(settings, shown), *review.same(shown)]
         notes += _of_index(settings, sessions, shown)
+        with sessions() as session:
+            titles = reading.titles(session, {sku for note in notes for sku in note.skus})
     counts = {
         "products": counted.products,
         "withdrawn": counted.withdrawn,
         "pictures": counted.pictures,
         "unreadable": counted.unreadable,
     }
-    return ManagersReport(utc_now(), counts, runs, feeds, tuple(notes))
+    return ManagersReport(utc_now(), counts, runs, feeds, tuple(notes), titles, _live(settings))
+
+
+def _live(settings: Settings) -> Live | None:
+    folder = settings.generations
+    try:
+        current = generations.current(folder).name
+        since = datetime.fromtimestamp((folder / generations.CURRENT).stat().st_mtime, UTC)
+    except (GenerationError, OSError):
+        return None
+    return Live(current, since.isoformat(), tuple(retention.taken_back(folder)))
 
 
 def _last_findings(feeds: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -154,6 +155,7 @@ class Queue:
             self.begin_night(sessions, utc_now())
             recovered = recover(sessions, utc_now())
         for sentence in recovered.given_up:
+            log.error("%s", sentence)
             raise_alarm(self._settings, sentence)
         self._ping()
         for job_id in recovered.waiting:
@@ -171,21 +173,38 @@ class Queue:
             if self._stopping or not may_begin(job_id, jobs.open_jobs(session), self._children):
                 return
             child = self._children[job_id] = self._begin(job_id)
+            job = jobs.one(session, job_id)
+        log.info("%s begins; its log is %s", _named(job_id, job), self._log_file(job_id))
         try:
             code = child.wait()
         finally:
             del self._children[job_id]
+        self._say_end(job_id, code)
         if code and not self._stopping:  # and each minute it is tried again, if it is not given up
             with opened(self._settings.catalogue_url, write=True) as sessions:
                 given_up = stillborn(sessions, job_id, utc_now())
             if given_up:
+                log.error("%s", given_up)
                 raise_alarm(self._settings, given_up)
         else:
             self._each_minute()
 
+    def _say_end(self, job_id: int, code: int) -> None:
+        """Log how a job ended, in the output of the worker: who runs it looks there first."""
+        with opened(self._settings.catalogue_url, write=True) as sessions, sessions() as session:
+            job = jobs.one(session, job_id)
+        if code or job is None:
+            log.error("%s: its process ended with code %d; see %s", _named(job_id, job), code, self._log_file(job_id))
+        else:
+            level = logging.ERROR if job.state == "failed" else logging.INFO
+            log.log(level, "%s is %s: %s", _named(job_id, job), job.state, job.message)
+
+    def _log_file(self, job_id: int) -> Path:
+        return self._settings.data / "jobs" / f"{job_id}.log"
+
     def _begin(self, job_id: int) -> subprocess.Popen[bytes]:
         """Begin; in a session of its own: Ctrl+C at the worker's terminal lets the job end, and the worker after it."""
-        log_file = self._settings.data / "jobs" / f"{job_id}.log"
+        log_file = self._log_file(job_id)
         log_file.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-c", COMMAND, "jobs", "execute", str(job_id)]
         environment = _environment(self._settings)
@@ -195,6 +214,10 @@ class Queue:
     def _is_time(self, before: JobRow | None, now: datetime) -> bool:
         last = before.created_at if before else self._began
         return self._night is not None and schedule.due(self._night, _local(last), _local(now))
+
+
+def _named(job_id: int, job: JobRow | None) -> str:
+    return f"job {job_id} ({job.kind})" if job else f"job {job_id}"
 
 
 def _local(moment: datetime) -> datetime:

@@ -68,10 +68,10 @@ def bad_rows(findings: Sequence[Mapping[str, Any]]) -> Iterator[Note]:
             yield Note("bad row", (found["sku"],), (), f"line {found['line']}: {found['reason']}")
 
 
-def without_picture(products: Sequence[tuple[str, str]]) -> Iterator[Note]:
-    """Yield the products, sku and title, that no photo can find."""
-    for sku, title in products:
-        yield Note("no picture", (sku,), (), f"{title} has no picture that can be used, so no photo finds it")
+def without_picture(skus: Sequence[str]) -> Iterator[Note]:
+    """Yield the products that no photo can find."""
+    for sku in skus:
+        yield Note("no picture", (sku,), (), "has no picture that can be used, so no photo finds it")
 
 
 def failing(problems: Sequence[tuple[str, int]], findings: Sequence[Mapping[str, Any]]) -> Iterator[Note]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 _HEAD = 1024
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _AVIF_BRANDS = {b"avif", b"avis"}
+_BMP_HEADER_SIZES = {12, 16, 40, 52, 56, 64, 108, 124}
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,8 @@ def identify(data: bytes) -> FileType:
     for offset, marker, file_type in _MARKERS:
         if data.startswith(marker, offset):
             return file_type
-    # Two letters make a weak marker, so the two reserved words of a BMP header have to be zero as well.
-    if data.startswith(b"BM") and data[6:10] == bytes(4):
+    # Two letters make a weak marker, so the header that follows must have a size that BMP knows.
+    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
         return BMP
     return _text(data[:_HEAD])
 

@@ -5,20 +5,24 @@ What comes in is hostile until it has passed: the kind is told from the content,
 header, and only then is a pixel decoded. What comes out is always the same: 8-bit sRGB, upright, opaque.
 """
 
+import hashlib
 import io
+import logging
 import math
+import random
 import threading
 import warnings
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image
 
-from vsearch import filetypes
+from vsearch import colors, containers, filetypes
+from vsearch.containers import Bare
 from vsearch.errors import ImageTooLarge, InvalidRequest, NotAnImage
 from vsearch.settings import Settings
 
@@ -27,7 +31,19 @@ Picture = NDArray[np.uint8]
 
 MAX_ASPECT = 20
 MIN_BOX_SIDE = 0.01
-_WHITE = (255, 255, 255, 255)
+_JPEG_END = b"\xff\xd9"
+_MIN_PADDING = 16
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF's orientation -> what makes the picture upright."""
+
 _LARGE = 16_000_000  # pixels; most phones send 12 million
 _PILLOW_MODULES = r"(PIL|pillow_heif)\b"
 
@@ -112,11 +128,12 @@ def decode(data: bytes, limits: Limits = Limits(), *, max_side: int | None = Non
             f"but this is {file_type.name}; {file_type.remedy}."
         )
     _hush_pillow()
+    bare = containers.strip(data, file_type.pillow_format)
     try:
-        with _open(data, file_type.pillow_format) as image:
+        with _open(bare.data, file_type.pillow_format) as image:
             _check_size(image.width, image.height, limits)
             with _large if image.width * image.height > _LARGE else nullcontext():
-                return np.array(_to_srgb(_flatten(_upright(image, max_side))))
+                return _decode(bare, image, max_side)
     except (ImageTooLarge, NotAnImage, MemoryError):
         raise
     except Exception as error:  # Parsers fed with damaged bytes raise almost anything.
@@ -180,12 +197,80 @@ def _check_size(width: int, height: int, limits: Limits) -> None:
         )
 
 
-def _upright(image: Image.Image, max_side: int | None) -> Image.Image:
-    """Decode the pixels and turn them as the camera says; shrink them to `max_side`, if any."""
+def _decode(bare: Bare, image: Image.Image, max_side: int | None) -> Picture:
+    """Return the pixels of an opened file, all of them.
+
+    Raises:
+        ValueError: rows are missing.
+    """
+    is_jpeg = image.format == "JPEG"
+    if is_jpeg and bare.data.find(_JPEG_END, bare.scans) < 0:
+        _check_jpeg_rows(bare)
+        return _decode(replace(bare, data=bare.data + _JPEG_END), _open(bare.data + _JPEG_END, "JPEG"), max_side)
     if max_side is not None:
         image.draft("RGB", (max_side, max_side))  # a JPEG can be decoded at a half, a quarter or an eighth
     image.load()
-    ImageOps.exif_transpose(image, in_place=True)
+    if image.format == "TIFF" and image.mode == "RGBA" and not image.getbbox(alpha_only=False):
+        # Colors multiplied by an alpha of 0 everywhere come out black, whatever the file holds.
+        image = _open(containers.tiff_without_alpha(bare.data), "TIFF")
+        image.load()
+    if is_jpeg and _ends_gray(image):
+        _check_jpeg_rows(bare)
+    if image.format == "PNG" and _ends_blank(image) and not containers.png_has_all_rows(bare.data):
+        raise ValueError("rows are missing")
+    profile = bare.profile or image.info.get("icc_profile")
+    orientation = bare.orientation or containers.exif_orientation(image.info.get("exif") or b"") or 1
+    flat = colors.flatten(_upright(image, orientation, max_side))
+    return np.array(colors.to_srgb(flat, profile, bare.gamma))
+
+
+def _check_jpeg_rows(bare: Bare) -> None:
+    """Decode a JPEG with different bytes after its own: where rows are missing, they show.
+
+    The decoder neither says that rows are missing nor leaves them out: it fills them with gray.
+
+    Raises:
+        ValueError: rows are missing.
+    """
+    end = bare.data.find(_JPEG_END, bare.scans)
+    scans = bare.data[:end] if end >= 0 else bare.data
+    padding = len(scans) - len(scans.rstrip(b"\0"))
+    if padding >= _MIN_PADDING:  # a download that was cut short, in a file of the full size
+        scans = scans[:-padding]
+    if not containers.jpeg_ends_in_scan(scans):
+        raise ValueError("scans are missing")
+    digests = set()
+    for seed in (1, 2):
+        with _open(scans.removesuffix(b"\xff") + _scan_filler(seed) + _JPEG_END, "JPEG") as image:
+            digests.add(hashlib.sha256(np.asarray(image).data).digest())
+    if len(digests) > 1:
+        raise ValueError("rows are missing")
+
+
+def _scan_filler(seed: int) -> bytes:
+    """Return bytes that decode to noise wherever a scan still wants some, behind each restart marker too."""
+    noise = random.Random(seed)
+    restarts = (b"", *(bytes((0xFF, marker)) for marker in range(0xD0, 0xD8)))
+    return b"".join(restart + bytes(noise.randrange(255) for _ in range(64)) for restart in restarts)
+
+
+def _ends_gray(image: Image.Image) -> bool:
+    """Whether the last pixels are the gray that a JPEG decoder puts in place of missing ones."""
+    corner = image.crop((max(0, image.width - 4), max(0, image.height - 4), image.width, image.height))
+    return all(127 <= value <= 128 for value in np.asarray(corner).flat)
+
+
+def _ends_blank(image: Image.Image) -> bool:
+    """Whether the last row, or the one before, is nothing but zeros; an interlaced picture ends with either."""
+    rows = np.asarray(image.crop((0, image.height - 2, image.width, image.height)))
+    return not rows.any(axis=tuple(range(1, rows.ndim))).all()
+
+
+def _upright(image: Image.Image, orientation: int, max_side: int | None) -> Image.Image:
+    """Turn a picture as the camera says, and shrink it to `max_side`, if any."""
+    image = colors.without_empty_alpha(image)
+    if orientation in _TURNS:
+        image = image.transpose(_TURNS[orientation])
     if max_side is None or max(image.size) <= max_side:
         return image
     if image.mode.startswith("I;16"):
@@ -196,54 +281,12 @@ def _upright(image: Image.Image, max_side: int | None) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
 
 
-def _flatten(image: Image.Image) -> Image.Image:
-    """Return the image in 8 bits and without transparency: mode RGB, CMYK or L."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _from_deep_grey(image)
-    if image.has_transparency_data:
-        colour = image.convert("RGBA")
-        flat = Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), colour).convert("RGB")
-        flat.info = dict(image.info)
-        return flat
-    return image if image.mode in ("RGB", "CMYK", "L") else image.convert("RGB")
-
-
-def _from_deep_grey(image: Image.Image) -> Image.Image:
-    """Scale grey of more than 8 bits down; Pillow would clip it to white."""
-    values = np.array(image, np.float32)
-    top = float(np.nanmax(values))
-    full = 65535 if image.mode != "F" else 1 if top <= 1 else 255 if top <= 255 else 65535
-    np.nan_to_num(values, copy=False).clip(0, full, out=values)
-    values *= 255 / full
-    return Image.fromarray(values.round(out=values).astype(np.uint8))
-
-
-def _to_srgb(image: Image.Image) -> Image.Image:
-    """Return the image in mode RGB, by its embedded colour profile where that can be used."""
-    profile = image.info.get("icc_profile")
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            if "sRGB" in ImageCms.getProfileDescription(source) and image.mode == "RGB":
-                return image
-            converted = ImageCms.profileToProfile(image, source, _srgb(), outputMode="RGB")
-            assert converted is not None  # None is only returned for conversion in place
-            return converted
-        except (ImageCms.PyCMSError, OSError, ValueError):
-            pass  # A broken or foreign profile; the colours are then taken as they stand.
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-@cache
-def _srgb() -> ImageCms.ImageCmsProfile:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-
-
 def _hush_pillow() -> None:
-    """Ignore Pillow's remarks about odd files, which are no concern of ours.
+    """Ignore Pillow's warnings and log messages about odd files: they are read, or refused with a sentence of ours.
 
     A filter is shared by all threads, so it is set and left in place, not entered and left around each call.
     """
     known = (getattr(entry[3], "pattern", None) for entry in warnings.filters)
     if _PILLOW_MODULES not in known:
         warnings.filterwarnings("ignore", module=_PILLOW_MODULES)
+        logging.getLogger("PIL").setLevel(logging.CRITICAL)

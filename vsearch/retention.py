@@ -59,6 +59,17 @@ def prune(folder: Path, keep: int) -> list[str]:
     return removed
 
 
+def taken_back(folder: Path) -> list[str]:
+    """Return the generations on disk that were published after the one that was then served again, the newest first.
+
+    A run that follows a rollback publishes anew, and its manifest says what was current then: not what was taken back.
+    """
+    served = [now] if (now := _current(folder)) else []
+    while served and (before := _before(folder, served[-1])) and before not in served:
+        served.append(before)
+    return [name for name in reversed(listed(folder)) if served and name > min(served) and name not in served]
+
+
 def clean(folder: Path) -> None:
     """Delete what killed runs left half written or half deleted; only the holder of the run's lock may."""
     for prefix in (BUILDING, REMOVING):

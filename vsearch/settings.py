@@ -60,7 +60,8 @@ class Settings(BaseSettings):
     )
     alarm: str = Field(
         "",
-        description="command that is told on its standard input which job failed; `vsearch jobs alarm` tries it",
+        description="program and arguments, not run by a shell, that is told on its standard input which job failed; "
+        "`vsearch jobs alarm` tries it",
     )
     queue_url: str = Field("", description="redis://HOST/NUMBER for the queue of jobs; empty means a file in data")
     currency: str = Field(

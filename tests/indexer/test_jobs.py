@@ -19,9 +19,11 @@ from catalog.database import opened
 from catalog.jobs import JobRow
 from catalog.models import Job
 from indexer import heartbeat
+from indexer.alarm import raise_alarm
 from indexer.jobs import Stopping, add, execute, may_begin, recover, stillborn
 from indexer.queue import Queue
 from indexer.schedule import due, parse
+from vsearch import cli
 from vsearch.errors import CatalogueError, FeedRejected, SettingsError
 from vsearch.progress import Progress
 from vsearch.settings import Settings
@@ -139,6 +141,50 @@ def test_somebody_is_told_of_a_failure(shop: Settings, sessions: sessionmaker[Se
         assert execute(broken, add(sessions, "index", {}, NOW), doing(fail)) == "failed"
         assert "the alarm was not given" in caplog.text
         caplog.clear()
+
+
+def test_the_alarm_is_no_shell_line(shop: Settings, caplog: Any) -> None:
+    """Pipes and redirections need a shell of their own; a program would take their signs for arguments."""
+    told = shop.data / "told"
+    shell = shop.model_copy(update={"alarm": f"sh -c 'cat | tr a-z A-Z > \"{told}\"'"})
+    assert raise_alarm(shell, "night failed")
+    assert told.read_text() == "NIGHT FAILED\n"
+    for command in (f"tee {told} | cat", f"cat > {told}", "true && true", "true ; true", "true &"):
+        assert not raise_alarm(shop.model_copy(update={"alarm": command}), "night failed")
+        assert "sh -c" in caplog.text
+        caplog.clear()
+
+
+@pytest.mark.parametrize(("alarm", "words"), [("", "No alarm command is set"), ("false", "must be a command that")])
+def test_trying_the_alarm_says_what_is_wrong(
+    shop: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, alarm: str, words: str
+) -> None:
+    """That none is set, with how to set one, or that the command failed."""
+    assert not raise_alarm(shop, "night failed")
+    monkeypatch.setenv("VSEARCH_ALARM", alarm)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--data", str(shop.data), "jobs", "alarm"])
+    said = capsys.readouterr().err
+    assert caught.value.code == 1
+    assert words in said
+    assert alarm or "VSEARCH_ALARM" in said
+
+
+def test_the_worker_says_what_it_does(shop: Settings, sessions: sessionmaker[Session], caplog: Any) -> None:
+    """One line when a job begins and one when it ended, with the reason of a failure."""
+    caplog.set_level("INFO", logger="indexer.queue")
+    queue = Queue(shop)
+    fails = add(sessions, "import", {"feed": str(shop.data / "missing.csv"), "images": str(shop.data)}, NOW)
+    queue._run_job(fails)
+    job = row(sessions, fails)
+
+    assert job.state == "failed"
+    lines = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "indexer.queue"]
+    assert lines == [
+        ("INFO", f"job {fails} (import) begins; its log is {shop.data / 'jobs' / f'{fails}.log'}"),
+        ("ERROR", f"job {fails} (import) is failed: {job.message}"),
+    ]
+    assert "missing.csv" in job.message
 
 
 def test_a_job_is_claimed_once(shop: Settings, sessions: sessionmaker[Session]) -> None:

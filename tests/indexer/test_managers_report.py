@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,11 @@ from catalog.items import ProductItem
 from catalog.models import utc_now
 from catalog.review import Shown
 from catalog.seen import Seen
-from indexer import managers_page, managers_report, review
+from indexer import managers_page, managers_report, review, run
 from indexer.review import Note
-from tests.fakes import coloured
+from tests.fakes import Opened, coloured
 from tests.indexer.shop import Shop
+from vsearch import generation
 from vsearch.cli import cli
 from vsearch.images import encode_jpeg
 from vsearch.model.heads import Predictions
@@ -85,13 +87,17 @@ def test_the_report_has_all_that_a_manager_should_see(troubled: Shop) -> None:
     assert [note.skus for note in report.of("same picture")] == [(troubled.rows()[0].sku, "TWIN")]
     assert report.counts == {"products": 14, "withdrawn": 0, "pictures": 26, "unreadable": 0}
     assert report.runs[0]["state"] == "published"
+    assert report.titles["NOPIC"] == "Bed <b>without</b> picture"
+    assert report.names(report.of("same picture")[0], 6)[1] == "TWIN Twin"
+    assert report.names(report.of("failing picture")[0], 6) == ["LOST"]
+    assert report.as_json()["titles"]["TWIN"] == "Twin"
 
 
 def test_the_page_needs_nothing_else(troubled: Shop) -> None:
     """Its pictures are in it, what feeds say is text in it, and no address is."""
     page = managers_page.keep(troubled.settings, managers_report.make(troubled.settings))
     text = page.read_text()
-    assert "Bed &lt;b&gt;without&lt;/b&gt; picture has no picture" in text
+    assert "NOPIC Bed &lt;b&gt;without&lt;/b&gt; picture</strong> has no picture" in text
     assert text.count("data:image/jpeg;base64,") >= 2
     assert not re.search(r'(src|href)="(?!data:)', text)
     said = json.loads(page.with_name("report.json").read_text())
@@ -116,8 +122,44 @@ def test_the_command_prints_and_writes_it(troubled: Shop, tmp_path: Path) -> Non
     assert (tmp_path / "r.html").read_text().startswith("<!DOCTYPE html>")
 
 
+def published_anew(shop: Shop, opened: Opened, sku: str, hours: int) -> str:
+    """Publish the shop with one more product, some hours from now, and return the id."""
+    shop.add([sku], "Sofas > Armchairs")
+    later = utc_now() + timedelta(hours=hours)
+    report = run.run(shop.settings, open_encoder=opened, clock=lambda: later, accept=("drift",))
+    return report.generation_id
+
+
+def test_the_report_says_what_was_rolled_back(indexed_shop: Shop, opened: Opened) -> None:
+    """Which index is live and which was taken back, then and after the run that follows."""
+    settings, folder = indexed_shop.settings, indexed_shop.settings.generations
+    start = ["--data", str(settings.data), "index"]
+    first = generation.current(folder).name
+    before = managers_report.make(settings)
+    assert before.live is not None
+    assert (before.live.generation_id, before.live.taken_back) == (first, ())
+    assert "rollback" not in [night.what for night in before.nights()]
+
+    second = published_anew(indexed_shop, opened, "NEW1", hours=1)
+    assert CliRunner().invoke(cli, [*start, "rollback"]).exit_code == 0
+    after = managers_report.make(settings)
+
+    assert after.live is not None
+    assert (after.live.generation_id, after.live.taken_back, after.live.is_rolled_back) == (first, (second,), True)
+    assert after.nights()[0].what == "rollback"
+    assert second in after.nights()[0].said
+    assert f"rolled back to from {second}" in managers_page.as_page(after, settings)
+    assert "is live again" in " ".join(CliRunner().invoke(cli, [*start, "report"]).stdout.split())
+    assert after.as_json()["live"]["taken_back"] == (second,)
+
+    third = published_anew(indexed_shop, opened, "NEW2", hours=2)
+    anew = managers_report.make(settings)
+    assert anew.live is not None
+    assert (anew.live.generation_id, anew.live.taken_back, anew.live.is_rolled_back) == (third, (second,), False)
+
+
 def test_a_shop_without_an_index_has_a_report_too(empty_shop: Shop) -> None:
     """It says that nothing is there."""
     report = managers_report.make(empty_shop.settings)
-    assert (report.notes, report.runs, report.feeds) == ((), [], [])
+    assert (report.notes, report.runs, report.feeds, report.live) == ((), [], [], None)
     assert "Nothing to look at" in managers_page.as_page(report, empty_shop.settings)

@@ -175,6 +175,91 @@ def test_shards_keep_boxes(tmp_path: Path) -> None:
     assert [example.boxes for example in records.read(tmp_path / "shards")] == given
 
 
+@pytest.mark.keras
+@pytest.mark.parametrize(
+    "box", [(3.0, 5.0, 61.0, 47.0), (0.1, 0.2, 1 / 3, 0.9999999), (0.0, 0.0, 4032.5, 30000001.0), None]
+)
+def test_shards_keep_the_box_that_counts(tmp_path: Path, box: tuple[float, float, float, float] | None) -> None:
+    """In pixels and in shares, the very same numbers."""
+    from vsearch.training import records
+    from vsearch.training.examples import Example
+
+    shown = [Example(b"x", {"kind": "chair"}, "train", "g", "one", box, box and (box, box))]
+    records.pack(shown, tmp_path / "shards", shards=1, about={})
+
+    assert list(records.read(tmp_path / "shards")) == shown
+
+
+@pytest.mark.keras
+def test_boxes_of_earlier_shards_are_read() -> None:
+    """They were lists of whole numbers and of floats."""
+    import tensorflow as tf
+
+    from vsearch.training import records
+    from vsearch.training.examples import Example
+
+    texts = {"image": b"x", "name": b"one", "group": b"g", "split": b"train"}
+    feature = {name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[text])) for name, text in texts.items()}
+    feature["box"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[1, 2, 3, 4]))
+    feature["boxes"] = tf.train.Feature(float_list=tf.train.FloatList(value=[0.5, 0.25, 1, 1]))
+    record = tf.train.Example(features=tf.train.Features(feature=feature))
+
+    assert records._unpacked(record) == Example(b"x", {}, "train", "g", "one", (1, 2, 3, 4), ((0.5, 0.25, 1, 1),))
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("columns", ["box", "boxes"])
+def test_a_source_with_boxes_is_packed(tmp_path: Path, columns: str) -> None:
+    """By the command, and what comes back are the numbers of the table."""
+    from click.testing import CliRunner
+
+    from vsearch import cli
+    from vsearch.training import records
+
+    rows = ["photo,kind,l,t,r,b,split"]
+    for number in range(4):
+        (tmp_path / f"{number}.jpg").write_bytes(encode_jpeg(np.full((40, 40, 3), 60 * number, np.uint8)))
+        rows.append(f"{number}.jpg,kind{number % 2},0.1,{number + 1}.5,20,30,{'train' if number < 2 else 'val'}")
+    (tmp_path / "table.csv").write_text("\n".join(rows), encoding="utf8")
+    kind = "softmax" if columns == "box" else "boxes"
+    labels = 'labels = { kind = "kind" }\n' if columns == "box" else ""
+    (tmp_path / "plan.toml").write_text(
+        f"""name = "p"
+seed = 1
+cache_size = 40
+framing = "stretch"
+backbones = ["pocket_vgg"]
+[[phase]]
+name = "one"
+size = 32
+epochs = 1
+batch = 2
+learning_rate = 0.001
+[[head]]
+name = "kind"
+kind = "{kind}"
+[[source]]
+kind = "csv"
+manifest = "table.csv"
+images = "."
+image = "photo"
+{labels}{columns} = ["l", "t", "r", "b"]
+val = "val"
+terms = "drawn here"
+"""
+    )
+    result = CliRunner().invoke(
+        cli.cli,
+        ["dataset", "pack", str(tmp_path / "plan.toml"), "--photos", str(tmp_path), "--out", str(tmp_path / "out")],
+    )
+
+    assert result.exit_code == 0, result.output
+    found = sorted(records.read(tmp_path / "out"), key=lambda example: example.name)
+    given = [(0.1, number + 1.5, 20, 30) for number in range(4)]
+    assert [example.box for example in found] == (given if columns == "box" else [None] * 4)
+    assert [example.boxes for example in found] == ([None] * 4 if columns == "box" else [(box,) for box in given])
+
+
 def framed(box: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Return a black picture with a white box."""
     height, width = shape

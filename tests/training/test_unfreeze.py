@@ -1,5 +1,6 @@
 """Which layers of a backbone learn in a phase."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,17 +35,58 @@ def test_everything_or_nothing() -> None:
     assert learning(network, "all") == every
 
 
-@pytest.mark.parametrize("name", ["pocket_resnet", "pocket_vgg", "pocket_inception", "vgg16"])
+STARTS = {
+    "resnet50": [
+        "conv1_conv",
+        "conv2_block1_1_conv",
+        "conv3_block1_1_conv",
+        "conv4_block1_1_conv",
+        "conv5_block1_1_conv",
+    ],
+    "vgg16": ["block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1"],
+    "pocket_vgg": ["stem", "stage1_conv1", "stage2_conv1", "stage3_conv1"],
+    "alexnet_v2": ["conv1", "conv2", "conv3", "conv4", "conv5"],
+}
+"""First layer with weights of each stage."""
+
+INCEPTION_COUNTS = [7, 7, 7, 4, 10, 10, 10, 10, 6, 9, 9]
+"""Convolutions in each block of InceptionV3, mixed0 to mixed10 (Szegedy et al., 2016, and keras.applications)."""
+
+
+def convolutions(names: list[str]) -> int:
+    """Return how many of these layers are convolutions of InceptionV3."""
+    return sum(name.startswith("conv2d") for name in names)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
 def test_from_each_stage_on(name: str) -> None:
-    """No layer of an earlier stage learns, and every later one does."""
+    """No layer of an earlier stage learns, and every layer of the stage and of later ones does."""
     network = build(name)
     every = learning(network, "all")
-    for stage in BACKBONES[name].stages:
-        first = next(number for number, layer in enumerate(every) if layer.startswith(stage))
-        found = learning(network, stage)
-        assert set(found) == set(every[first:])
-        earlier = BACKBONES[name].stages[: BACKBONES[name].stages.index(stage)]
-        assert not [layer for layer in found if layer.startswith(earlier)]
+    row = BACKBONES[name]
+    found = [learning(network, stage) for stage in row.stages]
+
+    assert [every[-len(names) :] for names in found] == found
+    assert all(len(later) < len(earlier) for earlier, later in pairwise(found))
+    if name in STARTS:
+        assert [names[0] for names in found] == STARTS[name]
+    if name == "inception_v3":
+        expected = [sum(INCEPTION_COUNTS[number:]) for number in range(len(row.stages))]
+        assert [convolutions(names) for names in found] == expected
+        assert convolutions(every) - convolutions(found[0]) == 5  # the stem
+    else:
+        for number, names in enumerate(found):
+            others = [layer for layer in every if layer not in names]
+            assert not [layer for layer in others if layer.startswith(row.stages[number:])]
+            assert not [layer for layer in names if layer.startswith(row.stages[:number])]
+
+
+def test_a_stage_with_nothing_to_learn_is_refused() -> None:
+    """A phase in which nothing learns would waste its epochs in silence."""
+    network = build("pocket_vgg")
+    for wanted in (-1, len(network.layers) - 1):
+        with pytest.raises(PlanError, match=r"Phase 'one', unfreeze: no layer of pocket_vgg from"):
+            unfreeze(network, BACKBONES["pocket_vgg"], phase(wanted))
 
 
 def test_from_a_layer_on() -> None:

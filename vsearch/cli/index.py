@@ -174,12 +174,13 @@ def _summarise(report: Report) -> None:
 
 def _show_report(found: ManagersReport) -> None:
     nights = [(night.began[:16].replace("T", " "), night.what, night.ended, night.said) for night in found.nights()]
+    click.echo(found.live.text() if found.live else "Nothing is live.")
     table("The last nights", ("began (UTC)", "what", "ended", "said"), nights)
     for kind, title in TITLES.items():
         notes = found.of(kind)
         if notes:
             more = f", the first {SHOWN} of {len(notes)}" if len(notes) > SHOWN else ""
-            lines = [(", ".join(note.skus[:3]), note.said) for note in notes[:SHOWN]]
+            lines = [(", ".join(found.names(note, 3)), note.said) for note in notes[:SHOWN]]
             table(f"{title}{more}", ("products", ""), lines)
     if not found.notes:
         click.echo("There is nothing to look at in the catalogue.")

@@ -22,6 +22,8 @@ class Backbone:
         side: input side in pixels, of checkpoints made from now on; each says what its own is.
         scaling: "signed" maps 0..255 to -1..1; "caffe" is BGR less the ImageNet mean.
         stages: layer-name prefixes that a plan may unfreeze from, first to last.
+        stem_layers: where a stage is named by its last layer instead, of which it is the whole name: how many layers
+            are before the first stage; each other stage begins behind the one before it.
         application: class in `keras.applications`; empty for a network of our own.
         module: of `vsearch.model`, that holds the builder of a network of our own, a function called as the row.
     """
@@ -30,6 +32,7 @@ class Backbone:
     side: int
     scaling: Scaling
     stages: tuple[str, ...]
+    stem_layers: int = 0
     application: str = ""
     module: str = ""
 
@@ -42,12 +45,12 @@ _VGG_STAGES = ("block1", "block2", "block3", "block4", "block5")
 BACKBONES = {
     row.name: row
     for row in (
-        Backbone("resnet50", 224, "caffe", _RESNET_STAGES, "ResNet50"),
-        Backbone("resnet101", 224, "caffe", _RESNET_STAGES, "ResNet101"),
-        Backbone("resnet152", 224, "caffe", _RESNET_STAGES, "ResNet152"),
-        Backbone("vgg16", 224, "caffe", _VGG_STAGES, "VGG16"),
-        Backbone("vgg19", 224, "caffe", _VGG_STAGES, "VGG19"),
-        Backbone("inception_v3", 299, "signed", tuple(f"mixed{n}" for n in range(11)), "InceptionV3"),
+        Backbone("resnet50", 224, "caffe", _RESNET_STAGES, application="ResNet50"),
+        Backbone("resnet101", 224, "caffe", _RESNET_STAGES, application="ResNet101"),
+        Backbone("resnet152", 224, "caffe", _RESNET_STAGES, application="ResNet152"),
+        Backbone("vgg16", 224, "caffe", _VGG_STAGES, application="VGG16"),
+        Backbone("vgg19", 224, "caffe", _VGG_STAGES, application="VGG19"),
+        Backbone("inception_v3", 299, "signed", tuple(f"mixed{n}" for n in range(11)), 18, "InceptionV3"),
         Backbone("pocket_resnet", 144, "signed", _POCKET_STAGES, module="pocket_networks"),
         Backbone("pocket_vgg", 144, "signed", _POCKET_STAGES, module="pocket_networks"),
         Backbone("pocket_inception", 144, "signed", _POCKET_STAGES, module="pocket_networks"),

@@ -1,7 +1,8 @@
 """TFRecord shards: any source packed into a few large files that are read forwards, with a checksum of each.
 
 A record is a `tf.train.Example` with the byte features `image` (the file as it was), `name`, `group`, `split`, and
-`label/<name>` for each label it has (texts in UTF-8), and four integers `box` where only a part of it counts.
+`label/<name>` for each label it has (texts in UTF-8), `box` where only a part of it counts, and `boxes` where it is
+known where things are. Sides of boxes are decimal numbers with commas between, so that each is the very same when read.
 `index.json` beside the shards says what is in them.
 """
 
@@ -177,26 +178,37 @@ def _packed(example: Example) -> bytes:
 
     texts = {"name": example.name, "group": example.group, "split": example.split}
     texts |= {f"label/{name}": value for name, value in example.labels.items()}
+    if example.box is not None:
+        texts["box"] = _sides_text(example.box)
+    if example.boxes is not None:
+        texts["boxes"] = _sides_text(side for box in example.boxes for side in box)
     values = {"image": example.data} | {name: text.encode() for name, text in texts.items()}
     feature = {name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for name, value in values.items()}
-    if example.box is not None:
-        feature["box"] = tf.train.Feature(int64_list=tf.train.Int64List(value=example.box))
-    if example.boxes is not None:
-        sides = [side for box in example.boxes for side in box]
-        feature["boxes"] = tf.train.Feature(float_list=tf.train.FloatList(value=sides))
     return cast(bytes, tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
 
 
 def _unpacked(record: Any) -> Example:
     features = dict(record.features.feature)
-    box = tuple(features.pop("box").int64_list.value) if "box" in features else None
-    sides = features.pop("boxes").float_list.value if "boxes" in features else None
+    box = tuple(_sides(features.pop("box"))) if "box" in features else None
+    sides = _sides(features.pop("boxes")) if "boxes" in features else None
     boxes = None if sides is None else tuple(zip(*[iter(sides)] * 4, strict=True))
     values = {name: feature.bytes_list.value[0] for name, feature in features.items()}
     data = values.pop("image")
     texts = {name: value.decode() for name, value in values.items()}
     labels = {name.removeprefix("label/"): text for name, text in texts.items() if name.startswith("label/")}
-    return Example(data, labels, cast(Side, texts["split"]), texts["group"], texts["name"], box, boxes)
+    return Example(data, labels, cast(Side, texts["split"]), texts["group"], texts["name"], cast(Any, box), boxes)
+
+
+def _sides_text(sides: Iterable[float]) -> str:
+    return ",".join(repr(float(side)) for side in sides)
+
+
+def _sides(feature: Any) -> list[float]:
+    """Return the sides of boxes; those packed by earlier versions are lists of integers or of floats."""
+    texts = feature.bytes_list.value
+    if not texts:
+        return [*feature.int64_list.value, *feature.float_list.value]
+    return [float(side) for side in texts[0].decode().split(",") if side]
 
 
 def _shard(file: Path, split: Side, count: int) -> Shard:
