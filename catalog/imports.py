@@ -89,6 +89,15 @@ def latest(session: Session, limit: int = 10) -> list[FeedImport]:
     return list(session.scalars(select(FeedImport).order_by(FeedImport.import_id.desc()).limit(limit)))
 
 
+def change_count(session: Session) -> tuple[int, int]:
+    """Return what another import changes: each is recorded in the transaction that changes the products.
+
+    The count is there because an import that was refused may get a later id than one that is still writing.
+    """
+    newest, count = session.execute(select(func.max(FeedImport.import_id), func.count())).one()
+    return newest or 0, count
+
+
 def last_of_each_end(session: Session) -> dict[str, datetime]:
     """Return when the last import of each state ended."""
     last = select(FeedImport.state, func.max(FeedImport.finished_at)).group_by(FeedImport.state)

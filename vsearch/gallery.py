@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,9 +101,14 @@ class Gallery:
             found[of_class] = self.indexes["cosine"][name].vectors(image_ids[of_class]) @ query
         return found
 
-    def pictures_of(self, product_id: int) -> Ids:
-        """Return the image ids of a product, ascending; empty when the gallery does not hold it."""
-        return np.asarray(self.image_ids[self.product_ids == product_id], dtype=np.int64)
+    def pictures_of(self, product_ids: Ids | int) -> Ids:
+        """Return the image ids of one or more products, ascending; of those that the gallery does not hold, none."""
+        return np.asarray(self.image_ids[np.isin(self.product_ids, product_ids)], dtype=np.int64)
+
+    @cached_property
+    def products(self) -> Ids:
+        """All products, int64, ascending."""
+        return np.unique(self.product_ids)
 
     def embedding(self, image_id: int) -> Vectors:
         """Return the stored embedding [d] of a picture, not normalised.

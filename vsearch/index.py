@@ -171,7 +171,7 @@ class ClassIndex:
         return found[0], found[1]
 
     def _found_on_gpu(self, vectors: Vectors, k: int, gone: Ids) -> tuple[Vectors, Ids] | None:
-        """Search on the GPU; None where the CPU must. What is excluded is fetched too: a GPU's Flat takes no selector."""
+        """Search on the GPU, whose Flat takes no selector: what is excluded is fetched too. None where the CPU must."""
         width = min(k + len(gone), len(self))
         if self._gpu is None or width > MAX_GPU_WIDTH:
             return None
@@ -187,10 +187,11 @@ class ClassIndex:
     def _positions(self, image_ids: Ids) -> Ids:
         """Return the positions of those of the image ids that are in this index."""
         positions = self._nearest_positions(image_ids)
-        return positions[self.image_ids[positions] == image_ids]
+        here: Ids = positions[self.image_ids[positions] == image_ids]
+        return here
 
     def _nearest_positions(self, image_ids: Ids) -> Ids:
-        return np.searchsorted(self.image_ids, image_ids).clip(max=len(self) - 1)
+        return np.asarray(np.searchsorted(self.image_ids, image_ids).clip(max=len(self) - 1), dtype=np.int64)
 
     def _parameters(self, chosen: NDArray[np.bool_] | None, *, whole: bool) -> Any:
         """Parameters of one call; a bitmap over positions is 200 times cheaper to make than a set of ids.

@@ -1,7 +1,7 @@
 """What the views work with, made once per application and passed in, so that a test can pass its own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flask import Flask, current_app
 from sqlalchemy.orm import Session, sessionmaker
@@ -16,6 +16,7 @@ from webui.articles import Articles, OpenReader
 from webui.examples import Example
 from webui.thumbnails import Thumbnails
 from webui.uploads import UploadStore
+from webui.withdrawn import Withdrawn
 
 _NAME = "vsearch"
 
@@ -31,6 +32,7 @@ class Services:
     thumbnails: Thumbnails
     articles: Articles
     examples: Mapping[str, Example]
+    withdrawn: Withdrawn = field(default_factory=Withdrawn)
 
     @classmethod
     def of(
