@@ -49,3 +49,27 @@ def test_a_filter_is_exact_whatever_the_cells(clustered: np.ndarray) -> None:
     found = large.search(clustered[:20], 10, allowed=allowed)[1]
     assert all(set(row[:4]) == set(allowed.tolist()) for row in found)
     assert (found[:, 4:] == -1).all()
+
+
+@pytest.mark.parametrize("gone", [1, 500, 2900])
+def test_what_is_excluded_makes_room_for_what_is_next(clustered: np.ndarray, gone: int) -> None:
+    """Also where everything in the cells that are looked through is excluded."""
+    ids = np.arange(3000) * 7
+    large = ClassIndex.build(clustered, ids, "cosine")
+    query = clustered[:1] + np.float32(0.01)
+    nearest = large.search(query, 3000)[1][0]
+    found = large.search(query, 10, excluded=np.sort(nearest[:gone]))[1][0]
+    assert not set(found.tolist()) & set(nearest[:gone].tolist())
+    assert index_recall_at_k(found[None], nearest[None, gone : gone + 10]).mean() >= 0.9
+
+
+def test_a_long_list_is_as_long_as_was_asked_for(clustered: np.ndarray) -> None:
+    """Whatever the cells hold that are looked through: a deep page of results is not the last one for that."""
+    large = ClassIndex.build(clustered, np.arange(3000), "cosine")
+    for wanted in (500, 2999, 3000):
+        found = large.search(clustered[:1], wanted)[1][0]
+        assert len(set(found.tolist()) - {-1}) == wanted
+    excluded = np.arange(100)
+    found = large.search(clustered[:1], 3000, excluded=excluded)[1][0]
+    assert sorted(found[:2900].tolist()) == list(range(100, 3000))
+    assert (found[2900:] == -1).all()
