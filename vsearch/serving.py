@@ -211,6 +211,7 @@ class EncodedPictures:
         def encode(keys: list[tuple[str, bytes, Box | None]]) -> Blocks:
             cut = [picture if box is None else crop(picture, box) for _, _, box in keys]
             sides = [side for part in cut for side in (part, np.ascontiguousarray(part[:, ::-1]))]
-            return encoder.blocks(sides).reshape(len(keys), 2, -1)
+            found = encoder.blocks(sides)
+            return found.reshape(len(keys), 2, found.shape[1])
 
         return np.stack(self._known.get([(encoder.blocks_id, name, box) for box in boxes], encode))
