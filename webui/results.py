@@ -132,7 +132,7 @@ def find(services: Services, picture: Picture, criteria: Criteria) -> ResultPage
         matches = _hydrated(session, result.hits, words)
         hydrate = round(1000 * (time.perf_counter() - started), 3)
     close_unfiltered = 0
-    if criteria.is_filtered and not _close(result.hits):
+    if criteria.is_filtered and result.hits and not _close(result.hits):
         unfiltered = _search(services.engine, serving, picture, replace(everything, k=MAX_COUNTED))
         close_unfiltered = len(_close(unfiltered.hits))
     return ResultPage(
