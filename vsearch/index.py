@@ -5,6 +5,7 @@ Ids are ours (`image_id`, int64), never positions. Rows are sorted by id, so tha
 
 import errno
 import logging
+import math
 import os
 import threading
 from collections.abc import Iterator
@@ -158,22 +159,42 @@ class ClassIndex:
         return index
 
     def _found(self, vectors: Vectors, k: int, allowed: Ids | None, gone: Ids) -> tuple[Vectors, Ids]:
-        """Search on the CPU. An inverted file whose nearest cells hold fewer than k is searched whole."""
+        """Search on the CPU. Where the nearest cells of an inverted file hold fewer than k, more are searched."""
         chosen = None if allowed is None else np.isin(self.image_ids, allowed)
         if len(gone):
             chosen = np.ones(len(self), dtype=np.bool_) if chosen is None else chosen
             chosen[gone] = False
+        selector = None if chosen is None else _selector(chosen)
         width = min(k, len(self) if chosen is None else max(1, int(np.count_nonzero(chosen))))
         with _threads_for(len(vectors)):
-            found = self._rows.search(vectors, width, params=self._parameters(chosen, whole=allowed is not None))
-            if allowed is None and self._in_cells and (found[1] == PADDING).any():
-                found = self._rows.search(vectors, width, params=self._parameters(chosen, whole=True))
-        return found[0], found[1]
+            if not self._in_cells:
+                return self._searched(vectors, width, _faiss().SearchParameters(sel=selector))
+            # What is allowed may lie in any cell.
+            cells = self._rows.nlist if allowed is not None else self._cells_around(vectors, width, gone)
+            while True:
+                parameters = _faiss().SearchParametersIVF(sel=selector, nprobe=cells)
+                values, positions = self._searched(vectors, width, parameters)
+                if cells == self._rows.nlist or (positions != PADDING).all():
+                    return values, positions
+                cells = min(2 * cells, self._rows.nlist)
+
+    def _cells_around(self, vectors: Vectors, width: int, gone: Ids) -> int:
+        """Return how many cells to search: the more, the more of what is nearest is excluded."""
+        usual, most = self._rows.nprobe, self._rows.nlist
+        if not len(gone):
+            return int(usual)
+        _, nearest = self._searched(vectors, width, _faiss().SearchParametersIVF(nprobe=usual))
+        kept = 1 - float(np.isin(nearest, gone).mean(axis=1).max())
+        return math.ceil(min(usual / kept, most)) if kept else int(most)
+
+    def _searched(self, vectors: Vectors, width: int, parameters: Any) -> tuple[Vectors, Ids]:
+        values, positions = self._rows.search(vectors, width, params=parameters)
+        return values, positions
 
     def _found_on_gpu(self, vectors: Vectors, k: int, gone: Ids) -> tuple[Vectors, Ids] | None:
-        """Search on the GPU, whose Flat takes no selector: what is excluded is fetched too. None where the CPU must."""
+        """Search on the GPU, which takes no selector: what is excluded is fetched too. None where the CPU must."""
         width = min(k + len(gone), len(self))
-        if self._gpu is None or width > MAX_GPU_WIDTH:
+        if self._gpu is None or width > MAX_GPU_WIDTH or (len(gone) and self._in_cells):
             return None
         found = self._gpu.search(vectors, width)
         if found is None or (found[1] == PADDING).any():
@@ -192,19 +213,6 @@ class ClassIndex:
 
     def _nearest_positions(self, image_ids: Ids) -> Ids:
         return np.asarray(np.searchsorted(self.image_ids, image_ids).clip(max=len(self) - 1), dtype=np.int64)
-
-    def _parameters(self, chosen: NDArray[np.bool_] | None, *, whole: bool) -> Any:
-        """Parameters of one call; a bitmap over positions is 200 times cheaper to make than a set of ids.
-
-        Args:
-            chosen: the positions that may be found, [n]; None means all.
-            whole: look through every cell of an inverted file: what is allowed may lie in any.
-        """
-        faiss = _faiss()
-        selector = None if chosen is None else faiss.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
-        if self._in_cells:
-            return faiss.SearchParametersIVF(sel=selector, nprobe=self._rows.nlist if whole else self._rows.nprobe)
-        return None if selector is None else faiss.SearchParameters(sel=selector)
 
     def _finished(self, values: Vectors, positions: Ids, k: int) -> tuple[Vectors, Ids]:
         """Turn positions into ids, squares into distances, order ties by id, and pad to width k."""
@@ -273,6 +281,11 @@ _NONE: Ids = np.empty(0, dtype=np.int64)
 def _gpu_resources() -> Any:
     """One set of buffers for all indexes: each reserves 1.5 GB."""
     return _faiss().StandardGpuResources()
+
+
+def _selector(chosen: NDArray[np.bool_]) -> Any:
+    """Return what lets only these positions be found; a bitmap is 200 times cheaper to make than a set of ids."""
+    return _faiss().IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
 
 
 @contextmanager

@@ -278,6 +278,19 @@ def test_the_cpu_answers_what_the_gpu_cannot(gpu: FakeGpu, tmp_path: Path) -> No
     assert gpu.widths == []
 
 
+def test_an_index_in_cells_leaves_pictures_out_on_the_cpu(
+    gpu: FakeGpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which looks through more cells then; all else is searched on the GPU."""
+    monkeypatch.setattr("vsearch.index_types.EXACT_UP_TO", 1000)
+    index = ClassIndex.load(saved(tmp_path, 3000), "cosine")
+    query = points(1)
+    nearest = index.search(query, 1)[1]
+    assert gpu.widths == [1]
+    assert index.search(query, 5, excluded=nearest[0])[1][0, 0] not in (-1, nearest[0, 0])
+    assert gpu.widths == [1]
+
+
 def without_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give a FAISS that counts GPUs but cannot use one."""
     monkeypatch.delattr("faiss.index_cpu_to_gpu")
