@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Hashable
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -102,7 +103,8 @@ class Engine:
         """
         serving = self._serving
         if serving is None:
-            raise self.problem or NoGeneration(
+            # A copy: each time that an exception is raised, its traceback grows by the frames of that request.
+            raise copy(self.problem) or NoGeneration(
                 "A search needs a loaded index, but none is loaded yet; call Engine.refresh."
             )
         return serving
@@ -237,7 +239,7 @@ class Engine:
 
 def _problem(error: Exception) -> VSearchError:
     if isinstance(error, VSearchError):
-        return error
+        return copy(error)  # without its traceback, whose frames hold all that was loaded
     if not isinstance(error, OSError):
         log.error("the published index cannot be loaded", exc_info=error)
     return GenerationError(f"The published index must be readable, but {error}; mend that, or run `vsearch index run`.")

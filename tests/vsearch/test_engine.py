@@ -1,5 +1,7 @@
+import gc
 import shutil
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -350,6 +352,30 @@ def test_another_generation_is_tried_at_once(shop: Shop, engine: Engine, loads: 
     good = shop.publish(first_product=901)
     assert engine.refresh()
     assert loads == [bad, good]
+
+
+def test_a_problem_holds_on_to_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not to the generation that was loaded in vain, nor to the requests that it failed."""
+    shop.publish()
+    shutil.rmtree(shop.folder / "checkpoints")
+    loaded: list[weakref.ref[generation.Generation]] = []
+    load = generation.load
+
+    def watched(path: Path) -> generation.Generation:
+        found = load(path)
+        loaded.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr(generation, "load", watched)
+    engine = Engine(shop.settings, FakeEncoder)
+    engine.refresh()
+    for _ in range(3):
+        with pytest.raises(CheckpointMissing):
+            engine.search(shop.pictures[0])
+    gc.collect()
+    assert [each() for each in loaded] == [None]
+    assert engine.problem is not None
+    assert engine.problem.__traceback__ is None
 
 
 def test_an_error_that_nobody_expected_is_a_problem_too(
