@@ -84,14 +84,18 @@ def unreadable(session: Session) -> list[str]:
     return list(session.scalars(failed.distinct().order_by(Image.sha256)))
 
 
-def latest_id(session: Session) -> int | None:
-    """Return the id of the last import, which another one after it does not share."""
-    return session.scalar(select(func.max(FeedImport.import_id)))
-
-
 def latest(session: Session, limit: int = 10) -> list[FeedImport]:
     """Return the latest imports, the newest first."""
     return list(session.scalars(select(FeedImport).order_by(FeedImport.import_id.desc()).limit(limit)))
+
+
+def change_count(session: Session) -> tuple[int, int]:
+    """Return what another import changes: each is recorded in the transaction that changes the products.
+
+    The count is there because an import that was refused may get a later id than one that is still writing.
+    """
+    newest, count = session.execute(select(func.max(FeedImport.import_id), func.count())).one()
+    return newest or 0, count
 
 
 def last_of_each_end(session: Session) -> dict[str, datetime]:

@@ -133,6 +133,11 @@ def image_ids_where(session: Session, facets: Facets) -> NDArray[np.int64]:
     return np.fromiter(session.scalars(statement), dtype=np.int64)
 
 
+def withdrawn_product_ids(session: Session) -> NDArray[np.int64]:
+    """Return the ids of the products that are no longer sold, int64 [n]; reads the whole table."""
+    return np.fromiter(session.scalars(select(Product.product_id).where(~LIVE)), dtype=np.int64)
+
+
 def snapshot(session: Session) -> dict[str, ProductItem]:
     """Return every product by sku, withdrawn ones too, with the sha256 of its pictures."""
     images: dict[int, list[str]] = {}

@@ -4,7 +4,8 @@ D numbers in the joined blocks of a picture, d in its embedding. Everything here
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,9 @@ of 500.
 
 HELD_OUT = 1
 """The view that the whitening is not fitted on: scores of its kind are what shoppers' photos will have."""
+
+REFIT_PERCENT = 20
+"""By how much a class grows or shrinks before the heads are fitted again."""
 
 HEADS_FROM = 20_000
 """Pictures that class heads are fitted on, about; more of them would add hours and nothing else."""
@@ -117,9 +121,25 @@ def choose_views(rows: Iterable[GalleryRow], *, products: int, views: int) -> li
     return [View(row.sha256, number, row.product_id) for row in chosen for number in numbers]
 
 
-def needs_heads(known: Collection[str], classes: Collection[str], *, bundled: bool) -> bool:
-    """Return whether class heads must be fitted: they are not of this shop, or its classes are others by now."""
-    return bundled or set(known) != set(classes)
+def needs_heads(
+    known: Collection[str], classes: Sequence[str], fitted_on: Mapping[str, int] | None, *, bundled: bool
+) -> bool:
+    """Return whether class heads must be fitted: they are not of this shop, or its classes are others by now.
+
+    Args:
+        known: classes of the heads.
+        classes: of each picture of the shop.
+        fitted_on: pictures of each class when the heads were fitted; None for heads that came with a model, which do
+            not depend on how much the shop has.
+        bundled: whether the heads came with the package.
+    """
+    sizes = Counter(classes)
+    if bundled or set(known) != sizes.keys():
+        return True
+    return fitted_on is not None and any(
+        100 * abs(count - fitted_on.get(name, 0)) >= REFIT_PERCENT * fitted_on.get(name, 0)
+        for name, count in sizes.items()
+    )
 
 
 def fit_shop_heads(pictures: Sample, views: Sample, block_sizes: Mapping[str, int]) -> Heads:

@@ -1,5 +1,6 @@
 """From a checkpoint to a whole generation in a hidden folder: what a night and a promotion have in common."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -119,11 +120,11 @@ def _encoding(tools: Tools, checkpoint: Checkpoint) -> Encoding:
 
 
 def _with_heads(settings: Settings, trunk: Checkpoint, gathered: Gathered) -> Checkpoint:
-    """Return a checkpoint among the shop's own whose heads know the shop's classes."""
+    """Return a checkpoint among the shop's own whose heads know the shop's classes as they are now."""
     bundled = trunk.folder == checkpoints.bundled()
-    if fit.needs_heads(trunk.vocabulary.names, gathered.classes, bundled=bundled):
+    if fit.needs_heads(trunk.vocabulary.names, gathered.classes, trunk.class_sizes, bundled=bundled):
         heads = fit.fit_shop_heads(gathered.pictures, gathered.views, trunk.block_sizes)
-        return checkpoints.save_with_heads(trunk, heads, settings.checkpoints)
+        return checkpoints.save_with_heads(trunk, heads, settings.checkpoints, Counter(gathered.classes))
     if trunk.folder.parent != settings.checkpoints:
         return checkpoints.save_with_heads(trunk, trunk.heads, settings.checkpoints)
     return trunk

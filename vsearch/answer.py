@@ -40,7 +40,9 @@ class SearchResult:
         predictions: what each model says of the part of the photo with the best hit, n = 1; None when no photo was
             searched with.
         timings: milliseconds of the steps "encode" and "search", and of "find" where products were looked for.
-        proposals: the parts that were searched besides the whole photo, the likeliest first.
+        known_classes: all names that `generation_id` has.
+        proposals: the parts of the photo in which products may stand, the likeliest first; searched besides the whole
+            photo, unless a box was given.
     """
 
     hits: tuple[LabelledHit, ...]
@@ -49,6 +51,7 @@ class SearchResult:
     generation_id: str
     predictions: Predictions | None
     timings: Mapping[str, float]
+    known_classes: tuple[str, ...]
     proposals: tuple[Proposal, ...] = ()
 
     @property

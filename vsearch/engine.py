@@ -7,6 +7,8 @@ search takes that reference once, so it never mixes two generations.
 import logging
 import threading
 import time
+from collections.abc import Callable, Hashable
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from vsearch import generation as generations
 from vsearch.answer import LabelledHit, Part, Routing, SearchResult, best_of, leading, part_weight, searched
+from vsearch.backoff import Backoff
 from vsearch.encoder import open_encoder
 from vsearch.errors import GenerationError, NoGeneration, VSearchError
 from vsearch.finder import OpenFinder, Proposal, no_finder
@@ -24,7 +27,7 @@ from vsearch.images import Box, Picture
 from vsearch.index import Ids
 from vsearch.model.heads import Predictions
 from vsearch.routing import choose_classes
-from vsearch.serving import Blocks, EncodedPictures, FoundParts, OpenEncoder, Serving, prepare
+from vsearch.serving import Blocks, EncodedPictures, FoundParts, OpenEncoder, Serving, files_of, prepare
 from vsearch.settings import Metric, Settings
 from vsearch.strangers import excess, nearness
 
@@ -32,6 +35,10 @@ log = logging.getLogger(__name__)
 
 ALL: Final = "all"
 """Search every class."""
+
+RETRY_SECONDS: Final = 10.0
+MAX_RETRY_SECONDS: Final = 300.0
+"""How long a generation that could not be loaded is left alone, after the first failure and at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +50,7 @@ class Search:
         metric: "cosine" or "euclidean".
         classes: names to search in; None lets the photo decide; `ALL` means every class.
         allowed: image ids to search among, int64; None means all.
+        excluded: image ids never to be found, int64.
         box: the part of the photo that matters; None means all of it.
     """
 
@@ -50,6 +58,7 @@ class Search:
     metric: Metric = "cosine"
     classes: tuple[str, ...] | Literal["all"] | None = None
     allowed: Ids | None = None
+    excluded: Ids | None = None
     box: Box | None = None
 
 
@@ -64,6 +73,7 @@ class Engine:
         open_finder: makes what finds products in whole photos, when the first is searched with; photos are searched
             whole where it gives None.
         serving: answers until the first `refresh`; given for a generation that is not published.
+        clock: seconds that only grow; tells when a generation that could not be loaded is tried again.
     """
 
     def __init__(
@@ -73,12 +83,14 @@ class Engine:
         *,
         open_finder: OpenFinder = no_finder,
         serving: Serving | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.problem: VSearchError | None = None
         self._settings = settings
         self._open_encoder = open_encoder
         self._serving = serving
         self._refreshing = threading.Lock()
+        self._backoff = Backoff(clock, RETRY_SECONDS, MAX_RETRY_SECONDS)
         self._encoded = EncodedPictures()
         self._parts = FoundParts(open_finder)
 
@@ -91,7 +103,8 @@ class Engine:
         """
         serving = self._serving
         if serving is None:
-            raise self.problem or NoGeneration(
+            # A copy: each time that an exception is raised, its traceback grows by the frames of that request.
+            raise copy(self.problem) or NoGeneration(
                 "A search needs a loaded index, but none is loaded yet; call Engine.refresh."
             )
         return serving
@@ -100,24 +113,26 @@ class Engine:
         """Serve the current generation; return whether that changed anything.
 
         When it cannot be loaded, what was served before is served on, and `problem` holds the error until a
-        later refresh succeeds.
+        later refresh succeeds. It is then loaded again when a file of it or of its checkpoint has changed, else after
+        a delay that grows: loading reads and hashes all of it.
         """
         with self._refreshing:
+            files: Hashable = None
             try:
                 path = generations.current(self._settings.generations)
                 changed = self._serving is None or self._serving.generation.generation_id != path.name
                 if changed:
+                    files = files_of(path, self._settings)
+                    if not self._backoff.is_due(files):
+                        return False
                     self._serving = self._prepared(path)
                     log.info("serving generation %s", path.name)
-            except (VSearchError, OSError) as error:
-                self.problem = (
-                    error
-                    if isinstance(error, VSearchError)
-                    else GenerationError(
-                        f"The published index must be readable, but {error}; mend that, or run `vsearch index run`."
-                    )
-                )
+            except Exception as error:
+                if files is not None:
+                    self._backoff.failed(files)
+                self.problem = _problem(error)
                 return False
+            self._backoff.succeeded()
             self.problem = None
             return changed
 
@@ -129,7 +144,7 @@ class Engine:
         """
         return self._parts.of(picture)
 
-    def search(self, picture: Picture, search: Search = Search()) -> SearchResult:
+    def search(self, picture: Picture, search: Search = Search(), *, serving: Serving | None = None) -> SearchResult:
         """Find the products that look most like the picture.
 
         Without a box it is searched with the whole picture and with each part in which a product may stand, each as it
@@ -138,20 +153,22 @@ class Engine:
         Args:
             picture: RGB uint8 [height, width, 3].
             search: all else that is asked.
+            serving: what answers; given where several searches must agree, else what is served now.
 
         Raises:
             UnknownClass: the generation has no class of that name.
             InvalidRequest: another part of the search makes no sense.
             NoGeneration: nothing is served.
         """
-        serving = self.serving
+        serving = serving or self.serving
         started = time.perf_counter()
-        proposals = self.proposals(picture) if search.box is None else ()
+        proposals = self.proposals(picture)
+        searched_too = proposals if search.box is None else ()
         found = time.perf_counter()
-        boxes = [search.box, *(proposal.box for proposal in proposals)]
+        boxes = [search.box, *(proposal.box for proposal in searched_too)]
         blocks = self._encoded.blocks(serving.encoder, picture, boxes)
         encoded = time.perf_counter()
-        weights = [1.0, *(part_weight(proposal) for proposal in proposals)]
+        weights = [1.0, *(part_weight(proposal) for proposal in searched_too)]
         parts = [
             self._part(serving, both, weight, replace(search, box=box))
             for both, box, weight in zip(blocks, boxes, weights, strict=True)
@@ -160,16 +177,19 @@ class Engine:
         timings = {"find": _ms(started, found)} if proposals else {}
         timings |= {"encode": _ms(found, encoded), "search": _ms(encoded, time.perf_counter())}
         predictions = leading(parts, hits).predictions
-        generation_id = serving.generation.generation_id
-        return SearchResult(hits, *searched(parts), generation_id, predictions, timings, proposals)
+        generation = serving.generation
+        known = generation.gallery.classes
+        return SearchResult(hits, *searched(parts), generation.generation_id, predictions, timings, known, proposals)
 
-    def search_like(self, product_id: int, search: Search = Search()) -> SearchResult:
+    def search_like(
+        self, product_id: int, search: Search = Search(), *, serving: Serving | None = None
+    ) -> SearchResult:
         """Find the products that look most like a product of the index; nothing is encoded.
 
         It is searched with the product's first picture, in all classes unless some are named; `search.box` is
         ignored. The product itself is left out. One that the index does not hold (yet) has no hits.
         """
-        serving = self.serving
+        serving = serving or self.serving
         started = time.perf_counter()
         gallery = serving.generation.gallery
         named = isinstance(search.classes, tuple)
@@ -177,7 +197,7 @@ class Engine:
         hits: tuple[LabelledHit, ...] = ()
         pictures = gallery.pictures_of(product_id)
         if len(pictures):
-            one_more = Search(search.k + 1, search.metric, allowed=search.allowed)
+            one_more = replace(search, k=search.k + 1, box=None)
             found = _labelled_hits(serving.generation, gallery.embedding(int(pictures[0])), classes, one_more)
             hits = tuple(hit for hit in found if hit.product_id != product_id)[: search.k]
         return SearchResult(
@@ -187,6 +207,7 @@ class Engine:
             serving.generation.generation_id,
             None,
             {"encode": 0.0, "search": _ms(started, time.perf_counter())},
+            gallery.classes,
         )
 
     def _part(self, serving: Serving, blocks: Blocks, weight: float, search: Search) -> Part:
@@ -216,11 +237,26 @@ class Engine:
         return (routed, "routed") if 0 < len(routed) < len(known) else (known, "all")
 
 
+def _problem(error: Exception) -> VSearchError:
+    if isinstance(error, VSearchError):
+        return copy(error)  # without its traceback, whose frames hold all that was loaded
+    if not isinstance(error, OSError):
+        log.error("the published index cannot be loaded", exc_info=error)
+    return GenerationError(f"The published index must be readable, but {error}; mend that, or run `vsearch index run`.")
+
+
 def _labelled_hits(
     generation: Generation, embedding: NDArray[np.float32], classes: tuple[str, ...], search: Search
 ) -> tuple[LabelledHit, ...]:
     gallery = generation.gallery
-    hits = gallery.search(embedding, k=search.k, metric=search.metric, classes=classes, allowed=search.allowed)
+    hits = gallery.search(
+        embedding,
+        k=search.k,
+        metric=search.metric,
+        classes=classes,
+        allowed=search.allowed,
+        excluded=search.excluded,
+    )
     cosine = search.metric == "cosine"
     scores = [hit.value for hit in hits] if cosine else gallery.cosines(embedding, hits).tolist()
     likeness = generation.manifest.likeness

@@ -36,6 +36,15 @@ def replace_text(path: Path, text: str) -> None:
     sync(path.parent)
 
 
+def listing(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Return name, size and time of change (ns) of each file in a folder, by name; nothing where there is no folder."""
+    try:
+        found = [(entry.name, entry.stat()) for entry in os.scandir(folder)]
+    except OSError:
+        return ()
+    return tuple(sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in found))
+
+
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Let a failure to write, which does not know its file, say that it was `path`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,7 @@ class Gallery:
         metric: Metric = "cosine",
         classes: Sequence[str] | None = None,
         allowed: Ids | None = None,
+        excluded: Ids | None = None,
     ) -> list[Hit]:
         """Return the k nearest products of the chosen classes, best first; fewer where there are no more.
 
@@ -66,6 +68,7 @@ class Gallery:
             metric: "cosine" or "euclidean".
             classes: names to search in; None means all.
             allowed: image ids to search among, int64; None means all.
+            excluded: image ids never to be found, int64.
 
         Raises:
             UnknownClass: the gallery has no such class.
@@ -73,7 +76,8 @@ class Gallery:
         """
         if k < 1:
             raise InvalidRequest(f"At least one product must be asked for, got {k}; give a k of 1 or more.")
-        searches = [_ClassSearch(name, index, embedding, allowed) for name, index in self._chosen(metric, classes)]
+        chosen = self._chosen(metric, classes)
+        searches = [_ClassSearch(name, index, embedding, allowed, excluded) for name, index in chosen]
         sign = -1 if metric == "cosine" else 1
         for search in searches:
             search.fetch(SPARE * k)
@@ -88,14 +92,23 @@ class Gallery:
 
     def cosines(self, embedding: NDArray[np.floating], hits: Sequence[Hit]) -> Vectors:
         """Return the cosine similarity [n] of `embedding` [d] to each hit, whatever metric found it."""
-        query = l2_normalize(embedding)
-        by_class = self.indexes["cosine"]
-        stored = [by_class[hit.class_name].vectors(np.array([hit.image_id]))[0] for hit in hits]
-        return np.array([vector @ query for vector in stored], dtype=np.float32)
+        query = l2_normalize(embedding).astype(np.float32)
+        image_ids = np.array([hit.image_id for hit in hits], dtype=np.int64)
+        names = np.array([hit.class_name for hit in hits])
+        found = np.empty(len(hits), dtype=np.float32)
+        for name in set(names.tolist()):
+            of_class = names == name
+            found[of_class] = self.indexes["cosine"][name].vectors(image_ids[of_class]) @ query
+        return found
 
-    def pictures_of(self, product_id: int) -> Ids:
-        """Return the image ids of a product, ascending; empty when the gallery does not hold it."""
-        return np.asarray(self.image_ids[self.product_ids == product_id], dtype=np.int64)
+    def pictures_of(self, product_ids: Ids | int) -> Ids:
+        """Return the image ids of one or more products, ascending; of those that the gallery does not hold, none."""
+        return np.asarray(self.image_ids[np.isin(self.product_ids, product_ids)], dtype=np.int64)
+
+    @cached_property
+    def products(self) -> Ids:
+        """All products, int64, ascending."""
+        return np.unique(self.product_ids)
 
     def embedding(self, image_id: int) -> Vectors:
         """Return the stored embedding [d] of a picture, not normalised.
@@ -139,18 +152,25 @@ class Gallery:
 class _ClassSearch:
     """One search in one class, which can be asked for more."""
 
-    def __init__(self, name: str, index: ClassIndex, embedding: NDArray[np.floating], allowed: Ids | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        index: ClassIndex,
+        embedding: NDArray[np.floating],
+        allowed: Ids | None,
+        excluded: Ids | None,
+    ) -> None:
         self.name = name
         self.width = 0
         self.values: list[float] = []
         self.image_ids: list[int] = []
-        self._index, self._allowed = index, allowed
+        self._index, self._allowed, self._excluded = index, allowed, excluded
         self._query = np.asarray(embedding, dtype=np.float32)[None]
 
     def fetch(self, width: int) -> None:
         """Fetch the `width` nearest pictures, or all there are."""
         self.width = min(width, len(self._index))
-        values, ids = self._index.search(self._query, self.width, self._allowed)
+        values, ids = self._index.search(self._query, self.width, self._allowed, self._excluded)
         found = ids[0] >= 0
         self.values, self.image_ids = values[0, found].tolist(), ids[0, found].tolist()
 

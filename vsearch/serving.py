@@ -6,17 +6,20 @@ And what is remembered of the latest photos: their blocks, and where products st
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.encoder import Encoder
-from vsearch.errors import CheckpointMismatch, CheckpointMissing
+from vsearch.errors import CheckpointMismatch, CheckpointMissing, GenerationCorrupt
+from vsearch.files import listing
 from vsearch.finder import Finder, OpenFinder, Proposal
-from vsearch.generation import Generation
+from vsearch.generation import Generation, read_manifest
 from vsearch.images import Box, Picture, crop
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.checkpoint import Checkpoint
@@ -25,6 +28,7 @@ from vsearch.settings import Settings
 OpenEncoder = Callable[[Checkpoint], Encoder]
 
 Blocks = NDArray[np.float16]
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 
@@ -84,8 +88,20 @@ def find_checkpoint(settings: Settings, checkpoint_id: str) -> Checkpoint:
     )
 
 
+def files_of(path: Path, settings: Settings) -> Hashable:
+    """Return what changes when a generation folder or the folder of its checkpoint does; reads no large file."""
+    try:
+        checkpoint_id = read_manifest(path).checkpoint_id
+    except (GenerationCorrupt, OSError):
+        checkpoint_id = ""
+    folders = [path, *([settings.checkpoints / checkpoint_id] if checkpoint_id else [])]
+    return path.name, tuple(file for folder in folders for file in listing(folder))
+
+
 class Latest(Generic[T]):
-    """Remembers what was put in last; the one not asked for longest makes room. Safe from several threads.
+    """Remembers what was made last; the one not asked for longest makes room. Safe from several threads.
+
+    What several threads ask for at once is made by one of them, while the others wait for it.
 
     Args:
         size: how many.
@@ -94,22 +110,52 @@ class Latest(Generic[T]):
     def __init__(self, size: int) -> None:
         self._size = size
         self._lock = threading.Lock()
-        self._entries: OrderedDict[object, T] = OrderedDict()
+        self._entries: OrderedDict[Hashable, T] = OrderedDict()
+        self._in_flight: dict[Hashable, Future[T]] = {}
 
-    def get(self, key: object) -> T | None:
-        """Return what is remembered under a key, or None."""
-        with self._lock:
-            if key not in self._entries:
-                return None
-            self._entries.move_to_end(key)
-            return self._entries[key]
+    def get(self, keys: Sequence[K], make: Callable[[list[K]], Iterable[T]]) -> list[T]:
+        """Return the value of each key.
 
-    def put(self, key: object, value: T) -> None:
-        """Remember a value."""
+        Args:
+            keys: may repeat.
+            make: makes the values of distinct keys that are neither known nor being made, all in one call. Its error
+                is raised here, and to all who wait for these values; nothing of it is remembered.
+        """
         with self._lock:
-            self._entries[key] = value
-            if len(self._entries) > self._size:
+            found: dict[K, T | Future[T]] = {}
+            claimed: list[K] = []
+            for key in dict.fromkeys(keys):
+                if key in self._entries:
+                    self._entries.move_to_end(key)
+                    found[key] = self._entries[key]
+                elif key in self._in_flight:
+                    found[key] = self._in_flight[key]
+                else:
+                    found[key] = self._in_flight[key] = Future()
+                    claimed.append(key)
+        if claimed:
+            self._make(claimed, make)
+        # Only now does it wait: whoever waits has made what others may wait for.
+        values = {key: one.result() if isinstance(one, Future) else one for key, one in found.items()}
+        return [values[key] for key in keys]
+
+    def _make(self, claimed: list[K], make: Callable[[list[K]], Iterable[T]]) -> None:
+        try:
+            made = dict(zip(claimed, make(claimed), strict=True))
+        except BaseException as error:
+            with self._lock:
+                futures = [self._in_flight.pop(key) for key in claimed]
+            for future in futures:
+                future.set_exception(error)
+            raise
+        with self._lock:
+            futures = [self._in_flight.pop(key) for key in claimed]
+            for key, value in made.items():
+                self._entries[key] = value
+            while len(self._entries) > self._size:
                 self._entries.popitem(last=False)
+        for future, value in zip(futures, made.values(), strict=True):
+            future.set_result(value)
 
 
 def fingerprint(picture: Picture) -> bytes:
@@ -139,12 +185,8 @@ class FoundParts:
                 self._finder, self._asked = self._open_finder(), True
         if self._finder is None:
             return ()
-        name = fingerprint(picture)
-        found = self._known.get(name)
-        if found is None:
-            found = self._finder.find(picture)
-            self._known.put(name, found)
-        return found
+        finder = self._finder
+        return self._known.get([fingerprint(picture)], lambda _: [finder.find(picture)])[0]
 
 
 class EncodedPictures:
@@ -165,14 +207,11 @@ class EncodedPictures:
         Those unknown are encoded at once.
         """
         name = fingerprint(picture)
-        keys = [(encoder.blocks_id, name, box) for box in boxes]
-        known = {key: blocks for key in keys if (blocks := self._known.get(key)) is not None}
-        missing = [key for key in dict.fromkeys(keys) if key not in known]
-        if missing:
-            cut = [picture if box is None else crop(picture, box) for _, _, box in missing]
+
+        def encode(keys: list[tuple[str, bytes, Box | None]]) -> Blocks:
+            cut = [picture if box is None else crop(picture, box) for _, _, box in keys]
             sides = [side for part in cut for side in (part, np.ascontiguousarray(part[:, ::-1]))]
             found = encoder.blocks(sides)
-            for key, both in zip(missing, found.reshape(len(missing), 2, -1), strict=True):
-                known[key] = both
-                self._known.put(key, both)
-        return np.stack([known[key] for key in keys])
+            return found.reshape(len(keys), 2, found.shape[1])
+
+        return np.stack(self._known.get([(encoder.blocks_id, name, box) for box in boxes], encode))

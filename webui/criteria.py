@@ -53,6 +53,23 @@ class Criteria:
         facets = Facets(self.price_min, self.price_max, currency, in_stock=self.in_stock)
         return None if facets == Facets() else facets
 
+    @property
+    def is_filtered(self) -> bool:
+        """Whether products, or parts of the photo, are left out that would be found without these criteria."""
+        return self != self.unfiltered
+
+    @property
+    def unfiltered(self) -> "Criteria":
+        """These criteria without what leaves products out; a text or a metric only orders them."""
+        return replace(
+            self,
+            box=None,
+            class_name="" if self.class_name != ALL else ALL,
+            price_min=None,
+            price_max=None,
+            in_stock=False,
+        )
+
     def but(self, **changes: Any) -> "Criteria":
         """Return these criteria with some changed; that starts again at the first page."""
         return replace(self, **{"page": 1, **changes})

@@ -10,15 +10,12 @@ from catalog import queries, text
 from catalog.queries import ProductCard
 from vsearch.answer import LabelledHit, SearchResult
 from vsearch.engine import ALL, Engine, Search
-from vsearch.finder import Proposal
 from vsearch.images import Box, Picture
+from vsearch.serving import Serving
 from webui.articles import ArticleRead
 from webui.criteria import Criteria
 from webui.fusion import reciprocal_rank_fusion
 from webui.services import Services
-
-SPARE = 50
-"""Hits fetched beyond those shown, since some products may have been withdrawn since the index was built."""
 
 FUSION_DEPTH = 600
 """How many of the products that look alike take part when a text re-orders them."""
@@ -27,6 +24,9 @@ CHIPS = range(3, 7)
 """At least and at most so many classes are offered; between, only those with some chance."""
 
 SOME_CHANCE = 0.01
+
+MAX_COUNTED = 20
+"""Close products counted where the filters leave none."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,8 @@ class ResultPage:
         chips: the likeliest classes, and the chosen one.
         parts: of the photo in which products may stand, the largest first, so that no other covers it.
         text_found: whether the text, where one was given, occurs in any product that looks alike.
+        close_unfiltered: where nothing close passes the filters, how many close products there are without them, up to
+            `MAX_COUNTED`.
         timings: milliseconds by step.
     """
 
@@ -77,18 +79,27 @@ class ResultPage:
     chips: tuple[Chip, ...]
     parts: tuple[PhotoPart, ...]
     text_found: bool
+    close_unfiltered: int
     result: SearchResult
     timings: dict[str, float]
 
     @property
     def nothing_close(self) -> bool:
         """Whether products were found but none, on any page, that deserves to be called similar."""
-        return bool(self.matches) and _nothing_close(self.result)
+        return bool(self.matches) and not _close(self.result.hits)
+
+    @property
+    def filtered_out(self) -> str:
+        """How many products are close without the filters, in words, where nothing here is; else empty."""
+        if not self.nothing_close or not self.close_unfiltered:
+            return ""
+        at_least = "at least " if self.close_unfiltered == MAX_COUNTED else ""
+        return f"{at_least}{self.close_unfiltered} {'product' if self.close_unfiltered == 1 else 'products'}"
 
     @property
     def close(self) -> tuple[Match, ...]:
         """The matches of this page up to the last that is at least similar."""
-        ranks = [rank for rank, match in enumerate(self.matches, start=1) if match.hit.label != "nothing close"]
+        ranks = [rank for rank, match in enumerate(self.matches, start=1) if _close([match.hit])]
         return self.matches[: max(ranks, default=0)]
 
     @property
@@ -98,33 +109,40 @@ class ResultPage:
 
 
 def find(services: Services, picture: Picture, criteria: Criteria) -> ResultPage:
-    """Search with a photo and return the page asked for.
+    """Search with a photo and return the page asked for; all of it is answered by one generation.
 
     Raises:
         VSearchError: nothing is published, or a wish makes no sense.
     """
     size = services.settings.results_per_page
     wanted = criteria.page * size + 1
+    serving = services.engine.serving
     with services.sessions() as session:
-        allowed = queries.image_ids_where(session, criteria.facets) if criteria.facets else None
         words = text.search(session, criteria.text, FUSION_DEPTH) if criteria.text else []
-        depth = max(wanted + SPARE, FUSION_DEPTH if words else 0)
-        while True:
-            search = Search(depth, criteria.metric, criteria.classes, allowed, criteria.box)
-            result = _search(services.engine, picture, search)
-            started = time.perf_counter()
-            matches = _hydrated(session, result.hits, words)
-            hydrate = round(1000 * (time.perf_counter() - started), 3)
-            if len(matches) >= wanted or len(result.hits) < depth:
-                break
-            depth *= 4
+        everything = Search(
+            k=max(wanted, FUSION_DEPTH if words else 0),
+            metric=criteria.metric,
+            classes=criteria.unfiltered.classes,
+            excluded=services.withdrawn.image_ids(session, serving.generation),
+        )
+        allowed = queries.image_ids_where(session, criteria.facets) if criteria.facets else None
+        search = replace(everything, classes=criteria.classes, allowed=allowed, box=criteria.box)
+        result = _search(services.engine, serving, picture, search)
+        started = time.perf_counter()
+        matches = _hydrated(session, result.hits, words)
+        hydrate = round(1000 * (time.perf_counter() - started), 3)
+    close_unfiltered = 0
+    if criteria.is_filtered and result.hits and not _close(result.hits):
+        unfiltered = _search(services.engine, serving, picture, replace(everything, k=MAX_COUNTED))
+        close_unfiltered = len(_close(unfiltered.hits))
     return ResultPage(
         criteria=criteria,
         matches=tuple(matches[wanted - 1 - size : wanted - 1]),
         has_next=len(matches) >= wanted,
-        chips=_chips(services.engine.serving.generation.gallery.classes, result, criteria),
-        parts=_parts(services.engine.proposals(picture) if criteria.box else result.proposals, result, criteria),
+        chips=_chips(result, criteria),
+        parts=_parts(result, criteria),
         text_found=not {hit.product_id for hit in result.hits}.isdisjoint(words),
+        close_unfiltered=close_unfiltered,
         result=result,
         timings={**result.timings, "hydrate": hydrate},
     )
@@ -137,30 +155,33 @@ def article_on(services: Services, picture: Picture, criteria: Criteria) -> Arti
 
 def similar(services: Services, product_id: int, count: int) -> list[Match]:
     """Return the products that look most like one of the catalogue; none where it is not in the index yet."""
-    result = services.engine.search_like(product_id, Search(count + SPARE))
+    serving = services.engine.serving
     with services.sessions() as session:
-        return _hydrated(session, result.hits, ())[:count]
+        excluded = services.withdrawn.image_ids(session, serving.generation)
+        result = services.engine.search_like(product_id, Search(count, excluded=excluded), serving=serving)
+        return _hydrated(session, result.hits, ())
 
 
 def showcase(services: Services, count: int) -> list[ProductCard]:
     """Return some products from all over the index, the same ones until the next generation."""
-    gallery = services.engine.serving.generation.gallery
-    products = list(dict.fromkeys(gallery.product_ids.tolist()))
+    products = services.engine.serving.generation.gallery.products
     step = max(1, len(products) // count)
+    chosen = products[step // 2 :: step].tolist()
     with services.sessions() as session:
-        return queries.products_by_ids(session, products[step // 2 :: step])[:count]
+        return queries.products_by_ids(session, chosen)[:count]
 
 
-def _search(engine: Engine, picture: Picture, search: Search) -> SearchResult:
+def _search(engine: Engine, serving: Serving, picture: Picture, search: Search) -> SearchResult:
     """Search where the photo leads; where nothing there is alike, it led astray, so search everywhere."""
-    result = engine.search(picture, search)
-    if result.routing == "routed" and _nothing_close(result):
-        return engine.search(picture, replace(search, classes=ALL))
+    result = engine.search(picture, search, serving=serving)
+    if result.routing == "routed" and not _close(result.hits):
+        return engine.search(picture, replace(search, classes=ALL), serving=serving)
     return result
 
 
-def _nothing_close(result: SearchResult) -> bool:
-    return all(hit.label == "nothing close" for hit in result.hits)
+def _close(hits: Sequence[LabelledHit]) -> list[LabelledHit]:
+    """Return the hits that deserve to be called similar, at least."""
+    return [hit for hit in hits if hit.label != "nothing close"]
 
 
 def _hydrated(session: Session, hits: Sequence[LabelledHit], words: Sequence[int]) -> list[Match]:
@@ -173,17 +194,17 @@ def _hydrated(session: Session, hits: Sequence[LabelledHit], words: Sequence[int
     return [Match(card, by_product[card.product_id]) for card in cards]
 
 
-def _parts(proposals: Sequence[Proposal], result: SearchResult, criteria: Criteria) -> tuple[PhotoPart, ...]:
+def _parts(result: SearchResult, criteria: Criteria) -> tuple[PhotoPart, ...]:
     searched = str(criteria.box or result.box)  # as an address has it: a box that was followed is a rounded one
-    parts = [PhotoPart(item.box, item.confidence, str(item.box) == searched) for item in proposals]
+    parts = [PhotoPart(item.box, item.confidence, str(item.box) == searched) for item in result.proposals]
     return tuple(sorted(parts, key=lambda part: -(part.box.x1 - part.box.x0) * (part.box.y1 - part.box.y0)))
 
 
-def _chips(known: Sequence[str], result: SearchResult, criteria: Criteria) -> tuple[Chip, ...]:
+def _chips(result: SearchResult, criteria: Criteria) -> tuple[Chip, ...]:
     chances: dict[str, float] = {}
     if result.predictions is not None:
         chances = dict(zip(result.predictions.classes, result.predictions.probabilities[0].tolist(), strict=True))
-    ranked = sorted(known, key=lambda name: -chances.get(name, 0.0))[: CHIPS[-1]]
+    ranked = sorted(result.known_classes, key=lambda name: -chances.get(name, 0.0))[: CHIPS[-1]]
     likely = [name for rank, name in enumerate(ranked) if rank < CHIPS[0] or chances.get(name, 0.0) >= SOME_CHANCE]
     chosen = criteria.class_name
     if chosen and chosen != ALL and chosen not in likely:

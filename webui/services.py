@@ -1,7 +1,7 @@
 """What the views work with, made once per application and passed in, so that a test can pass its own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flask import Flask, current_app
 from sqlalchemy.orm import Session, sessionmaker
@@ -17,6 +17,7 @@ from webui.articles import Articles, OpenReader
 from webui.examples import Example
 from webui.thumbnails import Thumbnails
 from webui.uploads import UploadStore
+from webui.withdrawn import Withdrawn
 
 _NAME = "vsearch"
 
@@ -27,15 +28,15 @@ class Currencies:
     def __init__(self, sessions: sessionmaker[Session], default: str) -> None:
         self._sessions = sessions
         self._default = default
-        self._counted: tuple[int | None, tuple[str, ...]] = (None, ())
+        self._known: tuple[tuple[int, int] | None, tuple[str, ...]] = (None, ())
 
     def all(self) -> tuple[str, ...]:
         """Return them, the most common first; the setting's where no product has a price."""
         with self._sessions() as session:
-            latest = imports.latest_id(session)
-            if latest is None or latest != self._counted[0]:
-                self._counted = (latest, tuple(queries.currencies(session)) or (self._default,))
-            return self._counted[1]
+            state = imports.change_count(session)
+            if state != self._known[0]:
+                self._known = (state, tuple(queries.currencies(session)) or (self._default,))
+            return self._known[1]
 
     def main(self) -> str:
         """Return the currency of price filters."""
@@ -54,6 +55,7 @@ class Services:
     articles: Articles
     examples: Mapping[str, Example]
     currencies: Currencies
+    withdrawn: Withdrawn = field(default_factory=Withdrawn)
 
     @classmethod
     def of(

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from sqlalchemy.orm import Session
 
-from catalog import queries
+from catalog import imports, queries
 from catalog.changes import Changes, apply, mark_unreadable
 from catalog.items import ProductItem
-from catalog.models import IndexRun
+from catalog.models import FeedImport, IndexRun, utc_now
 from catalog.queries import CatalogueCounts, Facets, GalleryRow
 
 
@@ -160,3 +160,24 @@ def test_the_latest_runs_come_first(session: Session) -> None:
     session.commit()
     runs = queries.latest_runs(session, limit=1)
     assert [(run.state, run.counts, run.message) for run in runs] == [("published", {"encoded": 7}, "")]
+
+
+def test_withdrawn_products_are_known_by_id(filled: Session) -> None:
+    """Until they are back."""
+    assert queries.withdrawn_product_ids(filled).tolist() == [5]
+    apply(filled, Changes(restored=(ITEMS[4],)))
+    assert queries.withdrawn_product_ids(filled).tolist() == []
+
+
+def test_every_import_changes_the_count_of_changes(session: Session) -> None:
+    """Also one that got its id before another, but ends after it."""
+    seen = [imports.change_count(session)]
+    for _ in range(2):
+        imports.record(session, feed="feed", started_at=utc_now(), finished_at=utc_now(), state="imported", message="")
+        session.flush()
+        seen.append(imports.change_count(session))
+    late = {"started_at": utc_now(), "finished_at": utc_now(), "columns": [], "counts": {}, "findings": []}
+    session.add(FeedImport(import_id=-1, feed="feed", state="imported", message="", **late))
+    session.flush()
+    seen.append(imports.change_count(session))
+    assert len(set(seen)) == 4

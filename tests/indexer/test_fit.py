@@ -74,7 +74,27 @@ def test_no_views_when_turned_off() -> None:
 )
 def test_heads_are_fitted_when_the_classes_are_others(known: tuple[str, ...], bundled: bool, needed: bool) -> None:
     """And always when they came with the package: those know other pictures, not the shop's."""
-    assert fit.needs_heads(known, ["a", "b", "a"], bundled=bundled) is needed
+    assert fit.needs_heads(known, ["a", "b", "a"], None, bundled=bundled) is needed
+    assert fit.needs_heads(known, ["a", "b", "a"], {"a": 2, "b": 1}, bundled=bundled) is needed
+
+
+@pytest.mark.parametrize(
+    ("now", "needed"),
+    [
+        ({"a": 100, "b": 40}, False),
+        ({"a": 119, "b": 47}, False),
+        ({"a": 81, "b": 33}, False),
+        ({"a": 120, "b": 40}, True),
+        ({"a": 80, "b": 40}, True),
+        ({"a": 100, "b": 80}, True),
+        ({"a": 100, "b": 1}, True),
+    ],
+)
+def test_heads_are_fitted_again_when_a_class_has_grown_or_shrunk(now: dict[str, int], needed: bool) -> None:
+    """By a fifth of what it had when they were fitted; heads that came with a model know no such numbers."""
+    classes = [name for name, count in now.items() for _ in range(count)]
+    assert fit.needs_heads(["b", "a"], classes, {"a": 100, "b": 40}, bundled=False) is needed
+    assert not fit.needs_heads(["b", "a"], classes, None, bundled=False)
 
 
 def test_heads_learn_from_pictures_and_views() -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +56,34 @@ def test_the_heads_are_fitted_to_the_shops_classes(shop: Shop, opened: Opened) -
     own = checkpoints.load(shop.settings.checkpoints / report.checkpoint_id)
     assert set(own.vocabulary) == {row.category for row in shop.rows()}
     assert own.blocks_id == checkpoints.load(Path(shop.settings.checkpoint)).blocks_id
+
+
+def test_the_heads_follow_a_class_that_grows_or_shrinks(shop: Shop, opened: Opened) -> None:
+    """By a fifth since they were fitted, whether in one night or in several; smaller changes leave them as they are."""
+    shop.add([f"L{number}" for number in range(17)], "Lamps", pictures=1)
+    first = night.run(shop.settings, open_encoder=opened)
+    shop = with_settings(shop, checkpoint="")
+
+    def after(change: Callable[[], None]) -> tuple[str, int]:
+        change()
+        report = night.run(shop.settings, open_encoder=opened, accept=["drift"])
+        assert report.state == "published"
+        sizes = checkpoints.load(shop.settings.checkpoints / report.checkpoint_id).class_sizes
+        assert sizes is not None
+        return report.checkpoint_id, sizes["Lamps"]
+
+    assert len(shop.rows()) == 41
+    grown_a_little = after(lambda: shop.add(["M1", "M2"], "Lamps"))
+    assert grown_a_little == (first.checkpoint_id, 23)  # 27 pictures by now
+    grown, count = after(lambda: shop.add(["M3"], "Lamps", pictures=1))
+    assert (grown != first.checkpoint_id, count) == (True, 28)
+    shrunk_a_little = after(lambda: shop.withdraw("M1", "M2"))
+    assert shrunk_a_little == (grown, 28)
+    shrunk, count = after(lambda: shop.withdraw("M3", "L0"))
+    assert (shrunk != grown, count) == (True, 22)
+    doubled, count = after(lambda: shop.add([f"N{number}" for number in range(22)], "Lamps", pictures=1))
+    assert (doubled != shrunk, count) == (True, 44)
+    assert night.run(shop.settings, open_encoder=opened).state == "unchanged"
 
 
 def test_a_second_run_encodes_nothing_and_says_so(indexed_shop: Shop, opened: Opened) -> None:

@@ -52,6 +52,21 @@ def test_saving_the_same_heads_twice_is_one_checkpoint(tmp_path: Path) -> None:
     assert len(ids) == 1
 
 
+def test_a_checkpoint_says_on_how_much_its_heads_were_fitted(tmp_path: Path) -> None:
+    """Whoever copies it keeps that; heads of which nobody knows have none."""
+    base = fake_checkpoint(tmp_path / "base")
+    sizes = {"sofa": 3, "bed": 5, "table": 1}
+    own = checkpoints.save_with_heads(base, other_heads(), tmp_path / "own", sizes)
+    copy = checkpoints.save_with_heads(own, own.heads, tmp_path / "copy")
+    more = checkpoints.save_with_heads(own, own.heads, tmp_path / "more", sizes | {"bed": 6})
+
+    assert base.class_sizes is None
+    assert own.class_sizes == copy.class_sizes == sizes
+    assert more.class_sizes == sizes | {"bed": 6}
+    assert own.checkpoint_id == copy.checkpoint_id != more.checkpoint_id
+    assert own.blocks_id == more.blocks_id == base.blocks_id
+
+
 @pytest.mark.parametrize("name", ["heads.npz", "blocks.npz", "whitening.npz"])
 def test_a_changed_file_is_refused(tmp_path: Path, name: str) -> None:
     """One flipped byte is found and named."""

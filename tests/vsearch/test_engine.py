@@ -1,7 +1,10 @@
+import gc
 import shutil
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +12,16 @@ import pytest
 from tests.fakes import LIKENESS, FakeEncoder, FakeFinder, fake_checkpoint
 from tests.vsearch.conftest import Shop
 from vsearch import generation, retention
-from vsearch.engine import ALL, Engine, Search
-from vsearch.errors import CheckpointMissing, GenerationCorrupt, InvalidRequest, NoGeneration, UnknownClass
+from vsearch.engine import ALL, MAX_RETRY_SECONDS, Engine, Search
+from vsearch.errors import (
+    CheckpointMismatch,
+    CheckpointMissing,
+    GenerationCorrupt,
+    GenerationError,
+    InvalidRequest,
+    NoGeneration,
+    UnknownClass,
+)
 from vsearch.images import Box, Picture
 from vsearch.metrics import l2_normalize
 from vsearch.model.checkpoint import Checkpoint
@@ -243,6 +254,196 @@ def test_a_generation_without_its_checkpoint_is_not_served(shop: Shop) -> None:
         assert engine.serving
 
 
+@dataclass
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the generations that are loaded, one entry for each time."""
+    found: list[str] = []
+    load = generation.load
+
+    def counted(path: Path) -> generation.Generation:
+        found.append(path.name)
+        return load(path)
+
+    monkeypatch.setattr(generation, "load", counted)
+    return found
+
+
+def refreshed_for(engine: Engine, clock: Clock, seconds: int) -> None:
+    """Refresh as a page does, every five seconds."""
+    for _ in range(seconds // 5):
+        engine.refresh()
+        clock.now += 5
+
+
+def test_what_cannot_be_served_is_loaded_ever_less_often(shop: Shop, loads: list[str]) -> None:
+    """In an hour of refreshes a few times; the problem is known all the while."""
+    shop.publish()
+    shutil.rmtree(shop.folder / "checkpoints")
+    clock = Clock()
+    engine = Engine(shop.settings, FakeEncoder, clock=clock)
+    refreshed_for(engine, clock, 60)
+    assert len(loads) == 3  # at 0, 10 and 30 s
+    refreshed_for(engine, clock, 3540)
+    assert len(loads) <= 18
+    assert isinstance(engine.problem, CheckpointMissing)
+    refreshed_for(engine, clock, int(MAX_RETRY_SECONDS))
+    assert len(loads) <= 19
+
+
+def test_a_missing_checkpoint_that_appears_is_served_at_once(shop: Shop, loads: list[str]) -> None:
+    """Whoever copies it there does not wait."""
+    shop.publish()
+    (shop.folder / "checkpoints").rename(shop.folder / "aside")
+    engine = Engine(shop.settings, FakeEncoder, clock=Clock())
+    assert not any(engine.refresh() for _ in range(9))
+    (shop.folder / "aside").rename(shop.folder / "checkpoints")
+    assert engine.refresh()
+    assert engine.problem is None
+    assert len(loads) == 2
+
+
+def test_a_damaged_checkpoint_that_is_replaced_is_served_at_once(shop: Shop, loads: list[str]) -> None:
+    """In its place, the folder the same."""
+    shop.publish()
+    file = shop.checkpoint.folder / "heads.npz"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-9])
+    engine = Engine(shop.settings, FakeEncoder, clock=Clock())
+    assert not any(engine.refresh() for _ in range(9))
+    assert isinstance(engine.problem, CheckpointMismatch)
+    file.write_bytes(whole)
+    assert engine.refresh()
+    assert len(loads) == 2
+
+
+def test_a_damaged_generation_that_is_replaced_is_served_at_once(shop: Shop, engine: Engine, loads: list[str]) -> None:
+    """It is the file that counts, not the name."""
+    bad = shop.publish(first_product=501)
+    file = shop.generations / bad / "images.npz"
+    whole = file.read_bytes()
+    file.unlink()
+    assert not any(engine.refresh() for _ in range(9))
+    file.write_bytes(whole)
+    assert engine.refresh()
+    assert engine.search(shop.pictures[0]).hits[0].product_id == 501
+    assert loads == [bad, bad]
+
+
+def test_another_generation_is_tried_at_once(shop: Shop, engine: Engine, loads: list[str]) -> None:
+    """Also the one that is served, by a rollback: then there is no problem any more, and nothing to load."""
+    served = engine.serving.generation.generation_id
+    bad = shop.publish(first_product=501)
+    (shop.generations / bad / "images.npz").unlink()
+    assert not any(engine.refresh() for _ in range(9))
+    generation.make_current(shop.generations, served)
+    assert not engine.refresh()
+    assert engine.problem is None
+    good = shop.publish(first_product=901)
+    assert engine.refresh()
+    assert loads == [bad, good]
+
+
+def test_a_problem_holds_on_to_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not to the generation that was loaded in vain, nor to the requests that it failed."""
+    shop.publish()
+    shutil.rmtree(shop.folder / "checkpoints")
+    loaded: list[weakref.ref[generation.Generation]] = []
+    load = generation.load
+
+    def watched(path: Path) -> generation.Generation:
+        found = load(path)
+        loaded.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr(generation, "load", watched)
+    engine = Engine(shop.settings, FakeEncoder)
+    engine.refresh()
+    for _ in range(3):
+        with pytest.raises(CheckpointMissing):
+            engine.search(shop.pictures[0])
+    gc.collect()
+    assert [each() for each in loaded] == [None]
+    assert engine.problem is not None
+    assert engine.problem.__traceback__ is None
+
+
+def test_an_error_that_nobody_expected_is_a_problem_too(
+    shop: Shop, loads: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """With its traceback in the log, and tried again after a while: it may have been for want of memory."""
+    shop.publish()
+    failures: list[Exception] = [MemoryError("no room"), RuntimeError("no room")]
+
+    def open_encoder(checkpoint: Checkpoint) -> FakeEncoder:
+        if failures:
+            raise failures.pop()
+        return FakeEncoder(checkpoint)
+
+    clock = Clock()
+    engine = Engine(shop.settings, open_encoder, clock=clock)
+    refreshed_for(engine, clock, 30)
+    assert isinstance(engine.problem, GenerationError)
+    assert len(loads) == 2
+    assert caplog.text.count("Traceback") == 2
+    assert engine.refresh()
+    assert engine.problem is None
+
+
+def test_without_room_on_the_gpu_the_cpu_serves(shop: Shop, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that TensorFlow has filled stops no refresh."""
+
+    def out_of_memory(*arguments: object) -> None:
+        raise RuntimeError("cudaMalloc error out of memory")
+
+    monkeypatch.setattr("faiss.get_num_gpus", lambda: 1, raising=False)
+    monkeypatch.setattr("faiss.index_cpu_to_gpu", out_of_memory, raising=False)
+    monkeypatch.setattr("vsearch.index._gpu_resources", lambda: None)
+    monkeypatch.setattr("vsearch.index._Gpu.warned", False)
+    shop.publish()
+    engine = Engine(shop.settings, opened)
+    assert engine.refresh()
+    assert engine.search(shop.pictures[0]).hits[0].product_id == 1
+
+
+def test_what_is_excluded_is_not_found(shop: Shop, engine: Engine) -> None:
+    """By no picture, mirrored or not, and its place is not left empty; also by likeness to a product."""
+    everything = engine.search(shop.pictures[5], Search(k=12, classes=ALL)).hits
+    first = everything[0].product_id
+    excluded = engine.serving.generation.gallery.pictures_of(first)
+    for metric in ("cosine", "euclidean"):
+        wanted = Search(k=5, classes=ALL, metric=metric, excluded=excluded)
+        found = [hit.product_id for hit in engine.search(shop.pictures[5], wanted).hits]
+        assert first not in found
+        assert len(found) == 5
+    like = engine.search_like(everything[1].product_id, Search(k=11, excluded=excluded)).hits
+    assert len(like) == 10
+    assert first not in {hit.product_id for hit in like}
+
+
+def test_searches_that_must_agree_are_given_what_answers(shop: Shop, engine: Engine) -> None:
+    """A generation that is published between the two does not part them."""
+    serving = engine.serving
+    first = engine.search(shop.pictures[0], serving=serving)
+    shop.publish(first_product=501)
+    assert engine.refresh()
+    second = engine.search(shop.pictures[0], Search(classes=ALL), serving=serving)
+    assert second.generation_id == first.generation_id != engine.serving.generation.generation_id
+    assert second.hits[0].product_id == 1
+    assert engine.search_like(1, serving=serving).hits
+    assert engine.search_like(1).hits == ()
+
+
 def test_rollback_is_swapped_in_like_any_generation(shop: Shop, engine: Engine) -> None:
     """What was served before is served again."""
     first = engine.serving.generation.generation_id
@@ -313,8 +514,8 @@ def test_products_are_found_in_parts_of_a_photo(shop: Shop, opened: Opened) -> N
     assert (opened.encoders[0].calls, finder.looked_at) == (before + 1, 1)
 
 
-def test_a_box_is_searched_as_it_always_was(shop: Shop, opened: Opened, engine: Engine) -> None:
-    """Whoever marks a part means that part: nobody looks for others."""
+def test_a_box_is_searched_alone(shop: Shop, opened: Opened, engine: Engine) -> None:
+    """Whoever marks a part means that part: others are proposed, but not searched."""
     finder = FakeFinder(ROOM_LEFT)
     finding = Engine(shop.settings, opened, open_finder=finder)
     finding.refresh()
@@ -323,7 +524,10 @@ def test_a_box_is_searched_as_it_always_was(shop: Shop, opened: Opened, engine: 
     found, expected = finding.search(room(shop), asked), engine.search(room(shop), asked)
 
     assert found.hits == expected.hits
-    assert (found.proposals, found.box, finder.looked_at) == ((), ROOM_RIGHT, 0)
+    assert ([part.box for part in found.proposals], found.box) == ([ROOM_LEFT], ROOM_RIGHT)
+    assert found.known_classes == ("chair", "lamp")
+    finding.search(room(shop))
+    assert finder.looked_at == 1
 
 
 def test_the_whole_photo_always_counts(shop: Shop, opened: Opened, engine: Engine) -> None:

@@ -97,6 +97,19 @@ def test_a_filter_narrows_to_the_allowed_pictures(metric: Metric) -> None:
     assert {hit.image_id for hit in hits} <= set(allowed.tolist())
 
 
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("k", [1, 10, 60])
+def test_withdrawn_products_leave_their_places_to_others(metric: Metric, k: int) -> None:
+    """As many products as asked for, and none that is excluded: as if it were not there."""
+    gallery, vectors = random_gallery(300, 60)
+    query = np.ones(8, dtype=np.float32)
+    withdrawn = np.array(brute_force(gallery, vectors, query, metric)[:40:2])
+    kept = ~np.isin(gallery.product_ids, withdrawn)
+    inside = Gallery(gallery.indexes, gallery.image_ids[kept], gallery.product_ids[kept])
+    hits = gallery.search(query, k=k, metric=metric, excluded=gallery.pictures_of(withdrawn))
+    assert [hit.product_id for hit in hits] == brute_force(inside, vectors[kept], query, metric)[:k]
+
+
 def test_nothing_allowed_finds_nothing() -> None:
     """An empty filter is not the same as no filter."""
     gallery, _ = random_gallery(30, 30)
@@ -140,6 +153,9 @@ def test_pictures_of_a_product() -> None:
     gallery = gallery_of(np.eye(3, dtype=np.float32), np.array([5, 6, 5]), ["a", "a", "b"])
     np.testing.assert_array_equal(gallery.pictures_of(5), [100, 102])
     assert gallery.pictures_of(9).tolist() == []
+    assert gallery.pictures_of(np.array([6, 9, 5])).tolist() == [100, 101, 102]
+    assert gallery.pictures_of(np.array([], dtype=np.int64)).tolist() == []
+    assert gallery.products.tolist() == [5, 6]
     assert len(gallery) == 3
 
 

@@ -1,12 +1,15 @@
 import errno
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from vsearch.errors import GenerationCorrupt
-from vsearch.index import ClassIndex
+from vsearch.index import MAX_GPU_WIDTH, ClassIndex, _Gpu
 from vsearch.index_types import index_key
 from vsearch.metrics import l2_normalize
 from vsearch.settings import Metric
@@ -101,6 +104,27 @@ def test_a_filter_gives_the_best_of_the_allowed(kept: int, metric: Metric) -> No
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("gone", [0, 1, 20, 295, 300])
+def test_what_is_excluded_is_never_found(gone: int, metric: Metric) -> None:
+    """The rest is found as exact search over it would; ids of other classes are no matter."""
+    vectors, ids, queries = points(300), ids_for(300), points(4, seed=1)
+    index = ClassIndex.build(vectors, ids, metric)
+    excluded = np.concatenate([ids[:gone], [10**13, 3]]).astype(np.int64)
+    _, found = index.search(queries, 10, excluded=excluded)
+    left = min(300 - gone, 10)
+    expected = np.full((4, 10), -1)
+    expected[:, :left] = exact_ids(queries, vectors[gone:], ids[gone:], metric)[:, :left]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_what_is_excluded_is_not_found_where_it_is_allowed() -> None:
+    """A product that meets the filters may be withdrawn all the same."""
+    index = ClassIndex.build(np.eye(4), np.arange(4), "cosine")
+    found = index.search(np.eye(4, dtype=np.float32)[:1], 4, np.array([0, 1, 2]), np.array([1, 3]))[1]
+    assert sorted(found[0].tolist()) == [-1, -1, 0, 2]
+
+
 def test_a_filter_goes_with_one_call_only() -> None:
     """The next search without a filter finds everything again."""
     index = ClassIndex.build(np.eye(3), np.arange(3), "cosine")
@@ -182,16 +206,182 @@ def test_what_cannot_be_indexed_is_refused(vectors: NDArray[np.float64], ids: li
         ClassIndex.build(vectors, np.array(ids, dtype=np.int64), "cosine")
 
 
+def saved(tmp_path: Path, count: int = 300, metric: Metric = "cosine") -> Path:
+    """Return the file of an index of `points`."""
+    ClassIndex.build(points(count), ids_for(count), metric).save(tmp_path / "x.faiss")
+    return tmp_path / "x.faiss"
+
+
+@dataclass
+class FakeGpu:
+    """Stands for the GPU part of FAISS: "copies" stay on the CPU, and either step can fail."""
+
+    clone_fails: Exception | None = None
+    search_fails: Exception | None = None
+    clones: int = 0
+    widths: list[int] = field(default_factory=list)
+
+    def clone(self, resources: object, device: int, index: Any) -> "FakeGpu":
+        """Copy an index."""
+        self.clones += 1
+        if self.clone_fails:
+            raise self.clone_fails
+        self.index = index
+        return self
+
+    def search(self, vectors: NDArray[np.float32], k: int) -> Any:
+        """Search the copy."""
+        self.widths.append(k)
+        if self.search_fails:
+            raise self.search_fails
+        return self.index.search(vectors, k)
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
+    """Return a GPU that FAISS finds here."""
+    found = FakeGpu()
+    monkeypatch.setattr("faiss.get_num_gpus", lambda: 1, raising=False)
+    monkeypatch.setattr("faiss.index_cpu_to_gpu", found.clone, raising=False)
+    monkeypatch.setattr("vsearch.index._gpu_resources", lambda: None)
+    monkeypatch.setattr(_Gpu, "warned", False)
+    return found
+
+
+def test_only_what_is_loaded_goes_to_the_gpu(gpu: FakeGpu, tmp_path: Path) -> None:
+    """An index that is built is written next, so a copy would cost memory for nothing."""
+    path = saved(tmp_path)
+    assert gpu.clones == 0
+    assert len(ClassIndex.load(path, "cosine").search(points(2, seed=1), 3)[1]) == 2
+    assert (gpu.clones, gpu.widths) == (1, [3])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("gone", [0, 1, 40, 299])
+def test_the_gpu_finds_nothing_that_is_excluded(gone: int, metric: Metric, gpu: FakeGpu, tmp_path: Path) -> None:
+    """It cannot leave pictures out, so it is asked for as many more."""
+    index = ClassIndex.load(saved(tmp_path, metric=metric), metric)
+    vectors, ids, queries = points(300), ids_for(300), points(4, seed=1)
+    found = index.search(queries, 10, excluded=ids[:gone])[1]
+    left = min(10, 300 - gone)
+    np.testing.assert_array_equal(found[:, :left], exact_ids(queries, vectors[gone:], ids[gone:], metric)[:, :left])
+    assert (found[:, left:] == -1).all()
+    assert gpu.widths == [min(10 + gone, 300)]
+
+
+def test_the_cpu_answers_what_the_gpu_cannot(gpu: FakeGpu, tmp_path: Path) -> None:
+    """Searches among some pictures, and lists longer than FAISS makes there."""
+    index = ClassIndex.load(saved(tmp_path, MAX_GPU_WIDTH + 10), "cosine")
+    assert (index.search(points(1), 5, index.image_ids[:9])[1] >= 0).all()
+    assert (index.search(points(1), MAX_GPU_WIDTH + 1)[1] >= 0).all()
+    assert (index.search(points(1), 10, excluded=index.image_ids[:MAX_GPU_WIDTH])[1] >= 0).all()
+    assert gpu.widths == []
+
+
+def test_an_index_in_cells_leaves_pictures_out_on_the_cpu(
+    gpu: FakeGpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which looks through more cells then; all else is searched on the GPU."""
+    monkeypatch.setattr("vsearch.index_types.EXACT_UP_TO", 1000)
+    index = ClassIndex.load(saved(tmp_path, 3000), "cosine")
+    query = points(1)
+    nearest = index.search(query, 1)[1]
+    assert gpu.widths == [1]
+    assert index.search(query, 5, excluded=nearest[0])[1][0, 0] not in (-1, nearest[0, 0])
+    assert gpu.widths == [1]
+
+
+def without_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a FAISS that counts GPUs but cannot use one."""
+    monkeypatch.delattr("faiss.index_cpu_to_gpu")
+
+
+def without_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let counting the GPUs fail."""
+    monkeypatch.setattr("faiss.get_num_gpus", failing(RuntimeError("CUDA driver version is insufficient")))
+
+
+def without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the copy fail."""
+    out = RuntimeError("Error in virtual void* faiss::gpu::StandardGpuResourcesImpl: cudaMalloc error out of memory")
+    monkeypatch.setattr("faiss.index_cpu_to_gpu", failing(out))
+
+
+def without_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let FAISS's own buffers not fit."""
+    monkeypatch.setattr("vsearch.index._gpu_resources", failing(MemoryError()))
+
+
+def failing(error: Exception) -> Callable[..., object]:
+    """Return a function that only raises."""
+
+    def fail(*arguments: object) -> object:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize("broken", [without_code, without_driver, without_memory, without_buffers])
+def test_without_a_usable_gpu_the_cpu_searches(
+    broken: Callable[[pytest.MonkeyPatch], None],
+    gpu: FakeGpu,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Every index is loaded and finds the same; one warning in all."""
+    broken(monkeypatch)
+    path, queries = saved(tmp_path), points(4, seed=1)
+    for _ in range(3):
+        _, found = ClassIndex.load(path, "cosine").search(queries, 10)
+        np.testing.assert_array_equal(found, exact_ids(queries, points(300), ids_for(300), "cosine")[:, :10])
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert gpu.widths == []
+
+
+def test_a_search_that_fails_on_the_gpu_is_done_by_the_cpu(
+    gpu: FakeGpu, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """TensorFlow may have taken the memory since the copy was made; there may be some again later."""
+    index, queries = ClassIndex.load(saved(tmp_path), "cosine"), points(4, seed=1)
+    expected = exact_ids(queries, points(300), ids_for(300), "cosine")[:, :10]
+    gpu.search_fails = RuntimeError("cudaMalloc error out of memory")
+    for _ in range(2):
+        np.testing.assert_array_equal(index.search(queries, 10)[1], expected)
+    gpu.search_fails = None
+    np.testing.assert_array_equal(index.search(queries, 10)[1], expected)
+    assert gpu.widths == [10, 10, 10]
+    assert len(caplog.records) == 1
+
+
 @pytest.mark.gpu
-def test_gpu_and_cpu_find_the_same() -> None:
-    """The copy on the GPU answers as the index it was made from; filtered searches work there too."""
-    index = ClassIndex.build(points(3000), ids_for(3000), "cosine")
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("exact_up_to", [5000, 1000])
+@pytest.mark.parametrize("first", ["TensorFlow", "FAISS"])
+def test_gpu_and_cpu_find_the_same(
+    first: str, exact_up_to: int, metric: Metric, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside TensorFlow in one process, whichever comes first; exact and in cells; with and without filters."""
+    from vsearch.model.startup import import_tensorflow
+
+    import_tensorflow()
+    import tensorflow as tf
+
+    if first == "TensorFlow":
+        assert tf.linalg.trace(tf.matmul(tf.eye(512), tf.eye(512))) == 512
+    monkeypatch.setattr("vsearch.index_types.EXACT_UP_TO", exact_up_to)
+    index = ClassIndex.load(saved(tmp_path, 3000, metric), metric)
     if index._gpu is None:
         pytest.skip("no GPU here, or a FAISS that cannot use it")
-    queries = points(9, seed=1)
-    expected = exact_ids(queries, points(3000), ids_for(3000), "cosine")[:, :10]
-    np.testing.assert_array_equal(index.search(queries, 10)[1], expected)
-    np.testing.assert_array_equal(index.search(queries, 10, index.image_ids)[1], expected)
+    assert tf.linalg.trace(tf.matmul(tf.eye(512), tf.eye(512))) == 512
+    queries, copy = points(9, seed=1), index._gpu
+    for filters in ({}, {"allowed": index.image_ids[::3]}, {"excluded": index.image_ids[::7]}):
+        index._gpu = copy
+        on_gpu = index.search(queries, 10, **filters)
+        index._gpu = None
+        on_cpu = index.search(queries, 10, **filters)
+        np.testing.assert_array_equal(on_gpu[1], on_cpu[1])
+        np.testing.assert_allclose(on_gpu[0], on_cpu[0], rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -49,3 +49,33 @@ def test_a_filter_is_exact_whatever_the_cells(clustered: np.ndarray) -> None:
     found = large.search(clustered[:20], 10, allowed=allowed)[1]
     assert all(set(row[:4]) == set(allowed.tolist()) for row in found)
     assert (found[:, 4:] == -1).all()
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("gone", [slice(1), slice(500), slice(2900), slice(0, 1000, 2), slice(3000)])
+def test_what_is_excluded_makes_room_for_what_is_next(clustered: np.ndarray, gone: slice, metric: Metric) -> None:
+    """As exact search would find it, also where most of what is in the nearest cells is excluded."""
+    large = ClassIndex.build(clustered, np.arange(3000) * 7, metric)
+    recalls = []
+    for query in clustered[:40, None] + np.float32(0.01):
+        nearest = large.search(query, 3000)[1][0]
+        excluded = np.sort(nearest[gone])
+        found = large.search(query, 10, excluded=excluded)[1]
+        assert not np.isin(found, excluded).any()
+        expected = np.full((1, 10), -1)
+        left = nearest[~np.isin(nearest, excluded)][:10]
+        expected[0, : len(left)] = left
+        recalls.append(index_recall_at_k(found, expected).mean() if len(left) else (found == -1).all())
+    assert np.mean(recalls) > 0.98
+
+
+def test_a_long_list_is_as_long_as_was_asked_for(clustered: np.ndarray) -> None:
+    """Whatever the cells hold that are looked through: a deep page of results is not the last one for that."""
+    large = ClassIndex.build(clustered, np.arange(3000), "cosine")
+    for wanted in (500, 2999, 3000):
+        found = large.search(clustered[:1], wanted)[1][0]
+        assert len(set(found.tolist()) - {-1}) == wanted
+    excluded = np.arange(100)
+    found = large.search(clustered[:1], 3000, excluded=excluded)[1][0]
+    assert sorted(found[:2900].tolist()) == list(range(100, 3000))
+    assert (found[2900:] == -1).all()

@@ -1,3 +1,4 @@
+import html
 import re
 from dataclasses import replace
 
@@ -209,6 +210,8 @@ def test_prices_are_filtered_in_the_currency_of_the_catalogue(site):
         with site.sessions.begin() as session:
             items = [queries.snapshot(session)[sku] for sku in skus]
             changes.apply(session, Changes(changed=tuple(replace(item, currency=currency) for item in items)))
+            now = utc_now()
+            imports.record(session, feed="f", started_at=now, finished_at=now, state="imported", message="")
 
     everything = [f"P-{number:02d}" for number in range(11)]
     priced("CAD", *everything)
@@ -301,6 +304,31 @@ def test_nothing_close_is_said(site, monkeypatch):
     assert '<h1 id="found">Nothing close in this catalogue</h1>' in page
     assert 'class="match' not in page
     assert "Less alike" not in page
+
+
+@pytest.mark.parametrize(
+    ("query", "heading", "link"),
+    [
+        ("?price_max=105", "No close match with these filters", "Remove the filters"),
+        ("?class=lamp&stock=in&text=velvet&page=1", "No close match with these filters", "Remove the filters"),
+        ("?box=0,0,0.3,0.3&price_max=105", "No close match with these filters", "Remove the filters"),
+        ("?class=all&price_max=105", "No close match with these filters", "Remove the filters"),
+    ],
+)
+def test_filters_are_named_when_they_leave_nothing_close(site, monkeypatch, query, heading, link):
+    """The catalogue is not blamed for it; a link takes the filters away and leaves the rest as it is."""
+    address = site.upload(3)
+    monkeypatch.setattr(
+        MatchThresholds, "match_label", lambda thresholds, score: "similar" if score > 0.99 else "nothing close"
+    )
+    page = site.client.get(address + query).text
+    assert f'<h1 id="found">{heading}</h1>' in page
+    assert "Nothing we sell" not in page
+    assert "1 product would be closer" in page
+    removed = html.unescape(re.search(rf'<a href="([^"]*)">{link}</a>', page)[1])
+    kept = re.findall("class=all|text=velvet", query)
+    assert removed == address + ("?" + kept[0] if kept else "")
+    assert '<h1 id="found">Closest matches</h1>' in site.client.get(removed).text
 
 
 def test_weaker_products_stand_apart(site, monkeypatch):

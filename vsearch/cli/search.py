@@ -13,6 +13,7 @@ from vsearch.cli.console import out, table
 from vsearch.cli.opening import open_engine
 from vsearch.engine import ALL, Search
 from vsearch.images import Box, Limits, decode
+from vsearch.index import Ids
 from vsearch.settings import Metric, Settings
 
 
@@ -40,8 +41,10 @@ def command(
     """
     picture = decode(photo.read_bytes(), Limits.of(settings))
     chosen: tuple[str, ...] | Literal["all"] | None = ALL if ALL in classes else tuple(dict.fromkeys(classes)) or None
-    search = Search(k=count, metric=metric, classes=chosen, box=None if box is None else Box.parse(box))
-    result = open_engine(settings).search(picture, search)
+    part = None if box is None else Box.parse(box)
+    engine = open_engine(settings)
+    excluded = engine.serving.generation.gallery.pictures_of(_withdrawn(settings))
+    result = engine.search(picture, Search(count, metric, chosen, excluded=excluded, box=part))
     found = _products(settings, result)
     if as_json:
         out.print_json(json.dumps(_as_json(result, found, metric)))
@@ -58,8 +61,13 @@ def _cell(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value or "")
 
 
+def _withdrawn(settings: Settings) -> Ids:
+    with database.opened(settings.catalogue_url) as sessions, sessions() as session:
+        return queries.withdrawn_product_ids(session)
+
+
 def _products(settings: Settings, result: SearchResult) -> list[dict[str, Any]]:
-    """Join hits with the catalogue; products withdrawn since the index was built are left out."""
+    """Join hits with the catalogue."""
     with database.opened(settings.catalogue_url) as sessions, sessions() as session:
         found = queries.products_by_ids(session, [hit.product_id for hit in result.hits])
     cards = {card.product_id: card for card in found}

@@ -53,6 +53,7 @@ __all__ = [
     "save_with_heads",
 ]
 
+_CLASS_SIZES = "class_sizes"
 _ABOUT = ("plan", "data", "versions", "figures")
 
 
@@ -108,6 +109,12 @@ class Checkpoint:
         """One softmax head on the block of each backbone, with the vocabulary."""
         vocabulary = Vocabulary(tuple(self._retrieval("classes")))
         return Heads.from_arrays(read_arrays(self.folder / "heads.npz"), vocabulary, self.block_sizes)
+
+    @property
+    def class_sizes(self) -> Mapping[str, int] | None:
+        """Pictures of each class that a shop had when `heads` were fitted on them; None for all other heads."""
+        sizes: Mapping[str, int] | None = self._said.get(_CLASS_SIZES)
+        return sizes
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -223,8 +230,16 @@ def save(
     return load(folder)
 
 
-def save_with_heads(checkpoint: Checkpoint, heads: Heads, parent: Path) -> Checkpoint:
+def save_with_heads(
+    checkpoint: Checkpoint, heads: Heads, parent: Path, class_sizes: Mapping[str, int] | None = None
+) -> Checkpoint:
     """Write `parent/<checkpoint_id>`: the same trunk with a shop's own heads. Written already, it is loaded.
+
+    Args:
+        checkpoint: gives all but the heads.
+        heads: to take the place of its own.
+        parent: folder of the shop's checkpoints.
+        class_sizes: pictures of each class that the heads were fitted on; None keeps what the checkpoint says.
 
     Raises:
         OSError: the disk is full or read-only; nothing half-written is left under the final name.
@@ -234,8 +249,10 @@ def save_with_heads(checkpoint: Checkpoint, heads: Heads, parent: Path) -> Check
         hidden = Path(name) / "checkpoint"
         shutil.copytree(checkpoint.folder, hidden)
         write_arrays(hidden / "heads.npz", heads.arrays())
-        said = read(checkpoint.folder)
-        target = parent / checkpoint_id(describe(hidden, said | {"classes": list(heads.vocabulary)}))
+        said = read(checkpoint.folder) | {"classes": list(heads.vocabulary)}
+        if class_sizes is not None:
+            said |= {_CLASS_SIZES: dict(sorted(class_sizes.items()))}
+        target = parent / checkpoint_id(describe(hidden, said))
         if not target.exists():
             hidden.rename(target)
     return load(target)

@@ -28,6 +28,9 @@ def import_tensorflow() -> None:
             os.dup2(nowhere.fileno(), _STDERR)
         import tensorflow as tf
 
+        for gpu in tf.config.list_physical_devices("GPU"):
+            # Else it takes nearly all memory of the card, and FAISS finds none for its indexes.
+            tf.config.experimental.set_memory_growth(gpu, True)
         tf.config.list_logical_devices()
         # It counts functions by where they are written, and takes one for each network and phase for a mistake.
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
