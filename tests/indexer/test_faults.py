@@ -222,7 +222,7 @@ def test_two_nights_of_two_processes(given: Shop, feed: Path) -> None:
     """A killed one leaves no lock behind."""
     folder = given.settings.data
     assert run_until(folder, Moment("encode pictures"), night_child) == -9
-    assert run_until(folder, Moment(), night_child) == 0
+    assert run_until(folder, None, night_child) == 0
 
 
 def test_an_archive_cut_in_half_is_no_smaller_set_of_pictures(tmp_path: Path) -> None:
