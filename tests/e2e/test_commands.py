@@ -25,7 +25,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The data folder that `vsearch demo --no-serve` made in a process of its own, and what it printed."""
     folder = tmp_path_factory.mktemp("shop") / "data"
     call = [sys.executable, "-c", "from vsearch.cli import main; main()", "--data", str(folder), "demo", "--no-serve"]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=500)
+    done = subprocess.run(call, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
 

@@ -204,13 +204,13 @@ def test_two_nights_at_once(given: Shop) -> None:
     class Waiting(FakeEncoder):
         def blocks(self, pictures: Any) -> Any:
             began.set()
-            assert end.wait(30)
+            end.wait()
             return super().blocks(pictures)
 
     done: list[str] = []
     first = threading.Thread(target=lambda: done.append(night.run(given.settings, open_encoder=Waiting).state))
     first.start()
-    assert began.wait(30)
+    began.wait()
     with pytest.raises(RunInProgress, match=f"Only one index run goes at a time, but process {os.getpid()} .since"):
         night.run(given.settings, open_encoder=FakeEncoder)
     end.set()

@@ -55,10 +55,8 @@ def child(training: Training) -> None:
 def train(training: Training) -> tuple[int, list[int]]:
     """Train in a new process; return its exit code (-9 when it was killed) and the steps it told of."""
     (training.folder / LOG).unlink(missing_ok=True)
-    process = get_context("spawn").Process(target=child, args=(training,))
+    process = get_context("spawn").Process(target=child, args=(training,), daemon=True)
     process.start()
-    process.join(300)
-    process.kill()
     process.join()
     assert process.exitcode is not None
     return process.exitcode, [int(line) for line in (training.folder / LOG).read_text().split()]
