@@ -280,7 +280,7 @@ def test_shoppers_search_on_through_promotions_and_rollbacks(live: Shop) -> None
     blocks_of = {current(live).generation_id: current(live).blocks_id}
 
     seen: list[tuple[str, bool, float]] = []
-    latest: dict[int, str] = {}
+    latest = dict.fromkeys(range(4), "")
 
     def search_on(seed: int) -> None:
         rng = np.random.default_rng(seed)
@@ -300,7 +300,7 @@ def test_shoppers_search_on_through_promotions_and_rollbacks(live: Shop) -> None
 
     def served(generation_id: str) -> None:
         """Wait until every thread has an answer from it, or has failed."""
-        while list(latest.values()) != [generation_id] * 4 and not any(each.done() for each in (refresher, *searches)):
+        while set(latest.values()) != {generation_id} and not any(each.done() for each in (refresher, *searches)):
             stop.wait(0.01)
 
     first, new = current(live), candidate(live, GOOD)

@@ -69,7 +69,7 @@ class Shoppers:
     known: Known = field(default_factory=Known)
     failures: list[BaseException] = field(default_factory=list)
     answers: list[tuple[str, set[str]]] = field(default_factory=list)
-    latest: dict[int, str] = field(default_factory=dict)
+    latest: dict[int, str] = field(default_factory=lambda: dict.fromkeys(range(THREADS), ""))
     answered: threading.Condition = field(default_factory=threading.Condition)
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -108,7 +108,7 @@ class Shoppers:
     def wait_for(self, generation: str) -> None:
         """Wait until each of them has an answer from this generation, or one has failed."""
         with self.answered:
-            self.answered.wait_for(lambda: self.failures or list(self.latest.values()) == [generation] * THREADS)
+            self.answered.wait_for(lambda: self.failures or set(self.latest.values()) == {generation})
 
     def ask(self) -> Any:
         """Search once."""
