@@ -64,7 +64,7 @@ def _answers(port: int) -> bool:
     return True
 
 
-@pytest.fixture(params=["file", "redis"])
+@pytest.fixture
 def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """The settings of an empty shop."""
     url = request.getfixturevalue("redis") if request.param == "redis" else ""
@@ -111,7 +111,9 @@ def slow_import(shop: Settings, sessions: sessionmaker[Session]) -> tuple[int, C
     return add(sessions, "import", {"feed": str(pipe), "images": str(shop.data)}, utc_now()), give
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("shop", "end"), [("file", signal.SIGKILL), ("file", signal.SIGTERM), ("redis", signal.SIGKILL)], indirect=["shop"]
+)
 def test_a_job_outlives_its_worker(
     shop: Settings, sessions: sessionmaker[Session], slow_import: tuple[int, Callable[[], None]], end: signal.Signals
 ) -> None:
@@ -144,6 +146,7 @@ def test_a_job_outlives_its_worker(
     assert "another worker" not in (shop.data / "jobs" / f"{job_id}.log").read_text()
 
 
+@pytest.mark.parametrize("shop", ["file"], indirect=True)
 def test_a_worker_begins_the_night_that_was_missed(shop: Settings, sessions: sessionmaker[Session]) -> None:
     """The last one was asked for three days ago; without a feed or products it fails, which is what it has to say."""
     with sessions.begin() as session:
