@@ -109,7 +109,7 @@ class Web:
             raise AddressRefused(f"{address} must give a file, but it answers {answer.status}; check the address.")
         found = bytearray()
         ends = time.monotonic() + self._deadline
-        for piece in answer.stream(_PIECE):
+        while piece := answer.read1(_PIECE):  # what is there: a whole piece may take days to come
             found += piece
             if len(found) > max_bytes:
                 raise AddressRefused(

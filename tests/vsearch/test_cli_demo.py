@@ -1,4 +1,5 @@
 import os
+from contextlib import nullcontext
 
 import pytest
 from click.testing import CliRunner
@@ -62,7 +63,7 @@ def indexed(monkeypatch, tmp_path):
     monkeypatch.setattr(command, "_index", lambda settings: None)
     answers: dict[str, list[str]] = {"0,0,0.5,1": ["SKU-0"], "0.25,0.25,1,0.75": [], "0,0,1,1": []}
     found = {box: [{"sku": sku} for sku in skus] for box, skus in answers.items()}
-    monkeypatch.setattr(command, "_application", lambda settings: lambda photo, box: found[box])
+    monkeypatch.setattr(command, "_application", lambda settings: nullcontext(lambda photo, box: found[box]))
     return found
 
 

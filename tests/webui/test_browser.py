@@ -26,7 +26,7 @@ def chromium():
         pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
     api = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
     with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS, timeout=0)
         yield browser
         browser.close()
 
@@ -62,6 +62,7 @@ def photo(site, tmp_path):
 def page(chromium, address):
     """A desktop page on the start page; whatever the browser complains of fails the test."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(0)
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -155,6 +156,7 @@ def test_dropped_photo(page, photo):
 def test_without_javascript(chromium, address, photo):
     """File field and button do without any script."""
     context = chromium.new_context(java_script_enabled=False)
+    context.set_default_timeout(0)
     page = context.new_page()
     page.goto(address)
     page.set_input_files("#photo", photo)
@@ -167,6 +169,7 @@ def test_without_javascript(chromium, address, photo):
 def test_on_a_phone(chromium, address, photo):
     """At 360 pixels nothing sticks out, and the first products are in sight without scrolling."""
     context = chromium.new_context(viewport={"width": 360, "height": 760}, has_touch=True, is_mobile=True)
+    context.set_default_timeout(0)
     page = context.new_page()
     page.goto(address)
     upload(page, photo)
@@ -188,6 +191,7 @@ def test_tag_and_back(chromium, reading_site, tmp_path, width):
     file = tmp_path / "tag.jpg"
     file.write_bytes(encode_jpeg(tag))
     context = chromium.new_context(viewport={"width": width, "height": 800})
+    context.set_default_timeout(0)
     page = context.new_page()
     with served(reading_site.app) as place:
         page.goto(place)
@@ -214,6 +218,7 @@ def test_parts_of_a_room_by_keyboard_and_pointer(chromium, finding_site, tmp_pat
     file = tmp_path / "room.jpg"
     file.write_bytes(room())
     context = chromium.new_context(viewport={"width": width, "height": 844})
+    context.set_default_timeout(0)
     page = context.new_page()
     with served(finding_site.app) as place:
         page.goto(place)
@@ -260,6 +265,7 @@ def test_an_example_by_keyboard(chromium, settings, tmp_path, photo, width, scri
     for number in range(9):
         (folder / f"wide {number}.jpg").write_bytes(jpeg(400 + number, 300))
     context = chromium.new_context(viewport={"width": width, "height": 800}, java_script_enabled=script)
+    context.set_default_timeout(0)
     page = context.new_page()
     with running(settings.model_copy(update={"examples": folder})) as site, served(site.app) as place:
         page.goto(place)

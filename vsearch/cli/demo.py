@@ -3,7 +3,8 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,14 +87,14 @@ def _search_examples(settings: Settings, examples: Sequence["Example"]) -> None:
     Raises:
         GenerationError: too few of the products are found.
     """
-    search = _application(settings.model_copy(update={"results_per_page": PAGE}))
     started, found = time.perf_counter(), 0
-    for example in examples:
-        skus = [hit["sku"] for hit in search(example.photo.read_bytes(), str(Box(*example.box)))]
-        place = skus.index(example.sku) + 1 if example.sku in skus else None
-        found += place is not None and place <= CLOSE
-        said = f"place {place}" if place else f"not among the first {PAGE}"
-        click.echo(f"  {example.words}: {example.sku} is {said}")
+    with _application(settings.model_copy(update={"results_per_page": PAGE})) as search:
+        for example in examples:
+            skus = [hit["sku"] for hit in search(example.photo.read_bytes(), str(Box(*example.box)))]
+            place = skus.index(example.sku) + 1 if example.sku in skus else None
+            found += place is not None and place <= CLOSE
+            said = f"place {place}" if place else f"not among the first {PAGE}"
+            click.echo(f"  {example.words}: {example.sku} is {said}")
     if 2 * found < len(examples):
         raise GenerationError(
             f"The demo must find the products of half its {len(examples)} example photos among the first {CLOSE}, "
@@ -110,24 +111,30 @@ def _search_once(settings: Settings) -> None:
 
     with opened(settings.catalogue_url) as sessions, sessions() as session:
         photo = ImageStore(settings.pictures).path(queries.gallery_rows(session)[0].sha256)
-    search = _application(settings)
-    started = time.perf_counter()
-    first = search(photo.read_bytes(), "")[0]
+    with _application(settings) as search:
+        started = time.perf_counter()
+        first = search(photo.read_bytes(), "")[0]
     found = f"{photo.name}: first {first['sku']} {first['title']} ({first['match']}, score {first['score']:.2f})"
     _say("Searched", found, started)
 
 
-def _application(settings: Settings) -> Callable[[bytes, str], list[dict[str, Any]]]:
-    """Return a function that sends a photo, and a box where one is meant, to the API and returns its results."""
+@contextmanager
+def _application(settings: Settings) -> Iterator[Callable[[bytes, str], list[dict[str, Any]]]]:
+    """Yield a function that sends a photo, and a box where one is meant, to the API and returns its results."""
     from webui.server import build
+    from webui.services import services_of
 
-    client = build(settings)[0].test_client()
+    app = build(settings)[0]
+    client = app.test_client()
 
     def search(photo: bytes, box: str) -> list[dict[str, Any]]:
         answer = client.post("/api/v1/search", data=photo, query_string={"box": box}).get_json()
         return list(answer["results"])
 
-    return search
+    try:
+        yield search
+    finally:
+        services_of(app).sessions.kw["bind"].dispose()
 
 
 def _serve(settings: Settings, port: int | None, *options: str) -> None:
