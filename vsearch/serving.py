@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,6 +111,12 @@ class Latest(Generic[T]):
             if len(self._entries) > self._size:
                 self._entries.popitem(last=False)
 
+    def forget(self, matches: Callable[[Any], bool]) -> None:
+        """Forget what is remembered under the keys that match."""
+        with self._lock:
+            for key in [key for key in self._entries if matches(key)]:
+                del self._entries[key]
+
 
 def fingerprint(picture: Picture) -> bytes:
     """Return what tells a picture from any other."""
@@ -146,6 +152,11 @@ class FoundParts:
             self._known.put(name, found)
         return found
 
+    def forget(self, picture: Picture) -> None:
+        """Forget a picture."""
+        name = fingerprint(picture)
+        self._known.forget(lambda key: key == name)
+
 
 class EncodedPictures:
     """Remembers the blocks of the latest pictures and parts: another class, metric or filter does not encode again.
@@ -176,3 +187,8 @@ class EncodedPictures:
                 known[key] = both
                 self._known.put(key, both)
         return np.stack([known[key] for key in keys])
+
+    def forget(self, picture: Picture) -> None:
+        """Forget a picture and all its parts."""
+        name = fingerprint(picture)
+        self._known.forget(lambda key: key[1] == name)
