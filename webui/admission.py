@@ -1,7 +1,6 @@
 """Which requests are answered at all: from whom they come, how often, and how many searches are computed at a time."""
 
 import logging
-import math
 import re
 import threading
 import time
@@ -70,7 +69,7 @@ def register(app: Flask, settings: Settings) -> None:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_port=hops, x_prefix=hops
         )
-    hosts = [name.strip() for name in settings.trusted_hosts.split(",") if name.strip()]
+    hosts = [name.strip().lower() for name in settings.trusted_hosts.split(",") if name.strip()]
     warned = threading.Event()
 
     @app.before_request
@@ -81,7 +80,7 @@ def register(app: Flask, settings: Settings) -> None:
             return
         if request.environ.get(WAITED, 0.0) > MAX_WAIT_SECONDS:
             raise _busy()
-        if hosts and not host_is_trusted(request.host, hosts):
+        if hosts and not host_is_trusted(request.host.lower(), hosts):
             raise BadRequest("This shop has another address; follow a link to it.")
         _refuse_control_characters()
         if not hops and "X-Forwarded-For" in request.headers and not warned.is_set():
@@ -103,7 +102,7 @@ def _throttle(app: Flask, settings: Settings) -> None:
     @app.errorhandler(RateLimitExceeded)
     def too_many(error: RateLimitExceeded) -> Response:
         current = limiter.current_limit
-        seconds = math.ceil(current.reset_at - time.time()) if current else RETRY_SECONDS
+        seconds = int(current.reset_at - time.time()) if current else RETRY_SECONDS
         message = "You have searched very often in a short time; please go on in a minute."
         return errors.answer(TooManyRequests(message, retry_after=max(1, seconds)))
 
