@@ -72,7 +72,7 @@ class Bounds:
     read_seconds: float
     body_bytes: int
     connections: int = 4096
-    per_client: int | None = 1024
+    per_client: int | None = 2048
     held_bytes: int = 1_000_000_000
 
 

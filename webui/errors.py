@@ -104,13 +104,19 @@ def _unexpected(error: Exception) -> Response:
     return _answer(500, "InternalServerError", message)
 
 
+def _results_address(status: int) -> str | None:
+    """Return the address of the results that a shopper can go back to: without wishes that made no sense."""
+    if status == 400:
+        return request.script_root + request.path
+    return request.script_root + request.full_path.rstrip("?") if status in (429, 503) else None
+
+
 def _answer(status: int, code: str, message: str) -> Response:
     if request.path.startswith("/api/") or request.path in ("/healthz", "/readyz"):
         response: Response = jsonify({"error": {"code": code, "message": message}})
     else:
         title = _WORDS.get(code, "Back in a moment" if status == 503 else "Sorry, that did not work")
-        stay = status in (400, 429, 503) and request.endpoint == "shop.show_results"
-        back = request.script_root + request.path if stay else None
+        back = _results_address(status) if request.endpoint == "shop.show_results" else None
         page = render_template("error.html", title=title, message=message, back=back)
         response = Response(page, mimetype="text/html")
     response.status_code = status

@@ -65,9 +65,9 @@ def serve(
     admission.check(settings)
     with ExitStack() as sockets:
         listener = sockets.enter_context(_listening(settings.host, settings.port, "page", "--host or --port"))
-        admin_listener = _admin_listener(settings)
-        if admin_listener:
-            sockets.enter_context(admin_listener)
+        operators = admin_listener(settings)
+        if operators:
+            sockets.enter_context(operators)
         examples.files(settings.examples)
         connect(settings.catalogue_url).dispose()
         server: Server | None = None
@@ -84,8 +84,8 @@ def serve(
         app, engine = build(settings, open_encoder, open_finder)
         background = Background(engine, services_of(app).uploads, services_of(app).articles)
         background.start()
-        admin = _serve_admin(app, admin_listener) if admin_listener else None
-        server = Server(app, listener, threads=settings.threads, bounds=_bounds(app, settings))
+        admin = _serve_admin(app, operators) if operators else None
+        server = Server(app, listener, threads=settings.threads, bounds=bounds_of(app, settings))
         on_ready(f"http://{settings.host}:{settings.port}/", str(engine.problem) if engine.problem else None)
         server.serve()
         if admin:
@@ -101,7 +101,7 @@ def _serve_admin(app: Flask, listener: socket.socket) -> Server:
     return server
 
 
-def _bounds(app: Flask, settings: Settings) -> Bounds:
+def bounds_of(app: Flask, settings: Settings) -> Bounds:
     """Return the bounds; a connection may need two open files, one of them for a body that is being read."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * Bounds.connections + OTHER_FILES
@@ -114,11 +114,11 @@ def _bounds(app: Flask, settings: Settings) -> Bounds:
         read_seconds=settings.read_seconds,
         body_bytes=app.config["MAX_CONTENT_LENGTH"],
         connections=connections,
-        per_client=None if settings.trusted_proxies else connections // 4,
+        per_client=None if settings.trusted_proxies else connections // 2,
     )
 
 
-def _admin_listener(settings: Settings) -> socket.socket | None:
+def admin_listener(settings: Settings) -> socket.socket | None:
     """Listen on the operators' address. Where only the default is taken, another page may run here: go on without."""
     if not settings.admin_bind:
         return None
