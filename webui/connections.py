@@ -77,9 +77,17 @@ class Bounds:
 
 
 def client_network(address: str) -> str:
-    """Return what stands for one client: an IPv4 address, or the /64 network that an IPv6 address is one of."""
+    """Return what stands for one client: an IPv4 address, or the /64 network that an IPv6 address is one of.
+
+    Some proxies add the port.
+    """
+    host = address.partition("%")[0]
+    if host.startswith("["):
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:
+        host = host.partition(":")[0]
     try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
+        parsed = ipaddress.ip_address(host)
     except ValueError:
         return address
     if isinstance(parsed, ipaddress.IPv4Address):

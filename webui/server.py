@@ -86,7 +86,8 @@ def serve(
         background.start()
         admin = _serve_admin(app, operators) if operators else None
         server = Server(app, listener, threads=settings.threads, bounds=bounds_of(app, settings))
-        on_ready(f"http://{settings.host}:{settings.port}/", str(engine.problem) if engine.problem else None)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        on_ready(f"http://{host}:{settings.port}/", str(engine.problem) if engine.problem else None)
         server.serve()
         if admin:
             admin.stop()

@@ -71,9 +71,13 @@ class UploadStore:
         return path if is_sha256(photo_id) and path.is_file() else None
 
     def read(self, photo_id: str) -> bytes | None:
-        """Return a photo, or None when there is none of that id (any more)."""
+        """Return a photo, or None when there is none of that id (any more).
+
+        Raises:
+            UploadsUnavailable: it cannot be read.
+        """
         path = self.find(photo_id)
-        with suppress(FileNotFoundError):  # dropped meanwhile
+        with self._naming_failures(), suppress(FileNotFoundError):  # dropped meanwhile
             return path.read_bytes() if path else None
         return None
 
