@@ -37,10 +37,10 @@ log = logging.getLogger(__name__)
 
 
 def check(settings: Settings) -> None:
-    """Look at the limits before anything slow is done.
+    """Check the settings of limits before anything slow is done.
 
     Raises:
-        SettingsError: one of them is none.
+        SettingsError: one of them is invalid.
     """
     try:
         if settings.rate_limit:
@@ -61,7 +61,7 @@ def register(app: Flask, settings: Settings) -> None:
     """Make the application admit requests; after its blueprints and the handlers of errors are registered.
 
     Raises:
-        SettingsError: a limit is none.
+        SettingsError: a limit is invalid.
     """
     check(settings)
     hops = settings.trusted_proxies

@@ -36,7 +36,7 @@ DRAIN_SECONDS = 30
 """How long the rest of a refused request is read and thrown away: closing at once would cut off the answer."""
 
 STOP_SECONDS = 8
-"""How long running requests may go on once the server is told to stop; Docker kills after ten seconds."""
+"""How long running requests may go on after `stop`; Docker kills after ten seconds."""
 
 
 class UriTooLong(BadRequest):  # type: ignore[misc]  # waitress has no types
@@ -77,7 +77,7 @@ class Bounds:
 
 
 def client_network(address: str) -> str:
-    """Return what stands for one client: an IPv4 address, or the /64 network that an IPv6 address is one of.
+    """Return the key of one client: an IPv4 address, or the /64 network that an IPv6 address is one of.
 
     Some proxies add the port.
     """

@@ -59,7 +59,7 @@ def serve(
         open_finder: makes what finds products in whole photos.
 
     Raises:
-        SettingsError: an address cannot be listened on, the folder of example photos not read, or a limit is none.
+        SettingsError: an address cannot be listened on, the folder of example photos not read, or a limit is invalid.
         CatalogueError: the catalogue cannot be reached.
     """
     admission.check(settings)

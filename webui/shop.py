@@ -80,7 +80,7 @@ def show_results(photo_id: str) -> str | Response:
 
 @blueprint.post("/results/<photo_id>/delete")
 def delete_photo(photo_id: str) -> Response:
-    """Delete a shopper's photo and what is remembered of it; whoever has its address may."""
+    """Delete a shopper's photo and what is cached of it; its address is the permission."""
     picture = _picture(photo_id)
     services().uploads.delete(photo_id)
     services().engine.forget(picture)

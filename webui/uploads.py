@@ -23,7 +23,7 @@ from vsearch.images import Limits, decode, encode_jpeg
 MAX_SIDE = 1600
 """Longest side kept, in pixels: more than any encoder looks at, enough for a large screen."""
 
-_PROBE = bytes(4096)
+_PROBE = bytes(1_000_000)  # about one photo
 
 log = logging.getLogger(__name__)
 

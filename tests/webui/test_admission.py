@@ -51,7 +51,7 @@ def test_links_behind_a_proxy(settings):
 
 
 def test_headers_of_nobody_trusted_are_ignored(settings, caplog):
-    """Whoever sends them; the operator, who may have forgotten the setting, is told once."""
+    """The operator, who may have forgotten the setting, finds one warning in the log."""
     with changed(settings, trusted_proxies=0) as site:
         for _ in range(2):
             answer = search(site, headers=FORWARDED).get_json()
@@ -94,7 +94,7 @@ def test_a_hop_that_the_client_made_up_is_ignored(settings, hops, sent, seen):
     ],
 )
 def test_other_host_names_are_refused(settings, host, status):
-    """Unless none are named; health is told under any name, as load balancers ask."""
+    """Health is answered under any name, since load balancers ask by address."""
     with changed(settings, trusted_hosts="shop.example, .other.example") as site:
         for address in ("/", "/api/v1/products/P-01"):
             response = site.client.get(address, headers={"Host": host})
