@@ -116,6 +116,12 @@ def product_by_sku(session: Session, sku: str) -> ProductDetail | None:
     return ProductDetail(card, item, pictures, _variants(session, product))
 
 
+def picture_is_shown(session: Session, sha256: str) -> bool:
+    """Say whether a live product has this picture."""
+    statement = select(Image.image_id).join(Product).where(LIVE, Image.sha256 == sha256).limit(1)
+    return session.scalar(statement) is not None
+
+
 def gallery_rows(session: Session) -> list[GalleryRow]:
     """Return every readable picture of every live product, by image id."""
     statement = (

@@ -36,6 +36,8 @@ LIBRARIES = {
     "tensorflow": ("vsearch.model", "vsearch.training"),
     "flask": ("webui",),
     "sqlalchemy": ("catalog", "indexer", "webui", "migrations"),
+    "flask_limiter": ("webui.admission",),
+    "waitress": ("webui.connections",),
     "alembic": ("catalog.database", "migrations"),
     "click": ("vsearch.cli",),
     "rich": ("vsearch.cli",),

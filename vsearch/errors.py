@@ -16,6 +16,7 @@ VSearchError                        shown to the person as one sentence: the rul
  |   |- GenerationCorrupt           a file is missing or differs from its checksum
  |   `- VerificationFailed          a new generation did not pass its checks and was not published
  |- CatalogueError                  the SQL catalogue cannot be used, or does not know what was asked for
+ |- UploadsUnavailable              shoppers' photos cannot be stored
  |- FeedRejected                    a product feed cannot be taken as a whole
  |- AddressRefused                  a web address gives no file that we take
  |- QueueUnavailable                the queue of background jobs does not answer
@@ -92,6 +93,10 @@ class VerificationFailed(GenerationError):
 
 class CatalogueError(VSearchError):
     """The SQL catalogue cannot be used, or does not know what was asked for."""
+
+
+class UploadsUnavailable(VSearchError):
+    """Shoppers' photos cannot be stored: their folder is read-only, full, or not a folder."""
 
 
 class FeedRejected(VSearchError):

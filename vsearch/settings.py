@@ -72,6 +72,26 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address the page is served on")
     port: int = Field(8000, ge=1, le=65535, description="port the page is served on")
     threads: int = Field(8, ge=1, le=256, description="threads that answer requests")
+    admin_bind: str = Field(
+        "127.0.0.1:8001",
+        pattern=r"^(.+:\d{1,5})?$",
+        description="HOST:PORT that serves /metrics and the details of /readyz; empty means none",
+    )
+    trusted_proxies: int = Field(
+        0, ge=0, le=10, description="proxies before the page whose X-Forwarded-* headers are believed; 0 means none"
+    )
+    trusted_hosts: str = Field(
+        "", description="host names the page answers to, with commas between (.shop.example: any below it); empty: all"
+    )
+    rate_limit: str = Field(
+        "120/minute", description="searches one client address may ask for, such as 60/minute; empty means no limit"
+    )
+    searches_in_flight: int = Field(
+        0, ge=0, description="searches computed at a time, the next is answered 503; 0 means three quarters of threads"
+    )
+    read_seconds: int = Field(
+        60, ge=1, description="seconds within which a request must have arrived, and its answer been taken"
+    )
     max_upload_mb: int = Field(20, ge=1, le=200, description="largest picture file taken, in megabytes")
     max_pixels_mp: int = Field(64, ge=1, le=400, description="largest picture taken, in million pixels")
     upload_days: int = Field(30, ge=1, description="days an uploaded photo is kept")

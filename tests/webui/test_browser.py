@@ -153,6 +153,31 @@ def test_dropped_photo(page, photo):
     assert titles(page)[0] == "Chair Model 3 velvet"
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("script", [True, False], ids=["with script", "without"])
+def test_deleting_the_photo_by_keyboard(chromium, address, photo, width, script):
+    """The button is reached and pressed; the start page says that it is done, and going back finds no photo."""
+    context = chromium.new_context(viewport={"width": width, "height": 844}, java_script_enabled=script)
+    page = context.new_page()
+    page.goto(address)
+    page.set_input_files("#photo", photo)
+    if not script:
+        page.get_by_role("button", name="Search").click()
+    page.wait_for_url(re.compile(r"/results/"))
+    results = page.url
+    button = page.get_by_role("button", name="Delete my photo")
+    while not button.evaluate("it => it === document.activeElement"):
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"deleted"))
+    assert page.get_by_role("status").filter(has_text="Your photo is deleted").is_visible()
+    assert page.goto(results).status == 404
+    assert "no longer kept" in page.get_by_role("alert").text_content()
+    if script:
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+    context.close()
+
+
 def test_without_javascript(chromium, address, photo):
     """File field and button do without any script."""
     context = chromium.new_context(java_script_enabled=False)

@@ -138,7 +138,7 @@ def _application(settings: Settings) -> Iterator[Callable[[bytes, str], list[dic
 
 
 def _serve(settings: Settings, port: int | None, *options: str) -> None:
-    """Become `vsearch serve`: TensorFlow is loaded by now, and a process that has it must not fork."""
+    """Become `vsearch serve`, which gives back the memory that indexing took."""
     program = "from vsearch.cli import main; main()"
     chosen = [] if port is None else ["--port", str(port)]
     whole = ["--data", str(settings.data), "--log-level", settings.log_level, "serve", *chosen, *options]
