@@ -144,7 +144,7 @@ def _item(row: _Row, currency: str) -> ProductItem:
         sku=row.take("sku", cells.sku, ""),
         title=row.take("title", cells.line, ""),
         brand=row.take("brand", cells.line, ""),
-        description=row.take("description", cells.text, ""),
+        description=row.take("description", cells.prose, ""),
         category=row.take("category", cells.category, ""),
         price_minor=price_minor,
         currency=price_currency,
@@ -152,7 +152,7 @@ def _item(row: _Row, currency: str) -> ProductItem:
         stock=row.take("stock", cells.stock, None),
         attributes=_attributes(row),
         dimensions=row.take("dimensions", cells.dimensions, {}),
-        variant_group=row.take("variant_group", cells.line, None),
+        variant_group=row.take("variant_group", cells.group, None),
         images=_images(row),
         article_number=row.take("article_number", cells.article_number, None),
     )

@@ -1,4 +1,4 @@
-"""HTML in a feed's texts made plain text: tags removed, entities decoded, paragraphs and list items on lines of their own.
+"""HTML in a feed's texts made plain text: no tags, no entities, paragraphs and list items on lines of their own.
 
 A feed does not say whether a text is HTML. Only what can be nothing else is a tag: "5 < 6", "<3" and "Size <L>" stay.
 """
@@ -7,21 +7,17 @@ import html
 import re
 from html.entities import html5
 
+from lxml.html import defs
+
 _MAX_PASSES = 3
 """Exporters escape a text once or twice too often; each pass takes one layer off."""
 
-_BLOCKS = frozenset(
-    "address article aside blockquote br caption center dd div dl dt fieldset figcaption figure footer form "
-    "h1 h2 h3 h4 h5 h6 header hr li main nav ol option p pre section select table tbody tfoot thead tr ul".split()
-)
 _CELLS = frozenset({"td", "th"})
-_INLINE = frozenset(
-    "a abbr acronym b bdi bdo big body button cite code col colgroup del dfn em font head html i iframe img input ins "
-    "kbd label link mark meta picture q s samp small source span strike strong sub sup svg time tt u var video "
-    "wbr".split()
-)
-_KNOWN = _BLOCKS | _CELLS | _INLINE
-_CERTAIN = frozenset("br hr p li ul ol div h1 h2 h3 h4 h5 h6 tr td img".split())
+_BLOCKS = (defs.block_tags - _CELLS - {"del", "ins"}) | {
+    *("article", "aside", "br", "figcaption", "figure", "footer", "header", "main", "nav", "section")
+}
+_KNOWN = defs.tags | _BLOCKS
+_CERTAIN = frozenset({"br", "hr", "p", "li", "ul", "ol", "div", "h1", "h2", "h3", "h4", "h5", "h6", "tr", "td", "img"})
 """Tags even where they stand alone; any other word in angle brackets needs a closing tag, attributes or other tags."""
 
 _TAG = re.compile(

@@ -3,12 +3,11 @@
 Names and meanings: the "Product data specification" of Google Merchant Center.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from indexer.tables import RawRow
+from indexer.tables import RawRow, renamed
 
 PLAIN = {
     "id": "sku",
@@ -53,11 +52,11 @@ def _name(head: str) -> str:
 
 def _rows(rows: Iterator[RawRow]) -> Iterator[RawRow]:
     for row in rows:
-        yield replace(row, cells=_cells({_name(key): value for key, value in row.cells.items()}))
+        yield replace(row, cells=_cells(renamed(row.cells, _name)))
 
 
 def _cells(theirs: Mapping[str, Any]) -> dict[str, Any]:
-    found = {ours: _one(theirs[name]) for name, ours in PLAIN.items() if name in theirs}
+    found = {ours: theirs[name] for name, ours in PLAIN.items() if name in theirs}
     found |= {
         "category": _one(theirs.get("product_type") or theirs.get("google_product_category")),
         "price": _price(theirs),
@@ -72,7 +71,7 @@ def _cells(theirs: Mapping[str, Any]) -> dict[str, Any]:
 def _price(theirs: Mapping[str, Any]) -> Any:
     """Return what is to be paid: the sale price, unless it holds for a while only."""
     sale = theirs.get("sale_price")
-    return _one(sale if sale and not theirs.get("sale_price_effective_date") else theirs.get("price"))
+    return sale if sale and not theirs.get("sale_price_effective_date") else theirs.get("price")
 
 
 def _stock(theirs: Mapping[str, Any]) -> Any:
@@ -81,14 +80,12 @@ def _stock(theirs: Mapping[str, Any]) -> Any:
     if available in ("out_of_stock", "backorder", "preorder"):
         return "out of stock"
     pieces = _one(theirs.get("quantity") or theirs.get("sell_on_google_quantity"))
-    return pieces or ("in stock" if available == "in_stock" else None)
+    return pieces or ("in stock" if available in ("in_stock", "limited_availability") else None)
 
 
 def _several(value: Any) -> list[Any]:
-    """Return addresses: a list in XML, commas between them in a table."""
-    if value is None or isinstance(value, list):
-        return value or []
-    return [part.strip() for part in re.split(r",\s*(?=https?://)", str(value))]
+    """Return addresses: several elements in XML or columns in a table, or one cell with commas between them."""
+    return [] if value is None else value if isinstance(value, list) else [value]
 
 
 def _one(value: Any) -> Any:

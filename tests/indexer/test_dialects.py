@@ -181,8 +181,9 @@ def test_a_mapping_names_columns_and_constants(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ("[columns", "must be a TOML file"),
-        ('[colums]\nsku = "a"', "has the tables columns and constants, but in mapping.toml, colums"),
+        ('[colums]\nsku = "a"', "has the tables columns and constants.* but in mapping.toml, colums"),
         ('[columns]\nid = "a"', "must name our columns on the left, but mapping.toml has 'id'"),
+        ('encoding = "latin-99"', "unknown encoding"),
         ('[columns]\nsku = ["a", "b"]', "mapping.toml joins 'sku'; name one"),
     ],
 )

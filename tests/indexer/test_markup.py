@@ -29,6 +29,7 @@ from indexer.markup import plain
     ],
 )
 def test_markup_is_removed_and_entities_are_decoded(text: str, expected: str) -> None:
+    """In every shape that exporters give them."""
     assert plain(text) == expected
 
 
@@ -53,6 +54,7 @@ def test_markup_is_removed_and_entities_are_decoded(text: str, expected: str) ->
     ],
 )
 def test_a_text_that_only_resembles_markup_stays(text: str) -> None:
+    """Nothing is lost of it."""
     assert plain(text) == text
 
 
@@ -67,13 +69,16 @@ def test_a_text_that_only_resembles_markup_stays(text: str) -> None:
     ],
 )
 def test_escaped_signs_are_signs(text: str, expected: str) -> None:
+    """They are no tags once they are decoded."""
     assert plain(text) == expected
 
 
 @given(st.text(alphabet="<>/&;#x1ab p\"'=!-[]\n", max_size=60))
 def test_any_text_is_taken(text: str) -> None:
+    """Without an error."""
     plain(text)
 
 
 def test_deep_nesting_loses_no_words() -> None:
+    """A parser with a limit would drop them."""
     assert plain("<div>" * 5000 + "deep") == "deep"
