@@ -35,7 +35,7 @@ MAX_LENGTH = {
 MAX_IMAGES = 50
 MAX_ATTRIBUTES = 100
 MAX_STOCK = PLENTY - 1
-UNITS = ("mm", "cm", "m", "in", "ft", "g", "kg", "lb", "ml", "l")
+UNITS = ("mm", "cm", "m", "in", "ft", "g", "kg", "oz", "lb", "lbs", "ml", "l")
 
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 PRICE = re.compile(r"(?P<amount>-?[0-9]{1,12}(?:[.,][0-9]{1,6})?) ?(?P<currency>[A-Za-z]{3})?")

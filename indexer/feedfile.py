@@ -89,9 +89,7 @@ def _kind(name: str, head: bytes, encoding: str) -> Kind:
     text = head.decode(encoding, errors="ignore").removeprefix("\ufeff").lstrip()
     found = identify(head)
     if "\0" in text and (found not in (TEXT, UNKNOWN) or "\0" in text.partition("\n")[0]):  # else it is one bad cell
-        raise FeedRejected(
-            f"A feed must be CSV, JSON Lines, XML or Parquet, but {name} is {found.name}; save it as CSV."
-        )
+        raise FeedRejected(f"A feed must be CSV, JSON Lines, XML or Parquet, but {name} is {found.name}; export CSV.")
     if text.startswith("<"):
         _refuse_web_page(name, text)
         return "XML"

@@ -58,12 +58,12 @@ def _rows(rows: Iterator[RawRow]) -> Iterator[RawRow]:
 def _cells(theirs: Mapping[str, Any]) -> dict[str, Any]:
     found = {ours: theirs[name] for name, ours in PLAIN.items() if name in theirs}
     found |= {
-        "category": _one(theirs.get("product_type") or theirs.get("google_product_category")),
+        "category": _first(theirs.get("product_type") or theirs.get("google_product_category")),
         "price": _price(theirs),
         "stock": _stock(theirs),
         "images": [*_several(theirs.get("image_link")), *_several(theirs.get("additional_image_link"))],
         "attributes": {ours: theirs[name] for name, ours in ATTRIBUTES.items() if name in theirs},
-        "dimensions": {ours: _one(theirs[name]) for name, ours in MEASURES.items() if name in theirs},
+        "dimensions": {ours: theirs[name] for name, ours in MEASURES.items() if name in theirs},
     }
     return {name: value for name, value in found.items() if value not in (None, "", [], {})}
 
@@ -76,10 +76,12 @@ def _price(theirs: Mapping[str, Any]) -> Any:
 
 def _stock(theirs: Mapping[str, Any]) -> Any:
     """Return the pieces where they are told, else in stock or not."""
-    available = str(_one(theirs.get("availability")) or "").strip().lower().replace(" ", "_")
+    if isinstance(theirs.get("availability"), list):
+        return theirs["availability"]  # it is there twice, and not the same: a bad row
+    available = str(theirs.get("availability", "")).strip().lower().replace(" ", "_")
     if available in ("out_of_stock", "backorder", "preorder"):
         return "out of stock"
-    pieces = _one(theirs.get("quantity") or theirs.get("sell_on_google_quantity"))
+    pieces = theirs.get("quantity") or theirs.get("sell_on_google_quantity")
     return pieces or ("in stock" if available in ("in_stock", "limited_availability") else None)
 
 
@@ -88,5 +90,6 @@ def _several(value: Any) -> list[Any]:
     return [] if value is None else value if isinstance(value, list) else [value]
 
 
-def _one(value: Any) -> Any:
+def _first(value: Any) -> Any:
+    """Return the first of several: a product may have up to five types, in the order of their weight."""
     return value[0] if isinstance(value, list) and value else value
