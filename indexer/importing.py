@@ -51,7 +51,7 @@ class Options:
         dry_run: decide everything, write nothing.
         accept: what would have the feed refused, and is meant.
         shares: how much of a feed may be wrong.
-        private: let addresses of pictures lead into private networks.
+        private: let addresses lead into private networks.
     """
 
     currency: str = "EUR"
@@ -155,7 +155,7 @@ def import_feed(
     try:
         with (
             _no_collecting(),
-            places.local_file(feed) as file,
+            places.local_file(feed, private=options.private) as file,
             open_pictures(pictures, options.limits.max_bytes, private=options.private) as source,
         ):
             reading = read_feed(file, options.currency, options.names)
