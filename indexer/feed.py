@@ -24,18 +24,21 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 
+NO_PICTURE = "image must name at least one picture, but it is empty; fill it in."
+
+
 @dataclass(frozen=True)
 class RowError:
     """What is wrong with one row, in one sentence; `sku` is empty where the row has none.
 
     A "repeat" is a sku that another row has already, of which the first counts; a "picture" is one that cannot be had,
-    and its product does without; a "row" is anything else.
+    and its product does without; "no picture" is a product that names none; a "row" is anything else.
     """
 
     line: int
     sku: str
     reason: str
-    kind: Literal["row", "repeat", "picture"] = "row"
+    kind: Literal["row", "repeat", "picture", "no picture"] = "row"
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.reason}"
@@ -43,7 +46,7 @@ class RowError:
 
 @dataclass(frozen=True, slots=True)
 class FeedRow:
-    """A good row: its product, with the pictures by the names the feed gives them."""
+    """A good row: its product, with the pictures by the names the feed gives them, if it names any."""
 
     line: int
     item: ProductItem
@@ -94,6 +97,8 @@ def read_feed(path: Path, currency: str = "EUR", names: Names | None = None) -> 
                 errors.append(RowError(raw.line, item.sku, twice, "repeat"))
             elif not reasons:
                 rows.append(FeedRow(raw.line, item))
+                if not item.images:
+                    errors.append(RowError(raw.line, item.sku, NO_PICTURE, "no picture"))
     if not rows and not errors:
         raise FeedRejected(f"A feed must hold products, but {path.name} has no rows; export it again.")
     return FeedReading(tuple(rows), tuple(errors), tuple(_warnings(columns)), head)
@@ -167,11 +172,7 @@ def _price(row: _Row, default: str) -> tuple[int | None, str]:
 
 
 def _images(row: _Row) -> tuple[str, ...]:
-    known = len(row.reasons)
-    names = [name for column in PICTURES for name in row.take(column, cells.images, ())]
-    if not names and len(row.reasons) == known:
-        row.reasons.append("image must name at least one picture, but it is empty; fill it in.")
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(name for column in PICTURES for name in row.take(column, cells.images, ())))
 
 
 def _attributes(row: _Row) -> dict[str, tuple[str, ...]]:
