@@ -108,6 +108,8 @@ class Web:
         headers = {**self._pool.headers, **_conditions(tag)}
         try:
             answer = self._pool.request("GET", address, headers=headers, preload_content=False, decode_content=False)
+        except AddressRefused as error:
+            raise AddressRefused(f"{address} must be public, but {error}") from error
         except MaxRetryError as error:
             raise _refused(address, error.reason or error) from error
         except HTTPError as error:
@@ -179,8 +181,6 @@ def _conditions(tag: str) -> dict[str, str]:
 
 
 def _refused(address: str, error: Exception) -> AddressRefused:
-    if isinstance(error, AddressRefused):
-        return error
     return AddressRefused(
         f"{address} must be reachable, but it is not ({error}); check the address, or try again later."
     )
@@ -196,10 +196,7 @@ def _public(connected: socket.socket, host: str) -> socket.socket:
     if is_public(end):
         return connected
     connected.close()
-    raise AddressRefused(
-        f"Addresses of a feed must be public, but {host} is {end}, inside a private network; "
-        "set allow_private_addresses if that is meant."
-    )
+    raise AddressRefused(f"{host} is {end}, inside a private network; set allow_private_addresses if that is meant.")
 
 
 def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

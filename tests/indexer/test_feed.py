@@ -526,6 +526,12 @@ def test_the_examples_of_the_documentation_are_good_feeds(tmp_path: Path, langua
     assert (first.sku, first.price_minor, first.dimensions["width"]) == ("S-100", 49_900, "180 cm")
 
 
+@pytest.mark.parametrize("key", Mapping.model_fields)
+def test_every_key_of_a_mapping_is_documented(key: str) -> None:
+    """As a line of the example."""
+    assert re.search(rf"^\[?{key}[\] ]", DOCUMENT.read_text(encoding="utf8"), re.MULTILINE)
+
+
 @pytest.mark.parametrize("column", COLUMNS)
 def test_every_column_is_documented(column: str) -> None:
     """A column nobody can read about is not there."""
