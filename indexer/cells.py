@@ -9,7 +9,6 @@ import reprlib
 import unicodedata
 from collections.abc import Iterable
 from decimal import Decimal
-from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -46,6 +45,7 @@ STOCK_WORDS = {
 WHOLE = re.compile(r"-?[0-9]{1,18}(?:[.,]0+)?")
 ARTICLE_NUMBER = re.compile(r"[0-9](?:[ .-]?[0-9]){3,15}")
 ADDRESS = re.compile("https?://", re.IGNORECASE)
+PICTURES_SEPARATED = re.compile(r"[\s,;]")
 PICTURE_ENDING = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?|avif|hei[cf])\Z", re.IGNORECASE)
 MEASURE = re.compile(rf"(?P<number>[0-9]{{1,9}}(?:[.,][0-9]{{1,4}})?) ?(?P<unit>{'|'.join(UNITS)})")
 
@@ -247,6 +247,8 @@ def pictures_of(cell: str, separator: str = "|") -> list[str]:
     before ends as pictures do. A comma, a semicolon or blanks separate as well where an address follows them, and a
     comma where a path with a leading slash does.
     """
+    if not PICTURES_SEPARATED.search(cell) and separator not in cell:
+        return [cell]
     cell = re.sub(r"[\s,;|]+(?=https?://)", separator, cell, flags=re.IGNORECASE)
     if cell.lstrip().startswith("/"):
         cell = re.sub(r",\s*(?=/)", separator, cell)
@@ -275,14 +277,15 @@ def _image(name: str) -> str:
     """Return an address as it is requested, or a path below the place of the pictures as archives write it."""
     if ADDRESS.match(name):
         return url("image", quoted(name))
-    if re.match(r"[a-z0-9]+://", name, re.IGNORECASE):
+    if "://" in name:
         raise bad(
             "image must be a file name or a web address", name, "name the file as it lies in the place of --images"
         )
     path = unicodedata.normalize("NFC", name.replace("\\", "/"))
-    if path.startswith("//") or ".." in path.split("/") or re.match(r"[A-Za-z]:", path):
+    parts = path.split("/")
+    if path.startswith("//") or ".." in parts or path[1:2] == ":":
         raise bad("image must stay inside the pictures folder", name, "write it like 'sofas/kivik.jpg'")
-    return str(PurePosixPath(path.lstrip("/")))
+    return "/".join(part for part in parts if part not in ("", "."))
 
 
 def quoted(address: str) -> str:

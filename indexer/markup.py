@@ -23,6 +23,7 @@ _CERTAIN = frozenset({"br", "hr", "p", "li", "ul", "ol", "div", "h1", "h2", "h3"
 _TAG = re.compile(
     r"""<(?P<slash>/?)(?P<name>[a-z][a-z0-9:-]*)(?P<rest>(?:\s|/)(?:[^<>"']|"[^"]*"|'[^']*')*)?>""", re.IGNORECASE
 )
+_MARKUP = re.compile("<[a-zA-Z/!]")
 _DROPPED = re.compile(r"<!--.*?-->|<!doctype[^<>]*>|<(script|style)\b[^<>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
 _CUT_OFF = re.compile(r"<[a-z]+[0-9]?\s[^<>]*=[^<>]*\Z", re.IGNORECASE)
@@ -49,7 +50,7 @@ def _decoded(reference: re.Match[str]) -> str:
 
 
 def _without_tags(text: str) -> str:
-    if "<" not in text:
+    if not _MARKUP.search(text):
         return text
     shown = _DROPPED.sub(" ", _CDATA.sub(r"\1", text))
     found = [(tag["slash"], tag["name"].lower()) for tag in _TAG.finditer(shown)]
