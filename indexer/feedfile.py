@@ -64,7 +64,7 @@ def _unpacked(file: IO[bytes]) -> IO[bytes]:
         file.seek(0)
         if not packed:
             break
-        file = cast(IO[bytes], gzip.GzipFile(fileobj=file))
+        file = cast(IO[bytes], gzip.GzipFile(fileobj=file, mode="rb"))
     return file
 
 

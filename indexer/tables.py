@@ -258,9 +258,11 @@ def _xml_rows(name: str, stream: IO[bytes]) -> Iterator[RawRow]:
             while element.getprevious() is not None:  # what was read would stay in memory
                 del element.getparent()[0]
     except etree.XMLSyntaxError as error:
-        if {entry.domain_name for entry in parsed.error_log} != {"NAMESPACE"}:  # "g:" that nobody declared is harmless
+        entries = [entry for entry in parsed.error_log if entry.domain_name != "NAMESPACE"]
+        if entries or not parsed.error_log:  # a prefix that nobody declared is harmless
+            reason = entries[0].message if entries else error.msg
             raise FeedRejected(
-                f"An XML feed must be well-formed, but {name} is not ({error.msg}); export it again, it may be cut off."
+                f"An XML feed must be well-formed, but {name} is not ({reason}); export it again, it may be cut off."
             ) from error
     except EOFError as error:
         raise cut_off(name) from error

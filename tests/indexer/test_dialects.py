@@ -133,6 +133,25 @@ def test_namespaces_of_a_merchant_feed_count(tmp_path: Path, text: str) -> None:
     }
 
 
+@pytest.mark.parametrize("encoding", ["ISO-8859-1", "UTF-16", "UTF-8"])
+def test_xml_says_its_encoding_itself(tmp_path: Path, encoding: str) -> None:
+    """Letters, and addresses with letters, are the same in each."""
+    text = (
+        f'<?xml version="1.0" encoding="{encoding}"?><rss xmlns:g="http://base.google.com/ns/1.0"><item><g:id>\u00c41'
+    )
+    text += "</g:id><g:title>S\u00f6fa</g:title><g:image_link>http://a.example/\u00f6.jpg</g:image_link></item></rss>"
+    item = items(tmp_path, "feed.xml", text.encode(encoding))["\u00c41"]
+    assert (item.title, item.images) == ("S\u00f6fa", ("http://a.example/%C3%B6.jpg",))
+
+
+@pytest.mark.parametrize("end", ["</item>", "</item></rs", "&nbsp;</item></rss>"])
+def test_xml_that_is_not_well_formed_is_refused(tmp_path: Path, end: str) -> None:
+    """A prefix that nobody declared excuses nothing else."""
+    (tmp_path / "feed.xml").write_text(f"<rss><item><g:id>1</g:id><title>T</title>{end}")
+    with pytest.raises(FeedRejected, match=r"must be well-formed, but feed\.xml is not \((?!Namespace)"):
+        read_feed(tmp_path / "feed.xml")
+
+
 def test_markup_that_is_not_escaped_in_xml(tmp_path: Path) -> None:
     """It is a part of the text, not the end of it."""
     text = (
@@ -257,7 +276,9 @@ def test_a_parquet_feed(tmp_path: Path) -> None:
 def test_a_compressed_feed_is_read_like_any_other(tmp_path: Path, name: str, content: str) -> None:
     """Gzip is told by the content, so that it need not be in the name."""
     plain = items(tmp_path, name, content)
-    assert plain == items(tmp_path, f"{name}.gz", gzip.compress(content.encode()))
+    packed = gzip.compress(content.encode())
+    assert plain == items(tmp_path, f"{name}.gz", packed)
+    assert plain == items(tmp_path, name, gzip.compress(packed))
 
 
 @pytest.mark.parametrize("name", ["feed.csv.gz", "feed.jsonl.gz", "feed.xml.gz"])
