@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+from indexer.cells import quoted
 from indexer.web import Web
 from vsearch.errors import AddressRefused, FeedRejected
 
@@ -70,9 +71,10 @@ def storage(place: str) -> tuple[Any, str]:
 
 
 def _fetched(place: str, private: bool) -> bytes:
-    web = Web(private=private, trusted_host=_host(place), deadline=3600)
+    address = quoted(place)
+    web = Web(private=private, trusted_host=_host(address), deadline=3600)
     try:
-        found = web.fetch(place, MAX_FEED_BYTES)
+        found = web.fetch(address, MAX_FEED_BYTES)
         return _as_utf8(found.data or b"", found.charset)
     except AddressRefused as error:
         raise FeedRejected(f"A feed must be readable: {error}") from error
@@ -92,7 +94,9 @@ def _as_utf8(data: bytes, charset: str) -> bytes:
 
     XML says it itself.
     """
-    if not charset or data.startswith((b"\x1f\x8b", b"PAR1", b"PK", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if charset in ("", "utf-8") or data.startswith(
+        (b"\x1f\x8b", b"PAR1", b"PK", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    ):
         return data
     try:
         data.decode()

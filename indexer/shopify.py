@@ -5,6 +5,7 @@ A product has one row for each variant and each further picture; rows of one han
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -31,6 +32,12 @@ COLUMNS = (
     "sku", "title", "brand", "description", "category", "price", "stock", "images", "variant_group", "attributes",
 )  # fmt: skip
 
+READ = {
+    *NAMES.values(),
+    *("handle", "title", "vendor", "type", "product category", "status", "published"),
+}
+"""Columns of which each row has one value."""
+
 TOLD_BY = {"handle", "image src"}
 MAX_KEY = MAX_LENGTH["sku"]
 DIGEST = 16
@@ -53,9 +60,17 @@ def _name(head: str) -> str:
 
 
 def _rows(rows: Iterator[RawRow]) -> Iterator[RawRow]:
-    named = (RawRow(row.line, renamed(row.cells, _name), row.problem) for row in rows)
+    named = (_single(RawRow(row.line, renamed(row.cells, _name), row.problem)) for row in rows)
     for handle, group in groupby(named, key=lambda row: str(row.cells.get("handle", ""))):
         yield from _variants(handle, list(group))
+
+
+def _single(row: RawRow) -> RawRow:
+    """Return a row; with a problem where a column is there twice and not the same."""
+    twice = [name for name in row.cells if name in READ and isinstance(row.cells[name], list)]
+    if not twice or row.problem:
+        return row
+    return replace(row, problem=f"{twice[0]} must be one value, but it is {row.cells[twice[0]]}; give it once.")
 
 
 def _variants(handle: str, group: Sequence[RawRow]) -> Iterator[RawRow]:

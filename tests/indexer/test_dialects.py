@@ -240,6 +240,14 @@ def test_a_long_key_of_shopify_is_shortened_for_good(tmp_path: Path, side: str) 
     assert side not in (found[keys[0]].variant_group or "")
 
 
+def test_a_column_of_shopify_that_is_there_twice(tmp_path: Path) -> None:
+    """One of the two is wrong."""
+    head = "Handle,Title,Variant Price,Variant Price,Image Src\n"
+    (tmp_path / "feed.csv").write_text(f"{head}a,A,1,1,a.jpg\nb,B,1,2,b.jpg\n")
+    reading = read_feed(tmp_path / "feed.csv")
+    assert ([item.sku for item in reading.items], [error.line for error in reading.errors]) == (["a"], [3])
+
+
 def test_newer_names_of_shopify(tmp_path: Path) -> None:
     """The export has had two sets of column names."""
     head = "Title,URL handle,Description,Vendor,Status,SKU,Option1 name,Option1 value,Price,Inventory quantity"
