@@ -39,8 +39,9 @@ UNITS = ("mm", "cm", "m", "in", "ft", "g", "kg", "oz", "lb", "lbs", "ml", "l")
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 PRICE = re.compile(r"(?P<amount>-?[0-9]{1,12}(?:[.,][0-9]{1,6})?) ?(?P<currency>[A-Za-z]{3})?")
 STOCK_WORDS = {
-    **dict.fromkeys(("in stock", "in_stock", "instock", "yes", "true"), PLENTY),
+    **dict.fromkeys(("in stock", "in_stock", "instock", "available", "yes", "true"), PLENTY),
     **dict.fromkeys(("out of stock", "out_of_stock", "outofstock", "sold out", "no", "false"), 0),
+    **dict.fromkeys(("backorder", "on backorder", "onbackorder", "preorder", "discontinued"), 0),
 }
 WHOLE = re.compile(r"-?[0-9]{1,18}(?:[.,]0+)?")
 ARTICLE_NUMBER = re.compile(r"[0-9](?:[ .-]?[0-9]){3,15}")

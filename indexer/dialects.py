@@ -81,6 +81,9 @@ WOOCOMMERCE = frozenset({"Type", "SKU", "Parent", "Images"})
 MAGENTO = frozenset({"attribute_set_code", "base_image"})
 """Columns that tell another shop's export, whose habits a mapping of its columns need not state."""
 
+FLAGS = frozenset({"In stock?", "is_in_stock"})
+"""Their columns that say 1 for yes, and not how many pieces there are."""
+
 HABITS: Dictionary[frozenset[str], Dictionary[str, str]] = {
     WOOCOMMERCE: {"separator": ",", "parent": "Parent"},
     MAGENTO: {"separator": ",", "levels": "/"},
@@ -176,13 +179,8 @@ def _mapped(name: str, table: Table, mapping: Mapping) -> Table:
     mapping = mapping.model_copy(update={key: value for key, value in habits.items() if not getattr(mapping, key)})
     wanted = {ours: [theirs] if isinstance(theirs, str) else theirs for ours, theirs in mapping.columns.items()}
     if table.columns is not None:
-        named = [*(each for theirs in wanted.values() for each in theirs), *filter(None, [mapping.parent])]
-        lacking = [each for each in named if each not in heads]
-        if lacking:
-            raise FeedRejected(
-                f"A feed must have the columns its mapping names, but {name} lacks {', '.join(map(repr, lacking))}; "
-                "mend the mapping, or export the feed with them."
-            )
+        named = [*chain.from_iterable(wanted.values()), *filter(None, [mapping.parent])]
+        _refuse_lacking(name, [each for each in named if each not in heads])
 
     def turn(cells: Dictionary[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = dict(mapping.constants)
@@ -190,20 +188,32 @@ def _mapped(name: str, table: Table, mapping: Mapping) -> Table:
             values = [value for each in theirs if each in cells for value in _listed(cells[each])]
             if values:
                 found[ours] = _value(ours, values, mapping, several=len(theirs) > 1)
-        if heads >= WOOCOMMERCE and isinstance(found.get("description"), str):
-            found["description"] = re.sub(r"(?<!\\)\\n", "\n", found["description"])  # as it escapes line breaks
-        return found
-
-    columns = (*wanted, *mapping.constants) if table.columns is not None else None
-    if not mapping.parent:
-        return Table(columns, _each(table.rows, turn))
+        if found.get("stock") == "1" and FLAGS.issuperset(wanted["stock"]):
+            found["stock"] = "in stock"
+        return _unescaped(found) if heads >= WOOCOMMERCE else found
 
     def parents(rows: Iterator[RawRow]) -> Iterator[tuple[str, str, RawRow]]:
         for row in rows:
             parent, key = str(row.cells.get(mapping.parent, "")).strip(), f"id:{row.cells.get('ID', '')}"
             yield parent, key, replace(row, cells=turn(row.cells))
 
-    return Table(columns, completed(parents(table.rows)))
+    columns = (*wanted, *mapping.constants) if table.columns is not None else None
+    return Table(columns, completed(parents(table.rows)) if mapping.parent else _each(table.rows, turn))
+
+
+def _refuse_lacking(name: str, lacking: Sequence[str]) -> None:
+    if lacking:
+        raise FeedRejected(
+            f"A feed must have the columns its mapping names, but {name} lacks {', '.join(map(repr, lacking))}; "
+            "mend the mapping, or export the feed with them."
+        )
+
+
+def _unescaped(cells: dict[str, Any]) -> dict[str, Any]:
+    r"""Return cells of WooCommerce, which writes line breaks of descriptions as \n."""
+    if isinstance(cells.get("description"), str):
+        cells["description"] = re.sub(r"(?<!\\)\\n", "\n", cells["description"])
+    return cells
 
 
 def _listed(value: Any) -> list[Any]:

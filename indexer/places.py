@@ -16,6 +16,8 @@ from vsearch.errors import AddressRefused, FeedRejected
 ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")
 MAX_FEED_BYTES = 500_000_000
 
+_NO_PLAIN_TEXT = (b"\x1f\x8b", b"PAR1", b"PK", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
 
 def is_web(place: str) -> bool:
     """Whether it is an address by http or https."""
@@ -94,9 +96,7 @@ def _as_utf8(data: bytes, charset: str) -> bytes:
 
     XML says it itself.
     """
-    if charset in ("", "utf-8") or data.startswith(
-        (b"\x1f\x8b", b"PAR1", b"PK", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    ):
+    if charset in ("", "utf-8") or data.startswith(_NO_PLAIN_TEXT):
         return data
     try:
         data.decode()

@@ -326,7 +326,7 @@ def test_a_mapping_names_columns_and_constants(tmp_path: Path) -> None:
     )
 
 
-WOO = """ID,Type,SKU,Name,Published,Description,Regular price,Categories,Images,Parent,Attribute 1 value(s)
+WOO = """ID,Type,SKU,Name,In stock?,Description,Regular price,Categories,Images,Parent,Attribute 1 value(s)
 3,simple,W3,Desk,1,<p>One</p>\\nTwo,9,"Furniture, Furniture > Desks","https://a.example/1,2.jpg, https://a.example/3.jpg",,\
 "Red, Blue\\, dark"
 9,variation,W9,Chair red,1,,19,,,W7,Red
@@ -344,6 +344,7 @@ WOO_MAPPING = {
     "category": "Categories",
     "description": "Description",
     "attr:colour": "Attribute 1 value(s)",
+    "stock": "In stock?",
 }
 
 
@@ -353,7 +354,7 @@ def test_variations_take_from_their_parents_what_they_leave_empty(tmp_path: Path
     assert list(found) == ["W3", "W9", "W8", "W10", "W11", "W12"]
     desk, red, blue = found["W3"], found["W9"], found["W8"]
     assert desk.images == ("https://a.example/1,2.jpg", "https://a.example/3.jpg")
-    assert (desk.category, desk.description) == ("Furniture > Desks", "One\nTwo")
+    assert (desk.category, desk.description, desk.stock) == ("Furniture > Desks", "One\nTwo", PLENTY)
     assert desk.attributes == {"colour": ("Red", "Blue, dark")}
     assert (red.title, red.description, red.category) == ("Chair red", "Soft", "Furniture > Chairs")
     assert red.images == ("https://a.example/7.jpg", "https://a.example/7b.jpg")
