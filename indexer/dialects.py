@@ -188,7 +188,7 @@ def _mapped(name: str, table: Table, mapping: Mapping) -> Table:
             values = [value for each in theirs if each in cells for value in _listed(cells[each])]
             if values:
                 found[ours] = _value(ours, values, mapping, several=len(theirs) > 1)
-        if found.get("stock") == "1" and FLAGS.issuperset(wanted["stock"]):
+        if found.get("stock") == "1" and FLAGS.issuperset(wanted.get("stock", ["stock"])):
             found["stock"] = "in stock"
         return _unescaped(found) if heads >= WOOCOMMERCE else found
 

@@ -390,7 +390,11 @@ def test_the_columns_of_magento(tmp_path: Path) -> None:
         "category": "categories",
         "stock": "qty",
     }
-    found = items(tmp_path, "feed.csv", head + row, names=Mapping(columns=columns))["24-0"]
+    names = Mapping(columns=columns, constants={"brand": "Nord"})
+    found = items(tmp_path, "feed.csv", head + row, names=names)["24-0"]
+    del columns["stock"]
+    names = Mapping(columns=columns, constants={"stock": "1"})
+    assert items(tmp_path, "feed.csv", head + row, names=names)["24-0"].stock == 1
     assert (found.images, found.stock) == (("p/0/p0.jpg", "p/0/q0.jpg"), 100)
     assert found.category == "Default > Gear > Bags"
 
