@@ -50,7 +50,7 @@ class Settings(BaseSettings):
         0.01, ge=0, le=1, description="share of bad rows in a feed above which it is refused"
     )
     allow_private_addresses: bool = Field(
-        False, description="let the feed's picture addresses lead into private networks"
+        False, description="let the feed's picture addresses, and redirects of the feed, lead into private networks"
     )
     canaries: Path | None = Field(
         None, description="CSV file (photo,sku) of photos that must find their product before an index is published"
