@@ -37,8 +37,11 @@ from vsearch.model.checkpoint import Checkpoint, load
 
 LOG = "encoded.log"
 COUNTS = "events.json"
-WRITING = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod"}
-"""Names that Python's audit hooks have for file operations; opening is one only where it is for writing."""
+WRITING = {"os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"}
+"""Names that Python's audit hooks have for file operations; opening is one only where it is for writing.
+
+Making a folder is none: how many tries that takes depends on which pictures have been stored before.
+"""
 
 
 @dataclass(frozen=True)
