@@ -30,15 +30,18 @@ from indexer.encode import view_of
 from indexer.promote import promote
 from indexer.report import Advance
 from indexer.run import run
-from tests.fakes import FakeEncoder
+from tests.fakes import FakeEncoder, FrozenClock
 from tests.indexer.shop import Shop, settings_of
 from vsearch.images import Picture, decode
 from vsearch.model.checkpoint import Checkpoint, load
 
 LOG = "encoded.log"
 COUNTS = "events.json"
-WRITING = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod"}
-"""Names that Python's audit hooks have for file operations; opening is one only where it is for writing."""
+WRITING = {"os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"}
+"""Names that Python's audit hooks have for file operations; opening is one only where it is for writing.
+
+Making a folder is none: how many tries that takes depends on which pictures have been stored before.
+"""
 
 
 @dataclass(frozen=True)
@@ -91,10 +94,14 @@ class Deadly:
     """Progress that counts the events of each stage and kills the process at its moment.
 
     Create it once in a process: nothing that it listens to can be let go of.
+
+    Args:
+        moment: when to die; None lets the run end.
+        clock: tells the run's time.
     """
 
-    def __init__(self, moment: Moment | None) -> None:
-        self.moment = moment
+    def __init__(self, moment: Moment | None, clock: FrozenClock) -> None:
+        self.moment, self.clock = moment, clock
         self.stage = ""
         self.counts: Counter[str] = Counter()
         self.lock = threading.RLock()
@@ -150,7 +157,7 @@ def logging_encoder(folder: Path) -> Callable[[Checkpoint], LoggingEncoder]:
 
 def run_child(folder: Path, progress: Deadly) -> None:
     """Run, in the child process."""
-    run(settings_of(folder), open_encoder=logging_encoder(folder), progress=progress)
+    run(settings_of(folder), open_encoder=logging_encoder(folder), progress=progress, clock=progress.clock)
 
 
 def night_child(folder: Path, progress: Deadly, database_url: str = "") -> None:
@@ -161,6 +168,7 @@ def night_child(folder: Path, progress: Deadly, database_url: str = "") -> None:
         images=str(folder / "images"),
         open_encoder=logging_encoder(folder),
         progress=progress,
+        clock=progress.clock,
         accept={"drift"},
     )
 
@@ -168,7 +176,14 @@ def night_child(folder: Path, progress: Deadly, database_url: str = "") -> None:
 def promoting_child(folder: Path, progress: Deadly) -> None:
     """Promote the checkpoint in the folder "candidate", in the child process."""
     settings = settings_of(folder, checkpoint="")
-    promote(settings, load(folder / "candidate"), open_encoder=FakeEncoder, progress=progress, allow_drop=1)
+    promote(
+        settings,
+        load(folder / "candidate"),
+        allow_drop=1,
+        open_encoder=FakeEncoder,
+        progress=progress,
+        clock=progress.clock,
+    )
 
 
 Child = Callable[[Path, Deadly], None]
@@ -198,6 +213,15 @@ def spread(counts: dict[str, int], number: int) -> list[Moment]:
 
 
 def _run(folder: Path, moment: Moment | None, child: Child) -> None:
-    deadly = Deadly(moment)
+    deadly = Deadly(moment, _next_night(folder))
     child(folder, deadly)
     (folder / COUNTS).write_text(json.dumps(deadly.counts))
+
+
+def _next_night(folder: Path) -> FrozenClock:
+    """Return a clock a day after the last run's: of two generations of one second, chance says which is deleted."""
+    clock, nights = FrozenClock(), folder / "nights"
+    with nights.open("a") as file:
+        file.write(".")
+    clock.move(seconds=nights.stat().st_size * 24 * 3600)
+    return clock

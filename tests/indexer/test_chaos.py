@@ -41,16 +41,13 @@ class Feed:
         self.rows: dict[str, tuple[str, str, int]] = {}
         self.pictures = 0
         (folder / "images").mkdir()
-        for _ in range(12):
-            self.add()
+        for number in range(12):
+            self.add(CATEGORIES[number % len(CATEGORIES)])
         self.write()
 
-    def add(self) -> None:
+    def add(self, category: str) -> None:
         """A new product with a new picture."""
-        number = len(self.rows)
-        while f"P{number:03d}" in self.rows:
-            number += 1
-        self.rows[f"P{number:03d}"] = (CATEGORIES[number % len(CATEGORIES)], self.picture(), number)
+        self.rows[f"P{self.pictures:03d}"] = (category, self.picture(), self.pictures)
 
     def picture(self) -> str:
         """Draw a picture and return its name."""
@@ -63,13 +60,12 @@ class Feed:
 
     def change(self) -> None:
         """A product more and one less, a new picture, a new price: the same work each night."""
-        self.add()
         repictured, repriced, gone = self.random.sample(sorted(self.rows), 3)
+        self.add(self.rows.pop(gone)[0])  # as many of each category: a generation has a file for each
         category, _, price = self.rows[repictured]
         self.rows[repictured] = (category, self.picture(), price)
         category, picture, price = self.rows[repriced]
         self.rows[repriced] = (category, picture, price + 1)
-        del self.rows[gone]
         self.write()
 
     def write(self) -> None:
