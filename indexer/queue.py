@@ -185,7 +185,7 @@ class Queue:
 
     def _begin(self, job_id: int) -> subprocess.Popen[bytes]:
         """Begin; in a session of its own: Ctrl+C at the worker's terminal lets the job end, and the worker after it."""
-        log_file = self._settings.data / "jobs" / f"{job_id}.log"
+        log_file = self._settings.jobs / f"{job_id}.log"
         log_file.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-c", COMMAND, "jobs", "execute", str(job_id)]
         environment = _environment(self._settings)

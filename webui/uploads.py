@@ -8,6 +8,7 @@ import hashlib
 import logging
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from vsearch.errors import InvalidRequest
@@ -61,18 +62,27 @@ class UploadStore:
 
     def expire(self, now: float | None = None) -> int:
         """Drop what is too old, then the oldest until the rest fits; return how many were dropped."""
-        now = time.time() if now is None else now
-        photos = sorted((path.stat().st_mtime, path) for path in self.folder.glob("*.jpg"))
-        room = sum(path.stat().st_size for _, path in photos) - self._max_bytes
-        dropped = 0
-        for modified, path in photos:
+        photos = self.expired(time.time() if now is None else now)
+        for path in photos:
+            path.unlink(missing_ok=True)
+        if photos:
+            log.info("dropped %d uploaded photos", len(photos))
+        return len(photos)
+
+    def expired(self, now: float) -> list[Path]:
+        """Return the photos that `expire` drops."""
+        photos = []
+        for path in self.folder.glob("*.jpg"):
+            with suppress(FileNotFoundError):  # another process dropped it
+                stat = path.stat()
+                photos.append((stat.st_mtime, path, stat.st_size))
+        room = sum(size for _, _, size in photos) - self._max_bytes
+        dropped = []
+        for modified, path, size in sorted(photos):
             if room <= 0 and modified >= now - self._seconds:
                 break
-            room -= path.stat().st_size
-            path.unlink()
-            dropped += 1
-        if dropped:
-            log.info("dropped %d uploaded photos", dropped)
+            room -= size
+            dropped.append(path)
         return dropped
 
     def _path(self, photo_id: str) -> Path:
