@@ -26,7 +26,8 @@ def old(session: Session, table: Table, before: datetime) -> list[int]:
     if table is IndexRun:
         ranked = ranked.where(PROMOTED == "")
     rows = ranked.subquery()
-    return list(session.scalars(select(rows.c.id).where(rows.c.rank > LATEST, rows.c.ended < before)))
+    many = select(rows.c.id).where(rows.c.rank > LATEST, rows.c.ended < before)
+    return list(session.scalars(many.order_by(rows.c.id)))
 
 
 def remove(session: Session, table: Table, ids: Sequence[int]) -> None:

@@ -122,31 +122,41 @@ def prune(
     dry_run: bool = False,
 ) -> Pruned:
     """Do what `run` does, the lock of index runs being held."""
-    with lock_if_free(import_lock(settings.pictures)) as alone:
-        with stages("find what nothing needs"):
-            waste = list(_waste(settings, sessions, now, page_files))
-            if not alone:
-                waste = [piece for piece in waste if piece.kind != "pictures"]
-        if not dry_run:
-            with stages("delete pictures") as advance:
-                pruning.delete([piece for piece in waste if piece.kind == "pictures"], advance)
-    if not dry_run:
-        with stages("delete the rest") as advance:
-            pruning.delete([piece for piece in waste if piece.kind != "pictures"], advance)
-            shrink(sessions.kw["bind"])
-    return Pruned(pruning.added_up(waste), "" if alone else "Pictures were left, for an import goes on.")
-
-
-def _waste(
-    settings: Settings, sessions: sessionmaker[Session], now: datetime, page_files: PageFiles
-) -> Iterator[Waste]:
-    unused_before = now - timedelta(days=settings.keep_unused_days)
-    recorded_before = now - timedelta(days=settings.keep_record_days)
     with sessions() as session:
         _check_belongs_together(settings, session)
-        used, withdrawn = queries.pictures_by_use(session, unused_before)
-        pictures = Pictures(used, seen.waiting(session), withdrawn)
-        promoted = records.promoted(session)
+    with stages("prune all but pictures") as advance:
+        waste = list(_all_but_pictures(settings, sessions, now, page_files))
+        if not dry_run:
+            pruning.delete(waste, advance)
+    with lock_if_free(import_lock(settings.pictures)) as alone, stages("prune pictures") as advance:
+        files = list(_picture_files(settings, sessions, now)) if alone else []
+        if not dry_run:
+            pruning.delete(files, advance)
+    if not dry_run:
+        with stages("shrink the catalogue"):
+            shrink(sessions.kw["bind"])
+    left = "" if alone else "Pictures were left, for an import goes on."
+    return Pruned(pruning.added_up([*waste, *files]), left)
+
+
+def _picture_files(settings: Settings, sessions: sessionmaker[Session], now: datetime) -> Iterator[Waste]:
+    if generations.current_id(settings.generations) is not None:
+        for path in ImageStore(settings.pictures).unused(_pictures(settings, sessions, now)):
+            yield of_path("pictures", path)
+
+
+def _pictures(settings: Settings, sessions: sessionmaker[Session], now: datetime) -> Pictures:
+    with sessions() as session:
+        used, withdrawn = queries.pictures_by_use(session, now - timedelta(days=settings.keep_unused_days))
+        return Pictures(used, seen.waiting(session), withdrawn)
+
+
+def _all_but_pictures(
+    settings: Settings, sessions: sessionmaker[Session], now: datetime, page_files: PageFiles
+) -> Iterator[Waste]:
+    pictures = _pictures(settings, sessions, now)
+    unused_before = now - timedelta(days=settings.keep_unused_days)
+    recorded_before = now - timedelta(days=settings.keep_record_days)
     yield from _temporary_files(settings, now)
     yield from page_files(settings, pictures, now)
     yield from _jobs(settings, sessions, recorded_before)
@@ -154,10 +164,10 @@ def _waste(
         yield from _records(sessions, table, recorded_before)
     if generations.current_id(settings.generations) is None:  # nobody can say yet what an index needs
         return
-    for path in ImageStore(settings.pictures).unused(pictures):
-        yield of_path("pictures", path)
     for generation_id in retention.superseded(settings.generations, settings.keep_generations):
         yield _folder("generations", settings.generations / generation_id)
+    with sessions() as session:
+        promoted = records.promoted(session)
     checkpoint_ids, blocks_ids = _needed_models(settings, promoted)
     unused = store.unused(settings, checkpoint_ids, unused_before.timestamp())
     for folder in unused:

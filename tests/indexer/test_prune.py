@@ -25,6 +25,7 @@ from indexer.importing import import_feed, import_lock
 from indexer.live import verify
 from indexer.run import LOCK, rollback
 from tests.fakes import FakeEncoder, FrozenClock, Opened, coloured, fake_checkpoint
+from tests.indexer.killed_run import Deadly, Moment, run_until
 from tests.indexer.models import Shifted
 from tests.indexer.retailer import Retailer
 from vsearch import generation as generations
@@ -131,7 +132,18 @@ class Life:
 
 @pytest.fixture
 def life(retailer: Retailer) -> Life:
-    """A shop after its first night."""
+    """A shop after its first night, once on each database."""
+    return begun(retailer)
+
+
+@pytest.fixture
+def sqlite_life(sqlite_retailer: Retailer) -> Life:
+    """The same on SQLite, where the database makes no difference."""
+    return begun(sqlite_retailer)
+
+
+def begun(retailer: Retailer) -> Life:
+    """Let a shop have its first night."""
     life = Life(retailer)
     for number in range(PRODUCTS):
         life.draw(f"P{number:02d}", number, ("Sofas", "Lamps")[number % 2])
@@ -223,7 +235,18 @@ def names(folder: Path, *, folders: bool = False) -> set[str]:
 
 @pytest.fixture
 def littered(life: Life) -> Life:
-    """A shop with some waste of every kind."""
+    """A shop with some waste of every kind, once on each database."""
+    return with_litter(life)
+
+
+@pytest.fixture
+def sqlite_littered(sqlite_life: Life) -> Life:
+    """The same on SQLite."""
+    return with_litter(sqlite_life)
+
+
+def with_litter(life: Life) -> Life:
+    """Let there be some waste of every kind."""
     settings = life.settings
     life.browse()
     for number in (0, 1):
@@ -298,11 +321,11 @@ def test_a_dry_run_tells_the_figures_and_changes_nothing(littered: Life) -> None
     assert littered.prune() == prune.Pruned()
 
 
-def test_the_bytes_are_those_of_the_files(littered: Life) -> None:
+def test_the_bytes_are_those_of_the_files(sqlite_littered: Life) -> None:
     """What is told is what the folder is smaller by."""
-    before = sum(map(len, state(littered)[2].values()))
-    freed = littered.prune().freed
-    after = sum(map(len, state(littered)[2].values()))
+    before = sum(map(len, state(sqlite_littered)[2].values()))
+    freed = sqlite_littered.prune().freed
+    after = sum(map(len, state(sqlite_littered)[2].values()))
     assert before - after == sum(freed.bytes for kind, freed in freed.items() if kind != "blocks")
 
 
@@ -330,33 +353,33 @@ def test_stopped_after_every_piece_it_comes_to_the_same_end(littered: Life, tmp_
             break
         except Stopped:
             stops += 1
-    assert 20 < stops <= total + 3
+    assert 20 < stops <= total + 2  # two stages
     littered.prune()
     assert littered.prune() == prune.Pruned()
     assert verify(littered.settings, open_encoder).problems == ()
     assert littered.night()[1].encoded == 0
 
 
-def test_nothing_is_deleted_while_a_night_runs(littered: Life) -> None:
+def test_nothing_is_deleted_while_a_night_runs(sqlite_littered: Life) -> None:
     """Nor during a promotion, which holds the same lock; nor is anything said that would be wrong in a minute."""
-    before = state(littered)
+    before = state(sqlite_littered)
     for dry_run in (False, True):
-        with run_lock(littered.settings.data / LOCK, littered.clock.now), pytest.raises(RunInProgress):
-            littered.prune(dry_run=dry_run)
-    assert state(littered) == before
+        with run_lock(sqlite_littered.settings.data / LOCK, sqlite_littered.clock.now), pytest.raises(RunInProgress):
+            sqlite_littered.prune(dry_run=dry_run)
+    assert state(sqlite_littered) == before
 
 
-def test_a_nights_own_prune_holds_its_lock(littered: Life) -> None:
+def test_a_nights_own_prune_holds_its_lock(sqlite_littered: Life) -> None:
     """So a prune by hand at that moment ends with a sentence."""
     refused = []
 
     def page_files(settings: Settings, pictures: prune.Pictures, now: datetime) -> list[Waste]:
         with pytest.raises(RunInProgress):
-            littered.prune()
+            sqlite_littered.prune()
         refused.append(now)
         return []
 
-    littered.night(page_files=page_files)
+    sqlite_littered.night(page_files=page_files)
     assert len(refused) == 1
 
 
@@ -389,24 +412,25 @@ def test_pictures_are_left_while_an_import_goes_on(life: Life) -> None:
     assert verify(life.settings, open_encoder).problems == ()
 
 
-def test_an_import_waits_while_pictures_are_deleted(life: Life) -> None:
+def test_an_import_waits_while_pictures_are_deleted(sqlite_life: Life) -> None:
     """Or it would take a picture for stored that goes at that moment."""
-    entered = threading.Event()
-    with lock_if_free(import_lock(life.settings.pictures)) as alone:
+    order = []
+    with lock_if_free(import_lock(sqlite_life.settings.pictures)) as alone:
         assert alone
         waiting = threading.Thread(
             target=lambda: import_feed(
-                str(life.retailer.write()),
-                str(life.images),
-                sessions=life.retailer.sessions,
-                store=ImageStore(life.settings.pictures),
-                progress=lambda stage: entered.set() or silent(stage),
+                str(sqlite_life.retailer.write()),
+                str(sqlite_life.images),
+                sessions=sqlite_life.retailer.sessions,
+                store=ImageStore(sqlite_life.settings.pictures),
+                progress=lambda stage: order.append("imported") or silent(stage),
             )
         )
         waiting.start()
-        assert not entered.is_set()
+        assert managers_report.make(sqlite_life.settings)  # takes a while
+        order.append("deleted")
     waiting.join()
-    assert entered.is_set()
+    assert order == ["deleted", "imported"]
 
 
 def test_what_a_killed_import_read_is_kept_for_the_next_one(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -445,52 +469,52 @@ def test_what_a_product_withdrawn_lately_had_is_kept(life: Life) -> None:
     assert verify(settings, open_encoder).problems == ()
 
 
-def test_the_thumbnails_of_a_replaced_picture_go_one_prune_later(life: Life) -> None:
+def test_the_thumbnails_of_a_replaced_picture_go_one_prune_later(sqlite_life: Life) -> None:
     """A page that was sent before the night may still ask for them."""
-    thumbnails = Thumbnails(life.settings.thumbnails, ImageStore(life.settings.pictures))
-    life.browse()
-    with life.retailer.sessions() as session:
+    thumbnails = Thumbnails(sqlite_life.settings.thumbnails, ImageStore(sqlite_life.settings.pictures))
+    sqlite_life.browse()
+    with sqlite_life.retailer.sessions() as session:
         (picture,) = prune.queries.product_by_sku(session, "P03").item.images  # type: ignore[union-attr]
-    life.draw("P03", 70)
-    life.night()
+    sqlite_life.draw("P03", 70)
+    sqlite_life.night()
     assert thumbnails.find(picture, 160)
-    assert life.prune().freed["thumbnails"].count == 1
+    assert sqlite_life.prune().freed["thumbnails"].count == 1
     assert thumbnails.find(picture, 160) is None
 
 
-def test_old_thumbnails_are_made_anew_when_asked_for(life: Life) -> None:
+def test_old_thumbnails_are_made_anew_when_asked_for(sqlite_life: Life) -> None:
     """Crawlers ask for all widths of all pictures once."""
-    life.browse()
-    life.clock.now = datetime.now(UTC) + timedelta(days=89)
-    assert life.prune() == prune.Pruned()
-    life.clock.move(2 * DAY)
-    assert life.prune().freed["thumbnails"].count == PRODUCTS
-    life.browse()
+    sqlite_life.browse()
+    sqlite_life.clock.now = datetime.now(UTC) + timedelta(days=89)
+    assert sqlite_life.prune() == prune.Pruned()
+    sqlite_life.clock.move(2 * DAY)
+    assert sqlite_life.prune().freed["thumbnails"].count == PRODUCTS
+    sqlite_life.browse()
 
 
-def test_models_that_somebody_may_be_about_to_use_are_kept(life: Life) -> None:
+def test_models_that_somebody_may_be_about_to_use_are_kept(sqlite_life: Life) -> None:
     """Those that came lately, with what they encoded, and those that read tags; later only the latter."""
-    settings = life.settings
-    life.clock.now = datetime.now(UTC)
+    settings = sqlite_life.settings
+    sqlite_life.clock.now = datetime.now(UTC)
     reader, candidate = (
         fake_checkpoint(settings.data / name, trunk=trunk) for name, trunk in (("reading", 5), ("trained", 6))
     )
     for found in (reader, candidate):
         store.add(settings, found)
     registry.use_reader(settings, reader.checkpoint_id)
-    with life.retailer.sessions.begin() as session:
-        key = [(sha256, 0) for _, sha256 in life.retailer.live()][:1]
+    with sqlite_life.retailer.sessions.begin() as session:
+        key = [(sha256, 0) for _, sha256 in sqlite_life.retailer.live()][:1]
         embeddings.put(session, candidate.blocks_id, key, np.zeros((1, 16), np.float16))
-    assert life.prune() == prune.Pruned()
-    life.clock.move(15 * DAY)
-    assert {kind: freed.count for kind, freed in life.prune().freed.items()} == {"models": 1, "blocks": 1}
+    assert sqlite_life.prune() == prune.Pruned()
+    sqlite_life.clock.move(15 * DAY)
+    assert {kind: freed.count for kind, freed in sqlite_life.prune().freed.items()} == {"models": 1, "blocks": 1}
     assert registry.readers(settings) == [reader.checkpoint_id]
     assert registry.find(settings, reader.checkpoint_id)
 
 
-def test_what_vsearch_did_not_write_is_left_alone(littered: Life) -> None:
+def test_what_vsearch_did_not_write_is_left_alone(sqlite_littered: Life) -> None:
     """Whatever its name and age, in each of the folders."""
-    data = littered.settings.data
+    data = sqlite_littered.settings.data
     strange = [
         "pictures/README", "pictures/ab/cd/logo.jpg", f"pictures/ab/ce/abcd{'0' * 60}", "thumbnails/ab/logo-160.jpg",
         "uploads/notes.txt", "checkpoints/my model/model.json", f"checkpoints/{'0' * 16}/notes", "jobs/notes.log",
@@ -498,29 +522,29 @@ def test_what_vsearch_did_not_write_is_left_alone(littered: Life) -> None:
     ]  # fmt: skip
     for name in strange:
         write(data / name, age=400 * DAY)
-    littered.prune()
-    littered.prune()
+    sqlite_littered.prune()
+    sqlite_littered.prune()
     assert [name for name in strange if not (data / name).is_file()] == []
 
 
-def test_what_is_being_written_is_left_alone(life: Life) -> None:
+def test_what_is_being_written_is_left_alone(sqlite_life: Life) -> None:
     """By a page, which holds no lock, and by a training, which holds its own."""
-    life.clock.now = datetime.now(UTC)
-    data = life.settings.data
+    sqlite_life.clock.now = datetime.now(UTC)
+    data = sqlite_life.settings.data
     fresh = [data / name / ".new-x" for name in ("uploads", "thumbnails/ab", "runs/sofas/cache")]
     training = data / "runs" / "chairs" / ".building-x" / "checkpoint" / ".new-y"
     for file in (*fresh, write(training, age=3 * DAY)):
         write(file, age=3 * DAY if file == training else 0)
     os.utime(training.parents[1], (time.time() - 3 * DAY,) * 2)
-    with run_lock(data / "runs" / "chairs" / "lock", life.clock.now):
-        assert life.prune() == prune.Pruned()
-    assert life.prune().freed == {"temporary files": Freed(1, 10)}
+    with run_lock(data / "runs" / "chairs" / "lock", sqlite_life.clock.now):
+        assert sqlite_life.prune() == prune.Pruned()
+    assert sqlite_life.prune().freed == {"temporary files": Freed(1, 10)}
     assert all(file.exists() for file in fresh)
 
 
-def test_before_anything_is_published_nothing_of_an_index_goes(retailer: Retailer) -> None:
+def test_before_anything_is_published_nothing_of_an_index_goes(sqlite_retailer: Retailer) -> None:
     """A first night that was killed goes on with the pictures and blocks that it stored."""
-    life = Life(retailer)
+    life = Life(sqlite_retailer)
     life.draw("P00", 0)
     life.draw("P01", 1)
     with pytest.raises(RuntimeError):
@@ -530,14 +554,14 @@ def test_before_anything_is_published_nothing_of_an_index_goes(retailer: Retaile
     assert len(names(life.settings.pictures)) == 2
 
 
-def test_the_catalogue_of_another_folder_is_refused(life: Life, tmp_path: Path) -> None:
+def test_the_catalogue_of_another_folder_is_refused(sqlite_life: Life, tmp_path: Path) -> None:
     """Nothing of this folder would be in it, so all would be deleted."""
-    with fresh(life, tmp_path / "fresh") as other:
-        before = state(life)
-        wrong = life.settings.model_copy(update={"database_url": other.settings.catalogue_url})
+    with fresh(sqlite_life, tmp_path / "fresh") as other:
+        before = state(sqlite_life)
+        wrong = sqlite_life.settings.model_copy(update={"database_url": other.settings.catalogue_url})
         with pytest.raises(CatalogueError, match="check the settings data and database_url"):
-            prune.run(wrong, page_files=page_files, clock=life.clock)
-        assert state(life) == before
+            prune.run(wrong, page_files=page_files, clock=sqlite_life.clock)
+        assert state(sqlite_life) == before
 
 
 def test_canaries_stay_encoded(life: Life) -> None:
@@ -564,44 +588,44 @@ def test_canaries_stay_encoded(life: Life) -> None:
     assert opened.pictures == before
 
 
-def test_the_report_says_what_a_night_freed(life: Life) -> None:
+def test_the_report_says_what_a_night_freed(sqlite_life: Life) -> None:
     """In the run's record, in JSON, and on the page."""
-    life.draw("P00", 60)
-    report = life.night()[1]
+    sqlite_life.draw("P00", 60)
+    report = sqlite_life.night()[1]
     assert report.freed.keys() == {"pictures", "blocks"}
     assert report.freed["pictures"]["count"] == 1
-    assert ": 1 pictures, 2 blocks." in report.text()
-    found = managers_report.make(life.settings)
+    assert ": 2 blocks, 1 pictures." in report.text()
+    found = managers_report.make(sqlite_life.settings)
     assert found.as_json()["runs"][0]["freed"] == report.freed
-    assert "1 pictures, 2 blocks." in managers_page.as_page(found, life.settings)
+    assert "2 blocks, 1 pictures." in managers_page.as_page(found, sqlite_life.settings)
 
 
-def test_a_night_may_be_told_not_to_prune(life: Life) -> None:
+def test_a_night_may_be_told_not_to_prune(sqlite_life: Life) -> None:
     """The setting prune; the command does it all the same."""
-    life.settings = life.settings.model_copy(update={"prune": False})
-    life.draw("P00", 60)
-    assert life.night()[1].freed == {}
-    assert life.prune().freed.keys() == {"pictures", "blocks"}
+    sqlite_life.settings = sqlite_life.settings.model_copy(update={"prune": False})
+    sqlite_life.draw("P00", 60)
+    assert sqlite_life.night()[1].freed == {}
+    assert sqlite_life.prune().freed.keys() == {"pictures", "blocks"}
 
 
 @pytest.mark.parametrize("error", [OSError("disk"), KeyboardInterrupt()])
-def test_a_prune_that_fails_leaves_the_night_what_it_was(life: Life, error: BaseException) -> None:
+def test_a_prune_that_fails_leaves_the_night_what_it_was(sqlite_life: Life, error: BaseException) -> None:
     """Published; a failure is told, a stop ends the program."""
 
     def failing(settings: Settings, pictures: prune.Pictures, now: datetime) -> list[Waste]:
         raise error
 
-    life.draw("P00", 60)
+    sqlite_life.draw("P00", 60)
     with suppress(KeyboardInterrupt):
-        report = life.night(page_files=failing)[1]
+        report = sqlite_life.night(page_files=failing)[1]
         assert report.text().endswith("What nothing needs could not all be deleted: disk")
-    with life.retailer.sessions() as session:
+    with sqlite_life.retailer.sessions() as session:
         assert prune.queries.latest_runs(session, 1)[0].state == "published"
 
 
-def test_the_command_says_what_goes(littered: Life) -> None:
+def test_the_command_says_what_goes(sqlite_littered: Life) -> None:
     """As a table or as JSON."""
-    settings = littered.settings
+    settings = sqlite_littered.settings
 
     def call(*arguments: str) -> Result:
         return CliRunner().invoke(command, arguments, obj=settings)
@@ -614,6 +638,35 @@ def test_the_command_says_what_goes(littered: Life) -> None:
     assert (done["freed"], done["left"]) == (said["freed"], "")
     call()
     assert "Everything that is there is needed." in call().output
-    with run_lock(settings.data / LOCK, littered.clock.now):
+    with run_lock(settings.data / LOCK, sqlite_littered.clock.now):
         refused = call()
     assert isinstance(refused.exception, RunInProgress)
+
+
+MOMENTS = [
+    Moment("prune all but pictures"),
+    *(Moment("prune all but pictures", step=step) for step in (1, 4, 9)),
+    Moment("prune pictures", step=1),
+    Moment("shrink the catalogue"),
+]
+
+
+def pruning_child(folder: Path, moment: Moment) -> None:
+    """Prune, in the child process, until it kills itself."""
+    settings = Settings(data=folder, keep_record_days=7)
+    clock = FrozenClock(datetime.now(UTC) + timedelta(days=60))
+    prune.run(settings, page_files=page_files, progress=Deadly(moment), clock=clock)
+
+
+def test_killed_at_any_moment_it_goes_on(sqlite_littered: Life) -> None:
+    """What is served, and what the next night needs, is there after each kill."""
+    life, folder = sqlite_littered, sqlite_littered.settings.data
+    before = sum(freed.count for freed in life.prune(dry_run=True).freed.values())
+    for moment in MOMENTS:
+        assert run_until(folder, moment, pruning_child) == -9
+        assert verify(life.settings, open_encoder).problems == ()
+    assert 0 < sum(freed.count for freed in life.prune(dry_run=True).freed.values()) < before
+    assert run_until(folder, Moment(), pruning_child) == 0
+    life.prune()
+    assert life.prune() == prune.Pruned()
+    assert life.night()[1].encoded == 0
