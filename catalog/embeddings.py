@@ -80,20 +80,27 @@ def count(session: Session, blocks_id: str | None = None) -> int:
 
 def unused(
     session: Session, *, pictures: Collection[str], blocks_ids: Collection[str] | None = None
-) -> Iterator[tuple[str, str, int, int]]:
-    """Yield what need not be stored: blocks_id, sha256, how many views, and their bytes.
+) -> Iterator[tuple[str, str]]:
+    """Yield blocks_id and sha256 of what need not be stored; of all that is stored, only the keys are read.
 
     Args:
         session: of the catalogue.
         pictures: whose blocks are needed, by sha256.
         blocks_ids: those that are needed; None means all.
     """
-    size = func.sum(func.length(StoredBlocks.vector))
-    by_picture = select(StoredBlocks.blocks_id, StoredBlocks.sha256, func.count(), size)
-    rows = session.execute(by_picture.group_by(StoredBlocks.blocks_id, StoredBlocks.sha256))
-    for blocks_id, sha256, views, total in rows:
+    for blocks_id, sha256 in session.execute(select(StoredBlocks.blocks_id, StoredBlocks.sha256).distinct()):
         if sha256 not in pictures or (blocks_ids is not None and blocks_id not in blocks_ids):
-            yield blocks_id, sha256, views, int(total)
+            yield blocks_id, sha256
+
+
+def size_of(session: Session, blocks_id: str, sha256s: Sequence[str]) -> tuple[int, int]:
+    """Return how many views of pictures are stored for one `blocks_id`, and their bytes."""
+    views, size = 0, 0
+    measure = select(func.count(), func.coalesce(func.sum(func.length(StoredBlocks.vector)), 0))
+    for chunk in chunks(sha256s):
+        count, total = session.execute(measure.where(_stored(blocks_id, chunk))).one()
+        views, size = views + count, size + int(total)
+    return views, size
 
 
 def delete_of(session: Session, blocks_id: str, sha256s: Sequence[str]) -> None:

@@ -7,12 +7,13 @@ Whoever prunes holds the lock of index runs, and for the pictures that of import
 
 import logging
 import re
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -69,7 +70,7 @@ class Pruned:
         """Return it in a sentence; nothing where nothing was deleted."""
         parts = [f"{freed.count} {kind}" for kind, freed in self.freed.items()]
         size = sum(freed.bytes for freed in self.freed.values())
-        said = f"Freed {size / 1e6:.1f} MB: {', '.join(parts)}." if parts else ""
+        said = f"Freed {pruning.in_words(size)}: {', '.join(parts)}." if parts else ""
         return f"{said} {self.left}".strip()
 
     def as_json(self) -> dict[str, dict[str, int]]:
@@ -222,17 +223,15 @@ def _blocks_id(folder: Path) -> set[str]:
 def _blocks(sessions: sessionmaker[Session], pictures: set[str], blocks_ids: set[str]) -> Iterator[Waste]:
     with sessions() as session:
         for chunk in chunks(embeddings.unused(session, pictures=pictures, blocks_ids=blocks_ids)):
-            by_id: dict[str, list[str]] = defaultdict(list)
-            for blocks_id, sha256, _, _ in chunk:
-                by_id[blocks_id].append(sha256)
-            views, size = sum(row[2] for row in chunk), sum(row[3] for row in chunk)
-            yield Waste("blocks", views, size, partial(_delete_blocks, sessions, by_id))
+            for blocks_id, group in groupby(sorted(chunk), key=itemgetter(0)):
+                sha256s = [sha256 for _, sha256 in group]
+                views, size = embeddings.size_of(session, blocks_id, sha256s)
+                yield Waste("blocks", views, size, partial(_delete_blocks, sessions, blocks_id, sha256s))
 
 
-def _delete_blocks(sessions: sessionmaker[Session], by_id: dict[str, list[str]]) -> None:
+def _delete_blocks(sessions: sessionmaker[Session], blocks_id: str, sha256s: list[str]) -> None:
     with sessions.begin() as session:
-        for blocks_id, sha256s in by_id.items():
-            embeddings.delete_of(session, blocks_id, sha256s)
+        embeddings.delete_of(session, blocks_id, sha256s)
 
 
 def _temporary_files(settings: Settings, now: datetime) -> Iterator[Waste]:

@@ -64,6 +64,11 @@ def added_up(waste: Iterable[Waste]) -> dict[Kind, Freed]:
     return dict(found)
 
 
+def in_words(size: int) -> str:
+    """Return a number of bytes as people read it."""
+    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
+
+
 def _size(path: Path) -> int:
     try:
         return 0 if path.is_dir() else path.lstat().st_size

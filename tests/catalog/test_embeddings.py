@@ -76,10 +76,12 @@ def test_blocks_that_nothing_needs_are_listed_and_deleted(filled: Session) -> No
     """Those of other pictures, and those of another checkpoint; one list says how many views and bytes."""
     embeddings.put(filled, "second", KEYS[:1], np.ones((1, 5), np.float16))
     assert list(embeddings.unused(filled, pictures=set(SHAS))) == []
-    assert list(embeddings.unused(filled, pictures={SHAS[1]}, blocks_ids={"first"})) == [
-        ("first", SHAS[0], 2, 8),
-        ("second", SHAS[0], 1, 10),
+    assert sorted(embeddings.unused(filled, pictures={SHAS[1]}, blocks_ids={"first"})) == [
+        ("first", SHAS[0]),
+        ("second", SHAS[0]),
     ]
+    assert embeddings.size_of(filled, "first", SHAS) == (3, 12)
+    assert embeddings.size_of(filled, "second", [SHAS[5]]) == (0, 0)
     embeddings.delete_of(filled, "first", [SHAS[0], SHAS[5]])
     assert embeddings.missing(filled, "first", KEYS) == KEYS[:2]
     assert embeddings.missing(filled, "second", KEYS[:1]) == []

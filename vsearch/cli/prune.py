@@ -12,7 +12,7 @@ from indexer.prune import Pictures, Pruned
 from vsearch.cli import pass_settings
 from vsearch.cli.console import STOPPED, progress, table
 from vsearch.files import STALE_SECONDS
-from vsearch.pruning import Waste, of_path, stale
+from vsearch.pruning import Waste, in_words, of_path, stale
 from vsearch.settings import Settings
 
 
@@ -59,9 +59,9 @@ def page_files(settings: Settings, pictures: Pictures, now: datetime) -> Iterato
 
 
 def _show(done: Pruned, *, dry_run: bool) -> None:
-    lines = [(kind, str(freed.count), f"{freed.bytes / 1e6:.1f}") for kind, freed in done.freed.items()]
+    lines = [(kind, str(freed.count), in_words(freed.bytes)) for kind, freed in done.freed.items()]
     if lines:
-        table("Would be deleted" if dry_run else "Deleted", ("", "count", "MB"), lines, right=("count", "MB"))
+        table("Would be deleted" if dry_run else "Deleted", ("", "count", "size"), lines, right=("count", "size"))
     else:
         click.echo("Everything that is there is needed.")
     if done.left:
