@@ -46,7 +46,7 @@ def run(
         clock: tells the time that ids and records get.
         told: is given what the import did, before the index is built.
         accept: what would stop the publication and is meant, see `indexer.material.Tools`.
-        page_files: lists what the page needs no longer, to be deleted at the end, see `indexer.prune`.
+        page_files: lists the unused files of the page, which are deleted at the end, see `indexer.prune`.
 
     Raises:
         RunInProgress: another night holds the lock.
@@ -68,12 +68,12 @@ def run(
 
 
 def _pruned(tools: Tools, report: Report, page_files: PageFiles) -> Report:
-    """Delete what nothing needs any more; that it failed is no reason to call the night failed."""
+    """Delete unused data; a failure does not make the night a failed one."""
     try:
         done = prune(tools.settings, tools.sessions, tools.stages, tools.clock(), page_files=page_files)
     except (VSearchError, OSError) as error:
-        log.warning("what nothing needs could not all be deleted: %s", error)
-        return replace(report, note=f"{report.note} What nothing needs could not all be deleted: {error}".lstrip())
+        log.warning("not all unused data could be deleted: %s", error)
+        return replace(report, note=f"{report.note} Not all unused data could be deleted: {error}".lstrip())
     return replace(report, note=f"{report.note} {done.text()}".strip(), freed=done.as_json())
 
 

@@ -1,11 +1,10 @@
-"""Prune: delete what nothing needs any more. A night does it at its end, and `vsearch prune` at any other time.
+"""Prune: delete data that is no longer used. A night does it at its end, and `vsearch prune` at any other time.
 
-What is needed is decided first, all of it; then each owner lists its waste (`vsearch.pruning`). Needed is whatever the
-next night, a rollback (of the index, of the model, of the tag reader) or an import that begins again would ask for.
-Whoever prunes holds the lock of index runs, and for the pictures that of imports as well.
+In use is what the next night, a rollback (of the index, the model or the tag reader) or a resumed import would read.
+Each owner lists its garbage (`vsearch.pruning`). A prune holds the lock of index runs; while it deletes pictures, also
+that of imports.
 """
 
-import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -35,20 +34,18 @@ from vsearch.lock import held, lock_if_free, run_lock
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.description import read
 from vsearch.progress import Progress, silent
-from vsearch.pruning import Freed, Kind, Waste, of_path, stale
+from vsearch.pruning import Freed, Garbage, Kind, of_path, stale
 from vsearch.settings import Settings
 
 TEMPORARY = (".new-", ".building-", ".pulling-")
 """How names of files and folders begin that are being written."""
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class Pictures:
-    """Which pictures, by sha256, are needed: `used` by products, and `waiting` for an import that begins again.
+    """Pictures by sha256: `used` by products, `waiting` for an import to be resumed, and `withdrawn`.
 
-    `withdrawn` are those that only products have which were withdrawn too long ago.
+    The latter belong only to products that were withdrawn more than `keep_unused_days` ago.
     """
 
     used: set[str]
@@ -61,7 +58,7 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Pruned:
-    """What was deleted, or would be: by kind, and in `left` a sentence on what could not be."""
+    """What was deleted, or would be, by kind; `left` is a sentence about what was skipped."""
 
     freed: dict[Kind, Freed] = field(default_factory=dict)
     left: str = ""
@@ -78,11 +75,11 @@ class Pruned:
         return {kind: {"count": freed.count, "bytes": freed.bytes} for kind, freed in self.freed.items()}
 
 
-PageFiles = Callable[[Settings, Pictures, datetime], Iterable[Waste]]
-"""Lists the waste of the page, which the indexer does not know."""
+PageFiles = Callable[[Settings, Pictures, datetime], Iterable[Garbage]]
+"""Lists the garbage of the page, which the indexer may not import."""
 
 
-def no_page_files(settings: Settings, pictures: Pictures, now: datetime) -> Iterable[Waste]:
+def no_page_files(settings: Settings, pictures: Pictures, now: datetime) -> Iterable[Garbage]:
     """Leave the page's files alone."""
     return ()
 
@@ -95,11 +92,11 @@ def run(
     progress: Progress = silent,
     clock: Callable[[], datetime] = utc_now,
 ) -> Pruned:
-    """Delete what nothing needs any more; stopped at any moment, the same call goes on where it was.
+    """Delete data that is no longer used; after a stop at any moment, the same call continues.
 
     Args:
         settings: where everything is, and how long it is kept.
-        page_files: lists the waste of the page.
+        page_files: lists the garbage of the page.
         dry_run: list everything, delete nothing.
         progress: shows how far it is.
         clock: tells the time that ages are counted to.
@@ -107,7 +104,7 @@ def run(
     Raises:
         RunInProgress: a night, a promotion or another prune goes on.
         CatalogueError: the catalogue is not there, or is not that of this data folder.
-        GenerationCorrupt: what is published cannot be read, so that nobody knows what it needs.
+        GenerationCorrupt: the published index cannot be read, so that what it needs is unknown.
     """
     with opened(settings.catalogue_url, write=True, create=False) as sessions, run_lock(settings.data / LOCK, clock()):
         return prune(settings, sessions, Stages(progress), clock(), page_files=page_files, dry_run=dry_run)
@@ -126,9 +123,9 @@ def prune(
     with sessions() as session:
         _check_belongs_together(settings, session)
     with stages("prune all but pictures") as advance:
-        waste = list(_all_but_pictures(settings, sessions, now, page_files))
+        garbage = list(_all_but_pictures(settings, sessions, now, page_files))
         if not dry_run:
-            pruning.delete(waste, advance)
+            pruning.delete(garbage, advance)
     with lock_if_free(import_lock(settings.pictures)) as alone, stages("prune pictures") as advance:
         files = list(_picture_files(settings, sessions, now)) if alone else []
         if not dry_run:
@@ -136,11 +133,11 @@ def prune(
     if not dry_run:
         with stages("shrink the catalogue"):
             shrink(sessions.kw["bind"])
-    left = "" if alone else "Pictures were left, for an import goes on."
-    return Pruned(pruning.added_up([*waste, *files]), left)
+    left = "" if alone else "Pictures were skipped because an import is running."
+    return Pruned(pruning.added_up([*garbage, *files]), left)
 
 
-def _picture_files(settings: Settings, sessions: sessionmaker[Session], now: datetime) -> Iterator[Waste]:
+def _picture_files(settings: Settings, sessions: sessionmaker[Session], now: datetime) -> Iterator[Garbage]:
     if generations.current_id(settings.generations) is not None:
         for path in ImageStore(settings.pictures).unused(_pictures(settings, sessions, now)):
             yield of_path("pictures", path)
@@ -154,7 +151,7 @@ def _pictures(settings: Settings, sessions: sessionmaker[Session], now: datetime
 
 def _all_but_pictures(
     settings: Settings, sessions: sessionmaker[Session], now: datetime, page_files: PageFiles
-) -> Iterator[Waste]:
+) -> Iterator[Garbage]:
     pictures = _pictures(settings, sessions, now)
     unused_before = now - timedelta(days=settings.keep_unused_days)
     recorded_before = now - timedelta(days=settings.keep_record_days)
@@ -220,13 +217,13 @@ def _blocks_id(folder: Path) -> set[str]:
     return set()
 
 
-def _blocks(sessions: sessionmaker[Session], pictures: set[str], blocks_ids: set[str]) -> Iterator[Waste]:
+def _blocks(sessions: sessionmaker[Session], pictures: set[str], blocks_ids: set[str]) -> Iterator[Garbage]:
     with sessions() as session:
         for chunk in chunks(embeddings.unused(session, pictures=pictures, blocks_ids=blocks_ids)):
             for blocks_id, group in groupby(sorted(chunk), key=itemgetter(0)):
                 sha256s = [sha256 for _, sha256 in group]
                 views, size = embeddings.size_of(session, blocks_id, sha256s)
-                yield Waste("blocks", views, size, partial(_delete_blocks, sessions, blocks_id, sha256s))
+                yield Garbage("blocks", views, size, partial(_delete_blocks, sessions, blocks_id, sha256s))
 
 
 def _delete_blocks(sessions: sessionmaker[Session], blocks_id: str, sha256s: list[str]) -> None:
@@ -234,7 +231,7 @@ def _delete_blocks(sessions: sessionmaker[Session], blocks_id: str, sha256s: lis
         embeddings.delete_of(session, blocks_id, sha256s)
 
 
-def _temporary_files(settings: Settings, now: datetime) -> Iterator[Waste]:
+def _temporary_files(settings: Settings, now: datetime) -> Iterator[Garbage]:
     """Yield what killed processes left: at once where the lock of index runs is held to write, else after a day."""
     own = [
         *leftovers(settings.generations, retention.HIDDEN),
@@ -252,27 +249,27 @@ def _temporary_files(settings: Settings, now: datetime) -> Iterator[Waste]:
         yield of_path("temporary files", path)
 
 
-def _jobs(settings: Settings, sessions: sessionmaker[Session], before: datetime) -> Iterator[Waste]:
+def _jobs(settings: Settings, sessions: sessionmaker[Session], before: datetime) -> Iterator[Garbage]:
     with sessions() as session:
         known, old = records.ids(session, Job), records.old(session, Job, before)
     for job_id in old:
         log_file = of_path("jobs", settings.jobs / f"{job_id}.log")
-        yield Waste("jobs", 1, log_file.bytes, partial(_delete_job, sessions, job_id, log_file))
+        yield Garbage("jobs", 1, log_file.bytes, partial(_delete_job, sessions, job_id, log_file))
     for path in settings.jobs.glob("*.log"):
         if re.fullmatch(r"\d+", path.stem) and int(path.stem) not in known:
             yield of_path("jobs", path)
 
 
-def _delete_job(sessions: sessionmaker[Session], job_id: int, log_file: Waste) -> None:
+def _delete_job(sessions: sessionmaker[Session], job_id: int, log_file: Garbage) -> None:
     _delete_records(sessions, Job, [job_id])
     log_file.delete()
 
 
-def _records(sessions: sessionmaker[Session], table: Table, before: datetime) -> Iterator[Waste]:
+def _records(sessions: sessionmaker[Session], table: Table, before: datetime) -> Iterator[Garbage]:
     with sessions() as session:
         old = records.old(session, table, before)
     for chunk in chunks(old):
-        yield Waste("records", len(chunk), 0, partial(_delete_records, sessions, table, chunk))
+        yield Garbage("records", len(chunk), 0, partial(_delete_records, sessions, table, chunk))
 
 
 def _delete_records(sessions: sessionmaker[Session], table: Table, ids: list[int]) -> None:
@@ -280,6 +277,6 @@ def _delete_records(sessions: sessionmaker[Session], table: Table, ids: list[int
         records.remove(session, table, ids)
 
 
-def _folder(kind: Kind, path: Path) -> Waste:
-    """Return a folder that somebody might be reading as waste: it goes in one step."""
-    return Waste(kind, 1, of_path(kind, path).bytes, partial(remove_folder, path))
+def _folder(kind: Kind, path: Path) -> Garbage:
+    """Return a folder that somebody might be reading as garbage: it goes in one step."""
+    return Garbage(kind, 1, of_path(kind, path).bytes, partial(remove_folder, path))

@@ -1,4 +1,4 @@
-"""Waste: what nothing needs any more. Whoever owns something that grows lists its waste, and here it is deleted.
+"""Garbage: data that is no longer used. Each owner of something that grows lists its garbage; it is deleted here.
 
 Each piece is deleted independently of the others, so a kill between two of them loses nothing.
 """
@@ -19,7 +19,7 @@ Kind = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Waste:
+class Garbage:
     """Something to delete: how many of its kind, how many bytes, and how."""
 
     kind: Kind
@@ -36,11 +36,11 @@ class Freed:
     bytes: int = 0
 
 
-def of_path(kind: Kind, path: Path) -> Waste:
-    """Return a file, or a folder with all that is in it, as waste; one that somebody else deletes first is none."""
+def of_path(kind: Kind, path: Path) -> Garbage:
+    """Return a file, or a folder with its content, as garbage; a file that is gone by then is no error."""
     if path.is_dir() and not path.is_symlink():
-        return Waste(kind, 1, sum(_size(inner) for inner in path.rglob("*")), partial(shutil.rmtree, path))
-    return Waste(kind, 1, _size(path), partial(path.unlink, missing_ok=True))
+        return Garbage(kind, 1, sum(_size(inner) for inner in path.rglob("*")), partial(shutil.rmtree, path))
+    return Garbage(kind, 1, _size(path), partial(path.unlink, missing_ok=True))
 
 
 def stale(paths: Iterable[Path], before: float) -> list[Path]:
@@ -48,17 +48,17 @@ def stale(paths: Iterable[Path], before: float) -> list[Path]:
     return [path for path in paths if (written := _written(path)) is not None and written < before]
 
 
-def delete(waste: Sequence[Waste], advance: Advance) -> None:
+def delete(garbage: Sequence[Garbage], advance: Advance) -> None:
     """Delete all of it; `advance` is told of every piece."""
-    for done, piece in enumerate(waste, 1):
+    for done, piece in enumerate(garbage, 1):
         piece.delete()
-        advance(done, len(waste))
+        advance(done, len(garbage))
 
 
-def added_up(waste: Iterable[Waste]) -> dict[Kind, Freed]:
+def added_up(garbage: Iterable[Garbage]) -> dict[Kind, Freed]:
     """Return how much there is of each kind."""
     found: dict[Kind, Freed] = defaultdict(Freed)
-    for piece in waste:
+    for piece in garbage:
         before = found[piece.kind]
         found[piece.kind] = Freed(before.count + piece.count, before.bytes + piece.bytes)
     return dict(found)

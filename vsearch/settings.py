@@ -88,14 +88,16 @@ class Settings(BaseSettings):
     whitening_views: int = Field(3, ge=2, le=16, description="augmented views of each of these products")
     min_class_size: int = Field(5, ge=1, description="categories with fewer pictures join their parent category")
     keep_generations: int = Field(3, ge=2, description="published generations kept on disk for rollback")
-    prune: bool = Field(True, description="delete at the end of each night what nothing needs any more")
+    prune: bool = Field(True, description="delete unused data at the end of each night")
     keep_unused_days: int = Field(
-        14, ge=0, description="days that pictures of withdrawn products, and models that nothing uses, are kept"
+        14, ge=0, description="days that pictures of withdrawn products, and unused models, are kept"
     )
     keep_record_days: int = Field(
-        90, ge=1, description="days that ended jobs with their logs, and records of runs and imports, are kept"
+        90, ge=1, description="days that finished jobs with their logs, and records of runs and imports, are kept"
     )
-    thumbnail_days: int = Field(90, ge=1, description="days after which a small copy of a picture is made anew")
+    thumbnail_days: int = Field(
+        90, ge=1, description="days after which a thumbnail is deleted; it is made again on demand"
+    )
     max_failed_share: float = Field(
         0.05, ge=0, le=1, description="share of new pictures that fail above which an import or a run stops"
     )

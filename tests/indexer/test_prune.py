@@ -1,4 +1,4 @@
-"""What nothing needs any more is deleted, and nothing else: on each database, at the end of a night and by itself."""
+"""Data that is no longer used is deleted, and nothing else: on each database, at the end of a night and by itself."""
 
 import json
 import os
@@ -38,7 +38,7 @@ from vsearch.images import decode, encode_jpeg
 from vsearch.lock import lock_if_free, run_lock
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.progress import silent
-from vsearch.pruning import Freed, Waste
+from vsearch.pruning import Freed, Garbage
 from vsearch.settings import Settings
 from webui.thumbnails import Thumbnails
 
@@ -235,7 +235,7 @@ def names(folder: Path, *, folders: bool = False) -> set[str]:
 
 @pytest.fixture
 def littered(life: Life) -> Life:
-    """A shop with some waste of every kind, once on each database."""
+    """A shop with some garbage of every kind, once on each database."""
     return with_litter(life)
 
 
@@ -246,7 +246,7 @@ def sqlite_littered(sqlite_life: Life) -> Life:
 
 
 def with_litter(life: Life) -> Life:
-    """Let there be some waste of every kind."""
+    """Let there be some garbage of every kind."""
     settings = life.settings
     life.browse()
     for number in (0, 1):
@@ -373,7 +373,7 @@ def test_a_nights_own_prune_holds_its_lock(sqlite_littered: Life) -> None:
     """So a prune by hand at that moment ends with a sentence."""
     refused = []
 
-    def page_files(settings: Settings, pictures: prune.Pictures, now: datetime) -> list[Waste]:
+    def page_files(settings: Settings, pictures: prune.Pictures, now: datetime) -> list[Garbage]:
         with pytest.raises(RunInProgress):
             sqlite_littered.prune()
         refused.append(now)
@@ -404,7 +404,10 @@ def test_pictures_are_left_while_an_import_goes_on(life: Life) -> None:
     assert stored.wait(60)
     write(life.settings.generations / ".building-x" / "images.npz")
     done = life.prune()
-    assert (done.freed.keys(), done.left) == ({"temporary files"}, "Pictures were left, for an import goes on.")
+    assert (done.freed.keys(), done.left) == (
+        {"temporary files"},
+        "Pictures were skipped because an import is running.",
+    )
     go_on.set()
     importing.join()
     assert life.prune().freed["pictures"].count == 2  # the one nobody has, and the one that was replaced
@@ -612,13 +615,13 @@ def test_a_night_may_be_told_not_to_prune(sqlite_life: Life) -> None:
 def test_a_prune_that_fails_leaves_the_night_what_it_was(sqlite_life: Life, error: BaseException) -> None:
     """Published; a failure is told, a stop ends the program."""
 
-    def failing(settings: Settings, pictures: prune.Pictures, now: datetime) -> list[Waste]:
+    def failing(settings: Settings, pictures: prune.Pictures, now: datetime) -> list[Garbage]:
         raise error
 
     sqlite_life.draw("P00", 60)
     with suppress(KeyboardInterrupt):
         report = sqlite_life.night(page_files=failing)[1]
-        assert report.text().endswith("What nothing needs could not all be deleted: disk")
+        assert report.text().endswith("Not all unused data could be deleted: disk")
     with sqlite_life.retailer.sessions() as session:
         assert prune.queries.latest_runs(session, 1)[0].state == "published"
 
@@ -637,7 +640,7 @@ def test_the_command_says_what_goes(sqlite_littered: Life) -> None:
     done = json.loads(call("--json").output)
     assert (done["freed"], done["left"]) == (said["freed"], "")
     call()
-    assert "Everything that is there is needed." in call().output
+    assert "There is nothing to delete." in call().output
     with run_lock(settings.data / LOCK, sqlite_littered.clock.now):
         refused = call()
     assert isinstance(refused.exception, RunInProgress)

@@ -1,4 +1,4 @@
-"""`vsearch prune`: delete what nothing needs any more; and the page's part of it, which nights delete as well."""
+"""`vsearch prune`: delete data that is no longer used; and the list of the page's unused files, also for nights."""
 
 import json
 import sys
@@ -12,20 +12,20 @@ from indexer.prune import Pictures, Pruned
 from vsearch.cli import pass_settings
 from vsearch.cli.console import STOPPED, progress, table
 from vsearch.files import STALE_SECONDS
-from vsearch.pruning import Waste, in_words, of_path, stale
+from vsearch.pruning import Garbage, in_words, of_path, stale
 from vsearch.settings import Settings
 
 
 @click.command(epilog="Example: vsearch prune --dry-run")
-@click.option("--dry-run", is_flag=True, help="Say what would be deleted, and delete nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted, and delete nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def command(settings: Settings, *, dry_run: bool, as_json: bool) -> None:
-    """Delete what nothing needs any more; each night does it as well.
+    """Delete data that is no longer used; each night does so as well.
 
-    That is what was encoded for models no longer in use and for pictures that no product has, those pictures and their
-    thumbnails, models and indexes that no rollback goes to, uploads beyond their limits, old jobs and records, and what
-    killed commands left. While a night runs nothing is deleted.
+    This covers encodings (blocks) for models no longer in use and for pictures that no product has, those pictures and
+    their thumbnails, models and indexes that no rollback needs, uploads beyond their limits, old jobs and records, and
+    temporary files of killed commands. Nothing is deleted while a night runs.
     """
     try:
         done = prune.run(settings, page_files=page_files, dry_run=dry_run, progress=progress)
@@ -38,8 +38,8 @@ def command(settings: Settings, *, dry_run: bool, as_json: bool) -> None:
     _show(done, dry_run=dry_run)
 
 
-def page_files(settings: Settings, pictures: Pictures, now: datetime) -> Iterator[Waste]:
-    """Yield the page's waste: thumbnails, uploads, and files it was writing when it was killed."""
+def page_files(settings: Settings, pictures: Pictures, now: datetime) -> Iterator[Garbage]:
+    """Yield the page's garbage: thumbnails, uploads, and files it was writing when it was killed."""
     from catalog.imagestore import ImageStore
     from vsearch.images import Limits
     from webui.thumbnails import Thumbnails
@@ -63,6 +63,6 @@ def _show(done: Pruned, *, dry_run: bool) -> None:
     if lines:
         table("Would be deleted" if dry_run else "Deleted", ("", "count", "size"), lines, right=("count", "size"))
     else:
-        click.echo("Everything that is there is needed.")
+        click.echo("There is nothing to delete.")
     if done.left:
         click.echo(done.left)
