@@ -1,5 +1,6 @@
 """Open the catalogue: connections, sessions, and the schema brought up to date."""
 
+import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -32,6 +33,11 @@ INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.ins
 """The insert of each kind of database that knows what to do where a row is there already."""
 
 _LOOK = "see that its disk has room, that its server runs, and that the setting database_url is right"
+
+_INCREMENTAL = 2  # SQLite's number for it
+_PAGES_AT_ONCE = 1000  # given back before another writer has its turn
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -125,6 +131,31 @@ def upgrade(engine: Engine) -> None:
             ) from error
 
 
+def shrink(engine: Engine) -> None:
+    """Give the room of deleted rows back to the disk where the catalogue is a SQLite file; PostgreSQL reuses it itself.
+
+    A file of an earlier version must be rewritten once for that; it is left as it is while little of it is free.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+
+        def pragma(text: str) -> int:
+            return int((cursor.execute(f"PRAGMA {text}").fetchall() or [(0,)])[0][0])
+
+        if pragma("auto_vacuum") != _INCREMENTAL and pragma("freelist_count") > pragma("page_count") / 5:
+            cursor.execute("VACUUM")
+        while pragma("auto_vacuum") == _INCREMENTAL and pragma("freelist_count"):
+            pragma(f"incremental_vacuum({_PAGES_AT_ONCE})")
+        pragma("wal_checkpoint(TRUNCATE)")
+    except sqlite3.OperationalError as error:
+        log.warning("the catalogue keeps the room of deleted rows for new ones: %s", error)
+    finally:
+        connection.close()
+
+
 def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
     """Yield `values` in lists of at most `size`."""
     rest = iter(values)
@@ -208,6 +239,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
     connection.isolation_level = None  # the driver would begin late and not for schema changes; we say BEGIN
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    cursor.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")  # takes effect in a new file, and at VACUUM
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA foreign_keys = ON")

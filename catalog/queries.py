@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,13 @@ def picture_sizes(session: Session) -> dict[str, tuple[int, int]]:
     """Return (width, height) of every readable picture whose size is known, by sha256."""
     statement = select(Image.sha256, Image.width, Image.height).where(READABLE).distinct()
     return {sha256: (w, h) for sha256, w, h in session.execute(statement) if w is not None and h is not None}
+
+
+def pictures_by_use(session: Session, before: datetime) -> tuple[set[str], set[str]]:
+    """Return the sha256 of pictures that are in use, and of those that only products withdrawn before then have."""
+    recent = or_(LIVE, Product.withdrawn_at >= before)
+    used = set(session.scalars(select(Image.sha256).join(Product).where(recent)))
+    return used, set(session.scalars(select(Image.sha256))) - used
 
 
 def sku_by_product_id(session: Session, product_ids: Iterable[int]) -> dict[int, str]:

@@ -33,6 +33,7 @@ from indexer.refusal import Before, Cause, FeedRefused, Shares
 from indexer.sources import open_pictures
 from vsearch.errors import FeedRejected
 from vsearch.images import Limits
+from vsearch.lock import shared_lock
 from vsearch.progress import Progress, silent
 from vsearch.settings import Settings
 
@@ -148,6 +149,27 @@ def import_feed(
         FeedRefused: the feed is not what it should be, and that was not accepted.
         FeedRejected: the feed, or the place of its pictures, cannot be used at all.
     """
+    if options.dry_run:
+        return _import_feed(feed, pictures, sessions, store, options=options, progress=progress, clock=clock)
+    with shared_lock(import_lock(store.folder)):
+        return _import_feed(feed, pictures, sessions, store, options=options, progress=progress, clock=clock)
+
+
+def import_lock(pictures: Path) -> Path:
+    """Return the lock file that imports hold together: nobody deletes pictures while one goes on."""
+    return pictures.with_name("import.lock")
+
+
+def _import_feed(
+    feed: str,
+    pictures: str | None,
+    sessions: sessionmaker[Session],
+    store: ImageStore,
+    *,
+    options: Options,
+    progress: Progress,
+    clock: Callable[[], datetime],
+) -> ImportReport:
     began = clock()
 
     def record(session: Session, **said: Any) -> None:

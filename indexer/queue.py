@@ -200,7 +200,7 @@ class Queue:
             log.log(level, "%s is %s: %s", _named(job_id, job), job.state, job.message)
 
     def _log_file(self, job_id: int) -> Path:
-        return self._settings.data / "jobs" / f"{job_id}.log"
+        return self._settings.jobs / f"{job_id}.log"
 
     def _begin(self, job_id: int) -> subprocess.Popen[bytes]:
         """Begin; in a session of its own: Ctrl+C at the worker's terminal lets the job end, and the worker after it."""

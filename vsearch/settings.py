@@ -113,6 +113,16 @@ class Settings(BaseSettings):
     whitening_views: int = Field(3, ge=2, le=16, description="augmented views of each of these products")
     min_class_size: int = Field(5, ge=1, description="categories with fewer pictures join their parent category")
     keep_generations: int = Field(3, ge=2, description="published generations kept on disk for rollback")
+    prune: bool = Field(True, description="delete unused data at the end of each night")
+    keep_unused_days: int = Field(
+        14, ge=0, description="days that pictures of withdrawn products, and unused models, are kept"
+    )
+    keep_record_days: int = Field(
+        90, ge=1, description="days that finished jobs with their logs, and records of runs and imports, are kept"
+    )
+    thumbnail_days: int = Field(
+        90, ge=1, description="days after which a thumbnail is deleted; it is made again on demand"
+    )
     max_failed_share: float = Field(
         0.05, ge=0, le=1, description="share of new pictures that fail above which an import or a run stops"
     )
@@ -146,6 +156,16 @@ class Settings(BaseSettings):
     def generations(self) -> Path:
         """Folder of published generations."""
         return self.data / "generations"
+
+    @property
+    def thumbnails(self) -> Path:
+        """Folder of small copies of catalogue pictures."""
+        return self.data / "thumbnails"
+
+    @property
+    def jobs(self) -> Path:
+        """Folder of the logs of background jobs, <job_id>.log."""
+        return self.data / "jobs"
 
     @property
     def uploads(self) -> Path:

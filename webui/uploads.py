@@ -61,7 +61,7 @@ class UploadStore:
             try:
                 os.utime(self._path(photo_id))  # sent again: its days begin anew
             except FileNotFoundError:
-                self._drop(time.time(), self._max_bytes - len(photo))
+                self._drop(self.expired(time.time(), room_for=len(photo)))
                 write_whole(self._path(photo_id), photo)
         return photo_id
 
@@ -94,7 +94,23 @@ class UploadStore:
 
     def expire(self, now: float | None = None) -> int:
         """Drop what is too old, then the oldest until the rest fits; return how many were dropped."""
-        return self._drop(time.time() if now is None else now, self._max_bytes)
+        return self._drop(self.expired(time.time() if now is None else now))
+
+    def expired(self, now: float, room_for: int = 0) -> list[Path]:
+        """Return the photos to drop: those too old, then the oldest until the rest and `room_for` bytes more fit."""
+        photos = []
+        for path in self.folder.glob("*.jpg"):
+            with suppress(FileNotFoundError):  # another process drops too
+                status = path.stat()
+                photos.append((status.st_mtime, status.st_size, path))
+        excess = sum(size for _, size, _ in photos) + room_for - self._max_bytes
+        found = []
+        for modified, size, path in sorted(photos):
+            if excess <= 0 and modified >= now - self._seconds:
+                break
+            excess -= size
+            found.append(path)
+        return found
 
     def check(self) -> None:
         """See that a photo could be stored.
@@ -107,23 +123,12 @@ class UploadStore:
             with tempfile.TemporaryFile(dir=self.folder, buffering=0) as file:
                 file.write(_PROBE)
 
-    def _drop(self, now: float, max_bytes: int) -> int:
-        photos = []
-        for path in self.folder.glob("*.jpg"):
-            with suppress(FileNotFoundError):  # another process drops too
-                status = path.stat()
-                photos.append((status.st_mtime, status.st_size, path))
-        excess = sum(size for _, size, _ in photos) - max_bytes
-        dropped = 0
-        for modified, size, path in sorted(photos):
-            if excess <= 0 and modified >= now - self._seconds:
-                break
-            excess -= size
+    def _drop(self, photos: list[Path]) -> int:
+        for path in photos:
             path.unlink(missing_ok=True)
-            dropped += 1
-        if dropped:
-            log.info("dropped %d uploaded photos", dropped)
-        return dropped
+        if photos:
+            log.info("dropped %d uploaded photos", len(photos))
+        return len(photos)
 
     @contextmanager
     def _naming_failures(self) -> Iterator[None]:

@@ -4,13 +4,15 @@ import sys
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
-from catalog.database import WRITER_LOCK, chunks, connect, lock_for_writing, sessions, upgrade
+from catalog import embeddings
+from catalog.database import WRITER_LOCK, chunks, connect, lock_for_writing, sessions, shrink, upgrade
 from catalog.models import Image, IndexRun
 from vsearch.errors import CatalogueError
 
@@ -193,3 +195,46 @@ def test_tensorflow_does_not_put_its_own_sqlite_in_the_place_of_pythons(tmp_path
         f"from catalog.database import connect, upgrade; upgrade(connect('sqlite:///{tmp_path / 'catalogue.sqlite'}'))"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+def store_and_delete(engine: Engine) -> None:
+    """Let there be much room in the file."""
+    sha256s = [f"{number:064x}" for number in range(300)]
+    with sessions(engine).begin() as session:
+        embeddings.put(session, "id", [(sha256, 0) for sha256 in sha256s], np.zeros((300, 1500), np.float16))
+    with sessions(engine).begin() as session:
+        embeddings.delete_of(session, "id", sha256s[:-1])
+
+
+def test_the_room_of_deleted_rows_is_given_back(engine: Engine, tmp_path: Path) -> None:
+    """SQLite's file shrinks, though somebody is reading; PostgreSQL looks after itself."""
+    store_and_delete(engine)
+    with sessions(engine)() as reader:
+        assert embeddings.count(reader) == 1
+        shrink(engine)
+        assert embeddings.count(reader) == 1
+    shrink(engine)
+    if engine.dialect.name == "sqlite":
+        assert (tmp_path / "catalogue.sqlite").stat().st_size < 400_000
+        with engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA freelist_count").scalar() == 0
+
+
+def test_a_file_of_an_earlier_version_is_rewritten_once(sqlite_engine: Engine, tmp_path: Path) -> None:
+    """When a good part of it is free; afterwards it shrinks piece by piece."""
+    file = tmp_path / "catalogue.sqlite"
+    with sqlite3.connect(file, isolation_level=None) as connection:
+        connection.execute("PRAGMA auto_vacuum = 0")
+        connection.execute("VACUUM")
+    connection.close()
+    sqlite_engine.dispose()
+    shrink(sqlite_engine)
+    with sqlite_engine.connect() as opened:
+        assert opened.exec_driver_sql("PRAGMA auto_vacuum").scalar() == 0
+    store_and_delete(sqlite_engine)
+    with sqlite_engine.connect() as opened:
+        assert opened.exec_driver_sql("PRAGMA freelist_count").scalar() > 200  # type: ignore[operator]
+    shrink(sqlite_engine)
+    assert file.stat().st_size < 400_000
+    with sqlite_engine.connect() as opened:
+        assert opened.exec_driver_sql("PRAGMA auto_vacuum").scalar() == 2

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes import FrozenClock
 from vsearch.errors import RunInProgress
-from vsearch.lock import run_lock
+from vsearch.lock import held, lock_if_free, run_lock, shared_lock
 
 NOW = FrozenClock().now
 
@@ -16,7 +16,7 @@ HOLDER = """
 import signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from vsearch.lock import run_lock
+from vsearch.lock import held, lock_if_free, run_lock, shared_lock
 with run_lock(Path(sys.argv[1]), datetime.now(UTC)):
     print("held", flush=True)
     signal.pause()
@@ -63,3 +63,14 @@ def test_a_killed_process_leaves_no_lock_behind(tmp_path: Path) -> None:
         holder.wait()
     with run_lock(file, NOW):
         pass
+
+
+def test_several_share_what_nobody_has_alone(tmp_path: Path) -> None:
+    """Who wants it alone does not wait, but is told."""
+    file = tmp_path / "data" / "import.lock"
+    with shared_lock(file), shared_lock(file):
+        assert not held(file)
+        with lock_if_free(file) as alone:
+            assert not alone
+    with lock_if_free(file) as alone, lock_if_free(file) as second:
+        assert (alone, second, held(file)) == (True, False, True)

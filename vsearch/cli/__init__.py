@@ -28,6 +28,7 @@ COMMANDS = {
     "jobs": ("vsearch.cli.jobs", "Run nights, imports and trainings in the background."),
     "models": ("vsearch.cli.models", "List models, compare them, and let another one search."),
     "predict": ("vsearch.cli.predict", "Say what a picture shows, by each model and by vote."),
+    "prune": ("vsearch.cli.prune", "Delete data that is no longer used."),
     "search": ("vsearch.cli.search", "Find the products that look most like a photo."),
     "serve": ("vsearch.cli.serve", "Serve the shopper's page."),
     "settings": (

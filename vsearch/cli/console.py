@@ -11,6 +11,9 @@ from rich.text import Text
 
 from vsearch.progress import Advance
 
+STOPPED = 130
+"""Exit code of a program stopped by Ctrl-C, as shells count."""
+
 # Titles and file names are other people's: a bracket in them is a bracket, no markup.
 out = Console(highlight=False, markup=False, emoji=False)
 err = Console(stderr=True, highlight=False, markup=False, emoji=False)

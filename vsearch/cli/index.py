@@ -20,7 +20,8 @@ from indexer.report import Report
 from vsearch import generation as generations
 from vsearch.cli import pass_settings
 from vsearch.cli.catalog import complain
-from vsearch.cli.console import progress, table
+from vsearch.cli.console import STOPPED, progress, table
+from vsearch.cli.prune import page_files
 from vsearch.errors import GenerationCorrupt, NoGeneration, VerificationFailed
 from vsearch.files import naming
 from vsearch.manifest import Manifest
@@ -28,9 +29,6 @@ from vsearch.settings import Settings
 
 SHOWN = 20
 """Notes of a kind that the terminal shows."""
-
-STOPPED = 130
-"""Exit code of a program stopped by Ctrl-C, as shells count."""
 
 
 @click.group()
@@ -63,6 +61,7 @@ def run(settings: Settings, *, feed: str, images: str | None, accept: tuple[str,
             progress=progress,
             told=partial(_told, feed),
             accept=accept,
+            page_files=page_files,
         )
     except FeedRefused as refusal:
         complain(feed, refusal)
@@ -167,6 +166,7 @@ def _summarise(report: Report) -> None:
     lines = [(name, str(count)) for name, count in counts.items()]
     if report.pictures_per_second:
         lines.append(("encoded per second", f"{report.pictures_per_second:.1f}"))
+    lines += [(f"{kind} deleted", str(freed["count"])) for kind, freed in report.freed.items()]
     lines += [(f"seconds to {stage}", f"{seconds:.1f}") for stage, seconds in report.seconds.items()]
     table("Index run", ("", "count"), lines, right=("count",))
     click.echo(report.text())

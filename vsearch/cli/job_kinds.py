@@ -21,13 +21,16 @@ log = logging.getLogger(__name__)
 
 def _night(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
     from indexer import managers_page, managers_report, night
+    from vsearch.cli.prune import page_files
+
+    told = partial(_tell, settings.feed)
 
     def report() -> None:
         with progress("write the report"):
             managers_page.keep(settings, managers_report.make(settings))
 
     try:
-        said = night.run(settings, progress=progress, told=partial(_tell, settings.feed)).text()
+        said = night.run(settings, progress=progress, told=told, page_files=page_files).text()
     except VSearchError as error:
         if isinstance(error, FeedRefused):
             complain(settings.feed, error)

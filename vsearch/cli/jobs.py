@@ -83,7 +83,7 @@ def cancel(settings: Settings, job_id: int) -> None:
 @pass_settings
 def show_log(settings: Settings, job_id: int) -> None:
     """Print what a job said."""
-    file = settings.data / "jobs" / f"{job_id}.log"
+    file = settings.jobs / f"{job_id}.log"
     with opened(settings.catalogue_url, write=True, create=False) as sessions, sessions() as session:
         if jobs.one(session, job_id) is None:
             raise CatalogueError(f"A log is of a job on record, but there is no job {job_id}; see `vsearch jobs list`.")
