@@ -139,7 +139,7 @@ def claim(sessions: sessionmaker[Session], job_id: int, worker: str, now: dateti
 def execute(settings: Settings, job_id: int, work: Mapping[str, Work], clock: Callable[[], datetime] = utc_now) -> str:
     """Run a job in this process, to its end, and return the state it ended in; "" where another worker has it."""
     worker = f"{socket.gethostname()}:{os.getpid()}"
-    with opened(settings.catalogue_url, write=True) as sessions, _stopping_by_signal():
+    with opened(settings.catalogue_url, write=True, migrate=settings.auto_upgrade) as sessions, _stopping_by_signal():
         job = claim(sessions, job_id, worker, clock())
         if job is None:
             return ""

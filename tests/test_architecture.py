@@ -16,7 +16,7 @@ PACKAGES = ("vsearch", "catalog", "indexer", "webui", "migrations")
 ALLOWED = {
     "vsearch": ("vsearch",),
     "vsearch.cli": PACKAGES,
-    "catalog": ("catalog", "vsearch.errors"),
+    "catalog": ("catalog", "vsearch.errors", "vsearch.redaction"),
     "indexer": ("indexer", "catalog", "vsearch"),
     "webui": ("webui", "catalog", "vsearch"),
     "migrations": ("migrations", "catalog", "vsearch.settings"),
@@ -71,7 +71,7 @@ HEAVY = {
 }
 """Modules that need TensorFlow to be imported; others import them inside the function that needs them."""
 
-LONGEST = 250
+LONGEST = 400
 LONGER_WITH_A_REASON: dict[str, str] = {}
 """Modules over the limit -> why that reads better than two."""
 

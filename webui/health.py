@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Blueprint
 
+from catalog.database import check_schema
 from vsearch.errors import VSearchError
 from webui.services import services
 
@@ -23,6 +24,8 @@ def ready() -> tuple[dict[str, Any], int]:
     problem = str(engine.problem) if engine.problem else None
     try:
         generation = engine.serving.generation
+        with services().sessions() as session:
+            check_schema(session.connection())  # another version may have changed it beside this page
     except VSearchError as error:
         return {"status": "not ready", "generation": None, "checkpoint": None, "problem": str(error)}, 503
     return {

@@ -6,14 +6,16 @@ have loaded TensorFlow before.
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 from flask import Flask
 
-from catalog.database import connect, sessions
+from catalog.database import engine_of, opened, sessions
 from vsearch.encoder import open_encoder
 from vsearch.engine import Engine
-from vsearch.errors import SettingsError
+from vsearch.errors import CatalogueMissing, SettingsError
 from vsearch.finder import OpenFinder, open_bundled
 from vsearch.serving import OpenEncoder
 from vsearch.settings import Settings
@@ -36,7 +38,7 @@ def build(
     engine.refresh()
     if engine.problem is None:
         engine.proposals(np.full((64, 64, 3), 128, np.uint8))  # opens the finder before the first shopper comes
-    return create_app(settings, engine=engine, sessions=sessions(connect(settings.catalogue_url))), engine
+    return create_app(settings, engine=engine, sessions=sessions(engine_of(settings.catalogue_url))), engine
 
 
 def serve(
@@ -55,13 +57,13 @@ def serve(
 
     Raises:
         SettingsError: the address cannot be listened on, or the folder of example photos not read.
-        CatalogueError: the catalogue cannot be reached.
+        CatalogueError: the catalogue cannot be reached, or its schema is another version's.
     """
     from gunicorn.app.base import BaseApplication
 
     _check_address(settings.host, settings.port)
     examples.files(settings.examples)
-    connect(settings.catalogue_url).dispose()
+    _check_catalogue(settings.catalogue_url)
 
     class Server(BaseApplication):  # type: ignore[misc]
         """Gunicorn, configured here and not by files or arguments."""
@@ -96,6 +98,16 @@ def _options(settings: Settings) -> dict[str, object]:
         "loglevel": settings.log_level.lower(),
         "control_socket_disable": True,
     }
+
+
+def _check_catalogue(url: str | Path) -> None:
+    """Fail at once where every search would; a catalogue that a worker has yet to make may come while pages are served.
+
+    Raises:
+        CatalogueError: it cannot be used.
+    """
+    with suppress(CatalogueMissing), opened(url):
+        pass
 
 
 def _check_address(host: str, port: int) -> None:

@@ -195,7 +195,7 @@ def _show(current: Manifest, kept: list[str]) -> None:
 
 def _latest_runs(settings: Settings) -> list[dict[str, Any]]:
     going = index.going(settings)
-    with opened(settings.catalogue_url, write=True, create=False) as sessions, sessions() as session:
+    with opened(settings.catalogue_url) as sessions, sessions() as session:
         return [
             {
                 "started": f"{run.started_at:%Y-%m-%d %H:%M:%S}",

@@ -56,7 +56,7 @@ def run(settings: Settings, *, kind: str, arguments: tuple[str, ...]) -> None:
 @pass_settings
 def list_(settings: Settings, *, as_json: bool) -> None:
     """Show the latest jobs."""
-    with opened(settings.catalogue_url, write=True, create=False) as sessions, sessions() as session:
+    with opened(settings.catalogue_url) as sessions, sessions() as session:
         found = jobs.latest(session)
     if as_json:
         click.echo(json.dumps([_plain(job) for job in found], indent=2))
@@ -73,7 +73,7 @@ def list_(settings: Settings, *, as_json: bool) -> None:
 @pass_settings
 def cancel(settings: Settings, job_id: int) -> None:
     """Stop a job; what it finished stays."""
-    with opened(settings.catalogue_url, write=True, create=False) as sessions, sessions.begin() as session:
+    with opened(settings.catalogue_url) as sessions, sessions.begin() as session:
         state = jobs.cancel(session, job_id, utc_now())
     click.echo(f"Job {job_id} is cancelled." if state == "cancelled" else f"Job {job_id} is told to stop.")
 
@@ -84,7 +84,7 @@ def cancel(settings: Settings, job_id: int) -> None:
 def show_log(settings: Settings, job_id: int) -> None:
     """Print what a job said."""
     file = settings.data / "jobs" / f"{job_id}.log"
-    with opened(settings.catalogue_url, write=True, create=False) as sessions, sessions() as session:
+    with opened(settings.catalogue_url) as sessions, sessions() as session:
         if jobs.one(session, job_id) is None:
             raise CatalogueError(f"A log is of a job on record, but there is no job {job_id}; see `vsearch jobs list`.")
     if not file.is_file():
