@@ -1,8 +1,9 @@
 """Open the catalogue: connections, sessions, and the schema brought up to date."""
 
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib import resources
 from itertools import islice
@@ -118,6 +119,22 @@ def opened(url: str | Path, *, write: bool = False, migrate: bool = False) -> It
         engine.dispose()
 
 
+@contextmanager
+def opened_for_dry_run(url: str | Path) -> Iterator[sessionmaker[Session]]:
+    """Yield what makes sessions for a program that writes nothing; where there is no catalogue, on an empty one.
+
+    Raises:
+        CatalogueError: there is one, and it cannot be used.
+    """
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(opened(url))
+        except CatalogueMissing:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vsearch-"))
+            found = stack.enter_context(opened(Path(folder) / "catalogue.sqlite", write=True))
+        yield found
+
+
 def sessions(engine: Engine) -> sessionmaker[Session]:
     """Return what makes sessions: `with sessions(engine).begin() as session` commits at its end."""
     return sessionmaker(engine)
@@ -143,6 +160,22 @@ def schema_of(connection: Connection) -> str | None:
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def revision(url: str | Path) -> str | None:
+    """Return the revision of the schema of the catalogue at `url`; None where there is none.
+
+    Raises:
+        CatalogueError: it cannot be reached.
+    """
+    try:
+        engine = connect(url, create=False)
+    except CatalogueMissing:
+        return None
+    with engine.connect() as connection:
+        found = schema_of(connection)
+    engine.dispose()
+    return found
 
 
 def check_schema(connection: Connection) -> None:
@@ -230,9 +263,9 @@ def _wrong_file(address: URL) -> str:
 
 
 def _shown(address: URL) -> str:
-    """Return an address as it may be shown: SQLite's file by its path, any other without passwords."""
+    """Return an address as it may be shown: the path of SQLite's file as it is, any other without passwords."""
     if address.get_backend_name() == "sqlite" and address.database and not address.query:
-        return address.database
+        return f"sqlite:///{address.database}"
     return redact_address(address.render_as_string(hide_password=False))
 
 

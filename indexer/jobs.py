@@ -24,6 +24,7 @@ from indexer.alarm import raise_alarm
 from indexer.heartbeat import Heart
 from vsearch.errors import CatalogueError, VSearchError
 from vsearch.progress import Progress
+from vsearch.redaction import redact
 from vsearch.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -166,7 +167,7 @@ def _done(settings: Settings, job: JobRow, work: Mapping[str, Work], heart: Hear
         ended = "cancelled", "Cancelled."
     except Exception as error:
         log.exception("job %d", job.job_id)
-        ended = "failed", f"{type(error).__name__}: {error}; see `vsearch jobs log {job.job_id}`."
+        ended = "failed", f"{type(error).__name__}: {redact(str(error))}; see `vsearch jobs log {job.job_id}`."
     return ended if said is None else ("done", said)
 
 

@@ -65,10 +65,11 @@ def _check_address(url: str) -> None:
         elif not address.hostname or address.port == 0:
             wrong = "names no host"
         elif not re.fullmatch(r"/?\d*", address.path):
-            wrong = "does not end in a number; in a password, / is written as %2F"
+            wrong = "does not end in a number"
     except ValueError:
-        wrong = "has a port that is no number; in a password, / is written as %2F"
+        wrong = "has a port that is no number"
     if wrong:
+        wrong += "; a / in a password is written as %2F" if "@" in url else ""
         raise SettingsError(
             f"Setting queue_url must be redis://HOST/NUMBER or empty, but {redact_address(url)!r} {wrong}; correct it."
         )

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
@@ -22,12 +21,14 @@ from catalog.database import (
     engine_of,
     lock_for_writing,
     opened,
+    revision,
     schema_of,
     schemas,
     sessions,
     upgrade,
 )
 from catalog.models import Image, IndexRun
+from tests.schemas import set_schema
 from vsearch.errors import CatalogueError, CatalogueMissing, SchemaMismatch
 
 
@@ -115,11 +116,12 @@ def test_reading_makes_no_catalogue(tmp_path: Path) -> None:
     connect(file).dispose()
     with pytest.raises(CatalogueMissing, match="is empty; run `vsearch catalog import`"), opened(file):
         pass
+    assert revision(file) is None
     engine = engine_of(file)
-    with engine.connect() as connection:
-        assert schema_of(connection) is None
+    engine.connect().close()
     file.unlink()
     engine.dispose()
+    assert revision(file) is None
     with pytest.raises(CatalogueMissing, match="is not there"), engine.connect():
         pass
     assert not file.exists()
@@ -133,31 +135,8 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
         url = request.getfixturevalue("new_pg")(f"old_{tmp_path.name}".lower())
     with opened(url, write=True):
         pass
-    set_revision(url, "0001", downgrade=True)
+    set_schema(url, "0001")
     return url
-
-
-def set_revision(url: str | Path, revision: str, *, downgrade: bool = False) -> None:
-    """Bring a catalogue back to an older schema, or let it call itself one."""
-    config = Config()
-    config.set_main_option("script_location", "migrations:")
-    engine = connect(url)
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        if downgrade:
-            command.downgrade(config, revision)
-        else:
-            connection.execute(sa.text("UPDATE alembic_version SET version_num = :it"), {"it": revision})
-    engine.dispose()
-
-
-def revision_of(url: str | Path) -> str | None:
-    """Return the revision of a catalogue's schema."""
-    engine = connect(url)
-    with engine.connect() as connection:
-        found = schema_of(connection)
-    engine.dispose()
-    return found
 
 
 @pytest.mark.parametrize("write", [False, True])
@@ -168,7 +147,7 @@ def test_an_old_schema_is_refused_and_left_alone(old: str | Path, write: bool) -
         opened(old, write=write),
     ):
         pass
-    assert revision_of(old) == "0001"
+    assert revision(old) == "0001"
 
 
 def test_an_old_schema_is_brought_up_to_date_where_that_is_asked_for(old: str | Path) -> None:
@@ -184,7 +163,7 @@ def test_an_old_schema_is_brought_up_to_date_where_that_is_asked_for(old: str | 
 
 def test_a_newer_schema_is_refused(old: str | Path) -> None:
     """Also where a migration is asked for."""
-    set_revision(old, "9999")
+    set_schema(old, "9999")
     for options in ({}, {"write": True}, {"migrate": True}):
         with (
             pytest.raises(SchemaMismatch, match="is 9999, of a newer version; install the newer"),

@@ -6,15 +6,17 @@ import pytest
 from sqlalchemy import delete, func, select, update
 
 from catalog import embeddings
+from catalog.database import revision, schemas
 from catalog.models import Image, IndexRun, StoredBlocks
 from indexer import run as night
 from indexer import verify
 from indexer.report import Advance
 from tests.fakes import FakeEncoder, FrozenClock, Opened, fake_checkpoint
 from tests.indexer.shop import Shop
+from tests.schemas import set_schema
 from vsearch import generation
 from vsearch.engine import ALL, Engine, Search
-from vsearch.errors import CatalogueError, EncodingFailed, RunInProgress, VerificationFailed
+from vsearch.errors import CatalogueError, EncodingFailed, RunInProgress, SchemaMismatch, VerificationFailed
 from vsearch.images import decode
 from vsearch.lock import run_lock
 from vsearch.model import checkpoint as checkpoints
@@ -330,3 +332,14 @@ def test_a_picture_that_could_not_be_read_is_tried_again(shop: Shop) -> None:
     assert night.run(shop.settings, open_encoder=FakeEncoder).state == "unchanged"
     path.write_bytes(whole)
     assert night.run(shop.settings, open_encoder=FakeEncoder).pictures == 24
+
+
+def test_a_night_upgrades_where_the_setting_allows_it(indexed_shop: Shop) -> None:
+    """Otherwise it fails before anything is changed."""
+    catalogue = indexed_shop.settings.catalogue_url
+    set_schema(catalogue, "0003")
+    with pytest.raises(SchemaMismatch):
+        night.run(indexed_shop.settings, open_encoder=FakeEncoder)
+    allowed = indexed_shop.settings.model_copy(update={"auto_upgrade": True})
+    assert night.run(allowed, open_encoder=FakeEncoder).state == "unchanged"
+    assert revision(catalogue) == schemas()[-1]

@@ -1,3 +1,6 @@
+import pytest
+
+from tests.schemas import set_schema
 from vsearch.errors import GenerationCorrupt
 from vsearch.settings import Settings
 
@@ -29,6 +32,17 @@ def test_ready_with_a_problem(site):
     answer = site.client.get("/readyz")
     assert answer.status_code == 200
     assert answer.get_json()["problem"] == "A file is missing."
+
+
+@pytest.mark.parametrize("schema", ["0001", "9999"])
+def test_not_ready_once_another_version_changed_the_catalogue(site, schema):
+    """A page that was started before finds out, and says what to do."""
+    set_schema(site.settings.catalogue_url, schema)
+
+    answer = site.client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.get_json()["status"] == "not ready"
+    assert f"is {schema}, of " in answer.get_json()["problem"]
 
 
 def test_not_ready(tmp_path):

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from catalog.database import opened
 from tests import ports
-from vsearch.errors import SettingsError
+from tests.schemas import set_schema
+from vsearch.errors import SchemaMismatch, SettingsError
 from vsearch.settings import Settings
 from webui import server
 from webui.services import services_of
@@ -64,6 +66,17 @@ def test_port_in_use(tmp_path, free_port):
             server.serve(Settings(data=tmp_path, port=free_port), lambda address, problem: None)
 
 
+@pytest.mark.parametrize(("schema", "remedy"), [("0001", "vsearch catalog upgrade"), ("9999", "install the newer")])
+def test_a_catalogue_of_another_version(tmp_path, free_port, schema, remedy):
+    """The page does not start: each search would fail."""
+    settings = Settings(data=tmp_path, port=free_port)
+    with opened(settings.catalogue_url, write=True):
+        pass
+    set_schema(settings.catalogue_url, schema)
+    with pytest.raises(SchemaMismatch, match=remedy):
+        server.serve(settings, lambda address, problem: None)
+
+
 def test_build_without_a_generation(tmp_path):
     """Before the first index run the application is there and says what is missing."""
     app, engine = server.build(Settings(data=tmp_path))
@@ -71,3 +84,4 @@ def test_build_without_a_generation(tmp_path):
     assert engine.problem is not None
     assert app.test_client().get("/").status_code == 503
     services_of(app).sessions.kw["bind"].dispose()
+    assert not list(tmp_path.iterdir())

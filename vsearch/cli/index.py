@@ -24,6 +24,7 @@ from vsearch.cli.console import progress, table
 from vsearch.errors import GenerationCorrupt, NoGeneration, VerificationFailed
 from vsearch.files import naming
 from vsearch.manifest import Manifest
+from vsearch.redaction import redact_address
 from vsearch.settings import Settings
 
 SHOWN = 20
@@ -144,7 +145,7 @@ def rollback(settings: Settings, *, to: str) -> None:
 
 def _told(feed: str, report: ImportReport) -> None:
     complain(feed, report)
-    click.echo(f"{feed}: {report.text()}")
+    click.echo(f"{redact_address(feed)}: {report.text()}")
 
 
 def _named(settings: Settings) -> str:

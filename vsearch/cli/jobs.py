@@ -20,6 +20,7 @@ from vsearch.cli import pass_settings
 from vsearch.cli.console import table
 from vsearch.cli.job_kinds import WORK, checked
 from vsearch.errors import CatalogueError, QueueUnavailable, SettingsError
+from vsearch.redaction import redact, redact_address
 from vsearch.settings import Settings
 
 
@@ -89,7 +90,7 @@ def show_log(settings: Settings, job_id: int) -> None:
             raise CatalogueError(f"A log is of a job on record, but there is no job {job_id}; see `vsearch jobs list`.")
     if not file.is_file():
         raise CatalogueError(f"A job has a log once it began, but job {job_id} has none; see `vsearch jobs list`.")
-    sys.stdout.write(file.read_text(encoding="utf8", errors="replace"))
+    sys.stdout.write(redact(file.read_text(encoding="utf8", errors="replace")))
 
 
 @command.command("worker")
@@ -131,10 +132,15 @@ def _talk() -> None:
 
 
 def _plain(job: JobRow) -> dict[str, Any]:
-    return {
-        name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in ((field, getattr(job, field)) for field in JobRow.__dataclass_fields__)
-    }
+    fields = {field: getattr(job, field) for field in JobRow.__dataclass_fields__}
+    fields["arguments"] = {name: _hidden(value) for name, value in job.arguments.items()}
+    fields["message"] = redact(job.message)
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields.items()}
+
+
+def _hidden(value: object) -> object:
+    """Return an argument without the password of an address."""
+    return redact_address(value) if isinstance(value, str) else value
 
 
 def _state(job: JobRow) -> str:
@@ -149,4 +155,4 @@ def _far(job: JobRow) -> str:
     if job.state == "running" and job.progress:
         done, total = job.progress.get("done", 0), job.progress.get("total", 0)
         return f"{job.progress['stage']}: {done} of {total}" if total else str(job.progress["stage"])
-    return job.message
+    return redact(job.message)
