@@ -10,6 +10,7 @@ from catalog.database import revision, schemas
 from catalog.models import Image, IndexRun, StoredBlocks
 from indexer import run as night
 from indexer import verify
+from indexer.build import OTHER
 from indexer.report import Advance
 from tests.fakes import FakeEncoder, FrozenClock, Opened, fake_checkpoint
 from tests.indexer.shop import Shop
@@ -93,7 +94,7 @@ def test_another_category_moves_pictures_without_encoding(indexed_shop: Shop, op
     """Classes and heads are fitted on stored blocks."""
     report = night.run(with_settings(indexed_shop, min_class_size=50).settings, open_encoder=opened)
     assert (report.state, report.classes, report.encoded, report.views) == ("published", 1, 0, 0)
-    assert engine_of(indexed_shop).serving.checkpoint.vocabulary.names == ("other",)
+    assert engine_of(indexed_shop).serving.checkpoint.vocabulary.names == (OTHER,)
 
 
 def test_another_trunk_encodes_everything_again(indexed_shop: Shop, opened: Opened) -> None:
