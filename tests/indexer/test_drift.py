@@ -1,12 +1,14 @@
 """What stops a publication although the index is sound: it finds otherwise than the one before."""
 
+import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import update
 
 from catalog.models import Product
-from indexer import night
+from indexer import jobs, night
 from indexer.build import OTHER
 from indexer.drift import Members, drift
 from indexer.live import verify
@@ -14,7 +16,9 @@ from indexer.run import run
 from tests.fakes import FakeEncoder
 from tests.indexer.shop import Shop
 from vsearch import generation as generations
-from vsearch.errors import GenerationCorrupt, SettingsError, VerificationFailed
+from vsearch.cli.job_kinds import WORK
+from vsearch.cli.jobs import command as jobs_command
+from vsearch.errors import GenerationCorrupt, SettingsError, VerificationFailed, VSearchError
 from vsearch.generation import read_manifest
 from vsearch.manifest import ClassEntry, Manifest, Quality
 from vsearch.settings import Settings
@@ -188,6 +192,34 @@ def test_a_night_that_drifts_is_not_published_unless_that_is_meant(shop: Shop) -
     report = night.run(shop.settings, open_encoder=FakeEncoder, accept={"drift"})
     assert report.state == "published"
     assert list(shop.settings.generations.glob(".*")) == []
+
+
+def job(settings: Settings, *arguments: str) -> str:
+    """Ask for an index job at the command line, have it done, and return the state it ended in."""
+    asked = CliRunner().invoke(jobs_command, ["run", *arguments], obj=settings)
+    assert asked.exit_code == 0, asked.output
+    found = re.search(r"Job (\d+)", asked.output)
+    assert found is not None
+    return jobs.execute(settings, int(found[1]), WORK)
+
+
+@pytest.mark.parametrize("kind", ["index", "night"])
+def test_what_is_accepted_ahead_counts_once(shop: Shop, kind: str) -> None:
+    """It is kept with the job that it was asked for with; the next one fails again."""
+    shop.add([f"T{n:03d}" for n in range(32)], "Tables")
+    run(shop.settings, open_encoder=FakeEncoder)
+    shop.withdraw(*[f"T{n:03d}" for n in range(18)])
+    ended = [job(shop.settings, kind), job(shop.settings, kind, "--accept", "drift", "--accept", "canaries")]
+    shop.withdraw(*[f"T{n:03d}" for n in range(18, 32)])
+    assert [*ended, job(shop.settings, kind)] == ["failed", "done", "failed"]
+
+
+@pytest.mark.parametrize(("kind", "cause"), [("index", "shrink"), ("import", "drift"), ("train", "rows")])
+def test_what_a_job_never_meets_is_not_accepted(tmp_path: Path, kind: str, cause: str) -> None:
+    """A typing error is said before the night."""
+    asked = CliRunner().invoke(jobs_command, ["run", kind, "--accept", cause], obj=Settings(data=tmp_path))
+    assert isinstance(asked.exception, VSearchError)
+    assert f"but not {cause}; leave that out" in str(asked.exception)
 
 
 def with_canaries(shop: Shop, *rows: str) -> Settings:

@@ -18,7 +18,7 @@ from indexer.jobs import KINDS
 from indexer.queue import Queue
 from vsearch.cli import pass_settings
 from vsearch.cli.console import table
-from vsearch.cli.job_kinds import WORK, checked
+from vsearch.cli.job_kinds import ACCEPTABLE, WORK, checked
 from vsearch.errors import CatalogueError, QueueUnavailable, SettingsError
 from vsearch.redaction import redact, redact_address
 from vsearch.settings import Settings
@@ -32,17 +32,23 @@ def command() -> None:
 @command.command("run", epilog="Example: vsearch jobs run night")
 @click.argument("kind", type=click.Choice(KINDS))
 @click.argument("arguments", nargs=-1)
+@click.option(
+    "--accept",
+    type=click.Choice(ACCEPTABLE),
+    multiple=True,
+    help="Take what would stop this one job; see `vsearch index run`.",
+)
 @pass_settings
-def run(settings: Settings, *, kind: str, arguments: tuple[str, ...]) -> None:
+def run(settings: Settings, *, kind: str, arguments: tuple[str, ...], accept: tuple[str, ...]) -> None:
     """Ask for a job; a worker (`vsearch jobs worker`) does it.
 
     \b
-    night                      import the feed of the settings, and index
+    night                      import the feed of the settings, and index; now, not at night_at
     index                      index what the catalogue holds
     import feed=F images=I     import a feed
     train plan=P photos=D      train by a plan, runs kept in the data folder
     """
-    given = checked(settings, kind, arguments)
+    given = checked(settings, kind, arguments, accept)
     with opened(settings.catalogue_url, write=True) as sessions:
         job_id = work.add(sessions, kind, given, utc_now())
     click.echo(f"Job {job_id} waits for a worker; `vsearch jobs list` shows how far it is.")
