@@ -1,19 +1,23 @@
 """`vsearch search`: the shopper's search, in the terminal."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
 from catalog import database, queries
-from vsearch.answer import SearchResult
+from vsearch.answer import SearchResult, part_weight, worth
 from vsearch.cli import pass_settings
 from vsearch.cli.console import out, table
 from vsearch.cli.opening import open_engine
 from vsearch.engine import ALL, Search
 from vsearch.images import Box, Limits, decode
 from vsearch.settings import Metric, Settings
+
+SHOWN = 3
+"""Classes named above the table."""
 
 
 @click.command(epilog="Example: vsearch search sofa.jpg --class Sofas --metric euclidean")
@@ -33,7 +37,7 @@ def command(
     count: int,
     as_json: bool,
 ) -> None:
-    """Find the products that look most like PHOTO.
+    """Find the products that look most like PHOTO, best first.
 
     Without --class the photo decides which classes are searched. Without --box it is searched with the whole photo and
     with each part in which a product may stand; --box 0,0,1,1 is the whole photo alone.
@@ -46,12 +50,22 @@ def command(
     if as_json:
         out.print_json(json.dumps(_as_json(result, found, metric)))
         return
-    where = ", ".join(result.classes) if result.routing != "all" else "all classes"
+    where = _listed(result.classes) if result.routing != "all" else "all classes"
     times = ", ".join(f"{name} {ms:.0f} ms" for name, ms in result.timings.items())
     value = "score" if metric == "cosine" else "distance"
     columns = ["sku", "title", "class", value, "match", *(["box"] if result.proposals else [])]
+    weights = {str(item.box): part_weight(item) for item in result.proposals}
+    for item in found:  # by which they are ordered: what a doubtful part found counts for less
+        counts = worth(item["distance"], weights.get(item["box"], 1.0), lower_is_better=metric == "euclidean")
+        item[value] = abs(counts) if metric == "euclidean" else counts
     lines = [(str(rank), *(_cell(item[column]) for column in columns)) for rank, item in enumerate(found, start=1)]
-    table(f"{photo.name} in {where} ({times})", ("", *columns), lines, right=("", value))
+    title = f"{photo.name} in {where} ({times})"
+    table(title, ("", *columns), lines, right=("", value), whole=("", "sku", value, "box"))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more classes" if more > 0 else "")
 
 
 def _cell(value: object) -> str:
@@ -71,7 +85,7 @@ def _products(settings: Settings, result: SearchResult) -> list[dict[str, Any]]:
             "score": hit.score,
             "distance": hit.value,
             "match": hit.label,
-            "box": str(hit.box) if hit.box else None,
+            "box": hit.box and str(hit.box),
         }
         for hit in result.hits
         if hit.product_id in cards
