@@ -34,7 +34,7 @@ from vsearch.errors import CatalogueError, CatalogueMissing, SchemaMismatch
 
 def test_connect_creates_the_parent_folder(tmp_path: Path) -> None:
     """A first start needs no folder made by hand."""
-    engine = connect(f"sqlite:///{tmp_path / 'a' / 'b' / 'catalogue.sqlite'}")
+    engine = connect(tmp_path / "a" / "b" / "catalogue.sqlite")
     engine.dispose()
     assert (tmp_path / "a" / "b" / "catalogue.sqlite").is_file()
 
@@ -186,7 +186,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("not a database, but long enough to be looked at as one " * 40)
     with pytest.raises(CatalogueError, match="file is not a database"):
-        connect(f"sqlite:///{file}")
+        connect(file)
     assert file.read_text().startswith("not a database")
 
 
@@ -200,7 +200,7 @@ def test_a_catalogue_of_a_newer_version_is_refused(sqlite_engine: Engine) -> Non
 
 def test_upgrade_says_nothing_on_standard_output(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Commands that print JSON may upgrade first."""
-    engine = connect(f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
+    engine = connect(tmp_path / "catalogue.sqlite")
     upgrade(engine)
     upgrade(engine)
     engine.dispose()
@@ -271,7 +271,7 @@ def test_chunks_cover_everything_in_order() -> None:
 
 def test_an_empty_database_says_that_nothing_was_imported(tmp_path: Path) -> None:
     """An address that is wrong or new, found out by the first question."""
-    engine = connect(f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
+    engine = connect(tmp_path / "catalogue.sqlite")
     with (
         pytest.raises(CatalogueError, match=r"nothing was ever imported .*vsearch catalog import"),
         engine.connect() as it,

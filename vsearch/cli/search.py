@@ -8,6 +8,7 @@ from typing import Any, Literal
 import click
 
 from catalog import database, queries
+from catalog.queries import ProductCard
 from vsearch.answer import SearchResult, part_weight, worth
 from vsearch.cli import pass_settings
 from vsearch.cli.console import out, table
@@ -45,8 +46,11 @@ def command(
     picture = decode(photo.read_bytes(), Limits.of(settings))
     chosen: tuple[str, ...] | Literal["all"] | None = ALL if ALL in classes else tuple(dict.fromkeys(classes)) or None
     search = Search(k=count, metric=metric, classes=chosen, box=None if box is None else Box.parse(box))
-    result = open_engine(settings).search(picture, search)
-    found = _products(settings, result)
+    with database.opened(settings.catalogue_url) as sessions:
+        result = open_engine(settings).search(picture, search)
+        with sessions() as session:
+            cards = queries.products_by_ids(session, [hit.product_id for hit in result.hits])
+    found = _products(cards, result)
     if as_json:
         out.print_json(json.dumps(_as_json(result, found, metric)))
         return
@@ -72,11 +76,9 @@ def _cell(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value or "")
 
 
-def _products(settings: Settings, result: SearchResult) -> list[dict[str, Any]]:
+def _products(live: Sequence[ProductCard], result: SearchResult) -> list[dict[str, Any]]:
     """Join hits with the catalogue; products withdrawn since the index was built are left out."""
-    with database.opened(settings.catalogue_url) as sessions, sessions() as session:
-        found = queries.products_by_ids(session, [hit.product_id for hit in result.hits])
-    cards = {card.product_id: card for card in found}
+    cards = {card.product_id: card for card in live}
     return [
         {
             "sku": cards[hit.product_id].sku,
