@@ -1,5 +1,6 @@
 """Open the catalogue: connections, sessions, and the schema brought up to date."""
 
+import re
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -326,7 +327,8 @@ def _must_exist(file: Path) -> None:
 def _in_words(failure: ExceptionContext) -> CatalogueError | None:
     """Return the sentence for what the operator can mend; None leaves the error of a faulty statement as it is."""
     error, cause = failure.sqlalchemy_exception, failure.original_exception
-    mendable = isinstance(error, MENDABLE) or type(error) is DatabaseError or type(cause).__name__ == "UndefinedTable"
+    undefined = type(cause).__name__ in ("UndefinedTable", "UndefinedColumn")
+    mendable = isinstance(error, MENDABLE) or type(error) is DatabaseError or undefined
     if failure.is_pre_ping or not mendable:
         return None
     url = failure.engine.url if failure.engine else None
@@ -336,6 +338,11 @@ def _in_words(failure: ExceptionContext) -> CatalogueError | None:
         return CatalogueMissing(
             f"The catalogue at {shown} must have products, but nothing was ever imported ({reason}); "
             f"{_IMPORT}, or {_CHECK}."
+        )
+    if type(cause).__name__ == "UndefinedColumn" or re.match("no such column|table .* has no column", reason):
+        return SchemaMismatch(
+            f"The catalogue at {shown} must have the tables of this version, but: {reason}; "
+            "run `vsearch catalog upgrade`, or start the version that changed them."
         )
     return CatalogueError(f"The catalogue at {shown} must answer, but: {reason}; {_LOOK}.")
 

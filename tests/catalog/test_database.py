@@ -27,7 +27,7 @@ from catalog.database import (
     sessions,
     upgrade,
 )
-from catalog.models import Image, IndexRun
+from catalog.models import Image, IndexRun, Product
 from tests.schemas import set_schema
 from vsearch.errors import CatalogueError, CatalogueMissing, SchemaMismatch
 
@@ -159,6 +159,18 @@ def test_an_old_schema_is_brought_up_to_date_where_that_is_asked_for(old: str | 
 
     with ThreadPoolExecutor(4) as pool:
         assert set(pool.map(migrate, range(4))) == {schemas()[-1]}
+
+
+def test_a_schema_that_changed_while_it_was_in_use(old: str | Path) -> None:
+    """What a program finds that was started before: the next statement says what to do, read or write."""
+    engine = connect(old)
+    for statement in (sa.select(Product.article_number), sa.insert(Product).values(sku="A", article_number="1")):
+        with (
+            pytest.raises(SchemaMismatch, match=r"article_number.*vsearch catalog upgrade"),
+            engine.begin() as connection,
+        ):
+            connection.execute(statement)
+    engine.dispose()
 
 
 def test_a_newer_schema_is_refused(old: str | Path) -> None:
