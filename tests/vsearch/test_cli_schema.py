@@ -164,6 +164,13 @@ def test_no_log_shows_a_password(
     assert "s3cret" not in done.stdout + done.stderr
 
 
+def test_a_wrong_argument_shows_no_password() -> None:
+    """Click quotes it."""
+    result = CliRunner().invoke(cli.cli, ["demo", "--feed", "https://u:s3cret@h/feed.csv?key=s3cret", "--images", "."])
+    assert result.exit_code == 2
+    assert "'https://***@h/feed.csv?key=***' does not exist" in result.output
+
+
 def test_a_bug_shows_no_password(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Its traceback is whole but for that."""
 
