@@ -46,9 +46,7 @@ class Settings(BaseSettings):
         "", description="SQLAlchemy address of the catalogue; empty means SQLite in the data folder"
     )
     auto_upgrade: bool = Field(
-        False,
-        description="let nights and workers bring the catalogue's schema up to date after an update of vsearch; "
-        "otherwise `vsearch catalog upgrade` does, when every page and worker runs the new version",
+        False, description="let nights and workers run `vsearch catalog upgrade` by themselves after an update"
     )
     weights: Path | None = Field(
         None, description="folder with pretrained backbone weights (NAME.weights.h5), searched first"

@@ -13,6 +13,8 @@ from vsearch.progress import Advance
 
 # Titles and file names are other people's: a bracket in them is a bracket, no markup.
 out = Console(highlight=False, markup=False, emoji=False)
+if not out.is_terminal:
+    out.width = max(out.width, 200)  # of a pipe nobody knows how wide it is, and programs look for whole words
 err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
