@@ -101,7 +101,8 @@ def _one_shop(settings: Settings, feed: Path | None, accept: tuple[str, ...]) ->
     here, folder = ("the demo shop", "shop") if own else ("another shop than the demo", "demo-shop")
     raise SettingsError(
         f"A data folder is of one shop, but {settings.data} holds {here}; give this one a folder of its own, as in "
-        f"`vsearch --data {folder} demo`, or replace what is there with --accept shrink --accept columns."
+        f"`vsearch --data {folder} demo`, or replace what is there with "
+        "--accept shrink --accept columns --accept drift."
     )
 
 
