@@ -67,7 +67,10 @@ def _user_end(scheme: str, rest: str) -> int:
 
 
 def _parameter(found: re.Match[str]) -> str:
-    return f"{found[1]}={HIDDEN}" if found[2] and _is_secret(found[1]) else found[0]
+    """Return a parameter with its value hidden if it is a secret; another one may be an address, or several by ";"."""
+    if not found[2]:
+        return found[0]
+    return f"{found[1]}={HIDDEN if _is_secret(found[1]) else redact(found[2])}"
 
 
 def _is_secret(name: str) -> bool:
