@@ -35,6 +35,7 @@ from vsearch.errors import FeedRejected
 from vsearch.images import Limits
 from vsearch.lock import shared_lock
 from vsearch.progress import Progress, silent
+from vsearch.redaction import redact, redact_address
 from vsearch.settings import Settings
 
 REMEMBERED = timedelta(days=60)
@@ -173,7 +174,7 @@ def _import_feed(
     began = clock()
 
     def record(session: Session, **said: Any) -> None:
-        imports.record(session, feed=feed, started_at=began, finished_at=clock(), **said)
+        imports.record(session, feed=redact_address(feed), started_at=began, finished_at=clock(), **said)
 
     try:
         with (
@@ -296,4 +297,4 @@ def _resolve(reading: FeedReading, looks: Mapping[str, Look]) -> tuple[list[_Pro
 
 
 def _as_rows(findings: Sequence[RowError]) -> list[dict[str, object]]:
-    return [asdict(found) for found in findings[: imports.KEPT]]
+    return [asdict(found) | {"reason": redact(found.reason)} for found in findings[: imports.KEPT]]

@@ -120,7 +120,7 @@ class ManagersReport:
 
 def make(settings: Settings) -> ManagersReport:
     """Look at the catalogue and at what is published."""
-    with opened(settings.catalogue_url, write=True, create=False) as sessions:
+    with opened(settings.catalogue_url) as sessions:
         with sessions() as session:
             counted = queries.counts(session)
             going = run.going(settings)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from indexer.cells import quoted
 from indexer.web import Web
 from vsearch.errors import AddressRefused, FeedRejected
+from vsearch.redaction import redact
 
 ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")
 MAX_FEED_BYTES = 500_000_000
@@ -60,6 +61,11 @@ def storage(place: str) -> tuple[Any, str]:
     """
     import fsspec
 
+    if re.match("(s3a?|gs|gcs)://[^/]*@", place):  # a part of the bucket's name to these libraries, which would log it
+        raise FeedRejected(
+            f"Keys are no part of an address, but {place} has some; give them as the storage's own client takes them "
+            "(for s3://, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)."
+        )
     try:
         found = fsspec.core.url_to_fs(place)
     except ImportError as error:
@@ -68,7 +74,9 @@ def storage(place: str) -> tuple[Any, str]:
             "run `pip install 'vsearch[s3]'` for s3://."
         ) from error
     except ValueError as error:
-        raise FeedRejected(f"A place must be a path or an address, but {place}: {error}; correct it.") from error
+        raise FeedRejected(
+            f"A place must be a path or an address, but {place}: {redact(str(error), place)}; correct it."
+        ) from error
     return found[0], str(found[1])
 
 
@@ -112,7 +120,8 @@ def _stored(place: str) -> bytes:
         return bytes(files.cat_file(path))
     except Exception as error:  # each kind of storage has errors of its own
         raise FeedRejected(
-            f"A feed must be readable, but {place} is not ({first_line(error)}); check the address and the credentials."
+            f"A feed must be readable, but {place} is not ({redact(first_line(error), place)}); check the address "
+            "and the credentials."
         ) from error
 
 

@@ -106,7 +106,7 @@ def run(
         CatalogueError: the catalogue is not there, or is not that of this data folder.
         GenerationCorrupt: the published index cannot be read, so that what it needs is unknown.
     """
-    with opened(settings.catalogue_url, write=True, create=False) as sessions, run_lock(settings.data / LOCK, clock()):
+    with opened(settings.catalogue_url) as sessions, run_lock(settings.data / LOCK, clock()):
         return prune(settings, sessions, Stages(progress), clock(), page_files=page_files, dry_run=dry_run)
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from catalog.models import IndexRun, utc_now
 from vsearch.errors import CatalogueError
 from vsearch.progress import Advance, Progress
+from vsearch.redaction import redact
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +144,6 @@ def on_record(sessions: sessionmaker[Session]) -> Iterator[Callable[[Report], No
     except BaseException as error:
         if not finished:
             with suppress(CatalogueError):  # why the run failed is worth more than why that cannot be written down
-                why = "Stopped by hand." if isinstance(error, KeyboardInterrupt) else str(error)
+                why = "Stopped by hand." if isinstance(error, KeyboardInterrupt) else redact(str(error))
                 close(state="failed", message=why)
         raise

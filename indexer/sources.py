@@ -19,6 +19,7 @@ from indexer.pictures import (
 from indexer.web import Fetched, Web
 from vsearch.archives import DAMAGED, Archive, open_archive, reason
 from vsearch.errors import AddressRefused, FeedRejected
+from vsearch.redaction import redact
 
 
 @contextmanager
@@ -68,8 +69,9 @@ def _open_storage(place: str, max_bytes: int) -> "StoredPictures":
     except PermissionError:  # it may be allowed to read what it may not list
         pass
     except Exception as error:  # each kind of storage has errors of its own
+        reason = redact(places.first_line(error), place)
         raise FeedRejected(
-            f"Pictures must be where they are said to be, but {place} is not ({places.first_line(error)}); "
+            f"Pictures must be where they are said to be, but {place} is not ({reason}); "
             "check the address and the credentials."
         ) from error
     return StoredPictures(files, folder, max_bytes)

@@ -21,6 +21,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, MaxRetryError
 
 from vsearch.errors import AddressRefused
+from vsearch.redaction import redact
 
 TIMEOUT = 20.0
 """Seconds until a connection stands, and between any two pieces that arrive."""
@@ -181,8 +182,9 @@ def _conditions(tag: str) -> dict[str, str]:
 
 
 def _refused(address: str, error: Exception) -> AddressRefused:
+    reason = redact(str(error), address)
     return AddressRefused(
-        f"{address} must be reachable, but it is not ({error}); check the address, or try again later."
+        f"{address} must be reachable, but it is not ({reason}); check the address, or try again later."
     )
 
 

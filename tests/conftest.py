@@ -79,7 +79,7 @@ def _database(connection: Any) -> str:
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty catalogue file with the schema in it, to be copied."""
     file = tmp_path_factory.mktemp("template") / "catalogue.sqlite"
-    engine = connect(f"sqlite:///{file}")
+    engine = connect(file)
     upgrade(engine)
     engine.dispose()
     return file
@@ -89,7 +89,7 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sqlite_engine(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Engine]:
     """An empty catalogue of the test's own, on SQLite."""
     file = shutil.copy(migrated_sqlite, tmp_path / "catalogue.sqlite")
-    engine = connect(f"sqlite:///{file}")
+    engine = connect(file)
     yield engine
     engine.dispose()
 

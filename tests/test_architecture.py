@@ -16,7 +16,7 @@ PACKAGES = ("vsearch", "catalog", "indexer", "webui", "migrations")
 ALLOWED = {
     "vsearch": ("vsearch",),
     "vsearch.cli": PACKAGES,
-    "catalog": ("catalog", "vsearch.errors"),
+    "catalog": ("catalog", "vsearch.errors", "vsearch.redaction"),
     "indexer": ("indexer", "catalog", "vsearch"),
     "webui": ("webui", "catalog", "vsearch"),
     "migrations": ("migrations", "catalog", "vsearch.settings"),

@@ -1,10 +1,12 @@
 """One frozen `Settings`, read once by the entry point and passed down; nobody else looks at the environment.
 
 Order of precedence: an argument, then `VSEARCH_*` variables, then `vsearch.toml` in the working folder, then the
-default. Unknown names are errors in both places: a misspelt setting must not be silently ignored.
+default. Unknown names are errors in both places: a misspelt setting must not be silently ignored. Kubernetes and
+Docker set variables of their own for a service called vsearch; these are known by their form and left alone.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,11 +17,21 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from vsearch.errors import SettingsError
+from vsearch.redaction import redact, redact_address
 
 PREFIX = "VSEARCH_"
 FILE = Path("vsearch.toml")
 
 Metric = Literal["cosine", "euclidean"]
+
+SERVICE_VARIABLES = (
+    (r"(\w+_)?SERVICE_HOST", r"\S+"),
+    (r"(\w+_)?SERVICE_PORT(_\w+)?", r"\d+"),
+    (r"(\w+_)?PORT", r"(tcp|udp|sctp)://.*"),
+    (r"(\w+_)?PORT_\d+_(TCP|UDP|SCTP)(_\w+)?", r".*"),
+    (r"(\w+_)?NAME", r"/\S+/\S+"),
+)
+"""Names, without our prefix, and values of the variables that Kubernetes sets for a service, and Docker for a link."""
 
 
 class Settings(BaseSettings):
@@ -32,6 +44,9 @@ class Settings(BaseSettings):
     )
     database_url: str = Field(
         "", description="SQLAlchemy address of the catalogue; empty means SQLite in the data folder"
+    )
+    auto_upgrade: bool = Field(
+        False, description="let nights and workers run `vsearch catalog upgrade` by themselves after an update"
     )
     weights: Path | None = Field(
         None, description="folder with pretrained backbone weights (NAME.weights.h5), searched first"
@@ -138,9 +153,9 @@ class Settings(BaseSettings):
         return None if value == "" else value
 
     @property
-    def catalogue_url(self) -> str:
-        """SQLAlchemy address of the catalogue."""
-        return self.database_url or f"sqlite:///{self.data / 'catalogue.sqlite'}"
+    def catalogue_url(self) -> str | Path:
+        """SQLAlchemy address of the catalogue, or the path of its SQLite file."""
+        return self.database_url or self.data / "catalogue.sqlite"
 
     @property
     def pictures(self) -> Path:
@@ -243,8 +258,19 @@ def _from_file(file: Path) -> dict[str, Any]:
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    found = {key[len(PREFIX) :].lower(): value for key, value in environ.items() if key.startswith(PREFIX)}
-    return _known(found, "in the environment", lambda name: PREFIX + name.upper())
+    found = {key[len(PREFIX) :]: value for key, value in environ.items() if key.startswith(PREFIX)}
+    linked = tuple(f"{name[:-4]}ENV_" for name in found if name.endswith("NAME") and _of_a_service(name, found[name]))
+    ours = {
+        name.lower(): value
+        for name, value in found.items()
+        if not _of_a_service(name, value) and not (linked and name.startswith(linked))
+    }
+    return _known(ours, "in the environment", lambda name: PREFIX + name.upper())
+
+
+def _of_a_service(name: str, value: str) -> bool:
+    """Whether Kubernetes or Docker set this variable: VSEARCH_PORT=tcp://10.0.0.1:8000 is no port to listen on."""
+    return any(re.fullmatch(names, name) and re.fullmatch(values, value) for names, values in SERVICE_VARIABLES)
 
 
 def _known(values: dict[str, Any], where: str, spell: Any) -> dict[str, Any]:
@@ -258,14 +284,14 @@ def _known(values: dict[str, Any], where: str, spell: Any) -> dict[str, Any]:
 def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else "?"
+    value = redact_address(str(first.get("input")))
     return (
-        f"Setting {name} does not take {first.get('input')!r} (from {sources.get(name, 'argument')}): "
+        f"Setting {name} does not take {value!r} (from {sources.get(name, 'argument')}): "
         f"{first['msg'][0].lower()}{first['msg'][1:]}; `vsearch settings` shows its meaning."
     )
 
 
 def _shown(name: str, value: object) -> str:
-    if name == "database_url" and "@" in str(value):
-        head, _, tail = str(value).rpartition("@")
-        return f"{head.split('://')[0]}://***@{tail}"
-    return "" if value is None else str(value)
+    if value is None:
+        return ""
+    return redact(str(value)) if name == "alarm" else redact_address(str(value))  # a command has addresses in it

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Blueprint
 
+from catalog.database import check_schema
 from vsearch.errors import UploadsUnavailable, VSearchError
 from webui.services import Services, services
 
@@ -47,6 +48,8 @@ def readiness(served: Services) -> tuple[dict[str, Any], int]:
             "checkpoint": generation.checkpoint_id,
             "pictures": len(generation.gallery),
         }
+        with served.sessions() as session:
+            check_schema(session.connection())  # another version may have changed it beside this page
     except VSearchError as error:
         ready, problems = False, [error]
     try:

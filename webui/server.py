@@ -6,16 +6,17 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from types import FrameType
 
 import numpy as np
 from flask import Flask
 
-from catalog.database import connect, sessions
+from catalog.database import engine_of, opened, sessions
 from vsearch.encoder import open_encoder
 from vsearch.engine import Engine
-from vsearch.errors import SettingsError
+from vsearch.errors import CatalogueMissing, SettingsError
 from vsearch.finder import OpenFinder, open_bundled
 from vsearch.serving import OpenEncoder
 from vsearch.settings import Settings
@@ -41,7 +42,7 @@ def build(
     engine.refresh()
     if engine.problem is None:
         engine.proposals(np.full((64, 64, 3), 128, np.uint8))  # opens the finder before the first shopper comes
-    return create_app(settings, engine=engine, sessions=sessions(connect(settings.catalogue_url))), engine
+    return create_app(settings, engine=engine, sessions=sessions(engine_of(settings.catalogue_url))), engine
 
 
 def serve(
@@ -60,7 +61,7 @@ def serve(
 
     Raises:
         SettingsError: an address cannot be listened on, the folder of example photos not read, or a limit is invalid.
-        CatalogueError: the catalogue cannot be reached.
+        CatalogueError: the catalogue cannot be reached, or its schema is another version's.
     """
     admission.check(settings)
     with ExitStack() as sockets:
@@ -69,7 +70,7 @@ def serve(
         if operators:
             sockets.enter_context(operators)
         examples.files(settings.examples)
-        connect(settings.catalogue_url).dispose()
+        _check_catalogue(settings.catalogue_url)
         server: Server | None = None
 
         def stop(number: int, frame: FrameType | None) -> None:
@@ -100,6 +101,16 @@ def _serve_admin(app: Flask, listener: socket.socket) -> Server:
     server = Server(create_admin_app(app), listener, threads=2, bounds=bounds)
     threading.Thread(target=server.serve, name="vsearch-admin", daemon=True).start()
     return server
+
+
+def _check_catalogue(url: str | Path) -> None:
+    """Fail at once where every search would; a catalogue that a worker has yet to make may come while pages are served.
+
+    Raises:
+        CatalogueError: it cannot be used.
+    """
+    with suppress(CatalogueMissing), opened(url):
+        pass
 
 
 def bounds_of(app: Flask, settings: Settings) -> Bounds:

@@ -167,7 +167,7 @@ def test_a_queue_that_does_not_answer(tmp_path: Path) -> None:
     said = CliRunner().invoke(cli, ["jobs", "run", "index"], env=environment)
     assert said.exit_code == 0, said.output
     assert "Job 1 waits" in said.output
-    assert "The queue must answer, but redis://127.0.0.1:9/0 does not" in said.output
+    assert "The queue must answer, but redis://***@127.0.0.1:9/0 does not" in said.output
     assert "The job is on record" in said.output
     assert "secret" not in said.output
     with pytest.raises(QueueUnavailable, match="start it, or correct the setting queue_url"):

@@ -1,6 +1,7 @@
 import pytest
 
 from tests.fakes import FakeEncoder
+from tests.schemas import set_schema
 from vsearch.engine import Engine
 from vsearch.errors import GenerationCorrupt
 from vsearch.settings import Settings
@@ -43,6 +44,18 @@ def test_ready_with_a_problem(site):
     assert site.operator.get("/readyz").status_code == 200
     assert site.operator.get("/readyz").get_json()["problem"] == "A file is missing."
     assert site.client.get("/readyz").get_json() == {"status": "ready"}
+
+
+@pytest.mark.parametrize("schema", ["0001", "9999"])
+def test_not_ready_once_another_version_changed_the_catalogue(site, schema):
+    """A page that was started before finds out, and tells operators what to do."""
+    set_schema(site.settings.catalogue_url, schema)
+
+    assert site.client.get("/readyz").status_code == 503
+    answer = site.operator.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.get_json()["status"] == "not ready"
+    assert f"is {schema}, of " in answer.get_json()["problem"]
 
 
 def test_not_ready(without_index):

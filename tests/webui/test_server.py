@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from catalog.database import opened
 from tests import ports
-from vsearch.errors import SettingsError
+from tests.schemas import set_schema
+from vsearch.errors import SchemaMismatch, SettingsError
 from vsearch.settings import Settings, load
 from webui import server
 from webui.services import services_of
@@ -114,6 +116,17 @@ def test_connections_fit_the_open_files(monkeypatch, untouched, open_files, conn
     assert raised[0][0] == min(open_files, 2 * 4096 + server.OTHER_FILES)
 
 
+@pytest.mark.parametrize(("schema", "remedy"), [("0001", "vsearch catalog upgrade"), ("9999", "install the newer")])
+def test_a_catalogue_of_another_version(tmp_path, free_port, schema, remedy):
+    """The page does not start: each search would fail."""
+    settings = Settings(data=tmp_path, port=free_port)
+    with opened(settings.catalogue_url, write=True):
+        pass
+    set_schema(settings.catalogue_url, schema)
+    with pytest.raises(SchemaMismatch, match=remedy):
+        server.serve(settings, lambda address, problem: None)
+
+
 def test_build_without_a_generation(tmp_path):
     """Before the first index run the application is there and says what is missing."""
     app, engine = server.build(Settings(data=tmp_path))
@@ -121,3 +134,4 @@ def test_build_without_a_generation(tmp_path):
     assert engine.problem is not None
     assert app.test_client().get("/").status_code == 503
     services_of(app).sessions.kw["bind"].dispose()
+    assert not list(tmp_path.iterdir())
