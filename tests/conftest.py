@@ -18,12 +18,16 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine
 from sqlalchemy.pool import Pool
 
 from catalog.database import connect, upgrade
 from catalog.models import Base
 from tests.ports import free_port
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 os.environ["COLUMNS"] = "250"  # the console takes its width when it is made, in whichever test that happens
 

@@ -526,7 +526,7 @@ ITEMS = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(feed=st.lists(ITEMS, unique_by=lambda item: item.sku), last=st.lists(ITEMS, unique_by=lambda item: item.sku))
 def test_sql_holds_what_the_difference_says(
     sqlite_engine: Engine, feed: list[ProductItem], last: list[ProductItem]
