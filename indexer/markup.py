@@ -24,10 +24,12 @@ _TAG = re.compile(
     r"""<(?P<slash>/?)(?P<name>[a-z][a-z0-9:-]*)(?P<rest>(?:\s|/)(?:[^<>"']|"[^"]*"|'[^']*')*)?>""", re.IGNORECASE
 )
 _MARKUP = re.compile("<[a-zA-Z/!]")
-_DROPPED = re.compile(r"<!--.*?-->|<!doctype[^<>]*>|<(script|style)\b[^<>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
-_CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
-_CUT_OFF = re.compile(r"<[a-z]+[0-9]?\s[^<>]*=[^<>]*\Z", re.IGNORECASE)
-"""A tag that a limit on the length cut through."""
+_DROPPED = re.compile(
+    r"<!--.*?(?:-->|\Z)|<!doctype[^<>]*>|<(script|style)\b[^<>]*>(?:(?!<\1\b).)*</\1\s*>", re.IGNORECASE | re.DOTALL
+)
+_CDATA = re.compile(r"<!\[CDATA\[(.*?)(?:\]\]>|\Z)", re.DOTALL)
+_CUT_OFF = re.compile(r"<[a-z]+[0-9]?\s[^<>=]*=[^<>]*\Z", re.IGNORECASE)
+"""A tag that a limit on the length cut through. None of these patterns looks at a text twice: cells have any length."""
 
 _REFERENCE = re.compile(r"&(#[0-9]{1,7};|#[xX][0-9a-fA-F]{1,6};|[a-zA-Z][a-zA-Z0-9]{1,31};)")
 

@@ -82,3 +82,17 @@ def test_any_text_is_taken(text: str) -> None:
 def test_deep_nesting_loses_no_words() -> None:
     """A parser with a limit would drop them."""
     assert plain("<div>" * 5000 + "deep") == "deep"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Oak <!--" * 100_000, "Oak"),
+        ("<![CDATA[" * 100_000 + "oak", "<![CDATA[" * 99_997 + "oak"),
+        ("<style>" * 100_000 + "<p>oak</p>", "oak"),
+        ("Oak <zzz " + "=" * 500_000 + "> <p>", "Oak <zzz " + "=" * 500_000 + ">"),
+    ],
+)
+def test_a_long_cell_of_unclosed_markup_is_read_in_one_pass(text: str, expected: str) -> None:
+    """A search from each opening to the end would take hours."""
+    assert plain(text) == expected
