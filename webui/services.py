@@ -11,6 +11,7 @@ from catalog.imagestore import ImageStore
 from vsearch.engine import Engine
 from vsearch.images import Limits
 from vsearch.reader import open_reader
+from vsearch.serving import Latest
 from vsearch.settings import Settings
 from webui import examples
 from webui.articles import Articles, OpenReader
@@ -28,15 +29,13 @@ class Currencies:
     def __init__(self, sessions: sessionmaker[Session], default: str) -> None:
         self._sessions = sessions
         self._default = default
-        self._known: tuple[tuple[int, int] | None, tuple[str, ...]] = (None, ())
+        self._known: Latest[tuple[str, ...]] = Latest(1)
 
     def all(self) -> tuple[str, ...]:
         """Return them, the most common first; the setting's where no product has a price."""
         with self._sessions() as session:
             state = imports.change_count(session)
-            if state != self._known[0]:
-                self._known = (state, tuple(queries.currencies(session)) or (self._default,))
-            return self._known[1]
+            return self._known.get([state], lambda _: [tuple(queries.currencies(session)) or (self._default,)])[0]
 
     def main(self) -> str:
         """Return the currency of price filters."""
