@@ -7,7 +7,7 @@ that.
 
 import gc
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -150,47 +150,32 @@ def import_feed(
         FeedRefused: the feed is not what it should be, and that was not accepted.
         FeedRejected: the feed, or the place of its pictures, cannot be used at all.
     """
-    if options.dry_run:
-        return _import_feed(feed, pictures, sessions, store, options=options, progress=progress, clock=clock)
-    with shared_lock(import_lock(store.folder)):
-        return _import_feed(feed, pictures, sessions, store, options=options, progress=progress, clock=clock)
+    with nullcontext() if options.dry_run else shared_lock(import_lock(store.folder)):
+        began = clock()
+
+        def record(session: Session, **said: Any) -> None:
+            imports.record(session, feed=redact_address(feed), started_at=began, finished_at=clock(), **said)
+
+        try:
+            with (
+                _no_collecting(),
+                places.local_file(feed, private=options.private) as file,
+                open_pictures(pictures, options.limits.max_bytes, private=options.private) as source,
+            ):
+                reading = read_feed(file, options.currency, options.names)
+                tools = Looking(source, sessions, store, options.limits, keep=not options.dry_run)
+                return _import(feed, reading, tools, options=options, progress=progress, record=record)
+        except FeedRejected as error:
+            if not options.dry_run:
+                found = error.findings if isinstance(error, FeedRefused) else ()
+                with sessions.begin() as session:
+                    record(session, state="refused", findings=_as_rows(found), message=str(error))
+            raise
 
 
 def import_lock(pictures: Path) -> Path:
     """Return the lock file that imports hold together: nobody deletes pictures while one goes on."""
     return pictures.with_name("import.lock")
-
-
-def _import_feed(
-    feed: str,
-    pictures: str | None,
-    sessions: sessionmaker[Session],
-    store: ImageStore,
-    *,
-    options: Options,
-    progress: Progress,
-    clock: Callable[[], datetime],
-) -> ImportReport:
-    began = clock()
-
-    def record(session: Session, **said: Any) -> None:
-        imports.record(session, feed=redact_address(feed), started_at=began, finished_at=clock(), **said)
-
-    try:
-        with (
-            _no_collecting(),
-            places.local_file(feed, private=options.private) as file,
-            open_pictures(pictures, options.limits.max_bytes, private=options.private) as source,
-        ):
-            reading = read_feed(file, options.currency, options.names)
-            tools = Looking(source, sessions, store, options.limits, keep=not options.dry_run)
-            return _import(feed, reading, tools, options=options, progress=progress, record=record)
-    except FeedRejected as error:
-        if not options.dry_run:
-            found = error.findings if isinstance(error, FeedRefused) else ()
-            with sessions.begin() as session:
-                record(session, state="refused", findings=_as_rows(found), message=str(error))
-        raise
 
 
 def _import(

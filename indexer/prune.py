@@ -29,15 +29,15 @@ from indexer.run import LOCK, shop_checkpoint
 from vsearch import generation as generations
 from vsearch import pruning, registry, retention, store
 from vsearch.errors import CatalogueError, CheckpointError, GenerationCorrupt
-from vsearch.files import STALE_SECONDS, leftovers, remove_folder
+from vsearch.files import STALE_SECONDS, UNFINISHED, leftovers, remove_folder, stale
 from vsearch.lock import held, lock_if_free, run_lock
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.description import read
 from vsearch.progress import Progress, silent
-from vsearch.pruning import Freed, Garbage, Kind, of_path, stale
+from vsearch.pruning import Freed, Garbage, Kind, of_path
 from vsearch.settings import Settings
 
-TEMPORARY = (".new-", ".building-", ".pulling-")
+TEMPORARY = (UNFINISHED, ".building-", ".pulling-")
 """How names of files and folders begin that are being written."""
 
 

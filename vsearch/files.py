@@ -5,15 +5,17 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 STALE_SECONDS = 24 * 3600
 """Age from which a hidden file or folder is what a killed process left, where no lock tells."""
 
+UNFINISHED = ".new-"
 REMOVING = ".removing-"
+"""How the names of files and folders begin that are being written, or deleted."""
 
 
 def sync(path: Path) -> None:
@@ -62,7 +64,7 @@ def naming(path: Path) -> Iterator[None]:
 @contextmanager
 def new_file(path: Path) -> Iterator[IO[bytes]]:
     """Yield a file to write; it becomes `path` when the block ends well, and leaves nothing when it does not."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=UNFINISHED, delete=False) as file:
         temporary = Path(file.name)
         try:
             with naming(path):
@@ -82,10 +84,9 @@ def new_folder(path: Path) -> Iterator[Path]:
     Where another run made `path` meanwhile, that stays. Hidden folders beside it that a killed run left a day ago go.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(".new-*/"):
-        if time.time() - left.stat().st_mtime > STALE_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
-    hidden = Path(tempfile.mkdtemp(dir=path.parent, prefix=".new-"))
+    for left in stale(path.parent.glob(f"{UNFINISHED}*/"), time.time() - STALE_SECONDS):
+        shutil.rmtree(left, ignore_errors=True)
+    hidden = Path(tempfile.mkdtemp(dir=path.parent, prefix=UNFINISHED))
     try:
         with naming(path):
             yield hidden
@@ -108,6 +109,16 @@ def remove_folder(path: Path) -> None:
 def leftovers(folder: Path, prefixes: Collection[str]) -> list[Path]:
     """Return the hidden files and folders in `folder` that begin with one of the prefixes."""
     return sorted(path for prefix in prefixes for path in folder.glob(f"{prefix}*"))
+
+
+def stale(paths: Iterable[Path], before: float) -> list[Path]:
+    """Return the paths that were last written before that time (Unix)."""
+    found = []
+    for path in paths:
+        with suppress(FileNotFoundError):
+            if path.lstat().st_mtime < before:
+                found.append(path)
+    return found
 
 
 def checksum(path: Path) -> str:

@@ -43,13 +43,8 @@ def of_path(kind: Kind, path: Path) -> Garbage:
     return Garbage(kind, 1, _size(path), partial(path.unlink, missing_ok=True))
 
 
-def stale(paths: Iterable[Path], before: float) -> list[Path]:
-    """Return the paths that were last written before that time (Unix)."""
-    return [path for path in paths if (written := _written(path)) is not None and written < before]
-
-
 def delete(garbage: Sequence[Garbage], advance: Advance) -> None:
-    """Delete all of it; `advance` is told of every piece."""
+    """Delete all of it; `advance` is called after every piece."""
     for done, piece in enumerate(garbage, 1):
         piece.delete()
         advance(done, len(garbage))
@@ -74,10 +69,3 @@ def _size(path: Path) -> int:
         return 0 if path.is_dir() else path.lstat().st_size
     except FileNotFoundError:
         return 0
-
-
-def _written(path: Path) -> float | None:
-    try:
-        return path.lstat().st_mtime
-    except FileNotFoundError:
-        return None

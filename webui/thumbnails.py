@@ -19,19 +19,19 @@ class Thumbnails:
         self.folder = folder
         self._store = store
 
-    def find(self, sha256: str, width: int) -> Path | None:
+    def read(self, sha256: str, width: int) -> bytes | None:
         """Return the picture with its longer side at most `width`, or None when there is no such picture."""
         if width not in WIDTHS or not is_sha256(sha256):
             return None
         path = self.folder / sha256[:2] / f"{sha256}-{width}.jpg"
-        if path.is_file():
-            return path
+        with suppress(FileNotFoundError):  # asked for the first time, or deleted since
+            return path.read_bytes()
         if not self._store.exists(sha256):
             return None
         no_limits = Limits(max_bytes=2**40, max_pixels=2**40, min_side=1)  # they were checked at import
-        picture = decode(self._store.read(sha256), no_limits, max_side=width)
-        write_whole(path, encode_jpeg(picture, quality=_QUALITY))
-        return path
+        thumbnail = encode_jpeg(decode(self._store.read(sha256), no_limits, max_side=width), quality=_QUALITY)
+        write_whole(path, thumbnail)
+        return thumbnail
 
     def unused(self, keep: Container[str], withdrawn: Container[str], before: float) -> Iterator[Path]:
         """Yield the files that may go: those made before that time (Unix), and those of pictures that are not kept.

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vsearch.errors import InvalidRequest, UploadsUnavailable
-from vsearch.files import new_file
+from vsearch.files import UNFINISHED, new_file
 from vsearch.images import Limits, decode, encode_jpeg
 
 MAX_SIDE = 1600
@@ -161,7 +161,7 @@ def _key(path: Path) -> bytes:
     with suppress(FileNotFoundError):
         return path.read_bytes()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-") as file:
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=UNFINISHED) as file:
         file.write(secrets.token_bytes(32))
         file.flush()
         os.fsync(file.fileno())

@@ -11,8 +11,8 @@ from indexer import prune
 from indexer.prune import Pictures, Pruned
 from vsearch.cli import pass_settings
 from vsearch.cli.console import STOPPED, progress, table
-from vsearch.files import STALE_SECONDS
-from vsearch.pruning import Garbage, in_words, of_path, stale
+from vsearch.files import STALE_SECONDS, UNFINISHED, stale
+from vsearch.pruning import Garbage, in_words, of_path
 from vsearch.settings import Settings
 
 
@@ -53,7 +53,7 @@ def page_files(settings: Settings, pictures: Pictures, now: datetime) -> Iterato
     uploads = UploadStore(settings.uploads, Limits.of(settings), days=settings.upload_days, max_bytes=max_bytes)
     for path in uploads.expired(now.timestamp()):
         yield of_path("uploads", path)
-    unfinished = [*settings.uploads.glob(".new-*"), *settings.thumbnails.glob("??/.new-*")]
+    unfinished = [*settings.uploads.glob(f"{UNFINISHED}*"), *settings.thumbnails.glob(f"??/{UNFINISHED}*")]
     for path in stale(unfinished, now.timestamp() - STALE_SECONDS):
         yield of_path("temporary files", path)
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.errors import CheckpointMismatch
-from vsearch.files import new_file
+from vsearch.files import UNFINISHED, new_file
 
 
 @dataclass
@@ -96,7 +96,7 @@ def load_values(file: Path, variables: Sequence[Any]) -> None:
 
 
 def _write(file: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    for left in file.parent.glob(".new-*"):  # by a kill
+    for left in file.parent.glob(f"{UNFINISHED}*"):  # by a kill
         left.unlink()
     with new_file(file) as fresh:
         np.savez(fresh, **arrays)  # type: ignore[arg-type]  # the stub takes the names for options

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from vsearch.files import new_file
+from vsearch.files import UNFINISHED, new_file, stale
 from vsearch.model.backbones import Scaling
 from vsearch.model.headspec import HeadSpec
 from vsearch.model.network import scale
@@ -147,9 +147,8 @@ def _write(place: Path, keys: NDArray[np.uint64], values: NDArray[Any]) -> None:
 
 def _sweep(place: Path) -> None:
     """Remove what a kill left, and leave what another run may be writing."""
-    for left in place.glob(".new-*"):
-        if time.time() - left.stat().st_mtime > _STALE:
-            left.unlink(missing_ok=True)
+    for left in stale(place.glob(f"{UNFINISHED}*"), time.time() - _STALE):
+        left.unlink(missing_ok=True)
 
 
 def training_batches(
