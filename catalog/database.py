@@ -179,10 +179,11 @@ def revision(url: str | Path) -> str | None:
         engine = connect(url, create=False)
     except CatalogueMissing:
         return None
-    with engine.connect() as connection:
-        found = schema_of(connection)
-    engine.dispose()
-    return found
+    try:
+        with engine.connect() as connection:
+            return schema_of(connection)
+    finally:
+        engine.dispose()
 
 
 def check_schema(connection: Connection) -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
+from catalog.database import chunks
 from catalog.models import Image, Product, SeenPicture
 
-_AT_ONCE = 500
 _LIVE = Product.withdrawn_at.is_(None)
 
 
@@ -46,10 +46,8 @@ def shown(session: Session) -> list[Shown]:
 
 def titles(session: Session, skus: Collection[str]) -> dict[str, str]:
     """Return the titles of those of the products that the catalogue has, withdrawn ones too, by sku."""
-    wanted = sorted(skus)
     found: dict[str, str] = {}
-    for start in range(0, len(wanted), _AT_ONCE):
-        part = wanted[start : start + _AT_ONCE]
+    for part in chunks(sorted(skus)):
         rows = session.execute(select(Product.sku, Product.title).where(Product.sku.in_(part)))
         found.update((sku, title) for sku, title in rows)
     return found

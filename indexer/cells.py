@@ -17,6 +17,7 @@ from catalog.items import PLENTY
 from catalog.prices import UNSTATED, AmbiguousPrice, PriceError, Separators, read_price
 from catalog.queries import SEPARATOR
 from indexer import markup
+from indexer.tables import as_list
 
 MAX_LENGTH = {
     "sku": 64,
@@ -197,8 +198,7 @@ def price(
 
 def images(name: str, value: Any) -> tuple[str, ...]:
     """Return the names of pictures, each once, from "a.jpg|b.jpg" or a list."""
-    listed = value if isinstance(value, list) else [value]
-    names = [name for each in listed for name in (pictures_of(each) if isinstance(each, str) else [each])]
+    names = [name for each in as_list(value) for name in (pictures_of(each) if isinstance(each, str) else [each])]
     kept = dict.fromkeys(_image(text("image", each)) for each in names if each not in ("", None))
     kept.pop("", None)
     if len(kept) > MAX_IMAGES:
@@ -271,9 +271,7 @@ def values_of(cell: str, separator: str) -> list[str]:
 
 
 def _several(value: Any) -> list[Any]:
-    if isinstance(value, str):
-        return value.split("|")
-    return value if isinstance(value, list) else [value]
+    return value.split("|") if isinstance(value, str) else as_list(value)
 
 
 def _image(name: str) -> str:

@@ -17,7 +17,7 @@ from catalog.prices import UNSTATED, Separators
 from catalog.queries import SEPARATOR
 from indexer import markup, merchant, shopify
 from indexer.cells import pictures_of, values_of
-from indexer.tables import RawRow, Table, renamed
+from indexer.tables import RawRow, Table, as_list, renamed
 from indexer.variations import completed
 from vsearch.errors import FeedRejected
 
@@ -188,7 +188,7 @@ def _mapped(name: str, table: Table, mapping: Mapping) -> Table:
     def turn(cells: Dictionary[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = dict(mapping.constants)
         for ours, theirs in wanted.items():
-            values = [value for each in theirs if each in cells for value in _listed(cells[each])]
+            values = [value for each in theirs if each in cells for value in as_list(cells[each])]
             if values:
                 found[ours] = _value(ours, values, mapping, several=len(theirs) > 1)
         if found.get("stock") == "1" and FLAGS.issuperset(wanted.get("stock", ["stock"])):
@@ -217,10 +217,6 @@ def _unescaped(cells: dict[str, Any]) -> dict[str, Any]:
     if isinstance(cells.get("description"), str):
         cells["description"] = re.sub(r"(?<!\\)\\n", "\n", cells["description"])
     return cells
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def _value(ours: str, values: Sequence[Any], mapping: Mapping, *, several: bool) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from indexer.tables import RawRow, renamed
+from indexer.tables import RawRow, as_list, renamed
 
 PLAIN = {
     "id": "sku",
@@ -89,7 +89,7 @@ def _stock(theirs: Mapping[str, Any]) -> Any:
 
 def _several(value: Any) -> list[Any]:
     """Return addresses: several elements in XML or columns in a table, or one cell with commas between them."""
-    return [] if value is None else value if isinstance(value, list) else [value]
+    return [] if value is None else as_list(value)
 
 
 def _first(value: Any) -> Any:

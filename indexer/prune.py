@@ -241,21 +241,20 @@ def _temporary_files(settings: Settings, now: datetime) -> Iterator[Garbage]:
     others = leftovers(settings.data / "weights", TEMPORARY)
     for plan in settings.data.glob("runs/*"):
         if not held(plan / "lock"):
-            for path in plan.rglob(".*"):
-                inside = any(parent.name.startswith(TEMPORARY) for parent in path.relative_to(plan).parents)
-                if path.name.startswith(TEMPORARY) and not inside:
-                    others.append(path)
+            hidden = {path for path in plan.rglob(".*") if path.name.startswith(TEMPORARY)}
+            others += [path for path in hidden if hidden.isdisjoint(path.parents)]
     for path in [*own, *stale(others, now.timestamp() - STALE_SECONDS)]:
         yield of_path("temporary files", path)
 
 
 def _jobs(settings: Settings, sessions: sessionmaker[Session], before: datetime) -> Iterator[Garbage]:
+    log_files = list(settings.jobs.glob("*.log"))  # before the ids: a job is on record when its log begins
     with sessions() as session:
         known, old = records.ids(session, Job), records.old(session, Job, before)
     for job_id in old:
         log_file = of_path("jobs", settings.jobs / f"{job_id}.log")
         yield Garbage("jobs", 1, log_file.bytes, partial(_delete_job, sessions, job_id, log_file))
-    for path in settings.jobs.glob("*.log"):
+    for path in log_files:
         if re.fullmatch(r"\d+", path.stem) and int(path.stem) not in known:
             yield of_path("jobs", path)
 

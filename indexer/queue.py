@@ -209,8 +209,8 @@ class Queue:
             self._each_minute()
 
     def _say_end(self, job_id: int, code: int) -> None:
-        """Log how a job ended, in the output of the worker: who runs it looks there first."""
-        with opened(self._settings.catalogue_url, write=True) as sessions, sessions() as session:
+        """Log how a job ended, in the output of the worker: operators look there first."""
+        with opened(self._settings.catalogue_url) as sessions, sessions() as session:
             job = jobs.one(session, job_id)
         if code or job is None:
             log.error("%s: its process ended with code %d; see %s", _named(job_id, job), code, self._log_file(job_id))

@@ -136,7 +136,7 @@ def of_prices(reading: FeedReading, before: Before) -> Iterable[tuple[Cause, str
 def price_jumps(reading: FeedReading, before: Before) -> Iterable[str]:
     """Yield a warning that names the products whose price is taken although it rose or fell so much."""
     if jumped := _jumped(_price_ratios(reading, before)[1]):
-        yield f"the price of {_listed(jumped)} is a tenth or less, or ten times or more, of what it was; look at it"
+        yield f"the price of {_listed(jumped)} is a tenth or less, or ten times or more, of what it was; check it"
 
 
 def _price_ratios(reading: FeedReading, before: Before) -> tuple[int, dict[str, float]]:

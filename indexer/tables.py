@@ -81,12 +81,16 @@ def collected(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found and found[name] != value:
-            before = found[name] if isinstance(found[name], list) else [found[name]]
-            more = value if isinstance(value, list) else [value]
-            found[name] = [*before, *(each for each in more if each not in before)]
+            before = as_list(found[name])
+            found[name] = [*before, *(each for each in as_list(value) if each not in before)]
         else:
             found[name] = value
     return found
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return the values of a cell that may have several."""
+    return value if isinstance(value, list) else [value]
 
 
 def renamed(cells: Mapping[str, Any], name_of: Callable[[str], str]) -> dict[str, Any]:

@@ -224,10 +224,8 @@ def _public_pools(trusted_host: str) -> dict[str, type[HTTPConnectionPool]]:
             made = super()._new_conn()
             return made if _same_host(self.host, trusted_host) else _public(made, self.host)
 
-    class SecureConnection(HTTPSConnection):
-        def _new_conn(self) -> socket.socket:
-            made = super()._new_conn()
-            return made if _same_host(self.host, trusted_host) else _public(made, self.host)
+    class SecureConnection(Connection, HTTPSConnection):
+        pass
 
     class Pool(HTTPConnectionPool):
         ConnectionCls = Connection

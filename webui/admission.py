@@ -127,7 +127,7 @@ def _in_flight(view: Callable[..., Any], slots: threading.BoundedSemaphore) -> C
 
 
 def _busy() -> ServiceUnavailable:
-    return ServiceUnavailable("Many are searching just now; please try again in a moment.", retry_after=RETRY_SECONDS)
+    return ServiceUnavailable(retry_after=RETRY_SECONDS)
 
 
 def _refuse_control_characters() -> None:

@@ -93,7 +93,7 @@ def serve(
         if admin:
             admin.stop()
         background.stop()
-        services_of(app).sessions.kw["bind"].dispose()
+        services_of(app).close()
 
 
 def _serve_admin(app: Flask, listener: socket.socket) -> Server:

@@ -76,6 +76,10 @@ class Services:
         currencies = Currencies(sessions, settings.currency)
         return cls(settings, engine, sessions, uploads, thumbnails, articles, shown, currencies)
 
+    def close(self) -> None:
+        """Close the connections to the catalogue."""
+        self.sessions.kw["bind"].dispose()
+
 
 def services() -> Services:
     """Return the services of the application that answers the current request."""

@@ -133,5 +133,5 @@ def test_build_without_a_generation(tmp_path):
 
     assert engine.problem is not None
     assert app.test_client().get("/").status_code == 503
-    services_of(app).sessions.kw["bind"].dispose()
+    services_of(app).close()
     assert not list(tmp_path.iterdir())

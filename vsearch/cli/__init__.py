@@ -102,9 +102,8 @@ def cli(ctx: click.Context, data: Path | None, log_level: str | None) -> None:
     handler.setFormatter(RedactingFormatter(settings))
     logging.basicConfig(level=settings.log_level, handlers=[handler])
     if settings.log_level != "DEBUG":
-        logging.getLogger("urllib3").setLevel(
-            logging.ERROR
-        )  # it warns of each retry; what fails in the end is reported
+        # It warns of each retry; what fails in the end is reported.
+        logging.getLogger("urllib3").setLevel(logging.ERROR)
     ctx.obj = settings
     ctx.meta["sources"] = sources
 

@@ -14,6 +14,9 @@ from vsearch.progress import Advance
 STOPPED = 130
 """Exit code of a program stopped by Ctrl-C, as shells count."""
 
+UNKNOWN_STEP = 1000
+"""Items between two lines of work of unknown size."""
+
 # Titles and file names are other people's: a bracket in them is a bracket, no markup.
 out = Console(highlight=False, markup=False, emoji=False)
 if not out.is_terminal:
@@ -38,10 +41,6 @@ def table(
         grid.add_row(*line)
     out.print(title, soft_wrap=True)
     out.print(grid)
-
-
-UNKNOWN_STEP = 1000
-"""Items between two lines of work of unknown size."""
 
 
 @contextmanager

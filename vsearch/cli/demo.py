@@ -187,7 +187,7 @@ def _application(settings: Settings) -> Iterator[Callable[[bytes, str], list[dic
     try:
         yield search
     finally:
-        services_of(app).sessions.kw["bind"].dispose()
+        services_of(app).close()
 
 
 def _serve(settings: Settings, host: str | None, port: int | None, examples: Path | None) -> None:
