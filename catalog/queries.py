@@ -168,21 +168,6 @@ def pictures_by_use(session: Session, before: datetime) -> tuple[set[str], set[s
     return used, set(session.scalars(select(Image.sha256))) - used
 
 
-def sku_by_product_id(session: Session, product_ids: Iterable[int]) -> dict[int, str]:
-    """Return the sku of each product that is known, withdrawn or not."""
-    found: dict[int, str] = {}
-    for chunk in chunks(product_ids):
-        statement = select(Product.product_id, Product.sku).where(Product.product_id.in_(chunk))
-        found.update((product_id, sku) for product_id, sku in session.execute(statement))
-    return found
-
-
-def category_counts(session: Session) -> dict[str, int]:
-    """Return how many live products each category has, by name; those without a category under ""."""
-    statement = select(Product.category, func.count()).where(LIVE).group_by(Product.category)
-    return dict(sorted((category, count) for category, count in session.execute(statement)))
-
-
 def currencies(session: Session) -> list[str]:
     """Return the currencies that live products are priced in, the most common first."""
     count = func.count()

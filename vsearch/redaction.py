@@ -1,19 +1,24 @@
 """Passwords and keys of addresses hidden before anything is shown, logged or written down for people to read."""
 
 import re
+from collections.abc import Callable
 from urllib.parse import unquote
 
 HIDDEN = "***"
 
-_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(\S+)")
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30})://")
 _WHOLE_ADDRESS = re.compile(r"\s*['\"]?([A-Za-z][A-Za-z0-9+.-]*)://(.+)", re.DOTALL)
 _SERVER = re.compile(r"(postgres|mysql|mariadb|mssql|oracle|mongo|redis|valkey|amqp)", re.IGNORECASE)
 """Schemes whose passwords are often pasted as they are, with "/" and "@" in them, and whose paths have no "@"."""
 
-_VALUE = r"([^&#\s]*?)(?=['\"`),.;:\]]*(?:[&#\s]|$))"
-_PARAMETER = re.compile(rf"(?<=[?&;#])([\w.%~+\[\]-]+)={_VALUE}")
-_LOOSE = re.compile(rf"\b(password|passwd|pwd|sslpassword)=(?!=){_VALUE}", re.IGNORECASE)
+_PARAMETER = re.compile(r"(?<=[?&;#])([\w.%~+\[\]-]+)=")
+_LOOSE = re.compile(r"\b(password|passwd|pwd|sslpassword)=(?!=)", re.IGNORECASE)
 """As connection strings and drivers write it, outside of any address."""
+
+_AUTHORITY = re.compile(r"\S{,4096}")
+_VALUE = re.compile(r"[^&#\s]*")
+_AFTER_VALUE = "'\"`),.;:]"
+"""What belongs to the sentence, not to the value before it."""
 
 _SECRET_WORDS = re.compile(
     "token|secret|passw|passphrase|signature|credential|apikey|api_key|accesskey|privatekey|authorization|jwt|x-amz-",
@@ -38,8 +43,9 @@ def redact(text: str, *addresses: str) -> str:
     for address in addresses:
         for secret in sorted(_secrets(address), key=len, reverse=True):
             text = text.replace(secret, HIDDEN)
-    text = _ADDRESS.sub(lambda found: f"{found[1]}://{_without_user(found[1], found[2])}", text)
-    return _LOOSE.sub(rf"\1={HIDDEN}", _PARAMETER.sub(_parameter, text))
+    text = _hide(text, _ADDRESS, lambda found: _user(found[1], _behind(found, _AUTHORITY)))
+    text = _hide(text, _PARAMETER, _secret_value)
+    return _hide(text, _LOOSE, _value)
 
 
 def redact_address(value: str) -> str:
@@ -47,12 +53,29 @@ def redact_address(value: str) -> str:
     found = _WHOLE_ADDRESS.match(value)
     if found is None:
         return redact(value)
-    return redact(f"{value[: found.start(2)]}{_without_user(found[1], found[2])}")
+    user, start = _user(found[1], found[2]), found.start(2)
+    return redact(value[:start] + (HIDDEN if user else "") + value[start + len(user) :])
 
 
-def _without_user(scheme: str, rest: str) -> str:
-    end = _user_end(scheme, rest)
-    return rest if end < 0 or rest[:end] == _PLACEHOLDER else f"{HIDDEN}{rest[end:]}"
+def _hide(text: str, begins: re.Pattern[str], secret: Callable[[re.Match[str]], str]) -> str:
+    """Return the text without the secrets that follow the matches of a pattern; others may lie in what is no secret."""
+    shown, at = [], 0
+    while found := begins.search(text, at):
+        hidden = secret(found)
+        shown.append(text[at : found.end()] + (HIDDEN if hidden else ""))
+        at = found.end() + len(hidden)
+    return "".join([*shown, text[at:]])
+
+
+def _behind(found: re.Match[str], pattern: re.Pattern[str]) -> str:
+    match = pattern.match(found.string, found.end())
+    return match[0] if match else ""
+
+
+def _user(scheme: str, rest: str) -> str:
+    """Return the user's name and password at the beginning of an address behind its scheme, "" if there are none."""
+    user = rest[: max(0, _user_end(scheme, rest))]
+    return "" if user == _PLACEHOLDER else user
 
 
 def _user_end(scheme: str, rest: str) -> int:
@@ -66,11 +89,12 @@ def _user_end(scheme: str, rest: str) -> int:
     return host[0].rfind("@")
 
 
-def _parameter(found: re.Match[str]) -> str:
-    """Return a parameter with its value hidden if it is a secret; another one may be an address, or several by ";"."""
-    if not found[2]:
-        return found[0]
-    return f"{found[1]}={HIDDEN if _is_secret(found[1]) else redact(found[2])}"
+def _value(parameter: re.Match[str]) -> str:
+    return _behind(parameter, _VALUE).rstrip(_AFTER_VALUE)
+
+
+def _secret_value(parameter: re.Match[str]) -> str:
+    return _value(parameter) if _is_secret(parameter[1]) else ""
 
 
 def _is_secret(name: str) -> bool:
@@ -82,10 +106,8 @@ def _secrets(address: str) -> set[str]:
     """Return what is to be hidden of an address, as it is written and as it is meant."""
     found: set[str] = set()
     if match := _WHOLE_ADDRESS.match(address):
-        end = _user_end(match[1], match[2])
-        if end > 0:
-            user = match[2][:end]
-            found |= {user, user.partition(":")[2]}
-    found |= {value for name, value in _PARAMETER.findall(address) if _is_secret(name)}
+        user = _user(match[1], match[2])
+        found |= {user, user.partition(":")[2]}
+    found |= {_secret_value(parameter) for parameter in _PARAMETER.finditer(address)}
     found |= {unquote(secret) for secret in found}
     return {secret for secret in found if len(secret) >= _SHORTEST}

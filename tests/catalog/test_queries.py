@@ -134,16 +134,9 @@ def test_currencies_by_how_many_products_have_them(session: Session) -> None:
     assert queries.currencies(session) == ["CAD", "USD"]
 
 
-def test_counts_and_look_ups(filled: Session) -> None:
-    """The small reads that pages and reports are made of."""
+def test_counts(filled: Session) -> None:
+    """As a report has them."""
     assert queries.counts(filled) == CatalogueCounts(products=4, withdrawn=1, pictures=7, unreadable=1)
-    assert queries.category_counts(filled) == {
-        "Lamps": 1,
-        "Sofas": 1,
-        "Sofas > Corner sofas": 1,
-        "Sofas_and_more": 1,
-    }
-    assert queries.sku_by_product_id(filled, [5, 1, 77]) == {1: "A", 5: "E"}
 
 
 def test_an_empty_catalogue_answers_everything(session: Session) -> None:

@@ -25,6 +25,7 @@ from vsearch.redaction import redact, redact_address
         ("redis://queue/0?password=s3cret", "redis://queue/0?password=***"),
         ("https://user:s3cret@shop.example/feed.csv?token=s3cret", "https://***@shop.example/feed.csv?token=***"),
         ("https://s3cret@shop.example/feed.csv", "https://***@shop.example/feed.csv"),
+        ("https://s@shop.example/feed.csv", "https://***@shop.example/feed.csv"),
         ("https://shop.example/f.csv?api_key=s3cret&page=2", "https://shop.example/f.csv?api_key=***&page=2"),
         ("https://shop.example/f.csv?page=2&sig=s3cret%3D", "https://shop.example/f.csv?page=2&sig=***"),
         (
@@ -91,3 +92,10 @@ def test_a_driver_that_quotes_a_part_of_the_address_gives_nothing_away() -> None
 def test_a_failure_never_shows_a_secret() -> None:
     """Whoever raises it, with whatever address."""
     assert str(CatalogueError("https://u:s3cret@h/f must be readable")) == "https://***@h/f must be readable"
+
+
+@pytest.mark.parametrize("filler", ["a", "http://", "?a=", ";a=", "?a=b&", "password=", "?token=.....", "."])
+def test_a_long_line_is_looked_through_once(filler: str) -> None:
+    """Errors and logs may quote a file without line breaks; a search from each of its letters would take minutes."""
+    line = f"{filler * (400_000 // len(filler))} https://u:s3cret@h/f"
+    assert redact(line).endswith(" https://***@h/f")
