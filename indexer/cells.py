@@ -48,6 +48,7 @@ WHOLE = re.compile(r"-?[0-9]{1,18}(?:[.,]0+)?")
 ARTICLE_NUMBER = re.compile(r"[0-9](?:[ .-]?[0-9]){3,15}")
 ADDRESS = re.compile("https?://", re.IGNORECASE)
 PICTURES_SEPARATED = re.compile(r"[\s,;]")
+BEFORE_ADDRESS = re.compile(r"(?<![\s,;|])[\s,;|]+(?=https?://|\Z)", re.IGNORECASE)
 PICTURE_ENDING = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?|avif|hei[cf])\Z", re.IGNORECASE)
 MEASURE = re.compile(rf"(?P<number>[0-9]{{1,9}}(?:[.,][0-9]{{1,4}})?) ?(?P<unit>{'|'.join(UNITS)})")
 
@@ -247,14 +248,14 @@ def pictures_of(cell: str, separator: str = "|") -> list[str]:
     """Return the names and addresses of pictures in a cell.
 
     An address may hold the separator: what follows it there begins a new name only if it is an address, or if what was
-    before ends as pictures do. A comma, a semicolon or blanks separate as well where an address follows them, and a
-    comma where a path with a leading slash does.
+    before ends as pictures do. A comma, a semicolon or blanks separate as well where an address or nothing follows them,
+    and a comma where a path with a leading slash does.
     """
     if not PICTURES_SEPARATED.search(cell) and separator not in cell:
         return [cell]
-    cell = re.sub(r"[\s,;|]+(?=https?://)", separator, cell, flags=re.IGNORECASE)
+    cell = BEFORE_ADDRESS.sub(lambda _: separator, cell)
     if cell.lstrip().startswith("/"):
-        cell = re.sub(r",\s*(?=/)", separator, cell)
+        cell = re.sub(r",\s*(?=/)", lambda _: separator, cell)
     names: list[str] = []
     for part in values_of(cell, separator):
         if names and ADDRESS.match(names[-1]) and not (ADDRESS.match(part) or PICTURE_ENDING.search(names[-1])):

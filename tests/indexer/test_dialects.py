@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from catalog.items import PLENTY, ProductItem
+from indexer.cells import pictures_of
 from indexer.dialects import Mapping, read_mapping
 from indexer.feed import read_feed
 from vsearch.errors import FeedRejected
@@ -453,3 +454,17 @@ def test_a_mapping_must_fit_the_feed(tmp_path: Path) -> None:
     names = Mapping(columns={"sku": "ArtNr", "title": "Titel", "image": "Bild"})
     with pytest.raises(FeedRejected, match="lacks 'Titel'; mend the mapping"):
         read_feed(tmp_path / "feed.csv", names=names)
+
+
+@pytest.mark.parametrize(
+    ("cell", "separator", "names"),
+    [
+        ("https://a/1.jpg, https://a/2.jpg", "\\", ["https://a/1.jpg", "https://a/2.jpg"]),
+        ("/a/1.jpg,/a/2.jpg", "\\", ["/a/1.jpg", "/a/2.jpg"]),
+        (", https://a/1.jpg; ", "|", ["https://a/1.jpg"]),
+        ("," * 400_000 + "a.jpg", "|", ["," * 400_000 + "a.jpg"]),
+    ],
+)
+def test_pictures_in_a_cell(cell: str, separator: str, names: list[str]) -> None:
+    """A separator is a text, whatever it means in a pattern; a long run of signs is looked through once."""
+    assert pictures_of(cell, separator) == names
