@@ -248,8 +248,8 @@ def pictures_of(cell: str, separator: str = "|") -> list[str]:
     """Return the names and addresses of pictures in a cell.
 
     An address may hold the separator: what follows it there begins a new name only if it is an address, or if what was
-    before ends as pictures do. A comma, a semicolon or blanks separate as well where an address or nothing follows them,
-    and a comma where a path with a leading slash does.
+    before ends as pictures do. A comma, a semicolon or blanks separate as well where an address or the end follows, and
+    a comma where a path with a leading slash does.
     """
     if not PICTURES_SEPARATED.search(cell) and separator not in cell:
         return [cell]
