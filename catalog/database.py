@@ -31,7 +31,7 @@ IMMEDIATELY = {"sqlite_begin": "BEGIN IMMEDIATE"}
 WRITER_LOCK = 0x76736561
 """PostgreSQL's name for our write lock: any number that nobody else uses."""
 
-MENDABLE = (OperationalError, InterfaceError, InternalError)
+OPERATIONAL_ERRORS = (OperationalError, InterfaceError, InternalError)
 """Errors of the database itself, its disk and the way to it, not of our statements."""
 
 INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -62,7 +62,7 @@ T = TypeVar("T")
 def connect(url: str | Path, *, create: bool = True) -> Engine:
     """Return an engine that has been reached once.
 
-    What an operator can mend and only shows up later, such as a full disk or a server gone, is a `CatalogueError` too.
+    What an operator can fix and only shows up later, such as a full disk or a server gone, is a `CatalogueError` too.
 
     Args:
         url: SQLAlchemy address, sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; or the path of SQLite's file.
@@ -357,11 +357,11 @@ def _must_exist(file: Path) -> None:
 
 
 def _in_words(failure: ExceptionContext) -> CatalogueError | None:
-    """Return the sentence for what the operator can mend; None leaves the error of a faulty statement as it is."""
+    """Return the sentence for what the operator can correct; None leaves the error of a faulty statement as it is."""
     error, cause = failure.sqlalchemy_exception, failure.original_exception
     undefined = type(cause).__name__ in ("UndefinedTable", "UndefinedColumn")
-    mendable = isinstance(error, MENDABLE) or type(error) is DatabaseError or undefined
-    if failure.is_pre_ping or not mendable:
+    operational = isinstance(error, OPERATIONAL_ERRORS) or type(error) is DatabaseError or undefined
+    if failure.is_pre_ping or not operational:
         return None
     url = failure.engine.url if failure.engine else None
     reason = _reason(cause, url)

@@ -82,8 +82,7 @@ def forget(session: Session, named: Collection[str], before: datetime) -> None:
 
 
 def waiting(session: Session) -> set[str]:
-    """Return the sha256 of pictures read since a feed was last taken: an import that was stopped or refused and
-    begins again will ask for them."""
+    """Return the sha256 of pictures read since a feed was last taken, which an import that begins again asks for."""
     taken = select(func.max(FeedImport.finished_at)).where(FeedImport.state != "refused").scalar_subquery()
     newer = or_(taken.is_(None), SeenPicture.seen_at > taken)
     return set(session.scalars(select(SeenPicture.sha256).where(SeenPicture.sha256.is_not(None), newer)))

@@ -43,10 +43,10 @@ def read(file: Path) -> list[Canary]:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             rows = csv.DictReader(lines)
             if not {"photo", "sku"} <= {*(rows.fieldnames or ())}:
-                raise SettingsError(f"{rule}, but {file} has {', '.join(rows.fieldnames or ['none'])}; mend its head.")
+                raise SettingsError(f"{rule}, but {file} has {', '.join(rows.fieldnames or ['none'])}; correct line 1.")
             return [Canary(file.parent / (row["photo"] or ""), row["sku"] or "") for row in rows]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SettingsError(f"{rule}, but {file} cannot be read ({error}); mend it.") from error
+        raise SettingsError(f"{rule}, but {file} cannot be read ({error}); correct it.") from error
 
 
 def contents(file: Path) -> set[str]:
@@ -71,7 +71,7 @@ def problems(file: Path, generation: Generation, encoding: Encoding) -> Iterator
         except (VSearchError, OSError) as error:
             raise SettingsError(
                 f"Setting canaries must name photos that can be used, and products, but of {file}, {canary.photo.name} "
-                f"({canary.sku}) cannot: {error}; mend the list."
+                f"({canary.sku}) cannot: {error}; correct the list."
             ) from error
         if found is False:
             yield f"the canary {canary.photo.name} does not find {canary.sku} among the first {DEPTH}"

@@ -208,7 +208,7 @@ def _refuse_lacking(name: str, lacking: Sequence[str]) -> None:
     if lacking:
         raise FeedRejected(
             f"A feed must have the columns its mapping names, but {name} lacks {', '.join(map(repr, lacking))}; "
-            "mend the mapping, or export the feed with them."
+            "correct the mapping, or export the feed with them."
         )
 
 

@@ -97,9 +97,9 @@ def encode_pictures(
         again = imports.unreadable(session)
     if again:
         retried = encode_missing(encoding, [(sha256, 0) for sha256 in again], unseen)
-        mended = [sha256 for sha256 in again if (sha256, 0) not in retried.problems]
+        readable = [sha256 for sha256 in again if (sha256, 0) not in retried.problems]
         with encoding.sessions.begin() as session:
-            mark_readable(session, mended)
+            mark_readable(session, readable)
     done = encode_missing(encoding, [(sha256, 0) for sha256 in sha256s], advance)
     failed, tried = len(done.problems), done.stored + len(done.problems)
     if failed > max(FORGIVEN, max_failed_share * tried):

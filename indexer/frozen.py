@@ -190,7 +190,7 @@ def known(shots: Shots, skus: Collection[str]) -> Shots:
         if strange:
             raise DatasetError(
                 "An evaluation set must name products of the catalogue that have a picture, but sku "
-                f"{strange[0]!r} is none; mend or leave out that row."
+                f"{strange[0]!r} is none; correct or leave out that row."
             )
         yield picture, right
 

@@ -77,7 +77,7 @@ def _price(theirs: Mapping[str, Any]) -> Any:
 
 
 def _stock(theirs: Mapping[str, Any]) -> Any:
-    """Return the pieces where they are told, else in stock or not."""
+    """Return the number of pieces where it is given, else in stock or not."""
     if isinstance(theirs.get("availability"), list):
         return theirs["availability"]  # it is there twice, and not the same: a bad row
     available = str(theirs.get("availability", "")).strip().lower().replace(" ", "_")

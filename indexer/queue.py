@@ -78,7 +78,7 @@ def _check_address(url: str) -> None:
 
 def unavailable(settings: Settings, error: Exception) -> QueueUnavailable:
     """Return what is said of a queue that does not answer; its address without a password."""
-    where, what = f"{settings.data / 'queue.sqlite'}", "free some room, or mend the file's permissions"
+    where, what = f"{settings.data / 'queue.sqlite'}", "free some room, or correct the file's permissions"
     if settings.queue_url:
         where, what = redact_address(settings.queue_url), "start it, or correct the setting queue_url"
     reason = redact(str(error).rstrip("."), settings.queue_url)

@@ -216,7 +216,7 @@ def refuse(
         )
     if not any(row.item.images for row in reading.rows):
         raise FeedRefused(
-            f"A feed must have a good row, but {feed} has none; mend its rows.", reading.errors, reading.warnings
+            f"A feed must have a good row, but {feed} has none; correct its rows.", reading.errors, reading.warnings
         )
 
 

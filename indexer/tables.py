@@ -140,7 +140,7 @@ def _decoded(name: str, stream: IO[bytes], encoding: str) -> Iterator[str]:
     except EOFError as error:
         raise cut_off(name) from error
     finally:
-        if not stream.closed:  # whoever opened it closes it
+        if not stream.closed:  # the caller closes it
             text.detach()
 
 

@@ -247,7 +247,7 @@ def _problem(error: Exception) -> VSearchError:
         return copy(error)  # without its traceback, whose frames hold all that was loaded
     if not isinstance(error, OSError):
         log.error("the published index cannot be loaded", exc_info=error)
-    return GenerationError(f"The published index must be readable, but {error}; mend that, or run `vsearch index run`.")
+    return GenerationError(f"The published index must be readable, but {error}; fix that, or run `vsearch index run`.")
 
 
 def _labelled_hits(

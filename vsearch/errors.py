@@ -36,7 +36,7 @@ from vsearch.redaction import redact
 
 
 class VSearchError(Exception):
-    """A failure that is the person's to mend; its text is one sentence fit to be shown."""
+    """A failure that is the person's to correct; its text is one sentence fit to be shown."""
 
     def __str__(self) -> str:
         """Return the sentence; passwords and keys of addresses in it are hidden."""

@@ -48,7 +48,7 @@ def run_lock(path: Path, now: datetime, what: str = "index run") -> Iterator[Non
 
 @contextmanager
 def shared_lock(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` together with others, waiting for whoever holds it alone."""
+    """Hold the lock file `path` shared, once nobody holds it exclusively."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
@@ -57,7 +57,7 @@ def shared_lock(path: Path) -> Iterator[None]:
 
 @contextmanager
 def lock_if_free(path: Path) -> Iterator[bool]:
-    """Hold the lock file `path` alone if nobody holds it; yield whether that is so."""
+    """Hold the lock file `path` exclusively if nobody holds it; yield whether that is so."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         yield _locked(file, fcntl.LOCK_EX)

@@ -135,7 +135,7 @@ class Latest(Generic[T]):
                     claimed.append(key)
         if claimed:
             self._make(claimed, make)
-        # Only now does it wait: whoever waits has made what others may wait for.
+        # Each thread makes what it claimed before it waits, so that no two wait for each other.
         values = {key: one.result() if isinstance(one, Future) else one for key, one in found.items()}
         return [values[key] for key in keys]
 

@@ -75,8 +75,8 @@ class Settings(BaseSettings):
     )
     alarm: str = Field(
         "",
-        description="program and arguments, not run by a shell, that is told on its standard input which job failed; "
-        "`vsearch jobs alarm` tries it",
+        description="program and arguments, run without a shell, that gets the message of a failed job on its "
+        "standard input; `vsearch jobs alarm` tries it",
     )
     queue_url: str = Field("", description="redis://HOST/NUMBER for the queue of jobs; empty means a file in data")
     currency: str = Field(
@@ -253,7 +253,7 @@ def _from_file(file: Path) -> dict[str, Any]:
     try:
         values = tomllib.loads(file.read_text(encoding="utf8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file} must be TOML, but {error}; mend that line or remove the file.") from None
+        raise SettingsError(f"{file} must be TOML, but {error}; correct that line or remove the file.") from None
     return _known(values, f"in {file}", str)
 
 

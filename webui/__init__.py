@@ -36,7 +36,7 @@ def create_app(
 
     Args:
         settings: limits, folders and page size.
-        engine: answers searches; whoever made it calls `refresh`.
+        engine: answers searches; the caller refreshes it.
         sessions: makes catalogue sessions.
         open_reader: makes the reader of article numbers; a test gives a fake.
     """

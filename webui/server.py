@@ -51,7 +51,7 @@ def serve(
     open_encoder: OpenEncoder = open_encoder,
     open_finder: OpenFinder = open_bundled,
 ) -> None:
-    """Serve until the process is told to stop (SIGTERM or SIGINT); requests that run then are answered.
+    """Serve until SIGTERM or SIGINT; requests that run then are answered.
 
     Args:
         settings: address, threads, and all that the application needs.

@@ -78,7 +78,7 @@ def test_sqlite_is_set_up_for_several_processes(sqlite_engine: Engine) -> None:
     ],
 )
 def test_bad_addresses_are_refused_without_showing_the_password(url: str, sentence: str) -> None:
-    """The sentence says the rule, what was received and which setting to mend."""
+    """The sentence says the rule, what was received and which setting to correct."""
     with pytest.raises(CatalogueError, match=sentence) as caught:
         connect(url)
     assert not {"secret", "cret"} & set(re.split(r"\W+", str(caught.value)))

@@ -452,7 +452,7 @@ def test_a_mapping_must_fit_the_feed(tmp_path: Path) -> None:
     """Else a renamed column would empty every product."""
     (tmp_path / "feed.csv").write_text("ArtNr,Name,Bild\nA,Tisch,a.jpg\n")
     names = Mapping(columns={"sku": "ArtNr", "title": "Titel", "image": "Bild"})
-    with pytest.raises(FeedRejected, match="lacks 'Titel'; mend the mapping"):
+    with pytest.raises(FeedRejected, match="lacks 'Titel'; correct the mapping"):
         read_feed(tmp_path / "feed.csv", names=names)
 
 

@@ -261,7 +261,7 @@ def test_a_canary_that_cannot_sing_is_said(shop: Shop, row: str, sentence: str) 
     """A list full of typing errors would warn of nothing."""
     photo(shop, 0)
     settings = with_canaries(shop, row)
-    with pytest.raises(SettingsError, match=rf"{sentence}.*; mend the list"):
+    with pytest.raises(SettingsError, match=rf"{sentence}.*; correct the list"):
         run(settings, open_encoder=FakeEncoder)
     assert run(settings, open_encoder=FakeEncoder, accept={"canaries"}).state == "published"
 

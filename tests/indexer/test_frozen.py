@@ -71,7 +71,7 @@ def test_a_set_is_written_whole_or_not_at_all(shop: Shop) -> None:
     first = promote.freeze(shop.settings, photos(shop)[:2])
     picture, _ = photos(shop)[0]
     for shots, sentence in (
-        ([*photos(shop), (picture, {"nowhere"})], "sku 'nowhere' is none; mend or leave out that row"),
+        ([*photos(shop), (picture, {"nowhere"})], "sku 'nowhere' is none; correct or leave out that row"),
         ([], "needs at least one photo with its sku"),
     ):
         with pytest.raises(DatasetError, match=sentence):

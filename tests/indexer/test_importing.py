@@ -160,7 +160,7 @@ def test_pictures_that_lie_elsewhere_tonight_are_the_same(shop: Shop) -> None:
 
 
 def test_a_picture_that_no_feed_names_any_more_is_no_failure(shop: Shop) -> None:
-    """An alarm on their number falls silent when the row is mended or gone."""
+    """An alarm on their number falls silent when the row is corrected or gone."""
     shop.take(*ROWS, "D,Bed,1,none.jpg,Beds")
     with shop.sessions() as session:
         assert seen.failing(session) == 1
@@ -250,7 +250,7 @@ def test_two_names_of_one_content_are_one_picture(shop: Shop) -> None:
 
 
 def test_a_lost_picture_file_is_stored_again(shop: Shop) -> None:
-    """Importing the same feed mends a store that lost files."""
+    """Importing the same feed repairs a store that lost files."""
     shop.take(*ROWS)
     shop.store.path(shop.snapshot()["B"].images[0]).unlink()
     assert shop.take(*ROWS).new_pictures == 1

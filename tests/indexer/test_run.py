@@ -353,7 +353,7 @@ def test_a_night_without_news_reads_no_blocks(indexed_shop: Shop, monkeypatch: p
 
 
 def test_a_picture_that_could_not_be_read_is_tried_again(shop: Shop) -> None:
-    """Its file may be mended by another night: then it is in the index."""
+    """Its file may be corrected by another night: then it is in the index."""
     sha256 = shop.rows()[0].sha256
     path = shop.store.path(sha256)
     whole = path.read_bytes()

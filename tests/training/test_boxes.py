@@ -101,7 +101,7 @@ def test_rows_of_a_picture_are_one_example(tmp_path: Path) -> None:
     ],
 )
 def test_what_tears_boxes_from_pictures_is_refused(change: tuple[str, str], says: str) -> None:
-    """With the key to mend."""
+    """With the key to correct."""
     with pytest.raises(PlanError, match=says):
         plans.parse(PLAN.replace(*change), "here.toml")
 

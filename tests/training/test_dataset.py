@@ -181,9 +181,9 @@ def test_numbers_that_are_not_measured_are_said(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("head", "sentence"),
     [
-        ('name = "kind"\nkind = "softmax"\nclasses = ["disc"]', "of picture '0.jpg': .*but a label is 'bar'; mend"),
+        ('name = "kind"\nkind = "softmax"\nclasses = ["disc"]', "of picture '0.jpg': .*but a label is 'bar'; correct"),
         ('name = "kind"\nkind = "softmax"\nclasses = ["bar", "disc", "ring"]', "ring of head 'kind' has none; add"),
-        ('name = "number"\nkind = "digits"\nlength = 8', "reads 8 digits, but a label is '0000'; mend"),
+        ('name = "number"\nkind = "digits"\nlength = 8', "reads 8 digits, but a label is '0000'; correct"),
         ('name = "made"\nkind = "digits"', "no training picture has the label 'made' of head 'made'"),
         ('name = "made"\nkind = "softmax"', "no training picture has the label 'made' of head 'made'"),
     ],

@@ -74,7 +74,7 @@ def test_a_folder_is_no_plan(tmp_path: Path) -> None:
         (("seed = 1", "seed ="), "TOML"),
         (("learning_rate = 0.1", "learning_rate = -1"), "learning_rate"),
         (('terms = "ours"\n', ""), "terms: this key must be there"),
-        (('terms = "ours"\n', 'terms = "ours"\nrepaet = 2\n'), "repaet: there is no such key.*mend its name"),
+        (('terms = "ours"\n', 'terms = "ours"\nrepaet = 2\n'), "repaet: there is no such key.*fix its name"),
         (("seed = 1", "seed = -1"), "seed"),
         (("seed = 1", "seed = 1\ncache_size = 0"), "cache_size: Input should be greater"),
         (('["pocket_vgg"]', '["pocket_vgg", "pocket_vgg"]'), "'pocket_vgg' stands twice"),

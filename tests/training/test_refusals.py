@@ -1,4 +1,4 @@
-"""What a run refuses before anything is trained, and that it goes on when that is mended."""
+"""What a run refuses before anything is trained, and that it goes on when that is corrected."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -39,7 +39,7 @@ def test_an_unknown_command_is_refused() -> None:
 
 
 def test_a_failure_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
-    """What a person can mend is a sentence, not a traceback."""
+    """What a person can correct is a sentence, not a traceback."""
     with pytest.raises(SystemExit) as caught:
         cli.main(["train", "nowhere", "--photos", "."])
 

@@ -173,7 +173,7 @@ def test_a_relevance_file_may_have_grades(shop: Shop, tmp_path: Path) -> None:
         ("photo\na.jpg\n", "lacks sku"),
         ("photo,sku\n,\n", "at least one photo with its sku"),
         ("photo,sku\nnone.jpg,S000\n", "'none' is not among"),
-        ("photo,sku\nS000-photo.jpg,S999\n", "sku 'S999' is not one; mend or leave out"),
+        ("photo,sku\nS000-photo.jpg,S999\n", "sku 'S999' is not one; correct or leave out"),
         ("photo,sku,grade\nS000-photo.jpg,S000,good\n", "line 2 of .* has 'good'"),
         ("photo,sku,grade\nS000-photo.jpg,S000,-1\n", "line 2 of .* has '-1'"),
         ("photo,sku\na/S000-photo.jpg,S000\nb/S000-photo.jpg,S001\n", "differ in name"),

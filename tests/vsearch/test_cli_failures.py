@@ -49,7 +49,7 @@ def test_a_file_where_the_data_folder_should_be(
     ("error", "sentence"),
     [
         (OSError(errno.ENOSPC, "No space left on device", "/data/x"), "must have room, but /data/x could not"),
-        (PermissionError(errno.EACCES, "Permission denied", "/data/x"), "usable, but /data/x: Permission denied; mend"),
+        (PermissionError(errno.EACCES, "Permission denied", "/data/x"), "usable, but /data/x: Permission denied; fix"),
         (MemoryError("Unable to allocate 9 TiB"), r"more memory than there is \(Unable to allocate 9 TiB\)"),
     ],
 )

@@ -109,7 +109,7 @@ def cli(ctx: click.Context, data: Path | None, log_level: str | None) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command; what a person can mend is one line on standard error and exit code 1."""
+    """Run the command; what a person can correct is one line on standard error and exit code 1."""
     run: Callable[..., Any] = cli.main
     try:
         run(args=arguments, prog_name="vsearch", standalone_mode=True)
@@ -123,7 +123,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _sentence(error: VSearchError | OSError | MemoryError) -> str:
-    """Return what the person has to mend; a disk or a folder in trouble may show up in any line of any command."""
+    """Return what the person has to correct; a disk or a folder in trouble may show up in any line of any command."""
     if isinstance(error, VSearchError):
         return str(error)
     if isinstance(error, MemoryError):
@@ -135,4 +135,4 @@ def _sentence(error: VSearchError | OSError | MemoryError) -> str:
         return f"The disk must have room, but {place} could not be written; free some and run the same command again."
     # Only a folder that should be made and is a file already comes this far as "exists".
     reason = "is no folder" if isinstance(error, FileExistsError) else error.strerror or error
-    return f"Files and folders must be usable, but {place}: {reason}; mend that and run the same command again."
+    return f"Files and folders must be usable, but {place}: {reason}; fix that and run the same command again."

@@ -111,7 +111,7 @@ def _grade(text: str, file: Path, number: int) -> float:
     except ValueError:
         grade = math.nan
     if not 0 <= grade < math.inf:
-        raise DatasetError(f"A grade must be a number of 0 or more, but line {number} of {file} has {text!r}; mend it.")
+        raise DatasetError(f"A grade must be a number of 0 or more, but line {number} of {file} has {text!r}; fix it.")
     return grade
 
 

@@ -52,7 +52,7 @@ class Shop:
         if sku not in self.first:
             raise DatasetError(
                 f"Queries must be of catalogue products with a picture, but sku {sku!r} is not one; "
-                "mend or leave out that line."
+                "correct or leave out that line."
             )
         return self.first[sku]
 

@@ -111,20 +111,20 @@ def worker(settings: Settings) -> None:
 @command.command("alarm")
 @pass_settings
 def alarm(settings: Settings) -> None:
-    """Try the setting alarm, the command that is told which job failed.
+    """Try the setting alarm, the command that gets the message of a failed job.
 
     It is a program with its arguments; no shell runs it: write sh -c 'COMMAND LINE' for pipes, redirections and
     variables.
     """
     if not settings.alarm.strip():
         raise SettingsError(
-            "No alarm command is set, so nobody is told of a failed job; set alarm (VSEARCH_ALARM, or alarm in "
+            "No alarm command is set, so nobody learns of a failed job; set alarm (VSEARCH_ALARM, or alarm in "
             "vsearch.toml) to a command that reads the message on its standard input, such as "
             "'curl -fsS --data-binary @- https://alerts.example/shop'."
         )
     if not raise_alarm(settings, "vsearch: this is a test of the alarm; nothing failed."):
         raise SettingsError(
-            f"Setting alarm must be a command that succeeds, but {settings.alarm!r} did not; mend what it complains of."
+            f"Setting alarm must be a command that succeeds, but {settings.alarm!r} did not; fix what it reports."
         )
     click.echo("The alarm was given; see that it arrived.")
 

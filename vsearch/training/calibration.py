@@ -1,4 +1,4 @@
-"""How far a probability can be believed: its error, and the temperature that mends it (Guo et al., ICML 2017)."""
+"""How far a probability can be believed: its error, and the temperature that corrects it (Guo et al., ICML 2017)."""
 
 from dataclasses import dataclass, replace
 from typing import Any

@@ -192,7 +192,7 @@ def _any_label(head: HeadPlan, rows: Iterable[Row]) -> bool:
 
 def _nothing_to_learn_from(unreadable: Sequence[str]) -> str:
     reason = f"hold none that can be read ({_few(unreadable)} cannot)" if unreadable else "hold none in the split train"
-    return f"A plan needs training pictures, but its sources {reason}; mend the sources or the plan's `where`."
+    return f"A plan needs training pictures, but its sources {reason}; correct the sources or the plan's `where`."
 
 
 def _few(names: Sequence[str]) -> str:

@@ -51,7 +51,7 @@ class Example:
         if min(part.shape[:2]) < limits.min_side:
             raise ImageRejected(
                 f"A box must hold at least {limits.min_side} pixels each way, but {self.name} has {self.box} in a "
-                f"picture of {width} x {height}; mend the manifest."
+                f"picture of {width} x {height}; correct the manifest."
             )
         return part
 

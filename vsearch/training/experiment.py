@@ -115,7 +115,7 @@ def _several_values(data: Dataset) -> None:
 
 
 def _begun(folder: Path) -> dict[str, Any]:
-    """Return what a training began with; nothing before anything is trained: till then a mended plan is just taken."""
+    """Return what a training began with; nothing before anything is trained: until then a plan may be edited."""
     trained = [item for item in folder.iterdir() if item.is_dir() and item.name[0] != "." and item.name not in _INPUTS]
     file = folder / "plan.json"
     if not trained or not file.is_file():

@@ -64,7 +64,7 @@ def _sides_of(row: Mapping[str, str], columns: Columns, source: CsvSource) -> Si
     except ValueError:
         said = ", ".join(row[column] for column in columns)
         raise DatasetError(
-            f"A box must be four numbers, but {source.manifest} has {said!r} for {row[source.image]}; mend the row."
+            f"A box must be four numbers, but {source.manifest} has {said!r} for {row[source.image]}; correct the row."
         ) from None
     return left, top, right, bottom
 
@@ -82,7 +82,7 @@ def _sides(rows: list[dict[str, str]], source: CsvSource, seed: int, *, says_spl
             if sides.setdefault(group, side) != side:
                 raise DatasetError(
                     f"A group must lie in one split, but {group!r} of {source.manifest} is in train and in val; "
-                    f"mend its column {source.split!r}, or take that out to split by group."
+                    f"correct its column {source.split!r}, or take that out to split by group."
                 )
     return sides
 
@@ -109,7 +109,7 @@ def _rows(file: Path, needed: tuple[str, ...]) -> Iterator[dict[str, str]]:
             if missing:
                 have = ", ".join(reader.fieldnames or ()) or "none"
                 raise DatasetError(
-                    f"A manifest needs the column {missing[0]!r}, but {file} has {have}; add it, or mend the plan."
+                    f"A manifest needs the column {missing[0]!r}, but {file} has {have}; add it, or correct the plan."
                 )
             yield from reader
     except (UnicodeDecodeError, csv.Error) as error:

@@ -67,7 +67,7 @@ class Run:
             return None
         plan = plans.read(self.plan.start.removeprefix(PLAN))
         if plan.name == self.plan.name:
-            raise PlanError(f"A plan may start from another's networks, but {plan.name!r} names itself; mend `start`.")
+            raise PlanError(f"A plan may start from another's networks, but {plan.name!r} names itself; fix `start`.")
         return replace(self, plan=plan, folder=self.runs / plan.name)
 
     @property

@@ -151,7 +151,7 @@ def _explain(error: ValidationError) -> str:
     key = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("constrained-", "tuple[")))
     said = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        return f", {key}: there is no such key, but received {str(first['input'])[:200]!r}; mend its name or remove it."
+        return f", {key}: there is no such key, but received {str(first['input'])[:200]!r}; fix its name or remove it."
     if first["type"] == "missing":
         return f", {key}: this key must be there, but is not; add it."
     if not key or first["type"] == "value_error":

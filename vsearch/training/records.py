@@ -73,7 +73,7 @@ def pack(examples: Iterable[Example], folder: Path, *, shards: int, about: Mappi
     with new_folder(folder) as hidden:
         counts, labels = _write(examples, hidden, shards)
         if not counts:
-            raise DatasetError("A data set needs at least one picture, but there is none to pack; mend its sources.")
+            raise DatasetError("A data set needs at least one picture, but there is none to pack; correct its sources.")
         written = [_shard(hidden / name, split, counts[name, split]) for name, split in sorted(counts)]
         index = {
             "format": _FORMAT,

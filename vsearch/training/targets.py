@@ -35,8 +35,8 @@ def _targets(head: HeadPlan, spec: HeadSpec, rows: Sequence[Row]) -> NDArray[np.
             targets[number] = spec.target(value)
         except ValueError as error:
             raise DatasetError(
-                f"Every label must be one its head knows, but of picture {row.name!r}: {error}; mend the label or the "
-                "plan."
+                f"Every label must be one its head knows, but of picture {row.name!r}: {error}; correct the label "
+                "or the plan."
             ) from None
     return targets
 
