@@ -33,6 +33,9 @@ MAX_ASPECT = 20
 MIN_BOX_SIDE = 0.01
 _JPEG_END = b"\xff\xd9"
 _MIN_PADDING = 16
+_MAX_SCAN_ZEROS = 4
+"""Bytes of 0 that a scan itself may end with: one after ff always, more where what is flat takes one bit a block."""
+
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -204,7 +207,7 @@ def _decode(bare: Bare, image: Image.Image, max_side: int | None) -> Picture:
         ValueError: rows are missing.
     """
     is_jpeg = image.format == "JPEG"
-    if is_jpeg and bare.data.find(_JPEG_END, bare.scans) < 0:
+    if is_jpeg and bare.data.rfind(_JPEG_END, bare.scans) < 0:  # from the end, where it mostly is
         _check_jpeg_rows(bare)
         return _decode(replace(bare, data=bare.data + _JPEG_END), _open(bare.data + _JPEG_END, "JPEG"), max_side)
     if max_side is not None:
@@ -236,12 +239,13 @@ def _check_jpeg_rows(bare: Bare) -> None:
     scans = bare.data[:end] if end >= 0 else bare.data
     padding = len(scans) - len(scans.rstrip(b"\0"))
     if padding >= _MIN_PADDING:  # a download that was cut short, in a file of the full size
-        scans = scans[:-padding]
+        scans = scans[: _MAX_SCAN_ZEROS - padding]
+    scans = scans.rstrip(b"\xff")  # fill bytes
     if not containers.jpeg_ends_in_scan(scans):
         raise ValueError("scans are missing")
     digests = set()
     for seed in (1, 2):
-        with _open(scans.removesuffix(b"\xff") + _scan_filler(seed) + _JPEG_END, "JPEG") as image:
+        with _open(scans + _scan_filler(seed) + _JPEG_END, "JPEG") as image:
             digests.add(hashlib.sha256(np.asarray(image).data).digest())
     if len(digests) > 1:
         raise ValueError("rows are missing")
@@ -255,9 +259,17 @@ def _scan_filler(seed: int) -> bytes:
 
 
 def _ends_gray(image: Image.Image) -> bool:
-    """Whether the last pixels are the gray that a JPEG decoder puts in place of missing ones."""
-    corner = image.crop((max(0, image.width - 4), max(0, image.height - 4), image.width, image.height))
-    return all(127 <= value <= 128 for value in np.asarray(corner).flat)
+    """Whether the last pixel is as bright as those that a JPEG decoder puts in place of missing ones.
+
+    Only brightness counts, since color shines over from the blocks beside; and only one pixel, since the last row of
+    blocks may show one row of pixels.
+    """
+    pixel = image.getpixel((image.width - 1, image.height - 1))
+    inks = pixel if isinstance(pixel, tuple) else (pixel,)
+    if image.mode == "RGB":
+        red, green, blue = inks
+        inks = (round(0.299 * red + 0.587 * green + 0.114 * blue),)
+    return any(127 <= ink <= 128 for ink in inks)
 
 
 def _ends_blank(image: Image.Image) -> bool:

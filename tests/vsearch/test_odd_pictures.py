@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from tests.pictures import SIDE, encoded, scene
+from vsearch import colors
 from vsearch.errors import ImageRejected, NotAnImage
 from vsearch.images import Limits, Picture, decode
 
@@ -253,7 +254,9 @@ def jpeg_of(options: dict[str, Any], image: Image.Image | None = None) -> bytes:
 
 
 @pytest.mark.parametrize("options", jpeg_modes(), ids=str)
-@pytest.mark.parametrize("tail", [b"", b"\xff", bytes(100)], ids=["nothing", "half a marker", "zeros"])
+@pytest.mark.parametrize(
+    "tail", [b"", b"\xff", b"\xff\xff", bytes(100)], ids=["nothing", "half a marker", "fill bytes", "zeros"]
+)
 def test_jpeg_without_end_marker(options: dict[str, Any], tail: bytes) -> None:
     """Its pixels are those of the whole file, shrunk while it is decoded too."""
     whole = jpeg_of(options)
@@ -275,6 +278,35 @@ def test_jpeg_with_missing_rows(options: dict[str, Any], tail: bytes, max_side: 
     for end in ends:
         with pytest.raises(NotAnImage):
             decode(whole[:end] + tail, max_side=max_side)
+
+
+@pytest.mark.parametrize("size", [(160, 113), (113, 65), (97, 81), (640, 480)], ids=str)
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("max_side", [None, 40])
+def test_jpeg_with_end_marker_that_lacks_its_last_blocks(
+    size: tuple[int, int], subsampling: int, mode: str, max_side: int | None
+) -> None:
+    """It is refused where the last row of blocks shows one row of pixels, and where it is decoded at an eighth."""
+    options: dict[str, Any] = {} if mode == "L" else {"subsampling": subsampling}
+    whole = jpeg_of({"mode": mode, **options}, scene(*size))
+    scan = len(whole) - whole.index(b"\xff\xda")
+    for missing in (0.1, 0.3):
+        with pytest.raises(NotAnImage):
+            decode(whole[: -int(missing * scan)] + b"\xff\xd9", max_side=max_side)
+
+
+@pytest.mark.parametrize("last", [b"\xff\x00", b"\x00"])
+def test_zeros_behind_a_scan_that_ends_with_a_zero(last: bytes) -> None:
+    """They are padding; those of the scan are not."""
+    rng = np.random.default_rng(5)
+    found = 0
+    while found < 3:
+        noise = Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8))
+        whole = jpeg_of({}, noise)
+        if whole[:-2].endswith(last):
+            found += 1
+            assert difference(decode(whole[:-2] + bytes(100)), decode(whole)) == 0
 
 
 def test_jpeg_cut_between_two_restart_intervals() -> None:
@@ -459,13 +491,15 @@ def test_srgb_by_any_name_changes_nothing(profile: bytes) -> None:
 
 
 def test_srgb_costs_no_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The usual profile is recognized by a few hundred colors; the picture itself is not converted."""
+    """The usual profile is recognized by a few hundred colors, once; the picture itself is not converted."""
     sizes = []
     apply = ImageCms.applyTransform
     monkeypatch.setattr(
         ImageCms, "applyTransform", lambda image, *rest: sizes.append(image.size) or apply(image, *rest)
     )
-    decode(encoded(blocks(), "JPEG", icc_profile=SRGB))
+    colors._is_srgb.cache_clear()
+    for _ in range(3):
+        decode(encoded(blocks(), "JPEG", icc_profile=SRGB))
 
     assert sizes == [(27, 27)]
 
