@@ -35,8 +35,9 @@ def flatten(image: Image.Image) -> Image.Image:
         return _from_deep_gray(image)
     if image.has_transparency_data:
         image = image.convert("LA" if image.mode in ("LA", "La") else "RGBA")
-        opaque = image.convert("L" if image.mode == "LA" else "RGB")
-        return Image.composite(opaque, Image.new(opaque.mode, image.size, "white"), image.getchannel("A"))
+        opaque = Image.new("L" if image.mode == "LA" else "RGB", image.size, "white")
+        opaque.paste(image, mask=image)
+        return opaque
     return image if image.mode in ("RGB", "CMYK", "L") else image.convert("RGB")
 
 

@@ -15,7 +15,7 @@ import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -212,6 +212,8 @@ def _decode(bare: Bare, image: Image.Image, max_side: int | None) -> Picture:
         return _decode(replace(bare, data=bare.data + _JPEG_END), _open(bare.data + _JPEG_END, "JPEG"), max_side)
     if max_side is not None:
         image.draft("RGB", (max_side, max_side))  # a JPEG can be decoded at a half, a quarter or an eighth
+    if image.format == "PNG":
+        image.im = _filled(image.mode, image.size).im
     image.load()
     if image.format == "TIFF" and image.mode == "RGBA" and not image.getbbox(alpha_only=False):
         # Colors multiplied by an alpha of 0 everywhere come out black, whatever the file holds.
@@ -219,7 +221,7 @@ def _decode(bare: Bare, image: Image.Image, max_side: int | None) -> Picture:
         image.load()
     if is_jpeg and _ends_gray(image):
         _check_jpeg_rows(bare)
-    if image.format == "PNG" and _ends_blank(image) and not containers.png_has_all_rows(bare.data):
+    if image.format == "PNG" and _ends_filled(image) and not containers.png_has_all_rows(bare.data):
         raise ValueError("rows are missing")
     profile = bare.profile or image.info.get("icc_profile")
     orientation = bare.orientation or containers.exif_orientation(image.info.get("exif") or b"") or 1
@@ -264,18 +266,24 @@ def _ends_gray(image: Image.Image) -> bool:
     Only brightness counts, since color shines over from the blocks beside; and only one pixel, since the last row of
     blocks may show one row of pixels.
     """
-    pixel = image.getpixel((image.width - 1, image.height - 1))
+    pixel = cast("int | tuple[int, ...]", image.getpixel((image.width - 1, image.height - 1)))
     inks = pixel if isinstance(pixel, tuple) else (pixel,)
     if image.mode == "RGB":
-        red, green, blue = inks
-        inks = (round(0.299 * red + 0.587 * green + 0.114 * blue),)
+        inks = (round(0.299 * inks[0] + 0.587 * inks[1] + 0.114 * inks[2]),)
     return any(127 <= ink <= 128 for ink in inks)
 
 
-def _ends_blank(image: Image.Image) -> bool:
-    """Whether the last row, or the one before, is nothing but zeros; an interlaced picture ends with either."""
+def _filled(mode: str, size: tuple[int, int]) -> Image.Image:
+    """Return what a PNG is decoded into: not black, with which so many pictures end."""
+    fill = 171
+    return Image.new(mode, size, (fill,) * bands if (bands := Image.getmodebands(mode)) > 1 else fill)
+
+
+def _ends_filled(image: Image.Image) -> bool:
+    """Whether the last row, or the one before, was left as it was; an interlaced picture ends with either."""
     rows = np.asarray(image.crop((0, image.height - 2, image.width, image.height)))
-    return not rows.any(axis=tuple(range(1, rows.ndim))).all()
+    fill = np.asarray(_filled(image.mode, (1, 1)))
+    return bool((rows == fill).reshape(2, -1).all(axis=1).any())
 
 
 def _upright(image: Image.Image, orientation: int, max_side: int | None) -> Image.Image:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from tests.pictures import SIDE, encoded, scene
-from vsearch import colors
+from vsearch import colors, containers
 from vsearch.errors import ImageRejected, NotAnImage
 from vsearch.images import Limits, Picture, decode
 
@@ -352,6 +352,15 @@ def test_png_ends() -> None:
     for missing in (30, 100, len(whole) // 2):
         with pytest.raises(NotAnImage):
             decode(whole[:-missing])
+
+
+def test_cutout_is_unpacked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of zeros, with which cutouts and framed photos end, are no reason to count rows."""
+    monkeypatch.setattr(containers, "png_has_all_rows", lambda _: pytest.fail("rows are counted"))
+    for mode in ("RGBA", "RGB", "L", "P"):
+        image = Image.new(mode, (40, 40))
+        image.paste(blocks().convert(mode).crop((0, 0, 40, 20)))
+        decode(encoded(image, "PNG"))
 
 
 @pytest.mark.parametrize("interlaced", [0, 1])
