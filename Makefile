@@ -11,8 +11,9 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist lo
 help:  ## Show these lines.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: .venv/ready  ## Index the demo shop and serve the page.
-	$(BIN)/vsearch demo
+demo: .venv/ready  ## Index the demo shop and serve the page; HOST=... and PORT=... say where.
+	$(BIN)/vsearch catalog upgrade
+	$(BIN)/vsearch demo $(if $(findstring command,$(origin HOST)),--host $(HOST)) $(if $(PORT),--port $(PORT))
 
 test: .venv/ready  ## Run all tests.
 	$(PYTEST)
@@ -35,6 +36,7 @@ lock: .venv/ready  ## Write constraints.txt anew: the versions that are tested, 
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet --output-file constraints.txt
 
 .venv/ready: pyproject.toml constraints.txt
+	@echo "Installing the packages into .venv: some 3 GB, for a minute or more in which nothing is printed ..."
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRA),dev]'
 	@touch $@

@@ -3,7 +3,7 @@
 A key is (sha256, view): view 0 is the picture itself, others are seeded, augmented views of it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from catalog.database import INSERTS, chunks
-from catalog.models import Image, StoredBlocks
+from catalog.models import StoredBlocks
 from vsearch.errors import CatalogueError
 
 Key = tuple[str, int]
@@ -78,10 +78,35 @@ def count(session: Session, blocks_id: str | None = None) -> int:
     return session.scalars(statement).one()
 
 
-def delete_unknown(session: Session) -> int:
-    """Delete the blocks of pictures that no product has, not even a withdrawn one; return how many."""
-    unknown = delete(StoredBlocks).where(StoredBlocks.sha256.not_in(select(Image.sha256)))
-    return len(session.scalars(unknown.returning(StoredBlocks.view)).all())
+def unused(
+    session: Session, *, pictures: Collection[str], blocks_ids: Collection[str] | None = None
+) -> Iterator[tuple[str, str]]:
+    """Yield blocks_id and sha256 of what need not be stored; of all that is stored, only the keys are read.
+
+    Args:
+        session: of the catalogue.
+        pictures: whose blocks are needed, by sha256.
+        blocks_ids: those that are needed; None means all.
+    """
+    for blocks_id, sha256 in session.execute(select(StoredBlocks.blocks_id, StoredBlocks.sha256).distinct()):
+        if sha256 not in pictures or (blocks_ids is not None and blocks_id not in blocks_ids):
+            yield blocks_id, sha256
+
+
+def size_of(session: Session, blocks_id: str, sha256s: Sequence[str]) -> tuple[int, int]:
+    """Return how many views of pictures are stored for one `blocks_id`, and their bytes."""
+    views, size = 0, 0
+    measure = select(func.count(), func.coalesce(func.sum(func.length(StoredBlocks.vector)), 0))
+    for chunk in chunks(sha256s):
+        count, total = session.execute(measure.where(_stored(blocks_id, chunk))).one()
+        views, size = views + count, size + int(total)
+    return views, size
+
+
+def delete_of(session: Session, blocks_id: str, sha256s: Sequence[str]) -> None:
+    """Delete all views of pictures that are stored for one `blocks_id`."""
+    for chunk in chunks(sha256s):
+        session.execute(delete(StoredBlocks).where(_stored(blocks_id, chunk)))
 
 
 def _rows(session: Session, blocks_id: str, wanted: dict[Key, list[int]]) -> Iterator[tuple[Key, NDArray[np.float16]]]:

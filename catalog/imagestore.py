@@ -4,11 +4,15 @@ import hashlib
 import os
 import re
 import tempfile
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from vsearch.errors import CatalogueError
 
 SHA256 = re.compile("[0-9a-f]{64}")
+
+UNFINISHED = ".new-"
+"""Begins the name of a file that is being written."""
 
 
 class ImageStore:
@@ -47,6 +51,16 @@ class ImageStore:
         """Say whether the picture is stored."""
         return self.path(sha256).is_file()
 
+    def unused(self, keep: Container[str]) -> Iterator[Path]:
+        """Yield the files that may go: pictures that are not among those to keep, and what killed writers left.
+
+        Nobody may be storing pictures meanwhile. Files that the store would not have written are passed over.
+        """
+        for path in self.folder.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*"):
+            ours = SHA256.fullmatch(path.name) and path == self.path(path.name)
+            if path.name.startswith(UNFINISHED) or (ours and path.name not in keep):
+                yield path
+
     def path(self, sha256: str) -> Path:
         """Return where the picture is or would be.
 
@@ -62,7 +76,7 @@ class ImageStore:
 
 def _write_whole(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole or not at all."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, String, cast, func, select
 from sqlalchemy.orm import Session
 
 from catalog.models import FeedImport, Image, Product
+from vsearch.redaction import redact_address
 
 KEPT = 1000
 """Findings of an import that are kept."""
@@ -108,7 +109,7 @@ def as_json(row: FeedImport) -> dict[str, Any]:
     """Return an import as plain data."""
     return {
         "import_id": row.import_id,
-        "feed": row.feed,
+        "feed": redact_address(row.feed),  # earlier versions kept it whole
         "started": row.started_at.isoformat(),
         "finished": row.finished_at.isoformat(),
         "state": row.state,

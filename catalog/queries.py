@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,12 @@ def product_by_sku(session: Session, sku: str) -> ProductDetail | None:
     return ProductDetail(card, item, pictures, _variants(session, product))
 
 
+def picture_is_shown(session: Session, sha256: str) -> bool:
+    """Say whether a live product has this picture."""
+    statement = select(Image.image_id).join(Product).where(LIVE, Image.sha256 == sha256).limit(1)
+    return session.scalar(statement) is not None
+
+
 def gallery_rows(session: Session) -> list[GalleryRow]:
     """Return every readable picture of every live product, by image id."""
     statement = (
@@ -152,6 +159,13 @@ def picture_sizes(session: Session) -> dict[str, tuple[int, int]]:
     """Return (width, height) of every readable picture whose size is known, by sha256."""
     statement = select(Image.sha256, Image.width, Image.height).where(READABLE).distinct()
     return {sha256: (w, h) for sha256, w, h in session.execute(statement) if w is not None and h is not None}
+
+
+def pictures_by_use(session: Session, before: datetime) -> tuple[set[str], set[str]]:
+    """Return the sha256 of pictures that are in use, and of those that only products withdrawn before then have."""
+    recent = or_(LIVE, Product.withdrawn_at >= before)
+    used = set(session.scalars(select(Image.sha256).join(Product).where(recent)))
+    return used, set(session.scalars(select(Image.sha256))) - used
 
 
 def sku_by_product_id(session: Session, product_ids: Iterable[int]) -> dict[int, str]:

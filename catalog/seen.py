@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from catalog.database import INSERTS, chunks
-from catalog.models import SeenPicture, utc_now
+from catalog.models import FeedImport, SeenPicture, utc_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,14 @@ def forget(session: Session, named: Collection[str], before: datetime) -> None:
         session.execute(well.values(problem=None, failures=0))
     for chunk in chunks(row.key for row in unnamed if not row.sha256 or row.seen_at < before):
         session.execute(delete(SeenPicture).where(SeenPicture.key.in_(chunk)))
+
+
+def waiting(session: Session) -> set[str]:
+    """Return the sha256 of pictures read since a feed was last taken: an import that was stopped or refused and
+    begins again will ask for them."""
+    taken = select(func.max(FeedImport.finished_at)).where(FeedImport.state != "refused").scalar_subquery()
+    newer = or_(taken.is_(None), SeenPicture.seen_at > taken)
+    return set(session.scalars(select(SeenPicture.sha256).where(SeenPicture.sha256.is_not(None), newer)))
 
 
 def failing(session: Session) -> int:

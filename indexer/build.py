@@ -14,8 +14,11 @@ from vsearch.gallery import Gallery
 from vsearch.index import ClassIndex
 from vsearch.settings import Metric, Settings
 
-OTHER = "other"
-"""The class of pictures without a category, and of those whose category is too small at every level."""
+OTHER = "> Other products"
+"""The class of pictures without a category, and of those whose category is too small at every level.
+
+No shop can have a category of this name: a category has a name before each ">". Shoppers see what follows it.
+"""
 
 RECIPE = 4
 """Part of the fingerprint: raise it when the same inputs should give another generation."""

@@ -6,6 +6,7 @@ A CSV file (the setting `canaries`) names them: photo,sku, with the photos' path
 import csv
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from catalog import embeddings
 from catalog.models import Product
 from indexer.encode import Encoding
 from vsearch.errors import CatalogueError, SettingsError, VSearchError
+from vsearch.files import checksum
 from vsearch.generation import Generation
 from vsearch.images import decode
 
@@ -45,6 +47,16 @@ def read(file: Path) -> list[Canary]:
             return [Canary(file.parent / (row["photo"] or ""), row["sku"] or "") for row in rows]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SettingsError(f"{rule}, but {file} cannot be read ({error}); mend it.") from error
+
+
+def contents(file: Path) -> set[str]:
+    """Return the sha256 of the photos on the list, as far as they can be read: their blocks are stored under it."""
+    found = set()
+    with suppress(SettingsError):  # the next night says so
+        for canary in read(file):
+            with suppress(OSError):
+                found.add(checksum(canary.photo))
+    return found
 
 
 def problems(file: Path, generation: Generation, encoding: Encoding) -> Iterator[str]:

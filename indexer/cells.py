@@ -6,16 +6,17 @@ A cell is text in a CSV feed, and any JSON value in a JSON Lines feed. Absent an
 import json
 import re
 import reprlib
+import unicodedata
 from collections.abc import Iterable
 from decimal import Decimal
-from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from catalog.currency import DECIMALS
 from catalog.items import PLENTY
 from catalog.prices import UNSTATED, AmbiguousPrice, PriceError, Separators, read_price
 from catalog.queries import SEPARATOR
+from indexer import markup
 
 MAX_LENGTH = {
     "sku": 64,
@@ -34,15 +35,19 @@ MAX_LENGTH = {
 MAX_IMAGES = 50
 MAX_ATTRIBUTES = 100
 MAX_STOCK = PLENTY - 1
-UNITS = ("mm", "cm", "m", "in", "ft", "g", "kg", "lb", "ml", "l")
+UNITS = ("mm", "cm", "m", "in", "ft", "g", "kg", "oz", "lb", "lbs", "ml", "l")
 
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 STOCK_WORDS = {
-    **dict.fromkeys(("in stock", "in_stock", "instock", "yes", "true"), PLENTY),
+    **dict.fromkeys(("in stock", "in_stock", "instock", "available", "yes", "true"), PLENTY),
     **dict.fromkeys(("out of stock", "out_of_stock", "outofstock", "sold out", "no", "false"), 0),
+    **dict.fromkeys(("backorder", "on backorder", "onbackorder", "preorder", "discontinued"), 0),
 }
-WHOLE = re.compile(r"-?[0-9]{1,18}")
+WHOLE = re.compile(r"-?[0-9]{1,18}(?:[.,]0+)?")
 ARTICLE_NUMBER = re.compile(r"[0-9](?:[ .-]?[0-9]){3,15}")
+ADDRESS = re.compile("https?://", re.IGNORECASE)
+PICTURES_SEPARATED = re.compile(r"[\s,;]")
+PICTURE_ENDING = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?|avif|hei[cf])\Z", re.IGNORECASE)
 MEASURE = re.compile(rf"(?P<number>[0-9]{{1,9}}(?:[.,][0-9]{{1,4}})?) ?(?P<unit>{'|'.join(UNITS)})")
 
 AMBIGUOUS = re.compile("[1-9][0-9]{0,2},[0-9]{3}")
@@ -62,20 +67,38 @@ def bad(rule: str, value: object, remedy: str) -> BadCell:
 
 def text(name: str, value: Any) -> str:
     """Return a text as it is but for the white space around it."""
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise bad(f"{name} must be text", value, "write one text in quotes")
-    stripped = str(value).strip()
-    if CONTROL.search(stripped):
-        raise bad(f"{name} must not hold control characters", stripped, "remove them")
-    if len(stripped) > MAX_LENGTH[name]:
-        received = f"but it has {len(stripped)}"
-        raise BadCell(f"{name} may have {MAX_LENGTH[name]} characters, {received}; shorten it.")
-    return stripped
+    return _short(name, _readable(name, value))
+
+
+def prose(name: str, value: Any) -> str:
+    """Return a text that people read, without the markup that it may have."""
+    return _short(name, markup.plain(_readable(name, value)).strip())
 
 
 def line(name: str, value: Any) -> str:
-    """Return a text with every run of white space made one blank."""
+    """Return a text that people read with every run of white space made one blank."""
+    return _short(name, " ".join(markup.plain(_readable(name, value)).split()))
+
+
+def group(name: str, value: Any) -> str:
+    """Return a key that several products share: it is compared, not read, so markup stays."""
     return " ".join(text(name, value).split())
+
+
+def _readable(name: str, value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        remedy = "give it once" if isinstance(value, list) else "write one text in quotes"
+        raise bad(f"{name} must be text", value, remedy)
+    stripped = str(value).strip()
+    if CONTROL.search(stripped):
+        raise bad(f"{name} must not hold control characters", stripped, "remove them")
+    return stripped
+
+
+def _short(name: str, value: str) -> str:
+    if len(value) > MAX_LENGTH[name]:
+        raise BadCell(f"{name} may have {MAX_LENGTH[name]} characters, but it has {len(value)}; shorten it.")
+    return value
 
 
 def sku(name: str, value: Any) -> str:
@@ -97,17 +120,20 @@ def article_number(name: str, value: Any) -> str:
 def category(name: str, value: Any) -> str:
     """Return a category path with one blank on each side of every ">"."""
     parts = [part.strip() for part in line(name, value).split(SEPARATOR.strip())]
+    while len(parts) > 1 and not parts[-1]:  # "Home > Chairs > "
+        parts.pop()
     if not all(parts):
         raise bad(f"{name} must have a name at every level", value, "write it like 'Sofas > Corner sofas'")
     return SEPARATOR.join(parts)
 
 
 def url(name: str, value: Any) -> str:
-    """Return a web address."""
-    address = text(name, value)
+    """Return a web address, its blanks encoded."""
+    address = text(name, value).replace(" ", "%20")
     try:
         parts = urlsplit(address)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and not re.search(r"\s", address)
+        host = parts.hostname or "%"
+        sound = parts.scheme in ("http", "https") and "%" not in host and not re.search(r"\s", address)
     except ValueError:
         sound = False
     if not sound:
@@ -120,11 +146,22 @@ def stock(name: str, value: Any) -> int:
     written = str(value).strip()
     if written.lower() in STOCK_WORDS:
         return STOCK_WORDS[written.lower()]
+    if (
+        isinstance(value, Decimal)
+        and value.is_finite()
+        and value.adjusted() < 12
+        and value == value.to_integral_value()
+    ):
+        written = str(int(value))  # a number of JSON or Parquet, such as 3.0 or 1E+1
     if not WHOLE.fullmatch(written):
         raise bad(
             f"{name} must be a whole number", value, "write the pieces, 'in stock' or 'out of stock', or leave it empty"
         )
-    pieces = int(written)
+    whole = re.split("[.,]", written)[0]
+    if re.fullmatch("[1-9][0-9]{0,2}[.,]000", written):  # 5 pieces with three decimals, or 5 thousand
+        rule = f"{name} may not have exactly three zeros after a separator, which may be decimals or thousands"
+        raise bad(rule, value, f"write {whole} or {whole}000, whichever is meant")
+    pieces = int(whole)
     if not 0 <= pieces <= MAX_STOCK:
         raise bad(f"{name} must be from 0 to {MAX_STOCK}", value, "write 0 for what is sold out")
     return pieces
@@ -160,7 +197,8 @@ def price(
 
 def images(name: str, value: Any) -> tuple[str, ...]:
     """Return the names of pictures, each once, from "a.jpg|b.jpg" or a list."""
-    names = _several(value)
+    listed = value if isinstance(value, list) else [value]
+    names = [name for each in listed for name in (pictures_of(each) if isinstance(each, str) else [each])]
     kept = dict.fromkeys(_image(text("image", each)) for each in names if each not in ("", None))
     kept.pop("", None)
     if len(kept) > MAX_IMAGES:
@@ -205,6 +243,33 @@ def dimensions(name: str, value: Any) -> dict[str, str]:
     return found
 
 
+def pictures_of(cell: str, separator: str = "|") -> list[str]:
+    """Return the names and addresses of pictures in a cell.
+
+    An address may hold the separator: what follows it there begins a new name only if it is an address, or if what was
+    before ends as pictures do. A comma, a semicolon or blanks separate as well where an address follows them, and a
+    comma where a path with a leading slash does.
+    """
+    if not PICTURES_SEPARATED.search(cell) and separator not in cell:
+        return [cell]
+    cell = re.sub(r"[\s,;|]+(?=https?://)", separator, cell, flags=re.IGNORECASE)
+    if cell.lstrip().startswith("/"):
+        cell = re.sub(r",\s*(?=/)", separator, cell)
+    names: list[str] = []
+    for part in values_of(cell, separator):
+        if names and ADDRESS.match(names[-1]) and not (ADDRESS.match(part) or PICTURE_ENDING.search(names[-1])):
+            names[-1] += separator + part
+        else:
+            names.append(part)
+    return names
+
+
+def values_of(cell: str, separator: str) -> list[str]:
+    r"""Return the values in a cell that are not empty; one may hold the separator behind a backslash, as "a\, b"."""
+    parts = re.split(rf"(?<!\\){re.escape(separator)}", cell)
+    return [part.replace(f"\\{separator}", separator).strip() for part in parts if part.strip()]
+
+
 def _several(value: Any) -> list[Any]:
     if isinstance(value, str):
         return value.split("|")
@@ -212,16 +277,33 @@ def _several(value: Any) -> list[Any]:
 
 
 def _image(name: str) -> str:
-    if re.match("https?://", name, re.IGNORECASE):
-        return url("image", name)
-    path = PurePosixPath(name)
-    if re.match(r"[a-z0-9]+://", name, re.IGNORECASE):
+    """Return an address as it is requested, or a path below the place of the pictures as archives write it."""
+    if ADDRESS.match(name):
+        return url("image", quoted(name))
+    if "://" in name:
         raise bad(
             "image must be a file name or a web address", name, "name the file as it lies in the place of --images"
         )
-    if path.is_absolute() or ".." in path.parts or "\\" in name or re.match(r"[A-Za-z]:", name):
+    path = unicodedata.normalize("NFC", name.replace("\\", "/"))
+    parts = path.split("/")
+    if path.startswith("//") or ".." in parts or path[1:2] == ":":
         raise bad("image must stay inside the pictures folder", name, "write it like 'sofas/kivik.jpg'")
-    return name
+    return "/".join(part for part in parts if part not in ("", "."))
+
+
+def quoted(address: str) -> str:
+    """Return an address as it is requested: what may not be in one is percent-encoded, and what is already stays."""
+    try:
+        parts = urlsplit(address)
+        if not parts.netloc.isascii():
+            user, at, host = parts.netloc.rpartition("@")
+            encoded = host.encode("idna").decode()
+            if encoded.encode().decode("idna") == host.lower():  # not so of a few letters, whose rules have changed
+                parts = parts._replace(netloc=user + at + encoded)
+    except ValueError:  # `url` says what is wrong with it
+        return address
+    unescaped = re.sub("%(?![0-9A-Fa-f]{2})", "%25", parts.geturl())
+    return quote(unescaped, safe="!#$%&'()*+,/:;=?@[]~")
 
 
 def _object(name: str, value: Any) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """From a feed's own columns to ours: our names, a mapping file's, Google Merchant's or Shopify's, told by the head."""
 
+import codecs
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Mapping as Dictionary
@@ -9,11 +11,14 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from catalog.prices import UNSTATED, Separators
-from indexer import merchant, shopify
-from indexer.tables import RawRow, Table
+from catalog.queries import SEPARATOR
+from indexer import markup, merchant, shopify
+from indexer.cells import pictures_of, values_of
+from indexer.tables import RawRow, Table, renamed
+from indexer.variations import completed
 from vsearch.errors import FeedRejected
 
 ATTRIBUTE = "attr:"
@@ -35,7 +40,7 @@ COLUMNS = (
     "attributes",
 )
 
-JOINED = {"image": "|", "images": "|", "category": " > ", "description": "\n"}
+JOINED = {"image": "|", "images": "|", "category": SEPARATOR, "description": "\n"}
 """What stands between the values of a column that a mapping takes from several."""
 
 _LOOKED_AT = 50  # rows without a head that tell whose words a feed uses
@@ -45,9 +50,13 @@ class Mapping(BaseModel):
     """Other names for our columns, from a TOML file.
 
     Attributes:
-        columns: our column -> the feed's, or several whose values are joined.
+        columns: our column -> the feed's, or several whose values are joined; without any, the head tells.
         constants: our column -> a value for every product.
         prices: the separators of the feed's prices.
+        separator: what is between several pictures, categories or values of an attribute in one cell.
+        levels: what is between the levels of a category, where it is not ">".
+        parent: the feed's column in which a variation names the sku of its parent.
+        encoding: of the text, where it is not UTF-8.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,6 +64,33 @@ class Mapping(BaseModel):
     columns: dict[str, str | list[str]] = Field(default_factory=dict)
     constants: dict[str, str] = Field(default_factory=dict)
     prices: Separators = UNSTATED
+    separator: str = Field("", max_length=5)
+    levels: str = Field("", max_length=5)
+    parent: str = ""
+    encoding: str = ""
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, name: str) -> str:
+        try:
+            return codecs.lookup(name).name if name else ""
+        except LookupError:
+            raise ValueError(f"unknown encoding {name!r}") from None
+
+
+KEYS = [name for name in Mapping.model_fields if name not in ("columns", "constants", "prices")]
+
+WOOCOMMERCE = frozenset({"Type", "SKU", "Parent", "Images"})
+MAGENTO = frozenset({"attribute_set_code", "base_image"})
+"""Columns that tell another shop's export, whose habits a mapping of its columns need not state."""
+
+FLAGS = frozenset({"In stock?", "is_in_stock"})
+"""Their columns that say 1 for yes, and not how many pieces there are."""
+
+HABITS: Dictionary[frozenset[str], Dictionary[str, str]] = {
+    WOOCOMMERCE: {"separator": ",", "parent": "Parent"},
+    MAGENTO: {"separator": ",", "levels": "/"},
+}
 
 
 def read_mapping(path: Path) -> Mapping:
@@ -71,8 +107,8 @@ def read_mapping(path: Path) -> Mapping:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise FeedRejected(
-            f"A mapping has the tables columns, constants and prices, but in {path.name}, {where}: "
-            f"{first['msg'].lower()}; see docs/feed.md."
+            f"A mapping has the tables columns, constants and prices, and above them {', '.join(KEYS)}, "
+            f"but in {path.name}, {where}: {first['msg'].lower()}; see docs/feed.md."
         ) from error
     for name in (*mapping.columns, *mapping.constants):
         if name not in COLUMNS and not name.startswith(ATTRIBUTE):
@@ -101,16 +137,17 @@ def in_our_words(name: str, table: Table, mapping: Mapping | None = None) -> Tab
     Raises:
         FeedRejected: no column is one that we know, or one that must be there is not.
     """
-    if mapping is not None and (mapping.columns or mapping.constants):
+    if mapping is not None and mapping.columns:
         return _checked(name, _mapped(name, table, mapping))
+    constants = mapping.constants if mapping else {}
     seen = list(islice(table.rows, _LOOKED_AT)) if table.columns is None else []
     heads = table.columns or tuple(dict.fromkeys(key for row in seen for key in row.cells))
     rows = chain(seen, table.rows)
     for translate in (merchant.translate, shopify.translate):
         if theirs := translate(heads):
             columns, turn = theirs
-            return _checked(name, Table(columns if table.columns else None, turn(rows)))
-    return _checked(name, _own(replace(table, rows=rows)))
+            return _checked(name, _with(constants, Table(columns if table.columns else None, turn(rows))))
+    return _checked(name, _with(constants, _own(replace(table, rows=rows))))
 
 
 @lru_cache(1000)
@@ -123,8 +160,15 @@ def column(name: str) -> str:
 
 
 def _own(table: Table) -> Table:
-    columns = table.columns and tuple(column(each) for each in table.columns)
-    return Table(columns, _each(table.rows, lambda cells: {column(key): cell for key, cell in cells.items()}))
+    columns = table.columns and tuple(dict.fromkeys(map(column, table.columns)))
+    return Table(columns, _each(table.rows, lambda cells: renamed(cells, column)))
+
+
+def _with(constants: Dictionary[str, str], table: Table) -> Table:
+    if not constants:
+        return table
+    columns = table.columns and tuple(dict.fromkeys((*table.columns, *constants)))
+    return Table(columns, _each(table.rows, lambda cells: {**constants, **cells}))
 
 
 def _each(rows: Iterator[RawRow], turn: Callable[[Dictionary[str, Any]], Dictionary[str, Any]]) -> Iterator[RawRow]:
@@ -133,29 +177,81 @@ def _each(rows: Iterator[RawRow], turn: Callable[[Dictionary[str, Any]], Diction
 
 
 def _mapped(name: str, table: Table, mapping: Mapping) -> Table:
+    heads = frozenset(table.columns or ())
+    habits = next((HABITS[export] for export in HABITS if export <= heads), {})
+    mapping = mapping.model_copy(update={key: value for key, value in habits.items() if not getattr(mapping, key)})
     wanted = {ours: [theirs] if isinstance(theirs, str) else theirs for ours, theirs in mapping.columns.items()}
     if table.columns is not None:
-        lacking = [each for theirs in wanted.values() for each in theirs if each not in table.columns]
-        if lacking:
-            raise FeedRejected(
-                f"A feed must have the columns its mapping names, but {name} lacks {', '.join(map(repr, lacking))}; "
-                "mend the mapping, or export the feed with them."
-            )
+        named = [*chain.from_iterable(wanted.values()), *filter(None, [mapping.parent])]
+        _refuse_lacking(name, [each for each in named if each not in heads])
 
     def turn(cells: Dictionary[str, Any]) -> dict[str, Any]:
-        found = dict(mapping.constants)
+        found: dict[str, Any] = dict(mapping.constants)
         for ours, theirs in wanted.items():
-            values = [cells[each] for each in theirs if each in cells]
+            values = [value for each in theirs if each in cells for value in _listed(cells[each])]
             if values:
-                found[ours] = values[0] if len(values) == 1 else _joined(ours, values)
-        return found
+                found[ours] = _value(ours, values, mapping, several=len(theirs) > 1)
+        if found.get("stock") == "1" and FLAGS.issuperset(wanted.get("stock", ["stock"])):
+            found["stock"] = "in stock"
+        return _unescaped(found) if heads >= WOOCOMMERCE else found
+
+    def parents(rows: Iterator[RawRow]) -> Iterator[tuple[str, str, RawRow]]:
+        for row in rows:
+            parent, key = str(row.cells.get(mapping.parent, "")).strip(), f"id:{row.cells.get('ID', '')}"
+            yield parent, key, replace(row, cells=turn(row.cells))
 
     columns = (*wanted, *mapping.constants) if table.columns is not None else None
-    return Table(columns, _each(table.rows, turn))
+    return Table(columns, completed(parents(table.rows)) if mapping.parent else _each(table.rows, turn))
 
 
-def _joined(ours: str, values: Sequence[Any]) -> str:
-    return JOINED.get(ours, "|").join(str(value) for value in values)
+def _refuse_lacking(name: str, lacking: Sequence[str]) -> None:
+    if lacking:
+        raise FeedRejected(
+            f"A feed must have the columns its mapping names, but {name} lacks {', '.join(map(repr, lacking))}; "
+            "mend the mapping, or export the feed with them."
+        )
+
+
+def _unescaped(cells: dict[str, Any]) -> dict[str, Any]:
+    r"""Return cells of WooCommerce, which writes line breaks of descriptions as \n."""
+    if isinstance(cells.get("description"), str):
+        cells["description"] = re.sub(r"(?<!\\)\\n", "\n", cells["description"])
+    return cells
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _value(ours: str, values: Sequence[Any], mapping: Mapping, *, several: bool) -> Any:
+    """Return what a mapping makes of the values of a column, or of `several` columns."""
+    separator = mapping.separator
+    if ours in PICTURES:
+        named = (pictures_of(value, separator or "|") if isinstance(value, str) else [value] for value in values)
+        return list(chain.from_iterable(named))
+    if ours == "category":
+        if several:
+            return SEPARATOR.join(str(_path(value, mapping.levels)) for value in values)
+        paths = [_path(each, mapping.levels) for value in values for each in _parts(value, separator)]
+        return _deepest(paths) if separator else paths[0] if len(paths) == 1 else paths
+    if ours.startswith(ATTRIBUTE):
+        return [each for value in values for each in _parts(value, separator or "|")]
+    if several:
+        return JOINED[ours].join(map(str, values))
+    return values[0] if len(values) == 1 else list(values)
+
+
+def _deepest(paths: Sequence[Any]) -> Any:
+    """Return the category that says most of several that a product is in."""
+    return max(paths, key=lambda path: str(path).count(SEPARATOR.strip()), default="")
+
+
+def _parts(value: Any, separator: str) -> list[Any]:
+    return values_of(markup.plain(value), separator) if separator and isinstance(value, str) else [value]
+
+
+def _path(category: Any, levels: str) -> Any:
+    return category.replace(levels, SEPARATOR) if levels and isinstance(category, str) else category
 
 
 def _checked(name: str, table: Table) -> Table:

@@ -1,6 +1,6 @@
 """Whether a new generation is so unlike the published one that a person should look first: pure, on two manifests."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from vsearch.manifest import Manifest
 
@@ -19,13 +19,19 @@ MOST_SUNK = 0.15
 ANOTHER = 1.5
 """Times that a catalogue grows, or shrinks, beyond which what it finds is no measure for the one before."""
 
-AS_MANY = 0.2
-"""A class that is gone and a new one whose numbers of pictures differ by no larger share are one class renamed."""
+Members = Mapping[str, Mapping[int, int]]
+"""Class name -> its products -> how many pictures each has."""
 
 
-def drift(before: Manifest, after: Manifest) -> Iterator[str]:
-    """Yield what is unlike, one clause each; what is better is no drift."""
-    yield from _shrunken_classes(before, after)
+def drift(before: Manifest, after: Manifest, members: Callable[[], tuple[Members, Members]]) -> Iterator[str]:
+    """Yield what is unlike, one clause each; what is better is no drift.
+
+    Args:
+        before: what is published.
+        after: what would be.
+        members: returns the products of the classes of either; called only where a class shrank.
+    """
+    yield from _lost_classes(before, after, members)
     if before.blocks_id != after.blocks_id or not before.quality or not after.quality:
         return  # another model has scores of its own
     was, now = before.quality, after.quality
@@ -38,15 +44,26 @@ def drift(before: Manifest, after: Manifest) -> Iterator[str]:
         yield f"made photos score {now.own_score:.2f} with their own product, and {was.own_score:.2f} before"
 
 
-def _shrunken_classes(before: Manifest, after: Manifest) -> Iterator[str]:
+def _lost_classes(before: Manifest, after: Manifest, members: Callable[[], tuple[Members, Members]]) -> Iterator[str]:
     counts = {entry.name: entry.count for entry in after.classes}
-    new = [entry.count for entry in after.classes if entry.name not in {was.name for was in before.classes}]
-    for entry in before.classes:
-        left = counts.get(entry.name, 0)
-        if entry.count < FEW or left >= (1 - MOST_LOST) * entry.count:
-            continue
-        renamed = [count for count in new if abs(count - entry.count) <= AS_MANY * entry.count] if not left else []
-        if renamed:
-            new.remove(renamed[0])
-        else:
-            yield f"class {entry.name!r} has {left} pictures and had {entry.count}"
+    shrank = [
+        entry
+        for entry in before.classes
+        if entry.count >= FEW and counts.get(entry.name, 0) < (1 - MOST_LOST) * entry.count
+    ]
+    if not shrank:
+        return
+    had, have = members()
+    for entry in shrank:
+        if _kept(had[entry.name], have) < (1 - MOST_LOST) * entry.count:
+            yield f"class {entry.name!r} has {counts.get(entry.name, 0)} pictures and had {entry.count}"
+
+
+def _kept(products: Collection[int], classes: Members) -> int:
+    """Return how many pictures of a class's products are still together, whatever that is called now, or split into.
+
+    A class counts where most of its products are these: one that all others went into as well is no renaming, but a
+    column of categories that broke.
+    """
+    shared = [(set(products) & set(pictures), pictures) for pictures in classes.values()]
+    return sum(sum(pictures[it] for it in both) for both, pictures in shared if 2 * len(both) > len(pictures))

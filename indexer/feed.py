@@ -25,18 +25,21 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 
+NO_PICTURE = "image must name at least one picture, but it is empty; fill it in."
+
+
 @dataclass(frozen=True)
 class RowError:
     """What is wrong with one row, in one sentence; `sku` is empty where the row has none.
 
     A "repeat" is a sku that another row has already, of which the first counts; a "picture" is one that cannot be had,
-    and its product does without; a "row" is anything else.
+    and its product does without; "no picture" is a product that names none; a "row" is anything else.
     """
 
     line: int
     sku: str
     reason: str
-    kind: Literal["row", "repeat", "picture"] = "row"
+    kind: Literal["row", "repeat", "picture", "no picture"] = "row"
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.reason}"
@@ -44,7 +47,7 @@ class RowError:
 
 @dataclass(frozen=True, slots=True)
 class FeedRow:
-    """A good row: its product, with the pictures by the names the feed gives them."""
+    """A good row: its product, with the pictures by the names the feed gives them, if it names any."""
 
     line: int
     item: ProductItem
@@ -96,6 +99,8 @@ def read_feed(path: Path, currency: str = "EUR", names: Names | None = None) -> 
                 errors.append(RowError(raw.line, item.sku, twice, "repeat"))
             elif not reasons:
                 rows.append(FeedRow(raw.line, item))
+                if not item.images:
+                    errors.append(RowError(raw.line, item.sku, NO_PICTURE, "no picture"))
     if not rows and not errors:
         raise FeedRejected(f"A feed must hold products, but {path.name} has no rows; export it again.")
     return FeedReading(tuple(rows), tuple(errors), tuple(_warnings(columns)), head)
@@ -146,7 +151,7 @@ def _item(row: _Row, currency: str, separators: Separators) -> ProductItem:
         sku=row.take("sku", cells.sku, ""),
         title=row.take("title", cells.line, ""),
         brand=row.take("brand", cells.line, ""),
-        description=row.take("description", cells.text, ""),
+        description=row.take("description", cells.prose, ""),
         category=row.take("category", cells.category, ""),
         price_minor=price_minor,
         currency=price_currency,
@@ -154,7 +159,7 @@ def _item(row: _Row, currency: str, separators: Separators) -> ProductItem:
         stock=row.take("stock", cells.stock, None),
         attributes=_attributes(row),
         dimensions=row.take("dimensions", cells.dimensions, {}),
-        variant_group=row.take("variant_group", cells.line, None),
+        variant_group=row.take("variant_group", cells.group, None),
         images=_images(row),
         article_number=row.take("article_number", cells.article_number, None),
     )
@@ -169,11 +174,7 @@ def _price(row: _Row, default: str, separators: Separators) -> tuple[int | None,
 
 
 def _images(row: _Row) -> tuple[str, ...]:
-    known = len(row.reasons)
-    names = [name for column in PICTURES for name in row.take(column, cells.images, ())]
-    if not names and len(row.reasons) == known:
-        row.reasons.append("image must name at least one picture, but it is empty; fill it in.")
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(name for column in PICTURES for name in row.take(column, cells.images, ())))
 
 
 def _attributes(row: _Row) -> dict[str, tuple[str, ...]]:

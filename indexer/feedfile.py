@@ -1,9 +1,10 @@
 """A feed file opened: what it is by its content, and its rows in our words.
 
-The ending must not contradict the content: a web page saved as products.csv is not a feed with strange columns.
+Neither the ending of a name nor what a server says of a file decides: a shop's export.php gives CSV as a web page.
 """
 
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,20 +16,18 @@ from indexer.dialects import Mapping
 from indexer.parquet import read_parquet
 from indexer.tables import Table
 from vsearch.errors import FeedRejected
+from vsearch.filetypes import TEXT, UNKNOWN, identify
 
 Kind = Literal["CSV", "JSON Lines", "Parquet", "XML"]
 
-ENDINGS: dict[str, Kind] = {
-    ".csv": "CSV",
-    ".tsv": "CSV",
-    ".txt": "CSV",
-    ".jsonl": "JSON Lines",
-    ".ndjson": "JSON Lines",
-    ".parquet": "Parquet",
-    ".xml": "XML",
-}
-GZIP = ".gz"
+GZIP = b"\x1f\x8b"
+MAX_UNPACKED = 2
+"""Times that a feed may be compressed: by the shop, and once more by its server."""
 
+WEB_PAGE = frozenset({"html", "head", "body", "title", "meta", "script", "style", "div", "form", "center", "h1", "p"})
+"""Elements that a web page begins with, and no feed."""
+
+_PROLOGUE = re.compile(r"(?:\s|<\?.*?\?>|<!--.*?-->|<!doctype(?:[^<>\[]|\[.*?\]\s*)*>)*", re.IGNORECASE | re.DOTALL)
 _SEEN = 4096  # bytes that tell what a file is
 
 
@@ -37,17 +36,20 @@ def open_feed(path: Path, mapping: Mapping | None = None) -> Iterator[Table]:
     """Yield the rows of a feed in our words, and the columns of ours that its head has.
 
     Args:
-        path: CSV, JSON Lines, Parquet, or the XML of a merchant feed; any of them compressed by gzip, too.
-        mapping: other names for our columns.
+        path: CSV, JSON Lines, Parquet, or the XML of a merchant feed; compressed by gzip, too, any but Parquet.
+        mapping: other names for our columns, and the encoding where it cannot be told.
 
     Raises:
         FeedRejected: here or while rows are read: the file as a whole cannot be used.
     """
     try:
-        with path.open("rb") as file, _unpacked(path, file) as stream:
+        with path.open("rb") as file, _unpacked(file) as stream:
             head = _head(path, stream)
-            kind = _kind(path, head)
-            table = _read(path, kind, stream)
+            encoding = (mapping and mapping.encoding) or tables.encoding_of(head)
+            kind = _kind(path.name, head, encoding)
+            if kind == "Parquet" and stream is not file:
+                raise FeedRejected(f"A Parquet feed is compressed already, but {path.name} is so twice; unpack it.")
+            table = _read(path, kind, stream, encoding)
             yield dialects.in_our_words(path.name, table, mapping)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise tables.cut_off(path.name) from error
@@ -56,13 +58,13 @@ def open_feed(path: Path, mapping: Mapping | None = None) -> Iterator[Table]:
         raise FeedRejected(f"A feed must be a file, but {path}: {reason}; check its name.") from error
 
 
-def _unpacked(path: Path, file: IO[bytes]) -> IO[bytes]:
-    packed = file.read(2) == b"\x1f\x8b"
-    file.seek(0)
-    if packed:
-        return cast(IO[bytes], gzip.GzipFile(fileobj=file))
-    if path.suffix.lower() == GZIP:
-        raise FeedRejected(f"{path.name} must be compressed by gzip, but it is not; rename it, or compress it.")
+def _unpacked(file: IO[bytes]) -> IO[bytes]:
+    for _ in range(MAX_UNPACKED):
+        packed = file.read(len(GZIP)) == GZIP
+        file.seek(0)
+        if not packed:
+            break
+        file = cast(IO[bytes], gzip.GzipFile(fileobj=file, mode="rb"))
     return file
 
 
@@ -74,51 +76,45 @@ def _head(path: Path, stream: IO[bytes]) -> bytes:
     return head
 
 
-def _kind(path: Path, head: bytes) -> Kind:
+def _kind(name: str, head: bytes, encoding: str) -> Kind:
     """Return what the content is.
 
     Raises:
-        FeedRejected: it is no feed, or not what the file's name says.
+        FeedRejected: it is no feed.
     """
-    found = _content(path.name, head)
-    plain = path.with_suffix("") if path.suffix.lower() == GZIP else path
-    said = ENDINGS.get(plain.suffix.lower())
-    if said is None and plain.suffix:
-        raise FeedRejected(
-            f"A feed must end in {', '.join(ENDINGS)}, with or without {GZIP}, but {path.name!r} does not; "
-            "rename it, or save it as CSV."
-        )
-    if said not in (None, found):
-        raise FeedRejected(f"{path.name} must be {said}, but it holds {found}; rename it, or export it again.")
-    return found
-
-
-def _content(name: str, head: bytes) -> Kind:
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if head.startswith(b"PAR1"):
         return "Parquet"
     if head.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise FeedRejected(f"A feed must be CSV or alike, but {name} is a workbook or archive; save it as CSV.")
-    if text[:200].lower().startswith((b"<!doctype html", b"<html")):
-        raise FeedRejected(
-            f"A feed must hold products, but {name} is a web page, perhaps that of a login; check where it comes from."
-        )
-    if text.startswith(b"<"):
+    text = head.decode(encoding, errors="ignore").removeprefix("\ufeff").lstrip()
+    found = identify(head)
+    if "\0" in text and (found not in (TEXT, UNKNOWN) or "\0" in text.partition("\n")[0]):  # else it is one bad cell
+        raise FeedRejected(f"A feed must be CSV, JSON Lines, XML or Parquet, but {name} is {found.name}; export CSV.")
+    if text.startswith("<"):
+        _refuse_web_page(name, text)
         return "XML"
-    if text.startswith(b"["):
+    if text.startswith("["):
         raise FeedRejected(
             f"A feed in JSON must have one object on each line, but {name} begins with a list; write it as JSON Lines."
         )
-    return "JSON Lines" if text.startswith(b"{") else "CSV"
+    return "JSON Lines" if text.startswith("{") else "CSV"
 
 
-def _read(path: Path, kind: Kind, stream: IO[bytes]) -> Table:
+def _refuse_web_page(name: str, text: str) -> None:
+    prologue = _PROLOGUE.match(text)
+    root = re.match(r"<([a-z0-9]+)", text[prologue.end() if prologue else 0 :], re.IGNORECASE)
+    is_page = root is not None and root[1].lower() in WEB_PAGE
+    if is_page or text[:200].lower().startswith("<!doctype html"):
+        raise FeedRejected(
+            f"A feed must hold products, but {name} is a web page, perhaps that of a login; check where it comes from."
+        )
+
+
+def _read(path: Path, kind: Kind, stream: IO[bytes], encoding: str) -> Table:
     if kind == "CSV":
-        return tables.read_csv(path.name, stream)
+        return tables.read_csv(path.name, stream, encoding)
     if kind == "JSON Lines":
-        return tables.read_json_lines(path.name, stream)
+        return tables.read_json_lines(path.name, stream, encoding)
     if kind == "XML":
         return tables.read_xml(path.name, stream)
-    if path.suffix.lower() == GZIP:
-        raise FeedRejected(f"A Parquet feed is compressed already, but {path.name} is so twice; unpack it.")
     return read_parquet(path.name, path)

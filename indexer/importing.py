@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from catalog.imagestore import ImageStore
 from catalog.items import ProductItem
 from catalog.models import utc_now
 from indexer import looking, places, refusal
+from indexer.cells import MAX_IMAGES
 from indexer.dialects import Mapping as Names
 from indexer.dialects import read_mapping
 from indexer.diff import diff
@@ -33,7 +33,9 @@ from indexer.refusal import Before, Cause, FeedRefused, Shares
 from indexer.sources import open_pictures
 from vsearch.errors import FeedRejected
 from vsearch.images import Limits
+from vsearch.lock import shared_lock
 from vsearch.progress import Progress, silent
+from vsearch.redaction import redact, redact_address
 from vsearch.settings import Settings
 
 REMEMBERED = timedelta(days=60)
@@ -51,7 +53,7 @@ class Options:
         dry_run: decide everything, write nothing.
         accept: what would have the feed refused, and is meant.
         shares: how much of a feed may be wrong.
-        private: let addresses of pictures lead into private networks.
+        private: let addresses lead into private networks.
     """
 
     currency: str = "EUR"
@@ -112,7 +114,8 @@ class ImportReport:
             "restored": len(self.changes.restored),
             "withdrawn": len(self.changes.withdrawn),
             "unchanged": self.changes.unchanged,
-            "bad rows left out": len({found.line for found in self.findings if found.kind != "picture"}),
+            "bad rows left out": len({found.line for found in self.findings if found.kind in ("row", "repeat")}),
+            "products that name no picture": sum(found.kind == "no picture" for found in self.findings),
             "pictures not to be had": len({found.reason for found in self.findings if found.kind == "picture"}),
             "new pictures": self.new_pictures,
         }
@@ -147,15 +150,36 @@ def import_feed(
         FeedRefused: the feed is not what it should be, and that was not accepted.
         FeedRejected: the feed, or the place of its pictures, cannot be used at all.
     """
+    if options.dry_run:
+        return _import_feed(feed, pictures, sessions, store, options=options, progress=progress, clock=clock)
+    with shared_lock(import_lock(store.folder)):
+        return _import_feed(feed, pictures, sessions, store, options=options, progress=progress, clock=clock)
+
+
+def import_lock(pictures: Path) -> Path:
+    """Return the lock file that imports hold together: nobody deletes pictures while one goes on."""
+    return pictures.with_name("import.lock")
+
+
+def _import_feed(
+    feed: str,
+    pictures: str | None,
+    sessions: sessionmaker[Session],
+    store: ImageStore,
+    *,
+    options: Options,
+    progress: Progress,
+    clock: Callable[[], datetime],
+) -> ImportReport:
     began = clock()
 
     def record(session: Session, **said: Any) -> None:
-        imports.record(session, feed=feed, started_at=began, finished_at=clock(), **said)
+        imports.record(session, feed=redact_address(feed), started_at=began, finished_at=clock(), **said)
 
     try:
         with (
             _no_collecting(),
-            places.local_file(feed) as file,
+            places.local_file(feed, private=options.private) as file,
             open_pictures(pictures, options.limits.max_bytes, private=options.private) as source,
         ):
             reading = read_feed(file, options.currency, options.names)
@@ -190,19 +214,24 @@ def _import(
         *refusal.of_columns(reading, before),
         *refusal.of_prices(reading, before),
         *refusal.of_shrinking(reading, before, options.shares),
+        *refusal.of_unpictured(reading, before, options.shares),
     ]
     jumps = tuple(refusal.price_jumps(reading, before))
     del before  # of a large shop, much
     refusal.refuse(feed, causes, reading, accept=options.accept)
     looks = looking.look_at({name for item in reading.items for name in item.images}, tools, progress)
-    items, problems = _resolve(reading, looks)
+    products, problems = _resolve(reading, looks)
     findings = tuple(sorted((*reading.errors, *problems), key=lambda found: found.line))
     reading = replace(reading, errors=findings)
     refusal.refuse(feed, refusal.of_pictures(looks.values(), options.shares), reading, accept=options.accept)
     warnings = (*reading.warnings, *jumps, *refusal.stayed(looks.values()))
-    used = {sha256 for item in items for sha256 in item.images}
+    used = {sha256 for product in products for sha256 in product.pictures}
     new = {look.seen.sha256 for look in looks.values() if look.new} & used
-    decide = partial(diff, items, keep={found.sku for found in findings if found.kind != "picture"})
+
+    def decide(snapshot: Mapping[str, ProductItem]) -> Changes:
+        items = [item for product in products if (item := product.beside(snapshot.get(product.item.sku), tools.store))]
+        return diff(items, snapshot, keep={found.sku for found in findings if found.kind in ("row", "repeat")})
+
     if options.dry_run:
         with tools.sessions() as session:
             return ImportReport(decide(queries.snapshot(session)), len(new), findings, warnings, True)
@@ -236,16 +265,36 @@ def _no_collecting() -> Iterator[None]:
             gc.enable()
 
 
-def _resolve(reading: FeedReading, looks: Mapping[str, Look]) -> tuple[list[ProductItem], list[RowError]]:
-    """Return the items with those of their pictures that there are, by content, and what is wrong with the others."""
-    items, problems = [], []
+@dataclass(frozen=True, slots=True)
+class _Product:
+    """A product of the feed, and the content of each picture that it names; "" for one that cannot be had."""
+
+    item: ProductItem
+    pictures: tuple[str, ...]
+
+    def beside(self, before: ProductItem | None, store: ImageStore) -> ProductItem | None:
+        """Return the item as the catalogue is to have it; None where it is new and names no picture.
+
+        In the place of a picture that cannot be had the product keeps one that it had; all of them if it names none.
+        """
+        if before is None and not self.pictures:
+            return None
+        missing = self.pictures.count("") if self.pictures else MAX_IMAGES
+        had = before.images if before is not None and missing else ()
+        spare = iter([sha256 for sha256 in had if sha256 not in self.pictures and store.exists(sha256)][:missing])
+        filled = [sha256 or next(spare, "") for sha256 in self.pictures] or list(spare)
+        return replace(self.item, images=tuple(dict.fromkeys(filter(None, filled))))
+
+
+def _resolve(reading: FeedReading, looks: Mapping[str, Look]) -> tuple[list[_Product], list[RowError]]:
+    """Return the products with the content of their pictures, and what is wrong with those that cannot be had."""
+    products, problems = [], []
     for row in reading.rows:
         found = [looks[name].seen for name in row.item.images]
         problems += [RowError(row.line, row.item.sku, one.problem, "picture") for one in found if one.problem]
-        images = dict.fromkeys(one.sha256 for one in found if one.sha256)
-        items.append(replace(row.item, images=tuple(images)))
-    return items, problems
+        products.append(_Product(row.item, tuple(one.sha256 for one in found)))
+    return products, problems
 
 
 def _as_rows(findings: Sequence[RowError]) -> list[dict[str, object]]:
-    return [asdict(found) for found in findings[: imports.KEPT]]
+    return [asdict(found) | {"reason": redact(found.reason)} for found in findings[: imports.KEPT]]

@@ -24,6 +24,7 @@ from indexer.alarm import raise_alarm
 from indexer.heartbeat import Heart
 from vsearch.errors import CatalogueError, VSearchError
 from vsearch.progress import Progress
+from vsearch.redaction import redact
 from vsearch.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -139,7 +140,7 @@ def claim(sessions: sessionmaker[Session], job_id: int, worker: str, now: dateti
 def execute(settings: Settings, job_id: int, work: Mapping[str, Work], clock: Callable[[], datetime] = utc_now) -> str:
     """Run a job in this process, to its end, and return the state it ended in; "" where another worker has it."""
     worker = f"{socket.gethostname()}:{os.getpid()}"
-    with opened(settings.catalogue_url, write=True) as sessions, _stopping_by_signal():
+    with opened(settings.catalogue_url, write=True, migrate=settings.auto_upgrade) as sessions, _stopping_by_signal():
         job = claim(sessions, job_id, worker, clock())
         if job is None:
             return ""
@@ -166,7 +167,7 @@ def _done(settings: Settings, job: JobRow, work: Mapping[str, Work], heart: Hear
         ended = "cancelled", "Cancelled."
     except Exception as error:
         log.exception("job %d", job.job_id)
-        ended = "failed", f"{type(error).__name__}: {error}; see `vsearch jobs log {job.job_id}`."
+        ended = "failed", f"{type(error).__name__}: {redact(str(error))}; see `vsearch jobs log {job.job_id}`."
     return ended if said is None else ("done", said)
 
 

@@ -46,7 +46,7 @@ def verify(settings: Settings, open_encoder: OpenEncoder = open_encoder) -> Verd
     """
     generation = generations.load(generations.current(settings.generations))
     checkpoint = find_checkpoint(settings, generation.checkpoint_id)
-    with opened(settings.catalogue_url, write=True, create=False) as sessions:
+    with opened(settings.catalogue_url) as sessions:
         with sessions() as session:
             rows = queries.gallery_rows(session)
         problems = list(checks.problems(generation.gallery, itself(generation)))

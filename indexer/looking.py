@@ -22,6 +22,7 @@ from indexer.pictures import PictureSource
 from vsearch.errors import ImageRejected
 from vsearch.images import Limits, decode
 from vsearch.progress import Progress
+from vsearch.redaction import redact
 
 _REMEMBERED = 200
 """Pictures after which what was seen is written down."""
@@ -103,7 +104,7 @@ def _look(name: str, looking: Looking, all_earlier: Mapping[str, Seen], sizes: S
             return Look(Seen(earlier.sha256, earlier.size, earlier.tag), new=earlier.sha256 not in sizes)
         return _looked(fetched.data, fetched.tag, looking=looking, sizes=sizes)
     except ImageRejected as error:
-        problem = _sentence(name, error)
+        problem = redact(_sentence(name, error))
         last = Seen(earlier.sha256, earlier.size) if there else Seen()
         failed = Seen(last.sha256, last.size, problem=problem, failures=earlier.failures + 1)
         return Look(failed, known_to_fail=earlier.failures > 0)

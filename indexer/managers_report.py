@@ -120,7 +120,7 @@ class ManagersReport:
 
 def make(settings: Settings) -> ManagersReport:
     """Look at the catalogue and at what is published."""
-    with opened(settings.catalogue_url, write=True, create=False) as sessions:
+    with opened(settings.catalogue_url) as sessions:
         with sessions() as session:
             counted = queries.counts(session)
             going = run.going(settings)
@@ -165,6 +165,7 @@ def _run(row: Any, *, going: bool) -> dict[str, Any]:
         "state": run.state_of(row, going=going),
         "message": row.message,
         "seconds": sum(row.counts.get("seconds", {}).values()) if row.counts else 0.0,
+        "freed": row.counts.get("freed", {}) if row.counts else {},
     }
 
 
@@ -194,7 +195,10 @@ def _of_index(settings: Settings, sessions: sessionmaker[Session], shown: Sequen
         return
     yield from review.nearly_same(shown, generation.gallery)
     held = set(generation.gallery.image_ids.tolist())
-    indexed = [one for one in shown if one.image_id in held]
+    keys = [(one.sha256, 0) for one in shown]
+    with sessions() as session:
+        lacking = set(embeddings.missing(session, checkpoint.blocks_id, keys))  # of products that came back lately
+    indexed = [one for one in shown if one.image_id in held and (one.sha256, 0) not in lacking]
     classes = assign_classes([one.category for one in indexed], settings.min_class_size)
     for start in range(0, len(indexed), AT_ONCE):
         part = indexed[start : start + AT_ONCE]

@@ -7,11 +7,12 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog.imagestore import ImageStore
 from indexer import build, canaries, fit, verify
-from indexer.drift import drift
+from indexer.drift import Members, drift
 from indexer.encode import Encoding
 from indexer.gather import Gathered, gather
 from indexer.report import Stages
@@ -95,7 +96,12 @@ def _refuse(generation: Generation, tools: Tools, material: Material) -> None:
     """
     found: list[tuple[str, str]] = []
     if "drift" not in tools.accept and material.current is not None:
-        found += [("drift", said) for said in drift(material.current, generation.manifest)]
+        current = tools.settings.generations / material.current.generation_id
+
+        def members() -> tuple[Members, Members]:
+            return _members(generations.load(current)), _members(generation)
+
+        found += [("drift", said) for said in drift(material.current, generation.manifest, members)]
     if "canaries" not in tools.accept and tools.settings.canaries is not None:
         encoding = _encoding(tools, material.checkpoint)
         found += [("canaries", said) for said in canaries.problems(tools.settings.canaries, generation, encoding)]
@@ -105,6 +111,13 @@ def _refuse(generation: Generation, tools: Tools, material: Material) -> None:
             f"A new index must find as the published one does, but {'; '.join(said for _, said in found)}; "
             f"the published one stays. If that is meant, run `vsearch index run {options}`."
         )
+
+
+def _members(generation: Generation) -> Members:
+    gallery = generation.gallery
+    indexes = next(iter(gallery.indexes.values()))
+    rows = {name: np.searchsorted(gallery.image_ids, index.image_ids) for name, index in indexes.items()}
+    return {name: Counter(gallery.product_ids[places].tolist()) for name, places in rows.items()}
 
 
 def _encoding(tools: Tools, checkpoint: Checkpoint) -> Encoding:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from indexer.tables import RawRow
+from indexer.tables import RawRow, renamed
 
 PLAIN = {
     "id": "sku",
@@ -53,44 +53,45 @@ def _name(head: str) -> str:
 
 def _rows(rows: Iterator[RawRow]) -> Iterator[RawRow]:
     for row in rows:
-        yield replace(row, cells=_cells({_name(key): value for key, value in row.cells.items()}))
+        yield replace(row, cells=_cells(renamed(row.cells, _name)))
 
 
 def _cells(theirs: Mapping[str, Any]) -> dict[str, Any]:
-    found = {ours: _one(theirs[name]) for name, ours in PLAIN.items() if name in theirs}
+    found = {ours: theirs[name] for name, ours in PLAIN.items() if name in theirs}
     found |= {
-        "category": _one(theirs.get("product_type") or theirs.get("google_product_category")),
+        "category": _first(theirs.get("product_type") or theirs.get("google_product_category")),
         "price": _price(theirs),
         "stock": _stock(theirs),
         "images": [*_several(theirs.get("image_link")), *_several(theirs.get("additional_image_link"))],
         "attributes": {ours: theirs[name] for name, ours in ATTRIBUTES.items() if name in theirs},
-        "dimensions": {ours: _one(theirs[name]) for name, ours in MEASURES.items() if name in theirs},
+        "dimensions": {ours: theirs[name] for name, ours in MEASURES.items() if name in theirs},
     }
     return {name: value for name, value in found.items() if value not in (None, "", [], {})}
 
 
 def _price(theirs: Mapping[str, Any]) -> Any:
     """Return what is to be paid: the sale price, unless it holds for a while only, or is "0.00" for none."""
-    sale = _one(theirs.get("sale_price"))
+    sale = theirs.get("sale_price")
     offered = re.search("[1-9]", str(sale or "")) and not theirs.get("sale_price_effective_date")
-    return sale if offered else _one(theirs.get("price"))
+    return sale if offered else theirs.get("price")
 
 
 def _stock(theirs: Mapping[str, Any]) -> Any:
     """Return the pieces where they are told, else in stock or not."""
-    available = str(_one(theirs.get("availability")) or "").strip().lower().replace(" ", "_")
+    if isinstance(theirs.get("availability"), list):
+        return theirs["availability"]  # it is there twice, and not the same: a bad row
+    available = str(theirs.get("availability", "")).strip().lower().replace(" ", "_")
     if available in ("out_of_stock", "backorder", "preorder"):
         return "out of stock"
-    pieces = _one(theirs.get("quantity") or theirs.get("sell_on_google_quantity"))
-    return pieces or ("in stock" if available == "in_stock" else None)
+    pieces = theirs.get("quantity") or theirs.get("sell_on_google_quantity")
+    return pieces or ("in stock" if available in ("in_stock", "limited_availability") else None)
 
 
 def _several(value: Any) -> list[Any]:
-    """Return addresses: a list in XML, commas between them in a table."""
-    if value is None or isinstance(value, list):
-        return value or []
-    return [part.strip() for part in re.split(r",\s*(?=https?://)", str(value))]
+    """Return addresses: several elements in XML or columns in a table, or one cell with commas between them."""
+    return [] if value is None else value if isinstance(value, list) else [value]
 
 
-def _one(value: Any) -> Any:
+def _first(value: Any) -> Any:
+    """Return the first of several: a product may have up to five types, in the order of their weight."""
     return value[0] if isinstance(value, list) and value else value

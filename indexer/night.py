@@ -1,18 +1,24 @@
 """A whole night: tonight's feed into the catalogue, then the catalogue into a published index, under one lock."""
 
+import logging
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import datetime
 
 from catalog.imagestore import ImageStore
 from catalog.models import utc_now
 from indexer.importing import ImportReport, Options, import_feed
 from indexer.material import Tools
+from indexer.prune import PageFiles, no_page_files, prune
 from indexer.report import Report, on_record
 from indexer.run import alone, index
 from vsearch.encoder import open_encoder
+from vsearch.errors import VSearchError
 from vsearch.progress import Progress, silent
 from vsearch.serving import OpenEncoder
 from vsearch.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 def run(
@@ -26,6 +32,7 @@ def run(
     clock: Callable[[], datetime] = utc_now,
     told: Callable[[ImportReport], None] = lambda report: None,
     accept: Collection[str] = (),
+    page_files: PageFiles = no_page_files,
 ) -> Report:
     """Import the feed, if there is one, and bring the published index up to date with the catalogue.
 
@@ -39,6 +46,7 @@ def run(
         clock: tells the time that ids and records get.
         told: is given what the import did, before the index is built.
         accept: what would stop the publication and is meant, see `indexer.material.Tools`.
+        page_files: lists the unused files of the page, which are deleted at the end, see `indexer.prune`.
 
     Raises:
         RunInProgress: another night holds the lock.
@@ -53,7 +61,20 @@ def run(
             told(_import(tools, feed or settings.feed, images, options))  # and let go: it may be large
         report = tools.stages.stamp(index(tools))
         record(report)
+        if settings.prune:
+            report = tools.stages.stamp(_pruned(tools, report, page_files))
+            record(report)
         return report
+
+
+def _pruned(tools: Tools, report: Report, page_files: PageFiles) -> Report:
+    """Delete unused data; a failure does not make the night a failed one."""
+    try:
+        done = prune(tools.settings, tools.sessions, tools.stages, tools.clock(), page_files=page_files)
+    except (VSearchError, OSError) as error:
+        log.warning("not all unused data could be deleted: %s", error)
+        return replace(report, note=f"{report.note} Not all unused data could be deleted: {error}".lstrip())
+    return replace(report, note=f"{report.note} {done.text()}".strip(), freed=done.as_json())
 
 
 def _import(tools: Tools, feed: str, images: str | None, options: Options | None) -> ImportReport:

@@ -4,12 +4,15 @@ A source gives a picture with a *tag*, which changes when the picture does. Show
 out the bytes where they are still the same: an unchanged night reads no picture.
 """
 
+import os
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 from indexer.web import Fetched
-from vsearch.archives import DAMAGED, Archive
+from vsearch.archives import DAMAGED, Archive, NameIndex, undecoded
 from vsearch.errors import ImageRejected
 
 
@@ -42,11 +45,12 @@ class FolderPictures:
         self.folder = folder
         self._root = folder.resolve()
         self._max_bytes = max_bytes
+        self._lock = Lock()
 
     def fetch(self, name: str, tag: str = "") -> Fetched:
         """Return the bytes of a file; its tag is made of size and time of change, as for rsync and make."""
         try:
-            path = (self._root / name).resolve(strict=True)
+            path = self._find(name)
             if not path.is_relative_to(self._root):
                 raise PictureUnavailable(
                     f"picture {name!r} must lie in {self.folder}, but it leads out of it; copy it there."
@@ -67,6 +71,23 @@ class FolderPictures:
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
         """Return the names sorted: neighbours lie together on a disk."""
         return sorted(names)
+
+    def _find(self, name: str) -> Path:
+        try:
+            return (self._root / name).resolve(strict=True)
+        except (FileNotFoundError, NotADirectoryError):
+            with self._lock:
+                other = self._index.find(name)
+            if other is None:
+                raise
+            return (self._root / other).resolve(strict=True)
+
+    @cached_property
+    def _index(self) -> NameIndex:
+        """All files, listed once a name is not there as it is written."""
+        walked = ((Path(folder).relative_to(self._root), files) for folder, _, files in os.walk(self._root))
+        names = sorted((folder / file).as_posix() for folder, files in walked for file in files)
+        return NameIndex(names, undecoded(names))
 
 
 class ArchivePictures:
@@ -89,19 +110,20 @@ class ArchivePictures:
     def fetch(self, name: str, tag: str = "") -> Fetched:
         """Return the bytes of a file in the archive."""
         path, sizes = self._archive.path, self._archive.sizes
-        if name not in sizes:
+        found = self._archive.find(name)
+        if found is None:
             raise not_there(name, path)
-        if sizes[name] < 0:
+        if sizes[found] < 0:
             raise _no_file(name, path)
-        check_size(name, sizes[name], self._max_bytes)
+        check_size(name, sizes[found], self._max_bytes)
         try:
-            return Fetched(self._archive.read(name), "")
+            return Fetched(self._archive.read(found), "")
         except DAMAGED as error:
             raise unreadable(name, path, error) from error
 
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
         """Return the names as they follow each other: a compressed tar can only be read forwards."""
-        return sorted(names, key=lambda name: (self._places.get(name, -1), name))
+        return sorted(names, key=lambda name: (self._places.get(self._archive.find(name) or "", -1), name))
 
 
 def check_size(name: str, size: int, max_bytes: int) -> None:

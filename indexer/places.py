@@ -1,18 +1,23 @@
 """A feed's place: a path, a web address, or object storage such as s3://; whichever it is, a local file comes out."""
 
+import codecs
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+from indexer.cells import quoted
 from indexer.web import Web
 from vsearch.errors import AddressRefused, FeedRejected
+from vsearch.redaction import redact
 
 ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")
 MAX_FEED_BYTES = 500_000_000
+
+_NO_PLAIN_TEXT = (b"\x1f\x8b", b"PAR1", b"PK", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def is_web(place: str) -> bool:
@@ -26,10 +31,14 @@ def is_address(place: str) -> bool:
 
 
 @contextmanager
-def local_file(place: str) -> Iterator[Path]:
+def local_file(place: str, *, private: bool = False) -> Iterator[Path]:
     """Yield a feed as a local file, which bears the name that its place has; a copy lasts as long as the block.
 
-    What the operator names may lie in a private network; what a feed names may not.
+    The host that the operator names may be in a private network; others that it leads on to may not.
+
+    Args:
+        place: a path or an address.
+        private: let it lead on to any.
 
     Raises:
         FeedRejected: it cannot be had.
@@ -40,7 +49,7 @@ def local_file(place: str) -> Iterator[Path]:
     name = PurePosixPath(urlsplit(place).path).name or "feed"
     with tempfile.TemporaryDirectory(prefix="vsearch-feed-") as folder:
         copy = Path(folder) / name
-        copy.write_bytes(_fetched(place) if is_web(place) else _stored(place))
+        copy.write_bytes(_fetched(place, private) if is_web(place) else _stored(place))
         yield copy
 
 
@@ -52,6 +61,11 @@ def storage(place: str) -> tuple[Any, str]:
     """
     import fsspec
 
+    if re.match("(s3a?|gs|gcs)://[^/]*@", place):  # a part of the bucket's name to these libraries, which would log it
+        raise FeedRejected(
+            f"Keys are no part of an address, but {place} has some; give them as the storage's own client takes them "
+            "(for s3://, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)."
+        )
     try:
         found = fsspec.core.url_to_fs(place)
     except ImportError as error:
@@ -60,18 +74,44 @@ def storage(place: str) -> tuple[Any, str]:
             "run `pip install 'vsearch[s3]'` for s3://."
         ) from error
     except ValueError as error:
-        raise FeedRejected(f"A place must be a path or an address, but {place}: {error}; correct it.") from error
+        raise FeedRejected(
+            f"A place must be a path or an address, but {place}: {redact(str(error), place)}; correct it."
+        ) from error
     return found[0], str(found[1])
 
 
-def _fetched(place: str) -> bytes:
-    web = Web(private=True, deadline=3600)
+def _fetched(place: str, private: bool) -> bytes:
+    address = quoted(place)
+    web = Web(private=private, trusted_host=_host(address), deadline=3600)
     try:
-        return web.fetch(place, MAX_FEED_BYTES).data or b""
+        found = web.fetch(address, MAX_FEED_BYTES)
+        return _as_utf8(found.data or b"", found.charset)
     except AddressRefused as error:
         raise FeedRejected(f"A feed must be readable: {error}") from error
     finally:
         web.close()
+
+
+def _host(place: str) -> str:
+    try:
+        return urlsplit(place).hostname or ""
+    except ValueError as error:
+        raise FeedRejected(f"A place must be a path or an address, but {place}: {error}; correct it.") from error
+
+
+def _as_utf8(data: bytes, charset: str) -> bytes:
+    """Return a text in the encoding that feeds have; a server's word for it counts where the text is in no other.
+
+    XML says it itself.
+    """
+    if charset in ("", "utf-8") or data.startswith(_NO_PLAIN_TEXT):
+        return data
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        with suppress(UnicodeDecodeError, LookupError):
+            return data if data.lstrip().startswith(b"<") else data.decode(charset).encode()
+    return data
 
 
 def _stored(place: str) -> bytes:
@@ -80,7 +120,8 @@ def _stored(place: str) -> bytes:
         return bytes(files.cat_file(path))
     except Exception as error:  # each kind of storage has errors of its own
         raise FeedRejected(
-            f"A feed must be readable, but {place} is not ({first_line(error)}); check the address and the credentials."
+            f"A feed must be readable, but {place} is not ({redact(first_line(error), place)}); check the address "
+            "and the credentials."
         ) from error
 
 

@@ -184,7 +184,7 @@ def _promoted(tools: Tools, candidate: Checkpoint, current: Manifest, allow_drop
         keep()
     report = run.publish(tools, material, hidden)
     note = f"Model {candidate.checkpoint_id} promoted: {trial.comparison.sentence(*names)}."
-    return Promotion(replace(report, note=note), trial)
+    return Promotion(replace(report, note=note, promoted=candidate.checkpoint_id), trial)
 
 
 def _gate(comparison: Comparison, names: tuple[str, str], allow_drop: float) -> None:

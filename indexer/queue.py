@@ -6,6 +6,7 @@ open there. A job runs in a process of its own: one that dies takes no worker wi
 
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -25,6 +26,7 @@ from indexer import schedule
 from indexer.alarm import raise_alarm
 from indexer.jobs import ALONE, may_begin, recover, stillborn
 from vsearch.errors import QueueUnavailable, SettingsError, VSearchError
+from vsearch.redaction import redact, redact_address
 from vsearch.settings import PREFIX, Settings
 
 log = logging.getLogger(__name__)
@@ -43,10 +45,7 @@ def open_queue(settings: Settings) -> Huey:
         SettingsError: the address is none, or what Redis needs is not installed.
     """
     if settings.queue_url:
-        if not settings.queue_url.startswith(("redis://", "rediss://")):
-            raise SettingsError(
-                f"Setting queue_url must be redis://HOST/NUMBER or empty, but it is {settings.queue_url!r}; correct it."
-            )
+        _check_address(settings.queue_url)
         try:
             return RedisHuey("vsearch", url=settings.queue_url, results=False, utc=False)
         except ImportError as error:
@@ -57,14 +56,33 @@ def open_queue(settings: Settings) -> Huey:
     return SqliteHuey("vsearch", filename=str(settings.data / "queue.sqlite"), results=False, utc=False)
 
 
+def _check_address(url: str) -> None:
+    """Refuse an address that Redis's client would misread: of a wrong number it takes the first one, in silence."""
+    wrong = ""
+    try:
+        address = urlsplit(url)
+        if address.scheme not in ("redis", "rediss"):
+            wrong = f"begins with {address.scheme}://" if "://" in url else "has no redis:// at its beginning"
+        elif not address.hostname or address.port == 0:
+            wrong = "names no host"
+        elif not re.fullmatch(r"/?\d*", address.path):
+            wrong = "does not end in a number"
+    except ValueError:
+        wrong = "has a port that is no number"
+    if wrong:
+        wrong += "; a / in a password is written as %2F" if "@" in url else ""
+        raise SettingsError(
+            f"Setting queue_url must be redis://HOST/NUMBER or empty, but {redact_address(url)!r} {wrong}; correct it."
+        )
+
+
 def unavailable(settings: Settings, error: Exception) -> QueueUnavailable:
     """Return what is said of a queue that does not answer; its address without a password."""
     where, what = f"{settings.data / 'queue.sqlite'}", "free some room, or mend the file's permissions"
     if settings.queue_url:
-        address = urlsplit(settings.queue_url)
-        where = f"{address.scheme}://{address.netloc.rpartition('@')[2]}{address.path}"
-        what = "start it, or correct the setting queue_url"
-    return QueueUnavailable(f"The queue must answer, but {where} does not ({str(error).rstrip('.')}); {what}.")
+        where, what = redact_address(settings.queue_url), "start it, or correct the setting queue_url"
+    reason = redact(str(error).rstrip("."), settings.queue_url)
+    return QueueUnavailable(f"The queue must answer, but {where} does not ({reason}); {what}.")
 
 
 class Queue:
@@ -151,7 +169,8 @@ class Queue:
         """Begin the night if it is time, and wake workers for all that waits: a job already claimed is passed over."""
         if self._stopping:
             return
-        with opened(self._settings.catalogue_url, write=True) as sessions:
+        migrate = self._settings.auto_upgrade
+        with opened(self._settings.catalogue_url, write=True, migrate=migrate) as sessions:
             self.begin_night(sessions, utc_now())
             recovered = recover(sessions, utc_now())
         for sentence in recovered.given_up:
@@ -169,7 +188,7 @@ class Queue:
 
     def _run_job(self, job_id: int) -> None:
         """Run a job in a process of its own, its words in a log of its own; then what waited for its end."""
-        with self._beginning, opened(self._settings.catalogue_url, write=True) as sessions, sessions() as session:
+        with self._beginning, opened(self._settings.catalogue_url) as sessions, sessions() as session:
             if self._stopping or not may_begin(job_id, jobs.open_jobs(session), self._children):
                 return
             child = self._children[job_id] = self._begin(job_id)
@@ -181,7 +200,7 @@ class Queue:
             del self._children[job_id]
         self._say_end(job_id, code)
         if code and not self._stopping:  # and each minute it is tried again, if it is not given up
-            with opened(self._settings.catalogue_url, write=True) as sessions:
+            with opened(self._settings.catalogue_url) as sessions:
                 given_up = stillborn(sessions, job_id, utc_now())
             if given_up:
                 log.error("%s", given_up)
@@ -200,7 +219,7 @@ class Queue:
             log.log(level, "%s is %s: %s", _named(job_id, job), job.state, job.message)
 
     def _log_file(self, job_id: int) -> Path:
-        return self._settings.data / "jobs" / f"{job_id}.log"
+        return self._settings.jobs / f"{job_id}.log"
 
     def _begin(self, job_id: int) -> subprocess.Popen[bytes]:
         """Begin; in a session of its own: Ctrl+C at the worker's terminal lets the job end, and the worker after it."""

@@ -178,6 +178,16 @@ def of_shrinking(reading: FeedReading, before: Before, shares: Shares) -> Iterab
         yield "shrink", f"it lacks {gone} of the catalogue's {live} products"
 
 
+def of_unpictured(reading: FeedReading, before: Before, shares: Shares) -> Iterable[tuple[Cause, str]]:
+    """Yield whether too many products name no picture: most of them, or many that the catalogue has with one."""
+    bare = {error.sku for error in reading.errors if error.kind == "no picture"}
+    known = bare & before.skus
+    if len(bare) > max(FORGIVEN, MOST * len(reading.rows)) or len(known) > max(
+        FORGIVEN, shares.failed * len(before.skus)
+    ):
+        yield "pictures", f"{len(bare)} of {len(reading.rows)} products name no picture"
+
+
 def of_pictures(looks: Iterable[Look], shares: Shares) -> Iterable[tuple[Cause, str]]:
     """Yield whether too many new pictures cannot be had; those of which an earlier content is known do not count."""
     looked = list(looks)
@@ -216,7 +226,7 @@ def refuse(
             reading.errors,
             reading.warnings,
         )
-    if not reading.rows:
+    if not any(row.item.images for row in reading.rows):
         raise FeedRefused(
             f"A feed must have a good row, but {feed} has none; mend its rows.", reading.errors, reading.warnings
         )

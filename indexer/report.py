@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from catalog.models import IndexRun, utc_now
 from vsearch.errors import CatalogueError
 from vsearch.progress import Advance, Progress
+from vsearch.redaction import redact
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ class Report:
         unreadable: new pictures that could not be used.
         pruned: generations deleted.
         note: a sentence more, such as why the model was changed.
+        promoted: the checkpoint that the run let search in place of another; empty where it did not.
+        freed: count and bytes of what was deleted since nothing needs it, by kind.
         seconds: by stage, in their order.
     """
 
@@ -45,6 +48,8 @@ class Report:
     unreadable: int
     pruned: int = 0
     note: str = ""
+    promoted: str = ""
+    freed: dict[str, dict[str, int]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -58,7 +63,7 @@ class Report:
         encoded = f"{self.encoded} pictures encoded"
         encoded += f" ({self.unreadable} unreadable)" if self.unreadable else ""
         if self.state == "unchanged":
-            return f"{encoded}; generation {self.generation_id} is up to date."
+            return f"{encoded}; generation {self.generation_id} is up to date. {self.note}".rstrip()
         published = (
             f"{encoded}; generation {self.generation_id} published with {self.pictures} pictures of "
             f"{self.products} products in {self.classes} classes."
@@ -105,7 +110,8 @@ def _give_back_memory() -> None:
 def on_record(sessions: sessionmaker[Session]) -> Iterator[Callable[[Report], None]]:
     """Keep a row in SQL while the block runs: running, then what the report says, or failed with the reason.
 
-    The block calls what it is given with its report. Rows that a killed run left as running are closed first, so the
+    The block calls what it is given with its report, and again if there is more to say; what fails later does not
+    change how the run ended. Rows that a killed run left as running are closed first, so the
     caller must hold the lock of index runs.
     """
     with sessions.begin() as session:
@@ -116,11 +122,15 @@ def on_record(sessions: sessionmaker[Session]) -> Iterator[Callable[[Report], No
         session.flush()
         run_id = row.run_id
 
+    finished = False
+
     def close(**values: Any) -> None:
         with sessions.begin() as session:
             session.execute(update(IndexRun).where(IndexRun.run_id == run_id).values(finished_at=utc_now(), **values))
 
     def finish(report: Report) -> None:
+        nonlocal finished
+        finished = True
         close(
             state=report.state,
             generation_id=report.generation_id,
@@ -132,6 +142,8 @@ def on_record(sessions: sessionmaker[Session]) -> Iterator[Callable[[Report], No
     try:
         yield finish
     except BaseException as error:
-        with suppress(CatalogueError):  # why the run failed is worth more than why that cannot be written down
-            close(state="failed", message="Stopped by hand." if isinstance(error, KeyboardInterrupt) else str(error))
+        if not finished:
+            with suppress(CatalogueError):  # why the run failed is worth more than why that cannot be written down
+                why = "Stopped by hand." if isinstance(error, KeyboardInterrupt) else redact(str(error))
+                close(state="failed", message=why)
         raise

@@ -79,7 +79,10 @@ def alone(
     Raises:
         RunInProgress: another run holds the lock.
     """
-    with run_lock(settings.data / LOCK, clock()), opened(settings.catalogue_url, write=True) as sessions:
+    with (
+        run_lock(settings.data / LOCK, clock()),
+        opened(settings.catalogue_url, write=True, migrate=settings.auto_upgrade) as sessions,
+    ):
         retention.clean(settings.generations)
         store.clean(settings)
         yield Tools(settings, sessions, open_encoder, Stages(progress), clock, frozenset(accept))

@@ -3,11 +3,14 @@
 A product has one row for each variant and each further picture; rows of one handle follow each other.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from indexer.tables import RawRow
+from indexer.cells import MAX_LENGTH
+from indexer.tables import RawRow, renamed
 
 NAMES = {
     "url handle": "handle",
@@ -29,7 +32,17 @@ COLUMNS = (
     "sku", "title", "brand", "description", "category", "price", "stock", "images", "variant_group", "attributes",
 )  # fmt: skip
 
+READ = {
+    *NAMES.values(),
+    *("handle", "title", "vendor", "type", "product category", "status", "published"),
+}
+"""Columns of which each row has one value."""
+
 TOLD_BY = {"handle", "image src"}
+MAX_KEY = MAX_LENGTH["sku"]
+DIGEST = 16
+"""Hexadecimal digits of the hash in a shortened key: no two keys of a shop share them."""
+
 HIDDEN = ("draft", "archived", "unlisted")
 
 Turn = Callable[[Iterator[RawRow]], Iterator[RawRow]]
@@ -47,9 +60,17 @@ def _name(head: str) -> str:
 
 
 def _rows(rows: Iterator[RawRow]) -> Iterator[RawRow]:
-    named = (RawRow(row.line, {_name(key): value for key, value in row.cells.items()}, row.problem) for row in rows)
+    named = (_single(RawRow(row.line, renamed(row.cells, _name), row.problem)) for row in rows)
     for handle, group in groupby(named, key=lambda row: str(row.cells.get("handle", ""))):
         yield from _variants(handle, list(group))
+
+
+def _single(row: RawRow) -> RawRow:
+    """Return a row; with a problem where a column is there twice and not the same."""
+    twice = [name for name in row.cells if name in READ and isinstance(row.cells[name], list)]
+    if not twice or row.problem:
+        return row
+    return replace(row, problem=f"{twice[0]} must be one value, but it is {row.cells[twice[0]]}; give it once.")
 
 
 def _variants(handle: str, group: Sequence[RawRow]) -> Iterator[RawRow]:
@@ -71,15 +92,16 @@ def _variants(handle: str, group: Sequence[RawRow]) -> Iterator[RawRow]:
         options = {name: value for name, value in zip(names, values, strict=True) if name and value and name != "Title"}
         own = row.cells.get("variant image")
         cells = {
-            "sku": str(row.cells.get("variant sku", "")).strip().lstrip("'") or "-".join([handle, *options.values()]),
+            "sku": short_key(str(row.cells.get("variant sku", "")).strip().lstrip("'"))
+            or short_key(visible("-".join([handle, *options.values()]))),
             "title": " ".join([str(head.get("title", "")), *options.values()]).strip(),
             "brand": head.get("vendor"),
-            "description": _plain(str(head.get("body (html)", ""))),
+            "description": head.get("body (html)"),
             "category": head.get("type") or head.get("product category"),
             "price": row.cells.get("variant price"),
             "stock": _stock(row.cells),
             "images": [own] if own else pictures,
-            "variant_group": handle[:64] if len(variants) > 1 else None,
+            "variant_group": short_key(handle) if len(variants) > 1 else None,
             "attributes": {name.lower(): value for name, value in options.items()},
         }
         yield RawRow(row.line, {name: value for name, value in cells.items() if value not in (None, "", [], {})})
@@ -100,14 +122,14 @@ def _stock(cells: Cells) -> Any:
     return max(0, int(pieces)) if str(pieces).lstrip("-").isdigit() else pieces
 
 
-def _plain(html: str) -> str:
-    """Return the words of a description, its paragraphs and list items on lines of their own."""
-    if "<" not in html:
-        return html
-    from lxml import html as reader
+def short_key(key: str) -> str:
+    """Return a key that fits the catalogue; of a longer one, its beginning and a hash of all of it."""
+    if len(key) <= MAX_KEY:
+        return key
+    digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:DIGEST]
+    return f"{key[: MAX_KEY - DIGEST - 1].strip()}-{digest}"
 
-    document = reader.fragment_fromstring(html, create_parent="div")
-    for element in document.iter("br", "p", "li", "div", "tr", "h1", "h2", "h3", "h4"):
-        element.tail = "\n" + (element.tail or "")
-    lines = (" ".join(line.split()) for line in str(document.text_content()).splitlines())
-    return "\n".join(line for line in lines if line)
+
+def visible(key: str) -> str:
+    """Return a key made of titles without what cannot be seen in it, such as no-break blanks and joiners."""
+    return "".join(sign for sign in " ".join(key.split()) if sign.isprintable())

@@ -1,5 +1,6 @@
 """The place of a feed's pictures opened: a folder, an archive, object storage, or the web."""
 
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from indexer.pictures import (
 from indexer.web import Fetched, Web
 from vsearch.archives import DAMAGED, Archive, open_archive, reason
 from vsearch.errors import AddressRefused, FeedRejected
+from vsearch.redaction import redact
 
 
 @contextmanager
@@ -67,8 +69,9 @@ def _open_storage(place: str, max_bytes: int) -> "StoredPictures":
     except PermissionError:  # it may be allowed to read what it may not list
         pass
     except Exception as error:  # each kind of storage has errors of its own
+        reason = redact(places.first_line(error), place)
         raise FeedRejected(
-            f"Pictures must be where they are said to be, but {place} is not ({places.first_line(error)}); "
+            f"Pictures must be where they are said to be, but {place} is not ({reason}); "
             "check the address and the credentials."
         ) from error
     return StoredPictures(files, folder, max_bytes)
@@ -160,8 +163,7 @@ class StoredPictures:
     def fetch(self, name: str, tag: str = "") -> Fetched:
         """Return the bytes of an object."""
         try:
-            path = f"{self._folder}/{name}"
-            said = self._files.info(path)
+            path, said = self._info(name)
             found = str(said.get("ETag") or f"{said.get('LastModified') or said.get('created')}-{said.get('size')}")
             if found == tag:
                 return Fetched(None, tag)
@@ -173,6 +175,15 @@ class StoredPictures:
             raise not_there(name, self._folder) from None
         except Exception as error:  # each kind of storage has errors of its own
             raise unreadable(name, self._folder, error) from error
+
+    def _info(self, name: str) -> tuple[str, Any]:
+        """Return the path of an object, whose name a Mac may have decomposed, and what is known of it."""
+        path = f"{self._folder}/{name}"
+        try:
+            return path, self._files.info(path)
+        except FileNotFoundError:
+            path = f"{self._folder}/{unicodedata.normalize('NFD', name)}"
+            return path, self._files.info(path)
 
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
         """Return the names sorted."""

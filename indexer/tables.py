@@ -5,8 +5,10 @@ Every reader streams: what it holds does not grow with the file.
 
 import codecs
 import csv
+import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
@@ -14,7 +16,14 @@ from typing import IO, Any
 
 from vsearch.errors import FeedRejected
 
-DELIMITERS = ",;\t"
+DELIMITERS = ",;\t|"
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[\s,;|]*', re.IGNORECASE)
+"""What spreadsheets put on top of a CSV file to name its delimiter."""
+
+GOOGLE = "base.google.com/ns"
+"""In the name of the namespace of merchant attributes, however its address is spelt."""
+
+_ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +49,50 @@ class Table:
     rows: Iterator[RawRow]
 
 
-def read_csv(name: str, stream: IO[bytes]) -> Table:
-    """Return the rows of a CSV file in UTF-8; the delimiter is what its first line has most of.
+def read_csv(name: str, stream: IO[bytes], encoding: str = "utf-8") -> Table:
+    """Return the rows of a CSV file; the delimiter is named by a line above the head, or the head has most of it.
 
     Raises:
-        FeedRejected: here or on the way: the text is not UTF-8, the quotes are not sound, the head is no head.
+        FeedRejected: on the way or here: another encoding, the quotes are not sound, the head is no head.
     """
-    lines = _decoded(name, stream)
-    first = next(lines, "")
-    delimiter = max(DELIMITERS, key=first.count)
-    reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
-    columns = _header(name, _next_cells(name, reader) or [])
-    return Table(tuple(columns), _csv_rows(name, reader, columns))
+    lines = enumerate(_decoded(name, stream, encoding), start=1)
+    filled = ((line, written) for line, written in lines if written.strip())
+    line, first = next(filled, (1, ""))
+    separator = SEPARATOR_LINE.fullmatch(first)
+    if separator:
+        line, first = next(filled, (line + 1, ""))
+    unquoted = re.sub('"[^"]*"', "", first)
+    delimiter = separator[1] if separator else max(DELIMITERS, key=unquoted.count)
+    rest = (written for _, written in lines)
+    reader = csv.reader(chain([first], rest), delimiter=delimiter, strict=True)
+    rows = _Rows(name, reader, line - 1)
+    columns = _header(name, rows.next_cells() or [])
+    return Table(tuple(dict.fromkeys(columns)), _csv_rows(rows, columns))
 
 
-def read_json_lines(name: str, stream: IO[bytes]) -> Table:
+def read_json_lines(name: str, stream: IO[bytes], encoding: str = "utf-8") -> Table:
     """Return the rows of a file with one JSON object on each line."""
-    lines = enumerate(_decoded(name, stream), start=1)
+    lines = enumerate(_decoded(name, stream, encoding), start=1)
     return Table(None, (_json_row(line, written) for line, written in lines if written.strip()))
+
+
+def collected(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return cells by name; a name that comes again has a list of its values, unless they are equal."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found and found[name] != value:
+            before = found[name] if isinstance(found[name], list) else [found[name]]
+            more = value if isinstance(value, list) else [value]
+            found[name] = [*before, *(each for each in more if each not in before)]
+        else:
+            found[name] = value
+    return found
+
+
+def renamed(cells: Mapping[str, Any], name_of: Callable[[str], str]) -> dict[str, Any]:
+    """Return cells under other names; where two names become one, as `collected` does."""
+    found = {name_of(name): value for name, value in cells.items()}
+    return found if len(found) == len(cells) else collected((name_of(name), value) for name, value in cells.items())
 
 
 def read_xml(name: str, stream: IO[bytes]) -> Table:
@@ -76,17 +111,40 @@ def blank(cell: Any) -> bool:
     return cell is None or cell in ([], {}) or (isinstance(cell, str) and not cell.strip())
 
 
-def _decoded(name: str, stream: IO[bytes]) -> Iterator[str]:
-    """Yield the lines of a text in UTF-8, with or without a byte order mark."""
+def encoding_of(head: bytes) -> str:
+    """Return the encoding that a file's first bytes show: UTF-8, or UTF-16 as spreadsheets write it."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    pairs = len(head) // 2
+    if pairs and head[1::2].count(0) > pairs // 2:
+        return "utf-16-le"
+    return "utf-16-be" if pairs and head[::2].count(0) > pairs // 2 else "utf-8"
+
+
+def _decoded(name: str, stream: IO[bytes], encoding: str) -> Iterator[str]:
+    """Yield the lines of a text, without a byte order mark; they end as on Windows, on Unix or on an old Mac."""
+    escaping = "strict" if "16" in encoding else "surrogateescape"  # which shows on what line the wrong byte is
+    line = 0
+    text = io.TextIOWrapper(stream, encoding, escaping, newline="")
     try:
-        for line, written in enumerate(stream, start=1):
-            yield (written.removeprefix(codecs.BOM_UTF8) if line == 1 else written).decode()
-    except UnicodeDecodeError as error:
-        raise FeedRejected(
-            f"A feed must be UTF-8, but line {line} of {name} is not; save it again as UTF-8."
-        ) from error
+        for line, written in enumerate(text, start=1):
+            if not written.isascii() and _ESCAPED_BYTE.search(written):
+                raise _not_encoded(name, line, encoding)
+            yield written.removeprefix("\ufeff") if line == 1 else written
+    except UnicodeError as error:
+        raise _not_encoded(name, line + 1, encoding) from error
     except EOFError as error:
         raise cut_off(name) from error
+    finally:
+        if not stream.closed:  # whoever opened it closes it
+            text.detach()
+
+
+def _not_encoded(name: str, line: int, encoding: str) -> FeedRejected:
+    return FeedRejected(
+        f"A feed must be UTF-8 or say its encoding, but line {line} of {name} is not {encoding.upper()}; save it again "
+        'as UTF-8, or name the encoding in a mapping, such as encoding = "cp1252".'
+    )
 
 
 def cut_off(name: str) -> FeedRejected:
@@ -94,29 +152,49 @@ def cut_off(name: str) -> FeedRejected:
     return FeedRejected(f"A compressed feed must be whole, but {name} ends too early; copy it again.")
 
 
-def _next_cells(name: str, reader: Any) -> list[str] | None:
-    line = reader.line_num + 1
-    try:
-        return next(reader, None)
-    except csv.Error as error:
-        raise FeedRejected(
-            f"A feed's quotes must be in pairs, but the row at line {line} of {name} is not sound "
-            f"({error}); double the quotes inside a quoted cell, or export it again if it was cut off."
-        ) from error
+@dataclass
+class _Rows:
+    """A CSV reader that knows its lines.
+
+    Args:
+        name: the file's, for sentences.
+        reader: of the csv module.
+        skipped: lines above the first that it reads.
+    """
+
+    name: str
+    reader: Any
+    skipped: int
+
+    @property
+    def line(self) -> int:
+        """Where the next row begins."""
+        return int(self.reader.line_num) + self.skipped + 1
+
+    def next_cells(self) -> list[str] | None:
+        line = self.line
+        try:
+            return next(self.reader, None)
+        except csv.Error as error:
+            raise FeedRejected(
+                f"A feed's quotes must be in pairs, but the row at line {line} of {self.name} is not sound "
+                f"({error}); double the quotes inside a quoted cell, or export it again if it was cut off."
+            ) from error
 
 
-def _csv_rows(name: str, reader: Any, columns: Sequence[str]) -> Iterator[RawRow]:
+def _csv_rows(rows: _Rows, columns: Sequence[str]) -> Iterator[RawRow]:
+    repeated = len(set(columns)) < len(columns)
     while True:
-        line = reader.line_num + 1
-        cells = _next_cells(name, reader)
+        line = rows.line
+        cells = rows.next_cells()
         if cells is None:
             return
         if any(cell.strip() for cell in cells):
-            yield _csv_row(line, columns, cells)
+            yield _csv_row(line, columns, cells, collected if repeated else dict)
 
 
-def _csv_row(line: int, columns: Sequence[str], cells: Sequence[str]) -> RawRow:
-    filled = {column: cell for column, cell in zip(columns, cells, strict=False) if cell.strip()}
+def _csv_row(line: int, columns: Sequence[str], cells: Sequence[str], made: Callable[[Any], dict[str, Any]]) -> RawRow:
+    filled = made([(column, cell) for column, cell in zip(columns, cells, strict=False) if cell.strip()])
     if len(cells) == len(columns):
         return RawRow(line, filled)
     problem = (
@@ -127,24 +205,22 @@ def _csv_row(line: int, columns: Sequence[str], cells: Sequence[str]) -> RawRow:
 
 
 def _header(name: str, cells: Sequence[str]) -> list[str]:
+    """Return the name of each column; of names that differ in capitals alone the first counts for all."""
     columns = [cell.strip() for cell in cells]
     if "" in columns:
         raise FeedRejected(
             f"Every column must have a name, but column {columns.index('') + 1} of {name} has none; "
             "name it or remove it."
         )
-    small = [column.lower() for column in columns]
-    if len(set(small)) != len(small):
-        twice = next(column for column in small if small.count(column) > 1)
-        raise FeedRejected(
-            f"A column may be there once, but {name} has {twice!r} {small.count(twice)} times; remove one."
-        )
-    return columns
+    first: dict[str, str] = {}
+    return [first.setdefault(column.lower(), column) for column in columns]
 
 
 def _json_row(line: int, written: str) -> RawRow:
     try:
-        value = json.loads(written, parse_float=Decimal, parse_constant=_refuse_constant)
+        value = json.loads(
+            written, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_json_object
+        )
     except (ValueError, ArithmeticError, RecursionError) as error:
         why = error.msg if isinstance(error, json.JSONDecodeError) else error
         problem = f"a row must be one JSON object, but it cannot be read ({why}); write it on one line."
@@ -155,6 +231,11 @@ def _json_row(line: int, written: str) -> RawRow:
     return RawRow(line, {key.strip(): cell for key, cell in value.items() if not blank(cell)})
 
 
+def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else collected(pairs)
+
+
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
@@ -163,19 +244,26 @@ def _xml_rows(name: str, stream: IO[bytes]) -> Iterator[RawRow]:
     from lxml import etree
 
     found = False
+    tags = ("{*}item", "{*}entry")
+    parsed = etree.iterparse(
+        stream, tag=tags, resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
+    )
     try:
-        for _, element in etree.iterparse(
-            stream, tag=("{*}item", "{*}entry"), resolve_entities=False, no_network=True, load_dtd=False
-        ):
+        for _, element in parsed:
+            if next(element.iterancestors(*tags), None) is not None:
+                continue  # a part of a product
             found = True
             yield RawRow(int(element.sourceline or 0), _xml_cells(element))
             element.clear()
             while element.getprevious() is not None:  # what was read would stay in memory
                 del element.getparent()[0]
     except etree.XMLSyntaxError as error:
-        raise FeedRejected(
-            f"An XML feed must be well-formed, but {name} is not ({error.msg}); export it again, it may be cut off."
-        ) from error
+        entries = [entry for entry in parsed.error_log if entry.domain_name != "NAMESPACE"]
+        if entries or not parsed.error_log:  # a prefix that nobody declared is harmless
+            reason = entries[0].message if entries else error.msg
+            raise FeedRejected(
+                f"An XML feed must be well-formed, but {name} is not ({reason}); export it again, it may be cut off."
+            ) from error
     except EOFError as error:
         raise cut_off(name) from error
     if not found:
@@ -185,15 +273,30 @@ def _xml_rows(name: str, stream: IO[bytes]) -> Iterator[RawRow]:
 
 
 def _xml_cells(element: Any) -> dict[str, Any]:
-    cells: dict[str, Any] = {}
+    """Return the values of an element's children by name.
+
+    Google's attributes count before the elements of RSS and Atom that have the same names; those of other
+    namespaces keep their prefix.
+    """
+    own, google = [], []
     for child in element.iterchildren(tag="*"):
-        key = child.tag.rpartition("}")[2]
-        value = (child.text or child.get("href") or "").strip()
+        space, _, local = child.tag.rpartition("}")
+        value = _xml_value(child)
         if not value:
             continue
-        if key in cells:
-            several = cells[key] if isinstance(cells[key], list) else [cells[key]]
-            cells[key] = [*several, value]
+        if GOOGLE in space or child.prefix == "g" or local.startswith("g:"):  # with a prefix that nobody declared
+            google.append((local.removeprefix("g:"), value))
         else:
-            cells[key] = value
-    return cells
+            same = space in ("", element.tag.rpartition("}")[0])
+            own.append((local if same else f"{child.prefix}:{local}", value))
+    return collected(own) | collected(google)
+
+
+def _xml_value(element: Any) -> str:
+    """Return the text of an element with the markup that stands in it, or the address of a link to the product."""
+    from lxml import etree
+
+    if element.get("href"):
+        return str(element.get("href")).strip() if element.get("rel", "alternate") == "alternate" else ""
+    inside = (etree.tostring(child, encoding="unicode") for child in element)
+    return "".join([element.text or "", *inside]).strip()

@@ -175,7 +175,8 @@ LIKENESS = Likeness(
 
 def _colours(picture: Picture) -> NDArray[np.float64]:
     corners = np.array(list(itertools.product((0, 255), repeat=3)))
-    pixels = picture[::2, ::2].reshape(-1, 3).astype(np.float64)
+    step = max(2, min(picture.shape[:2]) // 32)  # few of a large picture's pixels say as much
+    pixels = picture[::step, ::step].reshape(-1, 3).astype(np.float64)
     nearness = np.exp(-np.linalg.norm(pixels[:, None] - corners, axis=2) / 60)
     return np.asarray((nearness / nearness.sum(axis=1, keepdims=True)).mean(axis=0))
 

@@ -16,7 +16,7 @@ PACKAGES = ("vsearch", "catalog", "indexer", "webui", "migrations")
 ALLOWED = {
     "vsearch": ("vsearch",),
     "vsearch.cli": PACKAGES,
-    "catalog": ("catalog", "vsearch.errors"),
+    "catalog": ("catalog", "vsearch.errors", "vsearch.redaction"),
     "indexer": ("indexer", "catalog", "vsearch"),
     "webui": ("webui", "catalog", "vsearch"),
     "migrations": ("migrations", "catalog", "vsearch.settings"),
@@ -36,6 +36,8 @@ LIBRARIES = {
     "tensorflow": ("vsearch.model", "vsearch.training"),
     "flask": ("webui",),
     "sqlalchemy": ("catalog", "indexer", "webui", "migrations"),
+    "flask_limiter": ("webui.admission",),
+    "waitress": ("webui.connections",),
     "alembic": ("catalog.database", "migrations"),
     "click": ("vsearch.cli",),
     "rich": ("vsearch.cli",),

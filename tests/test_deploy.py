@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from vsearch.cli import COMMANDS
+from vsearch.cli.catalog import command as catalog
 from vsearch.cli.jobs import command as jobs
 from vsearch.settings import Settings
 
@@ -22,15 +23,19 @@ def test_every_setting_and_command_exists(file: Path) -> None:
     text = file.read_text(encoding="utf8")
     settings = {name.lower() for name in re.findall(r"VSEARCH_([A-Z_]+)", text)}
     assert settings <= set(Settings.model_fields)
-    for words in re.findall(r"ExecStart=\S+/vsearch (.*)", text):
+    for words in re.findall(r"ExecStart(?:Pre)?=\S+/vsearch (.*)", text):
         assert words.split()[0] in COMMANDS
         assert words.split()[0] != "jobs" or words.split()[1] in jobs.commands
+        assert words.split()[0] != "catalog" or words.split()[1] in catalog.commands
 
 
 def test_the_compose_file_is_sound() -> None:
-    """Four services, and the worker works."""
+    """Page and worker wait for the schema, and the worker works."""
     said = yaml.safe_load((FOLDER / "compose.yaml").read_text())
-    assert set(said["services"]) == {"web", "worker", "db", "queue"}
+    assert set(said["services"]) == {"upgrade", "web", "worker", "db", "queue"}
+    for name in ("web", "worker"):
+        assert said["services"][name]["depends_on"]["upgrade"] == {"condition": "service_completed_successfully"}
+    assert said["services"]["upgrade"]["command"] == ["vsearch", "catalog", "upgrade"]
     assert said["services"]["worker"]["command"] == ["vsearch", "jobs", "worker"]
     assert said["services"]["web"]["environment"] == said["services"]["worker"]["environment"]
 
@@ -43,7 +48,7 @@ def test_the_image_holds_nothing_of_the_shop() -> None:
 
 def test_what_the_operator_is_told_to_type_exists() -> None:
     """Each command of docs/operating.md."""
-    for group, name in re.findall(r"^vsearch (index|jobs) (\w+)", OPERATING, re.MULTILINE):
+    for group, name in re.findall(r"^vsearch (catalog|index|jobs) (\w+)", OPERATING, re.MULTILINE):
         module = __import__(COMMANDS[group][0], fromlist=["command"])
         assert name in module.command.commands
 

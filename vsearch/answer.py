@@ -94,14 +94,14 @@ def best_of(parts: Sequence[Part], k: int, *, lower_is_better: bool) -> tuple[La
         k: products wanted.
         lower_is_better: values are distances; a part that counts less makes them longer instead of shorter.
     """
-    found = [(_worth(hit.value, part.weight, lower_is_better), hit) for part in parts for hit in part.hits]
+    found = [(worth(hit.value, part.weight, lower_is_better), hit) for part in parts for hit in part.hits]
     best: dict[int, LabelledHit] = {}
     for _, hit in sorted(found, key=lambda item: (-item[0], item[1].image_id)):
         best.setdefault(hit.product_id, hit)
     return tuple(best.values())[:k]
 
 
-def _worth(value: float, weight: float, lower_is_better: bool) -> float:
+def worth(value: float, weight: float, lower_is_better: bool) -> float:
     """Return what a value counts, more is better; a weight below 1 makes it worse, also where it is negative."""
     if lower_is_better:
         return -value / weight

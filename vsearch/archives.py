@@ -1,11 +1,14 @@
 """Files in a folder, tar or zip, listed and read by name; nothing is unpacked."""
 
+import os
 import stat
 import tarfile
+import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -15,6 +18,42 @@ DAMAGED = (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile, 
 
 Opener = Callable[[str], IO[bytes]]
 """Opens a file of an archive by its name."""
+
+
+ENCODINGS = ("utf-8", "cp437", "cp850", "cp1252")
+"""What the bytes of a name may mean where an archive or a file system does not say it; the first counts."""
+
+UTF8_FLAG = 0x800
+"""Set in a zip whose names are UTF-8."""
+
+
+def canonical(name: str) -> str:
+    """Return a name in the form in which names are compared: letters composed, with slashes, nothing in front."""
+    return unicodedata.normalize("NFC", name).replace("\\", "/").removeprefix("./")
+
+
+class NameIndex:
+    """Finds names that others write otherwise: a Mac decomposes letters, Windows has backslashes and its own encodings.
+
+    Args:
+        names: as they are.
+        raw: the bytes of those whose encoding is not known.
+    """
+
+    def __init__(self, names: Iterable[str], raw: Mapping[str, bytes]) -> None:
+        self._by_form: dict[str, str] = {}
+        for name in names:
+            self._by_form.setdefault(canonical(name), name)
+        for encoding in ENCODINGS:
+            for name, written in raw.items():
+                try:
+                    self._by_form.setdefault(canonical(written.decode(encoding)), name)
+                except UnicodeDecodeError:
+                    continue
+
+    def find(self, name: str) -> str | None:
+        """Return the name that this one means, if there is one."""
+        return self._by_form.get(canonical(name))
 
 
 class Archive:
@@ -28,12 +67,19 @@ class Archive:
         sizes: name -> bytes, in reading order; -1 for a link, a folder, and whatever else is no plain file.
         opener: opens the file of that name.
         held: what is closed with it, if anything.
+        raw: the bytes of names whose encoding is not known.
     """
 
     def __init__(
-        self, path: Path, sizes: Mapping[str, int], opener: Opener, held: AbstractContextManager[object] | None = None
+        self,
+        path: Path,
+        sizes: Mapping[str, int],
+        opener: Opener,
+        held: AbstractContextManager[object] | None = None,
+        raw: Mapping[str, bytes] | None = None,
     ) -> None:
         self.path = path
+        self._raw = raw or {}
         self.sizes = sizes
         self._open = opener
         self._held = held or nullcontext()
@@ -46,6 +92,14 @@ class Archive:
         """
         with self._open(name) as file:
             return file.read()
+
+    def find(self, name: str) -> str | None:
+        """Return the name in `sizes` that this one means: the same, or one that only is written otherwise."""
+        return name if name in self.sizes else self._index.find(name)
+
+    @cached_property
+    def _index(self) -> NameIndex:
+        return NameIndex(self.sizes, self._raw)
 
     def __iter__(self) -> Iterator[str]:
         return (name for name, size in self.sizes.items() if size >= 0 and not _hidden(name))
@@ -80,13 +134,18 @@ def reason(error: Exception) -> str:
 def _folder(path: Path) -> Archive:
     files = sorted(item for item in path.rglob("*") if item.is_file())
     sizes = {file.relative_to(path).as_posix(): file.stat().st_size for file in files}
-    return Archive(path, sizes, lambda name: (path / name).open("rb"))
+    return Archive(path, sizes, lambda name: (path / name).open("rb"), raw=undecoded(sizes))
 
 
 def _zip(path: Path, archive: zipfile.ZipFile) -> Archive:
     infos = {info.filename.removeprefix("./"): info for info in archive.infolist()}
     sizes = {name: info.file_size if _is_plain(info) else -1 for name, info in infos.items()}
-    return Archive(path, sizes, lambda name: archive.open(infos[name]), archive)
+    raw = {
+        name: info.orig_filename.encode("cp437")  # as Python has decoded it
+        for name, info in infos.items()
+        if not info.flag_bits & UTF8_FLAG and not name.isascii()
+    }
+    return Archive(path, sizes, lambda name: archive.open(infos[name]), archive, raw)
 
 
 def _tar(path: Path, archive: tarfile.TarFile) -> Archive:
@@ -105,7 +164,12 @@ def _tar(path: Path, archive: tarfile.TarFile) -> Archive:
         assert file is not None, "only plain files are opened"
         return file
 
-    return Archive(path, sizes, open_member, archive)
+    return Archive(path, sizes, open_member, archive, undecoded(sizes))
+
+
+def undecoded(names: Iterable[str]) -> dict[str, bytes]:
+    """Return the bytes of names of files that are not UTF-8."""
+    return {name: os.fsencode(name) for name in names if any("\udc80" <= sign <= "\udcff" for sign in name)}
 
 
 def _is_plain(info: zipfile.ZipInfo) -> bool:

@@ -144,6 +144,11 @@ class Engine:
         """
         return self._parts.of(picture)
 
+    def forget(self, picture: Picture) -> None:
+        """Forget what is remembered of a photo: its blocks, and the parts seen in it."""
+        self._encoded.forget(picture)
+        self._parts.forget(picture)
+
     def search(self, picture: Picture, search: Search = Search(), *, serving: Serving | None = None) -> SearchResult:
         """Find the products that look most like the picture.
 

@@ -16,6 +16,9 @@ VSearchError                        shown to the person as one sentence: the rul
  |   |- GenerationCorrupt           a file is missing or differs from its checksum
  |   `- VerificationFailed          a new generation did not pass its checks and was not published
  |- CatalogueError                  the SQL catalogue cannot be used, or does not know what was asked for
+ |   |- CatalogueMissing            nothing was ever imported
+ |   `- SchemaMismatch              the catalogue's tables are those of an older or a newer version
+ |- UploadsUnavailable              shoppers' photos cannot be stored
  |- FeedRejected                    a product feed cannot be taken as a whole
  |- AddressRefused                  a web address gives no file that we take
  |- QueueUnavailable                the queue of background jobs does not answer
@@ -29,9 +32,15 @@ The command line prints one line and exits with 1; `webui.errors` is the only pl
 Anything else that is raised is a bug and keeps its traceback.
 """
 
+from vsearch.redaction import redact
+
 
 class VSearchError(Exception):
     """A failure that is the person's to mend; its text is one sentence fit to be shown."""
+
+    def __str__(self) -> str:
+        """Return the sentence; passwords and keys of addresses in it are hidden."""
+        return redact(super().__str__())
 
 
 class SettingsError(VSearchError):
@@ -92,6 +101,18 @@ class VerificationFailed(GenerationError):
 
 class CatalogueError(VSearchError):
     """The SQL catalogue cannot be used, or does not know what was asked for."""
+
+
+class CatalogueMissing(CatalogueError):
+    """There is no catalogue yet: no file, or a database without tables."""
+
+
+class SchemaMismatch(CatalogueError):
+    """The catalogue's tables are those of an older or a newer version of this program."""
+
+
+class UploadsUnavailable(VSearchError):
+    """Shoppers' photos cannot be stored: their folder is read-only, full, or not a folder."""
 
 
 class FeedRejected(VSearchError):

@@ -5,12 +5,15 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-_STALE = 24 * 3600  # seconds after which a hidden folder is what a killed run left
+STALE_SECONDS = 24 * 3600
+"""Age from which a hidden file or folder is what a killed process left, where no lock tells."""
+
+REMOVING = ".removing-"
 
 
 def sync(path: Path) -> None:
@@ -80,7 +83,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(".new-*/"):
-        if time.time() - left.stat().st_mtime > _STALE:
+        if time.time() - left.stat().st_mtime > STALE_SECONDS:
             shutil.rmtree(left, ignore_errors=True)
     hidden = Path(tempfile.mkdtemp(dir=path.parent, prefix=".new-"))
     try:
@@ -91,6 +94,20 @@ def new_folder(path: Path) -> Iterator[Path]:
             hidden.rename(path)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Delete a folder; nobody sees half of it, and a kill leaves a hidden rest."""
+    aside = path.with_name(f"{REMOVING}{path.name}")
+    if aside.exists():
+        shutil.rmtree(aside)
+    path.rename(aside)
+    shutil.rmtree(aside)
+
+
+def leftovers(folder: Path, prefixes: Collection[str]) -> list[Path]:
+    """Return the hidden files and folders in `folder` that begin with one of the prefixes."""
+    return sorted(path for prefix in prefixes for path in folder.glob(f"{prefix}*"))
 
 
 def checksum(path: Path) -> str:

@@ -46,6 +46,23 @@ def run_lock(path: Path, now: datetime, what: str = "index run") -> Iterator[Non
         yield
 
 
+@contextmanager
+def shared_lock(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` together with others, waiting for whoever holds it alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
+def lock_if_free(path: Path) -> Iterator[bool]:
+    """Hold the lock file `path` alone if nobody holds it; yield whether that is so."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        yield _locked(file, fcntl.LOCK_EX)
+
+
 def held(path: Path) -> bool:
     """Whether somebody holds the lock file `path`."""
     try:

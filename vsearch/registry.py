@@ -145,7 +145,7 @@ def reader_checkpoint(settings: Settings) -> Checkpoint | None:
     Raises:
         CheckpointError: the one in use is gone or damaged.
     """
-    used = _readers(settings)
+    used = readers(settings)
     if used:
         return find(settings, used[0])
     return checkpoints.load(bundled_reader()) if bundled_reader().is_dir() else None
@@ -153,7 +153,7 @@ def reader_checkpoint(settings: Settings) -> Checkpoint | None:
 
 def use_reader(settings: Settings, checkpoint_id: str) -> None:
     """Let this checkpoint read article numbers from now on; the one before is kept for `rollback_reader`."""
-    _write_readers(settings, [checkpoint_id, *_readers(settings)])
+    _write_readers(settings, [checkpoint_id, *readers(settings)])
 
 
 def rollback_reader(settings: Settings) -> Checkpoint | None:
@@ -162,7 +162,7 @@ def rollback_reader(settings: Settings) -> Checkpoint | None:
     Raises:
         CheckpointError: no reader has been put into use, or the one before is gone; nothing is changed then.
     """
-    used = _readers(settings)
+    used = readers(settings)
     if not used:
         raise CheckpointError(
             "A rollback needs a tag reader that was promoted, but none was; `vsearch models promote FOLDER` does it."
@@ -173,7 +173,8 @@ def rollback_reader(settings: Settings) -> Checkpoint | None:
     return reader_checkpoint(settings)
 
 
-def _readers(settings: Settings) -> list[str]:
+def readers(settings: Settings) -> list[str]:
+    """Return the ids of the tag readers put into use, the latest first."""
     file = settings.data / "reader" / "CURRENT"
     return file.read_text(encoding="utf8", errors="replace").split() if file.is_file() else []
 

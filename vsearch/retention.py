@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from vsearch.errors import GenerationCorrupt, GenerationError, NoGeneration, VSearchError
+from vsearch.files import REMOVING, leftovers, remove_folder
 from vsearch.generation import BUILDING, Generation, current, current_id, listed, load, make_current, read_manifest
 
-REMOVING = ".removing-"
+HIDDEN = (BUILDING, REMOVING)
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +52,17 @@ def rollback(folder: Path, to: str = "", usable: Callable[[Generation], object] 
 
 def prune(folder: Path, keep: int) -> list[str]:
     """Delete all but the newest `keep`, the current one and those it can be rolled back to; return the deleted ids."""
-    path = current(folder)
-    kept = {*listed(folder)[-keep:], path.name, _before(folder, path.name), _model_before(folder, path.name)}
-    for generation_id in (removed := [name for name in listed(folder) if name not in kept]):
-        (folder / generation_id).rename(folder / f"{REMOVING}{generation_id}")
+    for generation_id in (removed := superseded(folder, keep)):
+        remove_folder(folder / generation_id)
     clean(folder)
     return removed
+
+
+def superseded(folder: Path, keep: int) -> list[str]:
+    """Return the ids that `prune` deletes."""
+    path = current(folder)
+    kept = {*listed(folder)[-keep:], path.name, _before(folder, path.name), _model_before(folder, path.name)}
+    return [name for name in listed(folder) if name not in kept]
 
 
 def taken_back(folder: Path) -> list[str]:
@@ -72,9 +78,8 @@ def taken_back(folder: Path) -> list[str]:
 
 def clean(folder: Path) -> None:
     """Delete what killed runs left half written or half deleted; only the holder of the run's lock may."""
-    for prefix in (BUILDING, REMOVING):
-        for path in folder.glob(f"{prefix}*"):
-            shutil.rmtree(path)
+    for path in leftovers(folder, HIDDEN):
+        shutil.rmtree(path)
 
 
 def _earlier(folder: Path, now: str | None) -> Iterator[str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,6 +157,12 @@ class Latest(Generic[T]):
         for future, value in zip(futures, made.values(), strict=True):
             future.set_result(value)
 
+    def forget(self, matches: Callable[[Any], bool]) -> None:
+        """Forget what is remembered under the keys that match."""
+        with self._lock:
+            for key in [key for key in self._entries if matches(key)]:
+                del self._entries[key]
+
 
 def fingerprint(picture: Picture) -> bytes:
     """Return what tells a picture from any other."""
@@ -188,6 +194,11 @@ class FoundParts:
         finder = self._finder
         return self._known.get([fingerprint(picture)], lambda _: [finder.find(picture)])[0]
 
+    def forget(self, picture: Picture) -> None:
+        """Forget a picture."""
+        name = fingerprint(picture)
+        self._known.forget(lambda key: key == name)
+
 
 class EncodedPictures:
     """Remembers the blocks of the latest pictures and parts: another class, metric or filter does not encode again.
@@ -215,3 +226,8 @@ class EncodedPictures:
             return found.reshape(len(keys), 2, found.shape[1])
 
         return np.stack(self._known.get([(encoder.blocks_id, name, box) for box in boxes], encode))
+
+    def forget(self, picture: Picture) -> None:
+        """Forget a picture and all its parts."""
+        name = fingerprint(picture)
+        self._known.forget(lambda key: key[1] == name)

@@ -1,10 +1,12 @@
 """One frozen `Settings`, read once by the entry point and passed down; nobody else looks at the environment.
 
 Order of precedence: an argument, then `VSEARCH_*` variables, then `vsearch.toml` in the working folder, then the
-default. Unknown names are errors in both places: a misspelt setting must not be silently ignored.
+default. Unknown names are errors in both places: a misspelt setting must not be silently ignored. Kubernetes and
+Docker set variables of their own for a service called vsearch; these are known by their form and left alone.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,11 +17,21 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from vsearch.errors import SettingsError
+from vsearch.redaction import redact, redact_address
 
 PREFIX = "VSEARCH_"
 FILE = Path("vsearch.toml")
 
 Metric = Literal["cosine", "euclidean"]
+
+SERVICE_VARIABLES = (
+    (r"(\w+_)?SERVICE_HOST", r"\S+"),
+    (r"(\w+_)?SERVICE_PORT(_\w+)?", r"\d+"),
+    (r"(\w+_)?PORT", r"(tcp|udp|sctp)://.*"),
+    (r"(\w+_)?PORT_\d+_(TCP|UDP|SCTP)(_\w+)?", r".*"),
+    (r"(\w+_)?NAME", r"/\S+/\S+"),
+)
+"""Names, without our prefix, and values of the variables that Kubernetes sets for a service, and Docker for a link."""
 
 
 class Settings(BaseSettings):
@@ -32,6 +44,9 @@ class Settings(BaseSettings):
     )
     database_url: str = Field(
         "", description="SQLAlchemy address of the catalogue; empty means SQLite in the data folder"
+    )
+    auto_upgrade: bool = Field(
+        False, description="let nights and workers run `vsearch catalog upgrade` by themselves after an update"
     )
     weights: Path | None = Field(
         None, description="folder with pretrained backbone weights (NAME.weights.h5), searched first"
@@ -50,7 +65,7 @@ class Settings(BaseSettings):
         0.01, ge=0, le=1, description="share of bad rows in a feed above which it is refused"
     )
     allow_private_addresses: bool = Field(
-        False, description="let the feed's picture addresses lead into private networks"
+        False, description="let the feed's picture addresses, and redirects of the feed, lead into private networks"
     )
     canaries: Path | None = Field(
         None, description="CSV file (photo,sku) of photos that must find their product before an index is published"
@@ -72,6 +87,26 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address the page is served on")
     port: int = Field(8000, ge=1, le=65535, description="port the page is served on")
     threads: int = Field(8, ge=1, le=256, description="threads that answer requests")
+    admin_bind: str = Field(
+        "127.0.0.1:8001",
+        pattern=r"^(.+:\d{1,5})?$",
+        description="HOST:PORT that serves /metrics and the details of /readyz; empty means none",
+    )
+    trusted_proxies: int = Field(
+        0, ge=0, le=10, description="proxies before the page whose X-Forwarded-* headers are believed; 0 means none"
+    )
+    trusted_hosts: str = Field(
+        "", description="host names the page answers to, with commas between (.shop.example: any below it); empty: all"
+    )
+    rate_limit: str = Field(
+        "120/minute", description="searches one client address may ask for, such as 60/minute; empty means no limit"
+    )
+    searches_in_flight: int = Field(
+        0, ge=0, description="searches computed at a time, the next is answered 503; 0 means three quarters of threads"
+    )
+    read_seconds: int = Field(
+        60, ge=1, description="seconds within which a request must have arrived, and its answer been taken"
+    )
     max_upload_mb: int = Field(20, ge=1, le=200, description="largest picture file taken, in megabytes")
     max_pixels_mp: int = Field(64, ge=1, le=400, description="largest picture taken, in million pixels")
     upload_days: int = Field(30, ge=1, description="days an uploaded photo is kept")
@@ -93,6 +128,16 @@ class Settings(BaseSettings):
     whitening_views: int = Field(3, ge=2, le=16, description="augmented views of each of these products")
     min_class_size: int = Field(5, ge=1, description="categories with fewer pictures join their parent category")
     keep_generations: int = Field(3, ge=2, description="published generations kept on disk for rollback")
+    prune: bool = Field(True, description="delete unused data at the end of each night")
+    keep_unused_days: int = Field(
+        14, ge=0, description="days that pictures of withdrawn products, and unused models, are kept"
+    )
+    keep_record_days: int = Field(
+        90, ge=1, description="days that finished jobs with their logs, and records of runs and imports, are kept"
+    )
+    thumbnail_days: int = Field(
+        90, ge=1, description="days after which a thumbnail is deleted; it is made again on demand"
+    )
     max_failed_share: float = Field(
         0.05, ge=0, le=1, description="share of new pictures that fail above which an import or a run stops"
     )
@@ -108,9 +153,9 @@ class Settings(BaseSettings):
         return None if value == "" else value
 
     @property
-    def catalogue_url(self) -> str:
-        """SQLAlchemy address of the catalogue."""
-        return self.database_url or f"sqlite:///{self.data / 'catalogue.sqlite'}"
+    def catalogue_url(self) -> str | Path:
+        """SQLAlchemy address of the catalogue, or the path of its SQLite file."""
+        return self.database_url or self.data / "catalogue.sqlite"
 
     @property
     def pictures(self) -> Path:
@@ -126,6 +171,16 @@ class Settings(BaseSettings):
     def generations(self) -> Path:
         """Folder of published generations."""
         return self.data / "generations"
+
+    @property
+    def thumbnails(self) -> Path:
+        """Folder of small copies of catalogue pictures."""
+        return self.data / "thumbnails"
+
+    @property
+    def jobs(self) -> Path:
+        """Folder of the logs of background jobs, <job_id>.log."""
+        return self.data / "jobs"
 
     @property
     def uploads(self) -> Path:
@@ -203,8 +258,19 @@ def _from_file(file: Path) -> dict[str, Any]:
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    found = {key[len(PREFIX) :].lower(): value for key, value in environ.items() if key.startswith(PREFIX)}
-    return _known(found, "in the environment", lambda name: PREFIX + name.upper())
+    found = {key[len(PREFIX) :]: value for key, value in environ.items() if key.startswith(PREFIX)}
+    linked = tuple(f"{name[:-4]}ENV_" for name in found if name.endswith("NAME") and _of_a_service(name, found[name]))
+    ours = {
+        name.lower(): value
+        for name, value in found.items()
+        if not _of_a_service(name, value) and not (linked and name.startswith(linked))
+    }
+    return _known(ours, "in the environment", lambda name: PREFIX + name.upper())
+
+
+def _of_a_service(name: str, value: str) -> bool:
+    """Whether Kubernetes or Docker set this variable: VSEARCH_PORT=tcp://10.0.0.1:8000 is no port to listen on."""
+    return any(re.fullmatch(names, name) and re.fullmatch(values, value) for names, values in SERVICE_VARIABLES)
 
 
 def _known(values: dict[str, Any], where: str, spell: Any) -> dict[str, Any]:
@@ -218,14 +284,14 @@ def _known(values: dict[str, Any], where: str, spell: Any) -> dict[str, Any]:
 def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else "?"
+    value = redact_address(str(first.get("input")))
     return (
-        f"Setting {name} does not take {first.get('input')!r} (from {sources.get(name, 'argument')}): "
+        f"Setting {name} does not take {value!r} (from {sources.get(name, 'argument')}): "
         f"{first['msg'][0].lower()}{first['msg'][1:]}; `vsearch settings` shows its meaning."
     )
 
 
 def _shown(name: str, value: object) -> str:
-    if name == "database_url" and "@" in str(value):
-        head, _, tail = str(value).rpartition("@")
-        return f"{head.split('://')[0]}://***@{tail}"
-    return "" if value is None else str(value)
+    if value is None:
+        return ""
+    return redact(str(value)) if name == "alarm" else redact_address(str(value))  # a command has addresses in it

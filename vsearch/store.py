@@ -1,21 +1,23 @@
 """The shop's own checkpoints on disk: `checkpoints/<checkpoint_id>/`, each added whole or not at all."""
 
+import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from vsearch import registry
 from vsearch.errors import CheckpointError, CheckpointMismatch, CheckpointMissing
-from vsearch.files import new_file, sync
+from vsearch.files import REMOVING, leftovers, new_file, sync
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.description import read
 from vsearch.settings import Settings
 
-_ADDING, _BUILDING, _REMOVING = ".adding-", ".building-", ".removing-"
+_ADDING = ".adding-"
+HIDDEN = (_ADDING, ".building-", REMOVING)
 
 
 @contextmanager
@@ -68,9 +70,23 @@ def export(checkpoint: Checkpoint, target: Path) -> Path:
 
 def clean(settings: Settings) -> None:
     """Delete what killed commands left in the store; only the holder of the run's lock may."""
-    for prefix in (_ADDING, _BUILDING, _REMOVING):
-        for path in settings.checkpoints.glob(f"{prefix}*"):
-            shutil.rmtree(path)
+    for path in leftovers(settings.checkpoints, HIDDEN):
+        shutil.rmtree(path)
+
+
+def unused(settings: Settings, keep: Collection[str], before: float) -> list[Path]:
+    """Return the stored checkpoints that are not among the ids to keep and were written before that time (Unix).
+
+    A folder that does not have the name that `add` or an index run gives it is a person's, and left alone.
+    """
+    return [
+        folder
+        for folder in registry.own(settings)
+        if re.fullmatch("[0-9a-f]{16}", folder.name)
+        and folder.name not in keep
+        and (folder / checkpoints.DESCRIPTION).is_file()
+        and folder.stat().st_mtime < before
+    ]
 
 
 def _files(folder: Path) -> list[Path]:
@@ -81,7 +97,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _stored(store: Path, found: Checkpoint) -> Checkpoint:
     target = store / found.checkpoint_id
-    aside = target.with_name(f"{_REMOVING}{target.name}")
+    aside = target.with_name(f"{REMOVING}{target.name}")
     store.mkdir(parents=True, exist_ok=True)
     try:
         return checkpoints.load(target)

@@ -1,4 +1,4 @@
-"""The Flask pages and the JSON API. Read `create_app` first, then `shop` and `results`.
+"""The Flask pages, the JSON API and the operators' figures. Read `create_app` first, then `shop` and `results`.
 
 May import vsearch and catalog, never indexer.
 """
@@ -8,9 +8,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from werkzeug.wrappers import Response
 
 from vsearch.engine import Engine
+from vsearch.errors import VSearchError
 from vsearch.reader import open_reader
 from vsearch.settings import Settings
-from webui import api, errors, health, metrics, pictures, services, shop, timing, wording
+from webui import admission, api, errors, health, metrics, pictures, services, shop, timing, wording
 from webui.articles import OpenReader
 
 _FORM_OVERHEAD = 100_000
@@ -43,14 +44,27 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_mb * 1_000_000 + _FORM_OVERHEAD
     app.json.sort_keys = False  # type: ignore[attr-defined]
     services.attach(app, services.Services.of(settings, engine, sessions, open_reader=open_reader))
-    for module in (shop, pictures, api, health, metrics):
+    for module in (shop, pictures, api, health):
         app.register_blueprint(module.blueprint)
     errors.register(app)
     wording.register(app)
     metrics.register(app)
+    admission.register(app, settings)
     app.after_request(timing.write_header)
     app.after_request(_secure)
     return app
+
+
+def create_admin_app(app: Flask) -> Flask:
+    """Return the application for operators: figures of `app` for Prometheus, and what it serves."""
+    admin = Flask("webui.admin", static_folder=None)
+    admin.json.sort_keys = False  # type: ignore[attr-defined]
+    services.attach(admin, services.services_of(app))
+    metrics.share(app, admin)
+    for blueprint in (health.details, metrics.blueprint):
+        admin.register_blueprint(blueprint)
+    admin.register_error_handler(VSearchError, lambda error: ({"status": "failed", "problem": str(error)}, 503))
+    return admin
 
 
 def _secure(response: Response) -> Response:

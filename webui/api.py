@@ -8,7 +8,7 @@ from catalog import queries
 from catalog.items import PLENTY
 from catalog.queries import ProductCard, ProductDetail
 from vsearch.images import decode
-from webui import money, results, timing
+from webui import forms, money, results, timing
 from webui.articles import ArticleRead
 from webui.criteria import from_query
 from webui.results import Match, ResultPage
@@ -23,15 +23,11 @@ blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 def search() -> dict[str, Any]:
     """Search with the photo in the request: the field "photo" of a form, or the body itself."""
     criteria = from_query(request.args, services().currencies.main())
-    if request.mimetype == "multipart/form-data":
-        upload = request.files.get("photo")
-        data = upload.read() if upload else b""
-    else:
-        data = request.get_data(cache=False)
+    form = request.mimetype == "multipart/form-data"
+    data = forms.parts(request).get("photo", b"") if form else request.get_data(cache=False)
     with timing.measure("decode"):
         photo_id = services().uploads.put(data)
-        photo = services().uploads.find(photo_id) or abort(404)
-        picture = decode(photo.read_bytes(), services().uploads.limits)
+        picture = decode(services().uploads.read(photo_id) or abort(404), services().uploads.limits)
     with timing.measure("read"):
         article = results.article_on(services(), picture, criteria)
     page = results.find(services(), picture, criteria)

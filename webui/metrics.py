@@ -1,6 +1,6 @@
 """Figures for Prometheus: how requests went, what is served, how the last night and the jobs ended.
 
-One process answers all requests (gunicorn with threads), so its own counts are all there are.
+One process answers all requests, so its own counts are all there are.
 """
 
 import time
@@ -35,6 +35,11 @@ class Requests:
         self.steps = Histogram(
             "vsearch_step_seconds", "Seconds of a search's steps.", ("step",), buckets=_SECONDS, registry=self.registry
         )
+
+
+def share(app: Flask, admin: Flask) -> None:
+    """Let another application tell the counts of this one."""
+    admin.extensions[_NAME] = app.extensions[_NAME]
 
 
 def register(app: Flask) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from vsearch.engine import Engine
+from vsearch.errors import VSearchError
 from webui.articles import Articles
 from webui.uploads import UploadStore
 
@@ -64,5 +65,7 @@ def _attempt(chore: Callable[[], object]) -> None:
     """Do a chore; a failure is logged, and the thread lives on to try again."""
     try:
         chore()
+    except VSearchError as error:
+        log.warning("a background chore failed and will be tried again: %s", error)
     except Exception:
         log.exception("a background chore failed and will be tried again")

@@ -71,7 +71,7 @@ class Services:
         uploads = UploadStore(
             settings.uploads, limits, days=settings.upload_days, max_bytes=round(settings.upload_gb * 1e9)
         )
-        thumbnails = Thumbnails(settings.data / "thumbnails", ImageStore(settings.pictures))
+        thumbnails = Thumbnails(settings.thumbnails, ImageStore(settings.pictures))
         articles = Articles(settings, sessions, open_reader)
         shown = examples.read(settings.examples, limits)
         currencies = Currencies(sessions, settings.currency)

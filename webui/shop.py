@@ -9,7 +9,7 @@ from catalog import queries
 from catalog.queries import ProductCard
 from vsearch.engine import ALL
 from vsearch.images import Box, Picture, decode
-from webui import results, timing
+from webui import forms, results, timing
 from webui.articles import ArticleRead
 from webui.criteria import Criteria, from_form
 from webui.services import services
@@ -17,6 +17,7 @@ from webui.services import services
 SHOWCASE = 8
 MORE_LIKE_THIS = 8
 WHOLE = Box(0, 0, 1, 1)
+NOT_KEPT = "This photo is no longer kept; send it again."
 
 blueprint = Blueprint("shop", __name__)
 
@@ -29,6 +30,7 @@ def home() -> str:
         cards=results.showcase(services(), SHOWCASE),
         examples=services().examples.values(),
         reads_tags=services().articles.ready,
+        deleted="deleted" in request.args,
     )
 
 
@@ -89,6 +91,23 @@ def show_results(photo_id: str) -> tuple[str, int] | Response:
     return shown, 400 if problems else 200
 
 
+@blueprint.post("/results/<photo_id>/delete")
+def delete_photo(photo_id: str) -> Response:
+    """Delete a shopper's photo and what is cached of it; its address is the permission."""
+    picture = _picture(photo_id)
+    services().uploads.delete(photo_id)
+    services().engine.forget(picture)
+    return redirect(url_for("shop.home", deleted=""), code=303)
+
+
+@blueprint.get("/robots.txt")
+def robots() -> Response:
+    """Keep crawlers off what costs a search, and off shoppers' photos."""
+    paths = ("api/", "photos/", "results/", "search")
+    rules = "".join(f"Disallow: {url_for('shop.home')}{path}\n" for path in paths)
+    return Response(f"User-agent: *\n{rules}", mimetype="text/plain")
+
+
 @blueprint.get("/products/<path:sku>")
 def product(sku: str) -> str:
     """Show one product and what looks like it."""
@@ -106,17 +125,18 @@ def product(sku: str) -> str:
 
 def _sent() -> bytes:
     """Return the photo that was sent, or the example that was chosen; nothing where neither was."""
-    if "example" in request.form:
-        example = services().examples.get(request.form["example"])
-        return example.photo if example else abort(404, "This example is no longer shown; choose another.")
-    upload = request.files.get("photo")
-    return upload.read() if upload else b""
+    if request.mimetype == "multipart/form-data":
+        return forms.parts(request).get("photo", b"")
+    if "example" not in request.form:
+        return b""
+    example = services().examples.get(request.form["example"])
+    return example.photo if example else abort(404, "This example is no longer shown; choose another.")
 
 
 def _picture(photo_id: str) -> Picture:
-    path = services().uploads.find(photo_id) or abort(404, "This photo is no longer kept; send it again.")
+    photo = services().uploads.read(photo_id) or abort(404, NOT_KEPT)
     with timing.measure("decode"):
-        return decode(path.read_bytes(), services().uploads.limits)
+        return decode(photo, services().uploads.limits)
 
 
 def _article_on(picture: Picture, criteria: Criteria) -> ArticleRead | None:

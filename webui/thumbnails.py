@@ -1,5 +1,7 @@
 """Catalogue pictures at the few widths that the pages use, made when first asked for."""
 
+from collections.abc import Container, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from catalog.imagestore import ImageStore
@@ -30,3 +32,18 @@ class Thumbnails:
         picture = decode(self._store.read(sha256), no_limits, max_side=width)
         write_whole(path, encode_jpeg(picture, quality=_QUALITY))
         return path
+
+    def unused(self, keep: Container[str], withdrawn: Container[str], before: float) -> Iterator[Path]:
+        """Yield the files that may go: those made before that time (Unix), and those of pictures that are not kept.
+
+        A picture that a product no longer has is given a day: its thumbnails go once the picture itself is gone, for
+        pages that were sent before that may still ask for them. No page shows those of withdrawn products.
+        """
+        for path in self.folder.glob("[0-9a-f][0-9a-f]/*-*.jpg"):
+            sha256 = path.name.partition("-")[0]
+            if not is_sha256(sha256):
+                continue
+            unknown = sha256 not in keep and (sha256 in withdrawn or not self._store.exists(sha256))
+            with suppress(FileNotFoundError):
+                if unknown or path.stat().st_mtime < before:
+                    yield path

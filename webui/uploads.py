@@ -1,33 +1,41 @@
 """Shoppers' photos: re-encoded, without metadata, named by content, kept for a while.
 
 What is stored is never what was sent: every photo is decoded and encoded anew, so no hidden data, no place it was
-taken at and no file name survives. The name is the hash of the new bytes: stable, and not to be guessed.
+taken at and no file name survives. The name is a keyed hash of the new bytes: stable, and not to be guessed, not even
+by somebody who has the same photo.
 """
 
-import hashlib
+import hmac
 import logging
 import os
+import secrets
+import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vsearch.errors import InvalidRequest
+from vsearch.errors import InvalidRequest, UploadsUnavailable
 from vsearch.files import new_file
 from vsearch.images import Limits, decode, encode_jpeg
 
 MAX_SIDE = 1600
 """Longest side kept, in pixels: more than any encoder looks at, enough for a large screen."""
 
+_PROBE = bytes(1_000_000)  # about one photo
+
 log = logging.getLogger(__name__)
 
 
 class UploadStore:
-    """A folder of photos, <sha256>.jpg.
+    """A folder of photos, <photo id>.jpg; several processes may share it. The key of the ids lies beside it.
 
     Args:
         folder: made when the first photo comes.
         limits: what a photo may be.
         days: photos not sent again for this long are dropped by `expire`.
-        max_bytes: what all photos together may take; `expire` drops the oldest.
+        max_bytes: what all photos together may take; the oldest make room for the next.
     """
 
     def __init__(self, folder: Path, limits: Limits, *, days: int, max_bytes: int) -> None:
@@ -35,6 +43,7 @@ class UploadStore:
         self.limits = limits
         self._seconds = days * 86_400
         self._max_bytes = max_bytes
+        self._writing = threading.Lock()
 
     def put(self, data: bytes) -> str:
         """Store a photo and return its id.
@@ -42,16 +51,18 @@ class UploadStore:
         Raises:
             InvalidRequest: nothing was sent.
             ImageRejected: it is no picture we take.
+            UploadsUnavailable: it cannot be stored.
         """
         if not data:
             raise InvalidRequest("A search needs a photo, but none was sent; choose a photo first.")
         photo = encode_jpeg(decode(data, self.limits, max_side=MAX_SIDE))
-        photo_id = hashlib.sha256(photo).hexdigest()
-        path = self._path(photo_id)
-        if path.is_file():
-            os.utime(path)
-        else:
-            write_whole(path, photo)
+        with self._naming_failures(), self._writing:
+            photo_id = hmac.digest(_key(self.folder.with_suffix(".key")), photo, "sha256").hex()
+            try:
+                os.utime(self._path(photo_id))  # sent again: its days begin anew
+            except FileNotFoundError:
+                self._drop(self.expired(time.time(), room_for=len(photo)))
+                write_whole(self._path(photo_id), photo)
         return photo_id
 
     def find(self, photo_id: str) -> Path | None:
@@ -59,21 +70,75 @@ class UploadStore:
         path = self._path(photo_id)
         return path if is_sha256(photo_id) and path.is_file() else None
 
+    def read(self, photo_id: str) -> bytes | None:
+        """Return a photo, or None when there is none of that id (any more).
+
+        Raises:
+            UploadsUnavailable: it cannot be read.
+        """
+        path = self.find(photo_id)
+        with self._naming_failures(), suppress(FileNotFoundError):  # dropped meanwhile
+            return path.read_bytes() if path else None
+        return None
+
+    def delete(self, photo_id: str) -> None:
+        """Drop one photo; no matter if it is gone already.
+
+        Raises:
+            UploadsUnavailable: it cannot be deleted.
+        """
+        path = self.find(photo_id)
+        if path is not None:
+            with self._naming_failures():
+                path.unlink(missing_ok=True)
+
     def expire(self, now: float | None = None) -> int:
         """Drop what is too old, then the oldest until the rest fits; return how many were dropped."""
-        now = time.time() if now is None else now
-        photos = sorted((path.stat().st_mtime, path) for path in self.folder.glob("*.jpg"))
-        room = sum(path.stat().st_size for _, path in photos) - self._max_bytes
-        dropped = 0
-        for modified, path in photos:
-            if room <= 0 and modified >= now - self._seconds:
+        return self._drop(self.expired(time.time() if now is None else now))
+
+    def expired(self, now: float, room_for: int = 0) -> list[Path]:
+        """Return the photos to drop: those too old, then the oldest until the rest and `room_for` bytes more fit."""
+        photos = []
+        for path in self.folder.glob("*.jpg"):
+            with suppress(FileNotFoundError):  # another process drops too
+                status = path.stat()
+                photos.append((status.st_mtime, status.st_size, path))
+        excess = sum(size for _, size, _ in photos) + room_for - self._max_bytes
+        found = []
+        for modified, size, path in sorted(photos):
+            if excess <= 0 and modified >= now - self._seconds:
                 break
-            room -= path.stat().st_size
-            path.unlink()
-            dropped += 1
-        if dropped:
-            log.info("dropped %d uploaded photos", dropped)
-        return dropped
+            excess -= size
+            found.append(path)
+        return found
+
+    def check(self) -> None:
+        """See that a photo could be stored.
+
+        Raises:
+            UploadsUnavailable: the folder is read-only, full, or not to be had.
+        """
+        with self._naming_failures():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder, buffering=0) as file:
+                file.write(_PROBE)
+
+    def _drop(self, photos: list[Path]) -> int:
+        for path in photos:
+            path.unlink(missing_ok=True)
+        if photos:
+            log.info("dropped %d uploaded photos", len(photos))
+        return len(photos)
+
+    @contextmanager
+    def _naming_failures(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UploadsUnavailable(
+                f"Shoppers' photos must be stored in {self.folder}, but {error.strerror or error}; "
+                "make it writable, or free disk space."
+            ) from error
 
     def _path(self, photo_id: str) -> Path:
         return self.folder / f"{photo_id}.jpg"
@@ -89,3 +154,17 @@ def write_whole(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with new_file(path) as file:
         file.write(data)
+
+
+def _key(path: Path) -> bytes:
+    """Return the secret in a file, which is made once, whichever process comes first."""
+    with suppress(FileNotFoundError):
+        return path.read_bytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-") as file:
+        file.write(secrets.token_bytes(32))
+        file.flush()
+        os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(file.name, path)
+    return path.read_bytes()

@@ -25,8 +25,11 @@ def register(app: Flask) -> None:
 
 
 def class_title(name: str) -> str:
-    """Return a class as a heading: "Seating > Sofas" is "Sofas", "coffee_table" is "Coffee table"."""
-    last = name.rpartition(SEPARATOR)[2].replace("_", " ").strip()
+    """Return a class as a heading: "Seating > Sofas" is "Sofas", "coffee_table" is "Coffee table".
+
+    The index's own class for what has no category, "> Other products", is "Other products".
+    """
+    last = name.rpartition(SEPARATOR.strip())[2].replace("_", " ").strip()
     return last[:1].upper() + last[1:]
 
 

@@ -41,6 +41,12 @@ class Example:
     box: tuple[float, float, float, float]
 
 
+def skus() -> set[str]:
+    """Return the skus of all its products."""
+    with FEED.open(encoding="utf8", newline="") as file:
+        return {row["sku"] for row in csv.DictReader(file)}
+
+
 def examples() -> tuple[Example, ...]:
     """Return the photos to try the search with."""
     with (SHOP / "photos.csv").open(encoding="utf8", newline="") as file:

@@ -5,9 +5,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from catalog import embeddings
-from catalog.changes import Changes, apply
 from catalog.embeddings import Key
-from catalog.items import ProductItem
 from vsearch.errors import CatalogueError
 
 SHAS = [hashlib.sha256(bytes([number])).hexdigest() for number in range(8)]
@@ -74,12 +72,19 @@ def test_many_rows_pass_through_in_chunks(session: Session) -> None:
     assert embeddings.missing(session, "many", keys) == []
 
 
-def test_blocks_of_pictures_nobody_has_are_deleted(filled: Session) -> None:
-    """A withdrawn product's blocks stay: it may come back."""
-    apply(filled, Changes(added=(ProductItem("A", "A", images=(SHAS[1],)),)))
-    apply(filled, Changes(withdrawn=("A",)))
-    assert embeddings.delete_unknown(filled) == 2
+def test_blocks_that_nothing_needs_are_listed_and_deleted(filled: Session) -> None:
+    """Those of other pictures, and those of another checkpoint; one list says how many views and bytes."""
+    embeddings.put(filled, "second", KEYS[:1], np.ones((1, 5), np.float16))
+    assert list(embeddings.unused(filled, pictures=set(SHAS))) == []
+    assert sorted(embeddings.unused(filled, pictures={SHAS[1]}, blocks_ids={"first"})) == [
+        ("first", SHAS[0]),
+        ("second", SHAS[0]),
+    ]
+    assert embeddings.size_of(filled, "first", SHAS) == (3, 12)
+    assert embeddings.size_of(filled, "second", [SHAS[5]]) == (0, 0)
+    embeddings.delete_of(filled, "first", [SHAS[0], SHAS[5]])
     assert embeddings.missing(filled, "first", KEYS) == KEYS[:2]
+    assert embeddings.missing(filled, "second", KEYS[:1]) == []
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from catalog.demo.render.staging.plan import plan
 from catalog.demo.render.staging.views import View, views
 
 SEED = 7
-SOME = products(SEED)[::23]
+SOME = products(SEED)[::60]
 
 
 def item(x: float, y: float, turn: float = 0.0, z: float = 0.0) -> Item:

@@ -1,8 +1,6 @@
 import csv
 import io
 import random
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -138,15 +136,3 @@ def test_an_unknown_product_is_named(tmp_path, capsys):
     """With where to look for those there are."""
     assert command.main(["--out", str(tmp_path), "--only", "NONE-1"]) == 1
     assert "has no 'NONE-1'; see feed.csv" in capsys.readouterr().err
-
-
-def test_the_plain_data_need_no_blender():
-    """Every module can be imported where Blender is not."""
-    code = (
-        "import importlib, pkgutil, sys\n"
-        "import catalog.demo.render as package\n"
-        "for found in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):\n"
-        "    importlib.import_module(found.name)\n"
-        "assert 'bpy' not in sys.modules\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -75,7 +75,7 @@ def test_operators_are_plain_text(filled: Session, text: str) -> None:
     assert 1 in search(filled, text, 10)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(text=st.text(max_size=40))
 def test_any_text_is_safe(engine: Engine, text: str) -> None:
     """Whatever is typed, there is an answer."""

@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +20,21 @@ pytestmark = pytest.mark.keras
 Run = Callable[..., Result]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_views() -> Iterator[None]:
+    """Encoding views to fit the embedding on takes longer than encoding the shop."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VSEARCH_WHITENING_PRODUCTS", "80")
+        patch.setenv("VSEARCH_WHITENING_VIEWS", "2")
+        yield
+
+
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def first(few_views: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The data folder that `vsearch demo --no-serve` made in a process of its own, and what it printed."""
     folder = tmp_path_factory.mktemp("shop") / "data"
     call = [sys.executable, "-c", "from vsearch.cli import main; main()", "--data", str(folder), "demo", "--no-serve"]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=500)
+    done = subprocess.run(call, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
 

@@ -50,11 +50,22 @@ def retailer(request: pytest.FixtureRequest, tmp_path: Path) -> Retailer:
     """A shop without products, once on each database."""
     engine = request.getfixturevalue({"sqlite": "sqlite_engine", "postgresql": "pg_engine"}[request.param])
     assert isinstance(engine, Engine)
-    fake_checkpoint(tmp_path / "given")
+    return retailer_on(engine, tmp_path)
+
+
+@pytest.fixture
+def sqlite_retailer(sqlite_engine: Engine, tmp_path: Path) -> Retailer:
+    """A shop without products on SQLite."""
+    return retailer_on(sqlite_engine, tmp_path)
+
+
+def retailer_on(engine: Engine, folder: Path) -> Retailer:
+    """Return a shop without products."""
+    fake_checkpoint(folder / "given")
     settings = Settings(
-        data=tmp_path,
+        data=folder,
         database_url=engine.url.render_as_string(hide_password=False),
-        checkpoint=str(tmp_path / "given"),
+        checkpoint=str(folder / "given"),
         whitening_products=60,
         whitening_views=2,
     )

@@ -1,47 +1,55 @@
-"""An index run or a promotion in a process of its own that kills itself, or is killed, at a chosen moment."""
+"""An index run, a night or a promotion in a process of its own that kills itself at a chosen event.
+
+Events are what a run leaves traces by, and what may lie between two of them: a stage begins, a step of it is done, an
+SQL statement or a commit, a file operation that writes (opened, renamed, removed, ...), and a forced write. They depend
+on the work alone, never on how fast the machine is.
+"""
 
 import hashlib
+import json
 import os
 import signal
+import sys
+import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import sqlalchemy as sa
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from catalog.embeddings import Key
+from catalog.models import StoredBlocks
 from indexer import night
+from indexer.encode import view_of
 from indexer.promote import promote
 from indexer.report import Advance
 from indexer.run import run
-from tests.fakes import FakeEncoder
-from tests.indexer.shop import open_shop
-from vsearch.images import Picture
+from tests.fakes import FakeEncoder, FrozenClock
+from tests.indexer.shop import Shop, settings_of
+from vsearch.images import Picture, decode
 from vsearch.model.checkpoint import Checkpoint, load
 
 LOG = "encoded.log"
+COUNTS = "events.json"
+WRITING = {"os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"}
+"""Names that Python's audit hooks have for file operations; opening is one only where it is for writing.
+
+Making a folder is none: how many tries that takes depends on which pictures have been stored before.
+"""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """When a run dies: as a stage begins, at its n-th step or n-th forced write, or after some seconds; else never."""
+    """When a run dies: at the n-th event of a stage; its beginning is the first. The stage "" precedes all others."""
 
-    stage: str = ""
-    step: int = 0
-    write: int = 0
-    seconds: float = 0
-
-    @property
-    def never(self) -> bool:
-        """Whether the run is let finish."""
-        return self == Moment()
-
-
-def die() -> None:
-    """End at once; nothing is cleaned up."""
-    os.kill(os.getpid(), signal.SIGKILL)
+    stage: str
+    event: int = 1
 
 
 class LoggingEncoder(FakeEncoder):
@@ -62,38 +70,78 @@ def digest(picture: Picture) -> str:
     return hashlib.sha256(picture.tobytes()).hexdigest()
 
 
-class Deadly:
-    """Progress that kills the process at its moment."""
+_digests: dict[Key, str] = {}  # drawing every view takes longer than a run
 
-    def __init__(self, moment: Moment) -> None:
-        self.moment = moment
+
+def stored(shop: Shop) -> set[str]:
+    """Return what the views that blocks are stored for are called in the log."""
+    with shop.sessions() as session:
+        rows = session.execute(sa.select(StoredBlocks.sha256, StoredBlocks.view))
+        keys: set[Key] = {(sha256, view) for sha256, view in rows}
+    for sha256, view in keys:
+        if (sha256, view) not in _digests:
+            _digests[sha256, view] = digest(view_of(decode(shop.store.read(sha256)), sha256, view))
+    return {_digests[key] for key in keys}
+
+
+def encoded(shop: Shop) -> list[str]:
+    """Return the digests of the pictures that were encoded, in all runs together."""
+    log = shop.settings.data / LOG
+    return log.read_text().splitlines() if log.exists() else []
+
+
+class Deadly:
+    """Progress that counts the events of each stage and kills the process at its moment.
+
+    Create it once in a process: nothing that it listens to can be let go of.
+
+    Args:
+        moment: when to die; None lets the run end.
+        clock: tells the run's time.
+    """
+
+    def __init__(self, moment: Moment | None, clock: FrozenClock) -> None:
+        self.moment, self.clock = moment, clock
         self.stage = ""
-        self.count = 0
-        self.write = os.fsync
+        self.counts: Counter[str] = Counter()
+        self.lock = threading.RLock()
+        self.force = os.fsync
+        os.fsync = self.fsync  # type: ignore[assignment]  # a process of its own, which dies of it
+        sa.event.listen(sa.Engine, "before_cursor_execute", lambda *_: self.happen())
+        sa.event.listen(sa.Engine, "commit", lambda *_: self.happen())
+        sys.addaudithook(self.audit)
 
     def __call__(self, stage: str) -> "Deadly":
         """Take note of the stage."""
         self.stage = stage
-        if stage == self.moment.stage and not (self.moment.step or self.moment.write):
-            die()
+        self.happen()
         return self
 
     def __enter__(self) -> Advance:
-        return lambda done, total: self._count(self.moment.step)
+        return lambda done, total: self.happen()
 
     def __exit__(self, *error: object) -> None:
         return None
 
-    def fsync(self, handle: int) -> None:
-        """Force a write, unless this is the one to die at."""
-        self._count(self.moment.write)
-        self.write(handle)
+    def audit(self, name: str, arguments: tuple[Any, ...]) -> None:
+        """Count file operations."""
+        if name in WRITING or (name == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)):
+            self.happen()
 
-    def _count(self, last: int) -> None:
-        if last and self.stage == self.moment.stage:
-            self.count += 1
-            if self.count == last:
-                die()
+    def fsync(self, handle: int) -> None:
+        """Force a write; where it is the one to die at, half of the file is lost, as in a power cut."""
+        self.happen(handle)
+        self.force(handle)
+
+    def happen(self, handle: int | None = None) -> None:
+        """Count an event, and die if it is the one."""
+        with self.lock:
+            self.counts[self.stage] += 1
+            if self.moment == Moment(self.stage, self.counts[self.stage]):
+                with suppress(OSError):  # a folder has no length
+                    if handle is not None:
+                        os.truncate(handle, os.fstat(handle).st_size // 2)
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
 def logging_encoder(folder: Path) -> Callable[[Checkpoint], LoggingEncoder]:
@@ -107,48 +155,73 @@ def logging_encoder(folder: Path) -> Callable[[Checkpoint], LoggingEncoder]:
     return open_encoder
 
 
-def child(folder: Path, moment: Moment) -> None:
+def run_child(folder: Path, progress: Deadly) -> None:
     """Run, in the child process."""
-    deadly = Deadly(moment)
-    os.fsync = deadly.fsync  # type: ignore[assignment]  # a process of its own, which dies of it
-    with threadpool_limits(1):
-        run(open_shop(folder).settings, open_encoder=logging_encoder(folder), progress=deadly)
+    run(settings_of(folder), open_encoder=logging_encoder(folder), progress=progress, clock=progress.clock)
 
 
-def night_child(folder: Path, moment: Moment, database_url: str = "") -> None:
+def night_child(folder: Path, progress: Deadly, database_url: str = "") -> None:
     """Take the feed in the folder and index, in the child process."""
-    deadly = Deadly(moment)
-    os.fsync = deadly.fsync  # type: ignore[assignment]  # a process of its own, which dies of it
-    settings = open_shop(folder, database_url=database_url, max_shrink_share=1.0).settings
-    feed, images = str(folder / "feed.csv"), str(folder / "images")
-    with threadpool_limits(1):
-        night.run(
-            settings,
-            feed=feed,
-            images=images,
-            open_encoder=logging_encoder(folder),
-            progress=deadly,
-            accept={"drift"},
-        )
+    night.run(
+        settings_of(folder, database_url=database_url, max_shrink_share=1.0),
+        feed=str(folder / "feed.csv"),
+        images=str(folder / "images"),
+        open_encoder=logging_encoder(folder),
+        progress=progress,
+        clock=progress.clock,
+        accept={"drift"},
+    )
 
 
-def promoting_child(folder: Path, moment: Moment) -> None:
+def promoting_child(folder: Path, progress: Deadly) -> None:
     """Promote the checkpoint in the folder "candidate", in the child process."""
-    deadly = Deadly(moment)
-    os.fsync = deadly.fsync  # type: ignore[assignment]  # a process of its own, which dies of it
-    settings = open_shop(folder, checkpoint="").settings
-    with threadpool_limits(1):
-        promote(settings, load(folder / "candidate"), open_encoder=FakeEncoder, progress=deadly, allow_drop=1)
+    settings = settings_of(folder, checkpoint="")
+    promote(
+        settings,
+        load(folder / "candidate"),
+        allow_drop=1,
+        open_encoder=FakeEncoder,
+        progress=progress,
+        clock=progress.clock,
+    )
 
 
-def run_until(folder: Path, moment: Moment, target: Callable[[Path, Moment], None] = child) -> int:
+Child = Callable[[Path, Deadly], None]
+
+
+def run_until(folder: Path, moment: Moment | None, child: Child = run_child) -> int:
     """Run in a new process until the moment, or to the end, and return its exit code: -9 when it was killed."""
     context = get_context("forkserver")
-    context.set_forkserver_preload([__name__, "faiss", "alembic.command", "sklearn.linear_model"])
-    process = context.Process(target=target, args=(folder, moment))
+    context.set_forkserver_preload([__name__, "faiss", "alembic.command", "sklearn.linear_model", "psycopg"])
+    process = context.Process(target=_run, args=(folder, moment, child), daemon=True)
     process.start()
-    process.join(moment.seconds or 60)
-    process.kill()
     process.join()
     assert process.exitcode is not None
     return process.exitcode
+
+
+def events(folder: Path) -> dict[str, int]:
+    """Return how many events each stage had of the last run in this folder that nobody killed."""
+    counts: dict[str, int] = json.loads((folder / COUNTS).read_text())
+    return counts
+
+
+def spread(counts: dict[str, int], number: int) -> list[Moment]:
+    """Return so many moments at equal distances over all events of a run, from the first to the last."""
+    every = [Moment(stage, event) for stage, count in counts.items() for event in range(1, count + 1)]
+    return [every[index] for index in np.linspace(0, len(every) - 1, number).round().astype(int)]
+
+
+def _run(folder: Path, moment: Moment | None, child: Child) -> None:
+    deadly = Deadly(moment, _next_night(folder))
+    child(folder, deadly)
+    (folder / COUNTS).write_text(json.dumps(deadly.counts))
+
+
+def _next_night(folder: Path) -> FrozenClock:
+    """Return a clock a day after the last run's: of two generations of one second, chance says which is deleted."""
+    clock, nights = FrozenClock(), folder / "nights"
+    with nights.open("a") as file:
+        file.write(".")
+    clock.move(seconds=nights.stat().st_size * 24 * 3600)
+    return clock

@@ -65,14 +65,18 @@ class Shop:
 
 def open_shop(folder: Path, **settings: object) -> Shop:
     """Return the shop in a data folder, made there if it does not exist; it has no products yet."""
-    checkpoint = folder / "given"
-    if not checkpoint.exists():
-        fake_checkpoint(checkpoint)
-    values = {"data": folder, "checkpoint": str(checkpoint), "batch_size": 4, "min_class_size": 3} | settings
-    made = Settings.model_validate(values)
+    made = settings_of(folder, **settings)
+    if not (folder / "given").exists():
+        fake_checkpoint(folder / "given")
     engine = connect(made.catalogue_url)
     upgrade(engine)
     return Shop(made, sessions(engine), ImageStore(folder / "pictures"))
+
+
+def settings_of(folder: Path, **settings: object) -> Settings:
+    """Return the settings of the shop in a data folder."""
+    values = {"data": folder, "checkpoint": str(folder / "given"), "batch_size": 4, "min_class_size": 3} | settings
+    return Settings.model_validate(values)
 
 
 def fill(shop: Shop, products: int = 12) -> None:

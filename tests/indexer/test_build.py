@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.queries import SEPARATOR, GalleryRow
+from indexer import cells
 from indexer.build import OTHER, assign_classes, build_gallery, fingerprint
 from vsearch.settings import Settings
 
@@ -35,9 +36,28 @@ def test_joining_goes_up_level_by_level() -> None:
     assert assign_classes(categories, 4) == ["A > B"] * 4 + ["A > E"] * 9
 
 
+@pytest.mark.parametrize(
+    "name", ["other", "Other", "Other products", "> other", ">Other products", "A > > B", "other >"]
+)
+def test_no_category_is_the_class_of_what_has_none(name: str) -> None:
+    """A shop may have a category of that name; one that would be the very class is refused by the feed."""
+    try:
+        category = cells.category("category", name)
+    except cells.BadCell:
+        return
+    assert assign_classes([category] * 3 + ["Lamps", ""], 3) == [category] * 3 + [OTHER] * 2
+    assert category != OTHER
+
+
+def test_the_class_of_what_has_no_category_is_no_category() -> None:
+    """Its name has none before the ">"."""
+    with pytest.raises(cells.BadCell):
+        cells.category("category", OTHER)
+
+
 @given(st.lists(st.lists(st.sampled_from("ABC"), max_size=3).map(SEPARATOR.join), max_size=60), st.integers(1, 8))
 def test_every_class_is_large_enough_and_a_parent_of_its_pictures(categories: list[str], min_size: int) -> None:
-    """Except "other"; and a category that is large enough itself stays."""
+    """Except `OTHER`; and a category that is large enough itself stays."""
     classes = assign_classes(categories, min_size)
     for name in set(classes) - {OTHER}:
         assert classes.count(name) >= min_size

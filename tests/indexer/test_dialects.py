@@ -68,6 +68,125 @@ def test_a_merchant_feed_in_xml(tmp_path: Path) -> None:
     assert (found["S-2"].stock, found["S-2"].price_minor) == (0, 3_900)
 
 
+PRODUCT = """{item}<id>https://shop.example/1</id><g:id>00123</g:id><g:title>Table &amp;amp; Chair</g:title>
+<title>Other</title><description>&lt;p&gt;Soft&lt;/p&gt;</description><link rel="self" href="https://shop.example/feed"/>
+<link href="https://shop.example/p/1"/><g:image_link>a.jpg</g:image_link><g:price>15 EUR</g:price>
+<m:title>Media</m:title><m:price>1 EUR</m:price>
+<g:shipping><g:price>9 EUR</g:price><g:item><g:id>no</g:id></g:item></g:shipping>{end}"""
+SPACES = 'xmlns:m="http://search.yahoo.com/mrss/"'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(
+            f'<feed xmlns="http://www.w3.org/2005/Atom" xmlns:g="http://base.google.com/ns/1.0" {SPACES}>'
+            + PRODUCT.format(item="<entry>", end="</entry></feed>"),
+            id="Atom",
+        ),
+        pytest.param(
+            f'<rss xmlns:g="http://base.google.com/ns/1.0" {SPACES}>'
+            + PRODUCT.format(item="<item>", end="</item></rss>"),
+            id="RSS",
+        ),
+        pytest.param(
+            f'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns="http://purl.org/rss/1.0/" '
+            f'xmlns:x="https://base.google.com/ns/1.0/" {SPACES}>'
+            + PRODUCT.replace("g:", "x:").format(item="<item>", end="</item></rdf:RDF>"),
+            id="RSS 1.0, a default namespace and another prefix",
+        ),
+        pytest.param(
+            f'<rss xmlns="http://base.google.com/ns/1.0" xmlns:a="http://www.w3.org/2005/Atom" {SPACES}>'
+            + PRODUCT.replace("<id>https://shop.example/1</id>", "<a:id>x</a:id>")
+            .replace("<title>Other</title>", "<a:title>Other</a:title>")
+            .replace("g:", "")
+            .format(item="<item>", end="</item></rss>"),
+            id="merchant attributes in the default namespace",
+        ),
+        pytest.param(
+            f"<rss {SPACES}>" + PRODUCT.format(item="<item>", end="</item></rss>"), id="a prefix that nobody declared"
+        ),
+        pytest.param(
+            "<rss>"
+            + PRODUCT.replace("<id>https://shop.example/1</id>", "")
+            .replace("<title>Other</title>", "")
+            .replace("<m:title>Media</m:title><m:price>1 EUR</m:price>", "")
+            .replace("g:", "")
+            .format(item="<item>", end="</item></rss>"),
+            id="no namespaces",
+        ),
+    ],
+)
+def test_namespaces_of_a_merchant_feed_count(tmp_path: Path, text: str) -> None:
+    """A product's id is Google's, not the entry's, and what is inside of shipping is none of the product."""
+    assert items(tmp_path, "feed.xml", text) == {
+        "00123": ProductItem(
+            "00123",
+            "Table & Chair",
+            description="Soft",
+            price_minor=1_500,
+            currency="EUR",
+            url="https://shop.example/p/1",
+            images=("a.jpg",),
+        )
+    }
+
+
+@pytest.mark.parametrize("encoding", ["ISO-8859-1", "UTF-16", "UTF-8"])
+def test_xml_says_its_encoding_itself(tmp_path: Path, encoding: str) -> None:
+    """Letters, and addresses with letters, are the same in each."""
+    text = (
+        f'<?xml version="1.0" encoding="{encoding}"?><rss xmlns:g="http://base.google.com/ns/1.0"><item><g:id>\u00c41'
+    )
+    text += "</g:id><g:title>S\u00f6fa</g:title><g:image_link>http://a.example/\u00f6.jpg</g:image_link></item></rss>"
+    item = items(tmp_path, "feed.xml", text.encode(encoding))["\u00c41"]
+    assert (item.title, item.images) == ("S\u00f6fa", ("http://a.example/%C3%B6.jpg",))
+
+
+@pytest.mark.parametrize("end", ["</item>", "</item></rs", "&nbsp;</item></rss>"])
+def test_xml_that_is_not_well_formed_is_refused(tmp_path: Path, end: str) -> None:
+    """A prefix that nobody declared excuses nothing else."""
+    (tmp_path / "feed.xml").write_text(f"<rss><item><g:id>1</g:id><title>T</title>{end}")
+    with pytest.raises(FeedRejected, match=r"must be well-formed, but feed\.xml is not \((?!Namespace)"):
+        read_feed(tmp_path / "feed.xml")
+
+
+def test_markup_that_is_not_escaped_in_xml(tmp_path: Path) -> None:
+    """It is a part of the text, not the end of it."""
+    text = (
+        "<rss><item><id>A<!-- 1 --></id><title>Sofa <b>red</b> &amp; warm</title>"
+        "<description><div><p>One</p><p>Two</p></div><![CDATA[<p>Three</p>]]></description>"
+        "<image_link>a.jpg</image_link></item></rss>"
+    )
+    item = items(tmp_path, "feed.xml", text)["A"]
+    assert (item.title, item.description) == ("Sofa red & warm", "One\nTwo\nThree")
+
+
+@pytest.mark.parametrize(
+    ("twice", "first", "second"),
+    [
+        ("price", "1 EUR", "2 EUR"),
+        ("availability", "in stock", "out of stock"),
+        ("brand", "A", "B"),
+        ("link", "https://a.example/1", "https://a.example/2"),
+    ],
+)
+def test_an_attribute_that_is_there_twice_and_not_the_same(tmp_path: Path, twice: str, first: str, second: str) -> None:
+    """Which of the two is right, nobody can tell."""
+    rows = [f"1\tT\ta.jpg\t{first}\t{second}", f"2\tT\ta.jpg\t{first}\t{first}", f"3\tT\ta.jpg\t\t{second}"]
+    (tmp_path / "feed.tsv").write_text("\n".join([f"id\ttitle\timage_link\t{twice}\t{twice}", *rows]))
+    reading = read_feed(tmp_path / "feed.tsv")
+    assert ([item.sku for item in reading.items], [error.line for error in reading.errors]) == (["2", "3"], [2])
+
+
+def test_a_merchant_feed_with_more_columns_of_pictures(tmp_path: Path) -> None:
+    """They add up, whichever way their name is written."""
+    head = "id\ttitle\timage_link\tadditional_image_link\tadditional image link\tadditional_image_link\n"
+    row = "1\tA\thttps://a.example/a.jpg\thttps://a.example/b.jpg\t\thttps://a.example/c.jpg,https://a.example/b.jpg\n"
+    found = items(tmp_path, "feed.tsv", head + row)["1"].images
+    assert found == tuple(f"https://a.example/{name}.jpg" for name in "abc")
+
+
 def test_a_merchant_feed_in_a_table(tmp_path: Path) -> None:
     """Names may have blanks and capitals there; more pictures stand in one cell with commas between."""
     head = "ID\ttitle\timage link\tadditional image link\tavailability\tquantity\tproduct type"
@@ -146,6 +265,34 @@ def test_a_shopify_export(tmp_path: Path) -> None:
     assert (lamp.variant_group, lamp.attributes, oak.attributes) == (None, {}, {"colour": ("Oak",)})
 
 
+HANDLE = "a-very-long-handle-that-shopify-made-of-the-title-of-a-corner-sofa-with-chaise-longue"
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_long_key_of_shopify_is_shortened_for_good(tmp_path: Path, side: str) -> None:
+    """By a hash of all of it: another product keeps another key, and the next night has the same."""
+    head = "Handle,Title,Option1 Name,Option1 Value,Variant SKU,Variant Price,Image Src\n"
+    rows = f"{HANDLE}-{side},Sofa,Size,S,,9,a.jpg\n{HANDLE}-{side},,Size,L\u00a0\u200bXL,,9,\n"
+    rows += f"lamp,Lamp,Title,Default Title,{'x' * 65},9,b.jpg\n"
+    found = items(tmp_path, "feed.csv", head + rows)
+    digests = {"left": ["e6a", "a63"], "right": ["ed6", "f45"]}[side]
+    keys = list(found)
+    assert [len(key) for key in keys] == [64, 64, 64]
+    assert [key[:48] for key in keys] == [HANDLE[:47] + "-"] * 2 + ["x" * 47 + "-"]
+    assert len({*keys}) == 3
+    assert [key[48:51] for key in keys[:2]] == digests
+    assert found[keys[0]].variant_group == found[keys[1]].variant_group
+    assert side not in (found[keys[0]].variant_group or "")
+
+
+def test_a_column_of_shopify_that_is_there_twice(tmp_path: Path) -> None:
+    """One of the two is wrong."""
+    head = "Handle,Title,Variant Price,Variant Price,Image Src\n"
+    (tmp_path / "feed.csv").write_text(f"{head}a,A,1,1,a.jpg\nb,B,1,2,b.jpg\n")
+    reading = read_feed(tmp_path / "feed.csv")
+    assert ([item.sku for item in reading.items], [error.line for error in reading.errors]) == (["a"], [3])
+
+
 def test_newer_names_of_shopify(tmp_path: Path) -> None:
     """The export has had two sets of column names."""
     head = "Title,URL handle,Description,Vendor,Status,SKU,Option1 name,Option1 value,Price,Inventory quantity"
@@ -159,7 +306,9 @@ def test_newer_names_of_shopify(tmp_path: Path) -> None:
 def test_a_compressed_feed_is_read_like_any_other(tmp_path: Path, name: str, content: str) -> None:
     """Gzip is told by the content, so that it need not be in the name."""
     plain = items(tmp_path, name, content)
-    assert plain == items(tmp_path, f"{name}.gz", gzip.compress(content.encode()))
+    packed = gzip.compress(content.encode())
+    assert plain == items(tmp_path, f"{name}.gz", packed)
+    assert plain == items(tmp_path, name, gzip.compress(packed))
 
 
 @pytest.mark.parametrize("name", ["feed.csv.gz", "feed.jsonl.gz", "feed.xml.gz"])
@@ -199,15 +348,95 @@ def test_a_mapping_names_columns_and_constants(tmp_path: Path) -> None:
     )
 
 
+WOO = """ID,Type,SKU,Name,In stock?,Description,Regular price,Categories,Images,Parent,Attribute 1 value(s)
+3,simple,W3,Desk,1,<p>One</p>\\nTwo,9,"Furniture, Furniture > Desks","https://a.example/1,2.jpg, https://a.example/3.jpg",,\
+"Red, Blue\\, dark"
+9,variation,W9,Chair red,1,,19,,,W7,Red
+7,variable,W7,Chair,1,Soft,,Furniture > Chairs,"https://a.example/7.jpg, https://a.example/7b.jpg",,"Red, Blue"
+8,variation,W8,,1,,18,,https://a.example/8.jpg,id:7,Blue
+10,variable,W10,Stool,1,,,Furniture,https://a.example/10.jpg,,
+11,variation,W11,Alone,1,,5,,https://a.example/11.jpg,W99,
+12,grouped,W12,Set,1,,,Furniture,https://a.example/12.jpg,,
+"""
+WOO_MAPPING = {
+    "sku": "SKU",
+    "title": "Name",
+    "images": "Images",
+    "price": "Regular price",
+    "category": "Categories",
+    "description": "Description",
+    "attr:colour": "Attribute 1 value(s)",
+    "stock": "In stock?",
+}
+
+
+def test_variations_take_from_their_parents_what_they_leave_empty(tmp_path: Path) -> None:
+    """A parent that is nothing but its variations is no product, wherever its row is, however it is named."""
+    found = items(tmp_path, "feed.csv", WOO, names=Mapping(columns=WOO_MAPPING))
+    assert list(found) == ["W3", "W9", "W8", "W10", "W11", "W12"]
+    desk, red, blue = found["W3"], found["W9"], found["W8"]
+    assert desk.images == ("https://a.example/1,2.jpg", "https://a.example/3.jpg")
+    assert (desk.category, desk.description, desk.stock) == ("Furniture > Desks", "One\nTwo", PLENTY)
+    assert desk.attributes == {"colour": ("Red", "Blue, dark")}
+    assert (red.title, red.description, red.category) == ("Chair red", "Soft", "Furniture > Chairs")
+    assert red.images == ("https://a.example/7.jpg", "https://a.example/7b.jpg")
+    assert (blue.title, blue.images, blue.price_minor) == ("Chair", ("https://a.example/8.jpg",), 1_800)
+    assert red.variant_group == blue.variant_group == "W7"
+    assert (red.attributes, found["W11"].variant_group) == ({"colour": ("Red",)}, None)
+
+
+def test_what_a_mapping_says_of_cells(tmp_path: Path) -> None:
+    """Separators of any feed, and the column of the parent; a parent with a price is a product."""
+    file = tmp_path / "mapping.toml"
+    file.write_text(
+        'separator = ";"\nlevels = "/"\nparent = "Of"\n'
+        '[columns]\nsku = "No"\ntitle = "Name"\nimage = "Pics"\ncategory = "Tree"\nprice = "Price"\n'
+    )
+    head = "No,Name,Pics,Tree,Price,Of\n"
+    rows = '1,Sofa,"a.jpg; b,c.jpg",Sale;Bed &amp; Bath/Sofas;Home,5,\n2,Sofa red,,,6,1\n'
+    found = items(tmp_path, "feed.csv", head + rows, names=read_mapping(file))
+    assert list(found) == ["1", "2"]
+    for item in found.values():
+        assert (item.images, item.category) == (("a.jpg", "b,c.jpg"), "Bed & Bath > Sofas")
+    assert found["2"].variant_group == "1"
+
+
+def test_the_columns_of_magento(tmp_path: Path) -> None:
+    """Paths with a slash in front, decimals of stock, a tree with slashes and every level of it."""
+    head = "sku,attribute_set_code,categories,name,base_image,additional_images,qty\n"
+    row = '24-0,Default,"Default/Gear,Default/Gear/Bags",Bag,/p/0/p0.jpg,"/p/0/p0.jpg,/p/0/q0.jpg",100.0000\n'
+    columns: dict[str, str | list[str]] = {
+        "sku": "sku",
+        "title": "name",
+        "images": ["base_image", "additional_images"],
+        "category": "categories",
+        "stock": "qty",
+    }
+    names = Mapping(columns=columns, constants={"brand": "Nord"})
+    found = items(tmp_path, "feed.csv", head + row, names=names)["24-0"]
+    del columns["stock"]
+    names = Mapping(columns=columns, constants={"stock": "1"})
+    assert items(tmp_path, "feed.csv", head + row, names=names)["24-0"].stock == 1
+    assert (found.images, found.stock) == (("p/0/p0.jpg", "p/0/q0.jpg"), 100)
+    assert found.category == "Default > Gear > Bags"
+
+
+def test_constants_for_a_feed_that_needs_no_mapping(tmp_path: Path) -> None:
+    """A mapping without columns leaves it to the head."""
+    found = items(tmp_path, "feed.xml", MERCHANT, names=Mapping(constants={"brand": "Nord"}))
+    assert {item.brand for item in found.values()} == {"Nord"}
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ("[columns", "must be a TOML file"),
-        ('[colums]\nsku = "a"', "has the tables columns, constants and prices, but in mapping.toml, colums"),
+        ('[colums]\nsku = "a"', "has the tables columns, constants and prices.* but in mapping.toml, colums"),
         ('[prices]\ndecimal = "x"', "in mapping.toml, prices.decimal: input should be '.' or ','"),
         ('[prices]\nseparator = ","', "in mapping.toml, prices.separator"),
         ('[prices]\ndecimal = ","\nthousands = ","', "decimal and thousands must differ"),
         ('[columns]\nid = "a"', "must name our columns on the left, but mapping.toml has 'id'"),
+        ('encoding = "latin-99"', "unknown encoding"),
         ('[columns]\nsku = ["a", "b"]', "mapping.toml joins 'sku'; name one"),
     ],
 )

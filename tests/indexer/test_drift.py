@@ -1,17 +1,24 @@
 """What stops a publication although the index is sound: it finds otherwise than the one before."""
 
+import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from sqlalchemy import update
 
-from indexer import night
-from indexer.drift import drift
+from catalog.models import Product
+from indexer import jobs, night
+from indexer.build import OTHER
+from indexer.drift import Members, drift
 from indexer.live import verify
 from indexer.run import run
 from tests.fakes import FakeEncoder
 from tests.indexer.shop import Shop
 from vsearch import generation as generations
-from vsearch.errors import GenerationCorrupt, SettingsError, VerificationFailed
+from vsearch.cli.job_kinds import WORK
+from vsearch.cli.jobs import command as jobs_command
+from vsearch.errors import GenerationCorrupt, SettingsError, VerificationFailed, VSearchError
 from vsearch.generation import read_manifest
 from vsearch.manifest import ClassEntry, Manifest, Quality
 from vsearch.settings import Settings
@@ -30,10 +37,25 @@ def entry(name: str, count: int) -> ClassEntry:
     return ClassEntry(name=name, count=count, index_key="Flat", files={})
 
 
+def members_of(manifest: Manifest, first: int = 0) -> Members:
+    """Return products of one picture each for all classes, numbered through in their order."""
+    members = {}
+    for each in manifest.classes:
+        members[each.name] = dict.fromkeys(range(first, first + each.count), 1)
+        first += each.count
+    return members
+
+
+def found(before: Manifest, after: Manifest, have: Members | None = None) -> list[str]:
+    """Return what is unlike; products keep their numbers where it is not said which ones the classes `have`."""
+    known = {product for products in members_of(before).values() for product in products}
+    return list(drift(before, after, lambda: (members_of(before), have or members_of(after, first=max(known) + 1))))
+
+
 def test_a_usual_night_is_no_drift(before: Manifest) -> None:
     """Half of a class may go, a small class altogether; quality may waver."""
     quality = Quality(views=100, hit_at_1=0.71, own_score=0.5)
-    assert list(drift(before, before.model_copy(update={"classes": (entry("Sofas", 50),), "quality": quality}))) == []
+    assert found(before, before.model_copy(update={"classes": (entry("Sofas", 50),), "quality": quality})) == []
 
 
 @pytest.mark.parametrize(
@@ -53,7 +75,7 @@ def test_a_usual_night_is_no_drift(before: Manifest) -> None:
 )
 def test_what_is_unlike_is_said(before: Manifest, changed: dict[str, object], sentence: str) -> None:
     """One clause each."""
-    assert list(drift(before, before.model_copy(update=changed))) == [sentence]
+    assert found(before, before.model_copy(update=changed)) == [sentence]
 
 
 @pytest.mark.parametrize(
@@ -61,28 +83,101 @@ def test_what_is_unlike_is_said(before: Manifest, changed: dict[str, object], se
     [
         {"quality": Quality(views=100, hit_at_1=1, own_score=0.9)},
         {"quality": Quality(views=100, hit_at_1=0.4, own_score=0.4), "classes": (entry("Sofas", 300),)},
-        {"classes": (entry("Couches", 90), entry("Lamps", 10))},
     ],
-    ids=["better", "another catalogue", "renamed"],
+    ids=["better", "another catalogue"],
 )
 def test_what_is_no_drift(before: Manifest, changed: dict[str, object]) -> None:
-    """It finds better, or is another catalogue, or calls a class by another name."""
-    assert list(drift(before, before.model_copy(update=changed))) == []
+    """It finds better, or is another catalogue."""
+    assert found(before, before.model_copy(update=changed)) == []
+
+
+def pictures(*products: range) -> dict[int, int]:
+    """Return these products with a picture each."""
+    return {product: 1 for some in products for product in some}
+
+
+SOFAS, LAMPS, NEW = range(100), range(100, 110), range(900, 1000)
+
+
+@pytest.mark.parametrize(
+    "have",
+    [
+        {"Couches": pictures(SOFAS), "Lamps": pictures(LAMPS)},
+        {"Home > Couches": pictures(SOFAS[:90], NEW[:30]), "Sofas": pictures(SOFAS[99:])},
+        {"Corner": pictures(SOFAS[:40]), "Two seats": pictures(SOFAS[40:]), "Lamps": pictures(LAMPS)},
+        {"Lamps": pictures(SOFAS), "Sofas": pictures(LAMPS)},
+        {"Couches": pictures(SOFAS, LAMPS)},
+        {"Couches": dict.fromkeys(SOFAS[:60], 3)},
+    ],
+    ids=[
+        "renamed",
+        "renamed, some new, one left",
+        "split",
+        "exchanged",
+        "with a small one",
+        "fewer, with more pictures",
+    ],
+)
+def test_a_class_is_known_by_its_products(before: Manifest, have: Members) -> None:
+    """Whatever it is called."""
+    after = before.model_copy(
+        update={"classes": tuple(entry(name, sum(products.values())) for name, products in have.items())}
+    )
+    assert found(before, after, have) == []
+
+
+@pytest.mark.parametrize(
+    "have",
+    [
+        {"Couches": pictures(NEW), "Lamps": pictures(LAMPS)},
+        {"Everything": pictures(SOFAS, NEW, range(500, 520))},
+        {"Couches": pictures(SOFAS[:49])},
+        {"Couches": pictures(SOFAS[:30]), "Others": pictures(SOFAS[30:], NEW)},
+    ],
+    ids=["other products", "among others", "half of them gone", "most of them among others"],
+)
+def test_a_name_alone_is_no_renaming(before: Manifest, have: Members) -> None:
+    """As many products, but others; or these, but lost among others."""
+    after = before.model_copy(update={"classes": tuple(entry(name, len(products)) for name, products in have.items())})
+    assert found(before, after, have) == ["class 'Sofas' has 0 pictures and had 100"]
 
 
 def test_all_in_one_class_is_no_renaming(before: Manifest) -> None:
-    """A column of categories that broke looks like that."""
-    many = before.model_copy(update={"classes": tuple(entry(name, 40) for name in "ABC")})
-    lost = list(drift(many, many.model_copy(update={"classes": (entry("Home", 120),)})))
-    assert lost == [f"class {name!r} has 0 pictures and had 40" for name in "ABC"]
+    """A column of categories that broke looks like that; two classes are enough for it."""
+    for names in ("ABC", "AB"):
+        many = before.model_copy(update={"classes": tuple(entry(name, 40) for name in names)})
+        one = many.model_copy(update={"classes": (entry("Home", 40 * len(names)),)})
+        lost = found(many, one, {"Home": pictures(range(40 * len(names)))})
+        assert lost == [f"class {name!r} has 0 pictures and had 40" for name in names]
+
+
+def test_pictures_that_are_lost_are_lost(before: Manifest) -> None:
+    """Although their products are all there."""
+    few = before.model_copy(update={"classes": (entry("Sofas", 49),)})
+    had = {"Sofas": dict.fromkeys(range(50), 2), "Lamps": pictures(LAMPS)}
+    have = {"Sofas": pictures(range(49))}
+    assert list(drift(before, few, lambda: (had, have))) == ["class 'Sofas' has 49 pictures and had 100"]
+
+
+def test_a_renamed_category_is_published(shop: Shop) -> None:
+    """With what is too small beside a category "other" of the shop's own, which keeps its name and its products."""
+    shop.add([f"T{n:03d}" for n in range(12)], "other")
+    shop.add(["B001"], "Benches")
+    first = run(shop.settings, open_encoder=FakeEncoder)
+    with shop.sessions.begin() as session:
+        session.execute(update(Product).where(Product.category == "other").values(category="Living room > Others"))
+    second = run(shop.settings, open_encoder=FakeEncoder)
+    names = {entry.name: entry.count for entry in read_manifest(generations.current(shop.settings.generations)).classes}
+    assert (first.state, second.state) == ("published", "published")
+    assert (names["Living room > Others"], names[OTHER], "other" in names) == (24, 2, False)
 
 
 def test_another_model_has_scores_of_its_own(before: Manifest) -> None:
     """Its promotion has judged them; and few photos say nothing."""
     bad = Quality(views=100, hit_at_1=0.1, own_score=0.1)
-    assert list(drift(before, before.model_copy(update={"quality": bad, "blocks_id": "another"}))) == []
+    assert found(before, before.model_copy(update={"quality": bad, "blocks_id": "another"})) == []
     few = bad.model_copy(update={"views": 19})
-    assert list(drift(before, before.model_copy(update={"quality": few}))) == []
+    assert found(before, before.model_copy(update={"quality": few})) == []
 
 
 def test_a_night_that_drifts_is_not_published_unless_that_is_meant(shop: Shop) -> None:
@@ -97,6 +192,34 @@ def test_a_night_that_drifts_is_not_published_unless_that_is_meant(shop: Shop) -
     report = night.run(shop.settings, open_encoder=FakeEncoder, accept={"drift"})
     assert report.state == "published"
     assert list(shop.settings.generations.glob(".*")) == []
+
+
+def job(settings: Settings, *arguments: str) -> str:
+    """Ask for an index job at the command line, have it done, and return the state it ended in."""
+    asked = CliRunner().invoke(jobs_command, ["run", *arguments], obj=settings)
+    assert asked.exit_code == 0, asked.output
+    found = re.search(r"Job (\d+)", asked.output)
+    assert found is not None
+    return jobs.execute(settings, int(found[1]), WORK)
+
+
+@pytest.mark.parametrize("kind", ["index", "night"])
+def test_what_is_accepted_ahead_counts_once(shop: Shop, kind: str) -> None:
+    """It is kept with the job that it was asked for with; the next one fails again."""
+    shop.add([f"T{n:03d}" for n in range(32)], "Tables")
+    run(shop.settings, open_encoder=FakeEncoder)
+    shop.withdraw(*[f"T{n:03d}" for n in range(18)])
+    ended = [job(shop.settings, kind), job(shop.settings, kind, "--accept", "drift", "--accept", "canaries")]
+    shop.withdraw(*[f"T{n:03d}" for n in range(18, 32)])
+    assert [*ended, job(shop.settings, kind)] == ["failed", "done", "failed"]
+
+
+@pytest.mark.parametrize(("kind", "cause"), [("index", "shrink"), ("import", "drift"), ("train", "rows")])
+def test_what_a_job_never_meets_is_not_accepted(tmp_path: Path, kind: str, cause: str) -> None:
+    """A typing error is said before the night."""
+    asked = CliRunner().invoke(jobs_command, ["run", kind, "--accept", cause], obj=Settings(data=tmp_path))
+    assert isinstance(asked.exception, VSearchError)
+    assert f"but not {cause}; leave that out" in str(asked.exception)
 
 
 def with_canaries(shop: Shop, *rows: str) -> Settings:

@@ -204,13 +204,13 @@ def test_two_nights_at_once(given: Shop) -> None:
     class Waiting(FakeEncoder):
         def blocks(self, pictures: Any) -> Any:
             began.set()
-            assert end.wait(30)
+            end.wait()
             return super().blocks(pictures)
 
     done: list[str] = []
     first = threading.Thread(target=lambda: done.append(night.run(given.settings, open_encoder=Waiting).state))
     first.start()
-    assert began.wait(30)
+    began.wait()
     with pytest.raises(RunInProgress, match=f"Only one index run goes at a time, but process {os.getpid()} .since"):
         night.run(given.settings, open_encoder=FakeEncoder)
     end.set()
@@ -222,7 +222,7 @@ def test_two_nights_of_two_processes(given: Shop, feed: Path) -> None:
     """A killed one leaves no lock behind."""
     folder = given.settings.data
     assert run_until(folder, Moment("encode pictures"), night_child) == -9
-    assert run_until(folder, Moment(), night_child) == 0
+    assert run_until(folder, None, night_child) == 0
 
 
 def test_an_archive_cut_in_half_is_no_smaller_set_of_pictures(tmp_path: Path) -> None:

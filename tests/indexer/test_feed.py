@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from catalog.items import ProductItem
-from indexer.dialects import COLUMNS
+from catalog.items import PLENTY, ProductItem
+from indexer.dialects import COLUMNS, Mapping, read_mapping
 from indexer.feed import FeedReading, RowError, read_feed
 from vsearch.errors import FeedRejected, SettingsError
 
@@ -180,6 +180,9 @@ def test_a_measure_is_never_divided_by_a_thousand(tmp_path: Path) -> None:
         ({"stock": "some"}, "stock must be a whole number, but it is 'some'"),
         ({"stock": "2.5"}, "stock must be a whole number"),
         ({"stock": "-1"}, "stock must be from 0"),
+        ({"stock": "5.000"}, "write 5 or 5000, whichever is meant"),
+        ({"stock": "100,000"}, "write 100 or 100000, whichever is meant"),
+        ({"stock": "1e3"}, "stock must be a whole number"),
         ({"stock": "99999999999"}, "stock must be from 0 to 2147483646"),
         ({"url": "shop.example/a"}, "url must be an address that begins with http"),
         ({"url": "javascript:alert(1)"}, "url must be an address"),
@@ -191,10 +194,12 @@ def test_a_measure_is_never_divided_by_a_thousand(tmp_path: Path) -> None:
         ({"article_number": "123..456.78"}, "article_number must be 4 to 16 digits"),
         ({"category": "Sofas > > Corner"}, "category must have a name at every level"),
         ({"category": "> Sofas"}, "category must have a name at every level"),
-        ({"image": ""}, "image must name at least one picture"),
-        ({"image": "|"}, "image must name at least one picture"),
         ({"image": "../../etc/passwd"}, "image must stay inside the pictures folder"),
-        ({"image": "/etc/passwd"}, "image must stay inside"),
+        ({"image": "/../etc/passwd"}, "image must stay inside"),
+        ({"image": "..\\secret.jpg"}, "image must stay inside"),
+        ({"image": "\\\\server\\share\\a.jpg"}, "image must stay inside"),
+        ({"image": "//cdn.example/a.jpg"}, "image must stay inside"),
+        ({"image": "http://exa mple/a.jpg"}, "image must be an address"),
         ({"image": "C:\\a.jpg"}, "image must stay inside"),
         ({"image": "a.jpg|sub/../../b.jpg"}, "image must stay inside"),
         ({"image": "s3://bucket/a.jpg"}, "image must be a file name or a web address"),
@@ -236,6 +241,7 @@ def test_a_bad_cell_is_one_clear_sentence(tmp_path: Path, cells: dict[str, str],
         ({**GOOD, "brand": "\ud800"}, "brand must not hold control characters"),
         ({**GOOD, "stock": "many"}, "stock must be a whole number"),
         ({**GOOD, "stock": 2.5}, "stock must be a whole number, but it is '2.5'"),
+        ('{"sku": "A", "title": "B", "image": "c.jpg", "stock": 1e999999999}', "stock must be a whole number"),
         ({**GOOD, "price": [1]}, "price must be a number"),
         ('{"sku": "A", "title": "B", "image": "c.jpg", "price": 1e999999999}', "price must be a number"),
         ({**GOOD, "image": {"name": "a.jpg"}}, "image must be text"),
@@ -254,6 +260,85 @@ def test_a_bad_json_row_is_one_clear_sentence(tmp_path: Path, row: object, sente
     assert error.line == 3
     assert sentence in error.reason
     assert "\n" not in error.reason
+
+
+@pytest.mark.parametrize(
+    ("stock", "pieces"),
+    [("3.0", 3), ("100.0000", 100), ("3,0", 3), ("0.000", 0), ("-0.0", 0), ("1234.000", 1234), ("1", 1)]
+    + [(word, PLENTY) for word in ("yes", "In stock", "TRUE")]
+    + [("backorder", 0)],
+)
+def test_whole_numbers_may_have_decimals_of_zeros(tmp_path: Path, stock: str, pieces: int) -> None:
+    """As spreadsheets and shop systems write them."""
+    assert [item.stock for item in read_one(tmp_path, stock=stock).items] == [pieces]
+
+
+@pytest.mark.parametrize(("stock", "pieces"), [("3.0", 3), ("5.000", 5), ("1e1", 10), ("true", PLENTY), ("false", 0)])
+def test_a_number_of_json_is_the_number_that_it_is(tmp_path: Path, stock: str, pieces: int) -> None:
+    """Three zeros are no thousands there."""
+    feed = json_feed(tmp_path, f'{{"sku": "A", "title": "B", "image": "c.jpg", "stock": {stock}}}')
+    assert [item.stock for item in read_feed(feed).items] == [pieces]
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [
+        ("/p/0/p0.jpg", ["p/0/p0.jpg"]),
+        ("/p/0/p0.jpg,/p/0/q0.jpg", ["p/0/p0.jpg", "p/0/q0.jpg"]),
+        ("a,b.jpg", ["a,b.jpg"]),
+        ("sofas\\kivik.jpg|./a//b.jpg", ["sofas/kivik.jpg", "a/b.jpg"]),
+        ("Mo\u0308bel.jpg", ["M\u00f6bel.jpg"]),
+        ("https://a.example/a b.jpg", ["https://a.example/a%20b.jpg"]),
+        ("https://a.example/a%20b 100%.jpg", ["https://a.example/a%20b%20100%25.jpg"]),
+        ("https://m\u00f6bel.example/\u00f6.jpg?x=\u00e4", ["https://xn--mbel-5qa.example/%C3%B6.jpg?x=%C3%A4"]),
+        ("https://a.example/a,1.jpg", ["https://a.example/a,1.jpg"]),
+        ("https://a.example/1, https://a.example/2", ["https://a.example/1", "https://a.example/2"]),
+        ("https://a.example/1|https://a.example/2|", ["https://a.example/1", "https://a.example/2"]),
+        ("https://a.example/left|right", ["https://a.example/left%7Cright"]),
+        ("https://a.example/a.jpg|b.jpg", ["https://a.example/a.jpg", "b.jpg"]),
+    ],
+)
+def test_names_of_pictures(tmp_path: Path, cell: str, names: list[str]) -> None:
+    """Paths as archives write them, addresses as they are requested."""
+    assert [item.images for item in read_one(tmp_path, image=cell).items] == [tuple(names)]
+
+
+@pytest.mark.parametrize("image", ["", "|", " "])
+def test_a_row_without_a_picture_is_listed(tmp_path: Path, image: str) -> None:
+    """Whatever else is wrong with it is said as ever."""
+    reading = read_one(tmp_path, image=image)
+    assert [(row.item.sku, row.item.images) for row in reading.rows] == [("A-1", ())]
+    assert [(error.line, error.sku, error.kind) for error in reading.errors] == [(2, "A-1", "no picture")]
+    assert [error.kind for error in read_one(tmp_path, image=image, stock="x").errors] == ["row"]
+
+
+def test_what_people_read_has_no_markup(tmp_path: Path) -> None:
+    """What is compared or opened keeps it."""
+    item = read_one(
+        tmp_path,
+        sku="A&amp;<b>1</b>",
+        title="Table &amp; <i>Chair</i>",
+        brand="Johnson &amp;amp; Son",
+        description="<p>Soft &amp; <b>warm</b></p><ul><li>oak</li></ul>",
+        category="Bed &amp; Bath &gt; &#66;eds",
+        url="https://a.example/?a=1&amp;b=2",
+        variant_group="G&amp;1",
+        **{"attr:size": "Size &lt;L&gt;|5 < 6"},
+    ).items[0]
+    assert (item.sku, item.title, item.brand) == ("A&amp;<b>1</b>", "Table & Chair", "Johnson & Son")
+    assert (item.description, item.category) == ("Soft & warm\noak", "Bed & Bath > Beds")
+    assert (item.url, item.variant_group) == ("https://a.example/?a=1&amp;b=2", "G&amp;1")
+    assert item.attributes == {"size": ("Size <L>", "5 < 6")}
+
+
+def test_a_text_is_as_long_as_people_read_it(tmp_path: Path) -> None:
+    """Markup does not count."""
+    assert read_one(tmp_path, title="<b>" * 300 + "x" * 400 + "</b>" * 300).items[0].title == "x" * 400
+
+
+def test_a_level_less_at_the_end_of_a_category(tmp_path: Path) -> None:
+    """As exporters write whose products lie higher in the tree."""
+    assert read_one(tmp_path, category="Home > Chairs > ").items[0].category == "Home > Chairs"
 
 
 def test_all_that_is_wrong_with_a_row_is_said_at_once(tmp_path: Path) -> None:
@@ -293,11 +378,11 @@ def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:
     """Cells with line breaks and blank lines do not shift the numbers."""
     content = 'sku,title,description,image\r\nA,a,"one\r\ntwo",a.jpg\r\n\r\n,,,\r\nB,b,,\r\n'
     reading = read_feed(text_feed(tmp_path, content))
-    assert [row.line for row in reading.rows] == [2]
-    assert [error.line for error in reading.errors] == [6]
+    assert [row.line for row in reading.rows] == [2, 6]
+    assert [(error.line, error.kind) for error in reading.errors] == [(6, "no picture")]
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_the_delimiter_is_found(tmp_path: Path, delimiter: str) -> None:
     """Spreadsheets of other countries write semicolons; a byte order mark is no part of the first name."""
     lines = [["sku", "title", "price", "image"], ["A", "Größe", '"499,00"', "a.jpg"]]
@@ -332,18 +417,20 @@ def test_a_feed_without_categories_is_warned_about(tmp_path: Path) -> None:
         ("feed.csv", "sku,image\nA,a.jpg\n", "lacks title"),
         ("feed.csv", "sku,brand\nA,a\n", "lacks title, image"),
         ("feed.csv", "sku,title,image,\nA,a,a.jpg,\n", "column 4 of feed.csv has none"),
-        ("feed.csv", "sku,title,image,Title\nA,a,a.jpg,b\n", "'title' 2 times"),
         ("feed.csv", 'sku,title,image\nA,"a,a.jpg\nB,b,b.jpg\n', "row at line 2 of feed.csv"),
         ("feed.csv", 'sku,title,image\nA,a,a.jpg\nB,"b"b,b.jpg\n', "row at line 3 of feed.csv"),
         ("feed.csv", f"sku,title,image\nA,{'a' * 200_000},a.jpg\n", "field larger than field limit"),
-        ("feed.csv", b"sku,title,image\nA,Gr\xf6\xdfe,a.jpg\n", "line 2 of feed.csv is not"),
-        ("feed.csv", "sku,title,image\n".encode("utf-16"), "must be UTF-8"),
+        ("feed.csv", b"sku,title,image\nA,Gr\xf6\xdfe,a.jpg\n", "line 2 of feed.csv is not UTF-8; .*encoding = "),
+        ("feed.csv", "sku,title,image\nA,b,c\n".encode("utf-16")[:-1], "feed.csv is not UTF-16"),
         ("feed.xlsx", b"PK\x03\x04", r"feed\.xlsx is a workbook or archive; save it as CSV"),
         ("feed.json", "[]", "must have one object on each line, but feed.json begins with a list"),
-        ("feed.doc", "sku,title,image\n", r"must end in \.csv, .*, but 'feed\.doc' does not"),
+        ("feed.csv", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0", "feed.csv is a PNG picture"),
+        ("feed.csv", b"\xff\xd8\xff\xe0\0\x10JFIF\0", "feed.csv is a JPEG picture"),
+        ("feed.jsonl", "Please log in\n", "must name its columns"),
         ("feed.csv", "<!DOCTYPE html><html><body>Log in</body></html>", "is a web page, perhaps that of a login"),
-        ("feed.csv", '{"sku": "A"}', "feed.csv must be CSV, but it holds JSON Lines"),
-        ("feed.csv.gz", "sku,title,image\n", "must be compressed by gzip, but it is not"),
+        ("feed.xml", "<!-- v2 --><html><body>Log in</body></html>", "is a web page"),
+        ("feed.xml", '<?xml version="1.0"?>\n<!DOCTYPE html PUBLIC "x">\n<html xmlns="y"><p/></html>', "is a web page"),
+        ("feed.csv", "\ufeff\n<form action='/login'></form>", "is a web page"),
         ("feed.parquet", b"PAR1 and no more", "feed.parquet is damaged"),
         ("feed.xml", "<rss><channel><item><id>1</id>", "must be well-formed, but feed.xml is not"),
         ("feed.xml", "<rss><channel/></rss>", "must hold <item> or <entry> elements"),
@@ -355,6 +442,69 @@ def test_a_hopeless_feed_is_refused_whole(tmp_path: Path, name: str, content: st
     with pytest.raises(FeedRejected, match=sentence) as caught:
         read_feed(text_feed(tmp_path, content, name))
     assert "\n" not in str(caught.value)
+
+
+CSV = "sku,title,image\nA,S\u00f6fa,a.jpg\nB,Lamp,b.jpg\n"
+JSON = '{"sku": "A", "title": "S\u00f6fa", "image": "a.jpg"}\n{"sku": "B", "title": "Lamp", "image": "b.jpg"}\n'
+XML = (
+    "<feed><entry><id>A</id><title>S\u00f6fa</title><image_link>a.jpg</image_link></entry>"
+    "<entry><id>B</id><title>Lamp</title><image_link>b.jpg</image_link></entry></feed>"
+)
+
+
+@pytest.mark.parametrize("content", [CSV, JSON, XML])
+@pytest.mark.parametrize("name", ["feed.csv", "feed.jsonl", "feed.xml", "feed.csv.gz", "export.php", "feed"])
+def test_the_content_tells_what_a_feed_is(tmp_path: Path, name: str, content: str) -> None:
+    """Its name may say anything."""
+    assert [item.title for item in read_feed(text_feed(tmp_path, content, name)).items] == ["S\u00f6fa", "Lamp"]
+
+
+@pytest.mark.parametrize("content", [CSV, JSON])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_texts_as_spreadsheets_save_them(tmp_path: Path, content: str, encoding: str, ending: str) -> None:
+    """Line ends of Unix, Windows and old Macs; byte order marks; two bytes for each letter."""
+    reading = read_feed(text_feed(tmp_path, content.replace("\n", ending).encode(encoding)))
+    assert [item.title for item in reading.items] == ["S\u00f6fa", "Lamp"]
+    assert [row.line for row in reading.rows] == ([2, 3] if content == CSV else [1, 2])
+
+
+def test_an_encoding_that_a_mapping_names(tmp_path: Path) -> None:
+    """A feed that says nothing of it is not guessed at; the mapping need not name columns."""
+    feed = text_feed(tmp_path, CSV.encode("cp1252"))
+    assert read_feed(feed, names=Mapping(encoding="cp1252")).items[0].title == "S\u00f6fa"
+    with pytest.raises(FeedRejected, match=r"line 2 of feed\.csv is not UTF-8"):
+        read_feed(feed)
+
+
+@pytest.mark.parametrize("top", ["sep=;", "\ufeffsep=;", '"sep=;"', "SEP=;;;", "\n\nsep=;", "\n"])
+def test_a_line_that_names_the_delimiter(tmp_path: Path, top: str) -> None:
+    """Spreadsheets read it; lines are counted with it."""
+    feed = text_feed(tmp_path, f"{top}\r\nsku;title;image;a,b,c,d,e\r\nA;Sofa;a.jpg;\r\nB;;b.jpg;\r\n")
+    if top == "\n":
+        feed = text_feed(tmp_path, f'{top}"sku";"title";"image";"a,b,c,d,e"\r\nA;Sofa;a.jpg;\r\nB;;b.jpg;\r\n')
+    reading = read_feed(feed)
+    assert [item.sku for item in reading.items] == ["A"]
+    assert [error.line for error in reading.errors] == [reading.rows[0].line + 1]
+    assert reading.rows[0].line == 3 + top.count("\n") - (top == "\n")
+
+
+def test_a_column_that_is_there_twice(tmp_path: Path) -> None:
+    """Pictures add up, and so do an attribute's values; of anything else there is one, or the row is bad."""
+    head = "sku,title,Image,image,attr:colour,attr:colour,Title,brand,brand\n"
+    rows = "A,Sofa,a.jpg,b.jpg|a.jpg,red,white,Sofa,,Nord\nB,Lamp,a.jpg,,red,,Lampe,,\n"
+    reading = read_feed(text_feed(tmp_path, head + rows))
+    (item,) = reading.items
+    assert (item.title, item.brand) == ("Sofa", "Nord")
+    assert (item.images, item.attributes) == (("a.jpg", "b.jpg"), {"colour": ("red", "white")})
+    (error,) = reading.errors
+    assert (error.line, error.reason) == (3, "title must be text, but it is \"['Lamp', 'Lampe']\"; give it once.")
+
+
+def test_a_key_that_json_has_twice(tmp_path: Path) -> None:
+    """The last would silently win."""
+    row = '{"sku": "A", "sku": "B", "title": "Sofa", "image": "a.jpg"}'
+    assert "give it once" in read_feed(json_feed(tmp_path, row)).errors[0].reason
 
 
 def test_a_feed_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -381,6 +531,16 @@ def test_the_examples_of_the_documentation_are_good_feeds(tmp_path: Path, langua
     assert (reading.errors, reading.warnings) == ((), ())
     first = reading.items[0]
     assert (first.sku, first.price_minor, first.dimensions["width"]) == ("S-100", 49_900, "180 cm")
+
+
+def test_the_example_of_a_mapping_is_one(tmp_path: Path) -> None:
+    """And the page names every key."""
+    example = re.search(r"```toml\n(.*?)```", DOCUMENT.read_text(encoding="utf8"), re.DOTALL)
+    assert example is not None
+    (tmp_path / "mapping.toml").write_text(example[1])
+    assert read_mapping(tmp_path / "mapping.toml").columns["sku"] == "ArticleNo"
+    text = DOCUMENT.read_text(encoding="utf8")
+    assert [key for key in Mapping.model_fields if not re.search(rf"[`\[]{key}[`\]]", text)] == []
 
 
 @pytest.mark.parametrize("column", COLUMNS)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.likeness import (
@@ -76,7 +76,6 @@ def test_thresholds_stand_between_true_matches_and_chance_likenesses() -> None:
     assert said.very_similar == pytest.approx((said.exact + said.similar) / 2)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1000), st.floats(0, 0.3), st.floats(0.05, 0.3))
 def test_exact_is_said_only_where_it_is_mostly_true(seed: int, lead: float, spread: float) -> None:
     """Of the first answers, and seldom of a product that is not sold; the words are in order whatever the scores."""

@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from indexer.pictures import PictureUnavailable
@@ -90,6 +91,101 @@ def test_what_cannot_be_read_is_one_sentence(
         source.fetch(name)
 
 
+def name_folder(folder: Path, names: dict[str, bytes]) -> Path:
+    """Return a folder with files of these names."""
+    for name, data in names.items():
+        path = folder / "named" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder / "named"
+
+
+def name_tar(folder: Path, names: dict[str, bytes]) -> Path:
+    """Return a tar with files of these names."""
+    with tarfile.open(folder / "named.tar", "w") as archive:
+        for name, data in names.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return folder / "named.tar"
+
+
+def name_zip(folder: Path, names: dict[str, bytes]) -> Path:
+    """Return a zip with files of these names."""
+    with zipfile.ZipFile(folder / "named.zip", "w") as archive:
+        for name, data in names.items():
+            archive.writestr(name, data)
+    return folder / "named.zip"
+
+
+@pytest.mark.parametrize("make", [name_folder, name_tar, name_zip])
+def test_names_are_compared_as_people_read_them(tmp_path: Path, make: Callable[[Path, dict[str, bytes]], Path]) -> None:
+    """A Mac decomposes letters, Windows has backslashes; a file in another folder is another file."""
+    names = {
+        "Mo\u0308bel/stu\u0308hle.jpg": b"decomposed",
+        "\u00e5.jpg": b"composed",
+        "a\\same.jpg": b"in a",
+        "b\\same.jpg": b"in b",
+        "c/same.jpg": b"in c",
+    }
+    with open_pictures(str(make(tmp_path, names)), LIMIT) as source:
+        for name, data in {
+            "M\u00f6bel/st\u00fchle.jpg": b"decomposed",
+            "\u00e5.jpg": b"composed",
+            "A\u030a.jpg".lower(): b"composed",
+            "a/same.jpg": b"in a",
+            "b/same.jpg": b"in b",
+            "c/same.jpg": b"in c",
+            "c\\same.jpg": b"in c",
+        }.items():
+            assert source.fetch(name).data == data
+        for name in ("same.jpg", "d/same.jpg", "mo\u0308bel/stu\u0308hle.jpg"):
+            with pytest.raises(PictureUnavailable, match="but it is not; add it"):
+                source.fetch(name)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp437", "cp850", "cp1252"])
+def test_a_zip_that_does_not_say_its_encoding(tmp_path: Path, encoding: str) -> None:
+    """As an older Windows, or a Mac, packs it."""
+    name = "St\u00fchle \u00e9.jpg"
+    placeholder = "x" * len(name.encode(encoding))
+    place = name_zip(tmp_path, {placeholder: b"found"})
+    place.write_bytes(place.read_bytes().replace(placeholder.encode(), name.encode(encoding)))
+    with open_pictures(str(place), LIMIT) as source:
+        assert source.fetch(name).data == b"found"
+
+
+def test_names_in_a_tar_or_folder_that_are_not_utf_8(tmp_path: Path) -> None:
+    """The bytes of an older Linux."""
+    old = os.fsdecode("St\u00fchle.jpg".encode("cp1252"))
+    for make in (name_tar, name_folder):
+        with open_pictures(str(make(tmp_path, {old: b"found"})), LIMIT) as source:
+            assert source.fetch("St\u00fchle.jpg").data == b"found"
+
+
+def test_names_in_object_storage(tmp_path: Path) -> None:
+    """Both forms of a letter are asked for."""
+    files = fsspec.filesystem("memory")
+    files.pipe_file("/names/o\u0308.jpg", b"found")
+    with open_pictures("memory://names", LIMIT) as source:
+        assert source.fetch("\u00f6.jpg").data == b"found"
+        with pytest.raises(PictureUnavailable, match="but it is not; add it"):
+            source.fetch("\u00fc.jpg")
+    files.rm("/names", recursive=True)
+
+
+def test_a_name_written_otherwise_leads_out_of_no_folder(tmp_path: Path) -> None:
+    """A link is followed to where it leads, and what is outside stays outside."""
+    folder = name_folder(tmp_path, {"a.jpg": b"first"})
+    (tmp_path / "secret").write_bytes(b"secret")
+    (folder / "o\u0308.jpg").symlink_to(tmp_path / "secret")
+    with (
+        open_pictures(str(folder), LIMIT) as source,
+        pytest.raises(PictureUnavailable, match="leads out of it"),
+    ):
+        source.fetch("\u00f6.jpg")
+
+
 @pytest.mark.parametrize("make", [make_tar, make_zip])
 def test_links_in_archives_are_refused(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     """A link may point anywhere."""
@@ -129,6 +225,8 @@ def test_archives_are_read_forwards(tmp_path: Path) -> None:
     """A compressed tar would be unpacked again from its beginning for every step back."""
     with open_pictures(str(make_tar(tmp_path)), LIMIT) as source:
         assert source.in_reading_order(["sub/b.jpg", "big.jpg", "a.jpg"]) == ["a.jpg", "sub/b.jpg", "big.jpg"]
+    with open_pictures(str(name_tar(tmp_path, {"b\\o\u0308": b"", "a": b""})), LIMIT) as source:
+        assert source.in_reading_order(["a", "b/\u00f6"]) == ["b/\u00f6", "a"]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not an archive", b"PK\x03\x04 cut"])

@@ -279,17 +279,19 @@ def test_shoppers_search_on_through_promotions_and_rollbacks(live: Shop) -> None
     stop = threading.Event()
     blocks_of = {current(live).generation_id: current(live).blocks_id}
 
-    def search_on(seed: int) -> list[tuple[str, int, float]]:
+    seen: list[tuple[str, bool, float]] = []
+    latest = dict.fromkeys(range(4), "")
+
+    def search_on(seed: int) -> None:
         rng = np.random.default_rng(seed)
-        seen = []
         while not stop.is_set():
             number = int(rng.integers(len(pictures)))
             serving = engine.serving
             assert serving.encoder.blocks_id == serving.checkpoint.blocks_id == serving.generation.blocks_id
             result = engine.search(pictures[number], Search(k=1, classes=ALL))
             right = result.hits[0].product_id == rows[number].product_id
-            seen.append((result.generation_id, int(right), result.hits[0].score))
-        return seen
+            seen.append((result.generation_id, right, result.hits[0].score))
+            latest[seed] = result.generation_id
 
     def refresh_on() -> None:
         while not stop.is_set():
@@ -297,15 +299,16 @@ def test_shoppers_search_on_through_promotions_and_rollbacks(live: Shop) -> None
             stop.wait(0.01)
 
     def served(generation_id: str) -> None:
-        while engine.serving.generation.generation_id != generation_id:
+        """Wait until every thread has an answer from it, or has failed."""
+        while set(latest.values()) != {generation_id} and not any(each.done() for each in (refresher, *searches)):
             stop.wait(0.01)
-        stop.wait(0.05)
 
     first, new = current(live), candidate(live, GOOD)
     with ThreadPoolExecutor(5) as threads:
         refresher = threads.submit(refresh_on)
         searches = [threads.submit(search_on, seed) for seed in range(4)]
         try:
+            served(current(live).generation_id)
             for step in (new, None, new, None):
                 if step is None:
                     assert promote.rollback(live.settings).now == first
@@ -315,8 +318,8 @@ def test_shoppers_search_on_through_promotions_and_rollbacks(live: Shop) -> None
                 served(current(live).generation_id)
         finally:
             stop.set()
-        refresher.result()
-        seen = [answer for search in searches for answer in search.result()]
+        for each in (refresher, *searches):
+            each.result()
     assert engine.problem is None
     assert {generation_id for generation_id, _, _ in seen} == blocks_of.keys()
     assert set(blocks_of.values()) == {first.blocks_id, new.blocks_id}

@@ -2,14 +2,16 @@
 
 import random
 import threading
-import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import jobs
 from catalog.database import lock_for_writing, opened
@@ -25,10 +27,11 @@ WORKERS = 4
 
 
 class Watch:
-    """Work that takes a moment and knows who does it at the same time."""
+    """Work that knows who does it at the same time; the first waits until another worker has been refused a job."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
+        self.refused = threading.Event()
         self.going = 0
         self.most = 0
 
@@ -37,7 +40,7 @@ class Watch:
         with self.lock:
             self.going += 1
             self.most = max(self.most, self.going)
-        time.sleep(0.005)
+        self.refused.wait()
         with self.lock:
             self.going -= 1
         return "Done."
@@ -57,10 +60,27 @@ def test_a_claim_waits_for_another_that_is_not_yet_on_record(shop: Settings) -> 
         with sessions.begin() as session:
             lock_for_writing(session)
             assert jobs.claim(session, first, "elsewhere:1", utc_now(), alone=("night", "index"))
-            claimed = other.submit(claim, sessions, second, "here:2", utc_now())
-            with pytest.raises(TimeoutError):
-                claimed.result(timeout=0.5)
-        assert claimed.result(timeout=10) is None
+            with asking_for_the_lock(sessions) as asking:
+                claimed = other.submit(claim, sessions, second, "here:2", utc_now())
+                claimed.add_done_callback(lambda _: asking.set())
+                asking.wait()
+            assert not claimed.done()
+        assert claimed.result() is None
+
+
+@contextmanager
+def asking_for_the_lock(sessions: sessionmaker[Session]) -> Iterator[threading.Event]:
+    """Yield what is set as soon as somebody is about to wait for the lock on all writing."""
+    asking = threading.Event()
+
+    def look(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        if statement == "BEGIN IMMEDIATE" or "pg_advisory_xact_lock" in statement:
+            asking.set()
+
+    engine = sessions.kw["bind"]
+    sa.event.listen(engine, "before_cursor_execute", look)
+    yield asking
+    sa.event.remove(engine, "before_cursor_execute", look)
 
 
 def test_of_index_runs_one_goes_at_a_time_and_each_once(shop: Settings) -> None:
@@ -70,13 +90,14 @@ def test_of_index_runs_one_goes_at_a_time_and_each_once(shop: Settings) -> None:
 
     def worker(seed: int) -> None:
         left = random.Random(seed).sample(asked, len(asked))
-        until = time.monotonic() + 60
-        while left and time.monotonic() < until:
+        while left:
             job_id = left.pop(0)
             state = execute(shop, job_id, {"index": watch, "night": watch})
             if state:
                 ended.append((job_id, state))
-            elif row(sessions, job_id).state == "queued":
+                continue
+            watch.refused.set()
+            if row(sessions, job_id).state == "queued":
                 left.append(job_id)
 
     with opened(shop.catalogue_url, write=True) as sessions, ThreadPoolExecutor(WORKERS) as workers:

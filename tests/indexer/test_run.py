@@ -7,15 +7,18 @@ import pytest
 from sqlalchemy import delete, func, select, update
 
 from catalog import embeddings
+from catalog.database import revision, schemas
 from catalog.models import Image, IndexRun, StoredBlocks
 from indexer import run as night
 from indexer import verify
+from indexer.build import OTHER
 from indexer.report import Advance
 from tests.fakes import FakeEncoder, FrozenClock, Opened, fake_checkpoint
 from tests.indexer.shop import Shop
+from tests.schemas import set_schema
 from vsearch import generation
 from vsearch.engine import ALL, Engine, Search
-from vsearch.errors import CatalogueError, EncodingFailed, RunInProgress, VerificationFailed
+from vsearch.errors import CatalogueError, EncodingFailed, RunInProgress, SchemaMismatch, VerificationFailed
 from vsearch.images import decode
 from vsearch.lock import run_lock
 from vsearch.model import checkpoint as checkpoints
@@ -120,7 +123,7 @@ def test_another_category_moves_pictures_without_encoding(indexed_shop: Shop, op
     """Classes and heads are fitted on stored blocks."""
     report = night.run(with_settings(indexed_shop, min_class_size=50).settings, open_encoder=opened)
     assert (report.state, report.classes, report.encoded, report.views) == ("published", 1, 0, 0)
-    assert engine_of(indexed_shop).serving.checkpoint.vocabulary.names == ("other",)
+    assert engine_of(indexed_shop).serving.checkpoint.vocabulary.names == (OTHER,)
 
 
 def test_another_trunk_encodes_everything_again(indexed_shop: Shop, opened: Opened) -> None:
@@ -359,3 +362,14 @@ def test_a_picture_that_could_not_be_read_is_tried_again(shop: Shop) -> None:
     assert night.run(shop.settings, open_encoder=FakeEncoder).state == "unchanged"
     path.write_bytes(whole)
     assert night.run(shop.settings, open_encoder=FakeEncoder).pictures == 24
+
+
+def test_a_night_upgrades_where_the_setting_allows_it(indexed_shop: Shop) -> None:
+    """Otherwise it fails before anything is changed."""
+    catalogue = indexed_shop.settings.catalogue_url
+    set_schema(catalogue, "0003")
+    with pytest.raises(SchemaMismatch):
+        night.run(indexed_shop.settings, open_encoder=FakeEncoder)
+    allowed = indexed_shop.settings.model_copy(update={"auto_upgrade": True})
+    assert night.run(allowed, open_encoder=FakeEncoder).state == "unchanged"
+    assert revision(catalogue) == schemas()[-1]

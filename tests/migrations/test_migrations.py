@@ -16,7 +16,7 @@ from catalog.models import Base
 def bare_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """A database without anything in it."""
     if request.param == "sqlite":
-        engine = connect(f"sqlite:///{request.getfixturevalue('tmp_path') / 'catalogue.sqlite'}")
+        engine = connect(request.getfixturevalue("tmp_path") / "catalogue.sqlite")
         yield engine
         engine.dispose()
         return

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import traceback
 from dataclasses import dataclass, field
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 LOG = "steps.log"
@@ -52,13 +54,41 @@ def child(training: Training) -> None:
     fit.run(plan, plan.backbones[0], pictures, runs, work=work, advance=advance, devices=devices)
 
 
-def train(training: Training) -> tuple[int, list[int]]:
-    """Train in a new process; return its exit code (-9 when it was killed) and the steps it told of."""
-    (training.folder / LOG).unlink(missing_ok=True)
-    process = get_context("spawn").Process(target=child, args=(training,))
-    process.start()
-    process.join(300)
-    process.kill()
-    process.join()
-    assert process.exitcode is not None
-    return process.exitcode, [int(line) for line in (training.folder / LOG).read_text().split()]
+class Trainer:
+    """A process that has TensorFlow loaded and has computed nothing: each training is a fork of it."""
+
+    def __init__(self) -> None:
+        context = get_context("spawn")
+        self._line, other = context.Pipe()
+        context.Process(target=_fork_for_each, args=(other,), daemon=True).start()
+        other.close()
+
+    def __call__(self, training: Training) -> tuple[int, list[int]]:
+        """Train in a new process; return its exit code (-9 when it was killed) and the steps it told of."""
+        (training.folder / LOG).unlink(missing_ok=True)
+        self._line.send(training)
+        code: int = self._line.recv()
+        return code, [int(line) for line in (training.folder / LOG).read_text().split()]
+
+    def close(self) -> None:
+        """End the process."""
+        self._line.close()
+
+
+def _fork_for_each(line: Connection) -> None:
+    import vsearch.training.fit  # noqa: F401  # with TensorFlow and Keras
+
+    while True:
+        try:
+            training = line.recv()
+        except EOFError:
+            return
+        process = os.fork()
+        if process == 0:
+            try:
+                child(training)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        line.send(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))

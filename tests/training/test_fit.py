@@ -1,5 +1,7 @@
 """Training by phases for real: what a run leaves, what it refuses, and what a kill costs."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.training import data
-from tests.training.killed_fit import Training, train
+from tests.training.killed_fit import Trainer, Training
 from vsearch.errors import CheckpointMissing, PlanError
 from vsearch.training import dataset as datasets
 from vsearch.training import plan as plans
@@ -263,8 +265,15 @@ def test_without_validation_pictures_there_is_no_validation_loss(tmp_path: Path)
     assert (row["val_loss"], row["val_kind"]) == (None, None)
 
 
+@pytest.fixture(scope="module")
+def train() -> Iterator[Trainer]:
+    """Trains in processes of their own."""
+    with closing(Trainer()) as trainer:
+        yield trainer
+
+
 @pytest.mark.slow
-def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(train: Trainer, tmp_path: Path) -> None:
     """Killed in the middle of an epoch: no kept step is done again, and the weights are the same to rounding."""
     text = SOURCE + KIND + KILLED
     for name in ("undisturbed", "killed"):
@@ -284,7 +293,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path: Path
 
 
 @pytest.mark.slow
-def test_two_devices_learn_what_one_does(tmp_path: Path) -> None:
+def test_two_devices_learn_what_one_does(train: Trainer, tmp_path: Path) -> None:
     """Each takes half of every batch; where nothing depends on the rest of the batch the weights are the same."""
     still = phase(epochs=2, unfreeze='"none"')
     text = "dropout = 0.0\n" + SOURCE + KIND + still
@@ -301,7 +310,7 @@ def test_two_devices_learn_what_one_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_devices_train_a_whole_network(tmp_path: Path) -> None:
+def test_two_devices_train_a_whole_network(train: Trainer, tmp_path: Path) -> None:
     """With every kind of head, batch norm and running means of the weights."""
     text = SOURCE + HEADS + phase(ema=0.9)
     data.write(tmp_path, text)

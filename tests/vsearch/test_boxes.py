@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vsearch.boxes import LEAST_LOG, MOST_LOG, areas, decoded, distinct, middles, overlaps
@@ -26,7 +26,6 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
     return common / both if both > 0 else 0.0
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 10_000), count=st.integers(0, 8))
 def test_overlaps_are_those_of_each_pair(seed: int, count: int) -> None:
     """However many there are, empty ones too."""
@@ -79,7 +78,6 @@ def plainly_distinct(rows: np.ndarray, most: int, least: float) -> list[list[flo
     return [row.tolist() for row in kept[:most]]
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 10_000), count=st.integers(0, 20), most=st.integers(0, 6))
 def test_proposals_are_the_surest_that_differ(seed: int, count: int, most: int) -> None:
     """As a loop over all of them finds."""

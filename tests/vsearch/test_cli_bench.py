@@ -16,7 +16,7 @@ def bench(*options: str) -> list[str]:
     small = ["--backbone", "pocket_strip", "--count", "32", "--epochs", "2"]
     result = CliRunner().invoke(cli, ["bench", "training", *small, *options], catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    return result.output.splitlines()
+    return result.stdout.splitlines()
 
 
 def test_both_comparisons_are_printed_in_one_run(tmp_path: Path) -> None:

@@ -1,9 +1,13 @@
 import os
+from contextlib import nullcontext
 
 import pytest
 from click.testing import CliRunner
 
-from catalog import demo
+from catalog import changes, demo, imports
+from catalog.changes import Changes
+from catalog.database import opened
+from catalog.items import ProductItem
 from tests.pictures import jpeg
 from vsearch.cli import cli, main
 from vsearch.cli import demo as command
@@ -58,11 +62,11 @@ def indexed(monkeypatch, tmp_path):
     boxes = [(0, 0, 0.5, 1), (0.25, 0.25, 1, 0.75), (0, 0, 1, 1)]
     examples = [demo.Example(tmp_path / "photo.jpg", f"photo {n}", f"SKU-{n}", box) for n, box in enumerate(boxes)]
     monkeypatch.setattr(demo, "examples", lambda: tuple(examples))
-    monkeypatch.setattr(command, "_import", lambda settings, feed, images: None)
-    monkeypatch.setattr(command, "_index", lambda settings: None)
+    monkeypatch.setattr(command, "_import", lambda settings, feed, images, **options: None)
+    monkeypatch.setattr(command, "_index", lambda settings, accept: None)
     answers: dict[str, list[str]] = {"0,0,0.5,1": ["SKU-0"], "0.25,0.25,1,0.75": [], "0,0,1,1": []}
     found = {box: [{"sku": sku} for sku in skus] for box, skus in answers.items()}
-    monkeypatch.setattr(command, "_application", lambda settings: lambda photo, box: found[box])
+    monkeypatch.setattr(command, "_application", lambda settings: nullcontext(lambda photo, box: found[box]))
     return found
 
 
@@ -104,3 +108,94 @@ def test_the_demo_offers_its_examples_unless_the_shop_has_some(indexed, monkeypa
     given = str(folder if own else data / "demo" / "examples")
     assert became[0][-5:] == ["serve", "--port", "1234", "--examples", given]
     assert (data / "demo" / "examples").exists() != own
+
+
+def test_the_demo_listens_where_it_is_told(indexed, monkeypatch, tmp_path):
+    """Host and port go to the server that it becomes."""
+    became: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda program, arguments: became.append(arguments))
+
+    result = CliRunner().invoke(cli, ["--data", str(tmp_path), "demo", "--host", "0.0.0.0", "--port", "1234"])
+
+    assert result.exit_code == 0, result.output
+    assert became[0][became[0].index("serve") :][:5] == ["serve", "--host", "0.0.0.0", "--port", "1234"]
+
+
+@pytest.fixture
+def feed(tmp_path):
+    """The options for a feed of three products with names of its own, and their pictures."""
+    (tmp_path / "feed.csv").write_text("number,name,photo\n" + "".join(f"A{n},Sofa {n},{n}.jpg\n" for n in range(3)))
+    (tmp_path / "names.toml").write_text('[columns]\nsku = "number"\ntitle = "name"\nimage = "photo"\n')
+    for number in range(3):
+        (tmp_path / f"{number}.jpg").write_bytes(jpeg(40 + number, 30))
+    return ["--feed", str(tmp_path / "feed.csv"), "--images", str(tmp_path), "--mapping", str(tmp_path / "names.toml")]
+
+
+@pytest.fixture
+def unindexed(monkeypatch):
+    """The demo up to the index; gives what the index was told to accept."""
+    accepted: list[tuple[str, ...]] = []
+    monkeypatch.setattr(command, "_index", lambda settings, accept: accepted.append(accept))
+    monkeypatch.setattr(command, "_search_once", lambda settings: None)
+    return accepted
+
+
+def put(data, skus):
+    """Give a data folder a catalogue of these products."""
+    with opened(data / "catalogue.sqlite", write=True) as sessions, sessions.begin() as session:
+        changes.apply(session, Changes(added=tuple(ProductItem(sku, "Product") for sku in skus)))
+
+
+def live(data):
+    """Return the skus of a catalogue."""
+    with opened(data / "catalogue.sqlite") as sessions, sessions() as session:
+        return imports.live_skus(session)
+
+
+def test_a_shop_does_not_take_the_place_of_the_demo_shop(feed, unindexed, tmp_path, capsys):
+    """One sentence says what to do, and nothing is changed; it may be meant."""
+    data = tmp_path / "data"
+    put(data, demo.skus())
+
+    with pytest.raises(SystemExit):
+        main(["--data", str(data), "demo", *feed, "--no-serve"])
+
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "holds the demo shop; give this one a folder of its own, as in `vsearch --data shop demo`" in said
+    assert live(data) == demo.skus()
+    accept = ["--accept", "shrink", "--accept", "columns", "--accept", "drift"]
+    result = CliRunner().invoke(cli, ["--data", str(data), "demo", *feed, *accept, "--no-serve"])
+    assert result.exit_code == 0, result.output
+    assert live(data) == {"A0", "A1", "A2"}
+    assert unindexed == [("shrink", "columns", "drift")]
+
+
+def test_nor_the_demo_shop_that_of_another(tmp_path, unindexed, capsys):
+    """Someone types it in the folder of the shop."""
+    put(tmp_path, ["A", "B"])
+
+    with pytest.raises(SystemExit):
+        main(["--data", str(tmp_path), "demo", "--no-serve"])
+
+    assert "holds another shop than the demo" in capsys.readouterr().err
+    assert live(tmp_path) == {"A", "B"}
+
+
+def test_a_shop_of_ones_own_comes_again(feed, unindexed, tmp_path):
+    """With the names of its columns, and in its own folder."""
+    arguments = ["--data", str(tmp_path / "data"), "demo", *feed, "--no-serve"]
+
+    first, second = (CliRunner().invoke(cli, arguments) for _ in range(2))
+
+    assert "feed.csv: 3 products added" in first.stdout
+    assert "0 products added, 0 changed, 3 as they were" in second.stdout
+
+
+def test_a_mapping_belongs_to_a_feed(tmp_path):
+    """The demo shop needs none."""
+    (tmp_path / "names.toml").write_text("")
+    result = CliRunner().invoke(cli, ["--data", str(tmp_path), "demo", "--mapping", str(tmp_path / "names.toml")])
+
+    assert result.exit_code == 2
+    assert "--mapping belongs to --feed" in result.output

@@ -139,6 +139,26 @@ def test_brackets_in_a_title_are_brackets(capsys: pytest.CaptureFixture[str]) ->
     assert ":smile:" in shown
 
 
+@pytest.mark.parametrize(
+    ("total", "step", "lines"),
+    [(40, 1, 10), (3, 1, 3), (100_000, 32, 10), (0, 1, 41), (0, 50, 41)],
+    ids=["many", "few", "very many", "unknown", "unknown, in large steps"],
+)
+def test_work_says_how_far_it_is_where_no_terminal_is(
+    monkeypatch: pytest.MonkeyPatch, total: int, step: int, lines: int
+) -> None:
+    """A line when it begins and some on the way, not one for each item."""
+    shown = io.StringIO()
+    monkeypatch.setattr(console, "err", Console(file=shown, width=20))
+    with console.progress("decode all the pictures") as advance:
+        assert shown.getvalue() == "decode all the pictures ...\n"
+        for done in range(step, (total or 40 * 1000) + 1, step):
+            advance(done, total)
+    said = shown.getvalue().splitlines()
+    assert len(said) == lines
+    assert said[1].startswith("decode all the pictures: ")
+
+
 def test_work_of_unknown_size_is_no_share_of_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bar of 21 of 0 would look like a mistake."""
     shown = io.StringIO()

@@ -79,7 +79,7 @@ def test_promote_compare_and_rollback(shop: Shop, tmp_path: Path) -> None:
 
 def test_what_changes_nothing_says_so(shop: Shop) -> None:
     """The model in use is promoted already."""
-    said = invoke(shop.settings, "promote", current(shop)).output
+    said = invoke(shop.settings, "promote", current(shop)).stdout
     assert said == f"Model {current(shop)} is in use already, with an index that is up to date.\n"
 
 
@@ -150,7 +150,7 @@ def test_export_and_promotion_elsewhere(shop: Shop, tmp_path: Path) -> None:
     """A zip file is a model that can be promoted."""
     good = fake_checkpoint(tmp_path / "good", trunk=GOOD)
     target = tmp_path / "good.zip"
-    assert invoke(shop.settings, "export", good.folder, "--out", target).output == (
+    assert invoke(shop.settings, "export", good.folder, "--out", target).stdout == (
         f"Model {good.checkpoint_id} is in {target}.\n"
     )
     assert invoke(shop.settings, "promote", target, "--allow-drop", 1).exit_code == 0

@@ -470,11 +470,13 @@ def test_every_result_belongs_wholly_to_one_generation(shop: Shop, engine: Engin
 
     with ThreadPoolExecutor(8) as threads:
         searches = [threads.submit(search_on, seed) for seed in range(8)]
-        for round_number in range(1, 6):
-            first = 1 + 1000 * round_number
-            shifts[shop.publish(first)] = first
-            assert engine.refresh()
-        stop.set()
+        try:
+            for round_number in range(1, 6):
+                first = 1 + 1000 * round_number
+                shifts[shop.publish(first)] = first
+                assert engine.refresh()
+        finally:
+            stop.set()
         seen = [pair for search in searches for pair in search.result()]
     assert {generation_id for generation_id, _ in seen} <= shifts.keys()
     for generation_id, product_ids in seen:

@@ -66,7 +66,7 @@ def test_queries_of_one_photo_are_resampled_together() -> None:
     np.testing.assert_array_equal(evaluation.photos_of([query(photo="a"), query(), query(photo="a")]), [0, 1, 0])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20), st.integers(1, 4))
 def test_an_interval_holds_its_mean_and_is_the_same_every_time(values: list[float], photos: int) -> None:
     """Whatever the values and however they belong together; one photo alone leaves nothing to resample."""

@@ -2,25 +2,24 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.fakes import FrozenClock
 from vsearch.errors import RunInProgress
-from vsearch.lock import run_lock
+from vsearch.lock import held, lock_if_free, run_lock, shared_lock
 
 NOW = FrozenClock().now
 
 HOLDER = """
-import sys, time
+import signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from vsearch.lock import run_lock
+from vsearch.lock import held, lock_if_free, run_lock, shared_lock
 with run_lock(Path(sys.argv[1]), datetime.now(UTC)):
     print("held", flush=True)
-    time.sleep(60)
+    signal.pause()
 """
 
 
@@ -61,11 +60,17 @@ def test_a_killed_process_leaves_no_lock_behind(tmp_path: Path) -> None:
         with pytest.raises(RunInProgress, match=f"process {holder.pid} "), run_lock(file, NOW):
             pass
         holder.send_signal(signal.SIGKILL)
-        holder.wait(10)
-    deadline = time.monotonic() + 5
-    while True:
-        try:
-            with run_lock(file, NOW):
-                return
-        except RunInProgress:
-            assert time.monotonic() < deadline
+        holder.wait()
+    with run_lock(file, NOW):
+        pass
+
+
+def test_several_share_what_nobody_has_alone(tmp_path: Path) -> None:
+    """Who wants it alone does not wait, but is told."""
+    file = tmp_path / "data" / "import.lock"
+    with shared_lock(file), shared_lock(file):
+        assert not held(file)
+        with lock_if_free(file) as alone:
+            assert not alone
+    with lock_if_free(file) as alone, lock_if_free(file) as second:
+        assert (alone, second, held(file)) == (True, False, True)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vsearch import metrics
@@ -85,7 +85,6 @@ def test_routing_loss_is_a_ratio() -> None:
 SCORES = st.lists(st.integers(0, 6), min_size=1, max_size=30)
 
 
-@settings(deadline=None)
 @given(SCORES, SCORES)
 def test_auroc_is_the_share_of_pairs_in_order(high: list[int], low: list[int]) -> None:
     """By brute force over all pairs; few different scores, so that there are ties, which count half."""
@@ -100,7 +99,6 @@ def test_auroc_needs_both_sides() -> None:
         metrics.auroc([1.0], [])
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=15), st.integers(1, 12), st.randoms(use_true_random=False))
 def test_ndcg_agrees_with_the_definition(gains: list[int], k: int, random: object) -> None:
     """Whatever the order; 1 for the best order, 0 where nothing has a grade, and padding has none."""

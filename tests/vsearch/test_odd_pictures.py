@@ -493,7 +493,9 @@ def test_a_profile_counts_by_its_content(
         assert np.abs(decode(data)[5, 5] - wanted).max() <= 2
 
 
-@pytest.mark.parametrize("profile", [SRGB, SRGB.replace("sRGB".encode("utf-16-be"), "mine".encode("utf-16-be"))])
+@pytest.mark.parametrize(
+    "profile", [SRGB, SRGB.replace("sRGB".encode("utf-16-be"), "mine".encode("utf-16-be"))], ids=["sRGB", "renamed"]
+)
 def test_srgb_by_any_name_changes_nothing(profile: bytes) -> None:
     """Not one pixel."""
     assert difference(decode(encoded(blocks(), "PNG", icc_profile=profile)), blocks()) == 0
@@ -542,6 +544,7 @@ def test_profile_for_colors_on_a_gray_picture() -> None:
         matrix_profile({}, 1.0, "sRGB", "GRAY"),
         matrix_profile(SRGB_PRIMARIES, 1.0, "sRGB", "CMYK"),
     ],
+    ids=["one byte", "head cut", "tags cut", "tag count", "gray", "cmyk"],  # a profile says when it was made
 )
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF"])
 def test_a_profile_that_cannot_be_used_keeps_the_picture(file_format: str, profile: bytes) -> None:

@@ -30,7 +30,7 @@ from vsearch.images import Box, Picture, encode_jpeg
 from vsearch.index import ClassIndex
 from vsearch.model import checkpoint as checkpoints
 from vsearch.settings import Settings
-from webui import create_app
+from webui import create_admin_app, create_app
 
 PRODUCTS = 12
 PAGE_SIZE = 5
@@ -51,6 +51,11 @@ class Site:
     def client(self) -> FlaskClient:
         """A browser."""
         return self.app.test_client()
+
+    @property
+    def operator(self) -> FlaskClient:
+        """A browser on the operators' address."""
+        return create_admin_app(self.app).test_client()
 
     def photo(self, product: int) -> bytes:
         """Return the file of a photo of product 0, 1, ..., framed a little differently than in the catalogue."""
@@ -170,7 +175,7 @@ def client(untouched: Site) -> FlaskClient:
 def _settings(shop_folder: Path, folder: Path) -> Settings:
     shutil.copytree(shop_folder, folder, ignore=shutil.ignore_patterns("pictures"))
     (folder / "pictures").symlink_to(shop_folder / "pictures")
-    return Settings(data=folder, results_per_page=PAGE_SIZE, max_upload_mb=1, max_pixels_mp=2)
+    return Settings(data=folder, results_per_page=PAGE_SIZE, max_upload_mb=1, max_pixels_mp=2, rate_limit="")
 
 
 @contextmanager

@@ -26,7 +26,7 @@ def chromium():
         pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
     api = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
     with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS, timeout=0)
         yield browser
         browser.close()
 
@@ -62,6 +62,7 @@ def photo(site, tmp_path):
 def page(chromium, address):
     """A desktop page on the start page; whatever the browser complains of fails the test."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(0)
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -152,9 +153,35 @@ def test_dropped_photo(page, photo):
     assert titles(page)[0] == "Chair Model 3 velvet"
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("script", [True, False], ids=["with script", "without"])
+def test_deleting_the_photo_by_keyboard(chromium, address, photo, width, script):
+    """The button is reached and pressed; the start page says that it is done, and going back finds no photo."""
+    context = chromium.new_context(viewport={"width": width, "height": 844}, java_script_enabled=script)
+    page = context.new_page()
+    page.goto(address)
+    page.set_input_files("#photo", photo)
+    if not script:
+        page.get_by_role("button", name="Search").click()
+    page.wait_for_url(re.compile(r"/results/"))
+    results = page.url
+    button = page.get_by_role("button", name="Delete my photo")
+    while not button.evaluate("it => it === document.activeElement"):
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"deleted"))
+    assert page.get_by_role("status").filter(has_text="Your photo is deleted").is_visible()
+    assert page.goto(results).status == 404
+    assert "no longer kept" in page.get_by_role("alert").text_content()
+    if script:
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+    context.close()
+
+
 def test_without_javascript(chromium, address, photo):
     """File field and button do without any script."""
     context = chromium.new_context(java_script_enabled=False)
+    context.set_default_timeout(0)
     page = context.new_page()
     page.goto(address)
     page.set_input_files("#photo", photo)
@@ -167,6 +194,7 @@ def test_without_javascript(chromium, address, photo):
 def test_on_a_phone(chromium, address, photo):
     """At 360 pixels nothing sticks out, and the first products are in sight without scrolling."""
     context = chromium.new_context(viewport={"width": 360, "height": 760}, has_touch=True, is_mobile=True)
+    context.set_default_timeout(0)
     page = context.new_page()
     page.goto(address)
     upload(page, photo)
@@ -188,6 +216,7 @@ def test_tag_and_back(chromium, reading_site, tmp_path, width):
     file = tmp_path / "tag.jpg"
     file.write_bytes(encode_jpeg(tag))
     context = chromium.new_context(viewport={"width": width, "height": 800})
+    context.set_default_timeout(0)
     page = context.new_page()
     with served(reading_site.app) as place:
         page.goto(place)
@@ -214,6 +243,7 @@ def test_parts_of_a_room_by_keyboard_and_pointer(chromium, finding_site, tmp_pat
     file = tmp_path / "room.jpg"
     file.write_bytes(room())
     context = chromium.new_context(viewport={"width": width, "height": 844})
+    context.set_default_timeout(0)
     page = context.new_page()
     with served(finding_site.app) as place:
         page.goto(place)
@@ -260,6 +290,7 @@ def test_an_example_by_keyboard(chromium, settings, tmp_path, photo, width, scri
     for number in range(9):
         (folder / f"wide {number}.jpg").write_bytes(jpeg(400 + number, 300))
     context = chromium.new_context(viewport={"width": width, "height": 800}, java_script_enabled=script)
+    context.set_default_timeout(0)
     page = context.new_page()
     with running(settings.model_copy(update={"examples": folder})) as site, served(site.app) as place:
         page.goto(place)

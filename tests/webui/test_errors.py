@@ -1,5 +1,7 @@
+import errno
 import io
 import logging
+import os
 import re
 
 import pytest
@@ -48,16 +50,37 @@ def test_unexpected_error_has_a_number(broken, caplog):
     assert "ZeroDivisionError: secret detail" in caplog.text
 
 
-def test_nothing_published_yet(unpublished):
-    """Before the first index run every page says what the operator must do, with status 503."""
+def test_nothing_published_yet(unpublished, caplog):
+    """Before the first index run every page says to come back; the log says what the operator must do."""
     for method, address in (("get", "/"), ("post", "/api/v1/search")):
         response = getattr(unpublished, method)(address, data=b"")
         assert response.status_code in (503, 400)
+        assert not re.search(r"vsearch index|generations|/tmp", response.text)
     response = unpublished.get("/")
     assert "The catalogue is not ready yet" in response.text
-    assert "vsearch index run" in response.text
+    assert "come back" in response.text
+    assert "vsearch index run" in caplog.text
     assert response.headers["Retry-After"] == "60"
     assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("address", ["/search", "/api/v1/search"])
+@pytest.mark.parametrize("error", [errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EACCES])
+def test_a_photo_that_cannot_be_stored(site, monkeypatch, caplog, address, error):
+    """A shopper is asked to come back; the log names the folder and what is wrong with it."""
+
+    def fail(*arguments, **options):
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr("webui.uploads.new_file", fail)
+    response = site.client.post(address, data={"photo": (io.BytesIO(site.photo(1)), "a.jpg")})
+
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "60"
+    assert "Photos cannot be taken" in response.text
+    assert str(site.settings.data) not in response.text
+    assert str(site.settings.uploads) in caplog.text
+    assert os.strerror(error) in caplog.text
 
 
 @pytest.mark.parametrize("address", ["/products/P-01", "/api/v1/products/P-01", "/"])
@@ -90,6 +113,7 @@ def test_unknown_address(client):
         (known.GenerationCorrupt, 503),
         (known.CheckpointMissing, 503),
         (known.CatalogueError, 503),
+        (known.UploadsUnavailable, 503),
         (known.FeedRejected, 500),
     ],
 )

@@ -1,12 +1,15 @@
 import io
 import re
 
+import pytest
+from sqlalchemy import text
+
 from vsearch.errors import GenerationCorrupt
 
 
 def figures(site):
     """Return the figures by name and labels."""
-    answer = site.client.get("/metrics")
+    answer = site.operator.get("/metrics")
     assert answer.status_code == 200
     assert answer.content_type.startswith("text/plain")
     return {name: float(value) for name, value in re.findall(r"^(vsearch\S+) (\S+)$", answer.text, re.MULTILINE)}
@@ -38,3 +41,20 @@ def test_a_bad_upload_counts_as_what_it_was(site):
     """Errors are requests too."""
     site.client.post("/search", data={"photo": (io.BytesIO(b"no photo"), "photo.jpg")})
     assert figures(site)['vsearch_requests_total{endpoint="shop.search",status="415"}'] == 1
+
+
+def test_a_catalogue_that_does_not_answer_is_named(site):
+    """To the operator, who reads why."""
+    with site.sessions.begin() as session:
+        session.execute(text("ALTER TABLE product RENAME TO elsewhere"))
+    answer = site.operator.get("/metrics")
+
+    assert answer.status_code == 503
+    assert "sqlite" in answer.get_json()["problem"]
+
+
+@pytest.mark.parametrize("address", ["/metrics", "/admin", "/"])
+def test_each_address_has_its_own(site, address):
+    """Shoppers get no figures, and operators no pages."""
+    side = site.client if address == "/metrics" else site.operator
+    assert side.get(address).status_code == 404

@@ -1,7 +1,10 @@
 import re
+from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import select, update
 
+from catalog.models import Image, Product, utc_now
 from tests.pictures import jpeg
 from vsearch.images import decode
 from webui.thumbnails import WIDTHS
@@ -14,15 +17,13 @@ def sha256(client) -> str:
 
 
 def test_picture_is_sent_small_and_kept_long(site, sha256):
-    """A catalogue picture is a JPEG of the width asked for that browsers keep for a year."""
+    """A catalogue picture is a JPEG of the width asked for that browsers and proxies keep for a day."""
     response = site.client.get(f"/pictures/{sha256}-160.jpg")
 
     assert response.status_code == 200
     assert response.mimetype == "image/jpeg"
     assert decode(response.data).shape == (64, 64, 3), "never enlarged"
-    assert "max-age=31536000" in response.headers["Cache-Control"]
-    assert "public" in response.headers["Cache-Control"]
-    assert "immutable" in response.headers["Cache-Control"]
+    assert response.headers["Cache-Control"] == "public, max-age=86400"
 
 
 def test_known_picture_is_not_sent_again(client, sha256):
@@ -49,10 +50,46 @@ def test_other_names_are_not_found(client, sha256, name):
 
 
 def test_shoppers_photo_is_private(site):
-    """The shopper's photo is sent back, but no cache on the way may keep it."""
+    """The shopper's photo is sent back; no cache on the way may keep it, and the browser asks whether it still may."""
     photo_id = site.upload(0).rpartition("/")[2]
     response = site.client.get(f"/photos/{photo_id}.jpg")
 
     assert response.status_code == 200
-    assert "private" in response.headers["Cache-Control"]
+    assert {"private", "no-cache"} <= set(response.headers["Cache-Control"].split(", "))
     assert decode(response.data).shape == decode(jpeg()).shape
+    again = site.client.get(f"/photos/{photo_id}.jpg", headers={"If-None-Match": response.headers["ETag"]})
+    assert again.status_code == 304
+
+
+def withdraw(site, *skus: str) -> None:
+    """Take products from the catalogue, as a feed without them does."""
+    with site.sessions.begin() as session:
+        session.execute(update(Product).where(Product.sku.in_(skus)).values(withdrawn_at=utc_now()))
+
+
+def test_pictures_of_withdrawn_products_are_gone(site):
+    """At every width, those made before included; a product that comes back has its pictures back."""
+    images = site.client.get("/api/v1/products/P-02").get_json()["images"]
+    paths = [urlsplit(address).path.replace("-640.", f"-{width}.") for address in images for width in WIDTHS]
+    assert {site.client.get(path).status_code for path in paths} == {200}
+
+    withdraw(site, "P-02")
+    assert {site.client.get(path).status_code for path in paths} == {404}
+    assert site.client.get(paths[0], headers={"If-None-Match": "*"}).status_code == 404
+    assert "max-age" not in site.client.get(paths[0]).headers["Cache-Control"]
+
+    with site.sessions.begin() as session:
+        session.execute(update(Product).values(withdrawn_at=None))
+    assert {site.client.get(path).status_code for path in paths} == {200}
+
+
+def test_a_picture_that_a_live_product_shares_stays(site):
+    """Two products, one picture: only when both are withdrawn is it gone."""
+    with site.sessions.begin() as session:
+        first, second = session.scalars(select(Product).where(Product.sku.in_(("P-02", "P-05"))).order_by(Product.sku))
+        shared = first.images[0].sha256
+        second.images.append(Image(sha256=shared, position=9))
+    withdraw(site, "P-02")
+    assert site.client.get(f"/pictures/{shared}-160.jpg").status_code == 200
+    withdraw(site, "P-05")
+    assert site.client.get(f"/pictures/{shared}-160.jpg").status_code == 404

@@ -5,13 +5,16 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from catalog.database import opened
 from tests import ports
-from vsearch.errors import SettingsError
-from vsearch.settings import Settings
+from tests.schemas import set_schema
+from vsearch.errors import SchemaMismatch, SettingsError
+from vsearch.settings import Settings, load
 from webui import server
 from webui.services import services_of
 
@@ -24,7 +27,8 @@ from vsearch.settings import Settings
 from vsearch.finder import no_finder
 from webui.server import serve
 
-settings = Settings(data=Path(sys.argv[1]), port=int(sys.argv[2]), threads=2)
+admin = "127.0.0.1:" + sys.argv[3]
+settings = Settings(data=Path(sys.argv[1]), port=int(sys.argv[2]), admin_bind=admin, threads=2)
 serve(settings, lambda address, problem: print(address, problem, flush=True), FakeEncoder, no_finder)
 """
 
@@ -36,21 +40,32 @@ def free_port() -> int:
 
 
 @pytest.mark.slow
-def test_serves_until_stopped(settings, free_port, site):
-    """The server says when it is ready and where, answers searches, and stops cleanly when told to."""
-    command = [sys.executable, "-W", "error", "-c", PROGRAM, str(settings.data), str(free_port)]
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_serves_until_stopped(settings, free_port, site, stop):
+    """The server says when it is ready and where, answers while uploads crawl, and stops cleanly when told to."""
+    admin = ports.free_port()
+    command = [sys.executable, "-W", "error", "-c", PROGRAM, str(settings.data), str(free_port), str(admin)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         address = f"http://127.0.0.1:{free_port}/"
         assert process.stdout.readline() == f"{address} None\n"
         with urllib.request.urlopen(f"{address}readyz") as answer:
             assert json.load(answer)["status"] == "ready"
+        with urllib.request.urlopen(f"http://127.0.0.1:{admin}/readyz") as answer:
+            assert json.load(answer)["pictures"] == 24
+        with urllib.request.urlopen(f"http://127.0.0.1:{admin}/metrics") as answer:
+            assert b"vsearch_ready 1.0" in answer.read()
+        slow = [socket.create_connection(("127.0.0.1", free_port)) for _ in range(30)]
+        for upload in slow:
+            upload.sendall(b"POST /search HTTP/1.1\r\nHost: x\r\nContent-Length: 30000\r\n\r\nx")
         request = urllib.request.Request(f"{address}api/v1/search", site.photo(3), {"Content-Type": "image/jpeg"})
         with urllib.request.urlopen(request) as answer:
             assert json.load(answer)["results"][0]["sku"] == "P-03"
     finally:
-        process.send_signal(signal.SIGTERM)
-        rest = process.communicate(timeout=30)[0]
+        process.send_signal(stop)
+        rest = process.communicate()[0]
+    for upload in slow:
+        upload.close()
     assert process.returncode == 0
     assert not re.search("Traceback|Warning", rest)
 
@@ -64,6 +79,54 @@ def test_port_in_use(tmp_path, free_port):
             server.serve(Settings(data=tmp_path, port=free_port), lambda address, problem: None)
 
 
+def test_operators_port_in_use(tmp_path, free_port):
+    """Where the operator named it, it is an error; the default one may be another page's on this machine."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        named = Settings(data=tmp_path, port=free_port, admin_bind=f"127.0.0.1:{other.getsockname()[1]}")
+        with pytest.raises(SettingsError, match=r"operators' address .*; choose another with the setting admin_bind"):
+            server.serve(named, lambda address, problem: None)
+
+
+def test_the_default_operators_port_in_use(tmp_path, caplog):
+    """The page is served all the same, and a warning tells what is missing."""
+    with suppress(OSError), socket.create_server(("127.0.0.1", 8001)):  # or somebody has it already
+        assert server.admin_listener(Settings(data=tmp_path)) is None
+        assert "/metrics is not served" in caplog.text
+    assert server.admin_listener(Settings(data=tmp_path, admin_bind="")) is None
+
+
+@pytest.mark.parametrize("bind", ["8001", "localhost", "127.0.0.1:x", "127.0.0.1:", ":8001"])
+def test_an_operators_address_that_is_none(bind):
+    """It is refused as all settings are."""
+    with pytest.raises(SettingsError, match="admin_bind"):
+        load({"VSEARCH_ADMIN_BIND": bind}, Path("no such file"))
+
+
+@pytest.mark.parametrize(("open_files", "connections"), [(1024, 384), (100, 16), (10**6, 4096)])
+def test_connections_fit_the_open_files(monkeypatch, untouched, open_files, connections):
+    """The system's limit is raised as far as it can be, and kept to; one client gets half, unless it is a proxy."""
+    monkeypatch.setattr("resource.getrlimit", lambda kind: (64, open_files))
+    raised = []
+    monkeypatch.setattr("resource.setrlimit", lambda kind, limits: raised.append(limits))
+    for proxies, share in ((0, connections // 2), (1, None)):
+        settings = untouched.settings.model_copy(update={"trusted_proxies": proxies})
+        bounds = server.bounds_of(untouched.app, settings)
+        assert (bounds.connections, bounds.per_client) == (connections, share)
+        assert bounds.body_bytes == 1_100_000
+    assert raised[0][0] == min(open_files, 2 * 4096 + server.OTHER_FILES)
+
+
+@pytest.mark.parametrize(("schema", "remedy"), [("0001", "vsearch catalog upgrade"), ("9999", "install the newer")])
+def test_a_catalogue_of_another_version(tmp_path, free_port, schema, remedy):
+    """The page does not start: each search would fail."""
+    settings = Settings(data=tmp_path, port=free_port)
+    with opened(settings.catalogue_url, write=True):
+        pass
+    set_schema(settings.catalogue_url, schema)
+    with pytest.raises(SchemaMismatch, match=remedy):
+        server.serve(settings, lambda address, problem: None)
+
+
 def test_build_without_a_generation(tmp_path):
     """Before the first index run the application is there and says what is missing."""
     app, engine = server.build(Settings(data=tmp_path))
@@ -71,3 +134,4 @@ def test_build_without_a_generation(tmp_path):
     assert engine.problem is not None
     assert app.test_client().get("/").status_code == 503
     services_of(app).sessions.kw["bind"].dispose()
+    assert not list(tmp_path.iterdir())

@@ -402,3 +402,36 @@ def test_unknown_product(client, sku):
 
     assert response.status_code == 404
     assert "does not sell this product" in response.text
+
+
+def test_deleting_my_photo(site):
+    """A button on the results deletes the photo and what is remembered of it; its address says that it is gone."""
+    address, other = site.upload(3), site.upload(4)
+    photo = f"/photos/{address.rpartition('/')[2]}.jpg"
+    page = site.client.get(address).text
+    action = re.search(r'<form action="([^"]+)" method="post"><button[^>]*>Delete my photo', page)[1]
+    site.client.get(other)
+    encoded = site.engine.serving.encoder.pictures
+
+    response = site.client.post(action)
+    assert response.status_code == 303
+    assert "Your photo is deleted" in site.client.get(response.location).text
+    assert "Your photo is deleted" not in site.client.get("/").text
+    for gone in (address, f"{address}?class=all", photo):
+        assert site.client.get(gone).status_code == 404
+        assert "no longer kept" in site.client.get(gone).text
+    assert site.client.post(action).status_code == 404
+
+    assert site.client.get(other).status_code == 200
+    assert site.engine.serving.encoder.pictures == encoded, "the other photo is still remembered"
+    assert site.upload(3) == address
+    site.client.get(address)
+    assert site.engine.serving.encoder.pictures > encoded, "this one is encoded anew"
+
+
+@pytest.mark.parametrize("method", ["get", "head", "put"])
+def test_a_link_deletes_nothing(site, method):
+    """Crawlers and previews follow links."""
+    address = site.upload(3)
+    assert getattr(site.client, method)(f"{address}/delete").status_code in (404, 405)
+    assert site.client.get(address).status_code == 200

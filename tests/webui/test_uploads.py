@@ -1,9 +1,12 @@
+import hashlib
+import hmac
 import os
+from pathlib import Path
 
 import pytest
 
 from tests.pictures import jpeg, noise
-from vsearch.errors import InvalidRequest, NotAnImage
+from vsearch.errors import InvalidRequest, NotAnImage, UploadsUnavailable
 from vsearch.images import Limits, decode
 from webui.uploads import MAX_SIDE, UploadStore, write_whole
 
@@ -67,6 +70,92 @@ def test_oldest_make_room(store):
 
     assert small.expire(NOW) == 1
     assert [bool(store.find(photo_id)) for photo_id in ids] == [False, True, True]
+
+
+def test_a_new_photo_makes_its_room_itself(store):
+    """The folder is within its limit after every upload, whichever of two processes took it."""
+    size = len(store.read(put(store, 0, 30)))
+    both = [UploadStore(store.folder, Limits(), days=10**4, max_bytes=round(size * 2.5)) for _ in range(2)]
+    for seed in range(1, 7):
+        latest = both[seed % 2].put(noise(40, 40, seed))
+        assert store.find(latest)
+        assert sum(path.stat().st_size for path in store.folder.iterdir()) <= size * 2.5
+    assert len(list(store.folder.glob("*.jpg"))) == 2
+
+
+def test_another_process_was_quicker(store, monkeypatch):
+    """Photos that vanish between being listed and being looked at or dropped do not stop the rest."""
+    ids = [put(store, seed, 20) for seed in range(4)]
+    listed, stat = list(store.folder.glob("*.jpg")), Path.stat
+    monkeypatch.setattr(Path, "glob", lambda path, pattern: iter(listed))
+    store.delete(ids[0])
+
+    def vanish(path, **options):
+        status = stat(path, **options)
+        if path.stem == ids[1]:
+            path.unlink()
+        return status
+
+    monkeypatch.setattr(Path, "stat", vanish)
+    store.expire(NOW)
+    monkeypatch.undo()
+    assert list(store.folder.glob("*.jpg")) == []
+
+
+def test_a_photo_that_expires_while_it_is_read(store, monkeypatch):
+    """It counts as not kept."""
+    photo_id = put(store, 1, 1)
+    path = store.find(photo_id)
+    path.unlink()
+    monkeypatch.setattr(store, "find", lambda photo_id: path)
+    assert store.read(photo_id) is None
+
+
+def test_ids_cannot_be_computed_from_a_photo(store, tmp_path):
+    """Who has the same photo cannot find out whether it was sent; another shop gives it another id."""
+    photo_id = put(store, 1, 1)
+    other = UploadStore(tmp_path / "other" / "uploads", Limits(), days=1, max_bytes=10**9)
+
+    assert hashlib.sha256(store.read(photo_id)).hexdigest() != photo_id
+    assert other.put(noise(40, 40, 1)) != photo_id
+    assert UploadStore(store.folder, Limits(), days=1, max_bytes=10**9).put(noise(40, 40, 1)) == photo_id
+    assert (store.folder.parent / "uploads.key").stat().st_mode & 0o077 == 0
+
+
+def test_processes_that_begin_together_agree_on_the_key(store, monkeypatch):
+    """The first to write it wins."""
+
+    def link(source, target):
+        Path(target).write_bytes(b"another process's")
+        raise FileExistsError
+
+    monkeypatch.setattr(os, "link", link)
+    photo_id = put(store, 1, 1)
+    assert hmac.digest(b"another process's", store.read(photo_id), "sha256").hex() == photo_id
+
+
+def test_deleting(store):
+    """A photo is gone; deleting it again, or one that never was, is no error."""
+    photo_id, other = put(store, 1, 1), put(store, 2, 1)
+    for name in (photo_id, photo_id, "0" * 64, "../catalogue"):
+        store.delete(name)
+    assert store.read(photo_id) is None
+    assert store.read(other)
+
+
+@pytest.mark.parametrize("act", ["put", "check"])
+def test_a_folder_that_cannot_be_written(tmp_path, act):
+    """Is named in one sentence, for the operator."""
+    (tmp_path / "uploads").write_bytes(b"a file in its place")
+    store = UploadStore(tmp_path / "uploads", Limits(), days=1, max_bytes=10**9)
+    with pytest.raises(UploadsUnavailable, match=str(tmp_path / "uploads")):
+        store.put(noise(40, 40, 1)) if act == "put" else store.check()
+
+
+def test_checking_leaves_nothing(store):
+    """The folder is made, and is empty afterwards."""
+    store.check()
+    assert list(store.folder.iterdir()) == []
 
 
 def test_expiring_nothing(store):

@@ -1,6 +1,7 @@
 import pytest
 
 from catalog.queries import Facets
+from indexer.build import OTHER
 from vsearch.errors import InvalidRequest
 from vsearch.images import Box
 from webui import money
@@ -137,7 +138,13 @@ def test_fusion_adds_up_ranks():
 
 
 @pytest.mark.parametrize(
-    ("name", "title"), [("Seating > Sofas", "Sofas"), ("coffee_table", "Coffee table"), ("TV benches", "TV benches")]
+    ("name", "title"),
+    [
+        ("Seating > Sofas", "Sofas"),
+        ("coffee_table", "Coffee table"),
+        ("TV benches", "TV benches"),
+        (OTHER, "Other products"),
+    ],
 )
 def test_class_titles(name, title):
     """A class is shown by its last level, as a heading."""

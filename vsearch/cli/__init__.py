@@ -8,6 +8,7 @@ import errno
 import importlib
 import logging
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ import click
 
 from vsearch import settings as settings_module
 from vsearch.errors import VSearchError
+from vsearch.redaction import redact
 
 COMMANDS = {
     "bench": ("vsearch.cli.bench", "Measure speed as ratios against a baseline."),
-    "catalog": ("vsearch.cli.catalog", "Import a product feed into the catalogue."),
+    "catalog": ("vsearch.cli.catalog", "Import a product feed into the catalogue, or upgrade its schema."),
     "dataset": ("vsearch.cli.dataset", "Pack training pictures into large files, and check those."),
     "demo": ("vsearch.cli.demo", "Take the demo shop or your own catalogue, index it and serve the page."),
     "encode": ("vsearch.cli.encode", "Write the embeddings of pictures to a file."),
@@ -28,6 +30,7 @@ COMMANDS = {
     "jobs": ("vsearch.cli.jobs", "Run nights, imports and trainings in the background."),
     "models": ("vsearch.cli.models", "List models, compare them, and let another one search."),
     "predict": ("vsearch.cli.predict", "Say what a picture shows, by each model and by vote."),
+    "prune": ("vsearch.cli.prune", "Delete data that is no longer used."),
     "search": ("vsearch.cli.search", "Find the products that look most like a photo."),
     "serve": ("vsearch.cli.serve", "Serve the shopper's page."),
     "settings": (
@@ -57,10 +60,34 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the sub-command; what click says of a wrong argument quotes it, and it may be an address."""
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            vars(error)["message"] = redact(error.message)
+            raise
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table without importing anything."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
+class RedactingFormatter(logging.Formatter):
+    """Formats a record, its traceback included, without passwords and keys of addresses.
+
+    Args:
+        settings: whose addresses libraries may quote in parts.
+    """
+
+    def __init__(self, settings: settings_module.Settings) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        self._addresses = (settings.database_url, settings.queue_url, settings.feed, settings.feed_images)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return redact(super().format(record), *self._addresses)
 
 
 @click.group(cls=LazyGroup)
@@ -71,7 +98,13 @@ class LazyGroup(click.Group):
 def cli(ctx: click.Context, data: Path | None, log_level: str | None) -> None:
     """Visual search for a shop's own catalogue."""
     settings, sources = settings_module.load(data=data, log_level=log_level)
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(RedactingFormatter(settings))
+    logging.basicConfig(level=settings.log_level, handlers=[handler])
+    if settings.log_level != "DEBUG":
+        logging.getLogger("urllib3").setLevel(
+            logging.ERROR
+        )  # it warns of each retry; what fails in the end is reported
     ctx.obj = settings
     ctx.meta["sources"] = sources
 
@@ -83,7 +116,10 @@ def main(arguments: list[str] | None = None) -> None:
         run(args=arguments, prog_name="vsearch", standalone_mode=True)
     except (VSearchError, OSError, MemoryError) as error:
         log.debug("where it failed", exc_info=True)
-        click.echo(f"vsearch: {_sentence(error)}", err=True)
+        click.echo(f"vsearch: {redact(_sentence(error))}", err=True)
+        sys.exit(1)
+    except Exception:  # a bug: its traceback as Python writes it, but for passwords
+        click.echo(redact(traceback.format_exc()), err=True, nl=False)
         sys.exit(1)
 
 

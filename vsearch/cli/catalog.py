@@ -1,11 +1,11 @@
-"""`vsearch catalog`: bring a shop's products into the catalogue."""
+"""`vsearch catalog`: bring a shop's products into the catalogue, and its schema up to date."""
 
 from pathlib import Path
 
 import click
 
 from catalog import queries
-from catalog.database import opened
+from catalog.database import opened, opened_for_dry_run, revision, schemas
 from catalog.imagestore import ImageStore
 from catalog.imports import KEPT
 from catalog.queries import CatalogueCounts
@@ -13,6 +13,7 @@ from indexer.importing import ImportReport, Options, import_feed
 from indexer.refusal import CAUSES, Cause, FeedRefused
 from vsearch.cli import pass_settings
 from vsearch.cli.console import progress, table
+from vsearch.redaction import redact, redact_address
 from vsearch.settings import Settings
 
 SHOWN = 100
@@ -21,7 +22,7 @@ SHOWN = 100
 
 @click.group()
 def command() -> None:
-    """Import a product feed into the catalogue."""
+    """Import a product feed into the catalogue, and bring its schema up to date."""
 
 
 @command.command("import", epilog="Example: vsearch catalog import products.csv --images pictures.tar --dry-run")
@@ -51,12 +52,29 @@ def import_(
     _summarise(*import_aloud(settings, feed, images or settings.feed_images or None, options))
 
 
+@command.command("upgrade", epilog="Example: vsearch catalog upgrade --check")
+@click.option("--check", is_flag=True, help="Change nothing; exit with 1 where there is something to do.")
+@pass_settings
+def upgrade(settings: Settings, *, check: bool) -> None:
+    """Bring the catalogue's schema up to date with this version of vsearch; where there is none, make one.
+
+    Back the catalogue up and stop pages and workers of the older version first: they stop working with it.
+    """
+    url, wanted = settings.catalogue_url, schemas()[-1]
+    found = revision(url)
+    click.echo(f"The catalogue's schema is revision {found or 'none'}; this version of vsearch needs {wanted}.")
+    with opened(url, write=not check, migrate=not check):
+        if found != wanted:
+            click.echo(f"It is revision {wanted} now.")
+
+
 def import_aloud(
     settings: Settings, feed: str, images: str | None, options: Options
 ) -> tuple[ImportReport, CatalogueCounts]:
     """Import a feed; every bad row and warning is a line on standard error."""
     store = ImageStore(settings.pictures)
-    with opened(settings.catalogue_url, write=True) as sessions:
+    url = settings.catalogue_url
+    with opened_for_dry_run(url) if options.dry_run else opened(url, write=True) as sessions:
         try:
             report = import_feed(feed, images, sessions=sessions, store=store, options=options, progress=progress)
         except FeedRefused as refusal:
@@ -70,10 +88,11 @@ def import_aloud(
 
 def complain(feed: str, found: ImportReport | FeedRefused, *, recorded: bool = True) -> None:
     """Say on standard error what is wrong where, the first hundred of it."""
+    feed = redact_address(feed)
     for warning in found.warnings:
         click.echo(f"{feed}: warning: {warning}", err=True)
     for finding in found.findings[:SHOWN]:
-        click.echo(f"{feed}:{finding.line}: {finding.reason}", err=True)
+        click.echo(f"{feed}:{finding.line}: {redact(finding.reason)}", err=True)
     if len(found.findings) > SHOWN:
         where = f"; `vsearch index report --json` has the first {KEPT:,}" if recorded else ""
         click.echo(f"{feed}: and {len(found.findings) - SHOWN:,} more{where}", err=True)

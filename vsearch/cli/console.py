@@ -11,8 +11,13 @@ from rich.text import Text
 
 from vsearch.progress import Advance
 
+STOPPED = 130
+"""Exit code of a program stopped by Ctrl-C, as shells count."""
+
 # Titles and file names are other people's: a bracket in them is a bracket, no markup.
 out = Console(highlight=False, markup=False, emoji=False)
+if not out.is_terminal:
+    out.width = max(out.width, 200)  # of a pipe nobody knows how wide it is, and programs look for whole words
 err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
@@ -35,17 +40,34 @@ def table(
     out.print(grid)
 
 
+UNKNOWN_STEP = 1000
+"""Items between two lines of work of unknown size."""
+
+
 @contextmanager
 def progress(label: str) -> Iterator[Advance]:
-    """Yield a function that moves a progress bar on standard error; nothing is drawn where that is no terminal."""
+    """Yield a function that moves a progress bar on standard error; where that is no terminal, a line now and then."""
+    if not err.is_terminal:
+        yield _lines(label)
+        return
     bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=err,
-        disable=not err.is_terminal,
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=err
     )
     with bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total or None)
+
+
+def _lines(label: str) -> Advance:
+    """Say that a stage begins, and return what says how far it is: a line for each tenth of it, or 1,000 items."""
+    err.print(f"{label} ...", soft_wrap=True)
+    said = 0
+
+    def advance(done: int, total: int) -> None:
+        nonlocal said
+        tenth = 10 * done // total if total else done // UNKNOWN_STEP
+        if tenth > said and done < (total or done + 1):
+            said = tenth
+            err.print(f"{label}: {done} of {total}" if total else f"{label}: {done}", soft_wrap=True)
+
+    return advance

@@ -3,7 +3,8 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ import click
 
 from vsearch.cli import pass_settings
 from vsearch.cli.console import progress
-from vsearch.errors import GenerationError
+from vsearch.cli.job_kinds import ACCEPTABLE, causes
+from vsearch.errors import CatalogueMissing, GenerationError, SettingsError
 from vsearch.images import Box, Limits
 from vsearch.settings import Settings
 
@@ -26,55 +28,107 @@ PAGE, CLOSE = 24, 5
 @click.command(epilog="Example: vsearch demo --feed products.csv --images pictures.tar")
 @click.option("--feed", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A feed of your own.")
 @click.option("--images", type=click.Path(exists=True, path_type=Path), help="Its pictures: folder, tar or zip.")
+@click.option(
+    "--mapping", type=click.Path(exists=True, path_type=Path), help="TOML file with other names for its columns."
+)
+@click.option(
+    "--accept",
+    type=click.Choice(ACCEPTABLE),
+    multiple=True,
+    help="Take what would stop the import or the index, as `vsearch index run` does.",
+)
+@click.option("--host", help="Address to listen on; the default is the setting host.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; the default is the setting port.")
 @click.option("--no-serve", is_flag=True, help="Search with the example photos instead of serving the page.")
 @pass_settings
-def command(settings: Settings, feed: Path | None, images: Path | None, port: int | None, no_serve: bool) -> None:
+def command(
+    settings: Settings,
+    *,
+    feed: Path | None,
+    images: Path | None,
+    mapping: Path | None,
+    accept: tuple[str, ...],
+    host: str | None,
+    port: int | None,
+    no_serve: bool,
+) -> None:
     """Take a catalogue, index it and serve the page; without --feed, the furniture shop that ships with it."""
     if (feed is None) != (images is None):
         raise click.UsageError("--feed and --images belong together: give both or neither.")
-    if feed is None or images is None:
-        _demo_shop(settings, port, no_serve)
-        return
-    _import(settings, feed, images)
-    _index(settings)
-    if no_serve:
-        _search_once(settings)
-    else:
-        _serve(settings, port)
-
-
-def _demo_shop(settings: Settings, port: int | None, no_serve: bool) -> None:
+    if mapping is not None and feed is None:
+        raise click.UsageError("--mapping belongs to --feed: give both or neither.")
+    _one_shop(settings, feed, accept)
     from catalog import demo
 
-    _import(settings, demo.FEED, demo.PICTURES)
-    _index(settings)
-    if no_serve:
+    _import(settings, feed or demo.FEED, images or demo.PICTURES, mapping=mapping, accept=accept)
+    _index(settings, accept)
+    if no_serve and feed is None:
         _search_examples(settings, demo.examples())
+    elif no_serve:
+        _search_once(settings)
+    else:
+        _serve(settings, host, port, examples=_examples(settings) if feed is None else None)
+
+
+def _examples(settings: Settings) -> Path:
+    """Return the folder of example photos to offer: the shop's own, else those of the demo shop, written there."""
+    from catalog import demo
+
+    if settings.examples is not None:
+        return settings.examples
+    folder = settings.data / "demo" / "examples"
+    demo.write_examples(folder)
+    return folder
+
+
+def _one_shop(settings: Settings, feed: Path | None, accept: tuple[str, ...]) -> None:
+    """Refuse to put a shop in the place of another one, unless that is accepted.
+
+    Raises:
+        SettingsError: the data folder holds the demo shop and the feed is of another, or the other way round.
+    """
+    from catalog import demo, imports
+    from catalog.database import opened
+
+    try:
+        with opened(settings.catalogue_url) as sessions, sessions() as session:
+            live = imports.live_skus(session)
+    except CatalogueMissing:
         return
-    folder = settings.examples or settings.data / "demo" / "examples"
-    if settings.examples is None:
-        demo.write_examples(folder)
-    _serve(settings, port, "--examples", str(folder))
+    own = feed is not None and feed.resolve() != demo.FEED.resolve()
+    holds_own = 2 * len(live & demo.skus()) <= len(live)
+    if not live or own == holds_own or "shrink" in accept:
+        return
+    here, folder = ("the demo shop", "shop") if own else ("another shop than the demo", "demo-shop")
+    raise SettingsError(
+        f"A data folder is of one shop, but {settings.data} holds {here}; give this one a folder of its own, as in "
+        f"`vsearch --data {folder} demo`, or replace what is there with "
+        "--accept shrink --accept columns --accept drift."
+    )
 
 
-def _import(settings: Settings, feed: Path, images: Path) -> None:
+def _import(
+    settings: Settings, feed: Path, images: Path, *, mapping: Path | None = None, accept: tuple[str, ...] = ()
+) -> None:
+    from indexer.dialects import read_mapping
     from indexer.importing import Options
     from vsearch.cli.catalog import import_aloud
 
     started = time.perf_counter()
-    options = Options(currency=settings.currency, limits=Limits.of(settings))
+    named = read_mapping(mapping) if mapping else None
+    limits = Limits.of(settings)
+    options = Options(currency=settings.currency, limits=limits, names=named, accept=frozenset(causes(accept)))
     report, _ = import_aloud(settings, str(feed), str(images), options)
     changes = report.changes
     found = f"{len(changes.added)} products added, {len(changes.changed)} changed, {changes.unchanged} as they were"
     _say("Imported", f"{feed.name}: {found}", started)
 
 
-def _index(settings: Settings) -> None:
+def _index(settings: Settings, accept: tuple[str, ...]) -> None:
     from indexer.run import run
 
     started = time.perf_counter()
-    report = run(settings, progress=progress)
+    report = run(settings, progress=progress, accept=accept)
     _say(
         "Indexed", f"{report.pictures} pictures of {report.products} products, {report.encoded} newly encoded", started
     )
@@ -86,14 +140,14 @@ def _search_examples(settings: Settings, examples: Sequence["Example"]) -> None:
     Raises:
         GenerationError: too few of the products are found.
     """
-    search = _application(settings.model_copy(update={"results_per_page": PAGE}))
     started, found = time.perf_counter(), 0
-    for example in examples:
-        skus = [hit["sku"] for hit in search(example.photo.read_bytes(), str(Box(*example.box)))]
-        place = skus.index(example.sku) + 1 if example.sku in skus else None
-        found += place is not None and place <= CLOSE
-        said = f"place {place}" if place else f"not among the first {PAGE}"
-        click.echo(f"  {example.words}: {example.sku} is {said}")
+    with _application(settings.model_copy(update={"results_per_page": PAGE})) as search:
+        for example in examples:
+            skus = [hit["sku"] for hit in search(example.photo.read_bytes(), str(Box(*example.box)))]
+            place = skus.index(example.sku) + 1 if example.sku in skus else None
+            found += place is not None and place <= CLOSE
+            said = f"place {place}" if place else f"not among the first {PAGE}"
+            click.echo(f"  {example.words}: {example.sku} is {said}")
     if 2 * found < len(examples):
         raise GenerationError(
             f"The demo must find the products of half its {len(examples)} example photos among the first {CLOSE}, "
@@ -110,31 +164,38 @@ def _search_once(settings: Settings) -> None:
 
     with opened(settings.catalogue_url) as sessions, sessions() as session:
         photo = ImageStore(settings.pictures).path(queries.gallery_rows(session)[0].sha256)
-    search = _application(settings)
-    started = time.perf_counter()
-    first = search(photo.read_bytes(), "")[0]
+    with _application(settings) as search:
+        started = time.perf_counter()
+        first = search(photo.read_bytes(), "")[0]
     found = f"{photo.name}: first {first['sku']} {first['title']} ({first['match']}, score {first['score']:.2f})"
     _say("Searched", found, started)
 
 
-def _application(settings: Settings) -> Callable[[bytes, str], list[dict[str, Any]]]:
-    """Return a function that sends a photo, and a box where one is meant, to the API and returns its results."""
+@contextmanager
+def _application(settings: Settings) -> Iterator[Callable[[bytes, str], list[dict[str, Any]]]]:
+    """Yield a function that sends a photo, and a box where one is meant, to the API and returns its results."""
     from webui.server import build
+    from webui.services import services_of
 
-    client = build(settings)[0].test_client()
+    app = build(settings)[0]
+    client = app.test_client()
 
     def search(photo: bytes, box: str) -> list[dict[str, Any]]:
         answer = client.post("/api/v1/search", data=photo, query_string={"box": box}).get_json()
         return list(answer["results"])
 
-    return search
+    try:
+        yield search
+    finally:
+        services_of(app).sessions.kw["bind"].dispose()
 
 
-def _serve(settings: Settings, port: int | None, *options: str) -> None:
-    """Become `vsearch serve`: TensorFlow is loaded by now, and a process that has it must not fork."""
+def _serve(settings: Settings, host: str | None, port: int | None, examples: Path | None) -> None:
+    """Become `vsearch serve`, which gives back the memory that indexing took."""
     program = "from vsearch.cli import main; main()"
-    chosen = [] if port is None else ["--port", str(port)]
-    whole = ["--data", str(settings.data), "--log-level", settings.log_level, "serve", *chosen, *options]
+    given = {"--host": host, "--port": port, "--examples": examples}
+    options = [word for name, value in given.items() if value is not None for word in (name, str(value))]
+    whole = ["--data", str(settings.data), "--log-level", settings.log_level, "serve", *options]
     os.execv(sys.executable, [sys.executable, "-c", program, *whole])
 
 

@@ -15,22 +15,22 @@ from indexer import run as index
 from indexer.importing import ImportReport, Options
 from indexer.managers_page import TITLES
 from indexer.managers_report import ManagersReport
-from indexer.refusal import CAUSES, FeedRefused
+from indexer.refusal import FeedRefused
 from indexer.report import Report
 from vsearch import generation as generations
 from vsearch.cli import pass_settings
 from vsearch.cli.catalog import complain
-from vsearch.cli.console import progress, table
+from vsearch.cli.console import STOPPED, progress, table
+from vsearch.cli.job_kinds import ACCEPTABLE, causes
+from vsearch.cli.prune import page_files
 from vsearch.errors import GenerationCorrupt, NoGeneration, VerificationFailed
 from vsearch.files import naming
 from vsearch.manifest import Manifest
+from vsearch.redaction import redact_address
 from vsearch.settings import Settings
 
 SHOWN = 20
 """Notes of a kind that the terminal shows."""
-
-STOPPED = 130
-"""Exit code of a program stopped by Ctrl-C, as shells count."""
 
 
 @click.group()
@@ -42,7 +42,7 @@ def command() -> None:
 @click.option("--feed", default="", help="Import this feed first; the default is the setting feed, if there is one.")
 @click.option("--images", help="Folder, archive or object storage with the pictures that the feed names.")
 @click.option(
-    "--accept", type=click.Choice([*CAUSES, "drift", "canaries"]), multiple=True,
+    "--accept", type=click.Choice(ACCEPTABLE), multiple=True,
     help="As for `vsearch catalog import`; and an index that finds otherwise than the published one.",
 )  # fmt: skip
 @pass_settings
@@ -51,9 +51,8 @@ def run(settings: Settings, *, feed: str, images: str | None, accept: tuple[str,
 
     Stopped at any moment, the same command goes on where it was; shoppers see the old index until all is done.
     """
-    causes = [cause for cause in CAUSES if cause in accept]
     feed = feed or settings.feed
-    options = Options.of(settings, feed, accept=causes)
+    options = Options.of(settings, feed, accept=causes(accept))
     try:
         report = night.run(
             settings,
@@ -63,6 +62,7 @@ def run(settings: Settings, *, feed: str, images: str | None, accept: tuple[str,
             progress=progress,
             told=partial(_told, feed),
             accept=accept,
+            page_files=page_files,
         )
     except FeedRefused as refusal:
         complain(feed, refusal)
@@ -144,7 +144,7 @@ def rollback(settings: Settings, *, to: str) -> None:
 
 def _told(feed: str, report: ImportReport) -> None:
     complain(feed, report)
-    click.echo(f"{feed}: {report.text()}")
+    click.echo(f"{redact_address(feed)}: {report.text()}")
 
 
 def _named(settings: Settings) -> str:
@@ -167,6 +167,7 @@ def _summarise(report: Report) -> None:
     lines = [(name, str(count)) for name, count in counts.items()]
     if report.pictures_per_second:
         lines.append(("encoded per second", f"{report.pictures_per_second:.1f}"))
+    lines += [(f"{kind} deleted", str(freed["count"])) for kind, freed in report.freed.items()]
     lines += [(f"seconds to {stage}", f"{seconds:.1f}") for stage, seconds in report.seconds.items()]
     table("Index run", ("", "count"), lines, right=("count",))
     click.echo(report.text())
@@ -196,7 +197,7 @@ def _show(current: Manifest, kept: list[str]) -> None:
 
 def _latest_runs(settings: Settings) -> list[dict[str, Any]]:
     going = index.going(settings)
-    with opened(settings.catalogue_url, write=True, create=False) as sessions, sessions() as session:
+    with opened(settings.catalogue_url) as sessions, sessions() as session:
         return [
             {
                 "started": f"{run.started_at:%Y-%m-%d %H:%M:%S}",

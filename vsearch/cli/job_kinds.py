@@ -1,7 +1,7 @@
 """What each kind of background job does, and which arguments it takes."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 from catalog.database import opened
 from indexer.importing import ImportReport, Options
 from indexer.jobs import Work
-from indexer.refusal import FeedRefused
+from indexer.refusal import CAUSES, Cause, FeedRefused
 from vsearch.cli.catalog import complain
 from vsearch.errors import CatalogueError, VSearchError
 from vsearch.progress import Progress
@@ -21,13 +21,25 @@ log = logging.getLogger(__name__)
 
 def _night(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
     from indexer import managers_page, managers_report, night
+    from vsearch.cli.prune import page_files
+
+    told = partial(_tell, settings.feed)
 
     def report() -> None:
         with progress("write the report"):
             managers_page.keep(settings, managers_report.make(settings))
 
+    accept = arguments.get("accept", ())
+    options = Options.of(settings, settings.feed, accept=causes(accept))
     try:
-        said = night.run(settings, progress=progress, told=partial(_tell, settings.feed)).text()
+        said = night.run(
+            settings,
+            options=options,
+            progress=progress,
+            told=told,
+            accept=accept,
+            page_files=page_files,
+        ).text()
     except VSearchError as error:
         if isinstance(error, FeedRefused):
             complain(settings.feed, error)
@@ -45,7 +57,7 @@ def _night(settings: Settings, arguments: Mapping[str, Any], progress: Progress)
 def _index(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
     from indexer.run import run
 
-    return run(settings, progress=progress).text()
+    return run(settings, progress=progress, accept=arguments.get("accept", ())).text()
 
 
 def _import(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
@@ -53,7 +65,7 @@ def _import(settings: Settings, arguments: Mapping[str, Any], progress: Progress
     from indexer.importing import import_feed
 
     feed, images = arguments.get("feed") or settings.feed, arguments.get("images") or settings.feed_images
-    options = Options.of(settings, feed)
+    options = Options.of(settings, feed, accept=causes(arguments.get("accept", ())))
     with opened(settings.catalogue_url, write=True) as sessions:
         try:
             report = import_feed(
@@ -94,13 +106,33 @@ def _train(settings: Settings, arguments: Mapping[str, Any], progress: Progress)
 TAKEN: Mapping[str, tuple[str, ...]] = {"import": ("feed", "images"), "train": ("plan", "photos")}
 """Arguments of each kind of job."""
 
+ACCEPTABLE = (*CAUSES, "drift", "canaries")
+"""What would stop an import or the publication of an index, and may be meant."""
+
+MAY_ACCEPT: Mapping[str, Collection[str]] = {
+    "night": ACCEPTABLE,
+    "import": CAUSES,
+    "index": ("drift", "canaries"),
+    "train": (),
+}
+"""What each kind of job may meet of it."""
+
 WORK: dict[str, Work] = {"night": _night, "index": _index, "import": _import, "train": _train}
 
 
-def checked(settings: Settings, kind: str, arguments: tuple[str, ...]) -> dict[str, str]:
+def causes(accept: Collection[str]) -> list[Cause]:
+    """Return what of that is a cause to refuse a feed."""
+    return [cause for cause in CAUSES if cause in accept]
+
+
+def checked(settings: Settings, kind: str, arguments: tuple[str, ...], accept: Collection[str] = ()) -> dict[str, Any]:
     """Return a job's arguments; what cannot be carried out is better said now than in the night."""
     taken = TAKEN.get(kind, ())
-    found = {}
+    never = [cause for cause in accept if cause not in MAY_ACCEPT[kind]]
+    if never:
+        may = ", ".join(MAY_ACCEPT[kind]) or "nothing"
+        raise VSearchError(f"A job of kind {kind} may accept {may}, but not {', '.join(never)}; leave that out.")
+    found: dict[str, Any] = {"accept": list(accept)} if accept else {}
     for argument in arguments:
         name, sign, value = argument.partition("=")
         if not sign or name not in taken:

@@ -18,8 +18,9 @@ from indexer.jobs import KINDS
 from indexer.queue import Queue
 from vsearch.cli import pass_settings
 from vsearch.cli.console import table
-from vsearch.cli.job_kinds import WORK, checked
+from vsearch.cli.job_kinds import ACCEPTABLE, WORK, checked
 from vsearch.errors import CatalogueError, QueueUnavailable, SettingsError
+from vsearch.redaction import redact, redact_address
 from vsearch.settings import Settings
 
 
@@ -31,17 +32,23 @@ def command() -> None:
 @command.command("run", epilog="Example: vsearch jobs run night")
 @click.argument("kind", type=click.Choice(KINDS))
 @click.argument("arguments", nargs=-1)
+@click.option(
+    "--accept",
+    type=click.Choice(ACCEPTABLE),
+    multiple=True,
+    help="Take what would stop this one job; see `vsearch index run`.",
+)
 @pass_settings
-def run(settings: Settings, *, kind: str, arguments: tuple[str, ...]) -> None:
+def run(settings: Settings, *, kind: str, arguments: tuple[str, ...], accept: tuple[str, ...]) -> None:
     """Ask for a job; a worker (`vsearch jobs worker`) does it.
 
     \b
-    night                      import the feed of the settings, and index
+    night                      import the feed of the settings, and index; now, not at night_at
     index                      index what the catalogue holds
     import feed=F images=I     import a feed
     train plan=P photos=D      train by a plan, runs kept in the data folder
     """
-    given = checked(settings, kind, arguments)
+    given = checked(settings, kind, arguments, accept)
     with opened(settings.catalogue_url, write=True) as sessions:
         job_id = work.add(sessions, kind, given, utc_now())
     click.echo(f"Job {job_id} waits for a worker; `vsearch jobs list` shows how far it is.")
@@ -56,7 +63,7 @@ def run(settings: Settings, *, kind: str, arguments: tuple[str, ...]) -> None:
 @pass_settings
 def list_(settings: Settings, *, as_json: bool) -> None:
     """Show the latest jobs."""
-    with opened(settings.catalogue_url, write=True, create=False) as sessions, sessions() as session:
+    with opened(settings.catalogue_url) as sessions, sessions() as session:
         found = jobs.latest(session)
     if as_json:
         click.echo(json.dumps([_plain(job) for job in found], indent=2))
@@ -73,7 +80,7 @@ def list_(settings: Settings, *, as_json: bool) -> None:
 @pass_settings
 def cancel(settings: Settings, job_id: int) -> None:
     """Stop a job; what it finished stays."""
-    with opened(settings.catalogue_url, write=True, create=False) as sessions, sessions.begin() as session:
+    with opened(settings.catalogue_url) as sessions, sessions.begin() as session:
         state = jobs.cancel(session, job_id, utc_now())
     click.echo(f"Job {job_id} is cancelled." if state == "cancelled" else f"Job {job_id} is told to stop.")
 
@@ -83,13 +90,13 @@ def cancel(settings: Settings, job_id: int) -> None:
 @pass_settings
 def show_log(settings: Settings, job_id: int) -> None:
     """Print what a job said."""
-    file = settings.data / "jobs" / f"{job_id}.log"
-    with opened(settings.catalogue_url, write=True, create=False) as sessions, sessions() as session:
+    file = settings.jobs / f"{job_id}.log"
+    with opened(settings.catalogue_url) as sessions, sessions() as session:
         if jobs.one(session, job_id) is None:
             raise CatalogueError(f"A log is of a job on record, but there is no job {job_id}; see `vsearch jobs list`.")
     if not file.is_file():
         raise CatalogueError(f"A job has a log once it began, but job {job_id} has none; see `vsearch jobs list`.")
-    sys.stdout.write(file.read_text(encoding="utf8", errors="replace"))
+    sys.stdout.write(redact(file.read_text(encoding="utf8", errors="replace")))
 
 
 @command.command("worker")
@@ -141,10 +148,15 @@ def _talk() -> None:
 
 
 def _plain(job: JobRow) -> dict[str, Any]:
-    return {
-        name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in ((field, getattr(job, field)) for field in JobRow.__dataclass_fields__)
-    }
+    fields = {field: getattr(job, field) for field in JobRow.__dataclass_fields__}
+    fields["arguments"] = {name: _hidden(value) for name, value in job.arguments.items()}
+    fields["message"] = redact(job.message)
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields.items()}
+
+
+def _hidden(value: object) -> object:
+    """Return an argument without the password of an address."""
+    return redact_address(value) if isinstance(value, str) else value
 
 
 def _state(job: JobRow) -> str:
@@ -159,4 +171,4 @@ def _far(job: JobRow) -> str:
     if job.state == "running" and job.progress:
         done, total = job.progress.get("done", 0), job.progress.get("total", 0)
         return f"{job.progress['stage']}: {done} of {total}" if total else str(job.progress["stage"])
-    return job.message
+    return redact(job.message)

@@ -1,20 +1,24 @@
 """`vsearch search`: the shopper's search, in the terminal."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
 from catalog import database, queries
-from vsearch.answer import SearchResult
+from catalog.queries import ProductCard
+from vsearch.answer import SearchResult, part_weight, worth
 from vsearch.cli import pass_settings
 from vsearch.cli.console import out, table
 from vsearch.cli.opening import open_engine
 from vsearch.engine import ALL, Search
 from vsearch.images import Box, Limits, decode
-from vsearch.index import Ids
 from vsearch.settings import Metric, Settings
+
+SHOWN = 3
+"""Classes named above the table."""
 
 
 @click.command(epilog="Example: vsearch search sofa.jpg --class Sofas --metric euclidean")
@@ -34,7 +38,7 @@ def command(
     count: int,
     as_json: bool,
 ) -> None:
-    """Find the products that look most like PHOTO.
+    """Find the products that look most like PHOTO, best first.
 
     Without --class the photo decides which classes are searched. Without --box it is searched with the whole photo and
     with each part in which a product may stand; --box 0,0,1,1 is the whole photo alone.
@@ -43,34 +47,39 @@ def command(
     chosen: tuple[str, ...] | Literal["all"] | None = ALL if ALL in classes else tuple(dict.fromkeys(classes)) or None
     part = None if box is None else Box.parse(box)
     engine = open_engine(settings)
-    excluded = engine.serving.generation.gallery.pictures_of(_withdrawn(settings))
-    result = engine.search(picture, Search(count, metric, chosen, excluded=excluded, box=part))
-    found = _products(settings, result)
+    with database.opened(settings.catalogue_url) as sessions, sessions() as session:
+        excluded = engine.serving.generation.gallery.pictures_of(queries.withdrawn_product_ids(session))
+        result = engine.search(picture, Search(count, metric, chosen, excluded=excluded, box=part))
+        cards = queries.products_by_ids(session, [hit.product_id for hit in result.hits])
+    found = _products(cards, result)
     if as_json:
         out.print_json(json.dumps(_as_json(result, found, metric)))
         return
-    where = ", ".join(result.classes) if result.routing != "all" else "all classes"
+    where = _listed(result.classes) if result.routing != "all" else "all classes"
     times = ", ".join(f"{name} {ms:.0f} ms" for name, ms in result.timings.items())
     value = "score" if metric == "cosine" else "distance"
     columns = ["sku", "title", "class", value, "match", *(["box"] if result.proposals else [])]
+    weights = {str(item.box): part_weight(item) for item in result.proposals}
+    for item in found:  # by which they are ordered: what a doubtful part found counts for less
+        counts = worth(item["distance"], weights.get(item["box"], 1.0), lower_is_better=metric == "euclidean")
+        item[value] = abs(counts) if metric == "euclidean" else counts
     lines = [(str(rank), *(_cell(item[column]) for column in columns)) for rank, item in enumerate(found, start=1)]
-    table(f"{photo.name} in {where} ({times})", ("", *columns), lines, right=("", value))
+    title = f"{photo.name} in {where} ({times})"
+    table(title, ("", *columns), lines, right=("", value), whole=("", "sku", value, "box"))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more classes" if more > 0 else "")
 
 
 def _cell(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value or "")
 
 
-def _withdrawn(settings: Settings) -> Ids:
-    with database.opened(settings.catalogue_url) as sessions, sessions() as session:
-        return queries.withdrawn_product_ids(session)
-
-
-def _products(settings: Settings, result: SearchResult) -> list[dict[str, Any]]:
-    """Join hits with the catalogue."""
-    with database.opened(settings.catalogue_url) as sessions, sessions() as session:
-        found = queries.products_by_ids(session, [hit.product_id for hit in result.hits])
-    cards = {card.product_id: card for card in found}
+def _products(live: Sequence[ProductCard], result: SearchResult) -> list[dict[str, Any]]:
+    """Join hits with the catalogue; products withdrawn since the index was built are left out."""
+    cards = {card.product_id: card for card in live}
     return [
         {
             "sku": cards[hit.product_id].sku,
@@ -79,7 +88,7 @@ def _products(settings: Settings, result: SearchResult) -> list[dict[str, Any]]:
             "score": hit.score,
             "distance": hit.value,
             "match": hit.label,
-            "box": str(hit.box) if hit.box else None,
+            "box": hit.box and str(hit.box),
         }
         for hit in result.hits
         if hit.product_id in cards

@@ -1,0 +1,42 @@
+"""Variations of a product, each a row that names its parent's row and leaves empty what it shares with it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from indexer.tables import RawRow
+
+INHERITED = ("title", "brand", "description", "category", "url")
+PICTURES = ("image", "images")
+
+
+def completed(rows: Iterable[tuple[str, str, RawRow]]) -> Iterator[RawRow]:
+    """Yield the products: variations with what they inherit, as one group, and all other rows.
+
+    A parent without a price of its own is no product: what can be bought are its variations.
+
+    Args:
+        rows: the parent that the row names, if any; another key that variations may name this row by, such as "id:7";
+            and the row under our column names. All are kept in memory, since a parent may follow its variations.
+    """
+    held = list(rows)
+    by_key: dict[str, RawRow] = {}
+    for _, key, row in held:
+        for name in (str(row.cells.get("sku", "")).strip(), key):
+            if name:
+                by_key.setdefault(name, row)
+    parents = {id(by_key[parent]) for parent, _, row in held if parent in by_key and by_key[parent] is not row}
+    for parent, _, row in held:
+        above = by_key.get(parent)
+        if above is not None and above is not row:
+            yield replace(row, cells=_inherited(row.cells, above.cells))
+        elif id(row) not in parents or "price" in row.cells:
+            yield row
+
+
+def _inherited(own: Mapping[str, Any], parent: Mapping[str, Any]) -> dict[str, Any]:
+    names = INHERITED if any(name in own for name in PICTURES) else (*INHERITED, *PICTURES)
+    found = {name: parent[name] for name in names if name in parent} | dict(own)
+    if "sku" in parent:
+        found.setdefault("variant_group", parent["sku"])
+    return found

@@ -1,0 +1,675 @@
+"""Data that is no longer used is deleted, and nothing else: on each database, at the end of a night and by itself."""
+
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import func, select, update
+
+from catalog import changes, embeddings, jobs, records
+from catalog.database import connect, sessions, upgrade
+from catalog.imagestore import ImageStore
+from catalog.models import FeedImport, IndexRun, Job
+from indexer import managers_page, managers_report, promote, prune
+from indexer.importing import import_feed, import_lock
+from indexer.live import verify
+from indexer.run import LOCK, rollback
+from tests.fakes import FakeEncoder, FrozenClock, Opened, coloured, fake_checkpoint
+from tests.indexer.killed_run import Deadly, Moment, run_until
+from tests.indexer.models import Shifted
+from tests.indexer.retailer import Retailer
+from vsearch import generation as generations
+from vsearch import registry, store
+from vsearch.cli.prune import command, page_files
+from vsearch.encoder import Encoder
+from vsearch.engine import Engine, Search
+from vsearch.errors import CatalogueError, RunInProgress
+from vsearch.images import decode, encode_jpeg
+from vsearch.lock import lock_if_free, run_lock
+from vsearch.model.checkpoint import Checkpoint
+from vsearch.progress import silent
+from vsearch.pruning import Freed, Garbage
+from vsearch.settings import Settings
+from webui.thumbnails import Thumbnails
+
+pytestmark = pytest.mark.slow
+
+DAY = 86_400
+PRODUCTS = 16
+
+
+def open_encoder(checkpoint: Checkpoint) -> Encoder:
+    """Open the encoder of a fake checkpoint of any trunk."""
+    return FakeEncoder(checkpoint) if checkpoint.grid == 1 else Shifted(checkpoint)
+
+
+def size(folder: Path) -> int:
+    """Return the bytes of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+class Life:
+    """A shop whose pictures, products, classes and models change from night to night."""
+
+    def __init__(self, retailer: Retailer, **settings: object) -> None:
+        self.retailer = retailer
+        self.clock = FrozenClock(datetime.now(UTC))
+        values = {"min_class_size": 3, "keep_record_days": 7, "whitening_products": 60} | settings
+        self.given = retailer.settings.model_copy(update=values)
+        self.settings = self.given.model_copy(update={"checkpoint": ""})
+        self.images = self.given.data / "images"
+        self.images.mkdir(exist_ok=True)
+        retailer.images = str(self.images)
+
+    def draw(self, sku: str, seed: int, category: str = "Sofas") -> None:
+        """Put a product with a new picture into the feed."""
+        colour = np.random.default_rng(seed).integers(30, 255, size=3).tolist()
+        (self.images / f"{sku}.jpg").write_bytes(encode_jpeg(coloured(colour, seed=seed, side=48)))
+        row = {"sku": sku, "title": "Product", "price": "9", "category": category, "image": f"{sku}.jpg"}
+        self.retailer.rows[sku] = row
+
+    def night(self, *, first: bool = False, **options: Any) -> Any:
+        """Let a day go by, take the feed and index it."""
+        self.clock.move(DAY)
+        self.retailer.settings = self.given if first else self.settings
+        options = {"open_encoder": open_encoder, "accept": {"drift"}, "page_files": page_files} | options
+        return self.retailer.night(clock=self.clock, **options)
+
+    def promote(self, trunk: int) -> None:
+        """Promote another model."""
+        folder = self.given.data / f"trained {trunk}"
+        found = fake_checkpoint(folder, trunk=trunk)
+        promote.promote(self.settings, found, allow_drop=1, open_encoder=open_encoder, clock=self.clock)
+        shutil.rmtree(folder)
+        self.clock.move(60)
+
+    def browse(self) -> None:
+        """Ask for the thumbnails of all pictures, as pages do."""
+        thumbnails = Thumbnails(self.settings.thumbnails, ImageStore(self.settings.pictures))
+        for _, sha256 in self.retailer.live():
+            assert thumbnails.find(sha256, 160)
+
+    def prune(self, **options: Any) -> prune.Pruned:
+        """Prune as the command does."""
+        return prune.run(self.settings, page_files=page_files, clock=self.clock, **options)
+
+    def blocks(self) -> dict[str, int]:
+        """Return how many blocks are stored, by blocks_id."""
+        by_id = select(embeddings.StoredBlocks.blocks_id, func.count()).group_by(embeddings.StoredBlocks.blocks_id)
+        with self.retailer.sessions() as session:
+            return {str(blocks_id): count for blocks_id, count in session.execute(by_id)}
+
+    def rows(self) -> dict[str, int]:
+        """Return how many rows the tables that grow have."""
+        with self.retailer.sessions() as session:
+            return {table.__tablename__: len(records.ids(session, table)) for table in (Job, FeedImport, IndexRun)}
+
+    def found(self) -> list[str]:
+        """Return the first answer to a photo of each live product."""
+        engine = Engine(self.settings, open_encoder)
+        engine.refresh()
+        with self.retailer.sessions() as session:
+            skus = {row.product_id: row.sku for row in prune.queries.gallery_rows(session)}
+            photos = {row.sku: row.sha256 for row in prune.queries.gallery_rows(session)}
+        pictures = ImageStore(self.settings.pictures)
+        return [
+            skus.get(
+                engine.search(decode(pictures.read(sha256)), Search(k=1)).hits[0].product_id, "one that is withdrawn"
+            )
+            for _, sha256 in sorted(photos.items())
+        ]
+
+
+@pytest.fixture
+def life(retailer: Retailer) -> Life:
+    """A shop after its first night, once on each database."""
+    return begun(retailer)
+
+
+@pytest.fixture
+def sqlite_life(sqlite_retailer: Retailer) -> Life:
+    """The same on SQLite, where the database makes no difference."""
+    return begun(sqlite_retailer)
+
+
+def begun(retailer: Retailer) -> Life:
+    """Let a shop have its first night."""
+    life = Life(retailer)
+    for number in range(PRODUCTS):
+        life.draw(f"P{number:02d}", number, ("Sofas", "Lamps")[number % 2])
+    life.night(first=True)
+    return life
+
+
+def test_thirty_nights_leave_no_more_than_a_fresh_folder(life: Life, tmp_path: Path) -> None:
+    """With promotions, changed pictures, withdrawn products and classes that come and go; and all still works."""
+    sqlite = life.settings.database_url.startswith("sqlite")
+    freed: set[str] = set()
+    for night in range(2, 31):
+        life.draw(f"P{night % PRODUCTS:02d}", 100 + night)  # a changed picture
+        life.draw(f"N{night:02d}", 200 + night, "Lamps")  # a new product
+        life.retailer.rows.pop(f"N{night - 2:02d}", None)  # a withdrawn one
+        for number in (0, 2, 4):  # a class that comes and goes
+            life.retailer.rows[f"P{number:02d}"]["category"] = ("Sofas", "Rugs")[night % 2]
+        freed |= life.night()[1].freed.keys()
+        life.browse()
+        if night % 7 == 0:
+            life.promote(night)
+    assert freed == {"models", "blocks", "pictures", "thumbnails", "records"}
+    answers = life.found()
+    life.prune()
+    data, listed = life.settings.data, generations.listed(life.settings.generations)
+    kept = [generations.read_manifest(life.settings.generations / name) for name in listed]
+    evaluated = size(data / "evaluation")
+
+    with fresh(life, tmp_path / "fresh") as other:  # two generations, of the last model and of the one before
+        for name in ("pictures", "thumbnails"):
+            assert names(data / name) == names(other.settings.data / name)
+        now, before = kept[-1].blocks_id, generations.read_manifest(current(other)).blocks_id
+        assert before == now
+        assert life.blocks()[now] == other.blocks()[now]
+        assert life.blocks().keys() == {manifest.blocks_id for manifest in kept}
+        if sqlite:
+            records_of_runs = 24 * 2048  # ten of each kind, and the promotions
+            fresh_file = other.settings.data / "catalogue.sqlite"
+            assert (data / "catalogue.sqlite").stat().st_size <= fresh_file.stat().st_size + records_of_runs
+    with life.retailer.sessions() as session:
+        promoted = records.promoted(session)
+    assert len(promoted) == 4
+    assert names(data / "checkpoints", folders=True) == {manifest.checkpoint_id for manifest in kept} | promoted
+    assert names(data / "generations", folders=True) == set(listed)
+    assert len(listed) <= life.settings.keep_generations + 1  # and that of the model before
+    assert life.rows() == {"job": 0, "feed_import": 10, "index_run": 10 + len(promoted)}
+
+    assert life.prune() == prune.Pruned()
+    assert life.found() == answers
+    assert verify(life.settings, open_encoder).problems == ()
+    assert rollback(life.settings) == listed[-2]
+    assert life.night()[1].encoded == 0
+    promote.rollback(life.settings)
+    assert generations.read_manifest(current(life)).blocks_id != now
+    assert life.found()
+    _, after = life.night()
+    assert (after.state, after.encoded) == ("published", 4)  # what changed since the promotion
+    assert verify(life.settings, open_encoder).problems == ()
+    assert size(data / "evaluation") == evaluated
+
+
+@contextmanager
+def fresh(life: Life, folder: Path) -> Iterator[Life]:
+    """Yield a new data folder with the same content: indexed with one model, and with the last one promoted."""
+    folder.mkdir()
+    shutil.copytree(life.images, folder / "images")
+    fake_checkpoint(folder / "given")
+    engine = connect(f"sqlite:///{folder / 'catalogue.sqlite'}")
+    upgrade(engine)
+    settings = life.given.model_copy(update={"data": folder, "database_url": "", "checkpoint": str(folder / "given")})
+    made = Life(Retailer(settings, sessions(engine), life.retailer.rows))
+    made.night(first=True)
+    made.promote(28)
+    made.browse()
+    made.prune()
+    yield made
+    engine.dispose()
+
+
+def current(life: Life) -> Path:
+    """Return the folder of the current generation."""
+    return generations.current(life.settings.generations)
+
+
+def names(folder: Path, *, folders: bool = False) -> set[str]:
+    """Return the names of all files in a folder, or of the folders right in it."""
+    return {path.name for path in (folder.iterdir() if folders else folder.rglob("*")) if path.is_dir() == folders}
+
+
+@pytest.fixture
+def littered(life: Life) -> Life:
+    """A shop with some garbage of every kind, once on each database."""
+    return with_litter(life)
+
+
+@pytest.fixture
+def sqlite_littered(sqlite_life: Life) -> Life:
+    """The same on SQLite."""
+    return with_litter(sqlite_life)
+
+
+def with_litter(life: Life) -> Life:
+    """Let there be some garbage of every kind."""
+    settings = life.settings
+    life.browse()
+    for number in (0, 1):
+        life.draw(f"P{number:02d}", 50 + number)
+    del life.retailer.rows["P15"]
+    options = {"page_files": prune.no_page_files}
+    life.settings = settings.model_copy(update={"prune": False})
+    life.night(**options)
+    life.promote(2)
+    store.add(settings, fake_checkpoint(settings.data / "refused", trunk=9))
+    life.settings = settings.model_copy(update={"prune": False, "keep_generations": 9})
+    for _ in range(4):
+        life.draw("P02", life.clock.now.day)
+        life.night(**options)
+    life.settings = settings
+    with life.retailer.sessions.begin() as session:
+        for number in range(12):
+            job_id = jobs.add(session, "index", {}, life.clock.now)
+            jobs.finish(session, job_id, "done", "", life.clock.now - timedelta(days=8 + number))
+            log_file(life, job_id).write_text("said")
+    log_file(life, 99).write_text("of no job")
+    write(settings.generations / ".building-x" / "images.npz")
+    write(settings.checkpoints / ".removing-x" / "model.json")
+    write(settings.pictures / "ab" / "cd" / ".new-x")
+    write(settings.thumbnails / "ab" / ".new-x")
+    write(settings.uploads / ".new-x")
+    write(settings.uploads / f"{'a' * 64}.jpg", age=40 * DAY)
+    write(settings.data / "runs" / "sofas" / "trunk" / ".new-x")
+    life.clock.move(20 * DAY)
+    return life
+
+
+def log_file(life: Life, job_id: int) -> Path:
+    """Return the log of a job."""
+    file = life.settings.jobs / f"{job_id}.log"
+    file.parent.mkdir(exist_ok=True)
+    return file
+
+
+def write(file: Path, age: float = 0) -> Path:
+    """Write a file of that age."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"0123456789")
+    os.utime(file, (time.time() - age,) * 2)
+    return file
+
+
+State = tuple[dict[str, int], dict[str, int], dict[str, bytes]]
+
+
+def state(life: Life) -> State:
+    """Return all that a prune may change."""
+    data = life.settings.data
+    files = [path for path in data.rglob("*") if path.is_file() and not path.name.startswith(("catalogue.", "index."))]
+    return life.blocks(), life.rows(), {str(path.relative_to(data)): path.read_bytes() for path in files}
+
+
+KINDS = {
+    "generations", "models", "blocks", "pictures", "thumbnails", "uploads", "temporary files", "jobs"
+}  # fmt: skip
+
+
+def test_a_dry_run_tells_the_figures_and_changes_nothing(littered: Life) -> None:
+    """And when all is deleted, there is nothing more to delete but thumbnails of the pictures that went just now."""
+    before = state(littered)
+    told = littered.prune(dry_run=True)
+    assert state(littered) == before
+    assert littered.prune() == told
+    assert told.freed.keys() == KINDS
+    assert all(freed.bytes > 0 for freed in told.freed.values())
+    assert littered.prune().freed.keys() == {"thumbnails"}
+    assert littered.prune() == prune.Pruned()
+
+
+def test_the_bytes_are_those_of_the_files(sqlite_littered: Life) -> None:
+    """What is told is what the folder is smaller by."""
+    before = sum(map(len, state(sqlite_littered)[2].values()))
+    freed = sqlite_littered.prune().freed
+    after = sum(map(len, state(sqlite_littered)[2].values()))
+    assert before - after == sum(freed.bytes for kind, freed in freed.items() if kind != "blocks")
+
+
+class Stopped(BaseException):
+    """Somebody stops the prune."""
+
+
+@contextmanager
+def stop_at_once(stage: str) -> Iterator[Any]:
+    """Progress that stops after the first piece that is deleted."""
+
+    def advance(done: int, total: int) -> None:
+        raise Stopped
+
+    yield advance
+
+
+def test_stopped_after_every_piece_it_comes_to_the_same_end(littered: Life, tmp_path: Path) -> None:
+    """Each piece is deleted by itself, and what was deleted stays deleted."""
+    total = sum(freed.count for freed in littered.prune(dry_run=True).freed.values())
+    stops = 0
+    while True:
+        try:
+            littered.prune(progress=stop_at_once)
+            break
+        except Stopped:
+            stops += 1
+    assert 20 < stops <= total + 2  # two stages
+    littered.prune()
+    assert littered.prune() == prune.Pruned()
+    assert verify(littered.settings, open_encoder).problems == ()
+    assert littered.night()[1].encoded == 0
+
+
+def test_nothing_is_deleted_while_a_night_runs(sqlite_littered: Life) -> None:
+    """Nor during a promotion, which holds the same lock; nor is anything said that would be wrong in a minute."""
+    before = state(sqlite_littered)
+    for dry_run in (False, True):
+        with run_lock(sqlite_littered.settings.data / LOCK, sqlite_littered.clock.now), pytest.raises(RunInProgress):
+            sqlite_littered.prune(dry_run=dry_run)
+    assert state(sqlite_littered) == before
+
+
+def test_a_nights_own_prune_holds_its_lock(sqlite_littered: Life) -> None:
+    """So a prune by hand at that moment ends with a sentence."""
+    refused = []
+
+    def page_files(settings: Settings, pictures: prune.Pictures, now: datetime) -> list[Garbage]:
+        with pytest.raises(RunInProgress):
+            sqlite_littered.prune()
+        refused.append(now)
+        return []
+
+    sqlite_littered.night(page_files=page_files)
+    assert len(refused) == 1
+
+
+def test_pictures_are_left_while_an_import_goes_on(life: Life) -> None:
+    """It stores pictures before the catalogue knows of them; the rest is deleted all the same."""
+    stored, go_on = threading.Event(), threading.Event()
+
+    class Slow(ImageStore):
+        def put(self, data: bytes) -> str:
+            sha256 = super().put(data)
+            stored.set()
+            assert go_on.wait(60)
+            return sha256
+
+    life.draw("P00", 60)
+    old = write(life.settings.pictures / "ab" / "cd" / f"abcd{'0' * 60}")
+    feed, pictures = str(life.retailer.write()), Slow(life.settings.pictures)
+    importing = threading.Thread(
+        target=lambda: import_feed(feed, str(life.images), sessions=life.retailer.sessions, store=pictures)
+    )
+    importing.start()
+    assert stored.wait(60)
+    write(life.settings.generations / ".building-x" / "images.npz")
+    done = life.prune()
+    assert (done.freed.keys(), done.left) == (
+        {"temporary files"},
+        "Pictures were skipped because an import is running.",
+    )
+    go_on.set()
+    importing.join()
+    assert life.prune().freed["pictures"].count == 2  # the one nobody has, and the one that was replaced
+    assert not old.exists()
+    assert verify(life.settings, open_encoder).problems == ()
+
+
+def test_an_import_waits_while_pictures_are_deleted(sqlite_life: Life) -> None:
+    """Or it would take a picture for stored that goes at that moment."""
+    order = []
+    with lock_if_free(import_lock(sqlite_life.settings.pictures)) as alone:
+        assert alone
+        waiting = threading.Thread(
+            target=lambda: import_feed(
+                str(sqlite_life.retailer.write()),
+                str(sqlite_life.images),
+                sessions=sqlite_life.retailer.sessions,
+                store=ImageStore(sqlite_life.settings.pictures),
+                progress=lambda stage: order.append("imported") or silent(stage),
+            )
+        )
+        waiting.start()
+        assert managers_report.make(sqlite_life.settings)  # takes a while
+        order.append("deleted")
+    waiting.join()
+    assert order == ["deleted", "imported"]
+
+
+def test_what_a_killed_import_read_is_kept_for_the_next_one(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred thousand downloads are not made twice; once a feed was taken, what it does not name goes."""
+    with life.retailer.sessions.begin() as session:  # the fixture's clock is ahead of that of pictures read
+        session.execute(update(FeedImport).values(finished_at=datetime.now(UTC)))
+    life.draw("P00", 60)
+    with monkeypatch.context() as patch:
+        patch.setattr(changes, "apply", lambda *arguments: (_ for _ in ()).throw(Stopped))
+        with pytest.raises(Stopped):
+            life.night()
+    assert life.prune() == prune.Pruned()
+    life.draw("P00", 61)
+    assert life.night()[1].freed["pictures"]["count"] == 2
+
+
+def test_what_a_product_withdrawn_lately_had_is_kept(life: Life) -> None:
+    """It may come back; later on its pictures go, with their thumbnails, and it may come back all the same."""
+    life.clock.now = datetime.now(UTC)
+    life.browse()
+    gone = life.retailer.rows.pop("P03")
+    with life.retailer.sessions() as session:
+        (picture,) = prune.queries.product_by_sku(session, "P03").item.images  # type: ignore[union-attr]
+    life.night()
+    stored = ImageStore(life.settings.pictures)
+    assert (life.prune(), stored.exists(picture)) == (prune.Pruned(), True)
+    life.clock.move(14 * DAY)
+    freed = life.prune().freed
+    assert {kind: freed[kind].count for kind in freed} == {"pictures": 1, "thumbnails": 1, "blocks": 2}
+    assert not stored.exists(picture)
+    life.retailer.rows["P03"] = gone
+    settings = life.settings
+    import_feed(str(life.retailer.write()), str(life.images), sessions=life.retailer.sessions, store=stored)
+    assert managers_report.make(settings).counts["products"] == PRODUCTS  # though it is not encoded yet
+    assert life.night()[1].encoded == 1
+    assert verify(settings, open_encoder).problems == ()
+
+
+def test_the_thumbnails_of_a_replaced_picture_go_one_prune_later(sqlite_life: Life) -> None:
+    """A page that was sent before the night may still ask for them."""
+    thumbnails = Thumbnails(sqlite_life.settings.thumbnails, ImageStore(sqlite_life.settings.pictures))
+    sqlite_life.browse()
+    with sqlite_life.retailer.sessions() as session:
+        (picture,) = prune.queries.product_by_sku(session, "P03").item.images  # type: ignore[union-attr]
+    sqlite_life.draw("P03", 70)
+    sqlite_life.night()
+    assert thumbnails.find(picture, 160)
+    assert sqlite_life.prune().freed["thumbnails"].count == 1
+    assert thumbnails.find(picture, 160) is None
+
+
+def test_old_thumbnails_are_made_anew_when_asked_for(sqlite_life: Life) -> None:
+    """Crawlers ask for all widths of all pictures once."""
+    sqlite_life.browse()
+    sqlite_life.clock.now = datetime.now(UTC) + timedelta(days=89)
+    assert sqlite_life.prune() == prune.Pruned()
+    sqlite_life.clock.move(2 * DAY)
+    assert sqlite_life.prune().freed["thumbnails"].count == PRODUCTS
+    sqlite_life.browse()
+
+
+def test_models_that_somebody_may_be_about_to_use_are_kept(sqlite_life: Life) -> None:
+    """Those that came lately, with what they encoded, and those that read tags; later only the latter."""
+    settings = sqlite_life.settings
+    sqlite_life.clock.now = datetime.now(UTC)
+    reader, candidate = (
+        fake_checkpoint(settings.data / name, trunk=trunk) for name, trunk in (("reading", 5), ("trained", 6))
+    )
+    for found in (reader, candidate):
+        store.add(settings, found)
+    registry.use_reader(settings, reader.checkpoint_id)
+    with sqlite_life.retailer.sessions.begin() as session:
+        key = [(sha256, 0) for _, sha256 in sqlite_life.retailer.live()][:1]
+        embeddings.put(session, candidate.blocks_id, key, np.zeros((1, 16), np.float16))
+    assert sqlite_life.prune() == prune.Pruned()
+    sqlite_life.clock.move(15 * DAY)
+    assert {kind: freed.count for kind, freed in sqlite_life.prune().freed.items()} == {"models": 1, "blocks": 1}
+    assert registry.readers(settings) == [reader.checkpoint_id]
+    assert registry.find(settings, reader.checkpoint_id)
+
+
+def test_what_vsearch_did_not_write_is_left_alone(sqlite_littered: Life) -> None:
+    """Whatever its name and age, in each of the folders."""
+    data = sqlite_littered.settings.data
+    strange = [
+        "pictures/README", "pictures/ab/cd/logo.jpg", f"pictures/ab/ce/abcd{'0' * 60}", "thumbnails/ab/logo-160.jpg",
+        "uploads/notes.txt", "checkpoints/my model/model.json", f"checkpoints/{'0' * 16}/notes", "jobs/notes.log",
+        "generations/notes/manifest.json", "runs/sofas/.hidden", ".new-file", "evaluation/notes",
+    ]  # fmt: skip
+    for name in strange:
+        write(data / name, age=400 * DAY)
+    sqlite_littered.prune()
+    sqlite_littered.prune()
+    assert [name for name in strange if not (data / name).is_file()] == []
+
+
+def test_what_is_being_written_is_left_alone(sqlite_life: Life) -> None:
+    """By a page, which holds no lock, and by a training, which holds its own."""
+    sqlite_life.clock.now = datetime.now(UTC)
+    data = sqlite_life.settings.data
+    fresh = [data / name / ".new-x" for name in ("uploads", "thumbnails/ab", "runs/sofas/cache")]
+    training = data / "runs" / "chairs" / ".building-x" / "checkpoint" / ".new-y"
+    for file in (*fresh, write(training, age=3 * DAY)):
+        write(file, age=3 * DAY if file == training else 0)
+    os.utime(training.parents[1], (time.time() - 3 * DAY,) * 2)
+    with run_lock(data / "runs" / "chairs" / "lock", sqlite_life.clock.now):
+        assert sqlite_life.prune() == prune.Pruned()
+    assert sqlite_life.prune().freed == {"temporary files": Freed(1, 10)}
+    assert all(file.exists() for file in fresh)
+
+
+def test_before_anything_is_published_nothing_of_an_index_goes(sqlite_retailer: Retailer) -> None:
+    """A first night that was killed goes on with the pictures and blocks that it stored."""
+    life = Life(sqlite_retailer)
+    life.draw("P00", 0)
+    life.draw("P01", 1)
+    with pytest.raises(RuntimeError):
+        life.night(first=True, open_encoder=lambda checkpoint: FakeEncoder(checkpoint, fail_after=1))
+    write(life.settings.checkpoints / ".adding-x" / "model.json")
+    assert life.prune().freed.keys() == {"temporary files"}
+    assert len(names(life.settings.pictures)) == 2
+
+
+def test_the_catalogue_of_another_folder_is_refused(sqlite_life: Life, tmp_path: Path) -> None:
+    """Nothing of this folder would be in it, so all would be deleted."""
+    with fresh(sqlite_life, tmp_path / "fresh") as other:
+        before = state(sqlite_life)
+        wrong = sqlite_life.settings.model_copy(update={"database_url": other.settings.catalogue_url})
+        with pytest.raises(CatalogueError, match="check the settings data and database_url"):
+            prune.run(wrong, page_files=page_files, clock=sqlite_life.clock)
+        assert state(sqlite_life) == before
+
+
+def test_canaries_stay_encoded(life: Life) -> None:
+    """They are searched for before every publication; one that was taken off the list goes."""
+    photos = life.settings.data / "canaries.csv"
+    photos.write_text("photo,sku\n" + "".join(f"images/P{number:02d}.jpg,P{number:02d}\n" for number in (4, 5)))
+    for number in (4, 5):  # the shop's pictures change, the photos do not
+        shutil.copy(life.images / f"P{number:02d}.jpg", life.settings.data / f"{number}.jpg")
+    lines = {number: f"{number}.jpg,P{number:02d}\n" for number in (4, 5)}
+    photos.write_text("photo,sku\n" + "".join(lines.values()))
+    life.settings = life.settings.model_copy(update={"canaries": photos})
+    opened = Opened()
+    for number in (4, 5):
+        life.draw(f"P{number:02d}", 80 + number)
+    life.night(accept={"drift", "canaries"})
+    verify(life.settings, opened)
+    before = opened.pictures
+    life.prune()
+    verify(life.settings, opened)
+    assert opened.pictures == before
+    photos.write_text("photo,sku\n" + lines[4])
+    assert life.prune().freed["blocks"].count >= 1
+    verify(life.settings, opened)
+    assert opened.pictures == before
+
+
+def test_the_report_says_what_a_night_freed(sqlite_life: Life) -> None:
+    """In the run's record, in JSON, and on the page."""
+    sqlite_life.draw("P00", 60)
+    report = sqlite_life.night()[1]
+    assert report.freed.keys() == {"pictures", "blocks"}
+    assert report.freed["pictures"]["count"] == 1
+    assert ": 2 blocks, 1 pictures." in report.text()
+    found = managers_report.make(sqlite_life.settings)
+    assert found.as_json()["runs"][0]["freed"] == report.freed
+    assert "2 blocks, 1 pictures." in managers_page.as_page(found, sqlite_life.settings)
+
+
+def test_a_night_may_be_told_not_to_prune(sqlite_life: Life) -> None:
+    """The setting prune; the command does it all the same."""
+    sqlite_life.settings = sqlite_life.settings.model_copy(update={"prune": False})
+    sqlite_life.draw("P00", 60)
+    assert sqlite_life.night()[1].freed == {}
+    assert sqlite_life.prune().freed.keys() == {"pictures", "blocks"}
+
+
+@pytest.mark.parametrize("error", [OSError("disk"), KeyboardInterrupt()])
+def test_a_prune_that_fails_leaves_the_night_what_it_was(sqlite_life: Life, error: BaseException) -> None:
+    """Published; a failure is told, a stop ends the program."""
+
+    def failing(settings: Settings, pictures: prune.Pictures, now: datetime) -> list[Garbage]:
+        raise error
+
+    sqlite_life.draw("P00", 60)
+    with suppress(KeyboardInterrupt):
+        report = sqlite_life.night(page_files=failing)[1]
+        assert report.text().endswith("Not all unused data could be deleted: disk")
+    with sqlite_life.retailer.sessions() as session:
+        assert prune.queries.latest_runs(session, 1)[0].state == "published"
+
+
+def test_the_command_says_what_goes(sqlite_littered: Life) -> None:
+    """As a table or as JSON."""
+    settings = sqlite_littered.settings
+
+    def call(*arguments: str) -> Result:
+        return CliRunner().invoke(command, arguments, obj=settings)
+
+    said = json.loads(call("--dry-run", "--json").output)
+    assert said["dry_run"] is True
+    assert said["freed"]["temporary files"]["count"] >= 2
+    assert call("--dry-run").output.startswith("Would be deleted")
+    done = json.loads(call("--json").output)
+    assert (done["freed"], done["left"]) == (said["freed"], "")
+    call()
+    assert "There is nothing to delete." in call().output
+    with run_lock(settings.data / LOCK, sqlite_littered.clock.now):
+        refused = call()
+    assert isinstance(refused.exception, RunInProgress)
+
+
+MOMENTS = [
+    Moment("prune all but pictures"),
+    *(Moment("prune all but pictures", event) for event in (2, 5, 10)),
+    Moment("prune pictures", 2),
+    Moment("shrink the catalogue"),
+]
+
+
+def pruning_child(folder: Path, progress: Deadly) -> None:
+    """Prune, in the child process, until it kills itself."""
+    settings = Settings(data=folder, keep_record_days=7)
+    clock = FrozenClock(datetime.now(UTC) + timedelta(days=60))
+    prune.run(settings, page_files=page_files, progress=progress, clock=clock)
+
+
+def test_killed_at_any_moment_it_goes_on(sqlite_littered: Life) -> None:
+    """What is served, and what the next night needs, is there after each kill."""
+    life, folder = sqlite_littered, sqlite_littered.settings.data
+    before = sum(freed.count for freed in life.prune(dry_run=True).freed.values())
+    for moment in MOMENTS:
+        assert run_until(folder, moment, pruning_child) == -9
+        assert verify(life.settings, open_encoder).problems == ()
+    assert 0 < sum(freed.count for freed in life.prune(dry_run=True).freed.values()) < before
+    assert run_until(folder, None, pruning_child) == 0
+    life.prune()
+    assert life.prune() == prune.Pruned()
+    assert life.night()[1].encoded == 0
