@@ -133,7 +133,7 @@ def of_prices(reading: FeedReading, before: Before) -> Iterable[tuple[Cause, str
         yield "prices", f"its prices are {middle:.3g} times what they were (the median of {len(ratios)})"
     elif _too_many(jumps, MAX_JUMPS_SHARE, len(ratios)) or _too_many(shifts, MAX_SHIFTS_SHARE, len(ratios)):
         yield "prices", f"{jumps} of {len(ratios)} prices are a tenth or less, or ten times or more, of what they were"
-    if other >= FEW and other > MOST * known:
+    if other > max(MAX_JUMPS, MOST * known):
         yield "prices", f"{other} of {known} prices are in another currency than they were"
 
 

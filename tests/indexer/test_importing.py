@@ -370,6 +370,14 @@ def test_a_few_prices_may_jump_and_are_named(shop: Shop) -> None:
     assert [warning for warning in report.warnings if "price of S0, S1 is" in warning]
 
 
+def test_prices_of_a_small_shop_in_another_currency(shop: Shop) -> None:
+    """Three are enough to refuse a feed, one of three is not."""
+    take_prices(shop, "10 EUR", "20 EUR", "30 EUR")
+    take_prices(shop, "10 SEK", "20 EUR", "30 EUR")
+    with pytest.raises(FeedRefused, match="3 of 3 prices are in another currency"):
+        take_prices(shop, "10 USD", "20 USD", "30 USD")
+
+
 def test_a_sale_refuses_no_feed(shop: Shop) -> None:
     """At 95 % off the digits change, as they do not where the decimal separator is mistaken."""
     take_prices(shop, *["1290"] * 10)
