@@ -686,6 +686,45 @@ def test_bmp_from_top_to_bottom() -> None:
     assert difference(decode(bmp(40, 24, np.asarray(scene())[:, :, ::-1].tobytes(), top_down=True)), scene()) == 0
 
 
+@pytest.mark.parametrize(
+    "masks",
+    [
+        (16, 0xF800, 0x07E0, 0x001F, 0),
+        (16, 0x7C00, 0x03E0, 0x001F, 0x8000),
+        (16, 0x0F00, 0x00F0, 0x000F, 0xF000),
+        (32, 0x0000FF, 0x00FF00, 0xFF0000, 0),
+        (32, 0xFF0000, 0x00FF00, 0x0000FF, 0xFF000000),
+        (32, 0x0000FF00, 0x00FF0000, 0xFF000000, 0xFF),
+        (32, 0x3FF00000, 0x000FFC00, 0x000003FF, 0),
+    ],
+    ids=lambda masks: "-".join(f"{mask:x}" for mask in masks),
+)
+@pytest.mark.parametrize("header", [40, 56, 108, 124])
+@pytest.mark.parametrize("alpha", [0, 255, None], ids=["empty", "full", "half of the picture"])
+def test_bmp_with_masks(masks: tuple[int, ...], header: int, alpha: int | None) -> None:
+    """Colors and alpha are where the masks have them, in as many bits."""
+    bits, *places = masks
+    rows = np.zeros((SIDE, SIDE, 4), np.uint8)
+    rows[..., :3] = np.asarray(scene())
+    rows[..., 3] = np.repeat([0, 255], SIDE // 2)[:, None] if alpha is None else alpha
+    pixels, wanted = np.zeros((SIDE, SIDE), np.int64), np.full((SIDE, SIDE, 4), 255.0)
+    for channel, mask in enumerate(places):
+        if mask:
+            lowest = (mask & -mask).bit_length() - 1
+            depth = (mask >> lowest).bit_length()
+            values = rows[..., channel].astype(np.int64) << 8 >> 16 - depth
+            pixels |= values << lowest
+            wanted[..., channel] = values * 255 / (2**depth - 1)
+    if alpha is None:
+        wanted = wanted * (wanted[..., 3:] / 255) + 255 - wanted[..., 3:]
+    data = bytearray(bmp(header, bits, pixels[::-1].astype(f"<u{bits // 8}").tobytes(), masks=True))
+    if header == 40:
+        data[30] = 6  # all four masks follow the header
+    struct.pack_into("<4I", data, 54, *places)
+
+    assert np.abs(decode(bytes(data)) - wanted[..., :3]).max() <= 1
+
+
 def test_bmp_with_run_lengths() -> None:
     """RLE8 is read, and refused where rows are missing."""
     palette = bytes((30, 30, 220, 0)) + bytes(255 * 4)
