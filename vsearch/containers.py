@@ -111,11 +111,14 @@ def png_has_all_rows(data: bytes) -> bool:
     return missing <= 0
 
 
-def jpeg_ends_in_scan(data: bytes) -> bool:
-    """Whether what comes last in a JPEG without end marker is the packed pixels of a scan."""
+def jpeg_scan_end(data: bytes) -> int:
+    """Return where the packed pixels of the last scan in a JPEG without end marker end; -1 where none begin."""
     scan = data.rfind(b"\xff\xda")
     start = scan + 2 + int.from_bytes(data[scan + 2 : scan + 4], "big")
-    return scan >= 0 and start <= len(data) and not _JPEG_MARKER.search(data, start)
+    if scan < 0 or start > len(data):
+        return -1
+    marker = _JPEG_MARKER.search(data, start)
+    return marker.start() if marker else len(data)
 
 
 def _xmp_orientation(xmp: bytes) -> int | None:

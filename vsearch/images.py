@@ -220,7 +220,7 @@ def _decode(bare: Bare, image: Image.Image, max_side: int | None) -> Picture:
         image = _open(containers.tiff_without_alpha(bare.data), "TIFF")
         image.load()
     if is_jpeg and _ends_gray(image):
-        _check_jpeg_rows(bare)
+        _check_jpeg_rows(bare, max_side)
     if image.format == "PNG" and _ends_filled(image) and not containers.png_has_all_rows(bare.data):
         raise ValueError("rows are missing")
     profile = bare.profile or image.info.get("icc_profile")
@@ -229,7 +229,7 @@ def _decode(bare: Bare, image: Image.Image, max_side: int | None) -> Picture:
     return np.array(colors.to_srgb(flat, profile, bare.gamma))
 
 
-def _check_jpeg_rows(bare: Bare) -> None:
+def _check_jpeg_rows(bare: Bare, max_side: int | None = None) -> None:
     """Decode a JPEG with different bytes after its own: where rows are missing, they show.
 
     The decoder neither says that rows are missing nor leaves them out: it fills them with gray.
@@ -243,11 +243,14 @@ def _check_jpeg_rows(bare: Bare) -> None:
     if padding >= _MIN_PADDING:  # a download that was cut short, in a file of the full size
         scans = scans[: _MAX_SCAN_ZEROS - padding]
     scans = scans.rstrip(b"\xff")  # fill bytes
-    if not containers.jpeg_ends_in_scan(scans):
+    scan_end = containers.jpeg_scan_end(scans)
+    if scan_end < (len(scans) if end < 0 else 0):  # before the end marker there may be a comment
         raise ValueError("scans are missing")
     digests = set()
     for seed in (1, 2):
-        with _open(scans + _scan_filler(seed) + _JPEG_END, "JPEG") as image:
+        with _open(scans[:scan_end] + _scan_filler(seed) + _JPEG_END, "JPEG") as image:
+            if max_side is not None:
+                image.draft("RGB", (max_side, max_side))
             digests.add(hashlib.sha256(np.asarray(image).data).digest())
     if len(digests) > 1:
         raise ValueError("rows are missing")

@@ -332,7 +332,10 @@ def test_gray_jpeg_is_no_missing_row(gray: int) -> None:
     image.paste((gray, gray, gray), (60, 60, 160, 120))
     whole = jpeg_of({}, image)
 
+    commented = whole[:-2] + b"\xff\xfe\0\x06abcd" + whole[-2:]
+
     assert np.abs(decode(whole)[-1, -1].astype(int) - gray).max() <= 1
+    assert difference(decode(commented), decode(whole)) == 0
     assert difference(decode(whole[:-2]), decode(whole)) == 0
 
 
