@@ -231,20 +231,23 @@ def shrink(engine: Engine) -> None:
     if engine.dialect.name != "sqlite":
         return
     connection = engine.raw_connection()
+    cursor = connection.cursor()
+
+    def pragma(text: str) -> int:
+        return int((cursor.execute(f"PRAGMA {text}").fetchall() or [(0,)])[0][0])
+
     try:
-        cursor = connection.cursor()
-
-        def pragma(text: str) -> int:
-            return int((cursor.execute(f"PRAGMA {text}").fetchall() or [(0,)])[0][0])
-
         if pragma("auto_vacuum") != _INCREMENTAL and pragma("freelist_count") > pragma("page_count") / 5:
+            pragma(f"auto_vacuum = {_INCREMENTAL}")
             cursor.execute("VACUUM")
         while pragma("auto_vacuum") == _INCREMENTAL and pragma("freelist_count"):
             pragma(f"incremental_vacuum({_PAGES_AT_ONCE})")
+        pragma("busy_timeout = 0")  # it would hold up writers until the last reader ends; a later commit does it too
         pragma("wal_checkpoint(TRUNCATE)")
     except sqlite3.OperationalError as error:
         log.warning("the catalogue keeps the room of deleted rows for new ones: %s", error)
     finally:
+        pragma(f"busy_timeout = {BUSY_SECONDS * 1000}")
         connection.close()
 
 
@@ -383,7 +386,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
     connection.isolation_level = None  # the driver would begin late and not for schema changes; we say BEGIN
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
-    cursor.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")  # takes effect in a new file, and at VACUUM
+    if not cursor.execute("PRAGMA page_count").fetchone()[0]:  # it takes effect in a new file, and waits for writers
+        cursor.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA foreign_keys = ON")

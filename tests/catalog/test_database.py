@@ -361,6 +361,16 @@ def test_the_room_of_deleted_rows_is_given_back(engine: Engine, tmp_path: Path) 
             assert connection.exec_driver_sql("PRAGMA freelist_count").scalar() == 0
 
 
+def test_a_new_connection_does_not_wait_for_a_writer(sqlite_engine: Engine, tmp_path: Path) -> None:
+    """A page is read while an import writes: what prepares a connection asks for no lock on writing."""
+    with sessions(sqlite_engine).begin() as writer:
+        lock_for_writing(writer)
+        other = connect(tmp_path / "catalogue.sqlite")
+        with sessions(other)() as reader:
+            assert embeddings.count(reader) == 0
+        other.dispose()
+
+
 def test_a_file_of_an_earlier_version_is_rewritten_once(sqlite_engine: Engine, tmp_path: Path) -> None:
     """When a good part of it is free; afterwards it shrinks piece by piece."""
     file = tmp_path / "catalogue.sqlite"

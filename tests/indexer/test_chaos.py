@@ -21,7 +21,9 @@ from vsearch import generation as generations
 from vsearch.engine import ALL, Engine, Search
 from vsearch.images import encode_jpeg
 
-STAGES = ("", "look at pictures", *INDEX_STAGES)
+STAGES = (
+    "", "look at pictures", *INDEX_STAGES, "prune all but pictures", "prune pictures", "shrink the catalogue",
+)  # fmt: skip
 
 NIGHTS = [pytest.param(("sqlite", 40), id="sqlite"), pytest.param(("postgresql", 12), id="postgresql")]
 """Databases, and how many nights are killed there besides one at the beginning of each stage.
