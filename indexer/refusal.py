@@ -126,13 +126,14 @@ def of_columns(reading: FeedReading, before: Before) -> Iterable[tuple[Cause, st
 def of_prices(reading: FeedReading, before: Before) -> Iterable[tuple[Cause, str]]:
     """Yield whether prices became others altogether, as when cents are taken for euros, or crowns for euros."""
     known, ratios = _price_ratios(reading, before)
-    other, jumps = known - len(ratios), len(_jumped(ratios))
-    shifts = sum(_is_power_of_ten(ratios[sku]) for sku in _jumped(ratios))
+    other, jumped = known - len(ratios), _jumped(ratios)
+    shifts = sum(_is_power_of_ten(ratios[sku]) for sku in jumped)
     middle = sorted(ratios.values())[len(ratios) // 2] if ratios else 1
     if len(ratios) >= FEW and not 1 / DEARER < middle < DEARER:
         yield "prices", f"its prices are {middle:.3g} times what they were (the median of {len(ratios)})"
-    elif _too_many(jumps, MAX_JUMPS_SHARE, len(ratios)) or _too_many(shifts, MAX_SHIFTS_SHARE, len(ratios)):
-        yield "prices", f"{jumps} of {len(ratios)} prices are a tenth or less, or ten times or more, of what they were"
+    elif _too_many(len(jumped), MAX_JUMPS_SHARE, len(ratios)) or _too_many(shifts, MAX_SHIFTS_SHARE, len(ratios)):
+        said = "prices are a tenth or less, or ten times or more, of what they were"
+        yield "prices", f"{len(jumped)} of {len(ratios)} {said}"
     if other > max(MAX_JUMPS, MOST * known):
         yield "prices", f"{other} of {known} prices are in another currency than they were"
 

@@ -2,7 +2,7 @@
 
 Cameras, phones and editors write metadata that breaks its own rules, and a decoder that reads all of it refuses sound
 pictures. So only what changes the pixels is read here, from the bytes, and the decoder gets a file without metadata.
-Nothing in this module raises an error: what cannot be understood is left to the decoder.
+`strip` raises no error: what cannot be understood is left to the decoder.
 """
 
 import re

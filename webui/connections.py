@@ -6,6 +6,7 @@ and what is refused before it was read whole is answered by the application, in 
 """
 
 import ipaddress
+import math
 import socket
 import time
 from contextlib import suppress
@@ -169,6 +170,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def service(self) -> None:
         """Answer one request, in a thread."""
+        self.since = math.inf  # `expire` may run between the end of a long answer and the next line
         super().service()
         self.since = time.time()
 

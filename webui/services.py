@@ -7,7 +7,6 @@ from flask import Flask, current_app
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import imports, queries
-from catalog.imagestore import ImageStore
 from vsearch.engine import Engine
 from vsearch.images import Limits
 from vsearch.reader import open_reader
@@ -66,15 +65,16 @@ class Services:
         open_reader: OpenReader = open_reader,
     ) -> "Services":
         """Return the services with the stores that the settings name."""
-        limits = Limits.of(settings)
-        uploads = UploadStore(
-            settings.uploads, limits, days=settings.upload_days, max_bytes=round(settings.upload_gb * 1e9)
+        return cls(
+            settings,
+            engine,
+            sessions,
+            UploadStore.of(settings),
+            Thumbnails.of(settings),
+            Articles(settings, sessions, open_reader),
+            examples.read(settings.examples, Limits.of(settings)),
+            Currencies(sessions, settings.currency),
         )
-        thumbnails = Thumbnails(settings.thumbnails, ImageStore(settings.pictures))
-        articles = Articles(settings, sessions, open_reader)
-        shown = examples.read(settings.examples, limits)
-        currencies = Currencies(sessions, settings.currency)
-        return cls(settings, engine, sessions, uploads, thumbnails, articles, shown, currencies)
 
     def close(self) -> None:
         """Close the connections to the catalogue."""

@@ -3,9 +3,11 @@
 from collections.abc import Container, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 from catalog.imagestore import ImageStore
 from vsearch.images import Limits, decode, encode_jpeg
+from vsearch.settings import Settings
 from webui.uploads import is_sha256, write_whole
 
 WIDTHS = (160, 320, 640, 1280)
@@ -18,6 +20,11 @@ class Thumbnails:
     def __init__(self, folder: Path, store: ImageStore) -> None:
         self.folder = folder
         self._store = store
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return those of the shop that the settings name."""
+        return cls(settings.thumbnails, ImageStore(settings.pictures))
 
     def read(self, sha256: str, width: int) -> bytes | None:
         """Return the picture with its longer side at most `width`, or None when there is no such picture."""

@@ -15,10 +15,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 from vsearch.errors import InvalidRequest, UploadsUnavailable
 from vsearch.files import UNFINISHED, new_file
 from vsearch.images import Limits, decode, encode_jpeg
+from vsearch.settings import Settings
 
 MAX_SIDE = 1600
 """Longest side kept, in pixels: more than any encoder looks at, enough for a large screen."""
@@ -44,6 +46,12 @@ class UploadStore:
         self._seconds = days * 86_400
         self._max_bytes = max_bytes
         self._writing = threading.Lock()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the store that the settings name."""
+        max_bytes = round(settings.upload_gb * 1e9)
+        return cls(settings.uploads, Limits.of(settings), days=settings.upload_days, max_bytes=max_bytes)
 
     def put(self, data: bytes) -> str:
         """Store a photo and return its id.

@@ -95,7 +95,7 @@ class Life:
 
     def browse(self) -> None:
         """Ask for the thumbnails of all pictures, as pages do."""
-        thumbnails = Thumbnails(self.settings.thumbnails, ImageStore(self.settings.pictures))
+        thumbnails = Thumbnails.of(self.settings)
         for _, sha256 in self.retailer.live():
             assert thumbnails.read(sha256, 160)
 
@@ -474,7 +474,7 @@ def test_what_a_product_withdrawn_lately_had_is_kept(life: Life) -> None:
 
 def test_the_thumbnails_of_a_replaced_picture_go_one_prune_later(sqlite_life: Life) -> None:
     """A page that was sent before the night may still ask for them."""
-    thumbnails = Thumbnails(sqlite_life.settings.thumbnails, ImageStore(sqlite_life.settings.pictures))
+    thumbnails = Thumbnails.of(sqlite_life.settings)
     sqlite_life.browse()
     with sqlite_life.retailer.sessions() as session:
         (picture,) = prune.queries.product_by_sku(session, "P03").item.images  # type: ignore[union-attr]

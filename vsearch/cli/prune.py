@@ -40,18 +40,13 @@ def command(settings: Settings, *, dry_run: bool, as_json: bool) -> None:
 
 def page_files(settings: Settings, pictures: Pictures, now: datetime) -> Iterator[Garbage]:
     """Yield the page's garbage: thumbnails, uploads, and files it was writing when it was killed."""
-    from catalog.imagestore import ImageStore
-    from vsearch.images import Limits
     from webui.thumbnails import Thumbnails
     from webui.uploads import UploadStore
 
-    thumbnails = Thumbnails(settings.thumbnails, ImageStore(settings.pictures))
     made_before = (now - timedelta(days=settings.thumbnail_days)).timestamp()
-    for path in thumbnails.unused(pictures, pictures.withdrawn, made_before):
+    for path in Thumbnails.of(settings).unused(pictures, pictures.withdrawn, made_before):
         yield of_path("thumbnails", path)
-    max_bytes = round(settings.upload_gb * 1e9)
-    uploads = UploadStore(settings.uploads, Limits.of(settings), days=settings.upload_days, max_bytes=max_bytes)
-    for path in uploads.expired(now.timestamp()):
+    for path in UploadStore.of(settings).expired(now.timestamp()):
         yield of_path("uploads", path)
     unfinished = [*settings.uploads.glob(f"{UNFINISHED}*"), *settings.thumbnails.glob(f"??/{UNFINISHED}*")]
     for path in stale(unfinished, now.timestamp() - STALE_SECONDS):
