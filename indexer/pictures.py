@@ -4,7 +4,6 @@ A source gives a picture with a *tag*, which changes when the picture does. Show
 out the bytes where they are still the same: an unchanged night reads no picture.
 """
 
-import os
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +11,7 @@ from threading import Lock
 from typing import Protocol
 
 from indexer.web import Fetched
-from vsearch.archives import DAMAGED, Archive, NameIndex, undecoded
+from vsearch.archives import DAMAGED, Archive, NameIndex, files_below, undecoded
 from vsearch.errors import ImageRejected
 
 
@@ -85,8 +84,7 @@ class FolderPictures:
     @cached_property
     def _index(self) -> NameIndex:
         """All files, listed once a name is not there as it is written."""
-        walked = ((Path(folder).relative_to(self._root), files) for folder, _, files in os.walk(self._root))
-        names = sorted((folder / file).as_posix() for folder, files in walked for file in files)
+        names = files_below(self._root)
         return NameIndex(names, undecoded(names))
 
 

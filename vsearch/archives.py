@@ -19,7 +19,6 @@ DAMAGED = (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile, 
 Opener = Callable[[str], IO[bytes]]
 """Opens a file of an archive by its name."""
 
-
 ENCODINGS = ("utf-8", "cp437", "cp850", "cp1252")
 """What the bytes of a name may mean where an archive or a file system does not say it; the first counts."""
 
@@ -132,8 +131,7 @@ def reason(error: Exception) -> str:
 
 
 def _folder(path: Path) -> Archive:
-    files = sorted(item for item in path.rglob("*") if item.is_file())
-    sizes = {file.relative_to(path).as_posix(): file.stat().st_size for file in files}
+    sizes = {name: (path / name).stat().st_size for name in files_below(path) if (path / name).is_file()}
     return Archive(path, sizes, lambda name: (path / name).open("rb"), raw=undecoded(sizes))
 
 
@@ -165,6 +163,13 @@ def _tar(path: Path, archive: tarfile.TarFile) -> Archive:
         return file
 
     return Archive(path, sizes, open_member, archive, undecoded(sizes))
+
+
+def files_below(folder: Path) -> list[str]:
+    """Return the names of all files below a folder, folder by folder; links to folders are not followed."""
+    walked = ((Path(inner).relative_to(folder), files) for inner, _, files in os.walk(folder))
+    names = ((inner / file).as_posix() for inner, files in walked for file in files)
+    return sorted(names, key=lambda name: name.split("/"))
 
 
 def undecoded(names: Iterable[str]) -> dict[str, bytes]:
