@@ -386,7 +386,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
     connection.isolation_level = None  # the driver would begin late and not for schema changes; we say BEGIN
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
-    if not cursor.execute("PRAGMA page_count").fetchone()[0]:  # it takes effect in a new file, and waits for writers
+    if not cursor.execute("PRAGMA page_count").fetchone()[0]:  # of a file with tables it would need the write lock
         cursor.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")
