@@ -123,7 +123,7 @@ class Latest(Generic[T]):
         """
         with self._lock:
             found: dict[K, T | Future[T]] = {}
-            claimed: list[K] = []
+            claimed: dict[K, Future[T]] = {}
             for key in dict.fromkeys(keys):
                 if key in self._entries:
                     self._entries.move_to_end(key)
@@ -131,37 +131,41 @@ class Latest(Generic[T]):
                 elif key in self._in_flight:
                     found[key] = self._in_flight[key]
                 else:
-                    found[key] = self._in_flight[key] = Future()
-                    claimed.append(key)
+                    found[key] = claimed[key] = self._in_flight[key] = Future()
         if claimed:
             self._make(claimed, make)
         # Each thread makes what it claimed before it waits, so that no two wait for each other.
         values = {key: one.result() if isinstance(one, Future) else one for key, one in found.items()}
         return [values[key] for key in keys]
 
-    def _make(self, claimed: list[K], make: Callable[[list[K]], Iterable[T]]) -> None:
+    def _make(self, claimed: dict[K, Future[T]], make: Callable[[list[K]], Iterable[T]]) -> None:
         try:
-            made = dict(zip(claimed, make(claimed), strict=True))
+            made = dict(zip(claimed, make(list(claimed)), strict=True))
         except BaseException as error:
-            with self._lock:
-                futures = [self._in_flight.pop(key) for key in claimed]
-            for future in futures:
+            self._remember(claimed, {})
+            for future in claimed.values():
                 future.set_exception(error)
             raise
+        self._remember(claimed, made)
+        for key, future in claimed.items():
+            future.set_result(made[key])
+
+    def _remember(self, claimed: dict[K, Future[T]], made: dict[K, T]) -> None:
         with self._lock:
-            futures = [self._in_flight.pop(key) for key in claimed]
-            for key, value in made.items():
-                self._entries[key] = value
+            for key, future in claimed.items():
+                if self._in_flight.get(key) is future:  # else it was forgotten meanwhile
+                    del self._in_flight[key]
+                    if key in made:
+                        self._entries[key] = made[key]
             while len(self._entries) > self._size:
                 self._entries.popitem(last=False)
-        for future, value in zip(futures, made.values(), strict=True):
-            future.set_result(value)
 
     def forget(self, matches: Callable[[Any], bool]) -> None:
-        """Forget what is remembered under the keys that match."""
+        """Forget what is remembered, or is being made, under the keys that match."""
         with self._lock:
-            for key in [key for key in self._entries if matches(key)]:
-                del self._entries[key]
+            for known in (self._entries, self._in_flight):
+                for key in [key for key in known if matches(key)]:
+                    del known[key]
 
 
 def fingerprint(picture: Picture) -> bytes:

@@ -218,3 +218,15 @@ def test_only_so_many_are_remembered() -> None:
     assert count("xyz") == [120, 121, 122]
     assert count("z") == [122]
     assert "".join(made) == "abcbxyz"
+
+
+def test_what_is_forgotten_while_it_is_made_is_not_remembered() -> None:
+    """A shopper may delete a photo while another page searches with it."""
+    latest: Latest[str] = Latest(2)
+
+    def make(keys: list[str]) -> list[str]:
+        latest.forget(lambda key: key == "a")
+        return [key.upper() for key in keys]
+
+    assert latest.get(["a", "b"], make) == ["A", "B"]
+    assert latest.get(["a", "b"], lambda keys: [f"{key} anew" for key in keys]) == ["a anew", "B"]
