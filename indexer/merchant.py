@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from indexer.cells import STOCK_WORDS, pictures_of
 from indexer.tables import RawRow, renamed
 
 PLAIN = {
@@ -32,6 +33,18 @@ MEASURES = {
     "product_height": "height",
     "product_weight": "weight",
 }
+AVAILABLE = {
+    **{
+        word.replace(" ", "").replace("_", ""): "in stock" if pieces else "out of stock"
+        for word, pieces in STOCK_WORDS.items()
+    },
+    "limitedavailability": "in stock",
+    "availablefororder": "in stock",
+}
+"""What the words for availability mean, without blanks; Facebook and schema.org have some of their own."""
+
+QUANTITIES = ("quantity", "sell_on_google_quantity", "quantity_to_sell_on_facebook", "inventory")
+
 TOLD_BY = {"id", "image_link"}
 """Columns that no other kind of feed has together."""
 
@@ -80,16 +93,17 @@ def _stock(theirs: Mapping[str, Any]) -> Any:
     """Return the pieces where they are told, else in stock or not."""
     if isinstance(theirs.get("availability"), list):
         return theirs["availability"]  # it is there twice, and not the same: a bad row
-    available = str(theirs.get("availability", "")).strip().lower().replace(" ", "_")
-    if available in ("out_of_stock", "backorder", "preorder"):
-        return "out of stock"
-    pieces = theirs.get("quantity") or theirs.get("sell_on_google_quantity")
-    return pieces or ("in stock" if available in ("in_stock", "limited_availability") else None)
+    written = str(theirs.get("availability", "")).strip().lower().rpartition("schema.org/")[2]
+    available = AVAILABLE.get(written.replace("_", " ").replace(" ", ""))
+    if available == "out of stock":
+        return available
+    return next((theirs[name] for name in QUANTITIES if name in theirs), available)
 
 
 def _several(value: Any) -> list[Any]:
     """Return addresses: several elements in XML or columns in a table, or one cell with commas between them."""
-    return [] if value is None else value if isinstance(value, list) else [value]
+    listed = [] if value is None else value if isinstance(value, list) else [value]
+    return [name for each in listed for name in (pictures_of(each, ",") if isinstance(each, str) else [each])]
 
 
 def _first(value: Any) -> Any:

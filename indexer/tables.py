@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from html.entities import html5
 from itertools import chain
 from typing import IO, Any
 
@@ -20,9 +21,19 @@ DELIMITERS = ",;\t|"
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[\s,;|]*', re.IGNORECASE)
 """What spreadsheets put on top of a CSV file to name its delimiter."""
 
+TEMPLATE_LINE = re.compile(r'"?# ?(required|optional)\b', re.IGNORECASE)
+"""What the templates of catalogues have on top to explain their columns."""
+
+NOTHING = frozenset({"", "NULL", r"\N"})
+"""What is in a cell of text that says nothing; the last two as databases write it."""
+
 GOOGLE = "base.google.com/ns"
 """In the name of the namespace of merchant attributes, however its address is spelt."""
 
+_NAMED = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)([A-Za-z][A-Za-z0-9]{1,31});")
+_LONGEST_NAME = 34
+_CONTROLS = bytes(0x7F if sign < 32 and sign not in b"\t\n\r\x1b" else sign for sign in range(256))
+_PADDED = 1000
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 
 
@@ -56,7 +67,7 @@ def read_csv(name: str, stream: IO[bytes], encoding: str = "utf-8") -> Table:
         FeedRejected: on the way or here: another encoding, the quotes are not sound, the head is no head.
     """
     lines = enumerate(_decoded(name, stream, encoding), start=1)
-    filled = ((line, written) for line, written in lines if written.strip())
+    filled = ((line, written) for line, written in lines if written.strip() and not TEMPLATE_LINE.match(written))
     line, first = next(filled, (1, ""))
     separator = SEPARATOR_LINE.fullmatch(first)
     if separator:
@@ -194,8 +205,8 @@ def _csv_rows(rows: _Rows, columns: Sequence[str]) -> Iterator[RawRow]:
 
 
 def _csv_row(line: int, columns: Sequence[str], cells: Sequence[str], made: Callable[[Any], dict[str, Any]]) -> RawRow:
-    filled = made([(column, cell) for column, cell in zip(columns, cells, strict=False) if cell.strip()])
-    if len(cells) == len(columns):
+    filled = made([(column, cell) for column, written in zip(columns, cells, strict=False) if (cell := _cell(written))])
+    if len(cells) == len(columns) or (len(cells) > len(columns) and not any(map(str.strip, cells[len(columns) :]))):
         return RawRow(line, filled)
     problem = (
         f"a row must have {len(columns)} cells as the first line has, but it has {len(cells)}; "
@@ -204,9 +215,22 @@ def _csv_row(line: int, columns: Sequence[str], cells: Sequence[str], made: Call
     return RawRow(line, filled, problem)
 
 
+def _cell(written: str) -> str:
+    """Return a cell, "" where it says nothing; spreadsheets keep the zeros of a number as ="00123"."""
+    plain = written.strip()
+    if plain in NOTHING:
+        return ""
+    return plain[2:-1].strip() if plain.startswith('="') and plain.endswith('"') else written
+
+
 def _header(name: str, cells: Sequence[str]) -> list[str]:
-    """Return the name of each column; of names that differ in capitals alone the first counts for all."""
+    """Return the name of each column; of names that differ in capitals alone the first counts for all.
+
+    Spreadsheets save empty columns at the right, too.
+    """
     columns = [cell.strip() for cell in cells]
+    while columns and not columns[-1]:
+        columns.pop()
     if "" in columns:
         raise FeedRejected(
             f"Every column must have a name, but column {columns.index('') + 1} of {name} has none; "
@@ -240,13 +264,52 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
+class _Readable:
+    """XML with what HTML names as numbers, and with a sign in place of those that may not be in XML.
+
+    One `&nbsp;` or vertical tab would have a whole feed refused; that sign makes the row bad that has it.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._rest = b""
+        self._wide: bool | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        """Return about as many bytes as asked for."""
+        piece = self._stream.read(size)
+        if self._wide is None:
+            self._wide = b"\0" in piece[:4]
+        if self._wide:
+            return piece
+        text = self._rest + piece.translate(_CONTROLS)
+        cut = text.rfind(b"&", -_LONGEST_NAME) if piece else -1
+        text, self._rest = (text[:cut], text[cut:]) if cut >= 0 else (text, b"")
+        return _NAMED.sub(_numbered, text) or (self.read(size) if piece else b"")
+
+
+def _numbered(reference: re.Match[bytes]) -> bytes:
+    letters = html5.get(f"{reference[1].decode()};", "")
+    return "".join(f"&#{ord(letter)};" for letter in letters).encode() or reference[0]
+
+
 def _xml_rows(name: str, stream: IO[bytes]) -> Iterator[RawRow]:
     from lxml import etree
 
     found = False
+    start = re.match(
+        rb"[\s\xef\xbb\xbf]*", stream.read(_PADDED)
+    )  # a script's blank lines, which XML does not allow there
+    stream.seek(start.end() if start else 0)
     tags = ("{*}item", "{*}entry")
     parsed = etree.iterparse(
-        stream, tag=tags, resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
+        _Readable(stream),
+        tag=tags,
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        remove_comments=True,
+        remove_pis=True,
     )
     try:
         for _, element in parsed:
