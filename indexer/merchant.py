@@ -75,7 +75,7 @@ def _cells(theirs: Mapping[str, Any]) -> dict[str, Any]:
         "category": _first(theirs.get("product_type") or theirs.get("google_product_category")),
         "price": _price(theirs),
         "stock": _stock(theirs),
-        "images": [*_several(theirs.get("image_link")), *_several(theirs.get("additional_image_link"))],
+        "images": [*_several(theirs.get("image_link")), *_separated(theirs.get("additional_image_link"))],
         "attributes": {ours: theirs[name] for name, ours in ATTRIBUTES.items() if name in theirs},
         "dimensions": {ours: theirs[name] for name, ours in MEASURES.items() if name in theirs},
     }
@@ -101,9 +101,13 @@ def _stock(theirs: Mapping[str, Any]) -> Any:
 
 
 def _several(value: Any) -> list[Any]:
-    """Return addresses: several elements in XML or columns in a table, or one cell with commas between them."""
-    listed = [] if value is None else value if isinstance(value, list) else [value]
-    return [name for each in listed for name in (pictures_of(each, ",") if isinstance(each, str) else [each])]
+    """Return the values of several elements in XML or columns in a table."""
+    return [] if value is None else value if isinstance(value, list) else [value]
+
+
+def _separated(value: Any) -> list[Any]:
+    """Return names of pictures, also of one cell with commas between them."""
+    return [name for each in _several(value) for name in (pictures_of(each, ",") if isinstance(each, str) else [each])]
 
 
 def _first(value: Any) -> Any:

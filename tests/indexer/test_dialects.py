@@ -225,10 +225,10 @@ def test_a_catalogue_of_facebook(tmp_path: Path, available: str, pieces: str, st
     text = (
         "# Required | A unique ID,# Required | The title,,,,\n"
         "id,title,availability,quantity_to_sell_on_facebook,image_link,additional_image_link\n"
-        f'A,Sofa,{available},{pieces},a.jpg,"b.jpg,c.jpg"\n'
+        f'A,Sofa,{available},{pieces},"a,1.jpg","b.jpg,c.jpg"\n'
     )
     found = items(tmp_path, "feed.csv", text)["A"]
-    assert (found.stock, found.images) == (stock, ("a.jpg", "b.jpg", "c.jpg"))
+    assert (found.stock, found.images) == (stock, ("a,1.jpg", "b.jpg", "c.jpg"))
 
 
 def test_a_merchant_feed_in_a_table(tmp_path: Path) -> None:
