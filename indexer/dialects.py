@@ -167,7 +167,8 @@ def _mapped(name: str, table: Table, mapping: Mapping) -> Table:
     heads = frozenset(table.columns or ())
     export = exports.told_by(heads)
     habits = export.habits if export else {}
-    mapping = mapping.model_copy(update={key: value for key, value in habits.items() if not getattr(mapping, key)})
+    lacking = [key for key in habits if not getattr(mapping, key) and (key != "parent" or habits[key] in heads)]
+    mapping = mapping.model_copy(update={key: habits[key] for key in lacking})
     wanted = {ours: [theirs] if isinstance(theirs, str) else theirs for ours, theirs in mapping.columns.items()}
     if table.columns is not None:
         named = [*chain.from_iterable(wanted.values()), *filter(None, [mapping.parent])]

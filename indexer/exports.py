@@ -4,7 +4,7 @@ What no visitor of the shop finds is left out: drafts, private and hidden produc
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,18 +20,20 @@ class Export:
     Attributes:
         columns: that tell it.
         habits: what a mapping would say.
+        linked: gives each row the key of its parent, where the export tells the parents their variations instead.
         hidden: whether no visitor finds that product.
         meant: the cells as they are meant.
     """
 
     columns: frozenset[str]
     habits: Mapping[str, str]
+    linked: Callable[[Iterable[RawRow]], Iterable[RawRow]]
     hidden: Callable[[Cells], bool]
     meant: Callable[[Cells], dict[str, Any]]
 
     def rows(self, rows: Iterator[RawRow]) -> Iterator[tuple[bool, RawRow]]:
         """Yield each row as it is meant, and whether it is hidden."""
-        for row in rows:
+        for row in self.linked(rows):
             cells = self.meant(row.cells)
             yield not row.problem and self.hidden(cells), replace(row, cells=cells)
 
@@ -85,14 +87,32 @@ def _in_magento(cells: Cells) -> dict[str, Any]:
     return found
 
 
+def _linked_in_magento(rows: Iterable[RawRow]) -> Iterator[RawRow]:
+    """Yield rows with their parent's sku in the place of the variations; what is found by itself has no parent."""
+    held = list(rows)
+    parents = {
+        child: _said(row.cells, "sku")
+        for row in held
+        for child in re.findall(r"(?:^|\|)sku=([^,|]+)", _said(row.cells, VARIATIONS))
+    }
+    for row in held:
+        alone = _said(row.cells, "visibility").lower() not in ("", "not visible individually")
+        parent = "" if alone else parents.get(_said(row.cells, "sku"), "")
+        yield replace(row, cells={**row.cells, VARIATIONS: parent})
+
+
 def _hidden_in_magento(cells: Cells) -> bool:
     """Whether a product is disabled, or the row only has what another view of the shop says otherwise."""
     return _said(cells, "product_online") in ("0", "2") or bool(_said(cells, "store_view_code"))
 
 
+VARIATIONS = "configurable_variations"
+"""Magento's column with the variations of a product, "sku=A-S,size=S|sku=A-M,size=M"."""
+
 WOOCOMMERCE = Export(
     columns=frozenset({"Type", "SKU", "Parent", "Images"}),
     habits={"separator": ",", "parent": "Parent"},
+    linked=lambda rows: rows,
     hidden=lambda cells: (
         _said(cells, "Published") in ("0", "-1") or _said(cells, "Visibility in catalog").lower() == "hidden"
     ),
@@ -100,7 +120,8 @@ WOOCOMMERCE = Export(
 )
 MAGENTO = Export(
     columns=frozenset({"attribute_set_code", "base_image"}),
-    habits={"separator": ",", "levels": "/"},
+    habits={"separator": ",", "levels": "/", "parent": VARIATIONS},
+    linked=_linked_in_magento,
     hidden=_hidden_in_magento,
     meant=_in_magento,
 )

@@ -23,7 +23,8 @@ def completed(rows: Iterable[tuple[str, str, bool, RawRow]]) -> Iterator[RawRow]
     """
     held = list(rows)
     by_key: dict[str, RawRow] = {}
-    named = [(str(row.cells.get("sku", "")).strip(), row) for *_, row in held]
+    shown_first = sorted(held, key=lambda each: each[2])
+    named = [(str(row.cells.get("sku", "")).strip(), row) for *_, row in shown_first]
     for key, row in [*named, *((key, row) for _, key, _, row in held)]:
         if key:
             by_key.setdefault(key, row)

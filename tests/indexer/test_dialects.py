@@ -534,6 +534,25 @@ E,,Bag,configurable,Of others,1,e.jpg,0.0000,1
     assert [error.kind for error in read_feed(tmp_path / "feed.csv", names=names).errors] == ["no picture"]
 
 
+def test_variations_of_magento(tmp_path: Path) -> None:
+    """The parent names them; those that are found by themselves are products of their own."""
+    rows = """\
+sku,attribute_set_code,product_type,name,visibility,base_image,price,configurable_variations,store_view_code
+H,,,Kapuze,,,,,de
+H-S,Top,simple,Hoodie S,Not Visible Individually,no_selection,49.0000,,
+H-M,Top,simple,,Not Visible Individually,m.jpg,49.0000,,
+H-L,Top,simple,Hoodie L,"Catalog, Search",l.jpg,49.0000,,
+H,Top,configurable,Hoodie,"Catalog, Search",h.jpg,,"sku=H-S,size=S|sku=H-M,size=M|sku=H-L,size=L",
+"""
+    names = Mapping(columns={"sku": "sku", "title": "name", "images": "base_image", "price": "price"})
+    found = items(tmp_path, "feed.csv", rows, names=names)
+    assert {sku: (item.title, item.images, item.variant_group) for sku, item in found.items()} == {
+        "H-S": ("Hoodie S", ("h.jpg",), "H"),
+        "H-M": ("Hoodie", ("m.jpg",), "H"),
+        "H-L": ("Hoodie L", ("l.jpg",), None),
+    }
+
+
 def test_constants_for_a_feed_that_needs_no_mapping(tmp_path: Path) -> None:
     """A mapping without columns leaves it to the head."""
     found = items(tmp_path, "feed.xml", MERCHANT, names=Mapping(constants={"brand": "Nord"}))
