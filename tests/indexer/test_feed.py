@@ -528,6 +528,15 @@ def test_empty_columns_at_the_right(tmp_path: Path) -> None:
     assert [(error.line, "must have 3 cells" in error.reason) for error in reading.errors] == [(5, True)]
 
 
+@pytest.mark.parametrize("title", ["St\ufffdhl", "St\u00c3\u00bchl", "Oma\u00e2\u20ac\u2122s"])
+def test_letters_that_were_lost_are_warned_of(tmp_path: Path, title: str) -> None:
+    """The feed was made so; what is in it can only be exported again."""
+    text = f"sku,title,image,category\nA,S\u00f6fa MA\u00c7\u00c3S \u20ac \u00e2,a.jpg,C\nB,{title},b.jpg,C\n"
+    reading = read_feed(text_feed(tmp_path, text))
+    assert [item.title for item in reading.items][1] == title
+    assert ["1 rows, the first at line 3" in warning for warning in reading.warnings] == [True]
+
+
 def test_a_key_that_json_has_twice(tmp_path: Path) -> None:
     """The last would silently win."""
     row = '{"sku": "A", "sku": "B", "title": "Sofa", "image": "a.jpg"}'
