@@ -242,9 +242,7 @@ def _header(name: str, cells: Sequence[str]) -> list[str]:
 
 def _json_row(line: int, written: str) -> RawRow:
     try:
-        value = json.loads(
-            written, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_json_object
-        )
+        value = json.loads(written, parse_float=Decimal, parse_constant=_constant, object_pairs_hook=_json_object)
     except (ValueError, ArithmeticError, RecursionError) as error:
         why = error.msg if isinstance(error, json.JSONDecodeError) else error
         problem = f"a row must be one JSON object, but it cannot be read ({why}); write it on one line."
@@ -260,7 +258,10 @@ def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found if len(found) == len(pairs) else collected(pairs)
 
 
-def _refuse_constant(name: str) -> None:
+def _constant(name: str) -> None:
+    """Take NaN, which Python writes for what is missing, for nothing."""
+    if name == "NaN":
+        return
     raise ValueError(f"{name} is no JSON")
 
 

@@ -236,7 +236,7 @@ def test_a_bad_cell_is_one_clear_sentence(tmp_path: Path, cells: dict[str, str],
     ("row", "sentence"),
     [
         ("{", "a row must be one JSON object, but it cannot be read"),
-        ('{"sku": NaN}', "NaN is no JSON"),
+        ('{"sku": Infinity}', "Infinity is no JSON"),
         ("[" * 100_000, "a row must be one JSON object"),
         ("[1]", "a row must be one JSON object, but it is list"),
         ('"text"', "a row must be one JSON object, but it is str"),
@@ -511,6 +511,12 @@ def test_what_databases_and_spreadsheets_write_for_nothing(tmp_path: Path) -> No
     first, second = read_feed(text_feed(tmp_path, text)).items
     assert first == ProductItem("A", "Sofa", images=("a.jpg",))
     assert (second.title, second.brand) == ("Null", "null")
+
+
+def test_a_price_that_is_not_a_number_in_json_is_none(tmp_path: Path) -> None:
+    """Python writes so what is missing."""
+    feed = json_feed(tmp_path, '{"sku": "A", "title": "B", "image": "c.jpg", "price": NaN, "stock": NaN}')
+    assert read_feed(feed).rows[0].item == ProductItem("A", "B", images=("c.jpg",))
 
 
 @pytest.mark.parametrize("cell", ['="00123"', '"=""00123"""'])
