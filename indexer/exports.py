@@ -20,7 +20,7 @@ class Export:
     Attributes:
         columns: that tell it.
         habits: what a mapping would say.
-        linked: gives each row the key of its parent, where the export tells the parents their variations instead.
+        linked: gives each row the key of its parent, where parents name their variations, and leaves out what is none.
         hidden: whether no visitor finds that product.
         meant: the cells as they are meant.
     """
@@ -88,22 +88,23 @@ def _in_magento(cells: Cells) -> dict[str, Any]:
 
 
 def _linked_in_magento(rows: Iterable[RawRow]) -> Iterator[RawRow]:
-    """Yield rows with their parent's sku in the place of the variations; what is found by itself has no parent."""
+    """Yield rows with their parent's sku in the place of the variations; what is found by itself has no parent.
+
+    Rows that only have what another view of the shop says otherwise are left out.
+    """
     held = list(rows)
+    whole = {_said(row.cells, "sku") for row in held if not _said(row.cells, "store_view_code")}
     parents = {
         child: _said(row.cells, "sku")
         for row in held
         for child in re.findall(r"(?:^|\|)sku=([^,|]+)", _said(row.cells, VARIATIONS))
     }
     for row in held:
+        if _said(row.cells, "store_view_code") and _said(row.cells, "sku") in whole:
+            continue
         alone = _said(row.cells, "visibility").lower() not in ("", "not visible individually")
         parent = "" if alone else parents.get(_said(row.cells, "sku"), "")
         yield replace(row, cells={**row.cells, VARIATIONS: parent})
-
-
-def _hidden_in_magento(cells: Cells) -> bool:
-    """Whether a product is disabled, or the row only has what another view of the shop says otherwise."""
-    return _said(cells, "product_online") in ("0", "2") or bool(_said(cells, "store_view_code"))
 
 
 VARIATIONS = "configurable_variations"
@@ -122,6 +123,6 @@ MAGENTO = Export(
     columns=frozenset({"attribute_set_code", "base_image"}),
     habits={"separator": ",", "levels": "/", "parent": VARIATIONS},
     linked=_linked_in_magento,
-    hidden=_hidden_in_magento,
+    hidden=lambda cells: _said(cells, "product_online") in ("0", "2"),
     meant=_in_magento,
 )

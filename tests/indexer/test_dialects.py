@@ -521,6 +521,7 @@ B,,Bag,simple,Disabled,2,b.jpg,3.0000,1
 C,,Bag,simple,Sold,1,c.jpg,3.0000,0
 D,,Bag,simple,Oversold,1,d.jpg,-2.0000,1
 E,,Bag,configurable,Of others,1,e.jpg,0.0000,1
+F,default,Bag,simple,Of one view,1,f.jpg,1.0000,1
 """
     names = Mapping(columns={"sku": "sku", "title": "name", "images": "base_image", "stock": "qty"})
     found = items(tmp_path, "feed.csv", rows, names=names)
@@ -529,6 +530,7 @@ E,,Bag,configurable,Of others,1,e.jpg,0.0000,1
         "C": ("Sold", 0),
         "D": ("Oversold", 0),
         "E": ("Of others", PLENTY),
+        "F": ("Of one view", 1),
     }
     (tmp_path / "feed.csv").write_text(rows.replace("a.jpg", "no_selection"))
     assert [error.kind for error in read_feed(tmp_path / "feed.csv", names=names).errors] == ["no picture"]
