@@ -32,7 +32,7 @@ GOOGLE = "base.google.com/ns"
 
 _NAMED = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)([A-Za-z][A-Za-z0-9]{1,31});")
 _LONGEST_NAME = 34
-_CONTROLS = bytes(0x7F if sign < 32 and sign not in b"\t\n\r\x1b" else sign for sign in range(256))
+_CONTROLS = bytes(0x7F if byte < 32 and byte not in b"\t\n\r\x1b" else byte for byte in range(256))
 _PADDED = 1000
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 
@@ -265,10 +265,10 @@ def _constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-class _Readable:
-    """XML with what HTML names as numbers, and with a sign in place of those that may not be in XML.
+class _Lenient:
+    """An XML stream in which HTML's named characters are numbered ones, and control characters all are DEL.
 
-    One `&nbsp;` or vertical tab would have a whole feed refused; that sign makes the row bad that has it.
+    One `&nbsp;` or vertical tab would have the whole feed refused; DEL, which XML allows, makes its row bad.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -298,13 +298,11 @@ def _xml_rows(name: str, stream: IO[bytes]) -> Iterator[RawRow]:
     from lxml import etree
 
     found = False
-    start = re.match(
-        rb"[\s\xef\xbb\xbf]*", stream.read(_PADDED)
-    )  # a script's blank lines, which XML does not allow there
-    stream.seek(start.end() if start else 0)
+    above = re.match(rb"[\s\xef\xbb\xbf]*", stream.read(_PADDED))
+    stream.seek(above.end() if above else 0)  # XML allows no blank lines there, which scripts often leave
     tags = ("{*}item", "{*}entry")
     parsed = etree.iterparse(
-        _Readable(stream),
+        _Lenient(stream),
         tag=tags,
         resolve_entities=False,
         no_network=True,
