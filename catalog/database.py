@@ -237,6 +237,7 @@ def shrink(engine: Engine) -> None:
             return int((cursor.execute(f"PRAGMA {text}").fetchall() or [(0,)])[0][0])
 
         if pragma("auto_vacuum") != _INCREMENTAL and pragma("freelist_count") > pragma("page_count") / 5:
+            cursor.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
             cursor.execute("VACUUM")
         while pragma("auto_vacuum") == _INCREMENTAL and pragma("freelist_count"):
             pragma(f"incremental_vacuum({_PAGES_AT_ONCE})")
@@ -382,7 +383,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
     connection.isolation_level = None  # the driver would begin late and not for schema changes; we say BEGIN
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
-    cursor.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")  # takes effect in a new file, and at VACUUM
+    if not cursor.execute("PRAGMA page_count").fetchone()[0]:  # of a file with tables it would need the write lock
+        cursor.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA foreign_keys = ON")

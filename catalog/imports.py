@@ -93,10 +93,11 @@ def latest(session: Session, limit: int = 10) -> list[FeedImport]:
 def change_count(session: Session) -> tuple[int, int]:
     """Return what another import changes: each is recorded in the transaction that changes the products.
 
-    The count is there because an import that was refused may get a later id than one that is still writing.
+    The sum is there because an import that was refused may get a later id than one that is still writing; a count would
+    be the same again where one is pruned meanwhile.
     """
-    newest, count = session.execute(select(func.max(FeedImport.import_id), func.count())).one()
-    return newest or 0, count
+    newest, total = session.execute(select(func.max(FeedImport.import_id), func.sum(FeedImport.import_id))).one()
+    return newest or 0, int(total or 0)
 
 
 def last_of_each_end(session: Session) -> dict[str, datetime]:

@@ -209,7 +209,7 @@ def _decimal_mark(number: str, decimals: int, separators: Separators) -> str:
     if len(marks) > 1:
         return marks[-1] if len(set(marks)) > 1 else ""
     whole, _, fraction = number.partition(marks)
-    if len(fraction) != 3 or not re.fullmatch("[1-9][0-9]{0,2}", whole):
+    if len(fraction) != 3 or not re.fullmatch("0*[1-9][0-9]{0,2}", whole):
         return marks  # no group of thousands
     if decimals == 3 and marks == ".":
         return marks

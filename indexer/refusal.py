@@ -1,5 +1,6 @@
 """Why a feed is refused whole: pure decisions on what was read of it and what the catalogue holds."""
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -29,8 +30,10 @@ JUMP = 10.0
 """Times that hardly any price rises or falls in one night, unless its decimals were mistaken."""
 
 MAX_JUMPS = 2
-MAX_JUMPS_SHARE = 0.05
-"""So many prices, or so large a share of them, may do so; of a few, not more than half."""
+MAX_SHIFTS_SHARE = 0.05
+MAX_JUMPS_SHARE = 1 / 3
+"""So many prices may do so, or so large a share of them: less where only the decimal separator moves, which is no sale.
+Of a few, not more than half."""
 
 FILLED: Mapping[str, Callable[[ProductItem], bool]] = {
     "brand": lambda item: bool(item.brand),
@@ -124,12 +127,13 @@ def of_prices(reading: FeedReading, before: Before) -> Iterable[tuple[Cause, str
     """Yield whether prices became others altogether, as when cents are taken for euros, or crowns for euros."""
     known, ratios = _price_ratios(reading, before)
     other, jumps = known - len(ratios), len(_jumped(ratios))
+    shifts = sum(_is_power_of_ten(ratios[sku]) for sku in _jumped(ratios))
     middle = sorted(ratios.values())[len(ratios) // 2] if ratios else 1
     if len(ratios) >= FEW and not 1 / DEARER < middle < DEARER:
         yield "prices", f"its prices are {middle:.3g} times what they were (the median of {len(ratios)})"
-    elif jumps > min(max(MAX_JUMPS, MAX_JUMPS_SHARE * len(ratios)), len(ratios) / 2):
+    elif _too_many(jumps, MAX_JUMPS_SHARE, len(ratios)) or _too_many(shifts, MAX_SHIFTS_SHARE, len(ratios)):
         yield "prices", f"{jumps} of {len(ratios)} prices are a tenth or less, or ten times or more, of what they were"
-    if other >= FEW and other > MOST * known:
+    if other > max(MAX_JUMPS, MOST * known):
         yield "prices", f"{other} of {known} prices are in another currency than they were"
 
 
@@ -153,6 +157,14 @@ def _price_ratios(reading: FeedReading, before: Before) -> tuple[int, dict[str, 
 
 def _jumped(ratios: Mapping[str, float]) -> list[str]:
     return [sku for sku, ratio in ratios.items() if not 1 / JUMP < ratio < JUMP]
+
+
+def _is_power_of_ten(ratio: float) -> bool:
+    return ratio == 0 or math.isclose(ratio, 10.0 ** round(math.log10(ratio)))
+
+
+def _too_many(jumps: int, max_share: float, prices: int) -> bool:
+    return jumps > min(max(MAX_JUMPS, max_share * prices), prices / 2)
 
 
 def of_shrinking(reading: FeedReading, before: Before, shares: Shares) -> Iterable[tuple[Cause, str]]:

@@ -1,7 +1,7 @@
 """Any picture that Pillow can hold, as opaque 8-bit sRGB: transparency on white, deep gray scaled, profiles applied."""
 
 import io
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -14,6 +14,8 @@ _SRGB_GAMMAS = (0.43, 0.48)
 _USABLE_GAMMAS = (0.2, 2.0)
 _MAX_SRGB_ERROR = 2
 """A profile that changes no color by more, of 255, is one of the many that spell sRGB."""
+
+_MAX_SRGB_BYTES = 100_000  # the largest in use has 60 KB
 
 
 def without_empty_alpha(image: Image.Image) -> Image.Image:
@@ -33,8 +35,9 @@ def flatten(image: Image.Image) -> Image.Image:
         return _from_deep_gray(image)
     if image.has_transparency_data:
         image = image.convert("LA" if image.mode in ("LA", "La") else "RGBA")
-        opaque = image.convert("L" if image.mode == "LA" else "RGB")
-        return Image.composite(opaque, Image.new(opaque.mode, image.size, "white"), image.getchannel("A"))
+        opaque = Image.new("L" if image.mode == "LA" else "RGB", image.size, "white")
+        opaque.paste(image, mask=image)
+        return opaque
     return image if image.mode in ("RGB", "CMYK", "L") else image.convert("RGB")
 
 
@@ -50,6 +53,8 @@ def to_srgb(image: Image.Image, profile: bytes | None, gamma: float | None = Non
 def _by_profile(image: Image.Image, profile: bytes) -> Image.Image:
     """Return the image converted; as it is if the profile is broken, of another color space, or that of sRGB."""
     try:
+        if len(profile) <= _MAX_SRGB_BYTES and _is_srgb(profile):
+            return image
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         mode = _PROFILE_MODES.get(source.profile.xcolor_space.strip())
         if mode == "RGB" and image.mode == "L":
@@ -57,8 +62,6 @@ def _by_profile(image: Image.Image, profile: bytes) -> Image.Image:
         if mode != image.mode:
             return image
         transform = ImageCms.buildTransform(source, _srgb(), mode, "RGB")
-        if mode == "RGB" and _keeps_colors(transform):
-            return image
         converted = ImageCms.applyTransform(image, transform)
         assert converted is not None  # None is only returned for conversion in place
         return converted
@@ -66,9 +69,18 @@ def _by_profile(image: Image.Image, profile: bytes) -> Image.Image:
         return image
 
 
-def _keeps_colors(transform: ImageCms.ImageCmsTransform) -> bool:
+@lru_cache(64)
+def _is_srgb(profile: bytes) -> bool:
+    """Whether a profile changes no color; remembered, since making a transform takes as long as decoding a thumbnail.
+
+    Raises:
+        PyCMSError: it is broken.
+    """
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if _PROFILE_MODES.get(source.profile.xcolor_space.strip()) != "RGB":
+        return False
     probe = _probe()
-    changed = ImageCms.applyTransform(probe, transform)
+    changed = ImageCms.applyTransform(probe, ImageCms.buildTransform(source, _srgb(), "RGB", "RGB"))
     return bool(np.abs(np.asarray(changed, np.int16) - np.asarray(probe, np.int16)).max() <= _MAX_SRGB_ERROR)
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 _ORIENTATION = 0x0112
 _EXTRA_SAMPLES = 338
 _MAX_PROFILE_BYTES = 16_000_000
@@ -68,6 +70,8 @@ def strip(data: bytes, pillow_format: str) -> Bare:
         return _strip_webp(data)
     if pillow_format == "TIFF":
         return _strip_tiff(data)
+    if pillow_format == "BMP":
+        return Bare(_unmasked_bmp(data), orientation=1)
     if pillow_format in ("HEIF", "AVIF"):  # what turns them is a property of the picture, not EXIF; decoders apply it
         return Bare(_HEIF_EXIF_ITEM.sub(rb"\1skip", data))
     return Bare(data, orientation=1)
@@ -107,11 +111,14 @@ def png_has_all_rows(data: bytes) -> bool:
     return missing <= 0
 
 
-def jpeg_ends_in_scan(data: bytes) -> bool:
-    """Whether what comes last in a JPEG without end marker is the packed pixels of a scan."""
+def jpeg_scan_end(data: bytes) -> int:
+    """Return where the packed pixels of the last scan in a JPEG without end marker end; -1 where none begin."""
     scan = data.rfind(b"\xff\xda")
     start = scan + 2 + int.from_bytes(data[scan + 2 : scan + 4], "big")
-    return scan >= 0 and start <= len(data) and not _JPEG_MARKER.search(data, start)
+    if scan < 0 or start > len(data):
+        return -1
+    marker = _JPEG_MARKER.search(data, start)
+    return marker.start() if marker else len(data)
 
 
 def _xmp_orientation(xmp: bytes) -> int | None:
@@ -249,6 +256,30 @@ def _strip_tiff(data: bytes) -> Bare:
         return Bare(data)
     directory = len(kept).to_bytes(2, order) + b"".join(kept.values()) + bytes(4)
     return Bare(data[:start] + directory + data[start + len(directory) :], exif_orientation(data) or 1)
+
+
+def _unmasked_bmp(data: bytes) -> bytes:
+    """Return a BMP of 16 or 32 bits a pixel with 8 bits for each color and alpha, wherever its masks have them."""
+    if len(data) < 70:
+        return data
+    start, header, width, height, _, bits, packing = struct.unpack_from("<IIiiHHI", data, 10)
+    rows, row_bytes = abs(height), -(-width * bits // 32) * 4
+    masks = [mask & (1 << bits) - 1 for mask in struct.unpack_from("<4I", data, 54)]
+    if header < 56 and packing == 3:
+        masks[3] = 0
+    is_masked = header in (40, 52, 56, 108, 124) and packing in (3, 6) and bits in (16, 32) and all(masks[:3])
+    if not is_masked or width < 1 or start + rows * row_bytes > len(data):
+        return data
+    packed = np.frombuffer(data, np.uint8, rows * row_bytes, start).reshape(rows, row_bytes)
+    pixels = packed.view(f"<u{bits // 8}")[:, :width]
+    bgra = np.full((rows, width, 4), 255, np.uint8)
+    for channel, mask in zip((2, 1, 0, 3), masks, strict=True):
+        if mask:
+            lowest = (mask & -mask).bit_length() - 1
+            bgra[..., channel] = ((pixels & mask) >> lowest) * np.float32(255 / (mask >> lowest)) + np.float32(0.5)
+    head = struct.pack("<2sIII", b"BM", 122 + bgra.nbytes, 0, 122)
+    head += struct.pack("<IiiHHI20x4I52x", 108, width, height, 1, 32, 3, 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    return head + bgra.tobytes()
 
 
 def tiff_without_alpha(data: bytes) -> bytes:

@@ -15,7 +15,7 @@ import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,9 @@ MAX_ASPECT = 20
 MIN_BOX_SIDE = 0.01
 _JPEG_END = b"\xff\xd9"
 _MIN_PADDING = 16
+_MAX_SCAN_ZEROS = 4
+"""Bytes of 0 that a scan itself may end with: one after ff always, more where what is flat takes one bit a block."""
+
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -204,19 +207,21 @@ def _decode(bare: Bare, image: Image.Image, max_side: int | None) -> Picture:
         ValueError: rows are missing.
     """
     is_jpeg = image.format == "JPEG"
-    if is_jpeg and bare.data.find(_JPEG_END, bare.scans) < 0:
+    if is_jpeg and bare.data.rfind(_JPEG_END, bare.scans) < 0:  # from the end, where it mostly is
         _check_jpeg_rows(bare)
         return _decode(replace(bare, data=bare.data + _JPEG_END), _open(bare.data + _JPEG_END, "JPEG"), max_side)
     if max_side is not None:
         image.draft("RGB", (max_side, max_side))  # a JPEG can be decoded at a half, a quarter or an eighth
+    if image.format == "PNG":
+        image.im = _filled(image.mode, image.size).im
     image.load()
     if image.format == "TIFF" and image.mode == "RGBA" and not image.getbbox(alpha_only=False):
         # Colors multiplied by an alpha of 0 everywhere come out black, whatever the file holds.
         image = _open(containers.tiff_without_alpha(bare.data), "TIFF")
         image.load()
     if is_jpeg and _ends_gray(image):
-        _check_jpeg_rows(bare)
-    if image.format == "PNG" and _ends_blank(image) and not containers.png_has_all_rows(bare.data):
+        _check_jpeg_rows(bare, max_side)
+    if image.format == "PNG" and _ends_filled(image) and not containers.png_has_all_rows(bare.data):
         raise ValueError("rows are missing")
     profile = bare.profile or image.info.get("icc_profile")
     orientation = bare.orientation or containers.exif_orientation(image.info.get("exif") or b"") or 1
@@ -224,7 +229,7 @@ def _decode(bare: Bare, image: Image.Image, max_side: int | None) -> Picture:
     return np.array(colors.to_srgb(flat, profile, bare.gamma))
 
 
-def _check_jpeg_rows(bare: Bare) -> None:
+def _check_jpeg_rows(bare: Bare, max_side: int | None = None) -> None:
     """Decode a JPEG with different bytes after its own: where rows are missing, they show.
 
     The decoder neither says that rows are missing nor leaves them out: it fills them with gray.
@@ -236,12 +241,16 @@ def _check_jpeg_rows(bare: Bare) -> None:
     scans = bare.data[:end] if end >= 0 else bare.data
     padding = len(scans) - len(scans.rstrip(b"\0"))
     if padding >= _MIN_PADDING:  # a download that was cut short, in a file of the full size
-        scans = scans[:-padding]
-    if not containers.jpeg_ends_in_scan(scans):
+        scans = scans[: _MAX_SCAN_ZEROS - padding]
+    scans = scans.rstrip(b"\xff")  # fill bytes
+    scan_end = containers.jpeg_scan_end(scans)
+    if scan_end < (len(scans) if end < 0 else 0):  # before the end marker there may be a comment
         raise ValueError("scans are missing")
     digests = set()
     for seed in (1, 2):
-        with _open(scans.removesuffix(b"\xff") + _scan_filler(seed) + _JPEG_END, "JPEG") as image:
+        with _open(scans[:scan_end] + _scan_filler(seed) + _JPEG_END, "JPEG") as image:
+            if max_side is not None:
+                image.draft("RGB", (max_side, max_side))
             digests.add(hashlib.sha256(np.asarray(image).data).digest())
     if len(digests) > 1:
         raise ValueError("rows are missing")
@@ -255,15 +264,29 @@ def _scan_filler(seed: int) -> bytes:
 
 
 def _ends_gray(image: Image.Image) -> bool:
-    """Whether the last pixels are the gray that a JPEG decoder puts in place of missing ones."""
-    corner = image.crop((max(0, image.width - 4), max(0, image.height - 4), image.width, image.height))
-    return all(127 <= value <= 128 for value in np.asarray(corner).flat)
+    """Whether the last pixel is as bright as those that a JPEG decoder puts in place of missing ones.
+
+    Only brightness counts, since color shines over from the blocks beside; and only one pixel, since the last row of
+    blocks may show one row of pixels.
+    """
+    pixel = cast("int | tuple[int, ...]", image.getpixel((image.width - 1, image.height - 1)))
+    inks = pixel if isinstance(pixel, tuple) else (pixel,)
+    if image.mode == "RGB":
+        inks = (round(0.299 * inks[0] + 0.587 * inks[1] + 0.114 * inks[2]),)
+    return any(127 <= ink <= 128 for ink in inks)
 
 
-def _ends_blank(image: Image.Image) -> bool:
-    """Whether the last row, or the one before, is nothing but zeros; an interlaced picture ends with either."""
+def _filled(mode: str, size: tuple[int, int]) -> Image.Image:
+    """Return what a PNG is decoded into: not black, with which so many pictures end."""
+    fill = 171
+    return Image.new(mode, size, (fill,) * bands if (bands := Image.getmodebands(mode)) > 1 else fill)
+
+
+def _ends_filled(image: Image.Image) -> bool:
+    """Whether the last row, or the one before, was left as it was; an interlaced picture ends with either."""
     rows = np.asarray(image.crop((0, image.height - 2, image.width, image.height)))
-    return not rows.any(axis=tuple(range(1, rows.ndim))).all()
+    fill = np.asarray(_filled(image.mode, (1, 1)))
+    return bool((rows == fill).reshape(2, -1).all(axis=1).any())
 
 
 def _upright(image: Image.Image, orientation: int, max_side: int | None) -> Image.Image:

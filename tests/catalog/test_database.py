@@ -338,6 +338,15 @@ def test_tensorflow_does_not_put_its_own_sqlite_in_the_place_of_pythons(tmp_path
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
 
 
+def test_a_reader_connects_while_another_writes(sqlite_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening a connection takes no lock: pages are served while an import writes."""
+    monkeypatch.setattr("catalog.database.BUSY_SECONDS", 0)
+    with sessions(sqlite_engine).begin() as session:
+        lock_for_writing(session)
+        with opened(Path(sqlite_engine.url.database or "")) as others, others() as reader:
+            assert reader.scalar(sa.select(sa.func.count()).select_from(Product)) == 0
+
+
 def store_and_delete(engine: Engine) -> None:
     """Let there be much room in the file."""
     sha256s = [f"{number:064x}" for number in range(300)]

@@ -349,6 +349,7 @@ def test_a_feed_of_ambiguous_prices_is_refused(shop: Shop) -> None:
         (["1290", "899"], ["1.29", "8.99"]),
         (["1290"], ["129"]),
         (["1290"] * 3 + ["899"] * 17, ["0"] * 3 + ["899"] * 17),
+        (["1290"] * 4 + ["899"] * 6, ["64.50"] * 4 + ["899"] * 6),
     ],
 )
 def test_many_prices_that_jump_refuse_a_feed(shop: Shop, before: list[str], after: list[str]) -> None:
@@ -367,6 +368,22 @@ def test_a_few_prices_may_jump_and_are_named(shop: Shop) -> None:
     report = take_prices(shop, "1.29", "12900", *["999"] * 18)
     assert len(report.changes.changed) == 20
     assert [warning for warning in report.warnings if "price of S0, S1 is" in warning]
+
+
+def test_prices_of_a_small_shop_in_another_currency(shop: Shop) -> None:
+    """Three are enough to refuse a feed, one of three is not."""
+    take_prices(shop, "10 EUR", "20 EUR", "30 EUR")
+    take_prices(shop, "10 SEK", "20 EUR", "30 EUR")
+    with pytest.raises(FeedRefused, match="3 of 3 prices are in another currency"):
+        take_prices(shop, "10 USD", "20 USD", "30 USD")
+
+
+def test_a_sale_refuses_no_feed(shop: Shop) -> None:
+    """At 95 % off the digits change, as they do not where the decimal separator is mistaken."""
+    take_prices(shop, *["1290"] * 10)
+    report = take_prices(shop, *["64.50"] * 3, *["1290"] * 7)
+    assert len(report.changes.changed) == 3
+    assert [warning for warning in report.warnings if "price of S0, S1, S2 is" in warning]
 
 
 def test_an_attribute_of_one_product_may_go_with_it(shop: Shop) -> None:

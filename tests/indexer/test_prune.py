@@ -633,14 +633,14 @@ def test_the_command_says_what_goes(sqlite_littered: Life) -> None:
     def call(*arguments: str) -> Result:
         return CliRunner().invoke(command, arguments, obj=settings)
 
-    said = json.loads(call("--dry-run", "--json").output)
+    said = json.loads(call("--dry-run", "--json").stdout)
     assert said["dry_run"] is True
     assert said["freed"]["temporary files"]["count"] >= 2
-    assert call("--dry-run").output.startswith("Would be deleted")
-    done = json.loads(call("--json").output)
+    assert call("--dry-run").stdout.startswith("Would be deleted")
+    done = json.loads(call("--json").stdout)
     assert (done["freed"], done["left"]) == (said["freed"], "")
     call()
-    assert "There is nothing to delete." in call().output
+    assert "There is nothing to delete." in call().stdout
     with run_lock(settings.data / LOCK, sqlite_littered.clock.now):
         refused = call()
     assert isinstance(refused.exception, RunInProgress)

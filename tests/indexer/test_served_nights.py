@@ -118,7 +118,8 @@ class Shoppers:
 
 def test_searches_while_indexes_come_and_go(drawn: Retailer) -> None:
     """No error, no answer from two generations at once, nothing that was withdrawn, no price of the day before."""
-    drawn.settings = drawn.settings.model_copy(update={"results_per_page": 60})
+    limits = {"results_per_page": 60, "searches_in_flight": THREADS, "threads": THREADS + 1, "rate_limit": ""}
+    drawn.settings = drawn.settings.model_copy(update=limits)
     drawn.night()
     contents = {_current(drawn): {sku for sku, _ in drawn.live()}}
     photo = (Path(drawn.images) / "3.jpg").read_bytes()

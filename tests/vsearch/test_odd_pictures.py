@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from tests.pictures import SIDE, encoded, scene
+from vsearch import colors, containers
 from vsearch.errors import ImageRejected, NotAnImage
 from vsearch.images import Limits, Picture, decode
 
@@ -253,7 +254,9 @@ def jpeg_of(options: dict[str, Any], image: Image.Image | None = None) -> bytes:
 
 
 @pytest.mark.parametrize("options", jpeg_modes(), ids=str)
-@pytest.mark.parametrize("tail", [b"", b"\xff", bytes(100)], ids=["nothing", "half a marker", "zeros"])
+@pytest.mark.parametrize(
+    "tail", [b"", b"\xff", b"\xff\xff", bytes(100)], ids=["nothing", "half a marker", "fill bytes", "zeros"]
+)
 def test_jpeg_without_end_marker(options: dict[str, Any], tail: bytes) -> None:
     """Its pixels are those of the whole file, shrunk while it is decoded too."""
     whole = jpeg_of(options)
@@ -275,6 +278,35 @@ def test_jpeg_with_missing_rows(options: dict[str, Any], tail: bytes, max_side: 
     for end in ends:
         with pytest.raises(NotAnImage):
             decode(whole[:end] + tail, max_side=max_side)
+
+
+@pytest.mark.parametrize("size", [(160, 113), (113, 65), (97, 81), (640, 480)], ids=str)
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("max_side", [None, 40])
+def test_jpeg_with_end_marker_that_lacks_its_last_blocks(
+    size: tuple[int, int], subsampling: int, mode: str, max_side: int | None
+) -> None:
+    """It is refused where the last row of blocks shows one row of pixels, and where it is decoded at an eighth."""
+    options: dict[str, Any] = {} if mode == "L" else {"subsampling": subsampling}
+    whole = jpeg_of({"mode": mode, **options}, scene(*size))
+    scan = len(whole) - whole.index(b"\xff\xda")
+    for missing in (0.1, 0.3):
+        with pytest.raises(NotAnImage):
+            decode(whole[: -int(missing * scan)] + b"\xff\xd9", max_side=max_side)
+
+
+@pytest.mark.parametrize("last", [b"\xff\x00", b"\x00"])
+def test_zeros_behind_a_scan_that_ends_with_a_zero(last: bytes) -> None:
+    """They are padding; those of the scan are not."""
+    rng = np.random.default_rng(5)
+    found = 0
+    while found < 3:
+        noise = Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8))
+        whole = jpeg_of({}, noise)
+        if whole[:-2].endswith(last):
+            found += 1
+            assert difference(decode(whole[:-2] + bytes(100)), decode(whole)) == 0
 
 
 def test_jpeg_cut_between_two_restart_intervals() -> None:
@@ -300,7 +332,10 @@ def test_gray_jpeg_is_no_missing_row(gray: int) -> None:
     image.paste((gray, gray, gray), (60, 60, 160, 120))
     whole = jpeg_of({}, image)
 
+    commented = whole[:-2] + b"\xff\xfe\0\x06abcd" + whole[-2:]
+
     assert np.abs(decode(whole)[-1, -1].astype(int) - gray).max() <= 1
+    assert difference(decode(commented), decode(whole)) == 0
     assert difference(decode(whole[:-2]), decode(whole)) == 0
 
 
@@ -320,6 +355,15 @@ def test_png_ends() -> None:
     for missing in (30, 100, len(whole) // 2):
         with pytest.raises(NotAnImage):
             decode(whole[:-missing])
+
+
+def test_cutout_is_unpacked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of zeros, with which cutouts and framed photos end, are no reason to count rows."""
+    monkeypatch.setattr(containers, "png_has_all_rows", lambda _: pytest.fail("rows are counted"))
+    for mode in ("RGBA", "RGB", "L", "P"):
+        image = Image.new(mode, (40, 40))
+        image.paste(blocks().convert(mode).crop((0, 0, 40, 20)))
+        decode(encoded(image, "PNG"))
 
 
 @pytest.mark.parametrize("interlaced", [0, 1])
@@ -452,20 +496,24 @@ def test_a_profile_counts_by_its_content(
         assert np.abs(decode(data)[5, 5] - wanted).max() <= 2
 
 
-@pytest.mark.parametrize("profile", [SRGB, SRGB.replace("sRGB".encode("utf-16-be"), "mine".encode("utf-16-be"))])
+@pytest.mark.parametrize(
+    "profile", [SRGB, SRGB.replace("sRGB".encode("utf-16-be"), "mine".encode("utf-16-be"))], ids=["sRGB", "renamed"]
+)
 def test_srgb_by_any_name_changes_nothing(profile: bytes) -> None:
     """Not one pixel."""
     assert difference(decode(encoded(blocks(), "PNG", icc_profile=profile)), blocks()) == 0
 
 
 def test_srgb_costs_no_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The usual profile is recognized by a few hundred colors; the picture itself is not converted."""
+    """The usual profile is recognized by a few hundred colors, once; the picture itself is not converted."""
     sizes = []
     apply = ImageCms.applyTransform
     monkeypatch.setattr(
         ImageCms, "applyTransform", lambda image, *rest: sizes.append(image.size) or apply(image, *rest)
     )
-    decode(encoded(blocks(), "JPEG", icc_profile=SRGB))
+    colors._is_srgb.cache_clear()
+    for _ in range(3):
+        decode(encoded(blocks(), "JPEG", icc_profile=SRGB))
 
     assert sizes == [(27, 27)]
 
@@ -499,6 +547,7 @@ def test_profile_for_colors_on_a_gray_picture() -> None:
         matrix_profile({}, 1.0, "sRGB", "GRAY"),
         matrix_profile(SRGB_PRIMARIES, 1.0, "sRGB", "CMYK"),
     ],
+    ids=["one byte", "head cut", "tags cut", "tag count", "gray", "cmyk"],  # a profile says when it was made
 )
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF"])
 def test_a_profile_that_cannot_be_used_keeps_the_picture(file_format: str, profile: bytes) -> None:
@@ -638,6 +687,45 @@ def test_bmp_headers(header: int, bits: int, reserved: bytes) -> None:
 def test_bmp_from_top_to_bottom() -> None:
     """A negative height turns the order of the rows."""
     assert difference(decode(bmp(40, 24, np.asarray(scene())[:, :, ::-1].tobytes(), top_down=True)), scene()) == 0
+
+
+@pytest.mark.parametrize(
+    "masks",
+    [
+        (16, 0xF800, 0x07E0, 0x001F, 0),
+        (16, 0x7C00, 0x03E0, 0x001F, 0x8000),
+        (16, 0x0F00, 0x00F0, 0x000F, 0xF000),
+        (32, 0x0000FF, 0x00FF00, 0xFF0000, 0),
+        (32, 0xFF0000, 0x00FF00, 0x0000FF, 0xFF000000),
+        (32, 0x0000FF00, 0x00FF0000, 0xFF000000, 0xFF),
+        (32, 0x3FF00000, 0x000FFC00, 0x000003FF, 0),
+    ],
+    ids=lambda masks: "-".join(f"{mask:x}" for mask in masks),
+)
+@pytest.mark.parametrize("header", [40, 56, 108, 124])
+@pytest.mark.parametrize("alpha", [0, 255, None], ids=["empty", "full", "half of the picture"])
+def test_bmp_with_masks(masks: tuple[int, ...], header: int, alpha: int | None) -> None:
+    """Colors and alpha are where the masks have them, in as many bits."""
+    bits, *places = masks
+    rows = np.zeros((SIDE, SIDE, 4), np.uint8)
+    rows[..., :3] = np.asarray(scene())
+    rows[..., 3] = np.repeat([0, 255], SIDE // 2)[:, None] if alpha is None else alpha
+    pixels, wanted = np.zeros((SIDE, SIDE), np.int64), np.full((SIDE, SIDE, 4), 255.0)
+    for channel, mask in enumerate(places):
+        if mask:
+            lowest = (mask & -mask).bit_length() - 1
+            depth = (mask >> lowest).bit_length()
+            values = rows[..., channel].astype(np.int64) << 8 >> 16 - depth
+            pixels |= values << lowest
+            wanted[..., channel] = values * 255 / (2**depth - 1)
+    if alpha is None:
+        wanted = wanted * (wanted[..., 3:] / 255) + 255 - wanted[..., 3:]
+    data = bytearray(bmp(header, bits, pixels[::-1].astype(f"<u{bits // 8}").tobytes(), masks=True))
+    if header == 40:
+        data[30] = 6  # all four masks follow the header
+    struct.pack_into("<4I", data, 54, *places)
+
+    assert np.abs(decode(bytes(data)) - wanted[..., :3]).max() <= 1
 
 
 def test_bmp_with_run_lengths() -> None:
