@@ -29,9 +29,10 @@ _SIGNS: dict[str, frozenset[str]] = {
         "лв": "BGN", "Fr": "CHF", "SFr": "CHF", "₽": "RUB", "руб": "RUB", "₴": "UAH", "₺": "TRY", "TL": "TRY",
         "₹": "INR", "Rs": "INR LKR MUR NPR PKR", "₩": "KRW", "₪": "ILS", "₫": "VND", "đ": "VND", "฿": "THB",
         "₱": "PHP", "RM": "MYR", "Rp": "IDR", "₦": "NGN", "₸": "KZT", "₾": "GEL", "₡": "CRC", "₲": "PYG", "₵": "GHS",
+        "\\": "JPY KRW",
     }.items()
 }  # fmt: skip
-"""Currency signs and the currencies that use them."""
+"""Currency signs and the currencies that use them; in encodings of Japan and Korea theirs is a backslash."""
 
 _USUAL = {"$": "USD"}
 """What a sign of several currencies means where neither the row nor the settings name one of them."""
@@ -39,7 +40,7 @@ _USUAL = {"$": "USD"}
 _SAME = str.maketrans({**dict.fromkeys("’‘ʼ´`٬", "'"), **dict.fromkeys("−–—‒―", "-")})
 _ARABIC_DECIMAL = "٫"
 _WRITTEN = re.compile(
-    r"(?P<before>[^0-9]*)(?P<number>[0-9](?:[0-9.,' ]*[0-9])?)(?P<end>[.,](?![^\s])|[.,:] ?-{1,2})?(?P<after>[^0-9]*)"
+    r"(?P<before>[^0-9]*)(?P<number>[0-9](?:[0-9.,' ]*[0-9])?)(?P<end>[.,](?![^\s])|[.,:/] ?-{1,2})?(?P<after>[^0-9]*)"
 )
 _GROUPED = re.compile(r"[0-9]{1,3}(?P<mark>[.,' ])[0-9]{3}(?:(?P=mark)[0-9]{3})*|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}")
 _EXACT = Context(prec=30, traps=[Inexact, InvalidOperation])

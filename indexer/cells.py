@@ -45,6 +45,14 @@ STOCK_WORDS = {
     **dict.fromkeys(("backorder", "on backorder", "onbackorder", "preorder", "discontinued"), 0),
 }
 WHOLE = re.compile(r"-?[0-9]{1,18}(?:[.,]0+)?")
+GROUPED = re.compile(r"[0-9]{1,3}(?:[ '’][0-9]{3})+")
+ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?E\+[0-9]{2}")
+"""A long number as spreadsheets shorten it: its last digits are lost."""
+
+SPREADSHEET_ERRORS = frozenset(
+    {"#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"}
+    | {"#NV", "#BEZUG!", "#WERT!", "#ZAHL!", "#VALEUR!", "#NOM?", "#NOMBRE!"}
+)
 ARTICLE_NUMBER = re.compile(r"[0-9](?:[ .-]?[0-9]){3,15}")
 ADDRESS = re.compile("https?://", re.IGNORECASE)
 PICTURES_SEPARATED = re.compile(r"[\s,;]")
@@ -94,6 +102,8 @@ def _readable(name: str, value: Any) -> str:
     stripped = str(value).strip()
     if CONTROL.search(stripped):
         raise bad(f"{name} must not hold control characters", stripped, "remove them")
+    if stripped in SPREADSHEET_ERRORS:
+        raise bad(f"{name} must not be the error of a spreadsheet", stripped, "correct its formula, or leave it empty")
     return stripped
 
 
@@ -108,6 +118,8 @@ def sku(name: str, value: Any) -> str:
     key = text(name, value)
     if not key.isprintable():
         raise bad(f"{name} must not hold line breaks or other control characters", key, "remove them")
+    if ROUNDED.fullmatch(key):
+        raise bad(f"{name} must have all its digits", key, "format the column as text in the spreadsheet")
     return key
 
 
@@ -145,7 +157,9 @@ def url(name: str, value: Any) -> str:
 
 def stock(name: str, value: Any) -> int:
     """Return a number of pieces, `PLENTY` where the shop says only that there are some."""
-    written = str(value).strip()
+    written = unicodedata.normalize("NFKC", str(value)).strip()
+    if GROUPED.fullmatch(written):
+        written = re.sub("[^0-9]", "", written)
     if written.lower() in STOCK_WORDS:
         return STOCK_WORDS[written.lower()]
     if (

@@ -1,7 +1,6 @@
 """From a feed's own columns to ours: our names, a mapping file's, Google Merchant's or Shopify's, told by the head."""
 
 import codecs
-import re
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Mapping as Dictionary
@@ -15,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from catalog.prices import UNSTATED, Separators
 from catalog.queries import SEPARATOR
-from indexer import markup, merchant, shopify
+from indexer import exports, markup, merchant, shopify
 from indexer.cells import pictures_of, values_of
 from indexer.tables import RawRow, Table, as_list, renamed
 from indexer.variations import completed
@@ -79,18 +78,6 @@ class Mapping(BaseModel):
 
 
 KEYS = [name for name in Mapping.model_fields if name not in ("columns", "constants", "prices")]
-
-WOOCOMMERCE = frozenset({"Type", "SKU", "Parent", "Images"})
-MAGENTO = frozenset({"attribute_set_code", "base_image"})
-"""Columns that tell another shop's export, whose habits a mapping of its columns need not state."""
-
-FLAGS = frozenset({"In stock?", "is_in_stock"})
-"""Their columns that say 1 for yes, and not how many pieces there are."""
-
-HABITS: Dictionary[frozenset[str], Dictionary[str, str]] = {
-    WOOCOMMERCE: {"separator": ",", "parent": "Parent"},
-    MAGENTO: {"separator": ",", "levels": "/"},
-}
 
 
 def read_mapping(path: Path) -> Mapping:
@@ -178,8 +165,10 @@ def _each(rows: Iterator[RawRow], turn: Callable[[Dictionary[str, Any]], Diction
 
 def _mapped(name: str, table: Table, mapping: Mapping) -> Table:
     heads = frozenset(table.columns or ())
-    habits = next((HABITS[export] for export in HABITS if export <= heads), {})
-    mapping = mapping.model_copy(update={key: value for key, value in habits.items() if not getattr(mapping, key)})
+    export = exports.told_by(heads)
+    habits = export.habits if export else {}
+    lacking = [key for key in habits if not getattr(mapping, key) and (key != "parent" or habits[key] in heads)]
+    mapping = mapping.model_copy(update={key: habits[key] for key in lacking})
     wanted = {ours: [theirs] if isinstance(theirs, str) else theirs for ours, theirs in mapping.columns.items()}
     if table.columns is not None:
         named = [*chain.from_iterable(wanted.values()), *filter(None, [mapping.parent])]
@@ -191,17 +180,23 @@ def _mapped(name: str, table: Table, mapping: Mapping) -> Table:
             values = [value for each in theirs if each in cells for value in as_list(cells[each])]
             if values:
                 found[ours] = _value(ours, values, mapping, several=len(theirs) > 1)
-        if found.get("stock") == "1" and FLAGS.issuperset(wanted.get("stock", ["stock"])):
-            found["stock"] = "in stock"
-        return _unescaped(found) if heads >= WOOCOMMERCE else found
+        return found
 
-    def parents(rows: Iterator[RawRow]) -> Iterator[tuple[str, str, RawRow]]:
-        for row in rows:
-            parent, key = str(row.cells.get(mapping.parent, "")).strip(), f"id:{row.cells.get('ID', '')}"
-            yield parent, key, replace(row, cells=turn(row.cells))
+    def parents(rows: Iterator[tuple[bool, RawRow]]) -> Iterator[tuple[str, str, bool, RawRow]]:
+        for hidden, row in rows:
+            parent, own = (str(cell or "").strip() for cell in (row.cells.get(mapping.parent), _own_id(row.cells)))
+            yield parent, f"id:{own}" if export else own, hidden, replace(row, cells=turn(row.cells))
 
     columns = (*wanted, *mapping.constants) if table.columns is not None else None
-    return Table(columns, completed(parents(table.rows)) if mapping.parent else _each(table.rows, turn))
+    rows = export.rows(table.rows) if export else ((False, row) for row in table.rows)
+    if mapping.parent:
+        return Table(columns, completed(parents(rows)))
+    return Table(columns, _each((row for hidden, row in rows if not hidden), turn))
+
+
+def _own_id(cells: Dictionary[str, Any]) -> Any:
+    """Return a shop's own key of a row, by which a variation may name its parent where that is not its sku."""
+    return cells.get("ID") or cells.get("id")
 
 
 def _refuse_lacking(name: str, lacking: Sequence[str]) -> None:
@@ -210,13 +205,6 @@ def _refuse_lacking(name: str, lacking: Sequence[str]) -> None:
             f"A feed must have the columns its mapping names, but {name} lacks {', '.join(map(repr, lacking))}; "
             "correct the mapping, or export the feed with them."
         )
-
-
-def _unescaped(cells: dict[str, Any]) -> dict[str, Any]:
-    r"""Return cells of WooCommerce, which writes line breaks of descriptions as \n."""
-    if isinstance(cells.get("description"), str):
-        cells["description"] = re.sub(r"(?<!\\)\\n", "\n", cells["description"])
-    return cells
 
 
 def _value(ours: str, values: Sequence[Any], mapping: Mapping, *, several: bool) -> Any:

@@ -4,7 +4,8 @@
 `indexer.cells` and one line in `_item`.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache, partial
@@ -24,6 +25,9 @@ from vsearch.errors import FeedRejected, SettingsError
 T = TypeVar("T")
 D = TypeVar("D")
 
+
+LOST_LETTER = re.compile("\ufffd|\u00c3[\u0080-\u00bf]|\u00e2\u20ac")
+"""What a letter becomes that was read in a wrong encoding, and written again."""
 
 NO_PICTURE = "image must name at least one picture, but it is empty; fill it in."
 
@@ -86,12 +90,15 @@ def read_feed(path: Path, currency: str = "EUR", names: Names | None = None) -> 
     rows: list[FeedRow] = []
     errors: list[RowError] = []
     first_lines: dict[str, int] = {}
+    lost: list[int] = []
     with open_feed(path, names) as table:
         head = tuple(table.columns or ())  # rows of JSON name what they have; their keys together are no head
         columns = dict.fromkeys(head)
         for raw in table.rows:
             columns.update(dict.fromkeys(raw.cells))
             item, reasons = _read_row(raw, currency, separators)
+            if _has_lost_letters(raw):
+                lost.append(raw.line)
             errors.extend(RowError(raw.line, item.sku, reason) for reason in reasons)
             first = first_lines.setdefault(item.sku, raw.line) if item.sku else raw.line
             if first != raw.line:
@@ -103,7 +110,7 @@ def read_feed(path: Path, currency: str = "EUR", names: Names | None = None) -> 
                     errors.append(RowError(raw.line, item.sku, NO_PICTURE, "no picture"))
     if not rows and not errors:
         raise FeedRejected(f"A feed must hold products, but {path.name} has no rows; export it again.")
-    return FeedReading(tuple(rows), tuple(errors), tuple(_warnings(columns)), head)
+    return FeedReading(tuple(rows), tuple(errors), tuple(_warnings(columns, lost)), head)
 
 
 @dataclass
@@ -191,7 +198,14 @@ def _attributes(row: _Row) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _warnings(columns: Mapping[str, None]) -> list[str]:
+def _has_lost_letters(raw: RawRow) -> bool:
+    return any(
+        isinstance(cell, str) and not cell.isascii() and LOST_LETTER.search(cell) is not None
+        for cell in raw.cells.values()
+    )
+
+
+def _warnings(columns: Mapping[str, None], lost: Sequence[int]) -> list[str]:
     unknown = [name for name in columns if name not in COLUMNS and not name.startswith(ATTRIBUTE)]
     warnings = []
     if unknown:
@@ -200,6 +214,11 @@ def _warnings(columns: Mapping[str, None]) -> list[str]:
         warnings.append(
             f"columns left out, since they are not known: {', '.join(named)}; "
             f"'{ATTRIBUTE}NAME' keeps one as an attribute."
+        )
+    if lost:
+        warnings.append(
+            f"{len(lost)} rows, the first at line {lost[0]}, have letters that were lost in a wrong encoding, such as "
+            "\ufffd; export the feed again as UTF-8."
         )
     if "category" not in columns:
         warnings.append("no product has a category, so the search can tell no classes apart.")

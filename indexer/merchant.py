@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from indexer.cells import STOCK_WORDS, pictures_of
 from indexer.tables import RawRow, as_list, renamed
 
 PLAIN = {
@@ -32,6 +33,18 @@ MEASURES = {
     "product_height": "height",
     "product_weight": "weight",
 }
+AVAILABLE = {
+    **{
+        word.replace(" ", "").replace("_", ""): "in stock" if pieces else "out of stock"
+        for word, pieces in STOCK_WORDS.items()
+    },
+    "limitedavailability": "in stock",
+    "availablefororder": "in stock",
+}
+"""What the words for availability mean, without blanks; Facebook and schema.org have some of their own."""
+
+QUANTITIES = ("quantity", "sell_on_google_quantity", "quantity_to_sell_on_facebook", "inventory")
+
 TOLD_BY = {"id", "image_link"}
 """Columns that no other kind of feed has together."""
 
@@ -62,7 +75,7 @@ def _cells(theirs: Mapping[str, Any]) -> dict[str, Any]:
         "category": _first(theirs.get("product_type") or theirs.get("google_product_category")),
         "price": _price(theirs),
         "stock": _stock(theirs),
-        "images": [*_several(theirs.get("image_link")), *_several(theirs.get("additional_image_link"))],
+        "images": [*_several(theirs.get("image_link")), *_separated(theirs.get("additional_image_link"))],
         "attributes": {ours: theirs[name] for name, ours in ATTRIBUTES.items() if name in theirs},
         "dimensions": {ours: theirs[name] for name, ours in MEASURES.items() if name in theirs},
     }
@@ -80,16 +93,21 @@ def _stock(theirs: Mapping[str, Any]) -> Any:
     """Return the number of pieces where it is given, else in stock or not."""
     if isinstance(theirs.get("availability"), list):
         return theirs["availability"]  # it is there twice, and not the same: a bad row
-    available = str(theirs.get("availability", "")).strip().lower().replace(" ", "_")
-    if available in ("out_of_stock", "backorder", "preorder"):
-        return "out of stock"
-    pieces = theirs.get("quantity") or theirs.get("sell_on_google_quantity")
-    return pieces or ("in stock" if available in ("in_stock", "limited_availability") else None)
+    written = str(theirs.get("availability", "")).strip().lower().rpartition("schema.org/")[2]
+    available = AVAILABLE.get(written.replace("_", " ").replace(" ", ""))
+    if available == "out of stock":
+        return available
+    return next((theirs[name] for name in QUANTITIES if name in theirs), available)
 
 
 def _several(value: Any) -> list[Any]:
-    """Return addresses: several elements in XML or columns in a table, or one cell with commas between them."""
+    """Return the values of several elements in XML or columns in a table."""
     return [] if value is None else as_list(value)
+
+
+def _separated(value: Any) -> list[Any]:
+    """Return names of pictures, also of one cell with commas between them."""
+    return [name for each in _several(value) for name in (pictures_of(each, ",") if isinstance(each, str) else [each])]
 
 
 def _first(value: Any) -> Any:

@@ -36,7 +36,7 @@ def read_parquet(name: str, path: Path) -> Table:
         ) from None
     try:
         file = parquet.ParquetFile(path)
-    except (arrow.ArrowException, OSError) as error:
+    except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _damaged(name, error) from error
 
     schema = file.schema_arrow
@@ -51,7 +51,7 @@ def read_parquet(name: str, path: Path) -> Table:
                 for values in zip(*columns, strict=True):
                     line += 1
                     yield _row(line, names, readers, values)
-        except (arrow.ArrowException, OSError) as error:
+        except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
             raise _damaged(name, error) from error
 
     return Table(names, rows())
@@ -132,7 +132,7 @@ def _text(value: Any) -> str | int | Decimal:
     if isinstance(value, str | int | Decimal):
         return value
     if isinstance(value, bytes):
-        return value.decode()
+        return value.rstrip(b"\0").decode()  # text of a fixed length is filled up with them
     if isinstance(value, datetime) and value.time() == time() and value.tzinfo is None:
         return value.date().isoformat()  # pandas has no type for dates
     return value.isoformat() if isinstance(value, date | time) else str(value)

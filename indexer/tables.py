@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from html.entities import html5
 from itertools import chain
 from typing import IO, Any
 
@@ -20,9 +21,19 @@ DELIMITERS = ",;\t|"
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[\s,;|]*', re.IGNORECASE)
 """What spreadsheets put on top of a CSV file to name its delimiter."""
 
+TEMPLATE_LINE = re.compile(r'"?# ?(required|optional)\b', re.IGNORECASE)
+"""What the templates of catalogues have on top to explain their columns."""
+
+NOTHING = frozenset({"", "NULL", r"\N"})
+"""What is in a cell of text that says nothing; the last two as databases write it."""
+
 GOOGLE = "base.google.com/ns"
 """In the name of the namespace of merchant attributes, however its address is spelt."""
 
+_NAMED = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)([A-Za-z][A-Za-z0-9]{1,31});")
+_LONGEST_NAME = 34
+_CONTROLS = bytes(0x7F if byte < 32 and byte not in b"\t\n\r\x1b" else byte for byte in range(256))
+_PADDED = 1000
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 
 
@@ -56,7 +67,7 @@ def read_csv(name: str, stream: IO[bytes], encoding: str = "utf-8") -> Table:
         FeedRejected: on the way or here: another encoding, the quotes are not sound, the head is no head.
     """
     lines = enumerate(_decoded(name, stream, encoding), start=1)
-    filled = ((line, written) for line, written in lines if written.strip())
+    filled = ((line, written) for line, written in lines if written.strip() and not TEMPLATE_LINE.match(written))
     line, first = next(filled, (1, ""))
     separator = SEPARATOR_LINE.fullmatch(first)
     if separator:
@@ -198,8 +209,8 @@ def _csv_rows(rows: _Rows, columns: Sequence[str]) -> Iterator[RawRow]:
 
 
 def _csv_row(line: int, columns: Sequence[str], cells: Sequence[str], made: Callable[[Any], dict[str, Any]]) -> RawRow:
-    filled = made([(column, cell) for column, cell in zip(columns, cells, strict=False) if cell.strip()])
-    if len(cells) == len(columns):
+    filled = made([(column, cell) for column, written in zip(columns, cells, strict=False) if (cell := _cell(written))])
+    if len(cells) == len(columns) or (len(cells) > len(columns) and not any(map(str.strip, cells[len(columns) :]))):
         return RawRow(line, filled)
     problem = (
         f"a row must have {len(columns)} cells as the first line has, but it has {len(cells)}; "
@@ -208,9 +219,22 @@ def _csv_row(line: int, columns: Sequence[str], cells: Sequence[str], made: Call
     return RawRow(line, filled, problem)
 
 
+def _cell(written: str) -> str:
+    """Return a cell, "" where it says nothing; spreadsheets keep the zeros of a number as ="00123"."""
+    plain = written.strip()
+    if plain in NOTHING:
+        return ""
+    return plain[2:-1].strip() if plain.startswith('="') and plain.endswith('"') else written
+
+
 def _header(name: str, cells: Sequence[str]) -> list[str]:
-    """Return the name of each column; of names that differ in capitals alone the first counts for all."""
+    """Return the name of each column; of names that differ in capitals alone the first counts for all.
+
+    Spreadsheets save empty columns at the right, too.
+    """
     columns = [cell.strip() for cell in cells]
+    while columns and not columns[-1]:
+        columns.pop()
     if "" in columns:
         raise FeedRejected(
             f"Every column must have a name, but column {columns.index('') + 1} of {name} has none; "
@@ -222,9 +246,7 @@ def _header(name: str, cells: Sequence[str]) -> list[str]:
 
 def _json_row(line: int, written: str) -> RawRow:
     try:
-        value = json.loads(
-            written, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_json_object
-        )
+        value = json.loads(written, parse_float=Decimal, parse_constant=_constant, object_pairs_hook=_json_object)
     except (ValueError, ArithmeticError, RecursionError) as error:
         why = error.msg if isinstance(error, json.JSONDecodeError) else error
         problem = f"a row must be one JSON object, but it cannot be read ({why}); write it on one line."
@@ -240,17 +262,57 @@ def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found if len(found) == len(pairs) else collected(pairs)
 
 
-def _refuse_constant(name: str) -> None:
+def _constant(name: str) -> None:
+    """Take NaN, which Python writes for what is missing, for nothing."""
+    if name == "NaN":
+        return
     raise ValueError(f"{name} is no JSON")
+
+
+class _Lenient:
+    """An XML stream in which HTML's named characters are numbered ones, and control characters all are DEL.
+
+    One `&nbsp;` or vertical tab would have the whole feed refused; DEL, which XML allows, makes its row bad.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._rest = b""
+        self._wide: bool | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        """Return about as many bytes as asked for."""
+        piece = self._stream.read(size)
+        if self._wide is None:
+            self._wide = b"\0" in piece[:4]
+        if self._wide:
+            return piece
+        text = self._rest + piece.translate(_CONTROLS)
+        cut = text.rfind(b"&", -_LONGEST_NAME) if piece else -1
+        text, self._rest = (text[:cut], text[cut:]) if cut >= 0 else (text, b"")
+        return _NAMED.sub(_numbered, text) or (self.read(size) if piece else b"")
+
+
+def _numbered(reference: re.Match[bytes]) -> bytes:
+    letters = html5.get(f"{reference[1].decode()};", "")
+    return "".join(f"&#{ord(letter)};" for letter in letters).encode() or reference[0]
 
 
 def _xml_rows(name: str, stream: IO[bytes]) -> Iterator[RawRow]:
     from lxml import etree
 
     found = False
+    above = re.match(rb"[\s\xef\xbb\xbf]*", stream.read(_PADDED))
+    stream.seek(above.end() if above else 0)  # XML allows no blank lines there, which scripts often leave
     tags = ("{*}item", "{*}entry")
     parsed = etree.iterparse(
-        stream, tag=tags, resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
+        _Lenient(stream),
+        tag=tags,
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        remove_comments=True,
+        remove_pis=True,
     )
     try:
         for _, element in parsed:

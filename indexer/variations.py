@@ -10,24 +10,30 @@ INHERITED = ("title", "brand", "description", "category", "url")
 PICTURES = ("image", "images")
 
 
-def completed(rows: Iterable[tuple[str, str, RawRow]]) -> Iterator[RawRow]:
+def completed(rows: Iterable[tuple[str, str, bool, RawRow]]) -> Iterator[RawRow]:
     """Yield the products: variations with what they inherit, as one group, and all other rows.
 
-    A parent without a price of its own is no product: what can be bought are its variations.
+    A parent without a price of its own is no product: what can be bought are its variations. What is hidden is left
+    out, and so are the variations of a hidden parent.
 
     Args:
         rows: the parent that the row names, if any; another key that variations may name this row by, such as "id:7";
-            and the row under our column names. All are kept in memory, since a parent may follow its variations.
+            whether it is hidden; and the row under our column names. All are kept in memory, since a parent may
+            follow its variations.
     """
     held = list(rows)
     by_key: dict[str, RawRow] = {}
-    for _, key, row in held:
-        for name in (str(row.cells.get("sku", "")).strip(), key):
-            if name:
-                by_key.setdefault(name, row)
-    parents = {id(by_key[parent]) for parent, _, row in held if parent in by_key and by_key[parent] is not row}
-    for parent, _, row in held:
+    shown_first = sorted(held, key=lambda each: each[2])
+    named = [(str(row.cells.get("sku", "")).strip(), row) for *_, row in shown_first]
+    for key, row in [*named, *((key, row) for _, key, _, row in held)]:
+        if key:
+            by_key.setdefault(key, row)
+    parents = {id(by_key[parent]) for parent, _, _, row in held if parent in by_key and by_key[parent] is not row}
+    concealed = {id(row) for _, _, hidden, row in held if hidden}
+    for parent, _, _, row in held:
         above = by_key.get(parent)
+        if id(row) in concealed or id(above) in concealed:
+            continue
         if above is not None and above is not row:
             yield replace(row, cells=_inherited(row.cells, above.cells))
         elif id(row) not in parents or "price" in row.cells:

@@ -11,9 +11,11 @@ import ipaddress
 import socket
 import time
 import zlib
+from base64 import b64encode
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -106,7 +108,7 @@ class Web:
         Raises:
             AddressRefused: it cannot be had: private, too large, too slow, not there.
         """
-        headers = {**self._pool.headers, **_conditions(tag)}
+        headers = {**self._pool.headers, **_conditions(tag), **_credentials(address)}
         try:
             answer = self._pool.request("GET", address, headers=headers, preload_content=False, decode_content=False)
         except AddressRefused as error:
@@ -131,7 +133,8 @@ class Web:
         if answer.status == 304:
             return Fetched(None, "")
         if answer.status != 200:
-            raise AddressRefused(f"{address} must give a file, but it answers {answer.status}; check the address.")
+            wrong = "the user and password before its host" if answer.status == 401 else "the address"
+            raise AddressRefused(f"{address} must give a file, but it answers {answer.status}; check {wrong}.")
         found = bytearray()
         ends = time.monotonic() + self._deadline
         while piece := answer.read1(_PIECE):  # what is there: a whole piece may take days to come
@@ -179,6 +182,12 @@ def _conditions(tag: str) -> dict[str, str]:
     if not tag:
         return {}
     return {"If-None-Match": tag} if tag.startswith(('"', "W/")) else {"If-Modified-Since": tag}
+
+
+def _credentials(address: str) -> dict[str, str]:
+    """Return the header of HTTP basic authentication where an address has a user; no other host is sent it."""
+    user, at, _ = urlsplit(address).netloc.rpartition("@")
+    return {"Authorization": f"Basic {b64encode(unquote(user).encode()).decode()}"} if at else {}
 
 
 def _refused(address: str, error: Exception) -> AddressRefused:

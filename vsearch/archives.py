@@ -22,6 +22,9 @@ Opener = Callable[[str], IO[bytes]]
 ENCODINGS = ("utf-8", "cp437", "cp850", "cp1252")
 """What the bytes of a name may mean where an archive or a file system does not say it; the first counts."""
 
+ENCRYPTED = 0x1
+"""Set for a file in a zip that needs a password."""
+
 UTF8_FLAG = 0x800
 """Set in a zip whose names are UTF-8."""
 
@@ -33,6 +36,8 @@ def canonical(name: str) -> str:
 
 class NameIndex:
     """Finds names that others write otherwise: a Mac decomposes letters, Windows has backslashes and its own encodings.
+
+    Where all names are in one folder, because that was packed and not what is in it, they are found without it.
 
     Args:
         names: as they are.
@@ -50,9 +55,13 @@ class NameIndex:
                 except UnicodeDecodeError:
                     continue
 
+        tops = {top for top, slash, _ in (form.partition("/") for form in self._by_form) if not _hidden(top)}
+        self._top = f"{tops.pop()}/" if len(tops) == 1 else ""
+
     def find(self, name: str) -> str | None:
         """Return the name that this one means, if there is one."""
-        return self._by_form.get(canonical(name))
+        form = canonical(name)
+        return self._by_form.get(form) or self._by_form.get(f"{self._top}{form}")
 
 
 class Archive:
@@ -138,6 +147,10 @@ def _folder(path: Path) -> Archive:
 def _zip(path: Path, archive: zipfile.ZipFile) -> Archive:
     infos = {info.filename.removeprefix("./"): info for info in archive.infolist()}
     sizes = {name: info.file_size if _is_plain(info) else -1 for name, info in infos.items()}
+    plain = [info for info in infos.values() if _is_plain(info)]
+    if plain and all(info.flag_bits & ENCRYPTED for info in plain):
+        archive.close()
+        raise zipfile.BadZipFile("it is encrypted")
     raw = {
         name: info.orig_filename.encode("cp437")  # as Python has decoded it
         for name, info in infos.items()

@@ -144,12 +144,34 @@ def test_xml_says_its_encoding_itself(tmp_path: Path, encoding: str) -> None:
     assert (item.title, item.images) == ("S\u00f6fa", ("http://a.example/%C3%B6.jpg",))
 
 
-@pytest.mark.parametrize("end", ["</item>", "</item></rs", "&nbsp;</item></rss>"])
+@pytest.mark.parametrize("end", ["</item>", "</item></rs", "&shop;</item></rss>", "R&D</item></rss>"])
 def test_xml_that_is_not_well_formed_is_refused(tmp_path: Path, end: str) -> None:
     """A prefix that nobody declared excuses nothing else."""
     (tmp_path / "feed.xml").write_text(f"<rss><item><g:id>1</g:id><title>T</title>{end}")
     with pytest.raises(FeedRejected, match=r"must be well-formed, but feed\.xml is not \((?!Namespace)"):
         read_feed(tmp_path / "feed.xml")
+
+
+@pytest.mark.parametrize("padding", [0, 1, 32_700, 32_760, 65_520])
+def test_names_of_html_in_xml(tmp_path: Path, padding: int) -> None:
+    """Wherever they stand, a piece of the file may end within one; XML's own names stay."""
+    text = f"<rss><!-- {'x' * padding} --><item><id>1</id><image_link>a.jpg</image_link>"
+    text += "<title>S&ouml;fa&nbsp;&lt;L&gt; &amp;amp;&euro;&NotEqualTilde;</title></item></rss>"
+    assert items(tmp_path, "feed.xml", text)["1"].title == "S\u00f6fa <L> &\u20ac\u2242\u0338"
+
+
+def test_blank_lines_above_xml(tmp_path: Path) -> None:
+    """As scripts leave them there."""
+    text = "\ufeff\r\n\n" + MERCHANT
+    assert list(items(tmp_path, "feed.xml", text)) == ["S-1", "S-2"]
+
+
+def test_a_control_character_in_xml_makes_one_row_bad(tmp_path: Path) -> None:
+    """The parser would refuse the whole feed for it."""
+    (tmp_path / "feed.xml").write_text(MERCHANT.replace("Oak", "Oak\x0b"))
+    reading = read_feed(tmp_path / "feed.xml")
+    assert [item.sku for item in reading.items] == ["S-2"]
+    assert [(error.sku, "control characters" in error.reason) for error in reading.errors] == [("S-1", True)]
 
 
 def test_markup_that_is_not_escaped_in_xml(tmp_path: Path) -> None:
@@ -186,6 +208,28 @@ def test_a_merchant_feed_with_more_columns_of_pictures(tmp_path: Path) -> None:
     row = "1\tA\thttps://a.example/a.jpg\thttps://a.example/b.jpg\t\thttps://a.example/c.jpg,https://a.example/b.jpg\n"
     found = items(tmp_path, "feed.tsv", head + row)["1"].images
     assert found == tuple(f"https://a.example/{name}.jpg" for name in "abc")
+
+
+@pytest.mark.parametrize(
+    ("available", "pieces", "stock"),
+    [
+        ("in stock", "7", 7),
+        ("available for order", "", PLENTY),
+        ("https://schema.org/InStock", "", PLENTY),
+        ("discontinued", "7", 0),
+        ("out_of_stock", "7", 0),
+        ("sometimes", "", None),
+    ],
+)
+def test_a_catalogue_of_facebook(tmp_path: Path, available: str, pieces: str, stock: int | None) -> None:
+    """Lines of its template explain the columns; several pictures have commas between, and names of its own."""
+    text = (
+        "# Required | A unique ID,# Required | The title,,,,\n"
+        "id,title,availability,quantity_to_sell_on_facebook,image_link,additional_image_link\n"
+        f'A,Sofa,{available},{pieces},"a,1.jpg","b.jpg,c.jpg"\n'
+    )
+    found = items(tmp_path, "feed.csv", text)["A"]
+    assert (found.stock, found.images) == (stock, ("a,1.jpg", "b.jpg", "c.jpg"))
 
 
 def test_a_merchant_feed_in_a_table(tmp_path: Path) -> None:
@@ -386,6 +430,52 @@ def test_variations_take_from_their_parents_what_they_leave_empty(tmp_path: Path
     assert (red.attributes, found["W11"].variant_group) == ({"colour": ("Red",)}, None)
 
 
+WOO_ROWS = """\
+ID,Type,SKU,Name,Published,Visibility in catalog,Short description,In stock?,Stock,Regular price,Images,Parent
+1,simple,A,'-20% Lamp,1,visible,One\\nTwo,1,,5,a.jpg,
+2,simple,B,Draft,'-1,visible,,1,,5,b.jpg,
+3,simple,C,Private,0,visible,,1,,5,c.jpg,
+4,simple,D,Hidden,1,hidden,,1,,5,d.jpg,
+5,variable,E,Draft,-1,visible,,1,,,e.jpg,
+6,variation,E1,Of a draft,1,visible,,1,,5,,E
+7,variable,,Shirt,1,visible,,1,,,f.jpg,
+8,variation,,Shirt M,1,visible,,1,2,5,,id:7
+9,variation,S-L,Shirt L,1,visible,,0,,5,,id:7
+10,variation,S-X,Shirt X,0,visible,,1,,5,,id:7
+11,simple,,No key,1,search,,backorder,'-3,5,g.jpg,
+"""
+
+
+def test_what_woocommerce_says_of_its_products(tmp_path: Path) -> None:
+    """What no visitor finds is left out; what has no SKU is named as WooCommerce does; stock that is not counted."""
+    columns: dict[str, str | list[str]] = {
+        "sku": "SKU",
+        "title": "Name",
+        "images": "Images",
+        "price": "Regular price",
+        "stock": "Stock",
+        "description": "Short description",
+    }
+    found = items(tmp_path, "feed.csv", WOO_ROWS, names=Mapping(columns=columns))
+    assert {sku: item.stock for sku, item in found.items()} == {
+        "A": PLENTY,
+        "id:8": 2,
+        "S-L": 0,
+        "id:11": 0,
+    }
+    assert (found["A"].title, found["A"].description) == ("-20% Lamp", "One\nTwo")
+    assert found["id:8"].variant_group == found["S-L"].variant_group == "id:7"
+    assert found["id:8"].images == found["S-L"].images == ("f.jpg",)
+
+
+def test_variations_that_name_their_parent_by_its_id(tmp_path: Path) -> None:
+    """As Shopware's do; a sku comes first."""
+    text = "id,parent_id,no,name,cover\nx,,A,Lamp,a.jpg\ny,x,B,,\nA,,x2,Sofa,s.jpg\nz,A,C,,\n"
+    names = Mapping(parent="parent_id", columns={"sku": "no", "title": "name", "images": "cover"})
+    found = items(tmp_path, "feed.csv", text, names=names)
+    assert {sku: item.title for sku, item in found.items()} == {"B": "Lamp", "x2": "Sofa", "C": "Lamp"}
+
+
 def test_what_a_mapping_says_of_cells(tmp_path: Path) -> None:
     """Separators of any feed, and the column of the parent; a parent with a price is a product."""
     file = tmp_path / "mapping.toml"
@@ -420,6 +510,50 @@ def test_the_columns_of_magento(tmp_path: Path) -> None:
     assert items(tmp_path, "feed.csv", head + row, names=names)["24-0"].stock == 1
     assert (found.images, found.stock) == (("p/0/p0.jpg", "p/0/q0.jpg"), 100)
     assert found.category == "Default > Gear > Bags"
+
+
+def test_what_magento_says_of_its_products(tmp_path: Path) -> None:
+    """Rows of other views and disabled products are left out; what is not in stock has no pieces."""
+    rows = """\
+sku,store_view_code,attribute_set_code,product_type,name,product_online,base_image,qty,is_in_stock
+A,,Bag,simple,Bag,1,a.jpg,3.0000,1
+A,de,Bag,simple,Tasche,,,,
+B,,Bag,simple,Disabled,2,b.jpg,3.0000,1
+C,,Bag,simple,Sold,1,c.jpg,3.0000,0
+D,,Bag,simple,Oversold,1,d.jpg,-2.0000,1
+E,,Bag,configurable,Of others,1,e.jpg,0.0000,1
+F,default,Bag,simple,Of one view,1,f.jpg,1.0000,1
+"""
+    names = Mapping(columns={"sku": "sku", "title": "name", "images": "base_image", "stock": "qty"})
+    found = items(tmp_path, "feed.csv", rows, names=names)
+    assert {sku: (item.title, item.stock) for sku, item in found.items()} == {
+        "A": ("Bag", 3),
+        "C": ("Sold", 0),
+        "D": ("Oversold", 0),
+        "E": ("Of others", PLENTY),
+        "F": ("Of one view", 1),
+    }
+    (tmp_path / "feed.csv").write_text(rows.replace("a.jpg", "no_selection"))
+    assert [error.kind for error in read_feed(tmp_path / "feed.csv", names=names).errors] == ["no picture"]
+
+
+def test_variations_of_magento(tmp_path: Path) -> None:
+    """The parent names them; those that are found by themselves are products of their own."""
+    rows = """\
+sku,attribute_set_code,product_type,name,visibility,base_image,price,configurable_variations,store_view_code
+H,,,Kapuze,,,,,de
+H-S,Top,simple,Hoodie S,Not Visible Individually,no_selection,49.0000,,
+H-M,Top,simple,,Not Visible Individually,m.jpg,49.0000,,
+H-L,Top,simple,Hoodie L,"Catalog, Search",l.jpg,49.0000,,
+H,Top,configurable,Hoodie,"Catalog, Search",h.jpg,,"sku=H-S,size=S|sku=H-M,size=M|sku=H-L,size=L",
+"""
+    names = Mapping(columns={"sku": "sku", "title": "name", "images": "base_image", "price": "price"})
+    found = items(tmp_path, "feed.csv", rows, names=names)
+    assert {sku: (item.title, item.images, item.variant_group) for sku, item in found.items()} == {
+        "H-S": ("Hoodie S", ("h.jpg",), "H"),
+        "H-M": ("Hoodie", ("m.jpg",), "H"),
+        "H-L": ("Hoodie L", ("l.jpg",), None),
+    }
 
 
 def test_constants_for_a_feed_that_needs_no_mapping(tmp_path: Path) -> None:

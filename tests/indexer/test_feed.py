@@ -214,6 +214,10 @@ def test_a_measure_is_never_divided_by_a_thousand(tmp_path: Path) -> None:
         ({"attributes": '{"colour": {"a": 1}}'}, "attribute colour must be short text"),
         ({"attr:colour": "x" * 201}, "attr:colour must be short text"),
         ({"attr:\x01": "red"}, "attributes must not hold control characters"),
+        ({"sku": "4.00639E+12"}, "sku must have all its digits, but it is '4.00639E+12'; format the column as text"),
+        ({"sku": "4,00639E+12"}, "sku must have all its digits"),
+        ({"title": "#NAME?"}, "title must not be the error of a spreadsheet, but it is '#NAME?'; correct its formula"),
+        ({"category": "#NV"}, "category must not be the error of a spreadsheet"),
     ],
 )
 def test_a_bad_cell_is_one_clear_sentence(tmp_path: Path, cells: dict[str, str], sentence: str) -> None:
@@ -232,7 +236,7 @@ def test_a_bad_cell_is_one_clear_sentence(tmp_path: Path, cells: dict[str, str],
     ("row", "sentence"),
     [
         ("{", "a row must be one JSON object, but it cannot be read"),
-        ('{"sku": NaN}', "NaN is no JSON"),
+        ('{"sku": Infinity}', "Infinity is no JSON"),
         ("[" * 100_000, "a row must be one JSON object"),
         ("[1]", "a row must be one JSON object, but it is list"),
         ('"text"', "a row must be one JSON object, but it is str"),
@@ -266,7 +270,7 @@ def test_a_bad_json_row_is_one_clear_sentence(tmp_path: Path, row: object, sente
     ("stock", "pieces"),
     [("3.0", 3), ("100.0000", 100), ("3,0", 3), ("0.000", 0), ("-0.0", 0), ("1234.000", 1234), ("1", 1)]
     + [(word, PLENTY) for word in ("yes", "In stock", "TRUE")]
-    + [("backorder", 0)],
+    + [("backorder", 0), ("1 000", 1000), ("1\u202f000", 1000), ("1'000", 1000), ("\uff13", 3)],
 )
 def test_whole_numbers_may_have_decimals_of_zeros(tmp_path: Path, stock: str, pieces: int) -> None:
     """As spreadsheets and shop systems write them."""
@@ -416,7 +420,7 @@ def test_a_feed_without_categories_is_warned_about(tmp_path: Path) -> None:
         ("feed.csv", "A-1;Kivik;a.jpg\nB-2;Lamp;b.jpg\n", "must name its columns"),
         ("feed.csv", "sku,image\nA,a.jpg\n", "lacks title"),
         ("feed.csv", "sku,brand\nA,a\n", "lacks title, image"),
-        ("feed.csv", "sku,title,image,\nA,a,a.jpg,\n", "column 4 of feed.csv has none"),
+        ("feed.csv", "sku,title,,image\nA,a,,a.jpg\n", "column 3 of feed.csv has none"),
         ("feed.csv", 'sku,title,image\nA,"a,a.jpg\nB,b,b.jpg\n', "row at line 2 of feed.csv"),
         ("feed.csv", 'sku,title,image\nA,a,a.jpg\nB,"b"b,b.jpg\n', "row at line 3 of feed.csv"),
         ("feed.csv", f"sku,title,image\nA,{'a' * 200_000},a.jpg\n", "field larger than field limit"),
@@ -499,6 +503,44 @@ def test_a_column_that_is_there_twice(tmp_path: Path) -> None:
     assert (item.images, item.attributes) == (("a.jpg", "b.jpg"), {"colour": ("red", "white")})
     (error,) = reading.errors
     assert (error.line, error.reason) == (3, "title must be text, but it is \"['Lamp', 'Lampe']\"; give it once.")
+
+
+def test_what_databases_and_spreadsheets_write_for_nothing(tmp_path: Path) -> None:
+    """It is no brand, and no class of its own."""
+    text = "sku,title,brand,category,price,image\nA,Sofa,NULL,\\N,NULL,a.jpg\nB,Null,null,,,b.jpg\n"
+    first, second = read_feed(text_feed(tmp_path, text)).items
+    assert first == ProductItem("A", "Sofa", images=("a.jpg",))
+    assert (second.title, second.brand) == ("Null", "null")
+
+
+def test_a_price_that_is_not_a_number_in_json_is_none(tmp_path: Path) -> None:
+    """Python writes so what is missing."""
+    feed = json_feed(tmp_path, '{"sku": "A", "title": "B", "image": "c.jpg", "price": NaN, "stock": NaN}')
+    assert read_feed(feed).rows[0].item == ProductItem("A", "B", images=("c.jpg",))
+
+
+@pytest.mark.parametrize("cell", ['="00123"', '"=""00123"""'])
+def test_zeros_that_a_spreadsheet_keeps(tmp_path: Path, cell: str) -> None:
+    """A formula that is a text means that text."""
+    text = f"sku,title,image\n{cell},Sofa,a.jpg\n"
+    assert [item.sku for item in read_feed(text_feed(tmp_path, text)).items] == ["00123"]
+
+
+def test_empty_columns_at_the_right(tmp_path: Path) -> None:
+    """Spreadsheets save them; but a cell with something in it has a name."""
+    text = "sku,title,image,,\nA,Sofa,a.jpg,,\nB,Lamp,b.jpg\nC,Desk,c.jpg,,,\nD,Bed,d.jpg,x,\n"
+    reading = read_feed(text_feed(tmp_path, text))
+    assert [item.sku for item in reading.items] == ["A", "B", "C"]
+    assert [(error.line, "must have 3 cells" in error.reason) for error in reading.errors] == [(5, True)]
+
+
+@pytest.mark.parametrize("title", ["St\ufffdhl", "St\u00c3\u00bchl", "Oma\u00e2\u20ac\u2122s"])
+def test_letters_that_were_lost_are_warned_of(tmp_path: Path, title: str) -> None:
+    """The feed was made so; what is in it can only be exported again."""
+    text = f"sku,title,image,category\nA,S\u00f6fa MA\u00c7\u00c3S \u20ac \u00e2,a.jpg,C\nB,{title},b.jpg,C\n"
+    reading = read_feed(text_feed(tmp_path, text))
+    assert [item.title for item in reading.items][1] == title
+    assert ["1 rows, the first at line 3" in warning for warning in reading.warnings] == [True]
 
 
 def test_a_key_that_json_has_twice(tmp_path: Path) -> None:

@@ -103,6 +103,20 @@ def test_a_map_is_an_object(tmp_path: Path) -> None:
     assert one(tmp_path, dimensions=pairs).dimensions == {"width": "180 cm"}
 
 
+def test_text_of_a_fixed_length_is_filled_up(tmp_path: Path) -> None:
+    """NumPy's texts have zeros behind them."""
+    assert one(tmp_path, sku=arrow.array([b"A\0\0"], arrow.binary(3))).sku == "A"
+
+
+def test_names_of_columns_that_are_no_text(tmp_path: Path) -> None:
+    """The file is damaged."""
+    read(tmp_path, brand=arrow.array(["x"]))
+    file = next(tmp_path.glob("*.parquet"))
+    file.write_bytes(file.read_bytes().replace(b"brand", b"br\xffnd"))
+    with pytest.raises(FeedRejected, match="is damaged"):
+        read_feed(file)
+
+
 def test_bytes_that_are_no_text_make_a_bad_row(tmp_path: Path) -> None:
     """Only that row; the others are read."""
     reading = read(tmp_path, sku=arrow.array([b"A", b"\xff\xfe", b"C"]), brand=arrow.array([b"x", b"x", b"\xc3"]))

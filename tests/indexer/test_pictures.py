@@ -239,6 +239,32 @@ def test_a_place_that_is_none_is_refused(tmp_path: Path, content: bytes | None) 
         pass
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda folder: name_zip(folder, {"shop/a.jpg": b"a", "__MACOSX/shop/._a.jpg": b"", "shop/o\u0308/b.jpg": b"b"}),
+        lambda folder: name_tar(folder, {"./shop/a.jpg": b"a", "shop/o\u0308/b.jpg": b"b", ".DS_Store": b""}),
+    ],
+)
+def test_a_folder_that_was_packed_as_a_whole(tmp_path: Path, make: Callable[[Path], Path]) -> None:
+    """Names are those in it, or with it; no other folder is passed over."""
+    with open_pictures(str(make(tmp_path)), LIMIT) as source:
+        assert [source.fetch(name).data for name in ("a.jpg", "shop/a.jpg", "\u00f6/b.jpg")] == [b"a", b"a", b"b"]
+        with pytest.raises(PictureUnavailable, match="must be in"):
+            source.fetch("b.jpg")
+
+
+def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
+    """Once, and not for each picture."""
+    place = name_zip(tmp_path, {"a.jpg": b"a"})
+    data = bytearray(place.read_bytes())
+    data[6] |= 1
+    data[data.index(b"PK\1\2") + 8] |= 1
+    place.write_bytes(data)
+    with pytest.raises(FeedRejected, match="it is encrypted"), open_pictures(str(place), LIMIT):
+        pass
+
+
 def test_a_cut_tar_is_refused(tmp_path: Path) -> None:
     """A download that broke off is no smaller set of pictures."""
     whole = make_tar(tmp_path, "w:gz")

@@ -4,6 +4,7 @@ import gzip
 import ipaddress
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -137,6 +138,14 @@ class Shelf(BaseHTTPRequestHandler):
     def get_away(self) -> None:
         """Send on to the same server by another name."""
         self.say(302, b"", Location=f"http://localhost:{self.server.server_port}/feed.csv")  # type: ignore[attr-defined]
+
+    def get_secured(self) -> None:
+        """Answer with a feed, or send on to the same server by another name, to who has the password."""
+        known = self.headers.get("Authorization") == "Basic " + b64encode("j\u00f6rg:p@ss:w".encode()).decode()
+        if known and self.path == "/secured/away":
+            self.say(302, b"", Location=f"http://localhost:{self.server.server_port}/secured/there")  # type: ignore[attr-defined]
+        else:
+            self.say(200 if known else 401, b"sku,title,image\nA,Sofa,a.jpg\n")
 
     def say(self, status: int, body: bytes, **headers: str) -> None:
         """Answer with these."""
@@ -307,6 +316,16 @@ def test_a_trusted_host_leads_on_to_no_private_one(shelf: tuple[str, list[tuple[
 def test_the_content_of_an_address_decides(shelf: tuple[str, list[tuple[str, str]]], path: str) -> None:
     """Not its ending; the encoding that the server names counts where the text is not UTF-8."""
     assert read_feed_at(f"{shelf[0]}/{path}") == ["S\u00f6fa"]
+
+
+def test_a_password_in_an_address(shelf: tuple[str, list[tuple[str, str]]]) -> None:
+    """It is sent, and neither shown nor sent to another host."""
+    secured = shelf[0].replace("://", "://j%C3%B6rg:p%40ss:w@") + "/secured"
+    assert read_feed_at(f"{secured}/feed") == ["Sofa"]
+    with pytest.raises(FeedRejected, match="answers 401"), local_file(f"{secured}/away", private=True):
+        pass
+    with pytest.raises(FeedRejected, match="answers 401; check the user and password"):
+        read_feed_at(f"{secured.replace('%40', '')}/feed")
 
 
 def test_a_login_is_no_feed(shelf: tuple[str, list[tuple[str, str]]]) -> None:
