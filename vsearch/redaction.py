@@ -86,6 +86,8 @@ def _secrets(address: str) -> set[str]:
         if end > 0:
             user = match[2][:end]
             found |= {user, user.partition(":")[2]}
+            start = re.split("[/?#]", user)[0]  # what a client takes for the host, and complains of
+            found |= {start, start.partition(":")[2]}
     found |= {value for name, value in _PARAMETER.findall(address) if _is_secret(name)}
     found |= {unquote(secret) for secret in found}
     return {secret for secret in found if len(secret) >= _SHORTEST}
