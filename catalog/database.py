@@ -382,7 +382,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
     connection.isolation_level = None  # the driver would begin late and not for schema changes; we say BEGIN
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
-    cursor.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")  # takes effect in a new file, and at VACUUM
+    if cursor.execute("PRAGMA auto_vacuum").fetchone() != (_INCREMENTAL,):  # setting it again writes to the file
+        cursor.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")  # takes effect in a new file, and at VACUUM
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA foreign_keys = ON")
