@@ -1,37 +1,49 @@
 """Somebody is told that a job failed: by the shop's own command, which knows whom to wake and how."""
 
 import logging
+import re
 import shlex
 import subprocess
 
+from vsearch.errors import SettingsError
 from vsearch.settings import Settings
 
 SECONDS = 60
 """How long the command may take."""
 
-SHELL_SIGNS = frozenset(("|", "||", "&", "&&", ";", "<", ">", ">>", "2>", "2>&1"))
-"""Words that only a shell understands: a program would take them as its arguments, and may succeed."""
+_QUOTED = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.""")
+_SHELL_SYNTAX = re.compile(r"[|<>`]|\$[\w({]|(^|\s)[;&]|[;&](\s|$)")
+"""Pipes, redirections, variables and lists: a program would take them as its arguments, and may succeed."""
 
 log = logging.getLogger(__name__)
 
 
-def raise_alarm(settings: Settings, text: str) -> bool:
-    """Give the text to the command of the setting `alarm`, on its standard input; nothing where there is none.
+def raise_alarm(settings: Settings, text: str) -> None:
+    """Give the text to the command of the setting `alarm`; nothing where there is none.
 
-    The command is a program and its arguments, split and quoted as a shell does, but no shell runs it. A command that
-    fails is logged: the job has failed already, and nothing else shall.
-
-    Returns:
-        Whether it was given, as far as the command says.
+    A command that fails is logged: the job has failed already, and nothing else shall.
     """
     if not settings.alarm.strip():
-        return False
+        return
     try:
-        command = shlex.split(settings.alarm)
-        if SHELL_SIGNS.intersection(command):
-            raise ValueError("it is no shell command line; write sh -c 'COMMAND LINE' for pipes and redirections")
-        subprocess.run(command, input=f"{text}\n", text=True, timeout=SECONDS, check=True)
+        run_alarm(settings.alarm, text)
+    except SettingsError as error:
+        log.error("the alarm was not given: %s The message was: %s", error, text)
+
+
+def run_alarm(alarm: str, text: str) -> None:
+    """Run a command, and give it the text on its standard input.
+
+    It is a program and its arguments, split and quoted as a shell does, but no shell runs it.
+
+    Raises:
+        SettingsError: it is not such a command, or it failed.
+    """
+    try:
+        if _SHELL_SYNTAX.search(_QUOTED.sub("", alarm)):
+            raise ValueError("no shell runs it; write sh -c 'COMMAND LINE' for pipes, redirections and variables")
+        subprocess.run(shlex.split(alarm), input=f"{text}\n", text=True, timeout=SECONDS, check=True)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        log.error("the alarm was not given (%s): %s", error, text)
-        return False
-    return True
+        raise SettingsError(
+            f"The setting alarm must be a command that succeeds, but {alarm!r} does not: {error}."
+        ) from None

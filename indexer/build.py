@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.queries import SEPARATOR, GalleryRow
+from vsearch.engine import ALL
 from vsearch.gallery import Gallery
 from vsearch.index import ClassIndex
 from vsearch.settings import Metric, Settings
@@ -20,6 +21,9 @@ OTHER = "> Other products"
 No shop can have a category of this name: a category has a name before each ">". Shoppers see what follows it.
 """
 
+NAMED_ALL = f"> {ALL}"
+"""The class of a shop's category "all": a search of the class "all" is one of every class."""
+
 RECIPE = 4
 """Part of the fingerprint: raise it when the same inputs should give another generation."""
 
@@ -28,7 +32,7 @@ def assign_classes(categories: Sequence[str], min_size: int) -> list[str]:
     """Return the class of each picture: its category, or the nearest parent that has pictures enough.
 
     From the deepest level up, a category with fewer than `min_size` pictures joins its parent; what is too small even
-    at the top joins `OTHER`, which may be of any size.
+    at the top joins `OTHER`, which may be of any size. The category "all" is `NAMED_ALL`.
 
     Args:
         categories: category path of each picture, such as "Sofas > Corner sofas"; may be empty.
@@ -39,7 +43,7 @@ def assign_classes(categories: Sequence[str], min_size: int) -> list[str]:
         counts = Counter(path for path in paths if len(path) == depth)
         small = {path for path, count in counts.items() if count < min_size}
         paths = [(path[:-1] or (OTHER,)) if path in small else path for path in paths]
-    return [SEPARATOR.join(path) for path in paths]
+    return [NAMED_ALL if path == (ALL,) else SEPARATOR.join(path) for path in paths]
 
 
 def fingerprint(rows: Sequence[GalleryRow], classes: Sequence[str], checkpoint_id: str, settings: Settings) -> str:

@@ -73,9 +73,10 @@ def storage(place: str) -> tuple[Any, str]:
             f"{place.partition('://')[0]}:// needs a package that is not installed ({error}); "
             "run `pip install 'vsearch[s3]'` for s3://."
         ) from error
-    except ValueError as error:
+    except Exception as error:  # some connect here, and each has errors of its own
         raise FeedRejected(
-            f"A place must be a path or an address, but {place}: {redact(str(error), place)}; correct it."
+            f"A place must be a path or an address that answers, but {place}: {redact(first_line(error), place)}; "
+            "correct it, or try again later."
         ) from error
     return found[0], str(found[1])
 

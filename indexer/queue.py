@@ -58,21 +58,22 @@ def open_queue(settings: Settings) -> Huey:
 
 def _check_address(url: str) -> None:
     """Refuse an address that Redis's client would misread: of a wrong number it takes the first one, in silence."""
-    wrong = ""
+    wrong, hint = "", "; in a password, / ? # are written as %2F %3F %23" if "@" in url else ""
     try:
         address = urlsplit(url)
         if address.scheme not in ("redis", "rediss"):
             wrong = f"begins with {address.scheme}://" if "://" in url else "has no redis:// at its beginning"
+            hint = ""
         elif not address.hostname or address.port == 0:
             wrong = "names no host"
         elif not re.fullmatch(r"/?\d*", address.path):
             wrong = "does not end in a number"
     except ValueError:
-        wrong = "has a port that is no number"
+        wrong = "has a port that is not a number"
     if wrong:
-        wrong += "; a / in a password is written as %2F" if "@" in url else ""
         raise SettingsError(
-            f"Setting queue_url must be redis://HOST/NUMBER or empty, but {redact_address(url)!r} {wrong}; correct it."
+            f"Setting queue_url must be redis://HOST/NUMBER or empty, but {redact_address(url)!r} {wrong}{hint}; "
+            "correct it."
         )
 
 
@@ -122,6 +123,8 @@ class Queue:
             CatalogueError: nor does the catalogue.
         """
         self._each_minute()
+        night_at = self._settings.night_at
+        log.info("working; %s", f"the night begins at {night_at!r}" if night_at else "no night begins by itself")
         ended = threading.Event()
         threading.Thread(target=self.watch, args=(ended,), daemon=True).start()
         try:
@@ -213,10 +216,11 @@ class Queue:
         with opened(self._settings.catalogue_url) as sessions, sessions() as session:
             job = jobs.one(session, job_id)
         if code or job is None:
-            log.error("%s: its process ended with code %d; see %s", _named(job_id, job), code, self._log_file(job_id))
+            ended = f"code {code}" if code >= 0 else f"signal {-code}"
+            log.error("%s: its process ended with %s; see %s", _named(job_id, job), ended, self._log_file(job_id))
         else:
             level = logging.ERROR if job.state == "failed" else logging.INFO
-            log.log(level, "%s is %s: %s", _named(job_id, job), job.state, job.message)
+            log.log(level, "%s %s: %s", _named(job_id, job), job.state, job.message)
 
     def _log_file(self, job_id: int) -> Path:
         return self._settings.jobs / f"{job_id}.log"

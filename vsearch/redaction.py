@@ -107,7 +107,8 @@ def _secrets(address: str) -> set[str]:
     found: set[str] = set()
     if match := _WHOLE_ADDRESS.match(address):
         user = _user(match[1], match[2])
-        found |= {user, user.partition(":")[2]}
+        start = re.split("[/?#]", user)[0]  # what a client takes for the host, and complains of
+        found |= {user, user.partition(":")[2], start, start.partition(":")[2]}
     found |= {_secret_value(parameter) for parameter in _PARAMETER.finditer(address)}
     found |= {unquote(secret) for secret in found}
     return {secret for secret in found if len(secret) >= _SHORTEST}

@@ -107,6 +107,16 @@ def test_a_relative_path_is_one_of_the_working_folder(tmp_path: Path, monkeypatc
         assert (tmp_path / "rel.db").is_file()
 
 
+def test_reading_writes_nothing(sqlite_engine: Engine, tmp_path: Path) -> None:
+    """Not a byte of the file, so that a reader neither waits for a writer nor holds one up."""
+    sqlite_engine.dispose()
+    file = tmp_path / "catalogue.sqlite"
+    before = file.read_bytes()
+    with opened(file) as made, made() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(Product)) == 0
+    assert file.read_bytes() == before
+
+
 def test_reading_makes_no_catalogue(tmp_path: Path) -> None:
     """Neither file nor folder; nor tables in a database that is empty."""
     file = tmp_path / "data" / "catalogue.sqlite"

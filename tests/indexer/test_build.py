@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from catalog.queries import SEPARATOR, GalleryRow
 from indexer import cells
-from indexer.build import OTHER, assign_classes, build_gallery, fingerprint
+from indexer.build import NAMED_ALL, OTHER, assign_classes, build_gallery, fingerprint
+from vsearch.engine import ALL
 from vsearch.settings import Settings
 
 
@@ -47,6 +48,14 @@ def test_no_category_is_the_class_of_what_has_none(name: str) -> None:
         return
     assert assign_classes([category] * 3 + ["Lamps", ""], 3) == [category] * 3 + [OTHER] * 2
     assert category != OTHER
+
+
+def test_a_category_all_is_not_the_word_for_every_class() -> None:
+    """A search of the class "all" is one of every class; below it, and with other capitals, a name is its own."""
+    categories = ["all", "All", "all > Chairs", "Lamps > all"]
+    assert assign_classes(categories, 1) == [NAMED_ALL, *categories[1:]]
+    assert assign_classes(["all > Chairs", "all > Lamps"], 2) == [NAMED_ALL] * 2
+    assert ALL not in assign_classes(categories, 1)
 
 
 def test_the_class_of_what_has_no_category_is_no_category() -> None:

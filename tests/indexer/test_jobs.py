@@ -19,7 +19,7 @@ from catalog.database import opened
 from catalog.jobs import JobRow
 from catalog.models import Job
 from indexer import heartbeat
-from indexer.alarm import raise_alarm
+from indexer.alarm import raise_alarm, run_alarm
 from indexer.jobs import Stopping, add, execute, may_begin, recover, stillborn
 from indexer.queue import Queue
 from indexer.schedule import due, parse
@@ -147,26 +147,45 @@ def test_the_alarm_is_no_shell_line(shop: Settings, caplog: Any) -> None:
     """Pipes and redirections need a shell of their own; a program would take their signs for arguments."""
     told = shop.data / "told"
     shell = shop.model_copy(update={"alarm": f"sh -c 'cat | tr a-z A-Z > \"{told}\"'"})
-    assert raise_alarm(shell, "night failed")
+    raise_alarm(shell, "night failed")
     assert told.read_text() == "NIGHT FAILED\n"
-    for command in (f"tee {told} | cat", f"cat > {told}", "true && true", "true ; true", "true &"):
-        assert not raise_alarm(shop.model_copy(update={"alarm": command}), "night failed")
+    shell_lines = (
+        f"tee {told} | cat",
+        f"cat >{told}",
+        "cat 2>&1",
+        "true && true",
+        "true; true",
+        "true &",
+        "echo $HOME",
+    )
+    for command in (*shell_lines, "echo ${HOME}", "echo `date`"):
+        raise_alarm(shop.model_copy(update={"alarm": command}), "night failed")
         assert "sh -c" in caplog.text
         caplog.clear()
+    for command in ("true 'a | b' \"> c\" --x='$d;'", "true https://alerts.example/?a=1&b=2;c=3", r"true \> \$1 a$"):
+        run_alarm(command, "night failed")
 
 
-@pytest.mark.parametrize(("alarm", "words"), [("", "No alarm command is set"), ("false", "must be a command that")])
+@pytest.mark.parametrize(
+    ("alarm", "words"),
+    [
+        ("", "No alarm command is set"),
+        ("false", "must be a command that"),
+        ("no-such https://u:s3cret@h", "https://***@h"),
+    ],
+)
 def test_trying_the_alarm_says_what_is_wrong(
     shop: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, alarm: str, words: str
 ) -> None:
     """That none is set, with how to set one, or that the command failed."""
-    assert not raise_alarm(shop, "night failed")
     monkeypatch.setenv("VSEARCH_ALARM", alarm)
     with pytest.raises(SystemExit) as caught:
         cli.main(["--data", str(shop.data), "jobs", "alarm"])
     said = capsys.readouterr().err
     assert caught.value.code == 1
     assert words in said
+    assert said.count("\n") == 1, "one sentence, and no line of the log"
+    assert "s3cret" not in said
     assert alarm or "VSEARCH_ALARM" in said
 
 
@@ -182,7 +201,7 @@ def test_the_worker_says_what_it_does(shop: Settings, sessions: sessionmaker[Ses
     lines = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "indexer.queue"]
     assert lines == [
         ("INFO", f"job {fails} (import) begins; its log is {shop.data / 'jobs' / f'{fails}.log'}"),
-        ("ERROR", f"job {fails} (import) is failed: {job.message}"),
+        ("ERROR", f"job {fails} (import) failed: {job.message}"),
     ]
     assert "missing.csv" in job.message
 
@@ -327,17 +346,18 @@ def test_the_hour_that_summer_time_skips_is_made_up_for() -> None:
     [
         (
             {"queue_url": "amqp://u:s3cret@x"},
-            r"redis://HOST/NUMBER or empty, but 'amqp://\*\*\*@x' begins with amqp://",
+            r"redis://HOST/NUMBER or empty, but 'amqp://\*\*\*@x' begins with amqp://; correct it",
         ),
         ({"queue_url": "localhost:6379"}, "'localhost:6379' has no redis:// at its beginning"),
         ({"queue_url": "redis://:s3cret@/0"}, r"'redis://\*\*\*@/0' names no host"),
         ({"queue_url": "redis://queue/first"}, "'redis://queue/first' does not end in a number"),
-        ({"queue_url": "redis://queue:abc/0"}, "has a port that is no number"),
+        ({"queue_url": "redis://queue:abc/0"}, "has a port that is not a number"),
         (
             {"queue_url": "redis://:12/s3cret@queue/0"},
-            r"'redis://\*\*\*@queue/0' names no host; a / in a password is written as %2F",
+            r"'redis://\*\*\*@queue/0' names no host; in a password, / \? # are written as %2F %3F %23",
         ),
-        ({"queue_url": "redis://:s3/cret@queue/0"}, r"'redis://\*\*\*@queue/0' .* a / in a password is written as %2F"),
+        ({"queue_url": "redis://:s3/cret@queue/0"}, r"'redis://\*\*\*@queue/0' .* written as %2F"),
+        ({"queue_url": "redis://:s3#cr/et@queue/0"}, r"'redis://\*\*\*@queue/0' .* written as %2F %3F %23"),
         ({"night_at": "tonight"}, "but it is 'tonight' .it has not five parts"),
         ({"night_at": "99 1 * * *"}, "but it is '99 1"),
     ],

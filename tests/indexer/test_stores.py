@@ -76,6 +76,9 @@ def test_storage_of_no_known_kind() -> None:
     """It is refused."""
     with pytest.raises(FeedRejected, match="must be a path or an address"), local_file("nowhere://shop/feed.csv"):
         pass
+    unreachable = r"ftp://\*\*\*@127.0.0.1:1/feed.csv: .*refused"  # some connect before anything is read
+    with pytest.raises(FeedRejected, match=unreachable), local_file("ftp://u:s3cret@127.0.0.1:1/feed.csv"):
+        pass
 
 
 def test_storage_that_does_not_answer(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:

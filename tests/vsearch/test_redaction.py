@@ -87,6 +87,8 @@ def test_a_driver_that_quotes_a_part_of_the_address_gives_nothing_away() -> None
     assert redact("Invalid bucket name 'KEY:s3%20cret@bucket', s3 cret", address) == (
         "Invalid bucket name '***@bucket', ***"
     )
+    assert redact("'user:s3c' is not a valid host", "http://user:s3c/ret@h/f") == "'***' is not a valid host"
+    assert redact("no port in s3c", "http://user:s3c#ret@h/f") == "no port in ***"
 
 
 def test_a_failure_never_shows_a_secret() -> None:

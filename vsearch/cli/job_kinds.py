@@ -142,9 +142,8 @@ def checked(settings: Settings, kind: str, arguments: tuple[str, ...], accept: C
     if kind == "import":
         feed = found.get("feed") or settings.feed
         if not feed or ("://" not in feed and not Path(feed).exists()):
-            raise CatalogueError(
-                f"An import needs a feed, but {feed or 'none'} is not there; write feed=FILE, or set the setting feed."
-            )
+            wrong = f"{feed} does not exist" if feed else "none is named"
+            raise CatalogueError(f"An import needs a feed, but {wrong}; write feed=FILE, or set the setting feed.")
     if kind == "train":
         from vsearch.training import plan as plans
 
