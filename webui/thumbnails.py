@@ -1,5 +1,6 @@
 """Catalogue pictures at the few widths that the pages use, made when first asked for."""
 
+import logging
 from collections.abc import Container, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,8 @@ from webui.uploads import is_sha256, write_whole
 WIDTHS = (160, 320, 640, 1280)
 _QUALITY = 85
 
+log = logging.getLogger(__name__)
+
 
 class Thumbnails:
     """A folder of small JPEGs, derived from the shop's pictures; it may be deleted at any time."""
@@ -19,19 +22,22 @@ class Thumbnails:
         self.folder = folder
         self._store = store
 
-    def find(self, sha256: str, width: int) -> Path | None:
+    def read(self, sha256: str, width: int) -> bytes | None:
         """Return the picture with its longer side at most `width`, or None when there is no such picture."""
         if width not in WIDTHS or not is_sha256(sha256):
             return None
         path = self.folder / sha256[:2] / f"{sha256}-{width}.jpg"
-        if path.is_file():
-            return path
+        with suppress(OSError):
+            return path.read_bytes()
         if not self._store.exists(sha256):
             return None
         no_limits = Limits(max_bytes=2**40, max_pixels=2**40, min_side=1)  # they were checked at import
-        picture = decode(self._store.read(sha256), no_limits, max_side=width)
-        write_whole(path, encode_jpeg(picture, quality=_QUALITY))
-        return path
+        thumbnail = encode_jpeg(decode(self._store.read(sha256), no_limits, max_side=width), quality=_QUALITY)
+        try:
+            write_whole(path, thumbnail)
+        except OSError as error:
+            log.warning("the thumbnail %s cannot be stored: %s", path, error.strerror or error)
+        return thumbnail
 
     def unused(self, keep: Container[str], withdrawn: Container[str], before: float) -> Iterator[Path]:
         """Yield the files that may go: those made before that time (Unix), and those of pictures that are not kept.
