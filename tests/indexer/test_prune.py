@@ -97,7 +97,7 @@ class Life:
         """Ask for the thumbnails of all pictures, as pages do."""
         thumbnails = Thumbnails(self.settings.thumbnails, ImageStore(self.settings.pictures))
         for _, sha256 in self.retailer.live():
-            assert thumbnails.find(sha256, 160)
+            assert thumbnails.read(sha256, 160)
 
     def prune(self, **options: Any) -> prune.Pruned:
         """Prune as the command does."""
@@ -480,9 +480,9 @@ def test_the_thumbnails_of_a_replaced_picture_go_one_prune_later(sqlite_life: Li
         (picture,) = prune.queries.product_by_sku(session, "P03").item.images  # type: ignore[union-attr]
     sqlite_life.draw("P03", 70)
     sqlite_life.night()
-    assert thumbnails.find(picture, 160)
+    assert thumbnails.read(picture, 160)
     assert sqlite_life.prune().freed["thumbnails"].count == 1
-    assert thumbnails.find(picture, 160) is None
+    assert thumbnails.read(picture, 160) is None
 
 
 def test_old_thumbnails_are_made_anew_when_asked_for(sqlite_life: Life) -> None:
@@ -633,14 +633,14 @@ def test_the_command_says_what_goes(sqlite_littered: Life) -> None:
     def call(*arguments: str) -> Result:
         return CliRunner().invoke(command, arguments, obj=settings)
 
-    said = json.loads(call("--dry-run", "--json").output)
+    said = json.loads(call("--dry-run", "--json").stdout)
     assert said["dry_run"] is True
     assert said["freed"]["temporary files"]["count"] >= 2
-    assert call("--dry-run").output.startswith("Would be deleted")
-    done = json.loads(call("--json").output)
+    assert call("--dry-run").stdout.startswith("Would be deleted")
+    done = json.loads(call("--json").stdout)
     assert (done["freed"], done["left"]) == (said["freed"], "")
     call()
-    assert "There is nothing to delete." in call().output
+    assert "There is nothing to delete." in call().stdout
     with run_lock(settings.data / LOCK, sqlite_littered.clock.now):
         refused = call()
     assert isinstance(refused.exception, RunInProgress)
