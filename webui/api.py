@@ -50,7 +50,7 @@ def _results(photo_id: str, page: ResultPage, article: ArticleRead | None) -> di
     by_confidence = sorted(page.parts, key=lambda part: -part.confidence)
     return {
         "photo": photo_id,
-        "page_url": url_for("shop.show_results", photo_id=photo_id, _external=True, **query),
+        "page_url": _address("shop.show_results", photo_id=photo_id, **query),
         "article_number": _article(article),
         "generation": page.result.generation_id,
         "metric": page.criteria.metric,
@@ -97,7 +97,7 @@ def _card(card: ProductCard) -> dict[str, Any]:
         "stock": None if card.stock == PLENTY else card.stock,
         "in_stock": None if card.stock is None else card.stock > 0,
         "image_url": _picture(card.image) if card.image else None,
-        "url": url_for("shop.product", sku=card.sku, _external=True),
+        "url": _address("shop.product", sku=card.sku),
     }
 
 
@@ -120,4 +120,9 @@ def _detail(detail: ProductDetail) -> dict[str, Any]:
 
 
 def _picture(sha256: str) -> str:
-    return url_for("pictures.catalogue_picture", sha256=sha256, width=_PICTURE_WIDTH, _external=True)
+    return _address("pictures.catalogue_picture", sha256=sha256, width=_PICTURE_WIDTH)
+
+
+def _address(endpoint: str, **values: Any) -> str:
+    """Return an absolute URL; only its path where the request named no host, or one that no URL can have."""
+    return url_for(endpoint, _external=bool(request.host), **values)

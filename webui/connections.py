@@ -17,6 +17,7 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
+from waitress.receiver import ChunkedReceiver
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import BadRequest, Error, RequestEntityTooLarge, RequestHeaderFieldsTooLarge
@@ -109,7 +110,13 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
 
     def received(self, data: bytes) -> int:
         """Take what has arrived; return how much of it belongs to this request."""
-        consumed: int = super().received(data)
+        try:
+            consumed: int = super().received(data)
+        except ValueError as error:  # waitress lets some addresses and lengths that cannot be parsed through
+            self.error, self.completed, consumed = BadRequest(str(error)), True, len(data)
+        body = self.body_rcv
+        if isinstance(body, ChunkedReceiver) and len(body.control_line) + len(body.trailer) > MAX_HEADER_BYTES:
+            self.error, self.completed = BadRequest(f"a chunk's size or trailer exceeds {MAX_HEADER_BYTES} bytes"), True
         if self.completed:
             self.ended = time.time()
             self.expect_continue = False  # nothing more is wanted, least of all where it is refused

@@ -162,7 +162,7 @@ def _article_number(text: str) -> str:
 
 
 def _page(text: str) -> int:
-    if text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_PAGE:
+    if text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= MAX_PAGE:
         return int(text)
     raise InvalidRequest(
         f"A page must be a number from 1 to {MAX_PAGE}, but was {text[:20]!r}; start from the first page."

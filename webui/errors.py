@@ -4,7 +4,7 @@ import logging
 from secrets import token_hex
 
 from flask import Flask, jsonify, render_template, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import BadHost, HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Response
 
 from vsearch import errors
@@ -35,7 +35,7 @@ _WORDS = {
 
 _UNAVAILABLE: dict[type[errors.VSearchError], str] = {
     errors.NoGeneration: "Nothing can be searched yet; please come back in a few minutes.",
-    errors.UploadsUnavailable: "Photos cannot be taken at the moment; please try again in a few minutes.",
+    errors.UploadsUnavailable: "Photos cannot be stored or deleted now; please try again in a few minutes.",
 }
 """What shoppers read instead of a sentence that is meant for the operator; it is in the log."""
 
@@ -114,6 +114,8 @@ def _results_address(status: int) -> str | None:
 def _answer(status: int, code: str, message: str) -> Response:
     if request.path.startswith("/api/") or request.path in ("/healthz", "/readyz"):
         response: Response = jsonify({"error": {"code": code, "message": message}})
+    elif isinstance(request.routing_exception, BadHost):
+        response = Response(message, mimetype="text/plain")  # a page has links, which need the host
     else:
         title = _WORDS.get(code, "Back in a moment" if status == 503 else "Sorry, that did not work")
         back = _results_address(status) if request.endpoint == "shop.show_results" else None

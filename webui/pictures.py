@@ -21,10 +21,10 @@ def catalogue_picture(sha256: str, width: int) -> Response:
     """
     with services().sessions() as session:
         shown = queries.picture_is_shown(session, sha256)
-    data = services().thumbnails.read(sha256, width) if shown else None
-    if data is None:
+    thumbnail = services().thumbnails.read(sha256, width) if shown else None
+    if thumbnail is None:
         abort(404, "There is no such picture; follow a link.")
-    response = _jpeg(data, f"{sha256}-{width}")
+    response = _jpeg(thumbnail, f"{sha256}-{width}")
     response.cache_control.public = True
     response.cache_control.max_age = _DAY
     return response

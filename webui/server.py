@@ -147,6 +147,8 @@ def admin_listener(settings: Settings) -> socket.socket | None:
 def _listening(host: str, port: int, what: str, remedy: str) -> socket.socket:
     """Return a socket that listens, before anything slow is done."""
     try:
+        if port > 65_535:
+            raise OverflowError("there are ports up to 65535 only")  # some systems would take it modulo 65,536
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address, family=family, backlog=1024, dualstack_ipv6=host == "::")
     except (OSError, OverflowError) as error:

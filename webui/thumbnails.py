@@ -1,5 +1,6 @@
 """Catalogue pictures at the few widths that the pages use, made when first asked for."""
 
+import logging
 from collections.abc import Container, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,8 @@ from webui.uploads import is_sha256, write_whole
 
 WIDTHS = (160, 320, 640, 1280)
 _QUALITY = 85
+
+log = logging.getLogger(__name__)
 
 
 class Thumbnails:
@@ -31,13 +34,16 @@ class Thumbnails:
         if width not in WIDTHS or not is_sha256(sha256):
             return None
         path = self.folder / sha256[:2] / f"{sha256}-{width}.jpg"
-        with suppress(FileNotFoundError):  # asked for the first time, or deleted since
+        with suppress(OSError):  # asked for the first time, deleted since, or on a disk that fails
             return path.read_bytes()
         if not self._store.exists(sha256):
             return None
         no_limits = Limits(max_bytes=2**40, max_pixels=2**40, min_side=1)  # they were checked at import
         thumbnail = encode_jpeg(decode(self._store.read(sha256), no_limits, max_side=width), quality=_QUALITY)
-        write_whole(path, thumbnail)
+        try:
+            write_whole(path, thumbnail)
+        except OSError as error:
+            log.warning("the thumbnail %s cannot be stored: %s", path, error.strerror or error)
         return thumbnail
 
     def unused(self, keep: Container[str], withdrawn: Container[str], before: float) -> Iterator[Path]:

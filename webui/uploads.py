@@ -25,6 +25,9 @@ from vsearch.settings import Settings
 MAX_SIDE = 1600
 """Longest side kept, in pixels: more than any encoder looks at, enough for a large screen."""
 
+SLACK = 20
+"""Where photos fill their space, a twentieth of it is made free at a time, since listing a large folder takes long."""
+
 _PROBE = bytes(1_000_000)  # about one photo
 
 log = logging.getLogger(__name__)
@@ -46,6 +49,7 @@ class UploadStore:
         self._seconds = days * 86_400
         self._max_bytes = max_bytes
         self._writing = threading.Lock()
+        self._unlisted_bytes = 0  # that may be written before the folder is listed again
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -69,7 +73,7 @@ class UploadStore:
             try:
                 os.utime(self._path(photo_id))  # sent again: its days begin anew
             except FileNotFoundError:
-                self._drop(self.expired(time.time(), room_for=len(photo)))
+                self._make_room(len(photo))
                 write_whole(self._path(photo_id), photo)
         return photo_id
 
@@ -107,17 +111,17 @@ class UploadStore:
     def expired(self, now: float, room_for: int = 0) -> list[Path]:
         """Return the photos to drop: those too old, then the oldest until the rest and `room_for` bytes more fit."""
         photos = []
-        for path in self.folder.glob("*.jpg"):
+        for entry in self._entries():
             with suppress(FileNotFoundError):  # another process drops too
-                status = path.stat()
-                photos.append((status.st_mtime, status.st_size, path))
+                status = entry.stat()
+                photos.append((status.st_mtime, status.st_size, entry.path))
         excess = sum(size for _, size, _ in photos) + room_for - self._max_bytes
         found = []
         for modified, size, path in sorted(photos):
             if excess <= 0 and modified >= now - self._seconds:
                 break
             excess -= size
-            found.append(path)
+            found.append(Path(path))
         return found
 
     def check(self) -> None:
@@ -130,6 +134,19 @@ class UploadStore:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.folder, buffering=0) as file:
                 file.write(_PROBE)
+
+    def _entries(self) -> list[os.DirEntry[str]]:
+        with suppress(FileNotFoundError), os.scandir(self.folder) as entries:
+            return [entry for entry in entries if entry.name.endswith(".jpg") and not entry.name.startswith(".")]
+        return []
+
+    def _make_room(self, size: int) -> None:
+        """Drop what must go before a photo of that size is written. Two processes together stay below the limit."""
+        self._unlisted_bytes -= size
+        if self._unlisted_bytes < 0:
+            slack = self._max_bytes // SLACK
+            self._drop(self.expired(time.time(), room_for=size + slack))
+            self._unlisted_bytes = slack // 2
 
     def _drop(self, photos: list[Path]) -> int:
         for path in photos:

@@ -50,6 +50,24 @@ def test_links_behind_a_proxy(settings):
         assert "Disallow: /look/results/" in site.client.get("/robots.txt", headers=FORWARDED).text
 
 
+@pytest.mark.parametrize("host", ["a_b:8000", "", "a@b", "<x>", "x:99999"])
+def test_hosts_that_no_link_can_name(site, host):
+    """Pages need no host, and the API then answers with paths: names with _ are common in Docker."""
+    found = search(site, headers={"Host": host}).get_json()
+    addresses = [found["page_url"], found["results"][0]["url"], found["results"][0]["image_url"]]
+    assert [address.split("/")[1] for address in addresses] == ["results", "products", "pictures"]
+    assert site.client.get("/", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["..", "a" * 70 + ".example"])
+def test_hosts_that_cannot_exist(untouched, host):
+    """Are refused, without a page: it has links."""
+    for path in ("/", "/search", "/nothing"):
+        page = untouched.client.get(path, headers={"Host": host})
+        assert (page.status_code, page.mimetype) == (400, "text/plain")
+    assert search(untouched, headers={"Host": host}).get_json()["error"]["code"] == "BadHost"
+
+
 def test_headers_of_nobody_trusted_are_ignored(settings, caplog):
     """The operator, who may have forgotten the setting, finds one warning in the log."""
     with changed(settings, trusted_proxies=0) as site:

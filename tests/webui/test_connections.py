@@ -178,6 +178,14 @@ def test_chunks():
         assert ask(port, sent).endswith(b"\r\n\r\nabcde")
 
 
+@pytest.mark.parametrize("start", [b"", b"0\r\nX: "], ids=["size", "trailer"])
+def test_endless_chunk_framing(start):
+    """What frames a chunk is bounded as headers are; joining and scanning megabytes of it would hold up everybody."""
+    with served(body_bytes=20_000_000) as port:
+        answered = ask(port, HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + start + b"1" * 50_000)
+        assert answered.split()[1] == b"400"
+
+
 def test_expect_continue():
     """The client is told to go on, unless it announces too much."""
     head = HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n"
@@ -213,6 +221,8 @@ def test_the_server_does_not_tell_versions():
         (GET[:-2] + b"".join(b"X-%d: a\r\n" % n for n in range(400)) + b"\r\n", b"200"),
         (b"nonsense\r\n\r\n", b"400"),
         (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", b"400"),
+        (b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
     ],
 )
 def test_long_and_odd_heads(sent, status):

@@ -77,7 +77,7 @@ def test_a_photo_that_cannot_be_stored(site, monkeypatch, caplog, address, error
 
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "60"
-    assert "Photos cannot be taken" in response.text
+    assert "Photos cannot be stored" in response.text
     assert str(site.settings.data) not in response.text
     assert str(site.settings.uploads) in caplog.text
     assert os.strerror(error) in caplog.text

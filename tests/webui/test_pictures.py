@@ -42,6 +42,16 @@ def test_picture_is_made_once(site, sha256):
     assert site.client.get(f"/pictures/{sha256}-320.jpg").data == b"kept"
 
 
+def test_a_full_disk_costs_no_picture(site, sha256, caplog):
+    """Where a thumbnail cannot be stored it is sent all the same; the log says why it is made each time."""
+    (site.settings.data / "thumbnails").write_bytes(b"a file in place of the folder")
+
+    response = site.client.get(f"/pictures/{sha256}-160.jpg")
+    assert response.status_code == 200
+    assert decode(response.data).shape == (64, 64, 3)
+    assert "cannot be stored" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["{}-321.jpg", "{}-999999.jpg", "{}.jpg", "00{}-320.jpg", "x-320.jpg"])
 def test_other_names_are_not_found(client, sha256, name):
     """Only the widths of the list are made, and only of pictures that exist."""

@@ -102,6 +102,13 @@ def test_an_operators_address_that_is_none(bind):
         load({"VSEARCH_ADMIN_BIND": bind}, Path("no such file"))
 
 
+def test_an_operators_port_beyond_all_ports():
+    """It is refused; some systems would listen on another, the number modulo 65,536."""
+    settings = load({"VSEARCH_ADMIN_BIND": "127.0.0.1:99999"}, Path("no such file"))[0]
+    with pytest.raises(SettingsError, match="99999"):
+        server.admin_listener(settings)
+
+
 @pytest.mark.parametrize(("open_files", "connections"), [(1024, 384), (100, 16), (10**6, 4096)])
 def test_connections_fit_the_open_files(monkeypatch, untouched, open_files, connections):
     """The system's limit is raised as far as it can be, and kept to; one client gets half, unless it is a proxy."""

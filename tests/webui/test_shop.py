@@ -359,6 +359,7 @@ def test_weaker_products_stand_apart(site, monkeypatch):
         "page=0",
         "page=x",
         "page=1000",
+        "page=" + "1" * 5000,
     ],
 )
 def test_senseless_wishes(site, query):

@@ -28,6 +28,21 @@ def put(store, seed: int, age_days: float) -> str:
     return photo_id
 
 
+class VanishingEntry:
+    """An entry of a folder whose file may be deleted as soon as it was looked at."""
+
+    def __init__(self, path: Path, *, vanish: bool) -> None:
+        self.path = str(path)
+        self._vanish = vanish
+
+    def stat(self) -> os.stat_result:
+        """Return the status of the file."""
+        status = Path(self.path).stat()
+        if self._vanish:
+            Path(self.path).unlink()
+        return status
+
+
 def test_photo_is_kept_at_a_sensible_size(store):
     """A large photo is shrunk to what anybody looks at."""
     photo_id = store.put(jpeg(2400, 1200))
@@ -83,22 +98,27 @@ def test_a_new_photo_makes_its_room_itself(store):
     assert len(list(store.folder.glob("*.jpg"))) == 2
 
 
+def test_the_folder_is_not_listed_for_every_photo(store, monkeypatch):
+    """Only once a share of the space is written; what it then holds too much is dropped."""
+    size = len(store.read(put(store, 0, 30)))
+    other = UploadStore(store.folder, Limits(), days=10**4, max_bytes=size * 100)
+    listings, listed = [], other.expired
+    monkeypatch.setattr(other, "expired", lambda *given, **named: listings.append(1) or listed(*given, **named))
+    for seed in range(1, 121):
+        other.put(noise(40, 40, seed))
+    assert len(listings) < 121 / 2
+    assert sum(path.stat().st_size for path in store.folder.iterdir()) <= size * 100
+    assert store.find(other.put(noise(40, 40, 120)))
+    assert len(list(store.folder.glob("*.jpg"))) > 90
+
+
 def test_another_process_was_quicker(store, monkeypatch):
     """Photos that vanish between being listed and being looked at or dropped do not stop the rest."""
     ids = [put(store, seed, 20) for seed in range(4)]
-    listed, stat = list(store.folder.glob("*.jpg")), Path.stat
-    monkeypatch.setattr(Path, "glob", lambda path, pattern: iter(listed))
+    listed = [VanishingEntry(path, vanish=path.stem == ids[1]) for path in store.folder.glob("*.jpg")]
+    monkeypatch.setattr(store, "_entries", lambda: listed)
     store.delete(ids[0])
-
-    def vanish(path, **options):
-        status = stat(path, **options)
-        if path.stem == ids[1]:
-            path.unlink()
-        return status
-
-    monkeypatch.setattr(Path, "stat", vanish)
     store.expire(NOW)
-    monkeypatch.undo()
     assert list(store.folder.glob("*.jpg")) == []
 
 
