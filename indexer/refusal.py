@@ -17,6 +17,10 @@ CAUSES: tuple[Cause, ...] = get_args(Cause)
 FORGIVEN = 3
 """So many pictures that cannot be had never refuse a feed, whatever share of its new ones they are."""
 
+MAX_BAD_ROWS = 3
+MAX_BAD_ROWS_SHARE = 0.2
+"""So many bad rows never refuse a small feed, if they are no larger a share of it: the others are sound."""
+
 FEW = 10
 """So many products may always go, unless they are more than half of all."""
 
@@ -98,7 +102,8 @@ def of_rows(reading: FeedReading, shares: Shares) -> Iterable[tuple[Cause, str]]
     repeats = {error.line for error in reading.errors if error.kind == "repeat"}
     bad = {error.line for error in reading.errors if error.kind == "row"}
     rows = len(reading.rows) + len(bad | repeats)
-    if len(bad) > shares.bad_rows * rows:
+    few = min(MAX_BAD_ROWS, MAX_BAD_ROWS_SHARE * rows) if shares.bad_rows else 0
+    if len(bad) > max(few, shares.bad_rows * rows):
         yield "rows", f"{len(bad)} of {rows} rows are bad"
     if repeats:
         yield "repeats", f"{len(repeats)} rows repeat a sku"

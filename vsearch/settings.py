@@ -62,7 +62,10 @@ class Settings(BaseSettings):
         0.2, ge=0, le=1, description="share of the products missing from a feed above which it is refused"
     )
     max_bad_rows_share: float = Field(
-        0.01, ge=0, le=1, description="share of bad rows in a feed above which it is refused"
+        0.01,
+        ge=0,
+        le=1,
+        description="share of bad rows above which a feed is refused; a small one may have three, unless this is 0",
     )
     allow_private_addresses: bool = Field(
         False, description="let the feed's picture addresses, and redirects of the feed, lead into private networks"

@@ -21,7 +21,7 @@ from catalog.imagestore import ImageStore
 from catalog.items import ProductItem
 from indexer.diff import diff
 from indexer.importing import ImportReport, Options, import_feed
-from indexer.refusal import FeedRefused
+from indexer.refusal import FeedRefused, Shares
 from tests import pictures as drawn
 from vsearch.errors import FeedRejected
 from vsearch.images import Limits
@@ -455,6 +455,28 @@ def test_of_two_rows_of_a_sku_the_first_can_be_accepted(shop: Shop) -> None:
         shop.take(*ROWS, "A,Other,9,4.jpg,Sofas")
     shop.take(*ROWS, "A,Other,9,4.jpg,Sofas", accept={"repeats"})
     assert shop.snapshot()["A"].title == "Sofa"
+
+
+@pytest.mark.parametrize(
+    ("bad", "sound", "taken"), [(1, 4, True), (2, 8, True), (3, 12, True), (1, 3, False), (4, 20, False)]
+)
+def test_few_bad_rows_do_not_refuse_a_small_feed(shop: Shop, bad: int, sound: int, taken: bool) -> None:
+    """One ambiguous price of a shop with ten products must not keep the other nine from being updated."""
+    rows = [f"B{number},Sofa,many,0.jpg,Sofas" for number in range(bad)]
+    rows += [f"S{number},Sofa,1,0.jpg,Sofas" for number in range(sound)]
+    if not taken:
+        with pytest.raises(FeedRefused, match=f"{bad} of {bad + sound} rows are bad"):
+            shop.take(*rows)
+        return
+    report = shop.take(*rows)
+    assert (len(report.changes.added), len(report.findings)) == (sound, bad)
+
+
+def test_no_bad_row_is_taken_where_the_setting_says_so(shop: Shop) -> None:
+    """A share of 0 means none."""
+    rows = ["B,Sofa,many,0.jpg,Sofas", *(f"S{number},Sofa,1,0.jpg,Sofas" for number in range(9))]
+    with pytest.raises(FeedRefused, match="1 of 10 rows are bad"):
+        shop.take(*rows, shares=Shares(bad_rows=0))
 
 
 def test_a_few_bad_rows_of_many_are_left_out(shop: Shop) -> None:
