@@ -66,11 +66,11 @@ def connect(url: str | Path, *, create: bool = True) -> Engine:
 
     Args:
         url: SQLAlchemy address, sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; or the path of SQLite's file.
-        create: make SQLite's file, and its folder, where there is none.
+        create: create a missing SQLite file and its folder.
 
     Raises:
-        CatalogueMissing: there is no file, and none shall be made.
-        CatalogueError: the address is none, nothing answers there, or the database cannot hold every text.
+        CatalogueMissing: the file does not exist, and `create` is false.
+        CatalogueError: the address is not valid, nothing answers there, or the database cannot hold every text.
     """
     engine = engine_of(url, create=create)
     try:
@@ -104,11 +104,11 @@ def opened(url: str | Path, *, write: bool = False, migrate: bool = False) -> It
 
     Args:
         url: as `connect` takes it.
-        write: make a new catalogue where there is none.
+        write: create the catalogue if it does not exist.
         migrate: bring an old schema up to date.
 
     Raises:
-        CatalogueMissing: there is none, and none shall be made.
+        CatalogueMissing: it does not exist, and `write` is false.
         SchemaMismatch: its schema is another version's.
         CatalogueError: it cannot be reached.
     """
@@ -116,10 +116,10 @@ def opened(url: str | Path, *, write: bool = False, migrate: bool = False) -> It
     try:
         with engine.connect() as connection:
             found = schema_of(connection)
-            ours = (found is None and write) or (found in schemas()[:-1] and migrate)
-            if not ours:
+            may_upgrade = write if found is None else migrate and found in schemas()[:-1]
+            if not may_upgrade:
                 check_schema(connection)
-        if ours:
+        if may_upgrade:
             upgrade(engine)
         yield sessions(engine)
     finally:
@@ -128,10 +128,10 @@ def opened(url: str | Path, *, write: bool = False, migrate: bool = False) -> It
 
 @contextmanager
 def opened_for_dry_run(url: str | Path) -> Iterator[sessionmaker[Session]]:
-    """Yield what makes sessions for a program that writes nothing; where there is no catalogue, on an empty one.
+    """Yield what makes sessions for a program that writes nothing; on an empty one if there is no catalogue.
 
     Raises:
-        CatalogueError: there is one, and it cannot be used.
+        CatalogueError: it exists but cannot be used.
     """
     with ExitStack() as stack:
         try:
@@ -170,7 +170,7 @@ def schema_of(connection: Connection) -> str | None:
 
 
 def revision(url: str | Path) -> str | None:
-    """Return the revision of the schema of the catalogue at `url`; None where there is none.
+    """Return the revision of the schema of the catalogue at `url`; None if there is no catalogue.
 
     Raises:
         CatalogueError: it cannot be reached.

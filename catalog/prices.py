@@ -52,7 +52,7 @@ class Separators:
 
     Args:
         decimal: the mark before decimals.
-        thousands: the mark between groups of digits; "" where there is none.
+        thousands: the mark between groups of digits; "" if digits are not grouped.
     """
 
     decimal: Literal[".", ","] | None = None

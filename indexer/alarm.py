@@ -19,9 +19,9 @@ log = logging.getLogger(__name__)
 
 
 def raise_alarm(settings: Settings, text: str) -> None:
-    """Give the text to the command of the setting `alarm`; nothing where there is none.
+    """Give the text to the command of the setting `alarm`; do nothing if it is not set.
 
-    A command that fails is logged: the job has failed already, and nothing else shall.
+    A command that fails is only logged: the job itself has failed already.
     """
     if not settings.alarm.strip():
         return

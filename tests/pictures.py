@@ -9,6 +9,17 @@ from PIL import Image
 
 SIDE = 64
 
+UNDO = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""EXIF orientation -> what turns an upright picture into one that is stored with it."""
+
 
 def scene(width: int = SIDE, height: int = SIDE) -> Image.Image:
     """Return four flat quarters: red, green / blue, white, so that a turn or a wrong colour shows."""

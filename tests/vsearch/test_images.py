@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from tests.pictures import bad_files, encoded, jpeg, noise, png_header, scene
+from tests.pictures import UNDO, bad_files, encoded, jpeg, noise, png_header, scene
 from vsearch import filetypes, images
 from vsearch.errors import ImageRejected, ImageTooLarge, InvalidRequest
 from vsearch.images import Box, Limits, decode
@@ -104,16 +104,7 @@ def test_transparent_palette_becomes_white():
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_turn_is_applied(orientation):
     """However the camera was held, the picture stands upright."""
-    undo = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }
-    stored = scene().transpose(undo[orientation]) if orientation in undo else scene()
+    stored = scene().transpose(UNDO[orientation]) if orientation in UNDO else scene()
     exif = Image.Exif()
     exif[0x0112] = orientation
 

@@ -11,21 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from tests.pictures import SIDE, encoded, scene
+from tests.pictures import SIDE, UNDO, encoded, scene
 from vsearch import colors, containers
 from vsearch.errors import ImageRejected, NotAnImage
 from vsearch.images import Limits, Picture, decode
 
 RED, WHITE = (220, 30, 30), (255, 255, 255)
-UNDO = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
 
 Entry = tuple[int, int, int, bytes]
 """An entry of a TIFF directory: tag, type, count, value or offset."""
