@@ -28,7 +28,7 @@ TOP = ("vsearch.cli", "vsearch.training")
 
 LIBRARIES = {
     "faiss": ("vsearch.index",),
-    "PIL": ("vsearch.images", "vsearch.colors", "vsearch.training.tags", "catalog.demo.render"),
+    "PIL": ("vsearch.images", "vsearch.colors", "vsearch.training.tags"),
     "captcha": ("vsearch.training.tags",),
     "matplotlib": ("vsearch.training.plots",),
     "pillow_heif": ("vsearch.images",),

@@ -1,4 +1,4 @@
-"""The demo shop: a furniture shop with its pictures, made by `catalog.demo.render` and shipped with the project.
+"""The demo shop: a furniture shop with its pictures, made by `tools/demo_shop_renderer` and shipped with the project.
 
 A shop would deliver `FEED` and `PICTURES`; `examples` are photos that its shoppers might send.
 """

@@ -1,6 +1,0 @@
-"""Renders the demo shop with Blender: parametric furniture, packshots, shoppers' photos in rooms.
-
-`catalogue` says what there is, as plain data; `staging` plans rooms; `build`, `props` and `rooms` make geometry;
-`work` renders what is missing. `python -m catalog.demo.render --help` starts it, in an environment of its own that has
-what requirements.txt names. The shop itself never imports this.
-"""

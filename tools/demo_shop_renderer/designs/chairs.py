@@ -1,0 +1,141 @@
+"""Chairs. Parts: frame, seat, second material."""
+
+from demo_shop_renderer.designs.design import Design
+from demo_shop_renderer.shapes import Chair
+
+CHAIRS = (
+    Design(
+        key="chair/windsor",
+        noun="spindle chair",
+        style="farmhouse",
+        shape=Chair(
+            width=0.46, depth=0.5, height=0.87, back="spindle", seat="saddle", legs="turned", stretcher="h", flare=0.05
+        ),
+        finishes=("black ash|oak|paint:white|paint:sage|paint:navy",),
+        text="Turned spindles and splayed legs round a saddled seat.",
+        price=119,
+    ),
+    Design(
+        key="chair/ladder",
+        noun="ladder-back chair",
+        style="Shaker",
+        shape=Chair(width=0.46, depth=0.46, height=1.0, back="ladder", seat="woven", legs="straight", stretcher="box"),
+        finishes=("oak|cherry|black ash|paint:forest", "rope:natural"),
+        text="A tall ladder back and a hand-woven seat.",
+        price=159,
+    ),
+    Design(
+        key="chair/shell",
+        noun="shell chair",
+        style="mid-century",
+        shape=Chair(build="shell", width=0.47, depth=0.52, height=0.82, legs="splayed", seat="dish"),
+        finishes=("plastic", "birch|oak|black ash"),
+        text="A moulded shell on four splayed wooden legs.",
+        price=79,
+    ),
+    Design(
+        key="chair/cantilever",
+        noun="cantilever chair",
+        style="Bauhaus",
+        shape=Chair(build="cantilever", width=0.46, depth=0.56, height=0.83, back="cane", seat="cane"),
+        finishes=("black ash|oak|walnut", "cane:natural", "chrome|brass|black steel"),
+        text="Cane in bentwood frames on one springing tube.",
+        price=189,
+    ),
+    Design(
+        key="chair/bistro",
+        noun="bistro chair",
+        style="Viennese",
+        shape=Chair(
+            build="round", width=0.43, depth=0.5, height=0.88, back="open", seat="cane", legs="bent", stretcher="ring"
+        ),
+        finishes=("black ash|walnut|oak", "cane:natural"),
+        text="Steam-bent loops and a round seat, as in every good café.",
+        price=139,
+    ),
+    Design(
+        key="chair/wishbone",
+        noun="wishbone chair",
+        style="Danish modern",
+        shape=Chair(
+            build="round", width=0.55, depth=0.51, height=0.76, back="wishbone", seat="woven", legs="tapered", arms=True
+        ),
+        finishes=("oak|black ash|walnut|paint:petrol", "rope:natural|rope:black"),
+        text="A steamed rail over a Y-shaped splat, with a corded seat.",
+        price=289,
+    ),
+    Design(
+        key="chair/slats",
+        noun="dining chair",
+        style="Scandinavian",
+        shape=Chair(width=0.45, depth=0.5, height=0.82, back="slats", seat="pad", legs="tapered"),
+        finishes=("oak|walnut|birch", "linen|leather|wool"),
+        lead=1,
+        text="Upright slats and a padded seat on tapered legs.",
+        price=129,
+    ),
+    Design(
+        key="chair/parsons",
+        noun="upholstered chair",
+        style="classic",
+        shape=Chair(build="parsons", width=0.48, depth=0.6, height=0.98, back="pad", legs="tapered"),
+        finishes=("linen|velvet", "black ash|oak"),
+        text="Covered from top rail to seat, for long dinners.",
+        price=169,
+    ),
+    Design(
+        key="chair/tub",
+        noun="carver chair",
+        style="contemporary",
+        shape=Chair(build="tub", width=0.58, depth=0.57, height=0.78, back="round", legs="straight", arms=True),
+        finishes=("velvet|boucle", "black steel|brass"),
+        text="A rounded back that turns into arms, on slim metal legs.",
+        price=199,
+    ),
+    Design(
+        key="chair/metal",
+        noun="café chair",
+        style="industrial",
+        shape=Chair(build="metal", width=0.45, depth=0.5, height=0.85, back="panel", seat="dish", legs="tapered"),
+        finishes=("coated steel|steel",),
+        text="Pressed sheet steel that stacks and may stand in the rain.",
+        price=89,
+    ),
+    Design(
+        key="chair/bent",
+        noun="plywood chair",
+        style="modern",
+        shape=Chair(build="bent", width=0.44, depth=0.54, height=0.8, back="panel", seat="dish", legs="sled"),
+        finishes=("oak|walnut|black ash|paint:red", "chrome|black steel"),
+        text="Seat and back are one sheet of moulded plywood on a sled of steel rod.",
+        price=149,
+    ),
+    Design(
+        key="chair/office",
+        noun="desk chair",
+        style="functional",
+        shape=Chair(build="parsons", width=0.62, depth=0.62, height=0.92, back="low", legs="castors", arms=True),
+        finishes=("wool|leather", "black steel|chrome"),
+        text="It swivels, rolls and rises with you.",
+        price=219,
+    ),
+    Design(
+        key="chair/tulip",
+        noun="pedestal chair",
+        style="space age",
+        shape=Chair(build="shell", width=0.5, depth=0.53, height=0.81, legs="pedestal", seat="pad"),
+        finishes=("plastic:white|plastic:black|plastic:sand", "wool|velvet"),
+        lead=1,
+        text="One stem instead of four legs, and a loose seat pad.",
+        price=179,
+    ),
+    Design(
+        key="chair/cross",
+        noun="cross-back chair",
+        style="country",
+        shape=Chair(build="round", width=0.46, depth=0.5, height=0.89, back="cross", seat="cane", legs="bent"),
+        finishes=("oak|paint:white|black ash", "cane:natural"),
+        text="The back is crossed by two bent rods, the seat is of cane.",
+        price=129,
+    ),
+)
