@@ -18,7 +18,7 @@ from vsearch.augment import shopper_view
 from vsearch.encoder import Encoder
 from vsearch.errors import EncodingFailed, VSearchError
 from vsearch.images import Limits, Picture, decode
-from vsearch.progress import Advance, unseen
+from vsearch.progress import ProgressCallback, no_progress
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Encoded:
     problems: dict[Key, str]
 
 
-def encode_missing(encoding: Encoding, keys: Iterable[Key], advance: Advance) -> Encoded:
+def encode_missing(encoding: Encoding, keys: Iterable[Key], advance: ProgressCallback) -> Encoded:
     """Encode and store the views that nothing is stored for yet, each batch in its own transaction.
 
     Args:
@@ -83,7 +83,7 @@ def encode_missing(encoding: Encoding, keys: Iterable[Key], advance: Advance) ->
 
 
 def encode_pictures(
-    encoding: Encoding, sha256s: Sequence[str], *, max_failed_share: float, advance: Advance
+    encoding: Encoding, sha256s: Sequence[str], *, max_failed_share: float, advance: ProgressCallback
 ) -> Encoded:
     """Encode pictures themselves (view 0); those that cannot be read leave the gallery, with the reason on record.
 
@@ -96,7 +96,7 @@ def encode_pictures(
     with encoding.sessions() as session:
         again = imports.unreadable(session)
     if again:
-        retried = encode_missing(encoding, [(sha256, 0) for sha256 in again], unseen)
+        retried = encode_missing(encoding, [(sha256, 0) for sha256 in again], no_progress)
         readable = [sha256 for sha256 in again if (sha256, 0) not in retried.problems]
         with encoding.sessions.begin() as session:
             mark_readable(session, readable)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import jobs
 from vsearch.errors import CatalogueError
-from vsearch.progress import Advance
+from vsearch.progress import ProgressCallback
 
 SECONDS = 2.0
 
@@ -46,7 +46,7 @@ class Heart:
         self._thread = threading.Thread(target=self._run, name="vsearch-heart", daemon=True)
 
     @contextmanager
-    def progress(self, stage: str) -> Iterator[Advance]:
+    def progress(self, stage: str) -> Iterator[ProgressCallback]:
         """Show a stage in the job's row."""
         self._said = {"stage": stage, "done": 0, "total": 0}
         log.info("%s", stage)

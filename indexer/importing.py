@@ -34,7 +34,7 @@ from indexer.sources import open_pictures
 from vsearch.errors import FeedRejected
 from vsearch.images import Limits
 from vsearch.lock import shared_lock
-from vsearch.progress import Progress, silent
+from vsearch.progress import Progress, no_stages
 from vsearch.redaction import redact, redact_address
 from vsearch.settings import Settings
 
@@ -132,7 +132,7 @@ def import_feed(
     sessions: sessionmaker[Session],
     store: ImageStore,
     options: Options = Options(),
-    progress: Progress = silent,
+    progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
 ) -> ImportReport:
     """Make the catalogue what the feed says, and keep on record how that went.

@@ -14,7 +14,7 @@ from indexer.report import Report, on_record
 from indexer.run import alone, index
 from vsearch.encoder import open_encoder
 from vsearch.errors import VSearchError
-from vsearch.progress import Progress, silent
+from vsearch.progress import Progress, no_stages
 from vsearch.serving import OpenEncoder
 from vsearch.settings import Settings
 
@@ -28,7 +28,7 @@ def run(
     images: str | None = None,
     options: Options | None = None,
     open_encoder: OpenEncoder = open_encoder,
-    progress: Progress = silent,
+    progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
     told: Callable[[ImportReport], None] = lambda report: None,
     accept: Collection[str] = (),

@@ -25,7 +25,7 @@ from vsearch.errors import CheckpointMismatch, GenerationError, NoGeneration, Pr
 from vsearch.lock import run_lock
 from vsearch.manifest import Manifest
 from vsearch.model.checkpoint import Checkpoint
-from vsearch.progress import Progress, silent
+from vsearch.progress import Progress, no_stages
 from vsearch.serving import OpenEncoder, find_checkpoint
 from vsearch.settings import Settings
 
@@ -56,7 +56,7 @@ def promote(
     *,
     allow_drop: float = 0.0,
     open_encoder: OpenEncoder = open_encoder,
-    progress: Progress = silent,
+    progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
 ) -> Promotion:
     """Take a checkpoint into the store, and let it search in place of the model in use if it finds no worse.
@@ -93,7 +93,7 @@ def compare(
     first: Checkpoint | None = None,
     *,
     open_encoder: OpenEncoder = open_encoder,
-    progress: Progress = silent,
+    progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
 ) -> Trial:
     """Measure two models on the frozen evaluation set and publish nothing; without a first, the one in use is that.
@@ -160,7 +160,7 @@ def freeze(
         DatasetError: there is one already and `replace` is not given, or a sku is none of the catalogue's.
         CatalogueError: the catalogue has no readable picture.
     """
-    with run.alone(settings, open_encoder, progress=silent, clock=clock) as tools:
+    with run.alone(settings, open_encoder, progress=no_stages, clock=clock) as tools:
         return trials.freeze_set(tools, shots, replace=replace)
 
 

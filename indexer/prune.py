@@ -33,7 +33,7 @@ from vsearch.files import STALE_SECONDS, UNFINISHED, leftovers, remove_folder, s
 from vsearch.lock import held, lock_if_free, run_lock
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.description import read
-from vsearch.progress import Progress, silent
+from vsearch.progress import Progress, no_stages
 from vsearch.pruning import Freed, Garbage, Kind, of_path
 from vsearch.settings import Settings
 
@@ -89,7 +89,7 @@ def run(
     *,
     page_files: PageFiles = no_page_files,
     dry_run: bool = False,
-    progress: Progress = silent,
+    progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
 ) -> Pruned:
     """Delete data that is no longer used; after a stop at any moment, the same call continues.

@@ -24,7 +24,7 @@ from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.classifier import open_classifier
 from vsearch.model.headspec import HeadSpec
 from vsearch.model.judgement import Judgement
-from vsearch.progress import Progress, silent
+from vsearch.progress import Progress, no_stages
 from vsearch.settings import Settings
 
 LEAST = 0.5
@@ -71,7 +71,7 @@ def promote_reader(
     *,
     allow_drop: float = 0.0,
     open_judge: Callable[[Checkpoint], Judge] = open_classifier,
-    progress: Progress = silent,
+    progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
 ) -> ReaderTrial:
     """Take a checkpoint into the store, and let it read article numbers if it reads no worse than the one in use.

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from catalog.models import IndexRun, utc_now
 from vsearch.errors import CatalogueError
-from vsearch.progress import Advance, Progress
+from vsearch.progress import Progress, ProgressCallback
 from vsearch.redaction import redact
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Stages:
         self._progress = progress
 
     @contextmanager
-    def __call__(self, stage: str) -> Iterator[Advance]:
+    def __call__(self, stage: str) -> Iterator[ProgressCallback]:
         """Run the block as the named stage."""
         started = time.perf_counter()
         with self._progress(stage) as advance:

@@ -26,7 +26,7 @@ from vsearch.lock import held, run_lock
 from vsearch.manifest import Manifest, Origin
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.checkpoint import Checkpoint
-from vsearch.progress import Progress, silent
+from vsearch.progress import Progress, no_stages
 from vsearch.serving import OpenEncoder, find_checkpoint
 from vsearch.settings import Settings
 
@@ -39,7 +39,7 @@ def run(
     settings: Settings,
     *,
     open_encoder: OpenEncoder = open_encoder,
-    progress: Progress = silent,
+    progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
     accept: Collection[str] = (),
 ) -> Report:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from vsearch import metrics
 from vsearch.engine import Engine, Search
 from vsearch.evaluation import Query, Score, interval
-from vsearch.progress import Advance, unseen
+from vsearch.progress import ProgressCallback, no_progress
 
 DEPTH: Final = 100
 """Ranks looked at; a right answer further down counts as not found."""
@@ -53,7 +53,9 @@ class Comparison:
         )
 
 
-def rank(engine: Engine, queries: Sequence[Query], *, allowed: Ids | None = None, advance: Advance = unseen) -> Ids:
+def rank(
+    engine: Engine, queries: Sequence[Query], *, allowed: Ids | None = None, advance: ProgressCallback = no_progress
+) -> Ids:
     """Rank as a shopper's search does, among the image ids in `allowed` -> product ids [q, DEPTH], padded with -1."""
     ranked = np.full((len(queries), DEPTH), metrics.PADDING, np.int64)
     for row, query in enumerate(queries):

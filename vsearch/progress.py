@@ -1,20 +1,20 @@
-"""How long work tells how far it is, without knowing who is told."""
+"""Types of the callbacks by which long work reports its progress."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-Advance = Callable[[int, int], None]
-"""Called with (done, total) as work goes on; a total of 0 means that it is not known."""
+ProgressCallback = Callable[[int, int], None]
+"""Called with (done, total) as work proceeds; a total of 0 means that it is unknown."""
 
-Progress = Callable[[str], AbstractContextManager[Advance]]
-"""Given the name of a stage, shows how it advances while the context lasts; `vsearch.cli.console.progress` is one."""
+Progress = Callable[[str], AbstractContextManager[ProgressCallback]]
+"""Called with the name of a stage; the context manager it returns lasts as long as the stage."""
 
 
-def unseen(done: int, total: int) -> None:
-    """Show nothing."""
+def no_progress(done: int, total: int) -> None:
+    """Ignore progress."""
 
 
 @contextmanager
-def silent(stage: str) -> Iterator[Advance]:
-    """Show nothing of a stage."""
-    yield unseen
+def no_stages(stage: str) -> Iterator[ProgressCallback]:
+    """Ignore the progress of a stage."""
+    yield no_progress

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from vsearch.progress import Advance
+from vsearch.progress import ProgressCallback
 
 Kind = Literal[
     "generations", "models", "blocks", "pictures", "thumbnails", "uploads", "temporary files", "jobs", "records"
@@ -43,7 +43,7 @@ def of_path(kind: Kind, path: Path) -> Garbage:
     return Garbage(kind, 1, _size(path), partial(path.unlink, missing_ok=True))
 
 
-def delete(garbage: Sequence[Garbage], advance: Advance) -> None:
+def delete(garbage: Sequence[Garbage], advance: ProgressCallback) -> None:
     """Delete all of it; `advance` is called after every piece."""
     for done, piece in enumerate(garbage, 1):
         piece.delete()

@@ -14,7 +14,7 @@ from vsearch.evaluation import Floats, Ids, Query, depth
 from vsearch.framing import half_squash, trim
 from vsearch.images import Picture
 from vsearch.manifest import MatchLabel
-from vsearch.progress import Advance, unseen
+from vsearch.progress import ProgressCallback, no_progress
 
 LABELS: tuple[MatchLabel, ...] = get_args(MatchLabel)
 """From the closest to none."""
@@ -41,7 +41,9 @@ class Ranking:
     unsold: tuple[MatchLabel, ...] = ()
 
 
-def rank_by_engine(engine: Engine, queries: Sequence[Query], *, advance: Advance = unseen) -> tuple[Ranking, Ranking]:
+def rank_by_engine(
+    engine: Engine, queries: Sequence[Query], *, advance: ProgressCallback = no_progress
+) -> tuple[Ranking, Ranking]:
     """Rank with the live generation: in all classes, and in those that each photo decides on -> k = `depth`."""
     everywhere: list[list[LabelledHit]] = []
     routed: list[list[LabelledHit]] = []

@@ -28,12 +28,12 @@ from catalog.models import StoredBlocks
 from indexer import night
 from indexer.encode import view_of
 from indexer.promote import promote
-from indexer.report import Advance
 from indexer.run import run
 from tests.fakes import FakeEncoder, FrozenClock
 from tests.indexer.shop import Shop, settings_of
 from vsearch.images import Picture, decode
 from vsearch.model.checkpoint import Checkpoint, load
+from vsearch.progress import ProgressCallback
 
 LOG = "encoded.log"
 COUNTS = "events.json"
@@ -117,7 +117,7 @@ class Deadly:
         self.happen()
         return self
 
-    def __enter__(self) -> Advance:
+    def __enter__(self) -> ProgressCallback:
         return lambda done, total: self.happen()
 
     def __exit__(self, *error: object) -> None:

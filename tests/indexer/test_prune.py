@@ -37,7 +37,7 @@ from vsearch.errors import CatalogueError, RunInProgress
 from vsearch.images import decode, encode_jpeg
 from vsearch.lock import lock_if_free, run_lock
 from vsearch.model.checkpoint import Checkpoint
-from vsearch.progress import silent
+from vsearch.progress import no_stages
 from vsearch.pruning import Freed, Garbage
 from vsearch.settings import Settings
 from webui.thumbnails import Thumbnails
@@ -426,7 +426,7 @@ def test_an_import_waits_while_pictures_are_deleted(sqlite_life: Life) -> None:
                 str(sqlite_life.images),
                 sessions=sqlite_life.retailer.sessions,
                 store=ImageStore(sqlite_life.settings.pictures),
-                progress=lambda stage: order.append("imported") or silent(stage),
+                progress=lambda stage: order.append("imported") or no_stages(stage),
             )
         )
         waiting.start()

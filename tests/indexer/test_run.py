@@ -12,7 +12,6 @@ from catalog.models import Image, IndexRun, StoredBlocks
 from indexer import run as night
 from indexer import verify
 from indexer.build import OTHER
-from indexer.report import Advance
 from tests.fakes import FakeEncoder, FrozenClock, Opened, fake_checkpoint
 from tests.indexer.shop import Shop
 from tests.schemas import set_schema
@@ -22,6 +21,7 @@ from vsearch.errors import CatalogueError, EncodingFailed, RunInProgress, Schema
 from vsearch.images import decode
 from vsearch.lock import run_lock
 from vsearch.model import checkpoint as checkpoints
+from vsearch.progress import ProgressCallback
 
 
 def engine_of(shop: Shop) -> Engine:
@@ -275,7 +275,7 @@ def test_stopped_by_hand_it_says_so_on_record(shop: Shop, opened: Opened) -> Non
         def __init__(self, stage: str) -> None:
             self.stage = stage
 
-        def __enter__(self) -> Advance:
+        def __enter__(self) -> ProgressCallback:
             if self.stage == "build the indexes":
                 raise KeyboardInterrupt
             return lambda done, total: None
@@ -312,7 +312,7 @@ def test_progress_reaches_its_total(shop: Shop, opened: Opened) -> None:
         def __init__(self, stage: str) -> None:
             self.stage = stage
 
-        def __enter__(self) -> Advance:
+        def __enter__(self) -> ProgressCallback:
             return lambda done, total: seen.setdefault(self.stage, []).append((done, total))
 
         def __exit__(self, *error: object) -> None:

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from vsearch.progress import Advance
+from vsearch.progress import ProgressCallback
 
 STOPPED = 130
 """Exit code of a program stopped by Ctrl-C, as shells count."""
@@ -44,7 +44,7 @@ def table(
 
 
 @contextmanager
-def progress(label: str) -> Iterator[Advance]:
+def progress(label: str) -> Iterator[ProgressCallback]:
     """Yield a function that moves a progress bar on standard error; where that is no terminal, a line now and then."""
     if not err.is_terminal:
         yield _lines(label)
@@ -57,7 +57,7 @@ def progress(label: str) -> Iterator[Advance]:
         yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
 
-def _lines(label: str) -> Advance:
+def _lines(label: str) -> ProgressCallback:
     """Say that a stage begins, and return what says how far it is: a line for each tenth of it, or 1,000 items."""
     err.print(f"{label} ...", soft_wrap=True)
     said = 0

@@ -21,7 +21,7 @@ from vsearch.model.heads import DESCRIPTORS, Heads, fit_heads
 from vsearch.model.retrieval import Retrieval
 from vsearch.model.weights import packed
 from vsearch.model.whitening import Projection, fit_differences, fit_pca, fit_whitening
-from vsearch.progress import Advance, unseen
+from vsearch.progress import ProgressCallback, no_progress
 from vsearch.training.examples import Example
 from vsearch.training.plan import Plan
 from vsearch.training.plan_parts import Assemble
@@ -47,7 +47,7 @@ class Sample:
 
 
 def assemble(
-    plan: Plan, photos: Path, weights: Mapping[str, Path], *, work: Path, advance: Advance = unseen
+    plan: Plan, photos: Path, weights: Mapping[str, Path], *, work: Path, advance: ProgressCallback = no_progress
 ) -> tuple[Retrieval, dict[str, float]]:
     """Fit the retrieval parts of a checkpoint.
 
@@ -155,7 +155,12 @@ def _decoded(example: Example) -> Picture | None:
 
 
 def _features(
-    trunks: Mapping[str, Any], pictures: list[Picture], *, views: int = 0, seed: int = 0, advance: Advance = unseen
+    trunks: Mapping[str, Any],
+    pictures: list[Picture],
+    *,
+    views: int = 0,
+    seed: int = 0,
+    advance: ProgressCallback = no_progress,
 ) -> dict[str, NDArray[np.float32]]:
     """Return raw blocks of pictures, then of so many made shopper photos: the first of each, the second of each."""
     wanted = [(number, view) for view in range(views + 1) for number in range(len(pictures))]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from vsearch.progress import Advance, unseen
+from vsearch.progress import ProgressCallback, no_progress
 from vsearch.training import pipeline, trunk_cache
 from vsearch.training.dataset import Dataset
 from vsearch.training.plan_parts import Augment, Phase
@@ -58,7 +58,7 @@ def of_features(
     seed: int,
     trunk: Trunk,
     folder: Path,
-    advance: Advance = unseen,
+    advance: ProgressCallback = no_progress,
 ) -> Batches:
     """Return features of the pictures, mirrored ones and changed views, computed now where no earlier run did.
 

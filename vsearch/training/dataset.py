@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vsearch.errors import DatasetError
 from vsearch.model.headspec import DIGITS, HeadSpec
-from vsearch.progress import Progress, silent
+from vsearch.progress import Progress, no_stages
 from vsearch.training import picture_cache
 from vsearch.training.examples import Side
 from vsearch.training.fingerprints import fingerprint
@@ -82,7 +82,7 @@ class Dataset:
     notes: tuple[str, ...]
 
 
-def prepare(plan: Plan, root: Path, *, work: Path, progress: Progress = silent) -> Dataset:
+def prepare(plan: Plan, root: Path, *, work: Path, progress: Progress = no_stages) -> Dataset:
     """Decode a plan's pictures, or open what an earlier run decoded, and turn their labels into targets.
 
     Args:

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from vsearch.errors import DatasetError, PlanError
 from vsearch.files import replace_text
 from vsearch.lock import run_lock
-from vsearch.progress import Progress, silent
+from vsearch.progress import Progress, no_stages
 from vsearch.training import dataset, fit, outcome, unseen
 from vsearch.training.dataset import Dataset
 from vsearch.training.fingerprints import fingerprint
@@ -30,7 +30,7 @@ from vsearch.training.plan import Plan
 _INPUTS = ("cache", "tags", "trunk")  # folders of a run that hold nothing trained
 
 
-def carry_out(run: Run, progress: Progress = silent) -> dict[str, Any]:
+def carry_out(run: Run, progress: Progress = no_stages) -> dict[str, Any]:
     """Train a plan, or go on where an earlier call stopped, and return what report.json says.
 
     A plan whose networks this one starts from is trained first, beside it, unless that was done.

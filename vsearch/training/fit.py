@@ -20,7 +20,7 @@ from vsearch.files import naming, replace_text
 from vsearch.model.backbones import backbone
 from vsearch.model.headspec import HeadSpec
 from vsearch.model.network import build_network, build_top
-from vsearch.progress import Advance, unseen
+from vsearch.progress import ProgressCallback, no_progress
 from vsearch.training import batches, precision, resume
 from vsearch.training.dataset import Dataset
 from vsearch.training.losses import objectives
@@ -41,7 +41,7 @@ def run(
     folder: Path,
     *,
     work: Path,
-    advance: Advance = unseen,
+    advance: ProgressCallback = no_progress,
     runs: Path = Path("runs"),
     weights: Path | None = None,
     devices: Sequence[str] | None = None,
@@ -126,7 +126,7 @@ class _Training:
     precision: str
     trunk: Any
     network: Any
-    advance: Advance
+    advance: ProgressCallback
 
     def phase(self, number: int) -> None:
         """Run a phase, or take what an earlier run made of it."""

@@ -15,7 +15,7 @@ from vsearch.model import checkpoint as checkpoints
 from vsearch.model.classifier import Classifier, open_classifier
 from vsearch.model.headspec import MISSING, HeadSpec
 from vsearch.model.judgement import Judgement, judged
-from vsearch.progress import Progress, silent
+from vsearch.progress import Progress, no_stages
 from vsearch.training import dataset, leaves, report
 from vsearch.training.dataset import Split
 from vsearch.training.plan import Plan
@@ -40,7 +40,7 @@ class Judged:
     plain: Judgement
 
 
-def judge_checkpoint(folder: Path, plan: Plan, photos: Path, *, work: Path, progress: Progress = silent) -> Judged:
+def judge_checkpoint(folder: Path, plan: Plan, photos: Path, *, work: Path, progress: Progress = no_stages) -> Judged:
     """Judge the validation pictures of a plan by a checkpoint's trained heads.
 
     Args:

@@ -29,7 +29,7 @@ from vsearch.model.headspec import HeadSpec
 from vsearch.model.judgement import judged
 from vsearch.model.retrieval import Retrieval
 from vsearch.model.trained import Trained
-from vsearch.progress import Progress, silent
+from vsearch.progress import Progress, no_stages
 from vsearch.training import card, fit, leaves, plots, report
 from vsearch.training import plan as plans
 from vsearch.training.assemble import assemble
@@ -86,7 +86,7 @@ class Run:
         return self.folder / "report.json"
 
 
-def leave(run: Run, data: Dataset | None, progress: Progress = silent) -> dict[str, Any]:
+def leave(run: Run, data: Dataset | None, progress: Progress = no_stages) -> dict[str, Any]:
     """Write all that a finished training leaves, or find it written, and return what report.json says.
 
     Args:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vsearch.files import new_folder
 from vsearch.images import Picture
 from vsearch.model.startup import import_tensorflow
-from vsearch.progress import Advance
+from vsearch.progress import ProgressCallback
 from vsearch.training.examples import SIDES, Side
 from vsearch.training.plan import Plan
 from vsearch.training.resume import whole
@@ -61,7 +61,7 @@ def kept(folder: Path) -> tuple[dict[Side, Kept], tuple[str, ...]] | None:
         return splits, tuple(said["unreadable"])
 
 
-def keep(plan: Plan, root: Path, folder: Path, *, work: Path, advance: Advance) -> None:
+def keep(plan: Plan, root: Path, folder: Path, *, work: Path, advance: ProgressCallback) -> None:
     """Decode all sources into `folder`, which is there whole or not at all.
 
     Raises:
@@ -72,7 +72,7 @@ def keep(plan: Plan, root: Path, folder: Path, *, work: Path, advance: Advance) 
         _fill(plan, root, hidden, work=work, advance=advance)
 
 
-def _fill(plan: Plan, root: Path, folder: Path, *, work: Path, advance: Advance) -> None:
+def _fill(plan: Plan, root: Path, folder: Path, *, work: Path, advance: ProgressCallback) -> None:
     said: dict[str, list[Any]] = {"train": [], "val": [], "unreadable": []}
     with (folder / "train.npy").open("wb") as train, (folder / "val.npy").open("wb") as val:
         files = {"train": _Rows(train, plan.cache_shape), "val": _Rows(val, plan.cache_shape)}

@@ -21,7 +21,7 @@ from vsearch.files import UNFINISHED, new_file, stale
 from vsearch.model.backbones import Scaling
 from vsearch.model.headspec import HeadSpec
 from vsearch.model.network import scale
-from vsearch.progress import Advance, unseen
+from vsearch.progress import ProgressCallback, no_progress
 from vsearch.training.dataset import Split
 from vsearch.training.pipeline import encode, partners, row_order
 from vsearch.training.resume import whole
@@ -82,7 +82,9 @@ class Trunk:
         return known.hexdigest()[:16]
 
 
-def features(trunk: Trunk, split: Split, folder: Path, *, views: int = 1, advance: Advance = unseen) -> NDArray[Any]:
+def features(
+    trunk: Trunk, split: Split, folder: Path, *, views: int = 1, advance: ProgressCallback = no_progress
+) -> NDArray[Any]:
     """Return a trunk's features of a split, computed now or by an earlier run: [views, n, h, w, c].
 
     Args:

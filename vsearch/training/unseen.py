@@ -18,7 +18,7 @@ from vsearch.files import replace_text
 from vsearch.model.classifier import compiled, run_in_batches
 from vsearch.model.headspec import HeadSpec
 from vsearch.model.judgement import Judgement, judged
-from vsearch.progress import Progress, silent
+from vsearch.progress import Progress, no_stages
 from vsearch.training import fit, scoring
 from vsearch.training.dataset import Dataset, Split, showing
 from vsearch.training.outcome import Run, described
@@ -68,7 +68,7 @@ def unlearnable(data: Dataset, pair: Pair) -> str:
     return ""
 
 
-def judge_pairs(run: Run, data: Dataset, progress: Progress = silent) -> dict[str, Any]:
+def judge_pairs(run: Run, data: Dataset, progress: Progress = no_stages) -> dict[str, Any]:
     """Train without each pair in turn and judge it; what an earlier run judged is taken from its files.
 
     Returns:
