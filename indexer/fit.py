@@ -180,7 +180,7 @@ def fit_embedding(checkpoint: Checkpoint, pictures: Sample, views: Sample, *, si
         Labelled(queries, held_out.product_ids, held_out.classes),
         Labelled(vectors, pictures.product_ids, pictures.classes),
     )
-    unsold = l2_normalize(project(whitening, checkpoint.strangers))
+    unsold = l2_normalize(project(whitening, checkpoint.background_cohort))
     quality = found.quality() if len(queries) >= ENOUGH_SCORES else None
     if len(unsold) < ENOUGH_SCORES or len(queries) < ENOUGH_SCORES:
         return Embedding(whitening, calibrate(found), vectors, unsold[:0], quality)

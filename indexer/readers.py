@@ -23,7 +23,7 @@ from vsearch.lock import run_lock
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.classifier import open_classifier
 from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import Judgement
+from vsearch.model.judgement import HeadPredictions
 from vsearch.progress import Progress, no_stages
 from vsearch.settings import Settings
 
@@ -40,7 +40,7 @@ Tags = Callable[[int], Sequence[tuple[Picture, str]]]
 class Judge(Protocol):
     """What `vsearch.model.classifier.Classifier` is, as far as it is needed here."""
 
-    def predict(self, pictures: Sequence[Picture]) -> Judgement:
+    def predict(self, pictures: Sequence[Picture]) -> HeadPredictions:
         """Judge pictures, uint8 RGB [h, w, 3] each."""
 
 

@@ -121,7 +121,7 @@ def fake_checkpoint(folder: Path, classes: Sequence[str] = ("chair", "lamp"), *,
                 size=16,
             ),
             differences=fit_differences(blocks, np.arange(len(blocks)) // 4, 8),
-            strangers=blocks[:0],
+            background_cohort=blocks[:0],
         ),
     )
 

@@ -15,7 +15,7 @@ from vsearch.images import MIN_BOX_SIDE, Box, Picture
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import Judgement
+from vsearch.model.judgement import HeadPredictions
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Judge(Protocol):
     def specs(self) -> tuple[HeadSpec, ...]:
         """The heads."""
 
-    def predict(self, pictures: Sequence[Picture]) -> Judgement:
+    def predict(self, pictures: Sequence[Picture]) -> HeadPredictions:
         """Judge n pictures, uint8 RGB [h, w, 3] each, of any size. Safe from several threads."""
 
 

@@ -16,7 +16,7 @@ from vsearch.errors import CheckpointMismatch
 from vsearch.images import Box, Picture, crop
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import Judgement
+from vsearch.model.judgement import HeadPredictions
 
 READABLE = "readable"
 """Head that says "yes" of a strip that frames one whole number."""
@@ -43,7 +43,7 @@ class Judge(Protocol):
     def specs(self) -> tuple[HeadSpec, ...]:
         """The heads."""
 
-    def predict(self, pictures: Sequence[Picture]) -> Judgement:
+    def predict(self, pictures: Sequence[Picture]) -> HeadPredictions:
         """Judge n pictures, uint8 RGB [h, w, 3] each, of any size. Safe from several threads."""
 
 

@@ -20,7 +20,7 @@ from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.description import read
 from vsearch.settings import Settings
 
-Role = Literal["search", "reader", "finder", "judge"]
+Role = Literal["search", "reader", "finder", "classifier"]
 
 BUNDLED = "bundled"
 """What the bundled checkpoint may be called instead of its id."""
@@ -36,8 +36,8 @@ class Entry:
         checkpoint_id: the name of its folder when it cannot be read.
         blocks_id: hash of what determines blocks; empty when it makes none, or cannot be read.
         plan: name of the plan it was trained by; empty when it does not say.
-        role: "search" has retrieval parts; "reader" reads article numbers; "finder" says where products stand; "judge"
-            only names what it sees.
+        role: "search" makes embeddings; "reader" reads article numbers; "finder" detects products; "classifier" only
+            classifies.
         heads: what it can say, such as "category (8)".
         size: bytes on disk.
         made: when it was written here.
@@ -113,7 +113,7 @@ def role(checkpoint: Checkpoint) -> Role:
     if checkpoint.searchable:
         return "search"
     kinds = {spec.kind for spec in checkpoint.specs}
-    return "reader" if "digits" in kinds else "finder" if "boxes" in kinds else "judge"
+    return "reader" if "digits" in kinds else "finder" if "boxes" in kinds else "classifier"
 
 
 def plan_of(checkpoint: Checkpoint) -> str:
@@ -203,6 +203,6 @@ def _entry(folder: Path, where: Literal["bundled", "shop"]) -> Entry:
     try:
         loaded = checkpoints.load(folder)
     except CheckpointError as error:
-        return Entry(folder, folder.name, "", where, "", "judge", (), size, made, str(error))
+        return Entry(folder, folder.name, "", where, "", "classifier", (), size, made, str(error))
     ids = loaded.checkpoint_id, loaded.blocks_id
     return Entry(folder, *ids, where, plan_of(loaded), role(loaded), heads_of(loaded), size, made)

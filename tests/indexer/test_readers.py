@@ -14,8 +14,8 @@ from vsearch.lock import run_lock
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import Judgement
-from vsearch.model.trained import Trained
+from vsearch.model.judgement import HeadPredictions
+from vsearch.model.trained import TrainedHeads
 from vsearch.settings import Settings
 
 COUNT = 40
@@ -31,8 +31,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def reader(folder: Path, wrong: int, length: int = 4) -> Checkpoint:
     """Write a checkpoint whose fake judge misreads so many of the tags."""
     heads = (HeadSpec("readable", "softmax", ("no", "yes")), HeadSpec("number", "digits", length=length))
-    trained = Trained(heads, "stretch", (8, 8), (8, 8))
-    return checkpoints.save(folder, weights={}, about={"plan": {"name": "tags"}, "data": wrong}, trained=trained)
+    trained = TrainedHeads(heads, "stretch", (8, 8), (8, 8))
+    return checkpoints.save(folder, weights={}, about={"plan": {"name": "tags"}, "data": wrong}, trained_heads=trained)
 
 
 def tags(digits: int) -> list[tuple[Picture, str]]:
@@ -48,13 +48,15 @@ class Judge:
         self.wrong = int(checkpoint.about["data"])
         self.specs = checkpoint.specs
 
-    def predict(self, pictures: Sequence[Picture]) -> Judgement:
+    def predict(self, pictures: Sequence[Picture]) -> HeadPredictions:
         """Judge pictures."""
         length = self.specs[1].length
         numbers = [int(picture[0, 0, 0]) for picture in pictures]
         said = [f"{number + (number < self.wrong):0{length}d}" for number in numbers]
         digits = np.eye(10, dtype=np.float32)[np.array([[int(digit) for digit in text] for text in said])]
-        return Judgement(self.specs, {"fake": {"number": digits, "readable": np.ones((len(pictures), 2), np.float32)}})
+        return HeadPredictions(
+            self.specs, {"fake": {"number": digits, "readable": np.ones((len(pictures), 2), np.float32)}}
+        )
 
 
 def promote(settings: Settings, candidate: Checkpoint, allow_drop: float = 0.0) -> readers.ReaderTrial:

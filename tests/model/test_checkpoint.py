@@ -13,7 +13,7 @@ from vsearch.errors import CheckpointMismatch, CheckpointMissing
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.heads import Heads
 from vsearch.model.headspec import HeadSpec
-from vsearch.model.trained import Framing, Trained
+from vsearch.model.trained import Framing, TrainedHeads
 
 
 def other_heads() -> Heads:
@@ -128,15 +128,15 @@ def test_the_bundled_ensemble_is_small_and_says_what_it_learned_from() -> None:
     assert sum(json.loads((folder / "model.json").read_text())["block_sizes"].values()) <= 1536
 
 
-def judging(folder: Path, trained: Trained) -> checkpoints.Checkpoint:
+def judging(folder: Path, trained: TrainedHeads) -> checkpoints.Checkpoint:
     """Write a checkpoint that only judges, by one network whose files hold nothing of use."""
     folder.parent.mkdir(exist_ok=True)
     np.savez(folder.parent / "file.npz", w0000=np.zeros(3, np.float16))
     file = {"pocket_vgg": folder.parent / "file.npz"}
-    return checkpoints.save(folder, weights=file, tops=file, trained=trained, about={"plan": {"name": "tiny"}})
+    return checkpoints.save(folder, weights=file, tops=file, trained_heads=trained, about={"plan": {"name": "tiny"}})
 
 
-TRAINED = Trained(
+TRAINED = TrainedHeads(
     specs=(HeadSpec("colour", "sigmoid", ("blue", "red")), HeadSpec("number", "digits", length=4)),
     framing="stretch",
     frame=(40, 80),
@@ -147,7 +147,7 @@ TRAINED = Trained(
 
 
 def test_the_bundled_ensemble_keeps_its_ids() -> None:
-    """Blocks that shops stored stay valid as long as `SEEING` stays, also under heads of their own."""
+    """Blocks that shops stored stay valid as long as `PREPROCESSING_VERSION` stays, also under heads of their own."""
     bundled = checkpoints.load(checkpoints.bundled())
 
     assert (bundled.checkpoint_id, bundled.blocks_id) == ("a3274eef939d6d29", "1a6e2041df447e42")
@@ -190,9 +190,9 @@ def test_trained_heads_are_kept_with_all_that_using_them_needs(tmp_path: Path) -
     """Vocabulary, framing, sizes and each network's temperatures come back."""
     kept = judging(tmp_path / "checkpoint", TRAINED)
 
-    assert kept.trained == TRAINED
-    assert kept.trained.calibrated("pocket_vgg")[0].temperature == 1.5
-    assert kept.trained.calibrated("pocket_vgg")[1].temperature == 1
+    assert kept.trained_heads == TRAINED
+    assert kept.trained_heads.calibrated("pocket_vgg")[0].temperature == 1.5
+    assert kept.trained_heads.calibrated("pocket_vgg")[1].temperature == 1
     assert kept.about["plan"] == {"name": "tiny"}
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import VOTE, Judgement, judged
+from vsearch.model.judgement import VOTE, HeadPredictions, predictions_from_logits
 
 KIND = HeadSpec("kind", "softmax", ("bed", "sofa", "table"))
 COLOUR = HeadSpec("colour", "sigmoid", ("black", "blue", "red"))
@@ -20,9 +20,9 @@ def sure(rows: list[list[int]], mass: float = 0.9) -> np.ndarray:
     return found
 
 
-def of_three(head: HeadSpec, rows: list[np.ndarray]) -> Judgement:
+def of_three(head: HeadSpec, rows: list[np.ndarray]) -> HeadPredictions:
     """Return what three networks say with one head."""
-    return Judgement((head,), {name: {head.name: row} for name, row in zip("abc", rows, strict=True)})
+    return HeadPredictions((head,), {name: {head.name: row} for name, row in zip("abc", rows, strict=True)})
 
 
 def test_the_majority_wins_though_the_mean_says_otherwise() -> None:
@@ -33,7 +33,7 @@ def test_the_majority_wins_though_the_mean_says_otherwise() -> None:
     assert said.vote("kind") == ["bed"]
     assert said.mean("kind").argmax() == 1
     assert said.words("c", "kind") == ["sofa"]
-    assert said.judges == ("a", "b", "c", VOTE)
+    assert said.predictors == ("a", "b", "c", VOTE)
 
 
 def test_digits_are_voted_place_by_place() -> None:
@@ -59,9 +59,9 @@ def test_the_vote_of_values_is_their_mean() -> None:
 
 def test_one_network_has_no_vote_beside_it() -> None:
     """Its own answer is the answer."""
-    said = Judgement((KIND,), {"a": {"kind": np.array([[0.2, 0.7, 0.1]], np.float32)}})
+    said = HeadPredictions((KIND,), {"a": {"kind": np.array([[0.2, 0.7, 0.1]], np.float32)}})
 
-    assert said.judges == ("a",)
+    assert said.predictors == ("a",)
     assert said.vote("kind") == ["sofa"]
 
 
@@ -77,7 +77,7 @@ def test_logits_are_cooled_by_each_network_s_own_temperature() -> None:
     logits = {name: {"kind": np.array([[2.0, 0.0, -1.0]], np.float32)} for name in "ab"}
     hot = HeadSpec("kind", "softmax", KIND.classes, temperature=4.0)
 
-    said = judged((KIND,), {"a": (KIND,), "b": (hot,)}, logits)
+    said = predictions_from_logits((KIND,), {"a": (KIND,), "b": (hot,)}, logits)
 
     assert said.confidence("a", "kind") > said.confidence("b", "kind")
     assert said.words("a", "kind") == said.words("b", "kind") == ["bed"]

@@ -8,7 +8,7 @@ from vsearch.model import checkpoint as checkpoints
 from vsearch.model import saved
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.headspec import HeadSpec
-from vsearch.model.trained import Trained
+from vsearch.model.trained import TrainedHeads
 
 pytestmark = pytest.mark.keras
 
@@ -24,10 +24,10 @@ def judge(folder: Path) -> Checkpoint:
     weights = pack(backbone, folder / "weights.npz")
     top = pack_variables(top_weights(backbone, network), folder / "top.npz")
     return checkpoints.save(
-        folder / "judge",
+        folder / "classifier",
         weights={"pocket_vgg": weights},
         about={"plan": {"name": "colours"}},
-        trained=Trained(heads, "stretch", (32, 32), (32, 32)),
+        trained_heads=TrainedHeads(heads, "stretch", (32, 32), (32, 32)),
         tops={"pocket_vgg": top},
     )
 

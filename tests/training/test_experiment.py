@@ -63,8 +63,8 @@ def test_a_plan_that_starts_from_another_plans_networks_trains_that_one_first(tm
     made = checkpoints.load(tmp_path / "runs" / "tiny" / "checkpoint")
     card = (made.folder / "CARD.md").read_text()
     assert made.searchable
-    assert made.trained is None
-    assert made.strangers.shape == (7, sum(made.block_sizes.values()))
+    assert made.trained_heads is None
+    assert made.background_cohort.shape == (7, sum(made.block_sizes.values()))
     assert earlier.is_dir()
     assert "### Before: before\n\nFrom random weights, seed 1:" in card
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import Judgement
+from vsearch.model.judgement import HeadPredictions
 from vsearch.training import finding, leaves, report
 from vsearch.training.dataset import Split
 
@@ -30,9 +30,9 @@ SAID = np.stack(
 TRUE = np.array([[LEFT, RIGHT], [LEFT, NONE], [NONE, NONE], [[-1] * 4] * 2], np.float32)
 
 
-def judged() -> Judgement:
+def judged() -> HeadPredictions:
     """Return these answers as a judgement."""
-    return Judgement((HEAD,), {"pocket_finder": {"products": SAID}})
+    return HeadPredictions((HEAD,), {"pocket_finder": {"products": SAID}})
 
 
 def test_a_box_is_found_by_the_first_proposal_that_overlaps_it() -> None:
@@ -72,6 +72,6 @@ def test_a_sheet_shows_what_was_found(tmp_path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["boxes_products.png"]
 
 
-def part(judgement: Judgement) -> Judgement:
+def part(judgement: HeadPredictions) -> HeadPredictions:
     """Return the judgement of the last picture."""
-    return Judgement((HEAD,), {"pocket_finder": {"products": judgement.of("pocket_finder", "products")[3:]}})
+    return HeadPredictions((HEAD,), {"pocket_finder": {"products": judgement.of("pocket_finder", "products")[3:]}})

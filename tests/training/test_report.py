@@ -5,21 +5,21 @@ import json
 import numpy as np
 
 from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import Judgement
+from vsearch.model.judgement import HeadPredictions
 from vsearch.training import report
 
 COLOUR = HeadSpec("colour", "sigmoid", ("blue", "red"))
 NUMBER = HeadSpec("number", "digits", length=2)
 
 
-def both(networks: int, count: int = 6) -> tuple[Judgement, dict[str, np.ndarray]]:
+def both(networks: int, count: int = 6) -> tuple[HeadPredictions, dict[str, np.ndarray]]:
     """Return what networks say of `count` pictures: all right, the last picture without a number."""
     colours = np.arange(count) % 2
     numbers = np.stack([colours, np.full(count, 7)], axis=1)
     said = {"colour": np.eye(2, dtype=np.float32)[colours], "number": np.eye(10, dtype=np.float32)[numbers]}
     truth = {"colour": np.eye(2, dtype=np.int32)[colours], "number": numbers.astype(np.int32)}
     truth["number"][-1] = -1
-    return Judgement((COLOUR, NUMBER), {f"net{number}": said for number in range(networks)}), truth
+    return HeadPredictions((COLOUR, NUMBER), {f"net{number}": said for number in range(networks)}), truth
 
 
 def test_all_figures_are_fit_for_json() -> None:
@@ -56,7 +56,7 @@ def test_the_table_has_a_line_for_each_judge_and_the_verdict_a_sentence_for_each
 def test_nothing_to_judge_gives_no_figures_but_no_failure() -> None:
     """An empty validation split."""
     judgement, truth = both(2)
-    empty = Judgement(
+    empty = HeadPredictions(
         judgement.specs,
         {name: {head: rows[:0] for head, rows in own.items()} for name, own in judgement.probabilities.items()},
     )

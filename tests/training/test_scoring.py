@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import VOTE, Judgement
+from vsearch.model.judgement import VOTE, HeadPredictions
 from vsearch.training import scoring
 
 KIND = HeadSpec("kind", "softmax", ("bed", "sofa", "table"))
@@ -13,9 +13,9 @@ NUMBER = HeadSpec("number", "digits", length=2)
 METRIC = HeadSpec("product", "metric")
 
 
-def said(spec: HeadSpec, rows: list[object], network: str = "a") -> Judgement:
+def said(spec: HeadSpec, rows: list[object], network: str = "a") -> HeadPredictions:
     """Return the judgement of one network with one head."""
-    return Judgement((spec,), {network: {spec.name: np.array(rows, np.float32)}})
+    return HeadPredictions((spec,), {network: {spec.name: np.array(rows, np.float32)}})
 
 
 def reading(numbers: list[str]) -> np.ndarray:
@@ -61,7 +61,7 @@ def test_a_number_is_right_when_every_digit_is() -> None:
 
 def test_all_heads_right_counts_pictures_with_every_label() -> None:
     """A picture that lacks one label is left out; a metric head says nothing."""
-    judgement = Judgement(
+    judgement = HeadPredictions(
         (KIND, COLOUR, METRIC),
         {
             "a": {
@@ -134,7 +134,7 @@ def test_labels_are_put_in_words() -> None:
 def test_the_vote_is_a_judge_like_any_other() -> None:
     """Two networks of three outvote the third."""
     rows = {name: {"kind": np.eye(3, dtype=np.float32)[[place]]} for name, place in zip("abc", (0, 0, 1), strict=True)}
-    judgement = Judgement((KIND,), rows)
+    judgement = HeadPredictions((KIND,), rows)
 
     assert [scoring.right(judgement, judge, "kind", np.array([0]))[0] for judge in ("a", "c", VOTE)] == [
         True,

@@ -10,7 +10,7 @@ from vsearch.errors import CheckpointMismatch
 from vsearch.finder import ProductFinder, Proposal, proposals
 from vsearch.images import Box, Picture
 from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import Judgement
+from vsearch.model.judgement import HeadPredictions
 
 HEAD = HeadSpec("products", "boxes")
 PHOTO = np.zeros((60, 80, 3), np.uint8)
@@ -23,9 +23,11 @@ class Judge:
         self.specs = specs or (HEAD,)
         self._cells = np.array(rows, np.float32).reshape(1, 1, -1, 5)
 
-    def predict(self, pictures: Sequence[Picture]) -> Judgement:
+    def predict(self, pictures: Sequence[Picture]) -> HeadPredictions:
         """Return the rows."""
-        return Judgement(self.specs, {"pocket_finder": {"products": np.repeat(self._cells, len(pictures), axis=0)}})
+        return HeadPredictions(
+            self.specs, {"pocket_finder": {"products": np.repeat(self._cells, len(pictures), axis=0)}}
+        )
 
 
 LEFT, SHIFTED, RIGHT = (0.0, 0.25, 0.5, 0.75), (0.0625, 0.25, 0.5, 0.75), (0.5, 0.25, 1.0, 1.0)

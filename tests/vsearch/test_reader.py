@@ -6,7 +6,7 @@ import pytest
 from vsearch.errors import CheckpointMismatch
 from vsearch.images import Box, crop
 from vsearch.model.headspec import DIGITS, HeadSpec
-from vsearch.model.judgement import Judgement
+from vsearch.model.judgement import HeadPredictions
 from vsearch.reader import TagReader, dotted
 from vsearch.strips import MOST, boxed, candidates, grown
 
@@ -34,7 +34,7 @@ class FakeJudge:
                 digits[number, np.arange(8), [int(digit) for digit in NUMBER]] = 0.991
         readable = np.where(framed, 0.98, 0.02).astype(np.float32)
         heads = {"number": digits, "readable": np.stack([1 - readable, readable], 1)}
-        return Judgement(self.specs, {"fake": {spec.name: heads[spec.name] for spec in self.specs}})
+        return HeadPredictions(self.specs, {"fake": {spec.name: heads[spec.name] for spec in self.specs}})
 
 
 def _frames(picture) -> bool:

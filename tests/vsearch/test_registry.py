@@ -9,7 +9,7 @@ from vsearch.errors import CheckpointError, CheckpointMismatch, CheckpointMissin
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.headspec import HeadSpec
-from vsearch.model.trained import Trained
+from vsearch.model.trained import TrainedHeads
 from vsearch.settings import Settings
 
 
@@ -22,8 +22,8 @@ def settings(tmp_path: Path) -> Settings:
 def reader(folder: Path, length: int = 4, plan: str = "tags") -> Checkpoint:
     """Write a checkpoint that says it reads digits; no network is in it."""
     heads = (HeadSpec("number", "digits", length=length), HeadSpec("readable", "softmax", ("no", "yes")))
-    trained = Trained(heads, "stretch", (32, 96), (32, 96))
-    return checkpoints.save(folder, weights={}, about={"plan": {"name": plan}}, trained=trained)
+    trained = TrainedHeads(heads, "stretch", (32, 96), (32, 96))
+    return checkpoints.save(folder, weights={}, about={"plan": {"name": plan}}, trained_heads=trained)
 
 
 def test_the_bundled_one_is_always_there(settings: Settings) -> None:
@@ -37,14 +37,14 @@ def test_the_bundled_one_is_always_there(settings: Settings) -> None:
 
 def test_what_a_checkpoint_is_good_for_and_says(settings: Settings, tmp_path: Path) -> None:
     """One that has retrieval parts searches, one with digits reads tags, any other judges."""
-    judge = checkpoints.save(tmp_path / "judge", weights={}, about={})
+    judge = checkpoints.save(tmp_path / "classifier", weights={}, about={})
     for checkpoint in (fake_checkpoint(tmp_path / "search"), reader(tmp_path / "reader"), judge):
         store.add(settings, checkpoint)
     found = {entry.role: (entry.heads, entry.plan) for entry in registry.listed(settings)[1:]}
     assert found == {
         "search": (("search (2)",), "fake"),
         "reader": (("number (4 digits)", "readable (2)"), "tags"),
-        "judge": ((), ""),
+        "classifier": ((), ""),
         "finder": (("products (boxes)",), "finder"),  # the one that ships
     }
 
@@ -54,7 +54,7 @@ def test_one_that_is_damaged_is_listed_with_the_reason(settings: Settings, tmp_p
     own = store.add(settings, fake_checkpoint(tmp_path / "search"))
     (own.folder / "heads.npz").write_bytes(b"")
     entry = registry.listed(settings)[-1]
-    assert (entry.checkpoint_id, entry.role) == (own.checkpoint_id, "judge")
+    assert (entry.checkpoint_id, entry.role) == (own.checkpoint_id, "classifier")
     assert "heads.npz in" in entry.problem
     with pytest.raises(CheckpointMismatch, match=r"heads\.npz"):
         registry.find(settings, own.checkpoint_id)

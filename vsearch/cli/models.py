@@ -23,7 +23,7 @@ _FOR: dict[registry.Role, str] = {
     "search": "search",
     "reader": "reads tags",
     "finder": "finds products in photos",
-    "judge": "judges",
+    "classifier": "classifies photos",
 }
 
 

@@ -16,7 +16,7 @@ from vsearch.encoder import open_encoder
 from vsearch.images import Limits
 from vsearch.model.classifier import open_classifier
 from vsearch.model.heads import Predictions
-from vsearch.model.judgement import VOTE, Judgement
+from vsearch.model.judgement import VOTE, HeadPredictions
 from vsearch.settings import Settings
 
 _SHOWN = 3
@@ -49,16 +49,16 @@ def command(settings: Settings, paths: tuple[Path, ...], named: str | None) -> N
         table(name, ("model", "first", "second", "third"), lines(heads.predict(encoder.blocks([picture]))))
 
 
-def trained_lines(said: Judgement) -> list[tuple[str | Text, ...]]:
+def trained_lines(said: HeadPredictions) -> list[tuple[str | Text, ...]]:
     """Return one line for each judge of each head that answers; `said` holds one picture."""
     rows: list[tuple[str | Text, ...]] = []
     for spec in said.specs:
         if spec.kind == "boxes":
             rows += _boxes(spec.name, said)
-        for judge in said.judges if spec.says_words else ():
+        for judge in said.predictors if spec.is_classification else ():
             answer = said.words(judge, spec.name)[0]
             sure = f"{100 * said.confidence(judge, spec.name)[0]:.1f} %"
-            head = spec.name if judge == said.judges[0] else ""
+            head = spec.name if judge == said.predictors[0] else ""
             rows.append(
                 (
                     head,
@@ -83,16 +83,16 @@ def lines(said: Predictions) -> list[tuple[str | Text, ...]]:
     return rows
 
 
-def _boxes(head: str, said: Judgement) -> list[tuple[str | Text, ...]]:
+def _boxes(head: str, said: HeadPredictions) -> list[tuple[str | Text, ...]]:
     """Return a line for each of the surest boxes, written as `vsearch search --box` takes them."""
-    judge = said.judges[-1]
+    judge = said.predictors[-1]
     found = distinct(said.of(judge, head)[0], _SHOWN)
     sides = [",".join(f"{side:.3f}" for side in row[1:]) for row in found]
     sure = [f"{100 * row[0]:.1f} %" for row in found]
     return [(head, judge, *line, "") for line in zip(sides, sure, strict=True)]
 
 
-def _next(said: Judgement, judge: str, head: str) -> str:
+def _next(said: HeadPredictions, judge: str, head: str) -> str:
     """Return the two likeliest values beside those that a judge says; nothing of digits."""
     spec = said.spec(head)
     if spec.kind == "digits":

@@ -37,7 +37,7 @@ from vsearch.model.description import CARD, DESCRIPTION, blocks_id, building, ch
 from vsearch.model.heads import Heads
 from vsearch.model.headspec import HeadSpec
 from vsearch.model.retrieval import Retrieval
-from vsearch.model.trained import Trained
+from vsearch.model.trained import TrainedHeads
 from vsearch.model.whitening import Projection, Whitening
 from vsearch.vocabulary import Vocabulary
 
@@ -66,7 +66,7 @@ class Checkpoint:
         checkpoint_id: hash of everything, 16 hex digits.
         blocks_id: hash of what determines blocks, 16 hex digits; empty where it cannot be searched with.
         backbones: names in the table of `vsearch.model.backbones`, in the blocks' order.
-        trained: the heads it was trained with and how to use them; None where it has none.
+        trained_heads: the heads it was trained with and how to use them; None where it has none.
         about: plan, data, library versions and figures, as the training wrote them.
     """
 
@@ -74,7 +74,7 @@ class Checkpoint:
     checkpoint_id: str
     blocks_id: str
     backbones: tuple[str, ...]
-    trained: Trained | None
+    trained_heads: TrainedHeads | None
     about: Mapping[str, Any] = field(repr=False)
     _said: Mapping[str, Any] = field(repr=False)
 
@@ -86,7 +86,7 @@ class Checkpoint:
     @property
     def specs(self) -> tuple[HeadSpec, ...]:
         """The heads it was trained with; none where it has none."""
-        return self.trained.specs if self.trained else ()
+        return self.trained_heads.specs if self.trained_heads else ()
 
     @property
     def grid(self) -> int:
@@ -138,7 +138,7 @@ class Checkpoint:
         return self._known("differences")
 
     @cached_property
-    def strangers(self) -> NDArray[np.float16]:
+    def background_cohort(self) -> NDArray[np.float16]:
         """Blocks of things that no shop sells, float16 [s, D]; no rows where the checkpoint knows none."""
         return self._known("strangers")
 
@@ -182,7 +182,7 @@ def load(folder: Path) -> Checkpoint:
         checkpoint_id(said),
         blocks_id(said) if "block_sizes" in said else "",
         tuple(said["backbones"]),
-        Trained.from_dict(said) if "heads" in said else None,
+        TrainedHeads.from_dict(said) if "heads" in said else None,
         said["about"] if "about" in said else {key: said[key] for key in _ABOUT if key in said},
         said,
     )
@@ -197,7 +197,7 @@ def save(
     weights: Mapping[str, Path],
     about: Mapping[str, Any],
     retrieval: Retrieval | None = None,
-    trained: Trained | None = None,
+    trained_heads: TrainedHeads | None = None,
     tops: Mapping[str, Path] | None = None,
     card: str = "",
 ) -> Checkpoint:
@@ -208,7 +208,7 @@ def save(
         weights: for each backbone, a file that `vsearch.model.weights.pack` wrote.
         about: plan, data, versions and figures; whatever of it there is.
         retrieval: given, the checkpoint can be searched with.
-        trained, tops: given, it judges by its trained heads; for each backbone a file like those of `weights`.
+        trained_heads, tops: the trained heads, and for each backbone a file like those of `weights`.
         card: Markdown.
 
     Raises:
@@ -224,8 +224,8 @@ def save(
         said: dict[str, Any] = {"backbones": list(weights)} | {key: about[key] for key in _ABOUT if key in about}
         if retrieval is not None:
             said |= retrieval.write(hidden)
-        if trained is not None:
-            said |= trained.to_dict()
+        if trained_heads is not None:
+            said |= trained_heads.to_dict()
         describe(hidden, said)
     return load(folder)
 

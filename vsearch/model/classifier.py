@@ -11,8 +11,8 @@ from vsearch.errors import CheckpointMismatch
 from vsearch.images import Picture
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import Judgement, judged
-from vsearch.model.trained import Trained
+from vsearch.model.judgement import HeadPredictions, predictions_from_logits
+from vsearch.model.trained import TrainedHeads
 
 Logits = Mapping[str, NDArray[np.float32]]
 """Head -> logits float32 [n, *logits_shape]."""
@@ -28,33 +28,35 @@ class Classifier:
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        if checkpoint.trained is None:
+        if checkpoint.trained_heads is None:
             raise CheckpointMismatch(
                 f"To judge needs a checkpoint with trained heads, but {checkpoint.folder} has none; train one by a "
                 "plan with [[head]] and [[phase]]."
             )
-        self.trained: Trained = checkpoint.trained
-        self._networks = {name: _network(checkpoint, checkpoint.trained, name) for name in checkpoint.backbones}
+        self.trained_heads: TrainedHeads = checkpoint.trained_heads
+        self._networks = {name: _network(checkpoint, checkpoint.trained_heads, name) for name in checkpoint.backbones}
         self._lock = threading.Lock()
 
     @property
     def specs(self) -> tuple[HeadSpec, ...]:
         """The heads, in the plan's order."""
-        return self.trained.specs
+        return self.trained_heads.specs
 
     @property
     def networks(self) -> tuple[str, ...]:
         """Their names, in the checkpoint's order."""
         return tuple(self._networks)
 
-    def predict(self, pictures: Sequence[Picture]) -> Judgement:
+    def predict(self, pictures: Sequence[Picture]) -> HeadPredictions:
         """Judge n pictures, uint8 RGB [h, w, 3] each, of any size."""
-        return self.judge(self.trained.framed(pictures))
+        return self.judge(self.trained_heads.framed(pictures))
 
-    def judge(self, framed: NDArray[np.uint8]) -> Judgement:
+    def judge(self, framed: NDArray[np.uint8]) -> HeadPredictions:
         """Judge n pictures brought to the frame, uint8 [n, height, width, 3]."""
-        calibrated = {name: self.trained.calibrated(name) for name in self._networks}
-        return judged(self.specs, calibrated, {name: self.logits(name, framed) for name in self._networks})
+        calibrated = {name: self.trained_heads.calibrated(name) for name in self._networks}
+        return predictions_from_logits(
+            self.specs, calibrated, {name: self.logits(name, framed) for name in self._networks}
+        )
 
     def logits(self, network: str, framed: NDArray[np.uint8]) -> Logits:
         """Return one network's logits of n framed pictures, before any temperature."""
@@ -74,7 +76,7 @@ def open_classifier(checkpoint: Checkpoint) -> Classifier:
     return Classifier(checkpoint)
 
 
-def compiled(network: Any, trained: Trained) -> Callable[[NDArray[np.uint8]], Mapping[str, Any]]:
+def compiled(network: Any, trained: TrainedHeads) -> Callable[[NDArray[np.uint8]], Mapping[str, Any]]:
     """Return a compiled function: framed uint8 [n, *frame, 3] -> logits by head, both sides' mean where mirrored.
 
     Args:
@@ -114,7 +116,9 @@ def top_weights(backbone: Any, network: Any) -> list[Any]:
     return [weight for weight in network.weights if id(weight) not in inside]
 
 
-def _network(checkpoint: Checkpoint, trained: Trained, name: str) -> Callable[[NDArray[np.uint8]], Mapping[str, Any]]:
+def _network(
+    checkpoint: Checkpoint, trained: TrainedHeads, name: str
+) -> Callable[[NDArray[np.uint8]], Mapping[str, Any]]:
     from vsearch.model.network import build_network
     from vsearch.model.weights import packed, unpack, unpack_variables
 

@@ -13,7 +13,7 @@ from vsearch.files import checksum, naming
 
 FORMAT: Final = 2
 READABLE: Final = (1, 2)
-SEEING: Final = 2
+PREPROCESSING_VERSION: Final = 2
 """Raised when framing or a descriptor changes: the same files then give other blocks, and stored ones are stale."""
 
 DESCRIPTION = "model.json"
@@ -58,7 +58,7 @@ def blocks_id(said: Mapping[str, Any]) -> str:
     """Return the hash of what determines blocks: that part of a description, and how this version sees pictures."""
     files = {name: digest for name, digest in said["files"].items() if name.endswith(_BLOCK_FILES)}
     described = {key: said[key] for key in ("format", "backbones", "grid", "sides", "block_sizes") if key in said}
-    return _hash({"files": files, "seeing": SEEING} | described)
+    return _hash({"files": files, "seeing": PREPROCESSING_VERSION} | described)
 
 
 @contextmanager

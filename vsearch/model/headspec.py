@@ -41,7 +41,7 @@ class HeadSpec:
     temperature: float = 1.0
 
     @property
-    def says_words(self) -> bool:
+    def is_classification(self) -> bool:
         """Whether it answers with words: neither an embedding nor boxes."""
         return self.kind in ("softmax", "sigmoid", "digits")
 

@@ -15,7 +15,7 @@ VOTE: Final = "vote"
 
 
 @dataclass(frozen=True)
-class Judgement:
+class HeadPredictions:
     """What each network's heads say of n pictures.
 
     Attributes:
@@ -32,7 +32,7 @@ class Judgement:
         return tuple(self.probabilities)
 
     @property
-    def judges(self) -> tuple[str, ...]:
+    def predictors(self) -> tuple[str, ...]:
         """The networks, and the vote where there are several."""
         return (*self.networks, VOTE) if len(self.networks) > 1 else self.networks
 
@@ -99,11 +99,11 @@ class Judgement:
         return np.stack([own[head] for own in self.probabilities.values()])
 
 
-def judged(
+def predictions_from_logits(
     specs: tuple[HeadSpec, ...],
     calibrated: Mapping[str, tuple[HeadSpec, ...]],
     logits: Mapping[str, Mapping[str, NDArray[np.float32]]],
-) -> Judgement:
+) -> HeadPredictions:
     """Turn logits into a judgement.
 
     Args:
@@ -111,7 +111,7 @@ def judged(
         calibrated: network -> the heads with that network's temperatures.
         logits: network -> head -> [n, *logits_shape].
     """
-    return Judgement(
+    return HeadPredictions(
         specs,
         {
             network: {spec.name: spec.probabilities(own[spec.name]) for spec in calibrated[network]}

@@ -24,7 +24,7 @@ class Retrieval:
         heads: one softmax head for each backbone's block, with the vocabulary.
         whitening: for a catalogue too small to fit one on.
         differences: what true photos of one product differ by, float16 [r, D]; no rows where none were learned from.
-        strangers: blocks of pictures of things that no shop sells, float16 [s, D]; no rows where none were given.
+        background_cohort: blocks of images of things no shop sells, float16 [s, D]; may have no rows.
     """
 
     grid: int
@@ -33,14 +33,14 @@ class Retrieval:
     heads: Heads
     whitening: Whitening
     differences: NDArray[np.float16]
-    strangers: NDArray[np.float16]
+    background_cohort: NDArray[np.float16]
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write the arrays into the folder and return what model.json says of them."""
         blocks = {f"{name}.{key}": a for name, p in self.projections.items() for key, a in p.arrays().items()}
         write_arrays(folder / "blocks.npz", blocks)
         write_arrays(folder / "heads.npz", self.heads.arrays())
-        known = {"differences": self.differences, "strangers": self.strangers}
+        known = {"differences": self.differences, "strangers": self.background_cohort}
         write_arrays(folder / "whitening.npz", self.whitening.arrays() | known)
         return {
             "grid": self.grid,

@@ -36,7 +36,7 @@ def _network(checkpoint: Checkpoint, name: str) -> Any:
     from vsearch.model.network import build_network, build_trunk
     from vsearch.model.weights import packed, unpack, unpack_variables
 
-    trained = checkpoint.trained
+    trained = checkpoint.trained_heads
     if trained is None:
         backbone, network = build_trunk(name, checkpoint.grid, checkpoint.side(name))
     else:

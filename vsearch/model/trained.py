@@ -15,7 +15,7 @@ Framing = Literal["product", "stretch"]
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedHeads:
     """The trained heads of a checkpoint.
 
     Attributes:
@@ -56,7 +56,7 @@ class Trained:
         }
 
     @classmethod
-    def from_dict(cls, said: Mapping[str, Any]) -> "Trained":
+    def from_dict(cls, said: Mapping[str, Any]) -> "TrainedHeads":
         """Build from what `to_dict` gave."""
         return cls(
             tuple(HeadSpec.from_dict(head) for head in said["heads"]),

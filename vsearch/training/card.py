@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vsearch.model.trained import Trained
+from vsearch.model.trained import TrainedHeads
 from vsearch.training import report
 from vsearch.training.plan import Plan
 from vsearch.training.plan_parts import Phase
@@ -11,7 +11,7 @@ from vsearch.training.plan_sources import CsvSource, NpzSource, TagsSource
 from vsearch.training.start import PLAN
 
 
-def write(plan: Plan, said: Mapping[str, Any], trained: Trained | None, *, before: Plan | None = None) -> str:
+def write(plan: Plan, said: Mapping[str, Any], trained: TrainedHeads | None, *, before: Plan | None = None) -> str:
     """Return the card as Markdown.
 
     Args:
@@ -30,7 +30,7 @@ def write(plan: Plan, said: Mapping[str, Any], trained: Trained | None, *, befor
     return "\n\n".join([*parts, _limits(said)]) + "\n"
 
 
-def _what(plan: Plan, said: Mapping[str, Any], trained: Trained | None) -> str:
+def _what(plan: Plan, said: Mapping[str, Any], trained: TrainedHeads | None) -> str:
     uses = []
     if trained:
         height, width = trained.shape
@@ -46,7 +46,7 @@ def _what(plan: Plan, said: Mapping[str, Any], trained: Trained | None) -> str:
     return f"# Model card: {plan.name}\n\n{intro}\n\n{_table(('network', 'parameters'), sizes)}"
 
 
-def _heads(trained: Trained) -> str:
+def _heads(trained: TrainedHeads) -> str:
     sizes = {
         "digits": "{0.length} digits",
         "metric": "an embedding of {0.size} numbers",

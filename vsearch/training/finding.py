@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.boxes import SAME, Boxes, areas, distinct, overlaps
-from vsearch.model.judgement import Judgement
+from vsearch.model.judgement import HeadPredictions
 from vsearch.training.scoring import Flags, share
 
 AMONG: Final = (1, 3, 5)
@@ -55,12 +55,12 @@ def found(cells: NDArray[np.float32], targets: NDArray[Any]) -> list[Found]:
     return pictures
 
 
-def figures(judgement: Judgement, head: str, targets: NDArray[Any]) -> dict[str, Any]:
+def figures(judgement: HeadPredictions, head: str, targets: NDArray[Any]) -> dict[str, Any]:
     """Return the figures of a boxes head, in the form that `vsearch.training.report.figures` gives those of others.
 
     `found` maps the number of proposals to the share of all true boxes found among them; `right` is the headline.
     """
-    judges = {judge: _judge(judgement.of(judge, head), targets) for judge in judgement.judges}
+    judges = {judge: _judge(judgement.of(judge, head), targets) for judge in judgement.predictors}
     return {"kind": "boxes", "judges": judges, "versus_vote": {}}
 
 

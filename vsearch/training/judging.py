@@ -14,7 +14,7 @@ from vsearch.files import replace_text
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.classifier import Classifier, open_classifier
 from vsearch.model.headspec import MISSING, HeadSpec
-from vsearch.model.judgement import Judgement, judged
+from vsearch.model.judgement import HeadPredictions, predictions_from_logits
 from vsearch.progress import Progress, no_stages
 from vsearch.training import dataset, leaves, report
 from vsearch.training.dataset import Split
@@ -36,8 +36,8 @@ class Judged:
     name: str
     figures: dict[str, Any]
     split: Split
-    judgement: Judgement
-    plain: Judgement
+    judgement: HeadPredictions
+    plain: HeadPredictions
 
 
 def judge_checkpoint(folder: Path, plan: Plan, photos: Path, *, work: Path, progress: Progress = no_stages) -> Judged:
@@ -56,7 +56,7 @@ def judge_checkpoint(folder: Path, plan: Plan, photos: Path, *, work: Path, prog
     """
     found = checkpoints.load(folder)
     classifier = open_classifier(found)
-    trained = classifier.trained
+    trained = classifier.trained_heads
     heads = tuple(spec for spec in trained.specs if spec.kind != "metric" and spec.name in {h.name for h in plan.head})
     if not heads:
         raise CheckpointMismatch(
@@ -69,8 +69,8 @@ def judge_checkpoint(folder: Path, plan: Plan, photos: Path, *, work: Path, prog
     data = dataset.prepare(own, photos, work=work, progress=progress)
     split = replace(_validation(plan, data), targets=_targets(folder, heads, data))
     logits = _logits(classifier, split, progress)
-    calibrated = judged(heads, {name: _of(trained.calibrated(name), heads) for name in logits}, logits)
-    plain = judged(heads, dict.fromkeys(logits, heads), logits)
+    calibrated = predictions_from_logits(heads, {name: _of(trained.calibrated(name), heads) for name in logits}, logits)
+    plain = predictions_from_logits(heads, dict.fromkeys(logits, heads), logits)
     figures = {
         "checkpoint_id": found.checkpoint_id,
         "plan": plan.name,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vsearch.files import new_file
 from vsearch.model.headspec import DIGITS, HeadSpec
-from vsearch.model.judgement import VOTE, Judgement
+from vsearch.model.judgement import VOTE, HeadPredictions
 from vsearch.training import finding, plots, scoring
 from vsearch.training.calibration import believed, bins
 from vsearch.training.dataset import Split
@@ -14,7 +14,7 @@ from vsearch.training.dataset import Split
 _MOST = 24  # mistakes on a sheet
 
 
-def write(folder: Path, title: str, split: Split, judgement: Judgement, plain: Judgement) -> None:
+def write(folder: Path, title: str, split: Split, judgement: HeadPredictions, plain: HeadPredictions) -> None:
     """Write confusion_HEAD.png, worst_HEAD.png, calibration_HEAD.png and per_class_HEAD.csv of each head with words.
 
     Of a boxes head it is boxes_HEAD.png.
@@ -39,7 +39,7 @@ def write(folder: Path, title: str, split: Split, judgement: Judgement, plain: J
             _boxes(folder, title, spec, split, judgement)
 
 
-def _classes(folder: Path, title: str, spec: HeadSpec, split: Split, judgement: Judgement) -> None:
+def _classes(folder: Path, title: str, spec: HeadSpec, split: Split, judgement: HeadPredictions) -> None:
     truth, said = scoring.answers(judgement, VOTE, spec.name, split.targets[spec.name])
     flags = scoring.right(judgement, VOTE, spec.name, split.targets[spec.name])
     names = DIGITS if spec.kind == "digits" else spec.classes
@@ -54,7 +54,7 @@ def _classes(folder: Path, title: str, spec: HeadSpec, split: Split, judgement: 
             file.write(_line([value if isinstance(value, str | int) else f"{value:.4f}" for value in astuple(row)]))
 
 
-def _mistakes(folder: Path, title: str, spec: HeadSpec, split: Split, judgement: Judgement) -> None:
+def _mistakes(folder: Path, title: str, spec: HeadSpec, split: Split, judgement: HeadPredictions) -> None:
     targets = split.targets[spec.name]
     flags = scoring.right(judgement, VOTE, spec.name, targets)
     wrong = int((~flags).sum())
@@ -68,20 +68,20 @@ def _mistakes(folder: Path, title: str, spec: HeadSpec, split: Split, judgement:
 
 
 def _calibration(
-    folder: Path, title: str, spec: HeadSpec, split: Split, judgements: tuple[Judgement, Judgement]
+    folder: Path, title: str, spec: HeadSpec, split: Split, judgements: tuple[HeadPredictions, HeadPredictions]
 ) -> None:
     targets = split.targets[spec.name]
     panels = {
-        name: {judge: bins(*believed(spec, found.of(judge, spec.name), targets)) for judge in found.judges}
+        name: {judge: bins(*believed(spec, found.of(judge, spec.name), targets)) for judge in found.predictors}
         for name, found in zip(("as trained", "with its temperature"), judgements, strict=True)
     }
     what = f"{title}, {spec.name}: how far its probabilities hold"
     plots.reliability(panels, what, folder / f"calibration_{spec.name}.png")
 
 
-def _boxes(folder: Path, title: str, spec: HeadSpec, split: Split, judgement: Judgement) -> None:
+def _boxes(folder: Path, title: str, spec: HeadSpec, split: Split, judgement: HeadPredictions) -> None:
     """Show pictures with missed boxes, those with most first, and as many others from all over."""
-    pictures = finding.found(judgement.of(judgement.judges[-1], spec.name), split.targets[spec.name])
+    pictures = finding.found(judgement.of(judgement.predictors[-1], spec.name), split.targets[spec.name])
     most = finding.HEADLINE
     pictures.sort(key=lambda picture: int(picture.within(most).sum()) - len(picture.true))
     missed = [picture for picture in pictures if not picture.within(most).all()]
@@ -97,7 +97,7 @@ def _boxes(folder: Path, title: str, spec: HeadSpec, split: Split, judgement: Ju
     plots.boxes(shown, f"{title}, {spec.name}: {what}", folder / f"boxes_{spec.name}.png")
 
 
-def _who(judgement: Judgement) -> str:
+def _who(judgement: HeadPredictions) -> str:
     return "the vote" if len(judgement.networks) > 1 else judgement.networks[0]
 
 

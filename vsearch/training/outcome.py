@@ -26,9 +26,9 @@ from vsearch.model.backbones import backbone, build
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.classifier import Logits, open_classifier
 from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import judged
+from vsearch.model.judgement import predictions_from_logits
 from vsearch.model.retrieval import Retrieval
-from vsearch.model.trained import Trained
+from vsearch.model.trained import TrainedHeads
 from vsearch.progress import Progress, no_stages
 from vsearch.training import card, fit, leaves, plots, report
 from vsearch.training import plan as plans
@@ -118,10 +118,10 @@ def leave(run: Run, data: Dataset | None, progress: Progress = no_stages) -> dic
     return said
 
 
-def described(run: Run, heads: tuple[HeadSpec, ...]) -> Trained:
+def described(run: Run, heads: tuple[HeadSpec, ...]) -> TrainedHeads:
     """Return how a plan's networks are to be used, before any temperature."""
     plan = run.plan
-    return Trained(heads, plan.framing, plan.cache_shape, plan.phase[-1].shape, plan.mirrored)
+    return TrainedHeads(heads, plan.framing, plan.cache_shape, plan.phase[-1].shape, plan.mirrored)
 
 
 def counts(data: Dataset) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def _pack_untrained(run: Run, packed: Packed) -> dict[str, int]:
 
 def _calibrated(
     run: Run, data: Dataset, packed: Packed, said: dict[str, Any], progress: Progress
-) -> tuple[Trained, dict[str, Logits]]:
+) -> tuple[TrainedHeads, dict[str, Logits]]:
     """Judge the validation pictures as the saved checkpoint will, and fit the temperatures."""
     plain = described(run, data.heads)
     draft = _write(run, packed, packed.folder / "draft", trained=plain)
@@ -181,7 +181,7 @@ def _calibrated(
         name: {
             spec.name: calibrate(spec, own[spec.name], data.val.targets[spec.name])
             for spec in data.heads
-            if spec.says_words
+            if spec.is_classification
         }
         for name, own in logits.items()
     }
@@ -204,10 +204,10 @@ def _assembled(run: Run, packed: Packed, said: dict[str, Any], progress: Progres
     return retrieval
 
 
-def _validation(run: Run, data: Dataset, trained: Trained, logits: Mapping[str, Logits]) -> dict[str, Any]:
+def _validation(run: Run, data: Dataset, trained: TrainedHeads, logits: Mapping[str, Logits]) -> dict[str, Any]:
     """Score the validation pictures, and write the pictures and tables of it."""
-    calibrated = judged(trained.specs, {name: trained.calibrated(name) for name in logits}, logits)
-    plain = judged(trained.specs, dict.fromkeys(logits, trained.specs), logits)
+    calibrated = predictions_from_logits(trained.specs, {name: trained.calibrated(name) for name in logits}, logits)
+    plain = predictions_from_logits(trained.specs, dict.fromkeys(logits, trained.specs), logits)
     leaves.write(run.folder, run.plan.name, data.val, calibrated, plain)
     histories = {name: fit.history(run.folder, name) for name in run.plan.backbones}
     heads = [spec.name for spec in trained.specs]
@@ -217,7 +217,7 @@ def _validation(run: Run, data: Dataset, trained: Trained, logits: Mapping[str, 
 
 
 def _save(
-    run: Run, packed: Packed, said: dict[str, Any], *, trained: Trained | None, retrieval: Retrieval | None
+    run: Run, packed: Packed, said: dict[str, Any], *, trained: TrainedHeads | None, retrieval: Retrieval | None
 ) -> None:
     made = _write(run, packed, run.checkpoint, trained=trained, retrieval=retrieval, said=said)
     said["checkpoint_id"] = made.checkpoint_id
@@ -228,7 +228,7 @@ def _write(
     packed: Packed,
     target: Path,
     *,
-    trained: Trained | None,
+    trained: TrainedHeads | None,
     retrieval: Retrieval | None = None,
     said: Mapping[str, Any] | None = None,
 ) -> Checkpoint:
@@ -238,7 +238,7 @@ def _write(
         target,
         weights={name: packed.weights(name) for name in names},
         tops={name: packed.top(name) for name in names} if trained else {},
-        trained=trained,
+        trained_heads=trained,
         retrieval=retrieval,
         about=about | {"figures": dict(said or {})},
         card=card.write(run.plan, said, trained, before=run.before.plan if run.before else None) if said else "",

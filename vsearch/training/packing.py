@@ -12,7 +12,7 @@ from vsearch.model import weights
 from vsearch.model.arrays import read_arrays, write_arrays
 from vsearch.model.classifier import Logits, compiled, run_in_batches, top_weights
 from vsearch.model.headspec import HeadSpec
-from vsearch.model.trained import Trained
+from vsearch.model.trained import TrainedHeads
 from vsearch.training.dataset import Split
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Packed:
         weights.pack(trunk, self.weights(name))
         weights.pack_variables(top_weights(trunk, network), self.top(name))
 
-    def remember(self, name: str, network: Any, trained: Trained, split: Split) -> None:
+    def remember(self, name: str, network: Any, trained: TrainedHeads, split: Split) -> None:
         """Keep what a network in memory says of some pictures."""
         said = run_in_batches(compiled(network, trained), split.pictures[:_COMPARED], trained.specs)
         write_arrays(self._said(name), said)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import VOTE, Judgement
+from vsearch.model.judgement import VOTE, HeadPredictions
 from vsearch.training import finding, scoring
 from vsearch.training.calibration import believed, expected_error
 from vsearch.training.scoring import Share, Truth
@@ -16,7 +16,7 @@ Figures = Mapping[str, Any]
 """What `figures` gives."""
 
 
-def figures(judgement: Judgement, truth: Truth) -> dict[str, Any]:
+def figures(judgement: HeadPredictions, truth: Truth) -> dict[str, Any]:
     """Return all figures of a judgement.
 
     Returns:
@@ -35,19 +35,19 @@ def figures(judgement: Judgement, truth: Truth) -> dict[str, Any]:
     sigmoids = [spec for spec in heads if spec.kind == "sigmoid"]
     if sigmoids:
         found["label_accuracy"] = {
-            judge: _label_accuracy(judgement, judge, sigmoids, truth) for judge in judgement.judges
+            judge: _label_accuracy(judgement, judge, sigmoids, truth) for judge in judgement.predictors
         }
     if len(heads) > 1:
         for name, sets in (("all_right", False), ("all_right_sets", True)):
             if not sets or sigmoids:
                 found[name] = {
                     judge: asdict(scoring.share(scoring.all_right(judgement, judge, truth, sets=sets)))
-                    for judge in judgement.judges
+                    for judge in judgement.predictors
                 }
     return found
 
 
-def per_class(judgement: Judgement, truth: Truth) -> dict[str, list[dict[str, Any]]]:
+def per_class(judgement: HeadPredictions, truth: Truth) -> dict[str, list[dict[str, Any]]]:
     """Return for each head the vote's figures of each of its values: value, support, precision, recall, f1."""
     return {
         spec.name: [
@@ -98,16 +98,16 @@ def _shares(said: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [*said["found"].values()] if "found" in said else [said["right"]]
 
 
-def _head(judgement: Judgement, spec: HeadSpec, truth: Truth) -> dict[str, Any]:
+def _head(judgement: HeadPredictions, spec: HeadSpec, truth: Truth) -> dict[str, Any]:
     targets = truth[spec.name]
-    right = {judge: scoring.right(judgement, judge, spec.name, targets) for judge in judgement.judges}
+    right = {judge: scoring.right(judgement, judge, spec.name, targets) for judge in judgement.predictors}
     return {
         "kind": spec.kind,
-        "judges": {judge: _judge(judgement, judge, spec, truth) for judge in judgement.judges},
+        "judges": {judge: _judge(judgement, judge, spec, truth) for judge in judgement.predictors},
         "versus_vote": {
             judge: _versus(scoring.compare(right[judge], right[VOTE]))
             for judge in judgement.networks
-            if VOTE in judgement.judges
+            if VOTE in judgement.predictors
         },
     }
 
@@ -116,7 +116,7 @@ def _versus(found: scoring.Comparison) -> dict[str, Any]:
     return asdict(found) | {"beyond_noise": found.beyond_noise}
 
 
-def _judge(judgement: Judgement, judge: str, spec: HeadSpec, truth: Truth) -> dict[str, Any]:
+def _judge(judgement: HeadPredictions, judge: str, spec: HeadSpec, truth: Truth) -> dict[str, Any]:
     targets = truth[spec.name]
     said: dict[str, Any] = {"right": asdict(scoring.share(scoring.right(judgement, judge, spec.name, targets)))}
     said["calibration_error"] = expected_error(*believed(spec, judgement.of(judge, spec.name), targets))
@@ -129,6 +129,6 @@ def _judge(judgement: Judgement, judge: str, spec: HeadSpec, truth: Truth) -> di
     return said
 
 
-def _label_accuracy(judgement: Judgement, judge: str, heads: Sequence[HeadSpec], truth: Truth) -> dict[str, Any]:
+def _label_accuracy(judgement: HeadPredictions, judge: str, heads: Sequence[HeadSpec], truth: Truth) -> dict[str, Any]:
     outputs = [scoring.outputs_right(judgement, judge, spec.name, truth[spec.name]).ravel() for spec in heads]
     return asdict(scoring.share(np.concatenate(outputs)))

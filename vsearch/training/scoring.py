@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.model.headspec import DIGITS, MISSING, HeadSpec
-from vsearch.model.judgement import VOTE, Judgement
+from vsearch.model.judgement import VOTE, HeadPredictions
 
 Truth = Mapping[str, NDArray[Any]]
 Flags = NDArray[np.bool_]
@@ -67,7 +67,7 @@ def labelled(spec: HeadSpec, targets: NDArray[Any]) -> Flags:
     return np.asarray((flat != MISSING).all(axis=1) if spec.kind != "metric" else np.zeros(len(flat)), np.bool_)
 
 
-def answers(judgement: Judgement, judge: str, head: str, targets: NDArray[Any]) -> tuple[Flags, Flags]:
+def answers(judgement: HeadPredictions, judge: str, head: str, targets: NDArray[Any]) -> tuple[Flags, Flags]:
     """Return (truth, said) as rows of 0 and 1 over the classes, of the labelled pictures.
 
     Of a sigmoid head with exactly one true value the likeliest counts as said; with several, all above one half.
@@ -87,7 +87,7 @@ def answers(judgement: Judgement, judge: str, head: str, targets: NDArray[Any]) 
     return true, np.where(several, judgement.of(judge, head)[kept] > 0.5, likeliest)
 
 
-def right(judgement: Judgement, judge: str, head: str, targets: NDArray[Any]) -> Flags:
+def right(judgement: HeadPredictions, judge: str, head: str, targets: NDArray[Any]) -> Flags:
     """Return which labelled pictures a judge has wholly right, bool [m]: of digits, all of them."""
     truth, said = answers(judgement, judge, head, targets)
     spec = judgement.spec(head)
@@ -95,20 +95,20 @@ def right(judgement: Judgement, judge: str, head: str, targets: NDArray[Any]) ->
     return np.asarray((truth == said).all(axis=1).reshape(-1, rows).all(axis=1), np.bool_)
 
 
-def outputs_right(judgement: Judgement, judge: str, head: str, targets: NDArray[Any]) -> Flags:
+def outputs_right(judgement: HeadPredictions, judge: str, head: str, targets: NDArray[Any]) -> Flags:
     """Return which outputs of a sigmoid head lie on the right side of one half, bool [m, classes]."""
     kept = labelled(judgement.spec(head), targets)
     return np.asarray((judgement.of(judge, head)[kept] > 0.5) == targets[kept].astype(np.bool_), np.bool_)
 
 
-def positions(judgement: Judgement, judge: str, head: str, targets: NDArray[Any]) -> list[float]:
+def positions(judgement: HeadPredictions, judge: str, head: str, targets: NDArray[Any]) -> list[float]:
     """Return the share of right digits at each position of a digits head; nothing where no picture has a number."""
     kept = labelled(judgement.spec(head), targets)
     rights = judgement.numbers(judge, head)[kept] == targets[kept]
     return [float(part) for part in rights.mean(axis=0)] if len(rights) else []
 
 
-def all_right(judgement: Judgement, judge: str, truth: Truth, *, sets: bool = False) -> Flags:
+def all_right(judgement: HeadPredictions, judge: str, truth: Truth, *, sets: bool = False) -> Flags:
     """Return which pictures with a label of every classifying head have all of them right, bool [m].
 
     Args:
@@ -118,7 +118,7 @@ def all_right(judgement: Judgement, judge: str, truth: Truth, *, sets: bool = Fa
     heads = classifying(judgement)
     kept = np.logical_and.reduce([labelled(spec, truth[spec.name]) for spec in heads])
     some = {spec.name: truth[spec.name][kept] for spec in heads}
-    part = Judgement(
+    part = HeadPredictions(
         tuple(heads),
         {name: {spec.name: own[spec.name][kept] for spec in heads} for name, own in judgement.probabilities.items()},
     )
@@ -131,9 +131,9 @@ def all_right(judgement: Judgement, judge: str, truth: Truth, *, sets: bool = Fa
     return np.asarray(np.logical_and.reduce(flags), np.bool_)
 
 
-def classifying(judgement: Judgement) -> list[HeadSpec]:
+def classifying(judgement: HeadPredictions) -> list[HeadSpec]:
     """Return the heads that answer with words."""
-    return [spec for spec in judgement.specs if spec.says_words]
+    return [spec for spec in judgement.specs if spec.is_classification]
 
 
 def share(flags: NDArray[Any]) -> Share:
@@ -174,7 +174,7 @@ def per_class(spec: HeadSpec, truth: Flags, said: Flags) -> list[ClassFigures]:
     ]
 
 
-def worst(judgement: Judgement, head: str, targets: NDArray[Any], most: int) -> list[tuple[int, str, str, float]]:
+def worst(judgement: HeadPredictions, head: str, targets: NDArray[Any], most: int) -> list[tuple[int, str, str, float]]:
     """Return the mistakes the vote is surest of: (picture, said, true, confidence), the surest first."""
     spec = judgement.spec(head)
     places = np.flatnonzero(labelled(spec, targets))

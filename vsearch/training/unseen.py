@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from vsearch.files import replace_text
 from vsearch.model.classifier import compiled, run_in_batches
 from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import Judgement, judged
+from vsearch.model.judgement import HeadPredictions, predictions_from_logits
 from vsearch.progress import Progress, no_stages
 from vsearch.training import fit, scoring
 from vsearch.training.dataset import Dataset, Split, showing
@@ -129,7 +129,7 @@ def _judge_pair(run: Run, data: Dataset, pair: Pair, label: str, progress: Progr
             fit.run(plan, name, part.data, folder, work=run.folder, advance=advance, runs=run.runs, weights=run.weights)
         _, network = fit.load_network(plan, name, data.heads, folder)
         logits[name] = run_in_batches(compiled(network, trained), part.held.pictures, data.heads)
-    judgement = judged(data.heads, dict.fromkeys(logits, data.heads), logits)
+    judgement = predictions_from_logits(data.heads, dict.fromkeys(logits, data.heads), logits)
     said = {"values": dict(pair), "n": len(part.held), "judges": _counts(judgement, part.held, pair)}
     replace_text(done, json.dumps(said, indent=1, ensure_ascii=False) + "\n")
     for name in run.plan.backbones:
@@ -144,9 +144,9 @@ def _shortened(plan: Plan) -> Plan:
     return plan.model_copy(update={"phase": phases})
 
 
-def _counts(judgement: Judgement, held: Split, pair: Pair) -> dict[str, dict[str, int]]:
+def _counts(judgement: HeadPredictions, held: Split, pair: Pair) -> dict[str, dict[str, int]]:
     found = {}
-    for judge in judgement.judges:
+    for judge in judgement.predictors:
         first, second = (scoring.right(judgement, judge, head, held.targets[head]) for head in pair)
         found[judge] = {"first": int(first.sum()), "second": int(second.sum()), "both": int((first & second).sum())}
     return found
