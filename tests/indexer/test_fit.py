@@ -133,7 +133,9 @@ def test_strangers_set_where_nothing_is_close(checkpoint: Checkpoint) -> None:
     pictures, views = sample(60, (0,), noise=0.2), sample(60, (1, 2), noise=0.2, seed=1)
     rng = np.random.default_rng(5)
     about = rng.normal(size=(10, 16))  # ten sorts of things that are not sold
-    vars(checkpoint)["background_cohort"] = (about[np.arange(200) % 10] + rng.normal(0, 0.2, (200, 16))).astype(np.float16)
+    vars(checkpoint)["background_cohort"] = (about[np.arange(200) % 10] + rng.normal(0, 0.2, (200, 16))).astype(
+        np.float16
+    )
     embedding = fit.fit_embedding(checkpoint, pictures, views, size=8)
 
     def said(blocks: np.ndarray) -> np.ndarray:
