@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vsearch.finder import Proposal
+from vsearch.finder import Detection
 from vsearch.images import Box, Picture, crop
 from vsearch.manifest import Likeness, MatchThresholds, Origin
 from vsearch.model import checkpoint as checkpoints
@@ -64,25 +64,25 @@ class FakeReader:
         return Reading(self.number, 0.97, box or Box(0, 0, 1, 1)) if yellow else None
 
 
-class FakeFinder:
+class FakeDetector:
     """Sees a product in each of the boxes it is given, less sure of every further one; opened by a call.
 
     Attributes:
-        looked_at: photos it was asked about.
+        calls: photos it was asked about.
     """
 
     def __init__(self, *boxes: Box) -> None:
         self._boxes = boxes
-        self.looked_at = 0
+        self.calls = 0
 
     def __call__(self) -> "FakeFinder":
         """Open itself."""
         return self
 
-    def find(self, picture: Picture) -> tuple[Proposal, ...]:
+    def find(self, picture: Picture) -> tuple[Detection, ...]:
         """Return the boxes."""
-        self.looked_at += 1
-        return tuple(Proposal(box, 0.99 - 0.01 * number) for number, box in enumerate(self._boxes))
+        self.calls += 1
+        return tuple(Detection(box, 0.99 - 0.01 * number) for number, box in enumerate(self._boxes))
 
 
 class FrozenClock:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vsearch.finder import Proposal
+from vsearch.finder import Detection
 from vsearch.gallery import Hit
 from vsearch.images import Box
 from vsearch.manifest import MatchLabel
@@ -41,7 +41,7 @@ class SearchResult:
             searched with.
         timings: milliseconds of the steps "encode" and "search", and of "find" where products were looked for.
         known_classes: all names that `generation_id` has.
-        proposals: the parts of the photo in which products may stand, the likeliest first; searched besides the whole
+        detections: the parts of the photo in which products may stand, the likeliest first; searched besides the whole
             photo, unless a box was given.
     """
 
@@ -52,7 +52,7 @@ class SearchResult:
     predictions: Predictions | None
     timings: Mapping[str, float]
     known_classes: tuple[str, ...]
-    proposals: tuple[Proposal, ...] = ()
+    detections: tuple[Detection, ...] = ()
 
     @property
     def box(self) -> Box | None:
@@ -77,13 +77,13 @@ class Part:
     predictions: Predictions
 
 
-def part_weight(proposal: Proposal) -> float:
+def part_weight(detection: Detection) -> float:
     """Return how much the hits of a part count beside those of the whole photo: a part that is hardly one, less.
 
     Measured on photos of rooms and on photos of single products, see docs/measured.md: a greater power loses hits of
     small products, none lets a part with nothing in it win.
     """
-    return float(proposal.confidence**0.25)
+    return float(detection.confidence**0.25)
 
 
 def best_of(parts: Sequence[Part], k: int, *, lower_is_better: bool) -> tuple[LabelledHit, ...]:

@@ -21,13 +21,13 @@ from vsearch.answer import LabelledHit, Part, Routing, SearchResult, best_of, le
 from vsearch.backoff import Backoff
 from vsearch.encoder import open_encoder
 from vsearch.errors import GenerationError, NoGeneration, VSearchError
-from vsearch.finder import OpenFinder, Proposal, no_finder
+from vsearch.finder import Detection, OpenDetector, no_detector
 from vsearch.generation import Generation
 from vsearch.images import Box, Picture
 from vsearch.index import Ids
 from vsearch.model.heads import Predictions
 from vsearch.routing import choose_classes
-from vsearch.serving import Blocks, EncodedPictures, FoundParts, OpenEncoder, Serving, files_of, prepare
+from vsearch.serving import BlockCache, Blocks, DetectionCache, OpenEncoder, Serving, files_of, prepare
 from vsearch.settings import Metric, Settings
 from vsearch.strangers import excess, nearness
 
@@ -81,7 +81,7 @@ class Engine:
         settings: Settings,
         open_encoder: OpenEncoder = open_encoder,
         *,
-        open_finder: OpenFinder = no_finder,
+        open_detector: OpenDetector = no_detector,
         serving: Serving | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -91,8 +91,8 @@ class Engine:
         self._serving = serving
         self._refreshing = threading.Lock()
         self._backoff = Backoff(clock, RETRY_SECONDS, MAX_RETRY_SECONDS)
-        self._encoded = EncodedPictures()
-        self._parts = FoundParts(open_finder)
+        self._encoded = BlockCache()
+        self._parts = DetectionCache(open_detector)
 
     @property
     def serving(self) -> Serving:
@@ -136,7 +136,7 @@ class Engine:
             self.problem = None
             return changed
 
-    def proposals(self, picture: Picture) -> tuple[Proposal, ...]:
+    def detect(self, picture: Picture) -> tuple[Detection, ...]:
         """Return the parts of a photo in which products may stand, surest first; none where there is no finder.
 
         Args:
@@ -167,24 +167,24 @@ class Engine:
         """
         serving = serving or self.serving
         started = time.perf_counter()
-        proposals = self.proposals(picture)
-        searched_too = proposals if search.box is None else ()
+        detections = self.detect(picture)
+        searched_too = detections if search.box is None else ()
         found = time.perf_counter()
-        boxes = [search.box, *(proposal.box for proposal in searched_too)]
+        boxes = [search.box, *(detection.box for detection in searched_too)]
         blocks = self._encoded.blocks(serving.encoder, picture, boxes)
         encoded = time.perf_counter()
-        weights = [1.0, *(part_weight(proposal) for proposal in searched_too)]
+        weights = [1.0, *(part_weight(detection) for detection in searched_too)]
         parts = [
             self._part(serving, both, weight, replace(search, box=box))
             for both, box, weight in zip(blocks, boxes, weights, strict=True)
         ]
         hits = best_of(parts, search.k, lower_is_better=search.metric == "euclidean")
-        timings = {"find": _ms(started, found)} if proposals else {}
+        timings = {"find": _ms(started, found)} if detections else {}
         timings |= {"encode": _ms(found, encoded), "search": _ms(encoded, time.perf_counter())}
         predictions = leading(parts, hits).predictions
         generation = serving.generation
         known = generation.gallery.classes
-        return SearchResult(hits, *searched(parts), generation.generation_id, predictions, timings, known, proposals)
+        return SearchResult(hits, *searched(parts), generation.generation_id, predictions, timings, known, detections)
 
     def search_like(
         self, product_id: int, search: Search = Search(), *, serving: Serving | None = None

@@ -1,4 +1,4 @@
-"""`ProductFinder`: from a photo of a whole room to the parts of it in which products stand, surest first."""
+"""`ProductDetector`: from a photo of a whole room to the parts of it in which products stand, surest first."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -40,24 +40,24 @@ class Judge(Protocol):
 
 
 @dataclass(frozen=True)
-class Proposal:
+class Detection:
     """A part of a photo in which a product may stand, and the confidence of it, 0..1."""
 
     box: Box
     confidence: float
 
 
-class Finder(Protocol):
+class Detector(Protocol):
     """What proposes parts of photos; a test gives a fake."""
 
-    def find(self, picture: Picture) -> tuple[Proposal, ...]:
+    def find(self, picture: Picture) -> tuple[Detection, ...]:
         """Return where products may stand, surest first. Safe from several threads."""
 
 
-OpenFinder = Callable[[], Finder | None]
+OpenDetector = Callable[[], Detector | None]
 
 
-class ProductFinder:
+class ProductDetector:
     """Finds products in photos; safe to use from several threads.
 
     Args:
@@ -77,7 +77,7 @@ class ProductFinder:
             )
         self._judge, self._head, self._most, self._least = judge, heads[0], most, least
 
-    def find(self, picture: Picture) -> tuple[Proposal, ...]:
+    def find(self, picture: Picture) -> tuple[Detection, ...]:
         """Return where products may stand in a photo.
 
         What takes nearly all of the photo is left out: the whole photo is searched anyway.
@@ -89,18 +89,18 @@ class ProductFinder:
             Proposals that overlap each other by less than half, surest first.
         """
         cells = self._judge.predict([picture]).mean(self._head)[0]
-        return proposals(cells, most=self._most, least=self._least)
+        return decode_detections(cells, most=self._most, least=self._least)
 
 
-def proposals(cells: NDArray[np.float32], *, most: int = MOST, least: float = LEAST) -> tuple[Proposal, ...]:
+def decode_detections(cells: NDArray[np.float32], *, most: int = MOST, least: float = LEAST) -> tuple[Detection, ...]:
     """Return the distinct proposals among the cells of one picture, [rows, columns, 5]; see `vsearch.boxes.decoded`."""
     flat = cells.reshape(-1, cells.shape[-1])
     large = ((flat[:, 3:] - flat[:, 1:3]) > MIN_BOX_SIDE).all(axis=1)
     found = distinct(flat[large & (areas(flat[:, 1:]) < _WHOLE)], most, least)
-    return tuple(Proposal(Box(*sides), confidence) for confidence, *sides in found.tolist())
+    return tuple(Detection(Box(*sides), confidence) for confidence, *sides in found.tolist())
 
 
-def open_finder(checkpoint: Checkpoint) -> ProductFinder:
+def open_detector(checkpoint: Checkpoint) -> ProductDetector:
     """Load the network of a checkpoint that finds products; takes seconds and imports TensorFlow.
 
     Raises:
@@ -108,20 +108,20 @@ def open_finder(checkpoint: Checkpoint) -> ProductFinder:
     """
     from vsearch.model.classifier import open_classifier
 
-    return ProductFinder(open_classifier(checkpoint))
+    return ProductDetector(open_classifier(checkpoint))
 
 
-def open_bundled() -> ProductFinder | None:
+def open_bundled() -> ProductDetector | None:
     """Load the finder that ships with the package; None where none does, or it cannot be used, which is logged."""
     folder = registry.bundled_finder()
     if not folder.is_dir():
         return None
     try:
-        return open_finder(checkpoints.load(folder))
+        return open_detector(checkpoints.load(folder))
     except CheckpointError as error:
         log.warning("products cannot be found in whole photos: %s", error)
         return None
 
 
-def no_finder() -> None:
+def no_detector() -> None:
     """Open none: photos are searched whole."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vsearch.encoder import Encoder
 from vsearch.errors import CheckpointMismatch, CheckpointMissing, GenerationCorrupt
 from vsearch.files import listing
-from vsearch.finder import Finder, OpenFinder, Proposal
+from vsearch.finder import Detection, Detector, OpenDetector
 from vsearch.generation import Generation, read_manifest
 from vsearch.images import Box, Picture, crop
 from vsearch.model import checkpoint as checkpoints
@@ -173,7 +173,7 @@ def fingerprint(picture: Picture) -> bytes:
     return hashlib.sha256(repr(picture.shape).encode() + picture.tobytes()).digest()
 
 
-class FoundParts:
+class DetectionCache:
     """Remembers where a finder saw products in the latest pictures; it is opened by the first one asked about.
 
     Args:
@@ -181,14 +181,14 @@ class FoundParts:
         size: pictures remembered.
     """
 
-    def __init__(self, open_finder: OpenFinder, size: int = 256) -> None:
-        self._open_finder = open_finder
-        self._known: Latest[tuple[Proposal, ...]] = Latest(size)
+    def __init__(self, open_detector: OpenDetector, size: int = 256) -> None:
+        self._open_finder = open_detector
+        self._known: Latest[tuple[Detection, ...]] = Latest(size)
         self._opening = threading.Lock()
-        self._finder: Finder | None = None
+        self._finder: Detector | None = None
         self._asked = False
 
-    def of(self, picture: Picture) -> tuple[Proposal, ...]:
+    def of(self, picture: Picture) -> tuple[Detection, ...]:
         """Return the parts of a picture in which products may stand, surest first; none where there is no finder."""
         with self._opening:
             if not self._asked:
@@ -204,7 +204,7 @@ class FoundParts:
         self._known.forget(lambda key: key == name)
 
 
-class EncodedPictures:
+class BlockCache:
     """Remembers the blocks of the latest pictures and parts: another class, metric or filter does not encode again.
 
     A part is encoded as it is and mirrored: a shopper may stand on the other side of a product than the shop's camera.

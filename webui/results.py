@@ -196,7 +196,7 @@ def _hydrated(session: Session, hits: Sequence[LabelledHit], words: Sequence[int
 
 def _parts(result: SearchResult, criteria: Criteria) -> tuple[PhotoPart, ...]:
     searched = str(criteria.box or result.box)  # as an address has it: a box that was followed is a rounded one
-    parts = [PhotoPart(item.box, item.confidence, str(item.box) == searched) for item in result.proposals]
+    parts = [PhotoPart(item.box, item.confidence, str(item.box) == searched) for item in result.detections]
     return tuple(sorted(parts, key=lambda part: -(part.box.x1 - part.box.x0) * (part.box.y1 - part.box.y0)))
 
 

@@ -17,7 +17,7 @@ from catalog.database import engine_of, opened, sessions
 from vsearch.encoder import open_encoder
 from vsearch.engine import Engine
 from vsearch.errors import CatalogueMissing, SettingsError
-from vsearch.finder import OpenFinder, open_bundled
+from vsearch.finder import OpenDetector, open_bundled
 from vsearch.serving import OpenEncoder
 from vsearch.settings import Settings
 from webui import admission, create_admin_app, create_app, examples
@@ -35,13 +35,13 @@ log = logging.getLogger(__name__)
 
 
 def build(
-    settings: Settings, open_encoder: OpenEncoder = open_encoder, open_finder: OpenFinder = open_bundled
+    settings: Settings, open_encoder: OpenEncoder = open_encoder, open_detector: OpenDetector = open_bundled
 ) -> tuple[Flask, Engine]:
     """Return the application with its engine, which serves the current generation if there is one."""
-    engine = Engine(settings, open_encoder, open_finder=open_finder)
+    engine = Engine(settings, open_encoder, open_detector=open_detector)
     engine.refresh()
     if engine.problem is None:
-        engine.proposals(np.full((64, 64, 3), 128, np.uint8))  # opens the finder before the first shopper comes
+        engine.detect(np.full((64, 64, 3), 128, np.uint8))  # loads the detector before the first shopper comes
     return create_app(settings, engine=engine, sessions=sessions(engine_of(settings.catalogue_url))), engine
 
 
@@ -49,7 +49,7 @@ def serve(
     settings: Settings,
     on_ready: OnReady,
     open_encoder: OpenEncoder = open_encoder,
-    open_finder: OpenFinder = open_bundled,
+    open_detector: OpenDetector = open_bundled,
 ) -> None:
     """Serve until SIGTERM or SIGINT; requests that run then are answered.
 
@@ -82,7 +82,7 @@ def serve(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a warning for each request that waits
-        app, engine = build(settings, open_encoder, open_finder)
+        app, engine = build(settings, open_encoder, open_detector)
         background = Background(engine, services_of(app).uploads, services_of(app).articles)
         background.start()
         admin = _serve_admin(app, operators) if operators else None

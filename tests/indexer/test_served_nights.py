@@ -17,7 +17,7 @@ from tests.fakes import FakeEncoder, FakeReader
 from tests.indexer.retailer import Retailer
 from vsearch import generation as generations
 from vsearch.engine import Engine
-from vsearch.finder import no_finder
+from vsearch.finder import no_detector
 from webui import create_app
 from webui.reload import Background
 from webui.services import services_of
@@ -31,7 +31,7 @@ PUBLICATIONS = 9
 @contextmanager
 def serving(retailer: Retailer) -> Iterator[str]:
     """Give the address of the application, which notices by itself what is published."""
-    engine = Engine(retailer.settings, FakeEncoder, open_finder=no_finder)
+    engine = Engine(retailer.settings, FakeEncoder, open_detector=no_detector)
     engine.refresh()
     app = create_app(retailer.settings, engine=engine, sessions=retailer.sessions, open_reader=FakeReader)
     background = Background(engine, services_of(app).uploads, refresh_seconds=0.05)

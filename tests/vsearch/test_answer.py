@@ -3,7 +3,7 @@
 import numpy as np
 
 from vsearch.answer import LabelledHit, Part, best_of, leading, part_weight, searched
-from vsearch.finder import Proposal
+from vsearch.finder import Detection
 from vsearch.images import Box
 from vsearch.model.heads import Predictions
 
@@ -48,7 +48,7 @@ def test_nothing_found_is_the_whole_photos_answer() -> None:
 
 def test_surer_parts_count_more_and_none_more_than_the_whole() -> None:
     """A part that is hardly one must be clearly nearer to win; no part wins by its confidence alone."""
-    weights = [part_weight(Proposal(BOX, confidence)) for confidence in (0.15, 0.5, 1.0)]
+    weights = [part_weight(Detection(BOX, confidence)) for confidence in (0.15, 0.5, 1.0)]
 
     assert weights == sorted(weights)
     assert 0.5 < weights[0] < 0.9

@@ -16,12 +16,12 @@ from catalog.items import ProductItem
 from tests.pictures import jpeg
 from vsearch.answer import LabelledHit, SearchResult, part_weight
 from vsearch.cli import cli, console
-from vsearch.finder import Proposal
+from vsearch.finder import Detection
 from vsearch.gallery import Gallery
 from vsearch.images import Box
 from vsearch.settings import Metric
 
-PART = Proposal(Box(0.3528, 0.6931, 0.752, 1), 0.0625)  # its hits count half
+PART = Detection(Box(0.3528, 0.6931, 0.752, 1), 0.0625)  # its hits count half
 VALUES = {"fca_0014.jpg": (0.6, PART.box), "fca_0015.jpg": (0.4, None), "fca_0016.jpg": (0.7, PART.box)}
 ORDERED: dict[Metric, tuple[str, ...]] = {
     "cosine": ("fca_0015.jpg", "fca_0016.jpg", "fca_0014.jpg"),

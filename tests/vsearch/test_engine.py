@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.fakes import LIKENESS, FakeEncoder, FakeFinder, fake_checkpoint
+from tests.fakes import LIKENESS, FakeDetector, FakeEncoder, fake_checkpoint
 from tests.vsearch.conftest import Shop
 from vsearch import generation, retention
 from vsearch.engine import ALL, MAX_RETRY_SECONDS, Engine, Search
@@ -496,8 +496,8 @@ def room(shop: Shop) -> Picture:
 def test_products_are_found_in_parts_of_a_photo(shop: Shop, opened: Opened) -> None:
     """Each by its part, in one batch with the whole photo; the answer says which part, and what that part shows."""
     shop.publish()
-    finder = FakeFinder(ROOM_RIGHT, ROOM_LEFT)
-    engine = Engine(shop.settings, opened, open_finder=finder)
+    detector = FakeDetector(ROOM_RIGHT, ROOM_LEFT)
+    engine = Engine(shop.settings, opened, open_detector=detector)
     engine.refresh()
     before = opened.encoders[0].calls
 
@@ -506,35 +506,35 @@ def test_products_are_found_in_parts_of_a_photo(shop: Shop, opened: Opened) -> N
     assert {hit.product_id: hit.box for hit in result.hits[:2]} == {3: ROOM_LEFT, 11: ROOM_RIGHT}
     assert [hit.label for hit in result.hits[:2]] == ["exact", "exact"]
     assert sorted(hit.product_id for hit in result.hits) == list(range(1, 13))
-    assert [proposal.box for proposal in result.proposals] == [ROOM_RIGHT, ROOM_LEFT]
+    assert [detection.box for detection in result.detections] == [ROOM_RIGHT, ROOM_LEFT]
     assert result.predictions is not None
     assert len(result.predictions.probabilities) == 1
     assert result.timings.keys() == {"find", "encode", "search"}
     assert opened.encoders[0].calls == before + 1
 
     engine.search(room(shop), Search(metric="euclidean"))
-    assert (opened.encoders[0].calls, finder.looked_at) == (before + 1, 1)
+    assert (opened.encoders[0].calls, detector.calls) == (before + 1, 1)
 
 
 def test_a_box_is_searched_alone(shop: Shop, opened: Opened, engine: Engine) -> None:
     """Whoever marks a part means that part: others are proposed, but not searched."""
-    finder = FakeFinder(ROOM_LEFT)
-    finding = Engine(shop.settings, opened, open_finder=finder)
+    detector = FakeDetector(ROOM_LEFT)
+    finding = Engine(shop.settings, opened, open_detector=detector)
     finding.refresh()
 
     asked = Search(k=5, box=ROOM_RIGHT)
     found, expected = finding.search(room(shop), asked), engine.search(room(shop), asked)
 
     assert found.hits == expected.hits
-    assert ([part.box for part in found.proposals], found.box) == ([ROOM_LEFT], ROOM_RIGHT)
+    assert ([part.box for part in found.detections], found.box) == ([ROOM_LEFT], ROOM_RIGHT)
     assert found.known_classes == ("chair", "lamp")
     finding.search(room(shop))
-    assert finder.looked_at == 1
+    assert detector.calls == 1
 
 
 def test_the_whole_photo_always_counts(shop: Shop, opened: Opened, engine: Engine) -> None:
-    """A picture of one product finds it as without a finder, whatever the finder saw in it."""
-    finding = Engine(shop.settings, opened, open_finder=FakeFinder(Box(0, 0, 0.3, 0.2)))
+    """A picture of one product finds it as without a detector, whatever the detector saw in it."""
+    finding = Engine(shop.settings, opened, open_detector=FakeDetector(Box(0, 0, 0.3, 0.2)))
     finding.refresh()
 
     for number in (0, 5, 17):
@@ -547,5 +547,5 @@ def test_without_a_finder_nothing_is_proposed(shop: Shop, engine: Engine) -> Non
     """The photo is searched whole."""
     result = engine.search(room(shop))
 
-    assert (result.proposals, result.box) == ((), None)
+    assert (result.detections, result.box) == ((), None)
     assert result.timings.keys() == {"encode", "search"}

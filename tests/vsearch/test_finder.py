@@ -7,7 +7,7 @@ import pytest
 
 from vsearch import finder
 from vsearch.errors import CheckpointMismatch
-from vsearch.finder import ProductFinder, Proposal, proposals
+from vsearch.finder import Detection, ProductDetector, decode_detections
 from vsearch.images import Box, Picture
 from vsearch.model.headspec import HeadSpec
 from vsearch.model.judgement import HeadPredictions
@@ -38,9 +38,9 @@ def test_the_surest_distinct_parts_are_proposed() -> None:
     """One for each product, none that nobody is sure of, none that is all of the photo or next to nothing."""
     rows = [(0.5, *LEFT), (0.75, *SHIFTED), (0.25, *RIGHT), (0.875, *WHOLE), (0.875, *THIN), (0.0625, 0.75, 0, 1, 0.25)]
 
-    found = ProductFinder(Judge(rows)).find(PHOTO)
+    found = ProductDetector(Judge(rows)).find(PHOTO)
 
-    assert found == (Proposal(Box(*SHIFTED), 0.75), Proposal(Box(*RIGHT), 0.25))
+    assert found == (Detection(Box(*SHIFTED), 0.75), Detection(Box(*RIGHT), 0.25))
 
 
 def test_no_more_are_proposed_than_wanted() -> None:
@@ -48,14 +48,14 @@ def test_no_more_are_proposed_than_wanted() -> None:
     rows = [(0.5, *LEFT), (0.75, *RIGHT)]
     cells = np.array(rows, np.float32)
 
-    assert [proposal.confidence for proposal in proposals(cells, most=1)] == [0.75]
-    assert proposals(cells, least=0.8) == ()
+    assert [detection.confidence for detection in decode_detections(cells, most=1)] == [0.75]
+    assert decode_detections(cells, least=0.8) == ()
 
 
 def test_a_finder_needs_a_head_of_boxes() -> None:
     """Another checkpoint is refused with the plan to train one by."""
     with pytest.raises(CheckpointMismatch, match=r"needs one head of boxes, but this checkpoint has 0; .* plan finder"):
-        ProductFinder(Judge([(*LEFT, 1)], HeadSpec("kind", "softmax", ("a", "b"))))
+        ProductDetector(Judge([(*LEFT, 1)], HeadSpec("kind", "softmax", ("a", "b"))))
 
 
 def test_there_is_none_where_the_package_holds_none(tmp_path, monkeypatch, caplog) -> None:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.fakes import FakeEncoder, FakeFinder, coloured
+from tests.fakes import FakeDetector, FakeEncoder, coloured
 from tests.vsearch.conftest import Shop
 from vsearch import serving
-from vsearch.finder import Proposal
+from vsearch.finder import Detection
 from vsearch.images import Box, Picture
-from vsearch.serving import EncodedPictures, FoundParts, Latest
+from vsearch.serving import BlockCache, DetectionCache, Latest
 
 LEFT, RIGHT = Box(0, 0, 0.5, 1), Box(0.5, 0, 1, 1)
 
@@ -85,7 +85,7 @@ def test_a_photo_searched_twice_at_once_is_encoded_once(
     shop: Shop, waiting: Waiting, threads: ThreadPoolExecutor
 ) -> None:
     """Four tabs, one encoding; all get the same blocks."""
-    encoder, encoded, picture = SlowEncoder(shop), EncodedPictures(), shop.pictures[0]
+    encoder, encoded, picture = SlowEncoder(shop), BlockCache(), shop.pictures[0]
     first = threads.submit(encoded.blocks, encoder, picture, [None])
     assert encoder.gate.reached.wait(60)
     others = [threads.submit(encoded.blocks, encoder, picture.copy(), [None]) for _ in range(3)]
@@ -99,7 +99,7 @@ def test_a_photo_searched_twice_at_once_is_encoded_once(
 
 def test_of_parts_only_the_unknown_are_encoded(shop: Shop, waiting: Waiting, threads: ThreadPoolExecutor) -> None:
     """The second thread encodes its own part, before it waits for the one that both want."""
-    encoder, encoded, picture = SlowEncoder(shop), EncodedPictures(), shop.pictures[0]
+    encoder, encoded, picture = SlowEncoder(shop), BlockCache(), shop.pictures[0]
     first = threads.submit(encoded.blocks, encoder, picture, [None, LEFT])
     assert encoder.gate.reached.wait(60)
     second = threads.submit(encoded.blocks, encoder, picture, [RIGHT, LEFT, RIGHT])
@@ -107,7 +107,7 @@ def test_of_parts_only_the_unknown_are_encoded(shop: Shop, waiting: Waiting, thr
     assert first.result(60).shape == (2, 2, 16)
     found = second.result(60)
     assert (encoder.calls, encoder.pictures) == (2, 6)
-    expected = EncodedPictures().blocks(FakeEncoder(shop.checkpoint), picture, [RIGHT, LEFT, RIGHT])
+    expected = BlockCache().blocks(FakeEncoder(shop.checkpoint), picture, [RIGHT, LEFT, RIGHT])
     np.testing.assert_array_equal(found, expected)
 
 
@@ -116,7 +116,7 @@ def test_an_encoding_that_fails_fails_for_all_and_is_forgotten(
     error: BaseException, shop: Shop, waiting: Waiting, threads: ThreadPoolExecutor
 ) -> None:
     """Nobody waits for ever, and the next search encodes again."""
-    encoder, encoded, picture = SlowEncoder(shop, [error]), EncodedPictures(), shop.pictures[0]
+    encoder, encoded, picture = SlowEncoder(shop, [error]), BlockCache(), shop.pictures[0]
     first = threads.submit(encoded.blocks, encoder, picture, [None, LEFT])
     assert encoder.gate.reached.wait(60)
     other = threads.submit(encoded.blocks, encoder, picture, [LEFT])
@@ -136,39 +136,39 @@ def test_an_encoder_that_gives_too_little_poisons_nothing(shop: Shop) -> None:
         def blocks(self, pictures: Sequence[Picture]) -> NDArray[np.float16]:
             return super().blocks(pictures[:2])
 
-    encoded = EncodedPictures()
+    encoded = BlockCache()
     with pytest.raises(ValueError, match="reshape"):
         encoded.blocks(Short(shop.checkpoint), shop.pictures[0], [LEFT, RIGHT])
     assert encoded.blocks(FakeEncoder(shop.checkpoint), shop.pictures[0], [LEFT, RIGHT]).shape == (2, 2, 16)
 
 
-class SlowFinder(FakeFinder):
+class SlowDetector(FakeDetector):
     """Finds when its gate is opened, and fails the first time if it is told to."""
 
     def __init__(self, *, fails: bool) -> None:
         super().__init__(LEFT)
         self.gate, self.fails = Gate(), fails
 
-    def find(self, picture: Picture) -> tuple[Proposal, ...]:
+    def find(self, picture: Picture) -> tuple[Detection, ...]:
         """Wait, then find or fail."""
         found = super().find(picture)
         self.gate.wait()
         if self.fails:
             self.fails = False
-            raise RuntimeError("the finder fails once")
+            raise RuntimeError("the detector fails once")
         return found
 
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_photo_is_looked_through_once(fails: bool, waiting: Waiting, threads: ThreadPoolExecutor) -> None:
     """Whoever comes meanwhile waits; where that fails, the next one looks again."""
-    finder = SlowFinder(fails=fails)
-    parts, picture = FoundParts(finder), coloured((200, 30, 30))
+    detector = SlowDetector(fails=fails)
+    parts, picture = DetectionCache(detector), coloured((200, 30, 30))
     first = threads.submit(parts.of, picture)
-    assert finder.gate.reached.wait(60)
+    assert detector.gate.reached.wait(60)
     other = threads.submit(parts.of, picture.copy())
     waiting.until(1)
-    finder.gate.opened.set()
+    detector.gate.opened.set()
     for future in (first, other):
         if fails:
             with pytest.raises(RuntimeError, match="fails once"):
@@ -176,7 +176,7 @@ def test_a_photo_is_looked_through_once(fails: bool, waiting: Waiting, threads: 
         else:
             assert [part.box for part in future.result(60)] == [LEFT]
     assert [part.box for part in parts.of(picture)] == [LEFT]
-    assert finder.looked_at == 1 + fails
+    assert detector.calls == 1 + fails
 
 
 def test_two_threads_may_wait_for_each_other(waiting: Waiting, threads: ThreadPoolExecutor) -> None:

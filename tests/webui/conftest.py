@@ -21,10 +21,10 @@ from catalog.database import connect
 from catalog.database import sessions as make_sessions
 from catalog.imagestore import ImageStore
 from catalog.items import ProductItem
-from tests.fakes import LIKENESS, NOBODY, FakeEncoder, FakeFinder, FakeReader, coloured, fake_checkpoint, origin
+from tests.fakes import LIKENESS, NOBODY, FakeDetector, FakeEncoder, FakeReader, coloured, fake_checkpoint, origin
 from vsearch import generation
 from vsearch.engine import Engine
-from vsearch.finder import OpenFinder, no_finder
+from vsearch.finder import OpenDetector, no_detector
 from vsearch.gallery import Gallery
 from vsearch.images import Box, Picture, encode_jpeg
 from vsearch.index import ClassIndex
@@ -148,8 +148,8 @@ def reading_site(settings: Settings) -> Iterator[Site]:
 
 @pytest.fixture
 def finding_site(settings: Settings) -> Iterator[Site]:
-    """The application with a finder: it sees the two products of `room`, and one more thing that is none."""
-    with running(settings, FakeFinder(*ROOM, Box(0.4, 0.05, 0.55, 0.2))) as site:
+    """The application with a detector that sees the two products of `room`, and one more thing that is none."""
+    with running(settings, FakeDetector(*ROOM, Box(0.4, 0.05, 0.55, 0.2))) as site:
         yield site
 
 
@@ -179,9 +179,9 @@ def _settings(shop_folder: Path, folder: Path) -> Settings:
 
 
 @contextmanager
-def running(settings: Settings, open_finder: OpenFinder = no_finder) -> Iterator[Site]:
+def running(settings: Settings, open_detector: OpenDetector = no_detector) -> Iterator[Site]:
     """Give the application on a data folder."""
-    engine = Engine(settings, open_encoder=FakeEncoder, open_finder=open_finder)
+    engine = Engine(settings, open_encoder=FakeEncoder, open_detector=open_detector)
     engine.refresh()
     catalogue = connect(settings.catalogue_url)
     sessions = make_sessions(catalogue)

@@ -24,12 +24,12 @@ import sys
 from pathlib import Path
 from tests.fakes import FakeEncoder
 from vsearch.settings import Settings
-from vsearch.finder import no_finder
+from vsearch.finder import no_detector
 from webui.server import serve
 
 admin = "127.0.0.1:" + sys.argv[3]
 settings = Settings(data=Path(sys.argv[1]), port=int(sys.argv[2]), admin_bind=admin, threads=2)
-serve(settings, lambda address, problem: print(address, problem, flush=True), FakeEncoder, no_finder)
+serve(settings, lambda address, problem: print(address, problem, flush=True), FakeEncoder, no_detector)
 """
 
 

@@ -29,7 +29,7 @@ def open_engine(settings: Settings) -> Engine:
         NoGeneration: nothing is published yet.
         VSearchError: it cannot be loaded, and why.
     """
-    engine = Engine(settings, open_finder=open_bundled)
+    engine = Engine(settings, open_detector=open_bundled)
     engine.refresh()
     if engine.problem is not None:
         raise engine.problem

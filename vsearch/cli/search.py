@@ -58,8 +58,8 @@ def command(
     where = _listed(result.classes) if result.routing != "all" else "all classes"
     times = ", ".join(f"{name} {ms:.0f} ms" for name, ms in result.timings.items())
     value = "score" if metric == "cosine" else "distance"
-    columns = ["sku", "title", "class", value, "match", *(["box"] if result.proposals else [])]
-    weights = {str(item.box): part_weight(item) for item in result.proposals}
+    columns = ["sku", "title", "class", value, "match", *(["box"] if result.detections else [])]
+    weights = {str(item.box): part_weight(item) for item in result.detections}
     for item in found:  # by which they are ordered: what a doubtful part found counts for less
         counts = worth(item["distance"], weights.get(item["box"], 1.0), lower_is_better=metric == "euclidean")
         item[value] = abs(counts) if metric == "euclidean" else counts
@@ -104,7 +104,7 @@ def _as_json(result: SearchResult, found: list[dict[str, Any]], metric: Metric) 
         "routing": result.routing,
         "classes": list(result.classes),
         "predicted": said.classes[int(said.winners[0])] if said is not None else None,
-        "boxes": [{"box": str(item.box), "confidence": round(item.confidence, 4)} for item in result.proposals],
+        "boxes": [{"box": str(item.box), "confidence": round(item.confidence, 4)} for item in result.detections],
         "timings_ms": dict(result.timings),
         "hits": [{key: value for key, value in item.items() if key != hidden} for item in found],
     }
