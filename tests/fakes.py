@@ -75,7 +75,7 @@ class FakeDetector:
         self._boxes = boxes
         self.calls = 0
 
-    def __call__(self) -> "FakeFinder":
+    def __call__(self) -> "FakeDetector":
         """Open itself."""
         return self
 

@@ -57,7 +57,7 @@ def serve(
         settings: address, threads, and all that the application needs.
         on_ready: called once the page can answer.
         open_encoder: makes the encoder of a checkpoint; a test gives a fake.
-        open_finder: makes what finds products in whole photos.
+        open_detector: loads the detector.
 
     Raises:
         SettingsError: an address cannot be listened on, the folder of example photos not read, or a limit is invalid.
