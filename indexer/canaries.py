@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from catalog import embeddings
 from catalog.models import Product
-from indexer.encode import Encoding
+from indexer.encode import EncodeContext
 from vsearch.errors import CatalogueError, SettingsError, VSearchError
 from vsearch.files import checksum
 from vsearch.generation import Generation
@@ -59,7 +59,7 @@ def contents(file: Path) -> set[str]:
     return found
 
 
-def problems(file: Path, generation: Generation, encoding: Encoding) -> Iterator[str]:
+def problems(file: Path, generation: Generation, encoding: EncodeContext) -> Iterator[str]:
     """Yield which canaries do not find their product; those whose product is not sold any more are left out.
 
     Raises:
@@ -77,7 +77,7 @@ def problems(file: Path, generation: Generation, encoding: Encoding) -> Iterator
             yield f"the canary {canary.photo.name} does not find {canary.sku} among the first {DEPTH}"
 
 
-def _found(canary: Canary, generation: Generation, encoding: Encoding) -> bool | None:
+def _found(canary: Canary, generation: Generation, encoding: EncodeContext) -> bool | None:
     """Return whether the canary finds its product; None where that is not in the generation."""
     with encoding.sessions() as session:
         product_id = session.scalar(select(Product.product_id).where(Product.sku == canary.sku))

@@ -13,7 +13,7 @@ from catalog.changes import mark_readable, mark_unreadable
 from catalog.database import chunks
 from catalog.embeddings import Key
 from catalog.imagestore import ImageStore
-from indexer.ahead import ahead
+from indexer.prefetch import prefetch_map
 from vsearch.augment import shopper_view
 from vsearch.encoder import Encoder
 from vsearch.errors import EncodingFailed, VSearchError
@@ -30,7 +30,7 @@ FORGIVEN = 3
 
 
 @dataclass(frozen=True)
-class Encoding:
+class EncodeContext:
     """Where pictures come from, and what turns them into blocks.
 
     Attributes:
@@ -51,14 +51,14 @@ class Encoding:
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodeResult:
     """What `encode_missing` did: how many views it stored, and why some could not be made."""
 
     stored: int
     problems: dict[Key, str]
 
 
-def encode_missing(encoding: Encoding, keys: Iterable[Key], advance: ProgressCallback) -> Encoded:
+def encode_missing(encoding: EncodeContext, keys: Iterable[Key], advance: ProgressCallback) -> EncodeResult:
     """Encode and store the views that nothing is stored for yet, each batch in its own transaction.
 
     Args:
@@ -79,12 +79,12 @@ def encode_missing(encoding: Encoding, keys: Iterable[Key], advance: ProgressCal
                 embeddings.put(session, encoding.blocks_id, [key for key, _ in good], blocks)
         stored += len(good)
         advance(stored + len(problems), len(missing))
-    return Encoded(stored, problems)
+    return EncodeResult(stored, problems)
 
 
 def encode_pictures(
-    encoding: Encoding, sha256s: Sequence[str], *, max_failed_share: float, advance: ProgressCallback
-) -> Encoded:
+    encoding: EncodeContext, sha256s: Sequence[str], *, max_failed_share: float, advance: ProgressCallback
+) -> EncodeResult:
     """Encode pictures themselves (view 0); those that cannot be read leave the gallery, with the reason on record.
 
     Those that could not be read another night are tried again.
@@ -121,12 +121,12 @@ def view_of(picture: Picture, sha256: str, view: int) -> Picture:
     return shopper_view(picture, np.random.default_rng([int(sha256[:16], 16), view]))
 
 
-def _decoded(encoding: Encoding, keys: Sequence[Key]) -> Iterator[tuple[Key, Picture | VSearchError]]:
+def _decoded(encoding: EncodeContext, keys: Sequence[Key]) -> Iterator[tuple[Key, Picture | VSearchError]]:
     """Yield each key with its picture or what is wrong with that, made ahead of time by threads."""
-    return ahead(keys, partial(_read, encoding), threads=THREADS, waiting=encoding.batch_size)
+    return prefetch_map(keys, partial(_read, encoding), threads=THREADS, max_pending=encoding.batch_size)
 
 
-def _read(encoding: Encoding, key: Key) -> Picture | VSearchError:
+def _read(encoding: EncodeContext, key: Key) -> Picture | VSearchError:
     sha256, view = key
     try:
         return view_of(decode(encoding.store.read(sha256), encoding.limits), sha256, view)

@@ -11,7 +11,7 @@ from catalog import embeddings, queries
 from catalog.embeddings import Key
 from catalog.queries import GalleryRow
 from indexer.build import assign_classes
-from indexer.encode import Encoded, Encoding, encode_missing, encode_pictures
+from indexer.encode import EncodeContext, EncodeResult, encode_missing, encode_pictures
 from indexer.fit import Sample, View, choose_views
 from indexer.report import Stages
 from vsearch.errors import CatalogueError
@@ -39,9 +39,9 @@ class Gathered:
     product_ids: NDArray[np.int64]
     classes: tuple[str, ...]
     chosen: list[View]
-    encoded: Encoded
-    encoded_views: Encoded
-    encoding: Encoding
+    encoded: EncodeResult
+    encoded_views: EncodeResult
+    encoding: EncodeContext
 
     @cached_property
     def pictures(self) -> Sample:
@@ -60,7 +60,7 @@ class Gathered:
             self.__dict__.pop(name, None)
 
 
-def gather(encoding: Encoding, settings: Settings, stages: Stages) -> Gathered:
+def gather(encoding: EncodeContext, settings: Settings, stages: Stages) -> Gathered:
     """Encode what has no blocks yet, and read the blocks of everything.
 
     Raises:
@@ -86,7 +86,7 @@ def gather(encoding: Encoding, settings: Settings, stages: Stages) -> Gathered:
     )
 
 
-def _rows(encoding: Encoding) -> list[GalleryRow]:
+def _rows(encoding: EncodeContext) -> list[GalleryRow]:
     with encoding.sessions() as session:
         rows = queries.gallery_rows(session)
     if not rows:
@@ -97,7 +97,7 @@ def _rows(encoding: Encoding) -> list[GalleryRow]:
     return rows
 
 
-def _sample(encoding: Encoding, views: Sequence[View], classes: Sequence[str]) -> Sample:
+def _sample(encoding: EncodeContext, views: Sequence[View], classes: Sequence[str]) -> Sample:
     places: dict[Key, int] = {}
     rows = np.array([places.setdefault(view.key, len(places)) for view in views], dtype=np.int64)
     with encoding.sessions() as session:

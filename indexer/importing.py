@@ -22,13 +22,13 @@ from catalog.database import lock_for_writing
 from catalog.imagestore import ImageStore
 from catalog.items import ProductItem
 from catalog.models import utc_now
-from indexer import looking, places, refusal
+from indexer import locations, picture_sync, refusal
 from indexer.cells import MAX_IMAGES
 from indexer.dialects import Mapping as Names
 from indexer.dialects import read_mapping
 from indexer.diff import diff
 from indexer.feed import FeedReading, RowError, read_feed
-from indexer.looking import Look, Looking
+from indexer.picture_sync import FetchContext, FetchResult
 from indexer.refusal import Before, Cause, FeedRefused, Shares
 from indexer.sources import open_pictures
 from vsearch.errors import FeedRejected
@@ -79,7 +79,7 @@ class Options:
             mapping = settings.feed_mapping
         return cls(
             currency=settings.currency,
-            limits=Limits.of(settings),
+            limits=Limits.from_settings(settings),
             names=read_mapping(mapping) if mapping else None,
             dry_run=dry_run,
             accept=frozenset(accept),
@@ -159,11 +159,11 @@ def import_feed(
         try:
             with (
                 _no_collecting(),
-                places.local_file(feed, private=options.private) as file,
+                locations.local_file(feed, private=options.private) as file,
                 open_pictures(pictures, options.limits.max_bytes, private=options.private) as source,
             ):
                 reading = read_feed(file, options.currency, options.names)
-                tools = Looking(source, sessions, store, options.limits, keep=not options.dry_run)
+                tools = FetchContext(source, sessions, store, options.limits, keep=not options.dry_run)
                 return _import(feed, reading, tools, options=options, progress=progress, record=record)
         except FeedRejected as error:
             if not options.dry_run:
@@ -181,7 +181,7 @@ def import_lock(pictures: Path) -> Path:
 def _import(
     feed: str,
     reading: FeedReading,
-    tools: Looking,
+    tools: FetchContext,
     *,
     options: Options,
     progress: Progress,
@@ -204,7 +204,7 @@ def _import(
     jumps = tuple(refusal.price_jumps(reading, before))
     del before  # of a large shop, much
     refusal.refuse(feed, causes, reading, accept=options.accept)
-    looks = looking.look_at({name for item in reading.items for name in item.images}, tools, progress)
+    looks = picture_sync.sync_pictures({name for item in reading.items for name in item.images}, tools, progress)
     products, problems = _resolve(reading, looks)
     findings = tuple(sorted((*reading.errors, *problems), key=lambda found: found.line))
     reading = replace(reading, errors=findings)
@@ -225,7 +225,7 @@ def _import(
         changes = decide(queries.snapshot(session))
         report = ImportReport(changes, len(new), findings, warnings, False)
         catalogue_changes.apply(session, changes, {look.seen.sha256: look.seen.size for look in looks.values()})
-        seen.write(session, looking.failures(looks))
+        seen.write(session, picture_sync.failures(looks))
         seen.forget(session, looks.keys(), before=utc_now() - REMEMBERED)
         record(
             session,
@@ -271,7 +271,7 @@ class _Product:
         return replace(self.item, images=tuple(dict.fromkeys(filter(None, filled))))
 
 
-def _resolve(reading: FeedReading, looks: Mapping[str, Look]) -> tuple[list[_Product], list[RowError]]:
+def _resolve(reading: FeedReading, looks: Mapping[str, FetchResult]) -> tuple[list[_Product], list[RowError]]:
     """Return the products with the content of their pictures, and what is wrong with those that cannot be had."""
     products, problems = [], []
     for row in reading.rows:

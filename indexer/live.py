@@ -10,7 +10,7 @@ from catalog.database import opened
 from catalog.imagestore import ImageStore
 from indexer import canaries
 from indexer import verify as checks
-from indexer.encode import Encoding
+from indexer.encode import EncodeContext
 from indexer.verify import Expected
 from vsearch import generation as generations
 from vsearch.encoder import open_encoder
@@ -56,7 +56,9 @@ def verify(settings: Settings, open_encoder: OpenEncoder = open_encoder) -> Verd
             problems.append(f"{len(lost)} pictures have no file, such as one of {lost[0].sku}: import the feed again")
         if settings.canaries is not None:
             encoder = cache(lambda: open_encoder(checkpoint))
-            tools = Encoding(sessions, store, checkpoint.blocks_id, encoder, settings.batch_size, Limits.of(settings))
+            tools = EncodeContext(
+                sessions, store, checkpoint.blocks_id, encoder, settings.batch_size, Limits.from_settings(settings)
+            )
             try:
                 problems += canaries.problems(settings.canaries, generation, tools)
             except SettingsError as error:  # what else was found is to be told as well

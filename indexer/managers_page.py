@@ -47,7 +47,7 @@ img { max-width: 48%; max-height: 9rem; background: #fff; border-radius: .3rem; 
 
 def as_page(report: ManagersReport, settings: Settings) -> str:
     """Return the report as one HTML page that needs nothing else: its pictures are in it."""
-    store, limits = ImageStore(settings.pictures), Limits.of(settings)
+    store, limits = ImageStore(settings.pictures), Limits.from_settings(settings)
     live = html.escape(report.live.text()) if report.live else "Nothing is live."
     parts = [f"<p>{_counted(report)}</p><p>{live}</p>", *_nights(report)]
     for kind in KINDS:

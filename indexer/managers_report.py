@@ -171,7 +171,7 @@ def _run(row: Any, *, going: bool) -> dict[str, Any]:
 
 def _of_marks(settings: Settings, shown: Sequence[Shown]) -> Iterator[Note]:
     """Yield whose pictures bear a mark: the whole catalogue's, else which brands'."""
-    store, limits = ImageStore(settings.pictures), Limits.of(settings)
+    store, limits = ImageStore(settings.pictures), Limits.from_settings(settings)
     for group, chosen in marks.groups(shown):
         looked_at, grey = [], []
         for one in chosen:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from catalog.imagestore import ImageStore
 from indexer import build, canaries, fit, verify
 from indexer.drift import Members, drift
-from indexer.encode import Encoding
+from indexer.encode import EncodeContext
 from indexer.gather import Gathered, gather
 from indexer.report import Stages
 from vsearch import generation as generations
@@ -120,15 +120,15 @@ def _members(generation: Generation) -> Members:
     return {name: Counter(gallery.product_ids[places].tolist()) for name, places in rows.items()}
 
 
-def _encoding(tools: Tools, checkpoint: Checkpoint) -> Encoding:
+def _encoding(tools: Tools, checkpoint: Checkpoint) -> EncodeContext:
     settings = tools.settings
-    return Encoding(
+    return EncodeContext(
         tools.sessions,
         ImageStore(settings.pictures),
         checkpoint.blocks_id,
         encoder=cache(lambda: tools.open_encoder(checkpoint)),
         batch_size=settings.batch_size,
-        limits=Limits.of(settings),
+        limits=Limits.from_settings(settings),
     )
 
 

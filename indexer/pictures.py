@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
-from indexer.web import Fetched
+from indexer.web import FileContent
 from vsearch.archives import DAMAGED, Archive, NameIndex, files_below, undecoded
 from vsearch.errors import ImageRejected
 
@@ -24,7 +24,7 @@ class PictureSource(Protocol):
 
     threads: int
 
-    def fetch(self, name: str, tag: str = "") -> Fetched:
+    def fetch(self, name: str, tag: str = "") -> FileContent:
         """Return the bytes of a picture, or none where they are still those of `tag`.
 
         Raises:
@@ -46,7 +46,7 @@ class FolderPictures:
         self._max_bytes = max_bytes
         self._lock = Lock()
 
-    def fetch(self, name: str, tag: str = "") -> Fetched:
+    def fetch(self, name: str, tag: str = "") -> FileContent:
         """Return the bytes of a file; its tag is made of size and time of change, as for rsync and make."""
         try:
             path = self._find(name)
@@ -59,9 +59,9 @@ class FolderPictures:
             status = path.stat()
             found = f"{status.st_size}-{status.st_mtime_ns}"
             if found == tag:
-                return Fetched(None, tag)
+                return FileContent(None, tag)
             check_size(name, status.st_size, self._max_bytes)
-            return Fetched(path.read_bytes(), found)
+            return FileContent(path.read_bytes(), found)
         except (FileNotFoundError, NotADirectoryError):
             raise not_there(name, self.folder) from None
         except (OSError, RuntimeError, ValueError) as error:
@@ -105,7 +105,7 @@ class ArchivePictures:
         self._places = {name: place for place, name in enumerate(archive.sizes)}
         self._max_bytes = max_bytes
 
-    def fetch(self, name: str, tag: str = "") -> Fetched:
+    def fetch(self, name: str, tag: str = "") -> FileContent:
         """Return the bytes of a file in the archive."""
         path, sizes = self._archive.path, self._archive.sizes
         found = self._archive.find(name)
@@ -115,7 +115,7 @@ class ArchivePictures:
             raise _no_file(name, path)
         check_size(name, sizes[found], self._max_bytes)
         try:
-            return Fetched(self._archive.read(found), "")
+            return FileContent(self._archive.read(found), "")
         except DAMAGED as error:
             raise unreadable(name, path, error) from error
 

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from catalog.items import ProductItem
 from indexer.dialects import ATTRIBUTE
 from indexer.feed import FeedReading, RowError
-from indexer.looking import Look
+from indexer.picture_sync import FetchResult
 from vsearch.errors import FeedRejected
 
 Cause = Literal["shrink", "rows", "repeats", "columns", "prices", "pictures"]
@@ -194,7 +194,7 @@ def of_unpictured(reading: FeedReading, before: Before, shares: Shares) -> Itera
         yield "pictures", f"{len(bare)} of {len(reading.rows)} products name no picture"
 
 
-def of_pictures(looks: Iterable[Look], shares: Shares) -> Iterable[tuple[Cause, str]]:
+def of_pictures(looks: Iterable[FetchResult], shares: Shares) -> Iterable[tuple[Cause, str]]:
     """Yield whether too many new pictures cannot be had; those of which an earlier content is known do not count."""
     looked = list(looks)
     lost = sum(bool(look.seen.problem) and not look.seen.sha256 and not look.known_to_fail for look in looked)
@@ -203,7 +203,7 @@ def of_pictures(looks: Iterable[Look], shares: Shares) -> Iterable[tuple[Cause, 
         yield "pictures", f"{lost} of {tried} new pictures cannot be had"
 
 
-def stayed(looks: Iterable[Look]) -> Iterable[str]:
+def stayed(looks: Iterable[FetchResult]) -> Iterable[str]:
     """Yield a warning where many pictures could not be had and keep an earlier content: nothing is lost, but look."""
     looked = list(looks)
     kept = sum(bool(look.seen.problem) and bool(look.seen.sha256) for look in looked)

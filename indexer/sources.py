@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from indexer import places
+from indexer import locations
 from indexer.pictures import (
     ArchivePictures,
     FolderPictures,
@@ -16,7 +16,7 @@ from indexer.pictures import (
     not_there,
     unreadable,
 )
-from indexer.web import Fetched, Web
+from indexer.web import FileContent, Web
 from vsearch.archives import DAMAGED, Archive, open_archive, reason
 from vsearch.errors import AddressRefused, FeedRejected
 from vsearch.redaction import redact
@@ -47,12 +47,12 @@ def open_pictures(place: str | None, max_bytes: int, *, private: bool = False) -
 def _open_place(place: str | None, max_bytes: int) -> Iterator["PictureSource | None"]:
     if place is None:
         yield None
-    elif places.is_web(place):
+    elif locations.is_web(place):
         raise FeedRejected(
             f"Pictures must be a folder, an archive or object storage, but {place} is a web address; "
             "write whole addresses into the feed, and leave --images out."
         )
-    elif places.is_address(place):
+    elif locations.is_address(place):
         yield _open_storage(place, max_bytes)
     elif Path(place).is_dir():
         yield FolderPictures(Path(place), max_bytes)
@@ -63,13 +63,13 @@ def _open_place(place: str | None, max_bytes: int) -> Iterator["PictureSource | 
 
 def _open_storage(place: str, max_bytes: int) -> "StoredPictures":
     """Ask once for the folder: where nothing answers, a hundred thousand pictures would each wait in vain."""
-    files, folder = places.storage(place)
+    files, folder = locations.storage(place)
     try:
         files.info(folder)
     except PermissionError:  # it may be allowed to read what it may not list
         pass
     except Exception as error:  # each kind of storage has errors of its own
-        reason = redact(places.first_line(error), place)
+        reason = redact(locations.first_line(error), place)
         raise FeedRejected(
             f"Pictures must be where they are said to be, but {place} is not ({reason}); "
             "check the address and the credentials."
@@ -100,21 +100,21 @@ class AnyPictures:
         self._web = web
         self.threads = web.threads if named is None else named.threads
 
-    def fetch(self, name: str, tag: str = "") -> Fetched:
+    def fetch(self, name: str, tag: str = "") -> FileContent:
         """Return the bytes of a picture."""
         return self._of(name).fetch(name, tag)
 
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
         """Return the names, first those of the files."""
         known = list(names)
-        files = [name for name in known if not places.is_web(name)]
+        files = [name for name in known if not locations.is_web(name)]
         return [
             *(self._named.in_reading_order(files) if self._named else files),
-            *self._web.in_reading_order(name for name in known if places.is_web(name)),
+            *self._web.in_reading_order(name for name in known if locations.is_web(name)),
         ]
 
     def _of(self, name: str) -> PictureSource:
-        if places.is_web(name):
+        if locations.is_web(name):
             return self._web
         if self._named is None:
             raise PictureUnavailable(
@@ -132,7 +132,7 @@ class WebPictures:
         self._web = web
         self._max_bytes = max_bytes
 
-    def fetch(self, name: str, tag: str = "") -> Fetched:
+    def fetch(self, name: str, tag: str = "") -> FileContent:
         """Return the bytes behind an address."""
         try:
             return self._web.fetch(name, self._max_bytes, tag)
@@ -160,15 +160,15 @@ class StoredPictures:
         self._folder = folder.rstrip("/")
         self._max_bytes = max_bytes
 
-    def fetch(self, name: str, tag: str = "") -> Fetched:
+    def fetch(self, name: str, tag: str = "") -> FileContent:
         """Return the bytes of an object."""
         try:
             path, said = self._info(name)
             found = str(said.get("ETag") or f"{said.get('LastModified') or said.get('created')}-{said.get('size')}")
             if found == tag:
-                return Fetched(None, tag)
+                return FileContent(None, tag)
             check_size(name, int(said.get("size") or 0), self._max_bytes)
-            return Fetched(bytes(self._files.cat_file(path)), found)
+            return FileContent(bytes(self._files.cat_file(path)), found)
         except PictureUnavailable:
             raise
         except FileNotFoundError:

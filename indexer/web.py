@@ -47,7 +47,7 @@ _SAID_BY = "vsearch (catalogue import)"
 
 
 @dataclass(frozen=True)
-class Fetched:
+class FileContent:
     """What an address gave: its bytes, None where they are still those of the tag that was shown, and its tag.
 
     `charset` is the encoding of the text, if the server names one.
@@ -97,7 +97,7 @@ class Web:
         if not private:
             self._pool.pool_classes_by_scheme = _public_pools(trusted_host)
 
-    def fetch(self, address: str, max_bytes: int, tag: str = "") -> Fetched:
+    def fetch(self, address: str, max_bytes: int, tag: str = "") -> FileContent:
         """Return the bytes behind an address.
 
         Args:
@@ -129,9 +129,9 @@ class Web:
         """Let go of all connections."""
         self._pool.clear()
 
-    def _read(self, address: str, answer: urllib3.BaseHTTPResponse, max_bytes: int) -> Fetched:
+    def _read(self, address: str, answer: urllib3.BaseHTTPResponse, max_bytes: int) -> FileContent:
         if answer.status == 304:
-            return Fetched(None, "")
+            return FileContent(None, "")
         if answer.status != 200:
             wrong = "the user and password before its host" if answer.status == 401 else "the address"
             raise AddressRefused(f"{address} must give a file, but it answers {answer.status}; check {wrong}.")
@@ -146,7 +146,7 @@ class Web:
                     f"{address} must be read within {self._deadline:g} s, but it was not; try again later."
                 )
         data = _unpacked(address, bytes(found), answer.headers, max_bytes)
-        return Fetched(data, _tag(answer.headers), _charset(answer.headers))
+        return FileContent(data, _tag(answer.headers), _charset(answer.headers))
 
 
 def _tag(headers: Any) -> str:

@@ -66,7 +66,7 @@ class Limits:
     min_side: int = 16
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def from_settings(cls, settings: Settings) -> Self:
         """Return the limits that the settings name."""
         return cls(settings.max_upload_mb * 1_000_000, settings.max_pixels_mp * 1_000_000)
 

@@ -72,7 +72,7 @@ class Services:
             UploadStore.of(settings),
             Thumbnails.of(settings),
             Articles(settings, sessions, open_reader),
-            examples.read(settings.examples, Limits.of(settings)),
+            examples.read(settings.examples, Limits.from_settings(settings)),
             Currencies(sessions, settings.currency),
         )
 

@@ -55,7 +55,7 @@ class UploadStore:
     def of(cls, settings: Settings) -> Self:
         """Return the store that the settings name."""
         max_bytes = round(settings.upload_gb * 1e9)
-        return cls(settings.uploads, Limits.of(settings), days=settings.upload_days, max_bytes=max_bytes)
+        return cls(settings.uploads, Limits.from_settings(settings), days=settings.upload_days, max_bytes=max_bytes)
 
     def put(self, data: bytes) -> str:
         """Store a photo and return its id.

@@ -22,7 +22,7 @@ from vsearch.engine import ALL, Engine, Search
 from vsearch.images import encode_jpeg
 
 PRUNE_STAGES = ("prune all but pictures", "prune pictures", "shrink the catalogue")
-STAGES = ("", "look at pictures", *INDEX_STAGES, *PRUNE_STAGES)
+STAGES = ("", "fetch pictures", *INDEX_STAGES, *PRUNE_STAGES)
 
 NIGHTS = [pytest.param(("sqlite", 40), id="sqlite"), pytest.param(("postgresql", 12), id="postgresql")]
 """Databases, and how many nights are killed there besides one at the beginning of each stage.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from catalog import embeddings
-from indexer.encode import Encoding, encode_missing, view_of
+from indexer.encode import EncodeContext, encode_missing, view_of
 from tests.fakes import FakeEncoder, Opened, coloured
 from tests.indexer.shop import Shop
 from vsearch.encoder import Encoder
@@ -23,12 +23,12 @@ def encoder(shop: Shop) -> FakeEncoder:
 
 
 @pytest.fixture
-def encoding(shop: Shop, encoder: FakeEncoder) -> Encoding:
+def encoding(shop: Shop, encoder: FakeEncoder) -> EncodeContext:
     """The tools to encode that shop with, four pictures at a time."""
-    return Encoding(shop.sessions, shop.store, encoder.blocks_id, lambda: encoder, batch_size=4, limits=Limits())
+    return EncodeContext(shop.sessions, shop.store, encoder.blocks_id, lambda: encoder, batch_size=4, limits=Limits())
 
 
-def test_what_is_stored_is_what_the_encoder_gives(shop: Shop, encoding: Encoding, encoder: FakeEncoder) -> None:
+def test_what_is_stored_is_what_the_encoder_gives(shop: Shop, encoding: EncodeContext, encoder: FakeEncoder) -> None:
     """Under the picture's content and view."""
     sha256s = [row.sha256 for row in shop.rows()]
     keys = [(sha256, view) for sha256 in sha256s[:3] for view in (0, 1)]
@@ -39,7 +39,7 @@ def test_what_is_stored_is_what_the_encoder_gives(shop: Shop, encoding: Encoding
     np.testing.assert_array_equal(stored, encoder.blocks(pictures))
 
 
-def test_only_missing_keys_are_encoded(shop: Shop, encoding: Encoding, encoder: FakeEncoder) -> None:
+def test_only_missing_keys_are_encoded(shop: Shop, encoding: EncodeContext, encoder: FakeEncoder) -> None:
     """Each once, however often it is asked for."""
     keys = [(row.sha256, 0) for row in shop.rows()]
     assert encode_missing(encoding, keys[:6], ignore).stored == 6
@@ -48,13 +48,13 @@ def test_only_missing_keys_are_encoded(shop: Shop, encoding: Encoding, encoder: 
     assert encoder.pictures == 24
 
 
-def test_pictures_are_encoded_in_batches(shop: Shop, encoding: Encoding, encoder: FakeEncoder) -> None:
+def test_pictures_are_encoded_in_batches(shop: Shop, encoding: EncodeContext, encoder: FakeEncoder) -> None:
     """Of the size that was asked for; the last may be smaller."""
     encode_missing(encoding, [(row.sha256, 0) for row in shop.rows()][:10], ignore)
     assert encoder.calls == 3
 
 
-def test_no_encoder_is_opened_for_nothing(shop: Shop, encoding: Encoding, opened: Opened) -> None:
+def test_no_encoder_is_opened_for_nothing(shop: Shop, encoding: EncodeContext, opened: Opened) -> None:
     """Opening one takes seconds."""
 
     def never() -> Encoder:
@@ -63,7 +63,7 @@ def test_no_encoder_is_opened_for_nothing(shop: Shop, encoding: Encoding, opened
     assert encode_missing(replace(encoding, encoder=never), [], ignore).stored == 0
 
 
-def test_a_picture_that_cannot_be_used_is_said_and_skipped(shop: Shop, encoding: Encoding) -> None:
+def test_a_picture_that_cannot_be_used_is_said_and_skipped(shop: Shop, encoding: EncodeContext) -> None:
     """Bytes that are no picture, one over the limits, and a file that is not there."""
     rows = shop.rows()
     shop.store.path(rows[0].sha256).write_bytes(b"text, not a picture")
@@ -75,7 +75,7 @@ def test_a_picture_that_cannot_be_used_is_said_and_skipped(shop: Shop, encoding:
     assert len(encode_missing(small, [(rows[7].sha256, 0)], ignore).problems) == 1
 
 
-def test_batches_before_a_failure_are_kept(shop: Shop, encoding: Encoding, encoder: FakeEncoder) -> None:
+def test_batches_before_a_failure_are_kept(shop: Shop, encoding: EncodeContext, encoder: FakeEncoder) -> None:
     """The batch that failed is not."""
     encoder.fail_after = 9
     with pytest.raises(RuntimeError):

@@ -549,7 +549,7 @@ def test_progress_counts_pictures(shop: Shop) -> None:
 
     images = str(shop.folder / "images")
     import_feed(str(shop.feed(*ROWS)), images, sessions=shop.sessions, store=shop.store, progress=watch)
-    assert seen == [("look at pictures", 4, 4)]
+    assert seen == [("fetch pictures", 4, 4)]
 
 
 ITEMS = st.builds(

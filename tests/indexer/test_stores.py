@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import fsspec
 import pytest
 
+from indexer.locations import local_file
 from indexer.pictures import PictureUnavailable
-from indexer.places import local_file
 from indexer.sources import open_pictures
 from vsearch.errors import FeedRejected
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from indexer.feed import read_feed
+from indexer.locations import local_file
 from indexer.pictures import PictureUnavailable
-from indexer.places import local_file
 from indexer.sources import open_pictures
 from indexer.web import Web, is_public
 from vsearch.errors import AddressRefused, FeedRejected

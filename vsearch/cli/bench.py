@@ -40,7 +40,7 @@ def command() -> None:
 def encode(settings: Settings, paths: tuple[Path, ...], count: int) -> None:
     """Encode pictures in batches, against one after the other (the baseline)."""
     model = open_model(settings)
-    readable = photos.readable(photos.read(paths), Limits.of(settings))
+    readable = photos.readable(photos.read(paths), Limits.from_settings(settings))
     pictures = [picture for _, (_, picture) in zip(range(count), readable, strict=False)]
     size = settings.batch_size
     model.encoder.blocks(pictures[:size])

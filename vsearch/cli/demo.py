@@ -116,7 +116,7 @@ def _import(
 
     started = time.perf_counter()
     named = read_mapping(mapping) if mapping else None
-    limits = Limits.of(settings)
+    limits = Limits.from_settings(settings)
     options = Options(currency=settings.currency, limits=limits, names=named, accept=frozenset(causes(accept)))
     report, _ = import_aloud(settings, str(feed), str(images), options)
     changes = report.changes

@@ -33,7 +33,7 @@ def command(settings: Settings, paths: tuple[Path, ...], target: Path) -> None:
         raise DatasetError(f"The arrays need a folder to go to, but {target.parent} is none; make it first.")
     total = photos.count(paths)
     model = open_model(settings)
-    readable = photos.readable(photos.read(paths), Limits.of(settings))
+    readable = photos.readable(photos.read(paths), Limits.from_settings(settings))
     with progress("encode") as advance:
         arrays = _arrays(model, readable, settings.batch_size, lambda done: advance(done, total))
     with new_file(target) as file:

@@ -103,7 +103,11 @@ def shopper(
     """
     engine = open_engine(settings)
     shop = Shop.open(settings)
-    scenes = [picture for _, picture in photos.readable(photos.read([rooms]), Limits.of(settings))] if rooms else []
+    scenes = (
+        [picture for _, picture in photos.readable(photos.read([rooms]), Limits.from_settings(settings))]
+        if rooms
+        else []
+    )
     wanted = answers.skus(skus) if skus else _drawn(shop, sample, seed)
     tests: dict[str, Test] = {}
     for kind in KINDS:
@@ -192,7 +196,7 @@ def _read(settings: Settings, place: Path, wanted: Iterable[str], *, file: Path)
         if photo.name in missing:
             missing.discard(photo.name)
             try:
-                found[photo.name] = decode(photo.data, Limits.of(settings), max_side=_MAX_SIDE)
+                found[photo.name] = decode(photo.data, Limits.from_settings(settings), max_side=_MAX_SIDE)
             except ImageRejected as error:
                 raise DatasetError(f"Every photo must be readable, but {photo.file} is not: {error}") from None
     if missing:
@@ -203,4 +207,8 @@ def _read(settings: Settings, place: Path, wanted: Iterable[str], *, file: Path)
 
 
 def _unrelated_pictures(settings: Settings, places: tuple[Path, ...]) -> list[Picture]:
-    return [picture for _, picture in photos.readable(photos.read(places), Limits.of(settings))] if places else []
+    return (
+        [picture for _, picture in photos.readable(photos.read(places), Limits.from_settings(settings))]
+        if places
+        else []
+    )

@@ -38,7 +38,7 @@ def classes(settings: Settings, manifest: Path, images: Path, label: str) -> Non
     blocks: dict[str, list[NDArray[np.float16]]] = {split: [] for split in answers.SPLITS}
     names: dict[str, list[str]] = {split: [] for split in answers.SPLITS}
     with progress("encode") as advance:
-        for name, picture in photos.readable(photos.read([images]), Limits.of(settings)):
+        for name, picture in photos.readable(photos.read([images]), Limits.from_settings(settings)):
             if name in known:
                 split, class_name = known[name]
                 blocks[split].append(model.encoder.blocks([picture])[0])

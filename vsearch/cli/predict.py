@@ -34,7 +34,7 @@ def command(settings: Settings, paths: tuple[Path, ...], named: str | None) -> N
     network and by vote.
     """
     found = registry.find(settings, named) if named else None
-    pictures = photos.readable(photos.read(paths), Limits.of(settings))
+    pictures = photos.readable(photos.read(paths), Limits.from_settings(settings))
     if found is not None and found.specs:
         classifier = open_classifier(found)
         for name, picture in pictures:

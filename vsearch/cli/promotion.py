@@ -168,7 +168,7 @@ def _own_shots(settings: Settings, source: Path, file: Path) -> Shots:
         if photo.name in right:
             _, skus = right.pop(photo.name)
             try:
-                yield decode(photo.data, Limits.of(settings), max_side=_MAX_SIDE), skus
+                yield decode(photo.data, Limits.from_settings(settings), max_side=_MAX_SIDE), skus
             except ImageRejected as error:
                 raise DatasetError(f"Every photo must be readable, but {photo.file} is not: {error}") from None
     for name, _ in right.values():

@@ -43,7 +43,7 @@ def command(
     Without --class the photo decides which classes are searched. Without --box it is searched with the whole photo and
     with each part in which a product may stand; --box 0,0,1,1 is the whole photo alone.
     """
-    picture = decode(photo.read_bytes(), Limits.of(settings))
+    picture = decode(photo.read_bytes(), Limits.from_settings(settings))
     chosen: tuple[str, ...] | Literal["all"] | None = ALL if ALL in classes else tuple(dict.fromkeys(classes)) or None
     part = None if box is None else Box.parse(box)
     engine = open_engine(settings)
