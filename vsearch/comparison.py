@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch import metrics
+from vsearch.bootstrap import Estimate, mean_interval
 from vsearch.engine import Engine, Search
-from vsearch.evaluation import Query, Score, interval
+from vsearch.evaluation import Query
 from vsearch.progress import ProgressCallback, no_progress
 
 DEPTH: Final = 100
@@ -24,7 +25,7 @@ class Paired:
 
     first: float
     second: float
-    difference: Score
+    difference: Estimate
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def compare(first: Ids, second: Ids, relevant: Sequence[Collection[int]]) -> Com
 
 def paired(first: NDArray[np.float64], second: NDArray[np.float64]) -> Paired:
     """Compare two scores [q] of the same queries."""
-    return Paired(float(first.mean()), float(second.mean()), interval(second - first))
+    return Paired(float(first.mean()), float(second.mean()), mean_interval(second - first))
 
 
 def _figures(hit_at_1: float, hit_at_5: float, mrr: float) -> str:

@@ -45,18 +45,6 @@ def hit_at_k(right: NDArray[np.bool_], k: int) -> NDArray[np.float64]:
     return np.asarray(right[:, :k].any(axis=1), dtype=np.float64)
 
 
-def recall_at_k(right: NDArray[np.bool_], counts: ArrayLike, k: int) -> NDArray[np.float64]:
-    """Return the share of each query's right answers that are in its first k (Manning et al., IR book, 8.3).
-
-    Args:
-        right: bool [q, n] from `relevance`.
-        counts: [q], how many right answers the gallery holds for each query; 0 gives 0.
-        k: ranks looked at.
-    """
-    totals = np.asarray(counts, dtype=np.float64)
-    return np.asarray(right[:, :k].sum(axis=1) / np.maximum(totals, 1), dtype=np.float64)
-
-
 def reciprocal_rank(right: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return 1 / rank of each query's first right answer, 0 where none of its ranks is right; the mean is MRR.
 
@@ -106,26 +94,6 @@ def ndcg_at_k(ranked: ArrayLike, grades: Sequence[Mapping[int, float]], k: int) 
         ideal = np.dot(best, discounts[: len(best)])
         found.append(np.dot(gains, discounts[: len(gains)]) / ideal if ideal else 0.0)
     return np.array(found, dtype=np.float64)
-
-
-def auroc(positives: ArrayLike, negatives: ArrayLike) -> float:
-    """Return the probability that a positive scores above a negative, ties counting half.
-
-    The area under the ROC curve, by ranks (Mann and Whitney's U; Hanley and McNeil, 1982).
-
-    Args:
-        positives: scores [p] of what should score high, at least one.
-        negatives: scores [n] of what should score low, at least one.
-
-    Raises:
-        ValueError: either is empty.
-    """
-    high, low = np.asarray(positives, np.float64), np.asarray(negatives, np.float64)
-    if not len(high) or not len(low):
-        raise ValueError(f"an area needs scores on both sides, got {len(high)} positives and {len(low)} negatives")
-    ordered = np.sort(low)
-    below, not_above = (np.searchsorted(ordered, high, side=side) for side in ("left", "right"))
-    return float((below + not_above).sum() / (2 * len(high) * len(low)))
 
 
 def index_recall_at_k(found: ArrayLike, exact: ArrayLike) -> NDArray[np.float64]:

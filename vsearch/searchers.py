@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from vsearch import descriptors, metrics
 from vsearch.answer import LabelledHit
+from vsearch.bootstrap import Floats, Ids
 from vsearch.engine import ALL, Engine, Search
-from vsearch.evaluation import Floats, Ids, Query, depth
+from vsearch.evaluation import Query, depth
 from vsearch.framing import half_squash, trim
 from vsearch.images import Picture
 from vsearch.manifest import MatchLabel

@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from vsearch import evaluation, metrics
+from vsearch import evaluation
 from vsearch.evaluation import Query
 from vsearch.images import Box
 
@@ -64,49 +62,6 @@ def test_queries_of_one_photo_are_resampled_together() -> None:
     assert apart.hit_at_1.low > 0.35
     assert (together.hit_at_1.low, together.hit_at_1.high) == (0, 1)
     np.testing.assert_array_equal(evaluation.photos_of([query(photo="a"), query(), query(photo="a")]), [0, 1, 0])
-
-
-@settings(max_examples=25)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=20), st.integers(1, 4))
-def test_an_interval_holds_its_mean_and_is_the_same_every_time(values: list[float], photos: int) -> None:
-    """Whatever the values and however they belong together; one photo alone leaves nothing to resample."""
-    groups = np.arange(len(values)) % photos
-    found = evaluation.interval(np.array(values), groups)
-
-    assert found == evaluation.interval(np.array(values), groups)
-    assert min(values) - 1e-9 <= found.low <= found.mean + 1e-9
-    assert found.mean <= found.high + 1e-9 <= max(values) + 2e-9
-    if photos == 1:
-        assert found.low == pytest.approx(found.high)
-
-
-def test_the_area_has_an_interval_too() -> None:
-    """Around the AUROC; nothing to resample where the sides do not overlap."""
-    rng = np.random.default_rng(0)
-    known, unrelated = rng.normal(1, 1, 80), rng.normal(0, 1, 60)
-    found = evaluation.auroc_interval(known, unrelated)
-    assert found.low < found.mean < found.high
-    assert evaluation.auroc_interval(known + 99, unrelated, np.arange(80) // 2).low == 1
-
-
-@pytest.mark.parametrize("photos", [None, 7])
-def test_intervals_are_those_of_one_draw_after_another(photos: int | None) -> None:
-    """The percentile bootstrap as it is written in books; whole numbers, so that there are ties."""
-    rng = np.random.default_rng(3)
-    known, unrelated = rng.integers(2, 9, 40).astype(float), rng.integers(0, 7, 30).astype(float)
-    groups = np.arange(40) % (photos or 40)
-    chance, other = np.random.default_rng(0), np.random.default_rng(1)
-    means, areas = [], []
-    for _ in range(1000):
-        drawn = np.concatenate([known[groups == number] for number in chance.integers(photos or 40, size=photos or 40)])
-        means.append(drawn.mean())
-        areas.append(metrics.auroc(drawn, unrelated[other.integers(30, size=30)]))
-
-    for found, values in (
-        (evaluation.interval(known, groups if photos else None), means),
-        (evaluation.auroc_interval(known, unrelated, groups if photos else None), areas),
-    ):
-        assert (found.low, found.high) == pytest.approx(tuple(np.quantile(values, (0.025, 0.975))))
 
 
 def test_a_box_is_the_part_that_is_searched_with() -> None:

@@ -40,12 +40,6 @@ def test_hit_at_k_is_any_right_in_the_first_k() -> None:
     np.testing.assert_array_equal(metrics.hit_at_k(RIGHT, 3), [1, 1, 0])
 
 
-def test_recall_at_k_is_the_share_found() -> None:
-    """Two of three right answers are in the first query's list, one at rank 1."""
-    np.testing.assert_allclose(metrics.recall_at_k(RIGHT, COUNTS, 1), [1 / 3, 0, 0])
-    np.testing.assert_allclose(metrics.recall_at_k(RIGHT, COUNTS, 4), [2 / 3, 1, 0])
-
-
 def test_average_precision_at_r_on_hand_computed_cases() -> None:
     """Right at ranks 1 and 3 of R = 3: (1/1 + 2/3) / 3; right only beyond rank R: 0."""
     np.testing.assert_allclose(metrics.average_precision_at_r(RIGHT, COUNTS), [(1 + 2 / 3) / 3, 0, 0])
@@ -66,7 +60,6 @@ def test_queries_without_right_answers_score_zero() -> None:
     """No division by zero."""
     right = np.zeros((1, 3), dtype=np.bool_)
     assert metrics.average_precision_at_r(right, [0]) == 0
-    assert metrics.recall_at_k(right, [0], 3) == 0
 
 
 def test_index_recall_ignores_order_and_padding() -> None:
@@ -80,23 +73,6 @@ def test_routing_loss_is_a_ratio() -> None:
     """Half of what the full search finds; nothing to lose is 1."""
     assert metrics.routing_loss([1, 0], [1, 1]) == 0.5
     assert metrics.routing_loss([0, 0], [0, 0]) == 1.0
-
-
-SCORES = st.lists(st.integers(0, 6), min_size=1, max_size=30)
-
-
-@given(SCORES, SCORES)
-def test_auroc_is_the_share_of_pairs_in_order(high: list[int], low: list[int]) -> None:
-    """By brute force over all pairs; few different scores, so that there are ties, which count half."""
-    pairs = [(one > other) + (one == other) / 2 for one in high for other in low]
-    assert metrics.auroc(high, low) == pytest.approx(np.mean(pairs))
-    assert metrics.auroc(low, high) == pytest.approx(1 - metrics.auroc(high, low))
-
-
-def test_auroc_needs_both_sides() -> None:
-    """Nothing to compare with is an error, not a half."""
-    with pytest.raises(ValueError, match="1 positives and 0 negatives"):
-        metrics.auroc([1.0], [])
 
 
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=15), st.integers(1, 12), st.randoms(use_true_random=False))

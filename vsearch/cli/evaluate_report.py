@@ -11,10 +11,11 @@ from catalog import database, queries
 from catalog.imagestore import ImageStore
 from catalog.queries import GalleryRow
 from vsearch import metrics, searchers
+from vsearch.bootstrap import Estimate, auroc_interval
 from vsearch.cli.console import out, progress, table
 from vsearch.engine import Engine
 from vsearch.errors import DatasetError
-from vsearch.evaluation import Query, Score, Scores, auroc_interval, photos_of, score
+from vsearch.evaluation import Query, Scores, photos_of, score
 from vsearch.images import Picture, decode
 from vsearch.searchers import LABELS, Descriptor, Ranking, rank_by_engine
 from vsearch.settings import Settings
@@ -77,12 +78,12 @@ class _Answered:
     rankings: tuple[Ranking, ...]
 
     def scores(self, chosen: Sequence[int] | None = None) -> list[Scores]:
-        """Score every searcher on all queries, or on those chosen."""
+        """Estimate every searcher on all queries, or on those chosen."""
         rows = list(range(len(self.test.queries)) if chosen is None else chosen)
         asked = [self.test.queries[row] for row in rows]
         return [score(ranking.name, ranking.ids[rows], asked) for ranking in self.rankings]
 
-    def areas(self, unrelated: Sequence[Ranking]) -> list[Score]:
+    def areas(self, unrelated: Sequence[Ranking]) -> list[Estimate]:
         """The AUROC of each searcher's best score against its best scores of unrelated photos; the first twice."""
         groups = photos_of(self.test.queries)
         pairs = zip(self.rankings, unrelated, strict=True)
@@ -172,8 +173,8 @@ def _show_no_match(answered: Mapping[str, _Answered], strangers: Sequence[Rankin
     )
 
 
-def _values(found: Scores) -> dict[str, Score]:
-    values: dict[str, Score] = {name: getattr(found, name) for name in _MEASURES.values()}
+def _values(found: Scores) -> dict[str, Estimate]:
+    values: dict[str, Estimate] = {name: getattr(found, name) for name in _MEASURES.values()}
     return values if found.ndcg_at_10 is None else {**values, "ndcg_at_10": found.ndcg_at_10}
 
 

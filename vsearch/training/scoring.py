@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vsearch.bootstrap import mean_interval
 from vsearch.model.headspec import DIGITS, MISSING, HeadSpec
 from vsearch.model.judgement import VOTE, HeadPredictions
 
 Truth = Mapping[str, NDArray[Any]]
 Flags = NDArray[np.bool_]
 
-_RESAMPLES = 4000
-_SEED = 7
 _NARROW = 0.05  # width of an interval that is told to the tenth of a percent
 
 
@@ -141,20 +140,16 @@ def share(flags: NDArray[Any]) -> Share:
     count = int(flags.size)
     if not count:
         return Share(0, 0.0, 0.0, 0.0)
-    mean = float(flags.mean())
-    means = np.random.default_rng(_SEED).binomial(count, mean, _RESAMPLES) / count  # what resampling flags gives
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Share(count, mean, float(low), float(high))
+    found = mean_interval(flags.ravel())
+    return Share(count, found.mean, found.low, found.high)
 
 
 def compare(one: Flags, other: Flags) -> Comparison:
     """Compare two judges on the same pictures, bool [m] each."""
     if not len(one):
         return Comparison(0.0, 0.0, 0.0)
-    gains, losses = float((one & ~other).mean()), float((~one & other).mean())
-    counts = np.random.default_rng(_SEED).multinomial(len(one), [gains, losses, 1 - gains - losses], _RESAMPLES)
-    low, high = np.percentile((counts[:, 0] - counts[:, 1]) / len(one), [2.5, 97.5])
-    return Comparison(gains - losses, float(low), float(high))
+    found = mean_interval(one.astype(int) - other)
+    return Comparison(found.mean, found.low, found.high)
 
 
 def confusion(truth: Flags, said: Flags) -> NDArray[np.int64]:
