@@ -1,43 +1,74 @@
-"""Everything that is written to products and pictures; the caller commits, so it is all or nothing."""
+"""A product as plain data, the difference between a feed and the catalog, and the writes that apply it."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from catalog.database import chunks
-from catalog.items import ProductItem
 from catalog.models import Image, Product, utc_now
 
-Sizes = Mapping[str, tuple[int, int]]
-"""sha256 of a picture -> its width and height."""
+UNCOUNTED_STOCK = 2**31 - 1
+"""The stock of a product that is available in an unknown quantity."""
 
-FIELDS = (
-    "sku",
-    "title",
-    "brand",
-    "description",
-    "category",
-    "price_minor",
-    "currency",
-    "url",
-    "stock",
-    "variant_group",
+ImageSizes = Mapping[str, tuple[int, int]]
+"""sha256 of an image -> its width and height."""
+
+COPIED_FIELDS = (
+    "sku", "title", "brand", "description", "category", "price_minor", "currency", "url", "stock", "variant_group",
     "article_number",
-)
-"""What a product row takes from an item as it is."""
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ProductItem:
+    """A product without ids; items are equal if and only if nothing about the product differs.
+
+    Args:
+        sku: the shop's own key, unique.
+        title: name of the product.
+        brand: empty if unknown.
+        description: empty if unknown.
+        category: path in the shop's own tree, such as "Sofas > Corner sofas"; empty if unknown.
+        price_minor: price in minor units of `currency` (cents); None if unknown.
+        currency: ISO 4217 code; empty if there is no price.
+        url: the product's page in the shop; empty if unknown.
+        stock: number in stock; `UNCOUNTED_STOCK` if available in an unknown quantity, None if unknown.
+        attributes: name -> values, such as {"color": ("red", "white")}.
+        dimensions: name -> number and unit, such as {"width": "180 cm"}.
+        variant_group: shared by the variants of one design; None for a single product.
+        images: in display order: the names given by the feed, and once imported the sha256 of their content.
+        article_number: digits printed on the shelf tag, without dots; None if unknown. Not unique.
+        withdrawn: in SQL but hidden from shoppers; never set on an item of a feed.
+    """
+
+    sku: str
+    title: str
+    brand: str = ""
+    description: str = ""
+    category: str = ""
+    price_minor: int | None = None
+    currency: str = ""
+    url: str = ""
+    stock: int | None = None
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    dimensions: Mapping[str, str] = field(default_factory=dict)
+    variant_group: str | None = None
+    images: tuple[str, ...] = ()
+    article_number: str | None = None
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What turns a snapshot into the feed: items to write, and the skus to withdraw."""
+    """What turns a snapshot of the catalog into the feed: items to write, and the skus to withdraw."""
 
     added: tuple[ProductItem, ...] = ()
     changed: tuple[ProductItem, ...] = ()
     restored: tuple[ProductItem, ...] = ()
-    """Withdrawn products that are back."""
+    """Withdrawn products that the feed names again."""
     withdrawn: tuple[str, ...] = ()
     unchanged: int = 0
 
@@ -45,91 +76,106 @@ class Changes:
         return bool(self.added or self.changed or self.restored or self.withdrawn)
 
 
-def apply(session: Session, changes: Changes, sizes: Sizes | None = None) -> None:
-    """Write the changes; a picture that stays with its product keeps its id.
+def diff(items: Iterable[ProductItem], snapshot: Mapping[str, ProductItem], keep: Collection[str] = ()) -> Changes:
+    """Return what turns the snapshot into the feed; products that the feed does not name are withdrawn.
 
     Args:
-        session: may hold other work; nothing is committed here.
-        changes: as `indexer.diff` finds them against this very catalogue.
-        sizes: width and height of new pictures, as far as they are known.
+        items: the feed's products, unique by sku, with images by sha256.
+        snapshot: every product in SQL by sku, including withdrawn ones.
+        keep: skus to leave untouched if there is no item for them.
+    """
+    added, changed, restored, unchanged = [], [], [], 0
+    named = set(keep)
+    for item in items:
+        named.add(item.sku)
+        before = snapshot.get(item.sku)
+        if before is None:
+            added.append(item)
+        elif before.withdrawn:
+            restored.append(item)
+        elif before != item:
+            changed.append(item)
+        else:
+            unchanged += 1
+    withdrawn = tuple(sku for sku, item in snapshot.items() if not item.withdrawn and sku not in named)
+    return Changes(tuple(added), tuple(changed), tuple(restored), withdrawn, unchanged)
+
+
+def apply(session: Session, changes: Changes, sizes: ImageSizes | None = None) -> None:
+    """Write the changes without committing; an image that stays with its product keeps its id.
+
+    Args:
+        session: may hold other work.
+        changes: computed by `diff` against this catalog.
+        sizes: width and height of new images, where known.
     """
     sizes = sizes or {}
-    _add(session, changes.added, sizes)
-    _rewrite(session, (*changes.changed, *changes.restored), sizes)
-    _withdraw(session, changes.withdrawn)
+    for chunk in chunks(changes.added):
+        _insert(session, chunk, sizes)
+    for chunk in chunks((*changes.changed, *changes.restored)):
+        _update(session, chunk, sizes)
+    now = utc_now()
+    for skus in chunks(changes.withdrawn):
+        gone = update(Product).where(Product.sku.in_(skus), Product.withdrawn_at.is_(None))
+        session.execute(gone.values(withdrawn_at=now, updated_at=now))
     session.flush()
 
 
 def mark_unreadable(session: Session, problems: Mapping[str, str]) -> None:
-    """Note why pictures cannot be used, by sha256; they leave the gallery and the pages."""
+    """Record by sha256 why images cannot be used; they leave the gallery and the pages."""
     for sha256, problem in problems.items():
         session.execute(update(Image).where(Image.sha256 == sha256).values(problem=problem))
 
 
 def mark_readable(session: Session, sha256s: Iterable[str]) -> None:
-    """Take back that pictures cannot be used."""
+    """Clear the recorded problem of images."""
     for chunk in chunks(sha256s):
         session.execute(update(Image).where(Image.sha256.in_(chunk)).values(problem=None))
 
 
-def _add(session: Session, items: Iterable[ProductItem], sizes: Sizes) -> None:
-    """Insert rows, a chunk at a time and without objects for them: a first night may add hundreds of thousands."""
+def _insert(session: Session, items: Sequence[ProductItem], sizes: ImageSizes) -> None:
+    """Insert products in bulk, without ORM objects: a first import may have hundreds of thousands."""
     now = utc_now()
-    for chunk in chunks(items):
-        products = [_columns(item) | {"created_at": now, "updated_at": now} for item in chunk]
-        made = insert(Product).returning(Product.product_id, sort_by_parameter_order=True)
-        product_ids = session.scalars(made, products).all()
-        images = [
-            {"product_id": product_id, "sha256": sha256, "position": position, **_size(sha256, sizes)}
-            for product_id, item in zip(product_ids, chunk, strict=True)
-            for position, sha256 in enumerate(item.images)
-        ]
-        if images:
-            session.execute(insert(Image), images)
+    inserted = insert(Product).returning(Product.product_id, sort_by_parameter_order=True)
+    product_ids = session.scalars(
+        inserted, [_columns(item) | {"created_at": now, "updated_at": now} for item in items]
+    ).all()
+    images = [
+        {"product_id": product_id, "sha256": sha256, "position": position, **_size(sha256, sizes)}
+        for product_id, item in zip(product_ids, items, strict=True)
+        for position, sha256 in enumerate(item.images)
+    ]
+    if images:
+        session.execute(insert(Image), images)
 
 
-def _rewrite(session: Session, items: Iterable[ProductItem], sizes: Sizes) -> None:
-    for chunk in chunks(items):
-        wanted = Product.sku.in_([item.sku for item in chunk])
-        products = session.scalars(select(Product).options(selectinload(Product.images)).where(wanted))
-        by_sku = {product.sku: product for product in products}
-        for item in chunk:
-            _write(by_sku[item.sku], item, sizes)
-        session.flush()
-        for product in by_sku.values():
-            session.expunge(product)  # or all that was changed would stay in memory
-
-
-def _withdraw(session: Session, skus: Sequence[str]) -> None:
-    now = utc_now()
-    for chunk in chunks(skus):
-        gone = update(Product).where(Product.sku.in_(chunk), Product.withdrawn_at.is_(None))
-        session.execute(gone.values(withdrawn_at=now, updated_at=now))
-
-
-def _write(product: Product, item: ProductItem, sizes: Sizes) -> None:
-    for name, value in _columns(item).items():
-        setattr(product, name, value)
-    product.withdrawn_at = None
-    product.updated_at = utc_now()
-    kept = {image.sha256: image for image in product.images}
-    product.images = [kept.get(sha256) or _image(sha256, sizes) for sha256 in item.images]
-    for position, image in enumerate(product.images):
-        image.position = position
+def _update(session: Session, items: Sequence[ProductItem], sizes: ImageSizes) -> None:
+    wanted = Product.sku.in_([item.sku for item in items])
+    products = session.scalars(select(Product).options(selectinload(Product.images)).where(wanted))
+    by_sku = {product.sku: product for product in products}
+    for item in items:
+        product = by_sku[item.sku]
+        for name, value in _columns(item).items():
+            setattr(product, name, value)
+        product.withdrawn_at = None
+        product.updated_at = utc_now()
+        kept = {image.sha256: image for image in product.images}
+        product.images = [kept.get(sha256) or Image(sha256=sha256, **_size(sha256, sizes)) for sha256 in item.images]
+        for position, image in enumerate(product.images):
+            image.position = position
+    session.flush()
+    for product in by_sku.values():
+        session.expunge(product)  # bounds memory: a night may change every product
 
 
 def _columns(item: ProductItem) -> dict[str, Any]:
     return {
-        **{name: getattr(item, name) for name in FIELDS},
+        **{name: getattr(item, name) for name in COPIED_FIELDS},
         "attributes": {name: list(values) for name, values in item.attributes.items()},
         "dimensions": dict(item.dimensions),
     }
 
 
-def _image(sha256: str, sizes: Sizes) -> Image:
-    return Image(sha256=sha256, problem=None, **_size(sha256, sizes))
-
-
-def _size(sha256: str, sizes: Sizes) -> dict[str, int | None]:
+def _size(sha256: str, sizes: ImageSizes) -> dict[str, int | None]:
     width, height = sizes.get(sha256, (None, None))
     return {"width": width, "height": height}

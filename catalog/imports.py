@@ -1,19 +1,20 @@
-"""How imports of feeds ended, and what they ask first."""
+"""Records of feed imports, the state of the pictures that feeds name, and what the next import is compared with."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, cast, func, select
+from sqlalchemy import ColumnElement, String, cast, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from catalog.models import FeedImport, Image, Product
+from catalog.database import INSERTS, chunks
+from catalog.models import FeedImport, Image, Product, SeenPicture, utc_now
 from vsearch.redaction import redact_address
 
-KEPT = 1000
-"""Findings of an import that are kept."""
+MAX_RECORDED_FINDINGS = 1000
 
-FILLED: Mapping[str, ColumnElement[bool]] = {
+OPTIONAL_COLUMNS: Mapping[str, ColumnElement[bool]] = {
     "brand": Product.brand != "",
     "description": Product.description != "",
     "category": Product.category != "",
@@ -25,7 +26,7 @@ FILLED: Mapping[str, ColumnElement[bool]] = {
     "attributes": cast(Product.attributes, String) != "{}",
     "dimensions": cast(Product.dimensions, String) != "{}",
 }
-"""Columns of a feed that may be empty, and when a product of the catalogue has something there."""
+"""Feed columns that may be empty, and the condition under which a product has a value."""
 
 
 def record(
@@ -40,7 +41,7 @@ def record(
     counts: Mapping[str, int] | None = None,
     findings: Collection[Mapping[str, object]] = (),
 ) -> None:
-    """Write down how an import ended."""
+    """Record how an import ended."""
     session.add(
         FeedImport(
             feed=feed,
@@ -56,19 +57,21 @@ def record(
 
 
 def last_columns(session: Session) -> list[str]:
-    """Return the columns of the last feed that was taken; none where there was none."""
-    taken = select(FeedImport.columns).where(FeedImport.state != "refused")
-    return session.scalar(taken.order_by(FeedImport.import_id.desc()).limit(1)) or []
+    """Return the columns of the last imported feed."""
+    columns = select(FeedImport.columns).where(FeedImport.state != "refused")
+    return session.scalar(columns.order_by(FeedImport.import_id.desc()).limit(1)) or []
 
 
-def filled(session: Session) -> dict[str, int]:
-    """Return how many live products have something in each column that may be empty."""
-    live = select(*(func.count().filter(has) for has in FILLED.values())).where(Product.withdrawn_at.is_(None))
-    return dict(zip(FILLED, session.execute(live).one(), strict=True))
+def count_filled(session: Session) -> dict[str, int]:
+    """Return the number of live products that have a value, for each optional column."""
+    live = select(*(func.count().filter(has) for has in OPTIONAL_COLUMNS.values())).where(
+        Product.withdrawn_at.is_(None)
+    )
+    return dict(zip(OPTIONAL_COLUMNS, session.execute(live).one(), strict=True))
 
 
 def prices(session: Session) -> dict[str, tuple[int, str]]:
-    """Return price in minor units and currency of the live products that have a price, by sku."""
+    """Return price in minor units and currency by sku, for live products with a price."""
     live = select(Product.sku, Product.price_minor, Product.currency)
     rows = session.execute(live.where(Product.withdrawn_at.is_(None), Product.price_minor > 0))
     return {sku: (price, currency) for sku, price, currency in rows if price is not None}
@@ -80,7 +83,7 @@ def live_skus(session: Session) -> set[str]:
 
 
 def unreadable(session: Session) -> list[str]:
-    """Return the sha256 of live products' pictures that could not be used when they were tried last."""
+    """Return the sha256 of live products' pictures that could not be decoded or encoded."""
     failed = select(Image.sha256).join(Product).where(Product.withdrawn_at.is_(None), Image.problem.is_not(None))
     return list(session.scalars(failed.distinct().order_by(Image.sha256)))
 
@@ -91,16 +94,16 @@ def latest(session: Session, limit: int = 10) -> list[FeedImport]:
 
 
 def change_count(session: Session) -> tuple[int, int]:
-    """Return what another import changes: each is recorded in the transaction that changes the products.
+    """Return a value that changes with every import: each is recorded in the transaction that changes the products.
 
-    The sum is there because an import that was refused may get a later id than one that is still writing; a count would
-    be the same again where one is pruned meanwhile.
+    It includes the sum of ids because a refused import may get a higher id than one that is still writing, and no
+    count because old records are pruned.
     """
     newest, total = session.execute(select(func.max(FeedImport.import_id), func.sum(FeedImport.import_id))).one()
     return newest or 0, int(total or 0)
 
 
-def last_of_each_end(session: Session) -> dict[str, datetime]:
+def last_finished_by_state(session: Session) -> dict[str, datetime]:
     """Return when the last import of each state ended."""
     last = select(FeedImport.state, func.max(FeedImport.finished_at)).group_by(FeedImport.state)
     return {state: finished for state, finished in session.execute(last) if finished is not None}
@@ -110,7 +113,7 @@ def as_json(row: FeedImport) -> dict[str, Any]:
     """Return an import as plain data."""
     return {
         "import_id": row.import_id,
-        "feed": redact_address(row.feed),  # earlier versions kept it whole
+        "feed": redact_address(row.feed),  # older rows were stored unredacted
         "started": row.started_at.isoformat(),
         "finished": row.finished_at.isoformat(),
         "state": row.state,
@@ -118,3 +121,84 @@ def as_json(row: FeedImport) -> dict[str, Any]:
         "findings": row.findings,
         "message": row.message,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class PictureState:
+    """What is known of a picture that a feed names.
+
+    Attributes:
+        sha256: of its content when it was last read; empty if it never was.
+        size: its width and height then.
+        tag: changes when the picture does, like an ETag; empty if unknown.
+        problem: why the last fetch failed; empty if it succeeded.
+        failures: number of consecutive failed fetches.
+    """
+
+    sha256: str = ""
+    size: tuple[int, int] = (0, 0)
+    tag: str = ""
+    problem: str = ""
+    failures: int = 0
+
+
+def read_picture_states(session: Session, keys: Iterable[str]) -> dict[str, PictureState]:
+    """Return the state of known pictures by key."""
+    found = {}
+    for chunk in chunks(keys):
+        for row in session.scalars(select(SeenPicture).where(SeenPicture.key.in_(chunk))):
+            size = (row.width or 0, row.height or 0)
+            found[row.key] = PictureState(row.sha256 or "", size, row.tag, row.problem or "", row.failures)
+    return found
+
+
+def write_picture_states(session: Session, states: Mapping[str, PictureState]) -> None:
+    """Insert or replace the state of pictures by key."""
+    now = utc_now()
+    for chunk in chunks(states.items()):
+        rows = [
+            {
+                "key": key,
+                "sha256": state.sha256 or None,
+                "width": state.size[0] or None,
+                "height": state.size[1] or None,
+                "tag": state.tag,
+                "problem": state.problem or None,
+                "failures": state.failures,
+                "seen_at": now,
+            }
+            for key, state in chunk
+        ]
+        statement = INSERTS[session.get_bind().dialect.name](SeenPicture)
+        changed = {name: statement.excluded[name] for name in rows[0] if name != "key"}
+        session.execute(statement.on_conflict_do_update(index_elements=["key"], set_=changed), rows)
+
+
+def forget_picture_states(session: Session, named: Collection[str], before: datetime) -> None:
+    """Clear the problems of pictures that the feed no longer names, and delete those last read before a time.
+
+    Args:
+        session: of the catalog.
+        named: keys of the pictures in the current feed.
+        before: unnamed pictures that were read earlier are deleted.
+    """
+    stale = or_(SeenPicture.problem.is_not(None), SeenPicture.seen_at < before)
+    rows = session.execute(select(SeenPicture.key, SeenPicture.sha256, SeenPicture.seen_at).where(stale))
+    unnamed = [row for row in rows if row.key not in named]
+    for chunk in chunks(row.key for row in unnamed if row.sha256 and row.seen_at >= before):
+        cleared = update(SeenPicture).where(SeenPicture.key.in_(chunk))
+        session.execute(cleared.values(problem=None, failures=0))
+    for chunk in chunks(row.key for row in unnamed if not row.sha256 or row.seen_at < before):
+        session.execute(delete(SeenPicture).where(SeenPicture.key.in_(chunk)))
+
+
+def unimported_pictures(session: Session) -> set[str]:
+    """Return the sha256 of pictures read since the last successful import: a repeated import will need them."""
+    last = select(func.max(FeedImport.finished_at)).where(FeedImport.state != "refused").scalar_subquery()
+    newer = or_(last.is_(None), SeenPicture.seen_at > last)
+    return set(session.scalars(select(SeenPicture.sha256).where(SeenPicture.sha256.is_not(None), newer)))
+
+
+def count_failing_pictures(session: Session) -> int:
+    """Return the number of pictures whose last fetch failed."""
+    return session.scalars(select(func.count()).where(SeenPicture.problem.is_not(None))).one()

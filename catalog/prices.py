@@ -6,15 +6,32 @@ decimals of the currency do not settle that, only separators that somebody state
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from functools import lru_cache
 from html import unescape
 from typing import Any, ClassVar, Literal
 
-from catalog.currency import DECIMALS
+_NO_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
+_TWO_DECIMALS = """
+AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY COP CRC
+CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES
+KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR
+NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT
+TOP TRY TTD TWD TZS UAH USD UYU UZS VES WST XCD XCG YER ZAR ZMW ZWG
+"""
+_THREE_DECIMALS = "BHD IQD JOD KWD LYD OMR TND"
 
-LIMIT = 10**12
+DECIMALS: Mapping[str, int] = {
+    code: decimals
+    for decimals, codes in ((0, _NO_DECIMALS), (2, _TWO_DECIMALS), (3, _THREE_DECIMALS))
+    for code in codes.split()
+}
+"""ISO 4217 currencies in use -> decimals. CLDR (Babel) has none for HUF, IDR and others, as cash has none: 1299.50 HUF
+would be refused, and stored amounts shown a hundred times too large."""
+
+PRICE_LIMIT = 10**12
 MAX_LENGTH = 60
 
 _DOLLARS = (
@@ -232,8 +249,8 @@ def _ungrouped(whole: str, separators: Separators) -> str:
 
 def _minor(amount: Decimal, code: str) -> int:
     """Return an amount in minor units, never rounded."""
-    if not amount.is_finite() or amount.copy_abs() >= LIMIT:
-        raise PriceError(f"must be a number below {LIMIT:,}", "correct it")
+    if not amount.is_finite() or amount.copy_abs() >= PRICE_LIMIT:
+        raise PriceError(f"must be a number below {PRICE_LIMIT:,}", "correct it")
     if amount < 0:
         raise PriceError("must not be negative", "write 0 or more, or leave it empty")
     try:

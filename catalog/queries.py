@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Row, Select, func, or_, select
 from sqlalchemy.orm import Session
 
+from catalog.changes import ProductItem
 from catalog.database import chunks
-from catalog.items import ProductItem
 from catalog.models import Image, IndexRun, Product
 
 SEPARATOR = " > "

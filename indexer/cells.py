@@ -12,9 +12,8 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from catalog.currency import DECIMALS
-from catalog.items import PLENTY
-from catalog.prices import UNSTATED, AmbiguousPrice, PriceError, Separators, read_price
+from catalog.changes import UNCOUNTED_STOCK
+from catalog.prices import DECIMALS, UNSTATED, AmbiguousPrice, PriceError, Separators, read_price
 from catalog.queries import SEPARATOR
 from indexer import markup
 from indexer.tables import as_list
@@ -35,12 +34,12 @@ MAX_LENGTH = {
 
 MAX_IMAGES = 50
 MAX_ATTRIBUTES = 100
-MAX_STOCK = PLENTY - 1
+MAX_STOCK = UNCOUNTED_STOCK - 1
 UNITS = ("mm", "cm", "m", "in", "ft", "g", "kg", "oz", "lb", "lbs", "ml", "l")
 
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 STOCK_WORDS = {
-    **dict.fromkeys(("in stock", "in_stock", "instock", "available", "yes", "true"), PLENTY),
+    **dict.fromkeys(("in stock", "in_stock", "instock", "available", "yes", "true"), UNCOUNTED_STOCK),
     **dict.fromkeys(("out of stock", "out_of_stock", "outofstock", "sold out", "no", "false"), 0),
     **dict.fromkeys(("backorder", "on backorder", "onbackorder", "preorder", "discontinued"), 0),
 }
@@ -156,7 +155,7 @@ def url(name: str, value: Any) -> str:
 
 
 def stock(name: str, value: Any) -> int:
-    """Return a number of pieces, `PLENTY` where the shop says only that there are some."""
+    """Return a number of pieces, `UNCOUNTED_STOCK` where the shop says only that there are some."""
     written = unicodedata.normalize("NFKC", str(value)).strip()
     if GROUPED.fullmatch(written):
         written = re.sub("[^0-9]", "", written)

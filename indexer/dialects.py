@@ -2,8 +2,7 @@
 
 import codecs
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
-from collections.abc import Mapping as Dictionary
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import chain, islice
@@ -45,7 +44,7 @@ JOINED = {"image": "|", "images": "|", "category": SEPARATOR, "description": "\n
 _LOOKED_AT = 50  # rows without a head that tell whose words a feed uses
 
 
-class Mapping(BaseModel):
+class ColumnMapping(BaseModel):
     """Other names for our columns, from a TOML file.
 
     Attributes:
@@ -77,17 +76,17 @@ class Mapping(BaseModel):
             raise ValueError(f"unknown encoding {name!r}") from None
 
 
-KEYS = [name for name in Mapping.model_fields if name not in ("columns", "constants", "prices")]
+KEYS = [name for name in ColumnMapping.model_fields if name not in ("columns", "constants", "prices")]
 
 
-def read_mapping(path: Path) -> Mapping:
+def read_mapping(path: Path) -> ColumnMapping:
     """Read a mapping file.
 
     Raises:
         FeedRejected: it is not there, no TOML, or names a column that is not ours.
     """
     try:
-        mapping = Mapping.model_validate(tomllib.loads(path.read_text(encoding="utf8")))
+        mapping = ColumnMapping.model_validate(tomllib.loads(path.read_text(encoding="utf8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise FeedRejected(f"A mapping must be a TOML file, but {path}: {error}; see docs/feed.md.") from error
     except ValidationError as error:
@@ -113,7 +112,7 @@ def read_mapping(path: Path) -> Mapping:
     return mapping
 
 
-def in_our_words(name: str, table: Table, mapping: Mapping | None = None) -> Table:
+def apply_mapping(name: str, table: Table, mapping: ColumnMapping | None = None) -> Table:
     """Return a feed's rows under our column names.
 
     Args:
@@ -151,19 +150,19 @@ def _own(table: Table) -> Table:
     return Table(columns, _each(table.rows, lambda cells: renamed(cells, column)))
 
 
-def _with(constants: Dictionary[str, str], table: Table) -> Table:
+def _with(constants: Mapping[str, str], table: Table) -> Table:
     if not constants:
         return table
     columns = table.columns and tuple(dict.fromkeys((*table.columns, *constants)))
     return Table(columns, _each(table.rows, lambda cells: {**constants, **cells}))
 
 
-def _each(rows: Iterator[RawRow], turn: Callable[[Dictionary[str, Any]], Dictionary[str, Any]]) -> Iterator[RawRow]:
+def _each(rows: Iterator[RawRow], turn: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Iterator[RawRow]:
     for row in rows:
         yield replace(row, cells=turn(row.cells))
 
 
-def _mapped(name: str, table: Table, mapping: Mapping) -> Table:
+def _mapped(name: str, table: Table, mapping: ColumnMapping) -> Table:
     heads = frozenset(table.columns or ())
     export = exports.told_by(heads)
     habits = export.habits if export else {}
@@ -174,7 +173,7 @@ def _mapped(name: str, table: Table, mapping: Mapping) -> Table:
         named = [*chain.from_iterable(wanted.values()), *filter(None, [mapping.parent])]
         _refuse_lacking(name, [each for each in named if each not in heads])
 
-    def turn(cells: Dictionary[str, Any]) -> dict[str, Any]:
+    def turn(cells: Mapping[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = dict(mapping.constants)
         for ours, theirs in wanted.items():
             values = [value for each in theirs if each in cells for value in as_list(cells[each])]
@@ -194,7 +193,7 @@ def _mapped(name: str, table: Table, mapping: Mapping) -> Table:
     return Table(columns, _each((row for hidden, row in rows if not hidden), turn))
 
 
-def _own_id(cells: Dictionary[str, Any]) -> Any:
+def _own_id(cells: Mapping[str, Any]) -> Any:
     """Return a shop's own key of a row, by which a variation may name its parent where that is not its sku."""
     return cells.get("ID") or cells.get("id")
 
@@ -207,7 +206,7 @@ def _refuse_lacking(name: str, lacking: Sequence[str]) -> None:
         )
 
 
-def _value(ours: str, values: Sequence[Any], mapping: Mapping, *, several: bool) -> Any:
+def _value(ours: str, values: Sequence[Any], mapping: ColumnMapping, *, several: bool) -> Any:
     """Return what a mapping makes of the values of a column, or of `several` columns."""
     separator = mapping.separator
     if ours in PICTURES:

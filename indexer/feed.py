@@ -12,12 +12,10 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from catalog.currency import DECIMALS
-from catalog.items import ProductItem
-from catalog.prices import UNSTATED, Separators
+from catalog.changes import ProductItem
+from catalog.prices import DECIMALS, UNSTATED, Separators
 from indexer import cells
-from indexer.dialects import ATTRIBUTE, COLUMNS, PICTURES
-from indexer.dialects import Mapping as Names
+from indexer.dialects import ATTRIBUTE, COLUMNS, PICTURES, ColumnMapping
 from indexer.feedfile import open_feed
 from indexer.tables import RawRow
 from vsearch.errors import FeedRejected, SettingsError
@@ -33,7 +31,7 @@ NO_PICTURE = "image must name at least one picture, but it is empty; fill it in.
 
 
 @dataclass(frozen=True)
-class RowError:
+class FeedFinding:
     """What is wrong with one row, in one sentence; `sku` is empty where the row has none.
 
     A "repeat" is a sku that another row has already, of which the first counts; a "picture" is one that cannot be had,
@@ -62,7 +60,7 @@ class FeedReading:
     """All that a feed says: the good rows, what is wrong with the others, what to look at, and its columns."""
 
     rows: tuple[FeedRow, ...]
-    errors: tuple[RowError, ...]
+    errors: tuple[FeedFinding, ...]
     warnings: tuple[str, ...]
     columns: tuple[str, ...] = field(default=(), compare=False)
 
@@ -72,13 +70,13 @@ class FeedReading:
         return [row.item for row in self.rows]
 
 
-def read_feed(path: Path, currency: str = "EUR", names: Names | None = None) -> FeedReading:
+def read_feed(path: Path, currency: str = "EUR", mapping: ColumnMapping | None = None) -> FeedReading:
     """Read a feed of any kind that `indexer.feedfile` knows.
 
     Args:
         path: the file.
         currency: of prices that name none.
-        names: other names for our columns, and how prices are written.
+        mapping: other names for our columns, and how prices are written.
 
     Raises:
         FeedRejected: the feed as a whole cannot be used.
@@ -86,12 +84,12 @@ def read_feed(path: Path, currency: str = "EUR", names: Names | None = None) -> 
     """
     if currency not in DECIMALS:
         raise SettingsError(f"Setting currency must be a code of ISO 4217, but it is {currency!r}; write it like EUR.")
-    separators = names.prices if names else UNSTATED
+    separators = mapping.prices if mapping else UNSTATED
     rows: list[FeedRow] = []
-    errors: list[RowError] = []
+    errors: list[FeedFinding] = []
     first_lines: dict[str, int] = {}
     lost: list[int] = []
-    with open_feed(path, names) as table:
+    with open_feed(path, mapping) as table:
         head = tuple(table.columns or ())  # rows of JSON name what they have; their keys together are no head
         columns = dict.fromkeys(head)
         for raw in table.rows:
@@ -99,15 +97,15 @@ def read_feed(path: Path, currency: str = "EUR", names: Names | None = None) -> 
             item, reasons = _read_row(raw, currency, separators)
             if _has_lost_letters(raw):
                 lost.append(raw.line)
-            errors.extend(RowError(raw.line, item.sku, reason) for reason in reasons)
+            errors.extend(FeedFinding(raw.line, item.sku, reason) for reason in reasons)
             first = first_lines.setdefault(item.sku, raw.line) if item.sku else raw.line
             if first != raw.line:
                 twice = f"sku must be unique, but {item.sku!r} is on line {first} already; remove one of the two."
-                errors.append(RowError(raw.line, item.sku, twice, "repeat"))
+                errors.append(FeedFinding(raw.line, item.sku, twice, "repeat"))
             elif not reasons:
                 rows.append(FeedRow(raw.line, item))
                 if not item.images:
-                    errors.append(RowError(raw.line, item.sku, NO_PICTURE, "no picture"))
+                    errors.append(FeedFinding(raw.line, item.sku, NO_PICTURE, "no picture"))
     if not rows and not errors:
         raise FeedRejected(f"A feed must hold products, but {path.name} has no rows; export it again.")
     return FeedReading(tuple(rows), tuple(errors), tuple(_warnings(columns, lost)), head)

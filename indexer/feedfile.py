@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Literal, cast
 
 from indexer import dialects, tables
-from indexer.dialects import Mapping
+from indexer.dialects import ColumnMapping
 from indexer.parquet import read_parquet
 from indexer.tables import Table
 from vsearch.errors import FeedRejected
@@ -32,7 +32,7 @@ _SEEN = 4096  # bytes that tell what a file is
 
 
 @contextmanager
-def open_feed(path: Path, mapping: Mapping | None = None) -> Iterator[Table]:
+def open_feed(path: Path, mapping: ColumnMapping | None = None) -> Iterator[Table]:
     """Yield the rows of a feed in our words, and the columns of ours that its head has.
 
     Args:
@@ -50,7 +50,7 @@ def open_feed(path: Path, mapping: Mapping | None = None) -> Iterator[Table]:
             if kind == "Parquet" and stream is not file:
                 raise FeedRejected(f"A Parquet feed is compressed already, but {path.name} is so twice; unpack it.")
             table = _read(path, kind, stream, encoding)
-            yield dialects.in_our_words(path.name, table, mapping)
+            yield dialects.apply_mapping(path.name, table, mapping)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise tables.cut_off(path.name) from error
     except OSError as error:

@@ -16,20 +16,17 @@ from typing import Any
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import changes as catalogue_changes
-from catalog import imports, queries, seen
-from catalog.changes import Changes
+from catalog import imports, queries
+from catalog.changes import Changes, ProductItem, diff
 from catalog.database import lock_for_writing
 from catalog.imagestore import ImageStore
-from catalog.items import ProductItem
 from catalog.models import utc_now
 from indexer import locations, picture_sync, refusal
 from indexer.cells import MAX_IMAGES
-from indexer.dialects import Mapping as Names
-from indexer.dialects import read_mapping
-from indexer.diff import diff
-from indexer.feed import FeedReading, RowError, read_feed
+from indexer.dialects import ColumnMapping, read_mapping
+from indexer.feed import FeedFinding, FeedReading, read_feed
 from indexer.picture_sync import FetchContext, FetchResult
-from indexer.refusal import Before, Cause, FeedRefused, Shares
+from indexer.refusal import CatalogState, FeedGateError, Gate, GateLimits
 from indexer.sources import open_pictures
 from vsearch.errors import FeedRejected
 from vsearch.images import Limits
@@ -49,7 +46,7 @@ class Options:
     Args:
         currency: of prices that name none.
         limits: what a picture may be.
-        names: other names for our columns.
+        mapping: other names for our columns.
         dry_run: decide everything, write nothing.
         accept: what would have the feed refused, and is meant.
         shares: how much of a feed may be wrong.
@@ -58,21 +55,21 @@ class Options:
 
     currency: str = "EUR"
     limits: Limits = field(default_factory=Limits)
-    names: Names | None = None
+    mapping: ColumnMapping | None = None
     dry_run: bool = False
-    accept: frozenset[Cause] = frozenset()
-    shares: Shares = field(default_factory=Shares)
+    accept: frozenset[Gate] = frozenset()
+    shares: GateLimits = field(default_factory=GateLimits)
     private: bool = False
 
     @classmethod
-    def of(
+    def from_settings(
         cls,
         settings: Settings,
         feed: str,
         *,
         mapping: Path | None = None,
         dry_run: bool = False,
-        accept: Collection[Cause] = (),
+        accept: Collection[Gate] = (),
     ) -> "Options":
         """Return what the settings say, and what is asked for this time; their mapping is of their own feed."""
         if mapping is None and settings.feed in ("", feed):
@@ -80,10 +77,10 @@ class Options:
         return cls(
             currency=settings.currency,
             limits=Limits.from_settings(settings),
-            names=read_mapping(mapping) if mapping else None,
+            mapping=read_mapping(mapping) if mapping else None,
             dry_run=dry_run,
             accept=frozenset(accept),
-            shares=Shares(settings.max_shrink_share, settings.max_bad_rows_share, settings.max_failed_share),
+            shares=GateLimits(settings.max_shrink_share, settings.max_bad_rows_share, settings.max_failed_share),
             private=settings.allow_private_addresses,
         )
 
@@ -102,7 +99,7 @@ class ImportReport:
 
     changes: Changes
     new_pictures: int
-    findings: tuple[RowError, ...]
+    findings: tuple[FeedFinding, ...]
     warnings: tuple[str, ...]
     dry_run: bool
 
@@ -147,7 +144,7 @@ def import_feed(
         clock: tells the time that goes on record.
 
     Raises:
-        FeedRefused: the feed is not what it should be, and that was not accepted.
+        FeedGateError: the feed is not what it should be, and that was not accepted.
         FeedRejected: the feed, or the place of its pictures, cannot be used at all.
     """
     with nullcontext() if options.dry_run else shared_lock(import_lock(store.folder)):
@@ -162,12 +159,12 @@ def import_feed(
                 locations.local_file(feed, private=options.private) as file,
                 open_pictures(pictures, options.limits.max_bytes, private=options.private) as source,
             ):
-                reading = read_feed(file, options.currency, options.names)
+                reading = read_feed(file, options.currency, options.mapping)
                 tools = FetchContext(source, sessions, store, options.limits, keep=not options.dry_run)
                 return _import(feed, reading, tools, options=options, progress=progress, record=record)
         except FeedRejected as error:
             if not options.dry_run:
-                found = error.findings if isinstance(error, FeedRefused) else ()
+                found = error.findings if isinstance(error, FeedGateError) else ()
                 with sessions.begin() as session:
                     record(session, state="refused", findings=_as_rows(found), message=str(error))
             raise
@@ -188,10 +185,10 @@ def _import(
     record: Callable[..., None],
 ) -> ImportReport:
     with tools.sessions() as session:
-        before = Before(
+        before = CatalogState(
             frozenset(imports.live_skus(session)),
             tuple(imports.last_columns(session)),
-            imports.filled(session),
+            imports.count_filled(session),
             imports.prices(session),
         )
     causes = [
@@ -225,8 +222,8 @@ def _import(
         changes = decide(queries.snapshot(session))
         report = ImportReport(changes, len(new), findings, warnings, False)
         catalogue_changes.apply(session, changes, {look.seen.sha256: look.seen.size for look in looks.values()})
-        seen.write(session, picture_sync.failures(looks))
-        seen.forget(session, looks.keys(), before=utc_now() - REMEMBERED)
+        imports.write_picture_states(session, picture_sync.failures(looks))
+        imports.forget_picture_states(session, looks.keys(), before=utc_now() - REMEMBERED)
         record(
             session,
             state="imported" if changes else "unchanged",
@@ -271,15 +268,15 @@ class _Product:
         return replace(self.item, images=tuple(dict.fromkeys(filter(None, filled))))
 
 
-def _resolve(reading: FeedReading, looks: Mapping[str, FetchResult]) -> tuple[list[_Product], list[RowError]]:
+def _resolve(reading: FeedReading, looks: Mapping[str, FetchResult]) -> tuple[list[_Product], list[FeedFinding]]:
     """Return the products with the content of their pictures, and what is wrong with those that cannot be had."""
     products, problems = [], []
     for row in reading.rows:
         found = [looks[name].seen for name in row.item.images]
-        problems += [RowError(row.line, row.item.sku, one.problem, "picture") for one in found if one.problem]
+        problems += [FeedFinding(row.line, row.item.sku, one.problem, "picture") for one in found if one.problem]
         products.append(_Product(row.item, tuple(one.sha256 for one in found)))
     return products, problems
 
 
-def _as_rows(findings: Sequence[RowError]) -> list[dict[str, object]]:
-    return [asdict(found) | {"reason": redact(found.reason)} for found in findings[: imports.KEPT]]
+def _as_rows(findings: Sequence[FeedFinding]) -> list[dict[str, object]]:
+    return [asdict(found) | {"reason": redact(found.reason)} for found in findings[: imports.MAX_RECORDED_FINDINGS]]

@@ -84,7 +84,7 @@ def _import(tools: Tools, feed: str, images: str | None, options: Options | None
         images or settings.feed_images or None,
         sessions=tools.sessions,
         store=ImageStore(settings.pictures),
-        options=options or Options.of(settings, feed),
+        options=options or Options.from_settings(settings, feed),
         progress=tools.stages,
         clock=tools.clock,
     )

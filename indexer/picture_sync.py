@@ -1,6 +1,6 @@
 """Fetches every picture that a feed names and records its content, or the reason why it is unavailable.
 
-Results are stored by name in `catalog.seen`, so an unchanged picture is not read again and an interrupted import
+Results are stored by name in `catalog.imports`, so an unchanged picture is not read again and an interrupted import
 resumes where it stopped. A picture that is unavailable today keeps its previous content.
 """
 
@@ -11,11 +11,11 @@ from functools import partial
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from catalog import queries, seen
-from catalog.changes import Sizes
+from catalog import imports, queries
+from catalog.changes import ImageSizes
 from catalog.database import chunks
 from catalog.imagestore import ImageStore
-from catalog.seen import Seen
+from catalog.imports import PictureState
 from indexer.pictures import PictureSource
 from indexer.prefetch import prefetch_map
 from vsearch.errors import ImageRejected
@@ -37,7 +37,7 @@ class FetchResult:
         known_to_fail: the previous attempt failed as well.
     """
 
-    seen: Seen
+    seen: PictureState
     new: bool = False
     known_to_fail: bool = False
 
@@ -71,7 +71,7 @@ def sync_pictures(names: Iterable[str], context: FetchContext, progress: Progres
     with progress("fetch pictures") as advance:
         for batch in chunks(ordered, _BATCH_SIZE):
             with context.sessions() as session:
-                earlier = seen.read(session, batch)
+                earlier = imports.read_picture_states(session, batch)
             fetch = partial(_fetch, context=context, earlier=earlier, sizes=sizes)
             fetched = dict(prefetch_map(batch, fetch, threads=threads, max_pending=2 * threads))
             # Failures are recorded together with the import, which may still be refused.
@@ -82,35 +82,35 @@ def sync_pictures(names: Iterable[str], context: FetchContext, progress: Progres
             }
             if context.keep and changed:
                 with context.sessions.begin() as session:
-                    seen.write(session, changed)
+                    imports.write_picture_states(session, changed)
             results.update(fetched)
             advance(len(results), len(ordered))
     return results
 
 
-def failures(results: Mapping[str, FetchResult]) -> dict[str, Seen]:
+def failures(results: Mapping[str, FetchResult]) -> dict[str, PictureState]:
     """Return the records of the pictures that could not be fetched, by name."""
     return {name: result.seen for name, result in results.items() if result.seen.problem}
 
 
-def _fetch(name: str, context: FetchContext, earlier: Mapping[str, Seen], sizes: Sizes) -> FetchResult:
-    last = earlier.get(name, Seen())
+def _fetch(name: str, context: FetchContext, earlier: Mapping[str, PictureState], sizes: ImageSizes) -> FetchResult:
+    last = earlier.get(name, PictureState())
     is_stored = bool(last.sha256) and context.store.exists(last.sha256)
     try:
         content = context.source.fetch(name, last.tag if is_stored else "")
         if content.data is None:
-            return FetchResult(Seen(last.sha256, last.size, last.tag), new=last.sha256 not in sizes)
+            return FetchResult(PictureState(last.sha256, last.size, last.tag), new=last.sha256 not in sizes)
         return _store(content.data, content.tag, context, sizes)
     except ImageRejected as error:
         reason = str(error)
         if not reason.startswith("picture "):
             reason = f"picture {name!r} cannot be used: {reason[:1].lower()}{reason[1:]}"
-        kept = Seen(last.sha256, last.size) if is_stored else Seen()
-        failed = Seen(kept.sha256, kept.size, problem=redact(reason), failures=last.failures + 1)
+        kept = PictureState(last.sha256, last.size) if is_stored else PictureState()
+        failed = PictureState(kept.sha256, kept.size, problem=redact(reason), failures=last.failures + 1)
         return FetchResult(failed, known_to_fail=last.failures > 0)
 
 
-def _store(data: bytes, tag: str, context: FetchContext, sizes: Sizes) -> FetchResult:
+def _store(data: bytes, tag: str, context: FetchContext, sizes: ImageSizes) -> FetchResult:
     sha256 = hashlib.sha256(data).hexdigest()
     is_stored = context.store.exists(sha256)
     size = sizes.get(sha256)
@@ -120,4 +120,4 @@ def _store(data: bytes, tag: str, context: FetchContext, sizes: Sizes) -> FetchR
         size = (width, height)
     if context.keep and not is_stored:
         context.store.put(data)
-    return FetchResult(Seen(sha256, size, tag), new)
+    return FetchResult(PictureState(sha256, size, tag), new)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from catalog import embeddings, queries, records, seen
+from catalog import embeddings, imports, queries, records
 from catalog.database import chunks, opened, shrink
 from catalog.imagestore import ImageStore
 from catalog.models import FeedImport, IndexRun, Job, utc_now
@@ -146,7 +146,7 @@ def _picture_files(settings: Settings, sessions: sessionmaker[Session], now: dat
 def _pictures(settings: Settings, sessions: sessionmaker[Session], now: datetime) -> Pictures:
     with sessions() as session:
         used, withdrawn = queries.pictures_by_use(session, now - timedelta(days=settings.keep_unused_days))
-        return Pictures(used, seen.waiting(session), withdrawn)
+        return Pictures(used, imports.unimported_pictures(session), withdrawn)
 
 
 def _all_but_pictures(

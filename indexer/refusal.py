@@ -5,14 +5,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from catalog.items import ProductItem
+from catalog.changes import ProductItem
 from indexer.dialects import ATTRIBUTE
-from indexer.feed import FeedReading, RowError
+from indexer.feed import FeedFinding, FeedReading
 from indexer.picture_sync import FetchResult
 from vsearch.errors import FeedRejected
 
-Cause = Literal["shrink", "rows", "repeats", "columns", "prices", "pictures"]
-CAUSES: tuple[Cause, ...] = get_args(Cause)
+Gate = Literal["shrink", "rows", "repeats", "columns", "prices", "pictures"]
+GATES: tuple[Gate, ...] = get_args(Gate)
 
 FORGIVEN = 3
 """So many pictures that cannot be had never refuse a feed, whatever share of its new ones they are."""
@@ -51,13 +51,13 @@ FILLED: Mapping[str, Callable[[ProductItem], bool]] = {
     "attributes": lambda item: bool(item.attributes),
     "dimensions": lambda item: bool(item.dimensions),
 }
-"""When a product of a feed has something in a column; `catalog.imports.FILLED` asks the same of the catalogue."""
+"""When a product of a feed has something in a column; see `catalog.imports.OPTIONAL_COLUMNS`."""
 
 _SHOWN = 5  # names in a sentence
 
 
 @dataclass(frozen=True)
-class Shares:
+class GateLimits:
     """How much of a feed may be wrong before all of it is refused.
 
     Attributes:
@@ -72,7 +72,7 @@ class Shares:
 
 
 @dataclass(frozen=True)
-class Before:
+class CatalogState:
     """The catalogue before this feed.
 
     Attributes:
@@ -88,16 +88,16 @@ class Before:
     prices: Mapping[str, tuple[int, str]]
 
 
-class FeedRefused(FeedRejected):
+class FeedGateError(FeedRejected):
     """The feed was read, and is not what it should be; `findings` has every row and picture that is wrong."""
 
-    def __init__(self, message: str, findings: tuple[RowError, ...], warnings: tuple[str, ...]) -> None:
+    def __init__(self, message: str, findings: tuple[FeedFinding, ...], warnings: tuple[str, ...]) -> None:
         super().__init__(message)
         self.findings = findings
         self.warnings = warnings
 
 
-def of_rows(reading: FeedReading, shares: Shares) -> Iterable[tuple[Cause, str]]:
+def of_rows(reading: FeedReading, shares: GateLimits) -> Iterable[tuple[Gate, str]]:
     """Yield whether too many rows are bad, and whether a sku is there twice."""
     repeats = {error.line for error in reading.errors if error.kind == "repeat"}
     bad = {error.line for error in reading.errors if error.kind == "row"}
@@ -109,7 +109,7 @@ def of_rows(reading: FeedReading, shares: Shares) -> Iterable[tuple[Cause, str]]
         yield "repeats", f"{len(repeats)} rows repeat a sku"
 
 
-def of_columns(reading: FeedReading, before: Before) -> Iterable[tuple[Cause, str]]:
+def of_columns(reading: FeedReading, before: CatalogState) -> Iterable[tuple[Gate, str]]:
     """Yield whether products lost what they had: a column is gone, or is there and empty.
 
     An attribute that has a column of its own is missed by that; the feed of another kind may tell it otherwise.
@@ -128,7 +128,7 @@ def of_columns(reading: FeedReading, before: Before) -> Iterable[tuple[Cause, st
         yield "columns", ", ".join(lost)
 
 
-def of_prices(reading: FeedReading, before: Before) -> Iterable[tuple[Cause, str]]:
+def of_prices(reading: FeedReading, before: CatalogState) -> Iterable[tuple[Gate, str]]:
     """Yield whether prices became others altogether, as when cents are taken for euros, or crowns for euros."""
     known, ratios = _price_ratios(reading, before)
     other, jumped = known - len(ratios), _jumped(ratios)
@@ -143,13 +143,13 @@ def of_prices(reading: FeedReading, before: Before) -> Iterable[tuple[Cause, str
         yield "prices", f"{other} of {known} prices are in another currency than they were"
 
 
-def price_jumps(reading: FeedReading, before: Before) -> Iterable[str]:
+def price_jumps(reading: FeedReading, before: CatalogState) -> Iterable[str]:
     """Yield a warning that names the products whose price is taken although it rose or fell so much."""
     if jumped := _jumped(_price_ratios(reading, before)[1]):
         yield f"the price of {_listed(jumped)} is a tenth or less, or ten times or more, of what it was; check it"
 
 
-def _price_ratios(reading: FeedReading, before: Before) -> tuple[int, dict[str, float]]:
+def _price_ratios(reading: FeedReading, before: CatalogState) -> tuple[int, dict[str, float]]:
     """Return how many products have a price now and before, and by sku the ratio of those in one currency."""
     known = [
         (item, *before.prices[item.sku])
@@ -173,7 +173,7 @@ def _too_many(jumps: int, max_share: float, prices: int) -> bool:
     return jumps > min(max(MAX_JUMPS, max_share * prices), prices / 2)
 
 
-def of_shrinking(reading: FeedReading, before: Before, shares: Shares) -> Iterable[tuple[Cause, str]]:
+def of_shrinking(reading: FeedReading, before: CatalogState, shares: GateLimits) -> Iterable[tuple[Gate, str]]:
     """Yield whether too much of the catalogue would be withdrawn; of a small one, a few products, but never half.
 
     What bad rows name counts as named: those products stay as they are.
@@ -184,7 +184,7 @@ def of_shrinking(reading: FeedReading, before: Before, shares: Shares) -> Iterab
         yield "shrink", f"it lacks {gone} of the catalogue's {live} products"
 
 
-def of_unpictured(reading: FeedReading, before: Before, shares: Shares) -> Iterable[tuple[Cause, str]]:
+def of_unpictured(reading: FeedReading, before: CatalogState, shares: GateLimits) -> Iterable[tuple[Gate, str]]:
     """Yield whether too many products name no picture: most of them, or many that the catalogue has with one."""
     bare = {error.sku for error in reading.errors if error.kind == "no picture"}
     known = bare & before.skus
@@ -194,7 +194,7 @@ def of_unpictured(reading: FeedReading, before: Before, shares: Shares) -> Itera
         yield "pictures", f"{len(bare)} of {len(reading.rows)} products name no picture"
 
 
-def of_pictures(looks: Iterable[FetchResult], shares: Shares) -> Iterable[tuple[Cause, str]]:
+def of_pictures(looks: Iterable[FetchResult], shares: GateLimits) -> Iterable[tuple[Gate, str]]:
     """Yield whether too many new pictures cannot be had; those of which an earlier content is known do not count."""
     looked = list(looks)
     lost = sum(bool(look.seen.problem) and not look.seen.sha256 and not look.known_to_fail for look in looked)
@@ -213,27 +213,27 @@ def stayed(looks: Iterable[FetchResult]) -> Iterable[str]:
 
 def refuse(
     feed: str,
-    causes: Iterable[tuple[Cause, str]],
+    causes: Iterable[tuple[Gate, str]],
     reading: FeedReading,
     *,
-    accept: Collection[Cause],
+    accept: Collection[Gate],
 ) -> None:
     """Refuse a feed for what is not accepted.
 
     Raises:
-        FeedRefused: with one sentence for all causes.
+        FeedGateError: with one sentence for all causes.
     """
     found = [(cause, said) for cause, said in causes if cause not in accept]
     if found:
         options = " ".join(f"--accept {cause}" for cause, _ in found)
-        raise FeedRefused(
+        raise FeedGateError(
             f"A feed must be whole and like the last one, but of {feed}, {'; '.join(said for _, said in found)}. "
             f"Nothing was imported: export it again, or take it as it is with {options}.",
             reading.errors,
             reading.warnings,
         )
     if not any(row.item.images for row in reading.rows):
-        raise FeedRefused(
+        raise FeedGateError(
             f"A feed must have a good row, but {feed} has none; correct its rows.", reading.errors, reading.warnings
         )
 

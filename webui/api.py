@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint, abort, request, url_for
 
 from catalog import queries
-from catalog.items import PLENTY
+from catalog.changes import UNCOUNTED_STOCK
 from catalog.queries import ProductCard, ProductDetail
 from vsearch.images import decode
 from webui import forms, money, results, timing
@@ -94,7 +94,7 @@ def _card(card: ProductCard) -> dict[str, Any]:
         "brand": card.brand,
         "category": card.category,
         "price": None if card.price_minor is None else _price(card.price_minor, card.currency),
-        "stock": None if card.stock == PLENTY else card.stock,
+        "stock": None if card.stock == UNCOUNTED_STOCK else card.stock,
         "in_stock": None if card.stock is None else card.stock > 0,
         "image_url": _picture(card.image) if card.image else None,
         "url": _address("shop.product", sku=card.sku),

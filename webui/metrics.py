@@ -11,7 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from catalog import imports, queries, seen
+from catalog import imports, queries
 from catalog.models import Job
 from vsearch.errors import VSearchError
 from webui.services import Services, services
@@ -100,7 +100,7 @@ def _of_catalogue(session: Session, registry: CollectorRegistry) -> None:
     pictures = Gauge("vsearch_pictures", "Pictures of the catalogue.", ("state",), registry=registry)
     pictures.labels("readable").set(counted.pictures)
     pictures.labels("unreadable").set(counted.unreadable)
-    pictures.labels("not_to_be_had").set(seen.failing(session))
+    pictures.labels("not_to_be_had").set(imports.count_failing_pictures(session))
     jobs = Gauge("vsearch_jobs", "Background jobs by kind and state.", ("kind", "state"), registry=registry)
     for kind, state, count in session.execute(select(Job.kind, Job.state, func.count()).group_by(Job.kind, Job.state)):
         jobs.labels(kind, state).set(count)
@@ -119,5 +119,5 @@ def _of_catalogue(session: Session, registry: CollectorRegistry) -> None:
         ("state",),
         registry=registry,
     )
-    for state, finished in imports.last_of_each_end(session).items():
+    for state, finished in imports.last_finished_by_state(session).items():
         feed.labels(state).set(finished.timestamp())

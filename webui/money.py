@@ -2,8 +2,7 @@
 
 from decimal import Decimal
 
-from catalog.currency import DECIMALS
-from catalog.prices import AmbiguousPrice, PriceError, read_price
+from catalog.prices import DECIMALS, AmbiguousPrice, PriceError, read_price
 from vsearch.errors import InvalidRequest
 
 _SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩"}

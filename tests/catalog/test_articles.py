@@ -2,8 +2,7 @@ from dataclasses import replace
 
 from catalog import changes, queries
 from catalog.articles import any_article_number, product_by_article_number
-from catalog.changes import Changes
-from catalog.items import ProductItem
+from catalog.changes import Changes, ProductItem
 
 
 def item(sku: str, number: str | None) -> ProductItem:

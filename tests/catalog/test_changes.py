@@ -8,8 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from catalog import queries
-from catalog.changes import Changes, apply, mark_unreadable
-from catalog.items import ProductItem
+from catalog.changes import Changes, ProductItem, apply, mark_unreadable
 from catalog.models import Image, Product
 
 RED, BLUE, GREEN = (hashlib.sha256(name.encode()).hexdigest() for name in ("red", "blue", "green"))

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.currency import DECIMALS
-from catalog.prices import AmbiguousPrice, PriceError, Separators, read_price
+from catalog.prices import DECIMALS, AmbiguousPrice, PriceError, Separators, read_price
 
 
 def read(value: object, currency: str = "EUR", **stated: str) -> int:

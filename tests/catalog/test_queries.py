@@ -7,8 +7,7 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from catalog import imports, queries
-from catalog.changes import Changes, apply, mark_unreadable
-from catalog.items import ProductItem
+from catalog.changes import Changes, ProductItem, apply, mark_unreadable
 from catalog.models import FeedImport, IndexRun, utc_now
 from catalog.queries import CatalogueCounts, Facets, GalleryRow
 

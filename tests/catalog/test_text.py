@@ -4,9 +4,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from catalog.changes import Changes, apply
+from catalog.changes import Changes, ProductItem, apply
 from catalog.database import sessions
-from catalog.items import ProductItem
 from catalog.text import search
 
 ITEMS = (

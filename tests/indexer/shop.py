@@ -8,10 +8,9 @@ import numpy as np
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import changes, queries
-from catalog.changes import Changes
+from catalog.changes import Changes, ProductItem
 from catalog.database import connect, sessions, upgrade
 from catalog.imagestore import ImageStore
-from catalog.items import ProductItem
 from catalog.models import IndexRun
 from catalog.queries import GalleryRow
 from tests.fakes import coloured, fake_checkpoint

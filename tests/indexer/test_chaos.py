@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from catalog import queries
-from catalog.items import ProductItem
+from catalog.changes import ProductItem
 from tests.fakes import FakeEncoder, coloured
 from tests.indexer.killed_run import Moment, encoded, events, night_child, run_until, spread, stored
 from tests.indexer.shop import CATEGORIES, Shop, open_shop

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from catalog.items import PLENTY, ProductItem
+from catalog.changes import UNCOUNTED_STOCK, ProductItem
 from indexer.cells import pictures_of
-from indexer.dialects import Mapping, read_mapping
+from indexer.dialects import ColumnMapping, read_mapping
 from indexer.feed import read_feed
 from vsearch.errors import FeedRejected
 
@@ -60,7 +60,7 @@ def test_a_merchant_feed_in_xml(tmp_path: Path) -> None:
         price_minor=39_900,
         currency="EUR",
         url="https://shop.example/s-1",
-        stock=PLENTY,
+        stock=UNCOUNTED_STOCK,
         attributes={"colour": ("oak",)},
         dimensions={"width": "180 cm"},
         variant_group="oak",
@@ -214,8 +214,8 @@ def test_a_merchant_feed_with_more_columns_of_pictures(tmp_path: Path) -> None:
     ("available", "pieces", "stock"),
     [
         ("in stock", "7", 7),
-        ("available for order", "", PLENTY),
-        ("https://schema.org/InStock", "", PLENTY),
+        ("available for order", "", UNCOUNTED_STOCK),
+        ("https://schema.org/InStock", "", UNCOUNTED_STOCK),
         ("discontinued", "7", 0),
         ("out_of_stock", "7", 0),
         ("sometimes", "", None),
@@ -273,7 +273,7 @@ def test_every_feed_reads_prices_alike(tmp_path: Path, name: str, content: str) 
     assert "price must have one meaning, but it is '2,300 USD'; write 2300.00 or 2.30, or state" in error.reason
     for stated, minor in (("thousands", 230_000), ("decimal", 230)):
         (tmp_path / "mapping.toml").write_text(f'[prices]\n{stated} = ","\n')
-        (item,) = read_feed(tmp_path / name, names=read_mapping(tmp_path / "mapping.toml")).items
+        (item,) = read_feed(tmp_path / name, mapping=read_mapping(tmp_path / "mapping.toml")).items
         assert (item.price_minor, item.currency) == (minor, "USD")
     found = items(tmp_path, name, content.format(price="2,300.00 USD"))["S"]
     assert (found.price_minor, found.currency) == (230_000, "USD")
@@ -387,7 +387,7 @@ def test_a_mapping_names_columns_and_constants(tmp_path: Path) -> None:
         '"attr:colour" = "Farbe"\n[constants]\nbrand = "Nord"\n'
     )
     head = "ArtNr;Name;Bild1;Bild2;Gruppe;Art;Farbe;Lager"
-    found = items(tmp_path, "feed.csv", f"{head}\nA;Tisch;a.jpg;;Möbel;Tische;rot;5\n", names=read_mapping(file))["A"]
+    found = items(tmp_path, "feed.csv", f"{head}\nA;Tisch;a.jpg;;Möbel;Tische;rot;5\n", mapping=read_mapping(file))["A"]
     assert found == ProductItem(
         "A", "Tisch", brand="Nord", category="Möbel > Tische", attributes={"colour": ("rot",)}, images=("a.jpg",)
     )
@@ -417,11 +417,11 @@ WOO_MAPPING = {
 
 def test_variations_take_from_their_parents_what_they_leave_empty(tmp_path: Path) -> None:
     """A parent that is nothing but its variations is no product, wherever its row is, however it is named."""
-    found = items(tmp_path, "feed.csv", WOO, names=Mapping(columns=WOO_MAPPING))
+    found = items(tmp_path, "feed.csv", WOO, mapping=ColumnMapping(columns=WOO_MAPPING))
     assert list(found) == ["W3", "W9", "W8", "W10", "W11", "W12"]
     desk, red, blue = found["W3"], found["W9"], found["W8"]
     assert desk.images == ("https://a.example/1,2.jpg", "https://a.example/3.jpg")
-    assert (desk.category, desk.description, desk.stock) == ("Furniture > Desks", "One\nTwo", PLENTY)
+    assert (desk.category, desk.description, desk.stock) == ("Furniture > Desks", "One\nTwo", UNCOUNTED_STOCK)
     assert desk.attributes == {"colour": ("Red", "Blue, dark")}
     assert (red.title, red.description, red.category) == ("Chair red", "Soft", "Furniture > Chairs")
     assert red.images == ("https://a.example/7.jpg", "https://a.example/7b.jpg")
@@ -456,9 +456,9 @@ def test_what_woocommerce_says_of_its_products(tmp_path: Path) -> None:
         "stock": "Stock",
         "description": "Short description",
     }
-    found = items(tmp_path, "feed.csv", WOO_ROWS, names=Mapping(columns=columns))
+    found = items(tmp_path, "feed.csv", WOO_ROWS, mapping=ColumnMapping(columns=columns))
     assert {sku: item.stock for sku, item in found.items()} == {
-        "A": PLENTY,
+        "A": UNCOUNTED_STOCK,
         "id:8": 2,
         "S-L": 0,
         "id:11": 0,
@@ -471,8 +471,8 @@ def test_what_woocommerce_says_of_its_products(tmp_path: Path) -> None:
 def test_variations_that_name_their_parent_by_its_id(tmp_path: Path) -> None:
     """As Shopware's do; a sku comes first."""
     text = "id,parent_id,no,name,cover\nx,,A,Lamp,a.jpg\ny,x,B,,\nA,,x2,Sofa,s.jpg\nz,A,C,,\n"
-    names = Mapping(parent="parent_id", columns={"sku": "no", "title": "name", "images": "cover"})
-    found = items(tmp_path, "feed.csv", text, names=names)
+    mapping = ColumnMapping(parent="parent_id", columns={"sku": "no", "title": "name", "images": "cover"})
+    found = items(tmp_path, "feed.csv", text, mapping=mapping)
     assert {sku: item.title for sku, item in found.items()} == {"B": "Lamp", "x2": "Sofa", "C": "Lamp"}
 
 
@@ -485,7 +485,7 @@ def test_what_a_mapping_says_of_cells(tmp_path: Path) -> None:
     )
     head = "No,Name,Pics,Tree,Price,Of\n"
     rows = '1,Sofa,"a.jpg; b,c.jpg",Sale;Bed &amp; Bath/Sofas;Home,5,\n2,Sofa red,,,6,1\n'
-    found = items(tmp_path, "feed.csv", head + rows, names=read_mapping(file))
+    found = items(tmp_path, "feed.csv", head + rows, mapping=read_mapping(file))
     assert list(found) == ["1", "2"]
     for item in found.values():
         assert (item.images, item.category) == (("a.jpg", "b,c.jpg"), "Bed & Bath > Sofas")
@@ -503,11 +503,11 @@ def test_the_columns_of_magento(tmp_path: Path) -> None:
         "category": "categories",
         "stock": "qty",
     }
-    names = Mapping(columns=columns, constants={"brand": "Nord"})
-    found = items(tmp_path, "feed.csv", head + row, names=names)["24-0"]
+    mapping = ColumnMapping(columns=columns, constants={"brand": "Nord"})
+    found = items(tmp_path, "feed.csv", head + row, mapping=mapping)["24-0"]
     del columns["stock"]
-    names = Mapping(columns=columns, constants={"stock": "1"})
-    assert items(tmp_path, "feed.csv", head + row, names=names)["24-0"].stock == 1
+    mapping = ColumnMapping(columns=columns, constants={"stock": "1"})
+    assert items(tmp_path, "feed.csv", head + row, mapping=mapping)["24-0"].stock == 1
     assert (found.images, found.stock) == (("p/0/p0.jpg", "p/0/q0.jpg"), 100)
     assert found.category == "Default > Gear > Bags"
 
@@ -524,17 +524,17 @@ D,,Bag,simple,Oversold,1,d.jpg,-2.0000,1
 E,,Bag,configurable,Of others,1,e.jpg,0.0000,1
 F,default,Bag,simple,Of one view,1,f.jpg,1.0000,1
 """
-    names = Mapping(columns={"sku": "sku", "title": "name", "images": "base_image", "stock": "qty"})
-    found = items(tmp_path, "feed.csv", rows, names=names)
+    mapping = ColumnMapping(columns={"sku": "sku", "title": "name", "images": "base_image", "stock": "qty"})
+    found = items(tmp_path, "feed.csv", rows, mapping=mapping)
     assert {sku: (item.title, item.stock) for sku, item in found.items()} == {
         "A": ("Bag", 3),
         "C": ("Sold", 0),
         "D": ("Oversold", 0),
-        "E": ("Of others", PLENTY),
+        "E": ("Of others", UNCOUNTED_STOCK),
         "F": ("Of one view", 1),
     }
     (tmp_path / "feed.csv").write_text(rows.replace("a.jpg", "no_selection"))
-    assert [error.kind for error in read_feed(tmp_path / "feed.csv", names=names).errors] == ["no picture"]
+    assert [error.kind for error in read_feed(tmp_path / "feed.csv", mapping=mapping).errors] == ["no picture"]
 
 
 def test_variations_of_magento(tmp_path: Path) -> None:
@@ -547,8 +547,8 @@ H-M,Top,simple,,Not Visible Individually,m.jpg,49.0000,,
 H-L,Top,simple,Hoodie L,"Catalog, Search",l.jpg,49.0000,,
 H,Top,configurable,Hoodie,"Catalog, Search",h.jpg,,"sku=H-S,size=S|sku=H-M,size=M|sku=H-L,size=L",
 """
-    names = Mapping(columns={"sku": "sku", "title": "name", "images": "base_image", "price": "price"})
-    found = items(tmp_path, "feed.csv", rows, names=names)
+    mapping = ColumnMapping(columns={"sku": "sku", "title": "name", "images": "base_image", "price": "price"})
+    found = items(tmp_path, "feed.csv", rows, mapping=mapping)
     assert {sku: (item.title, item.images, item.variant_group) for sku, item in found.items()} == {
         "H-S": ("Hoodie S", ("h.jpg",), "H"),
         "H-M": ("Hoodie", ("m.jpg",), "H"),
@@ -558,7 +558,7 @@ H,Top,configurable,Hoodie,"Catalog, Search",h.jpg,,"sku=H-S,size=S|sku=H-M,size=
 
 def test_constants_for_a_feed_that_needs_no_mapping(tmp_path: Path) -> None:
     """A mapping without columns leaves it to the head."""
-    found = items(tmp_path, "feed.xml", MERCHANT, names=Mapping(constants={"brand": "Nord"}))
+    found = items(tmp_path, "feed.xml", MERCHANT, mapping=ColumnMapping(constants={"brand": "Nord"}))
     assert {item.brand for item in found.values()} == {"Nord"}
 
 
@@ -585,9 +585,9 @@ def test_a_mapping_that_is_none_is_refused(tmp_path: Path, text: str, sentence: 
 def test_a_mapping_must_fit_the_feed(tmp_path: Path) -> None:
     """Else a renamed column would empty every product."""
     (tmp_path / "feed.csv").write_text("ArtNr,Name,Bild\nA,Tisch,a.jpg\n")
-    names = Mapping(columns={"sku": "ArtNr", "title": "Titel", "image": "Bild"})
+    mapping = ColumnMapping(columns={"sku": "ArtNr", "title": "Titel", "image": "Bild"})
     with pytest.raises(FeedRejected, match="lacks 'Titel'; correct the mapping"):
-        read_feed(tmp_path / "feed.csv", names=names)
+        read_feed(tmp_path / "feed.csv", mapping=mapping)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.changes import Changes
-from catalog.items import ProductItem
-from indexer.diff import diff
+from catalog.changes import Changes, ProductItem, diff
 
 Snapshot = dict[str, ProductItem]
 

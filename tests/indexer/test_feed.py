@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from catalog.items import PLENTY, ProductItem
-from indexer.dialects import COLUMNS, Mapping, read_mapping
-from indexer.feed import FeedReading, RowError, read_feed
+from catalog.changes import UNCOUNTED_STOCK, ProductItem
+from indexer.dialects import COLUMNS, ColumnMapping, read_mapping
+from indexer.feed import FeedFinding, FeedReading, read_feed
 from vsearch.errors import FeedRejected, SettingsError
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "feed.md"
@@ -269,7 +269,7 @@ def test_a_bad_json_row_is_one_clear_sentence(tmp_path: Path, row: object, sente
 @pytest.mark.parametrize(
     ("stock", "pieces"),
     [("3.0", 3), ("100.0000", 100), ("3,0", 3), ("0.000", 0), ("-0.0", 0), ("1234.000", 1234), ("1", 1)]
-    + [(word, PLENTY) for word in ("yes", "In stock", "TRUE")]
+    + [(word, UNCOUNTED_STOCK) for word in ("yes", "In stock", "TRUE")]
     + [("backorder", 0), ("1 000", 1000), ("1\u202f000", 1000), ("1'000", 1000), ("\uff13", 3)],
 )
 def test_whole_numbers_may_have_decimals_of_zeros(tmp_path: Path, stock: str, pieces: int) -> None:
@@ -277,7 +277,9 @@ def test_whole_numbers_may_have_decimals_of_zeros(tmp_path: Path, stock: str, pi
     assert [item.stock for item in read_one(tmp_path, stock=stock).items] == [pieces]
 
 
-@pytest.mark.parametrize(("stock", "pieces"), [("3.0", 3), ("5.000", 5), ("1e1", 10), ("true", PLENTY), ("false", 0)])
+@pytest.mark.parametrize(
+    ("stock", "pieces"), [("3.0", 3), ("5.000", 5), ("1e1", 10), ("true", UNCOUNTED_STOCK), ("false", 0)]
+)
 def test_a_number_of_json_is_the_number_that_it_is(tmp_path: Path, stock: str, pieces: int) -> None:
     """Three zeros are no thousands there."""
     feed = json_feed(tmp_path, f'{{"sku": "A", "title": "B", "image": "c.jpg", "stock": {stock}}}')
@@ -366,7 +368,7 @@ def test_a_second_row_of_the_same_number_is_bad(tmp_path: Path) -> None:
     reading = read_feed(csv_feed(tmp_path, GOOD, {**GOOD, "sku": "B"}, {**GOOD, "title": "Again"}))
     assert [item.title for item in reading.items] == ["Kivik", "Kivik"]
     expected = "sku must be unique, but 'A-1' is on line 2 already; remove one of the two."
-    assert reading.errors == (RowError(4, "A-1", expected, "repeat"),)
+    assert reading.errors == (FeedFinding(4, "A-1", expected, "repeat"),)
 
 
 @pytest.mark.parametrize(("row", "count"), [("B,Lamp", 2), ("B,Lamp,b.jpg,extra", 4)])
@@ -476,7 +478,7 @@ def test_texts_as_spreadsheets_save_them(tmp_path: Path, content: str, encoding:
 def test_an_encoding_that_a_mapping_names(tmp_path: Path) -> None:
     """A feed that says nothing of it is not guessed at; the mapping need not name columns."""
     feed = text_feed(tmp_path, CSV.encode("cp1252"))
-    assert read_feed(feed, names=Mapping(encoding="cp1252")).items[0].title == "S\u00f6fa"
+    assert read_feed(feed, mapping=ColumnMapping(encoding="cp1252")).items[0].title == "S\u00f6fa"
     with pytest.raises(FeedRejected, match=r"line 2 of feed\.csv is not UTF-8"):
         read_feed(feed)
 
@@ -582,7 +584,7 @@ def test_the_example_of_a_mapping_is_one(tmp_path: Path) -> None:
     (tmp_path / "mapping.toml").write_text(example[1])
     assert read_mapping(tmp_path / "mapping.toml").columns["sku"] == "ArticleNo"
     text = DOCUMENT.read_text(encoding="utf8")
-    assert [key for key in Mapping.model_fields if not re.search(rf"[`\[]{key}[`\]]", text)] == []
+    assert [key for key in ColumnMapping.model_fields if not re.search(rf"[`\[]{key}[`\]]", text)] == []
 
 
 @pytest.mark.parametrize("column", COLUMNS)

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from catalog import changes, imports, seen
-from catalog.changes import Changes
-from catalog.items import ProductItem
+from catalog import changes, imports
+from catalog.changes import Changes, ProductItem
+from catalog.imports import PictureState
 from catalog.models import utc_now
 from catalog.review import Shown
-from catalog.seen import Seen
 from indexer import managers_page, managers_report, review, run
 from indexer.review import Note
 from tests.fakes import Opened, coloured
@@ -68,7 +67,7 @@ def troubled(indexed_shop: Shop) -> Shop:
             ProductItem("TWIN", "Twin", category="Sofas > Armchairs", images=(first.sha256, lone)),
         )
         changes.apply(session, Changes(added=items), {lone: (90, 90)})
-        seen.write(session, {"x": Seen(problem=LOST, failures=3)})
+        imports.write_picture_states(session, {"x": PictureState(problem=LOST, failures=3)})
         moment = utc_now()
         found = {"line": 7, "sku": "LOST", "kind": "picture", "reason": LOST}
         bad = {"line": 9, "sku": "BAD", "kind": "row", "reason": "stock must be a number"}

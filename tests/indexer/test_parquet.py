@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from catalog.items import ProductItem
+from catalog.changes import ProductItem
 from indexer.feed import FeedReading, read_feed
 from vsearch.errors import FeedRejected
 

@@ -5,9 +5,8 @@ import pytest
 from click.testing import CliRunner
 
 from catalog import changes, demo, imports
-from catalog.changes import Changes
+from catalog.changes import Changes, ProductItem
 from catalog.database import opened
-from catalog.items import ProductItem
 from tests.pictures import jpeg
 from vsearch.cli import cli, main
 from vsearch.cli import demo as command

@@ -10,9 +10,8 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from catalog import changes, queries
-from catalog.changes import Changes
+from catalog.changes import Changes, ProductItem
 from catalog.database import opened
-from catalog.items import ProductItem
 from tests.pictures import jpeg
 from vsearch.answer import LabelledHit, SearchResult, part_weight
 from vsearch.cli import cli, console

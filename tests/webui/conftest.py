@@ -16,11 +16,10 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import changes, queries
-from catalog.changes import Changes
+from catalog.changes import Changes, ProductItem
 from catalog.database import connect
 from catalog.database import sessions as make_sessions
 from catalog.imagestore import ImageStore
-from catalog.items import ProductItem
 from tests.fakes import LIKENESS, NOBODY, FakeDetector, FakeEncoder, FakeReader, coloured, fake_checkpoint, origin
 from vsearch import generation
 from vsearch.engine import Engine

@@ -7,10 +7,10 @@ import click
 from catalog import queries
 from catalog.database import opened, opened_for_dry_run, revision, schemas
 from catalog.imagestore import ImageStore
-from catalog.imports import KEPT
+from catalog.imports import MAX_RECORDED_FINDINGS
 from catalog.queries import CatalogueCounts
 from indexer.importing import ImportReport, Options, import_feed
-from indexer.refusal import CAUSES, Cause, FeedRefused
+from indexer.refusal import GATES, FeedGateError, Gate
 from vsearch.cli import pass_settings
 from vsearch.cli.console import progress, table
 from vsearch.redaction import redact, redact_address
@@ -32,13 +32,13 @@ def command() -> None:
 @click.option("--dry-run", is_flag=True, help="Check everything and write nothing.")
 @click.option(
     "--accept",
-    type=click.Choice(CAUSES),
+    type=click.Choice(GATES),
     multiple=True,
     help="Take a feed that lacks products or a column, has bad rows or pictures, repeats a sku, or has other prices.",
 )
 @pass_settings
 def import_(
-    settings: Settings, *, feed: str, images: str | None, mapping: Path | None, dry_run: bool, accept: tuple[Cause, ...]
+    settings: Settings, *, feed: str, images: str | None, mapping: Path | None, dry_run: bool, accept: tuple[Gate, ...]
 ) -> None:
     """Make the catalogue what FEED says: a file or address of all products, by default that of the settings.
 
@@ -48,8 +48,8 @@ def import_(
     if not (feed or settings.feed):
         raise click.UsageError("Name a FEED, or set the setting feed.")
     feed = feed or settings.feed
-    options = Options.of(settings, feed, mapping=mapping, dry_run=dry_run, accept=accept)
-    _summarise(*import_aloud(settings, feed, images or settings.feed_images or None, options))
+    options = Options.from_settings(settings, feed, mapping=mapping, dry_run=dry_run, accept=accept)
+    _summarise(*import_and_report(settings, feed, images or settings.feed_images or None, options))
 
 
 @command.command("upgrade", epilog="Example: vsearch catalog upgrade --check")
@@ -68,7 +68,7 @@ def upgrade(settings: Settings, *, check: bool) -> None:
             click.echo(f"It is revision {wanted} now.")
 
 
-def import_aloud(
+def import_and_report(
     settings: Settings, feed: str, images: str | None, options: Options
 ) -> tuple[ImportReport, CatalogueCounts]:
     """Import a feed; every bad row and warning is a line on standard error."""
@@ -77,16 +77,16 @@ def import_aloud(
     with opened_for_dry_run(url) if options.dry_run else opened(url, write=True) as sessions:
         try:
             report = import_feed(feed, images, sessions=sessions, store=store, options=options, progress=progress)
-        except FeedRefused as refusal:
-            complain(feed, refusal, recorded=not options.dry_run)
+        except FeedGateError as refusal:
+            print_findings(feed, refusal, recorded=not options.dry_run)
             raise
         with sessions() as session:
             counts = queries.counts(session)
-    complain(feed, report, recorded=not options.dry_run)
+    print_findings(feed, report, recorded=not options.dry_run)
     return report, counts
 
 
-def complain(feed: str, found: ImportReport | FeedRefused, *, recorded: bool = True) -> None:
+def print_findings(feed: str, found: ImportReport | FeedGateError, *, recorded: bool = True) -> None:
     """Say on standard error what is wrong where, the first hundred of it."""
     feed = redact_address(feed)
     for warning in found.warnings:
@@ -94,7 +94,7 @@ def complain(feed: str, found: ImportReport | FeedRefused, *, recorded: bool = T
     for finding in found.findings[:SHOWN]:
         click.echo(f"{feed}:{finding.line}: {redact(finding.reason)}", err=True)
     if len(found.findings) > SHOWN:
-        where = f"; `vsearch index report --json` has the first {KEPT:,}" if recorded else ""
+        where = f"; `vsearch index report --json` has the first {MAX_RECORDED_FINDINGS:,}" if recorded else ""
         click.echo(f"{feed}: and {len(found.findings) - SHOWN:,} more{where}", err=True)
 
 

@@ -112,13 +112,13 @@ def _import(
 ) -> None:
     from indexer.dialects import read_mapping
     from indexer.importing import Options
-    from vsearch.cli.catalog import import_aloud
+    from vsearch.cli.catalog import import_and_report
 
     started = time.perf_counter()
     named = read_mapping(mapping) if mapping else None
     limits = Limits.from_settings(settings)
-    options = Options(currency=settings.currency, limits=limits, names=named, accept=frozenset(causes(accept)))
-    report, _ = import_aloud(settings, str(feed), str(images), options)
+    options = Options(currency=settings.currency, limits=limits, mapping=named, accept=frozenset(causes(accept)))
+    report, _ = import_and_report(settings, str(feed), str(images), options)
     changes = report.changes
     found = f"{len(changes.added)} products added, {len(changes.changed)} changed, {changes.unchanged} as they were"
     _say("Imported", f"{feed.name}: {found}", started)

@@ -15,11 +15,11 @@ from indexer import run as index
 from indexer.importing import ImportReport, Options
 from indexer.managers_page import TITLES
 from indexer.managers_report import ManagersReport
-from indexer.refusal import FeedRefused
+from indexer.refusal import FeedGateError
 from indexer.report import Report
 from vsearch import generation as generations
 from vsearch.cli import pass_settings
-from vsearch.cli.catalog import complain
+from vsearch.cli.catalog import print_findings
 from vsearch.cli.console import STOPPED, progress, table
 from vsearch.cli.job_kinds import ACCEPTABLE, causes
 from vsearch.cli.prune import page_files
@@ -52,7 +52,7 @@ def run(settings: Settings, *, feed: str, images: str | None, accept: tuple[str,
     Stopped at any moment, the same command goes on where it was; shoppers see the old index until all is done.
     """
     feed = feed or settings.feed
-    options = Options.of(settings, feed, accept=causes(accept))
+    options = Options.from_settings(settings, feed, accept=causes(accept))
     try:
         report = night.run(
             settings,
@@ -64,8 +64,8 @@ def run(settings: Settings, *, feed: str, images: str | None, accept: tuple[str,
             accept=accept,
             page_files=page_files,
         )
-    except FeedRefused as refusal:
-        complain(feed, refusal)
+    except FeedGateError as refusal:
+        print_findings(feed, refusal)
         raise
     except KeyboardInterrupt:
         click.echo("\nStopped; what shoppers see is unchanged, and the same command goes on from here.", err=True)
@@ -143,7 +143,7 @@ def rollback(settings: Settings, *, to: str) -> None:
 
 
 def _told(feed: str, report: ImportReport) -> None:
-    complain(feed, report)
+    print_findings(feed, report)
     click.echo(f"{redact_address(feed)}: {report.text()}")
 
 

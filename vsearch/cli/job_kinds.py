@@ -10,8 +10,8 @@ from typing import Any
 from catalog.database import opened
 from indexer.importing import ImportReport, Options
 from indexer.jobs import Work
-from indexer.refusal import CAUSES, Cause, FeedRefused
-from vsearch.cli.catalog import complain
+from indexer.refusal import GATES, FeedGateError, Gate
+from vsearch.cli.catalog import print_findings
 from vsearch.errors import CatalogueError, VSearchError
 from vsearch.progress import Progress
 from vsearch.settings import Settings
@@ -30,7 +30,7 @@ def _night(settings: Settings, arguments: Mapping[str, Any], progress: Progress)
             managers_page.keep(settings, managers_report.make(settings))
 
     accept = arguments.get("accept", ())
-    options = Options.of(settings, settings.feed, accept=causes(accept))
+    options = Options.from_settings(settings, settings.feed, accept=causes(accept))
     try:
         said = night.run(
             settings,
@@ -41,8 +41,8 @@ def _night(settings: Settings, arguments: Mapping[str, Any], progress: Progress)
             page_files=page_files,
         ).text()
     except VSearchError as error:
-        if isinstance(error, FeedRefused):
-            complain(settings.feed, error)
+        if isinstance(error, FeedGateError):
+            print_findings(settings.feed, error)
         with suppress(VSearchError):  # why the night failed matters more than why its report did
             report()
         raise
@@ -65,7 +65,7 @@ def _import(settings: Settings, arguments: Mapping[str, Any], progress: Progress
     from indexer.importing import import_feed
 
     feed, images = arguments.get("feed") or settings.feed, arguments.get("images") or settings.feed_images
-    options = Options.of(settings, feed, accept=causes(arguments.get("accept", ())))
+    options = Options.from_settings(settings, feed, accept=causes(arguments.get("accept", ())))
     with opened(settings.catalogue_url, write=True) as sessions:
         try:
             report = import_feed(
@@ -76,15 +76,15 @@ def _import(settings: Settings, arguments: Mapping[str, Any], progress: Progress
                 options=options,
                 progress=progress,
             )
-        except FeedRefused as refusal:
-            complain(feed, refusal)
+        except FeedGateError as refusal:
+            print_findings(feed, refusal)
             raise
-    complain(feed, report)
+    print_findings(feed, report)
     return report.text()
 
 
 def _tell(feed: str, report: ImportReport) -> None:
-    complain(feed, report)
+    print_findings(feed, report)
     log.info("%s: %s", feed, report.text())
 
 
@@ -106,12 +106,12 @@ def _train(settings: Settings, arguments: Mapping[str, Any], progress: Progress)
 TAKEN: Mapping[str, tuple[str, ...]] = {"import": ("feed", "images"), "train": ("plan", "photos")}
 """Arguments of each kind of job."""
 
-ACCEPTABLE = (*CAUSES, "drift", "canaries")
+ACCEPTABLE = (*GATES, "drift", "canaries")
 """What would stop an import or the publication of an index, and may be meant."""
 
 MAY_ACCEPT: Mapping[str, Collection[str]] = {
     "night": ACCEPTABLE,
-    "import": CAUSES,
+    "import": GATES,
     "index": ("drift", "canaries"),
     "train": (),
 }
@@ -120,9 +120,9 @@ MAY_ACCEPT: Mapping[str, Collection[str]] = {
 WORK: dict[str, Work] = {"night": _night, "index": _index, "import": _import, "train": _train}
 
 
-def causes(accept: Collection[str]) -> list[Cause]:
+def causes(accept: Collection[str]) -> list[Gate]:
     """Return what of that is a cause to refuse a feed."""
-    return [cause for cause in CAUSES if cause in accept]
+    return [cause for cause in GATES if cause in accept]
 
 
 def checked(settings: Settings, kind: str, arguments: tuple[str, ...], accept: Collection[str] = ()) -> dict[str, Any]:
