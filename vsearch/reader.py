@@ -121,7 +121,7 @@ class TagReader:
         confidence = float(readable.max() * together.max(axis=-1).prod())
         if confidence < self._least:
             return None
-        return Reading(self._digits.words(together[None])[0], confidence, windows[int(scores.argmax())])
+        return Reading(self._digits.labels(together[None])[0], confidence, windows[int(scores.argmax())])
 
     def _scores(
         self, picture: Picture, windows: Sequence[Box]

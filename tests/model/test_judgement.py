@@ -32,7 +32,7 @@ def test_the_majority_wins_though_the_mean_says_otherwise() -> None:
 
     assert said.vote("kind") == ["bed"]
     assert said.mean("kind").argmax() == 1
-    assert said.words("c", "kind") == ["sofa"]
+    assert said.labels("c", "kind") == ["sofa"]
     assert said.predictors == ("a", "b", "c", VOTE)
 
 
@@ -41,7 +41,7 @@ def test_digits_are_voted_place_by_place() -> None:
     said = of_three(NUMBER, [sure([[4, 2]]), sure([[4, 7]]), sure([[1, 2]])])
 
     assert said.vote("number") == ["42"]
-    assert said.numbers(VOTE, "number").tolist() == [[4, 2]]
+    assert said.predicted(VOTE, "number").tolist() == [[4, 2]]
     assert said.confidence("a", "number") == pytest.approx([0.81])
 
 
@@ -53,7 +53,7 @@ def test_the_vote_of_values_is_their_mean() -> None:
     said = of_three(COLOUR, rows)
 
     assert said.vote("colour") == ["black|blue", "red"]
-    assert said.words("c", "colour") == ["black", "red"]
+    assert said.labels("c", "colour") == ["black", "red"]
     assert said.confidence(VOTE, "colour")[1] == pytest.approx(0.4)
 
 
@@ -80,4 +80,4 @@ def test_logits_are_cooled_by_each_network_s_own_temperature() -> None:
     said = predictions_from_logits((KIND,), {"a": (KIND,), "b": (hot,)}, logits)
 
     assert said.confidence("a", "kind") > said.confidence("b", "kind")
-    assert said.words("a", "kind") == said.words("b", "kind") == ["bed"]
+    assert said.labels("a", "kind") == said.labels("b", "kind") == ["bed"]

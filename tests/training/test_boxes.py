@@ -432,5 +432,5 @@ def test_a_finder_learns_a_few_rooms_by_heart(tmp_path: Path) -> None:
     made = checkpoints.load(tmp_path / "run" / "checkpoint")
     assert "products in 3" in (made.folder / "CARD.md").read_text()
     assert json.loads((tmp_path / "run" / "report.json").read_text())["saved_as_trained"]["pocket_finder"] > 0.8
-    cells = open_classifier(made).predict([room(1)[0]]).of("pocket_finder", "products")
+    cells = open_classifier(made).predict([room(1)[0]]).probabilities_of("pocket_finder", "products")
     assert cells.shape == (1, 8, 8, 5)

@@ -74,4 +74,6 @@ def test_a_sheet_shows_what_was_found(tmp_path) -> None:
 
 def part(judgement: HeadPredictions) -> HeadPredictions:
     """Return the judgement of the last picture."""
-    return HeadPredictions((HEAD,), {"pocket_finder": {"products": judgement.of("pocket_finder", "products")[3:]}})
+    return HeadPredictions(
+        (HEAD,), {"pocket_finder": {"products": judgement.probabilities_of("pocket_finder", "products")[3:]}}
+    )

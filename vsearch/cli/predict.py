@@ -56,7 +56,7 @@ def trained_lines(said: HeadPredictions) -> list[tuple[str | Text, ...]]:
         if spec.kind == "boxes":
             rows += _boxes(spec.name, said)
         for judge in said.predictors if spec.is_classification else ():
-            answer = said.words(judge, spec.name)[0]
+            answer = said.labels(judge, spec.name)[0]
             sure = f"{100 * said.confidence(judge, spec.name)[0]:.1f} %"
             head = spec.name if judge == said.predictors[0] else ""
             rows.append(
@@ -86,7 +86,7 @@ def lines(said: Predictions) -> list[tuple[str | Text, ...]]:
 def _boxes(head: str, said: HeadPredictions) -> list[tuple[str | Text, ...]]:
     """Return a line for each of the surest boxes, written as `vsearch search --box` takes them."""
     judge = said.predictors[-1]
-    found = distinct(said.of(judge, head)[0], _SHOWN)
+    found = distinct(said.probabilities_of(judge, head)[0], _SHOWN)
     sides = [",".join(f"{side:.3f}" for side in row[1:]) for row in found]
     sure = [f"{100 * row[0]:.1f} %" for row in found]
     return [(head, judge, *line, "") for line in zip(sides, sure, strict=True)]
@@ -97,8 +97,8 @@ def _next(said: HeadPredictions, judge: str, head: str) -> str:
     spec = said.spec(head)
     if spec.kind == "digits":
         return ""
-    answer = said.words(judge, head)[0].split(spec.separator) if spec.kind == "sigmoid" else said.words(judge, head)
-    found = said.of(judge, head)[0]
+    answer = said.labels(judge, head)[0].split(spec.separator) if spec.kind == "sigmoid" else said.labels(judge, head)
+    found = said.probabilities_of(judge, head)[0]
     order = [number for number in np.argsort(-found) if spec.classes[number] not in answer]
     return ", ".join(f"{spec.classes[number]} {100 * found[number]:.1f} %" for number in order[: _SHOWN - 1])
 

@@ -1,4 +1,4 @@
-"""What the trained heads of several networks say of pictures, each for itself and by vote. numpy alone."""
+"""The predictions of several networks' heads, one by one and by majority vote."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.model.heads import vote
-from vsearch.model.headspec import DIGITS, HeadSpec
+from vsearch.model.headspec import HeadSpec
 
 VOTE: Final = "vote"
-"""The judge that is all networks together."""
+"""Name of the predictor that combines all networks."""
 
 
 @dataclass(frozen=True)
 class HeadPredictions:
-    """What each network's heads say of n pictures.
+    """What each network's heads predict for n images.
 
     Attributes:
         specs: the heads.
-        probabilities: network -> head -> calibrated probabilities float32 [n, *logits_shape].
+        probabilities: network -> head -> calibrated probabilities, float32 [n, *logits_shape].
     """
 
     specs: tuple[HeadSpec, ...]
@@ -33,14 +33,14 @@ class HeadPredictions:
 
     @property
     def predictors(self) -> tuple[str, ...]:
-        """The networks, and the vote where there are several."""
+        """The networks, followed by the vote if there are several."""
         return (*self.networks, VOTE) if len(self.networks) > 1 else self.networks
 
     def spec(self, head: str) -> HeadSpec:
         """Return a head by name.
 
         Raises:
-            KeyError: there is none of that name.
+            KeyError: there is no such head.
         """
         return {spec.name: spec for spec in self.specs}[head]
 
@@ -48,51 +48,43 @@ class HeadPredictions:
         """Return the networks' mean probabilities, float32 [n, *logits_shape]."""
         return np.asarray(self._stacked(head).mean(axis=0), np.float32)
 
-    def of(self, judge: str, head: str) -> NDArray[np.float32]:
+    def probabilities_of(self, predictor: str, head: str) -> NDArray[np.float32]:
         """Return the probabilities of one network, or the mean of all for the vote."""
-        return self.mean(head) if judge == VOTE else self.probabilities[judge][head]
+        return self.mean(head) if predictor == VOTE else self.probabilities[predictor][head]
 
-    def numbers(self, judge: str, head: str) -> NDArray[np.int64]:
-        """Return what a judge puts first.
+    def predicted(self, predictor: str, head: str) -> NDArray[np.int64]:
+        """Return the most probable class of each image [n], or digits [n, length].
 
-        The vote is the majority of a softmax or of each digit, ties broken by the mean; of a sigmoid it is the mean.
-
-        Returns:
-            int64: softmax [n] and sigmoid [n] the class; digits [n, length].
+        The vote is the majority, per digit for a digits head, with ties broken by the mean probability. For a sigmoid
+        head it is the mean.
         """
-        if judge != VOTE or self.spec(head).kind == "sigmoid":
-            return np.asarray(self.of(judge, head).argmax(axis=-1), np.int64)
+        if predictor != VOTE or self.spec(head).kind == "sigmoid":
+            return np.asarray(self.probabilities_of(predictor, head).argmax(axis=-1), np.int64)
         stacked = self._stacked(head)
-        votes = vote(stacked.reshape(len(stacked), -1, stacked.shape[-1]))
-        return votes.reshape(stacked.shape[1:-1])
+        return vote(stacked.reshape(len(stacked), -1, stacked.shape[-1])).reshape(stacked.shape[1:-1])
 
-    def words(self, judge: str, head: str) -> list[str]:
-        """Return what a judge says of each picture: a class, values joined by the separator, or digits."""
+    def labels(self, predictor: str, head: str) -> list[str]:
+        """Return the predicted label of each image, see `HeadSpec.labels`."""
         spec = self.spec(head)
         if spec.kind == "sigmoid":
-            return spec.words(self.of(judge, head))
-        numbers = self.numbers(judge, head)
-        if spec.kind == "digits":
-            return ["".join(DIGITS[number] for number in row) for row in numbers]
-        return [spec.classes[number] for number in numbers]
+            return spec.labels(self.probabilities_of(predictor, head))
+        return spec.decode(self.predicted(predictor, head))
 
     def vote(self, head: str) -> list[str]:
-        """Return what all networks together say of each picture; see `numbers` and `words`."""
-        return self.words(VOTE, head)
+        """Return the label that all networks together predict for each image."""
+        return self.labels(VOTE, head)
 
-    def confidence(self, judge: str, head: str) -> NDArray[np.float32]:
-        """Return the probability a judge gives to what it says, float32 [n].
+    def confidence(self, predictor: str, head: str) -> NDArray[np.float32]:
+        """Return the probability that each predicted label is right as a whole, float32 [n].
 
-        Of digits and of several sigmoid values it is the product: the whole answer is right, or it is not.
+        For digits and for several sigmoid classes it is the product of the single probabilities.
         """
-        found = self.of(judge, head)
+        found = self.probabilities_of(predictor, head)
         spec = self.spec(head)
         if spec.kind == "sigmoid":
-            said = np.maximum(found, 1 - found).prod(axis=-1)
-            none = (found <= 0.5).all(axis=-1)
-            return np.asarray(np.where(none, found.max(axis=-1), said), np.float32)
-        numbers = self.numbers(judge, head)
-        chosen = np.take_along_axis(found, numbers[..., None], axis=-1)[..., 0]
+            several = np.maximum(found, 1 - found).prod(axis=-1)
+            return np.asarray(np.where((found <= 0.5).all(axis=-1), found.max(axis=-1), several), np.float32)
+        chosen = np.take_along_axis(found, self.predicted(predictor, head)[..., None], axis=-1)[..., 0]
         return np.asarray(chosen.prod(axis=-1) if spec.kind == "digits" else chosen, np.float32)
 
     def _stacked(self, head: str) -> NDArray[np.float32]:
@@ -104,17 +96,15 @@ def predictions_from_logits(
     calibrated: Mapping[str, tuple[HeadSpec, ...]],
     logits: Mapping[str, Mapping[str, NDArray[np.float32]]],
 ) -> HeadPredictions:
-    """Turn logits into a judgement.
+    """Convert logits to predictions.
 
     Args:
         specs: the heads.
         calibrated: network -> the heads with that network's temperatures.
         logits: network -> head -> [n, *logits_shape].
     """
-    return HeadPredictions(
-        specs,
-        {
-            network: {spec.name: spec.probabilities(own[spec.name]) for spec in calibrated[network]}
-            for network, own in logits.items()
-        },
-    )
+    probabilities = {
+        network: {spec.name: spec.probabilities(own[spec.name]) for spec in calibrated[network]}
+        for network, own in logits.items()
+    }
+    return HeadPredictions(specs, probabilities)

@@ -60,7 +60,7 @@ def figures(judgement: HeadPredictions, head: str, targets: NDArray[Any]) -> dic
 
     `found` maps the number of proposals to the share of all true boxes found among them; `right` is the headline.
     """
-    judges = {judge: _judge(judgement.of(judge, head), targets) for judge in judgement.predictors}
+    judges = {judge: _judge(judgement.probabilities_of(judge, head), targets) for judge in judgement.predictors}
     return {"kind": "boxes", "judges": judges, "versus_vote": {}}
 
 

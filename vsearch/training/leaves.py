@@ -72,7 +72,10 @@ def _calibration(
 ) -> None:
     targets = split.targets[spec.name]
     panels = {
-        name: {judge: bins(*believed(spec, found.of(judge, spec.name), targets)) for judge in found.predictors}
+        name: {
+            judge: bins(*believed(spec, found.probabilities_of(judge, spec.name), targets))
+            for judge in found.predictors
+        }
         for name, found in zip(("as trained", "with its temperature"), judgements, strict=True)
     }
     what = f"{title}, {spec.name}: how far its probabilities hold"
@@ -81,7 +84,7 @@ def _calibration(
 
 def _boxes(folder: Path, title: str, spec: HeadSpec, split: Split, judgement: HeadPredictions) -> None:
     """Show pictures with missed boxes, those with most first, and as many others from all over."""
-    pictures = finding.found(judgement.of(judgement.predictors[-1], spec.name), split.targets[spec.name])
+    pictures = finding.found(judgement.probabilities_of(judgement.predictors[-1], spec.name), split.targets[spec.name])
     most = finding.HEADLINE
     pictures.sort(key=lambda picture: int(picture.within(most).sum()) - len(picture.true))
     missed = [picture for picture in pictures if not picture.within(most).all()]

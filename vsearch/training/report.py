@@ -119,7 +119,7 @@ def _versus(found: scoring.Comparison) -> dict[str, Any]:
 def _judge(judgement: HeadPredictions, judge: str, spec: HeadSpec, truth: Truth) -> dict[str, Any]:
     targets = truth[spec.name]
     said: dict[str, Any] = {"right": asdict(scoring.share(scoring.right(judgement, judge, spec.name, targets)))}
-    said["calibration_error"] = expected_error(*believed(spec, judgement.of(judge, spec.name), targets))
+    said["calibration_error"] = expected_error(*believed(spec, judgement.probabilities_of(judge, spec.name), targets))
     if spec.kind == "sigmoid":
         said["label_accuracy"] = _label_accuracy(judgement, judge, [spec], truth)
         sides = scoring.outputs_right(judgement, judge, spec.name, targets)

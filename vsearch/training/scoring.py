@@ -76,14 +76,14 @@ def answers(judgement: HeadPredictions, judge: str, head: str, targets: NDArray[
     """
     spec = judgement.spec(head)
     kept = labelled(spec, targets)
-    numbers, truth = judgement.numbers(judge, head)[kept], targets[kept]
+    numbers, truth = judgement.predicted(judge, head)[kept], targets[kept]
     if spec.kind != "sigmoid":
         classes = np.eye(spec.logits_shape[-1], dtype=np.bool_)
         return classes[truth.ravel()], classes[numbers.ravel()]
     true = truth.astype(np.bool_)
     likeliest = np.eye(len(spec.classes), dtype=np.bool_)[numbers]
     several = true.sum(axis=1, keepdims=True) != 1
-    return true, np.where(several, judgement.of(judge, head)[kept] > 0.5, likeliest)
+    return true, np.where(several, judgement.probabilities_of(judge, head)[kept] > 0.5, likeliest)
 
 
 def right(judgement: HeadPredictions, judge: str, head: str, targets: NDArray[Any]) -> Flags:
@@ -97,13 +97,13 @@ def right(judgement: HeadPredictions, judge: str, head: str, targets: NDArray[An
 def outputs_right(judgement: HeadPredictions, judge: str, head: str, targets: NDArray[Any]) -> Flags:
     """Return which outputs of a sigmoid head lie on the right side of one half, bool [m, classes]."""
     kept = labelled(judgement.spec(head), targets)
-    return np.asarray((judgement.of(judge, head)[kept] > 0.5) == targets[kept].astype(np.bool_), np.bool_)
+    return np.asarray((judgement.probabilities_of(judge, head)[kept] > 0.5) == targets[kept].astype(np.bool_), np.bool_)
 
 
 def positions(judgement: HeadPredictions, judge: str, head: str, targets: NDArray[Any]) -> list[float]:
     """Return the share of right digits at each position of a digits head; nothing where no picture has a number."""
     kept = labelled(judgement.spec(head), targets)
-    rights = judgement.numbers(judge, head)[kept] == targets[kept]
+    rights = judgement.predicted(judge, head)[kept] == targets[kept]
     return [float(part) for part in rights.mean(axis=0)] if len(rights) else []
 
 
