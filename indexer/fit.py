@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from catalog.embeddings import Key
 from catalog.queries import GalleryRow
 from indexer.likeness import ENOUGH_SCORES, Labelled, best_scores, calibrate
-from vsearch import strangers
-from vsearch.manifest import Likeness, Quality
+from vsearch.manifest import MatchCalibration, Quality
 from vsearch.metrics import l2_normalize
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.heads import Heads, fit_heads
 from vsearch.model.whitening import Whitening, fit_whitening
+from vsearch.strangers import BASELINE_QUANTILE, cohort_score, leave_one_out_score, penalty, select_cohort
 
 ENOUGH_PRODUCTS = 50
 """From so many products on the whitening is fitted on them; below, the checkpoint's own knows better.
@@ -96,15 +96,15 @@ class Sample:
 
 @dataclass(frozen=True)
 class Embedding:
-    """A whitening, what scores mean after it, and embeddings: of all pictures float32 [n, d], of strangers [s, d].
+    """A whitening, its match calibration, and embeddings: of all pictures float32 [n, d], of the cohort [s, d].
 
     `quality` tells how well the held-out views find; None where there are too few of them.
     """
 
     whitening: Whitening
-    likeness: Likeness
+    match_calibration: MatchCalibration
     vectors: Vectors
-    strangers: Vectors
+    background_cohort: Vectors
     quality: Quality | None = None
 
 
@@ -184,12 +184,14 @@ def fit_embedding(checkpoint: Checkpoint, pictures: Sample, views: Sample, *, si
     quality = found.quality() if len(queries) >= ENOUGH_SCORES else None
     if len(unsold) < ENOUGH_SCORES or len(queries) < ENOUGH_SCORES:
         return Embedding(whitening, calibrate(found), vectors, unsold[:0], quality)
-    scores, kept = strangers.unlike(unsold, vectors)
-    near = strangers.nearness(queries, unsold[kept])
-    usual = float(np.quantile(near, strangers.USUAL))
-    margins = scores - strangers.excess(strangers.among_themselves(unsold, kept), usual)
-    likeness = calibrate(found.less(strangers.excess(near, usual)), margins)
-    return Embedding(whitening, likeness.model_copy(update={"usual": usual}), vectors, unsold[kept], quality)
+    scores, kept = select_cohort(unsold, vectors)
+    near = cohort_score(queries, unsold[kept])
+    baseline = float(np.quantile(near, BASELINE_QUANTILE))
+    margins = scores - penalty(leave_one_out_score(unsold, kept), baseline)
+    calibration = calibrate(found.less(penalty(near, baseline)), margins)
+    return Embedding(
+        whitening, calibration.model_copy(update={"cohort_baseline": baseline}), vectors, unsold[kept], quality
+    )
 
 
 def fit_shop_whitening(checkpoint: Checkpoint, pictures: Sample, views: Sample, *, size: int) -> Whitening:

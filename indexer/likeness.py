@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vsearch.manifest import Likeness, MatchThresholds, Quality
+from vsearch.manifest import MatchCalibration, MatchThresholds, Quality
 from vsearch.metrics import l2_normalize
 
 ENOUGH_SCORES = 20
@@ -106,7 +106,7 @@ def best_scores(views: Labelled, pictures: Labelled, at_once: int = 2**22) -> Be
     return BestScores(own, other, far)
 
 
-def calibrate(found: BestScores, unsold: Vectors | None = None) -> Likeness:
+def calibrate(found: BestScores, unsold: Vectors | None = None) -> MatchCalibration:
     """Return what scores mean, for all classes together and for each that has scores enough.
 
     Args:
@@ -114,13 +114,13 @@ def calibrate(found: BestScores, unsold: Vectors | None = None) -> Likeness:
         unsold: margins of strangers, float32 [s]; None where there are none.
     """
     if len(found.own.scores) < ENOUGH_SCORES:
-        return Likeness()
+        return MatchCalibration()
     classes = sorted(set(found.own.classes.tolist()))
     parts = (found.own, found.other, found.far)
     enough = [name for name in classes if min(len(part.within(name)) for part in parts) >= ENOUGH_SCORES]
     least = None if unsold is None else float(np.quantile(unsold, 1 - LET_IN))
     of_classes = {name: _thresholds(found, name, least) for name in enough}
-    return Likeness(all=_thresholds(found, None, least), classes=of_classes)
+    return MatchCalibration(all=_thresholds(found, None, least), classes=of_classes)
 
 
 def _thresholds(found: BestScores, name: str | None, least: float | None) -> MatchThresholds:

@@ -152,7 +152,7 @@ def _live(settings: Settings) -> Live | None:
         since = datetime.fromtimestamp((folder / generations.CURRENT).stat().st_mtime, UTC)
     except (GenerationError, OSError):
         return None
-    return Live(current, since.isoformat(), tuple(retention.taken_back(folder)))
+    return Live(current, since.isoformat(), tuple(retention.rolled_back(folder)))
 
 
 def _last_findings(feeds: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -167,8 +167,8 @@ def _write(settings: Settings, origin: Origin, gathered: Gathered, embedding: fi
         origin,
         gallery=gallery,
         whitening=embedding.whitening,
-        likeness=embedding.likeness,
-        strangers=embedding.strangers,
+        match_calibration=embedding.match_calibration,
+        background_cohort=embedding.background_cohort,
         quality=embedding.quality,
     )
 

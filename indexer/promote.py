@@ -136,7 +136,7 @@ def rollback(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Rol
                 f"A rollback of the model needs a model before, but {current.checkpoint_id} is the first; "
                 "`vsearch index rollback` takes back the last index alone."
             )
-        if before not in generations.listed(settings.generations):
+        if before not in generations.generation_ids(settings.generations):
             raise GenerationError(
                 f"A rollback of the model needs generation {before}, but it is no longer on disk; "
                 "promote the old model again (`vsearch models list`) with --allow-drop."

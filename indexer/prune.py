@@ -162,7 +162,7 @@ def _all_but_pictures(
         yield from _records(sessions, table, recorded_before)
     if generations.current_id(settings.generations) is None:  # nobody can say yet what an index needs
         return
-    for generation_id in retention.superseded(settings.generations, settings.keep_generations):
+    for generation_id in retention.prunable(settings.generations, settings.keep_generations):
         yield _folder("generations", settings.generations / generation_id)
     with sessions() as session:
         promoted = records.promoted(session)
@@ -179,7 +179,7 @@ def _all_but_pictures(
 
 def _check_belongs_together(settings: Settings, session: Session) -> None:
     """Refuse a catalogue that knows none of the generations on disk: what is needed here, it cannot say."""
-    on_disk = generations.listed(settings.generations)
+    on_disk = generations.generation_ids(settings.generations)
     if on_disk and not records.known_generations(session) & set(on_disk):
         raise CatalogueError(
             f"A prune needs the catalogue that the index was made of, but the one in use has no run on record that "
@@ -195,9 +195,9 @@ def _needed_models(settings: Settings, promoted: set[str]) -> tuple[set[str], se
     """
     folder = settings.generations
     current = generations.read_manifest(generations.current(folder))
-    gone = retention.superseded(folder, settings.keep_generations)
+    gone = retention.prunable(folder, settings.keep_generations)
     kept = [current]
-    for generation_id in set(generations.listed(folder)) - {current.generation_id, *gone}:
+    for generation_id in set(generations.generation_ids(folder)) - {current.generation_id, *gone}:
         with suppress(GenerationCorrupt):  # nobody can go back to it
             kept.append(generations.read_manifest(folder / generation_id))
     checkpoint_ids = {manifest.checkpoint_id for manifest in kept} | promoted | set(registry.readers(settings))

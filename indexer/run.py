@@ -83,7 +83,7 @@ def alone(
         run_lock(settings.data / LOCK, clock()),
         opened(settings.catalogue_url, write=True, migrate=settings.auto_upgrade) as sessions,
     ):
-        retention.clean(settings.generations)
+        retention.remove_leftovers(settings.generations)
         store.clean(settings)
         yield Tools(settings, sessions, open_encoder, Stages(progress), clock, frozenset(accept))
 

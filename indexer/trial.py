@@ -49,7 +49,7 @@ def standing(tools: Tools, checkpoint: Checkpoint, current: Manifest | None) -> 
     """Return what a checkpoint would answer with: a generation on disk made of the same things, or a hidden one."""
     material = collect(tools, checkpoint, current)
     folder = tools.settings.generations
-    for generation_id in reversed(generations.listed(folder)):
+    for generation_id in reversed(generations.generation_ids(folder)):
         try:
             if generations.read_manifest(folder / generation_id).fingerprint == material.origin.fingerprint:
                 return load(tools, folder / generation_id)
@@ -133,6 +133,6 @@ def nothing_left(settings: Settings) -> Iterator[Callable[[], None]]:
         yield keep
     finally:
         if not kept:
-            retention.clean(settings.generations)
+            retention.remove_leftovers(settings.generations)
             for folder in set(registry.own(settings)) - set(before):
                 shutil.rmtree(folder)

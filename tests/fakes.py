@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vsearch.finder import Detection
 from vsearch.images import Box, Picture, crop
-from vsearch.manifest import Likeness, MatchThresholds, Origin
+from vsearch.manifest import MatchCalibration, MatchThresholds, Origin
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.heads import Head, Heads
@@ -164,10 +164,9 @@ def origin(checkpoint: Checkpoint, fingerprint: str = "", previous: str | None =
     )
 
 
-NOBODY = np.empty((0, 16), np.float32)
-"""No strangers."""
+NO_COHORT = np.empty((0, 16), np.float32)
 
-LIKENESS = Likeness(
+MATCH_CALIBRATION = MatchCalibration(
     all=MatchThresholds(exact=0.9, very_similar=0.7, similar=0.3),
     classes={"lamp": MatchThresholds(exact=0.8, very_similar=0.5, similar=0.2)},
 )

@@ -18,7 +18,7 @@ class LabelledHit(Hit):
     """A hit with its cosine `score`, whatever the metric, and that score in words.
 
     Attributes:
-        margin: the score less what is taken off a photo that is near to strangers; what the words stand for.
+        margin: the score minus the penalty of `vsearch.strangers`; decides the label.
         box: the part of the photo that found it; None is all of it.
     """
 

@@ -29,7 +29,7 @@ from vsearch.model.heads import Predictions
 from vsearch.routing import choose_classes
 from vsearch.serving import BlockCache, Blocks, DetectionCache, OpenEncoder, Serving, files_of, prepare
 from vsearch.settings import Metric, Settings
-from vsearch.strangers import excess, nearness
+from vsearch.strangers import cohort_score, penalty
 
 log = logging.getLogger(__name__)
 
@@ -264,12 +264,13 @@ def _labelled_hits(
     )
     cosine = search.metric == "cosine"
     scores = [hit.value for hit in hits] if cosine else gallery.cosines(embedding, hits).tolist()
-    likeness = generation.manifest.likeness
-    taken_off = float(excess(nearness(embedding[None], generation.strangers), likeness.usual)[0])
+    calibration = generation.manifest.match_calibration
+    cohort_scores = cohort_score(embedding[None], generation.background_cohort)
+    deducted = float(penalty(cohort_scores, calibration.cohort_baseline)[0])
     return tuple(
         LabelledHit(
             hit.product_id, hit.image_id, hit.class_name, hit.value,
-            score, score - taken_off, likeness.match_label(hit.class_name, score - taken_off), search.box,
+            score, score - deducted, calibration.match_label(hit.class_name, score - deducted), search.box,
         )
         for hit, score in zip(hits, scores, strict=True)
     )  # fmt: skip

@@ -1,18 +1,19 @@
-"""Generations on disk: written hidden, published by one atomic step, loaded whole, never edited.
+"""Generations on disk: written to a hidden folder, published in one atomic step, loaded whole, never modified.
 
     generations/
-      CURRENT                       one line: the id that is served; replacing this file is publishing
+      CURRENT                       the id of the served generation; replacing this file publishes another
       20261121T013000Z-3f9c/
         manifest.json               see `vsearch.manifest`
         class-000.cosine.faiss ...  one index for each class and metric
         whitening.npz               blocks -> embeddings
         images.npz                  image_ids, product_ids: int64 [n]
-        strangers.npy               float32 [s, d], see `vsearch.strangers`; generations before these have none
-      .building-<id>/               not published yet, or left by a killed run
+        background_cohort.npy       float32 [s, d], see `vsearch.strangers`
+      .building-<id>/               not yet published, or left behind by a killed run
 
-One writer at a time (the index run holds a lock); any number of readers, who need none.
+There is one writer at a time (the index run holds a lock) and any number of readers, which need no lock.
 """
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,25 +26,33 @@ from vsearch.files import checksum, replace_text, sync
 from vsearch.gallery import Gallery
 from vsearch.index import ClassIndex, Vectors
 from vsearch.index_types import index_key
-from vsearch.manifest import ID_PATTERN, ClassEntry, Likeness, Manifest, Origin, Quality
+from vsearch.manifest import (
+    FORMAT_VERSION,
+    ID_PATTERN,
+    ClassEntry,
+    Manifest,
+    MatchCalibration,
+    Origin,
+    Quality,
+)
 from vsearch.model.whitening import Whitening
 
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
 WHITENING = "whitening.npz"
 IMAGES = "images.npz"
-STRANGERS = "strangers.npy"
+BACKGROUND_COHORT = "background_cohort.npy"
 BUILDING = ".building-"
 
 
 @dataclass(frozen=True)
 class Generation:
-    """One published set of class indexes, loaded whole; immutable."""
+    """A published set of class indexes, loaded whole; immutable."""
 
     manifest: Manifest
     gallery: Gallery
     whitening: Whitening
-    strangers: Vectors
+    background_cohort: Vectors
 
     @property
     def generation_id(self) -> str:
@@ -52,12 +61,12 @@ class Generation:
 
     @property
     def checkpoint_id(self) -> str:
-        """The checkpoint whose heads and encoder belong to this generation."""
+        """The checkpoint that the generation was made with."""
         return self.manifest.checkpoint_id
 
     @property
     def blocks_id(self) -> str:
-        """What a query's blocks must be made with."""
+        """Identifies the encoder whose blocks a query needs."""
         return self.manifest.blocks_id
 
 
@@ -67,11 +76,11 @@ def write(
     *,
     gallery: Gallery,
     whitening: Whitening,
-    likeness: Likeness,
-    strangers: Vectors,
+    match_calibration: MatchCalibration,
+    background_cohort: Vectors,
     quality: Quality | None = None,
 ) -> Path:
-    """Write a generation into a hidden folder of `folder` and return that; nothing is visible yet."""
+    """Write a generation to a hidden folder inside `folder` and return it; readers do not see it yet."""
     target = folder / f"{BUILDING}{origin.generation_id}"
     target.mkdir(parents=True)
     entries = []
@@ -79,17 +88,16 @@ def write(
         files = {metric: f"class-{number:03d}.{metric}.faiss" for metric in gallery.indexes}
         for metric, file in files.items():
             gallery.indexes[metric][name].save(target / file)
-        count, own = len(gallery.indexes["cosine"][name]), likeness.classes.get(name)
-        entries.append(ClassEntry(name=name, count=count, index_key=index_key(count), files=files, thresholds=own))
+        count = len(gallery.indexes["cosine"][name])
+        entries.append(ClassEntry(name=name, count=count, index_key=index_key(count), files=files))
     np.savez(target / WHITENING, allow_pickle=False, **whitening.arrays())
-    np.save(target / STRANGERS, strangers)
+    np.save(target / BACKGROUND_COHORT, background_cohort)
     np.savez(target / IMAGES, image_ids=gallery.image_ids, product_ids=gallery.product_ids)
     manifest = Manifest(
         **origin.model_dump(),
         embedding_size=whitening.size,
         metrics=tuple(gallery.indexes),
-        thresholds=likeness.all,
-        usual_nearness=likeness.usual,
+        match_calibration=match_calibration,
         quality=quality,
         classes=tuple(entries),
         checksums={path.name: checksum(path) for path in sorted(target.iterdir())},
@@ -102,48 +110,55 @@ def read_manifest(path: Path) -> Manifest:
     """Return the manifest of the generation folder `path`.
 
     Raises:
-        GenerationCorrupt: it is missing or cannot be read.
+        GenerationCorrupt: the manifest is missing, invalid, or of another format version.
     """
     try:
-        return Manifest.model_validate_json((path / MANIFEST).read_bytes())
+        content = json.loads((path / MANIFEST).read_bytes())
+        version = content.get("format_version") if isinstance(content, dict) else None
+        if version not in (None, FORMAT_VERSION):
+            raise GenerationCorrupt(
+                f"Generation {path.name} has format version {version}, but this version of vsearch reads "
+                f"{FORMAT_VERSION}. Run `vsearch index run`."
+            )
+        return Manifest.model_validate_json(json.dumps(content))
     except FileNotFoundError:
-        raise GenerationCorrupt(_corrupt(path, f"{MANIFEST} is missing")) from None
+        raise _damaged(path, f"{MANIFEST} is missing") from None
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or MANIFEST
-        raise GenerationCorrupt(_corrupt(path, f"in its manifest, {where}: {first['msg']}")) from None
+        where = ".".join(str(part) for part in first["loc"])
+        raise _damaged(path, f"{MANIFEST}: {where}: {first['msg']}") from None
+    except ValueError as error:
+        raise _damaged(path, f"{MANIFEST}: {error}") from None
 
 
 def load(path: Path) -> Generation:
-    """Load the generation folder `path` whole, every file checked against its checksum.
+    """Load the generation folder `path`, verifying every file against its checksum.
 
     Raises:
-        GenerationCorrupt: a file is missing or differs from what was written.
+        GenerationCorrupt: a file is missing or was modified.
     """
     manifest = read_manifest(path)
     for name, expected in manifest.checksums.items():
         try:
-            same = checksum(path / name) == expected
+            matches = checksum(path / name) == expected
         except FileNotFoundError:
-            raise GenerationCorrupt(_corrupt(path, f"{name} is missing")) from None
-        if not same:
-            raise GenerationCorrupt(_corrupt(path, f"{name} differs from its checksum"))
+            raise _damaged(path, f"{name} is missing") from None
+        if not matches:
+            raise _damaged(path, f"{name} does not match its checksum")
     indexes = {
         metric: {entry.name: ClassIndex.load(path / entry.files[metric], metric) for entry in manifest.classes}
         for metric in manifest.metrics
     }
-    known = STRANGERS in manifest.checksums
-    strangers = np.load(path / STRANGERS) if known else np.empty((0, manifest.embedding_size), np.float32)
     with np.load(path / IMAGES) as images, np.load(path / WHITENING) as arrays:
         gallery = Gallery(indexes, images["image_ids"], images["product_ids"])
-        return Generation(manifest, gallery, Whitening.from_arrays(arrays), strangers)
+        return Generation(manifest, gallery, Whitening.from_arrays(arrays), np.load(path / BACKGROUND_COHORT))
 
 
 def publish(folder: Path, hidden: Path) -> Path:
-    """Make the hidden folder that `write` returned the current generation, and return its new place.
+    """Make the hidden folder that `write` returned the current generation, and return its new path.
 
-    All bytes reach the disk first. The last step replaces `CURRENT`: a reader sees the old generation or the
-    new one, and a kill or power cut at any moment leaves one of the two.
+    Everything is synced to disk first; the last step replaces `CURRENT`. A reader sees the old generation or the
+    new one, and so does a restart after a kill or a power cut.
     """
     for path in hidden.iterdir():
         sync(path)
@@ -156,14 +171,18 @@ def publish(folder: Path, hidden: Path) -> Path:
 
 
 def current_id(folder: Path) -> str | None:
-    """Return the id of the current generation, or None when nothing has been published."""
+    """Return the id of the current generation, or None if nothing has been published.
+
+    Raises:
+        GenerationCorrupt: `CURRENT` does not contain an id.
+    """
     try:
         text = (folder / CURRENT).read_text(encoding="utf8", errors="replace").strip()
     except FileNotFoundError:
         return None
     if not re.fullmatch(ID_PATTERN, text):
         raise GenerationCorrupt(
-            f"{folder / CURRENT} must hold the id of a generation, but holds {text[:40]!r}; run `vsearch index run`."
+            f"{folder / CURRENT} contains {text[:40]!r}, which is not a generation id. Run `vsearch index run`."
         )
     return text
 
@@ -176,11 +195,11 @@ def current(folder: Path) -> Path:
     """
     generation_id = current_id(folder)
     if generation_id is None:
-        raise NoGeneration(f"A search needs a published index, but {folder} holds none; run `vsearch index run`.")
+        raise NoGeneration(f"No index has been published in {folder}. Run `vsearch index run`.")
     return folder / generation_id
 
 
-def listed(folder: Path) -> list[str]:
+def generation_ids(folder: Path) -> list[str]:
     """Return the ids of the generations on disk, oldest first."""
     if not folder.is_dir():
         return []
@@ -188,12 +207,11 @@ def listed(folder: Path) -> list[str]:
 
 
 def make_current(folder: Path, generation_id: str) -> None:
-    """Serve a generation that was published before, by one atomic step."""
+    """Serve a generation that is already published."""
     replace_text(folder / CURRENT, generation_id + "\n")
 
 
-def _corrupt(path: Path, found: str) -> str:
-    return (
-        f"Generation {path.name} must be as it was published, but {found}; "
-        "run `vsearch index rollback` or `vsearch index run`."
+def _damaged(path: Path, problem: str) -> GenerationCorrupt:
+    return GenerationCorrupt(
+        f"Generation {path.name} is damaged: {problem}. Run `vsearch index rollback` or `vsearch index run`."
     )

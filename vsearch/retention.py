@@ -1,4 +1,4 @@
-"""Which generations stay on disk, and which one is gone back to."""
+"""Which generations stay on disk, and which one a rollback returns to."""
 
 import logging
 import shutil
@@ -6,115 +6,123 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from vsearch.errors import GenerationCorrupt, GenerationError, NoGeneration, VSearchError
-from vsearch.files import REMOVING, leftovers, remove_folder
-from vsearch.generation import BUILDING, Generation, current, current_id, listed, load, make_current, read_manifest
+from vsearch.files import REMOVING, UNFINISHED, leftovers, remove_folder
+from vsearch.generation import (
+    BUILDING,
+    Generation,
+    current,
+    current_id,
+    generation_ids,
+    load,
+    make_current,
+    read_manifest,
+)
 
-HIDDEN = (BUILDING, REMOVING)
+HIDDEN = (BUILDING, REMOVING, UNFINISHED)
+"""Name prefixes of files and folders that only a killed run leaves behind."""
 
 log = logging.getLogger(__name__)
 
 
 def rollback(folder: Path, to: str = "", usable: Callable[[Generation], object] = lambda generation: None) -> str:
-    """Make an earlier generation current again, and return its id; one that cannot be served is passed over.
+    """Make an earlier generation current again and return its id.
 
     Args:
-        folder: of the generations.
-        to: the one wanted; empty means that which was current before, else the newest older one that is whole.
-        usable: raises what stands against serving it.
+        folder: holds the generations.
+        to: the id to return to. If empty, the previously current generation, or else the newest older one that can
+            be served.
+        usable: raises if a generation cannot be served.
 
     Raises:
         NoGeneration: nothing has been published.
-        GenerationError: there is none, or the one wanted is not there or damaged; nothing changed.
+        GenerationError: there is no such generation, or it cannot be served; nothing has changed.
     """
-    here = listed(folder)
-    if not here:
-        raise NoGeneration(f"A rollback needs a published index, but {folder} holds none; run `vsearch index run`.")
-    if to and to not in here:
-        raise GenerationError(
-            f"A rollback needs a generation that is on disk, but {to!r} is none of {', '.join(here)}; name one of them."
-        )
-    now = _current(folder)
-    for candidate in [to] if to else _earlier(folder, now):
+    on_disk = generation_ids(folder)
+    if not on_disk:
+        raise NoGeneration(f"No index has been published in {folder}. Run `vsearch index run`.")
+    if to and to not in on_disk:
+        raise GenerationError(f"There is no generation {to!r} on disk. Choose one of {', '.join(on_disk)}.")
+    now = _readable_current_id(folder)
+    for candidate in [to] if to else _rollback_order(folder, now):
         try:
             usable(load(folder / candidate))
         except (VSearchError, OSError) as error:
             if to:
                 raise
-            log.warning("passed over: %s", error)
+            log.warning("skipping generation %s: %s", candidate, error)
             continue
         make_current(folder, candidate)
         return candidate
-    newer = [name for name in here if now and name > now]
-    remedy = f"go to a newer one with --to {newer[-1]}" if newer else "run `vsearch index run` instead"
-    before = f"before {now}" if now else "on disk"
-    raise GenerationError(f"A rollback needs an intact generation {before}, but there is none; {remedy}.")
+    newer = [name for name in on_disk if now and name > now]
+    remedy = f"Use --to {newer[-1]} for a newer one." if newer else "Run `vsearch index run`."
+    raise GenerationError(f"There is no intact generation to roll back to{f' before {now}' if now else ''}. {remedy}")
 
 
 def prune(folder: Path, keep: int) -> list[str]:
-    """Delete all but the newest `keep`, the current one and those it can be rolled back to; return the deleted ids."""
-    for generation_id in (removed := superseded(folder, keep)):
+    """Delete the `prunable` generations and leftovers; return the deleted ids."""
+    removed = prunable(folder, keep)
+    for generation_id in removed:
         remove_folder(folder / generation_id)
-    clean(folder)
+    remove_leftovers(folder)
     return removed
 
 
-def superseded(folder: Path, keep: int) -> list[str]:
-    """Return the ids that `prune` deletes."""
+def prunable(folder: Path, keep: int) -> list[str]:
+    """Return all ids but the newest `keep`, the current one, and those that it can be rolled back to."""
     path = current(folder)
-    kept = {*listed(folder)[-keep:], path.name, _before(folder, path.name), _model_before(folder, path.name)}
-    return [name for name in listed(folder) if name not in kept]
+    try:
+        model_before = read_manifest(path).model_before
+    except GenerationCorrupt:
+        model_before = None
+    kept = {*generation_ids(folder)[-keep:], path.name, _previous(folder, path.name), model_before}
+    return [name for name in generation_ids(folder) if name not in kept]
 
 
-def taken_back(folder: Path) -> list[str]:
-    """Return the generations on disk that were published after the one that was then served again, the newest first.
+def rolled_back(folder: Path) -> list[str]:
+    """Return the generations on disk that were current and then replaced by an older one, newest first.
 
-    A run that follows a rollback publishes anew, and its manifest says what was current then: not what was taken back.
+    A run after a rollback records in its manifest what was current then, not what was rolled back.
     """
-    served = [now] if (now := _current(folder)) else []
-    while served and (before := _before(folder, served[-1])) and before not in served:
-        served.append(before)
-    return [name for name in reversed(listed(folder)) if served and name > min(served) and name not in served]
-
-
-def clean(folder: Path) -> None:
-    """Delete what killed runs left half written or half deleted; only the holder of the run's lock may."""
-    for path in leftovers(folder, HIDDEN):
-        shutil.rmtree(path)
-
-
-def _earlier(folder: Path, now: str | None) -> Iterator[str]:
-    """Yield what was current before, then what was before that, then all that are older; the newest first.
-
-    Where the file that names the current one is lost, the newest that is whole is as good as any.
-    """
+    now = _readable_current_id(folder)
     if now is None:
-        yield from reversed(listed(folder))
-        return
-    told = [now]
-    while (before := _before(folder, told[-1])) and before not in told:
-        told.append(before)
-        yield before
-    yield from (name for name in reversed(listed(folder)) if name < now and name not in told)
+        return []
+    served = [now, *_predecessors(folder, now)]
+    return [name for name in reversed(generation_ids(folder)) if name > min(served) and name not in served]
 
 
-def _current(folder: Path) -> str | None:
+def remove_leftovers(folder: Path) -> None:
+    """Delete what killed runs left half written or half deleted; the caller must hold the run lock."""
+    for path in leftovers(folder, HIDDEN):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _rollback_order(folder: Path, now: str | None) -> Iterator[str]:
+    """Yield predecessors, then all other older generations; everything, newest first, if `CURRENT` is lost."""
+    before = [] if now is None else _predecessors(folder, now)
+    yield from before
+    yield from (name for name in reversed(generation_ids(folder)) if now is None or (name < now and name not in before))
+
+
+def _predecessors(folder: Path, generation_id: str) -> list[str]:
+    """Return what was current before a generation, what was before that, and so on, as far as it is on disk."""
+    chain = [generation_id]
+    while (before := _previous(folder, chain[-1])) and before not in chain:
+        chain.append(before)
+    return chain[1:]
+
+
+def _readable_current_id(folder: Path) -> str | None:
     try:
         return current_id(folder)
     except GenerationCorrupt:
         return None
 
 
-def _before(folder: Path, generation_id: str) -> str | None:
-    """Return what was current before, if still on disk; by age where the manifest cannot say."""
+def _previous(folder: Path, generation_id: str) -> str | None:
+    """Return what was current before, if it is on disk; by age if the manifest is unreadable."""
+    on_disk = generation_ids(folder)
     try:
         previous = read_manifest(folder / generation_id).previous
     except GenerationCorrupt:
-        previous = max((name for name in listed(folder) if name < generation_id), default=None)
-    return previous if previous in listed(folder) else None
-
-
-def _model_before(folder: Path, generation_id: str) -> str | None:
-    try:
-        return read_manifest(folder / generation_id).model_before
-    except GenerationCorrupt:
-        return None
+        previous = max((name for name in on_disk if name < generation_id), default=None)
+    return previous if previous in on_disk else None

@@ -1,9 +1,8 @@
-"""Strangers: pictures of things that no shop sells, known to a checkpoint, against which every likeness is held.
+"""Score normalization against a background cohort: embeddings of images that no shop sells.
 
-A photo of a cat is a little like some chair; but it is more like other cats. What counts for the words of a match is
-therefore its margin: the score less how much nearer the photo is to strangers than photos of the shop's own products
-usually are. Scores are held against those of a cohort in this way where speakers are verified (Matejka et al.,
-Interspeech 2017). All pure; d numbers in an embedding.
+A photo of a cat resembles some chair a little, but resembles other cats more. Match labels therefore use the margin:
+the score minus a penalty for photos that are closer to the cohort than the shop's own photos usually are. Cohort
+normalization comes from speaker verification (Matejka et al., Interspeech 2017).
 """
 
 import numpy as np
@@ -13,61 +12,54 @@ from vsearch.metrics import l2_normalize
 
 Vectors = NDArray[np.float32]
 
-USUAL = 0.75
-"""Share of the shop's own photos that are no nearer to strangers than is usual. A shop of groceries is near to them."""
+BASELINE_QUANTILE = 0.75
+"""Quantile of the cohort scores of the shop's own photos that is their baseline; a grocer's are high throughout."""
 
-NEAREST = 5
-"""Strangers whose cosine counts: one may be alike by chance."""
+COHORT_NEIGHBORS = 5
+"""Cohort images averaged for a score: a single one may match by chance."""
 
-KEPT = 0.9
-"""Share of the strangers that photos are held against, the ones least like the catalogue."""
+SELECTED_SHARE = 0.9
+"""Share of the cohort that is used: the images least similar to the catalog."""
 
 
-def nearness(embeddings: Vectors, strangers: Vectors) -> Vectors:
-    """Return how near pictures are to strangers, the mean of the `NEAREST` greatest cosines, float32 [q].
+def cohort_score(embeddings: Vectors, cohort: Vectors) -> Vectors:
+    """Return the mean cosine of each embedding [q, d] with its nearest cohort images, float32 [q].
 
-    Args:
-        embeddings: of q pictures, [q, d].
-        strangers: [n, d], of unit length; where there are none, nothing is near to them: 0.
+    `cohort` [n, d] has unit length; an empty one scores 0.
     """
-    if not len(strangers):
+    if not len(cohort):
         return np.zeros(len(embeddings), np.float32)
-    return _greatest(l2_normalize(embeddings) @ strangers.T)
+    return _mean_of_nearest(l2_normalize(embeddings) @ cohort.T)
 
 
-def unlike(strangers: Vectors, catalogue: Vectors, rows: int = 32) -> tuple[Vectors, NDArray[np.bool_]]:
-    """Return the best score of each stranger in a catalogue, float32 [n], and which of them it sells nothing like.
+def select_cohort(cohort: Vectors, gallery: Vectors, batch_size: int = 32) -> tuple[Vectors, NDArray[np.bool_]]:
+    """Return the best score of each cohort image in the gallery, float32 [n], and which images to use, bool [n].
 
-    The latter, bool [n], are all but the tenth that is nearest: what is strange to most shops may be sold by this one.
-
-    Args:
-        strangers: [n, d], of unit length.
-        catalogue: embeddings of its pictures, [p, d], at least one.
-        rows: strangers compared at a time.
-    """
-    gallery = l2_normalize(catalogue)
-    parts = [(strangers[at : at + rows] @ gallery.T).max(axis=1) for at in range(0, len(strangers), rows)]
-    scores = np.concatenate(parts)
-    return scores, scores <= np.quantile(scores, KEPT)
-
-
-def among_themselves(strangers: Vectors, kept: NDArray[np.bool_]) -> Vectors:
-    """Return how near strangers are to those of them that photos are held against, but for themselves, float32 [n].
+    The tenth that is most similar to the gallery is dropped: what most shops do not sell, this one may.
 
     Args:
-        strangers: [n, d], of unit length.
-        kept: bool [n].
+        cohort: [n, d], unit length.
+        gallery: embeddings of the catalog, [p, d], p >= 1.
+        batch_size: cohort images compared at a time.
     """
-    cosines = strangers @ strangers[kept].T
-    cosines[np.flatnonzero(kept), np.arange(kept.sum())] = -np.inf
-    return _greatest(cosines)
+    gallery = l2_normalize(gallery)
+    batches = [cohort[start : start + batch_size] for start in range(0, len(cohort), batch_size)]
+    scores = np.concatenate([(batch @ gallery.T).max(axis=1) for batch in batches])
+    return scores, scores <= np.quantile(scores, SELECTED_SHARE)
 
 
-def excess(near: Vectors, usual: float) -> Vectors:
-    """Return what is taken off scores of pictures so near to strangers, float32 [q]; nothing up to what is usual."""
-    return np.asarray(np.maximum(near - usual, 0), np.float32)
+def leave_one_out_score(cohort: Vectors, selected: NDArray[np.bool_]) -> Vectors:
+    """Return the `cohort_score` of each cohort image against the selected others, float32 [n]."""
+    cosines = cohort @ cohort[selected].T
+    cosines[np.flatnonzero(selected), np.arange(selected.sum())] = -np.inf
+    return _mean_of_nearest(cosines)
 
 
-def _greatest(cosines: Vectors) -> Vectors:
-    count = min(NEAREST, cosines.shape[1] - 1) or 1
+def penalty(cohort_scores: Vectors, baseline: float) -> Vectors:
+    """Return how far cohort scores exceed the baseline, float32 [q]; 0 below it."""
+    return np.asarray(np.maximum(cohort_scores - baseline, 0), np.float32)
+
+
+def _mean_of_nearest(cosines: Vectors) -> Vectors:
+    count = min(COHORT_NEIGHBORS, cosines.shape[1] - 1) or 1
     return np.asarray(np.partition(cosines, -count, axis=1)[:, -count:].mean(axis=1), np.float32)

@@ -7,10 +7,10 @@ from catalog.queries import GalleryRow
 from indexer import fit
 from indexer.likeness import Labelled, best_scores
 from tests.fakes import BLOCK_SIZES, fake_checkpoint
-from vsearch import strangers
-from vsearch.manifest import Likeness
+from vsearch.manifest import MatchCalibration
 from vsearch.metrics import l2_normalize
 from vsearch.model.checkpoint import Checkpoint
+from vsearch.strangers import cohort_score, penalty
 
 
 def rows_of(products: int) -> list[GalleryRow]:
@@ -125,7 +125,7 @@ def test_a_whitening_fitted_on_views_finds_products_that_the_blocks_do_not(check
     raw = found(held_out.blocks.astype(np.float32), pictures.blocks.astype(np.float32))
     assert embedding.vectors.shape == (count, 8)
     assert found(fit.project(embedding.whitening, held_out.blocks), embedding.vectors) > 0.5 > 0.2 > raw
-    assert embedding.likeness != Likeness()
+    assert embedding.match_calibration != MatchCalibration()
 
 
 def test_strangers_set_where_nothing_is_close(checkpoint: Checkpoint) -> None:
@@ -141,14 +141,16 @@ def test_strangers_set_where_nothing_is_close(checkpoint: Checkpoint) -> None:
     def said(blocks: np.ndarray) -> np.ndarray:
         photos = l2_normalize(fit.project(embedding.whitening, blocks))
         best = (photos @ l2_normalize(embedding.vectors).T).max(axis=1)
-        near = strangers.nearness(photos, embedding.strangers)
-        return best - strangers.excess(near, embedding.likeness.usual) >= embedding.likeness.all.similar
+        near = cohort_score(photos, embedding.background_cohort)
+        return (
+            best - penalty(near, embedding.match_calibration.cohort_baseline) >= embedding.match_calibration.all.similar
+        )
 
     others = (about[np.arange(300) % 10] + rng.normal(0, 0.2, (300, 16))).astype(np.float16)
     assert said(others).mean() < 0.1
     assert said(views.blocks[views.numbers == fit.HELD_OUT]).mean() > 0.9
-    assert embedding.strangers.shape == (180, 8)
-    np.testing.assert_allclose(np.linalg.norm(embedding.strangers, axis=1), 1, rtol=1e-5)
+    assert embedding.background_cohort.shape == (180, 8)
+    np.testing.assert_allclose(np.linalg.norm(embedding.background_cohort, axis=1), 1, rtol=1e-5)
 
 
 def test_the_held_out_views_are_not_fitted_on(checkpoint: Checkpoint) -> None:
@@ -159,7 +161,7 @@ def test_the_held_out_views_are_not_fitted_on(checkpoint: Checkpoint) -> None:
     changed.contents[changed.numbers == fit.HELD_OUT] *= 0.2
     first, second = (fit.fit_embedding(checkpoint, pictures, used, size=8) for used in (views, changed))
     np.testing.assert_array_equal(first.vectors, second.vectors)
-    assert first.likeness != second.likeness
+    assert first.match_calibration != second.match_calibration
 
 
 def test_a_small_catalogue_keeps_the_checkpoints_whitening(checkpoint: Checkpoint) -> None:

@@ -16,7 +16,7 @@ from indexer.likeness import (
     best_scores,
     calibrate,
 )
-from vsearch.manifest import Likeness
+from vsearch.manifest import MatchCalibration
 from vsearch.metrics import l2_normalize
 
 
@@ -61,9 +61,9 @@ def test_no_views_leave_the_defaults() -> None:
     vectors = np.eye(4, dtype=np.float32)
     everything = Labelled(vectors, np.arange(4), ["a"] * 4)
     nothing = Labelled(vectors[:0], np.arange(0), [])
-    assert calibrate(best_scores(nothing, everything)) == Likeness()
+    assert calibrate(best_scores(nothing, everything)) == MatchCalibration()
     few = np.linspace(0, 1, ENOUGH_SCORES - 1)
-    assert calibrate(found(few, few, few)) == Likeness()
+    assert calibrate(found(few, few, few)) == MatchCalibration()
 
 
 def test_thresholds_stand_between_true_matches_and_chance_likenesses() -> None:

@@ -127,7 +127,7 @@ def test_a_promotion_is_taken_back_whole(live: Shop) -> None:
         clock.move(seconds=60)
         live.add([f"N{night:03d}"], "Lamps", pictures=1)
         assert run.run(live.settings, open_encoder=by_trunk, clock=clock).state == "published"
-    assert first.generation_id in generations.listed(live.settings.generations)
+    assert first.generation_id in generations.generation_ids(live.settings.generations)
     back = promote.rollback(live.settings)
     assert (back.now, current(live)) == (first, first)
     clock.move(seconds=60)

@@ -168,7 +168,7 @@ def test_thirty_nights_leave_no_more_than_a_fresh_folder(life: Life, tmp_path: P
     assert freed == {"models", "blocks", "pictures", "thumbnails", "records"}
     answers = life.found()
     life.prune()
-    data, listed = life.settings.data, generations.listed(life.settings.generations)
+    data, listed = life.settings.data, generations.generation_ids(life.settings.generations)
     kept = [generations.read_manifest(life.settings.generations / name) for name in listed]
     evaluated = size(data / "evaluation")
 

@@ -96,7 +96,7 @@ def test_a_second_run_encodes_nothing_and_says_so(indexed_shop: Shop, opened: Op
     assert second.state == "unchanged"
     assert second.text() == f"0 pictures encoded; generation {first} is up to date."
     assert opened.encoders == []
-    assert generation.listed(indexed_shop.settings.generations) == [first]
+    assert generation.generation_ids(indexed_shop.settings.generations) == [first]
     assert indexed_shop.latest_run().state == "unchanged"
 
 
@@ -244,7 +244,7 @@ def test_old_generations_are_pruned(shop: Shop, opened: Opened) -> None:
         report = night.run(two_kept.settings, open_encoder=opened, clock=clock)
         ids.append(report.generation_id)
     assert report.pruned == 1
-    assert generation.listed(shop.settings.generations) == ids[-2:]
+    assert generation.generation_ids(shop.settings.generations) == ids[-2:]
 
 
 def test_rollback_and_the_next_run(indexed_shop: Shop, opened: Opened) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from indexer.build import build_gallery
 from indexer.verify import Expected, check, problems
-from tests.fakes import LIKENESS, NOBODY, fake_checkpoint, origin
+from tests.fakes import MATCH_CALIBRATION, NO_COHORT, fake_checkpoint, origin
 from vsearch import generation
 from vsearch.errors import VerificationFailed
 from vsearch.gallery import Gallery
@@ -46,8 +46,8 @@ def test_a_written_generation_is_checked_as_it_will_be_loaded(tmp_path: Path) ->
         origin(checkpoint),
         gallery=built(expected()),
         whitening=checkpoint.whitening,
-        likeness=LIKENESS,
-        strangers=NOBODY,
+        match_calibration=MATCH_CALIBRATION,
+        background_cohort=NO_COHORT,
     )
     check(generation.load(hidden), expected())
     with pytest.raises(VerificationFailed, match="but it holds 300 pictures and the catalogue 299; "):

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.fakes import LIKENESS, NOBODY, FakeEncoder, coloured, fake_checkpoint, nearest_centre_heads, origin
+from tests.fakes import (
+    MATCH_CALIBRATION,
+    NO_COHORT,
+    FakeEncoder,
+    coloured,
+    fake_checkpoint,
+    nearest_centre_heads,
+    origin,
+)
 from vsearch import generation
 from vsearch.gallery import Gallery
 from vsearch.images import Picture
@@ -53,8 +61,8 @@ class Shop:
             origin(self.checkpoint, previous=generation.current_id(self.generations)),
             gallery=self.gallery(first_product),
             whitening=self.checkpoint.whitening,
-            likeness=LIKENESS,
-            strangers=NOBODY,
+            match_calibration=MATCH_CALIBRATION,
+            background_cohort=NO_COHORT,
         )
 
     @property

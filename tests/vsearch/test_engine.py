@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.fakes import LIKENESS, FakeDetector, FakeEncoder, fake_checkpoint
+from tests.fakes import MATCH_CALIBRATION, FakeDetector, FakeEncoder, fake_checkpoint
 from tests.vsearch.conftest import Shop
 from vsearch import generation, retention
 from vsearch.engine import ALL, MAX_RETRY_SECONDS, Engine, Search
@@ -73,7 +73,7 @@ def test_hits_are_one_per_product_and_labelled_by_score(shop: Shop, engine: Engi
     hits = engine.search(shop.pictures[0], Search(k=99, classes=ALL)).hits
     assert sorted(hit.product_id for hit in hits) == list(range(1, 13))
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
-    assert [hit.label for hit in hits] == [LIKENESS.match_label(hit.class_name, hit.score) for hit in hits]
+    assert [hit.label for hit in hits] == [MATCH_CALIBRATION.match_label(hit.class_name, hit.score) for hit in hits]
 
 
 def test_a_photo_that_is_like_strangers_is_like_no_product(shop: Shop, engine: Engine) -> None:
@@ -83,7 +83,9 @@ def test_a_photo_that_is_like_strangers_is_like_no_product(shop: Shop, engine: E
     serving = engine.serving
     blocks = serving.encoder.blocks([photo])
     itself = l2_normalize(serving.generation.whitening.project(blocks))
-    wary = Engine(shop.settings, serving=replace(serving, generation=replace(serving.generation, strangers=itself)))
+    wary = Engine(
+        shop.settings, serving=replace(serving, generation=replace(serving.generation, background_cohort=itself))
+    )
     after = wary.search(photo, Search(k=1)).hits[0]
     assert (before.product_id, before.label, before.margin) == (1, "exact", before.score)
     assert (after.product_id, after.label, after.score) == (1, "nothing close", before.score)

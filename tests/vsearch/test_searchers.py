@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.fakes import LIKENESS, FakeEncoder
+from tests.fakes import MATCH_CALIBRATION, FakeEncoder
 from tests.vsearch.conftest import Shop
 from vsearch import searchers
 from vsearch.engine import Engine
@@ -66,7 +66,7 @@ def test_the_engine_ranks_in_all_classes_and_in_those_the_photo_decides_on(shop:
     assert everywhere.best[0] == pytest.approx(1, abs=1e-3)
     assert everywhere.labels[0] == "exact"
     assert everywhere.unsold[0] == everywhere.labels[1]
-    assert everywhere.unsold[0] in (*LABELS_OF_LAMPS, LIKENESS.match_label("chair", float(everywhere.best[1])))
+    assert everywhere.unsold[0] in (*LABELS_OF_LAMPS, MATCH_CALIBRATION.match_label("chair", float(everywhere.best[1])))
 
 
 TOP = Box(0, 0, 1, 0.5)

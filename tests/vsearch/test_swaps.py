@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.fakes import LIKENESS, NOBODY, FakeEncoder, origin
+from tests.fakes import MATCH_CALIBRATION, NO_COHORT, FakeEncoder, origin
 from tests.vsearch.conftest import METRICS, Shop
 from vsearch import generation, index_types
 from vsearch.engine import ALL, Engine, Search
@@ -36,8 +36,8 @@ def large(shop: Shop, seed: int) -> str:
         origin(shop.checkpoint, previous=None),
         gallery=Gallery(indexes, image_ids, image_ids),
         whitening=shop.checkpoint.whitening,
-        likeness=LIKENESS,
-        strangers=NOBODY,
+        match_calibration=MATCH_CALIBRATION,
+        background_cohort=NO_COHORT,
     )
     return generation.publish(shop.generations, hidden).name
 

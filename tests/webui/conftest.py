@@ -20,7 +20,16 @@ from catalog.changes import Changes, ProductItem
 from catalog.database import connect
 from catalog.database import sessions as make_sessions
 from catalog.imagestore import ImageStore
-from tests.fakes import LIKENESS, NOBODY, FakeDetector, FakeEncoder, FakeReader, coloured, fake_checkpoint, origin
+from tests.fakes import (
+    MATCH_CALIBRATION,
+    NO_COHORT,
+    FakeDetector,
+    FakeEncoder,
+    FakeReader,
+    coloured,
+    fake_checkpoint,
+    origin,
+)
 from vsearch import generation
 from vsearch.engine import Engine
 from vsearch.finder import OpenDetector, no_detector
@@ -218,7 +227,7 @@ def _publish(settings: Settings, rows: list[queries.GalleryRow], names: list[str
         origin(checkpoint),
         gallery=gallery,
         whitening=checkpoint.whitening,
-        likeness=LIKENESS,
-        strangers=NOBODY,
+        match_calibration=MATCH_CALIBRATION,
+        background_cohort=NO_COHORT,
     )
     generation.publish(settings.generations, hidden)

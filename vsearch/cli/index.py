@@ -80,7 +80,7 @@ def status(settings: Settings, *, as_json: bool) -> None:
     """Say what is published, and how the latest runs ended."""
     current = index.current_manifest(settings)
     runs = _latest_runs(settings)
-    kept = generations.listed(settings.generations)
+    kept = generations.generation_ids(settings.generations)
     if as_json:
         said = {"current": current and current.model_dump(mode="json"), "generations": kept, "runs": runs}
         click.echo(json.dumps(said, indent=2))

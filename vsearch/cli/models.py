@@ -131,7 +131,7 @@ class _Use:
         self._current = current_manifest(settings)
         self._reader = _reader_id(settings)
         folder = settings.generations
-        self._kept = [kept for name in generations.listed(folder) if (kept := _manifest(folder / name))]
+        self._kept = [kept for name in generations.generation_ids(folder) if (kept := _manifest(folder / name))]
 
     def of(self, entry: Entry) -> str:
         """Return the words of the last column."""
