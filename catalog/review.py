@@ -1,4 +1,4 @@
-"""What a review of the catalogue reads."""
+"""Queries of the catalog report."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _LIVE = Product.withdrawn_at.is_(None)
 
 
 @dataclass(frozen=True)
-class Shown:
+class CatalogPicture:
     """One readable picture of one live product."""
 
     image_id: int
@@ -27,7 +27,7 @@ class Shown:
     height: int | None
 
 
-def shown(session: Session) -> list[Shown]:
+def readable_pictures(session: Session) -> list[CatalogPicture]:
     """Return every readable picture of every live product, by image id."""
     columns = (
         Image.image_id,
@@ -41,11 +41,11 @@ def shown(session: Session) -> list[Shown]:
         Image.height,
     )
     statement = select(*columns).join(Product).where(_LIVE, Image.problem.is_(None)).order_by(Image.image_id)
-    return [Shown(*row) for row in session.execute(statement)]
+    return [CatalogPicture(*row) for row in session.execute(statement)]
 
 
 def titles(session: Session, skus: Collection[str]) -> dict[str, str]:
-    """Return the titles of those of the products that the catalogue has, withdrawn ones too, by sku."""
+    """Return product titles by sku, of withdrawn products too; unknown skus are left out."""
     found: dict[str, str] = {}
     for part in chunks(sorted(skus)):
         rows = session.execute(select(Product.sku, Product.title).where(Product.sku.in_(part)))
@@ -59,8 +59,8 @@ def without_picture(session: Session) -> list[str]:
     return list(session.scalars(select(Product.sku).where(_LIVE, ~readable).order_by(Product.sku)))
 
 
-def failing(session: Session, limit: int = 1000) -> list[tuple[str, int]]:
-    """Return why pictures could not be had the last time, and how many times running, the most patient first."""
+def unavailable_pictures(session: Session, limit: int = 1000) -> list[tuple[str, int]]:
+    """Return (reason, consecutive failures) of pictures that could not be fetched, most failures first."""
     statement = select(SeenPicture.problem, SeenPicture.failures).where(SeenPicture.problem.is_not(None))
     rows = session.execute(statement.order_by(SeenPicture.failures.desc(), SeenPicture.key).limit(limit))
     return [(problem or "", failures) for problem, failures in rows]

@@ -1,214 +1,257 @@
-"""The manager's report: how the last nights went, and what to look at in the catalogue."""
+"""The catalog report: how the latest nightly jobs ended, and what to correct in the catalog."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import base64
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jinja2 import Environment, StrictUndefined
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import embeddings, imports, queries
-from catalog import review as reading
+from catalog import review as report_queries
 from catalog.database import opened
 from catalog.imagestore import ImageStore
 from catalog.models import utc_now
-from catalog.review import Shown
-from indexer import marks, review, run
+from catalog.review import CatalogPicture
+from indexer import marks as watermarks
+from indexer import review as findings
+from indexer import run
 from indexer.build import assign_classes
-from indexer.review import Kind, Note
+from indexer.review import TITLES, Finding, Kind
 from vsearch import generation as generations
 from vsearch import retention
 from vsearch.errors import CheckpointError, GenerationError, VSearchError
-from vsearch.images import Limits, decode, resize
+from vsearch.files import replace_text
+from vsearch.images import Limits, decode, encode_jpeg, resize
 from vsearch.serving import find_checkpoint
 from vsearch.settings import Settings
 
-AT_ONCE = 5000
-"""Pictures whose blocks are in memory at a time."""
+LATEST = 7
+"""Imports and index runs listed."""
+
+MAX_LISTED = 60
+"""Findings of a kind that the page lists; the JSON report has all."""
+
+_THUMBNAIL = 160  # px
+
+_BATCH = 5000  # pictures whose blocks are in memory at a time
 
 
 @dataclass(frozen=True)
-class Night:
-    """An import or an index run: when it began (ISO 8601), which of the two, how it ended, and in which words."""
+class HistoryEntry:
+    """A feed import, index run or rollback; `started` in ISO 8601."""
 
-    began: str
-    what: str
-    ended: str
-    said: str
+    started: str
+    kind: str
+    state: str
+    message: str
 
 
 @dataclass(frozen=True)
-class Live:
-    """The generation that shoppers see, since when (ISO 8601), and those on disk that were taken back."""
+class PublishedGeneration:
+    """The published generation, since when (ISO 8601), and the later ones on disk that were rolled back."""
 
     generation_id: str
     since: str
-    taken_back: tuple[str, ...]
+    rolled_back: tuple[str, ...]
 
     @property
-    def is_rolled_back(self) -> bool:
-        """Whether a newer one was published, and this one serves again."""
-        return any(name > self.generation_id for name in self.taken_back)
+    def is_rollback(self) -> bool:
+        """Whether a newer generation was published before and rolled back."""
+        return any(name > self.generation_id for name in self.rolled_back)
 
     def text(self) -> str:
-        """Return it in words."""
+        """Return one or two sentences."""
         since = self.since[:16].replace("T", " ")
-        if self.is_rolled_back:
-            newer = ", ".join(name for name in self.taken_back if name > self.generation_id)
-            return f"Generation {self.generation_id} is live again since {since}: it was rolled back to from {newer}."
-        earlier = f" Taken back before: {', '.join(self.taken_back)}." if self.taken_back else ""
-        return f"Generation {self.generation_id} is live since {since}.{earlier}"
+        if self.is_rollback:
+            newer = ", ".join(name for name in self.rolled_back if name > self.generation_id)
+            return f"Generation {self.generation_id} has been published again since {since}, rolled back from {newer}."
+        earlier = f" Rolled back earlier: {', '.join(self.rolled_back)}." if self.rolled_back else ""
+        return f"Generation {self.generation_id} has been published since {since}.{earlier}"
 
 
 @dataclass(frozen=True)
-class ManagersReport:
-    """All of it.
+class CatalogReport:
+    """The report.
 
     Attributes:
-        made_at: when.
-        counts: of the catalogue.
-        runs: the latest index runs, the newest first.
-        feeds: the latest imports, the newest first.
-        notes: what to look at.
-        titles: of the products that the notes are about, by sku.
-        live: what shoppers see; None if nothing is published.
+        created_at: when.
+        counts: products and pictures of the catalog.
+        runs: latest index runs, newest first.
+        imports: latest feed imports, newest first.
+        findings: what to correct.
+        titles: titles of the products in the findings, by sku.
+        published: None if nothing is published.
     """
 
-    made_at: datetime
+    created_at: datetime
     counts: dict[str, int]
     runs: list[dict[str, Any]]
-    feeds: list[dict[str, Any]]
-    notes: tuple[Note, ...]
-    titles: Mapping[str, str]
-    live: Live | None
+    imports: list[dict[str, Any]]
+    findings: tuple[Finding, ...]
+    titles: dict[str, str]
+    published: PublishedGeneration | None
 
-    def names(self, note: Note, limit: int) -> list[str]:
-        """Return sku and title of the first products that a note is about."""
-        return [f"{sku} {self.titles.get(sku, '')}".rstrip() for sku in note.skus[:limit]]
+    def names(self, finding: Finding, limit: int) -> list[str]:
+        """Return sku and title of the first products of a finding."""
+        return [f"{sku} {self.titles.get(sku, '')}".rstrip() for sku in finding.skus[:limit]]
 
-    def of(self, kind: Kind) -> list[Note]:
-        """Return the notes of a kind."""
-        return [note for note in self.notes if note.kind == kind]
+    def of_kind(self, kind: Kind) -> list[Finding]:
+        """Return the findings of one kind."""
+        return [finding for finding in self.findings if finding.kind == kind]
 
-    def nights(self) -> list["Night"]:
-        """Return imports and index runs, the newest first; a feed that was refused is told once."""
-        found = [Night(feed["started"], "feed", feed["state"], _said(feed)) for feed in self.feeds]
-        told = {feed["message"] for feed in self.feeds if feed["state"] == "refused"}
-        found += [
-            Night(run["started"], "index", run["state"], run["message"])
-            for run in self.runs
-            if run["message"] not in told
+    def history(self) -> list[HistoryEntry]:
+        """Return imports, index runs and a rollback, newest first; a refused feed is listed once."""
+        entries = [HistoryEntry(each["started"], "feed", each["state"], _import_text(each)) for each in self.imports]
+        refusals = {each["message"] for each in self.imports if each["state"] == "refused"}
+        entries += [
+            HistoryEntry(each["started"], "index", each["state"], each["message"])
+            for each in self.runs
+            if each["message"] not in refusals
         ]
-        if self.live and self.live.is_rolled_back:
-            found.append(Night(self.live.since, "rollback", "rolled back", self.live.text()))
-        return sorted(found, key=lambda night: night.began, reverse=True)
+        if self.published and self.published.is_rollback:
+            text = self.published.text()
+            entries.append(HistoryEntry(self.published.since, "rollback", "rolled back", text))
+        return sorted(entries, key=lambda entry: entry.started, reverse=True)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        return {
-            "made": self.made_at.isoformat(),
-            "catalogue": self.counts,
-            "runs": self.runs,
-            "feeds": self.feeds,
-            "live": self.live and asdict(self.live),
-            "titles": dict(self.titles),
-            "notes": [note.as_json() for note in self.notes],
-        }
+        """Return the report as plain data."""
+        return asdict(self) | {"created_at": self.created_at.isoformat()}
 
 
-def make(settings: Settings) -> ManagersReport:
-    """Look at the catalogue and at what is published."""
+def create(settings: Settings) -> CatalogReport:
+    """Examine the catalog and the published index."""
     with opened(settings.catalogue_url) as sessions:
         with sessions() as session:
-            counted = queries.counts(session)
-            going = run.going(settings)
-            runs = [_run(row, going=going) for row in queries.latest_runs(session, 7)]
-            feeds = [imports.as_json(row) for row in imports.latest(session, 7)]
-            shown = reading.shown(session)
-            notes = [
-                *review.bad_rows(feeds[0]["findings"] if feeds else []),
-                *review.without_picture(reading.without_picture(session)),
-                *review.failing(reading.failing(session), _last_findings(feeds)),
+            counts = queries.counts(session)
+            is_running = run.going(settings)
+            runs = [_run_as_json(row, is_running=is_running) for row in queries.latest_runs(session, LATEST)]
+            latest_imports = [imports.as_json(row) for row in imports.latest(session, LATEST)]
+            accepted: list[dict[str, Any]] = next(
+                (each["findings"] for each in latest_imports if each["state"] != "refused"), []
+            )
+            pictures = report_queries.readable_pictures(session)
+            found = [
+                *findings.bad_rows(latest_imports[0]["findings"] if latest_imports else []),
+                *findings.without_picture(report_queries.without_picture(session)),
+                *findings.unavailable_pictures(report_queries.unavailable_pictures(session), accepted),
             ]
-        notes += [*review.small(shown), *_of_marks(settings, shown), *review.same(shown)]
-        notes += _of_index(settings, sessions, shown)
+        found += findings.small_pictures(pictures)
+        found += _watermarks(settings, pictures)
+        found += findings.shared_pictures(pictures)
+        found += _index_findings(settings, sessions, pictures)
         with sessions() as session:
-            titles = reading.titles(session, {sku for note in notes for sku in note.skus})
-    counts = {
-        "products": counted.products,
-        "withdrawn": counted.withdrawn,
-        "pictures": counted.pictures,
-        "unreadable": counted.unreadable,
-    }
-    return ManagersReport(utc_now(), counts, runs, feeds, tuple(notes), titles, _live(settings))
+            titles = report_queries.titles(session, {sku for finding in found for sku in finding.skus})
+    return CatalogReport(
+        utc_now(),
+        {
+            "products": counts.products,
+            "withdrawn": counts.withdrawn,
+            "pictures": counts.pictures,
+            "unreadable": counts.unreadable,
+        },
+        runs,
+        latest_imports,
+        tuple(found),
+        titles,
+        _published(settings),
+    )
 
 
-def _live(settings: Settings) -> Live | None:
+def render_html(report: CatalogReport, settings: Settings) -> str:
+    """Return the report as an HTML page with embedded thumbnails."""
+    store, limits = ImageStore(settings.pictures), Limits.from_settings(settings)
+
+    def thumbnail(sha256: str) -> str:
+        """Return a data URL, empty if the picture cannot be read."""
+        try:
+            picture = decode(store.read(sha256), limits, max_side=_THUMBNAIL)
+        except VSearchError:
+            return ""
+        return f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(picture, quality=80)).decode()}"
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["thumbnail"] = thumbnail
+    template = environment.from_string((resources.files("indexer") / "catalog_report.html").read_text("utf8"))
+    return template.render(report=report, titles=TITLES, limit=MAX_LISTED)
+
+
+def save(settings: Settings, report: CatalogReport) -> Path:
+    """Write report.json and report.html to the data folder, replacing the last ones; return the page."""
+    folder = settings.data / "report"
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_text(folder / "report.json", json.dumps(report.as_json(), indent=1, ensure_ascii=False) + "\n")
+    replace_text(folder / "report.html", render_html(report, settings))
+    return folder / "report.html"
+
+
+def _published(settings: Settings) -> PublishedGeneration | None:
     folder = settings.generations
     try:
         current = generations.current(folder).name
         since = datetime.fromtimestamp((folder / generations.CURRENT).stat().st_mtime, UTC)
     except (GenerationError, OSError):
         return None
-    return Live(current, since.isoformat(), tuple(retention.rolled_back(folder)))
+    return PublishedGeneration(current, since.isoformat(), tuple(retention.rolled_back(folder)))
 
 
-def _last_findings(feeds: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return next((feed["findings"] for feed in feeds if feed["state"] != "refused"), [])
-
-
-def _run(row: Any, *, going: bool) -> dict[str, Any]:
+def _run_as_json(row: Any, *, is_running: bool) -> dict[str, Any]:
     return {
         "started": row.started_at.isoformat(),
-        "state": run.state_of(row, going=going),
+        "state": run.state_of(row, going=is_running),
         "message": row.message,
         "seconds": sum(row.counts.get("seconds", {}).values()) if row.counts else 0.0,
         "freed": row.counts.get("freed", {}) if row.counts else {},
     }
 
 
-def _of_marks(settings: Settings, shown: Sequence[Shown]) -> Iterator[Note]:
-    """Yield whose pictures bear a mark: the whole catalogue's, else which brands'."""
+def _watermarks(settings: Settings, pictures: Sequence[CatalogPicture]) -> Iterator[Finding]:
+    """Yield the finding about the whole catalog, or else those about single brands."""
     store, limits = ImageStore(settings.pictures), Limits.from_settings(settings)
-    for group, chosen in marks.groups(shown):
-        looked_at, grey = [], []
-        for one in chosen:
+    for group, sample in watermarks.groups(pictures):
+        decoded, gray = [], []
+        for each in sample:
             with suppress(VSearchError):
-                picture = decode(store.read(one.sha256), limits, max_side=2 * marks.SIDE)
-                grey.append(resize(picture, marks.SIDE, marks.SIDE).mean(axis=2).astype(np.uint8))
-                looked_at.append(one)
-        note = marks.note(group, looked_at, marks.bearers(np.array(grey)))
-        if note:
-            yield note
-        if note and group == marks.ALL:
-            return
+                picture = decode(store.read(each.sha256), limits, max_side=2 * watermarks.SIDE)
+                gray.append(resize(picture, watermarks.SIDE, watermarks.SIDE).mean(axis=2).astype(np.uint8))
+                decoded.append(each)
+        finding = watermarks.finding(group, decoded, watermarks.find_watermarked(np.array(gray)))
+        if finding:
+            yield finding
+            if group == watermarks.WHOLE_CATALOG:
+                return
 
 
-def _of_index(settings: Settings, sessions: sessionmaker[Session], shown: Sequence[Shown]) -> Iterator[Note]:
-    """Yield what needs an index and its model; nothing where there are none."""
+def _index_findings(
+    settings: Settings, sessions: sessionmaker[Session], pictures: Sequence[CatalogPicture]
+) -> Iterator[Finding]:
+    """Yield the findings that need the published index and its model; none if these cannot be loaded."""
     try:
         generation = generations.load(generations.current(settings.generations))
         checkpoint = find_checkpoint(settings, generation.checkpoint_id)
     except (GenerationError, CheckpointError):
         return
-    yield from review.nearly_same(shown, generation.gallery)
-    held = set(generation.gallery.image_ids.tolist())
-    keys = [(one.sha256, 0) for one in shown]
-    with sessions() as session:
-        lacking = set(embeddings.missing(session, checkpoint.blocks_id, keys))  # of products that came back lately
-    indexed = [one for one in shown if one.image_id in held and (one.sha256, 0) not in lacking]
-    classes = assign_classes([one.category for one in indexed], settings.min_class_size)
-    for start in range(0, len(indexed), AT_ONCE):
-        part = indexed[start : start + AT_ONCE]
+    yield from findings.near_duplicates(pictures, generation.gallery)
+    indexed_ids = set(generation.gallery.image_ids.tolist())
+    with sessions() as session:  # blocks of products that came back since the last run may be gone
+        missing = set(embeddings.missing(session, checkpoint.blocks_id, [(each.sha256, 0) for each in pictures]))
+    indexed = [each for each in pictures if each.image_id in indexed_ids and (each.sha256, 0) not in missing]
+    classes = assign_classes([each.category for each in indexed], settings.min_class_size)
+    for start in range(0, len(indexed), _BATCH):
+        batch = indexed[start : start + _BATCH]
         with sessions() as session:
-            blocks = embeddings.read(session, checkpoint.blocks_id, [(one.sha256, 0) for one in part])
-        said = checkpoint.heads.predict(blocks)
-        yield from review.other_category(part, classes[start : start + AT_ONCE], said)
+            blocks = embeddings.read(session, checkpoint.blocks_id, [(each.sha256, 0) for each in batch])
+        predictions = checkpoint.heads.predict(blocks)
+        yield from findings.suspect_categories(batch, classes[start : start + _BATCH], predictions)
 
 
-def _said(feed: dict[str, Any]) -> str:
-    """Return why an import was refused, or what it did and warned of."""
+def _import_text(feed: dict[str, Any]) -> str:
     counts = ", ".join(f"{count} {name}" for name, count in feed["counts"].items() if count)
     return "; ".join(part for part in (counts, feed["message"]) if part)

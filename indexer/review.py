@@ -1,152 +1,154 @@
-"""What a manager should look at in the catalogue: pure findings on what SQL, stored blocks and the live index say."""
+"""Findings of the catalog report: pure functions of what SQL, the stored blocks and the published index hold."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from catalog.review import Shown
+from catalog.review import CatalogPicture
 from vsearch.gallery import Gallery
 from vsearch.model.heads import Predictions
 
 Kind = Literal[
     "bad row",
     "no picture",
-    "failing picture",
+    "unavailable picture",
     "small picture",
     "watermark",
-    "same picture",
-    "nearly the same",
-    "other category",
+    "shared picture",
+    "near duplicate",
+    "suspect category",
 ]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
-SMALL = 200
-"""Pixels of the longer side below which a picture shows a shopper too little, and a network as well."""
+TITLES: dict[Kind, str] = {
+    "bad row": "Rows of the last feed that were not imported",
+    "no picture": "Products without a usable picture",
+    "unavailable picture": "Pictures that could not be fetched",
+    "small picture": "Pictures that are too small",
+    "watermark": "Pictures with a watermark",
+    "shared picture": "Different products with the same picture",
+    "near duplicate": "Different products that look nearly identical",
+    "suspect category": "Products that look like another category",
+}
+"""Section titles of the report, in its order."""
 
-SURE = 0.4
-"""How likely the classifier must hold another class.
+MIN_SIDE = 200
+"""Pixels of the longer side below which a picture is reported as too small."""
 
-Measured on 1,254 products of ikea in 22 classes: of pictures put into a wrong class 41 percent are told, of others 0.2.
+MIN_OTHER_PROBABILITY = 0.4
+MAX_OWN_PROBABILITY = 0.02
+"""A category is suspect if the classifier gives another class at least the first and its own at most the second.
+
+Measured on 1,254 products of ikea in 22 classes: this reports 41 percent of the pictures that were put into a wrong
+class, and 0.2 percent of the others.
 """
 
-DOUBTED = 0.02
-"""How likely the feed's own class may be at most."""
+NEAR_DUPLICATE_SCORE = 0.9
+"""Cosine similarity from which two pictures are near duplicates: 9 pairs on ikea, besides identical pictures."""
 
-NEARLY = 0.9
-"""Cosine from which two pictures are nearly the same: on ikea, 9 pairs of products beside those with the very same."""
-
-_NEAREST = 5
-_SEARCHED = 5000  # pictures, at most, whose neighbours are looked at
+_NEIGHBORS = 5
+_MAX_SEARCHED = 5000  # pictures of each class whose neighbors are searched
 
 
 @dataclass(frozen=True)
-class Note:
-    """One thing to look at.
+class Finding:
+    """One thing to correct in the catalog.
 
     Attributes:
-        kind: what sort of thing.
-        skus: the products it is about, the first one foremost.
-        pictures: sha256 of pictures to show beside it.
-        said: one clause.
+        kind: section of the report.
+        skus: products concerned, the most relevant first.
+        pictures: sha256 of pictures to show.
+        text: one sentence.
     """
 
     kind: Kind
     skus: tuple[str, ...]
     pictures: tuple[str, ...]
-    said: str
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        return asdict(self)
+    text: str
 
 
-def bad_rows(findings: Sequence[Mapping[str, Any]]) -> Iterator[Note]:
-    """Yield the rows that the last import left out, or was refused for."""
-    for found in findings:
-        if found["kind"] != "picture":
-            yield Note("bad row", (found["sku"],), (), f"line {found['line']}: {found['reason']}")
+def bad_rows(rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Yield the rows that the last import left out, or that it was refused for."""
+    for row in rows:
+        if row["kind"] != "picture":
+            yield Finding("bad row", (row["sku"],), (), f"Line {row['line']}: {row['reason']}")
 
 
-def without_picture(skus: Sequence[str]) -> Iterator[Note]:
-    """Yield the products that no photo can find."""
+def without_picture(skus: Sequence[str]) -> Iterator[Finding]:
+    """Yield the products that have no readable picture."""
     for sku in skus:
-        yield Note("no picture", (sku,), (), "has no picture that can be used, so no photo finds it")
+        yield Finding("no picture", (sku,), (), "No usable picture, so visual search cannot find this product.")
 
 
-def failing(problems: Sequence[tuple[str, int]], findings: Sequence[Mapping[str, Any]]) -> Iterator[Note]:
-    """Yield pictures that cannot be had: why, and how many times running.
+def unavailable_pictures(failures: Sequence[tuple[str, int]], rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Yield the pictures that could not be fetched.
 
     Args:
-        problems: these.
-        findings: of the last import; they know whose pictures they are.
+        failures: reason and consecutive failures of each.
+        rows: findings of the last import, which know the products.
     """
     owners: dict[str, set[str]] = defaultdict(set)
-    for found in findings:
-        owners[found["reason"]].add(found["sku"])
-    for reason, times in problems:
-        often = f" ({times} times running)" if times > 1 else ""
-        yield Note("failing picture", tuple(sorted(owners[reason])), (), f"{reason}{often}")
+    for row in rows:
+        owners[row["reason"]].add(row["sku"])
+    for reason, count in failures:
+        repeated = f" ({count} times in a row)" if count > 1 else ""
+        yield Finding("unavailable picture", tuple(sorted(owners[reason])), (), f"{reason}{repeated}")
 
 
-def small(shown: Sequence[Shown]) -> Iterator[Note]:
+def small_pictures(pictures: Sequence[CatalogPicture]) -> Iterator[Finding]:
     """Yield pictures that are too small."""
-    for one in shown:
-        if one.width and one.height and max(one.width, one.height) < SMALL:
-            said = f"is {one.width} x {one.height} pixels; {SMALL} is the least that shows a product"
-            yield Note("small picture", (one.sku,), (one.sha256,), said)
+    for picture in pictures:
+        if picture.width and picture.height and max(picture.width, picture.height) < MIN_SIDE:
+            text = f"The picture is {picture.width} x {picture.height} pixels; its longer side needs {MIN_SIDE}."
+            yield Finding("small picture", (picture.sku,), (picture.sha256,), text)
 
 
-def same(shown: Sequence[Shown]) -> Iterator[Note]:
-    """Yield pictures that several products have which are no variants of each other."""
-    owners: dict[str, list[Shown]] = defaultdict(list)
-    for one in shown:
-        owners[one.sha256].append(one)
+def shared_pictures(pictures: Sequence[CatalogPicture]) -> Iterator[Finding]:
+    """Yield pictures shared by products that are not variants of each other."""
+    owners: dict[str, list[CatalogPicture]] = defaultdict(list)
+    for picture in pictures:
+        owners[picture.sha256].append(picture)
     for sha256, found in owners.items():
-        if len({one.sku if one.variant_group is None else (one.variant_group,) for one in found}) > 1:
-            skus = tuple(sorted({one.sku for one in found}))
-            yield Note("same picture", skus, (sha256,), f"{len(skus)} products have the very same picture")
+        if len({each.sku if each.variant_group is None else (each.variant_group,) for each in found}) > 1:
+            skus = tuple(sorted({each.sku for each in found}))
+            yield Finding("shared picture", skus, (sha256,), f"{len(skus)} products have the same picture.")
 
 
-def nearly_same(shown: Sequence[Shown], gallery: Gallery) -> Iterator[Note]:
-    """Yield pairs of products, no variants of each other, whose pictures can hardly be told apart."""
-    by_id = {one.image_id: one for one in shown}
-    told: set[frozenset[str]] = set()
+def near_duplicates(pictures: Sequence[CatalogPicture], gallery: Gallery) -> Iterator[Finding]:
+    """Yield pairs of products, not variants of each other, whose pictures are nearly identical."""
+    by_id = {picture.image_id: picture for picture in pictures}
+    reported: set[frozenset[str]] = set()
     for index in gallery.indexes["cosine"].values():
-        ids = index.image_ids[:_SEARCHED]
+        ids = index.image_ids[:_MAX_SEARCHED]
         for start in range(0, len(ids), 256):
             part = ids[start : start + 256]
-            scores, found = index.search(index.vectors(part), _NEAREST)
-            for row, image_id in enumerate(part.tolist()):
-                for score, other_id in zip(scores[row], found[row].tolist(), strict=True):
+            scores, neighbors = index.search(index.vectors(part), _NEIGHBORS)
+            for image_id, row_scores, row_ids in zip(part.tolist(), scores, neighbors, strict=True):
+                for score, other_id in zip(row_scores.tolist(), row_ids.tolist(), strict=True):
                     one, other = by_id.get(image_id), by_id.get(other_id)
-                    if one is None or other is None or score < NEARLY or not _unlike(one, other):
+                    if one is None or other is None or score < NEAR_DUPLICATE_SCORE or not _unrelated(one, other):
                         continue
                     pair = frozenset((one.sku, other.sku))
-                    if pair not in told:
-                        told.add(pair)
-                        said = f"can hardly be told from {other.sku} ({score:.3f})"
-                        yield Note("nearly the same", (one.sku, other.sku), (one.sha256, other.sha256), said)
+                    if pair not in reported:
+                        reported.add(pair)
+                        text = f"Looks nearly identical to {other.sku} (similarity {score:.3f})."
+                        yield Finding("near duplicate", (one.sku, other.sku), (one.sha256, other.sha256), text)
 
 
-def _unlike(one: Shown, other: Shown) -> bool:
-    """Whether two pictures show products that are not known to belong together, and differ."""
+def _unrelated(one: CatalogPicture, other: CatalogPicture) -> bool:
+    """Whether two different pictures show products that are not variants of each other."""
     if one.sku == other.sku or one.sha256 == other.sha256:
         return False
     return one.variant_group is None or one.variant_group != other.variant_group
 
 
-def other_category(shown: Sequence[Shown], classes: Sequence[str], said: Predictions) -> Iterator[Note]:
-    """Yield pictures that the classifier surely holds for another class than the feed's.
-
-    Args:
-        shown: n pictures.
-        classes: the class of each by the feed.
-        said: what the models say of each.
-    """
-    place = {name: number for number, name in enumerate(said.classes)}
-    for one, own, shares in zip(shown, classes, said.probabilities, strict=True):
+def suspect_categories(
+    pictures: Sequence[CatalogPicture], classes: Sequence[str], predictions: Predictions
+) -> Iterator[Finding]:
+    """Yield pictures that the classifier confidently assigns to another class than the feed (`classes`)."""
+    columns = {name: number for number, name in enumerate(predictions.classes)}
+    for picture, own, shares in zip(pictures, classes, predictions.probabilities, strict=True):
         likely = int(shares.argmax())
-        if own in place and shares[place[own]] <= DOUBTED and shares[likely] >= SURE:
-            words = f"is in {own!r}, but looks like {said.classes[likely]!r} ({shares[likely]:.0%} sure)"
-            yield Note("other category", (one.sku,), (one.sha256,), words)
+        if own in columns and shares[columns[own]] <= MAX_OWN_PROBABILITY and shares[likely] >= MIN_OTHER_PROBABILITY:
+            text = f"Listed in {own!r}, but looks like {predictions.classes[likely]!r} ({shares[likely]:.0%})."
+            yield Finding("suspect category", (picture.sku,), (picture.sha256,), text)

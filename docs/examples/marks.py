@@ -17,7 +17,7 @@ import click
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from indexer.marks import FEWEST, LOOKED_AT, SIDE, bearers
+from indexer.marks import MIN_PICTURES, SAMPLE_SIZE, SIDE, find_watermarked
 
 MARKS = {
     "a line in a corner": {"text": "shop.example", "size": 0.06, "at": (0.55, 0.9), "grey": 60},
@@ -49,15 +49,17 @@ def grouped(rows: list[dict[str, str]]) -> dict[str, list[list[str]]]:
         by["classes"][row["category"]].append(row["sku"])
         by["families"][row["name"]].append(row["sku"])
     found = {
-        kind: [chance.sample(skus, min(len(skus), LOOKED_AT)) for skus in groups.values() if len(skus) >= FEWEST]
+        kind: [
+            chance.sample(skus, min(len(skus), SAMPLE_SIZE)) for skus in groups.values() if len(skus) >= MIN_PICTURES
+        ]
         for kind, groups in by.items()
     }
-    return {**found, "mixtures": [chance.sample([row["sku"] for row in rows], LOOKED_AT) for _ in range(20)]}
+    return {**found, "mixtures": [chance.sample([row["sku"] for row in rows], SAMPLE_SIZE) for _ in range(20)]}
 
 
 def looked(photos) -> np.ndarray:
     """Return which pictures bear a mark."""
-    return bearers(np.stack([np.asarray(photo.convert("L").resize((SIDE, SIDE), 2)) for photo in photos]))
+    return find_watermarked(np.stack([np.asarray(photo.convert("L").resize((SIDE, SIDE), 2)) for photo in photos]))
 
 
 def drawn(photo: Image.Image, mark: dict, opacity: float) -> Image.Image:

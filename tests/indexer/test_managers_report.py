@@ -1,7 +1,6 @@
-"""The manager's report: what it finds, and the page it makes."""
-
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,9 +12,10 @@ from catalog import changes, imports
 from catalog.changes import Changes, ProductItem
 from catalog.imports import PictureState
 from catalog.models import utc_now
-from catalog.review import Shown
-from indexer import managers_page, managers_report, review, run
-from indexer.review import Note
+from catalog.review import CatalogPicture
+from indexer import managers_report, run
+from indexer import review as findings
+from indexer.review import Finding
 from tests.fakes import Opened, coloured
 from tests.indexer.shop import Shop
 from vsearch import generation
@@ -23,142 +23,130 @@ from vsearch.cli import cli
 from vsearch.images import encode_jpeg
 from vsearch.model.heads import Predictions
 
-LOST = "picture 'x.jpg' must be in the folder, but it is not"
-SHOWN = Shown(1, "A", "Sofa", "Acme", "Sofas", None, "a" * 64, 300, 150)
+UNAVAILABLE = "picture 'x.jpg' is not in the folder"
+PICTURE = CatalogPicture(1, "A", "Sofa", "Acme", "Sofas", None, "a" * 64, 300, 150)
 
 
-def test_small_pictures_are_told_by_their_longer_side() -> None:
-    """Those of unknown size are not."""
-    shown = [SHOWN, one(width=199, height=90), one(width=None, height=None)]
-    (note,) = review.small(shown)
-    assert note.said == "is 199 x 90 pixels; 200 is the least that shows a product"
+def test_small_pictures_are_reported_by_their_longer_side() -> None:
+    """Unless the size is unknown."""
+    pictures = [PICTURE, replace(PICTURE, width=199, height=90), replace(PICTURE, width=None, height=None)]
+    (finding,) = findings.small_pictures(pictures)
+    assert "199 x 90" in finding.text
 
 
-def one(**changed: object) -> Shown:
-    """Return a picture that differs in this."""
-    return Shown(**{**SHOWN.__dict__, **changed})  # type: ignore[arg-type]
+def test_only_variants_may_share_a_picture() -> None:
+    variants = [replace(PICTURE, sku=sku, variant_group="g") for sku in "AB"]
+    assert list(findings.shared_pictures(variants)) == []
+    others = [replace(PICTURE, sku="C"), replace(PICTURE, sku="D", sha256="d" * 64)]
+    (finding,) = findings.shared_pictures([*variants, *others])
+    assert (finding.skus, finding.pictures) == (("A", "B", "C"), ("a" * 64,))
 
 
-def test_the_same_picture_of_strangers() -> None:
-    """Variants of one design may share it; other products may not."""
-    variants = [one(sku="A", variant_group="g"), one(sku="B", variant_group="g")]
-    assert list(review.same(variants)) == []
-    (note,) = review.same([*variants, one(sku="C"), one(sku="D", sha256="d" * 64)])
-    assert (note.skus, note.pictures) == (("A", "B", "C"), ("a" * 64,))
-
-
-def test_another_category_is_told_where_the_classifier_is_sure() -> None:
-    """Not where it merely leans, and not of classes that it does not know."""
+def test_a_category_is_suspect_only_if_the_classifier_is_confident() -> None:
+    """And knows both classes."""
     probabilities = np.array([[0.01, 0.99], [0.2, 0.8], [0.99, 0.01], [0.005, 0.995]], np.float32)
-    said = Predictions(("Lamps", "Sofas"), {}, probabilities, probabilities.argmax(1))
-    shown = [one(sku=sku) for sku in "ABCD"]
-    notes = list(review.other_category(shown, ["Lamps", "Lamps", "Lamps", "Beds"], said))
-    assert [(note.skus, note.said) for note in notes] == [(("A",), "is in 'Lamps', but looks like 'Sofas' (99% sure)")]
+    predictions = Predictions(("Lamps", "Sofas"), {}, probabilities, probabilities.argmax(1))
+    pictures = [replace(PICTURE, sku=sku) for sku in "ABCD"]
+    (finding,) = findings.suspect_categories(pictures, ["Lamps", "Lamps", "Lamps", "Beds"], predictions)
+    assert finding.skus == ("A",)
+    assert all(word in finding.text for word in ("'Lamps'", "'Sofas'", "99%"))
 
 
 @pytest.fixture
-def troubled(indexed_shop: Shop) -> Shop:
-    """A shop with one of each trouble."""
+def faulty(indexed_shop: Shop) -> Shop:
+    """A shop with one finding of most kinds."""
     first = indexed_shop.rows()[0]
-    lone = indexed_shop.store.put(encode_jpeg(coloured([9, 200, 9], seed=1, side=90)))
+    small = indexed_shop.store.put(encode_jpeg(coloured([9, 200, 9], seed=1, side=90)))
     with indexed_shop.sessions.begin() as session:
         items = (
             ProductItem("NOPIC", "Bed <b>without</b> picture"),
-            ProductItem("TWIN", "Twin", category="Sofas > Armchairs", images=(first.sha256, lone)),
+            ProductItem("TWIN", "Twin", category="Sofas > Armchairs", images=(first.sha256, small)),
         )
-        changes.apply(session, Changes(added=items), {lone: (90, 90)})
-        imports.write_picture_states(session, {"x": PictureState(problem=LOST, failures=3)})
-        moment = utc_now()
-        found = {"line": 7, "sku": "LOST", "kind": "picture", "reason": LOST}
-        bad = {"line": 9, "sku": "BAD", "kind": "row", "reason": "stock must be a number"}
-        told = {"started_at": moment, "finished_at": moment, "message": "", "findings": [found, bad]}
-        imports.record(session, feed="feed.csv", state="imported", **told)
+        changes.apply(session, Changes(added=items), {small: (90, 90)})
+        imports.write_picture_states(session, {"x": PictureState(problem=UNAVAILABLE, failures=3)})
+        now = utc_now()
+        rows = [
+            {"line": 7, "sku": "LOST", "kind": "picture", "reason": UNAVAILABLE},
+            {"line": 9, "sku": "BAD", "kind": "row", "reason": "stock must be a number"},
+        ]
+        details = {"started_at": now, "finished_at": now, "message": "", "findings": rows}
+        imports.record(session, feed="feed.csv", state="imported", **details)
     return indexed_shop
 
 
-def test_the_report_has_all_that_a_manager_should_see(troubled: Shop) -> None:
-    """Each in one clause, with the products it is about."""
-    report = managers_report.make(troubled.settings)
-    assert [note.skus for note in report.of("no picture")] == [("NOPIC",)]
-    assert report.of("bad row") == [Note("bad row", ("BAD",), (), "line 9: stock must be a number")]
-    assert report.of("failing picture") == [Note("failing picture", ("LOST",), (), f"{LOST} (3 times running)")]
-    assert [note.skus for note in report.of("small picture")] == [("TWIN",)]
-    assert [note.skus for note in report.of("same picture")] == [(troubled.rows()[0].sku, "TWIN")]
+def test_the_report_lists_findings_with_their_products(faulty: Shop) -> None:
+    report = managers_report.create(faulty.settings)
+    assert {finding.kind: finding.skus for finding in report.findings if finding.kind != "near duplicate"} == {
+        "bad row": ("BAD",),
+        "no picture": ("NOPIC",),
+        "unavailable picture": ("LOST",),
+        "small picture": ("TWIN",),
+        "shared picture": (faulty.rows()[0].sku, "TWIN"),
+    }
+    assert report.of_kind("bad row") == [Finding("bad row", ("BAD",), (), "Line 9: stock must be a number")]
+    assert report.of_kind("unavailable picture")[0].text == f"{UNAVAILABLE} (3 times in a row)"
     assert report.counts == {"products": 14, "withdrawn": 0, "pictures": 26, "unreadable": 0}
     assert report.runs[0]["state"] == "published"
-    assert report.titles["NOPIC"] == "Bed <b>without</b> picture"
-    assert report.names(report.of("same picture")[0], 6)[1] == "TWIN Twin"
-    assert report.names(report.of("failing picture")[0], 6) == ["LOST"]
-    assert report.as_json()["titles"]["TWIN"] == "Twin"
+    assert report.names(report.of_kind("shared picture")[0], 6)[1] == "TWIN Twin"
+    assert report.names(report.of_kind("unavailable picture")[0], 6) == ["LOST"]
 
 
-def test_the_page_needs_nothing_else(troubled: Shop) -> None:
-    """Its pictures are in it, what feeds say is text in it, and no address is."""
-    page = managers_page.keep(troubled.settings, managers_report.make(troubled.settings))
+def test_the_page_is_self_contained_and_escaped(faulty: Shop) -> None:
+    page = managers_report.save(faulty.settings, managers_report.create(faulty.settings))
     text = page.read_text()
-    assert "NOPIC Bed &lt;b&gt;without&lt;/b&gt; picture</strong> has no picture" in text
+    assert "NOPIC Bed &lt;b&gt;without&lt;/b&gt; picture</strong>" in text
     assert text.count("data:image/jpeg;base64,") >= 2
     assert not re.search(r'(src|href)="(?!data:)', text)
-    said = json.loads(page.with_name("report.json").read_text())
-    assert {note["kind"] for note in said["notes"]} >= {
-        "bad row",
-        "no picture",
-        "failing picture",
-        "small picture",
-        "same picture",
-    }
+    saved = json.loads(page.with_name("report.json").read_text())
+    assert {"bad row", "no picture", "shared picture"} <= {each["kind"] for each in saved["findings"]}
+    assert saved["titles"]["TWIN"] == "Twin"
 
 
-def test_the_command_prints_and_writes_it(troubled: Shop, tmp_path: Path) -> None:
-    """For people, for machines, as a page."""
-    start = ["--data", str(troubled.settings.data), "index", "report"]
-    shown = CliRunner().invoke(cli, start)
-    assert shown.exit_code == 0
-    assert "Products that no photo finds" in shown.stdout
-    assert "NOPIC" in shown.stdout
-    assert json.loads(CliRunner().invoke(cli, [*start, "--json"]).stdout)["catalogue"]["products"] == 14
-    assert CliRunner().invoke(cli, [*start, "--html", str(tmp_path / "r.html")]).exit_code == 0
+def test_the_command_prints_text_json_or_a_page(faulty: Shop, tmp_path: Path) -> None:
+    command = ["--data", str(faulty.settings.data), "index", "report"]
+    text = CliRunner().invoke(cli, command).stdout
+    assert findings.TITLES["no picture"] in text
+    assert "NOPIC" in text
+    assert json.loads(CliRunner().invoke(cli, [*command, "--json"]).stdout)["counts"]["products"] == 14
+    assert CliRunner().invoke(cli, [*command, "--html", str(tmp_path / "r.html")]).exit_code == 0
     assert (tmp_path / "r.html").read_text().startswith("<!DOCTYPE html>")
 
 
-def published_anew(shop: Shop, opened: Opened, sku: str, hours: int) -> str:
-    """Publish the shop with one more product, some hours from now, and return the id."""
+def publish_with(shop: Shop, opened: Opened, sku: str, hours: int) -> str:
+    """Publish the shop with one more product, some hours from now, and return the generation id."""
     shop.add([sku], "Sofas > Armchairs")
     later = utc_now() + timedelta(hours=hours)
-    report = run.run(shop.settings, open_encoder=opened, clock=lambda: later, accept=("drift",))
-    return report.generation_id
+    return run.run(shop.settings, open_encoder=opened, clock=lambda: later, accept=("drift",)).generation_id
 
 
-def test_the_report_says_what_was_rolled_back(indexed_shop: Shop, opened: Opened) -> None:
-    """Which index is live and which was taken back, then and after the run that follows."""
+def test_the_report_shows_a_rollback(indexed_shop: Shop, opened: Opened) -> None:
+    """Until the next run, which mentions it."""
     settings, folder = indexed_shop.settings, indexed_shop.settings.generations
-    start = ["--data", str(settings.data), "index"]
     first = generation.current(folder).name
-    before = managers_report.make(settings)
-    assert before.live is not None
-    assert (before.live.generation_id, before.live.taken_back) == (first, ())
-    assert "rollback" not in [night.what for night in before.nights()]
+    before = managers_report.create(settings)
+    assert before.published is not None
+    assert (before.published.generation_id, before.published.rolled_back) == (first, ())
+    assert "rollback" not in [entry.kind for entry in before.history()]
 
-    second = published_anew(indexed_shop, opened, "NEW1", hours=1)
-    assert CliRunner().invoke(cli, [*start, "rollback"]).exit_code == 0
-    after = managers_report.make(settings)
+    second = publish_with(indexed_shop, opened, "NEW1", hours=1)
+    run.rollback(settings)
+    after = managers_report.create(settings)
+    assert after.published is not None
+    published = after.published
+    assert (published.generation_id, published.rolled_back, published.is_rollback) == (first, (second,), True)
+    assert after.history()[0].kind == "rollback"
+    assert second in after.history()[0].message
+    assert published.text() in managers_report.render_html(after, settings)
+    assert after.as_json()["published"]["rolled_back"] == (second,)
 
-    assert after.live is not None
-    assert (after.live.generation_id, after.live.taken_back, after.live.is_rolled_back) == (first, (second,), True)
-    assert after.nights()[0].what == "rollback"
-    assert second in after.nights()[0].said
-    assert f"rolled back to from {second}" in managers_page.as_page(after, settings)
-    assert "is live again" in " ".join(CliRunner().invoke(cli, [*start, "report"]).stdout.split())
-    assert after.as_json()["live"]["taken_back"] == (second,)
-
-    third = published_anew(indexed_shop, opened, "NEW2", hours=2)
-    anew = managers_report.make(settings)
-    assert anew.live is not None
-    assert (anew.live.generation_id, anew.live.taken_back, anew.live.is_rolled_back) == (third, (second,), False)
+    third = publish_with(indexed_shop, opened, "NEW2", hours=2)
+    again = managers_report.create(settings).published
+    assert again is not None
+    assert (again.generation_id, again.rolled_back, again.is_rollback) == (third, (second,), False)
+    assert second in again.text()
 
 
-def test_a_shop_without_an_index_has_a_report_too(empty_shop: Shop) -> None:
-    """It says that nothing is there."""
-    report = managers_report.make(empty_shop.settings)
-    assert (report.notes, report.runs, report.feeds, report.live) == ((), [], [], None)
-    assert "Nothing to look at" in managers_page.as_page(report, empty_shop.settings)
+def test_a_shop_without_an_index_has_a_report(empty_shop: Shop) -> None:
+    report = managers_report.create(empty_shop.settings)
+    assert (report.findings, report.runs, report.imports, report.published) == ((), [], [], None)
+    assert "No findings" in managers_report.render_html(report, empty_shop.settings)

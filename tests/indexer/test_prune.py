@@ -20,7 +20,7 @@ from catalog import changes, embeddings, jobs, records
 from catalog.database import connect, sessions, upgrade
 from catalog.imagestore import ImageStore
 from catalog.models import FeedImport, IndexRun, Job
-from indexer import managers_page, managers_report, promote, prune
+from indexer import managers_report, promote, prune
 from indexer.importing import import_feed, import_lock
 from indexer.live import verify
 from indexer.run import LOCK, rollback
@@ -430,7 +430,7 @@ def test_an_import_waits_while_pictures_are_deleted(sqlite_life: Life) -> None:
             )
         )
         waiting.start()
-        assert managers_report.make(sqlite_life.settings)  # takes a while
+        assert managers_report.create(sqlite_life.settings)  # takes a while
         order.append("deleted")
     waiting.join()
     assert order == ["deleted", "imported"]
@@ -467,7 +467,7 @@ def test_what_a_product_withdrawn_lately_had_is_kept(life: Life) -> None:
     life.retailer.rows["P03"] = gone
     settings = life.settings
     import_feed(str(life.retailer.write()), str(life.images), sessions=life.retailer.sessions, store=stored)
-    assert managers_report.make(settings).counts["products"] == PRODUCTS  # though it is not encoded yet
+    assert managers_report.create(settings).counts["products"] == PRODUCTS  # though it is not encoded yet
     assert life.night()[1].encoded == 1
     assert verify(settings, open_encoder).problems == ()
 
@@ -598,9 +598,9 @@ def test_the_report_says_what_a_night_freed(sqlite_life: Life) -> None:
     assert report.freed.keys() == {"pictures", "blocks"}
     assert report.freed["pictures"]["count"] == 1
     assert ": 2 blocks, 1 pictures." in report.text()
-    found = managers_report.make(sqlite_life.settings)
+    found = managers_report.create(sqlite_life.settings)
     assert found.as_json()["runs"][0]["freed"] == report.freed
-    assert "2 blocks, 1 pictures." in managers_page.as_page(found, sqlite_life.settings)
+    assert "2 blocks, 1 pictures." in managers_report.render_html(found, sqlite_life.settings)
 
 
 def test_a_night_may_be_told_not_to_prune(sqlite_life: Life) -> None:

@@ -10,13 +10,13 @@ import click
 
 from catalog import queries
 from catalog.database import opened
-from indexer import live, managers_page, managers_report, night
+from indexer import live, managers_report, night
 from indexer import run as index
 from indexer.importing import ImportReport, Options
-from indexer.managers_page import TITLES
-from indexer.managers_report import ManagersReport
+from indexer.managers_report import CatalogReport
 from indexer.refusal import FeedGateError
 from indexer.report import Report
+from indexer.review import TITLES
 from vsearch import generation as generations
 from vsearch.cli import pass_settings
 from vsearch.cli.catalog import print_findings
@@ -30,7 +30,7 @@ from vsearch.redaction import redact_address
 from vsearch.settings import Settings
 
 SHOWN = 20
-"""Notes of a kind that the terminal shows."""
+"""Findings of a kind that the terminal shows."""
 
 
 @click.group()
@@ -117,11 +117,11 @@ def verify(settings: Settings) -> None:
 @click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with pictures.")
 @pass_settings
 def report(settings: Settings, *, as_json: bool, page: Path | None) -> None:
-    """Say how the last nights went, and what to look at in the catalogue."""
-    found = managers_report.make(settings)
+    """Show how the latest nightly jobs ended and what to correct in the catalog."""
+    found = managers_report.create(settings)
     if page is not None:
         with naming(page):
-            page.write_text(managers_page.as_page(found, settings), encoding="utf8")
+            page.write_text(managers_report.render_html(found, settings), encoding="utf8")
         click.echo(f"Written to {page}.")
     elif as_json:
         click.echo(json.dumps(found.as_json(), indent=1, ensure_ascii=False))
@@ -173,18 +173,18 @@ def _summarise(report: Report) -> None:
     click.echo(report.text())
 
 
-def _show_report(found: ManagersReport) -> None:
-    nights = [(night.began[:16].replace("T", " "), night.what, night.ended, night.said) for night in found.nights()]
-    click.echo(found.live.text() if found.live else "Nothing is live.")
-    table("The last nights", ("began (UTC)", "what", "ended", "said"), nights)
+def _show_report(found: CatalogReport) -> None:
+    click.echo(found.published.text() if found.published else "No index is published.")
+    history = [(each.started[:16].replace("T", " "), each.kind, each.state, each.message) for each in found.history()]
+    table("Latest runs", ("started (UTC)", "what", "result", "message"), history)
     for kind, title in TITLES.items():
-        notes = found.of(kind)
-        if notes:
-            more = f", the first {SHOWN} of {len(notes)}" if len(notes) > SHOWN else ""
-            lines = [(", ".join(found.names(note, 3)), note.said) for note in notes[:SHOWN]]
+        findings = found.of_kind(kind)
+        if findings:
+            more = f", the first {SHOWN} of {len(findings)}" if len(findings) > SHOWN else ""
+            lines = [(", ".join(found.names(finding, 3)), finding.text) for finding in findings[:SHOWN]]
             table(f"{title}{more}", ("products", ""), lines)
-    if not found.notes:
-        click.echo("There is nothing to look at in the catalogue.")
+    if not found.findings:
+        click.echo("There is nothing to correct in the catalog.")
 
 
 def _show(current: Manifest, kept: list[str]) -> None:

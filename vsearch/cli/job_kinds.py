@@ -20,14 +20,14 @@ log = logging.getLogger(__name__)
 
 
 def _night(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
-    from indexer import managers_page, managers_report, night
+    from indexer import managers_report, night
     from vsearch.cli.prune import page_files
 
     told = partial(_tell, settings.feed)
 
     def report() -> None:
         with progress("write the report"):
-            managers_page.keep(settings, managers_report.make(settings))
+            managers_report.save(settings, managers_report.create(settings))
 
     accept = arguments.get("accept", ())
     options = Options.from_settings(settings, settings.feed, accept=causes(accept))
