@@ -32,7 +32,7 @@ from vsearch.errors import CatalogueError, CheckpointError, GenerationCorrupt
 from vsearch.files import STALE_SECONDS, UNFINISHED, leftovers, remove_folder, stale
 from vsearch.lock import held, lock_if_free, run_lock
 from vsearch.model import checkpoint as checkpoints
-from vsearch.model.description import read
+from vsearch.model.checkpoint import read_description
 from vsearch.progress import Progress, no_stages
 from vsearch.pruning import Freed, Garbage, Kind, of_path
 from vsearch.settings import Settings
@@ -211,7 +211,7 @@ def _needed_models(settings: Settings, promoted: set[str]) -> tuple[set[str], se
 
 def _blocks_id(folder: Path) -> set[str]:
     with suppress(CheckpointError):
-        said = read(folder)
+        said = read_description(folder)
         if "block_sizes" in said:
             return {checkpoints.blocks_id(said)}
     return set()

@@ -22,8 +22,7 @@ from vsearch.images import Picture
 from vsearch.lock import run_lock
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.classifier import open_classifier
-from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import HeadPredictions
+from vsearch.model.trained_heads import HeadPredictions, HeadSpec
 from vsearch.progress import Progress, no_stages
 from vsearch.settings import Settings
 

@@ -13,9 +13,8 @@ from vsearch.finder import Detection
 from vsearch.images import Box, Picture, crop
 from vsearch.manifest import MatchCalibration, MatchThresholds, Origin
 from vsearch.model import checkpoint as checkpoints
-from vsearch.model.checkpoint import Checkpoint
+from vsearch.model.checkpoint import Checkpoint, Retrieval
 from vsearch.model.heads import Head, Heads
-from vsearch.model.retrieval import Retrieval
 from vsearch.model.whitening import Projection, fit_differences, fit_whitening
 from vsearch.reader import Reading
 from vsearch.vocabulary import Vocabulary

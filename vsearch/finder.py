@@ -14,8 +14,7 @@ from vsearch.errors import CheckpointError, CheckpointMismatch
 from vsearch.images import MIN_BOX_SIDE, Box, Picture
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.checkpoint import Checkpoint
-from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import HeadPredictions
+from vsearch.model.trained_heads import HeadPredictions, HeadSpec
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,7 @@ from vsearch import strips
 from vsearch.errors import CheckpointMismatch
 from vsearch.images import Box, Picture, crop
 from vsearch.model.checkpoint import Checkpoint
-from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import HeadPredictions
+from vsearch.model.trained_heads import HeadPredictions, HeadSpec
 
 READABLE = "readable"
 """Head that says "yes" of a strip that frames one whole number."""

@@ -16,8 +16,7 @@ from typing import Literal
 from vsearch.errors import CheckpointError, CheckpointMismatch, CheckpointMissing
 from vsearch.files import replace_text
 from vsearch.model import checkpoint as checkpoints
-from vsearch.model.checkpoint import Checkpoint
-from vsearch.model.description import read
+from vsearch.model.checkpoint import Checkpoint, read_description
 from vsearch.settings import Settings
 
 Role = Literal["search", "reader", "finder", "classifier"]
@@ -76,7 +75,7 @@ def find(settings: Settings, named: str) -> Checkpoint:
         return checkpoints.load(checkpoints.bundled())
     if Path(named).is_dir():
         return checkpoints.load(Path(named))
-    folders = {checkpoints.checkpoint_id(read(folder)): folder for folder in bundled()}
+    folders = {checkpoints.checkpoint_id(read_description(folder)): folder for folder in bundled()}
     folders |= {folder.name: folder for folder in own(settings)}
     found = [name for name in folders if len(named) >= _SHORTEST and name.startswith(named)]
     found = [name for name in found if name == named] or found

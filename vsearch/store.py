@@ -10,14 +10,12 @@ from pathlib import Path
 
 from vsearch import registry
 from vsearch.errors import CheckpointError, CheckpointMismatch, CheckpointMissing
-from vsearch.files import REMOVING, leftovers, new_file, sync
+from vsearch.files import REMOVING, UNFINISHED, leftovers, new_file, sync
 from vsearch.model import checkpoint as checkpoints
-from vsearch.model.checkpoint import Checkpoint
-from vsearch.model.description import read
+from vsearch.model.checkpoint import Checkpoint, read_description
 from vsearch.settings import Settings
 
-_ADDING = ".adding-"
-HIDDEN = (_ADDING, ".building-", REMOVING)
+HIDDEN = (UNFINISHED, REMOVING)
 
 
 @contextmanager
@@ -91,7 +89,7 @@ def unused(settings: Settings, keep: Collection[str], before: float) -> list[Pat
 
 def _files(folder: Path) -> list[Path]:
     """Return the files that belong to a checkpoint, its description last."""
-    names = sorted(read(folder)["files"])
+    names = sorted(read_description(folder)["files"])
     return [*(folder / name for name in names), folder / checkpoints.DESCRIPTION]
 
 
@@ -111,7 +109,7 @@ def _stored(store: Path, found: Checkpoint) -> Checkpoint:
 
 
 def _copied(folder: Path, target: Path) -> Path:
-    with tempfile.TemporaryDirectory(prefix=_ADDING, dir=target.parent) as name:
+    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=target.parent) as name:
         hidden = Path(name) / "checkpoint"
         hidden.mkdir()
         for path in _files(folder):

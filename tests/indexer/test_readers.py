@@ -13,9 +13,7 @@ from vsearch.images import Picture
 from vsearch.lock import run_lock
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.checkpoint import Checkpoint
-from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import HeadPredictions
-from vsearch.model.trained import TrainedHeads
+from vsearch.model.trained_heads import HeadPredictions, HeadSpec, TrainedHeads
 from vsearch.settings import Settings
 
 COUNT = 40

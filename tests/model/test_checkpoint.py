@@ -12,8 +12,7 @@ from tests.fakes import fake_checkpoint, nearest_centre_heads
 from vsearch.errors import CheckpointMismatch, CheckpointMissing
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.heads import Heads
-from vsearch.model.headspec import HeadSpec
-from vsearch.model.trained import Framing, TrainedHeads
+from vsearch.model.trained_heads import Framing, HeadSpec, TrainedHeads
 
 
 def other_heads() -> Heads:
@@ -94,7 +93,7 @@ def test_no_checkpoint_is_said(tmp_path: Path) -> None:
         checkpoints.load(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"format": 99}', '{"format": 2}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": 1}', '{"format": 2}'])
 def test_another_format_is_refused(tmp_path: Path, text: str) -> None:
     """What this version cannot read is refused, not guessed at."""
     folder = fake_checkpoint(tmp_path / "base").folder
@@ -109,7 +108,7 @@ def test_an_existing_folder_is_never_overwritten(tmp_path: Path) -> None:
     folder = fake_checkpoint(tmp_path / "base").folder
     before = (folder / "model.json").read_bytes()
 
-    with pytest.raises(CheckpointMismatch, match="new folder"):
+    with pytest.raises(CheckpointMismatch, match="exists"):
         fake_checkpoint(folder)
 
     assert (folder / "model.json").read_bytes() == before
@@ -155,35 +154,18 @@ def test_the_bundled_ensemble_keeps_its_ids() -> None:
     assert bundled.specs == ()
 
 
-def test_a_checkpoint_says_through_how_many_pixels_it_looks(tmp_path: Path) -> None:
-    """Another side gives other blocks; those made before it was written down looked through 96."""
+def test_another_input_side_gives_other_blocks(tmp_path: Path) -> None:
+    """The side is part of the description."""
     bundled = checkpoints.load(checkpoints.bundled())
     assert {bundled.side(name) for name in bundled.backbones} == {144}
-    said = json.loads((bundled.folder / "model.json").read_text())
-    ids = {bundled.blocks_id}
-    for sides, expected in ((None, 96), (dict.fromkeys(bundled.backbones, 64), 64)):
-        folder = tmp_path / str(expected)
-        shutil.copytree(bundled.folder, folder)
-        changed = {key: said[key] for key in said if key != "sides"} | ({"sides": sides} if sides else {})
-        (folder / "model.json").write_text(json.dumps(changed))
-        other = checkpoints.load(folder)
-        assert {other.side(name) for name in other.backbones} == {expected}
-        ids.add(other.blocks_id)
-    assert len(ids) == 3
-
-
-def test_own_heads_keep_the_format(tmp_path: Path) -> None:
-    """A shop's checkpoint made from one of format 1 has format 1, or its blocks would have another id."""
-    earlier = tmp_path / "earlier"
-    shutil.copytree(checkpoints.bundled(), earlier)
-    said = json.loads((earlier / "model.json").read_text())
-    (earlier / "model.json").write_text(json.dumps(said | {"format": 1}))
-    bundled = checkpoints.load(earlier)
-
-    own = checkpoints.save_with_heads(bundled, bundled.heads, tmp_path)
-
-    assert json.loads((own.folder / "model.json").read_text())["format"] == 1
-    assert own.blocks_id == bundled.blocks_id
+    shutil.copytree(bundled.folder, tmp_path / "other")
+    description = json.loads((bundled.folder / "model.json").read_text())
+    (tmp_path / "other" / "model.json").write_text(
+        json.dumps(description | {"sides": dict.fromkeys(bundled.backbones, 64)})
+    )
+    other = checkpoints.load(tmp_path / "other")
+    assert {other.side(name) for name in other.backbones} == {64}
+    assert other.blocks_id != bundled.blocks_id
 
 
 def test_trained_heads_are_kept_with_all_that_using_them_needs(tmp_path: Path) -> None:
@@ -202,7 +184,7 @@ def test_a_checkpoint_that_only_judges_cannot_be_searched_with(tmp_path: Path) -
 
     assert not kept.searchable
     for part in ("heads", "whitening", "projections", "block_sizes", "vocabulary", "grid"):
-        with pytest.raises(CheckpointMismatch, match="only judges"):
+        with pytest.raises(CheckpointMismatch, match="cannot be used to search"):
             getattr(kept, part)
 
 

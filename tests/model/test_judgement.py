@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import VOTE, HeadPredictions, predictions_from_logits
+from vsearch.model.trained_heads import VOTE, HeadPredictions, HeadSpec, predictions_from_logits
 
 KIND = HeadSpec("kind", "softmax", ("bed", "sofa", "table"))
 COLOUR = HeadSpec("colour", "sigmoid", ("black", "blue", "red"))

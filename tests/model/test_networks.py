@@ -11,7 +11,7 @@ import pytest
 from tests.vsearch.test_descriptors import square
 from vsearch.errors import CheckpointError, CheckpointMismatch, WeightsUnavailable
 from vsearch.model.backbones import BACKBONES, backbone, build
-from vsearch.model.headspec import HeadSpec
+from vsearch.model.trained_heads import HeadSpec
 
 HEADS = (
     HeadSpec("kind", "softmax", ("bar", "disc")),
@@ -277,15 +277,13 @@ def test_own_networks_have_no_download(tmp_path: Path) -> None:
 def test_packed_weights_fit_their_own_network_only(tmp_path: Path) -> None:
     """Packed and unpacked, a network answers as before to half precision; another network refuses them."""
     from vsearch.model import weights
-    from vsearch.model.arrays import read_arrays
 
     network = build("pocket_inception", 96)
-    arrays = read_arrays(weights.pack(network, tmp_path / "w.npz"))
-    packed = [arrays[name] for name in sorted(arrays)]
+    packed = weights.read_packed(weights.pack(network.weights, tmp_path / "w.npz"))
     again = build("pocket_inception", 96)
-    weights.unpack(again, packed, "pocket_inception")
+    weights.unpack(again.weights, packed, "pocket_inception")
     picture = square(96, "disc")[None].astype(np.float32) / 127.5 - 1
 
     np.testing.assert_allclose(np.asarray(again(picture)), np.asarray(network(picture)), atol=2e-2)
     with pytest.raises(CheckpointMismatch, match="pocket_vgg"):
-        weights.unpack(build("pocket_vgg", 96), packed, "pocket_vgg")
+        weights.unpack(build("pocket_vgg", 96).weights, packed, "pocket_vgg")

@@ -7,8 +7,7 @@ from vsearch.errors import CheckpointError
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model import saved
 from vsearch.model.checkpoint import Checkpoint
-from vsearch.model.headspec import HeadSpec
-from vsearch.model.trained import TrainedHeads
+from vsearch.model.trained_heads import HeadSpec, TrainedHeads
 
 pytestmark = pytest.mark.keras
 
@@ -17,12 +16,12 @@ def judge(folder: Path) -> Checkpoint:
     """Write an untrained checkpoint with one network and one head."""
     from vsearch.model.classifier import top_weights
     from vsearch.model.network import build_network
-    from vsearch.model.weights import pack, pack_variables
+    from vsearch.model.weights import pack
 
     heads = (HeadSpec("colour", "softmax", ("blue", "red")),)
     backbone, network = build_network("pocket_vgg", heads, dropout=0.0, shape=(32, 32))
-    weights = pack(backbone, folder / "weights.npz")
-    top = pack_variables(top_weights(backbone, network), folder / "top.npz")
+    weights = pack(backbone.weights, folder / "weights.npz")
+    top = pack(top_weights(backbone, network), folder / "top.npz")
     return checkpoints.save(
         folder / "classifier",
         weights={"pocket_vgg": weights},

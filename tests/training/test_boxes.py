@@ -388,7 +388,7 @@ def test_the_focal_loss_minds_what_is_hard() -> None:
 @pytest.mark.keras
 def test_unknown_boxes_cost_nothing() -> None:
     """Not even a number that is none; a picture known to be empty costs what is said of it."""
-    from vsearch.model.headspec import HeadSpec
+    from vsearch.model.trained_heads import HeadSpec
     from vsearch.training.losses import Objective
 
     objective = Objective(HeadSpec("products", "boxes"))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vsearch.model.headspec import HeadSpec
+from vsearch.model.trained_heads import HeadSpec
 from vsearch.training import calibration
 
 KIND = HeadSpec("kind", "softmax", ("bed", "sofa", "table"))

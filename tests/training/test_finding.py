@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import HeadPredictions
+from vsearch.model.trained_heads import HeadPredictions, HeadSpec
 from vsearch.training import finding, leaves, report
 from vsearch.training.dataset import Split
 

@@ -248,7 +248,7 @@ def test_training_starts_from_the_bundled_weights() -> None:
     put_weights(network, "pocket_vgg", "bundled", runs=Path("runs"))
 
     for ours, theirs in zip(
-        network.get_weights(), weights.packed(checkpoint.bundled() / "pocket_vgg.weights.npz"), strict=True
+        network.get_weights(), weights.read_packed(checkpoint.bundled() / "pocket_vgg.weights.npz"), strict=True
     ):
         np.testing.assert_array_equal(ours, theirs.astype(np.float32))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vsearch.model.headspec import HeadSpec
+from vsearch.model.trained_heads import HeadSpec
 from vsearch.training.plan_parts import HeadPlan
 
 pytestmark = pytest.mark.keras

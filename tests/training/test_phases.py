@@ -10,7 +10,7 @@ import pytest
 
 from tests.training.test_resume import Variable
 from vsearch.errors import PlanError
-from vsearch.model.headspec import HeadSpec
+from vsearch.model.trained_heads import HeadSpec
 from vsearch.training.plan_parts import Phase
 
 pytestmark = pytest.mark.keras

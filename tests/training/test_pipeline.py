@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vsearch.model.headspec import DIGITS, HeadSpec
+from vsearch.model.trained_heads import DIGITS, HeadSpec
 from vsearch.training.dataset import Split
 from vsearch.training.plan_parts import Augment, Phase
 

@@ -72,4 +72,4 @@ def test_weights_to_start_from_are_compared_with_their_hashes(folder: Path) -> N
     said = refused(folder, CheckpointError, f'start = "{start}"\n{data.PLAN}')
 
     assert "pocket_vgg.weights.npz" in said
-    assert "was changed" in said
+    assert "damaged" in said

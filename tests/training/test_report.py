@@ -4,8 +4,7 @@ import json
 
 import numpy as np
 
-from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import HeadPredictions
+from vsearch.model.trained_heads import HeadPredictions, HeadSpec
 from vsearch.training import report
 
 COLOUR = HeadSpec("colour", "sigmoid", ("blue", "red"))

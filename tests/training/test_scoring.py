@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import VOTE, HeadPredictions
+from vsearch.model.trained_heads import VOTE, HeadPredictions, HeadSpec
 from vsearch.training import scoring
 
 KIND = HeadSpec("kind", "softmax", ("bed", "sofa", "table"))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vsearch.model.backbones import build
-from vsearch.model.headspec import HeadSpec
+from vsearch.model.trained_heads import HeadSpec
 from vsearch.training.dataset import Split
 
 pytestmark = pytest.mark.keras

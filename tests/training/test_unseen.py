@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vsearch.model.headspec import HeadSpec
+from vsearch.model.trained_heads import HeadSpec
 from vsearch.training.dataset import Dataset, Split
 
 pytestmark = pytest.mark.keras  # the module under test imports the training

@@ -9,8 +9,7 @@ from vsearch import finder
 from vsearch.errors import CheckpointMismatch
 from vsearch.finder import Detection, ProductDetector, decode_detections
 from vsearch.images import Box, Picture
-from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import HeadPredictions
+from vsearch.model.trained_heads import HeadPredictions, HeadSpec
 
 HEAD = HeadSpec("products", "boxes")
 PHOTO = np.zeros((60, 80, 3), np.uint8)

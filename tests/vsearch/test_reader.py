@@ -5,8 +5,7 @@ import pytest
 
 from vsearch.errors import CheckpointMismatch
 from vsearch.images import Box, crop
-from vsearch.model.headspec import DIGITS, HeadSpec
-from vsearch.model.judgement import HeadPredictions
+from vsearch.model.trained_heads import DIGITS, HeadPredictions, HeadSpec
 from vsearch.reader import TagReader, dotted
 from vsearch.strips import MOST, boxed, candidates, grown
 

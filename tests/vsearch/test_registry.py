@@ -8,8 +8,7 @@ from vsearch import registry, store
 from vsearch.errors import CheckpointError, CheckpointMismatch, CheckpointMissing
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.checkpoint import Checkpoint
-from vsearch.model.headspec import HeadSpec
-from vsearch.model.trained import TrainedHeads
+from vsearch.model.trained_heads import HeadSpec, TrainedHeads
 from vsearch.settings import Settings
 
 
@@ -55,7 +54,7 @@ def test_one_that_is_damaged_is_listed_with_the_reason(settings: Settings, tmp_p
     (own.folder / "heads.npz").write_bytes(b"")
     entry = registry.listed(settings)[-1]
     assert (entry.checkpoint_id, entry.role) == (own.checkpoint_id, "classifier")
-    assert "heads.npz in" in entry.problem
+    assert "heads.npz" in entry.problem
     with pytest.raises(CheckpointMismatch, match=r"heads\.npz"):
         registry.find(settings, own.checkpoint_id)
 

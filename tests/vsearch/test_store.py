@@ -109,7 +109,7 @@ def test_a_zip_file_that_is_not_whole(settings: Settings, tmp_path: Path, damage
 def test_leftovers_of_killed_commands_are_cleared_away(settings: Settings, tmp_path: Path) -> None:
     """Whole checkpoints stay."""
     own = store.add(settings, fake_checkpoint(tmp_path / "trained"))
-    for name in (".adding-x", ".building-y", ".removing-z"):
+    for name in (".new-x", ".removing-y"):
         (settings.checkpoints / name).mkdir()
     store.clean(settings)
     assert registry.own(settings) == [own.folder]

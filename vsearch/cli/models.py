@@ -14,7 +14,7 @@ from vsearch.cli.console import out, progress, table
 from vsearch.errors import CheckpointError, GenerationCorrupt
 from vsearch.manifest import Manifest
 from vsearch.model.checkpoint import CARD, Checkpoint
-from vsearch.model.pull import BIG_THREE, file_of, pull
+from vsearch.model.weights import LARGE_ENSEMBLE, pull, weights_file
 from vsearch.registry import Entry
 from vsearch.settings import Settings
 
@@ -88,9 +88,9 @@ def pull_(settings: Settings, names: tuple[str, ...], to: Path | None) -> None:
     They are kept as NAME.weights.h5 in the folder of the setting weights, or in data/weights.
     """
     folder = to or settings.weights or settings.data / "weights"
-    for name in names or BIG_THREE:
-        if file_of(name, folder).is_file():
-            click.echo(f"{file_of(name, folder)} is there already.")
+    for name in names or LARGE_ENSEMBLE:
+        if weights_file(name, folder).is_file():
+            click.echo(f"{weights_file(name, folder)} is there already.")
             continue
         click.echo(f"Fetching {name} ...", err=True)
         file = pull(name, folder)

@@ -16,7 +16,7 @@ from vsearch.encoder import open_encoder
 from vsearch.images import Limits
 from vsearch.model.classifier import open_classifier
 from vsearch.model.heads import Predictions
-from vsearch.model.judgement import VOTE, HeadPredictions
+from vsearch.model.trained_heads import VOTE, HeadPredictions
 from vsearch.settings import Settings
 
 _SHOWN = 3

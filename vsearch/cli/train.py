@@ -1,15 +1,16 @@
 """`vsearch train`: a plan from pictures to a checkpoint with its figures."""
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
+from vsearch import store
 from vsearch.cli import pass_settings
 from vsearch.cli.console import out, progress, table
 from vsearch.errors import CheckpointMismatch
+from vsearch.model import checkpoint as checkpoints
 from vsearch.model.startup import import_tensorflow
 from vsearch.settings import Settings
 
@@ -49,7 +50,8 @@ def command(settings: Settings, plan: str, photos: Path, runs: Path, target: Pat
         f"checkpoint {said['checkpoint_id']} in {run.checkpoint}; figures and pictures in {run.folder}", soft_wrap=True
     )
     if target is not None:
-        _copy(run.checkpoint, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        store.export(checkpoints.load(run.checkpoint), target)
         out.print(f"copied to {target}", soft_wrap=True)
 
 
@@ -73,11 +75,3 @@ def _show(name: str, said: Mapping[str, Any]) -> None:
     if "unseen" in said:
         columns, lines = unseen.table(said["unseen"])
         table("pairs left out of the training in turn (percent)", columns, lines, right=columns[1:])
-
-
-def _copy(folder: Path, target: Path) -> None:
-    """Copy a checkpoint, whole or not at all."""
-    from vsearch.model.description import building
-
-    with building(target) as hidden:
-        shutil.copytree(folder, hidden, dirs_exist_ok=True)

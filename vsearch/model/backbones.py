@@ -78,12 +78,6 @@ def backbone(name: str) -> Backbone:
         raise CheckpointError(f"A backbone must be one of {known}, but {name!r} was named.") from None
 
 
-def side_before(name: str) -> int:
-    """Return the px that a backbone looked at pictures through in checkpoints that do not say: pocket ones had 96."""
-    earlier = {"pocket_resnet": 96, "pocket_vgg": 96, "pocket_inception": 96}
-    return earlier.get(name) or backbone(name).side
-
-
 def build(name: str, side: int | None = None) -> Any:
     """Return the `keras.Model` of a backbone, untrained: float [n, side, side, 3], scaled -> feature map [n, h, w, c].
 

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from vsearch.errors import CheckpointMismatch
 from vsearch.images import Picture
 from vsearch.model.checkpoint import Checkpoint
-from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import HeadPredictions, predictions_from_logits
-from vsearch.model.trained import TrainedHeads
+from vsearch.model.trained_heads import HeadPredictions, HeadSpec, TrainedHeads, predictions_from_logits
 
 Logits = Mapping[str, NDArray[np.float32]]
 """Head -> logits float32 [n, *logits_shape]."""
@@ -120,10 +118,10 @@ def _network(
     checkpoint: Checkpoint, trained: TrainedHeads, name: str
 ) -> Callable[[NDArray[np.uint8]], Mapping[str, Any]]:
     from vsearch.model.network import build_network
-    from vsearch.model.weights import packed, unpack, unpack_variables
+    from vsearch.model.weights import read_packed, unpack
 
     backbone, network = build_network(name, trained.specs, dropout=0.0, shape=trained.shape)
-    unpack(backbone, packed(checkpoint.folder / f"{name}.weights.npz"), name)
+    unpack(backbone.weights, read_packed(checkpoint.folder / f"{name}.weights.npz"), name)
     top = top_weights(backbone, network)
-    unpack_variables(top, packed(checkpoint.folder / f"{name}.top.npz"), f"the heads of {name}")
+    unpack(top, read_packed(checkpoint.folder / f"{name}.top.npz"), f"the heads of {name}")
     return compiled(network, trained)

@@ -15,7 +15,7 @@ from vsearch.images import Picture
 from vsearch.model.checkpoint import Checkpoint
 from vsearch.model.heads import DESCRIPTORS
 from vsearch.model.network import build_trunk
-from vsearch.model.weights import packed, unpack
+from vsearch.model.weights import read_packed, unpack
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def compiled_trunk(name: str, grid: int, weights: Sequence[NDArray[Any]], side: 
         CheckpointMismatch: the weights are those of another network.
     """
     network, trunk = build_trunk(name, grid, side)
-    unpack(network, weights, name)
+    unpack(network.weights, weights, name)
 
     @tf.function(input_signature=[tf.TensorSpec((None, side, side, 3), tf.uint8)])  # type: ignore[untyped-decorator]
     def run(squares: Any) -> Any:
@@ -102,5 +102,5 @@ def compiled_trunk(name: str, grid: int, weights: Sequence[NDArray[Any]], side: 
 
 
 def _trunk(checkpoint: Checkpoint, name: str) -> Trunk:
-    weights = packed(checkpoint.folder / f"{name}.weights.npz")
+    weights = read_packed(checkpoint.folder / f"{name}.weights.npz")
     return compiled_trunk(name, checkpoint.grid, weights, checkpoint.side(name))

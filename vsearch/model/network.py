@@ -12,9 +12,9 @@ from keras import layers
 
 from vsearch.model.backbones import Scaling, backbone, build
 from vsearch.model.boxreader import box_reader
-from vsearch.model.headspec import HeadSpec
 from vsearch.model.pooling import GridPool, pool_to_grid
 from vsearch.model.readout import DigitReader
+from vsearch.model.trained_heads import HeadSpec
 
 HEAD: Final = "head_"
 """Begins the name of the layer that a head lives in."""

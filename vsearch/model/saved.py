@@ -34,13 +34,13 @@ def export(checkpoint: Checkpoint, target: Path) -> Path:
 def _network(checkpoint: Checkpoint, name: str) -> Any:
     from vsearch.model.classifier import top_weights
     from vsearch.model.network import build_network, build_trunk
-    from vsearch.model.weights import packed, unpack, unpack_variables
+    from vsearch.model.weights import read_packed, unpack
 
     trained = checkpoint.trained_heads
     if trained is None:
         backbone, network = build_trunk(name, checkpoint.grid, checkpoint.side(name))
     else:
         backbone, network = build_network(name, trained.specs, dropout=0.0, shape=trained.shape)
-        unpack_variables(top_weights(backbone, network), packed(checkpoint.folder / f"{name}.top.npz"), name)
-    unpack(backbone, packed(checkpoint.folder / f"{name}.weights.npz"), name)
+        unpack(top_weights(backbone, network), read_packed(checkpoint.folder / f"{name}.top.npz"), name)
+    unpack(backbone.weights, read_packed(checkpoint.folder / f"{name}.weights.npz"), name)
     return network

@@ -16,10 +16,10 @@ from vsearch.augment import shopper_view
 from vsearch.errors import DatasetError, ImageRejected
 from vsearch.images import Limits, Picture
 from vsearch.model.backbones import backbone
+from vsearch.model.checkpoint import Retrieval
 from vsearch.model.ensemble import compiled_trunk, raw_features
 from vsearch.model.heads import DESCRIPTORS, Heads, fit_heads
-from vsearch.model.retrieval import Retrieval
-from vsearch.model.weights import packed
+from vsearch.model.weights import read_packed
 from vsearch.model.whitening import Projection, fit_differences, fit_pca, fit_whitening
 from vsearch.progress import ProgressCallback, no_progress
 from vsearch.training.examples import Example
@@ -70,7 +70,9 @@ def assemble(
     fitted = sample(plan, photos, "train", work=work)
     scored = sample(plan, photos, "val", work=work)
     sides = {name: backbone(name).side for name in weights}
-    trunks = {name: compiled_trunk(name, settings.grid, packed(file), sides[name]) for name, file in weights.items()}
+    trunks = {
+        name: compiled_trunk(name, settings.grid, read_packed(file), sides[name]) for name, file in weights.items()
+    }
     raw = _features(trunks, fitted.pictures, views=settings.fit_views, seed=plan.seed, advance=advance)
     projections = {name: _projection(settings, name, features) for name, features in raw.items()}
     sizes = {name: projection.size for name, projection in projections.items()}

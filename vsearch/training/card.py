@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vsearch.model.trained import TrainedHeads
+from vsearch.model.trained_heads import TrainedHeads
 from vsearch.training import report
 from vsearch.training.plan import Plan
 from vsearch.training.plan_parts import Phase

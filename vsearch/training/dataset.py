@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.errors import DatasetError
-from vsearch.model.headspec import DIGITS, HeadSpec
+from vsearch.model.trained_heads import DIGITS, HeadSpec
 from vsearch.progress import Progress, no_stages
 from vsearch.training import picture_cache
 from vsearch.training.examples import Side

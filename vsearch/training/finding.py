@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.boxes import SAME, Boxes, areas, distinct, overlaps
-from vsearch.model.judgement import HeadPredictions
+from vsearch.model.trained_heads import HeadPredictions
 from vsearch.training.scoring import Flags, share
 
 AMONG: Final = (1, 3, 5)

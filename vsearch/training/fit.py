@@ -18,8 +18,8 @@ import keras
 from vsearch.errors import PlanError
 from vsearch.files import naming, replace_text
 from vsearch.model.backbones import backbone
-from vsearch.model.headspec import HeadSpec
 from vsearch.model.network import build_network, build_top
+from vsearch.model.trained_heads import HeadSpec
 from vsearch.progress import ProgressCallback, no_progress
 from vsearch.training import batches, precision, resume
 from vsearch.training.dataset import Dataset

@@ -13,8 +13,7 @@ from vsearch.errors import CheckpointMismatch, DatasetError
 from vsearch.files import replace_text
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model.classifier import Classifier, open_classifier
-from vsearch.model.headspec import MISSING, HeadSpec
-from vsearch.model.judgement import HeadPredictions, predictions_from_logits
+from vsearch.model.trained_heads import MISSING, HeadPredictions, HeadSpec, predictions_from_logits
 from vsearch.progress import Progress, no_stages
 from vsearch.training import dataset, leaves, report
 from vsearch.training.dataset import Split

@@ -5,8 +5,7 @@ from dataclasses import astuple, fields
 from pathlib import Path
 
 from vsearch.files import new_file
-from vsearch.model.headspec import DIGITS, HeadSpec
-from vsearch.model.judgement import VOTE, HeadPredictions
+from vsearch.model.trained_heads import DIGITS, VOTE, HeadPredictions, HeadSpec
 from vsearch.training import finding, plots, scoring
 from vsearch.training.calibration import believed, bins
 from vsearch.training.dataset import Split

@@ -23,12 +23,9 @@ from vsearch.files import replace_text
 from vsearch.model import checkpoint as checkpoints
 from vsearch.model import weights
 from vsearch.model.backbones import backbone, build
-from vsearch.model.checkpoint import Checkpoint
+from vsearch.model.checkpoint import Checkpoint, Retrieval
 from vsearch.model.classifier import Logits, open_classifier
-from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import predictions_from_logits
-from vsearch.model.retrieval import Retrieval
-from vsearch.model.trained import TrainedHeads
+from vsearch.model.trained_heads import HeadSpec, TrainedHeads, predictions_from_logits
 from vsearch.progress import Progress, no_stages
 from vsearch.training import card, fit, leaves, plots, report
 from vsearch.training import plan as plans
@@ -102,7 +99,7 @@ def leave(run: Run, data: Dataset | None, progress: Progress = no_stages) -> dic
         with whole(run.report):
             found: dict[str, Any] = json.loads(run.report.read_text(encoding="utf8"))
             return found
-    for left in (run.checkpoint, *run.folder.glob(".building-*")):  # of a killed run
+    for left in (run.checkpoint, *run.folder.glob(".building-*"), *run.folder.glob(".new-*")):  # of a killed run
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=run.folder) as name:
         packed = Packed(Path(name))
@@ -161,7 +158,7 @@ def _pack_untrained(run: Run, packed: Packed) -> dict[str, int]:
     for name in run.plan.backbones:
         network = build(name, backbone(name).side)
         put_weights(network, name, run.plan.start, runs=run.runs, folder=run.weights)
-        weights.pack(network, packed.weights(name))
+        weights.pack(network.weights, packed.weights(name))
         sizes[name] = int(network.count_params())
     return sizes
 

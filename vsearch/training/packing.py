@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.model import weights
-from vsearch.model.arrays import read_arrays, write_arrays
 from vsearch.model.classifier import Logits, compiled, run_in_batches, top_weights
-from vsearch.model.headspec import HeadSpec
-from vsearch.model.trained import TrainedHeads
+from vsearch.model.trained_heads import HeadSpec, TrainedHeads
+from vsearch.model.weights import read_arrays, write_arrays
 from vsearch.training.dataset import Split
 
 logger = logging.getLogger(__name__)
@@ -37,8 +36,8 @@ class Packed:
 
     def pack(self, name: str, trunk: Any, network: Any) -> None:
         """Write both files of a network."""
-        weights.pack(trunk, self.weights(name))
-        weights.pack_variables(top_weights(trunk, network), self.top(name))
+        weights.pack(trunk.weights, self.weights(name))
+        weights.pack(top_weights(trunk, network), self.top(name))
 
     def remember(self, name: str, network: Any, trained: TrainedHeads, split: Split) -> None:
         """Keep what a network in memory says of some pictures."""

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from vsearch.model.headspec import DIGITS, MISSING, HeadSpec
+from vsearch.model.trained_heads import DIGITS, MISSING, HeadSpec
 from vsearch.training.dataset import Split
 from vsearch.training.moving import moved
 from vsearch.training.perturb import Dice, mix, perturb

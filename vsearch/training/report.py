@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import VOTE, HeadPredictions
+from vsearch.model.trained_heads import VOTE, HeadPredictions, HeadSpec
 from vsearch.training import finding, scoring
 from vsearch.training.calibration import believed, expected_error
 from vsearch.training.scoring import Share, Truth

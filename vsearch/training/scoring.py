@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.bootstrap import mean_interval
-from vsearch.model.headspec import DIGITS, MISSING, HeadSpec
-from vsearch.model.judgement import VOTE, HeadPredictions
+from vsearch.model.trained_heads import DIGITS, MISSING, VOTE, HeadPredictions, HeadSpec
 
 Truth = Mapping[str, NDArray[Any]]
 Flags = NDArray[np.bool_]

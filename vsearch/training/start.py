@@ -41,7 +41,7 @@ def put_weights(network: Any, name: str, start: str, *, runs: Path, folder: Path
             "another, or from random weights."
         )
     checkpoint.load(place)  # compares its files with their hashes
-    weights.unpack(network, weights.packed(file), name)
+    weights.unpack(network.weights, weights.read_packed(file), name)
 
 
 def _place(start: str, runs: Path) -> Path:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.errors import DatasetError
-from vsearch.model.headspec import MISSING, HeadSpec
+from vsearch.model.trained_heads import MISSING, HeadSpec
 from vsearch.training.examples import Side
 from vsearch.training.picture_cache import Kept, Row
 from vsearch.training.plan_parts import HeadPlan

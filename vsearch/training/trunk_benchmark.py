@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.model.backbones import backbone
-from vsearch.model.headspec import HeadSpec
 from vsearch.model.network import build_network, build_top
+from vsearch.model.trained_heads import HeadSpec
 from vsearch.training import batches, precision
 from vsearch.training.batches import Batches
 from vsearch.training.dataset import Dataset, Split

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from vsearch.files import UNFINISHED, new_file, stale
 from vsearch.model.backbones import Scaling
-from vsearch.model.headspec import HeadSpec
 from vsearch.model.network import scale
+from vsearch.model.trained_heads import HeadSpec
 from vsearch.progress import ProgressCallback, no_progress
 from vsearch.training.dataset import Split
 from vsearch.training.pipeline import encode, partners, row_order

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from vsearch.files import replace_text
 from vsearch.model.classifier import compiled, run_in_batches
-from vsearch.model.headspec import HeadSpec
-from vsearch.model.judgement import HeadPredictions, predictions_from_logits
+from vsearch.model.trained_heads import HeadPredictions, HeadSpec, predictions_from_logits
 from vsearch.progress import Progress, no_stages
 from vsearch.training import fit, scoring
 from vsearch.training.dataset import Dataset, Split, showing
