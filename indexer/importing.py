@@ -25,9 +25,9 @@ from indexer import locations, picture_sync, refusal
 from indexer.cells import MAX_IMAGES
 from indexer.dialects import ColumnMapping, read_mapping
 from indexer.feed import FeedFinding, FeedReading, read_feed
+from indexer.picture_sources import open_pictures
 from indexer.picture_sync import FetchContext, FetchResult
 from indexer.refusal import CatalogState, FeedGateError, Gate, GateLimits
-from indexer.sources import open_pictures
 from vsearch.errors import FeedRejected
 from vsearch.images import Limits
 from vsearch.lock import shared_lock

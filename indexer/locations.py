@@ -1,10 +1,10 @@
-"""A feed's place: a path, a web address, or object storage such as s3://; whichever it is, a local file comes out."""
+"""Locations of feeds: a path, a web address, or an address of object storage such as s3://."""
 
 import codecs
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,95 +17,94 @@ from vsearch.redaction import redact
 ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")
 MAX_FEED_BYTES = 500_000_000
 
-_NO_PLAIN_TEXT = (b"\x1f\x8b", b"PAR1", b"PK", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_FEED_DEADLINE = 3600.0  # seconds
+_BINARY_MARKERS = (b"\x1f\x8b", b"PAR1", b"PK", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""First bytes of feeds whose encoding a server's charset does not describe."""
 
 
-def is_web(place: str) -> bool:
-    """Whether it is an address by http or https."""
-    return bool(re.match("https?://", place, re.IGNORECASE))
+def is_web(location: str) -> bool:
+    """Return whether a location is an http or https address."""
+    return bool(re.match("https?://", location, re.IGNORECASE))
 
 
-def is_address(place: str) -> bool:
-    """Whether it is an address of any kind, and no path."""
-    return ADDRESS.match(place) is not None
+def is_address(location: str) -> bool:
+    """Return whether a location is an address of any kind, not a path."""
+    return ADDRESS.match(location) is not None
 
 
 @contextmanager
-def local_file(place: str, *, private: bool = False) -> Iterator[Path]:
-    """Yield a feed as a local file, which bears the name that its place has; a copy lasts as long as the block.
+def local_file(location: str, *, private: bool = False) -> Iterator[Path]:
+    """Yield a feed as a local file; a download keeps its file name and is deleted when the block ends.
 
-    The host that the operator names may be in a private network; others that it leads on to may not.
+    The host in the location may be in a private network; hosts that it redirects to may not.
 
     Args:
-        place: a path or an address.
-        private: let it lead on to any.
+        location: a path or an address.
+        private: allow redirects into private networks.
 
     Raises:
-        FeedRejected: it cannot be had.
+        FeedRejected: the feed cannot be downloaded.
     """
-    if not is_address(place):
-        yield Path(place)
+    if not is_address(location):
+        yield Path(location)
         return
-    name = PurePosixPath(urlsplit(place).path).name or "feed"
+    name = PurePosixPath(urlsplit(location).path).name or "feed"
     with tempfile.TemporaryDirectory(prefix="vsearch-feed-") as folder:
         copy = Path(folder) / name
-        copy.write_bytes(_fetched(place, private) if is_web(place) else _stored(place))
+        copy.write_bytes(_download(location, private) if is_web(location) else _read_storage(location))
         yield copy
 
 
-def storage(place: str) -> tuple[Any, str]:
-    """Return the fsspec file system of an address, and the path in it.
+def storage(location: str) -> tuple[Any, str]:
+    """Return the fsspec file system of an address and the path in it.
 
     Raises:
-        FeedRejected: the kind of storage is unknown, or what it needs is not installed.
+        FeedRejected: the kind of storage is unknown, its package is not installed, or it cannot be reached.
     """
     import fsspec
 
-    if re.match("(s3a?|gs|gcs)://[^/]*@", place):  # a part of the bucket's name to these libraries, which would log it
+    if re.match("(s3a?|gs|gcs)://[^/]*@", location):  # these libraries take it for the bucket's name, and log it
         raise FeedRejected(
-            f"Keys are no part of an address, but {place} has some; give them as the storage's own client takes them "
-            "(for s3://, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)."
+            f"The address {location} contains credentials. Remove them and use the environment variables of the "
+            "storage's client (for s3://, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)."
         )
     try:
-        found = fsspec.core.url_to_fs(place)
+        files, path = fsspec.core.url_to_fs(location)
     except ImportError as error:
         raise FeedRejected(
-            f"{place.partition('://')[0]}:// needs a package that is not installed ({error}); "
-            "run `pip install 'vsearch[s3]'` for s3://."
+            f"{location.partition('://')[0]}:// needs a package that is not installed ({error}). "
+            "For s3://, run `pip install 'vsearch[s3]'`."
         ) from error
-    except Exception as error:  # some connect here, and each has errors of its own
+    except Exception as error:  # some implementations connect here, and each has its own errors
         raise FeedRejected(
-            f"A place must be a path or an address that answers, but {place}: {redact(first_line(error), place)}; "
-            "correct it, or try again later."
+            f"The address {location} cannot be opened ({redact(first_line(error), location)}). "
+            "Correct it, or try again later."
         ) from error
-    return found[0], str(found[1])
+    return files, str(path)
 
 
-def _fetched(place: str, private: bool) -> bytes:
-    address = quoted(place)
-    web = Web(private=private, trusted_host=_host(address), deadline=3600)
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its type's name, as part of a sentence."""
+    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+
+
+def _download(location: str, private: bool) -> bytes:
+    address = quoted(location)
     try:
-        found = web.fetch(address, MAX_FEED_BYTES)
-        return _as_utf8(found.data or b"", found.charset)
-    except AddressRefused as error:
-        raise FeedRejected(f"A feed must be readable: {error}") from error
-    finally:
-        web.close()
-
-
-def _host(place: str) -> str:
-    try:
-        return urlsplit(place).hostname or ""
+        host = urlsplit(address).hostname or ""
     except ValueError as error:
-        raise FeedRejected(f"A place must be a path or an address, but {place}: {error}; correct it.") from error
+        raise FeedRejected(f"The feed address {location} is not valid ({error}). Correct it.") from error
+    with closing(Web(private=private, trusted_host=host, deadline=_FEED_DEADLINE)) as web:
+        try:
+            content = web.fetch(address, MAX_FEED_BYTES)
+        except AddressRefused as error:
+            raise FeedRejected(f"The feed cannot be downloaded: {error}") from error
+    return _to_utf8(content.data or b"", content.charset)
 
 
-def _as_utf8(data: bytes, charset: str) -> bytes:
-    """Return a text in the encoding that feeds have; a server's word for it counts where the text is in no other.
-
-    XML says it itself.
-    """
-    if charset in ("", "utf-8") or data.startswith(_NO_PLAIN_TEXT):
+def _to_utf8(data: bytes, charset: str) -> bytes:
+    """Recode a text that is not UTF-8 from the server's charset; XML declares its encoding itself."""
+    if charset in ("", "utf-8") or data.startswith(_BINARY_MARKERS):
         return data
     try:
         data.decode()
@@ -115,17 +114,12 @@ def _as_utf8(data: bytes, charset: str) -> bytes:
     return data
 
 
-def _stored(place: str) -> bytes:
-    files, path = storage(place)
+def _read_storage(location: str) -> bytes:
+    files, path = storage(location)
     try:
         return bytes(files.cat_file(path))
-    except Exception as error:  # each kind of storage has errors of its own
+    except Exception as error:  # each fsspec implementation has its own errors
         raise FeedRejected(
-            f"A feed must be readable, but {place} is not ({redact(first_line(error), place)}); check the address "
-            "and the credentials."
+            f"The feed {location} cannot be read ({redact(first_line(error), location)}). "
+            "Check the address and the credentials."
         ) from error
-
-
-def first_line(error: Exception) -> str:
-    """Return what an error of a storage says, as a part of one sentence."""
-    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__

@@ -16,7 +16,7 @@ from catalog.changes import ImageSizes
 from catalog.database import chunks
 from catalog.imagestore import ImageStore
 from catalog.imports import PictureState
-from indexer.pictures import PictureSource
+from indexer.picture_sources import PictureSource
 from indexer.prefetch import prefetch_map
 from vsearch.errors import ImageRejected
 from vsearch.images import Limits, decode

@@ -1,8 +1,7 @@
-"""Web addresses read with care: bounded in bytes and time, tried again, and never into a private network unasked.
+"""Downloads over http and https: limited in size and time, retried, and never from a private network unless allowed.
 
-An address in a feed is somebody else's words. Without the last rule a feed could have the shop's own machine fetch what
-only that machine can reach (server-side request forgery); so the connection's other end is looked at, not the name.
-A host that the operator names may be private, but may not lead on to other hosts that are.
+The addresses in a feed come from third parties. Without the last rule a feed could make the server request what only
+the server can reach (server-side request forgery). The peer address of the connection is checked, not the host name.
 """
 
 import gzip
@@ -26,31 +25,33 @@ from vsearch.errors import AddressRefused
 from vsearch.redaction import redact
 
 TIMEOUT = 20.0
-"""Seconds until a connection stands, and between any two pieces that arrive."""
+"""Seconds to connect, and between two reads."""
 
 DEADLINE = 120.0
-"""Seconds that one file may take in all."""
+"""Seconds for one whole file."""
 
 TRIES = 3
-REDIRECTS = 5
-AGAIN = (429, 500, 502, 503, 504)
-"""Statuses that may be others a moment later."""
+MAX_REDIRECTS = 5
+RETRY_STATUSES = (429, 500, 502, 503, 504)
 
-TRANSLATED = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+_NAT64_NETWORKS = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 """Networks whose addresses end in the IPv4 address that they are translated to."""
 
-LOCAL_TRANSLATION = ipaddress.IPv6Network("64:ff9b:1::/48")
-"""Addresses that an operator's own translator takes for any that it likes."""
+_LOCAL_NAT64_NETWORK = ipaddress.IPv6Network("64:ff9b:1::/48")
+"""Translated to IPv4 addresses by rules of the local network (RFC 8215)."""
 
-_PIECE = 1 << 16
-_SAID_BY = "vsearch (catalogue import)"
+_CHUNK_BYTES = 1 << 16
+_USER_AGENT = "vsearch (catalogue import)"
 
 
 @dataclass(frozen=True)
 class FileContent:
-    """What an address gave: its bytes, None where they are still those of the tag that was shown, and its tag.
+    """A file that was fetched.
 
-    `charset` is the encoding of the text, if the server names one.
+    Attributes:
+        data: its bytes; None if they are unchanged since the tag that was passed.
+        tag: changes when the file does; empty if unknown.
+        charset: the text encoding that the server names, if any.
     """
 
     data: bytes | None
@@ -59,14 +60,14 @@ class FileContent:
 
 
 class Web:
-    """Fetches files by http and https; may be used from several threads at once.
+    """Fetches files over http and https; safe to use from several threads.
 
     Args:
-        private: let addresses lead into private networks and to this machine.
-        trusted_host: the only host that may be in a private network where others may not.
-        timeout: as `TIMEOUT`.
-        deadline: as `DEADLINE`.
-        pause: seconds before the second try; doubled for each further one.
+        private: allow addresses in private networks and on this machine.
+        trusted_host: a host that may be in a private network even so.
+        timeout: see `TIMEOUT`.
+        deadline: see `DEADLINE`.
+        pause: seconds before the second try, doubled for each further one.
     """
 
     def __init__(
@@ -80,10 +81,10 @@ class Web:
     ) -> None:
         retries = urllib3.Retry(
             TRIES - 1,
-            redirect=REDIRECTS,
-            status_forcelist=AGAIN,
+            redirect=MAX_REDIRECTS,
+            status_forcelist=RETRY_STATUSES,
             backoff_factor=pause,
-            respect_retry_after_header=False,  # an hour, perhaps
+            respect_retry_after_header=False,  # it may ask for an hour
             raise_on_status=False,
         )
         self._deadline = deadline
@@ -92,90 +93,100 @@ class Web:
             maxsize=16,
             retries=retries,
             timeout=urllib3.Timeout(connect=timeout, read=timeout),
-            headers={"User-Agent": _SAID_BY, "Accept-Encoding": "identity"},
+            headers={"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"},
         )
         if not private:
             self._pool.pool_classes_by_scheme = _public_pools(trusted_host)
 
     def fetch(self, address: str, max_bytes: int, tag: str = "") -> FileContent:
-        """Return the bytes behind an address.
+        """Return the file behind an address.
 
         Args:
             address: http or https.
-            max_bytes: more are not read.
-            tag: what an earlier fetch returned; the bytes are left out where they have not changed since.
+            max_bytes: larger files are refused.
+            tag: of an earlier fetch; the bytes are omitted if they are unchanged since.
 
         Raises:
-            AddressRefused: it cannot be had: private, too large, too slow, not there.
+            AddressRefused: the address is private, or its file is missing, too large or too slow.
         """
         headers = {**self._pool.headers, **_conditions(tag), **_credentials(address)}
         try:
-            answer = self._pool.request("GET", address, headers=headers, preload_content=False, decode_content=False)
+            response = self._pool.request("GET", address, headers=headers, preload_content=False, decode_content=False)
         except AddressRefused as error:
-            raise AddressRefused(f"{address} must be public, but {error}") from error
+            raise AddressRefused(f"{address} is not a public address: {error}") from error
         except MaxRetryError as error:
-            raise _refused(address, error.reason or error) from error
+            raise _unreachable(address, error.reason or error) from error
         except HTTPError as error:
-            raise _refused(address, error) from error
+            raise _unreachable(address, error) from error
         try:
-            return self._read(address, answer, max_bytes)
+            return self._read(address, response, max_bytes)
         except (HTTPError, OSError) as error:
-            raise _refused(address, error) from error
+            raise _unreachable(address, error) from error
         finally:
-            answer.close()  # before its connection goes back, so that no rest of a body is taken for the next answer
-            answer.release_conn()
+            response.close()  # before the connection is reused: it may still hold the rest of a body
+            response.release_conn()
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         self._pool.clear()
 
-    def _read(self, address: str, answer: urllib3.BaseHTTPResponse, max_bytes: int) -> FileContent:
-        if answer.status == 304:
+    def _read(self, address: str, response: urllib3.BaseHTTPResponse, max_bytes: int) -> FileContent:
+        if response.status == 304:
             return FileContent(None, "")
-        if answer.status != 200:
-            wrong = "the user and password before its host" if answer.status == 401 else "the address"
-            raise AddressRefused(f"{address} must give a file, but it answers {answer.status}; check {wrong}.")
-        found = bytearray()
-        ends = time.monotonic() + self._deadline
-        while piece := answer.read1(_PIECE):  # what is there: a whole piece may take days to come
-            found += piece
-            if len(found) > max_bytes:
+        if response.status != 200:
+            remedy = "the user and password in the address" if response.status == 401 else "the address"
+            raise AddressRefused(f"{address} answers with status {response.status}. Check {remedy}.")
+        data = bytearray()
+        end = time.monotonic() + self._deadline
+        while chunk := response.read1(_CHUNK_BYTES):  # what has arrived: read() would wait for a full chunk
+            data += chunk
+            if len(data) > max_bytes:
                 raise _too_large(address, max_bytes)
-            if time.monotonic() > ends:
-                raise AddressRefused(
-                    f"{address} must be read within {self._deadline:g} s, but it was not; try again later."
-                )
-        data = _unpacked(address, bytes(found), answer.headers, max_bytes)
-        return FileContent(data, _tag(answer.headers), _charset(answer.headers))
+            if time.monotonic() > end:
+                raise AddressRefused(f"{address} was not downloaded within {self._deadline:g} s. Try again later.")
+        headers = response.headers
+        charset = Message()
+        charset["Content-Type"] = headers.get("Content-Type", "")
+        return FileContent(
+            _decompress(address, bytes(data), headers, max_bytes),
+            headers.get("ETag") or headers.get("Last-Modified") or "",
+            charset.get_content_charset(""),
+        )
 
 
-def _tag(headers: Any) -> str:
-    """Return what a later request can ask by whether the file is still the same."""
-    return headers.get("ETag") or headers.get("Last-Modified") or ""
+def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Return whether an address, and the IPv4 address that may be embedded in it, is on the public internet."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_global
+    if address in _LOCAL_NAT64_NETWORK:
+        return False
+    if any(address in network for network in _NAT64_NETWORKS):
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF).is_global
+    return (address.ipv4_mapped or address.sixtofour or address).is_global
 
 
-def _unpacked(address: str, data: bytes, headers: Any, max_bytes: int) -> bytes:
-    """Return a file that its server has compressed though that was not asked for."""
+def _decompress(address: str, data: bytes, headers: Any, max_bytes: int) -> bytes:
+    """Decompress a file that the server compressed although it was not asked to."""
     if headers.get("Content-Encoding", "").lower() not in ("gzip", "x-gzip") or not data.startswith(b"\x1f\x8b"):
         return data
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-            found = packed.read(max_bytes + 1)
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            decompressed = file.read(max_bytes + 1)
     except (EOFError, OSError, zlib.error) as error:
-        raise _refused(address, error) from error
-    if len(found) > max_bytes:
+        raise _unreachable(address, error) from error
+    if len(decompressed) > max_bytes:
         raise _too_large(address, max_bytes)
-    return found
+    return decompressed
 
 
 def _too_large(address: str, max_bytes: int) -> AddressRefused:
-    return AddressRefused(f"{address} may give {max_bytes / 1e6:g} MB, but it gives more; put a smaller file there.")
+    return AddressRefused(f"{address} is larger than the limit of {max_bytes / 1e6:g} MB. Provide a smaller file.")
 
 
-def _charset(headers: Any) -> str:
-    said = Message()
-    said["Content-Type"] = headers.get("Content-Type", "")
-    return said.get_content_charset("")
+def _unreachable(address: str, error: Exception) -> AddressRefused:
+    return AddressRefused(
+        f"{address} cannot be downloaded ({redact(str(error), address)}). Check the address, or try again later."
+    )
 
 
 def _conditions(tag: str) -> dict[str, str]:
@@ -185,53 +196,27 @@ def _conditions(tag: str) -> dict[str, str]:
 
 
 def _credentials(address: str) -> dict[str, str]:
-    """Return the header of HTTP basic authentication where an address has a user; no other host is sent it."""
+    """Return the header for the user in an address; urllib3 removes it when redirected to another host."""
     user, at, _ = urlsplit(address).netloc.rpartition("@")
     return {"Authorization": f"Basic {b64encode(unquote(user).encode()).decode()}"} if at else {}
 
 
-def _refused(address: str, error: Exception) -> AddressRefused:
-    reason = redact(str(error), address)
-    return AddressRefused(
-        f"{address} must be reachable, but it is not ({reason}); check the address, or try again later."
-    )
-
-
-def _public(connected: socket.socket, host: str) -> socket.socket:
-    """Return the connection if its other end is on the public internet.
-
-    Raises:
-        AddressRefused: it is not; nothing has been sent.
-    """
-    end = ipaddress.ip_address(connected.getpeername()[0].partition("%")[0])
-    if is_public(end):
-        return connected
-    connected.close()
-    raise AddressRefused(f"{host} is {end}, inside a private network; set allow_private_addresses if that is meant.")
-
-
-def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Whether an address is on the public internet, and so is the one that it carries inside."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address.is_global
-    inner = _carried(address)
-    return address not in LOCAL_TRANSLATION and (inner.is_global if inner is not None else address.is_global)
-
-
-def _carried(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address that a translator or tunnel takes an IPv6 address for."""
-    if any(address in network for network in TRANSLATED):
-        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-    return address.ipv4_mapped or address.sixtofour
-
-
 def _public_pools(trusted_host: str) -> dict[str, type[HTTPConnectionPool]]:
-    """Return pools whose connections lead to public addresses only, but for those to one host."""
+    """Return pools whose connections, except those to one host, lead to public addresses only."""
+    trusted = trusted_host.rstrip(".").lower()
 
     class Connection(HTTPConnection):
         def _new_conn(self) -> socket.socket:
-            made = super()._new_conn()
-            return made if _same_host(self.host, trusted_host) else _public(made, self.host)
+            connection = super()._new_conn()
+            if trusted and self.host.strip("[]").rstrip(".").lower() == trusted:
+                return connection
+            peer = ipaddress.ip_address(connection.getpeername()[0].partition("%")[0])
+            if is_public(peer):
+                return connection
+            connection.close()  # nothing has been sent
+            raise AddressRefused(
+                f"{self.host} is {peer}, inside a private network. To allow this, set allow_private_addresses."
+            )
 
     class SecureConnection(Connection, HTTPSConnection):
         pass
@@ -243,7 +228,3 @@ def _public_pools(trusted_host: str) -> dict[str, type[HTTPConnectionPool]]:
         ConnectionCls = SecureConnection
 
     return {"http": Pool, "https": SecurePool}
-
-
-def _same_host(host: str, trusted: str) -> bool:
-    return bool(trusted) and host.strip("[]").rstrip(".").lower() == trusted.rstrip(".").lower()

@@ -1,4 +1,4 @@
-"""Files in a folder, tar or zip, listed and read by name; nothing is unpacked."""
+"""Files in a folder, tar or zip, listed and read by name without unpacking."""
 
 import os
 import stat
@@ -10,99 +10,83 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 DAMAGED = (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile, RuntimeError, NotImplementedError)
-"""What the readers of archives raise on damaged, encrypted and exotic ones."""
+"""Raised for archives that are damaged, encrypted or of an unsupported kind."""
 
-Opener = Callable[[str], IO[bytes]]
-"""Opens a file of an archive by its name."""
+_ENCODINGS = ("utf-8", "cp437", "cp850", "cp1252")
+"""Tried in this order for file names of unknown encoding."""
 
-ENCODINGS = ("utf-8", "cp437", "cp850", "cp1252")
-"""What the bytes of a name may mean where an archive or a file system does not say it; the first counts."""
-
-ENCRYPTED = 0x1
-"""Set for a file in a zip that needs a password."""
-
-UTF8_FLAG = 0x800
-"""Set in a zip whose names are UTF-8."""
-
-
-def canonical(name: str) -> str:
-    """Return a name in the form in which names are compared: letters composed, with slashes, nothing in front."""
-    return unicodedata.normalize("NFC", name).replace("\\", "/").removeprefix("./")
+_ZIP_ENCRYPTED = 0x1
+_ZIP_UTF8 = 0x800
 
 
 class NameIndex:
-    """Finds names that others write otherwise: a Mac decomposes letters, Windows has backslashes and its own encodings.
+    """Finds files by names that are spelled differently: decomposed letters (macOS), backslashes, other encodings.
 
-    Where all names are in one folder, because that was packed and not what is in it, they are found without it.
+    If all files are in one top-level folder, they are found without its name as well.
 
     Args:
-        names: as they are.
-        raw: the bytes of those whose encoding is not known.
+        names: of the files.
+        raw: the undecoded bytes of the names whose encoding is unknown.
     """
 
     def __init__(self, names: Iterable[str], raw: Mapping[str, bytes]) -> None:
-        self._by_form: dict[str, str] = {}
+        self._names: dict[str, str] = {}
         for name in names:
-            self._by_form.setdefault(canonical(name), name)
-        for encoding in ENCODINGS:
-            for name, written in raw.items():
+            self._names.setdefault(_normalized(name), name)
+        for encoding in _ENCODINGS:
+            for name, encoded in raw.items():
                 try:
-                    self._by_form.setdefault(canonical(written.decode(encoding)), name)
+                    self._names.setdefault(_normalized(encoded.decode(encoding)), name)
                 except UnicodeDecodeError:
                     continue
-
-        tops = {top for top, slash, _ in (form.partition("/") for form in self._by_form) if not _hidden(top)}
-        self._top = f"{tops.pop()}/" if len(tops) == 1 else ""
+        tops = {top for top in (name.partition("/")[0] for name in self._names) if not _is_hidden(top)}
+        self._prefix = f"{tops.pop()}/" if len(tops) == 1 else ""
 
     def find(self, name: str) -> str | None:
-        """Return the name that this one means, if there is one."""
-        form = canonical(name)
-        return self._by_form.get(form) or self._by_form.get(f"{self._top}{form}")
+        """Return the file's own name, or None if there is no such file."""
+        normalized = _normalized(name)
+        return self._names.get(normalized) or self._names.get(f"{self._prefix}{normalized}")
 
 
 class Archive:
-    """The files of one place, by the names in it; a leading "./" does not count. Close it, or use it with `with`.
-
-    Iterating gives the names of the plain files in the order that is quickest to read; of those, hidden ones and
-    macOS's remarks are left out.
+    """An open folder, tar or zip; a context manager. Iterating yields its regular, not hidden files in reading order.
 
     Args:
-        path: the folder or archive.
-        sizes: name -> bytes, in reading order; -1 for a link, a folder, and whatever else is no plain file.
-        opener: opens the file of that name.
-        held: what is closed with it, if anything.
-        raw: the bytes of names whose encoding is not known.
+        path: of the folder or archive.
+        sizes: bytes by name, in reading order; -1 for links, folders and other special files.
+        open_file: opens a regular file by name.
+        closing: exited together with this.
+        raw: the undecoded bytes of the names whose encoding is unknown.
     """
 
     def __init__(
         self,
         path: Path,
         sizes: Mapping[str, int],
-        opener: Opener,
-        held: AbstractContextManager[object] | None = None,
-        raw: Mapping[str, bytes] | None = None,
+        open_file: Callable[[str], IO[bytes]],
+        closing: AbstractContextManager[object],
+        raw: Mapping[str, bytes],
     ) -> None:
         self.path = path
-        self._raw = raw or {}
         self.sizes = sizes
-        self._open = opener
-        self._held = held or nullcontext()
+        self._open_file = open_file
+        self._closing = closing
+        self._raw = raw
 
     def read(self, name: str) -> bytes:
-        """Return the bytes of a plain file; `name` is one of `sizes`.
+        """Return the bytes of a regular file in `sizes`.
 
         Raises:
-            DAMAGED: it cannot be read.
+            DAMAGED: the file cannot be read.
         """
-        with self._open(name) as file:
+        with self._open_file(name) as file:
             return file.read()
 
     def find(self, name: str) -> str | None:
-        """Return the name in `sizes` that this one means: the same, or one that only is written otherwise."""
+        """Return the name in `sizes` that this name refers to, if any."""
         return name if name in self.sizes else self._index.find(name)
 
     @cached_property
@@ -110,90 +94,91 @@ class Archive:
         return NameIndex(self.sizes, self._raw)
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, size in self.sizes.items() if size >= 0 and not _hidden(name))
+        return (name for name, size in self.sizes.items() if size >= 0 and not _is_hidden(name))
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._held.__exit__(kind, error, trace)
+    def __exit__(self, *exc_info: object) -> None:
+        self._closing.__exit__(None, None, None)
 
 
 def open_archive(path: Path) -> Archive:
-    """Open a folder, .tar, .tar.gz or .zip; the content decides which it is.
+    """Open a folder, tar (compressed or not) or zip; the content decides, not the name.
 
     Raises:
-        DAMAGED: it is none of these, is not there (FileNotFoundError), or is cut short.
+        DAMAGED: the path is none of these, does not exist (FileNotFoundError), or is truncated.
     """
     if path.is_dir():
-        return _folder(path)
-    if zipfile.is_zipfile(path):
-        return _zip(path, zipfile.ZipFile(path))
-    return _tar(path, tarfile.open(path))
+        return _open_folder(path)
+    return _open_zip(path) if zipfile.is_zipfile(path) else _open_tar(path)
 
 
 def reason(error: Exception) -> str:
-    """Return in one line what a reader of archives says."""
+    """Return the message of one of `DAMAGED` as part of a sentence."""
     return str(error).partition("\n")[0].rstrip(":")
 
 
-def _folder(path: Path) -> Archive:
-    sizes = {name: (path / name).stat().st_size for name in files_below(path) if (path / name).is_file()}
-    return Archive(path, sizes, lambda name: (path / name).open("rb"), raw=undecoded(sizes))
-
-
-def _zip(path: Path, archive: zipfile.ZipFile) -> Archive:
-    infos = {info.filename.removeprefix("./"): info for info in archive.infolist()}
-    sizes = {name: info.file_size if _is_plain(info) else -1 for name, info in infos.items()}
-    plain = [info for info in infos.values() if _is_plain(info)]
-    if plain and all(info.flag_bits & ENCRYPTED for info in plain):
-        archive.close()
-        raise zipfile.BadZipFile("it is encrypted")
-    raw = {
-        name: info.orig_filename.encode("cp437")  # as Python has decoded it
-        for name, info in infos.items()
-        if not info.flag_bits & UTF8_FLAG and not name.isascii()
-    }
-    return Archive(path, sizes, lambda name: archive.open(infos[name]), archive, raw)
-
-
-def _tar(path: Path, archive: tarfile.TarFile) -> Archive:
-    try:
-        members = {member.name.removeprefix("./"): member for member in archive}
-    except DAMAGED:
-        archive.close()
-        raise
-    if archive.fileobj is not None and archive.fileobj.tell() == archive.offset:  # no block after the last file
-        archive.close()
-        raise tarfile.ReadError("it is cut short")
-    sizes = {name: member.size if member.isfile() else -1 for name, member in members.items()}
-
-    def open_member(name: str) -> IO[bytes]:
-        file = archive.extractfile(members[name])
-        assert file is not None, "only plain files are opened"
-        return file
-
-    return Archive(path, sizes, open_member, archive, undecoded(sizes))
-
-
 def files_below(folder: Path) -> list[str]:
-    """Return the names of all files below a folder, folder by folder; links to folders are not followed."""
+    """Return the names of all files below a folder, sorted by folder; linked folders are not followed."""
     walked = ((Path(inner).relative_to(folder), files) for inner, _, files in os.walk(folder))
     names = ((inner / file).as_posix() for inner, files in walked for file in files)
     return sorted(names, key=lambda name: name.split("/"))
 
 
 def undecoded(names: Iterable[str]) -> dict[str, bytes]:
-    """Return the bytes of names of files that are not UTF-8."""
-    return {name: os.fsencode(name) for name in names if any("\udc80" <= sign <= "\udcff" for sign in name)}
+    """Return the bytes of the names that are not UTF-8."""
+    return {name: os.fsencode(name) for name in names if any("\udc80" <= char <= "\udcff" for char in name)}
 
 
-def _is_plain(info: zipfile.ZipInfo) -> bool:
-    kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where the archive was not written on Unix
-    return not info.is_dir() and kind in (0, stat.S_IFREG)
+def _open_folder(path: Path) -> Archive:
+    sizes = {name: (path / name).stat().st_size for name in files_below(path) if (path / name).is_file()}
+    return Archive(path, sizes, lambda name: (path / name).open("rb"), nullcontext(), undecoded(sizes))
 
 
-def _hidden(name: str) -> bool:
+def _open_zip(path: Path) -> Archive:
+    archive = zipfile.ZipFile(path)
+    members = {member.filename.removeprefix("./"): member for member in archive.infolist()}
+    sizes = {name: member.file_size if _is_regular(member) else -1 for name, member in members.items()}
+    regular = [member for name, member in members.items() if sizes[name] >= 0]
+    if regular and all(member.flag_bits & _ZIP_ENCRYPTED for member in regular):
+        archive.close()
+        raise zipfile.BadZipFile("it is encrypted")
+    raw = {
+        name: member.orig_filename.encode("cp437")  # zipfile has decoded it so
+        for name, member in members.items()
+        if not member.flag_bits & _ZIP_UTF8 and not name.isascii()
+    }
+    return Archive(path, sizes, lambda name: archive.open(members[name]), archive, raw)
+
+
+def _open_tar(path: Path) -> Archive:
+    archive = tarfile.open(path)  # noqa: SIM115 - closed by the Archive
+    try:
+        members = {member.name.removeprefix("./"): member for member in archive}
+        if archive.fileobj is not None and archive.fileobj.tell() == archive.offset:  # no block after the last file
+            raise tarfile.ReadError("it is truncated")
+    except DAMAGED:
+        archive.close()
+        raise
+    sizes = {name: member.size if member.isfile() else -1 for name, member in members.items()}
+
+    def open_member(name: str) -> IO[bytes]:
+        file = archive.extractfile(members[name])
+        assert file is not None, "only regular files are opened"
+        return file
+
+    return Archive(path, sizes, open_member, archive, undecoded(sizes))
+
+
+def _normalized(name: str) -> str:
+    return unicodedata.normalize("NFC", name).replace("\\", "/").removeprefix("./")
+
+
+def _is_regular(member: zipfile.ZipInfo) -> bool:
+    kind = stat.S_IFMT(member.external_attr >> 16)  # 0 unless the archive was written on Unix
+    return not member.is_dir() and kind in (0, stat.S_IFREG)
+
+
+def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))

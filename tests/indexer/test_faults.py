@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from indexer import night
+from indexer.picture_sources import open_pictures
 from indexer.run import rollback
-from indexer.sources import open_pictures
 from tests.fakes import FakeEncoder
 from tests.indexer.killed_run import Moment, night_child, run_until
 from tests.indexer.shop import Shop
