@@ -208,7 +208,7 @@ def _import(
     refusal.refuse(feed, refusal.of_pictures(looks.values(), options.shares), reading, accept=options.accept)
     warnings = (*reading.warnings, *jumps, *refusal.stayed(looks.values()))
     used = {sha256 for product in products for sha256 in product.pictures}
-    new = {look.seen.sha256 for look in looks.values() if look.new} & used
+    new = {look.state.sha256 for look in looks.values() if look.new} & used
 
     def decide(snapshot: Mapping[str, ProductItem]) -> Changes:
         items = [item for product in products if (item := product.beside(snapshot.get(product.item.sku), tools.store))]
@@ -221,7 +221,7 @@ def _import(
         lock_for_writing(session)
         changes = decide(queries.snapshot(session))
         report = ImportReport(changes, len(new), findings, warnings, False)
-        catalogue_changes.apply(session, changes, {look.seen.sha256: look.seen.size for look in looks.values()})
+        catalogue_changes.apply(session, changes, {look.state.sha256: look.state.size for look in looks.values()})
         imports.write_picture_states(session, picture_sync.failures(looks))
         imports.forget_picture_states(session, looks.keys(), before=utc_now() - REMEMBERED)
         record(
@@ -272,7 +272,7 @@ def _resolve(reading: FeedReading, looks: Mapping[str, FetchResult]) -> tuple[li
     """Return the products with the content of their pictures, and what is wrong with those that cannot be had."""
     products, problems = [], []
     for row in reading.rows:
-        found = [looks[name].seen for name in row.item.images]
+        found = [looks[name].state for name in row.item.images]
         problems += [FeedFinding(row.line, row.item.sku, one.problem, "picture") for one in found if one.problem]
         products.append(_Product(row.item, tuple(one.sha256 for one in found)))
     return products, problems

@@ -32,12 +32,12 @@ class FetchResult:
     """The outcome of fetching one picture.
 
     Attributes:
-        seen: the record to store. One with both a problem and a sha256 keeps the content of an earlier import.
+        state: the record to store. One with both a problem and a sha256 keeps the content of an earlier import.
         new: the catalog has no such content, or the content's file is missing.
         known_to_fail: the previous attempt failed as well.
     """
 
-    seen: PictureState
+    state: PictureState
     new: bool = False
     known_to_fail: bool = False
 
@@ -76,9 +76,9 @@ def sync_pictures(names: Iterable[str], context: FetchContext, progress: Progres
             fetched = dict(prefetch_map(batch, fetch, threads=threads, max_pending=2 * threads))
             # Failures are recorded together with the import, which may still be refused.
             changed = {
-                name: result.seen
+                name: result.state
                 for name, result in fetched.items()
-                if not result.seen.problem and earlier.get(name) != result.seen
+                if not result.state.problem and earlier.get(name) != result.state
             }
             if context.keep and changed:
                 with context.sessions.begin() as session:
@@ -90,7 +90,7 @@ def sync_pictures(names: Iterable[str], context: FetchContext, progress: Progres
 
 def failures(results: Mapping[str, FetchResult]) -> dict[str, PictureState]:
     """Return the records of the pictures that could not be fetched, by name."""
-    return {name: result.seen for name, result in results.items() if result.seen.problem}
+    return {name: result.state for name, result in results.items() if result.state.problem}
 
 
 def _fetch(name: str, context: FetchContext, earlier: Mapping[str, PictureState], sizes: ImageSizes) -> FetchResult:

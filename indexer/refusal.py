@@ -197,7 +197,7 @@ def of_unpictured(reading: FeedReading, before: CatalogState, shares: GateLimits
 def of_pictures(looks: Iterable[FetchResult], shares: GateLimits) -> Iterable[tuple[Gate, str]]:
     """Yield whether too many new pictures cannot be had; those of which an earlier content is known do not count."""
     looked = list(looks)
-    lost = sum(bool(look.seen.problem) and not look.seen.sha256 and not look.known_to_fail for look in looked)
+    lost = sum(bool(look.state.problem) and not look.state.sha256 and not look.known_to_fail for look in looked)
     tried = lost + sum(look.new for look in looked)
     if lost > max(FORGIVEN, shares.failed * tried):
         yield "pictures", f"{lost} of {tried} new pictures cannot be had"
@@ -206,7 +206,7 @@ def of_pictures(looks: Iterable[FetchResult], shares: GateLimits) -> Iterable[tu
 def stayed(looks: Iterable[FetchResult]) -> Iterable[str]:
     """Yield a warning where many pictures could not be had and keep an earlier content: nothing is lost, but look."""
     looked = list(looks)
-    kept = sum(bool(look.seen.problem) and bool(look.seen.sha256) for look in looked)
+    kept = sum(bool(look.state.problem) and bool(look.state.sha256) for look in looked)
     if kept > max(FORGIVEN, MOST * len(looked)):
         yield f"{kept} of {len(looked)} pictures could not be had and stay as they were; look at where pictures lie"
 
