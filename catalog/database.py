@@ -18,8 +18,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from vsearch.errors import CatalogueError, CatalogueMissing, SchemaMismatch
-from vsearch.redaction import redact, redact_address
+from vsearch.core.errors import CatalogueError, CatalogueMissing, SchemaMismatch
+from vsearch.core.redaction import redact, redact_address
 
 CHUNK = 500
 """Values put into one IN (...): well below every database's limit."""

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from catalog.database import INSERTS, chunks
 from catalog.models import FeedImport, Image, Product, SeenPicture, utc_now
-from vsearch.redaction import redact_address
+from vsearch.core.redaction import redact_address
 
 MAX_RECORDED_FINDINGS = 1000
 

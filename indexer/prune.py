@@ -1,7 +1,8 @@
 """Prune: delete data that is no longer used. A night does it at its end, and `vsearch prune` at any other time.
 
 In use is what the next night, a rollback (of the index, the model or the tag reader) or a resumed import would read.
-Each owner lists its garbage (`vsearch.pruning`). A prune holds the lock of index runs; while it deletes pictures, also
+Each owner lists its garbage (`vsearch.core.pruning`). A prune holds the lock of index runs; while it deletes pictures,
+also
 that of imports.
 """
 
@@ -17,25 +18,27 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from catalog import embeddings, imports, queries, records
+from catalog import imports, queries, records, stored_blocks
 from catalog.database import chunks, opened, shrink
-from catalog.imagestore import ImageStore
+from catalog.image_store import ImageStore
 from catalog.models import FeedImport, IndexRun, Job, utc_now
 from catalog.records import Table
-from indexer import canaries
-from indexer.importing import import_lock
-from indexer.report import Stages
-from indexer.run import LOCK, shop_checkpoint
-from vsearch import generation as generations
-from vsearch import pruning, registry, retention, store
-from vsearch.errors import CatalogueError, CheckpointError, GenerationCorrupt
-from vsearch.files import STALE_SECONDS, UNFINISHED, leftovers, remove_folder, stale
-from vsearch.lock import held, lock_if_free, run_lock
-from vsearch.model import checkpoint as checkpoints
-from vsearch.model.checkpoint import read_description
-from vsearch.progress import Progress, no_stages
-from vsearch.pruning import Freed, Garbage, Kind, of_path
-from vsearch.settings import Settings
+from indexer.build import canaries
+from indexer.build.run import LOCK, shop_checkpoint
+from indexer.build.run_report import Stages
+from indexer.feed.importer import import_lock
+from vsearch.core import pruning
+from vsearch.core.errors import CatalogueError, CheckpointError, GenerationCorrupt
+from vsearch.core.files import STALE_SECONDS, UNFINISHED, leftovers, remove_folder, stale
+from vsearch.core.lock import held, lock_if_free, run_lock
+from vsearch.core.progress import Progress, no_stages
+from vsearch.core.pruning import Freed, Garbage, Kind, of_path
+from vsearch.core.settings import Settings
+from vsearch.index import generation as generations
+from vsearch.index import retention
+from vsearch.models import checkpoint as checkpoints
+from vsearch.models import registry, store
+from vsearch.models.checkpoint import read_description
 
 TEMPORARY = (UNFINISHED, ".building-", ".pulling-")
 """How names of files and folders begin that are being written."""
@@ -219,16 +222,16 @@ def _blocks_id(folder: Path) -> set[str]:
 
 def _blocks(sessions: sessionmaker[Session], pictures: set[str], blocks_ids: set[str]) -> Iterator[Garbage]:
     with sessions() as session:
-        for chunk in chunks(embeddings.unused(session, pictures=pictures, blocks_ids=blocks_ids)):
+        for chunk in chunks(stored_blocks.unused(session, pictures=pictures, blocks_ids=blocks_ids)):
             for blocks_id, group in groupby(sorted(chunk), key=itemgetter(0)):
                 sha256s = [sha256 for _, sha256 in group]
-                views, size = embeddings.size_of(session, blocks_id, sha256s)
+                views, size = stored_blocks.size_of(session, blocks_id, sha256s)
                 yield Garbage("blocks", views, size, partial(_delete_blocks, sessions, blocks_id, sha256s))
 
 
 def _delete_blocks(sessions: sessionmaker[Session], blocks_id: str, sha256s: list[str]) -> None:
     with sessions.begin() as session:
-        embeddings.delete_of(session, blocks_id, sha256s)
+        stored_blocks.delete_of(session, blocks_id, sha256s)
 
 
 def _temporary_files(settings: Settings, now: datetime) -> Iterator[Garbage]:

@@ -4,9 +4,9 @@ from alembic import context
 from sqlalchemy import Connection
 
 from catalog.database import connect
+from catalog.full_text import is_search_object
 from catalog.models import Base
-from catalog.text import is_search_object
-from vsearch.settings import load
+from vsearch.core.settings import load
 
 
 def include_name(name: str | None, type_: str, parents: object) -> bool:

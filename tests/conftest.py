@@ -101,7 +101,7 @@ def sqlite_engine(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def views_made_once() -> Iterator[None]:
     """What an index run takes longest for here; a view follows from the picture's content and its number alone."""
-    from indexer import encode
+    from indexer.build import encode
 
     made: dict[tuple[str, int], Any] = {}
     make = encode.view_of
@@ -133,7 +133,7 @@ def filled(views_made_once: None, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="session")
 def indexed(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same after its first run, to be copied."""
-    from indexer.run import run
+    from indexer.build.run import run
     from tests.fakes import FakeEncoder, FrozenClock
     from tests.indexer.shop import open_shop
 

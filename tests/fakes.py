@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vsearch.finder import Detection
-from vsearch.images import Box, Picture, crop
-from vsearch.manifest import MatchCalibration, MatchThresholds, Origin
-from vsearch.model import checkpoint as checkpoints
-from vsearch.model.checkpoint import Checkpoint, Retrieval
-from vsearch.model.heads import Head, Heads
-from vsearch.model.whitening import Projection, fit_differences, fit_whitening
-from vsearch.reader import Reading
-from vsearch.vocabulary import Vocabulary
+from vsearch.detection.detector import Detection
+from vsearch.imaging.codec import Box, Picture, crop
+from vsearch.index.manifest import MatchCalibration, MatchThresholds, Origin
+from vsearch.models import checkpoint as checkpoints
+from vsearch.models.checkpoint import Checkpoint, Retrieval
+from vsearch.models.heads import Head, Heads
+from vsearch.models.vocabulary import Vocabulary
+from vsearch.models.whitening import Projection, fit_differences, fit_whitening
+from vsearch.ocr.reader import Reading
 
 BLOCK_SIZES = {"left": 8, "right": 8}
 
@@ -48,7 +48,7 @@ class FakeEncoder:
 
 
 class FakeReader:
-    """Reads the same number off whatever is yellow in its middle; opened like `vsearch.reader.TagReader`."""
+    """Reads the same number off whatever is yellow in its middle; opened like `vsearch.ocr.reader.TagReader`."""
 
     number = "12345678"
 

@@ -16,10 +16,13 @@ PACKAGES = ("vsearch", "catalog", "indexer", "webui", "migrations")
 ALLOWED = {
     "vsearch": ("vsearch",),
     "vsearch.cli": PACKAGES,
-    "catalog": ("catalog", "vsearch.errors", "vsearch.redaction"),
+    "catalog": ("catalog", "vsearch.core"),
     "indexer": ("indexer", "catalog", "vsearch"),
+    "indexer.cli": PACKAGES,
+    "indexer.jobs": PACKAGES,
     "webui": ("webui", "catalog", "vsearch"),
-    "migrations": ("migrations", "catalog", "vsearch.settings"),
+    "webui.cli": PACKAGES,
+    "migrations": ("migrations", "catalog", "vsearch.core.settings"),
 }
 """What each part may import of ours; the longest matching name counts."""
 
@@ -27,48 +30,48 @@ TOP = ("vsearch.cli", "vsearch.training")
 """Nobody outside the command imports these: they stand above everything."""
 
 LIBRARIES = {
-    "faiss": ("vsearch.index",),
-    "PIL": ("vsearch.images", "vsearch.colors", "vsearch.training.tags"),
+    "faiss": ("vsearch.index.class_index",),
+    "PIL": ("vsearch.imaging.codec", "vsearch.imaging.color_profiles", "vsearch.training.tags"),
     "captcha": ("vsearch.training.tags",),
-    "matplotlib": ("vsearch.training.plots",),
-    "pillow_heif": ("vsearch.images",),
-    "keras": ("vsearch.model", "vsearch.training"),
-    "tensorflow": ("vsearch.model", "vsearch.training"),
+    "matplotlib": ("vsearch.training.results.plots",),
+    "pillow_heif": ("vsearch.imaging.codec",),
+    "keras": ("vsearch.models", "vsearch.training"),
+    "tensorflow": ("vsearch.models", "vsearch.training"),
     "flask": ("webui",),
     "sqlalchemy": ("catalog", "indexer", "webui", "migrations"),
     "flask_limiter": ("webui.admission",),
     "waitress": ("webui.connections",),
     "alembic": ("catalog.database", "migrations"),
-    "click": ("vsearch.cli",),
-    "rich": ("vsearch.cli",),
-    "fcntl": ("vsearch.lock",),
+    "click": ("vsearch.cli", "indexer.cli", "webui.cli"),
+    "rich": ("vsearch.cli", "indexer.cli", "webui.cli"),
+    "fcntl": ("vsearch.core.lock",),
 }
 """The only importers of each library."""
 
 HEAVY = {
-    "vsearch.model.ensemble",
-    "vsearch.model.network",
-    "vsearch.model.pocket_networks",
-    "vsearch.model.classic_networks",
-    "vsearch.model.residual",
-    "vsearch.model.pooling",
-    "vsearch.model.readout",
-    "vsearch.model.boxreader",
+    "vsearch.models.ensemble",
+    "vsearch.models.network",
+    "vsearch.models.networks.pocket_networks",
+    "vsearch.models.networks.classic_networks",
+    "vsearch.models.networks.residual",
+    "vsearch.models.pooling",
+    "vsearch.models.readout",
+    "vsearch.models.box_readout",
     "vsearch.training.assemble",
-    "vsearch.training.batches",
+    "vsearch.training.loop.batches",
     "vsearch.training.experiment",
-    "vsearch.training.fit",
+    "vsearch.training.loop.fit",
     "vsearch.training.outcome",
-    "vsearch.training.phases",
+    "vsearch.training.loop.phases",
     "vsearch.training.losses",
     "vsearch.training.box_losses",
-    "vsearch.training.moving",
-    "vsearch.training.steps",
+    "vsearch.training.augment.boxes",
+    "vsearch.training.loop.steps",
     "vsearch.training.trunk_benchmark",
-    "vsearch.training.trunk_cache",
-    "vsearch.training.perturb",
-    "vsearch.training.retouch",
-    "vsearch.training.pipeline",
+    "vsearch.training.loop.trunk_cache",
+    "vsearch.training.augment.batch",
+    "vsearch.training.augment.photometric",
+    "vsearch.training.loop.pipeline",
     "vsearch.training.unseen",
 }
 """Modules that need TensorFlow to be imported; others import them inside the function that needs them."""
@@ -146,7 +149,7 @@ def test_imports_point_one_way() -> None:
 @pytest.mark.parametrize("part", TOP)
 def test_nothing_imports_what_stands_on_top(part: str) -> None:
     """The command and the training use the others, never the other way round."""
-    inside = (part, "vsearch.cli")
+    inside = (part, "vsearch.cli", "indexer.cli", "indexer.jobs", "webui.cli")
     found = [found for found in imports() if within(found.target, (part,)) and not within(found.importer, inside)]
     assert list(map(str, found)) == []
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from indexer.cli.catalog_import import command as catalog
+from indexer.cli.jobs import command as jobs
 from vsearch.cli import COMMANDS
-from vsearch.cli.catalog import command as catalog
-from vsearch.cli.jobs import command as jobs
-from vsearch.settings import Settings
+from vsearch.core.settings import Settings
 
 FOLDER = Path(__file__).parents[1] / "docs" / "deploy"
 OPERATING = (FOLDER.parent / "operating.md").read_text(encoding="utf8")

@@ -7,10 +7,10 @@ from flask import Flask
 from sqlalchemy.orm import Session, sessionmaker
 from werkzeug.wrappers import Response
 
-from vsearch.engine import Engine
-from vsearch.errors import VSearchError
-from vsearch.reader import open_reader
-from vsearch.settings import Settings
+from vsearch.core.errors import VSearchError
+from vsearch.core.settings import Settings
+from vsearch.ocr.reader import open_reader
+from vsearch.search.engine import Engine
 from webui import admission, api, errors, health, metrics, pictures, services, shop, timing, wording
 from webui.articles import OpenReader
 

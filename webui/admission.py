@@ -16,8 +16,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.sansio.utils import host_is_trusted
 from werkzeug.wrappers import Response
 
-from vsearch.errors import SettingsError
-from vsearch.settings import Settings
+from vsearch.core.errors import SettingsError
+from vsearch.core.settings import Settings
 from webui import errors
 from webui.connections import REFUSED, WAITED, client_network
 

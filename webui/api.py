@@ -7,7 +7,7 @@ from flask import Blueprint, abort, request, url_for
 from catalog import queries
 from catalog.changes import UNCOUNTED_STOCK
 from catalog.queries import ProductCard, ProductDetail
-from vsearch.images import decode
+from vsearch.imaging.codec import decode
 from webui import forms, money, results, timing
 from webui.articles import ArticleRead
 from webui.criteria import from_query

@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from catalog.articles import any_article_number, product_by_article_number
 from catalog.queries import ProductCard
-from vsearch import registry
-from vsearch.errors import CheckpointError
-from vsearch.images import Box, Picture
-from vsearch.model.checkpoint import Checkpoint
-from vsearch.reader import TagReader, open_reader
-from vsearch.settings import Settings
+from vsearch.core.errors import CheckpointError
+from vsearch.core.settings import Settings
+from vsearch.imaging.codec import Box, Picture
+from vsearch.models import registry
+from vsearch.models.checkpoint import Checkpoint
+from vsearch.ocr.reader import TagReader, open_reader
 
 log = logging.getLogger(__name__)
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from catalog.queries import Facets
-from vsearch.engine import ALL
-from vsearch.errors import InvalidRequest
-from vsearch.images import Box
-from vsearch.settings import Metric
+from vsearch.core.errors import InvalidRequest
+from vsearch.core.settings import Metric
+from vsearch.imaging.codec import Box
+from vsearch.search.engine import ALL
 from webui import money
 
 MAX_PAGE = 50

@@ -7,7 +7,7 @@ from flask import Flask, jsonify, render_template, request
 from werkzeug.exceptions import BadHost, HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Response
 
-from vsearch import errors
+from vsearch.core import errors
 from webui.connections import REFUSED
 from webui.services import services
 

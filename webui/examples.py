@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vsearch.errors import ImageRejected, SettingsError
-from vsearch.images import Limits, decode, encode_jpeg, resize
+from vsearch.core.errors import ImageRejected, SettingsError
+from vsearch.imaging.codec import Limits, decode, encode_jpeg, resize
 from webui.uploads import MAX_SIDE
 
 MOST = 12

@@ -4,7 +4,7 @@ from flask import Request
 from werkzeug.datastructures import Headers
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
-from vsearch.errors import InvalidRequest
+from vsearch.core.errors import InvalidRequest
 
 MAX_PARTS = 1000
 

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint
 
 from catalog.database import check_schema
-from vsearch.errors import UploadsUnavailable, VSearchError
+from vsearch.core.errors import UploadsUnavailable, VSearchError
 from webui.services import Services, services
 
 blueprint = Blueprint("health", __name__)

@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 
 from catalog import imports, queries
 from catalog.models import Job
-from vsearch.errors import VSearchError
+from vsearch.core.errors import VSearchError
 from webui.services import Services, services
 
 blueprint = Blueprint("metrics", __name__)
 
-_NAME = "vsearch.metrics"
+_NAME = "vsearch.evaluation.metrics"
 _SECONDS = (0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10)
 
 

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from catalog.prices import DECIMALS, AmbiguousPrice, PriceError, read_price
-from vsearch.errors import InvalidRequest
+from vsearch.core.errors import InvalidRequest
 
 _SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩"}
 

@@ -5,8 +5,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from vsearch.engine import Engine
-from vsearch.errors import VSearchError
+from vsearch.core.errors import VSearchError
+from vsearch.search.engine import Engine
 from webui.articles import Articles
 from webui.uploads import UploadStore
 

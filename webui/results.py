@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
-from catalog import queries, text
+from catalog import full_text, queries
 from catalog.queries import ProductCard
-from vsearch.answer import LabelledHit, SearchResult
-from vsearch.engine import ALL, Engine, Search
-from vsearch.images import Box, Picture
-from vsearch.serving import Serving
+from vsearch.imaging.codec import Box, Picture
+from vsearch.search.engine import ALL, Engine, Search
+from vsearch.search.merging import LabelledHit, SearchResult
+from vsearch.search.serving import Serving
 from webui.articles import ArticleRead
 from webui.criteria import Criteria
 from webui.fusion import reciprocal_rank_fusion
@@ -118,7 +118,7 @@ def find(services: Services, picture: Picture, criteria: Criteria) -> ResultPage
     wanted = criteria.page * size + 1
     serving = services.engine.serving
     with services.sessions() as session:
-        words = text.search(session, criteria.text, FUSION_DEPTH) if criteria.text else []
+        words = full_text.search(session, criteria.text, FUSION_DEPTH) if criteria.text else []
         everything = Search(
             k=max(wanted, FUSION_DEPTH if words else 0),
             metric=criteria.metric,

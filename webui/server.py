@@ -14,12 +14,12 @@ import numpy as np
 from flask import Flask
 
 from catalog.database import engine_of, opened, sessions
-from vsearch.encoder import open_encoder
-from vsearch.engine import Engine
-from vsearch.errors import CatalogueMissing, SettingsError
-from vsearch.finder import OpenDetector, open_bundled
-from vsearch.serving import OpenEncoder
-from vsearch.settings import Settings
+from vsearch.core.errors import CatalogueMissing, SettingsError
+from vsearch.core.settings import Settings
+from vsearch.detection.detector import OpenDetector, open_bundled
+from vsearch.models.encoder import open_encoder
+from vsearch.search.engine import Engine
+from vsearch.search.serving import OpenEncoder
 from webui import admission, create_admin_app, create_app, examples
 from webui.connections import Bounds, Server
 from webui.reload import Background

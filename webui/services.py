@@ -7,11 +7,11 @@ from flask import Flask, current_app
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import imports, queries
-from vsearch.engine import Engine
-from vsearch.images import Limits
-from vsearch.reader import open_reader
-from vsearch.serving import Latest
-from vsearch.settings import Settings
+from vsearch.core.settings import Settings
+from vsearch.imaging.codec import Limits
+from vsearch.ocr.reader import open_reader
+from vsearch.search.engine import Engine
+from vsearch.search.serving import Latest
 from webui import examples
 from webui.articles import Articles, OpenReader
 from webui.examples import Example

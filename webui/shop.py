@@ -7,8 +7,8 @@ from werkzeug.wrappers import Response
 
 from catalog import queries
 from catalog.queries import ProductCard
-from vsearch.engine import ALL
-from vsearch.images import Box, Picture, decode
+from vsearch.imaging.codec import Box, Picture, decode
+from vsearch.search.engine import ALL
 from webui import forms, results, timing
 from webui.articles import ArticleRead
 from webui.criteria import Criteria, from_form

@@ -6,9 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from catalog.imagestore import ImageStore
-from vsearch.images import Limits, decode, encode_jpeg
-from vsearch.settings import Settings
+from catalog.image_store import ImageStore
+from vsearch.core.settings import Settings
+from vsearch.imaging.codec import Limits, decode, encode_jpeg
 from webui.uploads import is_sha256, write_whole
 
 WIDTHS = (160, 320, 640, 1280)

@@ -17,10 +17,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-from vsearch.errors import InvalidRequest, UploadsUnavailable
-from vsearch.files import UNFINISHED, new_file
-from vsearch.images import Limits, decode, encode_jpeg
-from vsearch.settings import Settings
+from vsearch.core.errors import InvalidRequest, UploadsUnavailable
+from vsearch.core.files import UNFINISHED, new_file
+from vsearch.core.settings import Settings
+from vsearch.imaging.codec import Limits, decode, encode_jpeg
 
 MAX_SIDE = 1600
 """Longest side kept, in pixels: more than any encoder looks at, enough for a large screen."""

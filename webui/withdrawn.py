@@ -3,9 +3,9 @@
 from sqlalchemy.orm import Session
 
 from catalog import imports, queries
-from vsearch.generation import Generation
-from vsearch.index import Ids
-from vsearch.serving import Latest
+from vsearch.index.class_index import Ids
+from vsearch.index.generation import Generation
+from vsearch.search.serving import Latest
 
 
 class Withdrawn:

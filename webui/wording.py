@@ -3,8 +3,8 @@
 from flask import Flask
 
 from catalog.queries import SEPARATOR, ProductCard
-from vsearch.manifest import MatchLabel
-from vsearch.reader import dotted
+from vsearch.index.manifest import MatchLabel
+from vsearch.ocr.reader import dotted
 from webui import money
 from webui.thumbnails import WIDTHS
 

@@ -17,7 +17,7 @@ import click
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from indexer.marks import MIN_PICTURES, SAMPLE_SIZE, SIDE, find_watermarked
+from indexer.catalog_report.watermarks import MIN_PICTURES, SAMPLE_SIZE, SIDE, find_watermarked
 
 MARKS = {
     "a line in a corner": {"text": "shop.example", "size": 0.06, "at": (0.55, 0.9), "grey": 60},

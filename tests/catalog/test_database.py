@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
-from catalog import embeddings
+from catalog import stored_blocks
 from catalog.database import (
     WRITER_LOCK,
     chunks,
@@ -32,7 +32,7 @@ from catalog.database import (
 )
 from catalog.models import Image, IndexRun, Product
 from tests.schemas import set_schema
-from vsearch.errors import CatalogueError, CatalogueMissing, SchemaMismatch
+from vsearch.core.errors import CatalogueError, CatalogueMissing, SchemaMismatch
 
 
 def test_connect_creates_the_parent_folder(tmp_path: Path) -> None:
@@ -342,7 +342,7 @@ def test_a_postgresql_database_that_cannot_hold_every_text_is_refused(pg_url: st
 def test_tensorflow_does_not_put_its_own_sqlite_in_the_place_of_pythons(tmp_path: Path) -> None:
     """Its own cannot search texts; a program that loads the networks first could not open a catalogue."""
     program = (
-        "import vsearch.model.ensemble, sys; assert 'tensorflow' in sys.modules\n"
+        "import vsearch.models.ensemble, sys; assert 'tensorflow' in sys.modules\n"
         f"from catalog.database import connect, upgrade; upgrade(connect('sqlite:///{tmp_path / 'catalogue.sqlite'}'))"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
@@ -361,18 +361,18 @@ def store_and_delete(engine: Engine) -> None:
     """Let there be much room in the file."""
     sha256s = [f"{number:064x}" for number in range(300)]
     with sessions(engine).begin() as session:
-        embeddings.put(session, "id", [(sha256, 0) for sha256 in sha256s], np.zeros((300, 1500), np.float16))
+        stored_blocks.put(session, "id", [(sha256, 0) for sha256 in sha256s], np.zeros((300, 1500), np.float16))
     with sessions(engine).begin() as session:
-        embeddings.delete_of(session, "id", sha256s[:-1])
+        stored_blocks.delete_of(session, "id", sha256s[:-1])
 
 
 def test_the_room_of_deleted_rows_is_given_back(engine: Engine, tmp_path: Path) -> None:
     """SQLite's file shrinks, though somebody is reading; PostgreSQL looks after itself."""
     store_and_delete(engine)
     with sessions(engine)() as reader:
-        assert embeddings.count(reader) == 1
+        assert stored_blocks.count(reader) == 1
         shrink(engine)
-        assert embeddings.count(reader) == 1
+        assert stored_blocks.count(reader) == 1
     shrink(engine)
     if engine.dialect.name == "sqlite":
         assert (tmp_path / "catalogue.sqlite").stat().st_size < 400_000

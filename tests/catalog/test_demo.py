@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from catalog import demo
-from indexer.feed import read_feed
+from indexer.feed.reader import read_feed
 
 
 def table(name: str) -> list[dict[str, str]]:

@@ -11,8 +11,8 @@ from catalog.database import sessions
 from tests.fakes import Opened, coloured, fake_checkpoint
 from tests.indexer.retailer import Retailer
 from tests.indexer.shop import Shop, open_shop
-from vsearch.images import encode_jpeg
-from vsearch.settings import Settings
+from vsearch.core.settings import Settings
+from vsearch.imaging.codec import encode_jpeg
 
 
 @pytest.fixture

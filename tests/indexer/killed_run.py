@@ -23,17 +23,17 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from catalog.embeddings import Key
 from catalog.models import StoredBlocks
-from indexer import night
-from indexer.encode import view_of
-from indexer.promote import promote
-from indexer.run import run
+from catalog.stored_blocks import Key
+from indexer.build import nightly
+from indexer.build.encode import view_of
+from indexer.build.run import run
+from indexer.promotion.promote import promote
 from tests.fakes import FakeEncoder, FrozenClock
 from tests.indexer.shop import Shop, settings_of
-from vsearch.images import Picture, decode
-from vsearch.model.checkpoint import Checkpoint, load
-from vsearch.progress import ProgressCallback
+from vsearch.core.progress import ProgressCallback
+from vsearch.imaging.codec import Picture, decode
+from vsearch.models.checkpoint import Checkpoint, load
 
 LOG = "encoded.log"
 COUNTS = "events.json"
@@ -162,7 +162,7 @@ def run_child(folder: Path, progress: Deadly) -> None:
 
 def night_child(folder: Path, progress: Deadly, database_url: str = "") -> None:
     """Take the feed in the folder and index, in the child process."""
-    night.run(
+    nightly.run(
         settings_of(folder, database_url=database_url, max_shrink_share=1.0),
         feed=str(folder / "feed.csv"),
         images=str(folder / "images"),

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer import promote
+from indexer.promotion import promote
 from tests.fakes import FakeEncoder, fake_checkpoint
 from tests.indexer.shop import Shop
-from vsearch.images import Picture, decode
-from vsearch.model.checkpoint import Checkpoint
+from vsearch.imaging.codec import Picture, decode
+from vsearch.models.checkpoint import Checkpoint
 
 GOOD, BAD = 2, 3
 """Trunks of candidates: one that sees as well as the one in use, and one that sees noise."""

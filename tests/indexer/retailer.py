@@ -9,12 +9,12 @@ from typing import Any
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import queries
-from indexer import night
-from indexer.importing import ImportReport
-from indexer.report import Report
+from indexer.build import nightly
+from indexer.build.run_report import Report
+from indexer.feed.importer import ImportReport
 from tests.fakes import Opened
-from vsearch import generation as generations
-from vsearch.settings import Settings
+from vsearch.core.settings import Settings
+from vsearch.index import generation as generations
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Retailer:
             told()
 
         options = {"open_encoder": self.opened} | options
-        report = night.run(self.settings, feed=str(self.write()), images=self.images, told=imported, **options)
+        report = nightly.run(self.settings, feed=str(self.write()), images=self.images, told=imported, **options)
         return took[0], report
 
     def write(self) -> Path:

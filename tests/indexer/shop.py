@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session, sessionmaker
 from catalog import changes, queries
 from catalog.changes import Changes, ProductItem
 from catalog.database import connect, sessions, upgrade
-from catalog.imagestore import ImageStore
+from catalog.image_store import ImageStore
 from catalog.models import IndexRun
 from catalog.queries import GalleryRow
 from tests.fakes import coloured, fake_checkpoint
-from vsearch.images import encode_jpeg
-from vsearch.settings import Settings
+from vsearch.core.settings import Settings
+from vsearch.imaging.codec import encode_jpeg
 
 CATEGORIES = ("Sofas > Corner sofas", "Sofas > Armchairs", "Lamps", "Rugs > Round")
 

@@ -16,30 +16,32 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import func, select, update
 
-from catalog import changes, embeddings, jobs, records
+from catalog import changes, jobs, records, stored_blocks
 from catalog.database import connect, sessions, upgrade
-from catalog.imagestore import ImageStore
+from catalog.image_store import ImageStore
 from catalog.models import FeedImport, IndexRun, Job
-from indexer import managers_report, promote, prune
-from indexer.importing import import_feed, import_lock
-from indexer.live import verify
-from indexer.run import LOCK, rollback
+from indexer import prune
+from indexer.build.run import LOCK, rollback
+from indexer.build.verify_published import verify
+from indexer.catalog_report import report as managers_report
+from indexer.cli.prune import command, page_files
+from indexer.feed.importer import import_feed, import_lock
+from indexer.promotion import promote
 from tests.fakes import FakeEncoder, FrozenClock, Opened, coloured, fake_checkpoint
 from tests.indexer.killed_run import Deadly, Moment, run_until
 from tests.indexer.models import Shifted
 from tests.indexer.retailer import Retailer
-from vsearch import generation as generations
-from vsearch import registry, store
-from vsearch.cli.prune import command, page_files
-from vsearch.encoder import Encoder
-from vsearch.engine import Engine, Search
-from vsearch.errors import CatalogueError, RunInProgress
-from vsearch.images import decode, encode_jpeg
-from vsearch.lock import lock_if_free, run_lock
-from vsearch.model.checkpoint import Checkpoint
-from vsearch.progress import no_stages
-from vsearch.pruning import Freed, Garbage
-from vsearch.settings import Settings
+from vsearch.core.errors import CatalogueError, RunInProgress
+from vsearch.core.lock import lock_if_free, run_lock
+from vsearch.core.progress import no_stages
+from vsearch.core.pruning import Freed, Garbage
+from vsearch.core.settings import Settings
+from vsearch.imaging.codec import decode, encode_jpeg
+from vsearch.index import generation as generations
+from vsearch.models import registry, store
+from vsearch.models.checkpoint import Checkpoint
+from vsearch.models.encoder import Encoder
+from vsearch.search.engine import Engine, Search
 from webui.thumbnails import Thumbnails
 
 pytestmark = pytest.mark.slow
@@ -105,7 +107,9 @@ class Life:
 
     def blocks(self) -> dict[str, int]:
         """Return how many blocks are stored, by blocks_id."""
-        by_id = select(embeddings.StoredBlocks.blocks_id, func.count()).group_by(embeddings.StoredBlocks.blocks_id)
+        by_id = select(stored_blocks.StoredBlocks.blocks_id, func.count()).group_by(
+            stored_blocks.StoredBlocks.blocks_id
+        )
         with self.retailer.sessions() as session:
             return {str(blocks_id): count for blocks_id, count in session.execute(by_id)}
 
@@ -507,7 +511,7 @@ def test_models_that_somebody_may_be_about_to_use_are_kept(sqlite_life: Life) ->
     registry.use_reader(settings, reader.checkpoint_id)
     with sqlite_life.retailer.sessions.begin() as session:
         key = [(sha256, 0) for _, sha256 in sqlite_life.retailer.live()][:1]
-        embeddings.put(session, candidate.blocks_id, key, np.zeros((1, 16), np.float16))
+        stored_blocks.put(session, candidate.blocks_id, key, np.zeros((1, 16), np.float16))
     assert sqlite_life.prune() == prune.Pruned()
     sqlite_life.clock.move(15 * DAY)
     assert {kind: freed.count for kind, freed in sqlite_life.prune().freed.items()} == {"models": 1, "blocks": 1}

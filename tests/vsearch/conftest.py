@@ -16,13 +16,13 @@ from tests.fakes import (
     nearest_centre_heads,
     origin,
 )
-from vsearch import generation
-from vsearch.gallery import Gallery
-from vsearch.images import Picture
-from vsearch.index import ClassIndex
-from vsearch.model import checkpoint as checkpoints
-from vsearch.model.checkpoint import Checkpoint
-from vsearch.settings import Metric, Settings
+from vsearch.core.settings import Metric, Settings
+from vsearch.imaging.codec import Picture
+from vsearch.index import generation
+from vsearch.index.class_index import ClassIndex
+from vsearch.index.gallery import Gallery
+from vsearch.models import checkpoint as checkpoints
+from vsearch.models.checkpoint import Checkpoint
 
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean")
 CLASSES = ("chair", "lamp")

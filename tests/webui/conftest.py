@@ -19,7 +19,7 @@ from catalog import changes, queries
 from catalog.changes import Changes, ProductItem
 from catalog.database import connect
 from catalog.database import sessions as make_sessions
-from catalog.imagestore import ImageStore
+from catalog.image_store import ImageStore
 from tests.fakes import (
     MATCH_CALIBRATION,
     NO_COHORT,
@@ -30,14 +30,14 @@ from tests.fakes import (
     fake_checkpoint,
     origin,
 )
-from vsearch import generation
-from vsearch.engine import Engine
-from vsearch.finder import OpenDetector, no_detector
-from vsearch.gallery import Gallery
-from vsearch.images import Box, Picture, encode_jpeg
-from vsearch.index import ClassIndex
-from vsearch.model import checkpoint as checkpoints
-from vsearch.settings import Settings
+from vsearch.core.settings import Settings
+from vsearch.detection.detector import OpenDetector, no_detector
+from vsearch.imaging.codec import Box, Picture, encode_jpeg
+from vsearch.index import generation
+from vsearch.index.class_index import ClassIndex
+from vsearch.index.gallery import Gallery
+from vsearch.models import checkpoint as checkpoints
+from vsearch.search.engine import Engine
 from webui import create_admin_app, create_app
 
 PRODUCTS = 12

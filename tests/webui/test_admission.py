@@ -7,7 +7,7 @@ from sqlalchemy import Engine as Database
 from sqlalchemy.orm import sessionmaker
 
 from tests.webui.conftest import running
-from vsearch.errors import SettingsError
+from vsearch.core.errors import SettingsError
 from webui import admission, create_app
 from webui.connections import REFUSED, WAITED
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.fakes import FakeReader
-from vsearch.images import encode_jpeg
+from vsearch.imaging.codec import encode_jpeg
 from webui.articles import Articles
 from webui.services import services_of
 
@@ -116,7 +116,7 @@ def test_start_page_tells_of_tags_once_they_are_read(reading_site):
 
 def test_off_without_a_reader(site, monkeypatch):
     """The page works as if there were no such thing."""
-    monkeypatch.setattr("vsearch.registry.reader_checkpoint", lambda settings: None)
+    monkeypatch.setattr("vsearch.models.registry.reader_checkpoint", lambda settings: None)
     assert "/results/" in send(site, tag()).location
     assert site.client.post("/api/v1/search", data=tag()).get_json()["article_number"] is None
 

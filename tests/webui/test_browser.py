@@ -11,7 +11,7 @@ from werkzeug.serving import make_server
 
 from tests.pictures import jpeg
 from tests.webui.conftest import room, running
-from vsearch.images import encode_jpeg
+from vsearch.imaging.codec import encode_jpeg
 
 pytestmark = pytest.mark.browser
 

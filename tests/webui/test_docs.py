@@ -2,8 +2,8 @@ import json
 import re
 from pathlib import Path
 
-from vsearch import errors
-from vsearch.images import Box
+from vsearch.core import errors
+from vsearch.imaging.codec import Box
 from webui.criteria import Criteria
 from webui.errors import STATUSES
 

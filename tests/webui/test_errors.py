@@ -9,9 +9,9 @@ from sqlalchemy import text
 
 from catalog.database import connect, sessions
 from tests.fakes import FakeEncoder
-from vsearch import errors as known
-from vsearch.engine import Engine
-from vsearch.settings import Settings
+from vsearch.core import errors as known
+from vsearch.core.settings import Settings
+from vsearch.search.engine import Engine
 from webui import create_app
 from webui.errors import status_of
 

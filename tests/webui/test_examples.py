@@ -5,8 +5,8 @@ import pytest
 
 from tests.pictures import encoded, jpeg, noise, png_header, scene
 from tests.webui.conftest import running
-from vsearch.errors import SettingsError
-from vsearch.images import Limits, decode
+from vsearch.core.errors import SettingsError
+from vsearch.imaging.codec import Limits, decode
 from webui import examples
 from webui.server import serve
 

@@ -2,9 +2,9 @@ import pytest
 
 from tests.fakes import FakeEncoder
 from tests.schemas import set_schema
-from vsearch.engine import Engine
-from vsearch.errors import GenerationCorrupt
-from vsearch.settings import Settings
+from vsearch.core.errors import GenerationCorrupt
+from vsearch.core.settings import Settings
+from vsearch.search.engine import Engine
 from webui import create_admin_app, create_app
 
 

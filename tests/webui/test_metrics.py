@@ -4,7 +4,7 @@ import re
 import pytest
 from sqlalchemy import text
 
-from vsearch.errors import GenerationCorrupt
+from vsearch.core.errors import GenerationCorrupt
 
 
 def figures(site):

@@ -6,7 +6,7 @@ from sqlalchemy import select, update
 
 from catalog.models import Image, Product, utc_now
 from tests.pictures import jpeg
-from vsearch.images import decode
+from vsearch.imaging.codec import decode
 from webui.thumbnails import WIDTHS
 
 

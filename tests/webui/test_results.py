@@ -8,11 +8,11 @@ from catalog import changes, imports, queries
 from catalog.changes import Changes
 from catalog.models import utc_now
 from tests.pictures import scene
-from vsearch.answer import SearchResult
-from vsearch.engine import Engine, Search
-from vsearch.images import Box, Picture
-from vsearch.manifest import MatchThresholds
-from vsearch.serving import Serving
+from vsearch.imaging.codec import Box, Picture
+from vsearch.index.manifest import MatchThresholds
+from vsearch.search.engine import Engine, Search
+from vsearch.search.merging import SearchResult
+from vsearch.search.serving import Serving
 from webui import results
 from webui.criteria import Criteria
 from webui.services import services_of

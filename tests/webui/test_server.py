@@ -13,8 +13,8 @@ import pytest
 from catalog.database import opened
 from tests import ports
 from tests.schemas import set_schema
-from vsearch.errors import SchemaMismatch, SettingsError
-from vsearch.settings import Settings, load
+from vsearch.core.errors import SchemaMismatch, SettingsError
+from vsearch.core.settings import Settings, load
 from webui import server
 from webui.services import services_of
 
@@ -23,8 +23,8 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from tests.fakes import FakeEncoder
-from vsearch.settings import Settings
-from vsearch.finder import no_detector
+from vsearch.core.settings import Settings
+from vsearch.detection.detector import no_detector
 from webui.server import serve
 
 admin = "127.0.0.1:" + sys.argv[3]

@@ -8,7 +8,7 @@ from catalog import changes, imports, queries
 from catalog.changes import Changes
 from catalog.models import utc_now
 from tests.pictures import bad_files, encoded, jpeg, scene
-from vsearch.manifest import MatchThresholds
+from vsearch.index.manifest import MatchThresholds
 from webui.services import Currencies, services_of
 
 NO_SUCH_PHOTO = "0" * 64

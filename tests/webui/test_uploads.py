@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.pictures import jpeg, noise
-from vsearch.errors import InvalidRequest, NotAnImage, UploadsUnavailable
-from vsearch.images import Limits, decode
+from vsearch.core.errors import InvalidRequest, NotAnImage, UploadsUnavailable
+from vsearch.imaging.codec import Limits, decode
 from webui.uploads import MAX_SIDE, UploadStore, write_whole
 
 DAY = 86_400

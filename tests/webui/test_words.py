@@ -1,9 +1,9 @@
 import pytest
 
 from catalog.queries import Facets
-from indexer.build import OTHER
-from vsearch.errors import InvalidRequest
-from vsearch.images import Box
+from indexer.build.indexes import OTHER
+from vsearch.core.errors import InvalidRequest
+from vsearch.imaging.codec import Box
 from webui import money
 from webui.criteria import Criteria, from_query
 from webui.fusion import reciprocal_rank_fusion

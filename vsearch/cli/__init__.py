@@ -15,24 +15,24 @@ from typing import Any
 
 import click
 
-from vsearch import settings as settings_module
-from vsearch.errors import VSearchError
-from vsearch.redaction import redact
+from vsearch.core import settings as settings_module
+from vsearch.core.errors import VSearchError
+from vsearch.core.redaction import redact
 
 COMMANDS = {
     "bench": ("vsearch.cli.bench", "Measure speed as ratios against a baseline."),
-    "catalog": ("vsearch.cli.catalog", "Import a product feed into the catalogue, or upgrade its schema."),
+    "catalog": ("indexer.cli.catalog_import", "Import a product feed into the catalogue, or upgrade its schema."),
     "dataset": ("vsearch.cli.dataset", "Pack training pictures into large files, and check those."),
-    "demo": ("vsearch.cli.demo", "Take the demo shop or your own catalogue, index it and serve the page."),
+    "demo": ("webui.cli.demo", "Take the demo shop or your own catalogue, index it and serve the page."),
     "encode": ("vsearch.cli.encode", "Write the embeddings of pictures to a file."),
     "evaluate": ("vsearch.cli.evaluate", "Measure retrieval and classes against known answers."),
-    "index": ("vsearch.cli.index", "Build and publish the search index."),
-    "jobs": ("vsearch.cli.jobs", "Run nights, imports and trainings in the background."),
+    "index": ("indexer.cli.index", "Build and publish the search index."),
+    "jobs": ("indexer.cli.jobs", "Run nights, imports and trainings in the background."),
     "models": ("vsearch.cli.models", "List models, compare them, and let another one search."),
     "predict": ("vsearch.cli.predict", "Say what a picture shows, by each model and by vote."),
-    "prune": ("vsearch.cli.prune", "Delete data that is no longer used."),
-    "search": ("vsearch.cli.search", "Find the products that look most like a photo."),
-    "serve": ("vsearch.cli.serve", "Serve the shopper's page."),
+    "prune": ("indexer.cli.prune", "Delete data that is no longer used."),
+    "search": ("webui.cli.search", "Find the products that look most like a photo."),
+    "serve": ("webui.cli.serve", "Serve the shopper's page."),
     "settings": (
         "vsearch.cli.settings",
         "Print every setting, its value, where that comes from, and its meaning.",

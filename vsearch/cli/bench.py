@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from vsearch.cli import pass_settings, photos
 from vsearch.cli.console import progress, table
-from vsearch.cli.opening import open_model
-from vsearch.images import Limits, encode_jpeg, resize
-from vsearch.index import ClassIndex
-from vsearch.metrics import l2_normalize
-from vsearch.model.backbones import BACKBONES, backbone
-from vsearch.model.startup import import_tensorflow
-from vsearch.settings import Settings
+from vsearch.cli.load_model import open_model
+from vsearch.core.settings import Settings
+from vsearch.evaluation.metrics import l2_normalize
+from vsearch.imaging.codec import Limits, encode_jpeg, resize
+from vsearch.index.class_index import ClassIndex
+from vsearch.models.backbones import BACKBONES, backbone
+from vsearch.models.tensorflow_startup import import_tensorflow
 
 if TYPE_CHECKING:
     from vsearch.training.benchmarks import Loading

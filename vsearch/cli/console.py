@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from vsearch.progress import ProgressCallback
+from vsearch.core.progress import ProgressCallback
 
 STOPPED = 130
 """Exit code of a program stopped by Ctrl-C, as shells count."""

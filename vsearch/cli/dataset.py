@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vsearch.cli.console import out, progress, table
-from vsearch.errors import DatasetError
+from vsearch.core.errors import DatasetError
 from vsearch.training.plan_sources import CsvSource, FolderSource, Source
 
 if TYPE_CHECKING:
-    from vsearch.training.examples import Example
-    from vsearch.training.records import Inventory
+    from vsearch.training.data.examples import Example
+    from vsearch.training.data.records import Inventory
 
 _ARCHIVES = (".tar", ".tgz", ".gz", ".zip")
 _SHOWN = 30  # values of a label
@@ -54,7 +54,7 @@ def pack(source: str, target: Path, shards: int, photos: Path, seed: int, **give
     A manifest is a CSV with the column image, and perhaps split (train or val). Pictures are packed as they are. How
     often a plan's source repeats is left out: the plan that reads the shards says that.
     """
-    from vsearch.training import records
+    from vsearch.training.data import records
 
     sources, seed, about = _sources(source, seed, given)
     if target.exists():
@@ -75,7 +75,7 @@ def pack(source: str, target: Path, shards: int, photos: Path, seed: int, **give
 @click.argument("folder", type=click.Path(path_type=Path))
 def inspect(folder: Path) -> None:
     """Compare every shard of FOLDER with its checksum, and say what they hold."""
-    from vsearch.training import records
+    from vsearch.training.data import records
 
     _show(records.inspect(folder))
 
@@ -102,7 +102,7 @@ def _sources(name: str, seed: int, given: Mapping[str, Any]) -> tuple[tuple[Sour
 
 
 def _examples(sources: tuple[Source, ...], photos: Path, work: Path, seed: int) -> Iterator["Example"]:
-    from vsearch.training.sources import examples
+    from vsearch.training.data.sources import examples
 
     return chain.from_iterable(examples(source, photos, work=work, seed=seed) for source in sources)
 

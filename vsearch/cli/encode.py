@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from vsearch.cli import pass_settings, photos
 from vsearch.cli.console import out, progress
-from vsearch.cli.opening import Model, open_model
-from vsearch.errors import DatasetError
-from vsearch.files import new_file
-from vsearch.images import Limits, Picture
-from vsearch.settings import Settings
+from vsearch.cli.load_model import Model, open_model
+from vsearch.core.errors import DatasetError
+from vsearch.core.files import new_file
+from vsearch.core.settings import Settings
+from vsearch.imaging.codec import Limits, Picture
 
 
 @click.command(epilog="Example: vsearch encode photos.tar --out photos.npz")

@@ -7,18 +7,18 @@ from pathlib import Path
 import click
 import numpy as np
 
-from vsearch import shopper as made
-from vsearch.augment import with_margin
-from vsearch.cli import answers, pass_settings, photos
+from vsearch.cli import ground_truth, pass_settings, photos
 from vsearch.cli.evaluate_checkpoint import checkpoint
 from vsearch.cli.evaluate_classes import classes
-from vsearch.cli.evaluate_report import Shop, Test, report
-from vsearch.cli.opening import open_engine
-from vsearch.errors import DatasetError, ImageRejected
-from vsearch.evaluation import Query
-from vsearch.images import Limits, Picture, decode
-from vsearch.settings import Settings
-from vsearch.shopper import KINDS, Kind
+from vsearch.cli.load_model import open_engine
+from vsearch.core.errors import DatasetError, ImageRejected
+from vsearch.core.settings import Settings
+from vsearch.evaluation import queries as made
+from vsearch.evaluation.evaluate import Query
+from vsearch.evaluation.queries import KINDS, Kind
+from vsearch.imaging.codec import Limits, Picture, decode
+from vsearch.imaging.synthetic import with_margin
+from webui.cli.evaluate_report import Shop, Test, report
 
 _MAX_SIDE = 1600  # px that the page keeps of a photo
 _TITLES: dict[Kind, str] = {
@@ -59,7 +59,7 @@ def retrieval(settings: Settings, qrels: Path, source: Path | None, by_category:
     In the file, doc is a sku. query is a sku too, searched with the product's own first picture and itself left out;
     or, with --photos, the name of a photo without its ending. nDCG@10 counts where rel has several values.
     """
-    right = answers.relevant(qrels)
+    right = ground_truth.relevant(qrels)
     graded = len({grade for grades in right.values() for grade in grades.values()}) > 1
     engine = open_engine(settings)
     shop = Shop.open(settings)
@@ -108,7 +108,7 @@ def shopper(
         if rooms
         else []
     )
-    wanted = answers.skus(skus) if skus else _drawn(shop, sample, seed)
+    wanted = ground_truth.skus(skus) if skus else _drawn(shop, sample, seed)
     tests: dict[str, Test] = {}
     for kind in KINDS:
         if not kinds or kind in kinds:
@@ -140,9 +140,9 @@ def real_photos(
     the photo), grade, category. Each photo and box is a query, searched with 5 percent around the box; several rows of
     it are several right answers. Intervals resample photos. With --skus, queries for these products alone are asked.
     """
-    asked = answers.asked(manifest, whole=whole, where=dict(where))
+    asked = ground_truth.asked(manifest, whole=whole, where=dict(where))
     if skus is not None:
-        chosen = set(answers.skus(skus))
+        chosen = set(ground_truth.skus(skus))
         asked = [query for query in asked if chosen & query.grades.keys()]
         if not asked:
             raise DatasetError(
@@ -171,7 +171,7 @@ def _made(shop: Shop, sku: str, kind: Kind, scenes: list[Picture], seed: list[in
     return Query(photo, frozenset({row.product_id}), box=box, category=row.category)
 
 
-def _query(shop: Shop, asked: answers.Asked, picture: Picture, *, graded: bool) -> Query:
+def _query(shop: Shop, asked: ground_truth.Asked, picture: Picture, *, graded: bool) -> Query:
     rows = {sku: shop.row(sku) for sku in asked.grades}
     grades = {rows[sku].product_id: grade for sku, grade in asked.grades.items()}
     return Query(

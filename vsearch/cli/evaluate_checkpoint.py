@@ -32,14 +32,14 @@ def checkpoint(folder: Path, plan_name: str, photos: Path, runs: Path, target: P
 
     Each network and the vote are judged, heads that the plan does not name are left out.
     """
-    from vsearch.training import judging, report
     from vsearch.training import plan as plans
+    from vsearch.training.results import predictions, report
 
     plan = plans.read(plan_name)
-    said = judging.judge_checkpoint(folder, plan, photos, work=runs / plan.name, progress=progress)
+    said = predictions.judge_checkpoint(folder, plan, photos, work=runs / plan.name, progress=progress)
     place = target or folder.with_name(f"{folder.name}-judged")
     figures: dict[str, Any] = said.figures
-    judging.write(said, place)
+    predictions.write(said, place)
     if as_json:
         out.print_json(json.dumps(figures))
         return

@@ -6,12 +6,12 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from vsearch.cli import answers, pass_settings, photos
+from vsearch.cli import ground_truth, pass_settings, photos
 from vsearch.cli.console import progress, table
-from vsearch.cli.opening import open_model
-from vsearch.errors import DatasetError
-from vsearch.images import Limits
-from vsearch.settings import Settings
+from vsearch.cli.load_model import open_model
+from vsearch.core.errors import DatasetError
+from vsearch.core.settings import Settings
+from vsearch.imaging.codec import Limits
 
 
 @click.command(epilog="Example: vsearch evaluate classes --manifest labels.csv --images images.tar --label category")
@@ -31,12 +31,12 @@ def classes(settings: Settings, manifest: Path, images: Path, label: str) -> Non
 
     The networks stay as they are: this is what a shop gets whose feed has these classes.
     """
-    from vsearch.model.heads import fit_heads
+    from vsearch.models.heads import fit_heads
 
-    known = answers.labels(manifest, label)
+    known = ground_truth.labels(manifest, label)
     model = open_model(settings)
-    blocks: dict[str, list[NDArray[np.float16]]] = {split: [] for split in answers.SPLITS}
-    names: dict[str, list[str]] = {split: [] for split in answers.SPLITS}
+    blocks: dict[str, list[NDArray[np.float16]]] = {split: [] for split in ground_truth.SPLITS}
+    names: dict[str, list[str]] = {split: [] for split in ground_truth.SPLITS}
     with progress("encode") as advance:
         for name, picture in photos.readable(photos.read([images]), Limits.from_settings(settings)):
             if name in known:
@@ -44,7 +44,7 @@ def classes(settings: Settings, manifest: Path, images: Path, label: str) -> Non
                 blocks[split].append(model.encoder.blocks([picture])[0])
                 names[split].append(class_name)
                 advance(sum(map(len, names.values())), len(known))
-    lacking = [split for split in answers.SPLITS if not names[split]]
+    lacking = [split for split in ground_truth.SPLITS if not names[split]]
     if lacking:
         raise DatasetError(f"Both splits need pictures, but {images} has none that {manifest} calls {lacking[0]!r}.")
     heads = fit_heads(np.stack(blocks["train"]), names["train"], model.encoder.block_sizes)

@@ -6,17 +6,18 @@ from pathlib import Path
 
 import click
 
-from indexer.run import current_manifest
-from vsearch import generation as generations
-from vsearch import registry, store
-from vsearch.cli import pass_settings, promotion
+from indexer.build.run import current_manifest
+from indexer.cli import promotion
+from vsearch.cli import pass_settings
 from vsearch.cli.console import out, progress, table
-from vsearch.errors import CheckpointError, GenerationCorrupt
-from vsearch.manifest import Manifest
-from vsearch.model.checkpoint import CARD, Checkpoint
-from vsearch.model.weights import LARGE_ENSEMBLE, pull, weights_file
-from vsearch.registry import Entry
-from vsearch.settings import Settings
+from vsearch.core.errors import CheckpointError, GenerationCorrupt
+from vsearch.core.settings import Settings
+from vsearch.index import generation as generations
+from vsearch.index.manifest import Manifest
+from vsearch.models import registry, store
+from vsearch.models.checkpoint import CARD, Checkpoint
+from vsearch.models.registry import Entry
+from vsearch.models.weights import LARGE_ENSEMBLE, pull, weights_file
 
 _SHORT = 8
 _FOR: dict[registry.Role, str] = {
@@ -115,10 +116,10 @@ def export(settings: Settings, named: str, target: Path, kind: str) -> None:
     """Write a model whole to one file or folder; `vsearch models promote` takes either, and checks every file."""
     with store.opened(settings, named) as checkpoint:
         if kind == "savedmodel":
-            from vsearch.model import saved
+            from vsearch.models import keras_export
 
             with progress("export"):
-                saved.export(checkpoint, target)
+                keras_export.export(checkpoint, target)
         else:
             store.export(checkpoint, target)
         click.echo(f"Model {checkpoint.checkpoint_id} is in {target}.")

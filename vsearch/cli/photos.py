@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from vsearch.archives import DAMAGED, open_archive, reason
-from vsearch.errors import DatasetError, ImageRejected
-from vsearch.images import Limits, Picture, decode
+from vsearch.core.archives import DAMAGED, open_archive, reason
+from vsearch.core.errors import DatasetError, ImageRejected
+from vsearch.imaging.codec import Limits, Picture, decode
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
 
-from vsearch import registry
-from vsearch.boxes import distinct
 from vsearch.cli import pass_settings, photos
 from vsearch.cli.console import table
-from vsearch.cli.opening import open_model
-from vsearch.encoder import open_encoder
-from vsearch.images import Limits
-from vsearch.model.classifier import open_classifier
-from vsearch.model.heads import Predictions
-from vsearch.model.trained_heads import VOTE, HeadPredictions
-from vsearch.settings import Settings
+from vsearch.cli.load_model import open_model
+from vsearch.core.settings import Settings
+from vsearch.detection.boxes import distinct
+from vsearch.imaging.codec import Limits
+from vsearch.models import registry
+from vsearch.models.encoder import open_encoder
+from vsearch.models.heads import Predictions
+from vsearch.models.predictor import open_classifier
+from vsearch.models.trained_heads import VOTE, HeadPredictions
 
 _SHOWN = 3
 _TRAINED = ("head", "model", "says", "sure", "next")

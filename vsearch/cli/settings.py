@@ -4,7 +4,7 @@ import click
 
 from vsearch.cli import pass_settings
 from vsearch.cli.console import table
-from vsearch.settings import FILE, PREFIX, Settings, rows
+from vsearch.core.settings import FILE, PREFIX, Settings, rows
 
 
 @click.command(epilog="Example: VSEARCH_PORT=9000 vsearch settings")

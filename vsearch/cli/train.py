@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from vsearch import store
 from vsearch.cli import pass_settings
 from vsearch.cli.console import out, progress, table
-from vsearch.errors import CheckpointMismatch
-from vsearch.model import checkpoint as checkpoints
-from vsearch.model.startup import import_tensorflow
-from vsearch.settings import Settings
+from vsearch.core.errors import CheckpointMismatch
+from vsearch.core.settings import Settings
+from vsearch.models import checkpoint as checkpoints
+from vsearch.models import store
+from vsearch.models.tensorflow_startup import import_tensorflow
 
 
 @click.command(epilog="Example: vsearch train furniture --photos photos --runs runs")
@@ -57,7 +57,8 @@ def command(settings: Settings, plan: str, photos: Path, runs: Path, target: Pat
 
 def _show(name: str, said: Mapping[str, Any]) -> None:
     """Print what the run reached."""
-    from vsearch.training import report, unseen
+    from vsearch.training import unseen
+    from vsearch.training.results import report
 
     for note in said.get("notes", ()):
         out.print(note, soft_wrap=True)

@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsearch.augment import shopper_view
-from vsearch.errors import DatasetError, ImageRejected
-from vsearch.images import Limits, Picture
-from vsearch.model.backbones import backbone
-from vsearch.model.checkpoint import Retrieval
-from vsearch.model.ensemble import compiled_trunk, raw_features
-from vsearch.model.heads import DESCRIPTORS, Heads, fit_heads
-from vsearch.model.weights import read_packed
-from vsearch.model.whitening import Projection, fit_differences, fit_pca, fit_whitening
-from vsearch.progress import ProgressCallback, no_progress
-from vsearch.training.examples import Example
+from vsearch.core.errors import DatasetError, ImageRejected
+from vsearch.core.progress import ProgressCallback, no_progress
+from vsearch.imaging.codec import Limits, Picture
+from vsearch.imaging.synthetic import shopper_view
+from vsearch.models.backbones import backbone
+from vsearch.models.checkpoint import Retrieval
+from vsearch.models.ensemble import compiled_trunk, raw_features
+from vsearch.models.heads import DESCRIPTORS, Heads, fit_heads
+from vsearch.models.weights import read_packed
+from vsearch.models.whitening import Projection, fit_differences, fit_pca, fit_whitening
+from vsearch.training.data.examples import Example
+from vsearch.training.data.sources import examples
 from vsearch.training.plan import Plan
 from vsearch.training.plan_parts import Assemble
-from vsearch.training.sources import examples
 
 _BATCH = 64
 _MIN_SIDE = 8  # px; training pictures may be smaller than a shopper's
@@ -55,7 +55,7 @@ def assemble(
         plan: has `assemble`, which says how many pictures to fit on and how many numbers each block keeps. The class
             of a picture is the label of its first softmax head, its product that of its first metric head.
         photos: folder that the plan's sources are relative to.
-        weights: for each backbone, a file that `vsearch.model.weights.pack` wrote.
+        weights: for each backbone, a file that `vsearch.models.weights.pack` wrote.
         work: folder where drawn tags are kept.
         advance: is told how many pictures went through the backbones.
 

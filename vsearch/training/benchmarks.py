@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vsearch.archives import DAMAGED, Archive, open_archive, reason
-from vsearch.errors import DatasetError, ImageRejected
-from vsearch.images import Limits, Picture, decode, resize
-from vsearch.training.picture_cache import in_parallel
+from vsearch.core.archives import DAMAGED, Archive, open_archive, reason
+from vsearch.core.errors import DatasetError, ImageRejected
+from vsearch.imaging.codec import Limits, Picture, decode, resize
+from vsearch.training.data.image_cache import in_parallel
 
 _BATCH = 32  # pictures taken from the cache at a time
 _LIMITS = Limits(min_side=8)  # px

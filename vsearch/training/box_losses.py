@@ -2,14 +2,15 @@
 
 As in FCOS (Tian et al., ICCV 2019) a cell whose middle lies in the core of a box has something, and of several boxes it
 answers for the smallest; all other cells have nothing. Whether there is something costs the focal loss (Lin et al.,
-ICCV 2017), where its sides are the GIoU loss (Rezatofighi et al., CVPR 2019). See `vsearch.boxes` for what a cell says.
+ICCV 2017), where its sides are the GIoU loss (Rezatofighi et al., CVPR 2019). See `vsearch.detection.boxes` for what a
+cell says.
 """
 
 from typing import Any
 
 import tensorflow as tf
 
-from vsearch.boxes import LEAST_LOG, MOST_LOG, SAME, middles
+from vsearch.detection.boxes import LEAST_LOG, MOST_LOG, SAME, middles
 
 _CORE = 0.25  # of a side, either way from the middle of a box
 _BALANCE, _FOCUS = 0.25, 2.0  # alpha and gamma of the focal loss

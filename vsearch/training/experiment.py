@@ -4,7 +4,7 @@ RUNS/<plan>/plan.json       the plan and the pictures it began with
            /lock            held while a training goes
            /cache/          decoded pictures
            /trunk/          outputs of still trunks
-           /<backbone>/     see `vsearch.training.fit`
+           /<backbone>/     see `vsearch.training.loop.fit`
            /checkpoint/, report.json and its pictures      see `vsearch.training.outcome`
            /unseen/         see `vsearch.training.unseen`
 """
@@ -17,13 +17,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vsearch.errors import DatasetError, PlanError
-from vsearch.files import replace_text
-from vsearch.lock import run_lock
-from vsearch.progress import Progress, no_stages
-from vsearch.training import dataset, fit, outcome, unseen
-from vsearch.training.dataset import Dataset
-from vsearch.training.fingerprints import fingerprint
+from vsearch.core.errors import DatasetError, PlanError
+from vsearch.core.files import replace_text
+from vsearch.core.lock import run_lock
+from vsearch.core.progress import Progress, no_stages
+from vsearch.training import outcome, unseen
+from vsearch.training.data import dataset
+from vsearch.training.data.dataset import Dataset
+from vsearch.training.data.fingerprints import fingerprint
+from vsearch.training.loop import fit
 from vsearch.training.outcome import Run
 from vsearch.training.plan import Plan
 

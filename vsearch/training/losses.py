@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from vsearch.model.trained_heads import MISSING, HeadSpec
+from vsearch.models.trained_heads import MISSING, HeadSpec
 from vsearch.training.box_losses import box_sums
 from vsearch.training.plan_parts import HeadPlan
 

@@ -1,6 +1,6 @@
 """What a finished training leaves: a checkpoint, its figures on the validation pictures, and pictures of both.
 
-FOLDER/checkpoint/                  see `vsearch.model.checkpoint`
+FOLDER/checkpoint/                  see `vsearch.models.checkpoint`
       /report.json                  every figure; it is written last
       /learning_curves.png
       /confusion_HEAD.png, /worst_HEAD.png, /calibration_HEAD.png, /per_class_HEAD.csv; /boxes_HEAD.png
@@ -18,24 +18,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsearch.errors import PlanError
-from vsearch.files import replace_text
-from vsearch.model import checkpoint as checkpoints
-from vsearch.model import weights
-from vsearch.model.backbones import backbone, build
-from vsearch.model.checkpoint import Checkpoint, Retrieval
-from vsearch.model.classifier import Logits, open_classifier
-from vsearch.model.trained_heads import HeadSpec, TrainedHeads, predictions_from_logits
-from vsearch.progress import Progress, no_stages
-from vsearch.training import card, fit, leaves, plots, report
+from vsearch.core.errors import PlanError
+from vsearch.core.files import replace_text
+from vsearch.core.progress import Progress, no_stages
+from vsearch.models import checkpoint as checkpoints
+from vsearch.models import weights
+from vsearch.models.backbones import backbone, build
+from vsearch.models.checkpoint import Checkpoint, Retrieval
+from vsearch.models.predictor import Logits, open_classifier
+from vsearch.models.trained_heads import HeadSpec, TrainedHeads, predictions_from_logits
 from vsearch.training import plan as plans
 from vsearch.training.assemble import assemble
-from vsearch.training.calibration import Calibration, calibrate
-from vsearch.training.dataset import Dataset
+from vsearch.training.data.dataset import Dataset
+from vsearch.training.loop import fit
+from vsearch.training.loop.resume import whole
+from vsearch.training.loop.start import PLAN, put_weights
 from vsearch.training.packing import Packed
 from vsearch.training.plan import Plan
-from vsearch.training.resume import whole
-from vsearch.training.start import PLAN, put_weights
+from vsearch.training.results import artifacts, card, plots, report
+from vsearch.training.results.calibration import Calibration, calibrate
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ def _validation(run: Run, data: Dataset, trained: TrainedHeads, logits: Mapping[
     """Score the validation pictures, and write the pictures and tables of it."""
     calibrated = predictions_from_logits(trained.specs, {name: trained.calibrated(name) for name in logits}, logits)
     plain = predictions_from_logits(trained.specs, dict.fromkeys(logits, trained.specs), logits)
-    leaves.write(run.folder, run.plan.name, data.val, calibrated, plain)
+    artifacts.write(run.folder, run.plan.name, data.val, calibrated, plain)
     histories = {name: fit.history(run.folder, name) for name in run.plan.backbones}
     heads = [spec.name for spec in trained.specs]
     plots.learning_curves(histories, heads, f"{run.plan.name}: learning curves", run.folder / "learning_curves.png")

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsearch.model import weights
-from vsearch.model.classifier import Logits, compiled, run_in_batches, top_weights
-from vsearch.model.trained_heads import HeadSpec, TrainedHeads
-from vsearch.model.weights import read_arrays, write_arrays
-from vsearch.training.dataset import Split
+from vsearch.models import weights
+from vsearch.models.predictor import Logits, compiled, run_in_batches, top_weights
+from vsearch.models.trained_heads import HeadSpec, TrainedHeads
+from vsearch.models.weights import read_arrays, write_arrays
+from vsearch.training.data.dataset import Split
 
 logger = logging.getLogger(__name__)
 

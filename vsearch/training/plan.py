@@ -7,8 +7,8 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from vsearch.errors import PlanError
-from vsearch.model.backbones import BACKBONES
+from vsearch.core.errors import PlanError
+from vsearch.models.backbones import BACKBONES
 from vsearch.training.plan_parts import Assemble, Augment, HeadPlan, Name, Part, Phase, Seed, Side
 from vsearch.training.plan_sources import Source
 

@@ -17,9 +17,10 @@ class _Source(Part):
         terms: licence of the pictures; goes into the model card.
         repeat: how often each training picture counts in an epoch; 0.25 shows a quarter of them, others each time.
         strangers: so many of its training pictures, evenly over its classes, stand for what no shop sells, see
-            `vsearch.strangers`.
+            `vsearch.search.score_normalization`.
         judge: whether its validation pictures are judged on; if not, they are left out.
-        made: so many made shopper photos of each training picture are learned from as well, see `vsearch.augment`. In a
+        made: so many made shopper photos of each training picture are learned from as well, see
+        `vsearch.imaging.synthetic`. In a
             plan that finds boxes they are rooms with this picture and up to three others of the source, in place of the
             picture; of a validation picture there is one.
     """

@@ -10,17 +10,17 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from vsearch.model.backbones import backbone
-from vsearch.model.network import build_network, build_top
-from vsearch.model.trained_heads import HeadSpec
-from vsearch.training import batches, precision
-from vsearch.training.batches import Batches
-from vsearch.training.dataset import Dataset, Split
+from vsearch.models.backbones import backbone
+from vsearch.models.network import build_network, build_top
+from vsearch.models.trained_heads import HeadSpec
+from vsearch.training.data.dataset import Dataset, Split
+from vsearch.training.loop import batches, precision
+from vsearch.training.loop.batches import Batches
+from vsearch.training.loop.steps import Learner, strategy
+from vsearch.training.loop.trunk_cache import Trunk
+from vsearch.training.loop.unfreeze import unfreeze
 from vsearch.training.losses import Objective
 from vsearch.training.plan_parts import Augment, Phase
-from vsearch.training.steps import Learner, strategy
-from vsearch.training.trunk_cache import Trunk
-from vsearch.training.unfreeze import unfreeze
 
 _CLASSES = 10
 _AS_THEY_ARE = Augment(

@@ -1,7 +1,7 @@
 """Pairs of values that no training picture shows: each pair is left out in turn, and then judged.
 
 FOLDER/unseen/<value>-<value>/judged.json       when the pair is judged; it is not trained again
-                             /<backbone>/       its training while it lasts, see `vsearch.training.fit`
+                             /<backbone>/       its training while it lasts, see `vsearch.training.loop.fit`
 """
 
 import json
@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsearch.files import replace_text
-from vsearch.model.classifier import compiled, run_in_batches
-from vsearch.model.trained_heads import HeadPredictions, HeadSpec, predictions_from_logits
-from vsearch.progress import Progress, no_stages
-from vsearch.training import fit, scoring
-from vsearch.training.dataset import Dataset, Split, showing
+from vsearch.core.files import replace_text
+from vsearch.core.progress import Progress, no_stages
+from vsearch.models.predictor import compiled, run_in_batches
+from vsearch.models.trained_heads import HeadPredictions, HeadSpec, predictions_from_logits
+from vsearch.training.data.dataset import Dataset, Split, showing
+from vsearch.training.loop import fit
+from vsearch.training.loop.resume import whole
 from vsearch.training.outcome import Run, described
 from vsearch.training.plan import Plan
-from vsearch.training.resume import whole
+from vsearch.training.results import scoring
 
 Pair = Mapping[str, str]
 """Head -> value, of two heads."""

@@ -8,7 +8,7 @@ from demo_shop_renderer.build.grid import cells
 from demo_shop_renderer.catalogue import CATEGORIES, by_sku, choices, families, products
 from demo_shop_renderer.designs import DESIGNS
 from demo_shop_renderer.palette import POOLS, Finish, apart, finish
-from indexer.feed import read_feed
+from indexer.feed.reader import read_feed
 
 SEED = 7
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vsearch.images import encode_jpeg
-from vsearch.training.examples import SIDES, Example, Side
+from vsearch.imaging.codec import encode_jpeg
+from vsearch.training.data.examples import SIDES, Example, Side
 from vsearch.training.plan_sources import TagsSource
 from vsearch.training.tags.photo import draw_tag_photo
 from vsearch.training.tags.strip import STRIP, Digits, draw_tag
@@ -34,7 +34,7 @@ def examples(source: TagsSource, work: Path) -> Iterator[Example]:
 
     They are drawn once, into TFRecord shards under `work`/tags, and read from there afterwards.
     """
-    from vsearch.training import records
+    from vsearch.training.data import records
 
     folder = work / "tags" / _key(source)
     for split in SIDES:

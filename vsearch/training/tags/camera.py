@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from vsearch.images import Picture
+from vsearch.imaging.codec import Picture
 from vsearch.training.tags.paper import shade
 
 Point = tuple[float, float]

@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from vsearch.images import Box, Picture
-from vsearch.reader import dotted
+from vsearch.imaging.codec import Box, Picture
+from vsearch.ocr.reader import dotted
 from vsearch.training.tags.camera import Point, perspective, photographed, warped
 from vsearch.training.tags.ink import any_font, printed
 from vsearch.training.tags.paper import PAPERS, WORDS, Colour, PixelBox, bars, jitter, scenery, shade

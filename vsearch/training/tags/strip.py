@@ -5,8 +5,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from vsearch.images import Picture
-from vsearch.reader import dotted
+from vsearch.imaging.codec import Picture
+from vsearch.ocr.reader import dotted
 from vsearch.training.tags.camera import Point, photographed, warped
 from vsearch.training.tags.ink import printed
 from vsearch.training.tags.paper import PAPERS, WORDS, PixelBox, Surroundings, jitter, scenery, shade

@@ -1,0 +1,1 @@
+"""What a catalog manager should look at."""

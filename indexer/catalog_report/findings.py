@@ -1,0 +1,154 @@
+"""Findings of the catalog report: pure functions of what SQL, the stored blocks and the published index hold."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from catalog.review import CatalogPicture
+from vsearch.index.gallery import Gallery
+from vsearch.models.heads import Predictions
+
+Kind = Literal[
+    "bad row",
+    "no picture",
+    "unavailable picture",
+    "small picture",
+    "watermark",
+    "shared picture",
+    "near duplicate",
+    "suspect category",
+]
+
+TITLES: dict[Kind, str] = {
+    "bad row": "Rows of the last feed that were not imported",
+    "no picture": "Products without a usable picture",
+    "unavailable picture": "Pictures that could not be fetched",
+    "small picture": "Pictures that are too small",
+    "watermark": "Pictures with a watermark",
+    "shared picture": "Different products with the same picture",
+    "near duplicate": "Different products that look nearly identical",
+    "suspect category": "Products that look like another category",
+}
+"""Section titles of the report, in its order."""
+
+MIN_SIDE = 200
+"""Pixels of the longer side below which a picture is reported as too small."""
+
+MIN_OTHER_PROBABILITY = 0.4
+MAX_OWN_PROBABILITY = 0.02
+"""A category is suspect if the classifier gives another class at least the first and its own at most the second.
+
+Measured on 1,254 products of ikea in 22 classes: this reports 41 percent of the pictures that were put into a wrong
+class, and 0.2 percent of the others.
+"""
+
+NEAR_DUPLICATE_SCORE = 0.9
+"""Cosine similarity from which two pictures are near duplicates: 9 pairs on ikea, besides identical pictures."""
+
+_NEIGHBORS = 5
+_MAX_SEARCHED = 5000  # pictures of each class whose neighbors are searched
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to correct in the catalog.
+
+    Attributes:
+        kind: section of the report.
+        skus: products concerned, the most relevant first.
+        pictures: sha256 of pictures to show.
+        text: one sentence.
+    """
+
+    kind: Kind
+    skus: tuple[str, ...]
+    pictures: tuple[str, ...]
+    text: str
+
+
+def bad_rows(rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Yield the rows that the last import left out, or that it was refused for."""
+    for row in rows:
+        if row["kind"] != "picture":
+            yield Finding("bad row", (row["sku"],), (), f"Line {row['line']}: {row['reason']}")
+
+
+def without_picture(skus: Sequence[str]) -> Iterator[Finding]:
+    """Yield the products that have no readable picture."""
+    for sku in skus:
+        yield Finding("no picture", (sku,), (), "No usable picture, so visual search cannot find this product.")
+
+
+def unavailable_pictures(failures: Sequence[tuple[str, int]], rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Yield the pictures that could not be fetched.
+
+    Args:
+        failures: reason and consecutive failures of each.
+        rows: findings of the last import, which know the products.
+    """
+    owners: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        owners[row["reason"]].add(row["sku"])
+    for reason, count in failures:
+        repeated = f" ({count} times in a row)" if count > 1 else ""
+        yield Finding("unavailable picture", tuple(sorted(owners[reason])), (), f"{reason}{repeated}")
+
+
+def small_pictures(pictures: Sequence[CatalogPicture]) -> Iterator[Finding]:
+    """Yield pictures that are too small."""
+    for picture in pictures:
+        if picture.width and picture.height and max(picture.width, picture.height) < MIN_SIDE:
+            text = f"The picture is {picture.width} x {picture.height} pixels; its longer side needs {MIN_SIDE}."
+            yield Finding("small picture", (picture.sku,), (picture.sha256,), text)
+
+
+def shared_pictures(pictures: Sequence[CatalogPicture]) -> Iterator[Finding]:
+    """Yield pictures shared by products that are not variants of each other."""
+    owners: dict[str, list[CatalogPicture]] = defaultdict(list)
+    for picture in pictures:
+        owners[picture.sha256].append(picture)
+    for sha256, found in owners.items():
+        if len({each.sku if each.variant_group is None else (each.variant_group,) for each in found}) > 1:
+            skus = tuple(sorted({each.sku for each in found}))
+            yield Finding("shared picture", skus, (sha256,), f"{len(skus)} products have the same picture.")
+
+
+def near_duplicates(pictures: Sequence[CatalogPicture], gallery: Gallery) -> Iterator[Finding]:
+    """Yield pairs of products, not variants of each other, whose pictures are nearly identical."""
+    by_id = {picture.image_id: picture for picture in pictures}
+    reported: set[frozenset[str]] = set()
+    for index in gallery.indexes["cosine"].values():
+        ids = index.image_ids[:_MAX_SEARCHED]
+        for start in range(0, len(ids), 256):
+            part = ids[start : start + 256]
+            scores, neighbors = index.search(index.vectors(part), _NEIGHBORS)
+            for image_id, row_scores, row_ids in zip(part.tolist(), scores, neighbors, strict=True):
+                for score, other_id in zip(row_scores.tolist(), row_ids.tolist(), strict=True):
+                    one, other = by_id.get(image_id), by_id.get(other_id)
+                    if one is None or other is None or score < NEAR_DUPLICATE_SCORE or not _unrelated(one, other):
+                        continue
+                    pair = frozenset((one.sku, other.sku))
+                    if pair not in reported:
+                        reported.add(pair)
+                        text = f"Looks nearly identical to {other.sku} (similarity {score:.3f})."
+                        yield Finding("near duplicate", (one.sku, other.sku), (one.sha256, other.sha256), text)
+
+
+def _unrelated(one: CatalogPicture, other: CatalogPicture) -> bool:
+    """Whether two different pictures show products that are not variants of each other."""
+    if one.sku == other.sku or one.sha256 == other.sha256:
+        return False
+    return one.variant_group is None or one.variant_group != other.variant_group
+
+
+def suspect_categories(
+    pictures: Sequence[CatalogPicture], classes: Sequence[str], predictions: Predictions
+) -> Iterator[Finding]:
+    """Yield pictures that the classifier confidently assigns to another class than the feed (`classes`)."""
+    columns = {name: number for number, name in enumerate(predictions.classes)}
+    for picture, own, shares in zip(pictures, classes, predictions.probabilities, strict=True):
+        likely = int(shares.argmax())
+        if own in columns and shares[columns[own]] <= MAX_OWN_PROBABILITY and shares[likely] >= MIN_OTHER_PROBABILITY:
+            text = f"Listed in {own!r}, but looks like {predictions.classes[likely]!r} ({shares[likely]:.0%})."
+            yield Finding("suspect category", (picture.sku,), (picture.sha256,), text)

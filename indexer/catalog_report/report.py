@@ -1,0 +1,256 @@
+"""The catalog report: how the latest nightly jobs ended, and what to correct in the catalog."""
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from sqlalchemy.orm import Session, sessionmaker
+
+from catalog import imports, queries, stored_blocks
+from catalog import review as report_queries
+from catalog.database import opened
+from catalog.image_store import ImageStore
+from catalog.models import utc_now
+from catalog.review import CatalogPicture
+from indexer.build import run
+from indexer.build.indexes import assign_classes
+from indexer.catalog_report import findings, watermarks
+from indexer.catalog_report.findings import TITLES, Finding, Kind
+from vsearch.core.errors import CheckpointError, GenerationError, VSearchError
+from vsearch.core.files import replace_text
+from vsearch.core.settings import Settings
+from vsearch.imaging.codec import Limits, decode, encode_jpeg, resize
+from vsearch.index import generation as generations
+from vsearch.index import retention
+from vsearch.search.serving import find_checkpoint
+
+LATEST = 7
+"""Imports and index runs listed."""
+
+MAX_LISTED = 60
+"""Findings of a kind that the page lists; the JSON report has all."""
+
+_THUMBNAIL = 160  # px
+
+_BATCH = 5000  # pictures whose blocks are in memory at a time
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """A feed import, index run or rollback; `started` in ISO 8601."""
+
+    started: str
+    kind: str
+    state: str
+    message: str
+
+
+@dataclass(frozen=True)
+class PublishedGeneration:
+    """The published generation, since when (ISO 8601), and the later ones on disk that were rolled back."""
+
+    generation_id: str
+    since: str
+    rolled_back: tuple[str, ...]
+
+    @property
+    def is_rollback(self) -> bool:
+        """Whether a newer generation was published before and rolled back."""
+        return any(name > self.generation_id for name in self.rolled_back)
+
+    def text(self) -> str:
+        """Return one or two sentences."""
+        since = self.since[:16].replace("T", " ")
+        if self.is_rollback:
+            newer = ", ".join(name for name in self.rolled_back if name > self.generation_id)
+            return f"Generation {self.generation_id} has been published again since {since}, rolled back from {newer}."
+        earlier = f" Rolled back earlier: {', '.join(self.rolled_back)}." if self.rolled_back else ""
+        return f"Generation {self.generation_id} has been published since {since}.{earlier}"
+
+
+@dataclass(frozen=True)
+class CatalogReport:
+    """The report.
+
+    Attributes:
+        created_at: when.
+        counts: products and pictures of the catalog.
+        runs: latest index runs, newest first.
+        imports: latest feed imports, newest first.
+        findings: what to correct.
+        titles: titles of the products in the findings, by sku.
+        published: None if nothing is published.
+    """
+
+    created_at: datetime
+    counts: dict[str, int]
+    runs: list[dict[str, Any]]
+    imports: list[dict[str, Any]]
+    findings: tuple[Finding, ...]
+    titles: dict[str, str]
+    published: PublishedGeneration | None
+
+    def names(self, finding: Finding, limit: int) -> list[str]:
+        """Return sku and title of the first products of a finding."""
+        return [f"{sku} {self.titles.get(sku, '')}".rstrip() for sku in finding.skus[:limit]]
+
+    def of_kind(self, kind: Kind) -> list[Finding]:
+        """Return the findings of one kind."""
+        return [finding for finding in self.findings if finding.kind == kind]
+
+    def history(self) -> list[HistoryEntry]:
+        """Return imports, index runs and a rollback, newest first; a refused feed is listed once."""
+        entries = [HistoryEntry(each["started"], "feed", each["state"], _import_text(each)) for each in self.imports]
+        refusals = {each["message"] for each in self.imports if each["state"] == "refused"}
+        entries += [
+            HistoryEntry(each["started"], "index", each["state"], each["message"])
+            for each in self.runs
+            if each["message"] not in refusals
+        ]
+        if self.published and self.published.is_rollback:
+            text = self.published.text()
+            entries.append(HistoryEntry(self.published.since, "rollback", "rolled back", text))
+        return sorted(entries, key=lambda entry: entry.started, reverse=True)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as plain data."""
+        return asdict(self) | {"created_at": self.created_at.isoformat()}
+
+
+def create(settings: Settings) -> CatalogReport:
+    """Examine the catalog and the published index."""
+    with opened(settings.catalogue_url) as sessions:
+        with sessions() as session:
+            counts = queries.counts(session)
+            is_running = run.going(settings)
+            runs = [_run_as_json(row, is_running=is_running) for row in queries.latest_runs(session, LATEST)]
+            latest_imports = [imports.as_json(row) for row in imports.latest(session, LATEST)]
+            accepted: list[dict[str, Any]] = next(
+                (each["findings"] for each in latest_imports if each["state"] != "refused"), []
+            )
+            pictures = report_queries.readable_pictures(session)
+            found = [
+                *findings.bad_rows(latest_imports[0]["findings"] if latest_imports else []),
+                *findings.without_picture(report_queries.without_picture(session)),
+                *findings.unavailable_pictures(report_queries.unavailable_pictures(session), accepted),
+            ]
+        found += findings.small_pictures(pictures)
+        found += _watermarks(settings, pictures)
+        found += findings.shared_pictures(pictures)
+        found += _index_findings(settings, sessions, pictures)
+        with sessions() as session:
+            titles = report_queries.titles(session, {sku for finding in found for sku in finding.skus})
+    return CatalogReport(
+        utc_now(),
+        {
+            "products": counts.products,
+            "withdrawn": counts.withdrawn,
+            "pictures": counts.pictures,
+            "unreadable": counts.unreadable,
+        },
+        runs,
+        latest_imports,
+        tuple(found),
+        titles,
+        _published(settings),
+    )
+
+
+def render_html(report: CatalogReport, settings: Settings) -> str:
+    """Return the report as an HTML page with embedded thumbnails."""
+    store, limits = ImageStore(settings.pictures), Limits.from_settings(settings)
+
+    def thumbnail(sha256: str) -> str:
+        """Return a data URL, empty if the picture cannot be read."""
+        try:
+            picture = decode(store.read(sha256), limits, max_side=_THUMBNAIL)
+        except VSearchError:
+            return ""
+        return f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(picture, quality=80)).decode()}"
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["thumbnail"] = thumbnail
+    template = environment.from_string((resources.files("indexer") / "catalog_report.html").read_text("utf8"))
+    return template.render(report=report, titles=TITLES, limit=MAX_LISTED)
+
+
+def save(settings: Settings, report: CatalogReport) -> Path:
+    """Write report.json and report.html to the data folder, replacing the last ones; return the page."""
+    folder = settings.data / "report"
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_text(folder / "report.json", json.dumps(report.as_json(), indent=1, ensure_ascii=False) + "\n")
+    replace_text(folder / "report.html", render_html(report, settings))
+    return folder / "report.html"
+
+
+def _published(settings: Settings) -> PublishedGeneration | None:
+    folder = settings.generations
+    try:
+        current = generations.current(folder).name
+        since = datetime.fromtimestamp((folder / generations.CURRENT).stat().st_mtime, UTC)
+    except (GenerationError, OSError):
+        return None
+    return PublishedGeneration(current, since.isoformat(), tuple(retention.rolled_back(folder)))
+
+
+def _run_as_json(row: Any, *, is_running: bool) -> dict[str, Any]:
+    return {
+        "started": row.started_at.isoformat(),
+        "state": run.state_of(row, going=is_running),
+        "message": row.message,
+        "seconds": sum(row.counts.get("seconds", {}).values()) if row.counts else 0.0,
+        "freed": row.counts.get("freed", {}) if row.counts else {},
+    }
+
+
+def _watermarks(settings: Settings, pictures: Sequence[CatalogPicture]) -> Iterator[Finding]:
+    """Yield the finding about the whole catalog, or else those about single brands."""
+    store, limits = ImageStore(settings.pictures), Limits.from_settings(settings)
+    for group, sample in watermarks.groups(pictures):
+        decoded, gray = [], []
+        for each in sample:
+            with suppress(VSearchError):
+                picture = decode(store.read(each.sha256), limits, max_side=2 * watermarks.SIDE)
+                gray.append(resize(picture, watermarks.SIDE, watermarks.SIDE).mean(axis=2).astype(np.uint8))
+                decoded.append(each)
+        finding = watermarks.finding(group, decoded, watermarks.find_watermarked(np.array(gray)))
+        if finding:
+            yield finding
+            if group == watermarks.WHOLE_CATALOG:
+                return
+
+
+def _index_findings(
+    settings: Settings, sessions: sessionmaker[Session], pictures: Sequence[CatalogPicture]
+) -> Iterator[Finding]:
+    """Yield the findings that need the published index and its model; none if these cannot be loaded."""
+    try:
+        generation = generations.load(generations.current(settings.generations))
+        checkpoint = find_checkpoint(settings, generation.checkpoint_id)
+    except (GenerationError, CheckpointError):
+        return
+    yield from findings.near_duplicates(pictures, generation.gallery)
+    indexed_ids = set(generation.gallery.image_ids.tolist())
+    with sessions() as session:  # blocks of products that came back since the last run may be gone
+        missing = set(stored_blocks.missing(session, checkpoint.blocks_id, [(each.sha256, 0) for each in pictures]))
+    indexed = [each for each in pictures if each.image_id in indexed_ids and (each.sha256, 0) not in missing]
+    classes = assign_classes([each.category for each in indexed], settings.min_class_size)
+    for start in range(0, len(indexed), _BATCH):
+        batch = indexed[start : start + _BATCH]
+        with sessions() as session:
+            blocks = stored_blocks.read(session, checkpoint.blocks_id, [(each.sha256, 0) for each in batch])
+        predictions = checkpoint.heads.predict(blocks)
+        yield from findings.suspect_categories(batch, classes[start : start + _BATCH], predictions)
+
+
+def _import_text(feed: dict[str, Any]) -> str:
+    counts = ", ".join(f"{count} {name}" for name, count in feed["counts"].items() if count)
+    return "; ".join(part for part in (counts, feed["message"]) if part)

@@ -1,0 +1,1 @@
+"""Commands that import, index, promote and run jobs."""

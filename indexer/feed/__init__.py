@@ -1,0 +1,1 @@
+"""A feed of any supported format to catalog rows."""

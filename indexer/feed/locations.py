@@ -1,0 +1,125 @@
+"""Locations of feeds: a path, a web address, or an address of object storage such as s3://."""
+
+import codecs
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from indexer.feed.field_parsers import quoted
+from indexer.images.http import Web
+from vsearch.core.errors import AddressRefused, FeedRejected
+from vsearch.core.redaction import redact
+
+ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")
+MAX_FEED_BYTES = 500_000_000
+
+_FEED_DEADLINE = 3600.0  # seconds
+_BINARY_MARKERS = (b"\x1f\x8b", b"PAR1", b"PK", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""First bytes of feeds whose encoding a server's charset does not describe."""
+
+
+def is_web(location: str) -> bool:
+    """Return whether a location is an http or https address."""
+    return bool(re.match("https?://", location, re.IGNORECASE))
+
+
+def is_address(location: str) -> bool:
+    """Return whether a location is an address of any kind, not a path."""
+    return ADDRESS.match(location) is not None
+
+
+@contextmanager
+def local_file(location: str, *, private: bool = False) -> Iterator[Path]:
+    """Yield a feed as a local file; a download keeps its file name and is deleted when the block ends.
+
+    The host in the location may be in a private network; hosts that it redirects to may not.
+
+    Args:
+        location: a path or an address.
+        private: allow redirects into private networks.
+
+    Raises:
+        FeedRejected: the feed cannot be downloaded.
+    """
+    if not is_address(location):
+        yield Path(location)
+        return
+    name = PurePosixPath(urlsplit(location).path).name or "feed"
+    with tempfile.TemporaryDirectory(prefix="vsearch-feed-") as folder:
+        copy = Path(folder) / name
+        copy.write_bytes(_download(location, private) if is_web(location) else _read_storage(location))
+        yield copy
+
+
+def storage(location: str) -> tuple[Any, str]:
+    """Return the fsspec file system of an address and the path in it.
+
+    Raises:
+        FeedRejected: the kind of storage is unknown, its package is not installed, or it cannot be reached.
+    """
+    import fsspec
+
+    if re.match("(s3a?|gs|gcs)://[^/]*@", location):  # these libraries take it for the bucket's name, and log it
+        raise FeedRejected(
+            f"The address {location} contains credentials. Remove them and use the environment variables of the "
+            "storage's client (for s3://, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)."
+        )
+    try:
+        files, path = fsspec.core.url_to_fs(location)
+    except ImportError as error:
+        raise FeedRejected(
+            f"{location.partition('://')[0]}:// needs a package that is not installed ({error}). "
+            "For s3://, run `pip install 'vsearch[s3]'`."
+        ) from error
+    except Exception as error:  # some implementations connect here, and each has its own errors
+        raise FeedRejected(
+            f"The address {location} cannot be opened ({redact(first_line(error), location)}). "
+            "Correct it, or try again later."
+        ) from error
+    return files, str(path)
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its type's name, as part of a sentence."""
+    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+
+
+def _download(location: str, private: bool) -> bytes:
+    address = quoted(location)
+    try:
+        host = urlsplit(address).hostname or ""
+    except ValueError as error:
+        raise FeedRejected(f"The feed address {location} is not valid ({error}). Correct it.") from error
+    with closing(Web(private=private, trusted_host=host, deadline=_FEED_DEADLINE)) as web:
+        try:
+            content = web.fetch(address, MAX_FEED_BYTES)
+        except AddressRefused as error:
+            raise FeedRejected(f"The feed cannot be downloaded: {error}") from error
+    return _to_utf8(content.data or b"", content.charset)
+
+
+def _to_utf8(data: bytes, charset: str) -> bytes:
+    """Recode a text that is not UTF-8 from the server's charset; XML declares its encoding itself."""
+    if charset in ("", "utf-8") or data.startswith(_BINARY_MARKERS):
+        return data
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        with suppress(UnicodeDecodeError, LookupError):
+            return data if data.lstrip().startswith(b"<") else data.decode(charset).encode()
+    return data
+
+
+def _read_storage(location: str) -> bytes:
+    files, path = storage(location)
+    try:
+        return bytes(files.cat_file(path))
+    except Exception as error:  # each fsspec implementation has its own errors
+        raise FeedRejected(
+            f"The feed {location} cannot be read ({redact(first_line(error), location)}). "
+            "Check the address and the credentials."
+        ) from error

@@ -1,0 +1,1 @@
+"""Fetching the images that a feed names."""

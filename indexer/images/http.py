@@ -1,0 +1,230 @@
+"""Downloads over http and https: limited in size and time, retried, and never from a private network unless allowed.
+
+The addresses in a feed come from third parties. Without the last rule a feed could make the server request what only
+the server can reach (server-side request forgery). The peer address of the connection is checked, not the host name.
+"""
+
+import gzip
+import io
+import ipaddress
+import socket
+import time
+import zlib
+from base64 import b64encode
+from dataclasses import dataclass
+from email.message import Message
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError, MaxRetryError
+
+from vsearch.core.errors import AddressRefused
+from vsearch.core.redaction import redact
+
+TIMEOUT = 20.0
+"""Seconds to connect, and between two reads."""
+
+DEADLINE = 120.0
+"""Seconds for one whole file."""
+
+TRIES = 3
+MAX_REDIRECTS = 5
+RETRY_STATUSES = (429, 500, 502, 503, 504)
+
+_NAT64_NETWORKS = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+"""Networks whose addresses end in the IPv4 address that they are translated to."""
+
+_LOCAL_NAT64_NETWORK = ipaddress.IPv6Network("64:ff9b:1::/48")
+"""Translated to IPv4 addresses by rules of the local network (RFC 8215)."""
+
+_CHUNK_BYTES = 1 << 16
+_USER_AGENT = "vsearch (catalogue import)"
+
+
+@dataclass(frozen=True)
+class FileContent:
+    """A file that was fetched.
+
+    Attributes:
+        data: its bytes; None if they are unchanged since the tag that was passed.
+        tag: changes when the file does; empty if unknown.
+        charset: the text encoding that the server names, if any.
+    """
+
+    data: bytes | None
+    tag: str
+    charset: str = ""
+
+
+class Web:
+    """Fetches files over http and https; safe to use from several threads.
+
+    Args:
+        private: allow addresses in private networks and on this machine.
+        trusted_host: a host that may be in a private network even so.
+        timeout: see `TIMEOUT`.
+        deadline: see `DEADLINE`.
+        pause: seconds before the second try, doubled for each further one.
+    """
+
+    def __init__(
+        self,
+        *,
+        private: bool = False,
+        trusted_host: str = "",
+        timeout: float = TIMEOUT,
+        deadline: float = DEADLINE,
+        pause: float = 0.5,
+    ) -> None:
+        retries = urllib3.Retry(
+            TRIES - 1,
+            redirect=MAX_REDIRECTS,
+            status_forcelist=RETRY_STATUSES,
+            backoff_factor=pause,
+            respect_retry_after_header=False,  # it may ask for an hour
+            raise_on_status=False,
+        )
+        self._deadline = deadline
+        self._pool = urllib3.PoolManager(
+            num_pools=64,
+            maxsize=16,
+            retries=retries,
+            timeout=urllib3.Timeout(connect=timeout, read=timeout),
+            headers={"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"},
+        )
+        if not private:
+            self._pool.pool_classes_by_scheme = _public_pools(trusted_host)
+
+    def fetch(self, address: str, max_bytes: int, tag: str = "") -> FileContent:
+        """Return the file behind an address.
+
+        Args:
+            address: http or https.
+            max_bytes: larger files are refused.
+            tag: of an earlier fetch; the bytes are omitted if they are unchanged since.
+
+        Raises:
+            AddressRefused: the address is private, or its file is missing, too large or too slow.
+        """
+        headers = {**self._pool.headers, **_conditions(tag), **_credentials(address)}
+        try:
+            response = self._pool.request("GET", address, headers=headers, preload_content=False, decode_content=False)
+        except AddressRefused as error:
+            raise AddressRefused(f"{address} is not a public address: {error}") from error
+        except MaxRetryError as error:
+            raise _unreachable(address, error.reason or error) from error
+        except HTTPError as error:
+            raise _unreachable(address, error) from error
+        try:
+            return self._read(address, response, max_bytes)
+        except (HTTPError, OSError) as error:
+            raise _unreachable(address, error) from error
+        finally:
+            response.close()  # before the connection is reused: it may still hold the rest of a body
+            response.release_conn()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.clear()
+
+    def _read(self, address: str, response: urllib3.BaseHTTPResponse, max_bytes: int) -> FileContent:
+        if response.status == 304:
+            return FileContent(None, "")
+        if response.status != 200:
+            remedy = "the user and password in the address" if response.status == 401 else "the address"
+            raise AddressRefused(f"{address} answers with status {response.status}. Check {remedy}.")
+        data = bytearray()
+        end = time.monotonic() + self._deadline
+        while chunk := response.read1(_CHUNK_BYTES):  # what has arrived: read() would wait for a full chunk
+            data += chunk
+            if len(data) > max_bytes:
+                raise _too_large(address, max_bytes)
+            if time.monotonic() > end:
+                raise AddressRefused(f"{address} was not downloaded within {self._deadline:g} s. Try again later.")
+        headers = response.headers
+        charset = Message()
+        charset["Content-Type"] = headers.get("Content-Type", "")
+        return FileContent(
+            _decompress(address, bytes(data), headers, max_bytes),
+            headers.get("ETag") or headers.get("Last-Modified") or "",
+            charset.get_content_charset(""),
+        )
+
+
+def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Return whether an address, and the IPv4 address that may be embedded in it, is on the public internet."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_global
+    if address in _LOCAL_NAT64_NETWORK:
+        return False
+    if any(address in network for network in _NAT64_NETWORKS):
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF).is_global
+    return (address.ipv4_mapped or address.sixtofour or address).is_global
+
+
+def _decompress(address: str, data: bytes, headers: Any, max_bytes: int) -> bytes:
+    """Decompress a file that the server compressed although it was not asked to."""
+    if headers.get("Content-Encoding", "").lower() not in ("gzip", "x-gzip") or not data.startswith(b"\x1f\x8b"):
+        return data
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            decompressed = file.read(max_bytes + 1)
+    except (EOFError, OSError, zlib.error) as error:
+        raise _unreachable(address, error) from error
+    if len(decompressed) > max_bytes:
+        raise _too_large(address, max_bytes)
+    return decompressed
+
+
+def _too_large(address: str, max_bytes: int) -> AddressRefused:
+    return AddressRefused(f"{address} is larger than the limit of {max_bytes / 1e6:g} MB. Provide a smaller file.")
+
+
+def _unreachable(address: str, error: Exception) -> AddressRefused:
+    return AddressRefused(
+        f"{address} cannot be downloaded ({redact(str(error), address)}). Check the address, or try again later."
+    )
+
+
+def _conditions(tag: str) -> dict[str, str]:
+    if not tag:
+        return {}
+    return {"If-None-Match": tag} if tag.startswith(('"', "W/")) else {"If-Modified-Since": tag}
+
+
+def _credentials(address: str) -> dict[str, str]:
+    """Return the header for the user in an address; urllib3 removes it when redirected to another host."""
+    user, at, _ = urlsplit(address).netloc.rpartition("@")
+    return {"Authorization": f"Basic {b64encode(unquote(user).encode()).decode()}"} if at else {}
+
+
+def _public_pools(trusted_host: str) -> dict[str, type[HTTPConnectionPool]]:
+    """Return pools whose connections, except those to one host, lead to public addresses only."""
+    trusted = trusted_host.rstrip(".").lower()
+
+    class Connection(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            connection = super()._new_conn()
+            if trusted and self.host.strip("[]").rstrip(".").lower() == trusted:
+                return connection
+            peer = ipaddress.ip_address(connection.getpeername()[0].partition("%")[0])
+            if is_public(peer):
+                return connection
+            connection.close()  # nothing has been sent
+            raise AddressRefused(
+                f"{self.host} is {peer}, inside a private network. To allow this, set allow_private_addresses."
+            )
+
+    class SecureConnection(Connection, HTTPSConnection):
+        pass
+
+    class Pool(HTTPConnectionPool):
+        ConnectionCls = Connection
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = SecureConnection
+
+    return {"http": Pool, "https": SecurePool}

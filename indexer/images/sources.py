@@ -1,0 +1,273 @@
+"""Where a feed's pictures come from: a folder, an archive, object storage, or the web.
+
+A source returns each picture with a *tag* that changes when the picture does. Given the tag of an earlier fetch, it
+omits the bytes if they are unchanged, so a nightly import does not read unchanged pictures again.
+"""
+
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cached_property, partial
+from pathlib import Path
+from threading import Lock
+from typing import Any, NamedTuple, Protocol
+
+from indexer.feed import locations
+from indexer.images.http import FileContent, Web
+from vsearch.core.archives import DAMAGED, Archive, NameIndex, files_below, open_archive, reason, undecoded
+from vsearch.core.errors import AddressRefused, FeedRejected, ImageRejected
+from vsearch.core.redaction import redact
+
+
+class PictureUnavailable(ImageRejected):
+    """A picture cannot be found or read under the name that the feed gives."""
+
+
+class PictureSource(Protocol):
+    """Pictures by name; up to `threads` threads may fetch at once."""
+
+    threads: int
+
+    def fetch(self, name: str, tag: str = "") -> FileContent:
+        """Return the bytes of a picture, or None in their place if `tag` is still its tag.
+
+        Raises:
+            PictureUnavailable: the picture is missing, too large, or unreadable.
+        """
+
+    def in_reading_order(self, names: Iterable[str]) -> list[str]:
+        """Return the names in the order that is fastest to read."""
+
+
+@contextmanager
+def open_pictures(location: str | None, max_bytes: int, *, private: bool = False) -> Iterator[PictureSource]:
+    """Open the location of a feed's pictures; names that are web addresses are fetched from the web instead.
+
+    Args:
+        location: a folder, an archive (tar, tar.gz or zip, detected by content), or the address of a folder in object
+            storage; None if the feed names web addresses only.
+        max_bytes: larger pictures are refused without being read.
+        private: allow web addresses in private networks.
+
+    Raises:
+        FeedRejected: the location is none of these.
+    """
+    web = Web(private=private)
+    try:
+        with _open_location(location, max_bytes) as files:
+            yield _FilesOrWeb(files, WebPictures(web, max_bytes))
+    finally:
+        web.close()
+
+
+@contextmanager
+def _open_location(location: str | None, max_bytes: int) -> Iterator["_FilePictures | None"]:
+    if location is None:
+        yield None
+    elif locations.is_web(location):
+        raise FeedRejected(
+            f"--images {location} is a web address, not a folder, archive or object storage. "
+            "Put complete picture addresses into the feed and omit --images."
+        )
+    elif locations.is_address(location):
+        yield _open_storage(location, max_bytes)
+    elif Path(location).is_dir():
+        yield FolderPictures(Path(location), max_bytes)
+    else:
+        try:
+            archive = open_archive(Path(location))
+        except DAMAGED as error:
+            problem = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({reason(error)})"
+            raise FeedRejected(
+                f"The picture archive {location} {problem}. "
+                "Set --images to a folder or an intact .tar, .tar.gz or .zip."
+            ) from error
+        with archive:
+            yield ArchivePictures(archive, max_bytes)
+
+
+def _open_storage(location: str, max_bytes: int) -> "StoredPictures":
+    """Check the folder once, so that an unreachable storage is not waited for with every picture."""
+    files, folder = locations.storage(location)
+    try:
+        files.info(folder)
+    except PermissionError:  # reading may be allowed where listing is not
+        pass
+    except Exception as error:  # each fsspec implementation has its own errors
+        detail = redact(locations.first_line(error), location)
+        raise FeedRejected(
+            f"The picture folder {location} cannot be opened ({detail}). Check the address and the credentials."
+        ) from error
+    return StoredPictures(location, files, folder, max_bytes)
+
+
+class _FilesOrWeb:
+    """Fetches web addresses from the web and all other names from the files of one location, if any."""
+
+    def __init__(self, files: "_FilePictures | None", web: "WebPictures") -> None:
+        self._files = files
+        self._web = web
+        self.threads = web.threads if files is None else files.threads
+
+    def fetch(self, name: str, tag: str = "") -> FileContent:
+        if locations.is_web(name):
+            return self._web.fetch(name, tag)
+        if self._files is None:
+            raise PictureUnavailable(
+                f"picture {name!r} is a file name, but no --images is set. Set it to their folder."
+            )
+        return self._files.fetch(name, tag)
+
+    def in_reading_order(self, names: Iterable[str]) -> list[str]:
+        """Return the names of files first; addresses keep their order, since neighbors often share a host."""
+        listed = list(names)
+        files = [name for name in listed if not locations.is_web(name)]
+        return [
+            *(self._files.in_reading_order(files) if self._files else files),
+            *(name for name in listed if locations.is_web(name)),
+        ]
+
+
+class WebPictures:
+    """Pictures behind web addresses."""
+
+    threads = 16
+
+    def __init__(self, web: Web, max_bytes: int) -> None:
+        self._web = web
+        self._max_bytes = max_bytes
+
+    def fetch(self, name: str, tag: str = "") -> FileContent:
+        """Return the bytes behind an address."""
+        try:
+            return self._web.fetch(name, self._max_bytes, tag)
+        except AddressRefused as error:
+            raise PictureUnavailable(f"picture {error}") from error
+
+
+class _File(NamedTuple):
+    """A file that was found: its size (None unless it is a regular file), its tag, and how to read it."""
+
+    size: int | None
+    tag: str
+    read: Callable[[], bytes]
+
+
+class _FilePictures:
+    """Files found by name in one location; a subclass finds them."""
+
+    threads = 1
+
+    def __init__(self, location: Path | str, max_bytes: int) -> None:
+        self._location = location
+        self._max_bytes = max_bytes
+
+    def fetch(self, name: str, tag: str = "") -> FileContent:
+        """Return the bytes of a file."""
+        try:
+            file = self._find(name)
+            if file.size is None:
+                raise PictureUnavailable(
+                    f"picture {name!r} in {self._location} is a folder or link, not a regular file. Put the file there."
+                )
+            if file.tag and file.tag == tag:
+                return FileContent(None, tag)
+            if file.size > self._max_bytes:
+                raise PictureUnavailable(
+                    f"picture {name!r} has {file.size / 1e6:.3g} MB, over the limit of {self._max_bytes / 1e6:g} MB. "
+                    "Provide a smaller copy."
+                )
+            return FileContent(file.read(), file.tag)
+        except PictureUnavailable:
+            raise
+        except (FileNotFoundError, NotADirectoryError):
+            raise PictureUnavailable(
+                f"picture {name!r} is not in {self._location}. Add it, or correct the name (names are case-sensitive)."
+            ) from None
+        except Exception as error:  # damaged archives and fsspec implementations raise many kinds
+            raise PictureUnavailable(
+                f"picture {name!r} in {self._location} cannot be read ({error}). Copy it there again."
+            ) from error
+
+    def in_reading_order(self, names: Iterable[str]) -> list[str]:
+        """Return the names sorted, which keeps the files of a folder together."""
+        return sorted(names)
+
+    def _find(self, name: str) -> _File:
+        raise NotImplementedError
+
+
+class FolderPictures(_FilePictures):
+    """The files below a folder; links that point outside of it are refused."""
+
+    threads = 4
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        super().__init__(folder, max_bytes)
+        self._root = folder.resolve()
+        self._lock = Lock()
+
+    def _find(self, name: str) -> _File:
+        try:
+            path = (self._root / name).resolve(strict=True)
+        except (FileNotFoundError, NotADirectoryError):
+            with self._lock:
+                spelled = self._index.find(name)
+            if spelled is None:
+                raise
+            path = (self._root / spelled).resolve(strict=True)
+        if not path.is_relative_to(self._root):
+            raise PictureUnavailable(
+                f"picture {name!r} points outside of {self._location}. Copy the file into that folder."
+            )
+        status = path.stat()
+        tag = f"{status.st_size}-{status.st_mtime_ns}"  # as rsync and make compare files
+        return _File(status.st_size if path.is_file() else None, tag, path.read_bytes)
+
+    @cached_property
+    def _index(self) -> NameIndex:
+        """All files, listed only once a name is not found as it is spelled."""
+        names = files_below(self._root)
+        return NameIndex(names, undecoded(names))
+
+
+class ArchivePictures(_FilePictures):
+    """The files in an open tar or zip, without tags: skipping a member of an archive does not save reading it."""
+
+    def __init__(self, archive: Archive, max_bytes: int) -> None:
+        super().__init__(archive.path, max_bytes)
+        self._archive = archive
+        self._positions = {name: position for position, name in enumerate(archive.sizes)}
+
+    def in_reading_order(self, names: Iterable[str]) -> list[str]:
+        """Return the names as they are stored: a compressed tar can only be read forward."""
+        return sorted(names, key=lambda name: (self._positions.get(self._archive.find(name) or "", -1), name))
+
+    def _find(self, name: str) -> _File:
+        found = self._archive.find(name)
+        if found is None:
+            raise FileNotFoundError(name)
+        size = self._archive.sizes[found]
+        return _File(size if size >= 0 else None, "", partial(self._archive.read, found))
+
+
+class StoredPictures(_FilePictures):
+    """The files below a folder of object storage, read with fsspec."""
+
+    threads = 16
+
+    def __init__(self, location: str, files: Any, folder: str, max_bytes: int) -> None:
+        super().__init__(location, max_bytes)
+        self._files = files
+        self._folder = folder.rstrip("/")
+
+    def _find(self, name: str) -> _File:
+        path = f"{self._folder}/{name}"
+        try:
+            info = self._files.info(path)
+        except FileNotFoundError:  # macOS decomposes letters
+            path = f"{self._folder}/{unicodedata.normalize('NFD', name)}"
+            info = self._files.info(path)
+        size = int(info.get("size") or 0)
+        tag = str(info.get("ETag") or f"{info.get('LastModified') or info.get('created')}-{size}")
+        return _File(size, tag, lambda: bytes(self._files.cat_file(path)))

@@ -1,0 +1,123 @@
+"""Fetches every picture that a feed names and records its content, or the reason why it is unavailable.
+
+Results are stored by name in `catalog.imports`, so an unchanged picture is not read again and an interrupted import
+resumes where it stopped. A picture that is unavailable today keeps its previous content.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from catalog import imports, queries
+from catalog.changes import ImageSizes
+from catalog.database import chunks
+from catalog.image_store import ImageStore
+from catalog.imports import PictureState
+from indexer.images.prefetch import prefetch_map
+from indexer.images.sources import PictureSource
+from vsearch.core.errors import ImageRejected
+from vsearch.core.progress import Progress
+from vsearch.core.redaction import redact
+from vsearch.imaging.codec import Limits, decode
+
+_BATCH_SIZE = 200
+"""Pictures fetched between two commits."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchResult:
+    """The outcome of fetching one picture.
+
+    Attributes:
+        state: the record to store. One with both a problem and a sha256 keeps the content of an earlier import.
+        new: the catalog has no such content, or the content's file is missing.
+        known_to_fail: the previous attempt failed as well.
+    """
+
+    state: PictureState
+    new: bool = False
+    known_to_fail: bool = False
+
+
+@dataclass(frozen=True)
+class FetchContext:
+    """Where pictures come from and where they go.
+
+    Attributes:
+        source: the pictures by name.
+        sessions: of the catalog.
+        store: receives new content immediately.
+        limits: on a picture file.
+        keep: False for a dry run: store nothing.
+    """
+
+    source: PictureSource
+    sessions: sessionmaker[Session]
+    store: ImageStore
+    limits: Limits
+    keep: bool
+
+
+def sync_pictures(names: Iterable[str], context: FetchContext, progress: Progress) -> dict[str, FetchResult]:
+    """Fetch pictures, several at a time, and return the result for each name."""
+    ordered = context.source.in_reading_order(names)
+    threads = context.source.threads
+    with context.sessions() as session:
+        sizes = queries.picture_sizes(session)
+    results: dict[str, FetchResult] = {}
+    with progress("fetch pictures") as advance:
+        for batch in chunks(ordered, _BATCH_SIZE):
+            with context.sessions() as session:
+                earlier = imports.read_picture_states(session, batch)
+            fetch = partial(_fetch, context=context, earlier=earlier, sizes=sizes)
+            fetched = dict(prefetch_map(batch, fetch, threads=threads, max_pending=2 * threads))
+            # Failures are recorded together with the import, which may still be refused.
+            changed = {
+                name: result.state
+                for name, result in fetched.items()
+                if not result.state.problem and earlier.get(name) != result.state
+            }
+            if context.keep and changed:
+                with context.sessions.begin() as session:
+                    imports.write_picture_states(session, changed)
+            results.update(fetched)
+            advance(len(results), len(ordered))
+    return results
+
+
+def failures(results: Mapping[str, FetchResult]) -> dict[str, PictureState]:
+    """Return the records of the pictures that could not be fetched, by name."""
+    return {name: result.state for name, result in results.items() if result.state.problem}
+
+
+def _fetch(name: str, context: FetchContext, earlier: Mapping[str, PictureState], sizes: ImageSizes) -> FetchResult:
+    last = earlier.get(name, PictureState())
+    is_stored = bool(last.sha256) and context.store.exists(last.sha256)
+    try:
+        content = context.source.fetch(name, last.tag if is_stored else "")
+        if content.data is None:
+            return FetchResult(PictureState(last.sha256, last.size, last.tag), new=last.sha256 not in sizes)
+        return _store(content.data, content.tag, context, sizes)
+    except ImageRejected as error:
+        reason = str(error)
+        if not reason.startswith("picture "):
+            reason = f"picture {name!r} cannot be used: {reason[:1].lower()}{reason[1:]}"
+        kept = PictureState(last.sha256, last.size) if is_stored else PictureState()
+        failed = PictureState(kept.sha256, kept.size, problem=redact(reason), failures=last.failures + 1)
+        return FetchResult(failed, known_to_fail=last.failures > 0)
+
+
+def _store(data: bytes, tag: str, context: FetchContext, sizes: ImageSizes) -> FetchResult:
+    sha256 = hashlib.sha256(data).hexdigest()
+    is_stored = context.store.exists(sha256)
+    size = sizes.get(sha256)
+    new = size is None or not is_stored
+    if size is None or not is_stored:
+        height, width = decode(data, context.limits).shape[:2]
+        size = (width, height)
+    if context.keep and not is_stored:
+        context.store.put(data)
+    return FetchResult(PictureState(sha256, size, tag), new)

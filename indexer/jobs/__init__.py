@@ -1,0 +1,1 @@
+"""Background jobs: the queue in SQL, workers, the schedule, alerts."""

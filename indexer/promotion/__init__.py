@@ -1,0 +1,1 @@
+"""Comparing a candidate model with the one in use and promoting it."""

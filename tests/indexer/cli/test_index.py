@@ -1,0 +1,144 @@
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from catalog.models import IndexRun, utc_now
+from indexer.build import nightly
+from indexer.build import run as index
+from indexer.cli.index import command
+from tests.fakes import FrozenClock
+from tests.indexer.shop import Shop
+from vsearch.core.errors import GenerationError, NoGeneration, RunInProgress, VSearchError
+from vsearch.core.lock import run_lock
+from vsearch.core.settings import Settings
+from vsearch.index import generation
+
+
+def invoke(settings: Settings, *arguments: str) -> Result:
+    """Call `vsearch index` with these arguments."""
+    return CliRunner().invoke(command, arguments, obj=settings)
+
+
+def test_a_run_prints_a_table_and_one_sentence(indexed_shop: Shop) -> None:
+    """Here one that encodes nothing and publishes other classes."""
+    settings = indexed_shop.settings.model_copy(update={"min_class_size": 100})
+    result = invoke(settings, "run")
+    assert result.exit_code == 0
+    assert "0 pictures encoded; generation " in result.output
+    assert "published with 24 pictures of 12 products in 1 classes." in result.output
+    assert "seconds to build the indexes" in result.output
+
+
+def test_a_run_with_nothing_to_do_says_so(indexed_shop: Shop) -> None:
+    """And names the generation that is up to date."""
+    result = invoke(indexed_shop.settings, "run")
+    current = generation.current(indexed_shop.settings.generations).name
+    assert result.output.endswith(f"0 pictures encoded; generation {current} is up to date.\n")
+
+
+def feed_of(shop: Shop, skus: set[str]) -> tuple[str, str]:
+    """Write a feed that names these products of the shop, and the folder of its pictures."""
+    feed, pictures = shop.settings.data / "feed.csv", shop.settings.data / "pictures of the feed"
+    pictures.mkdir()
+    images: dict[tuple[str, str], list[str]] = {}
+    for row in shop.rows():
+        if row.sku in skus:
+            (pictures / f"{row.image_id}.jpg").write_bytes(shop.store.read(row.sha256))
+            images.setdefault((row.sku, row.category), []).append(f"{row.image_id}.jpg")
+    lines = [f"{sku},Product,{category},{'|'.join(names)}" for (sku, category), names in images.items()]
+    feed.write_text("\n".join(["sku,title,category,images", *lines]))
+    return str(feed), str(pictures)
+
+
+def test_a_feed_is_imported_first(indexed_shop: Shop) -> None:
+    """Products that it does not name are withdrawn before the index is built."""
+    skus = {row.sku for row in indexed_shop.rows()} - {"S003", "S007"}
+    feed, pictures = feed_of(indexed_shop, skus)
+    result = invoke(indexed_shop.settings, "run", "--feed", feed, "--images", pictures)
+    assert result.exit_code == 0, result.output
+    assert "0 pictures encoded; " in result.output
+    assert "published with 20 pictures of 10 products" in result.output
+
+
+def test_a_feed_that_is_refused_stops_the_run(indexed_shop: Shop) -> None:
+    """Nothing is indexed then."""
+    feed, pictures = feed_of(indexed_shop, {"S003"})
+    refused = invoke(indexed_shop.settings, "run", "--feed", feed, "--images", pictures)
+    assert "11 of the catalogue's 12 products" in str(refused.exception)
+    assert len(indexed_shop.rows()) == 24
+
+
+def test_stopped_by_hand_it_says_one_line(indexed_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No traceback, and the exit code that shells expect."""
+
+    def stopped(settings: Settings, **others: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(nightly, "run", stopped)
+    result = invoke(indexed_shop.settings, "run")
+    assert result.exit_code == 130
+    assert result.output.strip() == "Stopped; what shoppers see is unchanged, and the same command goes on from here."
+
+
+def test_status_says_what_is_published(indexed_shop: Shop) -> None:
+    """Classes with their pictures, and how the runs ended."""
+    result = invoke(indexed_shop.settings, "status")
+    assert "Generation 20261121T013000Z-" in result.output
+    assert "published 2026-11-21 01:30 UTC" in result.output
+    assert "Sofas > Armchairs" in result.output
+    assert "24 pictures encoded; generation" in " ".join(result.output.split())
+
+
+def test_status_in_json(indexed_shop: Shop) -> None:
+    """The whole manifest and the latest runs with their counts."""
+    said = json.loads(invoke(indexed_shop.settings, "status", "--json").output)
+    assert said["current"]["generation_id"] == said["generations"][0]
+    assert [entry["count"] for entry in said["current"]["classes"]] == [6, 6, 6, 6]
+    assert said["runs"][0]["counts"]["pictures"] == 24
+
+
+def test_status_before_anything_is_published(empty_shop: Shop) -> None:
+    """Names the command that publishes."""
+    result = invoke(empty_shop.settings, "status")
+    assert result.exit_code == 0
+    assert result.output.startswith("Nothing is published")
+    assert json.loads(invoke(empty_shop.settings, "status", "--json").output)["current"] is None
+
+
+def test_rollback_says_from_what_to_what(indexed_shop: Shop) -> None:
+    """And refuses when there is nothing to go back to."""
+    first = generation.current(indexed_shop.settings.generations).name
+    assert isinstance(invoke(indexed_shop.settings, "rollback").exception, GenerationError)
+    second = index.run(indexed_shop.settings.model_copy(update={"min_class_size": 100})).generation_id
+    result = invoke(indexed_shop.settings, "rollback")
+    assert result.output == f"Rolled back from {second}; generation {first} is current. The next run publishes anew.\n"
+
+
+def test_rollback_before_anything_is_published(empty_shop: Shop) -> None:
+    """One sentence."""
+    assert isinstance(invoke(empty_shop.settings, "rollback").exception, NoGeneration)
+
+
+def test_a_running_run_is_not_disturbed(indexed_shop: Shop) -> None:
+    """The second one is refused."""
+    with run_lock(indexed_shop.settings.data / index.LOCK, FrozenClock().now):
+        assert isinstance(invoke(indexed_shop.settings, "run").exception, RunInProgress)
+
+
+def test_a_killed_run_is_called_killed(indexed_shop: Shop) -> None:
+    """Before the next one closes its row; one that is going is called running."""
+    with indexed_shop.sessions.begin() as session:
+        session.add(IndexRun(state="running"))
+    assert "killed" in invoke(indexed_shop.settings, "status").output
+    with run_lock(indexed_shop.settings.data / "index.lock", utc_now()):
+        assert "running" in invoke(indexed_shop.settings, "status").output
+
+
+def test_looking_makes_no_catalogue(tmp_path: Path) -> None:
+    """Somebody forgot to say where it is."""
+    settings = Settings(data=tmp_path / "none")
+    for name in ("status", "verify", "report"):
+        assert isinstance(invoke(settings, name).exception, VSearchError)
+    assert not settings.data.exists()

@@ -1,0 +1,186 @@
+"""The catalogue's schema at the command line: told, upgraded when that is asked for, never changed by the way."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from catalog import jobs
+from catalog.database import opened, revision, schemas
+from indexer.cli import jobs as jobs_command
+from tests.pictures import jpeg
+from tests.schemas import set_schema
+from vsearch import cli
+from vsearch.core.settings import Settings
+
+WANTED = schemas()[-1]
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A data folder whose catalogue is as the first version left it."""
+    with opened(tmp_path / "catalogue.sqlite", write=True):
+        pass
+    set_schema(tmp_path / "catalogue.sqlite", "0001")
+    return tmp_path
+
+
+def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run the command, which must fail as it should, and return its last line."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main([*arguments])
+    assert caught.value.code == 1
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "catalog import {feed} --images {data}",
+        "catalog import {feed} --images {data} --dry-run",
+        "catalog upgrade --check",
+        "demo --feed {feed} --images {data} --no-serve",
+        "index run",
+        "index status",
+        "index report",
+        "jobs run night",
+        "jobs list",
+        "jobs log 1",
+        "jobs cancel 1",
+        "jobs worker",
+        "jobs execute 1",
+        "serve",
+    ],
+)
+def test_no_command_works_on_an_old_schema(arguments: str, old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each says what to run, and changes nothing."""
+    (feed := old / "feed.csv").write_text("sku,title,image\nA,Sofa,a.jpg\n")
+    words = [word.format(feed=feed, data=old) for word in arguments.split()]
+
+    said = failed(capsys, "--data", str(old), *words)
+
+    assert "is 0001, of an older version" in said
+    assert "`vsearch catalog upgrade`" in said
+    assert revision(old / "catalogue.sqlite") == "0001"
+
+
+@pytest.mark.parametrize(
+    "arguments", ["index status", "index report", "jobs list", "jobs log 1", "catalog upgrade --check"]
+)
+def test_reading_makes_no_catalogue(arguments: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The data folder stays as it was: not there."""
+    data = tmp_path / "data"
+    assert "catalogue.sqlite is not there" in failed(capsys, "--data", str(data), *arguments.split())
+    assert not data.exists()
+
+
+def test_an_upgrade_is_asked_for(old: Path) -> None:
+    """The second one has nothing to do, and neither has the check."""
+    command = ["--data", str(old), "catalog", "upgrade"]
+    first, second, check = (CliRunner().invoke(cli.cli, [*command, *more]) for more in ([], [], ["--check"]))
+
+    assert first.stdout.splitlines() == [
+        f"The catalogue's schema is revision 0001; this version of vsearch needs {WANTED}.",
+        f"It is revision {WANTED} now.",
+    ]
+    assert second.stdout == check.stdout
+    assert second.stdout == f"The catalogue's schema is revision {WANTED}; this version of vsearch needs {WANTED}.\n"
+    assert (first.exit_code, second.exit_code, check.exit_code) == (0, 0, 0)
+
+
+def test_an_upgrade_makes_a_catalogue(tmp_path: Path) -> None:
+    """As the first step of a deployment, before anything was imported."""
+    result = CliRunner().invoke(cli.cli, ["--data", str(tmp_path / "data"), "catalog", "upgrade"])
+
+    assert result.exit_code == 0
+    assert revision(tmp_path / "data" / "catalogue.sqlite") == WANTED
+
+
+def test_no_upgrade_of_a_newer_schema(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is left alone."""
+    set_schema(old / "catalogue.sqlite", "9999")
+    assert "install the newer vsearch" in failed(capsys, "--data", str(old), "catalog", "upgrade")
+    assert revision(old / "catalogue.sqlite") == "9999"
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    """No catalogue, no folder; also where --data is a folder that exists."""
+    (tmp_path / "feed.csv").write_text("sku,title,image\nA,Sofa,a.jpg\n")
+    (tmp_path / "a.jpg").write_bytes(jpeg(40, 30))
+    arguments = ["catalog", "import", str(tmp_path / "feed.csv"), "--images", str(tmp_path), "--dry-run"]
+
+    result = CliRunner().invoke(cli.cli, ["--data", str(tmp_path / "data"), *arguments])
+
+    assert result.exit_code == 0, result.output
+    assert "now has 0 products" in result.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"feed.csv", "a.jpg"}
+
+
+def test_jobs_show_no_password(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither their arguments nor their log; what is kept is whole, for the worker needs it."""
+    settings = Settings(data=tmp_path)
+    feed = "https://user:s3cret@shop.example/feed.csv?token=s3cret"
+    run = CliRunner().invoke(jobs_command.command, ["run", "import", f"feed={feed}"], obj=settings)
+    (tmp_path / "jobs").mkdir(exist_ok=True)
+    (tmp_path / "jobs" / "1.log").write_text(f"A feed must be readable: {feed} is not.\n")
+    shown = [
+        CliRunner().invoke(jobs_command.command, words, obj=settings).output
+        for words in (["list"], ["list", "--json"], ["log", "1"])
+    ]
+
+    assert run.exit_code == 0, run.output
+    assert '"feed": "https://***@shop.example/feed.csv?token=***"' in shown[1]
+    assert shown[2] == "A feed must be readable: https://***@shop.example/feed.csv?token=*** is not.\n"
+    assert "s3cret" not in "".join([run.output, *shown])
+    with opened(settings.catalogue_url) as sessions, sessions() as session:
+        assert jobs.latest(session)[0].arguments == {"feed": feed}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("VSEARCH_DATABASE_URL", "postgresql://user:s3cret@127.0.0.1:1/shop?sslpassword=s3cret"),
+        ("VSEARCH_FEED", "http://user:s3cret@127.0.0.1:1/feed.csv?api_key=s3cret"),
+        ("VSEARCH_FEED", "s3://KEY:s3cret@bucket/feed.csv"),
+        ("VSEARCH_FEED_IMAGES", "s3://KEY:s3cret@bucket/pictures"),
+    ],
+)
+def test_no_log_shows_a_password(
+    variable: str, value: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does a traceback, of ours or of libraries; a process of its own, for logging is set up once."""
+    (tmp_path / "feed.csv").write_text("sku,title\nA,Sofa\n")
+    environment = {"VSEARCH_FEED": str(tmp_path / "feed.csv"), **os.environ, variable: value}
+    program = "from indexer import web; web.TRIES = 1; from vsearch.cli import main; main()"
+    command = [sys.executable, "-c", program, "--log-level", "DEBUG", "--data", str(tmp_path), "catalog", "import"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[3])
+
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "***@" in done.stderr
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+def test_a_wrong_argument_shows_no_password() -> None:
+    """Click quotes it."""
+    result = CliRunner().invoke(cli.cli, ["demo", "--feed", "https://u:s3cret@h/feed.csv?key=s3cret", "--images", "."])
+    assert result.exit_code == 2
+    assert "'https://***@h/feed.csv?key=***' does not exist" in result.output
+
+
+def test_a_bug_shows_no_password(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its traceback is whole but for that."""
+
+    def broken(**arguments: object) -> None:
+        raise ValueError("cannot parse postgresql://u:s3cret@h/x")
+
+    monkeypatch.setattr(cli.cli, "main", broken)
+    with pytest.raises(SystemExit) as caught:
+        cli.main([])
+    said = capsys.readouterr().err
+    assert caught.value.code == 1
+    assert said.startswith("Traceback")
+    assert said.endswith("ValueError: cannot parse postgresql://***@h/x\n")

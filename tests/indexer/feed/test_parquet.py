@@ -1,0 +1,161 @@
+"""Parquet feeds: every type that an export may have used is read as what it means."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalog.changes import ProductItem
+from indexer.feed.reader import FeedReading, read_feed
+from vsearch.core.errors import FeedRejected
+
+arrow = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+
+def read(folder: Path, **columns: Any) -> FeedReading:
+    """Read a feed of as many products as the columns have values, which are good but for these columns."""
+    count = len(next(iter(columns.values())))
+    good: dict[str, Sequence[str]] = {name: [f"{name}{n}" for n in range(count)] for name in ("sku", "title", "image")}
+    parquet.write_table(arrow.table({**good, **columns}), folder / "feed.parquet")
+    return read_feed(folder / "feed.parquet")
+
+
+def one(folder: Path, **columns: Any) -> ProductItem:
+    """Return the product of a feed of one row."""
+    reading = read(folder, **columns)
+    assert reading.errors == ()
+    return reading.items[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "price", "minor"),
+    [
+        (arrow.float64(), 123456.78, 12_345_678),
+        (arrow.float64(), 999999999.99, 99_999_999_999),
+        (arrow.float64(), 0.07, 7),
+        (arrow.float64(), 1290.0, 129_000),
+        (arrow.float64(), 19.9, 1_990),
+        (arrow.float32(), 19.9, 1_990),
+        (arrow.float32(), 19.99, 1_999),
+        (arrow.float32(), 65432.1, 6_543_210),
+        (arrow.float16(), 19.9, 1_990),
+        (arrow.decimal128(12, 4), Decimal("19.9000"), 1_990),
+        (arrow.decimal128(12, 3), Decimal("1.290"), 129),
+        (arrow.decimal256(60, 4), Decimal("123456.7800"), 12_345_678),
+        (arrow.int64(), 1290, 129_000),
+        (arrow.uint8(), 12, 1_200),
+        (arrow.string(), "1.299,00 €", 129_900),
+        (arrow.binary(), b"499.00", 49_900),
+        (arrow.dictionary(arrow.int8(), arrow.string()), "499.00", 49_900),
+    ],
+)
+def test_prices_are_what_the_file_shows(tmp_path: Path, kind: Any, price: object, minor: int) -> None:
+    """A float is the shortest decimal that its own width shows; nothing is rounded."""
+    assert one(tmp_path, price=arrow.array([price], kind)).price_minor == minor
+
+
+@pytest.mark.parametrize(
+    ("kind", "price", "sentence"),
+    [
+        (arrow.float64(), 0.1 + 0.2, "price may have 2 decimals in EUR"),
+        (arrow.float64(), float("inf"), "price must be a number"),
+        (arrow.decimal128(12, 3), Decimal("1.295"), "price may have 2 decimals in EUR"),
+        (arrow.string(), "1.290", "price must have one meaning"),
+        (arrow.bool_(), True, "price must be a number"),
+        (arrow.float64(), -1.5, "price must not be negative"),
+    ],
+)
+def test_prices_that_are_none_are_not_rounded(tmp_path: Path, kind: Any, price: object, sentence: str) -> None:
+    """The row is left out and says why."""
+    (error,) = read(tmp_path, price=arrow.array([price], kind)).errors
+    assert sentence in error.reason
+
+
+BYTES = (arrow.binary(), arrow.large_binary(), arrow.binary(4), arrow.dictionary(arrow.int32(), arrow.binary()))
+TEXTS = (arrow.large_string(), arrow.string_view(), arrow.dictionary(arrow.int32(), arrow.large_string()))
+
+
+@pytest.mark.parametrize("kind", [*BYTES, *TEXTS], ids=str)
+def test_text_of_every_type_is_text(tmp_path: Path, kind: Any) -> None:
+    """Spark writes texts as bytes, pandas writes categories as dictionaries."""
+    value = "Söf" if kind in TEXTS else "Söf".encode()
+    item = one(tmp_path, sku=arrow.array([value]).cast(kind), category=arrow.array([value]).cast(kind))
+    assert (item.sku, item.category) == ("Söf", "Söf")
+
+
+@pytest.mark.parametrize("kind", [arrow.list_, arrow.large_list, lambda each: arrow.list_(each, 2)])
+def test_lists_of_bytes_are_lists_of_text(tmp_path: Path, kind: Any) -> None:
+    """Pictures and the values of attributes come so."""
+    images = arrow.array([[b"a.jpg", b"b.jpg"]], kind(arrow.binary()))
+    attributes = arrow.array([{"colour": [b"red", None], "set": True}])
+    item = one(tmp_path, images=images, attributes=attributes)
+    assert item.images == ("image0", "a.jpg", "b.jpg")
+    assert item.attributes == {"colour": ("red",), "set": ("true",)}
+
+
+def test_a_map_is_an_object(tmp_path: Path) -> None:
+    """Of attributes or dimensions."""
+    pairs = arrow.array([[("width", b"180 cm"), ("depth", None)]], arrow.map_(arrow.string(), arrow.binary()))
+    assert one(tmp_path, dimensions=pairs).dimensions == {"width": "180 cm"}
+
+
+def test_text_of_a_fixed_length_is_filled_up(tmp_path: Path) -> None:
+    """NumPy's texts have zeros behind them."""
+    assert one(tmp_path, sku=arrow.array([b"A\0\0"], arrow.binary(3))).sku == "A"
+
+
+def test_names_of_columns_that_are_no_text(tmp_path: Path) -> None:
+    """The file is damaged."""
+    read(tmp_path, brand=arrow.array(["x"]))
+    file = next(tmp_path.glob("*.parquet"))
+    file.write_bytes(file.read_bytes().replace(b"brand", b"br\xffnd"))
+    with pytest.raises(FeedRejected, match="is damaged"):
+        read_feed(file)
+
+
+def test_bytes_that_are_no_text_make_a_bad_row(tmp_path: Path) -> None:
+    """Only that row; the others are read."""
+    reading = read(tmp_path, sku=arrow.array([b"A", b"\xff\xfe", b"C"]), brand=arrow.array([b"x", b"x", b"\xc3"]))
+    assert [item.sku for item in reading.items] == ["A"]
+    assert [(error.line, error.sku, "UTF-8" in error.reason) for error in reading.errors] == [
+        (2, "", True),
+        (3, "C", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "text"),
+    [
+        (date(2026, 3, 1), arrow.date32(), "2026-03-01"),
+        (datetime(2026, 3, 1), arrow.timestamp("ns"), "2026-03-01"),
+        (datetime(2026, 3, 1, 12, 30), arrow.timestamp("ms"), "2026-03-01T12:30:00"),
+        (datetime(2026, 3, 1, tzinfo=UTC), arrow.timestamp("us", "UTC"), "2026-03-01T00:00:00+00:00"),
+        (1_001, arrow.timestamp("ns"), "1970-01-01T00:00:00.000001"),
+        (1_001, arrow.time64("ns"), "00:00:00.000001"),
+        (timedelta(hours=2), arrow.duration("ns"), "2:00:00"),
+        (True, arrow.bool_(), "true"),
+        (False, arrow.bool_(), "false"),
+        (3.0, arrow.float32(), "3"),
+        (0.1, arrow.float32(), "0.1"),
+    ],
+)
+def test_other_values_are_text_too(tmp_path: Path, value: object, kind: Any, text: str) -> None:
+    """Dates as ISO 8601 writes them; nanoseconds, which Python does not know, are cut off."""
+    column = {"attr:new": arrow.array([value], kind)}
+    assert one(tmp_path, **column).attributes == {"new": (text,)}
+
+
+def test_what_pandas_makes_of_whole_numbers_and_gaps(tmp_path: Path) -> None:
+    """A column with a gap becomes one of floats: 3.0 pieces are 3, not a number is not known."""
+    reading = read(tmp_path, stock=arrow.array([3.0, float("nan"), None]), price=arrow.array([5.0, float("nan"), None]))
+    assert [(item.stock, item.price_minor) for item in reading.items] == [(3, 500), (None, None), (None, None)]
+
+
+def test_a_value_that_python_does_not_know_is_a_sentence(tmp_path: Path) -> None:
+    """A year beyond 9999 is no traceback."""
+    with pytest.raises(FeedRejected, match="Column made of "):
+        read(tmp_path, made=arrow.array([2**62], arrow.timestamp("us")))

@@ -1,0 +1,593 @@
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalog.changes import UNCOUNTED_STOCK, ProductItem
+from indexer.feed.column_mapping import COLUMNS, ColumnMapping, read_mapping
+from indexer.feed.reader import FeedFinding, FeedReading, read_feed
+from vsearch.core.errors import FeedRejected, SettingsError
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "feed.md"
+
+GOOD = {"sku": "A-1", "title": "Kivik", "image": "a.jpg"}
+
+
+def csv_feed(folder: Path, *rows: dict[str, str]) -> Path:
+    """Write the rows as CSV with every column that one of them has."""
+    file = folder / "feed.csv"
+    columns = dict.fromkeys(name for row in rows for name in row)
+    with file.open("w", encoding="utf8", newline="") as stream:
+        writer = csv.DictWriter(stream, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    return file
+
+
+def json_feed(folder: Path, *rows: Any) -> Path:
+    """Write the rows as JSON Lines; a text is written as it is."""
+    file = folder / "feed.jsonl"
+    file.write_text("".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows))
+    return file
+
+
+def text_feed(folder: Path, content: str | bytes, name: str = "feed.csv") -> Path:
+    """Write the content as a feed."""
+    file = folder / name
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return file
+
+
+def read_one(folder: Path, **cells: str) -> FeedReading:
+    """Read a CSV feed of one row that is good but for these cells."""
+    return read_feed(csv_feed(folder, {**GOOD, **cells}))
+
+
+WHOLE = ProductItem(
+    sku="A-1",
+    title="Kivik sofa",
+    brand="Kivik",
+    description="Three seats.\nGrey, washable.",
+    category="Sofas > Corner sofas",
+    price_minor=49_900,
+    currency="EUR",
+    url="https://shop.example/a-1?x=1",
+    stock=3,
+    attributes={"colour": ("red", "white"), "Material": ("oak",)},
+    dimensions={"width": "180 cm", "depth": "90.5 cm"},
+    variant_group="kivik",
+    images=("a.jpg", "sofas/b.jpg"),
+    article_number="01234567",
+)
+
+
+def test_a_full_csv_row_is_read_whole(tmp_path: Path) -> None:
+    """Every column has its place in the product; white space around cells does not count."""
+    feed = csv_feed(
+        tmp_path,
+        {
+            " SKU ": " A-1 ",
+            "Title": "Kivik \t sofa",
+            "brand": "Kivik",
+            "description": "Three seats.\nGrey, washable.",
+            "category": "Sofas>Corner  sofas",
+            "price": "499,00 eur",
+            "currency": "EUR",
+            "url": "https://shop.example/a-1?x=1",
+            "stock": "3",
+            "images": "a.jpg| sofas/b.jpg |a.jpg",
+            "variant_group": "kivik",
+            "article_number": " 012.345.67 ",
+            "dimensions": "width=180cm; depth=90,5 cm",
+            "attr:colour": "red|white",
+            "ATTR:Material": "oak",
+        },
+    )
+    assert read_feed(feed) == FeedReading(read_feed(feed).rows, (), ())
+    assert read_feed(feed).items == [WHOLE]
+
+
+def test_a_full_json_row_is_read_whole(tmp_path: Path) -> None:
+    """JSON Lines say the same with numbers, lists and objects."""
+    feed = json_feed(
+        tmp_path,
+        {
+            "sku": "A-1",
+            "title": "Kivik sofa",
+            "brand": "Kivik",
+            "description": "Three seats.\nGrey, washable.",
+            "category": "Sofas > Corner sofas",
+            "price": 499.00,
+            "currency": "EUR",
+            "url": "https://shop.example/a-1?x=1",
+            "stock": 3,
+            "images": ["a.jpg", "sofas/b.jpg"],
+            "variant_group": "kivik",
+            "article_number": "01234567",
+            "dimensions": {"width": "180cm", "depth": "90.5 cm"},
+            "attributes": {"colour": ["red", "white"], "Material": "oak"},
+        },
+    )
+    assert read_feed(feed).items == [WHOLE]
+
+
+def test_a_bare_row_is_enough(tmp_path: Path) -> None:
+    """Number, title and picture make a product; the rest is empty or unknown."""
+    assert read_one(tmp_path).items == [ProductItem("A-1", "Kivik", images=("a.jpg",))]
+
+
+def test_empty_cells_are_as_good_as_absent_ones(tmp_path: Path) -> None:
+    """Blank CSV cells and JSON's null, "", [] and {} all mean: not known."""
+    blank = read_one(tmp_path, price=" ", stock="", url="", variant_group=" ", **{"attr:colour": ""})
+    nothing = {"price": None, "stock": "", "url": " ", "attributes": {}, "images": [], "brand": None}
+    empty = read_feed(json_feed(tmp_path, {**GOOD, **nothing}))
+    assert blank.items == empty.items == [ProductItem("A-1", "Kivik", images=("a.jpg",))]
+    assert blank.errors == empty.errors == ()
+
+
+@pytest.mark.parametrize(
+    ("cells", "minor", "currency"),
+    [
+        ({"price": "499"}, 49_900, "EUR"),
+        ({"price": "499.9"}, 49_990, "EUR"),
+        ({"price": "0.07 USD"}, 7, "USD"),
+        ({"price": "1.10usd"}, 110, "USD"),
+        ({"price": "4999.000"}, 499_900, "EUR"),
+        ({"price": "0"}, 0, "EUR"),
+        ({"price": "1500", "currency": "JPY"}, 1500, "JPY"),
+        ({"price": "1500.00 JPY"}, 1500, "JPY"),
+        ({"price": "1.299", "currency": "kwd"}, 1299, "KWD"),
+        ({"price": "999999999999.99"}, 99_999_999_999_999, "EUR"),
+        ({"currency": "USD"}, None, ""),
+    ],
+)
+def test_prices_are_exact_minor_units(tmp_path: Path, cells: dict[str, str], minor: int | None, currency: str) -> None:
+    """Decimals are those of the currency; nothing is ever rounded."""
+    (item,) = read_one(tmp_path, **cells).items
+    assert (item.price_minor, item.currency) == (minor, currency)
+
+
+def test_a_measure_is_never_divided_by_a_thousand(tmp_path: Path) -> None:
+    """1,290 mm are no 1.290 mm, and 2,125 m may well be 2.125 m: such a number is shown as it is written."""
+    (item,) = read_one(tmp_path, dimensions="width=1,290mm; depth=0,125 m; height=2,1250m; weight=9,5kg").items
+    assert item.dimensions == {"width": "1,290 mm", "depth": "0.125 m", "height": "2.1250 m", "weight": "9.5 kg"}
+
+
+@pytest.mark.parametrize(
+    ("cells", "sentence"),
+    [
+        ({"sku": ""}, "sku must be given"),
+        ({"sku": "A\x001"}, "sku must not hold control characters"),
+        ({"sku": "A\n1"}, "sku must not hold line breaks"),
+        ({"sku": "x" * 65}, "sku may have 64 characters, but it has 65"),
+        ({"title": "  "}, "title must be given"),
+        ({"title": "x" * 501}, "title may have 500 characters, but it has 501"),
+        ({"title": "a\x07b"}, "title must not hold control characters"),
+        ({"description": "x" * 20_001}, "description may have 20000"),
+        ({"price": "cheap"}, "price must be a number, but it is 'cheap'"),
+        ({"price": "1e999"}, "price must be a number"),
+        ({"price": "1,299"}, "price must have one meaning, but it is '1,299'; write 1299.00, or state"),
+        ({"price": "19.905"}, "price must have one meaning"),
+        ({"price": "1499.995"}, "price may have 2 decimals in EUR"),
+        ({"price": "0.5", "currency": "JPY"}, "price may have 0 decimals in JPY"),
+        ({"price": "-1"}, "price must not be negative"),
+        ({"price": "1 XXY"}, "price must be in a currency of ISO 4217"),
+        ({"price": "1", "currency": "EURO"}, "currency must be a code of ISO 4217, but it is 'EURO'"),
+        ({"price": "1 USD", "currency": "EUR"}, "price must be in the row's currency EUR"),
+        ({"stock": "some"}, "stock must be a whole number, but it is 'some'"),
+        ({"stock": "2.5"}, "stock must be a whole number"),
+        ({"stock": "-1"}, "stock must be from 0"),
+        ({"stock": "5.000"}, "write 5 or 5000, whichever is meant"),
+        ({"stock": "100,000"}, "write 100 or 100000, whichever is meant"),
+        ({"stock": "1e3"}, "stock must be a whole number"),
+        ({"stock": "99999999999"}, "stock must be from 0 to 2147483646"),
+        ({"url": "shop.example/a"}, "url must be an address that begins with http"),
+        ({"url": "javascript:alert(1)"}, "url must be an address"),
+        ({"url": "http://[::1"}, "url must be an address"),
+        ({"url": "https://shop example/"}, "url must be an address"),
+        ({"article_number": "123.456.7x"}, "article_number must be 4 to 16 digits in text, but it is '123.456.7x'"),
+        ({"article_number": "123"}, "article_number must be 4 to 16 digits"),
+        ({"article_number": "1" * 17}, "article_number must be 4 to 16 digits"),
+        ({"article_number": "123..456.78"}, "article_number must be 4 to 16 digits"),
+        ({"category": "Sofas > > Corner"}, "category must have a name at every level"),
+        ({"category": "> Sofas"}, "category must have a name at every level"),
+        ({"image": "../../etc/passwd"}, "image must stay inside the pictures folder"),
+        ({"image": "/../etc/passwd"}, "image must stay inside"),
+        ({"image": "..\\secret.jpg"}, "image must stay inside"),
+        ({"image": "\\\\server\\share\\a.jpg"}, "image must stay inside"),
+        ({"image": "//cdn.example/a.jpg"}, "image must stay inside"),
+        ({"image": "http://exa mple/a.jpg"}, "image must be an address"),
+        ({"image": "C:\\a.jpg"}, "image must stay inside"),
+        ({"image": "a.jpg|sub/../../b.jpg"}, "image must stay inside"),
+        ({"image": "s3://bucket/a.jpg"}, "image must be a file name or a web address"),
+        ({"images": "|".join(f"{n}.jpg" for n in range(51))}, "images may name 50 pictures, but it names 51"),
+        ({"dimensions": "180 x 90"}, "dimensions must be names with a number and a unit"),
+        ({"dimensions": "width=180"}, "dimensions must be names"),
+        ({"dimensions": "width=180cm; width=90cm"}, "each name once"),
+        ({"dimensions": '{"width": 180}'}, "dimensions must be names"),
+        ({"dimensions": "{width"}, "dimensions must be a JSON object"),
+        ({"attributes": "colour=red"}, "attributes must be a JSON object"),
+        ({"attributes": '["red"]'}, "attributes must be a JSON object"),
+        ({"attributes": '{"colour": {"a": 1}}'}, "attribute colour must be short text"),
+        ({"attr:colour": "x" * 201}, "attr:colour must be short text"),
+        ({"attr:\x01": "red"}, "attributes must not hold control characters"),
+        ({"sku": "4.00639E+12"}, "sku must have all its digits, but it is '4.00639E+12'; format the column as text"),
+        ({"sku": "4,00639E+12"}, "sku must have all its digits"),
+        ({"title": "#NAME?"}, "title must not be the error of a spreadsheet, but it is '#NAME?'; correct its formula"),
+        ({"category": "#NV"}, "category must not be the error of a spreadsheet"),
+    ],
+)
+def test_a_bad_cell_is_one_clear_sentence(tmp_path: Path, cells: dict[str, str], sentence: str) -> None:
+    """The rule, what was received and the remedy, with the line."""
+    reading = read_one(tmp_path, **cells)
+    assert reading.rows == ()
+    (error,) = reading.errors
+    assert error.line == 2
+    assert sentence in error.reason
+    assert error.reason.endswith(".")
+    assert "\n" not in error.reason
+    assert len(error.reason) < 300
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ("{", "a row must be one JSON object, but it cannot be read"),
+        ('{"sku": Infinity}', "Infinity is no JSON"),
+        ("[" * 100_000, "a row must be one JSON object"),
+        ("[1]", "a row must be one JSON object, but it is list"),
+        ('"text"', "a row must be one JSON object, but it is str"),
+        ({**GOOD, "title": ["a"]}, "title must be text"),
+        ({**GOOD, "title": True}, "title must be text"),
+        ({**GOOD, "brand": "\ud800"}, "brand must not hold control characters"),
+        ({**GOOD, "stock": "many"}, "stock must be a whole number"),
+        ({**GOOD, "stock": 2.5}, "stock must be a whole number, but it is '2.5'"),
+        ('{"sku": "A", "title": "B", "image": "c.jpg", "stock": 1e999999999}', "stock must be a whole number"),
+        ({**GOOD, "price": [1]}, "price must be a number"),
+        ('{"sku": "A", "title": "B", "image": "c.jpg", "price": 1e999999999}', "price must be a number"),
+        ({**GOOD, "image": {"name": "a.jpg"}}, "image must be text"),
+        ({**GOOD, "images": [7.5, None, {}]}, "image must be text"),
+        ({**GOOD, "attributes": [1]}, "attributes must be a JSON object"),
+        ({**GOOD, "attributes": {"new": True}}, "attribute new must be short text"),
+        ({**GOOD, "attributes": {f"a{n}": "x" for n in range(101)}}, "may have 100 attributes, but it has 101"),
+        ({**GOOD, "dimensions": ["180cm"]}, "dimensions must be a JSON object"),
+    ],
+)
+def test_a_bad_json_row_is_one_clear_sentence(tmp_path: Path, row: object, sentence: str) -> None:
+    """JSON brings ways of its own to be wrong."""
+    reading = read_feed(json_feed(tmp_path, {**GOOD, "sku": "first"}, "", row))
+    assert [item.sku for item in reading.items] == ["first"]
+    (error,) = reading.errors
+    assert error.line == 3
+    assert sentence in error.reason
+    assert "\n" not in error.reason
+
+
+@pytest.mark.parametrize(
+    ("stock", "pieces"),
+    [("3.0", 3), ("100.0000", 100), ("3,0", 3), ("0.000", 0), ("-0.0", 0), ("1234.000", 1234), ("1", 1)]
+    + [(word, UNCOUNTED_STOCK) for word in ("yes", "In stock", "TRUE")]
+    + [("backorder", 0), ("1 000", 1000), ("1\u202f000", 1000), ("1'000", 1000), ("\uff13", 3)],
+)
+def test_whole_numbers_may_have_decimals_of_zeros(tmp_path: Path, stock: str, pieces: int) -> None:
+    """As spreadsheets and shop systems write them."""
+    assert [item.stock for item in read_one(tmp_path, stock=stock).items] == [pieces]
+
+
+@pytest.mark.parametrize(
+    ("stock", "pieces"), [("3.0", 3), ("5.000", 5), ("1e1", 10), ("true", UNCOUNTED_STOCK), ("false", 0)]
+)
+def test_a_number_of_json_is_the_number_that_it_is(tmp_path: Path, stock: str, pieces: int) -> None:
+    """Three zeros are no thousands there."""
+    feed = json_feed(tmp_path, f'{{"sku": "A", "title": "B", "image": "c.jpg", "stock": {stock}}}')
+    assert [item.stock for item in read_feed(feed).items] == [pieces]
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [
+        ("/p/0/p0.jpg", ["p/0/p0.jpg"]),
+        ("/p/0/p0.jpg,/p/0/q0.jpg", ["p/0/p0.jpg", "p/0/q0.jpg"]),
+        ("a,b.jpg", ["a,b.jpg"]),
+        ("sofas\\kivik.jpg|./a//b.jpg", ["sofas/kivik.jpg", "a/b.jpg"]),
+        ("Mo\u0308bel.jpg", ["M\u00f6bel.jpg"]),
+        ("https://a.example/a b.jpg", ["https://a.example/a%20b.jpg"]),
+        ("https://a.example/a%20b 100%.jpg", ["https://a.example/a%20b%20100%25.jpg"]),
+        ("https://m\u00f6bel.example/\u00f6.jpg?x=\u00e4", ["https://xn--mbel-5qa.example/%C3%B6.jpg?x=%C3%A4"]),
+        ("https://a.example/a,1.jpg", ["https://a.example/a,1.jpg"]),
+        ("https://a.example/1, https://a.example/2", ["https://a.example/1", "https://a.example/2"]),
+        ("https://a.example/1|https://a.example/2|", ["https://a.example/1", "https://a.example/2"]),
+        ("https://a.example/left|right", ["https://a.example/left%7Cright"]),
+        ("https://a.example/a.jpg|b.jpg", ["https://a.example/a.jpg", "b.jpg"]),
+    ],
+)
+def test_names_of_pictures(tmp_path: Path, cell: str, names: list[str]) -> None:
+    """Paths as archives write them, addresses as they are requested."""
+    assert [item.images for item in read_one(tmp_path, image=cell).items] == [tuple(names)]
+
+
+@pytest.mark.parametrize("image", ["", "|", " "])
+def test_a_row_without_a_picture_is_listed(tmp_path: Path, image: str) -> None:
+    """Whatever else is wrong with it is said as ever."""
+    reading = read_one(tmp_path, image=image)
+    assert [(row.item.sku, row.item.images) for row in reading.rows] == [("A-1", ())]
+    assert [(error.line, error.sku, error.kind) for error in reading.errors] == [(2, "A-1", "no picture")]
+    assert [error.kind for error in read_one(tmp_path, image=image, stock="x").errors] == ["row"]
+
+
+def test_what_people_read_has_no_markup(tmp_path: Path) -> None:
+    """What is compared or opened keeps it."""
+    item = read_one(
+        tmp_path,
+        sku="A&amp;<b>1</b>",
+        title="Table &amp; <i>Chair</i>",
+        brand="Johnson &amp;amp; Son",
+        description="<p>Soft &amp; <b>warm</b></p><ul><li>oak</li></ul>",
+        category="Bed &amp; Bath &gt; &#66;eds",
+        url="https://a.example/?a=1&amp;b=2",
+        variant_group="G&amp;1",
+        **{"attr:size": "Size &lt;L&gt;|5 < 6"},
+    ).items[0]
+    assert (item.sku, item.title, item.brand) == ("A&amp;<b>1</b>", "Table & Chair", "Johnson & Son")
+    assert (item.description, item.category) == ("Soft & warm\noak", "Bed & Bath > Beds")
+    assert (item.url, item.variant_group) == ("https://a.example/?a=1&amp;b=2", "G&amp;1")
+    assert item.attributes == {"size": ("Size <L>", "5 < 6")}
+
+
+def test_a_text_is_as_long_as_people_read_it(tmp_path: Path) -> None:
+    """Markup does not count."""
+    assert read_one(tmp_path, title="<b>" * 300 + "x" * 400 + "</b>" * 300).items[0].title == "x" * 400
+
+
+def test_a_level_less_at_the_end_of_a_category(tmp_path: Path) -> None:
+    """As exporters write whose products lie higher in the tree."""
+    assert read_one(tmp_path, category="Home > Chairs > ").items[0].category == "Home > Chairs"
+
+
+def test_all_that_is_wrong_with_a_row_is_said_at_once(tmp_path: Path) -> None:
+    """Nobody has to import five times to find five mistakes."""
+    reading = read_one(tmp_path, title="", price="x", stock="-3", image="../a.jpg")
+    assert [error.reason.split()[0] for error in reading.errors] == ["title", "price", "stock", "image"]
+    assert {error.sku for error in reading.errors} == {"A-1"}
+    assert str(reading.errors[0]) == "line 2: title must be given, but it is empty; fill it in."
+
+
+def test_a_bad_row_does_not_stop_the_reading(tmp_path: Path) -> None:
+    """Good rows before and after it are read."""
+    rows = [{**GOOD, "sku": sku, "stock": stock} for sku, stock in (("A", "1"), ("B", "x"), ("C", "3"))]
+    reading = read_feed(csv_feed(tmp_path, *rows))
+    assert [item.sku for item in reading.items] == ["A", "C"]
+    assert [(error.line, error.sku) for error in reading.errors] == [(3, "B")]
+
+
+def test_a_second_row_of_the_same_number_is_bad(tmp_path: Path) -> None:
+    """The sentence names the first line."""
+    reading = read_feed(csv_feed(tmp_path, GOOD, {**GOOD, "sku": "B"}, {**GOOD, "title": "Again"}))
+    assert [item.title for item in reading.items] == ["Kivik", "Kivik"]
+    expected = "sku must be unique, but 'A-1' is on line 2 already; remove one of the two."
+    assert reading.errors == (FeedFinding(4, "A-1", expected, "repeat"),)
+
+
+@pytest.mark.parametrize(("row", "count"), [("B,Lamp", 2), ("B,Lamp,b.jpg,extra", 4)])
+def test_a_row_must_have_as_many_cells_as_the_header(tmp_path: Path, row: str, count: int) -> None:
+    """A comma inside a cell without quotes would shift all that follows."""
+    reading = read_feed(text_feed(tmp_path, f"sku,title,image\nA,Sofa,a.jpg\n{row}\n"))
+    (error,) = reading.errors
+    assert (error.line, error.sku) == (3, "B")
+    assert f"a row must have 3 cells as the first line has, but it has {count}" in error.reason
+
+
+def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:
+    """Cells with line breaks and blank lines do not shift the numbers."""
+    content = 'sku,title,description,image\r\nA,a,"one\r\ntwo",a.jpg\r\n\r\n,,,\r\nB,b,,\r\n'
+    reading = read_feed(text_feed(tmp_path, content))
+    assert [row.line for row in reading.rows] == [2, 6]
+    assert [(error.line, error.kind) for error in reading.errors] == [(6, "no picture")]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found(tmp_path: Path, delimiter: str) -> None:
+    """Spreadsheets of other countries write semicolons; a byte order mark is no part of the first name."""
+    lines = [["sku", "title", "price", "image"], ["A", "Größe", '"499,00"', "a.jpg"]]
+    content = "\ufeff" + "\n".join(delimiter.join(line) for line in lines)
+    (item,) = read_feed(text_feed(tmp_path, content)).items
+    assert (item.title, item.price_minor) == ("Größe", 49_900)
+
+
+def test_unknown_columns_are_named_once_with_a_guess(tmp_path: Path) -> None:
+    """A misspelt column must not be silently lost."""
+    row = {**GOOD, "category": "Sofas", "desciption": "x", "colour": "red"}
+    reading = read_feed(csv_feed(tmp_path, row, {**row, "sku": "B"}))
+    assert len(reading.rows) == 2
+    (warning,) = reading.warnings
+    assert "'desciption' (meant 'description'?), 'colour'" in warning
+    assert "attr:NAME" in warning
+
+
+def test_a_feed_without_categories_is_warned_about(tmp_path: Path) -> None:
+    """The search gets its classes from them."""
+    assert "classes" in read_one(tmp_path).warnings[0]
+    assert read_one(tmp_path, category="Sofas").warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("feed.csv", "", "feed.csv is empty"),
+        ("feed.csv", "\ufeff \n\n", "feed.csv is empty"),
+        ("feed.csv", "sku,title,image\n", "feed.csv has no rows"),
+        ("feed.csv", "A-1;Kivik;a.jpg\nB-2;Lamp;b.jpg\n", "must name its columns"),
+        ("feed.csv", "sku,image\nA,a.jpg\n", "lacks title"),
+        ("feed.csv", "sku,brand\nA,a\n", "lacks title, image"),
+        ("feed.csv", "sku,title,,image\nA,a,,a.jpg\n", "column 3 of feed.csv has none"),
+        ("feed.csv", 'sku,title,image\nA,"a,a.jpg\nB,b,b.jpg\n', "row at line 2 of feed.csv"),
+        ("feed.csv", 'sku,title,image\nA,a,a.jpg\nB,"b"b,b.jpg\n', "row at line 3 of feed.csv"),
+        ("feed.csv", f"sku,title,image\nA,{'a' * 200_000},a.jpg\n", "field larger than field limit"),
+        ("feed.csv", b"sku,title,image\nA,Gr\xf6\xdfe,a.jpg\n", "line 2 of feed.csv is not UTF-8; .*encoding = "),
+        ("feed.csv", "sku,title,image\nA,b,c\n".encode("utf-16")[:-1], "feed.csv is not UTF-16"),
+        ("feed.xlsx", b"PK\x03\x04", r"feed\.xlsx is a workbook or archive; save it as CSV"),
+        ("feed.json", "[]", "must have one object on each line, but feed.json begins with a list"),
+        ("feed.csv", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0", "feed.csv is a PNG picture"),
+        ("feed.csv", b"\xff\xd8\xff\xe0\0\x10JFIF\0", "feed.csv is a JPEG picture"),
+        ("feed.jsonl", "Please log in\n", "must name its columns"),
+        ("feed.csv", "<!DOCTYPE html><html><body>Log in</body></html>", "is a web page, perhaps that of a login"),
+        ("feed.xml", "<!-- v2 --><html><body>Log in</body></html>", "is a web page"),
+        ("feed.xml", '<?xml version="1.0"?>\n<!DOCTYPE html PUBLIC "x">\n<html xmlns="y"><p/></html>', "is a web page"),
+        ("feed.csv", "\ufeff\n<form action='/login'></form>", "is a web page"),
+        ("feed.parquet", b"PAR1 and no more", "feed.parquet is damaged"),
+        ("feed.xml", "<rss><channel><item><id>1</id>", "must be well-formed, but feed.xml is not"),
+        ("feed.xml", "<rss><channel/></rss>", "must hold <item> or <entry> elements"),
+        ("feed.jsonl", "\n\n", "feed.jsonl is empty"),
+    ],
+)
+def test_a_hopeless_feed_is_refused_whole(tmp_path: Path, name: str, content: str | bytes, sentence: str) -> None:
+    """One sentence says what is wrong with the file."""
+    with pytest.raises(FeedRejected, match=sentence) as caught:
+        read_feed(text_feed(tmp_path, content, name))
+    assert "\n" not in str(caught.value)
+
+
+CSV = "sku,title,image\nA,S\u00f6fa,a.jpg\nB,Lamp,b.jpg\n"
+JSON = '{"sku": "A", "title": "S\u00f6fa", "image": "a.jpg"}\n{"sku": "B", "title": "Lamp", "image": "b.jpg"}\n'
+XML = (
+    "<feed><entry><id>A</id><title>S\u00f6fa</title><image_link>a.jpg</image_link></entry>"
+    "<entry><id>B</id><title>Lamp</title><image_link>b.jpg</image_link></entry></feed>"
+)
+
+
+@pytest.mark.parametrize("content", [CSV, JSON, XML])
+@pytest.mark.parametrize("name", ["feed.csv", "feed.jsonl", "feed.xml", "feed.csv.gz", "export.php", "feed"])
+def test_the_content_tells_what_a_feed_is(tmp_path: Path, name: str, content: str) -> None:
+    """Its name may say anything."""
+    assert [item.title for item in read_feed(text_feed(tmp_path, content, name)).items] == ["S\u00f6fa", "Lamp"]
+
+
+@pytest.mark.parametrize("content", [CSV, JSON])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_texts_as_spreadsheets_save_them(tmp_path: Path, content: str, encoding: str, ending: str) -> None:
+    """Line ends of Unix, Windows and old Macs; byte order marks; two bytes for each letter."""
+    reading = read_feed(text_feed(tmp_path, content.replace("\n", ending).encode(encoding)))
+    assert [item.title for item in reading.items] == ["S\u00f6fa", "Lamp"]
+    assert [row.line for row in reading.rows] == ([2, 3] if content == CSV else [1, 2])
+
+
+def test_an_encoding_that_a_mapping_names(tmp_path: Path) -> None:
+    """A feed that says nothing of it is not guessed at; the mapping need not name columns."""
+    feed = text_feed(tmp_path, CSV.encode("cp1252"))
+    assert read_feed(feed, mapping=ColumnMapping(encoding="cp1252")).items[0].title == "S\u00f6fa"
+    with pytest.raises(FeedRejected, match=r"line 2 of feed\.csv is not UTF-8"):
+        read_feed(feed)
+
+
+@pytest.mark.parametrize("top", ["sep=;", "\ufeffsep=;", '"sep=;"', "SEP=;;;", "\n\nsep=;", "\n"])
+def test_a_line_that_names_the_delimiter(tmp_path: Path, top: str) -> None:
+    """Spreadsheets read it; lines are counted with it."""
+    feed = text_feed(tmp_path, f"{top}\r\nsku;title;image;a,b,c,d,e\r\nA;Sofa;a.jpg;\r\nB;;b.jpg;\r\n")
+    if top == "\n":
+        feed = text_feed(tmp_path, f'{top}"sku";"title";"image";"a,b,c,d,e"\r\nA;Sofa;a.jpg;\r\nB;;b.jpg;\r\n')
+    reading = read_feed(feed)
+    assert [item.sku for item in reading.items] == ["A"]
+    assert [error.line for error in reading.errors] == [reading.rows[0].line + 1]
+    assert reading.rows[0].line == 3 + top.count("\n") - (top == "\n")
+
+
+def test_a_column_that_is_there_twice(tmp_path: Path) -> None:
+    """Pictures add up, and so do an attribute's values; of anything else there is one, or the row is bad."""
+    head = "sku,title,Image,image,attr:colour,attr:colour,Title,brand,brand\n"
+    rows = "A,Sofa,a.jpg,b.jpg|a.jpg,red,white,Sofa,,Nord\nB,Lamp,a.jpg,,red,,Lampe,,\n"
+    reading = read_feed(text_feed(tmp_path, head + rows))
+    (item,) = reading.items
+    assert (item.title, item.brand) == ("Sofa", "Nord")
+    assert (item.images, item.attributes) == (("a.jpg", "b.jpg"), {"colour": ("red", "white")})
+    (error,) = reading.errors
+    assert (error.line, error.reason) == (3, "title must be text, but it is \"['Lamp', 'Lampe']\"; give it once.")
+
+
+def test_what_databases_and_spreadsheets_write_for_nothing(tmp_path: Path) -> None:
+    """It is no brand, and no class of its own."""
+    text = "sku,title,brand,category,price,image\nA,Sofa,NULL,\\N,NULL,a.jpg\nB,Null,null,,,b.jpg\n"
+    first, second = read_feed(text_feed(tmp_path, text)).items
+    assert first == ProductItem("A", "Sofa", images=("a.jpg",))
+    assert (second.title, second.brand) == ("Null", "null")
+
+
+def test_a_price_that_is_not_a_number_in_json_is_none(tmp_path: Path) -> None:
+    """Python writes so what is missing."""
+    feed = json_feed(tmp_path, '{"sku": "A", "title": "B", "image": "c.jpg", "price": NaN, "stock": NaN}')
+    assert read_feed(feed).rows[0].item == ProductItem("A", "B", images=("c.jpg",))
+
+
+@pytest.mark.parametrize("cell", ['="00123"', '"=""00123"""'])
+def test_zeros_that_a_spreadsheet_keeps(tmp_path: Path, cell: str) -> None:
+    """A formula that is a text means that text."""
+    text = f"sku,title,image\n{cell},Sofa,a.jpg\n"
+    assert [item.sku for item in read_feed(text_feed(tmp_path, text)).items] == ["00123"]
+
+
+def test_empty_columns_at_the_right(tmp_path: Path) -> None:
+    """Spreadsheets save them; but a cell with something in it has a name."""
+    text = "sku,title,image,,\nA,Sofa,a.jpg,,\nB,Lamp,b.jpg\nC,Desk,c.jpg,,,\nD,Bed,d.jpg,x,\n"
+    reading = read_feed(text_feed(tmp_path, text))
+    assert [item.sku for item in reading.items] == ["A", "B", "C"]
+    assert [(error.line, "must have 3 cells" in error.reason) for error in reading.errors] == [(5, True)]
+
+
+@pytest.mark.parametrize("title", ["St\ufffdhl", "St\u00c3\u00bchl", "Oma\u00e2\u20ac\u2122s"])
+def test_letters_that_were_lost_are_warned_of(tmp_path: Path, title: str) -> None:
+    """The feed was made so; what is in it can only be exported again."""
+    text = f"sku,title,image,category\nA,S\u00f6fa MA\u00c7\u00c3S \u20ac \u00e2,a.jpg,C\nB,{title},b.jpg,C\n"
+    reading = read_feed(text_feed(tmp_path, text))
+    assert [item.title for item in reading.items][1] == title
+    assert ["1 rows, the first at line 3" in warning for warning in reading.warnings] == [True]
+
+
+def test_a_key_that_json_has_twice(tmp_path: Path) -> None:
+    """The last would silently win."""
+    row = '{"sku": "A", "sku": "B", "title": "Sofa", "image": "a.jpg"}'
+    assert "give it once" in read_feed(json_feed(tmp_path, row)).errors[0].reason
+
+
+def test_a_feed_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """A wrong name is no empty catalogue, and neither is a folder."""
+    with pytest.raises(FeedRejected, match="No such file"):
+        read_feed(tmp_path / "feed.csv")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(FeedRejected, match="directory"):
+        read_feed(tmp_path / "folder.csv")
+
+
+def test_an_unknown_default_currency_is_a_bad_setting(tmp_path: Path) -> None:
+    """It is said once, not on every row."""
+    with pytest.raises(SettingsError, match="'XYZ'"):
+        read_feed(csv_feed(tmp_path, GOOD), currency="XYZ")
+
+
+@pytest.mark.parametrize(("language", "ending"), [("csv", ".csv"), ("json", ".jsonl")])
+def test_the_examples_of_the_documentation_are_good_feeds(tmp_path: Path, language: str, ending: str) -> None:
+    """What an operator copies works, in both kinds alike."""
+    example = re.search(rf"```{language}\n(.*?)```", DOCUMENT.read_text(encoding="utf8"), re.DOTALL)
+    assert example is not None
+    reading = read_feed(text_feed(tmp_path, example[1], f"feed{ending}"))
+    assert (reading.errors, reading.warnings) == ((), ())
+    first = reading.items[0]
+    assert (first.sku, first.price_minor, first.dimensions["width"]) == ("S-100", 49_900, "180 cm")
+
+
+def test_the_example_of_a_mapping_is_one(tmp_path: Path) -> None:
+    """And the page names every key."""
+    example = re.search(r"```toml\n(.*?)```", DOCUMENT.read_text(encoding="utf8"), re.DOTALL)
+    assert example is not None
+    (tmp_path / "mapping.toml").write_text(example[1])
+    assert read_mapping(tmp_path / "mapping.toml").columns["sku"] == "ArticleNo"
+    text = DOCUMENT.read_text(encoding="utf8")
+    assert [key for key in ColumnMapping.model_fields if not re.search(rf"[`\[]{key}[`\]]", text)] == []
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_every_column_is_documented(column: str) -> None:
+    """A column nobody can read about is not there."""
+    assert f"`{column}`" in DOCUMENT.read_text(encoding="utf8")

@@ -1,0 +1,140 @@
+"""Nights that are killed at every stage and at events spread over the whole night, on each database."""
+
+import random
+import shutil
+import signal
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from catalog import queries
+from catalog.changes import ProductItem
+from tests.fakes import FakeEncoder, coloured
+from tests.indexer.build.test_kill import STAGES as INDEX_STAGES
+from tests.indexer.killed_run import Moment, encoded, events, night_child, run_until, spread, stored
+from tests.indexer.shop import CATEGORIES, Shop, open_shop
+from vsearch.imaging.codec import encode_jpeg
+from vsearch.index import generation as generations
+from vsearch.search.engine import ALL, Engine, Search
+
+PRUNE_STAGES = ("prune all but pictures", "prune pictures", "shrink the catalogue")
+STAGES = ("", "fetch pictures", *INDEX_STAGES, *PRUNE_STAGES)
+
+NIGHTS = [pytest.param(("sqlite", 40), id="sqlite"), pytest.param(("postgresql", 12), id="postgresql")]
+"""Databases, and how many nights are killed there besides one at the beginning of each stage.
+
+A night has about 150 events. What lies between two neighbors that are both killed at is one small step (a statement, a
+file), so that 40 of them, with the beginnings of all stages, meet every kind of work in progress: importing, storing
+blocks, writing a generation, publishing and deleting one. PostgreSQL differs in its transactions alone.
+"""
+
+
+class Feed:
+    """Tonight's products, changed a little for each night, and the pictures they name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.random = random.Random(0)
+        self.rows: dict[str, tuple[str, str, int]] = {}
+        self.pictures = 0
+        (folder / "images").mkdir()
+        for number in range(12):
+            self.add(CATEGORIES[number % len(CATEGORIES)])
+        self.write()
+
+    def add(self, category: str) -> None:
+        """A new product with a new picture."""
+        self.rows[f"P{self.pictures:03d}"] = (category, self.picture(), self.pictures)
+
+    def picture(self) -> str:
+        """Draw a picture and return its name."""
+        self.pictures += 1
+        colour = [self.random.randrange(30, 255) for _ in range(3)]
+        name = f"{self.pictures}.jpg"
+        drawn = coloured(colour, seed=self.pictures, side=48)
+        (self.folder / "images" / name).write_bytes(encode_jpeg(drawn))
+        return name
+
+    def change(self) -> None:
+        """A product more and one less, a new picture, a new price: the same work each night."""
+        repictured, repriced, gone = self.random.sample(sorted(self.rows), 3)
+        self.add(self.rows.pop(gone)[0])  # as many of each category: a generation has a file for each
+        category, _, price = self.rows[repictured]
+        self.rows[repictured] = (category, self.picture(), price)
+        category, picture, price = self.rows[repriced]
+        self.rows[repriced] = (category, picture, price + 1)
+        self.write()
+
+    def write(self) -> None:
+        """Write the file."""
+        lines = [
+            f"{sku},Product {sku},{category},{price},{picture}" for sku, (category, picture, price) in self.rows.items()
+        ]
+        (self.folder / "feed.csv").write_text("\n".join(["sku,title,category,price,image", *lines]) + "\n")
+
+
+def state(shop: Shop) -> tuple[dict[str, ProductItem], dict[tuple[str, str], list[float]]]:
+    """Return what SQL holds of the products that are sold, and the published vectors by product and picture."""
+    with shop.sessions() as session:
+        products = {sku: item for sku, item in queries.snapshot(session).items() if not item.withdrawn}
+    gallery = generations.load(generations.current(shop.settings.generations)).gallery
+    vectors = {}
+    for row in shop.rows():
+        index = next(index for index in gallery.indexes["cosine"].values() if index.holds(row.image_id))
+        vectors[row.sku, row.sha256] = np.round(index.vectors(np.array([row.image_id]))[0], 4).tolist()
+    assert len(vectors) == len(gallery)
+    return products, vectors
+
+
+@pytest.fixture(params=NIGHTS)
+def database(request: pytest.FixtureRequest) -> tuple[int, Callable[[str], str]]:
+    """How many nights to kill, and what makes an empty database of a name and returns its address."""
+    kind, number = request.param
+    return number, request.getfixturevalue("new_pg") if kind == "postgresql" else lambda name: ""
+
+
+@pytest.mark.slow
+def test_killed_nights(database: tuple[int, Callable[[str], str]], tmp_path: Path) -> None:
+    """After each a whole generation is live and answers, nothing stored is encoded again; the end is as undisturbed."""
+    number, new = database
+    feed, folder = Feed(tmp_path), tmp_path
+    with closing(open_shop(folder, database_url=new("killed"))) as shop:
+        child = partial(night_child, database_url=shop.settings.database_url)
+        for _ in range(shop.settings.keep_generations + 2):  # from then on each night has a generation to delete
+            feed.change()
+            assert run_until(folder, None, child) == 0
+        counts = events(folder)
+        assert tuple(counts) == STAGES
+        for stage in PRUNE_STAGES:  # how much there is to prune depends on the nights before; see test_prune.py
+            counts[stage] = 1
+        moments = [*(Moment(stage) for stage in STAGES), *spread(counts, number)]
+        feed.random.shuffle(moments)
+        for moment in moments:
+            feed.change()
+            known, before = stored(shop), len(encoded(shop))
+            assert run_until(folder, moment, child) == -signal.SIGKILL, moment
+            assert not known & set(encoded(shop)[before:])
+            answers(shop)
+        assert run_until(folder, None, child) == 0
+        fresh = folder / "fresh"
+        fresh.mkdir()
+        shutil.copy(folder / "feed.csv", fresh)
+        shutil.copytree(folder / "images", fresh / "images")
+        with closing(open_shop(fresh, database_url=new("undisturbed"))) as undisturbed:
+            child = partial(night_child, database_url=undisturbed.settings.database_url)
+            assert run_until(fresh, None, child) == 0
+            assert state(shop) == state(undisturbed)
+        assert list(shop.settings.generations.glob(".*")) == []
+
+
+def answers(shop: Shop) -> None:
+    """Make sure that what is live is whole, and is searched."""
+    generations.load(generations.current(shop.settings.generations))
+    engine = Engine(shop.settings, FakeEncoder)
+    engine.refresh()
+    assert engine.problem is None
+    assert engine.search(coloured([200, 30, 30], seed=1, side=48), Search(k=1, classes=ALL)).hits

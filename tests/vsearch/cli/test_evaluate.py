@@ -1,0 +1,256 @@
+"""`vsearch evaluate` as an operator types it; the encoder is a fake, the catalogue and the index are real."""
+
+import json
+import re
+import runpy
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.fakes import FakeEncoder
+from tests.indexer.shop import Shop, open_shop
+from vsearch.cli import evaluate, ground_truth
+from vsearch.cli.evaluate import command
+from vsearch.core.errors import DatasetError
+from vsearch.core.settings import Settings
+from vsearch.imaging.codec import Box, decode, encode_jpeg
+from vsearch.search.engine import Engine
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[3]
+BOX = "0.5,0.25,1,0.75"
+
+
+@pytest.fixture(scope="module")
+def indexed_shop(indexed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """An indexed shop."""
+    given = open_shop(shutil.copytree(indexed, tmp_path_factory.mktemp("shop") / "data"))
+    yield given
+    given.close()
+
+
+@pytest.fixture
+def shop(indexed_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """The same, whose commands open a fake encoder."""
+
+    def open_engine(settings: Settings) -> Engine:
+        engine = Engine(settings, FakeEncoder)
+        engine.refresh()
+        return engine
+
+    monkeypatch.setattr(evaluate, "open_engine", open_engine)
+    return indexed_shop
+
+
+@pytest.fixture
+def photos(shop: Shop, tmp_path: Path) -> Path:
+    """A folder of photos, each a product's first picture in the right half of a grey one."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    first = {row.sku: row for row in reversed(shop.rows())}
+    for sku, row in first.items():
+        picture = decode(shop.store.read(row.sha256))
+        frame = np.full((2 * picture.shape[0], 2 * picture.shape[1], 3), 128, np.uint8)
+        frame[24:72, 48:96] = picture
+        (folder / f"{sku}-photo.jpg").write_bytes(encode_jpeg(frame))
+    return folder
+
+
+def invoke(shop: Shop, *arguments: object) -> Result:
+    """Call `vsearch evaluate` in a wide terminal."""
+    return CliRunner().invoke(command, list(map(str, arguments)), obj=shop.settings)
+
+
+def said(shop: Shop, *arguments: object) -> Any:
+    """Call it with --json and return what it says."""
+    result = invoke(shop, *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def refused(shop: Shop, *arguments: object) -> str:
+    """Call it where it must refuse, and return the sentence."""
+    result = invoke(shop, *arguments)
+    assert isinstance(result.exception, DatasetError), result.output
+    return str(result.exception)
+
+
+def written(folder: Path, text: str) -> Path:
+    """Return a new file of that text."""
+    file = folder / "photos.csv"
+    file.write_text(text)
+    return file
+
+
+def test_all_three_kinds_of_photos_are_made_and_scored(shop: Shop, photos: Path) -> None:
+    """Beside the baselines, by category, and against unrelated photos."""
+    found = said(shop, "shopper", "--sample", 8, "--by-category", "--unrelated", photos)
+
+    assert list(found) == ["easy", "hard", "crop"]
+    for kind in found.values():
+        assert [score["name"] for score in kind["scores"]] == [
+            "vsearch, all classes",
+            "vsearch, routed",
+            "HOG",
+            "Lab histogram",
+        ]
+        assert sum(category["queries"] for category in kind["categories"].values()) == kind["queries"] == 8
+        assert set(kind["auroc"]) == {score["name"] for score in kind["scores"]}
+        for shares in kind["match"].values():
+            assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_one_kind_is_printed_as_a_table(shop: Shop, photos: Path) -> None:
+    """With a line for each category, and one for the unrelated photos."""
+    skus = photos.parent / "skus.txt"
+    skus.write_text("S000\nS001\n")
+    result = invoke(
+        shop, "shopper", "--kind", "crop", "--skus", skus, "--rooms", photos, "--by-category", "--unrelated", photos
+    )
+
+    assert result.exit_code == 0, result.output
+    for words in ("cut to the product: 2 queries, 24 pictures", "Sofas > Armchairs", "crop, product not sold", "AUROC"):
+        assert words in result.stdout
+    assert "easy" not in result.stdout
+    assert "nDCG" not in result.stdout
+
+
+def test_photos_are_searched_with_their_box(shop: Shop, photos: Path) -> None:
+    """Each row is a query; the box finds what the whole photo may not."""
+    rows = [f"{sku}-photo.jpg,{sku},{BOX}" for sku in ("S000", "S001", "S002")]
+    file = written(photos.parent, "\n".join(["photo,sku,left,top,right,bottom", *rows]))
+
+    found = said(shop, "photos", file, "--pictures", photos, "--unrelated", photos)
+
+    assert found["queries"] == 3
+    assert found["scores"][0]["hit_at_1"] == 1
+    assert "ndcg_at_10" not in found["scores"][0]
+    assert set(found["match"]) == {"known", "not_sold", "unrelated"}
+
+
+def test_whole_photos_have_all_their_products_as_answers_and_grades_count(shop: Shop, photos: Path) -> None:
+    """Four rows of two photos are two queries; --skus leaves one of them."""
+    file = written(
+        photos.parent,
+        "photo,sku,left,top,right,bottom,grade,category\n"
+        f"x/S000-photo.jpg,S000,{BOX},2,here\nx/S000-photo.jpg,S001,0,0,0.5,0.5,1,here\n"
+        f"S002-photo.jpg,S002,{BOX},2,there\nS002-photo.jpg,S003,,,,,0,there\n",
+    )
+    skus = photos.parent / "skus.txt"
+    skus.write_text("S001\n")
+
+    whole = said(shop, "photos", file, "--pictures", photos, "--whole", "--by-category")
+    assert {name: category["queries"] for name, category in whole["categories"].items()} == {"here": 1, "there": 1}
+    assert 0 <= whole["scores"][0]["ndcg_at_10"] <= 1
+    assert said(shop, "photos", file, "--pictures", photos)["queries"] == 3
+    assert said(shop, "photos", file, "--pictures", photos, "--whole", "--skus", skus)["queries"] == 1
+    assert said(shop, "photos", file, "--pictures", photos, "--where", "category", "here")["queries"] == 2
+    refused = invoke(shop, "photos", file, "--pictures", photos, "--where", "category", "nowhere")
+    assert "where category is 'nowhere'" in str(refused.exception)
+    assert "nDCG@10" in invoke(shop, "photos", file, "--pictures", photos, "--by-category").stdout
+
+
+def test_a_relevance_file_may_have_grades(shop: Shop, tmp_path: Path) -> None:
+    """Then nDCG@10 stands beside the rest."""
+    qrels = tmp_path / "qrels.csv"
+    qrels.write_text("query,iter,doc,rel\nS000,0,S001,2\nS000,0,S002,1\nS001,0,S000,1\nS001,0,gone,1\n")
+    assert "ndcg_at_10" in said(shop, "retrieval", "--qrels", qrels)["scores"][0]
+    qrels.write_text("query,iter,doc,rel\nS000,0,S001,1\nS001,0,S000,1\n")
+    found = said(shop, "retrieval", "--qrels", qrels, "--by-category")
+    assert "ndcg_at_10" not in found["scores"][0]
+    assert len(found["categories"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("photo\na.jpg\n", "lacks sku"),
+        ("photo,sku\n,\n", "at least one photo with its sku"),
+        ("photo,sku\nnone.jpg,S000\n", "'none' is not among"),
+        ("photo,sku\nS000-photo.jpg,S999\n", "sku 'S999' is not one; correct or leave out"),
+        ("photo,sku,grade\nS000-photo.jpg,S000,good\n", "line 2 of .* has 'good'"),
+        ("photo,sku,grade\nS000-photo.jpg,S000,-1\n", "line 2 of .* has '-1'"),
+        ("photo,sku\na/S000-photo.jpg,S000\nb/S000-photo.jpg,S001\n", "differ in name"),
+        ("photo,sku,left,top,right,bottom\nS000-photo.jpg,S000,10,20,90,80\n", "fractions.*10, 20, 90, 80; divide"),
+        ("photo,sku,left,top,right,bottom\nS000-photo.jpg,S000,0,0,,1\n", "line 2 of .* has 0, 0, , 1"),
+    ],
+)
+def test_lists_of_photos_that_cannot_be_used(text: str, sentence: str, shop: Shop, photos: Path) -> None:
+    """One sentence each, with the line where there is one."""
+    file = written(photos.parent, text)
+    assert re.search(sentence, refused(shop, "photos", file, "--pictures", photos))
+
+
+def test_no_query_left_is_said(shop: Shop, photos: Path) -> None:
+    """Where none of the photos shows a chosen product."""
+    skus = photos.parent / "skus.txt"
+    skus.write_text("S001\n")
+    file = written(photos.parent, "photo,sku\nS000-photo.jpg,S000\n")
+    assert "has none; check both" in refused(shop, "photos", file, "--pictures", photos, "--skus", skus)
+
+
+def test_an_unreadable_photo_is_named(shop: Shop, photos: Path) -> None:
+    """Leaving it out would change the figures unseen."""
+    (photos / "bad.jpg").write_text("hello")
+    file = written(photos.parent, "photo,sku\nbad.jpg,S000\n")
+    assert "bad.jpg is not" in refused(shop, "photos", file, "--pictures", photos)
+
+
+def test_rows_of_the_same_photo_and_box_are_one_query(tmp_path: Path) -> None:
+    """With the highest grade of each product."""
+    file = written(
+        tmp_path,
+        "photo,sku,role,left,top,right,bottom,visible,grade\n"
+        "a.jpg,X,main,0,0,0.5,1,0.9,1\na.jpg,Y,main,0,0,0.5,1,0.9,2\na.jpg,X,main,0,0,0.5,1,0.9,3\na.jpg,Z,other,,,,,1,\n",
+    )
+    apart = ground_truth.asked(file, whole=False)
+    assert [(query.photo, query.box, query.grades) for query in apart] == [
+        ("a", Box(0, 0, 0.5, 1), {"X": 3, "Y": 2}),
+        ("a", None, {"Z": 1}),
+    ]
+    assert [query.grades for query in ground_truth.asked(file, whole=True)] == [{"X": 3, "Y": 2, "Z": 1}]
+
+
+def test_the_grocery_example_splits_products_by_kind(tmp_path: Path) -> None:
+    """Halves that share no product; each kind of food is split evenly, the same way every time."""
+    labels = [("id", "image", "product", "coarse", "kind")]
+    for number in range(9):
+        product, coarse = f"P{number}", "Milk" if number < 5 else "Apple"
+        labels += [(f"{product}_cat", f"{product}.jpg", product, coarse, "catalogue")]
+        labels += [(f"{product}_1", f"{product}_1.jpg", product, coarse, "photo")]
+    (tmp_path / "labels.csv").write_text("\n".join(map(",".join, labels)))
+    main = runpy.run_path(str(ROOT / "docs" / "examples" / "grocery_feed.py"))["main"]
+
+    for target in ("one", "two"):
+        main(tmp_path, tmp_path / target)
+
+    train, unseen = ((tmp_path / "one" / name).read_text().split() for name in ("train.txt", "unseen.txt"))
+    assert sorted([*train, *unseen]) == [f"P{number}" for number in range(9)]
+    assert sum(sku < "P5" for sku in unseen) in (2, 3)
+    assert sum(sku >= "P5" for sku in unseen) == 2
+    assert len(ground_truth.asked(tmp_path / "one" / "photos.csv", whole=False)) == 9
+    for file in (tmp_path / "one").iterdir():
+        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
+
+
+def test_the_unrelated_example_takes_what_no_shop_sells(tmp_path: Path) -> None:
+    """Validation pictures of animals, food and landscapes, as they are."""
+    jpegs = [encode_jpeg(np.full((20, 20, 3), 40 * number, np.uint8)) for number in range(5)]
+    np.savez(
+        tmp_path / "set.npz",
+        data=np.frombuffer(b"".join(jpegs), np.uint8),
+        offsets=np.cumsum([0, *map(len, jpegs)]),
+        labels=np.array([0, 1, 2, 3, 0]),
+        split=np.array([1, 1, 1, 1, 0]),
+        wnids=np.array(["n02123045", "n03001627", "n07873807", "n09193705"]),  # cat, chair, pizza, alp
+    )
+    runpy.run_path(str(ROOT / "docs" / "examples" / "unrelated.py"))["main"](tmp_path / "set.npz", tmp_path / "out")
+
+    found = {file.name.split("-")[0]: file.read_bytes() for file in (tmp_path / "out").iterdir()}
+    assert found == {"animal": jpegs[0], "food": jpegs[2], "landscape": jpegs[3]}

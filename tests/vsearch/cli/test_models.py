@@ -1,0 +1,257 @@
+"""`vsearch models` as an admin types it; encoders are fakes."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from indexer.cli import promotion
+from indexer.promotion import promote as promoting
+from indexer.promotion import reader_promotion
+from tests.fakes import fake_checkpoint
+from tests.indexer.models import BAD, GOOD, by_trunk
+from tests.indexer.promotion.test_reader_promotion import Judge, reader, tags
+from tests.indexer.shop import Shop, open_shop
+from vsearch.cli.models import command
+from vsearch.core.errors import CheckpointMissing, DatasetError, PromotionRefused, WeightsUnavailable
+from vsearch.core.settings import Settings
+from vsearch.index import generation as generations
+from vsearch.models import registry, weights
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def shop(indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """An indexed shop with a model of its own, whose commands open fake encoders."""
+    given = open_shop(shutil.copytree(indexed, tmp_path / "data"))
+    for name in ("promote", "compare"):
+        monkeypatch.setattr(promoting, name, partial(getattr(promoting, name), open_encoder=by_trunk))
+    yield Shop(given.settings.model_copy(update={"checkpoint": ""}), given.sessions, given.store)
+    given.close()
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Settings:
+    """Settings of a data folder that is not there yet."""
+    return Settings(data=tmp_path / "new")
+
+
+def invoke(settings: Settings, *arguments: object) -> Result:
+    """Call `vsearch models` with these arguments, in a wide terminal."""
+    return CliRunner().invoke(command, [str(word) for word in arguments], obj=settings)
+
+
+def current(shop: Shop) -> str:
+    """Return the id of the checkpoint in use."""
+    return generations.read_manifest(generations.current(shop.settings.generations)).checkpoint_id
+
+
+def in_use(shop: Shop) -> dict[str, str]:
+    """Return the last column of the list, by id."""
+    entries = json.loads(invoke(shop.settings, "list", "--json").output)
+    return {entry["checkpoint_id"]: entry["in_use"] for entry in entries}
+
+
+def test_promote_compare_and_rollback(shop: Shop, tmp_path: Path) -> None:
+    """Each says in figures and in a sentence what it did; the list tells it too."""
+    old, good = current(shop), fake_checkpoint(tmp_path / "good", trunk=GOOD)
+    compared = invoke(shop.settings, "compare", good.folder)
+    assert compared.exit_code == 0, compared.output
+    assert "reciprocal rank" in compared.output
+    assert "; 12 asked among 24 catalogue pictures" in compared.output
+    promoted = invoke(shop.settings, "promote", good.folder, "--allow-drop", 1)
+    new = current(shop)
+    assert (
+        f"Model {new} ({good.checkpoint_id} with class heads of this shop) searches now, with generation "
+        in promoted.output
+    )
+    assert in_use(shop) | {new: "now", good.checkpoint_id: "its networks", old: "before"} == in_use(shop)
+    back = invoke(shop.settings, "rollback")
+    assert f"model {old} searches again, with generation " in back.output
+    assert in_use(shop) | {old: "now", new: "before"} == in_use(shop)
+
+
+def test_what_changes_nothing_says_so(shop: Shop) -> None:
+    """The model in use is promoted already."""
+    said = invoke(shop.settings, "promote", current(shop)).stdout
+    assert said == f"Model {current(shop)} is in use already, with an index that is up to date.\n"
+
+
+def test_a_refusal_ends_the_command(shop: Shop, tmp_path: Path) -> None:
+    """With the sentence; the candidate is in the list."""
+    bad = fake_checkpoint(tmp_path / "bad", trunk=BAD)
+    refused = invoke(shop.settings, "promote", bad.folder)
+    assert isinstance(refused.exception, PromotionRefused)
+    assert in_use(shop)[bad.checkpoint_id] == ""
+
+
+def test_two_models_by_the_beginnings_of_their_ids(shop: Shop, tmp_path: Path) -> None:
+    """As JSON for other programs; three are too many."""
+    invoke(shop.settings, "promote", fake_checkpoint(tmp_path / "bad", trunk=BAD).folder)
+    ids = [entry.checkpoint_id for entry in registry.listed(shop.settings) if entry.where == "shop"]
+    found = invoke(shop.settings, "compare", ids[0][:6], ids[1][:6], "--json")
+    said = json.loads(found.stdout)
+    assert (said["first"], said["second"]) == (ids[0], ids[1])
+    assert said["comparison"]["queries"] == 12
+    assert invoke(shop.settings, "compare", *ids, "bundled").exit_code == 2
+
+
+def test_stopped_by_hand_it_says_one_line(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what a shopper sees is as it was."""
+
+    def stopped(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(promoting, "promote", stopped)
+    result = invoke(shop.settings, "promote", current(shop))
+    assert result.exit_code == 130
+    assert result.output.endswith("Stopped; the model in use is unchanged, and the same command goes on from here.\n")
+
+
+def test_the_setting_checkpoint_is_spoken_of(shop: Shop, tmp_path: Path) -> None:
+    """Where it takes the place of what the list, or a rollback, says."""
+    invoke(shop.settings, "promote", fake_checkpoint(tmp_path / "good", trunk=GOOD).folder, "--allow-drop", 1)
+    overridden = shop.settings.model_copy(update={"checkpoint": "given"})
+    for act in ("list", "rollback"):
+        assert "The setting checkpoint names given: the next index run goes on with" in invoke(overridden, act).output
+
+
+def test_the_list_of_a_new_folder(empty: Settings) -> None:
+    """The bundled model, and nothing is made."""
+    said = invoke(empty, "list").output
+    assert "pocket" in said
+    assert "search (204)" in said
+    assert not empty.data.exists()
+
+
+def test_a_damaged_one_is_listed_with_the_reason(shop: Shop) -> None:
+    """On standard error, beside the table."""
+    (shop.settings.checkpoints / current(shop) / "heads.npz").unlink()
+    result = invoke(shop.settings, "list")
+    assert "damaged" in result.stdout
+    assert "heads.npz" in result.stderr
+
+
+def test_show_tells_all_of_one(empty: Settings) -> None:
+    """With the figures of its training and its card."""
+    said = invoke(empty, "show", "bundled").output
+    for part in ("pocket_resnet, pocket_vgg", "1152 numbers a picture", "vote", "0.2172", "Model card: pocket"):
+        assert part in said
+    assert isinstance(invoke(empty, "show", "nothing").exception, CheckpointMissing)
+
+
+def test_export_and_promotion_elsewhere(shop: Shop, tmp_path: Path) -> None:
+    """A zip file is a model that can be promoted."""
+    good = fake_checkpoint(tmp_path / "good", trunk=GOOD)
+    target = tmp_path / "good.zip"
+    assert invoke(shop.settings, "export", good.folder, "--out", target).stdout == (
+        f"Model {good.checkpoint_id} is in {target}.\n"
+    )
+    assert invoke(shop.settings, "promote", target, "--allow-drop", 1).exit_code == 0
+    assert in_use(shop)[good.checkpoint_id] == "its networks"
+
+
+def test_own_photos_are_frozen(shop: Shop, tmp_path: Path) -> None:
+    """By a list of photos and skus; the names may have their endings."""
+    folder, answers = tmp_path / "photos", tmp_path / "answers.csv"
+    folder.mkdir()
+    rows = {row.sku: row for row in shop.rows()}
+    for sku, row in list(rows.items())[:3]:
+        (folder / f"of {sku}.jpg").write_bytes(shop.store.read(row.sha256))
+    skus = list(rows)[:3]
+    answers.write_text(f"photo,sku\nof {skus[0]}.jpg,{skus[0]}\nof {skus[1]},{skus[1]}\nof {skus[0]}.jpg,{skus[2]}\n")
+    said = invoke(shop.settings, "freeze", "--photos", folder, "--answers", answers)
+    assert "2 own photos of" in said.output, said.exception
+    assert isinstance(invoke(shop.settings, "freeze").exception, DatasetError)
+    assert "12 made photos" in invoke(shop.settings, "freeze", "--replace").output
+    assert invoke(shop.settings, "freeze", "--photos", folder).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ("nowhere.jpg,S000", "but 'nowhere.jpg' of"),
+        ("bad.jpg,S000", "Every photo must be readable, but"),
+        ("good.jpg,S999", "sku 'S999' is none"),
+        ("", "needs at least one photo"),
+    ],
+)
+def test_lists_of_photos_that_cannot_be_used(shop: Shop, tmp_path: Path, rows: str, sentence: str) -> None:
+    """One sentence, and nothing is frozen."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "good.jpg").write_bytes(shop.store.read(shop.rows()[0].sha256))
+    (tmp_path / "photos" / "bad.jpg").write_bytes(b"no picture")
+    (tmp_path / "answers.csv").write_text(f"photo,sku\n{rows}\n")
+    found = invoke(
+        shop.settings, "freeze", "--photos", tmp_path / "photos", "--answers", tmp_path / "answers.csv"
+    ).exception
+    assert isinstance(found, DatasetError)
+    assert sentence in str(found)
+    assert not (shop.settings.data / "evaluation" / "CURRENT").exists()
+
+
+def test_a_tag_reader_goes_its_own_way(empty: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Promoted by what it is; taken back by its role."""
+    monkeypatch.setattr(registry, "bundled_reader", lambda: tmp_path / "nowhere")
+    monkeypatch.setattr(reader_promotion, "promote_reader", partial(reader_promotion.promote_reader, open_judge=Judge))
+    monkeypatch.setattr(promotion, "_tags", tags)
+    first = reader(tmp_path / "first", wrong=4)
+    said = invoke(empty, "promote", first.folder)
+    assert f"the candidate ({first.checkpoint_id}) 90.0%" in said.output, said.exception
+    assert f"Model {first.checkpoint_id} reads article numbers now; " in said.output
+    assert "number (4 digits)" in invoke(empty, "list").output
+    assert invoke(empty, "rollback", "--role", "reader").output == "No model reads tags now.\n"
+
+
+def test_the_tags_are_the_same_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn from a seed of their own, with a number on each."""
+    monkeypatch.setattr(promotion, "TAGS", 3)
+    drawn = [promotion._tags(4) for _ in range(2)]
+    assert [number for _, number in drawn[0]] == [number for _, number in drawn[1]]
+    assert {len(number) for _, number in drawn[0]} == {4}
+    assert all((one == other).all() for (one, _), (other, _) in zip(*drawn, strict=True))
+
+
+class Network:
+    """Writes a file where weights would be."""
+
+    def save_weights(self, file: Path) -> None:
+        """Write."""
+        file.write_bytes(b"weights")
+
+
+def test_weights_are_pulled_once(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Into a folder that trainings are then told of."""
+    asked: list[str] = []
+
+    def pretrained(name: str, **options: object) -> Network:
+        asked.append(name)
+        return Network()
+
+    monkeypatch.setattr(weights, "pretrained", pretrained)
+    monkeypatch.setattr("vsearch.models.tensorflow_startup.import_tensorflow", lambda: None)
+    folder = empty.data / "weights"
+    first = invoke(empty, "pull").output
+    assert asked == list(weights.LARGE_ENSEMBLE)
+    assert f"Set VSEARCH_WEIGHTS={folder} so that" in first
+    assert "vgg16.weights.h5 is there already." in invoke(empty, "pull", "vgg16").output
+    assert sorted(path.name for path in folder.iterdir()) == sorted(f"{name}.weights.h5" for name in asked)
+    set_ = empty.model_copy(update={"weights": folder})
+    assert "Set VSEARCH_WEIGHTS" not in invoke(set_, "pull", "vgg16").output
+
+
+def test_weights_that_cannot_be_had(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence is that of the weights; no folder is left."""
+
+    def pretrained(name: str, **options: object) -> Network:
+        raise WeightsUnavailable("Pretrained weights are not on this machine.")
+
+    monkeypatch.setattr(weights, "pretrained", pretrained)
+    monkeypatch.setattr("vsearch.models.tensorflow_startup.import_tensorflow", lambda: None)
+    assert isinstance(invoke(empty, "pull", "resnet50").exception, WeightsUnavailable)
+    assert not empty.data.exists()

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from tests.fakes import FakeEncoder
+from tests.vsearch.conftest import Shop
+from vsearch.evaluation import comparison, metrics
+from vsearch.evaluation.evaluate import Query
+from vsearch.search.engine import Engine
+
+
+def test_the_reciprocal_rank_is_that_of_the_first_right_answer() -> None:
+    """Nothing where there is none."""
+    right = np.array([[True, True], [False, True], [False, False]])
+    assert metrics.reciprocal_rank(right).tolist() == [1, 0.5, 0]
+
+
+def test_both_are_measured_on_the_same_queries() -> None:
+    """The difference is the second less the first."""
+    relevant = [{1}, {2}, {3}, {4}]
+    first = np.array([[1, 9, 8], [9, 2, 8], [9, 8, 3], [9, 8, 7]])
+    second = np.array([[1, 9, 8], [2, 9, 8], [9, 3, 8], [4, 9, 8]])
+    found = comparison.compare(first, second, relevant)
+    assert found.queries == 4
+    assert (found.hit_at_1.first, found.hit_at_1.second, found.hit_at_1.difference.mean) == (0.25, 0.75, 0.5)
+    assert found.hit_at_5.difference.mean == 0.25
+    assert found.mrr.first == pytest.approx((1 + 1 / 2 + 1 / 3) / 4)
+    assert found.mrr.difference.low < found.mrr.difference.mean < found.mrr.difference.high
+
+
+def test_a_difference_is_surer_than_its_two_scores() -> None:
+    """Because it is paired: queries that both find hard say nothing about it."""
+    hard = np.random.default_rng(0).uniform(size=200)
+    paired = comparison.paired(hard, hard + 0.05)
+    assert paired.difference.mean == pytest.approx(0.05)
+    assert paired.difference.high - paired.difference.low < 1e-6
+
+
+def test_the_figures_in_words() -> None:
+    """All of both, and how sure the difference is."""
+    ranked = np.array([[1, 9], [9, 2]])
+    found = comparison.compare(ranked, ranked, [{1}, {2}])
+    assert found.sentence("A", "B") == (
+        "on 2 photos A has hit@1 50.0 %, hit@5 100.0 % and mean reciprocal rank 0.750, and B hit@1 50.0 %, "
+        "hit@5 100.0 % and mean reciprocal rank 0.750, a difference of +0.000 (+0.000 to +0.000)"
+    )
+
+
+def test_an_engine_ranks_among_the_pictures_that_are_allowed(shop: Shop) -> None:
+    """As deep as there are products; the rest is padding."""
+    shop.publish()
+    engine = Engine(shop.settings, FakeEncoder)
+    engine.refresh()
+    queries = [Query(shop.pictures[number], frozenset({number // 2 + 1})) for number in (0, 22)]
+    steps: list[tuple[int, int]] = []
+    ranked = comparison.rank(engine, queries, advance=lambda done, total: steps.append((done, total)))
+    assert (ranked.shape, ranked[:, 0].tolist(), steps) == ((2, comparison.DEPTH), [1, 12], [(1, 2), (2, 2)])
+    few = comparison.rank(engine, queries, allowed=np.array([100, 102], np.int64))
+    assert set(few[1].tolist()) <= {1, 2, -1}

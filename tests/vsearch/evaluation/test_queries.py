@@ -1,0 +1,70 @@
+"""Made shopper photos of three kinds."""
+
+import numpy as np
+import pytest
+
+from vsearch.evaluation import queries
+from vsearch.evaluation.queries import KINDS
+from vsearch.imaging.codec import crop
+
+
+def packshot() -> np.ndarray:
+    """Return a blue product on white."""
+    picture = np.full((120, 160, 3), 255, np.uint8)
+    picture[30:90, 40:120] = (20, 40, 200)
+    return picture
+
+
+def blue(picture: np.ndarray) -> np.ndarray:
+    """Return which pixels are the product's."""
+    light = picture.astype(int)
+    return np.asarray(light[..., 2] - light[..., 0] > 60)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_seed_makes_the_same_photo(kind: queries.Kind) -> None:
+    """And another seed another."""
+    one, same, other = (queries.make(packshot(), kind, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one[0], same[0])
+    assert one[1] == same[1]
+    assert one[0].tobytes() != other[0].tobytes()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_an_easy_photo_keeps_the_background_and_holds_the_whole_product(seed: int) -> None:
+    """The product stands in it about as large as in the packshot, and nothing of it is at the edge."""
+    photo, box = queries.make(packshot(), "easy", np.random.default_rng(seed))
+    product = blue(photo)
+
+    assert box is None
+    assert photo.shape == (132, 176, 3)
+    assert 0.08 < product.mean() < 0.35
+    assert not product[:3].any()
+    assert not product[-3:].any()
+    edge = np.concatenate([photo[0], photo[-1]]).astype(int)
+    assert (edge.max(axis=1) - edge.min(axis=1) < 130).mean() > 0.9  # white under a cast, no room
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_crop_is_the_hard_photo_with_the_product_marked(seed: int) -> None:
+    """The same photo; the box holds the product with a little around it, and stays inside."""
+    room = np.full((200, 200, 3), (200, 190, 160), np.uint8)
+    hard, nothing = queries.make(packshot(), "hard", np.random.default_rng(seed), room=room)
+    same, box = queries.make(packshot(), "crop", np.random.default_rng(seed), room=room)
+
+    np.testing.assert_array_equal(hard, same)
+    assert nothing is None
+    assert box is not None
+    assert 0 <= box.x0 < box.x1 <= 1
+    assert 0 <= box.y0 < box.y1 <= 1
+    assert blue(crop(hard, box)).sum() >= 0.95 * blue(hard).sum()
+    assert blue(crop(hard, box)).mean() > 0.3
+
+
+@pytest.mark.parametrize("shape", [(16, 300), (300, 16), (40, 40)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_shape_gives_a_photo(shape: tuple[int, int], kind: queries.Kind) -> None:
+    """Long, tall and plain pictures are photographed like any other."""
+    photo, _ = queries.make(np.full((*shape, 3), 128, np.uint8), kind, np.random.default_rng(0))
+    assert photo.dtype == np.uint8
+    assert min(photo.shape[:2]) >= 8

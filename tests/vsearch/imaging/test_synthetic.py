@@ -1,0 +1,84 @@
+"""Made shopper photos."""
+
+import numpy as np
+import pytest
+
+from vsearch.imaging import synthetic
+from vsearch.imaging.codec import Box
+
+WHITE = np.full((120, 160, 3), 255, np.uint8)
+
+
+def packshot() -> np.ndarray:
+    """Return a blue thing with a white heart on white."""
+    picture = WHITE.copy()
+    picture[30:100, 40:120] = (30, 60, 200)
+    picture[50:70, 60:90] = 255
+    return picture
+
+
+def test_the_same_seed_makes_the_same_photo() -> None:
+    """All chance comes from the generator that is given."""
+    one, same, other = (synthetic.shopper_view(packshot(), np.random.default_rng(seed)) for seed in (5, 5, 6))
+
+    np.testing.assert_array_equal(one, same)
+    assert one.shape != other.shape or (one != other).any()
+
+
+def test_the_cutout_keeps_what_is_enclosed() -> None:
+    """White inside the product belongs to it; white around it does not."""
+    alpha = synthetic.cutout(packshot())
+
+    assert alpha[60, 75] == 1
+    assert alpha[40, 50] == 1
+    assert alpha[5, 5] == 0
+
+
+def test_the_cutout_keeps_thin_parts() -> None:
+    """The pole of a lamp two pixels wide is not lost."""
+    lamp = WHITE.copy()
+    lamp[10:110, 80:82] = 20
+
+    assert synthetic.cutout(lamp)[60, 80:82].min() > 0.5
+
+
+def test_a_picture_with_its_own_surroundings_is_product_all_over() -> None:
+    """Without a uniform border nothing is cut out."""
+    room = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
+
+    assert synthetic.cutout(room).min() == 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_box_holds_the_product(seed: int) -> None:
+    """Inside the box the photo has the product's blue; far outside it does not."""
+    room = np.full((200, 200, 3), (200, 190, 160), np.uint8)
+    shot = synthetic.shoot(packshot(), np.random.default_rng(seed), room=room)
+    light = shot.photo.astype(int)
+    blue = light[..., 2] - light[..., 0] > 40
+    top, bottom = np.quantile(np.nonzero(blue)[0] / blue.shape[0], (0.05, 0.95))
+    left, right = np.quantile(np.nonzero(blue)[1] / blue.shape[1], (0.05, 0.95))
+
+    assert 0 <= shot.box.x0 < shot.box.x1 <= 1
+    assert 0 <= shot.box.y0 < shot.box.y1 <= 1
+    assert blue.mean() > 0.02
+    assert shot.box.y0 - 0.1 < top < bottom < shot.box.y1 + 0.1  # something in front may be blue as well
+    assert shot.box.x0 - 0.1 < left < right < shot.box.x1 + 0.1
+
+
+@pytest.mark.parametrize("shape", [(16, 300), (300, 16), (400, 400)])
+def test_any_shape_of_product_gives_a_photo(shape: tuple[int, int]) -> None:
+    """Long, tall and plain pictures are photographed like any other."""
+    picture = np.full((*shape, 3), 128, np.uint8)
+
+    view = synthetic.shopper_view(picture, np.random.default_rng(1))
+
+    assert view.dtype == np.uint8
+    assert min(view.shape[:2]) >= 4
+
+
+def test_cutting_to_the_box_adds_the_margin() -> None:
+    """Five percent of the box's size is kept around it."""
+    shot = synthetic.Shot(np.zeros((200, 200, 3), np.uint8), Box(0.25, 0.25, 0.75, 0.75))
+
+    assert synthetic.cut_to_box(shot).shape == (110, 110, 3)

@@ -1,0 +1,200 @@
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.fakes import MATCH_CALIBRATION
+from tests.vsearch.conftest import Shop
+from vsearch.core.errors import CheckpointMissing, GenerationCorrupt, GenerationError, NoGeneration
+from vsearch.index import generation, retention
+from vsearch.index.generation import Generation
+from vsearch.index.manifest import ID_PATTERN, MatchThresholds, new_id
+
+
+def test_a_published_generation_loads_as_it_was_written(shop: Shop) -> None:
+    expected = shop.gallery()
+    loaded = generation.load(shop.generations / shop.publish())
+    query = expected.embedding(105)
+    assert loaded.gallery.search(query, k=12) == expected.search(query, k=12)
+    np.testing.assert_array_equal(loaded.gallery.product_ids, expected.product_ids)
+    np.testing.assert_allclose(
+        loaded.whitening.project(shop.blocks), shop.checkpoint.whitening.project(shop.blocks), atol=1e-6
+    )
+    assert loaded.manifest.match_calibration == MATCH_CALIBRATION
+    assert loaded.blocks_id == shop.checkpoint.blocks_id
+    assert loaded.manifest.embedding_size == shop.checkpoint.whitening.size
+
+
+def test_the_manifest_names_classes_counts_and_files(shop: Shop) -> None:
+    path = shop.generations / shop.publish()
+    content = json.loads((path / "manifest.json").read_text())
+    assert content["format_version"] == 2
+    assert content["classes"][1] == {
+        "name": "lamp",
+        "count": 12,
+        "index_key": "Flat",
+        "files": {"cosine": "class-001.cosine.faiss", "euclidean": "class-001.euclidean.faiss"},
+    }
+    assert set(content["checksums"]) == {file.name for file in path.iterdir()} - {"manifest.json"}
+
+
+def test_a_generation_is_invisible_until_it_is_published(shop: Shop) -> None:
+    shop.write()
+    assert generation.generation_ids(shop.generations) == []
+    assert generation.current_id(shop.generations) is None
+    first, second = shop.publish(), shop.publish()
+    assert generation.current(shop.generations).name == second
+    assert generation.generation_ids(shop.generations) == [first, second]
+
+
+def test_a_missing_folder_has_no_generations(tmp_path: Path) -> None:
+    with pytest.raises(NoGeneration, match="vsearch index run"):
+        generation.current(tmp_path / "missing")
+    assert generation.generation_ids(tmp_path / "missing") == []
+
+
+def damage(path: Path, how: str) -> None:
+    """Damage a published generation."""
+    index, images, manifest = path / "class-000.cosine.faiss", path / "images.npz", path / "manifest.json"
+    match how:
+        case "index missing":
+            index.unlink()
+        case "index cut":
+            index.write_bytes(index.read_bytes()[:-1])
+        case "one bit":
+            data = bytearray(images.read_bytes())
+            data[200] ^= 1
+            images.write_bytes(data)
+        case "manifest missing":
+            manifest.unlink()
+        case "manifest cut":
+            manifest.write_bytes(manifest.read_bytes()[:100])
+        case "no object":
+            manifest.write_text("[]")
+        case "older format":
+            manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format_version": 1}))
+        case "folder missing":
+            path.rename(path.with_name("elsewhere"))
+
+
+@pytest.mark.parametrize(
+    ("how", "problem"),
+    [
+        ("index missing", r"class-000\.cosine\.faiss is missing"),
+        ("index cut", r"class-000\.cosine\.faiss does not match"),
+        ("one bit", r"images\.npz does not match"),
+        ("manifest missing", r"manifest\.json is missing"),
+        ("manifest cut", r"manifest\.json"),
+        ("no object", r"manifest\.json"),
+        ("older format", "version 1.*`vsearch index run`"),
+        ("folder missing", "missing"),
+    ],
+)
+def test_loading_detects_damage(shop: Shop, how: str, problem: str) -> None:
+    path = shop.generations / shop.publish()
+    damage(path, how)
+    with pytest.raises(GenerationCorrupt, match=f"^Generation {path.name} .*{problem}"):
+        generation.load(path)
+
+
+@pytest.mark.parametrize("content", [b"../../etc", b"", b"\xff\xfe\x00"])
+def test_a_current_file_without_an_id_is_damaged(shop: Shop, content: bytes) -> None:
+    shop.publish()
+    (shop.generations / "CURRENT").write_bytes(content)
+    with pytest.raises(GenerationCorrupt, match="CURRENT"):
+        generation.current(shop.generations)
+
+
+def test_rollback_returns_to_the_previously_current_generation(shop: Shop) -> None:
+    """A generation that was rolled back is not what the next rollback returns to."""
+    first, second = shop.publish(), shop.publish()
+    assert retention.rollback(shop.generations) == first
+    third = shop.publish()
+    assert generation.current(shop.generations).name == third
+    assert retention.rolled_back(shop.generations) == [second]
+    assert retention.rollback(shop.generations) == first
+    assert generation.current(shop.generations).name == first
+    assert retention.rolled_back(shop.generations) == [third, second]
+
+
+def test_rollback_needs_an_earlier_generation(shop: Shop) -> None:
+    with pytest.raises(NoGeneration):
+        retention.rollback(shop.generations)
+    only = shop.publish()
+    with pytest.raises(GenerationError, match=f"before {only}.*vsearch index run"):
+        retention.rollback(shop.generations)
+    assert generation.current(shop.generations).name == only
+
+
+@pytest.mark.parametrize("how", ["manifest cut", "older format"])
+def test_rollback_works_when_the_current_generation_is_unreadable(shop: Shop, how: str) -> None:
+    first, second = shop.publish(), shop.publish()
+    damage(shop.generations / second, how)
+    assert retention.rollback(shop.generations) == first
+
+
+def test_rollback_skips_damaged_generations(shop: Shop) -> None:
+    """It also works without a readable CURRENT; a generation named explicitly is never skipped."""
+    first, second, third = (shop.publish() for _ in range(3))
+    damage(shop.generations / second, "index cut")
+    assert retention.rollback(shop.generations) == first
+    (shop.generations / "CURRENT").write_bytes(b"")
+    assert retention.rollback(shop.generations) == third
+    (shop.generations / "CURRENT").unlink()
+    assert retention.rollback(shop.generations) == third
+    with pytest.raises(GenerationCorrupt, match=second):
+        retention.rollback(shop.generations, to=second)
+    with pytest.raises(GenerationError, match=f"'none'.*{first}, {second}, {third}"):
+        retention.rollback(shop.generations, to="none")
+    assert generation.current(shop.generations).name == third
+    assert retention.rollback(shop.generations, to=first) == first
+    with pytest.raises(GenerationError, match=f"--to {third}"):
+        retention.rollback(shop.generations)
+
+
+def test_rollback_skips_generations_that_cannot_be_served(shop: Shop) -> None:
+    first, second, _ = (shop.publish() for _ in range(3))
+
+    def usable(found: Generation) -> None:
+        if found.generation_id == second:
+            raise CheckpointMissing("gone")
+
+    assert retention.rollback(shop.generations, usable=usable) == first
+
+
+def test_prune_keeps_the_newest_the_current_and_the_previous_generation(shop: Shop) -> None:
+    ids = [shop.publish() for _ in range(5)]
+    retention.rollback(shop.generations)
+    retention.rollback(shop.generations)
+    assert retention.prune(shop.generations, keep=1) == [ids[0], ids[3]]
+    assert generation.generation_ids(shop.generations) == [ids[1], ids[2], ids[4]]
+    generation.load(generation.current(shop.generations))
+
+
+def test_leftovers_of_killed_runs_are_removed(shop: Shop) -> None:
+    shop.write()
+    kept = shop.publish()
+    (shop.generations / ".new-abc").touch()
+    retention.remove_leftovers(shop.generations)
+    assert sorted(path.name for path in shop.generations.iterdir()) == [kept, "CURRENT"]
+
+
+def test_new_ids_match_the_pattern_and_differ_within_a_second(shop: Shop) -> None:
+    created = generation.load(shop.generations / shop.publish()).manifest.created_at
+    ids = {new_id(created) for _ in range(40)}
+    assert len(ids) > 30
+    assert all(re.fullmatch(ID_PATTERN, generation_id) for generation_id in ids)
+
+
+@pytest.mark.parametrize(
+    ("score", "label"),
+    [(1.0, "exact"), (0.9, "exact"), (0.89, "very similar"), (0.3, "similar"), (0.29, "nothing close")],
+)
+def test_thresholds_are_the_lowest_scores_of_their_labels(score: float, label: str) -> None:
+    assert MatchThresholds(exact=0.9, very_similar=0.7, similar=0.3).match_label(score) == label
+
+
+def test_a_class_without_its_own_thresholds_uses_those_for_all() -> None:
+    assert [MATCH_CALIBRATION.match_label(name, 0.6) for name in ("lamp", "chair")] == ["very similar", "similar"]

@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vsearch.core.errors import CheckpointError
+from vsearch.models import checkpoint as checkpoints
+from vsearch.models import keras_export
+from vsearch.models.checkpoint import Checkpoint
+from vsearch.models.trained_heads import HeadSpec, TrainedHeads
+
+pytestmark = pytest.mark.keras
+
+
+def judge(folder: Path) -> Checkpoint:
+    """Write an untrained checkpoint with one network and one head."""
+    from vsearch.models.network import build_network
+    from vsearch.models.predictor import top_weights
+    from vsearch.models.weights import pack
+
+    heads = (HeadSpec("colour", "softmax", ("blue", "red")),)
+    backbone, network = build_network("pocket_vgg", heads, dropout=0.0, shape=(32, 32))
+    weights = pack(backbone.weights, folder / "weights.npz")
+    top = pack(top_weights(backbone, network), folder / "top.npz")
+    return checkpoints.save(
+        folder / "classifier",
+        weights={"pocket_vgg": weights},
+        about={"plan": {"name": "colours"}},
+        trained_heads=TrainedHeads(heads, "stretch", (32, 32), (32, 32)),
+        tops={"pocket_vgg": top},
+    )
+
+
+def test_other_programs_get_what_the_network_gives(tmp_path: Path) -> None:
+    """One folder for each backbone, which TensorFlow alone can load."""
+    import tensorflow as tf
+
+    from vsearch.models.predictor import open_classifier
+
+    checkpoint = judge(tmp_path)
+    target = keras_export.export(checkpoint, tmp_path / "networks")
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
+    ours = open_classifier(checkpoint).logits("pocket_vgg", pictures)["colour"]
+    network = tf.saved_model.load(target / "pocket_vgg")
+    theirs = network.serve(tf.cast(pictures, tf.float32))["colour"]
+    np.testing.assert_allclose(theirs, ours, atol=1e-4)
+    with pytest.raises(CheckpointError, match="exists; name another"):
+        keras_export.export(checkpoint, target)

@@ -1,0 +1,289 @@
+"""The table of backbones, real networks, and where weights come from."""
+
+import math
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.vsearch.imaging.test_descriptors import square
+from vsearch.core.errors import CheckpointError, CheckpointMismatch, WeightsUnavailable
+from vsearch.models.backbones import BACKBONES, backbone, build
+from vsearch.models.trained_heads import HeadSpec
+
+HEADS = (
+    HeadSpec("kind", "softmax", ("bar", "disc")),
+    HeadSpec("tints", "sigmoid", ("red", "green", "blue")),
+    HeadSpec("number", "digits", length=4),
+    HeadSpec("product", "metric", size=8),
+    HeadSpec("place", "softmax", ("left", "middle", "right"), grid=3, hidden=16),
+)
+
+POCKET = [name for name in BACKBONES if name.startswith("pocket")]
+
+
+def test_an_unknown_backbone_is_refused_with_those_there_are() -> None:
+    """The sentence lists the table."""
+    with pytest.raises(CheckpointError, match="resnet50"):
+        backbone("alexnet")
+
+
+KERAS = {
+    "resnet50": (23_587_712, 25_636_712),
+    "resnet101": (42_658_176, 44_707_176),
+    "resnet152": (58_370_944, 60_419_944),
+    "vgg16": (14_714_688, 138_357_544),
+    "vgg19": (20_024_384, 143_667_240),
+    "inception_v3": (21_802_784, 23_851_784),
+}
+"""Parameters without and with the top of 1000 classes, as Keras documents them."""
+
+RESIDUAL = {
+    "residual50": ("resnet50", 25_557_032),
+    "residual101": ("resnet101", 44_549_160),
+    "residual152": ("resnet152", 60_192_808),
+}
+"""The network of keras.applications with as many layers, and what it learns with a top of 1000 classes but without
+biases before batch norm: the 25.5, 44.5 and 60.2 million of He et al., CVPR 2016, as torchvision documents them."""
+
+
+def learned(network: Any) -> int:
+    """Return how many numbers training changes."""
+    return sum(math.prod(weight.shape) for weight in network.trainable_weights)
+
+
+def dense(inputs: int, outputs: int) -> int:
+    """Return how many parameters a dense layer has."""
+    return (inputs + 1) * outputs
+
+
+@pytest.mark.keras
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KERAS)
+def test_published_backbones_have_their_published_size(name: str) -> None:
+    """Each network of keras.applications has the count Keras documents, alone and under its top of 1000 classes."""
+    network = build(name, BACKBONES[name].side)
+    cells = math.prod(network.output_shape[1:])
+    channels = network.output_shape[-1]
+    top = dense(cells, 4096) + dense(4096, 4096) + dense(4096, 1000) if "vgg" in name else dense(channels, 1000)
+
+    assert (network.count_params(), network.count_params() + top) == KERAS[name]
+
+
+@pytest.mark.keras
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RESIDUAL)
+def test_residual_networks_have_the_size_of_their_paper(name: str) -> None:
+    """They learn what He et al. count, and with biases would be as large as Keras's to the last number."""
+    from keras import layers
+
+    network = build(name)
+    theirs, published = RESIDUAL[name]
+    biases = sum(layer.filters for layer in network.layers if isinstance(layer, layers.Conv2D))
+    depth = sum(isinstance(layer, layers.Conv2D) and "shortcut" not in layer.name for layer in network.layers)
+
+    assert learned(network) + dense(2048, 1000) == published
+    assert network.count_params() + biases == KERAS[theirs][0]
+    assert depth + 1 == int(name.removeprefix("residual"))
+
+
+@pytest.mark.keras
+def test_alexnet_has_the_size_of_its_layer_table() -> None:
+    """50,303,912 with the top of 1000 classes of TF-slim's alexnet_v2, whose dense layers are 5 x 5 and 1 x 1 kernels.
+
+    Convolutions 11 x 11 x 3 x 64, 5 x 5 x 64 x 192, and 3 x 3 from 192 to 384, 384 and 256, with their biases.
+    """
+    network = build("alexnet_v2", 224)
+    top = dense(5 * 5 * 256, 4096) + dense(4096, 4096) + dense(4096, 1000)
+
+    assert network.output_shape == (None, 5, 5, 256)
+    assert network.count_params() == 23_296 + 307_392 + 663_936 + 1_327_488 + 884_992
+    assert network.count_params() + top == 50_303_912
+
+
+@pytest.mark.keras
+def test_the_smaller_vgg_has_the_size_of_its_layer_table() -> None:
+    """8,679,302 at 96 px with the tutorials' dense layer of 1024, its batch norm, and six labels."""
+    network = build("smaller_vgg", 96)
+    top = dense(8 * 8 * 128, 1024) + 4 * 1024 + dense(1024, 6)
+
+    assert network.output_shape == (None, 8, 8, 128)
+    assert network.count_params() + top == 8_679_302
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("width", [160, 192])
+def test_the_strip_network_keeps_columns_apart(width: int) -> None:
+    """The height shrinks 16 times and the width 8 times, with under 400,000 weights."""
+    network = build("pocket_strip")
+
+    assert network.compute_output_shape((None, 48, width, 3)) == (None, 3, width // 8, 112)
+    assert network.count_params() < 400_000
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("name", POCKET)
+def test_pocket_backbones_are_small(name: str) -> None:
+    """Under 3 million parameters."""
+    assert build(name).count_params() < 3_000_000
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("name", [*POCKET, "smaller_vgg", "alexnet_v2", "residual50", "resnet50", "vgg16"])
+def test_stages_stand_in_their_order(name: str) -> None:
+    """Each stage of the table names layers of the network, and begins after the stage before."""
+    layers = [layer.name for layer in build(name).layers]
+
+    first = [next(n for n, layer in enumerate(layers) if layer.startswith(stage)) for stage in BACKBONES[name].stages]
+
+    assert first == sorted(first)
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("name", ["resnet50", "vgg16", "inception_v3"])
+def test_scaling_is_that_of_keras(name: str) -> None:
+    """The scaling layer gives what the backbone's own preprocess_input gives."""
+    import keras
+
+    from vsearch.models.network import scale
+
+    module = getattr(keras.applications, {"resnet50": "resnet", "vgg16": "vgg16"}.get(name, name))
+    pictures = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype(np.float32)
+
+    ours = np.asarray(scale(pictures, BACKBONES[name].scaling))
+
+    np.testing.assert_allclose(ours, module.preprocess_input(pictures.copy()), atol=1e-3)
+
+
+@pytest.mark.keras
+def test_a_trunk_keeps_where_things_are() -> None:
+    """The first cell of the grid sees the top left corner and not the bottom right one."""
+    from vsearch.models.network import build_trunk
+
+    _, trunk = build_trunk("pocket_vgg", 3)
+    grey = np.full((1, 144, 144, 3), 128, np.float32)
+    marked = grey.copy()
+    marked[0, -8:, -8:] = 0
+    before, after = np.asarray(trunk(grey)).reshape(9, -1), np.asarray(trunk(marked)).reshape(9, -1)
+
+    change = np.abs(after - before).max(axis=1)
+
+    assert change.argmax() == 8
+    assert change[0] < change[8] / 100
+
+
+@pytest.mark.keras
+def test_a_network_answers_with_the_logits_of_each_head() -> None:
+    """Any mixture of heads on one trunk, in single precision, whatever the size of the picture."""
+    from vsearch.models.network import build_network
+
+    _, network = build_network("pocket_strip", HEADS, dropout=0.2)
+
+    for shape in ((48, 160), (64, 96)):
+        found = network(np.zeros((2, *shape, 3), np.float32))
+        assert {name: logits.shape for name, logits in found.items()} == {
+            head.name: (2, *head.logits_shape) for head in HEADS
+        }
+        assert {logits.dtype.name for logits in found.values()} == {"float32"}
+
+
+@pytest.mark.keras
+def test_the_top_of_a_network_shares_its_heads() -> None:
+    """On the trunk's features it answers as the whole network does; an averaged map does for all but digits."""
+    from vsearch.models.network import build_network, build_top, scale
+
+    backbone_, network = build_network("pocket_strip", HEADS, dropout=0.2)
+    pictures = np.random.default_rng(0).uniform(0, 255, (2, 48, 160, 3)).astype(np.float32)
+    features = np.asarray(backbone_(scale(pictures, "signed"), training=False))
+    whole, top = network(pictures), build_top(network, features.shape[-1])
+
+    for name, logits in top(features).items():
+        np.testing.assert_allclose(logits, whole[name], atol=1e-5)
+    for name in ("kind", "tints", "product"):
+        averaged = network.get_layer(f"head_{name}")(features.mean(axis=(1, 2), keepdims=True))
+        np.testing.assert_allclose(averaged, whole[name], atol=1e-5)
+
+
+@pytest.mark.keras
+def test_each_position_begins_by_looking_at_its_own_place() -> None:
+    """Untrained, the second of four positions answers to a change in the second quarter most."""
+    from vsearch.models.readout import DigitReader
+
+    reader = DigitReader(4)
+    features = np.random.default_rng(0).uniform(0, 1, (1, 3, 24, 16)).astype(np.float32)
+    before = np.asarray(reader(features))[0]
+    features[:, :, 7:11] = 0
+
+    change = np.abs(np.asarray(reader(features))[0] - before).max(axis=-1)
+
+    assert change.argmax() == 1
+    assert change[3] < change[1] / 2
+
+
+@pytest.mark.keras
+def test_weights_are_taken_from_the_named_folder(tmp_path: Path) -> None:
+    """NAME.weights.h5 in the folder wins over everything else."""
+    from vsearch.models import weights
+
+    network = build("pocket_vgg")
+    network.save_weights(tmp_path / "pocket_vgg.weights.h5")
+
+    loaded = weights.pretrained("pocket_vgg", folder=tmp_path)
+
+    for ours, theirs in zip(loaded.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.keras
+def test_offline_the_error_says_where_to_put_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an empty cache and a download that fails, the sentence names the file and the variable."""
+    import keras
+
+    from vsearch.models import weights
+
+    monkeypatch.setattr(keras.config, "keras_home", lambda: str(tmp_path), raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(urllib.request, "_opener", None)  # it would remember the proxy for every later test
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+    with pytest.raises(WeightsUnavailable, match=r"vgg16\.weights\.h5.*VSEARCH_WEIGHTS"):
+        weights.pretrained("vgg16", folder=tmp_path)
+
+
+@pytest.mark.keras
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    """The sentence names the file and the network it should fit."""
+    from vsearch.models import weights
+
+    build("pocket_resnet").save_weights(tmp_path / "pocket_vgg.weights.h5")
+
+    with pytest.raises(CheckpointMismatch, match="pocket_vgg"):
+        weights.pretrained("pocket_vgg", folder=tmp_path)
+
+
+@pytest.mark.keras
+def test_own_networks_have_no_download(tmp_path: Path) -> None:
+    """A pocket network is trained, not fetched."""
+    from vsearch.models import weights
+
+    with pytest.raises(WeightsUnavailable, match="vsearch train"):
+        weights.pretrained("pocket_vgg", folder=tmp_path)
+
+
+@pytest.mark.keras
+def test_packed_weights_fit_their_own_network_only(tmp_path: Path) -> None:
+    """Packed and unpacked, a network answers as before to half precision; another network refuses them."""
+    from vsearch.models import weights
+
+    network = build("pocket_inception", 96)
+    packed = weights.read_packed(weights.pack(network.weights, tmp_path / "w.npz"))
+    again = build("pocket_inception", 96)
+    weights.unpack(again.weights, packed, "pocket_inception")
+    picture = square(96, "disc")[None].astype(np.float32) / 127.5 - 1
+
+    np.testing.assert_allclose(np.asarray(again(picture)), np.asarray(network(picture)), atol=2e-2)
+    with pytest.raises(CheckpointMismatch, match="pocket_vgg"):
+        weights.unpack(build("pocket_vgg", 96).weights, packed, "pocket_vgg")

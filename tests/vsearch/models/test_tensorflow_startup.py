@@ -1,0 +1,30 @@
+import subprocess
+import sys
+from pathlib import Path
+
+STAND_IN = """
+import logging
+calls = []
+
+class config:
+    def list_physical_devices(kind):
+        return [kind + ":0", kind + ":1"] if kind == "GPU" else [kind + ":0"]
+
+    def list_logical_devices():
+        calls.append("devices initialized")
+
+    class experimental:
+        def set_memory_growth(device, growth):
+            calls.append(f"{device} grows: {growth}")
+"""
+
+
+def test_memory_on_the_gpu_grows_as_needed(tmp_path: Path) -> None:
+    """TensorFlow takes all of a card otherwise; it can be told only before it initializes its devices."""
+    (tmp_path / "tensorflow.py").write_text(STAND_IN)
+    code = (
+        "import sys; from vsearch.models.tensorflow_startup import import_tensorflow; sys.path.insert(0, sys.argv[1]);"
+        "import_tensorflow(); import tensorflow; print(tensorflow.calls)"
+    )
+    found = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "['GPU:0 grows: True', 'GPU:1 grows: True', 'devices initialized']"

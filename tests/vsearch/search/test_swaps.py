@@ -1,0 +1,67 @@
+"""A page that follows the nights for weeks: what it served before is let go of."""
+
+import gc
+import os
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.fakes import MATCH_CALIBRATION, NO_COHORT, FakeEncoder, origin
+from tests.vsearch.conftest import METRICS, Shop
+from vsearch.index import generation, index_policy
+from vsearch.index.class_index import ClassIndex
+from vsearch.index.gallery import Gallery
+from vsearch.search.engine import ALL, Engine, Search
+
+pytestmark = pytest.mark.slow
+
+PICTURES = 100_000
+
+
+def large(shop: Shop, seed: int) -> str:
+    """Publish a generation of so many pictures and return its id."""
+    vectors = np.random.default_rng(seed).normal(size=(PICTURES, shop.checkpoint.whitening.size)).astype(np.float32)
+    image_ids = np.arange(PICTURES)
+    indexes = {
+        metric: {
+            "chair": ClassIndex.build(vectors[:50_000], image_ids[:50_000], metric),
+            "lamp": ClassIndex.build(vectors[50_000:], image_ids[50_000:], metric),
+        }
+        for metric in METRICS
+    }
+    hidden = generation.write(
+        shop.generations,
+        origin(shop.checkpoint, previous=None),
+        gallery=Gallery(indexes, image_ids, image_ids),
+        whitening=shop.checkpoint.whitening,
+        match_calibration=MATCH_CALIBRATION,
+        background_cohort=NO_COHORT,
+    )
+    return generation.publish(shop.generations, hidden).name
+
+
+def resident() -> float:
+    """Return the megabytes of memory that this process has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def test_memory_after_ten_swaps_is_what_it_was_after_two(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all that was served only the last is alive, though each answered a search."""
+    monkeypatch.setattr(index_policy, "EXACT_UP_TO", PICTURES)  # clustering would take most of the time
+    published = [large(shop, seed) for seed in range(2)]
+    engine = Engine(shop.settings, FakeEncoder)
+    served: list[weakref.ref[object]] = []
+    after: list[float] = []
+    for swap in range(10):
+        generation.make_current(shop.generations, published[swap % 2])
+        assert engine.refresh()
+        assert engine.search(shop.pictures[0], Search(k=3, classes=ALL)).hits
+        served.append(weakref.ref(engine.serving.generation))
+        gc.collect()
+        after.append(resident())
+    assert [each() is not None for each in served] == [False] * 9 + [True]
+    one = PICTURES * shop.checkpoint.whitening.size * 4 * len(METRICS) / 1e6
+    assert after[-1] - after[1] < one, after  # a single generation that stayed would be more

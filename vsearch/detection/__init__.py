@@ -1,0 +1,1 @@
+"""Boxes of products in a photo."""

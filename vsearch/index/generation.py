@@ -1,0 +1,209 @@
+"""Generations on disk: written to a hidden folder, published in one atomic step, loaded whole, never modified.
+
+    generations/
+      CURRENT                       the id of the served generation; replacing this file publishes another
+      20261121T013000Z-3f9c/
+        manifest.json               see `vsearch.index.manifest`
+        class-000.cosine.faiss ...  one index for each class and metric
+        whitening.npz               blocks -> embeddings
+        images.npz                  image_ids, product_ids: int64 [n]
+        background_cohort.npy       float32 [s, d], see `vsearch.search.score_normalization`
+      .building-<id>/               not yet published, or left behind by a killed run
+
+There is one writer at a time (the index run holds a lock) and any number of readers, which need no lock.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from vsearch.core.errors import GenerationCorrupt, NoGeneration
+from vsearch.core.files import checksum, replace_text, sync
+from vsearch.index.class_index import ClassIndex, Vectors
+from vsearch.index.gallery import Gallery
+from vsearch.index.index_policy import index_key
+from vsearch.index.manifest import FORMAT_VERSION, ID_PATTERN, ClassEntry, Manifest, MatchCalibration, Origin, Quality
+from vsearch.models.whitening import Whitening
+
+CURRENT = "CURRENT"
+MANIFEST = "manifest.json"
+WHITENING = "whitening.npz"
+IMAGES = "images.npz"
+BACKGROUND_COHORT = "background_cohort.npy"
+BUILDING = ".building-"
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A published set of class indexes, loaded whole; immutable."""
+
+    manifest: Manifest
+    gallery: Gallery
+    whitening: Whitening
+    background_cohort: Vectors
+
+    @property
+    def generation_id(self) -> str:
+        """The folder's name."""
+        return self.manifest.generation_id
+
+    @property
+    def checkpoint_id(self) -> str:
+        """The checkpoint that the generation was made with."""
+        return self.manifest.checkpoint_id
+
+    @property
+    def blocks_id(self) -> str:
+        """Identifies the encoder whose blocks a query needs."""
+        return self.manifest.blocks_id
+
+
+def write(
+    folder: Path,
+    origin: Origin,
+    *,
+    gallery: Gallery,
+    whitening: Whitening,
+    match_calibration: MatchCalibration,
+    background_cohort: Vectors,
+    quality: Quality | None = None,
+) -> Path:
+    """Write a generation to a hidden folder inside `folder` and return it; readers do not see it yet."""
+    target = folder / f"{BUILDING}{origin.generation_id}"
+    target.mkdir(parents=True)
+    entries = []
+    for number, name in enumerate(gallery.classes):
+        files = {metric: f"class-{number:03d}.{metric}.faiss" for metric in gallery.indexes}
+        for metric, file in files.items():
+            gallery.indexes[metric][name].save(target / file)
+        count = len(gallery.indexes["cosine"][name])
+        entries.append(ClassEntry(name=name, count=count, index_key=index_key(count), files=files))
+    np.savez(target / WHITENING, allow_pickle=False, **whitening.arrays())
+    np.save(target / BACKGROUND_COHORT, background_cohort)
+    np.savez(target / IMAGES, image_ids=gallery.image_ids, product_ids=gallery.product_ids)
+    manifest = Manifest(
+        **origin.model_dump(),
+        embedding_size=whitening.size,
+        metrics=tuple(gallery.indexes),
+        match_calibration=match_calibration,
+        quality=quality,
+        classes=tuple(entries),
+        checksums={path.name: checksum(path) for path in sorted(target.iterdir())},
+    )
+    (target / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf8")
+    return target
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Return the manifest of the generation folder `path`.
+
+    Raises:
+        GenerationCorrupt: the manifest is missing, invalid, or of another format version.
+    """
+    try:
+        content = json.loads((path / MANIFEST).read_bytes())
+        version = content.get("format_version") if isinstance(content, dict) else None
+        if version not in (None, FORMAT_VERSION):
+            raise GenerationCorrupt(
+                f"Generation {path.name} has format version {version}, but this version of vsearch reads "
+                f"{FORMAT_VERSION}. Run `vsearch index run`."
+            )
+        return Manifest.model_validate_json(json.dumps(content))
+    except FileNotFoundError:
+        raise _damaged(path, f"{MANIFEST} is missing") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise _damaged(path, f"{MANIFEST}: {where}: {first['msg']}") from None
+    except ValueError as error:
+        raise _damaged(path, f"{MANIFEST}: {error}") from None
+
+
+def load(path: Path) -> Generation:
+    """Load the generation folder `path`, verifying every file against its checksum.
+
+    Raises:
+        GenerationCorrupt: a file is missing or was modified.
+    """
+    manifest = read_manifest(path)
+    for name, expected in manifest.checksums.items():
+        try:
+            matches = checksum(path / name) == expected
+        except FileNotFoundError:
+            raise _damaged(path, f"{name} is missing") from None
+        if not matches:
+            raise _damaged(path, f"{name} does not match its checksum")
+    indexes = {
+        metric: {entry.name: ClassIndex.load(path / entry.files[metric], metric) for entry in manifest.classes}
+        for metric in manifest.metrics
+    }
+    with np.load(path / IMAGES) as images, np.load(path / WHITENING) as arrays:
+        gallery = Gallery(indexes, images["image_ids"], images["product_ids"])
+        return Generation(manifest, gallery, Whitening.from_arrays(arrays), np.load(path / BACKGROUND_COHORT))
+
+
+def publish(folder: Path, hidden: Path) -> Path:
+    """Make the hidden folder that `write` returned the current generation, and return its new path.
+
+    Everything is synced to disk first; the last step replaces `CURRENT`. A reader sees the old generation or the
+    new one, and so does a restart after a kill or a power cut.
+    """
+    for path in hidden.iterdir():
+        sync(path)
+    sync(hidden)
+    published = folder / hidden.name.removeprefix(BUILDING)
+    hidden.rename(published)
+    sync(folder)
+    make_current(folder, published.name)
+    return published
+
+
+def current_id(folder: Path) -> str | None:
+    """Return the id of the current generation, or None if nothing has been published.
+
+    Raises:
+        GenerationCorrupt: `CURRENT` does not contain an id.
+    """
+    try:
+        text = (folder / CURRENT).read_text(encoding="utf8", errors="replace").strip()
+    except FileNotFoundError:
+        return None
+    if not re.fullmatch(ID_PATTERN, text):
+        raise GenerationCorrupt(
+            f"{folder / CURRENT} contains {text[:40]!r}, which is not a generation id. Run `vsearch index run`."
+        )
+    return text
+
+
+def current(folder: Path) -> Path:
+    """Return the folder of the current generation.
+
+    Raises:
+        NoGeneration: nothing has been published.
+    """
+    generation_id = current_id(folder)
+    if generation_id is None:
+        raise NoGeneration(f"No index has been published in {folder}. Run `vsearch index run`.")
+    return folder / generation_id
+
+
+def generation_ids(folder: Path) -> list[str]:
+    """Return the ids of the generations on disk, oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir() if re.fullmatch(ID_PATTERN, path.name))
+
+
+def make_current(folder: Path, generation_id: str) -> None:
+    """Serve a generation that is already published."""
+    replace_text(folder / CURRENT, generation_id + "\n")
+
+
+def _damaged(path: Path, problem: str) -> GenerationCorrupt:
+    return GenerationCorrupt(
+        f"Generation {path.name} is damaged: {problem}. Run `vsearch index rollback` or `vsearch index run`."
+    )

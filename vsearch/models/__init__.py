@@ -1,0 +1,1 @@
+"""Networks and what is stored with them: backbones, heads, whitening, checkpoints, the registry."""

@@ -1,0 +1,356 @@
+"""A checkpoint: a folder with weights and everything needed to use them. Loading one does not import TensorFlow.
+
+    model.json            format, backbones, SHA-256 of every other file, plan, data, library versions, figures
+    NAME.weights.npz      the weights of each backbone, in half precision
+    CARD.md               the model card (optional)
+
+A checkpoint with trained heads also has, described in model.json:
+
+    NAME.top.npz          the weights of the heads on each backbone
+
+A searchable checkpoint also has:
+
+    blocks.npz            the PCA of each block
+    heads.npz             a class head on the block of each backbone
+    whitening.npz         a whitening for catalogs too small to fit one, the typical differences between photos of one
+                          product ("differences"), and the background cohort ("strangers")
+
+`blocks_id` covers what determines blocks: stored blocks stay valid when a shop fits its own class heads.
+`checkpoint_id` covers everything.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsearch.core.errors import CheckpointMismatch, CheckpointMissing
+from vsearch.core.files import UNFINISHED, checksum, new_folder
+from vsearch.models.heads import Heads
+from vsearch.models.trained_heads import HeadSpec, TrainedHeads
+from vsearch.models.vocabulary import Vocabulary
+from vsearch.models.weights import read_arrays, write_arrays
+from vsearch.models.whitening import Projection, Whitening
+
+FORMAT: Final = 2
+PREPROCESSING_VERSION: Final = 2
+"""Increase it when preprocessing or a descriptor changes: stored blocks then become invalid."""
+
+DESCRIPTION = "model.json"
+CARD = "CARD.md"
+_BLOCK_FILES = (".weights.npz", "blocks.npz")  # suffixes of the files that determine blocks
+_ABOUT = ("plan", "data", "versions", "figures")
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """What a searchable checkpoint has beside its networks; D is the size of joined blocks.
+
+    Attributes:
+        grid: feature maps are pooled to grid x grid averages.
+        sides: input side of each backbone, in pixels.
+        projections: the PCA of each block, in the order they are joined.
+        heads: a class head for the block of each backbone.
+        whitening: for catalogs too small to fit one.
+        differences: typical differences between photos of one product, float16 [r, D]; may be empty.
+        background_cohort: blocks of images of things no shop sells, float16 [s, D]; may be empty.
+    """
+
+    grid: int
+    sides: Mapping[str, int]
+    projections: Mapping[str, Projection]
+    heads: Heads
+    whitening: Whitening
+    differences: NDArray[np.float16]
+    background_cohort: NDArray[np.float16]
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        """Write the arrays and return the fields for model.json."""
+        blocks = {f"{name}.{key}": a for name, p in self.projections.items() for key, a in p.arrays().items()}
+        write_arrays(folder / "blocks.npz", blocks)
+        write_arrays(folder / "heads.npz", self.heads.arrays())
+        cohort = {"differences": self.differences, "strangers": self.background_cohort}
+        write_arrays(folder / "whitening.npz", self.whitening.arrays() | cohort)
+        return {
+            "grid": self.grid,
+            "sides": dict(self.sides),
+            "block_sizes": {name: projection.size for name, projection in self.projections.items()},
+            "classes": list(self.heads.vocabulary),
+        }
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded checkpoint: its description, and arrays that need no network.
+
+    Attributes:
+        checkpoint_id: hash of everything, 16 hex digits.
+        blocks_id: hash of what determines blocks, 16 hex digits; empty if it is not searchable.
+        backbones: names in `vsearch.models.backbones`, in the order of the blocks.
+        trained_heads: None if it has none.
+        about: plan, data, library versions and figures, as written by the training.
+    """
+
+    folder: Path
+    checkpoint_id: str
+    blocks_id: str
+    backbones: tuple[str, ...]
+    trained_heads: TrainedHeads | None
+    about: Mapping[str, Any] = field(repr=False)
+    _description: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def searchable(self) -> bool:
+        """Whether it computes blocks and embeddings."""
+        return "block_sizes" in self._description
+
+    @property
+    def specs(self) -> tuple[HeadSpec, ...]:
+        """The trained heads; may be empty."""
+        return self.trained_heads.specs if self.trained_heads else ()
+
+    @property
+    def grid(self) -> int:
+        """Feature maps are pooled to grid x grid averages."""
+        return int(self._field("grid"))
+
+    def side(self, name: str) -> int:
+        """Return the input side of a backbone in pixels."""
+        return int(self._field("sides")[name])
+
+    @property
+    def block_sizes(self) -> Mapping[str, int]:
+        """Name -> size of each block, in the order they are joined."""
+        sizes: Mapping[str, int] = self._field("block_sizes")
+        return sizes
+
+    @cached_property
+    def heads(self) -> Heads:
+        """A class head for the block of each backbone."""
+        vocabulary = Vocabulary(tuple(self._field("classes")))
+        return Heads.from_arrays(read_arrays(self.folder / "heads.npz"), vocabulary, self.block_sizes)
+
+    @property
+    def class_sizes(self) -> Mapping[str, int] | None:
+        """Images per class that a shop fitted `heads` on; None for all other heads."""
+        sizes: Mapping[str, int] | None = self._description.get("class_sizes")
+        return sizes
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The class names of `heads`."""
+        return self.heads.vocabulary
+
+    @cached_property
+    def whitening(self) -> Whitening:
+        """The checkpoint's own whitening.
+
+        Raises:
+            CheckpointMismatch: it is for blocks of another size.
+        """
+        size = sum(self.block_sizes.values())
+        whitening = Whitening.from_arrays(read_arrays(self.folder / "whitening.npz"))
+        if len(whitening.mean) != size:
+            raise CheckpointMismatch(
+                f"The whitening in {self.folder} takes {len(whitening.mean)} dimensions, but the blocks have {size}."
+            )
+        return whitening
+
+    @cached_property
+    def differences(self) -> NDArray[np.float16]:
+        """Typical differences between photos of one product, float16 [r, D]; may be empty."""
+        return self._optional("differences")
+
+    @cached_property
+    def background_cohort(self) -> NDArray[np.float16]:
+        """Blocks of images of things no shop sells, float16 [s, D]; may be empty."""
+        return self._optional("strangers")
+
+    @cached_property
+    def projections(self) -> dict[str, Projection]:
+        """The PCA of each block: raw features -> block."""
+        sizes = self.block_sizes
+        arrays = read_arrays(self.folder / "blocks.npz")
+        return {
+            name: Projection.from_arrays({key: arrays[f"{name}.{key}"] for key in ("mean", "matrix")}) for name in sizes
+        }
+
+    def _optional(self, name: str) -> NDArray[np.float16]:
+        empty = np.empty((0, sum(self.block_sizes.values())), np.float16)
+        return read_arrays(self.folder / "whitening.npz").get(name, empty)
+
+    def _field(self, key: str) -> Any:
+        if not self.searchable:
+            raise CheckpointMismatch(
+                f"The checkpoint {self.folder} cannot be used to search: its plan has no [assemble] table."
+            )
+        return self._description[key]
+
+
+def bundled() -> Path:
+    """Return the folder of the ensemble that ships with the package."""
+    return Path(__file__).with_name("bundled") / "pocket"
+
+
+def load(folder: Path) -> Checkpoint:
+    """Load a checkpoint and verify the hash of every file.
+
+    Raises:
+        CheckpointMissing: the folder is not a checkpoint.
+        CheckpointMismatch: its format is not supported, or a file is missing or has changed.
+    """
+    description = read_description(folder)
+    checkpoint = Checkpoint(
+        folder,
+        checkpoint_id(description),
+        blocks_id(description) if "block_sizes" in description else "",
+        tuple(description["backbones"]),
+        TrainedHeads.from_dict(description) if "heads" in description else None,
+        {key: description[key] for key in _ABOUT if key in description},
+        description,
+    )
+    if checkpoint.searchable:
+        _ = checkpoint.heads, checkpoint.whitening
+    return checkpoint
+
+
+def save(
+    folder: Path,
+    *,
+    weights: Mapping[str, Path],
+    about: Mapping[str, Any],
+    retrieval: Retrieval | None = None,
+    trained_heads: TrainedHeads | None = None,
+    tops: Mapping[str, Path] | None = None,
+    card: str = "",
+) -> Checkpoint:
+    """Write a new checkpoint folder atomically, and load it.
+
+    Args:
+        folder: must not exist.
+        weights: for each backbone, a file written by `vsearch.models.weights.pack`.
+        about: plan, data, versions and figures, as available.
+        retrieval: makes the checkpoint searchable.
+        trained_heads, tops: the trained heads, and their weights for each backbone.
+        card: Markdown.
+
+    Raises:
+        CheckpointMismatch: `folder` exists.
+        OSError: the disk is full or read-only.
+    """
+    with _creating(folder) as hidden:
+        for name, file in weights.items():
+            shutil.copyfile(file, hidden / f"{name}.weights.npz")
+        for name, file in (tops or {}).items():
+            shutil.copyfile(file, hidden / f"{name}.top.npz")
+        if card:
+            (hidden / CARD).write_text(card, encoding="utf8")
+        description: dict[str, Any] = {"backbones": list(weights)} | {key: about[key] for key in _ABOUT if key in about}
+        if retrieval is not None:
+            description |= retrieval.write(hidden)
+        if trained_heads is not None:
+            description |= trained_heads.to_dict()
+        _write_description(hidden, description)
+    return load(folder)
+
+
+def save_with_heads(
+    checkpoint: Checkpoint, heads: Heads, parent: Path, class_sizes: Mapping[str, int] | None = None
+) -> Checkpoint:
+    """Write `parent/<checkpoint_id>`, a copy with a shop's own class heads, unless it exists, and load it.
+
+    Args:
+        checkpoint: provides everything else.
+        heads: replace those of the checkpoint.
+        parent: folder of the shop's checkpoints.
+        class_sizes: images per class that the heads were fitted on; None keeps those of the checkpoint.
+
+    Raises:
+        OSError: the disk is full or read-only.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=parent) as name:
+        hidden = Path(name) / "checkpoint"
+        shutil.copytree(checkpoint.folder, hidden)
+        write_arrays(hidden / "heads.npz", heads.arrays())
+        description = read_description(checkpoint.folder) | {"classes": list(heads.vocabulary)}
+        if class_sizes is not None:
+            description["class_sizes"] = dict(sorted(class_sizes.items()))
+        target = parent / checkpoint_id(_write_description(hidden, description))
+        if not target.exists():
+            hidden.rename(target)
+    return load(target)
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """Return the contents of model.json, after verifying the hash of every file.
+
+    Raises:
+        CheckpointMissing: the folder is not a checkpoint.
+        CheckpointMismatch: its format is not supported, or a file is missing or has changed.
+    """
+    if not (folder / DESCRIPTION).is_file():
+        raise CheckpointMissing(f"{folder} is not a checkpoint: it has no {DESCRIPTION}.")
+    description = _parse(folder)
+    for name, digest in description["files"].items():
+        if not (folder / name).is_file() or checksum(folder / name) != digest:
+            raise CheckpointMismatch(
+                f"The checkpoint {folder} is damaged: {name} is missing or has changed. Copy the folder again."
+            )
+    return description
+
+
+def checkpoint_id(description: Mapping[str, Any]) -> str:
+    """Return the hash of a description, which includes the hash of every file."""
+    return _hash(description)
+
+
+def blocks_id(description: Mapping[str, Any]) -> str:
+    """Return the hash of what determines blocks: the networks, their use, and the preprocessing."""
+    files = {name: digest for name, digest in description["files"].items() if name.endswith(_BLOCK_FILES)}
+    fields = ("format", "backbones", "grid", "sides", "block_sizes")
+    relevant = {key: description[key] for key in fields if key in description}
+    return _hash({"files": files, "seeing": PREPROCESSING_VERSION} | relevant)
+
+
+@contextmanager
+def _creating(folder: Path) -> Iterator[Path]:
+    if folder.exists():
+        raise CheckpointMismatch(f"The checkpoint folder {folder} exists already. Choose a new one.")
+    with new_folder(folder) as hidden:
+        yield hidden
+
+
+def _write_description(folder: Path, description: Mapping[str, Any]) -> dict[str, Any]:
+    files = {file.name: checksum(file) for file in sorted(folder.iterdir()) if file.name != DESCRIPTION}
+    whole = {"format": FORMAT} | {key: description[key] for key in description if key not in ("files", "format")}
+    text = json.dumps(whole | {"files": files}, indent=1, ensure_ascii=False)
+    (folder / DESCRIPTION).write_text(text + "\n", encoding="utf8")
+    return _parse(folder)
+
+
+def _parse(folder: Path) -> dict[str, Any]:
+    file = folder / DESCRIPTION
+    try:
+        description: dict[str, Any] = json.loads(file.read_text(encoding="utf8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointMismatch(f"{file} is not valid JSON: {error}. Copy the checkpoint again.") from None
+    version = description.get("format") if isinstance(description, dict) else None
+    if version != FORMAT:
+        raise CheckpointMismatch(f"{file} has format {version!r}, but this version of vsearch reads format {FORMAT}.")
+    if not ({"files", "backbones"} <= description.keys()):
+        raise CheckpointMismatch(f"{file} does not list files and backbones. Copy the checkpoint again.")
+    return description
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,119 @@
+"""The bundled backbones: a ResNet, a VGG, an Inception made small, about a million weights each; a strip's, a finder's.
+
+The three take pictures scaled to -1..1 and shrink them 16 times: 144 px give a 9 x 9 feature map. Being fully
+convolutional they take any side of 32 px and more. Called by `vsearch.models.backbones` alone.
+"""
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from vsearch.models.box_readout import FinerSum
+
+Tensor = Any
+Stride = int | tuple[int, int]
+
+
+def pocket_resnet(inputs: Tensor) -> Tensor:
+    """Residual network of basic blocks (He et al., CVPR 2016): 3 stages of 2 blocks.
+
+    [n, s, s, 3] -> [n, s/16, s/16, 160]
+    """
+    x = _stem(inputs, 40)
+    for stage, width in enumerate((40, 80, 160), start=1):
+        for block in (1, 2):
+            stride = 2 if stage > 1 and block == 1 else 1
+            x = _basic_block(x, width, stride, f"stage{stage}_block{block}")
+    return x
+
+
+def pocket_vgg(inputs: Tensor) -> Tensor:
+    """Plain stacks of 3 x 3 convolutions and 2 x 2 pooling (Simonyan & Zisserman, ICLR 2015).
+
+    [n, s, s, 3] -> [n, s/16, s/16, 176]
+    """
+    x = _stem(inputs, 40)
+    for stage, (width, depth) in enumerate(((72, 2), (128, 2), (176, 2)), start=1):
+        if stage > 1:
+            x = layers.MaxPooling2D(2, name=f"stage{stage}_pool")(x)
+        for conv in range(1, depth + 1):
+            x = _conv(x, width, 3, name=f"stage{stage}_conv{conv}")
+    return x
+
+
+def pocket_inception(inputs: Tensor) -> Tensor:
+    """Inception modules with factorised 5 x 5 branches (Szegedy et al., CVPR 2016).
+
+    [n, s, s, 3] -> [n, s/16, s/16, 192]
+    """
+    x = _stem(inputs, 40)
+    for stage, (width, modules) in enumerate(((96, 1), (144, 2), (192, 3)), start=1):
+        if stage > 1:
+            x = layers.MaxPooling2D(3, strides=2, padding="same", name=f"stage{stage}_pool")(x)
+        for module in range(1, modules + 1):
+            x = _inception_module(x, width, f"stage{stage}_module{module}")
+    return x
+
+
+def pocket_strip(inputs: Tensor) -> Tensor:
+    """Residual network for a line of text: the height shrinks 16 times, the width 8 times; 385,000 weights.
+
+    [n, h, w, 3] -> [n, h/16, w/8, 112]
+    """
+    x = _conv(inputs, 24, 3, stride=2, name="stem")
+    stages: tuple[tuple[int, Stride], ...] = ((48, 2), (96, 2), (112, (2, 1)))
+    for stage, (width, stride) in enumerate(stages, start=1):
+        x = _basic_block(x, width, stride, f"stage{stage}_block1")
+    return x
+
+
+def pocket_finder(inputs: Tensor) -> Tensor:
+    """Residual network that ends in a fine map: what the coarse stages saw is brought up and added to the finer ones.
+
+    The joining is that of a feature pyramid (Lin et al., CVPR 2017) with its finest level alone; 310,000 weights.
+
+    [n, s, s, 3] -> [n, s/8, s/8, 48]
+    """
+    x = _conv(inputs, 16, 3, stride=2, name="stem")
+    levels = []
+    for stage, width in enumerate((24, 48, 72, 96), start=1):
+        x = _basic_block(x, width, 2, f"stage{stage}_block1")
+        levels.append(x)
+    joined = _conv(x, 48, 1, name="join4", relu=False)
+    for level in (3, 2):
+        finer = _conv(levels[level - 1], 48, 1, name=f"join{level}", relu=False)
+        joined = FinerSum(name=f"join{level}_sum")([finer, joined])
+    return _conv(joined, 48, 3, name="join_out")
+
+
+def _stem(x: Tensor, width: int) -> Tensor:
+    x = _conv(x, width, 3, stride=2, name="stem")
+    return layers.MaxPooling2D(3, strides=2, padding="same", name="stem_pool")(x)
+
+
+def _conv(x: Tensor, width: int, size: int, *, stride: Stride = 1, name: str, relu: bool = True) -> Tensor:
+    x = layers.Conv2D(width, size, strides=stride, padding="same", use_bias=False, name=name)(x)
+    x = layers.BatchNormalization(momentum=0.95, name=f"{name}_bn")(x)
+    return layers.ReLU(name=f"{name}_relu")(x) if relu else x
+
+
+def _basic_block(x: Tensor, width: int, stride: Stride, name: str) -> Tensor:
+    shortcut = x
+    if stride != 1 or x.shape[-1] != width:
+        shortcut = _conv(x, width, 1, stride=stride, name=f"{name}_shortcut", relu=False)
+    x = _conv(x, width, 3, stride=stride, name=f"{name}_conv1")
+    x = _conv(x, width, 3, name=f"{name}_conv2", relu=False)
+    return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([x, shortcut]))
+
+
+def _inception_module(x: Tensor, width: int, name: str) -> Tensor:
+    quarter, third = width // 4, width // 3
+    one = _conv(x, quarter, 1, name=f"{name}_1x1")
+    three = _conv(_conv(x, third, 1, name=f"{name}_3x3_reduce"), quarter, 3, name=f"{name}_3x3")
+    five = _conv(x, third, 1, name=f"{name}_5x5_reduce")
+    five = _conv(five, third, 3, name=f"{name}_5x5_a")
+    five = _conv(five, quarter, 3, name=f"{name}_5x5_b")
+    pooled = layers.AveragePooling2D(3, strides=1, padding="same", name=f"{name}_pool")(x)
+    pooled = _conv(pooled, quarter, 1, name=f"{name}_pool_proj")
+    return keras.layers.Concatenate(name=f"{name}_out")([one, three, five, pooled])

@@ -1,0 +1,1 @@
+"""Article numbers read from a photo."""

@@ -1,0 +1,1 @@
+"""Sources of labeled images, decoded once and kept with their targets."""

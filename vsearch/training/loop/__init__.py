@@ -1,0 +1,1 @@
+"""Training one backbone phase by phase."""

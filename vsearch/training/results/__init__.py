@@ -1,0 +1,1 @@
+"""What a finished training reports: metrics, plots, model card."""

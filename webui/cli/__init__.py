@@ -1,0 +1,1 @@
+"""Commands that serve the page and search from the terminal."""

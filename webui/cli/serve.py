@@ -1,0 +1,36 @@
+"""`vsearch serve`: the shopper's page."""
+
+from pathlib import Path
+
+import click
+
+from vsearch.cli import pass_settings
+from vsearch.core.settings import Settings
+
+
+@click.command(epilog="Example: vsearch serve --host 0.0.0.0 --port 8080")
+@click.option("--host", help="Address to listen on; the default is the setting host.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; the default is the setting port.")
+@click.option("--threads", type=click.IntRange(1, 256), help="Threads that answer requests.")
+@click.option(
+    "--examples",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of example photos to offer; the default is the setting examples.",
+)
+@pass_settings
+def command(settings: Settings, host: str | None, port: int | None, threads: int | None, examples: Path | None) -> None:
+    """Serve the page and the JSON API until stopped with Ctrl+C.
+
+    A newly published index is taken up within seconds, without a restart.
+    """
+    from webui.server import serve
+
+    given = {"host": host, "port": port, "threads": threads, "examples": examples}
+    chosen = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
+    serve(chosen, on_ready=_announce)
+
+
+def _announce(address: str, problem: str | None) -> None:
+    if problem:
+        click.echo(f"Not ready to search: {problem}", err=True)
+    click.echo(f"\n  The page is at  {address}  (Ctrl+C stops it)\n")
