@@ -29,8 +29,8 @@ from indexer.build.run_report import Stages
 from indexer.feed.importer import import_lock
 from vsearch.core import pruning
 from vsearch.core.errors import CatalogueError, CheckpointError, GenerationCorrupt
-from vsearch.core.files import STALE_SECONDS, UNFINISHED, leftovers, remove_folder, stale
-from vsearch.core.lock import held, lock_if_free, run_lock
+from vsearch.core.files import STALE_SECONDS, UNFINISHED, leftovers, modified_before, remove_folder
+from vsearch.core.lock import exclusive_lock, held, run_lock
 from vsearch.core.progress import Progress, no_stages
 from vsearch.core.pruning import Freed, Garbage, Kind, of_path
 from vsearch.core.settings import Settings
@@ -129,7 +129,7 @@ def prune(
         garbage = list(_all_but_pictures(settings, sessions, now, page_files))
         if not dry_run:
             pruning.delete(garbage, advance)
-    with lock_if_free(import_lock(settings.pictures)) as alone, stages("prune pictures") as advance:
+    with exclusive_lock(import_lock(settings.pictures)) as alone, stages("prune pictures") as advance:
         files = list(_picture_files(settings, sessions, now)) if alone else []
         if not dry_run:
             pruning.delete(files, advance)
@@ -246,7 +246,7 @@ def _temporary_files(settings: Settings, now: datetime) -> Iterator[Garbage]:
         if not held(plan / "lock"):
             hidden = {path for path in plan.rglob(".*") if path.name.startswith(TEMPORARY)}
             others += [path for path in hidden if hidden.isdisjoint(path.parents)]
-    for path in [*own, *stale(others, now.timestamp() - STALE_SECONDS)]:
+    for path in [*own, *modified_before(others, now.timestamp() - STALE_SECONDS)]:
         yield of_path("temporary files", path)
 
 

@@ -44,7 +44,8 @@ LIBRARIES = {
     "alembic": ("catalog.database", "migrations"),
     "click": ("vsearch.cli", "indexer.cli", "webui.cli"),
     "rich": ("vsearch.cli", "indexer.cli", "webui.cli"),
-    "fcntl": ("vsearch.core.lock",),
+    "filelock": ("vsearch.core.lock",),
+    "cachetools": ("vsearch.search.serving",),
 }
 """The only importers of each library."""
 

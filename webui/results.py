@@ -10,7 +10,7 @@ from catalog import full_text, queries
 from catalog.queries import ProductCard
 from vsearch.imaging.codec import Box, Picture
 from vsearch.search.engine import ALL, Engine, Search
-from vsearch.search.merging import LabelledHit, SearchResult
+from vsearch.search.merging import LabeledHit, SearchResult
 from vsearch.search.serving import Serving
 from webui.articles import ArticleRead
 from webui.criteria import Criteria
@@ -34,7 +34,7 @@ class Match:
     """One card: a product and how it was found."""
 
     card: ProductCard
-    hit: LabelledHit
+    hit: LabeledHit
 
 
 @dataclass(frozen=True)
@@ -179,14 +179,14 @@ def _search(engine: Engine, serving: Serving, picture: Picture, search: Search) 
     return result
 
 
-def _close(hits: Sequence[LabelledHit]) -> list[LabelledHit]:
+def _close(hits: Sequence[LabeledHit]) -> list[LabeledHit]:
     """Return the hits that deserve to be called similar, at least."""
     return [hit for hit in hits if hit.label != "nothing close"]
 
 
-def _hydrated(session: Session, hits: Sequence[LabelledHit], words: Sequence[int]) -> list[Match]:
+def _hydrated(session: Session, hits: Sequence[LabeledHit], words: Sequence[int]) -> list[Match]:
     """Return the products of the hits that are still sold; those that `words` found move up."""
-    by_product: Mapping[int, LabelledHit] = {hit.product_id: hit for hit in hits}
+    by_product: Mapping[int, LabeledHit] = {hit.product_id: hit for hit in hits}
     ranked = list(by_product)
     if words:
         ranked = reciprocal_rank_fusion([ranked, [number for number in words if number in by_product]])

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from vsearch.core.errors import InvalidRequest, UploadsUnavailable
-from vsearch.core.files import UNFINISHED, new_file
+from vsearch.core.files import UNFINISHED, atomic_write
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits, decode, encode_jpeg
 
@@ -177,7 +177,7 @@ def is_sha256(text: str) -> bool:
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees all of it or none; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with new_file(path) as file:
+    with atomic_write(path) as file:
         file.write(data)
 
 

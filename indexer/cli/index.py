@@ -24,7 +24,7 @@ from indexer.jobs.kinds import ACCEPTABLE, causes
 from vsearch.cli import pass_settings
 from vsearch.cli.console import STOPPED, progress, table
 from vsearch.core.errors import GenerationCorrupt, NoGeneration, VerificationFailed
-from vsearch.core.files import naming
+from vsearch.core.files import filename_in_errors
 from vsearch.core.redaction import redact_address
 from vsearch.core.settings import Settings
 from vsearch.index import generation as generations
@@ -121,7 +121,7 @@ def report(settings: Settings, *, as_json: bool, page: Path | None) -> None:
     """Show how the latest nightly jobs ended and what to correct in the catalog."""
     found = managers_report.create(settings)
     if page is not None:
-        with naming(page):
+        with filename_in_errors(page):
             page.write_text(managers_report.render_html(found, settings), encoding="utf8")
         click.echo(f"Written to {page}.")
     elif as_json:

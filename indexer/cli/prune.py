@@ -11,7 +11,7 @@ from indexer import prune
 from indexer.prune import Pictures, Pruned
 from vsearch.cli import pass_settings
 from vsearch.cli.console import STOPPED, progress, table
-from vsearch.core.files import STALE_SECONDS, UNFINISHED, stale
+from vsearch.core.files import STALE_SECONDS, UNFINISHED, modified_before
 from vsearch.core.pruning import Garbage, in_words, of_path
 from vsearch.core.settings import Settings
 
@@ -49,7 +49,7 @@ def page_files(settings: Settings, pictures: Pictures, now: datetime) -> Iterato
     for path in UploadStore.of(settings).expired(now.timestamp()):
         yield of_path("uploads", path)
     unfinished = [*settings.uploads.glob(f"{UNFINISHED}*"), *settings.thumbnails.glob(f"??/{UNFINISHED}*")]
-    for path in stale(unfinished, now.timestamp() - STALE_SECONDS):
+    for path in modified_before(unfinished, now.timestamp() - STALE_SECONDS):
         yield of_path("temporary files", path)
 
 

@@ -32,7 +32,7 @@ from tests.indexer.killed_run import Deadly, Moment, run_until
 from tests.indexer.models import Shifted
 from tests.indexer.retailer import Retailer
 from vsearch.core.errors import CatalogueError, RunInProgress
-from vsearch.core.lock import lock_if_free, run_lock
+from vsearch.core.lock import exclusive_lock, run_lock
 from vsearch.core.progress import no_stages
 from vsearch.core.pruning import Freed, Garbage
 from vsearch.core.settings import Settings
@@ -422,7 +422,7 @@ def test_pictures_are_left_while_an_import_goes_on(life: Life) -> None:
 def test_an_import_waits_while_pictures_are_deleted(sqlite_life: Life) -> None:
     """Or it would take a picture for stored that goes at that moment."""
     order = []
-    with lock_if_free(import_lock(sqlite_life.settings.pictures)) as alone:
+    with exclusive_lock(import_lock(sqlite_life.settings.pictures)) as alone:
         assert alone
         waiting = threading.Thread(
             target=lambda: import_feed(

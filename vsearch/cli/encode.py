@@ -13,7 +13,7 @@ from vsearch.cli import pass_settings, photos
 from vsearch.cli.console import out, progress
 from vsearch.cli.load_model import Model, open_model
 from vsearch.core.errors import DatasetError
-from vsearch.core.files import new_file
+from vsearch.core.files import atomic_write
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits, Picture
 
@@ -36,7 +36,7 @@ def command(settings: Settings, paths: tuple[Path, ...], target: Path) -> None:
     readable = photos.readable(photos.read(paths), Limits.from_settings(settings))
     with progress("encode") as advance:
         arrays = _arrays(model, readable, settings.batch_size, lambda done: advance(done, total))
-    with new_file(target) as file:
+    with atomic_write(target) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub takes the names for options
     written = len(arrays["ids"])
     out.print(f"{written} of {total} pictures encoded by {model.origin}, {arrays['embeddings'].shape[1]} numbers each")

@@ -1,4 +1,4 @@
-"""The few things that make what is on disk whole or not there at all."""
+"""Files and folders that appear complete or not at all."""
 
 import hashlib
 import os
@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import IO
 
 STALE_SECONDS = 24 * 3600
-"""Age from which a hidden file or folder is what a killed process left, where no lock tells."""
+"""Age at which a temporary file or folder that no lock protects counts as left behind by a killed process."""
 
 UNFINISHED = ".new-"
 REMOVING = ".removing-"
-"""How the names of files and folders begin that are being written, or deleted."""
+"""Name prefixes of files and folders that are being written or deleted."""
 
 
 def sync(path: Path) -> None:
-    """Force a file, or the names in a folder, to the disk itself."""
+    """Flush a file, or the entries of a folder, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -27,32 +27,9 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Give `path` a new content in one step: a reader sees the old or the new, also after a power cut."""
-    fresh = path.with_name(f"{path.name}.new")
-    try:
-        with naming(path):
-            fresh.write_text(text, encoding="utf8")
-            sync(fresh)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
-    fresh.replace(path)
-    sync(path.parent)
-
-
-def listing(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """Return name, size and time of change (ns) of each file in a folder, by name; nothing where there is no folder."""
-    try:
-        found = [(entry.name, entry.stat()) for entry in os.scandir(folder)]
-    except OSError:
-        return ()
-    return tuple(sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in found))
-
-
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Let a failure to write, which does not know its file, say that it was `path`."""
+def filename_in_errors(path: Path) -> Iterator[None]:
+    """Add `path` to an OSError that does not name a file."""
     try:
         yield
     except OSError as error:
@@ -62,33 +39,54 @@ def naming(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[IO[bytes]]:
-    """Yield a file to write; it becomes `path` when the block ends well, and leaves nothing when it does not."""
+def atomic_write(path: Path, *, durable: bool = False) -> Iterator[IO[bytes]]:
+    """Yield a temporary file that replaces `path` when the block succeeds and is deleted when it fails.
+
+    A `durable` file is flushed to disk, so that it survives a power cut.
+    """
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=UNFINISHED, delete=False) as file:
         temporary = Path(file.name)
         try:
-            with naming(path):
+            with filename_in_errors(path):
                 yield file
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
                 file.close()
             temporary.chmod(0o644)
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+    if durable:
+        sync(path.parent)
+
+
+def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Write a file with `atomic_write`; its folder is created."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path, durable=durable) as file:
+        file.write(data)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file with `atomic_write`, durably; its folder must exist."""
+    with atomic_write(path, durable=True) as file:
+        file.write(text.encode("utf8"))
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a hidden folder to fill; it becomes `path` when the block ends well, and leaves nothing when it does not.
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a hidden folder that is renamed to `path` when the block succeeds and is deleted when it fails.
 
-    Where another run made `path` meanwhile, that stays. Hidden folders beside it that a killed run left a day ago go.
+    If another process creates `path` meanwhile, that one stays. Stale hidden folders beside it are deleted.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in stale(path.parent.glob(f"{UNFINISHED}*/"), time.time() - STALE_SECONDS):
-        shutil.rmtree(left, ignore_errors=True)
+    for leftover in modified_before(path.parent.glob(f"{UNFINISHED}*/"), time.time() - STALE_SECONDS):
+        shutil.rmtree(leftover, ignore_errors=True)
     hidden = Path(tempfile.mkdtemp(dir=path.parent, prefix=UNFINISHED))
     try:
-        with naming(path):
+        with filename_in_errors(path):
             yield hidden
         hidden.chmod(0o755)
         if not path.exists():
@@ -98,25 +96,25 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_folder(path: Path) -> None:
-    """Delete a folder; nobody sees half of it, and a kill leaves a hidden rest."""
-    aside = path.with_name(f"{REMOVING}{path.name}")
-    if aside.exists():
-        shutil.rmtree(aside)
-    path.rename(aside)
-    shutil.rmtree(aside)
+    """Rename a folder to a hidden name, then delete it, so that nobody sees it incomplete."""
+    hidden = path.with_name(f"{REMOVING}{path.name}")
+    if hidden.exists():
+        shutil.rmtree(hidden)
+    path.rename(hidden)
+    shutil.rmtree(hidden)
 
 
 def leftovers(folder: Path, prefixes: Collection[str]) -> list[Path]:
-    """Return the hidden files and folders in `folder` that begin with one of the prefixes."""
+    """Return the files and folders in `folder` whose names begin with one of the prefixes."""
     return sorted(path for prefix in prefixes for path in folder.glob(f"{prefix}*"))
 
 
-def stale(paths: Iterable[Path], before: float) -> list[Path]:
-    """Return the paths that were last written before that time (Unix)."""
+def modified_before(paths: Iterable[Path], timestamp: float) -> list[Path]:
+    """Return the paths whose modification time is before a Unix time."""
     found = []
     for path in paths:
         with suppress(FileNotFoundError):
-            if path.lstat().st_mtime < before:
+            if path.lstat().st_mtime < timestamp:
                 found.append(path)
     return found
 

@@ -1,80 +1,72 @@
-"""One run at a time. The lock is the operating system's, so a killed process leaves none behind."""
+"""Locks between processes. The operating system releases them when their holder dies; the lock files stay."""
 
-import fcntl
 import os
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, ReadWriteLock, Timeout
 
 from vsearch.core.errors import RunInProgress
-from vsearch.core.files import naming
+from vsearch.core.files import filename_in_errors
 
-LOOKING = 0.05
-"""Seconds after which one who merely looked whether the lock is held (`held`) has let go of it."""
+CHECK_SECONDS = 0.2
+"""Longer than `held` holds the lock in order to check it."""
 
 
 @contextmanager
 def run_lock(path: Path, now: datetime, what: str = "index run") -> Iterator[None]:
-    """Hold the lock file `path` while the block runs; the file stays, the lock does not.
+    """Hold the lock file `path`, which then contains the process id and start time of its holder.
 
     Args:
-        path: made when missing; says who holds the lock, for people to read.
-        now: written down as the start.
-        what: goes one at a time, as the sentence calls it.
+        path: created if missing.
+        now: start time to record.
+        what: names the work in the error message.
 
     Raises:
-        RunInProgress: another process, or another thread, holds it.
+        RunInProgress: another process or thread holds the lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf8") as file:
-        free = _locked(file, fcntl.LOCK_EX)
-        if not free:
-            time.sleep(LOOKING)
-            free = _locked(file, fcntl.LOCK_EX)
-        if not free:
-            file.seek(0)
-            raise RunInProgress(
-                f"Only one {what} goes at a time, but {file.read().strip() or 'another'} still does; "
-                "wait for its end or stop it."
-            )
-        with naming(path):  # past the buffer, which would fail once more when the file is closed
-            os.ftruncate(file.fileno(), 0)
-            os.write(file.fileno(), f"process {os.getpid()} (since {now:%Y-%m-%d %H:%M:%S %Z})\n".encode())
+    try:
+        acquired = FileLock(path, timeout=CHECK_SECONDS).acquire()
+    except Timeout:
+        holder = path.read_text(encoding="utf8").strip() or "another process"
+        raise RunInProgress(f"Another {what} is in progress: {holder}. Wait until it ends, or stop it.") from None
+    with acquired:
+        with filename_in_errors(path):
+            path.write_text(f"process {os.getpid()} (since {now:%Y-%m-%d %H:%M:%S %Z})\n", encoding="utf8")
         yield
+
+
+def held(path: Path) -> bool:
+    """Return whether somebody holds the `run_lock` of the file `path`."""
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=CHECK_SECONDS):
+            return False
+    except Timeout:
+        return True
 
 
 @contextmanager
 def shared_lock(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` shared, once nobody holds it exclusively."""
+    """Hold the lock file `path` together with other `shared_lock` holders, after any `exclusive_lock` has ended."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)
+    with closing(ReadWriteLock(path, is_singleton=False)) as lock, lock.read_lock():
         yield
 
 
 @contextmanager
-def lock_if_free(path: Path) -> Iterator[bool]:
-    """Hold the lock file `path` exclusively if nobody holds it; yield whether that is so."""
+def exclusive_lock(path: Path) -> Iterator[bool]:
+    """Hold the lock file `path` alone if nobody holds it; yield whether that succeeded."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        yield _locked(file, fcntl.LOCK_EX)
-
-
-def held(path: Path) -> bool:
-    """Whether somebody holds the lock file `path`."""
-    try:
-        with path.open(encoding="utf8") as file:
-            return not _locked(file, fcntl.LOCK_SH)
-    except FileNotFoundError:
-        return False
-
-
-def _locked(file: IO[str], how: int) -> bool:
-    try:
-        fcntl.flock(file, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    with closing(ReadWriteLock(path, is_singleton=False)) as lock:
+        try:
+            acquired = lock.acquire_write(blocking=False)
+        except Timeout:
+            yield False
+            return
+        with acquired:
+            yield True

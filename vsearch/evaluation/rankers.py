@@ -16,7 +16,7 @@ from vsearch.imaging.codec import Picture
 from vsearch.imaging.preprocess import half_squash, trim
 from vsearch.index.manifest import MatchLabel
 from vsearch.search.engine import ALL, Engine, Search
-from vsearch.search.merging import LabelledHit
+from vsearch.search.merging import LabeledHit
 
 LABELS: tuple[MatchLabel, ...] = get_args(MatchLabel)
 """From the closest to none."""
@@ -47,8 +47,8 @@ def rank_by_engine(
     engine: Engine, queries: Sequence[Query], *, advance: ProgressCallback = no_progress
 ) -> tuple[Ranking, Ranking]:
     """Rank with the live generation: in all classes, and in those that each photo decides on -> k = `depth`."""
-    everywhere: list[list[LabelledHit]] = []
-    routed: list[list[LabelledHit]] = []
+    everywhere: list[list[LabeledHit]] = []
+    routed: list[list[LabeledHit]] = []
     search = Search(k=depth(queries) + 1)
     for number, query in enumerate(queries, start=1):  # one after the other: the second does not encode again
         asked = replace(search, box=query.box)
@@ -105,7 +105,7 @@ def lab_histogram(picture: Picture) -> NDArray[np.float32]:
     return descriptors.colour(half_squash(trim(picture), descriptors.COLOUR_SIDE))
 
 
-def _ranking(name: str, answers: Sequence[Sequence[LabelledHit]], queries: Sequence[Query]) -> Ranking:
+def _ranking(name: str, answers: Sequence[Sequence[LabeledHit]], queries: Sequence[Query]) -> Ranking:
     ids = np.full((len(answers), depth(queries)), metrics.PADDING, np.int64)
     for row, hits in zip(ids, answers, strict=True):
         row[: len(hits)] = [hit.product_id for hit in hits]
@@ -115,5 +115,5 @@ def _ranking(name: str, answers: Sequence[Sequence[LabelledHit]], queries: Seque
     return Ranking(name, ids, best, tuple(map(_closest, answers)), tuple(map(_closest, others)))
 
 
-def _closest(hits: Sequence[LabelledHit]) -> MatchLabel:
+def _closest(hits: Sequence[LabeledHit]) -> MatchLabel:
     return min((hit.label for hit in hits), key=LABELS.index, default=LABELS[-1])

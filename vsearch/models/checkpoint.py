@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.core.errors import CheckpointMismatch, CheckpointMissing
-from vsearch.core.files import UNFINISHED, checksum, new_folder
+from vsearch.core.files import UNFINISHED, atomic_folder, checksum
 from vsearch.models.heads import Heads
 from vsearch.models.trained_heads import HeadSpec, TrainedHeads
 from vsearch.models.vocabulary import Vocabulary
@@ -326,7 +326,7 @@ def blocks_id(description: Mapping[str, Any]) -> str:
 def _creating(folder: Path) -> Iterator[Path]:
     if folder.exists():
         raise CheckpointMismatch(f"The checkpoint folder {folder} exists already. Choose a new one.")
-    with new_folder(folder) as hidden:
+    with atomic_folder(folder) as hidden:
         yield hidden
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vsearch.core.errors import CheckpointError, CheckpointMismatch, CheckpointMissing
-from vsearch.core.files import REMOVING, UNFINISHED, leftovers, new_file, sync
+from vsearch.core.files import REMOVING, UNFINISHED, atomic_write, leftovers, sync
 from vsearch.core.settings import Settings
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models import registry
@@ -60,7 +60,7 @@ def export(checkpoint: Checkpoint, target: Path) -> Path:
         raise CheckpointError(f"An export needs a new place, but {target} {wrong}; name another.")
     if target.suffix != ".zip":
         return _copied(checkpoint.folder, target)
-    with new_file(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    with atomic_write(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for path in _files(checkpoint.folder):
             archive.write(path, path.name)
     return target

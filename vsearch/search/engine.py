@@ -1,7 +1,7 @@
-"""`Engine`: from a photo to labelled hits, always wholly within one generation.
+"""`Engine`: from a photo to labeled hits, each search within one generation.
 
-What is served is one immutable `Serving`. `refresh` prepares a new one aside and swaps a single reference; a
-search takes that reference once, so it never mixes two generations.
+The engine serves one immutable `Serving`. `refresh` prepares another one aside and swaps a single reference; a search
+reads that reference once, so it never mixes two generations.
 """
 
 import logging
@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Hashable
 from copy import copy
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
@@ -26,32 +25,41 @@ from vsearch.index.generation import Generation
 from vsearch.models.encoder import open_encoder
 from vsearch.models.heads import Predictions
 from vsearch.search.backoff import Backoff
-from vsearch.search.merging import LabelledHit, Part, Routing, SearchResult, best_of, leading, part_weight, searched
+from vsearch.search.merging import (
+    LabeledHit,
+    RegionResult,
+    Routing,
+    SearchResult,
+    best_region,
+    detection_weight,
+    merge_hits,
+    searched_classes,
+)
 from vsearch.search.routing import choose_classes
 from vsearch.search.score_normalization import cohort_score, penalty
-from vsearch.search.serving import BlockCache, Blocks, DetectionCache, OpenEncoder, Serving, files_of, prepare
+from vsearch.search.serving import Blocks, OpenEncoder, PhotoCache, Serving, file_states, prepare
 
 log = logging.getLogger(__name__)
 
 ALL: Final = "all"
-"""Search every class."""
+"""Searches every class."""
 
 RETRY_SECONDS: Final = 10.0
 MAX_RETRY_SECONDS: Final = 300.0
-"""How long a generation that could not be loaded is left alone, after the first failure and at most."""
+"""Delay before loading a generation again after a failure: the first one, and the longest."""
 
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """What is asked besides the photo.
+    """A search request, apart from the photo.
 
     Attributes:
-        k: products wanted.
+        k: number of products wanted.
         metric: "cosine" or "euclidean".
-        classes: names to search in; None lets the photo decide; `ALL` means every class.
+        classes: names of the classes to search; None lets the photo decide; `ALL` means every class.
         allowed: image ids to search among, int64; None means all.
-        excluded: image ids never to be found, int64.
-        box: the part of the photo that matters; None means all of it.
+        excluded: image ids to leave out, int64.
+        box: region of the photo to search with; None means the whole photo and every detection.
     """
 
     k: int = 24
@@ -63,17 +71,19 @@ class Search:
 
 
 class Engine:
-    """Answers searches from the current generation; safe to use from several threads.
+    """Answers searches from the current generation; thread-safe.
 
-    Call `refresh` once before the first search, and then whenever a newer generation may have been published.
+    Call `refresh` once before the first search, and again whenever another generation may have been published.
 
     Args:
         settings: folders, and how classes are chosen.
-        open_encoder: makes the encoder of a checkpoint; a test gives a fake.
-        open_finder: makes what finds products in whole photos, when the first is searched with; photos are searched
-            whole where it gives None.
-        serving: answers until the first `refresh`; given for a generation that is not published.
-        clock: seconds that only grow; tells when a generation that could not be loaded is tried again.
+        open_encoder: loads the encoder of a checkpoint.
+        open_detector: loads the product detector on first use; if it returns None, only whole photos are searched.
+        serving: what to serve until the first `refresh`, for a generation that is not published.
+        clock: a monotonic clock in seconds, which times the retries of `refresh`.
+
+    Attributes:
+        problem: why the current generation cannot be served, or None.
     """
 
     def __init__(
@@ -91,30 +101,27 @@ class Engine:
         self._serving = serving
         self._refreshing = threading.Lock()
         self._backoff = Backoff(clock, RETRY_SECONDS, MAX_RETRY_SECONDS)
-        self._encoded = BlockCache()
-        self._parts = DetectionCache(open_detector)
+        self._photos = PhotoCache(open_detector)
 
     @property
     def serving(self) -> Serving:
-        """What answers now; take it once for all that must agree.
+        """What is served now; read it once where several calls must agree.
 
         Raises:
-            NoGeneration: nothing has been loaded; or the error that kept it from being loaded.
+            NoGeneration: nothing is loaded; or the error that prevented loading.
         """
         serving = self._serving
         if serving is None:
-            # A copy: each time that an exception is raised, its traceback grows by the frames of that request.
-            raise copy(self.problem) or NoGeneration(
-                "A search needs a loaded index, but none is loaded yet; call Engine.refresh."
-            )
+            # A copy: the traceback of an exception that is raised repeatedly grows each time.
+            raise copy(self.problem) or NoGeneration("No index is loaded. Call Engine.refresh first.")
         return serving
 
     def refresh(self) -> bool:
         """Serve the current generation; return whether that changed anything.
 
-        When it cannot be loaded, what was served before is served on, and `problem` holds the error until a
-        later refresh succeeds. It is then loaded again when a file of it or of its checkpoint has changed, else after
-        a delay that grows: loading reads and hashes all of it.
+        If it cannot be loaded, the previous one stays and `problem` holds the error until a later refresh succeeds.
+        Loading reads and hashes every file, so it is retried only when a file of the generation or its checkpoint
+        changes, or after a growing delay.
         """
         with self._refreshing:
             files: Hashable = None
@@ -122,10 +129,11 @@ class Engine:
                 path = generations.current(self._settings.generations)
                 changed = self._serving is None or self._serving.generation.generation_id != path.name
                 if changed:
-                    files = files_of(path, self._settings)
+                    files = file_states(path, self._settings)
                     if not self._backoff.is_due(files):
                         return False
-                    self._serving = self._prepared(path)
+                    loaded = generations.load(path)
+                    self._serving = prepare(loaded, self._settings, open_encoder=self._open_encoder, old=self._serving)
                     log.info("serving generation %s", path.name)
             except Exception as error:
                 if files is not None:
@@ -137,94 +145,92 @@ class Engine:
             return changed
 
     def detect(self, picture: Picture) -> tuple[Detection, ...]:
-        """Return the parts of a photo in which products may stand, surest first; none where there is no finder.
-
-        Args:
-            picture: RGB uint8 [height, width, 3].
-        """
-        return self._parts.of(picture)
+        """Return the products detected in a photo, most confident first; none without a detector."""
+        return self._photos.detections(picture)
 
     def forget(self, picture: Picture) -> None:
-        """Forget what is remembered of a photo: its blocks, and the parts seen in it."""
-        self._encoded.forget(picture)
-        self._parts.forget(picture)
+        """Remove a photo from the cache."""
+        self._photos.forget(picture)
 
     def search(self, picture: Picture, search: Search = Search(), *, serving: Serving | None = None) -> SearchResult:
-        """Find the products that look most like the picture.
+        """Find the products that look most like a photo.
 
-        Without a box it is searched with the whole picture and with each part in which a product may stand, each as it
-        is and mirrored; a product counts by what is most like it.
+        Without a box, the whole photo and every detection are searched, each as it is and mirrored; the best hit of a
+        product counts.
 
         Args:
             picture: RGB uint8 [height, width, 3].
-            search: all else that is asked.
-            serving: what answers; given where several searches must agree, else what is served now.
+            search: the rest of the request.
+            serving: pass it if several searches must agree; by default what is served now.
 
         Raises:
             UnknownClass: the generation has no class of that name.
-            InvalidRequest: another part of the search makes no sense.
+            InvalidRequest: another part of the request is invalid.
             NoGeneration: nothing is served.
         """
         serving = serving or self.serving
         started = time.perf_counter()
         detections = self.detect(picture)
-        searched_too = detections if search.box is None else ()
-        found = time.perf_counter()
-        boxes = [search.box, *(detection.box for detection in searched_too)]
-        blocks = self._encoded.blocks(serving.encoder, picture, boxes)
+        detected = time.perf_counter()
+        extra = detections if search.box is None else ()
+        boxes = [search.box, *(detection.box for detection in extra)]
+        blocks = self._photos.blocks(serving.encoder, picture, boxes)
         encoded = time.perf_counter()
-        weights = [1.0, *(part_weight(detection) for detection in searched_too)]
-        parts = [
-            self._part(serving, both, weight, replace(search, box=box))
+        weights = [1.0, *(detection_weight(detection) for detection in extra)]
+        regions = [
+            self._search_region(serving, both, weight, replace(search, box=box))
             for both, box, weight in zip(blocks, boxes, weights, strict=True)
         ]
-        hits = best_of(parts, search.k, lower_is_better=search.metric == "euclidean")
-        timings = {"find": _ms(started, found)} if detections else {}
-        timings |= {"encode": _ms(found, encoded), "search": _ms(encoded, time.perf_counter())}
-        predictions = leading(parts, hits).predictions
+        hits = merge_hits(regions, search.k, lower_is_better=search.metric == "euclidean")
+        timings = {"find": _ms(started, detected)} if detections else {}
+        timings |= {"encode": _ms(detected, encoded), "search": _ms(encoded, time.perf_counter())}
         generation = serving.generation
-        known = generation.gallery.classes
-        return SearchResult(hits, *searched(parts), generation.generation_id, predictions, timings, known, detections)
+        return SearchResult(
+            hits,
+            *searched_classes(regions),
+            generation.generation_id,
+            best_region(regions, hits).predictions,
+            timings,
+            generation.gallery.classes,
+            detections,
+        )
 
     def search_like(
         self, product_id: int, search: Search = Search(), *, serving: Serving | None = None
     ) -> SearchResult:
         """Find the products that look most like a product of the index; nothing is encoded.
 
-        It is searched with the product's first picture, in all classes unless some are named; `search.box` is
-        ignored. The product itself is left out. One that the index does not hold (yet) has no hits.
+        The product's first image is the query; all classes are searched unless some are named; `search.box` is
+        ignored. The product itself is left out. A product that is not in the index has no hits.
         """
         serving = serving or self.serving
         started = time.perf_counter()
         gallery = serving.generation.gallery
-        named = isinstance(search.classes, tuple)
-        classes = search.classes if isinstance(search.classes, tuple) else gallery.classes
-        hits: tuple[LabelledHit, ...] = ()
+        chosen = search.classes if isinstance(search.classes, tuple) else None
+        classes = gallery.classes if chosen is None else chosen
+        hits: tuple[LabeledHit, ...] = ()
         pictures = gallery.pictures_of(product_id)
         if len(pictures):
             one_more = replace(search, k=search.k + 1, box=None)
-            found = _labelled_hits(serving.generation, gallery.embedding(int(pictures[0])), classes, one_more)
+            found = _labeled_hits(serving.generation, gallery.embedding(int(pictures[0])), classes, one_more)
             hits = tuple(hit for hit in found if hit.product_id != product_id)[: search.k]
         return SearchResult(
             hits,
             classes,
-            "chosen" if named else "all",
+            "all" if chosen is None else "chosen",
             serving.generation.generation_id,
             None,
             {"encode": 0.0, "search": _ms(started, time.perf_counter())},
             gallery.classes,
         )
 
-    def _part(self, serving: Serving, blocks: Blocks, weight: float, search: Search) -> Part:
-        """Search with the blocks [2, d] of one part of a photo, as it is and mirrored."""
+    def _search_region(self, serving: Serving, blocks: Blocks, weight: float, search: Search) -> RegionResult:
+        """Search with the blocks [2, d] of a region as it is and mirrored."""
         predictions = serving.checkpoint.heads.predict(blocks.mean(axis=0, keepdims=True, dtype=np.float32))
         classes, routing = self._classes(serving, predictions, search)
         embeddings = serving.generation.whitening.project(blocks)
-        hits = [hit for one in embeddings for hit in _labelled_hits(serving.generation, one, classes, search)]
-        return Part(weight, tuple(hits), classes, routing, predictions)
-
-    def _prepared(self, path: Path) -> Serving:
-        return prepare(generations.load(path), self._settings, open_encoder=self._open_encoder, old=self._serving)
+        hits = [hit for one in embeddings for hit in _labeled_hits(serving.generation, one, classes, search)]
+        return RegionResult(weight, tuple(hits), classes, routing, predictions)
 
     def _classes(self, serving: Serving, predictions: Predictions, search: Search) -> tuple[tuple[str, ...], Routing]:
         known = serving.generation.gallery.classes
@@ -247,12 +253,12 @@ def _problem(error: Exception) -> VSearchError:
         return copy(error)  # without its traceback, whose frames hold all that was loaded
     if not isinstance(error, OSError):
         log.error("the published index cannot be loaded", exc_info=error)
-    return GenerationError(f"The published index must be readable, but {error}; fix that, or run `vsearch index run`.")
+    return GenerationError(f"The published index cannot be loaded: {error}. Fix that, or run `vsearch index run`.")
 
 
-def _labelled_hits(
+def _labeled_hits(
     generation: Generation, embedding: NDArray[np.float32], classes: tuple[str, ...], search: Search
-) -> tuple[LabelledHit, ...]:
+) -> tuple[LabeledHit, ...]:
     gallery = generation.gallery
     hits = gallery.search(
         embedding,
@@ -262,13 +268,12 @@ def _labelled_hits(
         allowed=search.allowed,
         excluded=search.excluded,
     )
-    cosine = search.metric == "cosine"
-    scores = [hit.value for hit in hits] if cosine else gallery.cosines(embedding, hits).tolist()
+    scores = [hit.value for hit in hits] if search.metric == "cosine" else gallery.cosines(embedding, hits).tolist()
     calibration = generation.manifest.match_calibration
     cohort_scores = cohort_score(embedding[None], generation.background_cohort)
     deducted = float(penalty(cohort_scores, calibration.cohort_baseline)[0])
     return tuple(
-        LabelledHit(
+        LabeledHit(
             hit.product_id, hit.image_id, hit.class_name, hit.value,
             score, score - deducted, calibration.match_label(hit.class_name, score - deducted), search.box,
         )

@@ -1,22 +1,20 @@
-"""What answers searches: a generation with the checkpoint and the encoder that belong to it, made ready.
-
-And what is remembered of the latest photos: their blocks, and where products stand in them.
-"""
+"""What the engine serves: a generation with its checkpoint and encoder; and a cache of recent photos."""
 
 import hashlib
+import os
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from vsearch.core.errors import CheckpointMismatch, CheckpointMissing, GenerationCorrupt
-from vsearch.core.files import listing
 from vsearch.core.settings import Settings
 from vsearch.detection.detector import Detection, Detector, OpenDetector
 from vsearch.imaging.codec import Box, Picture, crop
@@ -31,6 +29,10 @@ Blocks = NDArray[np.float16]
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
+MAX_PHOTOS = 256
+MAX_REGIONS = 16
+"""Cached photos, and regions of each."""
+
 
 @dataclass(frozen=True)
 class Serving:
@@ -44,26 +46,20 @@ class Serving:
 def prepare(
     generation: Generation, settings: Settings, *, open_encoder: OpenEncoder, old: Serving | None = None
 ) -> Serving:
-    """Load what belongs to a generation and search it once, so that the first shopper does not wait.
-
-    Args:
-        generation: loaded whole.
-        settings: say where checkpoints are.
-        open_encoder: makes the encoder of a checkpoint.
-        old: what is served now; its encoder is kept when it makes the same blocks.
+    """Load what a generation needs and search it once as a warm-up; an `old` encoder is reused if it fits.
 
     Raises:
         CheckpointMissing: the generation's checkpoint is not on this machine.
-        CheckpointMismatch: it is not the one that the generation was made with.
+        CheckpointMismatch: the checkpoint computes other blocks than the generation was built with.
     """
     checkpoint = find_checkpoint(settings, generation.checkpoint_id)
     if checkpoint.blocks_id != generation.blocks_id:
         raise CheckpointMismatch(
-            f"Generation {generation.generation_id} must be searched with blocks {generation.blocks_id}, "
-            f"but its checkpoint makes {checkpoint.blocks_id}; run `vsearch index run`."
+            f"Generation {generation.generation_id} was built with blocks {generation.blocks_id}, but its checkpoint "
+            f"computes {checkpoint.blocks_id}. Run `vsearch index run`."
         )
-    same_blocks = old is not None and old.encoder.blocks_id == checkpoint.blocks_id
-    encoder = old.encoder if old is not None and same_blocks else open_encoder(checkpoint)
+    reusable = old is not None and old.encoder.blocks_id == checkpoint.blocks_id
+    encoder = old.encoder if old is not None and reusable else open_encoder(checkpoint)
     blocks = encoder.blocks([np.full((64, 64, 3), 128, dtype=np.uint8)])
     checkpoint.heads.predict(blocks)
     generation.gallery.search(generation.whitening.project(blocks)[0], k=1)
@@ -74,7 +70,7 @@ def find_checkpoint(settings: Settings, checkpoint_id: str) -> Checkpoint:
     """Load a checkpoint by its id: one of the shop's own, or the bundled one.
 
     Raises:
-        CheckpointMissing: there is none of that id.
+        CheckpointMissing: there is no such checkpoint.
     """
     own = settings.checkpoints / checkpoint_id
     for folder in (own, checkpoints.bundled()):
@@ -83,155 +79,107 @@ def find_checkpoint(settings: Settings, checkpoint_id: str) -> Checkpoint:
             if checkpoint.checkpoint_id == checkpoint_id:
                 return checkpoint
     raise CheckpointMissing(
-        f"The index needs checkpoint {checkpoint_id}, but {own} does not hold it; "
-        "copy it there or run `vsearch index run`."
+        f"The index needs checkpoint {checkpoint_id}, which is not in {own}. Copy it there, or run `vsearch index run`."
     )
 
 
-def files_of(path: Path, settings: Settings) -> Hashable:
-    """Return what changes when a generation folder or the folder of its checkpoint does; reads no large file."""
+def file_states(path: Path, settings: Settings) -> Hashable:
+    """Return a value that changes when a file of a generation folder or of its checkpoint does; reads no large file."""
+    folders = [path]
+    with suppress(GenerationCorrupt, OSError):
+        folders.append(settings.checkpoints / read_manifest(path).checkpoint_id)
+    return path.name, tuple(state for folder in folders for state in _file_states(folder))
+
+
+def _file_states(folder: Path) -> list[tuple[str, int, int]]:
     try:
-        checkpoint_id = read_manifest(path).checkpoint_id
-    except (GenerationCorrupt, OSError):
-        checkpoint_id = ""
-    folders = [path, *([settings.checkpoints / checkpoint_id] if checkpoint_id else [])]
-    return path.name, tuple(file for folder in folders for file in listing(folder))
+        files = [(entry.name, entry.stat()) for entry in os.scandir(folder)]
+    except OSError:
+        return []
+    return sorted((name, status.st_size, status.st_mtime_ns) for name, status in files)
+
+
+@dataclass
+class _Photo:
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    detections: tuple[Detection, ...] | None = None
+    blocks: LRUCache[tuple[str, Box | None], Blocks] = field(default_factory=lambda: LRUCache(MAX_REGIONS))
+
+
+class PhotoCache:
+    """Detections and blocks of recent photos, for searches that change only the class, metric or filters.
+
+    Concurrent requests for one photo wait for each other, so that everything is computed once.
+
+    Args:
+        open_detector: loads the detector on first use; returns None if there is none.
+    """
+
+    def __init__(self, open_detector: OpenDetector) -> None:
+        self._open_detector = open_detector
+        self._opening = threading.Lock()
+        self._photos: LRUCache[bytes, _Photo] = LRUCache(MAX_PHOTOS)
+        self._lock = threading.Lock()
+
+    @cached_property
+    def _detector(self) -> Detector | None:
+        return self._open_detector()
+
+    def detections(self, picture: Picture) -> tuple[Detection, ...]:
+        """Return the products detected in a photo, most confident first; none without a detector."""
+        with self._opening:
+            detector = self._detector
+        if detector is None:
+            return ()
+        with self._locked(picture) as photo:
+            if photo.detections is None:
+                photo.detections = detector.find(picture)
+            return photo.detections
+
+    def blocks(self, encoder: Encoder, picture: Picture, boxes: Sequence[Box | None]) -> Blocks:
+        """Return the blocks of regions of a photo, as they are and mirrored, [n, 2, d]; None is the whole photo.
+
+        A shopper may photograph a product from the other side than the shop did. Unknown regions are encoded in one
+        batch.
+        """
+        with self._locked(picture) as photo:
+            keys = {box: (encoder.blocks_id, box) for box in boxes}
+            known = {box: photo.blocks[key] for box, key in keys.items() if key in photo.blocks}
+            if missing := [box for box in keys if box not in known]:
+                regions = [picture if box is None else crop(picture, box) for box in missing]
+                sides = [side for region in regions for side in (region, np.ascontiguousarray(region[:, ::-1]))]
+                encoded = encoder.blocks(sides)
+                for box, blocks in zip(missing, encoded.reshape(len(missing), 2, encoded.shape[1]), strict=True):
+                    known[box] = photo.blocks[keys[box]] = blocks
+            return np.stack([known[box] for box in boxes])
+
+    def forget(self, picture: Picture) -> None:
+        """Remove a photo."""
+        with self._lock:
+            self._photos.pop(_digest(picture), None)
+
+    @contextmanager
+    def _locked(self, picture: Picture) -> Iterator[_Photo]:
+        with self._lock:
+            photo = self._photos.setdefault(_digest(picture), _Photo())
+        with photo.lock:
+            yield photo
 
 
 class Latest(Generic[T]):
-    """Remembers what was made last; the one not asked for longest makes room. Safe from several threads.
-
-    What several threads ask for at once is made by one of them, while the others wait for it.
-
-    Args:
-        size: how many.
-    """
+    """Remembers the latest values by key; concurrent requests compute a value once."""
 
     def __init__(self, size: int) -> None:
-        self._size = size
+        self._entries: LRUCache[Hashable, T] = LRUCache(size)
         self._lock = threading.Lock()
-        self._entries: OrderedDict[Hashable, T] = OrderedDict()
-        self._in_flight: dict[Hashable, Future[T]] = {}
 
     def get(self, keys: Sequence[K], make: Callable[[list[K]], Iterable[T]]) -> list[T]:
-        """Return the value of each key.
-
-        Args:
-            keys: may repeat.
-            make: makes the values of distinct keys that are neither known nor being made, all in one call. Its error
-                is raised here, and to all who wait for these values; nothing of it is remembered.
-        """
+        """Return the value of each key; `make` computes those of unknown keys."""
         with self._lock:
-            found: dict[K, T | Future[T]] = {}
-            claimed: dict[K, Future[T]] = {}
-            for key in dict.fromkeys(keys):
-                if key in self._entries:
-                    self._entries.move_to_end(key)
-                    found[key] = self._entries[key]
-                elif key in self._in_flight:
-                    found[key] = self._in_flight[key]
-                else:
-                    found[key] = claimed[key] = self._in_flight[key] = Future()
-        if claimed:
-            self._make(claimed, make)
-        # Each thread makes what it claimed before it waits, so that no two wait for each other.
-        values = {key: one.result() if isinstance(one, Future) else one for key, one in found.items()}
-        return [values[key] for key in keys]
-
-    def _make(self, claimed: dict[K, Future[T]], make: Callable[[list[K]], Iterable[T]]) -> None:
-        try:
-            made = dict(zip(claimed, make(list(claimed)), strict=True))
-        except BaseException as error:
-            self._remember(claimed, {})
-            for future in claimed.values():
-                future.set_exception(error)
-            raise
-        self._remember(claimed, made)
-        for key, future in claimed.items():
-            future.set_result(made[key])
-
-    def _remember(self, claimed: dict[K, Future[T]], made: dict[K, T]) -> None:
-        with self._lock:
-            for key, future in claimed.items():
-                if self._in_flight.get(key) is future:  # else it was forgotten meanwhile
-                    del self._in_flight[key]
-                    if key in made:
-                        self._entries[key] = made[key]
-            while len(self._entries) > self._size:
-                self._entries.popitem(last=False)
-
-    def forget(self, matches: Callable[[Any], bool]) -> None:
-        """Forget what is remembered, or is being made, under the keys that match."""
-        with self._lock:
-            for known in (self._entries, self._in_flight):
-                for key in [key for key in known if matches(key)]:
-                    del known[key]
+            missing = [key for key in keys if key not in self._entries]
+            self._entries.update(zip(missing, make(missing), strict=True) if missing else ())
+            return [self._entries[key] for key in keys]
 
 
-def fingerprint(picture: Picture) -> bytes:
-    """Return what tells a picture from any other."""
+def _digest(picture: Picture) -> bytes:
     return hashlib.sha256(repr(picture.shape).encode() + picture.tobytes()).digest()
-
-
-class DetectionCache:
-    """Remembers where a finder saw products in the latest pictures; it is opened by the first one asked about.
-
-    Args:
-        open_finder: makes the finder, or returns None where there is none.
-        size: pictures remembered.
-    """
-
-    def __init__(self, open_detector: OpenDetector, size: int = 256) -> None:
-        self._open_finder = open_detector
-        self._known: Latest[tuple[Detection, ...]] = Latest(size)
-        self._opening = threading.Lock()
-        self._finder: Detector | None = None
-        self._asked = False
-
-    def of(self, picture: Picture) -> tuple[Detection, ...]:
-        """Return the parts of a picture in which products may stand, surest first; none where there is no finder."""
-        with self._opening:
-            if not self._asked:
-                self._finder, self._asked = self._open_finder(), True
-        if self._finder is None:
-            return ()
-        finder = self._finder
-        return self._known.get([fingerprint(picture)], lambda _: [finder.find(picture)])[0]
-
-    def forget(self, picture: Picture) -> None:
-        """Forget a picture."""
-        name = fingerprint(picture)
-        self._known.forget(lambda key: key == name)
-
-
-class BlockCache:
-    """Remembers the blocks of the latest pictures and parts: another class, metric or filter does not encode again.
-
-    A part is encoded as it is and mirrored: a shopper may stand on the other side of a product than the shop's camera.
-
-    Args:
-        size: how many.
-    """
-
-    def __init__(self, size: int = 512) -> None:
-        self._known: Latest[Blocks] = Latest(size)
-
-    def blocks(self, encoder: Encoder, picture: Picture, boxes: Sequence[Box | None]) -> Blocks:
-        """Return blocks [n, 2, d] of n parts of a picture, None being all of it, each as it is and mirrored.
-
-        Those unknown are encoded at once.
-        """
-        name = fingerprint(picture)
-
-        def encode(keys: list[tuple[str, bytes, Box | None]]) -> Blocks:
-            cut = [picture if box is None else crop(picture, box) for _, _, box in keys]
-            sides = [side for part in cut for side in (part, np.ascontiguousarray(part[:, ::-1]))]
-            found = encoder.blocks(sides)
-            return found.reshape(len(keys), 2, found.shape[1])
-
-        return np.stack(self._known.get([(encoder.blocks_id, name, box) for box in boxes], encode))
-
-    def forget(self, picture: Picture) -> None:
-        """Forget a picture and all its parts."""
-        name = fingerprint(picture)
-        self._known.forget(lambda key: key[1] == name)

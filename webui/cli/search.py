@@ -15,7 +15,7 @@ from vsearch.cli.load_model import open_engine
 from vsearch.core.settings import Metric, Settings
 from vsearch.imaging.codec import Box, Limits, decode
 from vsearch.search.engine import ALL, Search
-from vsearch.search.merging import SearchResult, part_weight, worth
+from vsearch.search.merging import SearchResult, detection_weight, weighted_value
 
 SHOWN = 3
 """Classes named above the table."""
@@ -59,9 +59,9 @@ def command(
     times = ", ".join(f"{name} {ms:.0f} ms" for name, ms in result.timings.items())
     value = "score" if metric == "cosine" else "distance"
     columns = ["sku", "title", "class", value, "match", *(["box"] if result.detections else [])]
-    weights = {str(item.box): part_weight(item) for item in result.detections}
+    weights = {str(item.box): detection_weight(item) for item in result.detections}
     for item in found:  # by which they are ordered: what a doubtful part found counts for less
-        counts = worth(item["distance"], weights.get(item["box"], 1.0), lower_is_better=metric == "euclidean")
+        counts = weighted_value(item["distance"], weights.get(item["box"], 1.0), lower_is_better=metric == "euclidean")
         item[value] = abs(counts) if metric == "euclidean" else counts
     lines = [(str(rank), *(_cell(item[column]) for column in columns)) for rank, item in enumerate(found, start=1)]
     title = f"{photo.name} in {where} ({times})"

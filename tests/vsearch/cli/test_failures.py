@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from vsearch import cli
 from vsearch.cli import console, ground_truth, photos
 from vsearch.cli.console import table
 from vsearch.core.errors import DatasetError
-from vsearch.core.files import new_file, replace_text
+from vsearch.core.files import atomic_write, replace_text
 from vsearch.imaging.codec import Limits
 
 FILE = "data is this file"
@@ -74,10 +75,10 @@ def test_a_text_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
     target = tmp_path / "said.json"
     target.write_text("old")
 
-    def full(path: Path) -> None:
+    def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr("vsearch.core.files.sync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match=r"full: .*said\.json"):
         replace_text(target, "new")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("said.json", "old")]
@@ -97,7 +98,7 @@ def test_a_new_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     target.write_bytes(b"old")
 
     def write_half() -> None:
-        with new_file(target) as file:
+        with atomic_write(target) as file:
             file.write(b"half")
             raise OSError(errno.ENOSPC, "full")
 
@@ -105,7 +106,7 @@ def test_a_new_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
         write_half()
     assert [path.name for path in tmp_path.iterdir()] == ["out.npz"]
     assert target.read_bytes() == b"old"
-    with new_file(target) as file:
+    with atomic_write(target) as file:
         np.savez(file, ids=np.arange(3))
     assert np.load(target)["ids"].tolist() == [0, 1, 2]
 
@@ -221,5 +222,5 @@ def test_senseless_options_are_wrong_usage(option: tuple[str, str]) -> None:
 def test_evaluating_nothing_makes_no_catalogue(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without an index the sentence says so, and the data folder stays as it was: not there."""
     data = tmp_path / "data"
-    assert "needs a published index" in failed(capsys, "--data", str(data), "evaluate", "shopper")
+    assert "No index has been published" in failed(capsys, "--data", str(data), "evaluate", "shopper")
     assert not data.exists()

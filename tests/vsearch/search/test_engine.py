@@ -206,7 +206,7 @@ def test_more_like_a_product_the_index_lacks_finds_nothing(engine: Engine) -> No
 def test_without_a_generation_the_remedy_is_named(shop: Shop) -> None:
     """And remembered, for whoever asks whether the engine is ready."""
     engine = Engine(shop.settings, FakeEncoder)
-    with pytest.raises(NoGeneration, match="none is loaded"):
+    with pytest.raises(NoGeneration, match="No index is loaded"):
         engine.search(shop.pictures[0])
     assert not engine.refresh()
     assert isinstance(engine.problem, NoGeneration)
@@ -252,7 +252,7 @@ def test_a_generation_without_its_checkpoint_is_not_served(shop: Shop) -> None:
     shutil.rmtree(shop.folder / "checkpoints")
     engine = Engine(shop.settings, FakeEncoder)
     assert not engine.refresh()
-    with pytest.raises(CheckpointMissing, match=f"needs checkpoint {shop.checkpoint.checkpoint_id}, but"):
+    with pytest.raises(CheckpointMissing, match=shop.checkpoint.checkpoint_id):
         assert engine.serving
 
 

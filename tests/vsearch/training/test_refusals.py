@@ -42,7 +42,7 @@ def test_two_trainings_of_one_run(folder: Path) -> None:
     """The second is refused and touches nothing."""
     run = folder / "runs" / "tiny"
     with run_lock(run / "lock", datetime.now(UTC)):
-        assert "Only one training in" in refused(folder, RunInProgress)
+        assert "Another training in" in refused(folder, RunInProgress)
     assert [file.name for file in run.iterdir()] == ["lock"]
 
 

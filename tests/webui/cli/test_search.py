@@ -18,7 +18,7 @@ from vsearch.core.settings import Metric
 from vsearch.detection.detector import Detection
 from vsearch.imaging.codec import Box
 from vsearch.index.gallery import Gallery
-from vsearch.search.merging import LabelledHit, SearchResult, part_weight
+from vsearch.search.merging import LabeledHit, SearchResult, detection_weight
 
 PART = Detection(Box(0.3528, 0.6931, 0.752, 1), 0.0625)  # its hits count half
 VALUES = {"fca_0014.jpg": (0.6, PART.box), "fca_0015.jpg": (0.4, None), "fca_0016.jpg": (0.7, PART.box)}
@@ -31,7 +31,7 @@ ORDERED: dict[Metric, tuple[str, ...]] = {
 class FakeEngine:
     """Answers with three products, in the order of what they count."""
 
-    def __init__(self, hits: list[LabelledHit]) -> None:
+    def __init__(self, hits: list[LabeledHit]) -> None:
         self._hits = tuple(hits)
         gallery = Gallery({"cosine": {}}, np.empty(0, np.int64), np.empty(0, np.int64))
         self.serving = SimpleNamespace(generation=SimpleNamespace(gallery=gallery))
@@ -54,7 +54,7 @@ def test_the_table_is_ordered_by_the_number_it_shows(
         with sessions() as session:
             ids = {sku: queries.product_by_sku(session, sku).card.product_id for sku in VALUES}
     found = [(sku, *VALUES[sku]) for sku in ORDERED[metric]]
-    hits = [LabelledHit(ids[sku], 1, "Sofas", value, 0.5, 0.5, "similar", box) for sku, value, box in found]
+    hits = [LabeledHit(ids[sku], 1, "Sofas", value, 0.5, 0.5, "similar", box) for sku, value, box in found]
     monkeypatch.setattr("webui.cli.search.open_engine", lambda settings: FakeEngine(hits))
     monkeypatch.setattr(console, "out", Console(file=(shown := io.StringIO()), width=80))
     (tmp_path / "photo.jpg").write_bytes(jpeg(40, 30))
@@ -67,7 +67,7 @@ def test_the_table_is_ordered_by_the_number_it_shows(
     said = shown.getvalue()
     lines = [line.split() for line in said.splitlines() if ".jpg" in line and "photo" not in line]
     assert said.startswith("photo.jpg in Sofas, Lamps, Beds and 2 more classes")
-    assert part_weight(PART) == 0.5
+    assert detection_weight(PART) == 0.5
     assert tuple(line[1] for line in lines) == ORDERED[metric]
     numbers = [next(float(word) for word in line if word.startswith(("0.", "1."))) for line in lines]
     assert numbers == ([0.4, 0.35, 0.3] if metric == "cosine" else [0.4, 1.2, 1.4])

@@ -10,7 +10,7 @@ from typing import IO, Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vsearch.core.files import new_folder
+from vsearch.core.files import atomic_folder
 from vsearch.imaging.codec import Picture
 from vsearch.models.tensorflow_startup import import_tensorflow
 from vsearch.core.progress import ProgressCallback
@@ -68,7 +68,7 @@ def keep(plan: Plan, root: Path, folder: Path, *, work: Path, advance: ProgressC
         DatasetError: a source is missing or damaged. Unreadable pictures are logged and left out.
         OSError: the disk is full; nothing is left.
     """
-    with new_folder(folder) as hidden:
+    with atomic_folder(folder) as hidden:
         _fill(plan, root, hidden, work=work, advance=advance)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from vsearch.core.errors import DatasetError
-from vsearch.core.files import checksum, new_folder
+from vsearch.core.files import atomic_folder, checksum
 from vsearch.models.tensorflow_startup import import_tensorflow
 from vsearch.training.data.examples import SIDES, Example, Side
 
@@ -70,7 +70,7 @@ def pack(examples: Iterable[Example], folder: Path, *, shards: int, about: Mappi
     """
     if folder.exists():
         raise DatasetError(f"Shards need a new folder, but {folder} exists; name another, or remove it.")
-    with new_folder(folder) as hidden:
+    with atomic_folder(folder) as hidden:
         counts, labels = _write(examples, hidden, shards)
         if not counts:
             raise DatasetError("A data set needs at least one picture, but there is none to pack; correct its sources.")

@@ -16,7 +16,7 @@ from typing import Any
 import keras
 
 from vsearch.core.errors import PlanError
-from vsearch.core.files import naming, replace_text
+from vsearch.core.files import filename_in_errors, replace_text
 from vsearch.core.progress import ProgressCallback, no_progress
 from vsearch.models.backbones import backbone
 from vsearch.models.network import build_network, build_top
@@ -208,7 +208,7 @@ def _save(network: Any, file: Path) -> None:
     """Write weights whole or not at all."""
     partial = file.with_name(f"partial-{file.name}")
     try:
-        with naming(file):
+        with filename_in_errors(file):
             network.save_weights(partial)
         partial.replace(file)
     finally:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.core.errors import CheckpointMismatch
-from vsearch.core.files import UNFINISHED, new_file
+from vsearch.core.files import UNFINISHED, atomic_write
 
 
 @dataclass
@@ -98,7 +98,7 @@ def load_values(file: Path, variables: Sequence[Any]) -> None:
 def _write(file: Path, arrays: dict[str, NDArray[Any]]) -> None:
     for left in file.parent.glob(f"{UNFINISHED}*"):  # by a kill
         left.unlink()
-    with new_file(file) as fresh:
+    with atomic_write(file) as fresh:
         np.savez(fresh, **arrays)  # type: ignore[arg-type]  # the stub takes the names for options
         fresh.flush()
         os.fsync(fresh.fileno())

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from vsearch.core.files import UNFINISHED, new_file, stale
+from vsearch.core.files import UNFINISHED, atomic_write, modified_before
 from vsearch.core.progress import ProgressCallback, no_progress
 from vsearch.models.backbones import Scaling
 from vsearch.models.network import scale
@@ -143,13 +143,13 @@ def _write(place: Path, keys: NDArray[np.uint64], values: NDArray[Any]) -> None:
     """Keep the features of some views: a file of its own, whole or not at all."""
     part = np.zeros(len(keys), [("key", np.uint64), ("features", values.dtype, values.shape[1:])])
     part["key"], part["features"] = keys, values
-    with new_file(place / f"{hashlib.sha256(keys.tobytes()).hexdigest()[:16]}.npy") as file:
+    with atomic_write(place / f"{hashlib.sha256(keys.tobytes()).hexdigest()[:16]}.npy") as file:
         np.save(file, part)
 
 
 def _sweep(place: Path) -> None:
     """Remove what a kill left, and leave what another run may be writing."""
-    for left in stale(place.glob(f"{UNFINISHED}*"), time.time() - _STALE):
+    for left in modified_before(place.glob(f"{UNFINISHED}*"), time.time() - _STALE):
         left.unlink(missing_ok=True)
 
 

@@ -4,7 +4,7 @@ import csv
 from dataclasses import astuple, fields
 from pathlib import Path
 
-from vsearch.core.files import new_file
+from vsearch.core.files import atomic_write
 from vsearch.models.trained_heads import DIGITS, VOTE, HeadPredictions, HeadSpec
 from vsearch.training.data.dataset import Split
 from vsearch.training.results import detection_metrics, plots, scoring
@@ -45,7 +45,7 @@ def _classes(folder: Path, title: str, spec: HeadSpec, split: Split, judgement: 
     what = f"{title}, {spec.name}: {_who(judgement)}"
     of = f"{len(flags):,} pictures, {100 * flags.mean():.1f} percent wholly right"
     plots.confusion(scoring.confusion(truth, said), names, f"{what}\n{of}", folder / f"confusion_{spec.name}.png")
-    with new_file(folder / f"per_class_{spec.name}.csv") as file:
+    with atomic_write(folder / f"per_class_{spec.name}.csv") as file:
         rows = scoring.per_class(spec, truth, said)
         columns = [field.name for field in fields(scoring.ClassFigures)]
         file.write((",".join(columns) + "\n").encode())

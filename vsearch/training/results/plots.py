@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from vsearch.core.files import new_file
+from vsearch.core.files import atomic_write
 from vsearch.imaging.codec import Picture
 from vsearch.training.results.calibration import Bin
 
@@ -245,5 +245,5 @@ def _short(text: str, most: int = 18) -> str:
 
 
 def _write(figure: Figure, file: Path) -> None:
-    with new_file(file) as out:
+    with atomic_write(file) as out:
         figure.savefig(out, format="png", dpi=_DPI)
