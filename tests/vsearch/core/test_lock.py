@@ -16,7 +16,7 @@ HOLDER = """
 import signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from vsearch.lock import run_lock
+from vsearch.core.lock import run_lock
 with run_lock(Path(sys.argv[1]), datetime.now(UTC)):
     print("held", flush=True)
     signal.pause()
