@@ -1,7 +1,7 @@
-"""A price as exports and people write it, read exactly into minor units; one that can mean two amounts is refused.
+"""Prices as exports and people write them, read exactly into minor units; a price that can mean two amounts is refused.
 
-A single separator before exactly three digits, as in "1,290", may group thousands or stand before decimals. Where the
-decimals of the currency do not settle that, only separators that somebody stated do.
+A single separator before exactly three digits, as in "1,290", may separate thousands or decimals. Only the decimals of
+the currency or separators known for the whole feed settle that.
 """
 
 import re
@@ -9,7 +9,6 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal, Inexact, InvalidOperation
-from functools import lru_cache
 from html import unescape
 from typing import Any, ClassVar, Literal
 
@@ -37,9 +36,9 @@ MAX_LENGTH = 60
 _DOLLARS = (
     "USD ARS AUD BBD BMD BND BSD BZD CAD CLP COP DOP FJD GYD HKD JMD KYD LRD MXN NAD NZD SBD SGD SRD TTD TWD UYU XCD"
 )
-_SIGNS: dict[str, frozenset[str]] = {
-    sign.casefold(): frozenset(codes.split())
-    for sign, codes in {
+_SYMBOLS: dict[str, frozenset[str]] = {
+    symbol.casefold(): frozenset(codes.split())
+    for symbol, codes in {
         "$": _DOLLARS, "US$": "USD", "C$": "CAD", "CA$": "CAD", "A$": "AUD", "AU$": "AUD", "NZ$": "NZD", "HK$": "HKD",
         "S$": "SGD", "NT$": "TWD", "MX$": "MXN", "R$": "BRL", "€": "EUR", "euro": "EUR", "£": "GBP", "¥": "JPY CNY",
         "円": "JPY", "元": "CNY", "kr": "SEK NOK DKK ISK", "zł": "PLN", "Kč": "CZK", "Ft": "HUF", "lei": "RON",
@@ -49,27 +48,26 @@ _SIGNS: dict[str, frozenset[str]] = {
         "\\": "JPY KRW",
     }.items()
 }  # fmt: skip
-"""Currency signs and the currencies that use them; in encodings of Japan and Korea theirs is a backslash."""
+"""Symbols and the currencies that use them; Japanese and Korean encodings have a backslash in place of theirs."""
 
-_USUAL = {"$": "USD"}
-"""What a sign of several currencies means where neither the row nor the settings name one of them."""
-
-_SAME = str.maketrans({**dict.fromkeys("’‘ʼ´`٬", "'"), **dict.fromkeys("−–—‒―", "-")})
+_CHARACTERS = str.maketrans({**dict.fromkeys("’‘ʼ´`٬", "'"), **dict.fromkeys("−–—‒―", "-")})
 _ARABIC_DECIMAL = "٫"
-_WRITTEN = re.compile(
+_PRICE = re.compile(
     r"(?P<before>[^0-9]*)(?P<number>[0-9](?:[0-9.,' ]*[0-9])?)(?P<end>[.,](?![^\s])|[.,:/] ?-{1,2})?(?P<after>[^0-9]*)"
 )
 _GROUPED = re.compile(r"[0-9]{1,3}(?P<mark>[.,' ])[0-9]{3}(?:(?P=mark)[0-9]{3})*|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}")
 _EXACT = Context(prec=30, traps=[Inexact, InvalidOperation])
+_NOT_A_NUMBER = "is not a number; write one amount, such as 499.00 or 499.00 EUR"
+_NEGATIVE = "is negative; write 0 or more, or leave it empty"
 
 
 @dataclass(frozen=True)
 class Separators:
-    """What somebody stated about how prices are written; None leaves it to each price.
+    """How prices are written; None means not known.
 
     Args:
-        decimal: the mark before decimals.
-        thousands: the mark between groups of digits; "" if digits are not grouped.
+        decimal: the decimal separator.
+        thousands: the separator between groups of digits; "" if digits are not grouped.
     """
 
     decimal: Literal[".", ","] | None = None
@@ -78,62 +76,62 @@ class Separators:
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        """Refuse one mark for both."""
         if self.decimal is not None and self.decimal == self.thousands:
-            raise ValueError(f"decimal and thousands must differ, but both are {self.decimal!r}")
+            raise ValueError(f"decimal and thousands are both {self.decimal!r}; they must differ")
 
 
-UNSTATED = Separators()
+UNKNOWN_SEPARATORS = Separators()
 
 
 class PriceError(ValueError):
-    """The price cannot be read: the rule it breaks, and what to do."""
-
-    def __init__(self, rule: str, remedy: str) -> None:
-        super().__init__(f"{rule}; {remedy}")
-        self.rule = rule
-        self.remedy = remedy
+    """Not a price; the message says what is wrong and what to do, without the price itself."""
 
 
 class AmbiguousPrice(PriceError):
-    """The price can mean two amounts: `grouped` where `mark` groups thousands, another where it is the decimal one."""
+    """The price can mean two amounts.
+
+    Attributes:
+        mark: its only separator.
+        grouped: the digits of the amount if `mark` separates thousands.
+    """
 
     def __init__(self, whole: str, mark: str, fraction: str, decimals: int) -> None:
         cents = f"{fraction.rstrip('0'):0<2}"
         other = f" or {whole}.{cents}" if len(cents) <= max(decimals, 2) else ""
-        super().__init__("must have one meaning", f"write {whole}{fraction}.00{other}")
-        self.grouped = whole + fraction
+        super().__init__(f"is ambiguous; write {whole}{fraction}.00{other}")
         self.mark = mark
+        self.grouped = whole + fraction
 
 
 def read_price(
-    value: Any, currency: str | None, default_currency: str, separators: Separators = UNSTATED
+    value: Any, currency: str | None, default_currency: str, separators: Separators = UNKNOWN_SEPARATORS
 ) -> tuple[int, str]:
-    """Return a price in minor units, exactly, and its currency.
+    """Return a price in minor units, never rounded, and its currency.
 
     Args:
-        value: text such as "499.00", "1.299,00 €" or "USD 499"; or a number, in which nothing is ambiguous.
-        currency: what is said elsewhere that it must be in, if anything.
-        default_currency: the currency where nothing says one.
-        separators: how its text is written, where that was stated.
+        value: text such as "499.00", "1.299,00 €" or "USD 499"; or a number, which is never ambiguous.
+        currency: the currency that the price must be in, if known.
+        default_currency: the currency of a price that names none.
+        separators: how texts are written.
 
     Raises:
-        PriceError: it is no price, or no exact one; `AmbiguousPrice` where it can mean two amounts.
+        PriceError: not an exact price; `AmbiguousPrice` if it can mean two amounts.
     """
     if isinstance(value, str):
         return _read_text(value, currency, default_currency, separators)
     code = currency or default_currency
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise _no_number()
+        raise PriceError(_NOT_A_NUMBER)
     return _minor(Decimal(value), code), code
 
 
-@lru_cache(20_000)
 def _read_text(text: str, currency: str | None, default: str, separators: Separators) -> tuple[int, str]:
-    plain, separators = _normalized(text, separators)
-    found = _WRITTEN.fullmatch(plain)
+    text = _to_ascii(text)
+    if _ARABIC_DECIMAL in text:
+        text, separators = text.replace(_ARABIC_DECIMAL, "."), Separators(decimal=".", thousands="'")
+    found = _PRICE.fullmatch(text.strip())
     if found is None:
-        raise _no_number()
+        raise PriceError(_NOT_A_NUMBER)
     before, number, end = found["before"].strip(), found["number"], found["end"] or ""
     negative = "-" in (before[:1], before[-1:])
     before = before.removeprefix("-").removesuffix("-").rstrip()
@@ -142,80 +140,72 @@ def _read_text(text: str, currency: str | None, default: str, separators: Separa
         if not before or not before[-1].isalpha():  # ".99"; the point of "Fr.99" ends a word
             number = f"0{mark}{number}"
     code = _currency([before, found["after"]], currency, default)
-    amount = _amount(number, end, DECIMALS[code], separators)
+    if "-" in end:  # "499,-"
+        amount = Decimal(_ungrouped(number, Separators(thousands=separators.thousands)))
+    else:
+        mark = _decimal_mark(number + end, DECIMALS[code], separators)
+        whole, _, fraction = (number + end).partition(mark) if mark else (number + end, "", "")
+        if fraction and not fraction.isdigit():
+            raise PriceError(_NOT_A_NUMBER)
+        amount = Decimal(f"{_ungrouped(whole, separators)}.{fraction or 0}")
     if negative and amount:
-        raise PriceError("must not be negative", "write 0 or more, or leave it empty")
+        raise PriceError(_NEGATIVE)
     return _minor(amount, code), code
 
 
-def _normalized(text: str, separators: Separators) -> tuple[str, Separators]:
-    """Return a text in ASCII digits, apostrophes, blanks and hyphens, and how it is written."""
+def _to_ascii(text: str) -> str:
+    """Return a text with ASCII digits, apostrophes, spaces and hyphens."""
     if len(text) > MAX_LENGTH:
-        raise _no_number()
+        raise PriceError(_NOT_A_NUMBER)
     text = unescape(text)
-    if not text.isascii():
-        if any(each.isnumeric() and not each.isdecimal() for each in text):  # the cents of "19⁹⁰"
-            raise _no_number()
-        text = unicodedata.normalize("NFKC", text.translate(_SAME))
-        text = "".join(
-            str(unicodedata.decimal(each, each)) for each in text if unicodedata.category(each) not in ("Cf", "Mn")
-        )
-        if _ARABIC_DECIMAL in text:
-            text, separators = text.replace(_ARABIC_DECIMAL, "."), Separators(decimal=".", thousands="'")
-    return text.strip(), separators
+    if text.isascii():
+        return text
+    if any(each.isnumeric() and not each.isdecimal() for each in text):  # the cents of "19⁹⁰"
+        raise PriceError(_NOT_A_NUMBER)
+    text = unicodedata.normalize("NFKC", text.translate(_CHARACTERS))
+    visible = (each for each in text if unicodedata.category(each) not in ("Cf", "Mn"))
+    return "".join(str(unicodedata.decimal(each, each)) for each in visible)
 
 
 def _currency(around: list[str], currency: str | None, default: str) -> str:
-    """Return the currency that the words and signs around a number mean."""
+    """Return the currency that the words and symbols around a number mean."""
     marks = [mark for each in around for mark in _marks(each)]
     if not marks:
         return currency or default
     codes = frozenset.intersection(*(_codes(mark) for mark in marks))
     if not codes:
-        raise PriceError("must be in one currency", "remove one of the two")
+        raise PriceError("names two currencies; remove one")
     if currency:
         if currency not in codes:
-            raise PriceError(f"must be in the row's currency {currency}", "correct one of the two")
+            raise PriceError(f"is not in {currency}, the currency of its row; correct one of the two")
         return currency
-    if default in codes or len(codes) == 1:
-        return default if default in codes else next(iter(codes))
-    if usual := next((_USUAL[mark] for mark in marks if mark in _USUAL), None):
-        return usual
-    raise PriceError(f"must name its currency, which {marks[0]!r} of several does not", "write its code, such as EUR")
+    if default in codes:
+        return default
+    if len(codes) == 1:
+        return next(iter(codes))
+    if "$" in marks:
+        return "USD"
+    raise PriceError(f"does not name its currency, since several use {marks[0]!r}; add a code such as EUR")
 
 
-def _marks(written: str) -> list[str]:
-    """Return the signs and codes in what stands before or after a number."""
-    whole = "".join(written.split()).casefold()
-    if whole.strip(".") in _SIGNS:
-        return [whole.strip(".")]
-    return [each for each in (part.strip(".") for part in written.casefold().split()) if each]
+def _marks(text: str) -> list[str]:
+    """Return the symbols and codes before or after a number."""
+    joined = "".join(text.split()).casefold().strip(".")  # "US $"
+    return [joined] if joined in _SYMBOLS else [mark for word in text.casefold().split() if (mark := word.strip("."))]
 
 
 def _codes(mark: str) -> frozenset[str]:
-    if mark in _SIGNS:
-        return _SIGNS[mark]
+    if mark in _SYMBOLS:
+        return _SYMBOLS[mark]
     if not re.fullmatch("[a-z]{3}", mark):
-        raise _no_number()
+        raise PriceError(_NOT_A_NUMBER)
     if mark.upper() not in DECIMALS:
-        raise PriceError("must be in a currency of ISO 4217", "write its code like EUR or USD")
+        raise PriceError("has an unknown currency; write an ISO 4217 code such as EUR or USD")
     return frozenset((mark.upper(),))
 
 
-def _amount(number: str, end: str, decimals: int, separators: Separators) -> Decimal:
-    """Return the amount; `end` is a decimal separator with nothing behind it, or with a dash as in "499,-"."""
-    if "-" in end:
-        return Decimal(_ungrouped(number, Separators(thousands=separators.thousands)))
-    number += end
-    mark = _decimal_mark(number, decimals, separators)
-    whole, _, fraction = number.partition(mark) if mark else (number, "", "")
-    if fraction and not fraction.isdigit():
-        raise _no_number()
-    return Decimal(f"{_ungrouped(whole, separators)}.{fraction or 0}")
-
-
 def _decimal_mark(number: str, decimals: int, separators: Separators) -> str:
-    """Return the decimal separator of a number, "" where it has none."""
+    """Return the decimal separator of a number, "" if it has none."""
     marks = re.sub("[^.,]", "", number)
     if separators.decimal:
         return separators.decimal if separators.decimal in marks else ""
@@ -227,7 +217,7 @@ def _decimal_mark(number: str, decimals: int, separators: Separators) -> str:
         return marks[-1] if len(set(marks)) > 1 else ""
     whole, _, fraction = number.partition(marks)
     if len(fraction) != 3 or not re.fullmatch("0*[1-9][0-9]{0,2}", whole):
-        return marks  # no group of thousands
+        return marks  # not a group of thousands
     if decimals == 3 and marks == ".":
         return marks
     if decimals == 0 and (marks == "," or fraction != "000"):
@@ -242,22 +232,18 @@ def _ungrouped(whole: str, separators: Separators) -> str:
     mark = found and (found["mark"] or ",")
     if mark and mark != separators.decimal and separators.thousands in (None, mark):
         return re.sub("[^0-9]", "", whole)
-    if separators == UNSTATED:
-        raise _no_number()
-    raise PriceError("must be written with the separators that are stated", "correct the price or the separators")
+    if separators == UNKNOWN_SEPARATORS:
+        raise PriceError(_NOT_A_NUMBER)
+    raise PriceError("does not use the separators that the mapping states; correct the price or the mapping")
 
 
 def _minor(amount: Decimal, code: str) -> int:
     """Return an amount in minor units, never rounded."""
     if not amount.is_finite() or amount.copy_abs() >= PRICE_LIMIT:
-        raise PriceError(f"must be a number below {PRICE_LIMIT:,}", "correct it")
+        raise PriceError(f"is not a number below {PRICE_LIMIT:,}; correct it")
     if amount < 0:
-        raise PriceError("must not be negative", "write 0 or more, or leave it empty")
+        raise PriceError(_NEGATIVE)
     try:
         return int(_EXACT.quantize(amount, Decimal(1).scaleb(-DECIMALS[code])).scaleb(DECIMALS[code]))
     except Inexact:
-        raise PriceError(f"may have {DECIMALS[code]} decimals in {code}", "round it") from None
-
-
-def _no_number() -> PriceError:
-    return PriceError("must be a number", "write one amount, like 499.00 or 499.00 EUR")
+        raise PriceError(f"has more decimals than {code} allows ({DECIMALS[code]}); round it") from None

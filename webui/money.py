@@ -38,7 +38,7 @@ def parse(text: str, currency: str) -> int:
         except AmbiguousPrice as error:
             if error.mark == ",":
                 return read_price(error.grouped, currency, currency)[0]
-            raise InvalidRequest(f"A price {error.rule}, but was {text[:40]!r}; {error.remedy}.") from None
+            raise InvalidRequest(f"Price {text[:40]!r} {error}.") from None
     except PriceError:
         raise InvalidRequest(
             f"A price must be a number such as 250 or 99.90 in {currency}, but was {text[:40]!r}; correct it."

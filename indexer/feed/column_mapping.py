@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from catalog.prices import UNSTATED, Separators
+from catalog.prices import UNKNOWN_SEPARATORS, Separators
 from catalog.queries import SEPARATOR
 from indexer.feed import exports, markup, merchant, shopify
-from indexer.feed.field_parsers import pictures_of, values_of
+from indexer.feed.field_parsers import split_addresses, split_escaped
 from indexer.feed.tables import RawRow, Table, as_list, renamed
 from indexer.feed.variations import completed
 from vsearch.core.errors import FeedRejected
@@ -61,7 +61,7 @@ class ColumnMapping(BaseModel):
 
     columns: dict[str, str | list[str]] = Field(default_factory=dict)
     constants: dict[str, str] = Field(default_factory=dict)
-    prices: Separators = UNSTATED
+    prices: Separators = UNKNOWN_SEPARATORS
     separator: str = Field("", max_length=5)
     levels: str = Field("", max_length=5)
     parent: str = ""
@@ -210,7 +210,7 @@ def _value(ours: str, values: Sequence[Any], mapping: ColumnMapping, *, several:
     """Return what a mapping makes of the values of a column, or of `several` columns."""
     separator = mapping.separator
     if ours in PICTURES:
-        named = (pictures_of(value, separator or "|") if isinstance(value, str) else [value] for value in values)
+        named = (split_addresses(value, separator or "|") if isinstance(value, str) else [value] for value in values)
         return list(chain.from_iterable(named))
     if ours == "category":
         if several:
@@ -230,7 +230,7 @@ def _deepest(paths: Sequence[Any]) -> Any:
 
 
 def _parts(value: Any, separator: str) -> list[Any]:
-    return values_of(markup.plain(value), separator) if separator and isinstance(value, str) else [value]
+    return split_escaped(markup.plain(value), separator) if separator and isinstance(value, str) else [value]
 
 
 def _path(category: Any, levels: str) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from indexer.feed.field_parsers import STOCK_WORDS, pictures_of
+from indexer.feed.field_parsers import STOCK_WORDS, split_addresses
 from indexer.feed.tables import RawRow, as_list, renamed
 
 PLAIN = {
@@ -107,7 +107,9 @@ def _several(value: Any) -> list[Any]:
 
 def _separated(value: Any) -> list[Any]:
     """Return names of pictures, also of one cell with commas between them."""
-    return [name for each in _several(value) for name in (pictures_of(each, ",") if isinstance(each, str) else [each])]
+    return [
+        name for each in _several(value) for name in (split_addresses(each, ",") if isinstance(each, str) else [each])
+    ]
 
 
 def _first(value: Any) -> Any:

@@ -1,41 +1,37 @@
-"""A product feed in, products out; a bad row is an error with its line, and does not stop the reading.
-
-`docs/feed.md` describes the columns. A new column is one line in `indexer.feed.column_mapping.COLUMNS`, one parser in
-`indexer.feed.field_parsers` and one line in `_item`.
-"""
+"""Reads a product feed: rows of any format validated into products; bad rows are reported and skipped."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from difflib import get_close_matches
-from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainValidator, ValidationError, ValidationInfo
+from pydantic_core import ErrorDetails
 
 from catalog.changes import ProductItem
-from catalog.prices import DECIMALS, UNSTATED, Separators
+from catalog.prices import DECIMALS, UNKNOWN_SEPARATORS, AmbiguousPrice, Separators, read_price
 from indexer.feed import field_parsers
-from indexer.feed.column_mapping import ATTRIBUTE, COLUMNS, PICTURES, ColumnMapping
+from indexer.feed.column_mapping import ATTRIBUTE, COLUMNS, ColumnMapping
 from indexer.feed.feed_file import open_feed
 from indexer.feed.tables import RawRow
 from vsearch.core.errors import FeedRejected, SettingsError
 
-T = TypeVar("T")
-D = TypeVar("D")
+MAX_ATTRIBUTES = 100
 
-
-LOST_LETTER = re.compile("\ufffd|\u00c3[\u0080-\u00bf]|\u00e2\u20ac")
-"""What a letter becomes that was read in a wrong encoding, and written again."""
-
-NO_PICTURE = "image must name at least one picture, but it is empty; fill it in."
+_MOJIBAKE = re.compile("\ufffd|\u00c3[\u0080-\u00bf]|\u00e2\u20ac")
+"""Letters that were decoded in a wrong encoding and written again."""
 
 
 @dataclass(frozen=True)
 class FeedFinding:
-    """What is wrong with one row, in one sentence; `sku` is empty where the row has none.
+    """One problem of a row; `sku` is empty if the row has none.
 
-    A "repeat" is a sku that another row has already, of which the first counts; a "picture" is one that cannot be had,
-    and its product does without; "no picture" is a product that names none; a "row" is anything else.
+    Kinds: "repeat", a sku that an earlier row has; "picture", one that cannot be fetched, so its product does without;
+    "no picture", a product that names none; "row", anything else, so the row is skipped.
     """
 
     line: int
@@ -43,13 +39,10 @@ class FeedFinding:
     reason: str
     kind: Literal["row", "repeat", "picture", "no picture"] = "row"
 
-    def __str__(self) -> str:
-        return f"line {self.line}: {self.reason}"
-
 
 @dataclass(frozen=True, slots=True)
 class FeedRow:
-    """A good row: its product, with the pictures by the names the feed gives them, if it names any."""
+    """A good row: its product, with pictures by the names that the feed gives them."""
 
     line: int
     item: ProductItem
@@ -57,7 +50,7 @@ class FeedRow:
 
 @dataclass(frozen=True)
 class FeedReading:
-    """All that a feed says: the good rows, what is wrong with the others, what to look at, and its columns."""
+    """The good rows of a feed, the problems of the others, warnings, and the columns of its header."""
 
     rows: tuple[FeedRow, ...]
     errors: tuple[FeedFinding, ...]
@@ -70,154 +63,181 @@ class FeedReading:
         return [row.item for row in self.rows]
 
 
+@dataclass(frozen=True)
+class _PriceFormat:
+    default_currency: str
+    separators: Separators
+
+
+def _price(value: Any, info: ValidationInfo) -> tuple[int | None, str]:
+    if "currency" not in info.data:  # it has an error of its own
+        return None, ""
+    prices = info.context
+    assert isinstance(prices, _PriceFormat)
+    try:
+        return read_price(value, info.data["currency"], prices.default_currency, prices.separators)
+    except AmbiguousPrice as error:
+        raise ValueError(f"{error}, or state the separators under [prices] in a mapping") from None
+
+
+def _unique_images(names: tuple[str, ...]) -> tuple[str, ...]:
+    unique = tuple(dict.fromkeys(filter(None, names)))
+    if len(unique) > field_parsers.MAX_IMAGES:
+        raise ValueError(f"names {len(unique)} pictures; choose at most {field_parsers.MAX_IMAGES}")
+    return unique
+
+
+_Image = Annotated[str, Field(max_length=2000), BeforeValidator(field_parsers.parse_image)]
+_Images = Annotated[tuple[_Image, ...], BeforeValidator(field_parsers.split_images), AfterValidator(_unique_images)]
+_Name = Annotated[str, Field(max_length=200), BeforeValidator(field_parsers.parse_line)]
+_Attributes = dict[_Name, Annotated[tuple[_Name, ...], BeforeValidator(field_parsers.split_values)]]
+
+
+class _Row(BaseModel):
+    sku: Annotated[str, Field(max_length=field_parsers.MAX_SKU_LENGTH), BeforeValidator(field_parsers.parse_sku)]
+    title: Annotated[str, Field(max_length=500), BeforeValidator(field_parsers.parse_line)]
+    brand: Annotated[str, Field(max_length=200), BeforeValidator(field_parsers.parse_line)] = ""
+    description: Annotated[str, Field(max_length=20_000), BeforeValidator(field_parsers.parse_prose)] = ""
+    category: Annotated[str, Field(max_length=500), BeforeValidator(field_parsers.parse_category)] = ""
+    currency: Annotated[str | None, PlainValidator(field_parsers.parse_currency)] = None
+    price: Annotated[tuple[int | None, str], PlainValidator(_price)] = (None, "")
+    url: Annotated[str, Field(max_length=2000), BeforeValidator(field_parsers.parse_url)] = ""
+    stock: Annotated[int | None, PlainValidator(field_parsers.parse_stock)] = None
+    variant_group: Annotated[str | None, Field(max_length=64), BeforeValidator(field_parsers.parse_key)] = None
+    article_number: Annotated[str | None, PlainValidator(field_parsers.parse_article_number)] = None
+    dimensions: Annotated[dict[str, str], PlainValidator(field_parsers.parse_dimensions)] = {}
+    image: _Images = ()
+    images: _Images = ()
+    attributes: Annotated[_Attributes, BeforeValidator(field_parsers.parse_object)] = {}
+    attribute_columns: _Attributes = {}
+
+    def item(self) -> ProductItem:
+        attributes = {
+            name: tuple(dict.fromkeys(filter(None, values)))
+            for name, values in (*self.attributes.items(), *self.attribute_columns.items())
+        }
+        return ProductItem(
+            sku=self.sku,
+            title=self.title,
+            brand=self.brand,
+            description=self.description,
+            category=self.category,
+            price_minor=self.price[0],
+            currency=self.price[1],
+            url=self.url,
+            stock=self.stock,
+            attributes={name: values for name, values in attributes.items() if name and values},
+            dimensions=self.dimensions,
+            variant_group=self.variant_group,
+            images=tuple(dict.fromkeys((*self.image, *self.images))),
+            article_number=self.article_number,
+        )
+
+
 def read_feed(path: Path, currency: str = "EUR", mapping: ColumnMapping | None = None) -> FeedReading:
-    """Read a feed of any kind that `indexer.feed.feed_file` knows.
+    """Read a feed of any supported format.
 
     Args:
         path: the file.
         currency: of prices that name none.
-        mapping: other names for our columns, and how prices are written.
+        mapping: the feed's own column names, and how its prices are written.
 
     Raises:
         FeedRejected: the feed as a whole cannot be used.
-        SettingsError: the currency is none.
+        SettingsError: the currency is unknown.
     """
     if currency not in DECIMALS:
-        raise SettingsError(f"Setting currency must be a code of ISO 4217, but it is {currency!r}; write it like EUR.")
-    separators = mapping.prices if mapping else UNSTATED
+        raise SettingsError(f"Setting currency: {currency!r} is not an ISO 4217 code. Use one such as EUR.")
+    prices = _PriceFormat(currency, mapping.prices if mapping else UNKNOWN_SEPARATORS)
     rows: list[FeedRow] = []
-    errors: list[FeedFinding] = []
+    findings: list[FeedFinding] = []
     first_lines: dict[str, int] = {}
-    lost: list[int] = []
+    mojibake: list[int] = []
     with open_feed(path, mapping) as table:
-        head = tuple(table.columns or ())  # rows of JSON name what they have; their keys together are no head
-        columns = dict.fromkeys(head)
+        header = tuple(table.columns or ())  # None for JSON Lines, where each row has its own keys
+        columns = dict.fromkeys(header)
         for raw in table.rows:
             columns.update(dict.fromkeys(raw.cells))
-            item, reasons = _read_row(raw, currency, separators)
-            if _has_lost_letters(raw):
-                lost.append(raw.line)
-            errors.extend(FeedFinding(raw.line, item.sku, reason) for reason in reasons)
-            first = first_lines.setdefault(item.sku, raw.line) if item.sku else raw.line
+            if any(
+                isinstance(cell, str) and not cell.isascii() and _MOJIBAKE.search(cell) for cell in raw.cells.values()
+            ):
+                mojibake.append(raw.line)
+            sku, item, reasons = _read_row(raw, prices)
+            findings += [FeedFinding(raw.line, sku, reason) for reason in reasons]
+            first = first_lines.setdefault(sku, raw.line) if sku else raw.line
             if first != raw.line:
-                twice = f"sku must be unique, but {item.sku!r} is on line {first} already; remove one of the two."
-                errors.append(FeedFinding(raw.line, item.sku, twice, "repeat"))
-            elif not reasons:
+                reason = f"sku {sku!r} is already on line {first}; remove one of the two."
+                findings.append(FeedFinding(raw.line, sku, reason, "repeat"))
+            elif item is not None:
                 rows.append(FeedRow(raw.line, item))
                 if not item.images:
-                    errors.append(FeedFinding(raw.line, item.sku, NO_PICTURE, "no picture"))
-    if not rows and not errors:
-        raise FeedRejected(f"A feed must hold products, but {path.name} has no rows; export it again.")
-    return FeedReading(tuple(rows), tuple(errors), tuple(_warnings(columns, lost)), head)
+                    findings.append(FeedFinding(raw.line, sku, "the product has no picture; name one.", "no picture"))
+    if not rows and not findings:
+        raise FeedRejected(f"Feed {path.name} has no rows. Export it again.")
+    return FeedReading(tuple(rows), tuple(findings), tuple(_warnings(columns, mojibake)), header)
 
 
-@dataclass
-class _Row:
-    """Takes cells one by one and collects what is wrong with them."""
-
-    cells: Mapping[str, Any]
-    reasons: list[str] = field(default_factory=list)
-
-    def take(self, name: str, parse: Callable[[str, Any], T], default: D) -> T | D:
-        value = self.cells.get(name)
-        if value is None:
-            return default
-        if isinstance(value, str):  # brands, categories and the like come again and again
-            return self.attempt(partial(_parsed, parse, name, value), default)
-        return self.attempt(partial(parse, name, value), default)
-
-    def attempt(self, parse: Callable[[], T], default: D) -> T | D:
+def _read_row(raw: RawRow, prices: _PriceFormat) -> tuple[str, ProductItem | None, list[str]]:
+    """Return a row's sku, "" if unreadable, and its product or what is wrong with it."""
+    reasons = [raw.problem] if raw.problem else []
+    if not raw.problem:
+        data = {name: cell for name, cell in raw.cells.items() if not name.startswith(ATTRIBUTE)}
+        data["attribute_columns"] = {
+            name.removeprefix(ATTRIBUTE): cell for name, cell in raw.cells.items() if name.startswith(ATTRIBUTE)
+        }
         try:
-            return parse()
-        except field_parsers.BadCell as error:
-            self.reasons.append(str(error))
-            return default
+            item = _Row.model_validate(data, context=prices).item()
+        except ValidationError as error:
+            first: dict[str, ErrorDetails] = {}
+            for each in error.errors(include_url=False):
+                first.setdefault(_column(each), each)
+            reasons = [_reason(column, each) for column, each in first.items()]
+        else:
+            if len(item.attributes) <= MAX_ATTRIBUTES:
+                return item.sku, item, []
+            reasons = [f"the product has {len(item.attributes)} attributes; keep at most {MAX_ATTRIBUTES}."]
+    try:
+        return field_parsers.parse_sku(raw.cells.get("sku", "")), None, reasons
+    except ValueError:
+        return "", None, reasons
 
 
-@lru_cache(20_000)
-def _parsed(parse: Callable[[str, Any], Any], name: str, value: str) -> Any:
-    return parse(name, value)
+def _column(error: ErrorDetails) -> str:
+    column, *keys = map(str, error["loc"])
+    if column not in ("attributes", "attribute_columns") or not keys:
+        return column
+    name = f"{ATTRIBUTE if column == 'attribute_columns' else 'attribute '}{keys[0]}"[:60]
+    return name if name.isprintable() else repr(name)
 
 
-def _read_row(raw: RawRow, currency: str, separators: Separators) -> tuple[ProductItem, list[str]]:
-    """Return what can be read of the row, and every reason why it is not good."""
-    row = _Row(raw.cells)
-    if raw.problem is not None:
-        return ProductItem(row.take("sku", field_parsers.sku, ""), ""), [raw.problem]
-    for name in ("sku", "title"):
-        if name not in raw.cells:
-            row.reasons.append(f"{name} must be given, but it is empty; fill it in.")
-    return _item(row, currency, separators), row.reasons
+def _reason(column: str, error: ErrorDetails) -> str:
+    value = error["input"]
+    match error["type"]:
+        case "missing":
+            return f"{column} is missing; fill it in."
+        case "string_too_long":
+            problem = f"has {len(value)} characters; shorten it to {error['ctx']['max_length']}"
+        case "value_error":
+            problem = str(error["ctx"]["error"])
+        case _:
+            problem = error["msg"]
+    if isinstance(value, str):
+        shown = repr(value if len(value) <= 60 else f"{value[:57]}...")
+    else:
+        shown = str(value) if isinstance(value, Decimal) else reprlib.repr(value)
+    return f"{column} {shown} {problem}."
 
 
-def _item(row: _Row, currency: str, separators: Separators) -> ProductItem:
-    price_minor, price_currency = _price(row, currency, separators)
-    return ProductItem(
-        sku=row.take("sku", field_parsers.sku, ""),
-        title=row.take("title", field_parsers.line, ""),
-        brand=row.take("brand", field_parsers.line, ""),
-        description=row.take("description", field_parsers.prose, ""),
-        category=row.take("category", field_parsers.category, ""),
-        price_minor=price_minor,
-        currency=price_currency,
-        url=row.take("url", field_parsers.url, ""),
-        stock=row.take("stock", field_parsers.stock, None),
-        attributes=_attributes(row),
-        dimensions=row.take("dimensions", field_parsers.dimensions, {}),
-        variant_group=row.take("variant_group", field_parsers.group, None),
-        images=_images(row),
-        article_number=row.take("article_number", field_parsers.article_number, None),
-    )
-
-
-def _price(row: _Row, default: str, separators: Separators) -> tuple[int | None, str]:
-    known = len(row.reasons)
-    currency = row.take("currency", field_parsers.currency, None)
-    if "price" not in row.cells or len(row.reasons) > known:
-        return None, ""
-    return row.attempt(partial(field_parsers.price, row.cells["price"], currency, default, separators), (None, ""))
-
-
-def _images(row: _Row) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for column in PICTURES for name in row.take(column, field_parsers.images, ())))
-
-
-def _attributes(row: _Row) -> dict[str, tuple[str, ...]]:
-    found = {**row.take("attributes", field_parsers.attributes, {})}
-    for column in row.cells:
-        if column.startswith(ATTRIBUTE):
-            name = row.attempt(partial(field_parsers.line, "attributes", column.removeprefix(ATTRIBUTE)), "")
-            found[name] = row.take(column, field_parsers.attribute, ())
-    found = {name: values for name, values in found.items() if name and values}
-    if len(found) > field_parsers.MAX_ATTRIBUTES:
-        row.reasons.append(
-            f"a product may have {field_parsers.MAX_ATTRIBUTES} attributes, but it has {len(found)}; remove some."
-        )
-    return found
-
-
-def _has_lost_letters(raw: RawRow) -> bool:
-    return any(
-        isinstance(cell, str) and not cell.isascii() and LOST_LETTER.search(cell) is not None
-        for cell in raw.cells.values()
-    )
-
-
-def _warnings(columns: Mapping[str, None], lost: Sequence[int]) -> list[str]:
+def _warnings(columns: Mapping[str, None], mojibake: Sequence[int]) -> Iterator[str]:
     unknown = [name for name in columns if name not in COLUMNS and not name.startswith(ATTRIBUTE)]
-    warnings = []
     if unknown:
         guesses = {name: get_close_matches(name, COLUMNS, n=1) for name in unknown}
         named = (f"{name!r} (meant {guess[0]!r}?)" if guess else repr(name) for name, guess in guesses.items())
-        warnings.append(
-            f"columns left out, since they are not known: {', '.join(named)}; "
-            f"'{ATTRIBUTE}NAME' keeps one as an attribute."
-        )
-    if lost:
-        warnings.append(
-            f"{len(lost)} rows, the first at line {lost[0]}, have letters that were lost in a wrong encoding, such as "
-            "\ufffd; export the feed again as UTF-8."
+        yield f"unknown columns ignored: {', '.join(named)}; '{ATTRIBUTE}NAME' keeps one as an attribute."
+    if mojibake:
+        yield (
+            f"letters were lost in a wrong encoding in {len(mojibake)} row{'s' * (len(mojibake) > 1)}, first on line "
+            f"{mojibake[0]}; export the feed again as UTF-8."
         )
     if "category" not in columns:
-        warnings.append("no product has a category, so the search can tell no classes apart.")
-    return warnings
+        yield "no product has a category, so the search has a single class."

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from indexer.feed.field_parsers import MAX_LENGTH
+from indexer.feed.field_parsers import MAX_SKU_LENGTH
 from indexer.feed.tables import RawRow, renamed
 
 NAMES = {
@@ -39,7 +39,7 @@ READ = {
 """Columns of which each row has one value."""
 
 TOLD_BY = {"handle", "image src"}
-MAX_KEY = MAX_LENGTH["sku"]
+
 DIGEST = 16
 """Hexadecimal digits of the hash in a shortened key: no two keys of a shop share them."""
 
@@ -124,10 +124,10 @@ def _stock(cells: Cells) -> Any:
 
 def short_key(key: str) -> str:
     """Return a key that fits the catalogue; of a longer one, its beginning and a hash of all of it."""
-    if len(key) <= MAX_KEY:
+    if len(key) <= MAX_SKU_LENGTH:
         return key
     digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:DIGEST]
-    return f"{key[: MAX_KEY - DIGEST - 1].strip()}-{digest}"
+    return f"{key[: MAX_SKU_LENGTH - DIGEST - 1].strip()}-{digest}"
 
 
 def visible(key: str) -> str:

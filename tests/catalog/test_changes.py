@@ -43,7 +43,6 @@ def updated_at(session: Session) -> dict[str, datetime]:
 
 
 def test_an_added_product_is_read_back_whole(session: Session) -> None:
-    """Nothing about a product is lost on its way through SQL."""
     apply(session, Changes(added=(SOFA, LAMP)), sizes={RED: (640, 480)})
     session.commit()
     assert queries.snapshot(session) == {"S-1": SOFA, "L-1": LAMP}
@@ -51,7 +50,6 @@ def test_an_added_product_is_read_back_whole(session: Session) -> None:
 
 
 def test_a_changed_product_keeps_its_id_and_the_ids_of_pictures_it_keeps(session: Session) -> None:
-    """Only a picture with other content is a new one to the index."""
     apply(session, Changes(added=(SOFA,)))
     session.commit()
     product_id, before = session.scalars(sa.select(Product.product_id)).one(), image_ids(session, "S-1")
@@ -67,7 +65,6 @@ def test_a_changed_product_keeps_its_id_and_the_ids_of_pictures_it_keeps(session
 
 
 def test_the_id_of_a_dropped_picture_is_never_given_again(session: Session) -> None:
-    """A published index may still hold it for some hours."""
     apply(session, Changes(added=(replace(SOFA, images=(RED, BLUE)),)))
     session.commit()
     last = max(image_ids(session, "S-1").values())
@@ -79,7 +76,6 @@ def test_the_id_of_a_dropped_picture_is_never_given_again(session: Session) -> N
 
 
 def test_a_withdrawn_product_stays_in_sql_and_can_come_back(session: Session) -> None:
-    """Withdrawing deletes nothing, and a product that returns is the same product."""
     apply(session, Changes(added=(SOFA,)))
     session.commit()
     before = image_ids(session, "S-1")
@@ -93,7 +89,6 @@ def test_a_withdrawn_product_stays_in_sql_and_can_come_back(session: Session) ->
 
 
 def test_only_what_changed_gets_a_new_moment(session: Session) -> None:
-    """`updated_at` tells what last night touched."""
     apply(session, Changes(added=(SOFA, LAMP)))
     session.commit()
     before = updated_at(session)
@@ -105,7 +100,6 @@ def test_only_what_changed_gets_a_new_moment(session: Session) -> None:
 
 
 def test_nothing_is_kept_when_one_product_cannot_be_written(session: Session) -> None:
-    """All or nothing: the caller's transaction is the only one."""
     with pytest.raises(IntegrityError):
         apply(session, Changes(added=(SOFA, LAMP, replace(LAMP, title="Same number again"))))
     session.rollback()
@@ -113,7 +107,6 @@ def test_nothing_is_kept_when_one_product_cannot_be_written(session: Session) ->
 
 
 def test_an_unreadable_picture_leaves_the_gallery(session: Session) -> None:
-    """It is noted with its reason, for every product that shows it."""
     apply(session, Changes(added=(SOFA, replace(LAMP, images=(RED,)))))
     mark_unreadable(session, {RED: "cut short"})
     session.commit()
@@ -122,6 +115,5 @@ def test_an_unreadable_picture_leaves_the_gallery(session: Session) -> None:
 
 
 def test_no_changes_are_falsy() -> None:
-    """Unchanged products are no change."""
     assert not Changes(unchanged=3)
     assert Changes(withdrawn=("S-1",))

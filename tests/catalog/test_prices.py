@@ -56,7 +56,6 @@ def read(value: object, currency: str = "EUR", **stated: str) -> int:
     ],
 )
 def test_what_has_one_meaning_is_read(text: str, minor: int) -> None:
-    """Thousands in every usual way, decimals by a point or a comma, surplus zeros."""
     assert read(text) == minor
 
 
@@ -64,13 +63,11 @@ def test_what_has_one_meaning_is_read(text: str, minor: int) -> None:
     "text", ["1,290", "1.290", "1.299", "100.000", "19,905", "1,290 EUR", "€1.290", "１，２９０", "01,290"]
 )
 def test_three_digits_behind_one_separator_have_two_meanings(text: str) -> None:
-    """A thousandfold error is worse than a row that is left out."""
-    with pytest.raises(AmbiguousPrice, match=r"one meaning; write 0?1"):
+    with pytest.raises(AmbiguousPrice, match=r"ambiguous; write 0?1"):
         read(text)
 
 
 def test_the_refusal_says_how_to_write_it() -> None:
-    """Both ways where both are amounts of the currency; what it proposes is read."""
     with pytest.raises(AmbiguousPrice, match=r"write 1290\.00 or 1\.29$"):
         read("1,290")
     with pytest.raises(AmbiguousPrice, match=r"write 1299\.00$"):
@@ -97,7 +94,6 @@ def test_the_refusal_says_how_to_write_it() -> None:
     ],
 )
 def test_the_decimals_of_the_currency_may_settle_it(text: str, currency: str, minor: int) -> None:
-    """Yen have no decimals, dinars three."""
     assert read(text, currency) == minor
 
 
@@ -105,7 +101,6 @@ def test_the_decimals_of_the_currency_may_settle_it(text: str, currency: str, mi
     ("text", "currency"), [("1,290", "KWD"), ("1,290", "TND"), ("1.000", "JPY"), ("500.000", "VND")]
 )
 def test_or_may_not(text: str, currency: str) -> None:
-    """Tunisia writes 1,290 for what Kuwait writes 1.290; a database may write 5 yen as 5.000."""
     with pytest.raises(AmbiguousPrice):
         read(text, currency)
 
@@ -128,7 +123,6 @@ def test_or_may_not(text: str, currency: str) -> None:
     ],
 )
 def test_stated_separators_settle_it(text: str, stated: dict[str, str], minor: int) -> None:
-    """One of the two is enough where it is a point or a comma."""
     assert read(text, **stated) == minor
 
 
@@ -144,13 +138,11 @@ def test_stated_separators_settle_it(text: str, stated: dict[str, str], minor: i
     ],
 )
 def test_a_price_against_what_was_stated_is_refused(text: str, stated: dict[str, str]) -> None:
-    """Then one of the two is wrong."""
     with pytest.raises(PriceError):
         read(text, **stated)
 
 
 def test_one_mark_cannot_be_both_separators() -> None:
-    """Whoever states so made a mistake."""
     with pytest.raises(ValueError, match="must differ"):
         Separators(decimal=".", thousands=".")
 
@@ -188,7 +180,6 @@ def test_one_mark_cannot_be_both_separators() -> None:
     ],
 )
 def test_currencies_blanks_and_digits_of_the_world(text: str, default: str, minor: int, currency: str) -> None:
-    """Signs and codes on either side, blanks that do not break, digits of other scripts."""
     assert read_price(text, None, default) == (minor, currency)
 
 
@@ -229,33 +220,30 @@ def test_currencies_blanks_and_digits_of_the_world(text: str, default: str, mino
         ("1" + 30 * "0" + "." + 25 * "0" + "1", "number below"),
         ("1." + 50 * "0" + "1", "decimals"),
         ("1 XXY", "ISO 4217"),
-        ("1 USD €", "one currency"),
+        ("1 USD €", "two currencies"),
         ("499 kr", "name its currency"),
-        ("¥499", "name its currency"),
+        ("¥499", "its currency"),
     ],
 )
 def test_anything_else_is_refused(text: str, rule: str) -> None:
-    """By the rule it breaks."""
     with pytest.raises(PriceError, match=rule):
         read(text)
 
 
 def test_a_price_must_agree_with_its_row() -> None:
-    """A sign of several currencies is that of the row."""
     assert read_price("$5", "CAD", "EUR") == (500, "CAD")
     for text in ("5 USD", "$5"):
-        with pytest.raises(PriceError, match="row's currency EUR"):
+        with pytest.raises(PriceError, match="not in EUR"):
             read_price(text, "EUR", "USD")
 
 
 def test_numbers_have_no_separators() -> None:
-    """What a file holds as a number has one meaning, whatever is stated about its texts."""
     assert (read(1290), read(Decimal("1.290")), read(Decimal("1E+3"))) == (129_000, 129, 100_000)
     assert read(Decimal("1.290"), decimal=",", thousands=".") == 129
     for wrong in (True, None, [1], 1.5, Decimal("NaN"), Decimal("Infinity"), Decimal("1E+999999"), Decimal("-1")):
         with pytest.raises(PriceError):
             read(wrong)
-    with pytest.raises(PriceError, match="2 decimals"):
+    with pytest.raises(PriceError, match="decimals than EUR"):
         read(Decimal("1.29" + 40 * "0" + "1"))
 
 
@@ -265,7 +253,6 @@ def test_numbers_have_no_separators() -> None:
     style=st.sampled_from([",.", ".,", " ,", "'.", "\u202f,"]),
 )
 def test_what_is_written_whole_is_read_back(amount: Decimal, code: str, style: str) -> None:
-    """With thousands separators and all decimals of its currency, every amount is read as it is or has two meanings."""
     exact = amount.quantize(Decimal(1).scaleb(-DECIMALS[code]))
     text = f"{exact:,f}".translate(str.maketrans(",.", style))
     try:

@@ -31,7 +31,6 @@ def applied(snapshot: Snapshot, changes: Changes) -> Snapshot:
 
 @given(feed=FEEDS, snapshot=SNAPSHOTS, keep=st.sets(SKUS))
 def test_applying_the_difference_leaves_none(feed: list[ProductItem], snapshot: Snapshot, keep: set[str]) -> None:
-    """The catalogue is what the feed says after one import, and a second one finds nothing to do."""
     after = applied(snapshot, diff(feed, snapshot, keep))
     again = diff(feed, after, keep)
     assert not again
@@ -41,7 +40,6 @@ def test_applying_the_difference_leaves_none(feed: list[ProductItem], snapshot: 
 
 @given(feed=FEEDS, snapshot=SNAPSHOTS, keep=st.sets(SKUS))
 def test_every_product_has_one_place(feed: list[ProductItem], snapshot: Snapshot, keep: set[str]) -> None:
-    """No product is in two lists, nothing of the feed is left out, and what is kept is not withdrawn."""
     changes = diff(feed, snapshot, keep)
     written = [item.sku for item in (*changes.added, *changes.changed, *changes.restored)]
     assert len(written) + changes.unchanged == len(feed)
@@ -50,7 +48,6 @@ def test_every_product_has_one_place(feed: list[ProductItem], snapshot: Snapshot
 
 
 def test_each_kind_of_change() -> None:
-    """New, different, back again, no longer named, and as it was."""
     sofa, lamp, rug, bed = (ProductItem(sku, sku.title()) for sku in ("sofa", "lamp", "rug", "bed"))
     snapshot = {
         "sofa": sofa,
@@ -67,6 +64,5 @@ def test_each_kind_of_change() -> None:
 
 
 def test_the_order_of_pictures_is_a_change() -> None:
-    """The first picture is the one that is shown."""
     before = ProductItem("A", "Sofa", images=("1", "2"))
     assert diff([replace(before, images=("2", "1"))], {"A": before})

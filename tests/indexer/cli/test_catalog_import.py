@@ -25,7 +25,6 @@ def arguments(folder: Path, feed: str, *options: str) -> list[str]:
 
 
 def test_import_prints_what_changed(folder: Path) -> None:
-    """Counts as a table, warnings on standard error."""
     result = CliRunner().invoke(cli, arguments(folder, "good.csv"))
     assert result.exit_code == 0
     assert ["added", "2"] in [line.split() for line in result.stdout.splitlines()]
@@ -34,7 +33,6 @@ def test_import_prints_what_changed(folder: Path) -> None:
 
 
 def test_a_dry_run_leaves_the_catalogue_empty(folder: Path) -> None:
-    """The title says that nothing happened."""
     result = CliRunner().invoke(cli, arguments(folder, "good.csv", "--dry-run"))
     assert result.exit_code == 0
     assert "Dry run" in result.stdout
@@ -42,21 +40,19 @@ def test_a_dry_run_leaves_the_catalogue_empty(folder: Path) -> None:
 
 
 def test_bad_rows_are_listed_as_compilers_do(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """FILE:LINE: sentence for each, one line that sums up, exit code 1, nothing imported."""
     with pytest.raises(SystemExit) as caught:
         main(arguments(folder, "bad.csv"))
     shown = capsys.readouterr()
     assert caught.value.code == 1
-    assert f"{folder / 'bad.csv'}:2: title must be given" in shown.err
+    assert f"{folder / 'bad.csv'}:2: title is missing" in shown.err
     assert "1 of 3 rows are bad" in shown.err.splitlines()[-1]
     assert shown.out == ""
 
 
 def test_accepted_rows_are_listed_and_counted(folder: Path) -> None:
-    """Accepting is not hiding."""
     result = CliRunner().invoke(cli, arguments(folder, "bad.csv", "--accept", "rows"))
     assert result.exit_code == 0
-    assert "bad.csv:2: title must be given" in result.stderr
+    assert "bad.csv:2: title is missing" in result.stderr
     assert f"{folder / 'bad.csv'}:3: picture '2.jpg' must be in" in result.stderr
     assert "bad rows left out" in result.stdout
     assert "now has 2 products with 1 pictures" in result.stdout

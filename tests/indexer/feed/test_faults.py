@@ -104,7 +104,6 @@ def disk(given: Shop, request: pytest.FixtureRequest) -> Iterator[Disk]:
 
 
 def test_a_disk_that_is_full(given: Shop, disk: Disk, capsys: pytest.CaptureFixture[str]) -> None:
-    """A real one: one sentence, nothing half-published, and with room the next night goes on."""
     live = generations.current_id(given.settings.generations)
     filler = disk.fill()
     assert re.search("disk must have room|disk has room", sentence(capsys, given, "index", "run"))
@@ -116,7 +115,6 @@ def test_a_disk_that_is_full(given: Shop, disk: Disk, capsys: pytest.CaptureFixt
 
 
 def test_a_disk_that_is_read_only(given: Shop, disk: Disk, capsys: pytest.CaptureFixture[str]) -> None:
-    """As after an error of the file system; shoppers are answered."""
     live = generations.current_id(given.settings.generations)
     disk.remount("ro")
     assert re.search("(?i)read-?only", sentence(capsys, given, "index", "run"))
@@ -128,7 +126,6 @@ def test_a_disk_that_is_read_only(given: Shop, disk: Disk, capsys: pytest.Captur
 
 
 def test_a_damaged_page_of_the_catalogue(given: Shop, capsys: pytest.CaptureFixture[str]) -> None:
-    """SQLite says so; nothing is published, and the page goes on with what is live."""
     live = generations.current_id(given.settings.generations)
     file = given.settings.data / "catalogue.sqlite"
     with given.sessions() as session:
@@ -165,7 +162,6 @@ def feed(given: Shop) -> Path:
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_a_feed_cut_in_half(given: Shop, feed: Path, capsys: pytest.CaptureFixture[str], compressed: bool) -> None:
-    """Refused whole, whether it was compressed or not; no product is gone."""
     content = feed.read_bytes()
     if compressed:
         feed = feed.with_suffix(".csv.gz")
@@ -178,7 +174,6 @@ def test_a_feed_cut_in_half(given: Shop, feed: Path, capsys: pytest.CaptureFixtu
 
 
 def test_a_clock_set_back(given: Shop) -> None:
-    """Ids sort by time, so tonight's is older than last night's: it is served all the same, and can be taken back."""
     live = generations.current_id(given.settings.generations)
     past = datetime(2020, 1, 1, tzinfo=UTC)
     report = nightly.run(given.settings, open_encoder=FakeEncoder, clock=lambda: past)
@@ -198,7 +193,6 @@ def test_a_clock_set_back(given: Shop) -> None:
 
 
 def test_two_nights_at_once(given: Shop) -> None:
-    """The second says who holds the lock, and does nothing; the first is not disturbed."""
     began, end = threading.Event(), threading.Event()
 
     class Waiting(FakeEncoder):
@@ -219,14 +213,12 @@ def test_two_nights_at_once(given: Shop) -> None:
 
 
 def test_two_nights_of_two_processes(given: Shop, feed: Path) -> None:
-    """A killed one leaves no lock behind."""
     folder = given.settings.data
     assert run_until(folder, Moment("encode pictures"), night_child) == -9
     assert run_until(folder, None, night_child) == 0
 
 
 def test_an_archive_cut_in_half_is_no_smaller_set_of_pictures(tmp_path: Path) -> None:
-    """Half an archive of pictures is refused before anything is looked at."""
     import tarfile
 
     from vsearch.core.errors import FeedRejected

@@ -78,7 +78,6 @@ ROWS = ("A,Sofa,1,0.jpg|1.jpg,Sofas", "B,Lamp,2,2.jpg,Lamps", "C,Rug,3,3.jpg,Rug
 
 
 def test_a_first_import_takes_everything(shop: Shop) -> None:
-    """Products and pictures are there, with the pictures' sizes."""
     report = shop.take(*ROWS)
     assert [item.sku for item in report.changes.added] == ["A", "B", "C"]
     assert (report.new_pictures, shop.stored) == (4, 4)
@@ -89,7 +88,6 @@ def test_a_first_import_takes_everything(shop: Shop) -> None:
 
 
 def test_the_same_feed_again_changes_nothing(shop: Shop) -> None:
-    """A night without news writes nothing."""
     shop.take(*ROWS)
     before = shop.snapshot()
     report = shop.take(*ROWS)
@@ -99,7 +97,6 @@ def test_the_same_feed_again_changes_nothing(shop: Shop) -> None:
 
 
 def test_changed_withdrawn_and_restored(shop: Shop) -> None:
-    """The catalogue follows the feed from night to night."""
     shop.take(*ROWS)
     report = shop.take(ROWS[0], "B,Lamp,7,4.jpg,Lamps")
     assert [item.sku for item in report.changes.changed] == ["B"]
@@ -110,7 +107,6 @@ def test_changed_withdrawn_and_restored(shop: Shop) -> None:
 
 
 def test_a_known_picture_is_not_decoded_again(shop: Shop) -> None:
-    """What was looked at once is told by its content: a stricter limit does not matter any more."""
     shop.take(*ROWS)
     report = shop.take(*ROWS, limits=Limits(max_pixels=1))
     assert report.changes.unchanged == 3
@@ -119,7 +115,6 @@ def test_a_known_picture_is_not_decoded_again(shop: Shop) -> None:
 
 
 def test_a_file_that_is_what_it_was_is_not_read_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Size and time of change say so; a file with another time is read, and told by its content."""
     shop.take(*ROWS)
     read: list[str] = []
     whole = Path.read_bytes
@@ -132,7 +127,6 @@ def test_a_file_that_is_what_it_was_is_not_read_again(shop: Shop, monkeypatch: p
 
 
 def test_a_picture_that_cannot_be_had_tonight_stays_what_it_was(shop: Shop) -> None:
-    """The product keeps it; the night says so; and it is asked for again the next time."""
     shop.take(*ROWS)
     before = shop.snapshot()
     lost = shop.folder / "images" / "2.jpg"
@@ -145,7 +139,6 @@ def test_a_picture_that_cannot_be_had_tonight_stays_what_it_was(shop: Shop) -> N
 
 
 def test_pictures_that_lie_elsewhere_tonight_are_the_same(shop: Shop) -> None:
-    """In an archive with another date in its name, say; what is not there keeps what it was."""
     shop.take(*ROWS)
     before = shop.snapshot()
     (shop.folder / "images").rename(shop.folder / "moved")
@@ -158,7 +151,6 @@ def test_pictures_that_lie_elsewhere_tonight_are_the_same(shop: Shop) -> None:
 
 
 def test_a_picture_that_no_feed_names_any_more_is_no_failure(shop: Shop) -> None:
-    """An alarm on their number falls silent when the row is corrected or gone."""
     shop.take(*ROWS, "D,Bed,1,none.jpg,Beds")
     with shop.sessions() as session:
         assert imports.count_failing_pictures(session) == 1
@@ -168,7 +160,6 @@ def test_a_picture_that_no_feed_names_any_more_is_no_failure(shop: Shop) -> None
 
 
 def test_a_product_without_a_picture_is_in_the_catalogue_and_listed(shop: Shop) -> None:
-    """Its price and title are right; it cannot be found by looks until its picture comes."""
     report = shop.take(*ROWS, "D,Bed,1,bad.jpg,Beds", "E,Desk,1,4.jpg|none.jpg,Desks")
     snapshot = shop.snapshot()
     assert [(found.line, found.sku) for found in report.findings] == [(5, "D"), (6, "E")]
@@ -179,7 +170,6 @@ def test_a_product_without_a_picture_is_in_the_catalogue_and_listed(shop: Shop) 
 
 
 def test_a_mistyped_name_costs_no_picture(shop: Shop) -> None:
-    """The product keeps the picture that it had in that place, and is not changed by it."""
     shop.take(*ROWS)
     before = shop.snapshot()
     report = shop.take("A,Sofa,1,typo.jpg|1.jpg,Sofas", "B,Lamp,7,2typo.jpg,Lamps", ROWS[2])
@@ -193,14 +183,12 @@ def test_a_mistyped_name_costs_no_picture(shop: Shop) -> None:
 
 
 def test_a_picture_that_was_replaced_stays_away(shop: Shop) -> None:
-    """Only in the place of one that cannot be had is an earlier one kept."""
     shop.take(*ROWS)
     shop.take("A,Sofa,1,4.jpg,Sofas", *ROWS[1:])
     assert shop.snapshot()["A"].images == (shop.sha256("4.jpg"),)
 
 
 def test_a_product_that_names_no_picture_is_listed(shop: Shop) -> None:
-    """The rest is imported; one that the catalogue has keeps its pictures, and all else is as the feed says."""
     shop.take(*ROWS)
     report = shop.take(ROWS[0], "B,Lamp,7,,Lamps", ROWS[2], "D,Gift card,9,,Cards")
     assert [(found.sku, found.kind) for found in report.findings] == [("B", "no picture"), ("D", "no picture")]
@@ -212,7 +200,6 @@ def test_a_product_that_names_no_picture_is_listed(shop: Shop) -> None:
 
 
 def test_too_many_products_that_name_no_picture_refuse_the_feed(shop: Shop) -> None:
-    """A join that failed leaves the column empty; a few of a large shop do not matter."""
     rows = [f"S{n},Sofa,1,0.jpg,Sofas" for n in range(40)]
     bare = [row.replace("0.jpg", "") for row in rows]
     with pytest.raises(FeedGateError, match=r"30 of 40 products name no picture.*--accept pictures"):
@@ -227,7 +214,6 @@ def test_too_many_products_that_name_no_picture_refuse_the_feed(shop: Shop) -> N
 
 
 def test_too_many_lost_pictures_refuse_the_feed(shop: Shop) -> None:
-    """Then their place is in trouble, not a few of them; what is known to fail does not count again."""
     rows = [f"X{n},Sofa,1,none{n}.jpg,Sofas" for n in range(4)]
     with pytest.raises(FeedGateError, match=r"4 of 8 new pictures cannot be had.*--accept pictures"):
         shop.take(*ROWS, *rows)
@@ -239,7 +225,6 @@ def test_too_many_lost_pictures_refuse_the_feed(shop: Shop) -> None:
 
 
 def test_two_names_of_one_content_are_one_picture(shop: Shop) -> None:
-    """In one product and across products, the bytes are kept once."""
     shop.take("A,Sofa,1,0.jpg|copy.jpg|1.jpg,Sofas", "B,Lamp,1,copy.jpg,Lamps")
     snapshot = shop.snapshot()
     assert len(snapshot["A"].images) == 2
@@ -248,7 +233,6 @@ def test_two_names_of_one_content_are_one_picture(shop: Shop) -> None:
 
 
 def test_a_lost_picture_file_is_stored_again(shop: Shop) -> None:
-    """Importing the same feed repairs a store that lost files."""
     shop.take(*ROWS)
     shop.store.path(shop.snapshot()["B"].images[0]).unlink()
     assert shop.take(*ROWS).new_pictures == 1
@@ -256,7 +240,6 @@ def test_a_lost_picture_file_is_stored_again(shop: Shop) -> None:
 
 
 def test_bad_rows_refuse_the_whole_feed(shop: Shop) -> None:
-    """Nothing is half-applied: no product, no picture; every bad row is listed."""
     with pytest.raises(FeedGateError, match=r"feed\.csv, 2 of 4 rows are bad.*--accept rows") as caught:
         shop.take("A,Sofa,many,0.jpg,Sofas", "B,,x,2.jpg,Lamps", *ROWS[1:])
     assert [(error.line, error.sku) for error in caught.value.findings[:3]] == [(2, "A"), (3, "B"), (3, "B")]
@@ -265,7 +248,6 @@ def test_bad_rows_refuse_the_whole_feed(shop: Shop) -> None:
 
 
 def test_all_that_is_wrong_is_said_at_once(shop: Shop) -> None:
-    """Bad rows, a sku twice, a column less, products less: one sentence, and what would accept them."""
     shop.take(*ROWS)
     feed = shop.folder / "feed.csv"
     feed.write_text("sku,title,image\nA,Sofa,0.jpg\nA,Sofa,0.jpg\nD,,0.jpg\n")
@@ -283,7 +265,6 @@ FEED = "sku,title,image,category,price,currency,stock,attr:colour\n"
 
 
 def test_columns_that_are_there_and_empty_are_missing(shop: Shop) -> None:
-    """A join that failed leaves the heads in place; products of another kind of feed lack nothing by that."""
     feed = shop.folder / "feed.csv"
 
     def take(*rows: str, head: str = FEED, **options: Any) -> ImportReport:
@@ -324,15 +305,13 @@ def take_prices(shop: Shop, *prices: str, **options: Any) -> ImportReport:
 
 
 def test_a_price_is_never_divided_by_a_thousand_in_silence(shop: Shop) -> None:
-    """One ambiguous price among two hundred is listed, and its product stays as it was."""
     take_prices(shop, "1290", *["899"] * 199)
     report = take_prices(shop, "1,290", *["899"] * 199)
-    assert [(found.sku, "one meaning" in found.reason) for found in report.findings] == [("S0", True)]
+    assert [(found.sku, "ambiguous" in found.reason) for found in report.findings] == [("S0", True)]
     assert shop.snapshot()["S0"].price_minor == 129_000
 
 
 def test_a_feed_of_ambiguous_prices_is_refused(shop: Shop) -> None:
-    """A round price is no cheaper than another."""
     with pytest.raises(FeedGateError, match="10 of 10 rows are bad"):
         take_prices(shop, *(f"{n},{n}00" for n in range(1, 10)), "1,000")
     assert shop.snapshot() == {}
@@ -351,7 +330,6 @@ def test_a_feed_of_ambiguous_prices_is_refused(shop: Shop) -> None:
     ],
 )
 def test_many_prices_that_jump_refuse_a_feed(shop: Shop, before: list[str], after: list[str]) -> None:
-    """Tenfold either way, although the median price stays what it was."""
     take_prices(shop, *before)
     with pytest.raises(FeedGateError, match=r"prices are a tenth or less, or ten times or more.*--accept prices"):
         take_prices(shop, *after)
@@ -361,7 +339,6 @@ def test_many_prices_that_jump_refuse_a_feed(shop: Shop, before: list[str], afte
 
 
 def test_a_few_prices_may_jump_and_are_named(shop: Shop) -> None:
-    """A clearance sale refuses no feed; a mistake in one row is seen."""
     take_prices(shop, *["1290"] * 20)
     report = take_prices(shop, "1.29", "12900", *["999"] * 18)
     assert len(report.changes.changed) == 20
@@ -369,7 +346,6 @@ def test_a_few_prices_may_jump_and_are_named(shop: Shop) -> None:
 
 
 def test_prices_of_a_small_shop_in_another_currency(shop: Shop) -> None:
-    """Three are enough to refuse a feed, one of three is not."""
     take_prices(shop, "10 EUR", "20 EUR", "30 EUR")
     take_prices(shop, "10 SEK", "20 EUR", "30 EUR")
     with pytest.raises(FeedGateError, match="3 of 3 prices are in another currency"):
@@ -377,7 +353,6 @@ def test_prices_of_a_small_shop_in_another_currency(shop: Shop) -> None:
 
 
 def test_a_sale_refuses_no_feed(shop: Shop) -> None:
-    """At 95 % off the digits change, as they do not where the decimal separator is mistaken."""
     take_prices(shop, *["1290"] * 10)
     report = take_prices(shop, *["64.50"] * 3, *["1290"] * 7)
     assert len(report.changes.changed) == 3
@@ -385,7 +360,6 @@ def test_a_sale_refuses_no_feed(shop: Shop) -> None:
 
 
 def test_an_attribute_of_one_product_may_go_with_it(shop: Shop) -> None:
-    """Rows of JSON name what they have; their keys together are no head."""
     feed, images = shop.folder / "feed.jsonl", str(shop.folder / "images")
     rows = [{"sku": f"S{n}", "title": "Sofa", "image": "0.jpg", "attr:colour": "red"} for n in range(12)]
     for lines in ([*rows, {**rows[0], "sku": "LAMP", "attr:bulb": "E27"}], rows):
@@ -395,7 +369,6 @@ def test_an_attribute_of_one_product_may_go_with_it(shop: Shop) -> None:
 
 
 def test_what_was_looked_at_before_a_kill_counts_as_new(shop: Shop) -> None:
-    """Else a few missing pictures would be many of the rest."""
     for number in range(90):
         (shop.folder / "images" / f"n{number}.jpg").write_bytes(drawn.noise(40, 30, seed=number))
     rows = [f"N{n},Sofa,1,n{n}.jpg,Sofas" for n in range(94)]
@@ -414,7 +387,6 @@ def test_what_was_looked_at_before_a_kill_counts_as_new(shop: Shop) -> None:
 
 
 def test_a_bad_row_costs_no_picture(shop: Shop) -> None:
-    """A picture that fails on two nights stays what it was, though its row was bad on the first."""
     shop.take(*ROWS)
     before = shop.snapshot()["B"].images
     (shop.folder / "images" / "2.jpg").unlink()
@@ -425,7 +397,6 @@ def test_a_bad_row_costs_no_picture(shop: Shop) -> None:
 
 
 def test_pictures_that_are_gone_are_warned_of(shop: Shop) -> None:
-    """They keep their content, so nothing is refused; but somebody should look."""
     shop.take(*ROWS)
     for file in (shop.folder / "images").iterdir():
         file.unlink()
@@ -436,7 +407,6 @@ def test_pictures_that_are_gone_are_warned_of(shop: Shop) -> None:
 
 
 def test_bad_rows_can_be_accepted_knowingly(shop: Shop) -> None:
-    """The good rows are taken; a known product whose row is bad stays as it is."""
     shop.take(*ROWS)
     report = shop.take("A,Sofa,x,0.jpg,Sofas", "B,Lamp,9,2.jpg,Lamps", "D,,1,4.jpg,Beds", accept={"rows"})
     snapshot = shop.snapshot()
@@ -448,7 +418,6 @@ def test_bad_rows_can_be_accepted_knowingly(shop: Shop) -> None:
 
 
 def test_of_two_rows_of_a_sku_the_first_can_be_accepted(shop: Shop) -> None:
-    """Only knowingly: which of the two is right, nobody can tell."""
     with pytest.raises(FeedGateError, match="1 rows repeat a sku"):
         shop.take(*ROWS, "A,Other,9,4.jpg,Sofas")
     shop.take(*ROWS, "A,Other,9,4.jpg,Sofas", accept={"repeats"})
@@ -459,7 +428,6 @@ def test_of_two_rows_of_a_sku_the_first_can_be_accepted(shop: Shop) -> None:
     ("bad", "sound", "taken"), [(1, 4, True), (2, 8, True), (3, 12, True), (1, 3, False), (4, 20, False)]
 )
 def test_few_bad_rows_do_not_refuse_a_small_feed(shop: Shop, bad: int, sound: int, taken: bool) -> None:
-    """One ambiguous price of a shop with ten products must not keep the other nine from being updated."""
     rows = [f"B{number},Sofa,many,0.jpg,Sofas" for number in range(bad)]
     rows += [f"S{number},Sofa,1,0.jpg,Sofas" for number in range(sound)]
     if not taken:
@@ -471,27 +439,23 @@ def test_few_bad_rows_do_not_refuse_a_small_feed(shop: Shop, bad: int, sound: in
 
 
 def test_no_bad_row_is_taken_where_the_setting_says_so(shop: Shop) -> None:
-    """A share of 0 means none."""
     rows = ["B,Sofa,many,0.jpg,Sofas", *(f"S{number},Sofa,1,0.jpg,Sofas" for number in range(9))]
     with pytest.raises(FeedGateError, match="1 of 10 rows are bad"):
         shop.take(*rows, shares=GateLimits(bad_rows=0))
 
 
 def test_a_few_bad_rows_of_many_are_left_out(shop: Shop) -> None:
-    """One price in a hundred must not cost the night; it is listed."""
     rows = [f"S{n},Sofa,1,0.jpg,Sofas" for n in range(120)]
     report = shop.take(*rows, "T,Sofa,x,0.jpg,Sofas")
     assert (len(report.changes.added), [found.sku for found in report.findings]) == (120, ["T"])
 
 
 def test_a_feed_without_any_good_row_is_refused_even_so(shop: Shop) -> None:
-    """Accepting everything would withdraw everything."""
     with pytest.raises(FeedGateError, match="must have a good row"):
         shop.take("A,,1,0.jpg,Sofas", accept={"rows"})
 
 
 def test_every_import_is_on_record(shop: Shop) -> None:
-    """Refused ones too, with what was wrong where."""
     shop.take(*ROWS)
     shop.take(*ROWS)
     with pytest.raises(FeedGateError):
@@ -505,7 +469,6 @@ def test_every_import_is_on_record(shop: Shop) -> None:
 
 
 def test_a_dry_run_writes_nothing(shop: Shop) -> None:
-    """It says what would change."""
     report = shop.take(*ROWS, dry_run=True)
     assert report.dry_run
     assert (len(report.changes.added), report.new_pictures) == (3, 4)
@@ -514,7 +477,6 @@ def test_a_dry_run_writes_nothing(shop: Shop) -> None:
 
 
 def test_a_shrunken_feed_is_refused(shop: Shop) -> None:
-    """More than half of a small catalogue missing is a broken export, unless somebody says it is not."""
     shop.take(*ROWS)
     with pytest.raises(FeedRejected, match=r"lacks 2 of the catalogue's 3 products.*--accept shrink"):
         shop.take("D,Bed,1,4.jpg,Beds", ROWS[0])
@@ -523,13 +485,11 @@ def test_a_shrunken_feed_is_refused(shop: Shop) -> None:
 
 
 def test_half_of_a_small_catalogue_may_go(shop: Shop) -> None:
-    """The rule there is more than half."""
     shop.take(*ROWS, "D,Bed,1,4.jpg,Beds")
     assert shop.take(*ROWS[:2]).changes.withdrawn == ("C", "D")
 
 
 def test_of_a_large_catalogue_a_fifth_may_go(shop: Shop) -> None:
-    """As the setting says."""
     rows = [f"S{n},Sofa,1,0.jpg,Sofas" for n in range(100)]
     shop.take(*rows)
     with pytest.raises(FeedGateError, match="lacks 21 of the catalogue's 100 products"):
@@ -538,7 +498,6 @@ def test_of_a_large_catalogue_a_fifth_may_go(shop: Shop) -> None:
 
 
 def test_progress_counts_pictures(shop: Shop) -> None:
-    """To all of them."""
     seen: list[tuple[str, int, int]] = []
 
     @contextmanager
@@ -568,7 +527,6 @@ ITEMS = st.builds(
 def test_sql_holds_what_the_difference_says(
     sqlite_engine: Engine, feed: list[ProductItem], last: list[ProductItem]
 ) -> None:
-    """Whatever was there, after applying the difference to SQL there is none."""
     with sessions(sqlite_engine)() as session:
         for night in (last, feed):
             apply(session, diff(night, queries.snapshot(session)))

@@ -29,7 +29,6 @@ from indexer.feed.markup import plain
     ],
 )
 def test_markup_is_removed_and_entities_are_decoded(text: str, expected: str) -> None:
-    """In every shape that exporters give them."""
     assert plain(text) == expected
 
 
@@ -54,7 +53,6 @@ def test_markup_is_removed_and_entities_are_decoded(text: str, expected: str) ->
     ],
 )
 def test_a_text_that_only_resembles_markup_stays(text: str) -> None:
-    """Nothing is lost of it."""
     assert plain(text) == text
 
 
@@ -69,18 +67,15 @@ def test_a_text_that_only_resembles_markup_stays(text: str) -> None:
     ],
 )
 def test_escaped_signs_are_signs(text: str, expected: str) -> None:
-    """They are no tags once they are decoded."""
     assert plain(text) == expected
 
 
 @given(st.text(alphabet="<>/&;#x1ab p\"'=!-[]\n", max_size=60))
 def test_any_text_is_taken(text: str) -> None:
-    """Without an error."""
     plain(text)
 
 
 def test_deep_nesting_loses_no_words() -> None:
-    """A parser with a limit would drop them."""
     assert plain("<div>" * 5000 + "deep") == "deep"
 
 
@@ -94,5 +89,4 @@ def test_deep_nesting_loses_no_words() -> None:
     ],
 )
 def test_a_long_cell_of_unclosed_markup_is_read_in_one_pass(text: str, expected: str) -> None:
-    """A search from each opening to the end would take hours."""
     assert plain(text) == expected

@@ -54,23 +54,21 @@ def one(folder: Path, **columns: Any) -> ProductItem:
     ],
 )
 def test_prices_are_what_the_file_shows(tmp_path: Path, kind: Any, price: object, minor: int) -> None:
-    """A float is the shortest decimal that its own width shows; nothing is rounded."""
     assert one(tmp_path, price=arrow.array([price], kind)).price_minor == minor
 
 
 @pytest.mark.parametrize(
     ("kind", "price", "sentence"),
     [
-        (arrow.float64(), 0.1 + 0.2, "price may have 2 decimals in EUR"),
-        (arrow.float64(), float("inf"), "price must be a number"),
-        (arrow.decimal128(12, 3), Decimal("1.295"), "price may have 2 decimals in EUR"),
-        (arrow.string(), "1.290", "price must have one meaning"),
-        (arrow.bool_(), True, "price must be a number"),
-        (arrow.float64(), -1.5, "price must not be negative"),
+        (arrow.float64(), 0.1 + 0.2, "has more decimals than EUR"),
+        (arrow.float64(), float("inf"), "is not a number"),
+        (arrow.decimal128(12, 3), Decimal("1.295"), "has more decimals than EUR"),
+        (arrow.string(), "1.290", "is ambiguous"),
+        (arrow.bool_(), True, "is not a number"),
+        (arrow.float64(), -1.5, "is negative"),
     ],
 )
 def test_prices_that_are_none_are_not_rounded(tmp_path: Path, kind: Any, price: object, sentence: str) -> None:
-    """The row is left out and says why."""
     (error,) = read(tmp_path, price=arrow.array([price], kind)).errors
     assert sentence in error.reason
 
@@ -81,7 +79,6 @@ TEXTS = (arrow.large_string(), arrow.string_view(), arrow.dictionary(arrow.int32
 
 @pytest.mark.parametrize("kind", [*BYTES, *TEXTS], ids=str)
 def test_text_of_every_type_is_text(tmp_path: Path, kind: Any) -> None:
-    """Spark writes texts as bytes, pandas writes categories as dictionaries."""
     value = "Söf" if kind in TEXTS else "Söf".encode()
     item = one(tmp_path, sku=arrow.array([value]).cast(kind), category=arrow.array([value]).cast(kind))
     assert (item.sku, item.category) == ("Söf", "Söf")
@@ -89,7 +86,6 @@ def test_text_of_every_type_is_text(tmp_path: Path, kind: Any) -> None:
 
 @pytest.mark.parametrize("kind", [arrow.list_, arrow.large_list, lambda each: arrow.list_(each, 2)])
 def test_lists_of_bytes_are_lists_of_text(tmp_path: Path, kind: Any) -> None:
-    """Pictures and the values of attributes come so."""
     images = arrow.array([[b"a.jpg", b"b.jpg"]], kind(arrow.binary()))
     attributes = arrow.array([{"colour": [b"red", None], "set": True}])
     item = one(tmp_path, images=images, attributes=attributes)
@@ -98,18 +94,15 @@ def test_lists_of_bytes_are_lists_of_text(tmp_path: Path, kind: Any) -> None:
 
 
 def test_a_map_is_an_object(tmp_path: Path) -> None:
-    """Of attributes or dimensions."""
     pairs = arrow.array([[("width", b"180 cm"), ("depth", None)]], arrow.map_(arrow.string(), arrow.binary()))
     assert one(tmp_path, dimensions=pairs).dimensions == {"width": "180 cm"}
 
 
 def test_text_of_a_fixed_length_is_filled_up(tmp_path: Path) -> None:
-    """NumPy's texts have zeros behind them."""
     assert one(tmp_path, sku=arrow.array([b"A\0\0"], arrow.binary(3))).sku == "A"
 
 
 def test_names_of_columns_that_are_no_text(tmp_path: Path) -> None:
-    """The file is damaged."""
     read(tmp_path, brand=arrow.array(["x"]))
     file = next(tmp_path.glob("*.parquet"))
     file.write_bytes(file.read_bytes().replace(b"brand", b"br\xffnd"))
@@ -118,7 +111,6 @@ def test_names_of_columns_that_are_no_text(tmp_path: Path) -> None:
 
 
 def test_bytes_that_are_no_text_make_a_bad_row(tmp_path: Path) -> None:
-    """Only that row; the others are read."""
     reading = read(tmp_path, sku=arrow.array([b"A", b"\xff\xfe", b"C"]), brand=arrow.array([b"x", b"x", b"\xc3"]))
     assert [item.sku for item in reading.items] == ["A"]
     assert [(error.line, error.sku, "UTF-8" in error.reason) for error in reading.errors] == [
@@ -144,18 +136,15 @@ def test_bytes_that_are_no_text_make_a_bad_row(tmp_path: Path) -> None:
     ],
 )
 def test_other_values_are_text_too(tmp_path: Path, value: object, kind: Any, text: str) -> None:
-    """Dates as ISO 8601 writes them; nanoseconds, which Python does not know, are cut off."""
     column = {"attr:new": arrow.array([value], kind)}
     assert one(tmp_path, **column).attributes == {"new": (text,)}
 
 
 def test_what_pandas_makes_of_whole_numbers_and_gaps(tmp_path: Path) -> None:
-    """A column with a gap becomes one of floats: 3.0 pieces are 3, not a number is not known."""
     reading = read(tmp_path, stock=arrow.array([3.0, float("nan"), None]), price=arrow.array([5.0, float("nan"), None]))
     assert [(item.stock, item.price_minor) for item in reading.items] == [(3, 500), (None, None), (None, None)]
 
 
 def test_a_value_that_python_does_not_know_is_a_sentence(tmp_path: Path) -> None:
-    """A year beyond 9999 is no traceback."""
     with pytest.raises(FeedRejected, match="Column made of "):
         read(tmp_path, made=arrow.array([2**62], arrow.timestamp("us")))

@@ -8,7 +8,7 @@ import pytest
 
 from catalog.changes import UNCOUNTED_STOCK, ProductItem
 from indexer.feed.column_mapping import COLUMNS, ColumnMapping, read_mapping
-from indexer.feed.reader import FeedFinding, FeedReading, read_feed
+from indexer.feed.reader import FeedReading, read_feed
 from vsearch.core.errors import FeedRejected, SettingsError
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "feed.md"
@@ -65,7 +65,6 @@ WHOLE = ProductItem(
 
 
 def test_a_full_csv_row_is_read_whole(tmp_path: Path) -> None:
-    """Every column has its place in the product; white space around cells does not count."""
     feed = csv_feed(
         tmp_path,
         {
@@ -91,7 +90,6 @@ def test_a_full_csv_row_is_read_whole(tmp_path: Path) -> None:
 
 
 def test_a_full_json_row_is_read_whole(tmp_path: Path) -> None:
-    """JSON Lines say the same with numbers, lists and objects."""
     feed = json_feed(
         tmp_path,
         {
@@ -115,12 +113,10 @@ def test_a_full_json_row_is_read_whole(tmp_path: Path) -> None:
 
 
 def test_a_bare_row_is_enough(tmp_path: Path) -> None:
-    """Number, title and picture make a product; the rest is empty or unknown."""
     assert read_one(tmp_path).items == [ProductItem("A-1", "Kivik", images=("a.jpg",))]
 
 
 def test_empty_cells_are_as_good_as_absent_ones(tmp_path: Path) -> None:
-    """Blank CSV cells and JSON's null, "", [] and {} all mean: not known."""
     blank = read_one(tmp_path, price=" ", stock="", url="", variant_group=" ", **{"attr:colour": ""})
     nothing = {"price": None, "stock": "", "url": " ", "attributes": {}, "images": [], "brand": None}
     empty = read_feed(json_feed(tmp_path, {**GOOD, **nothing}))
@@ -145,124 +141,122 @@ def test_empty_cells_are_as_good_as_absent_ones(tmp_path: Path) -> None:
     ],
 )
 def test_prices_are_exact_minor_units(tmp_path: Path, cells: dict[str, str], minor: int | None, currency: str) -> None:
-    """Decimals are those of the currency; nothing is ever rounded."""
     (item,) = read_one(tmp_path, **cells).items
     assert (item.price_minor, item.currency) == (minor, currency)
 
 
 def test_a_measure_is_never_divided_by_a_thousand(tmp_path: Path) -> None:
-    """1,290 mm are no 1.290 mm, and 2,125 m may well be 2.125 m: such a number is shown as it is written."""
     (item,) = read_one(tmp_path, dimensions="width=1,290mm; depth=0,125 m; height=2,1250m; weight=9,5kg").items
     assert item.dimensions == {"width": "1,290 mm", "depth": "0.125 m", "height": "2.1250 m", "weight": "9.5 kg"}
 
 
+BAD_CELLS = {
+    "sku": {
+        "": "missing",
+        "A\x001": "control",
+        "A\n1": "line breaks",
+        "x" * 65: "65 characters",
+        "4,00639E+12": "as text",
+    },
+    "title": {"  ": "missing", "x" * 501: "501 characters", "a\x07b": "control", "#NAME?": "spreadsheet error"},
+    "description": {"x" * 20_001: "20001 characters"},
+    "price": {
+        "cheap": "not a number",
+        "1e999": "not a number",
+        "1,299": "ambiguous; write 1299.00, or state",
+        "1499.995": "decimals than EUR",
+        "-1": "negative",
+        "1 XXY": "ISO 4217",
+    },
+    "currency": {"EURO": "ISO 4217"},
+    "stock": {
+        "some": "not a whole number",
+        "2.5": "not a whole number",
+        "1e3": "not a whole number",
+        "-1": "between 0",
+        "99999999999": "between 0 and 2147483646",
+        "5.000": "write 5 or 5000",
+        "100,000": "write 100 or 100000",
+    },
+    "url": dict.fromkeys(
+        ("shop.example/a", "javascript:alert(1)", "http://[::1", "https://shop example/"), "web address"
+    ),
+    "article_number": dict.fromkeys(("123.456.7x", "123", "1" * 17, "123..456.78"), "4 to 16 digits"),
+    "category": {"Sofas > > Corner": "without a name", "> Sofas": "without a name", "#NV": "spreadsheet error"},
+    "image": {
+        **dict.fromkeys(
+            ("../../etc/passwd", "/../etc/passwd", "..\\secret.jpg", "C:\\a.jpg"), "outside the image folder"
+        ),
+        **dict.fromkeys(("\\\\server\\share\\a.jpg", "//cdn.example/a.jpg", "a.jpg|sub/../../b.jpg"), "outside"),
+        "http://exa mple/a.jpg": "web address",
+        "s3://bucket/a.jpg": "neither a file name nor",
+    },
+    "images": {"|".join(f"{n}.jpg" for n in range(51)): "names 51 pictures"},
+    "dimensions": {
+        **dict.fromkeys(("180 x 90", "width=180", "width=180cm; width=90cm", '{"width": 180}'), "a number and a unit"),
+        "{width": "JSON object",
+    },
+    "attributes": {"color=red": "JSON object", '["red"]': "JSON object"},
+    "attr:color": {"x" * 201: "201 characters"},
+}
+
+
 @pytest.mark.parametrize(
-    ("cells", "sentence"),
-    [
-        ({"sku": ""}, "sku must be given"),
-        ({"sku": "A\x001"}, "sku must not hold control characters"),
-        ({"sku": "A\n1"}, "sku must not hold line breaks"),
-        ({"sku": "x" * 65}, "sku may have 64 characters, but it has 65"),
-        ({"title": "  "}, "title must be given"),
-        ({"title": "x" * 501}, "title may have 500 characters, but it has 501"),
-        ({"title": "a\x07b"}, "title must not hold control characters"),
-        ({"description": "x" * 20_001}, "description may have 20000"),
-        ({"price": "cheap"}, "price must be a number, but it is 'cheap'"),
-        ({"price": "1e999"}, "price must be a number"),
-        ({"price": "1,299"}, "price must have one meaning, but it is '1,299'; write 1299.00, or state"),
-        ({"price": "19.905"}, "price must have one meaning"),
-        ({"price": "1499.995"}, "price may have 2 decimals in EUR"),
-        ({"price": "0.5", "currency": "JPY"}, "price may have 0 decimals in JPY"),
-        ({"price": "-1"}, "price must not be negative"),
-        ({"price": "1 XXY"}, "price must be in a currency of ISO 4217"),
-        ({"price": "1", "currency": "EURO"}, "currency must be a code of ISO 4217, but it is 'EURO'"),
-        ({"price": "1 USD", "currency": "EUR"}, "price must be in the row's currency EUR"),
-        ({"stock": "some"}, "stock must be a whole number, but it is 'some'"),
-        ({"stock": "2.5"}, "stock must be a whole number"),
-        ({"stock": "-1"}, "stock must be from 0"),
-        ({"stock": "5.000"}, "write 5 or 5000, whichever is meant"),
-        ({"stock": "100,000"}, "write 100 or 100000, whichever is meant"),
-        ({"stock": "1e3"}, "stock must be a whole number"),
-        ({"stock": "99999999999"}, "stock must be from 0 to 2147483646"),
-        ({"url": "shop.example/a"}, "url must be an address that begins with http"),
-        ({"url": "javascript:alert(1)"}, "url must be an address"),
-        ({"url": "http://[::1"}, "url must be an address"),
-        ({"url": "https://shop example/"}, "url must be an address"),
-        ({"article_number": "123.456.7x"}, "article_number must be 4 to 16 digits in text, but it is '123.456.7x'"),
-        ({"article_number": "123"}, "article_number must be 4 to 16 digits"),
-        ({"article_number": "1" * 17}, "article_number must be 4 to 16 digits"),
-        ({"article_number": "123..456.78"}, "article_number must be 4 to 16 digits"),
-        ({"category": "Sofas > > Corner"}, "category must have a name at every level"),
-        ({"category": "> Sofas"}, "category must have a name at every level"),
-        ({"image": "../../etc/passwd"}, "image must stay inside the pictures folder"),
-        ({"image": "/../etc/passwd"}, "image must stay inside"),
-        ({"image": "..\\secret.jpg"}, "image must stay inside"),
-        ({"image": "\\\\server\\share\\a.jpg"}, "image must stay inside"),
-        ({"image": "//cdn.example/a.jpg"}, "image must stay inside"),
-        ({"image": "http://exa mple/a.jpg"}, "image must be an address"),
-        ({"image": "C:\\a.jpg"}, "image must stay inside"),
-        ({"image": "a.jpg|sub/../../b.jpg"}, "image must stay inside"),
-        ({"image": "s3://bucket/a.jpg"}, "image must be a file name or a web address"),
-        ({"images": "|".join(f"{n}.jpg" for n in range(51))}, "images may name 50 pictures, but it names 51"),
-        ({"dimensions": "180 x 90"}, "dimensions must be names with a number and a unit"),
-        ({"dimensions": "width=180"}, "dimensions must be names"),
-        ({"dimensions": "width=180cm; width=90cm"}, "each name once"),
-        ({"dimensions": '{"width": 180}'}, "dimensions must be names"),
-        ({"dimensions": "{width"}, "dimensions must be a JSON object"),
-        ({"attributes": "colour=red"}, "attributes must be a JSON object"),
-        ({"attributes": '["red"]'}, "attributes must be a JSON object"),
-        ({"attributes": '{"colour": {"a": 1}}'}, "attribute colour must be short text"),
-        ({"attr:colour": "x" * 201}, "attr:colour must be short text"),
-        ({"attr:\x01": "red"}, "attributes must not hold control characters"),
-        ({"sku": "4.00639E+12"}, "sku must have all its digits, but it is '4.00639E+12'; format the column as text"),
-        ({"sku": "4,00639E+12"}, "sku must have all its digits"),
-        ({"title": "#NAME?"}, "title must not be the error of a spreadsheet, but it is '#NAME?'; correct its formula"),
-        ({"category": "#NV"}, "category must not be the error of a spreadsheet"),
-    ],
+    ("column", "cell", "problem"),
+    [(column, cell, problem) for column, cells in BAD_CELLS.items() for cell, problem in cells.items()],
 )
-def test_a_bad_cell_is_one_clear_sentence(tmp_path: Path, cells: dict[str, str], sentence: str) -> None:
-    """The rule, what was received and the remedy, with the line."""
-    reading = read_one(tmp_path, **cells)
+def test_a_bad_cell_is_reported_with_its_column_and_line(tmp_path: Path, column: str, cell: str, problem: str) -> None:
+    reading = read_one(tmp_path, **{column: cell})
     assert reading.rows == ()
     (error,) = reading.errors
     assert error.line == 2
-    assert sentence in error.reason
+    assert error.reason.startswith(f"{column} ")
+    assert problem in error.reason
     assert error.reason.endswith(".")
     assert "\n" not in error.reason
     assert len(error.reason) < 300
 
 
+def test_a_price_must_be_in_the_currency_of_its_row(tmp_path: Path) -> None:
+    assert "not in EUR" in read_one(tmp_path, price="1 USD", currency="EUR").errors[0].reason
+    assert "decimals than JPY" in read_one(tmp_path, price="0.5", currency="JPY").errors[0].reason
+    assert [error.reason.split()[0] for error in read_one(tmp_path, price="1", currency="?").errors] == ["currency"]
+
+
+def test_control_characters_in_the_name_of_an_attribute(tmp_path: Path) -> None:
+    assert "'attr:\\x01'" in read_one(tmp_path, **{"attr:\x01": "red"}).errors[0].reason
+
+
 @pytest.mark.parametrize(
-    ("row", "sentence"),
+    ("row", "problem"),
     [
-        ("{", "a row must be one JSON object, but it cannot be read"),
-        ('{"sku": Infinity}', "Infinity is no JSON"),
-        ("[" * 100_000, "a row must be one JSON object"),
-        ("[1]", "a row must be one JSON object, but it is list"),
-        ('"text"', "a row must be one JSON object, but it is str"),
-        ({**GOOD, "title": ["a"]}, "title must be text"),
-        ({**GOOD, "title": True}, "title must be text"),
-        ({**GOOD, "brand": "\ud800"}, "brand must not hold control characters"),
-        ({**GOOD, "stock": "many"}, "stock must be a whole number"),
-        ({**GOOD, "stock": 2.5}, "stock must be a whole number, but it is '2.5'"),
-        ('{"sku": "A", "title": "B", "image": "c.jpg", "stock": 1e999999999}', "stock must be a whole number"),
-        ({**GOOD, "price": [1]}, "price must be a number"),
-        ('{"sku": "A", "title": "B", "image": "c.jpg", "price": 1e999999999}', "price must be a number"),
-        ({**GOOD, "image": {"name": "a.jpg"}}, "image must be text"),
-        ({**GOOD, "images": [7.5, None, {}]}, "image must be text"),
-        ({**GOOD, "attributes": [1]}, "attributes must be a JSON object"),
-        ({**GOOD, "attributes": {"new": True}}, "attribute new must be short text"),
-        ({**GOOD, "attributes": {f"a{n}": "x" for n in range(101)}}, "may have 100 attributes, but it has 101"),
-        ({**GOOD, "dimensions": ["180cm"]}, "dimensions must be a JSON object"),
+        ("{", "not a JSON object"),
+        ('{"sku": Infinity}', "Infinity"),
+        ("[" * 100_000, "not a JSON object"),
+        ("[1]", "list"),
+        ('"text"', "str"),
+        ({**GOOD, "title": ["a"]}, "title ['a'] has several values"),
+        ({**GOOD, "title": True}, "title True is not text"),
+        ({**GOOD, "brand": "\ud800"}, "brand '\\ud800' has control characters"),
+        ({**GOOD, "stock": 2.5}, "stock 2.5 is not a whole number"),
+        ('{"sku": "A", "title": "B", "image": "c.jpg", "stock": 1e999999999}', "not a whole number"),
+        ({**GOOD, "price": [1]}, "price [1] is not a number"),
+        ('{"sku": "A", "title": "B", "image": "c.jpg", "price": 1e999999999}', "not a number"),
+        ({**GOOD, "image": {"name": "a.jpg"}}, "image {'name': 'a.jpg'} is not text"),
+        ({**GOOD, "images": [7.5, None, {}]}, "images {} is not text"),
+        ({**GOOD, "attributes": [1]}, "attributes [1] is not a JSON object"),
+        ({**GOOD, "attributes": {"new": True}}, "attribute new True is not text"),
+        ({**GOOD, "attributes": {"color": {"a": 1}}}, "attribute color {'a': 1} is not text"),
+        ({**GOOD, "attributes": {f"a{n}": "x" for n in range(101)}}, "101 attributes"),
+        ({**GOOD, "dimensions": ["180cm"]}, "dimensions ['180cm'] is not a JSON object"),
     ],
 )
-def test_a_bad_json_row_is_one_clear_sentence(tmp_path: Path, row: object, sentence: str) -> None:
-    """JSON brings ways of its own to be wrong."""
+def test_a_bad_json_row_is_reported(tmp_path: Path, row: object, problem: str) -> None:
     reading = read_feed(json_feed(tmp_path, {**GOOD, "sku": "first"}, "", row))
     assert [item.sku for item in reading.items] == ["first"]
     (error,) = reading.errors
     assert error.line == 3
-    assert sentence in error.reason
+    assert problem in error.reason
     assert "\n" not in error.reason
 
 
@@ -273,7 +267,6 @@ def test_a_bad_json_row_is_one_clear_sentence(tmp_path: Path, row: object, sente
     + [("backorder", 0), ("1 000", 1000), ("1\u202f000", 1000), ("1'000", 1000), ("\uff13", 3)],
 )
 def test_whole_numbers_may_have_decimals_of_zeros(tmp_path: Path, stock: str, pieces: int) -> None:
-    """As spreadsheets and shop systems write them."""
     assert [item.stock for item in read_one(tmp_path, stock=stock).items] == [pieces]
 
 
@@ -281,7 +274,6 @@ def test_whole_numbers_may_have_decimals_of_zeros(tmp_path: Path, stock: str, pi
     ("stock", "pieces"), [("3.0", 3), ("5.000", 5), ("1e1", 10), ("true", UNCOUNTED_STOCK), ("false", 0)]
 )
 def test_a_number_of_json_is_the_number_that_it_is(tmp_path: Path, stock: str, pieces: int) -> None:
-    """Three zeros are no thousands there."""
     feed = json_feed(tmp_path, f'{{"sku": "A", "title": "B", "image": "c.jpg", "stock": {stock}}}')
     assert [item.stock for item in read_feed(feed).items] == [pieces]
 
@@ -305,13 +297,11 @@ def test_a_number_of_json_is_the_number_that_it_is(tmp_path: Path, stock: str, p
     ],
 )
 def test_names_of_pictures(tmp_path: Path, cell: str, names: list[str]) -> None:
-    """Paths as archives write them, addresses as they are requested."""
     assert [item.images for item in read_one(tmp_path, image=cell).items] == [tuple(names)]
 
 
 @pytest.mark.parametrize("image", ["", "|", " "])
 def test_a_row_without_a_picture_is_listed(tmp_path: Path, image: str) -> None:
-    """Whatever else is wrong with it is said as ever."""
     reading = read_one(tmp_path, image=image)
     assert [(row.item.sku, row.item.images) for row in reading.rows] == [("A-1", ())]
     assert [(error.line, error.sku, error.kind) for error in reading.errors] == [(2, "A-1", "no picture")]
@@ -319,7 +309,6 @@ def test_a_row_without_a_picture_is_listed(tmp_path: Path, image: str) -> None:
 
 
 def test_what_people_read_has_no_markup(tmp_path: Path) -> None:
-    """What is compared or opened keeps it."""
     item = read_one(
         tmp_path,
         sku="A&amp;<b>1</b>",
@@ -338,25 +327,20 @@ def test_what_people_read_has_no_markup(tmp_path: Path) -> None:
 
 
 def test_a_text_is_as_long_as_people_read_it(tmp_path: Path) -> None:
-    """Markup does not count."""
     assert read_one(tmp_path, title="<b>" * 300 + "x" * 400 + "</b>" * 300).items[0].title == "x" * 400
 
 
 def test_a_level_less_at_the_end_of_a_category(tmp_path: Path) -> None:
-    """As exporters write whose products lie higher in the tree."""
     assert read_one(tmp_path, category="Home > Chairs > ").items[0].category == "Home > Chairs"
 
 
 def test_all_that_is_wrong_with_a_row_is_said_at_once(tmp_path: Path) -> None:
-    """Nobody has to import five times to find five mistakes."""
     reading = read_one(tmp_path, title="", price="x", stock="-3", image="../a.jpg")
     assert [error.reason.split()[0] for error in reading.errors] == ["title", "price", "stock", "image"]
     assert {error.sku for error in reading.errors} == {"A-1"}
-    assert str(reading.errors[0]) == "line 2: title must be given, but it is empty; fill it in."
 
 
 def test_a_bad_row_does_not_stop_the_reading(tmp_path: Path) -> None:
-    """Good rows before and after it are read."""
     rows = [{**GOOD, "sku": sku, "stock": stock} for sku, stock in (("A", "1"), ("B", "x"), ("C", "3"))]
     reading = read_feed(csv_feed(tmp_path, *rows))
     assert [item.sku for item in reading.items] == ["A", "C"]
@@ -364,16 +348,14 @@ def test_a_bad_row_does_not_stop_the_reading(tmp_path: Path) -> None:
 
 
 def test_a_second_row_of_the_same_number_is_bad(tmp_path: Path) -> None:
-    """The sentence names the first line."""
     reading = read_feed(csv_feed(tmp_path, GOOD, {**GOOD, "sku": "B"}, {**GOOD, "title": "Again"}))
     assert [item.title for item in reading.items] == ["Kivik", "Kivik"]
-    expected = "sku must be unique, but 'A-1' is on line 2 already; remove one of the two."
-    assert reading.errors == (FeedFinding(4, "A-1", expected, "repeat"),)
+    (error,) = reading.errors
+    assert (error.line, error.sku, error.kind, "line 2" in error.reason) == (4, "A-1", "repeat", True)
 
 
 @pytest.mark.parametrize(("row", "count"), [("B,Lamp", 2), ("B,Lamp,b.jpg,extra", 4)])
 def test_a_row_must_have_as_many_cells_as_the_header(tmp_path: Path, row: str, count: int) -> None:
-    """A comma inside a cell without quotes would shift all that follows."""
     reading = read_feed(text_feed(tmp_path, f"sku,title,image\nA,Sofa,a.jpg\n{row}\n"))
     (error,) = reading.errors
     assert (error.line, error.sku) == (3, "B")
@@ -381,7 +363,6 @@ def test_a_row_must_have_as_many_cells_as_the_header(tmp_path: Path, row: str, c
 
 
 def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:
-    """Cells with line breaks and blank lines do not shift the numbers."""
     content = 'sku,title,description,image\r\nA,a,"one\r\ntwo",a.jpg\r\n\r\n,,,\r\nB,b,,\r\n'
     reading = read_feed(text_feed(tmp_path, content))
     assert [row.line for row in reading.rows] == [2, 6]
@@ -390,7 +371,6 @@ def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_the_delimiter_is_found(tmp_path: Path, delimiter: str) -> None:
-    """Spreadsheets of other countries write semicolons; a byte order mark is no part of the first name."""
     lines = [["sku", "title", "price", "image"], ["A", "Größe", '"499,00"', "a.jpg"]]
     content = "\ufeff" + "\n".join(delimiter.join(line) for line in lines)
     (item,) = read_feed(text_feed(tmp_path, content)).items
@@ -398,7 +378,6 @@ def test_the_delimiter_is_found(tmp_path: Path, delimiter: str) -> None:
 
 
 def test_unknown_columns_are_named_once_with_a_guess(tmp_path: Path) -> None:
-    """A misspelt column must not be silently lost."""
     row = {**GOOD, "category": "Sofas", "desciption": "x", "colour": "red"}
     reading = read_feed(csv_feed(tmp_path, row, {**row, "sku": "B"}))
     assert len(reading.rows) == 2
@@ -408,8 +387,7 @@ def test_unknown_columns_are_named_once_with_a_guess(tmp_path: Path) -> None:
 
 
 def test_a_feed_without_categories_is_warned_about(tmp_path: Path) -> None:
-    """The search gets its classes from them."""
-    assert "classes" in read_one(tmp_path).warnings[0]
+    assert "category" in read_one(tmp_path).warnings[0]
     assert read_one(tmp_path, category="Sofas").warnings == ()
 
 
@@ -444,7 +422,6 @@ def test_a_feed_without_categories_is_warned_about(tmp_path: Path) -> None:
     ],
 )
 def test_a_hopeless_feed_is_refused_whole(tmp_path: Path, name: str, content: str | bytes, sentence: str) -> None:
-    """One sentence says what is wrong with the file."""
     with pytest.raises(FeedRejected, match=sentence) as caught:
         read_feed(text_feed(tmp_path, content, name))
     assert "\n" not in str(caught.value)
@@ -461,7 +438,6 @@ XML = (
 @pytest.mark.parametrize("content", [CSV, JSON, XML])
 @pytest.mark.parametrize("name", ["feed.csv", "feed.jsonl", "feed.xml", "feed.csv.gz", "export.php", "feed"])
 def test_the_content_tells_what_a_feed_is(tmp_path: Path, name: str, content: str) -> None:
-    """Its name may say anything."""
     assert [item.title for item in read_feed(text_feed(tmp_path, content, name)).items] == ["S\u00f6fa", "Lamp"]
 
 
@@ -469,14 +445,12 @@ def test_the_content_tells_what_a_feed_is(tmp_path: Path, name: str, content: st
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
 def test_texts_as_spreadsheets_save_them(tmp_path: Path, content: str, encoding: str, ending: str) -> None:
-    """Line ends of Unix, Windows and old Macs; byte order marks; two bytes for each letter."""
     reading = read_feed(text_feed(tmp_path, content.replace("\n", ending).encode(encoding)))
     assert [item.title for item in reading.items] == ["S\u00f6fa", "Lamp"]
     assert [row.line for row in reading.rows] == ([2, 3] if content == CSV else [1, 2])
 
 
 def test_an_encoding_that_a_mapping_names(tmp_path: Path) -> None:
-    """A feed that says nothing of it is not guessed at; the mapping need not name columns."""
     feed = text_feed(tmp_path, CSV.encode("cp1252"))
     assert read_feed(feed, mapping=ColumnMapping(encoding="cp1252")).items[0].title == "S\u00f6fa"
     with pytest.raises(FeedRejected, match=r"line 2 of feed\.csv is not UTF-8"):
@@ -485,7 +459,6 @@ def test_an_encoding_that_a_mapping_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("top", ["sep=;", "\ufeffsep=;", '"sep=;"', "SEP=;;;", "\n\nsep=;", "\n"])
 def test_a_line_that_names_the_delimiter(tmp_path: Path, top: str) -> None:
-    """Spreadsheets read it; lines are counted with it."""
     feed = text_feed(tmp_path, f"{top}\r\nsku;title;image;a,b,c,d,e\r\nA;Sofa;a.jpg;\r\nB;;b.jpg;\r\n")
     if top == "\n":
         feed = text_feed(tmp_path, f'{top}"sku";"title";"image";"a,b,c,d,e"\r\nA;Sofa;a.jpg;\r\nB;;b.jpg;\r\n')
@@ -496,7 +469,6 @@ def test_a_line_that_names_the_delimiter(tmp_path: Path, top: str) -> None:
 
 
 def test_a_column_that_is_there_twice(tmp_path: Path) -> None:
-    """Pictures add up, and so do an attribute's values; of anything else there is one, or the row is bad."""
     head = "sku,title,Image,image,attr:colour,attr:colour,Title,brand,brand\n"
     rows = "A,Sofa,a.jpg,b.jpg|a.jpg,red,white,Sofa,,Nord\nB,Lamp,a.jpg,,red,,Lampe,,\n"
     reading = read_feed(text_feed(tmp_path, head + rows))
@@ -504,11 +476,10 @@ def test_a_column_that_is_there_twice(tmp_path: Path) -> None:
     assert (item.title, item.brand) == ("Sofa", "Nord")
     assert (item.images, item.attributes) == (("a.jpg", "b.jpg"), {"colour": ("red", "white")})
     (error,) = reading.errors
-    assert (error.line, error.reason) == (3, "title must be text, but it is \"['Lamp', 'Lampe']\"; give it once.")
+    assert (error.line, error.reason.startswith("title ['Lamp', 'Lampe'] has several values")) == (3, True)
 
 
 def test_what_databases_and_spreadsheets_write_for_nothing(tmp_path: Path) -> None:
-    """It is no brand, and no class of its own."""
     text = "sku,title,brand,category,price,image\nA,Sofa,NULL,\\N,NULL,a.jpg\nB,Null,null,,,b.jpg\n"
     first, second = read_feed(text_feed(tmp_path, text)).items
     assert first == ProductItem("A", "Sofa", images=("a.jpg",))
@@ -516,20 +487,17 @@ def test_what_databases_and_spreadsheets_write_for_nothing(tmp_path: Path) -> No
 
 
 def test_a_price_that_is_not_a_number_in_json_is_none(tmp_path: Path) -> None:
-    """Python writes so what is missing."""
     feed = json_feed(tmp_path, '{"sku": "A", "title": "B", "image": "c.jpg", "price": NaN, "stock": NaN}')
     assert read_feed(feed).rows[0].item == ProductItem("A", "B", images=("c.jpg",))
 
 
 @pytest.mark.parametrize("cell", ['="00123"', '"=""00123"""'])
 def test_zeros_that_a_spreadsheet_keeps(tmp_path: Path, cell: str) -> None:
-    """A formula that is a text means that text."""
     text = f"sku,title,image\n{cell},Sofa,a.jpg\n"
     assert [item.sku for item in read_feed(text_feed(tmp_path, text)).items] == ["00123"]
 
 
 def test_empty_columns_at_the_right(tmp_path: Path) -> None:
-    """Spreadsheets save them; but a cell with something in it has a name."""
     text = "sku,title,image,,\nA,Sofa,a.jpg,,\nB,Lamp,b.jpg\nC,Desk,c.jpg,,,\nD,Bed,d.jpg,x,\n"
     reading = read_feed(text_feed(tmp_path, text))
     assert [item.sku for item in reading.items] == ["A", "B", "C"]
@@ -538,21 +506,18 @@ def test_empty_columns_at_the_right(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("title", ["St\ufffdhl", "St\u00c3\u00bchl", "Oma\u00e2\u20ac\u2122s"])
 def test_letters_that_were_lost_are_warned_of(tmp_path: Path, title: str) -> None:
-    """The feed was made so; what is in it can only be exported again."""
     text = f"sku,title,image,category\nA,S\u00f6fa MA\u00c7\u00c3S \u20ac \u00e2,a.jpg,C\nB,{title},b.jpg,C\n"
     reading = read_feed(text_feed(tmp_path, text))
     assert [item.title for item in reading.items][1] == title
-    assert ["1 rows, the first at line 3" in warning for warning in reading.warnings] == [True]
+    assert ["1 row, first on line 3" in warning for warning in reading.warnings] == [True]
 
 
 def test_a_key_that_json_has_twice(tmp_path: Path) -> None:
-    """The last would silently win."""
     row = '{"sku": "A", "sku": "B", "title": "Sofa", "image": "a.jpg"}'
-    assert "give it once" in read_feed(json_feed(tmp_path, row)).errors[0].reason
+    assert "several values" in read_feed(json_feed(tmp_path, row)).errors[0].reason
 
 
 def test_a_feed_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    """A wrong name is no empty catalogue, and neither is a folder."""
     with pytest.raises(FeedRejected, match="No such file"):
         read_feed(tmp_path / "feed.csv")
     (tmp_path / "folder.csv").mkdir()
@@ -561,14 +526,12 @@ def test_a_feed_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_default_currency_is_a_bad_setting(tmp_path: Path) -> None:
-    """It is said once, not on every row."""
     with pytest.raises(SettingsError, match="'XYZ'"):
         read_feed(csv_feed(tmp_path, GOOD), currency="XYZ")
 
 
 @pytest.mark.parametrize(("language", "ending"), [("csv", ".csv"), ("json", ".jsonl")])
 def test_the_examples_of_the_documentation_are_good_feeds(tmp_path: Path, language: str, ending: str) -> None:
-    """What an operator copies works, in both kinds alike."""
     example = re.search(rf"```{language}\n(.*?)```", DOCUMENT.read_text(encoding="utf8"), re.DOTALL)
     assert example is not None
     reading = read_feed(text_feed(tmp_path, example[1], f"feed{ending}"))
@@ -578,7 +541,6 @@ def test_the_examples_of_the_documentation_are_good_feeds(tmp_path: Path, langua
 
 
 def test_the_example_of_a_mapping_is_one(tmp_path: Path) -> None:
-    """And the page names every key."""
     example = re.search(r"```toml\n(.*?)```", DOCUMENT.read_text(encoding="utf8"), re.DOTALL)
     assert example is not None
     (tmp_path / "mapping.toml").write_text(example[1])
@@ -589,5 +551,4 @@ def test_the_example_of_a_mapping_is_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("column", COLUMNS)
 def test_every_column_is_documented(column: str) -> None:
-    """A column nobody can read about is not there."""
     assert f"`{column}`" in DOCUMENT.read_text(encoding="utf8")
