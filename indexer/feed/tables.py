@@ -249,10 +249,10 @@ def _json_row(line: int, written: str) -> RawRow:
         value = json.loads(written, parse_float=Decimal, parse_constant=_constant, object_pairs_hook=_json_object)
     except (ValueError, ArithmeticError, RecursionError) as error:
         why = error.msg if isinstance(error, json.JSONDecodeError) else error
-        problem = f"a row must be one JSON object, but it cannot be read ({why}); write it on one line."
+        problem = f"the line is not a JSON object ({why}); write one object on each line."
         return RawRow(line, problem=problem)
     if not isinstance(value, dict):
-        problem = f'a row must be one JSON object, but it is {type(value).__name__}; write it like {{"sku": ...}}.'
+        problem = f'the line is not a JSON object but a {type(value).__name__}; write it like {{"sku": ...}}.'
         return RawRow(line, problem=problem)
     return RawRow(line, {key.strip(): cell for key, cell in value.items() if not blank(cell)})
 
