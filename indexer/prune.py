@@ -37,7 +37,7 @@ from vsearch.core.settings import Settings
 from vsearch.index import generation as generations
 from vsearch.index import retention
 from vsearch.models import checkpoint as checkpoints
-from vsearch.models import registry, store
+from vsearch.models import registry
 from vsearch.models.checkpoint import read_description
 
 TEMPORARY = (UNFINISHED, ".building-", ".pulling-")
@@ -170,10 +170,10 @@ def _all_but_pictures(
     with sessions() as session:
         promoted = records.promoted(session)
     checkpoint_ids, blocks_ids = _needed_models(settings, promoted)
-    unused = store.unused(settings, checkpoint_ids, unused_before.timestamp())
+    unused = registry.unused(settings, checkpoint_ids, unused_before.timestamp())
     for folder in unused:
         yield _folder("models", folder)
-    for folder in registry.own(settings):
+    for folder in registry.shop_folders(settings):
         if folder.name not in checkpoint_ids and folder not in unused:  # somebody may be about to use it
             blocks_ids |= _blocks_id(folder)
     canary_photos = canaries.contents(settings.canaries) if settings.canaries else set()
@@ -203,7 +203,7 @@ def _needed_models(settings: Settings, promoted: set[str]) -> tuple[set[str], se
     for generation_id in set(generations.generation_ids(folder)) - {current.generation_id, *gone}:
         with suppress(GenerationCorrupt):  # nobody can go back to it
             kept.append(generations.read_manifest(folder / generation_id))
-    checkpoint_ids = {manifest.checkpoint_id for manifest in kept} | promoted | set(registry.readers(settings))
+    checkpoint_ids = {manifest.checkpoint_id for manifest in kept} | promoted | set(registry.promoted_readers(settings))
     blocks_ids = {manifest.blocks_id for manifest in kept}
     with suppress(CheckpointError):  # the next night says so
         of_next_night = shop_checkpoint(settings, current)
@@ -238,7 +238,7 @@ def _temporary_files(settings: Settings, now: datetime) -> Iterator[Garbage]:
     """Yield what killed processes left: at once where the lock of index runs is held to write, else after a day."""
     own = [
         *leftovers(settings.generations, retention.HIDDEN),
-        *leftovers(settings.checkpoints, store.HIDDEN),
+        *leftovers(settings.checkpoints, registry.TEMPORARY),
         *leftovers(settings.data / "evaluation", TEMPORARY),
     ]
     others = leftovers(settings.data / "weights", TEMPORARY)

@@ -27,7 +27,7 @@ from vsearch.index import generation as generations
 from vsearch.index import retention
 from vsearch.index.manifest import Manifest, Origin
 from vsearch.models import checkpoint as checkpoints
-from vsearch.models import store
+from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.encoder import open_encoder
 from vsearch.search.serving import OpenEncoder, find_checkpoint
@@ -86,7 +86,7 @@ def alone(
         opened(settings.catalogue_url, write=True, migrate=settings.auto_upgrade) as sessions,
     ):
         retention.remove_leftovers(settings.generations)
-        store.clean(settings)
+        registry.remove_leftovers(settings)
         yield Tools(settings, sessions, open_encoder, Stages(progress), clock, frozenset(accept))
 
 

@@ -20,7 +20,7 @@ from vsearch.core.errors import DatasetError, ImageRejected
 from vsearch.core.settings import Settings
 from vsearch.evaluation.comparison import Paired
 from vsearch.imaging.codec import Limits, Picture, decode
-from vsearch.models import registry, store
+from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 
 TAGS = 500
@@ -42,7 +42,11 @@ def compare(settings: Settings, named: tuple[str, ...], as_json: bool) -> None:
     """
     if len(named) > 2:
         raise click.UsageError("Two models are compared, or one with the model in use.")
-    with store.opened(settings, named[-1]) as second, store.opened(settings, named[0]) as first, _stoppable():
+    with (
+        registry.open_checkpoint(settings, named[-1]) as second,
+        registry.open_checkpoint(settings, named[0]) as first,
+        _stoppable(),
+    ):
         other = first if len(named) == 2 else None
         trial = promoting.compare(settings, second, other, progress=progress)
     if as_json:
@@ -67,8 +71,8 @@ def promote(settings: Settings, named: str, allow_drop: float) -> None:
     An index is built for it first; model and index change together, and `vsearch models rollback` takes both back. A
     checkpoint that only reads article numbers is measured on drawn tags and becomes the reader.
     """
-    with store.opened(settings, named) as candidate, _stoppable():
-        if registry.role(candidate) == "reader":
+    with registry.open_checkpoint(settings, named) as candidate, _stoppable():
+        if registry.role_of(candidate) == "reader":
             _promote_reader(settings, candidate, allow_drop)
         else:
             _promote(settings, candidate, allow_drop)

@@ -124,7 +124,7 @@ def nothing_left(settings: Settings) -> Iterator[Callable[[], None]]:
 
     What is yielded is called when they shall stay.
     """
-    before = registry.own(settings)
+    before = registry.shop_folders(settings)
     kept = False
 
     def keep() -> None:
@@ -136,5 +136,5 @@ def nothing_left(settings: Settings) -> Iterator[Callable[[], None]]:
     finally:
         if not kept:
             retention.remove_leftovers(settings.generations)
-            for folder in set(registry.own(settings)) - set(before):
+            for folder in set(registry.shop_folders(settings)) - set(before):
                 shutil.rmtree(folder)

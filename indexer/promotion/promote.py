@@ -25,7 +25,7 @@ from vsearch.core.settings import Settings
 from vsearch.evaluation.comparison import Comparison
 from vsearch.index import generation as generations
 from vsearch.index.manifest import Manifest
-from vsearch.models import store
+from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.encoder import open_encoder
 from vsearch.search.serving import OpenEncoder, find_checkpoint
@@ -64,7 +64,7 @@ def promote(
 
     Args:
         settings: where everything is.
-        candidate: from anywhere, see `vsearch.models.store.opened`.
+        candidate: from anywhere, see `vsearch.models.registry.opened`.
         allow_drop: loss of mean reciprocal rank that is accepted, as a share of 1.
         open_encoder: makes the encoder of a checkpoint.
         progress: shows how each stage advances.
@@ -80,7 +80,7 @@ def promote(
     _published(settings)
     _must_search(candidate)
     with run.alone(settings, open_encoder, progress=progress, clock=clock) as tools:
-        stored = store.add(settings, candidate)
+        stored = registry.add(settings, candidate)
         with on_record(tools.sessions) as record:
             promotion = _promoted(trials.sharing(tools), stored, _published(settings), allow_drop)
             stamped = replace(promotion, report=tools.stages.stamp(promotion.report))

@@ -21,7 +21,7 @@ from vsearch.core.progress import Progress, no_stages
 from vsearch.core.settings import Settings
 from vsearch.evaluation.comparison import Paired, paired
 from vsearch.imaging.codec import Picture
-from vsearch.models import registry, store
+from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.predictor import open_classifier
 from vsearch.models.trained_heads import HeadPredictions, HeadSpec
@@ -93,11 +93,11 @@ def promote_reader(
     """
     own = digits_head(candidate)
     with run_lock(settings.data / LOCK, clock()):
-        store.clean(settings)
+        registry.remove_leftovers(settings)
         in_use = registry.reader_checkpoint(settings)
         digits = digits_head(in_use).length if in_use else own.length
         asked = tags(digits)
-        stored = store.add(settings, candidate)
+        stored = registry.add(settings, candidate)
         before = _right(in_use, asked, open_judge, progress) if in_use else np.zeros(len(asked))
         found = _right(stored, asked, open_judge, progress)
         name = in_use.checkpoint_id if in_use else None

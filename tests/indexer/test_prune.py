@@ -38,7 +38,7 @@ from vsearch.core.pruning import Freed, Garbage
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import decode, encode_jpeg
 from vsearch.index import generation as generations
-from vsearch.models import registry, store
+from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.encoder import Encoder
 from vsearch.search.engine import Engine, Search
@@ -260,7 +260,7 @@ def with_litter(life: Life) -> Life:
     life.settings = settings.model_copy(update={"prune": False})
     life.night(**options)
     life.promote(2)
-    store.add(settings, fake_checkpoint(settings.data / "refused", trunk=9))
+    registry.add(settings, fake_checkpoint(settings.data / "refused", trunk=9))
     life.settings = settings.model_copy(update={"prune": False, "keep_generations": 9})
     for _ in range(4):
         life.draw("P02", life.clock.now.day)
@@ -507,7 +507,7 @@ def test_models_that_somebody_may_be_about_to_use_are_kept(sqlite_life: Life) ->
         fake_checkpoint(settings.data / name, trunk=trunk) for name, trunk in (("reading", 5), ("trained", 6))
     )
     for found in (reader, candidate):
-        store.add(settings, found)
+        registry.add(settings, found)
     registry.use_reader(settings, reader.checkpoint_id)
     with sqlite_life.retailer.sessions.begin() as session:
         key = [(sha256, 0) for _, sha256 in sqlite_life.retailer.live()][:1]
@@ -515,7 +515,7 @@ def test_models_that_somebody_may_be_about_to_use_are_kept(sqlite_life: Life) ->
     assert sqlite_life.prune() == prune.Pruned()
     sqlite_life.clock.move(15 * DAY)
     assert {kind: freed.count for kind, freed in sqlite_life.prune().freed.items()} == {"models": 1, "blocks": 1}
-    assert registry.readers(settings) == [reader.checkpoint_id]
+    assert registry.promoted_readers(settings) == [reader.checkpoint_id]
     assert registry.find(settings, reader.checkpoint_id)
 
 

@@ -14,7 +14,7 @@ from vsearch.core.errors import CheckpointError, GenerationCorrupt
 from vsearch.core.settings import Settings
 from vsearch.index import generation as generations
 from vsearch.index.manifest import Manifest
-from vsearch.models import registry, store
+from vsearch.models import registry
 from vsearch.models.checkpoint import CARD, Checkpoint
 from vsearch.models.registry import Entry
 from vsearch.models.weights import LARGE_ENSEMBLE, pull, weights_file
@@ -46,7 +46,7 @@ def list_(settings: Settings, *, as_json: bool) -> None:
     The last column says "now"; "its networks" where the index in use is of the same networks with other class heads;
     and "before" where an index on disk is of it.
     """
-    entries, use = registry.listed(settings), _Use(settings)
+    entries, use = registry.list_checkpoints(settings), _Use(settings)
     if as_json:
         click.echo(json.dumps([_plain(entry, use.of(entry)) for entry in entries], indent=2))
         return
@@ -71,7 +71,7 @@ def show(settings: Settings, named: str) -> None:
     """Show what a checkpoint is, the figures of its training, and its card."""
     from rich.markdown import Markdown
 
-    with store.opened(settings, named) as checkpoint:
+    with registry.open_checkpoint(settings, named) as checkpoint:
         lines = [("id", checkpoint.checkpoint_id), *_facts(checkpoint, named), *_figures(checkpoint)]
         table(f"Model {registry.plan_of(checkpoint)}".rstrip(), ("", "value"), lines)
         card = checkpoint.folder / CARD
@@ -114,14 +114,14 @@ def pull_(settings: Settings, names: tuple[str, ...], to: Path | None) -> None:
 @pass_settings
 def export(settings: Settings, named: str, target: Path, kind: str) -> None:
     """Write a model whole to one file or folder; `vsearch models promote` takes either, and checks every file."""
-    with store.opened(settings, named) as checkpoint:
+    with registry.open_checkpoint(settings, named) as checkpoint:
         if kind == "savedmodel":
-            from vsearch.models import keras_export
+            from vsearch.models.predictor import export_networks
 
             with progress("export"):
-                keras_export.export(checkpoint, target)
+                export_networks(checkpoint, target)
         else:
-            store.export(checkpoint, target)
+            registry.export(checkpoint, target)
         click.echo(f"Model {checkpoint.checkpoint_id} is in {target}.")
 
 
@@ -174,7 +174,7 @@ def _plain(entry: Entry, use: str) -> dict[str, object]:
 def _facts(checkpoint: Checkpoint, named: str) -> list[tuple[str, str]]:
     size = sum(file.stat().st_size for file in checkpoint.folder.iterdir())
     return [
-        ("for", _FOR[registry.role(checkpoint)]),
+        ("for", _FOR[registry.role_of(checkpoint)]),
         ("networks", ", ".join(checkpoint.backbones)),
         ("says", ", ".join(registry.heads_of(checkpoint))),
         ("blocks", f"{checkpoint.blocks_id}, {sum(checkpoint.block_sizes.values())} numbers a picture")

@@ -11,7 +11,7 @@ from vsearch.cli.console import out, progress, table
 from vsearch.core.errors import CheckpointMismatch
 from vsearch.core.settings import Settings
 from vsearch.models import checkpoint as checkpoints
-from vsearch.models import store
+from vsearch.models import registry
 from vsearch.models.tensorflow_startup import import_tensorflow
 
 
@@ -51,7 +51,7 @@ def command(settings: Settings, plan: str, photos: Path, runs: Path, target: Pat
     )
     if target is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
-        store.export(checkpoints.load(run.checkpoint), target)
+        registry.export(checkpoints.load(run.checkpoint), target)
         out.print(f"copied to {target}", soft_wrap=True)
 
 

@@ -113,7 +113,7 @@ def open_detector(checkpoint: Checkpoint) -> ProductDetector:
 
 def open_bundled() -> ProductDetector | None:
     """Load the finder that ships with the package; None where none does, or it cannot be used, which is logged."""
-    folder = registry.bundled_finder()
+    folder = registry.bundled_detector()
     if not folder.is_dir():
         return None
     try:

@@ -1,10 +1,6 @@
-"""The table of backbones: builder, input side, scaling, stage names and where the weights come from.
-
-A new backbone is one row. `build` gives the network without its top; `vsearch.models.network` adds scaling and pooling.
-"""
+"""The table of backbones: networks without their top. `vsearch.models.network` adds scaling, pooling and heads."""
 
 import importlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,15 +14,14 @@ class Backbone:
     """One row of the table.
 
     Attributes:
-        name: as plans, settings and checkpoints call it.
-        side: input side in pixels, of checkpoints made from now on; each says what its own is.
-        scaling: "signed" maps 0..255 to -1..1; "caffe" is BGR less the ImageNet mean.
-        stages: layer-name prefixes that a plan may unfreeze from, first to last.
-        stem_layers: where a stage is named by its last layer instead, of which it is the whole name: how many layers
-            are before the first stage; each other stage begins behind the one before it.
-        application: class in `keras.applications`; empty for a network of our own.
-        module: of `vsearch.models.networks`, that holds the builder of a network of our own, a function called as the
-        row.
+        name: in plans, settings and checkpoints.
+        side: input side in pixels of new checkpoints.
+        scaling: "signed" maps 0..255 to -1..1; "caffe" is BGR minus the ImageNet mean.
+        stages: prefixes of layer names from which a plan can unfreeze, first to last; with `stem_layers`, names of the
+            last layer of each stage.
+        stem_layers: number of layers before the first stage, if stages are named by their last layer.
+        application: class in `keras.applications`; empty for networks of our own.
+        module: module in `vsearch.model` with the builder of a network of our own, a function named like the row.
     """
 
     name: str
@@ -59,35 +54,33 @@ BACKBONES = {
         Backbone("pocket_finder", 160, "signed", (*_POCKET_STAGES, "stage4", "join"), module="pocket_networks"),
         Backbone("smaller_vgg", 96, "signed", _VGG_STAGES[:3], module="classic_networks"),
         Backbone("alexnet_v2", 224, "signed", tuple(f"conv{n}" for n in range(1, 6)), module="classic_networks"),
-        Backbone("residual50", 224, "signed", _RESIDUAL_STAGES, module="residual"),
-        Backbone("residual101", 224, "signed", _RESIDUAL_STAGES, module="residual"),
-        Backbone("residual152", 224, "signed", _RESIDUAL_STAGES, module="residual"),
+        Backbone("residual50", 224, "signed", _RESIDUAL_STAGES, module="classic_networks"),
+        Backbone("residual101", 224, "signed", _RESIDUAL_STAGES, module="classic_networks"),
+        Backbone("residual152", 224, "signed", _RESIDUAL_STAGES, module="classic_networks"),
     )
 }
 
 
 def backbone(name: str) -> Backbone:
-    """Return the row of that name.
+    """Return a row by name.
 
     Raises:
-        CheckpointError: no such row.
+        CheckpointError: there is no such backbone.
     """
-    try:
-        return BACKBONES[name]
-    except KeyError:
-        known = ", ".join(BACKBONES)
-        raise CheckpointError(f"A backbone must be one of {known}, but {name!r} was named.") from None
+    if name not in BACKBONES:
+        raise CheckpointError(f"There is no backbone {name!r}. Choose one of {', '.join(BACKBONES)}.")
+    return BACKBONES[name]
 
 
 def build(name: str, side: int | None = None) -> Any:
-    """Return the `keras.Model` of a backbone, untrained: float [n, side, side, 3], scaled -> feature map [n, h, w, c].
+    """Return the untrained `keras.Model` of a backbone: scaled float [n, side, side, 3] -> feature map [n, h, w, c].
 
     Args:
         name: a row of the table.
-        side: input side in pixels; None leaves it open.
+        side: input side in pixels; None for any.
 
     Raises:
-        CheckpointError: no such row.
+        CheckpointError: there is no such backbone.
     """
     import keras
 
@@ -97,9 +90,5 @@ def build(name: str, side: int | None = None) -> Any:
         builder = getattr(keras.applications, row.application)
         return builder(include_top=False, weights=None, input_shape=shape, name=name)
     inputs = keras.Input(shape, name="pictures")
-    return keras.Model(inputs, _own_builder(row)(inputs), name=name)
-
-
-def _own_builder(row: Backbone) -> Callable[[Any], Any]:
-    builder: Callable[[Any], Any] = getattr(importlib.import_module(f"vsearch.models.networks.{row.module}"), row.name)
-    return builder
+    builder = getattr(importlib.import_module(f"vsearch.models.networks.{row.module}"), row.name)
+    return keras.Model(inputs, builder(inputs), name=name)

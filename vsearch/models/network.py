@@ -1,6 +1,6 @@
-"""Networks made from a backbone: the trunk that features come from, and the network with heads that trains it.
+"""Keras models built from a backbone: the trunk that computes features, and the network with trained heads.
 
-Scaling to the backbone's range is a layer inside, so nobody can feed a network the wrong numbers.
+Scaling to the range of the backbone is part of the model.
 """
 
 from collections.abc import Sequence
@@ -10,37 +10,36 @@ import keras
 import numpy as np
 from keras import layers
 
+from vsearch.models.networks.layers import DigitReader, GridPool, box_head, pool_to_grid
 from vsearch.models.backbones import Scaling, backbone, build
-from vsearch.models.box_readout import box_reader
-from vsearch.models.pooling import GridPool, pool_to_grid
-from vsearch.models.readout import DigitReader
+from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.trained_heads import HeadSpec
+from vsearch.models.weights import read_packed, unpack
 
 HEAD: Final = "head_"
-"""Begins the name of the layer that a head lives in."""
+"""Prefix of the layer name of a head."""
 
-_METRIC_WIDTH: Final = 512  # of the layer before an embedding
+CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)  # of ImageNet, as in keras.applications
 
-CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)  # of ImageNet, as keras.applications subtracts it
+_METRIC_WIDTH: Final = 512  # of the hidden layer of a metric head
 
 
 def scale(pictures: Any, scaling: Scaling) -> Any:
-    """Map RGB pictures of 0..255, float [n, h, w, 3], to the range a backbone was trained with."""
+    """Map RGB images float 0..255 [n, h, w, 3] to the range a backbone expects."""
     if scaling == "signed":
         return layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(pictures)
-    flipped = pictures[..., ::-1]
-    return flipped - np.asarray(CAFFE_MEAN_BGR, np.float32)
+    return pictures[..., ::-1] - np.asarray(CAFFE_MEAN_BGR, np.float32)
 
 
 def build_trunk(name: str, grid: int = 3, side: int | None = None) -> tuple[keras.Model, keras.Model]:
     """Return (backbone, trunk): float RGB 0..255 [n, side, side, 3] -> features float32 [n, grid * grid * c].
 
-    The trunk pools the last feature map to a grid x grid average, row by row: where a part sits tells products apart
-    that one global average mixes up. The backbone inside is the same object, to load weights into. Without a side it
+    The trunk pools the last feature map to grid x grid averages, row by row: the arrangement of parts distinguishes
+    products that a global average confuses. Load weights into the backbone; it is part of the trunk. The default side
     is that of the table.
 
     Raises:
-        CheckpointError: no such backbone.
+        CheckpointError: there is no such backbone.
     """
     row = backbone(name)
     side = side or row.side
@@ -50,21 +49,30 @@ def build_trunk(name: str, grid: int = 3, side: int | None = None) -> tuple[kera
     return network, keras.Model(pictures, pool_to_grid(features, grid), name=f"{name}_trunk")
 
 
+def load_trunk(checkpoint: Checkpoint, name: str) -> keras.Model:
+    """Return a trunk with the weights of a checkpoint.
+
+    Raises:
+        CheckpointMismatch: the weights are those of another network.
+    """
+    network, trunk = build_trunk(name, checkpoint.grid, checkpoint.side(name))
+    unpack(network.weights, read_packed(checkpoint.folder / f"{name}.weights.npz"), name)
+    return trunk
+
+
 def build_network(
     name: str, heads: Sequence[HeadSpec], *, dropout: float, shape: tuple[int, int] | None = None
 ) -> tuple[keras.Model, keras.Model]:
     """Return (backbone, network): float RGB 0..255 [n, h, w, 3] -> {head name: logits float32 [n, *logits_shape]}.
 
-    Each head is one layer of the network, `head_NAME`.
-
     Args:
-        name: a row of the backbone table.
-        heads: one output each.
-        dropout: share of the pooled features that is left out in training.
-        shape: (height, width) in pixels; None takes any.
+        name: a backbone.
+        heads: each becomes a layer `head_NAME`.
+        dropout: rate before the layers of a head.
+        shape: (height, width) in pixels; None for any.
 
     Raises:
-        CheckpointError: no such backbone.
+        CheckpointError: there is no such backbone.
     """
     network = build(name)
     pictures = keras.Input((*(shape or (None, None)), 3), name="pictures")
@@ -74,10 +82,9 @@ def build_network(
 
 
 def build_top(network: keras.Model, channels: int) -> keras.Model:
-    """Return the heads of a network alone: features [n, h, w, channels] -> what the network gives.
+    """Return the heads of a network as a model: features [n, h, w, channels] -> logits by head.
 
-    The layers are the network's own, so what one learns the other knows. A feature map that is already averaged,
-    [n, 1, 1, channels], does for every head but digits.
+    Its layers are those of the network. All but digits heads also accept an averaged feature map [n, 1, 1, channels].
     """
     features = keras.Input((None, None, channels), name="features")
     heads = {name: network.get_layer(f"{HEAD}{name}") for name in network.output}
@@ -85,16 +92,14 @@ def build_top(network: keras.Model, channels: int) -> keras.Model:
 
 
 def _head(head: HeadSpec, dropout: float) -> keras.layers.Layer:
-    """Return the layer feature map [n, h, w, c] -> logits float32 [n, *logits_shape], whatever the precision."""
     name = f"{HEAD}{head.name}"
     if head.kind == "digits":
         return DigitReader(head.length, dropout=dropout, dtype="float32", name=name)
     if head.kind == "boxes":
-        return box_reader(head.hidden or None, dropout=dropout, name=name)
-    pool = GridPool(head.grid, dtype="float32") if head.grid > 1 else layers.GlobalAveragePooling2D(dtype="float32")
+        return box_head(head.hidden or None, dropout=dropout, name=name)
+    steps = [GridPool(head.grid, dtype="float32") if head.grid > 1 else layers.GlobalAveragePooling2D(dtype="float32")]
     hidden = head.hidden or (_METRIC_WIDTH if head.kind == "metric" else 0)
-    steps = [pool]
-    if hidden:  # features of very different size learn slowly through two layers: brought to one scale first
+    if hidden:  # two layers learn slowly from features of very different scales
         steps += [
             layers.BatchNormalization(momentum=0.95, dtype="float32"),
             layers.Dropout(dropout, dtype="float32"),

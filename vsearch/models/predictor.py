@@ -1,15 +1,18 @@
-"""Judges pictures by the heads a checkpoint was trained with. TensorFlow is imported when one is opened."""
+"""Classification by the trained heads of a checkpoint, and their export. TensorFlow is imported on first use."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.core.errors import CheckpointMismatch
+from vsearch.core.files import new_folder
 from vsearch.imaging.codec import Picture
 from vsearch.models.checkpoint import Checkpoint
+from vsearch.models.registry import check_target
 from vsearch.models.trained_heads import HeadPredictions, HeadSpec, TrainedHeads, predictions_from_logits
 
 Logits = Mapping[str, NDArray[np.float32]]
@@ -19,20 +22,20 @@ _BATCH = 32
 
 
 class Classifier:
-    """All networks of a checkpoint with their trained heads. Calls are serialised, as those of `Ensemble` are.
+    """All networks of a checkpoint with their trained heads; safe to call from several threads.
 
     Raises:
-        CheckpointMismatch: the checkpoint has no trained heads, or weights are those of another network.
+        CheckpointMismatch: the checkpoint has no trained heads, or the weights are those of another network.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         if checkpoint.trained_heads is None:
             raise CheckpointMismatch(
-                f"To judge needs a checkpoint with trained heads, but {checkpoint.folder} has none; train one by a "
-                "plan with [[head]] and [[phase]]."
+                f"The checkpoint {checkpoint.folder} has no trained heads. Train one with a plan that has [[head]] and "
+                "[[phase]] tables."
             )
-        self.trained_heads: TrainedHeads = checkpoint.trained_heads
-        self._networks = {name: _network(checkpoint, checkpoint.trained_heads, name) for name in checkpoint.backbones}
+        heads = self.trained_heads = checkpoint.trained_heads
+        self._networks = {name: compiled(load_network(checkpoint, name), heads) for name in checkpoint.backbones}
         self._lock = threading.Lock()
 
     @property
@@ -46,18 +49,15 @@ class Classifier:
         return tuple(self._networks)
 
     def predict(self, pictures: Sequence[Picture]) -> HeadPredictions:
-        """Judge n pictures, uint8 RGB [h, w, 3] each, of any size."""
-        return self.judge(self.trained_heads.framed(pictures))
-
-    def judge(self, framed: NDArray[np.uint8]) -> HeadPredictions:
-        """Judge n pictures brought to the frame, uint8 [n, height, width, 3]."""
+        """Classify n images of any size, uint8 RGB [h, w, 3]."""
+        framed = self.trained_heads.framed(pictures)
         calibrated = {name: self.trained_heads.calibrated(name) for name in self._networks}
         return predictions_from_logits(
             self.specs, calibrated, {name: self.logits(name, framed) for name in self._networks}
         )
 
     def logits(self, network: str, framed: NDArray[np.uint8]) -> Logits:
-        """Return one network's logits of n framed pictures, before any temperature."""
+        """Return one network's logits of n framed images, without temperature."""
         with self._lock:
             return run_in_batches(self._networks[network], framed, self.specs)
 
@@ -66,7 +66,7 @@ def open_classifier(checkpoint: Checkpoint) -> Classifier:
     """Load the networks of a checkpoint; takes seconds and imports TensorFlow.
 
     Raises:
-        CheckpointMismatch: the checkpoint has no trained heads, or weights are those of another network.
+        CheckpointMismatch: the checkpoint has no trained heads, or the weights are those of another network.
     """
     from vsearch.models.tensorflow_startup import import_tensorflow
 
@@ -74,23 +74,23 @@ def open_classifier(checkpoint: Checkpoint) -> Classifier:
     return Classifier(checkpoint)
 
 
-def compiled(network: Any, trained: TrainedHeads) -> Callable[[NDArray[np.uint8]], Mapping[str, Any]]:
-    """Return a compiled function: framed uint8 [n, *frame, 3] -> logits by head, both sides' mean where mirrored.
+def compiled(network: Any, heads: TrainedHeads) -> Callable[[NDArray[np.uint8]], Mapping[str, Any]]:
+    """Return a compiled function: framed uint8 [n, *frame, 3] -> logits by head.
 
     Args:
         network: a `keras.Model`: float RGB 0..255 [n, *shape, 3] -> logits by head.
-        trained: says frame and shape.
+        heads: gives frame and shape, and whether to average the logits with those of the mirror image.
     """
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *trained.frame, 3), tf.uint8)])  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=[tf.TensorSpec((None, *heads.frame, 3), tf.uint8)])  # type: ignore[untyped-decorator]
     def run(framed: Any) -> Any:
-        pictures = tf.image.resize(tf.cast(framed, tf.float32), trained.shape, antialias=True)
+        pictures = tf.image.resize(tf.cast(framed, tf.float32), heads.shape, antialias=True)
         found = network(pictures, training=False)
-        if not trained.mirrored:
+        if not heads.mirrored:
             return found
-        other = network(pictures[:, :, ::-1], training=False)
-        return {name: (found[name] + other[name]) / 2 for name in found}
+        mirrored = network(pictures[:, :, ::-1], training=False)
+        return {name: (found[name] + mirrored[name]) / 2 for name in found}
 
     return run  # type: ignore[no-any-return]
 
@@ -98,30 +98,54 @@ def compiled(network: Any, trained: TrainedHeads) -> Callable[[NDArray[np.uint8]
 def run_in_batches(
     run: Callable[[NDArray[np.uint8]], Mapping[str, Any]], framed: NDArray[np.uint8], specs: Sequence[HeadSpec]
 ) -> dict[str, NDArray[np.float32]]:
-    """Run a compiled network on n framed pictures; heads without a picture give empty arrays."""
-    parts: dict[str, list[NDArray[np.float32]]] = {spec.name: [] for spec in specs}
-    for start in range(0, len(framed), _BATCH):
-        found = run(np.ascontiguousarray(framed[start : start + _BATCH]))
-        for name, rows in parts.items():
-            rows.append(np.asarray(found[name], np.float32))
-    nothing = {spec.name: np.empty((0, *spec.logits_shape), np.float32) for spec in specs}
-    return {name: np.concatenate(rows) if rows else nothing[name] for name, rows in parts.items()}
+    """Run a compiled network on n framed images; no images give empty arrays."""
+    batches = [run(np.ascontiguousarray(framed[start : start + _BATCH])) for start in range(0, len(framed), _BATCH)]
+    if not batches:
+        return {spec.name: np.empty((0, *spec.logits_shape), np.float32) for spec in specs}
+    return {spec.name: np.concatenate([np.asarray(b[spec.name], np.float32) for b in batches]) for spec in specs}
 
 
 def top_weights(backbone: Any, network: Any) -> list[Any]:
-    """Return the weights of a network that are not its backbone's, in the order Keras lists them."""
+    """Return the weights of a network that are not its backbone's, in Keras' order."""
     inside = {id(weight) for weight in backbone.weights}
     return [weight for weight in network.weights if id(weight) not in inside]
 
 
-def _network(
-    checkpoint: Checkpoint, trained: TrainedHeads, name: str
-) -> Callable[[NDArray[np.uint8]], Mapping[str, Any]]:
+def load_network(checkpoint: Checkpoint, name: str) -> Any:
+    """Return a network of a checkpoint with its trained heads, a `keras.Model`.
+
+    Raises:
+        CheckpointMismatch: the weights are those of another network.
+    """
     from vsearch.models.network import build_network
     from vsearch.models.weights import read_packed, unpack
 
-    backbone, network = build_network(name, trained.specs, dropout=0.0, shape=trained.shape)
+    heads = checkpoint.trained_heads
+    assert heads is not None
+    backbone, network = build_network(name, heads.specs, dropout=0.0, shape=heads.shape)
     unpack(backbone.weights, read_packed(checkpoint.folder / f"{name}.weights.npz"), name)
     top = top_weights(backbone, network)
     unpack(top, read_packed(checkpoint.folder / f"{name}.top.npz"), f"the heads of {name}")
-    return compiled(network, trained)
+    return network
+
+
+def export_networks(checkpoint: Checkpoint, target: Path) -> Path:
+    """Write a folder with one TensorFlow SavedModel for each backbone, atomically.
+
+    Each takes RGB images float32 0..255 [n, h, w, 3]. It returns the logits of each trained head, or the pooled
+    features float32 [n, d] that blocks are made of if the checkpoint has no trained heads.
+
+    Raises:
+        CheckpointError: the target exists, or the weights are those of another network.
+    """
+    check_target(target)
+    from vsearch.models.tensorflow_startup import import_tensorflow
+
+    import_tensorflow()
+    from vsearch.models.network import load_trunk
+
+    with new_folder(target) as hidden:
+        for name in checkpoint.backbones:
+            load = load_network if checkpoint.trained_heads else load_trunk
+            load(checkpoint, name).export(hidden / name, verbose=False)
+    return target

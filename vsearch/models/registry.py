@@ -1,21 +1,26 @@
-"""What checkpoints there are, and which of them reads article numbers.
+"""The checkpoints on this machine, how they are exchanged, and which of them reads article numbers.
 
-    checkpoints/<checkpoint_id>/    the shop's own, see `vsearch.models.store`
-    reader/CURRENT                  ids of the tag readers put into use, the latest first; the first one reads
+    checkpoints/<checkpoint_id>/    the shop's own; each is added atomically
+    reader/CURRENT                  ids of the promoted article-number readers, the latest first; the first is active
 
-Which checkpoint searches is not said here: the published generation names it (see `vsearch.index.generation`), so that
-the
-model and the index change together.
+The published generation names the checkpoint that searches (see `vsearch.index.generation`), so that model and index
+change
+together.
 """
 
-from collections.abc import Mapping
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from vsearch.core.errors import CheckpointError, CheckpointMismatch, CheckpointMissing
-from vsearch.core.files import replace_text
+from vsearch.core.files import REMOVING, UNFINISHED, leftovers, new_file, new_folder, replace_text, sync
 from vsearch.core.settings import Settings
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models.checkpoint import Checkpoint, read_description
@@ -23,9 +28,12 @@ from vsearch.models.checkpoint import Checkpoint, read_description
 Role = Literal["search", "reader", "finder", "classifier"]
 
 BUNDLED = "bundled"
-"""What the bundled checkpoint may be called instead of its id."""
+"""Name of the bundled ensemble on the command line."""
 
-_SHORTEST = 4  # characters of an id that may stand for all of it
+TEMPORARY = (UNFINISHED, REMOVING)
+"""Prefixes of hidden folders that killed commands leave among the checkpoints."""
+
+_MIN_PREFIX = 4  # characters of an id that are enough to name it
 
 
 @dataclass(frozen=True)
@@ -33,15 +41,15 @@ class Entry:
     """One checkpoint on disk.
 
     Attributes:
-        checkpoint_id: the name of its folder when it cannot be read.
-        blocks_id: hash of what determines blocks; empty when it makes none, or cannot be read.
-        plan: name of the plan it was trained by; empty when it does not say.
+        checkpoint_id: the name of its folder if it cannot be read.
+        blocks_id: empty if it is not searchable or cannot be read.
+        plan: name of the plan it was trained by; empty if unknown.
         role: "search" makes embeddings; "reader" reads article numbers; "finder" detects products; "classifier" only
             classifies.
-        heads: what it can say, such as "category (8)".
-        size: bytes on disk.
+        heads: what it predicts, such as "category (8)".
+        size: in bytes.
         made: when it was written here.
-        problem: why it cannot be used; empty when it can.
+        problem: why it cannot be used; empty if it can.
     """
 
     folder: Path
@@ -56,60 +64,161 @@ class Entry:
     problem: str = ""
 
 
-def listed(settings: Settings) -> list[Entry]:
-    """Return all checkpoints: the bundled ones, then the shop's own, the oldest first."""
-    entries = [_entry(folder, "shop") for folder in own(settings)]
+def list_checkpoints(settings: Settings) -> list[Entry]:
+    """Return all checkpoints: the bundled ones, then the shop's own, oldest first."""
+    shop = [_entry(folder, "shop") for folder in shop_folders(settings)]
     return [
-        *(_entry(folder, "bundled") for folder in bundled()),
-        *sorted(entries, key=lambda entry: (entry.made, entry.checkpoint_id)),
+        *(_entry(folder, "bundled") for folder in bundled_folders()),
+        *sorted(shop, key=lambda entry: (entry.made, entry.checkpoint_id)),
     ]
 
 
-def find(settings: Settings, named: str) -> Checkpoint:
-    """Load a checkpoint by its id, the first characters of its id, "bundled", or its folder.
+def find(settings: Settings, name: str) -> Checkpoint:
+    """Load a checkpoint by its id, an unambiguous prefix of its id, "bundled", or its folder.
 
     Raises:
-        CheckpointMissing: there is none of that name, or several begin so.
+        CheckpointMissing: there is no such checkpoint, or the prefix is ambiguous.
         CheckpointMismatch: it is damaged.
     """
-    if named == BUNDLED:
+    if name == BUNDLED:
         return checkpoints.load(checkpoints.bundled())
-    if Path(named).is_dir():
-        return checkpoints.load(Path(named))
-    folders = {checkpoints.checkpoint_id(read_description(folder)): folder for folder in bundled()}
-    folders |= {folder.name: folder for folder in own(settings)}
-    found = [name for name in folders if len(named) >= _SHORTEST and name.startswith(named)]
-    found = [name for name in found if name == named] or found
+    if Path(name).is_dir():
+        return checkpoints.load(Path(name))
+    folders = {checkpoints.checkpoint_id(read_description(folder)): folder for folder in bundled_folders()}
+    folders |= {folder.name: folder for folder in shop_folders(settings)}
+    found = [checkpoint_id for checkpoint_id in folders if len(name) >= _MIN_PREFIX and checkpoint_id.startswith(name)]
+    found = [checkpoint_id for checkpoint_id in found if checkpoint_id == name] or found
     if not found:
         raise CheckpointMissing(
-            f"A checkpoint is named by its id, its folder or {BUNDLED!r}, but {named!r} is none of them; "
-            "`vsearch models list` shows the ids."
+            f"There is no checkpoint {name!r}. Name an id (see `vsearch models list`), a folder or {BUNDLED!r}."
         )
     if len(found) > 1:
         raise CheckpointMissing(
-            f"The beginning of an id must fit one checkpoint, but {named!r} begins {', '.join(found)}; give more of it."
+            f"The checkpoint id {name!r} is ambiguous: it fits {', '.join(found)}. Give more of it."
         )
     loaded = checkpoints.load(folders[found[0]])
     if loaded.checkpoint_id != found[0]:
         raise CheckpointMismatch(
-            f"A checkpoint's folder is named by its id, but {loaded.folder} holds {loaded.checkpoint_id}; rename it."
+            f"The folder {loaded.folder} contains the checkpoint {loaded.checkpoint_id}. Rename the folder to that id."
         )
     return loaded
 
 
-def own(settings: Settings) -> list[Path]:
-    """Return the folders of the shop's own checkpoints, in no order."""
+@contextmanager
+def open_checkpoint(settings: Settings, name: str) -> Iterator[Checkpoint]:
+    """Yield a checkpoint named as for `find`, or by a .zip file that `export` wrote.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or it is damaged.
+    """
+    if not (name.endswith(".zip") and Path(name).is_file()):
+        yield find(settings, name)
+        return
+    with tempfile.TemporaryDirectory(prefix="vsearch-") as folder:
+        _unzip(Path(name), Path(folder))
+        try:
+            unzipped = checkpoints.load(Path(folder))
+        except CheckpointError as error:
+            raise type(error)(str(error).replace(folder, name)) from None
+        yield unzipped
+
+
+def add(settings: Settings, checkpoint: Checkpoint) -> Checkpoint:
+    """Copy a checkpoint to the shop's own, unless it is bundled or one of them, and return it from there.
+
+    A damaged copy of it is replaced.
+
+    Raises:
+        OSError: the disk is full; no partial copy is left.
+    """
+    target = settings.checkpoints / checkpoint.checkpoint_id
+    if checkpoint.folder in bundled_folders() or checkpoint.folder == target:
+        return checkpoint
+    aside = target.with_name(f"{REMOVING}{target.name}")
+    settings.checkpoints.mkdir(parents=True, exist_ok=True)
+    try:
+        return checkpoints.load(target)
+    except CheckpointMissing:
+        pass
+    except CheckpointMismatch:
+        target.rename(aside)
+    _copy(checkpoint.folder, target)
+    shutil.rmtree(aside, ignore_errors=True)
+    return checkpoints.load(target)
+
+
+def export(checkpoint: Checkpoint, target: Path) -> Path:
+    """Write a checkpoint to a new .zip file or a new folder, atomically.
+
+    Raises:
+        CheckpointError: the target exists, or its parent folder does not.
+        OSError: the disk is full; no partial copy is left.
+    """
+    check_target(target)
+    if target.suffix != ".zip":
+        return _copy(checkpoint.folder, target)
+    with new_file(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for path in _files(checkpoint.folder):
+            archive.write(path, path.name)
+    return target
+
+
+def check_target(target: Path) -> None:
+    """Check that an export can be written to `target`.
+
+    Raises:
+        CheckpointError: it exists, or its parent folder does not.
+    """
+    if target.exists():
+        raise CheckpointError(f"Cannot export to {target}: it exists already. Choose another name.")
+    if not target.parent.is_dir():
+        raise CheckpointError(f"Cannot export to {target}: the folder {target.parent} does not exist.")
+
+
+def remove_leftovers(settings: Settings) -> None:
+    """Delete what killed commands left; only the holder of the lock of index runs may."""
+    for path in leftovers(settings.checkpoints, TEMPORARY):
+        shutil.rmtree(path)
+
+
+def unused(settings: Settings, keep: Collection[str], before: float) -> list[Path]:
+    """Return the shop's checkpoints that are not among the ids to keep and were written before that time (Unix).
+
+    Folders whose names are not ids were put there by hand and are not returned.
+    """
+    return [
+        folder
+        for folder in shop_folders(settings)
+        if re.fullmatch("[0-9a-f]{16}", folder.name)
+        and folder.name not in keep
+        and (folder / checkpoints.DESCRIPTION).is_file()
+        and folder.stat().st_mtime < before
+    ]
+
+
+def shop_folders(settings: Settings) -> list[Path]:
+    """Return the folders of the shop's own checkpoints, in no particular order."""
     folders = settings.checkpoints.iterdir() if settings.checkpoints.is_dir() else ()
     return [folder for folder in folders if folder.is_dir() and not folder.name.startswith(".")]
 
 
-def bundled() -> list[Path]:
+def bundled_folders() -> list[Path]:
     """Return the folders of the checkpoints that ship with the package."""
-    return [folder for folder in (checkpoints.bundled(), bundled_reader(), bundled_finder()) if folder.is_dir()]
+    return [folder for folder in (checkpoints.bundled(), bundled_reader(), bundled_detector()) if folder.is_dir()]
 
 
-def role(checkpoint: Checkpoint) -> Role:
-    """Return what a checkpoint is good for."""
+def bundled_reader() -> Path:
+    """Return the folder of the bundled article-number reader; it may not exist."""
+    return checkpoints.bundled().with_name("reader")
+
+
+def bundled_detector() -> Path:
+    """Return the folder of the bundled product detector; it may not exist."""
+    return checkpoints.bundled().with_name("detector")
+
+
+def role_of(checkpoint: Checkpoint) -> Role:
+    """Return what a checkpoint is used for."""
     if checkpoint.searchable:
         return "search"
     kinds = {spec.kind for spec in checkpoint.specs}
@@ -117,13 +226,13 @@ def role(checkpoint: Checkpoint) -> Role:
 
 
 def plan_of(checkpoint: Checkpoint) -> str:
-    """Return the name of the plan that it was trained by, or nothing."""
+    """Return the name of the plan it was trained by; empty if unknown."""
     plan = checkpoint.about.get("plan", "")
     return str(plan.get("name", "") if isinstance(plan, Mapping) else plan)
 
 
 def heads_of(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """Return what it can do: "search (9)" among so many classes, and what each trained head says, "colour (8)"."""
+    """Return what it predicts: "search (9)" for nine searchable classes, and each trained head, such as "color (8)"."""
     sizes = {"digits": "{0.length} digits", "metric": "metric", "boxes": "boxes"}
     trained = [
         f"{spec.name} ({sizes.get(spec.kind, str(len(spec.classes))).format(spec)})" for spec in checkpoint.specs
@@ -131,50 +240,40 @@ def heads_of(checkpoint: Checkpoint) -> tuple[str, ...]:
     return (*([f"search ({len(checkpoint.vocabulary)})"] if checkpoint.searchable else []), *trained)
 
 
-# ---- the reader of article numbers: a second role, beside search ----
-
-
-def bundled_reader() -> Path:
-    """Return the folder of the tag reader that ships with the package; it need not exist."""
-    return checkpoints.bundled().with_name("reader")
-
-
 def reader_checkpoint(settings: Settings) -> Checkpoint | None:
-    """Return the checkpoint that reads article numbers: the one put into use last, else the bundled one, else None.
+    """Return the active article-number reader: the one promoted last, else the bundled one, else None.
 
     Raises:
-        CheckpointError: the one in use is gone or damaged.
+        CheckpointError: the promoted one is missing or damaged.
     """
-    used = readers(settings)
-    if used:
-        return find(settings, used[0])
+    promoted = promoted_readers(settings)
+    if promoted:
+        return find(settings, promoted[0])
     return checkpoints.load(bundled_reader()) if bundled_reader().is_dir() else None
 
 
 def use_reader(settings: Settings, checkpoint_id: str) -> None:
-    """Let this checkpoint read article numbers from now on; the one before is kept for `rollback_reader`."""
-    _write_readers(settings, [checkpoint_id, *readers(settings)])
+    """Make a checkpoint the active article-number reader; `rollback_reader` undoes it."""
+    _write_readers(settings, [checkpoint_id, *promoted_readers(settings)])
 
 
 def rollback_reader(settings: Settings) -> Checkpoint | None:
-    """Let the reader before the present one read again, and return it; None when there was none before.
+    """Return to the previous article-number reader, and return it; None if there was none.
 
     Raises:
-        CheckpointError: no reader has been put into use, or the one before is gone; nothing is changed then.
+        CheckpointError: no reader was promoted, or the previous one is missing; nothing changes.
     """
-    used = readers(settings)
-    if not used:
-        raise CheckpointError(
-            "A rollback needs a tag reader that was promoted, but none was; `vsearch models promote FOLDER` does it."
-        )
-    if len(used) > 1:
-        find(settings, used[1])
-    _write_readers(settings, used[1:])
+    promoted = promoted_readers(settings)
+    if not promoted:
+        raise CheckpointError("There is no promoted article-number reader to roll back.")
+    if len(promoted) > 1:
+        find(settings, promoted[1])
+    _write_readers(settings, promoted[1:])
     return reader_checkpoint(settings)
 
 
-def readers(settings: Settings) -> list[str]:
-    """Return the ids of the tag readers put into use, the latest first."""
+def promoted_readers(settings: Settings) -> list[str]:
+    """Return the ids of the promoted article-number readers, the latest first."""
     file = settings.data / "reader" / "CURRENT"
     return file.read_text(encoding="utf8", errors="replace").split() if file.is_file() else []
 
@@ -185,24 +284,40 @@ def _write_readers(settings: Settings, ids: list[str]) -> None:
     replace_text(folder / "CURRENT", "".join(f"{name}\n" for name in ids))
 
 
-# ---- the finder of products in whole photos ----
-
-
-def bundled_finder() -> Path:
-    """Return the folder of the finder that ships with the package; it need not exist."""
-    return checkpoints.bundled().with_name("detector")
-
-
-# ---- folders ----
-
-
 def _entry(folder: Path, where: Literal["bundled", "shop"]) -> Entry:
     size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
-    name = folder / checkpoints.DESCRIPTION
-    made = datetime.fromtimestamp((name if name.is_file() else folder).stat().st_mtime, UTC)
+    description = folder / checkpoints.DESCRIPTION
+    made = datetime.fromtimestamp((description if description.is_file() else folder).stat().st_mtime, UTC)
     try:
         loaded = checkpoints.load(folder)
     except CheckpointError as error:
         return Entry(folder, folder.name, "", where, "", "classifier", (), size, made, str(error))
     ids = loaded.checkpoint_id, loaded.blocks_id
-    return Entry(folder, *ids, where, plan_of(loaded), role(loaded), heads_of(loaded), size, made)
+    return Entry(folder, *ids, where, plan_of(loaded), role_of(loaded), heads_of(loaded), size, made)
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the files of a checkpoint, its description last; other files in the folder are not part of it."""
+    names = sorted(read_description(folder)["files"])
+    return [*(folder / name for name in names), folder / checkpoints.DESCRIPTION]
+
+
+def _copy(folder: Path, target: Path) -> Path:
+    with new_folder(target) as hidden:
+        for path in _files(folder):
+            shutil.copy2(path, hidden / path.name)
+            sync(hidden / path.name)
+        checkpoints.load(hidden)
+    sync(target.parent)
+    return target
+
+
+def _unzip(file: Path, folder: Path) -> None:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for name in archive.namelist():
+                if Path(name).name != name or name.startswith("."):
+                    raise CheckpointMismatch(f"{file} is not an exported checkpoint: it contains {name[:80]!r}.")
+            archive.extractall(folder)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+        raise CheckpointMismatch(f"{file} is not a valid zip file ({error}). Copy it again.") from None

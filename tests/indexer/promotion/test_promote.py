@@ -207,7 +207,7 @@ def test_a_promotion_waits_for_no_night(live: Shop) -> None:
             promote.rollback(live.settings)
 
 
-@pytest.mark.parametrize("place", ["vsearch.models.store.shutil.copy2", "vsearch.index.generation.np.savez"])
+@pytest.mark.parametrize("place", ["vsearch.models.registry.shutil.copy2", "vsearch.index.generation.np.savez"])
 def test_a_disk_that_fills_up_leaves_nothing_behind(live: Shop, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither half a checkpoint nor half an index; with room again the same command goes through."""
     before, new = on_disk(live), candidate(live, GOOD)

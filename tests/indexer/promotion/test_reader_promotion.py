@@ -77,7 +77,7 @@ def test_the_first_reader_has_none_to_be_measured_by(settings: Settings, tmp_pat
         f"of 40 drawn tags with 4 digits none is in use, and the candidate ({first.checkpoint_id}) 90.0%"
     )
     assert in_use(settings) == first.checkpoint_id
-    assert registry.own(settings) == [settings.checkpoints / first.checkpoint_id]
+    assert registry.shop_folders(settings) == [settings.checkpoints / first.checkpoint_id]
 
 
 def test_the_first_reader_must_read_something(settings: Settings, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_reader_is_taken_back(settings: Settings, tmp_path: Path) -> None:
     assert back is not None
     assert back.checkpoint_id == first.checkpoint_id
     assert reader_promotion.rollback_reader(settings) is None
-    with pytest.raises(CheckpointError, match="but none was"):
+    with pytest.raises(CheckpointError, match="no promoted"):
         reader_promotion.rollback_reader(settings)
 
 

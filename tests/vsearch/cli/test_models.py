@@ -93,7 +93,7 @@ def test_a_refusal_ends_the_command(shop: Shop, tmp_path: Path) -> None:
 def test_two_models_by_the_beginnings_of_their_ids(shop: Shop, tmp_path: Path) -> None:
     """As JSON for other programs; three are too many."""
     invoke(shop.settings, "promote", fake_checkpoint(tmp_path / "bad", trunk=BAD).folder)
-    ids = [entry.checkpoint_id for entry in registry.listed(shop.settings) if entry.where == "shop"]
+    ids = [entry.checkpoint_id for entry in registry.list_checkpoints(shop.settings) if entry.where == "shop"]
     found = invoke(shop.settings, "compare", ids[0][:6], ids[1][:6], "--json")
     said = json.loads(found.stdout)
     assert (said["first"], said["second"]) == (ids[0], ids[1])

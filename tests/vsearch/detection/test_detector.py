@@ -59,7 +59,7 @@ def test_a_finder_needs_a_head_of_boxes() -> None:
 
 def test_there_is_none_where_the_package_holds_none(tmp_path, monkeypatch, caplog) -> None:
     """A folder that is no checkpoint is said aloud and left alone: photos are then searched whole."""
-    monkeypatch.setattr(detector.registry, "bundled_finder", lambda: tmp_path / "finder")
+    monkeypatch.setattr(detector.registry, "bundled_detector", lambda: tmp_path / "finder")
     assert detector.open_bundled() is None
     (tmp_path / "finder").mkdir()
     assert detector.open_bundled() is None

@@ -209,7 +209,7 @@ def test_the_top_of_a_network_shares_its_heads() -> None:
 @pytest.mark.keras
 def test_each_position_begins_by_looking_at_its_own_place() -> None:
     """Untrained, the second of four positions answers to a change in the second quarter most."""
-    from vsearch.models.readout import DigitReader
+    from vsearch.models.networks.layers import DigitReader
 
     reader = DigitReader(4)
     features = np.random.default_rng(0).uniform(0, 1, (1, 3, 24, 16)).astype(np.float32)

@@ -1,4 +1,6 @@
+import errno
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ from tests.fakes import fake_checkpoint
 from vsearch.core.errors import CheckpointError, CheckpointMismatch, CheckpointMissing
 from vsearch.core.settings import Settings
 from vsearch.models import checkpoint as checkpoints
-from vsearch.models import registry, store
+from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.trained_heads import HeadSpec, TrainedHeads
 
@@ -27,7 +29,7 @@ def reader(folder: Path, length: int = 4, plan: str = "tags") -> Checkpoint:
 
 def test_the_bundled_one_is_always_there(settings: Settings) -> None:
     """Also where there is no data folder, and none is made."""
-    entry = registry.listed(settings)[0]
+    entry = registry.list_checkpoints(settings)[0]
     assert (entry.where, entry.plan, entry.role, entry.heads) == ("bundled", "pocket", "search", ("search (204)",))
     assert registry.find(settings, "bundled").checkpoint_id == entry.checkpoint_id
     assert registry.find(settings, entry.checkpoint_id[:6]).folder == entry.folder
@@ -38,8 +40,8 @@ def test_what_a_checkpoint_is_good_for_and_says(settings: Settings, tmp_path: Pa
     """One that has retrieval parts searches, one with digits reads tags, any other judges."""
     judge = checkpoints.save(tmp_path / "classifier", weights={}, about={})
     for checkpoint in (fake_checkpoint(tmp_path / "search"), reader(tmp_path / "reader"), judge):
-        store.add(settings, checkpoint)
-    found = {entry.role: (entry.heads, entry.plan) for entry in registry.listed(settings)[1:]}
+        registry.add(settings, checkpoint)
+    found = {entry.role: (entry.heads, entry.plan) for entry in registry.list_checkpoints(settings)[1:]}
     assert found == {
         "search": (("search (2)",), "fake"),
         "reader": (("number (4 digits)", "readable (2)"), "tags"),
@@ -50,9 +52,9 @@ def test_what_a_checkpoint_is_good_for_and_says(settings: Settings, tmp_path: Pa
 
 def test_one_that_is_damaged_is_listed_with_the_reason(settings: Settings, tmp_path: Path) -> None:
     """The others are not the worse for it."""
-    own = store.add(settings, fake_checkpoint(tmp_path / "search"))
+    own = registry.add(settings, fake_checkpoint(tmp_path / "search"))
     (own.folder / "heads.npz").write_bytes(b"")
-    entry = registry.listed(settings)[-1]
+    entry = registry.list_checkpoints(settings)[-1]
     assert (entry.checkpoint_id, entry.role) == (own.checkpoint_id, "classifier")
     assert "heads.npz" in entry.problem
     with pytest.raises(CheckpointMismatch, match=r"heads\.npz"):
@@ -61,16 +63,16 @@ def test_one_that_is_damaged_is_listed_with_the_reason(settings: Settings, tmp_p
 
 def test_names_that_fit_none_or_several(settings: Settings, tmp_path: Path) -> None:
     """The sentence says what a name may be."""
-    own = store.add(settings, fake_checkpoint(tmp_path / "search"))
-    with pytest.raises(CheckpointMissing, match=r"but 'nothing' is none of them; `vsearch models list`"):
+    own = registry.add(settings, fake_checkpoint(tmp_path / "search"))
+    with pytest.raises(CheckpointMissing, match="'nothing'"):
         registry.find(settings, "nothing")
-    with pytest.raises(CheckpointMissing, match="is none of them"):
+    with pytest.raises(CheckpointMissing, match=own.checkpoint_id[:3]):
         registry.find(settings, own.checkpoint_id[:3])
     twin = f"{own.checkpoint_id[:5]}{'0' * 11}"
     shutil.copytree(own.folder, settings.checkpoints / twin)
-    with pytest.raises(CheckpointMissing, match="must fit one checkpoint"):
+    with pytest.raises(CheckpointMissing, match="ambiguous"):
         registry.find(settings, own.checkpoint_id[:5])
-    with pytest.raises(CheckpointMismatch, match=f"holds {own.checkpoint_id}; rename it"):
+    with pytest.raises(CheckpointMismatch, match=own.checkpoint_id):
         registry.find(settings, twin)
 
 
@@ -81,10 +83,10 @@ def test_a_reader_is_put_into_use_and_taken_back(
     bundled = reader(tmp_path / "bundled", length=8)
     monkeypatch.setattr(registry, "bundled_reader", lambda: tmp_path / "nowhere")
     assert registry.reader_checkpoint(settings) is None
-    with pytest.raises(CheckpointError, match="needs a tag reader that was promoted, but none was"):
+    with pytest.raises(CheckpointError, match="no promoted"):
         registry.rollback_reader(settings)
     monkeypatch.setattr(registry, "bundled_reader", lambda: bundled.folder)
-    first, second = (store.add(settings, reader(tmp_path / plan, plan=plan)) for plan in ("one", "two"))
+    first, second = (registry.add(settings, reader(tmp_path / plan, plan=plan)) for plan in ("one", "two"))
     used = []
     for step in (None, first, second):
         if step:
@@ -98,7 +100,7 @@ def test_a_reader_is_put_into_use_and_taken_back(
 
 def test_a_reader_that_is_gone_is_not_gone_back_to(settings: Settings, tmp_path: Path) -> None:
     """The present one stays in use."""
-    first, second = (store.add(settings, reader(tmp_path / plan, plan=plan)) for plan in ("one", "two"))
+    first, second = (registry.add(settings, reader(tmp_path / plan, plan=plan)) for plan in ("one", "two"))
     registry.use_reader(settings, first.checkpoint_id)
     registry.use_reader(settings, second.checkpoint_id)
     shutil.rmtree(first.folder)
@@ -107,3 +109,102 @@ def test_a_reader_that_is_gone_is_not_gone_back_to(settings: Settings, tmp_path:
     now = registry.reader_checkpoint(settings)
     assert now is not None
     assert now.checkpoint_id == second.checkpoint_id
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Return what lies in a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_folder_is_taken_once(settings: Settings, tmp_path: Path) -> None:
+    """Under its id, with nothing that is not part of it; the bundled one stays where it is."""
+    trained = fake_checkpoint(tmp_path / "trained")
+    (trained.folder / "notes.txt").write_text("mine")
+    own = registry.add(settings, trained)
+    assert own.folder == settings.checkpoints / trained.checkpoint_id
+    assert files(own.folder) == {name: data for name, data in files(trained.folder).items() if name != "notes.txt"}
+    assert registry.add(settings, trained) == registry.add(settings, own) == own
+    bundled = checkpoints.load(checkpoints.bundled())
+    assert registry.add(settings, bundled) is bundled
+    assert [path.name for path in settings.checkpoints.iterdir()] == [own.checkpoint_id]
+
+
+def test_a_good_copy_takes_the_place_of_a_damaged_one(settings: Settings, tmp_path: Path) -> None:
+    """Which could not be used anyway."""
+    trained = fake_checkpoint(tmp_path / "trained")
+    own = registry.add(settings, trained)
+    (own.folder / "blocks.npz").unlink()
+    registry.add(settings, trained)
+    assert files(own.folder) == files(trained.folder)
+    assert [path.name for path in settings.checkpoints.iterdir()] == [own.checkpoint_id]
+
+
+def test_a_full_disk_leaves_nothing(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in the store nor where something is exported to."""
+    trained = fake_checkpoint(tmp_path / "trained")
+
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr("vsearch.models.registry.shutil.copy2", full)
+    monkeypatch.setattr("vsearch.models.registry.zipfile.ZipFile.write", full)
+    before = {path.name for path in tmp_path.iterdir()}
+    for act in (
+        lambda: registry.add(settings, trained),
+        lambda: registry.export(trained, tmp_path / "new"),
+        lambda: registry.export(trained, tmp_path / "new.zip"),
+    ):
+        with pytest.raises(OSError, match="full"):
+            act()
+    assert {path.name for path in tmp_path.iterdir()} == before | {"data"}
+    assert list(settings.checkpoints.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["copy", "copy.zip"])
+def test_what_is_exported_can_be_taken_elsewhere(settings: Settings, tmp_path: Path, name: str) -> None:
+    """A folder or a zip file; every file is checked on the way in."""
+    trained = fake_checkpoint(tmp_path / "trained")
+    target = registry.export(trained, tmp_path / name)
+    with registry.open_checkpoint(settings, str(target)) as found:
+        own = registry.add(settings, found)
+    assert files(own.folder) == files(trained.folder)
+    with pytest.raises(CheckpointError, match="exists"):
+        registry.export(trained, target)
+
+
+def test_an_export_goes_into_a_folder_that_is_there(settings: Settings, tmp_path: Path) -> None:
+    """A misspelt path makes no folders."""
+    with pytest.raises(CheckpointError, match="does not exist"):
+        registry.export(fake_checkpoint(tmp_path / "trained"), tmp_path / "no" / "x.zip")
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "changed", "outside"])
+def test_a_zip_file_that_is_not_whole(settings: Settings, tmp_path: Path, damage: str) -> None:
+    """Or that would write elsewhere; one sentence each."""
+    trained = fake_checkpoint(tmp_path / "trained")
+    file = registry.export(trained, tmp_path / "copy.zip")
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:-100])
+    elif damage == "empty":
+        file.write_bytes(b"")
+    elif damage == "changed":
+        data = bytearray(file.read_bytes())
+        data[len(data) // 3] ^= 255
+        file.write_bytes(bytes(data))
+    else:
+        with zipfile.ZipFile(file, "a") as archive:
+            archive.writestr("../outside.txt", "x")
+    with pytest.raises(CheckpointError, match=r"copy\.zip") as caught, registry.open_checkpoint(settings, str(file)):
+        pass
+    assert not (tmp_path.parent / "outside.txt").exists()
+    assert "\n" not in str(caught.value)
+
+
+def test_leftovers_of_killed_commands_are_cleared_away(settings: Settings, tmp_path: Path) -> None:
+    """Whole checkpoints stay."""
+    own = registry.add(settings, fake_checkpoint(tmp_path / "trained"))
+    for name in (".new-x", ".removing-y"):
+        (settings.checkpoints / name).mkdir()
+    registry.remove_leftovers(settings)
+    assert registry.shop_folders(settings) == [own.folder]
+    assert len(list(settings.checkpoints.iterdir())) == 1

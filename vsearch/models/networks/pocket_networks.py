@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from vsearch.models.box_readout import FinerSum
+from vsearch.models.networks.layers import UpsampleAdd
 
 Tensor = Any
 Stride = int | tuple[int, int]
@@ -83,7 +83,7 @@ def pocket_finder(inputs: Tensor) -> Tensor:
     joined = _conv(x, 48, 1, name="join4", relu=False)
     for level in (3, 2):
         finer = _conv(levels[level - 1], 48, 1, name=f"join{level}", relu=False)
-        joined = FinerSum(name=f"join{level}_sum")([finer, joined])
+        joined = UpsampleAdd(name=f"join{level}_sum")([finer, joined])
     return _conv(joined, 48, 3, name="join_out")
 
 

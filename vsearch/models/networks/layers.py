@@ -1,0 +1,160 @@
+"""Layers of our own: pooling to a grid, and the heads that read digits and detect boxes."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from vsearch.detection.boxes import NUMBERS
+
+_FREQUENCIES = 24  # cosines that encode the position of a column
+_BOX_WIDTH = 48
+_BOX_PRIOR = 0.01  # initial confidence (Lin et al., ICCV 2017)
+_BOX_DISTANCE = 0.2  # initial distance from a center to the sides, as a fraction of the image
+
+
+def pool_to_grid(features: Any, grid: int) -> Any:
+    """Average a feature map [n, h, w, c] over grid x grid regions of nearly equal size -> float32 [n, grid*grid*c]."""
+    height, width = features.shape[1], features.shape[2]
+    rows, columns = _spans(height, grid), _spans(width, grid)
+    regions = [ops.mean(features[:, a:b, c:d], axis=(1, 2)) for a, b in rows for c, d in columns]
+    return ops.cast(ops.concatenate(regions, axis=-1), "float32")
+
+
+@keras.saving.register_keras_serializable("vsearch")
+class GridPool(layers.Layer):  # type: ignore[misc]  # keras ships no types
+    """`pool_to_grid` as a layer, for feature maps of any size."""
+
+    def __init__(self, grid: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.grid = grid
+
+    def call(self, features: Any) -> Any:
+        """Pool."""
+        return pool_to_grid(ops.cast(features, "float32"), self.grid)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return the shape of the averages."""
+        channels = input_shape[-1]
+        assert channels is not None
+        return (input_shape[0], self.grid**2 * channels)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor."""
+        return {**super().get_config(), "grid": self.grid}
+
+
+@keras.saving.register_keras_serializable("vsearch")
+class DigitReader(layers.Layer):  # type: ignore[misc]  # keras ships no types
+    """Read a line of digits: feature map [n, h, w, c] -> logits float32 [n, length, 10], for any h and w.
+
+    The height is averaged with learned weights, and a convolution mixes neighboring columns. A learned query for each
+    digit attends to the columns by content and position; one classifier, shared by all digits, reads the result.
+
+    Args:
+        length: number of digits.
+        width: channels of columns and queries.
+        dropout: rate before the classifier.
+    """
+
+    def __init__(self, length: int, *, width: int = 128, dropout: float = 0.0, **options: Any) -> None:
+        super().__init__(**options)
+        self.length, self.width = length, width
+        self.height_weights = layers.Dense(1, name="height_weights", dtype=self.dtype_policy)
+        self.columns = layers.Conv1D(
+            width, 5, padding="same", activation="relu", name="columns", dtype=self.dtype_policy
+        )
+        self.keys = layers.Dense(width, name="keys", dtype=self.dtype_policy)
+        self.dropout = layers.Dropout(dropout, name="dropout", dtype=self.dtype_policy)
+        self.digits = layers.Dense(10, name="digits", dtype=self.dtype_policy)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the weights."""
+        channels = input_shape[-1]
+        self.height_weights.build((None, None, None, channels))
+        self.columns.build((None, None, channels))
+        self.keys.build((None, None, self.width))
+        self.digits.build((None, self.length, self.width))
+        self.queries = self.add_weight(name="queries", shape=(self.length, self.width), initializer="random_normal")
+        self.positions = self.add_weight(name="places", shape=(self.length, _FREQUENCIES), initializer=_left_to_right)
+
+    def call(self, features: Any, training: bool | None = None) -> Any:
+        """Read."""
+        features = ops.cast(features, self.compute_dtype)
+        weights = ops.exp(5 * ops.tanh(self.height_weights(features)))  # Keras warns of a softmax over a height of 1
+        columns = self.columns(ops.sum(features * weights, axis=1) / ops.sum(weights, axis=1))
+        content = ops.einsum("ld,nwd->nlw", self.queries, self.keys(columns)) / self.width**0.5
+        position = ops.matmul(self.positions, _position_cosines(ops.shape(columns)[1]))
+        seen = ops.matmul(ops.softmax(content + position, axis=-1), columns)
+        return self.digits(self.dropout(seen, training=training))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return the shape of the logits."""
+        return (input_shape[0], self.length, 10)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor."""
+        own = {"length": self.length, "width": self.width, "dropout": self.dropout.rate}
+        return {**super().get_config(), **own}
+
+
+def _position_cosines(columns: Any) -> Any:
+    """Return cosines over the width, float32 [frequencies, columns]."""
+    middles = (ops.cast(ops.arange(columns), "float32") + 0.5) / ops.cast(columns, "float32")
+    return ops.cos(np.pi * ops.arange(_FREQUENCIES, dtype="float32")[:, None] * middles[None, :])
+
+
+def _left_to_right(shape: tuple[int, int], dtype: str | None = None) -> Any:
+    """Return weights of the cosines that make digit i of n attend around (i + 1/2) / n of the width at first."""
+    length, waves = shape
+    middles = (np.arange(4 * waves) + 0.5) / (4 * waves)
+    centers = (np.arange(length) + 0.5) / length
+    bumps = 3 * np.exp(-(((middles[None, :] - centers[:, None]) * length) ** 2))
+    cosines = np.cos(np.pi * np.arange(waves)[:, None] * middles[None, :])
+    scale = np.where(np.arange(waves) == 0, 1, 2) / len(middles)
+    return ops.convert_to_tensor((bumps @ cosines.T * scale).astype(np.float32), dtype)
+
+
+def box_head(width: int | None, *, dropout: float, name: str) -> keras.Sequential:
+    """Return the detection head: feature map [n, h, w, c] -> float32 [n, h, w, 5], see `vsearch.detection.boxes`.
+
+    Args:
+        width: channels of the hidden layer; None for the default.
+        dropout: rate before the output.
+        name: of the layer.
+    """
+    steps = [
+        layers.Conv2D(width or _BOX_WIDTH, 3, padding="same", use_bias=False, dtype="float32"),
+        layers.BatchNormalization(momentum=0.95, dtype="float32"),
+        layers.ReLU(dtype="float32"),
+        layers.Dropout(dropout, dtype="float32"),
+        layers.Conv2D(NUMBERS, 1, bias_initializer=_box_bias, dtype="float32"),
+    ]
+    return keras.Sequential(steps, name=name)
+
+
+@keras.saving.register_keras_serializable("vsearch")
+class UpsampleAdd(layers.Layer):  # type: ignore[misc]  # keras ships no types
+    """Add an upsampled coarse feature map [n, h/2, w/2, c] to a fine one [n, h, w, c]."""
+
+    def call(self, maps: tuple[Any, Any]) -> Any:
+        """Add."""
+        fine, coarse = maps
+        twice = ops.repeat(ops.repeat(coarse, 2, axis=1), 2, axis=2)
+        return fine + twice[:, : ops.shape(fine)[1], : ops.shape(fine)[2]]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of the fine map."""
+        return input_shape[0]
+
+
+def _box_bias(shape: tuple[int, ...], dtype: str | None = None) -> Any:
+    """Return biases for a low confidence and boxes of medium size."""
+    values = [np.log(_BOX_PRIOR / (1 - _BOX_PRIOR)), *[np.log(_BOX_DISTANCE)] * (NUMBERS - 1)]
+    return ops.convert_to_tensor(np.array(values, np.float32), dtype)
+
+
+def _spans(size: int, grid: int) -> list[tuple[int, int]]:
+    """Split 0..size into `grid` spans, which overlap by one if size is not a multiple (adaptive pooling)."""
+    return [(i * size // grid, -(-(i + 1) * size // grid)) for i in range(grid)]
