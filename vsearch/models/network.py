@@ -10,9 +10,9 @@ import keras
 import numpy as np
 from keras import layers
 
-from vsearch.models.networks.layers import DigitReader, GridPool, box_head, pool_to_grid
 from vsearch.models.backbones import Scaling, backbone, build
 from vsearch.models.checkpoint import Checkpoint
+from vsearch.models.networks.layers import DigitReader, GridPool, box_head, pool_to_grid
 from vsearch.models.trained_heads import HeadSpec
 from vsearch.models.weights import read_packed, unpack
 
