@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.core.errors import CheckpointMismatch
-from vsearch.core.files import new_folder
+from vsearch.core.files import atomic_folder
 from vsearch.imaging.codec import Picture
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.registry import check_target
@@ -144,7 +144,7 @@ def export_networks(checkpoint: Checkpoint, target: Path) -> Path:
     import_tensorflow()
     from vsearch.models.network import load_trunk
 
-    with new_folder(target) as hidden:
+    with atomic_folder(target) as hidden:
         for name in checkpoint.backbones:
             load = load_network if checkpoint.trained_heads else load_trunk
             load(checkpoint, name).export(hidden / name, verbose=False)

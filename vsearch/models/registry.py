@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from vsearch.core.errors import CheckpointError, CheckpointMismatch, CheckpointMissing
-from vsearch.core.files import REMOVING, UNFINISHED, leftovers, new_file, new_folder, replace_text, sync
+from vsearch.core.files import REMOVING, UNFINISHED, atomic_folder, atomic_write, leftovers, replace_text, sync
 from vsearch.core.settings import Settings
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models.checkpoint import Checkpoint, read_description
@@ -157,7 +157,7 @@ def export(checkpoint: Checkpoint, target: Path) -> Path:
     check_target(target)
     if target.suffix != ".zip":
         return _copy(checkpoint.folder, target)
-    with new_file(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    with atomic_write(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for path in _files(checkpoint.folder):
             archive.write(path, path.name)
     return target
@@ -303,7 +303,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _copy(folder: Path, target: Path) -> Path:
-    with new_folder(target) as hidden:
+    with atomic_folder(target) as hidden:
         for path in _files(folder):
             shutil.copy2(path, hidden / path.name)
             sync(hidden / path.name)
