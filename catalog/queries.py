@@ -1,4 +1,4 @@
-"""Everything that is read from the catalogue, as plain frozen data."""
+"""Reads of the catalog, returned as plain frozen data."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Row, Select, func, or_, select
+from sqlalchemy import Row, Select, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from catalog.changes import ProductItem
 from catalog.database import chunks
-from catalog.models import Image, IndexRun, Product
+from catalog.models import Image, IndexRun, Job, Product
 
 SEPARATOR = " > "
-"""Between the levels of a category path."""
+"""Separates the levels of a category path."""
 
 LIVE = Product.withdrawn_at.is_(None)
 READABLE = Image.problem.is_(None)
@@ -23,7 +23,7 @@ READABLE = Image.problem.is_(None)
 
 @dataclass(frozen=True)
 class ProductCard:
-    """What a card on a result page shows; `image` is the sha256 of the first picture."""
+    """A product in a list of results; `image` is the sha256 of its first readable picture."""
 
     product_id: int
     sku: str
@@ -48,18 +48,17 @@ class ProductPicture:
 
 @dataclass(frozen=True)
 class ProductDetail:
-    """All there is to know of one live product."""
+    """One live product with its pictures and the other live products of its variant group, by sku."""
 
     card: ProductCard
     item: ProductItem
     pictures: tuple[ProductPicture, ...]
     variants: tuple[ProductCard, ...]
-    """The other live products of its variant group, by sku."""
 
 
 @dataclass(frozen=True, slots=True)
 class GalleryRow:
-    """One picture that can be found, and the product it shows."""
+    """One searchable picture and its product."""
 
     image_id: int
     product_id: int
@@ -70,22 +69,21 @@ class GalleryRow:
 
 @dataclass(frozen=True)
 class Facets:
-    """Filters of a search; prices in minor units, bounds included; a category includes those below it.
+    """Filters of a search; prices are inclusive, in minor units.
 
-    A product without a price meets no price bound, nor does one priced in another currency than `currency`, where that
-    is given; one whose stock is unknown is not in stock.
+    A price bound excludes products without a price, and `currency` those priced in another one; `in_stock` excludes
+    products whose stock is unknown.
     """
 
     price_min: int | None = None
     price_max: int | None = None
     currency: str | None = None
     in_stock: bool = False
-    category: str | None = None
 
 
 @dataclass(frozen=True)
 class CatalogueCounts:
-    """How much the catalogue holds; pictures are those of live products."""
+    """Sizes of the catalog; pictures are those of live products."""
 
     products: int
     withdrawn: int
@@ -94,7 +92,7 @@ class CatalogueCounts:
 
 
 def products_by_ids(session: Session, product_ids: Sequence[int]) -> list[ProductCard]:
-    """Return the cards of live products in the order asked; unknown and withdrawn ones are left out."""
+    """Return the cards of the live products among `product_ids`, in that order."""
     cards: dict[int, ProductCard] = {}
     for chunk in chunks(product_ids):
         rows = session.execute(_cards().where(LIVE, Product.product_id.in_(chunk)))
@@ -103,7 +101,7 @@ def products_by_ids(session: Session, product_ids: Sequence[int]) -> list[Produc
 
 
 def product_by_sku(session: Session, sku: str) -> ProductDetail | None:
-    """Return all there is to know of a live product, or None for one that is unknown or withdrawn."""
+    """Return a live product, or None."""
     product = session.scalar(select(Product).where(LIVE, Product.sku == sku))
     if product is None:
         return None
@@ -114,13 +112,31 @@ def product_by_sku(session: Session, sku: str) -> ProductDetail | None:
         if image.problem is None
     )
     item = _item(product, (image.sha256 for image in product.images))
-    return ProductDetail(card, item, pictures, _variants(session, product))
+    others = _cards().where(
+        LIVE,
+        Product.variant_group.is_not(None),
+        Product.variant_group == product.variant_group,
+        Product.product_id != product.product_id,
+    )
+    return ProductDetail(card, item, pictures, tuple(map(_card, session.execute(others.order_by(Product.sku)))))
 
 
-def picture_is_shown(session: Session, sha256: str) -> bool:
-    """Say whether a live product has this picture."""
-    statement = select(Image.image_id).join(Product).where(LIVE, Image.sha256 == sha256).limit(1)
-    return session.scalar(statement) is not None
+def product_by_article_number(session: Session, number: str) -> ProductCard | None:
+    """Return the live product with this article number (digits); None if there is none, or more than one."""
+    statement = select(Product.product_id).where(LIVE, Product.article_number == number).limit(2)
+    found = session.scalars(statement).all()
+    return products_by_ids(session, found)[0] if len(found) == 1 else None
+
+
+def has_article_numbers(session: Session) -> bool:
+    """Return whether any live product has an article number."""
+    return session.scalar(select(exists().where(LIVE, Product.article_number.is_not(None)))) or False
+
+
+def is_picture_public(session: Session, sha256: str) -> bool:
+    """Return whether a live product has this picture."""
+    statement = select(exists().where(LIVE, Image.product_id == Product.product_id, Image.sha256 == sha256))
+    return session.scalar(statement) or False
 
 
 def gallery_rows(session: Session) -> list[GalleryRow]:
@@ -135,18 +151,26 @@ def gallery_rows(session: Session) -> list[GalleryRow]:
 
 
 def image_ids_where(session: Session, facets: Facets) -> NDArray[np.int64]:
-    """Return the ids of the readable pictures of live products that meet the facets, ascending; int64 [n]."""
-    statement = select(Image.image_id).join(Product).where(READABLE, *_conditions(facets)).order_by(Image.image_id)
+    """Return the ids of the readable pictures of live products that pass the filters, ascending; int64 [n]."""
+    statement = select(Image.image_id).join(Product).where(LIVE, READABLE).order_by(Image.image_id)
+    if facets.price_min is not None:
+        statement = statement.where(Product.price_minor >= facets.price_min)
+    if facets.price_max is not None:
+        statement = statement.where(Product.price_minor <= facets.price_max)
+    if facets.currency is not None:
+        statement = statement.where(Product.currency == facets.currency)
+    if facets.in_stock:
+        statement = statement.where(Product.stock > 0)
     return np.fromiter(session.scalars(statement), dtype=np.int64)
 
 
 def withdrawn_product_ids(session: Session) -> NDArray[np.int64]:
-    """Return the ids of the products that are no longer sold, int64 [n]; reads the whole table."""
+    """Return the ids of withdrawn products, int64 [n]; scans the whole table."""
     return np.fromiter(session.scalars(select(Product.product_id).where(~LIVE)), dtype=np.int64)
 
 
 def snapshot(session: Session) -> dict[str, ProductItem]:
-    """Return every product by sku, withdrawn ones too, with the sha256 of its pictures."""
+    """Return every product by sku, including withdrawn ones, with the sha256 of its pictures."""
     images: dict[int, list[str]] = {}
     pictures = select(Image.product_id, Image.sha256).order_by(Image.product_id, Image.position)
     for product_id, sha256 in session.execute(pictures):
@@ -156,13 +180,13 @@ def snapshot(session: Session) -> dict[str, ProductItem]:
 
 
 def picture_sizes(session: Session) -> dict[str, tuple[int, int]]:
-    """Return (width, height) of every readable picture whose size is known, by sha256."""
+    """Return (width, height) of every readable picture of known size, by sha256."""
     statement = select(Image.sha256, Image.width, Image.height).where(READABLE).distinct()
     return {sha256: (w, h) for sha256, w, h in session.execute(statement) if w is not None and h is not None}
 
 
 def pictures_by_use(session: Session, before: datetime) -> tuple[set[str], set[str]]:
-    """Return the sha256 of pictures that are in use, and of those that only products withdrawn before then have."""
+    """Return the sha256 of pictures in use, and of those that only products withdrawn before that time have."""
     recent = or_(LIVE, Product.withdrawn_at >= before)
     used = set(session.scalars(select(Image.sha256).join(Product).where(recent)))
     return used, set(session.scalars(select(Image.sha256))) - used
@@ -170,13 +194,12 @@ def pictures_by_use(session: Session, before: datetime) -> tuple[set[str], set[s
 
 def currencies(session: Session) -> list[str]:
     """Return the currencies that live products are priced in, the most common first."""
-    count = func.count()
     statement = select(Product.currency).where(LIVE, Product.price_minor.is_not(None)).group_by(Product.currency)
-    return list(session.scalars(statement.order_by(count.desc(), Product.currency)))
+    return list(session.scalars(statement.order_by(func.count().desc(), Product.currency)))
 
 
 def counts(session: Session) -> CatalogueCounts:
-    """Return how much the catalogue holds."""
+    """Return the sizes of the catalog."""
     products = select(func.count(Product.product_id))
     pictures = select(func.count(Image.image_id)).join(Product).where(LIVE)
     return CatalogueCounts(
@@ -188,8 +211,14 @@ def counts(session: Session) -> CatalogueCounts:
 
 
 def latest_runs(session: Session, limit: int = 10) -> list[IndexRun]:
-    """Return the latest index runs, the newest first."""
+    """Return the latest index runs, newest first."""
     return list(session.scalars(select(IndexRun).order_by(IndexRun.run_id.desc()).limit(limit)))
+
+
+def job_counts(session: Session) -> list[tuple[str, str, int]]:
+    """Return (kind, state, number of jobs) for every combination there is."""
+    rows = session.execute(select(Job.kind, Job.state, func.count()).group_by(Job.kind, Job.state))
+    return [(kind, state, count) for kind, state, count in rows]
 
 
 def _item(product: Product | Row[Any], images: Iterable[str]) -> ProductItem:
@@ -210,30 +239,6 @@ def _item(product: Product | Row[Any], images: Iterable[str]) -> ProductItem:
         article_number=product.article_number,
         withdrawn=product.withdrawn_at is not None,
     )
-
-
-def _variants(session: Session, product: Product) -> tuple[ProductCard, ...]:
-    if product.variant_group is None:
-        return ()
-    same = Product.variant_group == product.variant_group
-    other = Product.product_id != product.product_id
-    return tuple(map(_card, session.execute(_cards().where(LIVE, same, other).order_by(Product.sku))))
-
-
-def _conditions(facets: Facets) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [LIVE]
-    if facets.price_min is not None:
-        conditions.append(Product.price_minor >= facets.price_min)
-    if facets.price_max is not None:
-        conditions.append(Product.price_minor <= facets.price_max)
-    if facets.currency is not None:
-        conditions.append(Product.currency == facets.currency)
-    if facets.in_stock:
-        conditions.append(Product.stock > 0)
-    if facets.category is not None:
-        below = Product.category.startswith(facets.category + SEPARATOR, autoescape=True)
-        conditions.append(or_(Product.category == facets.category, below))
-    return conditions
 
 
 def _cards() -> Select[Any]:
@@ -258,4 +263,4 @@ def _cards() -> Select[Any]:
 
 
 def _card(row: Row[Any]) -> ProductCard:
-    return ProductCard(**row._mapping)  # the columns of _cards() bear the fields' names
+    return ProductCard(**row._mapping)  # the columns of _cards() have the names of the fields

@@ -1,7 +1,4 @@
-"""The Flask pages, the JSON API and the operators' figures. Read `create_app` first, then `shop` and `results`.
-
-May import vsearch and catalog, never indexer.
-"""
+"""The Flask pages, the JSON API and the operators' metrics: start with `create_app`, then `shop` and `results`."""
 
 from flask import Flask
 from sqlalchemy.orm import Session, sessionmaker
@@ -11,12 +8,13 @@ from vsearch.core.errors import VSearchError
 from vsearch.core.settings import Settings
 from vsearch.ocr.reader import open_reader
 from vsearch.search.engine import Engine
-from webui import admission, api, errors, health, metrics, pictures, services, shop, timing, wording
-from webui.articles import OpenReader
+from webui import admission, api, errors, formatting, health, metrics, pictures, services, shop
+from webui.article_numbers import OpenReader
 
-_FORM_OVERHEAD = 100_000
+FORM_OVERHEAD = 100_000
+"""Bytes of a form besides the photo."""
 
-# Everything the page needs comes from itself; nothing inline is run, and no other site may frame it.
+# Everything is loaded from this site; inline scripts and framing are forbidden.
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -32,42 +30,39 @@ SECURITY_HEADERS = {
 def create_app(
     settings: Settings, *, engine: Engine, sessions: sessionmaker[Session], open_reader: OpenReader = open_reader
 ) -> Flask:
-    """Return the application.
+    """Create the application.
 
     Args:
-        settings: limits, folders and page size.
-        engine: answers searches; the caller refreshes it.
-        sessions: makes catalogue sessions.
-        open_reader: makes the reader of article numbers; a test gives a fake.
+        engine: the caller refreshes it.
+        sessions: of the catalog.
+        open_reader: opens the article-number reader; tests pass a fake.
     """
     app = Flask(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_mb * 1_000_000 + _FORM_OVERHEAD
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_mb * 1_000_000 + FORM_OVERHEAD
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    services.attach(app, services.Services.of(settings, engine, sessions, open_reader=open_reader))
+    services.attach(app, services.Services.from_settings(settings, engine, sessions, open_reader=open_reader))
     for module in (shop, pictures, api, health):
         app.register_blueprint(module.blueprint)
     errors.register(app)
-    wording.register(app)
+    formatting.register(app)
     metrics.register(app)
     admission.register(app, settings)
-    app.after_request(timing.write_header)
-    app.after_request(_secure)
+    app.after_request(_set_security_headers)
     return app
 
 
 def create_admin_app(app: Flask) -> Flask:
-    """Return the application for operators: figures of `app` for Prometheus, and what it serves."""
+    """Create the application for operators: the metrics and detailed health of `app`."""
     admin = Flask("webui.admin", static_folder=None)
     admin.json.sort_keys = False  # type: ignore[attr-defined]
     services.attach(admin, services.services_of(app))
-    metrics.share(app, admin)
-    for blueprint in (health.details, metrics.blueprint):
-        admin.register_blueprint(blueprint)
+    metrics.register_admin(admin, app)
+    admin.register_blueprint(health.admin_blueprint)
     admin.register_error_handler(VSearchError, lambda error: ({"status": "failed", "problem": str(error)}, 503))
     return admin
 
 
-def _secure(response: Response) -> Response:
+def _set_security_headers(response: Response) -> Response:
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers.setdefault("Cache-Control", "private, no-cache")

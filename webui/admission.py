@@ -1,4 +1,4 @@
-"""Which requests are answered at all: from whom they come, how often, and how many searches are computed at a time."""
+"""Admission control: trusted proxies and hosts, rate limit, and the number of searches computed at a time."""
 
 import logging
 import re
@@ -21,14 +21,14 @@ from vsearch.core.settings import Settings
 from webui import errors
 from webui.connections import REFUSED, WAITED, client_network
 
-SEARCHES = ("shop.search", "shop.show_results", "api.search")
-"""Endpoints that compute: they encode photos."""
+SEARCH_ENDPOINTS = ("shop.search", "shop.show_results", "api.search")
+"""Endpoints that encode photos."""
 
-HEALTH = ("health.alive", "health.ready")
-"""Endpoints that a load balancer asks by address, not by name."""
+HEALTH_ENDPOINTS = ("health.alive", "health.ready")
+"""Load balancers request these by IP address."""
 
 MAX_WAIT_SECONDS = 5.0
-"""A request that no thread was free for during so long is not worth its work: who sent it gives up, or sends again."""
+"""A request that waited longer for a thread is refused: its client has given up, or sent it again."""
 
 RETRY_SECONDS = 3
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -36,34 +36,34 @@ CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 log = logging.getLogger(__name__)
 
 
-def check(settings: Settings) -> None:
+def check_settings(settings: Settings) -> None:
     """Check the settings of limits before anything slow is done.
 
     Raises:
-        SettingsError: one of them is invalid.
+        SettingsError: one of them is not valid.
     """
     try:
         if settings.rate_limit:
             parse_many(settings.rate_limit)
     except ValueError:
         raise SettingsError(
-            f"A rate limit must be a number of searches per time, such as 60/minute, but rate_limit is "
-            f"{settings.rate_limit!r}; correct the setting, or leave it empty for no limit."
+            f"Setting rate_limit: {settings.rate_limit!r} is not a valid rate limit. "
+            "Use a number of searches per time, such as 60/minute, or leave it empty for no limit."
         ) from None
     if settings.searches_in_flight and settings.searches_in_flight >= settings.threads:
         raise SettingsError(
-            f"A thread must be left for what is no search, but searches_in_flight is {settings.searches_in_flight} "
-            f"with {settings.threads} threads; make it smaller, or raise threads."
+            f"Setting searches_in_flight: {settings.searches_in_flight} is too many for {settings.threads} threads. "
+            "Leave at least one thread for other pages, or raise the setting threads."
         )
 
 
 def register(app: Flask, settings: Settings) -> None:
-    """Make the application admit requests; after its blueprints and the handlers of errors are registered.
+    """Apply the limits to an application whose blueprints and error handlers are registered.
 
     Raises:
-        SettingsError: a limit is invalid.
+        SettingsError: a limit is not valid.
     """
-    check(settings)
+    check_settings(settings)
     hops = settings.trusted_proxies
     if hops:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
@@ -76,25 +76,25 @@ def register(app: Flask, settings: Settings) -> None:
     def admit() -> None:
         if REFUSED in request.environ:
             raise default_exceptions[request.environ[REFUSED]]()
-        if request.endpoint in HEALTH:
+        if request.endpoint in HEALTH_ENDPOINTS:
             return
         if request.environ.get(WAITED, 0.0) > MAX_WAIT_SECONDS:
-            raise _busy()
+            raise ServiceUnavailable(retry_after=RETRY_SECONDS)
         if hosts and not host_is_trusted(request.host.lower(), hosts):
-            raise BadRequest("This shop has another address; follow a link to it.")
-        _refuse_control_characters()
+            raise BadRequest("This host name is not served here.")
+        _reject_control_characters()
         if not hops and "X-Forwarded-For" in request.headers and not warned.is_set():
             warned.set()
-            log.warning("X-Forwarded-* headers arrive but are not believed; behind a proxy, set trusted_proxies")
+            log.warning("X-Forwarded-* headers are ignored; if there is a proxy, set trusted_proxies")
 
-    _throttle(app, settings)
+    _limit_searches(app, settings)
 
 
-def _throttle(app: Flask, settings: Settings) -> None:
+def _limit_searches(app: Flask, settings: Settings) -> None:
     slots = threading.BoundedSemaphore(settings.searches_in_flight or max(1, settings.threads * 3 // 4))
-    limiter = Limiter(_client, app=app, storage_uri="memory://")
-    for endpoint in SEARCHES:
-        view = _in_flight(app.view_functions[endpoint], slots)
+    limiter = Limiter(lambda: client_network(request.remote_addr or ""), app=app, storage_uri="memory://")
+    for endpoint in SEARCH_ENDPOINTS:
+        view = _limit_concurrency(app.view_functions[endpoint], slots)
         if settings.rate_limit:
             view = limiter.shared_limit(settings.rate_limit, scope="searches")(view)
         app.view_functions[endpoint] = view
@@ -103,37 +103,28 @@ def _throttle(app: Flask, settings: Settings) -> None:
     def too_many(error: RateLimitExceeded) -> Response:
         current = limiter.current_limit
         seconds = int(current.reset_at - time.time()) if current else RETRY_SECONDS
-        message = "You have searched very often in a short time; please go on in a minute."
-        return errors.answer(TooManyRequests(message, retry_after=max(1, seconds)))
+        return errors.handle_http(TooManyRequests(retry_after=max(1, seconds)))
 
 
-def _client() -> str:
-    return client_network(request.remote_addr or "")
-
-
-def _in_flight(view: Callable[..., Any], slots: threading.BoundedSemaphore) -> Callable[..., Any]:
-    """Refuse at once where all slots are taken: who waits in a thread keeps it from everybody else."""
+def _limit_concurrency(view: Callable[..., Any], slots: threading.BoundedSemaphore) -> Callable[..., Any]:
+    """Refuse at once if all slots are taken: a search that waits would occupy a thread."""
 
     @wraps(view)
-    def admitted(*arguments: Any, **named: Any) -> Any:
+    def limited(*args: Any, **kwargs: Any) -> Any:
         if not slots.acquire(blocking=False):
-            raise _busy()
+            raise ServiceUnavailable(retry_after=RETRY_SECONDS)
         try:
-            return view(*arguments, **named)
+            return view(*args, **kwargs)
         finally:
             slots.release()
 
-    return admitted
+    return limited
 
 
-def _busy() -> ServiceUnavailable:
-    return ServiceUnavailable(retry_after=RETRY_SECONDS)
-
-
-def _refuse_control_characters() -> None:
-    """PostgreSQL takes no NUL in a text, and no address of ours has any of the others."""
+def _reject_control_characters() -> None:
+    """PostgreSQL accepts no NUL in a text, and no URL of ours contains the others."""
     if CONTROL_CHARACTERS.search(request.path):
         raise NotFound
     for name, value in request.args.items(multi=True):
         if CONTROL_CHARACTERS.search(name) or CONTROL_CHARACTERS.search(value):
-            raise BadRequest("A search takes no control characters; leave them out.")
+            raise BadRequest("Query parameters must not contain control characters.")

@@ -1,29 +1,31 @@
-"""What a result page was asked for. The address is the state, so this is the address, parsed."""
+"""The search criteria of a results page: its query string, parsed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from catalog.queries import Facets
 from vsearch.core.errors import InvalidRequest
 from vsearch.core.settings import Metric
 from vsearch.imaging.codec import Box
 from vsearch.search.engine import ALL
-from webui import money
+from webui import formatting
 
 MAX_PAGE = 50
-MAX_TEXT = 200
-MAX_DIGITS = 16
-PRICES = ("price_min", "price_max")
-METRICS: dict[str, Metric] = {"cosine": "cosine", "euclidean": "euclidean"}
+MAX_TEXT_LENGTH = 200
+MAX_ARTICLE_NUMBER_LENGTH = 16
+PRICE_FIELDS = ("price_min", "price_max")
 
 
 @dataclass(frozen=True)
 class Criteria:
-    """All that narrows or orders the results for one photo; every field left alone means "no wish".
+    """Filters and ordering of the results for one photo.
 
-    Prices are in minor units. `look_only`: the photo's article number is not to be read. `article_number`: one that was
-    read but that no product has. `class_name` is a class, `ALL`, or empty to let the photo decide.
+    Attributes:
+        class_name: a class, `ALL`, or empty to search the classes that the photo suggests.
+        price_min: in minor units of `currency`, like `price_max`.
+        look_only: do not read an article number from the photo.
+        article_number: one that was read from the photo but that no single product has.
     """
 
     box: Box | None = None
@@ -40,49 +42,38 @@ class Criteria:
 
     @property
     def classes(self) -> tuple[str, ...] | Literal["all"] | None:
-        """The classes to search, as the engine takes them."""
+        """The `classes` argument of an engine search."""
         if self.class_name == ALL:
             return ALL
         return (self.class_name,) if self.class_name else None
 
     @property
     def facets(self) -> Facets | None:
-        """The filters that SQL answers, or None when there is none."""
+        """The filters applied in SQL, or None if there are none."""
         bounded = self.price_min is not None or self.price_max is not None
         currency = self.currency if bounded else None
         facets = Facets(self.price_min, self.price_max, currency, in_stock=self.in_stock)
         return None if facets == Facets() else facets
 
     @property
-    def is_filtered(self) -> bool:
-        """Whether products, or parts of the photo, are left out that would be found without these criteria."""
-        return self != self.unfiltered
-
-    @property
     def unfiltered(self) -> "Criteria":
-        """These criteria without what leaves products out; a text or a metric only orders them."""
-        return replace(
-            self,
-            box=None,
-            class_name="" if self.class_name != ALL else ALL,
-            price_min=None,
-            price_max=None,
-            in_stock=False,
-        )
+        """The same criteria without box, class and facets; text and metric only order results, so they stay."""
+        class_name = ALL if self.class_name == ALL else ""
+        return replace(self, box=None, class_name=class_name, price_min=None, price_max=None, in_stock=False)
 
-    def but(self, **changes: Any) -> "Criteria":
-        """Return these criteria with some changed; that starts again at the first page."""
+    def with_changes(self, **changes: Any) -> "Criteria":
+        """Return a copy with some fields changed, back on the first page."""
         return replace(self, **{"page": 1, **changes})
 
     def query(self) -> dict[str, str]:
-        """Return the query parameters that `from_query` reads these criteria from; defaults are left out."""
+        """Return the query parameters that `from_query` parses into these criteria, without defaults."""
         parameters = {
             "box": str(self.box) if self.box else "",
             "class": self.class_name,
             "metric": "" if self.metric == "cosine" else self.metric,
             "text": self.text,
-            "price_min": self.price_text(self.price_min),
-            "price_max": self.price_text(self.price_max),
+            "price_min": self.price_number(self.price_min),
+            "price_max": self.price_number(self.price_max),
             "stock": "in" if self.in_stock else "",
             "page": str(self.page) if self.page > 1 else "",
             "look": "only" if self.look_only else "",
@@ -90,44 +81,50 @@ class Criteria:
         }
         return {name: value for name, value in parameters.items() if value}
 
-    def price_text(self, minor: int | None) -> str:
-        """Return a price bound as it stands in its input field."""
-        return "" if minor is None else money.plain(minor, self.currency)
+    def price_number(self, minor: int | None) -> str:
+        """Format a price bound for its input field."""
+        return "" if minor is None else formatting.price_number(minor, self.currency)
 
 
 def from_query(query: Mapping[str, str], currency: str) -> Criteria:
-    """Return the criteria that query parameters ask for; empty ones and names not known here are ignored.
+    """Parse query parameters; empty and unknown ones are ignored.
 
     Raises:
-        InvalidRequest: a value makes no sense.
+        InvalidRequest: a value is not valid.
     """
     given = {name: value.strip() for name, value in query.items() if value.strip()}
-    low, high = (money.parse(given[name], currency) if name in given else None for name in PRICES)
+    low, high = (formatting.parse_price(given[name], currency) if name in given else None for name in PRICE_FIELDS)
     if low is not None and high is not None and low > high:
         low, high = high, low
+    number = given.get("read", "")
+    if not _is_digits(number or "0", MAX_ARTICLE_NUMBER_LENGTH):
+        raise InvalidRequest(f"{number[:20]!r} is not an article number: use up to {MAX_ARTICLE_NUMBER_LENGTH} digits.")
+    page = given.get("page", "1")
+    if not (_is_digits(page, 8) and 1 <= int(page) <= MAX_PAGE):
+        raise InvalidRequest(f"{page[:20]!r} is not a valid page. Use 1 to {MAX_PAGE}.")
     return Criteria(
         box=Box.parse(given["box"]) if "box" in given else None,
         class_name=given.get("class", ""),
-        metric=_metric(given.get("metric", "cosine")),
-        text=given.get("text", "")[:MAX_TEXT],
+        metric=_choice(given, "metric", get_args(Metric)) or "cosine",  # type: ignore[arg-type]
+        text=given.get("text", "")[:MAX_TEXT_LENGTH],
         price_min=low,
         price_max=high,
-        in_stock=_in_stock(given.get("stock", "")),
-        page=_page(given.get("page", "1")),
-        look_only=_look_only(given.get("look", "")),
-        article_number=_article_number(given.get("read", "")),
+        in_stock=bool(_choice(given, "stock", ("in",))),
+        page=int(page),
+        look_only=bool(_choice(given, "look", ("only",))),
+        article_number=number,
         currency=currency,
     )
 
 
 def from_form(query: Mapping[str, str], currency: str) -> tuple[Criteria, dict[str, str]]:
-    """Return the criteria without the prices that cannot be read, and what is wrong with those by field.
+    """Parse query parameters like `from_query`, but return messages about unreadable prices by field name.
 
     Raises:
-        InvalidRequest: another value makes no sense.
+        InvalidRequest: another value is not valid.
     """
     problems = {}
-    for name in PRICES:
+    for name in PRICE_FIELDS:
         try:
             from_query({name: query.get(name, "")}, currency)
         except InvalidRequest as error:
@@ -135,35 +132,12 @@ def from_form(query: Mapping[str, str], currency: str) -> tuple[Criteria, dict[s
     return from_query({name: value for name, value in query.items() if name not in problems}, currency), problems
 
 
-def _metric(text: str) -> Metric:
-    if text not in METRICS:
-        raise InvalidRequest(f"A metric must be cosine or euclidean, but was {text[:40]!r}; choose one of them.")
-    return METRICS[text]
+def _choice(given: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
+    value = given.get(name, "")
+    if value and value not in allowed:
+        raise InvalidRequest(f"{value[:40]!r} is not a valid {name}. Use {' or '.join(allowed)}, or omit it.")
+    return value
 
 
-def _in_stock(text: str) -> bool:
-    if text in ("", "in"):
-        return text == "in"
-    raise InvalidRequest(f"The stock filter must be in or left out, but was {text[:40]!r}; correct it.")
-
-
-def _look_only(text: str) -> bool:
-    if text in ("", "only"):
-        return text == "only"
-    raise InvalidRequest(f"The look parameter must be only or left out, but was {text[:40]!r}; correct it.")
-
-
-def _article_number(text: str) -> str:
-    if not text or (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
-        return text
-    raise InvalidRequest(
-        f"An article number must be at most {MAX_DIGITS} digits, but was {text[:20]!r}; send the photo again."
-    )
-
-
-def _page(text: str) -> int:
-    if text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= MAX_PAGE:
-        return int(text)
-    raise InvalidRequest(
-        f"A page must be a number from 1 to {MAX_PAGE}, but was {text[:20]!r}; start from the first page."
-    )
+def _is_digits(text: str, max_length: int) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= max_length

@@ -1,4 +1,4 @@
-"""Example photos for shoppers who have none at hand: the shop's own, listed once when the application starts."""
+"""Example photos on the start page: a folder of the shop's own, loaded at startup."""
 
 import hashlib
 import logging
@@ -11,36 +11,36 @@ from vsearch.core.errors import ImageRejected, SettingsError
 from vsearch.imaging.codec import Limits, decode, encode_jpeg, resize
 from webui.uploads import MAX_SIDE
 
-MOST = 12
-"""Examples shown at most: more are no invitation, and all are kept in memory."""
+MAX_EXAMPLES = 12
+"""All of them are kept in memory."""
 
-SMALL_SIDE = 480
-"""Longest side on the start page, in pixels: sharp at its size on a phone."""
+PREVIEW_SIDE = 480
+"""Longest side on the start page, in pixels."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Example:
+class ExamplePhoto:
     """One example photo.
 
     Attributes:
-        example_id: names its content, so an address with it never changes.
-        words: what it shows, for those who cannot see it.
-        photo: the file that is searched with.
-        small: the file that the start page shows, its sides given by width and height.
+        example_id: hash of its content, so that its URL never changes.
+        caption: what it shows, from the file name.
+        photo: the JPEG to search with.
+        preview: the JPEG on the start page, of `width` x `height` pixels.
     """
 
     example_id: str
-    words: str
+    caption: str
     photo: bytes
-    small: bytes
+    preview: bytes
     width: int
     height: int
 
 
-def files(folder: Path | None) -> list[Path]:
-    """Return the files of the folder, in the order of their names; none where no folder is named.
+def list_files(folder: Path | None) -> list[Path]:
+    """Return the files of the folder by name; none if there is no folder.
 
     Raises:
         SettingsError: the folder cannot be read.
@@ -51,37 +51,36 @@ def files(folder: Path | None) -> list[Path]:
         return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     except OSError as error:
         raise SettingsError(
-            f"Example photos must lie in a folder, but {folder} cannot be read as one ({error.strerror or error}); "
-            "correct the setting examples."
+            f"Setting examples: the folder {folder} cannot be read ({error.strerror or error})."
         ) from None
 
 
-def read(folder: Path | None, limits: Limits) -> Mapping[str, Example]:
-    """Return the folder's photos by id, the first `MOST` that are pictures; whatever changes there later is not served.
+def load(folder: Path | None, limits: Limits) -> Mapping[str, ExamplePhoto]:
+    """Return the first `MAX_EXAMPLES` photos of the folder by id; files that are not photos are logged.
 
     Raises:
         SettingsError: the folder cannot be read.
     """
-    found: dict[str, Example] = {}
-    for path in files(folder):
-        if len(found) == MOST:
-            log.warning("only the first %d example photos of %s are shown", MOST, folder)
+    examples: dict[str, ExamplePhoto] = {}
+    for path in list_files(folder):
+        if len(examples) == MAX_EXAMPLES:
+            log.warning("only the first %d example photos in %s are shown", MAX_EXAMPLES, folder)
             break
         try:
-            example = _example(path, limits)
+            example = _load_example(path, limits)
         except (ImageRejected, OSError) as error:
-            log.warning("%s is no example photo: %s", path, error)
+            log.warning("example photo %s is skipped: %s", path, error)
         else:
-            found[example.example_id] = example
-    return found
+            examples[example.example_id] = example
+    return examples
 
 
-def _example(path: Path, limits: Limits) -> Example:
+def _load_example(path: Path, limits: Limits) -> ExamplePhoto:
     with path.open("rb") as file:
         picture = decode(file.read(limits.max_bytes + 1), limits, max_side=MAX_SIDE)
     height, width = picture.shape[:2]
-    scale = min(1.0, SMALL_SIDE / max(width, height))
+    scale = min(1.0, PREVIEW_SIDE / max(width, height))
     width, height = max(1, round(width * scale)), max(1, round(height * scale))
-    small = encode_jpeg(resize(picture, width, height), quality=85)
-    words = re.sub(r"[-_\s]+", " ", path.stem).strip()
-    return Example(hashlib.sha256(small).hexdigest(), words, encode_jpeg(picture), small, width, height)
+    preview = encode_jpeg(resize(picture, width, height), quality=85)
+    caption = re.sub(r"[-_\s]+", " ", path.stem).strip()
+    return ExamplePhoto(hashlib.sha256(preview).hexdigest(), caption, encode_jpeg(picture), preview, width, height)

@@ -1,7 +1,8 @@
-"""From a photo and the wishes of a shopper to one page of products. No Flask here: this is the flow, testable alone."""
+"""From a photo and criteria to one page of products; independent of Flask."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
@@ -12,26 +13,27 @@ from vsearch.imaging.codec import Box, Picture
 from vsearch.search.engine import ALL, Engine, Search
 from vsearch.search.merging import LabeledHit, SearchResult
 from vsearch.search.serving import Serving
-from webui.articles import ArticleRead
+from webui.article_numbers import RecognizedNumber
 from webui.criteria import Criteria
-from webui.fusion import reciprocal_rank_fusion
 from webui.services import Services
 
 FUSION_DEPTH = 600
-"""How many of the products that look alike take part when a text re-orders them."""
+"""Number of visually similar products that a text query can re-order."""
 
-CHIPS = range(3, 7)
-"""At least and at most so many classes are offered; between, only those with some chance."""
+RRF_K = 60
+"""Smoothing constant of reciprocal rank fusion; the value of Cormack et al. (2009)."""
 
-SOME_CHANCE = 0.01
+MIN_CHIPS, MAX_CHIPS = 3, 6
+MIN_CHIP_PROBABILITY = 0.01
+"""Beyond `MIN_CHIPS`, only classes with at least this probability are offered."""
 
 MAX_COUNTED = 20
-"""Close products counted where the filters leave none."""
+"""Limit of `ResultPage.close_unfiltered`."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """One card: a product and how it was found."""
+    """A product and how it was found."""
 
     card: ProductCard
     hit: LabeledHit
@@ -46,16 +48,12 @@ class Chip:
 
 
 @dataclass(frozen=True)
-class PhotoPart:
-    """A part of the photo in which a product may stand.
-
-    Attributes:
-        chosen: whether it is the one searched, or the one that found the first product.
-    """
+class DetectedBox:
+    """A part of the photo that may show a product; `selected` if it was searched or contains the best hit."""
 
     box: Box
     confidence: float
-    chosen: bool
+    selected: bool
 
 
 @dataclass(frozen=True)
@@ -64,12 +62,11 @@ class ResultPage:
 
     Attributes:
         matches: best first.
-        has_next: whether there is a page after this one.
-        chips: the likeliest classes, and the chosen one.
-        parts: of the photo in which products may stand, the largest first, so that no other covers it.
-        text_found: whether the text, where one was given, occurs in any product that looks alike.
-        close_unfiltered: where nothing close passes the filters, how many close products there are without them, up to
-            `MAX_COUNTED`.
+        chips: the most probable classes, and the chosen one.
+        boxes: the largest first, so that none is covered by another.
+        text_found: whether any visually similar product contains the text query.
+        close_unfiltered: if nothing similar passes the filters, the number of similar products without them, up to
+            `MAX_COUNTED`; else 0.
         timings: milliseconds by step.
     """
 
@@ -77,7 +74,7 @@ class ResultPage:
     matches: tuple[Match, ...]
     has_next: bool
     chips: tuple[Chip, ...]
-    parts: tuple[PhotoPart, ...]
+    boxes: tuple[DetectedBox, ...]
     text_found: bool
     close_unfiltered: int
     result: SearchResult
@@ -85,12 +82,12 @@ class ResultPage:
 
     @property
     def nothing_close(self) -> bool:
-        """Whether products were found but none, on any page, that deserves to be called similar."""
+        """Whether there are hits but none, on any page, is at least similar."""
         return bool(self.matches) and not _close(self.result.hits)
 
     @property
     def filtered_out(self) -> str:
-        """How many products are close without the filters, in words, where nothing here is; else empty."""
+        """The count of similar products that the filters hide ("at least 20 products"), if there are no others."""
         if not self.nothing_close or not self.close_unfiltered:
             return ""
         at_least = "at least " if self.close_unfiltered == MAX_COUNTED else ""
@@ -98,72 +95,73 @@ class ResultPage:
 
     @property
     def close(self) -> tuple[Match, ...]:
-        """The matches of this page up to the last that is at least similar."""
+        """The matches of this page up to the last one that is at least similar."""
         ranks = [rank for rank, match in enumerate(self.matches, start=1) if _close([match.hit])]
         return self.matches[: max(ranks, default=0)]
 
     @property
     def weaker(self) -> tuple[Match, ...]:
-        """The matches after these."""
+        """The matches after `close`."""
         return self.matches[len(self.close) :]
 
 
-def find(services: Services, picture: Picture, criteria: Criteria) -> ResultPage:
-    """Search with a photo and return the page asked for; all of it is answered by one generation.
+def find_products(services: Services, picture: Picture, criteria: Criteria) -> ResultPage:
+    """Search with a photo and return the requested page; everything on it comes from one generation.
 
     Raises:
-        VSearchError: nothing is published, or a wish makes no sense.
+        VSearchError: nothing is published, or the criteria are not valid.
     """
     size = services.settings.results_per_page
     wanted = criteria.page * size + 1
     serving = services.engine.serving
+    withdrawn = services.catalog.withdrawn_image_ids(serving.generation)
     with services.sessions() as session:
-        words = full_text.search(session, criteria.text, FUSION_DEPTH) if criteria.text else []
-        everything = Search(
-            k=max(wanted, FUSION_DEPTH if words else 0),
+        text_ranking = full_text.search(session, criteria.text, FUSION_DEPTH) if criteria.text else []
+        unfiltered = Search(
+            k=max(wanted, FUSION_DEPTH if text_ranking else 0),
             metric=criteria.metric,
             classes=criteria.unfiltered.classes,
-            excluded=services.withdrawn.image_ids(session, serving.generation),
+            excluded=withdrawn,
         )
         allowed = queries.image_ids_where(session, criteria.facets) if criteria.facets else None
-        search = replace(everything, classes=criteria.classes, allowed=allowed, box=criteria.box)
+        search = replace(unfiltered, classes=criteria.classes, allowed=allowed, box=criteria.box)
         result = _search(services.engine, serving, picture, search)
         started = time.perf_counter()
-        matches = _hydrated(session, result.hits, words)
+        matches = _matches(session, result.hits, text_ranking)
         hydrate = round(1000 * (time.perf_counter() - started), 3)
     close_unfiltered = 0
-    if criteria.is_filtered and result.hits and not _close(result.hits):
-        unfiltered = _search(services.engine, serving, picture, replace(everything, k=MAX_COUNTED))
-        close_unfiltered = len(_close(unfiltered.hits))
+    if criteria != criteria.unfiltered and result.hits and not _close(result.hits):
+        others = _search(services.engine, serving, picture, replace(unfiltered, k=MAX_COUNTED))
+        close_unfiltered = len(_close(others.hits))
     return ResultPage(
         criteria=criteria,
         matches=tuple(matches[wanted - 1 - size : wanted - 1]),
         has_next=len(matches) >= wanted,
         chips=_chips(result, criteria),
-        parts=_parts(result, criteria),
-        text_found=not {hit.product_id for hit in result.hits}.isdisjoint(words),
+        boxes=_boxes(result, criteria),
+        text_found=not {hit.product_id for hit in result.hits}.isdisjoint(text_ranking),
         close_unfiltered=close_unfiltered,
         result=result,
         timings={**result.timings, "hydrate": hydrate},
     )
 
 
-def article_on(services: Services, picture: Picture, criteria: Criteria) -> ArticleRead | None:
-    """Return the article number on a photo, or on the part of it that was marked, unless it is not to be read."""
-    return None if criteria.look_only else services.articles.read(picture, criteria.box)
+def read_article_number(services: Services, picture: Picture, criteria: Criteria) -> RecognizedNumber | None:
+    """Read the article number in the photo or in the selected box, unless the criteria say not to."""
+    return None if criteria.look_only else services.article_numbers.read(picture, criteria.box)
 
 
-def similar(services: Services, product_id: int, count: int) -> list[Match]:
-    """Return the products that look most like one of the catalogue; none where it is not in the index yet."""
+def similar_products(services: Services, product_id: int, count: int) -> list[Match]:
+    """Return the products most similar to a product; none if it is not in the index yet."""
     serving = services.engine.serving
+    search = Search(count, excluded=services.catalog.withdrawn_image_ids(serving.generation))
+    result = services.engine.search_like(product_id, search, serving=serving)
     with services.sessions() as session:
-        excluded = services.withdrawn.image_ids(session, serving.generation)
-        result = services.engine.search_like(product_id, Search(count, excluded=excluded), serving=serving)
-        return _hydrated(session, result.hits, ())
+        return _matches(session, result.hits, ())
 
 
-def showcase(services: Services, count: int) -> list[ProductCard]:
-    """Return some products from all over the index, the same ones until the next generation."""
+def featured_products(services: Services, count: int) -> list[ProductCard]:
+    """Return products spread evenly over the index; the same ones until the next generation."""
     products = services.engine.serving.generation.gallery.products
     step = max(1, len(products) // count)
     chosen = products[step // 2 :: step].tolist()
@@ -171,8 +169,17 @@ def showcase(services: Services, count: int) -> list[ProductCard]:
         return queries.products_by_ids(session, chosen)[:count]
 
 
+def reciprocal_rank_fusion(rankings: Sequence[Sequence[int]]) -> list[int]:
+    """Merge rankings, best first: each contributes 1 / (RRF_K + rank). Ties keep the order of the first ranking."""
+    scores: dict[int, float] = defaultdict(float)
+    for ranking in rankings:
+        for rank, item in enumerate(ranking, start=1):
+            scores[item] += 1 / (RRF_K + rank)
+    return sorted(scores, key=lambda item: -scores[item])
+
+
 def _search(engine: Engine, serving: Serving, picture: Picture, search: Search) -> SearchResult:
-    """Search where the photo leads; where nothing there is alike, it led astray, so search everywhere."""
+    """Search the classes that the photo suggests; if nothing similar is found there, search all classes."""
     result = engine.search(picture, search, serving=serving)
     if result.routing == "routed" and not _close(result.hits):
         return engine.search(picture, replace(search, classes=ALL), serving=serving)
@@ -180,33 +187,36 @@ def _search(engine: Engine, serving: Serving, picture: Picture, search: Search) 
 
 
 def _close(hits: Sequence[LabeledHit]) -> list[LabeledHit]:
-    """Return the hits that deserve to be called similar, at least."""
     return [hit for hit in hits if hit.label != "nothing close"]
 
 
-def _hydrated(session: Session, hits: Sequence[LabeledHit], words: Sequence[int]) -> list[Match]:
-    """Return the products of the hits that are still sold; those that `words` found move up."""
-    by_product: Mapping[int, LabeledHit] = {hit.product_id: hit for hit in hits}
+def _matches(session: Session, hits: Sequence[LabeledHit], text_ranking: Sequence[int]) -> list[Match]:
+    """Look up the products of the hits that are still sold, fused with the text ranking."""
+    by_product = {hit.product_id: hit for hit in hits}
     ranked = list(by_product)
-    if words:
-        ranked = reciprocal_rank_fusion([ranked, [number for number in words if number in by_product]])
+    if text_ranking:
+        ranked = reciprocal_rank_fusion([ranked, [product for product in text_ranking if product in by_product]])
     cards = queries.products_by_ids(session, ranked)
     return [Match(card, by_product[card.product_id]) for card in cards]
 
 
-def _parts(result: SearchResult, criteria: Criteria) -> tuple[PhotoPart, ...]:
-    searched = str(criteria.box or result.box)  # as an address has it: a box that was followed is a rounded one
-    parts = [PhotoPart(item.box, item.confidence, str(item.box) == searched) for item in result.detections]
-    return tuple(sorted(parts, key=lambda part: -(part.box.x1 - part.box.x0) * (part.box.y1 - part.box.y0)))
+def _boxes(result: SearchResult, criteria: Criteria) -> tuple[DetectedBox, ...]:
+    searched = str(criteria.box or result.box)  # compared as text: boxes are rounded in URLs
+    boxes = [DetectedBox(item.box, item.confidence, str(item.box) == searched) for item in result.detections]
+    return tuple(sorted(boxes, key=lambda found: -(found.box.x1 - found.box.x0) * (found.box.y1 - found.box.y0)))
 
 
 def _chips(result: SearchResult, criteria: Criteria) -> tuple[Chip, ...]:
-    chances: dict[str, float] = {}
+    probabilities: dict[str, float] = {}
     if result.predictions is not None:
-        chances = dict(zip(result.predictions.classes, result.predictions.probabilities[0].tolist(), strict=True))
-    ranked = sorted(result.known_classes, key=lambda name: -chances.get(name, 0.0))[: CHIPS[-1]]
-    likely = [name for rank, name in enumerate(ranked) if rank < CHIPS[0] or chances.get(name, 0.0) >= SOME_CHANCE]
+        probabilities = dict(zip(result.predictions.classes, result.predictions.probabilities[0].tolist(), strict=True))
+    ranked = sorted(result.known_classes, key=lambda name: -probabilities.get(name, 0.0))[:MAX_CHIPS]
+    offered = [
+        name
+        for rank, name in enumerate(ranked)
+        if rank < MIN_CHIPS or probabilities.get(name, 0.0) >= MIN_CHIP_PROBABILITY
+    ]
     chosen = criteria.class_name
-    if chosen and chosen != ALL and chosen not in likely:
-        likely.append(chosen)
-    return tuple(Chip(name, chances.get(name)) for name in likely)
+    if chosen and chosen != ALL and chosen not in offered:
+        offered.append(chosen)
+    return tuple(Chip(name, probabilities.get(name)) for name in offered)

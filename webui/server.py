@@ -1,4 +1,4 @@
-"""Serves the page, and the operators' figures on an address of their own: one process, several threads, one engine."""
+"""Serves the page and, on a second address, the operators' metrics: one process, several threads, one engine."""
 
 import logging
 import resource
@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from types import FrameType
 
 import numpy as np
@@ -21,15 +20,15 @@ from vsearch.models.encoder import open_encoder
 from vsearch.search.engine import Engine
 from vsearch.search.serving import OpenEncoder
 from webui import admission, create_admin_app, create_app, examples
+from webui.background import BackgroundThread
 from webui.connections import Bounds, Server
-from webui.reload import Background
 from webui.services import services_of
 
-OTHER_FILES = 256
-"""Open files besides connections: catalogue, pictures, indexes."""
+RESERVED_FILES = 256
+"""Open files besides connections: catalog, pictures, indexes."""
 
 OnReady = Callable[[str, str | None], None]
-"""Called with the page's address, and with the reason why nothing can be searched yet, if there is one."""
+"""Called with the URL of the page, and with the reason if nothing can be searched yet."""
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +36,11 @@ log = logging.getLogger(__name__)
 def build(
     settings: Settings, open_encoder: OpenEncoder = open_encoder, open_detector: OpenDetector = open_bundled
 ) -> tuple[Flask, Engine]:
-    """Return the application with its engine, which serves the current generation if there is one."""
+    """Create the application and its engine, which serves the current generation if there is one."""
     engine = Engine(settings, open_encoder, open_detector=open_detector)
     engine.refresh()
     if engine.problem is None:
-        engine.detect(np.full((64, 64, 3), 128, np.uint8))  # loads the detector before the first shopper comes
+        engine.detect(np.full((64, 64, 3), 128, np.uint8))  # opens the detector before the first request
     return create_app(settings, engine=engine, sessions=sessions(engine_of(settings.catalogue_url))), engine
 
 
@@ -51,41 +50,40 @@ def serve(
     open_encoder: OpenEncoder = open_encoder,
     open_detector: OpenDetector = open_bundled,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; requests that run then are answered.
+    """Serve until SIGTERM or SIGINT, then finish running requests.
 
     Args:
-        settings: address, threads, and all that the application needs.
         on_ready: called once the page can answer.
-        open_encoder: makes the encoder of a checkpoint; a test gives a fake.
-        open_detector: loads the detector.
+        open_encoder: opens the encoder of a checkpoint; tests pass a fake, as for `open_detector`.
 
     Raises:
-        SettingsError: an address cannot be listened on, the folder of example photos not read, or a limit is invalid.
-        CatalogueError: the catalogue cannot be reached, or its schema is another version's.
+        SettingsError: an address, a limit or the folder of example photos is not valid.
+        CatalogueError: the catalog cannot be used.
     """
-    admission.check(settings)
+    admission.check_settings(settings)
     with ExitStack() as sockets:
-        listener = sockets.enter_context(_listening(settings.host, settings.port, "page", "--host or --port"))
-        operators = admin_listener(settings)
-        if operators:
-            sockets.enter_context(operators)
-        examples.files(settings.examples)
-        _check_catalogue(settings.catalogue_url)
+        listener = sockets.enter_context(_listen(settings.host, settings.port, "Settings host and port"))
+        admin_socket = admin_listener(settings)
+        if admin_socket:
+            sockets.enter_context(admin_socket)
+        examples.list_files(settings.examples)
+        with suppress(CatalogueMissing), opened(settings.catalogue_url):  # a worker may create it later
+            pass
         server: Server | None = None
 
         def stop(number: int, frame: FrameType | None) -> None:
-            signal.signal(number, signal.SIG_DFL)  # the second time it ends at once
+            signal.signal(number, signal.SIG_DFL)  # a second signal ends at once
             if server is None:
                 raise SystemExit(0)
             server.stop()
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
-        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a warning for each request that waits
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # warns about every request that waits
         app, engine = build(settings, open_encoder, open_detector)
-        background = Background(engine, services_of(app).uploads, services_of(app).articles)
+        background = BackgroundThread(services_of(app))
         background.start()
-        admin = _serve_admin(app, operators) if operators else None
+        admin = _serve_admin(app, admin_socket) if admin_socket else None
         server = Server(app, listener, threads=settings.threads, bounds=bounds_of(app, settings))
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         on_ready(f"http://{host}:{settings.port}/", str(engine.problem) if engine.problem else None)
@@ -103,25 +101,15 @@ def _serve_admin(app: Flask, listener: socket.socket) -> Server:
     return server
 
 
-def _check_catalogue(url: str | Path) -> None:
-    """Fail at once where every search would; a catalogue that a worker has yet to make may come while pages are served.
-
-    Raises:
-        CatalogueError: it cannot be used.
-    """
-    with suppress(CatalogueMissing), opened(url):
-        pass
-
-
 def bounds_of(app: Flask, settings: Settings) -> Bounds:
-    """Return the bounds; a connection may need two open files, one of them for a body that is being read."""
+    """Return the bounds; raises the limit of open files, since a connection may need two: one for its body."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * Bounds.connections + OTHER_FILES
+    wanted = 2 * Bounds.connections + RESERVED_FILES
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    connections = min(Bounds.connections, max(16, (wanted - OTHER_FILES) // 2))
+    connections = min(Bounds.connections, max(16, (wanted - RESERVED_FILES) // 2))
     return Bounds(
         read_seconds=settings.read_seconds,
         body_bytes=app.config["MAX_CONTENT_LENGTH"],
@@ -131,12 +119,12 @@ def bounds_of(app: Flask, settings: Settings) -> Bounds:
 
 
 def admin_listener(settings: Settings) -> socket.socket | None:
-    """Listen on the operators' address. Where only the default is taken, another page may run here: go on without."""
+    """Listen on the operators' address; None if it is disabled, or if only the default one is already in use."""
     if not settings.admin_bind:
         return None
     host, _, port = settings.admin_bind.rpartition(":")
     try:
-        return _listening(host.strip("[]"), int(port), "operators' address", "the setting admin_bind")
+        return _listen(host.strip("[]"), int(port), "Setting admin_bind")
     except SettingsError as error:
         if "admin_bind" in settings.model_fields_set:
             raise
@@ -144,15 +132,14 @@ def admin_listener(settings: Settings) -> socket.socket | None:
         return None
 
 
-def _listening(host: str, port: int, what: str, remedy: str) -> socket.socket:
-    """Return a socket that listens, before anything slow is done."""
+def _listen(host: str, port: int, source: str) -> socket.socket:
     try:
         if port > 65_535:
-            raise OverflowError("there are ports up to 65535 only")  # some systems would take it modulo 65,536
+            raise OverflowError("ports end at 65535")  # some systems would take it modulo 65,536
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address, family=family, backlog=1024, dualstack_ipv6=host == "::")
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SettingsError(
-            f"The {what} must be able to listen on {host} port {port}, but {reason}; choose another with {remedy}."
+            f"{source}: cannot listen on {host} port {port} ({reason}). Choose another address."
         ) from None

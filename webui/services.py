@@ -1,7 +1,7 @@
-"""What the views work with, made once per application and passed in, so that a test can pass its own."""
+"""The collaborators of one application, created once and available to every view through `services()`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from flask import Flask, current_app
 from sqlalchemy.orm import Session, sessionmaker
@@ -9,36 +9,42 @@ from sqlalchemy.orm import Session, sessionmaker
 from catalog import imports, queries
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
+from vsearch.index.class_index import Ids
+from vsearch.index.generation import Generation
 from vsearch.ocr.reader import open_reader
 from vsearch.search.engine import Engine
 from vsearch.search.serving import Latest
 from webui import examples
-from webui.articles import Articles, OpenReader
-from webui.examples import Example
+from webui.article_numbers import ArticleNumberReader, OpenReader
+from webui.examples import ExamplePhoto
 from webui.thumbnails import Thumbnails
 from webui.uploads import UploadStore
-from webui.withdrawn import Withdrawn
 
-_NAME = "vsearch"
+_EXTENSION = "vsearch"
 
 
-class Currencies:
-    """The currencies of the catalogue's prices, counted again after each import."""
+class CatalogCache:
+    """What only a feed import changes: read from SQL again after each import, by one small query in between."""
 
-    def __init__(self, sessions: sessionmaker[Session], default: str) -> None:
+    def __init__(self, sessions: sessionmaker[Session], default_currency: str) -> None:
         self._sessions = sessions
-        self._default = default
-        self._known: Latest[tuple[str, ...]] = Latest(1)
+        self._default_currency = default_currency
+        self._currencies: Latest[tuple[str, ...]] = Latest(1)
+        self._withdrawn: Latest[Ids] = Latest(1)
 
-    def all(self) -> tuple[str, ...]:
-        """Return them, the most common first; the setting's where no product has a price."""
+    def currencies(self) -> tuple[str, ...]:
+        """Return the currencies of the prices, the most common first; the first one is that of price filters."""
         with self._sessions() as session:
-            state = imports.change_count(session)
-            return self._known.get([state], lambda _: [tuple(queries.currencies(session)) or (self._default,)])[0]
+            found, default = imports.change_count(session), (self._default_currency,)
+            return self._currencies.get([found], lambda _: [tuple(queries.currencies(session)) or default])[0]
 
-    def main(self) -> str:
-        """Return the currency of price filters."""
-        return self.all()[0]
+    def withdrawn_image_ids(self, generation: Generation) -> Ids:
+        """Return the image ids of the generation whose products have been withdrawn, int64, ascending."""
+        with self._sessions() as session:
+            # Counted before reading: products withdrawn in between are then read twice, never missed.
+            state = (generation.generation_id, imports.change_count(session))
+            pictures_of = generation.gallery.pictures_of
+            return self._withdrawn.get([state], lambda _: [pictures_of(queries.withdrawn_product_ids(session))])[0]
 
 
 @dataclass(frozen=True)
@@ -50,13 +56,12 @@ class Services:
     sessions: sessionmaker[Session]
     uploads: UploadStore
     thumbnails: Thumbnails
-    articles: Articles
-    examples: Mapping[str, Example]
-    currencies: Currencies
-    withdrawn: Withdrawn = field(default_factory=Withdrawn)
+    article_numbers: ArticleNumberReader
+    examples: Mapping[str, ExamplePhoto]
+    catalog: CatalogCache
 
     @classmethod
-    def of(
+    def from_settings(
         cls,
         settings: Settings,
         engine: Engine,
@@ -64,35 +69,35 @@ class Services:
         *,
         open_reader: OpenReader = open_reader,
     ) -> "Services":
-        """Return the services with the stores that the settings name."""
+        """Create the services with the folders that the settings name."""
         return cls(
             settings,
             engine,
             sessions,
-            UploadStore.of(settings),
-            Thumbnails.of(settings),
-            Articles(settings, sessions, open_reader),
-            examples.read(settings.examples, Limits.from_settings(settings)),
-            Currencies(sessions, settings.currency),
+            UploadStore.from_settings(settings),
+            Thumbnails.from_settings(settings),
+            ArticleNumberReader(settings, sessions, open_reader),
+            examples.load(settings.examples, Limits.from_settings(settings)),
+            CatalogCache(sessions, settings.currency),
         )
 
     def close(self) -> None:
-        """Close the connections to the catalogue."""
+        """Close the database connections."""
         self.sessions.kw["bind"].dispose()
 
 
 def services() -> Services:
-    """Return the services of the application that answers the current request."""
+    """Return the services of the application that handles the current request."""
     return services_of(current_app)
 
 
 def services_of(app: Flask) -> Services:
     """Return the services of an application."""
-    found = app.extensions[_NAME]
+    found = app.extensions[_EXTENSION]
     assert isinstance(found, Services)
     return found
 
 
 def attach(app: Flask, attached: Services) -> None:
     """Give an application its services."""
-    app.extensions[_NAME] = attached
+    app.extensions[_EXTENSION] = attached

@@ -9,77 +9,77 @@ from catalog import queries
 from catalog.queries import ProductCard
 from vsearch.imaging.codec import Box, Picture, decode
 from vsearch.search.engine import ALL
-from webui import forms, results, timing
-from webui.articles import ArticleRead
+from webui import metrics, results, uploads
+from webui.article_numbers import RecognizedNumber
 from webui.criteria import Criteria, from_form
 from webui.services import services
 
-SHOWCASE = 8
+FEATURED = 8
 MORE_LIKE_THIS = 8
 WHOLE = Box(0, 0, 1, 1)
-NOT_KEPT = "This photo is no longer kept; send it again."
+PHOTO_DELETED = "This photo has been deleted. Please upload it again."
 
 blueprint = Blueprint("shop", __name__)
 
 
 @blueprint.get("/")
 def home() -> str:
-    """Invite the shopper to send a photo."""
+    """Show the upload form, example photos and some products."""
     return render_template(
         "home.html",
-        cards=results.showcase(services(), SHOWCASE),
+        cards=results.featured_products(services(), FEATURED),
         examples=services().examples.values(),
-        reads_tags=services().articles.ready,
+        reads_article_numbers=services().article_numbers.is_open,
         deleted="deleted" in request.args,
     )
 
 
 @blueprint.post("/search")
 def search() -> Response:
-    """Take a photo or an example, and lead to the product whose article number it shows, or to its results."""
-    photo_id = services().uploads.put(_sent())
+    """Store a photo and redirect to its results, or to the product whose article number it shows."""
+    photo_id = services().uploads.put(_photo_from_form())
     criteria = Criteria()
-    if services().articles.reader is not None:
-        article = _article_on(_picture(photo_id), criteria)
-        if article and article.product:
-            return _to_product(article.product, photo_id, criteria)
-        criteria = criteria.but(article_number=article.number if article else "")
+    if services().article_numbers.reader is not None:
+        number = _read_article_number(_load_photo(photo_id), criteria)
+        if number and number.product:
+            return _redirect_to_product(number.product, photo_id, criteria)
+        criteria = criteria.with_changes(article_number=number.number if number else "")
     return redirect(url_for("shop.show_results", photo_id=photo_id, **_query(criteria)), code=303)
 
 
 @blueprint.get("/search")
 def search_without_photo() -> Response:
-    """Lead to the start: somebody reloaded or shared the address that photos are sent to."""
+    """Redirect to the start page: the URL of the upload form was reloaded or shared."""
     return redirect(url_for("shop.home"))
 
 
 @blueprint.get("/results/<photo_id>")
 def show_results(photo_id: str) -> tuple[str, int] | Response:
-    """Show the products that look like a photo; the query string is all the state there is.
+    """Show the products that look like a photo; the query string is the only state.
 
-    A part of the photo that was marked may be an article number, which leads to its product. A price that cannot be
-    read filters nothing: it stays in its field, with what is wrong with it.
+    If the selected box shows an article number, redirect to its product. A price that cannot be parsed is ignored and
+    stays in its field with an error message.
     """
-    currencies = services().currencies.all()
+    currencies = services().catalog.currencies()
     criteria, problems = from_form(request.args, currencies[0])
-    picture = _picture(photo_id)
+    picture = _load_photo(photo_id)
     if criteria.box and criteria.page == 1:
-        article = _article_on(picture, criteria)
-        if article and article.product:
-            return _to_product(article.product, photo_id, criteria)
-        criteria = criteria.but(article_number=article.number if article else criteria.article_number)
-    page = results.find(services(), picture, criteria)
-    timing.add(page.timings)
+        number = _read_article_number(picture, criteria)
+        if number and number.product:
+            return _redirect_to_product(number.product, photo_id, criteria)
+        criteria = criteria.with_changes(article_number=number.number if number else criteria.article_number)
+    page = results.find_products(services(), picture, criteria)
+    metrics.add_timings(page.timings)
 
-    def address(**changes: object) -> str:
-        return url_for(".show_results", photo_id=photo_id, **_query(criteria.but(**changes)))
+    def url_with(**changes: object) -> str:
+        return url_for(".show_results", photo_id=photo_id, **_query(criteria.with_changes(**changes)))
 
     height, width = picture.shape[:2]
-    shown = render_template(
+    html = render_template(
         "results.html",
         photo_id=photo_id,
         page=page,
-        address=address,
+        url_with=url_with,
         width=width,
         height=height,
         all=ALL,
@@ -88,13 +88,13 @@ def show_results(photo_id: str) -> tuple[str, int] | Response:
         typed={name: request.args[name] for name in problems},
         problems=problems,
     )
-    return shown, 400 if problems else 200
+    return html, 400 if problems else 200
 
 
 @blueprint.post("/results/<photo_id>/delete")
 def delete_photo(photo_id: str) -> Response:
-    """Delete a shopper's photo and what is cached of it; its address is the permission."""
-    picture = _picture(photo_id)
+    """Delete a shopper's photo and everything cached about it; knowing its URL is the permission."""
+    picture = _load_photo(photo_id)
     services().uploads.delete(photo_id)
     services().engine.forget(picture)
     return redirect(url_for("shop.home", deleted=""), code=303)
@@ -102,7 +102,7 @@ def delete_photo(photo_id: str) -> Response:
 
 @blueprint.get("/robots.txt")
 def robots() -> Response:
-    """Keep crawlers off what costs a search, and off shoppers' photos."""
+    """Keep crawlers away from searches and from shoppers' photos."""
     paths = ("api/", "photos/", "results/", "search")
     rules = "".join(f"Disallow: {url_for('shop.home')}{path}\n" for path in paths)
     return Response(f"User-agent: *\n{rules}", mimetype="text/plain")
@@ -110,42 +110,43 @@ def robots() -> Response:
 
 @blueprint.get("/products/<path:sku>")
 def product(sku: str) -> str:
-    """Show one product and what looks like it."""
+    """Show one product and others that look like it."""
     with services().sessions() as session:
         detail = queries.product_by_sku(session, sku)
     if detail is None:
-        abort(404, "The shop does not sell this product (any more); search for something like it.")
-    photo_id, by_look = request.args.get("photo", ""), ""
+        abort(404, "This product is not available. Upload a photo to find similar ones.")
+    photo_id, visual_search = request.args.get("photo", ""), ""
     if detail.item.article_number and services().uploads.find(photo_id):
-        criteria = from_form(request.args, services().currencies.main())[0].but(look_only=True)
-        by_look = url_for(".show_results", photo_id=photo_id, **_query(criteria))
-    alike = results.similar(services(), detail.card.product_id, MORE_LIKE_THIS)
-    return render_template("product.html", detail=detail, alike=alike, photo_id=photo_id, by_look=by_look)
+        criteria = from_form(request.args, services().catalog.currencies()[0])[0].with_changes(look_only=True)
+        visual_search = url_for(".show_results", photo_id=photo_id, **_query(criteria))
+    similar = results.similar_products(services(), detail.card.product_id, MORE_LIKE_THIS)
+    return render_template(
+        "product.html", detail=detail, similar=similar, photo_id=photo_id, visual_search=visual_search
+    )
 
 
-def _sent() -> bytes:
-    """Return the photo that was sent, or the example that was chosen; nothing where neither was."""
+def _photo_from_form() -> bytes:
+    """Return the uploaded photo or the chosen example; empty if there is neither."""
     if request.mimetype == "multipart/form-data":
-        return forms.parts(request).get("photo", b"")
+        return uploads.form_fields(request).get("photo", b"")
     if "example" not in request.form:
         return b""
     example = services().examples.get(request.form["example"])
-    return example.photo if example else abort(404, "This example is no longer shown; choose another.")
+    return example.photo if example else abort(404, "This example is no longer available. Please choose another one.")
 
 
-def _picture(photo_id: str) -> Picture:
-    photo = services().uploads.read(photo_id) or abort(404, NOT_KEPT)
-    with timing.measure("decode"):
+def _load_photo(photo_id: str) -> Picture:
+    photo = services().uploads.read(photo_id) or abort(404, PHOTO_DELETED)
+    with metrics.measure("decode"):
         return decode(photo, services().uploads.limits)
 
 
-def _article_on(picture: Picture, criteria: Criteria) -> ArticleRead | None:
-    with timing.measure("read"):
-        return results.article_on(services(), picture, criteria)
+def _read_article_number(picture: Picture, criteria: Criteria) -> RecognizedNumber | None:
+    with metrics.measure("read"):
+        return results.read_article_number(services(), picture, criteria)
 
 
-def _to_product(card: ProductCard, photo_id: str, criteria: Criteria) -> Response:
-    """Lead to a product whose number was read; the address says from which photo."""
+def _redirect_to_product(card: ProductCard, photo_id: str, criteria: Criteria) -> Response:
     return redirect(url_for("shop.product", sku=card.sku, photo=photo_id, **_query(criteria)), code=303)
 
 

@@ -1,8 +1,7 @@
-"""Shoppers' photos: re-encoded, without metadata, named by content, kept for a while.
+"""Shoppers' photos: parsed from forms, re-encoded without metadata, stored under a keyed hash, and expired.
 
-What is stored is never what was sent: every photo is decoded and encoded anew, so no hidden data, no place it was
-taken at and no file name survives. The name is a keyed hash of the new bytes: stable, and not to be guessed, not even
-by somebody who has the same photo.
+What is stored is never what was sent: every photo is decoded and encoded again, so that no hidden data, GPS position or
+file name survives. The id is an HMAC of the result: stable, but not guessable even with the same photo.
 """
 
 import hmac
@@ -17,16 +16,23 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
+from flask import Request
+from werkzeug.datastructures import Headers
+from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
+
 from vsearch.core.errors import InvalidRequest, UploadsUnavailable
 from vsearch.core.files import UNFINISHED, atomic_write
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits, decode, encode_jpeg
 
 MAX_SIDE = 1600
-"""Longest side kept, in pixels: more than any encoder looks at, enough for a large screen."""
+"""Longest side stored, in pixels: more than any encoder needs, enough for a large screen."""
 
-SLACK = 20
-"""Where photos fill their space, a twentieth of it is made free at a time, since listing a large folder takes long."""
+MAX_PARTS = 1000
+"""Parts of one form."""
+
+FREED_SHARE = 20
+"""A full store frees 1/20 of its space at a time, because listing a large folder is slow."""
 
 _PROBE = bytes(1_000_000)  # about one photo
 
@@ -34,26 +40,26 @@ log = logging.getLogger(__name__)
 
 
 class UploadStore:
-    """A folder of photos, <photo id>.jpg; several processes may share it. The key of the ids lies beside it.
+    """A folder of photos, <photo id>.jpg, that several processes may share; the HMAC key is stored next to it.
 
     Args:
-        folder: made when the first photo comes.
-        limits: what a photo may be.
-        days: photos not sent again for this long are dropped by `expire`.
-        max_bytes: what all photos together may take; the oldest make room for the next.
+        folder: created with the first photo.
+        limits: for each photo.
+        days: `expire` deletes photos that have not been uploaded again for this long.
+        max_bytes: of all photos together; the oldest are deleted to make room.
     """
 
     def __init__(self, folder: Path, limits: Limits, *, days: int, max_bytes: int) -> None:
         self.folder = folder
         self.limits = limits
-        self._seconds = days * 86_400
+        self._max_age = days * 86_400
         self._max_bytes = max_bytes
         self._writing = threading.Lock()
-        self._unlisted_bytes = 0  # that may be written before the folder is listed again
+        self._free_bytes = 0  # that may be written before the folder is listed again
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """Return the store that the settings name."""
+    def from_settings(cls, settings: Settings) -> Self:
+        """Create the store that the settings describe."""
         max_bytes = round(settings.upload_gb * 1e9)
         return cls(settings.uploads, Limits.from_settings(settings), days=settings.upload_days, max_bytes=max_bytes)
 
@@ -61,76 +67,76 @@ class UploadStore:
         """Store a photo and return its id.
 
         Raises:
-            InvalidRequest: nothing was sent.
-            ImageRejected: it is no picture we take.
+            InvalidRequest: the data is empty.
+            ImageRejected: it is not an acceptable picture.
             UploadsUnavailable: it cannot be stored.
         """
         if not data:
-            raise InvalidRequest("A search needs a photo, but none was sent; choose a photo first.")
+            raise InvalidRequest("Please choose a photo first.")
         photo = encode_jpeg(decode(data, self.limits, max_side=MAX_SIDE))
-        with self._naming_failures(), self._writing:
-            photo_id = hmac.digest(_key(self.folder.with_suffix(".key")), photo, "sha256").hex()
+        with self._wrapping_os_errors(), self._writing:
+            photo_id = hmac.digest(_load_or_create_key(self.folder.with_suffix(".key")), photo, "sha256").hex()
             try:
-                os.utime(self._path(photo_id))  # sent again: its days begin anew
+                os.utime(self._path(photo_id))  # uploaded again: restart its expiry
             except FileNotFoundError:
                 self._make_room(len(photo))
-                write_whole(self._path(photo_id), photo)
+                write_atomically(self._path(photo_id), photo)
         return photo_id
 
     def find(self, photo_id: str) -> Path | None:
-        """Return the file of a photo, or None when there is none of that id (any more)."""
+        """Return the file of a photo, or None if there is none."""
         path = self._path(photo_id)
         return path if is_sha256(photo_id) and path.is_file() else None
 
     def read(self, photo_id: str) -> bytes | None:
-        """Return a photo, or None when there is none of that id (any more).
+        """Return a photo, or None if there is none.
 
         Raises:
             UploadsUnavailable: it cannot be read.
         """
         path = self.find(photo_id)
-        with self._naming_failures(), suppress(FileNotFoundError):  # dropped meanwhile
+        with self._wrapping_os_errors(), suppress(FileNotFoundError):  # deleted in the meantime
             return path.read_bytes() if path else None
         return None
 
     def delete(self, photo_id: str) -> None:
-        """Drop one photo; no matter if it is gone already.
+        """Delete a photo if it exists.
 
         Raises:
             UploadsUnavailable: it cannot be deleted.
         """
         path = self.find(photo_id)
         if path is not None:
-            with self._naming_failures():
+            with self._wrapping_os_errors():
                 path.unlink(missing_ok=True)
 
     def expire(self, now: float | None = None) -> int:
-        """Drop what is too old, then the oldest until the rest fits; return how many were dropped."""
-        return self._drop(self.expired(time.time() if now is None else now))
+        """Delete the `expired` photos and return their number."""
+        return self._delete(self.expired(time.time() if now is None else now))
 
     def expired(self, now: float, room_for: int = 0) -> list[Path]:
-        """Return the photos to drop: those too old, then the oldest until the rest and `room_for` bytes more fit."""
+        """Return the photos to delete: those too old, then the oldest until the rest and `room_for` bytes fit."""
         photos = []
         for entry in self._entries():
-            with suppress(FileNotFoundError):  # another process drops too
+            with suppress(FileNotFoundError):  # deleted by another process
                 status = entry.stat()
                 photos.append((status.st_mtime, status.st_size, entry.path))
         excess = sum(size for _, size, _ in photos) + room_for - self._max_bytes
-        found = []
+        expired = []
         for modified, size, path in sorted(photos):
-            if excess <= 0 and modified >= now - self._seconds:
+            if excess <= 0 and modified >= now - self._max_age:
                 break
             excess -= size
-            found.append(Path(path))
-        return found
+            expired.append(Path(path))
+        return expired
 
     def check(self) -> None:
-        """See that a photo could be stored.
+        """Check that a photo can be stored.
 
         Raises:
-            UploadsUnavailable: the folder is read-only, full, or not to be had.
+            UploadsUnavailable: the folder is read-only, full or missing.
         """
-        with self._naming_failures():
+        with self._wrapping_os_errors():
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.folder, buffering=0) as file:
                 file.write(_PROBE)
@@ -141,48 +147,85 @@ class UploadStore:
         return []
 
     def _make_room(self, size: int) -> None:
-        """Drop what must go before a photo of that size is written. Two processes together stay below the limit."""
-        self._unlisted_bytes -= size
-        if self._unlisted_bytes < 0:
-            slack = self._max_bytes // SLACK
-            self._drop(self.expired(time.time(), room_for=size + slack))
-            self._unlisted_bytes = slack // 2
+        """Delete photos if necessary before `size` bytes are written; two processes together stay below the limit."""
+        self._free_bytes -= size
+        if self._free_bytes < 0:
+            freed = self._max_bytes // FREED_SHARE
+            self._delete(self.expired(time.time(), room_for=size + freed))
+            self._free_bytes = freed // 2
 
-    def _drop(self, photos: list[Path]) -> int:
+    def _delete(self, photos: list[Path]) -> int:
         for path in photos:
             path.unlink(missing_ok=True)
         if photos:
-            log.info("dropped %d uploaded photos", len(photos))
+            log.info("deleted %d uploaded photos", len(photos))
         return len(photos)
 
     @contextmanager
-    def _naming_failures(self) -> Iterator[None]:
+    def _wrapping_os_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             raise UploadsUnavailable(
-                f"Shoppers' photos must be stored in {self.folder}, but {error.strerror or error}; "
-                "make it writable, or free disk space."
+                f"The folder of uploads {self.folder} cannot be used: {error.strerror or error}. "
+                "Make it writable, or free disk space."
             ) from error
 
     def _path(self, photo_id: str) -> Path:
         return self.folder / f"{photo_id}.jpg"
 
 
+class _LenientDecoder(MultipartDecoder):
+    """Accepts headers that are not UTF-8: old clients send file names in Latin-1."""
+
+    def _parse_headers(self, data: bytes | bytearray) -> Headers:
+        return super()._parse_headers(data.decode("utf-8", "replace").encode())
+
+
+def form_fields(request: Request) -> dict[str, bytes]:
+    """Return the parts of a multipart form by name; of several with one name, the first that is not empty.
+
+    Flask's `request.files` drops parts without a file name, and all parts if one header is not UTF-8.
+
+    Raises:
+        InvalidRequest: the form is malformed.
+        RequestEntityTooLarge: it is too large or has too many parts.
+    """
+    fields: dict[str, bytes] = {}
+    try:
+        boundary = request.mimetype_params.get("boundary", "").encode("ascii")
+        if not boundary:
+            raise ValueError("no boundary")
+        decoder = _LenientDecoder(boundary, max_parts=MAX_PARTS)
+        decoder.receive_data(request.get_data(cache=False))
+        decoder.receive_data(None)
+        name, content = "", b""
+        while not isinstance(event := decoder.next_event(), Epilogue | NeedData):
+            if isinstance(event, Field | File):
+                name, content = event.name or "", b""
+            elif isinstance(event, Data):
+                content += event.data
+                if not event.more_data and not fields.get(name):
+                    fields[name] = content
+    except ValueError:
+        raise InvalidRequest("The upload was incomplete. Please send the photo again.") from None
+    return fields
+
+
 def is_sha256(text: str) -> bool:
-    """Say whether the text is the id of a picture, so that no name from outside leads out of a folder."""
+    """Check that a text from outside is a hash, so that it cannot name a path outside a folder."""
     return len(text) == 64 and set(text) <= set("0123456789abcdef")
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees all of it or none; its folder is made."""
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that readers see all of it or nothing; create its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:
         file.write(data)
 
 
-def _key(path: Path) -> bytes:
-    """Return the secret in a file, which is made once, whichever process comes first."""
+def _load_or_create_key(path: Path) -> bytes:
+    """Return the secret in a file; of several processes that create it at once, the first one wins."""
     with suppress(FileNotFoundError):
         return path.read_bytes()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -44,9 +44,9 @@ def page_files(settings: Settings, pictures: Pictures, now: datetime) -> Iterato
     from webui.uploads import UploadStore
 
     made_before = (now - timedelta(days=settings.thumbnail_days)).timestamp()
-    for path in Thumbnails.of(settings).unused(pictures, pictures.withdrawn, made_before):
+    for path in Thumbnails.from_settings(settings).unused(pictures, pictures.withdrawn, made_before):
         yield of_path("thumbnails", path)
-    for path in UploadStore.of(settings).expired(now.timestamp()):
+    for path in UploadStore.from_settings(settings).expired(now.timestamp()):
         yield of_path("uploads", path)
     unfinished = [*settings.uploads.glob(f"{UNFINISHED}*"), *settings.thumbnails.glob(f"??/{UNFINISHED}*")]
     for path in modified_before(unfinished, now.timestamp() - STALE_SECONDS):

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from catalog import imports, queries
 from catalog.changes import Changes, ProductItem, apply, mark_unreadable
-from catalog.models import FeedImport, IndexRun, utc_now
+from catalog.models import FeedImport, IndexRun, Job, utc_now
 from catalog.queries import CatalogueCounts, Facets, GalleryRow
 
 
@@ -43,15 +43,13 @@ def filled(session: Session) -> Session:
     return session
 
 
-def test_cards_come_in_the_order_asked(filled: Session) -> None:
-    """Rank order survives SQL; unknown and withdrawn products are left out."""
+def test_products_by_ids_keeps_the_order(filled: Session) -> None:
     cards = queries.products_by_ids(filled, [4, 5, 1, 99, 3])
     assert [card.sku for card in cards] == ["D", "A", "C"]
     assert queries.products_by_ids(filled, []) == []
 
 
 def test_a_card_shows_the_first_readable_picture(filled: Session) -> None:
-    """A picture that cannot be used is not shown either."""
     cards = queries.products_by_ids(filled, [1, 4])
     assert [card.image for card in cards] == [sha("A-front"), sha("D-side")]
     assert (cards[0].title, cards[0].price_minor, cards[0].currency, cards[0].stock) == (
@@ -62,14 +60,12 @@ def test_a_card_shows_the_first_readable_picture(filled: Session) -> None:
     )
 
 
-def test_more_ids_than_one_statement_takes(filled: Session) -> None:
-    """A long ranking is read in several statements and stays in order."""
+def test_more_ids_than_fit_one_statement(filled: Session) -> None:
     asked = [*range(100, 2000), 3, 1]
     assert [card.product_id for card in queries.products_by_ids(filled, asked)] == [3, 1]
 
 
-def test_a_product_is_found_by_sku_with_pictures_and_variants(filled: Session) -> None:
-    """The product page needs one call."""
+def test_product_by_sku(filled: Session) -> None:
     detail = queries.product_by_sku(filled, "A")
     assert detail is not None
     assert detail.card == queries.products_by_ids(filled, [1])[0]
@@ -80,7 +76,6 @@ def test_a_product_is_found_by_sku_with_pictures_and_variants(filled: Session) -
 
 
 def test_a_product_without_group_has_no_variants(filled: Session) -> None:
-    """Having no group is nothing that products share."""
     detail = queries.product_by_sku(filled, "D")
     assert detail is not None
     assert detail.variants == ()
@@ -88,13 +83,11 @@ def test_a_product_without_group_has_no_variants(filled: Session) -> None:
 
 
 @pytest.mark.parametrize("sku", ["E", "nobody"])
-def test_withdrawn_and_unknown_products_have_no_page(filled: Session, sku: str) -> None:
-    """A withdrawn product disappears at once."""
+def test_withdrawn_and_unknown_products_are_not_found(filled: Session, sku: str) -> None:
     assert queries.product_by_sku(filled, sku) is None
 
 
-def test_the_gallery_is_every_readable_picture_of_live_products(filled: Session) -> None:
-    """In the order of image ids, each with its product and category."""
+def test_gallery_rows_are_the_readable_pictures_of_live_products(filled: Session) -> None:
     rows = queries.gallery_rows(filled)
     assert rows[0] == GalleryRow(1, 1, "A", sha("A-front"), "Sofas")
     assert [row.image_id for row in rows] == [1, 2, 3, 4, 5, 6, 8]
@@ -110,23 +103,19 @@ def test_the_gallery_is_every_readable_picture_of_live_products(filled: Session)
         (Facets(price_max=200, currency="EUR"), "AB"),
         (Facets(price_max=200, currency="USD"), ""),
         (Facets(in_stock=True), "AD"),
-        (Facets(category="Sofas"), "AB"),
-        (Facets(category="Sofas > Corner sofas"), "B"),
-        (Facets(category="sofas%"), ""),
-        (Facets(category="Sofas", in_stock=True), "A"),
         (Facets(price_min=0), "ABC"),
     ],
 )
-def test_facets_choose_pictures(filled: Session, facets: Facets, skus: str) -> None:
-    """Bounds are included, a category includes those below it, and unknown values meet no filter."""
+def test_facets(filled: Session, facets: Facets, skus: str) -> None:
+    """Bounds are inclusive; products with unknown values are excluded."""
     expected = [row.image_id for row in queries.gallery_rows(filled) if row.sku in skus]
     ids = queries.image_ids_where(filled, facets)
     np.testing.assert_array_equal(ids, expected)
     assert ids.dtype == np.int64
 
 
-def test_currencies_by_how_many_products_have_them(session: Session) -> None:
-    """Withdrawn products do not count, nor those without a price; equally many are in the order of the alphabet."""
+def test_currencies_by_number_of_live_products(session: Session) -> None:
+    """Ties are in alphabetical order."""
     currencies = {"A": "USD", "B": "CAD", "C": "CAD", "D": "SEK", "E": "SEK"}
     apply(session, Changes(added=tuple(replace(each, currency=currencies[each.sku]) for each in ITEMS)))
     assert queries.currencies(session) == ["CAD", "SEK", "USD"]
@@ -135,12 +124,10 @@ def test_currencies_by_how_many_products_have_them(session: Session) -> None:
 
 
 def test_counts(filled: Session) -> None:
-    """As a report has them."""
     assert queries.counts(filled) == CatalogueCounts(products=4, withdrawn=1, pictures=7, unreadable=1)
 
 
-def test_an_empty_catalogue_answers_everything(session: Session) -> None:
-    """Nothing imported yet is no error."""
+def test_empty_catalog(session: Session) -> None:
     assert queries.gallery_rows(session) == []
     assert queries.snapshot(session) == {}
     assert queries.image_ids_where(session, Facets()).shape == (0,)
@@ -148,15 +135,13 @@ def test_an_empty_catalogue_answers_everything(session: Session) -> None:
 
 
 def test_the_latest_runs_come_first(session: Session) -> None:
-    """The manager's page shows last night on top."""
     session.add_all([IndexRun(state="failed"), IndexRun(state="published", counts={"encoded": 7})])
     session.commit()
     runs = queries.latest_runs(session, limit=1)
     assert [(run.state, run.counts, run.message) for run in runs] == [("published", {"encoded": 7}, "")]
 
 
-def test_withdrawn_products_are_known_by_id(filled: Session) -> None:
-    """Until they are back."""
+def test_withdrawn_product_ids(filled: Session) -> None:
     assert queries.withdrawn_product_ids(filled).tolist() == [5]
     apply(filled, Changes(restored=(ITEMS[4],)))
     assert queries.withdrawn_product_ids(filled).tolist() == []
@@ -178,3 +163,33 @@ def test_every_import_changes_the_count_of_changes(session: Session) -> None:
     session.flush()
     seen.append(imports.change_count(session))
     assert len(set(seen)) == 5
+
+
+def test_product_by_article_number(session: Session) -> None:
+    """Only a number of exactly one live product leads to it."""
+    assert not queries.has_article_numbers(session)
+    numbers = {"a": "12345678", "b": "00000001", "c": "00000001", "d": None}
+    apply(session, Changes(added=tuple(ProductItem(sku, sku, article_number=each) for sku, each in numbers.items())))
+    assert queries.has_article_numbers(session)
+
+    def find(number: str) -> str | None:
+        card = queries.product_by_article_number(session, number)
+        return card.sku if card else None
+
+    assert [find(number) for number in ("12345678", "00000001", "87654321")] == ["a", None, None]
+    apply(session, Changes(withdrawn=("a", "b")))
+    assert [find(number) for number in ("12345678", "00000001")] == [None, "c"]
+
+
+def test_is_picture_public(filled: Session) -> None:
+    assert queries.is_picture_public(filled, sha("A-side"))
+    assert not queries.is_picture_public(filled, sha("E-side")), "withdrawn"
+    assert not queries.is_picture_public(filled, sha("nothing"))
+
+
+def test_job_counts(session: Session) -> None:
+    moment = {"arguments": {}, "attempts": 0, "worker": "", "progress": {}, "cancel": False, "message": ""}
+    states = (("train", "done"), ("train", "done"), ("index", "queued"))
+    session.add_all(Job(kind=kind, state=state, created_at=utc_now(), **moment) for kind, state in states)
+    session.flush()
+    assert sorted(queries.job_counts(session)) == [("index", "queued", 1), ("train", "done", 2)]

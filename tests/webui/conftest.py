@@ -5,7 +5,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -15,11 +15,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, sessionmaker
 
-from catalog import changes, queries
+from catalog import changes, imports, queries
 from catalog.changes import Changes, ProductItem
 from catalog.database import connect
 from catalog.database import sessions as make_sessions
 from catalog.image_store import ImageStore
+from catalog.models import utc_now
 from tests.fakes import (
     MATCH_CALIBRATION,
     NO_COHORT,
@@ -82,6 +83,22 @@ class Site:
     def stored(self) -> list[Path]:
         """Return the uploaded photos that are kept."""
         return sorted(path for path in self.settings.uploads.rglob("*") if path.is_file())
+
+
+def import_products(site: Site, **changed: tuple[ProductItem, ...]) -> None:
+    """Apply changes to the catalog as an import does, and record the import."""
+    with site.sessions.begin() as session:
+        changes.apply(session, Changes(**changed))
+        now = utc_now()
+        imports.record(session, feed="feed", started_at=now, finished_at=now, state="imported", message="")
+
+
+def withdraw(site: Site, *skus: str) -> None:
+    """Withdraw these products as an import does, and restore all others."""
+    with site.sessions() as session:
+        products = queries.snapshot(session).values()
+    restored = tuple(replace(item, withdrawn=False) for item in products if item.withdrawn and item.sku not in skus)
+    import_products(site, withdrawn=skus, restored=restored)
 
 
 def item(number: int, images: tuple[str, ...]) -> ProductItem:

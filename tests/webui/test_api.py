@@ -6,26 +6,9 @@ from tests.pictures import bad_files, jpeg
 
 
 def test_search_with_a_form(site):
-    """A multipart photo gives products best first, with all that a client needs."""
     answer = site.client.post("/api/v1/search", data={"photo": (io.BytesIO(site.photo(3)), "x.jpg")})
-
     body = answer.get_json()
     assert answer.status_code == 200
-    assert list(body) == [
-        "photo",
-        "page_url",
-        "article_number",
-        "generation",
-        "metric",
-        "routing",
-        "searched_classes",
-        "classes",
-        "boxes",
-        "page",
-        "next_page",
-        "results",
-        "timings_ms",
-    ]
     first = body["results"][0]
     assert (first["sku"], first["match"], first["class"]) == ("P-03", "exact", "chair")
     assert first["price"] == {"amount": "131.50", "minor_units": 13150, "currency": "EUR"}
@@ -37,11 +20,9 @@ def test_search_with_a_form(site):
 
 
 def test_search_with_the_photo_as_the_body(site):
-    """The raw bytes do as well, and wishes go into the query string."""
     answer = site.client.post(
         "/api/v1/search?metric=euclidean&class=all&price_max=120&page=1", data=site.photo(0), content_type="image/jpeg"
     )
-
     body = answer.get_json()
     assert body["metric"] == "euclidean"
     assert body["routing"] == "all"
@@ -50,23 +31,18 @@ def test_search_with_the_photo_as_the_body(site):
 
 
 def test_pages(site):
-    """`next_page` leads through the results and ends with null."""
     seen, page = [], 1
     while page:
         body = site.client.post(f"/api/v1/search?class=all&page={page}", data=site.photo(0)).get_json()
         seen += [item["sku"] for item in body["results"]]
         page = body["next_page"]
-
     assert len(seen) == len(set(seen)) == 12
 
 
 @pytest.mark.parametrize("kind", bad_files())
 def test_bad_photo(untouched, kind):
-    """Each kind of bad file is an error object with the same sentence as on the page, and nothing is stored."""
     data, words = bad_files()[kind]
-
     answer = untouched.client.post("/api/v1/search", data=data, content_type="application/octet-stream")
-
     assert answer.status_code in (400, 413, 415)
     assert set(answer.get_json()) == {"error"}
     assert set(answer.get_json()["error"]) == {"code", "message"}
@@ -84,26 +60,20 @@ def test_bad_photo(untouched, kind):
         ("price_min=£5", "InvalidRequest"),
     ],
 )
-def test_senseless_wishes(site, query, code):
-    """A parameter that makes no sense is named by its error's code."""
+def test_invalid_parameters(site, query, code):
     answer = site.client.post(f"/api/v1/search?{query}", data=jpeg())
-
     assert answer.status_code == 400
     assert answer.get_json()["error"]["code"] == code
 
 
 def test_too_large_request(client):
-    """A request over the limit is refused in JSON."""
     answer = client.post("/api/v1/search", data=bytes(3_000_000))
-
     assert answer.status_code == 413
     assert answer.get_json()["error"]["code"] == "ImageTooLarge"
 
 
 def test_product(client):
-    """A product has its facts, its pictures and its variants."""
     body = client.get("/api/v1/products/P-04").get_json()
-
     assert body["sku"] == "P-04"
     assert body["attributes"] == {"colour": ["red", "white"]}
     assert body["dimensions"] == {"width": "40 cm"}
@@ -113,17 +83,13 @@ def test_product(client):
 
 
 def test_unknown_product(client):
-    """An unknown sku is an error object with status 404."""
     answer = client.get("/api/v1/products/nope")
-
     assert answer.status_code == 404
     assert answer.get_json()["error"]["code"] == "NotFound"
 
 
 def test_wrong_method(client):
-    """A wrong method is answered in JSON too, with the methods that are allowed."""
     answer = client.get("/api/v1/search")
-
     assert answer.status_code == 405
     assert "POST" in answer.headers["Allow"]
     assert answer.get_json()["error"]["code"] == "MethodNotAllowed"

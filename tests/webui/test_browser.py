@@ -89,7 +89,7 @@ def test_photo_class_and_filters(page, photo):
     upload(page, photo)
     assert titles(page)[0] == "Chair Model 3 velvet"
 
-    page.get_by_role("navigation", name="Kind of product").get_by_role("link", name="Lamp").click()
+    page.get_by_role("navigation", name="Category").get_by_role("link", name="Lamp").click()
     page.wait_for_url(re.compile(r"class=lamp$"))
     assert all(title.startswith("Lamp") for title in titles(page))
 
@@ -116,7 +116,7 @@ def test_by_keyboard_alone(page, photo):
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(r"class=all$"))
 
-    page.get_by_role("button", name="Search only a part").focus()
+    page.get_by_role("button", name="Select an area").focus()
     for key in ("Enter", "ArrowLeft", "ArrowUp", "Shift+ArrowRight", "Enter"):
         page.keyboard.press(key)
     page.wait_for_url(re.compile(r"box="))
@@ -170,9 +170,9 @@ def test_deleting_the_photo_by_keyboard(chromium, address, photo, width, script)
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(r"deleted"))
-    assert page.get_by_role("status").filter(has_text="Your photo is deleted").is_visible()
+    assert page.get_by_role("status").filter(has_text="Your photo has been deleted").is_visible()
     assert page.goto(results).status == 404
-    assert "no longer kept" in page.get_by_role("alert").text_content()
+    assert "has been deleted" in page.get_by_role("alert").text_content()
     if script:
         assert page.evaluate("document.documentElement.scrollWidth") == width
     context.close()
@@ -200,7 +200,7 @@ def test_on_a_phone(chromium, address, photo):
     upload(page, photo)
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     assert page.locator(".card").first.bounding_box()["y"] < 600
-    page.get_by_text("Refine").click()
+    page.get_by_text("Filters", exact=True).click()
     assert page.get_by_label("Describe it").is_visible()
     page.locator(".card a").first.click()
     page.wait_for_url(re.compile(r"/products/"))
@@ -222,12 +222,12 @@ def test_tag_and_back(chromium, reading_site, tmp_path, width):
         page.goto(place)
         page.set_input_files("#photo", file)
         page.wait_for_url(re.compile(r"/products/P-03\?photo="))
-        assert "Read 123.456.78 from your photo" in page.locator(".notice--read").text_content()
+        assert "We read 123.456.78 in your photo" in page.locator(".notice--read").text_content()
         assert page.evaluate("document.documentElement.scrollWidth") == width
-        page.get_by_role("link", name="Search by look instead").click()
+        page.get_by_role("link", name="Search by appearance instead").click()
         page.wait_for_url(re.compile(r"/results/[0-9a-f]{64}\?look=only$"))
 
-        page.get_by_role("button", name="Search only a part").click()
+        page.get_by_role("button", name="Select an area").click()
         area = page.locator("[data-frame]").bounding_box()
         page.mouse.move(area["x"] + 0.3 * area["width"], area["y"] + 0.45 * area["height"])
         page.mouse.down()
@@ -255,25 +255,25 @@ def test_parts_of_a_room_by_keyboard_and_pointer(chromium, finding_site, tmp_pat
         page.locator("#photo").focus()
         page.keyboard.press("Tab")
         page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Search this part: 2 of 3"
+        assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Search for product 2 of 3"
         page.keyboard.press("Enter")
         page.wait_for_url(re.compile(r"box=0\.0625"))
         assert titles(page)[0] == "Chair Model 3 velvet"
         current = page.locator(".photo__parts [aria-current]")
-        assert current.get_attribute("aria-label") == "Search this part: 2 of 3"
+        assert current.get_attribute("aria-label") == "Search for product 2 of 3"
 
-        page.get_by_label("Search this part: 1 of 3").click()
+        page.get_by_label("Search for product 1 of 3").click()
         page.wait_for_url(re.compile(r"box=0\.625"))
         assert titles(page)[0] == "Lamp Model 9"
 
-        lamp = page.get_by_label("Search this part: 1 of 3").bounding_box()
+        lamp = page.get_by_label("Search for product 1 of 3").bounding_box()
         page.mouse.move(lamp["x"] + 5, lamp["y"] + lamp["height"] / 2)
         page.mouse.down()
         page.mouse.move(lamp["x"] + lamp["width"] - 5, lamp["y"] + lamp["height"] - 5, steps=4)
         page.mouse.up()
         page.wait_for_url(re.compile(r"box=0\.(6[3-9]|7)"))
 
-        page.get_by_role("link", name="All parts").click()
+        page.get_by_role("link", name="All products").click()
         page.wait_for_url(re.compile(r"/results/[0-9a-f]{64}\?class=all$"))
         page.get_by_role("link", name="Whole photo only").click()
         page.wait_for_url(re.compile(r"box=0,0,1,1"))

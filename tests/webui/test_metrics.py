@@ -4,57 +4,70 @@ import re
 import pytest
 from sqlalchemy import text
 
+from catalog.models import IndexRun, Job, utc_now
+from tests.webui.conftest import withdraw
 from vsearch.core.errors import GenerationCorrupt
 
 
-def figures(site):
-    """Return the figures by name and labels."""
-    answer = site.operator.get("/metrics")
-    assert answer.status_code == 200
-    assert answer.content_type.startswith("text/plain")
-    return {name: float(value) for name, value in re.findall(r"^(vsearch\S+) (\S+)$", answer.text, re.MULTILINE)}
+def read_metrics(site):
+    """Return the metrics by name and labels."""
+    response = site.operator.get("/metrics")
+    assert response.status_code == 200
+    assert response.content_type.startswith("text/plain")
+    return {name: float(value) for name, value in re.findall(r"^(vsearch\S+) (\S+)$", response.text, re.MULTILINE)}
 
 
-def test_requests_are_counted(site):
-    """By endpoint and status, with their seconds and those of the steps of a search."""
+def test_requests(site):
     site.client.get(site.upload())
     site.client.get("/products/none")
-    said = figures(site)
-    assert said['vsearch_requests_total{endpoint="shop.show_results",status="200"}'] == 1
-    assert said['vsearch_requests_total{endpoint="shop.product",status="404"}'] == 1
-    assert said['vsearch_request_seconds_count{endpoint="shop.show_results"}'] == 1
-    assert said['vsearch_step_seconds_count{step="encode"}'] == 1
-
-
-def test_what_is_served_is_told(site):
-    """And whether there is trouble."""
-    said = figures(site)
-    assert said["vsearch_ready"] == 1
-    assert said["vsearch_index_pictures"] == 24
-    assert said["vsearch_problem"] == 0
-    assert said['vsearch_products{state="live"}'] == 12
-    site.engine.problem = GenerationCorrupt("A file is missing.")
-    assert figures(site)["vsearch_problem"] == 1
-
-
-def test_a_bad_upload_counts_as_what_it_was(site):
-    """Errors are requests too."""
     site.client.post("/search", data={"photo": (io.BytesIO(b"no photo"), "photo.jpg")})
-    assert figures(site)['vsearch_requests_total{endpoint="shop.search",status="415"}'] == 1
+    metrics = read_metrics(site)
+    assert metrics['vsearch_requests_total{endpoint="shop.show_results",status="200"}'] == 1
+    assert metrics['vsearch_requests_total{endpoint="shop.product",status="404"}'] == 1
+    assert metrics['vsearch_requests_total{endpoint="shop.search",status="415"}'] == 1
+    assert metrics['vsearch_request_seconds_count{endpoint="shop.show_results"}'] == 1
+    assert metrics['vsearch_step_seconds_count{step="encode"}'] == 1
 
 
-def test_a_catalogue_that_does_not_answer_is_named(site):
-    """To the operator, who reads why."""
+def test_index_and_catalog(site):
+    withdraw(site, "P-11")
+    with site.sessions.begin() as session:
+        session.add(IndexRun(state="failed", finished_at=utc_now()))
+        session.add(
+            Job(
+                kind="train",
+                arguments={},
+                state="queued",
+                attempts=0,
+                worker="",
+                progress={},
+                cancel=False,
+                message="",
+                created_at=utc_now(),
+            )
+        )
+    metrics = read_metrics(site)
+    assert metrics["vsearch_ready"] == 1
+    assert metrics["vsearch_index_pictures"] == 24
+    assert metrics["vsearch_problem"] == 0
+    assert metrics['vsearch_products{state="live"}'] == 11
+    assert metrics['vsearch_products{state="withdrawn"}'] == 1
+    assert metrics['vsearch_jobs{kind="train",state="queued"}'] == 1
+    assert metrics['vsearch_last_run_timestamp_seconds{state="failed"}'] > 0
+    assert metrics['vsearch_last_import_timestamp_seconds{state="imported"}'] > 0
+    site.engine.problem = GenerationCorrupt("A file is missing.")
+    assert read_metrics(site)["vsearch_problem"] == 1
+
+
+def test_catalog_problem_is_shown_to_operators(site):
     with site.sessions.begin() as session:
         session.execute(text("ALTER TABLE product RENAME TO elsewhere"))
-    answer = site.operator.get("/metrics")
+    response = site.operator.get("/metrics")
+    assert response.status_code == 503
+    assert "sqlite" in response.get_json()["problem"]
 
-    assert answer.status_code == 503
-    assert "sqlite" in answer.get_json()["problem"]
 
-
-@pytest.mark.parametrize("address", ["/metrics", "/admin", "/"])
-def test_each_address_has_its_own(site, address):
-    """Shoppers get no figures, and operators no pages."""
-    side = site.client if address == "/metrics" else site.operator
-    assert side.get(address).status_code == 404
+@pytest.mark.parametrize("path", ["/metrics", "/admin", "/"])
+def test_shoppers_get_no_metrics_and_operators_no_pages(untouched, path):
+    client = untouched.client if path == "/metrics" else untouched.operator
+    assert client.get(path).status_code == 404

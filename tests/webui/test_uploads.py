@@ -8,10 +8,11 @@ import pytest
 from tests.pictures import jpeg, noise
 from vsearch.core.errors import InvalidRequest, NotAnImage, UploadsUnavailable
 from vsearch.imaging.codec import Limits, decode
-from webui.uploads import MAX_SIDE, UploadStore, write_whole
+from webui.uploads import MAX_SIDE, UploadStore, write_atomically
 
 DAY = 86_400
 NOW = 1_800_000_000
+PHOTO = b'Content-Disposition: form-data; name="photo"'
 
 
 @pytest.fixture
@@ -21,15 +22,71 @@ def store(tmp_path):
 
 
 def put(store, seed: int, age_days: float) -> str:
-    """Store a photo that was last sent some days before NOW."""
+    """Store a photo that was last uploaded some days before NOW."""
     photo_id = store.put(noise(40, 40, seed))
-    path = store.find(photo_id)
-    os.utime(path, (NOW - age_days * DAY, NOW - age_days * DAY))
+    os.utime(store.find(photo_id), (NOW - age_days * DAY, NOW - age_days * DAY))
     return photo_id
 
 
+def test_large_photos_are_shrunk(store):
+    photo_id = store.put(jpeg(2400, 1200))
+    assert decode(store.find(photo_id).read_bytes()).shape == (MAX_SIDE // 2, MAX_SIDE, 3)
+
+
+@pytest.mark.parametrize(("data", "error"), [(b"", InvalidRequest), (b"text", NotAnImage)])
+def test_rejected_photos_leave_no_trace(store, data, error):
+    with pytest.raises(error):
+        store.put(data)
+    assert not store.folder.exists()
+
+
+def test_old_photos_expire(store):
+    old, young = put(store, 1, 11), put(store, 2, 9)
+    assert store.expire(NOW) == 1
+    assert store.find(old) is None
+    assert store.find(young)
+
+
+def test_uploading_again_restarts_the_expiry(store):
+    photo_id = put(store, 1, NOW / DAY)
+    store.put(noise(40, 40, 1))
+    assert store.expire() == 0
+    assert store.find(photo_id)
+
+
+def test_oldest_photos_make_room(store):
+    ids = [put(store, seed, age) for seed, age in ((1, 3), (2, 2), (3, 1))]
+    size = store.find(ids[0]).stat().st_size
+    small = UploadStore(store.folder, Limits(), days=10, max_bytes=round(size * 2.2))
+    assert small.expire(NOW) == 1
+    assert [bool(store.find(photo_id)) for photo_id in ids] == [False, True, True]
+
+
+def test_size_limit_holds_after_every_upload(store):
+    """Even with two processes."""
+    size = len(store.read(put(store, 0, 30)))
+    both = [UploadStore(store.folder, Limits(), days=10**4, max_bytes=round(size * 2.5)) for _ in range(2)]
+    for seed in range(1, 7):
+        latest = both[seed % 2].put(noise(40, 40, seed))
+        assert store.find(latest)
+        assert sum(path.stat().st_size for path in store.folder.iterdir()) <= size * 2.5
+    assert len(list(store.folder.glob("*.jpg"))) == 2
+
+
+def test_folder_is_not_listed_for_every_upload(store, monkeypatch):
+    size = len(store.read(put(store, 0, 30)))
+    other = UploadStore(store.folder, Limits(), days=10**4, max_bytes=size * 100)
+    calls, expired = [], other.expired
+    monkeypatch.setattr(other, "expired", lambda *args, **kwargs: calls.append(1) or expired(*args, **kwargs))
+    for seed in range(1, 121):
+        other.put(noise(40, 40, seed))
+    assert len(calls) < 121 / 2
+    assert sum(path.stat().st_size for path in store.folder.iterdir()) <= size * 100
+    assert len(list(store.folder.glob("*.jpg"))) > 90
+
+
 class VanishingEntry:
-    """An entry of a folder whose file may be deleted as soon as it was looked at."""
+    """A folder entry whose file is deleted by another process after `stat`."""
 
     def __init__(self, path: Path, *, vanish: bool) -> None:
         self.path = str(path)
@@ -43,108 +100,27 @@ class VanishingEntry:
         return status
 
 
-def test_photo_is_kept_at_a_sensible_size(store):
-    """A large photo is shrunk to what anybody looks at."""
-    photo_id = store.put(jpeg(2400, 1200))
-
-    assert decode(store.find(photo_id).read_bytes()).shape == (MAX_SIDE // 2, MAX_SIDE, 3)
-
-
-@pytest.mark.parametrize(("data", "error"), [(b"", InvalidRequest), (b"text", NotAnImage)])
-def test_what_is_refused_leaves_no_trace(store, data, error):
-    """A refused photo makes no file, not even a folder."""
-    with pytest.raises(error):
-        store.put(data)
-
-    assert not store.folder.exists()
-
-
-def test_old_photos_expire(store):
-    """Photos not sent for the given days are dropped, later ones stay."""
-    old, young = put(store, 1, 11), put(store, 2, 9)
-
-    assert store.expire(NOW) == 1
-    assert store.find(old) is None
-    assert store.find(young)
-
-
-def test_sending_again_keeps_a_photo(store):
-    """The days count from the last time a photo was sent."""
-    photo_id = put(store, 1, NOW / DAY)
-    store.put(noise(40, 40, 1))
-
-    assert store.expire() == 0
-    assert store.find(photo_id)
-
-
-def test_oldest_make_room(store):
-    """Over the size limit, the oldest go first."""
-    ids = [put(store, seed, age) for seed, age in ((1, 3), (2, 2), (3, 1))]
-    size = store.find(ids[0]).stat().st_size
-    small = UploadStore(store.folder, Limits(), days=10, max_bytes=round(size * 2.2))
-
-    assert small.expire(NOW) == 1
-    assert [bool(store.find(photo_id)) for photo_id in ids] == [False, True, True]
-
-
-def test_a_new_photo_makes_its_room_itself(store):
-    """The folder is within its limit after every upload, whichever of two processes took it."""
-    size = len(store.read(put(store, 0, 30)))
-    both = [UploadStore(store.folder, Limits(), days=10**4, max_bytes=round(size * 2.5)) for _ in range(2)]
-    for seed in range(1, 7):
-        latest = both[seed % 2].put(noise(40, 40, seed))
-        assert store.find(latest)
-        assert sum(path.stat().st_size for path in store.folder.iterdir()) <= size * 2.5
-    assert len(list(store.folder.glob("*.jpg"))) == 2
-
-
-def test_the_folder_is_not_listed_for_every_photo(store, monkeypatch):
-    """Only once a share of the space is written; what it then holds too much is dropped."""
-    size = len(store.read(put(store, 0, 30)))
-    other = UploadStore(store.folder, Limits(), days=10**4, max_bytes=size * 100)
-    listings, listed = [], other.expired
-    monkeypatch.setattr(other, "expired", lambda *given, **named: listings.append(1) or listed(*given, **named))
-    for seed in range(1, 121):
-        other.put(noise(40, 40, seed))
-    assert len(listings) < 121 / 2
-    assert sum(path.stat().st_size for path in store.folder.iterdir()) <= size * 100
-    assert store.find(other.put(noise(40, 40, 120)))
-    assert len(list(store.folder.glob("*.jpg"))) > 90
-
-
-def test_another_process_was_quicker(store, monkeypatch):
-    """Photos that vanish between being listed and being looked at or dropped do not stop the rest."""
+def test_photos_deleted_by_another_process(store, monkeypatch):
     ids = [put(store, seed, 20) for seed in range(4)]
-    listed = [VanishingEntry(path, vanish=path.stem == ids[1]) for path in store.folder.glob("*.jpg")]
-    monkeypatch.setattr(store, "_entries", lambda: listed)
+    entries = [VanishingEntry(path, vanish=path.stem == ids[1]) for path in store.folder.glob("*.jpg")]
+    monkeypatch.setattr(store, "_entries", lambda: entries)
     store.delete(ids[0])
     store.expire(NOW)
     assert list(store.folder.glob("*.jpg")) == []
-
-
-def test_a_photo_that_expires_while_it_is_read(store, monkeypatch):
-    """It counts as not kept."""
-    photo_id = put(store, 1, 1)
-    path = store.find(photo_id)
-    path.unlink()
-    monkeypatch.setattr(store, "find", lambda photo_id: path)
-    assert store.read(photo_id) is None
+    monkeypatch.setattr(store, "find", lambda photo_id: store.folder / f"{photo_id}.jpg")
+    assert store.read(ids[0]) is None
 
 
 def test_ids_cannot_be_computed_from_a_photo(store, tmp_path):
-    """Who has the same photo cannot find out whether it was sent; another shop gives it another id."""
     photo_id = put(store, 1, 1)
     other = UploadStore(tmp_path / "other" / "uploads", Limits(), days=1, max_bytes=10**9)
-
     assert hashlib.sha256(store.read(photo_id)).hexdigest() != photo_id
     assert other.put(noise(40, 40, 1)) != photo_id
     assert UploadStore(store.folder, Limits(), days=1, max_bytes=10**9).put(noise(40, 40, 1)) == photo_id
     assert (store.folder.parent / "uploads.key").stat().st_mode & 0o077 == 0
 
 
-def test_processes_that_begin_together_agree_on_the_key(store, monkeypatch):
-    """The first to write it wins."""
-
+def test_processes_that_start_together_share_the_key(store, monkeypatch):
     def link(source, target):
         Path(target).write_bytes(b"another process's")
         raise FileExistsError
@@ -154,8 +130,8 @@ def test_processes_that_begin_together_agree_on_the_key(store, monkeypatch):
     assert hmac.digest(b"another process's", store.read(photo_id), "sha256").hex() == photo_id
 
 
-def test_deleting(store):
-    """A photo is gone; deleting it again, or one that never was, is no error."""
+def test_delete(store):
+    """Unknown ids are not an error."""
     photo_id, other = put(store, 1, 1), put(store, 2, 1)
     for name in (photo_id, photo_id, "0" * 64, "../catalogue"):
         store.delete(name)
@@ -163,40 +139,103 @@ def test_deleting(store):
     assert store.read(other)
 
 
-@pytest.mark.parametrize("act", ["put", "check"])
-def test_a_folder_that_cannot_be_written(tmp_path, act):
-    """Is named in one sentence, for the operator."""
+def test_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "uploads").write_bytes(b"a file in its place")
     store = UploadStore(tmp_path / "uploads", Limits(), days=1, max_bytes=10**9)
-    with pytest.raises(UploadsUnavailable, match=str(tmp_path / "uploads")):
-        store.put(noise(40, 40, 1)) if act == "put" else store.check()
+    for action in (store.check, lambda: store.put(noise(40, 40, 1))):
+        with pytest.raises(UploadsUnavailable, match=str(tmp_path / "uploads")):
+            action()
 
 
-def test_checking_leaves_nothing(store):
-    """The folder is made, and is empty afterwards."""
+def test_check_leaves_the_folder_empty(store):
     store.check()
     assert list(store.folder.iterdir()) == []
-
-
-def test_expiring_nothing(store):
-    """A store that was never used has nothing to drop."""
     assert store.expire() == 0
 
 
 @pytest.mark.parametrize("photo_id", ["", "../secret", "A" * 64, "0" * 63, "0" * 64])
-def test_names_from_outside_lead_nowhere(store, photo_id):
-    """Only the id of a stored photo finds a file."""
+def test_find_accepts_only_ids(store, photo_id):
     assert store.find(photo_id) is None
 
 
-def test_half_written_file_is_not_left(tmp_path, monkeypatch):
-    """When a file cannot be put in place, neither it nor its draft is left."""
-
+def test_failed_write_leaves_nothing(tmp_path, monkeypatch):
     def fail(*arguments):
         raise OSError("disk full")
 
     monkeypatch.setattr("pathlib.Path.replace", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_whole(tmp_path / "photo.jpg", b"data")
-
+        write_atomically(tmp_path / "photo.jpg", b"data")
     assert list(tmp_path.iterdir()) == []
+
+
+def send(client, path, *parts: bytes, end: bytes = b"--B--\r\n", mimetype: str = "multipart/form-data; boundary=B"):
+    """Post the parts of a form byte for byte."""
+    body = b"".join(b"--B\r\n" + part + b"\r\n" for part in parts) + end
+    return client.post(path, data=body, content_type=mimetype)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        PHOTO + b'; filename="M\xf6bel.jpg"',  # Latin-1
+        PHOTO + b'; filename="\x83\x5c\x83t\x83@.jpg"',  # Shift JIS, with a backslash as a second byte
+        PHOTO + '; filename="Möbel 🛋.jpg"'.encode(),
+        PHOTO + b"; filename*=iso-8859-1'en'M%F6bel.jpg",
+        PHOTO + b"; filename*=klingon''%FF",
+        PHOTO + b"; filename=\"a.jpg\"; filename*=UTF-8''M%C3%B6bel.jpg",
+        PHOTO + b'; filename="my \\"best\\" chair; name=x.jpg"',
+        PHOTO + b'; filename="my "best" chair.jpg"',
+        PHOTO + b'; filename=""',
+        PHOTO + b'; filename="C:\\Users\\me\\a.jpg"',
+        PHOTO,
+        b"Content-Disposition: form-data; name=photo; filename=a.jpg",
+        b'content-disposition: form-data; filename="a.jpg"; name="photo"',
+        PHOTO + b'; filename="a.jpg"\r\nContent-Type: image/jpeg\r\nX-Note: \xe9',
+        PHOTO + b"\r\nContent-Type: image/jpeg\r\nContent-Transfer-Encoding: binary",
+        PHOTO + b';\r\n filename="folded.jpg"',
+    ],
+)
+def test_form_with_any_file_name(site, head):
+    for path in ("/search", "/api/v1/search"):
+        response = send(site.client, path, head + b"\r\n\r\n" + site.photo(3))
+        assert response.status_code in (200, 303), response.text
+    assert response.get_json()["results"][0]["sku"] == "P-03"
+
+
+def test_form_with_an_empty_photo_field_and_other_fields(site):
+    empty = PHOTO + b'; filename=""\r\nContent-Type: application/octet-stream\r\n\r\n'
+    photo = PHOTO + b'; filename="a.jpg"\r\n\r\n' + site.photo(3)
+    note = b'Content-Disposition: form-data; name="n\xf6te"\r\n\r\n\xff'
+    response = send(site.client, "/api/v1/search", note, empty, photo, empty)
+    assert response.get_json()["results"][0]["sku"] == "P-03"
+
+
+def test_form_with_a_large_photo_without_file_name(site):
+    """Werkzeug's limit of text fields does not apply."""
+    photo = site.photo(3) + bytes(800_000)
+    assert send(site.client, "/api/v1/search", PHOTO + b"\r\n\r\n" + photo).status_code == 200
+
+
+@pytest.mark.parametrize("boundary", [b"----WebKitFormBoundary7MA4YWxkTrZu0gW", b"=_a.b"])
+def test_form_with_line_feeds_and_odd_boundaries(site, boundary):
+    body = b"--" + boundary + b"\n" + PHOTO + b"\n\n" + site.photo(3) + b"\n--" + boundary + b"--"
+    mimetype = f'multipart/form-data; boundary="{boundary.decode()}"'
+    response = site.client.post("/api/v1/search", data=body, content_type=mimetype)
+    assert response.get_json()["results"][0]["sku"] == "P-03"
+
+
+@pytest.mark.parametrize(
+    ("parts", "options"),
+    [
+        ([], {}),
+        ([PHOTO + b'; filename=""\r\n\r\n'], {}),
+        ([b"\r\n\r\nno header"], {}),
+        ([PHOTO + b"\r\n\r\ncut off"], {"end": b""}),
+        ([PHOTO + b"\r\n\r\nx"], {"mimetype": "multipart/form-data"}),
+        ([PHOTO + b"\r\n\r\nx"], {"mimetype": "multipart/form-data; boundary=ö"}),
+        ([b'Content-Disposition: form-data; name="other"\r\n\r\nx'], {}),
+    ],
+)
+def test_form_without_a_photo(untouched, parts, options):
+    for path in ("/search", "/api/v1/search"):
+        assert send(untouched.client, path, *parts, **options).status_code == 400

@@ -1,6 +1,6 @@
-// Draw a box on the photo to search only that part: by pointer, or by keyboard with arrows, Shift and Enter.
+// Select an area of the photo to search, by pointer or by keyboard.
 
-const MIN_LONG = 0.05; // shares of the photo's sides; a number on a tag may be wide and low
+const MIN_LONG = 0.05; // fractions of the photo's sides; an article number may be wide and low
 const MIN_SHORT = 0.02;
 const STEP = 0.04;
 
@@ -11,13 +11,13 @@ const veil = tool.querySelector("[data-veil]");
 const button = tool.querySelector("[data-select]");
 const help = tool.querySelector("[data-box-help]");
 
-const given = tool.dataset.box ? tool.dataset.box.split(",").map(Number) : null;
-let box = given;
+const initial = tool.dataset.box ? tool.dataset.box.split(",").map(Number) : null;
+let box = initial;
 let start = null; // where the pointer went down
-let link = null; // the part that it went down on, until it has moved: a click follows the link, a drag draws a box
+let link = null; // the detected box under the pointer: a click follows its link, a drag selects an area
 
 const clamp = (value) => Math.min(1, Math.max(0, value));
-const DRAG = 6; // px
+const DRAG_DISTANCE = 6; // px
 const selecting = () => tool.classList.contains("selecting");
 
 function draw() {
@@ -29,12 +29,12 @@ function begin() {
   tool.classList.add("selecting");
   button.setAttribute("aria-pressed", "true");
   help.textContent = matchMedia("(pointer: coarse)").matches
-    ? "Drag over the part you mean."
-    : "Drag over the part you mean. Or by keyboard: arrows move, Shift and arrows resize, Enter searches, Escape stops.";
+    ? "Drag over the area to search."
+    : "Drag over the area to search. Keyboard: arrow keys move it, Shift + arrow keys resize it, Enter searches, Escape cancels.";
   box ??= [0.25, 0.25, 0.75, 0.75];
   frame.tabIndex = 0;
   frame.setAttribute("role", "application");
-  frame.setAttribute("aria-label", "The part of your photo to search");
+  frame.setAttribute("aria-label", "Area of your photo to search");
   frame.focus({ preventScroll: true });
   draw();
 }
@@ -43,7 +43,7 @@ function end() {
   tool.classList.remove("selecting");
   button.setAttribute("aria-pressed", "false");
   help.textContent = "";
-  box = given;
+  box = initial;
   start = null;
   frame.removeAttribute("tabindex");
   frame.removeAttribute("role");
@@ -54,9 +54,9 @@ function end() {
 function search() {
   const sides = box ? [box[2] - box[0], box[3] - box[1]] : [0, 0];
   if (Math.max(...sides) < MIN_LONG || Math.min(...sides) < MIN_SHORT) return end();
-  const address = new URL(tool.dataset.address, location.href);
-  address.searchParams.set("box", box.map((value) => +value.toFixed(3)).join(","));
-  location.assign(address);
+  const url = new URL(tool.dataset.url, location.href);
+  url.searchParams.set("box", box.map((value) => +value.toFixed(3)).join(","));
+  location.assign(url);
 }
 
 function place(event) {
@@ -84,7 +84,7 @@ function onKey(event) {
 button.addEventListener("click", () => (selecting() ? end() : begin()));
 frame.addEventListener("keydown", (event) => selecting() && onKey(event));
 
-// A mouse may draw at once; a finger only after the button, since it must be able to scroll over the photo.
+// A mouse can select at once; a finger only after the button, because it also scrolls over the photo.
 frame.addEventListener("pointerdown", (event) => {
   if (event.button !== 0 || (event.pointerType !== "mouse" && !selecting())) return;
   start = place(event);
@@ -95,11 +95,11 @@ frame.addEventListener("pointerdown", (event) => {
 });
 frame.addEventListener("dragstart", (event) => event.preventDefault());
 frame.addEventListener("pointermove", (event) => {
-  if (!event.buttons) start = null; // let go outside
+  if (!event.buttons) start = null; // released outside the window
   if (!start) return;
   const [x, y] = place(event);
   if (link) {
-    if (Math.hypot((x - start[0]) * frame.clientWidth, (y - start[1]) * frame.clientHeight) < DRAG) return;
+    if (Math.hypot((x - start[0]) * frame.clientWidth, (y - start[1]) * frame.clientHeight) < DRAG_DISTANCE) return;
     link = null;
     frame.setPointerCapture(event.pointerId);
   }

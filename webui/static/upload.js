@@ -1,8 +1,8 @@
-// Choosing, dropping or pasting a photo sends the form at once. Without this file the forms still work.
+// Choosing, dropping or pasting a photo submits the form at once. Without JavaScript the form still works.
 
 const MAX_SIDE = 2000;
 const SHRINK_ABOVE = 3_000_000; // bytes
-const SHRINKABLE = ["image/jpeg", "image/png", "image/webp"]; // what every browser can read; HEIC goes as it is
+const SHRINKABLE = ["image/jpeg", "image/png", "image/webp"]; // formats that every browser decodes; HEIC is sent unchanged
 
 const form = document.querySelector("[data-upload]");
 const field = form?.querySelector("input[type=file]");
@@ -11,7 +11,7 @@ const hint = document.querySelector("[data-drop-hint]");
 
 document.documentElement.classList.add("js");
 
-/** Return a smaller copy of a large photo, or the file itself where that cannot be had. */
+/** Return a smaller copy of a large photo, or the file itself if that fails. */
 async function shrunk(file) {
   if (!SHRINKABLE.includes(file.type) || file.size < SHRINK_ABOVE) return file;
   try {
@@ -33,9 +33,9 @@ async function shrunk(file) {
 
 async function send(file) {
   busy.hidden = false;
-  const parcel = new DataTransfer();
-  parcel.items.add(await shrunk(file));
-  field.files = parcel.files;
+  const transfer = new DataTransfer();
+  transfer.items.add(await shrunk(file));
+  field.files = transfer.files;
   form.submit();
 }
 
@@ -70,7 +70,7 @@ if (form) {
     if (event.dataTransfer.files.length) send(event.dataTransfer.files[0]);
   });
 
-  // A page that comes back from the history must not look busy, nor keep the old file.
+  // A page restored from the history must not look busy or keep the old file.
   addEventListener("pageshow", () => {
     busy.hidden = true;
     form.reset();

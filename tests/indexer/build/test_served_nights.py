@@ -19,7 +19,7 @@ from vsearch.detection.detector import no_detector
 from vsearch.index import generation as generations
 from vsearch.search.engine import Engine
 from webui import create_app
-from webui.reload import Background
+from webui.background import BackgroundThread
 from webui.services import services_of
 
 pytestmark = pytest.mark.slow
@@ -34,7 +34,7 @@ def serving(retailer: Retailer) -> Iterator[str]:
     engine = Engine(retailer.settings, FakeEncoder, open_detector=no_detector)
     engine.refresh()
     app = create_app(retailer.settings, engine=engine, sessions=retailer.sessions, open_reader=FakeReader)
-    background = Background(engine, services_of(app).uploads, refresh_seconds=0.05)
+    background = BackgroundThread(services_of(app), refresh_seconds=0.05)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     background.start()

@@ -1,0 +1,72 @@
+import pytest
+
+from catalog.queries import Facets
+from vsearch.core.errors import InvalidRequest
+from vsearch.imaging.codec import Box
+from webui.criteria import Criteria, from_form, from_query
+
+
+def test_query_is_parsed_back():
+    criteria = Criteria(
+        box=Box(0.1, 0.2, 0.3, 0.4),
+        class_name="Seating > Sofas",
+        metric="euclidean",
+        text="green velvet",
+        price_min=100_00,
+        price_max=99_99_99,
+        in_stock=True,
+        page=3,
+        look_only=True,
+        article_number="12345678",
+    )
+    assert from_query(criteria.query(), "EUR") == criteria
+
+
+def test_defaults_have_no_parameters():
+    assert from_query({}, "EUR") == Criteria()
+    assert from_query({"utm_source": "mail", "page": ""}, "EUR") == Criteria()
+    assert Criteria().query() == {}
+    assert Criteria().facets is None
+    assert Criteria(in_stock=True).facets == Facets(in_stock=True)
+
+
+def test_swapped_price_bounds():
+    criteria = from_query({"price_min": "20", "price_max": "10"}, "EUR")
+    assert (criteria.price_min, criteria.price_max) == (10_00, 20_00)
+
+
+def test_changes_go_back_to_the_first_page():
+    criteria = Criteria(text="oak", page=3)
+    assert criteria.with_changes(metric="euclidean") == Criteria(text="oak", metric="euclidean")
+    assert criteria.with_changes(page=4) == Criteria(text="oak", page=4)
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        "box=1,2,3",
+        "box=0,0,2,2",
+        "metric=manhattan",
+        "price_min=cheap",
+        "price_max=-5",
+        "stock=maybe",
+        "page=0",
+        "page=x",
+        "page=1000",
+        "page=" + "1" * 5000,
+        "read=12a",
+        "read=" + "1" * 17,
+        "look=twice",
+    ],
+)
+def test_invalid_parameters(parameter):
+    name, _, value = parameter.partition("=")
+    with pytest.raises(InvalidRequest):
+        from_query({name: value}, "EUR")
+
+
+def test_form_keeps_other_criteria_if_prices_are_invalid():
+    criteria, problems = from_form({"price_min": "cheap", "price_max": "10", "text": "oak"}, "EUR")
+    assert criteria == Criteria(price_max=10_00, text="oak")
+    assert list(problems) == ["price_min"]
+    assert "cheap" in problems["price_min"]

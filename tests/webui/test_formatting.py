@@ -1,0 +1,114 @@
+import pytest
+
+from indexer.build.indexes import OTHER
+from vsearch.core.errors import InvalidRequest
+from webui.formatting import class_title, format_price, parse_price, percent, price_number, web_address
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "expected"),
+    [
+        (119900, "EUR", "€1,199"),
+        (119890, "EUR", "€1,198.90"),
+        (5, "USD", "$0.05"),
+        (0, "GBP", "£0"),
+        (1500, "JPY", "¥1,500"),
+        (12345, "KWD", "KWD 12.345"),
+        (99900, "SEK", "SEK 999"),
+        (99900, "CAD", "CA$999"),
+    ],
+)
+def test_format_price(minor, currency, expected):
+    """A price has its currency's decimals, and none if it is whole."""
+    assert format_price(minor, currency).replace("\N{NO-BREAK SPACE}", " ") == expected
+
+
+@pytest.mark.parametrize("minor", [0, 1, 99, 100, 119890, 10**9])
+@pytest.mark.parametrize("currency", ["EUR", "JPY", "KWD"])
+def test_price_in_an_input_field_is_parsed_back(minor, currency):
+    assert parse_price(price_number(minor, currency), currency) == minor
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "minor"),
+    [
+        ("1199", "EUR", 119900),
+        ("1,199", "EUR", 119900),
+        ("1,290", "EUR", 129000),
+        ("1.200,50", "EUR", 120050),
+        ("€100", "EUR", 10000),
+        ("100 €", "EUR", 10000),
+        ("100\u00a0EUR", "EUR", 10000),
+        ("$1,200", "CAD", 120000),
+        ("1.199", "JPY", 1199),
+        ("1,199", "KWD", 1199000),
+        ("\uff11\uff10", "EUR", 1000),
+        ("99,90", "EUR", 9990),
+        ("99.9", "EUR", 9990),
+        (" 1.198,90 ", "EUR", 119890),
+        ("1 198.90", "EUR", 119890),
+        ("1,199", "JPY", 1199),
+        ("1.199", "KWD", 1199),
+        ("1,199.5", "KWD", 1199500),
+        ("250,", "EUR", 25000),
+    ],
+)
+def test_parse_price(text, currency, minor):
+    """A comma before two digits is a decimal one, before three it groups thousands."""
+    assert parse_price(text, currency) == minor
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "abc",
+        "-1",
+        "1e99",
+        "1e99999999999",
+        "1e3",
+        "0x10",
+        "1_000",
+        "£5",
+        "5 USD",
+        "10-20",
+        "9.9999",
+        "nan",
+        "inf",
+        "1 000 000 000 000 000",
+    ],
+)
+def test_parse_price_rejects(text):
+    with pytest.raises(InvalidRequest, match="EUR"):
+        parse_price(text, "EUR")
+
+
+@pytest.mark.parametrize(
+    ("text", "currency"), [("1.200", "EUR"), ("€1.290", "EUR"), ("19.905", "EUR"), ("1.000", "JPY")]
+)
+def test_parse_price_rejects_ambiguous(text, currency):
+    """A point before three digits may group thousands or be a decimal one."""
+    with pytest.raises(InvalidRequest, match="ambiguous"):
+        parse_price(text, currency)
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("Seating > Sofas", "Sofas"),
+        ("coffee_table", "Coffee table"),
+        ("TV benches", "TV benches"),
+        (OTHER, "Other products"),
+    ],
+)
+def test_class_title(name, title):
+    assert class_title(name) == title
+
+
+def test_percent():
+    assert [percent(share) for share in (0.0, 0.004, 0.126, 0.998, 1.0)] == ["0%", "<1%", "13%", ">99%", "100%"]
+
+
+def test_web_address():
+    assert web_address("javascript:alert(1)") == ""
+    assert web_address("https://shop.example/x") == "https://shop.example/x"

@@ -1,0 +1,105 @@
+"""Prices and the other template filters: data as shoppers read and type it."""
+
+from decimal import Decimal
+
+from babel.numbers import format_currency, get_currency_symbol
+from flask import Flask
+
+from catalog.prices import DECIMALS, AmbiguousPrice, PriceError, read_price
+from catalog.queries import SEPARATOR, ProductCard
+from vsearch.core.errors import InvalidRequest
+from vsearch.index.manifest import MatchLabel
+from vsearch.ocr.reader import dotted
+from webui.thumbnails import WIDTHS
+
+LOCALE = "en"
+LOW_STOCK = 5
+MATCH_BADGES: dict[MatchLabel, str] = {
+    "exact": "Exact match",
+    "very similar": "Very similar",
+    "similar": "Similar",
+    "nothing close": "",
+}
+
+
+def register(app: Flask) -> None:
+    """Register the template filters."""
+    for function in (class_title, dotted, match_badge, percent, price, stock, web_address):
+        app.jinja_env.filters[function.__name__] = function
+    app.jinja_env.globals["WIDTHS"] = WIDTHS
+
+
+def format_price(minor: int, currency: str) -> str:
+    """Format minor units for display: "€1,199" or "SEK 1,198.90"; whole amounts have no decimals."""
+    number = price_number(minor, currency)
+    space = "\N{NO-BREAK SPACE}" if get_currency_symbol(currency, locale=LOCALE)[-1:].isalpha() else ""
+    pattern = f"¤{space}#,##0.{'0' * len(number.partition('.')[2])}".rstrip(".")
+    return format_currency(Decimal(number), currency, pattern, locale=LOCALE, currency_digits=False)
+
+
+def price_number(minor: int, currency: str) -> str:
+    """Format minor units as a number for URLs and input fields: "1199" or "1198.90"."""
+    digits = DECIMALS.get(currency, 2)
+    amount = Decimal(minor).scaleb(-digits)
+    return f"{amount:.{0 if amount == amount.to_integral_value() else digits}f}"
+
+
+def parse_price(text: str, currency: str) -> int:
+    """Parse a typed price such as "1199", "1,199", "€100" or "1.198,90" into minor units.
+
+    A comma before three digits groups thousands, as on the page itself; a point there is ambiguous.
+
+    Raises:
+        InvalidRequest: not a price in this currency, or ambiguous.
+    """
+    try:
+        try:
+            return read_price(text.strip(), currency, currency)[0]
+        except AmbiguousPrice as error:
+            if error.mark == ",":
+                return read_price(error.grouped, currency, currency)[0]
+            raise InvalidRequest(f"{text[:40]!r} {error}.") from None
+
+    except PriceError:
+        raise InvalidRequest(
+            f"{text[:40]!r} is not a price in {currency}. Enter a number such as 250 or 99.90."
+        ) from None
+
+
+def class_title(name: str) -> str:
+    """Format a class as a heading: "Seating > Sofas" is "Sofas", "coffee_table" is "Coffee table"."""
+    last = name.rpartition(SEPARATOR.strip())[2].replace("_", " ").strip()
+    return last[:1].upper() + last[1:]
+
+
+def match_badge(label: MatchLabel) -> str:
+    """Return the badge of a card; empty for "nothing close"."""
+    return MATCH_BADGES[label]
+
+
+def percent(share: float) -> str:
+    """Format a share in whole percent, without rounding to 0% or 100%."""
+    if 0 < share < 0.01:
+        return "<1%"
+    return ">99%" if 0.99 < share < 1 else f"{share:.0%}"
+
+
+def price(card: ProductCard) -> str:
+    """Format the price of a product; "Price on request" if the feed gives none."""
+    if card.price_minor is None:
+        return "Price on request"
+    return format_price(card.price_minor, card.currency)
+
+
+def stock(card: ProductCard) -> str:
+    """Describe the availability of a product; empty if the feed does not say."""
+    if card.stock is None:
+        return ""
+    if card.stock <= 0:
+        return "Out of stock"
+    return f"Only {card.stock} left" if card.stock < LOW_STOCK else "In stock"
+
+
+def web_address(text: str) -> str:
+    """Return the text if it is an http(s) URL, else an empty string: feeds may contain javascript: URLs."""
+    return text if text.startswith(("https://", "http://")) else ""
