@@ -1,8 +1,7 @@
-"""The one door for pictures: bytes in, RGB arrays out, and back.
+"""Image files decoded and encoded; the only module, beside colors, that uses Pillow.
 
-Everything that reads or writes a picture file goes through here, and this is the only importer of Pillow.
-What comes in is hostile until it has passed: the kind is told from the content, the limits are checked on the
-header, and only then is a pixel decoded. What comes out is always the same: 8-bit sRGB, upright, opaque.
+Uploads are untrusted: the content decides the type, and the limits are checked on the header before any pixel is
+decoded. The result is always 8-bit sRGB, upright and opaque.
 """
 
 import hashlib
@@ -10,33 +9,46 @@ import io
 import logging
 import math
 import random
+import re
 import threading
 import warnings
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from functools import cache
 from typing import Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from vsearch.core.errors import ImageTooLarge, InvalidRequest, NotAnImage
 from vsearch.core.settings import Settings
-from vsearch.imaging import color_profiles, containers, filetypes
-from vsearch.imaging.containers import Bare
+from vsearch.imaging import color_profiles, filetypes
 
 Picture = NDArray[np.uint8]
 """RGB, uint8 [height, width, 3]."""
 
 MAX_ASPECT = 20
 MIN_BOX_SIDE = 0.01
+
+_LARGE_PIXELS = 16_000_000
+"""Larger images are decoded one at a time; most phone photos have 12 million pixels."""
+
+_ARENA_BLOCK_BYTES = 2**26
+"""Pillow's allocation unit. With the default of 16 MB, malloc keeps hundreds of MB for each of the decoding threads."""
+
 _JPEG_END = b"\xff\xd9"
 _MIN_PADDING = 16
-_MAX_SCAN_ZEROS = 4
-"""Bytes of 0 that a scan itself may end with: one after ff always, more where what is flat takes one bit a block."""
+"""Zeros at the end of a JPEG that are padding; a scan itself may end with up to `_MAX_SCAN_ZEROS`."""
 
-_TURNS = {
+_MAX_SCAN_ZEROS = 4
+
+_PNG_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"iCCP", b"eXIf"}
+_PNG_ORIENTATION_TEXTS = {b"Raw profile type exif", b"XML:com.adobe.xmp"}
+_HEIF_EXIF_ITEM = re.compile(rb"(infe\x02.{7}|infe\x03.{9})Exif", re.DOTALL)
+
+_TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -45,21 +57,14 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF's orientation -> what makes the picture upright."""
+"""EXIF orientation -> how to turn the image upright. (ImageOps.exif_transpose fails if any other tag is damaged.)"""
 
-_LARGE = 16_000_000  # pixels; most phones send 12 million
-_PILLOW_MODULES = r"(PIL|pillow_heif)\b"
-
-# Pillow's own guard warns at a number of its choosing; `Limits` decides here, on the header, for every file.
-Image.MAX_IMAGE_PIXELS = None
-Image.core.set_block_size(2**26)  # type: ignore[attr-defined]  # malloc keeps smaller ones, hundreds of MB a thread
-
-_large = threading.Lock()
+_decoding_large = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a picture file may be at most, and its sides at least."""
+    """Limits on an image file."""
 
     max_bytes: int = 20_000_000
     max_pixels: int = 64_000_000
@@ -67,7 +72,7 @@ class Limits:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Return the limits that the settings name."""
+        """Return the limits in the settings."""
         return cls(settings.max_upload_mb * 1_000_000, settings.max_pixels_mp * 1_000_000)
 
 
@@ -108,41 +113,43 @@ class Box:
 
 
 def decode(data: bytes, limits: Limits = Limits(), *, max_side: int | None = None) -> Picture:
-    """Return the picture in a file: upright, in sRGB, on white; of several frames the first.
+    """Decode an image file: upright, in sRGB, on white; the first frame of several.
 
-    A longer picture than `max_side` is shrunk at once, which saves most memory. Large ones are decoded one at a time:
-    a file of 0.2 MB may need half a GB, and eight may come at once.
+    Args:
+        data: the file.
+        limits: on the file.
+        max_side: shrink the image to this longer side while decoding, which saves most of the memory.
 
     Raises:
-        ImageTooLarge: too many bytes or pixels.
-        NotAnImage: anything else that keeps it from being a picture we can search with.
+        ImageTooLarge: the file has too many bytes or pixels.
+        NotAnImage: the file is damaged or not an image that can be searched with.
     """
     if not data:
-        raise NotAnImage("A photo must have content, but this file is empty; choose it again.")
+        raise NotAnImage("The photo is empty (0 bytes). Choose it again.")
     if len(data) > limits.max_bytes:
         raise ImageTooLarge(
-            f"A photo may have {limits.max_bytes / 1e6:g} MB, but this one has {len(data) / 1e6:.1f} MB; "
-            "send a smaller copy."
+            f"The photo has {len(data) / 1e6:.1f} MB, over the limit of {limits.max_bytes / 1e6:g} MB. "
+            "Send a smaller copy."
         )
     file_type = filetypes.identify(data)
     if not file_type.is_picture:
         raise NotAnImage(
-            "A photo must be a JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP or TIFF picture, "
-            f"but this is {file_type.name}; {file_type.remedy}."
+            f"The file is {file_type.name}, not a JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP or TIFF image. "
+            f"{file_type.remedy}."
         )
-    _hush_pillow()
-    bare = containers.strip(data, file_type.pillow_format)
+    _configure_pillow()
     try:
-        with _open(bare.data, file_type.pillow_format) as image:
+        data = _without_fragile_metadata(data, file_type.pillow_format)
+        with _open(data, file_type.pillow_format) as image:
             _check_size(image.width, image.height, limits)
-            with _large if image.width * image.height > _LARGE else nullcontext():
-                return _decode(bare, image, max_side)
+            # A file of 0.2 MB may need half a GB to decode, and several may come at once.
+            with _decoding_large if image.width * image.height > _LARGE_PIXELS else nullcontext():
+                return _decode(data, image, file_type.pillow_format, max_side)
     except (ImageTooLarge, NotAnImage, MemoryError):
         raise
-    except Exception as error:  # Parsers fed with damaged bytes raise almost anything.
+    except Exception as error:  # decoders raise almost anything on damaged data
         raise NotAnImage(
-            f"A photo must be complete, but this is {file_type.name} that is cut short or damaged; "
-            "send it again or save it anew."
+            f"The file is {file_type.name} that is truncated or damaged. Send it again, or save it anew."
         ) from error
 
 
@@ -154,10 +161,9 @@ def encode_jpeg(picture: Picture, *, quality: int = 90) -> bytes:
 
 
 def resize(picture: Picture, width: int, height: int) -> Picture:
-    """Return the picture at this size, antialiased; uint8 [height, width, 3]."""
+    """Return the picture at this size, antialiased."""
     assert picture.shape[2:] == (3,), f"a Picture is [height, width, 3], not {picture.shape}"
-    image = Image.fromarray(picture)
-    return np.array(image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0))
+    return np.array(_resize(Image.fromarray(picture), width, height))
 
 
 def crop(picture: Picture, box: Box) -> Picture:
@@ -167,88 +173,114 @@ def crop(picture: Picture, box: Box) -> Picture:
     return picture[top : max(top + 1, math.ceil(box.y1 * height)), left : max(left + 1, math.ceil(box.x1 * width))]
 
 
-def _open(data: bytes, pillow_format: str) -> Image.Image:
-    """Read the header only."""
-    if pillow_format == "HEIF":
-        _register_heif()
-    return Image.open(io.BytesIO(data), formats=(pillow_format,))
+@cache
+def _configure_pillow() -> None:
+    """Leave limits to `Limits`, set the allocation unit, and silence warnings about odd files."""
+    Image.MAX_IMAGE_PIXELS = None
+    Image.core.set_block_size(_ARENA_BLOCK_BYTES)  # type: ignore[attr-defined]
+    warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif)\b")
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 @cache
 def _register_heif() -> None:
-    """Teach Pillow HEIC; only done when the first such photo comes, since it loads a codec library."""
+    """Add HEIC to Pillow; only when the first such photo comes, since this loads a codec library."""
     import pillow_heif
 
     pillow_heif.register_heif_opener()
 
 
+def _open(data: bytes, pillow_format: str) -> Image.Image:
+    """Read the header."""
+    if pillow_format == "HEIF":
+        _register_heif()
+    return Image.open(io.BytesIO(data), formats=(pillow_format,))
+
+
 def _check_size(width: int, height: int, limits: Limits) -> None:
+    size = f"The photo has {width} x {height} pixels"
     if width * height > limits.max_pixels:
         raise ImageTooLarge(
-            f"A photo may have {limits.max_pixels / 1e6:g} million pixels, "
-            f"but this one has {width} x {height}; send a smaller copy."
+            f"{size}, over the limit of {limits.max_pixels / 1e6:g} million pixels. Send a smaller copy."
         )
     if min(width, height) < limits.min_side:
-        raise NotAnImage(
-            f"A photo must be at least {limits.min_side} pixels on each side, "
-            f"but this one is {width} x {height}; send a larger one."
-        )
+        raise NotAnImage(f"{size}, fewer than {limits.min_side} on a side. Send a larger copy.")
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise NotAnImage(
-            f"A photo may be {MAX_ASPECT} times as long as wide, but this one is {width} x {height}; "
-            "cut it to the product."
-        )
+        raise NotAnImage(f"{size}, more than {MAX_ASPECT} times as long as wide. Crop it to the product.")
 
 
-def _decode(bare: Bare, image: Image.Image, max_side: int | None) -> Picture:
-    """Return the pixels of an opened file, all of them.
+def _without_fragile_metadata(data: bytes, pillow_format: str) -> bytes:
+    """Remove metadata that makes Pillow refuse an intact image when it is damaged or large."""
+    if pillow_format == "PNG":
+        return data[:8] + b"".join(_png_chunks(data))
+    if pillow_format in ("HEIF", "AVIF"):  # orientation is a property of the image, which decoders apply, not EXIF
+        return _HEIF_EXIF_ITEM.sub(rb"\1skip", data)
+    return data
+
+
+def _png_chunks(data: bytes) -> Iterator[bytes]:
+    """Yield the chunks that determine pixels, colors and orientation."""
+    start = 8
+    while start + 8 <= len(data):
+        end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+        name = data[start + 4 : start + 8]
+        keyword = data[start + 8 : min(end, start + 40)].partition(b"\0")[0]
+        if name in _PNG_CHUNKS or keyword in _PNG_ORIENTATION_TEXTS:
+            yield data[start:end]
+        if name == b"IEND":
+            return
+        start = end
+
+
+def _decode(data: bytes, image: Image.Image, pillow_format: str, max_side: int | None) -> Picture:
+    """Return the pixels of an opened file.
 
     Raises:
         ValueError: rows are missing.
     """
-    is_jpeg = image.format == "JPEG"
-    if is_jpeg and bare.data.rfind(_JPEG_END, bare.scans) < 0:  # from the end, where it mostly is
-        _check_jpeg_rows(bare)
-        return _decode(replace(bare, data=bare.data + _JPEG_END), _open(bare.data + _JPEG_END, "JPEG"), max_side)
-    if max_side is not None:
-        image.draft("RGB", (max_side, max_side))  # a JPEG can be decoded at a half, a quarter or an eighth
-    if image.format == "PNG":
-        image.im = _filled(image.mode, image.size).im
+    if pillow_format == "JPEG":
+        if data.rfind(_JPEG_END, data.rfind(b"\xff\xda")) < 0:  # Pillow would refuse it even if all rows are there
+            _check_jpeg_rows(data)
+            data += _JPEG_END
+            image = _open(data, "JPEG")
+        if max_side is not None:
+            image.draft("RGB", (max_side, max_side))  # decode at a half, a quarter or an eighth
     image.load()
-    if image.format == "TIFF" and image.mode == "RGBA" and not image.getbbox(alpha_only=False):
-        # Colors multiplied by an alpha of 0 everywhere come out black, whatever the file holds.
-        image = _open(containers.tiff_without_alpha(bare.data), "TIFF")
-        image.load()
-    if is_jpeg and _ends_gray(image):
-        _check_jpeg_rows(bare, max_side)
-    if image.format == "PNG" and _ends_filled(image) and not containers.png_has_all_rows(bare.data):
-        raise ValueError("rows are missing")
-    profile = bare.profile or image.info.get("icc_profile")
-    orientation = bare.orientation or containers.exif_orientation(image.info.get("exif") or b"") or 1
-    flat = color_profiles.flatten(_upright(image, orientation, max_side))
-    return np.array(color_profiles.to_srgb(flat, profile, bare.gamma))
+    if pillow_format == "JPEG" and _ends_gray(image):
+        _check_jpeg_rows(data, max_side)
+    profile = image.info.get("icc_profile")
+    image = color_profiles.without_empty_alpha(image)
+    with suppress(Exception):  # damaged EXIF
+        image = image.transpose(_TRANSPOSES[image.getexif()[ExifTags.Base.Orientation]])
+    if max_side is not None and max(image.size) > max_side:
+        image = _resize(image, *(max(1, round(side * max_side / max(image.size))) for side in image.size))
+    return np.array(color_profiles.to_srgb(color_profiles.flatten(image), profile))
 
 
-def _check_jpeg_rows(bare: Bare, max_side: int | None = None) -> None:
-    """Decode a JPEG with different bytes after its own: where rows are missing, they show.
+def _resize(image: Image.Image, width: int, height: int) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        image = image.convert("I")
+    elif image.mode in ("1", "P", "PA") or "transparency" in image.info:  # indexes cannot be averaged
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
 
-    The decoder neither says that rows are missing nor leaves them out: it fills them with gray.
+
+def _check_jpeg_rows(data: bytes, max_side: int | None = None) -> None:
+    """Check that no rows are missing at the end of a JPEG, by decoding it twice with different noise appended.
+
+    The decoder fills missing rows with gray without an error.
 
     Raises:
         ValueError: rows are missing.
     """
-    end = bare.data.find(_JPEG_END, bare.scans)
-    scans = bare.data[:end] if end >= 0 else bare.data
+    end = data.find(_JPEG_END, data.rfind(b"\xff\xda"))
+    scans = data[:end] if end >= 0 else data
     padding = len(scans) - len(scans.rstrip(b"\0"))
-    if padding >= _MIN_PADDING:  # a download that was cut short, in a file of the full size
+    if padding >= _MIN_PADDING:  # a partial download in a file of full size
         scans = scans[: _MAX_SCAN_ZEROS - padding]
-    scans = scans.rstrip(b"\xff")  # fill bytes
-    scan_end = containers.jpeg_scan_end(scans)
-    if scan_end < (len(scans) if end < 0 else 0):  # before the end marker there may be a comment
-        raise ValueError("scans are missing")
     digests = set()
     for seed in (1, 2):
-        with _open(scans[:scan_end] + _scan_filler(seed) + _JPEG_END, "JPEG") as image:
+        with _open(scans.rstrip(b"\xff") + _noise(seed) + _JPEG_END, "JPEG") as image:
             if max_side is not None:
                 image.draft("RGB", (max_side, max_side))
             digests.add(hashlib.sha256(np.asarray(image).data).digest())
@@ -256,60 +288,20 @@ def _check_jpeg_rows(bare: Bare, max_side: int | None = None) -> None:
         raise ValueError("rows are missing")
 
 
-def _scan_filler(seed: int) -> bytes:
-    """Return bytes that decode to noise wherever a scan still wants some, behind each restart marker too."""
+def _noise(seed: int) -> bytes:
+    """Return bytes that decode to noise in an unfinished scan, after every restart marker."""
     noise = random.Random(seed)
     restarts = (b"", *(bytes((0xFF, marker)) for marker in range(0xD0, 0xD8)))
     return b"".join(restart + bytes(noise.randrange(255) for _ in range(64)) for restart in restarts)
 
 
 def _ends_gray(image: Image.Image) -> bool:
-    """Whether the last pixel is as bright as those that a JPEG decoder puts in place of missing ones.
+    """Return whether the last pixel has the brightness that a JPEG decoder gives to missing blocks.
 
-    Only brightness counts, since color shines over from the blocks beside; and only one pixel, since the last row of
-    blocks may show one row of pixels.
+    Chroma does not count, since it is interpolated from the neighbor blocks.
     """
     pixel = cast("int | tuple[int, ...]", image.getpixel((image.width - 1, image.height - 1)))
     inks = pixel if isinstance(pixel, tuple) else (pixel,)
     if image.mode == "RGB":
         inks = (round(0.299 * inks[0] + 0.587 * inks[1] + 0.114 * inks[2]),)
     return any(127 <= ink <= 128 for ink in inks)
-
-
-def _filled(mode: str, size: tuple[int, int]) -> Image.Image:
-    """Return what a PNG is decoded into: not black, with which so many pictures end."""
-    fill = 171
-    return Image.new(mode, size, (fill,) * bands if (bands := Image.getmodebands(mode)) > 1 else fill)
-
-
-def _ends_filled(image: Image.Image) -> bool:
-    """Whether the last row, or the one before, was left as it was; an interlaced picture ends with either."""
-    rows = np.asarray(image.crop((0, image.height - 2, image.width, image.height)))
-    fill = np.asarray(_filled(image.mode, (1, 1)))
-    return bool((rows == fill).reshape(2, -1).all(axis=1).any())
-
-
-def _upright(image: Image.Image, orientation: int, max_side: int | None) -> Image.Image:
-    """Turn a picture as the camera says, and shrink it to `max_side`, if any."""
-    image = color_profiles.without_empty_alpha(image)
-    if orientation in _TURNS:
-        image = image.transpose(_TURNS[orientation])
-    if max_side is None or max(image.size) <= max_side:
-        return image
-    if image.mode.startswith("I;16"):
-        image = image.convert("I")
-    elif image.mode in ("1", "P", "PA") or "transparency" in image.info:  # these cannot be averaged as they are
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    width, height = (max(1, round(side * max_side / max(image.size))) for side in image.size)
-    return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
-
-
-def _hush_pillow() -> None:
-    """Ignore Pillow's warnings and log messages about odd files: they are read, or refused with a sentence of ours.
-
-    A filter is shared by all threads, so it is set and left in place, not entered and left around each call.
-    """
-    known = (getattr(entry[3], "pattern", None) for entry in warnings.filters)
-    if _PILLOW_MODULES not in known:
-        warnings.filterwarnings("ignore", module=_PILLOW_MODULES)
-        logging.getLogger("PIL").setLevel(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""What a file is, told by its first bytes; the name a sender gave it is never looked at."""
+"""File types detected from the first bytes of a file, never from its name."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ _BMP_HEADER_SIZES = {12, 16, 40, 52, 56, 64, 108, 124}
 
 @dataclass(frozen=True)
 class FileType:
-    """A kind of file: a picture format we read, or something else with the remedy for its sender."""
+    """A type of file: a supported image format, or any other with advice for the sender."""
 
     name: str
     pillow_format: str = ""
@@ -18,36 +18,36 @@ class FileType:
 
     @property
     def is_picture(self) -> bool:
-        """Whether this is a format we read."""
+        """Whether images of this format are supported."""
         return bool(self.pillow_format)
 
 
-JPEG = FileType("a JPEG picture", "JPEG")
-PNG = FileType("a PNG picture", "PNG")
-GIF = FileType("a GIF picture", "GIF")
-BMP = FileType("a BMP picture", "BMP")
-TIFF = FileType("a TIFF picture", "TIFF")
-WEBP = FileType("a WebP picture", "WEBP")
-HEIC = FileType("a HEIC picture", "HEIF")
-AVIF = FileType("an AVIF picture", "AVIF")
+JPEG = FileType("a JPEG image", "JPEG")
+PNG = FileType("a PNG image", "PNG")
+GIF = FileType("a GIF image", "GIF")
+BMP = FileType("a BMP image", "BMP")
+TIFF = FileType("a TIFF image", "TIFF")
+WEBP = FileType("a WebP image", "WEBP")
+HEIC = FileType("a HEIC image", "HEIF")
+AVIF = FileType("an AVIF image", "AVIF")
 
-SVG = FileType("an SVG drawing", remedy="save it as PNG and send that")
-HTML = FileType("a web page", remedy="save the picture itself, not the page it is on")
-TEXT = FileType("text", remedy="choose the photo itself")
-PDF = FileType("a PDF document", remedy="take a screenshot of the page and send that")
-VIDEO = FileType("a video", remedy="take a still photo, or a screenshot of one moment")
-AUDIO = FileType("a sound recording", remedy="choose a photo")
-ARCHIVE = FileType("an archive", remedy="unpack it and send one photo")
-OFFICE = FileType("an old office document", remedy="save the picture out of it and send that")
-RAW = FileType("a camera raw file", remedy="export it from the camera's software as JPEG")
-PSD = FileType("a Photoshop document", remedy="export it as JPEG or PNG")
-JPEG2000 = FileType("a JPEG 2000 picture", remedy="save it as JPEG or PNG")
-JPEG_XL = FileType("a JPEG XL picture", remedy="save it as JPEG or PNG")
-ICON = FileType("a Windows icon", remedy="save it as PNG")
-PROGRAM = FileType("a program", remedy="choose a photo")
-UNKNOWN = FileType("a file of unknown kind", remedy="save it as JPEG and send that")
+SVG = FileType("an SVG drawing", remedy="Save it as PNG and send that")
+HTML = FileType("a web page", remedy="Save the picture itself, not the page it is on")
+TEXT = FileType("text", remedy="Choose the photo itself")
+PDF = FileType("a PDF document", remedy="Take a screenshot of the page and send that")
+VIDEO = FileType("a video", remedy="Take a still photo, or a screenshot of one moment")
+AUDIO = FileType("a sound recording", remedy="Choose a photo")
+ARCHIVE = FileType("an archive", remedy="Unpack it and send one photo")
+OFFICE = FileType("an old office document", remedy="Save the picture out of it and send that")
+RAW = FileType("a camera raw file", remedy="Export it from the camera's software as JPEG")
+PSD = FileType("a Photoshop document", remedy="Export it as JPEG or PNG")
+JPEG2000 = FileType("a JPEG 2000 image", remedy="Save it as JPEG or PNG")
+JPEG_XL = FileType("a JPEG XL image", remedy="Save it as JPEG or PNG")
+ICON = FileType("a Windows icon", remedy="Save it as PNG")
+PROGRAM = FileType("a program", remedy="Choose a photo")
+UNKNOWN = FileType("a file of unknown kind", remedy="Save it as JPEG and send that")
 
-# (offset, marker, type); the first match wins, so longer markers stand before their own beginnings.
+# (offset, marker, type); the first match counts, so a longer marker precedes its own prefix.
 _MARKERS: tuple[tuple[int, bytes, FileType], ...] = (
     (0, b"\xff\xd8\xff", JPEG),
     (0, b"\x89PNG\r\n\x1a\n", PNG),
@@ -87,20 +87,20 @@ _MARKERS: tuple[tuple[int, bytes, FileType], ...] = (
 
 
 def identify(data: bytes) -> FileType:
-    """Return what the bytes are, `UNKNOWN` when nothing fits."""
+    """Return the type of a file, `UNKNOWN` if none matches."""
     if data[4:8] == b"ftyp":
         return _iso_media(data)
     for offset, marker, file_type in _MARKERS:
         if data.startswith(marker, offset):
             return file_type
-    # Two letters make a weak marker, so the header that follows must have a size that BMP knows.
+    # Two letters are a weak marker, so the header size must be a valid one as well.
     if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
         return BMP
     return _text(data[:_HEAD])
 
 
 def _iso_media(data: bytes) -> FileType:
-    """Tell pictures from films in the container that HEIC, AVIF, MP4 and QuickTime share."""
+    """Distinguish images from videos in the container that HEIC, AVIF, MP4 and QuickTime share."""
     size = int.from_bytes(data[:4], "big")
     brands = {data[8:12], *(data[i : i + 4] for i in range(16, min(size, _HEAD), 4))}
     if brands & _AVIF_BRANDS:
@@ -113,12 +113,12 @@ def _iso_media(data: bytes) -> FileType:
 
 
 def _text(head: bytes) -> FileType:
-    """Tell drawings, web pages and plain text from bytes that are none of them."""
+    """Distinguish SVG, HTML and plain text from binary data."""
     encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     text = head.decode(encoding, errors="replace").strip().lower()
     if "<svg" in text:
         return SVG
     if text.startswith(("<!doctype html", "<html")) or "<body" in text:
         return HTML
-    strange = sum(1 for letter in text if letter == "\ufffd" or (letter < " " and letter not in "\t\r\n"))
-    return TEXT if text and strange <= len(text) // 50 else UNKNOWN
+    invalid = sum(char == "\ufffd" or (char < " " and char not in "\t\r\n") for char in text)
+    return TEXT if text and invalid <= len(text) // 50 else UNKNOWN

