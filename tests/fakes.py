@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.detection.detector import Detection
-from vsearch.imaging.codec import Box, Picture, crop
+from vsearch.imaging.codec import Picture, crop
+from vsearch.imaging.geometry import Box
 from vsearch.index.manifest import MatchCalibration, MatchThresholds, Origin
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models.checkpoint import Checkpoint, Retrieval

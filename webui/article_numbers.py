@@ -11,7 +11,8 @@ from catalog import queries
 from catalog.queries import ProductCard
 from vsearch.core.errors import CheckpointError
 from vsearch.core.settings import Settings
-from vsearch.imaging.codec import Box, Picture
+from vsearch.imaging.codec import Picture
+from vsearch.imaging.geometry import Box
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.ocr.reader import TagReader, open_reader

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from catalog.queries import Facets
 from vsearch.core.errors import InvalidRequest
 from vsearch.core.settings import Metric
-from vsearch.imaging.codec import Box
+from vsearch.imaging.geometry import Box
 from vsearch.search.engine import ALL
 from webui import formatting
 

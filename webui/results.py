@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from catalog import full_text, queries
 from catalog.queries import ProductCard
-from vsearch.imaging.codec import Box, Picture
+from vsearch.imaging.codec import Picture
+from vsearch.imaging.geometry import Box
 from vsearch.search.engine import ALL, Engine, Search
 from vsearch.search.merging import LabeledHit, SearchResult
 from vsearch.search.serving import Serving

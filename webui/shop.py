@@ -7,7 +7,8 @@ from werkzeug.wrappers import Response
 
 from catalog import queries
 from catalog.queries import ProductCard
-from vsearch.imaging.codec import Box, Picture, decode
+from vsearch.imaging.codec import Picture, decode
+from vsearch.imaging.geometry import Box
 from vsearch.search.engine import ALL
 from webui import metrics, results, uploads
 from webui.article_numbers import RecognizedNumber

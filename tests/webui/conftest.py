@@ -33,7 +33,8 @@ from tests.fakes import (
 )
 from vsearch.core.settings import Settings
 from vsearch.detection.detector import OpenDetector, no_detector
-from vsearch.imaging.codec import Box, Picture, encode_jpeg
+from vsearch.imaging.codec import Picture, encode_jpeg
+from vsearch.imaging.geometry import Box
 from vsearch.index import generation
 from vsearch.index.class_index import ClassIndex
 from vsearch.index.gallery import Gallery

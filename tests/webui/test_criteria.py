@@ -2,7 +2,7 @@ import pytest
 
 from catalog.queries import Facets
 from vsearch.core.errors import InvalidRequest
-from vsearch.imaging.codec import Box
+from vsearch.imaging.geometry import Box
 from webui.criteria import Criteria, from_form, from_query
 
 

@@ -3,7 +3,7 @@ import re
 from pathlib import Path
 
 from vsearch.core import errors
-from vsearch.imaging.codec import Box
+from vsearch.imaging.geometry import Box
 from webui.criteria import Criteria
 from webui.errors import STATUSES
 

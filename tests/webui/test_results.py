@@ -7,7 +7,8 @@ from sqlalchemy import event
 from catalog import queries
 from tests.pictures import scene
 from tests.webui.conftest import import_products, withdraw
-from vsearch.imaging.codec import Box, Picture
+from vsearch.imaging.codec import Picture
+from vsearch.imaging.geometry import Box
 from vsearch.index.manifest import MatchThresholds
 from vsearch.search.engine import Engine, Search
 from vsearch.search.merging import SearchResult

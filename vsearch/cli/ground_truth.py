@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vsearch.core.errors import DatasetError, InvalidRequest
-from vsearch.imaging.codec import Box
+from vsearch.imaging.geometry import Box
 
 SPLITS = ("train", "val")
 SIDES = ("left", "top", "right", "bottom")

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from vsearch.core.errors import CheckpointError, CheckpointMismatch
 from vsearch.detection.boxes import areas, distinct
-from vsearch.imaging.codec import MIN_BOX_SIDE, Box, Picture
+from vsearch.imaging.codec import Picture
+from vsearch.imaging.geometry import MIN_BOX_SIDE, Box
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint

@@ -13,7 +13,8 @@ import numpy as np
 
 from vsearch.evaluation import metrics
 from vsearch.evaluation.bootstrap import Estimate, Floats, Ids, mean_interval
-from vsearch.imaging.codec import Box, Picture, crop
+from vsearch.imaging.codec import Picture, crop
+from vsearch.imaging.geometry import Box
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import numpy as np
 from skimage.transform import ProjectiveTransform, warp
 
 from vsearch.imaging import synthetic
-from vsearch.imaging.codec import Box, Picture
+from vsearch.imaging.codec import Picture
+from vsearch.imaging.geometry import Box
 
 Kind = Literal["easy", "hard", "crop"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -22,15 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from vsearch.core.errors import ImageTooLarge, InvalidRequest, NotAnImage
+from vsearch.core.errors import ImageTooLarge, NotAnImage
 from vsearch.core.settings import Settings
 from vsearch.imaging import color_profiles, filetypes
+from vsearch.imaging.geometry import Box
 
 Picture = NDArray[np.uint8]
 """RGB, uint8 [height, width, 3]."""
 
 MAX_ASPECT = 20
-MIN_BOX_SIDE = 0.01
 
 _LARGE_PIXELS = 16_000_000
 """Larger images are decoded one at a time; most phone photos have 12 million pixels."""
@@ -74,42 +74,6 @@ class Limits:
     def from_settings(cls, settings: Settings) -> Self:
         """Return the limits in the settings."""
         return cls(settings.max_upload_mb * 1_000_000, settings.max_pixels_mp * 1_000_000)
-
-
-@dataclass(frozen=True)
-class Box:
-    """A part of a picture, as fractions of its width and height; (0, 0) is the top left corner."""
-
-    x0: float
-    y0: float
-    x1: float
-    y1: float
-
-    def __post_init__(self) -> None:
-        inside = all(0 <= value <= 1 for value in (self.x0, self.y0, self.x1, self.y1))
-        if not inside or min(self.x1 - self.x0, self.y1 - self.y0) < MIN_BOX_SIDE:
-            raise InvalidRequest(
-                "A box must be left,top,right,bottom in fractions from 0 to 1, each side at least "
-                f"{MIN_BOX_SIDE}, but was {self}; draw it again on the photo."
-            )
-
-    def __str__(self) -> str:
-        return ",".join(f"{value:.4g}" for value in (self.x0, self.y0, self.x1, self.y1))
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Return the box written as "x0,y0,x1,y1".
-
-        Raises:
-            InvalidRequest: it is not four numbers, or they are not a box.
-        """
-        try:
-            x0, y0, x1, y1 = (float(part) for part in text.split(","))
-        except ValueError:
-            raise InvalidRequest(
-                f"A box must be four numbers with commas between, but was {text[:60]!r}; draw it again on the photo."
-            ) from None
-        return cls(x0, y0, x1, y1)
 
 
 def decode(data: bytes, limits: Limits = Limits(), *, max_side: int | None = None) -> Picture:

@@ -7,7 +7,8 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from vsearch.imaging.codec import Box, Picture, crop, resize
+from vsearch.imaging.codec import Picture, crop, resize
+from vsearch.imaging.geometry import Box
 
 Floats = NDArray[np.float32]
 

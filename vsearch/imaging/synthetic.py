@@ -15,7 +15,8 @@ import scipy.ndimage
 from numpy.typing import NDArray
 from skimage.transform import ProjectiveTransform, warp
 
-from vsearch.imaging.codec import Box, Picture, crop, decode, encode_jpeg, resize
+from vsearch.imaging.codec import Picture, crop, decode, encode_jpeg, resize
+from vsearch.imaging.geometry import Box
 from vsearch.imaging.preprocess import border, trim
 from vsearch.imaging.rooms import made_room, part_of
 

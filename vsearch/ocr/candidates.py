@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from vsearch.imaging.codec import Box, Picture, resize
+from vsearch.imaging.codec import Picture, resize
+from vsearch.imaging.geometry import Box
 
 MOST = 40
 """Candidates a photo gives at most."""

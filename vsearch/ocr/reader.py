@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.core.errors import CheckpointMismatch
-from vsearch.imaging.codec import Box, Picture, crop
+from vsearch.imaging.codec import Picture, crop
+from vsearch.imaging.geometry import Box
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.trained_heads import HeadPredictions, HeadSpec
 from vsearch.ocr import candidates

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from vsearch.core.errors import GenerationError, NoGeneration, VSearchError
 from vsearch.core.settings import Metric, Settings
 from vsearch.detection.detector import Detection, OpenDetector, no_detector
-from vsearch.imaging.codec import Box, Picture
+from vsearch.imaging.codec import Picture
+from vsearch.imaging.geometry import Box
 from vsearch.index import generation as generations
 from vsearch.index.class_index import Ids
 from vsearch.index.generation import Generation

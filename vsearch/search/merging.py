@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vsearch.detection.detector import Detection
-from vsearch.imaging.codec import Box
+from vsearch.imaging.geometry import Box
 from vsearch.index.gallery import Hit
 from vsearch.index.manifest import MatchLabel
 from vsearch.models.heads import Predictions

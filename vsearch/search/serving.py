@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from vsearch.core.errors import CheckpointMismatch, CheckpointMissing, GenerationCorrupt
 from vsearch.core.settings import Settings
 from vsearch.detection.detector import Detection, Detector, OpenDetector
-from vsearch.imaging.codec import Box, Picture, crop
+from vsearch.imaging.codec import Picture, crop
+from vsearch.imaging.geometry import Box
 from vsearch.index.generation import Generation, read_manifest
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models.checkpoint import Checkpoint

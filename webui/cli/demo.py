@@ -15,7 +15,8 @@ from vsearch.cli import pass_settings
 from vsearch.cli.console import progress
 from vsearch.core.errors import CatalogueMissing, GenerationError, SettingsError
 from vsearch.core.settings import Settings
-from vsearch.imaging.codec import Box, Limits
+from vsearch.imaging.codec import Limits
+from vsearch.imaging.geometry import Box
 
 if TYPE_CHECKING:
     from catalog.demo import Example

@@ -13,7 +13,8 @@ from vsearch.cli import pass_settings
 from vsearch.cli.console import out, table
 from vsearch.cli.load_model import open_engine
 from vsearch.core.settings import Metric, Settings
-from vsearch.imaging.codec import Box, Limits, decode
+from vsearch.imaging.codec import Limits, decode
+from vsearch.imaging.geometry import Box
 from vsearch.search.engine import ALL, Search
 from vsearch.search.merging import SearchResult, detection_weight, weighted_value
 

@@ -18,7 +18,8 @@ from vsearch.cli import evaluate, ground_truth
 from vsearch.cli.evaluate import command
 from vsearch.core.errors import DatasetError
 from vsearch.core.settings import Settings
-from vsearch.imaging.codec import Box, decode, encode_jpeg
+from vsearch.imaging.codec import decode, encode_jpeg
+from vsearch.imaging.geometry import Box
 from vsearch.search.engine import Engine
 
 pytestmark = pytest.mark.slow

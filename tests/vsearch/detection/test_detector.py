@@ -8,7 +8,8 @@ import pytest
 from vsearch.core.errors import CheckpointMismatch
 from vsearch.detection import detector
 from vsearch.detection.detector import Detection, ProductDetector, decode_detections
-from vsearch.imaging.codec import Box, Picture
+from vsearch.imaging.codec import Picture
+from vsearch.imaging.geometry import Box
 from vsearch.models.trained_heads import HeadPredictions, HeadSpec
 
 HEAD = HeadSpec("products", "boxes")

@@ -5,7 +5,7 @@ import pytest
 
 from vsearch.evaluation import evaluate
 from vsearch.evaluation.evaluate import Query
-from vsearch.imaging.codec import Box
+from vsearch.imaging.geometry import Box
 
 BLANK = np.zeros((20, 20, 3), np.uint8)
 

@@ -8,7 +8,7 @@ from tests.vsearch.conftest import Shop
 from vsearch.evaluation import rankers
 from vsearch.evaluation.evaluate import Query
 from vsearch.evaluation.rankers import Descriptor, rank_by_engine
-from vsearch.imaging.codec import Box
+from vsearch.imaging.geometry import Box
 from vsearch.search.engine import Engine
 
 BLANK = np.zeros((20, 20, 3), np.uint8)

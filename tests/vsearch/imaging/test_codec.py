@@ -7,9 +7,10 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
 from tests.pictures import UNDO, bad_files, encoded, jpeg, noise, png_header, scene
-from vsearch.core.errors import ImageRejected, ImageTooLarge, InvalidRequest
+from vsearch.core.errors import ImageRejected, ImageTooLarge
 from vsearch.imaging import codec, filetypes
-from vsearch.imaging.codec import Box, Limits, decode
+from vsearch.imaging.codec import Limits, decode
+from vsearch.imaging.geometry import Box
 
 QUARTERS = {
     (16, 16): (220, 30, 30),
@@ -243,33 +244,6 @@ def test_crop_takes_the_box():
     assert codec.crop(decode(jpeg()), Box(0.5, 0, 1, 0.5)).shape == (32, 32, 3)
     assert codec.crop(decode(jpeg()), Box(0, 0, 1, 1)).shape == (64, 64, 3)
     assert codec.crop(decode(jpeg(16, 16)), Box(0.99, 0.99, 1, 1)).shape == (1, 1, 3)
-
-
-def test_box_survives_its_own_text():
-    """The text of a box in an address gives the same box again."""
-    box = Box(0.125, 0.25, 0.5, 0.7512)
-
-    assert Box.parse(str(box)) == box
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "0,0,1",
-        "a,b,c,d",
-        "0,0,1,1,1",
-        "0.5,0,0.5,1",
-        "0.6,0,0.5,1",
-        "-0.1,0,1,1",
-        "0,0,1,1.2",
-        "nan,0,1,1",
-    ],
-)
-def test_bad_boxes_are_refused(text):
-    """What is no box is refused with the rule."""
-    with pytest.raises(InvalidRequest, match=r"A box must be"):
-        Box.parse(text)
 
 
 def test_names_play_no_part():

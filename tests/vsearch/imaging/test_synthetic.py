@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vsearch.imaging import synthetic
-from vsearch.imaging.codec import Box
+from vsearch.imaging.geometry import Box
 
 WHITE = np.full((120, 160, 3), 255, np.uint8)
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from vsearch.core.errors import CheckpointMismatch
-from vsearch.imaging.codec import Box, crop
+from vsearch.imaging.codec import crop
+from vsearch.imaging.geometry import Box
 from vsearch.models.trained_heads import DIGITS, HeadPredictions, HeadSpec
 from vsearch.ocr.candidates import MOST, boxed, candidates, grown
 from vsearch.ocr.reader import TagReader, dotted

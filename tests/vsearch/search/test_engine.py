@@ -22,7 +22,8 @@ from vsearch.core.errors import (
 )
 from vsearch.core.settings import Settings
 from vsearch.evaluation.metrics import l2_normalize
-from vsearch.imaging.codec import Box, Picture
+from vsearch.imaging.codec import Picture
+from vsearch.imaging.geometry import Box
 from vsearch.index import generation, retention
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.search.engine import ALL, MAX_RETRY_SECONDS, Engine, Search

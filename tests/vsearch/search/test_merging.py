@@ -1,7 +1,7 @@
 import numpy as np
 
 from vsearch.detection.detector import Detection
-from vsearch.imaging.codec import Box
+from vsearch.imaging.geometry import Box
 from vsearch.models.heads import Predictions
 from vsearch.search.merging import LabeledHit, RegionResult, best_region, detection_weight, merge_hits, searched_classes
 

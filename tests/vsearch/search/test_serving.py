@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from tests.fakes import FakeDetector, FakeEncoder, coloured
 from tests.vsearch.conftest import Shop
 from vsearch.detection.detector import Detection, no_detector
-from vsearch.imaging.codec import Box, Picture
+from vsearch.imaging.codec import Picture
+from vsearch.imaging.geometry import Box
 from vsearch.search import serving
 from vsearch.search.serving import PhotoCache
 

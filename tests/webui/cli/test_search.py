@@ -16,7 +16,7 @@ from tests.pictures import jpeg
 from vsearch.cli import cli, console
 from vsearch.core.settings import Metric
 from vsearch.detection.detector import Detection
-from vsearch.imaging.codec import Box
+from vsearch.imaging.geometry import Box
 from vsearch.index.gallery import Gallery
 from vsearch.search.merging import LabeledHit, SearchResult, detection_weight
 

@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from vsearch.imaging.codec import Box, Picture
+from vsearch.imaging.codec import Picture
+from vsearch.imaging.geometry import Box
 from vsearch.ocr.reader import dotted
 from vsearch.training.tags.camera import Point, perspective, photographed, warped
 from vsearch.training.tags.ink import any_font, printed

@@ -1,0 +1,48 @@
+"""A rectangular part of a picture."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from vsearch.core.errors import InvalidRequest
+
+MIN_BOX_SIDE = 0.01
+
+
+@dataclass(frozen=True)
+class Box:
+    """A part of a picture, as fractions of its width and height from the top left corner.
+
+    Raises:
+        InvalidRequest: a coordinate is outside 0 to 1, or a side is shorter than `MIN_BOX_SIDE`.
+    """
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    def __post_init__(self) -> None:
+        inside = all(0 <= value <= 1 for value in (self.x0, self.y0, self.x1, self.y1))
+        if not inside or min(self.x1 - self.x0, self.y1 - self.y0) < MIN_BOX_SIDE:
+            raise InvalidRequest(
+                f"The box {self} is not left,top,right,bottom in fractions from 0 to 1 with sides of at least "
+                f"{MIN_BOX_SIDE}. Draw it again on the photo."
+            )
+
+    def __str__(self) -> str:
+        return ",".join(f"{value:.4g}" for value in (self.x0, self.y0, self.x1, self.y1))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the box written as "x0,y0,x1,y1".
+
+        Raises:
+            InvalidRequest: the text is not four numbers, or they are not a box.
+        """
+        try:
+            x0, y0, x1, y1 = (float(part) for part in text.split(","))
+        except ValueError:
+            raise InvalidRequest(
+                f"The box {text[:60]!r} is not four comma-separated numbers. Draw it again on the photo."
+            ) from None
+        return cls(x0, y0, x1, y1)
