@@ -24,8 +24,7 @@ from catalog.image_store import ImageStore
 from catalog.models import FeedImport, IndexRun, Job, utc_now
 from catalog.records import Table
 from indexer.build import canaries
-from indexer.build.run import LOCK, shop_checkpoint
-from indexer.build.run_report import Stages
+from indexer.build.run import LOCK, Stages, shop_checkpoint
 from indexer.feed.importer import import_lock
 from vsearch.core import pruning
 from vsearch.core.errors import CatalogueError, CheckpointError, GenerationCorrupt
@@ -176,7 +175,7 @@ def _all_but_pictures(
     for folder in registry.shop_folders(settings):
         if folder.name not in checkpoint_ids and folder not in unused:  # somebody may be about to use it
             blocks_ids |= _blocks_id(folder)
-    canary_photos = canaries.contents(settings.canaries) if settings.canaries else set()
+    canary_photos = canaries.canary_contents(settings.canaries) if settings.canaries else set()
     yield from _blocks(sessions, pictures.used | canary_photos, blocks_ids)
 
 

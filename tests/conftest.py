@@ -133,13 +133,13 @@ def filled(views_made_once: None, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="session")
 def indexed(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same after its first run, to be copied."""
-    from indexer.build.run import run
+    from indexer.build.nightly import reindex
     from tests.fakes import FakeEncoder, FrozenClock
     from tests.indexer.shop import open_shop
 
     folder = shutil.copytree(filled, tmp_path_factory.mktemp("indexed") / "data")
     shop = open_shop(folder)
-    run(shop.settings, open_encoder=FakeEncoder, clock=FrozenClock())
+    reindex(shop.settings, open_encoder=FakeEncoder, clock=FrozenClock())
     shop.close()
     return folder
 

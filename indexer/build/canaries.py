@@ -1,7 +1,4 @@
-"""Canaries: a shop's own photos whose product is known, searched for before every publication.
-
-A CSV file (the setting `canaries`) names them: photo,sku, with the photos' paths relative to it.
-"""
+"""Canaries: photos of the shop's own that must find their known product before an index is published."""
 
 import csv
 import hashlib
@@ -21,68 +18,68 @@ from vsearch.imaging.codec import decode
 from vsearch.index.generation import Generation
 
 DEPTH = 10
-"""The product must be among so many first answers."""
+"""The product must be among so many first results."""
 
 
 @dataclass(frozen=True)
 class Canary:
-    """A photo, and the sku of what it shows."""
+    """A photo, and the sku of the product it shows."""
 
     photo: Path
     sku: str
 
 
-def read(file: Path) -> list[Canary]:
-    """Read the list.
+def read_canaries(file: Path) -> list[Canary]:
+    """Read the CSV file of the setting `canaries`: columns photo and sku, photos relative to the file.
 
     Raises:
-        SettingsError: it is not there, or no such list.
+        SettingsError: the file cannot be read or lacks a column.
     """
-    rule = "Setting canaries must name a CSV file with the columns photo and sku"
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             rows = csv.DictReader(lines)
             if not {"photo", "sku"} <= {*(rows.fieldnames or ())}:
-                raise SettingsError(f"{rule}, but {file} has {', '.join(rows.fieldnames or ['none'])}; correct line 1.")
+                raise SettingsError(f"Setting canaries: {file} lacks the columns photo and sku. Correct line 1.")
             return [Canary(file.parent / (row["photo"] or ""), row["sku"] or "") for row in rows]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SettingsError(f"{rule}, but {file} cannot be read ({error}); correct it.") from error
+        raise SettingsError(f"Setting canaries: {file} cannot be read as CSV ({error}). Correct it.") from error
 
 
-def contents(file: Path) -> set[str]:
-    """Return the sha256 of the photos on the list, as far as they can be read: their blocks are stored under it."""
+def canary_contents(file: Path) -> set[str]:
+    """Return the sha256 of the canary photos that can be read; their blocks are stored under it."""
     found = set()
-    with suppress(SettingsError):  # the next night says so
-        for canary in read(file):
+    with suppress(SettingsError):  # the next build reports it
+        for canary in read_canaries(file):
             with suppress(OSError):
                 found.add(checksum(canary.photo))
     return found
 
 
-def problems(file: Path, generation: Generation, encoding: EncodeContext) -> Iterator[str]:
-    """Yield which canaries do not find their product; those whose product is not sold any more are left out.
+def failing_canaries(file: Path, generation: Generation, encoding: EncodeContext) -> Iterator[str]:
+    """Yield a sentence for each canary that does not find its product; withdrawn products are skipped.
 
     Raises:
-        SettingsError: the list is none, a photo cannot be used, or a product was never in the catalogue.
+        SettingsError: the list or a photo cannot be used, or a product was never in the catalog.
     """
-    for canary in read(file):
+    for canary in read_canaries(file):
         try:
-            found = _found(canary, generation, encoding)
+            found = _finds_product(canary, generation, encoding)
         except (VSearchError, OSError) as error:
+            reason = str(error).rstrip(".")
             raise SettingsError(
-                f"Setting canaries must name photos that can be used, and products, but of {file}, {canary.photo.name} "
-                f"({canary.sku}) cannot: {error}; correct the list."
+                f"Setting canaries: {canary.photo.name} ({canary.sku}) in {file} cannot be used: {reason}. "
+                "Correct the list."
             ) from error
         if found is False:
-            yield f"the canary {canary.photo.name} does not find {canary.sku} among the first {DEPTH}"
+            yield f"Canary {canary.photo.name} does not find {canary.sku} among the first {DEPTH} results."
 
 
-def _found(canary: Canary, generation: Generation, encoding: EncodeContext) -> bool | None:
-    """Return whether the canary finds its product; None where that is not in the generation."""
+def _finds_product(canary: Canary, generation: Generation, encoding: EncodeContext) -> bool | None:
+    """Return None if the product is not in the generation."""
     with encoding.sessions() as session:
         product_id = session.scalar(select(Product.product_id).where(Product.sku == canary.sku))
     if product_id is None:
-        raise CatalogueError("the catalogue never had this product")
+        raise CatalogueError("The catalog never had this product.")
     if product_id not in generation.gallery.product_ids:
         return None
     data = canary.photo.read_bytes()

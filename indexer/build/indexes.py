@@ -1,4 +1,4 @@
-"""From stored blocks to a gallery: which class each picture is in, and one index for each class and metric."""
+"""Class indexes: which class each picture is in, and a FAISS index for each class and metric."""
 
 import hashlib
 import json
@@ -16,23 +16,23 @@ from vsearch.index.gallery import Gallery
 from vsearch.search.engine import ALL
 
 OTHER = "> Other products"
-"""The class of pictures without a category, and of those whose category is too small at every level.
+"""Class of pictures without a category, or whose category is too small at every level.
 
-No shop can have a category of this name: a category has a name before each ">". Shoppers see what follows it.
+No feed can have this category, since a category needs a name before each ">". Shoppers see the part after it.
 """
 
 NAMED_ALL = f"> {ALL}"
-"""The class of a shop's category "all": a search of the class "all" is one of every class."""
+"""Class of a shop's category named "all": a search of the class "all" searches every class."""
 
-RECIPE = 4
-"""Part of the fingerprint: raise it when the same inputs should give another generation."""
+BUILD_VERSION = 4
+"""Part of the fingerprint; raise it when the same inputs should give another generation."""
 
 
 def assign_classes(categories: Sequence[str], min_size: int) -> list[str]:
-    """Return the class of each picture: its category, or the nearest parent that has pictures enough.
+    """Return the class of each picture: its category, or the nearest parent with at least `min_size` pictures.
 
-    From the deepest level up, a category with fewer than `min_size` pictures joins its parent; what is too small even
-    at the top joins `OTHER`, which may be of any size. The category "all" is `NAMED_ALL`.
+    From the deepest level up, categories that are too small join their parent; those too small at the top join
+    `OTHER`, which may have any size.
 
     Args:
         categories: category path of each picture, such as "Sofas > Corner sofas"; may be empty.
@@ -47,9 +47,9 @@ def assign_classes(categories: Sequence[str], min_size: int) -> list[str]:
 
 
 def fingerprint(rows: Sequence[GalleryRow], classes: Sequence[str], checkpoint_id: str, settings: Settings) -> str:
-    """Return the hash of all that a generation is made of: the same hash, the same generation."""
+    """Return a hash of everything a generation is built from."""
     fitting = [settings.embedding_size, settings.whitening_products, settings.whitening_views]
-    digest = hashlib.sha256(json.dumps([RECIPE, checkpoint_id, fitting]).encode())
+    digest = hashlib.sha256(json.dumps([BUILD_VERSION, checkpoint_id, fitting]).encode())
     for row, name in zip(rows, classes, strict=True):
         digest.update(json.dumps([row.image_id, row.product_id, row.sha256, name]).encode())
     return digest.hexdigest()[:32]
@@ -61,10 +61,10 @@ def build_gallery(
     product_ids: NDArray[np.int64],
     classes: Sequence[str],
 ) -> Gallery:
-    """Return the gallery of n pictures: an index for each class under each metric, classes in alphabetical order.
+    """Return a gallery with an index for each class under each metric, classes in alphabetical order.
 
     Args:
-        embeddings: not normalised, [n, d].
+        embeddings: not normalized, [n, d].
         image_ids: ascending, [n].
         product_ids: [n].
         classes: n names.

@@ -1,177 +1,162 @@
-"""From a checkpoint to a whole generation in a hidden folder: what a night and a promotion have in common."""
+"""Inputs of a build: the catalog's readable pictures, the blocks of these and of their views, and the checkpoint."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import cache
-from pathlib import Path
+from functools import cache, cached_property
 
 import numpy as np
-from sqlalchemy.orm import Session, sessionmaker
+from numpy.typing import NDArray
 
+from catalog import queries, stored_blocks
 from catalog.image_store import ImageStore
-from indexer.build import canaries, fit, indexes, verify
-from indexer.build.drift import Members, drift
-from indexer.build.encode import EncodeContext
-from indexer.build.gather import Gathered, gather
-from indexer.build.run_report import Stages
-from vsearch.core.errors import VerificationFailed
+from catalog.queries import GalleryRow
+from catalog.stored_blocks import Key
+from indexer.build.encode import EncodeContext, EncodeResult, encode_missing, encode_pictures
+from indexer.build.fit import LabeledBlocks, View, choose_views, fit_shop_heads, needs_heads
+from indexer.build.indexes import assign_classes, fingerprint
+from indexer.build.run import RunContext, Stages
+from vsearch.core.errors import CatalogueError
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
-from vsearch.index import generation as generations
-from vsearch.index.generation import Generation
 from vsearch.index.manifest import Manifest, Origin, new_id
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models.checkpoint import Checkpoint
-from vsearch.search.serving import OpenEncoder
 
 
 @dataclass(frozen=True)
-class Tools:
-    """What the stages work with."""
+class EncodedCatalog:
+    """The readable pictures of the catalog in ascending order of id, and augmented views of some of them.
 
-    settings: Settings
-    sessions: sessionmaker[Session]
-    open_encoder: OpenEncoder
-    stages: Stages
-    clock: Callable[[], datetime]
-    accept: frozenset[str] = frozenset()
-    """What would stop the publication and is meant: "drift", "canaries"."""
+    Blocks are read on first use: a run without changes needs none.
+
+    Attributes:
+        rows: n pictures.
+        image_ids, product_ids: int64 [n].
+        classes: n names.
+        view_keys: the views that could be encoded.
+        encoded, encoded_views: what was encoded in this run.
+    """
+
+    rows: list[GalleryRow]
+    image_ids: NDArray[np.int64]
+    product_ids: NDArray[np.int64]
+    classes: tuple[str, ...]
+    view_keys: list[View]
+    encoded: EncodeResult
+    encoded_views: EncodeResult
+    encode_context: EncodeContext
+
+    @cached_property
+    def pictures(self) -> LabeledBlocks:
+        """Blocks of the pictures."""
+        return self._read([View(row.sha256, 0, row.product_id) for row in self.rows], self.classes)
+
+    @cached_property
+    def views(self) -> LabeledBlocks:
+        """Blocks of the views."""
+        class_of = dict(zip(self.product_ids.tolist(), self.classes, strict=True))
+        return self._read(self.view_keys, [class_of[view.product_id] for view in self.view_keys])
+
+    def release(self) -> None:
+        """Free the blocks that were read."""
+        for name in ("pictures", "views"):
+            self.__dict__.pop(name, None)
+
+    def _read(self, views: Sequence[View], classes: Sequence[str]) -> LabeledBlocks:
+        row_of: dict[Key, int] = {}
+        rows = np.array([row_of.setdefault(view.key, len(row_of)) for view in views], dtype=np.int64)
+        with self.encode_context.sessions() as session:
+            contents = stored_blocks.read(session, self.encode_context.blocks_id, list(row_of))
+        product_ids = np.array([view.product_id for view in views], dtype=np.int64)
+        numbers = np.array([view.number for view in views], dtype=np.int64)
+        return LabeledBlocks(contents, rows, product_ids, numbers, tuple(classes))
 
 
 @dataclass(frozen=True)
-class Material:
-    """All that a generation is made of, and what it will be called."""
+class BuildInputs:
+    """Everything a generation is built from; `current` is the manifest of the published one."""
 
     checkpoint: Checkpoint
-    gathered: Gathered
+    catalog: EncodedCatalog
     origin: Origin
     current: Manifest | None = None
 
 
-def collect(tools: Tools, trunk: Checkpoint, current: Manifest | None) -> Material:
-    """Encode what has no blocks of this trunk yet, and fit class heads where the shop needs others.
-
-    Args:
-        tools: what to work with.
-        trunk: makes the blocks; its heads are kept where they know the shop's classes.
-        current: what is published.
+def collect(context: RunContext, trunk: Checkpoint, current: Manifest | None) -> BuildInputs:
+    """Encode what has no blocks of this trunk yet, and fit class heads if the shop needs others.
 
     Raises:
-        CatalogueError: the catalogue has no readable picture.
+        CatalogueError: the catalog has no readable picture.
         EncodingFailed: too many pictures cannot be read.
     """
-    gathered = gather(_encoding(tools, trunk), tools.settings, tools.stages)
-    with tools.stages("fit the heads"):
-        checkpoint = _with_heads(tools.settings, trunk, gathered)
-    return Material(checkpoint, gathered, _origin(tools, checkpoint, gathered, current), current)
-
-
-def write_hidden(tools: Tools, material: Material) -> Path:
-    """Fit the embedding, build the indexes, read them back and check them; return the hidden folder.
-
-    Raises:
-        VerificationFailed: what was written is not what it should be.
-    """
-    settings, stages, gathered = tools.settings, tools.stages, material.gathered
-    with stages("fit the embedding"):
-        size = settings.embedding_size
-        embedding = fit.fit_embedding(material.checkpoint, gathered.pictures, gathered.views, size=size)
-    gathered.release()  # what comes next needs as much memory for the indexes
-    with stages("build the indexes"):
-        hidden = _write(settings, material.origin, gathered, embedding)
-    with stages("verify"):
-        generation = generations.load(hidden)
-        verify.check(generation, _expected(gathered, embedding))
-        _refuse(generation, tools, material)
-    return hidden
-
-
-def _refuse(generation: Generation, tools: Tools, material: Material) -> None:
-    """Refuse a generation that is sound but finds otherwise than the published one, unless that is accepted.
-
-    Raises:
-        VerificationFailed: with all that is unlike before.
-    """
-    found: list[tuple[str, str]] = []
-    if "drift" not in tools.accept and material.current is not None:
-        current = tools.settings.generations / material.current.generation_id
-
-        def members() -> tuple[Members, Members]:
-            return _members(generations.load(current)), _members(generation)
-
-        found += [("drift", said) for said in drift(material.current, generation.manifest, members)]
-    if "canaries" not in tools.accept and tools.settings.canaries is not None:
-        encoding = _encoding(tools, material.checkpoint)
-        found += [("canaries", said) for said in canaries.problems(tools.settings.canaries, generation, encoding)]
-    if found:
-        options = " ".join(f"--accept {cause}" for cause in dict.fromkeys(cause for cause, _ in found))
-        raise VerificationFailed(
-            f"A new index must find as the published one does, but {'; '.join(said for _, said in found)}; "
-            f"the published one stays. If that is meant, run `vsearch index run {options}`."
-        )
-
-
-def _members(generation: Generation) -> Members:
-    gallery = generation.gallery
-    indexes = next(iter(gallery.indexes.values()))
-    rows = {name: np.searchsorted(gallery.image_ids, index.image_ids) for name, index in indexes.items()}
-    return {name: Counter(gallery.product_ids[places].tolist()) for name, places in rows.items()}
-
-
-def _encoding(tools: Tools, checkpoint: Checkpoint) -> EncodeContext:
-    settings = tools.settings
-    return EncodeContext(
-        tools.sessions,
-        ImageStore(settings.pictures),
-        checkpoint.blocks_id,
-        encoder=cache(lambda: tools.open_encoder(checkpoint)),
-        batch_size=settings.batch_size,
-        limits=Limits.from_settings(settings),
-    )
-
-
-def _with_heads(settings: Settings, trunk: Checkpoint, gathered: Gathered) -> Checkpoint:
-    """Return a checkpoint among the shop's own whose heads know the shop's classes as they are now."""
-    bundled = trunk.folder == checkpoints.bundled()
-    if fit.needs_heads(trunk.vocabulary.names, gathered.classes, trunk.class_sizes, bundled=bundled):
-        heads = fit.fit_shop_heads(gathered.pictures, gathered.views, trunk.block_sizes)
-        return checkpoints.save_with_heads(trunk, heads, settings.checkpoints, Counter(gathered.classes))
-    if trunk.folder.parent != settings.checkpoints:
-        return checkpoints.save_with_heads(trunk, trunk.heads, settings.checkpoints)
-    return trunk
-
-
-def _origin(tools: Tools, checkpoint: Checkpoint, gathered: Gathered, current: Manifest | None) -> Origin:
-    now = tools.clock()
-    classes = gathered.classes
+    catalog = encode_catalog(encode_context(context, trunk), context.settings, context.stages)
+    with context.stages("fit the heads"):
+        checkpoint = _with_heads(context.settings, trunk, catalog)
+    now = context.clock()
     same_model = current is not None and current.blocks_id == checkpoint.blocks_id
-    return Origin(
+    origin = Origin(
         generation_id=new_id(now),
         created_at=now,
         checkpoint_id=checkpoint.checkpoint_id,
         blocks_id=checkpoint.blocks_id,
-        fingerprint=indexes.fingerprint(gathered.rows, classes, checkpoint.checkpoint_id, tools.settings),
+        fingerprint=fingerprint(catalog.rows, catalog.classes, checkpoint.checkpoint_id, context.settings),
         previous=current.generation_id if current else None,
         model_before=current and (current.model_before if same_model else current.generation_id),
     )
+    return BuildInputs(checkpoint, catalog, origin, current)
 
 
-def _write(settings: Settings, origin: Origin, gathered: Gathered, embedding: fit.Embedding) -> Path:
-    gallery = indexes.build_gallery(
-        embedding.vectors, gathered.image_ids, product_ids=gathered.product_ids, classes=gathered.classes
-    )
-    return generations.write(
-        settings.generations,
-        origin,
-        gallery=gallery,
-        whitening=embedding.whitening,
-        match_calibration=embedding.match_calibration,
-        background_cohort=embedding.background_cohort,
-        quality=embedding.quality,
+def encode_context(context: RunContext, checkpoint: Checkpoint) -> EncodeContext:
+    """Return what encodes the shop's pictures with a checkpoint; the encoder is opened on first use."""
+    return EncodeContext(
+        context.sessions,
+        ImageStore(context.settings.pictures),
+        checkpoint.blocks_id,
+        encoder=cache(lambda: context.open_encoder(checkpoint)),
+        batch_size=context.settings.batch_size,
+        limits=Limits.from_settings(context.settings),
     )
 
 
-def _expected(gathered: Gathered, embedding: fit.Embedding) -> verify.Expected:
-    return verify.Expected(gathered.image_ids, gathered.product_ids, gathered.classes, embedding.vectors)
+def encode_catalog(encoding: EncodeContext, settings: Settings, stages: Stages) -> EncodedCatalog:
+    """Encode pictures and views that have no stored blocks yet."""
+    with stages("encode pictures") as advance:
+        sha256s = [row.sha256 for row in _gallery_rows(encoding)]
+        encoded = encode_pictures(encoding, sha256s, max_failed_share=settings.max_failed_share, advance=advance)
+    rows = _gallery_rows(encoding)  # without those that turned out to be unreadable
+    with stages("encode views") as advance:
+        views = choose_views(rows, products=settings.whitening_products, views=settings.whitening_views)
+        encoded_views = encode_missing(encoding, [view.key for view in views], advance)
+    return EncodedCatalog(
+        rows,
+        np.array([row.image_id for row in rows], dtype=np.int64),
+        product_ids=np.array([row.product_id for row in rows], dtype=np.int64),
+        classes=tuple(assign_classes([row.category for row in rows], settings.min_class_size)),
+        view_keys=[view for view in views if view.key not in encoded_views.problems],
+        encoded=encoded,
+        encoded_views=encoded_views,
+        encode_context=encoding,
+    )
+
+
+def _gallery_rows(encoding: EncodeContext) -> list[GalleryRow]:
+    with encoding.sessions() as session:
+        rows = queries.gallery_rows(session)
+    if not rows:
+        raise CatalogueError(
+            "The catalog has no products with readable pictures. "
+            "Import a feed first: `vsearch catalog import FEED --images FOLDER`."
+        )
+    return rows
+
+
+def _with_heads(settings: Settings, trunk: Checkpoint, catalog: EncodedCatalog) -> Checkpoint:
+    """Return a checkpoint in the shop's store whose heads know the shop's present classes."""
+    bundled = trunk.folder == checkpoints.bundled()
+    if needs_heads(trunk.vocabulary.names, catalog.classes, trunk.class_sizes, bundled=bundled):
+        heads = fit_shop_heads(catalog.pictures, catalog.views, trunk.block_sizes)
+        return checkpoints.save_with_heads(trunk, heads, settings.checkpoints, Counter(catalog.classes))
+    if trunk.folder.parent != settings.checkpoints:
+        return checkpoints.save_with_heads(trunk, trunk.heads, settings.checkpoints)
+    return trunk

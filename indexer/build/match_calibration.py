@@ -1,8 +1,8 @@
-"""What a score means in this catalogue: calibrated on photos made of its own products, for each class. All pure.
+"""Match calibration: the margins from which a match is called exact, very similar or similar, per class. All pure.
 
-For each held-out view, a photo made of a product, three scores are taken: of its own product (a true match); of the
-best other product (what the answer would be, were the product not sold); and of the best product of any other class (a
-chance likeness: to that class the photo is as unrelated as one of a cat). d numbers in an embedding.
+Each held-out view, an augmented photo of a known product, gives three scores: with its own product (a true match), with
+the best other product (the answer if the product were not sold), and with the best product of another class (a chance
+match).
 """
 
 from collections.abc import Sequence
@@ -14,30 +14,31 @@ from numpy.typing import NDArray
 from vsearch.evaluation.metrics import l2_normalize
 from vsearch.index.manifest import MatchCalibration, MatchThresholds, Quality
 
-ENOUGH_SCORES = 20
-"""From so many held-out views on match thresholds are calibrated; below, the defaults stand. A class needs as many
-scores of each sort for thresholds of its own; below, it takes those of all classes together."""
+MIN_SCORES = 20
+"""Held-out views needed to calibrate, and scores of each kind that a class needs for its own thresholds."""
 
-CONFIDENCE = 0.95
-"""Share of answers at or above the threshold of "exact" that are the very product."""
+EXACT_PRECISION = 0.95
+"""Least share of first answers at or above the threshold of "exact" that are the right product."""
 
-UNSOLD = 0.1
-"""Share of photos of a product that is not sold whose nearest product is called "exact", at most."""
+MAX_FALSE_EXACT_RATE = 0.1
+"""Most photos of a product that is not sold whose best match may be called "exact", as a share."""
 
-LENIENCE = 0.5
-"""The share of true matches that is turned away, to the share of chance likenesses that is let in. Below 1, since made
-views are easier than real photos: on ikea, products in photos of real rooms score 0.1 lower (median)."""
+MISS_TO_FALSE_MATCH_RATIO = 0.5
+"""Without a cohort, the miss rate at the threshold of "similar" as a share of the false match rate there.
 
-LET_IN = 0.05
-"""Share of strangers that are called similar to something, or more."""
+Below 1, since augmented views are easier than real photos: products in photos of real rooms (ikea) score 0.1 lower.
+"""
+
+COHORT_SIMILAR_RATE = 0.05
+"""Share of the background cohort that is called similar to something in the catalog."""
 
 Vectors = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """Embeddings of n pictures or views, float32 [n, d], and what they show: products int64 [n] and n class names."""
+class LabeledEmbeddings:
+    """Embeddings of n pictures or views, float32 [n, d], with their product ids, int64 [n], and n class names."""
 
     vectors: Vectors
     product_ids: Ids
@@ -45,127 +46,110 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Best:
-    """The best cosine score of each of m views in some part of the catalogue, float32 [m], and in which class, m names.
+class BestMatches:
+    """The best cosine score of each of m views in a part of the catalog, float32 [m], and the class found there.
 
-    Views for which that part is empty have the score -inf.
+    The score is -inf for a view for which that part is empty.
     """
 
     scores: Vectors
     classes: NDArray[np.str_]
 
-    def within(self, name: str | None) -> Vectors:
-        """Return the scores found in a class, or all; not those of an empty part."""
+    def scores_in(self, name: str | None) -> Vectors:
+        """Return the finite scores found in one class; None means in any."""
         chosen = np.isfinite(self.scores)
         return self.scores[chosen if name is None else chosen & (self.classes == name)]
 
 
 @dataclass(frozen=True)
-class BestScores:
-    """The best scores of m views: of the view's own product, of any other, and of any of another class."""
+class ViewScores:
+    """The best matches of m views: their own product, any other product, and any product of another class."""
 
-    own: Best
-    other: Best
-    far: Best
+    own: BestMatches
+    other_product: BestMatches
+    other_class: BestMatches
 
     def quality(self) -> Quality:
-        """Return how often a view's own product comes first, and how it scores."""
-        first = self.own.scores > self.other.scores
+        """Return how often the own product is ranked first, and its median score."""
+        first = self.own.scores > self.other_product.scores
         return Quality(views=len(first), hit_at_1=float(first.mean()), own_score=float(np.median(self.own.scores)))
 
-    def less(self, taken_off: Vectors) -> "BestScores":
-        """Return the margins that go with the scores: less what is taken off each view, float32 [m]."""
-        parts = (self.own, self.other, self.far)
-        return BestScores(*(replace(part, scores=part.scores - taken_off) for part in parts))
+    def margins(self, penalties: Vectors) -> "ViewScores":
+        """Return the scores minus the penalty of each view, float32 [m]."""
+        parts = (self.own, self.other_product, self.other_class)
+        return ViewScores(*(replace(part, scores=part.scores - penalties) for part in parts))
 
 
-def best_scores(views: Labelled, pictures: Labelled, at_once: int = 2**22) -> BestScores:
-    """Compare views with all pictures, some views at a time.
-
-    Args:
-        views: m of them, of products that the pictures show too.
-        pictures: the catalogue.
-        at_once: scores computed at a time, about.
-    """
-    queries, gallery = l2_normalize(views.vectors), l2_normalize(pictures.vectors)
-    names = np.array(sorted({*views.classes, *pictures.classes}), np.str_)
-    asked, known = (np.searchsorted(names, np.array(part.classes, np.str_)) for part in (views, pictures))
-    rows = max(1, at_once // max(1, len(gallery)))
-    found: list[list[tuple[Vectors, NDArray[np.str_]]]] = [[], [], []]
+def score_views(views: LabeledEmbeddings, gallery: LabeledEmbeddings, scores_at_once: int = 2**22) -> ViewScores:
+    """Compare views with all pictures of the gallery, in batches of about `scores_at_once` scores."""
+    queries, vectors = l2_normalize(views.vectors), l2_normalize(gallery.vectors)
+    names = np.array(sorted({*views.classes, *gallery.classes}), np.str_)
+    view_class, gallery_class = (np.searchsorted(names, np.array(part.classes, np.str_)) for part in (views, gallery))
+    rows = max(1, scores_at_once // max(1, len(vectors)))
+    scores = np.empty((3, len(queries)), np.float32)
+    classes = np.empty((3, len(queries)), np.int64)
     for start in range(0, len(queries), rows):
         part = slice(start, start + rows)
-        scores = queries[part] @ gallery.T
-        same = views.product_ids[part, None] == pictures.product_ids[None]
-        near = asked[part, None] == known[None]
-        for kept, wanted in zip(found, (same, ~same, ~near & ~same), strict=True):
-            allowed = np.where(wanted, scores, -np.inf)
-            kept.append((allowed.max(axis=1), names[known[allowed.argmax(axis=1)]]))
-    own, other, far = (
-        Best(*(np.concatenate(parts) for parts in zip(*kept, strict=True))) if kept else _NONE for kept in found
-    )
-    return BestScores(own, other, far)
+        cosines = queries[part] @ vectors.T
+        own = views.product_ids[part, None] == gallery.product_ids[None]
+        same_class = view_class[part, None] == gallery_class[None]
+        for number, wanted in enumerate((own, ~own, ~own & ~same_class)):
+            allowed = np.where(wanted, cosines, -np.inf)
+            scores[number, part], classes[number, part] = allowed.max(axis=1), gallery_class[allowed.argmax(axis=1)]
+    return ViewScores(*(BestMatches(scores[number], names[classes[number]]) for number in range(3)))
 
 
-def calibrate(found: BestScores, unsold: Vectors | None = None) -> MatchCalibration:
-    """Return what scores mean, for all classes together and for each that has scores enough.
+def calibrate(found: ViewScores, cohort_margins: Vectors | None = None) -> MatchCalibration:
+    """Return the thresholds for all classes together and for each class with enough scores.
 
     Args:
-        found: scores, or margins where there are strangers.
-        unsold: margins of strangers, float32 [s]; None where there are none.
+        found: margins if there is a background cohort, else scores.
+        cohort_margins: margins of the background cohort, float32 [s].
     """
-    if len(found.own.scores) < ENOUGH_SCORES:
+    if len(found.own.scores) < MIN_SCORES:
         return MatchCalibration()
-    classes = sorted(set(found.own.classes.tolist()))
-    parts = (found.own, found.other, found.far)
-    enough = [name for name in classes if min(len(part.within(name)) for part in parts) >= ENOUGH_SCORES]
-    least = None if unsold is None else float(np.quantile(unsold, 1 - LET_IN))
-    of_classes = {name: _thresholds(found, name, least) for name in enough}
-    return MatchCalibration(all=_thresholds(found, None, least), classes=of_classes)
+    similar = None if cohort_margins is None else float(np.quantile(cohort_margins, 1 - COHORT_SIMILAR_RATE))
+    parts = (found.own, found.other_product, found.other_class)
+    classes = {
+        name: _thresholds(found, name, similar)
+        for name in sorted(set(found.own.classes.tolist()))
+        if min(len(part.scores_in(name)) for part in parts) >= MIN_SCORES
+    }
+    return MatchCalibration(all=_thresholds(found, None, similar), classes=classes)
 
 
-def _thresholds(found: BestScores, name: str | None, least: float | None) -> MatchThresholds:
-    """Return the thresholds for products of a class, or of all.
+def _thresholds(found: ViewScores, name: str | None, similar: float | None) -> MatchThresholds:
+    """Return the thresholds of one class, or of all.
 
-    "exact" is so close that at least `CONFIDENCE` of the answers are the very product, and at most `UNSOLD` of the
-    photos of a product that is not sold come as close to another; nothing is that close in a catalogue where the first
-    never holds. "similar" begins at `least`, the margin that few strangers have, or where there are none, see `_begin`.
-    "very similar" begins halfway between.
+    "exact" is the lowest score with a precision of `EXACT_PRECISION` and a false match rate of at most
+    `MAX_FALSE_EXACT_RATE`; "very similar" lies halfway between "exact" and "similar".
     """
-    own, other, far = (part.within(name) for part in (found.own, found.other, found.far))
-    similar = least if least is not None else _begin(own, other, far)
-    unsold = float(np.quantile(other, 1 - UNSOLD)) if len(other) else -1.0
-    exact = _least_confident(found, name, floor=max(similar, unsold))
+    own, other = found.own.scores_in(name), found.other_product.scores_in(name)
+    if similar is None:
+        chance = found.other_class.scores_in(name)
+        of_one_class = float(np.median(other)) if len(other) else -1.0
+        similar = _threshold_at_ratio(own, chance) if len(chance) else of_one_class
+    false_exact = float(np.quantile(other, 1 - MAX_FALSE_EXACT_RATE)) if len(other) else -1.0
+    exact = _precise_threshold(found, name, floor=max(similar, false_exact))
     return MatchThresholds(exact=exact, very_similar=(exact + similar) / 2, similar=similar)
 
 
-def _begin(own: Vectors, other: Vectors, far: Vectors) -> float:
-    """Return where "similar" begins in a catalogue without strangers.
-
-    It turns away `LENIENCE` times as large a share of true matches as it lets in of chance likenesses; in a catalogue
-    of one class, where there are none, it begins at the median of the best other product.
-    """
-    return _dividing(own, far) if len(far) else float(np.median(other)) if len(other) else -1.0
-
-
-def _dividing(high: Vectors, low: Vectors) -> float:
-    """The score below which there is `LENIENCE` times as large a share of `high` as there is of `low` from it on."""
-    scores = np.unique(np.concatenate([high, low]))
-    missed = np.searchsorted(np.sort(high), scores) / len(high)
-    passed = 1 - np.searchsorted(np.sort(low), scores) / len(low)
-    return float(scores[np.argmin(np.abs(missed - LENIENCE * passed))])
+def _threshold_at_ratio(true: Vectors, chance: Vectors) -> float:
+    """Return the score at which the miss rate is `MISS_TO_FALSE_MATCH_RATIO` of the false match rate."""
+    scores = np.unique(np.concatenate([true, chance]))
+    missed = np.searchsorted(np.sort(true), scores) / len(true)
+    false_matches = 1 - np.searchsorted(np.sort(chance), scores) / len(chance)
+    return float(scores[np.argmin(np.abs(missed - MISS_TO_FALSE_MATCH_RATIO * false_matches))])
 
 
-def _least_confident(found: BestScores, name: str | None, floor: float) -> float:
-    """The lowest score above `floor` from which on `CONFIDENCE` of the first answers are right; 1 if there is none."""
-    right = found.own.scores >= found.other.scores
-    best = np.where(right, found.own.scores, found.other.scores)
+def _precise_threshold(found: ViewScores, name: str | None, floor: float) -> float:
+    """Return the lowest score above `floor` at which first answers reach `EXACT_PRECISION`; 1 if there is none."""
+    right = found.own.scores >= found.other_product.scores
+    best = np.where(right, found.own.scores, found.other_product.scores)
     if name is not None:
-        chosen = np.where(right, found.own.classes, found.other.classes) == name
+        chosen = np.where(right, found.own.classes, found.other_product.classes) == name
         best, right = best[chosen], right[chosen]
     order = np.argsort(-best, kind="stable")
-    share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    confident = best[order][(share >= CONFIDENCE) & (best[order] > floor)]
-    return float(confident[-1]) if len(confident) else max(1.0, floor)
-
-
-_NONE = Best(np.empty(0, np.float32), np.empty(0, np.str_))
+    precision = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    precise = best[order][(precision >= EXACT_PRECISION) & (best[order] > floor)]
+    return float(precise[-1]) if len(precise) else max(1.0, floor)

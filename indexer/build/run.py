@@ -1,82 +1,138 @@
-"""An index run: catalogue in, published generation out. Read `index` aloud; `indexer.build.nightly` puts the feed
-before it.
-
-Every stage leaves what it finished, so a run that is killed at any moment is simply started again. Shoppers see one
-change, at the very end: the line in the file CURRENT.
-"""
+"""One index run: its lock, what its stages work with, its timings, its report and its record in SQL."""
 
 import logging
+import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
+from sqlalchemy import update
+from sqlalchemy.orm import Session, sessionmaker
 
 from catalog.database import opened
 from catalog.models import IndexRun, utc_now
-from indexer.build.gather import Gathered
-from indexer.build.inputs import Material, Tools, collect, write_hidden
-from indexer.build.run_report import Report, Stages, on_record
-from vsearch.core.errors import CheckpointError, GenerationCorrupt, NoGeneration
+from vsearch.core.errors import CatalogueError, CheckpointError, GenerationCorrupt, NoGeneration
 from vsearch.core.lock import held, run_lock
-from vsearch.core.progress import Progress, no_stages
+from vsearch.core.progress import Progress, ProgressCallback
+from vsearch.core.redaction import redact
 from vsearch.core.settings import Settings
 from vsearch.index import generation as generations
 from vsearch.index import retention
-from vsearch.index.manifest import Manifest, Origin
+from vsearch.index.manifest import Manifest
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
-from vsearch.models.encoder import open_encoder
 from vsearch.search.serving import OpenEncoder, find_checkpoint
 
 log = logging.getLogger(__name__)
 
 LOCK = "index.lock"
+"""File in the data folder that one index run, promotion, rollback or prune at a time locks."""
 
 
-def run(
-    settings: Settings,
-    *,
-    open_encoder: OpenEncoder = open_encoder,
-    progress: Progress = no_stages,
-    clock: Callable[[], datetime] = utc_now,
-    accept: Collection[str] = (),
-) -> Report:
-    """Bring the published index up to date with the catalogue, and say what was done.
+@dataclass(frozen=True)
+class RunReport:
+    """What an index run did.
 
-    Args:
-        settings: where everything is.
-        open_encoder: makes the encoder of a checkpoint; asked only when there is something to encode.
-        progress: shows how each stage advances.
-        clock: tells the time that ids and records get.
-        accept: what would stop the publication and is meant, see `Tools`.
-
-    Raises:
-        RunInProgress: another run holds the lock.
-        VSearchError: this run cannot go on; what is published stays as it is, what is encoded stays stored.
+    Attributes:
+        generation_id: current at the end.
+        checkpoint_id: of that generation.
+        products, pictures, classes: size of that generation.
+        encoded, views: catalog pictures, and augmented views of them, encoded in this run.
+        unreadable: new pictures that could not be used.
+        pruned: generations deleted.
+        note: another sentence, such as why the model was changed.
+        promoted: id of the checkpoint that the run promoted; empty if none.
+        freed: count and bytes of deleted data, by kind.
+        seconds: by stage, in order.
     """
-    with (
-        alone(settings, open_encoder, progress=progress, clock=clock, accept=accept) as tools,
-        on_record(tools.sessions) as record,
-    ):
-        report = tools.stages.stamp(index(tools))
-        record(report)
-        return report
+
+    state: Literal["published", "unchanged"]
+    generation_id: str
+    checkpoint_id: str
+    products: int
+    pictures: int
+    classes: int
+    encoded: int
+    views: int
+    unreadable: int
+    pruned: int = 0
+    note: str = ""
+    promoted: str = ""
+    freed: dict[str, dict[str, int]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def pictures_per_second(self) -> float:
+        """Pictures and views encoded per second of the stages that encode; 0 if none were encoded."""
+        spent = sum(seconds for stage, seconds in self.seconds.items() if stage.startswith("encode"))
+        return (self.encoded + self.views) / spent if spent else 0.0
+
+    def text(self) -> str:
+        """Return one or two sentences."""
+        unreadable = f" ({self.unreadable} unreadable)" if self.unreadable else ""
+        result = "is up to date."
+        if self.state == "published":
+            classes = "1 class" if self.classes == 1 else f"{self.classes} classes"
+            result = f"published with {self.pictures} pictures of {self.products} products in {classes}."
+        text = f"{self.encoded} pictures encoded{unreadable}; generation {self.generation_id} {result}"
+        return f"{text} {self.note}".rstrip()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as plain data."""
+        return asdict(self) | {"pictures_per_second": round(self.pictures_per_second, 1)}
+
+
+class Stages:
+    """Times the stages of a run and shows their progress."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.seconds: dict[str, float] = {}
+        self._progress = progress
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[ProgressCallback]:
+        """Run the block as the named stage."""
+        started = time.perf_counter()
+        with self._progress(stage) as advance:
+            yield advance
+        self.seconds[stage] = round(time.perf_counter() - started, 3)
+        log.info("%s: %.1f s", stage, self.seconds[stage])
+
+    def stamp(self, report: RunReport) -> RunReport:
+        """Return the report with the seconds spent so far."""
+        return replace(report, seconds=dict(self.seconds))
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What the stages of an index run work with.
+
+    Attributes:
+        accept: failing checks, "drift" or "canaries", that do not stop the publication.
+    """
+
+    settings: Settings
+    sessions: sessionmaker[Session]
+    open_encoder: OpenEncoder
+    stages: Stages
+    clock: Callable[[], datetime]
+    accept: frozenset[str] = frozenset()
 
 
 @contextmanager
-def alone(
+def exclusive_run(
     settings: Settings,
     open_encoder: OpenEncoder,
     *,
     progress: Progress,
     clock: Callable[[], datetime],
     accept: Collection[str] = (),
-) -> Iterator[Tools]:
-    """Hold the run's lock, clear away what killed runs left, and yield what the stages work with.
+) -> Iterator[RunContext]:
+    """Hold the lock of index runs, remove what killed runs left, and yield the context.
 
     Raises:
         RunInProgress: another run holds the lock.
@@ -87,79 +143,58 @@ def alone(
     ):
         retention.remove_leftovers(settings.generations)
         registry.remove_leftovers(settings)
-        yield Tools(settings, sessions, open_encoder, Stages(progress), clock, frozenset(accept))
+        yield RunContext(settings, sessions, open_encoder, Stages(progress), clock, frozenset(accept))
 
 
-def going(settings: Settings) -> bool:
-    """Whether a run holds the lock."""
+def is_running(settings: Settings) -> bool:
+    """Whether an index run holds the lock."""
     return held(settings.data / LOCK)
 
 
-def state_of(row: IndexRun, *, going: bool) -> str:
-    """Return how a run stands; a row that says running while none is `going` is of one that was killed."""
-    return row.state if going or row.state != "running" else "killed"
+def state_of(row: IndexRun, *, is_running: bool) -> str:
+    """Return the state of a recorded run: "killed" if it is recorded as running while no run holds the lock."""
+    return row.state if is_running or row.state != "running" else "killed"
 
 
-def rollback(settings: Settings, to: str = "", clock: Callable[[], datetime] = utc_now) -> str:
-    """Make an earlier generation current again, see `vsearch.index.retention`, and return its id; no run may be
-    going."""
-    with run_lock(settings.data / LOCK, clock()):
-        return retention.rollback(
-            settings.generations, to, usable=lambda found: find_checkpoint(settings, found.checkpoint_id)
-        )
+@contextmanager
+def recorded(sessions: sessionmaker[Session]) -> Iterator[Callable[[RunReport], None]]:
+    """Keep a row in SQL while the block runs: running, then what the report says, or failed with the reason.
 
+    The block calls the yielded function with its report, and again if there is more to report; an error after the
+    first report does not change the recorded result. The caller must hold the lock of index runs: rows of killed runs
+    are closed first.
+    """
+    with sessions.begin() as session:
+        killed = {"state": "failed", "finished_at": utc_now(), "message": "The run was killed."}
+        session.execute(update(IndexRun).where(IndexRun.state == "running").values(**killed))
+        row = IndexRun(state="running")
+        session.add(row)
+        session.flush()
+        run_id = row.run_id
+    finished = False
 
-def index(tools: Tools) -> Report:
-    """Bring the published index up to date, the lock being held."""
-    settings = tools.settings
-    current = current_manifest(settings)
-    material = collect(tools, shop_checkpoint(settings, current), current)
-    if current and current.fingerprint == material.origin.fingerprint and _intact(settings, current):
-        return report_of("unchanged", current, material.gathered)
-    hidden = write_hidden(tools, material)
-    return publish(tools, material, hidden)
+    def close(**values: Any) -> None:
+        with sessions.begin() as session:
+            session.execute(update(IndexRun).where(IndexRun.run_id == run_id).values(finished_at=utc_now(), **values))
 
+    def finish(report: RunReport) -> None:
+        nonlocal finished
+        finished = True
+        ids = {"generation_id": report.generation_id, "checkpoint_id": report.checkpoint_id}
+        close(state=report.state, counts=report.as_json(), message=report.text(), **ids)
 
-def publish(tools: Tools, material: Material, hidden: Path) -> Report:
-    """Let shoppers see a hidden generation, and delete those that are too old."""
-    settings, stages = tools.settings, tools.stages
-    with stages("publish"):
-        generations.publish(settings.generations, hidden)
-    with stages("prune"):
-        pruned = retention.prune(settings.generations, settings.keep_generations)
-    return report_of("published", material.origin, material.gathered, pruned=len(pruned))
-
-
-def _intact(settings: Settings, current: Manifest) -> bool:
-    """Whether the current generation can be loaded; one that cannot is no reason to do nothing."""
     try:
-        generations.load(settings.generations / current.generation_id)
-    except GenerationCorrupt as error:
-        log.warning("%s", error)
-        return False
-    return True
-
-
-def report_of(
-    state: Literal["published", "unchanged"], origin: Origin, gathered: Gathered, *, pruned: int = 0
-) -> Report:
-    """Return what is told of a run that ended in the generation of that origin."""
-    return Report(
-        state=state,
-        generation_id=origin.generation_id,
-        checkpoint_id=origin.checkpoint_id,
-        products=len(np.unique(gathered.product_ids)),
-        pictures=len(gathered.rows),
-        classes=len(set(gathered.classes)),
-        encoded=gathered.encoded.stored,
-        views=gathered.encoded_views.stored,
-        unreadable=len(gathered.encoded.problems),
-        pruned=pruned,
-    )
+        yield finish
+    except BaseException as error:
+        if not finished:
+            with suppress(CatalogueError):  # the reason of the failure matters more than that it cannot be recorded
+                stopped = isinstance(error, KeyboardInterrupt)
+                close(state="failed", message="Stopped by hand." if stopped else redact(str(error)))
+        raise
 
 
 def current_manifest(settings: Settings) -> Manifest | None:
-    """Return what the current generation says of itself; None when there is none that can be read."""
+    """Return the manifest of the current generation; None if there is none or it cannot be read."""
     try:
         return generations.read_manifest(generations.current(settings.generations))
     except (NoGeneration, GenerationCorrupt):
@@ -167,10 +202,10 @@ def current_manifest(settings: Settings) -> Manifest | None:
 
 
 def shop_checkpoint(settings: Settings, current: Manifest | None) -> Checkpoint:
-    """Return the checkpoint to index with: the one set, else the current generation's, else the bundled one.
+    """Return the checkpoint to index with: that of the setting, else of the current generation, else the bundled one.
 
     Raises:
-        CheckpointError: the one set is missing or damaged.
+        CheckpointError: the checkpoint of the setting is missing or damaged.
     """
     if settings.checkpoint:
         folder = Path(settings.checkpoint)
@@ -179,5 +214,5 @@ def shop_checkpoint(settings: Settings, current: Manifest | None) -> Checkpoint:
         try:
             return find_checkpoint(settings, current.checkpoint_id)
         except CheckpointError as error:
-            log.warning("starting again from the bundled checkpoint: %s", error)
+            log.warning("using the bundled checkpoint: %s", error)
     return checkpoints.load(checkpoints.bundled())

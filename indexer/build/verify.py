@@ -1,44 +1,70 @@
-"""The gate before publication: what was written is read back and must be the catalogue, and must find itself."""
+"""Checks of a generation: its content, its recall against exact search, and drift from the published one."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vsearch.core.errors import VerificationFailed
-from vsearch.core.settings import Metric
+from catalog import queries
+from catalog.database import opened
+from catalog.image_store import ImageStore
+from indexer.build.canaries import failing_canaries
+from indexer.build.encode import EncodeContext
+from vsearch.core.errors import SettingsError, VerificationFailed
+from vsearch.core.settings import Metric, Settings
 from vsearch.evaluation.metrics import l2_normalize
+from vsearch.imaging.codec import Limits
+from vsearch.index import generation as generations
 from vsearch.index.class_index import ClassIndex
 from vsearch.index.gallery import Gallery
 from vsearch.index.generation import Generation
+from vsearch.index.manifest import Manifest
+from vsearch.models.encoder import open_encoder
+from vsearch.search.serving import OpenEncoder, find_checkpoint
 
-SAMPLE = 200
-"""Pictures of each class, at most, that are searched for."""
+SAMPLE_SIZE = 200
+"""Pictures of each class that are searched for, at most."""
 
-LEAST_RECALL = 0.99
-"""Agreement with exact search among the first `DEPTH` that every class must reach."""
+RECALL_DEPTH = 10
+MIN_RECALL = 0.99
+"""Recall against exact search among the first `RECALL_DEPTH` that every class needs."""
 
-DEPTH = 10
+MIN_COMPARED = 20
+"""Pictures of a class, or augmented views, below which they are not compared with those of the published index."""
 
-AT_ONCE = 20
-"""Pictures whose distances to all of their class are in memory at a time."""
+MAX_CLASS_LOSS = 0.5
+"""Largest share of a class's pictures that may disappear."""
 
-AS_NEAR = 1e-4
-"""Difference of squared distances, as a share of the vector's square, that is none; half precision loses less."""
+MAX_HIT_LOSS = 0.1
+"""Largest drop of the share of augmented views whose product is ranked first."""
+
+MAX_SCORE_LOSS = 0.15
+"""Largest drop of the median score of augmented views with their own product."""
+
+MAX_SIZE_RATIO = 1.5
+"""Growth or shrinkage of a catalog beyond which search quality before and after is not comparable."""
+
+_BATCH = 20  # pictures whose distances to all of their class are in memory at a time
+_TOLERANCE = 1e-4  # of squared distances, as a share of the vector's square; half precision loses less
 
 Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 
+Members = Mapping[str, Mapping[int, int]]
+"""Class name -> product id -> number of its pictures."""
+
 
 @dataclass(frozen=True)
 class Expected:
-    """What a generation must hold, as the catalogue and the stored blocks say: n pictures in ascending order of id.
+    """What a generation must hold: n pictures in ascending order of id.
 
     Attributes:
         image_ids, product_ids: int64 [n].
         classes: n names.
-        embeddings: not normalised, float32 [n, d].
+        embeddings: not normalized, float32 [n, d].
     """
 
     image_ids: Ids
@@ -47,104 +73,256 @@ class Expected:
     embeddings: Vectors
 
 
+@dataclass(frozen=True)
+class PublishedCheck:
+    """Result of checking the published generation: problems, and notes that are no fault."""
+
+    generation_id: str
+    pictures: int
+    classes: int
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
 def check(generation: Generation, expected: Expected) -> None:
-    """Compare a generation, loaded from its hidden folder, with what it must hold.
+    """Compare a generation, loaded from disk, with what it must hold.
 
     Raises:
-        VerificationFailed: with everything that is wrong.
+        VerificationFailed: with all problems.
     """
     found = list(problems(generation.gallery, expected))
     if found:
         raise VerificationFailed(
-            f"A generation must pass its checks before shoppers see it, but {'; '.join(found)}; "
-            "it was not published. Run `vsearch index run` again, and report this if it comes back."
+            f"The new index is faulty and was not published. {' '.join(found)} "
+            "Run `vsearch index run` again, and report this if it happens again."
         )
 
 
+def check_against_published(
+    generation: Generation,
+    current: Manifest | None,
+    encoding: EncodeContext,
+    settings: Settings,
+    accept: Collection[str] = (),
+) -> None:
+    """Refuse a new generation that finds worse than the published one, or does not find the canaries.
+
+    Raises:
+        VerificationFailed: with all problems that `accept` ("drift", "canaries") does not allow.
+    """
+    found: list[tuple[str, str]] = []
+    if "drift" not in accept and current is not None:
+        folder = settings.generations / current.generation_id
+
+        def members() -> tuple[Members, Members]:
+            return _members(generations.load(folder)), _members(generation)
+
+        found += [("drift", text) for text in drift(current, generation.manifest, members)]
+    if "canaries" not in accept and settings.canaries is not None:
+        found += [("canaries", text) for text in failing_canaries(settings.canaries, generation, encoding)]
+    if found:
+        options = " ".join(f"--accept {cause}" for cause in dict.fromkeys(cause for cause, _ in found))
+        raise VerificationFailed(
+            f"The new index was not published. {' '.join(text for _, text in found)} "
+            f"If this is intended, run `vsearch index run {options}`."
+        )
+
+
+def verify_published(settings: Settings, open_encoder: OpenEncoder = open_encoder) -> PublishedCheck:
+    """Check the files, searches and canaries of the published generation, and compare it with the catalog.
+
+    Args:
+        open_encoder: opens the encoder of a checkpoint; called only for a canary that was never encoded.
+
+    Raises:
+        NoGeneration: nothing is published.
+        GenerationCorrupt: a file is missing or damaged.
+        CheckpointError: its model cannot be used.
+    """
+    generation = generations.load(generations.current(settings.generations))
+    checkpoint = find_checkpoint(settings, generation.checkpoint_id)
+    with opened(settings.catalogue_url) as sessions:
+        with sessions() as session:
+            rows = queries.gallery_rows(session)
+        found = list(problems(generation.gallery, _as_stored(generation)))
+        store = ImageStore(settings.pictures)
+        lost = [row for row in rows if not store.exists(row.sha256)]
+        if lost:
+            found.append(f"Pictures without a file: {len(lost)}, such as one of {lost[0].sku}. Import the feed again.")
+        if settings.canaries is not None:
+            encoder, limits = cache(lambda: open_encoder(checkpoint)), Limits.from_settings(settings)
+            encoding = EncodeContext(sessions, store, checkpoint.blocks_id, encoder, settings.batch_size, limits)
+            try:
+                found += failing_canaries(settings.canaries, generation, encoding)
+            except SettingsError as error:
+                found.append(str(error))
+    live, indexed = {row.image_id for row in rows}, set(generation.gallery.image_ids.tolist())
+    notes = []
+    if live - indexed:
+        notes.append(f"Pictures added to the catalog since: {len(live - indexed)}. The next run indexes them.")
+    if indexed - live:
+        notes.append(f"Pictures removed from the catalog since: {len(indexed - live)}. Shoppers do not see them.")
+    return PublishedCheck(
+        generation.generation_id, len(indexed), len(generation.gallery.classes), tuple(found), tuple(notes)
+    )
+
+
+def _as_stored(generation: Generation) -> Expected:
+    """Return what a generation holds by its own files."""
+    gallery = generation.gallery
+    indexes = gallery.indexes["euclidean" if "euclidean" in gallery.indexes else "cosine"]
+    classes = np.empty(len(gallery), dtype=object)
+    vectors = np.empty((len(gallery), generation.whitening.size), np.float32)
+    for name, index in indexes.items():
+        rows = np.searchsorted(gallery.image_ids, index.image_ids)
+        classes[rows] = name
+        vectors[rows] = index.vectors(index.image_ids)
+    return Expected(gallery.image_ids, gallery.product_ids, tuple(classes.tolist()), vectors)
+
+
+# ---- content and recall ----
+
+
 def problems(gallery: Gallery, expected: Expected) -> Iterator[str]:
-    """Yield what is wrong with a gallery, one clause each; searches are made only where the pictures are right."""
-    wrong = [*_wrong_pictures(gallery, expected), *_wrong_classes(gallery, expected), *_wrong_numbers(expected)]
-    yield from wrong or _wrong_answers(gallery, expected)
+    """Yield a sentence for each problem; searches are made only if the content is right."""
+    wrong = [*_content_problems(gallery, expected), *_embedding_problems(expected)]
+    yield from wrong or _search_problems(gallery, expected)
 
 
-def _wrong_pictures(gallery: Gallery, expected: Expected) -> Iterator[str]:
+def _content_problems(gallery: Gallery, expected: Expected) -> Iterator[str]:
     if len(gallery) != len(expected.image_ids):
-        yield f"it holds {len(gallery)} pictures and the catalogue {len(expected.image_ids)}"
+        yield f"It holds {len(gallery)} pictures, the catalog {len(expected.image_ids)}."
     elif not np.array_equal(gallery.image_ids, expected.image_ids):
-        yield "it holds pictures that the catalogue does not"
+        yield "It holds pictures that the catalog does not."
     elif not np.array_equal(gallery.product_ids, expected.product_ids):
-        yield "it holds pictures under another product than the catalogue"
-
-
-def _wrong_classes(gallery: Gallery, expected: Expected) -> Iterator[str]:
+        yield "It assigns pictures to other products than the catalog."
     names = np.array(expected.classes)
     if set(gallery.classes) != set(expected.classes):
-        yield f"its classes are {sorted(gallery.classes)} and the catalogue's {sorted(set(expected.classes))}"
+        yield f"Its classes are {sorted(gallery.classes)}, the catalog's {sorted(set(expected.classes))}."
         return
     for metric, indexes in gallery.indexes.items():
         for name, index in indexes.items():
             if not np.array_equal(index.image_ids, expected.image_ids[names == name]):
-                yield f"class {name!r} does not hold exactly its own pictures under {metric}"
+                yield f"The {metric} index of class {name!r} holds the wrong pictures."
 
 
-def _wrong_numbers(expected: Expected) -> Iterator[str]:
+def _embedding_problems(expected: Expected) -> Iterator[str]:
     squares = np.einsum("nd,nd->n", expected.embeddings, expected.embeddings)  # without a second array of their size
     bad = np.flatnonzero(~(np.isfinite(squares) & (squares > 0)))
     if len(bad):
-        yield f"{len(bad)} embeddings are zero or not finite, such as that of picture {expected.image_ids[bad[0]]}"
+        example = expected.image_ids[bad[0]]
+        yield f"Embeddings that are zero or not finite: {len(bad)}, such as that of picture {example}."
 
 
-def _wrong_answers(gallery: Gallery, expected: Expected) -> Iterator[str]:
+def _search_problems(gallery: Gallery, expected: Expected) -> Iterator[str]:
     rng = np.random.default_rng(0)
     names = np.array(expected.classes)
     for name in gallery.classes:
         rows = np.flatnonzero(names == name)
-        sample = rng.permutation(len(rows))[:SAMPLE]
+        sample = rng.permutation(len(rows))[:SAMPLE_SIZE]
         embeddings, image_ids = expected.embeddings[rows], expected.image_ids[rows]
         for metric, indexes in gallery.indexes.items():
-            lost, recall, blurred = _agreement(indexes[name], embeddings, image_ids, sample=sample, metric=metric)
+            lost, recall, ambiguous = _search_sample(indexes[name], embeddings, image_ids, sample=sample, metric=metric)
+            where = f"in the {metric} index of class {name!r}"
             if len(lost):
-                some = f"{len(lost)} of {len(sample)} pictures of class {name!r}"
-                yield f"{some} do not find themselves under {metric}, such as picture {image_ids[lost[0]]}"
-            if blurred > len(sample) / 2:
-                yield f"{blurred} of {len(sample)} pictures of class {name!r} cannot be told from others under {metric}"
-            if recall < LEAST_RECALL:
-                yield f"class {name!r} finds {recall:.1%} of what exact search finds under {metric}"
+                some = f"{len(lost)} of {len(sample)} sampled pictures"
+                yield f"{some} do not find themselves {where}, such as picture {image_ids[lost[0]]}."
+            if ambiguous > len(sample) / 2:
+                yield f"{ambiguous} of {len(sample)} sampled pictures are indistinguishable from others {where}."
+            if recall < MIN_RECALL:
+                yield f"Recall against exact search is {recall:.1%} {where}."
 
 
-def _agreement(
+def _search_sample(
     index: ClassIndex, embeddings: Vectors, image_ids: Ids, *, sample: Ids, metric: Metric
 ) -> tuple[Ids, float, int]:
-    """Search for pictures, and hold what is found against plain arithmetic, the referee.
+    """Search for sampled pictures and compare the results with exact search.
 
-    A picture that is as near as the one expected is as right: a copy saved anew differs in a few bits.
+    A picture as near as the expected one is right too: a copy saved again differs in a few bits.
 
     Args:
         index: of a class.
         embeddings: of its n pictures, float32 [n, d].
         image_ids: int64 [n], ascending.
-        sample: rows of the pictures searched for, int64 [q].
+        sample: rows of the pictures to search for, int64 [q].
         metric: of the index.
 
     Returns:
-        The rows of those that do not find themselves, the mean share of the nearest `DEPTH` that is found, and how many
-        are as near to more than `DEPTH` others that are no copies.
+        Rows of those that do not find themselves, mean recall at `RECALL_DEPTH`, and how many are as near to more than
+        `RECALL_DEPTH` others that are no copies.
     """
     vectors = l2_normalize(embeddings) if metric == "cosine" else embeddings
     squares = (vectors**2).sum(axis=1)
-    depth = min(DEPTH, len(image_ids))
-    lost, shares, blurred = [], [], 0
-    for start in range(0, len(sample), AT_ONCE):
-        rows = sample[start : start + AT_ONCE]
+    depth = min(RECALL_DEPTH, len(image_ids))
+    lost, recalls, ambiguous = [], [], 0
+    for start in range(0, len(sample), _BATCH):
+        rows = sample[start : start + _BATCH]
         for row, nearness in zip(rows.tolist(), 2 * vectors[rows] @ vectors.T - squares, strict=True):
-            # One by one, as shoppers search: FAISS calculates many at once in another way.
-            found = index.search(embeddings[row][None], DEPTH)[1][0]
-            places = np.searchsorted(image_ids, found[found >= 0])
-            slack = AS_NEAR * squares[row]
+            # One by one, as shoppers search: FAISS computes batches differently.
+            found = index.search(embeddings[row][None], RECALL_DEPTH)[1][0]
+            found_rows = np.searchsorted(image_ids, found[found >= 0])
+            tolerance = _TOLERANCE * squares[row]
             last = np.partition(nearness, -depth)[-depth]
-            if not len(places) or nearness[places[0]] < nearness[row] - slack:
+            if not len(found_rows) or nearness[found_rows[0]] < nearness[row] - tolerance:
                 lost.append(row)
-            shares.append((nearness[places] >= last - slack).sum() / depth)
-            alike = embeddings[nearness >= nearness[row] - slack]
-            blurred += int((alike != embeddings[row]).any(axis=1).sum() > DEPTH)
-    return np.array(lost, dtype=np.int64), float(np.mean(shares)), blurred
+            recalls.append((nearness[found_rows] >= last - tolerance).sum() / depth)
+            as_near = embeddings[nearness >= nearness[row] - tolerance]
+            ambiguous += int((as_near != embeddings[row]).any(axis=1).sum() > RECALL_DEPTH)
+    return np.array(lost, dtype=np.int64), float(np.mean(recalls)), ambiguous
+
+
+# ---- drift ----
+
+
+def drift(before: Manifest, after: Manifest, members: Callable[[], tuple[Members, Members]]) -> Iterator[str]:
+    """Yield a sentence for each way in which the new generation is worse than the published one.
+
+    Args:
+        before: published.
+        after: new.
+        members: returns the products of the classes of both; called only if a class shrank.
+    """
+    yield from _lost_classes(before, after, members)
+    if before.blocks_id != after.blocks_id or not before.quality or not after.quality:
+        return  # scores of different models are not comparable
+    old, new = before.quality, after.quality
+    sizes = [sum(entry.count for entry in each.classes) for each in (before, after)]
+    if min(old.views, new.views) < MIN_COMPARED or not 1 / MAX_SIZE_RATIO <= sizes[1] / sizes[0] <= MAX_SIZE_RATIO:
+        return
+    if new.hit_at_1 < old.hit_at_1 - MAX_HIT_LOSS:
+        yield f"Augmented views that rank their product first fell from {old.hit_at_1:.0%} to {new.hit_at_1:.0%}."
+    if new.own_score < old.own_score - MAX_SCORE_LOSS:
+        scores = f"from {old.own_score:.2f} to {new.own_score:.2f}"
+        yield f"The median score of augmented views with their own product fell {scores}."
+
+
+def _lost_classes(before: Manifest, after: Manifest, members: Callable[[], tuple[Members, Members]]) -> Iterator[str]:
+    counts = {entry.name: entry.count for entry in after.classes}
+    kept_share = 1 - MAX_CLASS_LOSS
+    shrunk = [
+        entry
+        for entry in before.classes
+        if entry.count >= MIN_COMPARED and counts.get(entry.name, 0) < kept_share * entry.count
+    ]
+    if shrunk:
+        old, new = members()
+        for entry in shrunk:
+            if _pictures_together(old[entry.name], new) < kept_share * entry.count:
+                yield f"Class {entry.name!r} shrank from {entry.count} to {counts.get(entry.name, 0)} pictures."
+
+
+def _pictures_together(products: Collection[int], classes: Members) -> int:
+    """Return how many pictures of a class's products are still together in classes that were renamed or split.
+
+    A class counts if most of its products are these: one that all others joined as well is no renaming, but a broken
+    category column.
+    """
+    shared = [(set(products) & set(pictures), pictures) for pictures in classes.values()]
+    return sum(sum(pictures[it] for it in both) for both, pictures in shared if 2 * len(both) > len(pictures))
+
+
+def _members(generation: Generation) -> Members:
+    gallery = generation.gallery
+    indexes = next(iter(gallery.indexes.values()))
+    rows = {name: np.searchsorted(gallery.image_ids, index.image_ids) for name, index in indexes.items()}
+    return {name: Counter(gallery.product_ids[found].tolist()) for name, found in rows.items()}

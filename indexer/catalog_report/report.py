@@ -130,7 +130,7 @@ def create(settings: Settings) -> CatalogReport:
     with opened(settings.catalogue_url) as sessions:
         with sessions() as session:
             counts = queries.counts(session)
-            is_running = run.going(settings)
+            is_running = run.is_running(settings)
             runs = [_run_as_json(row, is_running=is_running) for row in queries.latest_runs(session, LATEST)]
             latest_imports = [imports.as_json(row) for row in imports.latest(session, LATEST)]
             accepted: list[dict[str, Any]] = next(
@@ -204,7 +204,7 @@ def _published(settings: Settings) -> PublishedGeneration | None:
 def _run_as_json(row: Any, *, is_running: bool) -> dict[str, Any]:
     return {
         "started": row.started_at.isoformat(),
-        "state": run.state_of(row, going=is_running),
+        "state": run.state_of(row, is_running=is_running),
         "message": row.message,
         "seconds": sum(row.counts.get("seconds", {}).values()) if row.counts else 0.0,
         "freed": row.counts.get("freed", {}) if row.counts else {},

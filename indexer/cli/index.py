@@ -10,9 +10,9 @@ import click
 
 from catalog import queries
 from catalog.database import opened
-from indexer.build import nightly, verify_published
-from indexer.build import run as index
-from indexer.build.run_report import Report
+from indexer.build import nightly
+from indexer.build.run import RunReport, current_manifest, is_running, state_of
+from indexer.build.verify import verify_published
 from indexer.catalog_report import report as managers_report
 from indexer.catalog_report.findings import TITLES
 from indexer.catalog_report.report import CatalogReport
@@ -55,13 +55,13 @@ def run(settings: Settings, *, feed: str, images: str | None, accept: tuple[str,
     feed = feed or settings.feed
     options = Options.from_settings(settings, feed, accept=causes(accept))
     try:
-        report = nightly.run(
+        report = nightly.run_nightly_job(
             settings,
             feed=feed,
             images=images,
             options=options,
             progress=progress,
-            told=partial(_told, feed),
+            on_imported=partial(_print_import, feed),
             accept=accept,
             page_files=page_files,
         )
@@ -79,7 +79,7 @@ def run(settings: Settings, *, feed: str, images: str | None, accept: tuple[str,
 @pass_settings
 def status(settings: Settings, *, as_json: bool) -> None:
     """Say what is published, and how the latest runs ended."""
-    current = index.current_manifest(settings)
+    current = current_manifest(settings)
     runs = _latest_runs(settings)
     kept = generations.generation_ids(settings.generations)
     if as_json:
@@ -102,13 +102,13 @@ def verify(settings: Settings) -> None:
 
     Products may have come or gone since it was published; that is said, and is no fault.
     """
-    said = verify_published.verify(settings)
+    said = verify_published(settings)
     for line in said.notes:
         click.echo(line)
     if said.problems:
         raise VerificationFailed(
-            f"A published index must be sound, but {'; '.join(said.problems)}. If it finds what it should not, "
-            "`vsearch index rollback` serves the one before, and `vsearch index run` makes another."
+            f"The published index has problems. {' '.join(said.problems)} "
+            "Run `vsearch index rollback` to publish the previous one, or `vsearch index run` to build another."
         )
     click.echo(f"Generation {said.generation_id} is sound: {said.pictures} pictures in {said.classes} classes.")
 
@@ -139,11 +139,11 @@ def rollback(settings: Settings, *, to: str) -> None:
     It is the one before the current one, and what cannot be served is passed over. The next night publishes anew.
     """
     before = _named(settings)
-    now = index.rollback(settings, to)
+    now = nightly.rollback(settings, to)
     click.echo(f"Rolled back from {before}; generation {now} is current. The next run publishes anew.")
 
 
-def _told(feed: str, report: ImportReport) -> None:
+def _print_import(feed: str, report: ImportReport) -> None:
     print_findings(feed, report)
     click.echo(f"{redact_address(feed)}: {report.text()}")
 
@@ -155,7 +155,7 @@ def _named(settings: Settings) -> str:
         return "one that is not named"
 
 
-def _summarise(report: Report) -> None:
+def _summarise(report: RunReport) -> None:
     counts = {
         "products": report.products,
         "pictures": report.pictures,
@@ -197,12 +197,12 @@ def _show(current: Manifest, kept: list[str]) -> None:
 
 
 def _latest_runs(settings: Settings) -> list[dict[str, Any]]:
-    going = index.going(settings)
+    running = is_running(settings)
     with opened(settings.catalogue_url) as sessions, sessions() as session:
         return [
             {
                 "started": f"{run.started_at:%Y-%m-%d %H:%M:%S}",
-                "state": index.state_of(run, going=going),
+                "state": state_of(run, is_running=running),
                 "generation_id": run.generation_id,
                 "message": run.message,
                 "counts": run.counts,

@@ -24,7 +24,7 @@ def _night(settings: Settings, arguments: Mapping[str, Any], progress: Progress)
     from indexer.catalog_report import report as managers_report
     from indexer.cli.prune import page_files
 
-    told = partial(_tell, settings.feed)
+    on_imported = partial(_tell, settings.feed)
 
     def report() -> None:
         with progress("write the report"):
@@ -33,11 +33,11 @@ def _night(settings: Settings, arguments: Mapping[str, Any], progress: Progress)
     accept = arguments.get("accept", ())
     options = Options.from_settings(settings, settings.feed, accept=causes(accept))
     try:
-        said = nightly.run(
+        said = nightly.run_nightly_job(
             settings,
             options=options,
             progress=progress,
-            told=told,
+            on_imported=on_imported,
             accept=accept,
             page_files=page_files,
         ).text()
@@ -56,9 +56,9 @@ def _night(settings: Settings, arguments: Mapping[str, Any], progress: Progress)
 
 
 def _index(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
-    from indexer.build.run import run
+    from indexer.build.nightly import reindex
 
-    return run(settings, progress=progress, accept=arguments.get("accept", ())).text()
+    return reindex(settings, progress=progress, accept=arguments.get("accept", ())).text()
 
 
 def _import(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:

@@ -10,7 +10,9 @@ import numpy as np
 
 from catalog import queries
 from catalog.image_store import ImageStore
-from indexer.build.inputs import Tools, collect, write_hidden
+from indexer.build.inputs import collect
+from indexer.build.nightly import build_generation
+from indexer.build.run import RunContext
 from indexer.promotion import evaluation_set as frozen
 from indexer.promotion.evaluation_set import FrozenSet
 from vsearch.core.errors import GenerationCorrupt
@@ -47,7 +49,7 @@ class Trial:
     evaluation: str
 
 
-def standing(tools: Tools, checkpoint: Checkpoint, current: Manifest | None) -> Serving:
+def standing(tools: RunContext, checkpoint: Checkpoint, current: Manifest | None) -> Serving:
     """Return what a checkpoint would answer with: a generation on disk made of the same things, or a hidden one."""
     material = collect(tools, checkpoint, current)
     folder = tools.settings.generations
@@ -57,10 +59,12 @@ def standing(tools: Tools, checkpoint: Checkpoint, current: Manifest | None) -> 
                 return load(tools, folder / generation_id)
         except GenerationCorrupt:
             continue
-    return load(tools, write_hidden(tools, material))
+    return load(tools, build_generation(tools, material))
 
 
-def run_trial(tools: Tools, evaluation: FrozenSet, servings: tuple[Serving, Serving], names: tuple[str, str]) -> Trial:
+def run_trial(
+    tools: RunContext, evaluation: FrozenSet, servings: tuple[Serving, Serving], names: tuple[str, str]
+) -> Trial:
     """Let both answer the frozen set, among the pictures that both hold: one index may be older than the catalogue."""
     first, second = (serving.generation.gallery.image_ids for serving in servings)
     common = np.intersect1d(first, second)
@@ -78,17 +82,17 @@ def run_trial(tools: Tools, evaluation: FrozenSet, servings: tuple[Serving, Serv
     return Trial(*names, figures, len(evaluation.answers) - len(asked), len(common), str(evaluation))
 
 
-def load(tools: Tools, folder: Path) -> Serving:
+def load(tools: RunContext, folder: Path) -> Serving:
     """Load a generation, hidden or published, with all that it answers with."""
     return prepare(generations.load(folder), tools.settings, open_encoder=tools.open_encoder)
 
 
-def evaluation_set(tools: Tools) -> FrozenSet:
+def evaluation_set(tools: RunContext) -> FrozenSet:
     """Return the frozen set; where there is none yet, one is made from the catalogue, once and for all."""
     return frozen.load(tools.settings) or freeze_set(tools, None, replace=False)
 
 
-def freeze_set(tools: Tools, shots: frozen.Shots | None, *, replace: bool) -> FrozenSet:
+def freeze_set(tools: RunContext, shots: frozen.Shots | None, *, replace: bool) -> FrozenSet:
     """Freeze these photos, or photos made from the catalogue; see `indexer.promotion.evaluation_set.freeze`."""
     with tools.sessions() as session:
         rows = queries.gallery_rows(session)
@@ -106,7 +110,7 @@ def freeze_set(tools: Tools, shots: frozen.Shots | None, *, replace: bool) -> Fr
         )
 
 
-def sharing(tools: Tools) -> Tools:
+def sharing(tools: RunContext) -> RunContext:
     """Return the same tools, whose encoders are opened once for all generations with the same blocks."""
     opened: dict[str, Encoder] = {}
 

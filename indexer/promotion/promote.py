@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from catalog.models import utc_now
-from indexer.build import run
-from indexer.build.inputs import Tools, collect, write_hidden
-from indexer.build.run_report import Report, on_record
+from indexer.build import nightly
+from indexer.build.inputs import collect
+from indexer.build.run import LOCK, RunContext, RunReport, current_manifest, exclusive_run, recorded
 from indexer.promotion import comparison as trials
 from indexer.promotion import evaluation_set
 from indexer.promotion.comparison import Trial
@@ -39,7 +39,7 @@ _ROUNDING = 1e-9
 class Promotion:
     """What a promotion did; no trial when the model was in use already."""
 
-    report: Report
+    report: RunReport
     trial: Trial | None
 
 
@@ -79,9 +79,9 @@ def promote(
     _refuse_while_a_setting_decides(settings)
     _published(settings)
     _must_search(candidate)
-    with run.alone(settings, open_encoder, progress=progress, clock=clock) as tools:
+    with exclusive_run(settings, open_encoder, progress=progress, clock=clock) as tools:
         stored = registry.add(settings, candidate)
-        with on_record(tools.sessions) as record:
+        with recorded(tools.sessions) as record:
             promotion = _promoted(trials.sharing(tools), stored, _published(settings), allow_drop)
             stamped = replace(promotion, report=tools.stages.stamp(promotion.report))
             record(stamped.report)
@@ -110,10 +110,10 @@ def compare(
     for checkpoint in chosen:
         _must_search(checkpoint)
     names = (first.checkpoint_id if first else LIVE, second.checkpoint_id)
-    with run.alone(settings, open_encoder, progress=progress, clock=clock) as tools, trials.nothing_left(settings):
+    with exclusive_run(settings, open_encoder, progress=progress, clock=clock) as tools, trials.nothing_left(settings):
         shared = trials.sharing(tools)
         evaluation = trials.evaluation_set(shared)
-        current = run.current_manifest(settings)
+        current = current_manifest(settings)
         found = [trials.standing(shared, checkpoint, current) for checkpoint in chosen]
         if first is None:
             found = [trials.load(shared, settings.generations / _published(settings).generation_id), *found]
@@ -129,7 +129,7 @@ def rollback(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Rol
         GenerationError: no promotion can be taken back; or what it replaced is gone or damaged. Nothing changed.
         CheckpointError: the model before is gone or damaged; nothing changed.
     """
-    with run_lock(settings.data / run.LOCK, clock()):
+    with run_lock(settings.data / LOCK, clock()):
         current = _published(settings)
         before = current.model_before
         if before is None:
@@ -161,14 +161,14 @@ def freeze(
         DatasetError: there is one already and `replace` is not given, or a sku is none of the catalogue's.
         CatalogueError: the catalogue has no readable picture.
     """
-    with run.alone(settings, open_encoder, progress=no_stages, clock=clock) as tools:
+    with exclusive_run(settings, open_encoder, progress=no_stages, clock=clock) as tools:
         return trials.freeze_set(tools, shots, replace=replace)
 
 
 # ---- steps ----
 
 
-def _promoted(tools: Tools, candidate: Checkpoint, current: Manifest, allow_drop: float) -> Promotion:
+def _promoted(tools: RunContext, candidate: Checkpoint, current: Manifest, allow_drop: float) -> Promotion:
     settings = tools.settings
     names = (f"{LIVE} ({current.checkpoint_id})", f"{CANDIDATE} ({candidate.checkpoint_id})")
     with trials.nothing_left(settings) as keep:
@@ -176,14 +176,14 @@ def _promoted(tools: Tools, candidate: Checkpoint, current: Manifest, allow_drop
         evaluation = trials.evaluation_set(tools)
         material = collect(tools, candidate, current)
         if material.origin.fingerprint == current.fingerprint:
-            return Promotion(run.report_of("unchanged", current, material.gathered), None)
+            return Promotion(nightly.unchanged(current, material.catalog), None)
         origin = material.origin.model_copy(update={"model_before": current.generation_id})
         material = replace(material, origin=origin)
-        hidden = write_hidden(tools, material)
+        hidden = nightly.build_generation(tools, material)
         trial = trials.run_trial(tools, evaluation, (live, trials.load(tools, hidden)), (LIVE, CANDIDATE))
         _gate(trial.comparison, names, allow_drop)
         keep()
-    report = run.publish(tools, material, hidden)
+    report = nightly.publish(tools, material, hidden)
     note = f"Model {candidate.checkpoint_id} promoted: {trial.comparison.sentence(*names)}."
     return Promotion(replace(report, note=note, promoted=candidate.checkpoint_id), trial)
 

@@ -27,7 +27,7 @@ from catalog.models import StoredBlocks
 from catalog.stored_blocks import Key
 from indexer.build import nightly
 from indexer.build.encode import view_of
-from indexer.build.run import run
+from indexer.build.nightly import reindex
 from indexer.promotion.promote import promote
 from tests.fakes import FakeEncoder, FrozenClock
 from tests.indexer.shop import Shop, settings_of
@@ -157,12 +157,12 @@ def logging_encoder(folder: Path) -> Callable[[Checkpoint], LoggingEncoder]:
 
 def run_child(folder: Path, progress: Deadly) -> None:
     """Run, in the child process."""
-    run(settings_of(folder), open_encoder=logging_encoder(folder), progress=progress, clock=progress.clock)
+    reindex(settings_of(folder), open_encoder=logging_encoder(folder), progress=progress, clock=progress.clock)
 
 
 def night_child(folder: Path, progress: Deadly, database_url: str = "") -> None:
     """Take the feed in the folder and index, in the child process."""
-    nightly.run(
+    nightly.run_nightly_job(
         settings_of(folder, database_url=database_url, max_shrink_share=1.0),
         feed=str(folder / "feed.csv"),
         images=str(folder / "images"),

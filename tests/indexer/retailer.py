@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import queries
 from indexer.build import nightly
-from indexer.build.run_report import Report
+from indexer.build.run import RunReport
 from indexer.feed.importer import ImportReport
 from tests.fakes import Opened
 from vsearch.core.settings import Settings
@@ -27,7 +27,7 @@ class Retailer:
     images: str = ""
     opened: Opened = field(default_factory=Opened)
 
-    def night(self, told: Callable[[], None] = lambda: None, **options: Any) -> tuple[ImportReport, Report]:
+    def night(self, told: Callable[[], None] = lambda: None, **options: Any) -> tuple[ImportReport, RunReport]:
         """Take the feed, say that SQL holds it now, and index."""
         took: list[ImportReport] = []
 
@@ -36,7 +36,9 @@ class Retailer:
             told()
 
         options = {"open_encoder": self.opened} | options
-        report = nightly.run(self.settings, feed=str(self.write()), images=self.images, told=imported, **options)
+        report = nightly.run_nightly_job(
+            self.settings, feed=str(self.write()), images=self.images, on_imported=imported, **options
+        )
         return took[0], report
 
     def write(self) -> Path:

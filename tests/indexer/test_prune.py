@@ -21,8 +21,9 @@ from catalog.database import connect, sessions, upgrade
 from catalog.image_store import ImageStore
 from catalog.models import FeedImport, IndexRun, Job
 from indexer import prune
-from indexer.build.run import LOCK, rollback
-from indexer.build.verify_published import verify
+from indexer.build.nightly import rollback
+from indexer.build.run import LOCK
+from indexer.build.verify import verify_published
 from indexer.catalog_report import report as managers_report
 from indexer.cli.prune import command, page_files
 from indexer.feed.importer import import_feed, import_lock
@@ -197,7 +198,7 @@ def test_thirty_nights_leave_no_more_than_a_fresh_folder(life: Life, tmp_path: P
 
     assert life.prune() == prune.Pruned()
     assert life.found() == answers
-    assert verify(life.settings, open_encoder).problems == ()
+    assert verify_published(life.settings, open_encoder).problems == ()
     assert rollback(life.settings) == listed[-2]
     assert life.night()[1].encoded == 0
     promote.rollback(life.settings)
@@ -205,7 +206,7 @@ def test_thirty_nights_leave_no_more_than_a_fresh_folder(life: Life, tmp_path: P
     assert life.found()
     _, after = life.night()
     assert (after.state, after.encoded) == ("published", 4)  # what changed since the promotion
-    assert verify(life.settings, open_encoder).problems == ()
+    assert verify_published(life.settings, open_encoder).problems == ()
     assert size(data / "evaluation") == evaluated
 
 
@@ -360,7 +361,7 @@ def test_stopped_after_every_piece_it_comes_to_the_same_end(littered: Life, tmp_
     assert 20 < stops <= total + 2  # two stages
     littered.prune()
     assert littered.prune() == prune.Pruned()
-    assert verify(littered.settings, open_encoder).problems == ()
+    assert verify_published(littered.settings, open_encoder).problems == ()
     assert littered.night()[1].encoded == 0
 
 
@@ -416,7 +417,7 @@ def test_pictures_are_left_while_an_import_goes_on(life: Life) -> None:
     importing.join()
     assert life.prune().freed["pictures"].count == 2  # the one nobody has, and the one that was replaced
     assert not old.exists()
-    assert verify(life.settings, open_encoder).problems == ()
+    assert verify_published(life.settings, open_encoder).problems == ()
 
 
 def test_an_import_waits_while_pictures_are_deleted(sqlite_life: Life) -> None:
@@ -473,7 +474,7 @@ def test_what_a_product_withdrawn_lately_had_is_kept(life: Life) -> None:
     import_feed(str(life.retailer.write()), str(life.images), sessions=life.retailer.sessions, store=stored)
     assert managers_report.create(settings).counts["products"] == PRODUCTS  # though it is not encoded yet
     assert life.night()[1].encoded == 1
-    assert verify(settings, open_encoder).problems == ()
+    assert verify_published(settings, open_encoder).problems == ()
 
 
 def test_the_thumbnails_of_a_replaced_picture_go_one_prune_later(sqlite_life: Life) -> None:
@@ -584,14 +585,14 @@ def test_canaries_stay_encoded(life: Life) -> None:
     for number in (4, 5):
         life.draw(f"P{number:02d}", 80 + number)
     life.night(accept={"drift", "canaries"})
-    verify(life.settings, opened)
+    verify_published(life.settings, opened)
     before = opened.pictures
     life.prune()
-    verify(life.settings, opened)
+    verify_published(life.settings, opened)
     assert opened.pictures == before
     photos.write_text("photo,sku\n" + lines[4])
     assert life.prune().freed["blocks"].count >= 1
-    verify(life.settings, opened)
+    verify_published(life.settings, opened)
     assert opened.pictures == before
 
 
@@ -625,7 +626,7 @@ def test_a_prune_that_fails_leaves_the_night_what_it_was(sqlite_life: Life, erro
     sqlite_life.draw("P00", 60)
     with suppress(KeyboardInterrupt):
         report = sqlite_life.night(page_files=failing)[1]
-        assert report.text().endswith("Not all unused data could be deleted: disk")
+        assert report.text().endswith("Some unused data could not be deleted: disk")
     with sqlite_life.retailer.sessions() as session:
         assert prune.queries.latest_runs(session, 1)[0].state == "published"
 
@@ -671,7 +672,7 @@ def test_killed_at_any_moment_it_goes_on(sqlite_littered: Life) -> None:
     before = sum(freed.count for freed in life.prune(dry_run=True).freed.values())
     for moment in MOMENTS:
         assert run_until(folder, moment, pruning_child) == -9
-        assert verify(life.settings, open_encoder).problems == ()
+        assert verify_published(life.settings, open_encoder).problems == ()
     assert 0 < sum(freed.count for freed in life.prune(dry_run=True).freed.values()) < before
     assert run_until(folder, None, pruning_child) == 0
     life.prune()

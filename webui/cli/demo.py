@@ -126,10 +126,10 @@ def _import(
 
 
 def _index(settings: Settings, accept: tuple[str, ...]) -> None:
-    from indexer.build.run import run
+    from indexer.build.nightly import reindex
 
     started = time.perf_counter()
-    report = run(settings, progress=progress, accept=accept)
+    report = reindex(settings, progress=progress, accept=accept)
     _say(
         "Indexed", f"{report.pictures} pictures of {report.products} products, {report.encoded} newly encoded", started
     )

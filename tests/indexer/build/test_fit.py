@@ -1,3 +1,4 @@
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,8 @@ import pytest
 
 from catalog.queries import GalleryRow
 from indexer.build import fit
-from indexer.build.match_calibration import Labelled, best_scores
+from indexer.build.fit import LabeledBlocks
+from indexer.build.match_calibration import LabeledEmbeddings, score_views
 from tests.fakes import BLOCK_SIZES, fake_checkpoint
 from vsearch.evaluation.metrics import l2_normalize
 from vsearch.index.manifest import MatchCalibration
@@ -19,14 +21,21 @@ def rows_of(products: int) -> list[GalleryRow]:
     return [GalleryRow(row.image_id + 1, row.product_id, row.sku, "f" * 64, "Sofas") for row in rows] + rows
 
 
-def sample(products: int, numbers: tuple[int, ...], noise: float, seed: int = 0) -> fit.Sample:
+def labeled(
+    blocks: np.ndarray, product_ids: np.ndarray, numbers: np.ndarray, classes: tuple[str, ...]
+) -> LabeledBlocks:
+    """Return pictures with a row of blocks each."""
+    return LabeledBlocks(blocks, np.arange(len(blocks)), product_ids, numbers, classes)
+
+
+def sample(products: int, numbers: tuple[int, ...], noise: float, seed: int = 0) -> LabeledBlocks:
     """Return blocks of products that lie about a centre of their own in the first four numbers; others are noise."""
     centres = np.random.default_rng(7).normal(size=(products, 16)) * ([1.0] * 4 + [0.0] * 12)
     product_ids = np.repeat(np.arange(products), len(numbers))
     spread = np.array([0.1] * 4 + [1.0] * 12) * noise
     blocks = centres[product_ids] + np.random.default_rng(seed).normal(size=(len(product_ids), 16)) * spread
     classes = tuple(f"class {product_id % 3}" for product_id in product_ids)
-    return fit.Sample.of(blocks.astype(np.float16), product_ids, np.tile(numbers, products), classes)
+    return labeled(blocks.astype(np.float16), product_ids, np.tile(numbers, products), classes)
 
 
 @pytest.fixture
@@ -37,8 +46,8 @@ def checkpoint(tmp_path: Path) -> Checkpoint:
 
 def test_views_are_of_each_products_first_picture() -> None:
     """All numbered views where there are products enough to fit a whitening on."""
-    views = fit.choose_views(rows_of(fit.ENOUGH_PRODUCTS), products=2000, views=3)
-    assert len(views) == 3 * fit.ENOUGH_PRODUCTS
+    views = fit.choose_views(rows_of(fit.MIN_WHITENING_PRODUCTS), products=2000, views=3)
+    assert len(views) == 3 * fit.MIN_WHITENING_PRODUCTS
     assert {view.number for view in views} == {1, 2, 3}
     assert all(view.sha256 == f"{view.product_id:064x}" for view in views)
 
@@ -100,7 +109,7 @@ def test_heads_are_fitted_again_when_a_class_has_grown_or_shrunk(now: dict[str, 
 def test_heads_learn_from_pictures_and_views() -> None:
     """Those of a class are told from the others, in the classes' own names."""
     pictures = sample(60, (0,), noise=0.1)
-    separable = fit.Sample.of(pictures.blocks, pictures.product_ids, pictures.numbers, ("x",) * 30 + ("y",) * 30)
+    separable = labeled(pictures.blocks, pictures.product_ids, pictures.numbers, ("x",) * 30 + ("y",) * 30)
     separable.contents[:30, [0, 8]] += 4
     views = separable.where(separable.product_ids % 2 == 0)
     heads = fit.fit_shop_heads(separable, views, BLOCK_SIZES)
@@ -110,17 +119,17 @@ def test_heads_learn_from_pictures_and_views() -> None:
 
 def test_a_whitening_fitted_on_views_finds_products_that_the_blocks_do_not(checkpoint: Checkpoint) -> None:
     """It learns which numbers tell products apart, and leaves the noise aside."""
-    count = fit.ENOUGH_PRODUCTS
+    count = fit.MIN_WHITENING_PRODUCTS
     pictures, views = sample(count, (0,), noise=1), sample(count, (1, 2, 3), noise=1, seed=1)
     embedding = fit.fit_embedding(checkpoint, pictures, views, size=8)
     held_out = views.where(views.numbers == fit.HELD_OUT)
 
     def found(views: np.ndarray, gallery: np.ndarray) -> float:
-        scores = best_scores(
-            Labelled(views, held_out.product_ids, held_out.classes),
-            Labelled(gallery, pictures.product_ids, pictures.classes),
+        scores = score_views(
+            LabeledEmbeddings(views, held_out.product_ids, held_out.classes),
+            LabeledEmbeddings(gallery, pictures.product_ids, pictures.classes),
         )
-        return float((scores.own.scores > scores.other.scores).mean())
+        return float((scores.own.scores > scores.other_product.scores).mean())
 
     raw = found(held_out.blocks.astype(np.float32), pictures.blocks.astype(np.float32))
     assert embedding.vectors.shape == (count, 8)
@@ -155,9 +164,9 @@ def test_strangers_set_where_nothing_is_close(checkpoint: Checkpoint) -> None:
 
 def test_the_held_out_views_are_not_fitted_on(checkpoint: Checkpoint) -> None:
     """Other held-out views give the same whitening and other thresholds."""
-    count = fit.ENOUGH_PRODUCTS
+    count = fit.MIN_WHITENING_PRODUCTS
     pictures, views = sample(count, (0,), noise=1), sample(count, (1, 2), noise=1, seed=1)
-    changed = fit.Sample.of(views.blocks.copy(), views.product_ids, views.numbers, views.classes)
+    changed = labeled(views.blocks.copy(), views.product_ids, views.numbers, views.classes)
     changed.contents[changed.numbers == fit.HELD_OUT] *= 0.2
     first, second = (fit.fit_embedding(checkpoint, pictures, used, size=8) for used in (views, changed))
     np.testing.assert_array_equal(first.vectors, second.vectors)
@@ -175,7 +184,7 @@ def test_a_small_catalogue_keeps_the_checkpoints_whitening(checkpoint: Checkpoin
 
 def test_a_fitted_whitening_is_rounded_as_on_disk(checkpoint: Checkpoint) -> None:
     """What it is saved and loaded as projects to the very same numbers."""
-    count = fit.ENOUGH_PRODUCTS
+    count = fit.MIN_WHITENING_PRODUCTS
     pictures, views = sample(count, (0,), noise=1), sample(count, (1, 2), noise=1)
     whitening = fit.fit_embedding(checkpoint, pictures, views, size=8).whitening
     loaded = type(whitening).from_arrays(whitening.arrays())
@@ -186,7 +195,10 @@ def test_projecting_in_parts_changes_nothing(checkpoint: Checkpoint) -> None:
     """Also when there is nothing to project."""
     blocks = sample(50, (0,), noise=1).blocks
     np.testing.assert_allclose(
-        fit.project(checkpoint.whitening, blocks, rows=7), checkpoint.whitening.project(blocks), rtol=1e-5, atol=1e-6
+        fit.project(checkpoint.whitening, blocks, batch_size=7),
+        checkpoint.whitening.project(blocks),
+        rtol=1e-5,
+        atol=1e-6,
     )
     assert fit.project(checkpoint.whitening, blocks[:0]).shape == (0, checkpoint.whitening.size)
 
@@ -195,7 +207,7 @@ def test_equal_blocks_get_the_very_same_embedding(checkpoint: Checkpoint) -> Non
     """Wherever the copies of a picture stand in the catalogue, to the last bit, in an order of their own."""
     blocks = sample(501, (0,), noise=1).blocks
     blocks[[250, 500]] = blocks[0]
-    vectors = fit.project(checkpoint.whitening, blocks, rows=100)
+    vectors = fit.project(checkpoint.whitening, blocks, batch_size=100)
     np.testing.assert_array_equal(vectors[[250, 500]], vectors[[0, 0]])
     np.testing.assert_allclose(vectors, checkpoint.whitening.project(blocks), rtol=1e-4, atol=1e-5)
 
@@ -205,7 +217,7 @@ def test_pictures_stand_among_their_views() -> None:
     vectors = np.array([[2, 0, 0], [0, 3, 0], [0, 0, 1]], np.float32)
     views = np.array([[0, 5, 0], [0, 0, 7], [4, 0, 0]], np.float32)
 
-    found = fit.steadied(vectors, np.array([8, 8, 5]), views, np.array([8, 8, 5]))
+    found = fit.database_side_augmentation(vectors, np.array([8, 8, 5]), views, np.array([8, 8, 5]))
 
     toward = np.array([1, 0.5, 0.5])
     np.testing.assert_allclose(found[0], 2 * toward / np.linalg.norm(toward), rtol=1e-6)
@@ -217,11 +229,11 @@ def test_pictures_among_their_views_are_found_more_often(checkpoint: Checkpoint)
     """Photos as noisy as the views; a catalogue that only some views are of keeps its pictures as they are."""
     pictures, views, photos = sample(200, (0,), 0.6), sample(200, (1, 2, 3), 0.6, 1), sample(200, (0,), 0.6, 2)
     fitted = fit.fit_embedding(checkpoint, pictures, views, size=8)
-    queries = Labelled(fit.project(fitted.whitening, photos.blocks), photos.product_ids, photos.classes)
+    queries = LabeledEmbeddings(fit.project(fitted.whitening, photos.blocks), photos.product_ids, photos.classes)
 
     def right(vectors: fit.Vectors) -> int:
-        scores = best_scores(queries, Labelled(vectors, pictures.product_ids, pictures.classes))
-        return int((scores.own.scores > scores.other.scores).sum())
+        scores = score_views(queries, LabeledEmbeddings(vectors, pictures.product_ids, pictures.classes))
+        return int((scores.own.scores > scores.other_product.scores).sum())
 
     alone = fit.project(fitted.whitening, pictures.blocks)
     assert right(fitted.vectors) > right(alone) + 10
@@ -229,9 +241,13 @@ def test_pictures_among_their_views_are_found_more_often(checkpoint: Checkpoint)
     np.testing.assert_array_equal(some.vectors, fit.project(some.whitening, pictures.blocks))
 
 
-def test_heads_of_a_large_catalogue_are_fitted_on_some_pictures_of_each_class() -> None:
-    """In proportion, but of a small class enough; of few pictures on all."""
-    classes = ("a",) * 900 + ("b",) * 90 + ("c",) * 10
-    chosen = np.array(classes)[fit._some_of_each(classes, 100)]
-    assert {name: int((chosen == name).sum()) for name in "abc"} == {"a": 90, "b": 50, "c": 10}
-    assert fit._some_of_each(classes, 2000).all()
+def test_heads_of_a_large_catalog_are_fitted_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In proportion to the classes, but on all pictures of a small class."""
+    monkeypatch.setattr(fit, "MAX_HEAD_PICTURES", 100)
+    monkeypatch.setattr(fit, "fit_heads", lambda blocks, classes, block_sizes: Counter(classes))
+    pictures = sample(1000, (0,), noise=1)
+    pictures = labeled(
+        pictures.blocks, pictures.product_ids, pictures.numbers, ("a",) * 900 + ("b",) * 90 + ("c",) * 10
+    )
+    views = pictures.where(np.zeros(1000, np.bool_))
+    assert fit.fit_shop_heads(pictures, views, BLOCK_SIZES) == {"a": 90, "b": 50, "c": 10}

@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from indexer.build.run import run
+from indexer.build.nightly import reindex
 from tests.fakes import FakeEncoder, fake_checkpoint
 from tests.indexer.killed_run import Moment, encoded, events, promoting_child, run_until, spread, stored
 from tests.indexer.shop import Shop
@@ -82,7 +82,7 @@ def test_a_promotion_may_be_killed_at_any_moment(indexed_shop: Shop) -> None:
         if moment.stage != "publish":
             assert (serving.generation.blocks_id == new.blocks_id) == (moment.stage == "prune")
         assert engine.search(picture, Search(k=1, classes=ALL)).hits[0].product_id == row.product_id
-    assert run(settings, open_encoder=FakeEncoder).state == "unchanged"
+    assert reindex(settings, open_encoder=FakeEncoder).state == "unchanged"
     assert engine.refresh() is False
     assert [path for folder in (settings.generations, settings.checkpoints) for path in folder.glob(".*")] == []
 

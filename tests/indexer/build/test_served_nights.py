@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from werkzeug.serving import make_server
 
-from indexer.build.run import rollback
+from indexer.build.nightly import rollback
 from tests.fakes import FakeEncoder, FakeReader
 from tests.indexer.retailer import Retailer
 from vsearch.detection.detector import no_detector

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from catalog import imports, queries, stored_blocks
 from catalog.image_store import ImageStore
-from indexer.build.run_report import Report
-from indexer.build.verify_published import verify
+from indexer.build.run import RunReport
+from indexer.build.verify import verify_published
 from indexer.feed.importer import Options, import_feed
 from tests.fakes import FakeEncoder
 from tests.indexer.retailer import Retailer
@@ -75,7 +75,7 @@ def test_a_real_catalogue_grows_changes_and_shrinks(retailer: Retailer) -> None:
     views = third.views + fourth.views  # of products chosen in the place of others; no picture itself
     assert (fourth.encoded, retailer.opened.pictures - before) == (0, views)
     assert retailer.night()[1].state == "unchanged"
-    assert verify(retailer.settings, retailer.opened).problems == ()
+    assert verify_published(retailer.settings, retailer.opened).problems == ()
 
 
 def test_prices_and_stock_do_not_touch_the_index(drawn: Retailer) -> None:
@@ -121,7 +121,7 @@ def test_an_import_beside_the_night(drawn: Retailer) -> None:
             corrected.wait()
             return super().blocks(pictures)
 
-    done: list[Report] = []
+    done: list[RunReport] = []
     working = threading.Thread(target=lambda: done.append(drawn.night(open_encoder=Slow)[1]))
     working.start()
     began.wait()

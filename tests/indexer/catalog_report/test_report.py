@@ -13,7 +13,7 @@ from catalog.changes import Changes, ProductItem
 from catalog.imports import PictureState
 from catalog.models import utc_now
 from catalog.review import CatalogPicture
-from indexer.build import run
+from indexer.build import nightly
 from indexer.catalog_report import findings
 from indexer.catalog_report import report as managers_report
 from indexer.catalog_report.findings import Finding
@@ -117,7 +117,7 @@ def publish_with(shop: Shop, opened: Opened, sku: str, hours: int) -> str:
     """Publish the shop with one more product, some hours from now, and return the generation id."""
     shop.add([sku], "Sofas > Armchairs")
     later = utc_now() + timedelta(hours=hours)
-    return run.run(shop.settings, open_encoder=opened, clock=lambda: later, accept=("drift",)).generation_id
+    return nightly.reindex(shop.settings, open_encoder=opened, clock=lambda: later, accept=("drift",)).generation_id
 
 
 def test_the_report_shows_a_rollback(indexed_shop: Shop, opened: Opened) -> None:
@@ -130,7 +130,7 @@ def test_the_report_shows_a_rollback(indexed_shop: Shop, opened: Opened) -> None
     assert "rollback" not in [entry.kind for entry in before.history()]
 
     second = publish_with(indexed_shop, opened, "NEW1", hours=1)
-    run.rollback(settings)
+    nightly.rollback(settings)
     after = managers_report.create(settings)
     assert after.published is not None
     published = after.published

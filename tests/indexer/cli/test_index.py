@@ -6,7 +6,7 @@ from click.testing import CliRunner, Result
 
 from catalog.models import IndexRun, utc_now
 from indexer.build import nightly
-from indexer.build import run as index
+from indexer.build.run import LOCK
 from indexer.cli.index import command
 from tests.fakes import FrozenClock
 from tests.indexer.shop import Shop
@@ -27,7 +27,7 @@ def test_a_run_prints_a_table_and_one_sentence(indexed_shop: Shop) -> None:
     result = invoke(settings, "run")
     assert result.exit_code == 0
     assert "0 pictures encoded; generation " in result.output
-    assert "published with 24 pictures of 12 products in 1 classes." in result.output
+    assert "published with 24 pictures of 12 products in 1 class." in result.output
     assert "seconds to build the indexes" in result.output
 
 
@@ -76,7 +76,7 @@ def test_stopped_by_hand_it_says_one_line(indexed_shop: Shop, monkeypatch: pytes
     def stopped(settings: Settings, **others: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(nightly, "run", stopped)
+    monkeypatch.setattr(nightly, "run_nightly_job", stopped)
     result = invoke(indexed_shop.settings, "run")
     assert result.exit_code == 130
     assert result.output.strip() == "Stopped; what shoppers see is unchanged, and the same command goes on from here."
@@ -111,7 +111,7 @@ def test_rollback_says_from_what_to_what(indexed_shop: Shop) -> None:
     """And refuses when there is nothing to go back to."""
     first = generation.current(indexed_shop.settings.generations).name
     assert isinstance(invoke(indexed_shop.settings, "rollback").exception, GenerationError)
-    second = index.run(indexed_shop.settings.model_copy(update={"min_class_size": 100})).generation_id
+    second = nightly.reindex(indexed_shop.settings.model_copy(update={"min_class_size": 100})).generation_id
     result = invoke(indexed_shop.settings, "rollback")
     assert result.output == f"Rolled back from {second}; generation {first} is current. The next run publishes anew.\n"
 
@@ -123,7 +123,7 @@ def test_rollback_before_anything_is_published(empty_shop: Shop) -> None:
 
 def test_a_running_run_is_not_disturbed(indexed_shop: Shop) -> None:
     """The second one is refused."""
-    with run_lock(indexed_shop.settings.data / index.LOCK, FrozenClock().now):
+    with run_lock(indexed_shop.settings.data / LOCK, FrozenClock().now):
         assert isinstance(invoke(indexed_shop.settings, "run").exception, RunInProgress)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from indexer.build import nightly
-from indexer.build.run import rollback
+from indexer.build.nightly import rollback
 from indexer.images.sources import open_pictures
 from tests.fakes import FakeEncoder
 from tests.indexer.killed_run import Moment, night_child, run_until
@@ -59,8 +59,12 @@ def given(indexed_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """An indexed shop with one product more, whose commands use the fake model."""
     for name, value in indexed_shop.settings.model_dump(exclude_defaults=True, exclude={"data"}).items():
         monkeypatch.setenv(f"VSEARCH_{name.upper()}", str(value))
-    monkeypatch.setattr("indexer.build.run.open_encoder", FakeEncoder)
-    monkeypatch.setattr(nightly.run, "__kwdefaults__", nightly.run.__kwdefaults__ | {"open_encoder": FakeEncoder})
+    monkeypatch.setattr("indexer.build.nightly.open_encoder", FakeEncoder)
+    monkeypatch.setattr(
+        nightly.run_nightly_job,
+        "__kwdefaults__",
+        nightly.run_nightly_job.__kwdefaults__ | {"open_encoder": FakeEncoder},
+    )
     indexed_shop.add(["N000"], "Lamps")
     return indexed_shop
 
@@ -176,17 +180,17 @@ def test_a_feed_cut_in_half(given: Shop, feed: Path, capsys: pytest.CaptureFixtu
 def test_a_clock_set_back(given: Shop) -> None:
     live = generations.current_id(given.settings.generations)
     past = datetime(2020, 1, 1, tzinfo=UTC)
-    report = nightly.run(given.settings, open_encoder=FakeEncoder, clock=lambda: past)
+    report = nightly.run_nightly_job(given.settings, open_encoder=FakeEncoder, clock=lambda: past)
     assert report.generation_id < str(live)
     still_answers(given, report.generation_id)
     for number in range(4):
         given.add([f"O{number:03d}"], "Lamps")
         now = past + timedelta(days=number)
-        report = nightly.run(given.settings, open_encoder=FakeEncoder, clock=lambda now=now: now)
+        report = nightly.run_nightly_job(given.settings, open_encoder=FakeEncoder, clock=lambda now=now: now)
         still_answers(given, report.generation_id)
     assert rollback(given.settings) < report.generation_id
     given.add(["P000"], "Lamps")
-    nightly.run(given.settings, open_encoder=FakeEncoder)
+    nightly.run_nightly_job(given.settings, open_encoder=FakeEncoder)
     engine = Engine(given.settings, FakeEncoder)
     engine.refresh()
     assert engine.serving.generation.gallery.image_ids.tolist() == [row.image_id for row in given.rows()]
@@ -202,11 +206,13 @@ def test_two_nights_at_once(given: Shop) -> None:
             return super().blocks(pictures)
 
     done: list[str] = []
-    first = threading.Thread(target=lambda: done.append(nightly.run(given.settings, open_encoder=Waiting).state))
+    first = threading.Thread(
+        target=lambda: done.append(nightly.run_nightly_job(given.settings, open_encoder=Waiting).state)
+    )
     first.start()
     began.wait()
     with pytest.raises(RunInProgress, match=f"index run.*process {os.getpid()} "):
-        nightly.run(given.settings, open_encoder=FakeEncoder)
+        nightly.run_nightly_job(given.settings, open_encoder=FakeEncoder)
     end.set()
     first.join()
     assert done == ["published"]

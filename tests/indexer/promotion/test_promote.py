@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.build import run
+from indexer.build.nightly import reindex
+from indexer.build.run import LOCK
 from indexer.promotion import evaluation_set, promote
 from indexer.promotion.promote import LIVE
 from tests.fakes import FrozenClock, fake_checkpoint
@@ -51,7 +52,7 @@ def current(shop: Shop) -> Manifest:
 def on_disk(shop: Shop) -> dict[str, bytes]:
     """Return every file that a promotion may touch, but the catalogue with its stored blocks and its records."""
     folder = shop.settings.data
-    left_out = ("catalogue.sqlite", run.LOCK, "trained")
+    left_out = ("catalogue.sqlite", LOCK, "trained")
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {
         str(path.relative_to(folder)): path.read_bytes()
@@ -72,7 +73,7 @@ def test_a_model_that_finds_no_worse_takes_the_place_with_an_index_of_its_own(li
     assert registry.find(live.settings, after.checkpoint_id).vocabulary.names == tuple(
         sorted({row.category for row in live.rows()})
     )
-    night = run.run(live.settings, open_encoder=by_trunk)
+    night = reindex(live.settings, open_encoder=by_trunk)
     assert (night.state, night.checkpoint_id, night.encoded) == ("unchanged", after.checkpoint_id, 0)
 
 
@@ -101,7 +102,7 @@ def test_a_model_that_finds_worse_is_refused_with_the_figures(live: Shop) -> Non
     assert {Path(name).parts[:2] for name in added} == {("checkpoints", new.checkpoint_id)}
     assert {name: after[name] for name in before} == before
     assert (live.latest_run().state, live.latest_run().message) == ("failed", said)
-    assert run.run(live.settings, open_encoder=by_trunk).state == "unchanged"
+    assert reindex(live.settings, open_encoder=by_trunk).state == "unchanged"
 
 
 def test_a_loss_may_be_accepted_knowingly(live: Shop) -> None:
@@ -127,12 +128,12 @@ def test_a_promotion_is_taken_back_whole(live: Shop) -> None:
     for night in range(4):
         clock.move(seconds=60)
         live.add([f"N{night:03d}"], "Lamps", pictures=1)
-        assert run.run(live.settings, open_encoder=by_trunk, clock=clock).state == "published"
+        assert reindex(live.settings, open_encoder=by_trunk, clock=clock).state == "published"
     assert first.generation_id in generations.generation_ids(live.settings.generations)
     back = promote.rollback(live.settings)
     assert (back.now, current(live)) == (first, first)
     clock.move(seconds=60)
-    night_after = run.run(live.settings, open_encoder=by_trunk, clock=clock)
+    night_after = reindex(live.settings, open_encoder=by_trunk, clock=clock)
     after = current(live)
     assert (night_after.state, night_after.encoded, after.blocks_id) == ("published", 4, first.blocks_id)
     assert after.model_before is None
@@ -200,7 +201,7 @@ def test_a_model_must_be_one_that_searches(live: Shop) -> None:
 
 def test_a_promotion_waits_for_no_night(live: Shop) -> None:
     """Nor does a rollback: one at a time."""
-    with run_lock(live.settings.data / run.LOCK, FrozenClock().now):
+    with run_lock(live.settings.data / LOCK, FrozenClock().now):
         with pytest.raises(RunInProgress):
             promote.promote(live.settings, candidate(live, GOOD), open_encoder=by_trunk)
         with pytest.raises(RunInProgress):
@@ -255,7 +256,7 @@ def test_the_first_comparison_freezes_made_photos(indexed_shop: Shop) -> None:
     assert made is not None
     assert (made.kind, len(made.answers), first.evaluation) == ("made", 12, str(made))
     indexed_shop.add(["N001"], "Lamps")
-    run.run(settings, open_encoder=by_trunk)
+    reindex(settings, open_encoder=by_trunk)
     assert promote.compare(settings, new, open_encoder=by_trunk).evaluation == str(made)
 
 
