@@ -178,7 +178,7 @@ def render_html(report: CatalogReport, settings: Settings) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["thumbnail"] = thumbnail
-    template = environment.from_string((resources.files("indexer") / "catalog_report.html").read_text("utf8"))
+    template = environment.from_string((resources.files(__package__) / "report.html").read_text("utf8"))
     return template.render(report=report, titles=TITLES, limit=MAX_LISTED)
 
 
