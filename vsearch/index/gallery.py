@@ -1,6 +1,6 @@
-"""`Gallery`: all class indexes of a generation, searched as one. Many pictures of a product give one hit."""
+"""`Gallery`: all class indexes of a generation, searched as one, with one hit per product."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,15 +13,15 @@ from vsearch.evaluation.metrics import l2_normalize
 from vsearch.index.class_index import ClassIndex, Ids, Vectors
 from vsearch.models.vocabulary import unknown_class_sentence
 
-SPARE = 2
-"""Pictures first asked of each class, per product wanted; more are fetched where that was too few."""
+IMAGES_PER_PRODUCT = 2
+"""Images first fetched from each class, per product wanted; more are fetched if that is too few."""
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One product, by its best picture.
+    """One product, by its best image.
 
-    `value` is the cosine similarity, higher is better; of a Euclidean search, the distance, lower is better.
+    `value` is the cosine similarity, higher is better; in a Euclidean search the distance, lower is better.
     """
 
     product_id: int
@@ -31,12 +31,12 @@ class Hit:
 
 
 class Gallery:
-    """Class indexes under each metric, and which product each picture shows; immutable.
+    """Class indexes under each metric, and the product that each image shows; immutable.
 
     Args:
-        indexes: metric -> class name -> index; every metric has the same classes with the same pictures.
-        image_ids: all pictures, int64 [n], ascending.
-        product_ids: the product of each picture, int64 [n].
+        indexes: metric -> class name -> index; every metric has the same classes and images.
+        image_ids: all images, int64 [n], ascending.
+        product_ids: the product of each image, int64 [n].
     """
 
     def __init__(self, indexes: Mapping[Metric, Mapping[str, ClassIndex]], image_ids: Ids, product_ids: Ids) -> None:
@@ -58,36 +58,41 @@ class Gallery:
         allowed: Ids | None = None,
         excluded: Ids | None = None,
     ) -> list[Hit]:
-        """Return the k nearest products of the chosen classes, best first; fewer where there are no more.
+        """Return the k nearest products of the chosen classes, best first; fewer if there are no more.
 
-        Equal values are ordered by image id, so that the first k of a longer search are the same hits.
+        Equal values are ordered by image id, so the first k hits of a longer search are the same.
 
         Args:
-            embedding: projected and not normalised, [d].
-            k: products wanted, at least 1.
+            embedding: [d], not normalized.
+            k: number of products, at least 1.
             metric: "cosine" or "euclidean".
-            classes: names to search in; None means all.
+            classes: names of the classes to search; None means all.
             allowed: image ids to search among, int64; None means all.
-            excluded: image ids never to be found, int64.
+            excluded: image ids to leave out, int64.
 
         Raises:
             UnknownClass: the gallery has no such class.
-            InvalidRequest: k is below 1, or the gallery was not indexed for this metric.
+            InvalidRequest: k is below 1, or the gallery is not indexed for this metric.
         """
         if k < 1:
-            raise InvalidRequest(f"At least one product must be asked for, got {k}; give a k of 1 or more.")
-        chosen = self._chosen(metric, classes)
-        searches = [_ClassSearch(name, index, embedding, allowed, excluded) for name, index in chosen]
+            raise InvalidRequest(f"k must be at least 1, got {k}.")
+        if metric not in self.indexes:
+            raise InvalidRequest(f"The metric must be {' or '.join(self.indexes)}, got {metric!r}.")
+        searches = []
+        for name in self.classes if classes is None else dict.fromkeys(classes):
+            if name not in self.indexes[metric]:
+                raise UnknownClass(unknown_class_sentence(name, self.classes))
+            searches.append(_ClassSearch(name, self.indexes[metric][name], embedding, allowed, excluded))
         sign = -1 if metric == "cosine" else 1
         for search in searches:
-            search.fetch(SPARE * k)
+            search.fetch(IMAGES_PER_PRODUCT * k)
         while True:
             hits = self._one_per_product(searches, sign)[:k]
-            worst_wanted = sign * hits[-1].value if len(hits) == k else np.inf
-            open_searches = [search for search in searches if not search.settled(sign, worst_wanted)]
-            if not open_searches:
+            worst_value = sign * hits[-1].value if len(hits) == k else np.inf
+            unfinished = [search for search in searches if not search.is_complete(sign, worst_value)]
+            if not unfinished:
                 return hits
-            for search in open_searches:
+            for search in unfinished:
                 search.fetch(4 * search.width)
 
     def cosines(self, embedding: NDArray[np.floating], hits: Sequence[Hit]) -> Vectors:
@@ -97,60 +102,45 @@ class Gallery:
         names = np.array([hit.class_name for hit in hits])
         found = np.empty(len(hits), dtype=np.float32)
         for name in set(names.tolist()):
-            of_class = names == name
-            found[of_class] = self.indexes["cosine"][name].vectors(image_ids[of_class]) @ query
+            in_class = names == name
+            found[in_class] = self.indexes["cosine"][name].vectors(image_ids[in_class]) @ query
         return found
 
     def pictures_of(self, product_ids: Ids | int) -> Ids:
-        """Return the image ids of one or more products, ascending; of those that the gallery does not hold, none."""
+        """Return the image ids of one or more products, ascending; unknown products are ignored."""
         return np.asarray(self.image_ids[np.isin(self.product_ids, product_ids)], dtype=np.int64)
 
     @cached_property
     def products(self) -> Ids:
-        """All products, int64, ascending."""
+        """The ids of all products, int64, ascending."""
         return np.unique(self.product_ids)
 
     def embedding(self, image_id: int) -> Vectors:
-        """Return the stored embedding [d] of a picture, not normalised.
+        """Return the stored embedding [d] of an image, not normalized.
 
         Raises:
-            KeyError: no class holds this picture.
+            KeyError: no class contains the image.
         """
         for index in self.indexes["euclidean"].values():
             if index.holds(image_id):
                 return np.asarray(index.vectors(np.array([image_id]))[0], dtype=np.float32)
         raise KeyError(f"image id {image_id} is not in this gallery")
 
-    def _chosen(self, metric: Metric, classes: Sequence[str] | None) -> Iterator[tuple[str, ClassIndex]]:
-        if metric not in self.indexes:
-            known = " or ".join(self.indexes)
-            raise InvalidRequest(f"The metric must be {known}, got {metric!r}; choose one of these.")
-        for name in self.classes if classes is None else dict.fromkeys(classes):
-            if name not in self.indexes[metric]:
-                raise UnknownClass(unknown_class_sentence(name, self.classes))
-            yield name, self.indexes[metric][name]
-
     def _one_per_product(self, searches: Sequence["_ClassSearch"], sign: int) -> list[Hit]:
-        """Return the fetched pictures of all classes, best first, each product by its best one."""
-        found = [
-            (sign * value, image_id, product_id, search.name)
-            for search in searches
-            for value, image_id, product_id in zip(
-                search.values, search.image_ids, self._products(search.image_ids), strict=True
-            )
-        ]
+        """Return the fetched images of all classes as hits, best first, only the best of each product."""
+        found = []
+        for search in searches:
+            products = self.product_ids[np.searchsorted(self.image_ids, search.image_ids)].tolist()
+            for value, image_id, product_id in zip(search.values, search.image_ids, products, strict=True):
+                found.append((sign * value, image_id, product_id, search.name))
         best: dict[int, Hit] = {}
         for value, image_id, product_id, name in sorted(found):
             best.setdefault(product_id, Hit(product_id, image_id, name, sign * value))
         return list(best.values())
 
-    def _products(self, image_ids: Sequence[int]) -> list[int]:
-        found: list[int] = self.product_ids[np.searchsorted(self.image_ids, image_ids)].tolist()
-        return found
-
 
 class _ClassSearch:
-    """One search in one class, which can be asked for more."""
+    """A search in one class that can be extended."""
 
     def __init__(
         self,
@@ -168,13 +158,13 @@ class _ClassSearch:
         self._query = np.asarray(embedding, dtype=np.float32)[None]
 
     def fetch(self, width: int) -> None:
-        """Fetch the `width` nearest pictures, or all there are."""
+        """Fetch the `width` nearest images, or all there are."""
         self.width = min(width, len(self._index))
         values, ids = self._index.search(self._query, self.width, self._allowed, self._excluded)
         found = ids[0] >= 0
         self.values, self.image_ids = values[0, found].tolist(), ids[0, found].tolist()
 
-    def settled(self, sign: int, worst_wanted: float) -> bool:
-        """Whether what was not fetched cannot matter: there is none, or all of it is worse than wanted."""
+    def is_complete(self, sign: int, worst_value: float) -> bool:
+        """Return whether no image remains that could be among the hits: none is left, or all are worse."""
         exhausted = len(self.values) < self.width or self.width == len(self._index)
-        return exhausted or sign * self.values[-1] > worst_wanted
+        return exhausted or sign * self.values[-1] > worst_value

@@ -23,9 +23,8 @@ from pydantic import ValidationError
 
 from vsearch.core.errors import GenerationCorrupt, NoGeneration
 from vsearch.core.files import checksum, replace_text, sync
-from vsearch.index.class_index import ClassIndex, Vectors
+from vsearch.index.class_index import ClassIndex, Vectors, index_key
 from vsearch.index.gallery import Gallery
-from vsearch.index.index_policy import index_key
 from vsearch.index.manifest import FORMAT_VERSION, ID_PATTERN, ClassEntry, Manifest, MatchCalibration, Origin, Quality
 from vsearch.models.whitening import Whitening
 

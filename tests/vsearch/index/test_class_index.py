@@ -10,70 +10,67 @@ from numpy.typing import NDArray
 
 from vsearch.core.errors import GenerationCorrupt
 from vsearch.core.settings import Metric
-from vsearch.evaluation.metrics import l2_normalize
-from vsearch.index.class_index import MAX_GPU_WIDTH, ClassIndex, _Gpu
-from vsearch.index.index_policy import index_key
+from vsearch.evaluation.metrics import index_recall_at_k, l2_normalize
+from vsearch.index import class_index
+from vsearch.index.class_index import MAX_GPU_K, ClassIndex, _Gpu, index_key
 
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean")
-SIZES_IN_USE = (1, 7, 300, 3000)
+
+both_metrics = pytest.mark.parametrize("metric", METRICS)
 
 
 def points(count: int, size: int = 24, seed: int = 0) -> NDArray[np.float32]:
-    """Return clustered vectors [count, size], as embeddings are, of varied length."""
+    """Return clustered vectors [count, size] of varied length, as embeddings are."""
     rng = np.random.default_rng(seed)
-    centres = rng.normal(size=(max(count // 20, 1), size))
-    vectors = centres[rng.integers(len(centres), size=count)] + 0.4 * rng.normal(size=(count, size))
+    centers = rng.normal(size=(max(count // 20, 1), size))
+    vectors = centers[rng.integers(len(centers), size=count)] + 0.4 * rng.normal(size=(count, size))
     return (vectors * rng.uniform(0.5, 2, size=(count, 1))).astype(np.float32)
 
 
 def ids_for(count: int, seed: int = 0) -> NDArray[np.int64]:
-    """Return distinct ids in no order, far apart."""
+    """Return distinct unordered ids, far apart."""
     return np.random.default_rng(seed).choice(10**12, size=count, replace=False).astype(np.int64)
 
 
 def exact_ids(
-    queries: NDArray[np.float32], vectors: NDArray[np.float32], ids: NDArray[np.int64], metric: Metric
+    queries: NDArray[np.float32], vectors: NDArray[np.float32], ids: NDArray[np.int64], metric: Metric, k: int = 10
 ) -> NDArray[np.int64]:
-    """Return all ids by distance: the referee."""
+    """Return the ids of the k nearest vectors [q, k], computed directly and padded with -1."""
     if metric == "cosine":
         distances = -l2_normalize(queries).astype(float) @ l2_normalize(vectors).astype(float).T
     else:
         distances = np.linalg.norm(queries[:, None].astype(float) - vectors[None], axis=2)
-    return ids[np.argsort(distances, axis=1)]
+    nearest = ids[np.argsort(distances, axis=1)][:, :k]
+    return np.pad(nearest, ((0, 0), (0, k - nearest.shape[1])), constant_values=-1)
 
 
-@pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("count", SIZES_IN_USE)
-def test_every_index_in_use_agrees_with_exact_search(count: int, metric: Metric) -> None:
-    """Whatever type the size policy picks, the ids are those of exact search."""
+@both_metrics
+@pytest.mark.parametrize("count", [1, 7, 300, 3000])
+def test_an_index_agrees_with_exact_search(count: int, metric: Metric) -> None:
     vectors, ids, queries = points(count), ids_for(count), points(9, seed=1)
-    _, found = ClassIndex.build(vectors, ids, metric).search(queries, min(count, 10))
-    np.testing.assert_array_equal(found, exact_ids(queries, vectors, ids, metric)[:, :10])
+    _, found = ClassIndex.build(vectors, ids, metric).search(queries, 10)
+    np.testing.assert_array_equal(found, exact_ids(queries, vectors, ids, metric))
 
 
-def test_the_size_policy_gives_a_factory_string_for_every_size() -> None:
-    """Exact while that is quick; then twice the root of the count in cells."""
+def test_large_classes_get_an_inverted_file() -> None:
     assert [index_key(count) for count in (1, 50_000, 10**6)] == ["Flat", "Flat", "IVF2000,Flat"]
 
 
-def test_cosine_is_the_similarity_of_unnormalised_vectors() -> None:
-    """Lengths do not matter, of the stored vectors as of the query."""
+def test_cosine_ignores_the_length_of_vectors() -> None:
     index = ClassIndex.build(np.array([[5.0, 0.0], [0.3, 0.4]]), np.array([1, 2]), "cosine")
     values, ids = index.search(np.array([[0.0, 7.0]], dtype=np.float32), 2)
     np.testing.assert_array_equal(ids, [[2, 1]])
     np.testing.assert_allclose(values, [[0.8, 0.0]], atol=1e-6)
 
 
-def test_euclidean_is_the_true_distance() -> None:
-    """Not its square, and of the vectors as they are."""
+def test_euclidean_values_are_distances_not_squares() -> None:
     index = ClassIndex.build(np.array([[0.0, 0.0], [6.0, 8.0]]), np.array([1, 2]), "euclidean")
     values, ids = index.search(np.array([[0.0, 0.0]], dtype=np.float32), 2)
     np.testing.assert_array_equal(ids, [[1, 2]])
     np.testing.assert_allclose(values, [[0.0, 10.0]])
 
 
-def test_ids_are_ours() -> None:
-    """Ids go in unordered and large, and exactly these come back."""
+def test_ids_may_be_unordered_and_large() -> None:
     index = ClassIndex.build(np.eye(3), np.array([10**12, 7, 42]), "cosine")
     _, ids = index.search(np.eye(3, dtype=np.float32), 1)
     np.testing.assert_array_equal(ids[:, 0], [10**12, 7, 42])
@@ -81,113 +78,85 @@ def test_ids_are_ours() -> None:
 
 
 @pytest.mark.parametrize(("metric", "worst"), [("cosine", -np.inf), ("euclidean", np.inf)])
-def test_fewer_than_k_are_padded(metric: Metric, worst: float) -> None:
-    """Padding is id -1 with the worst value, at the end."""
+def test_fewer_than_k_results_are_padded(metric: Metric, worst: float) -> None:
     index = ClassIndex.build(np.eye(2), np.array([4, 5]), metric)
     values, ids = index.search(np.eye(2, dtype=np.float32)[:1], 4)
     np.testing.assert_array_equal(ids, [[4, 5, -1, -1]])
     np.testing.assert_array_equal(values[0, 2:], [worst, worst])
-    assert values.dtype == np.float32
-    assert ids.dtype == np.int64
+    assert (values.dtype, ids.dtype) == (np.float32, np.int64)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@both_metrics
 @pytest.mark.parametrize("kept", [0, 1, 5, 150, 300])
-def test_a_filter_gives_the_best_of_the_allowed(kept: int, metric: Metric) -> None:
-    """As exact search over these rows alone would; ids of other classes are no matter."""
+def test_only_allowed_images_are_found(kept: int, metric: Metric) -> None:
     vectors, ids, queries = points(300), ids_for(300), points(4, seed=1)
     index = ClassIndex.build(vectors, ids, metric)
-    allowed = np.concatenate([ids[:kept], [10**13, 3]]).astype(np.int64)
+    allowed = np.concatenate([ids[:kept], [10**13, 3]]).astype(np.int64)  # the last two are of other classes
     _, found = index.search(queries, 10, allowed)
-    expected = np.full((4, 10), -1)
-    expected[:, : min(kept, 10)] = exact_ids(queries, vectors[:kept], ids[:kept], metric)[:, :10]
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(found, exact_ids(queries, vectors[:kept], ids[:kept], metric))
 
 
-@pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("gone", [0, 1, 20, 295, 300])
-def test_what_is_excluded_is_never_found(gone: int, metric: Metric) -> None:
-    """The rest is found as exact search over it would; ids of other classes are no matter."""
+@both_metrics
+@pytest.mark.parametrize("count", [0, 1, 20, 295, 300])
+def test_excluded_images_are_not_found(count: int, metric: Metric) -> None:
     vectors, ids, queries = points(300), ids_for(300), points(4, seed=1)
     index = ClassIndex.build(vectors, ids, metric)
-    excluded = np.concatenate([ids[:gone], [10**13, 3]]).astype(np.int64)
+    excluded = np.concatenate([ids[:count], [10**13, 3]]).astype(np.int64)
     _, found = index.search(queries, 10, excluded=excluded)
-    left = min(300 - gone, 10)
-    expected = np.full((4, 10), -1)
-    expected[:, :left] = exact_ids(queries, vectors[gone:], ids[gone:], metric)[:, :left]
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(found, exact_ids(queries, vectors[count:], ids[count:], metric))
 
 
-def test_what_is_excluded_is_not_found_where_it_is_allowed() -> None:
-    """A product that meets the filters may be withdrawn all the same."""
-    index = ClassIndex.build(np.eye(4), np.arange(4), "cosine")
-    found = index.search(np.eye(4, dtype=np.float32)[:1], 4, np.array([0, 1, 2]), np.array([1, 3]))[1]
+def test_exclusion_overrides_a_filter_and_neither_outlasts_its_call() -> None:
+    index, queries = ClassIndex.build(np.eye(4), np.arange(4), "cosine"), np.eye(4, dtype=np.float32)[:1]
+    found = index.search(queries, 4, np.array([0, 1, 2]), np.array([1, 3]))[1]
     assert sorted(found[0].tolist()) == [-1, -1, 0, 2]
-
-
-def test_a_filter_goes_with_one_call_only() -> None:
-    """The next search without a filter finds everything again."""
-    index = ClassIndex.build(np.eye(3), np.arange(3), "cosine")
-    index.search(np.eye(3, dtype=np.float32), 3, np.array([1]))
-    assert (index.search(np.eye(3, dtype=np.float32), 3)[1] >= 0).all()
+    assert sorted(index.search(queries, 4)[1][0].tolist()) == [0, 1, 2, 3]
 
 
 def test_equal_values_are_ordered_by_id() -> None:
-    """Copies of one picture come back in the same order every time."""
     index = ClassIndex.build(np.ones((6, 4)), np.array([60, 10, 50, 20, 40, 30]), "euclidean")
     _, ids = index.search(np.ones((1, 4), dtype=np.float32), 6)
     np.testing.assert_array_equal(ids, [[10, 20, 30, 40, 50, 60]])
 
 
-@pytest.mark.parametrize("metric", METRICS)
-def test_saved_and_loaded_it_answers_the_same(metric: Metric, tmp_path: Path) -> None:
-    """A round trip through the disk changes nothing."""
+@both_metrics
+def test_a_loaded_index_answers_as_the_saved_one(metric: Metric, tmp_path: Path) -> None:
     built = ClassIndex.build(points(50), ids_for(50), metric)
     queries = points(5, seed=1)
     expected = built.search(queries, 7)
     built.save(tmp_path / "x.faiss")
-    del built
     loaded = ClassIndex.load(tmp_path / "x.faiss", metric)
     for found, wanted in zip(loaded.search(queries, 7), expected, strict=True):
         np.testing.assert_array_equal(found, wanted)
 
 
 def test_stored_vectors_are_found_by_id() -> None:
-    """Unit vectors under cosine, the very numbers under Euclidean; unknown ids are an error."""
     vectors, ids = points(20), ids_for(20)
     chosen = np.array([13, 2, 13])
     euclidean = ClassIndex.build(vectors, ids, "euclidean")
     cosine = ClassIndex.build(vectors, ids, "cosine")
     np.testing.assert_array_equal(euclidean.vectors(ids[chosen]), vectors[chosen])
     np.testing.assert_allclose(cosine.vectors(ids[chosen]), l2_normalize(vectors[chosen]), rtol=1e-6)
-    with pytest.raises(KeyError, match="not in this index"):
+    with pytest.raises(KeyError, match=str(10**13)):
         cosine.vectors(np.array([10**13]))
 
 
-def damaged(kind: str, path: Path) -> None:
-    """Leave a file at `path` that is no index of ours."""
+@pytest.mark.parametrize("content", [None, b"", b"not an index" * 9])
+def test_loading_detects_a_damaged_file(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "x.faiss"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(GenerationCorrupt, match=r"x\.faiss"):
+        ClassIndex.load(path, "cosine")
+
+
+@pytest.mark.parametrize(("metric", "size"), [("euclidean", None), ("cosine", 500)])
+def test_loading_detects_another_metric_and_a_truncated_file(metric: Metric, size: int | None, tmp_path: Path) -> None:
+    path = tmp_path / "x.faiss"
     ClassIndex.build(points(50), ids_for(50), "cosine").save(path)
-    whole = path.read_bytes()
-    if kind == "missing":
-        path.unlink()
-    else:
-        path.write_bytes({"cut": whole[:500], "empty": b"", "text": b"not an index" * 9}[kind])
-
-
-@pytest.mark.parametrize("kind", ["missing", "cut", "empty", "text"])
-def test_a_damaged_file_is_said_to_be_so(kind: str, tmp_path: Path) -> None:
-    """One sentence with the file and the remedy."""
-    damaged(kind, tmp_path / "x.faiss")
-    with pytest.raises(GenerationCorrupt, match=r"x\.faiss must be .* roll back") as caught:
-        ClassIndex.load(tmp_path / "x.faiss", "cosine")
-    assert "\n" not in str(caught.value)
-
-
-def test_an_index_of_the_other_metric_is_refused(tmp_path: Path) -> None:
-    """A distance is never shown as a similarity."""
-    ClassIndex.build(np.eye(2), np.arange(2), "cosine").save(tmp_path / "x.faiss")
-    with pytest.raises(GenerationCorrupt):
-        ClassIndex.load(tmp_path / "x.faiss", "euclidean")
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(GenerationCorrupt, match=r"x\.faiss"):
+        ClassIndex.load(path, metric)
 
 
 @pytest.mark.parametrize(
@@ -195,15 +164,103 @@ def test_an_index_of_the_other_metric_is_refused(tmp_path: Path) -> None:
     [
         (np.eye(2), [1, 1], "distinct"),
         (np.eye(2), [1, -2], "negative"),
-        (np.eye(2), [1], "needs an id"),
-        (np.empty((0, 4)), [], "needs an id"),
+        (np.eye(2), [1], "one id per row"),
+        (np.empty((0, 4)), [], "one id per row"),
         (np.array([[1.0, np.nan]]), [1], "finite"),
     ],
 )
-def test_what_cannot_be_indexed_is_refused(vectors: NDArray[np.float64], ids: list[int], reason: str) -> None:
-    """A bug upstream stops the build, not a search."""
+def test_invalid_embeddings_and_ids_are_refused(vectors: NDArray[np.float64], ids: list[int], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         ClassIndex.build(vectors, np.array(ids, dtype=np.int64), "cosine")
+
+
+@pytest.mark.parametrize(
+    ("message", "number"),
+    [("write error in x: 0 != 9 (No space left on device)", errno.ENOSPC), ("failed", errno.EIO)],
+)
+def test_a_failed_write_leaves_no_file(
+    message: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_half(index: object, path: str) -> None:
+        Path(path).write_bytes(b"half")
+        raise RuntimeError(message)
+
+    monkeypatch.setattr("faiss.write_index", write_half)
+    with pytest.raises(OSError, match="could not be written") as caught:
+        ClassIndex.build(points(3), np.arange(3), "cosine").save(tmp_path / "x.faiss")
+    assert caught.value.errno == number
+    assert not any(tmp_path.iterdir())
+
+
+# ---- inverted files ----
+
+
+@pytest.fixture
+def clustered(monkeypatch: pytest.MonkeyPatch) -> NDArray[np.float32]:
+    """Return 3,000 vectors in 60 clusters; classes of more than 1,000 get an inverted file."""
+    monkeypatch.setattr(class_index, "EXACT_UP_TO", 1000)
+    rng = np.random.default_rng(0)
+    centers = rng.normal(size=(60, 16)) * 3
+    return (centers[rng.integers(60, size=3000)] + rng.normal(size=(3000, 16))).astype(np.float32)
+
+
+@both_metrics
+def test_an_inverted_file_finds_nearly_what_exact_search_finds(
+    clustered: NDArray[np.float32], metric: Metric, tmp_path: Path
+) -> None:
+    ids = np.arange(3000) * 7
+    built = ClassIndex.build(clustered, ids, metric)
+    assert 1 <= built._rows.nprobe < built._rows.nlist == 108
+    built.save(tmp_path / "large.faiss")
+    loaded = ClassIndex.load(tmp_path / "large.faiss", metric)
+    queries = clustered[:200] + np.float32(0.01)
+    expected = exact_ids(queries, clustered, ids, metric)
+    for index in (built, loaded):
+        assert index_recall_at_k(index.search(queries, 10)[1], expected).mean() > 0.98
+    if metric == "euclidean":
+        np.testing.assert_array_equal(loaded.vectors(ids[:50]), clustered[:50])
+
+
+def test_a_filtered_search_of_an_inverted_file_is_exact(clustered: NDArray[np.float32]) -> None:
+    """The allowed images may be in clusters far from the query."""
+    large = ClassIndex.build(clustered, np.arange(3000), "cosine")
+    allowed = np.array([5, 700, 1500, 2999])
+    found = large.search(clustered[:20], 10, allowed=allowed)[1]
+    assert all(set(row[:4]) == set(allowed.tolist()) for row in found)
+    assert (found[:, 4:] == -1).all()
+
+
+@both_metrics
+@pytest.mark.parametrize("part", [slice(1), slice(500), slice(2900), slice(0, 1000, 2), slice(3000)])
+def test_excluded_images_of_an_inverted_file_are_replaced_by_the_next(
+    clustered: NDArray[np.float32], part: slice, metric: Metric
+) -> None:
+    """Even if most images of the nearest clusters are excluded."""
+    large = ClassIndex.build(clustered, np.arange(3000) * 7, metric)
+    recalls = []
+    for query in clustered[:40, None] + np.float32(0.01):
+        nearest = large.search(query, 3000)[1][0]
+        excluded = np.sort(nearest[part])
+        found = large.search(query, 10, excluded=excluded)[1]
+        assert not np.isin(found, excluded).any()
+        expected = np.full((1, 10), -1)
+        left = nearest[~np.isin(nearest, excluded)][:10]
+        expected[0, : len(left)] = left
+        recalls.append(index_recall_at_k(found, expected).mean() if len(left) else (found == -1).all())
+    assert np.mean(recalls) > 0.98
+
+
+def test_an_inverted_file_returns_k_results_for_any_k(clustered: NDArray[np.float32]) -> None:
+    large = ClassIndex.build(clustered, np.arange(3000), "cosine")
+    for k in (500, 2999, 3000):
+        found = large.search(clustered[:1], k)[1][0]
+        assert len(set(found.tolist()) - {-1}) == k
+    found = large.search(clustered[:1], 3000, excluded=np.arange(100))[1][0]
+    assert sorted(found[:2900].tolist()) == list(range(100, 3000))
+    assert (found[2900:] == -1).all()
+
+
+# ---- GPU ----
 
 
 def saved(tmp_path: Path, count: int = 300, metric: Metric = "cosine") -> Path:
@@ -214,75 +271,68 @@ def saved(tmp_path: Path, count: int = 300, metric: Metric = "cosine") -> Path:
 
 @dataclass
 class FakeGpu:
-    """Stands for the GPU part of FAISS: "copies" stay on the CPU, and either step can fail."""
+    """The GPU part of FAISS: copies stay on the CPU, and a search may fail."""
 
-    clone_fails: Exception | None = None
-    search_fails: Exception | None = None
+    error: Exception | None = None
     clones: int = 0
     widths: list[int] = field(default_factory=list)
 
     def clone(self, resources: object, device: int, index: Any) -> "FakeGpu":
         """Copy an index."""
         self.clones += 1
-        if self.clone_fails:
-            raise self.clone_fails
         self.index = index
         return self
 
     def search(self, vectors: NDArray[np.float32], k: int) -> Any:
         """Search the copy."""
         self.widths.append(k)
-        if self.search_fails:
-            raise self.search_fails
+        if self.error:
+            raise self.error
         return self.index.search(vectors, k)
 
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
-    """Return a GPU that FAISS finds here."""
+    """Return a GPU that FAISS finds."""
     found = FakeGpu()
     monkeypatch.setattr("faiss.get_num_gpus", lambda: 1, raising=False)
     monkeypatch.setattr("faiss.index_cpu_to_gpu", found.clone, raising=False)
-    monkeypatch.setattr("vsearch.index.class_index._gpu_resources", lambda: None)
+    monkeypatch.setattr(class_index, "_gpu_resources", lambda: None)
     monkeypatch.setattr(_Gpu, "warned", False)
     return found
 
 
-def test_only_what_is_loaded_goes_to_the_gpu(gpu: FakeGpu, tmp_path: Path) -> None:
-    """An index that is built is written next, so a copy would cost memory for nothing."""
+def test_only_loaded_indexes_are_copied_to_the_gpu(gpu: FakeGpu, tmp_path: Path) -> None:
     path = saved(tmp_path)
     assert gpu.clones == 0
     assert len(ClassIndex.load(path, "cosine").search(points(2, seed=1), 3)[1]) == 2
     assert (gpu.clones, gpu.widths) == (1, [3])
 
 
-@pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("gone", [0, 1, 40, 299])
-def test_the_gpu_finds_nothing_that_is_excluded(gone: int, metric: Metric, gpu: FakeGpu, tmp_path: Path) -> None:
-    """It cannot leave pictures out, so it is asked for as many more."""
+@both_metrics
+@pytest.mark.parametrize("count", [0, 1, 40, 299])
+def test_excluded_images_are_fetched_from_the_gpu_and_dropped(
+    count: int, metric: Metric, gpu: FakeGpu, tmp_path: Path
+) -> None:
     index = ClassIndex.load(saved(tmp_path, metric=metric), metric)
     vectors, ids, queries = points(300), ids_for(300), points(4, seed=1)
-    found = index.search(queries, 10, excluded=ids[:gone])[1]
-    left = min(10, 300 - gone)
-    np.testing.assert_array_equal(found[:, :left], exact_ids(queries, vectors[gone:], ids[gone:], metric)[:, :left])
-    assert (found[:, left:] == -1).all()
-    assert gpu.widths == [min(10 + gone, 300)]
+    found = index.search(queries, 10, excluded=ids[:count])[1]
+    np.testing.assert_array_equal(found, exact_ids(queries, vectors[count:], ids[count:], metric))
+    assert gpu.widths == [min(10 + count, 300)]
 
 
-def test_the_cpu_answers_what_the_gpu_cannot(gpu: FakeGpu, tmp_path: Path) -> None:
-    """Searches among some pictures, and lists longer than FAISS makes there."""
-    index = ClassIndex.load(saved(tmp_path, MAX_GPU_WIDTH + 10), "cosine")
+def test_filtered_and_very_long_searches_use_the_cpu(gpu: FakeGpu, tmp_path: Path) -> None:
+    index = ClassIndex.load(saved(tmp_path, MAX_GPU_K + 10), "cosine")
     assert (index.search(points(1), 5, index.image_ids[:9])[1] >= 0).all()
-    assert (index.search(points(1), MAX_GPU_WIDTH + 1)[1] >= 0).all()
-    assert (index.search(points(1), 10, excluded=index.image_ids[:MAX_GPU_WIDTH])[1] >= 0).all()
+    assert (index.search(points(1), MAX_GPU_K + 1)[1] >= 0).all()
+    assert (index.search(points(1), 10, excluded=index.image_ids[:MAX_GPU_K])[1] >= 0).all()
     assert gpu.widths == []
 
 
-def test_an_index_in_cells_leaves_pictures_out_on_the_cpu(
+def test_excluding_from_an_inverted_file_uses_the_cpu(
     gpu: FakeGpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which looks through more cells then; all else is searched on the GPU."""
-    monkeypatch.setattr("vsearch.index.index_policy.EXACT_UP_TO", 1000)
+    monkeypatch.setattr(class_index, "EXACT_UP_TO", 1000)
     index = ClassIndex.load(saved(tmp_path, 3000), "cosine")
     query = points(1)
     nearest = index.search(query, 1)[1]
@@ -291,28 +341,7 @@ def test_an_index_in_cells_leaves_pictures_out_on_the_cpu(
     assert gpu.widths == [1]
 
 
-def without_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give a FAISS that counts GPUs but cannot use one."""
-    monkeypatch.delattr("faiss.index_cpu_to_gpu")
-
-
-def without_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let counting the GPUs fail."""
-    monkeypatch.setattr("faiss.get_num_gpus", failing(RuntimeError("CUDA driver version is insufficient")))
-
-
-def without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the copy fail."""
-    out = RuntimeError("Error in virtual void* faiss::gpu::StandardGpuResourcesImpl: cudaMalloc error out of memory")
-    monkeypatch.setattr("faiss.index_cpu_to_gpu", failing(out))
-
-
-def without_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let FAISS's own buffers not fit."""
-    monkeypatch.setattr("vsearch.index.class_index._gpu_resources", failing(MemoryError()))
-
-
-def failing(error: Exception) -> Callable[..., object]:
+def raising(error: Exception) -> Callable[..., object]:
     """Return a function that only raises."""
 
     def fail(*arguments: object) -> object:
@@ -321,47 +350,53 @@ def failing(error: Exception) -> Callable[..., object]:
     return fail
 
 
-@pytest.mark.parametrize("broken", [without_code, without_driver, without_memory, without_buffers])
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("faiss.index_cpu_to_gpu", AttributeError("built without GPU support")),
+        ("faiss.get_num_gpus", RuntimeError("CUDA driver version is insufficient")),
+        ("faiss.index_cpu_to_gpu", RuntimeError("cudaMalloc error out of memory")),
+        ("vsearch.index.class_index._gpu_resources", MemoryError()),
+    ],
+)
 def test_without_a_usable_gpu_the_cpu_searches(
-    broken: Callable[[pytest.MonkeyPatch], None],
+    name: str,
+    error: Exception,
     gpu: FakeGpu,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Every index is loaded and finds the same; one warning in all."""
-    broken(monkeypatch)
+    """With one warning per process."""
+    monkeypatch.setattr(name, raising(error))
     path, queries = saved(tmp_path), points(4, seed=1)
     for _ in range(3):
         _, found = ClassIndex.load(path, "cosine").search(queries, 10)
-        np.testing.assert_array_equal(found, exact_ids(queries, points(300), ids_for(300), "cosine")[:, :10])
+        np.testing.assert_array_equal(found, exact_ids(queries, points(300), ids_for(300), "cosine"))
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert gpu.widths == []
 
 
-def test_a_search_that_fails_on_the_gpu_is_done_by_the_cpu(
+def test_a_search_that_fails_on_the_gpu_is_repeated_on_the_cpu(
     gpu: FakeGpu, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """TensorFlow may have taken the memory since the copy was made; there may be some again later."""
+    """TensorFlow may have taken the memory since the copy was made, and may release it later."""
     index, queries = ClassIndex.load(saved(tmp_path), "cosine"), points(4, seed=1)
-    expected = exact_ids(queries, points(300), ids_for(300), "cosine")[:, :10]
-    gpu.search_fails = RuntimeError("cudaMalloc error out of memory")
-    for _ in range(2):
+    expected = exact_ids(queries, points(300), ids_for(300), "cosine")
+    for gpu.error in (RuntimeError("cudaMalloc error out of memory"), MemoryError(), None):
         np.testing.assert_array_equal(index.search(queries, 10)[1], expected)
-    gpu.search_fails = None
-    np.testing.assert_array_equal(index.search(queries, 10)[1], expected)
     assert gpu.widths == [10, 10, 10]
     assert len(caplog.records) == 1
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("metric", METRICS)
+@both_metrics
 @pytest.mark.parametrize("exact_up_to", [5000, 1000])
 @pytest.mark.parametrize("first", ["TensorFlow", "FAISS"])
 def test_gpu_and_cpu_find_the_same(
     first: str, exact_up_to: int, metric: Metric, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside TensorFlow in one process, whichever comes first; exact and in cells; with and without filters."""
+    """In one process with TensorFlow, whichever uses the GPU first."""
     from vsearch.models.tensorflow_startup import import_tensorflow
 
     import_tensorflow()
@@ -369,7 +404,7 @@ def test_gpu_and_cpu_find_the_same(
 
     if first == "TensorFlow":
         assert tf.linalg.trace(tf.matmul(tf.eye(512), tf.eye(512))) == 512
-    monkeypatch.setattr("vsearch.index.index_policy.EXACT_UP_TO", exact_up_to)
+    monkeypatch.setattr(class_index, "EXACT_UP_TO", exact_up_to)
     index = ClassIndex.load(saved(tmp_path, 3000, metric), metric)
     if index._gpu is None:
         pytest.skip("no GPU here, or a FAISS that cannot use it")
@@ -382,22 +417,3 @@ def test_gpu_and_cpu_find_the_same(
         on_cpu = index.search(queries, 10, **filters)
         np.testing.assert_array_equal(on_gpu[1], on_cpu[1])
         np.testing.assert_allclose(on_gpu[0], on_cpu[0], rtol=1e-3, atol=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("said", "number"), [("write error in x: 0 != 9 (No space left on device)", errno.ENOSPC), ("oh no", errno.EIO)]
-)
-def test_an_index_that_cannot_be_written_leaves_nothing(
-    said: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A full disk is said to be one, in the way that all files say it."""
-
-    def write_half(index: object, path: str) -> None:
-        Path(path).write_bytes(b"half")
-        raise RuntimeError(said)
-
-    monkeypatch.setattr("faiss.write_index", write_half)
-    with pytest.raises(OSError, match="could not be written") as caught:
-        ClassIndex.build(points(3), np.arange(3), "cosine").save(tmp_path / "x.faiss")
-    assert caught.value.errno == number
-    assert not any(tmp_path.iterdir())

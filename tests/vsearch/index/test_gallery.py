@@ -11,7 +11,7 @@ METRICS: tuple[Metric, ...] = ("cosine", "euclidean")
 
 
 def gallery_of(vectors: NDArray[np.float32], product_ids: NDArray[np.int64], classes: list[str]) -> Gallery:
-    """Return a gallery of pictures 100, 101, ... with their products and classes."""
+    """Return a gallery of images 100, 101, ... with the given products and classes."""
     image_ids = np.arange(100, 100 + len(vectors), dtype=np.int64)
     names = np.array(classes)
     indexes = {
@@ -25,7 +25,7 @@ def gallery_of(vectors: NDArray[np.float32], product_ids: NDArray[np.int64], cla
 
 
 def random_gallery(pictures: int, products: int, seed: int = 0) -> tuple[Gallery, NDArray[np.float32]]:
-    """Return a gallery whose products have pictures in several of three classes."""
+    """Return a gallery whose products have images in several of three classes."""
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=(pictures, 8)).astype(np.float32)
     classes = [f"class {number}" for number in rng.integers(3, size=pictures)]
@@ -35,7 +35,7 @@ def random_gallery(pictures: int, products: int, seed: int = 0) -> tuple[Gallery
 def brute_force(
     gallery: Gallery, vectors: NDArray[np.float32], query: NDArray[np.float32], metric: Metric
 ) -> list[int]:
-    """Return all products by the distance of their nearest picture: the referee."""
+    """Return all products by the distance of their nearest image."""
     if metric == "cosine":
         distance = -(vectors @ query) / np.linalg.norm(vectors, axis=1)
     else:
@@ -47,47 +47,41 @@ def brute_force(
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("k", [1, 3, 10, 40, 100])
 @pytest.mark.parametrize("products", [4, 40, 200])
-def test_all_classes_together_answer_as_one_exact_search(products: int, k: int, metric: Metric) -> None:
-    """k distinct products, or all there are, however many pictures crowd the front."""
+def test_the_search_of_all_classes_agrees_with_exact_search(products: int, k: int, metric: Metric) -> None:
     gallery, vectors = random_gallery(300, products)
     query = np.random.default_rng(5).normal(size=8).astype(np.float32)
     hits = gallery.search(query, k=k, metric=metric)
     assert [hit.product_id for hit in hits] == brute_force(gallery, vectors, query, metric)[:k]
 
 
-def test_each_product_comes_once_by_its_best_picture() -> None:
-    """Its other pictures, in this class or another, do not appear again."""
+def test_each_product_is_found_once_by_its_best_image() -> None:
     vectors = np.array([[1, 0], [0.9, 0.1], [0.8, 0.6], [0, 1]], dtype=np.float32)
     gallery = gallery_of(vectors, np.array([7, 7, 8, 7]), ["sofa", "sofa", "sofa", "lamp"])
     hits = gallery.search(np.array([1.0, 0.0]), k=5)
     assert hits == [Hit(7, 100, "sofa", 1.0), Hit(8, 102, "sofa", float(np.float32(0.8)))]
 
 
-def test_one_product_with_many_pictures_does_not_hide_the_others() -> None:
-    """More is fetched until k products are found."""
+def test_more_images_are_fetched_until_k_products_are_found() -> None:
     vectors = np.vstack([np.tile([1.0, 0.0], (500, 1)), [[0.0, 1.0], [0.1, 1.0]]]).astype(np.float32)
     gallery = gallery_of(vectors, np.array([1] * 500 + [2, 3]), ["sofa"] * 502)
     assert [hit.product_id for hit in gallery.search(np.array([1.0, 0.0]), k=3)] == [1, 3, 2]
 
 
-def test_only_the_chosen_classes_are_searched() -> None:
-    """Named twice, a class is searched once."""
+def test_only_the_chosen_classes_are_searched_and_each_once() -> None:
     gallery, _ = random_gallery(300, 300)
     hits = gallery.search(np.ones(8), k=20, classes=("class 1", "class 1"))
     assert {hit.class_name for hit in hits} == {"class 1"}
     assert len({hit.product_id for hit in hits}) == len(hits) == 20
 
 
-def test_unknown_class_names_the_known_ones() -> None:
-    """Before anything is searched."""
+def test_the_error_for_an_unknown_class_names_the_known_ones() -> None:
     gallery, _ = random_gallery(30, 30)
-    with pytest.raises(UnknownClass, match=r"'rug' is not; it has class \d, class \d, class \d"):
+    with pytest.raises(UnknownClass, match=r"'rug'.* class \d, class \d, class \d"):
         gallery.search(np.ones(8), k=1, classes=("class 1", "rug"))
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_a_filter_narrows_to_the_allowed_pictures(metric: Metric) -> None:
-    """A product is found by an allowed picture or not at all."""
+def test_only_allowed_images_are_found(metric: Metric) -> None:
     gallery, vectors = random_gallery(300, 60)
     allowed = gallery.image_ids[::7]
     query = np.ones(8, dtype=np.float32)
@@ -99,8 +93,7 @@ def test_a_filter_narrows_to_the_allowed_pictures(metric: Metric) -> None:
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("k", [1, 10, 60])
-def test_withdrawn_products_leave_their_places_to_others(metric: Metric, k: int) -> None:
-    """As many products as asked for, and none that is excluded: as if it were not there."""
+def test_excluded_products_are_replaced_by_the_next_ones(metric: Metric, k: int) -> None:
     gallery, vectors = random_gallery(300, 60)
     query = np.ones(8, dtype=np.float32)
     withdrawn = np.array(brute_force(gallery, vectors, query, metric)[:40:2])
@@ -110,15 +103,13 @@ def test_withdrawn_products_leave_their_places_to_others(metric: Metric, k: int)
     assert [hit.product_id for hit in hits] == brute_force(inside, vectors[kept], query, metric)[:k]
 
 
-def test_nothing_allowed_finds_nothing() -> None:
-    """An empty filter is not the same as no filter."""
+def test_an_empty_filter_finds_nothing() -> None:
     gallery, _ = random_gallery(30, 30)
     assert gallery.search(np.ones(8), k=5, allowed=np.array([], dtype=np.int64)) == []
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_copies_keep_their_order_whatever_k_is(metric: Metric) -> None:
-    """The first page of results is the start of the second, also where hundreds of pictures are the same."""
+def test_duplicates_keep_their_order_for_any_k(metric: Metric) -> None:
     rng = np.random.default_rng(0)
     vectors = np.repeat(rng.normal(size=(3, 8)), 150, axis=0).astype(np.float32)
     gallery = gallery_of(vectors, rng.permutation(450), ["a", "b", "c"] * 150)
@@ -127,8 +118,7 @@ def test_copies_keep_their_order_whatever_k_is(metric: Metric) -> None:
         assert gallery.search(vectors[0], k=k, metric=metric) == everything[:k]
 
 
-def test_cosines_are_the_same_whatever_metric_found_the_hits() -> None:
-    """So that a match label does not depend on the metric."""
+def test_cosines_do_not_depend_on_the_metric_of_the_search() -> None:
     gallery, _ = random_gallery(60, 60)
     query = np.arange(8.0)
     by_cosine = gallery.search(query, k=60)
@@ -140,16 +130,14 @@ def test_cosines_are_the_same_whatever_metric_found_the_hits() -> None:
     assert gallery.cosines(query, []).shape == (0,)
 
 
-def test_stored_embeddings_are_found_by_picture() -> None:
-    """Not normalised, in whatever class; a picture the gallery lacks is an error."""
+def test_stored_embeddings_are_found_by_image_id() -> None:
     gallery, vectors = random_gallery(30, 5)
     np.testing.assert_array_equal(gallery.embedding(117), vectors[17])
     with pytest.raises(KeyError, match="99"):
         gallery.embedding(99)
 
 
-def test_pictures_of_a_product() -> None:
-    """In ascending order; none for a product the gallery lacks."""
+def test_image_ids_of_products() -> None:
     gallery = gallery_of(np.eye(3, dtype=np.float32), np.array([5, 6, 5]), ["a", "a", "b"])
     np.testing.assert_array_equal(gallery.pictures_of(5), [100, 102])
     assert gallery.pictures_of(9).tolist() == []
@@ -159,10 +147,9 @@ def test_pictures_of_a_product() -> None:
     assert len(gallery) == 3
 
 
-def test_senseless_requests_are_refused() -> None:
-    """No products, or a metric that is not indexed."""
+def test_invalid_requests_are_refused() -> None:
     gallery, _ = random_gallery(9, 9)
-    with pytest.raises(InvalidRequest, match="got 0"):
+    with pytest.raises(InvalidRequest, match="0"):
         gallery.search(np.ones(8), k=0)
-    with pytest.raises(InvalidRequest, match="cosine or euclidean, got 'manhattan'"):
+    with pytest.raises(InvalidRequest, match="manhattan"):
         gallery.search(np.ones(8), k=1, metric="manhattan")  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes import MATCH_CALIBRATION, NO_COHORT, FakeEncoder, origin
 from tests.vsearch.conftest import METRICS, Shop
-from vsearch.index import generation, index_policy
+from vsearch.index import class_index, generation
 from vsearch.index.class_index import ClassIndex
 from vsearch.index.gallery import Gallery
 from vsearch.search.engine import ALL, Engine, Search
@@ -50,7 +50,7 @@ def resident() -> float:
 
 def test_memory_after_ten_swaps_is_what_it_was_after_two(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of all that was served only the last is alive, though each answered a search."""
-    monkeypatch.setattr(index_policy, "EXACT_UP_TO", PICTURES)  # clustering would take most of the time
+    monkeypatch.setattr(class_index, "EXACT_UP_TO", PICTURES)  # clustering would take most of the time
     published = [large(shop, seed) for seed in range(2)]
     engine = Engine(shop.settings, FakeEncoder)
     served: list[weakref.ref[object]] = []
