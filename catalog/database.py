@@ -72,7 +72,7 @@ def connect(url: str | Path, *, create: bool = True) -> Engine:
         CatalogueMissing: the file does not exist, and `create` is false.
         CatalogueError: the address is not valid, nothing answers there, or the database cannot hold every text.
     """
-    engine = engine_of(url, create=create)
+    engine = create_engine(url, create=create)
     try:
         with engine.connect() as connection:
             _check_encoding(connection)
@@ -85,7 +85,7 @@ def connect(url: str | Path, *, create: bool = True) -> Engine:
     return engine
 
 
-def engine_of(url: str | Path, *, create: bool = False) -> Engine:
+def create_engine(url: str | Path, *, create: bool = False) -> Engine:
     """Return an engine that connects when it is first used; arguments and errors are those of `connect`."""
     address = _address(url)
     try:
@@ -97,7 +97,7 @@ def engine_of(url: str | Path, *, create: bool = False) -> Engine:
 
 
 @contextmanager
-def opened(url: str | Path, *, write: bool = False, migrate: bool = False) -> Iterator[sessionmaker[Session]]:
+def open_catalog(url: str | Path, *, write: bool = False, migrate: bool = False) -> Iterator[sessionmaker[Session]]:
     """Yield what makes sessions on the catalogue at `url`, and let go of it at the end.
 
     The schema of a catalogue that exists is only changed where that is asked for: other programs may be using it.
@@ -116,7 +116,7 @@ def opened(url: str | Path, *, write: bool = False, migrate: bool = False) -> It
     try:
         with engine.connect() as connection:
             found = schema_of(connection)
-            may_upgrade = write if found is None else migrate and found in schemas()[:-1]
+            may_upgrade = write if found is None else migrate and found in schema_revisions()[:-1]
             if not may_upgrade:
                 check_schema(connection)
         if may_upgrade:
@@ -127,7 +127,7 @@ def opened(url: str | Path, *, write: bool = False, migrate: bool = False) -> It
 
 
 @contextmanager
-def opened_for_dry_run(url: str | Path) -> Iterator[sessionmaker[Session]]:
+def open_for_dry_run(url: str | Path) -> Iterator[sessionmaker[Session]]:
     """Yield what makes sessions for a program that writes nothing; on an empty one if there is no catalogue.
 
     Raises:
@@ -135,10 +135,10 @@ def opened_for_dry_run(url: str | Path) -> Iterator[sessionmaker[Session]]:
     """
     with ExitStack() as stack:
         try:
-            found = stack.enter_context(opened(url))
+            found = stack.enter_context(open_catalog(url))
         except CatalogueMissing:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vsearch-"))
-            found = stack.enter_context(opened(Path(folder) / "catalogue.sqlite", write=True))
+            found = stack.enter_context(open_catalog(Path(folder) / "catalogue.sqlite", write=True))
         yield found
 
 
@@ -156,7 +156,7 @@ def lock_for_writing(session: Session) -> None:
 
 
 @cache
-def schemas() -> tuple[str, ...]:
+def schema_revisions() -> tuple[str, ...]:
     """Return the revisions of the schema that this version knows, the one it works with last."""
     files = (resources.files("migrations") / "versions").iterdir()
     return tuple(sorted(file.name[:4] for file in files if file.name[:4].isdigit()))
@@ -193,13 +193,13 @@ def check_schema(connection: Connection) -> None:
         CatalogueMissing: it has no tables.
         SchemaMismatch: it is of an older version, or of a newer one.
     """
-    found, wanted, shown = schema_of(connection), schemas()[-1], _shown(connection.engine.url)
+    found, wanted, shown = schema_of(connection), schema_revisions()[-1], _shown(connection.engine.url)
     if found == wanted:
         return
     if found is None:
         raise CatalogueMissing(f"There must be a catalogue, but {shown} is empty; {_IMPORT}, or {_CHECK}.")
     has = f"The catalogue's schema must be revision {wanted}, but that of {shown} is {found}"
-    if found in schemas():
+    if found in schema_revisions():
         raise SchemaMismatch(f"{has}, of an older version; back it up and run `vsearch catalog upgrade`.")
     raise SchemaMismatch(f"{has}, of a newer version; install the newer vsearch.")
 
@@ -217,13 +217,13 @@ def upgrade(engine: Engine) -> None:
     config.set_main_option("script_location", "migrations:")
     with engine.connect().execution_options(**IMMEDIATELY) as connection, connection.begin():
         _lock(connection)  # two processes may start at once
-        if schema_of(connection) not in (None, *schemas()):
+        if schema_of(connection) not in (None, *schema_revisions()):
             check_schema(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
-def shrink(engine: Engine) -> None:
+def reclaim_space(engine: Engine) -> None:
     """Give the room of deleted rows back to the disk where the catalogue is a SQLite file; PostgreSQL reuses it itself.
 
     A file of an earlier version must be rewritten once for that; it is left as it is while little of it is free.

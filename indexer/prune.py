@@ -19,7 +19,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import imports, queries, records, stored_blocks
-from catalog.database import chunks, opened, shrink
+from catalog.database import chunks, open_catalog, reclaim_space
 from catalog.image_store import ImageStore
 from catalog.models import FeedImport, IndexRun, Job, utc_now
 from catalog.records import Table
@@ -108,7 +108,7 @@ def run(
         CatalogueError: the catalogue is not there, or is not that of this data folder.
         GenerationCorrupt: the published index cannot be read, so that what it needs is unknown.
     """
-    with opened(settings.catalogue_url) as sessions, run_lock(settings.data / LOCK, clock()):
+    with open_catalog(settings.catalogue_url) as sessions, run_lock(settings.data / LOCK, clock()):
         return prune(settings, sessions, Stages(progress), clock(), page_files=page_files, dry_run=dry_run)
 
 
@@ -134,7 +134,7 @@ def prune(
             pruning.delete(files, advance)
     if not dry_run:
         with stages("shrink the catalogue"):
-            shrink(sessions.kw["bind"])
+            reclaim_space(sessions.kw["bind"])
     left = "" if alone else "Pictures were skipped because an import is running."
     return Pruned(pruning.added_up([*garbage, *files]), left)
 

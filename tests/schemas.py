@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from catalog.database import connect, schemas
+from catalog.database import connect, schema_revisions
 
 
 def set_schema(url: str | Path, wanted: str) -> None:
@@ -16,7 +16,7 @@ def set_schema(url: str | Path, wanted: str) -> None:
     engine = connect(url)
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        if wanted in schemas():
+        if wanted in schema_revisions():
             command.downgrade(config, wanted)
         else:
             connection.execute(sa.text("UPDATE alembic_version SET version_num = :wanted"), {"wanted": wanted})

@@ -12,7 +12,7 @@ from types import FrameType
 import numpy as np
 from flask import Flask
 
-from catalog.database import engine_of, opened, sessions
+from catalog.database import create_engine, open_catalog, sessions
 from vsearch.core.errors import CatalogueMissing, SettingsError
 from vsearch.core.settings import Settings
 from vsearch.detection.detector import OpenDetector, open_bundled
@@ -41,7 +41,7 @@ def build(
     engine.refresh()
     if engine.problem is None:
         engine.detect(np.full((64, 64, 3), 128, np.uint8))  # opens the detector before the first request
-    return create_app(settings, engine=engine, sessions=sessions(engine_of(settings.catalogue_url))), engine
+    return create_app(settings, engine=engine, sessions=sessions(create_engine(settings.catalogue_url))), engine
 
 
 def serve(
@@ -67,7 +67,7 @@ def serve(
         if admin_socket:
             sockets.enter_context(admin_socket)
         examples.list_files(settings.examples)
-        with suppress(CatalogueMissing), opened(settings.catalogue_url):  # a worker may create it later
+        with suppress(CatalogueMissing), open_catalog(settings.catalogue_url):  # a worker may create it later
             pass
         server: Server | None = None
 

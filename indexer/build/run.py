@@ -12,7 +12,7 @@ from typing import Any, Literal
 from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 
-from catalog.database import opened
+from catalog.database import open_catalog
 from catalog.models import IndexRun, utc_now
 from vsearch.core.errors import CatalogueError, CheckpointError, GenerationCorrupt, NoGeneration
 from vsearch.core.lock import held, run_lock
@@ -139,7 +139,7 @@ def exclusive_run(
     """
     with (
         run_lock(settings.data / LOCK, clock()),
-        opened(settings.catalogue_url, write=True, migrate=settings.auto_upgrade) as sessions,
+        open_catalog(settings.catalogue_url, write=True, migrate=settings.auto_upgrade) as sessions,
     ):
         retention.remove_leftovers(settings.generations)
         registry.remove_leftovers(settings)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog import queries
-from catalog.database import opened
+from catalog.database import open_catalog
 from catalog.image_store import ImageStore
 from indexer.build.canaries import failing_canaries
 from indexer.build.encode import EncodeContext
@@ -141,7 +141,7 @@ def verify_published(settings: Settings, open_encoder: OpenEncoder = open_encode
     """
     generation = generations.load(generations.current(settings.generations))
     checkpoint = find_checkpoint(settings, generation.checkpoint_id)
-    with opened(settings.catalogue_url) as sessions:
+    with open_catalog(settings.catalogue_url) as sessions:
         with sessions() as session:
             rows = queries.gallery_rows(session)
         found = list(problems(generation.gallery, _as_stored(generation)))

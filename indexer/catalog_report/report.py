@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import imports, queries, stored_blocks
 from catalog import review as report_queries
-from catalog.database import opened
+from catalog.database import open_catalog
 from catalog.image_store import ImageStore
 from catalog.models import utc_now
 from catalog.review import CatalogPicture
@@ -127,7 +127,7 @@ class CatalogReport:
 
 def create(settings: Settings) -> CatalogReport:
     """Examine the catalog and the published index."""
-    with opened(settings.catalogue_url) as sessions:
+    with open_catalog(settings.catalogue_url) as sessions:
         with sessions() as session:
             counts = queries.counts(session)
             is_running = run.is_running(settings)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from catalog import queries
-from catalog.database import opened, opened_for_dry_run, revision, schemas
+from catalog.database import open_catalog, open_for_dry_run, revision, schema_revisions
 from catalog.image_store import ImageStore
 from catalog.imports import MAX_RECORDED_FINDINGS
 from catalog.queries import CatalogueCounts
@@ -60,10 +60,10 @@ def upgrade(settings: Settings, *, check: bool) -> None:
 
     Back the catalogue up and stop pages and workers of the older version first: they stop working with it.
     """
-    url, wanted = settings.catalogue_url, schemas()[-1]
+    url, wanted = settings.catalogue_url, schema_revisions()[-1]
     found = revision(url)
     click.echo(f"The catalogue's schema is revision {found or 'none'}; this version of vsearch needs {wanted}.")
-    with opened(url, write=not check, migrate=not check):
+    with open_catalog(url, write=not check, migrate=not check):
         if found != wanted:
             click.echo(f"It is revision {wanted} now.")
 
@@ -74,7 +74,7 @@ def import_and_report(
     """Import a feed; every bad row and warning is a line on standard error."""
     store = ImageStore(settings.pictures)
     url = settings.catalogue_url
-    with opened_for_dry_run(url) if options.dry_run else opened(url, write=True) as sessions:
+    with open_for_dry_run(url) if options.dry_run else open_catalog(url, write=True) as sessions:
         try:
             report = import_feed(feed, images, sessions=sessions, store=store, options=options, progress=progress)
         except FeedGateError as refusal:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from catalog import queries
-from catalog.database import opened
+from catalog.database import open_catalog
 from indexer.build import nightly
 from indexer.build.run import RunReport, current_manifest, is_running, state_of
 from indexer.build.verify import verify_published
@@ -198,7 +198,7 @@ def _show(current: Manifest, kept: list[str]) -> None:
 
 def _latest_runs(settings: Settings) -> list[dict[str, Any]]:
     running = is_running(settings)
-    with opened(settings.catalogue_url) as sessions, sessions() as session:
+    with open_catalog(settings.catalogue_url) as sessions, sessions() as session:
         return [
             {
                 "started": f"{run.started_at:%Y-%m-%d %H:%M:%S}",

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from catalog import jobs
-from catalog.database import opened
+from catalog.database import open_catalog
 from catalog.jobs import JobRow
 from catalog.models import utc_now
 from indexer.jobs import jobs as work
@@ -49,7 +49,7 @@ def run(settings: Settings, *, kind: str, arguments: tuple[str, ...], accept: tu
     train plan=P photos=D      train by a plan, runs kept in the data folder
     """
     given = checked(settings, kind, arguments, accept)
-    with opened(settings.catalogue_url, write=True) as sessions:
+    with open_catalog(settings.catalogue_url, write=True) as sessions:
         job_id = work.add(sessions, kind, given, utc_now())
     click.echo(f"Job {job_id} waits for a worker; `vsearch jobs list` shows how far it is.")
     try:
@@ -63,7 +63,7 @@ def run(settings: Settings, *, kind: str, arguments: tuple[str, ...], accept: tu
 @pass_settings
 def list_(settings: Settings, *, as_json: bool) -> None:
     """Show the latest jobs."""
-    with opened(settings.catalogue_url) as sessions, sessions() as session:
+    with open_catalog(settings.catalogue_url) as sessions, sessions() as session:
         found = jobs.latest(session)
     if as_json:
         click.echo(json.dumps([_plain(job) for job in found], indent=2))
@@ -80,7 +80,7 @@ def list_(settings: Settings, *, as_json: bool) -> None:
 @pass_settings
 def cancel(settings: Settings, job_id: int) -> None:
     """Stop a job; what it finished stays."""
-    with opened(settings.catalogue_url) as sessions, sessions.begin() as session:
+    with open_catalog(settings.catalogue_url) as sessions, sessions.begin() as session:
         state = jobs.cancel(session, job_id, utc_now())
     click.echo(f"Job {job_id} is cancelled." if state == "cancelled" else f"Job {job_id} is told to stop.")
 
@@ -91,7 +91,7 @@ def cancel(settings: Settings, job_id: int) -> None:
 def show_log(settings: Settings, job_id: int) -> None:
     """Print what a job said."""
     file = settings.jobs / f"{job_id}.log"
-    with opened(settings.catalogue_url) as sessions, sessions() as session:
+    with open_catalog(settings.catalogue_url) as sessions, sessions() as session:
         if jobs.one(session, job_id) is None:
             raise CatalogueError(f"A log is of a job on record, but there is no job {job_id}; see `vsearch jobs list`.")
     if not file.is_file():

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, get_args
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import jobs
-from catalog.database import lock_for_writing, opened
+from catalog.database import lock_for_writing, open_catalog
 from catalog.jobs import JobRow
 from catalog.models import utc_now
 from indexer.jobs.alerts import raise_alarm
@@ -140,7 +140,10 @@ def claim(sessions: sessionmaker[Session], job_id: int, worker: str, now: dateti
 def execute(settings: Settings, job_id: int, work: Mapping[str, Work], clock: Callable[[], datetime] = utc_now) -> str:
     """Run a job in this process, to its end, and return the state it ended in; "" where another worker has it."""
     worker = f"{socket.gethostname()}:{os.getpid()}"
-    with opened(settings.catalogue_url, write=True, migrate=settings.auto_upgrade) as sessions, _stopping_by_signal():
+    with (
+        open_catalog(settings.catalogue_url, write=True, migrate=settings.auto_upgrade) as sessions,
+        _stopping_by_signal(),
+    ):
         job = claim(sessions, job_id, worker, clock())
         if job is None:
             return ""

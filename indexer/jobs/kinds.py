@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from catalog.database import opened
+from catalog.database import open_catalog
 from indexer.cli.catalog_import import print_findings
 from indexer.feed.gates import GATES, FeedGateError, Gate
 from indexer.feed.importer import ImportReport, Options
@@ -67,7 +67,7 @@ def _import(settings: Settings, arguments: Mapping[str, Any], progress: Progress
 
     feed, images = arguments.get("feed") or settings.feed, arguments.get("images") or settings.feed_images
     options = Options.from_settings(settings, feed, accept=causes(arguments.get("accept", ())))
-    with opened(settings.catalogue_url, write=True) as sessions:
+    with open_catalog(settings.catalogue_url, write=True) as sessions:
         try:
             report = import_feed(
                 feed,

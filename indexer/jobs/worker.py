@@ -19,7 +19,7 @@ from huey import Huey, RedisHuey, SqliteHuey
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import jobs
-from catalog.database import lock_for_writing, opened
+from catalog.database import lock_for_writing, open_catalog
 from catalog.jobs import JobRow
 from catalog.models import utc_now
 from indexer.jobs import schedule
@@ -173,7 +173,7 @@ class Queue:
         if self._stopping:
             return
         migrate = self._settings.auto_upgrade
-        with opened(self._settings.catalogue_url, write=True, migrate=migrate) as sessions:
+        with open_catalog(self._settings.catalogue_url, write=True, migrate=migrate) as sessions:
             self.begin_night(sessions, utc_now())
             recovered = recover(sessions, utc_now())
         for sentence in recovered.given_up:
@@ -191,7 +191,7 @@ class Queue:
 
     def _run_job(self, job_id: int) -> None:
         """Run a job in a process of its own, its words in a log of its own; then what waited for its end."""
-        with self._beginning, opened(self._settings.catalogue_url) as sessions, sessions() as session:
+        with self._beginning, open_catalog(self._settings.catalogue_url) as sessions, sessions() as session:
             if self._stopping or not may_begin(job_id, jobs.open_jobs(session), self._children):
                 return
             child = self._children[job_id] = self._begin(job_id)
@@ -203,7 +203,7 @@ class Queue:
             del self._children[job_id]
         self._say_end(job_id, code)
         if code and not self._stopping:  # and each minute it is tried again, if it is not given up
-            with opened(self._settings.catalogue_url) as sessions:
+            with open_catalog(self._settings.catalogue_url) as sessions:
                 given_up = stillborn(sessions, job_id, utc_now())
             if given_up:
                 log.error("%s", given_up)
@@ -213,7 +213,7 @@ class Queue:
 
     def _say_end(self, job_id: int, code: int) -> None:
         """Log how a job ended, in the output of the worker: operators look there first."""
-        with opened(self._settings.catalogue_url) as sessions, sessions() as session:
+        with open_catalog(self._settings.catalogue_url) as sessions, sessions() as session:
             job = jobs.one(session, job_id)
         if code or job is None:
             ended = f"code {code}" if code >= 0 else f"signal {-code}"

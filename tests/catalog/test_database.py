@@ -20,14 +20,14 @@ from catalog.database import (
     WRITER_LOCK,
     chunks,
     connect,
-    engine_of,
+    create_engine,
     lock_for_writing,
-    opened,
+    open_catalog,
+    reclaim_space,
     revision,
     schema_of,
-    schemas,
+    schema_revisions,
     sessions,
-    shrink,
     upgrade,
 )
 from catalog.models import Image, IndexRun, Product
@@ -92,18 +92,18 @@ def test_bad_addresses_are_refused_without_showing_the_password(url: str, senten
 def test_any_folder_may_hold_the_catalogue(name: str, tmp_path: Path) -> None:
     """Its path is no address: what has a meaning there is a letter like any other here."""
     file = tmp_path / name / "catalogue.sqlite"
-    with opened(file, write=True) as made, made.begin() as session:
+    with open_catalog(file, write=True) as made, made.begin() as session:
         session.add(IndexRun(state="running"))
     assert file.is_file()
     assert [folder.name for folder in tmp_path.iterdir()] == [name]
-    with opened(file) as found, found() as session:
+    with open_catalog(file) as found, found() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(IndexRun)) == 1
 
 
 def test_a_relative_path_is_one_of_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With three slashes."""
     monkeypatch.chdir(tmp_path)
-    with opened("sqlite:///rel.db", write=True):
+    with open_catalog("sqlite:///rel.db", write=True):
         assert (tmp_path / "rel.db").is_file()
 
 
@@ -112,7 +112,7 @@ def test_reading_writes_nothing(sqlite_engine: Engine, tmp_path: Path) -> None:
     sqlite_engine.dispose()
     file = tmp_path / "catalogue.sqlite"
     before = file.read_bytes()
-    with opened(file) as made, made() as session:
+    with open_catalog(file) as made, made() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(Product)) == 0
     assert file.read_bytes() == before
 
@@ -122,15 +122,15 @@ def test_reading_makes_no_catalogue(tmp_path: Path) -> None:
     file = tmp_path / "data" / "catalogue.sqlite"
     with (
         pytest.raises(CatalogueMissing, match=r"catalogue\.sqlite is not there; .*vsearch catalog import"),
-        opened(file),
+        open_catalog(file),
     ):
         pass
     assert not file.parent.exists()
     connect(file).dispose()
-    with pytest.raises(CatalogueMissing, match="is empty; run `vsearch catalog import`"), opened(file):
+    with pytest.raises(CatalogueMissing, match="is empty; run `vsearch catalog import`"), open_catalog(file):
         pass
     assert revision(file) is None
-    engine = engine_of(file)
+    engine = create_engine(file)
     engine.connect().close()
     file.unlink()
     engine.dispose()
@@ -146,7 +146,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
     url: str | Path = tmp_path / "catalogue.sqlite"
     if request.param == "postgresql":
         url = request.getfixturevalue("new_pg")(f"old_{tmp_path.name}".lower())
-    with opened(url, write=True):
+    with open_catalog(url, write=True):
         pass
     set_schema(url, "0001")
     return url
@@ -157,7 +157,7 @@ def test_an_old_schema_is_refused_and_left_alone(old: str | Path, write: bool) -
     """By those who write, too: a page beside them may still be of the older version."""
     with (
         pytest.raises(SchemaMismatch, match=r"is 0001, of an older version; .*`vsearch catalog upgrade`"),
-        opened(old, write=write),
+        open_catalog(old, write=write),
     ):
         pass
     assert revision(old) == "0001"
@@ -167,11 +167,11 @@ def test_an_old_schema_is_brought_up_to_date_where_that_is_asked_for(old: str | 
     """Two at the same moment do it once."""
 
     def migrate(number: int) -> str | None:
-        with opened(old, migrate=True) as sessions, sessions() as session:
+        with open_catalog(old, migrate=True) as sessions, sessions() as session:
             return schema_of(session.connection())
 
     with ThreadPoolExecutor(4) as pool:
-        assert set(pool.map(migrate, range(4))) == {schemas()[-1]}
+        assert set(pool.map(migrate, range(4))) == {schema_revisions()[-1]}
 
 
 def test_a_schema_that_changed_while_it_was_in_use(old: str | Path) -> None:
@@ -192,7 +192,7 @@ def test_a_newer_schema_is_refused(old: str | Path) -> None:
     for options in ({}, {"write": True}, {"migrate": True}):
         with (
             pytest.raises(SchemaMismatch, match="is 9999, of a newer version; install the newer"),
-            opened(old, **options),
+            open_catalog(old, **options),
         ):
             pass
 
@@ -202,8 +202,8 @@ def test_the_schema_of_this_version_is_the_last_migration() -> None:
     config = Config()
     config.set_main_option("script_location", "migrations:")
     scripts = ScriptDirectory.from_config(config)
-    assert scripts.get_heads() == [schemas()[-1]]
-    assert [script.revision for script in scripts.walk_revisions()][::-1] == list(schemas())
+    assert scripts.get_heads() == [schema_revisions()[-1]]
+    assert [script.revision for script in scripts.walk_revisions()][::-1] == list(schema_revisions())
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
@@ -353,7 +353,7 @@ def test_a_reader_connects_while_another_writes(sqlite_engine: Engine, monkeypat
     monkeypatch.setattr("catalog.database.BUSY_SECONDS", 0)
     with sessions(sqlite_engine).begin() as session:
         lock_for_writing(session)
-        with opened(Path(sqlite_engine.url.database or "")) as others, others() as reader:
+        with open_catalog(Path(sqlite_engine.url.database or "")) as others, others() as reader:
             assert reader.scalar(sa.select(sa.func.count()).select_from(Product)) == 0
 
 
@@ -371,9 +371,9 @@ def test_the_room_of_deleted_rows_is_given_back(engine: Engine, tmp_path: Path) 
     store_and_delete(engine)
     with sessions(engine)() as reader:
         assert stored_blocks.count(reader) == 1
-        shrink(engine)
+        reclaim_space(engine)
         assert stored_blocks.count(reader) == 1
-    shrink(engine)
+    reclaim_space(engine)
     if engine.dialect.name == "sqlite":
         assert (tmp_path / "catalogue.sqlite").stat().st_size < 400_000
         with engine.connect() as connection:
@@ -388,13 +388,13 @@ def test_a_file_of_an_earlier_version_is_rewritten_once(sqlite_engine: Engine, t
         connection.execute("VACUUM")
     connection.close()
     sqlite_engine.dispose()
-    shrink(sqlite_engine)
+    reclaim_space(sqlite_engine)
     with sqlite_engine.connect() as opened:
         assert opened.exec_driver_sql("PRAGMA auto_vacuum").scalar() == 0
     store_and_delete(sqlite_engine)
     with sqlite_engine.connect() as opened:
         assert opened.exec_driver_sql("PRAGMA freelist_count").scalar() > 200  # type: ignore[operator]
-    shrink(sqlite_engine)
+    reclaim_space(sqlite_engine)
     assert file.stat().st_size < 400_000
     with sqlite_engine.connect() as opened:
         assert opened.exec_driver_sql("PRAGMA auto_vacuum").scalar() == 2

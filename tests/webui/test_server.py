@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.database import opened
+from catalog.database import open_catalog
 from tests import ports
 from tests.schemas import set_schema
 from vsearch.core.errors import SchemaMismatch, SettingsError
@@ -116,7 +116,7 @@ def test_connections_fit_the_limit_of_open_files(monkeypatch, untouched, open_fi
 @pytest.mark.parametrize("schema", ["0001", "9999"])
 def test_catalog_of_another_version(tmp_path, free_port, schema):
     settings = Settings(data=tmp_path, port=free_port)
-    with opened(settings.catalogue_url, write=True):
+    with open_catalog(settings.catalogue_url, write=True):
         pass
     set_schema(settings.catalogue_url, schema)
     with pytest.raises(SchemaMismatch, match=schema):

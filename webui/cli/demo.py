@@ -89,10 +89,10 @@ def _one_shop(settings: Settings, feed: Path | None, accept: tuple[str, ...]) ->
         SettingsError: the data folder holds the demo shop and the feed is of another, or the other way round.
     """
     from catalog import demo, imports
-    from catalog.database import opened
+    from catalog.database import open_catalog
 
     try:
-        with opened(settings.catalogue_url) as sessions, sessions() as session:
+        with open_catalog(settings.catalogue_url) as sessions, sessions() as session:
             live = imports.live_skus(session)
     except CatalogueMissing:
         return
@@ -160,10 +160,10 @@ def _search_examples(settings: Settings, examples: Sequence["Example"]) -> None:
 def _search_once(settings: Settings) -> None:
     """Send the first catalogue picture through the real application."""
     from catalog import queries
-    from catalog.database import opened
+    from catalog.database import open_catalog
     from catalog.image_store import ImageStore
 
-    with opened(settings.catalogue_url) as sessions, sessions() as session:
+    with open_catalog(settings.catalogue_url) as sessions, sessions() as session:
         photo = ImageStore(settings.pictures).path(queries.gallery_rows(session)[0].sha256)
     with _application(settings) as search:
         started = time.perf_counter()

@@ -36,7 +36,7 @@ class Shop:
     @classmethod
     def open(cls, settings: Settings) -> "Shop":
         """Read it."""
-        with database.opened(settings.catalogue_url) as sessions, sessions() as session:
+        with database.open_catalog(settings.catalogue_url) as sessions, sessions() as session:
             rows = queries.gallery_rows(session)
         return cls(rows, {row.sku: row for row in reversed(rows)}, ImageStore(settings.pictures))
 

@@ -48,7 +48,7 @@ def command(
     chosen: tuple[str, ...] | Literal["all"] | None = ALL if ALL in classes else tuple(dict.fromkeys(classes)) or None
     part = None if box is None else Box.parse(box)
     engine = open_engine(settings)
-    with database.opened(settings.catalogue_url) as sessions, sessions() as session:
+    with database.open_catalog(settings.catalogue_url) as sessions, sessions() as session:
         excluded = engine.serving.generation.gallery.pictures_of(queries.withdrawn_product_ids(session))
         result = engine.search(picture, Search(count, metric, chosen, excluded=excluded, box=part))
         cards = queries.products_by_ids(session, [hit.product_id for hit in result.hits])

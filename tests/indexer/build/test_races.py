@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import jobs
-from catalog.database import lock_for_writing, opened
+from catalog.database import lock_for_writing, open_catalog
 from catalog.models import utc_now
 from indexer.jobs.jobs import add, claim, execute
 from tests.indexer.jobs.test_jobs import row
@@ -55,7 +55,7 @@ def shop(tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
 
 def test_a_claim_waits_for_another_that_is_not_yet_on_record(shop: Settings) -> None:
     """What one worker has taken, and not yet committed, another could not see: it would begin the second night."""
-    with opened(shop.catalogue_url, write=True) as sessions, ThreadPoolExecutor(1) as other:
+    with open_catalog(shop.catalogue_url, write=True) as sessions, ThreadPoolExecutor(1) as other:
         first, second = (add(sessions, kind, {}, utc_now()) for kind in ("night", "index"))
         with sessions.begin() as session:
             lock_for_writing(session)
@@ -100,7 +100,7 @@ def test_of_index_runs_one_goes_at_a_time_and_each_once(shop: Settings) -> None:
             if row(sessions, job_id).state == "queued":
                 left.append(job_id)
 
-    with opened(shop.catalogue_url, write=True) as sessions, ThreadPoolExecutor(WORKERS) as workers:
+    with open_catalog(shop.catalogue_url, write=True) as sessions, ThreadPoolExecutor(WORKERS) as workers:
         asked = [add(sessions, kind, {}, utc_now()) for kind in ("night", *["index"] * 3)]
         for done in [workers.submit(worker, seed) for seed in range(WORKERS)]:
             done.result()

@@ -9,20 +9,20 @@ import pytest
 from click.testing import CliRunner
 
 from catalog import jobs
-from catalog.database import opened, revision, schemas
+from catalog.database import open_catalog, revision, schema_revisions
 from indexer.cli import jobs as jobs_command
 from tests.pictures import jpeg
 from tests.schemas import set_schema
 from vsearch import cli
 from vsearch.core.settings import Settings
 
-WANTED = schemas()[-1]
+WANTED = schema_revisions()[-1]
 
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
     """A data folder whose catalogue is as the first version left it."""
-    with opened(tmp_path / "catalogue.sqlite", write=True):
+    with open_catalog(tmp_path / "catalogue.sqlite", write=True):
         pass
     set_schema(tmp_path / "catalogue.sqlite", "0001")
     return tmp_path
@@ -135,7 +135,7 @@ def test_jobs_show_no_password(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert '"feed": "https://***@shop.example/feed.csv?token=***"' in shown[1]
     assert shown[2] == "A feed must be readable: https://***@shop.example/feed.csv?token=*** is not.\n"
     assert "s3cret" not in "".join([run.output, *shown])
-    with opened(settings.catalogue_url) as sessions, sessions() as session:
+    with open_catalog(settings.catalogue_url) as sessions, sessions() as session:
         assert jobs.latest(session)[0].arguments == {"feed": feed}
 
 
@@ -154,7 +154,7 @@ def test_no_log_shows_a_password(
     """Nor does a traceback, of ours or of libraries; a process of its own, for logging is set up once."""
     (tmp_path / "feed.csv").write_text("sku,title\nA,Sofa\n")
     environment = {"VSEARCH_FEED": str(tmp_path / "feed.csv"), **os.environ, variable: value}
-    program = "from indexer import web; web.TRIES = 1; from vsearch.cli import main; main()"
+    program = "from indexer.images import http; http.TRIES = 1; from vsearch.cli import main; main()"
     command = [sys.executable, "-c", program, "--log-level", "DEBUG", "--data", str(tmp_path), "catalog", "import"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[3])
 

@@ -15,7 +15,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import jobs
-from catalog.database import opened
+from catalog.database import open_catalog
 from catalog.jobs import JobRow
 from catalog.models import Job
 from indexer.jobs import heartbeat
@@ -40,7 +40,7 @@ def shop(tmp_path: Path) -> Settings:
 @pytest.fixture
 def sessions(shop: Settings) -> Iterator[sessionmaker[Session]]:
     """Its catalogue."""
-    with opened(shop.catalogue_url, write=True) as found:
+    with open_catalog(shop.catalogue_url, write=True) as found:
         yield found
 
 

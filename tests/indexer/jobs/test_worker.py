@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import jobs
-from catalog.database import lock_for_writing, opened
+from catalog.database import lock_for_writing, open_catalog
 from catalog.models import utc_now
 from indexer.jobs.jobs import add
 from indexer.jobs.worker import COMMAND, Queue
@@ -74,7 +74,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 @pytest.fixture
 def sessions(shop: Settings) -> Iterator[sessionmaker[Session]]:
     """Its catalogue."""
-    with opened(shop.catalogue_url, write=True) as found:
+    with open_catalog(shop.catalogue_url, write=True) as found:
         yield found
 
 
@@ -190,7 +190,7 @@ def test_a_queue_that_goes_away_raises_the_alarm_once(tmp_path: Path) -> None:
     port, alarms = free_port(), tmp_path / "alarms"
     shop = Settings(data=tmp_path, queue_url=f"redis://127.0.0.1:{port}/0", alarm=f"tee -a {alarms}")
     held = Queue(shop)
-    with opened(shop.catalogue_url, write=True) as sessions:
+    with open_catalog(shop.catalogue_url, write=True) as sessions:
         add(sessions, "import", {}, utc_now())
 
     def steps() -> Iterator[None]:
@@ -215,7 +215,7 @@ def test_of_two_workers_one_begins_the_night(tmp_path: Path) -> None:
     shop = Settings(data=tmp_path, night_at="30 1 * * *", alarm=f"tee -a {alarms}")
     workers = [Queue(shop), Queue(shop)]
     tomorrow = utc_now() + timedelta(days=1)
-    with opened(shop.catalogue_url, write=True) as sessions, ThreadPoolExecutor(2) as pool:
+    with open_catalog(shop.catalogue_url, write=True) as sessions, ThreadPoolExecutor(2) as pool:
         with sessions.begin() as session:
             lock_for_writing(session)
             with asking_for_the_lock(sessions) as asking:

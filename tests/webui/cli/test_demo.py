@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from catalog import changes, demo, imports
 from catalog.changes import Changes, ProductItem
-from catalog.database import opened
+from catalog.database import open_catalog
 from tests.pictures import jpeg
 from vsearch.cli import cli, main
 from vsearch.core.settings import Settings
@@ -141,13 +141,13 @@ def unindexed(monkeypatch):
 
 def put(data, skus):
     """Give a data folder a catalogue of these products."""
-    with opened(data / "catalogue.sqlite", write=True) as sessions, sessions.begin() as session:
+    with open_catalog(data / "catalogue.sqlite", write=True) as sessions, sessions.begin() as session:
         changes.apply(session, Changes(added=tuple(ProductItem(sku, "Product") for sku in skus)))
 
 
 def live(data):
     """Return the skus of a catalogue."""
-    with opened(data / "catalogue.sqlite") as sessions, sessions() as session:
+    with open_catalog(data / "catalogue.sqlite") as sessions, sessions() as session:
         return imports.live_skus(session)
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from catalog import changes, queries
 from catalog.changes import Changes, ProductItem
-from catalog.database import opened
+from catalog.database import open_catalog
 from tests.pictures import jpeg
 from vsearch.cli import cli, console
 from vsearch.core.settings import Metric
@@ -47,7 +47,7 @@ def test_the_table_is_ordered_by_the_number_it_shows(
     metric: Metric, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a doubtful part found counts for less; neither sku nor box is broken."""
-    with opened(tmp_path / "catalogue.sqlite", write=True) as sessions:
+    with open_catalog(tmp_path / "catalogue.sqlite", write=True) as sessions:
         items = tuple(ProductItem(sku, "A long title of a product, and longer") for sku in VALUES)
         with sessions.begin() as session:
             changes.apply(session, Changes(added=items))
