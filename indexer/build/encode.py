@@ -1,7 +1,7 @@
-"""Blocks for every picture, each computed once: stored in SQL batch by batch, so a killed run goes on where it was."""
+"""Computes the blocks of every picture once and stores them in SQL batch by batch, so that a killed run can resume."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,24 +22,24 @@ from vsearch.models.encoder import Encoder
 
 log = logging.getLogger(__name__)
 
-THREADS = 2
-"""Threads that read and decode ahead of the encoder."""
+DECODE_THREADS = 2
+"""Threads that read and decode pictures ahead of the encoder."""
 
-FORGIVEN = 3
-"""So many unreadable pictures never stop a run, whatever share of the new ones they are."""
+TOLERATED_FAILURES = 3
+"""Up to this many unreadable pictures never stop a run, however large their share."""
 
 
 @dataclass(frozen=True)
 class EncodeContext:
-    """Where pictures come from, and what turns them into blocks.
+    """Where pictures come from and what encodes them.
 
     Attributes:
-        sessions: of the catalogue.
-        store: the pictures' files.
-        blocks_id: what the blocks are stored under.
-        encoder: returns the encoder; asked for only when something must be encoded, for loading one takes seconds.
-        batch_size: pictures encoded, and stored, at a time.
-        limits: what a picture file may be at most.
+        sessions: of the catalog.
+        store: the picture files.
+        blocks_id: identifies the stored blocks.
+        encoder: returns the encoder; called only if something must be encoded, since loading one takes seconds.
+        batch_size: pictures encoded and stored at a time.
+        limits: on a picture file.
     """
 
     sessions: sessionmaker[Session]
@@ -52,83 +52,78 @@ class EncodeContext:
 
 @dataclass(frozen=True)
 class EncodeResult:
-    """What `encode_missing` did: how many views it stored, and why some could not be made."""
+    """The number of views that were stored, and the reasons why others could not be."""
 
     stored: int
     problems: dict[Key, str]
 
 
-def encode_missing(encoding: EncodeContext, keys: Iterable[Key], advance: ProgressCallback) -> EncodeResult:
-    """Encode and store the views that nothing is stored for yet, each batch in its own transaction.
+def encode_missing(context: EncodeContext, keys: Iterable[Key], advance: ProgressCallback) -> EncodeResult:
+    """Encode and store the views that have no blocks yet, each batch in its own transaction.
 
     Args:
-        encoding: the tools.
+        context: the pictures and the encoder.
         keys: (sha256, view); view 0 is the picture itself, others are seeded views of it.
-        advance: told of every batch.
+        advance: called after every batch.
     """
-    with encoding.sessions() as session:
-        missing = stored_blocks.missing(session, encoding.blocks_id, list(keys))
+    with context.sessions() as session:
+        missing = stored_blocks.missing(session, context.blocks_id, list(keys))
     stored, problems = 0, {}
     advance(0, len(missing))
-    for batch in chunks(_decoded(encoding, missing), encoding.batch_size):
-        problems.update({key: str(found) for key, found in batch if isinstance(found, VSearchError)})
-        good = [(key, found) for key, found in batch if not isinstance(found, VSearchError)]
-        if good:
-            blocks = encoding.encoder().blocks([picture for _, picture in good])
-            with encoding.sessions.begin() as session:
-                stored_blocks.put(session, encoding.blocks_id, [key for key, _ in good], blocks)
-        stored += len(good)
+    views = prefetch_map(missing, partial(_read, context), threads=DECODE_THREADS, max_pending=context.batch_size)
+    for batch in chunks(views, context.batch_size):
+        problems.update({key: str(view) for key, view in batch if isinstance(view, VSearchError)})
+        readable = [(key, view) for key, view in batch if not isinstance(view, VSearchError)]
+        if readable:
+            blocks = context.encoder().blocks([view for _, view in readable])
+            with context.sessions.begin() as session:
+                stored_blocks.put(session, context.blocks_id, [key for key, _ in readable], blocks)
+        stored += len(readable)
         advance(stored + len(problems), len(missing))
     return EncodeResult(stored, problems)
 
 
 def encode_pictures(
-    encoding: EncodeContext, sha256s: Sequence[str], *, max_failed_share: float, advance: ProgressCallback
+    context: EncodeContext, sha256s: Sequence[str], *, max_failed_share: float, advance: ProgressCallback
 ) -> EncodeResult:
-    """Encode pictures themselves (view 0); those that cannot be read leave the gallery, with the reason on record.
+    """Encode pictures (view 0) and mark unreadable ones, which leaves them out of the gallery.
 
-    Those that could not be read another night are tried again.
+    Pictures that were marked unreadable by an earlier run are tried again.
 
     Raises:
-        EncodingFailed: too many cannot be read: then the catalogue's picture files are in trouble, not a few
-            pictures, and nothing is put on record.
+        EncodingFailed: too many pictures are unreadable, which points to the store rather than to single pictures;
+            nothing is marked.
     """
-    with encoding.sessions() as session:
-        again = imports.unreadable(session)
-    if again:
-        retried = encode_missing(encoding, [(sha256, 0) for sha256 in again], no_progress)
-        readable = [sha256 for sha256 in again if (sha256, 0) not in retried.problems]
-        with encoding.sessions.begin() as session:
-            mark_readable(session, readable)
-    done = encode_missing(encoding, [(sha256, 0) for sha256 in sha256s], advance)
-    failed, tried = len(done.problems), done.stored + len(done.problems)
-    if failed > max(FORGIVEN, max_failed_share * tried):
+    with context.sessions() as session:
+        marked = imports.unreadable(session)
+    if marked:
+        retried = encode_missing(context, [(sha256, 0) for sha256 in marked], no_progress)
+        with context.sessions.begin() as session:
+            mark_readable(session, [sha256 for sha256 in marked if (sha256, 0) not in retried.problems])
+    result = encode_missing(context, [(sha256, 0) for sha256 in sha256s], advance)
+    failed, tried = len(result.problems), result.stored + len(result.problems)
+    if failed > max(TOLERATED_FAILURES, max_failed_share * tried):
         raise EncodingFailed(
-            f"At most {max_failed_share:.0%} of new pictures may be unreadable, but {failed} of {tried} were, "
-            f"such as: {next(iter(done.problems.values()))} Check the pictures, or raise max_failed_share."
+            f"{failed} of {tried} new pictures are unreadable, over the limit of {max_failed_share:.0%}. "
+            f"The first problem: {next(iter(result.problems.values()))} Check the pictures, or raise max_failed_share."
         )
-    for (sha256, _), problem in done.problems.items():
-        log.warning("picture %s cannot be used: %s", sha256, problem)
-    with encoding.sessions.begin() as session:
-        mark_unreadable(session, {sha256: problem for (sha256, _), problem in done.problems.items()})
-    return done
+    for (sha256, _), problem in result.problems.items():
+        log.warning("Picture %s is unreadable: %s", sha256, problem)
+    with context.sessions.begin() as session:
+        mark_unreadable(session, {sha256: problem for (sha256, _), problem in result.problems.items()})
+    return result
 
 
 def view_of(picture: Picture, sha256: str, view: int) -> Picture:
-    """Return a view of a picture: itself for 0, else one as a shopper might take it, the same every time."""
+    """Return a view of a picture: itself for 0, else a synthetic shopper photo that depends on (sha256, view) alone."""
     if view == 0:
         return picture
     return shopper_view(picture, np.random.default_rng([int(sha256[:16], 16), view]))
 
 
-def _decoded(encoding: EncodeContext, keys: Sequence[Key]) -> Iterator[tuple[Key, Picture | VSearchError]]:
-    """Yield each key with its picture or what is wrong with that, made ahead of time by threads."""
-    return prefetch_map(keys, partial(_read, encoding), threads=THREADS, max_pending=encoding.batch_size)
-
-
-def _read(encoding: EncodeContext, key: Key) -> Picture | VSearchError:
+def _read(context: EncodeContext, key: Key) -> Picture | VSearchError:
     sha256, view = key
     try:
-        return view_of(decode(encoding.store.read(sha256), encoding.limits), sha256, view)
+        return view_of(decode(context.store.read(sha256), context.limits), sha256, view)
     except VSearchError as error:
         return error

@@ -180,7 +180,7 @@ def test_a_missing_picture_file_is_a_bad_picture(shop: Shop, opened: Opened) -> 
 def test_too_many_bad_pictures_stop_the_run(shop: Shop, opened: Opened) -> None:
     """Nothing is published or put on record; what was encoded stays, so that the next run is quick."""
     bad = spoil_pictures(shop, 6)
-    with pytest.raises(EncodingFailed, match=r"At most 5% of new pictures may be unreadable, but 6 of 24 were"):
+    with pytest.raises(EncodingFailed, match="6 of 24"):
         reindex(shop.settings, open_encoder=opened)
     assert generation.current_id(shop.settings.generations) is None
     assert [row.image_id for row in shop.rows()][:6] == bad

@@ -163,7 +163,7 @@ def test_a_product_without_a_picture_is_in_the_catalogue_and_listed(shop: Shop) 
     report = shop.take(*ROWS, "D,Bed,1,bad.jpg,Beds", "E,Desk,1,4.jpg|none.jpg,Desks")
     snapshot = shop.snapshot()
     assert [(found.line, found.sku) for found in report.findings] == [(5, "D"), (6, "E")]
-    assert "picture 'bad.jpg' cannot be used: a photo must be" in report.findings[0].reason
+    assert "picture 'bad.jpg' cannot be used: " in report.findings[0].reason
     assert "picture 'none.jpg' is not in" in report.findings[1].reason
     assert snapshot["D"].images == ()
     assert len(snapshot["E"].images) == 1

@@ -51,7 +51,7 @@ def test_the_bad_rows_of_a_feed_of_ones_own_are_listed(tmp_path):
     result = CliRunner().invoke(cli, ["--data", str(tmp_path / "data"), "demo", *feed])
 
     assert result.exit_code == 1
-    assert "feed.csv:2: picture 'missing.jpg' must be in" in result.stderr
+    assert "feed.csv:2: picture 'missing.jpg' is not in" in result.stderr
 
 
 @pytest.fixture
