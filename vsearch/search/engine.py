@@ -25,7 +25,6 @@ from vsearch.index.class_index import Ids
 from vsearch.index.generation import Generation
 from vsearch.models.encoder import open_encoder
 from vsearch.models.heads import Predictions
-from vsearch.search.backoff import Backoff
 from vsearch.search.merging import (
     LabeledHit,
     RegionResult,
@@ -38,7 +37,7 @@ from vsearch.search.merging import (
 )
 from vsearch.search.routing import choose_classes
 from vsearch.search.score_normalization import cohort_score, penalty
-from vsearch.search.serving import Blocks, OpenEncoder, PhotoCache, Serving, file_states, prepare
+from vsearch.search.serving import Backoff, Blocks, OpenEncoder, PhotoCache, Serving, file_states, prepare
 
 log = logging.getLogger(__name__)
 

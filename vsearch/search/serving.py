@@ -1,4 +1,4 @@
-"""What the engine serves: a generation with its checkpoint and encoder; and a cache of recent photos."""
+"""What the engine serves: a generation with its checkpoint and encoder, and a cache of recent photos."""
 
 import hashlib
 import os
@@ -98,6 +98,35 @@ def _file_states(folder: Path) -> list[tuple[str, int, int]]:
     except OSError:
         return []
     return sorted((name, status.st_size, status.st_mtime_ns) for name, status in files)
+
+
+class Backoff:
+    """Says when to retry: at once if the state that the outcome depends on has changed, else after a doubling delay.
+
+    Args:
+        clock: a monotonic clock in seconds.
+        first_delay: seconds after the first failure.
+        max_delay: longest delay in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float], first_delay: float, max_delay: float) -> None:
+        self._clock, self._first_delay, self._max_delay = clock, first_delay, max_delay
+        self._failed_state: Hashable = None
+        self._delay = self._retry_at = 0.0
+
+    def is_due(self, state: Hashable) -> bool:
+        """Return whether to try in this state, which is not None."""
+        return state != self._failed_state or self._clock() >= self._retry_at
+
+    def failed(self, state: Hashable) -> None:
+        """Record a failure in a state."""
+        again = state == self._failed_state
+        self._delay = min(2 * self._delay, self._max_delay) if again else self._first_delay
+        self._failed_state, self._retry_at = state, self._clock() + self._delay
+
+    def succeeded(self) -> None:
+        """Forget earlier failures."""
+        self._failed_state = None
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""A page that follows the nights for weeks: what it served before is let go of."""
+"""A page that serves one generation after another releases the memory of the earlier ones."""
 
 import gc
 import os
@@ -21,7 +21,7 @@ PICTURES = 100_000
 
 
 def large(shop: Shop, seed: int) -> str:
-    """Publish a generation of so many pictures and return its id."""
+    """Publish a generation of `PICTURES` images and return its id."""
     vectors = np.random.default_rng(seed).normal(size=(PICTURES, shop.checkpoint.whitening.size)).astype(np.float32)
     image_ids = np.arange(PICTURES)
     indexes = {
@@ -43,13 +43,12 @@ def large(shop: Shop, seed: int) -> str:
 
 
 def resident() -> float:
-    """Return the megabytes of memory that this process has."""
+    """Return the resident memory of this process in megabytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def test_memory_after_ten_swaps_is_what_it_was_after_two(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of all that was served only the last is alive, though each answered a search."""
+def test_memory_does_not_grow_with_the_number_of_swaps(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(class_index, "EXACT_UP_TO", PICTURES)  # clustering would take most of the time
     published = [large(shop, seed) for seed in range(2)]
     engine = Engine(shop.settings, FakeEncoder)
