@@ -1,10 +1,9 @@
-"""From a feed's own columns to ours: our names, a mapping file's, Google Merchant's or Shopify's, told by the head."""
+"""From a feed's own columns to the catalog's: the same names, a mapping file, or an export that is recognized."""
 
 import codecs
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -13,48 +12,37 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from catalog.prices import UNKNOWN_SEPARATORS, Separators
 from catalog.queries import SEPARATOR
-from indexer.feed import exports, markup, merchant, shopify
+from indexer.feed import markup, merchant, shop_systems, shopify
 from indexer.feed.field_parsers import split_addresses, split_escaped
-from indexer.feed.tables import RawRow, Table, as_list, renamed
-from indexer.feed.variations import completed
+from indexer.feed.rows import Table, as_list, rename_cells
+from indexer.feed.shop_systems import IMAGE_COLUMNS, VariationRow, cell_text
 from vsearch.core.errors import FeedRejected
 
 ATTRIBUTE = "attr:"
-REQUIRED = ("sku", "title")
-PICTURES = ("image", "images")
 COLUMNS = (
-    *REQUIRED,
-    "brand",
-    "description",
-    "category",
-    "price",
-    "currency",
-    "url",
-    "stock",
-    *PICTURES,
-    "variant_group",
-    "article_number",
-    "dimensions",
-    "attributes",
-)
+    "sku", "title", "brand", "description", "category", "price", "currency", "url", "stock", *IMAGE_COLUMNS,
+    "variant_group", "article_number", "dimensions", "attributes",
+)  # fmt: skip
+JOINERS = {"image": "|", "images": "|", "category": SEPARATOR, "description": "\n"}
+"""Separators of the columns that a mapping may join from several."""
 
-JOINED = {"image": "|", "images": "|", "category": SEPARATOR, "description": "\n"}
-"""What stands between the values of a column that a mapping takes from several."""
+DIALECTS = (merchant, shopify)
+"""Exports that need no mapping."""
 
-_LOOKED_AT = 50  # rows without a head that tell whose words a feed uses
+_PEEKED_ROWS = 50  # by which a feed without a header is recognized
 
 
 class ColumnMapping(BaseModel):
-    """Other names for our columns, from a TOML file.
+    """How a feed is written, from a TOML file.
 
     Attributes:
-        columns: our column -> the feed's, or several whose values are joined; without any, the head tells.
-        constants: our column -> a value for every product.
-        prices: the separators of the feed's prices.
-        separator: what is between several pictures, categories or values of an attribute in one cell.
-        levels: what is between the levels of a category, where it is not ">".
-        parent: the feed's column in which a variation names the sku of its parent.
-        encoding: of the text, where it is not UTF-8.
+        columns: column of the catalog -> column of the feed, or several to join; if empty, the header is recognized.
+        constants: column of the catalog -> a value for every product.
+        prices: the separators in prices.
+        separator: between several images, categories or attribute values in a cell.
+        levels: between the levels of a category, if not ">".
+        parent: column of the feed in which a variation names its parent's sku.
+        encoding: of the text, if not UTF-8.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -67,192 +55,158 @@ class ColumnMapping(BaseModel):
     parent: str = ""
     encoding: str = ""
 
+    @field_validator("columns", "constants")
+    @classmethod
+    def _check_columns(cls, columns: dict[str, Any]) -> dict[str, Any]:
+        for name, theirs in columns.items():
+            if name not in COLUMNS and not name.startswith(ATTRIBUTE):
+                raise ValueError(f"unknown column {name!r}; use {', '.join(COLUMNS)} or {ATTRIBUTE}NAME")
+            if isinstance(theirs, list) and name not in JOINERS and not name.startswith(ATTRIBUTE):
+                raise ValueError(f"{name} cannot be joined from several columns; name one")
+        return columns
+
     @field_validator("encoding")
     @classmethod
-    def _known_encoding(cls, name: str) -> str:
+    def _check_encoding(cls, name: str) -> str:
         try:
             return codecs.lookup(name).name if name else ""
         except LookupError:
             raise ValueError(f"unknown encoding {name!r}") from None
 
 
-KEYS = [name for name in ColumnMapping.model_fields if name not in ("columns", "constants", "prices")]
-
-
 def read_mapping(path: Path) -> ColumnMapping:
     """Read a mapping file.
 
     Raises:
-        FeedRejected: it is not there, no TOML, or names a column that is not ours.
+        FeedRejected: it is missing or invalid.
     """
     try:
-        mapping = ColumnMapping.model_validate(tomllib.loads(path.read_text(encoding="utf8")))
+        return ColumnMapping.model_validate(tomllib.loads(path.read_text(encoding="utf8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise FeedRejected(f"A mapping must be a TOML file, but {path}: {error}; see docs/feed.md.") from error
+        raise FeedRejected(f"Mapping {path} cannot be read: {error}. See docs/feed.md.") from error
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise FeedRejected(
-            f"A mapping has the tables columns, constants and prices, and above them {', '.join(KEYS)}, "
-            f"but in {path.name}, {where}: {first['msg'].lower()}; see docs/feed.md."
-        ) from error
-    for name in (*mapping.columns, *mapping.constants):
-        if name not in COLUMNS and not name.startswith(ATTRIBUTE):
-            raise FeedRejected(
-                f"A mapping must name our columns on the left, but {path.name} has {name!r}; "
-                f"write one of {', '.join(COLUMNS)} or {ATTRIBUTE}NAME."
-            )
-    several = [name for name, theirs in mapping.columns.items() if isinstance(theirs, list)]
-    wrong = [name for name in several if name not in JOINED and not name.startswith(ATTRIBUTE)]
-    if wrong:
-        raise FeedRejected(
-            f"Only {', '.join(JOINED)} and {ATTRIBUTE}NAME may take several columns, but {path.name} joins "
-            f"{wrong[0]!r}; name one."
-        )
-    return mapping
+        key = ".".join(map(str, first["loc"]))
+        unknown = first["type"] in ("extra_forbidden", "unexpected_keyword_argument")
+        message = "unknown key" if unknown else first["msg"].removeprefix("Value error, ")
+        raise FeedRejected(f"Mapping {path.name}, {key}: {message}. See docs/feed.md.") from error
 
 
 def apply_mapping(name: str, table: Table, mapping: ColumnMapping | None = None) -> Table:
-    """Return a feed's rows under our column names.
+    """Return a feed's rows under the catalog's column names.
 
     Args:
-        name: the file's, for sentences.
+        name: the file's, for messages.
         table: as the file has it.
-        mapping: other names for our columns; where it names none, the head tells whose words they are.
+        mapping: the feed's own names; without columns, the header is recognized.
 
     Raises:
-        FeedRejected: no column is one that we know, or one that must be there is not.
+        FeedRejected: the header lacks a required column.
     """
-    if mapping is not None and mapping.columns:
-        return _checked(name, _mapped(name, table, mapping))
-    constants = mapping.constants if mapping else {}
-    seen = list(islice(table.rows, _LOOKED_AT)) if table.columns is None else []
-    heads = table.columns or tuple(dict.fromkeys(key for row in seen for key in row.cells))
-    rows = chain(seen, table.rows)
-    for translate in (merchant.translate, shopify.translate):
-        if theirs := translate(heads):
-            columns, turn = theirs
-            return _checked(name, _with(constants, Table(columns if table.columns else None, turn(rows))))
-    return _checked(name, _with(constants, _own(replace(table, rows=rows))))
+    mapping = mapping or ColumnMapping()
+    table = _map(name, table, mapping) if mapping.columns else _recognize(table)
+    columns, rows = table.columns, table.rows
+    if mapping.constants:
+        rows = (replace(row, cells={**mapping.constants, **row.cells}) for row in table.rows)
+        columns = table.columns and tuple(dict.fromkeys((*table.columns, *mapping.constants)))
+    if columns is not None:
+        _check_required(name, set(columns))
+    return Table(columns, rows)
 
 
-@lru_cache(1000)
-def column(name: str) -> str:
-    """Return a column's name as we write it: no blanks around it, small letters but for an attribute's own name."""
-    name = name.strip()
+def _check_required(name: str, columns: set[str]) -> None:
+    if not columns & set(COLUMNS):
+        raise FeedRejected(
+            f"The first line of feed {name} has no known column name. Begin it with a line such as "
+            "'sku,title,category,price,image', or use a mapping."
+        )
+    missing = [each for each in ("sku", "title") if each not in columns]
+    if not columns & set(IMAGE_COLUMNS):
+        missing.append("image")
+    if missing:
+        raise FeedRejected(f"Feed {name} lacks {', '.join(missing)}. Add or rename the columns, or use a mapping.")
+
+
+def _recognize(table: Table) -> Table:
+    peeked = list(islice(table.rows, _PEEKED_ROWS)) if table.columns is None else []
+    rows = chain(peeked, table.rows)
+    headers = table.columns or [name for row in peeked for name in row.cells]
+    for dialect in DIALECTS:
+        if {dialect.column_name(header) for header in headers} >= dialect.MARKERS:
+            return Table(table.columns and dialect.TRANSLATED_COLUMNS, dialect.translate(rows))
+    columns = table.columns and tuple(dict.fromkeys(map(_column_name, table.columns)))
+    return Table(columns, (replace(row, cells=rename_cells(row.cells, _column_name)) for row in rows))
+
+
+def _column_name(header: str) -> str:
+    """Return a column's name in lower case, but for the name of an attribute."""
+    name = header.strip()
     if name[: len(ATTRIBUTE)].lower() == ATTRIBUTE:
         return ATTRIBUTE + name[len(ATTRIBUTE) :].strip()
     return name.lower()
 
 
-def _own(table: Table) -> Table:
-    columns = table.columns and tuple(dict.fromkeys(map(column, table.columns)))
-    return Table(columns, _each(table.rows, lambda cells: renamed(cells, column)))
-
-
-def _with(constants: Mapping[str, str], table: Table) -> Table:
-    if not constants:
-        return table
-    columns = table.columns and tuple(dict.fromkeys((*table.columns, *constants)))
-    return Table(columns, _each(table.rows, lambda cells: {**constants, **cells}))
-
-
-def _each(rows: Iterator[RawRow], turn: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Iterator[RawRow]:
-    for row in rows:
-        yield replace(row, cells=turn(row.cells))
-
-
-def _mapped(name: str, table: Table, mapping: ColumnMapping) -> Table:
-    heads = frozenset(table.columns or ())
-    export = exports.told_by(heads)
-    habits = export.habits if export else {}
-    lacking = [key for key in habits if not getattr(mapping, key) and (key != "parent" or habits[key] in heads)]
-    mapping = mapping.model_copy(update={key: habits[key] for key in lacking})
+def _map(name: str, table: Table, mapping: ColumnMapping) -> Table:
+    headers = frozenset(table.columns or ())
+    system = shop_systems.recognize(headers)
+    if system:
+        defaults = {key: value for key, value in system.defaults.items() if not getattr(mapping, key)}
+        if defaults.get("parent") not in headers:
+            defaults.pop("parent", None)
+        mapping = mapping.model_copy(update=defaults)
     wanted = {ours: [theirs] if isinstance(theirs, str) else theirs for ours, theirs in mapping.columns.items()}
     if table.columns is not None:
         named = [*chain.from_iterable(wanted.values()), *filter(None, [mapping.parent])]
-        _refuse_lacking(name, [each for each in named if each not in heads])
+        if missing := [each for each in named if each not in headers]:
+            missing_names = ", ".join(map(repr, missing))
+            raise FeedRejected(f"Feed {name} lacks {missing_names}, named in its mapping. Correct one of the two.")
 
-    def turn(cells: Mapping[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = dict(mapping.constants)
-        for ours, theirs in wanted.items():
-            values = [value for each in theirs if each in cells for value in as_list(cells[each])]
-            if values:
-                found[ours] = _value(ours, values, mapping, several=len(theirs) > 1)
-        return found
+    def variation_rows() -> Iterator[VariationRow]:
+        for row in system.link(table.rows) if system else table.rows:
+            cells = system.normalize(row.cells) if system else row.cells
+            mapped = {
+                ours: _mapped_value(ours, values, mapping, joined=len(theirs) > 1)
+                for ours, theirs in wanted.items()
+                if (values := [value for each in theirs if each in cells for value in as_list(cells[each])])
+            }
+            key = cell_text(cells, "ID") or cell_text(cells, "id")
+            yield VariationRow(
+                row=replace(row, cells=mapped),
+                parent=cell_text(cells, mapping.parent),
+                key=f"id:{key}" if system else key,
+                hidden=bool(system and not row.problem and system.is_hidden(cells)),
+            )
 
-    def parents(rows: Iterator[tuple[bool, RawRow]]) -> Iterator[tuple[str, str, bool, RawRow]]:
-        for hidden, row in rows:
-            parent, own = (str(cell or "").strip() for cell in (row.cells.get(mapping.parent), _own_id(row.cells)))
-            yield parent, f"id:{own}" if export else own, hidden, replace(row, cells=turn(row.cells))
-
-    columns = (*wanted, *mapping.constants) if table.columns is not None else None
-    rows = export.rows(table.rows) if export else ((False, row) for row in table.rows)
     if mapping.parent:
-        return Table(columns, completed(parents(rows)))
-    return Table(columns, _each((row for hidden, row in rows if not hidden), turn))
+        rows = shop_systems.resolve_variations(variation_rows())
+    else:
+        rows = (each.row for each in variation_rows() if not each.hidden)
+    return Table(tuple(wanted) if table.columns is not None else None, rows)
 
 
-def _own_id(cells: Mapping[str, Any]) -> Any:
-    """Return a shop's own key of a row, by which a variation may name its parent where that is not its sku."""
-    return cells.get("ID") or cells.get("id")
-
-
-def _refuse_lacking(name: str, lacking: Sequence[str]) -> None:
-    if lacking:
-        raise FeedRejected(
-            f"A feed must have the columns its mapping names, but {name} lacks {', '.join(map(repr, lacking))}; "
-            "correct the mapping, or export the feed with them."
-        )
-
-
-def _value(ours: str, values: Sequence[Any], mapping: ColumnMapping, *, several: bool) -> Any:
-    """Return what a mapping makes of the values of a column, or of `several` columns."""
+def _mapped_value(name: str, values: Sequence[Any], mapping: ColumnMapping, *, joined: bool) -> Any:
+    """Return the cell of a catalog column from the values of one column of the feed, or of several to be joined."""
     separator = mapping.separator
-    if ours in PICTURES:
-        named = (split_addresses(value, separator or "|") if isinstance(value, str) else [value] for value in values)
-        return list(chain.from_iterable(named))
-    if ours == "category":
-        if several:
-            return SEPARATOR.join(str(_path(value, mapping.levels)) for value in values)
-        paths = [_path(each, mapping.levels) for value in values for each in _parts(value, separator)]
-        return _deepest(paths) if separator else paths[0] if len(paths) == 1 else paths
-    if ours.startswith(ATTRIBUTE):
-        return [each for value in values for each in _parts(value, separator or "|")]
-    if several:
-        return JOINED[ours].join(map(str, values))
+    if name in IMAGE_COLUMNS:
+        split = (split_addresses(value, separator or "|") if isinstance(value, str) else [value] for value in values)
+        return list(chain.from_iterable(split))
+    if name == "category":
+        if joined:
+            return SEPARATOR.join(str(_category_path(value, mapping.levels)) for value in values)
+        paths = [_category_path(each, mapping.levels) for value in values for each in _split(value, separator)]
+        if separator:  # the most specific of several categories
+            return max(paths, key=lambda path: str(path).count(SEPARATOR.strip()), default="")
+        return paths[0] if len(paths) == 1 else paths
+    if name.startswith(ATTRIBUTE):
+        return [each for value in values for each in _split(value, separator or "|")]
+    if joined:
+        return JOINERS[name].join(map(str, values))
     return values[0] if len(values) == 1 else list(values)
 
 
-def _deepest(paths: Sequence[Any]) -> Any:
-    """Return the category that says most of several that a product is in."""
-    return max(paths, key=lambda path: str(path).count(SEPARATOR.strip()), default="")
-
-
-def _parts(value: Any, separator: str) -> list[Any]:
+def _split(value: Any, separator: str) -> list[Any]:
     return split_escaped(markup.plain(value), separator) if separator and isinstance(value, str) else [value]
 
 
-def _path(category: Any, levels: str) -> Any:
+def _category_path(category: Any, levels: str) -> Any:
     return category.replace(levels, SEPARATOR) if levels and isinstance(category, str) else category
-
-
-def _checked(name: str, table: Table) -> Table:
-    """Refuse a head without what every product needs; where rows name their own columns, each row is checked."""
-    columns = table.columns
-    if columns is None:
-        return table
-    if not set(columns) & set(COLUMNS):
-        raise FeedRejected(
-            f"A feed's first line must name its columns, but that of {name} names none we know; "
-            "put a line such as 'sku,title,category,price,image' on top, or give a mapping."
-        )
-    missing = [each for each in REQUIRED if each not in columns]
-    if not set(columns) & set(PICTURES):
-        missing.append("image")
-    if missing:
-        raise FeedRejected(
-            f"A feed must have the columns sku, title and image, but {name} lacks {', '.join(missing)}; "
-            "add or rename them, or give a mapping."
-        )
-    return table

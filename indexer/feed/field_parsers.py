@@ -14,7 +14,7 @@ from catalog.changes import UNCOUNTED_STOCK
 from catalog.prices import DECIMALS
 from catalog.queries import SEPARATOR
 from indexer.feed import markup
-from indexer.feed.tables import as_list
+from indexer.feed.rows import as_list
 
 MAX_SKU_LENGTH = 64
 MAX_IMAGES = 50

@@ -1,17 +1,18 @@
-"""Google Merchant product data, XML or tab-separated, in our words.
+"""Google Merchant product data, XML or tab-separated; names and meanings follow its product data specification.
 
-Names and meanings: the "Product data specification" of Google Merchant Center.
+Facebook's catalogs use the same names and have some of their own.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from indexer.feed.field_parsers import STOCK_WORDS, split_addresses
-from indexer.feed.tables import RawRow, as_list, renamed
+from indexer.feed.rows import RawRow, as_list, rename_cells, without_blanks
 
-PLAIN = {
+MARKERS = {"id", "image_link"}
+COLUMNS = {
     "id": "sku",
     "title": "title",
     "description": "description",
@@ -27,13 +28,13 @@ ATTRIBUTES = {
     "gender": "gender",
     "age_group": "age group",
 }
-MEASURES = {
+DIMENSIONS = {
     "product_length": "length",
     "product_width": "width",
     "product_height": "height",
     "product_weight": "weight",
 }
-AVAILABLE = {
+AVAILABILITY = {
     **{
         word.replace(" ", "").replace("_", ""): "in stock" if pieces else "out of stock"
         for word, pieces in STOCK_WORDS.items()
@@ -41,77 +42,51 @@ AVAILABLE = {
     "limitedavailability": "in stock",
     "availablefororder": "in stock",
 }
-"""What the words for availability mean, without blanks; Facebook and schema.org have some of their own."""
+"""Words for availability without spaces, of Google, Facebook and schema.org."""
 
 QUANTITIES = ("quantity", "sell_on_google_quantity", "quantity_to_sell_on_facebook", "inventory")
-
-TOLD_BY = {"id", "image_link"}
-"""Columns that no other kind of feed has together."""
-
-COLUMNS = (*PLAIN.values(), "category", "price", "stock", "images", "attributes", "dimensions")
-
-Turn = Callable[[Iterator[RawRow]], Iterator[RawRow]]
+TRANSLATED_COLUMNS = (*COLUMNS.values(), "category", "price", "stock", "images", "attributes", "dimensions")
 
 
-def translate(heads: Sequence[str]) -> tuple[tuple[str, ...], Turn] | None:
-    """Return our columns and what turns the rows, or None for a feed of another kind."""
-    names = {_name(head) for head in heads}
-    return (COLUMNS, _rows) if names >= TOLD_BY else None
+def column_name(header: str) -> str:
+    """Return an attribute's name as in XML; in tables it may have spaces, capitals and a "g:"."""
+    return header.strip().lower().removeprefix("g:").replace(" ", "_")
 
 
-def _name(head: str) -> str:
-    """Return an attribute's name as the XML writes it; in tables it may have blanks, capitals and a "g:"."""
-    return head.strip().lower().removeprefix("g:").replace(" ", "_")
-
-
-def _rows(rows: Iterator[RawRow]) -> Iterator[RawRow]:
+def translate(rows: Iterator[RawRow]) -> Iterator[RawRow]:
+    """Yield rows under the catalog's column names."""
     for row in rows:
-        yield replace(row, cells=_cells(renamed(row.cells, _name)))
+        yield replace(row, cells=_translated(rename_cells(row.cells, column_name)))
 
 
-def _cells(theirs: Mapping[str, Any]) -> dict[str, Any]:
-    found = {ours: theirs[name] for name, ours in PLAIN.items() if name in theirs}
-    found |= {
-        "category": _first(theirs.get("product_type") or theirs.get("google_product_category")),
-        "price": _price(theirs),
-        "stock": _stock(theirs),
-        "images": [*_several(theirs.get("image_link")), *_separated(theirs.get("additional_image_link"))],
-        "attributes": {ours: theirs[name] for name, ours in ATTRIBUTES.items() if name in theirs},
-        "dimensions": {ours: theirs[name] for name, ours in MEASURES.items() if name in theirs},
-    }
-    return {name: value for name, value in found.items() if value not in (None, "", [], {})}
+def _translated(row: Mapping[str, Any]) -> dict[str, Any]:
+    category = row.get("product_type") or row.get("google_product_category")
+    further_images = (
+        name
+        for cell in as_list(row.get("additional_image_link", []))
+        for name in (split_addresses(cell, ",") if isinstance(cell, str) else [cell])
+    )
+    sale = row.get("sale_price")  # "0.00" means no sale; a temporary one may end before the next feed
+    on_sale = re.search("[1-9]", str(sale or "")) and not row.get("sale_price_effective_date")
+    return without_blanks(
+        {name: row[theirs] for theirs, name in COLUMNS.items() if theirs in row}
+        | {
+            "category": category[0] if isinstance(category, list) else category,  # ordered by relevance
+            "price": sale if on_sale else row.get("price"),
+            "stock": _stock(row),
+            "images": [*as_list(row.get("image_link", [])), *further_images],
+            "attributes": {name: row[theirs] for theirs, name in ATTRIBUTES.items() if theirs in row},
+            "dimensions": {name: row[theirs] for theirs, name in DIMENSIONS.items() if theirs in row},
+        }
+    )
 
 
-def _price(theirs: Mapping[str, Any]) -> Any:
-    """Return what is to be paid: the sale price, unless it holds for a while only, or is "0.00" for none."""
-    sale = theirs.get("sale_price")
-    offered = re.search("[1-9]", str(sale or "")) and not theirs.get("sale_price_effective_date")
-    return sale if offered else theirs.get("price")
-
-
-def _stock(theirs: Mapping[str, Any]) -> Any:
-    """Return the number of pieces where it is given, else in stock or not."""
-    if isinstance(theirs.get("availability"), list):
-        return theirs["availability"]  # it is there twice, and not the same: a bad row
-    written = str(theirs.get("availability", "")).strip().lower().rpartition("schema.org/")[2]
-    available = AVAILABLE.get(written.replace("_", " ").replace(" ", ""))
+def _stock(row: Mapping[str, Any]) -> Any:
+    """Return the quantity if given, else whether the product is in stock."""
+    if isinstance(row.get("availability"), list):
+        return row["availability"]  # contradictory, reported as a bad cell
+    words = str(row.get("availability", "")).strip().lower().rpartition("schema.org/")[2]
+    available = AVAILABILITY.get(words.replace("_", " ").replace(" ", ""))
     if available == "out of stock":
         return available
-    return next((theirs[name] for name in QUANTITIES if name in theirs), available)
-
-
-def _several(value: Any) -> list[Any]:
-    """Return the values of several elements in XML or columns in a table."""
-    return [] if value is None else as_list(value)
-
-
-def _separated(value: Any) -> list[Any]:
-    """Return names of pictures, also of one cell with commas between them."""
-    return [
-        name for each in _several(value) for name in (split_addresses(each, ",") if isinstance(each, str) else [each])
-    ]
-
-
-def _first(value: Any) -> Any:
-    """Return the first of several: a product may have up to five types, in the order of their weight."""
-    return value[0] if isinstance(value, list) and value else value
+    return next((row[name] for name in QUANTITIES if name in row), available)

@@ -15,9 +15,9 @@ from pydantic_core import ErrorDetails
 from catalog.changes import ProductItem
 from catalog.prices import DECIMALS, UNKNOWN_SEPARATORS, AmbiguousPrice, Separators, read_price
 from indexer.feed import field_parsers
-from indexer.feed.column_mapping import ATTRIBUTE, COLUMNS, ColumnMapping
-from indexer.feed.feed_file import open_feed
-from indexer.feed.tables import RawRow
+from indexer.feed.column_mapping import ATTRIBUTE, COLUMNS, ColumnMapping, apply_mapping
+from indexer.feed.formats import open_feed
+from indexer.feed.rows import RawRow
 from vsearch.core.errors import FeedRejected, SettingsError
 
 MAX_ATTRIBUTES = 100
@@ -153,7 +153,8 @@ def read_feed(path: Path, currency: str = "EUR", mapping: ColumnMapping | None =
     findings: list[FeedFinding] = []
     first_lines: dict[str, int] = {}
     mojibake: list[int] = []
-    with open_feed(path, mapping) as table:
+    with open_feed(path, mapping.encoding if mapping else "") as raw_table:
+        table = apply_mapping(path.name, raw_table, mapping)
         header = tuple(table.columns or ())  # None for JSON Lines, where each row has its own keys
         columns = dict.fromkeys(header)
         for raw in table.rows:

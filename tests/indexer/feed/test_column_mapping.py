@@ -144,7 +144,7 @@ def test_xml_says_its_encoding_itself(tmp_path: Path, encoding: str) -> None:
 @pytest.mark.parametrize("end", ["</item>", "</item></rs", "&shop;</item></rss>", "R&D</item></rss>"])
 def test_xml_that_is_not_well_formed_is_refused(tmp_path: Path, end: str) -> None:
     (tmp_path / "feed.xml").write_text(f"<rss><item><g:id>1</g:id><title>T</title>{end}")
-    with pytest.raises(FeedRejected, match=r"must be well-formed, but feed\.xml is not \((?!Namespace)"):
+    with pytest.raises(FeedRejected, match=r"feed\.xml is not well-formed XML \((?!Namespace)"):
         read_feed(tmp_path / "feed.xml")
 
 
@@ -342,7 +342,7 @@ def test_a_compressed_feed_that_ends_too_early_is_refused(tmp_path: Path, name: 
     body = "".join(row[kind].format(n=n) for n in range(5000))
     head = {"csv": "sku,title,image\n", "jsonl": "", "xml": "<rss>"}[kind]
     (tmp_path / name).write_bytes(gzip.compress((head + body).encode())[:-2000])
-    with pytest.raises(FeedRejected, match=r"ends too early|must be well-formed"):
+    with pytest.raises(FeedRejected, match=r"ends too early|not well-formed"):
         read_feed(tmp_path / name)
 
 
@@ -533,14 +533,14 @@ def test_constants_for_a_feed_that_needs_no_mapping(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("[columns", "must be a TOML file"),
-        ('[colums]\nsku = "a"', "has the tables columns, constants and prices.* but in mapping.toml, colums"),
-        ('[prices]\ndecimal = "x"', "in mapping.toml, prices.decimal: input should be '.' or ','"),
-        ('[prices]\nseparator = ","', "in mapping.toml, prices.separator"),
+        ("[columns", "cannot be read"),
+        ('[colums]\nsku = "a"', "mapping.toml, colums: unknown key"),
+        ('[prices]\ndecimal = "x"', "mapping.toml, prices.decimal: Input should be '.' or ','"),
+        ('[prices]\nseparator = ","', "mapping.toml, prices.separator: unknown key"),
         ('[prices]\ndecimal = ","\nthousands = ","', "decimal and thousands are both"),
-        ('[columns]\nid = "a"', "must name our columns on the left, but mapping.toml has 'id'"),
+        ('[columns]\nid = "a"', "unknown column 'id'"),
         ('encoding = "latin-99"', "unknown encoding"),
-        ('[columns]\nsku = ["a", "b"]', "mapping.toml joins 'sku'; name one"),
+        ('[columns]\nsku = ["a", "b"]', "sku cannot be joined"),
     ],
 )
 def test_a_mapping_that_is_none_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
@@ -552,7 +552,7 @@ def test_a_mapping_that_is_none_is_refused(tmp_path: Path, text: str, sentence: 
 def test_a_mapping_must_fit_the_feed(tmp_path: Path) -> None:
     (tmp_path / "feed.csv").write_text("ArtNr,Name,Bild\nA,Tisch,a.jpg\n")
     mapping = ColumnMapping(columns={"sku": "ArtNr", "title": "Titel", "image": "Bild"})
-    with pytest.raises(FeedRejected, match="lacks 'Titel'; correct the mapping"):
+    with pytest.raises(FeedRejected, match="lacks 'Titel'"):
         read_feed(tmp_path / "feed.csv", mapping=mapping)
 
 

@@ -1,0 +1,60 @@
+"""Rows as a feed file has them, under its own column names."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class RawRow:
+    """The cells of a row that are not empty, or what is wrong with the row.
+
+    Args:
+        line: where the row begins, the first line of the file being 1; in Parquet, the number of the row.
+        cells: column -> text, or any JSON value.
+        problem: why the row cannot be split into cells.
+    """
+
+    line: int
+    cells: Mapping[str, Any] = field(default_factory=dict)
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a feed and the columns in its header, None if each row names its own."""
+
+    columns: tuple[str, ...] | None
+    rows: Iterator[RawRow]
+
+
+def merge_cells(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return cells by column; the different values of a repeated column become a list."""
+    cells: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in cells and cells[name] != value:
+            before = as_list(cells[name])
+            cells[name] = [*before, *(each for each in as_list(value) if each not in before)]
+        else:
+            cells[name] = value
+    return cells
+
+
+def rename_cells(cells: Mapping[str, Any], name_of: Callable[[str], str]) -> dict[str, Any]:
+    """Return cells under other column names, merged where two names become one."""
+    return merge_cells((name_of(name), value) for name, value in cells.items())
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return the values of a cell that may have several."""
+    return value if isinstance(value, list) else [value]
+
+
+def is_blank(cell: Any) -> bool:
+    """Whether a cell has no content."""
+    return cell is None or cell in ([], {}) or (isinstance(cell, str) and not cell.strip())
+
+
+def without_blanks(cells: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the cells that have content."""
+    return {name: cell for name, cell in cells.items() if not is_blank(cell)}
