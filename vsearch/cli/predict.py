@@ -11,7 +11,7 @@ from vsearch.cli import pass_settings, photos
 from vsearch.cli.console import table
 from vsearch.cli.load_model import open_model
 from vsearch.core.settings import Settings
-from vsearch.detection.boxes import distinct
+from vsearch.detection.boxes import non_max_suppression
 from vsearch.imaging.codec import Limits
 from vsearch.models import registry
 from vsearch.models.encoder import open_encoder
@@ -86,7 +86,7 @@ def lines(said: Predictions) -> list[tuple[str | Text, ...]]:
 def _boxes(head: str, said: HeadPredictions) -> list[tuple[str | Text, ...]]:
     """Return a line for each of the surest boxes, written as `vsearch search --box` takes them."""
     judge = said.predictors[-1]
-    found = distinct(said.probabilities_of(judge, head)[0], _SHOWN)
+    found = non_max_suppression(said.probabilities_of(judge, head)[0], _SHOWN)
     sides = [",".join(f"{side:.3f}" for side in row[1:]) for row in found]
     sure = [f"{100 * row[0]:.1f} %" for row in found]
     return [(head, judge, *line, "") for line in zip(sides, sure, strict=True)]

@@ -59,7 +59,7 @@ class HeadSpec:
         if self.kind == "digits":
             return (self.length, len(DIGITS))
         if self.kind == "boxes":
-            return (0, 0, boxes.NUMBERS)
+            return (0, 0, boxes.GRID_CHANNELS)
         return (self.size,) if self.kind == "metric" else (len(self.classes),)
 
     def target(self, label: str | None) -> NDArray[np.int32]:
@@ -90,10 +90,10 @@ class HeadSpec:
     def probabilities(self, logits: NDArray[Any]) -> NDArray[np.float32]:
         """Convert logits [n, *logits_shape] to calibrated probabilities of the same shape.
 
-        A metric head gives unit vectors; for a boxes head see `vsearch.detection.boxes.decoded`.
+        A metric head gives unit vectors; for a boxes head see `vsearch.detection.boxes.decode_grid`.
         """
         if self.kind == "boxes":
-            return boxes.decoded(logits, self.temperature)
+            return boxes.decode_grid(logits, self.temperature)
         scaled = logits.astype(np.float32) / np.float32(self.temperature)
         if self.kind == "metric":
             return np.asarray(scaled / np.maximum(np.linalg.norm(scaled, axis=-1, keepdims=True), 1e-12), np.float32)

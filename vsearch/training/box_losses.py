@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from vsearch.detection.boxes import LEAST_LOG, MOST_LOG, SAME, middles
+from vsearch.detection.boxes import IOU_THRESHOLD, MAX_LOG_DISTANCE, MIN_LOG_DISTANCE, cell_centers
 
 _CORE = 0.25  # of a side, either way from the middle of a box
 _BALANCE, _FOCUS = 0.25, 2.0  # alpha and gamma of the focal loss
@@ -40,7 +40,7 @@ def assigned(targets: Any, cells: tuple[int, int]) -> tuple[Any, Any]:
     The core of a box is the middle half of each side, and at least one cell.
     """
     rows, columns = cells
-    middle = tf.constant(middles(rows, columns))[None, :, :, None]  # [1, h, w, 1, 2]
+    middle = tf.constant(cell_centers(rows, columns))[None, :, :, None]  # [1, h, w, 1, 2]
     boxes = targets[:, None, None]  # [b, 1, 1, k, 4]
     size = boxes[..., 2:] - boxes[..., :2]
     reach = tf.maximum(_CORE * size, (0.5 / columns, 0.5 / rows))
@@ -53,8 +53,8 @@ def assigned(targets: Any, cells: tuple[int, int]) -> tuple[Any, Any]:
 
 def sides(logits: Any) -> Any:
     """Return the boxes that cells [b, h, w, 5] speak of, float32 [b, h, w, 4], not cut to the picture."""
-    distances = tf.exp(tf.clip_by_value(logits[..., 1:], LEAST_LOG, MOST_LOG))
-    middle = tf.constant(middles(*logits.shape[1:3]))
+    distances = tf.exp(tf.clip_by_value(logits[..., 1:], MIN_LOG_DISTANCE, MAX_LOG_DISTANCE))
+    middle = tf.constant(cell_centers(*logits.shape[1:3]))
     return tf.concat([middle - distances[..., :2], middle + distances[..., 2:]], axis=-1)
 
 
@@ -81,7 +81,7 @@ def _right(targets: Any, logits: Any, said: Any) -> Any:
     low, high = tf.maximum(surest[..., :2], targets[..., :2]), tf.minimum(surest[..., 2:], targets[..., 2:])
     common, true = _area(low, high), _area(targets[..., :2], targets[..., 2:])
     both = _area(surest[..., :2], surest[..., 2:]) + true - common
-    found = tf.reduce_any((true > 0) & (common >= SAME * both), axis=1)
+    found = tf.reduce_any((true > 0) & (common >= IOU_THRESHOLD * both), axis=1)
     some = tf.reduce_any(true > 0, axis=1)
     return tf.cast(tf.where(some, found, tf.reduce_max(flat, axis=1) < 0), tf.float32)
 

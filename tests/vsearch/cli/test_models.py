@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from click.testing import CliRunner, Result
@@ -16,6 +17,7 @@ from tests.fakes import fake_checkpoint
 from tests.indexer.models import BAD, GOOD, by_trunk
 from tests.indexer.promotion.test_reader_promotion import Judge, reader, tags
 from tests.indexer.shop import Shop, open_shop
+from vsearch.cli import models
 from vsearch.cli.models import command
 from vsearch.core.errors import CheckpointMissing, DatasetError, PromotionRefused, WeightsUnavailable
 from vsearch.core.settings import Settings
@@ -255,3 +257,7 @@ def test_weights_that_cannot_be_had(empty: Settings, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("vsearch.models.tensorflow_startup.import_tensorflow", lambda: None)
     assert isinstance(invoke(empty, "pull", "resnet50").exception, WeightsUnavailable)
     assert not empty.data.exists()
+
+
+def test_every_role_of_a_checkpoint_is_described() -> None:
+    assert set(models._FOR) == set(get_args(registry.Role))

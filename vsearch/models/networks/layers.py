@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from vsearch.detection.boxes import NUMBERS
+from vsearch.detection.boxes import GRID_CHANNELS
 
 _FREQUENCIES = 24  # cosines that encode the position of a column
 _BOX_WIDTH = 48
@@ -129,7 +129,7 @@ def box_head(width: int | None, *, dropout: float, name: str) -> keras.Sequentia
         layers.BatchNormalization(momentum=0.95, dtype="float32"),
         layers.ReLU(dtype="float32"),
         layers.Dropout(dropout, dtype="float32"),
-        layers.Conv2D(NUMBERS, 1, bias_initializer=_box_bias, dtype="float32"),
+        layers.Conv2D(GRID_CHANNELS, 1, bias_initializer=_box_bias, dtype="float32"),
     ]
     return keras.Sequential(steps, name=name)
 
@@ -151,7 +151,7 @@ class UpsampleAdd(layers.Layer):  # type: ignore[misc]  # keras ships no types
 
 def _box_bias(shape: tuple[int, ...], dtype: str | None = None) -> Any:
     """Return biases for a low confidence and boxes of medium size."""
-    values = [np.log(_BOX_PRIOR / (1 - _BOX_PRIOR)), *[np.log(_BOX_DISTANCE)] * (NUMBERS - 1)]
+    values = [np.log(_BOX_PRIOR / (1 - _BOX_PRIOR)), *[np.log(_BOX_DISTANCE)] * (GRID_CHANNELS - 1)]
     return ops.convert_to_tensor(np.array(values, np.float32), dtype)
 
 

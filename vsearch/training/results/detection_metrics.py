@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vsearch.detection.boxes import SAME, Boxes, areas, distinct, overlaps
+from vsearch.detection.boxes import IOU_THRESHOLD, Boxes, box_areas, iou, non_max_suppression
 from vsearch.models.trained_heads import HeadPredictions
 from vsearch.training.results.scoring import Flags, share
 
@@ -41,15 +41,15 @@ def found(cells: NDArray[np.float32], targets: NDArray[Any]) -> list[Found]:
     """Compare what a head says of n pictures with the truth; those without known boxes are left out.
 
     Args:
-        cells: as `vsearch.detection.boxes.decoded` gives them, [n, rows, columns, 5].
+        cells: as `vsearch.detection.boxes.decode_grid` gives them, [n, rows, columns, 5].
         targets: [n, k, 4], empty boxes are none and -1 is not known.
     """
     known = np.flatnonzero((targets >= 0).all(axis=(1, 2)))
     pictures = []
     for place in known.tolist():
-        true = targets[place][areas(targets[place]) > 0]
-        proposals = distinct(cells[place], AMONG[-1])
-        hits = overlaps(true, proposals[:, 1:]) >= SAME
+        true = targets[place][box_areas(targets[place]) > 0]
+        proposals = non_max_suppression(cells[place], AMONG[-1])
+        hits = iou(true, proposals[:, 1:]) >= IOU_THRESHOLD
         ranks = np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, 0) if hits.size else np.zeros(len(true), np.int64)
         pictures.append(Found(place, true, proposals, ranks))
     return pictures
