@@ -1,4 +1,4 @@
-"""Open the catalogue: connections, sessions, and the schema brought up to date."""
+"""Opens the catalog on SQLite or PostgreSQL: engines, sessions, schema upgrades, errors for operators."""
 
 import logging
 import re
@@ -22,20 +22,20 @@ from vsearch.core.errors import CatalogueError, CatalogueMissing, SchemaMismatch
 from vsearch.core.redaction import redact, redact_address
 
 CHUNK = 500
-"""Values put into one IN (...): well below every database's limit."""
+"""Values in one IN (...): below every database's limit."""
 
 BUSY_SECONDS = 30
-IMMEDIATELY = {"sqlite_begin": "BEGIN IMMEDIATE"}
-"""Execution options of a connection whose transactions take SQLite's write lock at their beginning."""
+IMMEDIATE = {"sqlite_begin": "BEGIN IMMEDIATE"}
+"""Execution options that make SQLite take the write lock at the beginning of a transaction."""
 
 WRITER_LOCK = 0x76736561
-"""PostgreSQL's name for our write lock: any number that nobody else uses."""
+"""Key of our PostgreSQL advisory lock."""
 
 OPERATIONAL_ERRORS = (OperationalError, InterfaceError, InternalError)
-"""Errors of the database itself, its disk and the way to it, not of our statements."""
+"""Failures of the database, its disk or the connection, as opposed to faulty statements."""
 
 INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-"""The insert of each kind of database that knows what to do where a row is there already."""
+"""The insert constructs with ON CONFLICT, by dialect."""
 
 DRIVERS = {
     "sqlite": "sqlite",
@@ -44,15 +44,10 @@ DRIVERS = {
     "postgres": "postgresql+psycopg",
     "postgresql+psycopg": "postgresql+psycopg",
 }
-"""How an address may begin, and the driver that then is used."""
+"""Accepted URL schemes and their drivers."""
 
-_LOOK = "see that its disk has room, that its server runs, and that the setting database_url is right"
-_RULE = "The catalogue's address must be sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
-_CHECK = "check the setting database_url"
-_IMPORT = "run `vsearch catalog import` first"
-
-_INCREMENTAL = 2  # SQLite's number for it
-_PAGES_AT_ONCE = 1000  # given back before another writer has its turn
+_INCREMENTAL = 2  # of PRAGMA auto_vacuum
+_PAGES_AT_ONCE = 1000  # freed before other writers get their turn
 
 log = logging.getLogger(__name__)
 
@@ -60,25 +55,25 @@ T = TypeVar("T")
 
 
 def connect(url: str | Path, *, create: bool = True) -> Engine:
-    """Return an engine that has been reached once.
+    """Return an engine after one successful connection.
 
-    What an operator can fix and only shows up later, such as a full disk or a server gone, is a `CatalogueError` too.
+    Operational failures later on, such as a full disk, are raised as `CatalogueError` too.
 
     Args:
-        url: SQLAlchemy address, sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; or the path of SQLite's file.
+        url: sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME, or the path of a SQLite file.
         create: create a missing SQLite file and its folder.
 
     Raises:
-        CatalogueMissing: the file does not exist, and `create` is false.
-        CatalogueError: the address is not valid, nothing answers there, or the database cannot hold every text.
+        CatalogueMissing: the file does not exist and `create` is false.
+        CatalogueError: the URL is not valid, the database cannot be reached, or its encoding is not UTF-8.
     """
     engine = create_engine(url, create=create)
     try:
         with engine.connect() as connection:
             _check_encoding(connection)
-    except (DBAPIError, TypeError) as error:  # an option in the address that the driver does not know
+    except (DBAPIError, TypeError) as error:  # TypeError: an unknown driver option in the URL
         engine.dispose()
-        raise _unusable(engine.url, error) from None
+        raise _invalid_url(_show(engine.url), _first_line(error, engine.url)) from None
     except BaseException:
         engine.dispose()
         raise
@@ -86,91 +81,81 @@ def connect(url: str | Path, *, create: bool = True) -> Engine:
 
 
 def create_engine(url: str | Path, *, create: bool = False) -> Engine:
-    """Return an engine that connects when it is first used; arguments and errors are those of `connect`."""
-    address = _address(url)
+    """Return an engine that connects on first use; arguments and errors are those of `connect`."""
+    address = _parse_url(url)
     try:
-        engine = _sqlite(address, create) if address.get_backend_name() == "sqlite" else _postgresql(address)
+        engine = _sqlite_engine(address, create) if address.get_backend_name() == "sqlite" else _pg_engine(address)
     except (ArgumentError, TypeError, ValueError) as error:
-        raise _unusable(address, error) from None
-    event.listen(engine, "handle_error", _in_words)
+        raise _invalid_url(_show(address), _first_line(error, address)) from None
+    event.listen(engine, "handle_error", _translate_error)
     return engine
 
 
 @contextmanager
 def open_catalog(url: str | Path, *, write: bool = False, migrate: bool = False) -> Iterator[sessionmaker[Session]]:
-    """Yield what makes sessions on the catalogue at `url`, and let go of it at the end.
-
-    The schema of a catalogue that exists is only changed where that is asked for: other programs may be using it.
+    """Open the catalog for the duration of the block.
 
     Args:
-        url: as `connect` takes it.
-        write: create the catalogue if it does not exist.
-        migrate: bring an old schema up to date.
+        url: as for `connect`.
+        write: create the catalog if it does not exist.
+        migrate: upgrade an older schema; by default it is refused, since other programs may be using it.
 
     Raises:
-        CatalogueMissing: it does not exist, and `write` is false.
-        SchemaMismatch: its schema is another version's.
+        CatalogueMissing: the catalog does not exist and `write` is false.
+        SchemaMismatch: its schema belongs to another version.
         CatalogueError: it cannot be reached.
     """
     engine = connect(url, create=write)
     try:
         with engine.connect() as connection:
-            found = schema_of(connection)
+            found = schema_revision(connection)
             may_upgrade = write if found is None else migrate and found in schema_revisions()[:-1]
             if not may_upgrade:
                 check_schema(connection)
         if may_upgrade:
             upgrade(engine)
-        yield sessions(engine)
+        yield sessionmaker(engine)
     finally:
         engine.dispose()
 
 
 @contextmanager
 def open_for_dry_run(url: str | Path) -> Iterator[sessionmaker[Session]]:
-    """Yield what makes sessions for a program that writes nothing; on an empty one if there is no catalogue.
+    """Open the catalog, or an empty temporary one if it does not exist.
 
     Raises:
         CatalogueError: it exists but cannot be used.
     """
     with ExitStack() as stack:
         try:
-            found = stack.enter_context(open_catalog(url))
+            sessions = stack.enter_context(open_catalog(url))
         except CatalogueMissing:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vsearch-"))
-            found = stack.enter_context(open_catalog(Path(folder) / "catalogue.sqlite", write=True))
-        yield found
-
-
-def sessions(engine: Engine) -> sessionmaker[Session]:
-    """Return what makes sessions: `with sessions(engine).begin() as session` commits at its end."""
-    return sessionmaker(engine)
+            sessions = stack.enter_context(open_catalog(Path(folder) / "catalogue.sqlite", write=True))
+        yield sessions
 
 
 def lock_for_writing(session: Session) -> None:
-    """Begin the session's transaction as the only writer, so that what it reads stays true until it writes.
-
-    Call it before any other statement of the session.
-    """
-    _lock(session.connection(execution_options=IMMEDIATELY))
+    """Start the session's transaction as the only writer; call it before any other statement."""
+    _lock(session.connection(execution_options=IMMEDIATE))
 
 
 @cache
 def schema_revisions() -> tuple[str, ...]:
-    """Return the revisions of the schema that this version knows, the one it works with last."""
+    """Return the schema revisions known to this version, the current one last."""
     files = (resources.files("migrations") / "versions").iterdir()
     return tuple(sorted(file.name[:4] for file in files if file.name[:4].isdigit()))
 
 
-def schema_of(connection: Connection) -> str | None:
-    """Return the revision of the catalogue's schema; None where it has no tables."""
+def schema_revision(connection: Connection) -> str | None:
+    """Return the schema revision of the catalog; None if it has no tables."""
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def revision(url: str | Path) -> str | None:
-    """Return the revision of the schema of the catalogue at `url`; None if there is no catalogue.
+def read_schema_revision(url: str | Path) -> str | None:
+    """Return the schema revision of the catalog at `url`; None if there is no catalog.
 
     Raises:
         CatalogueError: it cannot be reached.
@@ -181,52 +166,51 @@ def revision(url: str | Path) -> str | None:
         return None
     try:
         with engine.connect() as connection:
-            return schema_of(connection)
+            return schema_revision(connection)
     finally:
         engine.dispose()
 
 
 def check_schema(connection: Connection) -> None:
-    """Refuse a catalogue whose schema is not the one that this version works with.
+    """Check that the catalog has the schema of this version.
 
     Raises:
         CatalogueMissing: it has no tables.
-        SchemaMismatch: it is of an older version, or of a newer one.
+        SchemaMismatch: it belongs to an older or a newer version.
     """
-    found, wanted, shown = schema_of(connection), schema_revisions()[-1], _shown(connection.engine.url)
-    if found == wanted:
-        return
+    found, needed, shown = schema_revision(connection), schema_revisions()[-1], _show(connection.engine.url)
     if found is None:
-        raise CatalogueMissing(f"There must be a catalogue, but {shown} is empty; {_IMPORT}, or {_CHECK}.")
-    has = f"The catalogue's schema must be revision {wanted}, but that of {shown} is {found}"
-    if found in schema_revisions():
-        raise SchemaMismatch(f"{has}, of an older version; back it up and run `vsearch catalog upgrade`.")
-    raise SchemaMismatch(f"{has}, of a newer version; install the newer vsearch.")
+        raise CatalogueMissing(f"The catalog {shown} is empty. Run `vsearch catalog import` or check database_url.")
+    if found != needed:
+        remedy = "Install the newer vsearch."
+        if found in schema_revisions():
+            remedy = "Back it up, then run `vsearch catalog upgrade`."
+        raise SchemaMismatch(f"The catalog {shown} has schema {found}, but this version needs {needed}. {remedy}")
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring the schema up to date, all of it or nothing; an empty database gets the tables.
+    """Upgrade the schema in one transaction; an empty database gets all tables.
 
     Raises:
-        SchemaMismatch: the catalogue was written by a newer version of this program.
+        SchemaMismatch: the catalog belongs to a newer version.
     """
-    from alembic import command  # a tenth of a second that readers need not spend
+    from alembic import command  # slow to import, and readers do not need it
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", "migrations:")
-    with engine.connect().execution_options(**IMMEDIATELY) as connection, connection.begin():
+    with engine.connect().execution_options(**IMMEDIATE) as connection, connection.begin():
         _lock(connection)  # two processes may start at once
-        if schema_of(connection) not in (None, *schema_revisions()):
+        if schema_revision(connection) not in (None, *schema_revisions()):
             check_schema(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
 def reclaim_space(engine: Engine) -> None:
-    """Give the room of deleted rows back to the disk where the catalogue is a SQLite file; PostgreSQL reuses it itself.
+    """Return the space of deleted rows in a SQLite file to the disk; PostgreSQL reuses it by itself.
 
-    A file of an earlier version must be rewritten once for that; it is left as it is while little of it is free.
+    Files of earlier versions must be rewritten once, which waits until a fifth of them is free.
     """
     if engine.dialect.name != "sqlite":
         return
@@ -242,17 +226,17 @@ def reclaim_space(engine: Engine) -> None:
             cursor.execute("VACUUM")
         while pragma("auto_vacuum") == _INCREMENTAL and pragma("freelist_count"):
             pragma(f"incremental_vacuum({_PAGES_AT_ONCE})")
-        pragma("busy_timeout = 0")  # it would hold up writers until the last reader ends; a later commit does it too
+        pragma("busy_timeout = 0")  # do not block writers until the last reader ends; a later commit truncates too
         pragma("wal_checkpoint(TRUNCATE)")
     except sqlite3.OperationalError as error:
-        log.warning("the catalogue keeps the room of deleted rows for new ones: %s", error)
+        log.warning("the catalog keeps the space of deleted rows for new ones: %s", error)
     finally:
         pragma(f"busy_timeout = {BUSY_SECONDS * 1000}")
         connection.close()
 
 
 def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
-    """Yield `values` in lists of at most `size`."""
+    """Yield the values in lists of at most `size`."""
     rest = iter(values)
     while chunk := list(islice(rest, size)):
         yield chunk
@@ -263,130 +247,117 @@ def _lock(connection: Connection) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITER_LOCK)))
 
 
-def _address(url: str | Path) -> URL:
-    """Return the parts of an address; what is wrong with one is said in a sentence that shows it."""
+def _parse_url(url: str | Path) -> URL:
     if isinstance(url, Path):
         return URL.create("sqlite", database=str(url))
-    wrong = ""
+    shown = repr(redact_address(url))
     try:
         address = sa.make_url(url)
     except ArgumentError:
-        wrong = f"it is {redact_address(url)!r}"
+        raise _invalid_url(shown, "not a URL") from None
     except ValueError:
-        wrong = f"the port of {redact_address(url)!r} is no number"
-    else:
-        driver = DRIVERS.get(address.drivername)
-        if driver is None:
-            wrong = f"{redact_address(url)!r} begins with {address.drivername}://"
-        elif driver == "sqlite":
-            wrong = _wrong_file(address)
-        elif "@" in (address.host or ""):
-            wrong = f"in {redact_address(url)!r} the password holds an @, which is written as %40"
-        if not wrong:
-            return address.set(drivername=driver)
-    raise CatalogueError(f"{_RULE}, but {wrong}; {_CHECK}.")
+        raise _invalid_url(shown, "the port is not a number") from None
+    driver = DRIVERS.get(address.drivername)
+    if driver is None:
+        raise _invalid_url(shown, f"{address.drivername} is not supported")
+    if driver != "sqlite" and "@" in (address.host or ""):
+        raise _invalid_url(shown, "write an @ in the password as %40")
+    if driver == "sqlite" and address.host:
+        raise _invalid_url(shown, f"for a file in the working folder write sqlite:///{address.host}")
+    if driver == "sqlite" and address.database in (None, "", ":memory:"):
+        raise _invalid_url(shown, "it names no file")
+    if driver == "sqlite" and address.query:
+        raise _invalid_url(shown, "SQLite takes no options; write a ? in the file name as %3F")
+    return address.set(drivername=driver)
 
 
-def _wrong_file(address: URL) -> str:
-    """Return what is wrong with SQLite's address, "" where it names a file."""
-    if address.host:
-        return f"{_shown(address)!r} has two slashes, and sqlite:///{address.host} is meant"
-    if address.database in (None, "", ":memory:"):
-        return f"{_shown(address)!r} names no file, and all would be lost at the end"
-    if address.query:
-        return f"{_shown(address)!r} has options, and SQLite takes none; a ? in the file's name is written as %3F"
-    return ""
+def _invalid_url(shown: str, reason: str) -> CatalogueError:
+    return CatalogueError(
+        f"Setting database_url: {shown} cannot be used ({reason}). "
+        "Use sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME."
+    )
 
 
-def _shown(address: URL) -> str:
-    """Return an address as it may be shown: the path of SQLite's file as it is, any other without passwords."""
+def _show(address: URL) -> str:
+    """Return a URL for messages: without passwords, and a SQLite path as it was given."""
     if address.get_backend_name() == "sqlite" and address.database and not address.query:
         return f"sqlite:///{address.database}"
     return redact_address(address.render_as_string(hide_password=False))
 
 
-def _unusable(address: URL, error: Exception) -> CatalogueError:
-    reason = getattr(error, "orig", error)
-    return CatalogueError(f"{_RULE}, but with {_shown(address)!r}: {_reason(reason, address)}; {_CHECK}.")
+def _first_line(error: BaseException, address: URL | None) -> str:
+    """Return the first line of a driver's message; drivers may quote the password."""
+    error = getattr(error, "orig", error)
+    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return redact(line, *([address.render_as_string(hide_password=False)] if address else []))
 
 
-def _reason(error: BaseException, address: URL | None) -> str:
-    """Return the first line of what a driver says, without what it quotes of passwords."""
-    said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    return redact(said, *([address.render_as_string(hide_password=False)] if address else []))
-
-
-def _postgresql(address: URL) -> Engine:
+def _pg_engine(address: URL) -> Engine:
     arguments = {"connect_timeout": 5, "client_encoding": "utf8"}
     return sa.create_engine(address, pool_pre_ping=True, connect_args=arguments)
 
 
 def _check_encoding(connection: Connection) -> None:
-    """Refuse a PostgreSQL database that was made without a locale, or with an old one: it would fail at some title."""
+    """Refuse a PostgreSQL database created without a UTF-8 locale: it would fail at some title."""
     if connection.dialect.name != "postgresql":
         return
     encoding = connection.connection.driver_connection.info.parameter_status("server_encoding")  # type: ignore[union-attr]
     if encoding != "UTF8":
         raise CatalogueError(
-            f"The catalogue's database must hold text as UTF8, but {_shown(connection.engine.url)} holds it as "
-            f"{encoding}; create one with ENCODING 'UTF8' TEMPLATE template0, and {_CHECK}."
+            f"The database {_show(connection.engine.url)} has the encoding {encoding}, but the catalog needs UTF8. "
+            "Create one with ENCODING 'UTF8' TEMPLATE template0 and set database_url."
         )
 
 
-def _sqlite(address: URL, create: bool) -> Engine:
+def _sqlite_engine(address: URL, create: bool) -> Engine:
     file = Path(str(address.database))
     if create:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CatalogueError(
-                f"The catalogue's folder must be writable, but {error}; check the settings data and database_url."
+                f"The folder of the catalog cannot be created: {error}. Check the settings data and database_url."
             ) from error
     engine = sa.create_engine(address)
-    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
-    if not create:
-        event.listen(engine, "do_connect", lambda *arguments: _must_exist(file))
+    if not create:  # SQLite would create a missing file
+        event.listen(engine, "do_connect", lambda *arguments: _check_exists(file))
     return engine
 
 
-def _must_exist(file: Path) -> None:
-    """Keep SQLite from making a file for a program that only reads."""
+def _check_exists(file: Path) -> None:
     if not file.exists():
         raise CatalogueMissing(
-            f"There must be a catalogue, but {file} is not there; "
-            f"say where it is with --data (or VSEARCH_DATA), or {_IMPORT}."
+            f"The catalog {file} does not exist. Run `vsearch catalog import` first, "
+            "or set the data folder with --data or VSEARCH_DATA."
         )
 
 
-def _in_words(failure: ExceptionContext) -> CatalogueError | None:
-    """Return the sentence for what the operator can correct; None leaves the error of a faulty statement as it is."""
+def _translate_error(failure: ExceptionContext) -> CatalogueError | None:
+    """Return an error for what an operator can fix; None keeps the error of a faulty statement."""
     error, cause = failure.sqlalchemy_exception, failure.original_exception
-    undefined = type(cause).__name__ in ("UndefinedTable", "UndefinedColumn")
-    operational = isinstance(error, OPERATIONAL_ERRORS) or type(error) is DatabaseError or undefined
-    if failure.is_pre_ping or not operational:
+    kind = type(cause).__name__
+    operational = isinstance(error, OPERATIONAL_ERRORS) or type(error) is DatabaseError
+    if failure.is_pre_ping or not (operational or kind in ("UndefinedTable", "UndefinedColumn")):
         return None
     url = failure.engine.url if failure.engine else None
-    reason = _reason(cause, url)
-    shown = _shown(url) if url else "database_url"
-    if reason.startswith("no such table") or type(cause).__name__ == "UndefinedTable":
-        return CatalogueMissing(
-            f"The catalogue at {shown} must have products, but nothing was ever imported ({reason}); "
-            f"{_IMPORT}, or {_CHECK}."
-        )
-    if type(cause).__name__ == "UndefinedColumn" or re.match("no such column|table .* has no column", reason):
+    reason = _first_line(cause, url)
+    problem = f"Catalog {_show(url) if url else ''}: {reason}"
+    if kind == "UndefinedTable" or reason.startswith("no such table"):
+        return CatalogueMissing(f"{problem}. Run `vsearch catalog import` first, or check database_url.")
+    if kind == "UndefinedColumn" or re.match("no such column|table .* has no column", reason):
         return SchemaMismatch(
-            f"The catalogue at {shown} must have the tables of this version, but: {reason}; "
-            "run `vsearch catalog upgrade`, or start the version that changed them."
+            f"{problem}. Run `vsearch catalog upgrade`, or start the version that changed the schema."
         )
-    return CatalogueError(f"The catalogue at {shown} must answer, but: {reason}; {_LOOK}.")
+    return CatalogueError(f"{problem}. Check the disk space, the database server and the setting database_url.")
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
-    connection.isolation_level = None  # the driver would begin late and not for schema changes; we say BEGIN
+def _configure_sqlite(connection: sqlite3.Connection, record: object) -> None:
+    connection.isolation_level = None  # the driver begins transactions too late; `_begin_sqlite` does it
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
-    if not cursor.execute("PRAGMA page_count").fetchone()[0]:  # of a file with tables it would need the write lock
+    if not cursor.execute("PRAGMA page_count").fetchone()[0]:  # with tables it would need the write lock
         cursor.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")

@@ -11,8 +11,9 @@ from types import FrameType
 
 import numpy as np
 from flask import Flask
+from sqlalchemy.orm import sessionmaker
 
-from catalog.database import create_engine, open_catalog, sessions
+from catalog.database import create_engine, open_catalog
 from vsearch.core.errors import CatalogueMissing, SettingsError
 from vsearch.core.settings import Settings
 from vsearch.detection.detector import OpenDetector, open_bundled
@@ -41,7 +42,7 @@ def build(
     engine.refresh()
     if engine.problem is None:
         engine.detect(np.full((64, 64, 3), 128, np.uint8))  # opens the detector before the first request
-    return create_app(settings, engine=engine, sessions=sessions(create_engine(settings.catalogue_url))), engine
+    return create_app(settings, engine=engine, sessions=sessionmaker(create_engine(settings.catalogue_url))), engine
 
 
 def serve(

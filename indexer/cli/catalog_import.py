@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from catalog import queries
-from catalog.database import open_catalog, open_for_dry_run, revision, schema_revisions
+from catalog.database import open_catalog, open_for_dry_run, read_schema_revision, schema_revisions
 from catalog.image_store import ImageStore
 from catalog.imports import MAX_RECORDED_FINDINGS
 from catalog.queries import CatalogueCounts
@@ -61,7 +61,7 @@ def upgrade(settings: Settings, *, check: bool) -> None:
     Back the catalogue up and stop pages and workers of the older version first: they stop working with it.
     """
     url, wanted = settings.catalogue_url, schema_revisions()[-1]
-    found = revision(url)
+    found = read_schema_revision(url)
     click.echo(f"The catalogue's schema is revision {found or 'none'}; this version of vsearch needs {wanted}.")
     with open_catalog(url, write=not check, migrate=not check):
         if found != wanted:

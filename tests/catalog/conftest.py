@@ -4,9 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
-
-from catalog.database import sessions
+from sqlalchemy.orm import Session, sessionmaker
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -20,5 +18,5 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 @pytest.fixture
 def session(engine: Engine) -> Iterator[Session]:
     """A session on an empty catalogue."""
-    with sessions(engine)() as session:
+    with sessionmaker(engine)() as session:
         yield session

@@ -2,10 +2,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from catalog.changes import Changes, ProductItem, apply
-from catalog.database import sessions
 from catalog.full_text import search
 
 ITEMS = (
@@ -78,7 +77,7 @@ def test_operators_are_plain_text(filled: Session, text: str) -> None:
 @given(text=st.text(max_size=40))
 def test_any_text_is_safe(engine: Engine, text: str) -> None:
     """Whatever is typed, there is an answer."""
-    with sessions(engine)() as session:
+    with sessionmaker(engine)() as session:
         assert isinstance(search(session, text, 5), list)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
+from sqlalchemy.orm import sessionmaker
 
-from catalog.database import sessions
 from tests.fakes import Opened, coloured, fake_checkpoint
 from tests.indexer.retailer import Retailer
 from tests.indexer.shop import Shop, open_shop
@@ -69,7 +69,7 @@ def retailer_on(engine: Engine, folder: Path) -> Retailer:
         whitening_products=60,
         whitening_views=2,
     )
-    return Retailer(settings, sessions(engine))
+    return Retailer(settings, sessionmaker(engine))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import changes, queries
 from catalog.changes import Changes, ProductItem
-from catalog.database import connect, sessions, upgrade
+from catalog.database import connect, upgrade
 from catalog.image_store import ImageStore
 from catalog.models import IndexRun
 from catalog.queries import GalleryRow
@@ -69,7 +69,7 @@ def open_shop(folder: Path, **settings: object) -> Shop:
         fake_checkpoint(folder / "given")
     engine = connect(made.catalogue_url)
     upgrade(engine)
-    return Shop(made, sessions(engine), ImageStore(folder / "pictures"))
+    return Shop(made, sessionmaker(engine), ImageStore(folder / "pictures"))
 
 
 def settings_of(folder: Path, **settings: object) -> Settings:

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import func, select, update
+from sqlalchemy.orm import sessionmaker
 
 from catalog import changes, jobs, records, stored_blocks
-from catalog.database import connect, sessions, upgrade
+from catalog.database import connect, upgrade
 from catalog.image_store import ImageStore
 from catalog.models import FeedImport, IndexRun, Job
 from indexer import prune
@@ -219,7 +220,7 @@ def fresh(life: Life, folder: Path) -> Iterator[Life]:
     engine = connect(f"sqlite:///{folder / 'catalogue.sqlite'}")
     upgrade(engine)
     settings = life.given.model_copy(update={"data": folder, "database_url": "", "checkpoint": str(folder / "given")})
-    made = Life(Retailer(settings, sessions(engine), life.retailer.rows))
+    made = Life(Retailer(settings, sessionmaker(engine), life.retailer.rows))
     made.night(first=True)
     made.promote(28)
     made.browse()

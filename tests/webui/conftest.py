@@ -18,7 +18,6 @@ from sqlalchemy.orm import Session, sessionmaker
 from catalog import changes, imports, queries
 from catalog.changes import Changes, ProductItem
 from catalog.database import connect
-from catalog.database import sessions as make_sessions
 from catalog.image_store import ImageStore
 from catalog.models import utc_now
 from tests.fakes import (
@@ -133,7 +132,7 @@ def shop_folder(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path)
     store = ImageStore(settings.pictures)
     names = [store.put(encode_jpeg(picture, quality=95)) for picture in drawn()]
     engine = connect(settings.catalogue_url)
-    with make_sessions(engine).begin() as session:
+    with sessionmaker(engine).begin() as session:
         items = tuple(item(n, (names[2 * n], names[2 * n + 1])) for n in range(PRODUCTS))
         changes.apply(session, Changes(added=items))
         rows = queries.gallery_rows(session)
@@ -210,7 +209,7 @@ def running(settings: Settings, open_detector: OpenDetector = no_detector) -> It
     engine = Engine(settings, open_encoder=FakeEncoder, open_detector=open_detector)
     engine.refresh()
     catalogue = connect(settings.catalogue_url)
-    sessions = make_sessions(catalogue)
+    sessions = sessionmaker(catalogue)
     app = create_app(settings, engine=engine, sessions=sessions, open_reader=FakeReader)
     yield Site(app, engine, settings, sessions, drawn())
     catalogue.dispose()

@@ -6,8 +6,9 @@ import re
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import sessionmaker
 
-from catalog.database import connect, sessions
+from catalog.database import connect
 from tests.fakes import FakeEncoder
 from vsearch.core import errors
 from vsearch.core.settings import Settings
@@ -23,7 +24,7 @@ def unpublished(tmp_path):
     engine = Engine(settings, open_encoder=FakeEncoder)
     engine.refresh()
     catalogue = connect(settings.catalogue_url)
-    yield create_app(settings, engine=engine, sessions=sessions(catalogue)).test_client()
+    yield create_app(settings, engine=engine, sessions=sessionmaker(catalogue)).test_client()
     catalogue.dispose()
 
 

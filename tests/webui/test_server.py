@@ -23,8 +23,8 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from tests.fakes import FakeEncoder
-from vsearch.settings import Settings
-from vsearch.finder import no_detector
+from vsearch.core.settings import Settings
+from vsearch.detection.detector import no_detector
 from webui.server import serve
 
 admin = "127.0.0.1:" + sys.argv[3]

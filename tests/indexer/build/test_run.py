@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import delete, func, select, update
 
 from catalog import stored_blocks
-from catalog.database import revision, schema_revisions
+from catalog.database import read_schema_revision, schema_revisions
 from catalog.models import Image, IndexRun, StoredBlocks
 from indexer.build import verify
 from indexer.build.indexes import OTHER
@@ -373,4 +373,4 @@ def test_a_night_upgrades_where_the_setting_allows_it(indexed_shop: Shop) -> Non
         reindex(indexed_shop.settings, open_encoder=FakeEncoder)
     allowed = indexed_shop.settings.model_copy(update={"auto_upgrade": True})
     assert reindex(allowed, open_encoder=FakeEncoder).state == "unchanged"
-    assert revision(catalogue) == schema_revisions()[-1]
+    assert read_schema_revision(catalogue) == schema_revisions()[-1]

@@ -104,7 +104,7 @@ def test_a_connection_lost_in_the_middle_is_a_night_that_goes_on(
             session.connection().exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
 
     monkeypatch.setattr(stored_blocks, "put", cut)
-    with pytest.raises(CatalogueError, match=r"must answer, but: .*terminat"):
+    with pytest.raises(CatalogueError, match="terminat"):
         drawn.night()
     assert generations.current_id(drawn.settings.generations) is None
     _, report = drawn.night()

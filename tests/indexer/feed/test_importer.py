@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import imports, queries
 from catalog.changes import ProductItem, apply, diff
-from catalog.database import sessions
 from catalog.image_store import ImageStore
 from indexer.feed.gates import FeedGateError, GateLimits
 from indexer.feed.importer import ImportReport, Options, import_feed
@@ -71,7 +70,7 @@ def shop(sqlite_engine: Engine, tmp_path: Path) -> Shop:
         (tmp_path / "images" / f"{number}.jpg").write_bytes(drawn.jpeg(40 + number, 30))
     (tmp_path / "images" / "copy.jpg").write_bytes(drawn.jpeg(40, 30))
     (tmp_path / "images" / "bad.jpg").write_bytes(b"<html>not found</html>")
-    return Shop(tmp_path, sessions(sqlite_engine))
+    return Shop(tmp_path, sessionmaker(sqlite_engine))
 
 
 ROWS = ("A,Sofa,1,0.jpg|1.jpg,Sofas", "B,Lamp,2,2.jpg,Lamps", "C,Rug,3,3.jpg,Rugs")
@@ -527,7 +526,7 @@ ITEMS = st.builds(
 def test_sql_holds_what_the_difference_says(
     sqlite_engine: Engine, feed: list[ProductItem], last: list[ProductItem]
 ) -> None:
-    with sessions(sqlite_engine)() as session:
+    with sessionmaker(sqlite_engine)() as session:
         for night in (last, feed):
             apply(session, diff(night, queries.snapshot(session)))
             session.commit()
