@@ -1,8 +1,9 @@
-"""Pictures and things that are none, built in code; shared by the tests of the door and of the page."""
+"""Image files, and files that are not images, made in code."""
 
 import io
 import struct
 import zlib
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -18,11 +19,11 @@ UNDO = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-"""EXIF orientation -> what turns an upright picture into one that is stored with it."""
+"""EXIF orientation -> how to store an upright image with it."""
 
 
 def scene(width: int = SIDE, height: int = SIDE) -> Image.Image:
-    """Return four flat quarters: red, green / blue, white, so that a turn or a wrong colour shows."""
+    """Return four flat quarters: red, green / blue, white, so that a turn or a wrong color shows."""
     image = Image.new("RGB", (width, height), (255, 255, 255))
     image.paste((220, 30, 30), (0, 0, width // 2, height // 2))
     image.paste((30, 160, 60), (width // 2, 0, width, height // 2))
@@ -32,13 +33,17 @@ def scene(width: int = SIDE, height: int = SIDE) -> Image.Image:
 
 def encoded(image: Image.Image, file_format: str, **options: object) -> bytes:
     """Return the image as a file of that format."""
+    if file_format == "HEIF":
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
     buffer = io.BytesIO()
     image.save(buffer, file_format, **options)
     return buffer.getvalue()
 
 
 def jpeg(width: int = SIDE, height: int = SIDE) -> bytes:
-    """Return a small sound photo."""
+    """Return a small photo."""
     return encoded(scene(width, height), "JPEG", quality=92)
 
 
@@ -48,20 +53,26 @@ def noise(width: int, height: int, seed: int = 0) -> bytes:
     return encoded(Image.fromarray(values), "JPEG", quality=95)
 
 
+def difference(picture: Any, expected: Any) -> int:
+    """Return by how much the worst pixel differs; 999 if the sizes differ."""
+    expected = np.asarray(expected)
+    return int(np.abs(picture.astype(int) - expected).max()) if picture.shape == expected.shape else 999
+
+
+def png_chunk(name: bytes, body: bytes) -> bytes:
+    """Return a chunk of a PNG."""
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
 def png_header(width: int, height: int) -> bytes:
     """Return a PNG that claims a size and holds next to nothing: a decompression bomb."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
-    )
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    pixels = png_chunk(b"IDAT", zlib.compress(bytes(1000)))
+    return b"\x89PNG\r\n\x1a\n" + header + pixels + png_chunk(b"IEND", b"")
 
 
 def bad_files() -> dict[str, tuple[bytes, str]]:
-    """Return for each kind of bad upload its bytes and words that the answer must hold."""
+    """Return for each kind of bad upload its bytes and a part of the error message."""
     photo, picture = noise(96, 96), encoded(scene(), "PNG")
     media = b"\x00\x00\x00\x18ftyp%s\x00\x00\x02\x00" + bytes(64)
     return {

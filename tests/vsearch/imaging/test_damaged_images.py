@@ -1,0 +1,339 @@
+"""Image files that break the rules of their formats: intact pictures are decoded, incomplete ones refused."""
+
+import re
+import struct
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.pictures import SIDE, UNDO, difference, encoded, png_chunk, scene
+from vsearch.core.errors import ImageRejected, NotAnImage
+from vsearch.imaging.codec import Limits, decode
+
+Entry = tuple[int, int, int, bytes]
+"""An entry of a TIFF directory: tag, type, count, value or offset."""
+
+ODD_ENTRIES: dict[str, list[Entry]] = {
+    "altitude ref as text": [(0x8825, 4, 1, struct.pack("<I", 38))],
+    "resolution as text": [(0x011A, 2, 3, b"72\0\0")],
+    "width twice, once untyped": [(0x0100, 4, 1, struct.pack("<I", 64)), (0x0100, 7, 4, b"abcd")],
+    "value beyond the end": [(0x010F, 2, 0xFFFF, b"\xff\xff\xff\x7f")],
+    "no such type": [(0x0110, 99, 1, b"abcd")],
+    "offset beyond the end": [(0x8769, 4, 1, b"\xff\xff\xff\xff"), (0x8825, 4, 1, b"\xff\xff\xff\xff")],
+    "directory within itself": [(0x8769, 4, 1, struct.pack("<I", 8))],
+    "zero by zero": [(0x011A, 5, 1, bytes(4)), (0x011B, 5, 1, bytes(4))],
+}
+
+
+def exif_block(orientation: Entry | int, *entries: Entry, order: str = "<", tail: bytes = bytes(4)) -> bytes:
+    """Return an EXIF block with these entries in the order of their tags."""
+    if isinstance(orientation, int):
+        orientation = (0x0112, 3, 1, struct.pack(order + "H", orientation) + bytes(2))
+    listed = sorted([*entries, orientation], key=lambda entry: entry[0])
+    directory = b"".join(struct.pack(order + "HHI", *entry[:3]) + entry[3] for entry in listed)
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
+    return b"Exif\0\0" + head + struct.pack(order + "H", len(listed)) + directory + tail
+
+
+def jpeg_with_exif(exif: bytes) -> bytes:
+    """Return a JPEG of 96 x 64 pixels with this EXIF block, whatever it is."""
+    intact = encoded(scene(96, 64), "JPEG", quality=95)
+    return intact[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + intact[2:]
+
+
+def png_with_chunk(image: Image.Image, chunk: bytes) -> bytes:
+    """Return a PNG with this chunk behind its header."""
+    intact = encoded(image, "PNG")
+    return intact[:33] + chunk + intact[33:]
+
+
+def blocks(width: int = 160, height: int = 120) -> Image.Image:
+    """Return squares of many colors, so that every part of the file matters."""
+    colors = np.random.default_rng(0).integers(0, 255, (height // 20, width // 20, 3), dtype=np.uint8)
+    return Image.fromarray(np.kron(colors, np.ones((20, 20, 1), np.uint8)))
+
+
+@pytest.mark.parametrize("kind", ODD_ENTRIES)
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
+def test_the_orientation_is_read_from_damaged_exif(file_format: str, kind: str) -> None:
+    gps = struct.pack("<HHHI4sI", 1, 5, 2, 2, b"0\0\0\0", 0)
+    exif = exif_block(6, *ODD_ENTRIES[kind], tail=bytes(4) + gps)
+    stored = scene().transpose(UNDO[6])
+    plain = decode(encoded(stored, file_format, quality=95))
+    assert difference(decode(encoded(stored, file_format, quality=95, exif=exif)), np.rot90(plain, -1)) == 0
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    ("kind", "value", "turned"),
+    [(3, 6, True), (4, 6, True), (3, 0, False), (3, 9, False), (3, 65535, False), (2, 6, False), (7, 6, False)],
+)
+def test_only_orientations_from_1_to_8_turn(order: str, kind: int, value: int, turned: bool) -> None:
+    letter = "I" if kind == 4 else "H"
+    exif = exif_block((0x0112, kind, 1, struct.pack(order + letter, value).ljust(4, b"\0")), order=order)
+    assert decode(jpeg_with_exif(exif)).shape[:2] == ((96, 64) if turned else (64, 96))
+
+
+@pytest.mark.parametrize("length", range(0, 40, 3))
+def test_truncated_exif(length: int) -> None:
+    shape = (96, 64, 3) if length >= 28 else (64, 96, 3)
+    assert decode(jpeg_with_exif(exif_block(6)[:length])).shape == shape
+
+
+EXIF_TEXT = b"\nexif\n%8d\n%s\n" % (len(exif_block(6)), exif_block(6).hex().encode())
+XMP = b'<x tiff:Orientation="6"/>'
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        (b"eXIf", exif_block(6)[6:]),
+        (b"tEXt", b"Raw profile type exif\0" + EXIF_TEXT),
+        (b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(EXIF_TEXT)),
+        (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP),
+        (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(XMP)),
+    ],
+)
+def test_orientation_in_png(name: bytes, body: bytes) -> None:
+    assert decode(png_with_chunk(scene(96, 64), png_chunk(name, body))).shape == (96, 64, 3)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *(png_chunk(name, b"\0") for name in (b"gAMA", b"cHRM", b"pHYs", b"acTL")),
+        png_chunk(b"sRGB", b""),
+        png_chunk(b"zTXt", b"key\0\7abc"),
+        png_chunk(b"fcTL", bytes(40)),
+        png_chunk(b"eXIf", b"II*\0\xff\xff\xff\xff"),
+        png_chunk(b"tEXt", b"text")[:-4] + b"sum!",
+    ],
+)
+def test_damaged_png_chunks_beside_the_pixels(bad: bytes) -> None:
+    assert difference(decode(png_with_chunk(scene(), bad)), scene()) == 0
+
+
+@pytest.mark.parametrize("tag", [0x011A, 0x010F, 0x8825, 0x8769, 0x0128])
+def test_damaged_tiff_tags(tag: int) -> None:
+    data = bytearray(encoded(scene(96, 64), "TIFF", tiffinfo={274: 6, tag: 1, 282: 72.0, 283: 72.0}))
+    start = struct.unpack_from("<I", data, 4)[0]
+    for at in range(start + 2, start + 2 + 12 * struct.unpack_from("<H", data, start)[0], 12):
+        if struct.unpack_from("<H", data, at)[0] == tag:
+            struct.pack_into("<HII", data, at + 2, 2, 0xFFFF, 0xFFFFFFF0)
+    assert difference(decode(bytes(data)), np.rot90(np.asarray(scene(96, 64)), -1)) == 0
+
+
+@pytest.mark.parametrize("file_format", ["HEIF", "AVIF"])
+def test_damaged_exif_in_heif_and_avif(file_format: str) -> None:
+    data = encoded(scene(96, 64), file_format, exif=exif_block(6, (0x010F, 2, 4, b"abc\0")))
+    (found,) = re.finditer(rb"II\*\0|MM\0\*", data)
+    start = found.start() + 4
+    assert decode(data[:start] + b"\xff" * 10 + data[start + 10 :]).shape == (96, 64, 3)
+
+
+every_jpeg_kind = pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"progressive": True},
+        {"subsampling": 0},
+        {"restart_marker_rows": 1},
+        {"restart_marker_blocks": 3, "progressive": True},
+        {"mode": "L"},
+        {"mode": "CMYK"},
+    ],
+    ids=str,
+)
+
+
+def jpeg_of(options: dict[str, Any], image: Image.Image | None = None) -> bytes:
+    """Return blocks of color as such a JPEG."""
+    options = dict(options)
+    return encoded((image or blocks()).convert(options.pop("mode", "RGB")), "JPEG", quality=90, **options)
+
+
+@every_jpeg_kind
+@pytest.mark.parametrize(
+    "tail", [b"", b"\xff", b"\xff\xff", bytes(100)], ids=["nothing", "half a marker", "fill bytes", "zeros"]
+)
+@pytest.mark.parametrize("max_side", [None, 40])
+def test_complete_jpeg_without_end_marker(options: dict[str, Any], tail: bytes, max_side: int | None) -> None:
+    whole = jpeg_of(options)
+    assert difference(decode(whole[:-2] + tail, max_side=max_side), decode(whole, max_side=max_side)) == 0
+
+
+@every_jpeg_kind
+@pytest.mark.parametrize("tail", [b"", bytes(5000), b"\xff\xd9"], ids=["nothing", "zeros", "end marker"])
+@pytest.mark.parametrize("max_side", [None, 40])
+def test_jpeg_with_missing_rows_is_refused(options: dict[str, Any], tail: bytes, max_side: int | None) -> None:
+    """The decoder would fill them with gray."""
+    whole = jpeg_of(options)
+    ends = [whole.index(b"\xff\xda") + 60]
+    if "progressive" not in options:  # a later scan only adds detail
+        ends += [int(len(whole) * share) for share in (0.6, 0.8, 0.9, 0.95)]
+    for end in ends:
+        with pytest.raises(NotAnImage):
+            decode(whole[:end] + tail, max_side=max_side)
+
+
+@pytest.mark.parametrize("size", [(160, 113), (97, 81), (640, 480)], ids=str)
+@pytest.mark.parametrize("options", [{"subsampling": 0}, {"subsampling": 2}, {"mode": "L"}, {"mode": "CMYK"}], ids=str)
+@pytest.mark.parametrize("max_side", [None, 40])
+def test_jpeg_with_end_marker_but_without_its_last_blocks(
+    size: tuple[int, int], options: dict[str, Any], max_side: int | None
+) -> None:
+    """Also if the last row of blocks holds one row of pixels, and if it is decoded at an eighth."""
+    whole = jpeg_of(options, scene(*size))
+    scan = len(whole) - whole.index(b"\xff\xda")
+    for missing in (0.1, 0.3):
+        with pytest.raises(NotAnImage):
+            decode(whole[: -int(missing * scan)] + b"\xff\xd9", max_side=max_side)
+
+
+@pytest.mark.parametrize("last", [b"\xff\x00", b"\x00"])
+def test_padding_behind_a_scan_that_ends_with_zeros(last: bytes) -> None:
+    rng = np.random.default_rng(5)
+    found = 0
+    while found < 3:
+        whole = jpeg_of({}, Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)))
+        if whole[:-2].endswith(last):
+            found += 1
+            assert difference(decode(whole[:-2] + bytes(100)), decode(whole)) == 0
+
+
+@pytest.mark.parametrize("tail", [b"", b"\xff\xd9"])
+@pytest.mark.parametrize("offset", [0, 2])
+def test_jpeg_cut_at_a_restart_marker_is_refused(tail: bytes, offset: int) -> None:
+    whole = jpeg_of({"restart_marker_rows": 1})
+    with pytest.raises(NotAnImage):
+        decode(whole[: whole.index(b"\xff\xd2") + offset] + tail)
+
+
+@pytest.mark.parametrize("gray", [127, 128])
+def test_a_jpeg_that_ends_gray_is_complete(gray: int) -> None:
+    image = blocks()
+    image.paste((gray, gray, gray), (60, 60, 160, 120))
+    whole = jpeg_of({}, image)
+    commented = whole[:-2] + b"\xff\xfe\0\x06abcd" + whole[-2:]
+    assert np.abs(decode(whole)[-1, -1].astype(int) - gray).max() <= 1
+    assert difference(decode(commented), decode(whole)) == 0
+    assert difference(decode(whole[:-2]), decode(whole)) == 0
+
+
+@pytest.mark.parametrize("tail", [bytes(100), b"text", jpeg_of({"progressive": True}), b"\xff"])
+def test_data_behind_the_end_marker_is_ignored(tail: bytes) -> None:
+    whole = jpeg_of({})
+    assert difference(decode(whole + tail), decode(whole)) == 0
+
+
+@pytest.mark.parametrize("missing", [12, 16])
+def test_png_without_its_last_chunk_is_complete(missing: int) -> None:
+    assert difference(decode(encoded(blocks(), "PNG")[:-missing]), blocks()) == 0
+
+
+@pytest.mark.parametrize(
+    ("file_format", "options"),
+    [
+        *((name, {}) for name in ("PNG", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "WEBP")),
+        ("WEBP", {"lossless": True}),
+    ],
+)
+def test_truncated_files_are_refused(file_format: str, options: dict[str, Any]) -> None:
+    whole = encoded(blocks(), file_format, **options)
+    assert decode(whole).shape == (120, 160, 3)
+    for share in (0.5, 0.9):
+        with pytest.raises(NotAnImage):
+            decode(whole[: int(len(whole) * share)])
+
+
+def test_truncated_files_in_many_threads() -> None:
+    """Each gets the result that it gets alone."""
+    whole = jpeg_of({})
+    expected = decode(whole)
+    files = [whole, whole[:-2], whole[:-200], whole[:-200] + b"\xff\xd9"] * 8
+
+    def work(data: bytes) -> int | None:
+        try:
+            return difference(decode(data), expected)
+        except NotAnImage:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(work, files)) == [0, 0, None, None] * 8
+
+
+def bmp(
+    header: int, bits: int, pixels: bytes, *, masks: bool = False, top_down: bool = False, reserved: bytes = bytes(4)
+) -> bytes:
+    """Return a BMP of 64 x 64 pixels with a header of this many bytes."""
+    if header == 12:
+        dib = struct.pack("<IHHHH", header, SIDE, SIDE, 1, bits)
+    else:
+        height = -SIDE if top_down else SIDE
+        dib = struct.pack("<IiiHHIIiiII", header, SIDE, height, 1, bits, 3 if masks else 0, len(pixels), 0, 0, 0, 0)
+        dib += struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) if masks else b""
+        dib = dib.ljust(header, b"\0")
+    start = 14 + len(dib)
+    return b"BM" + struct.pack("<I", start + len(pixels)) + reserved + struct.pack("<I", start) + dib + pixels
+
+
+@pytest.mark.parametrize("header", [12, 40, 52, 56, 64, 108, 124])
+@pytest.mark.parametrize("bits", [24, 32])
+@pytest.mark.parametrize("reserved", [bytes(4), b"abcd"])
+def test_bmp_headers(header: int, bits: int, reserved: bytes) -> None:
+    """A fourth byte that is no alpha channel is ignored."""
+    rows = np.asarray(scene())[::-1, :, ::-1]
+    if bits == 32:
+        rows = np.concatenate([rows, np.zeros((SIDE, SIDE, 1), np.uint8)], axis=2)
+    assert difference(decode(bmp(header, bits, rows.tobytes(), reserved=reserved)), scene()) == 0
+
+
+def test_bmp_variants() -> None:
+    rows = np.asarray(scene())[:, :, ::-1]
+    assert difference(decode(bmp(40, 24, rows.tobytes(), top_down=True)), scene()) == 0
+    empty_alpha = np.concatenate([rows[::-1], np.zeros((SIDE, SIDE, 1), np.uint8)], axis=2)
+    assert difference(decode(bmp(124, 32, empty_alpha.tobytes(), masks=True)), scene()) == 0
+
+
+def test_bmp_with_run_lengths() -> None:
+    palette = bytes((30, 30, 220, 0)) + bytes(255 * 4)
+    dib = struct.pack("<IiiHHIIiiII", 40, SIDE, SIDE, 1, 8, 1, 0, 0, 0, 256, 0)
+    head = b"BM" + struct.pack("<IHHI", 0, 7, 7, 14 + 40 + 1024) + dib + palette
+    assert decode(head + b"\x40\0\0\0" * SIDE + b"\0\1")[5, 5].tolist() == [220, 30, 30]
+    with pytest.raises(NotAnImage):
+        decode(head + b"\x40\0\0\0" * (SIDE // 2))
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "BMP", "BMP palette", "GIF", "WEBP", "TIFF", "HEIF", "AVIF"])
+def test_any_damage_gives_a_picture_or_a_refusal(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """No other error, and nothing in the log."""
+    file_format, _, palette = name.partition(" ")
+    image = Image.new("P", (32, 32), 3) if palette else scene() if name in ("JPEG", "HEIF", "GIF") else None
+    options: dict[str, Any] = {} if file_format in ("GIF", "BMP") else {"exif": exif_block(6, (0x010F, 2, 4, b"abc\0"))}
+    intact = encoded(image or scene().convert("RGBA"), file_format, **options)
+    rng = np.random.default_rng(11)
+    for _ in range(300):
+        data = bytearray(intact)
+        end = min(int(rng.choice([40, 200, len(data)])), len(data))
+        for position in rng.integers(0, end, rng.integers(1, 4)):
+            data[position] = rng.choice([0, 1, 127, 128, 255, int(rng.integers(256))])
+        if rng.random() < 0.2:
+            data = data[: rng.integers(1, len(data))]
+        try:
+            picture = decode(bytes(data), Limits(max_pixels=1_000_000))
+        except ImageRejected:
+            continue
+        assert picture.dtype == np.uint8
+        assert picture.ndim == 3
+    assert caplog.records == []
+
+
+def test_decoding_emits_no_warnings() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        decode(jpeg_with_exif(exif_block(6)[:30]))
+    assert caught == []
