@@ -9,7 +9,7 @@ from catalog.prices import DECIMALS, AmbiguousPrice, PriceError, read_price
 from catalog.queries import SEPARATOR, ProductCard
 from vsearch.core.errors import InvalidRequest
 from vsearch.index.manifest import MatchLabel
-from vsearch.ocr.reader import dotted
+from vsearch.ocr.reader import format_article_number
 from webui.thumbnails import WIDTHS
 
 LOCALE = "en"
@@ -24,7 +24,7 @@ MATCH_BADGES: dict[MatchLabel, str] = {
 
 def register(app: Flask) -> None:
     """Register the template filters."""
-    for function in (class_title, dotted, match_badge, percent, price, stock, web_address):
+    for function in (class_title, format_article_number, match_badge, percent, price, stock, web_address):
         app.jinja_env.filters[function.__name__] = function
     app.jinja_env.globals["WIDTHS"] = WIDTHS
 

@@ -1,95 +1,96 @@
-"""Where in a photo a line of print of some length may stand. Edges and counting alone: the network decides later."""
+"""Boxes of a photo that may contain a line of print of a certain length, found by edges; a network decides later."""
+
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from vsearch.detection.boxes import Boxes, iou
 from vsearch.imaging.codec import Picture, resize
-from vsearch.imaging.geometry import Box
+from vsearch.imaging.geometry import MIN_BOX_SIDE, Box
 
-MOST = 40
-"""Candidates a photo gives at most."""
+MAX_CANDIDATES: Final = 40
 
-_SIDE = 640  # px; longer pictures are searched at this size
-_LEAST_CONTRAST = 10.0  # grey levels between neighbouring pixels, after smoothing
-_GAPS = (3, 5, 8, 12, 18, 27)  # px between characters that belong together; several, for print of any size
-_HEIGHTS = (9, 110)  # px of a line of print
-_ASPECTS = {4: (1.3, 6.0), 8: (2.4, 11.0)}  # width by height of a number's upright box, tilted or not
-_SAME = 0.8  # overlap above which two boxes are one
-_LEAST_SIDE = 0.0101  # of a box, as a share of the picture
-_MARGIN = (1.14, 1.45)  # what the window is wider and higher than the ink; the middle of what the tags are drawn with
-
-Boxes = NDArray[np.float32]
-"""float32 [n, 4]: left, top, right, bottom in pixels."""
+_MAX_SIDE = 640  # px; larger photos are reduced to this size
+_MIN_CONTRAST = 10.0  # gray levels between neighboring pixels, after smoothing
+_GAPS = (3, 5, 8, 12, 18, 27)  # px between characters of one number; several, for print of any size
+_LINE_HEIGHTS = (9, 110)  # px
+_ASPECT_RATIOS = {4: (1.3, 6.0), 8: (2.4, 11.0)}  # width / height of the upright box of a number, tilted or not
+_DUPLICATE_IOU = 0.8
+_MIN_SIDE = 1.01 * MIN_BOX_SIDE
+_MARGIN = (1.14, 1.45)  # width and height of a candidate by those of its ink; the middle of what training images have
 
 
-def candidates(picture: Picture, digits: int) -> list[Box]:
-    """Return windows of a photo that may frame a number of so many digits, the likeliest first; `MOST` at most."""
-    grey = _grey(picture)
-    height, width = grey.shape
-    contrast = _contrast(grey)
+def find_candidates(picture: Picture, digits: int) -> list[Box]:
+    """Return up to `MAX_CANDIDATES` boxes that may frame a number of so many digits, likeliest first."""
+    gray = _smooth_gray(picture)
+    contrast = _contrast(gray)
     mask = _strokes(contrast)
-    found = [_lines(mask, gap, digits) for gap in _GAPS]
-    boxes = np.concatenate(found)
-    scores = np.array([_likeness(mask, contrast, box, digits) for box in boxes], np.float32)
+    boxes = np.concatenate([_lines(mask, gap, digits) for gap in _GAPS])
+    scores = np.array([_print_score(mask, contrast, box, digits) for box in boxes], np.float32)
     order = np.argsort(-scores, kind="stable")
-    best = _distinct(boxes[order[scores[order] > 0]])
-    return [_window(box, width, height) for box in best]
+    best = _without_duplicates(boxes[order[scores[order] > 0]])
+    height, width = gray.shape
+    sides = (best / np.array((width, height, width, height), np.float32)).clip(0, 1)
+    return [scale_box(clip_box(*box), *_MARGIN) for box in sides.tolist()]
 
 
-def grown(box: Box, wider: float, higher: float, *, across: float = 0.0, down: float = 0.0) -> Box:
-    """Return a box so many times as wide and as high, moved by shares of its sides, inside the picture."""
+def scale_box(box: Box, width: float, height: float, *, shift_x: float = 0.0) -> Box:
+    """Return a box of `width` and `height` times the size, shifted by a share of its width, clipped to the image."""
     w, h = box.x1 - box.x0, box.y1 - box.y0
-    x, y = (box.x0 + box.x1) / 2 + across * w, (box.y0 + box.y1) / 2 + down * h
-    return boxed(x - w * wider / 2, y - h * higher / 2, x + w * wider / 2, y + h * higher / 2)
+    x, y = (box.x0 + box.x1) / 2 + shift_x * w, (box.y0 + box.y1) / 2
+    return clip_box(x - w * width / 2, y - h * height / 2, x + w * width / 2, y + h * height / 2)
 
 
-def boxed(x0: float, y0: float, x1: float, y1: float) -> Box:
-    """Return the box cut to the picture, and large enough to be one."""
-    x0, y0 = min(max(x0, 0.0), 1 - _LEAST_SIDE), min(max(y0, 0.0), 1 - _LEAST_SIDE)
-    return Box(x0, y0, min(max(x1, x0 + _LEAST_SIDE), 1.0), min(max(y1, y0 + _LEAST_SIDE), 1.0))
+def clip_box(x0: float, y0: float, x1: float, y1: float) -> Box:
+    """Return the box clipped to the image, and at least as large as a `Box` must be."""
+    x0, y0 = min(max(x0, 0.0), 1 - _MIN_SIDE), min(max(y0, 0.0), 1 - _MIN_SIDE)
+    return Box(x0, y0, min(max(x1, x0 + _MIN_SIDE), 1.0), min(max(y1, y0 + _MIN_SIDE), 1.0))
 
 
-def _grey(picture: Picture) -> NDArray[np.float32]:
+def _smooth_gray(picture: Picture) -> NDArray[np.float32]:
     height, width = picture.shape[:2]
-    scale = _SIDE / max(height, width)
+    scale = _MAX_SIDE / max(height, width)
     if scale < 1:
         picture = resize(picture, max(1, round(width * scale)), max(1, round(height * scale)))
     weights = np.array((0.3, 0.59, 0.11), np.float32)
     return ndimage.gaussian_filter(picture.astype(np.float32) @ weights, 0.8)
 
 
-def _contrast(grey: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how much a pixel's neighbours on two sides differ, the more of across and down."""
-    found = np.zeros_like(grey)
-    found[:, 1:-1] = np.abs(grey[:, 2:] - grey[:, :-2])
-    np.maximum(found[1:-1], np.abs(grey[2:] - grey[:-2]), out=found[1:-1])
+def _contrast(gray: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the difference between the two neighbors of each pixel, horizontal or vertical, whichever is larger."""
+    found = np.zeros_like(gray)
+    found[:, 1:-1] = np.abs(gray[:, 2:] - gray[:, :-2])
+    np.maximum(found[1:-1], np.abs(gray[2:] - gray[:-2]), out=found[1:-1])
     return found
 
 
 def _strokes(contrast: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return where strokes of print may be: clear edges for their surroundings, without what is too tall."""
-    around = ndimage.uniform_filter(contrast, 61)
-    mask = contrast > np.maximum(_LEAST_CONTRAST, 1.5 * around)
+    """Return the pixels of possible strokes: edges stronger than their surroundings, without shapes too tall."""
+    surroundings = ndimage.uniform_filter(contrast, 61)
+    mask = contrast > np.maximum(_MIN_CONTRAST, 1.5 * surroundings)
     labels, _ = ndimage.label(mask, np.ones((3, 3)))
-    tall = np.array([0, *(rows.stop - rows.start > _HEIGHTS[1] for rows, _ in ndimage.find_objects(labels))], bool)
-    return np.asarray(mask & ~tall[labels], bool)
+    heights = [rows.stop - rows.start for rows, _ in ndimage.find_objects(labels)]
+    too_tall = np.array([0, *(height > _LINE_HEIGHTS[1] for height in heights)], bool)
+    return np.asarray(mask & ~too_tall[labels], bool)
 
 
 def _lines(mask: NDArray[np.bool_], gap: int, digits: int) -> Boxes:
-    """Return the boxes of what hangs together across such gaps and has the shape of a number."""
+    """Return boxes [n, 4] in pixels of strokes that are connected across such gaps and shaped like a number."""
     joined = ndimage.maximum_filter1d(mask.view(np.uint8), 2 * (gap // 2) + 1, axis=1)
     labels, _ = ndimage.label(joined, np.ones((3, 3)))
     spans = [(x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(labels)]
     boxes = np.array(spans, np.float32).reshape(-1, 4) + np.array((gap // 2, 0, -(gap // 2), 0), np.float32)
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
-    low, high = _ASPECTS[digits]
-    fits = (height >= _HEIGHTS[0]) & (height <= _HEIGHTS[1]) & (width >= low * height) & (width <= high * height)
+    low, high = _ASPECT_RATIOS[digits]
+    min_height, max_height = _LINE_HEIGHTS
+    fits = (height >= min_height) & (height <= max_height) & (width >= low * height) & (width <= high * height)
     return boxes[fits & (width >= 5 * digits)]
 
 
-def _likeness(mask: NDArray[np.bool_], contrast: NDArray[np.float32], box: Boxes, digits: int) -> float:
-    """Return how much a box looks like a line of print; 0 where it has too few strokes or too many."""
+def _print_score(mask: NDArray[np.bool_], contrast: NDArray[np.float32], box: Boxes, digits: int) -> float:
+    """Return the mean contrast of a box, or 0 if it has too few or too many strokes for so many digits."""
     left, top, right, bottom = box.astype(int).tolist()
     inside = mask[top:bottom, left:right]
     runs = (inside[:, 1:] & ~inside[:, :-1]).sum(axis=1)
@@ -99,25 +100,12 @@ def _likeness(mask: NDArray[np.bool_], contrast: NDArray[np.float32], box: Boxes
     return float(contrast[top:bottom, left:right].mean())
 
 
-def _distinct(boxes: Boxes) -> list[Boxes]:
-    """Return the first of boxes that are nearly the same."""
-    kept: list[Boxes] = []
-    for box in boxes:
-        if all(_overlap(box, other) < _SAME for other in kept):
-            kept.append(box)
-        if len(kept) == MOST:
+def _without_duplicates(boxes: Boxes) -> Boxes:
+    overlaps = iou(boxes, boxes)
+    kept: list[int] = []
+    for row in range(len(boxes)):
+        if (overlaps[row, kept] < _DUPLICATE_IOU).all():
+            kept.append(row)
+        if len(kept) == MAX_CANDIDATES:
             break
-    return kept
-
-
-def _overlap(one: Boxes, other: Boxes) -> float:
-    """Return the common area of two boxes as a share of that of both together."""
-    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
-    common = float(np.maximum(sides, 0).prod())
-    both = float((one[2:] - one[:2]).prod() + (other[2:] - other[:2]).prod())
-    return common / (both - common)
-
-
-def _window(box: Boxes, width: int, height: int) -> Box:
-    left, top, right, bottom = (box / np.array((width, height, width, height), np.float32)).clip(0, 1).tolist()
-    return grown(boxed(left, top, right, bottom), *_MARGIN)
+    return boxes[kept]

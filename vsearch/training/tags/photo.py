@@ -5,7 +5,7 @@ from PIL import Image, ImageDraw
 
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.geometry import Box
-from vsearch.ocr.reader import dotted
+from vsearch.ocr.reader import format_article_number
 from vsearch.training.tags.camera import Point, perspective, photographed, warped
 from vsearch.training.tags.ink import any_font, printed
 from vsearch.training.tags.paper import PAPERS, WORDS, Colour, PixelBox, bars, jitter, scenery, shade
@@ -29,7 +29,7 @@ def draw_tag_photo(rng: np.random.Generator, digits: Digits, *, number: str = ""
     """
     number = number or any_number(rng, digits)
     wanted = WIDTH * float(rng.uniform(*_NUMBER_WIDTHS[digits]))
-    mask = printed(rng, dotted(number), round(wanted / (2.6 if digits == 4 else 5.8)) + 1)
+    mask = printed(rng, format_article_number(number), round(wanted / (2.6 if digits == 4 else 5.8)) + 1)
     tag, box = _tag(rng, mask)
     photo = _shelf(rng)
     rim = ((0.0, 0.0), (tag.width, 0.0), (tag.width, tag.height), (0.0, tag.height))

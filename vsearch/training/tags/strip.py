@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from vsearch.imaging.codec import Picture
-from vsearch.ocr.reader import dotted
+from vsearch.ocr.reader import format_article_number
 from vsearch.training.tags.camera import Point, photographed, warped
 from vsearch.training.tags.ink import printed
 from vsearch.training.tags.paper import PAPERS, WORDS, PixelBox, Surroundings, jitter, scenery, shade
@@ -41,7 +41,7 @@ def draw_tag(
     way = str(rng.choice(_BLANKS)) if blank else ""
     if way == "scene":
         return photographed(rng, scenery(rng, width, height)), ""
-    text = _other_print(rng, digits) if way in ("other", "print") else dotted(number)
+    text = _other_print(rng, digits) if way in ("other", "print") else format_article_number(number)
     em = round(width / _EMS[digits] * rng.uniform(0.85, 1.25))
     canvas, box = _tag(rng, text, em, room=2.0 if blank else 1.0)
     corners = ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
@@ -70,7 +70,7 @@ def _other_print(rng: np.random.Generator, digits: Digits) -> str:
         " ".join(words),
         f"{some[:2]}x{some[2:5]} cm",
         words[0] * 2,
-        dotted(some[:8]) if digits == 4 else some[:5],
+        format_article_number(some[:8]) if digits == 4 else some[:5],
     )
     return other[int(rng.integers(len(other)))]
 
