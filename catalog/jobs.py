@@ -1,12 +1,12 @@
-"""Jobs on record: asked for, claimed by one worker, kept alive by its heartbeat, ended in one of three ways."""
+"""The job table: the queue of background jobs, and the record of how they ended."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from catalog.models import Job
 from vsearch.core.errors import CatalogueError
@@ -33,9 +33,14 @@ class JobRow:
     heartbeat_at: datetime | None
     finished_at: datetime | None
 
+    @property
+    def label(self) -> str:
+        """Name of the job in messages."""
+        return f"job {self.job_id} ({self.kind})"
+
 
 def add(session: Session, kind: str, arguments: Mapping[str, Any], now: datetime) -> int:
-    """Ask for a job, and return its number."""
+    """Insert a waiting job and return its number."""
     job = Job(
         kind=kind,
         arguments=dict(arguments),
@@ -52,92 +57,89 @@ def add(session: Session, kind: str, arguments: Mapping[str, Any], now: datetime
     return job.job_id
 
 
-def claim(session: Session, job_id: int, worker: str, now: datetime, *, alone: Collection[str] = ()) -> bool:
-    """Make a queued job this worker's own; False where another has it, it is over, or one of the kinds `alone` runs."""
-    other = aliased(Job)
-    running = select(other.job_id).where(other.state == "running", other.kind.in_(alone))
-    mine = update(Job).where(Job.job_id == job_id, Job.state == "queued", ~running.exists())
-    begun = {"state": "running", "worker": worker, "started_at": now, "heartbeat_at": now, "message": ""}
-    claimed = session.execute(mine.values(attempts=Job.attempts + 1, **begun).returning(Job.job_id))
-    return claimed.scalar() is not None
+def claim(session: Session, job_id: int, worker: str, now: datetime) -> bool:
+    """Make a waiting job this worker's own; return False if it is not waiting any more."""
+    claimed = {"state": "running", "worker": worker, "started_at": now, "heartbeat_at": now, "message": ""}
+    waiting = update(Job).where(Job.job_id == job_id, Job.state == "queued")
+    statement = waiting.values(attempts=Job.attempts + 1, **claimed).returning(Job.job_id)
+    return session.execute(statement).scalar() is not None
+
+
+def take_over(session: Session, job_id: int, worker: str, process: str, now: datetime) -> JobRow | None:
+    """Pass a job from the worker that claimed it to the process that runs it; None if it is no longer the worker's."""
+    taken = update(Job).where(*_of(job_id, worker)).values(worker=process, started_at=now, heartbeat_at=now)
+    if session.execute(taken.returning(Job.job_id)).scalar() is None:
+        return None
+    return one(session, job_id)
 
 
 def beat(session: Session, job_id: int, progress: Mapping[str, Any], now: datetime) -> bool:
-    """Say that the job is alive and how far it is; return whether somebody asked to stop it."""
-    alive = update(Job).where(Job.job_id == job_id, Job.state == "running")
-    said = session.execute(alive.values(heartbeat_at=now, progress=dict(progress)).returning(Job.cancel))
-    return bool(said.scalar())
+    """Record that a job is alive and its progress; return whether it is to be cancelled."""
+    running = update(Job).where(Job.job_id == job_id, Job.state == "running")
+    cancelled = session.execute(running.values(heartbeat_at=now, progress=dict(progress)).returning(Job.cancel))
+    return bool(cancelled.scalar())
 
 
 def finish(
     session: Session, job_id: int, state: State, message: str, now: datetime, *, worker: str | None = None
 ) -> None:
-    """Say how the job ended; given the worker that ran it, only if it is still running it."""
+    """Record how a job ended; with `worker`, only if that is still running it."""
     ended = {"state": state, "message": message, "finished_at": now}
     session.execute(update(Job).where(*_of(job_id, worker)).values(**ended))
 
 
 def requeue(session: Session, job_id: int, message: str, *, worker: str, counts: bool) -> None:
-    """Let another worker begin the job again, if this one is still running it.
+    """Let another worker start the job again, if `worker` is still running it.
 
     Args:
-        session: of the catalogue.
-        job_id: of the job.
-        message: why.
+        session: of the catalog.
+        job_id: the job.
+        message: why it starts again.
         worker: that ran it.
-        counts: as an attempt that failed; not so where the worker was merely told to stop.
+        counts: whether it counts as a failed attempt; not if the worker was only stopped.
     """
-    left = Job.attempts if counts else Job.attempts - 1
-    session.execute(
-        update(Job).where(*_of(job_id, worker)).values(state="queued", message=message, worker="", attempts=left)
-    )
-
-
-def stillborn(session: Session, job_id: int) -> int:
-    """Count an attempt of a job whose process died before it could claim it, and return how many there are."""
-    counted = update(Job).where(Job.job_id == job_id, Job.state == "queued").values(attempts=Job.attempts + 1)
-    return session.execute(counted.returning(Job.attempts)).scalar() or 0
+    attempts = Job.attempts if counts else Job.attempts - 1
+    waiting = {"state": "queued", "message": message, "worker": ""}
+    session.execute(update(Job).where(*_of(job_id, worker)).values(attempts=attempts, **waiting))
 
 
 def cancel(session: Session, job_id: int, now: datetime) -> State:
-    """Stop a job: at once where nobody runs it, else its worker does within seconds; return the state of now.
+    """Cancel a job, at once if it waits, else within seconds; return its state now.
 
     Raises:
-        CatalogueError: there is no such job, or it is over.
+        CatalogueError: the job does not exist or has ended.
     """
     waiting = update(Job).where(Job.job_id == job_id, Job.state == "queued")
-    ended = {"state": "cancelled", "message": "Cancelled before it began.", "finished_at": now}
+    ended = {"state": "cancelled", "message": "Cancelled before it started.", "finished_at": now}
     if session.execute(waiting.values(**ended).returning(Job.job_id)).scalar() is not None:
         return "cancelled"
     running = update(Job).where(Job.job_id == job_id, Job.state == "running").values(cancel=True)
     if session.execute(running.returning(Job.job_id)).scalar() is not None:
         return "running"
     known = session.get(Job, job_id)
-    what = f"is {known.state}" if known else "does not exist"
-    raise CatalogueError(
-        f"Only a job that waits or runs can be cancelled, but job {job_id} {what}; see `vsearch jobs list`."
-    )
+    problem = f"has ended ({known.state})" if known else "does not exist"
+    raise CatalogueError(f"Job {job_id} {problem}. See `vsearch jobs list` for jobs that can be cancelled.")
 
 
 def open_jobs(session: Session, kind: str | None = None) -> list[JobRow]:
-    """Return the jobs that wait or run, the oldest first."""
+    """Return the waiting and running jobs, oldest first."""
     wanted = select(Job).where(Job.state.in_(OPEN)).order_by(Job.job_id)
     return _rows(session, wanted if kind is None else wanted.where(Job.kind == kind))
 
 
 def latest(session: Session, limit: int = 20) -> list[JobRow]:
-    """Return the latest jobs, the newest first."""
+    """Return the latest jobs, newest first."""
     return _rows(session, select(Job).order_by(Job.job_id.desc()).limit(limit))
 
 
 def newest(session: Session, kind: str) -> JobRow | None:
-    """Return the job of a kind that was asked for last, or None where there is none."""
+    """Return the latest job of a kind, or None."""
     found = _rows(session, select(Job).where(Job.kind == kind).order_by(Job.job_id.desc()).limit(1))
     return found[0] if found else None
 
 
 def one(session: Session, job_id: int) -> JobRow | None:
-    """Return a job, or None where there is no such."""
+    """Return a job, or None if it does not exist."""
     found = _rows(session, select(Job).where(Job.job_id == job_id))
     return found[0] if found else None
 

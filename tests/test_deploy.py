@@ -32,7 +32,7 @@ def test_every_setting_and_command_exists(file: Path) -> None:
 def test_the_compose_file_is_sound() -> None:
     """Page and worker wait for the schema, and the worker works."""
     said = yaml.safe_load((FOLDER / "compose.yaml").read_text())
-    assert set(said["services"]) == {"upgrade", "web", "worker", "db", "queue"}
+    assert set(said["services"]) == {"upgrade", "web", "worker", "db"}
     for name in ("web", "worker"):
         assert said["services"][name]["depends_on"]["upgrade"] == {"condition": "service_completed_successfully"}
     assert said["services"]["upgrade"]["command"] == ["vsearch", "catalog", "upgrade"]

@@ -16,10 +16,10 @@ from indexer.jobs import jobs as work
 from indexer.jobs.alerts import run_alarm
 from indexer.jobs.jobs import KINDS
 from indexer.jobs.kinds import ACCEPTABLE, WORK, checked
-from indexer.jobs.worker import Queue
+from indexer.jobs.worker import Worker
 from vsearch.cli import pass_settings
 from vsearch.cli.console import table
-from vsearch.core.errors import CatalogueError, QueueUnavailable, SettingsError
+from vsearch.core.errors import CatalogueError, SettingsError
 from vsearch.core.redaction import redact, redact_address
 from vsearch.core.settings import Settings
 
@@ -52,10 +52,6 @@ def run(settings: Settings, *, kind: str, arguments: tuple[str, ...], accept: tu
     with open_catalog(settings.catalogue_url, write=True) as sessions:
         job_id = work.add(sessions, kind, given, utc_now())
     click.echo(f"Job {job_id} waits for a worker; `vsearch jobs list` shows how far it is.")
-    try:
-        Queue(settings).push(job_id)
-    except QueueUnavailable as error:
-        click.echo(f"{error} The job is on record: a worker finds it once the queue answers.", err=True)
 
 
 @command.command("list")
@@ -104,7 +100,7 @@ def show_log(settings: Settings, job_id: int) -> None:
 def worker(settings: Settings) -> None:
     """Do jobs one after the other, and begin the night when its time comes (the setting night_at)."""
     _talk()
-    Queue(settings).work()
+    Worker(settings).run()
 
 
 @command.command("alarm")
@@ -117,30 +113,29 @@ def alarm(settings: Settings) -> None:
     """
     if not settings.alarm.strip():
         raise SettingsError(
-            "No alarm command is set, so nobody learns of a failed job; set alarm (VSEARCH_ALARM, or alarm in "
-            "vsearch.toml) to a command that reads the message on its standard input, such as "
-            "'curl -fsS --data-binary @- https://alerts.example/shop'."
+            "No alarm command is set. Set VSEARCH_ALARM, or alarm in vsearch.toml, to a command that reads the "
+            "message on its standard input, such as 'curl -fsS --data-binary @- https://alerts.example/shop'."
         )
     run_alarm(settings.alarm, "vsearch: this is a test of the alarm; nothing failed.")
-    click.echo("The alarm was given; see that it arrived.")
+    click.echo("The alarm command succeeded. Check that its message arrived.")
 
 
 @command.command("execute", hidden=True)
 @click.argument("job_id", type=int)
+@click.argument("worker")
 @pass_settings
-def execute(settings: Settings, job_id: int) -> None:
-    """Run a job here and now; workers do so in a process for each."""
+def execute(settings: Settings, job_id: int, worker: str) -> None:
+    """Run a job that a worker has claimed; the worker starts this in a process for each job."""
     _talk()
-    if not work.execute(settings, job_id, WORK):
-        click.echo(f"job {job_id}: another worker has it, or it must wait")
+    if not work.execute(settings, job_id, worker, WORK):
+        click.echo(f"Job {job_id} does not belong to worker {worker} any more.")
 
 
 def _talk() -> None:
     """Log what is done, but not what libraries have to say of their own doings."""
     logging.getLogger().setLevel(logging.INFO)
-    for name in ("alembic", "faiss", "huey"):
+    for name in ("alembic", "faiss"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("huey.consumer").setLevel(logging.CRITICAL)  # a queue that is gone: we say it in one sentence
 
 
 def _plain(job: JobRow) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Somebody is told that a job failed: by the shop's own command, which knows whom to wake and how."""
+"""Run the shop's alarm command when a job fails."""
 
 import logging
 import re
@@ -8,42 +8,36 @@ import subprocess
 from vsearch.core.errors import SettingsError
 from vsearch.core.settings import Settings
 
-SECONDS = 60
-"""How long the command may take."""
+TIMEOUT_SECONDS = 60
 
 _QUOTED = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.""")
 _SHELL_SYNTAX = re.compile(r"[|<>`]|\$[\w({]|(^|\s)[;&]|[;&](\s|$)")
-"""Pipes, redirections, variables and lists: a program would take them as its arguments, and may succeed."""
+"""Pipes, redirections, variables and lists; without a shell they would silently become arguments."""
 
 log = logging.getLogger(__name__)
 
 
 def raise_alarm(settings: Settings, text: str) -> None:
-    """Give the text to the command of the setting `alarm`; do nothing if it is not set.
-
-    A command that fails is only logged: the job itself has failed already.
-    """
+    """Pass the text to the command in the setting `alarm`, if there is one; its failure is only logged."""
     if not settings.alarm.strip():
         return
     try:
         run_alarm(settings.alarm, text)
     except SettingsError as error:
-        log.error("the alarm was not given: %s The message was: %s", error, text)
+        log.error("the alarm command failed: %s The message was: %s", error, text)
 
 
 def run_alarm(alarm: str, text: str) -> None:
-    """Run a command, and give it the text on its standard input.
+    """Run a command with the text on its standard input.
 
-    It is a program and its arguments, split and quoted as a shell does, but no shell runs it.
+    The command is a program and its arguments, quoted as for a shell, but run without one.
 
     Raises:
-        SettingsError: it is not such a command, or it failed.
+        SettingsError: the command cannot be run, fails, or contains shell syntax.
     """
     try:
         if _SHELL_SYNTAX.search(_QUOTED.sub("", alarm)):
-            raise ValueError("no shell runs it; write sh -c 'COMMAND LINE' for pipes, redirections and variables")
-        subprocess.run(shlex.split(alarm), input=f"{text}\n", text=True, timeout=SECONDS, check=True)
+            raise ValueError("it runs without a shell; use sh -c 'COMMAND LINE' for pipes, redirections and variables")
+        subprocess.run(shlex.split(alarm), input=f"{text}\n", text=True, timeout=TIMEOUT_SECONDS, check=True)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        raise SettingsError(
-            f"The setting alarm must be a command that succeeds, but {alarm!r} does not: {error}."
-        ) from None
+        raise SettingsError(f"Setting alarm: {alarm!r} failed: {error}.") from None

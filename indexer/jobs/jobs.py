@@ -1,5 +1,6 @@
-"""Long work in the background: our own table says what became of a job; `indexer.jobs.worker` wakes who does it."""
+"""Background jobs: asking for one, claiming it, running it to its end, and recovering it when its worker died."""
 
+import _thread
 import logging
 import os
 import signal
@@ -8,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import FrameType
@@ -21,9 +21,8 @@ from catalog.database import lock_for_writing, open_catalog
 from catalog.jobs import JobRow
 from catalog.models import utc_now
 from indexer.jobs.alerts import raise_alarm
-from indexer.jobs.heartbeat import Heart
 from vsearch.core.errors import CatalogueError, VSearchError
-from vsearch.core.progress import Progress
+from vsearch.core.progress import Progress, ProgressCallback
 from vsearch.core.redaction import redact
 from vsearch.core.settings import Settings
 
@@ -32,153 +31,207 @@ log = logging.getLogger(__name__)
 Kind = Literal["night", "index", "import", "train"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-ALONE: Final[Sequence[tuple[str, ...]]] = (("night", "index"), ("import",), ("train",))
-"""Kinds of which one job runs at a time, beside those of the others: no night waits for a training."""
+EXCLUSIVE_KINDS: Final[Sequence[tuple[str, ...]]] = (("night", "index"), ("import",), ("train",))
+"""Groups of kinds; of each group one job runs at a time. No nightly job waits for a training."""
 
-LOST: Final = timedelta(seconds=60)
-"""A job whose heartbeat is older has no worker any more, if that was on another machine."""
+HEARTBEAT_SECONDS: Final = 2.0
 
-STUCK: Final = timedelta(hours=1)
-"""The same here, while its process is there: a long transaction may hold the heartbeat up."""
+HEARTBEAT_TIMEOUT: Final = timedelta(seconds=60)
+"""Without a heartbeat for so long, a job of another machine has lost its worker."""
 
-PATIENCE: Final = 10
-"""Times that the end of a job is written down; each waits for a busy catalogue as long as that does."""
+LOCAL_HEARTBEAT_TIMEOUT: Final = timedelta(hours=1)
+"""The same on this machine while the process is alive: a long transaction may delay the heartbeat."""
 
-ATTEMPTS: Final = 3
-"""Workers that may die of a job before it is given up."""
+MAX_ATTEMPTS: Final = 3
+"""Processes that may die of a job before it is given up."""
 
-Work = Callable[[Settings, Mapping[str, Any], Progress], str]
-"""Does a kind of job: settings, arguments, progress in; one sentence out."""
+MAX_WRITE_ATTEMPTS: Final = 10
+"""Attempts to record the end of a job; each waits for a busy catalog as long as that does."""
+
+JobFunction = Callable[[Settings, Mapping[str, Any], Progress], str]
+"""Runs a kind of job: takes settings, arguments and progress, returns one sentence about the result."""
 
 
-class Stopping(BaseException):
-    """The worker is told to end; the job goes back into the queue."""
-
-    def __str__(self) -> str:
-        """Return what is said of the job."""
-        return "Its worker was stopped; it begins again."
+class WorkerStopped(BaseException):
+    """The worker is stopping; the job is queued again."""
 
 
 def add(sessions: sessionmaker[Session], kind: str, arguments: Mapping[str, Any], now: datetime) -> int:
-    """Put a job on record and return its number; `Queue.push` then wakes a worker.
+    """Put a job in the table, for a worker to find, and return its number.
 
     Raises:
-        CatalogueError: there is no such kind, or a night is asked for while one waits or runs.
+        CatalogueError: the kind is unknown, or a nightly job is waiting or running already.
     """
     if kind not in KINDS:
-        raise CatalogueError(f"A job must be one of {', '.join(KINDS)}, but it is {kind!r}; correct it.")
+        raise CatalogueError(f"{kind!r} is not a kind of job. Use one of {', '.join(KINDS)}.")
     with sessions.begin() as session:
         lock_for_writing(session)
-        before = jobs.open_jobs(session, kind) if kind == "night" else []
-        if before:
+        unfinished = jobs.open_jobs(session, kind) if kind == "night" else []
+        if unfinished:
+            job = unfinished[0]
             raise CatalogueError(
-                f"Two nights never overlap, but job {before[0].job_id} is {before[0].state}; wait for it or cancel it."
+                f"Job {job.job_id}, also a nightly job, is {job.state}. Wait for it, or cancel it with "
+                f"`vsearch jobs cancel {job.job_id}`."
             )
         return jobs.add(session, kind, arguments, now)
 
 
-@dataclass(frozen=True)
-class Recovered:
-    """What is to be done: numbers of all jobs that wait, and the sentences of those that were given up."""
-
-    waiting: tuple[int, ...]
-    given_up: tuple[str, ...]
-
-
-def recover(sessions: sessionmaker[Session], now: datetime) -> Recovered:
-    """Put back what died with its worker.
-
-    A job that ended three workers is failed: a fourth would die of it as well.
-    """
-    given_up = []
+def recover(sessions: sessionmaker[Session], now: datetime) -> list[str]:
+    """Requeue the jobs whose worker died; return a message for each job that is given up instead."""
+    failures = []
     with sessions.begin() as session:
         lock_for_writing(session)
         for job in jobs.open_jobs(session):
-            if job.state != "running" or not _lost(job, now):
-                continue
-            if job.cancel:
-                jobs.finish(session, job.job_id, "cancelled", "Cancelled.", now, worker=job.worker)
-            elif job.attempts >= ATTEMPTS:
-                said = f"Its worker died {job.attempts} times; see `vsearch jobs log {job.job_id}`."
-                jobs.finish(session, job.job_id, "failed", said, now, worker=job.worker)
-                given_up.append(_failed(job, said))
-            else:
-                said = "Its worker died; it begins again."
-                jobs.requeue(session, job.job_id, said, worker=job.worker, counts=True)
-        waiting = (job.job_id for job in jobs.open_jobs(session) if job.state == "queued")
-        return Recovered(tuple(waiting), tuple(given_up))
+            if job.state == "running" and _lost(job, now):
+                failures.append(retry_or_fail(session, job, now))
+    return list(filter(None, failures))
 
 
-def stillborn(sessions: sessionmaker[Session], job_id: int, now: datetime) -> str:
-    """Count an attempt of a job whose process died before it could begin; return the sentence if it is given up."""
+def retry_or_fail(session: Session, job: JobRow, now: datetime) -> str:
+    """Requeue a job whose process died; after `MAX_ATTEMPTS` fail it, and return a message that says so."""
+    if job.cancel:
+        jobs.finish(session, job.job_id, "cancelled", "Cancelled.", now, worker=job.worker)
+        return ""
+    if job.attempts < MAX_ATTEMPTS:
+        jobs.requeue(session, job.job_id, "Its process died; it starts again.", worker=job.worker, counts=True)
+        return ""
+    message = f"Its process died {job.attempts} times; see `vsearch jobs log {job.job_id}`."
+    jobs.finish(session, job.job_id, "failed", message, now, worker=job.worker)
+    return _failed(job, message)
+
+
+def claim_next(
+    sessions: sessionmaker[Session], worker: str, now: datetime, *, skip: Collection[int] = ()
+) -> JobRow | None:
+    """Claim the oldest waiting job that no running one excludes, and return it; None if there is none."""
+
+    def startable(session: Session) -> list[JobRow]:
+        found = jobs.open_jobs(session)
+        running = {job.kind for job in found if job.state == "running"}
+        waiting = [job for job in found if job.state == "queued" and job.job_id not in skip]
+        return [job for job in waiting if running.isdisjoint(exclusive_with(job.kind))]
+
+    with sessions() as session:
+        if not startable(session):  # most of the time, and needs no lock
+            return None
     with sessions.begin() as session:
-        lock_for_writing(session)
-        job, attempts = jobs.one(session, job_id), jobs.stillborn(session, job_id)
-        if job is None or attempts < ATTEMPTS:
-            return ""
-        said = f"Its process died {attempts} times before it began; see `vsearch jobs log {job_id}`."
-        jobs.finish(session, job_id, "failed", said, now)
-        return _failed(job, said)
+        lock_for_writing(session)  # another worker's claim that is not committed yet cannot be seen
+        for job in startable(session):
+            if jobs.claim(session, job.job_id, worker, now):
+                return jobs.one(session, job.job_id)
+    return None
 
 
-def may_begin(job_id: int, open_jobs: Sequence[JobRow], in_hand: Collection[int]) -> bool:
-    """Whether a job waits, and none that it waits for runs or is in this worker's hand already."""
-    mine = [job.kind for job in open_jobs if job.job_id == job_id and job.state == "queued"]
-    begun = [job for job in open_jobs if job.state == "running" or job.job_id in in_hand]
-    return bool(mine) and not any(job.kind in _alone(mine[0]) for job in begun)
+def execute(
+    settings: Settings,
+    job_id: int,
+    worker: str,
+    functions: Mapping[str, JobFunction],
+    clock: Callable[[], datetime] = utc_now,
+) -> str:
+    """Run a job that a worker has claimed to its end, in this process; return its state.
 
-
-def claim(sessions: sessionmaker[Session], job_id: int, worker: str, now: datetime) -> JobRow | None:
-    """Make a waiting job this worker's own and return it; None where another has it, or one that it waits for runs."""
-    with sessions.begin() as session:
-        lock_for_writing(session)  # what another claims at the same moment, and has not committed, cannot be seen
-        job = jobs.one(session, job_id)
-        mine = job is not None and jobs.claim(session, job_id, worker, now, alone=_alone(job.kind))
-        return job if mine else None
-
-
-def execute(settings: Settings, job_id: int, work: Mapping[str, Work], clock: Callable[[], datetime] = utc_now) -> str:
-    """Run a job in this process, to its end, and return the state it ended in; "" where another worker has it."""
-    worker = f"{socket.gethostname()}:{os.getpid()}"
-    with (
-        open_catalog(settings.catalogue_url, write=True, migrate=settings.auto_upgrade) as sessions,
-        _stopping_by_signal(),
-    ):
-        job = claim(sessions, job_id, worker, clock())
+    Returns:
+        The state in which it ended; "" if the worker no longer has the job.
+    """
+    process = process_name()
+    with open_catalog(settings.catalogue_url, write=True, migrate=settings.auto_upgrade) as sessions, _handle_signals():
+        with sessions.begin() as session:
+            job = jobs.take_over(session, job_id, worker, process, clock())
         if job is None:
             return ""
-        state, message = _done(settings, job, work, Heart(sessions, job_id, clock))
+        state, message = _run(settings, job, functions, Heartbeat(sessions, job_id, clock))
         _ignore_signals()
         log.info("job %d: %s: %s", job_id, state, message)
-        _write_down(sessions, job_id, state=state, message=message, worker=worker, now=clock())
+        _record_end(sessions, job_id, state=state, message=message, worker=process, now=clock())
     if state == "failed":
         raise_alarm(settings, _failed(job, message))
     return state
 
 
-def _done(settings: Settings, job: JobRow, work: Mapping[str, Work], heart: Heart) -> tuple[jobs.State, str]:
-    """Do the work and return how it ended; what comes after its end, such as a signal, changes nothing."""
-    said = None
+def process_name(process: int | None = None) -> str:
+    """Return HOST:PROCESS of a process on this machine; by default of this one."""
+    return f"{socket.gethostname()}:{process or os.getpid()}"
+
+
+class Heartbeat:
+    """Records every two seconds, in a thread, that a job is alive and how far it is; stops the job when asked to.
+
+    Args:
+        sessions: of the catalog.
+        job_id: the job.
+        clock: returns the time.
+    """
+
+    def __init__(self, sessions: sessionmaker[Session], job_id: int, clock: Callable[[], datetime]) -> None:
+        self._sessions = sessions
+        self._job_id = job_id
+        self._clock = clock
+        self._progress: dict[str, Any] = {}
+        self._ended = threading.Event()
+
+    @contextmanager
+    def running(self) -> Iterator[Progress]:
+        """Beat while the block runs; yields the job's `Progress`."""
+        thread = threading.Thread(target=self._beat_regularly, name="vsearch-heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield self._show
+        finally:
+            self._ended.set()
+            thread.join()
+            self._beat()
+
+    @contextmanager
+    def _show(self, stage: str) -> Iterator[ProgressCallback]:
+        self._progress = {"stage": stage, "done": 0, "total": 0}
+        log.info("%s", stage)
+
+        def advance(done: int, total: int) -> None:
+            self._progress = {"stage": stage, "done": done, "total": total}
+
+        yield advance
+
+    def _beat_regularly(self) -> None:
+        while not self._ended.wait(HEARTBEAT_SECONDS):
+            if self._beat():
+                _thread.interrupt_main()
+                return
+
+    def _beat(self) -> bool:
+        """Record it, and return whether the job is to be cancelled; a catalog that is busy for a while does no harm."""
+        try:
+            with self._sessions.begin() as session:
+                return jobs.beat(session, self._job_id, self._progress, self._clock())
+        except CatalogueError as error:
+            log.warning("the heartbeat could not be written: %s", error)
+            return False
+
+
+def _run(
+    settings: Settings, job: JobRow, functions: Mapping[str, JobFunction], heartbeat: Heartbeat
+) -> tuple[jobs.State, str]:
+    """Run the job and return how it ended; a signal that arrives after its end changes nothing."""
+    result = None
     try:
-        with heart:
-            said = work[job.kind](settings, job.arguments, heart.progress)
+        with heartbeat.running() as progress:
+            result = functions[job.kind](settings, job.arguments, progress)
     except VSearchError as error:
         ended: tuple[jobs.State, str] = "failed", str(error)
-    except Stopping as error:
-        ended = "queued", str(error)
+    except WorkerStopped:
+        ended = "queued", "Its worker was stopped; it starts again."
     except KeyboardInterrupt:
         ended = "cancelled", "Cancelled."
     except Exception as error:
         log.exception("job %d", job.job_id)
         ended = "failed", f"{type(error).__name__}: {redact(str(error))}; see `vsearch jobs log {job.job_id}`."
-    return ended if said is None else ("done", said)
+    return ended if result is None else ("done", result)
 
 
-def _write_down(
+def _record_end(
     sessions: sessionmaker[Session], job_id: int, *, state: jobs.State, message: str, worker: str, now: datetime
 ) -> None:
-    """Write down how a job ended; of one that took ten hours, with patience."""
-    for attempt in range(1, PATIENCE + 1):
+    for attempt in range(1, MAX_WRITE_ATTEMPTS + 1):
         try:
             with sessions.begin() as session:
                 if state == "queued":
@@ -187,49 +240,51 @@ def _write_down(
                     jobs.finish(session, job_id, state, message, now, worker=worker)
             return
         except CatalogueError as error:
-            if attempt == PATIENCE:
+            if attempt == MAX_WRITE_ATTEMPTS:
                 raise
-            log.warning("the job's end could not be written: %s", error)
+            log.warning("the end of the job could not be recorded: %s", error)
             time.sleep(1)
 
 
 def _failed(job: JobRow, message: str) -> str:
-    return f"vsearch job {job.job_id} ({job.kind}) failed: {message}"
+    return f"vsearch {job.label} failed: {message}"
 
 
-def _alone(kind: str) -> tuple[str, ...]:
-    return next(kinds for kinds in ALONE if kind in kinds)
+def exclusive_with(kind: str) -> tuple[str, ...]:
+    """Return the kinds of which none may run beside one of this kind."""
+    return next(kinds for kinds in EXCLUSIVE_KINDS if kind in kinds)
 
 
 def _lost(job: JobRow, now: datetime) -> bool:
     host, _, process = job.worker.rpartition(":")
-    here = host == socket.gethostname()
-    if here and not _alive(int(process)):
+    is_local = host == socket.gethostname()
+    if is_local and not _is_alive(int(process)):
         return True
-    return job.heartbeat_at is None or now - job.heartbeat_at > (STUCK if here else LOST)
+    timeout = LOCAL_HEARTBEAT_TIMEOUT if is_local else HEARTBEAT_TIMEOUT
+    return job.heartbeat_at is None or now - job.heartbeat_at > timeout
 
 
-def _alive(process: int) -> bool:
+def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
     except ProcessLookupError:
         return False
-    except OSError:  # another user's, or a system without /proc
+    except OSError:  # another user's process, or a system without /proc
         return True
-    return state != "Z"  # dead, and nobody has asked how it ended
+    return state != "Z"  # a zombie: dead, but not waited for
 
 
 @contextmanager
-def _stopping_by_signal() -> Iterator[None]:
-    """Let SIGTERM raise `Stopping` while the block runs, and SIGINT `KeyboardInterrupt`; in the main thread only.
+def _handle_signals() -> Iterator[None]:
+    """Let SIGTERM raise `WorkerStopped` and SIGINT `KeyboardInterrupt` while the block runs; main thread only.
 
-    A program that a shell began with & ignores SIGINT, and so would its children; but the heart stops a job by it.
+    A program that a shell starts with & ignores SIGINT, and so do its children; but `Heartbeat` stops a job by it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handlers: dict[int, Any] = {signal.SIGTERM: _stop, signal.SIGINT: signal.default_int_handler}
+    handlers: dict[int, Any] = {signal.SIGTERM: _raise_stopped, signal.SIGINT: signal.default_int_handler}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
@@ -238,9 +293,9 @@ def _stopping_by_signal() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the worker says it as well as systemd; once is enough
-    raise Stopping
+def _raise_stopped(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # both the worker and systemd send it
+    raise WorkerStopped
 
 
 def _ignore_signals() -> None:

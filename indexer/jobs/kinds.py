@@ -11,7 +11,7 @@ from catalog.database import open_catalog
 from indexer.cli.catalog_import import print_findings
 from indexer.feed.gates import GATES, FeedGateError, Gate
 from indexer.feed.importer import ImportReport, Options
-from indexer.jobs.jobs import Work
+from indexer.jobs.jobs import JobFunction
 from vsearch.core.errors import CatalogueError, VSearchError
 from vsearch.core.progress import Progress
 from vsearch.core.settings import Settings
@@ -118,7 +118,7 @@ MAY_ACCEPT: Mapping[str, Collection[str]] = {
 }
 """What each kind of job may meet of it."""
 
-WORK: dict[str, Work] = {"night": _night, "index": _index, "import": _import, "train": _train}
+WORK: dict[str, JobFunction] = {"night": _night, "index": _index, "import": _import, "train": _train}
 
 
 def causes(accept: Collection[str]) -> list[Gate]:

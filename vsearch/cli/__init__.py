@@ -83,7 +83,7 @@ class RedactingFormatter(logging.Formatter):
 
     def __init__(self, settings: settings_module.Settings) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
-        self._addresses = (settings.database_url, settings.queue_url, settings.feed, settings.feed_images)
+        self._addresses = (settings.database_url, settings.feed, settings.feed_images)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""

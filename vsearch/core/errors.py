@@ -21,7 +21,6 @@ VSearchError                        shown to the person as one sentence: the rul
  |- UploadsUnavailable              shoppers' photos cannot be stored
  |- FeedRejected                    a product feed cannot be taken as a whole
  |- AddressRefused                  a web address gives no file that we take
- |- QueueUnavailable                the queue of background jobs does not answer
  |- RunInProgress                   another index run or training holds the lock
  |- PromotionRefused                a model may not take the place of the one in use
  |- EncodingFailed                  too many pictures could not be encoded
@@ -121,10 +120,6 @@ class FeedRejected(VSearchError):
 
 class AddressRefused(VSearchError):
     """A web address gives no file that we take: private, too large, too slow, or not there."""
-
-
-class QueueUnavailable(VSearchError):
-    """The queue of background jobs does not answer."""
 
 
 class RunInProgress(VSearchError):

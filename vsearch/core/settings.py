@@ -81,7 +81,6 @@ class Settings(BaseSettings):
         description="program and arguments, run without a shell, that gets the message of a failed job on its "
         "standard input; `vsearch jobs alarm` tries it",
     )
-    queue_url: str = Field("", description="redis://HOST/NUMBER for the queue of jobs; empty means a file in data")
     currency: str = Field(
         "EUR",
         pattern="^[A-Z]{3}$",

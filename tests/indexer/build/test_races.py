@@ -1,13 +1,10 @@
-"""Workers that reach for the same jobs in the same moment, on each database."""
+"""Workers that claim jobs at the same moment, on each database."""
 
-import random
 import threading
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -16,34 +13,12 @@ from sqlalchemy.orm import Session, sessionmaker
 from catalog import jobs
 from catalog.database import lock_for_writing, open_catalog
 from catalog.models import utc_now
-from indexer.jobs.jobs import add, claim, execute
-from tests.indexer.jobs.test_jobs import row
-from vsearch.core.progress import Progress
+from indexer.jobs.jobs import add, claim_next
 from vsearch.core.settings import Settings
 
 pytestmark = pytest.mark.slow
 
 WORKERS = 4
-
-
-class Watch:
-    """Work that knows who does it at the same time; the first waits until another worker has been refused a job."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.refused = threading.Event()
-        self.going = 0
-        self.most = 0
-
-    def __call__(self, settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
-        """Take note of who else is here."""
-        with self.lock:
-            self.going += 1
-            self.most = max(self.most, self.going)
-        self.refused.wait()
-        with self.lock:
-            self.going -= 1
-        return "Done."
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -53,15 +28,15 @@ def shop(tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
     return Settings(data=tmp_path, database_url=url)
 
 
-def test_a_claim_waits_for_another_that_is_not_yet_on_record(shop: Settings) -> None:
-    """What one worker has taken, and not yet committed, another could not see: it would begin the second night."""
+def test_a_claim_waits_for_one_that_is_not_committed(shop: Settings) -> None:
+    """It could not see that one, and two exclusive jobs would run."""
     with open_catalog(shop.catalogue_url, write=True) as sessions, ThreadPoolExecutor(1) as other:
-        first, second = (add(sessions, kind, {}, utc_now()) for kind in ("night", "index"))
+        first, _ = (add(sessions, kind, {}, utc_now()) for kind in ("night", "index"))
         with sessions.begin() as session:
             lock_for_writing(session)
-            assert jobs.claim(session, first, "elsewhere:1", utc_now(), alone=("night", "index"))
+            assert jobs.claim(session, first, "elsewhere:1", utc_now())
             with asking_for_the_lock(sessions) as asking:
-                claimed = other.submit(claim, sessions, second, "here:2", utc_now())
+                claimed = other.submit(claim_next, sessions, "here:2", utc_now())
                 claimed.add_done_callback(lambda _: asking.set())
                 asking.wait()
             assert not claimed.done()
@@ -70,7 +45,7 @@ def test_a_claim_waits_for_another_that_is_not_yet_on_record(shop: Settings) -> 
 
 @contextmanager
 def asking_for_the_lock(sessions: sessionmaker[Session]) -> Iterator[threading.Event]:
-    """Yield what is set as soon as somebody is about to wait for the lock on all writing."""
+    """Yield an event that is set when a thread is about to wait for the write lock."""
     asking = threading.Event()
 
     def look(connection: object, cursor: object, statement: str, *rest: object) -> None:
@@ -83,27 +58,28 @@ def asking_for_the_lock(sessions: sessionmaker[Session]) -> Iterator[threading.E
     sa.event.remove(engine, "before_cursor_execute", look)
 
 
-def test_of_index_runs_one_goes_at_a_time_and_each_once(shop: Settings) -> None:
-    """Four workers ask for every job until none is left."""
-    watch = Watch()
-    ended: list[tuple[int, str]] = []
+def test_each_job_is_claimed_once_and_index_runs_never_overlap(shop: Settings) -> None:
+    """Four workers claim jobs until none is left."""
+    ended: list[int] = []
 
-    def worker(seed: int) -> None:
-        left = random.Random(seed).sample(asked, len(asked))
-        while left:
-            job_id = left.pop(0)
-            state = execute(shop, job_id, {"index": watch, "night": watch})
-            if state:
-                ended.append((job_id, state))
+    def waiting() -> bool:
+        with sessions() as session:
+            return any(job.state == "queued" for job in jobs.open_jobs(session))
+
+    def worker(name: str) -> None:
+        while waiting():
+            job = claim_next(sessions, name, utc_now())
+            if job is None:
                 continue
-            watch.refused.set()
-            if row(sessions, job_id).state == "queued":
-                left.append(job_id)
+            with sessions() as session:
+                assert [found.job_id for found in jobs.open_jobs(session) if found.state == "running"] == [job.job_id]
+            with sessions.begin() as session:
+                jobs.finish(session, job.job_id, "done", "", utc_now(), worker=name)
+            ended.append(job.job_id)
 
     with open_catalog(shop.catalogue_url, write=True) as sessions, ThreadPoolExecutor(WORKERS) as workers:
-        asked = [add(sessions, kind, {}, utc_now()) for kind in ("night", *["index"] * 3)]
-        for done in [workers.submit(worker, seed) for seed in range(WORKERS)]:
+        asked = [add(sessions, kind, {}, utc_now()) for kind in ("night", *["index"] * 12)]
+        for done in [workers.submit(worker, f"here:{number}") for number in range(WORKERS)]:
             done.result()
 
-    assert Counter(ended) == {(job_id, "done"): 1 for job_id in asked}
-    assert watch.most == 1
+    assert sorted(ended) == asked

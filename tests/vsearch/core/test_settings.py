@@ -121,7 +121,6 @@ def test_a_port_of_ones_own_wins_over_that_of_kubernetes(tmp_path: Path) -> None
     [
         ("database_url", "postgresql://u:p4ss/w@ord@db/x?sslmode=require", "postgresql://***@db/x?sslmode=require"),
         ("database_url", "postgresql://h/x?user=u&password=p4ssw", "postgresql://h/x?user=u&password=***"),
-        ("queue_url", "redis://:p4ssw@127.0.0.1:1/0", "redis://***@127.0.0.1:1/0"),
         ("feed", "https://u:p4ssw@h/f.csv?token=p4ssw", "https://***@h/f.csv?token=***"),
         ("feed_images", "s3://KEY:p4ssw@bucket", "s3://***@bucket"),
         ("alarm", "curl --data @- https://u:p4ssw@alerts/x?key=p4ssw", "curl --data @- https://***@alerts/x?key=***"),
