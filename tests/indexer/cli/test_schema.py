@@ -51,7 +51,7 @@ def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         "jobs log 1",
         "jobs cancel 1",
         "jobs worker",
-        "jobs execute 1",
+        "jobs execute 1 host:2",
         "serve",
     ],
 )
