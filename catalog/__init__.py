@@ -1,4 +1,1 @@
-"""The SQL catalogue: products, their pictures, stored blocks and index runs.
-
-Read `models` first, then `queries` (reads) and `changes` (writes). Imports neither vsearch nor the web.
-"""
+"""The SQL catalog: products, pictures, stored blocks, imports, jobs and index runs; start with `models`."""

@@ -1,6 +1,6 @@
 """Full-text search over title, brand and description: FTS5 on SQLite, tsvector on PostgreSQL.
 
-The migration makes what is searched here; no model describes it, since the two databases do it differently.
+Its tables, columns and indexes are created by the migrations; no model describes them, because the databases differ.
 """
 
 import re
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 PREFIX = "product_text"
-"""Every table, column and index of the search begins with this."""
+"""Prefix of the names of all tables, columns and indexes of the search."""
 
 MAX_WORDS = 32
 
@@ -26,10 +26,10 @@ POSTGRESQL = sa.text(
 
 
 def search(session: Session, text: str, limit: int) -> list[int]:
-    """Return the ids of live products that hold any word of `text`, best first.
+    """Return the ids of live products that contain any word of `text`, best first.
 
-    A word also finds the longer words that begin with it; a word in the title weighs most. Any text is safe:
-    only its letters and digits count, and a text without any finds nothing.
+    Words match as prefixes, and words in the title have the highest weight. Only letters and digits count, so any text
+    is safe.
     """
     words = re.findall(r"[^\W_]+", text)[:MAX_WORDS]
     if not words:
@@ -39,8 +39,3 @@ def search(session: Session, text: str, limit: int) -> list[int]:
     else:
         statement, query = POSTGRESQL, " | ".join(f"'{word}':*" for word in words)
     return list(session.scalars(statement, {"words": query, "limit": limit}))
-
-
-def is_search_object(name: str) -> bool:
-    """Say whether a table, column or index belongs to the full-text search."""
-    return name.startswith(PREFIX)

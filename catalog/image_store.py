@@ -1,41 +1,35 @@
-"""The shop's picture files, kept by content: the same bytes are stored once, whatever they are called."""
+"""The shop's picture files, stored under the sha256 of their content."""
 
 import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Container, Iterator
 from pathlib import Path
 
 from vsearch.core.errors import CatalogueError
+from vsearch.core.files import UNFINISHED, write_bytes
 
-SHA256 = re.compile("[0-9a-f]{64}")
 
-UNFINISHED = ".new-"
-"""Begins the name of a file that is being written."""
+def is_sha256(text: str) -> bool:
+    """Return whether a text is 64 lower-case hex digits; a name from outside may otherwise be a path."""
+    return re.fullmatch("[0-9a-f]{64}", text) is not None
 
 
 class ImageStore:
-    """A folder of pictures named by the sha256 of their bytes, two folders deep: ab/cd/abcd....
-
-    Args:
-        folder: made when the first picture is put into it.
-    """
+    """A folder of pictures, two levels deep: ab/cd/abcd...; it is created with the first picture."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def put(self, data: bytes) -> str:
-        """Store the bytes and return their sha256; after that they survive a crash of the machine."""
+        """Store a picture durably and return its sha256."""
         sha256 = hashlib.sha256(data).hexdigest()
         path = self.path(sha256)
         if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _write_whole(path, data)
+            write_bytes(path, data, durable=True)
         return sha256
 
     def read(self, sha256: str) -> bytes:
-        """Return the bytes.
+        """Return the content of a picture.
 
         Raises:
             CatalogueError: there is no such picture.
@@ -43,57 +37,28 @@ class ImageStore:
         try:
             return self.path(sha256).read_bytes()
         except FileNotFoundError:
-            raise CatalogueError(
-                f"A catalogue picture must be in {self.folder}, but {sha256} is not; import the feed again."
-            ) from None
+            raise CatalogueError(f"Picture {sha256} is missing in {self.folder}. Import the feed again.") from None
 
     def exists(self, sha256: str) -> bool:
-        """Say whether the picture is stored."""
+        """Return whether a picture is stored."""
         return self.path(sha256).is_file()
 
     def unused(self, keep: Container[str]) -> Iterator[Path]:
-        """Yield the files that may go: pictures that are not among those to keep, and what killed writers left.
+        """Yield pictures that are not in `keep` and temporary files; the caller must exclude writers.
 
-        Nobody may be storing pictures meanwhile. Files that the store would not have written are passed over.
+        Files that the store did not create are left alone.
         """
         for path in self.folder.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*"):
-            ours = SHA256.fullmatch(path.name) and path == self.path(path.name)
-            if path.name.startswith(UNFINISHED) or (ours and path.name not in keep):
+            is_ours = is_sha256(path.name) and path == self.path(path.name)
+            if path.name.startswith(UNFINISHED) or (is_ours and path.name not in keep):
                 yield path
 
     def path(self, sha256: str) -> Path:
-        """Return where the picture is or would be.
+        """Return the path of a picture, whether it is stored or not.
 
         Raises:
-            CatalogueError: the name is no sha256, so that no name from outside leads out of the folder.
+            CatalogueError: the name is not a sha256.
         """
-        if not SHA256.fullmatch(sha256):
-            raise CatalogueError(
-                f"A picture's name must be 64 digits 0-9 and a-f, but it is {sha256[:80]!r}; follow a link."
-            )
+        if not is_sha256(sha256):
+            raise CatalogueError(f"{sha256[:80]!r} is not a sha256 (64 digits 0-9 and a-f).")
         return self.folder / sha256[:2] / sha256[2:4] / sha256
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,21 +1,21 @@
-"""Run migrations on the connection that `catalog.database.upgrade` gives, else on the settings' catalogue."""
+"""Run migrations on the connection of `catalog.database.upgrade`, else on the catalog that the settings name."""
 
 from alembic import context
 from sqlalchemy import Connection
 
 from catalog.database import connect
-from catalog.full_text import is_search_object
+from catalog.full_text import PREFIX
 from catalog.models import Base
 from vsearch.core.settings import load
 
 
 def include_name(name: str | None, type_: str, parents: object) -> bool:
-    """Leave the full-text search objects out of comparisons: no model describes them."""
-    return not is_search_object(name or "")
+    """Exclude the objects of the full-text search from comparisons: no model describes them."""
+    return not (name or "").startswith(PREFIX)
 
 
 def run(connection: Connection) -> None:
-    """Run what the command asks for in the connection's transaction."""
+    """Run the Alembic command in the transaction of the connection."""
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
@@ -27,7 +27,7 @@ def run(connection: Connection) -> None:
 
 
 def run_on_settings() -> None:
-    """Run on the catalogue that the settings name, as the `alembic` command does."""
+    """Run on the catalog that the settings name; this is what the `alembic` command does."""
     settings, _ = load()
     engine = connect(settings.catalogue_url)
     try:

@@ -6,10 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from catalog.image_store import ImageStore
+from catalog.image_store import ImageStore, is_sha256
+from vsearch.core.files import write_bytes
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits, decode, encode_jpeg
-from webui.uploads import is_sha256, write_atomically
 
 WIDTHS = (160, 320, 640, 1280)
 JPEG_QUALITY = 85
@@ -42,7 +42,7 @@ class Thumbnails:
         picture = decode(self._store.read(sha256), unlimited, max_side=width)
         thumbnail = encode_jpeg(picture, quality=JPEG_QUALITY)
         try:
-            write_atomically(path, thumbnail)
+            write_bytes(path, thumbnail)
         except OSError as error:
             log.warning("thumbnail %s cannot be stored: %s", path, error.strerror or error)
         return thumbnail

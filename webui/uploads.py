@@ -20,8 +20,9 @@ from flask import Request
 from werkzeug.datastructures import Headers
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
+from catalog.image_store import is_sha256
 from vsearch.core.errors import InvalidRequest, UploadsUnavailable
-from vsearch.core.files import UNFINISHED, atomic_write
+from vsearch.core.files import UNFINISHED, write_bytes
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits, decode, encode_jpeg
 
@@ -80,7 +81,7 @@ class UploadStore:
                 os.utime(self._path(photo_id))  # uploaded again: restart its expiry
             except FileNotFoundError:
                 self._make_room(len(photo))
-                write_atomically(self._path(photo_id), photo)
+                write_bytes(self._path(photo_id), photo)
         return photo_id
 
     def find(self, photo_id: str) -> Path | None:
@@ -210,18 +211,6 @@ def form_fields(request: Request) -> dict[str, bytes]:
     except ValueError:
         raise InvalidRequest("The upload was incomplete. Please send the photo again.") from None
     return fields
-
-
-def is_sha256(text: str) -> bool:
-    """Check that a text from outside is a hash, so that it cannot name a path outside a folder."""
-    return len(text) == 64 and set(text) <= set("0123456789abcdef")
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that readers see all of it or nothing; create its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as file:
-        file.write(data)
 
 
 def _load_or_create_key(path: Path) -> bytes:

@@ -1,7 +1,4 @@
-"""The demo shop: a furniture shop with its pictures, made by `tools/demo_shop_renderer` and shipped with the project.
-
-A shop would deliver `FEED` and `PICTURES`; `examples` are photos that its shoppers might send.
-"""
+"""The demo shop, a furniture shop rendered by `tools/demo_shop_renderer`: a feed, its pictures, and shoppers' photos."""
 
 import csv
 import shutil
@@ -15,7 +12,7 @@ PICTURES = SHOP / "pictures"
 PHOTOS = SHOP / "photos"
 
 EXAMPLES = {
-    "rik-007-bra-2.jpg": "a brass bed before patterned wallpaper",
+    "rik-007-bra-2.jpg": "a brass bed in front of patterned wallpaper",
     "ovi-020-ter-1.jpg": "a terracotta sofa by the window",
     "cal-032-eme-2.jpg": "an emerald armchair",
     "ell-117-pet-3.jpg": "a petrol blue chest of drawers",
@@ -24,44 +21,39 @@ EXAMPLES = {
     "tra-047-red-3.jpg": "a red chair on a striped rug",
     "ron-057-cor-1.jpg": "a coral pouf on a parquet floor",
 }
-"""Photos to try the search with -> what they show; none of a family that the bundled networks have learned."""
+"""Example photos and their captions; the bundled networks have not seen products of these families."""
 
 
 @dataclass(frozen=True)
-class Example:
-    """A shopper's photo of a product.
+class DemoPhoto:
+    """A shopper's photo of the product `sku`; `box` is (left, top, right, bottom) as fractions of the photo."""
 
-    Attributes:
-        box: where in the photo the product stands, in shares of its sides: left, top, right, bottom.
-    """
-
-    photo: Path
-    words: str
+    path: Path
+    caption: str
     sku: str
     box: tuple[float, float, float, float]
 
 
 def skus() -> set[str]:
-    """Return the skus of all its products."""
+    """Return the skus of all products."""
     with FEED.open(encoding="utf8", newline="") as file:
         return {row["sku"] for row in csv.DictReader(file)}
 
 
-def examples() -> tuple[Example, ...]:
-    """Return the photos to try the search with."""
+def example_photos() -> tuple[DemoPhoto, ...]:
+    """Return the example photos."""
     with (SHOP / "photos.csv").open(encoding="utf8", newline="") as file:
         rows = {row["photo"]: row for row in csv.DictReader(file) if row["role"] == "main"}
-    return tuple(_example(name, words, rows[name]) for name, words in EXAMPLES.items())
+    sides = ("left", "top", "right", "bottom")
+    return tuple(
+        DemoPhoto(PHOTOS / name, caption, rows[name]["sku"], tuple(float(rows[name][side]) for side in sides))  # type: ignore[arg-type]
+        for name, caption in EXAMPLES.items()
+    )
 
 
-def write_examples(folder: Path) -> None:
-    """Make a folder of these photos, named by what they show; one that is there is replaced."""
+def write_example_photos(folder: Path) -> None:
+    """Replace the folder with one of the example photos, named by their captions."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for example in examples():
-        shutil.copyfile(example.photo, folder / f"{example.words}{example.photo.suffix}")
-
-
-def _example(name: str, words: str, row: dict[str, str]) -> Example:
-    box = float(row["left"]), float(row["top"]), float(row["right"]), float(row["bottom"])
-    return Example(PHOTOS / name, words, row["sku"], box)
+    for example in example_photos():
+        shutil.copyfile(example.path, folder / f"{example.caption}{example.path.suffix}")

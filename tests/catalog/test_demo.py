@@ -9,36 +9,34 @@ from indexer.feed.reader import read_feed
 
 
 def table(name: str) -> list[dict[str, str]]:
-    """The lines of one of the shop's tables."""
+    """Read one of the shop's tables."""
     with (demo.SHOP / name).open(encoding="utf8", newline="") as file:
         return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
 def feed():
-    """The lines of the feed by sku."""
+    """The rows of the feed by sku."""
     return {row["sku"]: row for row in table("feed.csv")}
 
 
 @pytest.fixture(scope="module")
 def packshots():
-    """The lines of packshots.csv by sku."""
+    """The rows of packshots.csv by sku."""
     return {row["sku"]: row for row in table("packshots.csv")}
 
 
 @pytest.fixture(scope="module")
 def photos():
-    """What each photo shows, by its name."""
+    """The rows of photos.csv by photo."""
     found = defaultdict(list)
     for row in table("photos.csv"):
         found[row["photo"]].append(row)
     return found
 
 
-def test_the_feed_is_a_shop(feed):
-    """Every line is accepted as it is; twelve categories, and nothing that must be unique is there twice."""
+def test_feed_is_imported_without_warnings(feed):
     reading = read_feed(demo.FEED)
-
     assert (reading.errors, reading.warnings) == ((), ())
     assert len(reading.rows) == len(feed) >= 360
     assert len({row["article_number"] for row in feed.values()}) == len(feed)
@@ -48,10 +46,8 @@ def test_the_feed_is_a_shop(feed):
     assert min(per_category.values()) >= 30
 
 
-def test_every_picture_of_the_feed_is_there(feed, packshots):
-    """Each product has its own, square and of one size, and none is left over."""
+def test_feed_names_every_picture_once(feed, packshots):
     named = [name for row in feed.values() for name in row["images"].split("|")]
-
     assert sorted(named) == sorted(path.name for path in demo.PICTURES.iterdir())
     assert len(set(named)) == len(named)
     for name in named:
@@ -60,10 +56,8 @@ def test_every_picture_of_the_feed_is_there(feed, packshots):
     assert {sku: row["image"] for sku, row in packshots.items()} == {sku: row["images"] for sku, row in feed.items()}
 
 
-def test_every_photo_shows_its_product(feed, photos):
-    """Three photos of each product, with one box for it; all boxes lie in the photo and are of products on sale."""
+def test_three_photos_of_every_product(feed, photos):
     mains = Counter(row["sku"] for rows in photos.values() for row in rows if row["role"] == "main")
-
     assert photos.keys() == {path.name for path in demo.PHOTOS.iterdir()}
     assert mains == dict.fromkeys(feed, 3)
     for name, rows in photos.items():
@@ -75,12 +69,10 @@ def test_every_photo_shows_its_product(feed, photos):
             assert feed[row["sku"]]["category"] == row["category"]
 
 
-def test_the_split_is_by_family(feed, packshots, photos):
-    """No family is in both, each category has some of each, and photos to learn from show no other products."""
+def test_families_are_either_for_training_or_unseen(feed, packshots, photos):
     families = defaultdict(set)
     for row in packshots.values():
         families[row["category"], row["family"]].add(row["split"])
-
     assert all(len(splits) == 1 for splits in families.values())
     for category in {row["category"] for row in feed.values()}:
         splits = Counter(split for (of, _), (split,) in families.items() if of == category)
@@ -93,10 +85,8 @@ def test_the_split_is_by_family(feed, packshots, photos):
             assert {packshots[row["sku"]]["split"] for row in rows} == {"train"}, name
 
 
-def test_the_shop_is_small_enough_to_ship():
-    """Less than 30 MB, and nothing in it that is no part of it."""
+def test_size_and_contents():
     files = [path for path in demo.SHOP.rglob("*") if path.is_file()]
-
     assert sum(path.stat().st_size for path in files) < 30_000_000
     assert {path.relative_to(demo.SHOP).parts[0] for path in files} == {
         "feed.csv",
@@ -107,26 +97,21 @@ def test_the_shop_is_small_enough_to_ship():
     }
 
 
-def test_examples_show_different_products_well(feed, packshots):
-    """One of each category taken, large and whole; none of a family that the networks have learned."""
-    examples = demo.examples()
-
+def test_example_photos_show_unseen_products_of_different_categories(feed, packshots):
+    examples = demo.example_photos()
     assert 6 <= len(examples) <= 12
     assert len({feed[example.sku]["category"] for example in examples}) == len(examples)
     assert {packshots[example.sku]["split"] for example in examples} == {"unseen"}
     for example in examples:
         left, top, right, bottom = example.box
-        assert (right - left) * (bottom - top) > 0.04, example.words
+        assert (right - left) * (bottom - top) > 0.04, example.caption
 
 
-def test_a_folder_of_examples_is_made_anew(tmp_path):
-    """Named by what they show, and without what lay there."""
+def test_write_example_photos_replaces_the_folder(tmp_path):
     folder = tmp_path / "data" / "examples"
     folder.mkdir(parents=True)
     (folder / "old.jpg").write_text("old")
-
-    demo.write_examples(folder)
-
+    demo.write_example_photos(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
-        f"{example.words}.jpg": example.photo.read_bytes() for example in demo.examples()
+        f"{example.caption}.jpg": example.path.read_bytes() for example in demo.example_photos()
     }

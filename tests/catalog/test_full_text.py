@@ -14,12 +14,12 @@ ITEMS = (
     ProductItem("4", "Fauteuil crème", brand="Maison"),
     ProductItem("5", "Sofa table"),
 )
-"""Written in this order to an empty catalogue: product ids 1 to 5."""
+"""Product ids 1 to 5."""
 
 
 @pytest.fixture
 def filled(session: Session) -> Session:
-    """A session on a catalogue of five products, the last one withdrawn."""
+    """A session on a catalog of five products, the last one withdrawn."""
     apply(session, Changes(added=ITEMS))
     apply(session, Changes(withdrawn=("5",)))
     session.commit()
@@ -43,13 +43,12 @@ def filled(session: Session) -> Session:
         ("nowhere", []),
     ],
 )
-def test_words_find_products(filled: Session, text: str, ids: list[int]) -> None:
-    """Case does not matter, a beginning is enough, withdrawn products are not found."""
+def test_search(filled: Session, text: str, ids: list[int]) -> None:
+    """Case is ignored, prefixes match, withdrawn products are excluded."""
     assert search(filled, text, 10) == ids
 
 
-def test_the_title_weighs_most(filled: Session) -> None:
-    """A sofa comes before a lamp that stands beside one; a product with both words comes first."""
+def test_title_has_the_highest_weight(filled: Session) -> None:
     assert search(filled, "sofa", 10)[-1] == 3
     assert search(filled, "leather sofa", 10)[0] == 1
     assert len(search(filled, "sofa", 2)) == 2
@@ -69,25 +68,21 @@ def test_the_title_weighs_most(filled: Session) -> None:
     ],
 )
 def test_operators_are_plain_text(filled: Session, text: str) -> None:
-    """Nothing a shopper types is taken for the language of the search."""
     assert 1 in search(filled, text, 10)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(text=st.text(max_size=40))
 def test_any_text_is_safe(engine: Engine, text: str) -> None:
-    """Whatever is typed, there is an answer."""
     with sessionmaker(engine)() as session:
         assert isinstance(search(session, text, 5), list)
 
 
-def test_many_words_are_cut(filled: Session) -> None:
-    """A pasted novel does not become a query of a thousand terms."""
+def test_long_texts_are_cut(filled: Session) -> None:
     assert search(filled, "x " * 5000 + "lamp", 10) == []
 
 
-def test_changed_text_is_found_and_old_text_is_not(filled: Session) -> None:
-    """The words follow the product in the same transaction."""
+def test_index_follows_changes(filled: Session) -> None:
     apply(filled, Changes(changed=(ProductItem("1", "Velvet armchair"),)))
     filled.commit()
     assert search(filled, "velvet", 10) == [1]

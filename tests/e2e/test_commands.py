@@ -60,7 +60,7 @@ def run(data: Path) -> Run:
 @pytest.fixture
 def photo() -> Path:
     """One of the demo's shopper photos."""
-    return demo.examples()[0].photo
+    return demo.example_photos()[0].path
 
 
 def skus() -> list[str]:

@@ -63,7 +63,7 @@ def test_photo_cannot_be_stored(site, monkeypatch, caplog, path, error):
     def fail(*arguments, **options):
         raise OSError(error, os.strerror(error))
 
-    monkeypatch.setattr("webui.uploads.atomic_write", fail)
+    monkeypatch.setattr("webui.uploads.write_bytes", fail)
     response = site.client.post(path, data={"photo": (io.BytesIO(site.photo(1)), "a.jpg")})
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "60"

@@ -19,7 +19,7 @@ from vsearch.imaging.codec import Limits
 from vsearch.imaging.geometry import Box
 
 if TYPE_CHECKING:
-    from catalog.demo import Example
+    from catalog.demo import DemoPhoto
 
 
 PAGE, CLOSE = 24, 5
@@ -64,7 +64,7 @@ def command(
     _import(settings, feed or demo.FEED, images or demo.PICTURES, mapping=mapping, accept=accept)
     _index(settings, accept)
     if no_serve and feed is None:
-        _search_examples(settings, demo.examples())
+        _search_examples(settings, demo.example_photos())
     elif no_serve:
         _search_once(settings)
     else:
@@ -78,7 +78,7 @@ def _examples(settings: Settings) -> Path:
     if settings.examples is not None:
         return settings.examples
     folder = settings.data / "demo" / "examples"
-    demo.write_examples(folder)
+    demo.write_example_photos(folder)
     return folder
 
 
@@ -135,7 +135,7 @@ def _index(settings: Settings, accept: tuple[str, ...]) -> None:
     )
 
 
-def _search_examples(settings: Settings, examples: Sequence["Example"]) -> None:
+def _search_examples(settings: Settings, examples: Sequence["DemoPhoto"]) -> None:
     """Send the example photos through the real application, each with the part that shows its product.
 
     Raises:
@@ -144,11 +144,11 @@ def _search_examples(settings: Settings, examples: Sequence["Example"]) -> None:
     started, found = time.perf_counter(), 0
     with _application(settings.model_copy(update={"results_per_page": PAGE})) as search:
         for example in examples:
-            skus = [hit["sku"] for hit in search(example.photo.read_bytes(), str(Box(*example.box)))]
+            skus = [hit["sku"] for hit in search(example.path.read_bytes(), str(Box(*example.box)))]
             place = skus.index(example.sku) + 1 if example.sku in skus else None
             found += place is not None and place <= CLOSE
             said = f"place {place}" if place else f"not among the first {PAGE}"
-            click.echo(f"  {example.words}: {example.sku} is {said}")
+            click.echo(f"  {example.caption}: {example.sku} is {said}")
     if 2 * found < len(examples):
         raise GenerationError(
             f"The demo must find the products of half its {len(examples)} example photos among the first {CLOSE}, "
