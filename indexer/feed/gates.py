@@ -1,7 +1,7 @@
-"""Why a feed is refused whole: pure decisions on what was read of it and what the catalogue holds."""
+"""Safety gates: pure checks that a feed resembles the catalog it replaces; an operator can override each."""
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -13,57 +13,38 @@ from vsearch.core.errors import FeedRejected
 
 Gate = Literal["shrink", "rows", "repeats", "columns", "prices", "pictures"]
 GATES: tuple[Gate, ...] = get_args(Gate)
+Violation = tuple[Gate, str]
 
-FORGIVEN = 3
-"""So many pictures that cannot be had never refuse a feed, whatever share of its new ones they are."""
+ALLOWED_BAD_ROWS = 3
+ALLOWED_BAD_ROWS_SHARE = 0.2
+"""A small feed may have this many bad rows, if they are at most this share of it."""
 
-MAX_BAD_ROWS = 3
-MAX_BAD_ROWS_SHARE = 0.2
-"""So many bad rows never refuse a small feed, if they are no larger a share of it: the others are sound."""
+ALLOWED_FAILED_PICTURES = 3
+ALLOWED_REMOVALS = 10
+"""Products that may be missing, unless they are more than half of the catalog."""
 
-FEW = 10
-"""So many products may always go, unless they are more than half of all."""
+MAJORITY = 0.5
+MIN_SAMPLE = 10
+"""Products below which a column or the median price says little."""
 
-MOST = 0.5
-"""A column that so many products had filled is one that the shop relies on."""
-
-DEARER = 3.0
-"""Times that the median price may rise or fall in one night."""
-
-JUMP = 10.0
-"""Times that hardly any price rises or falls in one night, unless its decimals were mistaken."""
-
-MAX_JUMPS = 2
-MAX_SHIFTS_SHARE = 0.05
+MAX_MEDIAN_RATIO = 3.0
+JUMP_RATIO = 10.0
+ALLOWED_JUMPS = 2
 MAX_JUMPS_SHARE = 1 / 3
-"""So many prices may do so, or so large a share of them: less where only the decimal separator moves, which is no sale.
-Of a few, not more than half."""
+MAX_SHIFTS_SHARE = 0.05
+"""Of prices whose decimal separator moved, which no sale explains."""
 
-FILLED: Mapping[str, Callable[[ProductItem], bool]] = {
-    "brand": lambda item: bool(item.brand),
-    "description": lambda item: bool(item.description),
-    "category": lambda item: bool(item.category),
-    "price": lambda item: bool(item.price_minor),
-    "url": lambda item: bool(item.url),
-    "stock": lambda item: item.stock is not None,
-    "variant_group": lambda item: item.variant_group is not None,
-    "article_number": lambda item: item.article_number is not None,
-    "attributes": lambda item: bool(item.attributes),
-    "dimensions": lambda item: bool(item.dimensions),
-}
-"""When a product of a feed has something in a column; see `catalog.imports.OPTIONAL_COLUMNS`."""
-
-_SHOWN = 5  # names in a sentence
+_MAX_NAMES = 5
 
 
 @dataclass(frozen=True)
 class GateLimits:
-    """How much of a feed may be wrong before all of it is refused.
+    """Shares above which a gate closes.
 
     Attributes:
-        shrink: of the catalogue's products that may be withdrawn at once.
-        bad_rows: of rows that may be bad.
-        failed: of new pictures that may not be had.
+        shrink: of the catalog's products that may be withdrawn at once.
+        bad_rows: of rows that may be bad; 0 allows none.
+        failed: of new pictures that may be unavailable.
     """
 
     shrink: float = 0.2
@@ -73,12 +54,12 @@ class GateLimits:
 
 @dataclass(frozen=True)
 class CatalogState:
-    """The catalogue before this feed.
+    """The catalog before an import.
 
     Attributes:
-        skus: of its live products.
-        columns: of the last feed.
-        filled: how many of the products have something in each column that may be empty.
+        skus: of live products.
+        columns: of the last imported feed.
+        filled: number of live products with a value, for each optional column.
         prices: price in minor units and currency, by sku.
     """
 
@@ -89,7 +70,7 @@ class CatalogState:
 
 
 class FeedGateError(FeedRejected):
-    """The feed was read, and is not what it should be; `findings` has every row and picture that is wrong."""
+    """The feed was read and stopped by a gate; `findings` lists the problems of its rows and pictures."""
 
     def __init__(self, message: str, findings: tuple[FeedFinding, ...], warnings: tuple[str, ...]) -> None:
         super().__init__(message)
@@ -97,72 +78,81 @@ class FeedGateError(FeedRejected):
         self.warnings = warnings
 
 
-def of_rows(reading: FeedReading, shares: GateLimits) -> Iterable[tuple[Gate, str]]:
-    """Yield whether too many rows are bad, and whether a sku is there twice."""
+def check_reading(reading: FeedReading, before: CatalogState, limits: GateLimits) -> list[Violation]:
+    """Return the violations of a feed, before any picture is fetched."""
+    return [
+        *_check_rows(reading, limits),
+        *_check_columns(reading, before),
+        *_check_prices(reading, before),
+        *_check_size(reading, before, limits),
+    ]
+
+
+def _check_rows(reading: FeedReading, limits: GateLimits) -> Iterator[Violation]:
     repeats = {error.line for error in reading.errors if error.kind == "repeat"}
     bad = {error.line for error in reading.errors if error.kind == "row"}
     rows = len(reading.rows) + len(bad | repeats)
-    few = min(MAX_BAD_ROWS, MAX_BAD_ROWS_SHARE * rows) if shares.bad_rows else 0
-    if len(bad) > max(few, shares.bad_rows * rows):
+    allowed = min(ALLOWED_BAD_ROWS, ALLOWED_BAD_ROWS_SHARE * rows) if limits.bad_rows else 0
+    if len(bad) > max(allowed, limits.bad_rows * rows):
         yield "rows", f"{len(bad)} of {rows} rows are bad"
     if repeats:
-        yield "repeats", f"{len(repeats)} rows repeat a sku"
+        yield "repeats", f"{len(repeats)} row{' repeats' if len(repeats) == 1 else 's repeat'} a sku"
 
 
-def of_columns(reading: FeedReading, before: CatalogState) -> Iterable[tuple[Gate, str]]:
-    """Yield whether products lost what they had: a column is gone, or is there and empty.
-
-    An attribute that has a column of its own is missed by that; the feed of another kind may tell it otherwise.
-    """
+def _check_columns(reading: FeedReading, before: CatalogState) -> Iterator[Violation]:
+    """Attribute columns are compared only with a feed that has some, since another format may write them otherwise."""
     items, lost = reading.items, []
-    for name, has in FILLED.items():
-        had = before.filled.get(name, 0)
-        was, now = had / max(len(before.skus), 1), sum(map(has, items)) / max(len(items), 1)
-        if (was >= MOST and now < was / 2) or (had >= FEW and not now):
-            lost.append(f"{name} is there for {now:.0%} of its products, and was for {was:.0%}")
-    alike = any(name.startswith(ATTRIBUTE) for name in reading.columns)
-    gone = [name for name in before.columns if alike and name.startswith(ATTRIBUTE) and name not in reading.columns]
-    if gone:
-        lost.append(f"it lacks {_listed(gone)}, which the last feed had")
+    for column, had in before.filled.items():
+        count = sum(_has_value(item, column) for item in items)
+        share, earlier_share = count / max(len(items), 1), had / max(len(before.skus), 1)
+        if (earlier_share >= MAJORITY and share < earlier_share / 2) or (had >= MIN_SAMPLE and not count):
+            lost.append(f"{column} is filled for {share:.0%} of the products, and was for {earlier_share:.0%}")
+    if any(name.startswith(ATTRIBUTE) for name in reading.columns):
+        gone = [name for name in before.columns if name.startswith(ATTRIBUTE) and name not in reading.columns]
+        if gone:
+            lost.append(f"{_enumerate(gone)} of the last feed is missing")
     if lost and before.skus:
         yield "columns", ", ".join(lost)
 
 
-def of_prices(reading: FeedReading, before: CatalogState) -> Iterable[tuple[Gate, str]]:
-    """Yield whether prices became others altogether, as when cents are taken for euros, or crowns for euros."""
+def _has_value(item: ProductItem, column: str) -> bool:
+    value = getattr(item, "price_minor" if column == "price" else column)
+    return bool(value) or (column == "stock" and value == 0)
+
+
+def _check_prices(reading: FeedReading, before: CatalogState) -> Iterator[Violation]:
+    """Catch cents read as euros, and kronor read as euros."""
     known, ratios = _price_ratios(reading, before)
-    other, jumped = known - len(ratios), _jumped(ratios)
+    jumped = _jumped(ratios)
     shifts = sum(_is_power_of_ten(ratios[sku]) for sku in jumped)
-    middle = sorted(ratios.values())[len(ratios) // 2] if ratios else 1
-    if len(ratios) >= FEW and not 1 / DEARER < middle < DEARER:
-        yield "prices", f"its prices are {middle:.3g} times what they were (the median of {len(ratios)})"
+    median = sorted(ratios.values())[len(ratios) // 2] if ratios else 1
+    if len(ratios) >= MIN_SAMPLE and not 1 / MAX_MEDIAN_RATIO < median < MAX_MEDIAN_RATIO:
+        yield "prices", f"the median of {len(ratios)} prices is {median:.3g} times what it was"
     elif _too_many(len(jumped), MAX_JUMPS_SHARE, len(ratios)) or _too_many(shifts, MAX_SHIFTS_SHARE, len(ratios)):
-        said = "prices are a tenth or less, or ten times or more, of what they were"
-        yield "prices", f"{len(jumped)} of {len(ratios)} {said}"
-    if other > max(MAX_JUMPS, MOST * known):
-        yield "prices", f"{other} of {known} prices are in another currency than they were"
+        yield "prices", f"{len(jumped)} of {len(ratios)} prices changed by a factor of {JUMP_RATIO:.0f} or more"
+    changed_currency = known - len(ratios)
+    if changed_currency > max(ALLOWED_JUMPS, MAJORITY * known):
+        yield "prices", f"{changed_currency} of {known} prices changed their currency"
 
 
-def price_jumps(reading: FeedReading, before: CatalogState) -> Iterable[str]:
-    """Yield a warning that names the products whose price is taken although it rose or fell so much."""
+def price_jump_warnings(reading: FeedReading, before: CatalogState) -> Iterator[str]:
+    """Yield a warning that names the products whose price is accepted although it changed tenfold."""
     if jumped := _jumped(_price_ratios(reading, before)[1]):
-        yield f"the price of {_listed(jumped)} is a tenth or less, or ten times or more, of what it was; check it"
+        yield f"the price of {_enumerate(jumped)} changed by a factor of {JUMP_RATIO:.0f} or more; check it"
 
 
 def _price_ratios(reading: FeedReading, before: CatalogState) -> tuple[int, dict[str, float]]:
     """Return how many products have a price now and before, and by sku the ratio of those in one currency."""
     known = [
-        (item, *before.prices[item.sku])
+        (item.sku, item.price_minor, item.currency, *before.prices[item.sku])
         for item in reading.items
         if item.price_minor is not None and item.sku in before.prices
     ]
-    return len(known), {
-        item.sku: (item.price_minor or 0) / price for item, price, currency in known if item.currency == currency
-    }
+    return len(known), {sku: now / price for sku, now, code, price, earlier in known if code == earlier}
 
 
 def _jumped(ratios: Mapping[str, float]) -> list[str]:
-    return [sku for sku, ratio in ratios.items() if not 1 / JUMP < ratio < JUMP]
+    return [sku for sku, ratio in ratios.items() if not 1 / JUMP_RATIO < ratio < JUMP_RATIO]
 
 
 def _is_power_of_ten(ratio: float) -> bool:
@@ -170,74 +160,54 @@ def _is_power_of_ten(ratio: float) -> bool:
 
 
 def _too_many(jumps: int, max_share: float, prices: int) -> bool:
-    return jumps > min(max(MAX_JUMPS, max_share * prices), prices / 2)
+    return jumps > min(max(ALLOWED_JUMPS, max_share * prices), prices / 2)
 
 
-def of_shrinking(reading: FeedReading, before: CatalogState, shares: GateLimits) -> Iterable[tuple[Gate, str]]:
-    """Yield whether too much of the catalogue would be withdrawn; of a small one, a few products, but never half.
-
-    What bad rows name counts as named: those products stay as they are.
-    """
+def _check_size(reading: FeedReading, before: CatalogState, limits: GateLimits) -> Iterator[Violation]:
+    """Bad rows count as named: their products are not withdrawn."""
     named = {row.item.sku for row in reading.rows} | {error.sku for error in reading.errors}
-    live, gone = len(before.skus), len(before.skus - named)
-    if gone > max(shares.shrink * live, min(FEW, live / 2)):
-        yield "shrink", f"it lacks {gone} of the catalogue's {live} products"
-
-
-def of_unpictured(reading: FeedReading, before: CatalogState, shares: GateLimits) -> Iterable[tuple[Gate, str]]:
-    """Yield whether too many products name no picture: most of them, or many that the catalogue has with one."""
+    live, missing = len(before.skus), len(before.skus - named)
+    if missing > max(limits.shrink * live, min(ALLOWED_REMOVALS, live / 2)):
+        yield "shrink", f"{missing} of the catalog's {live} products are missing"
     bare = {error.sku for error in reading.errors if error.kind == "no picture"}
-    known = bare & before.skus
-    if len(bare) > max(FORGIVEN, MOST * len(reading.rows)) or len(known) > max(
-        FORGIVEN, shares.failed * len(before.skus)
+    if len(bare) > max(ALLOWED_FAILED_PICTURES, MAJORITY * len(reading.rows)) or len(bare & before.skus) > max(
+        ALLOWED_FAILED_PICTURES, limits.failed * live
     ):
-        yield "pictures", f"{len(bare)} of {len(reading.rows)} products name no picture"
+        yield "pictures", f"{len(bare)} of {len(reading.rows)} products have no picture"
 
 
-def of_pictures(looks: Iterable[FetchResult], shares: GateLimits) -> Iterable[tuple[Gate, str]]:
-    """Yield whether too many new pictures cannot be had; those of which an earlier content is known do not count."""
-    looked = list(looks)
-    lost = sum(bool(look.state.problem) and not look.state.sha256 and not look.known_to_fail for look in looked)
-    tried = lost + sum(look.new for look in looked)
-    if lost > max(FORGIVEN, shares.failed * tried):
-        yield "pictures", f"{lost} of {tried} new pictures cannot be had"
+def check_pictures(results: Collection[FetchResult], limits: GateLimits) -> Iterator[Violation]:
+    """Yield a violation if too many new pictures are unavailable; those with an earlier content do not count."""
+    lost = sum(bool(each.state.problem) and not each.state.sha256 and not each.known_to_fail for each in results)
+    tried = lost + sum(each.new for each in results)
+    if lost > max(ALLOWED_FAILED_PICTURES, limits.failed * tried):
+        yield "pictures", f"{lost} of {tried} new pictures are unavailable"
 
 
-def stayed(looks: Iterable[FetchResult]) -> Iterable[str]:
-    """Yield a warning where many pictures could not be had and keep an earlier content: nothing is lost, but look."""
-    looked = list(looks)
-    kept = sum(bool(look.state.problem) and bool(look.state.sha256) for look in looked)
-    if kept > max(FORGIVEN, MOST * len(looked)):
-        yield f"{kept} of {len(looked)} pictures could not be had and stay as they were; look at where pictures lie"
+def stale_picture_warnings(results: Collection[FetchResult]) -> Iterator[str]:
+    """Yield a warning if most pictures are unavailable and keep their previous content."""
+    kept = sum(bool(each.state.problem) and bool(each.state.sha256) for each in results)
+    if kept > max(ALLOWED_FAILED_PICTURES, MAJORITY * len(results)):
+        yield f"{kept} of {len(results)} pictures are unavailable and keep their previous content; check their location"
 
 
-def refuse(
-    feed: str,
-    causes: Iterable[tuple[Gate, str]],
-    reading: FeedReading,
-    *,
-    accept: Collection[Gate],
-) -> None:
-    """Refuse a feed for what is not accepted.
+def enforce(feed: str, violations: Iterable[Violation], reading: FeedReading, accept: Collection[Gate]) -> None:
+    """Stop a feed with violations that are not accepted, or without a single usable row.
 
     Raises:
-        FeedGateError: with one sentence for all causes.
+        FeedGateError: one message for all violations.
     """
-    found = [(cause, said) for cause, said in causes if cause not in accept]
+    found = [(gate, reason) for gate, reason in violations if gate not in accept]
     if found:
-        options = " ".join(f"--accept {cause}" for cause, _ in found)
-        raise FeedGateError(
-            f"A feed must be whole and like the last one, but of {feed}, {'; '.join(said for _, said in found)}. "
-            f"Nothing was imported: export it again, or take it as it is with {options}.",
-            reading.errors,
-            reading.warnings,
-        )
-    if not any(row.item.images for row in reading.rows):
-        raise FeedGateError(
-            f"A feed must have a good row, but {feed} has none; correct its rows.", reading.errors, reading.warnings
-        )
+        options = " ".join(f"--accept {gate}" for gate in dict.fromkeys(gate for gate, _ in found))
+        message = f"{'; '.join(reason for _, reason in found)}. Export the feed again, or override with {options}."
+    elif not any(row.item.images for row in reading.rows):
+        message = "no row is good and has a picture. Correct its rows."
+    else:
+        return
+    raise FeedGateError(f"Feed {feed} was not imported: {message}", reading.errors, reading.warnings)
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+def _enumerate(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return ", ".join(names[:_MAX_NAMES]) + more

@@ -1,21 +1,19 @@
-"""Import a feed: read it, look at its pictures, decide, and write everything in one transaction or nothing.
+"""Imports a feed: reads it, fetches its pictures, checks it, and writes everything in one transaction or nothing.
 
-The feed is the whole catalogue: a product it no longer names is withdrawn. A feed that is not what it was (fewer
-products, other columns, many bad rows) is more likely broken than meant: it is refused whole, unless a person accepts
-that.
+The feed is the whole catalog: products that it no longer names are withdrawn. A feed that differs much from the catalog
+is more likely broken than intended, so safety gates stop it unless an operator overrides them.
 """
 
-import gc
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from catalog import changes as catalogue_changes
+from catalog import changes as catalog_changes
 from catalog import imports, queries
 from catalog.changes import Changes, ProductItem, diff
 from catalog.database import lock_for_writing
@@ -23,7 +21,6 @@ from catalog.image_store import ImageStore
 from catalog.models import utc_now
 from indexer.feed import gates, locations
 from indexer.feed.column_mapping import ColumnMapping, read_mapping
-from indexer.feed.field_parsers import MAX_IMAGES
 from indexer.feed.gates import CatalogState, FeedGateError, Gate, GateLimits
 from indexer.feed.reader import FeedFinding, FeedReading, read_feed
 from indexer.images import sync
@@ -36,8 +33,8 @@ from vsearch.core.redaction import redact, redact_address
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
 
-REMEMBERED = timedelta(days=60)
-"""How long it is known what a picture was that no feed names any more."""
+PICTURE_STATE_RETENTION = timedelta(days=60)
+"""How long the state of a picture is kept after the last feed that named it."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +43,12 @@ class Options:
 
     Args:
         currency: of prices that name none.
-        limits: what a picture may be.
-        mapping: other names for our columns.
-        dry_run: decide everything, write nothing.
-        accept: what would have the feed refused, and is meant.
-        shares: how much of a feed may be wrong.
-        private: let addresses lead into private networks.
+        limits: on a picture file.
+        mapping: the feed's own column names.
+        dry_run: check everything, write nothing.
+        accept: gates to override.
+        gate_limits: shares above which the gates close.
+        private: allow addresses in private networks.
     """
 
     currency: str = "EUR"
@@ -59,7 +56,7 @@ class Options:
     mapping: ColumnMapping | None = None
     dry_run: bool = False
     accept: frozenset[Gate] = frozenset()
-    shares: GateLimits = field(default_factory=GateLimits)
+    gate_limits: GateLimits = field(default_factory=GateLimits)
     private: bool = False
 
     @classmethod
@@ -72,7 +69,7 @@ class Options:
         dry_run: bool = False,
         accept: Collection[Gate] = (),
     ) -> "Options":
-        """Return what the settings say, and what is asked for this time; their mapping is of their own feed."""
+        """Return the options in the settings; their mapping is only for their own feed."""
         if mapping is None and settings.feed in ("", feed):
             mapping = settings.feed_mapping
         return cls(
@@ -81,20 +78,20 @@ class Options:
             mapping=read_mapping(mapping) if mapping else None,
             dry_run=dry_run,
             accept=frozenset(accept),
-            shares=GateLimits(settings.max_shrink_share, settings.max_bad_rows_share, settings.max_failed_share),
+            gate_limits=GateLimits(settings.max_shrink_share, settings.max_bad_rows_share, settings.max_failed_share),
             private=settings.allow_private_addresses,
         )
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import did, or would do.
+    """What an import did, or would do in a dry run.
 
     Attributes:
-        changes: of the catalogue.
-        new_pictures: whose content was not known.
-        findings: what is wrong with rows that were left out and with pictures that could not be had, by line.
-        warnings: what to look at in the feed as a whole.
+        changes: of the catalog.
+        new_pictures: number of pictures with unknown content.
+        findings: problems of skipped rows and unavailable pictures, by line.
+        warnings: about the feed as a whole.
         dry_run: nothing was written.
     """
 
@@ -105,22 +102,22 @@ class ImportReport:
     dry_run: bool
 
     def counts(self) -> dict[str, int]:
-        """Return how many of what, for people and for the record."""
+        """Return the number of changes and findings by kind."""
         return {
             "added": len(self.changes.added),
             "changed": len(self.changes.changed),
             "restored": len(self.changes.restored),
             "withdrawn": len(self.changes.withdrawn),
             "unchanged": self.changes.unchanged,
-            "bad rows left out": len({found.line for found in self.findings if found.kind in ("row", "repeat")}),
-            "products that name no picture": sum(found.kind == "no picture" for found in self.findings),
-            "pictures not to be had": len({found.reason for found in self.findings if found.kind == "picture"}),
+            "bad rows skipped": len({found.line for found in self.findings if found.kind in ("row", "repeat")}),
+            "products without a picture": sum(found.kind == "no picture" for found in self.findings),
+            "unavailable pictures": len({found.reason for found in self.findings if found.kind == "picture"}),
             "new pictures": self.new_pictures,
         }
 
     def text(self) -> str:
         """Return the counts that are not zero."""
-        return ", ".join(f"{count} {name}" for name, count in self.counts().items() if count) + "."
+        return ", ".join(f"{name}: {count}" for name, count in self.counts().items() if count) + "."
 
 
 def import_feed(
@@ -133,151 +130,133 @@ def import_feed(
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
 ) -> ImportReport:
-    """Make the catalogue what the feed says, and keep on record how that went.
+    """Make the catalog what the feed says, and record the import.
 
     Args:
-        feed: path or address of any feed that `indexer.feed.feed_file` knows.
-        pictures: folder, archive or object storage that holds the pictures; None where the feed names addresses.
-        sessions: of a catalogue whose schema is up to date.
-        store: where new pictures go, before SQL knows of them.
+        feed: path or address.
+        pictures: folder, archive or object storage with the pictures; None if the feed has only web addresses.
+        sessions: of a catalog whose schema is up to date.
+        store: where new pictures go, before they are in SQL.
         options: how to import.
-        progress: shows how far the work is.
-        clock: tells the time that goes on record.
+        progress: reports the stages.
+        clock: time of the record.
 
     Raises:
-        FeedGateError: the feed is not what it should be, and that was not accepted.
-        FeedRejected: the feed, or the place of its pictures, cannot be used at all.
+        FeedGateError: a gate is closed and not overridden.
+        FeedRejected: the feed or the location of its pictures cannot be used.
     """
     with nullcontext() if options.dry_run else shared_lock(import_lock(store.folder)):
-        began = clock()
-
-        def record(session: Session, **said: Any) -> None:
-            imports.record(session, feed=redact_address(feed), started_at=began, finished_at=clock(), **said)
-
+        record = partial(imports.record, feed=redact_address(feed), started_at=clock())
         try:
             with (
-                _no_collecting(),
                 locations.local_file(feed, private=options.private) as file,
                 open_pictures(pictures, options.limits.max_bytes, private=options.private) as source,
             ):
                 reading = read_feed(file, options.currency, options.mapping)
-                tools = FetchContext(source, sessions, store, options.limits, keep=not options.dry_run)
-                return _import(feed, reading, tools, options=options, progress=progress, record=record)
+                context = FetchContext(source, sessions, store, options.limits, keep=not options.dry_run)
+                reading = _check(feed, reading, sessions, options)
+                reading, results = _fetch(feed, reading, context, options, progress)
+            if options.dry_run:
+                with sessions() as session:
+                    return _report(session, reading, results, store, dry_run=True)
+            with sessions.begin() as session:
+                lock_for_writing(session)
+                report = _report(session, reading, results, store)
+                _write(session, report, results)
+                record(
+                    session,
+                    finished_at=clock(),
+                    state="imported" if report.changes else "unchanged",
+                    columns=reading.columns,
+                    counts=report.counts(),
+                    findings=_as_json(report.findings),
+                    message="; ".join(report.warnings),
+                )
+            return report
         except FeedRejected as error:
             if not options.dry_run:
-                found = error.findings if isinstance(error, FeedGateError) else ()
+                findings = _as_json(error.findings) if isinstance(error, FeedGateError) else []
                 with sessions.begin() as session:
-                    record(session, state="refused", findings=_as_rows(found), message=str(error))
+                    record(session, finished_at=clock(), state="refused", findings=findings, message=str(error))
             raise
 
 
 def import_lock(pictures: Path) -> Path:
-    """Return the lock file that imports hold together: nobody deletes pictures while one goes on."""
+    """Return the lock file that imports share, and that is held exclusively to delete pictures."""
     return pictures.with_name("import.lock")
 
 
-def _import(
-    feed: str,
-    reading: FeedReading,
-    tools: FetchContext,
-    *,
-    options: Options,
-    progress: Progress,
-    record: Callable[..., None],
-) -> ImportReport:
-    with tools.sessions() as session:
+def _check(feed: str, reading: FeedReading, sessions: sessionmaker[Session], options: Options) -> FeedReading:
+    """Pass the gates that need no pictures, and return the feed with their warnings."""
+    with sessions() as session:
         before = CatalogState(
-            frozenset(imports.live_skus(session)),
-            tuple(imports.last_columns(session)),
-            imports.count_filled(session),
-            imports.prices(session),
+            skus=frozenset(imports.live_skus(session)),
+            columns=tuple(imports.last_columns(session)),
+            filled=imports.count_filled(session),
+            prices=imports.prices(session),
         )
-    causes = [
-        *gates.of_rows(reading, options.shares),
-        *gates.of_columns(reading, before),
-        *gates.of_prices(reading, before),
-        *gates.of_shrinking(reading, before, options.shares),
-        *gates.of_unpictured(reading, before, options.shares),
+    gates.enforce(feed, gates.check_reading(reading, before, options.gate_limits), reading, options.accept)
+    return replace(reading, warnings=(*reading.warnings, *gates.price_jump_warnings(reading, before)))
+
+
+def _fetch(
+    feed: str, reading: FeedReading, context: FetchContext, options: Options, progress: Progress
+) -> tuple[FeedReading, dict[str, FetchResult]]:
+    """Return the feed with the findings of its pictures, and the pictures by name."""
+    results = sync.sync_pictures({name for item in reading.items for name in item.images}, context, progress)
+    failures = [
+        FeedFinding(row.line, row.item.sku, problem, "picture")
+        for row in reading.rows
+        for name in row.item.images
+        if (problem := results[name].state.problem)
     ]
-    jumps = tuple(gates.price_jumps(reading, before))
-    del before  # of a large shop, much
-    gates.refuse(feed, causes, reading, accept=options.accept)
-    looks = sync.sync_pictures({name for item in reading.items for name in item.images}, tools, progress)
-    products, problems = _resolve(reading, looks)
-    findings = tuple(sorted((*reading.errors, *problems), key=lambda found: found.line))
-    reading = replace(reading, errors=findings)
-    gates.refuse(feed, gates.of_pictures(looks.values(), options.shares), reading, accept=options.accept)
-    warnings = (*reading.warnings, *jumps, *gates.stayed(looks.values()))
-    used = {sha256 for product in products for sha256 in product.pictures}
-    new = {look.state.sha256 for look in looks.values() if look.new} & used
-
-    def decide(snapshot: Mapping[str, ProductItem]) -> Changes:
-        items = [item for product in products if (item := product.beside(snapshot.get(product.item.sku), tools.store))]
-        return diff(items, snapshot, keep={found.sku for found in findings if found.kind in ("row", "repeat")})
-
-    if options.dry_run:
-        with tools.sessions() as session:
-            return ImportReport(decide(queries.snapshot(session)), len(new), findings, warnings, True)
-    with tools.sessions.begin() as session:
-        lock_for_writing(session)
-        changes = decide(queries.snapshot(session))
-        report = ImportReport(changes, len(new), findings, warnings, False)
-        catalogue_changes.apply(session, changes, {look.state.sha256: look.state.size for look in looks.values()})
-        imports.write_picture_states(session, sync.failures(looks))
-        imports.forget_picture_states(session, looks.keys(), before=utc_now() - REMEMBERED)
-        record(
-            session,
-            state="imported" if changes else "unchanged",
-            columns=list(reading.columns),
-            counts=report.counts(),
-            findings=_as_rows(findings),
-            message="; ".join(warnings),
-        )
-    return report
+    findings = sorted((*reading.errors, *failures), key=lambda found: found.line)
+    warnings = (*reading.warnings, *gates.stale_picture_warnings(results.values()))
+    reading = replace(reading, errors=tuple(findings), warnings=warnings)
+    gates.enforce(feed, gates.check_pictures(results.values(), options.gate_limits), reading, options.accept)
+    return reading, results
 
 
-@contextmanager
-def _no_collecting() -> Iterator[None]:
-    """Let the garbage collector rest: of a million small objects, none in a cycle, it would look through all, often."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
-@dataclass(frozen=True, slots=True)
-class _Product:
-    """A product of the feed, and the content of each picture that it names; "" for one that cannot be had."""
-
-    item: ProductItem
-    pictures: tuple[str, ...]
-
-    def beside(self, before: ProductItem | None, store: ImageStore) -> ProductItem | None:
-        """Return the item as the catalogue is to have it; None where it is new and names no picture.
-
-        In the place of a picture that cannot be had the product keeps one that it had; all of them if it names none.
-        """
-        if before is None and not self.pictures:
-            return None
-        missing = self.pictures.count("") if self.pictures else MAX_IMAGES
-        had = before.images if before is not None and missing else ()
-        spare = iter([sha256 for sha256 in had if sha256 not in self.pictures and store.exists(sha256)][:missing])
-        filled = [sha256 or next(spare, "") for sha256 in self.pictures] or list(spare)
-        return replace(self.item, images=tuple(dict.fromkeys(filter(None, filled))))
-
-
-def _resolve(reading: FeedReading, looks: Mapping[str, FetchResult]) -> tuple[list[_Product], list[FeedFinding]]:
-    """Return the products with the content of their pictures, and what is wrong with those that cannot be had."""
-    products, problems = [], []
+def _report(
+    session: Session,
+    reading: FeedReading,
+    results: Mapping[str, FetchResult],
+    store: ImageStore,
+    *,
+    dry_run: bool = False,
+) -> ImportReport:
+    snapshot = queries.snapshot(session)
+    items, used = [], set()
     for row in reading.rows:
-        found = [looks[name].state for name in row.item.images]
-        problems += [FeedFinding(row.line, row.item.sku, one.problem, "picture") for one in found if one.problem]
-        products.append(_Product(row.item, tuple(one.sha256 for one in found)))
-    return products, problems
+        contents = [results[name].state.sha256 for name in row.item.images]
+        used.update(contents)
+        before = snapshot.get(row.item.sku)
+        if before is not None or contents:
+            items.append(replace(row.item, images=_images(contents, before, store)))
+    changes = diff(items, snapshot, keep={found.sku for found in reading.errors if found.kind in ("row", "repeat")})
+    new = {result.state.sha256 for result in results.values() if result.new} & used
+    return ImportReport(changes, len(new), reading.errors, reading.warnings, dry_run)
 
 
-def _as_rows(findings: Sequence[FeedFinding]) -> list[dict[str, object]]:
+def _images(contents: Sequence[str], before: ProductItem | None, store: ImageStore) -> tuple[str, ...]:
+    """Return a product's images; each unavailable one, "", is replaced by one that the product had, if there is any.
+
+    A product that names none keeps all that it had.
+    """
+    if contents and all(contents):
+        return tuple(dict.fromkeys(contents))
+    had = before.images if before is not None else ()
+    spare = iter([sha256 for sha256 in had if sha256 not in contents and store.exists(sha256)])
+    images = [sha256 or next(spare, "") for sha256 in contents] if contents else spare
+    return tuple(dict.fromkeys(filter(None, images)))
+
+
+def _write(session: Session, report: ImportReport, results: Mapping[str, FetchResult]) -> None:
+    sizes = {result.state.sha256: result.state.size for result in results.values()}
+    catalog_changes.apply(session, report.changes, sizes)
+    imports.write_picture_states(session, sync.failures(results))
+    imports.forget_picture_states(session, results.keys(), before=utc_now() - PICTURE_STATE_RETENTION)
+
+
+def _as_json(findings: Sequence[FeedFinding]) -> list[dict[str, object]]:
     return [asdict(found) | {"reason": redact(found.reason)} for found in findings[: imports.MAX_RECORDED_FINDINGS]]

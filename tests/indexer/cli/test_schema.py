@@ -83,11 +83,11 @@ def test_an_upgrade_is_asked_for(old: Path) -> None:
     first, second, check = (CliRunner().invoke(cli.cli, [*command, *more]) for more in ([], [], ["--check"]))
 
     assert first.stdout.splitlines() == [
-        f"The catalogue's schema is revision 0001; this version of vsearch needs {WANTED}.",
-        f"It is revision {WANTED} now.",
+        f"Schema revision: 0001. This version of vsearch needs {WANTED}.",
+        f"Upgraded to revision {WANTED}.",
     ]
     assert second.stdout == check.stdout
-    assert second.stdout == f"The catalogue's schema is revision {WANTED}; this version of vsearch needs {WANTED}.\n"
+    assert second.stdout == f"Schema revision: {WANTED}. This version of vsearch needs {WANTED}.\n"
     assert (first.exit_code, second.exit_code, check.exit_code) == (0, 0, 0)
 
 
@@ -115,7 +115,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli.cli, ["--data", str(tmp_path / "data"), *arguments])
 
     assert result.exit_code == 0, result.output
-    assert "now has 0 products" in result.stdout
+    assert "catalog: 0 products" in result.stdout
     assert {path.name for path in tmp_path.iterdir()} == {"feed.csv", "a.jpg"}
 
 

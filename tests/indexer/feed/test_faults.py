@@ -173,7 +173,7 @@ def test_a_feed_cut_in_half(given: Shop, feed: Path, capsys: pytest.CaptureFixtu
     feed.write_bytes(content[: len(content) // 2])
     before = {row.image_id for row in given.rows()}
     said = sentence(capsys, given, "index", "run", "--feed", str(feed), "--images", str(feed.parent / "images"))
-    assert ("ends too early" if compressed else "of the catalogue's 40 products") in said
+    assert ("ends too early" if compressed else "of the catalog's 40 products") in said
     assert {row.image_id for row in given.rows()} == before
 
 

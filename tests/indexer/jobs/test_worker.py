@@ -93,7 +93,9 @@ def test_a_job_outlives_its_worker(
         with running_worker(shop):
             until(lambda: row(sessions, job_id).state == "done")
     job = row(sessions, job_id)
-    assert (job.attempts, job.message) == (2 if end == signal.SIGKILL else 1, "1 added, 1 new pictures.")
+    assert (job.attempts, job.message) == (2 if end == signal.SIGKILL else 1, "added: 1, new pictures: 1.")
+    assert f"job {job_id}: done" in (shop.data / "jobs" / f"{job_id}.log").read_text()
+    assert "another worker" not in (shop.data / "jobs" / f"{job_id}.log").read_text()
 
 
 def test_the_missed_nightly_job_is_made_up_for(shop: Settings, sessions: sessionmaker[Session]) -> None:
