@@ -66,7 +66,7 @@ def test_a_feed_that_is_refused_stops_the_run(indexed_shop: Shop) -> None:
     """Nothing is indexed then."""
     feed, pictures = feed_of(indexed_shop, {"S003"})
     refused = invoke(indexed_shop.settings, "run", "--feed", feed, "--images", pictures)
-    assert "11 of the catalogue's 12 products" in str(refused.exception)
+    assert "11 of the catalog's 12 products" in str(refused.exception)
     assert len(indexed_shop.rows()) == 24
 
 
