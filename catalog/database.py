@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from vsearch.core.errors import CatalogueError, CatalogueMissing, SchemaMismatch
+from vsearch.core.errors import CatalogError, CatalogMissing, SchemaMismatch
 from vsearch.core.redaction import redact, redact_address
 
 CHUNK = 500
@@ -57,15 +57,15 @@ T = TypeVar("T")
 def connect(url: str | Path, *, create: bool = True) -> Engine:
     """Return an engine after one successful connection.
 
-    Operational failures later on, such as a full disk, are raised as `CatalogueError` too.
+    Operational failures later on, such as a full disk, are raised as `CatalogError` too.
 
     Args:
         url: sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME, or the path of a SQLite file.
         create: create a missing SQLite file and its folder.
 
     Raises:
-        CatalogueMissing: the file does not exist and `create` is false.
-        CatalogueError: the URL is not valid, the database cannot be reached, or its encoding is not UTF-8.
+        CatalogMissing: the file does not exist and `create` is false.
+        CatalogError: the URL is not valid, the database cannot be reached, or its encoding is not UTF-8.
     """
     engine = create_engine(url, create=create)
     try:
@@ -101,9 +101,9 @@ def open_catalog(url: str | Path, *, write: bool = False, migrate: bool = False)
         migrate: upgrade an older schema; by default it is refused, since other programs may be using it.
 
     Raises:
-        CatalogueMissing: the catalog does not exist and `write` is false.
+        CatalogMissing: the catalog does not exist and `write` is false.
         SchemaMismatch: its schema belongs to another version.
-        CatalogueError: it cannot be reached.
+        CatalogError: it cannot be reached.
     """
     engine = connect(url, create=write)
     try:
@@ -124,12 +124,12 @@ def open_for_dry_run(url: str | Path) -> Iterator[sessionmaker[Session]]:
     """Open the catalog, or an empty temporary one if it does not exist.
 
     Raises:
-        CatalogueError: it exists but cannot be used.
+        CatalogError: it exists but cannot be used.
     """
     with ExitStack() as stack:
         try:
             sessions = stack.enter_context(open_catalog(url))
-        except CatalogueMissing:
+        except CatalogMissing:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vsearch-"))
             sessions = stack.enter_context(open_catalog(Path(folder) / "catalogue.sqlite", write=True))
         yield sessions
@@ -158,11 +158,11 @@ def read_schema_revision(url: str | Path) -> str | None:
     """Return the schema revision of the catalog at `url`; None if there is no catalog.
 
     Raises:
-        CatalogueError: it cannot be reached.
+        CatalogError: it cannot be reached.
     """
     try:
         engine = connect(url, create=False)
-    except CatalogueMissing:
+    except CatalogMissing:
         return None
     try:
         with engine.connect() as connection:
@@ -175,12 +175,12 @@ def check_schema(connection: Connection) -> None:
     """Check that the catalog has the schema of this version.
 
     Raises:
-        CatalogueMissing: it has no tables.
+        CatalogMissing: it has no tables.
         SchemaMismatch: it belongs to an older or a newer version.
     """
     found, needed, shown = schema_revision(connection), schema_revisions()[-1], _show(connection.engine.url)
     if found is None:
-        raise CatalogueMissing(f"The catalog {shown} is empty. Run `vsearch catalog import` or check database_url.")
+        raise CatalogMissing(f"The catalog {shown} is empty. Run `vsearch catalog import` or check database_url.")
     if found != needed:
         remedy = "Install the newer vsearch."
         if found in schema_revisions():
@@ -271,8 +271,8 @@ def _parse_url(url: str | Path) -> URL:
     return address.set(drivername=driver)
 
 
-def _invalid_url(shown: str, reason: str) -> CatalogueError:
-    return CatalogueError(
+def _invalid_url(shown: str, reason: str) -> CatalogError:
+    return CatalogError(
         f"Setting database_url: {shown} cannot be used ({reason}). "
         "Use sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME."
     )
@@ -303,7 +303,7 @@ def _check_encoding(connection: Connection) -> None:
         return
     encoding = connection.connection.driver_connection.info.parameter_status("server_encoding")  # type: ignore[union-attr]
     if encoding != "UTF8":
-        raise CatalogueError(
+        raise CatalogError(
             f"The database {_show(connection.engine.url)} has the encoding {encoding}, but the catalog needs UTF8. "
             "Create one with ENCODING 'UTF8' TEMPLATE template0 and set database_url."
         )
@@ -315,7 +315,7 @@ def _sqlite_engine(address: URL, create: bool) -> Engine:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise CatalogueError(
+            raise CatalogError(
                 f"The folder of the catalog cannot be created: {error}. Check the settings data and database_url."
             ) from error
     engine = sa.create_engine(address)
@@ -328,13 +328,13 @@ def _sqlite_engine(address: URL, create: bool) -> Engine:
 
 def _check_exists(file: Path) -> None:
     if not file.exists():
-        raise CatalogueMissing(
+        raise CatalogMissing(
             f"The catalog {file} does not exist. Run `vsearch catalog import` first, "
             "or set the data folder with --data or VSEARCH_DATA."
         )
 
 
-def _translate_error(failure: ExceptionContext) -> CatalogueError | None:
+def _translate_error(failure: ExceptionContext) -> CatalogError | None:
     """Return an error for what an operator can fix; None keeps the error of a faulty statement."""
     error, cause = failure.sqlalchemy_exception, failure.original_exception
     kind = type(cause).__name__
@@ -345,12 +345,12 @@ def _translate_error(failure: ExceptionContext) -> CatalogueError | None:
     reason = _first_line(cause, url)
     problem = f"Catalog {_show(url) if url else ''}: {reason}"
     if kind == "UndefinedTable" or reason.startswith("no such table"):
-        return CatalogueMissing(f"{problem}. Run `vsearch catalog import` first, or check database_url.")
+        return CatalogMissing(f"{problem}. Run `vsearch catalog import` first, or check database_url.")
     if kind == "UndefinedColumn" or re.match("no such column|table .* has no column", reason):
         return SchemaMismatch(
             f"{problem}. Run `vsearch catalog upgrade`, or start the version that changed the schema."
         )
-    return CatalogueError(f"{problem}. Check the disk space, the database server and the setting database_url.")
+    return CatalogError(f"{problem}. Check the disk space, the database server and the setting database_url.")
 
 
 def _configure_sqlite(connection: sqlite3.Connection, record: object) -> None:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Container, Iterator
 from pathlib import Path
 
-from vsearch.core.errors import CatalogueError
+from vsearch.core.errors import CatalogError
 from vsearch.core.files import UNFINISHED, write_bytes
 
 
@@ -32,12 +32,12 @@ class ImageStore:
         """Return the content of a picture.
 
         Raises:
-            CatalogueError: there is no such picture.
+            CatalogError: there is no such picture.
         """
         try:
             return self.path(sha256).read_bytes()
         except FileNotFoundError:
-            raise CatalogueError(f"Picture {sha256} is missing in {self.folder}. Import the feed again.") from None
+            raise CatalogError(f"Picture {sha256} is missing in {self.folder}. Import the feed again.") from None
 
     def exists(self, sha256: str) -> bool:
         """Return whether a picture is stored."""
@@ -57,8 +57,8 @@ class ImageStore:
         """Return the path of a picture, whether it is stored or not.
 
         Raises:
-            CatalogueError: the name is not a sha256.
+            CatalogError: the name is not a sha256.
         """
         if not is_sha256(sha256):
-            raise CatalogueError(f"{sha256[:80]!r} is not a sha256 (64 digits 0-9 and a-f).")
+            raise CatalogError(f"{sha256[:80]!r} is not a sha256 (64 digits 0-9 and a-f).")
         return self.folder / sha256[:2] / sha256[2:4] / sha256

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from catalog.models import Job
-from vsearch.core.errors import CatalogueError
+from vsearch.core.errors import CatalogError
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 OPEN: tuple[State, ...] = ("queued", "running")
@@ -107,7 +107,7 @@ def cancel(session: Session, job_id: int, now: datetime) -> State:
     """Cancel a job, at once if it waits, else within seconds; return its state now.
 
     Raises:
-        CatalogueError: the job does not exist or has ended.
+        CatalogError: the job does not exist or has ended.
     """
     waiting = update(Job).where(Job.job_id == job_id, Job.state == "queued")
     ended = {"state": "cancelled", "message": "Cancelled before it started.", "finished_at": now}
@@ -118,7 +118,7 @@ def cancel(session: Session, job_id: int, now: datetime) -> State:
         return "running"
     known = session.get(Job, job_id)
     problem = f"has ended ({known.state})" if known else "does not exist"
-    raise CatalogueError(f"Job {job_id} {problem}. See `vsearch jobs list` for jobs that can be cancelled.")
+    raise CatalogError(f"Job {job_id} {problem}. See `vsearch jobs list` for jobs that can be cancelled.")
 
 
 def open_jobs(session: Session, kind: str | None = None) -> list[JobRow]:

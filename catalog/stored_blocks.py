@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from catalog.database import INSERTS, chunks
 from catalog.models import StoredBlocks
-from vsearch.core.errors import CatalogueError
+from vsearch.core.errors import CatalogError
 
 Key = tuple[str, int]
 
@@ -51,7 +51,7 @@ def read(session: Session, blocks_id: str, keys: Sequence[Key]) -> NDArray[np.fl
     """Return the blocks of `keys`, in their order; float16 [n, d], and [0, 0] for no keys.
 
     Raises:
-        CatalogueError: nothing is stored for one of them.
+        CatalogError: nothing is stored for one of them.
     """
     places: dict[Key, list[int]] = {}
     for place, key in enumerate(keys):
@@ -63,7 +63,7 @@ def read(session: Session, blocks_id: str, keys: Sequence[Key]) -> NDArray[np.fl
         blocks[places.pop(key)] = row
     if places:
         sha256, view = next(iter(places))
-        raise CatalogueError(
+        raise CatalogError(
             f"Blocks must be stored for every picture, but {len(places)} of {len(keys)} have none "
             f"(picture {sha256[:12]}, view {view}, {blocks_id}); run `vsearch index run`."
         )

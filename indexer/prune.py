@@ -27,7 +27,7 @@ from indexer.build import canaries
 from indexer.build.run import LOCK, Stages, shop_checkpoint
 from indexer.feed.importer import import_lock
 from vsearch.core import pruning
-from vsearch.core.errors import CatalogueError, CheckpointError, GenerationCorrupt
+from vsearch.core.errors import CatalogError, CheckpointError, GenerationCorrupt
 from vsearch.core.files import STALE_SECONDS, UNFINISHED, leftovers, modified_before, remove_folder
 from vsearch.core.lock import exclusive_lock, held, run_lock
 from vsearch.core.progress import Progress, no_stages
@@ -105,7 +105,7 @@ def run(
 
     Raises:
         RunInProgress: a night, a promotion or another prune goes on.
-        CatalogueError: the catalogue is not there, or is not that of this data folder.
+        CatalogError: the catalogue is not there, or is not that of this data folder.
         GenerationCorrupt: the published index cannot be read, so that what it needs is unknown.
     """
     with open_catalog(settings.catalogue_url) as sessions, run_lock(settings.data / LOCK, clock()):
@@ -183,7 +183,7 @@ def _check_belongs_together(settings: Settings, session: Session) -> None:
     """Refuse a catalogue that knows none of the generations on disk: what is needed here, it cannot say."""
     on_disk = generations.generation_ids(settings.generations)
     if on_disk and not records.known_generations(session) & set(on_disk):
-        raise CatalogueError(
+        raise CatalogError(
             f"A prune needs the catalogue that the index was made of, but the one in use has no run on record that "
             f"published any of {settings.generations}; check the settings data and database_url, "
             "or run `vsearch index run` first."

@@ -15,10 +15,9 @@ STATUSES: dict[type[errors.VSearchError], int] = {
     errors.ImageTooLarge: 413,
     errors.ImageRejected: 415,
     errors.InvalidRequest: 400,
-    errors.UnknownClass: 400,
     errors.CheckpointError: 503,
     errors.GenerationError: 503,
-    errors.CatalogueError: 503,
+    errors.CatalogError: 503,
     errors.UploadsUnavailable: 503,
 }
 

@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy.orm import sessionmaker
 
 from catalog.database import create_engine, open_catalog
-from vsearch.core.errors import CatalogueMissing, SettingsError
+from vsearch.core.errors import CatalogMissing, SettingsError
 from vsearch.core.settings import Settings
 from vsearch.detection.detector import OpenDetector, open_bundled
 from vsearch.models.encoder import open_encoder
@@ -59,7 +59,7 @@ def serve(
 
     Raises:
         SettingsError: an address, a limit or the folder of example photos is not valid.
-        CatalogueError: the catalog cannot be used.
+        CatalogError: the catalog cannot be used.
     """
     admission.check_settings(settings)
     with ExitStack() as sockets:
@@ -68,7 +68,7 @@ def serve(
         if admin_socket:
             sockets.enter_context(admin_socket)
         examples.list_files(settings.examples)
-        with suppress(CatalogueMissing), open_catalog(settings.catalogue_url):  # a worker may create it later
+        with suppress(CatalogMissing), open_catalog(settings.catalogue_url):  # a worker may create it later
             pass
         server: Server | None = None
 

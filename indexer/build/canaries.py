@@ -12,7 +12,7 @@ from sqlalchemy import select
 from catalog import stored_blocks
 from catalog.models import Product
 from indexer.build.encode import EncodeContext
-from vsearch.core.errors import CatalogueError, SettingsError, VSearchError
+from vsearch.core.errors import CatalogError, SettingsError, VSearchError
 from vsearch.core.files import checksum
 from vsearch.imaging.codec import decode
 from vsearch.index.generation import Generation
@@ -79,7 +79,7 @@ def _finds_product(canary: Canary, generation: Generation, encoding: EncodeConte
     with encoding.sessions() as session:
         product_id = session.scalar(select(Product.product_id).where(Product.sku == canary.sku))
     if product_id is None:
-        raise CatalogueError("The catalog never had this product.")
+        raise CatalogError("The catalog never had this product.")
     if product_id not in generation.gallery.product_ids:
         return None
     data = canary.photo.read_bytes()

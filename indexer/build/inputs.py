@@ -16,7 +16,7 @@ from indexer.build.encode import EncodeContext, EncodeResult, encode_missing, en
 from indexer.build.fit import LabeledBlocks, View, choose_views, fit_shop_heads, needs_heads
 from indexer.build.indexes import assign_classes, fingerprint
 from indexer.build.run import RunContext, Stages
-from vsearch.core.errors import CatalogueError
+from vsearch.core.errors import CatalogError
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
 from vsearch.index.manifest import Manifest, Origin, new_id
@@ -87,7 +87,7 @@ def collect(context: RunContext, trunk: Checkpoint, current: Manifest | None) ->
     """Encode what has no blocks of this trunk yet, and fit class heads if the shop needs others.
 
     Raises:
-        CatalogueError: the catalog has no readable picture.
+        CatalogError: the catalog has no readable picture.
         EncodingFailed: too many pictures cannot be read.
     """
     catalog = encode_catalog(encode_context(context, trunk), context.settings, context.stages)
@@ -144,7 +144,7 @@ def _gallery_rows(encoding: EncodeContext) -> list[GalleryRow]:
     with encoding.sessions() as session:
         rows = queries.gallery_rows(session)
     if not rows:
-        raise CatalogueError(
+        raise CatalogError(
             "The catalog has no products with readable pictures. "
             "Import a feed first: `vsearch catalog import FEED --images FOLDER`."
         )

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from catalog.database import open_catalog
 from catalog.models import IndexRun, utc_now
-from vsearch.core.errors import CatalogueError, CheckpointError, GenerationCorrupt, NoGeneration
+from vsearch.core.errors import CatalogError, CheckpointError, GenerationCorrupt, NoGeneration
 from vsearch.core.lock import held, run_lock
 from vsearch.core.progress import Progress, ProgressCallback
 from vsearch.core.redaction import redact
@@ -187,7 +187,7 @@ def recorded(sessions: sessionmaker[Session]) -> Iterator[Callable[[RunReport], 
         yield finish
     except BaseException as error:
         if not finished:
-            with suppress(CatalogueError):  # the reason of the failure matters more than that it cannot be recorded
+            with suppress(CatalogError):  # the reason of the failure matters more than that it cannot be recorded
                 stopped = isinstance(error, KeyboardInterrupt)
                 close(state="failed", message="Stopped by hand." if stopped else redact(str(error)))
         raise

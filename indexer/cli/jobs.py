@@ -19,7 +19,7 @@ from indexer.jobs.kinds import ACCEPTABLE, WORK, checked
 from indexer.jobs.worker import Worker
 from vsearch.cli import pass_settings
 from vsearch.cli.console import table
-from vsearch.core.errors import CatalogueError, SettingsError
+from vsearch.core.errors import CatalogError, SettingsError
 from vsearch.core.redaction import redact, redact_address
 from vsearch.core.settings import Settings
 
@@ -89,9 +89,9 @@ def show_log(settings: Settings, job_id: int) -> None:
     file = settings.jobs / f"{job_id}.log"
     with open_catalog(settings.catalogue_url) as sessions, sessions() as session:
         if jobs.one(session, job_id) is None:
-            raise CatalogueError(f"A log is of a job on record, but there is no job {job_id}; see `vsearch jobs list`.")
+            raise CatalogError(f"A log is of a job on record, but there is no job {job_id}; see `vsearch jobs list`.")
     if not file.is_file():
-        raise CatalogueError(f"A job has a log once it began, but job {job_id} has none; see `vsearch jobs list`.")
+        raise CatalogError(f"A job has a log once it began, but job {job_id} has none; see `vsearch jobs list`.")
     sys.stdout.write(redact(file.read_text(encoding="utf8", errors="replace")))
 
 

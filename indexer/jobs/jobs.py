@@ -21,7 +21,7 @@ from catalog.database import lock_for_writing, open_catalog
 from catalog.jobs import JobRow
 from catalog.models import utc_now
 from indexer.jobs.alerts import raise_alarm
-from vsearch.core.errors import CatalogueError, VSearchError
+from vsearch.core.errors import CatalogError, VSearchError
 from vsearch.core.progress import Progress, ProgressCallback
 from vsearch.core.redaction import redact
 from vsearch.core.settings import Settings
@@ -60,16 +60,16 @@ def add(sessions: sessionmaker[Session], kind: str, arguments: Mapping[str, Any]
     """Put a job in the table, for a worker to find, and return its number.
 
     Raises:
-        CatalogueError: the kind is unknown, or a nightly job is waiting or running already.
+        CatalogError: the kind is unknown, or a nightly job is waiting or running already.
     """
     if kind not in KINDS:
-        raise CatalogueError(f"{kind!r} is not a kind of job. Use one of {', '.join(KINDS)}.")
+        raise CatalogError(f"{kind!r} is not a kind of job. Use one of {', '.join(KINDS)}.")
     with sessions.begin() as session:
         lock_for_writing(session)
         unfinished = jobs.open_jobs(session, kind) if kind == "night" else []
         if unfinished:
             job = unfinished[0]
-            raise CatalogueError(
+            raise CatalogError(
                 f"Job {job.job_id}, also a nightly job, is {job.state}. Wait for it, or cancel it with "
                 f"`vsearch jobs cancel {job.job_id}`."
             )
@@ -203,7 +203,7 @@ class Heartbeat:
         try:
             with self._sessions.begin() as session:
                 return jobs.beat(session, self._job_id, self._progress, self._clock())
-        except CatalogueError as error:
+        except CatalogError as error:
             log.warning("the heartbeat could not be written: %s", error)
             return False
 
@@ -239,7 +239,7 @@ def _record_end(
                 else:
                     jobs.finish(session, job_id, state, message, now, worker=worker)
             return
-        except CatalogueError as error:
+        except CatalogError as error:
             if attempt == MAX_WRITE_ATTEMPTS:
                 raise
             log.warning("the end of the job could not be recorded: %s", error)

@@ -12,7 +12,7 @@ from indexer.cli.catalog_import import print_findings
 from indexer.feed.gates import GATES, FeedGateError, Gate
 from indexer.feed.importer import ImportReport, Options
 from indexer.jobs.jobs import JobFunction
-from vsearch.core.errors import CatalogueError, VSearchError
+from vsearch.core.errors import CatalogError, VSearchError
 from vsearch.core.progress import Progress
 from vsearch.core.settings import Settings
 
@@ -144,7 +144,7 @@ def checked(settings: Settings, kind: str, arguments: tuple[str, ...], accept: C
         feed = found.get("feed") or settings.feed
         if not feed or ("://" not in feed and not Path(feed).exists()):
             wrong = f"{feed} does not exist" if feed else "none is named"
-            raise CatalogueError(f"An import needs a feed, but {wrong}; write feed=FILE, or set the setting feed.")
+            raise CatalogError(f"An import needs a feed, but {wrong}; write feed=FILE, or set the setting feed.")
     if kind == "train":
         from vsearch.training import plan as plans
 

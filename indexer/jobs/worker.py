@@ -62,7 +62,7 @@ class Worker:
         """Run jobs; errors such as an unreachable catalog are logged, raise the alarm once, and are retried.
 
         Raises:
-            CatalogueError: the catalog cannot be used to begin with.
+            CatalogError: the catalog cannot be used to begin with.
         """
         with open_catalog(self._settings.catalogue_url, write=True, migrate=self._settings.auto_upgrade):
             log.info("waiting for jobs")

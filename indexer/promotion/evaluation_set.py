@@ -28,7 +28,7 @@ import numpy as np
 
 from catalog.image_store import ImageStore
 from catalog.queries import GalleryRow
-from vsearch.core.errors import CatalogueError, DatasetError, ImageRejected
+from vsearch.core.errors import CatalogError, DatasetError, ImageRejected
 from vsearch.core.files import checksum, replace_text, sync
 from vsearch.core.settings import Settings
 from vsearch.evaluation.evaluate import Query
@@ -159,7 +159,7 @@ def made_shots(rows: Iterable[GalleryRow], store: ImageStore, *, seed: int = SEE
     """Yield made shopper photos, cut to the product, each of another product's first picture; the same every time.
 
     Raises:
-        CatalogueError: no product has a readable picture.
+        CatalogError: no product has a readable picture.
     """
     first: dict[str, GalleryRow] = {}
     for row in rows:
@@ -168,7 +168,7 @@ def made_shots(rows: Iterable[GalleryRow], store: ImageStore, *, seed: int = SEE
     for number, sku in enumerate(np.random.default_rng(seed).permutation(sorted(first)).tolist()):
         try:
             picture = decode(store.read(first[sku].sha256))
-        except (CatalogueError, ImageRejected):
+        except (CatalogError, ImageRejected):
             continue
         shot = synthetic.shoot(picture, np.random.default_rng([seed, number]), share=_HARD_SHARE)
         yield synthetic.cut_to_box(shot), {sku}
@@ -176,7 +176,7 @@ def made_shots(rows: Iterable[GalleryRow], store: ImageStore, *, seed: int = SEE
         if made == most:
             return
     if not made:
-        raise CatalogueError("An evaluation set needs products with readable pictures, but the catalogue has none.")
+        raise CatalogError("An evaluation set needs products with readable pictures, but the catalogue has none.")
 
 
 def known(shots: Shots, skus: Collection[str]) -> Shots:

@@ -159,7 +159,7 @@ def freeze(
 
     Raises:
         DatasetError: there is one already and `replace` is not given, or a sku is none of the catalogue's.
-        CatalogueError: the catalogue has no readable picture.
+        CatalogError: the catalogue has no readable picture.
     """
     with exclusive_run(settings, open_encoder, progress=no_stages, clock=clock) as tools:
         return trials.freeze_set(tools, shots, replace=replace)

@@ -31,7 +31,7 @@ from catalog.database import (
 )
 from catalog.models import Image, IndexRun, Product
 from tests.schemas import set_schema
-from vsearch.core.errors import CatalogueError, CatalogueMissing, SchemaMismatch
+from vsearch.core.errors import CatalogError, CatalogMissing, SchemaMismatch
 
 
 def count(sessions: sessionmaker[Session], model: type[Product | IndexRun]) -> int:
@@ -74,7 +74,7 @@ def test_sqlite_allows_several_processes(sqlite_engine: Engine) -> None:
 )
 def test_unusable_urls(url: str, words: str) -> None:
     """The message names the setting and the problem, but not the password."""
-    with pytest.raises(CatalogueError, match=re.escape(words)) as caught:
+    with pytest.raises(CatalogError, match=re.escape(words)) as caught:
         connect(url)
     assert not {"secret", "cret"} & set(re.split(r"\W+", str(caught.value)))
     assert "database_url" in str(caught.value)
@@ -110,11 +110,11 @@ def test_reading_does_not_write(sqlite_engine: Engine, tmp_path: Path) -> None:
 def test_reading_does_not_create_a_catalog(tmp_path: Path) -> None:
     """Neither the file and its folder, nor tables in an empty database."""
     file = tmp_path / "data" / "catalogue.sqlite"
-    with pytest.raises(CatalogueMissing, match=rf"{file}.*vsearch catalog import"), open_catalog(file):
+    with pytest.raises(CatalogMissing, match=rf"{file}.*vsearch catalog import"), open_catalog(file):
         pass
     assert not file.parent.exists()
     connect(file).dispose()
-    with pytest.raises(CatalogueMissing, match=r"empty.*vsearch catalog import"), open_catalog(file):
+    with pytest.raises(CatalogMissing, match=r"empty.*vsearch catalog import"), open_catalog(file):
         pass
     assert read_schema_revision(file) is None
     engine = create_engine(file)
@@ -122,7 +122,7 @@ def test_reading_does_not_create_a_catalog(tmp_path: Path) -> None:
     file.unlink()
     engine.dispose()
     assert read_schema_revision(file) is None
-    with pytest.raises(CatalogueMissing), engine.connect():
+    with pytest.raises(CatalogMissing), engine.connect():
         pass
     assert not file.exists()
 
@@ -188,7 +188,7 @@ def test_schema_revisions_are_the_migrations() -> None:
 def test_file_that_is_not_a_database(tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("not a database, but long enough to be taken for one " * 40)
-    with pytest.raises(CatalogueError, match="not a database"):
+    with pytest.raises(CatalogError, match="not a database"):
         connect(file)
     assert file.read_text().startswith("not a database")
 
@@ -261,7 +261,7 @@ def test_chunks() -> None:
 
 def test_missing_tables(tmp_path: Path) -> None:
     engine = connect(tmp_path / "catalogue.sqlite")
-    with pytest.raises(CatalogueMissing, match=r"image.*vsearch catalog import"), engine.connect() as connection:
+    with pytest.raises(CatalogMissing, match=r"image.*vsearch catalog import"), engine.connect() as connection:
         connection.execute(sa.select(Image))
     engine.dispose()
 
@@ -270,7 +270,7 @@ def test_full_disk(sqlite_engine: Engine) -> None:
     """Here a database that may not grow; it stays usable."""
     with sqlite_engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 1")
-        with pytest.raises(CatalogueError, match="disk is full"):
+        with pytest.raises(CatalogError, match="disk is full"):
             connection.exec_driver_sql("CREATE TABLE big AS SELECT randomblob(100000)")
         connection.rollback()
         assert connection.execute(sa.select(sa.func.count()).select_from(Image)).scalar() == 0
@@ -278,11 +278,11 @@ def test_full_disk(sqlite_engine: Engine) -> None:
 
 def test_postgresql_server_closes_the_connection(pg_engine: Engine) -> None:
     """The next connection works again."""
-    with pytest.raises(CatalogueError, match="terminat"), pg_engine.connect() as connection:
+    with pytest.raises(CatalogError, match="terminat"), pg_engine.connect() as connection:
         connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
     with pg_engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT 1").scalar() == 1
-    with pytest.raises(CatalogueMissing, match="no_such_table"), pg_engine.connect() as connection:
+    with pytest.raises(CatalogMissing, match="no_such_table"), pg_engine.connect() as connection:
         connection.exec_driver_sql("SELECT * FROM no_such_table")
 
 
@@ -291,7 +291,7 @@ def test_postgresql_database_without_utf8(pg_url: str) -> None:
     with server.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0")
     server.dispose()
-    with pytest.raises(CatalogueError, match=r"/ascii .*SQL_ASCII"):
+    with pytest.raises(CatalogError, match=r"/ascii .*SQL_ASCII"):
         connect(pg_url.replace("/postgres", "/ascii"))
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from catalog.image_store import ImageStore
-from vsearch.core.errors import CatalogueError
+from vsearch.core.errors import CatalogError
 
 
 def test_put_and_read(tmp_path: Path) -> None:
@@ -36,11 +36,11 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
 def test_unknown_picture(tmp_path: Path) -> None:
     store = ImageStore(tmp_path)
     assert not store.exists("0" * 64)
-    with pytest.raises(CatalogueError, match="0" * 64):
+    with pytest.raises(CatalogError, match="0" * 64):
         store.read("0" * 64)
 
 
 @pytest.mark.parametrize("name", ["", "../../etc/passwd", "0" * 63, "G" * 64, "0" * 64 + "/..", "0" * 64 + "\n"])
 def test_names_that_are_not_a_sha256(tmp_path: Path, name: str) -> None:
-    with pytest.raises(CatalogueError, match="sha256"):
+    with pytest.raises(CatalogError, match="sha256"):
         ImageStore(tmp_path).path(name)

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from catalog import stored_blocks
 from catalog.stored_blocks import Key
-from vsearch.core.errors import CatalogueError
+from vsearch.core.errors import CatalogError
 
 SHAS = [hashlib.sha256(bytes([number])).hexdigest() for number in range(8)]
 KEYS: list[Key] = [(SHAS[0], 0), (SHAS[0], 1), (SHAS[1], 0)]
@@ -53,7 +53,7 @@ def test_blocks_of_another_checkpoint_are_others(filled: Session) -> None:
 
 def test_reading_what_is_not_stored_is_refused(filled: Session) -> None:
     """The sentence says how many, and what to do."""
-    with pytest.raises(CatalogueError, match=r"2 of 3 have none.*vsearch index run"):
+    with pytest.raises(CatalogError, match=r"2 of 3 have none.*vsearch index run"):
         stored_blocks.read(filled, "first", [KEYS[0], (SHAS[4], 0), (SHAS[5], 0)])
 
 

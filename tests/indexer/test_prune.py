@@ -33,7 +33,7 @@ from tests.fakes import FakeEncoder, FrozenClock, Opened, coloured, fake_checkpo
 from tests.indexer.killed_run import Deadly, Moment, run_until
 from tests.indexer.models import Shifted
 from tests.indexer.retailer import Retailer
-from vsearch.core.errors import CatalogueError, RunInProgress
+from vsearch.core.errors import CatalogError, RunInProgress
 from vsearch.core.lock import exclusive_lock, run_lock
 from vsearch.core.progress import no_stages
 from vsearch.core.pruning import Freed, Garbage
@@ -568,7 +568,7 @@ def test_the_catalogue_of_another_folder_is_refused(sqlite_life: Life, tmp_path:
     with fresh(sqlite_life, tmp_path / "fresh") as other:
         before = state(sqlite_life)
         wrong = sqlite_life.settings.model_copy(update={"database_url": other.settings.catalogue_url})
-        with pytest.raises(CatalogueError, match="check the settings data and database_url"):
+        with pytest.raises(CatalogError, match="check the settings data and database_url"):
             prune.run(wrong, page_files=page_files, clock=sqlite_life.clock)
         assert state(sqlite_life) == before
 

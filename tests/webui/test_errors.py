@@ -98,7 +98,7 @@ def test_unknown_url(client):
         (errors.UnknownClass, 400),
         (errors.NoGeneration, 503),
         (errors.CheckpointMissing, 503),
-        (errors.CatalogueError, 503),
+        (errors.CatalogError, 503),
         (errors.FeedRejected, 500),
     ],
 )

@@ -1,69 +1,69 @@
-"""Every failure a person can do something about.
+"""Errors that a user or operator can act on. The message says what is wrong and what to do.
 
-VSearchError                        shown to the person as one sentence: the rule, what was received, the remedy
- |- SettingsError                   a setting is unknown or has a value it cannot have
- |- ImageRejected                   the bytes are no picture we take
- |   |- ImageTooLarge               too many bytes or pixels, found before decoding
- |   `- NotAnImage                  empty, truncated, or not a picture at all
- |- UnknownClass                    a class name that the live generation does not hold
- |- InvalidRequest                  a search parameter that makes no sense
- |- CheckpointError                 a model cannot be used
- |   |- CheckpointMissing           there is none where one was named
- |   |- CheckpointMismatch          its files do not belong together
- |   `- WeightsUnavailable          pretrained weights are neither here nor to be downloaded
- |- GenerationError                 a published index cannot be used
- |   |- NoGeneration                nothing has been published yet
- |   |- GenerationCorrupt           a file is missing or differs from its checksum
- |   `- VerificationFailed          a new generation did not pass its checks and was not published
- |- CatalogueError                  the SQL catalogue cannot be used, or does not know what was asked for
- |   |- CatalogueMissing            nothing was ever imported
- |   `- SchemaMismatch              the catalogue's tables are those of an older or a newer version
- |- UploadsUnavailable              shoppers' photos cannot be stored
- |- FeedRejected                    a product feed cannot be taken as a whole
- |- AddressRefused                  a web address gives no file that we take
- |- RunInProgress                   another index run or training holds the lock
- |- PromotionRefused                a model may not take the place of the one in use
- |- EncodingFailed                  too many pictures could not be encoded
- |- PlanError                       a training plan is not valid
- `- DatasetError                    a data set for training or evaluation is not what it should be
+* VSearchError
+  * SettingsError
+  * ImageRejected
+    * ImageTooLarge
+    * NotAnImage
+  * InvalidRequest
+    * UnknownClass
+  * CheckpointError
+    * CheckpointMissing
+    * CheckpointMismatch
+    * WeightsUnavailable
+  * GenerationError
+    * NoGeneration
+    * GenerationCorrupt
+    * VerificationFailed
+  * CatalogError
+    * CatalogMissing
+    * SchemaMismatch
+  * UploadsUnavailable
+  * FeedRejected
+  * AddressRefused
+  * RunInProgress
+  * PromotionRefused
+  * EncodingFailed
+  * PlanError
+  * DatasetError
 
-The command line prints one line and exits with 1; `webui.errors` is the only place that knows HTTP statuses.
-Anything else that is raised is a bug and keeps its traceback.
+The command line prints the message and exits with 1; `webui.errors` maps errors to HTTP statuses. Any other exception
+is a bug and keeps its traceback.
 """
 
 from vsearch.core.redaction import redact
 
 
 class VSearchError(Exception):
-    """A failure that is the person's to correct; its text is one sentence fit to be shown."""
+    """Base class of all errors that a user or operator can act on."""
 
     def __str__(self) -> str:
-        """Return the sentence; passwords and keys of addresses in it are hidden."""
+        """Return the message, with passwords and keys in URLs hidden."""
         return redact(super().__str__())
 
 
 class SettingsError(VSearchError):
-    """A setting is unknown or has a value it cannot have."""
+    """A setting is unknown or invalid."""
 
 
 class ImageRejected(VSearchError):
-    """The bytes are no picture we take."""
+    """The file is not accepted as an image."""
 
 
 class ImageTooLarge(ImageRejected):
-    """Too many bytes or too many pixels; decided before decoding."""
+    """The image has too many bytes or pixels; detected before decoding."""
 
 
 class NotAnImage(ImageRejected):
-    """Empty, truncated, or not a picture at all."""
-
-
-class UnknownClass(VSearchError):
-    """A class name that the live generation does not hold."""
+    """The file is empty, truncated, or not an image."""
 
 
 class InvalidRequest(VSearchError):
-    """A search parameter that makes no sense."""
+    """A search parameter is invalid."""
+
+
+class UnknownClass(InvalidRequest):
+    """The index has no class of that name."""
 
 
 class CheckpointError(VSearchError):
@@ -71,15 +71,15 @@ class CheckpointError(VSearchError):
 
 
 class CheckpointMissing(CheckpointError):
-    """There is no checkpoint where one was named."""
+    """The checkpoint does not exist."""
 
 
 class CheckpointMismatch(CheckpointError):
-    """The files of a checkpoint do not belong together."""
+    """The files of a checkpoint do not belong together, or the checkpoint is for something else."""
 
 
 class WeightsUnavailable(CheckpointError):
-    """Pretrained weights are neither on this machine nor to be downloaded."""
+    """Pretrained weights are neither on this machine nor downloadable."""
 
 
 class GenerationError(VSearchError):
@@ -87,39 +87,39 @@ class GenerationError(VSearchError):
 
 
 class NoGeneration(GenerationError):
-    """Nothing has been published yet."""
+    """No index has been published yet."""
 
 
 class GenerationCorrupt(GenerationError):
-    """A file of a generation is missing or differs from its checksum."""
+    """A file of a generation is missing, modified, or of an older format."""
 
 
 class VerificationFailed(GenerationError):
-    """A new generation did not pass its checks and was not published."""
+    """A new generation failed its checks and was not published."""
 
 
-class CatalogueError(VSearchError):
-    """The SQL catalogue cannot be used, or does not know what was asked for."""
+class CatalogError(VSearchError):
+    """The SQL catalog cannot be used, or does not contain what was requested."""
 
 
-class CatalogueMissing(CatalogueError):
-    """There is no catalogue yet: no file, or a database without tables."""
+class CatalogMissing(CatalogError):
+    """The catalog has not been created: there is no file, or the database has no tables."""
 
 
-class SchemaMismatch(CatalogueError):
-    """The catalogue's tables are those of an older or a newer version of this program."""
+class SchemaMismatch(CatalogError):
+    """The catalog's schema is of an older or newer version of this program."""
 
 
 class UploadsUnavailable(VSearchError):
-    """Shoppers' photos cannot be stored: their folder is read-only, full, or not a folder."""
+    """Shoppers' photos cannot be stored."""
 
 
 class FeedRejected(VSearchError):
-    """A product feed cannot be taken as a whole."""
+    """A product feed is rejected as a whole."""
 
 
 class AddressRefused(VSearchError):
-    """A web address gives no file that we take: private, too large, too slow, or not there."""
+    """A URL cannot be fetched: it is private, too large, too slow, or missing."""
 
 
 class RunInProgress(VSearchError):
@@ -127,16 +127,16 @@ class RunInProgress(VSearchError):
 
 
 class PromotionRefused(VSearchError):
-    """A model may not take the place of the one in use."""
+    """A model may not replace the one in use."""
 
 
 class EncodingFailed(VSearchError):
-    """Too many pictures could not be encoded."""
+    """Too many images could not be encoded."""
 
 
 class PlanError(VSearchError):
-    """A training plan is not valid."""
+    """A training plan is invalid."""
 
 
 class DatasetError(VSearchError):
-    """A data set for training or evaluation is not what it should be."""
+    """A data set for training or evaluation is invalid."""

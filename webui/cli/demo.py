@@ -13,7 +13,7 @@ import click
 from indexer.jobs.kinds import ACCEPTABLE, causes
 from vsearch.cli import pass_settings
 from vsearch.cli.console import progress
-from vsearch.core.errors import CatalogueMissing, GenerationError, SettingsError
+from vsearch.core.errors import CatalogMissing, GenerationError, SettingsError
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
 from vsearch.imaging.geometry import Box
@@ -94,7 +94,7 @@ def _one_shop(settings: Settings, feed: Path | None, accept: tuple[str, ...]) ->
     try:
         with open_catalog(settings.catalogue_url) as sessions, sessions() as session:
             live = imports.live_skus(session)
-    except CatalogueMissing:
+    except CatalogMissing:
         return
     own = feed is not None and feed.resolve() != demo.FEED.resolve()
     holds_own = 2 * len(live & demo.skus()) <= len(live)

@@ -16,7 +16,7 @@ from indexer.build.run import LOCK
 from tests.fakes import FakeEncoder, FrozenClock, Opened, fake_checkpoint
 from tests.indexer.shop import Shop
 from tests.schemas import set_schema
-from vsearch.core.errors import CatalogueError, EncodingFailed, RunInProgress, SchemaMismatch, VerificationFailed
+from vsearch.core.errors import CatalogError, EncodingFailed, RunInProgress, SchemaMismatch, VerificationFailed
 from vsearch.core.lock import run_lock
 from vsearch.core.progress import ProgressCallback
 from vsearch.imaging.codec import decode
@@ -145,7 +145,7 @@ def test_a_checkpoint_that_knows_the_classes_keeps_its_heads(shop: Shop, opened:
 
 def test_an_empty_catalogue_is_refused_with_the_remedy(empty_shop: Shop, opened: Opened) -> None:
     """And the run is on record as failed."""
-    with pytest.raises(CatalogueError, match="vsearch catalog import"):
+    with pytest.raises(CatalogError, match="vsearch catalog import"):
         reindex(empty_shop.settings, open_encoder=opened)
     row = empty_shop.latest_run()
     assert (row.state, row.generation_id) == ("failed", None)

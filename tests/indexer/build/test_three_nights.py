@@ -18,7 +18,7 @@ from indexer.build.verify import verify_published
 from indexer.feed.importer import Options, import_feed
 from tests.fakes import FakeEncoder
 from tests.indexer.retailer import Retailer
-from vsearch.core.errors import CatalogueError
+from vsearch.core.errors import CatalogError
 from vsearch.index import generation as generations
 
 pytestmark = pytest.mark.slow
@@ -104,7 +104,7 @@ def test_a_connection_lost_in_the_middle_is_a_night_that_goes_on(
             session.connection().exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
 
     monkeypatch.setattr(stored_blocks, "put", cut)
-    with pytest.raises(CatalogueError, match="terminat"):
+    with pytest.raises(CatalogError, match="terminat"):
         drawn.night()
     assert generations.current_id(drawn.settings.generations) is None
     _, report = drawn.night()

@@ -23,7 +23,7 @@ from indexer.jobs.alerts import raise_alarm, run_alarm
 from indexer.jobs.jobs import WorkerStopped, add, claim_next, execute, process_name, recover
 from indexer.jobs.worker import Worker
 from vsearch import cli
-from vsearch.core.errors import CatalogueError, FeedRejected, SettingsError
+from vsearch.core.errors import CatalogError, FeedRejected, SettingsError
 from vsearch.core.progress import Progress
 from vsearch.core.settings import Settings
 
@@ -203,20 +203,20 @@ def test_a_waiting_job_is_cancelled_at_once(sessions: sessionmaker[Session]) -> 
         assert jobs.cancel(session, job_id, NOW) == "cancelled"
     assert claim_next(sessions, "worker:1", NOW) is None
     for ended in (job_id, 9):
-        with sessions.begin() as session, pytest.raises(CatalogueError, match=f"Job {ended} "):
+        with sessions.begin() as session, pytest.raises(CatalogError, match=f"Job {ended} "):
             jobs.cancel(session, ended, NOW)
 
 
 def test_only_one_nightly_job_waits_or_runs(sessions: sessionmaker[Session]) -> None:
     nightly = add(sessions, "night", {}, NOW)
-    with pytest.raises(CatalogueError, match=f"Job {nightly}, .*queued"):
+    with pytest.raises(CatalogError, match=f"Job {nightly}, .*queued"):
         add(sessions, "night", {}, NOW)
     add(sessions, "import", {}, NOW)
     add(sessions, "import", {}, NOW)
     with sessions.begin() as session:
         jobs.finish(session, nightly, "done", "", NOW)
     assert add(sessions, "night", {}, NOW) > nightly
-    with pytest.raises(CatalogueError, match="'dance'"):
+    with pytest.raises(CatalogError, match="'dance'"):
         add(sessions, "dance", {}, NOW)
 
 

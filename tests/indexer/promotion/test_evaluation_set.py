@@ -6,7 +6,7 @@ from indexer.promotion import evaluation_set, promote
 from tests.fakes import FrozenClock
 from tests.indexer.models import photos
 from tests.indexer.shop import Shop
-from vsearch.core.errors import CatalogueError, DatasetError
+from vsearch.core.errors import CatalogError, DatasetError
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,7 @@ def test_so_many_photos_are_made_at_most(shop: Shop) -> None:
 
 def test_a_catalogue_without_pictures_makes_no_set(empty_shop: Shop) -> None:
     """And leaves nothing behind."""
-    with pytest.raises(CatalogueError, match="the catalogue has none"):
+    with pytest.raises(CatalogError, match="the catalogue has none"):
         promote.freeze(empty_shop.settings)
     assert names(empty_shop.settings.data / "evaluation") == set()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vsearch.core.errors import CatalogueError
+from vsearch.core.errors import CatalogError
 from vsearch.core.redaction import redact, redact_address
 
 
@@ -93,7 +93,7 @@ def test_a_driver_that_quotes_a_part_of_the_address_gives_nothing_away() -> None
 
 def test_a_failure_never_shows_a_secret() -> None:
     """Whoever raises it, with whatever address."""
-    assert str(CatalogueError("https://u:s3cret@h/f must be readable")) == "https://***@h/f must be readable"
+    assert str(CatalogError("https://u:s3cret@h/f must be readable")) == "https://***@h/f must be readable"
 
 
 @pytest.mark.parametrize("filler", ["a", "http://", "?a=", ";a=", "?a=b&", "password=", "?token=.....", "."])
