@@ -1,9 +1,11 @@
 """Computes the blocks of every picture once and stores them in SQL batch by batch, so that a killed run can resume."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from itertools import islice
 
 import numpy as np
 from sqlalchemy.orm import Session, sessionmaker
@@ -13,7 +15,6 @@ from catalog.changes import mark_readable, mark_unreadable
 from catalog.database import chunks
 from catalog.image_store import ImageStore
 from catalog.stored_blocks import Key
-from indexer.images.prefetch import prefetch_map
 from vsearch.core.errors import EncodingFailed, VSearchError
 from vsearch.core.progress import ProgressCallback, no_progress
 from vsearch.imaging.codec import Limits, Picture, decode
@@ -70,8 +71,7 @@ def encode_missing(context: EncodeContext, keys: Iterable[Key], advance: Progres
         missing = stored_blocks.missing(session, context.blocks_id, list(keys))
     stored, problems = 0, {}
     advance(0, len(missing))
-    views = prefetch_map(missing, partial(_read, context), threads=DECODE_THREADS, max_pending=context.batch_size)
-    for batch in chunks(views, context.batch_size):
+    for batch in chunks(_read_ahead(context, missing), context.batch_size):
         problems.update({key: str(view) for key, view in batch if isinstance(view, VSearchError)})
         readable = [(key, view) for key, view in batch if not isinstance(view, VSearchError)]
         if readable:
@@ -119,6 +119,23 @@ def view_of(picture: Picture, sha256: str, view: int) -> Picture:
     if view == 0:
         return picture
     return shopper_view(picture, np.random.default_rng([int(sha256[:16], 16), view]))
+
+
+def _read_ahead(context: EncodeContext, keys: Sequence[Key]) -> Iterator[tuple[Key, Picture | VSearchError]]:
+    """Yield each key with its view or the problem, in order; at most one batch is decoded ahead of the encoder."""
+    pending: deque[tuple[Key, Future[Picture | VSearchError]]] = deque()
+    remaining = iter(keys)
+    with ThreadPoolExecutor(DECODE_THREADS) as pool:
+        try:
+            while True:
+                for key in islice(remaining, context.batch_size - len(pending)):
+                    pending.append((key, pool.submit(_read, context, key)))
+                if not pending:
+                    return
+                key, future = pending.popleft()
+                yield key, future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _read(context: EncodeContext, key: Key) -> Picture | VSearchError:

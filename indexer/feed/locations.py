@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from indexer.feed.field_parsers import quoted
-from indexer.images.http import Web
+from indexer.images.http import Downloader
 from vsearch.core.errors import AddressRefused, FeedRejected
 from vsearch.core.redaction import redact
 
@@ -94,9 +94,9 @@ def _download(location: str, private: bool) -> bytes:
         host = urlsplit(address).hostname or ""
     except ValueError as error:
         raise FeedRejected(f"The feed address {location} is not valid ({error}). Correct it.") from error
-    with closing(Web(private=private, trusted_host=host, deadline=_FEED_DEADLINE)) as web:
+    with closing(Downloader(private=private, trusted_host=host, deadline=_FEED_DEADLINE)) as downloader:
         try:
-            content = web.fetch(address, MAX_FEED_BYTES)
+            content = downloader.fetch(address, MAX_FEED_BYTES)
         except AddressRefused as error:
             raise FeedRejected(f"The feed cannot be downloaded: {error}") from error
     return _to_utf8(content.data or b"", content.charset)

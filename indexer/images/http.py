@@ -59,7 +59,7 @@ class FileContent:
     charset: str = ""
 
 
-class Web:
+class Downloader:
     """Fetches files over http and https; safe to use from several threads.
 
     Args:

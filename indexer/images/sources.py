@@ -13,10 +13,12 @@ from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
 from indexer.feed import locations
-from indexer.images.http import FileContent, Web
+from indexer.images.http import Downloader, FileContent
 from vsearch.core.archives import DAMAGED, Archive, NameIndex, files_below, open_archive, reason, undecoded
 from vsearch.core.errors import AddressRefused, FeedRejected, ImageRejected
 from vsearch.core.redaction import redact
+
+WEB_THREADS = 16
 
 
 class PictureUnavailable(ImageRejected):
@@ -52,10 +54,10 @@ def open_pictures(location: str | None, max_bytes: int, *, private: bool = False
     Raises:
         FeedRejected: the location is none of these.
     """
-    web = Web(private=private)
+    web = Downloader(private=private)
     try:
         with _open_location(location, max_bytes) as files:
-            yield _FilesOrWeb(files, WebPictures(web, max_bytes))
+            yield _FilesOrWeb(files, web, max_bytes)
     finally:
         web.close()
 
@@ -104,18 +106,20 @@ def _open_storage(location: str, max_bytes: int) -> "StoredPictures":
 class _FilesOrWeb:
     """Fetches web addresses from the web and all other names from the files of one location, if any."""
 
-    def __init__(self, files: "_FilePictures | None", web: "WebPictures") -> None:
+    def __init__(self, files: "_FilePictures | None", web: Downloader, max_bytes: int) -> None:
         self._files = files
         self._web = web
-        self.threads = web.threads if files is None else files.threads
+        self._max_bytes = max_bytes
+        self.threads = WEB_THREADS if files is None else files.threads
 
     def fetch(self, name: str, tag: str = "") -> FileContent:
         if locations.is_web(name):
-            return self._web.fetch(name, tag)
+            try:
+                return self._web.fetch(name, self._max_bytes, tag)
+            except AddressRefused as error:
+                raise PictureUnavailable(f"picture {error}") from error
         if self._files is None:
-            raise PictureUnavailable(
-                f"picture {name!r} is a file name, but no --images is set. Set it to their folder."
-            )
+            raise PictureUnavailable(f"picture {name!r} is a file name, but --images is not set. Set it to the folder.")
         return self._files.fetch(name, tag)
 
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
@@ -126,23 +130,6 @@ class _FilesOrWeb:
             *(self._files.in_reading_order(files) if self._files else files),
             *(name for name in listed if locations.is_web(name)),
         ]
-
-
-class WebPictures:
-    """Pictures behind web addresses."""
-
-    threads = 16
-
-    def __init__(self, web: Web, max_bytes: int) -> None:
-        self._web = web
-        self._max_bytes = max_bytes
-
-    def fetch(self, name: str, tag: str = "") -> FileContent:
-        """Return the bytes behind an address."""
-        try:
-            return self._web.fetch(name, self._max_bytes, tag)
-        except AddressRefused as error:
-            raise PictureUnavailable(f"picture {error}") from error
 
 
 class _File(NamedTuple):
@@ -254,7 +241,7 @@ class ArchivePictures(_FilePictures):
 class StoredPictures(_FilePictures):
     """The files below a folder of object storage, read with fsspec."""
 
-    threads = 16
+    threads = WEB_THREADS
 
     def __init__(self, location: str, files: Any, folder: str, max_bytes: int) -> None:
         super().__init__(location, max_bytes)

@@ -6,6 +6,7 @@ resumes where it stopped. A picture that is unavailable today keeps its previous
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +17,6 @@ from catalog.changes import ImageSizes
 from catalog.database import chunks
 from catalog.image_store import ImageStore
 from catalog.imports import PictureState
-from indexer.images.prefetch import prefetch_map
 from indexer.images.sources import PictureSource
 from vsearch.core.errors import ImageRejected
 from vsearch.core.progress import Progress
@@ -64,16 +64,15 @@ class FetchContext:
 def sync_pictures(names: Iterable[str], context: FetchContext, progress: Progress) -> dict[str, FetchResult]:
     """Fetch pictures, several at a time, and return the result for each name."""
     ordered = context.source.in_reading_order(names)
-    threads = context.source.threads
     with context.sessions() as session:
         sizes = queries.picture_sizes(session)
     results: dict[str, FetchResult] = {}
-    with progress("fetch pictures") as advance:
+    with progress("fetch pictures") as advance, ThreadPoolExecutor(context.source.threads) as pool:
         for batch in chunks(ordered, _BATCH_SIZE):
             with context.sessions() as session:
                 earlier = imports.read_picture_states(session, batch)
             fetch = partial(_fetch, context=context, earlier=earlier, sizes=sizes)
-            fetched = dict(prefetch_map(batch, fetch, threads=threads, max_pending=2 * threads))
+            fetched = dict(zip(batch, pool.map(fetch, batch), strict=True))
             # Failures are recorded together with the import, which may still be refused.
             changed = {
                 name: result.state

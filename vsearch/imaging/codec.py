@@ -96,7 +96,7 @@ def decode(data: bytes, limits: Limits = Limits(), *, max_side: int | None = Non
             "Send a smaller copy."
         )
     file_type = filetypes.identify(data)
-    if not file_type.is_picture:
+    if not file_type.pillow_format:
         raise NotAnImage(
             f"The file is {file_type.name}, not a JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP or TIFF image. "
             f"{file_type.remedy}."

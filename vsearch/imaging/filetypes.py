@@ -1,108 +1,90 @@
 """File types detected from the first bytes of a file, never from its name."""
 
+import re
 from dataclasses import dataclass
 
-_HEAD = 1024
+_HEAD_BYTES = 1024
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _AVIF_BRANDS = {b"avif", b"avis"}
-_BMP_HEADER_SIZES = {12, 16, 40, 52, 56, 64, 108, 124}
 
 
 @dataclass(frozen=True)
 class FileType:
-    """A type of file: a supported image format, or any other with advice for the sender."""
+    """A type of file: a supported image format, or any other with advice for the sender.
+
+    Attributes:
+        name: with an article.
+        magic: a regular expression for the first bytes; empty if more than that is needed to detect the type.
+        pillow_format: of a supported image format, else empty.
+        remedy: what the sender can do instead.
+    """
 
     name: str
+    magic: bytes = b""
     pillow_format: str = ""
     remedy: str = ""
 
-    @property
-    def is_picture(self) -> bool:
-        """Whether images of this format are supported."""
-        return bool(self.pillow_format)
 
+_SAVE_AS_JPEG = "Save it as JPEG or PNG"
 
-JPEG = FileType("a JPEG image", "JPEG")
-PNG = FileType("a PNG image", "PNG")
-GIF = FileType("a GIF image", "GIF")
-BMP = FileType("a BMP image", "BMP")
-TIFF = FileType("a TIFF image", "TIFF")
-WEBP = FileType("a WebP image", "WEBP")
-HEIC = FileType("a HEIC image", "HEIF")
-AVIF = FileType("an AVIF image", "AVIF")
+# Two letters are a weak marker for BMP, so the header size must be a valid one as well.
+JPEG = FileType("a JPEG image", rb"\xff\xd8\xff", "JPEG")
+PNG = FileType("a PNG image", rb"\x89PNG\r\n\x1a\n", "PNG")
+GIF = FileType("a GIF image", rb"GIF8[79]a", "GIF")
+BMP = FileType("a BMP image", rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0", "BMP")
+TIFF = FileType("a TIFF image", rb"II\*\0|MM\0\*", "TIFF")
+WEBP = FileType("a WebP image", rb".{8}WEBP", "WEBP")
+HEIC = FileType("a HEIC image", pillow_format="HEIF")
+AVIF = FileType("an AVIF image", pillow_format="AVIF")
 
 SVG = FileType("an SVG drawing", remedy="Save it as PNG and send that")
 HTML = FileType("a web page", remedy="Save the picture itself, not the page it is on")
 TEXT = FileType("text", remedy="Choose the photo itself")
-PDF = FileType("a PDF document", remedy="Take a screenshot of the page and send that")
-VIDEO = FileType("a video", remedy="Take a still photo, or a screenshot of one moment")
-AUDIO = FileType("a sound recording", remedy="Choose a photo")
-ARCHIVE = FileType("an archive", remedy="Unpack it and send one photo")
-OFFICE = FileType("an old office document", remedy="Save the picture out of it and send that")
-RAW = FileType("a camera raw file", remedy="Export it from the camera's software as JPEG")
-PSD = FileType("a Photoshop document", remedy="Export it as JPEG or PNG")
-JPEG2000 = FileType("a JPEG 2000 image", remedy="Save it as JPEG or PNG")
-JPEG_XL = FileType("a JPEG XL image", remedy="Save it as JPEG or PNG")
-ICON = FileType("a Windows icon", remedy="Save it as PNG")
-PROGRAM = FileType("a program", remedy="Choose a photo")
+PDF = FileType("a PDF document", rb"%PDF-", remedy="Take a screenshot of the page and send that")
+VIDEO = FileType(
+    "a video", rb".{8}AVI |\x1a\x45\xdf\xa3|\0\0\x01\xba", remedy="Take a still photo, or a screenshot of one moment"
+)
+AUDIO = FileType("a sound recording", rb".{8}WAVE|ID3|OggS|fLaC|\xff\xfb", remedy="Choose a photo")
+ARCHIVE = FileType(
+    "an archive", rb"PK\x03\x04|PK\x05\x06|\x1f\x8b|7z\xbc\xaf'\x1c|Rar!\x1a\x07", remedy="Unpack it and send one photo"
+)
+OFFICE = FileType(
+    "an old office document", rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", remedy="Save the picture out of it and send that"
+)
+RAW = FileType(
+    "a camera raw file",
+    rb".{8}CR\x02|FUJIFILMCCD-RAW|IIRO|IIU\0",
+    remedy="Export it from the camera's software as JPEG",
+)
+PSD = FileType("a Photoshop document", rb"8BPS", remedy="Export it as JPEG or PNG")
+JPEG2000 = FileType("a JPEG 2000 image", rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", remedy=_SAVE_AS_JPEG)
+JPEG_XL = FileType("a JPEG XL image", rb"\0\0\0\x0cJXL |\xff\x0a", remedy=_SAVE_AS_JPEG)
+ICON = FileType("a Windows icon", rb"\0\0\x01\0", remedy="Save it as PNG")
+PROGRAM = FileType("a program", rb"\x7fELF|MZ", remedy="Choose a photo")
 UNKNOWN = FileType("a file of unknown kind", remedy="Save it as JPEG and send that")
 
-# (offset, marker, type); the first match counts, so a longer marker precedes its own prefix.
-_MARKERS: tuple[tuple[int, bytes, FileType], ...] = (
-    (0, b"\xff\xd8\xff", JPEG),
-    (0, b"\x89PNG\r\n\x1a\n", PNG),
-    (0, b"GIF87a", GIF),
-    (0, b"GIF89a", GIF),
-    (8, b"WEBP", WEBP),
-    (8, b"AVI ", VIDEO),
-    (8, b"WAVE", AUDIO),
-    (8, b"CR\x02", RAW),
-    (0, b"FUJIFILMCCD-RAW", RAW),
-    (0, b"IIRO", RAW),
-    (0, b"IIU\x00", RAW),
-    (0, b"II*\x00", TIFF),
-    (0, b"MM\x00*", TIFF),
-    (0, b"8BPS", PSD),
-    (0, b"\x00\x00\x00\x0cjP  ", JPEG2000),
-    (0, b"\xff\x4f\xff\x51", JPEG2000),
-    (0, b"\x00\x00\x00\x0cJXL ", JPEG_XL),
-    (0, b"\xff\x0a", JPEG_XL),
-    (0, b"\x00\x00\x01\x00", ICON),
-    (0, b"%PDF-", PDF),
-    (0, b"PK\x03\x04", ARCHIVE),
-    (0, b"PK\x05\x06", ARCHIVE),
-    (0, b"\x1f\x8b", ARCHIVE),
-    (0, b"7z\xbc\xaf\x27\x1c", ARCHIVE),
-    (0, b"Rar!\x1a\x07", ARCHIVE),
-    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", OFFICE),
-    (0, b"\x1a\x45\xdf\xa3", VIDEO),
-    (0, b"\x00\x00\x01\xba", VIDEO),
-    (0, b"ID3", AUDIO),
-    (0, b"OggS", AUDIO),
-    (0, b"fLaC", AUDIO),
-    (0, b"\xff\xfb", AUDIO),
-    (0, b"\x7fELF", PROGRAM),
-    (0, b"MZ", PROGRAM),
+# RAW precedes TIFF, whose magic it begins with.
+_DETECTED = (
+    *(JPEG, PNG, GIF, WEBP, RAW, TIFF, BMP, PDF, VIDEO, AUDIO),
+    *(ARCHIVE, OFFICE, PSD, JPEG2000, JPEG_XL, ICON, PROGRAM),
 )
+_MAGIC = tuple((re.compile(file_type.magic, re.DOTALL), file_type) for file_type in _DETECTED)
 
 
 def identify(data: bytes) -> FileType:
     """Return the type of a file, `UNKNOWN` if none matches."""
     if data[4:8] == b"ftyp":
-        return _iso_media(data)
-    for offset, marker, file_type in _MARKERS:
-        if data.startswith(marker, offset):
+        return _identify_iso_media(data)
+    for magic, file_type in _MAGIC:
+        if magic.match(data):
             return file_type
-    # Two letters are a weak marker, so the header size must be a valid one as well.
-    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
-        return BMP
-    return _text(data[:_HEAD])
+    return _identify_text(data[:_HEAD_BYTES])
 
 
-def _iso_media(data: bytes) -> FileType:
+def _identify_iso_media(data: bytes) -> FileType:
     """Distinguish images from videos in the container that HEIC, AVIF, MP4 and QuickTime share."""
     size = int.from_bytes(data[:4], "big")
-    brands = {data[8:12], *(data[i : i + 4] for i in range(16, min(size, _HEAD), 4))}
+    brands = {data[8:12], *(data[i : i + 4] for i in range(16, min(size, _HEAD_BYTES), 4))}
     if brands & _AVIF_BRANDS:
         return AVIF
     if data[8:12] == b"crx ":
@@ -112,7 +94,7 @@ def _iso_media(data: bytes) -> FileType:
     return HEIC if brands & _HEIF_BRANDS else VIDEO
 
 
-def _text(head: bytes) -> FileType:
+def _identify_text(head: bytes) -> FileType:
     """Distinguish SVG, HTML and plain text from binary data."""
     encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     text = head.decode(encoding, errors="replace").strip().lower()

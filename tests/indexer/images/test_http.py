@@ -15,7 +15,7 @@ import pytest
 
 from indexer.feed.locations import local_file
 from indexer.feed.reader import read_feed
-from indexer.images.http import Web, is_public
+from indexer.images.http import Downloader, is_public
 from indexer.images.sources import PictureUnavailable, open_pictures
 from vsearch.core.errors import AddressRefused, FeedRejected
 
@@ -124,9 +124,9 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def web() -> Iterator[Web]:
+def web() -> Iterator[Downloader]:
     """May fetch from this machine, and retries at once."""
-    with closing(Web(private=True, pause=0.0)) as web:
+    with closing(Downloader(private=True, pause=0.0)) as web:
         yield web
 
 
@@ -136,7 +136,7 @@ def feed_titles(address: str, *, private: bool = False) -> list[str]:
         return [item.title for item in read_feed(feed).items]
 
 
-def test_unchanged_files_are_not_sent_again(server: Server, web: Web) -> None:
+def test_unchanged_files_are_not_sent_again(server: Server, web: Downloader) -> None:
     """By ETag, or else by date."""
     address, requests = server
     first = web.fetch(f"{address}/picture.jpg", LIMIT)
@@ -147,14 +147,14 @@ def test_unchanged_files_are_not_sent_again(server: Server, web: Web) -> None:
     assert web.fetch(f"{address}/dated.jpg", LIMIT, dated.tag).data is None
 
 
-def test_temporary_errors_are_retried(server: Server, web: Web) -> None:
+def test_temporary_errors_are_retried(server: Server, web: Downloader) -> None:
     address, requests = server
     assert web.fetch(f"{address}/busy", LIMIT).data == b"at last"
     assert len(requests) == 3
 
 
 @pytest.mark.parametrize("path", ["chunked.jpg", "moved.jpg", "gzip.jpg"])
-def test_chunks_redirects_and_unrequested_compression(server: Server, web: Web, path: str) -> None:
+def test_chunks_redirects_and_unrequested_compression(server: Server, web: Downloader, path: str) -> None:
     assert web.fetch(f"{server[0]}/{path}", LIMIT).data == b"picture"
 
 
@@ -170,20 +170,22 @@ def test_chunks_redirects_and_unrequested_compression(server: Server, web: Web, 
         ("truncated.jpg", "end-of-stream"),
     ],
 )
-def test_failed_downloads_name_the_address_and_the_reason(server: Server, web: Web, path: str, problem: str) -> None:
+def test_failed_downloads_name_the_address_and_the_reason(
+    server: Server, web: Downloader, path: str, problem: str
+) -> None:
     with pytest.raises(AddressRefused, match=f"{server[0]}/{path}.*{problem}"):
         web.fetch(f"{server[0]}/{path}", LIMIT)
 
 
 def test_slow_downloads_are_stopped(server: Server) -> None:
     with (
-        closing(Web(private=True, pause=0.0, deadline=0.1)) as web,
+        closing(Downloader(private=True, pause=0.0, deadline=0.1)) as web,
         pytest.raises(AddressRefused, match=r"within 0\.1 s"),
     ):
         web.fetch(f"{server[0]}/slow.jpg", 10**9)
 
 
-def test_unreachable_host(web: Web) -> None:
+def test_unreachable_host(web: Downloader) -> None:
     with pytest.raises(AddressRefused, match="refused"):
         web.fetch("http://127.0.0.1:9/a.jpg", LIMIT)
 
@@ -194,7 +196,7 @@ def test_private_addresses_get_no_request(server: Server, host: str) -> None:
     address, requests = server
     port = address.rpartition(":")[2]
     with pytest.raises(AddressRefused, match=r"private network.*allow_private_addresses"):
-        Web(pause=0.0).fetch(f"http://{host}:{port}/picture.jpg", LIMIT)
+        Downloader(pause=0.0).fetch(f"http://{host}:{port}/picture.jpg", LIMIT)
     assert requests == []
 
 
