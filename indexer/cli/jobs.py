@@ -26,10 +26,10 @@ from vsearch.core.settings import Settings
 
 @click.group()
 def command() -> None:
-    """Run nights, imports and trainings in the background."""
+    """Run nightly jobs, imports and trainings in the background."""
 
 
-@command.command("run", epilog="Example: vsearch jobs run night")
+@command.command("run", epilog="Example: vsearch jobs run nightly")
 @click.argument("kind", type=click.Choice(KINDS))
 @click.argument("arguments", nargs=-1)
 @click.option(
@@ -43,7 +43,7 @@ def run(settings: Settings, *, kind: str, arguments: tuple[str, ...], accept: tu
     """Ask for a job; a worker (`vsearch jobs worker`) does it.
 
     \b
-    night                      import the feed of the settings, and index; now, not at night_at
+    nightly                    import the feed of the settings, and index; now, not by the schedule
     index                      index what the catalogue holds
     import feed=F images=I     import a feed
     train plan=P photos=D      train by a plan, runs kept in the data folder
@@ -65,7 +65,7 @@ def list_(settings: Settings, *, as_json: bool) -> None:
         click.echo(json.dumps([_plain(job) for job in found], indent=2))
         return
     if not found:
-        click.echo("There are no jobs; `vsearch jobs run night` asks for one.")
+        click.echo("There are no jobs; `vsearch jobs run nightly` asks for one.")
         return
     lines = [[str(job.job_id), job.kind, _state(job), _moment(job.created_at), _far(job)] for job in found]
     table("Jobs", ("job", "kind", "state", "asked for", "how far"), lines, right=("job",))
@@ -98,7 +98,7 @@ def show_log(settings: Settings, job_id: int) -> None:
 @command.command("worker")
 @pass_settings
 def worker(settings: Settings) -> None:
-    """Do jobs one after the other, and begin the night when its time comes (the setting night_at)."""
+    """Run waiting jobs, and the nightly job when it is due (the setting schedule)."""
     _talk()
     Worker(settings).run()
 

@@ -28,10 +28,10 @@ from vsearch.core.settings import Settings
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["night", "index", "import", "train"]
+Kind = Literal["nightly", "index", "import", "train"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-EXCLUSIVE_KINDS: Final[Sequence[tuple[str, ...]]] = (("night", "index"), ("import",), ("train",))
+EXCLUSIVE_KINDS: Final[Sequence[tuple[str, ...]]] = (("nightly", "index"), ("import",), ("train",))
 """Groups of kinds; of each group one job runs at a time. No nightly job waits for a training."""
 
 HEARTBEAT_SECONDS: Final = 2.0
@@ -66,7 +66,7 @@ def add(sessions: sessionmaker[Session], kind: str, arguments: Mapping[str, Any]
         raise CatalogError(f"{kind!r} is not a kind of job. Use one of {', '.join(KINDS)}.")
     with sessions.begin() as session:
         lock_for_writing(session)
-        unfinished = jobs.open_jobs(session, kind) if kind == "night" else []
+        unfinished = jobs.open_jobs(session, kind) if kind == "nightly" else []
         if unfinished:
             job = unfinished[0]
             raise CatalogError(

@@ -19,7 +19,7 @@ from vsearch.core.settings import Settings
 log = logging.getLogger(__name__)
 
 
-def _night(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
+def _nightly(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
     from indexer.build import nightly
     from indexer.catalog_report import report as managers_report
     from indexer.cli.prune import page_files
@@ -44,7 +44,7 @@ def _night(settings: Settings, arguments: Mapping[str, Any], progress: Progress)
     except VSearchError as error:
         if isinstance(error, FeedGateError):
             print_findings(settings.feed, error)
-        with suppress(VSearchError):  # why the night failed matters more than why its report did
+        with suppress(VSearchError):  # why the job failed matters more than why its report did
             report()
         raise
     try:
@@ -111,14 +111,14 @@ ACCEPTABLE = (*GATES, "drift", "canaries")
 """What would stop an import or the publication of an index, and may be meant."""
 
 MAY_ACCEPT: Mapping[str, Collection[str]] = {
-    "night": ACCEPTABLE,
+    "nightly": ACCEPTABLE,
     "import": GATES,
     "index": ("drift", "canaries"),
     "train": (),
 }
 """What each kind of job may meet of it."""
 
-WORK: dict[str, JobFunction] = {"night": _night, "index": _index, "import": _import, "train": _train}
+WORK: dict[str, JobFunction] = {"nightly": _nightly, "index": _index, "import": _import, "train": _train}
 
 
 def causes(accept: Collection[str]) -> list[Gate]:

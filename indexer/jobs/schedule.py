@@ -10,7 +10,7 @@ MAX_DELAY = timedelta(days=2)
 """A start that was missed longer ago is not made up for."""
 
 
-def check(schedule: str) -> None:
+def check_schedule(schedule: str) -> None:
     """Raise `SettingsError` if this is not a crontab line of five fields."""
     try:
         if len(schedule.split()) != 5:  # CronSim also takes a sixth field, for seconds
@@ -18,7 +18,7 @@ def check(schedule: str) -> None:
         CronSim(schedule, datetime.min)
     except CronSimError as error:
         raise SettingsError(
-            f"Setting night_at: {schedule!r} is not a crontab line ({error}). "
+            f"Setting schedule: {schedule!r} is not a crontab line ({error}). "
             "Use five fields: minute, hour, day, month, weekday, such as '30 1 * * *'."
         ) from None
 

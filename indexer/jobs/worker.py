@@ -22,9 +22,9 @@ from catalog import jobs
 from catalog.database import lock_for_writing, open_catalog
 from catalog.jobs import JobRow
 from catalog.models import utc_now
-from indexer.jobs import schedule
 from indexer.jobs.alerts import raise_alarm
 from indexer.jobs.jobs import claim_next, process_name, recover, retry_or_fail
+from indexer.jobs.schedule import check_schedule, is_due
 from vsearch.core.errors import VSearchError
 from vsearch.core.settings import PREFIX, Settings
 
@@ -48,8 +48,8 @@ class Worker:
     """
 
     def __init__(self, settings: Settings) -> None:
-        if settings.night_at:
-            schedule.check(settings.night_at)
+        if settings.schedule:
+            check_schedule(settings.schedule)
         self._settings = settings
         self._name = process_name()
         self._started = utc_now()
@@ -95,16 +95,16 @@ class Worker:
 
     def start_scheduled(self, sessions: sessionmaker[Session], now: datetime) -> None:
         """Ask for the nightly job if it is due; only one of several workers does."""
-        if not self._settings.night_at:
+        if not self._settings.schedule:
             return
         with sessions.begin() as session:
             lock_for_writing(session)
-            latest = jobs.newest(session, "night")
+            latest = jobs.newest(session, "nightly")
             last = latest.created_at if latest else self._started
-            if not schedule.is_due(self._settings.night_at, _local(last), _local(now)):
+            if not is_due(self._settings.schedule, _local(last), _local(now)):
                 return
             if latest is None or latest.state not in jobs.OPEN:
-                jobs.add(session, "night", {}, now)
+                jobs.add(session, "nightly", {}, now)
                 return
         if latest.job_id != self._late_job:
             self._late_job = latest.job_id

@@ -16,7 +16,7 @@ def test_the_latest_of_each_kind_and_end_are_kept_whatever_their_age(session: Se
     old = NOW - timedelta(days=400)
     for state, count in (("failed", records.LATEST + 3), ("done", 2), ("cancelled", 1)):
         for _ in range(count):
-            jobs.finish(session, jobs.add(session, "night", {}, old), state, "", old)  # type: ignore[arg-type]
+            jobs.finish(session, jobs.add(session, "nightly", {}, old), state, "", old)  # type: ignore[arg-type]
     jobs.finish(session, jobs.add(session, "train", {}, old), "failed", "", old)
     assert records.old(session, Job, BEFORE) == [1, 2, 3]
 

@@ -27,7 +27,7 @@ COMMANDS = {
     "encode": ("vsearch.cli.encode", "Write the embeddings of pictures to a file."),
     "evaluate": ("vsearch.cli.evaluate", "Measure retrieval and classes against known answers."),
     "index": ("indexer.cli.index", "Build and publish the search index."),
-    "jobs": ("indexer.cli.jobs", "Run nights, imports and trainings in the background."),
+    "jobs": ("indexer.cli.jobs", "Run nightly jobs, imports and trainings in the background."),
     "models": ("vsearch.cli.models", "List models, compare them, and let another one search."),
     "predict": ("vsearch.cli.predict", "Say what a picture shows, by each model and by vote."),
     "prune": ("indexer.cli.prune", "Delete data that is no longer used."),

@@ -46,7 +46,7 @@ class Settings(BaseSettings):
         "", description="SQLAlchemy address of the catalogue; empty means SQLite in the data folder"
     )
     auto_upgrade: bool = Field(
-        False, description="let nights and workers run `vsearch catalog upgrade` by themselves after an update"
+        False, description="let nightly jobs and workers run `vsearch catalog upgrade` after an update"
     )
     weights: Path | None = Field(
         None, description="folder with pretrained backbone weights (NAME.weights.h5), searched first"
@@ -55,7 +55,7 @@ class Settings(BaseSettings):
         "",
         description="checkpoint to index with; empty means the shop's own, or the bundled 'pocket' before that",
     )
-    feed: str = Field("", description="path or address of the feed that a night imports; empty means no import")
+    feed: str = Field("", description="path or address of the feed that the nightly job imports; empty means no import")
     feed_images: str = Field("", description="folder, archive or object storage with the pictures that the feed names")
     feed_mapping: Path | None = Field(None, description="TOML file with other names for the feed's columns")
     max_shrink_share: float = Field(
@@ -73,8 +73,9 @@ class Settings(BaseSettings):
     canaries: Path | None = Field(
         None, description="CSV file (photo,sku) of photos that must find their product before an index is published"
     )
-    night_at: str = Field(
-        "30 1 * * *", description="when workers begin the night, as crontab writes it, in local time; empty means never"
+    schedule: str = Field(
+        "30 1 * * *",
+        description="when workers start the nightly job, as a crontab line in local time; empty means never",
     )
     alarm: str = Field(
         "",
@@ -130,7 +131,7 @@ class Settings(BaseSettings):
     whitening_views: int = Field(3, ge=2, le=16, description="augmented views of each of these products")
     min_class_size: int = Field(5, ge=1, description="categories with fewer pictures join their parent category")
     keep_generations: int = Field(3, ge=2, description="published generations kept on disk for rollback")
-    prune: bool = Field(True, description="delete unused data at the end of each night")
+    prune: bool = Field(True, description="delete unused data at the end of each nightly job")
     keep_unused_days: int = Field(
         14, ge=0, description="days that pictures of withdrawn products, and unused models, are kept"
     )

@@ -183,7 +183,7 @@ def run_job(settings: Settings, *arguments: str) -> str:
     return jobs.execute(settings, int(found[1]), WORK)
 
 
-@pytest.mark.parametrize("kind", ["index", "night"])
+@pytest.mark.parametrize("kind", ["index", "nightly"])
 def test_a_job_accepts_drift_for_itself_only(shop: Shop, kind: str) -> None:
     shop.add([f"T{n:03d}" for n in range(32)], "Tables")
     reindex(shop.settings, open_encoder=FakeEncoder)

@@ -31,7 +31,7 @@ def shop(tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
 def test_a_claim_waits_for_one_that_is_not_committed(shop: Settings) -> None:
     """It could not see that one, and two exclusive jobs would run."""
     with open_catalog(shop.catalogue_url, write=True) as sessions, ThreadPoolExecutor(1) as other:
-        first, _ = (add(sessions, kind, {}, utc_now()) for kind in ("night", "index"))
+        first, _ = (add(sessions, kind, {}, utc_now()) for kind in ("nightly", "index"))
         with sessions.begin() as session:
             lock_for_writing(session)
             assert jobs.claim(session, first, "elsewhere:1", utc_now())
@@ -78,7 +78,7 @@ def test_each_job_is_claimed_once_and_index_runs_never_overlap(shop: Settings) -
             ended.append(job.job_id)
 
     with open_catalog(shop.catalogue_url, write=True) as sessions, ThreadPoolExecutor(WORKERS) as workers:
-        asked = [add(sessions, kind, {}, utc_now()) for kind in ("night", *["index"] * 12)]
+        asked = [add(sessions, kind, {}, utc_now()) for kind in ("nightly", *["index"] * 12)]
         for done in [workers.submit(worker, f"here:{number}") for number in range(WORKERS)]:
             done.result()
 

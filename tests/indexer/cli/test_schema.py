@@ -1,6 +1,7 @@
 """The catalogue's schema at the command line: told, upgraded when that is asked for, never changed by the way."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +47,7 @@ def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         "index run",
         "index status",
         "index report",
-        "jobs run night",
+        "jobs run nightly",
         "jobs list",
         "jobs log 1",
         "jobs cancel 1",
@@ -184,3 +185,17 @@ def test_a_bug_shows_no_password(capsys: pytest.CaptureFixture[str], monkeypatch
     assert caught.value.code == 1
     assert said.startswith("Traceback")
     assert said.endswith("ValueError: cannot parse postgresql://***@h/x\n")
+
+
+def test_an_upgrade_renames_stored_job_kinds(old: Path) -> None:
+    """Otherwise no worker could run a nightly job that was waiting."""
+    set_schema(old / "catalogue.sqlite", "0004")
+    with sqlite3.connect(old / "catalogue.sqlite") as connection:
+        connection.execute(
+            "INSERT INTO job (kind, arguments, state, attempts, worker, progress, cancel, message, created_at)"
+            " VALUES ('night', '{}', 'queued', 0, '', '{}', 0, '', '2026-11-01 01:30:00')"
+        )
+    connection.close()
+    assert CliRunner().invoke(cli.cli, ["--data", str(old), "catalog", "upgrade"]).exit_code == 0
+    with open_catalog(old / "catalogue.sqlite") as sessions, sessions() as session:
+        assert [job.kind for job in jobs.open_jobs(session)] == ["nightly"]

@@ -18,9 +18,9 @@ from catalog.database import open_catalog
 from catalog.jobs import JobRow
 from catalog.models import Job
 from indexer.jobs import jobs as jobs_module
-from indexer.jobs import schedule
 from indexer.jobs.alerts import raise_alarm, run_alarm
 from indexer.jobs.jobs import WorkerStopped, add, claim_next, execute, process_name, recover
+from indexer.jobs.schedule import is_due
 from indexer.jobs.worker import Worker
 from vsearch import cli
 from vsearch.core.errors import CatalogError, FeedRejected, SettingsError
@@ -208,14 +208,14 @@ def test_a_waiting_job_is_cancelled_at_once(sessions: sessionmaker[Session]) -> 
 
 
 def test_only_one_nightly_job_waits_or_runs(sessions: sessionmaker[Session]) -> None:
-    nightly = add(sessions, "night", {}, NOW)
+    nightly = add(sessions, "nightly", {}, NOW)
     with pytest.raises(CatalogError, match=f"Job {nightly}, .*queued"):
-        add(sessions, "night", {}, NOW)
+        add(sessions, "nightly", {}, NOW)
     add(sessions, "import", {}, NOW)
     add(sessions, "import", {}, NOW)
     with sessions.begin() as session:
         jobs.finish(session, nightly, "done", "", NOW)
-    assert add(sessions, "night", {}, NOW) > nightly
+    assert add(sessions, "nightly", {}, NOW) > nightly
     with pytest.raises(CatalogError, match="'dance'"):
         add(sessions, "dance", {}, NOW)
 
@@ -249,7 +249,7 @@ def test_jobs_of_dead_workers_are_requeued_up_to_three_times(sessions: sessionma
 
 def test_one_job_of_a_group_of_kinds_runs_at_a_time(sessions: sessionmaker[Session]) -> None:
     training, nightly, index, imported = (
-        add(sessions, kind, {}, NOW) for kind in ("train", "night", "index", "import")
+        add(sessions, kind, {}, NOW) for kind in ("train", "nightly", "index", "import")
     )
     assert index < imported
     claimed = [claim_next(sessions, "worker:1", NOW) for _ in range(4)]
@@ -277,10 +277,10 @@ def test_one_job_of_a_group_of_kinds_runs_at_a_time(sessions: sessionmaker[Sessi
     ],
 )
 def test_the_nightly_job_is_due_once(line: str, last: str, now: str, due: bool) -> None:
-    assert schedule.is_due(line, datetime.fromisoformat(last), datetime.fromisoformat(now)) == due
+    assert is_due(line, datetime.fromisoformat(last), datetime.fromisoformat(now)) == due
 
 
 @pytest.mark.parametrize("line", ["tonight", "99 1 * * *", "0 30 1 * * *"])
 def test_a_worker_refuses_an_invalid_schedule(tmp_path: Path, line: str) -> None:
-    with pytest.raises(SettingsError, match=f"night_at: '{line[:3]}"):
-        Worker(Settings(data=tmp_path, night_at=line))
+    with pytest.raises(SettingsError, match=f"schedule: '{line[:3]}"):
+        Worker(Settings(data=tmp_path, schedule=line))

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def shop(tmp_path: Path) -> Settings:
     """The settings of an empty shop without a schedule."""
-    return Settings(data=tmp_path, night_at="")
+    return Settings(data=tmp_path, schedule="")
 
 
 @pytest.fixture
@@ -43,10 +43,10 @@ def sessions(shop: Settings) -> Iterator[sessionmaker[Session]]:
 
 
 @contextmanager
-def running_worker(settings: Settings, night_at: str = "") -> Iterator[subprocess.Popen[bytes]]:
+def running_worker(settings: Settings, schedule: str = "") -> Iterator[subprocess.Popen[bytes]]:
     """Run a real worker."""
     command = [sys.executable, "-c", COMMAND, "--data", str(settings.data), "jobs", "worker"]
-    environment = {**os.environ, "VSEARCH_NIGHT_AT": night_at}
+    environment = {**os.environ, "VSEARCH_SCHEDULE": schedule}
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment)
     try:
         yield process
@@ -101,7 +101,7 @@ def test_a_job_outlives_its_worker(
 def test_the_missed_nightly_job_is_made_up_for(shop: Settings, sessions: sessionmaker[Session]) -> None:
     """Without products it fails, and says so."""
     with sessions.begin() as session:
-        before = jobs.add(session, "night", {}, utc_now() - timedelta(days=3))
+        before = jobs.add(session, "nightly", {}, utc_now() - timedelta(days=3))
         jobs.finish(session, before, "done", "", utc_now())
 
     def ended() -> bool:
@@ -109,7 +109,7 @@ def test_the_missed_nightly_job_is_made_up_for(shop: Settings, sessions: session
             found = jobs.one(session, before + 1)
         return found is not None and found.state == "failed"
 
-    with running_worker(shop, night_at="30 1 * * *"):
+    with running_worker(shop, schedule="30 1 * * *"):
         until(ended)
     assert "catalog" in row(sessions, before + 1).message
 
@@ -178,7 +178,7 @@ def test_a_catalog_that_goes_away_raises_the_alarm_once(
 
 def test_of_two_workers_one_starts_the_nightly_job(tmp_path: Path) -> None:
     alarms = tmp_path / "alarms"
-    shop = Settings(data=tmp_path, night_at="30 1 * * *", alarm=f"tee -a {alarms}")
+    shop = Settings(data=tmp_path, schedule="30 1 * * *", alarm=f"tee -a {alarms}")
     workers = [Worker(shop), Worker(shop)]
     tomorrow = utc_now() + timedelta(days=1)
     with open_catalog(shop.catalogue_url, write=True) as sessions, ThreadPoolExecutor(2) as pool:
@@ -190,7 +190,7 @@ def test_of_two_workers_one_starts_the_nightly_job(tmp_path: Path) -> None:
         for each in started:
             each.result()
         with sessions() as session:
-            assert [job.kind for job in jobs.open_jobs(session)] == ["night"]
+            assert [job.kind for job in jobs.open_jobs(session)] == ["nightly"]
         assert not alarms.exists()
 
         for _ in range(2):
