@@ -1,7 +1,6 @@
 """The catalogue's schema at the command line: told, upgraded when that is asked for, never changed by the way."""
 
 import os
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from click.testing import CliRunner
 
 from catalog import jobs
 from catalog.database import open_catalog, read_schema_revision, schema_revisions
+from catalog.models import utc_now
 from indexer.cli import jobs as jobs_command
 from tests.pictures import jpeg
 from tests.schemas import set_schema
@@ -187,15 +187,11 @@ def test_a_bug_shows_no_password(capsys: pytest.CaptureFixture[str], monkeypatch
     assert said.endswith("ValueError: cannot parse postgresql://***@h/x\n")
 
 
-def test_an_upgrade_renames_stored_job_kinds(old: Path) -> None:
+def test_an_upgrade_renames_stored_job_kinds(tmp_path: Path) -> None:
     """Otherwise no worker could run a nightly job that was waiting."""
-    set_schema(old / "catalogue.sqlite", "0004")
-    with sqlite3.connect(old / "catalogue.sqlite") as connection:
-        connection.execute(
-            "INSERT INTO job (kind, arguments, state, attempts, worker, progress, cancel, message, created_at)"
-            " VALUES ('night', '{}', 'queued', 0, '', '{}', 0, '', '2026-11-01 01:30:00')"
-        )
-    connection.close()
-    assert CliRunner().invoke(cli.cli, ["--data", str(old), "catalog", "upgrade"]).exit_code == 0
-    with open_catalog(old / "catalogue.sqlite") as sessions, sessions() as session:
+    file = tmp_path / "catalogue.sqlite"
+    with open_catalog(file, write=True) as sessions, sessions.begin() as session:
+        jobs.add(session, "night", {}, utc_now())
+    set_schema(file, "0004")
+    with open_catalog(file, migrate=True) as sessions, sessions() as session:
         assert [job.kind for job in jobs.open_jobs(session)] == ["nightly"]
