@@ -18,7 +18,7 @@ from vsearch.core.errors import VSearchError
 from webui.services import Services, services
 
 BUCKETS = (0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10)
-_EXTENSION = "vsearch.evaluation.metrics"
+_EXTENSION = "vsearch.metrics"
 
 blueprint = Blueprint("metrics", __name__)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from catalog.queries import GalleryRow
 from catalog.stored_blocks import Key
 from indexer.build.match_calibration import MIN_SCORES, LabeledEmbeddings, calibrate, score_views
-from vsearch.evaluation.metrics import l2_normalize
+from vsearch.core.vectors import l2_normalize
 from vsearch.index.manifest import MatchCalibration, Quality
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.heads import Heads, fit_heads

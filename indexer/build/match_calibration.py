@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vsearch.evaluation.metrics import l2_normalize
+from vsearch.core.vectors import l2_normalize
 from vsearch.index.manifest import MatchCalibration, MatchThresholds, Quality
 
 MIN_SCORES = 20

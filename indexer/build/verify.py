@@ -15,7 +15,7 @@ from indexer.build.canaries import failing_canaries
 from indexer.build.encode import EncodeContext
 from vsearch.core.errors import SettingsError, VerificationFailed
 from vsearch.core.settings import Metric, Settings
-from vsearch.evaluation.metrics import l2_normalize
+from vsearch.core.vectors import l2_normalize
 from vsearch.imaging.codec import Limits
 from vsearch.index import generation as generations
 from vsearch.index.class_index import ClassIndex

@@ -167,7 +167,7 @@ def _own_shots(settings: Settings, source: Path, file: Path) -> Shots:
     Raises:
         DatasetError: a row names a photo that is not there or cannot be read.
     """
-    right = {Path(name).stem: (name, skus) for name, skus in ground_truth.photo_skus(file).items()}
+    right = {Path(name).stem: (name, skus) for name, skus in ground_truth.read_photo_skus(file).items()}
     for photo in photos.read([source]):
         if photo.name in right:
             _, skus = right.pop(photo.name)

@@ -18,7 +18,7 @@ from indexer.promotion.evaluation_set import FrozenSet
 from vsearch.core.errors import GenerationCorrupt
 from vsearch.core.settings import Settings
 from vsearch.evaluation import comparison
-from vsearch.evaluation.comparison import Comparison
+from vsearch.evaluation.comparison import RankingComparison
 from vsearch.index import generation as generations
 from vsearch.index import retention
 from vsearch.index.manifest import Manifest
@@ -43,7 +43,7 @@ class Trial:
 
     first: str
     second: str
-    comparison: Comparison
+    comparison: RankingComparison
     left_out: int
     pictures: int
     evaluation: str
@@ -78,7 +78,7 @@ def run_trial(
         allowed = None if len(serving.generation.gallery) == len(common) else common
         with tools.stages(f"evaluate {name}") as advance:
             ranked.append(comparison.rank(engine, asked, allowed=allowed, advance=advance))
-    figures = comparison.compare(ranked[0], ranked[1], [query.relevant for query in asked])
+    figures = comparison.compare_rankings(ranked[0], ranked[1], [query.relevant for query in asked])
     return Trial(*names, figures, len(evaluation.answers) - len(asked), len(common), str(evaluation))
 
 

@@ -31,9 +31,9 @@ from catalog.queries import GalleryRow
 from vsearch.core.errors import CatalogError, DatasetError, ImageRejected
 from vsearch.core.files import checksum, replace_text, sync
 from vsearch.core.settings import Settings
-from vsearch.evaluation.evaluate import Query
+from vsearch.evaluation.queries import Query
 from vsearch.imaging import synthetic
-from vsearch.imaging.codec import Limits, Picture, decode, encode_jpeg
+from vsearch.imaging.codec import Limits, Picture, crop, decode, encode_jpeg
 
 MOST = 250
 """Photos that are made; each of another product."""
@@ -42,7 +42,6 @@ SEED = 40_000
 """Another than the default of `vsearch evaluate shopper`: who tunes on that has not seen these."""
 
 QUALITY = 95
-_HARD_SHARE = (0.35, 0.6)  # of the photo's side that the product takes when it stands in a room
 _ANY_SIZE = Limits(min_side=1)  # they were checked when they were frozen
 _CURRENT, _ANSWERS, _MANIFEST = "CURRENT", "answers.csv", "manifest.json"
 
@@ -170,8 +169,8 @@ def made_shots(rows: Iterable[GalleryRow], store: ImageStore, *, seed: int = SEE
             picture = decode(store.read(first[sku].sha256))
         except (CatalogError, ImageRejected):
             continue
-        shot = synthetic.shoot(picture, np.random.default_rng([seed, number]), share=_HARD_SHARE)
-        yield synthetic.cut_to_box(shot), {sku}
+        photo, box = synthetic.photo_in_room(picture, np.random.default_rng([seed, number]))
+        yield crop(photo, synthetic.add_margin(box)), {sku}
         made += 1
         if made == most:
             return

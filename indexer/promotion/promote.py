@@ -22,7 +22,7 @@ from vsearch.core.errors import CheckpointMismatch, GenerationError, NoGeneratio
 from vsearch.core.lock import run_lock
 from vsearch.core.progress import Progress, no_stages
 from vsearch.core.settings import Settings
-from vsearch.evaluation.comparison import Comparison
+from vsearch.evaluation.comparison import RankingComparison
 from vsearch.index import generation as generations
 from vsearch.index.manifest import Manifest
 from vsearch.models import registry
@@ -188,7 +188,7 @@ def _promoted(tools: RunContext, candidate: Checkpoint, current: Manifest, allow
     return Promotion(replace(report, note=note, promoted=candidate.checkpoint_id), trial)
 
 
-def _gate(comparison: Comparison, names: tuple[str, str], allow_drop: float) -> None:
+def _gate(comparison: RankingComparison, names: tuple[str, str], allow_drop: float) -> None:
     change = comparison.mrr.difference.mean
     if change < -(allow_drop + _ROUNDING):
         enough = math.ceil(-change * 1000) / 1000

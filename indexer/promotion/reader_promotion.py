@@ -19,7 +19,7 @@ from vsearch.core.errors import CheckpointMismatch, PromotionRefused
 from vsearch.core.lock import run_lock
 from vsearch.core.progress import Progress, no_stages
 from vsearch.core.settings import Settings
-from vsearch.evaluation.comparison import Paired, paired
+from vsearch.evaluation.comparison import Paired, compare_scores
 from vsearch.imaging.codec import Picture
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
@@ -101,7 +101,7 @@ def promote_reader(
         before = _right(in_use, asked, open_judge, progress) if in_use else np.zeros(len(asked))
         found = _right(stored, asked, open_judge, progress)
         name = in_use.checkpoint_id if in_use else None
-        trial = ReaderTrial(name, stored.checkpoint_id, digits, len(asked), paired(before, found))
+        trial = ReaderTrial(name, stored.checkpoint_id, digits, len(asked), compare_scores(before, found))
         if in_use is None and trial.right.second < LEAST - allow_drop:
             raise PromotionRefused(
                 f"A first tag reader must read at least {LEAST:.0%} of the tags, but {trial.sentence()}; "

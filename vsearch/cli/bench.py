@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from vsearch.cli import pass_settings, photos
 from vsearch.cli.console import progress, table
-from vsearch.cli.load_model import open_model
+from vsearch.cli.load_model import load_model
 from vsearch.core.settings import Settings
-from vsearch.evaluation.metrics import l2_normalize
+from vsearch.core.vectors import l2_normalize
 from vsearch.imaging.codec import Limits, encode_jpeg, resize
 from vsearch.index.class_index import ClassIndex
 from vsearch.models.backbones import BACKBONES, backbone
@@ -39,8 +39,8 @@ def command() -> None:
 @pass_settings
 def encode(settings: Settings, paths: tuple[Path, ...], count: int) -> None:
     """Encode pictures in batches, against one after the other (the baseline)."""
-    model = open_model(settings)
-    readable = photos.readable(photos.read(paths), Limits.from_settings(settings))
+    model = load_model(settings)
+    readable = photos.decode_all(photos.read(paths), Limits.from_settings(settings))
     pictures = [picture for _, (_, picture) in zip(range(count), readable, strict=False)]
     size = settings.batch_size
     model.encoder.blocks(pictures[:size])
@@ -140,7 +140,7 @@ def _drawn(folder: Path, count: int) -> Path:
 
 def _squares(place: Path, side: int, count: int) -> NDArray[np.uint8]:
     """Return up to `count` pictures, uint8 [n, side, side, 3]; as many as a batch has by repeating them."""
-    found = photos.readable(photos.read([place]), Limits(min_side=8))
+    found = photos.decode_all(photos.read([place]), Limits(min_side=8))
     pictures = np.stack([resize(picture, side, side) for _, (_, picture) in zip(range(count), found, strict=False)])
     return np.resize(pictures, (max(len(pictures), 32), side, side, 3))
 

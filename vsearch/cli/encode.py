@@ -1,4 +1,4 @@
-"""`vsearch encode`: embeddings of pictures, for use outside."""
+"""`vsearch encode`: embeddings of images, for other programs."""
 
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vsearch.cli import pass_settings, photos
 from vsearch.cli.console import out, progress
-from vsearch.cli.load_model import Model, open_model
+from vsearch.cli.load_model import Model, load_model
 from vsearch.core.errors import DatasetError
 from vsearch.core.files import atomic_write
 from vsearch.core.settings import Settings
@@ -23,33 +23,34 @@ from vsearch.imaging.codec import Limits, Picture
 @click.option("--out", "target", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The .npz file.")
 @pass_settings
 def command(settings: Settings, paths: tuple[Path, ...], target: Path) -> None:
-    """Write ids, embeddings, probabilities and classes of pictures to FILE.npz.
+    """Write ids, embeddings, probabilities and classes of images to FILE.npz.
 
-    ids: file names without ending, n texts. embeddings: float32 [n, d] as the live generation projects them (by the
-    checkpoint's own whitening before anything is published), not normalised. probabilities: float32 [n, c], the mean
-    of the models. classes: c names. Pictures that cannot be read are named on standard error and left out.
+    ids: n file names without extension. embeddings: float32 [n, d] as the published generation projects them (before
+    anything is published, the checkpoint's own whitening), not normalized. probabilities: float32 [n, c], the mean of
+    the networks. classes: c names. Images that cannot be read are reported on standard error and left out.
     """
     if not target.parent.is_dir():
-        raise DatasetError(f"The arrays need a folder to go to, but {target.parent} is none; make it first.")
+        raise DatasetError(f"Cannot write {target}: the folder {target.parent} does not exist.")
     total = photos.count(paths)
-    model = open_model(settings)
-    readable = photos.readable(photos.read(paths), Limits.from_settings(settings))
+    model = load_model(settings)
+    decoded = photos.decode_all(photos.read(paths), Limits.from_settings(settings))
     with progress("encode") as advance:
-        arrays = _arrays(model, readable, settings.batch_size, lambda done: advance(done, total))
+        arrays = _encode(model, decoded, settings.batch_size, lambda done: advance(done, total))
     with atomic_write(target) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub takes the names for options
     written = len(arrays["ids"])
-    out.print(f"{written} of {total} pictures encoded by {model.origin}, {arrays['embeddings'].shape[1]} numbers each")
+    dimensions = arrays["embeddings"].shape[1]
+    out.print(f"{written} of {total} images encoded by {model.origin}; embeddings have {dimensions} dimensions")
     if written < total:
         click.secho(f"{total - written} could not be read", err=True, fg="yellow")
 
 
-def _arrays(
-    model: Model, readable: Iterator[tuple[str, Picture]], size: int, advance: Callable[[int], None]
+def _encode(
+    model: Model, decoded: Iterator[tuple[str, Picture]], batch_size: int, advance: Callable[[int], None]
 ) -> dict[str, NDArray[Any]]:
     ids: list[str] = []
     embeddings, probabilities = [], []
-    while batch := list(islice(readable, size)):
+    while batch := list(islice(decoded, batch_size)):
         blocks = model.encoder.blocks([picture for _, picture in batch])
         ids += [name for name, _ in batch]
         embeddings.append(model.whitening.project(blocks))

@@ -1,4 +1,4 @@
-"""Known answers to evaluate against: relevance files, lists of products, and labelled manifests."""
+"""Files with known answers: relevance files, lists of photos, lists of products, and labeled manifests."""
 
 import csv
 import io
@@ -16,10 +16,12 @@ SIDES = ("left", "top", "right", "bottom")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One query of a list of photos: the photo's name without its ending, the part that matters, the right answers.
+class PhotoQuery:
+    """A query of a list of photos.
 
-    `grades` holds the grade of each right sku; 1 where the list has no grades.
+    Attributes:
+        photo: file name without its extension.
+        grades: relevant sku -> grade, 1 if the list has no grades.
     """
 
     photo: str
@@ -28,30 +30,30 @@ class Asked:
     category: str
 
 
-def relevant(file: Path) -> dict[str, dict[str, float]]:
-    """Return the skus that answer each query of a relevance file with their grades (CSV: query, doc, rel)."""
-    found: dict[str, dict[str, float]] = defaultdict(dict)
+def read_relevance(file: Path) -> dict[str, dict[str, float]]:
+    """Return query -> relevant sku -> grade of a relevance file (CSV: query, doc, rel)."""
+    grades: dict[str, dict[str, float]] = defaultdict(dict)
     for number, row in enumerate(_rows(file, ("query", "doc", "rel")), start=2):
         grade = _grade(row["rel"] or "0", file, number)
         if grade > 0:
-            found[row["query"]][row["doc"]] = grade
-    if not found:
-        raise DatasetError(f"A relevance file needs at least one relevant pair, but {file} has none.")
-    return dict(found)
+            grades[row["query"]][row["doc"]] = grade
+    if not grades:
+        raise DatasetError(f"{file} has no relevant pair.")
+    return dict(grades)
 
 
-def asked(file: Path, *, whole: bool, where: Mapping[str, str] | None = None) -> list[Asked]:
+def read_photo_queries(file: Path, *, whole: bool, where: Mapping[str, str] | None = None) -> list[PhotoQuery]:
     """Return the queries of a list of photos (CSV: photo, sku, [left, top, right, bottom], [grade], [category]).
 
-    Rows of the same photo and box are one query with several right answers. Of other columns nothing is read.
+    Rows with the same photo and box are one query with several relevant products. Other columns are ignored.
 
     Args:
         file: the list; boxes are fractions of the photo's width and height.
-        whole: make one query of all rows of a photo, without a box.
-        where: column -> value; other rows are left out.
+        whole: ignore boxes: all rows of a photo are one query.
+        where: column -> value of the rows to use.
     """
     where = where or {}
-    found: dict[tuple[str, Box | None], Asked] = {}
+    queries: dict[tuple[str, Box | None], PhotoQuery] = {}
     names: dict[str, str] = {}
     for number, row in enumerate(_rows(file, ("photo", "sku", *where)), start=2):
         if any(row[column] != value for column, value in where.items()):
@@ -63,41 +65,40 @@ def asked(file: Path, *, whole: bool, where: Mapping[str, str] | None = None) ->
         photo = Path(name).stem
         if names.setdefault(photo, name) != name:
             raise DatasetError(
-                f"Photos must differ in name, not only in folder or ending, but {file} has {names[photo]!r} and "
-                f"{name!r}; rename one."
+                f"The photos {names[photo]!r} and {name!r} of {file} differ only in folder or extension. Rename one."
             )
         box = None if whole else _box(row, file, number)
-        query = found.setdefault((photo, box), Asked(photo, box, {}, row.get("category", "").strip()))
+        query = queries.setdefault((photo, box), PhotoQuery(photo, box, {}, row.get("category", "").strip()))
         query.grades[sku] = max(grade, query.grades.get(sku, 0.0))
-    if not found:
-        kept = "".join(f" where {column} is {value!r}" for column, value in where.items())
-        raise DatasetError(f"A list of photos needs at least one photo with its sku, but {file} has none{kept}.")
-    return list(found.values())
+    if not queries:
+        conditions = "".join(f" where {column} is {value!r}" for column, value in where.items())
+        raise DatasetError(f"{file} has no photo with a sku{conditions}.")
+    return list(queries.values())
 
 
-def skus(file: Path) -> list[str]:
-    """Return the skus of a list, one a line."""
-    found = [line.strip() for line in _text(file).splitlines() if line.strip()]
-    if not found:
-        raise DatasetError(f"A list of products needs at least one sku, but {file} is empty.")
-    return found
+def read_skus(file: Path) -> list[str]:
+    """Return the skus of a list, one per line."""
+    skus = [line.strip() for line in _text(file).splitlines() if line.strip()]
+    if not skus:
+        raise DatasetError(f"{file} is empty. List one sku per line.")
+    return skus
 
 
-def photo_skus(file: Path) -> dict[str, set[str]]:
+def read_photo_skus(file: Path) -> dict[str, set[str]]:
     """Return the skus that each photo of a list shows (CSV: photo, sku)."""
-    right: dict[str, set[str]] = defaultdict(set)
+    skus: dict[str, set[str]] = defaultdict(set)
     for row in _rows(file, ("photo", "sku")):
         if row["photo"].strip() and row["sku"].strip():
-            right[row["photo"].strip()].add(row["sku"].strip())
-    if not right:
-        raise DatasetError(f"A list of photos needs at least one photo with its sku, but {file} has none.")
-    return dict(right)
+            skus[row["photo"].strip()].add(row["sku"].strip())
+    if not skus:
+        raise DatasetError(f"{file} has no photo with a sku.")
+    return dict(skus)
 
 
-def labels(file: Path, column: str) -> dict[str, tuple[str, str]]:
-    """Return the split and the class of each picture of a manifest (CSV: image, split, `column`), by file name.
+def read_labels(file: Path, column: str) -> dict[str, tuple[str, str]]:
+    """Return the split and class of each image of a manifest (CSV: image, split, `column`), by name without extension.
 
-    Names are without their ending. Pictures of no class, and of splits other than train and val, are left out.
+    Images without a class, and of splits other than train and val, are left out.
     """
     rows = _rows(file, ("image", "split", column))
     return {
@@ -111,12 +112,11 @@ def _grade(text: str, file: Path, number: int) -> float:
     except ValueError:
         grade = math.nan
     if not 0 <= grade < math.inf:
-        raise DatasetError(f"A grade must be a number of 0 or more, but line {number} of {file} has {text!r}; fix it.")
+        raise DatasetError(f"{file}, line {number}: {text!r} is not a valid grade. Use a number of 0 or more.")
     return grade
 
 
 def _box(row: Mapping[str, str], file: Path, number: int) -> Box | None:
-    """Return the box of a row; None where the list has no boxes, or the row leaves all four sides empty."""
     sides = [row.get(side, "").strip() for side in SIDES]
     if not any(sides):
         return None
@@ -124,23 +124,20 @@ def _box(row: Mapping[str, str], file: Path, number: int) -> Box | None:
         return Box(*map(float, sides))
     except (ValueError, InvalidRequest):
         raise DatasetError(
-            f"A box must be {', '.join(SIDES)} in fractions of the photo from 0 to 1, but line {number} of {file} has "
-            f"{', '.join(sides)}; divide pixels by the photo's width and height."
+            f"{file}, line {number}: {', '.join(sides)} is not a valid box. Give {', '.join(SIDES)} as fractions "
+            "of the photo's width and height."
         ) from None
 
 
 def _rows(file: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
-    """Return the rows of a CSV file; cells that a short row lacks are empty."""
     reader = csv.DictReader(io.StringIO(_text(file), newline=""), restval="")
     try:
-        have, rows = reader.fieldnames or (), list(reader)
+        columns, rows = reader.fieldnames or (), list(reader)
     except csv.Error as error:
-        raise DatasetError(f"A data set must be sound CSV, but {file} is not ({error}); export it again.") from None
-    missing = [name for name in needed if name not in have]
+        raise DatasetError(f"{file} is not valid CSV: {error}.") from None
+    missing = [name for name in needed if name not in columns]
     if missing:
-        raise DatasetError(
-            f"This needs the columns {', '.join(needed)}, but {file} lacks {', '.join(missing)}; add or rename them."
-        )
+        raise DatasetError(f"{file} lacks the columns {', '.join(missing)}. It needs {', '.join(needed)}.")
     return rows
 
 
@@ -148,4 +145,4 @@ def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise DatasetError(f"A data set must be UTF-8 text, but {file} is not; save it again as UTF-8.") from None
+        raise DatasetError(f"{file} is not UTF-8 text. Save it as UTF-8.") from None

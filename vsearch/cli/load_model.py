@@ -1,11 +1,11 @@
-"""What the commands open before they start: the live engine, or a checkpoint where nothing is published yet."""
+"""Loading what commands work with: the engine, or a checkpoint if nothing is published yet."""
 
 from dataclasses import dataclass
 
-from indexer.build.run import shop_checkpoint
 from vsearch.core.settings import Settings
 from vsearch.detection.detector import open_bundled
 from vsearch.index import generation as generations
+from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.encoder import Encoder, open_encoder
 from vsearch.models.whitening import Whitening
@@ -14,7 +14,7 @@ from vsearch.search.engine import Engine
 
 @dataclass(frozen=True)
 class Model:
-    """An encoder with the checkpoint it came from, and the whitening to project with."""
+    """An encoder with its checkpoint, and the whitening to project with."""
 
     encoder: Encoder
     checkpoint: Checkpoint
@@ -22,12 +22,12 @@ class Model:
     origin: str
 
 
-def open_engine(settings: Settings) -> Engine:
-    """Load the live generation.
+def load_engine(settings: Settings) -> Engine:
+    """Load the published generation.
 
     Raises:
         NoGeneration: nothing is published yet.
-        VSearchError: it cannot be loaded, and why.
+        VSearchError: it cannot be loaded.
     """
     engine = Engine(settings, open_detector=open_bundled)
     engine.refresh()
@@ -36,15 +36,16 @@ def open_engine(settings: Settings) -> Engine:
     return engine
 
 
-def open_model(settings: Settings) -> Model:
-    """Open the live generation's model; where there is none, the configured checkpoint or the bundled one.
+def load_model(settings: Settings) -> Model:
+    """Load the model of the published generation; else the configured checkpoint, or the bundled one.
 
     Raises:
         CheckpointError: the checkpoint cannot be used.
     """
     if generations.current_id(settings.generations) is not None:
-        serving = open_engine(settings).serving
-        live = serving.generation
-        return Model(serving.encoder, serving.checkpoint, live.whitening, f"generation {live.generation_id}")
-    checkpoint = shop_checkpoint(settings, None)
+        serving = load_engine(settings).serving
+        published = serving.generation
+        origin = f"generation {published.generation_id}"
+        return Model(serving.encoder, serving.checkpoint, published.whitening, origin)
+    checkpoint = registry.find(settings, settings.checkpoint or registry.BUNDLED)
     return Model(open_encoder(checkpoint), checkpoint, checkpoint.whitening, f"checkpoint {checkpoint.checkpoint_id}")

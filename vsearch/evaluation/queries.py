@@ -1,52 +1,71 @@
-"""Made shopper photos to measure with, of three kinds, each a pure function of a catalogue picture and a seed.
+"""Queries with known answers, and synthetic shopper photos to make them from.
 
-easy: the product on its own background, seen from elsewhere. hard: the product somewhere in a room. crop: the hard
-photo with the product marked, 5 percent around it. What the whitening learns from uses the same steps
-(`vsearch.imaging.synthetic`) with other seeds.
+Synthetic photos are a pure function of a catalog image and a seed. easy: the product on its own background, from
+another viewpoint. hard: the product in a room. crop: the hard photo with a box around the product.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from skimage.transform import ProjectiveTransform, warp
 
+from vsearch.evaluation.bootstrap import Ids
 from vsearch.imaging import synthetic
-from vsearch.imaging.codec import Picture
+from vsearch.imaging.codec import Picture, crop
 from vsearch.imaging.geometry import Box
 
 Kind = Literal["easy", "hard", "crop"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-HARD_SHARE = (0.35, 0.6)
-"""Least and greatest part of the photo's side that a product in a room takes."""
+
+@dataclass(frozen=True)
+class Query:
+    """An image with its relevant products.
+
+    Attributes:
+        picture: RGB uint8 [h, w, 3].
+        relevant: product ids; empty for an image of something that is not in the catalog.
+        itself: product the image shows, removed from the results; None if it is what to find.
+        box: the part to search with; None for the whole image.
+        grades: product id -> grade > 0; None if all relevant products are equally so.
+        category: scores are also reported by it.
+        photo: name of the photo, if several queries come from one.
+    """
+
+    picture: Picture
+    relevant: frozenset[int]
+    itself: int | None = None
+    box: Box | None = None
+    grades: Mapping[int, float] | None = None
+    category: str = ""
+    photo: str | None = None
+
+    @property
+    def part(self) -> Picture:
+        """The image cropped to the box."""
+        return self.picture if self.box is None else crop(self.picture, self.box)
 
 
-def make(
+def photo_groups(queries: Sequence[Query]) -> Ids:
+    """Return the number of the photo each query comes from, [q] from 0; a query without one is its own."""
+    numbers: dict[object, int] = {}
+    keys = [row if query.photo is None else query.photo for row, query in enumerate(queries)]
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
+
+
+def synthetic_photo(
     picture: Picture, kind: Kind, rng: np.random.Generator, *, room: Picture | None = None
 ) -> tuple[Picture, Box | None]:
-    """Return a made photo, RGB uint8 [h, w, 3], and what a shopper marks in it; None for a photo that is left whole.
+    """Return a synthetic photo, RGB uint8 [h, w, 3], and the box to search with, if any.
 
     Args:
-        picture: catalogue picture, RGB uint8 [h, w, 3].
-        kind: "hard" and "crop" are the same photo when `rng` starts the same.
-        rng: all chance comes from it.
-        room: photo to stand the product in; a simple room is made up when None. An easy photo needs none.
+        picture: catalog image, RGB uint8 [h, w, 3].
+        kind: "hard" and "crop" give the same photo for the same `rng`.
+        rng: source of all randomness.
+        room: photo of a room; None generates a simple one.
     """
     if kind == "easy":
-        return own_background(picture, rng), None
-    shot = synthetic.shoot(picture, rng, room=room, share=HARD_SHARE)
-    return shot.photo, synthetic.with_margin(shot.box) if kind == "crop" else None
-
-
-def own_background(picture: Picture, rng: np.random.Generator) -> Picture:
-    """Take the picture with all its background from elsewhere: perspective, tilt, light, cast, blur, noise, JPEG.
-
-    What comes into sight beside the picture continues its edge.
-    """
-    whole = synthetic.fit(picture, synthetic.SIDE)
-    height, width = (max(side, synthetic.SIDE // 2) for side in whole.shape[:2])
-    corners = synthetic.corners_of(whole)
-    moved = (width / 2, height / 2) + rng.uniform(0.8, 0.95) * synthetic.seen_from_elsewhere(corners, rng)
-    transform = ProjectiveTransform.from_estimate(moved, corners)
-    light = warp(whole.astype(np.float32) / 255, transform, output_shape=(height, width), order=1, mode="edge")
-    return synthetic.taken(light.astype(np.float32), rng)
+        return synthetic.photo_on_own_background(picture, rng), None
+    photo, box = synthetic.photo_in_room(picture, rng, room=room)
+    return photo, synthetic.add_margin(box) if kind == "crop" else None

@@ -1,39 +1,40 @@
-"""What answers the queries of a test: the live search, routed and in all classes, and plain descriptors beside it."""
+"""What ranks products for queries: the published index, routed and in all classes, and baseline descriptors."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.core.progress import ProgressCallback, no_progress
+from vsearch.core.vectors import PADDING, l2_normalize
 from vsearch.evaluation import metrics
-from vsearch.evaluation.bootstrap import Floats, Ids
-from vsearch.evaluation.evaluate import Query, depth
+from vsearch.evaluation.bootstrap import Estimate, Floats, Ids, mean_interval
+from vsearch.evaluation.queries import Query, photo_groups
 from vsearch.imaging import descriptors
 from vsearch.imaging.codec import Picture
-from vsearch.imaging.preprocess import half_squash, trim
+from vsearch.imaging.preprocess import fit_square, trim
 from vsearch.index.manifest import MatchLabel
 from vsearch.search.engine import ALL, Engine, Search
 from vsearch.search.merging import LabeledHit
 
-LABELS: tuple[MatchLabel, ...] = get_args(MatchLabel)
+MATCH_LABELS: tuple[MatchLabel, ...] = get_args(MatchLabel)
 """From the closest to none."""
 
-_NO_SCORE = -1.0  # the least cosine: of a search that finds nothing
+_NO_SCORE = -1.0  # the lowest cosine, for a search without results
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """What a searcher answers to q queries.
+    """The results of a ranker for q queries.
 
     Attributes:
-        name: of the searcher.
+        name: of the ranker.
         ids: product ids, best first, int64 [q, k], padded with -1.
-        best: score of the first product, of the live search its margin, float64 [q].
-        labels: what the page would call the closest product, q words; none of a searcher that has no words.
-        unsold: the same, had the shop none of the right products.
+        best: score of the first product, for the engine its margin, float64 [q].
+        labels: match label of the closest product, for the engine; else empty.
+        unsold: the same if the shop did not sell the relevant products.
     """
 
     name: str
@@ -43,30 +44,74 @@ class Ranking:
     unsold: tuple[MatchLabel, ...] = ()
 
 
+@dataclass(frozen=True)
+class Scores:
+    """Mean scores of a ranker with confidence intervals that resample photos.
+
+    Attributes:
+        ndcg_at_10: None if no query has grades.
+        hits: hit@1 of each query, for comparisons.
+    """
+
+    name: str
+    hit_at_1: Estimate
+    hit_at_5: Estimate
+    hit_at_10: Estimate
+    map_at_r: Estimate
+    ndcg_at_10: Estimate | None
+    hits: Floats = field(repr=False)
+
+
+def score(name: str, ranked: Ids, queries: Sequence[Query]) -> Scores:
+    """Score rankings [q, k]; k must be at least `required_depth`."""
+    right = metrics.relevance(ranked, [query.relevant for query in queries])
+    groups = photo_groups(queries)
+    ndcg = None
+    if any(query.grades is not None for query in queries):
+        grades = [dict.fromkeys(query.relevant, 1.0) if query.grades is None else query.grades for query in queries]
+        ndcg = mean_interval(metrics.ndcg_at_k(ranked, grades, 10), groups)
+    first = metrics.hit_at_k(right, 1)
+    precision = metrics.average_precision_at_r(right, [len(query.relevant) for query in queries])
+    return Scores(
+        name=name,
+        hit_at_1=mean_interval(first, groups),
+        hit_at_5=mean_interval(metrics.hit_at_k(right, 5), groups),
+        hit_at_10=mean_interval(metrics.hit_at_k(right, 10), groups),
+        map_at_r=mean_interval(precision, groups),
+        ndcg_at_10=ndcg,
+        hits=first,
+    )
+
+
+def required_depth(queries: Sequence[Query]) -> int:
+    """Return how many products each ranker must return."""
+    return max(10, *(len(query.relevant) for query in queries))
+
+
 def rank_by_engine(
     engine: Engine, queries: Sequence[Query], *, advance: ProgressCallback = no_progress
 ) -> tuple[Ranking, Ranking]:
-    """Rank with the live generation: in all classes, and in those that each photo decides on -> k = `depth`."""
+    """Rank with the published generation, searching all classes, and the classes each image is routed to."""
     everywhere: list[list[LabeledHit]] = []
     routed: list[list[LabeledHit]] = []
-    search = Search(k=depth(queries) + 1)
-    for number, query in enumerate(queries, start=1):  # one after the other: the second does not encode again
-        asked = replace(search, box=query.box)
-        for wish, answers in ((replace(asked, classes=ALL), everywhere), (asked, routed)):
-            hits = engine.search(query.picture, wish).hits
-            answers.append([hit for hit in hits if hit.product_id != query.itself][: search.k - 1])
+    search = Search(k=required_depth(queries) + 1)
+    for number, query in enumerate(queries, start=1):  # the second search of a query does not encode again
+        wanted = replace(search, box=query.box)
+        for variant, results in ((replace(wanted, classes=ALL), everywhere), (wanted, routed)):
+            hits = engine.search(query.picture, variant).hits
+            results.append([hit for hit in hits if hit.product_id != query.itself][: search.k - 1])
         advance(number, len(queries))
     return _ranking("vsearch, all classes", everywhere, queries), _ranking("vsearch, routed", routed, queries)
 
 
-class Descriptor:
-    """A baseline: the cosine of a descriptor over all gallery pictures, a product by its best picture.
+class DescriptorRanker:
+    """A baseline: ranks by the cosine of a descriptor over all catalog images, each product by its best image.
 
     Args:
-        name: of the searcher.
-        describe: picture -> float32 [d].
-        gallery: n pictures, described at once.
-        product_ids: theirs, int64 [n].
+        name: of the ranker.
+        describe: image -> float32 [d].
+        gallery: n images.
+        product_ids: of these images, int64 [n].
     """
 
     def __init__(
@@ -77,43 +122,43 @@ class Descriptor:
         product_ids: Ids,
     ) -> None:
         self._name, self._describe, self._product_ids = name, describe, product_ids
-        self._vectors = metrics.l2_normalize(np.stack([describe(picture) for picture in gallery]))
+        self._vectors = l2_normalize(np.stack([describe(picture) for picture in gallery]))
 
     def rank(self, queries: Sequence[Query]) -> Ranking:
-        """Rank for each query -> k = `depth`."""
-        wanted = depth(queries)
-        ids = np.full((len(queries), wanted), metrics.PADDING, np.int64)
+        """Rank `required_depth` products for each query."""
+        depth = required_depth(queries)
+        ids = np.full((len(queries), depth), PADDING, np.int64)
         best = np.full(len(queries), _NO_SCORE)
         for row, query in enumerate(queries):
-            scores = self._vectors @ metrics.l2_normalize(self._describe(query.part))
+            scores = self._vectors @ l2_normalize(self._describe(query.part))
             scores[self._product_ids == query.itself] = -np.inf
             order = np.argsort(-scores, kind="stable")[: np.isfinite(scores).sum()]
             _, first = np.unique(self._product_ids[order], return_index=True)
-            found = self._product_ids[order][np.sort(first)][:wanted]
+            found = self._product_ids[order][np.sort(first)][:depth]
             ids[row, : len(found)] = found
             best[row] = scores[order[0]] if len(order) else _NO_SCORE
         return Ranking(self._name, ids, best)
 
 
 def hog(picture: Picture) -> NDArray[np.float32]:
-    """The HOG baseline (scikit-image): of the trimmed picture, as good as HOG gets without learning -> [1764]."""
-    return descriptors.shape(half_squash(trim(picture), descriptors.SHAPE_SIDE))
+    """Return HOG of the trimmed image [1764]."""
+    return descriptors.hog_descriptor(fit_square(trim(picture), descriptors.HOG_SIDE))
 
 
 def lab_histogram(picture: Picture) -> NDArray[np.float32]:
-    """The colour baseline: Lab histogram of the trimmed picture -> [768]."""
-    return descriptors.colour(half_squash(trim(picture), descriptors.COLOUR_SIDE))
+    """Return the Lab histogram of the trimmed image [768]."""
+    return descriptors.color_histogram(fit_square(trim(picture), descriptors.COLOR_SIDE))
 
 
-def _ranking(name: str, answers: Sequence[Sequence[LabeledHit]], queries: Sequence[Query]) -> Ranking:
-    ids = np.full((len(answers), depth(queries)), metrics.PADDING, np.int64)
-    for row, hits in zip(ids, answers, strict=True):
+def _ranking(name: str, results: Sequence[Sequence[LabeledHit]], queries: Sequence[Query]) -> Ranking:
+    ids = np.full((len(results), required_depth(queries)), PADDING, np.int64)
+    for row, hits in zip(ids, results, strict=True):
         row[: len(hits)] = [hit.product_id for hit in hits]
-    best = np.array([max(hit.margin for hit in hits) if hits else _NO_SCORE for hits in answers])
-    asked = zip(answers, queries, strict=True)
-    others = [[hit for hit in hits if hit.product_id not in query.relevant] for hits, query in asked]
-    return Ranking(name, ids, best, tuple(map(_closest, answers)), tuple(map(_closest, others)))
+    best = np.array([max(hit.margin for hit in hits) if hits else _NO_SCORE for hits in results])
+    pairs = zip(results, queries, strict=True)
+    others = [[hit for hit in hits if hit.product_id not in query.relevant] for hits, query in pairs]
+    return Ranking(name, ids, best, tuple(map(_closest, results)), tuple(map(_closest, others)))
 
 
 def _closest(hits: Sequence[LabeledHit]) -> MatchLabel:
-    return min((hit.label for hit in hits), key=LABELS.index, default=LABELS[-1])
+    return min((hit.label for hit in hits), key=MATCH_LABELS.index, default=MATCH_LABELS[-1])

@@ -1,6 +1,6 @@
-"""How a picture becomes the square that a network or descriptor sees: cut off the empty border, then fit.
+"""Preprocessing of images for networks and descriptors: trim an empty border, then fit into a square.
 
-Pure functions on RGB pictures, uint8 [height, width, 3].
+Pure functions on RGB images, uint8 [height, width, 3].
 """
 
 import numpy as np
@@ -10,30 +10,30 @@ from vsearch.imaging.codec import Picture, resize
 
 Floats = NDArray[np.float32]
 
-_UNIFORM_TOLERANCE = 18  # grey levels a border pixel may differ from the median
-_UNIFORM_SHARE = 0.85  # share of border pixels that must be that close
-_THING_TOLERANCE = 14  # grey levels that make a pixel part of the thing
-_SMALL_SIDE = 96  # px; the border is looked for on a picture this small
-_EDGE = 2  # px of that
+_UNIFORM_TOLERANCE = 18  # gray levels a border pixel may differ from the median
+_UNIFORM_FRACTION = 0.85  # of the border pixels
+_FOREGROUND_TOLERANCE = 14  # gray levels
+_SMALL_SIDE = 96  # px of the image the border is searched for in
+_EDGE = 2  # px of that image
 _FITS = 3
-_NEAR_FIT = 10.0  # grey levels; pixels this near the fit are kept whatever the others are
-_LIT_SHARE = 0.8  # share of pixels at the edge that must be near the fit
-_MARGIN = 0.03  # of the thing's size, kept around it
+_NEAR_FIT = 10.0  # gray levels within which pixels are always inliers of the fit
+_LIT_FRACTION = 0.8  # of the edge pixels that must be near the fit
+_MARGIN = 0.03  # of the size of the foreground
 
 
 def border(picture: Picture) -> tuple[NDArray[np.uint8], bool]:
-    """Return the median border colour uint8 [3], and whether the border is uniform."""
+    """Return the median border color uint8 [3], and whether the border is uniform."""
     height, width = picture.shape[:2]
     depth = max(1, min(height, width) // 50)
     edges = (picture[:depth], picture[-depth:], picture[:, :depth], picture[:, -depth:])
     pixels = np.concatenate([edge.reshape(-1, 3) for edge in edges])
-    colour = np.median(pixels, axis=0)
-    near = np.abs(pixels.astype(np.int16) - colour).max(axis=1) < _UNIFORM_TOLERANCE
-    return colour.astype(np.uint8), bool(near.mean() >= _UNIFORM_SHARE)
+    color = np.median(pixels, axis=0)
+    near = np.abs(pixels.astype(np.int16) - color).max(axis=1) < _UNIFORM_TOLERANCE
+    return color.astype(np.uint8), bool(near.mean() >= _UNIFORM_FRACTION)
 
 
 def trim(picture: Picture) -> Picture:
-    """Return the part that is not background where the border is uniform, with a small margin; else the whole."""
+    """Crop to the foreground with a small margin if the border is uniform; else return the whole image."""
     x0, y0, x1, y1 = trim_box(picture)
     return picture[y0:y1, x0:x1]
 
@@ -41,24 +41,24 @@ def trim(picture: Picture) -> Picture:
 def trim_box(picture: Picture) -> tuple[int, int, int, int]:
     """Return x0, y0, x1, y1 in pixels of what `trim` keeps.
 
-    A border is uniform too where light falls on it from one side: its colour may change evenly over the picture.
+    The color of a uniform border may change evenly over the image, as with light from one side.
     """
     height, width = picture.shape[:2]
     scale = _SMALL_SIDE / max(height, width)
     small = resize(picture, max(8, round(width * scale)), max(8, round(height * scale))).astype(np.float32)
-    away, edge = _from_background(small)
-    thing = np.asarray(away > _THING_TOLERANCE)
-    if (away[edge] < _UNIFORM_TOLERANCE).mean() < _LIT_SHARE or thing.mean() < 0.01:
+    distance, edge = _distance_from_background(small)
+    foreground = np.asarray(distance > _FOREGROUND_TOLERANCE)
+    if (distance[edge] < _UNIFORM_TOLERANCE).mean() < _LIT_FRACTION or foreground.mean() < 0.01:
         return 0, 0, width, height
-    x0, x1 = _span(np.any(thing, axis=0), width)
-    y0, y1 = _span(np.any(thing, axis=1), height)
+    x0, x1 = _span(np.any(foreground, axis=0), width)
+    y0, y1 = _span(np.any(foreground, axis=1), height)
     return x0, y0, x1, y1
 
 
-def half_squash(picture: Picture, side: int) -> Picture:
-    """Fit into a square of `side` px: the aspect ratio becomes its square root, the rest takes the border's colour.
+def fit_square(picture: Picture, side: int) -> Picture:
+    """Fit into a square of `side` px: the aspect ratio becomes its square root, the border color fills the rest.
 
-    Between squashing (which forgets that a bench is long) and letterboxing (which wastes half of the square on it).
+    This is between squashing, which loses the aspect ratio, and letterboxing, which loses resolution.
     """
     height, width = picture.shape[:2]
     ratio = float(np.sqrt(np.clip(width / height, 0.2, 5)))
@@ -72,41 +72,38 @@ def half_squash(picture: Picture, side: int) -> Picture:
 
 
 def frame(picture: Picture, shape: tuple[int, int], framing: str) -> Picture:
-    """Bring a picture to (height, width): "product" trims a uniform border and squashes by half, "stretch" resizes.
-
-    A product is framed to a square first, and that is resized where the shape is none.
-    """
+    """Fit into (height, width): "product" trims, fits into a square and resizes it; "stretch" only resizes."""
     height, width = shape
     if framing == "product":
-        square = half_squash(trim(picture), max(shape))
+        square = fit_square(trim(picture), max(shape))
         return square if height == width else resize(square, width, height)
     return resize(picture, width, height)
 
 
-def _from_background(picture: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return how many grey levels each pixel is from what the border says of the background; and where the border is.
+def _distance_from_background(picture: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return each pixel's distance from the background color in gray levels, and the mask of the border.
 
-    The background's colour is bilinear in the place, fitted to the border by least squares, a few times anew without
-    the pixels that lie far off (something that reaches the edge).
+    The background color is bilinear in the position, fitted to the border by least squares; pixels far from the fit
+    (of a product that reaches the edge) are left out of the next one.
     """
     height, width = picture.shape[:2]
     rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     terms = np.stack([np.ones_like(rows), rows, columns, rows * columns], axis=2)
     edge = np.ones((height, width), bool)
     edge[_EDGE:-_EDGE, _EDGE:-_EDGE] = False
-    places, seen = terms[edge], picture[edge]
-    near = np.ones(len(seen), bool)
+    positions, values = terms[edge], picture[edge]
+    near = np.ones(len(values), bool)
     for _ in range(_FITS):
-        colours = np.linalg.lstsq(places[near], seen[near], rcond=None)[0]
-        away = np.abs(seen - places @ colours).max(axis=1)
-        near = away < max(_NEAR_FIT, 2 * float(np.median(away)))
-    return np.abs(picture - terms @ colours).max(axis=2).astype(np.float32), edge
+        colors = np.linalg.lstsq(positions[near], values[near], rcond=None)[0]
+        distance = np.abs(values - positions @ colors).max(axis=1)
+        near = distance < max(_NEAR_FIT, 2 * float(np.median(distance)))
+    return np.abs(picture - terms @ colors).max(axis=2).astype(np.float32), edge
 
 
 def _span(occupied: NDArray[np.bool_], size: int) -> tuple[int, int]:
-    """Turn a line of flags on the small picture into first and last pixel of the large one, with the margin."""
-    places = np.flatnonzero(occupied)
+    """Convert flags along a side of the small image to the span on the large one, with the margin."""
+    indices = np.flatnonzero(occupied)
     scale = size / len(occupied)
-    start, stop = places[0] * scale, (places[-1] + 1) * scale
+    start, stop = indices[0] * scale, (indices[-1] + 1) * scale
     margin = _MARGIN * (stop - start) + 1
     return max(0, int(start - margin)), min(size, int(np.ceil(stop + margin)))

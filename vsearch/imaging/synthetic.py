@@ -1,14 +1,13 @@
-"""Made shopper photos: what happens to a product between its packshot and a phone, seeded and pure.
+"""Synthetic shopper photos: catalog images of products as a phone might photograph them. Pure and seeded.
 
-The whitening of a generation learns from such views which differences do not matter; `vsearch evaluate shopper`
-measures with others. The steps, in order: cut the product off its plain background, turn and tilt it, put it before
-another background, cover a part, light it unevenly, and take it with a phone (cast, gamma, blur, noise, JPEG).
+The whitening of a generation learns from such views; `vsearch evaluate shopper` measures with others. In order: cut the
+product out of its plain background, tilt it and put it in perspective, place it before another background, cover a
+part, light it unevenly, and take it with a phone (color cast, gamma, blur, noise, JPEG).
 
-Pictures are RGB uint8 [height, width, 3]; inside, light is float32 in 0..1.
+Images are RGB uint8 [height, width, 3]; internally, light is float32 in 0..1.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import scipy.ndimage
@@ -18,170 +17,144 @@ from skimage.transform import ProjectiveTransform, warp
 from vsearch.imaging.codec import Picture, crop, decode, encode_jpeg, resize
 from vsearch.imaging.geometry import Box
 from vsearch.imaging.preprocess import border, trim
-from vsearch.imaging.rooms import made_room, part_of
 
 Floats = NDArray[np.float32]
+Range = tuple[float, float]
 
-SIDE = 176  # px of a made photo's longer side: networks see less than this
-_HIDDEN = 0.25  # share of the smaller of two products that the other may hide
-_BACKGROUND_TOLERANCE = 16  # grey levels that still count as background when cutting out
-
-
-@dataclass(frozen=True)
-class Shot:
-    """A made photo and where the product is in it."""
-
-    photo: Picture
-    box: Box
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A made photo of a room and where each product is in it."""
-
-    photo: Picture
-    boxes: tuple[Box, ...]
+SIDE = 176  # px of the longer side of a photo: more than networks see
+_MAX_OVERLAP = 0.25  # fraction of the smaller of two products that may be hidden
+_BACKGROUND_TOLERANCE = 16  # gray levels
+_MARGIN = 0.05
 
 
 def shopper_view(picture: Picture, rng: np.random.Generator) -> Picture:
-    """Return the picture as a shopper might photograph it, cut to the product about as well as a person does it."""
-    shot = shoot(picture, rng, share=(0.6, 0.95))
-    return crop(shot.photo, _loosen(shot.box, rng.uniform(-0.04, 0.12, 4)))
+    """Return a photo of the product in a room, cropped to it as roughly as a person does."""
+    photo, box = photo_in_room(picture, rng, size=(0.6, 0.95))
+    return crop(photo, _expand(box, rng.uniform(-0.04, 0.12, 4)))
 
 
-def cut_to_box(shot: Shot, margin: float = 0.05) -> Picture:
-    """Return the marked product of a shot with `margin` of its size around it."""
-    return crop(shot.photo, with_margin(shot.box, margin))
-
-
-def with_margin(box: Box, margin: float = 0.05) -> Box:
-    """Return a box with `margin` of its size around it, inside the photo."""
-    return _loosen(box, np.full(4, margin))
-
-
-def shoot(
-    picture: Picture,
-    rng: np.random.Generator,
-    *,
-    room: Picture | None = None,
-    share: tuple[float, float] = (0.35, 0.6),
-) -> Shot:
-    """Make a photo of a product in a room.
+def photo_in_room(
+    picture: Picture, rng: np.random.Generator, *, room: Picture | None = None, size: Range = (0.35, 0.6)
+) -> tuple[Picture, Box]:
+    """Return a photo of a product in a room, and the box of the product.
 
     Args:
-        picture: catalogue picture. With a uniform border the product is cut out; else it is taken whole.
-        rng: all chance comes from it.
-        room: photo to stand the product in; a simple wall and floor is made up when None.
-        share: least and greatest part of the photo's side that the product takes.
+        picture: catalog image. With a uniform border the product is cut out; else it is used whole.
+        rng: source of all randomness.
+        room: photo of a room; None generates a wall and a floor.
+        size: range of the size of the product, as a fraction of the photo.
     """
-    thing = trim(picture)
-    thing = fit(thing, round(SIDE * rng.uniform(*share)))
-    alpha = cutout(thing)
-    scene = _room(room, rng)
-    placed, mask = _place(thing, alpha, scene.shape[:2], rng)
-    box = _box_of(mask)
-    photo = _occlude(_stood_in(scene, placed, mask), box, rng)
-    return Shot(taken(photo, rng), box)
+    product = resize_to(trim(picture), round(SIDE * rng.uniform(*size)))
+    alpha = cutout(product)
+    scene = _background(room, rng)
+    placed, mask = _place(product, alpha, scene.shape[:2], rng)
+    box = _bounding_box(mask)
+    return _take_photo(_occlude(_compose(scene, placed, mask), box, rng), rng), box
 
 
-def furnish(
-    pictures: Sequence[Picture],
-    rng: np.random.Generator,
-    *,
-    room: Picture | None = None,
-    share: tuple[float, float] = (0.2, 0.65),
-) -> Scene:
-    """Make a photo of several products in a room, each at a size of its own, at the least one.
+def photo_of_room(
+    pictures: Sequence[Picture], rng: np.random.Generator, *, room: Picture | None = None, size: Range = (0.2, 0.65)
+) -> tuple[Picture, tuple[Box, ...]]:
+    """Return a photo of several products in a room, and their boxes.
 
-    One that would hide more than a quarter of another is left out; see `shoot` for the rest.
+    Products that would hide too much of another are left out; see `photo_in_room`.
     """
-    scene = _room(room, rng)
-    masks: list[Floats] = []  # how much of each pixel is the product's
+    scene = _background(room, rng)
+    masks: list[Floats] = []
     for picture in pictures:
-        thing = fit(trim(picture), round(SIDE * rng.uniform(*share)))
-        placed, mask = _place(thing, cutout(thing), scene.shape[:2], rng)
-        if all(np.minimum(mask, other).sum() < _HIDDEN * min(mask.sum(), other.sum()) for other in masks):
+        product = resize_to(trim(picture), round(SIDE * rng.uniform(*size)))
+        placed, mask = _place(product, cutout(product), scene.shape[:2], rng)
+        if all(np.minimum(mask, other).sum() < _MAX_OVERLAP * min(mask.sum(), other.sum()) for other in masks):
             masks.append(mask)
-            scene = _stood_in(scene, placed, mask)
-    return Scene(taken(_occlude(scene, _box_of(masks[0]), rng), rng), tuple(map(_box_of, masks)))
+            scene = _compose(scene, placed, mask)
+    return _take_photo(_occlude(scene, _bounding_box(masks[0]), rng), rng), tuple(map(_bounding_box, masks))
 
 
-def cutout(picture: Picture) -> Floats:
-    """Return how much each pixel belongs to the product, float32 [h, w] in 0..1.
-
-    Background is what has the border's colour and hangs together with the border; a picture without a uniform border
-    is all product.
-    """
-    colour, uniform = border(picture)
-    if not uniform:
-        return np.ones(picture.shape[:2], np.float32)
-    plain = np.abs(picture.astype(np.int16) - colour.astype(np.int16)).max(axis=2) < _BACKGROUND_TOLERANCE
-    seed = np.zeros_like(plain)
-    seed[0], seed[-1], seed[:, 0], seed[:, -1] = True, True, True, True
-    background = scipy.ndimage.binary_propagation(seed & plain, mask=plain)
-    if background.mean() > 0.97:
-        return np.ones(picture.shape[:2], np.float32)
-    soft = scipy.ndimage.gaussian_filter((~background).astype(np.float32), 0.6)
-    sharp: Floats = np.clip((soft - 0.25) / 0.55, 0, 1)  # half a pixel in from the edge, where the white fringe is
-    return sharp
-
-
-# ---- geometry ----
-
-
-def corners_of(picture: Picture) -> NDArray[np.float64]:
-    """Return the corners x, y of a picture, float64 [4, 2], from the top left clockwise."""
-    height, width = picture.shape[:2]
-    return np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
-
-
-def seen_from_elsewhere(corners: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return the corners [4, 2] of a picture when it is tilted, stretched and put in perspective, about (0, 0)."""
-    centre, size = corners.mean(axis=0), corners[2] - corners[0]
-    angle = rng.normal(0, 0.06)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    stretch = np.array([rng.uniform(0.82, 1.1), rng.uniform(0.9, 1.08)])
-    return np.asarray(((corners - centre) * stretch) @ turn.T + rng.uniform(-0.09, 0.09, (4, 2)) * size)
-
-
-def _place(thing: Picture, alpha: Floats, shape: tuple[int, int], rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Stand the product somewhere in a frame, tilted and in perspective -> (light [h, w, 3], mask [h, w])."""
-    corners = corners_of(thing)
-    moved = seen_from_elsewhere(corners, rng)
-    low, high = moved.min(axis=0), moved.max(axis=0)
-    room_left = np.array(shape[::-1]) - (high - low)
-    if (room_left < 0).any():
-        shrink = (np.array(shape[::-1]) / (high - low)).min()
-        moved, low, high = moved * shrink, low * shrink, high * shrink
-        room_left = np.maximum(np.array(shape[::-1]) - (high - low), 0)
-    moved += rng.uniform(0, 1, 2) * room_left - low
+def photo_on_own_background(picture: Picture, rng: np.random.Generator) -> Picture:
+    """Return a photo of the whole image from another viewpoint; its edges are extended."""
+    whole = resize_to(picture, SIDE)
+    height, width = (max(side, SIDE // 2) for side in whole.shape[:2])
+    corners = _corners(whole)
+    moved = (width / 2, height / 2) + rng.uniform(0.8, 0.95) * _change_viewpoint(corners, rng)
     transform = ProjectiveTransform.from_estimate(moved, corners)
-    stacked = np.dstack([thing.astype(np.float32) / 255 * alpha[..., None], alpha])
-    warped = warp(stacked, transform, output_shape=shape, order=1, preserve_range=True).astype(np.float32)
-    mask = np.clip(warped[..., 3], 0, 1)
-    return warped[..., :3] / np.maximum(mask, 1e-3)[..., None], mask
+    light = warp(whole.astype(np.float32) / 255, transform, output_shape=(height, width), order=1, mode="edge")
+    return _take_photo(light.astype(np.float32), rng)
 
 
-def _stood_in(scene: Floats, placed: Floats, mask: Floats) -> Floats:
-    """Return a scene with a product in it, and its shadow."""
-    shaded = scene * (1 - _shadow(mask) * (1 - mask))[..., None]
-    return np.asarray(shaded * (1 - mask[..., None]) + placed * mask[..., None], np.float32)
+def add_margin(box: Box, margin: float = _MARGIN) -> Box:
+    """Return a box expanded on each side by a fraction of its size, within the photo."""
+    return _expand(box, np.full(4, margin))
 
 
-def _room(room: Picture | None, rng: np.random.Generator) -> Floats:
-    """Return what a product is stood in, float32 [h, w, 3]: a part of a photo, or a wall and floor that are made up."""
-    width = round(SIDE * rng.uniform(0.8, 1.0))
-    return made_room(rng, SIDE, width) if room is None else part_of(room, rng, SIDE, width)
-
-
-def fit(picture: Picture, side: int) -> Picture:
-    """Return the picture with its longer side `side` px long, and the shorter at least 8."""
+def resize_to(picture: Picture, side: int) -> Picture:
+    """Return the image with its longer side `side` px long, and the other at least 8."""
     height, width = picture.shape[:2]
     scale = side / max(height, width)
     return resize(picture, max(8, round(width * scale)), max(8, round(height * scale)))
 
 
-def _box_of(mask: Floats) -> Box:
+def cutout(picture: Picture) -> Floats:
+    """Return the opacity of the product at each pixel, float32 [h, w] in 0..1.
+
+    The background has the color of the border and is connected to it. Without a uniform border all is product.
+    """
+    color, uniform = border(picture)
+    opaque = np.ones(picture.shape[:2], np.float32)
+    if not uniform:
+        return opaque
+    plain = np.abs(picture.astype(np.int16) - color.astype(np.int16)).max(axis=2) < _BACKGROUND_TOLERANCE
+    seed = np.zeros_like(plain)
+    seed[0], seed[-1], seed[:, 0], seed[:, -1] = True, True, True, True
+    background = scipy.ndimage.binary_propagation(seed & plain, mask=plain)
+    if background.mean() > 0.97:
+        return opaque
+    soft = scipy.ndimage.gaussian_filter((~background).astype(np.float32), 0.6)
+    return np.asarray(
+        np.clip((soft - 0.25) / 0.55, 0, 1), np.float32
+    )  # half a pixel inside the edge, off white fringes
+
+
+def _corners(picture: Picture) -> NDArray[np.float64]:
+    height, width = picture.shape[:2]
+    return np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
+
+
+def _change_viewpoint(corners: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return corners [4, 2] tilted, stretched and in perspective, centered at (0, 0)."""
+    center, size = corners.mean(axis=0), corners[2] - corners[0]
+    angle = rng.normal(0, 0.06)
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    stretch = np.array([rng.uniform(0.82, 1.1), rng.uniform(0.9, 1.08)])
+    return np.asarray(((corners - center) * stretch) @ rotation.T + rng.uniform(-0.09, 0.09, (4, 2)) * size)
+
+
+def _place(product: Picture, alpha: Floats, shape: tuple[int, int], rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Place a product at random in a frame -> (light [h, w, 3], mask [h, w])."""
+    corners = _corners(product)
+    moved = _change_viewpoint(corners, rng)
+    low, high = moved.min(axis=0), moved.max(axis=0)
+    free = np.array(shape[::-1]) - (high - low)
+    if (free < 0).any():
+        shrink = (np.array(shape[::-1]) / (high - low)).min()
+        moved, low, high = moved * shrink, low * shrink, high * shrink
+        free = np.maximum(np.array(shape[::-1]) - (high - low), 0)
+    moved += rng.uniform(0, 1, 2) * free - low
+    transform = ProjectiveTransform.from_estimate(moved, corners)
+    stacked = np.dstack([product.astype(np.float32) / 255 * alpha[..., None], alpha])
+    warped = warp(stacked, transform, output_shape=shape, order=1, preserve_range=True).astype(np.float32)
+    mask = np.clip(warped[..., 3], 0, 1)
+    return warped[..., :3] / np.maximum(mask, 1e-3)[..., None], mask
+
+
+def _compose(scene: Floats, placed: Floats, mask: Floats) -> Floats:
+    """Return a scene with a product and its soft contact shadow."""
+    height = mask.shape[0]
+    shadow = np.float32(0.5) * scipy.ndimage.gaussian_filter(np.roll(mask, height // 40, axis=0), height / 40)
+    shaded = scene * (1 - shadow * (1 - mask))[..., None]
+    return np.asarray(shaded * (1 - mask[..., None]) + placed * mask[..., None], np.float32)
+
+
+def _bounding_box(mask: Floats) -> Box:
     rows, columns = np.flatnonzero((mask > 0.5).any(axis=1)), np.flatnonzero((mask > 0.5).any(axis=0))
     height, width = mask.shape
     if not len(rows):
@@ -189,8 +162,8 @@ def _box_of(mask: Floats) -> Box:
     return Box(columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height)
 
 
-def _loosen(box: Box, margins: NDArray[np.float64]) -> Box:
-    """Move the four edges outwards by shares of the box's own size, staying inside the photo."""
+def _expand(box: Box, margins: NDArray[np.float64]) -> Box:
+    """Move the four edges outwards by fractions of the size of the box, within the photo."""
     width, height = box.x1 - box.x0, box.y1 - box.y0
     left, top, right, bottom = (float(margin) for margin in margins)
     return Box(
@@ -201,23 +174,44 @@ def _loosen(box: Box, margins: NDArray[np.float64]) -> Box:
     )
 
 
-# ---- light and phone ----
+def _background(room: Picture | None, rng: np.random.Generator) -> Floats:
+    """Return a random part of a room photo, mirrored half of the time, or a generated room, float32 [h, w, 3]."""
+    width = round(SIDE * rng.uniform(0.8, 1.0))
+    if room is None:
+        return _generate_room(rng, SIDE, width)
+    size = rng.uniform(0.55, 1.0)
+    x, y = rng.uniform(0, 1 - size, 2)
+    part = resize(crop(room, Box(x, y, x + size, y + size)), width, SIDE)
+    return np.asarray((part[:, ::-1] if rng.random() < 0.5 else part) / 255, np.float32)
 
 
-def taken(photo: Floats, rng: np.random.Generator) -> Picture:
-    """Return light [h, w, 3] as a phone takes it: uneven light, cast, exposure, blur, noise and JPEG."""
-    return _phone(_light(photo, rng), rng)
+def _generate_room(rng: np.random.Generator, height: int, width: int) -> Floats:
+    """Draw a wall and a floor with a few plain objects, float32 [height, width, 3]."""
+    scene, floor = (_generate_surface(rng, height, width) for _ in range(2))
+    skirting = round(height * rng.uniform(0.4, 1.0))
+    scene[skirting:] = floor[skirting:]
+    for _ in range(rng.integers(0, 4)):
+        y, x = rng.integers(0, height), rng.integers(0, width)
+        h, w = rng.integers(height // 12, height // 2), rng.integers(width // 12, width // 2)
+        scene[y : y + h, x : x + w] = rng.uniform(0.05, 0.95, 3) * rng.uniform(0.4, 1)
+    return np.asarray(scipy.ndimage.gaussian_filter(scene, (*rng.uniform(0.3, 1.5, 1).repeat(2), 0)), np.float32)
 
 
-def _shadow(mask: Floats) -> Floats:
-    """A soft contact shadow below and around the product, 0..0.5."""
-    height = mask.shape[0]
-    soft = scipy.ndimage.gaussian_filter(np.roll(mask, height // 40, axis=0), height / 40)
-    return np.asarray(0.5 * soft, np.float32)
+def _generate_surface(rng: np.random.Generator, height: int, width: int) -> Floats:
+    """Draw a muted color with soft blotches, or planks."""
+    color = np.clip(rng.uniform(0.2, 0.95) + rng.normal(0, 0.07, 3), 0, 1)
+    surface = np.broadcast_to(color, (height, width, 3))
+    blotches = rng.normal(0, rng.uniform(0.01, 0.1), (6, 6))
+    surface = surface + scipy.ndimage.zoom(blotches, (height / 6, width / 6), order=1)[..., None]
+    if rng.random() < 0.4:
+        period, across = rng.integers(6, 30), rng.integers(0, 2)
+        stripes = (np.indices((height, width))[across] // period) % 2
+        surface = surface * (1 - rng.uniform(0.03, 0.25) * stripes[..., None])
+    return np.clip(surface, 0, 1).astype(np.float32)
 
 
 def _occlude(photo: Floats, box: Box, rng: np.random.Generator) -> Floats:
-    """Cover a corner or an edge of the product with something plain, one time in four."""
+    """Cover a corner or an edge of the product with a plain ellipse, one time in four."""
     if rng.random() > 0.25:
         return photo
     height, width = photo.shape[:2]
@@ -229,23 +223,17 @@ def _occlude(photo: Floats, box: Box, rng: np.random.Generator) -> Floats:
     return np.where(inside[..., None], rng.uniform(0.05, 0.95, 3), photo).astype(np.float32)
 
 
-def _light(photo: Floats, rng: np.random.Generator) -> Floats:
-    """Light from one side, a colour cast, another exposure and saturation."""
-    height, width = photo.shape[:2]
+def _take_photo(scene: Floats, rng: np.random.Generator) -> Picture:
+    """Light a scene from one side, and take it with a phone: color cast, exposure, blur, noise and JPEG."""
+    height, width = scene.shape[:2]
     rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     angle, depth = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.3)
     ramp = 1 + depth * (np.cos(angle) * columns + np.sin(angle) * rows)
-    warm = rng.normal(0, 0.07)
-    cast = np.array([1 + warm, 1 + rng.normal(0, 0.02), 1 - warm])
-    grey = photo.mean(axis=2, keepdims=True)
-    coloured = grey + (photo - grey) * rng.uniform(0.6, 1.25)
-    lit = np.clip(coloured * ramp[..., None] * cast * rng.uniform(0.7, 1.2), 0, 1) ** rng.uniform(0.75, 1.35)
-    return np.asarray(lit, np.float32)
-
-
-def _phone(photo: Floats, rng: np.random.Generator) -> Picture:
-    """Blur, sensor noise and JPEG."""
-    blurred = scipy.ndimage.gaussian_filter(photo, (*rng.uniform(0, 1.0, 1).repeat(2), 0))
-    noisy = blurred * 255 + rng.normal(0, rng.uniform(0, 7), photo.shape)
-    taken = np.clip(noisy, 0, 255).astype(np.uint8)
-    return decode(encode_jpeg(taken, quality=int(rng.integers(45, 92))))
+    warmth = rng.normal(0, 0.07)
+    cast = np.array([1 + warmth, 1 + rng.normal(0, 0.02), 1 - warmth])
+    gray = scene.mean(axis=2, keepdims=True)
+    saturated = gray + (scene - gray) * rng.uniform(0.6, 1.25)
+    lit = np.clip(saturated * ramp[..., None] * cast * rng.uniform(0.7, 1.2), 0, 1) ** rng.uniform(0.75, 1.35)
+    blurred = scipy.ndimage.gaussian_filter(lit.astype(np.float32), (*rng.uniform(0, 1.0, 1).repeat(2), 0))
+    noisy = blurred * 255 + rng.normal(0, rng.uniform(0, 7), scene.shape)
+    return decode(encode_jpeg(np.clip(noisy, 0, 255).astype(np.uint8), quality=int(rng.integers(45, 92))))

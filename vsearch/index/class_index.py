@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from vsearch.core.errors import GenerationCorrupt
 from vsearch.core.settings import Metric
-from vsearch.evaluation.metrics import PADDING, index_recall_at_k, l2_normalize
+from vsearch.core.vectors import PADDING, l2_normalize
 
 Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -339,3 +339,20 @@ def _corrupt(path: Path, problem: str) -> GenerationCorrupt:
     return GenerationCorrupt(
         f"Index file {path} is damaged: {problem}. Run `vsearch index rollback` or `vsearch index run`."
     )
+
+
+def index_recall_at_k(found: ArrayLike, exact: ArrayLike) -> NDArray[np.float64]:
+    """Return the fraction of the ids of exact search that an index finds, per query [q].
+
+    This is FAISS's `contrib.evaluation.knn_intersection_measure`.
+
+    Args:
+        found: ids [q, k] of the index under test, padded with -1.
+        exact: ids [q, k] of exact search; a query without results counts as 1.
+    """
+    pairs = zip(np.asarray(found, dtype=np.int64), np.asarray(exact, dtype=np.int64), strict=True)
+    shares = []
+    for ours, theirs in pairs:
+        wanted = theirs[theirs != PADDING]
+        shares.append(np.isin(wanted, ours).mean() if len(wanted) else 1.0)
+    return np.array(shares, dtype=np.float64)

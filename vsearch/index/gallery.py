@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vsearch.core.errors import InvalidRequest, UnknownClass
 from vsearch.core.settings import Metric
-from vsearch.evaluation.metrics import l2_normalize
+from vsearch.core.vectors import l2_normalize
 from vsearch.index.class_index import ClassIndex, Ids, Vectors
 from vsearch.models.vocabulary import unknown_class_sentence
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vsearch.imaging import descriptors
 from vsearch.imaging.codec import Picture
-from vsearch.imaging.preprocess import half_squash, trim
+from vsearch.imaging.preprocess import fit_square, trim
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.heads import DESCRIPTORS
 from vsearch.models.network import build_trunk
@@ -67,15 +67,15 @@ def raw_features(
 ) -> dict[str, NDArray[np.float32]]:
     """Run trunks and descriptors on pictures: name -> float32 [n, size of the raw block]."""
     trimmed = [trim(picture) for picture in pictures]
-    sides = {trunk.side for trunk in trunks.values()} | {descriptors.SHAPE_SIDE, descriptors.COLOUR_SIDE}
-    squares = {side: np.stack([half_squash(picture, side) for picture in trimmed]) for side in sorted(sides)}
+    sides = {trunk.side for trunk in trunks.values()} | {descriptors.HOG_SIDE, descriptors.COLOR_SIDE}
+    squares = {side: np.stack([fit_square(picture, side) for picture in trimmed]) for side in sorted(sides)}
     found: dict[str, NDArray[np.float32]] = {}
     with lock:
         for name, trunk in trunks.items():
             found[name] = trunk.run(squares[trunk.side]).numpy()
     shape, colour = DESCRIPTORS
-    found[shape] = np.stack([descriptors.shape(square) for square in squares[descriptors.SHAPE_SIDE]])
-    found[colour] = np.stack([descriptors.colour(square) for square in squares[descriptors.COLOUR_SIDE]])
+    found[shape] = np.stack([descriptors.hog_descriptor(square) for square in squares[descriptors.HOG_SIDE]])
+    found[colour] = np.stack([descriptors.color_histogram(square) for square in squares[descriptors.COLOR_SIDE]])
     return found
 
 

@@ -8,7 +8,7 @@ normalization comes from speaker verification (Matejka et al., Interspeech 2017)
 import numpy as np
 from numpy.typing import NDArray
 
-from vsearch.evaluation.metrics import l2_normalize
+from vsearch.core.vectors import l2_normalize
 
 Vectors = NDArray[np.float32]
 

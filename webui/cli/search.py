@@ -11,7 +11,7 @@ from catalog import database, queries
 from catalog.queries import ProductCard
 from vsearch.cli import pass_settings
 from vsearch.cli.console import out, table
-from vsearch.cli.load_model import open_engine
+from vsearch.cli.load_model import load_engine
 from vsearch.core.settings import Metric, Settings
 from vsearch.imaging.codec import Limits, decode
 from vsearch.imaging.geometry import Box
@@ -47,7 +47,7 @@ def command(
     picture = decode(photo.read_bytes(), Limits.from_settings(settings))
     chosen: tuple[str, ...] | Literal["all"] | None = ALL if ALL in classes else tuple(dict.fromkeys(classes)) or None
     part = None if box is None else Box.parse(box)
-    engine = open_engine(settings)
+    engine = load_engine(settings)
     with database.open_catalog(settings.catalogue_url) as sessions, sessions() as session:
         excluded = engine.serving.generation.gallery.pictures_of(queries.withdrawn_product_ids(session))
         result = engine.search(picture, Search(count, metric, chosen, excluded=excluded, box=part))

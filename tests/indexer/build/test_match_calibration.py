@@ -16,7 +16,7 @@ from indexer.build.match_calibration import (
     calibrate,
     score_views,
 )
-from vsearch.evaluation.metrics import l2_normalize
+from vsearch.core.vectors import l2_normalize
 from vsearch.index.manifest import MatchCalibration
 
 

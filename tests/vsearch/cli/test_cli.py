@@ -53,7 +53,7 @@ def test_the_prediction_table_has_a_line_for_each_model_and_the_vote() -> None:
     """Three likeliest classes with their confidence, then the mean, then how many models agree."""
     import numpy as np
 
-    from vsearch.cli.predict import lines
+    from vsearch.cli.predict import class_head_lines
 
     votes = {
         "a": np.array([[0.7, 0.2, 0.1]], np.float32),
@@ -62,7 +62,7 @@ def test_the_prediction_table_has_a_line_for_each_model_and_the_vote() -> None:
     }
     mean = np.stack(list(votes.values())).mean(axis=0)
 
-    table = lines(Predictions(("bed", "sofa", "table"), votes, mean, np.array([0])))
+    table = class_head_lines(Predictions(("bed", "sofa", "table"), votes, mean, np.array([0])))
 
     assert table[0] == ("a", "bed 70.0 %", "sofa 20.0 %", "table 10.0 %")
     assert table[3][:2] == ("mean", "bed 56.7 %")

@@ -4,7 +4,7 @@ import pytest
 from tests.fakes import FakeEncoder
 from tests.vsearch.conftest import Shop
 from vsearch.evaluation import comparison, metrics
-from vsearch.evaluation.evaluate import Query
+from vsearch.evaluation.queries import Query
 from vsearch.search.engine import Engine
 
 
@@ -19,7 +19,7 @@ def test_both_are_measured_on_the_same_queries() -> None:
     relevant = [{1}, {2}, {3}, {4}]
     first = np.array([[1, 9, 8], [9, 2, 8], [9, 8, 3], [9, 8, 7]])
     second = np.array([[1, 9, 8], [2, 9, 8], [9, 3, 8], [4, 9, 8]])
-    found = comparison.compare(first, second, relevant)
+    found = comparison.compare_rankings(first, second, relevant)
     assert found.queries == 4
     assert (found.hit_at_1.first, found.hit_at_1.second, found.hit_at_1.difference.mean) == (0.25, 0.75, 0.5)
     assert found.hit_at_5.difference.mean == 0.25
@@ -30,19 +30,18 @@ def test_both_are_measured_on_the_same_queries() -> None:
 def test_a_difference_is_surer_than_its_two_scores() -> None:
     """Because it is paired: queries that both find hard say nothing about it."""
     hard = np.random.default_rng(0).uniform(size=200)
-    paired = comparison.paired(hard, hard + 0.05)
+    paired = comparison.compare_scores(hard, hard + 0.05)
     assert paired.difference.mean == pytest.approx(0.05)
     assert paired.difference.high - paired.difference.low < 1e-6
 
 
-def test_the_figures_in_words() -> None:
-    """All of both, and how sure the difference is."""
+def test_the_scores_in_words() -> None:
+    """Of both rankers, and their difference with its interval."""
     ranked = np.array([[1, 9], [9, 2]])
-    found = comparison.compare(ranked, ranked, [{1}, {2}])
-    assert found.sentence("A", "B") == (
-        "on 2 photos A has hit@1 50.0 %, hit@5 100.0 % and mean reciprocal rank 0.750, and B hit@1 50.0 %, "
-        "hit@5 100.0 % and mean reciprocal rank 0.750, a difference of +0.000 (+0.000 to +0.000)"
-    )
+    sentence = comparison.compare_rankings(ranked, ranked, [{1}, {2}]).sentence("A", "B")
+    assert sentence.startswith("on 2 photos")
+    assert sentence.count("hit@5 100.0 % and mean reciprocal rank 0.750") == 2
+    assert "+0.000 (+0.000 to +0.000)" in sentence
 
 
 def test_an_engine_ranks_among_the_pictures_that_are_allowed(shop: Shop) -> None:
@@ -53,6 +52,6 @@ def test_an_engine_ranks_among_the_pictures_that_are_allowed(shop: Shop) -> None
     queries = [Query(shop.pictures[number], frozenset({number // 2 + 1})) for number in (0, 22)]
     steps: list[tuple[int, int]] = []
     ranked = comparison.rank(engine, queries, advance=lambda done, total: steps.append((done, total)))
-    assert (ranked.shape, ranked[:, 0].tolist(), steps) == ((2, comparison.DEPTH), [1, 12], [(1, 2), (2, 2)])
+    assert (ranked.shape, ranked[:, 0].tolist(), steps) == ((2, comparison.COMPARISON_DEPTH), [1, 12], [(1, 2), (2, 2)])
     few = comparison.rank(engine, queries, allowed=np.array([100, 102], np.int64))
     assert set(few[1].tolist()) <= {1, 2, -1}

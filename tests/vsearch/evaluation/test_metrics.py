@@ -11,13 +11,6 @@ RIGHT = np.array([[True, False, True, False], [False, False, True, False], [Fals
 COUNTS = np.array([3, 1, 1])
 
 
-def test_unit_length_and_zero_stays_zero() -> None:
-    """Vectors get length 1, except the zero vector, which has no direction; dtype is float32."""
-    unit = metrics.l2_normalize([[3.0, 4.0], [0.0, 0.0]])
-    np.testing.assert_allclose(unit, [[0.6, 0.8], [0.0, 0.0]], rtol=1e-6)
-    assert unit.dtype == np.float32
-
-
 def test_relevance_marks_right_ids_by_rank() -> None:
     """Rows are queries, columns are ranks."""
     np.testing.assert_array_equal(metrics.relevance(RANKED, RELEVANT), RIGHT)
@@ -60,13 +53,6 @@ def test_queries_without_right_answers_score_zero() -> None:
     """No division by zero."""
     right = np.zeros((1, 3), dtype=np.bool_)
     assert metrics.average_precision_at_r(right, [0]) == 0
-
-
-def test_index_recall_ignores_order_and_padding() -> None:
-    """Two of three exact ids found; nothing to find counts as found."""
-    found = [[3, 1, -1], [-1, -1, -1]]
-    exact = [[1, 2, 3], [-1, -1, -1]]
-    np.testing.assert_allclose(metrics.index_recall_at_k(found, exact), [2 / 3, 1])
 
 
 def test_routing_loss_is_a_ratio() -> None:

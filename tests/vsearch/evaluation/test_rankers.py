@@ -1,13 +1,11 @@
-"""What answers the queries of a test."""
-
 import numpy as np
 import pytest
 
 from tests.fakes import MATCH_CALIBRATION, FakeEncoder
 from tests.vsearch.conftest import Shop
 from vsearch.evaluation import rankers
-from vsearch.evaluation.evaluate import Query
-from vsearch.evaluation.rankers import Descriptor, rank_by_engine
+from vsearch.evaluation.queries import Query
+from vsearch.evaluation.rankers import DescriptorRanker, rank_by_engine, required_depth, score
 from vsearch.imaging.geometry import Box
 from vsearch.search.engine import Engine
 
@@ -25,9 +23,9 @@ def direction(picture: np.ndarray) -> np.ndarray:
     return np.array([np.cos(shade), np.sin(shade)], np.float32)
 
 
-def test_the_descriptor_ranks_a_product_once_by_its_best_picture_and_leaves_the_query_out() -> None:
-    """Three pictures of two products: the nearest picture decides, and the query's own product is not an answer."""
-    baseline = Descriptor("x", direction, [shaded(10), shaded(200), shaded(100)], np.array([5, 5, 7]))
+def test_the_baseline_ranks_products_by_their_best_image_without_the_queried_product() -> None:
+    """Three images of two products."""
+    baseline = DescriptorRanker("x", direction, [shaded(10), shaded(200), shaded(100)], np.array([5, 5, 7]))
 
     ranking = baseline.rank(
         [Query(shaded(190), frozenset({5})), Query(BLANK, frozenset({7}), itself=5), Query(BLANK, frozenset())]
@@ -39,16 +37,16 @@ def test_the_descriptor_ranks_a_product_once_by_its_best_picture_and_leaves_the_
     np.testing.assert_allclose(ranking.best, np.cos(np.array([10, 100, 10]) / 255), rtol=1e-5)
 
 
-def test_the_descriptor_sees_the_marked_part() -> None:
-    """What is outside the box does not count."""
-    baseline = Descriptor("x", direction, [shaded(10), shaded(200)], np.array([5, 7]))
+def test_the_baseline_searches_with_the_box() -> None:
+    """Two products in one image."""
+    baseline = DescriptorRanker("x", direction, [shaded(10), shaded(200)], np.array([5, 7]))
     both = np.concatenate([shaded(10), shaded(200)], axis=1)
     ranking = baseline.rank([Query(both, frozenset({7}), box=Box(0.5, 0, 1, 1)), Query(both, frozenset({5}))])
     assert ranking.ids[:, 0].tolist() == [7, 5]
 
 
-def test_the_engine_ranks_in_all_classes_and_in_those_the_photo_decides_on(shop: Shop) -> None:
-    """With the score of the first product and the word for the closest, also had the shop not the right ones."""
+def test_the_engine_ranks_in_all_classes_and_routed(shop: Shop) -> None:
+    """With the best score, and match labels with and without the relevant products."""
     shop.publish()
     engine = Engine(shop.settings, FakeEncoder)
     engine.refresh()
@@ -75,5 +73,58 @@ LABELS_OF_LAMPS = ("exact", "very similar", "similar")
 
 @pytest.mark.parametrize("describe", [rankers.hog, rankers.lab_histogram])
 def test_baselines_take_any_picture(describe: object) -> None:
-    """A blank picture is described without a division by zero."""
+    """A blank image gives finite numbers."""
     assert np.isfinite(describe(BLANK)).all()  # type: ignore[operator]
+
+
+def query(*relevant: int, photo: str | None = None, grades: dict[int, float] | None = None) -> Query:
+    """Return a query with its right answers."""
+    return Query(BLANK, frozenset(relevant), photo=photo, grades=grades)
+
+
+def test_scores_are_means_over_queries() -> None:
+    """Two queries, one right at rank 1 and one at rank 3."""
+    ranked = np.array([[1, 9, 8, -1], [7, 6, 2, -1]])
+
+    scores = score("x", ranked, [query(1), query(2)])
+
+    assert scores.hit_at_1.mean == 0.5
+    assert scores.hit_at_5.mean == 1
+    assert scores.map_at_r.mean == 0.5
+    assert scores.hit_at_1.low <= 0.5 <= scores.hit_at_1.high
+    np.testing.assert_array_equal(scores.hits, [1, 0])
+
+
+def test_unanimous_scores_have_no_interval() -> None:
+    """All resamples are equal."""
+    scores = score("x", np.array([[1], [2]]), [query(1), query(2)])
+
+    assert str(scores.hit_at_1) == "100.0 (100-100)"
+
+
+def test_rankers_return_at_least_as_many_products_as_are_relevant() -> None:
+    """But at least ten."""
+    assert required_depth([query(1)]) == 10
+    assert required_depth([query(*range(25)), query(1)]) == 25
+
+
+def test_grades_give_ndcg() -> None:
+    """None without grades; a query without grades has equal ones."""
+    ranked = np.array([[1, 2, -1], [3, -1, -1]])
+    assert score("x", ranked, [query(1, 2), query(3)]).ndcg_at_10 is None
+
+    graded = score("x", ranked, [query(1, 2, grades={1: 1, 2: 3}), query(3)])
+
+    assert graded.ndcg_at_10 is not None
+    assert graded.ndcg_at_10.mean == pytest.approx(((1 + 3 / np.log2(3)) / (3 + 1 / np.log2(3)) + 1) / 2)
+
+
+def test_queries_of_one_photo_are_resampled_together() -> None:
+    """A hundred boxes on two photos give the same mean as a hundred photos, with a wider interval."""
+    ranked = np.array([[1]] * 50 + [[2]] * 50)
+    apart = score("x", ranked, [query(1) for _ in range(100)])
+    together = score("x", ranked, [query(1, photo="ab"[number // 50]) for number in range(100)])
+
+    assert apart.hit_at_1.mean == together.hit_at_1.mean == 0.5
+    assert apart.hit_at_1.low > 0.35
+    assert (together.hit_at_1.low, together.hit_at_1.high) == (0, 1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vsearch.evaluation.metrics import l2_normalize
+from vsearch.core.vectors import l2_normalize
 from vsearch.imaging import descriptors
 
 
@@ -20,27 +20,27 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 def test_shape_tells_outlines_apart_whatever_the_colour() -> None:
     """A red disc is nearer to a blue disc than to a red bar."""
-    red, blue = (descriptors.shape(square(96, "disc", tint)) for tint in ((200, 40, 40), (40, 40, 200)))
-    bar = descriptors.shape(square(96, "bar"))
+    red, blue = (descriptors.hog_descriptor(square(96, "disc", tint)) for tint in ((200, 40, 40), (40, 40, 200)))
+    bar = descriptors.hog_descriptor(square(96, "bar"))
 
-    assert red.shape == (descriptors.SHAPE_SIZE,)
+    assert red.shape == (descriptors.HOG_SIZE,)
     assert cosine(red, blue) > cosine(red, bar)
 
 
 def test_colour_tells_tints_apart_whatever_the_outline() -> None:
     """A red disc is nearer to a red bar than to a blue disc."""
-    disc, bar = (descriptors.colour(square(64, kind)) for kind in ("disc", "bar"))
-    blue = descriptors.colour(square(64, "disc", (40, 40, 200)))
+    disc, bar = (descriptors.color_histogram(square(64, kind)) for kind in ("disc", "bar"))
+    blue = descriptors.color_histogram(square(64, "disc", (40, 40, 200)))
 
-    assert disc.shape == (descriptors.COLOUR_SIZE,)
+    assert disc.shape == (descriptors.COLOR_SIZE,)
     np.testing.assert_allclose(np.linalg.norm(disc), 1, rtol=1e-5)
     assert cosine(disc, bar) > cosine(disc, blue)
 
 
 def test_a_little_more_light_moves_the_colour_only_a_little() -> None:
     """Pixels are shared between bins, so a small change of light is a small change of the histogram."""
-    plain = descriptors.colour(square(64, "disc"))
+    plain = descriptors.color_histogram(square(64, "disc"))
 
-    lighter = descriptors.colour(square(64, "disc", (204, 44, 44)))
+    lighter = descriptors.color_histogram(square(64, "disc", (204, 44, 44)))
 
     assert cosine(plain, lighter) > 0.97

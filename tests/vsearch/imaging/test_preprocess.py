@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vsearch.imaging.preprocess import border, half_squash, trim, trim_box
+from vsearch.imaging.preprocess import border, fit_square, trim, trim_box
 
 
 def packshot(height: int = 200, width: int = 300) -> np.ndarray:
@@ -59,7 +59,7 @@ def test_a_square_is_filled_with_the_border_colour(shape: tuple[int, int]) -> No
     """Any shape fits a square of the asked side, with the picture's own border colour around it."""
     picture = np.full((*shape, 3), (10, 200, 90), np.uint8)
 
-    square = half_squash(picture, 96)
+    square = fit_square(picture, 96)
 
     assert square.shape == (96, 96, 3)
     assert np.abs(square.astype(int) - (10, 200, 90)).max() <= 1
@@ -71,7 +71,7 @@ def test_the_aspect_ratio_becomes_its_square_root() -> None:
     picture[:, :, 0] = np.arange(200)
     picture[0], picture[-1], picture[:, 0], picture[:, -1] = 255, 255, 255, 255
 
-    square = half_squash(picture, 80)
+    square = fit_square(picture, 80)
 
     assert (square[:20] == 255).all()
     assert not (square[24:56, 10:70] == 255).all()

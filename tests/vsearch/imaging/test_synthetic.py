@@ -1,5 +1,3 @@
-"""Made shopper photos."""
-
 import numpy as np
 import pytest
 
@@ -53,17 +51,17 @@ def test_a_picture_with_its_own_surroundings_is_product_all_over() -> None:
 def test_the_box_holds_the_product(seed: int) -> None:
     """Inside the box the photo has the product's blue; far outside it does not."""
     room = np.full((200, 200, 3), (200, 190, 160), np.uint8)
-    shot = synthetic.shoot(packshot(), np.random.default_rng(seed), room=room)
-    light = shot.photo.astype(int)
+    photo, box = synthetic.photo_in_room(packshot(), np.random.default_rng(seed), room=room)
+    light = photo.astype(int)
     blue = light[..., 2] - light[..., 0] > 40
     top, bottom = np.quantile(np.nonzero(blue)[0] / blue.shape[0], (0.05, 0.95))
     left, right = np.quantile(np.nonzero(blue)[1] / blue.shape[1], (0.05, 0.95))
 
-    assert 0 <= shot.box.x0 < shot.box.x1 <= 1
-    assert 0 <= shot.box.y0 < shot.box.y1 <= 1
+    assert 0 <= box.x0 < box.x1 <= 1
+    assert 0 <= box.y0 < box.y1 <= 1
     assert blue.mean() > 0.02
-    assert shot.box.y0 - 0.1 < top < bottom < shot.box.y1 + 0.1  # something in front may be blue as well
-    assert shot.box.x0 - 0.1 < left < right < shot.box.x1 + 0.1
+    assert box.y0 - 0.1 < top < bottom < box.y1 + 0.1  # something in front may be blue as well
+    assert box.x0 - 0.1 < left < right < box.x1 + 0.1
 
 
 @pytest.mark.parametrize("shape", [(16, 300), (300, 16), (400, 400)])
@@ -77,8 +75,14 @@ def test_any_shape_of_product_gives_a_photo(shape: tuple[int, int]) -> None:
     assert min(view.shape[:2]) >= 4
 
 
-def test_cutting_to_the_box_adds_the_margin() -> None:
-    """Five percent of the box's size is kept around it."""
-    shot = synthetic.Shot(np.zeros((200, 200, 3), np.uint8), Box(0.25, 0.25, 0.75, 0.75))
+def test_a_margin_stays_within_the_photo() -> None:
+    """Five percent of the size of the box on each side."""
+    box = synthetic.add_margin(Box(0, 0.25, 0.5, 0.75))
+    assert (box.x0, box.y0, box.x1, box.y1) == pytest.approx((0, 0.225, 0.525, 0.775))
 
-    assert synthetic.cut_to_box(shot).shape == (110, 110, 3)
+
+def test_products_in_a_room_have_a_box_each() -> None:
+    """Those that would hide another are left out; the first is always there."""
+    photo, boxes = synthetic.photo_of_room([packshot()] * 3, np.random.default_rng(0))
+    assert photo.shape[0] == synthetic.SIDE
+    assert 1 <= len(boxes) <= 3

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from vsearch.core.errors import GenerationCorrupt
 from vsearch.core.settings import Metric
-from vsearch.evaluation.metrics import index_recall_at_k, l2_normalize
+from vsearch.core.vectors import l2_normalize
 from vsearch.index import class_index
-from vsearch.index.class_index import MAX_GPU_K, ClassIndex, _Gpu, index_key
+from vsearch.index.class_index import MAX_GPU_K, ClassIndex, _Gpu, index_key, index_recall_at_k
 
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean")
 
@@ -417,3 +417,10 @@ def test_gpu_and_cpu_find_the_same(
         on_cpu = index.search(queries, 10, **filters)
         np.testing.assert_array_equal(on_gpu[1], on_cpu[1])
         np.testing.assert_allclose(on_gpu[0], on_cpu[0], rtol=1e-3, atol=1e-3)
+
+
+def test_index_recall_ignores_order_and_padding() -> None:
+    """Two of three exact ids found; nothing to find counts as found."""
+    found = [[3, 1, -1], [-1, -1, -1]]
+    exact = [[1, 2, 3], [-1, -1, -1]]
+    np.testing.assert_allclose(index_recall_at_k(found, exact), [2 / 3, 1])

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vsearch.evaluation.metrics import l2_normalize
+from vsearch.core.vectors import l2_normalize
 from vsearch.models import whitening
 from vsearch.models.whitening import Whitening, fit_differences, fit_pca, fit_whitening
 

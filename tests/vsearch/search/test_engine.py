@@ -21,7 +21,7 @@ from vsearch.core.errors import (
     UnknownClass,
 )
 from vsearch.core.settings import Settings
-from vsearch.evaluation.metrics import l2_normalize
+from vsearch.core.vectors import l2_normalize
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.geometry import Box
 from vsearch.index import generation, retention

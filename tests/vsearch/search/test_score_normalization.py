@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vsearch.evaluation.metrics import l2_normalize
+from vsearch.core.vectors import l2_normalize
 from vsearch.search.score_normalization import (
     COHORT_NEIGHBORS,
     cohort_score,

@@ -55,7 +55,7 @@ def test_the_table_is_ordered_by_the_number_it_shows(
             ids = {sku: queries.product_by_sku(session, sku).card.product_id for sku in VALUES}
     found = [(sku, *VALUES[sku]) for sku in ORDERED[metric]]
     hits = [LabeledHit(ids[sku], 1, "Sofas", value, 0.5, 0.5, "similar", box) for sku, value, box in found]
-    monkeypatch.setattr("webui.cli.search.open_engine", lambda settings: FakeEngine(hits))
+    monkeypatch.setattr("webui.cli.search.load_engine", lambda settings: FakeEngine(hits))
     monkeypatch.setattr(console, "out", Console(file=(shown := io.StringIO()), width=80))
     (tmp_path / "photo.jpg").write_bytes(jpeg(40, 30))
 

@@ -10,7 +10,7 @@ from zlib import crc32
 
 import numpy as np
 
-from vsearch.imaging.synthetic import furnish, shopper_view
+from vsearch.imaging.synthetic import photo_of_room, shopper_view
 from vsearch.core.errors import ImageRejected
 from vsearch.imaging.preprocess import frame
 from vsearch.imaging.codec import Limits, Picture
@@ -71,9 +71,9 @@ class Shown:
                 pictures.append(other.picture(_LIMITS))
             except ImageRejected:  # said where it is shown itself
                 continue
-        scene = furnish(pictures, _rng(plan, self.example, self.view))
-        self.boxes = tuple((box.x0, box.y0, box.x1, box.y1) for box in scene.boxes)
-        return scene.photo
+        photo, boxes = photo_of_room(pictures, _rng(plan, self.example, self.view))
+        self.boxes = tuple((box.x0, box.y0, box.x1, box.y1) for box in boxes)
+        return photo
 
 
 def shown(plan: Plan, root: Path, work: Path) -> Iterator[Shown]:

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from indexer.cli import evaluate
+from indexer.cli.evaluate import command
 from tests.fakes import FakeEncoder
 from tests.indexer.shop import Shop, open_shop
-from vsearch.cli import evaluate, ground_truth
-from vsearch.cli.evaluate import command
+from vsearch.cli import ground_truth
 from vsearch.core.errors import DatasetError
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import decode, encode_jpeg
-from vsearch.imaging.geometry import Box
 from vsearch.search.engine import Engine
 
 pytestmark = pytest.mark.slow
@@ -40,12 +40,12 @@ def indexed_shop(indexed: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def shop(indexed_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """The same, whose commands open a fake encoder."""
 
-    def open_engine(settings: Settings) -> Engine:
+    def load_engine(settings: Settings) -> Engine:
         engine = Engine(settings, FakeEncoder)
         engine.refresh()
         return engine
 
-    monkeypatch.setattr(evaluate, "open_engine", open_engine)
+    monkeypatch.setattr(evaluate, "load_engine", load_engine)
     return indexed_shop
 
 
@@ -116,7 +116,12 @@ def test_one_kind_is_printed_as_a_table(shop: Shop, photos: Path) -> None:
     )
 
     assert result.exit_code == 0, result.output
-    for words in ("cut to the product: 2 queries, 24 pictures", "Sofas > Armchairs", "crop, product not sold", "AUROC"):
+    for words in (
+        "cropped to the product: 2 queries, 24 pictures",
+        "Sofas > Armchairs",
+        "crop, product not sold",
+        "AUROC",
+    ):
         assert words in result.stdout
     assert "easy" not in result.stdout
     assert "nDCG" not in result.stdout
@@ -169,23 +174,12 @@ def test_a_relevance_file_may_have_grades(shop: Shop, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("photo\na.jpg\n", "lacks sku"),
-        ("photo,sku\n,\n", "at least one photo with its sku"),
-        ("photo,sku\nnone.jpg,S000\n", "'none' is not among"),
-        ("photo,sku\nS000-photo.jpg,S999\n", "sku 'S999' is not one; correct or leave out"),
-        ("photo,sku,grade\nS000-photo.jpg,S000,good\n", "line 2 of .* has 'good'"),
-        ("photo,sku,grade\nS000-photo.jpg,S000,-1\n", "line 2 of .* has '-1'"),
-        ("photo,sku\na/S000-photo.jpg,S000\nb/S000-photo.jpg,S001\n", "differ in name"),
-        ("photo,sku,left,top,right,bottom\nS000-photo.jpg,S000,10,20,90,80\n", "fractions.*10, 20, 90, 80; divide"),
-        ("photo,sku,left,top,right,bottom\nS000-photo.jpg,S000,0,0,,1\n", "line 2 of .* has 0, 0, , 1"),
-    ],
+    ("row", "match"), [("none.jpg,S000", "'none'.*is not in"), ("S000-photo.jpg,S999", "no product 'S999'")]
 )
-def test_lists_of_photos_that_cannot_be_used(text: str, sentence: str, shop: Shop, photos: Path) -> None:
-    """One sentence each, with the line where there is one."""
-    file = written(photos.parent, text)
-    assert re.search(sentence, refused(shop, "photos", file, "--pictures", photos))
+def test_unknown_photos_and_products_are_errors(row: str, match: str, shop: Shop, photos: Path) -> None:
+    """Leaving them out would change the scores."""
+    file = written(photos.parent, f"photo,sku\n{row}\n")
+    assert re.search(match, refused(shop, "photos", file, "--pictures", photos))
 
 
 def test_no_query_left_is_said(shop: Shop, photos: Path) -> None:
@@ -193,29 +187,14 @@ def test_no_query_left_is_said(shop: Shop, photos: Path) -> None:
     skus = photos.parent / "skus.txt"
     skus.write_text("S001\n")
     file = written(photos.parent, "photo,sku\nS000-photo.jpg,S000\n")
-    assert "has none; check both" in refused(shop, "photos", file, "--pictures", photos, "--skus", skus)
+    assert "No photo of" in refused(shop, "photos", file, "--pictures", photos, "--skus", skus)
 
 
 def test_an_unreadable_photo_is_named(shop: Shop, photos: Path) -> None:
     """Leaving it out would change the figures unseen."""
     (photos / "bad.jpg").write_text("hello")
     file = written(photos.parent, "photo,sku\nbad.jpg,S000\n")
-    assert "bad.jpg is not" in refused(shop, "photos", file, "--pictures", photos)
-
-
-def test_rows_of_the_same_photo_and_box_are_one_query(tmp_path: Path) -> None:
-    """With the highest grade of each product."""
-    file = written(
-        tmp_path,
-        "photo,sku,role,left,top,right,bottom,visible,grade\n"
-        "a.jpg,X,main,0,0,0.5,1,0.9,1\na.jpg,Y,main,0,0,0.5,1,0.9,2\na.jpg,X,main,0,0,0.5,1,0.9,3\na.jpg,Z,other,,,,,1,\n",
-    )
-    apart = ground_truth.asked(file, whole=False)
-    assert [(query.photo, query.box, query.grades) for query in apart] == [
-        ("a", Box(0, 0, 0.5, 1), {"X": 3, "Y": 2}),
-        ("a", None, {"Z": 1}),
-    ]
-    assert [query.grades for query in ground_truth.asked(file, whole=True)] == [{"X": 3, "Y": 2, "Z": 1}]
+    assert "bad.jpg cannot be read" in refused(shop, "photos", file, "--pictures", photos)
 
 
 def test_the_grocery_example_splits_products_by_kind(tmp_path: Path) -> None:
@@ -235,7 +214,7 @@ def test_the_grocery_example_splits_products_by_kind(tmp_path: Path) -> None:
     assert sorted([*train, *unseen]) == [f"P{number}" for number in range(9)]
     assert sum(sku < "P5" for sku in unseen) in (2, 3)
     assert sum(sku >= "P5" for sku in unseen) == 2
-    assert len(ground_truth.asked(tmp_path / "one" / "photos.csv", whole=False)) == 9
+    assert len(ground_truth.read_photo_queries(tmp_path / "one" / "photos.csv", whole=False)) == 9
     for file in (tmp_path / "one").iterdir():
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
 

@@ -1,0 +1,231 @@
+"""`vsearch evaluate`: retrieval and classification quality with known answers."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.cli.evaluation_report import CatalogImages, QuerySet, report
+from vsearch.cli import ground_truth, pass_settings, photos
+from vsearch.cli.console import progress, table
+from vsearch.cli.evaluate_checkpoint import checkpoint
+from vsearch.cli.load_model import load_engine, load_model
+from vsearch.core.errors import DatasetError, ImageRejected
+from vsearch.core.settings import Settings
+from vsearch.evaluation.queries import KINDS, Kind, Query, synthetic_photo
+from vsearch.imaging.codec import Limits, Picture, decode
+from vsearch.imaging.synthetic import add_margin
+
+_MAX_SIDE = 1600  # px, as for uploads
+_TITLES: dict[Kind, str] = {
+    "easy": "easy synthetic photos, own background",
+    "hard": "hard synthetic photos, whole",
+    "crop": "hard synthetic photos, cropped to the product",
+}
+
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+_path = click.Path(exists=True, path_type=Path)
+_skus = click.option("--skus", type=_file, help="Query these products only, one sku per line.")
+_by_category = click.option("--by-category", is_flag=True, help="Also print a table by category.")
+_unrelated = click.option(
+    "--unrelated", type=_path, multiple=True,
+    help="Folder, tar or zip of photos of things the shop does not sell, to tell apart; repeatable.",
+)  # fmt: skip
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def command() -> None:
+    """Measure retrieval and classification with known answers."""
+
+
+command.add_command(checkpoint)
+
+
+@command.command(epilog="Example: vsearch evaluate retrieval --qrels same_family.csv")
+@click.option("--qrels", type=_file, required=True, help="CSV: query, iter, doc, rel.")
+@click.option("--photos", "source", type=_path, help="Folder or tar of query photos.")
+@_by_category
+@_json
+@pass_settings
+def retrieval(settings: Settings, qrels: Path, source: Path | None, by_category: bool, as_json: bool) -> None:
+    """Score the published index on a relevance file, and HOG as a baseline.
+
+    doc is a sku. query is a sku too: the product's first image is searched with, and the product removed from the
+    results. With --photos, query is the name of a photo without extension. nDCG@10 is reported if rel has several
+    values.
+    """
+    relevant = ground_truth.read_relevance(qrels)
+    graded = len({grade for grades in relevant.values() for grade in grades.values()}) > 1
+    engine = load_engine(settings)
+    catalog = CatalogImages.open(settings)
+    pictures = {} if source is None else _read(settings, source, relevant, file=qrels)
+    queries = []
+    for name, sku_grades in relevant.items():
+        grades = {catalog.first[doc].product_id: grade for doc, grade in sku_grades.items() if doc in catalog.first}
+        if source is None:
+            row = catalog.row(name)
+            query = Query(catalog.picture(row), frozenset(grades), itself=row.product_id, category=row.category)
+        else:
+            query = Query(pictures[name], frozenset(grades))
+        queries.append(replace(query, grades=grades if graded else None))
+    query_sets = {"retrieval": QuerySet(qrels.name, queries)}
+    report(engine, catalog, query_sets, by_category=by_category, as_json=as_json)
+
+
+@command.command(epilog="Example: vsearch evaluate shopper --kind crop --rooms rooms.tar --skus validation.txt")
+@click.option("--kind", "kinds", type=click.Choice(KINDS), multiple=True, help="Kind of photos; all three by default.")
+@click.option("--rooms", type=_path, help="Folder or tar of room photos.")
+@_skus
+@click.option(
+    "--sample", default=250, show_default=True, type=click.IntRange(1),
+    help="Number of products without --skus.",
+)  # fmt: skip
+@click.option("--seed", default=20_000, show_default=True, type=click.IntRange(0), help="Seed of the photos.")
+@_unrelated
+@_by_category
+@_json
+@pass_settings
+def shopper(
+    settings: Settings, kinds: tuple[Kind, ...], rooms: Path | None, skus: Path | None, sample: int, seed: int,
+    unrelated: tuple[Path, ...], by_category: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Score synthetic shopper photos of catalog products, with HOG and a Lab histogram as baselines.
+
+    easy: the product on its own background, from another viewpoint. hard: the product in a room. crop: the hard photo
+    cropped to the product. Rooms are generated without --rooms.
+    """
+    engine = load_engine(settings)
+    catalog = CatalogImages.open(settings)
+    room_photos = _read_all(settings, (rooms,)) if rooms else []
+    wanted = ground_truth.read_skus(skus) if skus else _sample_skus(catalog, sample, seed)
+    query_sets: dict[str, QuerySet] = {}
+    for kind in kinds or KINDS:
+        queries = [
+            _synthetic_query(catalog, sku, kind, room_photos, [seed, number]) for number, sku in enumerate(wanted)
+        ]
+        query_sets[kind] = QuerySet(_TITLES[kind], queries)
+    others = _read_all(settings, unrelated)
+    report(engine, catalog, query_sets, unrelated=others, by_category=by_category, as_json=as_json)
+
+
+@command.command("photos", epilog="Example: vsearch evaluate photos photos.csv --pictures photos --whole")
+@click.argument("manifest", type=_file)
+@click.option("--pictures", type=_path, required=True, help="Folder, tar or zip of the photos.")
+@click.option("--whole", is_flag=True, help="Search with whole photos: any product of a photo is relevant.")
+@click.option(
+    "--where", type=(str, str), multiple=True, metavar="COLUMN VALUE", help="Use these rows only; repeatable."
+)
+@_skus
+@_unrelated
+@_by_category
+@_json
+@pass_settings
+def real_photos(
+    settings: Settings, manifest: Path, pictures: Path, whole: bool, where: tuple[tuple[str, str], ...],
+    skus: Path | None, unrelated: tuple[Path, ...], by_category: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Score photos with known answers, with HOG and a Lab histogram as baselines.
+
+    MANIFEST is a CSV: photo, sku and optionally left, top, right, bottom (a box, as fractions of the photo), grade,
+    category. Each photo and box is a query, searched with a margin of 5 percent; several rows of it are several
+    relevant products. Intervals resample photos. With --skus, only queries for these products are used.
+    """
+    photo_queries = ground_truth.read_photo_queries(manifest, whole=whole, where=dict(where))
+    if skus is not None:
+        chosen = set(ground_truth.read_skus(skus))
+        photo_queries = [query for query in photo_queries if chosen & query.grades.keys()]
+        if not photo_queries:
+            raise DatasetError(f"No photo of {manifest} shows a product of {skus}.")
+    engine = load_engine(settings)
+    catalog = CatalogImages.open(settings)
+    found = _read(settings, pictures, {query.photo for query in photo_queries}, file=manifest)
+    graded = len({grade for query in photo_queries for grade in query.grades.values()}) > 1
+    queries = [_photo_query(catalog, query, found[query.photo], graded=graded) for query in photo_queries]
+    query_sets = {"photos": QuerySet(f"{manifest.name}, {'whole photos' if whole else 'cropped to boxes'}", queries)}
+    others = _read_all(settings, unrelated)
+    report(engine, catalog, query_sets, unrelated=others, by_category=by_category, as_json=as_json)
+
+
+@command.command(epilog="Example: vsearch evaluate classes --manifest labels.csv --images images.tar --label category")
+@click.option("--manifest", type=_file, required=True, help="CSV: image, split, label.")
+@click.option("--images", type=_path, required=True, help="Folder or tar of images.")
+@click.option("--label", default="category", show_default=True, help="Column of the class.")
+@pass_settings
+def classes(settings: Settings, manifest: Path, images: Path, label: str) -> None:
+    """Fit class heads on the images of split 'train', and score each network and the vote on split 'val'.
+
+    The networks are not trained: this is what an index of a shop with these classes achieves.
+    """
+    from vsearch.models.heads import fit_heads
+
+    labels = ground_truth.read_labels(manifest, label)
+    model = load_model(settings)
+    blocks: dict[str, list[NDArray[np.float16]]] = {split: [] for split in ground_truth.SPLITS}
+    names: dict[str, list[str]] = {split: [] for split in ground_truth.SPLITS}
+    with progress("encode") as advance:
+        for name, picture in photos.decode_all(photos.read([images]), Limits.from_settings(settings)):
+            if name in labels:
+                split, class_name = labels[name]
+                blocks[split].append(model.encoder.blocks([picture])[0])
+                names[split].append(class_name)
+                advance(sum(map(len, names.values())), len(labels))
+    for split in ground_truth.SPLITS:
+        if not names[split]:
+            raise DatasetError(f"{images} has no image of split {split!r} of {manifest}.")
+    heads = fit_heads(np.stack(blocks["train"]), names["train"], model.encoder.block_sizes)
+    predictions = heads.predict(np.stack(blocks["val"]))
+    truth = heads.vocabulary.encode(names["val"])
+    numbers = {name: votes.argmax(axis=1) for name, votes in predictions.votes.items()} | {"vote": predictions.winners}
+    lines = [(name, f"{100 * (predicted == truth).mean():.1f} %") for name, predicted in numbers.items()]
+    title = f"{manifest.name}: {len(names['train'])} train, {len(truth)} val images, {len(heads.vocabulary)} classes"
+    table(title, ("model", "right"), lines, right=("right",))
+
+
+def _sample_skus(catalog: CatalogImages, sample: int, seed: int) -> list[str]:
+    return [str(sku) for sku in np.random.default_rng(seed).permutation(sorted(catalog.first))[:sample]]
+
+
+def _synthetic_query(catalog: CatalogImages, sku: str, kind: Kind, rooms: list[Picture], seed: list[int]) -> Query:
+    rng = np.random.default_rng(seed)
+    row = catalog.row(sku)
+    room = rooms[rng.integers(len(rooms))] if rooms else None
+    photo, box = synthetic_photo(catalog.picture(row), kind, rng, room=room)
+    return Query(photo, frozenset({row.product_id}), box=box, category=row.category)
+
+
+def _photo_query(catalog: CatalogImages, query: ground_truth.PhotoQuery, picture: Picture, *, graded: bool) -> Query:
+    rows = {sku: catalog.row(sku) for sku in query.grades}
+    grades = {rows[sku].product_id: grade for sku, grade in query.grades.items()}
+    return Query(
+        picture,
+        frozenset(grades),
+        box=None if query.box is None else add_margin(query.box),
+        grades=grades if graded else None,
+        category=query.category or next(iter(rows.values())).category,
+        photo=query.photo,
+    )
+
+
+def _read(settings: Settings, path: Path, wanted: Iterable[str], *, file: Path) -> dict[str, Picture]:
+    """Return the wanted photos by name without extension; all must be there and readable."""
+    missing = set(wanted)
+    found = {}
+    for photo in photos.read([path]):
+        if photo.name in missing:
+            missing.discard(photo.name)
+            try:
+                found[photo.name] = decode(photo.data, Limits.from_settings(settings), max_side=_MAX_SIDE)
+            except ImageRejected as error:
+                raise DatasetError(f"The photo {photo.file} cannot be read: {error}") from None
+    if missing:
+        raise DatasetError(f"The photo {min(missing)!r} of {file} is not in {path}.")
+    return found
+
+
+def _read_all(settings: Settings, paths: tuple[Path, ...]) -> list[Picture]:
+    decoded = photos.decode_all(photos.read(paths), Limits.from_settings(settings))
+    return [picture for _, picture in decoded] if paths else []
