@@ -1,5 +1,6 @@
 """The collaborators of one application, created once and available to every view through `services()`."""
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,7 +14,6 @@ from vsearch.index.class_index import Ids
 from vsearch.index.generation import Generation
 from vsearch.ocr.reader import open_reader
 from vsearch.search.engine import Engine
-from vsearch.search.serving import Latest
 from webui import examples
 from webui.article_numbers import ArticleNumberReader, OpenReader
 from webui.examples import ExamplePhoto
@@ -29,22 +29,29 @@ class CatalogCache:
     def __init__(self, sessions: sessionmaker[Session], default_currency: str) -> None:
         self._sessions = sessions
         self._default_currency = default_currency
-        self._currencies: Latest[tuple[str, ...]] = Latest(1)
-        self._withdrawn: Latest[Ids] = Latest(1)
+        self._currencies: tuple[int, tuple[str, ...]] | None = None
+        self._withdrawn: tuple[tuple[str, int], Ids] | None = None
+        self._lock = threading.Lock()
 
     def currencies(self) -> tuple[str, ...]:
         """Return the currencies of the prices, the most common first; the first one is that of price filters."""
         with self._sessions() as session:
-            found, default = imports.change_count(session), (self._default_currency,)
-            return self._currencies.get([found], lambda _: [tuple(queries.currencies(session)) or default])[0]
+            state = imports.change_count(session)
+            with self._lock:
+                if self._currencies is None or self._currencies[0] != state:
+                    self._currencies = state, tuple(queries.currencies(session)) or (self._default_currency,)
+                return self._currencies[1]
 
     def withdrawn_image_ids(self, generation: Generation) -> Ids:
         """Return the image ids of the generation whose products have been withdrawn, int64, ascending."""
         with self._sessions() as session:
             # Counted before reading: products withdrawn in between are then read twice, never missed.
             state = (generation.generation_id, imports.change_count(session))
-            pictures_of = generation.gallery.pictures_of
-            return self._withdrawn.get([state], lambda _: [pictures_of(queries.withdrawn_product_ids(session))])[0]
+            with self._lock:
+                if self._withdrawn is None or self._withdrawn[0] != state:
+                    withdrawn = queries.withdrawn_product_ids(session)
+                    self._withdrawn = state, generation.gallery.image_ids_of(withdrawn)
+                return self._withdrawn[1]
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ class Gallery:
             found[in_class] = self.indexes["cosine"][name].vectors(image_ids[in_class]) @ query
         return found
 
-    def pictures_of(self, product_ids: Ids | int) -> Ids:
+    def image_ids_of(self, product_ids: Ids | int) -> Ids:
         """Return the image ids of one or more products, ascending; unknown products are ignored."""
         return np.asarray(self.image_ids[np.isin(self.product_ids, product_ids)], dtype=np.int64)
 

@@ -209,10 +209,10 @@ class Engine:
         chosen = search.classes if isinstance(search.classes, tuple) else None
         classes = gallery.classes if chosen is None else chosen
         hits: tuple[LabeledHit, ...] = ()
-        pictures = gallery.pictures_of(product_id)
-        if len(pictures):
+        image_ids = gallery.image_ids_of(product_id)
+        if len(image_ids):
             one_more = replace(search, k=search.k + 1, box=None)
-            found = _labeled_hits(serving.generation, gallery.embedding(int(pictures[0])), classes, one_more)
+            found = _labeled_hits(serving.generation, gallery.embedding(int(image_ids[0])), classes, one_more)
             hits = tuple(hit for hit in found if hit.product_id != product_id)[: search.k]
         return SearchResult(
             hits,

@@ -3,12 +3,11 @@
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Generic, TypeVar
 
 import numpy as np
 from cachetools import LRUCache
@@ -27,8 +26,6 @@ from vsearch.models.encoder import Encoder
 OpenEncoder = Callable[[Checkpoint], Encoder]
 
 Blocks = NDArray[np.float16]
-K = TypeVar("K", bound=Hashable)
-T = TypeVar("T")
 
 MAX_PHOTOS = 256
 MAX_REGIONS = 16
@@ -194,21 +191,6 @@ class PhotoCache:
             photo = self._photos.setdefault(_digest(picture), _Photo())
         with photo.lock:
             yield photo
-
-
-class Latest(Generic[T]):
-    """Remembers the latest values by key; concurrent requests compute a value once."""
-
-    def __init__(self, size: int) -> None:
-        self._entries: LRUCache[Hashable, T] = LRUCache(size)
-        self._lock = threading.Lock()
-
-    def get(self, keys: Sequence[K], make: Callable[[list[K]], Iterable[T]]) -> list[T]:
-        """Return the value of each key; `make` computes those of unknown keys."""
-        with self._lock:
-            missing = [key for key in keys if key not in self._entries]
-            self._entries.update(zip(missing, make(missing), strict=True) if missing else ())
-            return [self._entries[key] for key in keys]
 
 
 def _digest(picture: Picture) -> bytes:

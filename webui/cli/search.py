@@ -49,7 +49,7 @@ def command(
     part = None if box is None else Box.parse(box)
     engine = load_engine(settings)
     with database.open_catalog(settings.catalogue_url) as sessions, sessions() as session:
-        excluded = engine.serving.generation.gallery.pictures_of(queries.withdrawn_product_ids(session))
+        excluded = engine.serving.generation.gallery.image_ids_of(queries.withdrawn_product_ids(session))
         result = engine.search(picture, Search(count, metric, chosen, excluded=excluded, box=part))
         cards = queries.products_by_ids(session, [hit.product_id for hit in result.hits])
     found = _products(cards, result)

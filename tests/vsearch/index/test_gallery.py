@@ -99,7 +99,7 @@ def test_excluded_products_are_replaced_by_the_next_ones(metric: Metric, k: int)
     withdrawn = np.array(brute_force(gallery, vectors, query, metric)[:40:2])
     kept = ~np.isin(gallery.product_ids, withdrawn)
     inside = Gallery(gallery.indexes, gallery.image_ids[kept], gallery.product_ids[kept])
-    hits = gallery.search(query, k=k, metric=metric, excluded=gallery.pictures_of(withdrawn))
+    hits = gallery.search(query, k=k, metric=metric, excluded=gallery.image_ids_of(withdrawn))
     assert [hit.product_id for hit in hits] == brute_force(inside, vectors[kept], query, metric)[:k]
 
 
@@ -139,10 +139,10 @@ def test_stored_embeddings_are_found_by_image_id() -> None:
 
 def test_image_ids_of_products() -> None:
     gallery = gallery_of(np.eye(3, dtype=np.float32), np.array([5, 6, 5]), ["a", "a", "b"])
-    np.testing.assert_array_equal(gallery.pictures_of(5), [100, 102])
-    assert gallery.pictures_of(9).tolist() == []
-    assert gallery.pictures_of(np.array([6, 9, 5])).tolist() == [100, 101, 102]
-    assert gallery.pictures_of(np.array([], dtype=np.int64)).tolist() == []
+    np.testing.assert_array_equal(gallery.image_ids_of(5), [100, 102])
+    assert gallery.image_ids_of(9).tolist() == []
+    assert gallery.image_ids_of(np.array([6, 9, 5])).tolist() == [100, 101, 102]
+    assert gallery.image_ids_of(np.array([], dtype=np.int64)).tolist() == []
     assert gallery.products.tolist() == [5, 6]
     assert len(gallery) == 3
 

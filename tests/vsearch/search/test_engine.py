@@ -135,7 +135,7 @@ def test_only_allowed_images_are_found(shop: Shop, engine: Engine) -> None:
 
 def test_excluded_products_are_replaced_by_the_next(shop: Shop, engine: Engine) -> None:
     first, second, *_ = product_ids(engine.search(shop.pictures[5], Search(k=12, classes=ALL)))
-    excluded = engine.serving.generation.gallery.pictures_of(first)
+    excluded = engine.serving.generation.gallery.image_ids_of(first)
     for metric in ("cosine", "euclidean"):
         found = engine.search(shop.pictures[5], Search(k=5, classes=ALL, metric=metric, excluded=excluded))
         assert first not in product_ids(found)
