@@ -29,8 +29,8 @@ class CatalogCache:
     def __init__(self, sessions: sessionmaker[Session], default_currency: str) -> None:
         self._sessions = sessions
         self._default_currency = default_currency
-        self._currencies: tuple[int, tuple[str, ...]] | None = None
-        self._withdrawn: tuple[tuple[str, int], Ids] | None = None
+        self._currencies: tuple[tuple[int, int], tuple[str, ...]] | None = None
+        self._withdrawn: tuple[tuple[str, tuple[int, int]], Ids] | None = None
         self._lock = threading.Lock()
 
     def currencies(self) -> tuple[str, ...]:
