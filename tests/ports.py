@@ -1,10 +1,10 @@
-"""Ports for servers that a test starts."""
+"""Ports for servers that tests start."""
 
 import socket
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens at."""
+    """Return an unused port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
