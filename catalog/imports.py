@@ -29,33 +29,6 @@ OPTIONAL_COLUMNS: Mapping[str, ColumnElement[bool]] = {
 """Feed columns that may be empty, and the condition under which a product has a value."""
 
 
-def record(
-    session: Session,
-    *,
-    feed: str,
-    started_at: datetime,
-    finished_at: datetime,
-    state: str,
-    message: str,
-    columns: Collection[str] = (),
-    counts: Mapping[str, int] | None = None,
-    findings: Collection[Mapping[str, object]] = (),
-) -> None:
-    """Record how an import ended."""
-    session.add(
-        FeedImport(
-            feed=feed,
-            started_at=started_at,
-            finished_at=finished_at,
-            state=state,
-            columns=list(columns),
-            counts=dict(counts or {}),
-            findings=[dict(found) for found in findings],
-            message=message,
-        )
-    )
-
-
 def last_columns(session: Session) -> list[str]:
     """Return the columns of the last imported feed."""
     columns = select(FeedImport.columns).where(FeedImport.state != "refused")

@@ -165,10 +165,10 @@ class FeedImport(Base):
     finished_at: Mapped[datetime] = mapped_column(UtcDateTime)
     state: Mapped[str]
     """imported, unchanged or refused."""
-    columns: Mapped[list[str]] = mapped_column(JSON)
-    """Those the feed had, in our words."""
-    counts: Mapped[dict[str, Any]] = mapped_column(JSON)
-    findings: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    columns: Mapped[list[str]] = mapped_column(JSON, default=list)
+    """Those of the feed's header, mapped."""
+    counts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    findings: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
     """What was wrong where, the first thousand."""
     message: Mapped[str]
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -18,7 +17,7 @@ from catalog import imports, queries
 from catalog.changes import Changes, ProductItem, diff
 from catalog.database import lock_for_writing
 from catalog.image_store import ImageStore
-from catalog.models import utc_now
+from catalog.models import FeedImport, utc_now
 from indexer.feed import gates, locations
 from indexer.feed.column_mapping import ColumnMapping, read_mapping
 from indexer.feed.gates import CatalogState, FeedGateError, Gate, GateLimits
@@ -146,7 +145,7 @@ def import_feed(
         FeedRejected: the feed or the location of its pictures cannot be used.
     """
     with nullcontext() if options.dry_run else shared_lock(import_lock(store.folder)):
-        record = partial(imports.record, feed=redact_address(feed), started_at=clock())
+        about = {"feed": redact_address(feed), "started_at": clock()}
         try:
             with (
                 locations.local_file(feed, private=options.private) as file,
@@ -163,21 +162,24 @@ def import_feed(
                 lock_for_writing(session)
                 report = _report(session, reading, results, store)
                 _write(session, report, results)
-                record(
-                    session,
-                    finished_at=clock(),
-                    state="imported" if report.changes else "unchanged",
-                    columns=reading.columns,
-                    counts=report.counts(),
-                    findings=_as_json(report.findings),
-                    message="; ".join(report.warnings),
+                session.add(
+                    FeedImport(
+                        **about,
+                        finished_at=clock(),
+                        state="imported" if report.changes else "unchanged",
+                        columns=list(reading.columns),
+                        counts=report.counts(),
+                        findings=_as_json(report.findings),
+                        message="; ".join(report.warnings),
+                    )
                 )
             return report
         except FeedRejected as error:
             if not options.dry_run:
                 findings = _as_json(error.findings) if isinstance(error, FeedGateError) else []
+                end = {"finished_at": clock(), "state": "refused", "findings": findings, "message": str(error)}
                 with sessions.begin() as session:
-                    record(session, finished_at=clock(), state="refused", findings=findings, message=str(error))
+                    session.add(FeedImport(**about, **end))
             raise
 
 

@@ -1,11 +1,10 @@
 """Rows of a Parquet file, with values as JSON would have them."""
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
-from functools import partial
 from itertools import count
+from math import isfinite, isnan
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,6 @@ import numpy as np
 from indexer.feed.rows import RawRow, Table, without_blanks
 from vsearch.core.errors import FeedRejected
 
-Converter = Callable[[Any], Any]
-
-_FLOATS: dict[int, type[np.floating[Any]]] = {16: np.float16, 32: np.float32, 64: np.float64}
 _MAX_EXACT_INTEGER = 2**53
 """Larger floats may not be the integer that they show."""
 
@@ -37,8 +33,7 @@ def read_parquet(name: str, path: Path) -> Table:
     errors = (arrow.ArrowException, OSError, UnicodeDecodeError)
     try:
         file = parquet.ParquetFile(path)
-        schema = file.schema_arrow
-        columns = [(field.name.strip(), _converter(field.type)) for field in schema]
+        columns = tuple(column.strip() for column in file.schema_arrow.names)
     except errors as error:
         raise _damaged(name, error) from error
 
@@ -46,26 +41,13 @@ def read_parquet(name: str, path: Path) -> Table:
         lines = count(1)
         try:
             for batch in file.iter_batches(batch_size=2000):
-                values = [
-                    _python_values(name, column, data) for (column, _), data in zip(columns, batch.columns, strict=True)
-                ]
+                values = [_python_values(name, *column) for column in zip(columns, batch.columns, strict=True)]
                 for row in zip(*values, strict=True):
                     yield _row(next(lines), columns, row)
         except errors as error:
             raise _damaged(name, error) from error
 
-    return Table(tuple(name for name, _ in columns), rows())
-
-
-def _row(line: int, columns: Sequence[tuple[str, Converter]], values: Iterable[Any]) -> RawRow:
-    cells, wrong = {}, []
-    for (name, convert), value in zip(columns, values, strict=True):
-        try:
-            cells[name] = None if value is None else convert(value)
-        except UnicodeDecodeError:
-            wrong.append(name)
-    problem = f"{', '.join(wrong)} is not UTF-8; export it as text." if wrong else None
-    return RawRow(line, without_blanks(cells), problem)
+    return Table(columns, rows())
 
 
 def _python_values(feed: str, name: str, column: Any) -> list[Any]:
@@ -79,56 +61,57 @@ def _python_values(feed: str, name: str, column: Any) -> list[Any]:
             kind = arrow.time64("us") if arrow.types.is_time(kind) else arrow.duration("us")
         column = column.cast(kind, safe=False)
     try:
-        return list(column.to_pylist())
+        values = column.to_pylist()
     except (ValueError, OverflowError) as error:  # a year beyond 9999
-        raise FeedRejected(
-            f"Column {name} of feed {feed} has an unreadable value ({error}). Export it as text."
-        ) from error
+        raise FeedRejected(f"Column {name} of feed {feed} is not readable ({error}). Export it as text.") from error
+    if arrow.types.is_floating(kind) and kind.bit_width < 64:  # 19.9, not 19.899999618530273
+        width = np.float16 if kind.bit_width == 16 else np.float32
+        values = [value if value is None else float(str(width(value))) for value in values]
+    return list(values)
 
 
-def _converter(kind: Any) -> Converter:
-    """Return the conversion of an Arrow type to a value that JSON could hold."""
-    from pyarrow import types
-
-    if types.is_dictionary(kind):
-        return _converter(kind.value_type)
-    if types.is_floating(kind):
-        return partial(_convert_float, _FLOATS[kind.bit_width])
-    if types.is_map(kind):
-        key, item = _converter(kind.key_type), _converter(kind.item_type)
-        return lambda pairs: _filled((key(name), item(value)) for name, value in pairs if value is not None)
-    if hasattr(kind, "value_field"):  # lists of every sort
-        convert = _converter(kind.value_type)
-        return lambda values: [None if value is None else convert(value) for value in values]
-    if types.is_struct(kind):
-        fields = {field.name: _converter(field.type) for field in kind}
-        return lambda values: _filled((name, fields[name](each)) for name, each in values.items() if each is not None)
-    return _convert
+def _row(line: int, columns: Sequence[str], values: Iterable[Any]) -> RawRow:
+    cells, wrong = {}, []
+    for name, value in zip(columns, values, strict=True):
+        try:
+            cells[name] = _convert(value)
+        except UnicodeDecodeError:
+            wrong.append(name)
+    problem = f"{', '.join(wrong)} is not UTF-8; export it as text." if wrong else None
+    return RawRow(line, without_blanks(cells), problem)
 
 
-def _filled(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
-    return {name: value for name, value in pairs if value is not None}
+def _convert(value: Any) -> Any:
+    """Return a value that JSON could hold."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case None | str() | int() | Decimal():
+            return value
+        case float():
+            return _convert_float(value)
+        case bytes():
+            return value.rstrip(b"\0").decode()  # without the padding of fixed-length text
+        case [tuple(), *_]:  # a map
+            return _convert(dict(value))
+        case list():
+            return [_convert(each) for each in value]
+        case dict():
+            converted = ((_convert(name), _convert(each)) for name, each in value.items())
+            return {name: each for name, each in converted if each is not None}
+        case datetime() if value.time() == time() and value.tzinfo is None:
+            return value.date().isoformat()  # pandas has no type for dates
+        case date() | time():
+            return value.isoformat()
+    return str(value)
 
 
-def _convert_float(width: type[np.floating[Any]], value: float) -> int | Decimal | None:
-    """Return the shortest decimal of a float of its width; NaN is pandas' missing value, 3.0 its integer with gaps."""
-    if math.isnan(value):
+def _convert_float(value: float) -> int | Decimal | None:
+    """Pandas makes integers floats, and missing values NaN, in a column with gaps."""
+    if isnan(value):
         return None
-    if math.isfinite(value) and float(value).is_integer() and abs(value) < _MAX_EXACT_INTEGER:
-        return int(value)
-    return Decimal(str(width(value)))
-
-
-def _convert(value: Any) -> str | int | Decimal:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str | int | Decimal):
-        return value
-    if isinstance(value, bytes):
-        return value.rstrip(b"\0").decode()  # padding of fixed-length text
-    if isinstance(value, datetime) and value.time() == time() and value.tzinfo is None:
-        return value.date().isoformat()  # pandas has no type for dates
-    return value.isoformat() if isinstance(value, date | time) else str(value)
+    exact = isfinite(value) and value.is_integer() and abs(value) < _MAX_EXACT_INTEGER
+    return int(value) if exact else Decimal(str(value))
 
 
 def _damaged(name: str, error: Exception) -> FeedRejected:

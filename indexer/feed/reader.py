@@ -112,26 +112,15 @@ class _Row(BaseModel):
     attribute_columns: _Attributes = {}
 
     def item(self) -> ProductItem:
+        values = dict(self)
         attributes = {
-            name: tuple(dict.fromkeys(filter(None, values)))
-            for name, values in (*self.attributes.items(), *self.attribute_columns.items())
+            name: tuple(dict.fromkeys(filter(None, each)))
+            for name, each in {**values.pop("attributes"), **values.pop("attribute_columns")}.items()
         }
-        return ProductItem(
-            sku=self.sku,
-            title=self.title,
-            brand=self.brand,
-            description=self.description,
-            category=self.category,
-            price_minor=self.price[0],
-            currency=self.price[1],
-            url=self.url,
-            stock=self.stock,
-            attributes={name: values for name, values in attributes.items() if name and values},
-            dimensions=self.dimensions,
-            variant_group=self.variant_group,
-            images=tuple(dict.fromkeys((*self.image, *self.images))),
-            article_number=self.article_number,
-        )
+        values["attributes"] = {name: each for name, each in attributes.items() if name and each}
+        values["images"] = tuple(dict.fromkeys((*values.pop("image"), *self.images)))
+        values["price_minor"], values["currency"] = values.pop("price")
+        return ProductItem(**values)
 
 
 def read_feed(path: Path, currency: str = "EUR", mapping: ColumnMapping | None = None) -> FeedReading:

@@ -4,15 +4,18 @@ from datetime import datetime
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from catalog import queries
-from catalog.changes import Changes, ProductItem, apply, mark_unreadable
+from catalog.changes import Changes, ProductItem, apply, diff, mark_unreadable
 from catalog.models import Image, Product
 
-RED, BLUE, GREEN = (hashlib.sha256(name.encode()).hexdigest() for name in ("red", "blue", "green"))
+Snapshot = dict[str, ProductItem]
 
+RED, BLUE, GREEN = (hashlib.sha256(name.encode()).hexdigest() for name in ("red", "blue", "green"))
 SOFA = ProductItem(
     sku="S-1",
     title="Kivik sofa",
@@ -31,8 +34,14 @@ SOFA = ProductItem(
 LAMP = ProductItem(sku="L-1", title="Lamp", images=(GREEN,))
 
 
+def commit(session: Session, **changes: tuple[ProductItem, ...] | tuple[str, ...]) -> None:
+    """Apply changes and commit them."""
+    apply(session, Changes(**changes), sizes={RED: (640, 480)})  # type: ignore[arg-type]
+    session.commit()
+
+
 def image_ids(session: Session, sku: str) -> dict[str, int]:
-    """Return the ids of a product's pictures by sha256."""
+    """Return the ids of a product's images by sha256."""
     rows = session.execute(sa.select(Image.sha256, Image.image_id).join(Product).where(Product.sku == sku))
     return {row.sha256: row.image_id for row in rows}
 
@@ -42,71 +51,60 @@ def updated_at(session: Session) -> dict[str, datetime]:
     return {row.sku: row.updated_at for row in session.execute(sa.select(Product.sku, Product.updated_at))}
 
 
-def test_an_added_product_is_read_back_whole(session: Session) -> None:
-    apply(session, Changes(added=(SOFA, LAMP)), sizes={RED: (640, 480)})
-    session.commit()
+def test_an_added_product_is_read_back_complete(session: Session) -> None:
+    commit(session, added=(SOFA, LAMP))
     assert queries.snapshot(session) == {"S-1": SOFA, "L-1": LAMP}
     assert queries.picture_sizes(session) == {RED: (640, 480)}
 
 
-def test_a_changed_product_keeps_its_id_and_the_ids_of_pictures_it_keeps(session: Session) -> None:
-    apply(session, Changes(added=(SOFA,)))
-    session.commit()
+def test_a_changed_product_keeps_its_id_and_the_ids_of_images_it_keeps(session: Session) -> None:
+    commit(session, added=(SOFA,))
     product_id, before = session.scalars(sa.select(Product.product_id)).one(), image_ids(session, "S-1")
     changed = replace(SOFA, title="Kivik", images=(GREEN, RED), attributes={}, stock=None)
-    apply(session, Changes(changed=(changed,)))
-    session.commit()
+    commit(session, changed=(changed,))
     after = image_ids(session, "S-1")
     assert queries.snapshot(session) == {"S-1": changed}
     assert session.scalars(sa.select(Product.product_id)).one() == product_id
     assert after.keys() == {RED, GREEN}
     assert after[RED] == before[RED]
-    assert after[GREEN] > max(before.values())
 
 
-def test_the_id_of_a_dropped_picture_is_never_given_again(session: Session) -> None:
-    apply(session, Changes(added=(replace(SOFA, images=(RED, BLUE)),)))
-    session.commit()
+def test_the_id_of_a_dropped_image_is_never_reused(session: Session) -> None:
+    """A published index may still contain it."""
+    commit(session, added=(replace(SOFA, images=(RED, BLUE)),))
     last = max(image_ids(session, "S-1").values())
-    apply(session, Changes(changed=(replace(SOFA, images=(RED,)),)))
-    session.commit()
-    apply(session, Changes(changed=(replace(SOFA, images=(RED, GREEN)),)))
-    session.commit()
+    commit(session, changed=(replace(SOFA, images=(RED,)),))
+    commit(session, changed=(replace(SOFA, images=(RED, GREEN)),))
     assert image_ids(session, "S-1")[GREEN] > last
 
 
-def test_a_withdrawn_product_stays_in_sql_and_can_come_back(session: Session) -> None:
-    apply(session, Changes(added=(SOFA,)))
-    session.commit()
+def test_a_withdrawn_product_stays_in_sql_and_can_be_restored(session: Session) -> None:
+    commit(session, added=(SOFA,))
     before = image_ids(session, "S-1")
-    apply(session, Changes(withdrawn=("S-1",)))
-    session.commit()
+    commit(session, withdrawn=("S-1",))
     assert queries.snapshot(session) == {"S-1": replace(SOFA, withdrawn=True)}
-    apply(session, Changes(restored=(SOFA,)))
-    session.commit()
+    commit(session, restored=(SOFA,))
     assert queries.snapshot(session) == {"S-1": SOFA}
     assert image_ids(session, "S-1") == before
 
 
-def test_only_what_changed_gets_a_new_moment(session: Session) -> None:
-    apply(session, Changes(added=(SOFA, LAMP)))
-    session.commit()
+def test_only_changed_products_get_a_new_time(session: Session) -> None:
+    commit(session, added=(SOFA, LAMP))
     before = updated_at(session)
-    apply(session, Changes(changed=(replace(LAMP, stock=1),), unchanged=1))
-    session.commit()
+    commit(session, changed=(replace(LAMP, stock=1),))
     after = updated_at(session)
     assert after["S-1"] == before["S-1"]
     assert after["L-1"] > before["L-1"]
 
 
-def test_nothing_is_kept_when_one_product_cannot_be_written(session: Session) -> None:
+def test_nothing_is_kept_if_one_product_cannot_be_written(session: Session) -> None:
     with pytest.raises(IntegrityError):
-        apply(session, Changes(added=(SOFA, LAMP, replace(LAMP, title="Same number again"))))
+        apply(session, Changes(added=(SOFA, LAMP, replace(LAMP, title="Same sku"))))
     session.rollback()
     assert queries.snapshot(session) == {}
 
 
-def test_an_unreadable_picture_leaves_the_gallery(session: Session) -> None:
+def test_an_unreadable_image_leaves_the_gallery(session: Session) -> None:
     apply(session, Changes(added=(SOFA, replace(LAMP, images=(RED,)))))
     mark_unreadable(session, {RED: "cut short"})
     session.commit()
@@ -114,6 +112,52 @@ def test_an_unreadable_picture_leaves_the_gallery(session: Session) -> None:
     assert queries.counts(session).unreadable == 2
 
 
-def test_no_changes_are_falsy() -> None:
+SKUS = st.sampled_from(["A", "B", "C", "D", "E"])
+ITEMS = st.builds(
+    ProductItem,
+    sku=SKUS,
+    title=st.sampled_from(["Sofa", "Lamp"]),
+    price_minor=st.sampled_from([None, 0, 100]),
+    attributes=st.sampled_from([{}, {"colour": ("red",)}]),
+    images=st.sampled_from([(), ("1",), ("1", "2"), ("2", "1")]),
+)
+FEEDS = st.lists(ITEMS, unique_by=lambda item: item.sku)
+SNAPSHOTS = st.lists(st.builds(replace, ITEMS, withdrawn=st.booleans()), unique_by=lambda item: item.sku).map(
+    lambda items: {item.sku: item for item in items}
+)
+
+
+@given(feed=FEEDS, snapshot=SNAPSHOTS, keep=st.sets(SKUS))
+def test_applying_the_difference_leaves_no_difference(
+    feed: list[ProductItem], snapshot: Snapshot, keep: set[str]
+) -> None:
+    changes = diff(feed, snapshot, keep)
+    written = [*changes.added, *changes.changed, *changes.restored]
+    assert len(written) + changes.unchanged == len(feed)
+    assert len({item.sku for item in written} | {*changes.withdrawn}) == len(written) + len(changes.withdrawn)
+    assert not keep & set(changes.withdrawn)
+    withdrawn = {sku: replace(snapshot[sku], withdrawn=True) for sku in changes.withdrawn}
+    after = {**snapshot, **{item.sku: item for item in written}, **withdrawn}
+    assert not diff(feed, after, keep)
+    assert {item.sku: item for item in feed}.items() <= after.items()
+
+
+def test_each_kind_of_change() -> None:
+    sofa, lamp, rug, bed = (ProductItem(sku, sku.title()) for sku in ("sofa", "lamp", "rug", "bed"))
+    snapshot = {
+        "sofa": sofa,
+        "lamp": lamp,
+        "rug": replace(rug, withdrawn=True),
+        "desk": ProductItem("desk", "Desk"),
+        "gone": ProductItem("gone", "Gone", withdrawn=True),
+        "kept": ProductItem("kept", "Kept"),
+    }
+    feed = [sofa, replace(lamp, stock=0), rug, bed]
+    changes = diff(feed, snapshot, keep={"kept"})
+    assert changes == Changes((bed,), (replace(lamp, stock=0),), (rug,), withdrawn=("desk",), unchanged=1)
     assert not Changes(unchanged=3)
-    assert Changes(withdrawn=("S-1",))
+
+
+def test_the_order_of_images_is_a_change() -> None:
+    before = ProductItem("A", "Sofa", images=("1", "2"))
+    assert diff([replace(before, images=("2", "1"))], {"A": before})

@@ -36,8 +36,8 @@ def test_imports_are_removed_by_their_ids(session: Session) -> None:
     """And what the next import asks the last ones stays."""
     for number in range(records.LATEST + 2):
         moment = BEFORE - timedelta(days=50 - number)
-        imports.record(
-            session, feed="f", started_at=moment, finished_at=moment, state="imported", message="", columns=["sku"]
+        session.add(
+            FeedImport(feed="f", started_at=moment, finished_at=moment, state="imported", message="", columns=["sku"])
         )
     session.flush()
     old = records.old(session, FeedImport, BEFORE)

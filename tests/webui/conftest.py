@@ -15,11 +15,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, sessionmaker
 
-from catalog import changes, imports, queries
+from catalog import changes, queries
 from catalog.changes import Changes, ProductItem
 from catalog.database import connect
 from catalog.image_store import ImageStore
-from catalog.models import utc_now
+from catalog.models import FeedImport, utc_now
 from tests.fakes import (
     MATCH_CALIBRATION,
     NO_COHORT,
@@ -90,7 +90,7 @@ def import_products(site: Site, **changed: tuple[ProductItem, ...]) -> None:
     with site.sessions.begin() as session:
         changes.apply(session, Changes(**changed))
         now = utc_now()
-        imports.record(session, feed="feed", started_at=now, finished_at=now, state="imported", message="")
+        session.add(FeedImport(feed="feed", started_at=now, finished_at=now, state="imported", message=""))
 
 
 def withdraw(site: Site, *skus: str) -> None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from catalog import changes, imports
 from catalog.changes import Changes, ProductItem
 from catalog.imports import PictureState
-from catalog.models import utc_now
+from catalog.models import FeedImport, utc_now
 from catalog.review import CatalogPicture
 from indexer.build import nightly
 from indexer.catalog_report import findings
@@ -71,7 +71,7 @@ def faulty(indexed_shop: Shop) -> Shop:
             {"line": 9, "sku": "BAD", "kind": "row", "reason": "stock must be a number"},
         ]
         details = {"started_at": now, "finished_at": now, "message": "", "findings": rows}
-        imports.record(session, feed="feed.csv", state="imported", **details)
+        session.add(FeedImport(feed="feed.csv", state="imported", **details))
     return indexed_shop
 
 
