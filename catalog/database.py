@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceEr
 from sqlalchemy.orm import Session, sessionmaker
 
 from vsearch.core.errors import CatalogError, CatalogMissing, SchemaMismatch
-from vsearch.core.redaction import redact, redact_address
+from vsearch.core.redaction import redact, redact_url
 
 CHUNK = 500
 """Values in one IN (...): below every database's limit."""
@@ -250,7 +250,7 @@ def _lock(connection: Connection) -> None:
 def _parse_url(url: str | Path) -> URL:
     if isinstance(url, Path):
         return URL.create("sqlite", database=str(url))
-    shown = repr(redact_address(url))
+    shown = repr(redact_url(url))
     try:
         address = sa.make_url(url)
     except ArgumentError:
@@ -282,7 +282,7 @@ def _show(address: URL) -> str:
     """Return a URL for messages: without passwords, and a SQLite path as it was given."""
     if address.get_backend_name() == "sqlite" and address.database and not address.query:
         return f"sqlite:///{address.database}"
-    return redact_address(address.render_as_string(hide_password=False))
+    return redact_url(address.render_as_string(hide_password=False))
 
 
 def _first_line(error: BaseException, address: URL | None) -> str:

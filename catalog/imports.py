@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from catalog.database import INSERTS, chunks
 from catalog.models import FeedImport, Image, Product, SeenPicture, utc_now
-from vsearch.core.redaction import redact_address
+from vsearch.core.redaction import redact_url
 
 MAX_RECORDED_FINDINGS = 1000
 
@@ -86,7 +86,7 @@ def as_json(row: FeedImport) -> dict[str, Any]:
     """Return an import as plain data."""
     return {
         "import_id": row.import_id,
-        "feed": redact_address(row.feed),  # older rows were stored unredacted
+        "feed": redact_url(row.feed),  # older rows were stored unredacted
         "started": row.started_at.isoformat(),
         "finished": row.finished_at.isoformat(),
         "state": row.state,

@@ -13,7 +13,7 @@ from indexer.feed.gates import GATES, FeedGateError, Gate
 from indexer.feed.importer import ImportReport, Options, import_feed
 from vsearch.cli import pass_settings
 from vsearch.cli.console import progress, table
-from vsearch.core.redaction import redact, redact_address
+from vsearch.core.redaction import redact, redact_url
 from vsearch.core.settings import Settings
 
 MAX_PRINTED_FINDINGS = 100
@@ -82,7 +82,7 @@ def import_and_report(
 
 def print_findings(feed: str, found: ImportReport | FeedGateError, *, recorded: bool = True) -> None:
     """Print warnings and the first findings on standard error, each as FEED:LINE: problem."""
-    feed = redact_address(feed)
+    feed = redact_url(feed)
     for warning in found.warnings:
         click.echo(f"{feed}: warning: {warning}", err=True)
     for finding in found.findings[:MAX_PRINTED_FINDINGS]:

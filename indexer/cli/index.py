@@ -25,7 +25,7 @@ from vsearch.cli import pass_settings
 from vsearch.cli.console import STOPPED, progress, table
 from vsearch.core.errors import GenerationCorrupt, NoGeneration, VerificationFailed
 from vsearch.core.files import filename_in_errors
-from vsearch.core.redaction import redact_address
+from vsearch.core.redaction import redact_url
 from vsearch.core.settings import Settings
 from vsearch.index import generation as generations
 from vsearch.index.manifest import Manifest
@@ -145,7 +145,7 @@ def rollback(settings: Settings, *, to: str) -> None:
 
 def _print_import(feed: str, report: ImportReport) -> None:
     print_findings(feed, report)
-    click.echo(f"{redact_address(feed)}: {report.text()}")
+    click.echo(f"{redact_url(feed)}: {report.text()}")
 
 
 def _named(settings: Settings) -> str:

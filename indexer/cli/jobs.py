@@ -20,7 +20,7 @@ from indexer.jobs.worker import Worker
 from vsearch.cli import pass_settings
 from vsearch.cli.console import table
 from vsearch.core.errors import CatalogError, SettingsError
-from vsearch.core.redaction import redact, redact_address
+from vsearch.core.redaction import redact, redact_url
 from vsearch.core.settings import Settings
 
 
@@ -147,7 +147,7 @@ def _plain(job: JobRow) -> dict[str, Any]:
 
 def _hidden(value: object) -> object:
     """Return an argument without the password of an address."""
-    return redact_address(value) if isinstance(value, str) else value
+    return redact_url(value) if isinstance(value, str) else value
 
 
 def _state(job: JobRow) -> str:

@@ -28,7 +28,7 @@ from indexer.images.sync import FetchContext, FetchResult
 from vsearch.core.errors import FeedRejected
 from vsearch.core.lock import shared_lock
 from vsearch.core.progress import Progress, no_stages
-from vsearch.core.redaction import redact, redact_address
+from vsearch.core.redaction import redact, redact_url
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
 
@@ -145,7 +145,7 @@ def import_feed(
         FeedRejected: the feed or the location of its pictures cannot be used.
     """
     with nullcontext() if options.dry_run else shared_lock(import_lock(store.folder)):
-        about = {"feed": redact_address(feed), "started_at": clock()}
+        about = {"feed": redact_url(feed), "started_at": clock()}
         try:
             with (
                 locations.local_file(feed, private=options.private) as file,

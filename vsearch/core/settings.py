@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from vsearch.core.errors import SettingsError
-from vsearch.core.redaction import redact, redact_address
+from vsearch.core.redaction import redact, redact_url
 
 PREFIX = "VSEARCH_"
 FILE = Path("vsearch.toml")
@@ -287,7 +287,7 @@ def _known(values: dict[str, Any], where: str, spell: Any) -> dict[str, Any]:
 def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else "?"
-    value = redact_address(str(first.get("input")))
+    value = redact_url(str(first.get("input")))
     return (
         f"Setting {name} does not take {value!r} (from {sources.get(name, 'argument')}): "
         f"{first['msg'][0].lower()}{first['msg'][1:]}; `vsearch settings` shows its meaning."
@@ -297,4 +297,4 @@ def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
 def _shown(name: str, value: object) -> str:
     if value is None:
         return ""
-    return redact(str(value)) if name == "alarm" else redact_address(str(value))  # a command has addresses in it
+    return redact(str(value)) if name == "alarm" else redact_url(str(value))  # a command has addresses in it

@@ -1,9 +1,7 @@
-"""No password and no key of an address is shown; what is wrong with it still is."""
-
 import pytest
 
 from vsearch.core.errors import CatalogError
-from vsearch.core.redaction import redact, redact_address
+from vsearch.core.redaction import redact, redact_url
 
 
 @pytest.mark.parametrize(
@@ -42,11 +40,9 @@ from vsearch.core.redaction import redact, redact_address
         ("https://user:s3cret@[::1]:8000/f.csv", "https://***@[::1]:8000/f.csv"),
     ],
 )
-def test_secrets_of_an_address_are_hidden(address: str, shown: str) -> None:
-    """User, password and the parameters that look like secrets; host, port, path and scheme stay."""
-    assert redact_address(address).startswith(shown)
-    assert "s3cret" not in redact_address(address)
-    assert "cret" not in redact_address(address)
+def test_secrets_of_a_url_are_hidden(address: str, shown: str) -> None:
+    assert redact_url(address).startswith(shown)
+    assert "cret" not in redact_url(address)
 
 
 @pytest.mark.parametrize(
@@ -63,26 +59,22 @@ def test_secrets_of_an_address_are_hidden(address: str, shown: str) -> None:
         "",
     ],
 )
-def test_what_is_no_secret_stays(address: str) -> None:
-    """A sign in a path, an address without user, a port that is wrong."""
-    assert redact_address(address) == address
+def test_other_parts_of_a_url_are_kept(address: str) -> None:
+    assert redact_url(address) == address
 
 
 def test_secrets_in_a_text_are_hidden() -> None:
-    """Several addresses, quotes and full stops behind them, and a request line without a host."""
-    said = redact(
+    redacted = redact(
         "'redis://:s3cret@q/0' and https://a.example/f?key=s3cret; then \"GET /f.csv?token=s3cret&x=1 HTTP/1.1\", "
         "(url: '/f.csv?password=s3cret'; x) with password=s3cret."
     )
-    assert "s3cret" not in said
-    assert said == (
+    assert redacted == (
         "'redis://***@q/0' and https://a.example/f?key=***; then \"GET /f.csv?token=***&x=1 HTTP/1.1\", "
         "(url: '/f.csv?password=***'; x) with password=***."
     )
 
 
-def test_a_driver_that_quotes_a_part_of_the_address_gives_nothing_away() -> None:
-    """As it is written in the address, and decoded."""
+def test_secrets_of_a_given_url_are_hidden_anywhere() -> None:
     address = "s3://KEY:s3%20cret@bucket/f"
     assert redact("Invalid bucket name 'KEY:s3%20cret@bucket', s3 cret", address) == (
         "Invalid bucket name '***@bucket', ***"
@@ -91,13 +83,11 @@ def test_a_driver_that_quotes_a_part_of_the_address_gives_nothing_away() -> None
     assert redact("no port in s3c", "http://user:s3c#ret@h/f") == "no port in ***"
 
 
-def test_a_failure_never_shows_a_secret() -> None:
-    """Whoever raises it, with whatever address."""
-    assert str(CatalogError("https://u:s3cret@h/f must be readable")) == "https://***@h/f must be readable"
+def test_error_messages_are_redacted() -> None:
+    assert str(CatalogError("https://u:s3cret@h/f is not readable")) == "https://***@h/f is not readable"
 
 
 @pytest.mark.parametrize("filler", ["a", "http://", "?a=", ";a=", "?a=b&", "password=", "?token=.....", "."])
-def test_a_long_line_is_looked_through_once(filler: str) -> None:
-    """Errors and logs may quote a file without line breaks; a search from each of its letters would take minutes."""
+def test_redaction_takes_linear_time(filler: str) -> None:
     line = f"{filler * (400_000 // len(filler))} https://u:s3cret@h/f"
     assert redact(line).endswith(" https://***@h/f")
