@@ -1,7 +1,6 @@
 """`vsearch search`: the shopper's search, in the terminal."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,18 +15,17 @@ from vsearch.core.settings import Metric, Settings
 from vsearch.imaging.codec import Limits, decode
 from vsearch.imaging.geometry import Box
 from vsearch.search.engine import ALL, Search
-from vsearch.search.merging import SearchResult, detection_weight, weighted_value
+from vsearch.search.merging import LabeledHit, SearchResult, detection_weight, weighted_value
 
-SHOWN = 3
-"""Classes named above the table."""
+MAX_CLASSES_SHOWN = 3
 
 
 @click.command(epilog="Example: vsearch search sofa.jpg --class Sofas --metric euclidean")
 @click.argument("photo", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--class", "classes", multiple=True, help="Search this class; repeat for several, 'all' for every one.")
+@click.option("--class", "classes", multiple=True, help="Class to search, or 'all' for every class (repeatable).")
 @click.option("--metric", type=click.Choice(["cosine", "euclidean"]), default="cosine", show_default=True)
-@click.option("--box", help="Part of the photo that matters: x0,y0,x1,y1 as shares of its sides.")
-@click.option("--count", default=10, show_default=True, type=click.IntRange(1, 1000), help="Products wanted.")
+@click.option("--box", help="Region to search with: x0,y0,x1,y1 as fractions of the photo's sides.")
+@click.option("--count", default=10, show_default=True, type=click.IntRange(1, 1000), help="Number of products.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def command(
@@ -41,71 +39,64 @@ def command(
 ) -> None:
     """Find the products that look most like PHOTO, best first.
 
-    Without --class the photo decides which classes are searched. Without --box it is searched with the whole photo and
-    with each part in which a product may stand; --box 0,0,1,1 is the whole photo alone.
+    Without --class, the photo decides which classes are searched. Without --box, the whole photo and every product
+    detected in it are searched; use --box 0,0,1,1 for the whole photo alone.
     """
     picture = decode(photo.read_bytes(), Limits.from_settings(settings))
     chosen: tuple[str, ...] | Literal["all"] | None = ALL if ALL in classes else tuple(dict.fromkeys(classes)) or None
-    part = None if box is None else Box.parse(box)
+    region = None if box is None else Box.parse(box)
     engine = load_engine(settings)
     with database.open_catalog(settings.catalogue_url) as sessions, sessions() as session:
         excluded = engine.serving.generation.gallery.image_ids_of(queries.withdrawn_product_ids(session))
-        result = engine.search(picture, Search(count, metric, chosen, excluded=excluded, box=part))
-        cards = queries.products_by_ids(session, [hit.product_id for hit in result.hits])
-    found = _products(cards, result)
+        result = engine.search(picture, Search(count, metric, chosen, excluded=excluded, box=region))
+        cards = {
+            card.product_id: card for card in queries.products_by_ids(session, [h.product_id for h in result.hits])
+        }
+    found = [(cards[hit.product_id], hit) for hit in result.hits if hit.product_id in cards]
     if as_json:
         out.print_json(json.dumps(_as_json(result, found, metric)))
-        return
-    where = _listed(result.classes) if result.routing != "all" else "all classes"
-    times = ", ".join(f"{name} {ms:.0f} ms" for name, ms in result.timings.items())
-    value = "score" if metric == "cosine" else "distance"
-    columns = ["sku", "title", "class", value, "match", *(["box"] if result.detections else [])]
-    weights = {str(item.box): detection_weight(item) for item in result.detections}
-    for item in found:  # by which they are ordered: what a doubtful part found counts for less
-        counts = weighted_value(item["distance"], weights.get(item["box"], 1.0), lower_is_better=metric == "euclidean")
-        item[value] = abs(counts) if metric == "euclidean" else counts
-    lines = [(str(rank), *(_cell(item[column]) for column in columns)) for rank, item in enumerate(found, start=1)]
-    title = f"{photo.name} in {where} ({times})"
-    table(title, ("", *columns), lines, right=("", value), whole=("", "sku", value, "box"))
+    else:
+        _print_table(photo.name, result, found, metric)
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more classes" if more > 0 else "")
+def _print_table(name: str, result: SearchResult, found: list[tuple[ProductCard, LabeledHit]], metric: Metric) -> None:
+    weights = {detection.box: detection_weight(detection) for detection in result.detections}
+    lines = []
+    for rank, (card, hit) in enumerate(found, start=1):
+        weight = 1.0 if hit.box is None else weights.get(hit.box, 1.0)
+        value = weighted_value(hit.value, weight, lower_is_better=metric == "euclidean")  # by which hits are ordered
+        shown = abs(value) if metric == "euclidean" else value
+        line = [str(rank), card.sku, card.title, hit.class_name, f"{shown:.3f}", hit.label]
+        lines.append((*line, str(hit.box or "")) if result.detections else tuple(line))
+    more = len(result.classes) - MAX_CLASSES_SHOWN
+    where = ", ".join(result.classes[:MAX_CLASSES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    times = ", ".join(f"{step} {ms:.0f} ms" for step, ms in result.timings.items())
+    title = f"{name} in {'all classes' if result.routing == 'all' else where} ({times})"
+    label = "score" if metric == "cosine" else "distance"
+    columns = ("", "sku", "title", "class", label, "match", *(["box"] if result.detections else []))
+    table(title, columns, lines, right=("", label), whole=("", "sku", label, "box"))
 
 
-def _cell(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value or "")
-
-
-def _products(live: Sequence[ProductCard], result: SearchResult) -> list[dict[str, Any]]:
-    """Join hits with the catalogue; products withdrawn since the index was built are left out."""
-    cards = {card.product_id: card for card in live}
-    return [
-        {
-            "sku": cards[hit.product_id].sku,
-            "title": cards[hit.product_id].title,
-            "class": hit.class_name,
-            "score": hit.score,
-            "distance": hit.value,
-            "match": hit.label,
-            "box": hit.box and str(hit.box),
-        }
-        for hit in result.hits
-        if hit.product_id in cards
-    ]
-
-
-def _as_json(result: SearchResult, found: list[dict[str, Any]], metric: Metric) -> dict[str, Any]:
-    hidden = "distance" if metric == "cosine" else ""
-    said = result.predictions
+def _as_json(result: SearchResult, found: list[tuple[ProductCard, LabeledHit]], metric: Metric) -> dict[str, Any]:
+    predictions = result.predictions
     return {
         "generation": result.generation_id,
         "metric": metric,
         "routing": result.routing,
         "classes": list(result.classes),
-        "predicted": said.classes[int(said.winners[0])] if said is not None else None,
+        "predicted": predictions.classes[int(predictions.winners[0])] if predictions is not None else None,
         "boxes": [{"box": str(item.box), "confidence": round(item.confidence, 4)} for item in result.detections],
         "timings_ms": dict(result.timings),
-        "hits": [{key: value for key, value in item.items() if key != hidden} for item in found],
+        "hits": [
+            {
+                "sku": card.sku,
+                "title": card.title,
+                "class": hit.class_name,
+                "score": hit.score,
+                **({} if metric == "cosine" else {"distance": hit.value}),
+                "match": hit.label,
+                "box": hit.box and str(hit.box),
+            }
+            for card, hit in found
+        ],
     }

@@ -1,5 +1,3 @@
-"""The shopper's search in the terminal."""
-
 import io
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,8 +18,8 @@ from vsearch.imaging.geometry import Box
 from vsearch.index.gallery import Gallery
 from vsearch.search.merging import LabeledHit, SearchResult, detection_weight
 
-PART = Detection(Box(0.3528, 0.6931, 0.752, 1), 0.0625)  # its hits count half
-VALUES = {"fca_0014.jpg": (0.6, PART.box), "fca_0015.jpg": (0.4, None), "fca_0016.jpg": (0.7, PART.box)}
+DETECTION = Detection(Box(0.3528, 0.6931, 0.752, 1), 0.0625)  # its hits count half
+VALUES = {"fca_0014.jpg": (0.6, DETECTION.box), "fca_0015.jpg": (0.4, None), "fca_0016.jpg": (0.7, DETECTION.box)}
 ORDERED: dict[Metric, tuple[str, ...]] = {
     "cosine": ("fca_0015.jpg", "fca_0016.jpg", "fca_0014.jpg"),
     "euclidean": ("fca_0015.jpg", "fca_0014.jpg", "fca_0016.jpg"),
@@ -29,7 +27,7 @@ ORDERED: dict[Metric, tuple[str, ...]] = {
 
 
 class FakeEngine:
-    """Answers with three products, in the order of what they count."""
+    """Returns the given hits."""
 
     def __init__(self, hits: list[LabeledHit]) -> None:
         self._hits = tuple(hits)
@@ -37,16 +35,15 @@ class FakeEngine:
         self.serving = SimpleNamespace(generation=SimpleNamespace(gallery=gallery))
 
     def search(self, picture: object, search: object) -> SearchResult:
-        """Return the answer."""
         classes = ("Sofas", "Lamps", "Beds", "Rugs", "Chairs")
-        return SearchResult(self._hits, classes, "routed", "g", None, {"encode": 1.0}, classes, (PART,))
+        return SearchResult(self._hits, classes, "routed", "g", None, {"encode": 1.0}, classes, (DETECTION,))
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-def test_the_table_is_ordered_by_the_number_it_shows(
+def test_the_table_shows_the_value_that_it_is_ordered_by(
     metric: Metric, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a doubtful part found counts for less; neither sku nor box is broken."""
+    """Hits of a doubtful detection count less; neither sku nor box is wrapped."""
     with open_catalog(tmp_path / "catalogue.sqlite", write=True) as sessions:
         items = tuple(ProductItem(sku, "A long title of a product, and longer") for sku in VALUES)
         with sessions.begin() as session:
@@ -64,11 +61,11 @@ def test_the_table_is_ordered_by_the_number_it_shows(
     )
 
     assert result.exit_code == 0, result.output
-    said = shown.getvalue()
-    lines = [line.split() for line in said.splitlines() if ".jpg" in line and "photo" not in line]
-    assert said.startswith("photo.jpg in Sofas, Lamps, Beds and 2 more classes")
-    assert detection_weight(PART) == 0.5
+    printed = shown.getvalue()
+    lines = [line.split() for line in printed.splitlines() if ".jpg" in line and "photo" not in line]
+    assert printed.startswith("photo.jpg in Sofas, Lamps, Beds and 2 more (encode 1 ms)")
+    assert detection_weight(DETECTION) == 0.5
     assert tuple(line[1] for line in lines) == ORDERED[metric]
     numbers = [next(float(word) for word in line if word.startswith(("0.", "1."))) for line in lines]
     assert numbers == ([0.4, 0.35, 0.3] if metric == "cosine" else [0.4, 1.2, 1.4])
-    assert said.count("0.3528,0.6931,0.752,1 ") == 2
+    assert printed.count("0.3528,0.6931,0.752,1 ") == 2
