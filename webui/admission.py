@@ -19,7 +19,7 @@ from werkzeug.wrappers import Response
 from vsearch.core.errors import SettingsError
 from vsearch.core.settings import Settings
 from webui import errors
-from webui.connections import REFUSED, WAITED, client_network
+from webui.connections import REJECTED, WAITED, client_network
 
 SEARCH_ENDPOINTS = ("shop.search", "shop.show_results", "api.search")
 """Endpoints that encode photos."""
@@ -74,8 +74,8 @@ def register(app: Flask, settings: Settings) -> None:
 
     @app.before_request
     def admit() -> None:
-        if REFUSED in request.environ:
-            raise default_exceptions[request.environ[REFUSED]]()
+        if REJECTED in request.environ:
+            raise default_exceptions[request.environ[REJECTED]]()
         if request.endpoint in HEALTH_ENDPOINTS:
             return
         if request.environ.get(WAITED, 0.0) > MAX_WAIT_SECONDS:

@@ -8,7 +8,7 @@ from werkzeug.exceptions import BadHost, HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Response
 
 from vsearch.core import errors
-from webui.connections import REFUSED
+from webui.connections import REJECTED
 from webui.services import services
 
 STATUSES: dict[type[errors.VSearchError], int] = {
@@ -87,7 +87,7 @@ def handle_http(error: HTTPException) -> Response:
 def _too_large() -> Response:
     """Say whether the photo or the rest of the form was too large."""
     sent = request.content_length or 0
-    if REFUSED in request.environ or sent > request.max_content_length:  # type: ignore[operator]  # create_app sets it
+    if REJECTED in request.environ or sent > request.max_content_length:  # type: ignore[operator]  # create_app sets it
         message = f"Photos can be up to {services().settings.max_upload_mb} MB. Please choose a smaller copy."
     else:
         message = "The form contains too much besides the photo. Send only the photo."

@@ -22,7 +22,7 @@ from vsearch.search.engine import Engine
 from vsearch.search.serving import OpenEncoder
 from webui import admission, create_admin_app, create_app, examples
 from webui.background import BackgroundThread
-from webui.connections import Bounds, Server
+from webui.connections import ConnectionLimits, Server
 from webui.services import services_of
 
 RESERVED_FILES = 256
@@ -85,7 +85,7 @@ def serve(
         background = BackgroundThread(services_of(app))
         background.start()
         admin = _serve_admin(app, admin_socket) if admin_socket else None
-        server = Server(app, listener, threads=settings.threads, bounds=bounds_of(app, settings))
+        server = Server(app, listener, threads=settings.threads, limits=connection_limits(app, settings))
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         on_ready(f"http://{host}:{settings.port}/", str(engine.problem) if engine.problem else None)
         server.serve()
@@ -96,22 +96,22 @@ def serve(
 
 
 def _serve_admin(app: Flask, listener: socket.socket) -> Server:
-    bounds = Bounds(read_seconds=10, body_bytes=0, connections=64)
-    server = Server(create_admin_app(app), listener, threads=2, bounds=bounds)
+    limits = ConnectionLimits(read_seconds=10, body_bytes=0, connections=64)
+    server = Server(create_admin_app(app), listener, threads=2, limits=limits)
     threading.Thread(target=server.serve, name="vsearch-admin", daemon=True).start()
     return server
 
 
-def bounds_of(app: Flask, settings: Settings) -> Bounds:
-    """Return the bounds; raises the limit of open files, since a connection may need two: one for its body."""
+def connection_limits(app: Flask, settings: Settings) -> ConnectionLimits:
+    """Return the limits that fit the open files, up to two per connection; raises the soft limit of open files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * Bounds.connections + RESERVED_FILES
+    wanted = 2 * ConnectionLimits.connections + RESERVED_FILES
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    connections = min(Bounds.connections, max(16, (wanted - RESERVED_FILES) // 2))
-    return Bounds(
+    connections = min(ConnectionLimits.connections, max(16, (wanted - RESERVED_FILES) // 2))
+    return ConnectionLimits(
         read_seconds=settings.read_seconds,
         body_bytes=app.config["MAX_CONTENT_LENGTH"],
         connections=connections,

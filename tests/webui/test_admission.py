@@ -9,7 +9,7 @@ from sqlalchemy.orm import sessionmaker
 from tests.webui.conftest import running
 from vsearch.core.errors import SettingsError
 from webui import admission, create_app
-from webui.connections import REFUSED, WAITED
+from webui.connections import REJECTED, WAITED
 
 FORWARDED = {
     "X-Forwarded-For": "192.0.2.7",
@@ -214,7 +214,7 @@ def test_a_request_that_waited_long_is_refused(client):
 def test_what_the_server_refuses_has_a_page(client, status, words):
     """And JSON, in the same words."""
     for address in ("/search", "/api/v1/search"):
-        response = client.post(address, environ_base={REFUSED: status})
+        response = client.post(address, environ_base={REJECTED: status})
         assert response.status_code == status
         assert words in response.text
 

@@ -107,9 +107,9 @@ def test_connections_fit_the_limit_of_open_files(monkeypatch, untouched, open_fi
     monkeypatch.setattr("resource.setrlimit", lambda kind, limits: raised.append(limits))
     for proxies, share in ((0, connections // 2), (1, None)):
         settings = untouched.settings.model_copy(update={"trusted_proxies": proxies})
-        bounds = server.bounds_of(untouched.app, settings)
-        assert (bounds.connections, bounds.per_client) == (connections, share)
-        assert bounds.body_bytes == 1_100_000
+        limits = server.connection_limits(untouched.app, settings)
+        assert (limits.connections, limits.per_client) == (connections, share)
+        assert limits.body_bytes == 1_100_000
     assert raised[0][0] == min(open_files, 2 * 4096 + server.RESERVED_FILES)
 
 
