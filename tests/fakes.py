@@ -15,8 +15,7 @@ from vsearch.imaging.geometry import Box
 from vsearch.index.manifest import MatchCalibration, MatchThresholds, Origin
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models.checkpoint import Checkpoint, Retrieval
-from vsearch.models.heads import Head, Heads
-from vsearch.models.vocabulary import Vocabulary
+from vsearch.models.heads import ClassHead, ClassHeads
 from vsearch.models.whitening import Projection, fit_differences, fit_whitening
 from vsearch.ocr.reader import Reading
 
@@ -126,17 +125,16 @@ def fake_checkpoint(folder: Path, classes: Sequence[str] = ("chair", "lamp"), *,
     )
 
 
-def nearest_centre_heads(blocks: NDArray[np.float16], class_names: Sequence[str]) -> Heads:
+def nearest_centre_heads(blocks: NDArray[np.float16], class_names: Sequence[str]) -> ClassHeads:
     """Return heads that prefer the class with the nearest mean: no scikit-learn needed."""
-    vocabulary = Vocabulary.of(class_names)
-    labels = vocabulary.encode(class_names)
+    classes, labels = np.unique(class_names, return_inverse=True)
     heads = {}
     for name, span in {"left": slice(0, 8), "right": slice(8, 16)}.items():
         rows = blocks[:, span].astype(np.float32)
-        centres = np.stack([rows[labels == number].mean(axis=0) for number in range(len(vocabulary))])
+        centres = np.stack([rows[labels == number].mean(axis=0) for number in range(len(classes))])
         sharpness = np.float32(200)
-        heads[name] = Head(sharpness * centres.T, -sharpness / 2 * (centres**2).sum(axis=1))
-    return Heads(vocabulary, heads, BLOCK_SIZES)
+        heads[name] = ClassHead(sharpness * centres.T, -sharpness / 2 * (centres**2).sum(axis=1))
+    return ClassHeads(tuple(classes.tolist()), heads, BLOCK_SIZES)
 
 
 def coloured(colour: Sequence[float], seed: int = 0, side: int = 32) -> Picture:

@@ -17,7 +17,7 @@ from indexer.build.match_calibration import MIN_SCORES, LabeledEmbeddings, calib
 from vsearch.core.vectors import l2_normalize
 from vsearch.index.manifest import MatchCalibration, Quality
 from vsearch.models.checkpoint import Checkpoint
-from vsearch.models.heads import Heads, fit_heads
+from vsearch.models.heads import ClassHeads, fit_heads
 from vsearch.models.whitening import Whitening, fit_whitening
 from vsearch.search.score_normalization import (
     BASELINE_QUANTILE,
@@ -145,7 +145,7 @@ def needs_heads(
     )
 
 
-def fit_shop_heads(pictures: LabeledBlocks, views: LabeledBlocks, block_sizes: Mapping[str, int]) -> Heads:
+def fit_shop_heads(pictures: LabeledBlocks, views: LabeledBlocks, block_sizes: Mapping[str, int]) -> ClassHeads:
     """Fit class heads on pictures and on views of them, which resemble shoppers' photos.
 
     Of a large catalog a proportional sample of each class is used, see `MAX_HEAD_PICTURES`.

@@ -154,7 +154,7 @@ def _gallery_rows(encoding: EncodeContext) -> list[GalleryRow]:
 def _with_heads(settings: Settings, trunk: Checkpoint, catalog: EncodedCatalog) -> Checkpoint:
     """Return a checkpoint in the shop's store whose heads know the shop's present classes."""
     bundled = trunk.folder == checkpoints.bundled()
-    if needs_heads(trunk.vocabulary.names, catalog.classes, trunk.class_sizes, bundled=bundled):
+    if needs_heads(trunk.classes, catalog.classes, trunk.class_sizes, bundled=bundled):
         heads = fit_shop_heads(catalog.pictures, catalog.views, trunk.block_sizes)
         return checkpoints.save_with_heads(trunk, heads, settings.checkpoints, Counter(catalog.classes))
     if trunk.folder.parent != settings.checkpoints:

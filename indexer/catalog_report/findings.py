@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from catalog.review import CatalogPicture
 from vsearch.index.gallery import Gallery
-from vsearch.models.heads import Predictions
+from vsearch.models.heads import ClassPredictions
 
 Kind = Literal[
     "bad row",
@@ -143,7 +143,7 @@ def _unrelated(one: CatalogPicture, other: CatalogPicture) -> bool:
 
 
 def suspect_categories(
-    pictures: Sequence[CatalogPicture], classes: Sequence[str], predictions: Predictions
+    pictures: Sequence[CatalogPicture], classes: Sequence[str], predictions: ClassPredictions
 ) -> Iterator[Finding]:
     """Yield pictures that the classifier confidently assigns to another class than the feed (`classes`)."""
     columns = {name: number for number, name in enumerate(predictions.classes)}

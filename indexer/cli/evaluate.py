@@ -178,10 +178,10 @@ def classes(settings: Settings, manifest: Path, images: Path, label: str) -> Non
             raise DatasetError(f"{images} has no image of split {split!r} of {manifest}.")
     heads = fit_heads(np.stack(blocks["train"]), names["train"], model.encoder.block_sizes)
     predictions = heads.predict(np.stack(blocks["val"]))
-    truth = heads.vocabulary.encode(names["val"])
+    truth = heads.class_numbers(names["val"])
     numbers = {name: votes.argmax(axis=1) for name, votes in predictions.votes.items()} | {"vote": predictions.winners}
     lines = [(name, f"{100 * (predicted == truth).mean():.1f} %") for name, predicted in numbers.items()]
-    title = f"{manifest.name}: {len(names['train'])} train, {len(truth)} val images, {len(heads.vocabulary)} classes"
+    title = f"{manifest.name}: {len(names['train'])} train, {len(truth)} val images, {len(heads.classes)} classes"
     table(title, ("model", "right"), lines, right=("right",))
 
 

@@ -60,5 +60,5 @@ def _encode(
         "ids": np.array(ids),
         "embeddings": np.concatenate(embeddings),
         "probabilities": np.concatenate(probabilities),
-        "classes": np.array(model.checkpoint.vocabulary.names),
+        "classes": np.array(model.checkpoint.classes),
     }

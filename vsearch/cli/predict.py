@@ -15,7 +15,7 @@ from vsearch.detection.boxes import non_max_suppression
 from vsearch.imaging.codec import Limits
 from vsearch.models import registry
 from vsearch.models.encoder import open_encoder
-from vsearch.models.heads import Predictions
+from vsearch.models.heads import ClassPredictions
 from vsearch.models.predictor import open_classifier
 from vsearch.models.trained_heads import VOTE, HeadPredictions
 
@@ -70,7 +70,7 @@ def trained_head_lines(predictions: HeadPredictions) -> list[Line]:
     return lines
 
 
-def class_head_lines(predictions: Predictions) -> list[Line]:
+def class_head_lines(predictions: ClassPredictions) -> list[Line]:
     """Return a line for each network, the mean and the vote, of a single image."""
     names, votes = predictions.classes, predictions.votes
     lines: list[Line] = [(name, *_most_probable(names, probabilities[0])) for name, probabilities in votes.items()]

@@ -11,7 +11,6 @@ from vsearch.core.errors import InvalidRequest, UnknownClass
 from vsearch.core.settings import Metric
 from vsearch.core.vectors import l2_normalize
 from vsearch.index.class_index import ClassIndex, Ids, Vectors
-from vsearch.models.vocabulary import unknown_class_sentence
 
 IMAGES_PER_PRODUCT = 2
 """Images first fetched from each class, per product wanted; more are fetched if that is too few."""
@@ -81,7 +80,7 @@ class Gallery:
         searches = []
         for name in self.classes if classes is None else dict.fromkeys(classes):
             if name not in self.indexes[metric]:
-                raise UnknownClass(unknown_class_sentence(name, self.classes))
+                raise UnknownClass(f"There is no class {name!r} in the index; it has {_listed(self.classes)}.")
             searches.append(_ClassSearch(name, self.indexes[metric][name], embedding, allowed, excluded))
         sign = -1 if metric == "cosine" else 1
         for search in searches:
@@ -168,3 +167,8 @@ class _ClassSearch:
         """Return whether no image remains that could be among the hits: none is left, or all are worse."""
         exhausted = len(self.values) < self.width or self.width == len(self._index)
         return exhausted or sign * self.values[-1] > worst_value
+
+
+def _listed(names: Sequence[str], shown: int = 12) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return (", ".join(names[:shown]) or "none") + more

@@ -35,9 +35,8 @@ from numpy.typing import NDArray
 
 from vsearch.core.errors import CheckpointMismatch, CheckpointMissing
 from vsearch.core.files import UNFINISHED, atomic_folder, checksum
-from vsearch.models.heads import Heads
+from vsearch.models.heads import ClassHeads
 from vsearch.models.trained_heads import HeadSpec, TrainedHeads
-from vsearch.models.vocabulary import Vocabulary
 from vsearch.models.weights import read_arrays, write_arrays
 from vsearch.models.whitening import Projection, Whitening
 
@@ -68,7 +67,7 @@ class Retrieval:
     grid: int
     sides: Mapping[str, int]
     projections: Mapping[str, Projection]
-    heads: Heads
+    heads: ClassHeads
     whitening: Whitening
     differences: NDArray[np.float16]
     background_cohort: NDArray[np.float16]
@@ -84,7 +83,7 @@ class Retrieval:
             "grid": self.grid,
             "sides": dict(self.sides),
             "block_sizes": {name: projection.size for name, projection in self.projections.items()},
-            "classes": list(self.heads.vocabulary),
+            "classes": list(self.heads.classes),
         }
 
 
@@ -134,10 +133,10 @@ class Checkpoint:
         return sizes
 
     @cached_property
-    def heads(self) -> Heads:
+    def heads(self) -> ClassHeads:
         """A class head for the block of each backbone."""
-        vocabulary = Vocabulary(tuple(self._field("classes")))
-        return Heads.from_arrays(read_arrays(self.folder / "heads.npz"), vocabulary, self.block_sizes)
+        classes, sizes = self.classes, self.block_sizes
+        return ClassHeads.from_arrays(read_arrays(self.folder / "heads.npz"), classes, sizes)
 
     @property
     def class_sizes(self) -> Mapping[str, int] | None:
@@ -146,9 +145,9 @@ class Checkpoint:
         return sizes
 
     @property
-    def vocabulary(self) -> Vocabulary:
+    def classes(self) -> tuple[str, ...]:
         """The class names of `heads`."""
-        return self.heads.vocabulary
+        return tuple(self._field("classes"))
 
     @cached_property
     def whitening(self) -> Whitening:
@@ -264,7 +263,7 @@ def save(
 
 
 def save_with_heads(
-    checkpoint: Checkpoint, heads: Heads, parent: Path, class_sizes: Mapping[str, int] | None = None
+    checkpoint: Checkpoint, heads: ClassHeads, parent: Path, class_sizes: Mapping[str, int] | None = None
 ) -> Checkpoint:
     """Write `parent/<checkpoint_id>`, a copy with a shop's own class heads, unless it exists, and load it.
 
@@ -282,7 +281,7 @@ def save_with_heads(
         hidden = Path(name) / "checkpoint"
         shutil.copytree(checkpoint.folder, hidden)
         write_arrays(hidden / "heads.npz", heads.arrays())
-        description = read_description(checkpoint.folder) | {"classes": list(heads.vocabulary)}
+        description = read_description(checkpoint.folder) | {"classes": list(heads.classes)}
         if class_sizes is not None:
             description["class_sizes"] = dict(sorted(class_sizes.items()))
         target = parent / checkpoint_id(_write_description(hidden, description))

@@ -1,4 +1,4 @@
-"""The one door from pictures to numbers. Everything above it works with any `Encoder`, a fake one included."""
+"""The encoder interface: images to joined blocks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -11,18 +11,18 @@ from vsearch.models.checkpoint import Checkpoint
 
 
 class Encoder(Protocol):
-    """Turns pictures into joined blocks."""
+    """Computes the joined blocks of images."""
 
     @property
     def blocks_id(self) -> str:
-        """Hash of all that determines blocks."""
+        """Hash of what determines blocks."""
 
     @property
     def block_sizes(self) -> Mapping[str, int]:
-        """Name -> numbers, in the order the blocks are joined."""
+        """Name -> size of each block, in the order they are joined."""
 
     def blocks(self, pictures: Sequence[Picture]) -> NDArray[np.float16]:
-        """Encode n pictures, uint8 RGB [h, w, 3] each -> float16 [n, sum(block_sizes)]. Safe from several threads."""
+        """Encode n images, uint8 RGB [h, w, 3] -> float16 [n, sum(block_sizes)]; safe to call from several threads."""
 
 
 def open_encoder(checkpoint: Checkpoint) -> Encoder:

@@ -1,6 +1,6 @@
-"""From blocks to vectors: a PCA for each block, and one learned whitening over all blocks joined.
+"""From blocks to embeddings: a PCA for each block, and a learned whitening of all blocks joined.
 
-N pictures, D numbers a picture, G products. numpy and scipy only; blocks are [N, D].
+N images, D dimensions. Needs numpy and scipy only, and scikit-learn to fit a PCA of wide blocks.
 """
 
 from collections.abc import Mapping
@@ -13,41 +13,36 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-KNOWN_SHARE = 0.25
-"""Share of the scatter within products that is taken from elsewhere, where that is known; see docs/measured.md."""
+KNOWN_WEIGHT = 0.25
+"""Weight of known differences in the scatter within products; see docs/measured.md."""
 
-_EXACT_UP_TO = 4096  # numbers of a block; a wider one (ResNet50 on 3 x 3 cells has 18,432) is decomposed by sampling
+_EXACT_UP_TO = 4096  # dimensions; wider blocks (ResNet50 on a 3 x 3 grid has 18,432) use a randomized SVD
 
 
 @dataclass(frozen=True)
 class Projection:
-    """x -> (x - mean) @ matrix.
-
-    Attributes:
-        mean: float32 [D].
-        matrix: float32 [D, size].
-    """
+    """x -> (x - mean) @ matrix, with mean float32 [D] and matrix float32 [D, size]."""
 
     mean: Floats
     matrix: Floats
 
     @property
     def size(self) -> int:
-        """Numbers that come out."""
+        """Dimensions of the result."""
         return int(self.matrix.shape[1])
 
     def project(self, features: NDArray[Any]) -> Floats:
-        """Project features [N, D] -> float32 [N, size], not normalised."""
+        """Project features [N, D] -> float32 [N, size], not normalized."""
         assert features.shape[1:] == self.mean.shape, features.shape
         return np.asarray((features.astype(np.float32) - self.mean) @ self.matrix, np.float32)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what `from_arrays` takes, in half precision."""
+        """Return the arrays to store, in half precision."""
         return {"mean": self.mean.astype(np.float16), "matrix": self.matrix.astype(np.float16)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Build from the arrays `mean` and `matrix`."""
+        """Build from stored arrays."""
         return cls(arrays["mean"].astype(np.float32), arrays["matrix"].astype(np.float32))
 
 
@@ -56,24 +51,20 @@ class Whitening(Projection):
 
 
 def fit_pca(features: NDArray[Any], size: int) -> Projection:
-    """Fit a PCA to `size` dimensions (fewer when there are not as many), scaled to unit mean square norm.
+    """Fit a PCA of one block [N, D] to at most `size` dimensions, scaled to unit mean square norm.
 
-    So each block weighs the same when blocks are joined, however many numbers it keeps.
-
-    Args:
-        features: one block of N pictures, [N, D].
-        size: numbers to keep.
+    The scale gives joined blocks the same weight whatever their size.
     """
     mean = features.mean(axis=0, dtype=np.float64)
-    centred = features - mean
+    centered = features - mean
     count = min(size, *features.shape)
-    if centred.shape[1] <= _EXACT_UP_TO:
-        values, vectors = np.linalg.eigh(centred.T @ centred / len(features))
+    if centered.shape[1] <= _EXACT_UP_TO:
+        values, vectors = np.linalg.eigh(centered.T @ centered / len(features))
         values, vectors = values[::-1][:count], vectors[:, ::-1][:, :count]
     else:
         from sklearn.utils.extmath import randomized_svd
 
-        _, singular, rows = randomized_svd(centred.astype(np.float32), count, random_state=0)
+        _, singular, rows = randomized_svd(centered.astype(np.float32), count, random_state=0)
         values, vectors = singular**2 / len(features), rows.T
     scale = 1 / np.sqrt(max(float(values.sum()), 1e-12))
     return Projection(mean.astype(np.float32), (vectors * scale).astype(np.float32))
@@ -88,69 +79,64 @@ def fit_whitening(
     shrink: float = 0.3,
     known: NDArray[Any] | None = None,
 ) -> Whitening:
-    """Learn what tells products apart and what only tells two photos of one product apart; keep the first.
+    """Keep what distinguishes products, and suppress what only distinguishes photos of one product.
 
-    Learned whitening (Mikolajczyk & Matas, ICCV 2007; Radenovic et al., TPAMI 2018) as a generalised eigenproblem
-    of the scatter between products and the scatter within them. Labels are not needed: augmented views of one
-    picture are the second photos.
+    Learned whitening (Mikolajczyk & Matas, ICCV 2007; Radenovic et al., TPAMI 2018) as a generalized eigenproblem of
+    the scatter between products and the scatter within them. Augmented views of an image serve as other photos.
 
     Args:
         blocks: joined blocks [N, D] of several views of each product.
-        groups: which product each row shows, [N].
-        block_sizes: sizes of the joined blocks in order; their sum is D.
-        size: numbers an embedding has; fewer when there are fewer products.
-        shrink: share of the mean within-scatter added to its diagonal, against a scatter of too few views.
-        known: what true photos of one product differ by elsewhere, see `fit_differences`; a quarter of the scatter
-            within products is theirs, for made views differ in less.
+        groups: product of each row, [N].
+        block_sizes: of the joined blocks; their sum is D.
+        size: maximum dimensions of an embedding; there are no more than products.
+        shrink: fraction of the mean within-scatter added to its diagonal, as regularization.
+        known: differences between true photos of one product, see `fit_differences`, mixed into the within-scatter with
+            `KNOWN_WEIGHT`, since augmented views differ in less.
 
     Raises:
         ValueError: no product has two rows.
     """
     assert blocks.shape[1] == sum(block_sizes.values()), (blocks.shape, block_sizes)
     features = blocks.astype(np.float64)
-    mean = features.mean(axis=0)
-    _, group = np.unique(groups, return_inverse=True)
-    count = np.bincount(group)
+    _, group, count = np.unique(groups, return_inverse=True, return_counts=True)
     if count.max(initial=0) < 2:
         raise ValueError("a whitening is fitted on at least two views of a product")
-    centre = np.zeros((len(count), features.shape[1]))
-    np.add.at(centre, group, features)
-    centre /= count[:, None]
-    several = count[group] > 1
-    inside = (features - centre[group])[several]
+    centers = _group_means(features, group, count)
+    inside = (features - centers[group])[count[group] > 1]
     within = inside.T @ inside / (len(inside) - (count > 1).sum())
     if known is not None and known.any():
-        elsewhere = known.T.astype(np.float64) @ known
-        within = (1 - KNOWN_SHARE) * within + KNOWN_SHARE * np.trace(within) / np.trace(elsewhere) * elsewhere
+        scatter = known.T.astype(np.float64) @ known
+        within = (1 - KNOWN_WEIGHT) * within + KNOWN_WEIGHT * np.trace(within) / np.trace(scatter) * scatter
     within += shrink * np.trace(within) / len(within) * np.eye(len(within))
-    between = np.cov(centre, rowvar=False)
-    values, vectors = scipy.linalg.eigh(between, within)
+    values, vectors = scipy.linalg.eigh(np.cov(centers, rowvar=False), within)
     order = np.argsort(-values)[: min(size, len(count))]
     kept = np.maximum(values[order], 0)
     matrix = vectors[:, order] * np.sqrt(kept / (1 + kept))
-    return Whitening(mean.astype(np.float32), matrix.astype(np.float32))
+    return Whitening(features.mean(axis=0).astype(np.float32), matrix.astype(np.float32))
 
 
 def fit_differences(blocks: NDArray[Any], groups: NDArray[np.int64], size: int) -> NDArray[np.float16]:
-    """Return what true photos of one product differ by, float16 [size, D]: rows.T @ rows is nearly their scatter.
+    """Return the principal differences between photos of one product, float16 [at most size, D].
 
-    Every product counts the same, however many photos it has; fewer rows where there are fewer differences, none where
-    no product has two photos.
+    For these rows, rows.T @ rows approximates the scatter within products, each product with the same weight. There are
+    no rows if no product has two photos.
 
     Args:
-        blocks: joined blocks of photos [N, D], none of them made.
-        groups: which product each row shows, [N].
-        size: of the principal directions that are kept.
+        blocks: joined blocks of true photos [N, D].
+        groups: product of each row, [N].
+        size: number of directions to keep.
     """
     _, group, count = np.unique(groups, return_inverse=True, return_counts=True)
     features = blocks.astype(np.float32)
-    centre = np.zeros((len(count), features.shape[1]), np.float32)
-    np.add.at(centre, group, features)
-    several = count[group] > 1
     weights = 1 / np.sqrt(np.maximum(count[group] - 1, 1))
-    inside = ((features - centre[group] / count[group, None]) * weights[:, None])[several]
+    inside = ((features - _group_means(features, group, count)[group]) * weights[:, None])[count[group] > 1]
     if not len(inside):
         return np.empty((0, features.shape[1]), np.float16)
     _, singular, rows = np.linalg.svd(inside, full_matrices=False)
-    kept = rows[:size] * (singular[:size] / np.sqrt((count > 1).sum()))[:, None]
-    return np.asarray(kept, np.float16)
+    return np.asarray(rows[:size] * (singular[:size] / np.sqrt((count > 1).sum()))[:, None], np.float16)
+
+
+def _group_means(features: NDArray[Any], group: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[Any]:
+    sums = np.zeros((len(count), features.shape[1]), features.dtype)
+    np.add.at(sums, group, features)
+    return np.asarray(sums / count[:, None])

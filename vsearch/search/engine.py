@@ -24,7 +24,7 @@ from vsearch.index import generation as generations
 from vsearch.index.class_index import Ids
 from vsearch.index.generation import Generation
 from vsearch.models.encoder import open_encoder
-from vsearch.models.heads import Predictions
+from vsearch.models.heads import ClassPredictions
 from vsearch.search.merging import (
     LabeledHit,
     RegionResult,
@@ -232,7 +232,9 @@ class Engine:
         hits = [hit for one in embeddings for hit in _labeled_hits(serving.generation, one, classes, search)]
         return RegionResult(weight, tuple(hits), classes, routing, predictions)
 
-    def _classes(self, serving: Serving, predictions: Predictions, search: Search) -> tuple[tuple[str, ...], Routing]:
+    def _classes(
+        self, serving: Serving, predictions: ClassPredictions, search: Search
+    ) -> tuple[tuple[str, ...], Routing]:
         known = serving.generation.gallery.classes
         if isinstance(search.classes, tuple):
             return search.classes, "chosen"

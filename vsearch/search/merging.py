@@ -8,7 +8,7 @@ from vsearch.detection.detector import Detection
 from vsearch.imaging.geometry import Box
 from vsearch.index.gallery import Hit
 from vsearch.index.manifest import MatchLabel
-from vsearch.models.heads import Predictions
+from vsearch.models.heads import ClassPredictions
 
 Routing = Literal["routed", "chosen", "all"]
 
@@ -47,7 +47,7 @@ class SearchResult:
     classes: tuple[str, ...]
     routing: Routing
     generation_id: str
-    predictions: Predictions | None
+    predictions: ClassPredictions | None
     timings: Mapping[str, float]
     known_classes: tuple[str, ...]
     detections: tuple[Detection, ...] = ()
@@ -72,7 +72,7 @@ class RegionResult:
     hits: tuple[LabeledHit, ...]
     classes: tuple[str, ...]
     routing: Routing
-    predictions: Predictions
+    predictions: ClassPredictions
 
 
 def detection_weight(detection: Detection) -> float:

@@ -18,8 +18,8 @@ from vsearch.imaging.codec import Limits, Picture
 from vsearch.imaging.synthetic import shopper_view
 from vsearch.models.backbones import backbone
 from vsearch.models.checkpoint import Retrieval
-from vsearch.models.ensemble import compiled_trunk, raw_features
-from vsearch.models.heads import DESCRIPTORS, Heads, fit_heads
+from vsearch.models.ensemble import compile_trunk, raw_features
+from vsearch.models.heads import DESCRIPTORS, ClassHeads, fit_heads
 from vsearch.models.weights import read_packed
 from vsearch.models.whitening import Projection, fit_differences, fit_pca, fit_whitening
 from vsearch.training.data.examples import Example
@@ -71,7 +71,7 @@ def assemble(
     scored = sample(plan, photos, "val", work=work)
     sides = {name: backbone(name).side for name in weights}
     trunks = {
-        name: compiled_trunk(name, settings.grid, read_packed(file), sides[name]) for name, file in weights.items()
+        name: compile_trunk(name, settings.grid, read_packed(file), sides[name]) for name, file in weights.items()
     }
     raw = _features(trunks, fitted.pictures, views=settings.fit_views, seed=plan.seed, advance=advance)
     projections = {name: _projection(settings, name, features) for name, features in raw.items()}
@@ -200,9 +200,9 @@ def _joined(raw: Mapping[str, NDArray[np.float32]], projections: Mapping[str, Pr
     return np.concatenate(parts, axis=1).astype(np.float16)
 
 
-def _scores(heads: Heads, blocks: NDArray[Any], class_names: list[str]) -> dict[str, float]:
+def _scores(heads: ClassHeads, blocks: NDArray[Any], class_names: list[str]) -> dict[str, float]:
     """Return the share of validation pictures that each block's head and their vote judge rightly."""
-    labels = heads.vocabulary.encode(class_names)
+    labels = heads.class_numbers(class_names)
     said = heads.predict(blocks)
     scores = {name: float((vote.argmax(axis=1) == labels).mean()) for name, vote in said.votes.items()}
     return scores | {"vote": float((said.winners == labels).mean())}

@@ -113,7 +113,7 @@ def test_heads_learn_from_pictures_and_views() -> None:
     separable.contents[:30, [0, 8]] += 4
     views = separable.where(separable.product_ids % 2 == 0)
     heads = fit.fit_shop_heads(separable, views, BLOCK_SIZES)
-    assert heads.vocabulary.names == ("x", "y")
+    assert heads.classes == ("x", "y")
     assert (heads.predict(separable.blocks).winners == [0] * 30 + [1] * 30).mean() > 0.95
 
 

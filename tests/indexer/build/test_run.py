@@ -58,7 +58,7 @@ def test_the_heads_are_fitted_to_the_shops_classes(shop: Shop, opened: Opened) -
     """They are saved as the shop's own checkpoint, with the trunk it started from."""
     report = reindex(shop.settings, open_encoder=opened)
     own = checkpoints.load(shop.settings.checkpoints / report.checkpoint_id)
-    assert set(own.vocabulary) == {row.category for row in shop.rows()}
+    assert set(own.classes) == {row.category for row in shop.rows()}
     assert own.blocks_id == checkpoints.load(Path(shop.settings.checkpoint)).blocks_id
 
 
@@ -124,7 +124,7 @@ def test_another_category_moves_pictures_without_encoding(indexed_shop: Shop, op
     """Classes and heads are fitted on stored blocks."""
     report = reindex(with_settings(indexed_shop, min_class_size=50).settings, open_encoder=opened)
     assert (report.state, report.classes, report.encoded, report.views) == ("published", 1, 0, 0)
-    assert engine_of(indexed_shop).serving.checkpoint.vocabulary.names == (OTHER,)
+    assert engine_of(indexed_shop).serving.checkpoint.classes == (OTHER,)
 
 
 def test_another_trunk_encodes_everything_again(indexed_shop: Shop, opened: Opened) -> None:

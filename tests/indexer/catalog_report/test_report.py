@@ -22,7 +22,7 @@ from tests.indexer.shop import Shop
 from vsearch.cli import cli
 from vsearch.imaging.codec import encode_jpeg
 from vsearch.index import generation
-from vsearch.models.heads import Predictions
+from vsearch.models.heads import ClassPredictions
 
 UNAVAILABLE = "picture 'x.jpg' is not in the folder"
 PICTURE = CatalogPicture(1, "A", "Sofa", "Acme", "Sofas", None, "a" * 64, 300, 150)
@@ -46,7 +46,7 @@ def test_only_variants_may_share_a_picture() -> None:
 def test_a_category_is_suspect_only_if_the_classifier_is_confident() -> None:
     """And knows both classes."""
     probabilities = np.array([[0.01, 0.99], [0.2, 0.8], [0.99, 0.01], [0.005, 0.995]], np.float32)
-    predictions = Predictions(("Lamps", "Sofas"), {}, probabilities, probabilities.argmax(1))
+    predictions = ClassPredictions(("Lamps", "Sofas"), {}, probabilities, probabilities.argmax(1))
     pictures = [replace(PICTURE, sku=sku) for sku in "ABCD"]
     (finding,) = findings.suspect_categories(pictures, ["Lamps", "Lamps", "Lamps", "Beds"], predictions)
     assert finding.skus == ("A",)

@@ -70,7 +70,7 @@ def test_a_model_that_finds_no_worse_takes_the_place_with_an_index_of_its_own(li
     assert done.trial.comparison.mrr.difference.mean == pytest.approx(0)
     assert (done.report.state, done.report.encoded, done.report.views) == ("published", 24, 12)
     assert (after.blocks_id, after.previous, after.model_before) == (new.blocks_id, *[before.generation_id] * 2)
-    assert registry.find(live.settings, after.checkpoint_id).vocabulary.names == tuple(
+    assert registry.find(live.settings, after.checkpoint_id).classes == tuple(
         sorted({row.category for row in live.rows()})
     )
     night = reindex(live.settings, open_encoder=by_trunk)

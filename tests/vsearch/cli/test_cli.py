@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from vsearch import cli
-from vsearch.models.heads import Predictions
+from vsearch.models.heads import ClassPredictions
 
 
 def test_help_lists_every_command_without_importing_one() -> None:
@@ -62,7 +62,7 @@ def test_the_prediction_table_has_a_line_for_each_model_and_the_vote() -> None:
     }
     mean = np.stack(list(votes.values())).mean(axis=0)
 
-    table = class_head_lines(Predictions(("bed", "sofa", "table"), votes, mean, np.array([0])))
+    table = class_head_lines(ClassPredictions(("bed", "sofa", "table"), votes, mean, np.array([0])))
 
     assert table[0] == ("a", "bed 70.0 %", "sofa 20.0 %", "table 10.0 %")
     assert table[3][:2] == ("mean", "bed 56.7 %")

@@ -11,11 +11,11 @@ import pytest
 from tests.fakes import fake_checkpoint, nearest_centre_heads
 from vsearch.core.errors import CheckpointMismatch, CheckpointMissing
 from vsearch.models import checkpoint as checkpoints
-from vsearch.models.heads import Heads
+from vsearch.models.heads import ClassHeads
 from vsearch.models.trained_heads import Framing, HeadSpec, TrainedHeads
 
 
-def other_heads() -> Heads:
+def other_heads() -> ClassHeads:
     """Return heads of a shop with other classes."""
     blocks = np.random.default_rng(3).uniform(size=(30, 16)).astype(np.float16)
     return nearest_centre_heads(blocks, ["bed", "sofa", "table"] * 10)
@@ -38,7 +38,7 @@ def test_own_heads_change_the_checkpoint_but_not_its_blocks(tmp_path: Path) -> N
     assert own.blocks_id == base.blocks_id
     assert own.checkpoint_id != base.checkpoint_id
     assert own.folder == tmp_path / "own" / own.checkpoint_id
-    assert own.vocabulary.names == ("bed", "sofa", "table")
+    assert own.classes == ("bed", "sofa", "table")
     assert [item.name for item in (tmp_path / "own").iterdir()] == [own.checkpoint_id]
 
 
@@ -169,7 +169,7 @@ def test_another_input_side_gives_other_blocks(tmp_path: Path) -> None:
 
 
 def test_trained_heads_are_kept_with_all_that_using_them_needs(tmp_path: Path) -> None:
-    """Vocabulary, framing, sizes and each network's temperatures come back."""
+    """Classes, framing, sizes and each network's temperatures come back."""
     kept = judging(tmp_path / "checkpoint", TRAINED)
 
     assert kept.trained_heads == TRAINED
@@ -183,7 +183,7 @@ def test_a_checkpoint_that_only_judges_cannot_be_searched_with(tmp_path: Path) -
     kept = judging(tmp_path / "checkpoint", TRAINED)
 
     assert not kept.searchable
-    for part in ("heads", "whitening", "projections", "block_sizes", "vocabulary", "grid"):
+    for part in ("heads", "whitening", "projections", "block_sizes", "classes", "grid"):
         with pytest.raises(CheckpointMismatch, match="cannot be used to search"):
             getattr(kept, part)
 

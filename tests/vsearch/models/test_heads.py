@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from vsearch.models.heads import Heads, block_spans, fit_heads, vote
-from vsearch.models.vocabulary import Vocabulary
+from vsearch.models.heads import ClassHeads, block_spans, fit_heads, vote
 
 SIZES = {"one": 4, "two": 6, "shape": 3, "colour": 2}
 
@@ -64,14 +63,14 @@ def test_heads_survive_their_arrays() -> None:
     arrays = heads.arrays()
     del heads
 
-    again = Heads.from_arrays(arrays, Vocabulary.of(names), SIZES)
+    again = ClassHeads.from_arrays(arrays, tuple(sorted(set(names))), SIZES)
 
     np.testing.assert_allclose(again.predict(blocks).probabilities, before, atol=0.01)
 
 
 def test_no_picture_is_no_head() -> None:
-    """Heads cannot be fitted on nothing."""
-    with pytest.raises(ValueError, match="at least one picture"):
+    """ClassHeads cannot be fitted on nothing."""
+    with pytest.raises(ValueError, match="at least one image"):
         fit_heads(np.empty((0, 15), np.float16), [], SIZES)
 
 

@@ -2,10 +2,10 @@ import numpy as np
 
 from vsearch.detection.detector import Detection
 from vsearch.imaging.geometry import Box
-from vsearch.models.heads import Predictions
+from vsearch.models.heads import ClassPredictions
 from vsearch.search.merging import LabeledHit, RegionResult, best_region, detection_weight, merge_hits, searched_classes
 
-PREDICTIONS = Predictions(("a",), {}, np.ones((1, 1), np.float32), np.zeros(1, np.int64))
+PREDICTIONS = ClassPredictions(("a",), {}, np.ones((1, 1), np.float32), np.zeros(1, np.int64))
 BOX = Box(0, 0, 0.5, 0.5)
 
 

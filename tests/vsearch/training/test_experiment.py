@@ -117,7 +117,7 @@ def test_the_checkpoint_judges_and_can_be_searched_with(trained: Path) -> None:
 
     assert found.searchable
     assert dict(found.block_sizes) == {"pocket_vgg": 12, "shape": 10, "colour": 6}
-    assert found.vocabulary.names == ("bar", "disc")
+    assert found.classes == ("bar", "disc")
     assert said.vote("kind")[0] in ("bar", "disc")
     np.testing.assert_allclose(said.mean("kind")[0], said.mean("kind")[1], atol=1e-4)  # mirrored
     assert found.about["data"]["train"] > 0
