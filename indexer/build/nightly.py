@@ -28,8 +28,9 @@ from vsearch.core.settings import Settings
 from vsearch.index import generation as generations
 from vsearch.index import retention
 from vsearch.index.manifest import Manifest, Origin
+from vsearch.models import registry
 from vsearch.models.encoder import open_encoder
-from vsearch.search.serving import OpenEncoder, find_checkpoint
+from vsearch.search.serving import OpenEncoder
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ def rollback(settings: Settings, to: str = "", clock: Callable[[], datetime] = u
     """
     with run_lock(settings.data / LOCK, clock()):
         return retention.rollback(
-            settings.generations, to, usable=lambda found: find_checkpoint(settings, found.checkpoint_id)
+            settings.generations, to, usable=lambda found: registry.find(settings, found.checkpoint_id)
         )
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import update
@@ -25,7 +24,7 @@ from vsearch.index.manifest import Manifest
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
-from vsearch.search.serving import OpenEncoder, find_checkpoint
+from vsearch.search.serving import OpenEncoder
 
 log = logging.getLogger(__name__)
 
@@ -208,11 +207,10 @@ def shop_checkpoint(settings: Settings, current: Manifest | None) -> Checkpoint:
         CheckpointError: the checkpoint of the setting is missing or damaged.
     """
     if settings.checkpoint:
-        folder = Path(settings.checkpoint)
-        return checkpoints.load(folder) if folder.is_dir() else find_checkpoint(settings, settings.checkpoint)
+        return registry.find(settings, settings.checkpoint)
     if current:
         try:
-            return find_checkpoint(settings, current.checkpoint_id)
+            return registry.find(settings, current.checkpoint_id)
         except CheckpointError as error:
             log.warning("using the bundled checkpoint: %s", error)
     return checkpoints.load(checkpoints.bundled())

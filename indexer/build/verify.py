@@ -22,8 +22,9 @@ from vsearch.index.class_index import ClassIndex
 from vsearch.index.gallery import Gallery
 from vsearch.index.generation import Generation
 from vsearch.index.manifest import Manifest
+from vsearch.models import registry
 from vsearch.models.encoder import open_encoder
-from vsearch.search.serving import OpenEncoder, find_checkpoint
+from vsearch.search.serving import OpenEncoder
 
 SAMPLE_SIZE = 200
 """Pictures of each class that are searched for, at most."""
@@ -140,7 +141,7 @@ def verify_published(settings: Settings, open_encoder: OpenEncoder = open_encode
         CheckpointError: its model cannot be used.
     """
     generation = generations.load(generations.current(settings.generations))
-    checkpoint = find_checkpoint(settings, generation.checkpoint_id)
+    checkpoint = registry.find(settings, generation.checkpoint_id)
     with open_catalog(settings.catalogue_url) as sessions:
         with sessions() as session:
             rows = queries.gallery_rows(session)

@@ -30,7 +30,7 @@ from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits, decode, encode_jpeg, resize
 from vsearch.index import generation as generations
 from vsearch.index import retention
-from vsearch.search.serving import find_checkpoint
+from vsearch.models import registry
 
 LATEST = 7
 """Imports and index runs listed."""
@@ -234,7 +234,7 @@ def _index_findings(
     """Yield the findings that need the published index and its model; none if these cannot be loaded."""
     try:
         generation = generations.load(generations.current(settings.generations))
-        checkpoint = find_checkpoint(settings, generation.checkpoint_id)
+        checkpoint = registry.find(settings, generation.checkpoint_id)
     except (GenerationError, CheckpointError):
         return
     yield from findings.near_duplicates(pictures, generation.gallery)

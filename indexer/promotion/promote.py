@@ -28,7 +28,7 @@ from vsearch.index.manifest import Manifest
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.encoder import open_encoder
-from vsearch.search.serving import OpenEncoder, find_checkpoint
+from vsearch.search.serving import OpenEncoder
 
 LIVE, CANDIDATE = "the model in use", "the candidate"
 
@@ -143,7 +143,7 @@ def rollback(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Rol
                 "promote the old model again (`vsearch models list`) with --allow-drop."
             )
         old = generations.load(settings.generations / before)
-        find_checkpoint(settings, old.checkpoint_id)
+        registry.find(settings, old.checkpoint_id)
         generations.make_current(settings.generations, before)
         return Rollback(current.generation_id, old.manifest)
 

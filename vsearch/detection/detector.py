@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from vsearch.core.errors import CheckpointError, CheckpointMismatch
 from vsearch.detection.boxes import box_areas, non_max_suppression
@@ -28,16 +28,6 @@ class Detection:
 
     box: Box
     confidence: float
-
-
-class Detector(Protocol):
-    """What the engine needs of `ProductDetector`."""
-
-    def find(self, picture: Picture) -> tuple[Detection, ...]:
-        """Return the detected products, most confident first. Thread-safe."""
-
-
-OpenDetector = Callable[[], Detector | None]
 
 
 class ProductDetector:
@@ -67,6 +57,9 @@ class ProductDetector:
         candidates = flat[is_large & (box_areas(flat[:, 1:]) < MAX_AREA)]
         found = non_max_suppression(candidates, MAX_DETECTIONS, MIN_CONFIDENCE)
         return tuple(Detection(Box(*sides), confidence) for confidence, *sides in found.tolist())
+
+
+OpenDetector = Callable[[], ProductDetector | None]
 
 
 def open_bundled() -> ProductDetector | None:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from vsearch.core.errors import CheckpointMismatch, CheckpointMissing, GenerationCorrupt
 from vsearch.core.settings import Settings
-from vsearch.detection.detector import Detection, Detector, OpenDetector
+from vsearch.detection.detector import Detection, OpenDetector, ProductDetector
 from vsearch.imaging.codec import Picture, crop
 from vsearch.imaging.geometry import Box
 from vsearch.index.generation import Generation, read_manifest
-from vsearch.models import checkpoint as checkpoints
+from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.encoder import Encoder
 
@@ -50,7 +50,13 @@ def prepare(
         CheckpointMissing: the generation's checkpoint is not on this machine.
         CheckpointMismatch: the checkpoint computes other blocks than the generation was built with.
     """
-    checkpoint = find_checkpoint(settings, generation.checkpoint_id)
+    try:
+        checkpoint = registry.find(settings, generation.checkpoint_id)
+    except CheckpointMissing:
+        raise CheckpointMissing(
+            f"Generation {generation.generation_id} needs checkpoint {generation.checkpoint_id}, which is not in "
+            f"{settings.checkpoints}. Copy it there, or run `vsearch index run`."
+        ) from None
     if checkpoint.blocks_id != generation.blocks_id:
         raise CheckpointMismatch(
             f"Generation {generation.generation_id} was built with blocks {generation.blocks_id}, but its checkpoint "
@@ -62,23 +68,6 @@ def prepare(
     checkpoint.heads.predict(blocks)
     generation.gallery.search(generation.whitening.project(blocks)[0], k=1)
     return Serving(encoder, checkpoint, generation)
-
-
-def find_checkpoint(settings: Settings, checkpoint_id: str) -> Checkpoint:
-    """Load a checkpoint by its id: one of the shop's own, or the bundled one.
-
-    Raises:
-        CheckpointMissing: there is no such checkpoint.
-    """
-    own = settings.checkpoints / checkpoint_id
-    for folder in (own, checkpoints.bundled()):
-        if folder.is_dir():
-            checkpoint = checkpoints.load(folder)
-            if checkpoint.checkpoint_id == checkpoint_id:
-                return checkpoint
-    raise CheckpointMissing(
-        f"The index needs checkpoint {checkpoint_id}, which is not in {own}. Copy it there, or run `vsearch index run`."
-    )
 
 
 def file_states(path: Path, settings: Settings) -> Hashable:
@@ -149,7 +138,7 @@ class PhotoCache:
         self._lock = threading.Lock()
 
     @cached_property
-    def _detector(self) -> Detector | None:
+    def _detector(self) -> ProductDetector | None:
         return self._open_detector()
 
     def detections(self, picture: Picture) -> tuple[Detection, ...]:
