@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, String, cast, delete, func, or_, select, u
 from sqlalchemy.orm import Session
 
 from catalog.database import INSERTS, chunks
-from catalog.models import FeedImport, Image, Product, SeenPicture, utc_now
+from catalog.models import FeedImport, FeedPicture, Image, Product, utc_now
 from vsearch.core.redaction import redact_url
 
 MAX_RECORDED_FINDINGS = 1000
@@ -119,7 +119,7 @@ def read_picture_states(session: Session, keys: Iterable[str]) -> dict[str, Pict
     """Return the state of known pictures by key."""
     found = {}
     for chunk in chunks(keys):
-        for row in session.scalars(select(SeenPicture).where(SeenPicture.key.in_(chunk))):
+        for row in session.scalars(select(FeedPicture).where(FeedPicture.key.in_(chunk))):
             size = (row.width or 0, row.height or 0)
             found[row.key] = PictureState(row.sha256 or "", size, row.tag, row.problem or "", row.failures)
     return found
@@ -138,11 +138,11 @@ def write_picture_states(session: Session, states: Mapping[str, PictureState]) -
                 "tag": state.tag,
                 "problem": state.problem or None,
                 "failures": state.failures,
-                "seen_at": now,
+                "fetched_at": now,
             }
             for key, state in chunk
         ]
-        statement = INSERTS[session.get_bind().dialect.name](SeenPicture)
+        statement = INSERTS[session.get_bind().dialect.name](FeedPicture)
         changed = {name: statement.excluded[name] for name in rows[0] if name != "key"}
         session.execute(statement.on_conflict_do_update(index_elements=["key"], set_=changed), rows)
 
@@ -155,23 +155,23 @@ def forget_picture_states(session: Session, named: Collection[str], before: date
         named: keys of the pictures in the current feed.
         before: unnamed pictures that were read earlier are deleted.
     """
-    stale = or_(SeenPicture.problem.is_not(None), SeenPicture.seen_at < before)
-    rows = session.execute(select(SeenPicture.key, SeenPicture.sha256, SeenPicture.seen_at).where(stale))
+    stale = or_(FeedPicture.problem.is_not(None), FeedPicture.fetched_at < before)
+    rows = session.execute(select(FeedPicture.key, FeedPicture.sha256, FeedPicture.fetched_at).where(stale))
     unnamed = [row for row in rows if row.key not in named]
-    for chunk in chunks(row.key for row in unnamed if row.sha256 and row.seen_at >= before):
-        cleared = update(SeenPicture).where(SeenPicture.key.in_(chunk))
+    for chunk in chunks(row.key for row in unnamed if row.sha256 and row.fetched_at >= before):
+        cleared = update(FeedPicture).where(FeedPicture.key.in_(chunk))
         session.execute(cleared.values(problem=None, failures=0))
-    for chunk in chunks(row.key for row in unnamed if not row.sha256 or row.seen_at < before):
-        session.execute(delete(SeenPicture).where(SeenPicture.key.in_(chunk)))
+    for chunk in chunks(row.key for row in unnamed if not row.sha256 or row.fetched_at < before):
+        session.execute(delete(FeedPicture).where(FeedPicture.key.in_(chunk)))
 
 
 def unimported_pictures(session: Session) -> set[str]:
     """Return the sha256 of pictures read since the last successful import: a repeated import will need them."""
     last = select(func.max(FeedImport.finished_at)).where(FeedImport.state != "refused").scalar_subquery()
-    newer = or_(last.is_(None), SeenPicture.seen_at > last)
-    return set(session.scalars(select(SeenPicture.sha256).where(SeenPicture.sha256.is_not(None), newer)))
+    newer = or_(last.is_(None), FeedPicture.fetched_at > last)
+    return set(session.scalars(select(FeedPicture.sha256).where(FeedPicture.sha256.is_not(None), newer)))
 
 
 def count_failing_pictures(session: Session) -> int:
     """Return the number of pictures whose last fetch failed."""
-    return session.scalars(select(func.count()).where(SeenPicture.problem.is_not(None))).one()
+    return session.scalars(select(func.count()).where(FeedPicture.problem.is_not(None))).one()

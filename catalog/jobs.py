@@ -26,7 +26,7 @@ class JobRow:
     attempts: int
     worker: str
     progress: Mapping[str, Any]
-    cancel: bool
+    cancel_requested: bool
     message: str
     created_at: datetime
     started_at: datetime | None
@@ -48,7 +48,7 @@ def add(session: Session, kind: str, arguments: Mapping[str, Any], now: datetime
         attempts=0,
         worker="",
         progress={},
-        cancel=False,
+        cancel_requested=False,
         message="",
         created_at=now,
     )
@@ -76,7 +76,9 @@ def take_over(session: Session, job_id: int, worker: str, process: str, now: dat
 def beat(session: Session, job_id: int, progress: Mapping[str, Any], now: datetime) -> bool:
     """Record that a job is alive and its progress; return whether it is to be cancelled."""
     running = update(Job).where(Job.job_id == job_id, Job.state == "running")
-    cancelled = session.execute(running.values(heartbeat_at=now, progress=dict(progress)).returning(Job.cancel))
+    cancelled = session.execute(
+        running.values(heartbeat_at=now, progress=dict(progress)).returning(Job.cancel_requested)
+    )
     return bool(cancelled.scalar())
 
 
@@ -113,7 +115,7 @@ def cancel(session: Session, job_id: int, now: datetime) -> State:
     ended = {"state": "cancelled", "message": "Cancelled before it started.", "finished_at": now}
     if session.execute(waiting.values(**ended).returning(Job.job_id)).scalar() is not None:
         return "cancelled"
-    running = update(Job).where(Job.job_id == job_id, Job.state == "running").values(cancel=True)
+    running = update(Job).where(Job.job_id == job_id, Job.state == "running").values(cancel_requested=True)
     if session.execute(running.returning(Job.job_id)).scalar() is not None:
         return "running"
     known = session.get(Job, job_id)

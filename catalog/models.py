@@ -1,4 +1,4 @@
-"""The tables: products, their pictures, the blocks stored for a picture, and index runs."""
+"""The tables: products and their pictures, stored blocks, feed imports, jobs and index runs."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -26,44 +26,44 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 
-# SQLite numbers rows by itself only where the column is exactly INTEGER, which there has 64 bits as well.
+# SQLite autoincrements only INTEGER, which has 64 bits there.
 RowId = BigInteger().with_variant(Integer, "sqlite")
 
 
 def utc_now() -> datetime:
-    """Return this moment, in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC; SQLite forgets time zones, so it is put back on the way out."""
+    """A timestamp in UTC; SQLite does not store the time zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse a moment without a time zone, and turn others to UTC."""
+        """Convert to UTC; a naive timestamp is an error."""
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError(f"a moment must carry its time zone, got {value!r}")
+            raise ValueError(f"timestamp {value!r} has no time zone")
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return the moment with UTC as its time zone."""
+        """Add the time zone that SQLite lost."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
-    """Declares the tables; every constraint gets a name, so that a migration can undo it on any database."""
+    """Base class of the models; constraints are named, so that migrations can drop them on any database."""
 
     metadata = MetaData(naming_convention=NAMING)
 
 
 class Product(Base):
-    """One product of the shop; never deleted, only withdrawn, so that its id stays its own."""
+    """One product; products are withdrawn, never deleted, so that ids are not reused."""
 
     __tablename__ = "product"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -71,24 +71,24 @@ class Product(Base):
     product_id: Mapped[int] = mapped_column(RowId, primary_key=True)
     sku: Mapped[str] = mapped_column(String, unique=True)
     article_number: Mapped[str | None] = mapped_column(String(16), index=True)
-    """Digits as printed on its shelf tag, without the dots; None where the feed gives none."""
+    """Digits on the shelf tag, without dots."""
     title: Mapped[str]
     brand: Mapped[str]
     description: Mapped[str]
     category: Mapped[str] = mapped_column(index=True)
-    """Path in the shop's own tree, such as "Sofas > Corner sofas"; empty where the feed gives none."""
+    """Path such as "Sofas > Corner sofas"."""
     price_minor: Mapped[int | None] = mapped_column(BigInteger)
-    """Price in minor units of `currency` (cents); None where the feed gives none."""
+    """In minor units of `currency`, such as cents."""
     currency: Mapped[str] = mapped_column(String(3))
     url: Mapped[str]
     stock: Mapped[int | None]
-    """Pieces in stock; None where the feed does not say."""
+    """Number of items; None if unknown."""
     attributes: Mapped[dict[str, Any]] = mapped_column(JSON)
-    """Attribute name -> list of values."""
+    """Name -> list of values."""
     dimensions: Mapped[dict[str, Any]] = mapped_column(JSON)
-    """Dimension name -> number and unit, such as "180 cm"."""
+    """Name -> number and unit, such as "180 cm"."""
     variant_group: Mapped[str | None] = mapped_column(index=True)
-    """Shared by the products that are one design in several colours or sizes."""
+    """Shared by the variants (colors, sizes) of one design."""
     withdrawn_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
@@ -99,7 +99,7 @@ class Product(Base):
 
 
 class Image(Base):
-    """One picture of one product. Its id is the id in the search index and is never given twice."""
+    """One picture of one product; `image_id` is the id in the search index and is never reused."""
 
     __tablename__ = "image"
     __table_args__ = (
@@ -111,56 +111,56 @@ class Image(Base):
     product_id: Mapped[int] = mapped_column(ForeignKey("product.product_id", ondelete="CASCADE"))
     sha256: Mapped[str] = mapped_column(String(64), index=True)
     position: Mapped[int]
-    """0 is the picture shown first."""
+    """0 is shown first."""
     width: Mapped[int | None]
     height: Mapped[int | None]
     problem: Mapped[str | None]
-    """Why the picture cannot be used; None where it can."""
+    """Why the picture cannot be used; None if it can."""
 
     product: Mapped[Product] = relationship(back_populates="images")
 
 
 class StoredBlocks(Base):
-    """The blocks of one view of one picture, kept by content, so that nothing is encoded twice."""
+    """The blocks (features) of one view of a picture, so that no picture is encoded twice."""
 
     __tablename__ = "stored_blocks"
 
     blocks_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
     view: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    """0 is the picture itself; others are seeded, augmented views of it."""
+    """0 is the picture itself; others are augmented views."""
     vector: Mapped[bytes] = mapped_column(LargeBinary)
     """float16, little-endian."""
 
 
-class SeenPicture(Base):
-    """One picture as feeds name it, and what was found when it was last asked for."""
+class FeedPicture(Base):
+    """One picture that feeds name, and the result of its last fetch."""
 
-    __tablename__ = "seen_picture"
+    __tablename__ = "feed_picture"
 
     key: Mapped[str] = mapped_column(String, primary_key=True)
-    """Its name in the feed: a path, the same wherever the pictures lie, or an address."""
+    """Relative path or URL."""
     tag: Mapped[str]
-    """Changes when the picture does; empty where only reading it tells."""
+    """Changes when the picture does, like an ETag; empty if unknown."""
     sha256: Mapped[str | None] = mapped_column(String(64))
     width: Mapped[int | None]
     height: Mapped[int | None]
     problem: Mapped[str | None]
-    """Why it could not be had the last time; None where it could."""
+    """Why the last fetch failed; None if it succeeded."""
     failures: Mapped[int]
-    """Times running that it could not be had."""
-    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """Number of consecutive failed fetches."""
+    fetched_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class FeedImport(Base):
-    """One import of a feed and how it ended."""
+    """One import of a feed."""
 
     __tablename__ = "feed_import"
     __table_args__ = ({"sqlite_autoincrement": True},)
 
     import_id: Mapped[int] = mapped_column(RowId, primary_key=True)
     feed: Mapped[str]
-    """Path or address."""
+    """Path or URL."""
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime] = mapped_column(UtcDateTime)
     state: Mapped[str]
@@ -169,12 +169,12 @@ class FeedImport(Base):
     """Those of the feed's header, mapped."""
     counts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     findings: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
-    """What was wrong where, the first thousand."""
+    """The first thousand problems and their places in the feed."""
     message: Mapped[str]
 
 
 class Job(Base):
-    """One piece of long work: asked for, done by a worker, and what came of it."""
+    """One background job."""
 
     __tablename__ = "job"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -185,13 +185,12 @@ class Job(Base):
     state: Mapped[str] = mapped_column(index=True)
     """queued, running, done, failed or cancelled."""
     attempts: Mapped[int]
-    """Times that a worker began it, but for those that were told to stop."""
+    """Number of starts, except those that were interrupted."""
     worker: Mapped[str]
-    """HOST:PROCESS that runs it, or ran it to its end; empty while it waits."""
+    """HOST:PROCESS that runs or ran it; empty while it is queued."""
     progress: Mapped[dict[str, Any]] = mapped_column(JSON)
-    """stage, done and total."""
-    cancel: Mapped[bool]
-    """Somebody asked to stop it."""
+    """Keys: stage, done, total."""
+    cancel_requested: Mapped[bool]
     message: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -200,7 +199,7 @@ class Job(Base):
 
 
 class IndexRun(Base):
-    """One run of the nightly job and how it ended."""
+    """One run of the nightly job."""
 
     __tablename__ = "index_run"
     __table_args__ = ({"sqlite_autoincrement": True},)

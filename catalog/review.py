@@ -7,7 +7,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from catalog.database import chunks
-from catalog.models import Image, Product, SeenPicture
+from catalog.models import FeedPicture, Image, Product
 
 _LIVE = Product.withdrawn_at.is_(None)
 
@@ -61,6 +61,6 @@ def without_picture(session: Session) -> list[str]:
 
 def unavailable_pictures(session: Session, limit: int = 1000) -> list[tuple[str, int]]:
     """Return (reason, consecutive failures) of pictures that could not be fetched, most failures first."""
-    statement = select(SeenPicture.problem, SeenPicture.failures).where(SeenPicture.problem.is_not(None))
-    rows = session.execute(statement.order_by(SeenPicture.failures.desc(), SeenPicture.key).limit(limit))
+    statement = select(FeedPicture.problem, FeedPicture.failures).where(FeedPicture.problem.is_not(None))
+    rows = session.execute(statement.order_by(FeedPicture.failures.desc(), FeedPicture.key).limit(limit))
     return [(problem or "", failures) for problem, failures in rows]

@@ -1,4 +1,4 @@
-"""Catalogues as an older version left them, or a newer one made them."""
+"""Catalogs with the schema of an older or a newer version."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from catalog.database import connect, schema_revisions
 
 
 def set_schema(url: str | Path, wanted: str) -> None:
-    """Bring a catalogue back to an older schema; to one that is not known yet, in name only."""
+    """Downgrade a catalog to a revision; an unknown revision is only recorded."""
     config = Config()
     config.set_main_option("script_location", "migrations:")
     engine = connect(url)

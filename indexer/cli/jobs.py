@@ -151,7 +151,7 @@ def _hidden(value: object) -> object:
 
 
 def _state(job: JobRow) -> str:
-    return "stopping" if job.state == "running" and job.cancel else job.state
+    return "stopping" if job.state == "running" and job.cancel_requested else job.state
 
 
 def _moment(moment: datetime) -> str:

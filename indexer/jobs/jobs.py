@@ -89,7 +89,7 @@ def recover(sessions: sessionmaker[Session], now: datetime) -> list[str]:
 
 def retry_or_fail(session: Session, job: JobRow, now: datetime) -> str:
     """Requeue a job whose process died; after `MAX_ATTEMPTS` fail it, and return a message that says so."""
-    if job.cancel:
+    if job.cancel_requested:
         jobs.finish(session, job.job_id, "cancelled", "Cancelled.", now, worker=job.worker)
         return ""
     if job.attempts < MAX_ATTEMPTS:

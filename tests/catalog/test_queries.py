@@ -188,7 +188,7 @@ def test_is_picture_public(filled: Session) -> None:
 
 
 def test_job_counts(session: Session) -> None:
-    moment = {"arguments": {}, "attempts": 0, "worker": "", "progress": {}, "cancel": False, "message": ""}
+    moment = {"arguments": {}, "attempts": 0, "worker": "", "progress": {}, "cancel_requested": False, "message": ""}
     states = (("train", "done"), ("train", "done"), ("index", "queued"))
     session.add_all(Job(kind=kind, state=state, created_at=utc_now(), **moment) for kind, state in states)
     session.flush()

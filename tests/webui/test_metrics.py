@@ -41,7 +41,7 @@ def test_index_and_catalog(site):
                 attempts=0,
                 worker="",
                 progress={},
-                cancel=False,
+                cancel_requested=False,
                 message="",
                 created_at=utc_now(),
             )

@@ -237,7 +237,7 @@ def test_jobs_of_dead_workers_are_requeued_up_to_three_times(sessions: sessionma
     alive = abandoned(heartbeat_at=NOW + minute)
     dead_here = abandoned(worker=process_name(dead.pid), heartbeat_at=NOW + minute)
     exhausted = abandoned(attempts=3)
-    unwanted = abandoned(cancel=True)
+    unwanted = abandoned(cancel_requested=True)
 
     (failure,) = recover(sessions, NOW + minute)
 
