@@ -6,8 +6,9 @@ also
 that of imports.
 """
 
+import importlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -77,19 +78,24 @@ class Pruned:
         return {kind: {"count": freed.count, "bytes": freed.bytes} for kind, freed in self.freed.items()}
 
 
-PageFiles = Callable[[Settings, Pictures, datetime], Iterable[Garbage]]
-"""Lists the garbage of the page, which the indexer may not import."""
+PageFiles = Callable[[Settings, Container[str], Container[str], datetime], Iterable[tuple[Kind, Path]]]
+"""Lists the unused files of the page, as `webui.unused_files` does."""
 
 
-def no_page_files(settings: Settings, pictures: Pictures, now: datetime) -> Iterable[Garbage]:
-    """Leave the page's files alone."""
-    return ()
+def page_files(
+    settings: Settings, keep: Container[str], withdrawn: Container[str], now: datetime
+) -> Iterable[tuple[Kind, Path]]:
+    """Call `webui.unused_files`, by name like the command table: the indexer does not import the page."""
+    found: Iterable[tuple[Kind, Path]] = importlib.import_module("webui.unused_files").unused_files(
+        settings, keep, withdrawn, now
+    )
+    return found
 
 
 def run(
     settings: Settings,
     *,
-    page_files: PageFiles = no_page_files,
+    page_files: PageFiles = page_files,
     dry_run: bool = False,
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
@@ -158,7 +164,8 @@ def _all_but_pictures(
     unused_before = now - timedelta(days=settings.keep_unused_days)
     recorded_before = now - timedelta(days=settings.keep_record_days)
     yield from _temporary_files(settings, now)
-    yield from page_files(settings, pictures, now)
+    for kind, path in page_files(settings, pictures, pictures.withdrawn, now):
+        yield of_path(kind, path)
     yield from _jobs(settings, sessions, recorded_before)
     for table in (FeedImport, IndexRun):
         yield from _records(sessions, table, recorded_before)

@@ -15,13 +15,9 @@ PACKAGES = ("vsearch", "catalog", "indexer", "webui", "migrations")
 
 ALLOWED = {
     "vsearch": ("vsearch",),
-    "vsearch.cli": PACKAGES,
     "catalog": ("catalog", "vsearch.core"),
     "indexer": ("indexer", "catalog", "vsearch"),
-    "indexer.cli": PACKAGES,
-    "indexer.jobs": PACKAGES,
     "webui": ("webui", "catalog", "vsearch"),
-    "webui.cli": PACKAGES,
     "migrations": ("migrations", "catalog", "vsearch.core.settings"),
 }
 """What each part may import of ours; the longest matching name counts."""

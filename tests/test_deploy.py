@@ -10,7 +10,7 @@ import yaml
 
 from indexer.cli.catalog_import import command as catalog
 from indexer.cli.jobs import command as jobs
-from vsearch.cli import COMMANDS
+from vsearch.cli import COMMANDS, load_command
 from vsearch.core.settings import Settings
 
 FOLDER = Path(__file__).parents[1] / "docs" / "deploy"
@@ -49,8 +49,7 @@ def test_the_image_holds_nothing_of_the_shop() -> None:
 def test_what_the_operator_is_told_to_type_exists() -> None:
     """Each command of docs/operating.md."""
     for group, name in re.findall(r"^vsearch (catalog|index|jobs) (\w+)", OPERATING, re.MULTILINE):
-        module = __import__(COMMANDS[group][0], fromlist=["command"])
-        assert name in module.command.commands
+        assert name in load_command(group).commands
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from indexer.build.inputs import BuildInputs, EncodedCatalog, collect, encode_co
 from indexer.build.run import LOCK, RunContext, RunReport, current_manifest, exclusive_run, recorded, shop_checkpoint
 from indexer.build.verify import Expected, check, check_against_published
 from indexer.feed.importer import ImportReport, Options, import_feed
-from indexer.prune import PageFiles, no_page_files, prune
+from indexer.prune import PageFiles, page_files, prune
 from vsearch.core.errors import GenerationCorrupt, VSearchError
 from vsearch.core.lock import run_lock
 from vsearch.core.progress import Progress, no_stages
@@ -46,7 +46,7 @@ def run_nightly_job(
     clock: Callable[[], datetime] = utc_now,
     on_imported: Callable[[ImportReport], None] = lambda report: None,
     accept: Collection[str] = (),
-    page_files: PageFiles = no_page_files,
+    page_files: PageFiles = page_files,
 ) -> RunReport:
     """Import the feed, bring the published index up to date with the catalog, and delete unused data.
 

@@ -17,7 +17,6 @@ from indexer.catalog_report import report as managers_report
 from indexer.catalog_report.findings import TITLES
 from indexer.catalog_report.report import CatalogReport
 from indexer.cli.catalog_import import print_findings
-from indexer.cli.prune import page_files
 from indexer.feed.gates import FeedGateError
 from indexer.feed.importer import ImportReport, Options
 from indexer.jobs.kinds import ACCEPTABLE, causes
@@ -63,7 +62,6 @@ def run(settings: Settings, *, feed: str, images: str | None, accept: tuple[str,
             progress=progress,
             on_imported=partial(_print_import, feed),
             accept=accept,
-            page_files=page_files,
         )
     except FeedGateError as refusal:
         print_findings(feed, refusal)

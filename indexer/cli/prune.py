@@ -1,18 +1,15 @@
-"""`vsearch prune`: delete data that is no longer used; and the list of the page's unused files, also for nights."""
+"""`vsearch prune`: delete data that is no longer used."""
 
 import json
 import sys
-from collections.abc import Iterator
-from datetime import datetime, timedelta
 
 import click
 
 from indexer import prune
-from indexer.prune import Pictures, Pruned
+from indexer.prune import Pruned
 from vsearch.cli import pass_settings
 from vsearch.cli.console import STOPPED, progress, table
-from vsearch.core.files import STALE_SECONDS, UNFINISHED, modified_before
-from vsearch.core.pruning import Garbage, in_words, of_path
+from vsearch.core.pruning import in_words
 from vsearch.core.settings import Settings
 
 
@@ -28,7 +25,7 @@ def command(settings: Settings, *, dry_run: bool, as_json: bool) -> None:
     temporary files of killed commands. Nothing is deleted while a night runs.
     """
     try:
-        done = prune.run(settings, page_files=page_files, dry_run=dry_run, progress=progress)
+        done = prune.run(settings, dry_run=dry_run, progress=progress)
     except KeyboardInterrupt:
         click.echo("\nStopped; the same command goes on from here.", err=True)
         sys.exit(STOPPED)
@@ -36,21 +33,6 @@ def command(settings: Settings, *, dry_run: bool, as_json: bool) -> None:
         click.echo(json.dumps({"dry_run": dry_run, "freed": done.as_json(), "left": done.left}, indent=2))
         return
     _show(done, dry_run=dry_run)
-
-
-def page_files(settings: Settings, pictures: Pictures, now: datetime) -> Iterator[Garbage]:
-    """Yield the page's garbage: thumbnails, uploads, and files it was writing when it was killed."""
-    from webui.thumbnails import Thumbnails
-    from webui.uploads import UploadStore
-
-    made_before = (now - timedelta(days=settings.thumbnail_days)).timestamp()
-    for path in Thumbnails.from_settings(settings).unused(pictures, pictures.withdrawn, made_before):
-        yield of_path("thumbnails", path)
-    for path in UploadStore.from_settings(settings).expired(now.timestamp()):
-        yield of_path("uploads", path)
-    unfinished = [*settings.uploads.glob(f"{UNFINISHED}*"), *settings.thumbnails.glob(f"??/{UNFINISHED}*")]
-    for path in modified_before(unfinished, now.timestamp() - STALE_SECONDS):
-        yield of_path("temporary files", path)
 
 
 def _show(done: Pruned, *, dry_run: bool) -> None:

@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 def _nightly(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
     from indexer.build import nightly
     from indexer.catalog_report import report as managers_report
-    from indexer.cli.prune import page_files
 
     on_imported = partial(_tell, settings.feed)
 
@@ -39,7 +38,6 @@ def _nightly(settings: Settings, arguments: Mapping[str, Any], progress: Progres
             progress=progress,
             on_imported=on_imported,
             accept=accept,
-            page_files=page_files,
         ).text()
     except VSearchError as error:
         if isinstance(error, FeedGateError):

@@ -26,7 +26,7 @@ from indexer.build.nightly import rollback
 from indexer.build.run import LOCK
 from indexer.build.verify import verify_published
 from indexer.catalog_report import report as managers_report
-from indexer.cli.prune import command, page_files
+from indexer.cli.prune import command
 from indexer.feed.importer import import_feed, import_lock
 from indexer.promotion import promote
 from tests.fakes import FakeEncoder, FrozenClock, Opened, coloured, fake_checkpoint
@@ -45,6 +45,7 @@ from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.encoder import Encoder
 from vsearch.search.engine import Engine, Search
 from webui.thumbnails import Thumbnails
+from webui.unused_files import unused_files
 
 pytestmark = pytest.mark.slow
 
@@ -86,7 +87,7 @@ class Life:
         """Let a day go by, take the feed and index it."""
         self.clock.move(DAY)
         self.retailer.settings = self.given if first else self.settings
-        options = {"open_encoder": open_encoder, "accept": {"drift"}, "page_files": page_files} | options
+        options = {"open_encoder": open_encoder, "accept": {"drift"}, } | options
         return self.retailer.night(clock=self.clock, **options)
 
     def promote(self, trunk: int) -> None:
@@ -105,7 +106,7 @@ class Life:
 
     def prune(self, **options: Any) -> prune.Pruned:
         """Prune as the command does."""
-        return prune.run(self.settings, page_files=page_files, clock=self.clock, **options)
+        return prune.run(self.settings, clock=self.clock, **options)
 
     def blocks(self) -> dict[str, int]:
         """Return how many blocks are stored, by blocks_id."""
@@ -258,7 +259,7 @@ def with_litter(life: Life) -> Life:
     for number in (0, 1):
         life.draw(f"P{number:02d}", 50 + number)
     del life.retailer.rows["P15"]
-    options = {"page_files": prune.no_page_files}
+    options = {"page_files": lambda *_: ()}
     life.settings = settings.model_copy(update={"prune": False})
     life.night(**options)
     life.promote(2)
@@ -379,7 +380,7 @@ def test_a_nights_own_prune_holds_its_lock(sqlite_littered: Life) -> None:
     """So a prune by hand at that moment ends with a sentence."""
     refused = []
 
-    def page_files(settings: Settings, pictures: prune.Pictures, now: datetime) -> list[Garbage]:
+    def page_files(settings: Settings, keep: object, withdrawn: object, now: datetime) -> list[tuple[str, Path]]:
         with pytest.raises(RunInProgress):
             sqlite_littered.prune()
         refused.append(now)
@@ -569,7 +570,7 @@ def test_the_catalogue_of_another_folder_is_refused(sqlite_life: Life, tmp_path:
         before = state(sqlite_life)
         wrong = sqlite_life.settings.model_copy(update={"database_url": other.settings.catalogue_url})
         with pytest.raises(CatalogError, match="check the settings data and database_url"):
-            prune.run(wrong, page_files=page_files, clock=sqlite_life.clock)
+            prune.run(wrong, clock=sqlite_life.clock)
         assert state(sqlite_life) == before
 
 
@@ -664,7 +665,7 @@ def pruning_child(folder: Path, progress: Deadly) -> None:
     """Prune, in the child process, until it kills itself."""
     settings = Settings(data=folder, keep_record_days=7)
     clock = FrozenClock(datetime.now(UTC) + timedelta(days=60))
-    prune.run(settings, page_files=page_files, progress=progress, clock=clock)
+    prune.run(settings, progress=progress, clock=clock)
 
 
 def test_killed_at_any_moment_it_goes_on(sqlite_littered: Life) -> None:

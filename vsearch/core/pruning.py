@@ -9,13 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from vsearch.core.progress import ProgressCallback
 
-Kind = Literal[
-    "generations", "models", "blocks", "pictures", "thumbnails", "uploads", "temporary files", "jobs", "records"
-]
+Kind = str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,31 @@
+"""Files of the page that `vsearch prune` and the nightly job delete."""
+
+from collections.abc import Container, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from vsearch.core.files import STALE_SECONDS, UNFINISHED, modified_before
+from vsearch.core.settings import Settings
+from webui.thumbnails import Thumbnails
+from webui.uploads import UploadStore
+
+
+def unused_files(
+    settings: Settings, keep: Container[str], withdrawn: Container[str], now: datetime
+) -> Iterator[tuple[str, Path]]:
+    """Yield the kind and path of old thumbnails and uploads, and of temporary files of killed processes.
+
+    Args:
+        settings: the folders, and how long files are kept.
+        keep: sha256 of the pictures in use.
+        withdrawn: sha256 of the pictures of products withdrawn long ago.
+        now: the time.
+    """
+    made_before = (now - timedelta(days=settings.thumbnail_days)).timestamp()
+    for path in Thumbnails.from_settings(settings).unused(keep, withdrawn, made_before):
+        yield "thumbnails", path
+    for path in UploadStore.from_settings(settings).expired(now.timestamp()):
+        yield "uploads", path
+    unfinished = [*settings.uploads.glob(f"{UNFINISHED}*"), *settings.thumbnails.glob(f"??/{UNFINISHED}*")]
+    for path in modified_before(unfinished, now.timestamp() - STALE_SECONDS):
+        yield "temporary files", path
