@@ -45,7 +45,6 @@ from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.encoder import Encoder
 from vsearch.search.engine import Engine, Search
 from webui.thumbnails import Thumbnails
-from webui.unused_files import unused_files
 
 pytestmark = pytest.mark.slow
 
@@ -87,7 +86,10 @@ class Life:
         """Let a day go by, take the feed and index it."""
         self.clock.move(DAY)
         self.retailer.settings = self.given if first else self.settings
-        options = {"open_encoder": open_encoder, "accept": {"drift"}, } | options
+        options = {
+            "open_encoder": open_encoder,
+            "accept": {"drift"},
+        } | options
         return self.retailer.night(clock=self.clock, **options)
 
     def promote(self, trunk: int) -> None:
