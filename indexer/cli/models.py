@@ -24,7 +24,7 @@ _ID_LENGTH = 8  # characters of an id in tables
 _PURPOSES: dict[registry.Role, str] = {
     "search": "search",
     "reader": "reads article numbers",
-    "finder": "detects products in photos",
+    "detector": "detects products in photos",
     "classifier": "classifies photos",
 }
 

@@ -42,7 +42,7 @@ class ProductDetector:
         if len(heads) != 1:
             raise CheckpointMismatch(
                 f"A detector needs one boxes head, but this checkpoint has {len(heads)}. "
-                "Train one with `vsearch train finder`."
+                "Train one with `vsearch train detector`."
             )
         self._classifier, self._head = classifier, heads[0]
 

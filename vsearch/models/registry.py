@@ -25,7 +25,7 @@ from vsearch.core.settings import Settings
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models.checkpoint import Checkpoint, read_description
 
-Role = Literal["search", "reader", "finder", "classifier"]
+Role = Literal["search", "reader", "detector", "classifier"]
 
 BUNDLED = "bundled"
 """Name of the bundled ensemble on the command line."""
@@ -44,7 +44,7 @@ class Entry:
         checkpoint_id: the name of its folder if it cannot be read.
         blocks_id: empty if it is not searchable or cannot be read.
         plan: name of the plan it was trained by; empty if unknown.
-        role: "search" makes embeddings; "reader" reads article numbers; "finder" detects products; "classifier" only
+        role: "search" makes embeddings; "reader" reads article numbers; "detector" detects products; "classifier" only
             classifies.
         heads: what it predicts, such as "category (8)".
         size: in bytes.
@@ -222,7 +222,7 @@ def role_of(checkpoint: Checkpoint) -> Role:
     if checkpoint.searchable:
         return "search"
     kinds = {spec.kind for spec in checkpoint.specs}
-    return "reader" if "digits" in kinds else "finder" if "boxes" in kinds else "classifier"
+    return "reader" if "digits" in kinds else "detector" if "boxes" in kinds else "classifier"
 
 
 def plan_of(checkpoint: Checkpoint) -> str:

@@ -31,7 +31,7 @@ class FakeClassifier:
 
     def predict(self, pictures: Sequence[Picture]) -> HeadPredictions:
         grids = np.repeat(self._grid, len(pictures), axis=0)
-        return HeadPredictions(self.specs, {"pocket_finder": {"products": grids}})
+        return HeadPredictions(self.specs, {"pocket_detector": {"products": grids}})
 
 
 def test_duplicates_and_useless_boxes_are_left_out() -> None:
@@ -48,7 +48,7 @@ def test_only_the_three_most_confident_are_kept() -> None:
 
 
 def test_a_checkpoint_without_a_boxes_head_is_refused() -> None:
-    with pytest.raises(CheckpointMismatch, match=r"has 0\. .*train finder"):
+    with pytest.raises(CheckpointMismatch, match=r"has 0\. .*train detector"):
         ProductDetector(FakeClassifier([(*LEFT, 1)], HeadSpec("kind", "softmax", ("a", "b"))))
 
 

@@ -115,7 +115,7 @@ def test_an_existing_folder_is_never_overwritten(tmp_path: Path) -> None:
 
 
 def test_the_bundled_ensemble_is_small_and_says_what_it_learned_from() -> None:
-    """With the reader and the finder it stays under 12 MB; its card names data and terms."""
+    """With the reader and the detector it stays under 12 MB; its card names data and terms."""
     folder = checkpoints.bundled()
     card = (folder / "CARD.md").read_text()
 

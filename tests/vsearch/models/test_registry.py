@@ -46,7 +46,7 @@ def test_what_a_checkpoint_is_good_for_and_says(settings: Settings, tmp_path: Pa
         "search": (("search (2)",), "fake"),
         "reader": (("number (4 digits)", "readable (2)"), "tags"),
         "classifier": ((), ""),
-        "finder": (("products (boxes)",), "finder"),  # the one that ships
+        "detector": (("products (boxes)",), "detector"),  # the one that ships
     }
 
 

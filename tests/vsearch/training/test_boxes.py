@@ -18,7 +18,7 @@ from vsearch.training.plan_parts import Augment
 
 PLAN = """
 name = "rooms"
-backbones = ["pocket_finder"]
+backbones = ["pocket_detector"]
 seed = 3
 framing = "stretch"
 cache_size = 64
@@ -90,7 +90,7 @@ def test_rows_of_a_picture_are_one_example(tmp_path: Path) -> None:
     ("change", "says"),
     [
         (('framing = "stretch"', ""), 'framing = "stretch"'),
-        (('["pocket_finder"]', '["pocket_finder", "pocket_vgg"]'), "one backbone"),
+        (('["pocket_detector"]', '["pocket_detector", "pocket_vgg"]'), "one backbone"),
         (("dropout = 0", "mirrored = true"), "mirrored = false"),
         (("crop_area = [0.8, 1.0]", "mix = 0.5"), "mix = 0"),
         (("crop_area = [0.8, 1.0]", "scramble = 0.5"), "scramble_hides"),
@@ -426,11 +426,11 @@ def test_a_finder_learns_a_few_rooms_by_heart(tmp_path: Path) -> None:
 
     said = experiment.carry_out(Run(plan, tmp_path, tmp_path / "run"))
 
-    found = said["validation"]["heads"]["products"]["judges"]["pocket_finder"]["found"]
+    found = said["validation"]["heads"]["products"]["judges"]["pocket_detector"]["found"]
     assert found["3"]["mean"] > 0.9
     assert (tmp_path / "run" / "boxes_products.png").is_file()
     made = checkpoints.load(tmp_path / "run" / "checkpoint")
     assert "products in 3" in (made.folder / "CARD.md").read_text()
-    assert json.loads((tmp_path / "run" / "report.json").read_text())["saved_as_trained"]["pocket_finder"] > 0.8
-    cells = open_classifier(made).predict([room(1)[0]]).probabilities_of("pocket_finder", "products")
+    assert json.loads((tmp_path / "run" / "report.json").read_text())["saved_as_trained"]["pocket_detector"] > 0.8
+    cells = open_classifier(made).predict([room(1)[0]]).probabilities_of("pocket_detector", "products")
     assert cells.shape == (1, 8, 8, 5)

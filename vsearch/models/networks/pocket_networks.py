@@ -1,4 +1,4 @@
-"""The bundled backbones: a ResNet, a VGG, an Inception made small, about a million weights each; a strip's, a finder's.
+"""The bundled backbones: a ResNet, a VGG, an Inception made small, about a million weights each; a strip's, a detector's.
 
 The three take pictures scaled to -1..1 and shrink them 16 times: 144 px give a 9 x 9 feature map. Being fully
 convolutional they take any side of 32 px and more. Called by `vsearch.models.backbones` alone.
@@ -68,7 +68,7 @@ def pocket_strip(inputs: Tensor) -> Tensor:
     return x
 
 
-def pocket_finder(inputs: Tensor) -> Tensor:
+def pocket_detector(inputs: Tensor) -> Tensor:
     """Residual network that ends in a fine map: what the coarse stages saw is brought up and added to the finer ones.
 
     The joining is that of a feature pyramid (Lin et al., CVPR 2017) with its finest level alone; 310,000 weights.

@@ -31,7 +31,7 @@ TRUE = np.array([[LEFT, RIGHT], [LEFT, NONE], [NONE, NONE], [[-1] * 4] * 2], np.
 
 def judged() -> HeadPredictions:
     """Return these answers as a judgement."""
-    return HeadPredictions((HEAD,), {"pocket_finder": {"products": SAID}})
+    return HeadPredictions((HEAD,), {"pocket_detector": {"products": SAID}})
 
 
 def test_a_box_is_found_by_the_first_proposal_that_overlaps_it() -> None:
@@ -47,7 +47,7 @@ def test_figures_count_boxes() -> None:
     """Two of three boxes are among three proposals: the headline, and a column for each number."""
     figures = report.figures(judged(), {"products": TRUE})
 
-    said = figures["heads"]["products"]["judges"]["pocket_finder"]
+    said = figures["heads"]["products"]["judges"]["pocket_detector"]
     assert said["right"]["mean"] == pytest.approx(2 / 3)
     assert [said["found"][count]["mean"] for count in ("1", "3", "5")] == pytest.approx([1 / 3, 2 / 3, 2 / 3])
     columns, lines = report.lines(figures)
@@ -76,5 +76,5 @@ def test_a_sheet_shows_what_was_found(tmp_path) -> None:
 def part(judgement: HeadPredictions) -> HeadPredictions:
     """Return the judgement of the last picture."""
     return HeadPredictions(
-        (HEAD,), {"pocket_finder": {"products": judgement.probabilities_of("pocket_finder", "products")[3:]}}
+        (HEAD,), {"pocket_detector": {"products": judgement.probabilities_of("pocket_detector", "products")[3:]}}
     )
