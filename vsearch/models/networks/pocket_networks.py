@@ -1,4 +1,4 @@
-"""The bundled backbones: a ResNet, a VGG and an Inception made small, about a million weights each; reader and detector.
+"""The bundled backbones: small versions of ResNet, VGG and Inception, and those of the reader and the detector.
 
 The three take pictures scaled to -1..1 and shrink them 16 times: 144 px give a 9 x 9 feature map. Being fully
 convolutional they take any side of 32 px and more. Called by `vsearch.models.backbones` alone.
