@@ -4,10 +4,10 @@ from datetime import datetime
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import queries
 from catalog.changes import Changes, ProductItem, apply, diff, mark_unreadable
@@ -116,10 +116,13 @@ SKUS = st.sampled_from(["A", "B", "C", "D", "E"])
 ITEMS = st.builds(
     ProductItem,
     sku=SKUS,
-    title=st.sampled_from(["Sofa", "Lamp"]),
-    price_minor=st.sampled_from([None, 0, 100]),
-    attributes=st.sampled_from([{}, {"colour": ("red",)}]),
-    images=st.sampled_from([(), ("1",), ("1", "2"), ("2", "1")]),
+    title=st.sampled_from(["Sofa", "Lämp 'n' \"rug\""]),
+    price_minor=st.sampled_from([None, 0, 10**14]),
+    stock=st.sampled_from([None, 0, 2**31 - 1]),
+    attributes=st.sampled_from([{}, {"colour": ("red", "blue")}]),
+    dimensions=st.sampled_from([{}, {"width": "1 cm"}]),
+    variant_group=st.sampled_from([None, "g"]),
+    images=st.lists(st.sampled_from([RED, BLUE, GREEN]), unique=True).map(tuple),
 )
 FEEDS = st.lists(ITEMS, unique_by=lambda item: item.sku)
 SNAPSHOTS = st.lists(st.builds(replace, ITEMS, withdrawn=st.booleans()), unique_by=lambda item: item.sku).map(
@@ -161,3 +164,17 @@ def test_each_kind_of_change() -> None:
 def test_the_order_of_images_is_a_change() -> None:
     before = ProductItem("A", "Sofa", images=("1", "2"))
     assert diff([replace(before, images=("2", "1"))], {"A": before})
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(feed=FEEDS, last=FEEDS)
+def test_sql_has_no_difference_from_the_feed(
+    sqlite_engine: sa.Engine, feed: list[ProductItem], last: list[ProductItem]
+) -> None:
+    with sessionmaker(sqlite_engine)() as session:
+        for items in (last, feed):
+            apply(session, diff(items, queries.snapshot(session)))
+            session.commit()
+            session.expire_all()
+            live = [item for item in queries.snapshot(session).values() if not item.withdrawn]
+            assert live == sorted(items, key=lambda item: item.sku)
