@@ -1,5 +1,3 @@
-"""`vsearch models` as an admin types it; encoders are fakes."""
-
 import json
 import shutil
 from collections.abc import Iterator
@@ -28,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def shop(indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    """An indexed shop with a model of its own, whose commands open fake encoders."""
+    """An indexed shop with its own model and fake encoders."""
     given = open_shop(shutil.copytree(indexed, tmp_path / "data"))
     for name in ("promote", "compare"):
         monkeypatch.setattr(promoting, name, partial(getattr(promoting, name), open_encoder=by_trunk))
@@ -38,17 +36,17 @@ def shop(indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Settings:
-    """Settings of a data folder that is not there yet."""
+    """Settings of a data folder that does not exist."""
     return Settings(data=tmp_path / "new")
 
 
 def invoke(settings: Settings, *arguments: object) -> Result:
-    """Call `vsearch models` with these arguments, in a wide terminal."""
+    """Run `vsearch models`."""
     return CliRunner().invoke(command, [str(word) for word in arguments], obj=settings)
 
 
 def current(shop: Shop) -> str:
-    """Return the id of the checkpoint in use."""
+    """Return the id of the active checkpoint."""
     return generations.read_manifest(generations.current(shop.settings.generations)).checkpoint_id
 
 
@@ -59,40 +57,33 @@ def in_use(shop: Shop) -> dict[str, str]:
 
 
 def test_promote_compare_and_rollback(shop: Shop, tmp_path: Path) -> None:
-    """Each says in figures and in a sentence what it did; the list tells it too."""
     old, good = current(shop), fake_checkpoint(tmp_path / "good", trunk=GOOD)
     compared = invoke(shop.settings, "compare", good.folder)
     assert compared.exit_code == 0, compared.output
     assert "reciprocal rank" in compared.output
-    assert "; 12 asked among 24 catalogue pictures" in compared.output
     promoted = invoke(shop.settings, "promote", good.folder, "--allow-drop", 1)
     new = current(shop)
-    assert (
-        f"Model {new} ({good.checkpoint_id} with class heads of this shop) searches now, with generation "
-        in promoted.output
-    )
+    assert new in promoted.output
     assert in_use(shop) | {new: "active", good.checkpoint_id: "same networks", old: "previous"} == in_use(shop)
     back = invoke(shop.settings, "rollback")
-    assert f"model {old} searches again, with generation " in back.output
+    assert old in back.output
     assert in_use(shop) | {old: "active", new: "previous"} == in_use(shop)
 
 
-def test_what_changes_nothing_says_so(shop: Shop) -> None:
-    """The model in use is promoted already."""
-    said = invoke(shop.settings, "promote", current(shop)).stdout
-    assert said == f"Model {current(shop)} is in use already, with an index that is up to date.\n"
+def test_promoting_the_active_model_changes_nothing(shop: Shop) -> None:
+    before = generations.current_id(shop.settings.generations)
+    assert current(shop) in invoke(shop.settings, "promote", current(shop)).stdout
+    assert generations.current_id(shop.settings.generations) == before
 
 
-def test_a_refusal_ends_the_command(shop: Shop, tmp_path: Path) -> None:
-    """With the sentence; the candidate is in the list."""
+def test_a_worse_model_is_not_promoted(shop: Shop, tmp_path: Path) -> None:
     bad = fake_checkpoint(tmp_path / "bad", trunk=BAD)
     refused = invoke(shop.settings, "promote", bad.folder)
     assert isinstance(refused.exception, PromotionRefused)
     assert in_use(shop)[bad.checkpoint_id] == ""
 
 
-def test_two_models_by_the_beginnings_of_their_ids(shop: Shop, tmp_path: Path) -> None:
-    """As JSON for other programs; three are too many."""
+def test_models_are_compared_by_prefixes_of_their_ids(shop: Shop, tmp_path: Path) -> None:
     invoke(shop.settings, "promote", fake_checkpoint(tmp_path / "bad", trunk=BAD).folder)
     ids = [entry.checkpoint_id for entry in registry.list_checkpoints(shop.settings) if entry.where == "shop"]
     found = invoke(shop.settings, "compare", ids[0][:6], ids[1][:6], "--json")
@@ -102,52 +93,45 @@ def test_two_models_by_the_beginnings_of_their_ids(shop: Shop, tmp_path: Path) -
     assert invoke(shop.settings, "compare", *ids, "bundled").exit_code == 2
 
 
-def test_stopped_by_hand_it_says_one_line(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And what a shopper sees is as it was."""
-
+def test_a_promotion_can_be_interrupted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(promoting, "promote", stopped)
     result = invoke(shop.settings, "promote", current(shop))
     assert result.exit_code == 130
-    assert result.output.endswith("Stopped; the model in use is unchanged, and the same command goes on from here.\n")
+    assert "Traceback" not in result.output
 
 
-def test_the_setting_checkpoint_is_spoken_of(shop: Shop, tmp_path: Path) -> None:
-    """Where it takes the place of what the list, or a rollback, says."""
+def test_the_setting_checkpoint_is_mentioned(shop: Shop, tmp_path: Path) -> None:
     invoke(shop.settings, "promote", fake_checkpoint(tmp_path / "good", trunk=GOOD).folder, "--allow-drop", 1)
     overridden = shop.settings.model_copy(update={"checkpoint": "given"})
     for act in ("list", "rollback"):
-        assert "The setting checkpoint names given: the next index run goes on with" in invoke(overridden, act).output
+        assert "setting checkpoint" in invoke(overridden, act).output
 
 
-def test_the_list_of_a_new_folder(empty: Settings) -> None:
-    """The bundled model, and nothing is made."""
+def test_the_list_without_a_data_folder(empty: Settings) -> None:
     said = invoke(empty, "list").output
     assert "pocket" in said
     assert "search (204)" in said
     assert not empty.data.exists()
 
 
-def test_a_damaged_one_is_listed_with_the_reason(shop: Shop) -> None:
-    """On standard error, beside the table."""
+def test_a_damaged_model_is_listed_with_the_reason(shop: Shop) -> None:
     (shop.settings.checkpoints / current(shop) / "heads.npz").unlink()
     result = invoke(shop.settings, "list")
     assert "damaged" in result.stdout
     assert "heads.npz" in result.stderr
 
 
-def test_show_tells_all_of_one(empty: Settings) -> None:
-    """With the figures of its training and its card."""
+def test_show(empty: Settings) -> None:
     said = invoke(empty, "show", "bundled").output
     for part in ("pocket_resnet, pocket_vgg", "1152 dimensions", "vote", "0.2172", "Model card: pocket"):
         assert part in said
     assert isinstance(invoke(empty, "show", "nothing").exception, CheckpointMissing)
 
 
-def test_export_and_promotion_elsewhere(shop: Shop, tmp_path: Path) -> None:
-    """A zip file is a model that can be promoted."""
+def test_an_exported_model_can_be_promoted(shop: Shop, tmp_path: Path) -> None:
     good = fake_checkpoint(tmp_path / "good", trunk=GOOD)
     target = tmp_path / "good.zip"
     assert invoke(shop.settings, "export", good.folder, "--out", target).exit_code == 0
@@ -155,8 +139,7 @@ def test_export_and_promotion_elsewhere(shop: Shop, tmp_path: Path) -> None:
     assert in_use(shop)[good.checkpoint_id] == "same networks"
 
 
-def test_own_photos_are_frozen(shop: Shop, tmp_path: Path) -> None:
-    """By a list of photos and skus; the names may have their endings."""
+def test_an_evaluation_set_of_own_photos(shop: Shop, tmp_path: Path) -> None:
     folder, answers = tmp_path / "photos", tmp_path / "answers.csv"
     folder.mkdir()
     rows = {row.sku: row for row in shop.rows()}
@@ -165,23 +148,22 @@ def test_own_photos_are_frozen(shop: Shop, tmp_path: Path) -> None:
     skus = list(rows)[:3]
     answers.write_text(f"photo,sku\nof {skus[0]}.jpg,{skus[0]}\nof {skus[1]},{skus[1]}\nof {skus[0]}.jpg,{skus[2]}\n")
     said = invoke(shop.settings, "freeze", "--photos", folder, "--answers", answers)
-    assert "2 own photos of" in said.output, said.exception
+    assert "2 " in said.output, said.exception
     assert isinstance(invoke(shop.settings, "freeze").exception, DatasetError)
-    assert "12 made photos" in invoke(shop.settings, "freeze", "--replace").output
+    assert "12 " in invoke(shop.settings, "freeze", "--replace").output
     assert invoke(shop.settings, "freeze", "--photos", folder).exit_code == 2
 
 
 @pytest.mark.parametrize(
-    ("rows", "sentence"),
+    ("rows", "detail"),
     [
-        ("nowhere.jpg,S000", "but 'nowhere.jpg' of"),
-        ("bad.jpg,S000", "Every photo must be readable, but"),
-        ("good.jpg,S999", "sku 'S999' is none"),
-        ("", "no photo with a sku"),
+        ("nowhere.jpg,S000", "nowhere.jpg"),
+        ("bad.jpg,S000", "bad.jpg"),
+        ("good.jpg,S999", "S999"),
+        ("", "answers.csv"),
     ],
 )
-def test_lists_of_photos_that_cannot_be_used(shop: Shop, tmp_path: Path, rows: str, sentence: str) -> None:
-    """One sentence, and nothing is frozen."""
+def test_invalid_lists_of_photos(shop: Shop, tmp_path: Path, rows: str, detail: str) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "good.jpg").write_bytes(shop.store.read(shop.rows()[0].sha256))
     (tmp_path / "photos" / "bad.jpg").write_bytes(b"no picture")
@@ -190,25 +172,25 @@ def test_lists_of_photos_that_cannot_be_used(shop: Shop, tmp_path: Path, rows: s
         shop.settings, "freeze", "--photos", tmp_path / "photos", "--answers", tmp_path / "answers.csv"
     ).exception
     assert isinstance(found, DatasetError)
-    assert sentence in str(found)
+    assert detail in str(found)
     assert not (shop.settings.data / "evaluation" / "CURRENT").exists()
 
 
-def test_a_tag_reader_goes_its_own_way(empty: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Promoted by what it is; taken back by its role."""
+def test_article_number_readers_are_promoted_and_rolled_back(
+    empty: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(registry, "bundled_reader", lambda: tmp_path / "nowhere")
     monkeypatch.setattr(reader_promotion, "promote_reader", partial(reader_promotion.promote_reader, open_judge=Judge))
     monkeypatch.setattr(promotion, "_tags", tags)
     first = reader(tmp_path / "first", wrong=4)
     said = invoke(empty, "promote", first.folder)
-    assert f"the candidate ({first.checkpoint_id}) 90.0%" in said.output, said.exception
-    assert f"Model {first.checkpoint_id} reads article numbers now; " in said.output
+    assert f"({first.checkpoint_id}) 90.0%" in said.output, said.exception
     assert "number (4 digits)" in invoke(empty, "list").output
-    assert invoke(empty, "rollback", "--role", "reader").output == "No model reads tags now.\n"
+    assert invoke(empty, "rollback", "--role", "reader").exit_code == 0
+    assert registry.reader_checkpoint(empty) is None
 
 
-def test_the_tags_are_the_same_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawn from a seed of their own, with a number on each."""
+def test_tags_are_reproducible(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(promotion, "TAGS", 3)
     drawn = [promotion._tags(4) for _ in range(2)]
     assert [number for _, number in drawn[0]] == [number for _, number in drawn[1]]
@@ -217,15 +199,14 @@ def test_the_tags_are_the_same_every_time(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 class Network:
-    """Writes a file where weights would be."""
+    """Saves a file in place of weights."""
 
     def save_weights(self, file: Path) -> None:
-        """Write."""
+        """Save."""
         file.write_bytes(b"weights")
 
 
-def test_weights_are_pulled_once(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Into a folder that trainings are then told of."""
+def test_weights_are_downloaded_once(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def pretrained(name: str, **options: object) -> Network:
@@ -244,9 +225,7 @@ def test_weights_are_pulled_once(empty: Settings, monkeypatch: pytest.MonkeyPatc
     assert "Set VSEARCH_WEIGHTS" not in invoke(set_, "pull", "vgg16").output
 
 
-def test_weights_that_cannot_be_had(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sentence is that of the weights; no folder is left."""
-
+def test_unavailable_weights_leave_no_folder(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     def pretrained(name: str, **options: object) -> Network:
         raise WeightsUnavailable("Pretrained weights are not on this machine.")
 
@@ -257,5 +236,4 @@ def test_weights_that_cannot_be_had(empty: Settings, monkeypatch: pytest.MonkeyP
 
 
 def test_every_role_of_a_checkpoint_is_described() -> None:
-    """In `vsearch models show`."""
     assert set(models._PURPOSES) == set(get_args(registry.Role))

@@ -25,14 +25,12 @@ def file(tmp_path: Path) -> Path:
     ],
 )
 def test_invalid_relevance_files(content: bytes, match: str, file: Path) -> None:
-    """Including rows that are too short."""
     file.write_bytes(content)
     with pytest.raises(DatasetError, match=match):
         read_relevance(file)
 
 
 def test_relevant_pairs_are_grouped_by_query(file: Path) -> None:
-    """Pairs of relevance 0 are not relevant."""
     file.write_text("query,iter,doc,rel\nA,0,B,1\nA,0,C,2\nA,0,D,0\nB,0,A,1\n")
     assert read_relevance(file) == {"A": {"B": 1, "C": 2}, "B": {"A": 1}}
 
@@ -50,14 +48,12 @@ def test_relevant_pairs_are_grouped_by_query(file: Path) -> None:
     ],
 )
 def test_invalid_lists_of_photos(text: str, match: str, file: Path) -> None:
-    """The message names the line."""
     file.write_text(text)
     with pytest.raises(DatasetError, match=match):
         read_photo_queries(file, whole=False)
 
 
 def test_rows_of_the_same_photo_and_box_are_one_query(file: Path) -> None:
-    """With the highest grade of each product."""
     file.write_text(
         "photo,sku,role,left,top,right,bottom,visible,grade\n"
         "a.jpg,X,main,0,0,0.5,1,0.9,1\na.jpg,Y,main,0,0,0.5,1,0.9,2\na.jpg,X,main,0,0,0.5,1,0.9,3\na.jpg,Z,other,,,,,1,\n"
@@ -72,14 +68,12 @@ def test_rows_of_the_same_photo_and_box_are_one_query(file: Path) -> None:
 
 @pytest.mark.parametrize(("content", "match"), [(b"\n \n", "is empty"), (b"\xff", "UTF-8")])
 def test_invalid_lists_of_products(content: bytes, match: str, file: Path) -> None:
-    """An empty list would score nothing."""
     file.write_bytes(content)
     with pytest.raises(DatasetError, match=match):
         read_skus(file)
 
 
 def test_a_manifest_gives_split_and_class_by_image_name(file: Path) -> None:
-    """Other splits and images without a class are left out."""
     file.write_text("image,split,kind\nx/a.jpg,train,sofa\nb.jpg,val,bed\nc.jpg,test,bed\nd.jpg,val\n")
     assert read_labels(file, "kind") == {"a": ("train", "sofa"), "b": ("val", "bed")}
     with pytest.raises(DatasetError, match="color"):

@@ -11,10 +11,8 @@ from vsearch.evaluation.bootstrap import auroc_interval, mean_interval
 @settings(max_examples=25)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20), st.integers(1, 4))
 def test_an_interval_contains_its_mean_and_is_reproducible(values: list[float], photos: int) -> None:
-    """A single cluster leaves nothing to resample."""
     groups = np.arange(len(values)) % photos
     found = mean_interval(np.array(values), groups)
-
     assert found == mean_interval(np.array(values), groups)
     assert min(values) - 1e-9 <= found.low <= found.mean + 1e-9
     assert found.mean <= found.high + 1e-9 <= max(values) + 2e-9
@@ -24,7 +22,6 @@ def test_an_interval_contains_its_mean_and_is_reproducible(values: list[float], 
 
 @pytest.mark.parametrize("photos", [None, 7])
 def test_intervals_agree_with_explicit_resampling(photos: int | None) -> None:
-    """Integer scores, so that there are ties; both sides of the AUROC are resampled."""
     rng = np.random.default_rng(3)
     known, unrelated = rng.integers(2, 9, 40).astype(float), rng.integers(0, 7, 30).astype(float)
     groups = np.arange(40) % (photos or 40)
@@ -41,7 +38,6 @@ def test_intervals_agree_with_explicit_resampling(photos: int | None) -> None:
 
 
 def test_flags_agree_with_scipy() -> None:
-    """Within the noise of the resampling."""
     flags = np.arange(300) % 5 == 0
     expected = stats.bootstrap((flags,), np.mean, n_resamples=2000, method="percentile", rng=1).confidence_interval
     found = mean_interval(flags)
@@ -49,7 +45,6 @@ def test_flags_agree_with_scipy() -> None:
 
 
 def test_separated_scores_leave_no_doubt() -> None:
-    """Every resample has an AUROC of 1."""
     rng = np.random.default_rng(0)
     known, unrelated = rng.normal(1, 1, 80), rng.normal(0, 1, 60)
     assert auroc_interval(known + 99, unrelated, np.arange(80) // 2).low == 1

@@ -16,42 +16,37 @@ def packshot() -> np.ndarray:
 
 
 def blue(picture: np.ndarray) -> np.ndarray:
-    """Return which pixels are the product's."""
+    """Return the mask of the product."""
     light = picture.astype(int)
     return np.asarray(light[..., 2] - light[..., 0] > 60)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_photos_depend_on_the_seed_only(kind: Kind) -> None:
-    """All kinds of them."""
     one, same, other = (synthetic_photo(packshot(), kind, np.random.default_rng(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one[0], same[0])
     assert one[1] == same[1]
     assert one[0].tobytes() != other[0].tobytes()
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_an_easy_photo_keeps_the_background_and_holds_the_whole_product(seed: int) -> None:
-    """The product stands in it about as large as in the packshot, and nothing of it is at the edge."""
+@pytest.mark.parametrize("seed", range(4))
+def test_an_easy_photo_keeps_the_background_and_the_whole_product(seed: int) -> None:
     photo, box = synthetic_photo(packshot(), "easy", np.random.default_rng(seed))
     product = blue(photo)
-
     assert box is None
     assert photo.shape == (132, 176, 3)
     assert 0.08 < product.mean() < 0.35
     assert not product[:3].any()
     assert not product[-3:].any()
     edge = np.concatenate([photo[0], photo[-1]]).astype(int)
-    assert (edge.max(axis=1) - edge.min(axis=1) < 130).mean() > 0.9  # white under a cast, no room
+    assert (edge.max(axis=1) - edge.min(axis=1) < 130).mean() > 0.9  # white under a color cast, no room
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_a_crop_is_the_hard_photo_with_the_product_marked(seed: int) -> None:
-    """The same photo; the box holds the product with a little around it, and stays inside."""
+@pytest.mark.parametrize("seed", range(4))
+def test_a_crop_is_the_hard_photo_with_the_box_of_the_product(seed: int) -> None:
     room = np.full((200, 200, 3), (200, 190, 160), np.uint8)
     hard, nothing = synthetic_photo(packshot(), "hard", np.random.default_rng(seed), room=room)
     same, box = synthetic_photo(packshot(), "crop", np.random.default_rng(seed), room=room)
-
     np.testing.assert_array_equal(hard, same)
     assert nothing is None
     assert box is not None
@@ -64,19 +59,16 @@ def test_a_crop_is_the_hard_photo_with_the_product_marked(seed: int) -> None:
 @pytest.mark.parametrize("shape", [(16, 300), (300, 16), (40, 40)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_shape_gives_a_photo(shape: tuple[int, int], kind: Kind) -> None:
-    """Long, tall and plain pictures are photographed like any other."""
     photo, _ = synthetic_photo(np.full((*shape, 3), 128, np.uint8), kind, np.random.default_rng(0))
     assert photo.dtype == np.uint8
     assert min(photo.shape[:2]) >= 8
 
 
 def test_a_query_searches_with_its_box() -> None:
-    """Or with the whole image."""
     assert Query(BLANK, frozenset()).part.shape == (20, 20, 3)
     assert Query(BLANK, frozenset(), box=Box(0.5, 0, 1, 0.25)).part.shape == (5, 10, 3)
 
 
 def test_queries_are_grouped_by_photo() -> None:
-    """A query without a photo is a group of its own."""
     queries = [Query(BLANK, frozenset(), photo=photo) for photo in ("a", None, "a", None)]
     assert photo_groups(queries).tolist() == [0, 1, 0, 2]

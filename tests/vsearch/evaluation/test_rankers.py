@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.fakes import MATCH_CALIBRATION, FakeEncoder
+from tests.fakes import FakeEncoder
 from tests.vsearch.conftest import Shop
 from vsearch.evaluation import rankers
 from vsearch.evaluation.queries import Query
@@ -13,7 +13,7 @@ BLANK = np.zeros((20, 20, 3), np.uint8)
 
 
 def shaded(shade: int) -> np.ndarray:
-    """Return a picture of one grey."""
+    """Return a picture of one gray."""
     return np.full((20, 20, 3), shade, np.uint8)
 
 
@@ -24,13 +24,10 @@ def direction(picture: np.ndarray) -> np.ndarray:
 
 
 def test_the_baseline_ranks_products_by_their_best_image_without_the_queried_product() -> None:
-    """Three images of two products."""
     baseline = DescriptorRanker("x", direction, [shaded(10), shaded(200), shaded(100)], np.array([5, 5, 7]))
-
     ranking = baseline.rank(
         [Query(shaded(190), frozenset({5})), Query(BLANK, frozenset({7}), itself=5), Query(BLANK, frozenset())]
     )
-
     assert ranking.ids.shape == (3, 10)
     assert ranking.ids[0].tolist() == [5, 7] + [-1] * 8
     assert ranking.ids[1].tolist() == [7] + [-1] * 9
@@ -38,7 +35,6 @@ def test_the_baseline_ranks_products_by_their_best_image_without_the_queried_pro
 
 
 def test_the_baseline_searches_with_the_box() -> None:
-    """Two products in one image."""
     baseline = DescriptorRanker("x", direction, [shaded(10), shaded(200)], np.array([5, 7]))
     both = np.concatenate([shaded(10), shaded(200)], axis=1)
     ranking = baseline.rank([Query(both, frozenset({7}), box=Box(0.5, 0, 1, 1)), Query(both, frozenset({5}))])
@@ -46,14 +42,17 @@ def test_the_baseline_searches_with_the_box() -> None:
 
 
 def test_the_engine_ranks_in_all_classes_and_routed(shop: Shop) -> None:
-    """With the best score, and match labels with and without the relevant products."""
     shop.publish()
     engine = Engine(shop.settings, FakeEncoder)
     engine.refresh()
     queries = [
         Query(shop.pictures[5], frozenset({3})),
         Query(shop.pictures[5], frozenset({3}), itself=3),
-        Query(np.concatenate([shop.pictures[5], BLANK.repeat(2, 0).repeat(2, 1)[:32, :32]]), frozenset({3}), box=TOP),
+        Query(
+            np.concatenate([shop.pictures[5], BLANK.repeat(2, 0).repeat(2, 1)[:32, :32]]),
+            frozenset({3}),
+            box=Box(0, 0, 1, 0.5),
+        ),
     ]
 
     everywhere, routed = rank_by_engine(engine, queries)
@@ -64,30 +63,21 @@ def test_the_engine_ranks_in_all_classes_and_routed(shop: Shop) -> None:
     assert everywhere.best[0] == pytest.approx(1, abs=1e-3)
     assert everywhere.labels[0] == "exact"
     assert everywhere.unsold[0] == everywhere.labels[1]
-    assert everywhere.unsold[0] in (*LABELS_OF_LAMPS, MATCH_CALIBRATION.match_label("chair", float(everywhere.best[1])))
-
-
-TOP = Box(0, 0, 1, 0.5)
-LABELS_OF_LAMPS = ("exact", "very similar", "similar")
 
 
 @pytest.mark.parametrize("describe", [rankers.hog, rankers.lab_histogram])
-def test_baselines_take_any_picture(describe: object) -> None:
-    """A blank image gives finite numbers."""
+def test_baselines_describe_blank_images(describe: object) -> None:
     assert np.isfinite(describe(BLANK)).all()  # type: ignore[operator]
 
 
 def query(*relevant: int, photo: str | None = None, grades: dict[int, float] | None = None) -> Query:
-    """Return a query with its right answers."""
+    """Return a query with its relevant products."""
     return Query(BLANK, frozenset(relevant), photo=photo, grades=grades)
 
 
 def test_scores_are_means_over_queries() -> None:
-    """Two queries, one right at rank 1 and one at rank 3."""
     ranked = np.array([[1, 9, 8, -1], [7, 6, 2, -1]])
-
     scores = score("x", ranked, [query(1), query(2)])
-
     assert scores.hit_at_1.mean == 0.5
     assert scores.hit_at_5.mean == 1
     assert scores.map_at_r.mean == 0.5
@@ -96,35 +86,27 @@ def test_scores_are_means_over_queries() -> None:
 
 
 def test_unanimous_scores_have_no_interval() -> None:
-    """All resamples are equal."""
     scores = score("x", np.array([[1], [2]]), [query(1), query(2)])
-
     assert str(scores.hit_at_1) == "100.0 (100-100)"
 
 
 def test_rankers_return_at_least_as_many_products_as_are_relevant() -> None:
-    """But at least ten."""
     assert required_depth([query(1)]) == 10
     assert required_depth([query(*range(25)), query(1)]) == 25
 
 
 def test_grades_give_ndcg() -> None:
-    """None without grades; a query without grades has equal ones."""
     ranked = np.array([[1, 2, -1], [3, -1, -1]])
     assert score("x", ranked, [query(1, 2), query(3)]).ndcg_at_10 is None
-
     graded = score("x", ranked, [query(1, 2, grades={1: 1, 2: 3}), query(3)])
-
     assert graded.ndcg_at_10 is not None
     assert graded.ndcg_at_10.mean == pytest.approx(((1 + 3 / np.log2(3)) / (3 + 1 / np.log2(3)) + 1) / 2)
 
 
 def test_queries_of_one_photo_are_resampled_together() -> None:
-    """A hundred boxes on two photos give the same mean as a hundred photos, with a wider interval."""
     ranked = np.array([[1]] * 50 + [[2]] * 50)
     apart = score("x", ranked, [query(1) for _ in range(100)])
     together = score("x", ranked, [query(1, photo="ab"[number // 50]) for number in range(100)])
-
     assert apart.hit_at_1.mean == together.hit_at_1.mean == 0.5
     assert apart.hit_at_1.low > 0.35
     assert (together.hit_at_1.low, together.hit_at_1.high) == (0, 1)

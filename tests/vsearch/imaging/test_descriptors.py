@@ -1,5 +1,3 @@
-"""The shape and the colour block."""
-
 import numpy as np
 
 from vsearch.core.vectors import l2_normalize
@@ -7,7 +5,7 @@ from vsearch.imaging import descriptors
 
 
 def square(side: int, kind: str, tint: tuple[int, int, int] = (200, 40, 40)) -> np.ndarray:
-    """Return a filled disc or a standing bar on white."""
+    """Return a filled disc or a vertical bar on white."""
     rows, columns = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
     inside = rows**2 + columns**2 < 0.5 if kind == "disc" else np.abs(columns) < 0.15
     return np.where(inside[..., None], tint, 255).astype(np.uint8)
@@ -18,29 +16,22 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(l2_normalize(a) @ l2_normalize(b))
 
 
-def test_shape_tells_outlines_apart_whatever_the_colour() -> None:
-    """A red disc is nearer to a blue disc than to a red bar."""
+def test_hog_compares_shapes_whatever_their_color() -> None:
     red, blue = (descriptors.hog_descriptor(square(96, "disc", tint)) for tint in ((200, 40, 40), (40, 40, 200)))
     bar = descriptors.hog_descriptor(square(96, "bar"))
-
     assert red.shape == (descriptors.HOG_SIZE,)
     assert cosine(red, blue) > cosine(red, bar)
 
 
-def test_colour_tells_tints_apart_whatever_the_outline() -> None:
-    """A red disc is nearer to a red bar than to a blue disc."""
+def test_color_histograms_compare_colors_whatever_the_shape() -> None:
     disc, bar = (descriptors.color_histogram(square(64, kind)) for kind in ("disc", "bar"))
     blue = descriptors.color_histogram(square(64, "disc", (40, 40, 200)))
-
     assert disc.shape == (descriptors.COLOR_SIZE,)
     np.testing.assert_allclose(np.linalg.norm(disc), 1, rtol=1e-5)
     assert cosine(disc, bar) > cosine(disc, blue)
 
 
-def test_a_little_more_light_moves_the_colour_only_a_little() -> None:
-    """Pixels are shared between bins, so a small change of light is a small change of the histogram."""
+def test_a_little_more_light_changes_the_color_histogram_a_little() -> None:
     plain = descriptors.color_histogram(square(64, "disc"))
-
     lighter = descriptors.color_histogram(square(64, "disc", (204, 44, 44)))
-
     assert cosine(plain, lighter) > 0.97

@@ -1,5 +1,3 @@
-"""Trimming and squaring pictures."""
-
 import numpy as np
 import pytest
 
@@ -7,16 +5,14 @@ from vsearch.imaging.preprocess import border, fit_square, trim, trim_box
 
 
 def packshot(height: int = 200, width: int = 300) -> np.ndarray:
-    """Return a red thing at x 100-200, y 50-150 on white."""
+    """Return a red product at x 100-200, y 50-150 on white."""
     picture = np.full((height, width, 3), 255, np.uint8)
     picture[50:150, 100:200] = (200, 30, 30)
     return picture
 
 
-def test_an_empty_border_is_cut_off() -> None:
-    """What is left is the thing with a margin of a few pixels."""
+def test_a_uniform_border_is_trimmed() -> None:
     x0, y0, x1, y1 = trim_box(packshot())
-
     assert 90 <= x0 <= 100
     assert 40 <= y0 <= 50
     assert 200 <= x1 <= 212
@@ -24,14 +20,12 @@ def test_an_empty_border_is_cut_off() -> None:
 
 
 @pytest.mark.parametrize("reaches_the_edge", [False, True])
-def test_light_from_one_side_hides_no_border(reaches_the_edge: bool) -> None:
-    """A background that gets darker evenly is one, even where the thing touches the edge."""
+def test_a_border_may_be_lit_from_one_side(reaches_the_edge: bool) -> None:
     picture = packshot().astype(np.float64)
     if reaches_the_edge:
         picture[150:, 140:160] = (200, 30, 30)
     lit = (picture * np.linspace(0.65, 1, 300)[:, None]).astype(np.uint8)
     x0, y0, x1, y1 = trim_box(lit)
-
     assert not border(lit)[1]
     assert 90 <= x0 <= 100
     assert 40 <= y0 <= 50
@@ -39,39 +33,29 @@ def test_light_from_one_side_hides_no_border(reaches_the_edge: bool) -> None:
     assert y1 == 200 if reaches_the_edge else 150 <= y1 <= 162
 
 
-def test_a_picture_without_a_uniform_border_is_kept_whole() -> None:
-    """A room photo is not trimmed."""
+def test_an_image_without_uniform_border_is_not_trimmed() -> None:
     picture = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
-
     assert trim(picture).shape == picture.shape
     assert not border(picture)[1]
 
 
-def test_a_blank_picture_is_kept_whole() -> None:
-    """Where there is nothing but background there is nothing to cut to."""
+def test_a_blank_image_is_not_trimmed() -> None:
     blank = np.full((50, 70, 3), 250, np.uint8)
-
     assert trim(blank).shape == blank.shape
 
 
 @pytest.mark.parametrize("shape", [(100, 100), (40, 400), (400, 40), (16, 300), (1000, 16)])
-def test_a_square_is_filled_with_the_border_colour(shape: tuple[int, int]) -> None:
-    """Any shape fits a square of the asked side, with the picture's own border colour around it."""
+def test_a_square_is_filled_with_the_border_color(shape: tuple[int, int]) -> None:
     picture = np.full((*shape, 3), (10, 200, 90), np.uint8)
-
     square = fit_square(picture, 96)
-
     assert square.shape == (96, 96, 3)
     assert np.abs(square.astype(int) - (10, 200, 90)).max() <= 1
 
 
 def test_the_aspect_ratio_becomes_its_square_root() -> None:
-    """A thing four times as wide as high is twice as wide in its square."""
     picture = np.zeros((50, 200, 3), np.uint8)
     picture[:, :, 0] = np.arange(200)
     picture[0], picture[-1], picture[:, 0], picture[:, -1] = 255, 255, 255, 255
-
     square = fit_square(picture, 80)
-
     assert (square[:20] == 255).all()
     assert not (square[24:56, 10:70] == 255).all()

@@ -8,48 +8,39 @@ WHITE = np.full((120, 160, 3), 255, np.uint8)
 
 
 def packshot() -> np.ndarray:
-    """Return a blue thing with a white heart on white."""
+    """Return a blue product with a white center on white."""
     picture = WHITE.copy()
     picture[30:100, 40:120] = (30, 60, 200)
     picture[50:70, 60:90] = 255
     return picture
 
 
-def test_the_same_seed_makes_the_same_photo() -> None:
-    """All chance comes from the generator that is given."""
+def test_photos_depend_on_the_seed_only() -> None:
     one, same, other = (synthetic.shopper_view(packshot(), np.random.default_rng(seed)) for seed in (5, 5, 6))
-
     np.testing.assert_array_equal(one, same)
     assert one.shape != other.shape or (one != other).any()
 
 
-def test_the_cutout_keeps_what_is_enclosed() -> None:
-    """White inside the product belongs to it; white around it does not."""
+def test_the_cutout_keeps_enclosed_background_colors() -> None:
     alpha = synthetic.cutout(packshot())
-
     assert alpha[60, 75] == 1
     assert alpha[40, 50] == 1
     assert alpha[5, 5] == 0
 
 
 def test_the_cutout_keeps_thin_parts() -> None:
-    """The pole of a lamp two pixels wide is not lost."""
     lamp = WHITE.copy()
     lamp[10:110, 80:82] = 20
-
     assert synthetic.cutout(lamp)[60, 80:82].min() > 0.5
 
 
-def test_a_picture_with_its_own_surroundings_is_product_all_over() -> None:
-    """Without a uniform border nothing is cut out."""
+def test_an_image_without_uniform_border_is_not_cut_out() -> None:
     room = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
-
     assert synthetic.cutout(room).min() == 1
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_the_box_holds_the_product(seed: int) -> None:
-    """Inside the box the photo has the product's blue; far outside it does not."""
+@pytest.mark.parametrize("seed", range(4))
+def test_the_box_contains_the_product(seed: int) -> None:
     room = np.full((200, 200, 3), (200, 190, 160), np.uint8)
     photo, box = synthetic.photo_in_room(packshot(), np.random.default_rng(seed), room=room)
     light = photo.astype(int)
@@ -60,29 +51,24 @@ def test_the_box_holds_the_product(seed: int) -> None:
     assert 0 <= box.x0 < box.x1 <= 1
     assert 0 <= box.y0 < box.y1 <= 1
     assert blue.mean() > 0.02
-    assert box.y0 - 0.1 < top < bottom < box.y1 + 0.1  # something in front may be blue as well
+    assert box.y0 - 0.1 < top < bottom < box.y1 + 0.1  # an occluder may be blue as well
     assert box.x0 - 0.1 < left < right < box.x1 + 0.1
 
 
 @pytest.mark.parametrize("shape", [(16, 300), (300, 16), (400, 400)])
-def test_any_shape_of_product_gives_a_photo(shape: tuple[int, int]) -> None:
-    """Long, tall and plain pictures are photographed like any other."""
+def test_images_of_any_shape_give_a_photo(shape: tuple[int, int]) -> None:
     picture = np.full((*shape, 3), 128, np.uint8)
-
     view = synthetic.shopper_view(picture, np.random.default_rng(1))
-
     assert view.dtype == np.uint8
     assert min(view.shape[:2]) >= 4
 
 
 def test_a_margin_stays_within_the_photo() -> None:
-    """Five percent of the size of the box on each side."""
     box = synthetic.add_margin(Box(0, 0.25, 0.5, 0.75))
     assert (box.x0, box.y0, box.x1, box.y1) == pytest.approx((0, 0.225, 0.525, 0.775))
 
 
 def test_products_in_a_room_have_a_box_each() -> None:
-    """Those that would hide another are left out; the first is always there."""
     photo, boxes = synthetic.photo_of_room([packshot()] * 3, np.random.default_rng(0))
     assert photo.shape[0] == synthetic.SIDE
     assert 1 <= len(boxes) <= 3

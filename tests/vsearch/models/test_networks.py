@@ -1,15 +1,13 @@
-"""The table of backbones, real networks, and where weights come from."""
-
 import math
 import urllib.request
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.vsearch.imaging.test_descriptors import square
 from vsearch.core.errors import CheckpointError, CheckpointMismatch, WeightsUnavailable
+from vsearch.models import weights
 from vsearch.models.backbones import BACKBONES, backbone, build
 from vsearch.models.trained_heads import HeadSpec
 
@@ -24,8 +22,7 @@ HEADS = (
 POCKET = [name for name in BACKBONES if name.startswith("pocket")]
 
 
-def test_an_unknown_backbone_is_refused_with_those_there_are() -> None:
-    """The sentence lists the table."""
+def test_an_unknown_backbone_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(CheckpointError, match="resnet50"):
         backbone("alexnet")
 
@@ -45,17 +42,12 @@ RESIDUAL = {
     "residual101": ("resnet101", 44_549_160),
     "residual152": ("resnet152", 60_192_808),
 }
-"""The network of keras.applications with as many layers, and what it learns with a top of 1000 classes but without
-biases before batch norm: the 25.5, 44.5 and 60.2 million of He et al., CVPR 2016, as torchvision documents them."""
-
-
-def learned(network: Any) -> int:
-    """Return how many numbers training changes."""
-    return sum(math.prod(weight.shape) for weight in network.trainable_weights)
+"""The keras.applications network of the same depth, and the trainable parameters with a top of 1000 classes: the 25.5,
+44.5 and 60.2 million of He et al., CVPR 2016, as documented by torchvision."""
 
 
 def dense(inputs: int, outputs: int) -> int:
-    """Return how many parameters a dense layer has."""
+    """Return the number of parameters of a dense layer."""
     return (inputs + 1) * outputs
 
 
@@ -63,62 +55,50 @@ def dense(inputs: int, outputs: int) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KERAS)
 def test_published_backbones_have_their_published_size(name: str) -> None:
-    """Each network of keras.applications has the count Keras documents, alone and under its top of 1000 classes."""
     network = build(name, BACKBONES[name].side)
     cells = math.prod(network.output_shape[1:])
     channels = network.output_shape[-1]
     top = dense(cells, 4096) + dense(4096, 4096) + dense(4096, 1000) if "vgg" in name else dense(channels, 1000)
-
     assert (network.count_params(), network.count_params() + top) == KERAS[name]
 
 
 @pytest.mark.keras
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RESIDUAL)
-def test_residual_networks_have_the_size_of_their_paper(name: str) -> None:
-    """They learn what He et al. count, and with biases would be as large as Keras's to the last number."""
+def test_residual_networks_have_their_published_size(name: str) -> None:
     from keras import layers
 
     network = build(name)
     theirs, published = RESIDUAL[name]
     biases = sum(layer.filters for layer in network.layers if isinstance(layer, layers.Conv2D))
     depth = sum(isinstance(layer, layers.Conv2D) and "shortcut" not in layer.name for layer in network.layers)
-
-    assert learned(network) + dense(2048, 1000) == published
+    trainable = sum(math.prod(weight.shape) for weight in network.trainable_weights)
+    assert trainable + dense(2048, 1000) == published
     assert network.count_params() + biases == KERAS[theirs][0]
     assert depth + 1 == int(name.removeprefix("residual"))
 
 
 @pytest.mark.keras
-def test_alexnet_has_the_size_of_its_layer_table() -> None:
-    """50,303,912 with the top of 1000 classes of TF-slim's alexnet_v2, whose dense layers are 5 x 5 and 1 x 1 kernels.
-
-    Convolutions 11 x 11 x 3 x 64, 5 x 5 x 64 x 192, and 3 x 3 from 192 to 384, 384 and 256, with their biases.
-    """
+def test_alexnet_has_its_published_size() -> None:
     network = build("alexnet_v2", 224)
     top = dense(5 * 5 * 256, 4096) + dense(4096, 4096) + dense(4096, 1000)
-
     assert network.output_shape == (None, 5, 5, 256)
     assert network.count_params() == 23_296 + 307_392 + 663_936 + 1_327_488 + 884_992
     assert network.count_params() + top == 50_303_912
 
 
 @pytest.mark.keras
-def test_the_smaller_vgg_has_the_size_of_its_layer_table() -> None:
-    """8,679,302 at 96 px with the tutorials' dense layer of 1024, its batch norm, and six labels."""
+def test_the_smaller_vgg_has_its_published_size() -> None:
     network = build("smaller_vgg", 96)
     top = dense(8 * 8 * 128, 1024) + 4 * 1024 + dense(1024, 6)
-
     assert network.output_shape == (None, 8, 8, 128)
     assert network.count_params() + top == 8_679_302
 
 
 @pytest.mark.keras
 @pytest.mark.parametrize("width", [160, 192])
-def test_the_strip_network_keeps_columns_apart(width: int) -> None:
-    """The height shrinks 16 times and the width 8 times, with under 400,000 weights."""
+def test_the_strip_network_downsamples_the_width_by_eight(width: int) -> None:
     network = build("pocket_strip")
-
     assert network.compute_output_shape((None, 48, width, 3)) == (None, 3, width // 8, 112)
     assert network.count_params() < 400_000
 
@@ -126,47 +106,39 @@ def test_the_strip_network_keeps_columns_apart(width: int) -> None:
 @pytest.mark.keras
 @pytest.mark.parametrize("name", POCKET)
 def test_pocket_backbones_are_small(name: str) -> None:
-    """Under 3 million parameters."""
     assert build(name).count_params() < 3_000_000
 
 
 @pytest.mark.keras
 @pytest.mark.parametrize("name", [*POCKET, "smaller_vgg", "alexnet_v2", "residual50", "resnet50", "vgg16"])
-def test_stages_stand_in_their_order(name: str) -> None:
-    """Each stage of the table names layers of the network, and begins after the stage before."""
+def test_stages_are_in_order(name: str) -> None:
     layers = [layer.name for layer in build(name).layers]
-
     first = [next(n for n, layer in enumerate(layers) if layer.startswith(stage)) for stage in BACKBONES[name].stages]
-
     assert first == sorted(first)
 
 
 @pytest.mark.keras
 @pytest.mark.parametrize("name", ["resnet50", "vgg16", "inception_v3"])
-def test_scaling_is_that_of_keras(name: str) -> None:
-    """The scaling layer gives what the backbone's own preprocess_input gives."""
+def test_scaling_agrees_with_keras(name: str) -> None:
     import keras
 
     from vsearch.models.network import scale
 
     module = getattr(keras.applications, {"resnet50": "resnet", "vgg16": "vgg16"}.get(name, name))
     pictures = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype(np.float32)
-
     ours = np.asarray(scale(pictures, BACKBONES[name].scaling))
-
     np.testing.assert_allclose(ours, module.preprocess_input(pictures.copy()), atol=1e-3)
 
 
 @pytest.mark.keras
-def test_a_trunk_keeps_where_things_are() -> None:
-    """The first cell of the grid sees the top left corner and not the bottom right one."""
+def test_a_trunk_keeps_the_position_of_features() -> None:
     from vsearch.models.network import build_trunk
 
     _, trunk = build_trunk("pocket_vgg", 3)
-    grey = np.full((1, 144, 144, 3), 128, np.float32)
-    marked = grey.copy()
+    gray = np.full((1, 144, 144, 3), 128, np.float32)
+    marked = gray.copy()
     marked[0, -8:, -8:] = 0
-    before, after = np.asarray(trunk(grey)).reshape(9, -1), np.asarray(trunk(marked)).reshape(9, -1)
+    before, after = np.asarray(trunk(gray)).reshape(9, -1), np.asarray(trunk(marked)).reshape(9, -1)
 
     change = np.abs(after - before).max(axis=1)
 
@@ -175,12 +147,10 @@ def test_a_trunk_keeps_where_things_are() -> None:
 
 
 @pytest.mark.keras
-def test_a_network_answers_with_the_logits_of_each_head() -> None:
-    """Any mixture of heads on one trunk, in single precision, whatever the size of the picture."""
+def test_a_network_returns_the_logits_of_each_head() -> None:
     from vsearch.models.network import build_network
 
     _, network = build_network("pocket_strip", HEADS, dropout=0.2)
-
     for shape in ((48, 160), (64, 96)):
         found = network(np.zeros((2, *shape, 3), np.float32))
         assert {name: logits.shape for name, logits in found.items()} == {
@@ -191,7 +161,6 @@ def test_a_network_answers_with_the_logits_of_each_head() -> None:
 
 @pytest.mark.keras
 def test_the_top_of_a_network_shares_its_heads() -> None:
-    """On the trunk's features it answers as the whole network does; an averaged map does for all but digits."""
     from vsearch.models.network import build_network, build_top, scale
 
     backbone_, network = build_network("pocket_strip", HEADS, dropout=0.2)
@@ -207,41 +176,30 @@ def test_the_top_of_a_network_shares_its_heads() -> None:
 
 
 @pytest.mark.keras
-def test_each_position_begins_by_looking_at_its_own_place() -> None:
-    """Untrained, the second of four positions answers to a change in the second quarter most."""
+def test_each_digit_attends_to_its_own_position_at_first() -> None:
     from vsearch.models.networks.layers import DigitReader
 
     reader = DigitReader(4)
     features = np.random.default_rng(0).uniform(0, 1, (1, 3, 24, 16)).astype(np.float32)
     before = np.asarray(reader(features))[0]
     features[:, :, 7:11] = 0
-
     change = np.abs(np.asarray(reader(features))[0] - before).max(axis=-1)
-
     assert change.argmax() == 1
     assert change[3] < change[1] / 2
 
 
 @pytest.mark.keras
-def test_weights_are_taken_from_the_named_folder(tmp_path: Path) -> None:
-    """NAME.weights.h5 in the folder wins over everything else."""
-    from vsearch.models import weights
-
+def test_weights_are_loaded_from_the_folder(tmp_path: Path) -> None:
     network = build("pocket_vgg")
     network.save_weights(tmp_path / "pocket_vgg.weights.h5")
-
     loaded = weights.pretrained("pocket_vgg", folder=tmp_path)
-
     for ours, theirs in zip(loaded.get_weights(), network.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.keras
-def test_offline_the_error_says_where_to_put_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With an empty cache and a download that fails, the sentence names the file and the variable."""
+def test_offline_the_error_names_the_file_and_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import keras
-
-    from vsearch.models import weights
 
     monkeypatch.setattr(keras.config, "keras_home", lambda: str(tmp_path), raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
@@ -254,36 +212,25 @@ def test_offline_the_error_says_where_to_put_weights(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.keras
-def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    """The sentence names the file and the network it should fit."""
-    from vsearch.models import weights
-
+def test_weights_of_another_network_are_rejected(tmp_path: Path) -> None:
     build("pocket_resnet").save_weights(tmp_path / "pocket_vgg.weights.h5")
-
     with pytest.raises(CheckpointMismatch, match="pocket_vgg"):
         weights.pretrained("pocket_vgg", folder=tmp_path)
 
 
 @pytest.mark.keras
-def test_own_networks_have_no_download(tmp_path: Path) -> None:
-    """A pocket network is trained, not fetched."""
-    from vsearch.models import weights
-
+def test_own_networks_have_no_pretrained_weights(tmp_path: Path) -> None:
     with pytest.raises(WeightsUnavailable, match="vsearch train"):
         weights.pretrained("pocket_vgg", folder=tmp_path)
 
 
 @pytest.mark.keras
 def test_packed_weights_fit_their_own_network_only(tmp_path: Path) -> None:
-    """Packed and unpacked, a network answers as before to half precision; another network refuses them."""
-    from vsearch.models import weights
-
     network = build("pocket_inception", 96)
     packed = weights.read_packed(weights.pack(network.weights, tmp_path / "w.npz"))
     again = build("pocket_inception", 96)
     weights.unpack(again.weights, packed, "pocket_inception")
     picture = square(96, "disc")[None].astype(np.float32) / 127.5 - 1
-
     np.testing.assert_allclose(np.asarray(again(picture)), np.asarray(network(picture)), atol=2e-2)
     with pytest.raises(CheckpointMismatch, match="pocket_vgg"):
         weights.unpack(build("pocket_vgg", 96).weights, packed, "pocket_vgg")

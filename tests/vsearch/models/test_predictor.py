@@ -11,37 +11,36 @@ from vsearch.models.trained_heads import HeadSpec, TrainedHeads
 pytestmark = pytest.mark.keras
 
 
-def judge(folder: Path) -> Checkpoint:
+def untrained_classifier(folder: Path) -> Checkpoint:
     """Write an untrained checkpoint with one network and one head."""
     from vsearch.models.network import build_network
     from vsearch.models.predictor import top_weights
     from vsearch.models.weights import pack
 
-    heads = (HeadSpec("colour", "softmax", ("blue", "red")),)
+    heads = (HeadSpec("color", "softmax", ("blue", "red")),)
     backbone, network = build_network("pocket_vgg", heads, dropout=0.0, shape=(32, 32))
     weights = pack(backbone.weights, folder / "weights.npz")
     top = pack(top_weights(backbone, network), folder / "top.npz")
     return checkpoints.save(
         folder / "classifier",
         weights={"pocket_vgg": weights},
-        about={"plan": {"name": "colours"}},
+        about={"plan": {"name": "colors"}},
         trained_heads=TrainedHeads(heads, "stretch", (32, 32), (32, 32)),
         tops={"pocket_vgg": top},
     )
 
 
-def test_other_programs_get_what_the_network_gives(tmp_path: Path) -> None:
-    """One folder for each backbone, which TensorFlow alone can load."""
+def test_exported_networks_give_the_same_logits(tmp_path: Path) -> None:
     import tensorflow as tf
 
     from vsearch.models.predictor import export_networks, open_classifier
 
-    checkpoint = judge(tmp_path)
+    checkpoint = untrained_classifier(tmp_path)
     target = export_networks(checkpoint, tmp_path / "networks")
     pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
-    ours = open_classifier(checkpoint).logits("pocket_vgg", pictures)["colour"]
+    ours = open_classifier(checkpoint).logits("pocket_vgg", pictures)["color"]
     network = tf.saved_model.load(target / "pocket_vgg")
-    theirs = network.serve(tf.cast(pictures, tf.float32))["colour"]
+    theirs = network.serve(tf.cast(pictures, tf.float32))["color"]
     np.testing.assert_allclose(theirs, ours, atol=1e-4)
     with pytest.raises(CheckpointError, match="exists"):
         export_networks(checkpoint, target)

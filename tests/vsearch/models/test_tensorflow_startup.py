@@ -20,7 +20,6 @@ class config:
 
 
 def test_memory_on_the_gpu_grows_as_needed(tmp_path: Path) -> None:
-    """TensorFlow takes all of a card otherwise; it can be told only before it initializes its devices."""
     (tmp_path / "tensorflow.py").write_text(STAND_IN)
     code = (
         "import sys; from vsearch.models.tensorflow_startup import import_tensorflow; sys.path.insert(0, sys.argv[1]);"

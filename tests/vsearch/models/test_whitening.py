@@ -1,5 +1,3 @@
-"""PCA of blocks and the learned whitening."""
-
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,7 @@ from vsearch.models.whitening import Whitening, fit_differences, fit_pca, fit_wh
 
 
 def views(products: int = 60, each: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return [n, 12] rows: four numbers tell products apart, eight are louder and only differ between photos."""
+    """Return rows [n, 12]: four dimensions distinguish products, eight larger ones only distinguish photos."""
     rng = np.random.default_rng(seed)
     identity = np.repeat(rng.normal(0, 1, (products, 4)), each, axis=0)
     nuisance = rng.normal(0, 2, (products * each, 8))
@@ -19,50 +17,39 @@ def views(products: int = 60, each: int = 5, seed: int = 0) -> tuple[np.ndarray,
 
 
 def nearest_is_same(rows: np.ndarray, groups: np.ndarray) -> float:
-    """Return the share of rows whose nearest other row by cosine shows the same product."""
+    """Return the fraction of rows whose nearest other row by cosine is of the same product."""
     scores = l2_normalize(rows) @ l2_normalize(rows).T
     np.fill_diagonal(scores, -2)
     return float((groups[scores.argmax(axis=1)] == groups).mean())
 
 
-def test_learned_whitening_finds_products_that_plain_cosine_mixes_up() -> None:
-    """Fitted on some products, it tells others apart whose photos differ more than the products do."""
+def test_learned_whitening_suppresses_differences_between_photos() -> None:
     rows, groups = views()
     unseen, unseen_groups = views(seed=1)
-
     whitening = fit_whitening(rows, groups, block_sizes={"a": 4, "b": 8}, size=4, shrink=0.1)
-
     assert nearest_is_same(unseen, unseen_groups) < 0.3
     assert nearest_is_same(whitening.project(unseen), unseen_groups) > 0.8
 
 
-def test_an_embedding_is_no_longer_than_there_are_products() -> None:
-    """Three products cannot span more than three directions."""
+def test_an_embedding_has_no_more_dimensions_than_products() -> None:
     rows, groups = views(products=3)
-
     assert fit_whitening(rows, groups, block_sizes={"a": 12}, size=256).size <= 3
 
 
-def test_one_view_of_each_product_is_refused() -> None:
-    """Without a second photo nothing says which differences do not matter."""
+def test_fitting_needs_two_views_of_a_product() -> None:
     with pytest.raises(ValueError, match="at least two views"):
         fit_whitening(np.eye(4), np.arange(4), block_sizes={"a": 4})
 
 
-def test_a_whitening_survives_its_arrays() -> None:
-    """Stored in half precision and built again, it projects alike."""
+def test_a_whitening_is_rebuilt_from_its_arrays() -> None:
     rows, groups = views()
     whitening = fit_whitening(rows, groups, block_sizes={"a": 12}, size=4)
-    before, arrays = whitening.project(rows), whitening.arrays()
-    del whitening
-
-    np.testing.assert_allclose(Whitening.from_arrays(arrays).project(rows), before, atol=0.05)
+    again = Whitening.from_arrays(whitening.arrays())
+    np.testing.assert_allclose(again.project(rows), whitening.project(rows), atol=0.05)
 
 
-def test_pca_brings_every_block_to_unit_mean_square_norm() -> None:
-    """A loud block and a quiet one weigh the same once reduced, and mean nothing at their mean."""
+def test_pca_scales_blocks_to_unit_mean_square_norm() -> None:
     rows, _ = views()
-
     for scale in (0.01, 1, 1000):
         projection = fit_pca(rows * scale, 6)
         block = projection.project(rows * scale)
@@ -72,24 +59,19 @@ def test_pca_brings_every_block_to_unit_mean_square_norm() -> None:
 
 
 def test_pca_of_a_constant_block_is_finite() -> None:
-    """A block that says nothing gives zeros, not infinities."""
     assert np.isfinite(fit_pca(np.ones((10, 3)), 2).project(np.ones((10, 3)))).all()
 
 
-def test_a_wide_block_is_reduced_like_a_narrow_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sampled decomposition of wide blocks spans what the exact one spans."""
+def test_the_randomized_pca_spans_the_same_space(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(2)
     features = rng.normal(size=(200, 5)) @ rng.normal(size=(5, 60)) + rng.normal(0, 0.01, (200, 60))
     exact = fit_pca(features, 5).project(features)
-
     monkeypatch.setattr(whitening, "_EXACT_UP_TO", 10)
     sampled = fit_pca(features, 5).project(features)
-
     np.testing.assert_allclose(sampled @ sampled.T, exact @ exact.T, atol=1e-3)
 
 
-def test_what_photos_differ_by_is_learned_and_used() -> None:
-    """Made views leave two numbers still that true photos of other products move: these count less afterwards."""
+def test_known_differences_are_suppressed() -> None:
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(60), 4)
     moved = rng.normal(size=(240, 12)) * ([0.2] * 10 + [3.0] * 2)
@@ -108,12 +90,10 @@ def test_what_photos_differ_by_is_learned_and_used() -> None:
     assert weight(known=known) < 0.9 < 1.2 < weight()
 
 
-def test_pictures_of_their_own_say_nothing_of_differences() -> None:
-    """No product has two photos; a whitening is then fitted as if nothing were known."""
+def test_single_photos_give_no_differences() -> None:
     blocks = np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32)
     known = fit_differences(blocks, np.arange(30), 4)
     groups = np.arange(30) // 3
-
     assert known.shape == (0, 8)
     one, other = (fit_whitening(blocks, groups, block_sizes={"a": 8}, size=4, known=k) for k in (None, known))
     np.testing.assert_array_equal(one.matrix, other.matrix)
