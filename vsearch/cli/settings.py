@@ -1,22 +1,26 @@
-"""`vsearch settings`: what is set, where, and what it means."""
+"""`vsearch settings`: print all settings, where their values come from, and what they mean."""
 
 import click
 
 from vsearch.cli import pass_settings
 from vsearch.cli.console import table
-from vsearch.core.settings import FILE, PREFIX, Settings, rows
+from vsearch.core.settings import FILE, PREFIX, Settings, reference, rows
 
 
 @click.command(epilog="Example: VSEARCH_PORT=9000 vsearch settings")
+@click.option("--markdown", is_flag=True, help="Print the reference of all settings instead, as Markdown.")
 @pass_settings
 @click.pass_context
-def command(ctx: click.Context, settings: Settings) -> None:
-    """Print every setting, its value, where that comes from, and its meaning.
+def command(ctx: click.Context, settings: Settings, markdown: bool) -> None:
+    """Print every setting, its value, its source and its meaning.
 
-    Set one in the file vsearch.toml of the working folder by its name (port = 9000), or in the environment as
+    Set one in the file vsearch.toml in the working folder by its name (port = 9000), or in the environment as
     VSEARCH_NAME. Passwords are not shown.
     """
-    read = f"{FILE.absolute()} was read" if FILE.is_file() else f"there is no {FILE.absolute()} to read"
-    click.echo(f"An option wins over a variable, that over {FILE}, that over the default; {read}.")
+    if markdown:
+        click.echo(reference(), nl=False)
+        return
+    read = f"{FILE.absolute()} was read" if FILE.is_file() else f"{FILE.absolute()} does not exist"
+    click.echo(f"Options override variables, which override {FILE}, which overrides the defaults; {read}.")
     lines = [(row.name, row.value, row.source, row.meaning) for row in rows(settings, ctx.meta["sources"])]
     table(f"Settings (variables: {PREFIX}NAME)", ("name", "value", "from", "meaning"), lines, whole=("name",))

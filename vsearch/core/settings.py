@@ -1,20 +1,20 @@
-"""One frozen `Settings`, read once by the entry point and passed down; nobody else looks at the environment.
+"""One frozen `Settings`, read once by the entry point and passed down.
 
-Order of precedence: an argument, then `VSEARCH_*` variables, then `vsearch.toml` in the working folder, then the
-default. Unknown names are errors in both places: a misspelt setting must not be silently ignored. Kubernetes and
-Docker set variables of their own for a service called vsearch; these are known by their form and left alone.
+Precedence: an argument, a `VSEARCH_*` variable, `vsearch.toml` in the working folder, the default. Unknown names are
+errors, but variables that Kubernetes and Docker set for a service called vsearch are ignored.
 """
 
 import os
 import re
 import tomllib
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 
 from vsearch.core.errors import SettingsError
 from vsearch.core.redaction import redact, redact_url
@@ -23,6 +23,7 @@ PREFIX = "VSEARCH_"
 FILE = Path("vsearch.toml")
 
 Metric = Literal["cosine", "euclidean"]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 SERVICE_VARIABLES = (
     (r"(\w+_)?SERVICE_HOST", r"\S+"),
@@ -34,135 +35,114 @@ SERVICE_VARIABLES = (
 """Names, without our prefix, and values of the variables that Kubernetes sets for a service, and Docker for a link."""
 
 
-class Settings(BaseSettings):
-    """All settings; each field says its meaning and unit."""
+class Settings(BaseModel):
+    """All settings, with their meanings and units."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    data: Path = Field(
-        Path("data"), description="folder that holds catalogue, pictures, checkpoints, generations, uploads"
-    )
-    database_url: str = Field(
-        "", description="SQLAlchemy address of the catalogue; empty means SQLite in the data folder"
-    )
-    auto_upgrade: bool = Field(
-        False, description="let nightly jobs and workers run `vsearch catalog upgrade` after an update"
-    )
-    weights: Path | None = Field(
-        None, description="folder with pretrained backbone weights (NAME.weights.h5), searched first"
-    )
-    checkpoint: str = Field(
-        "",
-        description="checkpoint to index with; empty means the shop's own, or the bundled 'pocket' before that",
-    )
-    feed: str = Field("", description="path or address of the feed that the nightly job imports; empty means no import")
-    feed_images: str = Field("", description="folder, archive or object storage with the pictures that the feed names")
-    feed_mapping: Path | None = Field(None, description="TOML file with other names for the feed's columns")
-    max_shrink_share: float = Field(
-        0.2, ge=0, le=1, description="share of the products missing from a feed above which it is refused"
-    )
-    max_bad_rows_share: float = Field(
-        0.01,
-        ge=0,
-        le=1,
-        description="share of bad rows above which a feed is refused; a small one may have three, unless this is 0",
-    )
-    allow_private_addresses: bool = Field(
-        False, description="let the feed's picture addresses, and redirects of the feed, lead into private networks"
-    )
-    canaries: Path | None = Field(
-        None, description="CSV file (photo,sku) of photos that must find their product before an index is published"
-    )
-    schedule: str = Field(
-        "30 1 * * *",
-        description="when workers start the nightly job, as a crontab line in local time; empty means never",
-    )
-    alarm: str = Field(
-        "",
-        description="program and arguments, run without a shell, that gets the message of a failed job on its "
-        "standard input; `vsearch jobs alarm` tries it",
-    )
-    currency: str = Field(
-        "EUR",
-        pattern="^[A-Z]{3}$",
-        description="currency of feed prices that name none, and of price filters while no product has a price",
-    )
-    host: str = Field("127.0.0.1", description="address the page is served on")
-    port: int = Field(8000, ge=1, le=65535, description="port the page is served on")
-    threads: int = Field(8, ge=1, le=256, description="threads that answer requests")
-    admin_bind: str = Field(
-        "127.0.0.1:8001",
-        pattern=r"^(.+:\d{1,5})?$",
-        description="HOST:PORT that serves /metrics and the details of /readyz; empty means none",
-    )
-    trusted_proxies: int = Field(
-        0, ge=0, le=10, description="proxies before the page whose X-Forwarded-* headers are believed; 0 means none"
-    )
-    trusted_hosts: str = Field(
-        "", description="host names the page answers to, with commas between (.shop.example: any below it); empty: all"
-    )
-    rate_limit: str = Field(
-        "120/minute", description="searches one client address may ask for, such as 60/minute; empty means no limit"
-    )
-    searches_in_flight: int = Field(
-        0, ge=0, description="searches computed at a time, the next is answered 503; 0 means three quarters of threads"
-    )
-    read_seconds: int = Field(
-        60, ge=1, description="seconds within which a request must have arrived, and its answer been taken"
-    )
-    max_upload_mb: int = Field(20, ge=1, le=200, description="largest picture file taken, in megabytes")
-    max_pixels_mp: int = Field(64, ge=1, le=400, description="largest picture taken, in million pixels")
-    upload_days: int = Field(30, ge=1, description="days an uploaded photo is kept")
-    upload_gb: float = Field(2.0, gt=0, description="disk space uploads may take; the oldest make room, in GB")
-    results_per_page: int = Field(24, ge=1, le=200, description="products on one result page")
-    route_mass: float = Field(
-        0.95, gt=0, le=1, description="search the fewest classes whose probabilities add up to this"
-    )
-    route_floor: float = Field(
-        0.35, ge=0, le=1, description="search all classes when the likeliest one is below this probability"
-    )
-    batch_size: int = Field(32, ge=1, le=1024, description="pictures encoded at a time")
-    embedding_size: int = Field(256, ge=8, le=512, description="length of an embedding")
-    whitening_products: int = Field(
-        2000,
-        ge=0,
-        description="products whose augmented views the whitening is fitted on; 0 turns fitting off",
-    )
-    whitening_views: int = Field(3, ge=2, le=16, description="augmented views of each of these products")
-    min_class_size: int = Field(5, ge=1, description="categories with fewer pictures join their parent category")
-    keep_generations: int = Field(3, ge=2, description="published generations kept on disk for rollback")
-    prune: bool = Field(True, description="delete unused data at the end of each nightly job")
-    keep_unused_days: int = Field(
-        14, ge=0, description="days that pictures of withdrawn products, and unused models, are kept"
-    )
-    keep_record_days: int = Field(
-        90, ge=1, description="days that finished jobs with their logs, and records of runs and imports, are kept"
-    )
-    thumbnail_days: int = Field(
-        90, ge=1, description="days after which a thumbnail is deleted; it is made again on demand"
-    )
-    max_failed_share: float = Field(
-        0.05, ge=0, le=1, description="share of new pictures that fail above which an import or a run stops"
-    )
-    examples: Path | None = Field(
-        None, description="folder of example photos that the start page offers; a file's name says what it shows"
-    )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("WARNING", description="how much is logged")
+    data: Path = Path("data")
+    """Folder of the catalog, pictures, checkpoints, generations and uploads."""
+    database_url: str = ""
+    """SQLAlchemy URL of the catalog; empty means SQLite in the data folder."""
+    auto_upgrade: bool = False
+    """Nightly jobs and workers run `vsearch catalog upgrade` after an update."""
+    weights: Path | None = None
+    """Folder of pretrained backbone weights (NAME.weights.h5), searched first."""
+    checkpoint: str = ""
+    """Checkpoint to index with, by ID or folder; empty means the one in use, at first the bundled one."""
+    feed: str = ""
+    """Path or URL of the feed that the nightly job imports; empty means no import."""
+    feed_images: str = ""
+    """Folder, archive or object storage of the pictures that the feed names."""
+    feed_mapping: Path | None = None
+    """TOML file that maps the columns of the feed."""
+    max_shrink_share: Share = 0.2
+    """Largest share of the products that a feed may lack; a feed that lacks more is refused."""
+    max_bad_rows_share: Share = 0.01
+    """Largest share of bad rows in a feed; up to three bad rows are allowed unless it is 0."""
+    allow_private_addresses: bool = False
+    """Allow picture URLs in the feed, and redirects of the feed, to private networks."""
+    canaries: Path | None = None
+    """CSV file (photo,sku) of photos that must find their product before an index is published."""
+    schedule: str = "30 1 * * *"
+    """When workers start the nightly job: a crontab line in local time; empty means never."""
+    alarm: str = ""
+    """Program and arguments, run without a shell, that read the message of a failed job from standard input; try it
+    with `vsearch jobs alarm`."""
+    currency: str = Field("EUR", pattern="^[A-Z]{3}$")
+    """Currency of prices without one in the feed, and of price filters while no product has a price."""
+    host: str = "127.0.0.1"
+    """Address that serves the page."""
+    port: int = Field(8000, ge=1, le=65535)
+    """Port that serves the page."""
+    threads: int = Field(8, ge=1, le=256)
+    """Threads that answer requests."""
+    admin_bind: str = Field("127.0.0.1:8001", pattern=r"^(.+:\d{1,5})?$")
+    """HOST:PORT that serves /metrics and the details of /readyz; empty means none."""
+    trusted_proxies: int = Field(0, ge=0, le=10)
+    """Number of proxies whose X-Forwarded-* headers are trusted."""
+    trusted_hosts: str = ""
+    """Host names that the page answers to, separated by commas (.shop.example: all below it); empty means all."""
+    rate_limit: str = "120/minute"
+    """Searches allowed per client address, such as 60/minute; empty means no limit."""
+    searches_in_flight: int = Field(0, ge=0)
+    """Searches computed at a time, others are answered with 503; 0 means three quarters of threads."""
+    read_seconds: int = Field(60, ge=1)
+    """Time limit for receiving a request and for sending its answer, in seconds."""
+    max_upload_mb: int = Field(20, ge=1, le=200)
+    """Largest picture file, in MB."""
+    max_pixels_mp: int = Field(64, ge=1, le=400)
+    """Largest picture, in megapixels."""
+    upload_days: int = Field(30, ge=1)
+    """Days that uploaded photos are kept."""
+    upload_gb: float = Field(2.0, gt=0)
+    """Disk space for uploads, in GB; the oldest are deleted to make room."""
+    results_per_page: int = Field(24, ge=1, le=200)
+    """Products on one result page."""
+    route_mass: float = Field(0.95, gt=0, le=1)
+    """Search the fewest classes whose probabilities add up to this."""
+    route_floor: Share = 0.35
+    """Search all classes if the most likely one is below this probability."""
+    batch_size: int = Field(32, ge=1, le=1024)
+    """Pictures encoded at a time."""
+    embedding_size: int = Field(256, ge=8, le=512)
+    """Length of an embedding."""
+    whitening_products: int = Field(2000, ge=0)
+    """Products whose augmented views the whitening is fitted on; 0 means no fitting."""
+    whitening_views: int = Field(3, ge=2, le=16)
+    """Augmented views of each of these products."""
+    min_class_size: int = Field(5, ge=1)
+    """Categories with fewer pictures join their parent category."""
+    keep_generations: int = Field(3, ge=2)
+    """Published generations kept on disk for rollback."""
+    prune: bool = True
+    """Delete unused data at the end of each nightly job."""
+    keep_unused_days: int = Field(14, ge=0)
+    """Days that pictures of withdrawn products and unused models are kept."""
+    keep_record_days: int = Field(90, ge=1)
+    """Days that finished jobs with their logs, and records of runs and imports, are kept."""
+    thumbnail_days: int = Field(90, ge=1)
+    """Days that a thumbnail is kept; it is created again on demand."""
+    max_failed_share: Share = 0.05
+    """Largest share of new pictures that may fail before an import or a run stops."""
+    examples: Path | None = None
+    """Folder of example photos on the start page, captioned by their file names."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
+    """Least severe log messages that are written."""
 
     @field_validator("weights", "examples", "feed_mapping", "canaries", mode="before")
     @classmethod
-    def _none_is_named(cls, value: object) -> object:
-        """Read an empty text as no folder, not as the working folder."""
+    def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value
 
     @property
     def catalogue_url(self) -> str | Path:
-        """SQLAlchemy address of the catalogue, or the path of its SQLite file."""
+        """SQLAlchemy URL of the catalog, or the path of its SQLite file."""
         return self.database_url or self.data / "catalogue.sqlite"
 
     @property
     def pictures(self) -> Path:
-        """Folder of catalogue pictures, named by content."""
+        """Folder of the catalog's pictures, named by their SHA-256."""
         return self.data / "pictures"
 
     @property
@@ -177,7 +157,7 @@ class Settings(BaseSettings):
 
     @property
     def thumbnails(self) -> Path:
-        """Folder of small copies of catalogue pictures."""
+        """Folder of thumbnails."""
         return self.data / "thumbnails"
 
     @property
@@ -187,25 +167,13 @@ class Settings(BaseSettings):
 
     @property
     def uploads(self) -> Path:
-        """Folder of shoppers' photos, re-encoded and named by content."""
+        """Folder of shoppers' photos."""
         return self.data / "uploads"
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take arguments only: `load` has already merged the environment and the file."""
-        return (init_settings,)
 
 
 @dataclass(frozen=True)
 class SettingRow:
-    """One line of `vsearch settings`."""
+    """One setting as `vsearch settings` shows it."""
 
     name: str
     value: str
@@ -216,85 +184,98 @@ class SettingRow:
 def load(
     environ: Mapping[str, str] | None = None, file: Path = FILE, **arguments: Any
 ) -> tuple[Settings, dict[str, str]]:
-    """Return the settings and, for each name, where its value comes from.
+    """Return the settings, and where each value comes from: argument, environment, the file or default.
 
     Args:
-        environ: variables to read; the process's own when None.
-        file: TOML file, skipped when it does not exist.
-        arguments: values that win over both; None means "not given".
+        environ: environment variables; None for those of the process.
+        file: TOML file, which need not exist.
+        arguments: values that override both; None means "not given".
 
     Raises:
-        SettingsError: an unknown name, a value out of range, or a file that is not TOML.
+        SettingsError: unknown name, invalid value, or the file is not TOML.
     """
-    values: dict[str, Any] = {}
-    sources = dict.fromkeys(Settings.model_fields, "default")
-    layers = (
-        (str(file), _from_file(file)),
-        ("environment", _from_environment(os.environ if environ is None else environ)),
-        ("argument", {name: value for name, value in arguments.items() if value is not None}),
-    )
-    for source, layer in layers:
-        for name, value in layer.items():
-            values[name], sources[name] = value, source
+    layers = {
+        "argument": {name: value for name, value in arguments.items() if value is not None},
+        "environment": _read_environment(os.environ if environ is None else environ),
+        str(file): _read_file(file),
+    }
+    found = {name: source for source, layer in reversed(layers.items()) for name in layer}
+    sources = dict.fromkeys(Settings.model_fields, "default") | found
     try:
-        return Settings(**values), sources
+        return Settings(**ChainMap(*layers.values())), sources
     except ValidationError as error:
         raise SettingsError(_explain(error, sources)) from None
 
 
 def rows(settings: Settings, sources: Mapping[str, str]) -> list[SettingRow]:
-    """Return one row for each setting, in the order of the class."""
+    """Return one row per setting, without passwords."""
     return [
-        SettingRow(name, _shown(name, getattr(settings, name)), sources[name], field.description or "")
+        SettingRow(name, _shown(name, getattr(settings, name)), sources[name], _meaning(field))
         for name, field in Settings.model_fields.items()
     ]
 
 
-def _from_file(file: Path) -> dict[str, Any]:
+def reference() -> str:
+    """Return the reference of all settings as Markdown, docs/settings.md."""
+    lines = [
+        f"| `{name}` | {f'`{field.default}`' if field.default not in ('', None) else ''} | {_meaning(field)} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    return "\n".join(
+        [
+            "# Settings",
+            "",
+            f"Set them in the file `{FILE}` in the working folder (`port = 9000`), or as environment variables",
+            f"(`{PREFIX}PORT=9000`). Command-line options override variables, which override the file.",
+            "`vsearch settings` prints the values in use and their sources, `vsearch settings --markdown` this page.",
+            "",
+            "| name | default | meaning |",
+            "|---|---|---|",
+            *lines,
+            "",
+        ]
+    )
+
+
+def _meaning(field: FieldInfo) -> str:
+    return " ".join((field.description or "").split())
+
+
+def _read_file(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        values = tomllib.loads(file.read_text(encoding="utf8"))
+        return tomllib.loads(file.read_text(encoding="utf8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file} must be TOML, but {error}; correct that line or remove the file.") from None
-    return _known(values, f"in {file}", str)
+        raise SettingsError(f"{file} is not valid TOML: {error}. Correct or remove it.") from None
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+def _read_environment(environ: Mapping[str, str]) -> dict[str, str]:
     found = {key[len(PREFIX) :]: value for key, value in environ.items() if key.startswith(PREFIX)}
-    linked = tuple(f"{name[:-4]}ENV_" for name in found if name.endswith("NAME") and _of_a_service(name, found[name]))
-    ours = {
-        name.lower(): value
-        for name, value in found.items()
-        if not _of_a_service(name, value) and not (linked and name.startswith(linked))
-    }
-    return _known(ours, "in the environment", lambda name: PREFIX + name.upper())
+    foreign = {name for name, value in found.items() if _is_of_service(name, value)}
+    linked = tuple(f"{name[:-4]}ENV_" for name in foreign if name.endswith("NAME"))
+    foreign |= {name for name in found if linked and name.startswith(linked)}
+    return {name.lower(): value for name, value in found.items() if name not in foreign}
 
 
-def _of_a_service(name: str, value: str) -> bool:
-    """Whether Kubernetes or Docker set this variable: VSEARCH_PORT=tcp://10.0.0.1:8000 is no port to listen on."""
+def _is_of_service(name: str, value: str) -> bool:
     return any(re.fullmatch(names, name) and re.fullmatch(values, value) for names, values in SERVICE_VARIABLES)
-
-
-def _known(values: dict[str, Any], where: str, spell: Any) -> dict[str, Any]:
-    unknown = sorted(set(values) - set(Settings.model_fields))
-    if unknown:
-        names = ", ".join(spell(name) for name in unknown)
-        raise SettingsError(f"Settings must be known, but {names} {where} is not; `vsearch settings` lists the names.")
-    return values
 
 
 def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
     first = error.errors()[0]
-    name = str(first["loc"][0]) if first["loc"] else "?"
-    value = redact_url(str(first.get("input")))
-    return (
-        f"Setting {name} does not take {value!r} (from {sources.get(name, 'argument')}): "
-        f"{first['msg'][0].lower()}{first['msg'][1:]}; `vsearch settings` shows its meaning."
-    )
+    name = str(first["loc"][0])
+    source = sources[name]
+    where = f"in {source}" if source.endswith(".toml") else f"in the {source}"
+    if first["type"] == "extra_forbidden":
+        spelled = f"{PREFIX}{name.upper()}" if source == "environment" else name
+        return f"Unknown setting {spelled} {where}. `vsearch settings` lists all settings."
+    value = redact_url(str(first["input"]))
+    problem = first["msg"][0].lower() + first["msg"][1:]
+    return f"Setting {name}: {value!r} {where} is not valid: {problem}. `vsearch settings` explains it."
 
 
 def _shown(name: str, value: object) -> str:
     if value is None:
         return ""
-    return redact(str(value)) if name == "alarm" else redact_url(str(value))  # a command has addresses in it
+    return redact(str(value)) if name == "alarm" else redact_url(str(value))  # a command contains addresses

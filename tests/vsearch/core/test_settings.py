@@ -7,61 +7,54 @@ import pytest
 from vsearch.core import settings
 from vsearch.core.errors import SettingsError
 
-NOWHERE = Path("no-such-file.toml")
+NO_FILE = Path("no-such-file.toml")
 
 
-def test_an_argument_wins_over_the_environment_over_the_file_over_the_default(tmp_path: Path) -> None:
-    """Each value comes from the strongest place that has one, and that place is known."""
+def test_arguments_override_the_environment_the_file_and_the_defaults(tmp_path: Path) -> None:
     file = tmp_path / "vsearch.toml"
     file.write_text("port = 1111\nthreads = 2\nhost = '0.0.0.0'\n")
 
-    made, sources = settings.load({"VSEARCH_PORT": "2222", "VSEARCH_THREADS": "3", "HOME": "/"}, file, port=3333)
+    environ = {"VSEARCH_PORT": "2222", "VSEARCH_THREADS": "3", "HOME": "/"}
+    made, sources = settings.load(environ, file, port=3333, threads=None)
 
     assert (made.port, made.threads, made.host, made.currency) == (3333, 3, "0.0.0.0", "EUR")
-    assert [sources[name] for name in ("port", "threads", "host", "currency")] == [
-        "argument",
-        "environment",
-        str(file),
-        "default",
-    ]
+    found = [sources[name] for name in ("port", "threads", "host", "currency")]
+    assert found == ["argument", "environment", str(file), "default"]
 
 
-def test_an_argument_that_is_none_is_not_given() -> None:
-    """A command-line option left out changes nothing."""
-    made, sources = settings.load({}, NOWHERE, port=None)
-
-    assert made.port == 8000
-    assert sources["port"] == "default"
-
-
-def test_an_empty_folder_name_is_no_folder() -> None:
+def test_an_empty_path_is_none() -> None:
     """It does not mean the working folder."""
-    made, _ = settings.load({"VSEARCH_EXAMPLES": "", "VSEARCH_WEIGHTS": ""}, NOWHERE)
+    made, _ = settings.load({"VSEARCH_EXAMPLES": "", "VSEARCH_WEIGHTS": ""}, NO_FILE)
 
     assert (made.examples, made.weights) == (None, None)
 
 
 @pytest.mark.parametrize(
-    ("environ", "text", "said"),
+    ("environ", "text", "words"),
     [
-        ({"VSEARCH_PROT": "1"}, "", r"VSEARCH_PROT in the environment.*vsearch settings"),
-        ({}, "prot = 1", r"prot in .*vsearch\.toml"),
-        ({"VSEARCH_PORT": "many"}, "", r"port does not take 'many' \(from environment\)"),
-        ({"VSEARCH_PORT": "70000"}, "", "port"),
-        ({}, "route_mass = 2", "route_mass"),
-        ({}, "currency = 'euro'", "currency"),
-        ({}, "port = ", "TOML"),
+        ({"VSEARCH_PROT": "1"}, "", ["VSEARCH_PROT", "environment"]),
+        ({}, "prot = 1", ["prot", "vsearch.toml"]),
+        ({"VSEARCH_PORT": "many"}, "", ["port", "'many'", "environment"]),
+        ({"VSEARCH_PORT": "70000"}, "", ["port", "'70000'", "65535"]),
+        ({}, "route_mass = 2", ["route_mass", "'2'", "vsearch.toml"]),
+        ({}, "currency = 'euro'", ["currency", "'euro'"]),
+        ({}, "port = ", ["vsearch.toml", "TOML"]),
+        ({"VSEARCH_PORT": "postgresql://u:s3cret@h/x"}, "", ["port", "***@h"]),
     ],
 )
-def test_a_bad_setting_is_one_clear_sentence(tmp_path: Path, environ: dict[str, str], text: str, said: str) -> None:
-    """Unknown names, values out of range and files that are no TOML are refused with name, place and remedy."""
+def test_an_invalid_setting_is_one_sentence_with_its_name_value_and_source(
+    tmp_path: Path, environ: dict[str, str], text: str, words: list[str]
+) -> None:
     file = tmp_path / "vsearch.toml"
     file.write_text(text)
 
-    with pytest.raises(SettingsError, match=said) as caught:
+    with pytest.raises(SettingsError) as caught:
         settings.load(environ, file)
 
-    assert "\n" not in str(caught.value)
+    message = str(caught.value)
+    assert all(word in message for word in words), message
+    assert "\n" not in message
+    assert "s3cret" not in message
 
 
 @pytest.mark.parametrize(
@@ -85,9 +78,9 @@ def test_a_bad_setting_is_one_clear_sentence(tmp_path: Path, environ: dict[str, 
     ],
     ids=["port", "service", "port of a service", "another service", "docker link", "another prefix"],
 )
-def test_variables_of_kubernetes_and_docker_are_left_alone(environ: dict[str, str]) -> None:
-    """A Service called vsearch, or vsearch-web, or a container linked under that name."""
-    made, sources = settings.load(environ, NOWHERE)
+def test_variables_of_kubernetes_and_docker_are_ignored(environ: dict[str, str]) -> None:
+    """Of a Service called vsearch or vsearch-web, or a container linked under that name."""
+    made, sources = settings.load(environ, NO_FILE)
 
     assert (made.port, sources["port"]) == (8000, "default")
 
@@ -103,14 +96,12 @@ def test_variables_of_kubernetes_and_docker_are_left_alone(environ: dict[str, st
         {"VSEARCH_ENV_HOST": "x"},
     ],
 )
-def test_what_only_resembles_them_is_an_error(environ: dict[str, str]) -> None:
-    """A typing error must not pass in silence."""
+def test_variables_that_only_resemble_them_are_errors(environ: dict[str, str]) -> None:
     with pytest.raises(SettingsError):
-        settings.load(environ, NOWHERE)
+        settings.load(environ, NO_FILE)
 
 
-def test_a_port_of_ones_own_wins_over_that_of_kubernetes(tmp_path: Path) -> None:
-    """One in the file, as nobody else can set the variable."""
+def test_the_port_in_the_file_is_used_despite_a_variable_of_kubernetes(tmp_path: Path) -> None:
     (file := tmp_path / "vsearch.toml").write_text("port = 9000\n")
 
     assert settings.load({"VSEARCH_PORT": "tcp://10.0.0.1:8000"}, file)[0].port == 9000
@@ -127,34 +118,33 @@ def test_a_port_of_ones_own_wins_over_that_of_kubernetes(tmp_path: Path) -> None
     ],
 )
 def test_passwords_are_not_shown(name: str, value: str, shown: str) -> None:
-    """Of no setting."""
-    made, sources = settings.load({}, NOWHERE, **{name: value})
+    made, sources = settings.load({}, NO_FILE, **{name: value})
 
     assert {row.name: row.value for row in settings.rows(made, sources)}[name] == shown
 
 
-def test_every_setting_says_what_it_means() -> None:
-    """The table has a row with a meaning for each field, and hides a password."""
-    made, sources = settings.load({}, NOWHERE, database_url="postgresql+psycopg://shop:secret@db/shop")
+def test_the_reference_in_docs_is_up_to_date() -> None:
+    """Write it with `vsearch settings --markdown > docs/settings.md`."""
+    page = Path(__file__).parents[3] / "docs" / "settings.md"
+    assert page.read_text(encoding="utf8") == settings.reference()
+
+
+def test_every_setting_has_a_row_with_its_meaning() -> None:
+    made, sources = settings.load({}, NO_FILE)
     table = settings.rows(made, sources)
 
     assert [row.name for row in table] == list(settings.Settings.model_fields)
     assert all(len(row.meaning) > 10 for row in table)
-    assert "secret" not in str(table)
 
 
-def test_everything_lies_in_the_data_folder() -> None:
-    """One folder holds catalogue, pictures, checkpoints, generations and uploads."""
-    made, _ = settings.load({}, NOWHERE, data=Path("shop"))
+def test_all_folders_are_in_the_data_folder() -> None:
+    made = settings.Settings(data=Path("shop"))
 
     assert made.catalogue_url == Path("shop/catalogue.sqlite")
-    for folder in (made.pictures, made.checkpoints, made.generations, made.uploads):
+    for folder in (made.pictures, made.checkpoints, made.generations, made.uploads, made.thumbnails, made.jobs):
         assert folder.parent == Path("shop")
 
 
 def test_settings_cannot_be_changed() -> None:
-    """They are read once and passed down."""
-    made, _ = settings.load({}, NOWHERE)
-
     with pytest.raises(ValueError, match="frozen"):
-        made.port = 1  # type: ignore[misc]
+        settings.Settings().port = 1  # type: ignore[misc]
