@@ -152,7 +152,7 @@ def import_feed(
                 open_pictures(pictures, options.limits.max_bytes, private=options.private) as source,
             ):
                 reading = read_feed(file, options.currency, options.mapping)
-                context = FetchContext(source, sessions, store, options.limits, keep=not options.dry_run)
+                context = FetchContext(source, sessions, store, options.limits, dry_run=options.dry_run)
                 reading = _check(feed, reading, sessions, options)
                 reading, results = _fetch(feed, reading, context, options, progress)
             if options.dry_run:

@@ -14,7 +14,7 @@ from indexer.images.http import Downloader
 from vsearch.core.errors import AddressRefused, FeedRejected
 from vsearch.core.redaction import redact
 
-ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")
+_ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")
 MAX_FEED_BYTES = 500_000_000
 
 _FEED_DEADLINE = 3600.0  # seconds
@@ -29,7 +29,7 @@ def is_web(location: str) -> bool:
 
 def is_address(location: str) -> bool:
     """Return whether a location is an address of any kind, not a path."""
-    return ADDRESS.match(location) is not None
+    return _ADDRESS.match(location) is not None
 
 
 @contextmanager

@@ -51,14 +51,14 @@ class FetchContext:
         sessions: of the catalog.
         store: receives new content immediately.
         limits: on a picture file.
-        keep: False for a dry run: store nothing.
+        dry_run: store nothing.
     """
 
     source: PictureSource
     sessions: sessionmaker[Session]
     store: ImageStore
     limits: Limits
-    keep: bool
+    dry_run: bool
 
 
 def sync_pictures(names: Iterable[str], context: FetchContext, progress: Progress) -> dict[str, FetchResult]:
@@ -79,7 +79,7 @@ def sync_pictures(names: Iterable[str], context: FetchContext, progress: Progres
                 for name, result in fetched.items()
                 if not result.state.problem and earlier.get(name) != result.state
             }
-            if context.keep and changed:
+            if changed and not context.dry_run:
                 with context.sessions.begin() as session:
                     imports.write_picture_states(session, changed)
             results.update(fetched)
@@ -117,6 +117,6 @@ def _store(data: bytes, tag: str, context: FetchContext, sizes: ImageSizes) -> F
     if size is None or not is_stored:
         height, width = decode(data, context.limits).shape[:2]
         size = (width, height)
-    if context.keep and not is_stored:
+    if not is_stored and not context.dry_run:
         context.store.put(data)
     return FetchResult(PictureState(sha256, size, tag), new)
