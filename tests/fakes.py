@@ -1,4 +1,4 @@
-"""The only fakes there are: an encoder, a checkpoint made without TensorFlow, and a clock."""
+"""Fakes of what needs a network or time: encoder, reader, detector, clock; and a checkpoint without TensorFlow."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -23,11 +23,9 @@ BLOCK_SIZES = {"left": 8, "right": 8}
 
 
 class FakeEncoder:
-    """Sees colours: "left" is a histogram of 8 colours, "right" the light and warmth of the four quarters.
+    """Encodes colors: "left" is a histogram of 8 colors, "right" the brightness and warmth of the four quarters.
 
-    Args:
-        checkpoint: gives `blocks_id` alone.
-        fail_after: raise RuntimeError once this many pictures have been encoded.
+    It raises RuntimeError once `fail_after` images have been encoded.
     """
 
     def __init__(self, checkpoint: Checkpoint, fail_after: int | None = None) -> None:
@@ -38,17 +36,16 @@ class FakeEncoder:
         self.fail_after = fail_after
 
     def blocks(self, pictures: Sequence[Picture]) -> NDArray[np.float16]:
-        """Return float16 [n, 16]."""
         self.calls += 1
         self.pictures += len(pictures)
         if self.fail_after is not None and self.pictures > self.fail_after:
-            raise RuntimeError("the fake encoder fails as it was told")
+            raise RuntimeError("the fake encoder fails")
         rows = [np.concatenate([_colours(picture), _quarters(picture)]) for picture in pictures]
         return np.array(rows, dtype=np.float16).reshape(len(pictures), 16)
 
 
 class FakeReader:
-    """Reads the same number off whatever is yellow in its middle; opened like `vsearch.ocr.reader.TagReader`."""
+    """Reads the same number from every photo with a yellow center."""
 
     number = "12345678"
 
@@ -56,7 +53,6 @@ class FakeReader:
         self.checkpoint_id = checkpoint.checkpoint_id
 
     def read(self, picture: Picture, box: Box | None = None) -> Reading | None:
-        """Return `number` or None."""
         part = picture if box is None else crop(picture, box)
         red, green, blue = part[part.shape[0] // 2, part.shape[1] // 2].tolist()
         yellow = red > 200 and green > 180 and blue < 90
@@ -64,43 +60,36 @@ class FakeReader:
 
 
 class FakeDetector:
-    """Sees a product in each of the boxes it is given, less sure of every further one; opened by a call.
-
-    Attributes:
-        calls: photos it was asked about.
-    """
+    """Detects products in the given boxes, with falling confidence; calling it opens it."""
 
     def __init__(self, *boxes: Box) -> None:
         self._boxes = boxes
         self.calls = 0
 
     def __call__(self) -> "FakeDetector":
-        """Open itself."""
         return self
 
     def find(self, picture: Picture) -> tuple[Detection, ...]:
-        """Return the boxes."""
         self.calls += 1
         return tuple(Detection(box, 0.99 - 0.01 * number) for number, box in enumerate(self._boxes))
 
 
 class FrozenClock:
-    """A clock that stands at one moment until it is moved."""
+    """A clock that is set by hand."""
 
     def __init__(self, now: datetime = datetime(2026, 11, 21, 1, 30, tzinfo=UTC)) -> None:
         self.now = now
 
     def __call__(self) -> datetime:
-        """Return the moment."""
         return self.now
 
     def move(self, seconds: float) -> None:
-        """Move on."""
+        """Advance the clock."""
         self.now += timedelta(seconds=seconds)
 
 
 def fake_checkpoint(folder: Path, classes: Sequence[str] = ("chair", "lamp"), *, trunk: int = 1) -> Checkpoint:
-    """Write a checkpoint for `FakeEncoder` into the new folder; another `trunk` gives another `blocks_id`."""
+    """Write a checkpoint for `FakeEncoder` into a new folder; another `trunk` gives another `blocks_id`."""
     rng = np.random.default_rng(0)
     blocks = rng.uniform(size=(20 * len(classes), 16)).astype(np.float16)
     same = Projection(np.zeros(8, np.float32), np.eye(8, dtype=np.float32))
