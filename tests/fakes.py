@@ -40,7 +40,7 @@ class FakeEncoder:
         self.pictures += len(pictures)
         if self.fail_after is not None and self.pictures > self.fail_after:
             raise RuntimeError("the fake encoder fails")
-        rows = [np.concatenate([_colours(picture), _quarters(picture)]) for picture in pictures]
+        rows = [np.concatenate([_color_histogram(picture), _quarters(picture)]) for picture in pictures]
         return np.array(rows, dtype=np.float16).reshape(len(pictures), 16)
 
 
@@ -101,7 +101,7 @@ def fake_checkpoint(folder: Path, classes: Sequence[str] = ("chair", "lamp"), *,
             grid=trunk,
             sides={},
             projections=dict.fromkeys(BLOCK_SIZES, same),
-            heads=nearest_centre_heads(blocks, list(classes) * 20),
+            heads=nearest_mean_heads(blocks, list(classes) * 20),
             whitening=fit_whitening(
                 np.concatenate([blocks, blocks + rng.normal(0, 0.05, blocks.shape).astype(np.float16)]),
                 np.tile(np.arange(len(blocks)), 2),
@@ -114,22 +114,22 @@ def fake_checkpoint(folder: Path, classes: Sequence[str] = ("chair", "lamp"), *,
     )
 
 
-def nearest_centre_heads(blocks: NDArray[np.float16], class_names: Sequence[str]) -> ClassHeads:
-    """Return heads that prefer the class with the nearest mean: no scikit-learn needed."""
+def nearest_mean_heads(blocks: NDArray[np.float16], class_names: Sequence[str]) -> ClassHeads:
+    """Return heads that predict the class with the nearest mean, without scikit-learn."""
     classes, labels = np.unique(class_names, return_inverse=True)
     heads = {}
     for name, span in {"left": slice(0, 8), "right": slice(8, 16)}.items():
         rows = blocks[:, span].astype(np.float32)
-        centres = np.stack([rows[labels == number].mean(axis=0) for number in range(len(classes))])
+        centers = np.stack([rows[labels == number].mean(axis=0) for number in range(len(classes))])
         sharpness = np.float32(200)
-        heads[name] = ClassHead(sharpness * centres.T, -sharpness / 2 * (centres**2).sum(axis=1))
+        heads[name] = ClassHead(sharpness * centers.T, -sharpness / 2 * (centers**2).sum(axis=1))
     return ClassHeads(tuple(classes.tolist()), heads, BLOCK_SIZES)
 
 
-def coloured(colour: Sequence[float], seed: int = 0, side: int = 32) -> Picture:
-    """Return a picture of one colour (RGB 0..255) with a darker patch that `seed` places."""
+def colored(color: Sequence[float], seed: int = 0, side: int = 32) -> Picture:
+    """Return an image of one color (RGB 0..255) with a darker patch placed by `seed`."""
     rng = np.random.default_rng(seed)
-    picture = np.full((side, side, 3), colour, dtype=np.float64)
+    picture = np.full((side, side, 3), color, dtype=np.float64)
     top, left = rng.integers(0, side // 2, size=2)
     picture[top : top + side // 2, left : left + side // 2] *= rng.uniform(0.2, 0.7)
     return (picture + rng.normal(0, 2, picture.shape)).clip(0, 255).astype(np.uint8)
@@ -139,7 +139,7 @@ _numbers = itertools.count(1)
 
 
 def origin(checkpoint: Checkpoint, fingerprint: str = "", previous: str | None = None) -> Origin:
-    """Return where a generation of a test comes from; each call gives a later id."""
+    """Return the origin of a generation; each call gives a later id."""
     number = next(_numbers)
     return Origin(
         generation_id=f"20261121T{number:06d}Z-3f9c",
@@ -159,33 +159,32 @@ MATCH_CALIBRATION = MatchCalibration(
 )
 
 
-def _colours(picture: Picture) -> NDArray[np.float64]:
+def _color_histogram(picture: Picture) -> NDArray[np.float64]:
     corners = np.array(list(itertools.product((0, 255), repeat=3)))
-    step = max(2, min(picture.shape[:2]) // 32)  # few of a large picture's pixels say as much
+    step = max(2, min(picture.shape[:2]) // 32)
     pixels = picture[::step, ::step].reshape(-1, 3).astype(np.float64)
-    nearness = np.exp(-np.linalg.norm(pixels[:, None] - corners, axis=2) / 60)
-    return np.asarray((nearness / nearness.sum(axis=1, keepdims=True)).mean(axis=0))
+    weights = np.exp(-np.linalg.norm(pixels[:, None] - corners, axis=2) / 60)
+    return np.asarray((weights / weights.sum(axis=1, keepdims=True)).mean(axis=0))
 
 
 def _quarters(picture: Picture) -> NDArray[np.float64]:
     halves = [half for rows in np.array_split(picture, 2, axis=0) for half in np.array_split(rows, 2, axis=1)]
-    cells = [half.mean(axis=(0, 1)) / 255 for half in halves]
-    return np.array([(cell.mean(), cell[0] - cell[2]) for cell in cells]).ravel()
+    means = [half.mean(axis=(0, 1)) / 255 for half in halves]
+    return np.array([(mean.mean(), mean[0] - mean[2]) for mean in means]).ravel()
 
 
 @dataclass
-class Opened:
-    """Opens fake encoders and remembers them."""
+class EncoderFactory:
+    """Creates fake encoders and records them."""
 
     encoders: list[FakeEncoder] = field(default_factory=list)
     fail_after: int | None = None
 
     def __call__(self, checkpoint: Checkpoint) -> FakeEncoder:
-        """Open one more."""
         self.encoders.append(FakeEncoder(checkpoint, self.fail_after))
         return self.encoders[-1]
 
     @property
     def pictures(self) -> int:
-        """Pictures encoded by all of them."""
+        """Images encoded by all of them."""
         return sum(encoder.pictures for encoder in self.encoders)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import sessionmaker
 
-from tests.fakes import Opened, coloured, fake_checkpoint
+from tests.fakes import EncoderFactory, colored, fake_checkpoint
 from tests.indexer.retailer import Retailer
 from tests.indexer.shop import Shop, open_shop
 from vsearch.core.settings import Settings
@@ -16,9 +16,9 @@ from vsearch.imaging.codec import encode_jpeg
 
 
 @pytest.fixture
-def opened() -> Opened:
+def opened() -> EncoderFactory:
     """What an index run opens its encoder with."""
-    return Opened()
+    return EncoderFactory()
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def drawn(retailer: Retailer) -> Retailer:
     folder = retailer.settings.data / "images"
     folder.mkdir()
     for number in range(40):
-        picture = coloured([40 + 5 * number, 250 - 5 * number, 90], seed=number, side=48)
+        picture = colored([40 + 5 * number, 250 - 5 * number, 90], seed=number, side=48)
         (folder / f"{number}.jpg").write_bytes(encode_jpeg(picture))
         category = ("Sofas", "Lamps")[number % 2]
         row = {"sku": f"P{number:02d}", "title": "Product", "price": "9", "category": category}

@@ -12,7 +12,7 @@ from catalog import queries
 from indexer.build import nightly
 from indexer.build.run import RunReport
 from indexer.feed.importer import ImportReport
-from tests.fakes import Opened
+from tests.fakes import EncoderFactory
 from vsearch.core.settings import Settings
 from vsearch.index import generation as generations
 
@@ -25,7 +25,7 @@ class Retailer:
     sessions: sessionmaker[Session]
     rows: dict[str, dict[str, str]] = field(default_factory=dict)
     images: str = ""
-    opened: Opened = field(default_factory=Opened)
+    opened: EncoderFactory = field(default_factory=EncoderFactory)
 
     def night(self, told: Callable[[], None] = lambda: None, **options: Any) -> tuple[ImportReport, RunReport]:
         """Take the feed, say that SQL holds it now, and index."""

@@ -13,7 +13,7 @@ from catalog.database import connect, upgrade
 from catalog.image_store import ImageStore
 from catalog.models import IndexRun
 from catalog.queries import GalleryRow
-from tests.fakes import coloured, fake_checkpoint
+from tests.fakes import colored, fake_checkpoint
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import encode_jpeg
 
@@ -58,7 +58,7 @@ class Shop:
     def _drawn(self, sku: str, count: int) -> tuple[str, ...]:
         seed = int.from_bytes(sku.encode()[-4:])
         colour = np.random.default_rng(seed).integers(30, 255, size=3).tolist()
-        pictures = [coloured(colour, seed=seed + number, side=48) for number in range(count)]
+        pictures = [colored(colour, seed=seed + number, side=48) for number in range(count)]
         return tuple(self.store.put(encode_jpeg(picture)) for picture in pictures)
 
 

@@ -29,7 +29,7 @@ from indexer.catalog_report import report as managers_report
 from indexer.cli.prune import command
 from indexer.feed.importer import import_feed, import_lock
 from indexer.promotion import promote
-from tests.fakes import FakeEncoder, FrozenClock, Opened, coloured, fake_checkpoint
+from tests.fakes import EncoderFactory, FakeEncoder, FrozenClock, colored, fake_checkpoint
 from tests.indexer.killed_run import Deadly, Moment, run_until
 from tests.indexer.models import Shifted
 from tests.indexer.retailer import Retailer
@@ -78,7 +78,7 @@ class Life:
     def draw(self, sku: str, seed: int, category: str = "Sofas") -> None:
         """Put a product with a new picture into the feed."""
         colour = np.random.default_rng(seed).integers(30, 255, size=3).tolist()
-        (self.images / f"{sku}.jpg").write_bytes(encode_jpeg(coloured(colour, seed=seed, side=48)))
+        (self.images / f"{sku}.jpg").write_bytes(encode_jpeg(colored(colour, seed=seed, side=48)))
         row = {"sku": sku, "title": "Product", "price": "9", "category": category, "image": f"{sku}.jpg"}
         self.retailer.rows[sku] = row
 
@@ -585,7 +585,7 @@ def test_canaries_stay_encoded(life: Life) -> None:
     lines = {number: f"{number}.jpg,P{number:02d}\n" for number in (4, 5)}
     photos.write_text("photo,sku\n" + "".join(lines.values()))
     life.settings = life.settings.model_copy(update={"canaries": photos})
-    opened = Opened()
+    opened = EncoderFactory()
     for number in (4, 5):
         life.draw(f"P{number:02d}", 80 + number)
     life.night(accept={"drift", "canaries"})

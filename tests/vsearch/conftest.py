@@ -11,9 +11,9 @@ from tests.fakes import (
     MATCH_CALIBRATION,
     NO_COHORT,
     FakeEncoder,
-    coloured,
+    colored,
     fake_checkpoint,
-    nearest_centre_heads,
+    nearest_mean_heads,
     origin,
 )
 from vsearch.core.settings import Metric, Settings
@@ -80,8 +80,8 @@ def shop(tmp_path: Path) -> Shop:
     """Return a shop with 12 products of two pictures each; nothing is published yet."""
     trunk = fake_checkpoint(tmp_path / "trunk", CLASSES)
     colours = np.random.default_rng(0).integers(40, 255, size=(12, 3))
-    pictures = [coloured(colours[number // 2], seed=number) for number in range(24)]
+    pictures = [colored(colours[number // 2], seed=number) for number in range(24)]
     blocks = FakeEncoder(trunk).blocks(pictures)
-    heads = nearest_centre_heads(blocks, ["chair"] * 12 + ["lamp"] * 12)
+    heads = nearest_mean_heads(blocks, ["chair"] * 12 + ["lamp"] * 12)
     checkpoint = checkpoints.save_with_heads(trunk, heads, tmp_path / "checkpoints")
     return Shop(tmp_path, checkpoint, pictures, blocks)

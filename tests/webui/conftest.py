@@ -26,7 +26,7 @@ from tests.fakes import (
     FakeDetector,
     FakeEncoder,
     FakeReader,
-    coloured,
+    colored,
     fake_checkpoint,
     origin,
 )
@@ -219,7 +219,7 @@ def running(settings: Settings, open_detector: OpenDetector = no_detector) -> It
 def drawn() -> list[Picture]:
     """Return the catalogue pictures, two to a product."""
     colours = np.random.default_rng(5).integers(30, 255, size=(PRODUCTS, 3))
-    return [coloured(colours[number // 2], seed=number, side=64) for number in range(2 * PRODUCTS)]
+    return [colored(colours[number // 2], seed=number, side=64) for number in range(2 * PRODUCTS)]
 
 
 def _publish(settings: Settings, rows: list[queries.GalleryRow], names: list[str]) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from catalog import stored_blocks
 from indexer.build.encode import EncodeContext, encode_missing, view_of
-from tests.fakes import FakeEncoder, coloured
+from tests.fakes import FakeEncoder, colored
 from tests.indexer.shop import Shop
 from vsearch.core.progress import no_progress
 from vsearch.imaging.codec import Limits, decode
@@ -68,7 +68,7 @@ def test_batches_before_a_failure_are_kept(shop: Shop, context: EncodeContext, e
 
 
 def test_a_view_depends_on_content_and_number_alone() -> None:
-    picture, sha256 = coloured((200, 40, 40)), "ab" * 32
+    picture, sha256 = colored((200, 40, 40)), "ab" * 32
     np.testing.assert_array_equal(view_of(picture, sha256, 0), picture)
     np.testing.assert_array_equal(view_of(picture, sha256, 1), view_of(picture, sha256, 1))
     others = [view_of(picture, sha256, 2), view_of(picture, "cd" * 32, 1)]

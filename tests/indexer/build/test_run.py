@@ -13,7 +13,7 @@ from indexer.build import verify
 from indexer.build.indexes import OTHER
 from indexer.build.nightly import reindex, rollback
 from indexer.build.run import LOCK
-from tests.fakes import FakeEncoder, FrozenClock, Opened, fake_checkpoint
+from tests.fakes import EncoderFactory, FakeEncoder, FrozenClock, fake_checkpoint
 from tests.indexer.shop import Shop
 from tests.schemas import set_schema
 from vsearch.core.errors import CatalogError, EncodingFailed, RunInProgress, SchemaMismatch, VerificationFailed
@@ -42,7 +42,7 @@ def with_settings(shop: Shop, **values: object) -> Shop:
     return replace(shop, settings=shop.settings.model_copy(update=values))
 
 
-def test_a_first_run_publishes_what_the_catalogue_holds(shop: Shop, opened: Opened) -> None:
+def test_a_first_run_publishes_what_the_catalogue_holds(shop: Shop, opened: EncoderFactory) -> None:
     """Every picture is found by itself, in the class of its category."""
     report = reindex(shop.settings, open_encoder=opened)
     assert (report.state, report.pictures, report.products, report.classes) == ("published", 24, 12, 4)
@@ -54,7 +54,7 @@ def test_a_first_run_publishes_what_the_catalogue_holds(shop: Shop, opened: Open
         assert (hit.product_id, hit.class_name, hit.label) == (row.product_id, row.category, "exact")
 
 
-def test_the_heads_are_fitted_to_the_shops_classes(shop: Shop, opened: Opened) -> None:
+def test_the_heads_are_fitted_to_the_shops_classes(shop: Shop, opened: EncoderFactory) -> None:
     """They are saved as the shop's own checkpoint, with the trunk it started from."""
     report = reindex(shop.settings, open_encoder=opened)
     own = checkpoints.load(shop.settings.checkpoints / report.checkpoint_id)
@@ -62,7 +62,7 @@ def test_the_heads_are_fitted_to_the_shops_classes(shop: Shop, opened: Opened) -
     assert own.blocks_id == checkpoints.load(Path(shop.settings.checkpoint)).blocks_id
 
 
-def test_the_heads_follow_a_class_that_grows_or_shrinks(shop: Shop, opened: Opened) -> None:
+def test_the_heads_follow_a_class_that_grows_or_shrinks(shop: Shop, opened: EncoderFactory) -> None:
     """By a fifth since they were fitted, whether in one night or in several; smaller changes leave them as they are."""
     shop.add([f"L{number}" for number in range(17)], "Lamps", pictures=1)
     first = reindex(shop.settings, open_encoder=opened)
@@ -90,7 +90,7 @@ def test_the_heads_follow_a_class_that_grows_or_shrinks(shop: Shop, opened: Open
     assert reindex(shop.settings, open_encoder=opened).state == "unchanged"
 
 
-def test_a_second_run_encodes_nothing_and_says_so(indexed_shop: Shop, opened: Opened) -> None:
+def test_a_second_run_encodes_nothing_and_says_so(indexed_shop: Shop, opened: EncoderFactory) -> None:
     """It opens no encoder and publishes nothing."""
     first = current(indexed_shop)
     second = reindex(indexed_shop.settings, open_encoder=opened)
@@ -101,7 +101,9 @@ def test_a_second_run_encodes_nothing_and_says_so(indexed_shop: Shop, opened: Op
     assert indexed_shop.latest_run().state == "unchanged"
 
 
-def test_without_a_named_checkpoint_a_run_goes_on_with_the_shops_own(indexed_shop: Shop, opened: Opened) -> None:
+def test_without_a_named_checkpoint_a_run_goes_on_with_the_shops_own(
+    indexed_shop: Shop, opened: EncoderFactory
+) -> None:
     """The setting is needed once."""
     own = generation.read_manifest(indexed_shop.settings.generations / current(indexed_shop)).checkpoint_id
     assert reindex(with_settings(indexed_shop, checkpoint="").settings, open_encoder=opened).state == "unchanged"
@@ -109,7 +111,7 @@ def test_without_a_named_checkpoint_a_run_goes_on_with_the_shops_own(indexed_sho
     assert reindex(by_id.settings, open_encoder=opened).state == "unchanged"
 
 
-def test_only_what_is_new_is_encoded(indexed_shop: Shop, opened: Opened) -> None:
+def test_only_what_is_new_is_encoded(indexed_shop: Shop, opened: EncoderFactory) -> None:
     """New pictures and views; a withdrawn product leaves the index."""
     indexed_shop.add(["N001"], "Lamps")
     indexed_shop.withdraw("S000")
@@ -120,14 +122,14 @@ def test_only_what_is_new_is_encoded(indexed_shop: Shop, opened: Opened) -> None
     assert set(gallery.image_ids.tolist()) == {row.image_id for row in indexed_shop.rows()}
 
 
-def test_another_category_moves_pictures_without_encoding(indexed_shop: Shop, opened: Opened) -> None:
+def test_another_category_moves_pictures_without_encoding(indexed_shop: Shop, opened: EncoderFactory) -> None:
     """Classes and heads are fitted on stored blocks."""
     report = reindex(with_settings(indexed_shop, min_class_size=50).settings, open_encoder=opened)
     assert (report.state, report.classes, report.encoded, report.views) == ("published", 1, 0, 0)
     assert engine_of(indexed_shop).serving.checkpoint.classes == (OTHER,)
 
 
-def test_another_trunk_encodes_everything_again(indexed_shop: Shop, opened: Opened) -> None:
+def test_another_trunk_encodes_everything_again(indexed_shop: Shop, opened: EncoderFactory) -> None:
     """Blocks of one trunk mean nothing to another; the old ones stay stored."""
     other = fake_checkpoint(indexed_shop.settings.data / "other", trunk=2)
     report = reindex(with_settings(indexed_shop, checkpoint=str(other.folder)).settings, open_encoder=opened)
@@ -135,7 +137,7 @@ def test_another_trunk_encodes_everything_again(indexed_shop: Shop, opened: Open
     assert engine_of(indexed_shop).serving.encoder.blocks_id == other.blocks_id
 
 
-def test_a_checkpoint_that_knows_the_classes_keeps_its_heads(shop: Shop, opened: Opened) -> None:
+def test_a_checkpoint_that_knows_the_classes_keeps_its_heads(shop: Shop, opened: EncoderFactory) -> None:
     """It is copied among the shop's own, where the page finds it."""
     given = fake_checkpoint(shop.settings.data / "trained", sorted({row.category for row in shop.rows()}))
     report = reindex(with_settings(shop, checkpoint=str(given.folder)).settings, open_encoder=opened)
@@ -143,7 +145,7 @@ def test_a_checkpoint_that_knows_the_classes_keeps_its_heads(shop: Shop, opened:
     assert engine_of(shop).problem is None
 
 
-def test_an_empty_catalogue_is_refused_with_the_remedy(empty_shop: Shop, opened: Opened) -> None:
+def test_an_empty_catalogue_is_refused_with_the_remedy(empty_shop: Shop, opened: EncoderFactory) -> None:
     """And the run is on record as failed."""
     with pytest.raises(CatalogError, match="vsearch catalog import"):
         reindex(empty_shop.settings, open_encoder=opened)
@@ -159,7 +161,7 @@ def spoil_pictures(shop: Shop, count: int) -> list[int]:
     return [row.image_id for row in shop.rows()[:count]]
 
 
-def test_a_few_bad_pictures_are_put_on_record_and_left_out(shop: Shop, opened: Opened) -> None:
+def test_a_few_bad_pictures_are_put_on_record_and_left_out(shop: Shop, opened: EncoderFactory) -> None:
     """With the reason; the next run does not try them again."""
     bad = spoil_pictures(shop, 2)
     report = reindex(shop.settings, open_encoder=opened)
@@ -171,13 +173,13 @@ def test_a_few_bad_pictures_are_put_on_record_and_left_out(shop: Shop, opened: O
     assert reindex(shop.settings, open_encoder=opened).state == "unchanged"
 
 
-def test_a_missing_picture_file_is_a_bad_picture(shop: Shop, opened: Opened) -> None:
+def test_a_missing_picture_file_is_a_bad_picture(shop: Shop, opened: EncoderFactory) -> None:
     """The store is not what SQL thinks; one picture is no reason to stop."""
     shop.store.path(shop.rows()[0].sha256).unlink()
     assert reindex(shop.settings, open_encoder=opened).unreadable == 1
 
 
-def test_too_many_bad_pictures_stop_the_run(shop: Shop, opened: Opened) -> None:
+def test_too_many_bad_pictures_stop_the_run(shop: Shop, opened: EncoderFactory) -> None:
     """Nothing is published or put on record; what was encoded stays, so that the next run is quick."""
     bad = spoil_pictures(shop, 6)
     with pytest.raises(EncodingFailed, match="6 of 24"):
@@ -188,7 +190,7 @@ def test_too_many_bad_pictures_stop_the_run(shop: Shop, opened: Opened) -> None:
         assert stored_blocks.count(session) == 18
 
 
-def test_a_run_that_fails_goes_on_where_it_was(shop: Shop, opened: Opened) -> None:
+def test_a_run_that_fails_goes_on_where_it_was(shop: Shop, opened: EncoderFactory) -> None:
     """Whole batches are kept."""
     opened.fail_after = 10
     with pytest.raises(RuntimeError, match="as it was told"):
@@ -200,7 +202,7 @@ def test_a_run_that_fails_goes_on_where_it_was(shop: Shop, opened: Opened) -> No
 
 
 def test_a_generation_that_fails_its_checks_is_not_published(
-    indexed_shop: Shop, opened: Opened, monkeypatch: pytest.MonkeyPatch
+    indexed_shop: Shop, opened: EncoderFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Shoppers keep the old one, and the next run clears the leftovers away."""
     first = current(indexed_shop)
@@ -216,7 +218,7 @@ def test_a_generation_that_fails_its_checks_is_not_published(
     assert left == []
 
 
-def test_a_damaged_generation_is_replaced_though_nothing_changed(indexed_shop: Shop, opened: Opened) -> None:
+def test_a_damaged_generation_is_replaced_though_nothing_changed(indexed_shop: Shop, opened: EncoderFactory) -> None:
     """Its fingerprint is right and its files are not."""
     first = current(indexed_shop)
     (indexed_shop.settings.generations / first / "images.npz").write_bytes(b"")
@@ -225,7 +227,7 @@ def test_a_damaged_generation_is_replaced_though_nothing_changed(indexed_shop: S
     assert engine_of(indexed_shop).problem is None
 
 
-def test_a_lost_checkpoint_and_a_lost_manifest_are_made_again(indexed_shop: Shop, opened: Opened) -> None:
+def test_a_lost_checkpoint_and_a_lost_manifest_are_made_again(indexed_shop: Shop, opened: EncoderFactory) -> None:
     """From the stored blocks; there is nothing to roll back to then."""
     first = current(indexed_shop)
     (indexed_shop.settings.generations / first / "manifest.json").unlink()
@@ -235,7 +237,7 @@ def test_a_lost_checkpoint_and_a_lost_manifest_are_made_again(indexed_shop: Shop
     assert manifest.previous is None
 
 
-def test_old_generations_are_pruned(shop: Shop, opened: Opened) -> None:
+def test_old_generations_are_pruned(shop: Shop, opened: EncoderFactory) -> None:
     """Only as many as the settings say are kept."""
     ids, clock = [], FrozenClock()
     for number in range(4):
@@ -248,7 +250,7 @@ def test_old_generations_are_pruned(shop: Shop, opened: Opened) -> None:
     assert generation.generation_ids(shop.settings.generations) == ids[-2:]
 
 
-def test_rollback_and_the_next_run(indexed_shop: Shop, opened: Opened) -> None:
+def test_rollback_and_the_next_run(indexed_shop: Shop, opened: EncoderFactory) -> None:
     """Rolled back, the older one is served; the next run publishes the catalogue as it is."""
     first = current(indexed_shop)
     indexed_shop.add(["N001"], "Lamps")
@@ -259,7 +261,7 @@ def test_rollback_and_the_next_run(indexed_shop: Shop, opened: Opened) -> None:
     assert third.generation_id not in (first, second.generation_id)
 
 
-def test_only_one_run_at_a_time(shop: Shop, opened: Opened) -> None:
+def test_only_one_run_at_a_time(shop: Shop, opened: EncoderFactory) -> None:
     """A second run, and a rollback, are told so; the first is not disturbed."""
     with run_lock(shop.settings.data / LOCK, FrozenClock().now):
         with pytest.raises(RunInProgress):
@@ -269,7 +271,7 @@ def test_only_one_run_at_a_time(shop: Shop, opened: Opened) -> None:
     assert opened.encoders == []
 
 
-def test_stopped_by_hand_it_says_so_on_record(shop: Shop, opened: Opened) -> None:
+def test_stopped_by_hand_it_says_so_on_record(shop: Shop, opened: EncoderFactory) -> None:
     """And can be gone on with."""
 
     class Stop:
@@ -290,7 +292,7 @@ def test_stopped_by_hand_it_says_so_on_record(shop: Shop, opened: Opened) -> Non
     assert reindex(shop.settings, open_encoder=opened).encoded == 0
 
 
-def test_a_run_on_record(shop: Shop, opened: Opened) -> None:
+def test_a_run_on_record(shop: Shop, opened: EncoderFactory) -> None:
     """The row has counts and seconds by stage; rows of killed runs are closed."""
     with shop.sessions.begin() as session:
         session.add(IndexRun(state="running"))
@@ -305,7 +307,7 @@ def test_a_run_on_record(shop: Shop, opened: Opened) -> None:
     assert states == ["failed", "published"]
 
 
-def test_progress_reaches_its_total(shop: Shop, opened: Opened) -> None:
+def test_progress_reaches_its_total(shop: Shop, opened: EncoderFactory) -> None:
     """Each stage says how far it is."""
     seen: dict[str, list[tuple[int, int]]] = {}
 
@@ -324,7 +326,7 @@ def test_progress_reaches_its_total(shop: Shop, opened: Opened) -> None:
     assert seen["encode views"][-1] == (12, 12)
 
 
-def test_without_views_the_defaults_stand(shop: Shop, opened: Opened) -> None:
+def test_without_views_the_defaults_stand(shop: Shop, opened: EncoderFactory) -> None:
     """No products for the whitening turns the fitting off."""
     report = reindex(with_settings(shop, whitening_products=0).settings, open_encoder=opened)
     assert report.views == 0
@@ -334,7 +336,7 @@ def test_without_views_the_defaults_stand(shop: Shop, opened: Opened) -> None:
         session.execute(update(Image).values(problem=None))
 
 
-def test_the_time_is_what_the_clock_says(shop: Shop, opened: Opened) -> None:
+def test_the_time_is_what_the_clock_says(shop: Shop, opened: EncoderFactory) -> None:
     """Ids carry it."""
     report = reindex(shop.settings, open_encoder=opened, clock=FrozenClock())
     assert report.generation_id.startswith("20261121T013000Z-")

@@ -17,7 +17,7 @@ from indexer.build import nightly
 from indexer.catalog_report import findings
 from indexer.catalog_report import report as managers_report
 from indexer.catalog_report.findings import Finding
-from tests.fakes import Opened, coloured
+from tests.fakes import EncoderFactory, colored
 from tests.indexer.shop import Shop
 from vsearch.cli import cli
 from vsearch.imaging.codec import encode_jpeg
@@ -57,7 +57,7 @@ def test_a_category_is_suspect_only_if_the_classifier_is_confident() -> None:
 def faulty(indexed_shop: Shop) -> Shop:
     """A shop with one finding of most kinds."""
     first = indexed_shop.rows()[0]
-    small = indexed_shop.store.put(encode_jpeg(coloured([9, 200, 9], seed=1, side=90)))
+    small = indexed_shop.store.put(encode_jpeg(colored([9, 200, 9], seed=1, side=90)))
     with indexed_shop.sessions.begin() as session:
         items = (
             ProductItem("NOPIC", "Bed <b>without</b> picture"),
@@ -113,14 +113,14 @@ def test_the_command_prints_text_json_or_a_page(faulty: Shop, tmp_path: Path) ->
     assert (tmp_path / "r.html").read_text().startswith("<!DOCTYPE html>")
 
 
-def publish_with(shop: Shop, opened: Opened, sku: str, hours: int) -> str:
+def publish_with(shop: Shop, opened: EncoderFactory, sku: str, hours: int) -> str:
     """Publish the shop with one more product, some hours from now, and return the generation id."""
     shop.add([sku], "Sofas > Armchairs")
     later = utc_now() + timedelta(hours=hours)
     return nightly.reindex(shop.settings, open_encoder=opened, clock=lambda: later, accept=("drift",)).generation_id
 
 
-def test_the_report_shows_a_rollback(indexed_shop: Shop, opened: Opened) -> None:
+def test_the_report_shows_a_rollback(indexed_shop: Shop, opened: EncoderFactory) -> None:
     """Until the next run, which mentions it."""
     settings, folder = indexed_shop.settings, indexed_shop.settings.generations
     first = generation.current(folder).name

@@ -13,7 +13,7 @@ import pytest
 
 from catalog import queries
 from catalog.changes import ProductItem
-from tests.fakes import FakeEncoder, coloured
+from tests.fakes import FakeEncoder, colored
 from tests.indexer.build.test_kill import STAGES as INDEX_STAGES
 from tests.indexer.killed_run import Moment, encoded, events, night_child, run_until, spread, stored
 from tests.indexer.shop import CATEGORIES, Shop, open_shop
@@ -55,7 +55,7 @@ class Feed:
         self.pictures += 1
         colour = [self.random.randrange(30, 255) for _ in range(3)]
         name = f"{self.pictures}.jpg"
-        drawn = coloured(colour, seed=self.pictures, side=48)
+        drawn = colored(colour, seed=self.pictures, side=48)
         (self.folder / "images" / name).write_bytes(encode_jpeg(drawn))
         return name
 
@@ -137,4 +137,4 @@ def answers(shop: Shop) -> None:
     engine = Engine(shop.settings, FakeEncoder)
     engine.refresh()
     assert engine.problem is None
-    assert engine.search(coloured([200, 30, 30], seed=1, side=48), Search(k=1, classes=ALL)).hits
+    assert engine.search(colored([200, 30, 30], seed=1, side=48), Search(k=1, classes=ALL)).hits

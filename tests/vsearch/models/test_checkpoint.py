@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.fakes import fake_checkpoint, nearest_centre_heads
+from tests.fakes import fake_checkpoint, nearest_mean_heads
 from vsearch.core.errors import CheckpointMismatch, CheckpointMissing
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models.heads import ClassHeads
@@ -16,7 +16,7 @@ from vsearch.models.trained_heads import Framing, HeadSpec, TrainedHeads
 def other_heads() -> ClassHeads:
     """Return heads of a shop with other classes."""
     blocks = np.random.default_rng(3).uniform(size=(30, 16)).astype(np.float16)
-    return nearest_centre_heads(blocks, ["bed", "sofa", "table"] * 10)
+    return nearest_mean_heads(blocks, ["bed", "sofa", "table"] * 10)
 
 
 def test_ids_are_hashes_of_the_content(tmp_path: Path) -> None:

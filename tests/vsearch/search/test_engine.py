@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.fakes import MATCH_CALIBRATION, FakeDetector, FakeEncoder, Opened, fake_checkpoint
+from tests.fakes import MATCH_CALIBRATION, EncoderFactory, FakeDetector, FakeEncoder, fake_checkpoint
 from tests.vsearch.conftest import Shop
 from vsearch.core.errors import (
     CheckpointMismatch,
@@ -32,13 +32,13 @@ from vsearch.search.serving import Backoff
 
 
 @pytest.fixture
-def opened() -> Opened:
+def opened() -> EncoderFactory:
     """Return the encoders that the engine has opened."""
-    return Opened()
+    return EncoderFactory()
 
 
 @pytest.fixture
-def engine(shop: Shop, opened: Opened) -> Engine:
+def engine(shop: Shop, opened: EncoderFactory) -> Engine:
     """Return an engine that serves a first generation."""
     shop.publish()
     return refreshed(Engine(shop.settings, opened))
@@ -103,7 +103,7 @@ def test_hits_of_a_euclidean_search_have_cosine_scores(shop: Shop, engine: Engin
 
 @pytest.mark.parametrize(("mass", "floor", "routing"), [(0.01, 0, "routed"), (1, 0, "all"), (0.01, 1, "all")])
 def test_mass_and_floor_decide_how_many_classes_are_searched(
-    mass: float, floor: float, routing: str, shop: Shop, opened: Opened
+    mass: float, floor: float, routing: str, shop: Shop, opened: EncoderFactory
 ) -> None:
     shop.publish()
     engine = refreshed(Engine(Settings(data=shop.folder, route_mass=mass, route_floor=floor), opened))
@@ -122,7 +122,7 @@ def test_named_classes_are_searched_whatever_the_photo_shows(shop: Shop, engine:
         engine.search(shop.pictures[0], Search(classes=("rug",)))
 
 
-def test_all_classes_are_searched_if_the_heads_lack_one(shop: Shop, opened: Opened) -> None:
+def test_all_classes_are_searched_if_the_heads_lack_one(shop: Shop, opened: EncoderFactory) -> None:
     publish_with(shop, fake_checkpoint(shop.folder / "other", ("chair", "sofa")))
     engine = refreshed(Engine(Settings(data=shop.folder, route_mass=0.01, route_floor=0), opened))
     assert engine.search(shop.pictures[0]).classes == ("chair", "lamp")
@@ -156,7 +156,7 @@ def test_k_must_be_positive(shop: Shop, engine: Engine) -> None:
         engine.search(shop.pictures[0], Search(k=0))
 
 
-def test_a_photo_and_its_mirror_image_are_encoded_once(shop: Shop, engine: Engine, opened: Opened) -> None:
+def test_a_photo_and_its_mirror_image_are_encoded_once(shop: Shop, engine: Engine, opened: EncoderFactory) -> None:
     """Another class, metric or the same box needs no encoding; another box does, and so does a forgotten photo."""
     encoder, photo = opened.encoders[0], shop.pictures[0]
     before = encoder.pictures
@@ -178,7 +178,7 @@ def test_a_mirrored_photo_finds_the_product(shop: Shop, engine: Engine) -> None:
     assert len(set(product_ids(result))) == 3
 
 
-def test_similar_products_leave_out_the_product_itself(shop: Shop, engine: Engine, opened: Opened) -> None:
+def test_similar_products_leave_out_the_product_itself(shop: Shop, engine: Engine, opened: EncoderFactory) -> None:
     before = opened.encoders[0].pictures
     result = engine.search_like(3, Search(k=5))
     assert opened.encoders[0].pictures == before
@@ -214,7 +214,7 @@ def room(shop: Shop) -> Picture:
     return photo
 
 
-def test_every_detection_is_searched(shop: Shop, opened: Opened) -> None:
+def test_every_detection_is_searched(shop: Shop, opened: EncoderFactory) -> None:
     """In one batch with the whole photo; each hit names its box."""
     shop.publish()
     detector = FakeDetector(ROOM_RIGHT, ROOM_LEFT)
@@ -235,7 +235,7 @@ def test_every_detection_is_searched(shop: Shop, opened: Opened) -> None:
     assert (opened.encoders[0].calls, detector.calls) == (before + 1, 1)
 
 
-def test_a_given_box_is_searched_alone(shop: Shop, opened: Opened, engine: Engine) -> None:
+def test_a_given_box_is_searched_alone(shop: Shop, opened: EncoderFactory, engine: Engine) -> None:
     detecting = refreshed(Engine(shop.settings, opened, open_detector=FakeDetector(ROOM_LEFT)))
     search = Search(k=5, box=ROOM_RIGHT)
     result = detecting.search(room(shop), search)
@@ -244,7 +244,7 @@ def test_a_given_box_is_searched_alone(shop: Shop, opened: Opened, engine: Engin
 
 
 @pytest.mark.parametrize("number", [0, 5, 17])
-def test_the_whole_photo_is_always_searched(number: int, shop: Shop, opened: Opened, engine: Engine) -> None:
+def test_the_whole_photo_is_always_searched(number: int, shop: Shop, opened: EncoderFactory, engine: Engine) -> None:
     detecting = refreshed(Engine(shop.settings, opened, open_detector=FakeDetector(Box(0, 0, 0.3, 0.2))))
     found, expected = (one.search(shop.pictures[number], Search(classes=ALL)) for one in (detecting, engine))
     assert found.hits[0].product_id == expected.hits[0].product_id
@@ -271,7 +271,7 @@ def test_without_a_generation_nothing_is_served(shop: Shop) -> None:
 
 
 def test_a_new_generation_keeps_the_encoder_if_its_blocks_are_the_same(
-    shop: Shop, engine: Engine, opened: Opened
+    shop: Shop, engine: Engine, opened: EncoderFactory
 ) -> None:
     assert not engine.refresh()
     shop.publish(first_product=501)

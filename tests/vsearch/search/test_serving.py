@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.fakes import FakeDetector, FakeEncoder, coloured
+from tests.fakes import FakeDetector, FakeEncoder, colored
 from tests.vsearch.conftest import Shop
 from vsearch.detection.detector import Detection, no_detector
 from vsearch.imaging.codec import Picture
@@ -121,7 +121,7 @@ def test_an_encoder_that_returns_too_few_rows_is_an_error(shop: Shop, cache: Pho
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_concurrent_requests_run_the_detector_once(fails: bool, threads: ThreadPoolExecutor) -> None:
-    detector, picture = SlowDetector(fails=fails), coloured((200, 30, 30))
+    detector, picture = SlowDetector(fails=fails), colored((200, 30, 30))
     cache = PhotoCache(detector)
     first = threads.submit(cache.detections, picture)
     assert detector.gate.reached.wait(60)
