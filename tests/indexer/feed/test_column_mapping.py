@@ -206,13 +206,23 @@ def test_a_mapping_names_columns_and_constants(tmp_path: Path) -> None:
     file = tmp_path / "mapping.toml"
     file.write_text(
         '[columns]\nsku = "ArtNr"\ntitle = "Name"\nimages = ["Bild1", "Bild2"]\ncategory = ["Gruppe", "Art"]\n'
-        '"attr:colour" = "Farbe"\n[constants]\nbrand = "Nord"\n'
+        'description = ["Text1", "Text2"]\n"attr:colour" = "Farbe"\n[constants]\nbrand = "Nord"\n'
     )
-    head = "ArtNr;Name;Bild1;Bild2;Gruppe;Art;Farbe;Lager"
-    found = read_items(tmp_path, f"{head}\nA;Tisch;a.jpg;;Möbel;Tische;rot;5\n", mapping=read_mapping(file))["A"]
+    head = "ArtNr;Name;Bild1;Bild2;Gruppe;Art;Farbe;Text1;Text2"
+    found = read_items(tmp_path, f"{head}\nA;Tisch;a.jpg;;Möbel;Tische;rot;Eins;Zwei\n", mapping=read_mapping(file))[
+        "A"
+    ]
     assert found == ProductItem(
-        "A", "Tisch", brand="Nord", category="Möbel > Tische", attributes={"colour": ("rot",)}, images=("a.jpg",)
+        "A",
+        "Tisch",
+        brand="Nord",
+        description="Eins\nZwei",
+        category="Möbel > Tische",
+        attributes={"colour": ("rot",)},
+        images=("a.jpg",),
     )
+    mapping = ColumnMapping(columns={"sku": "ArtNr", "title": "Name", "images": "Bild1", "category": "Art"})
+    assert read_items(tmp_path, f"{head}\nA;Tisch;a.jpg;;;Tische;;;\n", mapping=mapping)["A"].category == "Tische"
 
 
 WOO = """ID,Type,SKU,Name,In stock?,Description,Regular price,Categories,Images,Parent,Attribute 1 value(s)

@@ -52,7 +52,7 @@ def test_markup_is_removed_and_entities_are_decoded(text: str, expected: str) ->
         "",
     ],
 )
-def test_a_text_that_only_resembles_markup_stays(text: str) -> None:
+def test_text_that_only_resembles_markup_is_kept(text: str) -> None:
     assert plain(text) == text
 
 
@@ -66,12 +66,12 @@ def test_a_text_that_only_resembles_markup_stays(text: str) -> None:
         ("<p>5 < 6 &amp; 7 > 6</p>", "5 < 6 & 7 > 6"),
     ],
 )
-def test_escaped_signs_are_signs(text: str, expected: str) -> None:
+def test_decoded_characters_are_not_tags(text: str, expected: str) -> None:
     assert plain(text) == expected
 
 
 @given(st.text(alphabet="<>/&;#x1ab p\"'=!-[]\n", max_size=60))
-def test_any_text_is_taken(text: str) -> None:
+def test_no_text_fails(text: str) -> None:
     plain(text)
 
 
