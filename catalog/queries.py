@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Row, Select, exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from catalog.changes import ProductItem
+from catalog.changes import COPIED_FIELDS, ProductItem
 from catalog.database import chunks
 from catalog.models import Image, IndexRun, Job, Product
 
@@ -37,22 +37,12 @@ class ProductCard:
 
 
 @dataclass(frozen=True)
-class ProductPicture:
-    """One readable picture of a product."""
-
-    image_id: int
-    sha256: str
-    width: int | None
-    height: int | None
-
-
-@dataclass(frozen=True)
 class ProductDetail:
-    """One live product with its pictures and the other live products of its variant group, by sku."""
+    """One live product, the sha256 of its readable pictures, and the other live products of its variant group."""
 
     card: ProductCard
     item: ProductItem
-    pictures: tuple[ProductPicture, ...]
+    pictures: tuple[str, ...]
     variants: tuple[ProductCard, ...]
 
 
@@ -82,7 +72,7 @@ class Facets:
 
 
 @dataclass(frozen=True)
-class CatalogueCounts:
+class CatalogCounts:
     """Sizes of the catalog; pictures are those of live products."""
 
     products: int
@@ -106,12 +96,8 @@ def product_by_sku(session: Session, sku: str) -> ProductDetail | None:
     if product is None:
         return None
     card = _card(session.execute(_cards().where(Product.product_id == product.product_id)).one())
-    pictures = tuple(
-        ProductPicture(image.image_id, image.sha256, image.width, image.height)
-        for image in product.images
-        if image.problem is None
-    )
     item = _item(product, (image.sha256 for image in product.images))
+    pictures = tuple(image.sha256 for image in product.images if image.problem is None)
     others = _cards().where(
         LIVE,
         Product.variant_group.is_not(None),
@@ -198,11 +184,11 @@ def currencies(session: Session) -> list[str]:
     return list(session.scalars(statement.order_by(func.count().desc(), Product.currency)))
 
 
-def counts(session: Session) -> CatalogueCounts:
+def counts(session: Session) -> CatalogCounts:
     """Return the sizes of the catalog."""
     products = select(func.count(Product.product_id))
     pictures = select(func.count(Image.image_id)).join(Product).where(LIVE)
-    return CatalogueCounts(
+    return CatalogCounts(
         products=session.scalars(products.where(LIVE)).one(),
         withdrawn=session.scalars(products.where(~LIVE)).one(),
         pictures=session.scalars(pictures.where(READABLE)).one(),
@@ -223,44 +209,21 @@ def job_counts(session: Session) -> list[tuple[str, str, int]]:
 
 def _item(product: Product | Row[Any], images: Iterable[str]) -> ProductItem:
     return ProductItem(
-        sku=product.sku,
-        title=product.title,
-        brand=product.brand,
-        description=product.description,
-        category=product.category,
-        price_minor=product.price_minor,
-        currency=product.currency,
-        url=product.url,
-        stock=product.stock,
+        **{name: getattr(product, name) for name in COPIED_FIELDS},
         attributes={name: tuple(values) for name, values in product.attributes.items()},
         dimensions=dict(product.dimensions),
-        variant_group=product.variant_group,
         images=tuple(images),
-        article_number=product.article_number,
         withdrawn=product.withdrawn_at is not None,
     )
 
 
 def _cards() -> Select[Any]:
-    first = (
-        select(Image.sha256)
-        .where(Image.product_id == Product.product_id, READABLE)
-        .order_by(Image.position)
-        .limit(1)
-        .scalar_subquery()
+    image = (
+        select(Image.sha256).where(Image.product_id == Product.product_id, READABLE).order_by(Image.position).limit(1)
     )
-    return select(
-        Product.product_id,
-        Product.sku,
-        Product.title,
-        Product.brand,
-        Product.category,
-        Product.price_minor,
-        Product.currency,
-        Product.stock,
-        first.label("image"),
-    )
+    fields = (name for name in ProductCard.__dataclass_fields__ if name != "image")
+    return select(*(getattr(Product, name) for name in fields), image.scalar_subquery().label("image"))
 
 
 def _card(row: Row[Any]) -> ProductCard:
-    return ProductCard(**row._mapping)  # the columns of _cards() have the names of the fields
+    return ProductCard(**row._mapping)

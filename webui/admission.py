@@ -92,12 +92,15 @@ def register(app: Flask, settings: Settings) -> None:
 
 def _limit_searches(app: Flask, settings: Settings) -> None:
     slots = threading.BoundedSemaphore(settings.searches_in_flight or max(1, settings.threads * 3 // 4))
-    limiter = Limiter(lambda: client_network(request.remote_addr or ""), app=app, storage_uri="memory://")
     for endpoint in SEARCH_ENDPOINTS:
-        view = _limit_concurrency(app.view_functions[endpoint], slots)
-        if settings.rate_limit:
-            view = limiter.shared_limit(settings.rate_limit, scope="searches")(view)
-        app.view_functions[endpoint] = view
+        app.view_functions[endpoint] = _limit_concurrency(app.view_functions[endpoint], slots)
+    limiter = Limiter(
+        lambda: client_network(request.remote_addr or ""),
+        app=app,
+        storage_uri="memory://",
+        application_limits=[settings.rate_limit] if settings.rate_limit else [],
+        application_limits_exempt_when=lambda: request.endpoint not in SEARCH_ENDPOINTS,
+    )
 
     @app.errorhandler(RateLimitExceeded)
     def too_many(error: RateLimitExceeded) -> Response:

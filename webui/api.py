@@ -113,7 +113,7 @@ def _product_json(detail: ProductDetail) -> dict[str, Any]:
         "dimensions": dict(detail.item.dimensions),
         "variant_group": detail.item.variant_group,
         "article_number": detail.item.article_number,
-        "images": [_image_url(picture.sha256) for picture in detail.pictures],
+        "images": [_image_url(sha256) for sha256 in detail.pictures],
         "variants": [_card_json(card) for card in detail.variants],
     }
 

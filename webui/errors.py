@@ -40,7 +40,7 @@ UNAVAILABLE: dict[type[errors.VSearchError], str] = {
 
 MESSAGES = {
     400: "We could not understand this request. Please start again.",
-    404: "We could not find that page.",
+    404: "Check the address, or search with a photo instead.",
     405: "Method not allowed.",
     408: "Your photo did not arrive in time. Try a smaller copy or a faster connection.",
     429: "You have made many searches in a short time. Please wait a minute and try again.",

@@ -8,7 +8,7 @@ from catalog import queries
 from catalog.database import open_catalog, open_for_dry_run, read_schema_revision, schema_revisions
 from catalog.image_store import ImageStore
 from catalog.imports import MAX_RECORDED_FINDINGS
-from catalog.queries import CatalogueCounts
+from catalog.queries import CatalogCounts
 from indexer.feed.gates import GATES, FeedGateError, Gate
 from indexer.feed.importer import ImportReport, Options, import_feed
 from vsearch.cli import pass_settings
@@ -64,7 +64,7 @@ def upgrade(settings: Settings, *, check: bool) -> None:
 
 def import_and_report(
     settings: Settings, feed: str, images: str | None, options: Options
-) -> tuple[ImportReport, CatalogueCounts]:
+) -> tuple[ImportReport, CatalogCounts]:
     """Import a feed, and print its findings on standard error."""
     store = ImageStore(settings.pictures)
     url = settings.catalogue_url
@@ -92,7 +92,7 @@ def print_findings(feed: str, found: ImportReport | FeedGateError, *, recorded: 
         click.echo(f"{feed}: and {len(found.findings) - MAX_PRINTED_FINDINGS:,} more{where}", err=True)
 
 
-def _print_summary(report: ImportReport, counts: CatalogueCounts) -> None:
+def _print_summary(report: ImportReport, counts: CatalogCounts) -> None:
     title = "Dry run: this would change" if report.dry_run else "Imported"
     lines = [(name, str(count)) for name, count in report.counts().items()]
     table(title, ("change", "count"), lines, right=("count",))

@@ -1,4 +1,4 @@
-"""Let a product have the article number of its shelf tag."""
+"""Add the article number of products."""
 
 import sqlalchemy as sa
 from alembic import op

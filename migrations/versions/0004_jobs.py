@@ -1,4 +1,4 @@
-"""Keep the jobs that workers run."""
+"""Add the background jobs."""
 
 import sqlalchemy as sa
 from alembic import op

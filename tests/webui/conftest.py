@@ -1,4 +1,4 @@
-"""A small shop on disk (real SQLite, real FAISS, a fake encoder) and the application that serves it."""
+"""A small shop (real SQLite and FAISS, a fake encoder) and the application that serves it."""
 
 import io
 import re
@@ -48,7 +48,7 @@ ARTICLE_NUMBERS = {3: "12345678", 4: "00000004", 6: "66666666", 7: "66666666"}
 
 @dataclass(frozen=True)
 class Site:
-    """A running application and what it was made of."""
+    """A running application and its parts."""
 
     app: Flask
     engine: Engine
@@ -58,20 +58,20 @@ class Site:
 
     @property
     def client(self) -> FlaskClient:
-        """A browser."""
+        """A shopper's client."""
         return self.app.test_client()
 
     @property
     def operator(self) -> FlaskClient:
-        """A browser on the operators' address."""
+        """An operator's client."""
         return create_admin_app(self.app).test_client()
 
     def photo(self, product: int) -> bytes:
-        """Return the file of a photo of product 0, 1, ..., framed a little differently than in the catalogue."""
+        """Return a photo of a product: its first picture, recompressed."""
         return encode_jpeg(self.pictures[2 * product], quality=80)
 
     def upload(self, product: int = 0) -> str:
-        """Send such a photo and return the address of its results."""
+        """Upload a photo of a product and return the URL of its results."""
         response = self.client.post("/search", data={"photo": (io.BytesIO(self.photo(product)), "photo.jpg")})
         assert response.status_code == 303
         return response.location
@@ -81,7 +81,7 @@ class Site:
         return re.findall(r'<span class="card__title">([^<]*)', self.client.get(address).text)
 
     def stored(self) -> list[Path]:
-        """Return the uploaded photos that are kept."""
+        """Return the stored uploads."""
         return sorted(path for path in self.settings.uploads.rglob("*") if path.is_file())
 
 
@@ -124,13 +124,13 @@ def item(number: int, images: tuple[str, ...]) -> ProductItem:
 
 @pytest.fixture(scope="session")
 def shop_folder(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Path:
-    """A data folder with catalogue, pictures, checkpoint and a published generation; to be copied."""
+    """A data folder with a catalog, pictures, a checkpoint and a published generation, to be copied."""
     folder = tmp_path_factory.mktemp("shop") / "data"
     folder.mkdir()
     shutil.copy(migrated_sqlite, folder / "catalogue.sqlite")
     settings = Settings(data=folder)
     store = ImageStore(settings.pictures)
-    names = [store.put(encode_jpeg(picture, quality=95)) for picture in drawn()]
+    names = [store.put(encode_jpeg(picture, quality=95)) for picture in catalog_pictures()]
     engine = connect(settings.catalogue_url)
     with sessionmaker(engine).begin() as session:
         items = tuple(item(n, (names[2 * n], names[2 * n + 1])) for n in range(PRODUCTS))
@@ -143,27 +143,27 @@ def shop_folder(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path)
 
 @pytest.fixture
 def settings(shop_folder: Path, tmp_path: Path) -> Settings:
-    """Settings on a copy of that folder, of the test's own."""
+    """Settings for a copy of that folder."""
     return _settings(shop_folder, tmp_path / "data")
 
 
 @pytest.fixture
 def site(settings: Settings) -> Iterator[Site]:
-    """The application, serving the published generation, for tests that change something."""
+    """The application, for tests that change something."""
     with running(settings) as site:
         yield site
 
 
 @pytest.fixture(scope="session")
-def untouched(shop_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """One such application for all tests that leave no trace: they read, or what they send is refused."""
-    with running(_settings(shop_folder, tmp_path_factory.mktemp("untouched") / "data")) as site:
+def shared_site(shop_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One application for all tests that change nothing."""
+    with running(_settings(shop_folder, tmp_path_factory.mktemp("shared") / "data")) as site:
         yield site
 
 
 @pytest.fixture
-def reading_site(settings: Settings) -> Iterator[Site]:
-    """The application with a reader in use: it reads `FakeReader.number` off whatever is yellow."""
+def article_number_site(settings: Settings) -> Iterator[Site]:
+    """The application with a reader that reads `FakeReader.number` from anything yellow."""
     (checkpoint,) = (folder.name for folder in settings.checkpoints.iterdir())
     (settings.data / "reader").mkdir()
     (settings.data / "reader" / "CURRENT").write_text(f"{checkpoint}\n")
@@ -172,29 +172,29 @@ def reading_site(settings: Settings) -> Iterator[Site]:
 
 
 @pytest.fixture
-def finding_site(settings: Settings) -> Iterator[Site]:
-    """The application with a detector that sees the two products of `room`, and one more thing that is none."""
+def detector_site(settings: Settings) -> Iterator[Site]:
+    """The application with a detector that finds the two products of `room`, and one false positive."""
     with running(settings, FakeDetector(*ROOM, Box(0.4, 0.05, 0.55, 0.2))) as site:
         yield site
 
 
 ROOM = (Box(0.625, 0.25, 0.875, 0.75), Box(0.0625, 0.25, 0.3125, 0.75))
-"""Where a lamp, product 9, and a chair, product 3, stand in the photo of a room."""
+"""Boxes of a lamp, product 9, and a chair, product 3, in the photo of a room."""
 
 
 def room() -> bytes:
-    """Return the file of a photo of a grey room with both."""
+    """Return a photo of a gray room with both."""
     photo = np.random.default_rng(1).integers(120, 150, (256, 512, 3)).astype(np.uint8)
     for box, number in zip(ROOM, (18, 6), strict=True):
         left, top = round(box.x0 * 512), round(box.y0 * 256)
-        photo[top : top + 128, left : left + 128] = drawn()[number].repeat(2, axis=0).repeat(2, axis=1)
+        photo[top : top + 128, left : left + 128] = catalog_pictures()[number].repeat(2, axis=0).repeat(2, axis=1)
     return encode_jpeg(photo, quality=95)
 
 
 @pytest.fixture
-def client(untouched: Site) -> FlaskClient:
-    """A browser on the application that nobody changes."""
-    return untouched.client
+def client(shared_site: Site) -> FlaskClient:
+    """A client of the shared application."""
+    return shared_site.client
 
 
 def _settings(shop_folder: Path, folder: Path) -> Settings:
@@ -205,21 +205,21 @@ def _settings(shop_folder: Path, folder: Path) -> Settings:
 
 @contextmanager
 def running(settings: Settings, open_detector: OpenDetector = no_detector) -> Iterator[Site]:
-    """Give the application on a data folder."""
+    """Run the application."""
     engine = Engine(settings, open_encoder=FakeEncoder, open_detector=open_detector)
     engine.refresh()
     catalogue = connect(settings.catalogue_url)
     sessions = sessionmaker(catalogue)
     app = create_app(settings, engine=engine, sessions=sessions, open_reader=FakeReader)
-    yield Site(app, engine, settings, sessions, drawn())
+    yield Site(app, engine, settings, sessions, catalog_pictures())
     catalogue.dispose()
 
 
 @cache
-def drawn() -> list[Picture]:
-    """Return the catalogue pictures, two to a product."""
-    colours = np.random.default_rng(5).integers(30, 255, size=(PRODUCTS, 3))
-    return [colored(colours[number // 2], seed=number, side=64) for number in range(2 * PRODUCTS)]
+def catalog_pictures() -> list[Picture]:
+    """Return the catalog pictures, two of each product."""
+    colors = np.random.default_rng(5).integers(30, 255, size=(PRODUCTS, 3))
+    return [colored(colors[number // 2], seed=number, side=64) for number in range(2 * PRODUCTS)]
 
 
 def _publish(settings: Settings, rows: list[queries.GalleryRow], names: list[str]) -> None:
@@ -227,7 +227,7 @@ def _publish(settings: Settings, rows: list[queries.GalleryRow], names: list[str
     settings.checkpoints.mkdir()
     written.folder.rename(settings.checkpoints / written.checkpoint_id)
     checkpoint = checkpoints.load(settings.checkpoints / written.checkpoint_id)
-    blocks = FakeEncoder(checkpoint).blocks(drawn())
+    blocks = FakeEncoder(checkpoint).blocks(catalog_pictures())
     embeddings = checkpoint.whitening.project(blocks)[[names.index(row.sha256) for row in rows]]
     image_ids = np.array([row.image_id for row in rows], dtype=np.int64)
     is_chair = np.array(["Chair" in row.category for row in rows])

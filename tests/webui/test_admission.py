@@ -59,12 +59,12 @@ def test_hosts_that_are_not_valid_in_urls(site, host):
 
 
 @pytest.mark.parametrize("host", ["..", "a" * 70 + ".example"])
-def test_impossible_hosts(untouched, host):
+def test_impossible_hosts(shared_site, host):
     """They get a text: the links of a page need a host."""
     for path in ("/", "/search", "/nothing"):
-        response = untouched.client.get(path, headers={"Host": host})
+        response = shared_site.client.get(path, headers={"Host": host})
         assert (response.status_code, response.mimetype) == (400, "text/plain")
-    assert search(untouched, headers={"Host": host}).get_json()["error"]["code"] == "BadHost"
+    assert search(shared_site, headers={"Host": host}).get_json()["error"]["code"] == "BadHost"
 
 
 def test_forwarded_headers_without_trusted_proxies(settings, caplog):

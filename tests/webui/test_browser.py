@@ -191,13 +191,13 @@ def test_phone(open_page, site, photo):
 
 
 @phone_and_desktop
-def test_article_number(open_page, reading_site, tmp_path, width):
+def test_article_number(open_page, article_number_site, tmp_path, width):
     """From the product back to a visual search, and by a selected area to the product again."""
     tag = np.full((480, 360, 3), (60, 70, 90), np.uint8)
     tag[180:300, 60:300] = (240, 210, 40)
     file = tmp_path / "tag.jpg"
     file.write_bytes(encode_jpeg(tag))
-    page = open_page(reading_site, width)
+    page = open_page(article_number_site, width)
     page.set_input_files("#photo", file)
     page.wait_for_url(re.compile(r"/products/P-03\?photo="))
     assert "123.456.78" in page.locator(".notice--read").text_content()
@@ -210,11 +210,11 @@ def test_article_number(open_page, reading_site, tmp_path, width):
 
 
 @phone_and_desktop
-def test_detected_products(open_page, finding_site, tmp_path, width):
+def test_detected_products(open_page, detector_site, tmp_path, width):
     """They are reached by keyboard and mouse; dragging over one still selects an area."""
     file = tmp_path / "room.jpg"
     file.write_bytes(room())
-    page = open_page(finding_site, width)
+    page = open_page(detector_site, width)
     upload(page, file)
     assert fits(page, width)
     page.goto(f"{page.url}?class=all")

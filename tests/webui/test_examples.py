@@ -14,11 +14,11 @@ NAMES = ("armchair-by-the-window.jpg", "green_lamp.png", "Wide room.jpg")
 
 
 @pytest.fixture
-def folder(tmp_path, untouched):
+def folder(tmp_path, shared_site):
     """Three photos (the last shows product 3) among files that are not photos."""
     path = tmp_path / "examples"
     (path / "more").mkdir(parents=True)
-    for name, data in zip(NAMES, (jpeg(600, 800), encoded(scene(), "PNG"), untouched.photo(3)), strict=True):
+    for name, data in zip(NAMES, (jpeg(600, 800), encoded(scene(), "PNG"), shared_site.photo(3)), strict=True):
         (path / name).write_bytes(data)
     (path / "more" / "deeper.jpg").write_bytes(jpeg())
     (path / ".hidden.jpg").write_bytes(noise(40, 40))

@@ -8,9 +8,9 @@ from vsearch.search.engine import Engine
 from webui import create_admin_app, create_app
 
 
-def test_alive(untouched):
-    assert untouched.client.get("/healthz").get_json() == {"status": "alive"}
-    assert untouched.operator.get("/healthz").get_json() == {"status": "alive"}
+def test_alive(shared_site):
+    assert shared_site.client.get("/healthz").get_json() == {"status": "alive"}
+    assert shared_site.operator.get("/healthz").get_json() == {"status": "alive"}
 
 
 def test_ready(site):

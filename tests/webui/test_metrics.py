@@ -68,6 +68,6 @@ def test_catalog_problem_is_shown_to_operators(site):
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/admin", "/"])
-def test_shoppers_get_no_metrics_and_operators_no_pages(untouched, path):
-    client = untouched.client if path == "/metrics" else untouched.operator
+def test_shoppers_get_no_metrics_and_operators_no_pages(shared_site, path):
+    client = shared_site.client if path == "/metrics" else shared_site.operator
     assert client.get(path).status_code == 404

@@ -58,8 +58,8 @@ def label_matches(monkeypatch, minimum: float, label: str = "similar") -> None:
 
 
 @pytest.mark.parametrize(("label", "classes"), [("nothing close", {"Chair", "Lamp"}), ("similar", {"Lamp"})])
-def test_all_classes_are_searched_if_nothing_close_is_found(untouched, label, classes):
-    page = results.find_products(recording(untouched, "lamp", label), untouched.pictures[6], Criteria())
+def test_all_classes_are_searched_if_nothing_close_is_found(shared_site, label, classes):
+    page = results.find_products(recording(shared_site, "lamp", label), shared_site.pictures[6], Criteria())
     titles = [match.card.title for match in page.matches]
     if label == "nothing close":
         assert page.result.routing == "all"
@@ -68,9 +68,9 @@ def test_all_classes_are_searched_if_nothing_close_is_found(untouched, label, cl
 
 
 @pytest.mark.parametrize("criteria", [Criteria(), Criteria(price_max=10_500), Criteria(box=Box(0, 0, 0.9, 0.9))])
-def test_one_generation_answers_all_of_a_page(untouched, criteria):
-    services = recording(untouched)
-    page = results.find_products(services, untouched.pictures[6], criteria)
+def test_one_generation_answers_all_of_a_page(shared_site, criteria):
+    services = recording(shared_site)
+    page = results.find_products(services, shared_site.pictures[6], criteria)
     assert len(services.engine.taken) == 1
     assert len(services.engine.searches) >= 2
     assert all(serving is services.engine.taken[0] for serving in services.engine.used)
@@ -134,15 +134,15 @@ def test_catalog_cache_reads_currencies_again_after_an_import(site):
     assert CatalogCache(site.sessions, "GBP").currencies() == ("GBP",), "no prices: the setting"
 
 
-def test_only_the_box_is_searched(untouched):
-    both = np.concatenate([untouched.pictures[4], untouched.pictures[20]], axis=1)
+def test_only_the_box_is_searched(shared_site):
+    both = np.concatenate([shared_site.pictures[4], shared_site.pictures[20]], axis=1)
     for (left, right), sku in {(0.0, 0.5): "P-02", (0.5, 1.0): "P-10"}.items():
         criteria = Criteria(box=Box(left, 0, right, 1), class_name="all")
-        assert results.find_products(services_of(untouched.app), both, criteria).matches[0].card.sku == sku
+        assert results.find_products(services_of(shared_site.app), both, criteria).matches[0].card.sku == sku
 
 
-def test_no_products_is_not_nothing_close(untouched):
-    page = results.find_products(services_of(untouched.app), np.array(scene()), Criteria(price_min=10**9))
+def test_no_products_is_not_nothing_close(shared_site):
+    page = results.find_products(services_of(shared_site.app), np.array(scene()), Criteria(price_min=10**9))
     assert page.matches == ()
     assert not page.nothing_close
 
@@ -158,9 +158,9 @@ def test_no_products_is_not_nothing_close(untouched):
         Criteria(class_name="lamp", price_min=100, box=Box(0, 0, 0.9, 0.9), metric="euclidean"),
     ],
 )
-def test_close_products_hidden_by_filters_are_counted(untouched, filters, monkeypatch):
-    services = services_of(untouched.app)
-    photo = untouched.pictures[6].copy()
+def test_close_products_hidden_by_filters_are_counted(shared_site, filters, monkeypatch):
+    services = services_of(shared_site.app)
+    photo = shared_site.pictures[6].copy()
     photo[:8, :8] = np.random.default_rng(0).integers(0, 255, (8, 8, 3))
     for minimum, count, words in ((0.99, 1, "1 product"), (9, 0, "")):
         label_matches(monkeypatch, minimum, "exact")
@@ -170,8 +170,8 @@ def test_close_products_hidden_by_filters_are_counted(untouched, filters, monkey
         assert len(results.find_products(services, photo, filters.unfiltered).close) == count
 
 
-def test_hidden_products_are_counted_up_to_a_limit(untouched, monkeypatch):
-    services, photo = services_of(untouched.app), untouched.pictures[6]
+def test_hidden_products_are_counted_up_to_a_limit(shared_site, monkeypatch):
+    services, photo = services_of(shared_site.app), shared_site.pictures[6]
     everywhere = results.find_products(services, photo, Criteria(class_name="all"))
     monkeypatch.setattr(results, "MAX_COUNTED", 3)
     label_matches(monkeypatch, everywhere.matches[3].hit.margin)
@@ -179,26 +179,26 @@ def test_hidden_products_are_counted_up_to_a_limit(untouched, monkeypatch):
     assert page.filtered_out == "at least 3 products"
 
 
-def test_nothing_is_counted_if_no_product_passes(untouched):
-    services = recording(untouched, "lamp", "similar")
-    page = results.find_products(services, untouched.pictures[6], Criteria(class_name="all", price_max=1))
+def test_nothing_is_counted_if_no_product_passes(shared_site):
+    services = recording(shared_site, "lamp", "similar")
+    page = results.find_products(services, shared_site.pictures[6], Criteria(class_name="all", price_max=1))
     assert page.matches == ()
     assert page.filtered_out == ""
     assert len(services.engine.searches) == 1
 
 
 @pytest.mark.parametrize("criteria", [Criteria(), Criteria(text="velvet"), Criteria(class_name="all")])
-def test_criteria_that_only_order_products_hide_nothing(untouched, criteria, monkeypatch):
+def test_criteria_that_only_order_products_hide_nothing(shared_site, criteria, monkeypatch):
     label_matches(monkeypatch, 9)
-    services = recording(untouched)
-    page = results.find_products(services, untouched.pictures[6], criteria)
+    services = recording(shared_site)
+    page = results.find_products(services, shared_site.pictures[6], criteria)
     assert page.nothing_close
     assert page.filtered_out == ""
     assert len(services.engine.searches) == (1 if criteria.class_name else 2)
 
 
-def test_featured_products_are_spread_over_the_index(untouched):
-    services = services_of(untouched.app)
+def test_featured_products_are_spread_over_the_index(shared_site):
+    services = services_of(shared_site.app)
     for count in (1, 5, 8, 12, 50):
         skus = [card.sku for card in results.featured_products(services, count)]
         assert len(set(skus)) == len(skus) == min(count, 12)

@@ -100,14 +100,14 @@ def test_invalid_admin_bind(bind):
 
 
 @pytest.mark.parametrize(("open_files", "connections"), [(1024, 384), (100, 16), (10**6, 4096)])
-def test_connections_fit_the_limit_of_open_files(monkeypatch, untouched, open_files, connections):
+def test_connections_fit_the_limit_of_open_files(monkeypatch, shared_site, open_files, connections):
     """The soft limit is raised; one client gets half of the connections, unless it is a proxy."""
     monkeypatch.setattr("resource.getrlimit", lambda kind: (64, open_files))
     raised = []
     monkeypatch.setattr("resource.setrlimit", lambda kind, limits: raised.append(limits))
     for proxies, share in ((0, connections // 2), (1, None)):
-        settings = untouched.settings.model_copy(update={"trusted_proxies": proxies})
-        limits = server.connection_limits(untouched.app, settings)
+        settings = shared_site.settings.model_copy(update={"trusted_proxies": proxies})
+        limits = server.connection_limits(shared_site.app, settings)
         assert (limits.connections, limits.per_client) == (connections, share)
         assert limits.body_bytes == 1_100_000
     assert raised[0][0] == min(open_files, 2 * 4096 + server.RESERVED_FILES)

@@ -65,37 +65,37 @@ STATUS = {"empty": 400, "decompression bomb": 413, "wide bomb": 413, "too many p
 
 
 @pytest.mark.parametrize("kind", bad_files())
-def test_bad_upload(untouched, kind):
+def test_bad_upload(shared_site, kind):
     """The page shows one sentence and another upload form; nothing is stored."""
     data, words = bad_files()[kind]
-    response = post(untouched.client, data)
+    response = post(shared_site.client, data)
     assert response.status_code == STATUS.get(kind, 415)
     message = re.search(r'role="alert">([^<]*)', response.text)[1]
     assert message.endswith(".")
     assert (words in message) == (kind != "empty")
     assert "data-upload" in response.text
-    assert untouched.stored() == []
+    assert shared_site.stored() == []
 
 
 @pytest.mark.parametrize("extra", [1_050_000, 3_000_000])
-def test_too_many_bytes(untouched, extra):
+def test_too_many_bytes(shared_site, extra):
     """In the file, or in the request."""
-    response = post(untouched.client, jpeg() + bytes(extra))
+    response = post(shared_site.client, jpeg() + bytes(extra))
     assert response.status_code == 413
     assert "1 MB" in response.text
-    assert untouched.stored() == []
+    assert shared_site.stored() == []
 
 
-def test_no_file_chosen(untouched):
+def test_no_file_chosen(shared_site):
     for response in (
-        untouched.client.post("/search"),
-        untouched.client.post("/search", data={"photo": "not a file"}),
-        post(untouched.client, jpeg(), field="picture"),
-        post(untouched.client, b"", name=""),
+        shared_site.client.post("/search"),
+        shared_site.client.post("/search", data={"photo": "not a file"}),
+        post(shared_site.client, jpeg(), field="picture"),
+        post(shared_site.client, b"", name=""),
     ):
         assert response.status_code in (400, 415)
     assert "choose a photo" in response.text
-    assert untouched.stored() == []
+    assert shared_site.stored() == []
 
 
 def test_search_without_photo_redirects_home(client):
@@ -338,24 +338,24 @@ def detected(page: str) -> list[tuple[str, bool]]:
     return [(re.search(r"box=([^&]*)", url)[1], bool(current)) for url, current in links]
 
 
-def test_detected_products(finding_site):
+def test_detected_products(detector_site):
     """Both products of the room come first, and the box with the best hit is marked."""
-    url = f"{upload_room(finding_site)}?class=all"
-    assert set(finding_site.titles(url)[:2]) == {"Chair Model 3 velvet", "Lamp Model 9"}
-    boxes = detected(finding_site.client.get(url).text)
+    url = f"{upload_room(detector_site)}?class=all"
+    assert set(detector_site.titles(url)[:2]) == {"Chair Model 3 velvet", "Lamp Model 9"}
+    boxes = detected(detector_site.client.get(url).text)
     assert [box for box, _ in boxes] == [LAMP, CHAIR, THIRD]
     assert [current for _, current in boxes] in ([True, False, False], [False, True, False])
 
 
-def test_selected_box_is_searched_alone(finding_site):
-    url = upload_room(finding_site)
-    page = finding_site.client.get(f"{url}?box={CHAIR}").text
-    assert finding_site.titles(f"{url}?box={CHAIR}")[0] == "Chair Model 3 velvet"
+def test_selected_box_is_searched_alone(detector_site):
+    url = upload_room(detector_site)
+    page = detector_site.client.get(f"{url}?box={CHAIR}").text
+    assert detector_site.titles(f"{url}?box={CHAIR}")[0] == "Chair Model 3 velvet"
     assert detected(page) == [(LAMP, False), (CHAIR, True), (THIRD, False)]
     assert f'<a href="{url}">All products</a>' in page
     assert re.search(r'box=0,0,1,1">Whole photo</a>', page)
 
-    page = finding_site.client.get(f"{url}?box=0,0,1,1").text
+    page = detector_site.client.get(f"{url}?box=0,0,1,1").text
     assert not any(current for _, current in detected(page))
     assert ">Whole photo" not in page
     assert ">All products</a>" in page
@@ -367,15 +367,15 @@ def test_shop_without_a_detector(site):
     assert f'<a href="{url}">Whole photo</a>' in site.client.get(f"{url}?box={CHAIR}").text
 
 
-def test_api_returns_detected_boxes(finding_site):
+def test_api_returns_detected_boxes(detector_site):
     """By confidence; each result names the box that found it, and a box can be searched."""
-    body = finding_site.client.post("/api/v1/search?class=all", data=room()).get_json()
+    body = detector_site.client.post("/api/v1/search?class=all", data=room()).get_json()
     assert [(found["box"], found["confidence"]) for found in body["boxes"]] == [
         (LAMP, 0.99),
         (CHAIR, 0.98),
         (THIRD, 0.97),
     ]
     assert {(found["sku"], found["box"]) for found in body["results"][:2]} == {("P-03", CHAIR), ("P-09", LAMP)}
-    alone = finding_site.client.post(f"/api/v1/search?box={CHAIR}", data=room()).get_json()
+    alone = detector_site.client.post(f"/api/v1/search?box={CHAIR}", data=room()).get_json()
     assert (alone["results"][0]["sku"], alone["results"][0]["box"]) == ("P-03", CHAIR)
     assert alone["boxes"] == body["boxes"]

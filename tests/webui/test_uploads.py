@@ -226,6 +226,6 @@ def test_form_with_line_feeds_and_odd_boundaries(site, boundary):
         ([b'Content-Disposition: form-data; name="other"\r\n\r\nx'], {}),
     ],
 )
-def test_form_without_a_photo(untouched, parts, options):
+def test_form_without_a_photo(shared_site, parts, options):
     for path in ("/search", "/api/v1/search"):
-        assert send(untouched.client, path, *parts, **options).status_code == 400
+        assert send(shared_site.client, path, *parts, **options).status_code == 400

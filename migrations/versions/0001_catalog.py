@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 RowId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-Moment = sa.DateTime(timezone=True)
+Timestamp = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
@@ -44,9 +44,9 @@ def create_product() -> None:
         sa.Column("attributes", sa.JSON, nullable=False),
         sa.Column("dimensions", sa.JSON, nullable=False),
         sa.Column("variant_group", sa.String),
-        sa.Column("withdrawn_at", Moment),
-        sa.Column("created_at", Moment, nullable=False),
-        sa.Column("updated_at", Moment, nullable=False),
+        sa.Column("withdrawn_at", Timestamp),
+        sa.Column("created_at", Timestamp, nullable=False),
+        sa.Column("updated_at", Timestamp, nullable=False),
         sa.PrimaryKeyConstraint("product_id", name="pk_product"),
         sa.UniqueConstraint("sku", name="uq_product_sku"),
         sqlite_autoincrement=True,
@@ -90,8 +90,8 @@ def create_index_run() -> None:
     op.create_table(
         "index_run",
         sa.Column("run_id", RowId, nullable=False),
-        sa.Column("started_at", Moment, nullable=False),
-        sa.Column("finished_at", Moment),
+        sa.Column("started_at", Timestamp, nullable=False),
+        sa.Column("finished_at", Timestamp),
         sa.Column("state", sa.String, nullable=False),
         sa.Column("generation_id", sa.String),
         sa.Column("checkpoint_id", sa.String),
@@ -111,8 +111,8 @@ ADD_NEW_WORDS = (
     "VALUES (new.product_id, new.title, new.brand, new.description);"
 )
 
-# SQLite keeps the words in an FTS5 table that reads its text from `product`; triggers keep the two together.
-# PostgreSQL computes them itself. Neither knows the shop's language: no stemming, a query matches prefixes.
+# On SQLite an FTS5 table indexes the text of `product`, updated by triggers; on PostgreSQL it is a generated column.
+# The language of the shop is unknown, so there is no stemming; queries match prefixes.
 SEARCH: dict[str, dict[str, tuple[str, ...]]] = {
     "sqlite": {
         "up": (

@@ -1,4 +1,4 @@
-"""Remember the pictures that feeds name, and how each import ended."""
+"""Record feed imports, and the state of the pictures that feeds name."""
 
 import sqlalchemy as sa
 from alembic import op
