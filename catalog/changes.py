@@ -1,7 +1,7 @@
 """A product as plain data, the difference between a feed and the catalog, and the writes that apply it."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy import insert, select, update
@@ -16,49 +16,29 @@ UNCOUNTED_STOCK = 2**31 - 1
 ImageSizes = Mapping[str, tuple[int, int]]
 """sha256 of an image -> its width and height."""
 
-COPIED_FIELDS = (
-    "sku", "title", "brand", "description", "category", "price_minor", "currency", "url", "stock", "variant_group",
-    "article_number",
-)  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class ProductItem:
     """A product without ids; items are equal if and only if nothing about the product differs.
 
-    Args:
-        sku: the shop's own key, unique.
-        title: name of the product.
-        brand: empty if unknown.
-        description: empty if unknown.
-        category: path in the shop's own tree, such as "Sofas > Corner sofas"; empty if unknown.
-        price_minor: price in minor units of `currency` (cents); None if unknown.
-        currency: ISO 4217 code; empty if there is no price.
-        url: the product's page in the shop; empty if unknown.
-        stock: number in stock; `UNCOUNTED_STOCK` if available in an unknown quantity, None if unknown.
-        attributes: name -> values, such as {"color": ("red", "white")}.
-        dimensions: name -> number and unit, such as {"width": "180 cm"}.
-        variant_group: shared by the variants of one design; None for a single product.
-        images: in display order: the names given by the feed, and once imported the sha256 of their content.
-        article_number: digits printed on the shelf tag, without dots; None if unknown. Not unique.
-        withdrawn: in SQL but hidden from shoppers; never set on an item of a feed.
+    Unknown fields are empty or None.
     """
 
-    sku: str
+    sku: str  # the shop's own key, unique
     title: str
     brand: str = ""
     description: str = ""
-    category: str = ""
-    price_minor: int | None = None
-    currency: str = ""
-    url: str = ""
-    stock: int | None = None
-    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    dimensions: Mapping[str, str] = field(default_factory=dict)
-    variant_group: str | None = None
-    images: tuple[str, ...] = ()
-    article_number: str | None = None
-    withdrawn: bool = False
+    category: str = ""  # path in the shop's own tree, such as "Sofas > Corner sofas"
+    price_minor: int | None = None  # in minor units of the currency
+    currency: str = ""  # ISO 4217 code; empty without a price
+    url: str = ""  # of the product's page in the shop
+    stock: int | None = None  # UNCOUNTED_STOCK: available in an unknown quantity
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # {"color": ("red", "white")}
+    dimensions: Mapping[str, str] = field(default_factory=dict)  # {"width": "180 cm"}
+    variant_group: str | None = None  # shared by the variants of one design
+    images: tuple[str, ...] = ()  # names in a feed, sha256 of their content elsewhere; the first is shown first
+    article_number: str | None = None  # digits on the shelf tag, not unique
+    withdrawn: bool = False  # in SQL but hidden from shoppers; never in a feed
 
 
 @dataclass(frozen=True)
@@ -67,8 +47,7 @@ class Changes:
 
     added: tuple[ProductItem, ...] = ()
     changed: tuple[ProductItem, ...] = ()
-    restored: tuple[ProductItem, ...] = ()
-    """Withdrawn products that the feed names again."""
+    restored: tuple[ProductItem, ...] = ()  # withdrawn products that the feed names again
     withdrawn: tuple[str, ...] = ()
     unchanged: int = 0
 
@@ -80,7 +59,7 @@ def diff(items: Iterable[ProductItem], snapshot: Mapping[str, ProductItem], keep
     """Return what turns the snapshot into the feed; products that the feed does not name are withdrawn.
 
     Args:
-        items: the feed's products, unique by sku, with images by sha256.
+        items: of the feed, unique by sku, with images by sha256.
         snapshot: every product in SQL by sku, including withdrawn ones.
         keep: skus to leave untouched if there is no item for them.
     """
@@ -102,13 +81,7 @@ def diff(items: Iterable[ProductItem], snapshot: Mapping[str, ProductItem], keep
 
 
 def apply(session: Session, changes: Changes, sizes: ImageSizes | None = None) -> None:
-    """Write the changes without committing; an image that stays with its product keeps its id.
-
-    Args:
-        session: may hold other work.
-        changes: computed by `diff` against this catalog.
-        sizes: width and height of new images, where known.
-    """
+    """Write changes without committing; an image that stays with its product keeps its id."""
     sizes = sizes or {}
     for chunk in chunks(changes.added):
         _insert(session, chunk, sizes)
@@ -169,11 +142,9 @@ def _update(session: Session, items: Sequence[ProductItem], sizes: ImageSizes) -
 
 
 def _columns(item: ProductItem) -> dict[str, Any]:
-    return {
-        **{name: getattr(item, name) for name in COPIED_FIELDS},
-        "attributes": {name: list(values) for name, values in item.attributes.items()},
-        "dimensions": dict(item.dimensions),
-    }
+    columns = asdict(item)
+    del columns["images"], columns["withdrawn"]
+    return columns
 
 
 def _size(sha256: str, sizes: ImageSizes) -> dict[str, int | None]:

@@ -98,21 +98,13 @@ def as_json(row: FeedImport) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class PictureState:
-    """What is known of a picture that a feed names.
+    """What is known of a picture that a feed names."""
 
-    Attributes:
-        sha256: of its content when it was last read; empty if it never was.
-        size: its width and height then.
-        tag: changes when the picture does, like an ETag; empty if unknown.
-        problem: why the last fetch failed; empty if it succeeded.
-        failures: number of consecutive failed fetches.
-    """
-
-    sha256: str = ""
-    size: tuple[int, int] = (0, 0)
-    tag: str = ""
-    problem: str = ""
-    failures: int = 0
+    sha256: str = ""  # of its content when last read
+    size: tuple[int, int] = (0, 0)  # its width and height then
+    tag: str = ""  # changes when the picture does, like an ETag; empty if unknown
+    problem: str = ""  # why the last fetch failed
+    failures: int = 0  # consecutive ones
 
 
 def read_picture_states(session: Session, keys: Iterable[str]) -> dict[str, PictureState]:
@@ -148,13 +140,7 @@ def write_picture_states(session: Session, states: Mapping[str, PictureState]) -
 
 
 def forget_picture_states(session: Session, named: Collection[str], before: datetime) -> None:
-    """Clear the problems of pictures that the feed no longer names, and delete those last read before a time.
-
-    Args:
-        session: of the catalog.
-        named: keys of the pictures in the current feed.
-        before: unnamed pictures that were read earlier are deleted.
-    """
+    """Clear the problems of pictures that are not named any more, and delete those last read before a time."""
     stale = or_(FeedPicture.problem.is_not(None), FeedPicture.fetched_at < before)
     rows = session.execute(select(FeedPicture.key, FeedPicture.sha256, FeedPicture.fetched_at).where(stale))
     unnamed = [row for row in rows if row.key not in named]

@@ -63,15 +63,10 @@ _NEGATIVE = "is negative; write 0 or more, or leave it empty"
 
 @dataclass(frozen=True)
 class Separators:
-    """How prices are written; None means not known.
-
-    Args:
-        decimal: the decimal separator.
-        thousands: the separator between groups of digits; "" if digits are not grouped.
-    """
+    """How prices are written; None means not known."""
 
     decimal: Literal[".", ","] | None = None
-    thousands: Literal[".", ",", "'", " ", ""] | None = None
+    thousands: Literal[".", ",", "'", " ", ""] | None = None  # "": digits are not grouped
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 

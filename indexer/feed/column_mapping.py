@@ -33,27 +33,17 @@ _PEEKED_ROWS = 50  # by which a feed without a header is recognized
 
 
 class ColumnMapping(BaseModel):
-    """How a feed is written, from a TOML file.
-
-    Attributes:
-        columns: column of the catalog -> column of the feed, or several to join; if empty, the header is recognized.
-        constants: column of the catalog -> a value for every product.
-        prices: the separators in prices.
-        separator: between several images, categories or attribute values in a cell.
-        levels: between the levels of a category, if not ">".
-        parent: column of the feed in which a variation names its parent's sku.
-        encoding: of the text, if not UTF-8.
-    """
+    """How a feed is written, from a TOML file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    columns: dict[str, str | list[str]] = Field(default_factory=dict)
-    constants: dict[str, str] = Field(default_factory=dict)
+    columns: dict[str, str | list[str]] = {}  # column of the catalog -> column of the feed, or several to join
+    constants: dict[str, str] = {}  # column of the catalog -> a value for every product
     prices: Separators = UNKNOWN_SEPARATORS
-    separator: str = Field("", max_length=5)
-    levels: str = Field("", max_length=5)
-    parent: str = ""
-    encoding: str = ""
+    separator: str = Field("", max_length=5)  # between several images, categories or attribute values in a cell
+    levels: str = Field("", max_length=5)  # between the levels of a category, if not ">"
+    parent: str = ""  # column of the feed in which a variation names its parent's sku
+    encoding: str = ""  # of the text, if not UTF-8
 
     @field_validator("columns", "constants")
     @classmethod

@@ -22,10 +22,13 @@ MAX_STOCK = UNCOUNTED_STOCK - 1
 UNITS = ("mm", "cm", "m", "in", "ft", "g", "kg", "oz", "lb", "lbs", "ml", "l")
 
 STOCK_WORDS = {
-    **dict.fromkeys(("in stock", "in_stock", "instock", "available", "yes", "true"), UNCOUNTED_STOCK),
-    **dict.fromkeys(("out of stock", "out_of_stock", "outofstock", "sold out", "no", "false"), 0),
-    **dict.fromkeys(("backorder", "on backorder", "onbackorder", "preorder", "discontinued"), 0),
+    **dict.fromkeys(("instock", "available", "yes", "true"), UNCOUNTED_STOCK),
+    **dict.fromkeys(("limitedavailability", "availablefororder"), UNCOUNTED_STOCK),
+    **dict.fromkeys(("outofstock", "soldout", "no", "false"), 0),
+    **dict.fromkeys(("backorder", "onbackorder", "preorder", "discontinued"), 0),
 }
+"""Words of shop systems, Google, Facebook and schema.org, without spaces and underscores."""
+
 SPREADSHEET_ERRORS = frozenset(
     {"#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"}
     | {"#NV", "#BEZUG!", "#WERT!", "#ZAHL!", "#VALEUR!", "#NOM?", "#NOMBRE!"}
@@ -107,13 +110,19 @@ def parse_url(value: Any) -> str:
     raise ValueError("is not a web address; write it in full, beginning with http:// or https://")
 
 
+def stock_of_words(text: str) -> int | None:
+    """Return the stock that "in stock" or "out_of_stock" mean."""
+    return STOCK_WORDS.get(text.lower().replace("_", "").replace(" ", ""))
+
+
 def parse_stock(value: Any) -> int:
     """Return a number of pieces, `UNCOUNTED_STOCK` if the shop says only that there are some."""
     text = unicodedata.normalize("NFKC", str(value)).strip()
     if re.fullmatch(r"[0-9]{1,3}(?:[ '’][0-9]{3})+", text):
         text = re.sub("[^0-9]", "", text)
-    if text.lower() in STOCK_WORDS:
-        return STOCK_WORDS[text.lower()]
+    stock = stock_of_words(text)
+    if stock is not None:
+        return stock
     if (
         isinstance(value, Decimal)
         and value.is_finite()

@@ -39,34 +39,21 @@ _MAX_NAMES = 5
 
 @dataclass(frozen=True)
 class GateLimits:
-    """Shares above which a gate closes.
+    """Shares above which a gate closes."""
 
-    Attributes:
-        shrink: of the catalog's products that may be withdrawn at once.
-        bad_rows: of rows that may be bad; 0 allows none.
-        failed: of new pictures that may be unavailable.
-    """
-
-    shrink: float = 0.2
-    bad_rows: float = 0.01
-    failed: float = 0.05
+    shrink: float = 0.2  # of the catalog's products that may be withdrawn at once
+    bad_rows: float = 0.01  # of rows that may be bad; 0 allows none
+    failed: float = 0.05  # of new pictures that may be unavailable
 
 
 @dataclass(frozen=True)
 class CatalogState:
-    """The catalog before an import.
+    """The catalog before an import."""
 
-    Attributes:
-        skus: of live products.
-        columns: of the last imported feed.
-        filled: number of live products with a value, for each optional column.
-        prices: price in minor units and currency, by sku.
-    """
-
-    skus: frozenset[str]
-    columns: tuple[str, ...]
-    filled: Mapping[str, int]
-    prices: Mapping[str, tuple[int, str]]
+    skus: frozenset[str]  # of live products
+    columns: tuple[str, ...]  # of the last imported feed
+    filled: Mapping[str, int]  # optional column -> live products with a value
+    prices: Mapping[str, tuple[int, str]]  # sku -> price in minor units and currency
 
 
 class FeedGateError(FeedRejected):

@@ -38,25 +38,15 @@ PICTURE_STATE_RETENTION = timedelta(days=60)
 
 @dataclass(frozen=True)
 class Options:
-    """How to import.
+    """How to import."""
 
-    Args:
-        currency: of prices that name none.
-        limits: on a picture file.
-        mapping: the feed's own column names.
-        dry_run: check everything, write nothing.
-        accept: gates to override.
-        gate_limits: shares above which the gates close.
-        private: allow addresses in private networks.
-    """
-
-    currency: str = "EUR"
-    limits: Limits = field(default_factory=Limits)
+    currency: str = "EUR"  # of prices that name none
+    limits: Limits = field(default_factory=Limits)  # on a picture file
     mapping: ColumnMapping | None = None
-    dry_run: bool = False
-    accept: frozenset[Gate] = frozenset()
+    dry_run: bool = False  # check everything, write nothing
+    accept: frozenset[Gate] = frozenset()  # gates to override
     gate_limits: GateLimits = field(default_factory=GateLimits)
-    private: bool = False
+    private: bool = False  # allow addresses in private networks
 
     @classmethod
     def from_settings(
@@ -84,20 +74,12 @@ class Options:
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import did, or would do in a dry run.
-
-    Attributes:
-        changes: of the catalog.
-        new_pictures: number of pictures with unknown content.
-        findings: problems of skipped rows and unavailable pictures, by line.
-        warnings: about the feed as a whole.
-        dry_run: nothing was written.
-    """
+    """What an import did, or would do in a dry run."""
 
     changes: Changes
-    new_pictures: int
-    findings: tuple[FeedFinding, ...]
-    warnings: tuple[str, ...]
+    new_pictures: int  # with unknown content
+    findings: tuple[FeedFinding, ...]  # by line
+    warnings: tuple[str, ...]  # about the feed as a whole
     dry_run: bool
 
     def counts(self) -> dict[str, int]:

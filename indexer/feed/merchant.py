@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from indexer.feed.field_parsers import STOCK_WORDS, split_addresses
+from indexer.feed.field_parsers import split_addresses, stock_of_words
 from indexer.feed.rows import RawRow, as_list, rename_cells, without_blanks
 
 MARKERS = {"id", "image_link"}
@@ -34,16 +34,6 @@ DIMENSIONS = {
     "product_height": "height",
     "product_weight": "weight",
 }
-AVAILABILITY = {
-    **{
-        word.replace(" ", "").replace("_", ""): "in stock" if pieces else "out of stock"
-        for word, pieces in STOCK_WORDS.items()
-    },
-    "limitedavailability": "in stock",
-    "availablefororder": "in stock",
-}
-"""Words for availability without spaces, of Google, Facebook and schema.org."""
-
 QUANTITIES = ("quantity", "sell_on_google_quantity", "quantity_to_sell_on_facebook", "inventory")
 TRANSLATED_COLUMNS = (*COLUMNS.values(), "category", "price", "stock", "images", "attributes", "dimensions")
 
@@ -85,8 +75,8 @@ def _stock(row: Mapping[str, Any]) -> Any:
     """Return the quantity if given, else whether the product is in stock."""
     if isinstance(row.get("availability"), list):
         return row["availability"]  # contradictory, reported as a bad cell
-    words = str(row.get("availability", "")).strip().lower().rpartition("schema.org/")[2]
-    available = AVAILABILITY.get(words.replace("_", " ").replace(" ", ""))
-    if available == "out of stock":
-        return available
+    stock = stock_of_words(str(row.get("availability", "")).strip().lower().rpartition("schema.org/")[2])
+    if stock == 0:
+        return 0
+    available = None if stock is None else "in stock"
     return next((row[name] for name in QUANTITIES if name in row), available)

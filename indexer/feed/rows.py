@@ -7,17 +7,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class RawRow:
-    """The cells of a row that are not empty, or what is wrong with the row.
+    """The cells of a row that are not empty, or what is wrong with the row."""
 
-    Args:
-        line: where the row begins, the first line of the file being 1; in Parquet, the number of the row.
-        cells: column -> text, or any JSON value.
-        problem: why the row cannot be split into cells.
-    """
-
-    line: int
-    cells: Mapping[str, Any] = field(default_factory=dict)
-    problem: str | None = None
+    line: int  # where the row begins, the first line of the file being 1; in Parquet, the number of the row
+    cells: Mapping[str, Any] = field(default_factory=dict)  # column -> text, or any JSON value
+    problem: str | None = None  # why the row cannot be split into cells
 
 
 @dataclass(frozen=True)

@@ -15,37 +15,22 @@ MAGENTO_VARIATIONS = "configurable_variations"
 
 @dataclass(frozen=True)
 class ShopSystem:
-    """What is known about the exports of a shop system.
+    """What is known about the exports of a shop system."""
 
-    Attributes:
-        markers: columns by which an export is recognized.
-        defaults: keys of a `ColumnMapping` that need not be stated.
-        normalize: corrects the cells of a row.
-        is_hidden: whether shoppers cannot see the product of a row.
-        link: gives each row the key of its parent.
-    """
-
-    markers: frozenset[str]
-    defaults: Mapping[str, str]
-    normalize: Callable[[Mapping[str, Any]], dict[str, Any]]
-    is_hidden: Callable[[Mapping[str, Any]], bool]
-    link: Callable[[Iterable[RawRow]], Iterable[RawRow]] = iter
+    markers: frozenset[str]  # columns by which an export is recognized
+    defaults: Mapping[str, str]  # keys of a `ColumnMapping` that need not be stated
+    normalize: Callable[[Mapping[str, Any]], dict[str, Any]]  # corrects the cells of a row
+    is_hidden: Callable[[Mapping[str, Any]], bool]  # whether shoppers cannot see a product
+    link: Callable[[Iterable[RawRow]], Iterable[RawRow]] = iter  # gives each row the key of its parent
 
 
 @dataclass(frozen=True)
 class VariationRow:
-    """A row under the catalog's column names, with what is needed to find its parent.
-
-    Attributes:
-        row: the row.
-        parent: key of its parent's row; empty for none.
-        key: by which variations may name this row, apart from its sku.
-        hidden: shoppers do not see the product.
-    """
+    """A row under the catalog's column names, with what is needed to find its parent."""
 
     row: RawRow
-    parent: str
-    key: str
+    parent: str  # key of its parent's row, or empty
+    key: str  # by which variations may name this row, apart from its sku
     hidden: bool
 
 
