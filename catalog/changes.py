@@ -1,7 +1,7 @@
 """A product as plain data, the difference between a feed and the catalog, and the writes that apply it."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from sqlalchemy import insert, select, update
@@ -39,6 +39,12 @@ class ProductItem:
     images: tuple[str, ...] = ()  # names in a feed, sha256 of their content elsewhere; the first is shown first
     article_number: str | None = None  # digits on the shelf tag, not unique
     withdrawn: bool = False  # in SQL but hidden from shoppers; never in a feed
+
+
+COPIED_FIELDS = tuple(
+    field.name for field in fields(ProductItem) if field.name not in ("attributes", "dimensions", "images", "withdrawn")
+)
+"""Fields that have the same name and value in a product row."""
 
 
 @dataclass(frozen=True)
