@@ -34,7 +34,7 @@ def command() -> None:
     """List models, compare them, and choose which one searches."""
 
 
-for _step in (promotion.compare, promotion.promote, promotion.rollback, promotion.freeze):
+for _step in (promotion.compare, promotion.promote, promotion.rollback, promotion.create_evaluation_set):
     command.add_command(_step)
 
 
@@ -63,7 +63,7 @@ def list_(settings: Settings, *, as_json: bool) -> None:
         if entry.problem:
             click.secho(entry.problem, err=True, fg="yellow")
     if settings.checkpoint:
-        click.echo(promotion.overriding(settings))
+        click.echo(promotion.override_note(settings))
 
 
 @command.command("show", epilog="Example: vsearch models show 3f9c2a7b")

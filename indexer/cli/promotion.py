@@ -1,4 +1,4 @@
-"""The part of `vsearch models` that changes which model is in use, and measures before it does."""
+"""The sub-commands of `vsearch models` that compare, promote and roll back models."""
 
 import json
 import sys
@@ -10,12 +10,12 @@ from pathlib import Path
 import click
 import numpy as np
 
-from indexer.promotion import promote as promoting
-from indexer.promotion import reader_promotion
-from indexer.promotion.comparison import Trial
-from indexer.promotion.evaluation_set import Shots
+from indexer.promotion import evaluation_set, model_comparison, reader_promotion
+from indexer.promotion import promote as promotion
+from indexer.promotion.evaluation_set import Photos
+from indexer.promotion.model_comparison import ModelComparison
 from vsearch.cli import ground_truth, pass_settings, photos
-from vsearch.cli.console import progress, table
+from vsearch.cli.console import STOPPED, progress, table
 from vsearch.core.errors import DatasetError, ImageRejected
 from vsearch.core.settings import Settings
 from vsearch.evaluation.comparison import Paired
@@ -27,53 +27,59 @@ TAGS = 500
 """Tags drawn to measure a reader of article numbers with."""
 
 TAG_SEED = 50_000
-STOPPED = 130
-_MAX_SIDE = 1600  # px of the photos that are kept
+_MAX_SIDE = 1600  # px of the photos that are stored
 
 
 @click.command(epilog="Example: vsearch models compare 3f9c2a7b")
-@click.argument("named", nargs=-1, required=True, metavar="[ID] ID")
+@click.argument("names", nargs=-1, required=True, metavar="[ID] ID")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
-def compare(settings: Settings, named: tuple[str, ...], as_json: bool) -> None:
-    """Measure two models on the frozen evaluation set, each with an index of its own, and publish nothing.
+def compare(settings: Settings, names: tuple[str, ...], as_json: bool) -> None:
+    """Measure two models on the evaluation set, each with an index of its own, and publish nothing.
 
-    Given one, it is compared with the model in use. Pictures that have no blocks of a model yet are encoded first.
+    A single model is compared with the one in use. Pictures without stored blocks of a model are encoded first.
     """
-    if len(named) > 2:
-        raise click.UsageError("Two models are compared, or one with the model in use.")
+    if len(names) > 2:
+        raise click.UsageError("Give one model, or two to compare with each other.")
     with (
-        registry.open_checkpoint(settings, named[-1]) as second,
-        registry.open_checkpoint(settings, named[0]) as first,
+        registry.open_checkpoint(settings, names[-1]) as second,
+        registry.open_checkpoint(settings, names[0]) as first,
         _stoppable(),
     ):
-        other = first if len(named) == 2 else None
-        trial = promoting.compare(settings, second, other, progress=progress)
+        other = first if len(names) == 2 else None
+        comparison = model_comparison.compare(settings, second, other, progress=progress)
     if as_json:
-        click.echo(json.dumps(asdict(trial), indent=2))
+        click.echo(json.dumps(asdict(comparison), indent=2))
     else:
-        _show(trial)
+        _print_comparison(comparison)
 
 
 @click.command(epilog="Example: vsearch models promote runs/furniture/checkpoint")
-@click.argument("named", metavar="ID|FOLDER|ZIP")
+@click.argument("name", metavar="ID|FOLDER|ZIP")
 @click.option(
     "--allow-drop",
     default=0.0,
     show_default=True,
     type=click.FloatRange(0, 1),
-    help="Loss that is accepted knowingly: of mean reciprocal rank, or of tags read right; as a share of 1.",
+    help="Accepted loss of mean reciprocal rank, or of the share of tags read correctly.",
 )
 @pass_settings
-def promote(settings: Settings, named: str, allow_drop: float) -> None:
-    """Let a model take the place of the one in use, if it finds no worse on the frozen evaluation set.
+def promote(settings: Settings, name: str, allow_drop: float) -> None:
+    """Replace the model in use by another one that finds no worse on the evaluation set.
 
-    An index is built for it first; model and index change together, and `vsearch models rollback` takes both back. A
+    An index is built for it first; model and index change together, and `vsearch models rollback` undoes both. A
     checkpoint that only reads article numbers is measured on drawn tags and becomes the reader.
     """
-    with registry.open_checkpoint(settings, named) as candidate, _stoppable():
+    with registry.open_checkpoint(settings, name) as candidate, _stoppable():
         if registry.role_of(candidate) == "reader":
-            _promote_reader(settings, candidate, allow_drop)
+            comparison = reader_promotion.promote_reader(
+                settings, candidate, _draw_tags, allow_drop=allow_drop, progress=progress
+            )
+            click.echo(f"Result: {comparison.text()}.")
+            click.echo(
+                f"Model {comparison.candidate} now reads article numbers. "
+                "`vsearch models rollback --role reader` undoes this."
+            )
         else:
             _promote(settings, candidate, allow_drop)
 
@@ -82,125 +88,117 @@ def promote(settings: Settings, named: str, allow_drop: float) -> None:
 @click.option("--role", type=click.Choice(["search", "reader"]), default="search", show_default=True)
 @pass_settings
 def rollback(settings: Settings, role: str) -> None:
-    """Take the last promotion back: the model before and its last index, at once; the nights go on with it."""
+    """Undo the last promotion: return to the previous model and its last index; nightly jobs continue with it."""
     if role == "reader":
         reader = reader_promotion.rollback_reader(settings)
         click.echo(f"Model {reader.checkpoint_id} reads tags again." if reader else "No model reads tags now.")
         return
-    back = promoting.rollback(settings)
+    result = promotion.rollback(settings)
     click.echo(
-        f"Rolled back from generation {back.before}; model {back.now.checkpoint_id} searches again, with generation "
-        f"{back.now.generation_id} of {back.now.created_at:%Y-%m-%d %H:%M} UTC."
+        f"Rolled back from generation {result.before}; model {result.now.checkpoint_id} searches again, with "
+        f"generation {result.now.generation_id} of {result.now.created_at:%Y-%m-%d %H:%M} UTC."
     )
     if settings.checkpoint:
-        click.echo(overriding(settings))
+        click.echo(override_note(settings))
 
 
-@click.command(epilog="Example: vsearch models freeze --photos phone-photos --answers answers.csv")
+@click.command(
+    "evaluation-set", epilog="Example: vsearch models evaluation-set --photos phone-photos --answers answers.csv"
+)
 @click.option("--photos", "source", type=click.Path(exists=True, path_type=Path), help="Folder or tar of photos.")
 @click.option(
     "--answers",
-    "right",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="CSV: photo, sku. Several rows with one photo name several right products.",
+    help="CSV: photo, sku. A photo with several rows has several right products.",
 )
-@click.option("--replace", is_flag=True, help="Take the place of the set there is; figures cannot be compared then.")
+@click.option("--replace", is_flag=True, help="Replace the existing set; figures before and after are not comparable.")
 @pass_settings
-def freeze(settings: Settings, source: Path | None, right: Path | None, replace: bool) -> None:
-    """Freeze the photos that models are measured with: your own, or made shopper photos of 250 products.
+def create_evaluation_set(settings: Settings, source: Path | None, answers: Path | None, replace: bool) -> None:
+    """Create the evaluation set that models are measured with: your own photos, or synthetic photos of 250 products.
 
-    Without it, the first comparison makes such photos. Afterwards the set stays as it is.
+    Without this command the first comparison creates synthetic photos. The set does not change afterwards.
     """
-    if (source is None) != (right is None):
-        raise click.UsageError("--photos and --answers belong together: give both or neither.")
-    shots = _own_shots(settings, source, right) if source and right else None
-    with progress("freeze"):
-        frozen = promoting.freeze(settings, shots, replace=replace)
-    click.echo(f"Models are measured with evaluation set {frozen} from now on; it is in {frozen.folder}.")
+    if (source is None) != (answers is None):
+        raise click.UsageError("Give both --photos and --answers, or neither.")
+    own = _own_photos(settings, source, answers) if source and answers else None
+    with progress("create the evaluation set"):
+        created = evaluation_set.create(settings, own, replace=replace)
+    click.echo(f"Models are now measured with evaluation set {created}, stored in {created.folder}.")
 
 
-def overriding(settings: Settings) -> str:
-    """Return what the setting checkpoint does to the model that the index names."""
+def override_note(settings: Settings) -> str:
+    """Return how the setting checkpoint overrides the model in use."""
     return (
-        f"The setting checkpoint names {settings.checkpoint}: the next index run goes on with that one, whatever is in "
-        "use now; remove it (VSEARCH_CHECKPOINT, vsearch.toml) to go on with the model in use."
+        f"The setting checkpoint names {settings.checkpoint}, so the next index run uses that model. "
+        "Remove the setting (VSEARCH_CHECKPOINT, vsearch.toml) to keep the model in use."
     )
 
 
 def _promote(settings: Settings, candidate: Checkpoint, allow_drop: float) -> None:
-    promotion = promoting.promote(settings, candidate, allow_drop=allow_drop, progress=progress)
-    report = promotion.report
-    if promotion.trial is None:
-        click.echo(f"Model {report.checkpoint_id} is in use already, with an index that is up to date.")
+    result = promotion.promote(settings, candidate, allow_drop=allow_drop, progress=progress)
+    new, generation_id = result.report.checkpoint_id, result.report.generation_id
+    if result.comparison is None:
+        click.echo(f"Model {new} is in use already, and its index is up to date.")
         return
-    _show(promotion.trial)
-    new = report.checkpoint_id
+    _print_comparison(result.comparison)
     derived = "" if new == candidate.checkpoint_id else f" ({candidate.checkpoint_id} with class heads of this shop)"
     click.echo(
-        f"Model {new}{derived} searches now, with generation {report.generation_id}; the page follows within "
-        "seconds. `vsearch models rollback` takes both back."
+        f"Model {new}{derived} now searches, with generation {generation_id}; the page follows within seconds. "
+        "`vsearch models rollback` undoes this."
     )
 
 
-def _promote_reader(settings: Settings, candidate: Checkpoint, allow_drop: float) -> None:
-    trial = reader_promotion.promote_reader(settings, candidate, _tags, allow_drop=allow_drop, progress=progress)
-    click.echo(f"Read right: {trial.sentence()}.")
-    click.echo(
-        f"Model {trial.candidate} reads article numbers now; `vsearch models rollback --role reader` takes it back."
-    )
-
-
-def _tags(digits: int) -> Sequence[tuple[Picture, str]]:
+def _draw_tags(digits: int) -> Sequence[tuple[Picture, str]]:
     from vsearch.training.tags import draw_tag
 
+    drawn = []
     with progress("draw tags") as advance:
-        drawn = []
         for number in range(TAGS):
             drawn.append(draw_tag(np.random.default_rng([TAG_SEED, digits, number]), digits))  # type: ignore[arg-type]
             advance(number + 1, TAGS)
     return drawn
 
 
-def _own_shots(settings: Settings, source: Path, file: Path) -> Shots:
-    """Yield the photos of a folder with their skus.
+def _own_photos(settings: Settings, source: Path, answers: Path) -> Photos:
+    """Yield photos with their skus.
 
     Raises:
-        DatasetError: a row names a photo that is not there or cannot be read.
+        DatasetError: a row names a photo that is missing or cannot be read.
     """
-    right = {Path(name).stem: (name, skus) for name, skus in ground_truth.read_photo_skus(file).items()}
+    remaining = {Path(name).stem: (name, skus) for name, skus in ground_truth.read_photo_skus(answers).items()}
     for photo in photos.read([source]):
-        if photo.name in right:
-            _, skus = right.pop(photo.name)
+        if photo.name in remaining:
+            _, skus = remaining.pop(photo.name)
             try:
                 yield decode(photo.data, Limits.from_settings(settings), max_side=_MAX_SIDE), skus
             except ImageRejected as error:
-                raise DatasetError(f"Every photo must be readable, but {photo.file} is not: {error}") from None
-    for name, _ in right.values():
-        raise DatasetError(f"Every row needs its photo, but {name!r} of {file} is not among {source}; check both.")
+                raise DatasetError(f"Photo {photo.file} cannot be used: {error}") from None
+    for name, _ in remaining.values():
+        raise DatasetError(f"Photo {name!r} of {answers} is not in {source}. Add it or remove its rows.")
 
 
-def _show(trial: Trial) -> None:
-    figures = trial.comparison
-    lines = [
-        ("hit@1", *_percent(figures.hit_at_1)),
-        ("hit@5", *_percent(figures.hit_at_5)),
-        ("reciprocal rank", *_share(figures.mrr)),
+def _print_comparison(result: ModelComparison) -> None:
+    figures = result.comparison
+    rows = [
+        ("hit@1", *_in_percent(figures.hit_at_1)),
+        ("hit@5", *_in_percent(figures.hit_at_5)),
+        ("reciprocal rank", *_as_share(figures.mrr)),
     ]
-    titles = {promoting.LIVE: "in use", promoting.CANDIDATE: "candidate"}
-    short = [titles.get(name, name[:8]) for name in (trial.first, trial.second)]
-    columns = ("mean", *short, "difference", "95 % interval")
-    title = f"Evaluation set {trial.evaluation}; {figures.queries} asked among {trial.pictures} catalogue pictures"
-    table(title, columns, lines, right=columns[1:])
-    if trial.left_out:
-        click.echo(f"{trial.left_out} photos are left out: their products are withdrawn, or not in both indexes.")
+    titles = {model_comparison.IN_USE: "in use", promotion.CANDIDATE: "candidate"}
+    models = [titles.get(name, name[:8]) for name in (result.first, result.second)]
+    columns = ("mean", *models, "difference", "95 % interval")
+    title = f"Evaluation set {result.evaluation}; {figures.queries} queries among {result.pictures} catalog pictures"
+    table(title, columns, rows, right=columns[1:])
+    if result.skipped:
+        click.echo(f"Photos skipped because their products are withdrawn or not in both indexes: {result.skipped}.")
 
 
-def _percent(paired: Paired) -> tuple[str, ...]:
+def _in_percent(paired: Paired) -> tuple[str, ...]:
     first, second, change, low, high = (100 * share for share in _numbers(paired))
     return f"{first:.1f} %", f"{second:.1f} %", f"{change:+.1f}", f"{low:+.1f} to {high:+.1f}"
 
 
-def _share(paired: Paired) -> tuple[str, ...]:
+def _as_share(paired: Paired) -> tuple[str, ...]:
     first, second, change, low, high = _numbers(paired)
     return f"{first:.3f}", f"{second:.3f}", f"{change:+.3f}", f"{low:+.3f} to {high:+.3f}"
 
@@ -215,5 +213,5 @@ def _stoppable() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        click.echo("\nStopped; the model in use is unchanged, and the same command goes on from here.", err=True)
+        click.echo("\nStopped; the model in use is unchanged. Run the same command to continue.", err=True)
         sys.exit(STOPPED)

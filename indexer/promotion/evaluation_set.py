@@ -1,24 +1,22 @@
-"""The frozen evaluation set: the photos and right answers that every candidate model is measured with.
+"""The evaluation set: photos with known products that every candidate model is measured with.
 
     evaluation/
-      CURRENT              one line: the id of the set in use; replacing this file is freezing another
+      CURRENT              id of the set in use
       3f9c2a7be01d5c44/    named by its content
-        manifest.json      how it was made, when, and the SHA-256 of every other file
+        manifest.json      kind, creation time, and the SHA-256 of every other file
         answers.csv        photo, sku
         0000.jpg ...
 
-Made once, from the catalogue or from photos of the shop's own, it stays as it is until a person replaces it: only then
-do the figures of one month mean the same as those of the next.
+It stays the same until it is explicitly replaced: only then are the figures of different months comparable.
 """
 
 import csv
 import hashlib
-import io
 import json
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,121 +24,145 @@ from typing import Any, Literal
 
 import numpy as np
 
+from catalog import queries
 from catalog.image_store import ImageStore
+from catalog.models import utc_now
 from catalog.queries import GalleryRow
+from indexer.build.run import RunContext, exclusive_run
 from vsearch.core.errors import CatalogError, DatasetError, ImageRejected
 from vsearch.core.files import checksum, replace_text, sync
+from vsearch.core.progress import no_stages
 from vsearch.core.settings import Settings
 from vsearch.evaluation.queries import Query
 from vsearch.imaging import synthetic
 from vsearch.imaging.codec import Limits, Picture, crop, decode, encode_jpeg
+from vsearch.models.encoder import open_encoder
 
-MOST = 250
-"""Photos that are made; each of another product."""
+MAX_SYNTHETIC = 250
+"""Synthetic photos, each of another product."""
 
 SEED = 40_000
-"""Another than the default of `vsearch evaluate shopper`: who tunes on that has not seen these."""
+"""Differs from the default of `vsearch evaluate shopper`, so that tuning on that does not leak into this set."""
 
-QUALITY = 95
-_ANY_SIZE = Limits(min_side=1)  # they were checked when they were frozen
+_JPEG_QUALITY = 95
 _CURRENT, _ANSWERS, _MANIFEST = "CURRENT", "answers.csv", "manifest.json"
 
-Shots = Iterable[tuple[Picture, Collection[str]]]
+Photos = Iterable[tuple[Picture, Collection[str]]]
 """Photos with the skus that are right."""
 
 
 @dataclass(frozen=True)
-class FrozenSet:
-    """A set on disk, every file checked.
+class EvaluationSet:
+    """An evaluation set on disk, every file checked.
 
     Attributes:
         set_id: hash of its content, 16 hex digits.
-        kind: "made" from catalogue pictures, or a shop's "own" photos.
+        kind: "synthetic" photos made from catalog pictures, or the shop's "own" photos.
         answers: file name of each photo -> the skus that are right.
     """
 
     folder: Path
     set_id: str
-    kind: Literal["made", "own"]
-    made_at: str
+    kind: Literal["synthetic", "own"]
+    created_at: str
     answers: dict[str, frozenset[str]]
 
     def queries(self, product_ids: dict[str, int]) -> list[Query]:
-        """Return the photos whose product can be found; `product_ids` has it by sku.
+        """Return the photos of the products in `product_ids` (sku -> product id).
 
         Raises:
             DatasetError: there is none.
         """
-        right = {
-            photo: frozenset(product_ids[sku] for sku in skus if sku in product_ids)
-            for photo, skus in self.answers.items()
-        }
-        found = [
-            Query(decode((self.folder / photo).read_bytes(), _ANY_SIZE), ids) for photo, ids in right.items() if ids
-        ]
+        found = []
+        for photo, skus in self.answers.items():
+            relevant = frozenset(product_ids[sku] for sku in skus if sku in product_ids)
+            if relevant:
+                found.append(Query(decode((self.folder / photo).read_bytes(), Limits(min_side=1)), relevant))
         if not found:
             raise DatasetError(
-                f"The evaluation set must show products that can be found, but all {len(right)} of {self.folder} are "
-                "withdrawn; make another with `vsearch models freeze --replace`."
+                f"All products of the evaluation set in {self.folder} have been withdrawn. "
+                "Create another with `vsearch models evaluation-set --replace`."
             )
         return found
 
     def __str__(self) -> str:
-        return f"{self.set_id}: {len(self.answers)} {self.kind} photos of {self.made_at[:10]}"
+        return f"{self.set_id}: {len(self.answers)} {self.kind} photos of {self.created_at[:10]}"
 
 
-def load(settings: Settings) -> FrozenSet | None:
-    """Return the set in use, or None when none has been made.
+def load(settings: Settings) -> EvaluationSet | None:
+    """Return the set in use, or None if there is none.
 
     Raises:
         DatasetError: a file is missing or was changed.
     """
-    file = _folder(settings) / _CURRENT
-    if not file.is_file():
+    current = _folder(settings) / _CURRENT
+    if not current.is_file():
         return None
-    folder = file.parent / file.read_text(encoding="utf8", errors="replace").strip()
+    folder = current.parent / current.read_text(encoding="utf8", errors="replace").strip()
     try:
-        said = json.loads((folder / _MANIFEST).read_text(encoding="utf8"))
-        for name, digest in said["files"].items():
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf8"))
+        for name, digest in manifest["files"].items():
             if checksum(folder / name) != digest:
                 raise ValueError(f"{name} was changed")
+        answers = defaultdict(set)
         with (folder / _ANSWERS).open(encoding="utf8", newline="") as rows:
-            answers = defaultdict(set)
             for row in csv.DictReader(rows):
                 answers[row["photo"]].add(row["sku"])
-        frozen = {photo: frozenset(skus) for photo, skus in answers.items()}
-        return FrozenSet(folder, folder.name, said["kind"], said["made_at"], frozen)
+        skus = {photo: frozenset(found) for photo, found in answers.items()}
+        return EvaluationSet(folder, folder.name, manifest["kind"], manifest["created_at"], skus)
     except (OSError, ValueError, KeyError) as error:
         raise DatasetError(
-            f"The frozen evaluation set must be as it was made, but in {folder}: {error}; "
-            "bring it back from a backup, or make another with `vsearch models freeze --replace`."
+            f"The evaluation set in {folder} is damaged: {error}. "
+            "Restore it from a backup, or create another with `vsearch models evaluation-set --replace`."
         ) from None
 
 
-def freeze(settings: Settings, shots: Shots, *, about: dict[str, Any], now: datetime, replace: bool) -> FrozenSet:
-    """Write a set, whole or not at all, and use it from now on; the caller holds the run's lock.
-
-    Args:
-        settings: say where.
-        shots: at least one.
-        about: `kind`, and anything worth keeping, such as the seed.
-        now: when it is made.
-        replace: take the place of a set that is in use, even a damaged one.
+def create(
+    settings: Settings,
+    photos: Photos | None = None,
+    *,
+    replace: bool = False,
+    clock: Callable[[], datetime] = utc_now,
+) -> EvaluationSet:
+    """Create the evaluation set from photos with their skus, or else from synthetic photos of the catalog.
 
     Raises:
-        DatasetError: there is a set already and it may not be replaced, or there are no photos.
+        DatasetError: there is a set already and `replace` is false, there is no photo, or the catalog lacks a sku.
+        CatalogError: the catalog has no readable picture.
+        RunInProgress: an index run holds the lock.
     """
-    folder = _folder(settings)
+    with exclusive_run(settings, open_encoder, progress=no_stages, clock=clock) as context:
+        return create_in(context, photos, replace=replace)
+
+
+def load_or_create(context: RunContext) -> EvaluationSet:
+    """Return the set in use; if there is none, create one from synthetic photos."""
+    return load(context.settings) or create_in(context)
+
+
+def create_in(context: RunContext, photos: Photos | None = None, *, replace: bool = False) -> EvaluationSet:
+    """Do what `create` does in an index run; the set is written completely or not at all."""
+    settings, folder = context.settings, _folder(context.settings)
     if not replace and (old := load(settings)) is not None:
         raise DatasetError(
-            f"The evaluation set is frozen, but there is one already ({old}); give --replace to measure with another "
-            "from now on: figures from before and after cannot be compared."
+            f"There is an evaluation set already ({old}). Use --replace to measure with another one; "
+            "figures from before and after are then not comparable."
         )
+    with context.sessions() as session:
+        rows = queries.gallery_rows(session)
+    about: dict[str, Any] = {"kind": "own"}
+    if photos is None:
+        about = {"kind": "synthetic", "seed": SEED}
+        photos = synthetic_photos(rows, ImageStore(settings.pictures))
+    about["created_at"] = f"{context.clock():%Y-%m-%dT%H:%M:%SZ}"
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as name:
+    with (
+        context.stages("create the evaluation set"),
+        tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as name,
+    ):
         hidden = Path(name) / "set"
         hidden.mkdir()
-        set_id = _write(hidden, shots, {**about, "made_at": f"{now:%Y-%m-%dT%H:%M:%SZ}"})
+        set_id = _write(hidden, photos, {row.sku for row in rows}, about)
         if (folder / set_id).exists():
             shutil.rmtree(folder / set_id)
         hidden.rename(folder / set_id)
@@ -149,13 +171,15 @@ def freeze(settings: Settings, shots: Shots, *, about: dict[str, Any], now: date
     for other in folder.iterdir():
         if other.is_dir() and other.name != set_id:
             shutil.rmtree(other)
-    made = load(settings)
-    assert made is not None
-    return made
+    created = load(settings)
+    assert created is not None
+    return created
 
 
-def made_shots(rows: Iterable[GalleryRow], store: ImageStore, *, seed: int = SEED, most: int = MOST) -> Shots:
-    """Yield made shopper photos, cut to the product, each of another product's first picture; the same every time.
+def synthetic_photos(
+    rows: Iterable[GalleryRow], store: ImageStore, *, seed: int = SEED, limit: int = MAX_SYNTHETIC
+) -> Iterator[tuple[Picture, set[str]]]:
+    """Yield synthetic shopper photos, cropped to the product, each of another product; the same for the same seed.
 
     Raises:
         CatalogError: no product has a readable picture.
@@ -163,7 +187,7 @@ def made_shots(rows: Iterable[GalleryRow], store: ImageStore, *, seed: int = SEE
     first: dict[str, GalleryRow] = {}
     for row in rows:
         first.setdefault(row.sku, row)
-    made = 0
+    count = 0
     for number, sku in enumerate(np.random.default_rng(seed).permutation(sorted(first)).tolist()):
         try:
             picture = decode(store.read(first[sku].sha256))
@@ -171,50 +195,37 @@ def made_shots(rows: Iterable[GalleryRow], store: ImageStore, *, seed: int = SEE
             continue
         photo, box = synthetic.photo_in_room(picture, np.random.default_rng([seed, number]))
         yield crop(photo, synthetic.add_margin(box)), {sku}
-        made += 1
-        if made == most:
+        count += 1
+        if count == limit:
             return
-    if not made:
-        raise CatalogError("An evaluation set needs products with readable pictures, but the catalogue has none.")
+    if not count:
+        raise CatalogError(
+            "No product has a readable picture to make an evaluation set of. Import a feed with pictures first."
+        )
 
 
-def known(shots: Shots, skus: Collection[str]) -> Shots:
-    """Pass shots on as long as each sku is one of the catalogue's.
-
-    Raises:
-        DatasetError: one is not.
-    """
-    for picture, right in shots:
-        strange = sorted(set(right) - set(skus))
-        if strange:
-            raise DatasetError(
-                "An evaluation set must name products of the catalogue that have a picture, but sku "
-                f"{strange[0]!r} is none; correct or leave out that row."
-            )
-        yield picture, right
-
-
-def _write(folder: Path, shots: Shots, about: dict[str, Any]) -> str:
-    answers = io.StringIO()
-    lines = csv.writer(answers, lineterminator="\n")
-    lines.writerow(("photo", "sku"))
-    for name, skus in _photos(folder, shots):
-        lines.writerows((name, sku) for sku in sorted(skus))
-    (folder / _ANSWERS).write_text(answers.getvalue(), encoding="utf8")
+def _write(folder: Path, photos: Photos, known: Collection[str], about: dict[str, Any]) -> str:
+    """Write all files of a set and return its id."""
+    with (folder / _ANSWERS).open("w", encoding="utf8", newline="") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(("photo", "sku"))
+        for number, (picture, skus) in enumerate(photos):
+            unknown = sorted(set(skus) - set(known))
+            if unknown:
+                raise DatasetError(
+                    f"Sku {unknown[0]!r} of the evaluation set is not in the catalog or has no readable picture. "
+                    "Correct that row or leave it out."
+                )
+            name = f"{number:04d}.jpg"
+            (folder / name).write_bytes(encode_jpeg(picture, quality=_JPEG_QUALITY))
+            lines.writerows((name, sku) for sku in sorted(skus))
     files = {path.name: checksum(path) for path in sorted(folder.iterdir())}
     if len(files) == 1:
-        raise DatasetError("An evaluation set needs at least one photo with its sku, but none was given.")
+        raise DatasetError("The evaluation set has no photos. Give at least one photo with its sku.")
     (folder / _MANIFEST).write_text(json.dumps({**about, "files": files}, indent=1) + "\n", encoding="utf8")
     for path in folder.iterdir():
         sync(path)
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _photos(folder: Path, shots: Shots) -> Iterator[tuple[str, Collection[str]]]:
-    for number, (picture, skus) in enumerate(shots):
-        name = f"{number:04d}.jpg"
-        (folder / name).write_bytes(encode_jpeg(picture, quality=QUALITY))
-        yield name, skus
 
 
 def _folder(settings: Settings) -> Path:

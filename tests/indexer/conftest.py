@@ -1,5 +1,3 @@
-"""Shops to index."""
-
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,11 +6,9 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import sessionmaker
 
-from tests.fakes import EncoderFactory, colored, fake_checkpoint
-from tests.indexer.retailer import Retailer
-from tests.indexer.shop import Shop, open_shop
+from tests.fakes import EncoderFactory, fake_checkpoint
+from tests.indexer.shop import Retailer, Shop, open_shop
 from vsearch.core.settings import Settings
-from vsearch.imaging.codec import encode_jpeg
 
 
 @pytest.fixture
@@ -75,13 +71,5 @@ def retailer_on(engine: Engine, folder: Path) -> Retailer:
 @pytest.fixture
 def drawn(retailer: Retailer) -> Retailer:
     """A shop of forty products with a drawn picture each."""
-    folder = retailer.settings.data / "images"
-    folder.mkdir()
-    for number in range(40):
-        picture = colored([40 + 5 * number, 250 - 5 * number, 90], seed=number, side=48)
-        (folder / f"{number}.jpg").write_bytes(encode_jpeg(picture))
-        category = ("Sofas", "Lamps")[number % 2]
-        row = {"sku": f"P{number:02d}", "title": "Product", "price": "9", "category": category}
-        retailer.rows[row["sku"]] = {**row, "image": f"{number}.jpg"}
-    retailer.images = str(folder)
+    retailer.draw(40)
     return retailer

@@ -1,10 +1,14 @@
-"""A small catalogue with drawn pictures and a fake checkpoint, ready to be indexed; also used by the killed runs."""
+"""Small shops to index: one filled directly, one filled by nightly feeds; and fake models to promote."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import csv
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import changes, queries
@@ -13,16 +17,26 @@ from catalog.database import connect, upgrade
 from catalog.image_store import ImageStore
 from catalog.models import IndexRun
 from catalog.queries import GalleryRow
-from tests.fakes import colored, fake_checkpoint
+from indexer.build import nightly
+from indexer.build.run import RunReport
+from indexer.feed.importer import ImportReport
+from indexer.promotion import evaluation_set
+from tests.fakes import EncoderFactory, FakeEncoder, colored, fake_checkpoint
 from vsearch.core.settings import Settings
-from vsearch.imaging.codec import encode_jpeg
+from vsearch.imaging.codec import Picture, decode, encode_jpeg
+from vsearch.index import generation as generations
+from vsearch.index.manifest import Manifest
+from vsearch.models.checkpoint import Checkpoint
 
 CATEGORIES = ("Sofas > Corner sofas", "Sofas > Armchairs", "Lamps", "Rugs > Round")
+
+GOOD, BAD = 2, 3
+"""Trunks of candidates: one sees as well as the one in use, the other sees noise."""
 
 
 @dataclass(frozen=True)
 class Shop:
-    """A data folder with a catalogue; `settings` index it with the fake checkpoint."""
+    """A data folder with a catalog; its settings name the fake checkpoint."""
 
     settings: Settings
     sessions: sessionmaker[Session]
@@ -31,7 +45,7 @@ class Shop:
     def add(self, skus: Sequence[str], category: str, pictures: int = 2) -> None:
         """Add products with drawn pictures."""
         items = [
-            ProductItem(sku, f"Product {sku}", category=category, images=self._drawn(sku, pictures)) for sku in skus
+            ProductItem(sku, f"Product {sku}", category=category, images=self._draw(sku, pictures)) for sku in skus
         ]
         with self.sessions.begin() as session:
             changes.apply(session, Changes(added=tuple(items)))
@@ -42,7 +56,7 @@ class Shop:
             changes.apply(session, Changes(withdrawn=skus))
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self.sessions.kw["bind"].dispose()
 
     def rows(self) -> list[GalleryRow]:
@@ -51,25 +65,44 @@ class Shop:
             return queries.gallery_rows(session)
 
     def latest_run(self) -> IndexRun:
-        """Return the row of the last run."""
+        """Return the record of the last run."""
         with self.sessions() as session:
             return queries.latest_runs(session, 1)[0]
 
-    def _drawn(self, sku: str, count: int) -> tuple[str, ...]:
+    def manifest(self) -> Manifest:
+        """Return the manifest of the current generation."""
+        return generations.read_manifest(generations.current(self.settings.generations))
+
+    def photos(self) -> list[tuple[Picture, set[str]]]:
+        """Return a photo of each product with its sku: its first catalog picture."""
+        first = {row.sku: row for row in reversed(self.rows())}
+        return [(decode(self.store.read(row.sha256)), {sku}) for sku, row in sorted(first.items())]
+
+    def with_settings(self, **values: object) -> "Shop":
+        """Return the shop with other settings."""
+        return replace(self, settings=self.settings.model_copy(update=values))
+
+    def with_evaluation_set(self) -> "Shop":
+        """Return the shop without the setting checkpoint and with an evaluation set of its own photos."""
+        shop = self.with_settings(checkpoint="")
+        evaluation_set.create(shop.settings, shop.photos())
+        return shop
+
+    def _draw(self, sku: str, count: int) -> tuple[str, ...]:
         seed = int.from_bytes(sku.encode()[-4:])
-        colour = np.random.default_rng(seed).integers(30, 255, size=3).tolist()
-        pictures = [colored(colour, seed=seed + number, side=48) for number in range(count)]
+        color = np.random.default_rng(seed).integers(30, 255, size=3).tolist()
+        pictures = [colored(color, seed=seed + number, side=48) for number in range(count)]
         return tuple(self.store.put(encode_jpeg(picture)) for picture in pictures)
 
 
 def open_shop(folder: Path, **settings: object) -> Shop:
-    """Return the shop in a data folder, made there if it does not exist; it has no products yet."""
-    made = settings_of(folder, **settings)
+    """Return the shop in a data folder, created there if it does not exist, without products."""
+    own = settings_of(folder, **settings)
     if not (folder / "given").exists():
         fake_checkpoint(folder / "given")
-    engine = connect(made.catalogue_url)
+    engine = connect(own.catalogue_url)
     upgrade(engine)
-    return Shop(made, sessionmaker(engine), ImageStore(folder / "pictures"))
+    return Shop(own, sessionmaker(engine), ImageStore(folder / "pictures"))
 
 
 def settings_of(folder: Path, **settings: object) -> Settings:
@@ -79,7 +112,89 @@ def settings_of(folder: Path, **settings: object) -> Settings:
 
 
 def fill(shop: Shop, products: int = 12) -> None:
-    """Give the shop products, the same number of each category."""
+    """Give the shop products, equally many of each category."""
     for number, category in enumerate(CATEGORIES):
         share = range(number, products, len(CATEGORIES))
         shop.add([f"S{sku:03d}" for sku in share], category)
+
+
+@dataclass
+class Retailer:
+    """A shop on some database that is filled by its feed."""
+
+    settings: Settings
+    sessions: sessionmaker[Session]
+    rows: dict[str, dict[str, str]] = field(default_factory=dict)
+    images: str = ""
+    opened: EncoderFactory = field(default_factory=EncoderFactory)
+
+    def run_nightly(
+        self, on_imported: Callable[[], None] = lambda: None, **options: Any
+    ) -> tuple[ImportReport, RunReport]:
+        """Run the nightly job with the present rows as its feed."""
+        imports: list[ImportReport] = []
+
+        def imported(report: ImportReport) -> None:
+            imports.append(report)
+            on_imported()
+
+        options = {"open_encoder": self.opened} | options
+        report = nightly.run_nightly_job(
+            self.settings, feed=str(self.write_feed()), images=self.images, on_imported=imported, **options
+        )
+        return imports[0], report
+
+    def draw(self, products: int) -> None:
+        """Replace the feed's rows by products with a drawn picture each."""
+        folder = self.settings.data / "images"
+        folder.mkdir()
+        for number in range(products):
+            picture = colored([40 + 5 * number, 250 - 5 * number, 90], seed=number, side=48)
+            (folder / f"{number}.jpg").write_bytes(encode_jpeg(picture))
+            category = ("Sofas", "Lamps")[number % 2]
+            row = {"sku": f"P{number:02d}", "title": "Product", "price": "9", "category": category}
+            self.rows[row["sku"]] = {**row, "image": f"{number}.jpg"}
+        self.images = str(folder)
+
+    def write_feed(self) -> Path:
+        """Write the feed."""
+        file = self.settings.data / "feed.csv"
+        with file.open("w", newline="", encoding="utf8") as lines:
+            writer = csv.DictWriter(lines, next(iter(self.rows.values())))
+            writer.writeheader()
+            writer.writerows(self.rows.values())
+        return file
+
+    def indexed(self) -> set[tuple[str, str]]:
+        """Return sku and picture of everything that is published, after comparing it with the catalog."""
+        ids = generations.load(generations.current(self.settings.generations)).gallery.image_ids.tolist()
+        with self.sessions() as session:
+            rows = queries.gallery_rows(session)
+        assert [row.image_id for row in rows] == ids
+        return {(row.sku, row.sha256) for row in rows}
+
+
+class Shifted(FakeEncoder):
+    """Sees as well as the plain encoder, but its blocks mean nothing to a gallery of that one."""
+
+    def blocks(self, pictures: Sequence[Picture]) -> NDArray[np.float16]:
+        return np.asarray(super().blocks(pictures) + np.float16(0.25), np.float16)
+
+
+class Noise(FakeEncoder):
+    """Gives equal pictures equal blocks, and slightly different ones entirely different blocks."""
+
+    def blocks(self, pictures: Sequence[Picture]) -> NDArray[np.float16]:
+        super().blocks(pictures)
+        seeds = [int(hashlib.sha256(picture.tobytes()).hexdigest()[:8], 16) for picture in pictures]
+        return np.array([np.random.default_rng(seed).uniform(size=16) for seed in seeds], np.float16).reshape(-1, 16)
+
+
+def encoder_by_trunk(checkpoint: Checkpoint) -> FakeEncoder:
+    """Open the encoder of a fake checkpoint."""
+    return {1: FakeEncoder, GOOD: Shifted, BAD: Noise}[checkpoint.grid](checkpoint)
+
+
+def candidate(shop: Shop, trunk: int) -> Checkpoint:
+    """Return a trained checkpoint outside of the store."""
+    return fake_checkpoint(shop.settings.data / f"trained {trunk}", trunk=trunk)

@@ -31,8 +31,7 @@ from indexer.feed.importer import import_feed, import_lock
 from indexer.promotion import promote
 from tests.fakes import EncoderFactory, FakeEncoder, FrozenClock, colored, fake_checkpoint
 from tests.indexer.killed_run import Deadly, Moment, run_until
-from tests.indexer.models import Shifted
-from tests.indexer.retailer import Retailer
+from tests.indexer.shop import Retailer, Shifted
 from vsearch.core.errors import CatalogError, RunInProgress
 from vsearch.core.lock import exclusive_lock, run_lock
 from vsearch.core.progress import no_stages
@@ -90,7 +89,7 @@ class Life:
             "open_encoder": open_encoder,
             "accept": {"drift"},
         } | options
-        return self.retailer.night(clock=self.clock, **options)
+        return self.retailer.run_nightly(clock=self.clock, **options)
 
     def promote(self, trunk: int) -> None:
         """Promote another model."""
@@ -103,7 +102,7 @@ class Life:
     def browse(self) -> None:
         """Ask for the thumbnails of all pictures, as pages do."""
         thumbnails = Thumbnails.of(self.settings)
-        for _, sha256 in self.retailer.live():
+        for _, sha256 in self.retailer.indexed():
             assert thumbnails.read(sha256, 160)
 
     def prune(self, **options: Any) -> prune.Pruned:
@@ -405,7 +404,7 @@ def test_pictures_are_left_while_an_import_goes_on(life: Life) -> None:
 
     life.draw("P00", 60)
     old = write(life.settings.pictures / "ab" / "cd" / f"abcd{'0' * 60}")
-    feed, pictures = str(life.retailer.write()), Slow(life.settings.pictures)
+    feed, pictures = str(life.retailer.write_feed()), Slow(life.settings.pictures)
     importing = threading.Thread(
         target=lambda: import_feed(feed, str(life.images), sessions=life.retailer.sessions, store=pictures)
     )
@@ -431,7 +430,7 @@ def test_an_import_waits_while_pictures_are_deleted(sqlite_life: Life) -> None:
         assert alone
         waiting = threading.Thread(
             target=lambda: import_feed(
-                str(sqlite_life.retailer.write()),
+                str(sqlite_life.retailer.write_feed()),
                 str(sqlite_life.images),
                 sessions=sqlite_life.retailer.sessions,
                 store=ImageStore(sqlite_life.settings.pictures),
@@ -475,7 +474,7 @@ def test_what_a_product_withdrawn_lately_had_is_kept(life: Life) -> None:
     assert not stored.exists(picture)
     life.retailer.rows["P03"] = gone
     settings = life.settings
-    import_feed(str(life.retailer.write()), str(life.images), sessions=life.retailer.sessions, store=stored)
+    import_feed(str(life.retailer.write_feed()), str(life.images), sessions=life.retailer.sessions, store=stored)
     assert managers_report.create(settings).counts["products"] == PRODUCTS  # though it is not encoded yet
     assert life.night()[1].encoded == 1
     assert verify_published(settings, open_encoder).problems == ()
@@ -515,7 +514,7 @@ def test_models_that_somebody_may_be_about_to_use_are_kept(sqlite_life: Life) ->
         registry.add(settings, found)
     registry.use_reader(settings, reader.checkpoint_id)
     with sqlite_life.retailer.sessions.begin() as session:
-        key = [(sha256, 0) for _, sha256 in sqlite_life.retailer.live()][:1]
+        key = [(sha256, 0) for _, sha256 in sqlite_life.retailer.indexed()][:1]
         stored_blocks.put(session, candidate.blocks_id, key, np.zeros((1, 16), np.float16))
     assert sqlite_life.prune() == prune.Pruned()
     sqlite_life.clock.move(15 * DAY)

@@ -10,12 +10,10 @@ from click.testing import CliRunner, Result
 
 from indexer.cli import models, promotion
 from indexer.cli.models import command
-from indexer.promotion import promote as promoting
-from indexer.promotion import reader_promotion
+from indexer.promotion import model_comparison, promote, reader_promotion
 from tests.fakes import fake_checkpoint
-from tests.indexer.models import BAD, GOOD, by_trunk
-from tests.indexer.promotion.test_reader_promotion import Judge, reader, tags
-from tests.indexer.shop import Shop, open_shop
+from tests.indexer.promotion.test_reader_promotion import FakePredictor, reader, tags
+from tests.indexer.shop import BAD, GOOD, Shop, encoder_by_trunk, open_shop
 from vsearch.core.errors import CheckpointMissing, DatasetError, PromotionRefused, WeightsUnavailable
 from vsearch.core.settings import Settings
 from vsearch.index import generation as generations
@@ -28,8 +26,8 @@ pytestmark = pytest.mark.slow
 def shop(indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     """An indexed shop with its own model and fake encoders."""
     given = open_shop(shutil.copytree(indexed, tmp_path / "data"))
-    for name in ("promote", "compare"):
-        monkeypatch.setattr(promoting, name, partial(getattr(promoting, name), open_encoder=by_trunk))
+    for module, name in ((promote, "promote"), (model_comparison, "compare")):
+        monkeypatch.setattr(module, name, partial(getattr(module, name), open_encoder=encoder_by_trunk))
     yield Shop(given.settings.model_copy(update={"checkpoint": ""}), given.sessions, given.store)
     given.close()
 
@@ -97,7 +95,7 @@ def test_a_promotion_can_be_interrupted(shop: Shop, monkeypatch: pytest.MonkeyPa
     def stopped(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(promoting, "promote", stopped)
+    monkeypatch.setattr(promote, "promote", stopped)
     result = invoke(shop.settings, "promote", current(shop))
     assert result.exit_code == 130
     assert "Traceback" not in result.output
@@ -147,11 +145,11 @@ def test_an_evaluation_set_of_own_photos(shop: Shop, tmp_path: Path) -> None:
         (folder / f"of {sku}.jpg").write_bytes(shop.store.read(row.sha256))
     skus = list(rows)[:3]
     answers.write_text(f"photo,sku\nof {skus[0]}.jpg,{skus[0]}\nof {skus[1]},{skus[1]}\nof {skus[0]}.jpg,{skus[2]}\n")
-    said = invoke(shop.settings, "freeze", "--photos", folder, "--answers", answers)
+    said = invoke(shop.settings, "evaluation-set", "--photos", folder, "--answers", answers)
     assert "2 " in said.output, said.exception
-    assert isinstance(invoke(shop.settings, "freeze").exception, DatasetError)
-    assert "12 " in invoke(shop.settings, "freeze", "--replace").output
-    assert invoke(shop.settings, "freeze", "--photos", folder).exit_code == 2
+    assert isinstance(invoke(shop.settings, "evaluation-set").exception, DatasetError)
+    assert "12 " in invoke(shop.settings, "evaluation-set", "--replace").output
+    assert invoke(shop.settings, "evaluation-set", "--photos", folder).exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -169,7 +167,7 @@ def test_invalid_lists_of_photos(shop: Shop, tmp_path: Path, rows: str, detail: 
     (tmp_path / "photos" / "bad.jpg").write_bytes(b"no picture")
     (tmp_path / "answers.csv").write_text(f"photo,sku\n{rows}\n")
     found = invoke(
-        shop.settings, "freeze", "--photos", tmp_path / "photos", "--answers", tmp_path / "answers.csv"
+        shop.settings, "evaluation-set", "--photos", tmp_path / "photos", "--answers", tmp_path / "answers.csv"
     ).exception
     assert isinstance(found, DatasetError)
     assert detail in str(found)
@@ -180,11 +178,13 @@ def test_article_number_readers_are_promoted_and_rolled_back(
     empty: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry, "bundled_reader", lambda: tmp_path / "nowhere")
-    monkeypatch.setattr(reader_promotion, "promote_reader", partial(reader_promotion.promote_reader, open_judge=Judge))
-    monkeypatch.setattr(promotion, "_tags", tags)
+    monkeypatch.setattr(
+        reader_promotion, "promote_reader", partial(reader_promotion.promote_reader, open_predictor=FakePredictor)
+    )
+    monkeypatch.setattr(promotion, "_draw_tags", tags)
     first = reader(tmp_path / "first", wrong=4)
     said = invoke(empty, "promote", first.folder)
-    assert f"({first.checkpoint_id}) 90.0%" in said.output, said.exception
+    assert f"({first.checkpoint_id}) reads 90.0%" in said.output, said.exception
     assert "number (4 digits)" in invoke(empty, "list").output
     assert invoke(empty, "rollback", "--role", "reader").exit_code == 0
     assert registry.reader_checkpoint(empty) is None
@@ -192,7 +192,7 @@ def test_article_number_readers_are_promoted_and_rolled_back(
 
 def test_tags_are_reproducible(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(promotion, "TAGS", 3)
-    drawn = [promotion._tags(4) for _ in range(2)]
+    drawn = [promotion._draw_tags(4) for _ in range(2)]
     assert [number for _, number in drawn[0]] == [number for _, number in drawn[1]]
     assert {len(number) for _, number in drawn[0]} == {4}
     assert all((one == other).all() for (one, _), (other, _) in zip(*drawn, strict=True))

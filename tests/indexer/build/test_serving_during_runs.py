@@ -1,4 +1,4 @@
-"""The page is used while nights publish and an operator takes indexes back."""
+"""Searches on the web page while index runs publish and an operator rolls back."""
 
 import json
 import threading
@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 from werkzeug.serving import make_server
 
 from indexer.build.nightly import rollback
 from tests.fakes import FakeEncoder, FakeReader
-from tests.indexer.retailer import Retailer
+from tests.indexer.shop import Retailer
 from vsearch.detection.detector import no_detector
 from vsearch.index import generation as generations
 from vsearch.search.engine import Engine
@@ -30,7 +29,7 @@ PUBLICATIONS = 9
 
 @contextmanager
 def serving(retailer: Retailer) -> Iterator[str]:
-    """Give the address of the application, which notices by itself what is published."""
+    """Yield the address of an application that reloads what is published."""
     engine = Engine(retailer.settings, FakeEncoder, open_detector=no_detector)
     engine.refresh()
     app = create_app(retailer.settings, engine=engine, sessions=retailer.sessions, open_reader=FakeReader)
@@ -48,7 +47,7 @@ def serving(retailer: Retailer) -> Iterator[str]:
         background.stop()
 
 
-@dataclass
+@dataclass(frozen=True)
 class Known:
     """What is certain before a search begins."""
 
@@ -58,10 +57,10 @@ class Known:
 
 @dataclass
 class Shoppers:
-    """Threads that search until told to stop, and hold each answer against what was known as they asked.
+    """Threads that search, and compare each answer with what was known before the search.
 
     Attributes:
-        latest: the generation that each thread has last seen.
+        latest: the generation that each thread last saw.
     """
 
     address: str
@@ -73,29 +72,10 @@ class Shoppers:
     answered: threading.Condition = field(default_factory=threading.Condition)
     ended: threading.Event = field(default_factory=threading.Event)
 
-    def shop(self, number: int) -> None:
-        """Search and search."""
-        try:
-            while not self.ended.wait(0.1):  # without a pause the nights would get no time
-                known = self.known
-                answer = self.ask()
-                found = {result["sku"]: result["price"]["minor_units"] for result in answer["results"]}
-                assert found
-                assert not found.keys() & known.withdrawn, "an answer holds what was withdrawn"
-                assert all(price >= known.prices.get(sku, 0) for sku, price in found.items()), "a price is yesterday's"
-                with self.answered:
-                    self.answers.append((answer["generation"], set(found)))
-                    self.latest[number] = answer["generation"]
-                    self.answered.notify()
-        except BaseException as error:
-            with self.answered:
-                self.failures.append(error)
-                self.answered.notify()
-
     @contextmanager
     def searching(self) -> Iterator[None]:
-        """Let them search meanwhile."""
-        threads = [threading.Thread(target=self.shop, args=(number,)) for number in range(THREADS)]
+        """Search in threads while the block runs."""
+        threads = [threading.Thread(target=self._search, args=(number,)) for number in range(THREADS)]
         for thread in threads:
             thread.start()
         try:
@@ -106,55 +86,68 @@ class Shoppers:
                 thread.join()
 
     def wait_for(self, generation: str) -> None:
-        """Wait until each of them has an answer from this generation, or one has failed."""
+        """Wait until each thread has an answer from this generation, or one has failed."""
         with self.answered:
             self.answered.wait_for(lambda: self.failures or set(self.latest.values()) == {generation})
 
-    def ask(self) -> Any:
-        """Search once."""
-        with urllib.request.urlopen(f"{self.address}/api/v1/search?class=all", self.photo) as answer:
-            return json.load(answer)
+    def _search(self, number: int) -> None:
+        try:
+            while not self.ended.wait(0.1):  # without a pause the index runs would get no time
+                known = self.known
+                with urllib.request.urlopen(f"{self.address}/api/v1/search?class=all", self.photo) as response:
+                    answer = json.load(response)
+                found = {result["sku"]: result["price"]["minor_units"] for result in answer["results"]}
+                assert found
+                assert not found.keys() & known.withdrawn, "a result was withdrawn before the search"
+                assert all(price >= known.prices.get(sku, 0) for sku, price in found.items()), "a price is outdated"
+                with self.answered:
+                    self.answers.append((answer["generation"], set(found)))
+                    self.latest[number] = answer["generation"]
+                    self.answered.notify()
+        except BaseException as error:
+            with self.answered:
+                self.failures.append(error)
+                self.answered.notify()
 
 
-def test_searches_while_indexes_come_and_go(drawn: Retailer) -> None:
-    """No error, no answer from two generations at once, nothing that was withdrawn, no price of the day before."""
+def test_searches_while_indexes_are_published_and_rolled_back(drawn: Retailer) -> None:
+    """No error, no answer from two generations at once, no withdrawn product and no outdated price."""
     limits = {"results_per_page": 60, "searches_in_flight": THREADS, "threads": THREADS + 1, "rate_limit": ""}
     drawn.settings = drawn.settings.model_copy(update=limits)
-    drawn.night()
-    contents = {_current(drawn): {sku for sku, _ in drawn.live()}}
+    drawn.run_nightly()
+    contents = {current(drawn): {sku for sku, _ in drawn.indexed()}}
     photo = (Path(drawn.images) / "3.jpg").read_bytes()
     with serving(drawn) as address:
         shoppers = Shoppers(address, photo)
         with shoppers.searching():
-            shoppers.wait_for(_current(drawn))
+            shoppers.wait_for(current(drawn))
             for number in range(PUBLICATIONS):
                 if number % 3 == 2:
                     rollback(drawn.settings)
                 else:
-                    _change(drawn, shoppers, number)
-                    contents[_current(drawn)] = {sku for sku, _ in drawn.live()}
-                shoppers.wait_for(_current(drawn))
+                    publish_changes(drawn, shoppers, number)
+                    contents[current(drawn)] = {sku for sku, _ in drawn.indexed()}
+                shoppers.wait_for(current(drawn))
     assert shoppers.failures == []
     assert {generation for generation, _ in shoppers.answers} == contents.keys()
     assert all(found <= contents[generation] for generation, found in shoppers.answers)
 
 
-def _current(retailer: Retailer) -> str:
-    generation_id = generations.current_id(retailer.settings.generations)
-    assert generation_id is not None
-    return generation_id
+def current(retailer: Retailer) -> str:
+    """Return the id of the current generation."""
+    return generations.current(retailer.settings.generations).name
 
 
-def _change(retailer: Retailer, shoppers: Shoppers, number: int) -> None:
-    """A night with a product less, a product more, and a higher price for all."""
+def publish_changes(retailer: Retailer, shoppers: Shoppers, number: int) -> None:
+    """Run the nightly job with one product withdrawn, one added, and a higher price for all."""
     rows, gone = retailer.rows, f"P{number:02d}"
     picture = rows.pop(gone)["image"]
     for row in rows.values():
         row["price"] = str(int(row["price"]) + 1)
     rows[f"N{number:02d}"] = {**rows["P39"], "sku": f"N{number:02d}", "image": picture}
 
-    def told() -> None:
+    def update_known() -> None:
         prices = {sku: 100 * int(row["price"]) for sku, row in rows.items()}
         shoppers.known = Known(shoppers.known.withdrawn | {gone}, prices)
 
-    retailer.night(told=told)
+    retailer.run_nightly(on_imported=update_known)
