@@ -7,7 +7,8 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import update
 
-from catalog.models import Product
+from catalog.database import open_catalog
+from catalog.models import Product, utc_now
 from indexer.build import canaries, nightly
 from indexer.build.indexes import OTHER
 from indexer.build.nightly import reindex
@@ -175,12 +176,13 @@ def test_drift_stops_the_publication_unless_accepted(shop: Shop) -> None:
 
 
 def run_job(settings: Settings, *arguments: str) -> str:
-    """Submit an index job, execute it, and return its final state."""
+    """Submit a job, execute it, and return its final state."""
     submitted = CliRunner().invoke(jobs_command, ["run", *arguments], obj=settings)
     assert submitted.exit_code == 0, submitted.output
-    found = re.search(r"Job (\d+)", submitted.output)
-    assert found is not None
-    return jobs.execute(settings, int(found[1]), WORK)
+    with open_catalog(settings.catalogue_url, write=True) as sessions:
+        job = jobs.claim_next(sessions, "worker:1", utc_now())
+    assert job is not None
+    return jobs.execute(settings, job.job_id, "worker:1", WORK)
 
 
 @pytest.mark.parametrize("kind", ["index", "nightly"])
