@@ -1,7 +1,6 @@
-"""Fixtures that several packages' tests need: catalogues, empty, filled or indexed, and a throw-away PostgreSQL.
+"""Fixtures of several packages: catalogs that are empty, filled or indexed, and a temporary PostgreSQL server.
 
-What only some tests need is imported where it is used. Small matrices on several threads mostly wait for each other, so
-NumPy and FAISS compute with one.
+NumPy and FAISS use one thread: with small matrices, several threads mostly wait for each other.
 """
 
 import os
@@ -29,27 +28,27 @@ from tests.ports import free_port
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
-os.environ["COLUMNS"] = "250"  # the console takes its width when it is made, in whichever test that happens
+os.environ["COLUMNS"] = "250"  # read when the console is created, in whichever test comes first
 
 SHARED = "catalogue"
-"""The PostgreSQL database that many tests share, with connections that stay open."""
+"""A PostgreSQL database shared by many tests; its connections stay open."""
 
 TABLES = ", ".join(Base.metadata.tables)
 
-for library in ("OMP", "OPENBLAS"):  # read when NumPy and FAISS are loaded, which nothing above does
+for library in ("OMP", "OPENBLAS"):  # read when NumPy and FAISS are loaded, which the imports above do not
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def no_fsync() -> Iterator[None]:
-    """Nothing here must survive a power cut; what a killed run leaves is tested in processes of their own."""
+    """Skip fsync: no test needs to survive a power cut. Killed runs are tested in separate processes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda handle: None)
         yield
 
 
 _connections: list[Any] = []
-"""Connections to databases that the test has opened."""
+"""Database connections that the current test has opened."""
 
 
 @sa.event.listens_for(Pool, "connect")
@@ -59,9 +58,9 @@ def _remember(connection: Any, record: object) -> None:
 
 @pytest.fixture(autouse=True)
 def no_open_connection() -> Iterator[None]:
-    """A test closes its connections: else the warning fails whatever test is next when they are collected.
+    """Fail a test that leaves connections open; otherwise the warning fails a later test, when they are collected.
 
-    Being the first fixture, this looks last, when all others have let go of what they had.
+    As the first fixture it is torn down last.
     """
     _connections.clear()
     yield
@@ -70,7 +69,7 @@ def no_open_connection() -> Iterator[None]:
 
 
 def _database(connection: Any) -> str:
-    """Return what a connection is open to; empty if it is closed."""
+    """Return the database of an open connection, or an empty string."""
     if isinstance(connection, psycopg.Connection):
         return "" if connection.closed else connection.info.dbname
     try:
@@ -81,7 +80,7 @@ def _database(connection: Any) -> str:
 
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty catalogue file with the schema in it, to be copied."""
+    """Return an empty catalog file to copy."""
     file = tmp_path_factory.mktemp("template") / "catalogue.sqlite"
     engine = connect(file)
     upgrade(engine)
@@ -91,7 +90,7 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def sqlite_engine(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Engine]:
-    """An empty catalogue of the test's own, on SQLite."""
+    """Return an empty SQLite catalog."""
     file = shutil.copy(migrated_sqlite, tmp_path / "catalogue.sqlite")
     engine = connect(file)
     yield engine
@@ -100,7 +99,7 @@ def sqlite_engine(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def views_made_once() -> Iterator[None]:
-    """What an index run takes longest for here; a view follows from the picture's content and its number alone."""
+    """Cache synthetic views, the slowest part of an index run; a view depends only on the image and its number."""
     from indexer.build import encode
 
     made: dict[tuple[str, int], Any] = {}
@@ -121,7 +120,7 @@ def views_made_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def filled(views_made_once: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data folder of a shop of 12 products with 24 pictures in four categories, to be copied."""
+    """Return the data folder of a shop with 12 products and 24 images in four categories, to copy."""
     from tests.indexer.shop import fill, open_shop
 
     shop = open_shop(tmp_path_factory.mktemp("filled"))
@@ -132,7 +131,7 @@ def filled(views_made_once: None, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="session")
 def indexed(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same after its first run, to be copied."""
+    """Return the same folder after the first index run, to copy."""
     from indexer.build.nightly import reindex
     from tests.fakes import FakeEncoder, FrozenClock
     from tests.indexer.shop import open_shop
@@ -146,7 +145,7 @@ def indexed(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def pg_url() -> Iterator[str]:
-    """The address of a PostgreSQL server that lives as long as the tests do."""
+    """Return the URL of a PostgreSQL server that runs as long as the tests."""
     programs = _postgresql_programs()
     identity, owner = _unprivileged()
     folder = Path(tempfile.mkdtemp(prefix="vsearch-pg-"))  # pytest's own folders are closed to other users
@@ -170,7 +169,7 @@ def pg_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def new_pg(pg_url: str) -> Callable[[str], str]:
-    """Makes an empty database of a name and returns its address."""
+    """Return a function that creates an empty database and returns its URL."""
 
     def new(name: str) -> str:
         server = connect(pg_url)
@@ -184,7 +183,7 @@ def new_pg(pg_url: str) -> Callable[[str], str]:
 
 @pytest.fixture(scope="session")
 def migrated_pg(new_pg: Callable[[str], str]) -> Iterator[Engine]:
-    """A database with the schema in it; making one for each test would take most of the time."""
+    """Return a database with the schema; creating one per test would take too long."""
     engine = connect(new_pg(SHARED))
     upgrade(engine)
     yield engine
@@ -193,7 +192,7 @@ def migrated_pg(new_pg: Callable[[str], str]) -> Iterator[Engine]:
 
 @pytest.fixture
 def pg_engine(migrated_pg: Engine) -> Engine:
-    """An empty catalogue on PostgreSQL."""
+    """Return an empty PostgreSQL catalog."""
     with migrated_pg.begin() as connection:
         connection.exec_driver_sql(f"TRUNCATE {TABLES} RESTART IDENTITY")
     return migrated_pg
@@ -209,7 +208,7 @@ def _postgresql_programs() -> Path:
 
 
 def _unprivileged() -> tuple[dict[str, Any], pwd.struct_passwd | None]:
-    """Return how to start a process that PostgreSQL accepts (it refuses root), and as whom."""
+    """Return Popen arguments for an unprivileged user and that user: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return {}, None
     for name in ("postgres", "nobody"):

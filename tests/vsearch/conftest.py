@@ -1,4 +1,4 @@
-"""A small published generation of drawn pictures, for the tests of generations and of the engine."""
+"""A small shop of synthetic images, for tests of generations and the engine."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ CLASSES = ("chair", "lamp")
 
 @dataclass(frozen=True)
 class Shop:
-    """A data folder with a checkpoint, and the pictures to make generations of."""
+    """A data folder with a checkpoint, and the images of its generations."""
 
     folder: Path
     checkpoint: Checkpoint
@@ -39,11 +39,11 @@ class Shop:
 
     @property
     def generations(self) -> Path:
-        """Where they are published."""
+        """The folder of the generations."""
         return self.folder / "generations"
 
     def gallery(self, first_product: int = 1) -> Gallery:
-        """Return the gallery of all pictures: two to a product, half of them chairs."""
+        """Return the gallery of all images: two per product, half of them chairs."""
         count = len(self.pictures)
         embeddings = self.checkpoint.whitening.project(self.blocks)
         image_ids = np.arange(100, 100 + count, dtype=np.int64)
@@ -55,7 +55,7 @@ class Shop:
         return Gallery(indexes, image_ids, first_product + np.arange(count, dtype=np.int64) // 2)
 
     def write(self, first_product: int = 1) -> Path:
-        """Write a generation, hidden."""
+        """Write a generation without publishing it."""
         return generation.write(
             self.generations,
             origin(self.checkpoint, previous=generation.current_id(self.generations)),
@@ -67,7 +67,7 @@ class Shop:
 
     @property
     def settings(self) -> Settings:
-        """Settings of this data folder."""
+        """The settings of this data folder."""
         return Settings(data=self.folder)
 
     def publish(self, first_product: int = 1) -> str:
@@ -77,10 +77,10 @@ class Shop:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
-    """Return a shop with 12 products of two pictures each; nothing is published yet."""
+    """Return a shop with 12 products of two images each; nothing is published yet."""
     trunk = fake_checkpoint(tmp_path / "trunk", CLASSES)
-    colours = np.random.default_rng(0).integers(40, 255, size=(12, 3))
-    pictures = [colored(colours[number // 2], seed=number) for number in range(24)]
+    colors = np.random.default_rng(0).integers(40, 255, size=(12, 3))
+    pictures = [colored(colors[number // 2], seed=number) for number in range(24)]
     blocks = FakeEncoder(trunk).blocks(pictures)
     heads = nearest_mean_heads(blocks, ["chair"] * 12 + ["lamp"] * 12)
     checkpoint = checkpoints.save_with_heads(trunk, heads, tmp_path / "checkpoints")
