@@ -103,11 +103,6 @@ def test_excluded_products_are_replaced_by_the_next_ones(metric: Metric, k: int)
     assert [hit.product_id for hit in hits] == brute_force(inside, vectors[kept], query, metric)[:k]
 
 
-def test_an_empty_filter_finds_nothing() -> None:
-    gallery, _ = random_gallery(30, 30)
-    assert gallery.search(np.ones(8), k=5, allowed=np.array([], dtype=np.int64)) == []
-
-
 @pytest.mark.parametrize("metric", METRICS)
 def test_duplicates_keep_their_order_for_any_k(metric: Metric) -> None:
     rng = np.random.default_rng(0)
