@@ -65,19 +65,12 @@ class Downloader:
     Args:
         private: allow addresses in private networks and on this machine.
         trusted_host: a host that may be in a private network even so.
-        timeout: see `TIMEOUT`.
         deadline: see `DEADLINE`.
         pause: seconds before the second try, doubled for each further one.
     """
 
     def __init__(
-        self,
-        *,
-        private: bool = False,
-        trusted_host: str = "",
-        timeout: float = TIMEOUT,
-        deadline: float = DEADLINE,
-        pause: float = 0.5,
+        self, *, private: bool = False, trusted_host: str = "", deadline: float = DEADLINE, pause: float = 0.5
     ) -> None:
         retries = urllib3.Retry(
             TRIES - 1,
@@ -92,7 +85,7 @@ class Downloader:
             num_pools=64,
             maxsize=16,
             retries=retries,
-            timeout=urllib3.Timeout(connect=timeout, read=timeout),
+            timeout=urllib3.Timeout(connect=TIMEOUT, read=TIMEOUT),
             headers={"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"},
         )
         if not private:
@@ -109,7 +102,12 @@ class Downloader:
         Raises:
             AddressRefused: the address is private, or its file is missing, too large or too slow.
         """
-        headers = {**self._pool.headers, **_conditions(tag), **_credentials(address)}
+        headers = dict(self._pool.headers)
+        if tag:
+            headers["If-None-Match" if tag.startswith(('"', "W/")) else "If-Modified-Since"] = tag
+        user, at, _ = urlsplit(address).netloc.rpartition("@")
+        if at:  # urllib3 removes the header when it is redirected to another host
+            headers["Authorization"] = f"Basic {b64encode(unquote(user).encode()).decode()}"
         try:
             response = self._pool.request("GET", address, headers=headers, preload_content=False, decode_content=False)
         except AddressRefused as error:
@@ -187,18 +185,6 @@ def _unreachable(address: str, error: Exception) -> AddressRefused:
     return AddressRefused(
         f"{address} cannot be downloaded ({redact(str(error), address)}). Check the address, or try again later."
     )
-
-
-def _conditions(tag: str) -> dict[str, str]:
-    if not tag:
-        return {}
-    return {"If-None-Match": tag} if tag.startswith(('"', "W/")) else {"If-Modified-Since": tag}
-
-
-def _credentials(address: str) -> dict[str, str]:
-    """Return the header for the user in an address; urllib3 removes it when redirected to another host."""
-    user, at, _ = urlsplit(address).netloc.rpartition("@")
-    return {"Authorization": f"Basic {b64encode(unquote(user).encode()).decode()}"} if at else {}
 
 
 def _public_pools(trusted_host: str) -> dict[str, type[HTTPConnectionPool]]:

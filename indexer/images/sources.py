@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from indexer.feed import locations
 from indexer.images.http import Downloader, FileContent
@@ -25,10 +25,17 @@ class PictureUnavailable(ImageRejected):
     """A picture cannot be found or read under the name that the feed gives."""
 
 
-class PictureSource(Protocol):
-    """Pictures by name; up to `threads` threads may fetch at once."""
+class PictureSource:
+    """Pictures by name: web addresses from the web, all other names from the files of one location, if any.
 
-    threads: int
+    Up to `threads` threads may fetch at once.
+    """
+
+    def __init__(self, files: "_FilePictures | None", web: Downloader, max_bytes: int) -> None:
+        self._files = files
+        self._web = web
+        self._max_bytes = max_bytes
+        self.threads = WEB_THREADS if files is None else files.threads
 
     def fetch(self, name: str, tag: str = "") -> FileContent:
         """Return the bytes of a picture, or None in their place if `tag` is still its tag.
@@ -36,9 +43,23 @@ class PictureSource(Protocol):
         Raises:
             PictureUnavailable: the picture is missing, too large, or unreadable.
         """
+        if locations.is_web(name):
+            try:
+                return self._web.fetch(name, self._max_bytes, tag)
+            except AddressRefused as error:
+                raise PictureUnavailable(f"picture {error}") from error
+        if self._files is None:
+            raise PictureUnavailable(f"picture {name!r} is a file name, but --images is not set. Set it to the folder.")
+        return self._files.fetch(name, tag)
 
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
-        """Return the names in the order that is fastest to read."""
+        """Return the names in the order that is fastest to read: files first; addresses keep their order."""
+        listed = list(names)
+        files = [name for name in listed if not locations.is_web(name)]
+        return [
+            *(self._files.in_reading_order(files) if self._files else files),
+            *(name for name in listed if locations.is_web(name)),
+        ]
 
 
 @contextmanager
@@ -57,7 +78,7 @@ def open_pictures(location: str | None, max_bytes: int, *, private: bool = False
     web = Downloader(private=private)
     try:
         with _open_location(location, max_bytes) as files:
-            yield _FilesOrWeb(files, web, max_bytes)
+            yield PictureSource(files, web, max_bytes)
     finally:
         web.close()
 
@@ -101,35 +122,6 @@ def _open_storage(location: str, max_bytes: int) -> "StoredPictures":
             f"The picture folder {location} cannot be opened ({detail}). Check the address and the credentials."
         ) from error
     return StoredPictures(location, files, folder, max_bytes)
-
-
-class _FilesOrWeb:
-    """Fetches web addresses from the web and all other names from the files of one location, if any."""
-
-    def __init__(self, files: "_FilePictures | None", web: Downloader, max_bytes: int) -> None:
-        self._files = files
-        self._web = web
-        self._max_bytes = max_bytes
-        self.threads = WEB_THREADS if files is None else files.threads
-
-    def fetch(self, name: str, tag: str = "") -> FileContent:
-        if locations.is_web(name):
-            try:
-                return self._web.fetch(name, self._max_bytes, tag)
-            except AddressRefused as error:
-                raise PictureUnavailable(f"picture {error}") from error
-        if self._files is None:
-            raise PictureUnavailable(f"picture {name!r} is a file name, but --images is not set. Set it to the folder.")
-        return self._files.fetch(name, tag)
-
-    def in_reading_order(self, names: Iterable[str]) -> list[str]:
-        """Return the names of files first; addresses keep their order, since neighbors often share a host."""
-        listed = list(names)
-        files = [name for name in listed if not locations.is_web(name)]
-        return [
-            *(self._files.in_reading_order(files) if self._files else files),
-            *(name for name in listed if locations.is_web(name)),
-        ]
 
 
 class _File(NamedTuple):
