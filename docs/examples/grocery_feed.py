@@ -1,16 +1,15 @@
-"""Turn phone photos of groceries into a shop and a test: a feed, a list of photos, and which products to judge by.
+"""Convert the grocery_phone_photos data set to a feed and an evaluation.
 
     python docs/examples/grocery_feed.py DIR OUT
 
-DIR holds labels.csv (id, image, product, coarse, kind) and images.tar of the grocery_phone_photos set. OUT gets
+DIR contains labels.csv (id, image, product, coarse, kind) and images.tar. OUT receives
 
-    feed.csv      the catalogue pictures as a feed, for `vsearch catalog import`
+    feed.csv      the catalog images as a feed, for `vsearch catalog import`
     photos.csv    photo, sku, category of every phone photo, for `vsearch evaluate photos`
-    train.txt     skus of the half of the products whose photos a network may learn from
-    unseen.txt    skus of the other half, to judge by: `vsearch evaluate photos --skus unseen.txt`
+    train.txt     skus of the half of the products to train with
+    unseen.txt    skus of the other half, for `vsearch evaluate photos --skus unseen.txt`
 
-The halves are the same every time; of each kind of food (coarse) one half gets as many products as the other, or one
-more.
+The split is reproducible and even for each kind of food (coarse).
 """
 
 import csv
@@ -23,7 +22,7 @@ SEED = 1
 
 
 def split(kinds: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Return the skus to learn from and those to judge by; `kinds` has the kind of food by sku."""
+    """Return the skus to train with and those to evaluate with; `kinds` maps skus to kinds of food."""
     order = sorted(kinds)
     random.Random(SEED).shuffle(order)
     order.sort(key=kinds.__getitem__)  # stable: by kind of food, shuffled within
@@ -31,7 +30,7 @@ def split(kinds: Mapping[str, str]) -> tuple[list[str], list[str]]:
 
 
 def write_csv(file: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write rows under a header line."""
+    """Write a header and rows."""
     with file.open("w", encoding="utf8", newline="") as lines:
         writer = csv.writer(lines)
         writer.writerow(columns)

@@ -1,15 +1,15 @@
-"""Turn a foreign catalogue file into a feed: a worked example of bringing your own.
+"""Convert the ikea data set to a feed: an example of a converter for your own catalog.
 
     python docs/examples/ikea_feed.py DIR OUT
 
-DIR holds catalogue.csv (sku, name, type, category, colour, base_colours, size, description, image, split) and
-qrels_family.csv of the ikea research set. OUT gets
+DIR contains catalogue.csv (sku, name, type, category, colour, base_colours, size, description, image, split) and
+qrels_family.csv. OUT receives
 
-    feed.csv                what `vsearch catalog import` takes, see docs/feed.md
-    validation.txt          the skus of the validation split, one a line
-    family_validation.csv   the relevance pairs whose query is one of these, for `vsearch evaluate retrieval`
+    feed.csv                for `vsearch catalog import`, see docs/feed.md
+    validation.txt          the skus of the validation split, one per line
+    family_validation.csv   the relevance pairs of these queries, for `vsearch evaluate retrieval`
 
-Your own converter needs only the first: read your rows, name the columns, write them.
+Your own converter only needs to write the first.
 """
 
 import csv
@@ -21,7 +21,7 @@ COLUMNS = ("sku", "title", "brand", "description", "category", "image", "variant
 
 
 def feed_row(row: Mapping[str, str]) -> dict[str, str]:
-    """Return the feed's columns of one row of catalogue.csv."""
+    """Convert a row of catalogue.csv."""
     return {
         "sku": row["sku"],
         "title": f"{row['name']} {row['type']}, {row['colour']}".rstrip(", "),
@@ -29,14 +29,14 @@ def feed_row(row: Mapping[str, str]) -> dict[str, str]:
         "description": row["description"],
         "category": row["category"].replace("_", " "),
         "image": row["image"],
-        "variant_group": f"{row['name']} {row['type']}",  # the same design in other colours and sizes
+        "variant_group": f"{row['name']} {row['type']}",  # the same design in other colors and sizes
         "attr:colour": row["base_colours"],
         "attr:size": row["size"].replace("|", "/"),
     }
 
 
 def write_csv(file: Path, columns: Iterable[str], rows: Iterable[Mapping[str, str]]) -> None:
-    """Write rows under a header line."""
+    """Write a header and rows."""
     with file.open("w", encoding="utf8", newline="") as lines:
         writer = csv.DictWriter(lines, tuple(columns))
         writer.writeheader()

@@ -1,9 +1,9 @@
-"""Make a feed of any length out of the demo shop: products with names of their own that share its pictures.
+"""Make a feed of any length from the demo shop: different products that share its images.
 
-    python docs/examples/large_feed.py 200000 large.csv           # a catalogue
-    python docs/examples/large_feed.py 200000 changed.csv 1       # after a night: one product in a hundred changed
+    python docs/examples/large_feed.py 200000 large.csv           # a catalog
+    python docs/examples/large_feed.py 200000 changed.csv 1       # a day later: one product in a hundred has changed
 
-Import it with the pictures in catalog/demo/shop/pictures: so docs/measured.md times the nights of a large shop.
+Import it with the images in catalog/demo/shop/pictures. docs/measured.md times the nightly job with such feeds.
 """
 
 import csv
@@ -13,8 +13,8 @@ from pathlib import Path
 SHOP = Path(__file__).parents[2] / "catalog" / "demo" / "shop"
 
 
-def main(count: int, file: Path, night: int = 0) -> None:
-    """Write a feed of so many products; each night another one in a hundred has another price or picture."""
+def main(count: int, file: Path, day: int = 0) -> None:
+    """Write a feed of `count` products; on each day another one in a hundred has a new price or image."""
     with (SHOP / "feed.csv").open(newline="", encoding="utf8") as lines:
         rows = list(csv.DictReader(lines))
     with file.open("w", newline="", encoding="utf8") as lines:
@@ -23,9 +23,9 @@ def main(count: int, file: Path, night: int = 0) -> None:
         for number in range(count):
             row = rows[number % len(rows)]
             row = row | {"sku": f"{row['sku']}-{number}", "title": f"{row['title']} {number}", "article_number": ""}
-            if night and number % 200 == night:
+            if day and number % 200 == day:
                 row["price"] = str(100 + number % 900)
-            if night and number % 200 == night + 100:
+            if day and number % 200 == day + 100:
                 row["images"] = rows[(number + 7) % len(rows)]["images"]
             writer.writerow(row)
 

@@ -1,9 +1,9 @@
-"""Write photos of what no furniture shop sells: animals, food and landscapes of the tiny_imagenet research set.
+"""Extract photos of things that no furniture shop sells from tiny_imagenet: animals, food and landscapes.
 
     python docs/examples/unrelated.py FILE.npz OUT
 
-FILE.npz holds `data` (all JPEG bytes), `offsets`, `labels`, `split` (1 is validation) and `wnids`. OUT becomes a folder
-with the validation pictures of these classes, for `vsearch evaluate shopper --unrelated OUT`.
+FILE.npz contains `data` (all JPEG bytes), `offsets`, `labels`, `split` (1 is validation) and `wnids`. OUT receives the
+validation images of these classes, for `vsearch evaluate shopper --unrelated OUT`.
 """
 
 import sys
@@ -12,18 +12,18 @@ from pathlib import Path
 import numpy as np
 
 KINDS = {"animal": ("n01", "n026"), "food": ("n075", "n080"), "landscape": ("n09", "n10")}
-"""Numbers of WordNet's nouns run by topic: kind -> the first of a kind, and the first after it."""
+"""Kind -> first WordNet id of the kind, and first after it; the ids of nouns are ordered by topic."""
 
 VALIDATION = 1
 
 
 def kind_of(wnid: str) -> str | None:
-    """Return which kind a class is of, or None for what a shop may sell."""
+    """Return the kind of a class, or None."""
     return next((kind for kind, (first, after) in KINDS.items() if first <= wnid < after), None)
 
 
 def main(source: Path, target: Path) -> None:
-    """Write each picture as KIND-WNID-NUMBER.jpg."""
+    """Write each image as KIND-WNID-NUMBER.jpg."""
     target.mkdir(parents=True, exist_ok=True)
     with np.load(source) as arrays:
         data, offsets, labels, split, wnids = (arrays[name] for name in ("data", "offsets", "labels", "split", "wnids"))

@@ -1,4 +1,4 @@
-"""Watermark detection on drawn pictures; docs/examples/marks.py measures it on real photographs."""
+"""Watermark detection on drawn pictures; docs/examples/watermarks.py measures it on real photographs."""
 
 import numpy as np
 import pytest
