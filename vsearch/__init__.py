@@ -1,8 +1,4 @@
-"""The engine: pictures in, ranked ids out. Knows no SQL and no HTTP.
+"""The search engine: images in, ranked ids out. It knows neither SQL nor HTTP, and imports no other package of ours."""
 
-Read `engine` first, then `gallery`, `generation` and `model.checkpoint`. Imports nothing of the other packages,
-except in `vsearch.cli`, the thin table of commands that is the only place that knows them all.
-"""
-
-# TensorFlow brings an SQLite of its own, without full-text search; whichever is loaded first is the one Python gets.
+# TensorFlow bundles an SQLite without full-text search. The one loaded first is used by Python.
 import sqlite3  # noqa: F401

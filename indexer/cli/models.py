@@ -115,7 +115,7 @@ def export(settings: Settings, name: str, target: Path, kind: str) -> None:
     """Write a model to a file or folder, which `vsearch models promote` accepts and verifies."""
     with registry.open_checkpoint(settings, name) as checkpoint:
         if kind == "savedmodel":
-            from vsearch.models.predictor import export_networks
+            from vsearch.models.classifier import export_networks
 
             with progress("export"):
                 export_networks(checkpoint, target)

@@ -19,7 +19,7 @@ from vsearch.evaluation.comparison import Paired, compare_scores
 from vsearch.imaging.codec import Picture
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
-from vsearch.models.predictor import open_classifier
+from vsearch.models.classifier import open_classifier
 from vsearch.models.trained_heads import HeadPredictions, HeadSpec
 
 MIN_ACCURACY = 0.5
@@ -32,7 +32,7 @@ DrawTags = Callable[[int], Sequence[tuple[Picture, str]]]
 
 
 class DigitPredictor(Protocol):
-    """The part of `vsearch.models.predictor.Classifier` that is used here."""
+    """The part of `vsearch.models.classifier.Classifier` that is used here."""
 
     def predict(self, pictures: Sequence[Picture]) -> HeadPredictions:
         """Return the predictions for pictures, uint8 RGB [h, w, 3] each."""

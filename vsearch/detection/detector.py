@@ -11,7 +11,7 @@ from vsearch.imaging.codec import Picture
 from vsearch.imaging.geometry import MIN_BOX_SIDE, Box
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models import registry
-from vsearch.models.predictor import Classifier, open_classifier
+from vsearch.models.classifier import Classifier, open_classifier
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from vsearch.core.errors import CheckpointMismatch
 from vsearch.imaging.codec import Picture, crop
 from vsearch.imaging.geometry import Box
 from vsearch.models.checkpoint import Checkpoint
-from vsearch.models.predictor import Classifier, open_classifier
+from vsearch.models.classifier import Classifier, open_classifier
 from vsearch.ocr.candidates import clip_box, find_candidates, scale_box
 
 READABLE: Final = "readable"

@@ -25,7 +25,7 @@ from vsearch.models import checkpoint as checkpoints
 from vsearch.models import weights
 from vsearch.models.backbones import backbone, build
 from vsearch.models.checkpoint import Checkpoint, Retrieval
-from vsearch.models.predictor import Logits, open_classifier
+from vsearch.models.classifier import Logits, open_classifier
 from vsearch.models.trained_heads import HeadSpec, TrainedHeads, predictions_from_logits
 from vsearch.training import plan as plans
 from vsearch.training.assemble import assemble

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.models import weights
-from vsearch.models.predictor import Logits, compiled, run_in_batches, top_weights
+from vsearch.models.classifier import Logits, compiled, run_in_batches, top_weights
 from vsearch.models.trained_heads import HeadSpec, TrainedHeads
 from vsearch.models.weights import read_arrays, write_arrays
 from vsearch.training.data.dataset import Split

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vsearch.core.files import replace_text
 from vsearch.core.progress import Progress, no_stages
-from vsearch.models.predictor import compiled, run_in_batches
+from vsearch.models.classifier import compiled, run_in_batches
 from vsearch.models.trained_heads import HeadPredictions, HeadSpec, predictions_from_logits
 from vsearch.training.data.dataset import Dataset, Split, showing
 from vsearch.training.loop import fit

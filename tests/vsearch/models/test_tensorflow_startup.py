@@ -2,7 +2,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-STAND_IN = """
+import pytest
+
+FAKE_TENSORFLOW = """
 import logging
 calls = []
 
@@ -19,11 +21,21 @@ class config:
 """
 
 
-def test_memory_on_the_gpu_grows_as_needed(tmp_path: Path) -> None:
-    (tmp_path / "tensorflow.py").write_text(STAND_IN)
+def test_gpu_memory_growth_is_set_before_devices_are_initialized(tmp_path: Path) -> None:
+    (tmp_path / "tensorflow.py").write_text(FAKE_TENSORFLOW)
     code = (
         "import sys; from vsearch.models.tensorflow_startup import import_tensorflow; sys.path.insert(0, sys.argv[1]);"
         "import_tensorflow(); import tensorflow; print(tensorflow.calls)"
     )
     found = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "['GPU:0 grows: True', 'GPU:1 grows: True', 'devices initialized']"
+
+
+@pytest.mark.keras
+@pytest.mark.slow
+def test_sqlite_keeps_its_full_text_search_beside_tensorflow() -> None:
+    code = (
+        "from vsearch.models.tensorflow_startup import import_tensorflow; import_tensorflow();"
+        "import sqlite3; sqlite3.connect(':memory:').execute('CREATE VIRTUAL TABLE t USING fts5(a)')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -412,7 +412,7 @@ def test_unknown_boxes_cost_nothing() -> None:
 def test_a_finder_learns_a_few_rooms_by_heart(tmp_path: Path) -> None:
     """By the one training path: the checkpoint as saved finds the boxes, and the report and card say so."""
     from vsearch.models import checkpoint as checkpoints
-    from vsearch.models.predictor import open_classifier
+    from vsearch.models.classifier import open_classifier
     from vsearch.training import experiment
     from vsearch.training.outcome import Run
 

@@ -10,7 +10,7 @@ import pytest
 from tests.vsearch.training import sample_data
 from vsearch.cli import main
 from vsearch.models import checkpoint as checkpoints
-from vsearch.models.predictor import open_classifier
+from vsearch.models.classifier import open_classifier
 
 pytestmark = [pytest.mark.keras, pytest.mark.slow]
 

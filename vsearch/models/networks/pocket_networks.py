@@ -1,7 +1,6 @@
 """The bundled backbones: small versions of ResNet, VGG and Inception, and those of the reader and the detector.
 
-The three take pictures scaled to -1..1 and shrink them 16 times: 144 px give a 9 x 9 feature map. Being fully
-convolutional they take any side of 32 px and more. Called by `vsearch.models.backbones` alone.
+The first three downsample 16 times: 144 px give a 9 x 9 feature map. Called by `vsearch.models.backbones` only.
 """
 
 from typing import Any
@@ -43,7 +42,7 @@ def pocket_vgg(inputs: Tensor) -> Tensor:
 
 
 def pocket_inception(inputs: Tensor) -> Tensor:
-    """Inception modules with factorised 5 x 5 branches (Szegedy et al., CVPR 2016).
+    """Inception modules with factorized 5 x 5 branches (Szegedy et al., CVPR 2016).
 
     [n, s, s, 3] -> [n, s/16, s/16, 192]
     """
@@ -57,7 +56,7 @@ def pocket_inception(inputs: Tensor) -> Tensor:
 
 
 def pocket_strip(inputs: Tensor) -> Tensor:
-    """Residual network for a line of text: the height shrinks 16 times, the width 8 times; 385,000 weights.
+    """Residual network for a line of text, which keeps more of the width; 385,000 weights.
 
     [n, h, w, 3] -> [n, h/16, w/8, 112]
     """
@@ -69,9 +68,7 @@ def pocket_strip(inputs: Tensor) -> Tensor:
 
 
 def pocket_detector(inputs: Tensor) -> Tensor:
-    """Residual network that ends in a fine map: what the coarse stages saw is brought up and added to the finer ones.
-
-    The joining is that of a feature pyramid (Lin et al., CVPR 2017) with its finest level alone; 310,000 weights.
+    """Residual network with the finest level of a feature pyramid (Lin et al., CVPR 2017); 310,000 weights.
 
     [n, s, s, 3] -> [n, s/8, s/8, 48]
     """

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.keras
 
 def untrained_classifier(folder: Path) -> Checkpoint:
     """Write an untrained checkpoint with one network and one head."""
+    from vsearch.models.classifier import top_weights
     from vsearch.models.network import build_network
-    from vsearch.models.predictor import top_weights
     from vsearch.models.weights import pack
 
     heads = (HeadSpec("color", "softmax", ("blue", "red")),)
@@ -33,7 +33,7 @@ def untrained_classifier(folder: Path) -> Checkpoint:
 def test_exported_networks_give_the_same_logits(tmp_path: Path) -> None:
     import tensorflow as tf
 
-    from vsearch.models.predictor import export_networks, open_classifier
+    from vsearch.models.classifier import export_networks, open_classifier
 
     checkpoint = untrained_classifier(tmp_path)
     target = export_networks(checkpoint, tmp_path / "networks")
