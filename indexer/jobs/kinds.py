@@ -93,12 +93,11 @@ def _train(settings: Settings, arguments: Mapping[str, Any], progress: Progress)
 
     plan = plans.read(str(arguments.get("plan", "")))
     import_tensorflow()
-    from vsearch.training import experiment
-    from vsearch.training.outcome import Run
+    from vsearch.training.run import Run, train
 
     photos = Path(str(arguments.get("photos", ".")))
     run = Run(plan, photos, settings.data / "runs" / plan.name, settings.weights)
-    said = experiment.carry_out(run, progress)
+    said = train(run, progress)
     return f"Checkpoint {said['checkpoint_id']} in {run.checkpoint}; `vsearch models promote` lets it search."
 
 

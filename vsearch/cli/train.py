@@ -19,60 +19,56 @@ from vsearch.models.tensorflow_startup import import_tensorflow
 @click.argument("plan")
 @click.option(
     "--photos", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path(), show_default=True,
-    help="Folder the plan's sources are relative to; a plan that draws its pictures needs none.",
+    help="Folder that the plan's sources are relative to.",
 )  # fmt: skip
 @click.option(
     "--runs", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"), show_default=True,
-    help="Where training is kept, to resume, and what it leaves.",
+    help="Folder for the state and the results of trainings.",
 )  # fmt: skip
-@click.option(
-    "--out", "target", type=click.Path(path_type=Path), help="New folder that the checkpoint is copied to as well."
-)
+@click.option("--out", "target", type=click.Path(path_type=Path), help="New folder for a copy of the checkpoint.")
 @pass_settings
 def command(settings: Settings, plan: str, photos: Path, runs: Path, target: Path | None) -> None:
-    """Train by PLAN (a shipped plan's name or a .toml file), and leave a checkpoint and its figures.
+    """Train PLAN, the name of a shipped plan or a .toml file, and write a checkpoint with its figures.
 
-    Stopped at any moment, the same command goes on where it was.
+    If it is interrupted, run the same command to continue.
     """
     from vsearch.training import plan as plans
 
     chosen = plans.read(plan)
     if target is not None and target.exists():
-        raise CheckpointMismatch(f"A checkpoint needs a new folder, but {target} exists; name another.")
+        raise CheckpointMismatch(f"Folder {target} exists. Choose a new one for the checkpoint.")
     import_tensorflow()
-    from vsearch.training import experiment
-    from vsearch.training.outcome import Run
+    from vsearch.training.run import Run, train
 
     run = Run(chosen, photos, runs / chosen.name, settings.weights)
-    said = experiment.carry_out(run, progress)
-    _show(chosen.name, said)
+    results = train(run, progress)
+    _show(chosen.name, results)
     out.print(
-        f"checkpoint {said['checkpoint_id']} in {run.checkpoint}; figures and pictures in {run.folder}", soft_wrap=True
+        f"Checkpoint {results['checkpoint_id']} is in {run.checkpoint}, its figures and plots in {run.folder}.",
+        soft_wrap=True,
     )
     if target is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
         registry.export(checkpoints.load(run.checkpoint), target)
-        out.print(f"copied to {target}", soft_wrap=True)
+        out.print(f"Copied to {target}.", soft_wrap=True)
 
 
-def _show(name: str, said: Mapping[str, Any]) -> None:
-    """Print what the run reached."""
-    from vsearch.training import unseen
+def _show(name: str, results: Mapping[str, Any]) -> None:
     from vsearch.training.results import report
 
-    for note in said.get("notes", ()):
+    for note in results.get("notes", ()):
         out.print(note, soft_wrap=True)
-    if "validation" in said:
-        columns, lines = report.lines(said["validation"])
-        title = f"{name}: {said['data']['val']} validation pictures (percent right, 95 % interval)"
+    if "validation" in results:
+        columns, lines = report.table(results["validation"])
+        title = f"{name}: accuracy on {results['data']['val']} validation images (percent, 95 % interval)"
         table(title, columns, lines, right=columns[1:])
-        for sentence in report.verdict(said["validation"]):
+        for sentence in report.compare_with_vote(results["validation"]):
             out.print(sentence, soft_wrap=True)
-    if said.get("block_heads"):
-        lines = [[judge, f"{100 * share:.1f}"] for judge, share in said["block_heads"].items()]
-        table(
-            "classes of the search, by the heads on blocks (percent right)", ("block", "right"), lines, right=("right",)
-        )
-    if "unseen" in said:
-        columns, lines = unseen.table(said["unseen"])
-        table("pairs left out of the training in turn (percent)", columns, lines, right=columns[1:])
+    if "held_out" in results:
+        columns, lines = report.table(results["held_out"])
+        title = f"{name}: accuracy on {results['data']['held_out']} images of combinations held out of training"
+        table(title, columns, lines, right=columns[1:])
+    if results.get("block_heads"):
+        lines = [[block, f"{100 * accuracy:.1f}"] for block, accuracy in results["block_heads"].items()]
+        table("Classes of the search: accuracy of the heads on blocks (percent)", ("block", "accuracy"), lines,
+              right=("accuracy",))  # fmt: skip

@@ -1,4 +1,4 @@
-"""Fit what lies between trained or pretrained backbones and an embedding: PCA of each block, heads, whitening."""
+"""Fit the retrieval parts of a checkpoint on top of its backbones: PCA of each block, class heads, whitening."""
 
 import threading
 from collections import defaultdict
@@ -14,31 +14,29 @@ from numpy.typing import NDArray
 
 from vsearch.core.errors import DatasetError, ImageRejected
 from vsearch.core.progress import ProgressCallback, no_progress
-from vsearch.imaging.codec import Limits, Picture
+from vsearch.imaging.codec import Picture
 from vsearch.imaging.synthetic import shopper_view
 from vsearch.models.backbones import backbone
 from vsearch.models.checkpoint import Retrieval
 from vsearch.models.ensemble import compile_trunk, raw_features
-from vsearch.models.heads import DESCRIPTORS, ClassHeads, fit_heads
+from vsearch.models.heads import DESCRIPTORS, fit_heads
 from vsearch.models.weights import read_packed
 from vsearch.models.whitening import Projection, fit_differences, fit_pca, fit_whitening
-from vsearch.training.data.examples import Example
-from vsearch.training.data.sources import examples
-from vsearch.training.plan import Plan
-from vsearch.training.plan_parts import Assemble
+from vsearch.training.data.samples import TRAINING_LIMITS
+from vsearch.training.data.sources import LabeledImage, read_source
+from vsearch.training.plan import Assemble, Plan
 
 _BATCH = 64
-_MIN_SIDE = 8  # px; training pictures may be smaller than a shopper's
-_ONE_CLASS = "product"  # of every picture, where the plan has no softmax head
+_ONE_CLASS = "product"  # of every picture, if the plan has no softmax head
 
 
 @dataclass(frozen=True)
-class Sample:
+class FitSample:
     """Pictures to fit on or to score with.
 
     Attributes:
-        class_names: of each picture; empty where it has none.
-        products: of each picture; a name that no other has where it is alone.
+        class_names: of each picture; empty if unknown.
+        products: of each picture; unique if unknown.
     """
 
     pictures: list[Picture]
@@ -52,31 +50,31 @@ def assemble(
     """Fit the retrieval parts of a checkpoint.
 
     Args:
-        plan: has `assemble`, which says how many pictures to fit on and how many numbers each block keeps. The class
-            of a picture is the label of its first softmax head, its product that of its first metric head.
+        plan: with `assemble`. The class of a picture is the label of the first softmax head, its product that of the
+            first metric head.
         photos: folder that the plan's sources are relative to.
-        weights: for each backbone, a file that `vsearch.models.weights.pack` wrote.
-        work: folder where drawn tags are kept.
-        advance: is told how many pictures went through the backbones.
+        weights: for each backbone, a file written by `vsearch.models.weights.pack`.
+        work: folder that caches drawn tags.
+        advance: reports the number of pictures encoded.
 
     Returns:
-        The parts, and the share of validation pictures that each block's head and their vote judge rightly.
+        The parts, and the accuracy of each block's head and of their vote on the validation pictures.
 
     Raises:
-        DatasetError: the sources hold no usable training picture.
+        DatasetError: the sources have no usable training picture.
     """
     settings = plan.assemble
-    assert settings is not None, "a plan without [assemble] leaves nothing to search with"
-    fitted = sample(plan, photos, "train", work=work)
-    scored = sample(plan, photos, "val", work=work)
+    assert settings is not None
+    fitted = load_sample(plan, photos, "train", work=work)
+    scored = load_sample(plan, photos, "val", work=work)
     sides = {name: backbone(name).side for name in weights}
     trunks = {
         name: compile_trunk(name, settings.grid, read_packed(file), sides[name]) for name, file in weights.items()
     }
-    raw = _features(trunks, fitted.pictures, views=settings.fit_views, seed=plan.seed, advance=advance)
-    projections = {name: _projection(settings, name, features) for name, features in raw.items()}
+    raw = _encode(trunks, fitted.pictures, views=settings.fit_views, seed=plan.seed, advance=advance)
+    projections = {name: _fit_projection(settings, name, features) for name, features in raw.items()}
     sizes = {name: projection.size for name, projection in projections.items()}
-    blocks = _joined(raw, projections)
+    blocks = _project(raw, projections)
     names = np.array(fitted.class_names * (1 + settings.fit_views))
     heads = fit_heads(blocks[names != ""], names[names != ""].tolist(), sizes)
     _, products = np.unique(fitted.products, return_inverse=True)
@@ -87,38 +85,40 @@ def assemble(
         size=settings.embedding_size,
         shrink=settings.shrink,
     )
-    photos_of = blocks[: len(products)]
-    differences = fit_differences(photos_of, products, settings.differences)
-    unsold = strangers(plan, photos, work=work)
-    unsold_blocks = _joined(_features(trunks, unsold), projections) if unsold else blocks[:0]
-    parts = Retrieval(settings.grid, sides, projections, heads, whitening, differences, unsold_blocks)
+    differences = fit_differences(blocks[: len(products)], products, settings.differences)
+    background = load_background(plan, photos, work=work)
+    background_blocks = _project(_encode(trunks, background), projections) if background else blocks[:0]
+    parts = Retrieval(settings.grid, sides, projections, heads, whitening, differences, background_blocks)
     if not scored.pictures:
         return parts, {}
-    return parts, _scores(heads, _joined(_features(trunks, scored.pictures), projections), scored.class_names)
+    labels = heads.class_numbers(scored.class_names)
+    predicted = heads.predict(_project(_encode(trunks, scored.pictures), projections))
+    scores = {name: float((vote.argmax(axis=1) == labels).mean()) for name, vote in predicted.votes.items()}
+    return parts, scores | {"vote": float((predicted.winners == labels).mean())}
 
 
-def sample(plan: Plan, photos: Path, split: str, *, work: Path) -> Sample:
-    """Decode the pictures of a split that the plan assembles on, in an order the seed fixes.
+def load_sample(plan: Plan, photos: Path, split: str, *, work: Path) -> FitSample:
+    """Decode the pictures of a split to assemble with, in an order that follows from the seed.
 
-    Those with a class are taken evenly over the classes; to fit on, also all others of which the product is known.
+    Those with a class are drawn evenly over the classes. The training split adds all others with a product.
 
     Raises:
-        DatasetError: none in the training split has a class.
+        DatasetError: no training picture has a class.
     """
     column = next((head.column for head in plan.head if head.kind == "softmax"), None)
     product = next((head.column for head in plan.head if head.kind == "metric"), "")
-    by_class: dict[str, list[Example]] = defaultdict(list)
-    others: list[tuple[Example, str]] = []
+    by_class: dict[str, list[LabeledImage]] = defaultdict(list)
+    others: list[tuple[LabeledImage, str]] = []
     for source in plan.source:
-        for example in examples(source, photos, work=work, seed=plan.seed):
-            name = example.labels.get(column) if column else _ONE_CLASS
-            if example.split == split and name and (source.judge or split == "train"):
-                by_class[name].append(example)
-            elif example.split == split == "train" and product in example.labels:
-                others.append((example, ""))
+        for image in read_source(source, photos, work=work, seed=plan.seed):
+            name = image.labels.get(column) if column else _ONE_CLASS
+            if image.split == split and name:
+                by_class[name].append(image)
+            elif image.split == split == "train" and product in image.labels:
+                others.append((image, ""))
     if not by_class and split == "train":
-        of = f" with the label {column!r}" if column else ""
-        raise DatasetError(f"A plan needs training pictures, but its sources hold none{of} with split 'train'.")
+        label = f" with the label {column!r}" if column else ""
+        raise DatasetError(f"The sources have no training images{label} to assemble the checkpoint with.")
     rng = np.random.default_rng(plan.seed)
     each = max(1, (plan.assemble or Assemble()).fit_pictures // max(1, len(by_class)))
     pairs = [
@@ -127,36 +127,36 @@ def sample(plan: Plan, photos: Path, split: str, *, work: Path) -> Sample:
         for number in rng.permutation(len(by_class[name]))[:each]
     ]
     decoded = [
-        (picture, name, example.labels.get(product) or f"alone {number}")
-        for number, (example, name) in enumerate(pairs + others)
-        if (picture := _decoded(example)) is not None
+        (picture, name, image.labels.get(product) or f"alone {number}")
+        for number, (image, name) in enumerate(pairs + others)
+        if (picture := _decode(image)) is not None
     ]
     pictures, names, products = (list(part) for part in zip(*decoded, strict=True)) if decoded else ([], [], [])
-    return Sample(pictures, names, products)
+    return FitSample(pictures, names, products)
 
 
-def strangers(plan: Plan, photos: Path, *, work: Path) -> list[Picture]:
-    """Decode the pictures that a plan's sources give as things that no shop sells, evenly over their classes."""
+def load_background(plan: Plan, photos: Path, *, work: Path) -> list[Picture]:
+    """Decode the pictures of the background cohort, evenly over the classes of their sources."""
     found: list[Picture] = []
     for source in plan.source:
-        if source.strangers:
-            every = (one for one in examples(source, photos, work=work, seed=plan.seed) if one.split == "train")
-            by_class: dict[str, list[Example]] = defaultdict(list)
-            for example in every:
-                by_class[" ".join(example.labels.values())].append(example)
+        if source.background:
+            by_class: dict[str, list[LabeledImage]] = defaultdict(list)
+            for image in read_source(source, photos, work=work, seed=plan.seed):
+                if image.split == "train":
+                    by_class[" ".join(image.labels.values())].append(image)
             in_turn = [one for some in zip_longest(*by_class.values()) for one in some if one is not None]
-            found += [picture for one in in_turn[: source.strangers] if (picture := _decoded(one)) is not None]
+            found += [picture for one in in_turn[: source.background] if (picture := _decode(one)) is not None]
     return found
 
 
-def _decoded(example: Example) -> Picture | None:
+def _decode(image: LabeledImage) -> Picture | None:
     try:
-        return example.picture(Limits(min_side=_MIN_SIDE))
+        return image.decode(TRAINING_LIMITS)
     except ImageRejected:
         return None
 
 
-def _features(
+def _encode(
     trunks: Mapping[str, Any],
     pictures: list[Picture],
     *,
@@ -164,18 +164,18 @@ def _features(
     seed: int = 0,
     advance: ProgressCallback = no_progress,
 ) -> dict[str, NDArray[np.float32]]:
-    """Return raw blocks of pictures, then of so many made shopper photos: the first of each, the second of each."""
+    """Return raw blocks of the pictures, then of the first synthetic view of each, the second, and so on."""
     wanted = [(number, view) for view in range(views + 1) for number in range(len(pictures))]
     parts: dict[str, list[NDArray[np.float32]]] = defaultdict(list)
     lock = threading.Lock()
 
-    def shown(number: int, view: int) -> Picture:
+    def render(number: int, view: int) -> Picture:
         if not view:
             return pictures[number]
         return shopper_view(pictures[number], np.random.default_rng([seed, number, view - 1]))
 
     def encode(start: int) -> dict[str, NDArray[np.float32]]:
-        return raw_features(trunks, [shown(*one) for one in wanted[start : start + _BATCH]], lock)
+        return raw_features(trunks, [render(*one) for one in wanted[start : start + _BATCH]], lock)
 
     with ThreadPoolExecutor() as threads:
         for done, found in enumerate(threads.map(encode, range(0, len(wanted), _BATCH)), start=1):
@@ -185,24 +185,16 @@ def _features(
     return {name: np.concatenate(rows) for name, rows in parts.items()}
 
 
-def _projection(settings: Assemble, name: str, features: NDArray[np.float32]) -> Projection:
-    shape, colour = DESCRIPTORS
+def _fit_projection(settings: Assemble, name: str, features: NDArray[np.float32]) -> Projection:
+    shape, color = DESCRIPTORS
     size, weight = {
         shape: (settings.shape_block, settings.shape_weight),
-        colour: (settings.colour_block, settings.colour_weight),
+        color: (settings.color_block, settings.color_weight),
     }.get(name, (settings.network_block, settings.network_weight))
     fitted = fit_pca(features, size)
     return Projection.from_arrays({"mean": fitted.mean, "matrix": (fitted.matrix * weight).astype(np.float16)})
 
 
-def _joined(raw: Mapping[str, NDArray[np.float32]], projections: Mapping[str, Projection]) -> NDArray[np.float16]:
+def _project(raw: Mapping[str, NDArray[np.float32]], projections: Mapping[str, Projection]) -> NDArray[np.float16]:
     parts = [projection.project(raw[name]) for name, projection in projections.items()]
     return np.concatenate(parts, axis=1).astype(np.float16)
-
-
-def _scores(heads: ClassHeads, blocks: NDArray[Any], class_names: list[str]) -> dict[str, float]:
-    """Return the share of validation pictures that each block's head and their vote judge rightly."""
-    labels = heads.class_numbers(class_names)
-    said = heads.predict(blocks)
-    scores = {name: float((vote.argmax(axis=1) == labels).mean()) for name, vote in said.votes.items()}
-    return scores | {"vote": float((said.winners == labels).mean())}

@@ -1,86 +1,126 @@
-"""What each kind of head learns from, and how its answers are counted; a missing label costs and counts nothing.
+"""Keras losses and accuracies of each kind of head. Missing labels neither cost nor count anything.
 
-Targets are float32 with -1 where missing: softmax [b, classes], sigmoid [b, classes], digits [b, length, 10]; a metric
-head has int64 [b] product numbers of two views, [0 : b/2] and [b/2 : b]; a boxes head [b, k, 4], see `box_losses`.
+For targets see `vsearch.training.loop.batches`; a metric head has those of two views, [0:b/2] and [b/2:b].
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
+import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from vsearch.detection.boxes import IOU_THRESHOLD, MAX_LOG_DISTANCE, MIN_LOG_DISTANCE, cell_centers
 from vsearch.models.trained_heads import MISSING, HeadSpec
-from vsearch.training.box_losses import box_sums
-from vsearch.training.plan_parts import HeadPlan
+from vsearch.training.plan import HeadPlan
 
-PARTS = 3
-"""Numbers of a sum: loss, right answers, labelled pictures."""
+_MASKED_SIMILARITY: Final = -1e9
+_BOX_CORE: Final = 0.25  # of a side, either way from the center of a box
+_FOCAL_ALPHA, _FOCAL_GAMMA = 0.25, 2.0
+_NO_AREA: Final = 9.0  # larger than any area
 
-_FAR = -1e9  # a similarity that no softmax sees
+Terms = tuple[Any, Any, Any]
+"""Loss, correctness (0..1) and whether there is a label, [b] each."""
 
 
-@dataclass(frozen=True)
-class Objective:
-    """One head: its loss and how it is counted.
+class HeadLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras is untyped
+    """The mean loss of a head over the labeled samples of a batch, 0 without any.
 
-    Attributes:
-        weight: of its loss among the others.
+    Args:
+        spec: the head.
+        plan: its loss, smoothing and temperature.
         class_weights: float32 [classes] for softmax and digits, [2, classes] (absent, present) for sigmoid, or None.
-        loss: "supcon" or "nt_xent", of a metric head.
     """
 
-    spec: HeadSpec
-    weight: float = 1.0
-    smoothing: float = 0.0
-    class_weights: NDArray[np.float32] | None = None
-    loss: str = "supcon"
-    temperature: float = 0.1
+    def __init__(self, spec: HeadSpec, plan: HeadPlan, class_weights: NDArray[np.float32] | None = None) -> None:
+        super().__init__(name=spec.name)
+        self.spec, self.plan, self.class_weights = spec, plan, class_weights
 
-    def sums(self, targets: Any, logits: Any, *, training: bool) -> Any:
-        """Return float32 [PARTS] over the labelled pictures of a batch.
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each sample, scaled so that its mean over the batch is that of the labeled ones."""
+        each, _, labeled = self.terms(y_true, y_pred)
+        mask = tf.cast(labeled, tf.float32)
+        scale = tf.math.divide_no_nan(tf.cast(tf.size(mask), tf.float32), tf.reduce_sum(mask))
+        return tf.where(labeled, each, tf.zeros_like(each)) * scale
 
-        Class weights and smoothing count in training only. Right is, for softmax, the likeliest class; for sigmoid,
-        the share of outputs on their side of one half; for digits, every position; for metric, a nearest neighbour
-        in the batch that is the same product; for boxes, whether the surest one is a true one.
+    def terms(self, targets: Any, logits: Any) -> Terms:
+        """Return loss, correctness and labeled of each sample.
+
+        Correct is the most likely class (softmax), the share of correct outputs (sigmoid), all positions (digits), a
+        nearest neighbor in the batch of the same product (metric), or a true most confident box (boxes).
         """
         if self.spec.kind == "metric":
-            each, right, labelled = _metric(self, targets, logits)
-        elif self.spec.kind == "boxes":
-            each, right, labelled = box_sums(targets, logits)
+            return self._metric(tf.cast(tf.reshape(targets, (-1,)), tf.int32), logits)
+        if self.spec.kind == "boxes":
+            return box_terms(targets, logits)
+        smoothing = self.plan.label_smoothing
+        if self.spec.kind == "sigmoid":
+            each = tf.nn.sigmoid_cross_entropy_with_logits(targets * (1 - smoothing) + smoothing / 2, logits)
+            if self.class_weights is not None:
+                each *= targets * self.class_weights[1] + (1 - targets) * self.class_weights[0]
+            correct = tf.cast((targets > 0.5) == (logits > 0), tf.float32)
+            return tf.reduce_mean(each, -1), tf.reduce_mean(correct, -1), targets[:, 0] >= 0
+        smooth = targets * (1 - smoothing) + smoothing / targets.shape[-1]
+        each = tf.nn.softmax_cross_entropy_with_logits(smooth, logits)
+        if self.class_weights is not None:
+            each *= tf.linalg.matvec(targets, self.class_weights)
+        same = tf.argmax(targets, -1) == tf.argmax(logits, -1)
+        if self.spec.kind == "digits":
+            each, same = tf.reduce_mean(each, -1), tf.reduce_all(same, axis=-1)
+            return each, tf.cast(same, tf.float32), targets[:, 0, 0] >= 0
+        return each, tf.cast(same, tf.float32), targets[:, 0] >= 0
+
+    def _metric(self, products: Any, embeddings: Any) -> Terms:
+        temperature = self.plan.temperature
+        if self.plan.loss == "nt_xent":
+            each = nt_xent(embeddings, temperature)
         else:
-            weights = self.class_weights if training else None
-            kind = {"softmax": _softmax, "sigmoid": _sigmoid, "digits": _digits}[self.spec.kind]
-            each, right, labelled = kind(targets, logits, self.smoothing if training else 0.0, weights)
-        mask = tf.cast(labelled, tf.float32)
-        zero = tf.zeros_like(each)
-        return tf.stack([tf.reduce_sum(tf.where(labelled, part, zero)) for part in (each, right, mask)])
+            each = supcon(embeddings, products, temperature)
+        others = tf.where(tf.eye(tf.shape(embeddings)[0], dtype=tf.bool), _MASKED_SIMILARITY, _similarities(embeddings))
+        correct = tf.gather(products, tf.argmax(others, -1)) == products
+        return each, tf.cast(correct, tf.float32), products != MISSING
 
 
-def objectives(
-    plans: Sequence[HeadPlan], specs: Sequence[HeadSpec], targets: Mapping[str, NDArray[Any]]
-) -> tuple[Objective, ...]:
-    """Join what the plan says of each head with its classes and the training split's targets."""
-    by_name = {plan.name: plan for plan in plans}
-    return tuple(
-        Objective(
+class HeadAccuracy(keras.metrics.Mean):  # type: ignore[misc]
+    """The mean correctness over the labeled samples; NaN without any."""
+
+    def __init__(self, loss: HeadLoss) -> None:
+        super().__init__(name="accuracy")
+        self._loss = loss
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Count a batch."""
+        _, correct, labeled = self._loss.terms(y_true, y_pred)
+        super().update_state(correct, sample_weight=tf.cast(labeled, tf.float32))
+
+    def result(self) -> Any:
+        """Return the mean."""
+        return keras.ops.where(self.count > 0, super().result(), np.nan)
+
+
+def head_losses(plans: Sequence[HeadPlan], specs: Sequence[HeadSpec], targets: Any) -> dict[str, HeadLoss]:
+    """Return the loss of each head, given the training split's targets (head -> targets, see `Split`)."""
+    return {
+        spec.name: HeadLoss(
             spec,
-            weight=by_name[spec.name].weight,
-            smoothing=by_name[spec.name].label_smoothing,
-            class_weights=_balanced(spec, targets[spec.name]) if _weighs(by_name[spec.name]) else None,
-            loss=by_name[spec.name].loss,
-            temperature=by_name[spec.name].temperature,
+            plan,
+            balanced_weights(spec, targets[spec.name])
+            if plan.class_weights == "balanced" and plan.kind not in ("metric", "boxes")
+            else None,
         )
-        for spec in specs
-    )
+        for plan, spec in zip(plans, specs, strict=True)
+    }
 
 
-def mean_loss(objectives: Sequence[Objective], sums: Any) -> Any:
-    """Return the weighted sum of the heads' mean losses from sums [heads, PARTS]; a head without labels adds 0."""
-    losses = [o.weight * sums[i][0] / max(float(sums[i][2]), 1.0) for i, o in enumerate(objectives)]
-    return float(sum(losses))
+def balanced_weights(spec: HeadSpec, targets: NDArray[Any]) -> NDArray[np.float32]:
+    """Return class weights whose mean over the labeled training samples is 1; 0 for a class without any."""
+    if spec.kind == "sigmoid":
+        labeled = targets[targets[:, 0] != MISSING]
+        counts = np.stack([(labeled == value).sum(axis=0) for value in (0, 1)])
+        return np.asarray(len(labeled) / (2 * np.maximum(counts, 1)) * (counts > 0), np.float32)
+    counts = np.bincount(targets[targets != MISSING].ravel(), minlength=spec.logits_shape[-1])
+    return np.asarray(counts.sum() / np.maximum(counts, 1) / max(1, (counts > 0).sum()) * (counts > 0), np.float32)
 
 
 def nt_xent(embeddings: Any, temperature: float) -> Any:
@@ -90,10 +130,10 @@ def nt_xent(embeddings: Any, temperature: float) -> Any:
 
     Args:
         embeddings: [2b, size], first views, then second views; of any length.
-        temperature: similarities are divided by it.
+        temperature: divides the similarities.
     """
     count = tf.shape(embeddings)[0]
-    logits = tf.where(tf.eye(count, dtype=tf.bool), _FAR, _similarities(embeddings) / temperature)
+    logits = tf.where(tf.eye(count, dtype=tf.bool), _MASKED_SIMILARITY, _similarities(embeddings) / temperature)
     other = tf.roll(tf.range(count), count // 2, 0)
     return tf.nn.sparse_softmax_cross_entropy_with_logits(other, logits)
 
@@ -101,57 +141,91 @@ def nt_xent(embeddings: Any, temperature: float) -> Any:
 def supcon(embeddings: Any, products: Any, temperature: float) -> Any:
     """Return the loss of each view, float32 [n] (Khosla et al., NeurIPS 2020, the sum outside the logarithm).
 
-    All views of the same product are to be found; one whose product is missing has none to find.
+    Each view must find all other views of its product; one without a product costs nothing.
 
     Args:
         embeddings: [n, size], of any length.
-        products: int64 [n].
-        temperature: similarities are divided by it.
+        products: int [n].
+        temperature: divides the similarities.
     """
-    count = tf.shape(embeddings)[0]
-    itself = tf.eye(count, dtype=tf.bool)
-    logits = tf.where(itself, _FAR, _similarities(embeddings) / temperature)
-    same = tf.cast(_same(products) & ~itself, tf.float32)
-    likelihood = tf.nn.log_softmax(logits)
-    return -tf.math.divide_no_nan(tf.reduce_sum(same * likelihood, axis=1), tf.reduce_sum(same, axis=1))
+    itself = tf.eye(tf.shape(embeddings)[0], dtype=tf.bool)
+    logits = tf.where(itself, _MASKED_SIMILARITY, _similarities(embeddings) / temperature)
+    same = (products[:, None] == products[None, :]) & (products != MISSING)[:, None]
+    positives = tf.cast(same & ~itself, tf.float32)
+    log_likelihood = tf.nn.log_softmax(logits)
+    return -tf.math.divide_no_nan(tf.reduce_sum(positives * log_likelihood, axis=1), tf.reduce_sum(positives, axis=1))
 
 
-def _softmax(targets: Any, logits: Any, smoothing: float, weights: Any) -> tuple[Any, Any, Any]:
-    """[b, c] -> loss, right, labelled, [b] each."""
-    labelled = targets[:, 0] >= 0
-    right = tf.argmax(targets, -1) == tf.argmax(logits, -1)
-    each = tf.nn.softmax_cross_entropy_with_logits(_smooth(targets, smoothing), logits)
-    if weights is not None:
-        each *= tf.linalg.matvec(targets, weights)
-    return each, tf.cast(right, tf.float32), labelled
+def box_terms(targets: Any, logits: Any) -> Terms:
+    """Return loss, correctness and labeled of each picture of an anchor-free detector.
+
+    As in FCOS (Tian et al., ICCV 2019), a cell whose center is in the core of a box predicts that box, or the smallest
+    of several. Objectness costs the focal loss (Lin et al., ICCV 2017), sides the GIoU loss. A picture is correct if its
+    most confident box overlaps a true one or, without true boxes, if all confidences are below one half.
+
+    Args:
+        targets: float32 [b, k, 4], relative; empty boxes are padding, -1 is unknown.
+        logits: float32 [b, h, w, 5], see `vsearch.detection.boxes`.
+    """
+    assigned, wanted = assign_cells(targets, tuple(logits.shape[1:3]))
+    predicted = predicted_boxes(logits)
+    count = tf.reduce_sum(assigned, axis=(1, 2))
+    objectness = tf.reduce_sum(focal_loss(assigned, logits[..., 0]), axis=(1, 2)) / tf.maximum(count, 1.0)
+    regression = tf.math.divide_no_nan(
+        tf.reduce_sum(assigned * (1 - generalized_iou(predicted, wanted)), axis=(1, 2)), count
+    )
+    batch = tf.shape(logits)[0]
+    confidence = tf.reshape(logits[..., 0], (batch, -1))
+    best = tf.gather(tf.reshape(predicted, (batch, -1, 4)), tf.argmax(confidence, axis=1), batch_dims=1)[:, None]
+    intersection = _area(tf.maximum(best[..., :2], targets[..., :2]), tf.minimum(best[..., 2:], targets[..., 2:]))
+    true = _area(targets[..., :2], targets[..., 2:])
+    union = _area(best[..., :2], best[..., 2:]) + true - intersection
+    found = tf.reduce_any((true > 0) & (intersection >= IOU_THRESHOLD * union), axis=1)
+    correct = tf.where(tf.reduce_any(true > 0, axis=1), found, tf.reduce_max(confidence, axis=1) < 0)
+    return objectness + regression, tf.cast(correct, tf.float32), targets[:, 0, 0] >= 0
 
 
-def _digits(targets: Any, logits: Any, smoothing: float, weights: Any) -> tuple[Any, Any, Any]:
-    """[b, length, 10] -> loss (mean over the positions), right (all of them), labelled, [b] each."""
-    each = tf.nn.softmax_cross_entropy_with_logits(_smooth(targets, smoothing), logits)
-    if weights is not None:
-        each *= tf.linalg.matvec(targets, weights)
-    right = tf.reduce_all(tf.argmax(targets, -1) == tf.argmax(logits, -1), axis=-1)
-    return tf.reduce_mean(each, -1), tf.cast(right, tf.float32), targets[:, 0, 0] >= 0
+def assign_cells(targets: Any, grid: tuple[int, int]) -> tuple[Any, Any]:
+    """Return which cells predict a box, float32 [b, h, w] of 0 and 1, and which one, float32 [b, h, w, 4].
+
+    The core of a box is the middle half of each side, and at least one cell.
+    """
+    rows, columns = grid
+    centers = tf.constant(cell_centers(rows, columns))[None, :, :, None]  # [1, h, w, 1, 2]
+    boxes = targets[:, None, None]  # [b, 1, 1, k, 4]
+    size = boxes[..., 2:] - boxes[..., :2]
+    reach = tf.maximum(_BOX_CORE * size, (0.5 / columns, 0.5 / rows))
+    area = tf.reduce_prod(size, axis=-1)
+    inside = tf.reduce_all(tf.abs(centers - (boxes[..., :2] + boxes[..., 2:]) / 2) <= reach, axis=-1) & (area > 0)
+    smallest = tf.argmin(tf.where(inside, area, _NO_AREA), axis=-1)
+    return tf.cast(tf.reduce_any(inside, axis=-1), tf.float32), tf.gather(targets, smallest, batch_dims=1)
 
 
-def _sigmoid(targets: Any, logits: Any, smoothing: float, weights: Any) -> tuple[Any, Any, Any]:
-    """[b, c] -> loss (mean over the outputs), right (share of them), labelled, [b] each."""
-    each = tf.nn.sigmoid_cross_entropy_with_logits(targets * (1 - smoothing) + smoothing / 2, logits)
-    if weights is not None:
-        each *= targets * weights[1] + (1 - targets) * weights[0]
-    right = tf.cast((targets > 0.5) == (logits > 0), tf.float32)
-    return tf.reduce_mean(each, -1), tf.reduce_mean(right, -1), targets[:, 0] >= 0
+def predicted_boxes(logits: Any) -> Any:
+    """Return the boxes predicted by cells [b, h, w, 5], float32 [b, h, w, 4], not clipped to the picture."""
+    distances = tf.exp(tf.clip_by_value(logits[..., 1:], MIN_LOG_DISTANCE, MAX_LOG_DISTANCE))
+    centers = tf.constant(cell_centers(*logits.shape[1:3]))
+    return tf.concat([centers - distances[..., :2], centers + distances[..., 2:]], axis=-1)
 
 
-def _metric(objective: Objective, products: Any, embeddings: Any) -> tuple[Any, Any, Any]:
-    if objective.loss == "nt_xent":
-        each = nt_xent(embeddings, objective.temperature)
-    else:
-        each = supcon(embeddings, products, objective.temperature)
-    away = tf.where(tf.eye(tf.shape(embeddings)[0], dtype=tf.bool), _FAR, _similarities(embeddings))
-    right = tf.gather(products, tf.argmax(away, -1)) == products
-    return each, tf.cast(right, tf.float32), products != MISSING
+def focal_loss(truth: Any, logits: Any) -> Any:
+    """Return the focal loss of each logit; truth is 0 or 1."""
+    return keras.losses.binary_focal_crossentropy(
+        truth[..., None],
+        logits[..., None],
+        apply_class_balancing=True,
+        alpha=_FOCAL_ALPHA,
+        gamma=_FOCAL_GAMMA,
+        from_logits=True,
+    )
+
+
+def generalized_iou(one: Any, other: Any) -> Any:
+    """Return the generalized IoU of pairs of boxes [..., 4], -1..1 (Rezatofighi et al., CVPR 2019)."""
+    intersection = _area(tf.maximum(one[..., :2], other[..., :2]), tf.minimum(one[..., 2:], other[..., 2:]))
+    union = _area(one[..., :2], one[..., 2:]) + _area(other[..., :2], other[..., 2:]) - intersection
+    hull = _area(tf.minimum(one[..., :2], other[..., :2]), tf.maximum(one[..., 2:], other[..., 2:]))
+    return tf.math.divide_no_nan(intersection, union) - tf.math.divide_no_nan(hull - union, hull)
 
 
 def _similarities(embeddings: Any) -> Any:
@@ -159,24 +233,5 @@ def _similarities(embeddings: Any) -> Any:
     return tf.matmul(unit, unit, transpose_b=True)
 
 
-def _same(products: Any) -> Any:
-    """Return bool [n, n]; a missing product is like none."""
-    return (products[:, None] == products[None, :]) & (products != MISSING)[:, None]
-
-
-def _smooth(targets: Any, smoothing: float) -> Any:
-    return targets * (1 - smoothing) + smoothing / targets.shape[-1]
-
-
-def _weighs(plan: HeadPlan) -> bool:
-    return plan.class_weights == "balanced" and plan.kind not in ("metric", "boxes")
-
-
-def _balanced(spec: HeadSpec, targets: NDArray[Any]) -> NDArray[np.float32]:
-    """Return weights whose mean over the labelled training pictures is 1; a class without any has weight 0."""
-    if spec.kind == "sigmoid":
-        labelled = targets[targets[:, 0] != MISSING]
-        counts = np.stack([(labelled == value).sum(axis=0) for value in (0, 1)])
-        return np.asarray(len(labelled) / (2 * np.maximum(counts, 1)) * (counts > 0), np.float32)
-    counts = np.bincount(targets[targets != MISSING].ravel(), minlength=spec.logits_shape[-1])
-    return np.asarray(counts.sum() / np.maximum(counts, 1) / max(1, (counts > 0).sum()) * (counts > 0), np.float32)
+def _area(low: Any, high: Any) -> Any:
+    return tf.reduce_prod(tf.maximum(high - low, 0.0), axis=-1)

@@ -1,71 +1,78 @@
-"""The sources of a training plan: where pictures and labels come from, and what is made of them."""
+"""The sources of a training plan: where images and labels come from."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from vsearch.training.plan_parts import Name, Part, Seed, Share
-
+Name = Annotated[str, Field(pattern="^[a-z0-9_]+$")]
+Seed = Annotated[int, Field(ge=0, lt=1_000_000)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Columns = tuple[str, str, str, str]
 
 
-class _Source(Part):
-    """What all sources have.
+class Table(BaseModel):
+    """A table of a plan. Unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BaseSource(Table):
+    """The keys that every source has.
 
     Attributes:
-        terms: licence of the pictures; goes into the model card.
-        repeat: how often each training picture counts in an epoch; 0.25 shows a quarter of them, others each time.
-        strangers: so many of its training pictures, evenly over its classes, stand for what no shop sells, see
-            `vsearch.search.score_normalization`.
-        judge: whether its validation pictures are judged on; if not, they are left out.
-        made: so many made shopper photos of each training picture are learned from as well, see
-        `vsearch.imaging.synthetic`. In a
-            plan that finds boxes they are rooms with this picture and up to three others of the source, in place of the
-            picture; of a validation picture there is one.
+        terms: license of the images, for the model card.
+        repeat: how often each training image counts in an epoch; 0.25 draws another quarter of them for each epoch.
+        background: number of training images, evenly over the classes, that go into the background cohort.
+        validate_on: whether to validate on the source's validation images; they are dropped otherwise.
+        synthetic_views: number of synthetic shopper photos to add for each training image. In a plan with a boxes head,
+            they are rooms furnished with the image and up to three others, and they replace the image; a validation
+            image gets one room.
+        hold_out: combinations of label values (label -> value) to exclude from training. Images that show one form a
+            test set of their own, unless `validate_on` is false.
     """
 
     terms: str
     repeat: float = Field(1, gt=0)
-    strangers: int = Field(0, ge=0, le=10_000)
-    judge: bool = True
-    made: int = Field(0, ge=0, le=64)
+    background: int = Field(0, ge=0, le=10_000)
+    validate_on: bool = True
+    synthetic_views: int = Field(0, ge=0, le=64)
+    hold_out: tuple[dict[str, str], ...] = ()
 
 
-class _Named(_Source):
-    """A source whose values may need other names.
+class _RenamingSource(BaseSource):
+    """A source whose values can be renamed.
 
     Attributes:
-        values: value in the source -> ours. Given, a value it does not list is a missing label, and a picture without
-            any label is left out.
+        values: value in the source -> value to learn. Unlisted values become missing labels; images without any label
+            are dropped.
     """
 
     values: dict[str, str] = Field(default_factory=dict)
 
 
-class NpzSource(_Named):
-    """Pictures as JPEG bytes in one .npz: arrays data, offsets, labels, split (0 train, 1 validation), names."""
+class NpzSource(_RenamingSource):
+    """JPEG files in one .npz: arrays data, offsets, labels, split (0 train, 1 validation), names."""
 
     kind: Literal["npz"]
     file: Path
     label: Name = "class"
 
 
-class CsvSource(_Named):
-    """A CSV manifest with a column of names, beside a folder, tar or zip of pictures.
+class CsvSource(_RenamingSource):
+    """A CSV manifest with a column of file names, and a folder, tar or zip of images.
 
     Attributes:
-        labels: our name of a label -> column. Of a value the part after the last slash counts; an empty cell is a
-            missing label. May be left out where there are `boxes`.
-        where: keeps the rows whose column starts with the given text.
-        split: column that says train or val; without such a column `val_share` of the groups is put aside.
-        val: what that column says of a validation picture.
-        image: column with the picture's name.
-        box: columns of left, top, right, bottom of the part of the picture that counts: in pixels, or in shares of its
-            sides where none of the four is above 1. None is all of it.
-        boxes: the same columns, of a manifest whose rows are what stands in a picture: the rows of one picture are one
-            example with all their boxes. A row of empty cells says that its picture shows nothing.
-        group: column whose equal values never lie in two splits; each picture is its own group without it.
+        labels: label -> column. Only the part of a value after the last slash is used; an empty field is a missing
+            label. Optional if `boxes` is given.
+        where: column -> prefix; other rows are ignored.
+        split: column with the split, train or `val`. Without it, `val_share` of the groups is set aside.
+        val: name of the validation split in that column.
+        image: column with the file name.
+        box: columns with left, top, right, bottom of the crop to use: in pixels, or relative if all four are at most 1.
+        boxes: the same columns of a manifest with one row for each object: the rows of an image are joined into one
+            example. A row with empty fields marks an image without objects.
+        group: column whose equal values stay in one split; by default each image is its own group.
     """
 
     kind: Literal["csv"]
@@ -82,16 +89,16 @@ class CsvSource(_Named):
     val_share: Share = 0.2
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _check_labels(self) -> Self:
         if self.box and self.boxes:
-            raise ValueError("box cuts a picture to one thing and boxes says where all are; take one of them")
+            raise ValueError("box and boxes exclude each other: box crops an image, boxes lists its objects")
         if not self.labels and not self.boxes:
-            raise ValueError("a csv source needs labels or boxes, but has neither; add one")
+            raise ValueError("a csv source needs labels or boxes")
         return self
 
 
-class FolderSource(_Named):
-    """A folder, tar or zip with one folder of pictures for each class, or with train/CLASS and val/CLASS."""
+class FolderSource(_RenamingSource):
+    """A folder, tar or zip with a folder of images for each class, or with train/CLASS and val/CLASS."""
 
     kind: Literal["folder"]
     folder: Path
@@ -99,17 +106,17 @@ class FolderSource(_Named):
     val_share: Share = 0.2
 
 
-class TfrecordSource(_Source):
-    """A folder of TFRecord shards that `vsearch dataset pack` wrote; labels and splits travel in them."""
+class TfrecordSource(BaseSource):
+    """A folder of TFRecord shards written by `vsearch dataset pack`, with their labels and splits."""
 
     kind: Literal["tfrecord"]
     folder: Path
 
 
-class TagsSource(_Source):
-    """Shelf tags drawn here, packed into TFRecord shards once, and read from there.
+class TagsSource(BaseSource):
+    """Synthetic shelf tags, drawn once and kept as TFRecord shards.
 
-    Every tag has the labels `number` (its digits) and `readable` = "yes"; a share of `blanks` shows none, "no".
+    A tag has the labels `number` (its digits) and `readable`, "yes"; the share `blanks` has no number, "no".
     """
 
     kind: Literal["tags"]

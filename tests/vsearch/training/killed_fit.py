@@ -39,7 +39,7 @@ def child(training: Training) -> None:
 
     from vsearch.training import plan as plans
     from vsearch.training.data import dataset
-    from vsearch.training.loop import fit, phases
+    from vsearch.training.loop import fit
 
     def advance(done: int, total: int) -> None:
         with (training.folder / LOG).open("a") as log:
@@ -47,12 +47,12 @@ def child(training: Training) -> None:
         if done == training.step:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    phases._Saves.due = lambda self: True  # type: ignore[method-assign]  # a process of its own
+    fit.SAVE_SECONDS, fit._MAX_SAVE_SHARE = 0, 1e9  # type: ignore[misc]  # in this process only
     plan = plans.parse(training.plan, "tiny")
     pictures = dataset.prepare(plan, training.folder, work=training.folder / "work")
     runs, work = training.folder / "runs", training.folder / "work"
     devices = training.devices or None
-    fit.run(plan, plan.backbones[0], pictures, runs, work=work, advance=advance, devices=devices)
+    fit.train_backbone(plan, plan.backbones[0], pictures, runs, work=work, advance=advance, devices=devices)
 
 
 class Trainer:

@@ -1,11 +1,9 @@
-"""What the parts of an embedding are fitted on."""
-
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from tests.vsearch.training import sample_data
+from vsearch.core.errors import DatasetError
 
 pytestmark = pytest.mark.keras
 
@@ -14,7 +12,7 @@ PRODUCTS = """
 kind = "csv"
 manifest = "labels.csv"
 images = "images.tar"
-labels = { product = "colour" }
+labels = { product = "color" }
 where = { source = "ours/" }
 terms = "drawn here"
 [[head]]
@@ -23,18 +21,25 @@ kind = "metric"
 """
 
 
-def test_products_without_a_class_are_fitted_on_too(tmp_path: Path) -> None:
-    """All of them beside an even share of each class; pictures of one product belong together, others are alone."""
-    from vsearch.training.assemble import sample
+def test_the_sample_is_even_over_classes_and_includes_products_without_a_class(tmp_path):
+    from vsearch.training.assemble import load_sample
 
     plan = sample_data.write(tmp_path, sample_data.PLAN.replace("[[phase]]", PRODUCTS + "[[phase]]", 1))
 
-    fitted = sample(plan, tmp_path, "train", work=tmp_path)
-    scored = sample(plan, tmp_path, "val", work=tmp_path)
+    fitted = load_sample(plan, tmp_path, "train", work=tmp_path)
+    scored = load_sample(plan, tmp_path, "val", work=tmp_path)
 
     assert Counter(fitted.class_names) == {"bar": 20, "disc": 20, "": 48}
-    products = Counter(fitted.products[40:])
-    assert set(products) == {"red", "blue"}
+    assert set(fitted.products[40:]) == {"red", "blue"}
     assert len(set(fitted.products[:40])) == 40
     assert len(fitted.pictures) == 88
     assert Counter(scored.class_names) == {"bar": 4, "disc": 4}
+
+
+def test_a_sample_without_classes_is_refused(tmp_path):
+    from vsearch.training.assemble import load_sample
+
+    plan = sample_data.write(tmp_path, sample_data.PLAN.replace('name = "kind"', 'name = "shape"'))
+
+    with pytest.raises(DatasetError, match="'shape'"):
+        load_sample(plan, tmp_path, "train", work=tmp_path)

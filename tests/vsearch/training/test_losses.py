@@ -1,5 +1,3 @@
-"""What each kind of head learns from, against plain numpy."""
-
 from typing import Any
 
 import numpy as np
@@ -7,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from vsearch.models.trained_heads import HeadSpec
-from vsearch.training.plan_parts import HeadPlan
+from vsearch.training.plan import HeadPlan
 
 pytestmark = pytest.mark.keras
 
@@ -15,165 +13,215 @@ KIND = HeadSpec("kind", "softmax", ("bed", "sofa", "table"))
 TINTS = HeadSpec("tints", "sigmoid", ("red", "blue"))
 NUMBER = HeadSpec("number", "digits", length=2)
 PRODUCT = HeadSpec("product", "metric", size=4)
+BOXES = HeadSpec("products", "boxes")
 TARGETS: dict[str, NDArray[Any]] = {
     "kind": np.array([0, 2, -1, 2]),
     "tints": np.array([[1, 0], [0, 0], [-1, -1], [1, 1]]),
     "number": np.array([[1, 2], [3, 4], [-1, -1], [9, 0]]),
 }
+"""The third sample has no label."""
 
 
-def sums(spec: HeadSpec, logits: NDArray[Any], *, training: bool = True, **keys: Any) -> list[float]:
-    """Return loss, right answers and labelled pictures of the targets above."""
-    from vsearch.training.loop.pipeline import encode
-    from vsearch.training.losses import Objective
+def evaluate(spec: HeadSpec, targets: NDArray[Any], logits: NDArray[Any], **plan: Any) -> tuple[float, float]:
+    """Return loss and accuracy as Keras computes them from encoded targets."""
+    from vsearch.training.losses import HeadAccuracy, HeadLoss
 
-    targets = encode(spec, TARGETS[spec.name])
-    return [float(part) for part in Objective(spec, **keys).sums(targets, logits.astype(np.float32), training=training)]
+    loss = HeadLoss(spec, HeadPlan(name=spec.name, kind=spec.kind, **plan))
+    accuracy = HeadAccuracy(loss)
+    accuracy.update_state(targets, logits.astype(np.float32))
+    return float(loss(targets, logits.astype(np.float32))), float(accuracy.result())
+
+
+def encoded(spec: HeadSpec, rows: Any = slice(None)) -> NDArray[Any]:
+    from vsearch.training.loop.batches import encode_targets
+
+    return encode_targets(spec, TARGETS[spec.name][rows])
 
 
 def log_softmax(logits: NDArray[Any]) -> NDArray[Any]:
-    """Return log probabilities along the last axis."""
     return np.asarray(logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True)))
 
 
 @pytest.fixture
 def rng() -> np.random.Generator:
-    """Chance with a seed."""
     return np.random.default_rng(0)
 
 
-def test_softmax_is_the_cross_entropy_of_the_labelled(rng: np.random.Generator) -> None:
-    """The third picture has no label: it is not in the loss, not right, and not counted."""
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_softmax_is_the_mean_cross_entropy_of_labeled_samples(rng, smoothing):
     logits = rng.normal(size=(4, 3))
+    truth = np.eye(3)[[0, 2, 2]] * (1 - smoothing) + smoothing / 3
 
-    loss, right, labelled = sums(KIND, logits)
+    loss, accuracy = evaluate(KIND, encoded(KIND), logits, label_smoothing=smoothing)
 
-    expected = -sum(log_softmax(logits)[row, kind] for row, kind in ((0, 0), (1, 2), (3, 2)))
-    assert loss == pytest.approx(expected, rel=1e-5)
-    assert right == sum(logits[row].argmax() == kind for row, kind in ((0, 0), (1, 2), (3, 2)))
-    assert labelled == 3
-
-
-def test_smoothing_spreads_a_share_of_the_label_in_training_only(rng: np.random.Generator) -> None:
-    """A tenth of it over the three classes."""
-    logits = rng.normal(size=(4, 3))
-    said = log_softmax(logits)[[0, 1, 3]]
-    smooth = np.eye(3)[[0, 2, 2]] * 0.9 + 0.1 / 3
-
-    assert sums(KIND, logits, smoothing=0.1)[0] == pytest.approx(-(smooth * said).sum(), rel=1e-5)
-    assert sums(KIND, logits, smoothing=0.1, training=False) == pytest.approx(sums(KIND, logits))
+    assert loss == pytest.approx(-(truth * log_softmax(logits)[[0, 1, 3]]).sum() / 3, rel=1e-5)
+    assert accuracy == pytest.approx(np.mean(logits[[0, 1, 3]].argmax(axis=1) == [0, 2, 2]))
 
 
-def test_sigmoid_is_the_mean_over_the_outputs(rng: np.random.Generator) -> None:
-    """Right is the share of outputs on their side of one half."""
+def test_sigmoid_is_the_mean_over_the_outputs(rng):
     logits = rng.normal(size=(4, 2))
-    wanted = TARGETS["tints"][[0, 1, 3]]
-    said = 1 / (1 + np.exp(-logits[[0, 1, 3]]))
-    each = -(wanted * np.log(said) + (1 - wanted) * np.log(1 - said))
+    truth = TARGETS["tints"][[0, 1, 3]]
+    predicted = 1 / (1 + np.exp(-logits[[0, 1, 3]]))
 
-    loss, right, labelled = sums(TINTS, logits)
+    loss, accuracy = evaluate(TINTS, encoded(TINTS), logits)
 
-    assert loss == pytest.approx(each.mean(axis=1).sum(), rel=1e-5)
-    assert right == pytest.approx(((said > 0.5) == wanted).mean(axis=1).sum())
-    assert labelled == 3
+    assert loss == pytest.approx(-(truth * np.log(predicted) + (1 - truth) * np.log(1 - predicted)).mean(), rel=1e-5)
+    assert accuracy == pytest.approx(((predicted > 0.5) == truth).mean())
 
 
-def test_digits_are_right_when_every_position_is() -> None:
-    """One of three labelled numbers is read wrong in one position."""
+def test_a_number_is_correct_if_all_its_digits_are():
     logits = 9.0 * np.eye(10)[np.maximum(TARGETS["number"], 0)]
     logits[1, 1] = 9.0 * np.eye(10)[7]
 
-    loss, right, labelled = sums(NUMBER, logits)
+    loss, accuracy = evaluate(NUMBER, encoded(NUMBER), logits)
 
-    assert (right, labelled) == (2, 3)
-    assert loss == pytest.approx(9 / 2, abs=0.02)
+    assert accuracy == pytest.approx(2 / 3)
+    assert loss == pytest.approx(9 / 2 / 3, abs=0.01)
 
 
 @pytest.mark.parametrize("spec", [KIND, TINTS, NUMBER], ids=lambda spec: spec.kind)
-def test_a_batch_without_labels_costs_nothing(spec: HeadSpec, rng: np.random.Generator) -> None:
-    """Neither loss nor gradient, and nothing that is no number."""
+def test_a_batch_without_labels_has_no_loss_and_no_gradient(rng, spec):
     import tensorflow as tf
 
-    from vsearch.training.loop.pipeline import encode
-    from vsearch.training.losses import Objective
+    from vsearch.training.losses import HeadLoss
 
     logits = tf.constant(rng.normal(size=(1, *spec.logits_shape)), tf.float32)
+    targets = encoded(spec, slice(2, 3))
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        found = Objective(spec).sums(encode(spec, TARGETS[spec.name][2:3]), logits, training=True)
-        loss = found[0]
+        loss = HeadLoss(spec, HeadPlan(name=spec.name, kind=spec.kind))(targets, logits)
 
-    assert found.numpy().tolist() == [0, 0, 0]
+    assert float(loss) == 0
     assert not np.asarray(tape.gradient(loss, logits)).any()
+    assert np.isnan(evaluate(spec, targets, logits.numpy())[1])
 
 
-def test_balanced_classes_weigh_the_same_together() -> None:
-    """The class with one picture weighs twice what that with two does, and the mean weight is one."""
-    from vsearch.training.losses import objectives
+@pytest.mark.parametrize(
+    ("spec", "targets", "expected"),
+    [
+        (KIND, np.array([0, 2, -1, 2]), [1.5, 0, 0.75]),
+        (TINTS, np.array([[1, 0], [0, 1], [0, 1], [0, 0], [-1, -1]]), [[4 / 6, 1], [2, 1]]),
+    ],
+    ids=["softmax", "sigmoid"],
+)
+def test_balanced_weights_have_a_mean_of_one(spec, targets, expected):
+    from vsearch.training.losses import head_losses
 
-    heads = [HeadPlan(name="kind", kind="softmax", class_weights="balanced")]
-    found = objectives(heads, [KIND], {"kind": np.array([0, 2, -1, 2])})[0].class_weights
+    plan = HeadPlan(name=spec.name, kind=spec.kind, class_weights="balanced")
 
-    assert found is not None
-    np.testing.assert_allclose(found, [1.5, 0, 0.75])
-
-
-def test_balanced_outputs_weigh_present_and_absent_the_same() -> None:
-    """An output that is present in one of four pictures: that one weighs three times as much as each other."""
-    from vsearch.training.losses import objectives
-
-    heads = [HeadPlan(name="tints", kind="sigmoid", class_weights="balanced")]
-    targets = np.array([[1, 0], [0, 1], [0, 1], [0, 0], [-1, -1]])
-    found = objectives(heads, [TINTS], {"tints": targets})[0].class_weights
-
-    assert found is not None
-    np.testing.assert_allclose(found, [[4 / 6, 1], [2, 1]])
+    np.testing.assert_allclose(head_losses([plan], [spec], {spec.name: targets})[spec.name].class_weights, expected)
 
 
-def test_nt_xent_is_that_of_its_paper(rng: np.random.Generator) -> None:
-    """Each view against all others but itself; the other view is the answer."""
+def test_class_weights_scale_the_loss(rng):
+    from vsearch.training.losses import HeadLoss
+
+    logits = rng.normal(size=(4, 3)).astype(np.float32)
+    weights = np.array([2, 1, 0.5], np.float32)
+
+    loss = HeadLoss(KIND, HeadPlan(name="kind", kind="softmax"), weights)(encoded(KIND), logits)
+
+    expected = -(weights[[0, 2, 2]] * log_softmax(logits)[[0, 1, 3], [0, 2, 2]]).mean()
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+def similarities(views: NDArray[Any], temperature: float) -> NDArray[Any]:
+    unit = views / np.linalg.norm(views, axis=1, keepdims=True)
+    scores = unit @ unit.T / temperature
+    np.fill_diagonal(scores, -np.inf)
+    return np.asarray(scores)
+
+
+def test_nt_xent_matches_its_paper(rng):
     from vsearch.training.losses import nt_xent
 
     views = rng.normal(size=(6, 4))
-    unit = views / np.linalg.norm(views, axis=1, keepdims=True)
-    scores = unit @ unit.T / 0.5
-    np.fill_diagonal(scores, -np.inf)
-    expected = [-log_softmax(scores[row])[(row + 3) % 6] for row in range(6)]
+    expected = [-log_softmax(row)[(number + 3) % 6] for number, row in enumerate(similarities(views, 0.5))]
 
     np.testing.assert_allclose(nt_xent(views.astype(np.float32), 0.5), expected, rtol=1e-5)
 
 
-def test_supcon_of_pairs_is_nt_xent_and_takes_all_of_a_product(rng: np.random.Generator) -> None:
-    """With two views of each product they agree; with four of one, each looks for three."""
+def test_supcon_equals_nt_xent_for_pairs_and_uses_all_views_of_a_product(rng):
     from vsearch.training.losses import nt_xent, supcon
 
     views = rng.normal(size=(6, 4)).astype(np.float32)
-    unit = views / np.linalg.norm(views, axis=1, keepdims=True)
-    scores = unit @ unit.T / 0.5
-    np.fill_diagonal(scores, -np.inf)
-    same = [1, 3, 4]
 
     np.testing.assert_allclose(supcon(views, np.array([5, 6, 7, 5, 6, 7]), 0.5), nt_xent(views, 0.5), rtol=1e-5)
     found = supcon(views, np.array([5, 5, 7, 5, 5, 7]), 0.5)
-    assert float(found[0]) == pytest.approx(-log_softmax(scores[0])[same].mean(), rel=1e-5)
+    assert float(found[0]) == pytest.approx(-log_softmax(similarities(views, 0.5)[0])[[1, 3, 4]].mean(), rel=1e-5)
 
 
-def test_a_metric_head_is_right_where_the_nearest_is_the_same_product() -> None:
-    """The pictures without a product are nobody's neighbour to be counted."""
-    from vsearch.training.losses import Objective
-
+@pytest.mark.parametrize("loss", ["supcon", "nt_xent"])
+def test_a_metric_head_is_correct_if_the_nearest_view_is_of_the_same_product(loss):
     views = np.array([[1, 0], [0, 1], [-1, 0], [1, 0.1], [1, 0.2], [-1, 0.1]], np.float32)
-    products = np.array([0, 1, -1, 0, 1, -1])
+    products = np.array([0, 1, -1, 0, 1, -1], np.int32)
 
-    found = Objective(PRODUCT).sums(products, views, training=False).numpy()
-
-    assert found[1:].tolist() == [2, 4]
+    assert evaluate(PRODUCT, products, views, loss=loss)[1] == pytest.approx(2 / 4)
 
 
-def test_the_mean_loss_weighs_the_heads() -> None:
-    """Each head's mean over its own labelled pictures; a head without any adds nothing."""
-    from vsearch.training.losses import Objective, mean_loss
+def cells_by_loop(boxes: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
+    """Return for each cell the number of the smallest box with its center in the core, or -1."""
+    found = np.full((rows, columns), -1)
+    for row in range(rows):
+        for column in range(columns):
+            x, y, smallest = (column + 0.5) / columns, (row + 0.5) / rows, 9.0
+            for number, (left, top, right, bottom) in enumerate(boxes):
+                area = (right - left) * (bottom - top)
+                near_x = abs(x - (left + right) / 2) <= max((right - left) / 4, 0.5 / columns)
+                near_y = abs(y - (top + bottom) / 2) <= max((bottom - top) / 4, 0.5 / rows)
+                if 0 < area < smallest and near_x and near_y:
+                    found[row, column], smallest = number, area
+    return found
 
-    heads = [Objective(KIND, weight=2.0), Objective(TINTS), Objective(NUMBER)]
 
-    assert mean_loss(heads, np.array([[6.0, 0, 3], [5.0, 0, 10], [0, 0, 0]])) == pytest.approx(4.5)
+@pytest.mark.parametrize("seed", range(3))
+def test_cells_predict_the_smallest_box_around_them(seed):
+    from vsearch.training.losses import assign_cells
+
+    rng = np.random.default_rng(seed)
+    low = rng.uniform(0, 0.7, (4, 2))
+    boxes = np.concatenate([low, low + rng.uniform(0.02, 0.3, (4, 2))], axis=1).astype(np.float32)
+    boxes[3] = 0
+
+    assigned, wanted = (part.numpy()[0] for part in assign_cells(boxes[None], (9, 12)))
+
+    expected = cells_by_loop(boxes, 9, 12)
+    np.testing.assert_array_equal(assigned == 1, expected >= 0)
+    np.testing.assert_array_equal(wanted[expected >= 0], boxes[expected[expected >= 0]])
+    assert assigned.sum() >= 3
+
+
+def test_generalized_iou():
+    from vsearch.training.losses import generalized_iou
+
+    one = np.array([[0, 0, 2, 2], [0, 0, 2, 2], [0, 0, 1, 1]], np.float32)
+    other = np.array([[0, 0, 2, 2], [1, 1, 3, 3], [3, 3, 4, 4]], np.float32)
+
+    np.testing.assert_allclose(generalized_iou(one, other).numpy(), [1, 1 / 7 - 2 / 9, -14 / 16], atol=1e-6)
+
+
+def test_the_focal_loss_weights_hard_examples():
+    from vsearch.training.losses import focal_loss
+
+    truth, logits = np.array([1, 1, 0, 0], np.float32), np.array([5, 0, 0, 5], np.float32)
+
+    found = np.asarray(focal_loss(truth, logits))
+
+    np.testing.assert_allclose(found[1:3], [0.25 * 0.25 * np.log(2), 0.75 * 0.25 * np.log(2)], rtol=1e-4)
+    assert found[0] < 1e-5
+    assert found[3] > 3
+
+
+def test_pictures_with_unknown_boxes_are_ignored():
+    logits = np.random.default_rng(0).normal(0, 3, (3, 4, 4, 5)).astype(np.float32)
+    logits[2, ..., 0] = -9
+    targets = np.zeros((3, 2, 4), np.float32)
+    targets[0] = -1
+
+    unknown, confident, empty = (evaluate(BOXES, targets[[row]], logits[[row]]) for row in range(3))
+
+    assert unknown[0] == 0
+    assert confident[0] > 1
+    assert confident[1] == 0
+    assert empty[0] < 1e-3
+    assert empty[1] == 1
+    assert evaluate(BOXES, targets, logits)[0] == pytest.approx((confident[0] + empty[0]) / 2, rel=1e-4)

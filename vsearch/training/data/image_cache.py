@@ -1,36 +1,41 @@
-"""Every training picture decoded once: memory-mapped arrays in a folder that is named by what they were made of."""
+"""Decode every training picture once, into memory-mapped arrays in a folder named by a fingerprint of their sources."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Generic, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vsearch.core.files import atomic_folder
+from vsearch.core.files import checksum, atomic_folder, replace_text
 from vsearch.imaging.codec import Picture
-from vsearch.models.tensorflow_startup import import_tensorflow
 from vsearch.core.progress import ProgressCallback
-from vsearch.training.data.examples import SIDES, Side
 from vsearch.training.plan import Plan
-from vsearch.training.loop.resume import whole
-from vsearch.training.data.samples import shown
+from vsearch.training.plan_sources import CsvSource, FolderSource, NpzSource, Source, TagsSource, TfrecordSource
+from vsearch.training.loop.resume import intact
+from vsearch.training.data.samples import read_samples
+from vsearch.training.data.sources import SPLITS, SplitName, check_exists
 
 T = TypeVar("T")
+R = TypeVar("R")
 
-_PART = 16  # pictures a thread makes at a time: a call from TensorFlow into Python costs about as much as one
+_FORMAT = 2  # increase it if the same sources would be cached differently
+_AHEAD = 64  # pictures rendered ahead
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of one kept picture besides its pixels.
+    """What is known of a cached picture besides its pixels.
 
     Attributes:
-        source: its number in the plan.
-        boxes: of the things in it, [left, top, right, bottom] in shares of the sides; None where nobody says.
+        source: number of its source in the plan.
+        boxes: [left, top, right, bottom] of each object, relative; None if unknown.
+        held_out: see `vsearch.training.data.sources.LabeledImage`.
     """
 
     source: int
@@ -38,143 +43,140 @@ class Row:
     group: str
     labels: Mapping[str, str]
     boxes: Sequence[Sequence[float]] | None = None
+    held_out: bool = False
 
 
 @dataclass(frozen=True)
-class Kept:
-    """One split: pictures uint8 [n, h, w, 3], memory-mapped, and a row for each."""
+class CachedSplit:
+    """Pictures uint8 [n, h, w, 3], memory-mapped, and a row for each."""
 
     pictures: NDArray[np.uint8]
     rows: tuple[Row, ...]
 
 
-def kept(folder: Path) -> tuple[dict[Side, Kept], tuple[str, ...]] | None:
-    """Return the splits that `keep` left in a folder and the names of unreadable pictures; None where it left none."""
+def load(folder: Path) -> tuple[dict[SplitName, CachedSplit], tuple[str, ...]] | None:
+    """Return the splits that `build` wrote to a folder and the names of unreadable pictures; None without the folder."""
     if not (folder / "rows.json").is_file():
         return None
-    with whole(folder):
-        said = json.loads((folder / "rows.json").read_text(encoding="utf8"))
-        splits: dict[Side, Kept] = {}
-        for side in SIDES:
-            rows = tuple(Row(*row) for row in said[side])
-            splits[side] = Kept(_mapped(folder / f"{side}.npy"), rows)
-        return splits, tuple(said["unreadable"])
+    with intact(folder):
+        content = json.loads((folder / "rows.json").read_text(encoding="utf8"))
+        splits: dict[SplitName, CachedSplit] = {}
+        for split in SPLITS:
+            pictures = np.load(folder / f"{split}.npy", mmap_mode="r")
+            splits[split] = CachedSplit(pictures, tuple(Row(*row) for row in content[split]))
+        return splits, tuple(content["unreadable"])
 
 
-def keep(plan: Plan, root: Path, folder: Path, *, work: Path, advance: ProgressCallback) -> None:
-    """Decode all sources into `folder`, which is there whole or not at all.
+def build(plan: Plan, root: Path, folder: Path, *, work: Path, advance: ProgressCallback) -> None:
+    """Decode all sources into `folder`, which is complete or does not exist.
 
     Raises:
-        DatasetError: a source is missing or damaged. Unreadable pictures are logged and left out.
-        OSError: the disk is full; nothing is left.
+        DatasetError: a source is missing or damaged. Unreadable pictures are logged and skipped.
+        OSError: the disk is full.
     """
-    with atomic_folder(folder) as hidden:
-        _fill(plan, root, hidden, work=work, advance=advance)
-
-
-def _fill(plan: Plan, root: Path, folder: Path, *, work: Path, advance: ProgressCallback) -> None:
-    said: dict[str, list[Any]] = {"train": [], "val": [], "unreadable": []}
-    with (folder / "train.npy").open("wb") as train, (folder / "val.npy").open("wb") as val:
-        files = {"train": _Rows(train, plan.cache_shape), "val": _Rows(val, plan.cache_shape)}
-        made = in_parallel(shown(plan, root, work), lambda item: item.make(plan), plan.cache_shape)
-        for done, (item, picture) in enumerate(made, start=1):
-            example = item.example
+    content: dict[str, list[Any]] = {"train": [], "val": [], "unreadable": []}
+    with (
+        atomic_folder(folder) as hidden,
+        (hidden / "train.npy").open("wb") as train,
+        (hidden / "val.npy").open("wb") as val,
+    ):
+        files = {"train": train, "val": val}
+        for split in SPLITS:
+            _write_header(files[split], 0, plan.cache_shape)
+        rendered = map_ahead(lambda sample: sample.render(plan), read_samples(plan, root, work))
+        for done, (sample, picture) in enumerate(rendered, start=1):
+            image = sample.image
             if picture is not None:
-                files[example.split].append(picture)
-                labels = {} if plan.finds_boxes and item.view else dict(example.labels)  # a room shows several things
-                said[example.split].append([item.source, example.name, example.group, labels, item.boxes])
-            elif item.first:
-                said["unreadable"].append(example.name)
+                files[image.split].write(picture.tobytes())
+                # A synthetic room shows several products, so the image's labels do not apply.
+                labels = {} if plan.detects and sample.view else dict(image.labels)
+                content[image.split].append(
+                    [sample.source, image.name, image.group, labels, sample.boxes, image.held_out]
+                )
+            elif sample.is_first:
+                content["unreadable"].append(image.name)
             advance(done, 0)
-        for rows in files.values():
-            rows.finish()
-    (folder / "rows.json").write_text(json.dumps(said), encoding="utf8")
+        for split in SPLITS:
+            files[split].seek(0)
+            _write_header(files[split], len(content[split]), plan.cache_shape)
+        (hidden / "rows.json").write_text(json.dumps(content), encoding="utf8")
 
 
-def in_parallel(
-    items: Iterator[T], work: Callable[[T], Picture | None], shape: tuple[int, int]
-) -> Iterator[tuple[T, Picture | None]]:
-    """Yield each item with the picture (height, width) that `work` makes of it, in order, made ahead by tf.data.
-
-    What `items` and `work` raise is raised here.
-    """
-    import_tensorflow()
-    import tensorflow as tf
-
-    ahead = _Ahead(items, work, shape)
-    numbers = tf.data.Dataset.from_generator(ahead.numbers, output_signature=tf.TensorSpec((), tf.int64))
-    made = numbers.map(
-        lambda number: (number, *tf.numpy_function(ahead.make, [number], [tf.uint8, tf.bool])),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
-    for number, pictures, readable in made.prefetch(2).as_numpy_iterator():
-        if ahead.failed:
-            break
-        for item, picture, good in zip(ahead.waiting.pop(int(number)), pictures, readable, strict=True):
-            yield item, picture if good else None
-    if ahead.failed:
-        raise ahead.failed[0]
-
-
-class _Ahead(Generic[T]):
-    """Parts of the items on their way through tf.data, which itself carries only their numbers.
-
-    Errors are kept in `failed`: TensorFlow would word them anew.
-    """
-
-    def __init__(self, items: Iterator[T], work: Callable[[T], Picture | None], shape: tuple[int, int]) -> None:
-        self._items, self._work, self._shape = items, work, shape
-        self.waiting: dict[int, list[T]] = {}
-        self.failed: list[BaseException] = []
-
-    def numbers(self) -> Iterator[int]:
-        """Yield the number of each part as long as there are items."""
+def map_ahead(function: Callable[[T], R], items: Iterator[T]) -> Iterator[tuple[T, R]]:
+    """Yield each item with its result, in order, computed ahead by threads. What either raises is raised here."""
+    with ThreadPoolExecutor() as threads:
+        pending: list[tuple[T, Future[R]]] = []
         try:
-            for number in count():
-                self.waiting[number] = list(islice(self._items, _PART))
-                if not self.waiting[number]:
-                    return
-                yield number
-        except Exception as error:
-            self.failed.append(error)
-
-    def make(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Return the pictures uint8 [n, h, w, 3] of a part, and bool [n]: whether there is one."""
-        items = self.waiting[int(number)]
-        made, readable = np.zeros((len(items), *self._shape, 3), np.uint8), np.zeros(len(items), np.bool_)
-        try:
-            for place, item in enumerate(items):
-                picture = None if self.failed else self._work(item)
-                if picture is not None:
-                    made[place], readable[place] = picture, True
-        except Exception as error:
-            self.failed.append(error)
-        return made, readable
+            while batch := list(islice(items, _AHEAD)):
+                submitted = [(item, threads.submit(function, item)) for item in batch]
+                for item, future in pending:
+                    yield item, future.result()
+                pending = submitted
+            for item, future in pending:
+                yield item, future.result()
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
-class _Rows:
-    """A .npy file that grows by pictures; its header is written anew when their number is known."""
+def fingerprint(plan: Plan, root: Path, work: Path) -> str:
+    """Return 16 hex digits that depend on the content of the sources, their labels and splits, and the cached shape.
 
-    def __init__(self, file: IO[bytes], shape: tuple[int, int]) -> None:
-        self._file, self._shape, self._count = file, shape, 0
-        self._header()
+    Args:
+        plan: with paths relative to `root`.
+        root: folder of the data sets.
+        work: checksums are cached in its folder `cache`.
 
-    def append(self, picture: Picture) -> None:
-        """Add a picture of the shape."""
-        self._file.write(picture.tobytes())
-        self._count += 1
+    Raises:
+        DatasetError: a source's file does not exist.
+    """
+    cache = work / "cache" / "checksums.json"
+    try:
+        known: dict[str, list[str]] = json.loads(cache.read_text(encoding="utf8"))
+    except (OSError, ValueError):
+        known = {}
+    before = dict(known)
+    sources = []
+    for source in plan.source:
+        keys = source.model_dump(mode="json", exclude={"terms", "repeat", "background"})
+        sources.append([keys, [_content_checksum(path, known) for path in _paths_of(source, root)], _version_of(source)])
+    if known != before:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        replace_text(cache, json.dumps(known))
+    content = [_FORMAT, plan.cache_shape, plan.framing, plan.seed, sources, plan.detects]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
-    def finish(self) -> None:
-        """Write how many there are."""
-        self._file.seek(0)
-        self._header()
 
-    def _header(self) -> None:
-        # numpy leaves room in the header for a longer first axis: it has the same length for any number.
-        about = {"descr": "|u1", "fortran_order": False, "shape": (self._count, *self._shape, 3)}
-        np.lib.format.write_array_header_1_0(self._file, about)
+def _content_checksum(path: Path, known: dict[str, list[str]]) -> str:
+    """Return the SHA-256 of a file, or of the names and contents in a folder; unchanged files are not read again."""
+    path = check_exists(path).resolve()
+    files = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
+    states = [f"{file.relative_to(path)} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
+    state = hashlib.sha256("\n".join(states).encode()).hexdigest()
+    if known.get(str(path), [""])[0] != state:
+        contents = [f"{file.relative_to(path)} {checksum(file)}" for file in files]
+        known[str(path)] = [state, hashlib.sha256("\n".join(contents).encode()).hexdigest()]
+    return known[str(path)][1]
 
 
-def _mapped(file: Path) -> NDArray[np.uint8]:
-    found: NDArray[np.uint8] = np.load(file, mmap_mode="r")
-    return found
+def _paths_of(source: Source, root: Path) -> list[Path]:
+    if isinstance(source, NpzSource):
+        return [root / source.file]
+    if isinstance(source, CsvSource):
+        return [root / source.manifest, root / source.images]
+    if isinstance(source, FolderSource):
+        return [root / source.folder]
+    return [root / source.folder / "index.json"] if isinstance(source, TfrecordSource) else []
+
+
+def _version_of(source: Source) -> int | None:
+    if not isinstance(source, TagsSource):
+        return None
+    from vsearch.training import tags
+
+    return tags.TAGS_VERSION
+
+
+def _write_header(file: IO[bytes], count: int, shape: tuple[int, int]) -> None:
+    # numpy pads the header for a longer first axis, so it can be rewritten once the count is known.
+    header = {"descr": "|u1", "fortran_order": False, "shape": (count, *shape, 3)}
+    np.lib.format.write_array_header_1_0(file, header)

@@ -1,53 +1,90 @@
-"""The batches of one phase: pictures, or what a still trunk made of them."""
+"""Batches of a phase by tf.data: the order follows from a seed, pictures are augmented, targets fit the losses.
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+Targets of n pictures are float32, with -1 where the label is missing: softmax and sigmoid [n, classes], digits
+[n, length, 10], boxes [n, k, 4]. Those of a metric head are int32 [n].
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from vsearch.core.progress import ProgressCallback, no_progress
-from vsearch.training.data.dataset import Dataset
-from vsearch.training.loop import pipeline, trunk_cache
-from vsearch.training.loop.trunk_cache import Trunk
-from vsearch.training.plan_parts import Augment, Phase
+from vsearch.models.trained_heads import DIGITS, MISSING, HeadSpec
+from vsearch.training.augment import StatelessRng, augment_batch, mix, transform_boxes
+from vsearch.training.data.dataset import Dataset, Split
+from vsearch.training.loop import frozen_trunk
+from vsearch.training.loop.frozen_trunk import FrozenTrunk
+from vsearch.training.plan import Augment, Phase
 
-Batch = tuple[Any, Mapping[str, Any]]
-"""Inputs float32 [b, h, w, c] and the targets of each head; with a metric head first views, then second views."""
+_MAX_STEP = np.iinfo(np.int64).max
+_MAX_ROWS = 2**40  # more than any split has
+_VIEW_BATCH = 256
+_FEATURE_BATCH = 256  # for validation
+
+Inputs = Callable[[NDArray[np.int64], int], NDArray[Any]]
+"""(rows, step) -> the inputs of a training batch."""
 
 
 @dataclass(frozen=True)
 class Batches:
-    """What a phase learns from and is judged by.
+    """The batches of a phase: (inputs float32 [b, h, w, c], {head: targets}).
+
+    With a metric head a batch has two views of each product, first those [0:b], then those [b:2b].
 
     Attributes:
-        steps: of an epoch.
-        training: endless batches from a step of the phase on.
+        steps: in an epoch.
+        training: returns endless batches from a step of the phase on.
         validation: every validation picture once.
     """
 
     steps: int
-    training: Callable[[int], Iterable[Batch]]
-    validation: Callable[[], Iterable[Batch]]
+    training: Callable[[int], tf.data.Dataset]
+    validation: tf.data.Dataset
 
 
-def of_pictures(dataset: Dataset, phase: Phase, augment: Augment, *, seed: int) -> Batches:
-    """Return augmented pictures, and validation pictures as they are."""
+def of_pictures(dataset: Dataset, phase: Phase, augment: Augment, *, seed: int, replicas: int = 1) -> Batches:
+    """Return augmented training pictures and plain validation pictures."""
+    train, heads = dataset.train, dataset.heads
 
-    def training(step: int) -> Iterable[Batch]:
-        found: Iterable[Batch] = pipeline.training_batches(
-            dataset.train, dataset.heads, phase, augment, seed=seed, start_step=step
-        )
-        return found
+    def training(start_step: int) -> tf.data.Dataset:
+        batches = _training(train, heads, phase.batch, lambda rows, _: train.pictures[rows], seed, start_step)
 
-    def validation() -> Iterable[Batch]:
-        found: Any = pipeline.validation_batches(dataset.val, dataset.heads, phase.shape, phase.batch)
-        paired: Iterable[Batch] = found.map(_with_mirrored) if _has_metric(dataset) else found
-        return paired
+        def augmented(step: Any, pictures: Any, targets: dict[str, Any]) -> Any:
+            rng = StatelessRng(tf.stack([tf.constant(seed, tf.int64), step]), pictures.shape[0])
+            changed = augment_batch(pictures, augment, shape=phase.shape, seed=rng.next_seed())
+            for head in heads:
+                if head.kind == "boxes":
+                    sides = train.pictures.shape[1:3]
+                    targets[head.name] = transform_boxes(targets[head.name], changed.matrices, sides, phase.shape)
+            _hide(targets, heads, augment.recolor_hides, changed.recolored)
+            _hide(targets, heads, augment.scramble_hides, changed.scrambled)
+            result = changed.pictures
+            if augment.mix:
+                result, own = mix(result, augment.mix, seed=rng.next_seed())
+                targets = {head.name: _blend(targets[head.name], head, own) for head in heads}
+            return _deal(result, targets, replicas)
 
-    return Batches(pipeline.steps_per_epoch(dataset.train, phase.batch), training, validation)
+        return batches.map(augmented, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+    def plain(pictures: Any, targets: dict[str, Any]) -> Any:
+        resized = tf.image.resize(tf.cast(pictures, tf.float32), phase.shape, antialias=True)
+        if _has_metric(heads):
+            resized = tf.concat([resized, resized[:, :, ::-1]], 0)
+            targets = {name: tf.concat([target, target], 0) for name, target in targets.items()}
+        return _deal(resized, targets, replicas)
+
+    validation = _validation(dataset.val, heads, phase.batch, dataset.val.pictures)
+    return Batches(
+        steps_per_epoch(train, phase.batch),
+        training,
+        validation.map(plain, num_parallel_calls=2, deterministic=True).prefetch(2),
+    )
 
 
 def of_features(
@@ -56,39 +93,194 @@ def of_features(
     augment: Augment,
     *,
     seed: int,
-    trunk: Trunk,
+    trunk: FrozenTrunk,
     folder: Path,
+    replicas: int = 1,
     advance: ProgressCallback = no_progress,
 ) -> Batches:
-    """Return features of the pictures, mirrored ones and changed views, computed now where no earlier run did.
+    """Return a frozen trunk's features of the pictures, their mirror images and augmented views.
 
     Raises:
         OSError: the disk is full.
     """
-    views = 2 if augment.mirror else 1
-    train = trunk_cache.features(trunk, dataset.train, folder, views=views, advance=advance)
-    for view in range(phase.views):
-        changed = pipeline.changed_view(dataset.train, augment, shape=phase.shape, seed=(seed, view))
-        more = trunk_cache.features(trunk, changed, folder, advance=advance)
-        train = np.concatenate([train, more])
-    # A metric head is judged by whether a picture finds its mirror image.
-    val = trunk_cache.features(trunk, dataset.val, folder, views=2 if _has_metric(dataset) else 1)
+    train, val, heads = dataset.train, dataset.val, dataset.heads
+    paired = _has_metric(heads)
+    views = frozen_trunk.features(trunk, train, folder, views=2 if augment.mirror else 1, advance=advance)
+    for number in range(phase.views):
+        view = augmented_view(train, augment, shape=phase.shape, seed=(seed, number))
+        views = np.concatenate([views, frozen_trunk.features(trunk, view, folder, advance=advance)])
+    # A metric head is validated by whether a picture retrieves its mirror image.
+    val_views = frozen_trunk.features(trunk, val, folder, views=2 if paired else 1)
 
-    def training(step: int) -> Iterable[Batch]:
-        return trunk_cache.training_batches(
-            train, dataset.train, dataset.heads, batch=phase.batch, seed=seed, start_step=step
-        )
+    def inputs(rows: NDArray[np.int64], step: int) -> NDArray[Any]:
+        if paired:
+            view = np.repeat([0, len(views) - 1], len(rows) // 2)
+        else:
+            view = np.random.default_rng([seed, 1, step]).integers(0, len(views), len(rows))
+        return np.asarray(views[view, rows])
 
-    def validation() -> Iterable[Batch]:
-        return trunk_cache.validation_batches(val, dataset.val, dataset.heads)
+    def cast(features: Any, targets: dict[str, Any]) -> Any:
+        return _deal(tf.cast(features, tf.float32), targets, replicas)
 
-    return Batches(pipeline.steps_per_epoch(dataset.train, phase.batch), training, validation)
+    def training(start_step: int) -> tf.data.Dataset:
+        batches = _training(train, heads, phase.batch, inputs, seed, start_step)
+        return batches.map(lambda _, features, targets: cast(features, targets)).prefetch(2)
+
+    def join_views(features: Any, targets: dict[str, Any]) -> Any:
+        joined = tf.concat(tf.unstack(features, axis=1), 0)
+        return cast(joined, {name: tf.concat([target] * len(val_views), 0) for name, target in targets.items()})
+
+    validation = _validation(val, heads, _FEATURE_BATCH, np.moveaxis(val_views, 0, 1)).map(join_views)
+    return Batches(steps_per_epoch(train, phase.batch), training, validation)
 
 
-def _has_metric(dataset: Dataset) -> bool:
-    return any(head.kind == "metric" for head in dataset.heads)
+def augmented_view(split: Split, augment: Augment, *, shape: tuple[int, int], seed: tuple[int, int]) -> Split:
+    """Return the split with every picture augmented once, uint8, without what would change or hide a label."""
+    harmless = augment.model_copy(update={"recolor": 0.0, "scramble": 0.0, "mix": 0.0})
+    parts = []
+    for start in range(0, len(split), _VIEW_BATCH):
+        rng = StatelessRng(tf.constant([seed[0], seed[1] * _MAX_ROWS + start], tf.int64), 1)
+        pictures = split.pictures[start : start + _VIEW_BATCH]
+        changed = augment_batch(pictures, harmless, shape=shape, seed=rng.next_seed()).pictures
+        parts.append(tf.cast(tf.round(changed), tf.uint8).numpy())
+    return replace(split, pictures=np.concatenate(parts))
 
 
-def _with_mirrored(pictures: Any, targets: Mapping[str, Any]) -> Batch:
-    twice = {name: tf.concat([target, target], 0) for name, target in targets.items()}
-    return tf.concat([pictures, pictures[:, :, ::-1]], 0), twice
+def steps_per_epoch(split: Split, batch: int) -> int:
+    """Return the number of full batches in an epoch, counting repeats; at least one."""
+    return max(1, int(split.repeat.sum()) // batch)
+
+
+def encode_targets(head: HeadSpec, targets: NDArray[Any]) -> NDArray[Any]:
+    """Turn the targets of a `Split` into what the losses take (see the module)."""
+    if head.kind == "metric":
+        return targets.astype(np.int32)
+    if head.kind in ("sigmoid", "boxes"):
+        return targets.astype(np.float32)
+    count = len(DIGITS) if head.kind == "digits" else len(head.classes)
+    one_hot = np.eye(count, dtype=np.float32)[np.maximum(targets, 0)]
+    return np.where(targets[..., None] < 0, MISSING, one_hot).astype(np.float32)
+
+
+def row_order(split: Split, batch: int, seed: int) -> Callable[[int], NDArray[np.int64]]:
+    """Return a function from a step to its rows, int64 [batch]; each epoch has its own selection and order."""
+    steps = steps_per_epoch(split, batch)
+
+    @lru_cache(2)
+    def epoch(number: int) -> NDArray[np.int64]:
+        rng = np.random.default_rng([seed, number, 1])
+        rows = rng.permutation(len(split))
+        # Systematic sampling: a fraction of a repeat shows a row in that share of the epochs.
+        upto = np.floor(np.cumsum(split.repeat[rows]) + rng.uniform())
+        counts = np.empty(len(split), np.int64)
+        counts[rows] = np.diff(upto, prepend=0)
+        order = np.random.default_rng([seed, number]).permutation(np.repeat(np.arange(len(split)), counts))
+        return np.resize(order, max(len(order), batch))
+
+    def step(number: int) -> NDArray[np.int64]:
+        start = number % steps * batch
+        return epoch(number // steps)[start : start + batch]
+
+    return step
+
+
+def partners(
+    split: Split, heads: Sequence[HeadSpec], seed: int
+) -> Callable[[NDArray[np.int64], int], NDArray[np.int64]] | None:
+    """Return a function from the rows of a step to other pictures of the same products, or the same one if it is alone.
+
+    None without a metric head.
+    """
+    name = next((head.name for head in heads if head.kind == "metric"), None)
+    if name is None:
+        return None
+    products = split.targets[name]
+    by_product = np.argsort(products, kind="stable")
+    position = np.empty_like(by_product)
+    position[by_product] = np.arange(len(by_product))
+    _, first, group, counts = np.unique(
+        products[by_product], return_index=True, return_inverse=True, return_counts=True
+    )
+
+    def partner(rows: NDArray[np.int64], step: int) -> NDArray[np.int64]:
+        own = group[position[rows]]
+        count, start = counts[own], first[own]
+        steps = 1 + np.random.default_rng([seed, 2, step]).integers(0, np.maximum(count - 1, 1))
+        return by_product[start + (position[rows] - start + steps) % count]
+
+    return partner
+
+
+def _training(
+    split: Split, heads: Sequence[HeadSpec], batch: int, inputs: Inputs, seed: int, start_step: int
+) -> tf.data.Dataset:
+    """Return endless (step, inputs, targets). A batch depends on the seed and its step alone."""
+    encoded = [encode_targets(head, split.targets[head.name]) for head in heads]
+    order, partner = row_order(split, batch, seed), partners(split, heads, seed)
+
+    def rows_of(step: int) -> NDArray[np.int64]:
+        rows = order(step)
+        return np.concatenate([rows, partner(rows, step)]) if partner else rows
+
+    def gather(step: NDArray[np.int64]) -> list[NDArray[Any]]:
+        rows = rows_of(int(step))
+        return [inputs(rows, int(step)), *(targets[rows] for targets in encoded)]
+
+    example = gather(np.int64(0))  # type: ignore[arg-type]
+
+    def load(step: Any) -> Any:
+        arrays = tf.numpy_function(gather, [step], [array.dtype for array in example])
+        arrays = [tf.ensure_shape(array, known.shape) for array, known in zip(arrays, example, strict=True)]
+        return step, arrays[0], {head.name: array for head, array in zip(heads, arrays[1:], strict=True)}
+
+    return tf.data.Dataset.range(start_step, _MAX_STEP).map(load, num_parallel_calls=2, deterministic=True)
+
+
+def _validation(split: Split, heads: Sequence[HeadSpec], batch: int, inputs: NDArray[Any]) -> tf.data.Dataset:
+    encoded = [encode_targets(head, split.targets[head.name]) for head in heads]
+
+    def load(rows: Any) -> Any:
+        types = [inputs.dtype, *(targets.dtype for targets in encoded)]
+        arrays = tf.numpy_function(lambda rows: [array[rows] for array in (inputs, *encoded)], [rows], types)
+        arrays = [
+            tf.ensure_shape(array, (None, *known.shape[1:]))
+            for array, known in zip(arrays, (inputs, *encoded), strict=True)
+        ]
+        return arrays[0], {head.name: array for head, array in zip(heads, arrays[1:], strict=True)}
+
+    rows = tf.data.Dataset.range(len(inputs)).batch(batch)
+    return rows.map(load, num_parallel_calls=2, deterministic=True)
+
+
+def _deal(inputs: Any, targets: dict[str, Any], replicas: int) -> Any:
+    """Reorder a batch so that replica r of n gets every n-th row from r on: views of a product stay together."""
+    if replicas == 1:
+        return inputs, targets
+    order = tf.argsort(tf.range(tf.shape(inputs)[0]) % replicas, stable=True)
+    return tf.gather(inputs, order), {name: tf.gather(target, order) for name, target in targets.items()}
+
+
+def _has_metric(heads: Sequence[HeadSpec]) -> bool:
+    return any(head.kind == "metric" for head in heads)
+
+
+def _hide(targets: dict[str, Any], heads: Sequence[HeadSpec], names: Sequence[str], chosen: Any) -> None:
+    """Mark the labels of these heads as missing where chosen, bool [n]; a metric head keeps its product."""
+    for head in heads:
+        if head.name in names and head.kind != "metric":
+            target = targets[head.name]
+            targets[head.name] = tf.where(_expand(chosen, target), float(MISSING), target)
+
+
+def _blend(target: Any, head: HeadSpec, own: Any) -> Any:
+    """Blend targets like the pictures; missing where either is."""
+    if head.kind == "metric":
+        return target
+    other, weight = tf.roll(target, 1, axis=0), _expand(own, target)
+    blended = target * weight + other * (1 - weight)
+    return tf.where((target < 0) | ((other < 0) & (weight < 1)), float(MISSING), blended)
+
+
+def _expand(values: Any, target: Any) -> Any:
+    """Reshape [n] so that it broadcasts over targets [n, ...]."""
+    return tf.reshape(values, (-1, *[1] * (len(target.shape) - 1)))

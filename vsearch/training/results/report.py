@@ -1,4 +1,4 @@
-"""The figures of a judgement as plain data, fit for JSON, and as the lines of a table."""
+"""Metrics of predictions as plain data for JSON, and as the rows of a table."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -6,128 +6,140 @@ from typing import Any
 
 import numpy as np
 
+from vsearch.evaluation.bootstrap import mean_interval
 from vsearch.models.trained_heads import VOTE, HeadPredictions, HeadSpec
-from vsearch.training.results import detection_metrics, scoring
-from vsearch.training.results.calibration import believed, expected_error
-from vsearch.training.results.scoring import Share, Truth
+from vsearch.training.results import metrics
+from vsearch.training.results.metrics import RECALL_AT, Proportion, Targets
 
 Figures = Mapping[str, Any]
-"""What `figures` gives."""
+"""What `figures` returns."""
 
 
-def figures(judgement: HeadPredictions, truth: Truth) -> dict[str, Any]:
-    """Return all figures of a judgement.
+def figures(predictions: HeadPredictions, targets: Targets) -> dict[str, Any]:
+    """Return all metrics.
 
     Returns:
-        heads: head -> kind, judges (judge -> right, calibration_error; of a sigmoid head label_accuracy and sets; of
-            a digits head positions), and versus_vote (network -> difference, low, high, beyond_noise); of a boxes head
-            see `vsearch.training.results.detection_metrics`.
-        label_accuracy: judge -> share of all sigmoid outputs on the right side of one half, where there are any.
-        all_right: judge -> share of pictures on which every head is right, where there are several heads;
-            all_right_sets counts a sigmoid head as right only when exactly the true values lie above one half.
-        Shares are {n, mean, low, high} with 95 percent intervals.
+        heads: head -> kind, predictors (predictor -> accuracy and calibration_error; of a sigmoid head label_accuracy
+            and exact_match, of a digits head position_accuracy, of a boxes head recall: number of detections ->
+            recall), and versus_vote (network -> difference, low, high of the accuracy less that of the vote).
+        label_accuracy: predictor -> proportion of all sigmoid outputs on the correct side of one half, if any.
+        all_correct: predictor -> proportion of images with all heads correct, if there are several; all_exact counts a
+            sigmoid head only if exactly the true values are above one half.
+        Proportions are {n, mean, low, high} with 95 % confidence intervals.
     """
-    heads = scoring.classifying(judgement)
-    found: dict[str, Any] = {"heads": {spec.name: _head(judgement, spec, truth) for spec in heads}}
-    boxed = [spec.name for spec in judgement.specs if spec.kind == "boxes"]
-    found["heads"] |= {name: detection_metrics.figures(judgement, name, truth[name]) for name in boxed}
-    sigmoids = [spec for spec in heads if spec.kind == "sigmoid"]
-    if sigmoids:
-        found["label_accuracy"] = {
-            judge: _label_accuracy(judgement, judge, sigmoids, truth) for judge in judgement.predictors
+    heads = metrics.classification_heads(predictions)
+    found: dict[str, Any] = {
+        "heads": {
+            spec.name: _head_figures(predictions, spec, targets)
+            for spec in predictions.specs
+            if spec.is_classification or spec.kind == "boxes"
         }
-    if len(heads) > 1:
-        for name, sets in (("all_right", False), ("all_right_sets", True)):
-            if not sets or sigmoids:
-                found[name] = {
-                    judge: asdict(scoring.share(scoring.all_right(judgement, judge, truth, sets=sets)))
-                    for judge in judgement.predictors
-                }
+    }
+    sigmoids = [spec for spec in heads if spec.kind == "sigmoid"]
+    for predictor in predictions.predictors:
+        if sigmoids:
+            accuracy = _label_accuracy(predictions, predictor, sigmoids, targets)
+            found.setdefault("label_accuracy", {})[predictor] = accuracy
+        if len(heads) > 1:
+            every = metrics.all_correct(predictions, predictor, targets)
+            found.setdefault("all_correct", {})[predictor] = asdict(Proportion.of(every))
+            if sigmoids:
+                exact = metrics.all_correct(predictions, predictor, targets, exact=True)
+                found.setdefault("all_exact", {})[predictor] = asdict(Proportion.of(exact))
     return found
 
 
-def per_class(judgement: HeadPredictions, truth: Truth) -> dict[str, list[dict[str, Any]]]:
-    """Return for each head the vote's figures of each of its values: value, support, precision, recall, f1."""
+def per_class(predictions: HeadPredictions, targets: Targets) -> dict[str, list[dict[str, Any]]]:
+    """Return for each head the vote's metrics of each value: value, support, precision, recall, f1."""
     return {
         spec.name: [
             asdict(row)
-            for row in scoring.per_class(spec, *scoring.answers(judgement, VOTE, spec.name, truth[spec.name]))
+            for row in metrics.per_class(spec, *metrics.indicators(predictions, VOTE, spec.name, targets[spec.name]))
         ]
-        for spec in scoring.classifying(judgement)
+        for spec in metrics.classification_heads(predictions)
+        if metrics.labeled(spec, targets[spec.name]).any()
     }
 
 
-def lines(found: Figures) -> tuple[list[str], list[list[str]]]:
-    """Return the columns and lines of the table of judges: percent right of each head with its interval.
+def table(found: Figures) -> tuple[list[str], list[list[str]]]:
+    """Return columns and rows: the accuracy of each head in percent with its interval, a row for each predictor.
 
-    Of a boxes head: percent of the true boxes found among the surest proposals, a column for each number of these.
+    A boxes head has a column for its recall at each number of detections.
     """
     heads: Mapping[str, Any] = found["heads"]
-    whole = {"label_accuracy": "labels", "all_right": "all right"}
-    more = [key for key in whole if key in found]
-    judges: Sequence[str] = list(next(iter(heads.values()))["judges"]) if heads else []
-    columns = ["model", *(column for name, head in heads.items() for column in _columns(name, head))]
-    columns += [whole[key] for key in more]
-    table = []
-    for judge in judges:
-        shares = [share for head in heads.values() for share in _shares(head["judges"][judge])]
-        shares += [found[key][judge] for key in more]
-        table.append([judge, *(str(Share(**share)) for share in shares)])
-    return columns, table
+    columns = ["model"]
+    for name, head in heads.items():
+        columns += [f"{name} in {count}" for count in RECALL_AT] if head["kind"] == "boxes" else [name]
+    joint = {key: title for key, title in (("label_accuracy", "labels"), ("all_correct", "all heads")) if key in found}
+    predictors: Sequence[str] = list(next(iter(heads.values()))["predictors"]) if heads else []
+    rows = []
+    for predictor in predictors:
+        proportions: list[Mapping[str, Any]] = []
+        for head in heads.values():
+            own = head["predictors"][predictor]
+            proportions += own["recall"].values() if "recall" in own else [own["accuracy"]]
+        proportions += [found[key][predictor] for key in joint]
+        rows.append([predictor, *(str(Proportion(**proportion)) for proportion in proportions)])
+    return [*columns, *joint.values()], rows
 
 
-def verdict(found: Figures) -> list[str]:
-    """Say for each head whether a single network is better than the vote; nothing where there is no vote."""
-    said = []
+def compare_with_vote(found: Figures) -> list[str]:
+    """Return a sentence for each head on whether a single network is better than the vote; nothing without a vote."""
+    sentences = []
     for name, head in found["heads"].items():
         if not head["versus_vote"]:
             continue
         best, versus = max(head["versus_vote"].items(), key=lambda item: item[1]["difference"])
-        points = f"{100 * versus['difference']:+.1f} points ({100 * versus['low']:+.1f} to {100 * versus['high']:+.1f})"
-        how = "is better than the vote" if versus["beyond_noise"] else "is no better than the vote beyond noise"
-        said.append(f"{name}: the best single network, {best}, {how}: {points}.")
-    return said
+        points = f"{100 * versus['difference']:+.1f} points, {100 * versus['low']:+.1f} to {100 * versus['high']:+.1f}"
+        outcome = "is better than the vote" if versus["low"] > 0 else "is not significantly better than the vote"
+        sentences.append(f"{name}: the best network, {best}, {outcome} ({points}).")
+    return sentences
 
 
-def _columns(name: str, head: Mapping[str, Any]) -> list[str]:
-    return [f"{name} in {count}" for count in detection_metrics.AMONG] if head["kind"] == "boxes" else [name]
-
-
-def _shares(said: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [*said["found"].values()] if "found" in said else [said["right"]]
-
-
-def _head(judgement: HeadPredictions, spec: HeadSpec, truth: Truth) -> dict[str, Any]:
-    targets = truth[spec.name]
-    right = {judge: scoring.right(judgement, judge, spec.name, targets) for judge in judgement.predictors}
+def _head_figures(predictions: HeadPredictions, spec: HeadSpec, targets: Targets) -> dict[str, Any]:
+    own = targets[spec.name]
+    if spec.kind == "boxes":
+        by_predictor = {}
+        for predictor in predictions.predictors:
+            images = metrics.match_detections(predictions.probabilities_of(predictor, spec.name), own)
+            by_predictor[predictor] = {
+                "recall": {str(count): asdict(metrics.recall_at(images, count)) for count in RECALL_AT}
+            }
+        return {"kind": spec.kind, "predictors": by_predictor, "versus_vote": {}}
+    correct = {one: metrics.correct(predictions, one, spec.name, own) for one in predictions.predictors}
+    versus = {}
+    if VOTE in correct and len(correct[VOTE]):
+        for network in predictions.networks:
+            versus[network] = asdict(mean_interval(correct[network].astype(int) - correct[VOTE]))
+            versus[network]["difference"] = versus[network].pop("mean")
     return {
         "kind": spec.kind,
-        "judges": {judge: _judge(judgement, judge, spec, truth) for judge in judgement.predictors},
-        "versus_vote": {
-            judge: _versus(scoring.compare(right[judge], right[VOTE]))
-            for judge in judgement.networks
-            if VOTE in judgement.predictors
+        "predictors": {
+            predictor: {"accuracy": asdict(Proportion.of(correct[predictor]))}
+            | _more_figures(predictions, predictor, spec, targets)
+            for predictor in predictions.predictors
         },
+        "versus_vote": versus,
     }
 
 
-def _versus(found: scoring.Comparison) -> dict[str, Any]:
-    return asdict(found) | {"beyond_noise": found.beyond_noise}
-
-
-def _judge(judgement: HeadPredictions, judge: str, spec: HeadSpec, truth: Truth) -> dict[str, Any]:
-    targets = truth[spec.name]
-    said: dict[str, Any] = {"right": asdict(scoring.share(scoring.right(judgement, judge, spec.name, targets)))}
-    said["calibration_error"] = expected_error(*believed(spec, judgement.probabilities_of(judge, spec.name), targets))
+def _more_figures(predictions: HeadPredictions, predictor: str, spec: HeadSpec, targets: Targets) -> dict[str, Any]:
+    own = targets[spec.name]
+    probabilities = predictions.probabilities_of(predictor, spec.name)
+    found: dict[str, Any] = {
+        "calibration_error": metrics.calibration_error(*metrics.confidences(spec, probabilities, own))
+    }
     if spec.kind == "sigmoid":
-        said["label_accuracy"] = _label_accuracy(judgement, judge, [spec], truth)
-        sides = scoring.outputs_right(judgement, judge, spec.name, targets)
-        said["sets"] = asdict(scoring.share(np.all(sides, axis=1)))
+        found["label_accuracy"] = _label_accuracy(predictions, predictor, [spec], targets)
+        outputs = metrics.outputs_correct(predictions, predictor, spec.name, own)
+        found["exact_match"] = asdict(Proportion.of(np.all(outputs, axis=1)))
     if spec.kind == "digits":
-        said["positions"] = scoring.positions(judgement, judge, spec.name, targets)
-    return said
+        found["position_accuracy"] = metrics.position_accuracy(predictions, predictor, spec.name, own)
+    return found
 
 
-def _label_accuracy(judgement: HeadPredictions, judge: str, heads: Sequence[HeadSpec], truth: Truth) -> dict[str, Any]:
-    outputs = [scoring.outputs_right(judgement, judge, spec.name, truth[spec.name]).ravel() for spec in heads]
-    return asdict(scoring.share(np.concatenate(outputs)))
+def _label_accuracy(
+    predictions: HeadPredictions, predictor: str, heads: Sequence[HeadSpec], targets: Targets
+) -> dict[str, Any]:
+    outputs = [metrics.outputs_correct(predictions, predictor, spec.name, targets[spec.name]).ravel() for spec in heads]
+    return asdict(Proportion.of(np.concatenate(outputs)))

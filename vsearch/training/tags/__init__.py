@@ -1,7 +1,4 @@
-"""Shelf tags with an article number, drawn from a seed: training data that costs no photographer.
-
-`draw_tag` draws the strip around a number, `draw_tag_photo` a whole photo; `examples` keeps a set of strips on disk.
-"""
+"""Synthetic shelf tags with an article number: unlimited training data for the reader."""
 
 import hashlib
 import json
@@ -14,54 +11,45 @@ from pathlib import Path
 import numpy as np
 
 from vsearch.imaging.codec import encode_jpeg
-from vsearch.training.data.examples import SIDES, Example, Side
+from vsearch.training.data.sources import SPLITS, LabeledImage, SplitName
 from vsearch.training.plan_sources import TagsSource
-from vsearch.training.tags.photo import draw_tag_photo
 from vsearch.training.tags.strip import STRIP, Digits, draw_tag
 
-__all__ = ["STRIP", "Digits", "draw_tag", "draw_tag_photo", "examples"]
+__all__ = ["STRIP", "Digits", "draw_tag", "read_tags"]
 
-DRAWING = 1
-"""Raise it when the same seed draws another picture, so that sets drawn before are not taken for new ones."""
+TAGS_VERSION = 1
+"""Increase it if a seed draws other tags, so that cached ones are not used."""
 
-_PART = 4096  # tags kept together; after a kill only the part that was being drawn is drawn again
-_CHUNK = 128  # tags a process draws at a time
-_QUALITY = 95
+_FOLDER_SIZE = 4096  # tags; a killed run repeats the folder it was drawing
+_CHUNK = 128  # tags drawn by a process at a time
+_JPEG_QUALITY = 95
 
 
-def examples(source: TagsSource, work: Path) -> Iterator[Example]:
-    """Yield the tags of a source: labels `number` and `readable` ("yes"; a blank has "no" and no number).
+def read_tags(source: TagsSource, work: Path) -> Iterator[LabeledImage]:
+    """Yield the tags of a source, with the labels `number` and `readable` ("yes"; a blank has "no" and no number).
 
-    They are drawn once, into TFRecord shards under `work`/tags, and read from there afterwards.
+    They are drawn once, into TFRecord shards in `work`/tags.
     """
-    from vsearch.training.data import records
+    from vsearch.training.data import tfrecord
 
-    folder = work / "tags" / _key(source)
-    for split in SIDES:
+    fields = {name: getattr(source, name) for name in ("digits", "train", "val", "blanks", "seed")}
+    text = json.dumps({**fields, "version": TAGS_VERSION, "size": STRIP[source.digits]}, sort_keys=True)
+    folder = work / "tags" / hashlib.sha256(text.encode()).hexdigest()[:16]
+    for split in SPLITS:
         count = source.train if split == "train" else source.val
-        for start in range(0, count, _PART):
-            part = folder / f"{split}-{start // _PART:03d}"
+        for start in range(0, count, _FOLDER_SIZE):
+            part = folder / f"{split}-{start // _FOLDER_SIZE:03d}"
             if not part.is_dir():
-                wanted = range(start, min(start + _PART, count))
-                about = {"drawn": source.model_dump(mode="json"), "drawing": DRAWING}
-                records.pack(_drawn(source, split, wanted), part, shards=1, about=about)
-            yield from records.read(part)
+                indices = range(start, min(start + _FOLDER_SIZE, count))
+                about = {"source": source.model_dump(mode="json"), "version": TAGS_VERSION}
+                tfrecord.pack(_draw(source, split, indices), part, shards=1, about=about)
+            yield from tfrecord.read(part)
 
 
-def example(source: TagsSource, split: Side, index: int) -> Example:
-    """Draw one tag of a source; it depends on nothing else."""
-    rng = np.random.default_rng([source.seed, source.digits, SIDES.index(split), index])
-    blank = bool(rng.random() < source.blanks)
-    picture, number = draw_tag(rng, source.digits, blank=blank)
-    labels = {"readable": "no"} if blank else {"number": number, "readable": "yes"}
-    name = f"{split}-{index:06d}"
-    return Example(encode_jpeg(picture, quality=_QUALITY), labels, split, name, name)
-
-
-def _drawn(source: TagsSource, split: Side, wanted: range) -> Iterator[Example]:
-    """Draw tags in two processes, in order; few are drawn in this one, which starts at once."""
-    chunks = [wanted[start : start + _CHUNK] for start in range(0, len(wanted), _CHUNK)]
-    draw = partial(_drawn_chunk, source, split)
+def _draw(source: TagsSource, split: SplitName, indices: range) -> Iterator[LabeledImage]:
+    """Draw tags in two processes, in order; a few tags in this one, which needs no start."""
+    chunks = [indices[start : start + _CHUNK] for start in range(0, len(indices), _CHUNK)]
+    draw = partial(_draw_chunk, source, split)
     if len(chunks) < 4:
         for chunk in chunks:
             yield from draw(chunk)
@@ -72,11 +60,14 @@ def _drawn(source: TagsSource, split: Side, wanted: range) -> Iterator[Example]:
             yield from drawn
 
 
-def _drawn_chunk(source: TagsSource, split: Side, chunk: range) -> list[Example]:
-    return [example(source, split, index) for index in chunk]
+def _draw_chunk(source: TagsSource, split: SplitName, chunk: range) -> list[LabeledImage]:
+    return [_draw_one(source, split, index) for index in chunk]
 
 
-def _key(source: TagsSource) -> str:
-    said = {name: getattr(source, name) for name in ("digits", "train", "val", "blanks", "seed")}
-    text = json.dumps({**said, "drawing": DRAWING, "size": STRIP[source.digits]}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _draw_one(source: TagsSource, split: SplitName, index: int) -> LabeledImage:
+    rng = np.random.default_rng([source.seed, source.digits, SPLITS.index(split), index])
+    blank = bool(rng.random() < source.blanks)
+    picture, number = draw_tag(rng, source.digits, blank=blank)
+    labels = {"readable": "no"} if blank else {"number": number, "readable": "yes"}
+    name = f"{split}-{index:06d}"
+    return LabeledImage(encode_jpeg(picture, quality=_JPEG_QUALITY), labels, split, name, name)

@@ -1,4 +1,4 @@
-"""What a phone's camera does to a tag: its view, light, blur, noise and JPEG."""
+"""Simulate a phone camera: perspective, light, blur, noise and JPEG."""
 
 import io
 from collections.abc import Sequence
@@ -8,63 +8,38 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from vsearch.imaging.codec import Picture
-from vsearch.training.tags.paper import shade
+from vsearch.training.tags.printing import Color, random_color
 
 Point = tuple[float, float]
 Pixels = NDArray[np.float32]
 
 
-def perspective(sources: Sequence[Point], targets: Sequence[Point]) -> NDArray[np.float64]:
-    """Return the eight numbers of the projective map that takes four target points to four source points.
-
-    It is what `Image.transform` wants: where in the source a pixel of the result comes from.
-    """
+def warp(
+    image: Image.Image, sources: Sequence[Point], targets: Sequence[Point], *, size: tuple[int, int], fill: Color
+) -> Image.Image:
+    """Return a picture of `size` (width, height) in which four points of the image are at the targets."""
     rows, values = [], []
     for (u, v), (x, y) in zip(targets, sources, strict=True):
         rows += [(u, v, 1, 0, 0, 0, -x * u, -x * v), (0, 0, 0, u, v, 1, -y * u, -y * v)]
         values += [x, y]
-    return np.linalg.solve(np.array(rows, float), np.array(values, float))
+    perspective = np.linalg.solve(np.array(rows, float), np.array(values, float)).tolist()
+    return image.transform(size, Image.Transform.PERSPECTIVE, perspective, Image.Resampling.BICUBIC, fillcolor=fill)
 
 
-def warped(
-    image: Image.Image,
-    sources: Sequence[Point],
-    targets: Sequence[Point],
-    *,
-    size: tuple[int, int],
-    fill: object = None,
-) -> Image.Image:
-    """Return a picture of `size` (width, height) in which four points of the image lie at the targets."""
-    numbers = perspective(sources, targets).tolist()
-    return image.transform(
-        size,
-        Image.Transform.PERSPECTIVE,
-        numbers,
-        Image.Resampling.BICUBIC,
-        fillcolor=fill,  # type: ignore[arg-type]
-    )
-
-
-def photographed(rng: np.random.Generator, image: Image.Image, *, sharp: float = 1.0) -> Picture:
-    """Return the picture as a phone would take it; uint8 [height, width, 3].
-
-    Args:
-        rng: all chance comes from it.
-        image: mode RGB; stains are drawn on it.
-        sharp: more than 1 for large pictures of small print: less blur.
-    """
+def photograph(rng: np.random.Generator, image: Image.Image) -> Picture:
+    """Return a phone photo of the picture, uint8 [height, width, 3]; stains are drawn on the picture itself."""
     if rng.random() < 0.3:
         _stain(rng, image)
     if rng.random() < 0.35:
-        share = 1 - float(rng.uniform(0.1, 0.55)) / sharp
+        share = 1 - float(rng.uniform(0.1, 0.55))
         small = image.resize((round(image.width * share), round(image.height * share)), Image.Resampling.BILINEAR)
         image = small.resize(image.size, Image.Resampling.BICUBIC)
     if rng.random() < 0.5:
-        image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.2, 1.3)) / sharp))
+        image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.2, 1.3))))
     pixels = np.asarray(image, np.float32)
     if rng.random() < 0.25:
-        pixels = _shaken(rng, pixels)
-    pixels = pixels * _light(rng, image.height, image.width)
+        pixels = _blur_motion(rng, pixels)
+    pixels = pixels * _draw_light(rng, image.height, image.width)
     pixels += np.float32(rng.uniform(0, 40) if rng.random() < 0.3 else 0)
     sigma = np.float32(rng.uniform(0, 14) if rng.random() < 0.7 else 0)
     pixels += sigma * rng.standard_normal(pixels.shape, np.float32)
@@ -78,24 +53,24 @@ def _stain(rng: np.random.Generator, image: Image.Image) -> None:
     draw = ImageDraw.Draw(image, "RGBA")
     for _ in range(int(rng.integers(1, 4))):
         x, y = (rng.uniform(0, 1, 2) * image.size).tolist()
-        colour = (*shade(rng), int(rng.integers(40, 140)))
+        color = (*random_color(rng), int(rng.integers(40, 140)))
         if rng.random() < 0.5:
             radius = min(image.height, 60) * float(rng.uniform(0.03, 0.15))
-            draw.ellipse((x - radius, y - radius, x + radius, y + radius * float(rng.uniform(0.3, 1))), colour)
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius * float(rng.uniform(0.3, 1))), color)
         else:
             dx, dy = (rng.uniform(-1, 1, 2) * image.size).tolist()
-            draw.line((x, y, x + dx, y + dy), colour, 1)
+            draw.line((x, y, x + dx, y + dy), color, 1)
 
 
-def _shaken(rng: np.random.Generator, pixels: Pixels) -> Pixels:
-    """Return pixels [h, w, 3] smeared along a short way, as by a hand that moves."""
+def _blur_motion(rng: np.random.Generator, pixels: Pixels) -> Pixels:
+    """Return pixels [h, w, 3] blurred along a short way."""
     dx, dy = rng.integers(-2, 3, 2).tolist()
     moved = [np.roll(pixels, (step * dy // 2, step * dx // 2), (0, 1)) for step in range(3)]
     return np.asarray((moved[0] + moved[1] + moved[2]) / np.float32(3), np.float32)
 
 
-def _light(rng: np.random.Generator, height: int, width: int) -> Pixels:
-    """Return factors of light [height, width, 3]: a slope, sometimes a shadow's edge or a gloss, and a cast."""
+def _draw_light(rng: np.random.Generator, height: int, width: int) -> Pixels:
+    """Return light factors [height, width, 3]: a gradient, sometimes a shadow or a reflection, and a color cast."""
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     draw = rng.uniform(-1, 1, 8).astype(np.float32)

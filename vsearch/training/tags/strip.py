@@ -1,4 +1,4 @@
-"""The strip of a shelf tag inside a rough box around its number: what the network learns to read."""
+"""Draw the strip of a shelf tag in a rough box around its number, as the reader sees it."""
 
 from typing import Literal
 
@@ -7,60 +7,60 @@ from PIL import Image
 
 from vsearch.imaging.codec import Picture
 from vsearch.ocr.reader import format_article_number
-from vsearch.training.tags.camera import Point, photographed, warped
-from vsearch.training.tags.ink import printed
-from vsearch.training.tags.paper import PAPERS, WORDS, PixelBox, Surroundings, jitter, scenery, shade
+from vsearch.training.tags.camera import Point, photograph, warp
+from vsearch.training.tags.printing import (
+    PAPERS,
+    WORDS,
+    PixelBox,
+    TagDecoration,
+    draw_background,
+    jitter,
+    print_text,
+    random_color,
+)
 
 Digits = Literal[4, 8]
 
 STRIP = {4: (48, 112), 8: (48, 176)}
-"""(height, width) in pixels of the strip around a number of so many digits."""
+"""Number of digits -> (height, width) of the strip in pixels."""
 
 _EMS = {4: 3.2, 8: 6.2}
-"""Width of a strip in ems of the number's font, about."""
+"""Approximate width of a strip in ems of the number's font."""
 
 _BLANKS = ("cut", "far", "near", "other", "print", "scene")
 
 
-def draw_tag(
-    rng: np.random.Generator, digits: Digits, *, blank: bool = False, size: tuple[int, int] | None = None
-) -> tuple[Picture, str]:
-    """Draw the strip of a shelf tag inside a rough box around its number.
+def draw_tag(rng: np.random.Generator, digits: Digits, *, blank: bool = False) -> tuple[Picture, str]:
+    """Draw a strip with a random number.
 
     Args:
-        rng: all chance comes from it.
+        rng: source of all randomness.
         digits: 4 ("1234") or 8 ("123.456.78").
-        blank: draw a strip that does not frame one whole number: cut off, too far or too near, other print, no tag.
-        size: (height, width) in pixels; `STRIP` when not given.
+        blank: draw a strip without a whole number: cut off, too far or too near, other print, no tag.
 
     Returns:
-        The picture, uint8 [height, width, 3], and the digits of the number; of a blank one "".
+        The picture, uint8 [height, width, 3], and the digits of the number; "" for a blank strip.
     """
-    height, width = size or STRIP[digits]
-    number = any_number(rng, digits)
+    height, width = STRIP[digits]
+    number = "".join(str(digit) for digit in rng.integers(0, 10, digits))
     way = str(rng.choice(_BLANKS)) if blank else ""
     if way == "scene":
-        return photographed(rng, scenery(rng, width, height)), ""
+        return photograph(rng, draw_background(rng, width, height)), ""
     text = _other_print(rng, digits) if way in ("other", "print") else format_article_number(number)
     em = round(width / _EMS[digits] * rng.uniform(0.85, 1.25))
     canvas, box = _tag(rng, text, em, room=2.0 if blank else 1.0)
     corners = ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
-    strip = warped(canvas, _window(rng, box, way), corners, size=(width, height), fill=shade(rng))
-    return photographed(rng, strip), "" if blank else number
-
-
-def any_number(rng: np.random.Generator, digits: Digits) -> str:
-    """Return the digits of a number, all equally likely."""
-    return "".join(str(digit) for digit in rng.integers(0, 10, digits))
+    strip = warp(canvas, _window(rng, box, way), corners, size=(width, height), fill=random_color(rng))
+    return photograph(rng, strip), "" if blank else number
 
 
 def _other_print(rng: np.random.Generator, digits: Digits) -> str:
-    """Return print that is no article number of so many digits: a price, a bar code's digits, a date, words."""
+    """Return text other than an article number: a price, the digits of a bar code, a date, words."""
     some = "".join(str(digit) for digit in rng.integers(0, 10, 13))
     words = rng.choice(WORDS, 2).tolist()
     price = f"{some[:2]}.{some[2:4]}" if digits == 4 else f"{some[:4]}.{some[4:6]}"
     other = (
-        price,  # three times: of all print it is the most like a number
+        price,  # three times, since it is most easily mistaken for a number
         price,
         price,
         f"{some[:3]}.-",
@@ -76,13 +76,13 @@ def _other_print(rng: np.random.Generator, digits: Digits) -> str:
 
 
 def _tag(rng: np.random.Generator, text: str, em: int, *, room: float) -> tuple[Image.Image, PixelBox]:
-    """Draw the middle of a tag around a text; return it and the text's box."""
+    """Draw the part of a tag around a text; return it and the text's box."""
     paper, ink = PAPERS[rng.integers(len(PAPERS))]
-    mask = printed(rng, text, em)
+    mask = print_text(rng, text, em)
     side, rise = round(mask.width * 0.18 * room) + 4, round((mask.width * 0.1 + em) * room)
     canvas = Image.new("RGB", (mask.width + 2 * side, mask.height + 2 * rise), jitter(rng, paper, 12))
     box = (side, rise, side + mask.width, rise + mask.height)
-    Surroundings(rng, canvas, box=box, em=em, ink=ink).draw()
+    TagDecoration(rng, canvas, box=box, em=em, ink=ink).draw()
     fade = float(rng.uniform(0.65, 1.0))
     canvas.paste(jitter(rng, ink, 15), (side, rise), mask.point([int(fade * value) for value in range(256)]))
     return canvas, box

@@ -1,67 +1,60 @@
-"""What a killed phase goes on from."""
-
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from vsearch.core.errors import CheckpointMismatch
 from vsearch.training.loop import resume
-from vsearch.training.loop.resume import State
+from vsearch.training.loop.resume import TrainingState
 
 
 class Variable:
-    """What the module needs of a Keras variable."""
+    """The part of a Keras variable that is used."""
 
     def __init__(self, *shape: int) -> None:
         self.value = np.random.default_rng(len(shape)).normal(size=shape)
         self.shape = shape
 
-    def assign(self, value: NDArray[Any]) -> None:
-        """Take a value."""
+    def assign(self, value: Any) -> None:
         self.value = value
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         return np.asarray(self.value)
 
 
-def test_a_state_comes_back_with_its_variables(tmp_path: Path) -> None:
-    """Every field, and every value in its place."""
+STATE = TrainingState(1, 7, [{"epoch": 1, "loss": 0.5, "val_loss": None}])
+
+
+def test_a_state_is_restored_with_its_variables(tmp_path):
     variables = [Variable(2, 3), Variable(4), Variable()]
-    kept = [np.array(variable.value) for variable in variables]
-    state = State(np.ones((2, 3), np.float32), 7, 1.5, [{"epoch": 1, "loss": 0.5, "val_loss": None}], 0.5, 1)
-    resume.save(tmp_path / "state.npz", state, variables)
+    saved = [np.array(variable.value) for variable in variables]
+    resume.save(tmp_path / "state.npz", STATE, variables)
     for variable in variables:
         variable.value = variable.value * 0
 
-    found = resume.load(tmp_path / "state.npz", variables)
-
-    assert found is not None
-    np.testing.assert_array_equal(found.sums, state.sums)
-    assert {**vars(found), "sums": 0} == {**vars(state), "sums": 0}
-    for variable, value in zip(variables, kept, strict=True):
+    assert resume.load(tmp_path / "state.npz") == STATE
+    assert not np.asarray(variables[0]).any()
+    assert resume.load(tmp_path / "state.npz", variables) == STATE
+    for variable, value in zip(variables, saved, strict=True):
         np.testing.assert_array_equal(variable.value, value)
 
 
-def test_without_a_file_there_is_no_state(tmp_path: Path) -> None:
-    """The phase begins."""
-    assert resume.load(tmp_path / "state.npz", []) is None
+def test_without_a_file_the_state_is_the_initial_one(tmp_path):
+    assert resume.load(tmp_path / "state.npz", [Variable(2)]) == TrainingState()
 
 
-def test_a_state_of_another_network_is_refused(tmp_path: Path) -> None:
-    """The sentence names the file."""
-    resume.save_values(tmp_path / "one.npz", [Variable(2)])
+@pytest.mark.parametrize("others", [[Variable(3)], [Variable(2), Variable(2)]])
+def test_a_state_of_another_network_is_refused(tmp_path, others):
+    resume.save(tmp_path / "state.npz", STATE, [Variable(2)])
 
-    with pytest.raises(CheckpointMismatch, match=r"one\.npz belongs to another"):
-        resume.load_values(tmp_path / "one.npz", [Variable(3)])
+    with pytest.raises(CheckpointMismatch, match=r"state\.npz"):
+        resume.load(tmp_path / "state.npz", others)
 
 
-def test_a_save_that_fails_leaves_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk costs nothing that was there, and leaves nothing half-written."""
-    resume.save_values(tmp_path / "one.npz", [Variable(2)])
-    before = (tmp_path / "one.npz").read_bytes()
+def test_a_failed_save_keeps_the_last_state(tmp_path, monkeypatch):
+    (tmp_path / ".new-incomplete").write_bytes(b"left by a killed run")
+    resume.save(tmp_path / "state.npz", STATE, [Variable(2)])
+    before = (tmp_path / "state.npz").read_bytes()
 
     def full(*arguments: Any, **arrays: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -69,33 +62,21 @@ def test_a_save_that_fails_leaves_the_last_one(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(np, "savez", full)
 
     with pytest.raises(OSError, match="No space"):
-        resume.save_values(tmp_path / "one.npz", [Variable(3)])
-    assert [file.name for file in tmp_path.iterdir()] == ["one.npz"]
-    assert (tmp_path / "one.npz").read_bytes() == before
+        resume.save(tmp_path / "state.npz", STATE, [Variable(3)])
+    assert [file.name for file in tmp_path.iterdir()] == ["state.npz"]
+    assert (tmp_path / "state.npz").read_bytes() == before
 
 
-def test_what_a_kill_left_is_swept_away(tmp_path: Path) -> None:
-    """By the next save."""
-    (tmp_path / ".new-half").write_bytes(b"half")
+@pytest.mark.parametrize("content", [b"no zip", b"", None])
+def test_a_damaged_state_is_refused(tmp_path, content):
+    file = tmp_path / "state.npz"
+    resume.save(file, STATE, [np.ones(3)])
+    file.write_bytes(file.read_bytes()[:100] if content is None else content)
 
-    resume.save_values(tmp_path / "one.npz", [Variable(2)])
-
-    assert [file.name for file in tmp_path.iterdir()] == ["one.npz"]
-
-
-@pytest.mark.parametrize("harm", [b"no zip", b"", None])
-def test_a_damaged_file_is_said_with_its_remedy(tmp_path: Path, harm: bytes | None) -> None:
-    """Text, nothing, or half of it: one sentence, and the variables stay as they are."""
-    file = tmp_path / "phase.state.npz"
-    resume.save(file, State(np.zeros((1, 3), np.float32)), [np.ones(3)])
-    file.write_bytes(file.read_bytes()[:100] if harm is None else harm)
-
-    for load in (resume.load, resume.load_values):
-        with pytest.raises(CheckpointMismatch, match=r"phase\.state\.npz is damaged; remove it, and the same command"):
-            load(file, [])
+    with pytest.raises(CheckpointMismatch, match=r"state\.npz is damaged"):
+        resume.load(file)
 
 
-def test_a_disk_in_trouble_is_no_damage(tmp_path: Path) -> None:
-    """Nothing is to be removed for that."""
-    with pytest.raises(FileNotFoundError), resume.whole(tmp_path):
+def test_errors_of_the_disk_are_not_damage(tmp_path):
+    with pytest.raises(FileNotFoundError), resume.intact(tmp_path):
         (tmp_path / "none").read_bytes()

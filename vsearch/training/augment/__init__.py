@@ -1,1 +1,0 @@
-"""Random changes to training batches."""

@@ -1,0 +1,249 @@
+"""Write the results of a finished training: a checkpoint, its metrics on the validation images, and plots.
+
+FOLDER/checkpoint/                  see `vsearch.models.checkpoint`
+      /report.json                  all figures; written last
+      /learning_curves.png
+      /confusion_HEAD.png, errors_HEAD.png, calibration_HEAD.png, per_class_HEAD.csv; boxes_HEAD.png
+"""
+
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsearch.core.files import replace_text
+from vsearch.core.progress import Progress, no_stages
+from vsearch.models import checkpoint as checkpoints
+from vsearch.models import weights
+from vsearch.models.backbones import backbone, build
+from vsearch.models.checkpoint import Checkpoint, Retrieval
+from vsearch.models.predictor import Logits, compiled, open_classifier, run_in_batches, top_weights
+from vsearch.models.trained_heads import HeadPredictions, HeadSpec, TrainedHeads, predictions_from_logits
+from vsearch.training.assemble import assemble
+from vsearch.training.data.dataset import Dataset
+from vsearch.training.loop import fit
+from vsearch.training.loop.phase_setup import load_start_weights
+from vsearch.training.loop.resume import intact
+from vsearch.training.results import metrics, model_card, plots, report
+
+if TYPE_CHECKING:
+    from vsearch.training.run import Run
+
+logger = logging.getLogger(__name__)
+
+_COMPARED = 100  # images on which half precision is compared with the trained network
+_MIN_AGREEMENT = 0.97
+_LIBRARIES = ("vsearch", "keras", "tensorflow", "numpy", "scikit-image", "scikit-learn")
+
+
+def write_results(run: "Run", data: Dataset | None, progress: Progress = no_stages) -> dict[str, Any]:
+    """Write all results, unless an earlier call did, and return the content of report.json.
+
+    Args:
+        run: with trained backbones, or a plan without phases.
+        data: what they were trained on; None without phases.
+        progress: reports each stage.
+
+    Raises:
+        CheckpointError: weights cannot be used.
+        OSError: the disk is full; the checkpoint is complete or does not exist.
+    """
+    if run.report.is_file() and run.checkpoint.is_dir():
+        with intact(run.report):
+            known: dict[str, Any] = json.loads(run.report.read_text(encoding="utf8"))
+            return known
+    for left in (run.checkpoint, *run.folder.glob(".building-*"), *run.folder.glob(".new-*")):  # by a killed run
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=run.folder) as name:
+        writer = _Writer(run, Path(name))
+        content: dict[str, Any] = {"plan": run.plan.name}
+        trained = None
+        if data:
+            content["parameters"], answers = writer.pack_trained(data, progress)
+            trained, logits = writer.calibrate(data, content, answers, progress)
+        else:
+            content["parameters"] = writer.pack_untrained()
+        retrieval = None
+        if run.plan.assemble:
+            with progress("assemble") as advance:
+                files = {name: writer.weights(name) for name in run.plan.backbones}
+                retrieval, content["block_heads"] = assemble(
+                    run.plan, run.photos, files, work=run.folder, advance=advance
+                )
+        if trained and data:
+            with progress("plot results"):
+                content |= {"data": describe_data(data), "notes": data.notes}
+                content |= _validate(run, data, trained, logits)
+        kept = trained if run.plan.keeps_heads else None
+        written = writer.save(run.checkpoint, trained=kept, retrieval=retrieval, content=content)
+        content["checkpoint_id"] = written.checkpoint_id
+    replace_text(run.report, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    return content
+
+
+def describe_data(data: Dataset) -> dict[str, Any]:
+    """Return the numbers of images, in total and of each class in (training, validation)."""
+    classes: dict[str, dict[str, list[int]]] = {}
+    for spec in data.heads:
+        if spec.kind in ("softmax", "sigmoid"):
+            targets = [split.targets[spec.name] for split in (data.train, data.val)]
+            classes[spec.name] = {
+                name: [int((one[:, number] == 1 if spec.kind == "sigmoid" else one == number).sum()) for one in targets]
+                for number, name in enumerate(spec.classes)
+            }
+    return {
+        "fingerprint": data.fingerprint,
+        "train": len(data.train),
+        "val": len(data.val),
+        "held_out": len(data.held_out),
+        "classes": classes,
+        "unreadable": len(data.unreadable),
+    }
+
+
+class _Writer:
+    """Packs weights in half precision into a folder, and writes checkpoints from them."""
+
+    def __init__(self, run: "Run", folder: Path) -> None:
+        self._run, self._folder = run, folder
+
+    def weights(self, name: str) -> Path:
+        """Return the file of a backbone's weights."""
+        return self._folder / f"{name}.weights.npz"
+
+    def pack_trained(self, data: Dataset, progress: Progress) -> tuple[dict[str, int], dict[str, Logits]]:
+        """Pack the trained networks; return their numbers of parameters, and logits before packing of some images."""
+        sizes: dict[str, int] = {}
+        before: dict[str, Logits] = {}
+        trained = self._describe(data.heads)
+        with progress("pack networks") as advance:
+            for done, name in enumerate(self._run.plan.backbones, start=1):
+                trunk, network = fit.load_network(self._run.plan, name, data.heads, self._run.folder)
+                weights.pack(trunk.weights, self.weights(name))
+                weights.pack(top_weights(trunk, network), self._top(name))
+                before[name] = run_in_batches(compiled(network, trained), data.val.pictures[:_COMPARED], trained.specs)
+                sizes[name] = int(network.count_params())
+                advance(done, len(self._run.plan.backbones))
+        return sizes, before
+
+    def pack_untrained(self) -> dict[str, int]:
+        """Pack the backbones as they start; return their numbers of parameters."""
+        sizes, run = {}, self._run
+        for name in run.plan.backbones:
+            network = build(name, backbone(name).side)
+            load_start_weights(network, name, run.plan.start, runs=run.runs, folder=run.weights)
+            weights.pack(network.weights, self.weights(name))
+            sizes[name] = int(network.count_params())
+        return sizes
+
+    def calibrate(
+        self, data: Dataset, content: dict[str, Any], before: Mapping[str, Logits], progress: Progress
+    ) -> tuple[TrainedHeads, dict[str, tuple[Logits, Logits]]]:
+        """Fit temperatures with the networks as they are saved; return the heads and the logits of val and held_out."""
+        trained = self._describe(data.heads)
+        classifier = open_classifier(self.save(self._folder / "draft", trained=trained))
+        logits, fitted, agreement = {}, {}, {}
+        with progress("validate networks") as advance:
+            for done, name in enumerate(self._run.plan.backbones, start=1):
+                own = classifier.logits(name, data.val.pictures)
+                logits[name] = own, classifier.logits(name, data.held_out.pictures)
+                fitted[name] = {
+                    spec.name: metrics.calibrate(spec, own[spec.name], data.val.targets[spec.name])
+                    for spec in data.heads
+                    if spec.is_classification
+                }
+                agreement[name] = _agreement(name, data.heads, before[name], own)
+                advance(done, len(self._run.plan.backbones))
+        content["calibration"] = {
+            name: {head: asdict(one) for head, one in heads.items()} for name, heads in fitted.items()
+        }
+        content["half_precision_agreement"] = agreement
+        temperatures = {name: {head: one.temperature for head, one in heads.items()} for name, heads in fitted.items()}
+        return replace(trained, temperatures=temperatures), logits
+
+    def save(
+        self,
+        target: Path,
+        *,
+        trained: TrainedHeads | None,
+        retrieval: Retrieval | None = None,
+        content: Mapping[str, Any] | None = None,
+    ) -> Checkpoint:
+        """Write a checkpoint, with a model card if there are figures."""
+        run, names = self._run, self._run.plan.backbones
+        previous = run.previous
+        card = model_card.render(run.plan, content, trained, previous=previous.plan if previous else None)
+        return checkpoints.save(
+            target,
+            weights={name: self.weights(name) for name in names},
+            tops={name: self._top(name) for name in names} if trained else {},
+            trained_heads=trained,
+            retrieval=retrieval,
+            about={
+                "plan": run.plan.model_dump(mode="json"),
+                "versions": {name: version(name) for name in _LIBRARIES},
+                "data": (content or {}).get("data", {}),
+                "figures": dict(content or {}),
+            },
+            card=card if content else "",
+        )
+
+    def _top(self, name: str) -> Path:
+        return self._folder / f"{name}.top.npz"
+
+    def _describe(self, heads: tuple[HeadSpec, ...]) -> TrainedHeads:
+        plan = self._run.plan
+        return TrainedHeads(heads, plan.framing, plan.cache_shape, plan.phase[-1].shape, plan.mirrored)
+
+
+def _validate(
+    run: "Run", data: Dataset, trained: TrainedHeads, logits: Mapping[str, tuple[Logits, Logits]]
+) -> dict[str, Any]:
+    """Write the plots and return the metrics of the validation and the held-out images."""
+
+    def predict(split: int, specs: Mapping[str, tuple[HeadSpec, ...]]) -> HeadPredictions:
+        return predictions_from_logits(trained.specs, specs, {name: both[split] for name, both in logits.items()})
+
+    temperatures = {name: trained.calibrated(name) for name in logits}
+    predictions = predict(0, temperatures)
+    plots.write_artifacts(
+        run.folder, run.plan.name, data.val, predictions, predict(0, dict.fromkeys(logits, trained.specs))
+    )
+    plots.plot_learning_curves(
+        {name: fit.load_history(run.folder, name) for name in run.plan.backbones},
+        [spec.name for spec in trained.specs],
+        f"{run.plan.name}: learning curves",
+        run.folder / "learning_curves.png",
+    )
+    targets = data.val.targets
+    found = {"validation": report.figures(predictions, targets), "per_class": report.per_class(predictions, targets)}
+    if len(data.held_out):
+        found["held_out"] = report.figures(predict(1, temperatures), data.held_out.targets)
+    return found
+
+
+def _agreement(name: str, heads: Sequence[HeadSpec], before: Logits, after: Logits) -> float:
+    """Return the share of predictions that half precision does not change; log a warning if it is low."""
+
+    def first(spec: HeadSpec, logits: NDArray[np.float32]) -> NDArray[np.int64]:
+        # Of a boxes head, the most confident cell.
+        values = logits[..., 0].reshape(len(logits), -1) if spec.kind == "boxes" else logits
+        return np.asarray(values.argmax(axis=-1), np.int64)
+
+    same = [
+        (first(spec, before[spec.name]) == first(spec, after[spec.name][: len(before[spec.name])])).ravel()
+        for spec in heads
+        if spec.kind != "metric" and len(before[spec.name])
+    ]
+    share = float(np.mean(np.concatenate(same))) if same else 1.0
+    if share < _MIN_AGREEMENT:
+        logger.warning("%s: half precision changes %.1f %% of its predictions", name, 100 * (1 - share))
+    return share
