@@ -160,8 +160,8 @@ def box_terms(targets: Any, logits: Any) -> Terms:
     """Return loss, correctness and labeled of each picture of an anchor-free detector.
 
     As in FCOS (Tian et al., ICCV 2019), a cell whose center is in the core of a box predicts that box, or the smallest
-    of several. Objectness costs the focal loss (Lin et al., ICCV 2017), sides the GIoU loss. A picture is correct if its
-    most confident box overlaps a true one or, without true boxes, if all confidences are below one half.
+    of several. Objectness costs the focal loss (Lin et al., ICCV 2017), sides the GIoU loss. A picture is correct if
+    its most confident box overlaps a true one or, without true boxes, if all confidences are below one half.
 
     Args:
         targets: float32 [b, k, 4], relative; empty boxes are padding, -1 is unknown.

@@ -163,16 +163,17 @@ def all_correct(predictions: HeadPredictions, predictor: str, targets: Targets, 
         exact: a sigmoid head is correct only if exactly the true values are above one half.
     """
     heads = classification_heads(predictions)
-    mask = np.all([labeled(spec, targets[spec.name]) for spec in heads], axis=0)
+    mask = np.stack([labeled(spec, targets[spec.name]) for spec in heads]).all(axis=0)
     flags = []
     for spec in heads:
         own = targets[spec.name]
         if exact and spec.kind == "sigmoid":
-            head_correct = outputs_correct(predictions, predictor, spec.name, own).all(axis=1)
+            outputs = outputs_correct(predictions, predictor, spec.name, own)
+            head_correct = np.asarray(outputs.all(axis=1), np.bool_)
         else:
             head_correct = correct(predictions, predictor, spec.name, own)
         flags.append(head_correct[mask[labeled(spec, own)]])
-    return np.asarray(np.all(flags, axis=0), np.bool_)
+    return np.asarray(np.stack(flags).all(axis=0), np.bool_)
 
 
 def classification_heads(predictions: HeadPredictions) -> list[HeadSpec]:

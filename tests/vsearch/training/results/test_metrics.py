@@ -114,7 +114,9 @@ def test_errors_are_listed_most_confident_first(spec, rows, targets, expected):
 
 
 def test_the_vote_is_a_predictor_like_any_other():
-    rows = {name: {"kind": np.eye(3, dtype=np.float32)[[number]]} for name, number in zip("abc", (0, 0, 1), strict=True)}
+    rows = {
+        name: {"kind": np.eye(3, dtype=np.float32)[[number]]} for name, number in zip("abc", (0, 0, 1), strict=True)
+    }
     predicted = HeadPredictions((KIND,), rows)
 
     found = {name: bool(metrics.correct(predicted, name, "kind", np.array([0]))[0]) for name in ("a", "c", VOTE)}
