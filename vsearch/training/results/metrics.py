@@ -163,7 +163,7 @@ def all_correct(predictions: HeadPredictions, predictor: str, targets: Targets, 
         exact: a sigmoid head is correct only if exactly the true values are above one half.
     """
     heads = classification_heads(predictions)
-    mask = np.stack([labeled(spec, targets[spec.name]) for spec in heads]).all(axis=0)
+    mask = np.asarray(np.stack([labeled(spec, targets[spec.name]) for spec in heads]).all(axis=0), np.bool_)
     flags = []
     for spec in heads:
         own = targets[spec.name]
