@@ -14,7 +14,7 @@ from vsearch.core.errors import CheckpointError, DatasetError, PlanError, RunInP
 from vsearch.core.lock import run_lock
 from vsearch.imaging.codec import encode_jpeg
 from vsearch.models import checkpoint as checkpoints
-from vsearch.models.predictor import open_classifier
+from vsearch.models.classifier import open_classifier
 from vsearch.training import plan as plans
 from vsearch.training.run import Run, train
 

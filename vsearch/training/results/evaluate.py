@@ -12,7 +12,7 @@ from vsearch.core.errors import CheckpointMismatch, DatasetError
 from vsearch.core.files import replace_text
 from vsearch.core.progress import Progress, no_stages
 from vsearch.models import checkpoint as checkpoints
-from vsearch.models.predictor import open_classifier
+from vsearch.models.classifier import open_classifier
 from vsearch.models.trained_heads import MISSING, HeadPredictions, HeadSpec, predictions_from_logits
 from vsearch.training.data import dataset
 from vsearch.training.data.dataset import Split

@@ -25,7 +25,7 @@ from vsearch.models import checkpoint as checkpoints
 from vsearch.models import weights
 from vsearch.models.backbones import backbone, build
 from vsearch.models.checkpoint import Checkpoint, Retrieval
-from vsearch.models.predictor import Logits, compiled, open_classifier, run_in_batches, top_weights
+from vsearch.models.classifier import Logits, compiled, open_classifier, run_in_batches, top_weights
 from vsearch.models.trained_heads import HeadPredictions, HeadSpec, TrainedHeads, predictions_from_logits
 from vsearch.training.assemble import assemble
 from vsearch.training.data.dataset import Dataset
