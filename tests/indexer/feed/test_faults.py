@@ -1,29 +1,22 @@
 """Faults of the machine and of feeds: one message, exit code 1, and the published index stays in use."""
 
-import gzip
-import os
 import re
 import shutil
 import subprocess
-import tarfile
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from indexer.build import nightly
 from indexer.build.nightly import rollback
-from indexer.images.sources import open_pictures
 from tests.fakes import FakeEncoder
-from tests.indexer.killed_run import Moment, night_child, run_until
 from tests.indexer.shop import Shop
 from vsearch import cli
-from vsearch.core.errors import FeedRejected, RunInProgress
 from vsearch.imaging.codec import decode
 from vsearch.index import generation as generations
 from vsearch.search.engine import ALL, Engine, Search
@@ -76,17 +69,18 @@ class Disk:
 
     folder: Path
 
-    def fill(self) -> Path:
-        """Fill the disk, and return the file that does so."""
+    def fill(self) -> Callable[[], object]:
+        """Fill the disk, and return what frees it."""
         filler = self.folder / "filler"
         with filler.open("wb", buffering=0) as file, suppress(OSError):
             while True:
                 file.write(bytes(PAGE_SIZE))
-        return filler
+        return filler.unlink
 
-    def remount(self, how: str) -> None:
-        """Make it read-only, "ro", or writable, "rw"."""
-        subprocess.run(["mount", "-o", f"remount,{how}", self.folder], check=True)
+    def make_read_only(self) -> Callable[[], object]:
+        """Remount the disk, and return what makes it writable again."""
+        subprocess.run(["mount", "-o", "remount,ro", self.folder], check=True)
+        return partial(subprocess.run, ["mount", "-o", "remount,rw", self.folder], check=True)
 
 
 @pytest.fixture(params=["generations", "."], ids=["generations", "everything"])
@@ -108,23 +102,14 @@ def disk(stale_shop: Shop, request: pytest.FixtureRequest) -> Iterator[Disk]:
         subprocess.run(["umount", "-l", folder], check=True)
 
 
-def test_a_full_disk(stale_shop: Shop, disk: Disk, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+def test_a_disk_fault(stale_shop: Shop, disk: Disk, capsys: pytest.CaptureFixture[str], fault: str) -> None:
     published = generations.current_id(stale_shop.settings.generations)
-    filler = disk.fill()
-    assert re.search("disk is full|disk space", failure(capsys, stale_shop, "index", "run"))
+    repair = disk.fill() if fault == "full" else disk.make_read_only()
+    message = failure(capsys, stale_shop, "index", "run")
+    assert re.search("disk is full|disk space" if fault == "full" else "(?i)read-?only", message)
     assert generations.current_id(stale_shop.settings.generations) == published
-    filler.unlink()
-    assert_published(stale_shop, published)
-    cli.cli.main(["--data", str(stale_shop.settings.data), "index", "run"], standalone_mode=False)
-    assert generations.current_id(stale_shop.settings.generations) != published
-
-
-def test_a_read_only_disk(stale_shop: Shop, disk: Disk, capsys: pytest.CaptureFixture[str]) -> None:
-    published = generations.current_id(stale_shop.settings.generations)
-    disk.remount("ro")
-    assert re.search("(?i)read-?only", failure(capsys, stale_shop, "index", "run"))
-    assert generations.current_id(stale_shop.settings.generations) == published
-    disk.remount("rw")
+    repair()
     assert_published(stale_shop, published)
     cli.cli.main(["--data", str(stale_shop.settings.data), "index", "run"], standalone_mode=False)
     assert generations.current_id(stale_shop.settings.generations) != published
@@ -150,34 +135,6 @@ def test_a_damaged_catalog_file(stale_shop: Shop, capsys: pytest.CaptureFixture[
     assert_published(stale_shop, published)
 
 
-@pytest.fixture
-def feed(stale_shop: Shop) -> Path:
-    """A feed of forty products, already imported."""
-    images = stale_shop.settings.data / "images"
-    images.mkdir()
-    row = stale_shop.rows()[0]
-    (images / "a.jpg").write_bytes(stale_shop.store.read(row.sha256))
-    file = stale_shop.settings.data / "feed.csv"
-    lines = [f"F{n:03d},Sofa,{9 + n},Sofas > Corner sofas,a.jpg" for n in range(40)]
-    file.write_text("\n".join(["sku,title,price,category,image", *lines]) + "\n")
-    arguments = ["--data", str(stale_shop.settings.data), "catalog", "import", str(file), "--images", str(images)]
-    cli.cli.main([*arguments, "--accept", "shrink"], standalone_mode=False)
-    return file
-
-
-@pytest.mark.parametrize("compressed", [False, True])
-def test_a_feed_cut_in_half(stale_shop: Shop, feed: Path, capsys: pytest.CaptureFixture[str], compressed: bool) -> None:
-    content = feed.read_bytes()
-    if compressed:
-        feed = feed.with_suffix(".csv.gz")
-        content = gzip.compress(content)
-    feed.write_bytes(content[: len(content) // 2])
-    before = {row.image_id for row in stale_shop.rows()}
-    said = failure(capsys, stale_shop, "index", "run", "--feed", str(feed), "--images", str(feed.parent / "images"))
-    assert ("ends too early" if compressed else "of the catalog's 40 products") in said
-    assert {row.image_id for row in stale_shop.rows()} == before
-
-
 def test_a_clock_set_back(stale_shop: Shop) -> None:
     published = generations.current_id(stale_shop.settings.generations)
     past = datetime(2020, 1, 1, tzinfo=UTC)
@@ -195,40 +152,3 @@ def test_a_clock_set_back(stale_shop: Shop) -> None:
     engine = Engine(stale_shop.settings, FakeEncoder)
     engine.refresh()
     assert engine.serving.generation.gallery.image_ids.tolist() == [row.image_id for row in stale_shop.rows()]
-
-
-def test_two_nightly_jobs_at_once(stale_shop: Shop) -> None:
-    began, end = threading.Event(), threading.Event()
-
-    class Waiting(FakeEncoder):
-        def blocks(self, pictures: Any) -> Any:
-            began.set()
-            end.wait()
-            return super().blocks(pictures)
-
-    done: list[str] = []
-    first = threading.Thread(
-        target=lambda: done.append(nightly.run_nightly_job(stale_shop.settings, open_encoder=Waiting).state)
-    )
-    first.start()
-    began.wait()
-    with pytest.raises(RunInProgress, match=f"index run.*process {os.getpid()} "):
-        nightly.run_nightly_job(stale_shop.settings, open_encoder=FakeEncoder)
-    end.set()
-    first.join()
-    assert done == ["published"]
-
-
-def test_a_nightly_job_after_a_killed_one(stale_shop: Shop, feed: Path) -> None:
-    folder = stale_shop.settings.data
-    assert run_until(folder, Moment("encode pictures"), night_child) == -9
-    assert run_until(folder, None, night_child) == 0
-
-
-def test_a_truncated_archive_of_pictures_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(os.urandom(20_000))
-    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
-        archive.add(tmp_path / "a.jpg", "a.jpg")
-    os.truncate(tmp_path / "a.tar.gz", 9_000)
-    with pytest.raises(FeedRejected, match=r"a\.tar\.gz"), open_pictures(str(tmp_path / "a.tar.gz"), 10**6):
-        pass
