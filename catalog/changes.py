@@ -64,10 +64,7 @@ class Changes:
 def diff(items: Iterable[ProductItem], snapshot: Mapping[str, ProductItem], keep: Collection[str] = ()) -> Changes:
     """Return what turns the snapshot into the feed; products that the feed does not name are withdrawn.
 
-    Args:
-        items: of the feed, unique by sku, with images by sha256.
-        snapshot: every product in SQL by sku, including withdrawn ones.
-        keep: skus to leave untouched if there is no item for them.
+    The snapshot includes withdrawn products; skus to `keep` are left untouched if there is no item for them.
     """
     added, changed, restored, unchanged = [], [], [], 0
     named = set(keep)
@@ -144,7 +141,7 @@ def _update(session: Session, items: Sequence[ProductItem], sizes: ImageSizes) -
             image.position = position
     session.flush()
     for product in by_sku.values():
-        session.expunge(product)  # bounds memory: a night may change every product
+        session.expunge(product)  # bounds memory: an import may change every product
 
 
 def _columns(item: ProductItem) -> dict[str, Any]:

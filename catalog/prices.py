@@ -106,8 +106,8 @@ def read_price(
     Args:
         value: text such as "499.00", "1.299,00 €" or "USD 499"; or a number, which is never ambiguous.
         currency: the currency that the price must be in, if known.
-        default_currency: the currency of a price that names none.
-        separators: how texts are written.
+        default_currency: of a price that names none.
+        separators: of text.
 
     Raises:
         PriceError: not an exact price; `AmbiguousPrice` if it can mean two amounts.

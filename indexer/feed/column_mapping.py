@@ -48,10 +48,10 @@ class ColumnMapping(BaseModel):
     @field_validator("columns", "constants")
     @classmethod
     def _check_columns(cls, columns: dict[str, Any]) -> dict[str, Any]:
-        for name, theirs in columns.items():
+        for name, source in columns.items():
             if name not in COLUMNS and not name.startswith(ATTRIBUTE):
                 raise ValueError(f"unknown column {name!r}; use {', '.join(COLUMNS)} or {ATTRIBUTE}NAME")
-            if isinstance(theirs, list) and name not in JOINERS and not name.startswith(ATTRIBUTE):
+            if isinstance(source, list) and name not in JOINERS and not name.startswith(ATTRIBUTE):
                 raise ValueError(f"{name} cannot be joined from several columns; name one")
         return columns
 
@@ -83,12 +83,7 @@ def read_mapping(path: Path) -> ColumnMapping:
 
 
 def apply_mapping(name: str, table: Table, mapping: ColumnMapping | None = None) -> Table:
-    """Return a feed's rows under the catalog's column names.
-
-    Args:
-        name: the file's, for messages.
-        table: as the file has it.
-        mapping: the feed's own names; without columns, the header is recognized.
+    """Return the rows of a file under the catalog's column names; without mapped columns, the header is recognized.
 
     Raises:
         FeedRejected: the header lacks a required column.
@@ -144,9 +139,9 @@ def _map(name: str, table: Table, mapping: ColumnMapping) -> Table:
         if defaults.get("parent") not in headers:
             defaults.pop("parent", None)
         mapping = mapping.model_copy(update=defaults)
-    wanted = {ours: [theirs] if isinstance(theirs, str) else theirs for ours, theirs in mapping.columns.items()}
+    sources = {column: [names] if isinstance(names, str) else names for column, names in mapping.columns.items()}
     if table.columns is not None:
-        named = [*chain.from_iterable(wanted.values()), *filter(None, [mapping.parent])]
+        named = [*chain.from_iterable(sources.values()), *filter(None, [mapping.parent])]
         if missing := [each for each in named if each not in headers]:
             missing_names = ", ".join(map(repr, missing))
             raise FeedRejected(f"Feed {name} lacks {missing_names}, named in its mapping. Correct one of the two.")
@@ -155,9 +150,9 @@ def _map(name: str, table: Table, mapping: ColumnMapping) -> Table:
         for row in system.link(table.rows) if system else table.rows:
             cells = system.normalize(row.cells) if system else row.cells
             mapped = {
-                ours: _mapped_value(ours, values, mapping, joined=len(theirs) > 1)
-                for ours, theirs in wanted.items()
-                if (values := [value for each in theirs if each in cells for value in as_list(cells[each])])
+                column: _mapped_value(column, values, mapping, joined=len(names) > 1)
+                for column, names in sources.items()
+                if (values := [value for each in names if each in cells for value in as_list(cells[each])])
             }
             key = cell_text(cells, "ID") or cell_text(cells, "id")
             yield VariationRow(
@@ -171,7 +166,7 @@ def _map(name: str, table: Table, mapping: ColumnMapping) -> Table:
         rows = shop_systems.resolve_variations(variation_rows())
     else:
         rows = (each.row for each in variation_rows() if not each.hidden)
-    return Table(tuple(wanted) if table.columns is not None else None, rows)
+    return Table(tuple(sources) if table.columns is not None else None, rows)
 
 
 def _mapped_value(name: str, values: Sequence[Any], mapping: ColumnMapping, *, joined: bool) -> Any:

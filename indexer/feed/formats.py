@@ -38,11 +38,7 @@ _CONTROLS_TO_DEL = bytes(0x7F if byte < 32 and byte not in b"\t\n\r\x1b" else by
 
 @contextmanager
 def open_feed(path: Path, encoding: str = "") -> Iterator[Table]:
-    """Yield the rows of a feed under its own column names.
-
-    Args:
-        path: CSV, JSON Lines, Parquet, or the XML of a merchant feed; all but Parquet may be compressed by gzip.
-        encoding: of the text; by default UTF-8, or UTF-16 if recognized.
+    """Yield the rows of a feed under its own column names; without an encoding, it is UTF-8 or recognized as UTF-16.
 
     Raises:
         FeedRejected: the file cannot be used; also while rows are read.

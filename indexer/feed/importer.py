@@ -117,10 +117,8 @@ def import_feed(
         feed: path or address.
         pictures: folder, archive or object storage with the pictures; None if the feed has only web addresses.
         sessions: of a catalog whose schema is up to date.
-        store: where new pictures go, before they are in SQL.
-        options: how to import.
-        progress: reports the stages.
-        clock: time of the record.
+        store: receives new pictures before they are in SQL.
+        options, progress, clock: how to import, where to report it, and the time to record.
 
     Raises:
         FeedGateError: a gate is closed and not overridden.

@@ -59,14 +59,14 @@ def _translated(row: Mapping[str, Any]) -> dict[str, Any]:
     sale = row.get("sale_price")  # "0.00" means no sale; a temporary one may end before the next feed
     on_sale = re.search("[1-9]", str(sale or "")) and not row.get("sale_price_effective_date")
     return without_blanks(
-        {name: row[theirs] for theirs, name in COLUMNS.items() if theirs in row}
+        {name: row[source] for source, name in COLUMNS.items() if source in row}
         | {
             "category": category[0] if isinstance(category, list) else category,  # ordered by relevance
             "price": sale if on_sale else row.get("price"),
             "stock": _stock(row),
             "images": [*as_list(row.get("image_link", [])), *further_images],
-            "attributes": {name: row[theirs] for theirs, name in ATTRIBUTES.items() if theirs in row},
-            "dimensions": {name: row[theirs] for theirs, name in DIMENSIONS.items() if theirs in row},
+            "attributes": {name: row[source] for source, name in ATTRIBUTES.items() if source in row},
+            "dimensions": {name: row[source] for source, name in DIMENSIONS.items() if source in row},
         }
     )
 

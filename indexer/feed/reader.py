@@ -124,12 +124,7 @@ class _Row(BaseModel):
 
 
 def read_feed(path: Path, currency: str = "EUR", mapping: ColumnMapping | None = None) -> FeedReading:
-    """Read a feed of any supported format.
-
-    Args:
-        path: the file.
-        currency: of prices that name none.
-        mapping: the feed's own column names, and how its prices are written.
+    """Read a feed of any supported format; prices that name no currency are in the given one.
 
     Raises:
         FeedRejected: the feed as a whole cannot be used.
