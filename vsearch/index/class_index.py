@@ -125,10 +125,6 @@ class ClassIndex:
         found = self._search_gpu(vectors, k, removed) if allowed is None else None
         return self._sorted_and_padded(*(found or self._search_cpu(vectors, k, allowed, removed)), k)
 
-    def holds(self, image_id: int) -> bool:
-        """Return whether the index contains an image."""
-        return len(self._positions(np.array([image_id]))) > 0
-
     def vectors(self, image_ids: NDArray[Any]) -> Vectors:
         """Return the stored vectors [n, d] of `image_ids` [n]; they have unit length if the metric is cosine.
 

@@ -61,13 +61,8 @@ class Gallery:
 
         Equal values are ordered by image id, so the first k hits of a longer search are the same.
 
-        Args:
-            embedding: [d], not normalized.
-            k: number of products, at least 1.
-            metric: "cosine" or "euclidean".
-            classes: names of the classes to search; None means all.
-            allowed: image ids to search among, int64; None means all.
-            excluded: image ids to leave out, int64.
+        `embedding` [d] need not be normalized; `classes` None means all; `allowed` and `excluded` are image ids as in
+        `ClassIndex.search`.
 
         Raises:
             UnknownClass: the gallery has no such class.
@@ -121,7 +116,7 @@ class Gallery:
             KeyError: no class contains the image.
         """
         for index in self.indexes["euclidean"].values():
-            if index.holds(image_id):
+            if image_id in index.image_ids:
                 return np.asarray(index.vectors(np.array([image_id]))[0], dtype=np.float32)
         raise KeyError(f"image id {image_id} is not in this gallery")
 

@@ -7,7 +7,7 @@ reads that reference once, so it never mixes two generations.
 import logging
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -37,16 +37,15 @@ from vsearch.search.merging import (
 )
 from vsearch.search.routing import choose_classes
 from vsearch.search.score_normalization import cohort_score, penalty
-from vsearch.search.serving import Backoff, Blocks, OpenEncoder, PhotoCache, Serving, file_states, prepare
+from vsearch.search.serving import Blocks, OpenEncoder, PhotoCache, Serving, prepare
 
 log = logging.getLogger(__name__)
 
 ALL: Final = "all"
 """Searches every class."""
 
-RETRY_SECONDS: Final = 10.0
-MAX_RETRY_SECONDS: Final = 300.0
-"""Delay before loading a generation again after a failure: the first one, and the longest."""
+RETRY_SECONDS: Final = 60.0
+"""Delay before a generation that could not be loaded is loaded again: that reads and hashes all of its files."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +99,8 @@ class Engine:
         self._open_encoder = open_encoder
         self._serving = serving
         self._refreshing = threading.Lock()
-        self._backoff = Backoff(clock, RETRY_SECONDS, MAX_RETRY_SECONDS)
+        self._clock = clock
+        self._failed_id, self._retry_at = "", 0.0
         self._photos = PhotoCache(open_detector)
 
     @property
@@ -119,28 +119,25 @@ class Engine:
     def refresh(self) -> bool:
         """Serve the current generation; return whether that changed anything.
 
-        If it cannot be loaded, the previous one stays and `problem` holds the error until a later refresh succeeds.
-        Loading reads and hashes every file, so it is retried only when a file of the generation or its checkpoint
-        changes, or after a growing delay.
+        If it cannot be loaded, the previous one stays and `problem` holds the error until a later refresh succeeds;
+        another generation is loaded at once, the same one after `RETRY_SECONDS`.
         """
         with self._refreshing:
-            files: Hashable = None
+            generation_id = ""
             try:
                 path = generations.current(self._settings.generations)
                 changed = self._serving is None or self._serving.generation.generation_id != path.name
                 if changed:
-                    files = file_states(path, self._settings)
-                    if not self._backoff.is_due(files):
+                    generation_id = path.name
+                    if generation_id == self._failed_id and self._clock() < self._retry_at:
                         return False
                     loaded = generations.load(path)
                     self._serving = prepare(loaded, self._settings, open_encoder=self._open_encoder, old=self._serving)
-                    log.info("serving generation %s", path.name)
+                    log.info("serving generation %s", generation_id)
             except Exception as error:
-                if files is not None:
-                    self._backoff.failed(files)
+                self._failed_id, self._retry_at = generation_id, self._clock() + RETRY_SECONDS
                 self.problem = _problem(error)
                 return False
-            self._backoff.succeeded()
             self.problem = None
             return changed
 
@@ -158,10 +155,7 @@ class Engine:
         Without a box, the whole photo and every detection are searched, each as it is and mirrored; the best hit of a
         product counts.
 
-        Args:
-            picture: RGB uint8 [height, width, 3].
-            search: the rest of the request.
-            serving: pass it if several searches must agree; by default what is served now.
+        Pass one `serving` to several searches that must agree; by default the current one answers.
 
         Raises:
             UnknownClass: the generation has no class of that name.

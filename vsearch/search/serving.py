@@ -1,24 +1,22 @@
 """What the engine serves: a generation with its checkpoint and encoder, and a cache of recent photos."""
 
 import hashlib
-import os
 import threading
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
-from vsearch.core.errors import CheckpointMismatch, CheckpointMissing, GenerationCorrupt
+from vsearch.core.errors import CheckpointMismatch, CheckpointMissing
 from vsearch.core.settings import Settings
 from vsearch.detection.detector import Detection, OpenDetector, ProductDetector
 from vsearch.imaging.codec import Picture, crop
 from vsearch.imaging.geometry import Box
-from vsearch.index.generation import Generation, read_manifest
+from vsearch.index.generation import Generation
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.encoder import Encoder
@@ -68,51 +66,6 @@ def prepare(
     checkpoint.heads.predict(blocks)
     generation.gallery.search(generation.whitening.project(blocks)[0], k=1)
     return Serving(encoder, checkpoint, generation)
-
-
-def file_states(path: Path, settings: Settings) -> Hashable:
-    """Return a value that changes when a file of a generation folder or of its checkpoint does; reads no large file."""
-    folders = [path]
-    with suppress(GenerationCorrupt, OSError):
-        folders.append(settings.checkpoints / read_manifest(path).checkpoint_id)
-    return path.name, tuple(state for folder in folders for state in _file_states(folder))
-
-
-def _file_states(folder: Path) -> list[tuple[str, int, int]]:
-    try:
-        files = [(entry.name, entry.stat()) for entry in os.scandir(folder)]
-    except OSError:
-        return []
-    return sorted((name, status.st_size, status.st_mtime_ns) for name, status in files)
-
-
-class Backoff:
-    """Says when to retry: at once if the state that the outcome depends on has changed, else after a doubling delay.
-
-    Args:
-        clock: a monotonic clock in seconds.
-        first_delay: seconds after the first failure.
-        max_delay: longest delay in seconds.
-    """
-
-    def __init__(self, clock: Callable[[], float], first_delay: float, max_delay: float) -> None:
-        self._clock, self._first_delay, self._max_delay = clock, first_delay, max_delay
-        self._failed_state: Hashable = None
-        self._delay = self._retry_at = 0.0
-
-    def is_due(self, state: Hashable) -> bool:
-        """Return whether to try in this state, which is not None."""
-        return state != self._failed_state or self._clock() >= self._retry_at
-
-    def failed(self, state: Hashable) -> None:
-        """Record a failure in a state."""
-        again = state == self._failed_state
-        self._delay = min(2 * self._delay, self._max_delay) if again else self._first_delay
-        self._failed_state, self._retry_at = state, self._clock() + self._delay
-
-    def succeeded(self) -> None:
-        """Forget earlier failures."""
-        self._failed_state = None
 
 
 @dataclass
