@@ -46,7 +46,6 @@ DRIVERS = {
 }
 """Accepted URL schemes and their drivers."""
 
-_INCREMENTAL = 2  # of PRAGMA auto_vacuum
 _PAGES_AT_ONCE = 1000  # freed before other writers get their turn
 
 log = logging.getLogger(__name__)
@@ -208,30 +207,21 @@ def upgrade(engine: Engine) -> None:
 
 
 def reclaim_space(engine: Engine) -> None:
-    """Return the space of deleted rows in a SQLite file to the disk; PostgreSQL reuses it by itself.
-
-    Files of earlier versions must be rewritten once, which waits until a fifth of them is free.
-    """
+    """Return the space of deleted rows in a SQLite file to the disk; PostgreSQL reuses it by itself."""
     if engine.dialect.name != "sqlite":
         return
     connection = engine.raw_connection()
     cursor = connection.cursor()
 
-    def pragma(text: str) -> int:
-        return int((cursor.execute(f"PRAGMA {text}").fetchall() or [(0,)])[0][0])
-
     try:
-        if pragma("auto_vacuum") != _INCREMENTAL and pragma("freelist_count") > pragma("page_count") / 5:
-            pragma(f"auto_vacuum = {_INCREMENTAL}")
-            cursor.execute("VACUUM")
-        while pragma("auto_vacuum") == _INCREMENTAL and pragma("freelist_count"):
-            pragma(f"incremental_vacuum({_PAGES_AT_ONCE})")
-        pragma("busy_timeout = 0")  # do not block writers until the last reader ends; a later commit truncates too
-        pragma("wal_checkpoint(TRUNCATE)")
+        while all(cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("auto_vacuum", "freelist_count")):
+            cursor.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})").fetchall()
+        cursor.execute("PRAGMA busy_timeout = 0")  # do not block writers; a later commit truncates too
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.OperationalError as error:
         log.warning("the catalog keeps the space of deleted rows for new ones: %s", error)
     finally:
-        pragma(f"busy_timeout = {BUSY_SECONDS * 1000}")
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
         connection.close()
 
 
@@ -358,7 +348,7 @@ def _configure_sqlite(connection: sqlite3.Connection, record: object) -> None:
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
     if not cursor.execute("PRAGMA page_count").fetchone()[0]:  # with tables it would need the write lock
-        cursor.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
+        cursor.execute("PRAGMA auto_vacuum = INCREMENTAL")
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA foreign_keys = ON")

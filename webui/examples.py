@@ -39,30 +39,21 @@ class ExamplePhoto:
     height: int
 
 
-def list_files(folder: Path | None) -> list[Path]:
-    """Return the files of the folder by name; none if there is no folder.
-
-    Raises:
-        SettingsError: the folder cannot be read.
-    """
-    if folder is None:
-        return []
-    try:
-        return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    except OSError as error:
-        raise SettingsError(
-            f"Setting examples: the folder {folder} cannot be read ({error.strerror or error})."
-        ) from None
-
-
 def load(folder: Path | None, limits: Limits) -> Mapping[str, ExamplePhoto]:
-    """Return the first `MAX_EXAMPLES` photos of the folder by id; files that are not photos are logged.
+    """Return the first `MAX_EXAMPLES` photos of the folder, by name, as a mapping from their ids.
 
     Raises:
         SettingsError: the folder cannot be read.
     """
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.is_file()) if folder else []
+    except OSError as error:
+        reason = error.strerror or error
+        raise SettingsError(f"Setting examples: the folder {folder} cannot be read ({reason}).") from None
     examples: dict[str, ExamplePhoto] = {}
-    for path in list_files(folder):
+    for path in paths:
+        if path.name.startswith("."):
+            continue
         if len(examples) == MAX_EXAMPLES:
             log.warning("only the first %d example photos in %s are shown", MAX_EXAMPLES, folder)
             break

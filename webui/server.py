@@ -20,7 +20,7 @@ from vsearch.detection.detector import OpenDetector, open_bundled
 from vsearch.models.encoder import open_encoder
 from vsearch.search.engine import Engine
 from vsearch.search.serving import OpenEncoder
-from webui import admission, create_admin_app, create_app, examples
+from webui import create_admin_app, create_app
 from webui.background import BackgroundThread
 from webui.connections import ConnectionLimits, Server
 from webui.services import services_of
@@ -61,13 +61,11 @@ def serve(
         SettingsError: an address, a limit or the folder of example photos is not valid.
         CatalogError: the catalog cannot be used.
     """
-    admission.check_settings(settings)
     with ExitStack() as sockets:
         listener = sockets.enter_context(_listen(settings.host, settings.port, "Settings host and port"))
         admin_socket = admin_listener(settings)
         if admin_socket:
             sockets.enter_context(admin_socket)
-        examples.list_files(settings.examples)
         with suppress(CatalogMissing), open_catalog(settings.catalogue_url):  # a worker may create it later
             pass
         server: Server | None = None

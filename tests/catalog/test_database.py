@@ -326,25 +326,3 @@ def test_reclaim_space(engine: Engine, tmp_path: Path) -> None:
         assert (tmp_path / "catalogue.sqlite").stat().st_size < 400_000
         with engine.connect() as connection:
             assert connection.exec_driver_sql("PRAGMA freelist_count").scalar() == 0
-
-
-def test_reclaim_space_rewrites_files_of_earlier_versions(sqlite_engine: Engine, tmp_path: Path) -> None:
-    """Once a good part is free."""
-
-    def pragma(name: str) -> int:
-        with sqlite_engine.connect() as connection:
-            return int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
-
-    file = tmp_path / "catalogue.sqlite"
-    with sqlite3.connect(file, isolation_level=None) as connection:
-        connection.execute("PRAGMA auto_vacuum = 0")
-        connection.execute("VACUUM")
-    connection.close()
-    sqlite_engine.dispose()
-    reclaim_space(sqlite_engine)
-    assert pragma("auto_vacuum") == 0
-    store_and_delete(sqlite_engine)
-    assert pragma("freelist_count") > 200
-    reclaim_space(sqlite_engine)
-    assert file.stat().st_size < 400_000
-    assert pragma("auto_vacuum") == 2

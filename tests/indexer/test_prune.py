@@ -101,7 +101,7 @@ class Life:
 
     def browse(self) -> None:
         """Ask for the thumbnails of all pictures, as pages do."""
-        thumbnails = Thumbnails.of(self.settings)
+        thumbnails = Thumbnails.from_settings(self.settings)
         for _, sha256 in self.retailer.indexed():
             assert thumbnails.read(sha256, 160)
 
@@ -482,7 +482,7 @@ def test_what_a_product_withdrawn_lately_had_is_kept(life: Life) -> None:
 
 def test_the_thumbnails_of_a_replaced_picture_go_one_prune_later(sqlite_life: Life) -> None:
     """A page that was sent before the night may still ask for them."""
-    thumbnails = Thumbnails.of(sqlite_life.settings)
+    thumbnails = Thumbnails.from_settings(sqlite_life.settings)
     sqlite_life.browse()
     with sqlite_life.retailer.sessions() as session:
         (picture,) = prune.queries.product_by_sku(session, "P03").item.images  # type: ignore[union-attr]
