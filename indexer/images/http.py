@@ -4,16 +4,12 @@ The addresses in a feed come from third parties. Without the last rule a feed co
 the server can reach (server-side request forgery). The peer address of the connection is checked, not the host name.
 """
 
-import gzip
-import io
 import ipaddress
 import socket
 import time
-import zlib
 from base64 import b64encode
 from dataclasses import dataclass
 from email.message import Message
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import urllib3
@@ -109,7 +105,7 @@ class Downloader:
         if at:  # urllib3 removes the header when it is redirected to another host
             headers["Authorization"] = f"Basic {b64encode(unquote(user).encode()).decode()}"
         try:
-            response = self._pool.request("GET", address, headers=headers, preload_content=False, decode_content=False)
+            response = self._pool.request("GET", address, headers=headers, preload_content=False)
         except AddressRefused as error:
             raise AddressRefused(f"{address} is not a public address: {error}") from error
         except MaxRetryError as error:
@@ -136,17 +132,21 @@ class Downloader:
             raise AddressRefused(f"{address} answers with status {response.status}. Check {remedy}.")
         data = bytearray()
         end = time.monotonic() + self._deadline
-        while chunk := response.read1(_CHUNK_BYTES):  # what has arrived: read() would wait for a full chunk
+        while chunk := response.read1(
+            _CHUNK_BYTES, decode_content=True
+        ):  # what has arrived: read() would wait for a full chunk
             data += chunk
             if len(data) > max_bytes:
-                raise _too_large(address, max_bytes)
+                raise AddressRefused(
+                    f"{address} is larger than the limit of {max_bytes / 1e6:g} MB. Provide a smaller file."
+                )
             if time.monotonic() > end:
                 raise AddressRefused(f"{address} was not downloaded within {self._deadline:g} s. Try again later.")
         headers = response.headers
         charset = Message()
         charset["Content-Type"] = headers.get("Content-Type", "")
         return FileContent(
-            _decompress(address, bytes(data), headers, max_bytes),
+            bytes(data),
             headers.get("ETag") or headers.get("Last-Modified") or "",
             charset.get_content_charset(""),
         )
@@ -161,24 +161,6 @@ def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     if any(address in network for network in _NAT64_NETWORKS):
         return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF).is_global
     return (address.ipv4_mapped or address.sixtofour or address).is_global
-
-
-def _decompress(address: str, data: bytes, headers: Any, max_bytes: int) -> bytes:
-    """Decompress a file that the server compressed although it was not asked to."""
-    if headers.get("Content-Encoding", "").lower() not in ("gzip", "x-gzip") or not data.startswith(b"\x1f\x8b"):
-        return data
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            decompressed = file.read(max_bytes + 1)
-    except (EOFError, OSError, zlib.error) as error:
-        raise _unreachable(address, error) from error
-    if len(decompressed) > max_bytes:
-        raise _too_large(address, max_bytes)
-    return decompressed
-
-
-def _too_large(address: str, max_bytes: int) -> AddressRefused:
-    return AddressRefused(f"{address} is larger than the limit of {max_bytes / 1e6:g} MB. Provide a smaller file.")
 
 
 def _unreachable(address: str, error: Exception) -> AddressRefused:

@@ -25,8 +25,6 @@ class FileType:
     remedy: str = ""
 
 
-_SAVE_AS_JPEG = "Save it as JPEG or PNG"
-
 # Two letters are a weak marker for BMP, so the header size must be a valid one as well.
 JPEG = FileType("a JPEG image", rb"\xff\xd8\xff", "JPEG")
 PNG = FileType("a PNG image", rb"\x89PNG\r\n\x1a\n", "PNG")
@@ -56,17 +54,13 @@ RAW = FileType(
     rb".{8}CR\x02|FUJIFILMCCD-RAW|IIRO|IIU\0",
     remedy="Export it from the camera's software as JPEG",
 )
-PSD = FileType("a Photoshop document", rb"8BPS", remedy="Export it as JPEG or PNG")
-JPEG2000 = FileType("a JPEG 2000 image", rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", remedy=_SAVE_AS_JPEG)
-JPEG_XL = FileType("a JPEG XL image", rb"\0\0\0\x0cJXL |\xff\x0a", remedy=_SAVE_AS_JPEG)
-ICON = FileType("a Windows icon", rb"\0\0\x01\0", remedy="Save it as PNG")
-PROGRAM = FileType("a program", rb"\x7fELF|MZ", remedy="Choose a photo")
+JPEG_XL = FileType("a JPEG XL image", rb"\0\0\0\x0cJXL |\xff\x0a", remedy="Save it as JPEG or PNG")
 UNKNOWN = FileType("a file of unknown kind", remedy="Save it as JPEG and send that")
 
 # RAW precedes TIFF, whose magic it begins with.
 _DETECTED = (
     *(JPEG, PNG, GIF, WEBP, RAW, TIFF, BMP, PDF, VIDEO, AUDIO),
-    *(ARCHIVE, OFFICE, PSD, JPEG2000, JPEG_XL, ICON, PROGRAM),
+    *(ARCHIVE, OFFICE, JPEG_XL),
 )
 _MAGIC = tuple((re.compile(file_type.magic, re.DOTALL), file_type) for file_type in _DETECTED)
 

@@ -84,14 +84,6 @@ def test_alpha_that_is_zero_everywhere_is_ignored(file_format: str, max_side: in
     assert np.abs(picture[4, 4].astype(int) - (220, 30, 30)).max() <= 10
 
 
-@pytest.mark.parametrize("mode", ["LA", "PA"])
-def test_empty_alpha_of_gray_and_palettes_is_ignored(mode: str) -> None:
-    image = scene().convert("RGBA")
-    image.putalpha(0)
-    opaque = decode(encoded(scene().convert("L" if mode == "LA" else "RGB"), "PNG"))
-    assert difference(decode(encoded(image.convert(mode), "TIFF" if mode == "PA" else "PNG")), opaque) <= 60
-
-
 def test_one_opaque_pixel_makes_the_rest_transparent() -> None:
     image = scene().convert("RGBA")
     image.putalpha(0)
