@@ -1,38 +1,35 @@
-"""Prune: delete data that is no longer used. A night does it at its end, and `vsearch prune` at any other time.
+"""Deletes data that is no longer used, at the end of the nightly job and by `vsearch prune`.
 
-In use is what the next night, a rollback (of the index, the model or the tag reader) or a resumed import would read.
-Each owner lists its garbage (`vsearch.core.pruning`). A prune holds the lock of index runs; while it deletes pictures,
-also
-that of imports.
+Data is in use if the next nightly job, a rollback (of the index, the model or the reader of article numbers) or a
+resumed import would read it. A prune holds the lock of index runs, and while it deletes pictures also that of imports.
+Each piece is deleted independently, so that a prune may be killed at any moment.
 """
 
 import importlib
-import re
-from collections.abc import Callable, Container, Iterable, Iterator
+import shutil
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from catalog import imports, queries, records, stored_blocks
+from catalog import imports, queries, stored_blocks
 from catalog.database import chunks, open_catalog, reclaim_space
 from catalog.image_store import ImageStore
 from catalog.models import FeedImport, IndexRun, Job, utc_now
-from catalog.records import Table
 from indexer.build import canaries
 from indexer.build.run import LOCK, Stages, shop_checkpoint
 from indexer.feed.importer import import_lock
-from vsearch.core import pruning
 from vsearch.core.errors import CatalogError, CheckpointError, GenerationCorrupt
 from vsearch.core.files import STALE_SECONDS, UNFINISHED, leftovers, modified_before, remove_folder
 from vsearch.core.lock import exclusive_lock, held, run_lock
 from vsearch.core.progress import Progress, no_stages
-from vsearch.core.pruning import Freed, Garbage, Kind, of_path
 from vsearch.core.settings import Settings
 from vsearch.index import generation as generations
 from vsearch.index import retention
@@ -41,54 +38,63 @@ from vsearch.models import registry
 from vsearch.models.checkpoint import read_description
 
 TEMPORARY = (UNFINISHED, ".building-", ".pulling-")
-"""How names of files and folders begin that are being written."""
+"""Prefixes of files and folders that are being written."""
+
+MIN_RECORDS = 10
+"""Rows of each kind and state kept regardless of age: reports, metrics and the schedule read them."""
+
+PROMOTED: ColumnElement[str] = func.coalesce(IndexRun.counts["promoted"].as_string(), "")
+"""The checkpoint that an index run promoted; empty for other runs."""
+
+RecordTable = type[Job] | type[FeedImport] | type[IndexRun]
+
+PageFiles = Callable[[Settings, Container[str], Container[str], datetime], Iterable[tuple[str, Path]]]
+"""Lists the unused files of the page as (kind, path), see `webui.unused_files`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """Something to delete: `count` pieces of a kind, their bytes (0 for rows), and a function that deletes them."""
+
+    kind: str
+    count: int
+    bytes: int
+    delete: Callable[[], object]
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Pictures by sha256: `used` by products, `waiting` for an import to be resumed, and `withdrawn`.
+class Freed:
+    """How many pieces of a kind were deleted, and their bytes."""
 
-    The latter belong only to products that were withdrawn more than `keep_unused_days` ago.
-    """
-
-    used: set[str]
-    waiting: set[str]
-    withdrawn: set[str]
-
-    def __contains__(self, sha256: object) -> bool:
-        return sha256 in self.used or sha256 in self.waiting
+    count: int = 0
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
-class Pruned:
-    """What was deleted, or would be, by kind; `left` is a sentence about what was skipped."""
+class PruneResult:
+    """What was deleted, or would be, by kind; `note` says what was skipped."""
 
-    freed: dict[Kind, Freed] = field(default_factory=dict)
-    left: str = ""
+    freed: dict[str, Freed] = field(default_factory=dict)
+    note: str = ""
 
     def text(self) -> str:
-        """Return it in a sentence; nothing where nothing was deleted."""
+        """Return a summary; empty if nothing was deleted or skipped."""
         parts = [f"{freed.count} {kind}" for kind, freed in self.freed.items()]
         size = sum(freed.bytes for freed in self.freed.values())
-        said = f"Freed {pruning.in_words(size)}: {', '.join(parts)}." if parts else ""
-        return f"{said} {self.left}".strip()
+        summary = f"Freed {format_size(size)}: {', '.join(parts)}." if parts else ""
+        return f"{summary} {self.note}".strip()
 
     def as_json(self) -> dict[str, dict[str, int]]:
         """Return count and bytes by kind as plain data."""
         return {kind: {"count": freed.count, "bytes": freed.bytes} for kind, freed in self.freed.items()}
 
 
-PageFiles = Callable[[Settings, Container[str], Container[str], datetime], Iterable[tuple[Kind, Path]]]
-"""Lists the unused files of the page, as `webui.unused_files` does."""
-
-
 def page_files(
     settings: Settings, keep: Container[str], withdrawn: Container[str], now: datetime
-) -> Iterable[tuple[Kind, Path]]:
+) -> Iterable[tuple[str, Path]]:
     """Call `webui.unused_files`, by name like the command table: the indexer does not import the page."""
-    found: Iterable[tuple[Kind, Path]] = importlib.import_module("webui.unused_files").unused_files(
-        settings, keep, withdrawn, now
-    )
+    module = importlib.import_module("webui.unused_files")
+    found: Iterable[tuple[str, Path]] = module.unused_files(settings, keep, withdrawn, now)
     return found
 
 
@@ -99,19 +105,19 @@ def run(
     dry_run: bool = False,
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
-) -> Pruned:
-    """Delete data that is no longer used; after a stop at any moment, the same call continues.
+) -> PruneResult:
+    """Delete data that is no longer used.
 
     Args:
-        settings: where everything is, and how long it is kept.
-        page_files: lists the garbage of the page.
-        dry_run: list everything, delete nothing.
-        progress: shows how far it is.
-        clock: tells the time that ages are counted to.
+        settings: locations, and how long things are kept.
+        page_files: lists unused files of the page.
+        dry_run: only list what would be deleted.
+        progress: shows the stages.
+        clock: returns the time that ages are counted to.
 
     Raises:
-        RunInProgress: a night, a promotion or another prune goes on.
-        CatalogError: the catalogue is not there, or is not that of this data folder.
+        RunInProgress: a nightly job, a promotion or another prune is running.
+        CatalogError: the catalog does not exist, or does not belong to this data folder.
         GenerationCorrupt: the published index cannot be read, so that what it needs is unknown.
     """
     with open_catalog(settings.catalogue_url) as sessions, run_lock(settings.data / LOCK, clock()):
@@ -124,167 +130,221 @@ def prune(
     stages: Stages,
     now: datetime,
     *,
-    page_files: PageFiles,
+    page_files: PageFiles = page_files,
     dry_run: bool = False,
-) -> Pruned:
-    """Do what `run` does, the lock of index runs being held."""
-    with sessions() as session:
-        _check_belongs_together(settings, session)
-    with stages("prune all but pictures") as advance:
-        garbage = list(_all_but_pictures(settings, sessions, now, page_files))
+) -> PruneResult:
+    """Do what `run` does; the caller holds the lock of index runs."""
+    collector = _Collector(settings, sessions, now)
+    collector.check_catalog()
+    with stages("delete unused data") as advance:
+        garbage = list(collector.all_but_pictures(page_files))
         if not dry_run:
-            pruning.delete(garbage, advance)
-    with exclusive_lock(import_lock(settings.pictures)) as alone, stages("prune pictures") as advance:
-        files = list(_picture_files(settings, sessions, now)) if alone else []
+            _delete(garbage, advance)
+    with exclusive_lock(import_lock(settings.pictures)) as locked, stages("delete unused pictures") as advance:
+        pictures = list(_Collector(settings, sessions, now).pictures()) if locked else []
         if not dry_run:
-            pruning.delete(files, advance)
+            _delete(pictures, advance)
     if not dry_run:
-        with stages("shrink the catalogue"):
+        with stages("reclaim space"):
             reclaim_space(sessions.kw["bind"])
-    left = "" if alone else "Pictures were skipped because an import is running."
-    return Pruned(pruning.added_up([*garbage, *files]), left)
+    freed: dict[str, Freed] = {}
+    for piece in [*garbage, *pictures]:
+        before = freed.get(piece.kind, Freed())
+        freed[piece.kind] = Freed(before.count + piece.count, before.bytes + piece.bytes)
+    return PruneResult(freed, "" if locked else "Pictures were skipped because an import is running.")
 
 
-def _picture_files(settings: Settings, sessions: sessionmaker[Session], now: datetime) -> Iterator[Garbage]:
-    if generations.current_id(settings.generations) is not None:
-        for path in ImageStore(settings.pictures).unused(_pictures(settings, sessions, now)):
-            yield of_path("pictures", path)
+def format_size(size: int) -> str:
+    """Return a number of bytes in MB or kB."""
+    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
 
 
-def _pictures(settings: Settings, sessions: sessionmaker[Session], now: datetime) -> Pictures:
-    with sessions() as session:
-        used, withdrawn = queries.pictures_by_use(session, now - timedelta(days=settings.keep_unused_days))
-        return Pictures(used, imports.unimported_pictures(session), withdrawn)
+def prunable_records(session: Session, table: RecordTable, before: datetime) -> list[int]:
+    """Return ids of rows that ended before a time, except the latest of each kind and state, and promotions."""
+    key = _key(table)
+    groups = [table.state, *([Job.kind] if table is Job else [])]
+    rank = func.row_number().over(partition_by=groups, order_by=key.desc())
+    ranked = select(key.label("id"), table.finished_at.label("ended"), rank.label("rank"))
+    if table is IndexRun:
+        ranked = ranked.where(PROMOTED == "")
+    rows = ranked.subquery()
+    prunable = select(rows.c.id).where(rows.c.rank > MIN_RECORDS, rows.c.ended < before)
+    return list(session.scalars(prunable.order_by(rows.c.id)))
 
 
-def _all_but_pictures(
-    settings: Settings, sessions: sessionmaker[Session], now: datetime, page_files: PageFiles
-) -> Iterator[Garbage]:
-    pictures = _pictures(settings, sessions, now)
-    unused_before = now - timedelta(days=settings.keep_unused_days)
-    recorded_before = now - timedelta(days=settings.keep_record_days)
-    yield from _temporary_files(settings, now)
-    for kind, path in page_files(settings, pictures, pictures.withdrawn, now):
-        yield of_path(kind, path)
-    yield from _jobs(settings, sessions, recorded_before)
-    for table in (FeedImport, IndexRun):
-        yield from _records(sessions, table, recorded_before)
-    if generations.current_id(settings.generations) is None:  # nobody can say yet what an index needs
-        return
-    for generation_id in retention.prunable(settings.generations, settings.keep_generations):
-        yield _folder("generations", settings.generations / generation_id)
-    with sessions() as session:
-        promoted = records.promoted(session)
-    checkpoint_ids, blocks_ids = _needed_models(settings, promoted)
-    unused = registry.unused(settings, checkpoint_ids, unused_before.timestamp())
-    for folder in unused:
-        yield _folder("models", folder)
-    for folder in registry.shop_folders(settings):
-        if folder.name not in checkpoint_ids and folder not in unused:  # somebody may be about to use it
-            blocks_ids |= _blocks_id(folder)
-    canary_photos = canaries.canary_contents(settings.canaries) if settings.canaries else set()
-    yield from _blocks(sessions, pictures.used | canary_photos, blocks_ids)
+def promoted_checkpoints(session: Session) -> set[str]:
+    """Return the ids of all checkpoints that were ever promoted."""
+    return set(session.scalars(select(PROMOTED).where(PROMOTED != "")))
 
 
-def _check_belongs_together(settings: Settings, session: Session) -> None:
-    """Refuse a catalogue that knows none of the generations on disk: what is needed here, it cannot say."""
-    on_disk = generations.generation_ids(settings.generations)
-    if on_disk and not records.known_generations(session) & set(on_disk):
-        raise CatalogError(
-            f"A prune needs the catalogue that the index was made of, but the one in use has no run on record that "
-            f"published any of {settings.generations}; check the settings data and database_url, "
-            "or run `vsearch index run` first."
-        )
+@dataclass(frozen=True)
+class _Collector:
+    """Finds what is unused."""
+
+    settings: Settings
+    sessions: sessionmaker[Session]
+    now: datetime
+
+    @cached_property
+    def pictures_in_use(self) -> set[str]:
+        """The sha256 of the pictures of products, and of those that a resumed import would not fetch again."""
+        with self.sessions() as session:
+            return queries.pictures_by_use(session, self._unused_before)[0] | imports.unimported_pictures(session)
+
+    @property
+    def _unused_before(self) -> datetime:
+        return self.now - timedelta(days=self.settings.keep_unused_days)
+
+    @property
+    def _is_published(self) -> bool:
+        return generations.current_id(self.settings.generations) is not None
+
+    def check_catalog(self) -> None:
+        """Raise `CatalogError` if the catalog knows none of the generations on disk: it belongs to another folder."""
+        on_disk = set(generations.generation_ids(self.settings.generations))
+        with self.sessions() as session:
+            known = set(session.scalars(select(IndexRun.generation_id)))
+        if on_disk and not known & on_disk:
+            raise CatalogError(
+                f"The catalog has no record of any index in {self.settings.generations}. "
+                "Check the settings data and database_url, or run `vsearch index run` first."
+            )
+
+    def pictures(self) -> Iterator[Garbage]:
+        """Yield the unused pictures; without a published index all are in use."""
+        if self._is_published:
+            for path in ImageStore(self.settings.pictures).unused(self.pictures_in_use):
+                yield _file("pictures", path)
+
+    def all_but_pictures(self, page_files: PageFiles) -> Iterator[Garbage]:
+        """Yield all other garbage; what an index needs is only known once one is published."""
+        for path in self._temporary_files():
+            yield _file("temporary files", path)
+        with self.sessions() as session:
+            withdrawn = queries.pictures_by_use(session, self._unused_before)[1]
+        for kind, path in page_files(self.settings, self.pictures_in_use, withdrawn, self.now):
+            yield _file(kind, path)
+        yield from self._jobs_and_records()
+        if self._is_published:
+            yield from self._generations_models_and_blocks()
+
+    def _temporary_files(self) -> list[Path]:
+        """Return what killed processes left: at once where the held lock excludes writers, else after a day."""
+        data = self.settings.data
+        own = [
+            *leftovers(self.settings.generations, retention.HIDDEN),
+            *leftovers(self.settings.checkpoints, registry.TEMPORARY),
+            *leftovers(data / "evaluation", TEMPORARY),
+        ]
+        others = leftovers(data / "weights", TEMPORARY)
+        for plan in data.glob("runs/*"):
+            if not held(plan / "lock"):
+                hidden = {path for path in plan.rglob(".*") if path.name.startswith(TEMPORARY)}
+                others += [path for path in hidden if hidden.isdisjoint(path.parents)]
+        return [*own, *modified_before(others, self.now.timestamp() - STALE_SECONDS)]
+
+    def _jobs_and_records(self) -> Iterator[Garbage]:
+        before = self.now - timedelta(days=self.settings.keep_record_days)
+        log_files = list(self.settings.jobs.glob("*.log"))  # before the ids: a job has a row before it has a log
+        with self.sessions() as session:
+            known = set(session.scalars(select(Job.job_id)))
+            old = {table: prunable_records(session, table, before) for table in (Job, FeedImport, IndexRun)}
+        for job_id in old.pop(Job):
+            log_file = _file("jobs", self.settings.jobs / f"{job_id}.log")
+            yield Garbage("jobs", 1, log_file.bytes, partial(self._delete_job, job_id, log_file))
+        for path in log_files:
+            if path.stem.isdecimal() and int(path.stem) not in known:
+                yield _file("jobs", path)
+        for table, ids in old.items():
+            for chunk in chunks(ids):
+                yield Garbage("records", len(chunk), 0, partial(self._delete_rows, table, chunk))
+
+    def _delete_job(self, job_id: int, log_file: Garbage) -> None:
+        self._delete_rows(Job, [job_id])
+        log_file.delete()
+
+    def _delete_rows(self, table: RecordTable, ids: Sequence[int]) -> None:
+        with self.sessions.begin() as session:
+            session.execute(delete(table).where(_key(table).in_(ids)))
+
+    def _generations_models_and_blocks(self) -> Iterator[Garbage]:
+        for generation_id in retention.prunable(self.settings.generations, self.settings.keep_generations):
+            yield _folder("generations", self.settings.generations / generation_id)
+        checkpoint_ids, blocks_ids = self._needed_models()
+        unused = registry.unused(self.settings, checkpoint_ids, self._unused_before.timestamp())
+        for folder in unused:
+            yield _folder("models", folder)
+        for folder in registry.shop_folders(self.settings):
+            if folder.name not in checkpoint_ids and folder not in unused:  # it may be about to be used
+                with suppress(CheckpointError):
+                    description = read_description(folder)
+                    if "block_sizes" in description:
+                        blocks_ids.add(checkpoints.blocks_id(description))
+        canary_photos = canaries.canary_contents(self.settings.canaries) if self.settings.canaries else set()
+        yield from self._blocks(self.pictures_in_use | canary_photos, blocks_ids)
+
+    def _needed_models(self) -> tuple[set[str], set[str]]:
+        """Return the ids of the checkpoints, and of the blocks, that are in use or that a rollback needs.
+
+        A promoted checkpoint is kept, so that it can be promoted again; its blocks are not.
+        """
+        folder = self.settings.generations
+        current = generations.read_manifest(generations.current(folder))
+        gone = retention.prunable(folder, self.settings.keep_generations)
+        kept = [current]
+        for generation_id in set(generations.generation_ids(folder)) - {current.generation_id, *gone}:
+            with suppress(GenerationCorrupt):  # no rollback can use it
+                kept.append(generations.read_manifest(folder / generation_id))
+        with self.sessions() as session:
+            promoted = promoted_checkpoints(session)
+        readers = set(registry.promoted_readers(self.settings))
+        checkpoint_ids = {manifest.checkpoint_id for manifest in kept} | promoted | readers
+        blocks_ids = {manifest.blocks_id for manifest in kept}
+        with suppress(CheckpointError):  # the next nightly job reports it
+            checkpoint = shop_checkpoint(self.settings, current)
+            checkpoint_ids.add(checkpoint.checkpoint_id)
+            blocks_ids.add(checkpoint.blocks_id)
+        return checkpoint_ids, blocks_ids
+
+    def _blocks(self, pictures: set[str], blocks_ids: set[str]) -> Iterator[Garbage]:
+        with self.sessions() as session:
+            for chunk in chunks(stored_blocks.unused(session, pictures=pictures, blocks_ids=blocks_ids)):
+                for blocks_id, group in groupby(sorted(chunk), key=itemgetter(0)):
+                    sha256s = [sha256 for _, sha256 in group]
+                    views, size = stored_blocks.size_of(session, blocks_id, sha256s)
+                    yield Garbage("blocks", views, size, partial(self._delete_blocks, blocks_id, sha256s))
+
+    def _delete_blocks(self, blocks_id: str, sha256s: list[str]) -> None:
+        with self.sessions.begin() as session:
+            stored_blocks.delete_of(session, blocks_id, sha256s)
 
 
-def _needed_models(settings: Settings, promoted: set[str]) -> tuple[set[str], set[str]]:
-    """Return the ids of checkpoints, and of their blocks, that are in use or could be gone back to.
-
-    A promoted model stays, so that it can be promoted again; its blocks do not.
-    """
-    folder = settings.generations
-    current = generations.read_manifest(generations.current(folder))
-    gone = retention.prunable(folder, settings.keep_generations)
-    kept = [current]
-    for generation_id in set(generations.generation_ids(folder)) - {current.generation_id, *gone}:
-        with suppress(GenerationCorrupt):  # nobody can go back to it
-            kept.append(generations.read_manifest(folder / generation_id))
-    checkpoint_ids = {manifest.checkpoint_id for manifest in kept} | promoted | set(registry.promoted_readers(settings))
-    blocks_ids = {manifest.blocks_id for manifest in kept}
-    with suppress(CheckpointError):  # the next night says so
-        of_next_night = shop_checkpoint(settings, current)
-        checkpoint_ids.add(of_next_night.checkpoint_id)
-        blocks_ids.add(of_next_night.blocks_id)
-    return checkpoint_ids, blocks_ids
+def _key(table: RecordTable) -> ColumnElement[int]:
+    key: ColumnElement[int] = table.__table__.primary_key.columns[0]  # type: ignore[attr-defined]
+    return key
 
 
-def _blocks_id(folder: Path) -> set[str]:
-    with suppress(CheckpointError):
-        said = read_description(folder)
-        if "block_sizes" in said:
-            return {checkpoints.blocks_id(said)}
-    return set()
+def _delete(garbage: Sequence[Garbage], advance: Callable[[int, int], None]) -> None:
+    for done, piece in enumerate(garbage, 1):
+        piece.delete()
+        advance(done, len(garbage))
 
 
-def _blocks(sessions: sessionmaker[Session], pictures: set[str], blocks_ids: set[str]) -> Iterator[Garbage]:
-    with sessions() as session:
-        for chunk in chunks(stored_blocks.unused(session, pictures=pictures, blocks_ids=blocks_ids)):
-            for blocks_id, group in groupby(sorted(chunk), key=itemgetter(0)):
-                sha256s = [sha256 for _, sha256 in group]
-                views, size = stored_blocks.size_of(session, blocks_id, sha256s)
-                yield Garbage("blocks", views, size, partial(_delete_blocks, sessions, blocks_id, sha256s))
+def _file(kind: str, path: Path) -> Garbage:
+    """Return a file, or a folder with its content, as garbage; it may disappear before it is deleted."""
+    if path.is_dir() and not path.is_symlink():
+        return Garbage(kind, 1, _size(path), partial(shutil.rmtree, path))
+    return Garbage(kind, 1, _size(path), partial(path.unlink, missing_ok=True))
 
 
-def _delete_blocks(sessions: sessionmaker[Session], blocks_id: str, sha256s: list[str]) -> None:
-    with sessions.begin() as session:
-        stored_blocks.delete_of(session, blocks_id, sha256s)
+def _folder(kind: str, path: Path) -> Garbage:
+    """Return a folder as garbage that is deleted in one step, because it may be read in the meantime."""
+    return Garbage(kind, 1, _size(path), partial(remove_folder, path))
 
 
-def _temporary_files(settings: Settings, now: datetime) -> Iterator[Garbage]:
-    """Yield what killed processes left: at once where the lock of index runs is held to write, else after a day."""
-    own = [
-        *leftovers(settings.generations, retention.HIDDEN),
-        *leftovers(settings.checkpoints, registry.TEMPORARY),
-        *leftovers(settings.data / "evaluation", TEMPORARY),
-    ]
-    others = leftovers(settings.data / "weights", TEMPORARY)
-    for plan in settings.data.glob("runs/*"):
-        if not held(plan / "lock"):
-            hidden = {path for path in plan.rglob(".*") if path.name.startswith(TEMPORARY)}
-            others += [path for path in hidden if hidden.isdisjoint(path.parents)]
-    for path in [*own, *modified_before(others, now.timestamp() - STALE_SECONDS)]:
-        yield of_path("temporary files", path)
-
-
-def _jobs(settings: Settings, sessions: sessionmaker[Session], before: datetime) -> Iterator[Garbage]:
-    log_files = list(settings.jobs.glob("*.log"))  # before the ids: a job is on record when its log begins
-    with sessions() as session:
-        known, old = records.ids(session, Job), records.old(session, Job, before)
-    for job_id in old:
-        log_file = of_path("jobs", settings.jobs / f"{job_id}.log")
-        yield Garbage("jobs", 1, log_file.bytes, partial(_delete_job, sessions, job_id, log_file))
-    for path in log_files:
-        if re.fullmatch(r"\d+", path.stem) and int(path.stem) not in known:
-            yield of_path("jobs", path)
-
-
-def _delete_job(sessions: sessionmaker[Session], job_id: int, log_file: Garbage) -> None:
-    _delete_records(sessions, Job, [job_id])
-    log_file.delete()
-
-
-def _records(sessions: sessionmaker[Session], table: Table, before: datetime) -> Iterator[Garbage]:
-    with sessions() as session:
-        old = records.old(session, table, before)
-    for chunk in chunks(old):
-        yield Garbage("records", len(chunk), 0, partial(_delete_records, sessions, table, chunk))
-
-
-def _delete_records(sessions: sessionmaker[Session], table: Table, ids: list[int]) -> None:
-    with sessions.begin() as session:
-        records.remove(session, table, ids)
-
-
-def _folder(kind: Kind, path: Path) -> Garbage:
-    """Return a folder that somebody might be reading as garbage: it goes in one step."""
-    return Garbage(kind, 1, of_path(kind, path).bytes, partial(remove_folder, path))
+def _size(path: Path) -> int:
+    if path.is_dir() and not path.is_symlink():
+        return sum(_size(inner) for inner in path.iterdir())
+    with suppress(FileNotFoundError):
+        return path.lstat().st_size
+    return 0

@@ -6,10 +6,8 @@ import sys
 import click
 
 from indexer import prune
-from indexer.prune import Pruned
 from vsearch.cli import pass_settings
 from vsearch.cli.console import STOPPED, progress, table
-from vsearch.core.pruning import in_words
 from vsearch.core.settings import Settings
 
 
@@ -18,28 +16,24 @@ from vsearch.core.settings import Settings
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def command(settings: Settings, *, dry_run: bool, as_json: bool) -> None:
-    """Delete data that is no longer used; each night does so as well.
+    """Delete data that is no longer used, as each nightly job does.
 
-    This covers encodings (blocks) for models no longer in use and for pictures that no product has, those pictures and
-    their thumbnails, models and indexes that no rollback needs, uploads beyond their limits, old jobs and records, and
-    temporary files of killed commands. Nothing is deleted while a night runs.
+    This covers blocks (features) of models that are no longer in use and of pictures that no product has, those
+    pictures and their thumbnails, models and indexes that no rollback needs, uploads beyond their limits, old jobs and
+    records, and temporary files of killed commands. It does not run during a nightly job.
     """
     try:
-        done = prune.run(settings, dry_run=dry_run, progress=progress)
+        result = prune.run(settings, dry_run=dry_run, progress=progress)
     except KeyboardInterrupt:
-        click.echo("\nStopped; the same command goes on from here.", err=True)
+        click.echo("\nStopped. Run the same command again to continue.", err=True)
         sys.exit(STOPPED)
     if as_json:
-        click.echo(json.dumps({"dry_run": dry_run, "freed": done.as_json(), "left": done.left}, indent=2))
+        click.echo(json.dumps({"dry_run": dry_run, "freed": result.as_json(), "note": result.note}, indent=2))
         return
-    _show(done, dry_run=dry_run)
-
-
-def _show(done: Pruned, *, dry_run: bool) -> None:
-    lines = [(kind, str(freed.count), in_words(freed.bytes)) for kind, freed in done.freed.items()]
+    lines = [(kind, str(freed.count), prune.format_size(freed.bytes)) for kind, freed in result.freed.items()]
     if lines:
         table("Would be deleted" if dry_run else "Deleted", ("", "count", "size"), lines, right=("count", "size"))
     else:
         click.echo("There is nothing to delete.")
-    if done.left:
-        click.echo(done.left)
+    if result.note:
+        click.echo(result.note)

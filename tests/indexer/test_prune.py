@@ -1,4 +1,4 @@
-"""Data that is no longer used is deleted, and nothing else: on each database, at the end of a night and by itself."""
+"""Pruning deletes unused data and nothing else: on each database, in the nightly job and by command."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import sessionmaker
 
-from catalog import changes, jobs, records, stored_blocks
+from catalog import changes, jobs, queries, stored_blocks
 from catalog.database import connect, upgrade
 from catalog.image_store import ImageStore
 from catalog.models import FeedImport, IndexRun, Job
@@ -29,13 +29,13 @@ from indexer.catalog_report import report as managers_report
 from indexer.cli.prune import command
 from indexer.feed.importer import import_feed, import_lock
 from indexer.promotion import promote
+from indexer.prune import Freed, PruneResult, promoted_checkpoints
 from tests.fakes import EncoderFactory, FakeEncoder, FrozenClock, colored, fake_checkpoint
 from tests.indexer.killed_run import Deadly, Moment, run_until
 from tests.indexer.shop import Retailer, Shifted
 from vsearch.core.errors import CatalogError, RunInProgress
 from vsearch.core.lock import exclusive_lock, run_lock
 from vsearch.core.progress import no_stages
-from vsearch.core.pruning import Freed, Garbage
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import decode, encode_jpeg
 from vsearch.index import generation as generations
@@ -62,7 +62,7 @@ def size(folder: Path) -> int:
 
 
 class Life:
-    """A shop whose pictures, products, classes and models change from night to night."""
+    """A shop whose pictures, products, classes and models change every day."""
 
     def __init__(self, retailer: Retailer, **settings: object) -> None:
         self.retailer = retailer
@@ -82,7 +82,7 @@ class Life:
         self.retailer.rows[sku] = row
 
     def night(self, *, first: bool = False, **options: Any) -> Any:
-        """Let a day go by, take the feed and index it."""
+        """Run the nightly job a day later."""
         self.clock.move(DAY)
         self.retailer.settings = self.given if first else self.settings
         options = {
@@ -100,12 +100,12 @@ class Life:
         self.clock.move(60)
 
     def browse(self) -> None:
-        """Ask for the thumbnails of all pictures, as pages do."""
+        """Request the thumbnails of all pictures."""
         thumbnails = Thumbnails.from_settings(self.settings)
         for _, sha256 in self.retailer.indexed():
             assert thumbnails.read(sha256, 160)
 
-    def prune(self, **options: Any) -> prune.Pruned:
+    def prune(self, **options: Any) -> PruneResult:
         """Prune as the command does."""
         return prune.run(self.settings, clock=self.clock, **options)
 
@@ -120,15 +120,18 @@ class Life:
     def rows(self) -> dict[str, int]:
         """Return how many rows the tables that grow have."""
         with self.retailer.sessions() as session:
-            return {table.__tablename__: len(records.ids(session, table)) for table in (Job, FeedImport, IndexRun)}
+            return {
+                table.__tablename__: session.scalar(select(func.count()).select_from(table))
+                for table in (Job, FeedImport, IndexRun)
+            }
 
     def found(self) -> list[str]:
-        """Return the first answer to a photo of each live product."""
+        """Return the sku that a search with each product's picture finds first."""
         engine = Engine(self.settings, open_encoder)
         engine.refresh()
         with self.retailer.sessions() as session:
-            skus = {row.product_id: row.sku for row in prune.queries.gallery_rows(session)}
-            photos = {row.sku: row.sha256 for row in prune.queries.gallery_rows(session)}
+            skus = {row.product_id: row.sku for row in queries.gallery_rows(session)}
+            photos = {row.sku: row.sha256 for row in queries.gallery_rows(session)}
         pictures = ImageStore(self.settings.pictures)
         return [
             skus.get(
@@ -140,18 +143,18 @@ class Life:
 
 @pytest.fixture
 def life(retailer: Retailer) -> Life:
-    """A shop after its first night, once on each database."""
+    """A shop after its first nightly job, once on each database."""
     return begun(retailer)
 
 
 @pytest.fixture
 def sqlite_life(sqlite_retailer: Retailer) -> Life:
-    """The same on SQLite, where the database makes no difference."""
+    """The same on SQLite."""
     return begun(sqlite_retailer)
 
 
 def begun(retailer: Retailer) -> Life:
-    """Let a shop have its first night."""
+    """Return a shop after its first nightly job."""
     life = Life(retailer)
     for number in range(PRODUCTS):
         life.draw(f"P{number:02d}", number, ("Sofas", "Lamps")[number % 2])
@@ -159,8 +162,8 @@ def begun(retailer: Retailer) -> Life:
     return life
 
 
-def test_thirty_nights_leave_no_more_than_a_fresh_folder(life: Life, tmp_path: Path) -> None:
-    """With promotions, changed pictures, withdrawn products and classes that come and go; and all still works."""
+def test_thirty_nightly_jobs_leave_no_more_than_a_fresh_folder(life: Life, tmp_path: Path) -> None:
+    """With promotions, changed pictures, withdrawn products, and classes that come and go."""
     sqlite = life.settings.database_url.startswith("sqlite")
     freed: set[str] = set()
     for night in range(2, 31):
@@ -192,14 +195,14 @@ def test_thirty_nights_leave_no_more_than_a_fresh_folder(life: Life, tmp_path: P
             fresh_file = other.settings.data / "catalogue.sqlite"
             assert (data / "catalogue.sqlite").stat().st_size <= fresh_file.stat().st_size + records_of_runs
     with life.retailer.sessions() as session:
-        promoted = records.promoted(session)
+        promoted = promoted_checkpoints(session)
     assert len(promoted) == 4
     assert names(data / "checkpoints", folders=True) == {manifest.checkpoint_id for manifest in kept} | promoted
     assert names(data / "generations", folders=True) == set(listed)
     assert len(listed) <= life.settings.keep_generations + 1  # and that of the model before
     assert life.rows() == {"job": 0, "feed_import": 10, "index_run": 10 + len(promoted)}
 
-    assert life.prune() == prune.Pruned()
+    assert life.prune() == PruneResult()
     assert life.found() == answers
     assert verify_published(life.settings, open_encoder).problems == ()
     assert rollback(life.settings) == listed[-2]
@@ -254,7 +257,7 @@ def sqlite_littered(sqlite_life: Life) -> Life:
 
 
 def with_litter(life: Life) -> Life:
-    """Let there be some garbage of every kind."""
+    """Add some garbage of every kind."""
     settings = life.settings
     life.browse()
     for number in (0, 1):
@@ -317,33 +320,27 @@ KINDS = {
 }  # fmt: skip
 
 
-def test_a_dry_run_tells_the_figures_and_changes_nothing(littered: Life) -> None:
-    """And when all is deleted, there is nothing more to delete but thumbnails of the pictures that went just now."""
+def test_a_dry_run_reports_what_a_prune_deletes(littered: Life) -> None:
+    """The next prune deletes the thumbnails of the pictures just deleted, and the one after that nothing."""
     before = state(littered)
-    told = littered.prune(dry_run=True)
+    announced = littered.prune(dry_run=True)
     assert state(littered) == before
-    assert littered.prune() == told
-    assert told.freed.keys() == KINDS
-    assert all(freed.bytes > 0 for freed in told.freed.values())
+    assert littered.prune() == announced
+    assert announced.freed.keys() == KINDS
+    assert all(freed.bytes > 0 for freed in announced.freed.values())
+    size_before, size_after = (sum(map(len, files.values())) for *_, files in (before, state(littered)))
+    assert size_before - size_after == sum(freed.bytes for kind, freed in announced.freed.items() if kind != "blocks")
     assert littered.prune().freed.keys() == {"thumbnails"}
-    assert littered.prune() == prune.Pruned()
-
-
-def test_the_bytes_are_those_of_the_files(sqlite_littered: Life) -> None:
-    """What is told is what the folder is smaller by."""
-    before = sum(map(len, state(sqlite_littered)[2].values()))
-    freed = sqlite_littered.prune().freed
-    after = sum(map(len, state(sqlite_littered)[2].values()))
-    assert before - after == sum(freed.bytes for kind, freed in freed.items() if kind != "blocks")
+    assert littered.prune() == PruneResult()
 
 
 class Stopped(BaseException):
-    """Somebody stops the prune."""
+    """Stops the prune."""
 
 
 @contextmanager
 def stop_at_once(stage: str) -> Iterator[Any]:
-    """Progress that stops after the first piece that is deleted."""
+    """Stop after the first piece that is deleted."""
 
     def advance(done: int, total: int) -> None:
         raise Stopped
@@ -351,8 +348,7 @@ def stop_at_once(stage: str) -> Iterator[Any]:
     yield advance
 
 
-def test_stopped_after_every_piece_it_comes_to_the_same_end(littered: Life, tmp_path: Path) -> None:
-    """Each piece is deleted by itself, and what was deleted stays deleted."""
+def test_a_prune_stopped_after_every_piece_ends_the_same(littered: Life, tmp_path: Path) -> None:
     total = sum(freed.count for freed in littered.prune(dry_run=True).freed.values())
     stops = 0
     while True:
@@ -363,13 +359,12 @@ def test_stopped_after_every_piece_it_comes_to_the_same_end(littered: Life, tmp_
             stops += 1
     assert 20 < stops <= total + 2  # two stages
     littered.prune()
-    assert littered.prune() == prune.Pruned()
+    assert littered.prune() == PruneResult()
     assert verify_published(littered.settings, open_encoder).problems == ()
     assert littered.night()[1].encoded == 0
 
 
-def test_nothing_is_deleted_while_a_night_runs(sqlite_littered: Life) -> None:
-    """Nor during a promotion, which holds the same lock; nor is anything said that would be wrong in a minute."""
+def test_nothing_is_deleted_during_an_index_run(sqlite_littered: Life) -> None:
     before = state(sqlite_littered)
     for dry_run in (False, True):
         with run_lock(sqlite_littered.settings.data / LOCK, sqlite_littered.clock.now), pytest.raises(RunInProgress):
@@ -377,22 +372,21 @@ def test_nothing_is_deleted_while_a_night_runs(sqlite_littered: Life) -> None:
     assert state(sqlite_littered) == before
 
 
-def test_a_nights_own_prune_holds_its_lock(sqlite_littered: Life) -> None:
-    """So a prune by hand at that moment ends with a sentence."""
+def test_the_prune_of_a_nightly_job_excludes_others(sqlite_littered: Life) -> None:
     refused = []
 
-    def page_files(settings: Settings, keep: object, withdrawn: object, now: datetime) -> list[tuple[str, Path]]:
+    def page_files(*arguments: object) -> list[tuple[str, Path]]:
         with pytest.raises(RunInProgress):
             sqlite_littered.prune()
-        refused.append(now)
+        refused.append(True)
         return []
 
     sqlite_littered.night(page_files=page_files)
     assert len(refused) == 1
 
 
-def test_pictures_are_left_while_an_import_goes_on(life: Life) -> None:
-    """It stores pictures before the catalogue knows of them; the rest is deleted all the same."""
+def test_pictures_are_skipped_during_an_import(life: Life) -> None:
+    """It stores pictures before the catalog refers to them."""
     stored, go_on = threading.Event(), threading.Event()
 
     class Slow(ImageStore):
@@ -412,7 +406,7 @@ def test_pictures_are_left_while_an_import_goes_on(life: Life) -> None:
     assert stored.wait(60)
     write(life.settings.generations / ".building-x" / "images.npz")
     done = life.prune()
-    assert (done.freed.keys(), done.left) == (
+    assert (done.freed.keys(), done.note) == (
         {"temporary files"},
         "Pictures were skipped because an import is running.",
     )
@@ -424,7 +418,6 @@ def test_pictures_are_left_while_an_import_goes_on(life: Life) -> None:
 
 
 def test_an_import_waits_while_pictures_are_deleted(sqlite_life: Life) -> None:
-    """Or it would take a picture for stored that goes at that moment."""
     order = []
     with exclusive_lock(import_lock(sqlite_life.settings.pictures)) as alone:
         assert alone
@@ -444,8 +437,8 @@ def test_an_import_waits_while_pictures_are_deleted(sqlite_life: Life) -> None:
     assert order == ["deleted", "imported"]
 
 
-def test_what_a_killed_import_read_is_kept_for_the_next_one(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hundred thousand downloads are not made twice; once a feed was taken, what it does not name goes."""
+def test_pictures_fetched_by_a_killed_import_are_kept_for_the_next(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until a feed was imported that does not name them."""
     with life.retailer.sessions.begin() as session:  # the fixture's clock is ahead of that of pictures read
         session.execute(update(FeedImport).values(finished_at=datetime.now(UTC)))
     life.draw("P00", 60)
@@ -453,21 +446,21 @@ def test_what_a_killed_import_read_is_kept_for_the_next_one(life: Life, monkeypa
         patch.setattr(changes, "apply", lambda *arguments: (_ for _ in ()).throw(Stopped))
         with pytest.raises(Stopped):
             life.night()
-    assert life.prune() == prune.Pruned()
+    assert life.prune() == PruneResult()
     life.draw("P00", 61)
     assert life.night()[1].freed["pictures"]["count"] == 2
 
 
-def test_what_a_product_withdrawn_lately_had_is_kept(life: Life) -> None:
-    """It may come back; later on its pictures go, with their thumbnails, and it may come back all the same."""
+def test_data_of_recently_withdrawn_products_is_kept(life: Life) -> None:
+    """Later it is deleted, and the product may still come back."""
     life.clock.now = datetime.now(UTC)
     life.browse()
     gone = life.retailer.rows.pop("P03")
     with life.retailer.sessions() as session:
-        (picture,) = prune.queries.product_by_sku(session, "P03").item.images  # type: ignore[union-attr]
+        (picture,) = queries.product_by_sku(session, "P03").item.images  # type: ignore[union-attr]
     life.night()
     stored = ImageStore(life.settings.pictures)
-    assert (life.prune(), stored.exists(picture)) == (prune.Pruned(), True)
+    assert (life.prune(), stored.exists(picture)) == (PruneResult(), True)
     life.clock.move(14 * DAY)
     freed = life.prune().freed
     assert {kind: freed[kind].count for kind in freed} == {"pictures": 1, "thumbnails": 1, "blocks": 2}
@@ -480,31 +473,27 @@ def test_what_a_product_withdrawn_lately_had_is_kept(life: Life) -> None:
     assert verify_published(settings, open_encoder).problems == ()
 
 
-def test_the_thumbnails_of_a_replaced_picture_go_one_prune_later(sqlite_life: Life) -> None:
-    """A page that was sent before the night may still ask for them."""
+def test_thumbnails_are_deleted_after_their_picture_or_by_age(sqlite_life: Life) -> None:
+    """Those of a replaced picture one prune later: a page sent before may still request them."""
+    sqlite_life.clock.now = datetime.now(UTC)
     thumbnails = Thumbnails.from_settings(sqlite_life.settings)
     sqlite_life.browse()
     with sqlite_life.retailer.sessions() as session:
-        (picture,) = prune.queries.product_by_sku(session, "P03").item.images  # type: ignore[union-attr]
+        (picture,) = queries.product_by_sku(session, "P03").item.images  # type: ignore[union-attr]
     sqlite_life.draw("P03", 70)
     sqlite_life.night()
     assert thumbnails.read(picture, 160)
     assert sqlite_life.prune().freed["thumbnails"].count == 1
     assert thumbnails.read(picture, 160) is None
-
-
-def test_old_thumbnails_are_made_anew_when_asked_for(sqlite_life: Life) -> None:
-    """Crawlers ask for all widths of all pictures once."""
-    sqlite_life.browse()
     sqlite_life.clock.now = datetime.now(UTC) + timedelta(days=89)
-    assert sqlite_life.prune() == prune.Pruned()
+    assert sqlite_life.prune() == PruneResult()
     sqlite_life.clock.move(2 * DAY)
-    assert sqlite_life.prune().freed["thumbnails"].count == PRODUCTS
+    assert sqlite_life.prune().freed["thumbnails"].count == PRODUCTS - 1
     sqlite_life.browse()
 
 
-def test_models_that_somebody_may_be_about_to_use_are_kept(sqlite_life: Life) -> None:
-    """Those that came lately, with what they encoded, and those that read tags; later only the latter."""
+def test_recent_models_and_readers_are_kept(sqlite_life: Life) -> None:
+    """A recent model may be promoted next, and keeps its blocks; later only the readers are left."""
     settings = sqlite_life.settings
     sqlite_life.clock.now = datetime.now(UTC)
     reader, candidate = (
@@ -516,15 +505,14 @@ def test_models_that_somebody_may_be_about_to_use_are_kept(sqlite_life: Life) ->
     with sqlite_life.retailer.sessions.begin() as session:
         key = [(sha256, 0) for _, sha256 in sqlite_life.retailer.indexed()][:1]
         stored_blocks.put(session, candidate.blocks_id, key, np.zeros((1, 16), np.float16))
-    assert sqlite_life.prune() == prune.Pruned()
+    assert sqlite_life.prune() == PruneResult()
     sqlite_life.clock.move(15 * DAY)
     assert {kind: freed.count for kind, freed in sqlite_life.prune().freed.items()} == {"models": 1, "blocks": 1}
     assert registry.promoted_readers(settings) == [reader.checkpoint_id]
     assert registry.find(settings, reader.checkpoint_id)
 
 
-def test_what_vsearch_did_not_write_is_left_alone(sqlite_littered: Life) -> None:
-    """Whatever its name and age, in each of the folders."""
+def test_files_of_others_are_left_alone(sqlite_littered: Life) -> None:
     data = sqlite_littered.settings.data
     strange = [
         "pictures/README", "pictures/ab/cd/logo.jpg", f"pictures/ab/ce/abcd{'0' * 60}", "thumbnails/ab/logo-160.jpg",
@@ -538,8 +526,8 @@ def test_what_vsearch_did_not_write_is_left_alone(sqlite_littered: Life) -> None
     assert [name for name in strange if not (data / name).is_file()] == []
 
 
-def test_what_is_being_written_is_left_alone(sqlite_life: Life) -> None:
-    """By a page, which holds no lock, and by a training, which holds its own."""
+def test_files_being_written_are_left_alone(sqlite_life: Life) -> None:
+    """By the page, which holds no lock, and by a training, which holds its own."""
     sqlite_life.clock.now = datetime.now(UTC)
     data = sqlite_life.settings.data
     fresh = [data / name / ".new-x" for name in ("uploads", "thumbnails/ab", "runs/sofas/cache")]
@@ -548,35 +536,35 @@ def test_what_is_being_written_is_left_alone(sqlite_life: Life) -> None:
         write(file, age=3 * DAY if file == training else 0)
     os.utime(training.parents[1], (time.time() - 3 * DAY,) * 2)
     with run_lock(data / "runs" / "chairs" / "lock", sqlite_life.clock.now):
-        assert sqlite_life.prune() == prune.Pruned()
+        assert sqlite_life.prune() == PruneResult()
     assert sqlite_life.prune().freed == {"temporary files": Freed(1, 10)}
     assert all(file.exists() for file in fresh)
 
 
-def test_before_anything_is_published_nothing_of_an_index_goes(sqlite_retailer: Retailer) -> None:
-    """A first night that was killed goes on with the pictures and blocks that it stored."""
+def test_without_a_published_index_pictures_and_blocks_are_kept(sqlite_retailer: Retailer) -> None:
+    """The first nightly job, if killed, continues with them."""
     life = Life(sqlite_retailer)
     life.draw("P00", 0)
     life.draw("P01", 1)
     with pytest.raises(RuntimeError):
         life.night(first=True, open_encoder=lambda checkpoint: FakeEncoder(checkpoint, fail_after=1))
-    write(life.settings.checkpoints / ".adding-x" / "model.json")
+    write(life.settings.checkpoints / ".new-x" / "model.json")
     assert life.prune().freed.keys() == {"temporary files"}
     assert len(names(life.settings.pictures)) == 2
 
 
-def test_the_catalogue_of_another_folder_is_refused(sqlite_life: Life, tmp_path: Path) -> None:
-    """Nothing of this folder would be in it, so all would be deleted."""
+def test_the_catalog_of_another_folder_is_refused(sqlite_life: Life, tmp_path: Path) -> None:
+    """It refers to nothing in this folder, so everything would be deleted."""
     with fresh(sqlite_life, tmp_path / "fresh") as other:
         before = state(sqlite_life)
         wrong = sqlite_life.settings.model_copy(update={"database_url": other.settings.catalogue_url})
-        with pytest.raises(CatalogError, match="check the settings data and database_url"):
+        with pytest.raises(CatalogError, match="database_url"):
             prune.run(wrong, clock=sqlite_life.clock)
         assert state(sqlite_life) == before
 
 
 def test_canaries_stay_encoded(life: Life) -> None:
-    """They are searched for before every publication; one that was taken off the list goes."""
+    """Until they are taken off the list."""
     photos = life.settings.data / "canaries.csv"
     photos.write_text("photo,sku\n" + "".join(f"images/P{number:02d}.jpg,P{number:02d}\n" for number in (4, 5)))
     for number in (4, 5):  # the shop's pictures change, the photos do not
@@ -599,8 +587,7 @@ def test_canaries_stay_encoded(life: Life) -> None:
     assert opened.pictures == before
 
 
-def test_the_report_says_what_a_night_freed(sqlite_life: Life) -> None:
-    """In the run's record, in JSON, and on the page."""
+def test_the_reports_say_what_was_freed(sqlite_life: Life) -> None:
     sqlite_life.draw("P00", 60)
     report = sqlite_life.night()[1]
     assert report.freed.keys() == {"pictures", "blocks"}
@@ -611,8 +598,7 @@ def test_the_report_says_what_a_night_freed(sqlite_life: Life) -> None:
     assert "2 blocks, 1 pictures." in managers_report.render_html(found, sqlite_life.settings)
 
 
-def test_a_night_may_be_told_not_to_prune(sqlite_life: Life) -> None:
-    """The setting prune; the command does it all the same."""
+def test_the_setting_prune_is_for_the_nightly_job(sqlite_life: Life) -> None:
     sqlite_life.settings = sqlite_life.settings.model_copy(update={"prune": False})
     sqlite_life.draw("P00", 60)
     assert sqlite_life.night()[1].freed == {}
@@ -620,10 +606,9 @@ def test_a_night_may_be_told_not_to_prune(sqlite_life: Life) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError("disk"), KeyboardInterrupt()])
-def test_a_prune_that_fails_leaves_the_night_what_it_was(sqlite_life: Life, error: BaseException) -> None:
-    """Published; a failure is told, a stop ends the program."""
+def test_a_failing_prune_does_not_fail_the_nightly_job(sqlite_life: Life, error: BaseException) -> None:
 
-    def failing(settings: Settings, pictures: prune.Pictures, now: datetime) -> list[Garbage]:
+    def failing(*arguments: object) -> list[tuple[str, Path]]:
         raise error
 
     sqlite_life.draw("P00", 60)
@@ -631,11 +616,10 @@ def test_a_prune_that_fails_leaves_the_night_what_it_was(sqlite_life: Life, erro
         report = sqlite_life.night(page_files=failing)[1]
         assert report.text().endswith("Some unused data could not be deleted: disk")
     with sqlite_life.retailer.sessions() as session:
-        assert prune.queries.latest_runs(session, 1)[0].state == "published"
+        assert queries.latest_runs(session, 1)[0].state == "published"
 
 
-def test_the_command_says_what_goes(sqlite_littered: Life) -> None:
-    """As a table or as JSON."""
+def test_the_command_prints_a_table_or_json(sqlite_littered: Life) -> None:
     settings = sqlite_littered.settings
 
     def call(*arguments: str) -> Result:
@@ -646,7 +630,7 @@ def test_the_command_says_what_goes(sqlite_littered: Life) -> None:
     assert said["freed"]["temporary files"]["count"] >= 2
     assert call("--dry-run").stdout.startswith("Would be deleted")
     done = json.loads(call("--json").stdout)
-    assert (done["freed"], done["left"]) == (said["freed"], "")
+    assert (done["freed"], done["note"]) == (said["freed"], "")
     call()
     assert "There is nothing to delete." in call().stdout
     with run_lock(settings.data / LOCK, sqlite_littered.clock.now):
@@ -655,22 +639,22 @@ def test_the_command_says_what_goes(sqlite_littered: Life) -> None:
 
 
 MOMENTS = [
-    Moment("prune all but pictures"),
-    *(Moment("prune all but pictures", event) for event in (2, 5, 10)),
-    Moment("prune pictures", 2),
-    Moment("shrink the catalogue"),
+    Moment("delete unused data"),
+    *(Moment("delete unused data", event) for event in (2, 5, 10)),
+    Moment("delete unused pictures", 2),
+    Moment("reclaim space"),
 ]
 
 
 def pruning_child(folder: Path, progress: Deadly) -> None:
-    """Prune, in the child process, until it kills itself."""
+    """Prune in a child process that kills itself."""
     settings = Settings(data=folder, keep_record_days=7)
     clock = FrozenClock(datetime.now(UTC) + timedelta(days=60))
     prune.run(settings, progress=progress, clock=clock)
 
 
-def test_killed_at_any_moment_it_goes_on(sqlite_littered: Life) -> None:
-    """What is served, and what the next night needs, is there after each kill."""
+def test_a_prune_may_be_killed_at_any_moment(sqlite_littered: Life) -> None:
+    """The index is served after each kill, and the next nightly job encodes nothing again."""
     life, folder = sqlite_littered, sqlite_littered.settings.data
     before = sum(freed.count for freed in life.prune(dry_run=True).freed.values())
     for moment in MOMENTS:
@@ -679,5 +663,5 @@ def test_killed_at_any_moment_it_goes_on(sqlite_littered: Life) -> None:
     assert 0 < sum(freed.count for freed in life.prune(dry_run=True).freed.values()) < before
     assert run_until(folder, None, pruning_child) == 0
     life.prune()
-    assert life.prune() == prune.Pruned()
+    assert life.prune() == PruneResult()
     assert life.night()[1].encoded == 0

@@ -21,7 +21,7 @@ from vsearch.imaging.codec import encode_jpeg
 from vsearch.index import generation as generations
 from vsearch.search.engine import ALL, Engine, Search
 
-PRUNE_STAGES = ("prune all but pictures", "prune pictures", "shrink the catalogue")
+PRUNE_STAGES = ("delete unused data", "delete unused pictures", "reclaim space")
 STAGES = ("", "fetch pictures", *INDEX_STAGES, *PRUNE_STAGES)
 
 NIGHTS = [pytest.param(("sqlite", 40), id="sqlite"), pytest.param(("postgresql", 12), id="postgresql")]
