@@ -46,7 +46,6 @@ LIBRARIES = {
 """The only importers of each library."""
 
 HEAVY = {
-    "vsearch.models.ensemble",
     "vsearch.models.network",
     "vsearch.models.networks.pocket_networks",
     "vsearch.models.networks.classic_networks",

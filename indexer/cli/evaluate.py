@@ -1,6 +1,5 @@
 """`vsearch evaluate`: retrieval and classification quality with known answers."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +12,12 @@ from vsearch.cli import ground_truth, pass_settings, photos
 from vsearch.cli.console import progress, table
 from vsearch.cli.evaluate_checkpoint import checkpoint
 from vsearch.cli.load_model import load_engine, load_model
-from vsearch.core.errors import DatasetError, ImageRejected
+from vsearch.core.errors import DatasetError
 from vsearch.core.settings import Settings
 from vsearch.evaluation.queries import KINDS, Kind, Query, synthetic_photo
-from vsearch.imaging.codec import Limits, Picture, decode
+from vsearch.imaging.codec import Limits, Picture
 from vsearch.imaging.synthetic import add_margin
 
-_MAX_SIDE = 1600  # px, as for uploads
 _TITLES: dict[Kind, str] = {
     "easy": "easy synthetic photos, own background",
     "hard": "hard synthetic photos, whole",
@@ -47,30 +45,24 @@ command.add_command(checkpoint)
 
 @command.command(epilog="Example: vsearch evaluate retrieval --qrels same_family.csv")
 @click.option("--qrels", type=_file, required=True, help="CSV: query, iter, doc, rel.")
-@click.option("--photos", "source", type=_path, help="Folder or tar of query photos.")
 @_by_category
 @_json
 @pass_settings
-def retrieval(settings: Settings, qrels: Path, source: Path | None, by_category: bool, as_json: bool) -> None:
-    """Score the published index on a relevance file, and HOG as a baseline.
+def retrieval(settings: Settings, qrels: Path, by_category: bool, as_json: bool) -> None:
+    """Score the published index on a relevance file, with HOG and a Lab histogram as baselines.
 
-    doc is a sku. query is a sku too: the product's first image is searched with, and the product removed from the
-    results. With --photos, query is the name of a photo without extension. nDCG@10 is reported if rel has several
-    values.
+    query and doc are skus: the first image of the query is searched with, and its product removed from the results.
+    nDCG@10 is reported if rel has several values.
     """
     relevant = ground_truth.read_relevance(qrels)
     graded = len({grade for grades in relevant.values() for grade in grades.values()}) > 1
     engine = load_engine(settings)
     catalog = CatalogImages.open(settings)
-    pictures = {} if source is None else _read(settings, source, relevant, file=qrels)
     queries = []
-    for name, sku_grades in relevant.items():
+    for sku, sku_grades in relevant.items():
+        row = catalog.row(sku)
         grades = {catalog.first[doc].product_id: grade for doc, grade in sku_grades.items() if doc in catalog.first}
-        if source is None:
-            row = catalog.row(name)
-            query = Query(catalog.picture(row), frozenset(grades), itself=row.product_id, category=row.category)
-        else:
-            query = Query(pictures[name], frozenset(grades))
+        query = Query(catalog.picture(row), frozenset(grades), itself=row.product_id, category=row.category)
         queries.append(replace(query, grades=grades if graded else None))
     query_sets = {"retrieval": QuerySet(qrels.name, queries)}
     report(engine, catalog, query_sets, by_category=by_category, as_json=as_json)
@@ -142,7 +134,8 @@ def real_photos(
             raise DatasetError(f"No photo of {manifest} shows a product of {skus}.")
     engine = load_engine(settings)
     catalog = CatalogImages.open(settings)
-    found = _read(settings, pictures, {query.photo for query in photo_queries}, file=manifest)
+    names = {query.photo for query in photo_queries}
+    found = dict(photos.decode_named(pictures, names, Limits.from_settings(settings), file=manifest))
     graded = len({grade for query in photo_queries for grade in query.grades.values()}) > 1
     queries = [_photo_query(catalog, query, found[query.photo], graded=graded) for query in photo_queries]
     query_sets = {"photos": QuerySet(f"{manifest.name}, {'whole photos' if whole else 'cropped to boxes'}", queries)}
@@ -208,22 +201,6 @@ def _photo_query(catalog: CatalogImages, query: ground_truth.PhotoQuery, picture
         category=query.category or next(iter(rows.values())).category,
         photo=query.photo,
     )
-
-
-def _read(settings: Settings, path: Path, wanted: Iterable[str], *, file: Path) -> dict[str, Picture]:
-    """Return the wanted photos by name without extension; all must be there and readable."""
-    missing = set(wanted)
-    found = {}
-    for photo in photos.read([path]):
-        if photo.name in missing:
-            missing.discard(photo.name)
-            try:
-                found[photo.name] = decode(photo.data, Limits.from_settings(settings), max_side=_MAX_SIDE)
-            except ImageRejected as error:
-                raise DatasetError(f"The photo {photo.file} cannot be read: {error}") from None
-    if missing:
-        raise DatasetError(f"The photo {min(missing)!r} of {file} is not in {path}.")
-    return found
 
 
 def _read_all(settings: Settings, paths: tuple[Path, ...]) -> list[Picture]:

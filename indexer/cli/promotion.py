@@ -16,10 +16,9 @@ from indexer.promotion.evaluation_set import Photos
 from indexer.promotion.model_comparison import ModelComparison
 from vsearch.cli import ground_truth, pass_settings, photos
 from vsearch.cli.console import STOPPED, progress, table
-from vsearch.core.errors import DatasetError, ImageRejected
 from vsearch.core.settings import Settings
 from vsearch.evaluation.comparison import Paired
-from vsearch.imaging.codec import Limits, Picture, decode
+from vsearch.imaging.codec import Limits, Picture
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 
@@ -27,7 +26,6 @@ TAGS = 500
 """Tags drawn to measure a reader of article numbers with."""
 
 TAG_SEED = 50_000
-_MAX_SIDE = 1600  # px of the photos that are stored
 
 
 @click.command(epilog="Example: vsearch models compare 3f9c2a7b")
@@ -165,16 +163,9 @@ def _own_photos(settings: Settings, source: Path, answers: Path) -> Photos:
     Raises:
         DatasetError: a row names a photo that is missing or cannot be read.
     """
-    remaining = {Path(name).stem: (name, skus) for name, skus in ground_truth.read_photo_skus(answers).items()}
-    for photo in photos.read([source]):
-        if photo.name in remaining:
-            _, skus = remaining.pop(photo.name)
-            try:
-                yield decode(photo.data, Limits.from_settings(settings), max_side=_MAX_SIDE), skus
-            except ImageRejected as error:
-                raise DatasetError(f"Photo {photo.file} cannot be used: {error}") from None
-    for name, _ in remaining.values():
-        raise DatasetError(f"Photo {name!r} of {answers} is not in {source}. Add it or remove its rows.")
+    skus = {query.photo: set(query.grades) for query in ground_truth.read_photo_queries(answers, whole=True)}
+    for name, picture in photos.decode_named(source, skus, Limits.from_settings(settings), file=answers):
+        yield picture, skus[name]
 
 
 def _print_comparison(result: ModelComparison) -> None:

@@ -299,7 +299,7 @@ def test_postgresql_database_without_utf8(pg_url: str) -> None:
 def test_tensorflow_does_not_replace_pythons_sqlite(tmp_path: Path) -> None:
     """TensorFlow brings its own, without full-text search; Python's must be loaded first."""
     program = (
-        "import vsearch.models.ensemble, sys; assert 'tensorflow' in sys.modules\n"
+        "import vsearch.models.network, sys; assert 'tensorflow' in sys.modules\n"
         f"from catalog.database import connect, upgrade; upgrade(connect('sqlite:///{tmp_path / 'catalogue.sqlite'}'))"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)

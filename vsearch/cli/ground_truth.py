@@ -84,17 +84,6 @@ def read_skus(file: Path) -> list[str]:
     return skus
 
 
-def read_photo_skus(file: Path) -> dict[str, set[str]]:
-    """Return the skus that each photo of a list shows (CSV: photo, sku)."""
-    skus: dict[str, set[str]] = defaultdict(set)
-    for row in _rows(file, ("photo", "sku")):
-        if row["photo"].strip() and row["sku"].strip():
-            skus[row["photo"].strip()].add(row["sku"].strip())
-    if not skus:
-        raise DatasetError(f"{file} has no photo with a sku.")
-    return dict(skus)
-
-
 def read_labels(file: Path, column: str) -> dict[str, tuple[str, str]]:
     """Return the split and class of each image of a manifest (CSV: image, split, `column`), by name without extension.
 

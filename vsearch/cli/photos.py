@@ -1,6 +1,6 @@
 """Photos named on the command line: files, folders and archives."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,8 @@ import click
 from vsearch.core.archives import DAMAGED, open_archive, reason
 from vsearch.core.errors import DatasetError, ImageRejected
 from vsearch.imaging.codec import Limits, Picture, decode
+
+_MAX_SIDE = 1600  # px, as for uploads
 
 
 @dataclass(frozen=True)
@@ -66,3 +68,21 @@ def decode_all(photos: Iterator[Photo], limits: Limits) -> Iterator[tuple[str, P
         yield photo.name, picture
     if not found:
         raise DatasetError("No photo can be read; see above." if rejected else "There are no photos to read.")
+
+
+def decode_named(path: Path, names: Iterable[str], limits: Limits, *, file: Path) -> Iterator[tuple[str, Picture]]:
+    """Yield the photos of a path with these names, as listed in `file`, downscaled like uploads.
+
+    Raises:
+        DatasetError: a photo is missing or cannot be read.
+    """
+    missing = set(names)
+    for photo in read([path]):
+        if photo.name in missing:
+            missing.discard(photo.name)
+            try:
+                yield photo.name, decode(photo.data, limits, max_side=_MAX_SIDE)
+            except ImageRejected as error:
+                raise DatasetError(f"The photo {photo.file} cannot be read: {error}") from None
+    if missing:
+        raise DatasetError(f"The photo {min(missing)!r} of {file} is not in {path}.")

@@ -53,13 +53,13 @@ def photo_in_room(
 
 
 def photo_of_room(
-    pictures: Sequence[Picture], rng: np.random.Generator, *, room: Picture | None = None, size: Range = (0.2, 0.65)
+    pictures: Sequence[Picture], rng: np.random.Generator, size: Range = (0.2, 0.65)
 ) -> tuple[Picture, tuple[Box, ...]]:
     """Return a photo of several products in a room, and their boxes.
 
     Products that would hide too much of another are left out; see `photo_in_room`.
     """
-    scene = _background(room, rng)
+    scene = _background(None, rng)
     masks: list[Floats] = []
     for picture in pictures:
         product = resize_to(trim(picture), round(SIDE * rng.uniform(*size)))

@@ -1,13 +1,18 @@
-"""The encoder interface: images to joined blocks."""
+"""The encoder: images to joined blocks, by the networks of a checkpoint and two descriptors."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.imaging.codec import Picture
+from vsearch.imaging.preprocess import fit_square, trim
 from vsearch.models.checkpoint import Checkpoint
+from vsearch.models.heads import DESCRIPTORS
+from vsearch.models.weights import read_packed, unpack
 
 
 class Encoder(Protocol):
@@ -34,6 +39,94 @@ def open_encoder(checkpoint: Checkpoint) -> Encoder:
     from vsearch.models.tensorflow_startup import import_tensorflow
 
     import_tensorflow()
-    from vsearch.models.ensemble import Ensemble
-
     return Ensemble(checkpoint)
+
+
+@dataclass(frozen=True)
+class CompiledTrunk:
+    """A network ready to run: uint8 [n, side, side, 3] -> features float32 [n, grid * grid * channels]."""
+
+    side: int
+    run: Callable[[NDArray[np.uint8]], Any]
+
+
+class Ensemble:
+    """All networks of a checkpoint and the descriptors.
+
+    Only one thread computes at a time: two images at once on the same cores are slower than one after the other.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+        self._trunks = {
+            name: compile_trunk(
+                name, checkpoint.grid, read_packed(checkpoint.folder / f"{name}.weights.npz"), checkpoint.side(name)
+            )
+            for name in checkpoint.backbones
+        }
+        self._lock = threading.Lock()
+
+    @property
+    def blocks_id(self) -> str:
+        """Hash of what determines blocks."""
+        return self._checkpoint.blocks_id
+
+    @property
+    def block_sizes(self) -> Mapping[str, int]:
+        """Name -> size of each block, in the order they are joined."""
+        return self._checkpoint.block_sizes
+
+    def blocks(self, pictures: Sequence[Picture]) -> NDArray[np.float16]:
+        """Encode n images -> float16 [n, sum(block_sizes)]."""
+        if not pictures:
+            return np.empty((0, sum(self.block_sizes.values())), np.float16)
+        features = raw_features(self._trunks, pictures, self._lock)
+        projections = self._checkpoint.projections
+        return np.concatenate([projections[name].project(features[name]) for name in self.block_sizes], axis=1).astype(
+            np.float16
+        )
+
+
+def raw_features(
+    trunks: Mapping[str, CompiledTrunk], pictures: Sequence[Picture], lock: threading.Lock
+) -> dict[str, NDArray[np.float32]]:
+    """Compute the features of networks and descriptors that blocks are projected from: name -> float32 [n, size]."""
+    from vsearch.imaging import descriptors  # imports much of scikit-image
+
+    trimmed = [trim(picture) for picture in pictures]
+    sides = {trunk.side for trunk in trunks.values()} | {descriptors.HOG_SIDE, descriptors.COLOR_SIDE}
+    squares = {side: np.stack([fit_square(picture, side) for picture in trimmed]) for side in sorted(sides)}
+    with lock:
+        features: dict[str, NDArray[np.float32]] = {
+            name: trunk.run(squares[trunk.side]).numpy() for name, trunk in trunks.items()
+        }
+    shape, color = DESCRIPTORS
+    features[shape] = np.stack([descriptors.hog_descriptor(square) for square in squares[descriptors.HOG_SIDE]])
+    features[color] = np.stack([descriptors.color_histogram(square) for square in squares[descriptors.COLOR_SIDE]])
+    return features
+
+
+def compile_trunk(name: str, grid: int, weights: Sequence[NDArray[Any]], side: int) -> CompiledTrunk:
+    """Return the compiled trunk of a backbone.
+
+    Args:
+        name: of the backbone.
+        grid: the feature map is pooled to grid x grid averages.
+        weights: of the backbone.
+        side: input side in pixels.
+
+    Raises:
+        CheckpointMismatch: the weights are those of another network.
+    """
+    import tensorflow as tf
+
+    from vsearch.models.network import build_trunk
+
+    network, trunk = build_trunk(name, grid, side)
+    unpack(network.weights, weights, name)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, side, side, 3), tf.uint8)])  # type: ignore[untyped-decorator]
+    def run(squares: Any) -> Any:
+        return trunk(tf.cast(squares, tf.float32), training=False)
+
+    return CompiledTrunk(side, run)

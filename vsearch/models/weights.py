@@ -1,7 +1,6 @@
 """Weights of networks: pretrained ones from Keras, and packed ones in checkpoints.
 
-Pretrained weights are searched for in this order: an explicit file, the folder of the setting `weights`, the Keras
-cache, and a download by Keras.
+Pretrained weights are searched for in the folder of the setting `weights`, then in the Keras cache, then downloaded.
 """
 
 import tempfile
@@ -46,12 +45,11 @@ def pull(name: str, folder: Path) -> Path:
         return file.rename(weights_file(name, folder))
 
 
-def pretrained(name: str, *, file: Path | None = None, folder: Path | None = None) -> Any:
+def pretrained(name: str, *, folder: Path | None = None) -> Any:
     """Return the `keras.Model` of a backbone with pretrained weights.
 
     Args:
         name: a backbone of keras.applications.
-        file: weights to use.
         folder: searched for NAME.weights.h5 and for the file name that Keras uses.
 
     Raises:
@@ -59,7 +57,7 @@ def pretrained(name: str, *, file: Path | None = None, folder: Path | None = Non
         CheckpointMismatch: a file holds the weights of another network.
     """
     row = backbone(name)
-    found = file or _find(name, folder)
+    found = _find(name, folder)
     if found is not None:
         return _load(build(name), name, found)
     if not row.application:
@@ -128,8 +126,6 @@ def _find(name: str, folder: Path | None) -> Path | None:
 
 
 def _load(network: Any, name: str, file: Path) -> Any:
-    if not file.is_file():
-        raise WeightsUnavailable(f"The weights file {file} of {name} does not exist.")
     try:
         with warnings.catch_warnings():
             # Keras only warns of layers that the file lacks, and leaves them random.

@@ -155,7 +155,7 @@ def test_an_evaluation_set_of_own_photos(shop: Shop, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "detail"),
     [
-        ("nowhere.jpg,S000", "nowhere.jpg"),
+        ("nowhere.jpg,S000", "nowhere"),
         ("bad.jpg,S000", "bad.jpg"),
         ("good.jpg,S999", "S999"),
         ("", "answers.csv"),

@@ -2,8 +2,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 FAKE_TENSORFLOW = """
 import logging
 calls = []
@@ -29,13 +27,3 @@ def test_gpu_memory_growth_is_set_before_devices_are_initialized(tmp_path: Path)
     )
     found = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "['GPU:0 grows: True', 'GPU:1 grows: True', 'devices initialized']"
-
-
-@pytest.mark.keras
-@pytest.mark.slow
-def test_sqlite_keeps_its_full_text_search_beside_tensorflow() -> None:
-    code = (
-        "from vsearch.models.tensorflow_startup import import_tensorflow; import_tensorflow();"
-        "import sqlite3; sqlite3.connect(':memory:').execute('CREATE VIRTUAL TABLE t USING fts5(a)')"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
