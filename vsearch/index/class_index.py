@@ -56,14 +56,12 @@ class ClassIndex:
 
     Attributes:
         image_ids: int64 [n], ascending.
-        size: length of an embedding.
     """
 
     def __init__(self, mapped: Any, metric: Metric) -> None:
         faiss = _faiss()
         self.metric: Metric = metric
         self.image_ids: Ids = faiss.vector_to_array(mapped.id_map)
-        self.size: int = mapped.d
         self._mapped = mapped  # owns the memory of `_rows`
         self._rows = faiss.downcast_index(mapped.index)
         self._is_ivf = isinstance(self._rows, faiss.IndexIVF)
