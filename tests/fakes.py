@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from vsearch.detection.detector import Detection
 from vsearch.imaging.codec import Picture, crop
 from vsearch.imaging.geometry import Box
-from vsearch.index.manifest import MatchCalibration, MatchThresholds, Origin
+from vsearch.index.generation import MatchCalibration, MatchThresholds, Origin
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models.checkpoint import Checkpoint, Retrieval
 from vsearch.models.heads import ClassHead, ClassHeads
 from vsearch.models.whitening import Projection, fit_differences, fit_whitening
-from vsearch.ocr.reader import Reading
+from vsearch.ocr import Reading
 
 BLOCK_SIZES = {"left": 8, "right": 8}
 

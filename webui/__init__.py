@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response
 
 from vsearch.core.errors import VSearchError
 from vsearch.core.settings import Settings
-from vsearch.ocr.reader import open_reader
+from vsearch.ocr import open_reader
 from vsearch.search.engine import Engine
 from webui import admission, api, errors, formatting, health, metrics, pictures, services, shop
 from webui.article_numbers import OpenReader

@@ -15,7 +15,7 @@ from vsearch.imaging.codec import Picture
 from vsearch.imaging.geometry import Box
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
-from vsearch.ocr.reader import TagReader, open_reader
+from vsearch.ocr import TagReader, open_reader
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from flask import Flask
 from catalog.prices import DECIMALS, AmbiguousPrice, PriceError, read_price
 from catalog.queries import SEPARATOR, ProductCard
 from vsearch.core.errors import InvalidRequest
-from vsearch.index.manifest import MatchLabel
-from vsearch.ocr.reader import format_article_number
+from vsearch.index.generation import MatchLabel
+from vsearch.ocr import format_article_number
 from webui.thumbnails import WIDTHS
 
 LOCALE = "en"

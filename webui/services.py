@@ -12,7 +12,7 @@ from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
 from vsearch.index.class_index import Ids
 from vsearch.index.generation import Generation
-from vsearch.ocr.reader import open_reader
+from vsearch.ocr import open_reader
 from vsearch.search.engine import Engine
 from webui import examples
 from webui.article_numbers import ArticleNumberReader, OpenReader

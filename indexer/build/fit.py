@@ -15,7 +15,7 @@ from catalog.queries import GalleryRow
 from catalog.stored_blocks import Key
 from indexer.build.match_calibration import MIN_SCORES, LabeledEmbeddings, calibrate, score_views
 from vsearch.core.vectors import l2_normalize
-from vsearch.index.manifest import MatchCalibration, Quality
+from vsearch.index.generation import MatchCalibration, Quality
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.heads import ClassHeads, fit_heads
 from vsearch.models.whitening import Whitening, fit_whitening

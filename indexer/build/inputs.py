@@ -19,7 +19,7 @@ from indexer.build.run import RunContext, Stages
 from vsearch.core.errors import CatalogError
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
-from vsearch.index.manifest import Manifest, Origin, new_id
+from vsearch.index.generation import Manifest, Origin, new_id
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models.checkpoint import Checkpoint
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.core.vectors import l2_normalize
-from vsearch.index.manifest import MatchCalibration, MatchThresholds, Quality
+from vsearch.index.generation import MatchCalibration, MatchThresholds, Quality
 
 MIN_SCORES = 20
 """Held-out views needed to calibrate, and scores of each kind that a class needs for its own thresholds."""

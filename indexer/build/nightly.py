@@ -27,7 +27,7 @@ from vsearch.core.progress import Progress, no_stages
 from vsearch.core.settings import Settings
 from vsearch.index import generation as generations
 from vsearch.index import retention
-from vsearch.index.manifest import Manifest, Origin
+from vsearch.index.generation import Manifest, Origin
 from vsearch.models import registry
 from vsearch.models.encoder import open_encoder
 from vsearch.search.serving import OpenEncoder

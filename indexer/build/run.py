@@ -20,7 +20,7 @@ from vsearch.core.redaction import redact
 from vsearch.core.settings import Settings
 from vsearch.index import generation as generations
 from vsearch.index import retention
-from vsearch.index.manifest import Manifest
+from vsearch.index.generation import Manifest
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint

@@ -20,8 +20,7 @@ from vsearch.imaging.codec import Limits
 from vsearch.index import generation as generations
 from vsearch.index.class_index import ClassIndex
 from vsearch.index.gallery import Gallery
-from vsearch.index.generation import Generation
-from vsearch.index.manifest import Manifest
+from vsearch.index.generation import Generation, Manifest
 from vsearch.models import registry
 from vsearch.models.encoder import open_encoder
 from vsearch.search.serving import OpenEncoder

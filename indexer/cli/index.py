@@ -27,7 +27,7 @@ from vsearch.core.files import filename_in_errors
 from vsearch.core.redaction import redact_url
 from vsearch.core.settings import Settings
 from vsearch.index import generation as generations
-from vsearch.index.manifest import Manifest
+from vsearch.index.generation import Manifest
 
 SHOWN = 20
 """Findings of a kind that the terminal shows."""

@@ -23,7 +23,7 @@ from vsearch.evaluation import comparison
 from vsearch.evaluation.comparison import RankingComparison
 from vsearch.index import generation as generations
 from vsearch.index import retention
-from vsearch.index.manifest import Manifest
+from vsearch.index.generation import Manifest
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.encoder import Encoder, open_encoder

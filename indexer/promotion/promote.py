@@ -31,7 +31,7 @@ from vsearch.core.progress import Progress, no_stages
 from vsearch.core.settings import Settings
 from vsearch.evaluation.comparison import Paired
 from vsearch.index import generation as generations
-from vsearch.index.manifest import Manifest
+from vsearch.index.generation import Manifest
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.encoder import open_encoder

@@ -25,7 +25,7 @@ from tests.fakes import EncoderFactory, FakeEncoder, colored, fake_checkpoint
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Picture, decode, encode_jpeg
 from vsearch.index import generation as generations
-from vsearch.index.manifest import Manifest
+from vsearch.index.generation import Manifest
 from vsearch.models.checkpoint import Checkpoint
 
 CATEGORIES = ("Sofas > Corner sofas", "Sofas > Armchairs", "Lamps", "Rugs > Round")

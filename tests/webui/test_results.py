@@ -9,7 +9,7 @@ from tests.pictures import scene
 from tests.webui.conftest import import_products, withdraw
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.geometry import Box
-from vsearch.index.manifest import MatchThresholds
+from vsearch.index.generation import MatchThresholds
 from vsearch.search.engine import Engine, Search
 from vsearch.search.merging import SearchResult
 from vsearch.search.serving import Serving

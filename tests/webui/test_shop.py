@@ -8,7 +8,7 @@ from PIL import Image
 from catalog import queries
 from tests.pictures import bad_files, encoded, jpeg, scene
 from tests.webui.conftest import ROOM, import_products, room, withdraw
-from vsearch.index.manifest import MatchThresholds
+from vsearch.index.generation import MatchThresholds
 
 LAMP, CHAIR = (str(box) for box in ROOM)
 THIRD = "0.4,0.05,0.55,0.2"

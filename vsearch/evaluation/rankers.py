@@ -15,7 +15,7 @@ from vsearch.evaluation.queries import Query, photo_groups
 from vsearch.imaging import descriptors
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.preprocess import fit_square, trim
-from vsearch.index.manifest import MatchLabel
+from vsearch.index.generation import MatchLabel
 from vsearch.search.engine import ALL, Engine, Search
 from vsearch.search.merging import LabeledHit
 

@@ -7,13 +7,13 @@ reads that reference once, so it never mixes two generations.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from vsearch.core.errors import GenerationError, NoGeneration, VSearchError
 from vsearch.core.settings import Metric, Settings
@@ -35,7 +35,6 @@ from vsearch.search.merging import (
     merge_hits,
     searched_classes,
 )
-from vsearch.search.routing import choose_classes
 from vsearch.search.score_normalization import cohort_score, penalty
 from vsearch.search.serving import Blocks, OpenEncoder, PhotoCache, Serving, prepare
 
@@ -242,6 +241,30 @@ class Engine:
         )
         routed = tuple(name for name in likely if name in known)
         return (routed, "routed") if 0 < len(routed) < len(known) else (known, "all")
+
+
+def choose_classes(probabilities: ArrayLike, classes: Sequence[str], *, mass: float, floor: float) -> tuple[str, ...]:
+    """Return the fewest classes whose probabilities add up to `mass`, likeliest first.
+
+    Never only the predicted class: a photo classified as "loveseat" must still find the identical "sofa".
+
+    Args:
+        probabilities: one per class, summing to 1.
+        classes: names.
+        mass: share of the probability to cover, 0 < mass <= 1.
+        floor: if no class reaches this probability, the classifier is undecided and all classes are returned.
+
+    Raises:
+        ValueError: the lengths differ or there is no class.
+    """
+    values = np.asarray(probabilities, dtype=np.float64)
+    if values.shape != (len(classes),) or not len(classes):
+        raise ValueError(f"expected one probability per class, got {values.shape} for {len(classes)} classes")
+    order = np.argsort(-values, kind="stable")
+    undecided = not values[order[0]] >= floor  # also for NaN
+    rounding = 1e-9
+    count = int(np.searchsorted(np.cumsum(values[order]), mass - rounding)) + 1
+    return tuple(classes[number] for number in order[: len(classes) if undecided else count])
 
 
 def _problem(error: Exception) -> VSearchError:

@@ -7,7 +7,7 @@ from typing import Literal
 from vsearch.detection.detector import Detection
 from vsearch.imaging.geometry import Box
 from vsearch.index.gallery import Hit
-from vsearch.index.manifest import MatchLabel
+from vsearch.index.generation import MatchLabel
 from vsearch.models.heads import ClassPredictions
 
 Routing = Literal["routed", "chosen", "all"]

@@ -21,8 +21,7 @@ from tests.indexer.shop import Shop
 from vsearch.core.errors import GenerationCorrupt, SettingsError, VerificationFailed, VSearchError
 from vsearch.core.settings import Settings
 from vsearch.index import generation as generations
-from vsearch.index.generation import read_manifest
-from vsearch.index.manifest import ClassEntry, Manifest, Quality
+from vsearch.index.generation import ClassEntry, Manifest, Quality, read_manifest
 
 SOFAS, LAMPS, NEW = range(100), range(100, 110), range(900, 1000)
 

@@ -10,7 +10,7 @@ from indexer.build.fit import LabeledBlocks
 from indexer.build.match_calibration import LabeledEmbeddings, score_views
 from tests.fakes import BLOCK_SIZES, fake_checkpoint
 from vsearch.core.vectors import l2_normalize
-from vsearch.index.manifest import MatchCalibration
+from vsearch.index.generation import MatchCalibration
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.search.score_normalization import cohort_score, penalty
 

@@ -17,7 +17,7 @@ from indexer.build.match_calibration import (
     score_views,
 )
 from vsearch.core.vectors import l2_normalize
-from vsearch.index.manifest import MatchCalibration
+from vsearch.index.generation import MatchCalibration
 
 
 def found(own: np.ndarray, other: np.ndarray, far: np.ndarray, classes: str = "a") -> ViewScores:

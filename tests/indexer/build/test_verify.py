@@ -11,7 +11,7 @@ from vsearch.core.errors import VerificationFailed
 from vsearch.index import generation
 from vsearch.index.class_index import ClassIndex
 from vsearch.index.gallery import Gallery
-from vsearch.index.manifest import MatchCalibration
+from vsearch.index.generation import MatchCalibration
 
 COUNT = 300
 

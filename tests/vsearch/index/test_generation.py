@@ -9,8 +9,7 @@ from tests.fakes import MATCH_CALIBRATION
 from tests.vsearch.conftest import Shop
 from vsearch.core.errors import CheckpointMissing, GenerationCorrupt, GenerationError, NoGeneration
 from vsearch.index import generation, retention
-from vsearch.index.generation import Generation
-from vsearch.index.manifest import ID_PATTERN, MatchThresholds, new_id
+from vsearch.index.generation import ID_PATTERN, Generation, MatchThresholds, new_id
 
 
 def test_a_published_generation_loads_as_it_was_written(shop: Shop) -> None:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsearch.search.routing import choose_classes
+from vsearch.search.engine import choose_classes
 
 CLASSES = ("sofa", "chair", "lamp", "rug")
 

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from vsearch.imaging.codec import Picture
-from vsearch.ocr.reader import format_article_number
+from vsearch.ocr import format_article_number
 from vsearch.training.tags.camera import Point, photograph, warp
 from vsearch.training.tags.printing import (
     PAPERS,

@@ -3,13 +3,12 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from vsearch import ocr
 from vsearch.core.errors import CheckpointMismatch
 from vsearch.imaging.codec import crop
 from vsearch.imaging.geometry import Box
 from vsearch.models.trained_heads import DIGITS, HeadPredictions, HeadSpec
-from vsearch.ocr import reader
-from vsearch.ocr.candidates import MAX_CANDIDATES, clip_box, find_candidates, scale_box
-from vsearch.ocr.reader import TagReader, format_article_number
+from vsearch.ocr import MAX_CANDIDATES, TagReader, clip_box, find_candidates, format_article_number, scale_box
 
 NUMBER = "12345678"
 SPECS = (HeadSpec("number", "digits", DIGITS, length=8), HeadSpec("readable", "softmax", ("no", "yes")))
@@ -88,7 +87,7 @@ def test_print_that_is_not_a_number_is_not_read():
 
 def test_a_reading_of_low_confidence_is_dropped(monkeypatch):
     picture, _ = photo()
-    monkeypatch.setattr(reader, "MIN_CONFIDENCE", 0.95)
+    monkeypatch.setattr(ocr, "MIN_CONFIDENCE", 0.95)
     assert TagReader(FakeClassifier()).read(picture) is None
 
 

@@ -1,1 +1,0 @@
-"""Article numbers read from a photo."""
