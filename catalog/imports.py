@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, cast, delete, func, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from catalog.database import INSERTS, chunks
@@ -14,40 +14,11 @@ from vsearch.core.redaction import redact_url
 
 MAX_RECORDED_FINDINGS = 1000
 
-OPTIONAL_COLUMNS: Mapping[str, ColumnElement[bool]] = {
-    "brand": Product.brand != "",
-    "description": Product.description != "",
-    "category": Product.category != "",
-    "price": Product.price_minor > 0,
-    "url": Product.url != "",
-    "stock": Product.stock.is_not(None),
-    "variant_group": Product.variant_group.is_not(None),
-    "article_number": Product.article_number.is_not(None),
-    "attributes": cast(Product.attributes, String) != "{}",
-    "dimensions": cast(Product.dimensions, String) != "{}",
-}
-"""Feed columns that may be empty, and the condition under which a product has a value."""
-
 
 def last_columns(session: Session) -> list[str]:
     """Return the columns of the last imported feed."""
     columns = select(FeedImport.columns).where(FeedImport.state != "refused")
     return session.scalar(columns.order_by(FeedImport.import_id.desc()).limit(1)) or []
-
-
-def count_filled(session: Session) -> dict[str, int]:
-    """Return the number of live products that have a value, for each optional column."""
-    live = select(*(func.count().filter(has) for has in OPTIONAL_COLUMNS.values())).where(
-        Product.withdrawn_at.is_(None)
-    )
-    return dict(zip(OPTIONAL_COLUMNS, session.execute(live).one(), strict=True))
-
-
-def prices(session: Session) -> dict[str, tuple[int, str]]:
-    """Return price in minor units and currency by sku, for live products with a price."""
-    live = select(Product.sku, Product.price_minor, Product.currency)
-    rows = session.execute(live.where(Product.withdrawn_at.is_(None), Product.price_minor > 0))
-    return {sku: (price, currency) for sku, price, currency in rows if price is not None}
 
 
 def live_skus(session: Session) -> set[str]:

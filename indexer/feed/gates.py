@@ -34,6 +34,11 @@ MAX_JUMPS_SHARE = 1 / 3
 MAX_SHIFTS_SHARE = 0.05
 """Of prices whose decimal separator moved, which no sale explains."""
 
+OPTIONAL_COLUMNS = (
+    "brand", "description", "category", "price_minor", "url", "stock", "variant_group", "article_number", "attributes",
+    "dimensions",
+)  # fmt: skip
+
 _MAX_NAMES = 5
 
 
@@ -50,10 +55,8 @@ class GateLimits:
 class CatalogState:
     """The catalog before an import."""
 
-    skus: frozenset[str]  # of live products
+    products: Mapping[str, ProductItem]  # live ones by sku
     columns: tuple[str, ...]  # of the last imported feed
-    filled: Mapping[str, int]  # optional column -> live products with a value
-    prices: Mapping[str, tuple[int, str]]  # sku -> price in minor units and currency
 
 
 class FeedGateError(FeedRejected):
@@ -88,23 +91,26 @@ def _check_rows(reading: FeedReading, limits: GateLimits) -> Iterator[Violation]
 
 def _check_columns(reading: FeedReading, before: CatalogState) -> Iterator[Violation]:
     """Attribute columns are compared only with a feed that has some, since another format may write them otherwise."""
-    items, lost = reading.items, []
-    for column, had in before.filled.items():
-        count = sum(_has_value(item, column) for item in items)
-        share, earlier_share = count / max(len(items), 1), had / max(len(before.skus), 1)
-        if (earlier_share >= MAJORITY and share < earlier_share / 2) or (had >= MIN_SAMPLE and not count):
-            lost.append(f"{column} is filled for {share:.0%} of the products, and was for {earlier_share:.0%}")
+    lost = []
+    for column in OPTIONAL_COLUMNS:
+        share, _ = _filled(reading.items, column)
+        earlier_share, earlier = _filled(before.products.values(), column)
+        if (earlier_share >= MAJORITY and share < earlier_share / 2) or (earlier >= MIN_SAMPLE and not share):
+            name = column.removesuffix("_minor")
+            lost.append(f"{name} is filled for {share:.0%} of the products, and was for {earlier_share:.0%}")
     if any(name.startswith(ATTRIBUTE) for name in reading.columns):
         gone = [name for name in before.columns if name.startswith(ATTRIBUTE) and name not in reading.columns]
         if gone:
             lost.append(f"{_enumerate(gone)} of the last feed is missing")
-    if lost and before.skus:
+    if lost and before.products:
         yield "columns", ", ".join(lost)
 
 
-def _has_value(item: ProductItem, column: str) -> bool:
-    value = getattr(item, "price_minor" if column == "price" else column)
-    return bool(value) or (column == "stock" and value == 0)
+def _filled(items: Collection[ProductItem], column: str) -> tuple[float, int]:
+    """Return the share and the number of products with a value."""
+    values = [getattr(item, column) for item in items]
+    count = sum(value is not None if column == "stock" else bool(value) for value in values)
+    return count / max(len(values), 1), count
 
 
 def _check_prices(reading: FeedReading, before: CatalogState) -> Iterator[Violation]:
@@ -130,12 +136,14 @@ def price_jump_warnings(reading: FeedReading, before: CatalogState) -> Iterator[
 
 def _price_ratios(reading: FeedReading, before: CatalogState) -> tuple[int, dict[str, float]]:
     """Return how many products have a price now and before, and by sku the ratio of those in one currency."""
-    known = [
-        (item.sku, item.price_minor, item.currency, *before.prices[item.sku])
-        for item in reading.items
-        if item.price_minor is not None and item.sku in before.prices
-    ]
-    return len(known), {sku: now / price for sku, now, code, price, earlier in known if code == earlier}
+    known, ratios = 0, {}
+    for item in reading.items:
+        earlier = before.products.get(item.sku)
+        if earlier is not None and earlier.price_minor and item.price_minor is not None:
+            known += 1
+            if item.currency == earlier.currency:
+                ratios[item.sku] = item.price_minor / earlier.price_minor
+    return known, ratios
 
 
 def _jumped(ratios: Mapping[str, float]) -> list[str]:
@@ -153,13 +161,13 @@ def _too_many(jumps: int, max_share: float, prices: int) -> bool:
 def _check_size(reading: FeedReading, before: CatalogState, limits: GateLimits) -> Iterator[Violation]:
     """Bad rows count as named: their products are not withdrawn."""
     named = {row.item.sku for row in reading.rows} | {error.sku for error in reading.errors}
-    live, missing = len(before.skus), len(before.skus - named)
+    live, missing = len(before.products), len(before.products.keys() - named)
     if missing > max(limits.shrink * live, min(ALLOWED_REMOVALS, live / 2)):
         yield "shrink", f"{missing} of the catalog's {live} products are missing"
     bare = {error.sku for error in reading.errors if error.kind == "no picture"}
-    if len(bare) > max(ALLOWED_FAILED_PICTURES, MAJORITY * len(reading.rows)) or len(bare & before.skus) > max(
-        ALLOWED_FAILED_PICTURES, limits.failed * live
-    ):
+    known = len(bare & before.products.keys())
+    allowed = max(ALLOWED_FAILED_PICTURES, MAJORITY * len(reading.rows))
+    if len(bare) > allowed or known > max(ALLOWED_FAILED_PICTURES, limits.failed * live):
         yield "pictures", f"{len(bare)} of {len(reading.rows)} products have no picture"
 
 

@@ -171,12 +171,8 @@ def import_lock(pictures: Path) -> Path:
 def _check(feed: str, reading: FeedReading, sessions: sessionmaker[Session], options: Options) -> FeedReading:
     """Pass the gates that need no pictures, and return the feed with their warnings."""
     with sessions() as session:
-        before = CatalogState(
-            skus=frozenset(imports.live_skus(session)),
-            columns=tuple(imports.last_columns(session)),
-            filled=imports.count_filled(session),
-            prices=imports.prices(session),
-        )
+        live = {sku: item for sku, item in queries.snapshot(session).items() if not item.withdrawn}
+        before = CatalogState(live, tuple(imports.last_columns(session)))
     gates.enforce(feed, gates.check_reading(reading, before, options.gate_limits), reading, options.accept)
     return replace(reading, warnings=(*reading.warnings, *gates.price_jump_warnings(reading, before)))
 

@@ -12,7 +12,7 @@ from indexer.feed.gates import CatalogState, FeedGateError, GateLimits
 from indexer.feed.reader import FeedFinding, FeedReading, FeedRow
 from indexer.images.sync import FetchResult
 
-EMPTY = CatalogState(frozenset(), (), {}, {})
+EMPTY = CatalogState({}, ())
 LIMITS = GateLimits()
 
 
@@ -35,7 +35,14 @@ def findings(count: int, kind: Any, sku: str = "") -> list[FeedFinding]:
 
 def catalog(count: int, columns: Sequence[str] = (), **filled: int) -> CatalogState:
     """Return a catalog with products S0, S1, ... of which so many have a value in these columns."""
-    return CatalogState(frozenset(f"S{n}" for n in range(count)), tuple(columns), filled, {})
+    values = {"brand": "Nord", "price": 100, "stock": 1}
+    items = {}
+    for n in range(count):
+        fields: dict[str, Any] = {column: values[column] for column, had in filled.items() if n < had}
+        if "price" in fields:
+            fields["price_minor"] = fields.pop("price")
+        items[f"S{n}"] = ProductItem(f"S{n}", "Sofa", **fields)
+    return CatalogState(items, tuple(columns))
 
 
 def violated(feed: FeedReading, before: CatalogState = EMPTY, limits: GateLimits = LIMITS) -> list[str]:
@@ -75,14 +82,14 @@ def test_a_repeated_sku() -> None:
         ("brand", 9, 100, {}, False),
         ("brand", 12, 12, {"brand": "Nord"}, False),
         ("price", 12, 12, {"price_minor": 0}, True),
-        ("price", 12, 12, {"price_minor": 1}, False),
+        ("price", 12, 12, {"price_minor": 100, "currency": "EUR"}, False),
         ("stock", 12, 12, {"stock": 0}, False),
         ("stock", 12, 12, {"stock": None}, True),
     ],
 )
 def test_a_column_that_lost_its_values(column: str, had: int, live: int, fields: dict[str, Any], refused: bool) -> None:
     feed = reading(products(live, **fields))
-    assert violated(feed, catalog(live, **{column: had})) == ["columns"] * refused
+    assert ("columns" in violated(feed, catalog(live, **{column: had}))) == refused
 
 
 def test_half_of_the_values_of_a_column_may_go() -> None:
@@ -101,9 +108,7 @@ def test_an_attribute_column_that_is_gone(columns: list[str], refused: bool) -> 
 
 
 def test_an_empty_catalog_has_no_columns_to_lose() -> None:
-    assert (
-        violated(reading(products(3), columns=["attr:wood"]), CatalogState(frozenset(), ("attr:color",), {}, {})) == []
-    )
+    assert violated(reading(products(3), columns=["attr:wood"]), CatalogState({}, ("attr:color",))) == []
 
 
 def priced(before: Sequence[int], after: Sequence[int], currencies: str = "") -> tuple[FeedReading, CatalogState]:
@@ -112,8 +117,8 @@ def priced(before: Sequence[int], after: Sequence[int], currencies: str = "") ->
         ProductItem(f"S{n}", "Sofa", price_minor=price, currency="SEK" if currencies[n : n + 1] == "S" else "EUR")
         for n, price in enumerate(after)
     ]
-    prices = {f"S{n}": (price, "EUR") for n, price in enumerate(before)}
-    return reading(items), CatalogState(frozenset(prices), (), {}, prices)
+    earlier = {f"S{n}": ProductItem(f"S{n}", "", price_minor=price, currency="EUR") for n, price in enumerate(before)}
+    return reading(items), CatalogState(earlier, ())
 
 
 @pytest.mark.parametrize(
