@@ -54,17 +54,11 @@ T = TypeVar("T")
 
 
 def connect(url: str | Path, *, create: bool = True) -> Engine:
-    """Return an engine after one successful connection.
-
-    Operational failures later on, such as a full disk, are raised as `CatalogError` too.
+    """Return an engine after one successful connection; operational failures are a `CatalogError` also later on.
 
     Args:
         url: sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME, or the path of a SQLite file.
-        create: create a missing SQLite file and its folder.
-
-    Raises:
-        CatalogMissing: the file does not exist and `create` is false.
-        CatalogError: the URL is not valid, the database cannot be reached, or its encoding is not UTF-8.
+        create: create a missing SQLite file; if false, it is a `CatalogMissing` error.
     """
     engine = create_engine(url, create=create)
     try:
@@ -96,13 +90,8 @@ def open_catalog(url: str | Path, *, write: bool = False, migrate: bool = False)
 
     Args:
         url: as for `connect`.
-        write: create the catalog if it does not exist.
-        migrate: upgrade an older schema; by default it is refused, since other programs may be using it.
-
-    Raises:
-        CatalogMissing: the catalog does not exist and `write` is false.
-        SchemaMismatch: its schema belongs to another version.
-        CatalogError: it cannot be reached.
+        write: create the catalog if it does not exist; if false, it is a `CatalogMissing` error.
+        migrate: upgrade an older schema; if false, it is a `SchemaMismatch`: other programs may be using it.
     """
     engine = connect(url, create=write)
     try:
@@ -120,11 +109,7 @@ def open_catalog(url: str | Path, *, write: bool = False, migrate: bool = False)
 
 @contextmanager
 def open_for_dry_run(url: str | Path) -> Iterator[sessionmaker[Session]]:
-    """Open the catalog, or an empty temporary one if it does not exist.
-
-    Raises:
-        CatalogError: it exists but cannot be used.
-    """
+    """Open the catalog, or an empty temporary one if it does not exist."""
     with ExitStack() as stack:
         try:
             sessions = stack.enter_context(open_catalog(url))
@@ -154,11 +139,7 @@ def schema_revision(connection: Connection) -> str | None:
 
 
 def read_schema_revision(url: str | Path) -> str | None:
-    """Return the schema revision of the catalog at `url`; None if there is no catalog.
-
-    Raises:
-        CatalogError: it cannot be reached.
-    """
+    """Return the schema revision of the catalog at `url`; None if there is no catalog."""
     try:
         engine = connect(url, create=False)
     except CatalogMissing:
@@ -171,12 +152,7 @@ def read_schema_revision(url: str | Path) -> str | None:
 
 
 def check_schema(connection: Connection) -> None:
-    """Check that the catalog has the schema of this version.
-
-    Raises:
-        CatalogMissing: it has no tables.
-        SchemaMismatch: it belongs to an older or a newer version.
-    """
+    """Raise `CatalogMissing` if the catalog has no tables, `SchemaMismatch` if they belong to another version."""
     found, needed, shown = schema_revision(connection), schema_revisions()[-1], _show(connection.engine.url)
     if found is None:
         raise CatalogMissing(f"The catalog {shown} is empty. Run `vsearch catalog import` or check database_url.")
@@ -188,11 +164,7 @@ def check_schema(connection: Connection) -> None:
 
 
 def upgrade(engine: Engine) -> None:
-    """Upgrade the schema in one transaction; an empty database gets all tables.
-
-    Raises:
-        SchemaMismatch: the catalog belongs to a newer version.
-    """
+    """Upgrade the schema in one transaction; an empty database gets all tables, a newer schema is refused."""
     from alembic import command  # slow to import, and readers do not need it
     from alembic.config import Config
 

@@ -30,13 +30,7 @@ SECURITY_HEADERS = {
 def create_app(
     settings: Settings, *, engine: Engine, sessions: sessionmaker[Session], open_reader: OpenReader = open_reader
 ) -> Flask:
-    """Create the application.
-
-    Args:
-        engine: the caller refreshes it.
-        sessions: of the catalog.
-        open_reader: opens the article-number reader; tests pass a fake.
-    """
+    """Create the application; the caller refreshes the engine."""
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_mb * 1_000_000 + FORM_OVERHEAD
     app.json.sort_keys = False  # type: ignore[attr-defined]

@@ -58,11 +58,7 @@ def check_settings(settings: Settings) -> None:
 
 
 def register(app: Flask, settings: Settings) -> None:
-    """Apply the limits to an application whose blueprints and error handlers are registered.
-
-    Raises:
-        SettingsError: a limit is not valid.
-    """
+    """Apply the limits to an application whose blueprints and error handlers are registered."""
     check_settings(settings)
     hops = settings.trusted_proxies
     if hops:

@@ -107,11 +107,7 @@ class ResultPage:
 
 
 def find_products(services: Services, picture: Picture, criteria: Criteria) -> ResultPage:
-    """Search with a photo and return the requested page; everything on it comes from one generation.
-
-    Raises:
-        VSearchError: nothing is published, or the criteria are not valid.
-    """
+    """Search with a photo and return the requested page; everything on it comes from one generation."""
     size = services.settings.results_per_page
     wanted = criteria.page * size + 1
     serving = services.engine.serving

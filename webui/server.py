@@ -53,10 +53,6 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish running requests.
 
-    Args:
-        on_ready: called once the page can answer.
-        open_encoder: opens the encoder of a checkpoint; tests pass a fake, as for `open_detector`.
-
     Raises:
         SettingsError: an address, a limit or the folder of example photos is not valid.
         CatalogError: the catalog cannot be used.

@@ -43,11 +43,8 @@ log = logging.getLogger(__name__)
 class UploadStore:
     """A folder of photos, <photo id>.jpg, that several processes may share; the HMAC key is stored next to it.
 
-    Args:
-        folder: created with the first photo.
-        limits: for each photo.
-        days: `expire` deletes photos that have not been uploaded again for this long.
-        max_bytes: of all photos together; the oldest are deleted to make room.
+    `expire` deletes photos that were not uploaded again for `days`; above `max_bytes` the oldest are deleted. Methods
+    raise UploadsUnavailable if the folder cannot be used.
     """
 
     def __init__(self, folder: Path, limits: Limits, *, days: int, max_bytes: int) -> None:
@@ -70,7 +67,6 @@ class UploadStore:
         Raises:
             InvalidRequest: the data is empty.
             ImageRejected: it is not an acceptable picture.
-            UploadsUnavailable: it cannot be stored.
         """
         if not data:
             raise InvalidRequest("Please choose a photo first.")
@@ -90,77 +86,58 @@ class UploadStore:
         return path if is_sha256(photo_id) and path.is_file() else None
 
     def read(self, photo_id: str) -> bytes | None:
-        """Return a photo, or None if there is none.
-
-        Raises:
-            UploadsUnavailable: it cannot be read.
-        """
+        """Return a photo, or None if there is none."""
         path = self.find(photo_id)
         with self._wrapping_os_errors(), suppress(FileNotFoundError):  # deleted in the meantime
             return path.read_bytes() if path else None
         return None
 
     def delete(self, photo_id: str) -> None:
-        """Delete a photo if it exists.
-
-        Raises:
-            UploadsUnavailable: it cannot be deleted.
-        """
+        """Delete a photo if it exists."""
         path = self.find(photo_id)
         if path is not None:
             with self._wrapping_os_errors():
                 path.unlink(missing_ok=True)
 
-    def expire(self, now: float | None = None) -> int:
+    def expire(self, now: float | None = None, room_for: int = 0) -> int:
         """Delete the `expired` photos and return their number."""
-        return self._delete(self.expired(time.time() if now is None else now))
+        photos = self.expired(time.time() if now is None else now, room_for)
+        for path in photos:
+            path.unlink(missing_ok=True)
+        if photos:
+            log.info("deleted %d uploaded photos", len(photos))
+        return len(photos)
 
     def expired(self, now: float, room_for: int = 0) -> list[Path]:
         """Return the photos to delete: those too old, then the oldest until the rest and `room_for` bytes fit."""
         photos = []
-        for entry in self._entries():
+        for path in self.folder.glob("*.jpg"):
             with suppress(FileNotFoundError):  # deleted by another process
-                status = entry.stat()
-                photos.append((status.st_mtime, status.st_size, entry.path))
+                status = path.stat()
+                photos.append((status.st_mtime, status.st_size, path))
         excess = sum(size for _, size, _ in photos) + room_for - self._max_bytes
         expired = []
         for modified, size, path in sorted(photos):
             if excess <= 0 and modified >= now - self._max_age:
                 break
             excess -= size
-            expired.append(Path(path))
+            expired.append(path)
         return expired
 
     def check(self) -> None:
-        """Check that a photo can be stored.
-
-        Raises:
-            UploadsUnavailable: the folder is read-only, full or missing.
-        """
+        """Check that a photo can be stored."""
         with self._wrapping_os_errors():
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.folder, buffering=0) as file:
                 file.write(_PROBE)
-
-    def _entries(self) -> list[os.DirEntry[str]]:
-        with suppress(FileNotFoundError), os.scandir(self.folder) as entries:
-            return [entry for entry in entries if entry.name.endswith(".jpg") and not entry.name.startswith(".")]
-        return []
 
     def _make_room(self, size: int) -> None:
         """Delete photos if necessary before `size` bytes are written; two processes together stay below the limit."""
         self._free_bytes -= size
         if self._free_bytes < 0:
             freed = self._max_bytes // FREED_SHARE
-            self._delete(self.expired(time.time(), room_for=size + freed))
+            self.expire(room_for=size + freed)
             self._free_bytes = freed // 2
-
-    def _delete(self, photos: list[Path]) -> int:
-        for path in photos:
-            path.unlink(missing_ok=True)
-        if photos:
-            log.info("deleted %d uploaded photos", len(photos))
-        return len(photos)
 
     @contextmanager
     def _wrapping_os_errors(self) -> Iterator[None]:

@@ -85,26 +85,19 @@ def test_folder_is_not_listed_for_every_upload(store, monkeypatch):
     assert len(list(store.folder.glob("*.jpg"))) > 90
 
 
-class VanishingEntry:
-    """A folder entry whose file is deleted by another process after `stat`."""
+def test_photos_deleted_by_another_process(store, monkeypatch):
+    """Before or after their age is read."""
+    ids, stat = [put(store, seed, 20) for seed in range(4)], Path.stat
 
-    def __init__(self, path: Path, *, vanish: bool) -> None:
-        self.path = str(path)
-        self._vanish = vanish
-
-    def stat(self) -> os.stat_result:
-        """Return the status of the file."""
-        status = Path(self.path).stat()
-        if self._vanish:
-            Path(self.path).unlink()
+    def vanish(path, **options):
+        if path.stem == ids[0]:
+            path.unlink(missing_ok=True)
+        status = stat(path, **options)
+        if path.stem == ids[1]:
+            path.unlink()
         return status
 
-
-def test_photos_deleted_by_another_process(store, monkeypatch):
-    ids = [put(store, seed, 20) for seed in range(4)]
-    entries = [VanishingEntry(path, vanish=path.stem == ids[1]) for path in store.folder.glob("*.jpg")]
-    monkeypatch.setattr(store, "_entries", lambda: entries)
-    store.delete(ids[0])
+    monkeypatch.setattr(Path, "stat", vanish)
     store.expire(NOW)
     assert list(store.folder.glob("*.jpg")) == []
     monkeypatch.setattr(store, "find", lambda photo_id: store.folder / f"{photo_id}.jpg")
