@@ -76,24 +76,13 @@ def test_forwarded_headers_without_trusted_proxies(settings, caplog):
     assert caplog.text.count("trusted_proxies") == 1
 
 
-@pytest.mark.parametrize(
-    ("hops", "sent", "seen"),
-    [
-        (1, "203.0.113.9, 192.0.2.7", "192.0.2.7"),
-        (1, "192.0.2.7", "192.0.2.7"),
-        (2, "203.0.113.9, 192.0.2.7, 198.51.100.1", "192.0.2.7"),
-        (2, "192.0.2.7", "127.0.0.1"),
-        (0, "192.0.2.7", "127.0.0.1"),
-    ],
-)
-def test_forged_hops_are_ignored(settings, hops, sent, seen):
-    """Only as many of the last entries count as there are proxies."""
+@pytest.mark.parametrize(("hops", "seen"), [(0, "127.0.0.1"), (1, "192.0.2.7"), (2, "203.0.113.9")])
+def test_trusted_proxies_counts_from_the_last(settings, hops, seen):
     with running_with(settings, trusted_proxies=hops) as site:
         found = []
-        site.app.before_request_funcs[None].append(lambda: found.append((request.remote_addr, request.host)))
-        hosts = sent.replace("203.0.113.9", "evil.example").replace("192.0.2.7", "shop.example")
-        site.client.get("/", headers={"X-Forwarded-For": sent, "X-Forwarded-Host": hosts})
-        assert found == [(seen, "shop.example" if seen == "192.0.2.7" else "localhost")]
+        site.app.before_request_funcs[None].append(lambda: found.append(request.remote_addr))
+        site.client.get("/", headers={"X-Forwarded-For": "203.0.113.9, 192.0.2.7"})
+        assert found == [seen]
 
 
 def test_trusted_hosts(settings):
