@@ -7,6 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,34 +69,19 @@ class View:
 
 @dataclass(frozen=True)
 class LabeledBlocks:
-    """Blocks of n pictures or views with their products and classes; identical pictures share a row of blocks.
+    """Blocks of n pictures or views, float16 [n, D], with their products, view numbers and class names, each [n]."""
 
-    Attributes:
-        contents: float16 [m, D].
-        rows: row in `contents` of each picture, int64 [n].
-        product_ids: int64 [n].
-        numbers: view numbers, int64 [n].
-        classes: n names.
-    """
-
-    contents: Blocks
-    rows: Ids
+    blocks: Blocks
     product_ids: Ids
     numbers: Ids
-    classes: tuple[str, ...]
+    classes: NDArray[Any]
 
     def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def blocks(self) -> Blocks:
-        """The blocks of each picture, float16 [n, D]; a copy, which is large for many pictures."""
-        return self.contents[self.rows]
+        return len(self.blocks)
 
     def where(self, chosen: NDArray[np.bool_]) -> "LabeledBlocks":
         """Return the pictures for which `chosen` [n] holds."""
-        classes = tuple(np.array(self.classes, dtype=object)[chosen])
-        return LabeledBlocks(self.contents, self.rows[chosen], self.product_ids[chosen], self.numbers[chosen], classes)
+        return LabeledBlocks(self.blocks[chosen], self.product_ids[chosen], self.numbers[chosen], self.classes[chosen])
 
 
 @dataclass(frozen=True)
@@ -128,13 +114,9 @@ def choose_views(rows: Iterable[GalleryRow], *, products: int, views: int) -> li
 def needs_heads(
     known: Collection[str], classes: Sequence[str], fitted_on: Mapping[str, int] | None, *, bundled: bool
 ) -> bool:
-    """Return whether class heads must be fitted: the shop's classes differ, or one has changed in size.
+    """Return whether class heads must be fitted: they are bundled, or the shop's classes differ or changed in size.
 
-    Args:
-        known: classes of the present heads.
-        classes: class of each picture of the shop.
-        fitted_on: pictures of each class when the heads were fitted; None for heads that came with a model.
-        bundled: whether the heads came with the package.
+    `fitted_on` is the size of each class when the heads were fitted; None for heads that came with a model.
     """
     sizes = Counter(classes)
     if bundled or set(known) != sizes.keys():
@@ -150,11 +132,10 @@ def fit_shop_heads(pictures: LabeledBlocks, views: LabeledBlocks, block_sizes: M
 
     Of a large catalog a proportional sample of each class is used, see `MAX_HEAD_PICTURES`.
     """
-    names = np.array(pictures.classes)
-    sampled = np.zeros(len(names), bool)
+    sampled = np.zeros(len(pictures), bool)
     for name in set(pictures.classes):
-        rows = np.flatnonzero(names == name)
-        count = min(len(rows), max(MIN_HEAD_PICTURES, MAX_HEAD_PICTURES * len(rows) // len(names)))
+        rows = np.flatnonzero(pictures.classes == name)
+        count = min(len(rows), max(MIN_HEAD_PICTURES, MAX_HEAD_PICTURES * len(rows) // len(pictures)))
         sampled[rows[np.linspace(0, len(rows) - 1, count).astype(int)]] = True
     chosen = pictures.where(sampled)
     blocks = np.concatenate([chosen.blocks, views.blocks]) if len(views) else chosen.blocks
@@ -166,12 +147,11 @@ def fit_embedding(
 ) -> FittedEmbedding:
     """Fit the whitening to `size` dimensions, project the pictures, and calibrate match labels on the held-out views.
 
-    If all products have views, the pictures are augmented with them (`database_side_augmentation`); augmenting only
-    some products would rank these before the others.
+    Pictures are augmented with their views if all products have some; else these would be ranked before the others.
     """
     held_out, seen = views.where(views.numbers == HELD_OUT), views.where(views.numbers != HELD_OUT)
     whitening = _fit_shop_whitening(checkpoint, pictures, seen, size=size)
-    vectors = project(whitening, pictures.contents)[pictures.rows]
+    vectors = project(whitening, pictures.blocks)
     if np.isin(pictures.product_ids, seen.product_ids).all():
         seen_vectors = project(whitening, seen.blocks)
         vectors = database_side_augmentation(vectors, pictures.product_ids, seen_vectors, seen.product_ids)

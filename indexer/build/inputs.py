@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from catalog import queries, stored_blocks
 from catalog.image_store import ImageStore
 from catalog.queries import GalleryRow
-from catalog.stored_blocks import Key
 from indexer.build.encode import EncodeContext, EncodeResult, encode_missing, encode_pictures
 from indexer.build.fit import LabeledBlocks, View, choose_views, fit_shop_heads, needs_heads
 from indexer.build.indexes import assign_classes, fingerprint
-from indexer.build.run import RunContext, Stages
+from indexer.build.run import RunContext
 from vsearch.core.errors import CatalogError
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
@@ -28,13 +27,11 @@ from vsearch.models.checkpoint import Checkpoint
 class EncodedCatalog:
     """The readable pictures of the catalog in ascending order of id, and augmented views of some of them.
 
-    Blocks are read on first use: a run without changes needs none.
-
     Attributes:
         rows: n pictures.
         image_ids, product_ids: int64 [n].
         classes: n names.
-        view_keys: the views that could be encoded.
+        views: the views that could be encoded.
         encoded, encoded_views: what was encoded in this run.
     """
 
@@ -42,35 +39,27 @@ class EncodedCatalog:
     image_ids: NDArray[np.int64]
     product_ids: NDArray[np.int64]
     classes: tuple[str, ...]
-    view_keys: list[View]
+    views: list[View]
     encoded: EncodeResult
     encoded_views: EncodeResult
     encode_context: EncodeContext
 
-    @cached_property
-    def pictures(self) -> LabeledBlocks:
-        """Blocks of the pictures."""
+    def read_pictures(self) -> LabeledBlocks:
+        """Read the blocks of the pictures."""
         return self._read([View(row.sha256, 0, row.product_id) for row in self.rows], self.classes)
 
-    @cached_property
-    def views(self) -> LabeledBlocks:
-        """Blocks of the views."""
+    def read_views(self) -> LabeledBlocks:
+        """Read the blocks of the views."""
         class_of = dict(zip(self.product_ids.tolist(), self.classes, strict=True))
-        return self._read(self.view_keys, [class_of[view.product_id] for view in self.view_keys])
-
-    def release(self) -> None:
-        """Free the blocks that were read."""
-        for name in ("pictures", "views"):
-            self.__dict__.pop(name, None)
+        return self._read(self.views, [class_of[view.product_id] for view in self.views])
 
     def _read(self, views: Sequence[View], classes: Sequence[str]) -> LabeledBlocks:
-        row_of: dict[Key, int] = {}
-        rows = np.array([row_of.setdefault(view.key, len(row_of)) for view in views], dtype=np.int64)
         with self.encode_context.sessions() as session:
-            contents = stored_blocks.read(session, self.encode_context.blocks_id, list(row_of))
+            keys = [view.key for view in views]
+            blocks = stored_blocks.read(session, self.encode_context.blocks_id, keys)
         product_ids = np.array([view.product_id for view in views], dtype=np.int64)
         numbers = np.array([view.number for view in views], dtype=np.int64)
-        return LabeledBlocks(contents, rows, product_ids, numbers, tuple(classes))
+        return LabeledBlocks(blocks, product_ids, numbers, np.array(classes, dtype=object))
 
 
 @dataclass(frozen=True)
@@ -80,7 +69,7 @@ class BuildInputs:
     checkpoint: Checkpoint
     catalog: EncodedCatalog
     origin: Origin
-    current: Manifest | None = None
+    current: Manifest | None
 
 
 def collect(context: RunContext, trunk: Checkpoint, current: Manifest | None) -> BuildInputs:
@@ -90,9 +79,26 @@ def collect(context: RunContext, trunk: Checkpoint, current: Manifest | None) ->
         CatalogError: the catalog has no readable picture.
         EncodingFailed: too many pictures cannot be read.
     """
-    catalog = encode_catalog(encode_context(context, trunk), context.settings, context.stages)
-    with context.stages("fit the heads"):
-        checkpoint = _with_heads(context.settings, trunk, catalog)
+    settings, stages, encoding = context.settings, context.stages, encode_context(context, trunk)
+    with stages("encode pictures") as advance:
+        sha256s = [row.sha256 for row in _gallery_rows(context)]
+        encoded = encode_pictures(encoding, sha256s, max_failed_share=settings.max_failed_share, advance=advance)
+    rows = _gallery_rows(context)  # without those that turned out to be unreadable
+    with stages("encode views") as advance:
+        views = choose_views(rows, products=settings.whitening_products, views=settings.whitening_views)
+        encoded_views = encode_missing(encoding, [view.key for view in views], advance)
+    catalog = EncodedCatalog(
+        rows,
+        np.array([row.image_id for row in rows], dtype=np.int64),
+        product_ids=np.array([row.product_id for row in rows], dtype=np.int64),
+        classes=tuple(assign_classes([row.category for row in rows], settings.min_class_size)),
+        views=[view for view in views if view.key not in encoded_views.problems],
+        encoded=encoded,
+        encoded_views=encoded_views,
+        encode_context=encoding,
+    )
+    with stages("fit the heads"):
+        checkpoint = _with_heads(settings, trunk, catalog)
     now = context.clock()
     same_model = current is not None and current.blocks_id == checkpoint.blocks_id
     origin = Origin(
@@ -100,7 +106,7 @@ def collect(context: RunContext, trunk: Checkpoint, current: Manifest | None) ->
         created_at=now,
         checkpoint_id=checkpoint.checkpoint_id,
         blocks_id=checkpoint.blocks_id,
-        fingerprint=fingerprint(catalog.rows, catalog.classes, checkpoint.checkpoint_id, context.settings),
+        fingerprint=fingerprint(rows, catalog.classes, checkpoint.checkpoint_id, settings),
         previous=current.generation_id if current else None,
         model_before=current and (current.model_before if same_model else current.generation_id),
     )
@@ -119,29 +125,8 @@ def encode_context(context: RunContext, checkpoint: Checkpoint) -> EncodeContext
     )
 
 
-def encode_catalog(encoding: EncodeContext, settings: Settings, stages: Stages) -> EncodedCatalog:
-    """Encode pictures and views that have no stored blocks yet."""
-    with stages("encode pictures") as advance:
-        sha256s = [row.sha256 for row in _gallery_rows(encoding)]
-        encoded = encode_pictures(encoding, sha256s, max_failed_share=settings.max_failed_share, advance=advance)
-    rows = _gallery_rows(encoding)  # without those that turned out to be unreadable
-    with stages("encode views") as advance:
-        views = choose_views(rows, products=settings.whitening_products, views=settings.whitening_views)
-        encoded_views = encode_missing(encoding, [view.key for view in views], advance)
-    return EncodedCatalog(
-        rows,
-        np.array([row.image_id for row in rows], dtype=np.int64),
-        product_ids=np.array([row.product_id for row in rows], dtype=np.int64),
-        classes=tuple(assign_classes([row.category for row in rows], settings.min_class_size)),
-        view_keys=[view for view in views if view.key not in encoded_views.problems],
-        encoded=encoded,
-        encoded_views=encoded_views,
-        encode_context=encoding,
-    )
-
-
-def _gallery_rows(encoding: EncodeContext) -> list[GalleryRow]:
-    with encoding.sessions() as session:
+def _gallery_rows(context: RunContext) -> list[GalleryRow]:
+    with context.sessions() as session:
         rows = queries.gallery_rows(session)
     if not rows:
         raise CatalogError(
@@ -155,7 +140,7 @@ def _with_heads(settings: Settings, trunk: Checkpoint, catalog: EncodedCatalog) 
     """Return a checkpoint in the shop's store whose heads know the shop's present classes."""
     bundled = trunk.folder == checkpoints.bundled()
     if needs_heads(trunk.classes, catalog.classes, trunk.class_sizes, bundled=bundled):
-        heads = fit_shop_heads(catalog.pictures, catalog.views, trunk.block_sizes)
+        heads = fit_shop_heads(catalog.read_pictures(), catalog.read_views(), trunk.block_sizes)
         return checkpoints.save_with_heads(trunk, heads, settings.checkpoints, Counter(catalog.classes))
     if trunk.folder.parent != settings.checkpoints:
         return checkpoints.save_with_heads(trunk, trunk.heads, settings.checkpoints)

@@ -5,8 +5,8 @@ the best other product (the answer if the product were not sold), and with the b
 match).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,11 +38,11 @@ Ids = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class LabeledEmbeddings:
-    """Embeddings of n pictures or views, float32 [n, d], with their product ids, int64 [n], and n class names."""
+    """Embeddings of n pictures or views, float32 [n, d], with their product ids and class names, each [n]."""
 
     vectors: Vectors
     product_ids: Ids
-    classes: Sequence[str]
+    classes: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def score_views(views: LabeledEmbeddings, gallery: LabeledEmbeddings, scores_at_
     """Compare views with all pictures of the gallery, in batches of about `scores_at_once` scores."""
     queries, vectors = l2_normalize(views.vectors), l2_normalize(gallery.vectors)
     names = np.array(sorted({*views.classes, *gallery.classes}), np.str_)
-    view_class, gallery_class = (np.searchsorted(names, np.array(part.classes, np.str_)) for part in (views, gallery))
+    view_class, gallery_class = (np.searchsorted(names, part.classes.astype(np.str_)) for part in (views, gallery))
     rows = max(1, scores_at_once // max(1, len(vectors)))
     scores = np.empty((3, len(queries)), np.float32)
     classes = np.empty((3, len(queries)), np.int64)

@@ -1,7 +1,6 @@
 """The nightly job: import the feed, encode what is new, fit, build, check, publish and prune, under one lock.
 
-Each stage keeps what it finished, so a run that was killed at any moment is simply run again. Shoppers see one change,
-at the very end.
+Each stage keeps what it finished, so a killed run is simply run again. Shoppers see one change, at the very end.
 """
 
 import logging
@@ -35,29 +34,30 @@ from vsearch.search.serving import OpenEncoder
 log = logging.getLogger(__name__)
 
 
-def run_nightly_job(
+def reindex(
     settings: Settings,
     *,
     feed: str = "",
     images: str | None = None,
     options: Options | None = None,
+    on_imported: Callable[[ImportReport], None] = lambda report: None,
+    delete_unused: bool = False,
+    page_files: PageFiles = page_files,
     open_encoder: OpenEncoder = open_encoder,
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
-    on_imported: Callable[[ImportReport], None] = lambda report: None,
     accept: Collection[str] = (),
-    page_files: PageFiles = page_files,
 ) -> RunReport:
-    """Import the feed, bring the published index up to date with the catalog, and delete unused data.
+    """Import a feed if one is given, bring the published index up to date, and delete unused data if asked to.
 
     Args:
-        feed: path or address; the default is the setting. Without either nothing is imported.
+        feed: path or address.
         images: location of the feed's pictures; the default is the setting.
         options: import options; the default follows the settings.
-        open_encoder: opens the encoder of a checkpoint; called only if there is something to encode.
         on_imported: called with the report of the import before the index is built.
+        delete_unused: prune at the end, see `indexer.prune`; `page_files` lists unused files of the web page.
+        open_encoder: opens the encoder of a checkpoint; called only if there is something to encode.
         accept: failing checks, "drift" or "canaries", that do not stop the publication.
-        page_files: lists unused files of the web page, see `indexer.prune`.
 
     Raises:
         RunInProgress: another run holds the lock.
@@ -68,8 +68,7 @@ def run_nightly_job(
         exclusive_run(settings, open_encoder, progress=progress, clock=clock, accept=accept) as context,
         recorded(context.sessions) as record,
     ):
-        if feed or settings.feed:
-            feed = feed or settings.feed
+        if feed:
             on_imported(  # without keeping the report, which may be large
                 import_feed(
                     feed,
@@ -81,45 +80,23 @@ def run_nightly_job(
                     clock=clock,
                 )
             )
-        report = context.stages.stamp(update_index(context))
+        report = context.stages.stamp(_update_index(context))
         record(report)
-        if settings.prune:
+        if delete_unused:
             report = context.stages.stamp(_prune(context, report, page_files))
             record(report)
         return report
 
 
-def reindex(
-    settings: Settings,
-    *,
-    open_encoder: OpenEncoder = open_encoder,
-    progress: Progress = no_stages,
-    clock: Callable[[], datetime] = utc_now,
-    accept: Collection[str] = (),
-) -> RunReport:
-    """Bring the published index up to date with the catalog; arguments and errors as of `run_nightly_job`."""
-    with (
-        exclusive_run(settings, open_encoder, progress=progress, clock=clock, accept=accept) as context,
-        recorded(context.sessions) as record,
-    ):
-        report = context.stages.stamp(update_index(context))
-        record(report)
-        return report
-
-
 def rollback(settings: Settings, to: str = "", clock: Callable[[], datetime] = utc_now) -> str:
-    """Publish an earlier generation again and return its id, see `vsearch.index.retention.rollback`.
-
-    Raises:
-        RunInProgress: an index run holds the lock.
-    """
+    """Publish an earlier generation again and return its id, see `vsearch.index.retention.rollback`."""
     with run_lock(settings.data / LOCK, clock()):
         return retention.rollback(
             settings.generations, to, usable=lambda found: registry.find(settings, found.checkpoint_id)
         )
 
 
-def update_index(context: RunContext) -> RunReport:
+def _update_index(context: RunContext) -> RunReport:
     """Build and publish a generation unless the current one is intact and has the same inputs."""
     settings = context.settings
     current = current_manifest(settings)
@@ -138,8 +115,7 @@ def build_generation(context: RunContext, inputs: BuildInputs) -> Path:
     settings, stages, catalog = context.settings, context.stages, inputs.catalog
     with stages("fit the embedding"):
         size = settings.embedding_size
-        embedding = fit_embedding(inputs.checkpoint, catalog.pictures, catalog.views, size=size)
-    catalog.release()  # the indexes need as much memory
+        embedding = fit_embedding(inputs.checkpoint, catalog.read_pictures(), catalog.read_views(), size=size)
     with stages("build the indexes"):
         hidden = generations.write(
             settings.generations,

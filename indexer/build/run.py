@@ -15,7 +15,7 @@ from catalog.database import open_catalog
 from catalog.models import IndexRun, utc_now
 from vsearch.core.errors import CatalogError, CheckpointError, GenerationCorrupt, NoGeneration
 from vsearch.core.lock import held, run_lock
-from vsearch.core.progress import Progress, ProgressCallback
+from vsearch.core.progress import Progress, ProgressCallback, no_stages
 from vsearch.core.redaction import redact
 from vsearch.core.settings import Settings
 from vsearch.index import generation as generations
@@ -24,6 +24,7 @@ from vsearch.index.generation import Manifest
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
+from vsearch.models.encoder import open_encoder
 from vsearch.search.serving import OpenEncoder
 
 log = logging.getLogger(__name__)
@@ -34,16 +35,13 @@ LOCK = "index.lock"
 
 @dataclass(frozen=True)
 class RunReport:
-    """What an index run did.
+    """What an index run did, and the size of the generation that is current at its end.
 
     Attributes:
-        generation_id: current at the end.
-        checkpoint_id: of that generation.
-        products, pictures, classes: size of that generation.
         encoded, views: catalog pictures, and augmented views of them, encoded in this run.
         unreadable: new pictures that could not be used.
         pruned: generations deleted.
-        note: another sentence, such as why the model was changed.
+        note: further sentences.
         promoted: id of the checkpoint that the run promoted; empty if none.
         freed: count and bytes of deleted data, by kind.
         seconds: by stage, in order.
@@ -125,10 +123,10 @@ class RunContext:
 @contextmanager
 def exclusive_run(
     settings: Settings,
-    open_encoder: OpenEncoder,
+    open_encoder: OpenEncoder = open_encoder,
     *,
-    progress: Progress,
-    clock: Callable[[], datetime],
+    progress: Progress = no_stages,
+    clock: Callable[[], datetime] = utc_now,
     accept: Collection[str] = (),
 ) -> Iterator[RunContext]:
     """Hold the lock of index runs, remove what killed runs left, and yield the context.

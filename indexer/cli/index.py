@@ -54,10 +54,11 @@ def run(settings: Settings, *, feed: str, images: str | None, accept: tuple[str,
     feed = feed or settings.feed
     options = Options.from_settings(settings, feed, accept=causes(accept))
     try:
-        report = nightly.run_nightly_job(
+        report = nightly.reindex(
             settings,
             feed=feed,
             images=images,
+            delete_unused=settings.prune,
             options=options,
             progress=progress,
             on_imported=partial(_print_import, feed),

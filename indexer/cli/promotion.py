@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from indexer.build.run import exclusive_run
 from indexer.promotion import evaluation_set, model_comparison, reader_promotion
 from indexer.promotion import promote as promotion
 from indexer.promotion.evaluation_set import Photos
@@ -119,8 +120,8 @@ def create_evaluation_set(settings: Settings, source: Path | None, answers: Path
     if (source is None) != (answers is None):
         raise click.UsageError("Give both --photos and --answers, or neither.")
     own = _own_photos(settings, source, answers) if source and answers else None
-    with progress("create the evaluation set"):
-        created = evaluation_set.create(settings, own, replace=replace)
+    with exclusive_run(settings, progress=progress) as context:
+        created = evaluation_set.create(context, own, replace=replace)
     click.echo(f"Models are now measured with evaluation set {created}, stored in {created.folder}.")
 
 
@@ -171,9 +172,9 @@ def _own_photos(settings: Settings, source: Path, answers: Path) -> Photos:
 def _print_comparison(result: ModelComparison) -> None:
     figures = result.comparison
     rows = [
-        ("hit@1", *_in_percent(figures.hit_at_1)),
-        ("hit@5", *_in_percent(figures.hit_at_5)),
-        ("reciprocal rank", *_as_share(figures.mrr)),
+        ("hit@1", *_cells(figures.hit_at_1)),
+        ("hit@5", *_cells(figures.hit_at_5)),
+        ("reciprocal rank", *_cells(figures.mrr)),
     ]
     titles = {model_comparison.IN_USE: "in use", promotion.CANDIDATE: "candidate"}
     models = [titles.get(name, name[:8]) for name in (result.first, result.second)]
@@ -184,19 +185,14 @@ def _print_comparison(result: ModelComparison) -> None:
         click.echo(f"Photos skipped because their products are withdrawn or not in both indexes: {result.skipped}.")
 
 
-def _in_percent(paired: Paired) -> tuple[str, ...]:
-    first, second, change, low, high = (100 * share for share in _numbers(paired))
-    return f"{first:.1f} %", f"{second:.1f} %", f"{change:+.1f}", f"{low:+.1f} to {high:+.1f}"
-
-
-def _as_share(paired: Paired) -> tuple[str, ...]:
-    first, second, change, low, high = _numbers(paired)
-    return f"{first:.3f}", f"{second:.3f}", f"{change:+.3f}", f"{low:+.3f} to {high:+.3f}"
-
-
-def _numbers(paired: Paired) -> tuple[float, ...]:
+def _cells(paired: Paired) -> tuple[str, ...]:
     change = paired.difference
-    return paired.first, paired.second, change.mean, change.low, change.high
+    return (
+        f"{paired.first:.3f}",
+        f"{paired.second:.3f}",
+        f"{change.mean:+.3f}",
+        f"{change.low:+.3f} to {change.high:+.3f}",
+    )
 
 
 @contextmanager

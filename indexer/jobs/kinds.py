@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def _nightly(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
-    from indexer.build import nightly
+    from indexer.build.nightly import reindex
     from indexer.catalog_report import report as managers_report
 
     on_imported = partial(_tell, settings.feed)
@@ -32,8 +32,10 @@ def _nightly(settings: Settings, arguments: Mapping[str, Any], progress: Progres
     accept = arguments.get("accept", ())
     options = Options.from_settings(settings, settings.feed, accept=causes(accept))
     try:
-        said = nightly.run_nightly_job(
+        said = reindex(
             settings,
+            feed=settings.feed,
+            delete_unused=settings.prune,
             options=options,
             progress=progress,
             on_imported=on_imported,

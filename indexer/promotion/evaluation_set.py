@@ -16,9 +16,8 @@ import json
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,17 +25,14 @@ import numpy as np
 
 from catalog import queries
 from catalog.image_store import ImageStore
-from catalog.models import utc_now
 from catalog.queries import GalleryRow
-from indexer.build.run import RunContext, exclusive_run
+from indexer.build.run import RunContext
 from vsearch.core.errors import CatalogError, DatasetError, ImageRejected
 from vsearch.core.files import checksum, replace_text, sync
-from vsearch.core.progress import no_stages
 from vsearch.core.settings import Settings
 from vsearch.evaluation.queries import Query
 from vsearch.imaging import synthetic
 from vsearch.imaging.codec import Limits, Picture, crop, decode, encode_jpeg
-from vsearch.models.encoder import open_encoder
 
 MAX_SYNTHETIC = 250
 """Synthetic photos, each of another product."""
@@ -117,31 +113,18 @@ def load(settings: Settings) -> EvaluationSet | None:
         ) from None
 
 
-def create(
-    settings: Settings,
-    photos: Photos | None = None,
-    *,
-    replace: bool = False,
-    clock: Callable[[], datetime] = utc_now,
-) -> EvaluationSet:
+def load_or_create(context: RunContext) -> EvaluationSet:
+    """Return the set in use; if there is none, create one from synthetic photos."""
+    return load(context.settings) or create(context)
+
+
+def create(context: RunContext, photos: Photos | None = None, *, replace: bool = False) -> EvaluationSet:
     """Create the evaluation set from photos with their skus, or else from synthetic photos of the catalog.
 
     Raises:
         DatasetError: there is a set already and `replace` is false, there is no photo, or the catalog lacks a sku.
         CatalogError: the catalog has no readable picture.
-        RunInProgress: an index run holds the lock.
     """
-    with exclusive_run(settings, open_encoder, progress=no_stages, clock=clock) as context:
-        return create_in(context, photos, replace=replace)
-
-
-def load_or_create(context: RunContext) -> EvaluationSet:
-    """Return the set in use; if there is none, create one from synthetic photos."""
-    return load(context.settings) or create_in(context)
-
-
-def create_in(context: RunContext, photos: Photos | None = None, *, replace: bool = False) -> EvaluationSet:
-    """Do what `create` does in an index run; the set is written completely or not at all."""
     settings, folder = context.settings, _folder(context.settings)
     if not replace and (old := load(settings)) is not None:
         raise DatasetError(
@@ -176,10 +159,8 @@ def create_in(context: RunContext, photos: Photos | None = None, *, replace: boo
     return created
 
 
-def synthetic_photos(
-    rows: Iterable[GalleryRow], store: ImageStore, *, seed: int = SEED, limit: int = MAX_SYNTHETIC
-) -> Iterator[tuple[Picture, set[str]]]:
-    """Yield synthetic shopper photos, cropped to the product, each of another product; the same for the same seed.
+def synthetic_photos(rows: Iterable[GalleryRow], store: ImageStore) -> Iterator[tuple[Picture, set[str]]]:
+    """Yield synthetic shopper photos, cropped to the product, each of another product; the same every time.
 
     Raises:
         CatalogError: no product has a readable picture.
@@ -188,15 +169,15 @@ def synthetic_photos(
     for row in rows:
         first.setdefault(row.sku, row)
     count = 0
-    for number, sku in enumerate(np.random.default_rng(seed).permutation(sorted(first)).tolist()):
+    for number, sku in enumerate(np.random.default_rng(SEED).permutation(sorted(first)).tolist()):
         try:
             picture = decode(store.read(first[sku].sha256))
         except (CatalogError, ImageRejected):
             continue
-        photo, box = synthetic.photo_in_room(picture, np.random.default_rng([seed, number]))
+        photo, box = synthetic.photo_in_room(picture, np.random.default_rng([SEED, number]))
         yield crop(photo, synthetic.add_margin(box)), {sku}
         count += 1
-        if count == limit:
+        if count == MAX_SYNTHETIC:
             return
     if not count:
         raise CatalogError(

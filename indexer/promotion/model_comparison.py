@@ -16,7 +16,7 @@ from indexer.build.nightly import build_generation
 from indexer.build.run import RunContext, current_manifest, exclusive_run
 from indexer.promotion import evaluation_set
 from indexer.promotion.evaluation_set import EvaluationSet
-from vsearch.core.errors import CheckpointMismatch, GenerationCorrupt, NoGeneration
+from vsearch.core.errors import CheckpointMismatch, NoGeneration
 from vsearch.core.progress import Progress, no_stages
 from vsearch.core.settings import Settings
 from vsearch.evaluation import comparison
@@ -76,12 +76,13 @@ def compare(
         require_searchable(checkpoint)
     with (
         exclusive_run(settings, open_encoder, progress=progress, clock=clock) as context,
-        discard_unless_kept(settings),
+        discard_unpublished(settings),
     ):
         context = with_shared_encoders(context)
         photos = evaluation_set.load_or_create(context)
         current = current_manifest(settings)
-        servings = [_serving_of(context, checkpoint, current) for checkpoint in checkpoints]
+        hidden = [build_generation(context, collect(context, checkpoint, current)) for checkpoint in checkpoints]
+        servings = [load(context, folder) for folder in hidden]
         if first is None:
             servings = [load(context, generations.current(settings.generations)), *servings]
         names = (first.checkpoint_id if first else IN_USE, second.checkpoint_id)
@@ -113,19 +114,6 @@ def load(context: RunContext, folder: Path) -> Serving:
     return prepare(generations.load(folder), context.settings, open_encoder=context.open_encoder)
 
 
-def _serving_of(context: RunContext, checkpoint: Checkpoint, current: Manifest | None) -> Serving:
-    """Load the generation on disk that has a checkpoint's fingerprint, or build a hidden one."""
-    inputs = collect(context, checkpoint, current)
-    folder = context.settings.generations
-    for generation_id in reversed(generations.generation_ids(folder)):
-        try:
-            if generations.read_manifest(folder / generation_id).fingerprint == inputs.origin.fingerprint:
-                return load(context, folder / generation_id)
-        except GenerationCorrupt:
-            continue
-    return load(context, build_generation(context, inputs))
-
-
 def with_shared_encoders(context: RunContext) -> RunContext:
     """Return a context that opens one encoder for all checkpoints with the same blocks."""
     opened: dict[str, Encoder] = {}
@@ -139,21 +127,16 @@ def with_shared_encoders(context: RunContext) -> RunContext:
 
 
 @contextmanager
-def discard_unless_kept(settings: Settings) -> Iterator[Callable[[], None]]:
-    """Delete new hidden generations and checkpoints at the end, unless the yielded function was called."""
+def discard_unpublished(settings: Settings) -> Iterator[None]:
+    """Delete at the end the hidden generations, and those new checkpoints that the published index does not use."""
     before = registry.shop_folders(settings)
-    kept = False
-
-    def keep() -> None:
-        nonlocal kept
-        kept = True
-
     try:
-        yield keep
+        yield
     finally:
-        if not kept:
-            retention.remove_leftovers(settings.generations)
-            for folder in set(registry.shop_folders(settings)) - set(before):
+        retention.remove_leftovers(settings.generations)
+        in_use = published_manifest(settings).checkpoint_id
+        for folder in set(registry.shop_folders(settings)) - set(before):
+            if folder.name != in_use:
                 shutil.rmtree(folder)
 
 

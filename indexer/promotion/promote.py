@@ -19,7 +19,7 @@ from indexer.promotion.model_comparison import (
     IN_USE,
     ModelComparison,
     compare_servings,
-    discard_unless_kept,
+    discard_unpublished,
     load,
     published_manifest,
     require_searchable,
@@ -138,7 +138,7 @@ def check_drop(paired: Paired, allow_drop: float, figures: str) -> None:
 def _promote(context: RunContext, candidate: Checkpoint, allow_drop: float) -> Promotion:
     settings = context.settings
     current = published_manifest(settings)
-    with discard_unless_kept(settings) as keep:
+    with discard_unpublished(settings):
         in_use = load(context, settings.generations / current.generation_id)
         photos = evaluation_set.load_or_create(context)
         inputs = collect(context, candidate, current)
@@ -147,11 +147,10 @@ def _promote(context: RunContext, candidate: Checkpoint, allow_drop: float) -> P
         origin = inputs.origin.model_copy(update={"model_before": current.generation_id})
         inputs = replace(inputs, origin=origin)
         hidden = build_generation(context, inputs)
-        comparison = compare_servings(context, photos, (in_use, load(context, hidden)), (IN_USE, CANDIDATE))
+        result = compare_servings(context, photos, (in_use, load(context, hidden)), (IN_USE, CANDIDATE))
         names = (f"{IN_USE} ({current.checkpoint_id})", f"{CANDIDATE} ({candidate.checkpoint_id})")
-        figures = comparison.comparison.sentence(*names)
-        check_drop(comparison.comparison.mrr, allow_drop, figures)
-        keep()
+        figures = result.comparison.sentence(*names)
+        check_drop(result.comparison.mrr, allow_drop, figures)
+        report = publish(context, inputs, hidden)
     note = f"Model {candidate.checkpoint_id} promoted: {figures}."
-    report = replace(publish(context, inputs, hidden), note=note, promoted=candidate.checkpoint_id)
-    return Promotion(report, comparison)
+    return Promotion(replace(report, note=note, promoted=candidate.checkpoint_id), result)

@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 
 from catalog.models import StoredBlocks
 from catalog.stored_blocks import Key
-from indexer.build import nightly
 from indexer.build.encode import view_of
 from indexer.build.nightly import reindex
 from indexer.promotion.promote import promote
@@ -162,7 +161,7 @@ def run_child(folder: Path, progress: Deadly) -> None:
 
 def night_child(folder: Path, progress: Deadly, database_url: str = "") -> None:
     """Take the feed in the folder and index, in the child process."""
-    nightly.run_nightly_job(
+    reindex(
         settings_of(folder, database_url=database_url, max_shrink_share=1.0),
         feed=str(folder / "feed.csv"),
         images=str(folder / "images"),
@@ -170,6 +169,7 @@ def night_child(folder: Path, progress: Deadly, database_url: str = "") -> None:
         progress=progress,
         clock=progress.clock,
         accept={"drift"},
+        delete_unused=True,
     )
 
 

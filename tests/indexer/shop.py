@@ -17,11 +17,12 @@ from catalog.database import connect, upgrade
 from catalog.image_store import ImageStore
 from catalog.models import IndexRun
 from catalog.queries import GalleryRow
-from indexer.build import nightly
-from indexer.build.run import RunReport
+from indexer.build.nightly import reindex
+from indexer.build.run import RunReport, exclusive_run
 from indexer.feed.importer import ImportReport
 from indexer.promotion import evaluation_set
-from tests.fakes import EncoderFactory, FakeEncoder, colored, fake_checkpoint
+from indexer.promotion.evaluation_set import EvaluationSet, Photos
+from tests.fakes import EncoderFactory, FakeEncoder, FrozenClock, colored, fake_checkpoint
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Picture, decode, encode_jpeg
 from vsearch.index import generation as generations
@@ -85,8 +86,13 @@ class Shop:
     def with_evaluation_set(self) -> "Shop":
         """Return the shop without the setting checkpoint and with an evaluation set of its own photos."""
         shop = self.with_settings(checkpoint="")
-        evaluation_set.create(shop.settings, shop.photos())
+        shop.create_evaluation_set(shop.photos())
         return shop
+
+    def create_evaluation_set(self, photos: Photos | None = None, **options: Any) -> EvaluationSet:
+        """Create the evaluation set in an index run."""
+        with exclusive_run(self.settings, clock=FrozenClock()) as context:
+            return evaluation_set.create(context, photos, **options)
 
     def _draw(self, sku: str, count: int) -> tuple[str, ...]:
         seed = int.from_bytes(sku.encode()[-4:])
@@ -139,8 +145,13 @@ class Retailer:
             on_imported()
 
         options = {"open_encoder": self.opened} | options
-        report = nightly.run_nightly_job(
-            self.settings, feed=str(self.write_feed()), images=self.images, on_imported=imported, **options
+        report = reindex(
+            self.settings,
+            feed=str(self.write_feed()),
+            images=self.images,
+            on_imported=imported,
+            delete_unused=self.settings.prune,
+            **options,
         )
         return imports[0], report
 

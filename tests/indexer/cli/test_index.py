@@ -76,7 +76,7 @@ def test_stopped_by_hand_it_says_one_line(indexed_shop: Shop, monkeypatch: pytes
     def stopped(settings: Settings, **others: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(nightly, "run_nightly_job", stopped)
+    monkeypatch.setattr(nightly, "reindex", stopped)
     result = invoke(indexed_shop.settings, "run")
     assert result.exit_code == 130
     assert result.output.strip() == "Stopped; what shoppers see is unchanged, and the same command goes on from here."

@@ -55,9 +55,9 @@ def stale_shop(indexed_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
         monkeypatch.setenv(f"VSEARCH_{name.upper()}", str(value))
     monkeypatch.setattr("indexer.build.nightly.open_encoder", FakeEncoder)
     monkeypatch.setattr(
-        nightly.run_nightly_job,
+        nightly.reindex,
         "__kwdefaults__",
-        nightly.run_nightly_job.__kwdefaults__ | {"open_encoder": FakeEncoder},
+        nightly.reindex.__kwdefaults__ | {"open_encoder": FakeEncoder},
     )
     indexed_shop.add(["N000"], "Lamps")
     return indexed_shop
@@ -138,17 +138,17 @@ def test_a_damaged_catalog_file(stale_shop: Shop, capsys: pytest.CaptureFixture[
 def test_a_clock_set_back(stale_shop: Shop) -> None:
     published = generations.current_id(stale_shop.settings.generations)
     past = datetime(2020, 1, 1, tzinfo=UTC)
-    report = nightly.run_nightly_job(stale_shop.settings, open_encoder=FakeEncoder, clock=lambda: past)
+    report = nightly.reindex(stale_shop.settings, open_encoder=FakeEncoder, clock=lambda: past)
     assert report.generation_id < str(published)
     assert_published(stale_shop, report.generation_id)
     for number in range(4):
         stale_shop.add([f"O{number:03d}"], "Lamps")
         now = past + timedelta(days=number)
-        report = nightly.run_nightly_job(stale_shop.settings, open_encoder=FakeEncoder, clock=lambda now=now: now)
+        report = nightly.reindex(stale_shop.settings, open_encoder=FakeEncoder, clock=lambda now=now: now)
         assert_published(stale_shop, report.generation_id)
     assert rollback(stale_shop.settings) < report.generation_id
     stale_shop.add(["P000"], "Lamps")
-    nightly.run_nightly_job(stale_shop.settings, open_encoder=FakeEncoder)
+    nightly.reindex(stale_shop.settings, open_encoder=FakeEncoder)
     engine = Engine(stale_shop.settings, FakeEncoder)
     engine.refresh()
     assert engine.serving.generation.gallery.image_ids.tolist() == [row.image_id for row in stale_shop.rows()]

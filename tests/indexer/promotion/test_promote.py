@@ -227,7 +227,7 @@ def test_a_damaged_evaluation_set_is_not_recreated(live: Shop) -> None:
     (created.folder / "0000.jpg").write_bytes(b"")
     with pytest.raises(DatasetError, match=r"0000\.jpg"):
         promote(live.settings, candidate(live, GOOD), open_encoder=encoder_by_trunk)
-    evaluation_set.create(live.settings, live.photos(), replace=True)
+    live.create_evaluation_set(live.photos(), replace=True)
     other = fake_checkpoint(live.settings.data / "trained other", trunk=GOOD)
     assert promote(live.settings, other, open_encoder=encoder_by_trunk).report.state == "published"
 
