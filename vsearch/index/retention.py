@@ -59,11 +59,10 @@ def rollback(folder: Path, to: str = "", usable: Callable[[Generation], object] 
 
 
 def prune(folder: Path, keep: int) -> list[str]:
-    """Delete the `prunable` generations and leftovers; return the deleted ids."""
+    """Delete the `prunable` generations and return their ids."""
     removed = prunable(folder, keep)
     for generation_id in removed:
         remove_folder(folder / generation_id)
-    remove_leftovers(folder)
     return removed
 
 

@@ -175,7 +175,7 @@ class Engine:
             for both, box, weight in zip(blocks, boxes, weights, strict=True)
         ]
         hits = merge_hits(regions, search.k, lower_is_better=search.metric == "euclidean")
-        timings = {"find": _ms(started, detected)} if detections else {}
+        timings = {"detect": _ms(started, detected)} if detections else {}
         timings |= {"encode": _ms(detected, encoded), "search": _ms(encoded, time.perf_counter())}
         generation = serving.generation
         return SearchResult(

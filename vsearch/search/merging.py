@@ -38,7 +38,7 @@ class SearchResult:
         classes: names of the searched classes.
         routing: "routed" if the photo decided on the classes, "chosen" if the caller did, else "all".
         predictions: of each model for the region with the best hit, n = 1; None for a search without a photo.
-        timings: milliseconds of the steps "find" (if anything was detected), "encode" and "search".
+        timings: milliseconds of the steps "detect" (if anything was detected), "encode" and "search".
         known_classes: all class names of the generation.
         detections: products detected in the photo, most confident first; unless a box was given, each was searched too.
     """

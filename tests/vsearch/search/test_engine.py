@@ -212,7 +212,7 @@ def test_every_detection_is_searched(shop: Shop, opened: EncoderFactory) -> None
     assert [detection.box for detection in result.detections] == [ROOM_RIGHT, ROOM_LEFT]
     assert result.predictions is not None
     assert len(result.predictions.probabilities) == 1
-    assert result.timings.keys() == {"find", "encode", "search"}
+    assert result.timings.keys() == {"detect", "encode", "search"}
 
     engine.search(room(shop), Search(metric="euclidean"))
     assert (opened.encoders[0].calls, detector.calls) == (before + 1, 1)

@@ -13,7 +13,6 @@ from tests.vsearch.conftest import Shop
 from vsearch.detection.detector import Detection, no_detector
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.geometry import Box
-from vsearch.search import serving
 from vsearch.search.serving import PhotoCache
 
 LEFT, RIGHT = Box(0, 0, 0.5, 1), Box(0.5, 0, 1, 1)
@@ -132,16 +131,6 @@ def test_concurrent_requests_run_the_detector_once(fails: bool, threads: ThreadP
             first.result(60)
     assert [detection.box for detection in other.result(60)] == [LEFT]
     assert detector.calls == 1 + fails
-
-
-def test_the_least_recently_used_photo_is_dropped(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "MAX_PHOTOS", 2)
-    cache, encoder = PhotoCache(no_detector), FakeEncoder(shop.checkpoint)
-    calls = []
-    for number in (0, 1, 0, 2, 0, 1):
-        cache.blocks(encoder, shop.pictures[number], [None])
-        calls.append(encoder.calls)
-    assert calls == [1, 2, 2, 3, 3, 4]
 
 
 def test_a_photo_forgotten_while_it_is_encoded_is_not_cached(
