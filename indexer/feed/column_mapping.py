@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from catalog.prices import UNKNOWN_SEPARATORS, Separators
 from catalog.queries import SEPARATOR
 from indexer.feed import markup, merchant, shop_systems, shopify
-from indexer.feed.field_parsers import split_addresses, split_escaped
+from indexer.feed.fields import split_addresses, split_escaped
 from indexer.feed.rows import Table, as_list, rename_cells
 from indexer.feed.shop_systems import IMAGE_COLUMNS, VariationRow, cell_text
 from vsearch.core.errors import FeedRejected

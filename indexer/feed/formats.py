@@ -23,12 +23,14 @@ from vsearch.imaging.filetypes import TEXT, UNKNOWN, identify
 MAX_GZIP_LAYERS = 2
 """A feed may be compressed by the shop and again by its server."""
 
-HTML_ROOTS = frozenset({"html", "head", "body", "title", "meta", "script", "style", "div", "form", "center", "h1", "p"})
 NULLS = frozenset({"", "NULL", r"\N"})
 """CSV cells without content; databases write the last two."""
 
 _HEAD_BYTES = 4096
-_XML_PROLOG = re.compile(r"(?:\s|<\?.*?\?>|<!--.*?-->|<!doctype(?:[^<>\[]|\[.*?\]\s*)*>)*", re.IGNORECASE | re.DOTALL)
+_WEB_PAGE = re.compile(
+    r"(?:\s|<\?.*?\?>|<!--.*?-->)*<(?:!doctype\s+)?(?:html|head|body|title|meta|script|style|div|form|center|h1|p)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[\s,;|]*', re.IGNORECASE)  # spreadsheets name the delimiter so
 _TEMPLATE_LINE = re.compile(r'"?# ?(required|optional)\b', re.IGNORECASE)  # Facebook's template explains its columns so
 _HTML_ENTITY = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)([A-Za-z][A-Za-z0-9]{1,31});")
@@ -102,9 +104,7 @@ def _format(name: str, head: bytes, encoding: str) -> Literal["CSV", "JSON Lines
     if "\0" in text and (found not in (TEXT, UNKNOWN) or "\0" in text.partition("\n")[0]):  # else it is one bad cell
         raise FeedRejected(f"Feed {name} is {found.name}, not CSV, JSON Lines, XML or Parquet. Export it as CSV.")
     if text.startswith("<"):
-        prolog = _XML_PROLOG.match(text)
-        root = re.match(r"<([a-z0-9]+)", text[prolog.end() if prolog else 0 :], re.IGNORECASE)
-        if (root and root[1].lower() in HTML_ROOTS) or text[:200].lower().startswith("<!doctype html"):
+        if _WEB_PAGE.match(text):
             raise FeedRejected(f"Feed {name} is a web page, perhaps a login form. Check where it comes from.")
         return "XML"
     if text.startswith("["):

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from indexer.feed.field_parsers import quoted
+from indexer.feed.fields import quoted
 from indexer.images.http import Downloader
 from vsearch.core.errors import AddressRefused, FeedRejected
 from vsearch.core.redaction import redact

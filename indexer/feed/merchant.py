@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from indexer.feed.field_parsers import split_addresses, stock_of_words
+from indexer.feed.fields import split_addresses, stock_of_words
 from indexer.feed.rows import RawRow, as_list, rename_cells, without_blanks
 
 MARKERS = {"id", "image_link"}

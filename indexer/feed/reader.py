@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainValidator, ValidationError, ValidationInfo
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from catalog.changes import ProductItem
-from catalog.prices import DECIMALS, UNKNOWN_SEPARATORS, AmbiguousPrice, Separators, read_price
-from indexer.feed import field_parsers
+from catalog.prices import DECIMALS, UNKNOWN_SEPARATORS
 from indexer.feed.column_mapping import ATTRIBUTE, COLUMNS, ColumnMapping, apply_mapping
+from indexer.feed.fields import FeedFields, PriceFormat, parse_sku
 from indexer.feed.formats import open_feed
 from indexer.feed.rows import RawRow
 from vsearch.core.errors import FeedRejected, SettingsError
@@ -63,66 +63,6 @@ class FeedReading:
         return [row.item for row in self.rows]
 
 
-@dataclass(frozen=True)
-class _PriceFormat:
-    default_currency: str
-    separators: Separators
-
-
-def _price(value: Any, info: ValidationInfo) -> tuple[int | None, str]:
-    if "currency" not in info.data:  # it has an error of its own
-        return None, ""
-    prices = info.context
-    assert isinstance(prices, _PriceFormat)
-    try:
-        return read_price(value, info.data["currency"], prices.default_currency, prices.separators)
-    except AmbiguousPrice as error:
-        raise ValueError(f"{error}, or state the separators under [prices] in a mapping") from None
-
-
-def _unique_images(names: tuple[str, ...]) -> tuple[str, ...]:
-    unique = tuple(dict.fromkeys(filter(None, names)))
-    if len(unique) > field_parsers.MAX_IMAGES:
-        raise ValueError(f"names {len(unique)} pictures; choose at most {field_parsers.MAX_IMAGES}")
-    return unique
-
-
-_Image = Annotated[str, Field(max_length=2000), BeforeValidator(field_parsers.parse_image)]
-_Images = Annotated[tuple[_Image, ...], BeforeValidator(field_parsers.split_images), AfterValidator(_unique_images)]
-_Name = Annotated[str, Field(max_length=200), BeforeValidator(field_parsers.parse_line)]
-_Attributes = dict[_Name, Annotated[tuple[_Name, ...], BeforeValidator(field_parsers.split_values)]]
-
-
-class _Row(BaseModel):
-    sku: Annotated[str, Field(max_length=field_parsers.MAX_SKU_LENGTH), BeforeValidator(field_parsers.parse_sku)]
-    title: Annotated[str, Field(max_length=500), BeforeValidator(field_parsers.parse_line)]
-    brand: Annotated[str, Field(max_length=200), BeforeValidator(field_parsers.parse_line)] = ""
-    description: Annotated[str, Field(max_length=20_000), BeforeValidator(field_parsers.parse_prose)] = ""
-    category: Annotated[str, Field(max_length=500), BeforeValidator(field_parsers.parse_category)] = ""
-    currency: Annotated[str | None, PlainValidator(field_parsers.parse_currency)] = None
-    price: Annotated[tuple[int | None, str], PlainValidator(_price)] = (None, "")
-    url: Annotated[str, Field(max_length=2000), BeforeValidator(field_parsers.parse_url)] = ""
-    stock: Annotated[int | None, PlainValidator(field_parsers.parse_stock)] = None
-    variant_group: Annotated[str | None, Field(max_length=64), BeforeValidator(field_parsers.parse_key)] = None
-    article_number: Annotated[str | None, PlainValidator(field_parsers.parse_article_number)] = None
-    dimensions: Annotated[dict[str, str], PlainValidator(field_parsers.parse_dimensions)] = {}
-    image: _Images = ()
-    images: _Images = ()
-    attributes: Annotated[_Attributes, BeforeValidator(field_parsers.parse_object)] = {}
-    attribute_columns: _Attributes = {}
-
-    def item(self) -> ProductItem:
-        values = dict(self)
-        attributes = {
-            name: tuple(dict.fromkeys(filter(None, each)))
-            for name, each in {**values.pop("attributes"), **values.pop("attribute_columns")}.items()
-        }
-        values["attributes"] = {name: each for name, each in attributes.items() if name and each}
-        values["images"] = tuple(dict.fromkeys((*values.pop("image"), *self.images)))
-        values["price_minor"], values["currency"] = values.pop("price")
-        return ProductItem(**values)
-
-
 def read_feed(path: Path, currency: str = "EUR", mapping: ColumnMapping | None = None) -> FeedReading:
     """Read a feed of any supported format; prices that name no currency are in the given one.
 
@@ -132,7 +72,7 @@ def read_feed(path: Path, currency: str = "EUR", mapping: ColumnMapping | None =
     """
     if currency not in DECIMALS:
         raise SettingsError(f"Setting currency: {currency!r} is not an ISO 4217 code. Use one such as EUR.")
-    prices = _PriceFormat(currency, mapping.prices if mapping else UNKNOWN_SEPARATORS)
+    prices = PriceFormat(currency, mapping.prices if mapping else UNKNOWN_SEPARATORS)
     rows: list[FeedRow] = []
     findings: list[FeedFinding] = []
     first_lines: dict[str, int] = {}
@@ -162,7 +102,7 @@ def read_feed(path: Path, currency: str = "EUR", mapping: ColumnMapping | None =
     return FeedReading(tuple(rows), tuple(findings), tuple(_warnings(columns, mojibake)), header)
 
 
-def _read_row(raw: RawRow, prices: _PriceFormat) -> tuple[str, ProductItem | None, list[str]]:
+def _read_row(raw: RawRow, prices: PriceFormat) -> tuple[str, ProductItem | None, list[str]]:
     """Return a row's sku, "" if unreadable, and its product or what is wrong with it."""
     reasons = [raw.problem] if raw.problem else []
     if not raw.problem:
@@ -171,7 +111,7 @@ def _read_row(raw: RawRow, prices: _PriceFormat) -> tuple[str, ProductItem | Non
             name.removeprefix(ATTRIBUTE): cell for name, cell in raw.cells.items() if name.startswith(ATTRIBUTE)
         }
         try:
-            item = _Row.model_validate(data, context=prices).item()
+            item = FeedFields.model_validate(data, context=prices).item()
         except ValidationError as error:
             first: dict[str, ErrorDetails] = {}
             for each in error.errors(include_url=False):
@@ -182,7 +122,7 @@ def _read_row(raw: RawRow, prices: _PriceFormat) -> tuple[str, ProductItem | Non
                 return item.sku, item, []
             reasons = [f"the product has {len(item.attributes)} attributes; keep at most {MAX_ATTRIBUTES}."]
     try:
-        return field_parsers.parse_sku(raw.cells.get("sku", "")), None, reasons
+        return parse_sku(raw.cells.get("sku", "")), None, reasons
     except ValueError:
         return "", None, reasons
 

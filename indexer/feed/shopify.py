@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from indexer.feed.field_parsers import MAX_SKU_LENGTH
+from indexer.feed.fields import MAX_SKU_LENGTH
 from indexer.feed.rows import RawRow, rename_cells, without_blanks
 
 MARKERS = {"handle", "image src"}

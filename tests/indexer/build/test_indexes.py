@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from catalog.queries import SEPARATOR, GalleryRow
 from indexer.build.indexes import NAMED_ALL, OTHER, assign_classes, build_gallery, fingerprint
-from indexer.feed import field_parsers
+from indexer.feed.fields import FeedFields
 from vsearch.core.settings import Settings
 from vsearch.search.engine import ALL
 
@@ -37,7 +37,7 @@ def test_small_categories_join_their_parent(categories: list[str], min_size: int
 def test_no_feed_has_the_category_of_other_products(name: str) -> None:
     """A category of a similar name is a class of its own or is refused."""
     try:
-        category = field_parsers.parse_category(name)
+        category = FeedFields(sku="1", title="T", category=name).category
     except ValueError:
         return
     assert assign_classes([category] * 3 + ["Lamps", ""], 3) == [category] * 3 + [OTHER] * 2

@@ -6,7 +6,7 @@ import pytest
 
 from catalog.changes import UNCOUNTED_STOCK, ProductItem
 from indexer.feed.column_mapping import ColumnMapping, read_mapping
-from indexer.feed.field_parsers import split_addresses
+from indexer.feed.fields import split_addresses
 from tests.indexer.feed.feeds import read, read_items
 from vsearch.core.errors import FeedRejected
 

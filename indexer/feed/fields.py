@@ -1,17 +1,20 @@
-"""Parsers of feed fields: a cell in, a value out; a ValueError says what is wrong with the cell and what to do.
+"""Fields of a feed row: a pydantic model whose errors say what is wrong with a cell and what to do.
 
-A cell is text in CSV, and any JSON value in JSON Lines and Parquet. Missing and empty cells never get here.
+A cell is text in CSV, and any JSON value in JSON Lines and Parquet. Empty cells never get here.
 """
 
 import json
 import re
 import unicodedata
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
-from catalog.changes import UNCOUNTED_STOCK
-from catalog.prices import DECIMALS
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainValidator, ValidationInfo
+
+from catalog.changes import UNCOUNTED_STOCK, ProductItem
+from catalog.prices import DECIMALS, AmbiguousPrice, Separators, read_price
 from catalog.queries import SEPARATOR
 from indexer.feed import markup
 from indexer.feed.rows import as_list
@@ -40,8 +43,7 @@ _IMAGE_EXTENSION = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?|avif|hei[cf])\Z"
 _MEASURE = re.compile(rf"(?P<number>[0-9]{{1,9}}(?:[.,][0-9]{{1,4}})?) ?(?P<unit>{'|'.join(UNITS)})")
 
 
-def parse_text(value: Any) -> str:
-    """Return a text without surrounding white space."""
+def _parse_text(value: Any) -> str:
     if isinstance(value, list):
         raise ValueError("has several values; give one")
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
@@ -54,24 +56,24 @@ def parse_text(value: Any) -> str:
     return text
 
 
-def parse_prose(value: Any) -> str:
+def _parse_prose(value: Any) -> str:
     """Return a text for readers, without markup."""
-    return markup.plain(parse_text(value)).strip()
+    return markup.plain(_parse_text(value)).strip()
 
 
-def parse_line(value: Any) -> str:
+def _parse_line(value: Any) -> str:
     """Return a text for readers, without markup, on one line."""
-    return " ".join(markup.plain(parse_text(value)).split())
+    return " ".join(markup.plain(_parse_text(value)).split())
 
 
-def parse_key(value: Any) -> str:
+def _parse_key(value: Any) -> str:
     """Return a text that is compared rather than read, on one line."""
-    return " ".join(parse_text(value).split())
+    return " ".join(_parse_text(value).split())
 
 
 def parse_sku(value: Any) -> str:
-    """Return a product's key, without invisible characters."""
-    sku = parse_text(value)
+    """Return a product's key without surrounding white space."""
+    sku = _parse_text(value)
     if not sku.isprintable():
         raise ValueError("has line breaks or invisible characters; remove them")
     if re.fullmatch(r"[0-9](?:[.,][0-9]+)?E\+[0-9]{2}", sku):
@@ -79,17 +81,16 @@ def parse_sku(value: Any) -> str:
     return sku
 
 
-def parse_article_number(value: Any) -> str:
-    """Return the digits of a number as printed on a shelf tag, "123.456.78" or "12345678"."""
+def _parse_article_number(value: Any) -> str:
     text = "" if isinstance(value, bool | float | Decimal) else str(value).strip()
     if not re.fullmatch(r"[0-9](?:[ .-]?[0-9]){3,15}", text):
         raise ValueError("does not have 4 to 16 digits; write it like 123.456.78, in quotes in JSON")
     return re.sub("[^0-9]", "", text)
 
 
-def parse_category(value: Any) -> str:
+def _parse_category(value: Any) -> str:
     """Return a category path with one space on each side of every ">"."""
-    levels = [level.strip() for level in parse_line(value).split(SEPARATOR.strip())]
+    levels = [level.strip() for level in _parse_line(value).split(SEPARATOR.strip())]
     while len(levels) > 1 and not levels[-1]:  # "Home > Chairs > "
         levels.pop()
     if not all(levels):
@@ -97,9 +98,8 @@ def parse_category(value: Any) -> str:
     return SEPARATOR.join(levels)
 
 
-def parse_url(value: Any) -> str:
-    """Return a web address with its spaces encoded."""
-    address = parse_text(value).replace(" ", "%20")
+def _parse_url(value: Any) -> str:
+    address = _parse_text(value).replace(" ", "%20")
     try:
         parts = urlsplit(address)
         host = parts.hostname or "%"
@@ -115,8 +115,7 @@ def stock_of_words(text: str) -> int | None:
     return STOCK_WORDS.get(text.lower().replace("_", "").replace(" ", ""))
 
 
-def parse_stock(value: Any) -> int:
-    """Return a number of pieces, `UNCOUNTED_STOCK` if the shop says only that there are some."""
+def _parse_stock(value: Any) -> int:
     text = unicodedata.normalize("NFKC", str(value)).strip()
     if re.fullmatch(r"[0-9]{1,3}(?:[ '’][0-9]{3})+", text):
         text = re.sub("[^0-9]", "", text)
@@ -140,25 +139,23 @@ def parse_stock(value: Any) -> int:
     return int(whole)
 
 
-def parse_currency(value: Any) -> str:
-    """Return the code of a currency."""
+def _parse_currency(value: Any) -> str:
     code = str(value).strip().upper()
     if code not in DECIMALS:
         raise ValueError("is not an ISO 4217 currency code; write one such as EUR or USD")
     return code
 
 
-def split_images(value: Any) -> list[Any]:
-    """Return the names of images in "a.jpg|b.jpg" or a list."""
+def _split_images(value: Any) -> list[Any]:
     names = [name for each in as_list(value) for name in (split_addresses(each) if isinstance(each, str) else [each])]
     return [name for name in names if name not in ("", None)]
 
 
-def parse_image(value: Any) -> str:
+def _parse_image(value: Any) -> str:
     """Return a web address as it is requested, or a path below the image folder as archives write it."""
-    name = parse_text(value)
+    name = _parse_text(value)
     if _ADDRESS.match(name):
-        return parse_url(quoted(name))
+        return _parse_url(quoted(name))
     if "://" in name:
         raise ValueError("is neither a file name nor a web address; name the file as it is below --images")
     path = unicodedata.normalize("NFC", name.replace("\\", "/"))
@@ -168,8 +165,7 @@ def parse_image(value: Any) -> str:
     return "/".join(part for part in parts if part not in ("", "."))
 
 
-def parse_object(value: Any) -> dict[str, Any]:
-    """Return a JSON object, also from text."""
+def _parse_object(value: Any) -> dict[str, Any]:
     if isinstance(value, str):
         try:
             value = json.loads(value, parse_float=Decimal)
@@ -180,22 +176,21 @@ def parse_object(value: Any) -> dict[str, Any]:
     return value
 
 
-def split_values(value: Any) -> list[Any]:
-    """Return the values of an attribute, from "red|white" or a list."""
+def _split_values(value: Any) -> list[Any]:
     values = value.split("|") if isinstance(value, str) else as_list(value)
     return [each for each in values if each is not None]
 
 
-def parse_dimensions(value: Any) -> dict[str, str]:
+def _parse_dimensions(value: Any) -> dict[str, str]:
     """Return dimensions from "width=180cm; depth=90cm" or a JSON object, each as "180 cm"."""
     if isinstance(value, str) and not value.lstrip().startswith("{"):
         pairs = [part.partition("=")[::2] for part in value.split(";") if part.strip()]
     else:
-        pairs = list(parse_object(value).items())
+        pairs = list(_parse_object(value).items())
     found: dict[str, str] = {}
     for key, amount in pairs:
         measure = _MEASURE.fullmatch(str(amount).strip())
-        name = parse_line(key)
+        name = _parse_line(key)
         if measure is None or name in found or not 0 < len(name) <= 64:
             example = f"write it like 'width=180cm; depth=90cm', with units {', '.join(UNITS)}"
             raise ValueError(f"does not have a number and a unit for each name once; {example}")
@@ -242,7 +237,72 @@ def quoted(address: str) -> str:
             encoded = host.encode("idna").decode()
             if encoded.encode().decode("idna") == host.lower():  # not for letters whose rules changed in IDNA 2008
                 parts = parts._replace(netloc=user + at + encoded)
-    except ValueError:  # `parse_url` reports it
+    except ValueError:  # `_parse_url` reports it
         return address
     unescaped = re.sub("%(?![0-9A-Fa-f]{2})", "%25", parts.geturl())
     return quote(unescaped, safe="!#$%&'()*+,/:;=?@[]~")
+
+
+@dataclass(frozen=True)
+class PriceFormat:
+    """How prices are written."""
+
+    default_currency: str
+    separators: Separators
+
+
+def _parse_price(value: Any, info: ValidationInfo) -> tuple[int | None, str]:
+    if "currency" not in info.data:  # it has an error of its own
+        return None, ""
+    prices = info.context
+    assert isinstance(prices, PriceFormat)
+    try:
+        return read_price(value, info.data["currency"], prices.default_currency, prices.separators)
+    except AmbiguousPrice as error:
+        raise ValueError(f"{error}, or state the separators under [prices] in a mapping") from None
+
+
+def _unique_images(names: tuple[str, ...]) -> tuple[str, ...]:
+    unique = tuple(dict.fromkeys(filter(None, names)))
+    if len(unique) > MAX_IMAGES:
+        raise ValueError(f"names {len(unique)} pictures; choose at most {MAX_IMAGES}")
+    return unique
+
+
+_Image = Annotated[str, Field(max_length=2000), BeforeValidator(_parse_image)]
+_Images = Annotated[tuple[_Image, ...], BeforeValidator(_split_images), AfterValidator(_unique_images)]
+_Name = Annotated[str, Field(max_length=200), BeforeValidator(_parse_line)]
+_Attributes = dict[_Name, Annotated[tuple[_Name, ...], BeforeValidator(_split_values)]]
+
+
+class FeedFields(BaseModel):
+    """The fields of a row, validated with a `PriceFormat` as context."""
+
+    sku: Annotated[str, Field(max_length=MAX_SKU_LENGTH), BeforeValidator(parse_sku)]
+    title: Annotated[str, Field(max_length=500), BeforeValidator(_parse_line)]
+    brand: Annotated[str, Field(max_length=200), BeforeValidator(_parse_line)] = ""
+    description: Annotated[str, Field(max_length=20_000), BeforeValidator(_parse_prose)] = ""
+    category: Annotated[str, Field(max_length=500), BeforeValidator(_parse_category)] = ""
+    currency: Annotated[str | None, PlainValidator(_parse_currency)] = None
+    price: Annotated[tuple[int | None, str], PlainValidator(_parse_price)] = (None, "")
+    url: Annotated[str, Field(max_length=2000), BeforeValidator(_parse_url)] = ""
+    stock: Annotated[int | None, PlainValidator(_parse_stock)] = None
+    variant_group: Annotated[str | None, Field(max_length=64), BeforeValidator(_parse_key)] = None
+    article_number: Annotated[str | None, PlainValidator(_parse_article_number)] = None
+    dimensions: Annotated[dict[str, str], PlainValidator(_parse_dimensions)] = {}
+    image: _Images = ()
+    images: _Images = ()
+    attributes: Annotated[_Attributes, BeforeValidator(_parse_object)] = {}
+    attribute_columns: _Attributes = {}
+
+    def item(self) -> ProductItem:
+        """Return the product."""
+        values = dict(self)
+        attributes = {
+            name: tuple(dict.fromkeys(filter(None, each)))
+            for name, each in {**values.pop("attributes"), **values.pop("attribute_columns")}.items()
+        }
+        values["attributes"] = {name: each for name, each in attributes.items() if name and each}
+        values["images"] = tuple(dict.fromkeys((*values.pop("image"), *self.images)))
+        values["price_minor"], values["currency"] = values.pop("price")
+        return ProductItem(**values)
