@@ -34,13 +34,7 @@ TOLERATED_FAILURES = 3
 class EncodeContext:
     """Where pictures come from and what encodes them.
 
-    Attributes:
-        sessions: of the catalog.
-        store: the picture files.
-        blocks_id: identifies the stored blocks.
-        encoder: returns the encoder; called only if something must be encoded, since loading one takes seconds.
-        batch_size: pictures encoded and stored at a time.
-        limits: on a picture file.
+    `encoder` returns the encoder; it is called only if something must be encoded, since loading one takes seconds.
     """
 
     sessions: sessionmaker[Session]
@@ -62,10 +56,7 @@ class EncodeResult:
 def encode_missing(context: EncodeContext, keys: Iterable[Key], advance: ProgressCallback) -> EncodeResult:
     """Encode and store the views that have no blocks yet, each batch in its own transaction.
 
-    Args:
-        context: the pictures and the encoder.
-        keys: (sha256, view); view 0 is the picture itself, others are seeded views of it.
-        advance: called after every batch.
+    A key is (sha256, view); view 0 is the picture itself, others are seeded views of it.
     """
     with context.sessions() as session:
         missing = stored_blocks.missing(session, context.blocks_id, list(keys))

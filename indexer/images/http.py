@@ -61,7 +61,6 @@ class Downloader:
     Args:
         private: allow addresses in private networks and on this machine.
         trusted_host: a host that may be in a private network even so.
-        deadline: see `DEADLINE`.
         pause: seconds before the second try, doubled for each further one.
     """
 
@@ -90,10 +89,7 @@ class Downloader:
     def fetch(self, address: str, max_bytes: int, tag: str = "") -> FileContent:
         """Return the file behind an address.
 
-        Args:
-            address: http or https.
-            max_bytes: larger files are refused.
-            tag: of an earlier fetch; the bytes are omitted if they are unchanged since.
+        The bytes are omitted if they are unchanged since the fetch that returned `tag`.
 
         Raises:
             AddressRefused: the address is private, or its file is missing, too large or too slow.

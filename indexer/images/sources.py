@@ -70,7 +70,7 @@ def open_pictures(location: str | None, max_bytes: int, *, private: bool = False
         location: a folder, an archive (tar, tar.gz or zip, detected by content), or the address of a folder in object
             storage; None if the feed names web addresses only.
         max_bytes: larger pictures are refused without being read.
-        private: allow web addresses in private networks.
+        private: as for `Downloader`.
 
     Raises:
         FeedRejected: the location is none of these.

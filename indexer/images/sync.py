@@ -44,15 +44,7 @@ class FetchResult:
 
 @dataclass(frozen=True)
 class FetchContext:
-    """Where pictures come from and where they go.
-
-    Attributes:
-        source: the pictures by name.
-        sessions: of the catalog.
-        store: receives new content immediately.
-        limits: on a picture file.
-        dry_run: store nothing.
-    """
+    """Where pictures come from and where new content is stored at once, unless this is a dry run."""
 
     source: PictureSource
     sessions: sessionmaker[Session]

@@ -54,12 +54,8 @@ class NameIndex:
 class Archive:
     """An open folder, tar or zip; a context manager. Iterating yields its regular, not hidden files in reading order.
 
-    Args:
-        path: of the folder or archive.
+    Attributes:
         sizes: bytes by name, in reading order; -1 for links, folders and other special files.
-        open_file: opens a regular file by name.
-        closing: exited together with this.
-        raw: the undecoded bytes of the names whose encoding is unknown.
     """
 
     def __init__(

@@ -79,10 +79,7 @@ class Limits:
 def decode(data: bytes, limits: Limits = Limits(), *, max_side: int | None = None) -> Picture:
     """Decode an image file: upright, in sRGB, on white; the first frame of several.
 
-    Args:
-        data: the file.
-        limits: on the file.
-        max_side: shrink the image to this longer side while decoding, which saves most of the memory.
+    A longer image than `max_side` is shrunk while it is decoded, which saves most of the memory.
 
     Raises:
         ImageTooLarge: the file has too many bytes or pixels.

@@ -1,42 +1,13 @@
-import io
 import os
-import tarfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.archives import Files, make_folder, make_tar, make_zip
 from vsearch.core.archives import DAMAGED, open_archive, reason
 
 FILES = {"b/2.jpg": b"two", "a/1.jpg": b"one", "a/.hidden": b"", "__MACOSX/a/._1.jpg": b"resource fork"}
-
-
-def make_folder(parent: Path) -> Path:
-    for name, data in FILES.items():
-        (parent / "set" / name).parent.mkdir(parents=True, exist_ok=True)
-        (parent / "set" / name).write_bytes(data)
-    return parent / "set"
-
-
-def make_tar(parent: Path, mode: str = "w") -> Path:
-    with tarfile.open(parent / "set.tar", mode) as archive:  # type: ignore[call-overload]
-        for name, data in FILES.items():
-            member = tarfile.TarInfo("./" + name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-        link = tarfile.TarInfo("a/link.jpg")
-        link.type, link.linkname = tarfile.SYMTYPE, "1.jpg"
-        archive.addfile(link)
-    return parent / "set.tar"
-
-
-def make_zip(parent: Path) -> Path:
-    with zipfile.ZipFile(parent / "set.zip", "w") as archive:
-        archive.mkdir("a")
-        for name, data in FILES.items():
-            archive.writestr(name, data)
-    return parent / "set.zip"
 
 
 @pytest.mark.parametrize(
@@ -44,35 +15,35 @@ def make_zip(parent: Path) -> Path:
     [
         pytest.param(make_folder, ["a/1.jpg", "b/2.jpg"], id="folder"),
         pytest.param(make_tar, ["b/2.jpg", "a/1.jpg"], id="tar"),
-        pytest.param(lambda parent: make_tar(parent, "w:gz"), ["b/2.jpg", "a/1.jpg"], id="tar.gz"),
+        pytest.param(lambda parent, files: make_tar(parent, files, "w:gz"), ["b/2.jpg", "a/1.jpg"], id="tar.gz"),
         pytest.param(make_zip, ["b/2.jpg", "a/1.jpg"], id="zip"),
     ],
 )
 def test_regular_files_are_listed_in_reading_order(
-    tmp_path: Path, make: Callable[[Path], Path], order: list[str]
+    tmp_path: Path, make: Callable[[Path, Files], Path], order: list[str]
 ) -> None:
     """Not hidden files, links and folders; nothing is unpacked."""
-    path = make(tmp_path)
+    path = make(tmp_path, FILES)
     before = sorted(tmp_path.rglob("*"))
     with open_archive(path) as archive:
         assert list(archive) == order
         assert [archive.read(name) for name in order] == [FILES[name] for name in order]
         assert archive.sizes["a/1.jpg"] == 3
-        assert archive.sizes.get("a/link.jpg", -1) == -1
+        assert archive.sizes.get("b/link.jpg", -1) == -1
     assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not an archive"])
 def test_other_files_are_refused(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
-        (tmp_path / "set.tar").write_bytes(content)
+        (tmp_path / "pictures.tar").write_bytes(content)
     with pytest.raises(DAMAGED) as caught:
-        open_archive(tmp_path / "set.tar")
+        open_archive(tmp_path / "pictures.tar")
     assert "\n" not in reason(caught.value)
 
 
 def test_a_truncated_tar_is_refused_when_opened(tmp_path: Path) -> None:
-    path = make_tar(tmp_path, "w:gz")
+    path = make_tar(tmp_path, FILES, "w:gz")
     os.truncate(path, path.stat().st_size // 2)
     with pytest.raises(DAMAGED):
         open_archive(path)
@@ -80,7 +51,7 @@ def test_a_truncated_tar_is_refused_when_opened(tmp_path: Path) -> None:
 
 def test_a_tar_cut_between_two_files_is_refused(tmp_path: Path) -> None:
     """The tarfile module takes it for complete."""
-    path = make_tar(tmp_path)
+    path = make_tar(tmp_path, FILES)
     os.truncate(path, 1024)  # the first file's header and content
     with pytest.raises(DAMAGED, match="truncated"):
         open_archive(path)
