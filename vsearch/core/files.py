@@ -70,9 +70,8 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a text file with `atomic_write`, durably; its folder must exist."""
-    with atomic_write(path, durable=True) as file:
-        file.write(text.encode("utf8"))
+    """Write a text file durably with `atomic_write`; its folder is created."""
+    write_bytes(path, text.encode("utf8"), durable=True)
 
 
 @contextmanager

@@ -216,7 +216,7 @@ def read_manifest(path: Path) -> Manifest:
                 f"Generation {path.name} has format version {version}, but this version of vsearch reads "
                 f"{FORMAT_VERSION}. Run `vsearch index run`."
             )
-        return Manifest.model_validate_json(json.dumps(content))
+        return Manifest.model_validate(content)
     except FileNotFoundError:
         raise _damaged(path, f"{MANIFEST} is missing") from None
     except ValidationError as error:
