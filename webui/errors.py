@@ -38,7 +38,7 @@ UNAVAILABLE: dict[type[errors.VSearchError], str] = {
 }
 """Shown instead of messages for the operator, which are only logged."""
 
-MESSAGES = {
+PAGE_MESSAGES = {
     400: "We could not understand this request. Please start again.",
     404: "Check the address, or search with a photo instead.",
     405: "Method not allowed.",
@@ -71,12 +71,12 @@ def _handle_known(error: errors.VSearchError) -> Response:
 
 
 def handle_http(error: HTTPException) -> Response:
-    """Return the response for an HTTP error; a description given to `abort` is shown as the message."""
+    """Return the response for an HTTP error, with the description given to `abort` as the message."""
     if isinstance(error, RequestEntityTooLarge):
         return _too_large()
     status = error.code or 500
-    is_ours = error.description != type(error).description
-    message = error.description if is_ours else MESSAGES.get(status)
+    is_standard = error.description == type(error).description
+    message = PAGE_MESSAGES.get(status) if is_standard and not _wants_json() else error.description
     response = _respond(status, type(error).__name__, message or "We could not answer this request.")
     for name, value in error.get_headers(request.environ):
         if name in ("Allow", "Retry-After"):
@@ -108,8 +108,12 @@ def _results_url(status: int) -> str | None:
     return request.script_root + request.full_path.rstrip("?") if status in (429, 503) else None
 
 
+def _wants_json() -> bool:
+    return request.path.startswith("/api/") or request.path in ("/healthz", "/readyz")
+
+
 def _respond(status: int, code: str, message: str) -> Response:
-    if request.path.startswith("/api/") or request.path in ("/healthz", "/readyz"):
+    if _wants_json():
         response: Response = jsonify({"error": {"code": code, "message": message}})
     elif isinstance(request.routing_exception, BadHost):
         response = Response(message, mimetype="text/plain")  # the links of a page need a valid host

@@ -69,7 +69,7 @@ class UploadStore:
             ImageRejected: it is not an acceptable picture.
         """
         if not data:
-            raise InvalidRequest("Please choose a photo first.")
+            raise InvalidRequest("The request contains no photo. Choose a photo first.")
         photo = encode_jpeg(decode(data, self.limits, max_side=MAX_SIDE))
         with self._wrapping_os_errors(), self._writing:
             photo_id = hmac.digest(_load_or_create_key(self.folder.with_suffix(".key")), photo, "sha256").hex()

@@ -198,16 +198,6 @@ def test_chunk_framing_is_limited(start):
         assert ask(port, CHUNKED + start + b"1" * 50_000).split()[1] == b"400"
 
 
-def test_keep_alive_and_head():
-    with served() as port, connected(port) as client:
-        for _ in range(3):
-            client.sendall(b"HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n")
-            head = client.recv(1000)
-            assert b"200 OK" in head
-            assert b"\r\nServer: vsearch\r\n" in head, "no version"
-            assert head.endswith(b"\r\n\r\n")
-
-
 @pytest.mark.parametrize(
     ("sent", "status"),
     [

@@ -94,7 +94,7 @@ def test_no_file_chosen(shared_site):
         post(shared_site.client, b"", name=""),
     ):
         assert response.status_code in (400, 415)
-    assert "choose a photo" in response.text
+    assert "Choose a photo first" in response.text
     assert shared_site.stored() == []
 
 
