@@ -24,7 +24,7 @@ class Criteria:
     Attributes:
         class_name: a class, `ALL`, or empty to search the classes that the photo suggests.
         price_min: in minor units of `currency`, like `price_max`.
-        look_only: do not read an article number from the photo.
+        visual_only: do not read an article number from the photo.
         article_number: one that was read from the photo but that no single product has.
     """
 
@@ -36,7 +36,7 @@ class Criteria:
     price_max: int | None = None
     in_stock: bool = False
     page: int = 1
-    look_only: bool = False
+    visual_only: bool = False
     article_number: str = ""
     currency: str = "EUR"
 
@@ -76,8 +76,8 @@ class Criteria:
             "price_max": self.price_number(self.price_max),
             "stock": "in" if self.in_stock else "",
             "page": str(self.page) if self.page > 1 else "",
-            "look": "only" if self.look_only else "",
-            "read": self.article_number,
+            "visual": "only" if self.visual_only else "",
+            "article_number": self.article_number,
         }
         return {name: value for name, value in parameters.items() if value}
 
@@ -96,7 +96,7 @@ def from_query(query: Mapping[str, str], currency: str) -> Criteria:
     low, high = (formatting.parse_price(given[name], currency) if name in given else None for name in PRICE_FIELDS)
     if low is not None and high is not None and low > high:
         low, high = high, low
-    number = given.get("read", "")
+    number = given.get("article_number", "")
     if not _is_digits(number or "0", MAX_ARTICLE_NUMBER_LENGTH):
         raise InvalidRequest(f"{number[:20]!r} is not an article number: use up to {MAX_ARTICLE_NUMBER_LENGTH} digits.")
     page = given.get("page", "1")
@@ -111,7 +111,7 @@ def from_query(query: Mapping[str, str], currency: str) -> Criteria:
         price_max=high,
         in_stock=bool(_choice(given, "stock", ("in",))),
         page=int(page),
-        look_only=bool(_choice(given, "look", ("only",))),
+        visual_only=bool(_choice(given, "visual", ("only",))),
         article_number=number,
         currency=currency,
     )

@@ -145,7 +145,7 @@ def find_products(services: Services, picture: Picture, criteria: Criteria) -> R
 
 def read_article_number(services: Services, picture: Picture, criteria: Criteria) -> RecognizedNumber | None:
     """Read the article number in the photo or in the selected box, unless the criteria say not to."""
-    return None if criteria.look_only else services.article_numbers.read(picture, criteria.box)
+    return None if criteria.visual_only else services.article_numbers.read(picture, criteria.box)
 
 
 def similar_products(services: Services, product_id: int, count: int) -> list[Match]:

@@ -118,7 +118,7 @@ def product(sku: str) -> str:
         abort(404, "This product is not available. Upload a photo to find similar ones.")
     photo_id, visual_search = request.args.get("photo", ""), ""
     if detail.item.article_number and services().uploads.find(photo_id):
-        criteria = from_form(request.args, services().catalog.currencies()[0])[0].with_changes(look_only=True)
+        criteria = from_form(request.args, services().catalog.currencies()[0])[0].with_changes(visual_only=True)
         visual_search = url_for(".show_results", photo_id=photo_id, **_query(criteria))
     similar = results.similar_products(services(), detail.card.product_id, MORE_LIKE_THIS)
     return render_template(

@@ -33,7 +33,7 @@ def test_tag_redirects_to_its_product(article_number_site):
 
     page = article_number_site.client.get(response.location).text
     assert "123.456.78" in page
-    (back,) = re.findall(r'href="(/results/[^"]*look=only)"', page)
+    (back,) = re.findall(r'href="(/results/[^"]*visual=only)"', page)
     assert article_number_site.client.get(back).status_code == 200
 
 
@@ -45,7 +45,7 @@ def test_photo_without_a_number(article_number_site):
 def test_number_without_a_single_product(article_number_site, monkeypatch, number):
     monkeypatch.setattr(FakeReader, "number", number)
     response = send(article_number_site, tag())
-    assert response.location.endswith(f"?read={number}")
+    assert response.location.endswith(f"?article_number={number}")
     page = article_number_site.client.get(response.location).text
     assert f"{number[:3]}.{number[3:6]}.{number[6:]}" in page
     assert 'class="card"' in page
@@ -60,11 +60,11 @@ def test_number_in_a_selected_box(article_number_site):
     response = article_number_site.client.get(f"{results}?box=0.7,0.2,1,0.6")
     assert response.status_code == 303
     assert "/products/P-03?photo=" in response.location
-    assert "box=0.7,0.2,1,0.6&amp;look=only" in article_number_site.client.get(response.location).text
+    assert "box=0.7,0.2,1,0.6&amp;visual=only" in article_number_site.client.get(response.location).text
 
-    page = article_number_site.client.get(f"{results}?box=0.7,0.2,1,0.6&look=only")
+    page = article_number_site.client.get(f"{results}?box=0.7,0.2,1,0.6&visual=only")
     assert page.status_code == 200
-    assert "look=only" in page.text
+    assert "visual=only" in page.text
 
 
 def test_api(article_number_site):
@@ -72,7 +72,9 @@ def test_api(article_number_site):
     read = body["article_number"]
     assert (read["number"], read["confidence"], read["product"]["sku"]) == ("12345678", 0.97, "P-03")
     assert body["results"]
-    assert article_number_site.client.post("/api/v1/search?look=only", data=tag()).get_json()["article_number"] is None
+    assert (
+        article_number_site.client.post("/api/v1/search?visual=only", data=tag()).get_json()["article_number"] is None
+    )
 
 
 def test_product_page_shows_the_number(client):

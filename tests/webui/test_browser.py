@@ -203,7 +203,7 @@ def test_article_number(open_page, article_number_site, tmp_path, width):
     assert "123.456.78" in page.locator(".notice--read").text_content()
     assert fits(page, width)
     page.get_by_role("link", name="Search by appearance instead").click()
-    page.wait_for_url(re.compile(r"/results/[0-9a-f]{64}\?look=only$"))
+    page.wait_for_url(re.compile(r"/results/[0-9a-f]{64}\?visual=only$"))
     page.get_by_role("button", name="Select an area").click()
     drag(page, page.locator("[data-frame]").bounding_box(), (0.3, 0.45), (0.7, 0.49))
     page.wait_for_url(re.compile(r"/products/P-03\?photo=[0-9a-f]{64}&box="))

@@ -16,7 +16,7 @@ def test_query_is_parsed_back():
         price_max=99_99_99,
         in_stock=True,
         page=3,
-        look_only=True,
+        visual_only=True,
         article_number="12345678",
     )
     assert from_query(criteria.query(), "EUR") == criteria
@@ -54,9 +54,9 @@ def test_changes_go_back_to_the_first_page():
         "page=x",
         "page=1000",
         "page=" + "1" * 5000,
-        "read=12a",
-        "read=" + "1" * 17,
-        "look=twice",
+        "article_number=12a",
+        "article_number=" + "1" * 17,
+        "visual=twice",
     ],
 )
 def test_invalid_parameters(parameter):
