@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,13 @@ from catalog.queries import GalleryRow
 from vsearch.cli.console import out, progress, table
 from vsearch.core.errors import DatasetError
 from vsearch.core.settings import Settings
-from vsearch.evaluation import metrics, rankers
+from vsearch.evaluation import rankers
 from vsearch.evaluation.bootstrap import Estimate, auroc_interval
 from vsearch.evaluation.queries import Query, photo_groups
-from vsearch.evaluation.rankers import MATCH_LABELS, DescriptorRanker, Ranking, Scores, rank_by_engine, score
+from vsearch.evaluation.rankers import MATCH_LABELS, DescriptorRanker, Ranking, rank_by_engine, score
 from vsearch.imaging.codec import Picture, decode
 from vsearch.search.engine import Engine
 
-_SCORES = {"hit@1": "hit_at_1", "hit@5": "hit_at_5", "hit@10": "hit_at_10", "mAP@R": "map_at_r"}
 _BASELINES = {"HOG": rankers.hog, "Lab histogram": rankers.lab_histogram}
 
 
@@ -69,31 +68,6 @@ class QuerySet:
     queries: Sequence[Query]
 
 
-@dataclass(frozen=True)
-class _Evaluation:
-    query_set: QuerySet
-    rankings: tuple[Ranking, ...]
-
-    def scores(self, rows: Sequence[int] | None = None) -> list[Scores]:
-        """Score every ranker on all queries, or on some."""
-        chosen = list(range(len(self.query_set.queries)) if rows is None else rows)
-        asked = [self.query_set.queries[row] for row in chosen]
-        return [score(ranking.name, ranking.ids[chosen], asked) for ranking in self.rankings]
-
-    def aurocs(self, unrelated: Sequence[Ranking]) -> list[Estimate]:
-        """Return how well each ranker's best score separates the queries from unrelated images."""
-        groups = photo_groups(self.query_set.queries)
-        pairs = zip(self.rankings, unrelated, strict=True)
-        return [auroc_interval(ours.best, theirs.best, groups) for ours, theirs in pairs]
-
-    def by_category(self) -> dict[str, list[int]]:
-        """Return the rows of the queries of each category."""
-        rows: dict[str, list[int]] = {}
-        for row, query in sorted(enumerate(self.query_set.queries), key=lambda pair: pair[1].category):
-            rows.setdefault(query.category, []).append(row)
-        return rows
-
-
 def report(
     engine: Engine,
     catalog: CatalogImages,
@@ -106,29 +80,24 @@ def report(
     """Evaluate the published index and the baselines on query sets, and print the scores.
 
     Args:
-        engine: serves the published index.
-        catalog: for the baselines.
-        query_sets: name -> queries; the JSON of a single one has no name around it.
-        unrelated: images of things that are not in the catalog.
-        by_category: also print a table by category.
-        as_json: print JSON instead of tables.
+        unrelated: images of things that are not in the catalog, to tell from the queries.
+        by_category: also score each category.
+        as_json: print JSON instead of tables; the JSON of a single query set has no name around it.
     """
     baselines = catalog.baselines()
-    evaluations = {
-        name: _Evaluation(query_set, _rank(engine, baselines, query_set.queries))
+    others = _rank(engine, baselines, [Query(picture, frozenset()) for picture in unrelated]) if unrelated else ()
+    results = {
+        name: _evaluate(query_set, _rank(engine, baselines, query_set.queries), others, by_category)
         for name, query_set in query_sets.items()
     }
-    others = _rank(engine, baselines, [Query(picture, frozenset()) for picture in unrelated]) if unrelated else ()
     if as_json:
-        plain = {name: _to_json(evaluation, others, by_category) for name, evaluation in evaluations.items()}
-        out.print_json(json.dumps(plain if len(plain) > 1 else next(iter(plain.values()))))
+        plain = results if len(results) > 1 else next(iter(results.values()))
+        out.print_json(json.dumps(plain, default=asdict))
         return
-    for evaluation in evaluations.values():
-        _print_scores(evaluation, len(catalog.rows))
-        if by_category:
-            _print_categories(evaluation)
+    for result in results.values():
+        _print_scores(result, len(catalog.rows))
     if others:
-        _print_no_match(evaluations, others)
+        _print_no_match(results, len(unrelated))
 
 
 def _rank(engine: Engine, baselines: Sequence[DescriptorRanker], asked: Sequence[Query]) -> tuple[Ranking, ...]:
@@ -136,81 +105,63 @@ def _rank(engine: Engine, baselines: Sequence[DescriptorRanker], asked: Sequence
         return (*rank_by_engine(engine, asked, advance=advance), *(baseline.rank(asked) for baseline in baselines))
 
 
-def _print_scores(evaluation: _Evaluation, images: int) -> None:
-    scores, query_set = evaluation.scores(), evaluation.query_set
-    columns = ("ranker", *_SCORES, *(["nDCG@10"] if scores[0].ndcg_at_10 else []))
-    title = f"{query_set.title}: {len(query_set.queries)} queries, {images} pictures (percent, 95 % interval)"
-    table(title, columns, [(found.name, *map(str, _estimates(found).values())) for found in scores], right=columns[1:])
-    out.print(f"routing loss at hit@1: {_loss(scores):.3f} (routed divided by all; 1 is no loss)\n")
+def _evaluate(
+    query_set: QuerySet, rankings: Sequence[Ranking], unrelated: Sequence[Ranking], by_category: bool
+) -> dict[str, Any]:
+    queries = query_set.queries
+    result = {"title": query_set.title} | _score(rankings, queries, range(len(queries)))
+    if by_category:
+        rows: dict[str, list[int]] = {}
+        for row, query in sorted(enumerate(queries), key=lambda pair: pair[1].category):
+            rows.setdefault(query.category, []).append(row)
+        result["categories"] = {name: _score(rankings, queries, chosen) for name, chosen in rows.items()}
+    if unrelated:
+        groups = photo_groups(queries)
+        result["auroc"] = {
+            ours.name: auroc_interval(ours.best, theirs.best, groups)
+            for ours, theirs in zip(rankings, unrelated, strict=True)
+        }
+        labels = {"known": rankings[0].labels, "not_sold": rankings[0].unsold, "unrelated": unrelated[0].labels}
+        result["match"] = {
+            kind: {label: found.count(label) / len(found) for label in MATCH_LABELS} for kind, found in labels.items()
+        }
+    return result
 
 
-def _print_categories(evaluation: _Evaluation) -> None:
-    lines, graded = [], False
-    for category, rows in evaluation.by_category().items():
-        _, routed, *baselines = evaluation.scores(rows)
-        graded = graded or routed.ndcg_at_10 is not None
-        estimates = [*_estimates(routed).values(), *(found.hit_at_1 for found in baselines)]
-        lines.append((category, str(len(rows)), *map(str, estimates)))
-    columns = ("category", "queries", *_SCORES, *(["nDCG@10"] if graded else []), *(f"{n} hit@1" for n in _BASELINES))
-    table(f"{evaluation.query_set.title}, by category, routed", columns, lines, right=columns[1:])
+def _score(rankings: Sequence[Ranking], queries: Sequence[Query], rows: Sequence[int]) -> dict[str, Any]:
+    chosen = list(rows)
+    scores = {ranking.name: score(ranking.ids[chosen], [queries[row] for row in chosen]) for ranking in rankings}
+    everywhere, routed = (found["hit@1"].mean for found in list(scores.values())[:2])
+    return {"queries": len(chosen), "scores": scores, "routing_loss": routed / everywhere if everywhere else 1.0}
 
 
-def _print_no_match(evaluations: Mapping[str, _Evaluation], unrelated: Sequence[Ranking]) -> None:
+def _print_scores(result: Mapping[str, Any], images: int) -> None:
+    scores: dict[str, dict[str, Estimate]] = result["scores"]
+    columns = tuple(next(iter(scores.values())))
+    title = f"{result['title']}: {result['queries']} queries, {images} pictures (percent, 95 % interval)"
+    lines = [(name, *map(str, found.values())) for name, found in scores.items()]
+    table(title, ("ranker", *columns), lines, right=columns)
+    out.print(f"routing loss at hit@1: {result['routing_loss']:.3f} (routed divided by all; 1 is no loss)\n")
+    if "categories" in result:
+        lines = []
+        for category, part in result["categories"].items():
+            _, routed, *others = part["scores"].values()
+            found = [routed.get(column, "") for column in columns] + [other["hit@1"] for other in others]
+            lines.append((category, str(part["queries"]), *map(str, found)))
+        columns = ("queries", *columns, *(f"{name} hit@1" for name in _BASELINES))
+        table(f"{result['title']}, by category, routed", ("category", *columns), lines, right=columns)
+
+
+def _print_no_match(results: Mapping[str, Mapping[str, Any]], unrelated: int) -> None:
     """Print how well scores separate catalog products from unrelated images, and the shares of match labels."""
     lines = []
-    blank = [""] * (2 + len(_BASELINES))
-    for name, evaluation in evaluations.items():
-        everywhere, _, *baselines = evaluation.aurocs(unrelated)
-        ranking = evaluation.rankings[0]
-        lines.append((name, str(len(ranking.ids)), *map(str, (everywhere, *baselines)), *_percentages(ranking.labels)))
-        lines.append((f"{name}, product not sold", *blank, *_percentages(ranking.unsold)))
-    lines.append(("unrelated", str(len(unrelated[0].ids)), *blank[1:], *_percentages(unrelated[0].labels)))
-    columns = ("photos", "queries", "AUROC", *(f"{name} AUROC" for name in _BASELINES), *MATCH_LABELS)
-    table("Catalog products against unrelated images, and match labels (percent)", columns, lines, right=columns[1:])
-
-
-def _estimates(found: Scores) -> dict[str, Estimate]:
-    estimates: dict[str, Estimate] = {name: getattr(found, name) for name in _SCORES.values()}
-    return estimates if found.ndcg_at_10 is None else {**estimates, "ndcg_at_10": found.ndcg_at_10}
-
-
-def _percentages(labels: Sequence[str]) -> list[str]:
-    return [f"{100 * share:.1f}" for share in _label_shares(labels).values()]
-
-
-def _label_shares(labels: Sequence[str]) -> dict[str, float]:
-    return {label: sum(found == label for found in labels) / len(labels) for label in MATCH_LABELS}
-
-
-def _loss(scores: Sequence[Scores]) -> float:
-    return metrics.routing_loss(scores[1].hits, scores[0].hits)
-
-
-def _to_json(evaluation: _Evaluation, unrelated: Sequence[Ranking], by_category: bool) -> dict[str, Any]:
-    scores = evaluation.scores()
-    plain: dict[str, Any] = {
-        "title": evaluation.query_set.title,
-        "queries": len(evaluation.query_set.queries),
-        "routing_loss": _loss(scores),
-        "scores": [_scores_to_json(found) for found in scores],
-    }
-    if by_category:
-        plain["categories"] = {
-            name: {"queries": len(rows), "scores": [_scores_to_json(found) for found in evaluation.scores(rows)]}
-            for name, rows in evaluation.by_category().items()
-        }
-    if unrelated:
-        areas = zip(evaluation.rankings, evaluation.aurocs(unrelated), strict=True)
-        plain["auroc"] = {ranking.name: [area.mean, area.low, area.high] for ranking, area in areas}
-        plain["match"] = {
-            "known": _label_shares(evaluation.rankings[0].labels),
-            "not_sold": _label_shares(evaluation.rankings[0].unsold),
-            "unrelated": _label_shares(unrelated[0].labels),
-        }
-    return plain
-
-
-def _scores_to_json(found: Scores) -> dict[str, object]:
-    estimates = _estimates(found)
-    intervals = {name: [value.low, value.high] for name, value in estimates.items()}
-    return {"name": found.name, **{name: value.mean for name, value in estimates.items()}, "intervals": intervals}
+    blank = [""] * (1 + len(_BASELINES))
+    for name, result in results.items():
+        shares = {kind: [f"{100 * share:.1f}" for share in found.values()] for kind, found in result["match"].items()}
+        everywhere, _, *others = map(str, result["auroc"].values())
+        lines.append((name, str(result["queries"]), everywhere, *others, *shares["known"]))
+        lines.append((f"{name}, product not sold", "", *blank, *shares["not_sold"]))
+    lines.append(("unrelated", str(unrelated), *blank, *shares["unrelated"]))
+    columns = ("queries", "AUROC", *(f"{name} AUROC" for name in _BASELINES), *MATCH_LABELS)
+    title = "Catalog products against unrelated images, and match labels (percent)"
+    table(title, ("photos", *columns), lines, right=columns)

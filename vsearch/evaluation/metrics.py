@@ -76,14 +76,3 @@ def ndcg_at_k(ranked: ArrayLike, grades: Sequence[Mapping[int, float]], k: int) 
         ideal = np.dot(best, discounts[: len(best)])
         values.append(np.dot(gains, discounts[: len(gains)]) / ideal if ideal else 0.0)
     return np.array(values, dtype=np.float64)
-
-
-def routing_loss(routed: ArrayLike, everywhere: ArrayLike) -> float:
-    """Return the mean hit rate of the routed search divided by that of a search of all classes; 1 if nothing is lost.
-
-    Args:
-        routed: hits [q] of the search in the chosen classes.
-        everywhere: hits [q] of the search in all classes.
-    """
-    best = float(np.mean(np.asarray(everywhere, dtype=np.float64)))
-    return float(np.mean(np.asarray(routed, dtype=np.float64))) / best if best else 1.0

@@ -1,7 +1,7 @@
 """What ranks products for queries: the published index, routed and in all classes, and baseline descriptors."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
@@ -44,43 +44,19 @@ class Ranking:
     unsold: tuple[MatchLabel, ...] = ()
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Mean scores of a ranker with confidence intervals that resample photos.
+def score(ranked: Ids, queries: Sequence[Query]) -> dict[str, Estimate]:
+    """Return the mean scores of rankings [q, k], with k of at least `required_depth`; intervals resample photos.
 
-    Attributes:
-        ndcg_at_10: None if no query has grades.
-        hits: hit@1 of each query, for comparisons.
+    nDCG@10 is only included if a query has grades.
     """
-
-    name: str
-    hit_at_1: Estimate
-    hit_at_5: Estimate
-    hit_at_10: Estimate
-    map_at_r: Estimate
-    ndcg_at_10: Estimate | None
-    hits: Floats = field(repr=False)
-
-
-def score(name: str, ranked: Ids, queries: Sequence[Query]) -> Scores:
-    """Score rankings [q, k]; k must be at least `required_depth`."""
     right = metrics.relevance(ranked, [query.relevant for query in queries])
-    groups = photo_groups(queries)
-    ndcg = None
+    values = {f"hit@{k}": metrics.hit_at_k(right, k) for k in (1, 5, 10)}
+    values["mAP@R"] = metrics.average_precision_at_r(right, [len(query.relevant) for query in queries])
     if any(query.grades is not None for query in queries):
         grades = [dict.fromkeys(query.relevant, 1.0) if query.grades is None else query.grades for query in queries]
-        ndcg = mean_interval(metrics.ndcg_at_k(ranked, grades, 10), groups)
-    first = metrics.hit_at_k(right, 1)
-    precision = metrics.average_precision_at_r(right, [len(query.relevant) for query in queries])
-    return Scores(
-        name=name,
-        hit_at_1=mean_interval(first, groups),
-        hit_at_5=mean_interval(metrics.hit_at_k(right, 5), groups),
-        hit_at_10=mean_interval(metrics.hit_at_k(right, 10), groups),
-        map_at_r=mean_interval(precision, groups),
-        ndcg_at_10=ndcg,
-        hits=first,
-    )
+        values["nDCG@10"] = metrics.ndcg_at_k(ranked, grades, 10)
+    groups = photo_groups(queries)
+    return {name: mean_interval(found, groups) for name, found in values.items()}
 
 
 def required_depth(queries: Sequence[Query]) -> int:

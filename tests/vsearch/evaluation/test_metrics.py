@@ -44,11 +44,6 @@ def test_average_precision_at_r_of_hand_computed_cases(right: list[bool], count:
     assert metrics.average_precision_at_r(np.array([right]), [count])[0] == pytest.approx(expected)
 
 
-def test_routing_loss() -> None:
-    assert metrics.routing_loss([1, 0], [1, 1]) == 0.5
-    assert metrics.routing_loss([0, 0], [0, 0]) == 1.0
-
-
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=15), st.integers(1, 12), st.randoms(use_true_random=False))
 def test_ndcg_agrees_with_scikit_learn(gains: list[int], k: int, random: Random) -> None:
     from sklearn.metrics import ndcg_score
