@@ -75,12 +75,7 @@ def backbone(name: str) -> Backbone:
 def build(name: str, side: int | None = None) -> Any:
     """Return the untrained `keras.Model` of a backbone: scaled float [n, side, side, 3] -> feature map [n, h, w, c].
 
-    Args:
-        name: a row of the table.
-        side: input side in pixels; None for any.
-
-    Raises:
-        CheckpointError: there is no such backbone.
+    The side is that of the input in pixels; None for any.
     """
     import keras
 

@@ -92,10 +92,8 @@ class Checkpoint:
     """A loaded checkpoint: its description, and arrays that need no network.
 
     Attributes:
-        checkpoint_id: hash of everything, 16 hex digits.
-        blocks_id: hash of what determines blocks, 16 hex digits; empty if it is not searchable.
+        blocks_id: empty if it is not searchable.
         backbones: names in `vsearch.models.backbones`, in the order of the blocks.
-        trained_heads: None if it has none.
         about: plan, data, library versions and figures, as written by the training.
     """
 
@@ -267,14 +265,7 @@ def save_with_heads(
 ) -> Checkpoint:
     """Write `parent/<checkpoint_id>`, a copy with a shop's own class heads, unless it exists, and load it.
 
-    Args:
-        checkpoint: provides everything else.
-        heads: replace those of the checkpoint.
-        parent: folder of the shop's checkpoints.
-        class_sizes: images per class that the heads were fitted on; None keeps those of the checkpoint.
-
-    Raises:
-        OSError: the disk is full or read-only.
+    `class_sizes` are the images per class that the heads were fitted on; None keeps those of the checkpoint.
     """
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=parent) as name:
@@ -291,12 +282,7 @@ def save_with_heads(
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """Return the contents of model.json, after verifying the hash of every file.
-
-    Raises:
-        CheckpointMissing: the folder is not a checkpoint.
-        CheckpointMismatch: its format is not supported, or a file is missing or has changed.
-    """
+    """Return the contents of model.json, after verifying the hash of every file; raises as `load` does."""
     if not (folder / DESCRIPTION).is_file():
         raise CheckpointMissing(f"{folder} is not a checkpoint: it has no {DESCRIPTION}.")
     description = _parse(folder)

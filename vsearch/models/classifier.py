@@ -75,12 +75,7 @@ def open_classifier(checkpoint: Checkpoint) -> Classifier:
 
 
 def compiled(network: Any, heads: TrainedHeads) -> Callable[[NDArray[np.uint8]], Mapping[str, Any]]:
-    """Return a compiled function: framed uint8 [n, *frame, 3] -> logits by head.
-
-    Args:
-        network: a `keras.Model`: float RGB 0..255 [n, *shape, 3] -> logits by head.
-        heads: gives frame and shape, and whether to average the logits with those of the mirror image.
-    """
+    """Compile a network with trained heads, a `keras.Model`: framed uint8 [n, *frame, 3] -> logits by head."""
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec((None, *heads.frame, 3), tf.uint8)])  # type: ignore[untyped-decorator]
@@ -112,11 +107,7 @@ def top_weights(backbone: Any, network: Any) -> list[Any]:
 
 
 def load_network(checkpoint: Checkpoint, name: str) -> Any:
-    """Return a network of a checkpoint with its trained heads, a `keras.Model`.
-
-    Raises:
-        CheckpointMismatch: the weights are those of another network.
-    """
+    """Return a network of a checkpoint with its trained heads, a `keras.Model`."""
     from vsearch.models.network import build_network
     from vsearch.models.weights import read_packed, unpack
 

@@ -107,17 +107,7 @@ def raw_features(
 
 
 def compile_trunk(name: str, grid: int, weights: Sequence[NDArray[Any]], side: int) -> CompiledTrunk:
-    """Return the compiled trunk of a backbone.
-
-    Args:
-        name: of the backbone.
-        grid: the feature map is pooled to grid x grid averages.
-        weights: of the backbone.
-        side: input side in pixels.
-
-    Raises:
-        CheckpointMismatch: the weights are those of another network.
-    """
+    """Return the compiled trunk of a backbone with these weights, see `vsearch.models.network.build_trunk`."""
     import tensorflow as tf
 
     from vsearch.models.network import build_trunk

@@ -37,9 +37,6 @@ def build_trunk(name: str, grid: int = 3, side: int | None = None) -> tuple[kera
     The trunk pools the last feature map to grid x grid averages, row by row: the arrangement of parts distinguishes
     products that a global average confuses. Load weights into the backbone; it is part of the trunk. The default side
     is that of the table.
-
-    Raises:
-        CheckpointError: there is no such backbone.
     """
     row = backbone(name)
     side = side or row.side
@@ -50,11 +47,7 @@ def build_trunk(name: str, grid: int = 3, side: int | None = None) -> tuple[kera
 
 
 def load_trunk(checkpoint: Checkpoint, name: str) -> keras.Model:
-    """Return a trunk with the weights of a checkpoint.
-
-    Raises:
-        CheckpointMismatch: the weights are those of another network.
-    """
+    """Return a trunk with the weights of a checkpoint."""
     network, trunk = build_trunk(name, checkpoint.grid, checkpoint.side(name))
     unpack(network.weights, read_packed(checkpoint.folder / f"{name}.weights.npz"), name)
     return trunk
@@ -65,14 +58,7 @@ def build_network(
 ) -> tuple[keras.Model, keras.Model]:
     """Return (backbone, network): float RGB 0..255 [n, h, w, 3] -> {head name: logits float32 [n, *logits_shape]}.
 
-    Args:
-        name: a backbone.
-        heads: each becomes a layer `head_NAME`.
-        dropout: rate before the layers of a head.
-        shape: (height, width) in pixels; None for any.
-
-    Raises:
-        CheckpointError: there is no such backbone.
+    Each head is a layer `head_NAME`, with dropout before its dense layers. The shape is (height, width); None for any.
     """
     network = build(name)
     pictures = keras.Input((*(shape or (None, None)), 3), name="pictures")

@@ -42,14 +42,10 @@ class Entry:
 
     Attributes:
         checkpoint_id: the name of its folder if it cannot be read.
-        blocks_id: empty if it is not searchable or cannot be read.
-        plan: name of the plan it was trained by; empty if unknown.
         role: "search" makes embeddings; "reader" reads article numbers; "detector" detects products; "classifier" only
             classifies.
         heads: what it predicts, such as "category (8)".
-        size: in bytes.
-        made: when it was written here.
-        problem: why it cannot be used; empty if it can.
+        problem: why it cannot be used, if it cannot.
     """
 
     folder: Path
@@ -164,11 +160,7 @@ def export(checkpoint: Checkpoint, target: Path) -> Path:
 
 
 def check_target(target: Path) -> None:
-    """Check that an export can be written to `target`.
-
-    Raises:
-        CheckpointError: it exists, or its parent folder does not.
-    """
+    """Raise `CheckpointError` if the target of an export exists, or its parent folder does not."""
     if target.exists():
         raise CheckpointError(f"Cannot export to {target}: it exists already. Choose another name.")
     if not target.parent.is_dir():

@@ -188,12 +188,7 @@ class TrainedHeads:
 
 @dataclass(frozen=True)
 class HeadPredictions:
-    """What each network's heads predict for n images.
-
-    Attributes:
-        specs: the heads.
-        probabilities: network -> head -> calibrated probabilities, float32 [n, *logits_shape].
-    """
+    """Predictions for n images: network -> head -> calibrated probabilities, float32 [n, *logits_shape]."""
 
     specs: tuple[HeadSpec, ...]
     probabilities: Mapping[str, Mapping[str, NDArray[np.float32]]]
@@ -209,11 +204,7 @@ class HeadPredictions:
         return (*self.networks, VOTE) if len(self.networks) > 1 else self.networks
 
     def spec(self, head: str) -> HeadSpec:
-        """Return a head by name.
-
-        Raises:
-            KeyError: there is no such head.
-        """
+        """Return a head by name."""
         return {spec.name: spec for spec in self.specs}[head]
 
     def mean(self, head: str) -> NDArray[np.float32]:
@@ -227,8 +218,7 @@ class HeadPredictions:
     def predicted(self, predictor: str, head: str) -> NDArray[np.int64]:
         """Return the most probable class of each image [n], or digits [n, length].
 
-        The vote is the majority, per digit for a digits head, with ties broken by the mean probability. For a sigmoid
-        head it is the mean.
+        The vote is the majority, with ties broken by the mean probability; for a sigmoid head it is the mean.
         """
         if predictor != VOTE or self.spec(head).kind == "sigmoid":
             return np.asarray(self.probabilities_of(predictor, head).argmax(axis=-1), np.int64)
@@ -268,13 +258,7 @@ def predictions_from_logits(
     calibrated: Mapping[str, tuple[HeadSpec, ...]],
     logits: Mapping[str, Mapping[str, NDArray[np.float32]]],
 ) -> HeadPredictions:
-    """Convert logits to predictions.
-
-    Args:
-        specs: the heads.
-        calibrated: network -> the heads with that network's temperatures.
-        logits: network -> head -> [n, *logits_shape].
-    """
+    """Convert logits, network -> head -> [n, *logits_shape], with the heads as calibrated for each network."""
     probabilities = {
         network: {spec.name: spec.probabilities(own[spec.name]) for spec in calibrated[network]}
         for network, own in logits.items()

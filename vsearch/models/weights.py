@@ -31,8 +31,6 @@ def pull(name: str, folder: Path) -> Path:
 
     Raises:
         WeightsUnavailable: they are not on this machine and cannot be downloaded.
-        CheckpointError: there is no such backbone.
-        OSError: the disk is full; no partial file is left.
     """
     from vsearch.models.tensorflow_startup import import_tensorflow
 

@@ -22,7 +22,6 @@ def pool_to_grid(features: Any, grid: int) -> Any:
     return ops.cast(ops.concatenate(regions, axis=-1), "float32")
 
 
-@keras.saving.register_keras_serializable("vsearch")
 class GridPool(layers.Layer):  # type: ignore[misc]  # keras ships no types
     """`pool_to_grid` as a layer, for feature maps of any size."""
 
@@ -40,12 +39,7 @@ class GridPool(layers.Layer):  # type: ignore[misc]  # keras ships no types
         assert channels is not None
         return (input_shape[0], self.grid**2 * channels)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments of the constructor."""
-        return {**super().get_config(), "grid": self.grid}
 
-
-@keras.saving.register_keras_serializable("vsearch")
 class DigitReader(layers.Layer):  # type: ignore[misc]  # keras ships no types
     """Read a line of digits: feature map [n, h, w, c] -> logits float32 [n, length, 10], for any h and w.
 
@@ -93,11 +87,6 @@ class DigitReader(layers.Layer):  # type: ignore[misc]  # keras ships no types
         """Return the shape of the logits."""
         return (input_shape[0], self.length, 10)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments of the constructor."""
-        own = {"length": self.length, "width": self.width, "dropout": self.dropout.rate}
-        return {**super().get_config(), **own}
-
 
 def _position_cosines(columns: Any) -> Any:
     """Return cosines over the width, float32 [frequencies, columns]."""
@@ -134,7 +123,6 @@ def box_head(width: int | None, *, dropout: float, name: str) -> keras.Sequentia
     return keras.Sequential(steps, name=name)
 
 
-@keras.saving.register_keras_serializable("vsearch")
 class UpsampleAdd(layers.Layer):  # type: ignore[misc]  # keras ships no types
     """Add an upsampled coarse feature map [n, h/2, w/2, c] to a fine one [n, h, w, c]."""
 
