@@ -4,15 +4,14 @@ from pathlib import Path
 
 import click
 
-from catalog import queries
 from catalog.database import open_catalog, open_for_dry_run, read_schema_revision, schema_revisions
 from catalog.image_store import ImageStore
 from catalog.imports import MAX_RECORDED_FINDINGS
-from catalog.queries import CatalogCounts
 from indexer.feed.gates import GATES, FeedGateError, Gate
 from indexer.feed.importer import ImportReport, Options, import_feed
 from vsearch.cli import pass_settings
 from vsearch.cli.console import progress, table
+from vsearch.core.progress import Progress
 from vsearch.core.redaction import redact, redact_url
 from vsearch.core.settings import Settings
 
@@ -43,7 +42,9 @@ def import_(
         raise click.UsageError("No feed. Give FEED, or set feed in the settings.")
     feed = feed or settings.feed
     options = Options.from_settings(settings, feed, mapping=mapping, dry_run=dry_run, accept=accept)
-    _print_summary(*import_and_report(settings, feed, images or settings.feed_images or None, options))
+    report = import_and_report(settings, feed, images or settings.feed_images or None, options, progress)
+    lines = [(name, str(count)) for name, count in report.counts().items()]
+    table("Dry run: this would change" if dry_run else "Imported", ("change", "count"), lines, right=("count",))
 
 
 @command.command("upgrade", epilog="Example: vsearch catalog upgrade --check")
@@ -63,21 +64,19 @@ def upgrade(settings: Settings, *, check: bool) -> None:
 
 
 def import_and_report(
-    settings: Settings, feed: str, images: str | None, options: Options
-) -> tuple[ImportReport, CatalogCounts]:
+    settings: Settings, feed: str, images: str | None, options: Options, progress: Progress
+) -> ImportReport:
     """Import a feed, and print its findings on standard error."""
-    store = ImageStore(settings.pictures)
     url = settings.catalogue_url
     with open_for_dry_run(url) if options.dry_run else open_catalog(url, write=True) as sessions:
         try:
+            store = ImageStore(settings.pictures)
             report = import_feed(feed, images, sessions=sessions, store=store, options=options, progress=progress)
         except FeedGateError as error:
             print_findings(feed, error, recorded=not options.dry_run)
             raise
-        with sessions() as session:
-            counts = queries.counts(session)
     print_findings(feed, report, recorded=not options.dry_run)
-    return report, counts
+    return report
 
 
 def print_findings(feed: str, found: ImportReport | FeedGateError, *, recorded: bool = True) -> None:
@@ -90,10 +89,3 @@ def print_findings(feed: str, found: ImportReport | FeedGateError, *, recorded: 
     if len(found.findings) > MAX_PRINTED_FINDINGS:
         where = f"; `vsearch index report --json` has the first {MAX_RECORDED_FINDINGS:,}" if recorded else ""
         click.echo(f"{feed}: and {len(found.findings) - MAX_PRINTED_FINDINGS:,} more{where}", err=True)
-
-
-def _print_summary(report: ImportReport, counts: CatalogCounts) -> None:
-    title = "Dry run: this would change" if report.dry_run else "Imported"
-    lines = [(name, str(count)) for name, count in report.counts().items()]
-    table(title, ("change", "count"), lines, right=("count",))
-    click.echo(f"In the catalog: {counts.products} products, {counts.pictures} pictures.")

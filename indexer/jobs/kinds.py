@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from catalog.database import open_catalog
-from indexer.cli.catalog_import import print_findings
+from indexer.cli.catalog_import import import_and_report, print_findings
 from indexer.feed.gates import GATES, FeedGateError, Gate
 from indexer.feed.importer import ImportReport, Options
 from indexer.jobs.jobs import JobFunction
@@ -62,26 +61,9 @@ def _index(settings: Settings, arguments: Mapping[str, Any], progress: Progress)
 
 
 def _import(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
-    from catalog.image_store import ImageStore
-    from indexer.feed.importer import import_feed
-
     feed, images = arguments.get("feed") or settings.feed, arguments.get("images") or settings.feed_images
     options = Options.from_settings(settings, feed, accept=causes(arguments.get("accept", ())))
-    with open_catalog(settings.catalogue_url, write=True) as sessions:
-        try:
-            report = import_feed(
-                feed,
-                images or None,
-                sessions=sessions,
-                store=ImageStore(settings.pictures),
-                options=options,
-                progress=progress,
-            )
-        except FeedGateError as refusal:
-            print_findings(feed, refusal)
-            raise
-    print_findings(feed, report)
-    return report.text()
+    return import_and_report(settings, feed, images or None, options, progress).text()
 
 
 def _tell(feed: str, report: ImportReport) -> None:
