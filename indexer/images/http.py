@@ -26,7 +26,7 @@ TIMEOUT = 20.0
 DEADLINE = 120.0
 """Seconds for one whole file."""
 
-TRIES = 3
+MAX_TRIES = 3
 MAX_REDIRECTS = 5
 RETRY_STATUSES = (429, 500, 502, 503, 504)
 
@@ -68,7 +68,7 @@ class Downloader:
         self, *, private: bool = False, trusted_host: str = "", deadline: float = DEADLINE, pause: float = 0.5
     ) -> None:
         retries = urllib3.Retry(
-            TRIES - 1,
+            MAX_TRIES - 1,
             redirect=MAX_REDIRECTS,
             status_forcelist=RETRY_STATUSES,
             backoff_factor=pause,

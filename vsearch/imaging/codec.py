@@ -39,10 +39,10 @@ _ARENA_BLOCK_BYTES = 2**26
 """Pillow's allocation unit. With the default of 16 MB, malloc keeps hundreds of MB for each of the decoding threads."""
 
 _JPEG_END = b"\xff\xd9"
-_MIN_PADDING = 16
-"""Zeros at the end of a JPEG that are padding; a scan itself may end with up to `_MAX_SCAN_ZEROS`."""
+_MIN_PADDING_BYTES = 16
+"""Zeros at the end of a JPEG that are padding; a scan itself may end with up to `_MAX_ZEROS_IN_SCAN`."""
 
-_MAX_SCAN_ZEROS = 4
+_MAX_ZEROS_IN_SCAN = 4
 
 _PNG_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"iCCP", b"eXIf"}
 _PNG_ORIENTATION_TEXTS = {b"Raw profile type exif", b"XML:com.adobe.xmp"}
@@ -237,8 +237,8 @@ def _check_jpeg_rows(data: bytes, max_side: int | None = None) -> None:
     end = data.find(_JPEG_END, data.rfind(b"\xff\xda"))
     scans = data[:end] if end >= 0 else data
     padding = len(scans) - len(scans.rstrip(b"\0"))
-    if padding >= _MIN_PADDING:  # a partial download in a file of full size
-        scans = scans[: _MAX_SCAN_ZEROS - padding]
+    if padding >= _MIN_PADDING_BYTES:  # a partial download in a file of full size
+        scans = scans[: _MAX_ZEROS_IN_SCAN - padding]
     digests = set()
     for seed in (1, 2):
         with _open(scans.rstrip(b"\xff") + _noise(seed) + _JPEG_END, "JPEG") as image:

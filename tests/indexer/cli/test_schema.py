@@ -155,7 +155,7 @@ def test_no_log_shows_a_password(
     """Nor does a traceback, of ours or of libraries; a process of its own, for logging is set up once."""
     (tmp_path / "feed.csv").write_text("sku,title\nA,Sofa\n")
     environment = {"VSEARCH_FEED": str(tmp_path / "feed.csv"), **os.environ, variable: value}
-    program = "from indexer.images import http; http.TRIES = 1; from vsearch.cli import main; main()"
+    program = "from indexer.images import http; http.MAX_TRIES = 1; from vsearch.cli import main; main()"
     command = [sys.executable, "-c", program, "--log-level", "DEBUG", "--data", str(tmp_path), "catalog", "import"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[3])
 

@@ -4,7 +4,6 @@ import re
 import struct
 import warnings
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -247,22 +246,6 @@ def test_truncated_files_are_refused(file_format: str, options: dict[str, Any]) 
     for share in (0.5, 0.9):
         with pytest.raises(NotAnImage):
             decode(whole[: int(len(whole) * share)])
-
-
-def test_truncated_files_in_many_threads() -> None:
-    """Each gets the result that it gets alone."""
-    whole = jpeg_of({})
-    expected = decode(whole)
-    files = [whole, whole[:-2], whole[:-200], whole[:-200] + b"\xff\xd9"] * 8
-
-    def work(data: bytes) -> int | None:
-        try:
-            return difference(decode(data), expected)
-        except NotAnImage:
-            return None
-
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(work, files)) == [0, 0, None, None] * 8
 
 
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "BMP", "BMP palette", "GIF", "WEBP", "TIFF", "HEIF", "AVIF"])
