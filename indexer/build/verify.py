@@ -131,9 +131,6 @@ def check_against_published(
 def verify_published(settings: Settings, open_encoder: OpenEncoder = open_encoder) -> PublishedCheck:
     """Check the files, searches and canaries of the published generation, and compare it with the catalog.
 
-    Args:
-        open_encoder: opens the encoder of a checkpoint; called only for a canary that was never encoded.
-
     Raises:
         NoGeneration: nothing is published.
         GenerationCorrupt: a file is missing or damaged.
@@ -185,28 +182,19 @@ def _as_stored(generation: Generation) -> Expected:
 
 def problems(gallery: Gallery, expected: Expected) -> Iterator[str]:
     """Yield a sentence for each problem; searches are made only if the content is right."""
-    wrong = [*_content_problems(gallery, expected), *_embedding_problems(expected)]
-    yield from wrong or _search_problems(gallery, expected)
+    yield from list(_content_problems(gallery, expected)) or _search_problems(gallery, expected)
 
 
 def _content_problems(gallery: Gallery, expected: Expected) -> Iterator[str]:
-    if len(gallery) != len(expected.image_ids):
-        yield f"It holds {len(gallery)} pictures, the catalog {len(expected.image_ids)}."
-    elif not np.array_equal(gallery.image_ids, expected.image_ids):
-        yield "It holds pictures that the catalog does not."
+    if not np.array_equal(gallery.image_ids, expected.image_ids):
+        yield f"Its {len(gallery)} pictures are not the {len(expected.image_ids)} of the catalog."
     elif not np.array_equal(gallery.product_ids, expected.product_ids):
         yield "It assigns pictures to other products than the catalog."
     names = np.array(expected.classes)
-    if set(gallery.classes) != set(expected.classes):
-        yield f"Its classes are {sorted(gallery.classes)}, the catalog's {sorted(set(expected.classes))}."
-        return
     for metric, indexes in gallery.indexes.items():
-        for name, index in indexes.items():
-            if not np.array_equal(index.image_ids, expected.image_ids[names == name]):
-                yield f"The {metric} index of class {name!r} holds the wrong pictures."
-
-
-def _embedding_problems(expected: Expected) -> Iterator[str]:
+        for name in sorted({*indexes, *expected.classes}):
+            if name not in indexes or not np.array_equal(indexes[name].image_ids, expected.image_ids[names == name]):
+                yield f"The {metric} index of class {name!r} is missing or holds the wrong pictures."
     squares = np.einsum("nd,nd->n", expected.embeddings, expected.embeddings)  # without a second array of their size
     bad = np.flatnonzero(~(np.isfinite(squares) & (squares > 0)))
     if len(bad):
@@ -236,16 +224,9 @@ def _search_problems(gallery: Gallery, expected: Expected) -> Iterator[str]:
 def _search_sample(
     index: ClassIndex, embeddings: Vectors, image_ids: Ids, *, sample: Ids, metric: Metric
 ) -> tuple[Ids, float, int]:
-    """Search for sampled pictures and compare the results with exact search.
+    """Search for the sampled rows [q] of a class's pictures and compare the results with exact search.
 
     A picture as near as the expected one is right too: a copy saved again differs in a few bits.
-
-    Args:
-        index: of a class.
-        embeddings: of its n pictures, float32 [n, d].
-        image_ids: int64 [n], ascending.
-        sample: rows of the pictures to search for, int64 [q].
-        metric: of the index.
 
     Returns:
         Rows of those that do not find themselves, mean recall at `RECALL_DEPTH`, and how many are as near to more than
@@ -277,10 +258,7 @@ def _search_sample(
 def drift(before: Manifest, after: Manifest, members: Callable[[], tuple[Members, Members]]) -> Iterator[str]:
     """Yield a sentence for each way in which the new generation is worse than the published one.
 
-    Args:
-        before: published.
-        after: new.
-        members: returns the products of the classes of both; called only if a class shrank.
+    `members` returns the products of the classes of both, and is called only if a class shrank.
     """
     yield from _lost_classes(before, after, members)
     if before.blocks_id != after.blocks_id or not before.quality or not after.quality:

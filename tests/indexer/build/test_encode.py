@@ -64,7 +64,7 @@ def test_batches_before_a_failure_are_kept(shop: Shop, context: EncodeContext, e
     with pytest.raises(RuntimeError):
         encode_missing(context, [(row.sha256, 0) for row in shop.rows()], no_progress)
     with shop.sessions() as session:
-        assert stored_blocks.count(session, encoder.blocks_id) == 8
+        assert stored_blocks.size_of(session, encoder.blocks_id, [row.sha256 for row in shop.rows()])[0] == 8
 
 
 def test_a_view_depends_on_content_and_number_alone() -> None:

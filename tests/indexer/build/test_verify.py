@@ -54,18 +54,18 @@ def test_a_written_generation_is_checked(tmp_path: Path) -> None:
         background_cohort=np.empty((0, 16), np.float32),
     )
     check(generation.load(hidden), EXPECTED)
-    with pytest.raises(VerificationFailed, match="300 pictures, the catalog 299"):
+    with pytest.raises(VerificationFailed, match="300 pictures are not the 299"):
         check(generation.load(hidden), SHORTER)
 
 
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        (SHORTER, "299 pictures, the catalog 300"),
-        (expected(image_ids=np.append(EXPECTED.image_ids[:-1], 99999)), "pictures that the catalog does not"),
+        (SHORTER, "299 pictures are not the 300"),
+        (expected(image_ids=np.append(EXPECTED.image_ids[:-1], 99999)), "300 pictures are not the 300"),
         (expected(product_ids=EXPECTED.product_ids[::-1]), "other products"),
         (expected(classes=("class 1", *EXPECTED.classes[1:])), "cosine index of class 'class 0'"),
-        (expected(classes=tuple(name.replace("2", "1") for name in EXPECTED.classes)), "classes are"),
+        (expected(classes=tuple(name.replace("2", "1") for name in EXPECTED.classes)), "class 'class 2' is missing"),
     ],
     ids=["missing", "unknown", "other product", "other class", "missing class"],
 )
