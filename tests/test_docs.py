@@ -48,10 +48,10 @@ def test_every_error_stands_in_the_drawn_tree() -> None:
 
 def test_the_training_page_names_every_key_of_a_plan() -> None:
     """A key that a plan may have is explained where plans are."""
-    from vsearch.training import plan, plan_sources
+    from vsearch.training import plan
 
     text = (ROOT / "docs" / "training.md").read_text(encoding="utf8")
-    tables = [value for value in (*vars(plan).values(), *vars(plan_sources).values()) if isinstance(value, type)]
-    keys = {key for table in tables if issubclass(table, plan_sources.Table) for key in table.model_fields}
+    tables = [value for value in vars(plan).values() if isinstance(value, type)]
+    keys = {key for table in tables if issubclass(table, plan.Table) for key in table.model_fields}
 
     assert [key for key in sorted(keys) if not re.search(rf"[\[`]{key}\b", text)] == []

@@ -1,18 +1,16 @@
 """`vsearch dataset`: pack training images into TFRecord shards and inspect them."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from vsearch.cli.console import out, progress, table
 from vsearch.core.errors import DatasetError
-from vsearch.training.plan_sources import CsvSource, FolderSource, Source
-
-if TYPE_CHECKING:
-    from vsearch.training.data.tfrecord import ShardIndex
+from vsearch.training.plan import CsvSource, FolderSource, Source
 
 _ARCHIVES = (".tar", ".tgz", ".gz", ".zip")
 _MAX_VALUES = 30  # printed of a label
@@ -56,28 +54,24 @@ def pack(source: str, target: Path, shards: int, photos: Path, seed: int, **give
     from vsearch.training.data import tfrecord
     from vsearch.training.data.sources import read_source
 
-    sources, seed, about = _sources_of(source, seed, given)
-    if target.exists():
-        raise DatasetError(f"Folder {target} exists. Choose a new folder for the shards, or remove it.")
+    sources, seed = _sources_of(source, seed, given)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".drawn-") as work, progress("pack") as advance:
         images = (image for source in sources for image in read_source(source, photos, work=Path(work), seed=seed))
         counted = (advance(done, 0) or image for done, image in enumerate(images, start=1))
-        index = tfrecord.pack(counted, target, shards=shards, about=about)
-    _show(index)
+        tfrecord.pack(counted, target, shards=shards)
+    _show(target)
 
 
 @command.command(epilog="Example: vsearch dataset inspect packed")
 @click.argument("folder", type=click.Path(path_type=Path))
 def inspect(folder: Path) -> None:
-    """Verify the checksums of the shards in FOLDER and list their contents."""
-    from vsearch.training.data import tfrecord
-
-    _show(tfrecord.load_index(folder, verify=True))
+    """Verify the checksums of all records in FOLDER and count its images and labels."""
+    _show(folder)
 
 
-def _sources_of(name: str, seed: int, given: Mapping[str, Any]) -> tuple[tuple[Source, ...], int, dict[str, Any]]:
-    """Return the sources to pack, the seed of their splits, and what to record in the index."""
+def _sources_of(name: str, seed: int, given: Mapping[str, Any]) -> tuple[tuple[Source, ...], int]:
+    """Return the sources to pack and the seed of their splits."""
     path = Path(name)
     source: Source
     if path.suffix == ".csv":
@@ -93,21 +87,24 @@ def _sources_of(name: str, seed: int, given: Mapping[str, Any]) -> tuple[tuple[S
         from vsearch.training import plan as plans
 
         plan = plans.read(name)
-        return plan.source, plan.seed, {"plan": plan.model_dump(mode="json")}
-    return (source,), seed, {"packed": path.name}
+        return plan.source, plan.seed
+    return (source,), seed
 
 
-def _show(index: "ShardIndex") -> None:
-    splits = sorted({shard.split for shard in index.shards})
-    lines = []
-    for split in splits:
-        sizes = [shard.bytes for shard in index.shards if shard.split == split]
-        lines.append((split, f"{index.count(split)}", f"{len(sizes)}", f"{sum(sizes) / 1e6:.1f}"))
-    columns = ("split", "images", "shards", "MB")
-    table(f"{index.folder}", columns, lines, right=columns[1:])
-    for label, counts in index.labels.items():
-        values = sorted({value for by_split in counts.values() for value in by_split})
-        rows = [(value or "(many values)", *(f"{counts[split].get(value, 0)}" for split in splits)) for value in values]
+def _show(folder: Path) -> None:
+    """Read all records, and print their number and the most frequent values of each label by split."""
+    from vsearch.training.data import tfrecord
+
+    images: Counter[str] = Counter()
+    labels: dict[str, dict[str, Counter[str]]] = {}
+    for image in tfrecord.read(folder):
+        images[image.split] += 1
+        for label, value in image.labels.items():
+            labels.setdefault(label, {}).setdefault(value, Counter())[image.split] += 1
+    splits = sorted(images)
+    table(f"{folder}", ("", *splits), [("images", *(str(images[split]) for split in splits))], right=splits)
+    for label, values in labels.items():
+        rows = [(value, *(str(counts[split]) for split in splits)) for value, counts in sorted(values.items())]
         table(f"label {label}", ("value", *splits), rows[:_MAX_VALUES], right=splits)
         if len(rows) > _MAX_VALUES:
             out.print(f"and {len(rows) - _MAX_VALUES} more values")

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -35,10 +34,8 @@ def checkpoint(folder: Path, plan_name: str, photos: Path, runs: Path, target: P
     from vsearch.training.results.evaluate import evaluate_checkpoint
 
     plan = plans.read(plan_name)
-    evaluation = evaluate_checkpoint(folder, plan, photos, work=runs / plan.name, progress=progress)
     target = target or folder.with_name(f"{folder.name}-evaluation")
-    evaluation.write(target)
-    figures: dict[str, Any] = evaluation.figures
+    figures = evaluate_checkpoint(folder, plan, photos, target, work=runs / plan.name, progress=progress)
     if as_json:
         out.print_json(json.dumps(figures))
         return

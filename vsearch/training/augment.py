@@ -92,18 +92,6 @@ def augment_batch(pictures: Any, augment: Augment, *, shape: tuple[int, int], se
     return AugmentedBatch(_change_pixels(framed, parameters), recolored, scrambled, matrices)
 
 
-def mix(pictures: Any, share: float, *, seed: Any) -> tuple[Any, Any]:
-    """Blend a share of pictures [n, h, w, 3] with the one before them; each keeps a weight of at least one half.
-
-    Returns:
-        The pictures, and the weight of each in its blend, float32 [n].
-    """
-    rng = StatelessRng(seed, tf.shape(pictures)[0])
-    own = tf.where(rng.choose(share), rng.uniform(0.5, 1.0), 1.0)
-    weight = own[:, None, None, None]
-    return pictures * weight + tf.roll(pictures, 1, axis=0) * (1 - weight), own
-
-
 def transform_boxes(boxes: Any, matrices: Any, before: tuple[int, int], after: tuple[int, int]) -> Any:
     """Return the bounding boxes of the transformed corners, clipped to the picture.
 

@@ -72,11 +72,7 @@ class HeadLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras is untyped
         return each, tf.cast(same, tf.float32), targets[:, 0] >= 0
 
     def _metric(self, products: Any, embeddings: Any) -> Terms:
-        temperature = self.plan.temperature
-        if self.plan.loss == "nt_xent":
-            each = nt_xent(embeddings, temperature)
-        else:
-            each = supcon(embeddings, products, temperature)
+        each = supcon(embeddings, products, self.plan.temperature)
         others = tf.where(tf.eye(tf.shape(embeddings)[0], dtype=tf.bool), _MASKED_SIMILARITY, _similarities(embeddings))
         correct = tf.gather(products, tf.argmax(others, -1)) == products
         return each, tf.cast(correct, tf.float32), products != MISSING
@@ -123,25 +119,11 @@ def balanced_weights(spec: HeadSpec, targets: NDArray[Any]) -> NDArray[np.float3
     return np.asarray(counts.sum() / np.maximum(counts, 1) / max(1, (counts > 0).sum()) * (counts > 0), np.float32)
 
 
-def nt_xent(embeddings: Any, temperature: float) -> Any:
-    """Return the loss of each of two views of b pictures, float32 [2b] (Chen et al., ICML 2020).
-
-    Each view must find the other among all views of the batch.
-
-    Args:
-        embeddings: [2b, size], first views, then second views; of any length.
-        temperature: divides the similarities.
-    """
-    count = tf.shape(embeddings)[0]
-    logits = tf.where(tf.eye(count, dtype=tf.bool), _MASKED_SIMILARITY, _similarities(embeddings) / temperature)
-    other = tf.roll(tf.range(count), count // 2, 0)
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(other, logits)
-
-
 def supcon(embeddings: Any, products: Any, temperature: float) -> Any:
     """Return the loss of each view, float32 [n] (Khosla et al., NeurIPS 2020, the sum outside the logarithm).
 
-    Each view must find all other views of its product; one without a product costs nothing.
+    Each view must find all other views of its product; one without a product costs nothing. With two views of each
+    product it equals NT-Xent (Chen et al., ICML 2020).
 
     Args:
         embeddings: [n, size], of any length.

@@ -5,38 +5,114 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vsearch.core.errors import PlanError
 from vsearch.models.backbones import BACKBONES
-from vsearch.training.plan_sources import Name, Seed, Share, Source, Table
 
 START_FROM_PLAN: Final = "plan:"
 """Prefix of a `start` that names another plan, which is trained first."""
 
+Name = Annotated[str, Field(pattern="^[a-z0-9_]+$")]
+Seed = Annotated[int, Field(ge=0, lt=1_000_000)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Columns = tuple[str, str, str, str]
 Side = Annotated[int, Field(ge=16, le=512)]
 Size = Side | tuple[Side, Side]
 """A side, or (height, width), in pixels."""
 
 
-class HeadPlan(Table):
-    """One output of the network. Images without its label do not contribute to its loss.
+class Table(BaseModel):
+    """A table of a plan. Unknown keys are errors."""
 
-    Attributes:
-        kind: "softmax" (one of several values), "sigmoid" (any number of values), "digits" (a softmax over ten digits
-            for each position), "metric" (an embedding that is close for images of one product; no classes), or "boxes"
-            (object detection; no label, but sources with boxes).
-        label: label in the sources; the name of the head by default. Without a label, a metric head takes each image
-            for a product of its own.
-        classes: values in order; by default those of the training split, sorted.
-        separator: between the values of a sigmoid label.
-        length: positions of a digits head.
-        class_weights: "balanced" weights classes by inverse frequency.
-        grid: average the feature map over grid x grid regions instead of globally. A digits head uses the whole map.
-        hidden: width of a hidden layer; 0 for none.
-        loss: of a metric head: NT-Xent (Chen et al., ICML 2020) or SupCon (Khosla et al., NeurIPS 2020).
-        size, temperature: embedding size and loss temperature of a metric head.
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BaseSource(Table):
+    """The keys that every source has."""
+
+    terms: str
+    repeat: float = Field(1, gt=0)
+    background: int = Field(0, ge=0, le=10_000)
+    validate_on: bool = True
+    synthetic_views: int = Field(0, ge=0, le=64)
+    hold_out: tuple[dict[str, str], ...] = ()
+
+
+class _RenamingSource(BaseSource):
+    """A source whose values can be renamed."""
+
+    values: dict[str, str] = Field(default_factory=dict)
+
+
+class NpzSource(_RenamingSource):
+    """JPEG files in one .npz: arrays data, offsets, labels, split (0 train, 1 validation), names."""
+
+    kind: Literal["npz"]
+    file: Path
+    label: Name = "class"
+
+
+class CsvSource(_RenamingSource):
+    """A CSV manifest with a column of file names, and a folder, tar or zip of images."""
+
+    kind: Literal["csv"]
+    manifest: Path
+    images: Path
+    labels: dict[str, str] = Field(default_factory=dict)
+    where: dict[str, str] = Field(default_factory=dict)
+    split: str = "split"
+    val: str = "val"
+    image: str = "image"
+    box: Columns | None = None
+    boxes: Columns | None = None
+    group: str = ""
+    val_share: Share = 0.2
+
+    @model_validator(mode="after")
+    def _check_labels(self) -> Self:
+        if self.box and self.boxes:
+            raise ValueError("box and boxes exclude each other: box crops an image, boxes lists its objects")
+        if not self.labels and not self.boxes:
+            raise ValueError("a csv source needs labels or boxes")
+        return self
+
+
+class FolderSource(_RenamingSource):
+    """A folder, tar or zip with a folder of images for each class, or with train/CLASS and val/CLASS."""
+
+    kind: Literal["folder"]
+    folder: Path
+    label: Name = "class"
+    val_share: Share = 0.2
+
+
+class TfrecordSource(BaseSource):
+    """A folder of TFRecord shards written by `vsearch dataset pack`, with their labels and splits."""
+
+    kind: Literal["tfrecord"]
+    folder: Path
+
+
+class TagsSource(BaseSource):
+    """Synthetic shelf tags, drawn once and kept as TFRecord shards.
+
+    A tag has the labels `number` (its digits) and `readable`, "yes"; the share `blanks` has no number, "no".
     """
+
+    kind: Literal["tags"]
+    digits: Literal[4, 8]
+    train: int = Field(ge=1)
+    val: int = Field(ge=1)
+    blanks: Share = 0.1
+    seed: Seed = 0
+
+
+Source = Annotated[NpzSource | CsvSource | FolderSource | TfrecordSource | TagsSource, Field(discriminator="kind")]
+
+
+class HeadPlan(Table):
+    """One output of the network. Images without its label do not contribute to its loss."""
 
     name: Name
     kind: Literal["softmax", "sigmoid", "digits", "metric", "boxes"]
@@ -49,7 +125,6 @@ class HeadPlan(Table):
     class_weights: Literal["none", "balanced"] = "none"
     grid: int = Field(1, ge=1, le=7)
     hidden: int = Field(0, ge=0, le=4096)
-    loss: Literal["supcon", "nt_xent"] = "supcon"
     size: int = Field(128, ge=8, le=1024)
     temperature: float = Field(0.1, gt=0)
 
@@ -65,23 +140,7 @@ class HeadPlan(Table):
 
 
 class Augment(Table):
-    """Random augmentation of training images, a function of seed, epoch and step.
-
-    Attributes:
-        crop_area: minimum and maximum share of the image's area.
-        crop_shape: the aspect ratio changes by a factor of at most exp(2 * crop_shape).
-        mirror: flip half of the images horizontally.
-        brightness, contrast, saturation, color_cast: factors of 1 +- this; the cast differs by channel.
-        rotation: maximum angle in degrees.
-        perspective: maximum shift of the corners, as a share of the side.
-        lighting: linear light gradient, factors of 1 +- this at the edges.
-        gamma: exponents of exp(+- this).
-        occlusion: share of images with a plain rectangle over a part of them.
-        blur, noise: maximum sigma, in pixels and in 0..255.
-        mix: share of images that are blended with another, as are their labels (mixup: Zhang et al., ICLR 2018).
-        recolor: share of images with random colors; hides the labels of the heads `recolor_hides`.
-        scramble: share of images cut into shuffled tiles, never those recolored; hides those of `scramble_hides`.
-    """
+    """Random augmentation of training images, a function of seed, epoch and step."""
 
     crop_area: tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]] = (0.35, 1.0)
     crop_shape: float = Field(0.22, ge=0, le=1)
@@ -97,7 +156,6 @@ class Augment(Table):
     occlusion: Share = 0.0
     blur: float = Field(0.0, ge=0, le=8)
     noise: float = Field(0.0, ge=0, le=64)
-    mix: Share = 0.0
     recolor: Share = 0.0
     recolor_hides: tuple[str, ...] = ()
     scramble: Share = 0.0
@@ -111,19 +169,7 @@ class Augment(Table):
 
 
 class Phase(Table):
-    """A stretch of training with its own optimizer (AdamW).
-
-    Attributes:
-        size: side in pixels, or (height, width).
-        unfreeze: the layers that learn: "all"; "none" (the frozen trunk's features are computed once and cached);
-            a stage's name or a layer's number, from which on layers learn. Frozen batch norm stays frozen.
-        views: of a frozen trunk: number of augmented views of each training image to cache beside the image.
-        schedule: learning rate after the warm-up: "constant", "cosine" to zero, or "step", which multiplies it by
-            `factor` every `every_epochs` epochs or `every_steps` steps.
-        patience: stop after this many epochs without a lower validation loss and restore the best; 0 never stops.
-        ema: momentum of an exponential moving average of the weights, which replaces them at the end; 0 for none.
-        augment: replaces that of the plan.
-    """
+    """A stretch of training with its own optimizer (AdamW)."""
 
     name: Name
     size: Size
@@ -155,12 +201,7 @@ class Phase(Table):
 
 
 class Assemble(Table):
-    """How to fit the retrieval parts: PCA, heads and whitening. Sizes are dimensions kept of each block.
-
-    Attributes:
-        keep_heads: false drops the trained heads from the checkpoint, which can then only be searched with.
-        differences: number of directions of variation between photos of a product, used for a catalog's whitening.
-    """
+    """How to fit the retrieval parts: PCA, heads and whitening. Sizes are dimensions kept of each block."""
 
     keep_heads: bool = True
     grid: int = Field(3, ge=1, le=7)
@@ -178,17 +219,7 @@ class Assemble(Table):
 
 
 class Plan(Table):
-    """A whole experiment. Without phases the backbones keep the weights they start from.
-
-    Attributes:
-        start: initial weights: "random"; "pretrained" (ImageNet); "bundled"; "plan:" and the name or file of a plan,
-            which is trained first; or the folder of a checkpoint.
-        framing: "product" trims a uniform border and limits distortion; "stretch" resizes to the exact shape.
-        cache_size: decoded images are cached at this size; crops are taken from it.
-        precision: "auto" is mixed bfloat16 if the hardware supports it, otherwise float32.
-        mirrored: average the predictions for an image and its mirror image.
-        assemble: produces a checkpoint to search with; without it, the checkpoint only classifies.
-    """
+    """A whole experiment. Without phases the backbones keep the weights they start from."""
 
     name: Name
     backbones: tuple[str, ...] = Field(min_length=1)
@@ -251,7 +282,6 @@ class Plan(Table):
             (any(head.kind == "metric" for head in self.head), "a plan without metric heads"),
             (self.mirrored, "mirrored = false"),
             (any(phase.unfreeze == "none" for phase in self.phase), 'no phase with unfreeze = "none"'),
-            (any(augment.mix for augment in augments), "mix = 0"),
             (any(a.scramble and not boxed <= set(a.scramble_hides) for a in augments), "its name in scramble_hides"),
         )
         for broken, rule in rules:

@@ -107,12 +107,7 @@ def _train(run: Run, progress: Progress) -> dict[str, Any]:
                 "Choose another --runs, or remove that folder."
             )
         data = dataset.prepare(run.plan, run.photos, work=run.folder, progress=progress)
-        for spec in data.heads:
-            if spec.kind == "softmax" and len(spec.classes) == 1:
-                raise DatasetError(
-                    f"All training images have the same value {spec.classes[0]!r} for head {spec.name!r}. "
-                    "Add images of another value, or remove the head."
-                )
+        dataset.check_learnable(data)
         record["images"] = data.fingerprint
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
     file = run.folder / "plan.json"

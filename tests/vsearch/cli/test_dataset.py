@@ -36,8 +36,7 @@ def plan(tmp_path):
 def test_the_sources_of_a_plan_are_packed_and_inspected(plan, tmp_path):
     packed = run("pack", plan, "--photos", tmp_path, "--out", tmp_path / "new" / "packed", "--shards", 3)
 
-    assert "train 48 3" in packed
-    assert "val 8 3" in packed
+    assert "images 48 8" in packed
     assert "disc 24 4" in packed
     assert run("inspect", tmp_path / "new" / "packed") == packed
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["packed"]
@@ -60,7 +59,7 @@ def test_a_folder_of_classes_is_packed_unchanged(tmp_path):
 
     packed = run("pack", tmp_path / "set", "--out", tmp_path / "packed", "--val-share", 1)
 
-    assert "val 8 4" in packed
+    assert "images 8" in packed
     assert "class1 4" in packed
 
 
@@ -95,7 +94,7 @@ def test_a_failure_leaves_nothing(tmp_path, capsys, source, message):
 
 def test_a_damaged_shard_is_named(plan, tmp_path, capsys):
     run("pack", plan, "--photos", tmp_path, "--out", tmp_path / "packed")
-    shard = tmp_path / "packed" / "val-00001.tfrecord"
+    shard = tmp_path / "packed" / "val-00001-of-00004.tfrecord"
     shard.write_bytes(shard.read_bytes()[:-1] + b"?")
 
-    assert "val-00001.tfrecord is damaged" in fail(capsys, "inspect", tmp_path / "packed")
+    assert "val-00001-of-00004.tfrecord is damaged" in fail(capsys, "inspect", tmp_path / "packed")

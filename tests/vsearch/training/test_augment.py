@@ -154,21 +154,6 @@ def test_scrambled_pictures_keep_their_pixels():
         np.testing.assert_allclose(np.sort(picture.ravel()), np.sort(pictures()[0].ravel()), atol=1e-2)
 
 
-def test_a_mixed_picture_keeps_at_least_half_of_itself():
-    import tensorflow as tf
-
-    from vsearch.training.augment import mix
-
-    flat = np.arange(40, dtype=np.float32)[:, None, None, None] * np.ones((1, 2, 2, 3), np.float32)
-    found, own = mix(tf.constant(flat), 0.5, seed=tf.constant([1, 2], tf.int64))
-
-    weight = own.numpy()
-    assert (weight >= 0.5).all()
-    assert 8 < (weight < 1).sum() < 32
-    before = np.roll(np.arange(40), 1)
-    np.testing.assert_allclose(found.numpy()[:, 0, 0, 0], np.arange(40) * weight + before * (1 - weight), rtol=1e-5)
-
-
 def bounding_box(picture: np.ndarray) -> np.ndarray:
     """Return the relative box around the bright part of a picture."""
     rows, columns = np.flatnonzero(picture.max(axis=(1, 2)) > 127), np.flatnonzero(picture.max(axis=(0, 2)) > 127)

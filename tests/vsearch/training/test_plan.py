@@ -108,7 +108,6 @@ def test_invalid_plans_are_refused(change, message):
         (('framing = "stretch"', ""), "framing"),
         (('["pocket_detector"]', '["pocket_detector", "pocket_vgg"]'), "single backbone"),
         (("dropout = 0", "mirrored = true"), "mirrored"),
-        (("crop_area = [0.8, 1.0]", "mix = 0.5"), "mix"),
         (("crop_area = [0.8, 1.0]", "scramble = 0.5"), "scramble_hides"),
         (("batch = 8", 'batch = 8\nunfreeze = "none"'), "unfreeze"),
         (("[augment]", '[[head]]\nname = "same"\nkind = "metric"\n[augment]'), "metric"),

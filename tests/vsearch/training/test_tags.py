@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vsearch.training import tags
-from vsearch.training.plan_sources import TagsSource
+from vsearch.training.plan import TagsSource
 
 DIGITS = pytest.mark.parametrize("digits", [4, 8])
 

@@ -83,8 +83,7 @@ def prepare(plan: Plan, root: Path, *, work: Path, progress: Progress = no_stage
         progress: reports the number of pictures decoded.
 
     Raises:
-        DatasetError: a source is missing or damaged, there is no training picture, a class of the plan has none, or a
-            label does not fit its head.
+        DatasetError: a source is missing or damaged, there is no training picture, or a label does not fit its head.
         OSError: the disk is full.
     """
     key = image_cache.fingerprint(plan, root, work)
@@ -102,64 +101,68 @@ def prepare(plan: Plan, root: Path, *, work: Path, progress: Progress = no_stage
             + (f": {_list(unreadable)} cannot be decoded." if unreadable else ". Check their splits and `where`.")
         )
     heads = tuple(_spec_of(head, splits["train"].rows) for head in plan.head)
-    notes = [f"Unreadable pictures were skipped: {_list(unreadable)}."] if unreadable else []
-    for head, spec in zip(plan.head, heads, strict=True):
-        notes += _check_coverage(head, spec, splits)
-    for note in notes:
-        logger.warning(note)
     train, val = (_build_split(plan, heads, splits, split) for split in ("train", "val"))
     held_out = np.array([row.held_out for row in splits["val"].rows], np.bool_)
+    notes = [f"Unreadable pictures were skipped: {_list(unreadable)}."] if unreadable else []
+    for head, spec in zip(plan.head, heads, strict=True):
+        targets = val.targets[spec.name]
+        if head.kind != "metric" and (targets == MISSING).all():
+            notes.append(f"Head {head.name!r} is not validated: no validation picture has its label.")
+        elif missing := [name for name, count in count_classes(spec, targets).items() if not count]:
+            notes.append(f"Head {head.name!r}: classes without validation pictures: {_list(missing)}.")
+        values = {value for row in splits["val"].rows for value in _values_of(head, row)}
+        if not head.classes and (unknown := sorted(values - set(spec.classes))):
+            notes.append(f"Head {head.name!r}: labels without training pictures are ignored: {_list(unknown)}.")
+    for note in notes:
+        logger.warning(note)
     return Dataset(heads, train, val.select(~held_out), val.select(held_out), key, unreadable, tuple(notes))
+
+
+def count_classes(spec: HeadSpec, targets: NDArray[Any]) -> dict[str, int]:
+    """Return the number of pictures of each class; nothing for a head without labels of one or more classes."""
+    if spec.kind == "sigmoid":
+        return {name: int((targets[:, number] == 1).sum()) for number, name in enumerate(spec.classes)}
+    if spec.kind == "softmax":
+        return {name: int((targets == number).sum()) for number, name in enumerate(spec.classes)}
+    return {}
+
+
+def check_learnable(data: Dataset) -> None:
+    """Check that every class has training pictures and that softmax heads have several classes.
+
+    Raises:
+        DatasetError: one has not.
+    """
+    for spec in data.heads:
+        counts = count_classes(spec, data.train.targets[spec.name])
+        if empty := [name for name, count in counts.items() if not count]:
+            raise DatasetError(
+                f"No training picture shows {_list(empty)} of head {spec.name!r}. "
+                "Add some, or remove the class from the plan."
+            )
+        if spec.kind == "softmax" and len(counts) == 1:
+            raise DatasetError(
+                f"All training pictures show {_list(spec.classes)} of head {spec.name!r}. "
+                "Add pictures of another class, or remove the head."
+            )
 
 
 def _spec_of(head: HeadPlan, rows: Sequence[Row]) -> HeadSpec:
     """Return the head's specification, with the classes of the plan or else of the training split."""
-    classes: tuple[str, ...] = ()
     if head.kind == "boxes":
         if all(row.boxes is None for row in rows):
             raise DatasetError(
                 f"No training picture has boxes for head {head.name!r}. "
                 "Add `boxes` to a csv source, or `synthetic_views` to any source."
             )
-    elif head.kind != "metric":
-        classes = head.classes or tuple(sorted({value for row in rows for value in _values_of(head, row)}))
-        if not classes or (head.kind == "digits" and not any(head.column in row.labels for row in rows)):
-            raise DatasetError(
-                f"No training picture has the label {head.column!r} of head {head.name!r}. "
-                "Add it to a source's labels, or remove the head."
-            )
-    if head.kind == "digits":
-        classes = DIGITS
-    return HeadSpec(head.name, head.kind, classes, head.length, head.size, head.separator, head.grid, head.hidden)
-
-
-def _check_coverage(head: HeadPlan, spec: HeadSpec, splits: Mapping[SplitName, CachedSplit]) -> list[str]:
-    """Return notes on what cannot be validated; raise if a class has no training pictures."""
-    validation = splits["val"].rows
-    if head.kind == "digits":
-        if not any(head.column in row.labels for row in validation):
-            return [f"Head {head.name!r} is not validated: no validation picture has its label."]
-        return []
-    if head.kind == "boxes":
-        if all(row.boxes is None for row in validation):
-            return [f"Head {head.name!r} is not validated: no validation picture has boxes."]
-        return []
-    if head.kind == "metric":
-        return []
-    present = {
-        name: {value for row in cached.rows for value in _values_of(head, row)} for name, cached in splits.items()
-    }
-    if empty := [name for name in spec.classes if name not in present["train"]]:
+    elif head.kind != "metric" and not any(head.column in row.labels for row in rows):
         raise DatasetError(
-            f"No training picture shows {_list(empty)} of head {head.name!r}. "
-            "Add some, or remove the class from the plan."
+            f"No training picture has the label {head.column!r} of head {head.name!r}. "
+            "Add it to a source's labels, or remove the head."
         )
-    notes = []
-    if missing := [name for name in spec.classes if name not in present["val"]]:
-        notes.append(f"Head {head.name!r}: classes without validation pictures: {_list(missing)}.")
-    if not head.classes and (unknown := sorted(present["val"] - present["train"])):
-        notes.append(f"Head {head.name!r}: validation labels without training pictures are ignored: {_list(unknown)}.")
-    return notes
+    values = tuple(sorted({value for row in rows for value in _values_of(head, row)}))
+    classes = DIGITS if head.kind == "digits" else head.classes or values
+    return HeadSpec(head.name, head.kind, classes, head.length, head.size, head.separator, head.grid, head.hidden)
 
 
 def _build_split(
@@ -183,7 +186,7 @@ def _encode_labels(head: HeadPlan, spec: HeadSpec, rows: Sequence[Row]) -> NDArr
     targets = np.full((len(rows), *shape), MISSING, np.int32)
     for number, row in enumerate(rows):
         if head.kind != "digits" and not head.classes and not set(_values_of(head, row)) <= set(spec.classes):
-            continue  # a class without training pictures, see `_check_coverage`
+            continue  # a class without training pictures
         try:
             targets[number] = spec.target(row.labels.get(head.column))
         except ValueError as error:
@@ -217,9 +220,9 @@ def _pad_boxes(splits: Mapping[SplitName, CachedSplit], name: SplitName) -> NDAr
 
 def _values_of(head: HeadPlan, row: Row) -> list[str]:
     value = row.labels.get(head.column, "")
-    if head.kind == "sigmoid":
-        return [part.strip() for part in value.split(head.separator)] if value else []
-    return [value] if value else []
+    if head.kind == "sigmoid" and value:
+        return [part.strip() for part in value.split(head.separator)]
+    return [value] if value and head.kind == "softmax" else []
 
 
 def _list(names: Sequence[str]) -> str:

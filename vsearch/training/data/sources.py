@@ -13,7 +13,7 @@ import numpy as np
 from vsearch.core.archives import DAMAGED, Archive, open_archive, reason
 from vsearch.core.errors import DatasetError, ImageRejected
 from vsearch.imaging.codec import Limits, Picture, decode
-from vsearch.training.plan_sources import Columns, CsvSource, FolderSource, NpzSource, Source, TagsSource, TfrecordSource
+from vsearch.training.plan import Columns, CsvSource, FolderSource, NpzSource, Source, TagsSource, TfrecordSource
 
 SplitName = Literal["train", "val"]
 SPLITS: tuple[SplitName, SplitName] = ("train", "val")

@@ -5,8 +5,9 @@ Targets of n pictures are float32, with -1 where the label is missing: softmax a
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from vsearch.core.progress import ProgressCallback, no_progress
 from vsearch.models.trained_heads import DIGITS, MISSING, HeadSpec
-from vsearch.training.augment import StatelessRng, augment_batch, mix, transform_boxes
+from vsearch.training.augment import StatelessRng, augment_batch, transform_boxes
 from vsearch.training.data.dataset import Dataset, Split
 from vsearch.training.loop import frozen_trunk
 from vsearch.training.loop.frozen_trunk import FrozenTrunk
@@ -64,11 +65,7 @@ def of_pictures(dataset: Dataset, phase: Phase, augment: Augment, *, seed: int, 
                     targets[head.name] = transform_boxes(targets[head.name], changed.matrices, sides, phase.shape)
             _hide(targets, heads, augment.recolor_hides, changed.recolored)
             _hide(targets, heads, augment.scramble_hides, changed.scrambled)
-            result = changed.pictures
-            if augment.mix:
-                result, own = mix(result, augment.mix, seed=rng.next_seed())
-                targets = {head.name: _blend(targets[head.name], head, own) for head in heads}
-            return _deal(result, targets, replicas)
+            return _deal(changed.pictures, targets, replicas)
 
         return batches.map(augmented, num_parallel_calls=2, deterministic=True).prefetch(2)
 
@@ -105,12 +102,12 @@ def of_features(
     """
     train, val, heads = dataset.train, dataset.val, dataset.heads
     paired = _has_metric(heads)
-    views = frozen_trunk.features(trunk, train, folder, views=2 if augment.mirror else 1, advance=advance)
-    for number in range(phase.views):
-        view = augmented_view(train, augment, shape=phase.shape, seed=(seed, number))
-        views = np.concatenate([views, frozen_trunk.features(trunk, view, folder, advance=advance)])
+    augmented = (augmented_view(train, augment, shape=phase.shape, seed=(seed, view)) for view in range(phase.views))
+    plain = [train.pictures, *([train.pictures[:, :, ::-1]] if augment.mirror else [])]
+    views = np.stack([frozen_trunk.features(trunk, view, folder, advance) for view in chain(plain, augmented)])
     # A metric head is validated by whether a picture retrieves its mirror image.
-    val_views = frozen_trunk.features(trunk, val, folder, views=2 if paired else 1)
+    val_pictures = [val.pictures, *([val.pictures[:, :, ::-1]] if paired else [])]
+    val_views = np.stack([frozen_trunk.features(trunk, view, folder) for view in val_pictures], axis=1)
 
     def inputs(rows: NDArray[np.int64], step: int) -> NDArray[Any]:
         if paired:
@@ -128,22 +125,24 @@ def of_features(
 
     def join_views(features: Any, targets: dict[str, Any]) -> Any:
         joined = tf.concat(tf.unstack(features, axis=1), 0)
-        return cast(joined, {name: tf.concat([target] * len(val_views), 0) for name, target in targets.items()})
+        return cast(joined, {name: tf.concat([target] * len(val_pictures), 0) for name, target in targets.items()})
 
-    validation = _validation(val, heads, _FEATURE_BATCH, np.moveaxis(val_views, 0, 1)).map(join_views)
+    validation = _validation(val, heads, _FEATURE_BATCH, val_views).map(join_views)
     return Batches(steps_per_epoch(train, phase.batch), training, validation)
 
 
-def augmented_view(split: Split, augment: Augment, *, shape: tuple[int, int], seed: tuple[int, int]) -> Split:
-    """Return the split with every picture augmented once, uint8, without what would change or hide a label."""
-    harmless = augment.model_copy(update={"recolor": 0.0, "scramble": 0.0, "mix": 0.0})
+def augmented_view(
+    split: Split, augment: Augment, *, shape: tuple[int, int], seed: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """Return every picture augmented once, uint8 [n, h, w, 3], without what would hide a label."""
+    harmless = augment.model_copy(update={"recolor": 0.0, "scramble": 0.0})
     parts = []
     for start in range(0, len(split), _VIEW_BATCH):
         rng = StatelessRng(tf.constant([seed[0], seed[1] * _MAX_ROWS + start], tf.int64), 1)
         pictures = split.pictures[start : start + _VIEW_BATCH]
         changed = augment_batch(pictures, harmless, shape=shape, seed=rng.next_seed()).pictures
         parts.append(tf.cast(tf.round(changed), tf.uint8).numpy())
-    return replace(split, pictures=np.concatenate(parts))
+    return np.concatenate(parts)
 
 
 def steps_per_epoch(split: Split, batch: int) -> int:
@@ -269,18 +268,5 @@ def _hide(targets: dict[str, Any], heads: Sequence[HeadSpec], names: Sequence[st
     for head in heads:
         if head.name in names and head.kind != "metric":
             target = targets[head.name]
-            targets[head.name] = tf.where(_expand(chosen, target), float(MISSING), target)
-
-
-def _blend(target: Any, head: HeadSpec, own: Any) -> Any:
-    """Blend targets like the pictures; missing where either is."""
-    if head.kind == "metric":
-        return target
-    other, weight = tf.roll(target, 1, axis=0), _expand(own, target)
-    blended = target * weight + other * (1 - weight)
-    return tf.where((target < 0) | ((other < 0) & (weight < 1)), float(MISSING), blended)
-
-
-def _expand(values: Any, target: Any) -> Any:
-    """Reshape [n] so that it broadcasts over targets [n, ...]."""
-    return tf.reshape(values, (-1, *[1] * (len(target.shape) - 1)))
+            along = tf.reshape(chosen, (-1, *[1] * (len(target.shape) - 1)))
+            targets[head.name] = tf.where(along, float(MISSING), target)

@@ -7,17 +7,13 @@ FOLDER/checkpoint/                  see `vsearch.models.checkpoint`
 """
 
 import json
-import logging
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from vsearch.core.files import replace_text
 from vsearch.core.progress import Progress, no_stages
@@ -25,10 +21,10 @@ from vsearch.models import checkpoint as checkpoints
 from vsearch.models import weights
 from vsearch.models.backbones import backbone, build
 from vsearch.models.checkpoint import Checkpoint, Retrieval
-from vsearch.models.classifier import Logits, compiled, open_classifier, run_in_batches, top_weights
+from vsearch.models.classifier import Logits, open_classifier, top_weights
 from vsearch.models.trained_heads import HeadPredictions, HeadSpec, TrainedHeads, predictions_from_logits
 from vsearch.training.assemble import assemble
-from vsearch.training.data.dataset import Dataset
+from vsearch.training.data.dataset import Dataset, count_classes
 from vsearch.training.loop import fit
 from vsearch.training.loop.phase_setup import load_start_weights
 from vsearch.training.loop.resume import intact
@@ -37,10 +33,6 @@ from vsearch.training.results import metrics, model_card, plots, report
 if TYPE_CHECKING:
     from vsearch.training.run import Run
 
-logger = logging.getLogger(__name__)
-
-_COMPARED = 100  # images on which half precision is compared with the trained network
-_MIN_AGREEMENT = 0.97
 _LIBRARIES = ("vsearch", "keras", "tensorflow", "numpy", "scikit-image", "scikit-learn")
 
 
@@ -67,8 +59,8 @@ def write_results(run: "Run", data: Dataset | None, progress: Progress = no_stag
         content: dict[str, Any] = {"plan": run.plan.name}
         trained = None
         if data:
-            content["parameters"], answers = writer.pack_trained(data, progress)
-            trained, logits = writer.calibrate(data, content, answers, progress)
+            content["parameters"] = writer.pack_trained(data, progress)
+            trained, logits = writer.calibrate(data, content, progress)
         else:
             content["parameters"] = writer.pack_untrained()
         retrieval = None
@@ -91,14 +83,12 @@ def write_results(run: "Run", data: Dataset | None, progress: Progress = no_stag
 
 def describe_data(data: Dataset) -> dict[str, Any]:
     """Return the numbers of images, in total and of each class in (training, validation)."""
-    classes: dict[str, dict[str, list[int]]] = {}
-    for spec in data.heads:
-        if spec.kind in ("softmax", "sigmoid"):
-            targets = [split.targets[spec.name] for split in (data.train, data.val)]
-            classes[spec.name] = {
-                name: [int((one[:, number] == 1 if spec.kind == "sigmoid" else one == number).sum()) for one in targets]
-                for number, name in enumerate(spec.classes)
-            }
+    classes = {
+        spec.name: {name: [count, val[name]] for name, count in train.items()}
+        for spec in data.heads
+        if (train := count_classes(spec, data.train.targets[spec.name]))
+        and (val := count_classes(spec, data.val.targets[spec.name]))
+    }
     return {
         "fingerprint": data.fingerprint,
         "train": len(data.train),
@@ -119,20 +109,17 @@ class _Writer:
         """Return the file of a backbone's weights."""
         return self._folder / f"{name}.weights.npz"
 
-    def pack_trained(self, data: Dataset, progress: Progress) -> tuple[dict[str, int], dict[str, Logits]]:
-        """Pack the trained networks; return their numbers of parameters, and logits before packing of some images."""
-        sizes: dict[str, int] = {}
-        before: dict[str, Logits] = {}
-        trained = self._describe(data.heads)
+    def pack_trained(self, data: Dataset, progress: Progress) -> dict[str, int]:
+        """Pack the trained networks; return their numbers of parameters."""
+        sizes = {}
         with progress("pack networks") as advance:
             for done, name in enumerate(self._run.plan.backbones, start=1):
                 trunk, network = fit.load_network(self._run.plan, name, data.heads, self._run.folder)
                 weights.pack(trunk.weights, self.weights(name))
                 weights.pack(top_weights(trunk, network), self._top(name))
-                before[name] = run_in_batches(compiled(network, trained), data.val.pictures[:_COMPARED], trained.specs)
                 sizes[name] = int(network.count_params())
                 advance(done, len(self._run.plan.backbones))
-        return sizes, before
+        return sizes
 
     def pack_untrained(self) -> dict[str, int]:
         """Pack the backbones as they start; return their numbers of parameters."""
@@ -145,12 +132,13 @@ class _Writer:
         return sizes
 
     def calibrate(
-        self, data: Dataset, content: dict[str, Any], before: Mapping[str, Logits], progress: Progress
+        self, data: Dataset, content: dict[str, Any], progress: Progress
     ) -> tuple[TrainedHeads, dict[str, tuple[Logits, Logits]]]:
         """Fit temperatures with the networks as they are saved; return the heads and the logits of val and held_out."""
-        trained = self._describe(data.heads)
+        plan = self._run.plan
+        trained = TrainedHeads(data.heads, plan.framing, plan.cache_shape, plan.phase[-1].shape, plan.mirrored)
         classifier = open_classifier(self.save(self._folder / "draft", trained=trained))
-        logits, fitted, agreement = {}, {}, {}
+        logits, fitted = {}, {}
         with progress("validate networks") as advance:
             for done, name in enumerate(self._run.plan.backbones, start=1):
                 own = classifier.logits(name, data.val.pictures)
@@ -160,12 +148,10 @@ class _Writer:
                     for spec in data.heads
                     if spec.is_classification
                 }
-                agreement[name] = _agreement(name, data.heads, before[name], own)
                 advance(done, len(self._run.plan.backbones))
         content["calibration"] = {
             name: {head: asdict(one) for head, one in heads.items()} for name, heads in fitted.items()
         }
-        content["half_precision_agreement"] = agreement
         temperatures = {name: {head: one.temperature for head, one in heads.items()} for name, heads in fitted.items()}
         return replace(trained, temperatures=temperatures), logits
 
@@ -199,10 +185,6 @@ class _Writer:
     def _top(self, name: str) -> Path:
         return self._folder / f"{name}.top.npz"
 
-    def _describe(self, heads: tuple[HeadSpec, ...]) -> TrainedHeads:
-        plan = self._run.plan
-        return TrainedHeads(heads, plan.framing, plan.cache_shape, plan.phase[-1].shape, plan.mirrored)
-
 
 def _validate(
     run: "Run", data: Dataset, trained: TrainedHeads, logits: Mapping[str, tuple[Logits, Logits]]
@@ -228,22 +210,3 @@ def _validate(
     if len(data.held_out):
         found["held_out"] = report.figures(predict(1, temperatures), data.held_out.targets)
     return found
-
-
-def _agreement(name: str, heads: Sequence[HeadSpec], before: Logits, after: Logits) -> float:
-    """Return the share of predictions that half precision does not change; log a warning if it is low."""
-
-    def first(spec: HeadSpec, logits: NDArray[np.float32]) -> NDArray[np.int64]:
-        # Of a boxes head, the most confident cell.
-        values = logits[..., 0].reshape(len(logits), -1) if spec.kind == "boxes" else logits
-        return np.asarray(values.argmax(axis=-1), np.int64)
-
-    same = [
-        (first(spec, before[spec.name]) == first(spec, after[spec.name][: len(before[spec.name])])).ravel()
-        for spec in heads
-        if spec.kind != "metric" and len(before[spec.name])
-    ]
-    share = float(np.mean(np.concatenate(same))) if same else 1.0
-    if share < _MIN_AGREEMENT:
-        logger.warning("%s: half precision changes %.1f %% of its predictions", name, 100 * (1 - share))
-    return share

@@ -148,31 +148,12 @@ def outputs_correct(predictions: HeadPredictions, predictor: str, head: str, tar
     return np.asarray(above == targets[mask].astype(np.bool_), np.bool_)
 
 
-def position_accuracy(predictions: HeadPredictions, predictor: str, head: str, targets: NDArray[Any]) -> list[float]:
-    """Return the accuracy of each position of a digits head; nothing without labels."""
-    mask = labeled(predictions.spec(head), targets)
-    hits = predictions.predicted(predictor, head)[mask] == targets[mask]
-    return [float(share) for share in hits.mean(axis=0)] if len(hits) else []
-
-
-def all_correct(predictions: HeadPredictions, predictor: str, targets: Targets, *, exact: bool = False) -> Flags:
-    """Return which images with labels for all classification heads have all of them correct, bool [m].
-
-    Args:
-        predictions, predictor, targets: as above.
-        exact: a sigmoid head is correct only if exactly the true values are above one half.
-    """
+def all_correct(predictions: HeadPredictions, predictor: str, targets: Targets) -> Flags:
+    """Return which images with labels for all classification heads have all of them correct, bool [m]."""
     heads = classification_heads(predictions)
-    mask = np.asarray(np.stack([labeled(spec, targets[spec.name]) for spec in heads]).all(axis=0), np.bool_)
-    flags = []
-    for spec in heads:
-        own = targets[spec.name]
-        if exact and spec.kind == "sigmoid":
-            outputs = outputs_correct(predictions, predictor, spec.name, own)
-            head_correct = np.asarray(outputs.all(axis=1), np.bool_)
-        else:
-            head_correct = correct(predictions, predictor, spec.name, own)
-        flags.append(head_correct[mask[labeled(spec, own)]])
+    masks = {spec.name: labeled(spec, targets[spec.name]) for spec in heads}
+    mask = np.asarray(np.stack(list(masks.values())).all(axis=0), np.bool_)
+    flags = [correct(predictions, predictor, name, targets[name])[mask[own]] for name, own in masks.items()]
     return np.asarray(np.stack(flags).all(axis=0), np.bool_)
 
 

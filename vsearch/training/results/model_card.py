@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vsearch.models.trained_heads import TrainedHeads
-from vsearch.training.plan import START_FROM_PLAN, Plan
-from vsearch.training.plan_sources import CsvSource, NpzSource, Source, TagsSource
+from vsearch.training.plan import START_FROM_PLAN, CsvSource, NpzSource, Plan, Source, TagsSource
 from vsearch.training.results import report
 
 _MAX_CLASSES = 12  # listed for a head

@@ -16,7 +16,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from vsearch.core.files import atomic_write
@@ -32,26 +32,16 @@ History = Sequence[Mapping[str, Any]]
 _MAX_PICTURES = 24  # in a grid
 _DPI = 150
 _WIDTH = 9.0  # inches
-_MARGIN, _HEADING, _GAP, _CAPTION = 0.2, 0.62, 0.18, 0.55  # inches, of a grid of pictures
-_INK, _FAINT, _BAND, _GRID = "#222222", "#8a8f98", "#f1f3f6", "#e4e7ec"
+_FAINT = "#8a8f98"
 _COLORS = ("#0b66c3", "#d1531d", "#2b8a4b", "#8a3fa0", "#b8860b", "#1f8f99") * 9
 _WRONG, _RIGHT = "#b3261e", "#1e6b3a"
 _STYLE: dict[Any, Any] = {
     "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
+    "axes.titlesize": 9,
     "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": _FAINT,
-    "axes.labelcolor": _INK,
-    "text.color": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
     "text.parse_math": False,
-    "legend.framealpha": 0.85,
-    "legend.edgecolor": "none",
-    "figure.facecolor": "white",
 }
 _PHASE_NAMES = 16  # points above the axes
 _MAX_NUMBERED_CLASSES = 30  # with a count in each field of a confusion matrix
@@ -112,44 +102,34 @@ def plot_learning_curves(histories: Mapping[str, History], heads: Sequence[str],
 
 
 def plot_confusion(counts: NDArray[np.int64], names: Sequence[str], title: str, file: Path) -> None:
-    """Plot a confusion matrix (rows are true classes), shaded by the share of the row."""
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    """Plot a confusion matrix; many classes have no counts, then no names."""
+    from sklearn.metrics import ConfusionMatrixDisplay
+
     side = float(np.clip(2.2 + 0.5 * len(names), 5.0, 13.0))
-    size = float(np.clip(11 - 0.16 * len(names), 6, 9))
-    with rc_context(_STYLE):
+    with rc_context(_STYLE | {"font.size": float(np.clip(11 - 0.16 * len(names), 6, 9))}):
         figure = Figure((side + 1.2, side), layout="constrained")
         axes = figure.subplots()
-        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        axes.spines[:].set_visible(False)
-        ticks = names if len(names) <= _MAX_NAMED_CLASSES else ()
-        axes.set_xticks(range(len(ticks)), ticks, rotation=45, ha="right", rotation_mode="anchor", fontsize=size)
-        axes.set_yticks(range(len(ticks)), ticks, fontsize=size)
-        axes.tick_params(length=0)
-        axes.set(xlabel="predicted", ylabel="true")
+        display = ConfusionMatrixDisplay(counts, display_labels=names)
+        few = len(names) <= _MAX_NUMBERED_CLASSES
+        display.plot(ax=axes, cmap="Blues", include_values=few, xticks_rotation="vertical", colorbar=False)
+        if len(names) > _MAX_NAMED_CLASSES:
+            axes.set(xticks=[], yticks=[])
         axes.set_title(title, pad=10)
-        if len(names) <= _MAX_NUMBERED_CLASSES:
-            for (row, column), count in np.ndenumerate(counts):
-                color = "white" if shares[row, column] > 0.55 else _INK if count else "#c3c8d0"
-                axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=size)
-        figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.7, format=PercentFormatter(1))
         _save(figure, file)
 
 
 def plot_errors(heading: str, spec: HeadSpec, split: Split, predictions: HeadPredictions, file: Path) -> None:
-    """Plot the most confident errors of the vote: prediction, confidence and truth below each picture."""
+    """Plot the most confident errors of the vote: prediction with its confidence, and truth, above each picture."""
     targets = split.targets[spec.name]
     correct = metrics.correct(predictions, VOTE, spec.name, targets)
     errors = metrics.most_confident_errors(predictions, spec.name, targets, _MAX_PICTURES)
     which = f"{len(errors)} most confident of " if len(errors) < (~correct).sum() else ""
-    pictures = [split.pictures[row] for row, *_ in errors]
-    columns = 4 if pictures and pictures[0].shape[1] > 2 * pictures[0].shape[0] else 6
+    title = f"{heading}: {which}{(~correct).sum():,} errors in {len(correct):,} pictures"
     with rc_context(_STYLE):
-        title = f"{heading}: {which}{(~correct).sum():,} errors in {len(correct):,} pictures"
-        figure, cells = _picture_grid(pictures, columns, title)
-        for (_, predicted, true, confidence), (left, bottom, _) in zip(errors, cells, strict=True):
-            caption = f"{_shorten(predicted)}  {100 * confidence:.0f} %"
-            _write_text(figure, left, bottom + 0.05, caption, color=_WRONG, fontweight="bold")
-            _write_text(figure, left, bottom + 0.21, f"true: {_shorten(true)}", color=_RIGHT)
+        figure, panels = _picture_grid([split.pictures[row] for row, *_ in errors], title)
+        for axes, (_, predicted, true, confidence) in zip(panels, errors, strict=True):
+            caption = f"{_shorten(predicted)} {100 * confidence:.0f} %\n(true: {_shorten(true)})"
+            axes.set_title(caption, color=_WRONG)
         _save(figure, file)
 
 
@@ -183,31 +163,29 @@ def plot_calibration(
 
 
 def _plot_detections(heading: str, spec: HeadSpec, split: Split, predictions: HeadPredictions, file: Path) -> None:
-    """Plot the pictures with most missed boxes, and as many others: found green, missed red, detections dashed."""
+    """Plot the pictures with most missed boxes, then others: boxes found green, missed red, detections dashed."""
     best = predictions.probabilities_of(predictions.predictors[-1], spec.name)
     images = metrics.match_detections(best, split.targets[spec.name])
-    images.sort(key=lambda image: int(image.found_within(DETECTIONS).sum()) - len(image.true))
-    missed = [image for image in images if not image.found_within(DETECTIONS).all()]
+    found = {image.row: image.found_within(DETECTIONS) for image in images}
+    images.sort(key=lambda image: int(found[image.row].sum()) - len(image.true))
+    missed = [image for image in images if not found[image.row].all()]
     rest = images[len(missed) :]
     others = rest[:: max(1, 2 * len(rest) // _MAX_PICTURES)][: _MAX_PICTURES // 2]
     chosen = missed[: _MAX_PICTURES - len(others)] + others
-    total = sum(len(image.true) for image in images)
-    hits = sum(int(image.found_within(DETECTIONS).sum()) for image in images)
+    total, hits = sum(len(flags) for flags in found.values()), sum(int(flags.sum()) for flags in found.values())
     title = f"{heading}: {hits:,} of {total:,} boxes found by {DETECTIONS} detections in {len(images):,} pictures"
     with rc_context(_STYLE):
-        figure, cells = _picture_grid([split.pictures[image.row] for image in chosen], 4, title)
-        for image, (left, bottom, axes) in zip(chosen, cells, strict=True):
-            found, detections = image.found_within(DETECTIONS), image.detections[:DETECTIONS]
+        figure, panels = _picture_grid([split.pictures[image.row] for image in chosen], title)
+        for axes, image in zip(panels, chosen, strict=True):
+            flags, detections = found[image.row], image.detections[:DETECTIONS]
             shape = split.pictures[image.row].shape
-            for box, hit in zip(image.true, found, strict=True):
+            for box, hit in zip(image.true, flags, strict=True):
                 _outline(axes, shape, box, edgecolor=_RIGHT if hit else _WRONG, linewidth=2.2)
             for detection in detections:
                 _outline(axes, shape, detection[1:], edgecolor="white", linewidth=1.4, linestyle=(0, (3, 2)))
-            caption = f"{int(found.sum())} of {len(image.true)}"
-            color = _RIGHT if found.all() else _WRONG
-            _write_text(figure, left, bottom + 0.05, caption, color=color, fontweight="bold")
-            scores = ", ".join(f"{100 * detection[0]:.0f} %" for detection in detections) or "no detections"
-            _write_text(figure, left, bottom + 0.21, scores, color=_FAINT)
+            scores = ", ".join(f"{100 * detection[0]:.0f} %" for detection in detections)
+            caption = f"{int(flags.sum())} of {len(image.true)}\n{scores or 'no detections'}"
+            axes.set_title(caption, color=_RIGHT if flags.all() else _WRONG)
         _save(figure, file)
 
 
@@ -221,27 +199,17 @@ def _write_table(rows: Sequence[ClassMetrics], file: Path) -> None:
         out.write(text.getvalue().encode())
 
 
-def _picture_grid(
-    pictures: Sequence[Picture], columns: int, title: str
-) -> tuple[Figure, list[tuple[float, float, Axes]]]:
-    """Plot pictures in a grid; return for each the position of its caption in inches, and its axes."""
+def _picture_grid(pictures: Sequence[Picture], title: str) -> tuple[Figure, list[Axes]]:
+    columns = 4
     rows = max(1, -(-len(pictures) // columns))
-    ratio = float(np.median([picture.shape[0] / picture.shape[1] for picture in pictures])) if pictures else 0.3
-    pitch = (_WIDTH - 2 * _MARGIN + _GAP) / columns
-    width, height = pitch - _GAP, (pitch - _GAP) * ratio
-    total = _HEADING + rows * (height + _CAPTION)
-    figure = Figure((_WIDTH, total))
-    _write_text(figure, _MARGIN, 0.18, title, fontsize=12, fontweight="bold")
-    cells = []
-    for number, picture in enumerate(pictures):
-        left, top = _MARGIN + number % columns * pitch, _HEADING + number // columns * (height + _CAPTION)
-        axes = figure.add_axes((left / _WIDTH, 1 - (top + height) / total, width / _WIDTH, height / total))
+    ratio = max((picture.shape[0] / picture.shape[1] for picture in pictures), default=0.3)
+    figure = _figure(0.6 + rows * (0.5 + ratio * _WIDTH / columns), title if pictures else f"{title} (none)")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for axes in panels:
         axes.axis("off")
-        axes.imshow(picture, interpolation="lanczos", aspect="auto")
-        cells.append((left, top + height, axes))
-    if not pictures:
-        _write_text(figure, _MARGIN, _HEADING, "None.", color=_FAINT, fontsize=11)
-    return figure, cells
+    for axes, picture in zip(panels, pictures, strict=False):
+        axes.imshow(picture)
+    return figure, panels[: len(pictures)]
 
 
 def _outline(axes: Axes, shape: tuple[int, ...], box: NDArray[np.float32], **style: Any) -> None:
@@ -267,11 +235,11 @@ def _plot_curves(axes: Axes, history: History, keys: Mapping[str, str], scale: f
     for number, (phase, rows) in enumerate(groupby(history, key=lambda row: row.get("phase", ""))):
         stop = start + len(list(rows))
         if number % 2:
-            axes.axvspan(start, stop, color=_BAND, zorder=0)
+            axes.axvspan(start, stop, color="#f1f3f6", zorder=0)
         where: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "color": _FAINT, "fontsize": 8}
         axes.text((start + stop) / 2, 1.0, str(phase), ha="center", va="bottom", **where)
         start = stop
-    axes.grid(axis="y", color=_GRID, linewidth=0.8)
+    axes.grid(axis="y", color="#e4e7ec", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     if axes.lines:
@@ -280,17 +248,8 @@ def _plot_curves(axes: Axes, history: History, keys: Mapping[str, str], scale: f
 
 def _figure(height: float, title: str) -> Figure:
     figure = Figure((_WIDTH, height), layout="constrained")
-    engine = figure.get_layout_engine()
-    assert engine is not None
-    engine.set(w_pad=0.12, h_pad=0.1)  # type: ignore[call-arg]  # of the constrained engine
     figure.suptitle(title, fontsize=12, fontweight="bold", x=0.015, ha="left")
     return figure
-
-
-def _write_text(figure: Figure, x: float, y: float, text: str, **style: Any) -> None:
-    """Write text with its upper left corner at inches from the upper left corner of the figure."""
-    width, height = figure.get_size_inches()
-    figure.text(x / width, 1 - y / height, text, va="top", **({"fontsize": 8.5} | style))
 
 
 def _shorten(text: str, length: int = 18) -> str:

@@ -19,12 +19,10 @@ def figures(predictions: HeadPredictions, targets: Targets) -> dict[str, Any]:
     """Return all metrics.
 
     Returns:
-        heads: head -> kind, predictors (predictor -> accuracy and calibration_error; of a sigmoid head label_accuracy
-            and exact_match, of a digits head position_accuracy, of a boxes head recall: number of detections ->
-            recall), and versus_vote (network -> difference, low, high of the accuracy less that of the vote).
+        heads: head -> kind, predictors (predictor -> accuracy and calibration_error; of a boxes head recall: number of
+            detections -> recall), and versus_vote (network -> difference, low, high: accuracy less that of the vote).
         label_accuracy: predictor -> proportion of all sigmoid outputs on the correct side of one half, if any.
-        all_correct: predictor -> proportion of images with all heads correct, if there are several; all_exact counts a
-            sigmoid head only if exactly the true values are above one half.
+        all_correct: predictor -> proportion of images with all heads correct, if there are several.
         Proportions are {n, mean, low, high} with 95 % confidence intervals.
     """
     heads = metrics.classification_heads(predictions)
@@ -43,9 +41,6 @@ def figures(predictions: HeadPredictions, targets: Targets) -> dict[str, Any]:
         if len(heads) > 1:
             every = metrics.all_correct(predictions, predictor, targets)
             found.setdefault("all_correct", {})[predictor] = asdict(Proportion.of(every))
-            if sigmoids:
-                exact = metrics.all_correct(predictions, predictor, targets, exact=True)
-                found.setdefault("all_exact", {})[predictor] = asdict(Proportion.of(exact))
     return found
 
 
@@ -98,8 +93,8 @@ def compare_with_vote(found: Figures) -> list[str]:
 
 def _head_figures(predictions: HeadPredictions, spec: HeadSpec, targets: Targets) -> dict[str, Any]:
     own = targets[spec.name]
+    by_predictor: dict[str, dict[str, Any]] = {}
     if spec.kind == "boxes":
-        by_predictor = {}
         for predictor in predictions.predictors:
             images = metrics.match_detections(predictions.probabilities_of(predictor, spec.name), own)
             by_predictor[predictor] = {
@@ -112,30 +107,11 @@ def _head_figures(predictions: HeadPredictions, spec: HeadSpec, targets: Targets
         for network in predictions.networks:
             versus[network] = asdict(mean_interval(correct[network].astype(int) - correct[VOTE]))
             versus[network]["difference"] = versus[network].pop("mean")
-    return {
-        "kind": spec.kind,
-        "predictors": {
-            predictor: {"accuracy": asdict(Proportion.of(correct[predictor]))}
-            | _more_figures(predictions, predictor, spec, targets)
-            for predictor in predictions.predictors
-        },
-        "versus_vote": versus,
-    }
-
-
-def _more_figures(predictions: HeadPredictions, predictor: str, spec: HeadSpec, targets: Targets) -> dict[str, Any]:
-    own = targets[spec.name]
-    probabilities = predictions.probabilities_of(predictor, spec.name)
-    found: dict[str, Any] = {
-        "calibration_error": metrics.calibration_error(*metrics.confidences(spec, probabilities, own))
-    }
-    if spec.kind == "sigmoid":
-        found["label_accuracy"] = _label_accuracy(predictions, predictor, [spec], targets)
-        outputs = metrics.outputs_correct(predictions, predictor, spec.name, own)
-        found["exact_match"] = asdict(Proportion.of(np.all(outputs, axis=1)))
-    if spec.kind == "digits":
-        found["position_accuracy"] = metrics.position_accuracy(predictions, predictor, spec.name, own)
-    return found
+    for predictor, flags in correct.items():
+        confidences = metrics.confidences(spec, predictions.probabilities_of(predictor, spec.name), own)
+        error = metrics.calibration_error(*confidences)
+        by_predictor[predictor] = {"accuracy": asdict(Proportion.of(flags)), "calibration_error": error}
+    return {"kind": spec.kind, "predictors": by_predictor, "versus_vote": versus}
 
 
 def _label_accuracy(

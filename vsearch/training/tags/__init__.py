@@ -12,7 +12,7 @@ import numpy as np
 
 from vsearch.imaging.codec import encode_jpeg
 from vsearch.training.data.sources import SPLITS, LabeledImage, SplitName
-from vsearch.training.plan_sources import TagsSource
+from vsearch.training.plan import TagsSource
 from vsearch.training.tags.strip import STRIP, Digits, draw_tag
 
 __all__ = ["STRIP", "Digits", "draw_tag", "read_tags"]
@@ -41,8 +41,7 @@ def read_tags(source: TagsSource, work: Path) -> Iterator[LabeledImage]:
             part = folder / f"{split}-{start // _FOLDER_SIZE:03d}"
             if not part.is_dir():
                 indices = range(start, min(start + _FOLDER_SIZE, count))
-                about = {"source": source.model_dump(mode="json"), "version": TAGS_VERSION}
-                tfrecord.pack(_draw(source, split, indices), part, shards=1, about=about)
+                tfrecord.pack(_draw(source, split, indices), part, shards=1)
             yield from tfrecord.read(part)
 
 

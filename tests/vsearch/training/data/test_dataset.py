@@ -208,7 +208,6 @@ def test_a_head_without_validation_labels_is_reported(folder):
     ("head", "message"),
     [
         ('name = "kind"\nkind = "softmax"\nclasses = ["disc"]', "'0.jpg'.*'bar'"),
-        ('name = "kind"\nkind = "softmax"\nclasses = ["bar", "disc", "ring"]', "ring.*'kind'"),
         ('name = "number"\nkind = "digits"\nlength = 8', "8 digits.*'0000'"),
         ('name = "missing"\nkind = "digits"', "'missing'"),
         ('name = "missing"\nkind = "softmax"', "'missing'"),
@@ -218,6 +217,14 @@ def test_labels_that_do_not_fit_their_head_are_refused(folder, head, message):
     with pytest.raises(DatasetError, match=message) as caught:
         prepare(folder, with_heads(head))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("classes", ['["bar", "disc", "ring"]', '["bar", "ring", "disc"]'])
+def test_a_class_without_training_pictures_cannot_be_learned(folder, classes):
+    found = prepare(folder, with_heads(f'name = "kind"\nkind = "softmax"\nclasses = {classes}'))
+
+    with pytest.raises(DatasetError, match="ring.*'kind'"):
+        dataset.check_learnable(found)
 
 
 def test_a_plan_without_training_pictures_is_refused(folder):

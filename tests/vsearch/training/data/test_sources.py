@@ -9,7 +9,7 @@ from tests.vsearch.training import sample_data
 from vsearch.core.errors import DatasetError, ImageRejected
 from vsearch.imaging.codec import Limits, encode_jpeg
 from vsearch.training.data.sources import LabeledImage, read_source
-from vsearch.training.plan_sources import CsvSource, FolderSource, NpzSource, Source
+from vsearch.training.plan import CsvSource, FolderSource, NpzSource, Source
 
 
 def read(source: Source, root: Path, seed: int = 0) -> list[LabeledImage]:

@@ -1,5 +1,4 @@
 import errno
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ import pytest
 from vsearch.core.errors import DatasetError
 from vsearch.training.data import tfrecord
 from vsearch.training.data.sources import SPLITS, LabeledImage, read_source
-from vsearch.training.plan_sources import TfrecordSource
+from vsearch.training.plan import TfrecordSource
 
 pytestmark = pytest.mark.keras
 
@@ -35,7 +34,7 @@ def images(count: int = 10) -> list[LabeledImage]:
 @pytest.fixture
 def packed(tmp_path) -> Path:
     """A folder of three shards for each split."""
-    tfrecord.pack(images(), tmp_path / "packed", shards=3, about={"from": "here"})
+    tfrecord.pack(images(), tmp_path / "packed", shards=3)
     return tmp_path / "packed"
 
 
@@ -47,28 +46,14 @@ def test_images_are_read_as_they_were_packed(packed):
     assert sorted(found, key=lambda image: image.name) == images()
 
 
-def test_the_index_lists_shards_and_counts_labels(packed):
-    index = tfrecord.load_index(packed, verify=True)
-
-    assert [(shard.file, shard.count) for shard in index.shards] == [
-        ("train-00000.tfrecord", 3),
-        ("train-00001.tfrecord", 3),
-        ("train-00002.tfrecord", 2),
-        ("val-00000.tfrecord", 1),
-        ("val-00001.tfrecord", 1),
+def test_shards_are_filled_in_turn_and_numbered(packed):
+    assert [file.name for file in tfrecord.list_shards(packed)] == [
+        "train-00000-of-00003.tfrecord",
+        "train-00001-of-00003.tfrecord",
+        "train-00002-of-00003.tfrecord",
+        "val-00000-of-00002.tfrecord",
+        "val-00001-of-00002.tfrecord",
     ]
-    assert (index.count("train"), index.count("val")) == (8, 2)
-    assert index.labels == {"kind": {"train": {"Stühle": 4, "bed": 3}, "val": {"Stühle": 1, "bed": 1}}}
-    assert index.about == {"from": "here"}
-    assert "Stühle" in (packed / "index.json").read_text(encoding="utf8")
-
-
-def test_a_label_of_very_many_values_is_only_counted(tmp_path, monkeypatch):
-    monkeypatch.setattr(tfrecord, "_MAX_COUNTED_VALUES", 1)
-
-    index = tfrecord.pack(images(), tmp_path / "packed", shards=1, about={})
-
-    assert index.labels["kind"]["train"] == {"": 7}
 
 
 def flip(shard: Path, position: int) -> None:
@@ -77,33 +62,32 @@ def flip(shard: Path, position: int) -> None:
     shard.write_bytes(data)
 
 
-@pytest.mark.parametrize("check", [lambda folder: tfrecord.load_index(folder, verify=True),
-                                   lambda folder: list(tfrecord.read(folder))], ids=["verify", "read"])  # fmt: skip
 @pytest.mark.parametrize(
-    "damage",
-    [lambda shard: flip(shard, 40), lambda shard: os.truncate(shard, shard.stat().st_size - 5), Path.unlink],
+    ("damage", "message"),
+    [
+        (lambda shard: flip(shard, 40), r"00001-of-00003\.tfrecord is damaged"),
+        (lambda shard: os.truncate(shard, shard.stat().st_size - 5), r"00001-of-00003\.tfrecord is damaged"),
+        (Path.unlink, "2 of 3 shards"),
+    ],
     ids=["flipped", "cut", "missing"],
 )
-def test_damage_is_detected(packed, check, damage):
-    damage(packed / "train-00001.tfrecord")
+def test_damage_is_detected(packed, damage, message):
+    damage(packed / "train-00001-of-00003.tfrecord")
 
-    with pytest.raises(DatasetError, match=r"00001\.tfrecord is (damaged|missing)") as caught:
-        check(packed)
+    with pytest.raises(DatasetError, match=message) as caught:
+        list(tfrecord.read(packed))
     assert "\n" not in str(caught.value)
     assert "{" not in str(caught.value)  # the name of a TensorFlow op
 
 
-@pytest.mark.parametrize("index", [None, "{", "{}", json.dumps({"format": 9})])
-def test_an_invalid_index_is_refused(tmp_path, index):
-    if index is not None:
-        (tmp_path / "index.json").write_text(index)
-    with pytest.raises(DatasetError, match=r"index\.json"):
-        tfrecord.load_index(tmp_path)
+def test_a_folder_without_shards_is_refused(tmp_path):
+    with pytest.raises(DatasetError, match="no TFRecord shards"):
+        list(tfrecord.read(tmp_path))
 
 
 def test_a_folder_is_never_overwritten(packed):
     with pytest.raises(DatasetError, match="exists"):
-        tfrecord.pack(images(), packed, shards=3, about={})
+        tfrecord.pack(images(), packed, shards=3)
 
 
 def broken() -> Iterator[LabeledImage]:
@@ -114,7 +98,7 @@ def broken() -> Iterator[LabeledImage]:
 @pytest.mark.parametrize(("given", "message"), [(lambda: iter(()), "no images"), (broken, "broken")])
 def test_a_failure_leaves_nothing(tmp_path, given, message):
     with pytest.raises(DatasetError, match=message):
-        tfrecord.pack(given(), tmp_path / "packed", shards=3, about={})
+        tfrecord.pack(given(), tmp_path / "packed", shards=3)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -127,6 +111,6 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tf.io, "TFRecordWriter", FullDisk)
     with pytest.raises(OSError, match="No space left") as caught:
-        tfrecord.pack(images(), tmp_path / "packed", shards=3, about={})
+        tfrecord.pack(images(), tmp_path / "packed", shards=3)
     assert caught.value.errno == errno.ENOSPC
     assert list(tmp_path.iterdir()) == []

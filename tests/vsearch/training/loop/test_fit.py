@@ -182,7 +182,7 @@ def test_progress_counts_the_steps_of_all_phases_and_the_pictures_of_a_frozen_tr
 
     assert progress[0] == (1, 7 * STEPS)
     assert progress[-1] == (7 * STEPS, 7 * STEPS)
-    assert (96, 96) in progress
+    assert (48, 48) in progress
 
 
 def test_a_finished_run_is_not_repeated(tiny):

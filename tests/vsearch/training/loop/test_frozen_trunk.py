@@ -37,19 +37,6 @@ def trunk(backbone: Any, **keys: Any) -> Any:
     return FrozenTrunk(backbone, "signed", (16, 48), **keys)
 
 
-@pytest.fixture
-def counts(monkeypatch) -> list[int]:
-    """A list that gets the number of pictures of every file computed."""
-    from vsearch.training.loop import frozen_trunk
-
-    found: list[int] = []
-    compute = frozen_trunk._compute
-    monkeypatch.setattr(
-        frozen_trunk, "_compute", lambda trunk, split, rows: found.append(len(rows)) or compute(trunk, split, rows)
-    )
-    return found
-
-
 def test_features_are_those_of_the_trunk(backbone, split, tmp_path):
     import tensorflow as tf
 
@@ -57,33 +44,34 @@ def test_features_are_those_of_the_trunk(backbone, split, tmp_path):
     from vsearch.training.loop.frozen_trunk import features
 
     resized = tf.image.resize(tf.cast(split.pictures, tf.float32), (16, 48), antialias=True)
-    maps, mirrored = (
-        np.asarray(backbone(scale(view, "signed"), training=False)) for view in (resized, resized[:, :, ::-1])
-    )
+    maps = np.asarray(backbone(scale(resized, "signed"), training=False))
 
-    found = features(trunk(backbone), split, tmp_path, views=2)
-    whole = features(trunk(backbone, keep_map=True), split, tmp_path)
+    found = features(trunk(backbone), split.pictures, tmp_path)
+    whole = features(trunk(backbone, keep_map=True), split.pictures, tmp_path)
 
-    np.testing.assert_allclose(found[0, :, 0, 0], maps.mean(axis=(1, 2)), atol=1e-4)
-    np.testing.assert_allclose(found[1, :, 0, 0], mirrored.mean(axis=(1, 2)), atol=1e-4)
-    np.testing.assert_allclose(whole[0], maps, atol=2e-3, rtol=2e-3)
+    np.testing.assert_allclose(found[:, 0, 0], maps.mean(axis=(1, 2)), atol=1e-4)
+    np.testing.assert_allclose(whole, maps, atol=2e-3, rtol=2e-3)
     assert (found.dtype, whole.dtype) == (np.float32, np.float16)
+    assert features(trunk(backbone), split.pictures[:0], tmp_path).shape == (0, 1, 1, 112)
 
 
-def test_nothing_is_computed_twice(backbone, split, tmp_path, counts):
-    from vsearch.training.loop.frozen_trunk import features
+def test_a_killed_run_computes_only_what_is_missing(backbone, split, tmp_path, monkeypatch):
+    from vsearch.training.loop import frozen_trunk
 
-    first = features(trunk(backbone), split, tmp_path)
-    again = features(trunk(backbone), split, tmp_path)
-    fewer = features(trunk(backbone), split.select(np.arange(12) % 3 == 0), tmp_path)
-    none = features(trunk(backbone), split.select(np.zeros(12, np.bool_)), tmp_path)
+    monkeypatch.setattr(frozen_trunk, "_FILE_SIZE", 4)
+    whole = frozen_trunk.features(trunk(backbone), split.pictures, tmp_path / "undisturbed")
 
-    assert counts == [12]
-    np.testing.assert_array_equal(again, first)
-    np.testing.assert_array_equal(fewer, first[:, ::3])
-    assert none.shape == (1, 0, 1, 1, 112)
-    features(trunk(backbone), split, tmp_path, views=2)
-    assert counts == [12, 12]  # the mirrored ones
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        frozen_trunk.features(trunk(backbone), split.pictures, tmp_path / "killed", stop)
+    before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("killed/*/*")}
+    found = frozen_trunk.features(trunk(backbone), split.pictures, tmp_path / "killed")
+
+    assert len(before) == 1
+    assert before.items() <= {file: file.stat().st_mtime_ns for file in tmp_path.glob("killed/*/*")}.items()
+    np.testing.assert_allclose(found, whole, atol=1e-5)
 
 
 def test_the_key_depends_on_weights_shape_and_precision(backbone):
@@ -91,23 +79,6 @@ def test_the_key_depends_on_weights_shape_and_precision(backbone):
 
     assert trunk(backbone).key() == trunk(backbone).key()
     assert len({other.key() for other in [trunk(backbone), *others]}) == 4
-
-
-def test_a_killed_run_continues_after_its_last_file(backbone, split, tmp_path, monkeypatch, counts):
-    from vsearch.training.loop import frozen_trunk
-
-    monkeypatch.setattr(frozen_trunk, "_FILE_SIZE", 4)
-    whole = frozen_trunk.features(trunk(backbone), split, tmp_path / "undisturbed")
-
-    def stop(done: int, total: int) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        frozen_trunk.features(trunk(backbone), split, tmp_path / "killed", advance=stop)
-    found = frozen_trunk.features(trunk(backbone), split, tmp_path / "killed")
-
-    assert counts == [4] * 6
-    np.testing.assert_allclose(found, whole, atol=1e-5)
 
 
 def test_a_full_disk_leaves_no_incomplete_file(backbone, split, tmp_path, monkeypatch):
@@ -120,7 +91,7 @@ def test_a_full_disk_leaves_no_incomplete_file(backbone, split, tmp_path, monkey
     monkeypatch.setattr(frozen_trunk.np, "save", full)
 
     with pytest.raises(OSError, match="No space"):
-        frozen_trunk.features(trunk(backbone), split, tmp_path)
+        frozen_trunk.features(trunk(backbone), split.pictures, tmp_path)
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
 
 
@@ -147,13 +118,13 @@ def test_a_metric_head_gets_two_views_of_features(backbone, split, tmp_path):
     from vsearch.training.loop.frozen_trunk import features
 
     found = feature_batches(tmp_path, split, backbone, PRODUCT)
-    views = features(trunk(backbone), split, tmp_path, views=2)
+    plain, mirrored = (features(trunk(backbone), split.pictures[:, :, ::step], tmp_path) for step in (1, -1))
 
     trained, targets = next(found.training(0).as_numpy_iterator())
     validated, order = next(found.validation.as_numpy_iterator())
 
     np.testing.assert_array_equal(targets["product"][:4], targets["product"][4:])
-    np.testing.assert_allclose(trained[:4], views[0, targets["product"][:4]])
+    np.testing.assert_allclose(trained[:4], plain[targets["product"][:4]])
     assert np.abs(trained[:4] - trained[4:]).max() > 0
-    np.testing.assert_allclose(validated, views.reshape(24, 1, 1, 112))
+    np.testing.assert_allclose(validated, np.concatenate([plain, mirrored]))
     np.testing.assert_array_equal(order["product"], np.tile(np.arange(12), 2))
