@@ -37,15 +37,6 @@ def test_commands_and_their_options_exist(page: Path) -> None:
         assert [word for word in rest if word.startswith("--") and word not in known] == [], line
 
 
-def test_every_error_stands_in_the_drawn_tree() -> None:
-    """The tree in the docstring of vsearch.core.errors is the table of contents of that module."""
-    from vsearch.core import errors
-
-    names = [name for name, value in vars(errors).items() if isinstance(value, type)]
-
-    assert [name for name in names if name not in (errors.__doc__ or "")] == []
-
-
 def test_the_training_page_names_every_key_of_a_plan() -> None:
     """A key that a plan may have is explained where plans are."""
     from vsearch.training import plan

@@ -1,32 +1,5 @@
 """Errors that a user or operator can act on. The message says what is wrong and what to do.
 
-* VSearchError
-  * SettingsError
-  * ImageRejected
-    * ImageTooLarge
-    * NotAnImage
-  * InvalidRequest
-    * UnknownClass
-  * CheckpointError
-    * CheckpointMissing
-    * CheckpointMismatch
-    * WeightsUnavailable
-  * GenerationError
-    * NoGeneration
-    * GenerationCorrupt
-    * VerificationFailed
-  * CatalogError
-    * CatalogMissing
-    * SchemaMismatch
-  * UploadsUnavailable
-  * FeedRejected
-  * AddressRefused
-  * RunInProgress
-  * PromotionRefused
-  * EncodingFailed
-  * PlanError
-  * DatasetError
-
 The command line prints the message and exits with 1; `webui.errors` maps errors to HTTP statuses. Any other exception
 is a bug and keeps its traceback.
 """
