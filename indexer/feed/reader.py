@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from catalog.changes import ProductItem
 from catalog.prices import DECIMALS, UNKNOWN_SEPARATORS
 from indexer.feed.column_mapping import ATTRIBUTE, COLUMNS, ColumnMapping, apply_mapping
-from indexer.feed.fields import FeedFields, PriceFormat, parse_sku
+from indexer.feed.fields import MAX_SKU_LENGTH, FeedFields, PriceFormat, parse_sku
 from indexer.feed.formats import open_feed
 from indexer.feed.rows import RawRow
 from vsearch.core.errors import FeedRejected, SettingsError
@@ -122,9 +122,10 @@ def _read_row(raw: RawRow, prices: PriceFormat) -> tuple[str, ProductItem | None
                 return item.sku, item, []
             reasons = [f"the product has {len(item.attributes)} attributes; keep at most {MAX_ATTRIBUTES}."]
     try:
-        return parse_sku(raw.cells.get("sku", "")), None, reasons
+        sku = parse_sku(raw.cells.get("sku", ""))
     except ValueError:
-        return "", None, reasons
+        sku = ""
+    return sku if len(sku) <= MAX_SKU_LENGTH else "", None, reasons
 
 
 def _column(error: ErrorDetails) -> str:
