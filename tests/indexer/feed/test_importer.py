@@ -93,22 +93,26 @@ PRICED = "sku,title,category,price,image"
 ROWS = ("A,Sofa,1,0.jpg|1.jpg,Sofas", "B,Lamp,2,2.jpg,Lamps", "C,Rug,3,3.jpg,Rugs")
 
 
-def test_a_first_import(shop: Shop) -> None:
-    report = shop.take(*ROWS)
+def test_a_first_import_and_the_same_again(shop: Shop) -> None:
+    progress: list[tuple[str, int, int]] = []
+
+    @contextmanager
+    def watch(label: str) -> Iterator[Callable[[int, int], None]]:
+        yield lambda done, total: progress.append((label, done, total))
+
+    report = shop.take(*ROWS, progress=watch)
+    assert progress == [("fetch pictures", 4, 4)]
     assert [item.sku for item in report.changes.added] == ["A", "B", "C"]
     assert (report.new_pictures, shop.stored) == (4, 4)
-    (first, second) = shop.snapshot()["A"].images
+    before = shop.snapshot()
+    first, second = before["A"].images
     with shop.sessions() as session:
         assert queries.picture_sizes(session)[second] == (41, 30)
     assert shop.store.read(first) == (shop.folder / "images" / "0.jpg").read_bytes()
-
-
-def test_the_same_feed_again_changes_nothing(full_shop: Shop) -> None:
-    before = full_shop.snapshot()
-    report = full_shop.take(*ROWS)
+    report = shop.take(*ROWS)
     assert not report.changes
     assert (report.changes.unchanged, report.new_pictures) == (3, 0)
-    assert full_shop.snapshot() == before
+    assert shop.snapshot() == before
 
 
 def test_changed_withdrawn_and_restored(full_shop: Shop) -> None:
@@ -189,9 +193,6 @@ def test_a_mistyped_picture_name_keeps_the_previous_picture(full_shop: Shop) -> 
     }
     full_shop.take("A,Sofa,1,4.jpg|typo.jpg,Sofas", *ROWS[1:])
     assert full_shop.snapshot()["A"].images == (full_shop.sha256("4.jpg"), before["A"].images[0])
-
-
-def test_a_replaced_picture_is_dropped(full_shop: Shop) -> None:
     full_shop.take("A,Sofa,1,4.jpg,Sofas", *ROWS[1:])
     assert full_shop.snapshot()["A"].images == (full_shop.sha256("4.jpg"),)
 
@@ -350,14 +351,3 @@ def test_a_feed_that_lacks_products(full_shop: Shop) -> None:
         full_shop.take("D,Bed,1,4.jpg,Beds", ROWS[0])
     assert not any(item.withdrawn for item in full_shop.snapshot().values())
     assert full_shop.take(ROWS[0], accept={"shrink"}).changes.withdrawn == ("B", "C")
-
-
-def test_progress_counts_pictures(shop: Shop) -> None:
-    seen: list[tuple[str, int, int]] = []
-
-    @contextmanager
-    def watch(label: str) -> Iterator[Callable[[int, int], None]]:
-        yield lambda done, total: seen.append((label, done, total))
-
-    shop.take(*ROWS, progress=watch)
-    assert seen == [("fetch pictures", 4, 4)]
