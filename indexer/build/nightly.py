@@ -18,6 +18,7 @@ from indexer.build.indexes import build_gallery
 from indexer.build.inputs import BuildInputs, EncodedCatalog, collect, encode_context
 from indexer.build.run import LOCK, RunContext, RunReport, current_manifest, exclusive_run, recorded, shop_checkpoint
 from indexer.build.verify import Expected, check, check_against_published
+from indexer.feed.gates import GATES
 from indexer.feed.importer import ImportReport, Options, import_feed
 from indexer.prune import PageFiles, page_files, prune
 from vsearch.core.errors import GenerationCorrupt, VSearchError
@@ -39,7 +40,6 @@ def reindex(
     *,
     feed: str = "",
     images: str | None = None,
-    options: Options | None = None,
     on_imported: Callable[[ImportReport], None] = lambda report: None,
     delete_unused: bool = False,
     page_files: PageFiles = page_files,
@@ -53,11 +53,10 @@ def reindex(
     Args:
         feed: path or address.
         images: location of the feed's pictures; the default is the setting.
-        options: import options; the default follows the settings.
         on_imported: called with the report of the import before the index is built.
         delete_unused: prune at the end, see `indexer.prune`; `page_files` lists unused files of the web page.
         open_encoder: opens the encoder of a checkpoint; called only if there is something to encode.
-        accept: failing checks, "drift" or "canaries", that do not stop the publication.
+        accept: checks to override: feed gates (`indexer.feed.gates`), "drift" or "canaries".
 
     Raises:
         RunInProgress: another run holds the lock.
@@ -75,7 +74,7 @@ def reindex(
                     images or settings.feed_images or None,
                     sessions=context.sessions,
                     store=ImageStore(settings.pictures),
-                    options=options or Options.from_settings(settings, feed),
+                    options=Options.from_settings(settings, feed, accept=[gate for gate in GATES if gate in accept]),
                     progress=context.stages,
                     clock=clock,
                 )

@@ -79,6 +79,12 @@ def import_and_report(
     return report
 
 
+def print_import(feed: str, report: ImportReport) -> None:
+    """Print the findings of an import, and its summary."""
+    print_findings(feed, report)
+    click.echo(f"{redact_url(feed)}: {report.text()}")
+
+
 def print_findings(feed: str, found: ImportReport | FeedGateError, *, recorded: bool = True) -> None:
     """Print warnings and the first findings on standard error, each as FEED:LINE: problem."""
     feed = redact_url(feed)

@@ -1,4 +1,4 @@
-"""What each kind of background job does, and which arguments it takes."""
+"""The kinds of background jobs: what each does, and its arguments."""
 
 import logging
 from collections.abc import Collection, Mapping
@@ -7,127 +7,128 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from indexer.cli.catalog_import import import_and_report, print_findings
-from indexer.feed.gates import GATES, FeedGateError, Gate
-from indexer.feed.importer import ImportReport, Options
-from indexer.jobs.jobs import JobFunction
+from indexer.build import nightly
+from indexer.build.run import RunReport
+from indexer.catalog_report import report as catalog_report
+from indexer.cli.catalog_import import import_and_report, print_findings, print_import
+from indexer.feed.gates import GATES, FeedGateError
+from indexer.feed.importer import Options
+from indexer.jobs.execution import JobFunction
 from vsearch.core.errors import CatalogError, VSearchError
 from vsearch.core.progress import Progress
 from vsearch.core.settings import Settings
+from vsearch.training import plan as plans
 
 log = logging.getLogger(__name__)
 
+ARGUMENTS: Mapping[str, tuple[str, ...]] = {"import": ("feed", "images"), "train": ("plan", "photos")}
+"""Names of the arguments of a kind of job."""
+
+CHECKS = (*GATES, "drift", "canaries")
+"""Safety checks of imports and index runs; --accept overrides one."""
+
+OVERRIDABLE: Mapping[str, Collection[str]] = {
+    "nightly": CHECKS,
+    "import": GATES,
+    "index": ("drift", "canaries"),
+    "train": (),
+}
+"""The checks that a kind of job makes."""
+
+
+def run_nightly_job(
+    settings: Settings, *, feed: str, images: str | None = None, accept: Collection[str], progress: Progress
+) -> RunReport:
+    """Import the feed, reindex and prune; print the findings in the feed on standard error."""
+    try:
+        return nightly.reindex(
+            settings,
+            feed=feed,
+            images=images,
+            on_imported=partial(print_import, feed),
+            delete_unused=settings.prune,
+            progress=progress,
+            accept=accept,
+        )
+    except FeedGateError as error:
+        print_findings(feed, error)
+        raise
+
 
 def _nightly(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
-    from indexer.build.nightly import reindex
-    from indexer.catalog_report import report as managers_report
-
-    on_imported = partial(_tell, settings.feed)
-
-    def report() -> None:
+    def write_report() -> None:
         with progress("write the report"):
-            managers_report.save(settings, managers_report.create(settings))
+            catalog_report.save(settings, catalog_report.create(settings))
 
-    accept = arguments.get("accept", ())
-    options = Options.from_settings(settings, settings.feed, accept=causes(accept))
     try:
-        said = reindex(
-            settings,
-            feed=settings.feed,
-            delete_unused=settings.prune,
-            options=options,
-            progress=progress,
-            on_imported=on_imported,
-            accept=accept,
+        result = run_nightly_job(
+            settings, feed=settings.feed, accept=arguments.get("accept", ()), progress=progress
         ).text()
-    except VSearchError as error:
-        if isinstance(error, FeedGateError):
-            print_findings(settings.feed, error)
-        with suppress(VSearchError):  # why the job failed matters more than why its report did
-            report()
+    except VSearchError:
+        with suppress(VSearchError):  # the first error matters more
+            write_report()
         raise
     try:
-        report()
-    except (VSearchError, OSError) as error:  # what shoppers see is right all the same
-        log.exception("the report")
-        return f"{said} Its report could not be written: {error}"
-    return said
+        write_report()
+    except (VSearchError, OSError) as error:  # the index is published all the same
+        log.exception("writing the report")
+        return f"{result} Its report could not be written: {error}"
+    return result
 
 
 def _index(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
-    from indexer.build.nightly import reindex
-
-    return reindex(settings, progress=progress, accept=arguments.get("accept", ())).text()
+    return nightly.reindex(settings, progress=progress, accept=arguments.get("accept", ())).text()
 
 
 def _import(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
     feed, images = arguments.get("feed") or settings.feed, arguments.get("images") or settings.feed_images
-    options = Options.from_settings(settings, feed, accept=causes(arguments.get("accept", ())))
+    options = Options.from_settings(settings, feed, accept=arguments.get("accept", ()))
     return import_and_report(settings, feed, images or None, options, progress).text()
-
-
-def _tell(feed: str, report: ImportReport) -> None:
-    print_findings(feed, report)
-    log.info("%s: %s", feed, report.text())
 
 
 def _train(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
     from vsearch.models.tensorflow_startup import import_tensorflow
-    from vsearch.training import plan as plans
 
     plan = plans.read(str(arguments.get("plan", "")))
     import_tensorflow()
     from vsearch.training.run import Run, train
 
-    photos = Path(str(arguments.get("photos", ".")))
-    run = Run(plan, photos, settings.data / "runs" / plan.name, settings.weights)
-    said = train(run, progress)
-    return f"Checkpoint {said['checkpoint_id']} in {run.checkpoint}; `vsearch models promote` lets it search."
+    run = Run(plan, Path(str(arguments.get("photos", "."))), settings.data / "runs" / plan.name, settings.weights)
+    result = train(run, progress)
+    return f"Checkpoint {result['checkpoint_id']} is in {run.checkpoint}. Use it with `vsearch models promote`."
 
 
-TAKEN: Mapping[str, tuple[str, ...]] = {"import": ("feed", "images"), "train": ("plan", "photos")}
-"""Arguments of each kind of job."""
-
-ACCEPTABLE = (*GATES, "drift", "canaries")
-"""What would stop an import or the publication of an index, and may be meant."""
-
-MAY_ACCEPT: Mapping[str, Collection[str]] = {
-    "nightly": ACCEPTABLE,
-    "import": GATES,
-    "index": ("drift", "canaries"),
-    "train": (),
-}
-"""What each kind of job may meet of it."""
-
-WORK: dict[str, JobFunction] = {"nightly": _nightly, "index": _index, "import": _import, "train": _train}
+FUNCTIONS: dict[str, JobFunction] = {"nightly": _nightly, "index": _index, "import": _import, "train": _train}
 
 
-def causes(accept: Collection[str]) -> list[Gate]:
-    """Return what of that is a cause to refuse a feed."""
-    return [cause for cause in GATES if cause in accept]
+def parse_arguments(
+    settings: Settings, kind: str, arguments: tuple[str, ...], accept: Collection[str] = ()
+) -> dict[str, Any]:
+    """Check and return the arguments of a job, so that errors show before a worker starts it.
 
-
-def checked(settings: Settings, kind: str, arguments: tuple[str, ...], accept: Collection[str] = ()) -> dict[str, Any]:
-    """Return a job's arguments; what cannot be carried out is better said now than in the night."""
-    taken = TAKEN.get(kind, ())
-    never = [cause for cause in accept if cause not in MAY_ACCEPT[kind]]
-    if never:
-        may = ", ".join(MAY_ACCEPT[kind]) or "nothing"
-        raise VSearchError(f"A job of kind {kind} may accept {may}, but not {', '.join(never)}; leave that out.")
+    Args:
+        settings: for defaults.
+        kind: of the job.
+        arguments: NAME=VALUE each; paths are made absolute.
+        accept: checks to override.
+    """
+    unknown = [check for check in accept if check not in OVERRIDABLE[kind]]
+    if unknown:
+        allowed = ", ".join(OVERRIDABLE[kind]) or "nothing"
+        raise VSearchError(f"A job of kind {kind} cannot accept {', '.join(unknown)}. It can accept {allowed}.")
     found: dict[str, Any] = {"accept": list(accept)} if accept else {}
+    names = ARGUMENTS.get(kind, ())
     for argument in arguments:
         name, sign, value = argument.partition("=")
-        if not sign or name not in taken:
-            rule = f"takes {', '.join(f'{each}=' for each in taken)}" if taken else "takes no arguments"
-            raise VSearchError(f"A job of kind {kind} {rule}, but one is {argument!r}; correct it.")
+        if not sign or name not in names:
+            allowed = " and ".join(f"{each}=VALUE" for each in names) or "no arguments"
+            raise VSearchError(f"A job of kind {kind} does not take {argument!r}. It takes {allowed}.")
         found[name] = str(Path(value).absolute()) if "://" not in value and Path(value).exists() else value
     if kind == "import":
         feed = found.get("feed") or settings.feed
         if not feed or ("://" not in feed and not Path(feed).exists()):
-            wrong = f"{feed} does not exist" if feed else "none is named"
-            raise CatalogError(f"An import needs a feed, but {wrong}; write feed=FILE, or set the setting feed.")
+            problem = f"The feed {feed} does not exist" if feed else "No feed is named"
+            raise CatalogError(f"{problem}. Give feed=FILE, or set the setting feed.")
     if kind == "train":
-        from vsearch.training import plan as plans
-
         plans.read(found.get("plan", ""))
     return found

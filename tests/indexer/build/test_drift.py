@@ -14,8 +14,8 @@ from indexer.build.indexes import OTHER
 from indexer.build.nightly import reindex
 from indexer.build.verify import Members, drift, verify_published
 from indexer.cli.jobs import command as jobs_command
-from indexer.jobs import jobs
-from indexer.jobs.kinds import WORK
+from indexer.jobs import execution
+from indexer.jobs.kinds import FUNCTIONS
 from tests.fakes import FakeEncoder
 from tests.indexer.shop import Shop
 from vsearch.core.errors import GenerationCorrupt, SettingsError, VerificationFailed, VSearchError
@@ -179,9 +179,9 @@ def run_job(settings: Settings, *arguments: str) -> str:
     submitted = CliRunner().invoke(jobs_command, ["run", *arguments], obj=settings)
     assert submitted.exit_code == 0, submitted.output
     with open_catalog(settings.catalogue_url, write=True) as sessions:
-        job = jobs.claim_next(sessions, "worker:1", utc_now())
+        job = execution.claim_next(sessions, "worker:1", utc_now())
     assert job is not None
-    return jobs.execute(settings, job.job_id, "worker:1", WORK)
+    return execution.execute(settings, job.job_id, "worker:1", FUNCTIONS)
 
 
 @pytest.mark.parametrize("kind", ["index", "nightly"])

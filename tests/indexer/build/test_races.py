@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from catalog import jobs
 from catalog.database import lock_for_writing, open_catalog
 from catalog.models import utc_now
-from indexer.jobs.jobs import add, claim_next
+from indexer.jobs.execution import add, claim_next
 from vsearch.core.settings import Settings
 
 pytestmark = pytest.mark.slow

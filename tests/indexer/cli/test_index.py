@@ -17,11 +17,11 @@ from vsearch.index import generation
 
 
 def invoke(settings: Settings, *arguments: str) -> Result:
-    """Call `vsearch index` with these arguments."""
+    """Call `vsearch index`."""
     return CliRunner().invoke(command, arguments, obj=settings)
 
 
-def test_a_run_prints_a_table_and_one_sentence(indexed_shop: Shop) -> None:
+def test_a_run_prints_a_table_and_a_summary(indexed_shop: Shop) -> None:
     """Here one that encodes nothing and publishes other classes."""
     settings = indexed_shop.settings.model_copy(update={"min_class_size": 100})
     result = invoke(settings, "run")
@@ -31,15 +31,14 @@ def test_a_run_prints_a_table_and_one_sentence(indexed_shop: Shop) -> None:
     assert "seconds to build the indexes" in result.output
 
 
-def test_a_run_with_nothing_to_do_says_so(indexed_shop: Shop) -> None:
-    """And names the generation that is up to date."""
+def test_a_run_without_changes_names_the_current_generation(indexed_shop: Shop) -> None:
     result = invoke(indexed_shop.settings, "run")
     current = generation.current(indexed_shop.settings.generations).name
     assert result.output.endswith(f"0 pictures encoded; generation {current} is up to date.\n")
 
 
 def feed_of(shop: Shop, skus: set[str]) -> tuple[str, str]:
-    """Write a feed that names these products of the shop, and the folder of its pictures."""
+    """Write a feed of these products; return its path and the folder of its pictures."""
     feed, pictures = shop.settings.data / "feed.csv", shop.settings.data / "pictures of the feed"
     pictures.mkdir()
     images: dict[tuple[str, str], list[str]] = {}
@@ -53,7 +52,7 @@ def feed_of(shop: Shop, skus: set[str]) -> tuple[str, str]:
 
 
 def test_a_feed_is_imported_first(indexed_shop: Shop) -> None:
-    """Products that it does not name are withdrawn before the index is built."""
+    """Products that are missing from it are withdrawn before the index is built."""
     skus = {row.sku for row in indexed_shop.rows()} - {"S003", "S007"}
     feed, pictures = feed_of(indexed_shop, skus)
     result = invoke(indexed_shop.settings, "run", "--feed", feed, "--images", pictures)
@@ -62,16 +61,14 @@ def test_a_feed_is_imported_first(indexed_shop: Shop) -> None:
     assert "published with 20 pictures of 10 products" in result.output
 
 
-def test_a_feed_that_is_refused_stops_the_run(indexed_shop: Shop) -> None:
-    """Nothing is indexed then."""
+def test_a_refused_feed_stops_the_run(indexed_shop: Shop) -> None:
     feed, pictures = feed_of(indexed_shop, {"S003"})
     refused = invoke(indexed_shop.settings, "run", "--feed", feed, "--images", pictures)
     assert "11 of the catalog's 12 products" in str(refused.exception)
     assert len(indexed_shop.rows()) == 24
 
 
-def test_stopped_by_hand_it_says_one_line(indexed_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No traceback, and the exit code that shells expect."""
+def test_an_interrupted_run_prints_one_line(indexed_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def stopped(settings: Settings, **others: object) -> None:
         raise KeyboardInterrupt
@@ -79,11 +76,11 @@ def test_stopped_by_hand_it_says_one_line(indexed_shop: Shop, monkeypatch: pytes
     monkeypatch.setattr(nightly, "reindex", stopped)
     result = invoke(indexed_shop.settings, "run")
     assert result.exit_code == 130
-    assert result.output.strip() == "Stopped; what shoppers see is unchanged, and the same command goes on from here."
+    assert result.output.strip().startswith("Stopped.")
+    assert "Traceback" not in result.output
 
 
-def test_status_says_what_is_published(indexed_shop: Shop) -> None:
-    """Classes with their pictures, and how the runs ended."""
+def test_status_shows_classes_and_runs(indexed_shop: Shop) -> None:
     result = invoke(indexed_shop.settings, "status")
     assert "Generation 20261121T013000Z-" in result.output
     assert "published 2026-11-21 01:30 UTC" in result.output
@@ -92,43 +89,39 @@ def test_status_says_what_is_published(indexed_shop: Shop) -> None:
 
 
 def test_status_in_json(indexed_shop: Shop) -> None:
-    """The whole manifest and the latest runs with their counts."""
-    said = json.loads(invoke(indexed_shop.settings, "status", "--json").output)
-    assert said["current"]["generation_id"] == said["generations"][0]
-    assert [entry["count"] for entry in said["current"]["classes"]] == [6, 6, 6, 6]
-    assert said["runs"][0]["counts"]["pictures"] == 24
+    status = json.loads(invoke(indexed_shop.settings, "status", "--json").output)
+    assert status["current"]["generation_id"] == status["generations"][0]
+    assert [entry["count"] for entry in status["current"]["classes"]] == [6, 6, 6, 6]
+    assert status["runs"][0]["counts"]["pictures"] == 24
 
 
 def test_status_before_anything_is_published(empty_shop: Shop) -> None:
-    """Names the command that publishes."""
     result = invoke(empty_shop.settings, "status")
     assert result.exit_code == 0
-    assert result.output.startswith("Nothing is published")
+    assert "vsearch index run" in result.output
     assert json.loads(invoke(empty_shop.settings, "status", "--json").output)["current"] is None
 
 
-def test_rollback_says_from_what_to_what(indexed_shop: Shop) -> None:
-    """And refuses when there is nothing to go back to."""
+def test_rollback_publishes_the_previous_generation(indexed_shop: Shop) -> None:
+    """If there is one."""
     first = generation.current(indexed_shop.settings.generations).name
     assert isinstance(invoke(indexed_shop.settings, "rollback").exception, GenerationError)
-    second = nightly.reindex(indexed_shop.settings.model_copy(update={"min_class_size": 100})).generation_id
+    nightly.reindex(indexed_shop.settings.model_copy(update={"min_class_size": 100}))
     result = invoke(indexed_shop.settings, "rollback")
-    assert result.output == f"Rolled back from {second}; generation {first} is current. The next run publishes anew.\n"
+    assert first in result.output
+    assert generation.current(indexed_shop.settings.generations).name == first
 
 
 def test_rollback_before_anything_is_published(empty_shop: Shop) -> None:
-    """One sentence."""
     assert isinstance(invoke(empty_shop.settings, "rollback").exception, NoGeneration)
 
 
-def test_a_running_run_is_not_disturbed(indexed_shop: Shop) -> None:
-    """The second one is refused."""
+def test_a_second_run_at_a_time_is_refused(indexed_shop: Shop) -> None:
     with run_lock(indexed_shop.settings.data / LOCK, FrozenClock().now):
         assert isinstance(invoke(indexed_shop.settings, "run").exception, RunInProgress)
 
 
-def test_a_killed_run_is_called_killed(indexed_shop: Shop) -> None:
-    """Before the next one closes its row; one that is going is called running."""
+def test_status_tells_killed_from_running_runs(indexed_shop: Shop) -> None:
     with indexed_shop.sessions.begin() as session:
         session.add(IndexRun(state="running"))
     assert "killed" in invoke(indexed_shop.settings, "status").output
@@ -136,8 +129,7 @@ def test_a_killed_run_is_called_killed(indexed_shop: Shop) -> None:
         assert "running" in invoke(indexed_shop.settings, "status").output
 
 
-def test_looking_makes_no_catalogue(tmp_path: Path) -> None:
-    """Somebody forgot to say where it is."""
+def test_read_only_commands_create_no_catalog(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path / "none")
     for name in ("status", "verify", "report"):
         assert isinstance(invoke(settings, name).exception, VSearchError)

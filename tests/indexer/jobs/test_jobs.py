@@ -17,11 +17,10 @@ from catalog import jobs
 from catalog.database import open_catalog
 from catalog.jobs import JobRow
 from catalog.models import Job
-from indexer.jobs import jobs as jobs_module
+from indexer.jobs import execution
 from indexer.jobs.alerts import raise_alarm, run_alarm
-from indexer.jobs.jobs import WorkerStopped, add, claim_next, execute, process_name, recover
-from indexer.jobs.schedule import is_due
-from indexer.jobs.worker import Worker
+from indexer.jobs.execution import WorkerStopped, add, claim_next, execute, process_name, recover
+from indexer.jobs.worker import Worker, is_due
 from vsearch import cli
 from vsearch.core.errors import CatalogError, FeedRejected, SettingsError
 from vsearch.core.progress import Progress
@@ -57,7 +56,7 @@ def claim_and_execute(shop: Settings, sessions: sessionmaker[Session], work: Wor
     """Run the next job as a worker does; return its number and the state in which it ended."""
     job = claim_next(sessions, "worker:1", NOW)
     assert job is not None
-    functions = {kind: lambda settings, arguments, progress: work(progress) for kind in jobs_module.KINDS}
+    functions = {kind: lambda settings, arguments, progress: work(progress) for kind in execution.KINDS}
     return job.job_id, execute(shop, job.job_id, "worker:1", functions, clock=lambda: NOW)
 
 
@@ -181,7 +180,7 @@ def test_cancelling_interrupts_a_running_job(
     shop: Settings, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch, handler: Any
 ) -> None:
     before = signal.signal(signal.SIGINT, handler)
-    monkeypatch.setattr(jobs_module, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(execution, "HEARTBEAT_SECONDS", 0.01)
     job_id = add(sessions, "index", {}, NOW)
 
     def work(progress: Progress) -> str:
