@@ -55,14 +55,6 @@ def test_the_box_contains_the_product(seed: int) -> None:
     assert box.x0 - 0.1 < left < right < box.x1 + 0.1
 
 
-@pytest.mark.parametrize("shape", [(16, 300), (300, 16), (400, 400)])
-def test_images_of_any_shape_give_a_photo(shape: tuple[int, int]) -> None:
-    picture = np.full((*shape, 3), 128, np.uint8)
-    view = synthetic.shopper_view(picture, np.random.default_rng(1))
-    assert view.dtype == np.uint8
-    assert min(view.shape[:2]) >= 4
-
-
 def test_a_margin_stays_within_the_photo() -> None:
     box = synthetic.add_margin(Box(0, 0.25, 0.5, 0.75))
     assert (box.x0, box.y0, box.x1, box.y1) == pytest.approx((0, 0.225, 0.525, 0.775))
