@@ -35,7 +35,7 @@ class Classifier:
                 "[[phase]] tables."
             )
         heads = self.trained_heads = checkpoint.trained_heads
-        self._networks = {name: compiled(load_network(checkpoint, name), heads) for name in checkpoint.backbones}
+        self._networks = {name: compile_network(load_network(checkpoint, name), heads) for name in checkpoint.backbones}
         self._lock = threading.Lock()
 
     @property
@@ -50,7 +50,7 @@ class Classifier:
 
     def predict(self, pictures: Sequence[Picture]) -> HeadPredictions:
         """Classify n images of any size, uint8 RGB [h, w, 3]."""
-        framed = self.trained_heads.framed(pictures)
+        framed = self.trained_heads.preprocess(pictures)
         calibrated = {name: self.trained_heads.calibrated(name) for name in self._networks}
         return predictions_from_logits(
             self.specs, calibrated, {name: self.logits(name, framed) for name in self._networks}
@@ -74,7 +74,7 @@ def open_classifier(checkpoint: Checkpoint) -> Classifier:
     return Classifier(checkpoint)
 
 
-def compiled(network: Any, heads: TrainedHeads) -> Callable[[NDArray[np.uint8]], Mapping[str, Any]]:
+def compile_network(network: Any, heads: TrainedHeads) -> Callable[[NDArray[np.uint8]], Mapping[str, Any]]:
     """Compile a network with trained heads, a `keras.Model`: framed uint8 [n, *frame, 3] -> logits by head."""
     import tensorflow as tf
 

@@ -10,7 +10,7 @@ from scipy.special import expit, softmax
 
 from vsearch.detection import boxes
 from vsearch.imaging.codec import Picture
-from vsearch.imaging.preprocess import frame
+from vsearch.imaging.preprocess import frame as frame_image
 from vsearch.models.heads import vote
 
 HeadKind = Literal["softmax", "sigmoid", "digits", "metric", "boxes"]
@@ -152,9 +152,9 @@ class TrainedHeads:
     mirrored: bool = False
     temperatures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
-    def framed(self, pictures: Sequence[Picture]) -> NDArray[np.uint8]:
+    def preprocess(self, pictures: Sequence[Picture]) -> NDArray[np.uint8]:
         """Frame n images: uint8 [n, height, width, 3]."""
-        rows = [frame(picture, self.frame, self.framing) for picture in pictures]
+        rows = [frame_image(picture, self.frame, self.framing) for picture in pictures]
         return np.stack(rows) if rows else np.empty((0, *self.frame, 3), np.uint8)
 
     def calibrated(self, network: str) -> tuple[HeadSpec, ...]:

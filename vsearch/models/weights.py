@@ -35,7 +35,7 @@ def pull(name: str, folder: Path) -> Path:
     from vsearch.models.tensorflow_startup import import_tensorflow
 
     import_tensorflow()
-    network = pretrained(name, folder=folder)
+    network = load_pretrained(name, folder=folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".pulling-", dir=folder) as hidden:
         file = weights_file(name, Path(hidden))
@@ -43,7 +43,7 @@ def pull(name: str, folder: Path) -> Path:
         return file.rename(weights_file(name, folder))
 
 
-def pretrained(name: str, *, folder: Path | None = None) -> Any:
+def load_pretrained(name: str, *, folder: Path | None = None) -> Any:
     """Return the `keras.Model` of a backbone with pretrained weights.
 
     Args:

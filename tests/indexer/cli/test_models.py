@@ -193,11 +193,11 @@ class Network:
 def test_weights_are_downloaded_once(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def pretrained(name: str, **options: object) -> Network:
+    def load_pretrained(name: str, **options: object) -> Network:
         asked.append(name)
         return Network()
 
-    monkeypatch.setattr(weights, "pretrained", pretrained)
+    monkeypatch.setattr(weights, "load_pretrained", load_pretrained)
     monkeypatch.setattr("vsearch.models.tensorflow_startup.import_tensorflow", lambda: None)
     folder = empty.data / "weights"
     first = invoke(empty, "pull").output
@@ -210,10 +210,10 @@ def test_weights_are_downloaded_once(empty: Settings, monkeypatch: pytest.Monkey
 
 
 def test_unavailable_weights_leave_no_folder(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    def pretrained(name: str, **options: object) -> Network:
+    def load_pretrained(name: str, **options: object) -> Network:
         raise WeightsUnavailable("Pretrained weights are not on this machine.")
 
-    monkeypatch.setattr(weights, "pretrained", pretrained)
+    monkeypatch.setattr(weights, "load_pretrained", load_pretrained)
     monkeypatch.setattr("vsearch.models.tensorflow_startup.import_tensorflow", lambda: None)
     assert isinstance(invoke(empty, "pull", "resnet50").exception, WeightsUnavailable)
     assert not empty.data.exists()

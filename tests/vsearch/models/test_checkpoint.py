@@ -151,5 +151,5 @@ def test_a_checkpoint_with_trained_heads_only_is_not_searchable(tmp_path: Path) 
 def test_images_are_framed(framing: Framing, frame: tuple[int, int]) -> None:
     trained = replace(TRAINED, framing=framing, frame=frame)
     pictures = [np.full((30, 50, 3), 200, np.uint8), np.full((90, 20, 3), 10, np.uint8)]
-    assert trained.framed(pictures).shape == (2, *frame, 3)
-    assert trained.framed([]).shape == (0, *frame, 3)
+    assert trained.preprocess(pictures).shape == (2, *frame, 3)
+    assert trained.preprocess([]).shape == (0, *frame, 3)

@@ -192,7 +192,7 @@ def test_each_digit_attends_to_its_own_position_at_first() -> None:
 def test_weights_are_loaded_from_the_folder(tmp_path: Path) -> None:
     network = build("pocket_vgg")
     network.save_weights(tmp_path / "pocket_vgg.weights.h5")
-    loaded = weights.pretrained("pocket_vgg", folder=tmp_path)
+    loaded = weights.load_pretrained("pocket_vgg", folder=tmp_path)
     for ours, theirs in zip(loaded.get_weights(), network.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -208,20 +208,20 @@ def test_offline_the_error_names_the_file_and_the_variable(tmp_path: Path, monke
         monkeypatch.setenv(name, "http://127.0.0.1:9")
 
     with pytest.raises(WeightsUnavailable, match=r"vgg16\.weights\.h5.*VSEARCH_WEIGHTS"):
-        weights.pretrained("vgg16", folder=tmp_path)
+        weights.load_pretrained("vgg16", folder=tmp_path)
 
 
 @pytest.mark.keras
 def test_weights_of_another_network_are_rejected(tmp_path: Path) -> None:
     build("pocket_resnet").save_weights(tmp_path / "pocket_vgg.weights.h5")
     with pytest.raises(CheckpointMismatch, match="pocket_vgg"):
-        weights.pretrained("pocket_vgg", folder=tmp_path)
+        weights.load_pretrained("pocket_vgg", folder=tmp_path)
 
 
 @pytest.mark.keras
 def test_own_networks_have_no_pretrained_weights(tmp_path: Path) -> None:
     with pytest.raises(WeightsUnavailable, match="vsearch train"):
-        weights.pretrained("pocket_vgg", folder=tmp_path)
+        weights.load_pretrained("pocket_vgg", folder=tmp_path)
 
 
 @pytest.mark.keras

@@ -93,7 +93,7 @@ def load_start_weights(network: Any, name: str, start: str, *, runs: Path, folde
     if start == "random":
         return
     if start == "pretrained":
-        network.set_weights(weights.pretrained(name, folder=folder).get_weights())
+        network.set_weights(weights.load_pretrained(name, folder=folder).get_weights())
         return
     if start == "bundled":
         source = checkpoint.bundled()
