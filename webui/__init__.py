@@ -8,8 +8,9 @@ from vsearch.core.errors import VSearchError
 from vsearch.core.settings import Settings
 from vsearch.ocr import open_reader
 from vsearch.search.engine import Engine
-from webui import admission, api, errors, formatting, health, metrics, pictures, services, shop
+from webui import admission, api, errors, formatting, health, metrics, pictures, shop
 from webui.article_numbers import OpenReader
+from webui.services import EXTENSION, Services, services_of
 
 FORM_OVERHEAD = 100_000
 """Bytes of a form besides the photo."""
@@ -34,7 +35,7 @@ def create_app(
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_mb * 1_000_000 + FORM_OVERHEAD
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    services.attach(app, services.Services.from_settings(settings, engine, sessions, open_reader=open_reader))
+    app.extensions[EXTENSION] = Services.from_settings(settings, engine, sessions, open_reader=open_reader)
     for module in (shop, pictures, api, health):
         app.register_blueprint(module.blueprint)
     errors.register(app)
@@ -49,7 +50,7 @@ def create_admin_app(app: Flask) -> Flask:
     """Create the application for operators: the metrics and detailed health of `app`."""
     admin = Flask("webui.admin", static_folder=None)
     admin.json.sort_keys = False  # type: ignore[attr-defined]
-    services.attach(admin, services.services_of(app))
+    admin.extensions[EXTENSION] = services_of(app)
     metrics.register_admin(admin, app)
     admin.register_blueprint(health.admin_blueprint)
     admin.register_error_handler(VSearchError, lambda error: ({"status": "failed", "problem": str(error)}, 503))

@@ -119,7 +119,7 @@ def _product_json(detail: ProductDetail) -> dict[str, Any]:
 
 
 def _image_url(sha256: str) -> str:
-    return _url("pictures.catalogue_picture", sha256=sha256, width=IMAGE_WIDTH)
+    return _url("pictures.catalog_picture", sha256=sha256, width=IMAGE_WIDTH)
 
 
 def _url(endpoint: str, **values: Any) -> str:

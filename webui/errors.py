@@ -27,7 +27,7 @@ TITLES = {
     "InvalidRequest": "Something in your search is not valid",
     "UnknownClass": "Unknown category",
     "NoGeneration": "We are almost ready",
-    "NotFound": "Page not found",
+    "NotFound": "We could not find that",
     "TooManyRequests": "Too many searches",
     "RequestTimeout": "The upload took too long",
 }

@@ -5,7 +5,7 @@ from werkzeug.wrappers import Response
 
 from catalog import queries
 from webui.services import services
-from webui.shop import PHOTO_DELETED
+from webui.shop import PHOTO_UNAVAILABLE
 
 _DAY = 86_400
 _YEAR = 365 * _DAY
@@ -14,7 +14,7 @@ blueprint = Blueprint("pictures", __name__)
 
 
 @blueprint.get("/pictures/<sha256>-<int:width>.jpg")
-def catalogue_picture(sha256: str, width: int) -> Response:
+def catalog_picture(sha256: str, width: int) -> Response:
     """Send a picture of a product, its longer side at most `width` pixels.
 
     The content of a URL never changes, but its product may be withdrawn; caches then expire within a day.
@@ -31,7 +31,7 @@ def catalogue_picture(sha256: str, width: int) -> Response:
 @blueprint.get("/photos/<photo_id>.jpg")
 def photo(photo_id: str) -> Response:
     """Send a shopper's photo; only the browser may cache it, and must revalidate, since it may be deleted."""
-    response = _jpeg(services().uploads.read(photo_id) or abort(404, PHOTO_DELETED), photo_id)
+    response = _jpeg(services().uploads.read(photo_id) or abort(404, PHOTO_UNAVAILABLE), photo_id)
     response.cache_control.private = True
     response.cache_control.no_cache = True
     return response

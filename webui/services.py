@@ -20,7 +20,7 @@ from webui.examples import ExamplePhoto
 from webui.thumbnails import Thumbnails
 from webui.uploads import UploadStore
 
-_EXTENSION = "vsearch"
+EXTENSION = "vsearch"
 
 
 class CatalogCache:
@@ -100,11 +100,6 @@ def services() -> Services:
 
 def services_of(app: Flask) -> Services:
     """Return the services of an application."""
-    found = app.extensions[_EXTENSION]
+    found = app.extensions[EXTENSION]
     assert isinstance(found, Services)
     return found
-
-
-def attach(app: Flask, attached: Services) -> None:
-    """Give an application its services."""
-    app.extensions[_EXTENSION] = attached

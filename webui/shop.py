@@ -18,7 +18,7 @@ from webui.services import services
 FEATURED = 8
 MORE_LIKE_THIS = 8
 WHOLE = Box(0, 0, 1, 1)
-PHOTO_DELETED = "This photo has been deleted. Please upload it again."
+PHOTO_UNAVAILABLE = "This photo is no longer available. Please upload it again."
 
 blueprint = Blueprint("shop", __name__)
 
@@ -137,7 +137,7 @@ def _photo_from_form() -> bytes:
 
 
 def _load_photo(photo_id: str) -> Picture:
-    photo = services().uploads.read(photo_id) or abort(404, PHOTO_DELETED)
+    photo = services().uploads.read(photo_id) or abort(404, PHOTO_UNAVAILABLE)
     with metrics.measure("decode"):
         return decode(photo, services().uploads.limits)
 
