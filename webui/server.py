@@ -5,6 +5,7 @@ import resource
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from types import FrameType
@@ -14,19 +15,21 @@ from flask import Flask
 from sqlalchemy.orm import sessionmaker
 
 from catalog.database import create_engine, open_catalog
-from vsearch.core.errors import CatalogMissing, SettingsError
+from vsearch.core.errors import CatalogMissing, SettingsError, VSearchError
 from vsearch.core.settings import Settings
 from vsearch.detection.detector import OpenDetector, open_bundled
 from vsearch.models.encoder import open_encoder
 from vsearch.search.engine import Engine
 from vsearch.search.serving import OpenEncoder
 from webui import create_admin_app, create_app
-from webui.background import BackgroundThread
 from webui.connections import ConnectionLimits, Server
-from webui.services import services_of
+from webui.services import Services, services_of
 
 RESERVED_FILES = 256
 """Open files besides connections: catalog, pictures, indexes."""
+
+REFRESH_SECONDS = 5.0
+EXPIRE_SECONDS = 3600.0
 
 OnReady = Callable[[str, str | None], None]
 """Called with the URL of the page, and with the reason if nothing can be searched yet."""
@@ -138,3 +141,49 @@ def _listen(host: str, port: int, source: str) -> socket.socket:
         raise SettingsError(
             f"{source}: cannot listen on {host} port {port} ({reason}). Choose another address."
         ) from None
+
+
+class BackgroundThread:
+    """Runs the recurring tasks of one process until it is stopped."""
+
+    def __init__(self, services: Services, *, refresh_seconds: float = REFRESH_SECONDS) -> None:
+        self._services = services
+        self._refresh_seconds = refresh_seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="vsearch-background", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread after its current task."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        next_expiry = time.monotonic()
+        while not self._stop.wait(self._refresh_seconds):
+            _attempt(self._refresh_engine)
+            _attempt(self._services.article_numbers.refresh)
+            if time.monotonic() >= next_expiry:
+                next_expiry = time.monotonic() + EXPIRE_SECONDS
+                _attempt(self._services.uploads.expire)
+
+    def _refresh_engine(self) -> None:
+        """Refresh the engine; log a new problem once, not every few seconds."""
+        engine = self._services.engine
+        previous = str(engine.problem)
+        engine.refresh()
+        if engine.problem and str(engine.problem) != previous:
+            log.warning("the current generation cannot be served: %s", engine.problem)
+
+
+def _attempt(task: Callable[[], object]) -> None:
+    """Run a task; a failure is logged, and the thread tries again later."""
+    try:
+        task()
+    except VSearchError as error:
+        log.warning("a background task failed and will be retried: %s", error)
+    except Exception:
+        log.exception("a background task failed and will be retried")

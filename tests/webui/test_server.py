@@ -4,9 +4,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -129,3 +131,56 @@ def test_build_without_a_generation(tmp_path):
     assert app.test_client().get("/").status_code == 503
     services_of(app).close()
     assert not list(tmp_path.iterdir())
+
+
+class FakeEngine:
+    """Counts refreshes; with an error, each one fails or reports it as its problem."""
+
+    def __init__(self, error: Exception | None = None, problem: Exception | None = None) -> None:
+        self.refreshed = 0
+        self.error, self.problem = error, None
+        self._next_problem = problem
+        self.done = threading.Event()
+
+    def refresh(self) -> None:
+        """Refresh the engine."""
+        self.refreshed += 1
+        self.problem = self._next_problem
+        if self.refreshed == 5:
+            self.done.set()
+        if self.error:
+            raise self.error
+
+
+def run_background_thread(engine: FakeEngine) -> SimpleNamespace:
+    """Run the thread until the fifth refresh; return the counts of the other tasks."""
+    counts = SimpleNamespace(expired=0, opened=0)
+
+    def count(name):
+        setattr(counts, name, getattr(counts, name) + 1)
+
+    services = SimpleNamespace(
+        engine=engine,
+        article_numbers=SimpleNamespace(refresh=lambda: count("opened")),
+        uploads=SimpleNamespace(expire=lambda: count("expired")),
+    )
+    background = server.BackgroundThread(services, refresh_seconds=0.002)
+    background.start()
+    assert engine.done.wait(60)
+    background.stop()
+    return counts
+
+
+@pytest.mark.parametrize("error", [None, OSError("disk on fire")])
+def test_tasks_are_repeated_even_if_one_fails(error, caplog):
+    """Photos expire hourly, so once here."""
+    engine = FakeEngine(error)
+    counts = run_background_thread(engine)
+    assert counts.expired == 1
+    assert counts.opened >= 4
+    assert ("disk on fire" in caplog.text) == (error is not None)
+
+
+def test_a_persistent_problem_is_logged_once(caplog):
+    run_background_thread(FakeEngine(problem=ValueError("nothing is published")))
+    assert caplog.text.count("nothing is published") == 1

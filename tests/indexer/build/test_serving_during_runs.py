@@ -18,7 +18,7 @@ from vsearch.detection.detector import no_detector
 from vsearch.index import generation as generations
 from vsearch.search.engine import Engine
 from webui import create_app
-from webui.background import BackgroundThread
+from webui.server import BackgroundThread
 from webui.services import services_of
 
 pytestmark = pytest.mark.slow
