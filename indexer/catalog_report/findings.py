@@ -1,11 +1,14 @@
-"""Findings of the catalog report: pure functions of what SQL, the stored blocks and the published index hold."""
+"""Findings of the catalog report, from SQL, the stored blocks and the published index."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from catalog.review import CatalogPicture
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from catalog.models import FeedPicture, Image, Product
 from vsearch.index.gallery import Gallery
 from vsearch.models.heads import ClassPredictions
 
@@ -47,7 +50,26 @@ NEAR_DUPLICATE_SCORE = 0.9
 """Cosine similarity from which two pictures are near duplicates: 9 pairs on ikea, besides identical pictures."""
 
 _NEIGHBORS = 5
+_MAX_UNAVAILABLE = 1000
 _MAX_SEARCHED = 5000  # pictures of each class whose neighbors are searched
+
+
+_LIVE = Product.withdrawn_at.is_(None)
+
+
+@dataclass(frozen=True)
+class CatalogPicture:
+    """One readable picture of one live product."""
+
+    image_id: int
+    sku: str
+    title: str
+    brand: str
+    category: str
+    variant_group: str | None
+    sha256: str
+    width: int | None
+    height: int | None
 
 
 @dataclass(frozen=True)
@@ -67,32 +89,39 @@ class Finding:
     text: str
 
 
-def bad_rows(rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
-    """Yield the rows that the last import left out, or that it was refused for."""
-    for row in rows:
+def readable_pictures(session: Session) -> list[CatalogPicture]:
+    """Return every readable picture of every live product, by image id."""
+    product = Product.sku, Product.title, Product.brand, Product.category, Product.variant_group
+    statement = (
+        select(Image.image_id, *product, Image.sha256, Image.width, Image.height)
+        .join(Product)
+        .where(_LIVE, Image.problem.is_(None))
+        .order_by(Image.image_id)
+    )
+    return [CatalogPicture(*row) for row in session.execute(statement)]
+
+
+def of_imports(session: Session, imports: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Yield rows that the latest import did not take, and pictures that could not be fetched, most failures first."""
+    for row in imports[0]["findings"] if imports else []:
         if row["kind"] != "picture":
             yield Finding("bad row", (row["sku"],), (), f"Line {row['line']}: {row['reason']}")
-
-
-def without_picture(skus: Sequence[str]) -> Iterator[Finding]:
-    """Yield the products that have no readable picture."""
-    for sku in skus:
-        yield Finding("no picture", (sku,), (), "No usable picture, so visual search cannot find this product.")
-
-
-def unavailable_pictures(failures: Sequence[tuple[str, int]], rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
-    """Yield the pictures that could not be fetched.
-
-    Args:
-        failures: reason and consecutive failures of each.
-        rows: findings of the last import, which know the products.
-    """
     owners: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
+    for row in next((each["findings"] for each in imports if each["state"] != "refused"), []):
         owners[row["reason"]].add(row["sku"])
-    for reason, count in failures:
+    statement = select(FeedPicture.problem, FeedPicture.failures).where(FeedPicture.problem.is_not(None))
+    statement = statement.order_by(FeedPicture.failures.desc(), FeedPicture.key).limit(_MAX_UNAVAILABLE)
+    for problem, count in session.execute(statement):
+        reason = problem or ""
         repeated = f" ({count} times in a row)" if count > 1 else ""
         yield Finding("unavailable picture", tuple(sorted(owners[reason])), (), f"{reason}{repeated}")
+
+
+def without_picture(session: Session) -> Iterator[Finding]:
+    """Yield the products that have no readable picture."""
+    readable = exists().where(Image.product_id == Product.product_id, Image.problem.is_(None))
+    for sku in session.scalars(select(Product.sku).where(_LIVE, ~readable).order_by(Product.sku)):
+        yield Finding("no picture", (sku,), (), "No usable picture, so visual search cannot find this product.")
 
 
 def small_pictures(pictures: Sequence[CatalogPicture]) -> Iterator[Finding]:

@@ -12,18 +12,17 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, StrictUndefined
+from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import imports, queries, stored_blocks
-from catalog import review as report_queries
-from catalog.database import open_catalog
+from catalog.database import chunks, open_catalog
 from catalog.image_store import ImageStore
-from catalog.models import utc_now
-from catalog.review import CatalogPicture
+from catalog.models import Product, utc_now
 from indexer.build import run
 from indexer.build.indexes import assign_classes
 from indexer.catalog_report import findings, watermarks
-from indexer.catalog_report.findings import TITLES, Finding, Kind
+from indexer.catalog_report.findings import TITLES, CatalogPicture, Finding, Kind
 from vsearch.core.errors import CheckpointError, GenerationError, VSearchError
 from vsearch.core.files import replace_text
 from vsearch.core.settings import Settings
@@ -39,7 +38,6 @@ MAX_LISTED = 60
 """Findings of a kind that the page lists; the JSON report has all."""
 
 _THUMBNAIL = 160  # px
-
 _BATCH = 5000  # pictures whose blocks are in memory at a time
 
 
@@ -55,7 +53,7 @@ class HistoryEntry:
 
 @dataclass(frozen=True)
 class PublishedGeneration:
-    """The published generation, since when (ISO 8601), and the later ones on disk that were rolled back."""
+    """The published generation, since when (ISO 8601), and later ones on disk that were rolled back."""
 
     generation_id: str
     since: str
@@ -68,29 +66,16 @@ class PublishedGeneration:
 
     def text(self) -> str:
         """Return one or two sentences."""
-        since = self.since[:16].replace("T", " ")
-        if self.is_rollback:
-            newer = ", ".join(name for name in self.rolled_back if name > self.generation_id)
-            return f"Generation {self.generation_id} has been published again since {since}, rolled back from {newer}."
-        earlier = f" Rolled back earlier: {', '.join(self.rolled_back)}." if self.rolled_back else ""
-        return f"Generation {self.generation_id} has been published since {since}.{earlier}"
+        since, names = self.since[:16].replace("T", " "), ", ".join(self.rolled_back)
+        rolled_back = f" Rolled back: {names}." if names else ""
+        return f"Generation {self.generation_id} has been published since {since}.{rolled_back}"
 
 
 @dataclass(frozen=True)
 class CatalogReport:
-    """The report.
+    """The report; runs and imports are the latest ones, newest first, and titles those of products in the findings."""
 
-    Attributes:
-        created_at: when.
-        counts: products and pictures of the catalog.
-        runs: latest index runs, newest first.
-        imports: latest feed imports, newest first.
-        findings: what to correct.
-        titles: titles of the products in the findings, by sku.
-        published: None if nothing is published.
-    """
-
-    created_at: datetime
+    created_at: str
     counts: dict[str, int]
     runs: list[dict[str, Any]]
     imports: list[dict[str, Any]]
@@ -108,60 +93,50 @@ class CatalogReport:
 
     def history(self) -> list[HistoryEntry]:
         """Return imports, index runs and a rollback, newest first; a refused feed is listed once."""
-        entries = [HistoryEntry(each["started"], "feed", each["state"], _import_text(each)) for each in self.imports]
+        entries = []
+        for each in self.imports:
+            counts = ", ".join(f"{count} {name}" for name, count in each["counts"].items() if count)
+            message = "; ".join(part for part in (counts, each["message"]) if part)
+            entries.append(HistoryEntry(each["started"], "feed", each["state"], message))
         refusals = {each["message"] for each in self.imports if each["state"] == "refused"}
-        entries += [
-            HistoryEntry(each["started"], "index", each["state"], each["message"])
-            for each in self.runs
-            if each["message"] not in refusals
-        ]
+        for each in self.runs:
+            if each["message"] not in refusals:
+                entries.append(HistoryEntry(each["started"], "index", each["state"], each["message"]))
         if self.published and self.published.is_rollback:
             text = self.published.text()
             entries.append(HistoryEntry(self.published.since, "rollback", "rolled back", text))
         return sorted(entries, key=lambda entry: entry.started, reverse=True)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the report as plain data."""
-        return asdict(self) | {"created_at": self.created_at.isoformat()}
 
 
 def create(settings: Settings) -> CatalogReport:
     """Examine the catalog and the published index."""
     with open_catalog(settings.catalogue_url) as sessions:
         with sessions() as session:
-            counts = queries.counts(session)
             is_running = run.is_running(settings)
-            runs = [_run_as_json(row, is_running=is_running) for row in queries.latest_runs(session, LATEST)]
-            latest_imports = [imports.as_json(row) for row in imports.latest(session, LATEST)]
-            accepted: list[dict[str, Any]] = next(
-                (each["findings"] for each in latest_imports if each["state"] != "refused"), []
-            )
-            pictures = report_queries.readable_pictures(session)
-            found = [
-                *findings.bad_rows(latest_imports[0]["findings"] if latest_imports else []),
-                *findings.without_picture(report_queries.without_picture(session)),
-                *findings.unavailable_pictures(report_queries.unavailable_pictures(session), accepted),
+            runs = [
+                {
+                    "started": row.started_at.isoformat(),
+                    "state": run.state_of(row, is_running=is_running),
+                    "message": row.message,
+                    "counts": row.counts or {},
+                }
+                for row in queries.latest_runs(session, LATEST)
             ]
+            latest_imports = [imports.as_json(row) for row in imports.latest(session, LATEST)]
+            counts = asdict(queries.counts(session))
+            pictures = findings.readable_pictures(session)
+            found = [*findings.of_imports(session, latest_imports), *findings.without_picture(session)]
         found += findings.small_pictures(pictures)
         found += _watermarks(settings, pictures)
         found += findings.shared_pictures(pictures)
         found += _index_findings(settings, sessions, pictures)
+        titles: dict[str, str] = {}
         with sessions() as session:
-            titles = report_queries.titles(session, {sku for finding in found for sku in finding.skus})
-    return CatalogReport(
-        utc_now(),
-        {
-            "products": counts.products,
-            "withdrawn": counts.withdrawn,
-            "pictures": counts.pictures,
-            "unreadable": counts.unreadable,
-        },
-        runs,
-        latest_imports,
-        tuple(found),
-        titles,
-        _published(settings),
-    )
+            for part in chunks(sorted({sku for finding in found for sku in finding.skus})):
+                rows = session.execute(select(Product.sku, Product.title).where(Product.sku.in_(part)))
+                titles.update((sku, title) for sku, title in rows)
+    now, published = utc_now().isoformat(), _published(settings)
+    return CatalogReport(now, counts, runs, latest_imports, tuple(found), titles, published)
 
 
 def render_html(report: CatalogReport, settings: Settings) -> str:
@@ -186,7 +161,7 @@ def save(settings: Settings, report: CatalogReport) -> Path:
     """Write report.json and report.html to the data folder, replacing the last ones; return the page."""
     folder = settings.data / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    replace_text(folder / "report.json", json.dumps(report.as_json(), indent=1, ensure_ascii=False) + "\n")
+    replace_text(folder / "report.json", json.dumps(asdict(report), indent=1, ensure_ascii=False) + "\n")
     replace_text(folder / "report.html", render_html(report, settings))
     return folder / "report.html"
 
@@ -199,16 +174,6 @@ def _published(settings: Settings) -> PublishedGeneration | None:
     except (GenerationError, OSError):
         return None
     return PublishedGeneration(current, since.isoformat(), tuple(retention.rolled_back(folder)))
-
-
-def _run_as_json(row: Any, *, is_running: bool) -> dict[str, Any]:
-    return {
-        "started": row.started_at.isoformat(),
-        "state": run.state_of(row, is_running=is_running),
-        "message": row.message,
-        "seconds": sum(row.counts.get("seconds", {}).values()) if row.counts else 0.0,
-        "freed": row.counts.get("freed", {}) if row.counts else {},
-    }
 
 
 def _watermarks(settings: Settings, pictures: Sequence[CatalogPicture]) -> Iterator[Finding]:
@@ -249,8 +214,3 @@ def _index_findings(
             blocks = stored_blocks.read(session, checkpoint.blocks_id, [(each.sha256, 0) for each in batch])
         predictions = checkpoint.heads.predict(blocks)
         yield from findings.suspect_categories(batch, classes[start : start + _BATCH], predictions)
-
-
-def _import_text(feed: dict[str, Any]) -> str:
-    counts = ", ".join(f"{count} {name}" for name, count in feed["counts"].items() if count)
-    return "; ".join(part for part in (counts, feed["message"]) if part)

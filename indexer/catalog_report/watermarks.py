@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.review import CatalogPicture
-from indexer.catalog_report.findings import Finding
+from indexer.catalog_report.findings import CatalogPicture, Finding
 
 SIDE = 128
 """Pixels that pictures are resized to."""

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from catalog.database import open_catalog
 from indexer.build import nightly
 from indexer.build.run import RunReport, current_manifest, is_running, state_of
 from indexer.build.verify import verify_published
-from indexer.catalog_report import report as managers_report
+from indexer.catalog_report import report as catalog_report
 from indexer.catalog_report.findings import TITLES
 from indexer.catalog_report.report import CatalogReport
 from indexer.jobs.kinds import CHECKS, run_nightly_job
@@ -100,13 +101,13 @@ def verify(settings: Settings) -> None:
 @pass_settings
 def report(settings: Settings, *, as_json: bool, page: Path | None) -> None:
     """Show how the latest nightly jobs ended and what to correct in the catalog."""
-    found = managers_report.create(settings)
+    found = catalog_report.create(settings)
     if page is not None:
         with filename_in_errors(page):
-            page.write_text(managers_report.render_html(found, settings), encoding="utf8")
+            page.write_text(catalog_report.render_html(found, settings), encoding="utf8")
         click.echo(f"Written to {page}.")
     elif as_json:
-        click.echo(json.dumps(found.as_json(), indent=1, ensure_ascii=False))
+        click.echo(json.dumps(asdict(found), indent=1, ensure_ascii=False))
     else:
         _print_report(found)
 

@@ -25,7 +25,7 @@ from indexer import prune
 from indexer.build.nightly import rollback
 from indexer.build.run import LOCK
 from indexer.build.verify import verify_published
-from indexer.catalog_report import report as managers_report
+from indexer.catalog_report import report as catalog_report
 from indexer.cli.prune import command
 from indexer.feed.importer import import_feed, import_lock
 from indexer.promotion import promote
@@ -431,7 +431,7 @@ def test_an_import_waits_while_pictures_are_deleted(sqlite_life: Life) -> None:
             )
         )
         waiting.start()
-        assert managers_report.create(sqlite_life.settings)  # takes a while
+        assert catalog_report.create(sqlite_life.settings)  # takes a while
         order.append("deleted")
     waiting.join()
     assert order == ["deleted", "imported"]
@@ -468,7 +468,7 @@ def test_data_of_recently_withdrawn_products_is_kept(life: Life) -> None:
     life.retailer.rows["P03"] = gone
     settings = life.settings
     import_feed(str(life.retailer.write_feed()), str(life.images), sessions=life.retailer.sessions, store=stored)
-    assert managers_report.create(settings).counts["products"] == PRODUCTS  # though it is not encoded yet
+    assert catalog_report.create(settings).counts["products"] == PRODUCTS  # though it is not encoded yet
     assert life.night()[1].encoded == 1
     assert verify_published(settings, open_encoder).problems == ()
 
@@ -593,9 +593,9 @@ def test_the_reports_say_what_was_freed(sqlite_life: Life) -> None:
     assert report.freed.keys() == {"pictures", "blocks"}
     assert report.freed["pictures"]["count"] == 1
     assert ": 2 blocks, 1 pictures." in report.text()
-    found = managers_report.create(sqlite_life.settings)
-    assert found.as_json()["runs"][0]["freed"] == report.freed
-    assert "2 blocks, 1 pictures." in managers_report.render_html(found, sqlite_life.settings)
+    found = catalog_report.create(sqlite_life.settings)
+    assert found.runs[0]["counts"]["freed"] == report.freed
+    assert "2 blocks, 1 pictures." in catalog_report.render_html(found, sqlite_life.settings)
 
 
 def test_the_setting_prune_is_for_the_nightly_job(sqlite_life: Life) -> None:

@@ -1,6 +1,6 @@
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,11 +12,10 @@ from catalog import changes, imports
 from catalog.changes import Changes, ProductItem
 from catalog.imports import PictureState
 from catalog.models import FeedImport, utc_now
-from catalog.review import CatalogPicture
 from indexer.build import nightly
 from indexer.catalog_report import findings
-from indexer.catalog_report import report as managers_report
-from indexer.catalog_report.findings import Finding
+from indexer.catalog_report import report as catalog_report
+from indexer.catalog_report.findings import CatalogPicture, Finding
 from tests.fakes import EncoderFactory, colored
 from tests.indexer.shop import Shop
 from vsearch.cli import cli
@@ -76,7 +75,7 @@ def faulty(indexed_shop: Shop) -> Shop:
 
 
 def test_the_report_lists_findings_with_their_products(faulty: Shop) -> None:
-    report = managers_report.create(faulty.settings)
+    report = catalog_report.create(faulty.settings)
     assert {finding.kind: finding.skus for finding in report.findings if finding.kind != "near duplicate"} == {
         "bad row": ("BAD",),
         "no picture": ("NOPIC",),
@@ -93,7 +92,7 @@ def test_the_report_lists_findings_with_their_products(faulty: Shop) -> None:
 
 
 def test_the_page_is_self_contained_and_escaped(faulty: Shop) -> None:
-    page = managers_report.save(faulty.settings, managers_report.create(faulty.settings))
+    page = catalog_report.save(faulty.settings, catalog_report.create(faulty.settings))
     text = page.read_text()
     assert "NOPIC Bed &lt;b&gt;without&lt;/b&gt; picture</strong>" in text
     assert text.count("data:image/jpeg;base64,") >= 2
@@ -124,30 +123,30 @@ def test_the_report_shows_a_rollback(indexed_shop: Shop, opened: EncoderFactory)
     """Until the next run, which mentions it."""
     settings, folder = indexed_shop.settings, indexed_shop.settings.generations
     first = generation.current(folder).name
-    before = managers_report.create(settings)
+    before = catalog_report.create(settings)
     assert before.published is not None
     assert (before.published.generation_id, before.published.rolled_back) == (first, ())
     assert "rollback" not in [entry.kind for entry in before.history()]
 
     second = publish_with(indexed_shop, opened, "NEW1", hours=1)
     nightly.rollback(settings)
-    after = managers_report.create(settings)
+    after = catalog_report.create(settings)
     assert after.published is not None
     published = after.published
     assert (published.generation_id, published.rolled_back, published.is_rollback) == (first, (second,), True)
     assert after.history()[0].kind == "rollback"
     assert second in after.history()[0].message
-    assert published.text() in managers_report.render_html(after, settings)
-    assert after.as_json()["published"]["rolled_back"] == (second,)
+    assert published.text() in catalog_report.render_html(after, settings)
+    assert asdict(after)["published"]["rolled_back"] == (second,)
 
     third = publish_with(indexed_shop, opened, "NEW2", hours=2)
-    again = managers_report.create(settings).published
+    again = catalog_report.create(settings).published
     assert again is not None
     assert (again.generation_id, again.rolled_back, again.is_rollback) == (third, (second,), False)
     assert second in again.text()
 
 
 def test_a_shop_without_an_index_has_a_report(empty_shop: Shop) -> None:
-    report = managers_report.create(empty_shop.settings)
+    report = catalog_report.create(empty_shop.settings)
     assert (report.findings, report.runs, report.imports, report.published) == ((), [], [], None)
-    assert "No findings" in managers_report.render_html(report, empty_shop.settings)
+    assert "No findings" in catalog_report.render_html(report, empty_shop.settings)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from catalog.review import CatalogPicture
+from indexer.catalog_report.findings import CatalogPicture
 from indexer.catalog_report.watermarks import (
     MIN_PICTURES,
     SAMPLE_SIZE,
