@@ -193,7 +193,7 @@ def _parse_dimensions(value: Any) -> dict[str, str]:
         name = _parse_line(key)
         if measure is None or name in found or not 0 < len(name) <= 64:
             example = f"write it like 'width=180cm; depth=90cm', with units {', '.join(UNITS)}"
-            raise ValueError(f"does not have a number and a unit for each name once; {example}")
+            raise ValueError(f"does not give each dimension once with a number and a unit; {example}")
         number = measure["number"]
         if not re.fullmatch("[1-9][0-9]{0,2},[0-9]{3}", number):  # else thousands or decimals: shown as written
             number = number.replace(",", ".")

@@ -18,7 +18,6 @@ from catalog.image_store import ImageStore
 from indexer.feed.gates import FeedGateError
 from indexer.feed.importer import ImportReport, Options, import_feed
 from tests import pictures as drawn
-from vsearch.core.errors import FeedRejected
 from vsearch.core.progress import Progress, no_stages
 from vsearch.imaging.codec import Limits
 
@@ -344,10 +343,3 @@ def test_a_dry_run_writes_nothing(shop: Shop) -> None:
     assert (len(report.changes.added), report.new_pictures) == (3, 4)
     assert shop.snapshot() == {}
     assert shop.stored == 0
-
-
-def test_a_feed_that_lacks_products(full_shop: Shop) -> None:
-    with pytest.raises(FeedRejected, match=r"2 of the catalog's 3 products are missing.*--accept shrink"):
-        full_shop.take("D,Bed,1,4.jpg,Beds", ROWS[0])
-    assert not any(item.withdrawn for item in full_shop.snapshot().values())
-    assert full_shop.take(ROWS[0], accept={"shrink"}).changes.withdrawn == ("B", "C")
