@@ -1,6 +1,6 @@
 """`vsearch encode`: embeddings of images, for other programs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from vsearch.cli.console import out, progress
 from vsearch.cli.load_model import Model, load_model
 from vsearch.core.errors import DatasetError
 from vsearch.core.files import atomic_write
+from vsearch.core.progress import ProgressCallback
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits, Picture
 
@@ -31,22 +32,18 @@ def command(settings: Settings, paths: tuple[Path, ...], target: Path) -> None:
     """
     if not target.parent.is_dir():
         raise DatasetError(f"Cannot write {target}: the folder {target.parent} does not exist.")
-    total = photos.count(paths)
     model = load_model(settings)
     decoded = photos.decode_all(photos.read(paths), Limits.from_settings(settings))
     with progress("encode") as advance:
-        arrays = _encode(model, decoded, settings.batch_size, lambda done: advance(done, total))
+        arrays = _encode(model, decoded, settings.batch_size, advance)
     with atomic_write(target) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub takes the names for options
-    written = len(arrays["ids"])
-    dimensions = arrays["embeddings"].shape[1]
-    out.print(f"{written} of {total} images encoded by {model.origin}; embeddings have {dimensions} dimensions")
-    if written < total:
-        click.secho(f"{total - written} could not be read", err=True, fg="yellow")
+    written, dimensions = arrays["embeddings"].shape
+    out.print(f"{written} images encoded by {model.origin}; embeddings have {dimensions} dimensions")
 
 
 def _encode(
-    model: Model, decoded: Iterator[tuple[str, Picture]], batch_size: int, advance: Callable[[int], None]
+    model: Model, decoded: Iterator[tuple[str, Picture]], batch_size: int, advance: ProgressCallback
 ) -> dict[str, NDArray[Any]]:
     ids: list[str] = []
     embeddings, probabilities = [], []
@@ -55,7 +52,7 @@ def _encode(
         ids += [name for name, _ in batch]
         embeddings.append(model.whitening.project(blocks))
         probabilities.append(model.checkpoint.heads.predict(blocks).probabilities)
-        advance(len(ids))
+        advance(len(ids), 0)
     return {
         "ids": np.array(ids),
         "embeddings": np.concatenate(embeddings),

@@ -10,6 +10,7 @@ from vsearch.core.archives import DAMAGED, open_archive, reason
 from vsearch.core.errors import DatasetError, ImageRejected
 from vsearch.imaging.codec import Limits, Picture, decode
 
+_ARCHIVES = (".tar", ".tgz", ".gz", ".zip")
 _MAX_SIDE = 1600  # px, as for uploads
 
 
@@ -29,25 +30,17 @@ def read(paths: Sequence[Path]) -> Iterator[Photo]:
         DatasetError: a path does not exist, or an archive cannot be read.
     """
     for path in paths:
-        if path.is_dir():
-            for file in sorted(item for item in path.rglob("*") if item.is_file() and not item.name.startswith(".")):
-                yield Photo(file.stem, str(file), file.read_bytes())
-        elif not path.is_file():
-            raise DatasetError(f"{path} does not exist.")
-        elif path.suffix in (".tar", ".tgz", ".gz", ".zip"):
-            try:
-                with open_archive(path) as archive:
-                    for name in archive:
-                        yield Photo(Path(name).stem, f"{path}:{name}", archive.read(name))
-            except DAMAGED as error:
-                raise DatasetError(f"{path} is not a valid tar or zip file ({reason(error)}). Copy it again.") from None
-        else:
+        if path.is_file() and path.suffix not in _ARCHIVES:
             yield Photo(path.stem, str(path), path.read_bytes())
-
-
-def count(paths: Sequence[Path]) -> int:
-    """Return how many files `read` yields."""
-    return sum(1 for _ in read(paths))
+            continue
+        if not path.exists():
+            raise DatasetError(f"{path} does not exist.")
+        try:
+            with open_archive(path) as archive:
+                for name in archive:
+                    yield Photo(Path(name).stem, f"{path}:{name}", archive.read(name))
+        except DAMAGED as error:
+            raise DatasetError(f"{path} cannot be read ({reason(error)}).") from None
 
 
 def decode_all(photos: Iterator[Photo], limits: Limits) -> Iterator[tuple[str, Picture]]:
