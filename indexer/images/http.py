@@ -4,9 +4,12 @@ The addresses in a feed come from third parties. Without the last rule a feed co
 the server can reach (server-side request forgery). The peer address of the connection is checked, not the host name.
 """
 
+import gzip
+import io
 import ipaddress
 import socket
 import time
+import zlib
 from base64 import b64encode
 from dataclasses import dataclass
 from email.message import Message
@@ -101,7 +104,7 @@ class Downloader:
         if at:  # urllib3 removes the header when it is redirected to another host
             headers["Authorization"] = f"Basic {b64encode(unquote(user).encode()).decode()}"
         try:
-            response = self._pool.request("GET", address, headers=headers, preload_content=False)
+            response = self._pool.request("GET", address, headers=headers, preload_content=False, decode_content=False)
         except AddressRefused as error:
             raise AddressRefused(f"{address} is not a public address: {error}") from error
         except MaxRetryError as error:
@@ -110,7 +113,7 @@ class Downloader:
             raise _unreachable(address, error) from error
         try:
             return self._read(address, response, max_bytes)
-        except (HTTPError, OSError) as error:
+        except (HTTPError, OSError, EOFError, zlib.error) as error:
             raise _unreachable(address, error) from error
         finally:
             response.close()  # before the connection is reused: it may still hold the rest of a body
@@ -128,17 +131,18 @@ class Downloader:
             raise AddressRefused(f"{address} answers with status {response.status}. Check {remedy}.")
         data = bytearray()
         end = time.monotonic() + self._deadline
-        while chunk := response.read1(
-            _CHUNK_BYTES, decode_content=True
-        ):  # what has arrived: read() would wait for a full chunk
+        while len(data) <= max_bytes and (chunk := response.read1(_CHUNK_BYTES)):  # read() would wait for a full chunk
             data += chunk
-            if len(data) > max_bytes:
-                raise AddressRefused(
-                    f"{address} is larger than the limit of {max_bytes / 1e6:g} MB. Provide a smaller file."
-                )
             if time.monotonic() > end:
                 raise AddressRefused(f"{address} was not downloaded within {self._deadline:g} s. Try again later.")
         headers = response.headers
+        if headers.get("Content-Encoding", "").lower() in ("gzip", "x-gzip") and data.startswith(b"\x1f\x8b"):
+            with gzip.GzipFile(fileobj=io.BytesIO(data)) as compressed:  # urllib3 would accept a truncated stream
+                data = bytearray(compressed.read(max_bytes + 1))
+        if len(data) > max_bytes:
+            raise AddressRefused(
+                f"{address} is larger than the limit of {max_bytes / 1e6:g} MB. Provide a smaller file."
+            )
         charset = Message()
         charset["Content-Type"] = headers.get("Content-Type", "")
         return FileContent(

@@ -12,6 +12,7 @@ import random
 import re
 import threading
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -44,8 +45,13 @@ _MIN_PADDING_BYTES = 16
 
 _MAX_ZEROS_IN_SCAN = 4
 
-_PNG_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"iCCP", b"eXIf"}
-_PNG_ORIENTATION_TEXTS = {b"Raw profile type exif", b"XML:com.adobe.xmp"}
+_PNG_PIXEL_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+_PNG_METADATA = re.compile(
+    rb"iCCP[^\0]+\0\0|sRGB.\Z|gAMA.{4}\Z|eXIf|.{4}(Raw profile type exif|XML:com\.adobe\.xmp)\0", re.DOTALL
+)
+"""Name and beginning of the PNG chunks that determine colors and orientation."""
+
+_JPEG_FRAGILE = re.compile(rb"Photoshop 3\.0\0|(?<=\xff\xe2\0[\x0e\x0f])ICC_PROFILE\0")
 _HEIF_EXIF_ITEM = re.compile(rb"(infe\x02.{7}|infe\x03.{9})Exif", re.DOTALL)
 
 _TRANSPOSES = {
@@ -174,6 +180,8 @@ def _without_fragile_metadata(data: bytes, pillow_format: str) -> bytes:
     """Remove metadata that makes Pillow refuse an intact image when it is damaged or large."""
     if pillow_format == "PNG":
         return data[:8] + b"".join(_png_chunks(data))
+    if pillow_format == "JPEG":
+        return _JPEG_FRAGILE.sub(lambda name: bytes(len(name[0])), data)
     if pillow_format in ("HEIF", "AVIF"):  # orientation is a property of the image, which decoders apply, not EXIF
         return _HEIF_EXIF_ITEM.sub(rb"\1skip", data)
     return data
@@ -184,11 +192,12 @@ def _png_chunks(data: bytes) -> Iterator[bytes]:
     start = 8
     while start + 8 <= len(data):
         end = start + 12 + int.from_bytes(data[start : start + 4], "big")
-        name = data[start + 4 : start + 8]
-        keyword = data[start + 8 : min(end, start + 40)].partition(b"\0")[0]
-        if name in _PNG_CHUNKS or keyword in _PNG_ORIENTATION_TEXTS:
-            yield data[start:end]
-        if name == b"IEND":
+        chunk = data[start:end]
+        named = chunk[4:-4]
+        is_intact = int.from_bytes(chunk[-4:], "big") == zlib.crc32(named)
+        if chunk[4:8] in _PNG_PIXEL_CHUNKS or (_PNG_METADATA.match(named) and is_intact):
+            yield chunk
+        if chunk[4:8] == b"IEND":
             return
         start = end
 
@@ -206,16 +215,19 @@ def _decode(data: bytes, image: Image.Image, pillow_format: str, max_side: int |
             image = _open(data, "JPEG")
         if max_side is not None:
             image.draft("RGB", (max_side, max_side))  # decode at a half, a quarter or an eighth
+    if pillow_format == "PNG":
+        _load_png(data, image)
     image.load()
     if pillow_format == "JPEG" and _ends_gray(image):
         _check_jpeg_rows(data, max_side)
     profile = image.info.get("icc_profile")
+    gamma = None if "srgb" in image.info else image.info.get("gamma")
     image = color_profiles.without_empty_alpha(image)
     with suppress(Exception):  # damaged EXIF
         image = image.transpose(_TRANSPOSES[image.getexif()[ExifTags.Base.Orientation]])
     if max_side is not None and max(image.size) > max_side:
         image = _resize(image, *(max(1, round(side * max_side / max(image.size))) for side in image.size))
-    return np.array(color_profiles.to_srgb(color_profiles.flatten(image), profile))
+    return np.array(color_profiles.to_srgb(color_profiles.flatten(image), profile, gamma))
 
 
 def _resize(image: Image.Image, width: int, height: int) -> Image.Image:
@@ -247,6 +259,23 @@ def _check_jpeg_rows(data: bytes, max_side: int | None = None) -> None:
             digests.add(hashlib.sha256(np.asarray(image).data).digest())
     if len(digests) > 1:
         raise ValueError("rows are missing")
+
+
+def _load_png(data: bytes, image: Image.Image) -> None:
+    """Load a PNG and check that no rows are missing at its end: the decoder leaves those as they were.
+
+    Raises:
+        ValueError: rows are missing.
+    """
+    for copy, fill in ((image, 171), (_open(data, "PNG"), 84)):
+        blank = Image.new(copy.mode, copy.size, (fill,) * len(copy.getbands()))
+        end = (0, copy.height - 2, copy.width, copy.height)  # an interlaced image ends with either row
+        blank_rows = np.asarray(blank.crop(end))
+        copy.im = blank.im
+        copy.load()
+        if not (np.asarray(copy.crop(end)) == blank_rows).reshape(2, -1).all(axis=1).any():
+            return
+    raise ValueError("rows are missing")
 
 
 def _noise(seed: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Images of any Pillow mode converted to opaque 8-bit sRGB: alpha on white, deep gray scaled, ICC profiles applied."""
+"""Images of any Pillow mode converted to opaque 8-bit sRGB: alpha on white, deep gray scaled, ICC profiles and gamma applied."""
 
 import io
 from functools import cache, lru_cache
@@ -37,8 +37,15 @@ def flatten(image: Image.Image) -> Image.Image:
     return image if image.mode in ("RGB", "CMYK", "L") else image.convert("RGB")
 
 
-def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return a flat image in mode RGB; an ICC profile that is damaged or of another color space is ignored."""
+def to_srgb(image: Image.Image, profile: bytes | None, gamma: float | None = None) -> Image.Image:
+    """Return a flat image in mode RGB; an ICC profile that is damaged or of another color space is ignored.
+
+    The gamma of a PNG counts if it has no profile.
+    """
+    if not profile and gamma and 0.2 <= gamma <= 2 and not 0.43 <= gamma <= 0.48:  # around 1 / 2.2 it means sRGB
+        light = (np.arange(256) / 255) ** (1 / gamma)
+        levels = 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+        image = image.point(levels.round().astype(int).tolist() * len(image.getbands()))
     found = _srgb_transform(profile) if profile else None
     if found is not None:
         mode, transform = found

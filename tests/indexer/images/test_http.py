@@ -39,6 +39,7 @@ RESPONSES: dict[str, tuple[int, bytes, dict[str, str]]] = {
     "/away.csv": (302, b"", {"Location": "http://localhost:PORT/feed.csv"}),
     "/gzip.jpg": (200, gzip.compress(b"picture"), {"Content-Encoding": "gzip"}),
     "/bomb.jpg": (200, gzip.compress(b"x" * 100_000), {"Content-Encoding": "gzip"}),
+    "/cut_gzip.jpg": (200, gzip.compress(b"picture")[:-6], {"Content-Encoding": "gzip"}),
     "/cut.jpg": (200, b"half", {"Content-Length": "500"}),
     "/chunked.jpg": (200, b"3\r\npic\r\n4\r\nture\r\n0\r\n\r\n", {"Transfer-Encoding": "chunked"}),
     "/stopped.jpg": (200, b"3\r\npic\r\n", {"Transfer-Encoding": "chunked"}),
@@ -166,6 +167,7 @@ def test_chunks_redirects_and_unrequested_compression(server: Server, web: Downl
         ("loop", "too many redirects"),
         ("cut.jpg", "IncompleteRead"),
         ("stopped.jpg", "IncompleteRead"),
+        ("cut_gzip.jpg", "ended before"),
     ],
 )
 def test_failed_downloads_name_the_address_and_the_reason(

@@ -1,12 +1,13 @@
 """ICC profiles and color spaces in image files."""
 
 import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from tests.pictures import difference, encoded, scene
+from tests.pictures import difference, encoded, png_chunk, scene
 from vsearch.imaging.codec import decode
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -66,6 +67,28 @@ def test_gray_with_a_profile_for_colors() -> None:
 def test_srgb_and_unusable_profiles_change_nothing(file_format: str, profile: bytes) -> None:
     plain = decode(encoded(scene(), file_format))
     assert difference(decode(encoded(scene(), file_format, icc_profile=profile)), plain) == 0
+
+
+LINEAR = png_chunk(b"gAMA", struct.pack(">I", 100_000))
+
+
+@pytest.mark.parametrize(
+    ("chunks", "expected"),
+    [
+        (LINEAR, 128),
+        (png_chunk(b"gAMA", struct.pack(">I", 45455)), 55),
+        (png_chunk(b"gAMA", bytes(4)), 55),
+        (LINEAR + png_chunk(b"sRGB", b"\0"), 55),
+        (LINEAR + png_chunk(b"iCCP", b"x\0\0" + zlib.compress(SRGB)), 55),
+    ],
+    ids=["linear", "gamma of sRGB", "zero", "sRGB", "profile"],
+)
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA"])
+def test_gamma_of_a_png_without_a_profile(mode: str, chunks: bytes, expected: int) -> None:
+    image = Image.new("RGB", (32, 32), (55, 55, 55)).convert(mode, palette=Image.Palette.ADAPTIVE)
+    intact = encoded(image, "PNG")
+    picture = decode(intact[:33] + chunks + intact[33:])
+    assert np.abs(picture[5, 5].astype(int) - expected).max() <= 1
 
 
 def test_lab_tiff() -> None:

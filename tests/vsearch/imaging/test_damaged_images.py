@@ -105,6 +105,8 @@ def test_orientation_in_png(name: bytes, body: bytes) -> None:
     [
         *(png_chunk(name, b"\0") for name in (b"gAMA", b"cHRM", b"pHYs", b"acTL")),
         png_chunk(b"sRGB", b""),
+        png_chunk(b"iCCP", b"name\0\7abc"),
+        png_chunk(b"gAMA", struct.pack(">I", 100_000))[:-4] + b"sum!",
         png_chunk(b"zTXt", b"key\0\7abc"),
         png_chunk(b"fcTL", bytes(40)),
         png_chunk(b"eXIf", b"II*\0\xff\xff\xff\xff"),
@@ -113,6 +115,15 @@ def test_orientation_in_png(name: bytes, body: bytes) -> None:
 )
 def test_damaged_png_chunks_beside_the_pixels(bad: bytes) -> None:
     assert difference(decode(png_with_chunk(scene(), bad)), scene()) == 0
+
+
+@pytest.mark.parametrize(
+    ("marker", "body"), [(0xED, b"Photoshop 3.0\0" + b"8BIM\0\0"), (0xE2, b"ICC_PROFILE\0"), (0xE2, b"ICC_PROFILE\0\1")]
+)
+def test_truncated_jpeg_segments(marker: int, body: bytes) -> None:
+    intact = encoded(scene(), "JPEG")
+    segment = bytes((0xFF, marker)) + struct.pack(">H", len(body) + 2) + body
+    assert difference(decode(intact[:2] + segment + intact[2:]), decode(intact)) == 0
 
 
 @pytest.mark.parametrize("tag", [0x011A, 0x010F, 0x8825, 0x8769, 0x0128])
@@ -231,6 +242,27 @@ def test_data_behind_the_end_marker_is_ignored(tail: bytes) -> None:
 @pytest.mark.parametrize("missing", [12, 16])
 def test_png_without_its_last_chunk_is_complete(missing: int) -> None:
     assert difference(decode(encoded(blocks(), "PNG")[:-missing]), blocks()) == 0
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "L", "P", "1", "I;16"])
+def test_png_that_ends_black_is_complete(mode: str) -> None:
+    image = Image.new(mode, (33, 47))
+    assert decode(encoded(image, "PNG")).max() == 0
+
+
+@pytest.mark.parametrize("missing", [1, 100, 2000])
+@pytest.mark.parametrize("interlaced", [0, 1])
+def test_png_that_compresses_too_few_rows_is_refused(interlaced: int, missing: int) -> None:
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 33, 47, 8, 2, 0, 0, interlaced))
+    passes = [(5, 6), (4, 6), (9, 6), (8, 12), (17, 12), (16, 24), (33, 23)] if interlaced else [(33, 47)]
+    rows = bytes(sum((1 + 3 * columns) * count for columns, count in passes))
+
+    def png(rows: bytes) -> bytes:
+        return b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND", b"")
+
+    assert decode(png(rows)).max() == 0
+    with pytest.raises(NotAnImage):
+        decode(png(rows[missing:]))
 
 
 @pytest.mark.parametrize(
