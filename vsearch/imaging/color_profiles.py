@@ -1,4 +1,4 @@
-"""Images of any Pillow mode converted to opaque 8-bit sRGB: alpha on white, deep gray scaled, ICC profiles and gamma applied."""
+"""Images of any Pillow mode converted to opaque 8-bit sRGB: alpha on white, deep gray scaled, profiles applied."""
 
 import io
 from functools import cache, lru_cache
