@@ -11,10 +11,10 @@ import click
 import numpy as np
 
 from indexer.build.run import exclusive_run
-from indexer.promotion import evaluation_set, model_comparison, reader_promotion
+from indexer.promotion import evaluation_set, reader_promotion
 from indexer.promotion import promote as promotion
 from indexer.promotion.evaluation_set import Photos
-from indexer.promotion.model_comparison import ModelComparison
+from indexer.promotion.promote import ModelComparison
 from vsearch.cli import ground_truth, pass_settings, photos
 from vsearch.cli.console import STOPPED, progress, table
 from vsearch.core.settings import Settings
@@ -46,7 +46,7 @@ def compare(settings: Settings, names: tuple[str, ...], as_json: bool) -> None:
         _stoppable(),
     ):
         other = first if len(names) == 2 else None
-        comparison = model_comparison.compare(settings, second, other, progress=progress)
+        comparison = promotion.compare(settings, second, other, progress=progress)
     if as_json:
         click.echo(json.dumps(asdict(comparison), indent=2))
     else:
@@ -176,7 +176,7 @@ def _print_comparison(result: ModelComparison) -> None:
         ("hit@5", *_cells(figures.hit_at_5)),
         ("reciprocal rank", *_cells(figures.mrr)),
     ]
-    titles = {model_comparison.IN_USE: "in use", promotion.CANDIDATE: "candidate"}
+    titles = {promotion.IN_USE: "in use", promotion.CANDIDATE: "candidate"}
     models = [titles.get(name, name[:8]) for name in (result.first, result.second)]
     columns = ("mean", *models, "difference", "95 % interval")
     title = f"Evaluation set {result.evaluation}; {figures.queries} queries among {result.pictures} catalog pictures"

@@ -3,19 +3,16 @@
     evaluation/
       CURRENT              id of the set in use
       3f9c2a7be01d5c44/    named by its content
-        manifest.json      kind, creation time, and the SHA-256 of every other file
-        answers.csv        photo, sku
+        manifest.json      kind, creation time, and the SHA-256 and skus of each photo
         0000.jpg ...
 
 It stays the same until it is explicitly replaced: only then are the figures of different months comparable.
 """
 
-import csv
 import hashlib
 import json
 import shutil
 import tempfile
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +38,7 @@ SEED = 40_000
 """Differs from the default of `vsearch evaluate shopper`, so that tuning on that does not leak into this set."""
 
 _JPEG_QUALITY = 95
-_CURRENT, _ANSWERS, _MANIFEST = "CURRENT", "answers.csv", "manifest.json"
+_CURRENT, _MANIFEST = "CURRENT", "manifest.json"
 
 Photos = Iterable[tuple[Picture, Collection[str]]]
 """Photos with the skus that are right."""
@@ -97,14 +94,10 @@ def load(settings: Settings) -> EvaluationSet | None:
     folder = current.parent / current.read_text(encoding="utf8", errors="replace").strip()
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf8"))
-        for name, digest in manifest["files"].items():
-            if checksum(folder / name) != digest:
+        for name, photo in manifest["photos"].items():
+            if checksum(folder / name) != photo["sha256"]:
                 raise ValueError(f"{name} was changed")
-        answers = defaultdict(set)
-        with (folder / _ANSWERS).open(encoding="utf8", newline="") as rows:
-            for row in csv.DictReader(rows):
-                answers[row["photo"]].add(row["sku"])
-        skus = {photo: frozenset(found) for photo, found in answers.items()}
+        skus = {name: frozenset(photo["skus"]) for name, photo in manifest["photos"].items()}
         return EvaluationSet(folder, folder.name, manifest["kind"], manifest["created_at"], skus)
     except (OSError, ValueError, KeyError) as error:
         raise DatasetError(
@@ -187,26 +180,24 @@ def synthetic_photos(rows: Iterable[GalleryRow], store: ImageStore) -> Iterator[
 
 def _write(folder: Path, photos: Photos, known: Collection[str], about: dict[str, Any]) -> str:
     """Write all files of a set and return its id."""
-    with (folder / _ANSWERS).open("w", encoding="utf8", newline="") as file:
-        lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(("photo", "sku"))
-        for number, (picture, skus) in enumerate(photos):
-            unknown = sorted(set(skus) - set(known))
-            if unknown:
-                raise DatasetError(
-                    f"Sku {unknown[0]!r} of the evaluation set is not in the catalog or has no readable picture. "
-                    "Correct that row or leave it out."
-                )
-            name = f"{number:04d}.jpg"
-            (folder / name).write_bytes(encode_jpeg(picture, quality=_JPEG_QUALITY))
-            lines.writerows((name, sku) for sku in sorted(skus))
-    files = {path.name: checksum(path) for path in sorted(folder.iterdir())}
-    if len(files) == 1:
+    written = {}
+    for number, (picture, skus) in enumerate(photos):
+        unknown = sorted(set(skus) - set(known))
+        if unknown:
+            raise DatasetError(
+                f"Sku {unknown[0]!r} of the evaluation set is not in the catalog or has no readable picture. "
+                "Correct that row or leave it out."
+            )
+        file = folder / f"{number:04d}.jpg"
+        file.write_bytes(encode_jpeg(picture, quality=_JPEG_QUALITY))
+        written[file.name] = {"sha256": checksum(file), "skus": sorted(skus)}
+    if not written:
         raise DatasetError("The evaluation set has no photos. Give at least one photo with its sku.")
-    (folder / _MANIFEST).write_text(json.dumps({**about, "files": files}, indent=1) + "\n", encoding="utf8")
+    manifest = json.dumps({**about, "photos": written}, indent=1, sort_keys=True)
+    (folder / _MANIFEST).write_text(manifest + "\n", encoding="utf8")
     for path in folder.iterdir():
         sync(path)
-    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(written, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _folder(settings: Settings) -> Path:

@@ -1,45 +1,63 @@
-"""Promotion: a candidate model replaces the one in use, together with an index built for it, if it finds no worse.
+"""Comparing a candidate model with the one in use, and promoting it, with an index built for it, if it finds no worse.
 
-The candidate's generation is built hidden. Then the published and the hidden generation answer the evaluation set as
-they would answer shoppers. Publishing changes model and index together, since a generation names its checkpoint; a
-refusal changes nothing.
+Each model searches an index of its own for the evaluation set, as it would for shoppers. Publishing changes model and
+index together, since a generation names its checkpoint; a refusal changes nothing.
 """
 
 import math
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
+import numpy as np
+
+from catalog import queries
 from catalog.models import utc_now
-from indexer.build.inputs import collect
-from indexer.build.nightly import build_generation, publish, unchanged
-from indexer.build.run import LOCK, RunContext, RunReport, exclusive_run, recorded
+from indexer.build.nightly import build_generation, collect, publish, unchanged
+from indexer.build.run import LOCK, RunContext, RunReport, current_manifest, exclusive_run, recorded
 from indexer.promotion import evaluation_set
-from indexer.promotion.model_comparison import (
-    IN_USE,
-    ModelComparison,
-    compare_servings,
-    discard_unpublished,
-    load,
-    published_manifest,
-    require_searchable,
-    with_shared_encoders,
-)
-from vsearch.core.errors import GenerationError, PromotionRefused
+from indexer.promotion.evaluation_set import EvaluationSet
+from vsearch.core.errors import CheckpointMismatch, GenerationError, NoGeneration, PromotionRefused
 from vsearch.core.lock import run_lock
 from vsearch.core.progress import Progress, no_stages
 from vsearch.core.settings import Settings
-from vsearch.evaluation.comparison import Paired
+from vsearch.evaluation import comparison
+from vsearch.evaluation.comparison import Paired, RankingComparison
 from vsearch.index import generation as generations
+from vsearch.index import retention
 from vsearch.index.generation import Manifest
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
-from vsearch.models.encoder import open_encoder
-from vsearch.search.serving import OpenEncoder
+from vsearch.models.encoder import Encoder, open_encoder
+from vsearch.search.engine import Engine
+from vsearch.search.serving import OpenEncoder, Serving, prepare
 
-CANDIDATE = "the candidate"
+IN_USE, CANDIDATE = "the model in use", "the candidate"
 
 _ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class ModelComparison:
+    """Two models on the evaluation set, each with an index of the same pictures.
+
+    Attributes:
+        first, second: names of the models.
+        comparison: the figures.
+        skipped: photos whose product was withdrawn or is not in both indexes.
+        pictures: catalog pictures that both searched.
+        evaluation: description of the set.
+    """
+
+    first: str
+    second: str
+    comparison: RankingComparison
+    skipped: int
+    pictures: int
+    evaluation: str
 
 
 @dataclass(frozen=True)
@@ -56,6 +74,36 @@ class ModelRollback:
 
     before: str
     now: Manifest
+
+
+def compare(
+    settings: Settings,
+    second: Checkpoint,
+    first: Checkpoint | None = None,
+    *,
+    open_encoder: OpenEncoder = open_encoder,
+    progress: Progress = no_stages,
+) -> ModelComparison:
+    """Measure two models and publish nothing; `first` defaults to the model in use.
+
+    Raises:
+        CheckpointMismatch: a checkpoint cannot search.
+        NoGeneration: `first` is not given and nothing is published.
+        VSearchError: an index cannot be built.
+    """
+    if first is None:
+        _published_manifest(settings)
+    checkpoints = [checkpoint for checkpoint in (first, second) if checkpoint]
+    for checkpoint in checkpoints:
+        _require_searchable(checkpoint)
+    with exclusive_run(settings, open_encoder, progress=progress) as context, _discard_unpublished(settings):
+        context = _with_shared_encoders(context)
+        photos = evaluation_set.load_or_create(context)
+        current = current_manifest(settings)
+        hidden = [build_generation(context, collect(context, checkpoint, current)) for checkpoint in checkpoints]
+        folders = hidden if first else [generations.current(settings.generations), *hidden]
+        names = (first.checkpoint_id if first else IN_USE, second.checkpoint_id)
+        return _compare(context, photos, (folders[0], folders[1]), names)
 
 
 def promote(
@@ -84,12 +132,12 @@ def promote(
             f"The setting checkpoint names {settings.checkpoint}, which nightly jobs would return to. "
             "Remove it (VSEARCH_CHECKPOINT, vsearch.toml) and promote again."
         )
-    published_manifest(settings)
-    require_searchable(candidate)
+    _published_manifest(settings)
+    _require_searchable(candidate)
     with exclusive_run(settings, open_encoder, progress=progress, clock=clock) as context:
         stored = registry.add(settings, candidate)
         with recorded(context.sessions) as record:
-            promotion = _promote(with_shared_encoders(context), stored, allow_drop)
+            promotion = _promote(_with_shared_encoders(context), stored, allow_drop)
             promotion = replace(promotion, report=context.stages.stamp(promotion.report))
             record(promotion.report)
             return promotion
@@ -105,7 +153,7 @@ def rollback(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Mod
         CheckpointError: the previous model is gone or damaged.
     """
     with run_lock(settings.data / LOCK, clock()):
-        current = published_manifest(settings)
+        current = _published_manifest(settings)
         before = current.model_before
         if before is None:
             raise GenerationError(
@@ -137,9 +185,8 @@ def check_drop(paired: Paired, allow_drop: float, figures: str) -> None:
 
 def _promote(context: RunContext, candidate: Checkpoint, allow_drop: float) -> Promotion:
     settings = context.settings
-    current = published_manifest(settings)
-    with discard_unpublished(settings):
-        in_use = load(context, settings.generations / current.generation_id)
+    current = _published_manifest(settings)
+    with _discard_unpublished(settings):
         photos = evaluation_set.load_or_create(context)
         inputs = collect(context, candidate, current)
         if inputs.origin.fingerprint == current.fingerprint:
@@ -147,10 +194,77 @@ def _promote(context: RunContext, candidate: Checkpoint, allow_drop: float) -> P
         origin = inputs.origin.model_copy(update={"model_before": current.generation_id})
         inputs = replace(inputs, origin=origin)
         hidden = build_generation(context, inputs)
-        result = compare_servings(context, photos, (in_use, load(context, hidden)), (IN_USE, CANDIDATE))
+        folders = settings.generations / current.generation_id, hidden
+        result = _compare(context, photos, folders, (IN_USE, CANDIDATE))
         names = (f"{IN_USE} ({current.checkpoint_id})", f"{CANDIDATE} ({candidate.checkpoint_id})")
         figures = result.comparison.sentence(*names)
         check_drop(result.comparison.mrr, allow_drop, figures)
         report = publish(context, inputs, hidden)
     note = f"Model {candidate.checkpoint_id} promoted: {figures}."
     return Promotion(replace(report, note=note, promoted=candidate.checkpoint_id), result)
+
+
+def _compare(
+    context: RunContext, photos: EvaluationSet, folders: tuple[Path, Path], names: tuple[str, str]
+) -> ModelComparison:
+    """Search two generations for the evaluation set, among the pictures of both: one may be out of date."""
+    servings: list[Serving] = [
+        prepare(generations.load(folder), context.settings, open_encoder=context.open_encoder) for folder in folders
+    ]
+    first, second = (serving.generation.gallery.image_ids for serving in servings)
+    common = np.intersect1d(first, second)
+    searched = set(common.tolist())
+    with context.sessions() as session:
+        product_ids = {row.sku: row.product_id for row in queries.gallery_rows(session) if row.image_id in searched}
+    asked = photos.queries(product_ids)
+    ranked = []
+    for serving, name in zip(servings, names, strict=True):
+        engine = Engine(context.settings, context.open_encoder, serving=serving)
+        allowed = None if len(serving.generation.gallery) == len(common) else common
+        with context.stages(f"evaluate {name}") as advance:
+            ranked.append(comparison.rank(engine, asked, allowed=allowed, advance=advance))
+    figures = comparison.compare_rankings(ranked[0], ranked[1], [query.relevant for query in asked])
+    return ModelComparison(*names, figures, len(photos.answers) - len(asked), len(common), str(photos))
+
+
+def _with_shared_encoders(context: RunContext) -> RunContext:
+    """Return a context that opens one encoder for all checkpoints with the same blocks."""
+    opened: dict[str, Encoder] = {}
+
+    def open_once(checkpoint: Checkpoint) -> Encoder:
+        if checkpoint.blocks_id not in opened:
+            opened[checkpoint.blocks_id] = context.open_encoder(checkpoint)
+        return opened[checkpoint.blocks_id]
+
+    return replace(context, open_encoder=open_once)
+
+
+@contextmanager
+def _discard_unpublished(settings: Settings) -> Iterator[None]:
+    """Delete at the end the hidden generations, and those new checkpoints that the published index does not use."""
+    before = registry.shop_folders(settings)
+    try:
+        yield
+    finally:
+        retention.remove_leftovers(settings.generations)
+        in_use = current_manifest(settings)
+        for folder in set(registry.shop_folders(settings)) - set(before):
+            if in_use is None or folder.name != in_use.checkpoint_id:
+                shutil.rmtree(folder)
+
+
+def _published_manifest(settings: Settings) -> Manifest:
+    try:
+        return generations.read_manifest(generations.current(settings.generations))
+    except NoGeneration:
+        raise NoGeneration(
+            f"No index is published in {settings.generations} to compare the model with. Run `vsearch index run` first."
+        ) from None
+
+
+def _require_searchable(checkpoint: Checkpoint) -> None:
+    if not checkpoint.searchable:
+        raise CheckpointMismatch(
+            f"Checkpoint {checkpoint.checkpoint_id} cannot search: it has no retrieval parts. "
+            "Add the table [assemble] to its plan and train again."
+        )

@@ -22,9 +22,9 @@ from catalog.database import connect, upgrade
 from catalog.image_store import ImageStore
 from catalog.models import FeedImport, IndexRun, Job
 from indexer import prune
+from indexer.build.checks import verify_published
 from indexer.build.nightly import rollback
 from indexer.build.run import LOCK
-from indexer.build.verify import verify_published
 from indexer.catalog_report import report as catalog_report
 from indexer.cli.prune import command
 from indexer.feed.importer import import_feed, import_lock

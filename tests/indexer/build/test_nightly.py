@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from catalog import imports, queries, stored_blocks
 from catalog.image_store import ImageStore
+from indexer.build.checks import verify_published
 from indexer.build.run import RunReport
-from indexer.build.verify import verify_published
 from indexer.feed.importer import Options, import_feed
 from tests.fakes import FakeEncoder
 from tests.indexer.shop import Retailer

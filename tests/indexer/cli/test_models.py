@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from indexer.cli import models, promotion
 from indexer.cli.models import command
-from indexer.promotion import model_comparison, promote, reader_promotion
+from indexer.promotion import promote, reader_promotion
 from tests.fakes import fake_checkpoint
 from tests.indexer.promotion.test_reader_promotion import FakePredictor, reader, tags
 from tests.indexer.shop import BAD, GOOD, Shop, encoder_by_trunk, open_shop
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.slow
 def shop(indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     """An indexed shop with its own model and fake encoders."""
     given = open_shop(shutil.copytree(indexed, tmp_path / "data"))
-    for module, name in ((promote, "promote"), (model_comparison, "compare")):
-        monkeypatch.setattr(module, name, partial(getattr(module, name), open_encoder=encoder_by_trunk))
+    for name in ("promote", "compare"):
+        monkeypatch.setattr(promote, name, partial(getattr(promote, name), open_encoder=encoder_by_trunk))
     yield Shop(given.settings.model_copy(update={"checkpoint": ""}), given.sessions, given.store)
     given.close()
 

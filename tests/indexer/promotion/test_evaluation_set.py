@@ -18,7 +18,7 @@ def test_synthetic_photos_are_reproducible(shop: Shop, monkeypatch: pytest.Monke
     """The set is named by its content; another seed gives other photos."""
     first = shop.create_evaluation_set()
     assert shop.create_evaluation_set(replace=True) == first
-    assert names(first.folder) == {f"{number:04d}.jpg" for number in range(12)} | {"answers.csv", "manifest.json"}
+    assert names(first.folder) == {f"{number:04d}.jpg" for number in range(12)} | {"manifest.json"}
     assert {len(skus) for skus in first.answers.values()} == {1}
     assert str(first) == f"{first.set_id}: 12 synthetic photos of 2026-11-21"
     monkeypatch.setattr(evaluation_set, "SEED", 1)
@@ -70,7 +70,7 @@ def test_a_set_is_written_completely_or_not_at_all(shop: Shop) -> None:
     assert names(shop.settings.data / "evaluation") == {"CURRENT", first.set_id}
 
 
-@pytest.mark.parametrize("file", ["manifest.json", "answers.csv", "0001.jpg"])
+@pytest.mark.parametrize("file", ["manifest.json", "0001.jpg"])
 def test_a_damaged_set_is_not_used(shop: Shop, file: str) -> None:
     created = shop.create_evaluation_set(shop.photos()[:2])
     (created.folder / file).unlink()

@@ -11,8 +11,7 @@ import pytest
 from indexer.build.nightly import reindex
 from indexer.build.run import LOCK
 from indexer.promotion import evaluation_set
-from indexer.promotion.model_comparison import IN_USE, compare
-from indexer.promotion.promote import promote, rollback
+from indexer.promotion.promote import IN_USE, compare, promote, rollback
 from tests.fakes import FrozenClock, fake_checkpoint
 from tests.indexer.shop import BAD, GOOD, Shop, candidate, encoder_by_trunk
 from vsearch.core.errors import (
