@@ -1,8 +1,7 @@
-"""An index run, a night or a promotion in a process of its own that kills itself at a chosen event.
+"""Runs an index run, a nightly job or a promotion in a process that kills itself at a chosen event.
 
-Events are what a run leaves traces by, and what may lie between two of them: a stage begins, a step of it is done, an
-SQL statement or a commit, a file operation that writes (opened, renamed, removed, ...), and a forced write. They depend
-on the work alone, never on how fast the machine is.
+Events are the start of a stage, a step of it, an SQL statement or commit, a file operation that writes (open, rename,
+remove, ...) and fsync. They depend only on the work, not on the speed of the machine.
 """
 
 import hashlib
@@ -37,27 +36,27 @@ from vsearch.models.checkpoint import Checkpoint, load
 LOG = "encoded.log"
 COUNTS = "events.json"
 WRITING = {"os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"}
-"""Names that Python's audit hooks have for file operations; opening is one only where it is for writing.
+"""Audit events of file operations, besides opening for writing.
 
-Making a folder is none: how many tries that takes depends on which pictures have been stored before.
+Not that of creating a folder, which occurs as often as earlier pictures require.
 """
 
 
 @dataclass(frozen=True)
 class Moment:
-    """When a run dies: at the n-th event of a stage; its beginning is the first. The stage "" precedes all others."""
+    """When a run dies: at the n-th event of a stage, the first being its start. The stage "" precedes all others."""
 
     stage: str
     event: int = 1
 
 
 class LoggingEncoder(FakeEncoder):
-    """Writes down which pictures it encodes."""
+    """Logs which pictures it encodes."""
 
     folder: Path
 
     def blocks(self, pictures: Sequence[Picture]) -> NDArray[np.float16]:
-        """Encode, and log the pictures' digests."""
+        """Encode, and log the digests of the pictures."""
         blocks = super().blocks(pictures)
         with (self.folder / LOG).open("a") as log:
             log.writelines(f"{digest(picture)}\n" for picture in pictures)
@@ -65,7 +64,7 @@ class LoggingEncoder(FakeEncoder):
 
 
 def digest(picture: Picture) -> str:
-    """Return what a picture is called in the log."""
+    """Return the name of a picture in the log."""
     return hashlib.sha256(picture.tobytes()).hexdigest()
 
 
@@ -73,7 +72,7 @@ _digests: dict[Key, str] = {}  # drawing every view takes longer than a run
 
 
 def stored(shop: Shop) -> set[str]:
-    """Return what the views that blocks are stored for are called in the log."""
+    """Return the names, in the log, of the views whose blocks are stored."""
     with shop.sessions() as session:
         rows = session.execute(sa.select(StoredBlocks.sha256, StoredBlocks.view))
         keys: set[Key] = {(sha256, view) for sha256, view in rows}
@@ -84,19 +83,15 @@ def stored(shop: Shop) -> set[str]:
 
 
 def encoded(shop: Shop) -> list[str]:
-    """Return the digests of the pictures that were encoded, in all runs together."""
+    """Return the digests of the pictures encoded in all runs."""
     log = shop.settings.data / LOG
     return log.read_text().splitlines() if log.exists() else []
 
 
 class Deadly:
-    """Progress that counts the events of each stage and kills the process at its moment.
+    """Progress that counts the events of each stage and kills the process at a moment; None lets it end.
 
-    Create it once in a process: nothing that it listens to can be let go of.
-
-    Args:
-        moment: when to die; None lets the run end.
-        clock: tells the run's time.
+    Create only one per process: its listeners cannot be removed.
     """
 
     def __init__(self, moment: Moment | None, clock: FrozenClock) -> None:
@@ -111,7 +106,7 @@ class Deadly:
         sys.addaudithook(self.audit)
 
     def __call__(self, stage: str) -> "Deadly":
-        """Take note of the stage."""
+        """Start a stage."""
         self.stage = stage
         self.happen()
         return self
@@ -128,12 +123,12 @@ class Deadly:
             self.happen()
 
     def fsync(self, handle: int) -> None:
-        """Force a write; where it is the one to die at, half of the file is lost, as in a power cut."""
+        """Sync a file; at the moment to die, half of it is lost, as in a power cut."""
         self.happen(handle)
         self.force(handle)
 
     def happen(self, handle: int | None = None) -> None:
-        """Count an event, and die if it is the one."""
+        """Count an event, and die if it is the chosen one."""
         with self.lock:
             self.counts[self.stage] += 1
             if self.moment == Moment(self.stage, self.counts[self.stage]):
@@ -144,7 +139,7 @@ class Deadly:
 
 
 def logging_encoder(folder: Path) -> Callable[[Checkpoint], LoggingEncoder]:
-    """Return what opens an encoder that logs in this folder."""
+    """Return a function that opens an encoder which logs in this folder."""
 
     def open_encoder(checkpoint: Checkpoint) -> LoggingEncoder:
         encoder = LoggingEncoder(checkpoint)
@@ -159,8 +154,8 @@ def run_child(folder: Path, progress: Deadly) -> None:
     reindex(settings_of(folder), open_encoder=logging_encoder(folder), progress=progress, clock=progress.clock)
 
 
-def night_child(folder: Path, progress: Deadly, database_url: str = "") -> None:
-    """Take the feed in the folder and index, in the child process."""
+def nightly_child(folder: Path, progress: Deadly, database_url: str = "") -> None:
+    """Import the feed in the folder and index, in the child process."""
     reindex(
         settings_of(folder, database_url=database_url, max_shrink_share=1.0),
         feed=str(folder / "feed.csv"),
@@ -190,7 +185,7 @@ Child = Callable[[Path, Deadly], None]
 
 
 def run_until(folder: Path, moment: Moment | None, child: Child = run_child) -> int:
-    """Run in a new process until the moment, or to the end, and return its exit code: -9 when it was killed."""
+    """Run in a new process until the moment, or to the end; return its exit code, -9 if it was killed."""
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__, "faiss", "alembic.command", "sklearn.linear_model", "psycopg"])
     process = context.Process(target=_run, args=(folder, moment, child), daemon=True)
@@ -201,27 +196,27 @@ def run_until(folder: Path, moment: Moment | None, child: Child = run_child) -> 
 
 
 def events(folder: Path) -> dict[str, int]:
-    """Return how many events each stage had of the last run in this folder that nobody killed."""
+    """Return the number of events of each stage of the last run in this folder that ended."""
     counts: dict[str, int] = json.loads((folder / COUNTS).read_text())
     return counts
 
 
 def spread(counts: dict[str, int], number: int) -> list[Moment]:
-    """Return so many moments at equal distances over all events of a run, from the first to the last."""
+    """Return `number` moments at equal distances over all events of a run."""
     every = [Moment(stage, event) for stage, count in counts.items() for event in range(1, count + 1)]
     return [every[index] for index in np.linspace(0, len(every) - 1, number).round().astype(int)]
 
 
 def _run(folder: Path, moment: Moment | None, child: Child) -> None:
-    deadly = Deadly(moment, _next_night(folder))
+    deadly = Deadly(moment, _next_clock(folder))
     child(folder, deadly)
     (folder / COUNTS).write_text(json.dumps(deadly.counts))
 
 
-def _next_night(folder: Path) -> FrozenClock:
-    """Return a clock a day after the last run's: of two generations of one second, chance says which is deleted."""
-    clock, nights = FrozenClock(), folder / "nights"
-    with nights.open("a") as file:
+def _next_clock(folder: Path) -> FrozenClock:
+    """Return a clock a day after that of the last run, since two generations of the same second have no order."""
+    clock, days = FrozenClock(), folder / "days"
+    with days.open("a") as file:
         file.write(".")
-    clock.move(seconds=nights.stat().st_size * 24 * 3600)
+    clock.move(seconds=days.stat().st_size * 24 * 3600)
     return clock

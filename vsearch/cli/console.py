@@ -1,4 +1,4 @@
-"""What the commands print with: one console, tables, and progress bars that show the time left."""
+"""Tables and progress bars of the commands."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,15 +12,15 @@ from rich.text import Text
 from vsearch.core.progress import ProgressCallback
 
 STOPPED = 130
-"""Exit code of a program stopped by Ctrl-C, as shells count."""
+"""Exit code after Ctrl+C, as in shells."""
 
-UNKNOWN_STEP = 1000
-"""Items between two lines of work of unknown size."""
+ITEMS_PER_LINE = 1000
+"""Items between two lines of progress if their number is unknown."""
 
-# Titles and file names are other people's: a bracket in them is a bracket, no markup.
+# Titles and file names may contain brackets, which are not markup.
 out = Console(highlight=False, markup=False, emoji=False)
 if not out.is_terminal:
-    out.width = max(out.width, 200)  # of a pipe nobody knows how wide it is, and programs look for whole words
+    out.width = max(out.width, 200)  # a pipe has no width, and programs that read it expect whole words
 err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
@@ -32,7 +32,7 @@ def table(
     right: Sequence[str] = (),
     whole: Sequence[str] = (),
 ) -> None:
-    """Print a table; the columns named in `right` are aligned right, those in `whole` are never broken."""
+    """Print a table; columns in `right` are aligned right, columns in `whole` are not wrapped."""
     grid = Table(box=box.SIMPLE_HEAD)
     for name in columns:
         justify: JustifyMethod = "right" if name in right else "left"
@@ -45,7 +45,7 @@ def table(
 
 @contextmanager
 def progress(label: str) -> Iterator[ProgressCallback]:
-    """Yield a function that moves a progress bar on standard error; where that is no terminal, a line now and then."""
+    """Show a progress bar on standard error, or lines now and then if that is not a terminal."""
     if not err.is_terminal:
         yield _lines(label)
         return
@@ -58,15 +58,15 @@ def progress(label: str) -> Iterator[ProgressCallback]:
 
 
 def _lines(label: str) -> ProgressCallback:
-    """Say that a stage begins, and return what says how far it is: a line for each tenth of it, or 1,000 items."""
+    """Print that a stage starts, and then a line for each tenth of it or each 1,000 items."""
     err.print(f"{label} ...", soft_wrap=True)
-    said = 0
+    printed = 0
 
     def advance(done: int, total: int) -> None:
-        nonlocal said
-        tenth = 10 * done // total if total else done // UNKNOWN_STEP
-        if tenth > said and done < (total or done + 1):
-            said = tenth
+        nonlocal printed
+        tenth = 10 * done // total if total else done // ITEMS_PER_LINE
+        if tenth > printed and done < (total or done + 1):
+            printed = tenth
             err.print(f"{label}: {done} of {total}" if total else f"{label}: {done}", soft_wrap=True)
 
     return advance

@@ -21,7 +21,7 @@ from vsearch.core.settings import Settings
 def command(settings: Settings, host: str | None, port: int | None, threads: int | None, examples: Path | None) -> None:
     """Serve the page and the JSON API until stopped with Ctrl+C.
 
-    A newly published index is taken up within seconds, without a restart.
+    A newly published index is served within seconds, without a restart.
     """
     from webui.server import serve
 

@@ -1,4 +1,4 @@
-"""The catalogue's schema at the command line: told, upgraded when that is asked for, never changed by the way."""
+"""Commands never change the catalog's schema unasked, write nothing in a dry run, and show no passwords."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ WANTED = schema_revisions()[-1]
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    """A data folder whose catalogue is as the first version left it."""
+    """A data folder with a catalog of the first version."""
     with open_catalog(tmp_path / "catalogue.sqlite", write=True):
         pass
     set_schema(tmp_path / "catalogue.sqlite", "0001")
@@ -30,7 +30,7 @@ def old(tmp_path: Path) -> Path:
 
 
 def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Run the command, which must fail as it should, and return its last line."""
+    """Run a command that must fail, and return the last line of its error output."""
     with pytest.raises(SystemExit) as caught:
         cli.main([*arguments])
     assert caught.value.code == 1
@@ -56,8 +56,8 @@ def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         "serve",
     ],
 )
-def test_no_command_works_on_an_old_schema(arguments: str, old: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each says what to run, and changes nothing."""
+def test_commands_refuse_an_old_schema(arguments: str, old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They name the command that upgrades it."""
     (feed := old / "feed.csv").write_text("sku,title,image\nA,Sofa,a.jpg\n")
     words = [word.format(feed=feed, data=old) for word in arguments.split()]
 
@@ -71,44 +71,40 @@ def test_no_command_works_on_an_old_schema(arguments: str, old: Path, capsys: py
 @pytest.mark.parametrize(
     "arguments", ["index status", "index report", "jobs list", "jobs log 1", "catalog upgrade --check"]
 )
-def test_reading_makes_no_catalogue(arguments: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The data folder stays as it was: not there."""
+def test_read_only_commands_create_no_catalog(
+    arguments: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data = tmp_path / "data"
     assert "catalogue.sqlite does not exist" in failed(capsys, "--data", str(data), *arguments.split())
     assert not data.exists()
 
 
-def test_an_upgrade_is_asked_for(old: Path) -> None:
-    """The second one has nothing to do, and neither has the check."""
+def test_catalog_upgrade_upgrades_once(old: Path) -> None:
     command = ["--data", str(old), "catalog", "upgrade"]
     first, second, check = (CliRunner().invoke(cli.cli, [*command, *more]) for more in ([], [], ["--check"]))
 
-    assert first.stdout.splitlines() == [
-        f"Schema revision: 0001. This version of vsearch needs {WANTED}.",
-        f"Upgraded to revision {WANTED}.",
-    ]
-    assert second.stdout == check.stdout
-    assert second.stdout == f"Schema revision: {WANTED}. This version of vsearch needs {WANTED}.\n"
     assert (first.exit_code, second.exit_code, check.exit_code) == (0, 0, 0)
+    assert "0001" in first.stdout
+    assert second.stdout == check.stdout
+    assert "0001" not in second.stdout
+    assert read_schema_revision(old / "catalogue.sqlite") == WANTED
 
 
-def test_an_upgrade_makes_a_catalogue(tmp_path: Path) -> None:
-    """As the first step of a deployment, before anything was imported."""
+def test_catalog_upgrade_creates_a_catalog(tmp_path: Path) -> None:
+    """As the first step of a deployment."""
     result = CliRunner().invoke(cli.cli, ["--data", str(tmp_path / "data"), "catalog", "upgrade"])
 
     assert result.exit_code == 0
     assert read_schema_revision(tmp_path / "data" / "catalogue.sqlite") == WANTED
 
 
-def test_no_upgrade_of_a_newer_schema(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is left alone."""
+def test_a_newer_schema_is_refused(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     set_schema(old / "catalogue.sqlite", "9999")
     assert "Install the newer vsearch" in failed(capsys, "--data", str(old), "catalog", "upgrade")
     assert read_schema_revision(old / "catalogue.sqlite") == "9999"
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
-    """No catalogue, no folder; also where --data is a folder that exists."""
     (tmp_path / "feed.csv").write_text("sku,title,image\nA,Sofa,a.jpg\n")
     (tmp_path / "a.jpg").write_bytes(jpeg(40, 30))
     arguments = ["catalog", "import", str(tmp_path / "feed.csv"), "--images", str(tmp_path), "--dry-run"]
@@ -121,7 +117,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_jobs_show_no_password(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Neither their arguments nor their log; what is kept is whole, for the worker needs it."""
+    """In their arguments and logs; the stored argument is whole, since the worker needs it."""
     settings = Settings(data=tmp_path)
     feed = "https://user:s3cret@shop.example/feed.csv?token=s3cret"
     run = CliRunner().invoke(jobs_command.command, ["run", "import", f"feed={feed}"], obj=settings)
@@ -152,7 +148,7 @@ def test_jobs_show_no_password(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_no_log_shows_a_password(
     variable: str, value: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor does a traceback, of ours or of libraries; a process of its own, for logging is set up once."""
+    """Nor a traceback of ours or of a library; in a process of its own, because logging is set up once."""
     (tmp_path / "feed.csv").write_text("sku,title\nA,Sofa\n")
     environment = {"VSEARCH_FEED": str(tmp_path / "feed.csv"), **os.environ, variable: value}
     program = "from indexer.images import http; http.MAX_TRIES = 1; from vsearch.cli import main; main()"
@@ -165,15 +161,13 @@ def test_no_log_shows_a_password(
     assert "s3cret" not in done.stdout + done.stderr
 
 
-def test_a_wrong_argument_shows_no_password() -> None:
-    """Click quotes it."""
+def test_an_invalid_argument_shows_no_password() -> None:
     result = CliRunner().invoke(cli.cli, ["demo", "--feed", "https://u:s3cret@h/feed.csv?key=s3cret", "--images", "."])
     assert result.exit_code == 2
     assert "'https://***@h/feed.csv?key=***' does not exist" in result.output
 
 
 def test_a_bug_shows_no_password(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its traceback is whole but for that."""
 
     def broken(**arguments: object) -> None:
         raise ValueError("cannot parse postgresql://u:s3cret@h/x")

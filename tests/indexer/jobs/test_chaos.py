@@ -1,4 +1,4 @@
-"""Nights that are killed at every stage and at events spread over the whole night, on each database."""
+"""Nightly jobs killed at every stage, and at events spread over the whole job, on each database."""
 
 import random
 import shutil
@@ -15,7 +15,7 @@ from catalog import queries
 from catalog.changes import ProductItem
 from tests.fakes import FakeEncoder, colored
 from tests.indexer.build.test_kill import STAGES as INDEX_STAGES
-from tests.indexer.killed_run import Moment, encoded, events, night_child, run_until, spread, stored
+from tests.indexer.killed_run import Moment, encoded, events, nightly_child, run_until, spread, stored
 from tests.indexer.shop import CATEGORIES, Shop, open_shop
 from vsearch.imaging.codec import encode_jpeg
 from vsearch.index import generation as generations
@@ -24,17 +24,16 @@ from vsearch.search.engine import ALL, Engine, Search
 PRUNE_STAGES = ("delete unused data", "delete unused pictures", "reclaim space")
 STAGES = ("", "fetch pictures", *INDEX_STAGES, *PRUNE_STAGES)
 
-NIGHTS = [pytest.param(("sqlite", 40), id="sqlite"), pytest.param(("postgresql", 12), id="postgresql")]
-"""Databases, and how many nights are killed there besides one at the beginning of each stage.
+RUNS = [pytest.param(("sqlite", 40), id="sqlite"), pytest.param(("postgresql", 12), id="postgresql")]
+"""Databases, and how many jobs are killed there besides one at the beginning of each stage.
 
-A night has about 150 events. What lies between two neighbors that are both killed at is one small step (a statement, a
-file), so that 40 of them, with the beginnings of all stages, meet every kind of work in progress: importing, storing
-blocks, writing a generation, publishing and deleting one. PostgreSQL differs in its transactions alone.
+A job has about 150 events, so that 40 of them, with the beginnings of all stages, meet every kind of work in progress:
+importing, storing blocks, writing a generation, publishing and deleting one. PostgreSQL differs only in transactions.
 """
 
 
 class Feed:
-    """Tonight's products, changed a little for each night, and the pictures they name."""
+    """A feed that changes a little for each job, and its pictures."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -47,20 +46,20 @@ class Feed:
         self.write()
 
     def add(self, category: str) -> None:
-        """A new product with a new picture."""
+        """Add a product with a new picture."""
         self.rows[f"P{self.pictures:03d}"] = (category, self.picture(), self.pictures)
 
     def picture(self) -> str:
         """Draw a picture and return its name."""
         self.pictures += 1
-        colour = [self.random.randrange(30, 255) for _ in range(3)]
+        color = [self.random.randrange(30, 255) for _ in range(3)]
         name = f"{self.pictures}.jpg"
-        drawn = colored(colour, seed=self.pictures, side=48)
+        drawn = colored(color, seed=self.pictures, side=48)
         (self.folder / "images" / name).write_bytes(encode_jpeg(drawn))
         return name
 
     def change(self) -> None:
-        """A product more and one less, a new picture, a new price: the same work each night."""
+        """Add and remove a product, replace a picture and a price: the same work for each job."""
         repictured, repriced, gone = self.random.sample(sorted(self.rows), 3)
         self.add(self.rows.pop(gone)[0])  # as many of each category: a generation has a file for each
         category, _, price = self.rows[repictured]
@@ -70,7 +69,7 @@ class Feed:
         self.write()
 
     def write(self) -> None:
-        """Write the file."""
+        """Write feed.csv."""
         lines = [
             f"{sku},Product {sku},{category},{price},{picture}" for sku, (category, picture, price) in self.rows.items()
         ]
@@ -78,38 +77,35 @@ class Feed:
 
 
 def state(shop: Shop) -> tuple[dict[str, ProductItem], dict[tuple[str, str], list[float]]]:
-    """Return what SQL holds of the products that are sold, and the published vectors by product and picture."""
+    """Return the live products, and the published vectors by product and picture."""
     with shop.sessions() as session:
         products = {sku: item for sku, item in queries.snapshot(session).items() if not item.withdrawn}
     gallery = generations.load(generations.current(shop.settings.generations)).gallery
-    vectors = {}
-    for row in shop.rows():
-        index = next(index for index in gallery.indexes["cosine"].values() if index.holds(row.image_id))
-        vectors[row.sku, row.sha256] = np.round(index.vectors(np.array([row.image_id]))[0], 4).tolist()
+    vectors = {(row.sku, row.sha256): np.round(gallery.embedding(row.image_id), 4).tolist() for row in shop.rows()}
     assert len(vectors) == len(gallery)
     return products, vectors
 
 
-@pytest.fixture(params=NIGHTS)
+@pytest.fixture(params=RUNS)
 def database(request: pytest.FixtureRequest) -> tuple[int, Callable[[str], str]]:
-    """How many nights to kill, and what makes an empty database of a name and returns its address."""
+    """How many jobs to kill, and a function that creates an empty database and returns its URL."""
     kind, number = request.param
     return number, request.getfixturevalue("new_pg") if kind == "postgresql" else lambda name: ""
 
 
 @pytest.mark.slow
-def test_killed_nights(database: tuple[int, Callable[[str], str]], tmp_path: Path) -> None:
-    """After each a whole generation is live and answers, nothing stored is encoded again; the end is as undisturbed."""
+def test_killed_nightly_jobs(database: tuple[int, Callable[[str], str]], tmp_path: Path) -> None:
+    """A complete generation answers after each, nothing is encoded twice, and the result is that of one job."""
     number, new = database
     feed, folder = Feed(tmp_path), tmp_path
     with closing(open_shop(folder, database_url=new("killed"))) as shop:
-        child = partial(night_child, database_url=shop.settings.database_url)
-        for _ in range(shop.settings.keep_generations + 2):  # from then on each night has a generation to delete
+        child = partial(nightly_child, database_url=shop.settings.database_url)
+        for _ in range(shop.settings.keep_generations + 2):  # from then on each job has a generation to delete
             feed.change()
             assert run_until(folder, None, child) == 0
         counts = events(folder)
         assert tuple(counts) == STAGES
-        for stage in PRUNE_STAGES:  # how much there is to prune depends on the nights before; see test_prune.py
+        for stage in PRUNE_STAGES:  # how much there is to prune depends on earlier jobs; see test_prune.py
             counts[stage] = 1
         moments = [*(Moment(stage) for stage in STAGES), *spread(counts, number)]
         feed.random.shuffle(moments)
@@ -118,21 +114,21 @@ def test_killed_nights(database: tuple[int, Callable[[str], str]], tmp_path: Pat
             known, before = stored(shop), len(encoded(shop))
             assert run_until(folder, moment, child) == -signal.SIGKILL, moment
             assert not known & set(encoded(shop)[before:])
-            answers(shop)
+            check_answers(shop)
         assert run_until(folder, None, child) == 0
         fresh = folder / "fresh"
         fresh.mkdir()
         shutil.copy(folder / "feed.csv", fresh)
         shutil.copytree(folder / "images", fresh / "images")
         with closing(open_shop(fresh, database_url=new("undisturbed"))) as undisturbed:
-            child = partial(night_child, database_url=undisturbed.settings.database_url)
+            child = partial(nightly_child, database_url=undisturbed.settings.database_url)
             assert run_until(fresh, None, child) == 0
             assert state(shop) == state(undisturbed)
         assert list(shop.settings.generations.glob(".*")) == []
 
 
-def answers(shop: Shop) -> None:
-    """Make sure that what is live is whole, and is searched."""
+def check_answers(shop: Shop) -> None:
+    """Check that the published generation is complete and answers."""
     generations.load(generations.current(shop.settings.generations))
     engine = Engine(shop.settings, FakeEncoder)
     engine.refresh()

@@ -11,7 +11,6 @@ from vsearch.models.heads import ClassPredictions
 
 
 def test_help_lists_every_command_without_importing_one() -> None:
-    """The table alone makes the overview: no TensorFlow, no FAISS, no Flask."""
     code = (
         "import sys; from click.testing import CliRunner; from vsearch.cli import cli;"
         "result = CliRunner().invoke(cli, ['--help']); print(result.output);"
@@ -26,7 +25,6 @@ def test_help_lists_every_command_without_importing_one() -> None:
 
 @pytest.mark.parametrize("name", sorted(cli.COMMANDS))
 def test_every_command_explains_itself(name: str) -> None:
-    """--help works for each, and each shows an example or its own sub-commands."""
     result = CliRunner().invoke(cli.cli, [name, "--help"])
 
     assert result.exit_code == 0
@@ -34,7 +32,6 @@ def test_every_command_explains_itself(name: str) -> None:
 
 
 def test_an_unknown_command_is_refused() -> None:
-    """The exit code is that of wrong usage."""
     assert CliRunner().invoke(cli.cli, ["serch"]).exit_code == 2
 
 
