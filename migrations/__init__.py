@@ -1,1 +1,1 @@
-"""The catalogue's schema history, run by Alembic."""
+"""The schema history of the catalog, run by Alembic."""

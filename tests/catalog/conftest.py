@@ -1,4 +1,4 @@
-"""An empty catalogue on each database."""
+"""an empty catalog on each database."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def engine(request: pytest.FixtureRequest) -> Engine:
-    """An empty catalogue, once on each database."""
+    """an empty catalog, once on each database."""
     engine = request.getfixturevalue({"sqlite": "sqlite_engine", "postgresql": "pg_engine"}[request.param])
     assert isinstance(engine, Engine)
     return engine
@@ -17,6 +17,6 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 @pytest.fixture
 def session(engine: Engine) -> Iterator[Session]:
-    """A session on an empty catalogue."""
+    """A session on an empty catalog."""
     with sessionmaker(engine)() as session:
         yield session

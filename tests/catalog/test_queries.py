@@ -13,7 +13,7 @@ from catalog.queries import CatalogCounts, Facets, GalleryRow
 
 
 def sha(name: str) -> str:
-    """Return the sha256 that stands for a picture."""
+    """Return a sha256 derived from a name."""
     return hashlib.sha256(name.encode()).hexdigest()
 
 
@@ -30,12 +30,12 @@ ITEMS = (
     item("D", "Lamps", None, 5),
     item("E", "Lamps", 500, 5),
 )
-"""Written in this order to an empty catalogue: product ids 1 to 5, and image ids 1 to 10."""
+"""Written in this order to an empty catalog: product ids 1 to 5, and image ids 1 to 10."""
 
 
 @pytest.fixture
 def filled(session: Session) -> Session:
-    """A session on a catalogue of five products, E withdrawn, the front of D unreadable."""
+    """A session on a catalog of five products, E withdrawn, the front of D unreadable."""
     apply(session, Changes(added=ITEMS), sizes={sha("A-front"): (40, 30)})
     apply(session, Changes(withdrawn=("E",)))
     mark_unreadable(session, {sha("D-front"): "cut short"})

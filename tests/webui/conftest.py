@@ -114,7 +114,7 @@ def item(number: int, images: tuple[str, ...]) -> ProductItem:
         currency="" if number == 11 else "EUR",
         url="https://shop.example/p" if number % 2 == 0 else "",
         stock=(0, 3, 50, None)[number % 4],
-        attributes={"colour": ("red", "white")},
+        attributes={"color": ("red", "white")},
         dimensions={"width": "40 cm"},
         variant_group=f"group-{number // 3}",
         article_number=ARTICLE_NUMBERS.get(number),
@@ -208,11 +208,11 @@ def running(settings: Settings, open_detector: OpenDetector = no_detector) -> It
     """Run the application."""
     engine = Engine(settings, open_encoder=FakeEncoder, open_detector=open_detector)
     engine.refresh()
-    catalogue = connect(settings.catalogue_url)
-    sessions = sessionmaker(catalogue)
+    catalog = connect(settings.catalogue_url)
+    sessions = sessionmaker(catalog)
     app = create_app(settings, engine=engine, sessions=sessions, open_reader=FakeReader)
     yield Site(app, engine, settings, sessions, catalog_pictures())
-    catalogue.dispose()
+    catalog.dispose()
 
 
 @cache

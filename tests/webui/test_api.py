@@ -72,7 +72,7 @@ def test_too_large_request(client):
 def test_product(client):
     body = client.get("/api/v1/products/P-04").get_json()
     assert body["sku"] == "P-04"
-    assert body["attributes"] == {"colour": ["red", "white"]}
+    assert body["attributes"] == {"color": ["red", "white"]}
     assert body["dimensions"] == {"width": "40 cm"}
     assert len(body["images"]) == 2
     assert [variant["sku"] for variant in body["variants"]] == ["P-03", "P-05"]

@@ -23,9 +23,9 @@ def unpublished(tmp_path):
     settings = Settings(data=tmp_path / "new")
     engine = Engine(settings, open_encoder=FakeEncoder)
     engine.refresh()
-    catalogue = connect(settings.catalogue_url)
-    yield create_app(settings, engine=engine, sessions=sessionmaker(catalogue)).test_client()
-    catalogue.dispose()
+    catalog = connect(settings.catalogue_url)
+    yield create_app(settings, engine=engine, sessions=sessionmaker(catalog)).test_client()
+    catalog.dispose()
 
 
 def test_unexpected_error_has_an_id(site, monkeypatch, caplog):
