@@ -160,7 +160,7 @@ def fit_embedding(
         LabeledEmbeddings(queries, held_out.product_ids, held_out.classes),
         LabeledEmbeddings(vectors, pictures.product_ids, pictures.classes),
     )
-    cohort = l2_normalize(project(whitening, checkpoint.background_cohort))
+    cohort = l2_normalize(project(whitening, checkpoint.retrieval.background_cohort))
     quality = found.quality() if len(queries) >= MIN_SCORES else None
     if len(cohort) < MIN_SCORES or len(queries) < MIN_SCORES:
         return FittedEmbedding(whitening, calibrate(found), vectors, cohort[:0], quality)
@@ -178,14 +178,14 @@ def _fit_shop_whitening(
 ) -> Whitening:
     """Fit on the views and the pictures of the same products; with too few products, return the checkpoint's own."""
     if len(np.unique(views.product_ids)) < MIN_WHITENING_PRODUCTS:
-        return checkpoint.whitening
+        return checkpoint.retrieval.whitening
     own = pictures.where(np.isin(pictures.product_ids, views.product_ids))
     fitted = fit_whitening(
         np.concatenate([own.blocks, views.blocks]),
         np.concatenate([own.product_ids, views.product_ids]),
-        block_sizes=checkpoint.block_sizes,
+        block_sizes=checkpoint.retrieval.block_sizes,
         size=size,
-        known=checkpoint.differences,
+        known=checkpoint.retrieval.differences,
     )
     # Rounded as stored, so that the catalog and queries are projected by the same numbers.
     return Whitening.from_arrays(fitted.arrays())

@@ -229,11 +229,11 @@ def _gallery_rows(context: RunContext) -> list[GalleryRow]:
 def _with_heads(settings: Settings, trunk: Checkpoint, catalog: EncodedCatalog) -> Checkpoint:
     """Return a checkpoint in the shop's store whose heads know the shop's present classes."""
     bundled = trunk.folder == checkpoints.bundled()
-    if needs_heads(trunk.classes, catalog.classes, trunk.class_sizes, bundled=bundled):
-        heads = fit_shop_heads(catalog.read_pictures(), catalog.read_views(), trunk.block_sizes)
+    if needs_heads(trunk.retrieval.heads.classes, catalog.classes, trunk.retrieval.class_sizes, bundled=bundled):
+        heads = fit_shop_heads(catalog.read_pictures(), catalog.read_views(), trunk.retrieval.block_sizes)
         return checkpoints.save_with_heads(trunk, heads, settings.checkpoints, Counter(catalog.classes))
     if trunk.folder.parent != settings.checkpoints:
-        return checkpoints.save_with_heads(trunk, trunk.heads, settings.checkpoints)
+        return checkpoints.save_with_heads(trunk, trunk.retrieval.heads, settings.checkpoints)
     return trunk
 
 

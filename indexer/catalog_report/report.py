@@ -212,5 +212,5 @@ def _index_findings(
         batch = indexed[start : start + _BATCH]
         with sessions() as session:
             blocks = stored_blocks.read(session, checkpoint.blocks_id, [(each.sha256, 0) for each in batch])
-        predictions = checkpoint.heads.predict(blocks)
+        predictions = checkpoint.retrieval.heads.predict(blocks)
         yield from findings.suspect_categories(batch, classes[start : start + _BATCH], predictions)

@@ -157,7 +157,7 @@ def _line(entry: Entry, in_use: str) -> tuple[str, ...]:
 def _facts(checkpoint: Checkpoint, name: str) -> list[tuple[str, str]]:
     size = sum(file.stat().st_size for file in checkpoint.folder.iterdir())
     blocks = (
-        f"{checkpoint.blocks_id}, {sum(checkpoint.block_sizes.values())} dimensions"
+        f"{checkpoint.blocks_id}, {sum(checkpoint.retrieval.block_sizes.values())} dimensions"
         if checkpoint.searchable
         else "none"
     )

@@ -203,7 +203,7 @@ class Noise(FakeEncoder):
 
 def encoder_by_trunk(checkpoint: Checkpoint) -> FakeEncoder:
     """Open the encoder of a fake checkpoint."""
-    return {1: FakeEncoder, GOOD: Shifted, BAD: Noise}[checkpoint.grid](checkpoint)
+    return {1: FakeEncoder, GOOD: Shifted, BAD: Noise}[checkpoint.retrieval.grid](checkpoint)
 
 
 def candidate(shop: Shop, trunk: int) -> Checkpoint:

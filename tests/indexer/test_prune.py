@@ -53,7 +53,7 @@ PRODUCTS = 16
 
 def open_encoder(checkpoint: Checkpoint) -> Encoder:
     """Open the encoder of a fake checkpoint of any trunk."""
-    return FakeEncoder(checkpoint) if checkpoint.grid == 1 else Shifted(checkpoint)
+    return FakeEncoder(checkpoint) if checkpoint.retrieval.grid == 1 else Shifted(checkpoint)
 
 
 def size(folder: Path) -> int:

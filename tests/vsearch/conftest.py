@@ -45,7 +45,7 @@ class Shop:
     def gallery(self, first_product: int = 1) -> Gallery:
         """Return the gallery of all images: two per product, half of them chairs."""
         count = len(self.pictures)
-        embeddings = self.checkpoint.whitening.project(self.blocks)
+        embeddings = self.checkpoint.retrieval.whitening.project(self.blocks)
         image_ids = np.arange(100, 100 + count, dtype=np.int64)
         chosen = {"chair": slice(0, count // 2), "lamp": slice(count // 2, None)}
         indexes = {
@@ -60,7 +60,7 @@ class Shop:
             self.generations,
             origin(self.checkpoint, previous=generation.current_id(self.generations)),
             gallery=self.gallery(first_product),
-            whitening=self.checkpoint.whitening,
+            whitening=self.checkpoint.retrieval.whitening,
             match_calibration=MATCH_CALIBRATION,
             background_cohort=NO_COHORT,
         )

@@ -228,7 +228,7 @@ def _publish(settings: Settings, rows: list[queries.GalleryRow], names: list[str
     written.folder.rename(settings.checkpoints / written.checkpoint_id)
     checkpoint = checkpoints.load(settings.checkpoints / written.checkpoint_id)
     blocks = FakeEncoder(checkpoint).blocks(catalog_pictures())
-    embeddings = checkpoint.whitening.project(blocks)[[names.index(row.sha256) for row in rows]]
+    embeddings = checkpoint.retrieval.whitening.project(blocks)[[names.index(row.sha256) for row in rows]]
     image_ids = np.array([row.image_id for row in rows], dtype=np.int64)
     is_chair = np.array(["Chair" in row.category for row in rows])
     indexes = {
@@ -243,7 +243,7 @@ def _publish(settings: Settings, rows: list[queries.GalleryRow], names: list[str
         settings.generations,
         origin(checkpoint),
         gallery=gallery,
-        whitening=checkpoint.whitening,
+        whitening=checkpoint.retrieval.whitening,
         match_calibration=MATCH_CALIBRATION,
         background_cohort=NO_COHORT,
     )

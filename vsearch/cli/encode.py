@@ -51,11 +51,11 @@ def _encode(
         blocks = model.encoder.blocks([picture for _, picture in batch])
         ids += [name for name, _ in batch]
         embeddings.append(model.whitening.project(blocks))
-        probabilities.append(model.checkpoint.heads.predict(blocks).probabilities)
+        probabilities.append(model.checkpoint.retrieval.heads.predict(blocks).probabilities)
         advance(len(ids), 0)
     return {
         "ids": np.array(ids),
         "embeddings": np.concatenate(embeddings),
         "probabilities": np.concatenate(probabilities),
-        "classes": np.array(model.checkpoint.classes),
+        "classes": np.array(model.checkpoint.retrieval.heads.classes),
     }

@@ -48,4 +48,6 @@ def load_model(settings: Settings) -> Model:
         origin = f"generation {published.generation_id}"
         return Model(serving.encoder, serving.checkpoint, published.whitening, origin)
     checkpoint = registry.find(settings, settings.checkpoint or registry.BUNDLED)
-    return Model(open_encoder(checkpoint), checkpoint, checkpoint.whitening, f"checkpoint {checkpoint.checkpoint_id}")
+    return Model(
+        open_encoder(checkpoint), checkpoint, checkpoint.retrieval.whitening, f"checkpoint {checkpoint.checkpoint_id}"
+    )

@@ -44,9 +44,9 @@ def command(settings: Settings, paths: tuple[Path, ...], name: str | None) -> No
         return
     if checkpoint is None:
         model = load_model(settings)
-        heads, encoder = model.checkpoint.heads, model.encoder
+        heads, encoder = model.checkpoint.retrieval.heads, model.encoder
     else:
-        heads, encoder = checkpoint.heads, open_encoder(checkpoint)
+        heads, encoder = checkpoint.retrieval.heads, open_encoder(checkpoint)
     for photo, picture in pictures:
         lines = class_head_lines(heads.predict(encoder.blocks([picture])))
         table(photo, ("model", "first", "second", "third"), lines)

@@ -62,6 +62,7 @@ class Retrieval:
         whitening: for catalogs too small to fit one.
         differences: typical differences between photos of one product, float16 [r, D]; may be empty.
         background_cohort: blocks of images of things no shop sells, float16 [s, D]; may be empty.
+        class_sizes: images per class that a shop fitted the heads on; None for all other heads.
     """
 
     grid: int
@@ -71,6 +72,12 @@ class Retrieval:
     whitening: Whitening
     differences: NDArray[np.float16]
     background_cohort: NDArray[np.float16]
+    class_sizes: Mapping[str, int] | None = None
+
+    @property
+    def block_sizes(self) -> dict[str, int]:
+        """Name -> size of each block, in the order they are joined."""
+        return {name: projection.size for name, projection in self.projections.items()}
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write the arrays and return the fields for model.json."""
@@ -82,9 +89,37 @@ class Retrieval:
         return {
             "grid": self.grid,
             "sides": dict(self.sides),
-            "block_sizes": {name: projection.size for name, projection in self.projections.items()},
+            "block_sizes": self.block_sizes,
             "classes": list(self.heads.classes),
         }
+
+    @classmethod
+    def read(cls, folder: Path, description: Mapping[str, Any]) -> "Retrieval":
+        """Read the arrays of a checkpoint.
+
+        Raises:
+            CheckpointMismatch: the whitening is for blocks of another size.
+        """
+        sizes, blocks = description["block_sizes"], read_arrays(folder / "blocks.npz")
+        whitening = read_arrays(folder / "whitening.npz")
+        size, empty = sum(sizes.values()), np.empty((0, sum(sizes.values())), np.float16)
+        if len(whitening["mean"]) != size:
+            raise CheckpointMismatch(
+                f"The whitening in {folder} takes {len(whitening['mean'])} dimensions, but the blocks have {size}."
+            )
+        return cls(
+            int(description["grid"]),
+            description["sides"],
+            {
+                name: Projection.from_arrays({key: blocks[f"{name}.{key}"] for key in ("mean", "matrix")})
+                for name in sizes
+            },
+            ClassHeads.from_arrays(read_arrays(folder / "heads.npz"), tuple(description["classes"]), sizes),
+            Whitening.from_arrays(whitening),
+            whitening.get("differences", empty),
+            whitening.get("strangers", empty),
+            description.get("class_sizes"),
+        )
 
 
 @dataclass(frozen=True)
@@ -115,82 +150,18 @@ class Checkpoint:
         """The trained heads; may be empty."""
         return self.trained_heads.specs if self.trained_heads else ()
 
-    @property
-    def grid(self) -> int:
-        """Feature maps are pooled to grid x grid averages."""
-        return int(self._field("grid"))
-
-    def side(self, name: str) -> int:
-        """Return the input side of a backbone in pixels."""
-        return int(self._field("sides")[name])
-
-    @property
-    def block_sizes(self) -> Mapping[str, int]:
-        """Name -> size of each block, in the order they are joined."""
-        sizes: Mapping[str, int] = self._field("block_sizes")
-        return sizes
-
     @cached_property
-    def heads(self) -> ClassHeads:
-        """A class head for the block of each backbone."""
-        classes, sizes = self.classes, self.block_sizes
-        return ClassHeads.from_arrays(read_arrays(self.folder / "heads.npz"), classes, sizes)
-
-    @property
-    def class_sizes(self) -> Mapping[str, int] | None:
-        """Images per class that a shop fitted `heads` on; None for all other heads."""
-        sizes: Mapping[str, int] | None = self._description.get("class_sizes")
-        return sizes
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The class names of `heads`."""
-        return tuple(self._field("classes"))
-
-    @cached_property
-    def whitening(self) -> Whitening:
-        """The checkpoint's own whitening.
+    def retrieval(self) -> Retrieval:
+        """What it searches with.
 
         Raises:
-            CheckpointMismatch: it is for blocks of another size.
+            CheckpointMismatch: it is not searchable.
         """
-        size = sum(self.block_sizes.values())
-        whitening = Whitening.from_arrays(read_arrays(self.folder / "whitening.npz"))
-        if len(whitening.mean) != size:
-            raise CheckpointMismatch(
-                f"The whitening in {self.folder} takes {len(whitening.mean)} dimensions, but the blocks have {size}."
-            )
-        return whitening
-
-    @cached_property
-    def differences(self) -> NDArray[np.float16]:
-        """Typical differences between photos of one product, float16 [r, D]; may be empty."""
-        return self._optional("differences")
-
-    @cached_property
-    def background_cohort(self) -> NDArray[np.float16]:
-        """Blocks of images of things no shop sells, float16 [s, D]; may be empty."""
-        return self._optional("strangers")
-
-    @cached_property
-    def projections(self) -> dict[str, Projection]:
-        """The PCA of each block: raw features -> block."""
-        sizes = self.block_sizes
-        arrays = read_arrays(self.folder / "blocks.npz")
-        return {
-            name: Projection.from_arrays({key: arrays[f"{name}.{key}"] for key in ("mean", "matrix")}) for name in sizes
-        }
-
-    def _optional(self, name: str) -> NDArray[np.float16]:
-        empty = np.empty((0, sum(self.block_sizes.values())), np.float16)
-        return read_arrays(self.folder / "whitening.npz").get(name, empty)
-
-    def _field(self, key: str) -> Any:
         if not self.searchable:
             raise CheckpointMismatch(
                 f"The checkpoint {self.folder} cannot be used to search: its plan has no [assemble] table."
             )
-        return self._description[key]
+        return Retrieval.read(self.folder, self._description)
 
 
 def bundled() -> Path:
@@ -216,7 +187,7 @@ def load(folder: Path) -> Checkpoint:
         description,
     )
     if checkpoint.searchable:
-        _ = checkpoint.heads, checkpoint.whitening
+        _ = checkpoint.retrieval
     return checkpoint
 
 

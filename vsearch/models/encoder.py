@@ -60,7 +60,10 @@ class Ensemble:
         self._checkpoint = checkpoint
         self._trunks = {
             name: compile_trunk(
-                name, checkpoint.grid, read_packed(checkpoint.folder / f"{name}.weights.npz"), checkpoint.side(name)
+                name,
+                checkpoint.retrieval.grid,
+                read_packed(checkpoint.folder / f"{name}.weights.npz"),
+                checkpoint.retrieval.sides[name],
             )
             for name in checkpoint.backbones
         }
@@ -74,14 +77,14 @@ class Ensemble:
     @property
     def block_sizes(self) -> Mapping[str, int]:
         """Name -> size of each block, in the order they are joined."""
-        return self._checkpoint.block_sizes
+        return self._checkpoint.retrieval.block_sizes
 
     def blocks(self, pictures: Sequence[Picture]) -> NDArray[np.float16]:
         """Encode n images -> float16 [n, sum(block_sizes)]."""
         if not pictures:
             return np.empty((0, sum(self.block_sizes.values())), np.float16)
         features = raw_features(self._trunks, pictures, self._lock)
-        projections = self._checkpoint.projections
+        projections = self._checkpoint.retrieval.projections
         return np.concatenate([projections[name].project(features[name]) for name in self.block_sizes], axis=1).astype(
             np.float16
         )

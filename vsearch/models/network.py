@@ -48,7 +48,7 @@ def build_trunk(name: str, grid: int = 3, side: int | None = None) -> tuple[kera
 
 def load_trunk(checkpoint: Checkpoint, name: str) -> keras.Model:
     """Return a trunk with the weights of a checkpoint."""
-    network, trunk = build_trunk(name, checkpoint.grid, checkpoint.side(name))
+    network, trunk = build_trunk(name, checkpoint.retrieval.grid, checkpoint.retrieval.sides[name])
     unpack(network.weights, read_packed(checkpoint.folder / f"{name}.weights.npz"), name)
     return trunk
 

@@ -229,7 +229,7 @@ def heads_of(checkpoint: Checkpoint) -> tuple[str, ...]:
     trained = [
         f"{spec.name} ({sizes.get(spec.kind, str(len(spec.classes))).format(spec)})" for spec in checkpoint.specs
     ]
-    return (*([f"search ({len(checkpoint.classes)})"] if checkpoint.searchable else []), *trained)
+    return (*([f"search ({len(checkpoint.retrieval.heads.classes)})"] if checkpoint.searchable else []), *trained)
 
 
 def reader_checkpoint(settings: Settings) -> Checkpoint | None:

@@ -219,7 +219,7 @@ class Engine:
 
     def _search_region(self, serving: Serving, blocks: Blocks, weight: float, search: Search) -> RegionResult:
         """Search with the blocks [2, d] of a region as it is and mirrored."""
-        predictions = serving.checkpoint.heads.predict(blocks.mean(axis=0, keepdims=True, dtype=np.float32))
+        predictions = serving.checkpoint.retrieval.heads.predict(blocks.mean(axis=0, keepdims=True, dtype=np.float32))
         classes, routing = self._classes(serving, predictions, search)
         embeddings = serving.generation.whitening.project(blocks)
         hits = [hit for one in embeddings for hit in _labeled_hits(serving.generation, one, classes, search)]

@@ -63,7 +63,7 @@ def prepare(
     reusable = old is not None and old.encoder.blocks_id == checkpoint.blocks_id
     encoder = old.encoder if old is not None and reusable else open_encoder(checkpoint)
     blocks = encoder.blocks([np.full((64, 64, 3), 128, dtype=np.uint8)])
-    checkpoint.heads.predict(blocks)
+    checkpoint.retrieval.heads.predict(blocks)
     generation.gallery.search(generation.whitening.project(blocks)[0], k=1)
     return Serving(encoder, checkpoint, generation)
 

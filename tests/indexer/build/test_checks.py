@@ -49,7 +49,7 @@ def test_a_written_generation_is_checked(tmp_path: Path) -> None:
         tmp_path,
         origin(checkpoint),
         gallery=built(EXPECTED),
-        whitening=checkpoint.whitening,
+        whitening=checkpoint.retrieval.whitening,
         match_calibration=MatchCalibration(),
         background_cohort=np.empty((0, 16), np.float32),
     )

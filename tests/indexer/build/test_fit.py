@@ -124,8 +124,10 @@ def test_a_small_catalog_keeps_the_checkpoints_whitening(checkpoint: Checkpoint)
     pictures = sample(30, (0,), noise=1)
     for views in (sample(30, (1,), noise=1), pictures.where(np.zeros(30, np.bool_))):
         embedding = fit.fit_embedding(checkpoint, pictures, views, size=8)
-        assert embedding.whitening is checkpoint.whitening
-        np.testing.assert_allclose(embedding.vectors, checkpoint.whitening.project(pictures.blocks), rtol=1e-5)
+        assert embedding.whitening is checkpoint.retrieval.whitening
+        np.testing.assert_allclose(
+            embedding.vectors, checkpoint.retrieval.whitening.project(pictures.blocks), rtol=1e-5
+        )
 
 
 def test_held_out_views_are_calibrated_with_but_not_fitted_on(checkpoint: Checkpoint) -> None:
@@ -142,7 +144,8 @@ def test_the_background_cohort_calibrates_what_is_similar(checkpoint: Checkpoint
     pictures, views = sample(60, (0,), noise=0.2), sample(60, (1, 2), noise=0.2, seed=1)
     rng = np.random.default_rng(5)
     kinds = rng.normal(size=(10, 16))
-    vars(checkpoint)["background_cohort"] = (kinds[np.arange(200) % 10] + rng.normal(0, 0.2, (200, 16))).astype("f2")
+    cohort = (kinds[np.arange(200) % 10] + rng.normal(0, 0.2, (200, 16))).astype("f2")
+    vars(checkpoint)["retrieval"] = replace(checkpoint.retrieval, background_cohort=cohort)
     embedding = fit.fit_embedding(checkpoint, pictures, views, size=8)
     calibration = embedding.match_calibration
 
@@ -163,10 +166,10 @@ def test_equal_blocks_get_exactly_equal_embeddings(checkpoint: Checkpoint) -> No
     """Wherever the copies of a picture are in the catalog; batches change nothing."""
     blocks = sample(501, (0,), noise=1).blocks
     blocks[[250, 500]] = blocks[0]
-    vectors = fit.project(checkpoint.whitening, blocks, batch_size=100)
+    vectors = fit.project(checkpoint.retrieval.whitening, blocks, batch_size=100)
     np.testing.assert_array_equal(vectors[[250, 500]], vectors[[0, 0]])
-    np.testing.assert_allclose(vectors, checkpoint.whitening.project(blocks), rtol=1e-4, atol=1e-5)
-    assert fit.project(checkpoint.whitening, blocks[:0]).shape == (0, checkpoint.whitening.size)
+    np.testing.assert_allclose(vectors, checkpoint.retrieval.whitening.project(blocks), rtol=1e-4, atol=1e-5)
+    assert fit.project(checkpoint.retrieval.whitening, blocks[:0]).shape == (0, checkpoint.retrieval.whitening.size)
 
 
 def test_database_side_augmentation() -> None:

@@ -64,7 +64,7 @@ def test_a_first_run_publishes_the_catalog(shop: Shop, opened: EncoderFactory) -
         hit = engine.search(decode(shop.store.read(row.sha256)), Search(k=1, classes=ALL)).hits[0]
         assert (hit.product_id, hit.class_name, hit.label) == (row.product_id, row.category, "exact")
     own = checkpoints.load(shop.settings.checkpoints / report.checkpoint_id)
-    assert set(own.classes) == {row.category for row in shop.rows()}
+    assert set(own.retrieval.heads.classes) == {row.category for row in shop.rows()}
     assert own.blocks_id == checkpoints.load(Path(shop.settings.checkpoint)).blocks_id
 
 
@@ -109,7 +109,7 @@ def test_only_new_pictures_are_encoded(indexed_shop: Shop, opened: EncoderFactor
 def test_other_classes_need_no_encoding(indexed_shop: Shop, opened: EncoderFactory) -> None:
     report = reindex(indexed_shop.with_settings(min_class_size=50).settings, open_encoder=opened)
     assert (report.state, report.classes, report.encoded, report.views) == ("published", 1, 0, 0)
-    assert engine_of(indexed_shop).serving.checkpoint.classes == (OTHER,)
+    assert engine_of(indexed_shop).serving.checkpoint.retrieval.heads.classes == (OTHER,)
 
 
 def test_the_heads_are_fitted_again_when_a_class_grows(indexed_shop: Shop, opened: EncoderFactory) -> None:
@@ -120,7 +120,7 @@ def test_the_heads_are_fitted_again_when_a_class_grows(indexed_shop: Shop, opene
     shop.add(["L2"], "Lamps", pictures=1)
     after = reindex(shop.settings, open_encoder=opened).checkpoint_id
     assert after != before
-    sizes = checkpoints.load(shop.settings.checkpoints / after).class_sizes
+    sizes = checkpoints.load(shop.settings.checkpoints / after).retrieval.class_sizes
     assert sizes is not None
     assert sizes["Lamps"] == 8
 

@@ -59,7 +59,7 @@ def test_a_model_that_finds_no_worse_is_promoted_with_its_index(live: Shop) -> N
     assert (done.report.state, done.report.encoded, done.report.views) == ("published", 24, 12)
     assert (after.blocks_id, after.previous, after.model_before) == (new.blocks_id, *[before.generation_id] * 2)
     stored = registry.find(live.settings, after.checkpoint_id)
-    assert set(stored.classes) == {row.category for row in live.rows()}
+    assert set(stored.retrieval.heads.classes) == {row.category for row in live.rows()}
     record = live.latest_run()
     assert record.state == "published"
     assert f"Model {new.checkpoint_id} promoted" in record.message

@@ -19,11 +19,11 @@ def test_a_published_generation_loads_as_it_was_written(shop: Shop) -> None:
     assert loaded.gallery.search(query, k=12) == expected.search(query, k=12)
     np.testing.assert_array_equal(loaded.gallery.product_ids, expected.product_ids)
     np.testing.assert_allclose(
-        loaded.whitening.project(shop.blocks), shop.checkpoint.whitening.project(shop.blocks), atol=1e-6
+        loaded.whitening.project(shop.blocks), shop.checkpoint.retrieval.whitening.project(shop.blocks), atol=1e-6
     )
     assert loaded.manifest.match_calibration == MATCH_CALIBRATION
     assert loaded.blocks_id == shop.checkpoint.blocks_id
-    assert loaded.manifest.embedding_size == shop.checkpoint.whitening.size
+    assert loaded.manifest.embedding_size == shop.checkpoint.retrieval.whitening.size
 
 
 def test_the_manifest_names_classes_counts_and_files(shop: Shop) -> None:

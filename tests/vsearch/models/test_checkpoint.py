@@ -31,7 +31,7 @@ def test_own_heads_change_the_checkpoint_id_but_not_the_blocks_id(tmp_path: Path
     assert own.blocks_id == base.blocks_id
     assert own.checkpoint_id != base.checkpoint_id
     assert own.folder == tmp_path / "own" / own.checkpoint_id
-    assert own.classes == ("bed", "sofa", "table")
+    assert own.retrieval.heads.classes == ("bed", "sofa", "table")
     assert checkpoints.save_with_heads(base, other_heads(), tmp_path / "own") == own
     assert [item.name for item in (tmp_path / "own").iterdir()] == [own.checkpoint_id]
 
@@ -40,11 +40,11 @@ def test_class_sizes_are_kept(tmp_path: Path) -> None:
     base = fake_checkpoint(tmp_path / "base")
     sizes = {"sofa": 3, "bed": 5, "table": 1}
     own = checkpoints.save_with_heads(base, other_heads(), tmp_path / "own", sizes)
-    copy = checkpoints.save_with_heads(own, own.heads, tmp_path / "copy")
-    more = checkpoints.save_with_heads(own, own.heads, tmp_path / "more", sizes | {"bed": 6})
-    assert base.class_sizes is None
-    assert own.class_sizes == copy.class_sizes == sizes
-    assert more.class_sizes == sizes | {"bed": 6}
+    copy = checkpoints.save_with_heads(own, own.retrieval.heads, tmp_path / "copy")
+    more = checkpoints.save_with_heads(own, own.retrieval.heads, tmp_path / "more", sizes | {"bed": 6})
+    assert base.retrieval.class_sizes is None
+    assert own.retrieval.class_sizes == copy.retrieval.class_sizes == sizes
+    assert more.retrieval.class_sizes == sizes | {"bed": 6}
     assert own.checkpoint_id == copy.checkpoint_id != more.checkpoint_id
     assert own.blocks_id == more.blocks_id == base.blocks_id
 
@@ -120,14 +120,14 @@ def test_the_bundled_ensemble_keeps_its_ids() -> None:
 
 def test_another_input_side_gives_other_blocks(tmp_path: Path) -> None:
     bundled = checkpoints.load(checkpoints.bundled())
-    assert {bundled.side(name) for name in bundled.backbones} == {144}
+    assert {bundled.retrieval.sides[name] for name in bundled.backbones} == {144}
     shutil.copytree(bundled.folder, tmp_path / "other")
     description = json.loads((bundled.folder / "model.json").read_text())
     (tmp_path / "other" / "model.json").write_text(
         json.dumps(description | {"sides": dict.fromkeys(bundled.backbones, 64)})
     )
     other = checkpoints.load(tmp_path / "other")
-    assert {other.side(name) for name in other.backbones} == {64}
+    assert {other.retrieval.sides[name] for name in other.backbones} == {64}
     assert other.blocks_id != bundled.blocks_id
 
 
@@ -142,9 +142,8 @@ def test_trained_heads_are_saved_and_loaded(tmp_path: Path) -> None:
 def test_a_checkpoint_with_trained_heads_only_is_not_searchable(tmp_path: Path) -> None:
     kept = with_trained_heads(tmp_path / "checkpoint", TRAINED)
     assert not kept.searchable
-    for part in ("heads", "whitening", "projections", "block_sizes", "classes", "grid"):
-        with pytest.raises(CheckpointMismatch, match="cannot be used to search"):
-            getattr(kept, part)
+    with pytest.raises(CheckpointMismatch, match="cannot be used to search"):
+        _ = kept.retrieval
 
 
 @pytest.mark.parametrize(("framing", "frame"), [("stretch", (40, 80)), ("product", (40, 40)), ("product", (20, 60))])

@@ -67,7 +67,7 @@ def test_a_plan_that_starts_from_another_trains_that_one_first(tmp_path):
     made = checkpoints.load(tmp_path / "runs" / "tiny" / "checkpoint")
     assert made.searchable
     assert made.trained_heads is None
-    assert made.background_cohort.shape == (7, sum(made.block_sizes.values()))
+    assert made.retrieval.background_cohort.shape == (7, sum(made.retrieval.block_sizes.values()))
     assert "### Before: before\n\nFrom random weights, seed 1:" in (made.folder / "CARD.md").read_text()
 
     kept = earlier.stat().st_mtime_ns
@@ -125,8 +125,8 @@ def test_the_checkpoint_classifies_and_can_be_searched_with(trained):
     predicted = open_classifier(found).predict([dark, dark[:, ::-1]])
 
     assert found.searchable
-    assert list(found.block_sizes.values()) == [12, 10, 6]
-    assert found.classes == ("bar", "disc")
+    assert list(found.retrieval.block_sizes.values()) == [12, 10, 6]
+    assert found.retrieval.heads.classes == ("bar", "disc")
     assert predicted.vote("kind")[0] in ("bar", "disc")
     np.testing.assert_allclose(predicted.mean("kind")[0], predicted.mean("kind")[1], atol=1e-4)  # mirrored
     assert found.about["plan"]["name"] == "tiny"
