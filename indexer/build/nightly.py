@@ -23,8 +23,7 @@ from indexer.build.encode import EncodeContext, EncodeResult, encode_missing, en
 from indexer.build.fit import LabeledBlocks, View, choose_views, fit_embedding, fit_shop_heads, needs_heads
 from indexer.build.indexes import assign_classes, build_gallery, fingerprint
 from indexer.build.run import LOCK, RunContext, RunReport, current_manifest, exclusive_run, recorded, shop_checkpoint
-from indexer.feed.gates import GATES
-from indexer.feed.importer import ImportReport, Options, import_feed
+from indexer.feed.importer import ImportReport, import_feed
 from indexer.prune import PageFiles, page_files, prune
 from vsearch.core.errors import CatalogError, GenerationCorrupt, VSearchError
 from vsearch.core.lock import run_lock
@@ -127,11 +126,11 @@ def reindex(
         if feed:
             on_imported(  # without keeping the report, which may be large
                 import_feed(
+                    settings,
                     feed,
-                    images or settings.feed_images or None,
+                    images,
                     sessions=context.sessions,
-                    store=ImageStore(settings.pictures),
-                    options=Options.from_settings(settings, feed, accept=[gate for gate in GATES if gate in accept]),
+                    accept=accept,
                     progress=context.stages,
                     clock=clock,
                 )

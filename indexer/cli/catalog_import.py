@@ -1,14 +1,15 @@
 """`vsearch catalog`: import a product feed, and upgrade the schema of the catalog."""
 
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import click
 
 from catalog.database import open_catalog, open_for_dry_run, read_schema_revision, schema_revisions
-from catalog.image_store import ImageStore
 from catalog.imports import MAX_RECORDED_FINDINGS
 from indexer.feed.gates import GATES, FeedGateError, Gate
-from indexer.feed.importer import ImportReport, Options, import_feed
+from indexer.feed.importer import ImportReport, import_feed
 from vsearch.cli import pass_settings
 from vsearch.cli.console import progress, table
 from vsearch.core.progress import Progress
@@ -41,8 +42,9 @@ def import_(
     if not (feed or settings.feed):
         raise click.UsageError("No feed. Give FEED, or set feed in the settings.")
     feed = feed or settings.feed
-    options = Options.from_settings(settings, feed, mapping=mapping, dry_run=dry_run, accept=accept)
-    report = import_and_report(settings, feed, images or settings.feed_images or None, options, progress)
+    report = import_and_report(
+        settings, feed, images, mapping=mapping, dry_run=dry_run, accept=accept, progress=progress
+    )
     lines = [(name, str(count)) for name, count in report.counts().items()]
     table("Dry run: this would change" if dry_run else "Imported", ("change", "count"), lines, right=("count",))
 
@@ -64,18 +66,25 @@ def upgrade(settings: Settings, *, check: bool) -> None:
 
 
 def import_and_report(
-    settings: Settings, feed: str, images: str | None, options: Options, progress: Progress
+    settings: Settings,
+    feed: str,
+    images: str | None = None,
+    *,
+    mapping: Path | None = None,
+    dry_run: bool = False,
+    accept: Collection[str] = (),
+    progress: Progress,
 ) -> ImportReport:
     """Import a feed, and print its findings on standard error."""
     url = settings.catalogue_url
-    with open_for_dry_run(url) if options.dry_run else open_catalog(url, write=True) as sessions:
+    options: dict[str, Any] = {"mapping": mapping, "dry_run": dry_run, "accept": accept, "progress": progress}
+    with open_for_dry_run(url) if dry_run else open_catalog(url, write=True) as sessions:
         try:
-            store = ImageStore(settings.pictures)
-            report = import_feed(feed, images, sessions=sessions, store=store, options=options, progress=progress)
+            report = import_feed(settings, feed, images, sessions=sessions, **options)
         except FeedGateError as error:
-            print_findings(feed, error, recorded=not options.dry_run)
+            print_findings(feed, error, recorded=not dry_run)
             raise
-    print_findings(feed, report, recorded=not options.dry_run)
+    print_findings(feed, report, recorded=not dry_run)
     return report
 
 

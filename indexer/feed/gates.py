@@ -10,6 +10,7 @@ from indexer.feed.column_mapping import ATTRIBUTE
 from indexer.feed.reader import FeedFinding, FeedReading
 from indexer.images.sync import FetchResult
 from vsearch.core.errors import FeedRejected
+from vsearch.core.settings import Settings
 
 Gate = Literal["shrink", "rows", "repeats", "columns", "prices", "pictures"]
 GATES: tuple[Gate, ...] = get_args(Gate)
@@ -43,15 +44,6 @@ _MAX_NAMES = 5
 
 
 @dataclass(frozen=True)
-class GateLimits:
-    """Shares above which a gate closes."""
-
-    shrink: float = 0.2  # of the catalog's products that may be withdrawn at once
-    bad_rows: float = 0.01  # of rows that may be bad; 0 allows none
-    failed: float = 0.05  # of new pictures that may be unavailable
-
-
-@dataclass(frozen=True)
 class CatalogState:
     """The catalog before an import."""
 
@@ -68,22 +60,22 @@ class FeedGateError(FeedRejected):
         self.warnings = warnings
 
 
-def check_reading(reading: FeedReading, before: CatalogState, limits: GateLimits) -> list[Violation]:
+def check_reading(reading: FeedReading, before: CatalogState, settings: Settings) -> list[Violation]:
     """Return the violations of a feed, before any picture is fetched."""
     return [
-        *_check_rows(reading, limits),
+        *_check_rows(reading, settings),
         *_check_columns(reading, before),
         *_check_prices(reading, before),
-        *_check_size(reading, before, limits),
+        *_check_size(reading, before, settings),
     ]
 
 
-def _check_rows(reading: FeedReading, limits: GateLimits) -> Iterator[Violation]:
+def _check_rows(reading: FeedReading, settings: Settings) -> Iterator[Violation]:
     repeats = {error.line for error in reading.errors if error.kind == "repeat"}
     bad = {error.line for error in reading.errors if error.kind == "row"}
     rows = len(reading.rows) + len(bad | repeats)
-    allowed = min(ALLOWED_BAD_ROWS, ALLOWED_BAD_ROWS_SHARE * rows) if limits.bad_rows else 0
-    if len(bad) > max(allowed, limits.bad_rows * rows):
+    allowed = min(ALLOWED_BAD_ROWS, ALLOWED_BAD_ROWS_SHARE * rows) if settings.max_bad_rows_share else 0
+    if len(bad) > max(allowed, settings.max_bad_rows_share * rows):
         yield "rows", f"{len(bad)} of {rows} rows are bad"
     if repeats:
         yield "repeats", f"{len(repeats)} row{' repeats' if len(repeats) == 1 else 's repeat'} a sku"
@@ -158,24 +150,24 @@ def _too_many(jumps: int, max_share: float, prices: int) -> bool:
     return jumps > min(max(ALLOWED_JUMPS, max_share * prices), prices / 2)
 
 
-def _check_size(reading: FeedReading, before: CatalogState, limits: GateLimits) -> Iterator[Violation]:
+def _check_size(reading: FeedReading, before: CatalogState, settings: Settings) -> Iterator[Violation]:
     """Bad rows count as named: their products are not withdrawn."""
     named = {row.item.sku for row in reading.rows} | {error.sku for error in reading.errors}
     live, missing = len(before.products), len(before.products.keys() - named)
-    if missing > max(limits.shrink * live, min(ALLOWED_REMOVALS, live / 2)):
+    if missing > max(settings.max_shrink_share * live, min(ALLOWED_REMOVALS, live / 2)):
         yield "shrink", f"{missing} of the catalog's {live} products are missing"
     bare = {error.sku for error in reading.errors if error.kind == "no picture"}
     known = len(bare & before.products.keys())
     allowed = max(ALLOWED_FAILED_PICTURES, MAJORITY * len(reading.rows))
-    if len(bare) > allowed or known > max(ALLOWED_FAILED_PICTURES, limits.failed * live):
+    if len(bare) > allowed or known > max(ALLOWED_FAILED_PICTURES, settings.max_failed_share * live):
         yield "pictures", f"{len(bare)} of {len(reading.rows)} products have no picture"
 
 
-def check_pictures(results: Collection[FetchResult], limits: GateLimits) -> Iterator[Violation]:
+def check_pictures(results: Collection[FetchResult], settings: Settings) -> Iterator[Violation]:
     """Yield a violation if too many new pictures are unavailable; those with an earlier content do not count."""
     lost = sum(bool(each.state.problem) and not each.state.sha256 and not each.known_to_fail for each in results)
     tried = lost + sum(each.new for each in results)
-    if lost > max(ALLOWED_FAILED_PICTURES, limits.failed * tried):
+    if lost > max(ALLOWED_FAILED_PICTURES, settings.max_failed_share * tried):
         yield "pictures", f"{lost} of {tried} new pictures are unavailable"
 
 
@@ -186,7 +178,7 @@ def stale_picture_warnings(results: Collection[FetchResult]) -> Iterator[str]:
         yield f"{kept} of {len(results)} pictures are unavailable and keep their previous content; check their location"
 
 
-def enforce(feed: str, violations: Iterable[Violation], reading: FeedReading, accept: Collection[Gate]) -> None:
+def enforce(feed: str, violations: Iterable[Violation], reading: FeedReading, accept: Collection[str]) -> None:
     """Stop a feed with violations that are not accepted, or without a single usable row.
 
     Raises:

@@ -6,7 +6,7 @@ is more likely broken than intended, so safety gates stop it unless an operator 
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from catalog.database import lock_for_writing
 from catalog.image_store import ImageStore
 from catalog.models import FeedImport, utc_now
 from indexer.feed import gates, locations
-from indexer.feed.column_mapping import ColumnMapping, read_mapping
-from indexer.feed.gates import CatalogState, FeedGateError, Gate, GateLimits
+from indexer.feed.column_mapping import read_mapping
+from indexer.feed.gates import CatalogState, FeedGateError
 from indexer.feed.reader import FeedFinding, FeedReading, read_feed
 from indexer.images import sync
 from indexer.images.sources import open_pictures
@@ -34,42 +34,6 @@ from vsearch.imaging.codec import Limits
 
 PICTURE_STATE_RETENTION = timedelta(days=60)
 """How long the state of a picture is kept after the last feed that named it."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to import."""
-
-    currency: str = "EUR"  # of prices that name none
-    limits: Limits = field(default_factory=Limits)  # on a picture file
-    mapping: ColumnMapping | None = None
-    dry_run: bool = False  # check everything, write nothing
-    accept: frozenset[Gate] = frozenset()  # gates to override
-    gate_limits: GateLimits = field(default_factory=GateLimits)
-    private: bool = False  # allow addresses in private networks
-
-    @classmethod
-    def from_settings(
-        cls,
-        settings: Settings,
-        feed: str,
-        *,
-        mapping: Path | None = None,
-        dry_run: bool = False,
-        accept: Collection[Gate] = (),
-    ) -> "Options":
-        """Return the options in the settings; their mapping is only for their own feed."""
-        if mapping is None and settings.feed in ("", feed):
-            mapping = settings.feed_mapping
-        return cls(
-            currency=settings.currency,
-            limits=Limits.from_settings(settings),
-            mapping=read_mapping(mapping) if mapping else None,
-            dry_run=dry_run,
-            accept=frozenset(accept),
-            gate_limits=GateLimits(settings.max_shrink_share, settings.max_bad_rows_share, settings.max_failed_share),
-            private=settings.allow_private_addresses,
-        )
 
 
 @dataclass(frozen=True)
@@ -102,40 +66,52 @@ class ImportReport:
 
 
 def import_feed(
+    settings: Settings,
     feed: str,
-    pictures: str | None,
+    pictures: str | None = None,
     *,
     sessions: sessionmaker[Session],
-    store: ImageStore,
-    options: Options = Options(),
+    store: ImageStore | None = None,
+    mapping: Path | None = None,
+    dry_run: bool = False,
+    accept: Collection[str] = (),
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
 ) -> ImportReport:
     """Make the catalog what the feed says, and record the import.
 
     Args:
+        settings: of prices, pictures and gates.
         feed: path or address.
-        pictures: folder, archive or object storage with the pictures; None if the feed has only web addresses.
+        pictures: folder, archive or object storage with the pictures; by default that of the settings.
         sessions: of a catalog whose schema is up to date.
         store: receives new pictures before they are in SQL.
-        options, progress, clock: how to import, where to report it, and the time to record.
+        mapping: TOML file; by default that of the settings if the feed is theirs.
+        dry_run: check everything, write nothing.
+        accept: gates to override.
+        progress, clock: where to report the stages, and the time to record.
 
     Raises:
         FeedGateError: a gate is closed and not overridden.
         FeedRejected: the feed or the location of its pictures cannot be used.
     """
-    with nullcontext() if options.dry_run else shared_lock(import_lock(store.folder)):
+    if mapping is None and settings.feed in ("", feed):
+        mapping = settings.feed_mapping
+    store = store or ImageStore(settings.pictures)
+    limits, private = Limits.from_settings(settings), settings.allow_private_addresses
+    with nullcontext() if dry_run else shared_lock(import_lock(store.folder)):
         about = {"feed": redact_url(feed), "started_at": clock()}
         try:
             with (
-                locations.local_file(feed, private=options.private) as file,
-                open_pictures(pictures, options.limits.max_bytes, private=options.private) as source,
+                locations.local_file(feed, private=private) as file,
+                open_pictures(pictures or settings.feed_images or None, limits.max_bytes, private=private) as source,
             ):
-                reading = read_feed(file, options.currency, options.mapping)
-                context = FetchContext(source, sessions, store, options.limits, dry_run=options.dry_run)
-                reading = _check(feed, reading, sessions, options)
-                reading, results = _fetch(feed, reading, context, options, progress)
-            if options.dry_run:
+                reading = read_feed(file, settings.currency, read_mapping(mapping) if mapping else None)
+                context = FetchContext(source, sessions, store, limits, dry_run=dry_run)
+                reading = _check(feed, reading, sessions, settings, accept)
+                reading, results = _fetch(reading, context, progress)
+                gates.enforce(feed, gates.check_pictures(results.values(), settings), reading, accept)
+            if dry_run:
                 with sessions() as session:
                     return _report(session, reading, results, store, dry_run=True)
             with sessions.begin() as session:
@@ -155,7 +131,7 @@ def import_feed(
                 )
             return report
         except FeedRejected as error:
-            if not options.dry_run:
+            if not dry_run:
                 findings = _as_json(error.findings) if isinstance(error, FeedGateError) else []
                 end = {"finished_at": clock(), "state": "refused", "findings": findings, "message": str(error)}
                 with sessions.begin() as session:
@@ -168,17 +144,19 @@ def import_lock(pictures: Path) -> Path:
     return pictures.with_name("import.lock")
 
 
-def _check(feed: str, reading: FeedReading, sessions: sessionmaker[Session], options: Options) -> FeedReading:
+def _check(
+    feed: str, reading: FeedReading, sessions: sessionmaker[Session], settings: Settings, accept: Collection[str]
+) -> FeedReading:
     """Pass the gates that need no pictures, and return the feed with their warnings."""
     with sessions() as session:
         live = {sku: item for sku, item in queries.snapshot(session).items() if not item.withdrawn}
         before = CatalogState(live, tuple(imports.last_columns(session)))
-    gates.enforce(feed, gates.check_reading(reading, before, options.gate_limits), reading, options.accept)
+    gates.enforce(feed, gates.check_reading(reading, before, settings), reading, accept)
     return replace(reading, warnings=(*reading.warnings, *gates.price_jump_warnings(reading, before)))
 
 
 def _fetch(
-    feed: str, reading: FeedReading, context: FetchContext, options: Options, progress: Progress
+    reading: FeedReading, context: FetchContext, progress: Progress
 ) -> tuple[FeedReading, dict[str, FetchResult]]:
     """Return the feed with the findings of its pictures, and the pictures by name."""
     results = sync.sync_pictures({name for item in reading.items for name in item.images}, context, progress)
@@ -190,9 +168,7 @@ def _fetch(
     ]
     findings = sorted((*reading.errors, *failures), key=lambda found: found.line)
     warnings = (*reading.warnings, *gates.stale_picture_warnings(results.values()))
-    reading = replace(reading, errors=tuple(findings), warnings=warnings)
-    gates.enforce(feed, gates.check_pictures(results.values(), options.gate_limits), reading, options.accept)
-    return reading, results
+    return replace(reading, errors=tuple(findings), warnings=warnings), results
 
 
 def _report(

@@ -12,7 +12,6 @@ from indexer.build.run import RunReport
 from indexer.catalog_report import report as catalog_report
 from indexer.cli.catalog_import import import_and_report, print_findings, print_import
 from indexer.feed.gates import GATES, FeedGateError
-from indexer.feed.importer import Options
 from indexer.jobs.execution import JobFunction
 from vsearch.core.errors import CatalogError, VSearchError
 from vsearch.core.progress import Progress
@@ -81,9 +80,8 @@ def _index(settings: Settings, arguments: Mapping[str, Any], progress: Progress)
 
 
 def _import(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
-    feed, images = arguments.get("feed") or settings.feed, arguments.get("images") or settings.feed_images
-    options = Options.from_settings(settings, feed, accept=arguments.get("accept", ()))
-    return import_and_report(settings, feed, images or None, options, progress).text()
+    feed, accept = arguments.get("feed") or settings.feed, arguments.get("accept", ())
+    return import_and_report(settings, feed, arguments.get("images"), accept=accept, progress=progress).text()
 
 
 def _train(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:

@@ -400,7 +400,9 @@ def test_pictures_are_skipped_during_an_import(life: Life) -> None:
     old = write(life.settings.pictures / "ab" / "cd" / f"abcd{'0' * 60}")
     feed, pictures = str(life.retailer.write_feed()), Slow(life.settings.pictures)
     importing = threading.Thread(
-        target=lambda: import_feed(feed, str(life.images), sessions=life.retailer.sessions, store=pictures)
+        target=lambda: import_feed(
+            life.settings, feed, str(life.images), sessions=life.retailer.sessions, store=pictures
+        )
     )
     importing.start()
     assert stored.wait(60)
@@ -423,10 +425,10 @@ def test_an_import_waits_while_pictures_are_deleted(sqlite_life: Life) -> None:
         assert alone
         waiting = threading.Thread(
             target=lambda: import_feed(
+                sqlite_life.settings,
                 str(sqlite_life.retailer.write_feed()),
                 str(sqlite_life.images),
                 sessions=sqlite_life.retailer.sessions,
-                store=ImageStore(sqlite_life.settings.pictures),
                 progress=lambda stage: order.append("imported") or no_stages(stage),
             )
         )
@@ -467,7 +469,7 @@ def test_data_of_recently_withdrawn_products_is_kept(life: Life) -> None:
     assert not stored.exists(picture)
     life.retailer.rows["P03"] = gone
     settings = life.settings
-    import_feed(str(life.retailer.write_feed()), str(life.images), sessions=life.retailer.sessions, store=stored)
+    import_feed(settings, str(life.retailer.write_feed()), str(life.images), sessions=life.retailer.sessions)
     assert catalog_report.create(settings).counts["products"] == PRODUCTS  # though it is not encoded yet
     assert life.night()[1].encoded == 1
     assert verify_published(settings, open_encoder).problems == ()

@@ -12,10 +12,9 @@ import pytest
 from sqlalchemy.orm import Session
 
 from catalog import imports, queries, stored_blocks
-from catalog.image_store import ImageStore
 from indexer.build.checks import verify_published
 from indexer.build.run import RunReport
-from indexer.feed.importer import Options, import_feed
+from indexer.feed.importer import import_feed
 from tests.fakes import FakeEncoder
 from tests.indexer.shop import Retailer
 from vsearch.core.errors import CatalogError
@@ -122,8 +121,7 @@ def test_an_import_during_the_nightly_job(drawn: Retailer) -> None:
     try:
         assert encoding.wait(60)
         drawn.rows["P03"]["price"] = "3"
-        store = ImageStore(drawn.settings.pictures)
-        import_feed(str(drawn.write_feed()), drawn.images, sessions=drawn.sessions, store=store, options=Options())
+        import_feed(drawn.settings, str(drawn.write_feed()), drawn.images, sessions=drawn.sessions)
     finally:
         corrected.set()
         working.join()

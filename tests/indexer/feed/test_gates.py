@@ -8,12 +8,13 @@ import pytest
 from catalog.changes import ProductItem
 from catalog.imports import PictureState
 from indexer.feed import gates
-from indexer.feed.gates import CatalogState, FeedGateError, GateLimits
+from indexer.feed.gates import CatalogState, FeedGateError
 from indexer.feed.reader import FeedFinding, FeedReading, FeedRow
 from indexer.images.sync import FetchResult
+from vsearch.core.settings import Settings
 
 EMPTY = CatalogState({}, ())
-LIMITS = GateLimits()
+SETTINGS = Settings()
 
 
 def products(count: int, **fields: Any) -> list[ProductItem]:
@@ -45,9 +46,9 @@ def catalog(count: int, columns: Sequence[str] = (), **filled: int) -> CatalogSt
     return CatalogState(items, tuple(columns))
 
 
-def violated(feed: FeedReading, before: CatalogState = EMPTY, limits: GateLimits = LIMITS) -> list[str]:
+def violated(feed: FeedReading, before: CatalogState = EMPTY, settings: Settings = SETTINGS) -> list[str]:
     """Return the gates that a feed violates."""
-    return [gate for gate, _ in gates.check_reading(feed, before, limits)]
+    return [gate for gate, _ in gates.check_reading(feed, before, settings)]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def violated(feed: FeedReading, before: CatalogState = EMPTY, limits: GateLimits
 def test_bad_rows(bad: int, good: int, limit: float, refused: bool) -> None:
     """A few bad rows do not stop a small feed, unless the setting allows none."""
     feed = reading(products(good), findings(bad, "row"))
-    assert violated(feed, limits=GateLimits(bad_rows=limit)) == ["rows"] * refused
+    assert violated(feed, settings=Settings(max_bad_rows_share=limit)) == ["rows"] * refused
 
 
 def test_a_repeated_sku() -> None:
@@ -166,7 +167,7 @@ def test_missing_products(live: int, missing: int, refused: bool) -> None:
 
 def test_products_of_bad_rows_are_not_missing() -> None:
     bad = [FeedFinding(1000 + n, f"S{n}", "?") for n in range(10, 40)]
-    assert violated(reading(products(10), bad), catalog(40), GateLimits(bad_rows=1)) == []
+    assert violated(reading(products(10), bad), catalog(40), Settings(max_bad_rows_share=1)) == []
 
 
 @pytest.mark.parametrize(
@@ -190,7 +191,7 @@ def test_unavailable_pictures(failed: int, options: dict[str, Any], refused: boo
     """Pictures that failed before or have an earlier content do not count."""
     state = PictureState(sha256=options.pop("sha256", ""), problem="?")
     results = [FetchResult(state, **options)] * failed + [FetchResult(PictureState("2"), new=True)] * 4
-    assert [gate for gate, _ in gates.check_pictures(results, LIMITS)] == ["pictures"] * refused
+    assert [gate for gate, _ in gates.check_pictures(results, SETTINGS)] == ["pictures"] * refused
 
 
 def test_pictures_that_keep_their_content_are_warned_about() -> None:

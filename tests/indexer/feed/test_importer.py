@@ -16,9 +16,10 @@ from catalog import imports, queries
 from catalog.changes import ProductItem
 from catalog.image_store import ImageStore
 from indexer.feed.gates import FeedGateError
-from indexer.feed.importer import ImportReport, Options, import_feed
+from indexer.feed.importer import ImportReport, import_feed
 from tests import pictures as drawn
 from vsearch.core.progress import Progress, no_stages
+from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
 
 
@@ -32,7 +33,7 @@ class Shop:
     @property
     def store(self) -> ImageStore:
         """Where pictures go."""
-        return ImageStore(self.folder / "store")
+        return ImageStore(Settings(data=self.folder).pictures)
 
     @property
     def stored(self) -> int:
@@ -51,13 +52,14 @@ class Shop:
 
     def take_feed(self, header: str, *rows: str, progress: Progress = no_stages, **options: Any) -> ImportReport:
         """Import a feed with this header."""
+        arguments: dict[str, Any] = {name: options.pop(name) for name in ("accept", "dry_run") if name in options}
         return import_feed(
+            Settings(data=self.folder, **options),
             self.feed(header, *rows),
             str(self.folder / "images"),
             sessions=self.sessions,
-            store=self.store,
-            options=Options(**options),
             progress=progress,
+            **arguments,
         )
 
     def take(self, *rows: str, **options: Any) -> ImportReport:
@@ -123,10 +125,10 @@ def test_changed_withdrawn_and_restored(full_shop: Shop) -> None:
     assert not full_shop.snapshot()["C"].withdrawn
 
 
-def test_a_known_picture_is_not_decoded_again(full_shop: Shop) -> None:
-    report = full_shop.take(*ROWS, limits=Limits(max_pixels=1))
-    assert report.changes.unchanged == 3
-    (finding,) = full_shop.take(*ROWS, "D,Bed,1,4.jpg,Beds", limits=Limits(max_pixels=1)).findings
+def test_a_known_picture_is_not_decoded_again(full_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Limits, "from_settings", lambda settings: Limits(max_pixels=1))
+    assert full_shop.take(*ROWS).changes.unchanged == 3
+    (finding,) = full_shop.take(*ROWS, "D,Bed,1,4.jpg,Beds").findings
     assert (finding.line, finding.sku, finding.kind) == (5, "D", "picture")
 
 
