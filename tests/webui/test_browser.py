@@ -101,19 +101,25 @@ def drag(page, area, start, end):
         action()
 
 
-def test_classes_and_filters(open_page, site, photo):
-    page = open_page(site)
+@phone_and_desktop
+def test_classes_filters_and_products(open_page, site, photo, width):
+    page = open_page(site, width, has_touch=width < 400)
     upload(page, photo)
     assert titles(page)[0] == "Chair Model 3 velvet"
     page.get_by_role("navigation", name="Category").get_by_role("link", name="Lamp").click()
     page.wait_for_url(re.compile(r"class=lamp$"))
     assert all(title.startswith("Lamp") for title in titles(page))
+    if width < 400:
+        page.get_by_text("Filters", exact=True).click()
     page.get_by_label("To", exact=True).fill("190")
     page.get_by_role("button", name="Apply").click()
     page.wait_for_url(re.compile(r"price_max=190"))
     assert "class=lamp" in page.url
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
-    assert page.get_by_role("img", name="Your photo").bounding_box()["y"] > -200, "it stays in sight"
+    assert width < 400 or page.get_by_role("img", name="Your photo").bounding_box()["y"] > -200, "stays in sight"
+    page.locator(".card a").first.click()
+    page.wait_for_url(re.compile(r"/products/"))
+    assert fits(page, width)
 
 
 def test_keyboard(open_page, site, photo):
@@ -132,15 +138,6 @@ def test_keyboard(open_page, site, photo):
     for key in ("Enter", "ArrowLeft", "ArrowUp", "Shift+ArrowRight", "Enter"):
         page.keyboard.press(key)
     page.wait_for_url(re.compile(r"class=all.*box=0.21%2C0.21%2C0.75%2C0.71"))
-
-
-def test_area_by_mouse(open_page, site, photo):
-    page = open_page(site)
-    upload(page, photo)
-    drag(page, page.locator("[data-frame]").bounding_box(), (0.25, 0.25), (0.5, 0.75))
-    page.wait_for_url(re.compile(r"box=0\.2\d*%2C0\.2\d*%2C0\.5\d*%2C0\.7"))
-    page.get_by_role("link", name="Whole photo").click()
-    page.wait_for_url(RESULTS)
 
 
 def test_dropped_photo(open_page, site, photo):
@@ -167,6 +164,8 @@ def test_upload_and_delete_a_photo(open_page, site, photo, width, javascript):
         page.get_by_role("button", name="Search").click()
     page.wait_for_url(RESULTS)
     assert titles(page)[0] == "Chair Model 3 velvet"
+    assert page.locator(".card").first.bounding_box()["y"] < 600, "in sight without scrolling"
+    assert not javascript or fits(page, width)
     results = page.url
     tab_to(page, page.get_by_role("button", name="Delete my photo"))
     page.keyboard.press("Enter")
@@ -174,20 +173,6 @@ def test_upload_and_delete_a_photo(open_page, site, photo, width, javascript):
     assert page.get_by_role("status").filter(has_text="photo has been deleted").is_visible()
     assert page.goto(results).status == 404
     assert page.get_by_role("alert").is_visible()
-    assert not javascript or fits(page, width)
-
-
-def test_phone(open_page, site, photo):
-    """The first products are in sight without scrolling."""
-    page = open_page(site, 360, has_touch=True, is_mobile=True)
-    upload(page, photo)
-    assert fits(page, 360)
-    assert page.locator(".card").first.bounding_box()["y"] < 600
-    page.get_by_text("Filters", exact=True).click()
-    assert page.get_by_label("Describe it").is_visible()
-    page.locator(".card a").first.click()
-    page.wait_for_url(re.compile(r"/products/"))
-    assert fits(page, 360)
 
 
 @phone_and_desktop
