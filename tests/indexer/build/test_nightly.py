@@ -1,11 +1,6 @@
 """The nightly job on each database."""
 
-import csv
-import os
-import runpy
 import threading
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,59 +17,38 @@ from vsearch.index import generation as generations
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[3]
-PHOTOS = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
 
+def test_the_catalog_grows_changes_and_shrinks(drawn: Retailer) -> None:
+    """Pictures are encoded once; prices change without a new index; withdrawn products come back without encoding."""
+    rows, skus = drawn.rows, list(drawn.rows)
+    drawn.rows = {sku: dict(rows[sku]) for sku in skus[:30]}
+    imported, report = drawn.run_nightly()
+    assert (len(imported.changes.added), report.pictures, report.encoded) == (30, 30, 30)
 
-@pytest.mark.shared_data
-@pytest.mark.skipif(
-    not (PHOTOS / "ikea" / "images.tar").is_file(),
-    reason="the development photographs are not here (folder shared/data beside the project, or SHARED_DATA)",
-)
-def test_a_real_catalog_grows_changes_and_shrinks(retailer: Retailer) -> None:
-    """Pictures are encoded once; prices change without a new index."""
-    folder = retailer.settings.data / "converted"
-    runpy.run_path(str(ROOT / "docs" / "examples" / "ikea_feed.py"))["main"](PHOTOS / "ikea", folder)
-    with (folder / "feed.csv").open(newline="", encoding="utf8") as lines:
-        all_rows = {row["sku"]: row | {"price": "10"} for row in islice(csv.DictReader(lines), 400)}
-    retailer.images = str(PHOTOS / "ikea" / "images.tar")
-    skus = list(all_rows)
-
-    retailer.rows = {sku: all_rows[sku] for sku in skus[:250]}
-    imported, report = retailer.run_nightly()
-    assert (len(imported.changes.added), report.pictures) == (250, 250)
-    contents = len({sha256 for _, sha256 in retailer.indexed()})
-    assert report.encoded == contents
-
-    retailer.rows = {sku: dict(all_rows[sku]) for sku in skus}
-    for sku in skus[:25]:
-        retailer.rows[sku]["price"] = "20"
-    for one, other in zip(skus[25:30], skus[250:255], strict=True):
-        retailer.rows[one]["image"] = all_rows[other]["image"]
-    imported, report = retailer.run_nightly()
-    assert (len(imported.changes.added), len(imported.changes.changed)) == (150, 30)
-    assert imported.changes.unchanged == 220
-    new = len({sha256 for _, sha256 in retailer.indexed()}) - contents
-    assert new - 5 <= report.encoded <= new + 5  # contents that no product has any more count in neither
-    assert report.pictures == len(skus)
-    with retailer.sessions() as session:
+    drawn.rows = {sku: dict(rows[sku]) for sku in skus}
+    drawn.rows["P00"]["image"] = rows["P30"]["image"]
+    for sku in skus[1:6]:
+        drawn.rows[sku]["price"] = "20"
+    imported, report = drawn.run_nightly()
+    assert (len(imported.changes.added), len(imported.changes.changed), imported.changes.unchanged) == (10, 6, 24)
+    assert (report.pictures, report.encoded) == (40, 10)
+    with drawn.sessions() as session:
         prices = {sku: item.price_minor for sku, item in queries.snapshot(session).items()}
-    assert [prices[sku] for sku in skus[:30]] == [2000] * 25 + [1000] * 5
+    assert [prices[sku] for sku in skus[:7]] == [900, *[2000] * 5, 900]
 
-    gone, back = set(skus[50:100]), skus[50:60]
-    retailer.rows = {sku: retailer.rows[sku] for sku in skus if sku not in gone}
-    before = retailer.opened.pictures
-    imported, third = retailer.run_nightly()
+    gone, before = set(skus[10:14]), drawn.opened.pictures
+    kept = {sku: row for sku, row in drawn.rows.items() if sku not in gone}
+    drawn.rows, everything = kept, drawn.rows
+    imported, third = drawn.run_nightly()
     assert (set(imported.changes.withdrawn), third.encoded) == (gone, 0)
-    assert {sku for sku, _ in retailer.indexed()} == set(skus) - gone
-    retailer.rows |= {sku: all_rows[sku] for sku in back}
-    imported, fourth = retailer.run_nightly()
-    assert [item.sku for item in imported.changes.restored] == back
-    assert {sku for sku, _ in retailer.indexed()} == (set(skus) - gone) | set(back)
-    views = third.views + fourth.views  # of products chosen instead of others
-    assert (fourth.encoded, retailer.opened.pictures - before) == (0, views)
-    assert retailer.run_nightly()[1].state == "unchanged"
-    assert verify_published(retailer.settings, retailer.opened).problems == ()
+    assert {sku for sku, _ in drawn.indexed()} == set(skus) - gone
+    drawn.rows = everything
+    imported, fourth = drawn.run_nightly()
+    assert {item.sku for item in imported.changes.restored} == gone
+    assert {sku for sku, _ in drawn.indexed()} == set(skus)
+    assert (fourth.encoded, drawn.opened.pictures - before) == (0, third.views + fourth.views)
+    assert drawn.run_nightly()[1].state == "unchanged"
+    assert verify_published(drawn.settings, drawn.opened).problems == ()
 
 
 def test_prices_do_not_change_the_index(drawn: Retailer) -> None:
