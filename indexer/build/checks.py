@@ -68,13 +68,7 @@ Members = Mapping[str, Mapping[int, int]]
 
 @dataclass(frozen=True)
 class Expected:
-    """What a generation must hold: n pictures in ascending order of id.
-
-    Attributes:
-        image_ids, product_ids: int64 [n].
-        classes: n names.
-        embeddings: not normalized, float32 [n, d].
-    """
+    """What a generation must hold: n pictures in ascending order of id; embeddings [n, d] are not normalized."""
 
     image_ids: Ids
     product_ids: Ids

@@ -121,7 +121,7 @@ def reindex(
     """
     with (
         exclusive_run(settings, open_encoder, progress=progress, clock=clock, accept=accept) as context,
-        recorded(context.sessions) as record,
+        recorded(context) as record,
     ):
         if feed:
             on_imported(  # without keeping the report, which may be large
@@ -135,12 +135,8 @@ def reindex(
                     clock=clock,
                 )
             )
-        report = context.stages.stamp(_update_index(context))
-        record(report)
-        if delete_unused:
-            report = context.stages.stamp(_prune(context, report, page_files))
-            record(report)
-        return report
+        report = record(_update_index(context))
+        return record(_prune(context, report, page_files)) if delete_unused else report
 
 
 def rollback(settings: Settings, to: str = "", clock: Callable[[], datetime] = utc_now) -> str:

@@ -99,10 +99,6 @@ class Stages:
         self.seconds[stage] = round(time.perf_counter() - started, 3)
         log.info("%s: %.1f s", stage, self.seconds[stage])
 
-    def stamp(self, report: RunReport) -> RunReport:
-        """Return the report with the seconds spent so far."""
-        return replace(report, seconds=dict(self.seconds))
-
 
 @dataclass(frozen=True)
 class RunContext:
@@ -154,14 +150,13 @@ def state_of(row: IndexRun, *, is_running: bool) -> str:
 
 
 @contextmanager
-def recorded(sessions: sessionmaker[Session]) -> Iterator[Callable[[RunReport], None]]:
+def recorded(context: RunContext) -> Iterator[Callable[[RunReport], RunReport]]:
     """Keep a row in SQL while the block runs: running, then what the report says, or failed with the reason.
 
-    The block calls the yielded function with its report, and again if there is more to report; an error after the
-    first report does not change the recorded result. The caller must hold the lock of index runs: rows of killed runs
-    are closed first.
+    The block calls the yielded function with its report, which adds the seconds by stage, and again if there is more
+    to report; an error after the first report does not change the recorded result. Rows of killed runs are closed.
     """
-    with sessions.begin() as session:
+    with context.sessions.begin() as session:
         killed = {"state": "failed", "finished_at": utc_now(), "message": "The run was killed."}
         session.execute(update(IndexRun).where(IndexRun.state == "running").values(**killed))
         row = IndexRun(state="running")
@@ -171,14 +166,16 @@ def recorded(sessions: sessionmaker[Session]) -> Iterator[Callable[[RunReport], 
     finished = False
 
     def close(**values: Any) -> None:
-        with sessions.begin() as session:
+        with context.sessions.begin() as session:
             session.execute(update(IndexRun).where(IndexRun.run_id == run_id).values(finished_at=utc_now(), **values))
 
-    def finish(report: RunReport) -> None:
+    def finish(report: RunReport) -> RunReport:
         nonlocal finished
         finished = True
+        report = replace(report, seconds=dict(context.stages.seconds))
         ids = {"generation_id": report.generation_id, "checkpoint_id": report.checkpoint_id}
         close(state=report.state, counts=report.as_json(), message=report.text(), **ids)
+        return report
 
     try:
         yield finish
@@ -199,11 +196,7 @@ def current_manifest(settings: Settings) -> Manifest | None:
 
 
 def shop_checkpoint(settings: Settings, current: Manifest | None) -> Checkpoint:
-    """Return the checkpoint to index with: that of the setting, else of the current generation, else the bundled one.
-
-    Raises:
-        CheckpointError: the checkpoint of the setting is missing or damaged.
-    """
+    """Return the checkpoint to index with: that of the setting, of the current generation, or the bundled one."""
     if settings.checkpoint:
         return registry.find(settings, settings.checkpoint)
     if current:

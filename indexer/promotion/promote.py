@@ -42,14 +42,9 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """Two models on the evaluation set, each with an index of the same pictures.
+    """Two models on the evaluation set (`evaluation`), each with an index of the same pictures.
 
-    Attributes:
-        first, second: names of the models.
-        comparison: the figures.
-        skipped: photos whose product was withdrawn or is not in both indexes.
-        pictures: catalog pictures that both searched.
-        evaluation: description of the set.
+    Skipped are photos whose product was withdrawn or is not in both indexes.
     """
 
     first: str
@@ -136,11 +131,9 @@ def promote(
     _require_searchable(candidate)
     with exclusive_run(settings, open_encoder, progress=progress, clock=clock) as context:
         stored = registry.add(settings, candidate)
-        with recorded(context.sessions) as record:
+        with recorded(context) as record:
             promotion = _promote(_with_shared_encoders(context), stored, allow_drop)
-            promotion = replace(promotion, report=context.stages.stamp(promotion.report))
-            record(promotion.report)
-            return promotion
+            return replace(promotion, report=record(promotion.report))
 
 
 def rollback(settings: Settings, clock: Callable[[], datetime] = utc_now) -> ModelRollback:
