@@ -22,7 +22,7 @@ def csv_text(*rows: dict[str, str]) -> str:
 
 
 def json_lines(*rows: Any) -> str:
-    """Return rows as JSON Lines; text is taken as it is."""
+    """Return rows as JSON Lines; text is kept."""
     return "".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows)
 
 

@@ -85,7 +85,7 @@ class Disk:
 
 @pytest.fixture(params=["generations", "."], ids=["generations", "everything"])
 def disk(stale_shop: Shop, request: pytest.FixtureRequest) -> Iterator[Disk]:
-    """The folder of generations, or the whole data folder, on a disk of 8 MB."""
+    """The folder of generations, or the entire data folder, on a disk of 8 MB."""
     folder = stale_shop.settings.data / request.param
     stale_shop.close()
     away = shutil.copytree(folder, stale_shop.settings.data.with_name("away"))
@@ -121,15 +121,15 @@ def test_a_damaged_catalog_file(stale_shop: Shop, capsys: pytest.CaptureFixture[
     with stale_shop.sessions() as session:
         session.connection().exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     stale_shop.close()
-    whole = file.read_bytes()
-    broken = bytearray(whole)
-    for page in range(2, len(whole) // PAGE_SIZE):
+    intact = file.read_bytes()
+    broken = bytearray(intact)
+    for page in range(2, len(intact) // PAGE_SIZE):
         broken[page * PAGE_SIZE : page * PAGE_SIZE + 64] = b"\xff" * 64
     file.write_bytes(broken)
-    said = failure(capsys, stale_shop, "index", "run")
-    assert "Catalog sqlite:///" in said
-    assert "malformed" in said
-    file.write_bytes(whole)
+    message = failure(capsys, stale_shop, "index", "run")
+    assert "Catalog sqlite:///" in message
+    assert "malformed" in message
+    file.write_bytes(intact)
     for left in ("-wal", "-shm"):
         file.with_name(file.name + left).unlink(missing_ok=True)
     assert_published(stale_shop, published)

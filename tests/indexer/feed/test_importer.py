@@ -25,7 +25,7 @@ from vsearch.imaging.codec import Limits
 
 @dataclass
 class Shop:
-    """An empty catalogue, a feed to be written, and a folder of five pictures."""
+    """An empty catalog and a folder of pictures."""
 
     folder: Path
     sessions: sessionmaker[Session]
@@ -81,7 +81,7 @@ def full_shop(shop: "Shop") -> "Shop":
 
 @pytest.fixture
 def shop(sqlite_engine: Engine, tmp_path: Path) -> Shop:
-    """Return a shop with pictures 0.jpg to 4.jpg, and bad.jpg that is none."""
+    """A shop with pictures 0.jpg to 4.jpg, a copy of 0.jpg, and bad.jpg, which is not a picture."""
     (tmp_path / "images").mkdir()
     for number in range(5):
         (tmp_path / "images" / f"{number}.jpg").write_bytes(drawn.jpeg(40 + number, 30))
@@ -134,8 +134,8 @@ def test_a_known_picture_is_not_decoded_again(full_shop: Shop, monkeypatch: pyte
 
 def test_an_unchanged_file_is_not_read_again(full_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    whole = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or whole(path))
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or read_bytes(path))
     assert full_shop.take(*ROWS).changes.unchanged == 3
     assert read == []
     os.utime(full_shop.folder / "images" / "2.jpg", (1, 1))
