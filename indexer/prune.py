@@ -79,7 +79,10 @@ class PruneResult:
 
     def text(self) -> str:
         """Return a summary; empty if nothing was deleted or skipped."""
-        parts = [f"{freed.count} {kind}" for kind, freed in self.freed.items()]
+        parts = [
+            f"{freed.count} {kind.removesuffix('s') if freed.count == 1 else kind}"
+            for kind, freed in self.freed.items()
+        ]
         size = sum(freed.bytes for freed in self.freed.values())
         summary = f"Freed {format_size(size)}: {', '.join(parts)}." if parts else ""
         return f"{summary} {self.note}".strip()

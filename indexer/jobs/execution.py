@@ -109,7 +109,8 @@ def claim_next(
         found = jobs.open_jobs(session)
         running = {job.kind for job in found if job.state == "running"}
         waiting = [job for job in found if job.state == "queued" and job.job_id not in skip]
-        return [job for job in waiting if running.isdisjoint(exclusive_with(job.kind))]
+        excluded = {kind for kinds in EXCLUSIVE_KINDS if running.intersection(kinds) for kind in kinds}
+        return [job for job in waiting if job.kind not in excluded]
 
     with sessions() as session:
         if not startable(session):  # most of the time, and needs no lock
@@ -129,11 +130,7 @@ def execute(
     functions: Mapping[str, JobFunction],
     clock: Callable[[], datetime] = utc_now,
 ) -> str:
-    """Run a job that a worker has claimed to its end, in this process; return its state.
-
-    Returns:
-        The state in which it ended; "" if the worker no longer has the job.
-    """
+    """Run a job that a worker has claimed, and return its final state; "" if the worker no longer has the job."""
     process = process_name()
     with open_catalog(settings.catalogue_url, write=True, migrate=settings.auto_upgrade) as sessions, _handle_signals():
         with sessions.begin() as session:
@@ -141,7 +138,8 @@ def execute(
         if job is None:
             return ""
         state, message = _run(settings, job, functions, Heartbeat(sessions, job_id, clock))
-        _ignore_signals()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
         log.info("job %d: %s: %s", job_id, state, message)
         _record_end(sessions, job_id, state=state, message=message, worker=process, now=clock())
     if state == "failed":
@@ -155,13 +153,7 @@ def process_name(process: int | None = None) -> str:
 
 
 class Heartbeat:
-    """Records every two seconds, in a thread, that a job is alive and how far it is; stops the job when asked to.
-
-    Args:
-        sessions: of the catalog.
-        job_id: the job.
-        clock: returns the time.
-    """
+    """Records a job's progress every two seconds, in a thread; interrupts the job when it is cancelled."""
 
     def __init__(self, sessions: sessionmaker[Session], job_id: int, clock: Callable[[], datetime]) -> None:
         self._sessions = sessions
@@ -250,11 +242,6 @@ def _failed(job: JobRow, message: str) -> str:
     return f"vsearch {job.label} failed: {message}"
 
 
-def exclusive_with(kind: str) -> tuple[str, ...]:
-    """Return the kinds of which none may run beside one of this kind."""
-    return next(kinds for kinds in EXCLUSIVE_KINDS if kind in kinds)
-
-
 def _lost(job: JobRow, now: datetime) -> bool:
     host, _, process = job.worker.rpartition(":")
     is_local = host == socket.gethostname()
@@ -277,13 +264,10 @@ def _is_alive(process: int) -> bool:
 
 @contextmanager
 def _handle_signals() -> Iterator[None]:
-    """Let SIGTERM raise `WorkerStopped` and SIGINT `KeyboardInterrupt` while the block runs; main thread only.
+    """Let SIGTERM raise `WorkerStopped` and SIGINT `KeyboardInterrupt` while the block runs.
 
     A program that a shell starts with & ignores SIGINT, and so do its children; but `Heartbeat` stops a job by it.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     handlers: dict[int, Any] = {signal.SIGTERM: _raise_stopped, signal.SIGINT: signal.default_int_handler}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
@@ -296,9 +280,3 @@ def _handle_signals() -> Iterator[None]:
 def _raise_stopped(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # both the worker and systemd send it
     raise WorkerStopped
-
-
-def _ignore_signals() -> None:
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)

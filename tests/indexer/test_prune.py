@@ -31,12 +31,10 @@ from indexer.feed.importer import import_feed, import_lock
 from indexer.promotion import promote
 from indexer.prune import Freed, PruneResult, promoted_checkpoints
 from tests.fakes import EncoderFactory, FakeEncoder, FrozenClock, colored, fake_checkpoint
-from tests.indexer.killed_run import Deadly, Moment, run_until
 from tests.indexer.shop import Retailer, Shifted
 from vsearch.core.errors import CatalogError, RunInProgress
 from vsearch.core.lock import exclusive_lock, run_lock
 from vsearch.core.progress import no_stages
-from vsearch.core.settings import Settings
 from vsearch.imaging.codec import decode, encode_jpeg
 from vsearch.index import generation as generations
 from vsearch.models import registry
@@ -589,20 +587,16 @@ def test_canaries_stay_encoded(life: Life) -> None:
     assert opened.pictures == before
 
 
-def test_the_reports_say_what_was_freed(sqlite_life: Life) -> None:
+def test_the_nightly_job_reports_what_it_freed(sqlite_life: Life) -> None:
+    """If the setting prune is on."""
     sqlite_life.draw("P00", 60)
     report = sqlite_life.night()[1]
     assert report.freed.keys() == {"pictures", "blocks"}
-    assert report.freed["pictures"]["count"] == 1
-    assert ": 2 blocks, 1 pictures." in report.text()
+    assert ": 2 blocks, 1 picture." in report.text()
     found = catalog_report.create(sqlite_life.settings)
-    assert found.runs[0]["counts"]["freed"] == report.freed
-    assert "2 blocks, 1 pictures." in catalog_report.render_html(found, sqlite_life.settings)
-
-
-def test_the_setting_prune_is_for_the_nightly_job(sqlite_life: Life) -> None:
+    assert "2 blocks, 1 picture." in catalog_report.render_html(found, sqlite_life.settings)
     sqlite_life.settings = sqlite_life.settings.model_copy(update={"prune": False})
-    sqlite_life.draw("P00", 60)
+    sqlite_life.draw("P00", 61)
     assert sqlite_life.night()[1].freed == {}
     assert sqlite_life.prune().freed.keys() == {"pictures", "blocks"}
 
@@ -638,32 +632,3 @@ def test_the_command_prints_a_table_or_json(sqlite_littered: Life) -> None:
     with run_lock(settings.data / LOCK, sqlite_littered.clock.now):
         refused = call()
     assert isinstance(refused.exception, RunInProgress)
-
-
-MOMENTS = [
-    Moment("delete unused data"),
-    *(Moment("delete unused data", event) for event in (2, 5, 10)),
-    Moment("delete unused pictures", 2),
-    Moment("reclaim space"),
-]
-
-
-def pruning_child(folder: Path, progress: Deadly) -> None:
-    """Prune in a child process that kills itself."""
-    settings = Settings(data=folder, keep_record_days=7)
-    clock = FrozenClock(datetime.now(UTC) + timedelta(days=60))
-    prune.run(settings, progress=progress, clock=clock)
-
-
-def test_a_prune_may_be_killed_at_any_moment(sqlite_littered: Life) -> None:
-    """The index is served after each kill, and the next nightly job encodes nothing again."""
-    life, folder = sqlite_littered, sqlite_littered.settings.data
-    before = sum(freed.count for freed in life.prune(dry_run=True).freed.values())
-    for moment in MOMENTS:
-        assert run_until(folder, moment, pruning_child) == -9
-        assert verify_published(life.settings, open_encoder).problems == ()
-    assert 0 < sum(freed.count for freed in life.prune(dry_run=True).freed.values()) < before
-    assert run_until(folder, None, pruning_child) == 0
-    life.prune()
-    assert life.prune() == PruneResult()
-    assert life.night()[1].encoded == 0

@@ -9,12 +9,10 @@ from typing import Any
 
 import click
 
-from catalog import demo, imports, queries
-from catalog.database import open_catalog
+from catalog import demo
 from catalog.demo import DemoPhoto
-from catalog.image_store import ImageStore
 from vsearch.cli import load_command, pass_settings
-from vsearch.core.errors import CatalogMissing, GenerationError, SettingsError
+from vsearch.core.errors import GenerationError
 from vsearch.core.settings import Settings
 from vsearch.imaging.geometry import Box
 
@@ -48,15 +46,12 @@ def command(
         raise click.UsageError("Give both --feed and --images, or neither.")
     if mapping is not None and feed is None:
         raise click.UsageError("--mapping needs --feed.")
-    _check_same_shop(settings, feed, accept)
     location = {"feed": str(feed or demo.FEED), "feed_images": str(images or demo.PICTURES), "feed_mapping": mapping}
     _update_index(settings.model_copy(update=location), accept)
-    if no_serve and feed is None:
-        _search_examples(settings, demo.example_photos())
-    elif no_serve:
-        _search_once(settings)
-    else:
+    if not no_serve:
         _serve(settings, host, port, examples=_examples(settings) if feed is None else None)
+    elif feed is None:
+        _search_examples(settings, demo.example_photos())
 
 
 def _examples(settings: Settings) -> Path:
@@ -66,28 +61,6 @@ def _examples(settings: Settings) -> Path:
     folder = settings.data / "demo" / "examples"
     demo.write_example_photos(folder)
     return folder
-
-
-def _check_same_shop(settings: Settings, feed: Path | None, accept: tuple[str, ...]) -> None:
-    """Check that the feed does not replace the demo shop by another shop, or the other way round.
-
-    Raises:
-        SettingsError: it would, and that is not accepted.
-    """
-    try:
-        with open_catalog(settings.catalogue_url) as sessions, sessions() as session:
-            live = imports.live_skus(session)
-    except CatalogMissing:
-        return
-    is_demo_feed = feed is None or feed.resolve() == demo.FEED.resolve()
-    holds_demo = 2 * len(live & demo.skus()) > len(live)
-    if not live or is_demo_feed == holds_demo or "shrink" in accept:
-        return
-    shop, folder = ("another shop", "demo-shop") if is_demo_feed else ("the demo shop", "shop")
-    raise SettingsError(
-        f"{settings.data} contains {shop}. Use another data folder, as in `vsearch --data {folder} demo`, or replace "
-        "what it contains with --accept shrink --accept columns --accept drift."
-    )
 
 
 def _update_index(settings: Settings, accept: tuple[str, ...]) -> None:
@@ -115,15 +88,6 @@ def _search_examples(settings: Settings, examples: Sequence[DemoPhoto]) -> None:
             f"The demo only found {summary}. Run it with a new data folder, and without the setting checkpoint."
         )
     click.echo(f"Found {summary}.")
-
-
-def _search_once(settings: Settings) -> None:
-    """Send the first catalog picture through the web application."""
-    with open_catalog(settings.catalogue_url) as sessions, sessions() as session:
-        photo = ImageStore(settings.pictures).path(queries.gallery_rows(session)[0].sha256)
-    with _application(settings) as search:
-        first = search(photo.read_bytes(), "")[0]
-    click.echo(f"Searched {photo.name}: found {first['sku']} {first['title']} ({first['match']}).")
 
 
 @contextmanager

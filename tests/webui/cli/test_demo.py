@@ -4,9 +4,7 @@ from contextlib import nullcontext
 import pytest
 from click.testing import CliRunner
 
-from catalog import changes, demo
-from catalog.changes import Changes, ProductItem
-from catalog.database import open_catalog
+from catalog import demo
 from tests.pictures import jpeg
 from vsearch.cli import cli, main
 from vsearch.core.settings import Settings
@@ -99,50 +97,6 @@ def feed(tmp_path):
     for number in range(3):
         (tmp_path / f"{number}.jpg").write_bytes(jpeg(40 + number, 30))
     return ["--feed", str(tmp_path / "feed.csv"), "--images", str(tmp_path), "--mapping", str(tmp_path / "names.toml")]
-
-
-@pytest.fixture
-def updates(monkeypatch):
-    """The demo without its index and search; returns the calls that update the index."""
-    calls: list[tuple[Settings, tuple[str, ...]]] = []
-    monkeypatch.setattr(command, "_update_index", lambda settings, accept: calls.append((settings, accept)))
-    monkeypatch.setattr(command, "_search_once", lambda settings: None)
-    return calls
-
-
-def put(data, skus):
-    """Create a catalog with these products."""
-    with open_catalog(data / "catalogue.sqlite", write=True) as sessions, sessions.begin() as session:
-        changes.apply(session, Changes(added=tuple(ProductItem(sku, "Product") for sku in skus)))
-
-
-def test_another_shop_does_not_replace_the_demo_shop_by_accident(feed, updates, tmp_path, capsys):
-    data = tmp_path / "data"
-    put(data, demo.skus())
-
-    with pytest.raises(SystemExit):
-        main(["--data", str(data), "demo", *feed, "--no-serve"])
-
-    message = capsys.readouterr().err
-    assert message.count("\n") == 1
-    assert "`vsearch --data shop demo`" in message
-    assert updates == []
-    accept = ["--accept", "shrink", "--accept", "columns", "--accept", "drift"]
-    result = CliRunner().invoke(cli, ["--data", str(data), "demo", *feed, *accept, "--no-serve"])
-    assert result.exit_code == 0, result.output
-    ((settings, accepted),) = updates
-    assert accepted == ("shrink", "columns", "drift")
-    assert [settings.feed, settings.feed_images, str(settings.feed_mapping)] == feed[1::2]
-
-
-def test_the_demo_shop_does_not_replace_another_by_accident(tmp_path, updates, capsys):
-    put(tmp_path, ["A", "B"])
-
-    with pytest.raises(SystemExit):
-        main(["--data", str(tmp_path), "demo", "--no-serve"])
-
-    assert "contains another shop" in capsys.readouterr().err
-    assert updates == []
 
 
 def test_the_demo_runs_index_run(feed, tmp_path):
