@@ -1,5 +1,6 @@
 """`vsearch evaluate`: retrieval and classification quality with known answers."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,7 @@ from numpy.typing import NDArray
 
 from indexer.cli.evaluation_report import CatalogImages, QuerySet, report
 from vsearch.cli import ground_truth, pass_settings, photos
-from vsearch.cli.console import progress, table
-from vsearch.cli.evaluate_checkpoint import checkpoint
+from vsearch.cli.console import out, progress, table
 from vsearch.cli.load_model import load_engine, load_model
 from vsearch.core.errors import DatasetError
 from vsearch.core.settings import Settings
@@ -26,6 +26,8 @@ _TITLES: dict[Kind, str] = {
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _path = click.Path(exists=True, path_type=Path)
+_folder = click.Path(file_okay=False, path_type=Path)
+_existing_folder = click.Path(exists=True, file_okay=False, path_type=Path)
 _skus = click.option("--skus", type=_file, help="Query these products only, one sku per line.")
 _by_category = click.option("--by-category", is_flag=True, help="Also print a table by category.")
 _unrelated = click.option(
@@ -38,9 +40,6 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.group()
 def command() -> None:
     """Measure retrieval and classification with known answers."""
-
-
-command.add_command(checkpoint)
 
 
 @command.command(epilog="Example: vsearch evaluate retrieval --qrels same_family.csv")
@@ -176,6 +175,47 @@ def classes(settings: Settings, manifest: Path, images: Path, label: str) -> Non
     lines = [(name, f"{100 * (predicted == truth).mean():.1f} %") for name, predicted in numbers.items()]
     title = f"{manifest.name}: {len(names['train'])} train, {len(truth)} val images, {len(heads.classes)} classes"
     table(title, ("model", "right"), lines, right=("right",))
+
+
+@command.command(
+    epilog="Example: vsearch evaluate checkpoint runs/furniture/checkpoint --plan furniture --photos photos"
+)
+@click.argument("folder", type=_existing_folder)
+@click.option("--plan", "plan_name", required=True, help="Name of a shipped plan or a .toml file with the sources.")
+@click.option(
+    "--photos", "source", type=_existing_folder, default=Path(), show_default=True,
+    help="Folder that the plan's sources are relative to.",
+)  # fmt: skip
+@click.option(
+    "--runs", type=_folder, default=Path("runs"), show_default=True,
+    help="Folder with the cache of decoded images.",
+)  # fmt: skip
+@click.option(
+    "--out", "target", type=_folder,
+    help="Folder for report.json and the plots  [default: FOLDER-evaluation, beside the checkpoint]",
+)  # fmt: skip
+@_json
+def checkpoint(folder: Path, plan_name: str, source: Path, runs: Path, target: Path | None, as_json: bool) -> None:
+    """Evaluate the trained heads of the checkpoint in FOLDER on a plan's validation images.
+
+    Each network and the vote are evaluated, on the heads that the plan names.
+    """
+    from vsearch.training import plan as plans
+    from vsearch.training.results import report
+    from vsearch.training.results.evaluate import evaluate_checkpoint
+
+    plan = plans.read(plan_name)
+    target = target or folder.with_name(f"{folder.name}-evaluation")
+    figures = evaluate_checkpoint(folder, plan, source, target, work=runs / plan.name, progress=progress)
+    if as_json:
+        out.print_json(json.dumps(figures))
+        return
+    columns, lines = report.table(figures["validation"])
+    title = f"{folder}: accuracy on {figures['pictures']} validation images of {plan.name} (percent, 95 % interval)"
+    table(title, columns, lines, right=columns[1:])
+    for sentence in report.compare_with_vote(figures["validation"]):
+        out.print(sentence, soft_wrap=True)
+    out.print(f"Figures and plots are in {target}.", soft_wrap=True)
 
 
 def _sample_skus(catalog: CatalogImages, sample: int, seed: int) -> list[str]:

@@ -3,7 +3,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from sklearn.metrics import roc_auc_score
 
 from vsearch.evaluation.bootstrap import auroc_interval, mean_interval
 
@@ -51,5 +50,7 @@ def test_separated_scores_leave_no_doubt() -> None:
 
 
 def _auroc(known: np.ndarray, unrelated: np.ndarray) -> float:
+    from sklearn.metrics import roc_auc_score
+
     truth = np.repeat([1, 0], [len(known), len(unrelated)])
     return float(roc_auc_score(truth, np.concatenate([known, unrelated])))
