@@ -98,29 +98,29 @@ def _train(run: Run, progress: Progress) -> dict[str, Any]:
 
     begun = _load_begun(run.folder)
     _check_plan(run, begun)
-    record: dict[str, Any] = {"plan": run.plan.model_dump(mode="json")}
-    data = None
-    if run.plan.phase:
-        if begun.get("images") not in (None, fingerprint(run.plan, run.photos, run.folder)):
-            raise DatasetError(
-                f"The images in {run.photos} have changed since run {run.folder} began. "
-                "Choose another --runs, or remove that folder."
-            )
-        data = dataset.prepare(run.plan, run.photos, work=run.folder, progress=progress)
-        dataset.check_learnable(data)
-        record["images"] = data.fingerprint
-    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    if not run.plan.phase:
+        _record(run)
+        return export.write_results(run, None, progress)
+    if begun.get("images") not in (None, fingerprint(run.plan, run.photos, run.folder)):
+        raise DatasetError(
+            f"The images in {run.photos} have changed since run {run.folder} began. "
+            "Choose another --runs, or remove that folder."
+        )
+    data = dataset.prepare(run.plan, run.photos, work=run.folder, progress=progress)
+    dataset.check_learnable(data)
+    _record(run, images=data.fingerprint)
+    for name in run.plan.backbones:
+        with progress(f"train {name}") as advance:
+            fit.train_backbone(run, name, data, advance)
+    return export.write_results(run, data, progress)
+
+
+def _record(run: Run, **more: str) -> None:
+    """Write down what the run begins with, unless that is done."""
+    text = json.dumps({"plan": run.plan.model_dump(mode="json")} | more, indent=1, ensure_ascii=False) + "\n"
     file = run.folder / "plan.json"
     if not file.is_file() or file.read_text(encoding="utf8") != text:
         replace_text(file, text)
-    for name in run.plan.backbones:
-        if data and not fit.weights_file(run.folder, name).is_file():
-            with progress(f"train {name}") as advance:
-                fit.train_backbone(
-                    run.plan, name, data, run.folder,
-                    work=run.folder, advance=advance, runs=run.runs, weights=run.weights,
-                )  # fmt: skip
-    return export.write_results(run, data, progress)
 
 
 def _load_begun(folder: Path) -> dict[str, Any]:

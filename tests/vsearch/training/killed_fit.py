@@ -1,4 +1,4 @@
-"""A training in a process of its own that kills itself after so many steps; every step is kept to go on from."""
+"""A training in a process of its own that kills itself at a step; every step is saved."""
 
 import os
 import signal
@@ -13,11 +13,11 @@ LOG = "steps.log"
 
 @dataclass(frozen=True)
 class Training:
-    """What to train, and on what.
+    """What to train.
 
     Attributes:
-        step: of all phases' steps; the process kills itself there; 0 lets it finish.
-        devices: that share each batch.
+        step: of all phases, at which the process kills itself; 0 to finish.
+        devices: to share each batch.
     """
 
     folder: Path
@@ -40,6 +40,7 @@ def child(training: Training) -> None:
     from vsearch.training import plan as plans
     from vsearch.training.data import dataset
     from vsearch.training.loop import fit
+    from vsearch.training.run import Run
 
     def advance(done: int, total: int) -> None:
         with (training.folder / LOG).open("a") as log:
@@ -50,13 +51,12 @@ def child(training: Training) -> None:
     fit.SAVE_SECONDS, fit._MAX_SAVE_SHARE = 0, 1e9  # type: ignore[misc]  # in this process only
     plan = plans.parse(training.plan, "tiny")
     pictures = dataset.prepare(plan, training.folder, work=training.folder / "work")
-    runs, work = training.folder / "runs", training.folder / "work"
-    devices = training.devices or None
-    fit.train_backbone(plan, plan.backbones[0], pictures, runs, work=work, advance=advance, devices=devices)
+    run = Run(plan, training.folder, training.folder / "runs")
+    fit.train_backbone(run, plan.backbones[0], pictures, advance, devices=training.devices or None)
 
 
 class Trainer:
-    """A process that has TensorFlow loaded and has computed nothing: each training is a fork of it."""
+    """A process with TensorFlow loaded, from which each training is forked."""
 
     def __init__(self) -> None:
         context = get_context("spawn")
@@ -65,7 +65,7 @@ class Trainer:
         other.close()
 
     def __call__(self, training: Training) -> tuple[int, list[int]]:
-        """Train in a new process; return its exit code (-9 when it was killed) and the steps it told of."""
+        """Train in a new process; return its exit code (-9 if it was killed) and the steps it reported."""
         (training.folder / LOG).unlink(missing_ok=True)
         self._line.send(training)
         code: int = self._line.recv()

@@ -1,9 +1,8 @@
 """Train a backbone with its heads by Keras, phase by phase. A killed training continues where it was.
 
-FOLDER/<backbone>/network.weights.h5     the result
-                 /history.jsonl          a row for each epoch
-                 /state.npz              phase, step, and the variables of network and optimizer
-                 /best.npz               the same after the best epoch of the current phase
+FOLDER/<backbone>/state.npz         phase, step, history, and the variables of network and optimizer
+                 /best.npz          the same after the best epoch of the current phase
+                 /history.jsonl     a row for each epoch
 """
 
 import json
@@ -12,14 +11,14 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from vsearch.core.errors import PlanError
-from vsearch.core.files import filename_in_errors, replace_text
+from vsearch.core.files import replace_text
 from vsearch.core.progress import ProgressCallback, no_progress
 from vsearch.models.backbones import backbone
 from vsearch.models.network import build_network, build_top
@@ -30,6 +29,9 @@ from vsearch.training.loop.batches import Batches
 from vsearch.training.loop.frozen_trunk import FrozenTrunk
 from vsearch.training.loop.phase_setup import PhaseSchedule, first_trainable_layer, load_start_weights, precision_policy
 from vsearch.training.loop.resume import TrainingState
+
+if TYPE_CHECKING:
+    from vsearch.training.run import Run
 from vsearch.training.losses import HeadAccuracy, head_losses
 from vsearch.training.plan import Phase, Plan
 
@@ -40,28 +42,20 @@ _MAX_SAVE_SHARE: Final = 0.05  # of the time; a slow disk is written to more rar
 
 
 def train_backbone(
-    plan: Plan,
+    run: "Run",
     name: str,
     dataset: Dataset,
-    folder: Path,
-    *,
-    work: Path,
     advance: ProgressCallback = no_progress,
-    runs: Path = Path("runs"),
-    weights: Path | None = None,
+    *,
     devices: Sequence[str] | None = None,
-) -> Path:
-    """Train a backbone and its heads by all phases; return the file with the network's weights.
+) -> None:
+    """Train a backbone of a run's plan and its heads by all phases, unless that is done.
 
     Args:
-        plan: the experiment.
-        name: one of its backbones.
+        run: features of frozen trunks are cached in its folder `trunk`.
+        name: of the backbone.
         dataset: as prepared for the plan.
-        folder: gets a folder for the backbone; finished steps in it are not repeated.
-        work: features of frozen trunks are cached in its folder `trunk`.
         advance: reports steps of all phases, and pictures while features of a frozen trunk are computed.
-        runs: folder with the runs of other plans to start from.
-        weights: folder to search first for pretrained weights.
         devices: names of devices to share each batch; by default all GPUs.
 
     Raises:
@@ -69,57 +63,19 @@ def train_backbone(
         CheckpointError: the initial weights cannot be used, or the saved state is of another network.
         OSError: the disk is full; the last state is kept.
     """
-    target = weights_file(folder, name)
-    if target.is_file():
-        return target
-    keras.utils.set_random_seed(plan.seed)
-    strategy = choose_strategy(devices)
-    with strategy.scope():
-        trunk, network = _build(plan, name, dataset.heads, precision_policy(plan.precision))
-        for phase in plan.phase:
-            first_trainable_layer(trunk, phase)
-            if phase.batch % strategy.num_replicas_in_sync:
-                raise PlanError(
-                    f"Phase {phase.name!r}: batch {phase.batch} cannot be shared evenly by "
-                    f"{strategy.num_replicas_in_sync} devices. Use a multiple of that."
-                )
-        load_start_weights(trunk, name, plan.start, runs=runs, folder=weights)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    training = _Training(plan, dataset, target.parent, work / "trunk", strategy, trunk, network, advance)
-    for number in range(training.resume_phase(), len(plan.phase)):
-        training.run_phase(number)
-    partial = target.with_name(f"partial-{target.name}")
-    try:
-        with filename_in_errors(target):
-            network.save_weights(partial)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    for file in target.parent.glob("*.npz"):
-        file.unlink()
-    return target
+    if resume.load(state_file(run, name)).phase < len(run.plan.phase):
+        _Training(run, name, dataset, advance, devices).train()
 
 
-def weights_file(folder: Path, name: str) -> Path:
-    """Return the file in which `train_backbone` leaves the weights; it exists once the training is finished."""
-    return folder / name / "network.weights.h5"
+def state_file(run: "Run", name: str) -> Path:
+    """Return the file with the state of a backbone's training."""
+    return run.folder / name / "state.npz"
 
 
-def load_history(folder: Path, name: str) -> list[dict[str, Any]]:
-    """Return a row for each epoch: phase, epoch, learning_rate, seconds, losses and each head's accuracy."""
-    file = folder / name / "history.jsonl"
-    if not file.is_file():
-        return []
-    with resume.intact(file):
-        return [json.loads(line) for line in file.read_text(encoding="utf8").splitlines()]
-
-
-def load_network(plan: Plan, name: str, heads: Sequence[HeadSpec], folder: Path) -> tuple[Any, Any]:
+def load_network(run: "Run", name: str, heads: Sequence[HeadSpec]) -> tuple[Any, Any]:
     """Return the trained (backbone, network) in single precision."""
-    trunk, network = _build(plan, name, heads, "float32")
-    file = weights_file(folder, name)
-    with resume.intact(file):
-        network.load_weights(file)
+    trunk, network = _build(run.plan, name, heads, "float32")
+    resume.load(state_file(run, name), _variables_of(network))
     return trunk, network
 
 
@@ -131,26 +87,34 @@ def choose_strategy(devices: Sequence[str] | None = None) -> Any:
 
 
 class _Training:
-    """The phases of one backbone."""
+    """The training of one backbone."""
 
     def __init__(
-        self,
-        plan: Plan,
-        dataset: Dataset,
-        folder: Path,
-        trunks: Path,
-        strategy: Any,
-        trunk: Any,
-        network: Any,
-        advance: ProgressCallback,
+        self, run: "Run", name: str, dataset: Dataset, advance: ProgressCallback, devices: Sequence[str] | None
     ) -> None:
-        self._plan, self._dataset, self._folder, self._trunks = plan, dataset, folder, trunks
-        self._strategy, self._trunk, self._network, self._advance = strategy, trunk, network, advance
-        self._steps = [phase.epochs * batches.steps_per_epoch(dataset.train, phase.batch) for phase in plan.phase]
+        self._plan, self._dataset, self._advance = run.plan, dataset, advance
+        self._file, self._trunk_cache = state_file(run, name), run.folder / "trunk"
+        self._steps = [phase.epochs * batches.steps_per_epoch(dataset.train, phase.batch) for phase in self._plan.phase]
+        self._precision = precision_policy(self._plan.precision)
+        keras.utils.set_random_seed(self._plan.seed)
+        self._strategy = choose_strategy(devices)
+        with self._strategy.scope():
+            self._trunk, self._network = _build(self._plan, name, dataset.heads, self._precision)
+            for phase in self._plan.phase:
+                first_trainable_layer(self._trunk, phase)
+                if phase.batch % self._strategy.num_replicas_in_sync:
+                    raise PlanError(
+                        f"Phase {phase.name!r}: batch {phase.batch} cannot be shared evenly by "
+                        f"{self._strategy.num_replicas_in_sync} devices. Use a multiple of that."
+                    )
+            load_start_weights(self._trunk, name, self._plan.start, runs=run.runs, folder=run.weights)
 
-    def resume_phase(self) -> int:
-        """Load the network's variables where an earlier run saved them; return the number of the phase."""
-        return resume.load(self._folder / "state.npz", self._network_variables()).phase
+    def train(self) -> None:
+        """Train from the last state on."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        state = resume.load(self._file, _variables_of(self._network))
+        for number in range(state.phase, len(self._plan.phase)):
+            self.run_phase(number)
 
     def run_phase(self, number: int) -> None:
         """Train from the last state to the end of the phase and leave the network with the weights to keep."""
@@ -167,8 +131,8 @@ class _Training:
                 model = keras.Model(network.input, network.output)
             schedule = self._compile(model, phase, data.steps)
         optimizer = model.optimizer
-        variables = [*self._network_variables(), *optimizer.variables]
-        saver = _StateSaver(self._folder, variables, phase, number, data.steps, schedule, self._report(number))
+        variables = [*_variables_of(network), *optimizer.variables]
+        saver = _StateSaver(self._file, variables, phase, number, data.steps, schedule, self._report(number))
         validation = data.validation if self._has_validation_labels() else None
         while saver.restore():
             epoch, done = divmod(saver.state.step, data.steps)
@@ -185,8 +149,8 @@ class _Training:
         saver.restore_best()
         optimizer.finalize_variable_values(model.trainable_variables)
         finished = TrainingState(number + 1, 0, saver.state.history)
-        resume.save(self._folder / "state.npz", finished, self._network_variables())
-        (self._folder / "best.npz").unlink(missing_ok=True)
+        resume.save(self._file, finished, _variables_of(network))
+        self._file.with_name("best.npz").unlink(missing_ok=True)
         self._report(number)(self._steps[number])
 
     def _compile(self, model: Any, phase: Phase, steps: int) -> PhaseSchedule:
@@ -195,7 +159,7 @@ class _Training:
             schedule, weight_decay=phase.weight_decay, use_ema=phase.ema > 0, ema_momentum=phase.ema or 0.99
         )
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-        if precision_policy(self._plan.precision) == "mixed_float16":
+        if self._precision == "mixed_float16":
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         optimizer.build(model.trainable_variables)
         losses = head_losses(self._plan.head, self._dataset.heads, self._dataset.train.targets)
@@ -220,16 +184,12 @@ class _Training:
             backbone(self._trunk.name).scaling,
             phase.shape,
             keep_map=any(head.kind == "digits" or head.grid > 1 for head in self._dataset.heads),
-            precision=precision_policy(self._plan.precision),
+            precision=self._precision,
         )
         return batches.of_features(
             self._dataset, phase, augment,
-            seed=seed, trunk=trunk, folder=self._trunks, replicas=replicas, advance=self._advance,
+            seed=seed, trunk=trunk, folder=self._trunk_cache, replicas=replicas, advance=self._advance,
         )  # fmt: skip
-
-    def _network_variables(self) -> list[Any]:
-        # Of the layers: those of the model would include what `compile` adds.
-        return [variable for layer in self._network.layers for variable in layer.variables]
 
     def _has_validation_labels(self) -> bool:
         return any((target != -1).any() for target in self._dataset.val.targets.values())
@@ -247,7 +207,7 @@ class _StateSaver(keras.callbacks.Callback):  # type: ignore[misc]  # untyped
 
     def __init__(
         self,
-        folder: Path,
+        file: Path,
         variables: list[Any],
         phase: Phase,
         number: int,
@@ -256,9 +216,7 @@ class _StateSaver(keras.callbacks.Callback):  # type: ignore[misc]  # untyped
         report: Any,
     ) -> None:
         super().__init__()
-        self._file, self._best_file, self._history = (
-            folder / name for name in ("state.npz", "best.npz", "history.jsonl")
-        )
+        self._file, self._best_file = file, file.with_name("best.npz")
         self._variables, self._phase, self._number, self._steps = variables, phase, number, steps
         self._schedule, self._report = schedule, report
         self._wait, self._last_save, self._epoch_start = SAVE_SECONDS, time.monotonic(), time.monotonic()
@@ -307,7 +265,8 @@ class _StateSaver(keras.callbacks.Callback):  # type: ignore[misc]  # untyped
         if self._phase.patience and self._best(rows) == len(rows) - 1:
             resume.save(self._best_file, self.state, self._variables)
         self._save()
-        replace_text(self._history, "".join(f"{json.dumps(row)}\n" for row in self.state.history))
+        lines = "".join(f"{json.dumps(row)}\n" for row in self.state.history)
+        replace_text(self._file.with_name("history.jsonl"), lines)
         logger.info("%s: %s", self._file.parent.name, row)
         self._epoch_start = time.monotonic()
         if self._out_of_patience():
@@ -343,3 +302,8 @@ def _build(plan: Plan, name: str, heads: Sequence[HeadSpec], policy: str) -> tup
         return build_network(name, heads, dropout=plan.dropout)
     finally:
         keras.mixed_precision.set_global_policy("float32")
+
+
+def _variables_of(network: Any) -> list[Any]:
+    # Of the layers: those of a model would include what `compile` adds.
+    return [variable for layer in network.layers for variable in layer.variables]

@@ -25,9 +25,8 @@ from vsearch.models.classifier import Logits, open_classifier, top_weights
 from vsearch.models.trained_heads import HeadPredictions, HeadSpec, TrainedHeads, predictions_from_logits
 from vsearch.training.assemble import assemble
 from vsearch.training.data.dataset import Dataset, count_classes
-from vsearch.training.loop import fit
+from vsearch.training.loop import fit, resume
 from vsearch.training.loop.phase_setup import load_start_weights
-from vsearch.training.loop.resume import intact
 from vsearch.training.results import metrics, model_card, plots, report
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def write_results(run: "Run", data: Dataset | None, progress: Progress = no_stag
         OSError: the disk is full; the checkpoint is complete or does not exist.
     """
     if run.report.is_file() and run.checkpoint.is_dir():
-        with intact(run.report):
+        with resume.intact(run.report):
             known: dict[str, Any] = json.loads(run.report.read_text(encoding="utf8"))
             return known
     for left in (run.checkpoint, *run.folder.glob(".building-*"), *run.folder.glob(".new-*")):  # by a killed run
@@ -114,7 +113,7 @@ class _Writer:
         sizes = {}
         with progress("pack networks") as advance:
             for done, name in enumerate(self._run.plan.backbones, start=1):
-                trunk, network = fit.load_network(self._run.plan, name, data.heads, self._run.folder)
+                trunk, network = fit.load_network(self._run, name, data.heads)
                 weights.pack(trunk.weights, self.weights(name))
                 weights.pack(top_weights(trunk, network), self._top(name))
                 sizes[name] = int(network.count_params())
@@ -200,7 +199,7 @@ def _validate(
         run.folder, run.plan.name, data.val, predictions, predict(0, dict.fromkeys(logits, trained.specs))
     )
     plots.plot_learning_curves(
-        {name: fit.load_history(run.folder, name) for name in run.plan.backbones},
+        {name: resume.load(fit.state_file(run, name)).history for name in run.plan.backbones},
         [spec.name for spec in trained.specs],
         f"{run.plan.name}: learning curves",
         run.folder / "learning_curves.png",

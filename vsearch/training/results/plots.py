@@ -27,7 +27,7 @@ from vsearch.training.results import metrics
 from vsearch.training.results.metrics import DETECTIONS, ClassMetrics
 
 History = Sequence[Mapping[str, Any]]
-"""The rows of `vsearch.training.loop.fit.load_history`."""
+"""See `vsearch.training.loop.resume.TrainingState`."""
 
 _MAX_PICTURES = 24  # in a grid
 _DPI = 150

@@ -15,7 +15,9 @@ from tests.vsearch.training.killed_fit import Trainer, Training
 from vsearch.core.errors import PlanError
 from vsearch.training.data import dataset as datasets
 from vsearch.training.data.dataset import Dataset
+from vsearch.training.loop import resume
 from vsearch.training.plan import Plan
+from vsearch.training.run import Run
 
 pytestmark = pytest.mark.keras
 
@@ -119,26 +121,24 @@ def prepare(folder: Path, text: str) -> tuple[Plan, Dataset]:
     return plan, datasets.prepare(plan, folder, work=folder / "work")
 
 
-def train(plan: Plan, data: Dataset, folder: Path, **keys: Any) -> Path:
+def run_of(plan: Plan, folder: Path) -> Run:
+    return Run(plan, folder, folder / "runs")
+
+
+def train(plan: Plan, data: Dataset, folder: Path, *advance: Any) -> None:
     from vsearch.training.loop import fit
 
-    return fit.train_backbone(plan, "pocket_strip", data, folder / "runs", work=folder / "work", **keys)
+    fit.train_backbone(run_of(plan, folder), "pocket_strip", data, *advance)
 
 
 def history(folder: Path) -> list[dict[str, Any]]:
-    from vsearch.training.loop.fit import load_history
-
-    return load_history(folder / "runs", "pocket_strip")
+    return resume.load(folder / "runs" / "pocket_strip" / "state.npz").history
 
 
 def weights(folder: Path) -> dict[str, NDArray[Any]]:
-    """Return all arrays of the weights file of a run."""
-    import h5py
-
-    found: dict[str, NDArray[Any]] = {}
-    with h5py.File(folder / "runs" / "pocket_strip" / "network.weights.h5") as file:
-        file.visititems(lambda name, item: found.update({name: np.array(item)}) if hasattr(item, "dtype") else None)
-    return found
+    """Return all variables of the network that a run left."""
+    with np.load(folder / "runs" / "pocket_strip" / "state.npz") as arrays:
+        return {name: arrays[name] for name in arrays.files if name != "state"}
 
 
 Tiny = tuple[Path, Plan, Dataset, list[tuple[int, int]]]
@@ -150,7 +150,7 @@ def tiny(tmp_path_factory) -> Tiny:
     folder = tmp_path_factory.mktemp("tiny")
     plan, data = prepare(folder, SOURCE + HEADS + PHASES)
     progress: list[tuple[int, int]] = []
-    train(plan, data, folder, advance=lambda done, total: progress.append((done, total)))
+    train(plan, data, folder, lambda done, total: progress.append((done, total)))
     return folder, plan, data, progress
 
 
@@ -158,7 +158,7 @@ def test_a_run_leaves_weights_and_a_history(tiny):
     rows = history(tiny[0])
 
     left = {file.name for file in (tiny[0] / "runs" / "pocket_strip").iterdir()}
-    assert left == {"network.weights.h5", "history.jsonl"}
+    assert left == {"state.npz", "history.jsonl"}
     assert [(row["phase"], row["epoch"]) for row in rows] == [
         ("whole", 1), ("whole", 2), ("frozen", 1), ("frozen", 2), ("frozen", 3), ("last", 1), ("last", 2),
     ]  # fmt: skip
@@ -187,13 +187,13 @@ def test_progress_counts_the_steps_of_all_phases_and_the_pictures_of_a_frozen_tr
 
 def test_a_finished_run_is_not_repeated(tiny):
     folder, plan, data, _ = tiny
-    before = (folder / "runs" / "pocket_strip" / "network.weights.h5").stat().st_mtime_ns
+    before = (folder / "runs" / "pocket_strip" / "state.npz").stat().st_mtime_ns
     progress: list[int] = []
 
-    file = train(plan, data, folder, advance=lambda done, total: progress.append(done))
+    train(plan, data, folder, lambda done, total: progress.append(done))
 
     assert progress == []
-    assert file.stat().st_mtime_ns == before
+    assert (folder / "runs" / "pocket_strip" / "state.npz").stat().st_mtime_ns == before
 
 
 def test_the_saved_network_has_the_accuracy_of_its_history(tiny):
@@ -202,7 +202,7 @@ def test_the_saved_network_has_the_accuracy_of_its_history(tiny):
     from vsearch.training.loop.fit import load_network
 
     folder, plan, data, _ = tiny
-    _, network = load_network(plan, "pocket_strip", data.heads, folder / "runs")
+    _, network = load_network(run_of(plan, folder), "pocket_strip", data.heads)
     pictures, targets = next(iter(of_pictures(data, plan.phase[-1], plan.augment, seed=0).validation))
 
     predicted = np.asarray(network(pictures, training=False)["kind"]).argmax(axis=1)
@@ -255,7 +255,7 @@ def test_patience_stops_a_phase_and_restores_its_best_epoch(tmp_path, monkeypatc
     monkeypatch.setattr(fit._StateSaver, "on_epoch_end", on_epoch_end)
     plan, data = prepare(tmp_path, SOURCE + KIND + phase(epochs=9, patience=2))
     train(plan, data, tmp_path)
-    _, network = fit.load_network(plan, "pocket_strip", data.heads, tmp_path / "runs")
+    _, network = fit.load_network(run_of(plan, tmp_path), "pocket_strip", data.heads)
 
     assert [row["val_loss"] for row in history(tmp_path)] == [3.0, 1.0, 2.0, 2.0]
     for weight, best in zip(network.trainable_weights, finished[1], strict=True):
