@@ -1,4 +1,4 @@
-"""`vsearch bench`: speed as ratios against a baseline in the same run; times alone tell how busy the machine was."""
+"""`vsearch bench`: measure speed against a baseline in the same run, since absolute times depend on the load."""
 
 import time
 from collections.abc import Callable
@@ -21,15 +21,15 @@ _REPEATS = 7
 
 @click.group()
 def command() -> None:
-    """Measure speed as ratios against a baseline."""
+    """Measure speed against a baseline."""
 
 
 @command.command(epilog="Example: vsearch bench encode photos.tar --count 128")
 @click.argument("paths", metavar="PHOTO|DIR|TAR...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--count", default=96, show_default=True, type=click.IntRange(2), help="Pictures to encode.")
+@click.option("--count", default=96, show_default=True, type=click.IntRange(2), help="Images to encode.")
 @pass_settings
 def encode(settings: Settings, paths: tuple[Path, ...], count: int) -> None:
-    """Encode pictures in batches, against one after the other (the baseline)."""
+    """Encode images in batches; the baseline is one by one."""
     model = load_model(settings)
     readable = photos.decode_all(photos.read(paths), Limits.from_settings(settings))
     pictures = [picture for _, (_, picture) in zip(range(count), readable, strict=False)]
@@ -42,14 +42,14 @@ def encode(settings: Settings, paths: tuple[Path, ...], count: int) -> None:
     lines = [
         (name, f"{len(pictures) / s:.1f}", f"{1000 * s / len(pictures):.1f}", f"{single / s:.2f}") for name, s in rows
     ]
-    table(f"Encode {len(pictures)} pictures by {model.origin}", ("", "pictures/s", "ms each", "times faster"), lines)
+    table(f"Encode {len(pictures)} images by {model.origin}", ("", "images/s", "ms each", "speedup"), lines)
 
 
 @command.command(epilog="Example: vsearch bench search --count 100000 --size 256")
 @click.option("--count", default=20_000, show_default=True, type=click.IntRange(1), help="Embeddings in the index.")
-@click.option("--size", default=256, show_default=True, type=click.IntRange(1), help="Numbers of each.")
+@click.option("--size", default=256, show_default=True, type=click.IntRange(1), help="Dimensions.")
 def search(count: int, size: int) -> None:
-    """Search one class index for one query, against a plain numpy scan (the baseline); filters keep 1 percent."""
+    """Search a class index for a query, also with a filter that keeps 1 %; the baseline is a scan with numpy."""
     rng = np.random.default_rng(0)
     vectors = l2_normalize(rng.normal(size=(count, size)))
     ids = np.arange(count, dtype=np.int64) * 3 + 7
@@ -63,11 +63,11 @@ def search(count: int, size: int) -> None:
         ("index, filtered", _seconds(lambda: index.search(query, 24, allowed=few))),
     )
     lines = [(name, f"{1000 * seconds:.2f}", f"{plain / seconds:.1f}") for name, seconds in rows]
-    table(f"Search {count} embeddings of {size} numbers, best 24", ("", "ms", "times faster"), lines)
+    table(f"Search {count} embeddings of {size} dimensions, top 24", ("", "ms", "speedup"), lines)
 
 
 def _seconds(work: Callable[[], object], repeats: int = _REPEATS) -> float:
-    """Return the median time of some calls, after one that does not count."""
+    """Return the median time of several calls after a warm-up."""
     work()
     times = []
     for _ in range(repeats):
