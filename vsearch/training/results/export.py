@@ -163,9 +163,8 @@ class _Writer:
         content: Mapping[str, Any] | None = None,
     ) -> Checkpoint:
         """Write a checkpoint, with a model card if there are figures."""
-        run, names = self._run, self._run.plan.backbones
-        previous = run.previous
-        card = model_card.render(run.plan, content, trained, previous=previous.plan if previous else None)
+        run, names, figures = self._run, self._run.plan.backbones, dict(content or {})
+        previous = run.previous.plan if run.previous else None
         return checkpoints.save(
             target,
             weights={name: self.weights(name) for name in names},
@@ -175,10 +174,10 @@ class _Writer:
             about={
                 "plan": run.plan.model_dump(mode="json"),
                 "versions": {name: version(name) for name in _LIBRARIES},
-                "data": (content or {}).get("data", {}),
-                "figures": dict(content or {}),
+                "data": figures.get("data", {}),
+                "figures": figures,
             },
-            card=card if content else "",
+            card=model_card.render(run.plan, figures, trained, previous=previous) if figures else "",
         )
 
     def _top(self, name: str) -> Path:
