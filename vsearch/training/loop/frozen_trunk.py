@@ -85,5 +85,5 @@ def features(
             parts.append(np.concatenate(computed))
             with atomic_write(file) as out:
                 np.save(out, parts[-1])
-        advance(start + len(batch), len(pictures))
+            advance(start + len(batch), len(pictures))
     return np.concatenate(parts)
