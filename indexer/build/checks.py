@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from vsearch.core.errors import CatalogError, SettingsError, VerificationFailed,
 from vsearch.core.files import checksum
 from vsearch.core.settings import Metric, Settings
 from vsearch.core.vectors import l2_normalize
-from vsearch.imaging.codec import Limits, decode
+from vsearch.imaging.codec import decode
 from vsearch.index import generation as generations
 from vsearch.index.class_index import ClassIndex
 from vsearch.index.gallery import Gallery
@@ -150,8 +149,7 @@ def verify_published(settings: Settings, open_encoder: OpenEncoder = open_encode
         if lost:
             found.append(f"Pictures without a file: {len(lost)}, such as one of {lost[0].sku}. Import the feed again.")
         if settings.canaries is not None:
-            encoder, limits = cache(lambda: open_encoder(checkpoint)), Limits.from_settings(settings)
-            encoding = EncodeContext(sessions, store, checkpoint.blocks_id, encoder, settings.batch_size, limits)
+            encoding = EncodeContext.of_shop(settings, sessions, checkpoint, open_encoder)
             try:
                 found += failing_canaries(settings.canaries, generation, encoding)
             except SettingsError as error:

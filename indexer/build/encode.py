@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 
 import numpy as np
@@ -17,9 +18,12 @@ from catalog.image_store import ImageStore
 from catalog.stored_blocks import Key
 from vsearch.core.errors import EncodingFailed, VSearchError
 from vsearch.core.progress import ProgressCallback, no_progress
+from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits, Picture, decode
 from vsearch.imaging.synthetic import shopper_view
+from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.encoder import Encoder
+from vsearch.search.serving import OpenEncoder
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +47,15 @@ class EncodeContext:
     encoder: Callable[[], Encoder]
     batch_size: int
     limits: Limits
+
+    @classmethod
+    def of_shop(
+        cls, settings: Settings, sessions: sessionmaker[Session], checkpoint: Checkpoint, open_encoder: OpenEncoder
+    ) -> "EncodeContext":
+        """Return what encodes the shop's pictures with a checkpoint."""
+        encoder, limits = cache(lambda: open_encoder(checkpoint)), Limits.from_settings(settings)
+        store = ImageStore(settings.pictures)
+        return cls(sessions, store, checkpoint.blocks_id, encoder, settings.batch_size, limits)
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catalog import queries, stored_blocks
-from catalog.image_store import ImageStore
 from catalog.models import utc_now
 from catalog.queries import GalleryRow
 from indexer.build.checks import Expected, check, check_against_published
@@ -29,7 +27,6 @@ from vsearch.core.errors import CatalogError, GenerationCorrupt, VSearchError
 from vsearch.core.lock import run_lock
 from vsearch.core.progress import Progress, no_stages
 from vsearch.core.settings import Settings
-from vsearch.imaging.codec import Limits
 from vsearch.index import generation as generations
 from vsearch.index import retention
 from vsearch.index.generation import Manifest, Origin, new_id
@@ -164,7 +161,8 @@ def collect(context: RunContext, trunk: Checkpoint, current: Manifest | None) ->
         CatalogError: the catalog has no readable picture.
         EncodingFailed: too many pictures cannot be read.
     """
-    settings, stages, encoding = context.settings, context.stages, encode_context(context, trunk)
+    settings, stages = context.settings, context.stages
+    encoding = EncodeContext.of_shop(settings, context.sessions, trunk, context.open_encoder)
     with stages("encode pictures") as advance:
         sha256s = [row.sha256 for row in _gallery_rows(context)]
         encoded = encode_pictures(encoding, sha256s, max_failed_share=settings.max_failed_share, advance=advance)
@@ -196,18 +194,6 @@ def collect(context: RunContext, trunk: Checkpoint, current: Manifest | None) ->
         model_before=current and (current.model_before if same_model else current.generation_id),
     )
     return BuildInputs(checkpoint, catalog, origin, current)
-
-
-def encode_context(context: RunContext, checkpoint: Checkpoint) -> EncodeContext:
-    """Return what encodes the shop's pictures with a checkpoint; the encoder is opened on first use."""
-    return EncodeContext(
-        context.sessions,
-        ImageStore(context.settings.pictures),
-        checkpoint.blocks_id,
-        encoder=cache(lambda: context.open_encoder(checkpoint)),
-        batch_size=context.settings.batch_size,
-        limits=Limits.from_settings(context.settings),
-    )
 
 
 def _gallery_rows(context: RunContext) -> list[GalleryRow]:
@@ -255,7 +241,7 @@ def build_generation(context: RunContext, inputs: BuildInputs) -> Path:
     with stages("verify"):
         generation = generations.load(hidden)
         check(generation, Expected(catalog.image_ids, catalog.product_ids, catalog.classes, embedding.vectors))
-        encoding = encode_context(context, inputs.checkpoint)
+        encoding = EncodeContext.of_shop(settings, context.sessions, inputs.checkpoint, context.open_encoder)
         check_against_published(generation, inputs.current, encoding, settings, context.accept)
     return hidden
 
