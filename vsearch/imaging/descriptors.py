@@ -8,11 +8,9 @@ from skimage.feature import hog
 from vsearch.imaging.codec import Picture
 
 HOG_SIDE = 96  # px
-HOG_SIZE = 1764
 _LAB_BINS = (6, 8, 8)
 _LAB_RANGE = ((0.0, 100.0), (-60.0, 60.0), (-60.0, 60.0))
 COLOR_SIDE = 64  # px
-COLOR_SIZE = 2 * 6 * 8 * 8
 
 
 def hog_descriptor(square: Picture) -> NDArray[np.float32]:

@@ -19,14 +19,14 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 def test_hog_compares_shapes_whatever_their_color() -> None:
     red, blue = (descriptors.hog_descriptor(square(96, "disc", tint)) for tint in ((200, 40, 40), (40, 40, 200)))
     bar = descriptors.hog_descriptor(square(96, "bar"))
-    assert red.shape == (descriptors.HOG_SIZE,)
+    assert red.shape == (1764,)
     assert cosine(red, blue) > cosine(red, bar)
 
 
 def test_color_histograms_compare_colors_whatever_the_shape() -> None:
     disc, bar = (descriptors.color_histogram(square(64, kind)) for kind in ("disc", "bar"))
     blue = descriptors.color_histogram(square(64, "disc", (40, 40, 200)))
-    assert disc.shape == (descriptors.COLOR_SIZE,)
+    assert disc.shape == (768,)
     np.testing.assert_allclose(np.linalg.norm(disc), 1, rtol=1e-5)
     assert cosine(disc, bar) > cosine(disc, blue)
 
