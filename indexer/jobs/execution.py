@@ -52,6 +52,9 @@ JobFunction = Callable[[Settings, Mapping[str, Any], Progress], str]
 """Runs a kind of job: takes settings, arguments and progress, returns one sentence about the result."""
 
 
+STOPPED: Final = "Its worker was stopped; it starts again."
+
+
 class WorkerStopped(BaseException):
     """The worker is stopping; the job is queued again."""
 
@@ -211,7 +214,7 @@ def _run(
     except VSearchError as error:
         ended: tuple[jobs.State, str] = "failed", str(error)
     except WorkerStopped:
-        ended = "queued", "Its worker was stopped; it starts again."
+        ended = "queued", STOPPED
     except KeyboardInterrupt:
         ended = "cancelled", "Cancelled."
     except Exception as error:

@@ -1,6 +1,6 @@
-"""The worker: claims waiting jobs from the job table, runs each in a process of its own, starts the nightly job.
+"""The worker: claims waiting jobs from the job table, which is the queue, and starts the nightly job when it is due.
 
-The job table is the queue. A job that crashes takes no worker with it, and its memory is freed when its process ends.
+Each job runs in a process of its own, so that the worker survives its crash and its memory is freed.
 """
 
 import logging
@@ -10,10 +10,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 from cronsim import CronSim, CronSimError
@@ -24,7 +23,7 @@ from catalog.database import lock_for_writing, open_catalog
 from catalog.jobs import JobRow
 from catalog.models import utc_now
 from indexer.jobs.alerts import raise_alarm
-from indexer.jobs.execution import claim_next, process_name, recover, retry_or_fail
+from indexer.jobs.execution import STOPPED, claim_next, process_name, recover, retry_or_fail
 from vsearch.core.errors import SettingsError, VSearchError
 from vsearch.core.settings import PREFIX, Settings
 
@@ -34,7 +33,7 @@ COMMAND: Final = "from vsearch.cli import main; main()"
 """What Python runs as the `vsearch` command, wherever that is installed."""
 
 POLL_SECONDS: Final = 1.0
-"""Between two looks for waiting jobs."""
+"""Interval at which the job table is read."""
 
 MINUTE: Final = 60.0
 """Seconds between two checks of the schedule and of other workers' jobs, and before a job that crashed starts again."""
@@ -44,7 +43,7 @@ MAX_DELAY: Final = timedelta(days=2)
 
 
 class Worker:
-    """Runs jobs until it receives SIGTERM or SIGINT.
+    """Runs jobs until it receives SIGTERM, or SIGINT (Ctrl+C) once to let running jobs end or twice to stop them.
 
     Raises:
         SettingsError: the schedule is not valid.
@@ -58,6 +57,7 @@ class Worker:
         self._started = utc_now()
         self._late_job = 0
         self._stopping = threading.Event()
+        self._stop_jobs = threading.Event()
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._retry_at: dict[int, float] = {}
 
@@ -70,20 +70,22 @@ class Worker:
         with open_catalog(self._settings.catalogue_url, write=True, migrate=self._settings.auto_upgrade):
             log.info("waiting for jobs")
         in_trouble = False
-        with _set_by_signals(self._stopping):
-            try:
-                while not self._stopping.is_set():
-                    try:
-                        self.work_for_a_minute()
-                        in_trouble = False
-                    except Exception as error:
-                        log.error("%s", error, exc_info=not isinstance(error, VSearchError))
-                        if not in_trouble:
-                            raise_alarm(self._settings, f"vsearch: no job can start: {error}")
-                        in_trouble = True
-                        self._stopping.wait(MINUTE)
-            finally:
-                self._stop_children()
+        before = {number: signal.signal(number, self._handle_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            while not self._stopping.is_set():
+                try:
+                    self.work_for_a_minute()
+                    in_trouble = False
+                except Exception as error:
+                    log.error("%s", error, exc_info=not isinstance(error, VSearchError))
+                    if not in_trouble:
+                        raise_alarm(self._settings, f"vsearch: no job can start: {error}")
+                    in_trouble = True
+                    self._stopping.wait(MINUTE)
+        finally:
+            self._end_children()
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def work_for_a_minute(self, seconds: float = MINUTE) -> None:
         """Check the schedule and the jobs of crashed workers, then run waiting jobs until the time is over."""
@@ -152,7 +154,14 @@ class Worker:
         """Whether a job is still running on record in the name of its process, or of this worker."""
         return job.state == "running" and job.worker in (self._name, process_name(child.pid))
 
-    def _stop_children(self) -> None:
+    def _handle_signal(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGTERM or self._stopping.is_set():
+            self._stop_jobs.set()
+        self._stopping.set()
+
+    def _end_children(self) -> None:
+        while any(child.poll() is None for child in self._children.values()) and not self._stop_jobs.wait(POLL_SECONDS):
+            pass
         for child in self._children.values():
             child.terminate()  # it puts its job back
         for child in self._children.values():
@@ -161,9 +170,7 @@ class Worker:
             return
         with open_catalog(self._settings.catalogue_url) as sessions, sessions.begin() as session:
             for job_id in self._children:  # whose process had not taken them over yet
-                jobs.requeue(
-                    session, job_id, "Its worker was stopped; it starts again.", worker=self._name, counts=False
-                )
+                jobs.requeue(session, job_id, STOPPED, worker=self._name, counts=False)
 
     def _report(self, failure: str) -> None:
         log.error("%s", failure)
@@ -183,17 +190,6 @@ def is_due(schedule: str, last: datetime, now: datetime) -> bool:
         now: the local time.
     """
     return next(CronSim(schedule, max(last, now - MAX_DELAY))) <= now
-
-
-@contextmanager
-def _set_by_signals(event: threading.Event) -> Iterator[None]:
-    """Let SIGTERM and SIGINT set the event while the block runs."""
-    before = {number: signal.signal(number, lambda *_: event.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _local(moment: datetime) -> datetime:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.keras
 
 Run = Callable[..., Result]
 
-MIN_FOUND = 5
+MIN_FOUND = 7
 """Example photos of the demo whose product is among the first five results."""
 
 

@@ -98,6 +98,18 @@ def test_a_job_outlives_its_worker(
     assert "another worker" not in (shop.data / "jobs" / f"{job_id}.log").read_text()
 
 
+def test_a_worker_lets_its_job_end_after_ctrl_c(
+    shop: Settings, sessions: sessionmaker[Session], slow_import: tuple[int, Callable[[], None]]
+) -> None:
+    job_id, give = slow_import
+    with running_worker(shop) as worker:
+        until(lambda: row(sessions, job_id).state == "running")
+        worker.send_signal(signal.SIGINT)
+        give()
+        assert worker.wait() == 0
+    assert row(sessions, job_id).state == "done"
+
+
 def test_the_missed_nightly_job_is_made_up_for(shop: Settings, sessions: sessionmaker[Session]) -> None:
     """Without products it fails, and says so."""
     with sessions.begin() as session:
