@@ -115,15 +115,6 @@ class HeadSpec:
             return ["".join(DIGITS[number] for number in row) for row in numbers]
         return [self.classes[number] for number in numbers]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        return asdict(self) | {"classes": list(self.classes)}
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> "HeadSpec":
-        """Build from the JSON form."""
-        return cls(**{**fields, "classes": tuple(fields["classes"])})
-
     def _class_number(self, label: str) -> int:
         if label not in self.classes:
             raise ValueError(
@@ -164,23 +155,17 @@ class TrainedHeads:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {
-            "heads": [spec.to_dict() for spec in self.specs],
-            "framing": self.framing,
-            "frame": list(self.frame),
-            "shape": list(self.shape),
-            "mirrored": self.mirrored,
-            "temperatures": {name: dict(own) for name, own in self.temperatures.items()},
-        }
+        fields = asdict(self)
+        return {"heads": fields.pop("specs")} | fields
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "TrainedHeads":
         """Build from the JSON form."""
         return cls(
-            tuple(HeadSpec.from_dict(head) for head in fields["heads"]),
+            tuple(HeadSpec(**head | {"classes": tuple(head["classes"])}) for head in fields["heads"]),
             fields["framing"],
-            (fields["frame"][0], fields["frame"][1]),
-            (fields["shape"][0], fields["shape"][1]),
+            tuple(fields["frame"]),
+            tuple(fields["shape"]),
             fields["mirrored"],
             fields["temperatures"],
         )
