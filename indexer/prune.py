@@ -23,7 +23,6 @@ from catalog import imports, queries, stored_blocks
 from catalog.database import chunks, open_catalog, reclaim_space
 from catalog.image_store import ImageStore
 from catalog.models import FeedImport, IndexRun, Job, utc_now
-from indexer.build.checks import canary_contents
 from indexer.build.run import LOCK, Stages, shop_checkpoint
 from indexer.feed.importer import import_lock
 from vsearch.core.errors import CatalogError, CheckpointError, GenerationCorrupt
@@ -283,8 +282,7 @@ class _Collector:
                     description = read_description(folder)
                     if "block_sizes" in description:
                         blocks_ids.add(checkpoints.blocks_id(description))
-        canary_photos = canary_contents(self.settings.canaries) if self.settings.canaries else set()
-        yield from self._blocks(self.pictures_in_use | canary_photos, blocks_ids)
+        yield from self._blocks(self.pictures_in_use, blocks_ids)
 
     def _needed_models(self) -> tuple[set[str], set[str]]:
         """Return the ids of the checkpoints, and of the blocks, that are in use or that a rollback needs.

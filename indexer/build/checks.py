@@ -1,10 +1,8 @@
 """Checks of a generation: its content, recall against exact search, drift from the published one, and canaries."""
 
 import csv
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
 
-from catalog import queries, stored_blocks
+from catalog import queries
 from catalog.database import open_catalog
 from catalog.image_store import ImageStore
 from catalog.models import Product
 from indexer.build.encode import EncodeContext
 from vsearch.core.errors import CatalogError, SettingsError, VerificationFailed, VSearchError
-from vsearch.core.files import checksum
 from vsearch.core.settings import Metric, Settings
 from vsearch.core.vectors import l2_normalize
 from vsearch.imaging.codec import decode
@@ -310,75 +307,42 @@ def _members(generation: Generation) -> Members:
 # ---- canaries: photos of the shop's own that must find their known product ----
 
 
-@dataclass(frozen=True)
-class Canary:
-    """A photo, and the sku of the product it shows."""
-
-    photo: Path
-    sku: str
-
-
-def read_canaries(file: Path) -> list[Canary]:
-    """Read the CSV file of the setting `canaries`: columns photo and sku, photos relative to the file.
-
-    Raises:
-        SettingsError: the file cannot be read or lacks a column.
-    """
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            rows = csv.DictReader(lines)
-            if not {"photo", "sku"} <= {*(rows.fieldnames or ())}:
-                raise SettingsError(f"Setting canaries: {file} lacks the columns photo and sku. Correct line 1.")
-            return [Canary(file.parent / (row["photo"] or ""), row["sku"] or "") for row in rows]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SettingsError(f"Setting canaries: {file} cannot be read as CSV ({error}). Correct it.") from error
-
-
-def canary_contents(file: Path) -> set[str]:
-    """Return the sha256 of the canary photos that can be read; their blocks are stored under it."""
-    found = set()
-    with suppress(SettingsError):  # the next build reports it
-        for canary in read_canaries(file):
-            with suppress(OSError):
-                found.add(checksum(canary.photo))
-    return found
-
-
 def failing_canaries(file: Path, generation: Generation, encoding: EncodeContext) -> Iterator[str]:
     """Yield a sentence for each canary that does not find its product; withdrawn products are skipped.
+
+    `file` is CSV with the columns photo (relative to the file) and sku.
 
     Raises:
         SettingsError: the list or a photo cannot be used, or a product was never in the catalog.
     """
-    for canary in read_canaries(file):
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+            canaries = [(file.parent / (row["photo"] or ""), row["sku"] or "") for row in rows]
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
+        raise SettingsError(
+            f"Setting canaries: {file} is not a CSV file with the columns photo and sku ({error}). Correct it."
+        ) from error
+    for photo, sku in canaries:
         try:
-            found = _finds_product(canary, generation, encoding)
+            found = _finds_product(photo, sku, generation, encoding)
         except (VSearchError, OSError) as error:
             reason = str(error).rstrip(".")
             raise SettingsError(
-                f"Setting canaries: {canary.photo.name} ({canary.sku}) in {file} cannot be used: {reason}. "
-                "Correct the list."
+                f"Setting canaries: {photo.name} ({sku}) in {file} cannot be used: {reason}. Correct the list."
             ) from error
         if found is False:
-            yield f"Canary {canary.photo.name} does not find {canary.sku} among the first {CANARY_DEPTH} results."
+            yield f"Canary {photo.name} does not find {sku} among the first {CANARY_DEPTH} results."
 
 
-def _finds_product(canary: Canary, generation: Generation, encoding: EncodeContext) -> bool | None:
+def _finds_product(photo: Path, sku: str, generation: Generation, encoding: EncodeContext) -> bool | None:
     """Return None if the product is not in the generation."""
     with encoding.sessions() as session:
-        product_id = session.scalar(select(Product.product_id).where(Product.sku == canary.sku))
+        product_id = session.scalar(select(Product.product_id).where(Product.sku == sku))
     if product_id is None:
         raise CatalogError("The catalog never had this product.")
     if product_id not in generation.gallery.product_ids:
         return None
-    data = canary.photo.read_bytes()
-    key = (hashlib.sha256(data).hexdigest(), 0)
-    with encoding.sessions() as session:
-        known = not stored_blocks.missing(session, encoding.blocks_id, [key])
-        blocks = stored_blocks.read(session, encoding.blocks_id, [key]) if known else None
-    if blocks is None:
-        blocks = encoding.encoder().blocks([decode(data, encoding.limits)])
-        with encoding.sessions.begin() as session:
-            stored_blocks.put(session, encoding.blocks_id, [key], blocks)
-    embedding = generation.whitening.project(blocks)[0]
-    return any(hit.product_id == product_id for hit in generation.gallery.search(embedding, k=CANARY_DEPTH))
+    blocks = encoding.encoder().blocks([decode(photo.read_bytes(), encoding.limits)])
+    hits = generation.gallery.search(generation.whitening.project(blocks)[0], k=CANARY_DEPTH)
+    return any(hit.product_id == product_id for hit in hits)

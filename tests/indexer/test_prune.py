@@ -30,7 +30,7 @@ from indexer.cli.prune import command
 from indexer.feed.importer import import_feed, import_lock
 from indexer.promotion import promote
 from indexer.prune import Freed, PruneResult, promoted_checkpoints
-from tests.fakes import EncoderFactory, FakeEncoder, FrozenClock, colored, fake_checkpoint
+from tests.fakes import FakeEncoder, FrozenClock, colored, fake_checkpoint
 from tests.indexer.shop import Retailer, Shifted
 from vsearch.core.errors import CatalogError, RunInProgress
 from vsearch.core.lock import exclusive_lock, run_lock
@@ -561,30 +561,6 @@ def test_the_catalog_of_another_folder_is_refused(sqlite_life: Life, tmp_path: P
         with pytest.raises(CatalogError, match="database_url"):
             prune.run(wrong, clock=sqlite_life.clock)
         assert state(sqlite_life) == before
-
-
-def test_canaries_stay_encoded(life: Life) -> None:
-    """Until they are taken off the list."""
-    photos = life.settings.data / "canaries.csv"
-    photos.write_text("photo,sku\n" + "".join(f"images/P{number:02d}.jpg,P{number:02d}\n" for number in (4, 5)))
-    for number in (4, 5):  # the shop's pictures change, the photos do not
-        shutil.copy(life.images / f"P{number:02d}.jpg", life.settings.data / f"{number}.jpg")
-    lines = {number: f"{number}.jpg,P{number:02d}\n" for number in (4, 5)}
-    photos.write_text("photo,sku\n" + "".join(lines.values()))
-    life.settings = life.settings.model_copy(update={"canaries": photos})
-    opened = EncoderFactory()
-    for number in (4, 5):
-        life.draw(f"P{number:02d}", 80 + number)
-    life.night(accept={"drift", "canaries"})
-    verify_published(life.settings, opened)
-    before = opened.pictures
-    life.prune()
-    verify_published(life.settings, opened)
-    assert opened.pictures == before
-    photos.write_text("photo,sku\n" + lines[4])
-    assert life.prune().freed["blocks"].count >= 1
-    verify_published(life.settings, opened)
-    assert opened.pictures == before
 
 
 def test_the_nightly_job_reports_what_it_freed(sqlite_life: Life) -> None:
