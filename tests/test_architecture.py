@@ -1,12 +1,14 @@
-"""The shape that docs/architecture.md describes, proved: who imports whom, what imports load, how long modules are."""
+"""Import directions, lightweight imports, module sizes and names, and the module map of docs/architecture.md."""
 
 import ast
+import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -20,10 +22,13 @@ ALLOWED = {
     "webui": ("webui", "catalog", "vsearch"),
     "migrations": ("migrations", "catalog", "vsearch.core.settings"),
 }
-"""What each part may import of ours; the longest matching name counts."""
+"""Package -> what its modules may import of ours."""
 
-TOP = ("vsearch.cli", "vsearch.training")
-"""Nobody outside the command imports these: they stand above everything."""
+TOP = {
+    "vsearch.cli": ("vsearch.cli", "indexer.cli", "webui.cli", "indexer.jobs"),
+    "vsearch.training": ("vsearch.training", "vsearch.cli", "indexer.cli", "indexer.jobs"),
+}
+"""Packages at the top -> the only packages that may import them."""
 
 LIBRARIES = {
     "faiss": ("vsearch.index.class_index",),
@@ -44,146 +49,148 @@ LIBRARIES = {
     "filelock": ("vsearch.core.lock",),
     "cachetools": ("vsearch.search.serving",),
 }
-"""The only importers of each library."""
+"""Library -> the only modules that import it."""
 
-HEAVY = {
-    "vsearch.models.network",
-    "vsearch.models.networks.pocket_networks",
-    "vsearch.models.networks.classic_networks",
-    "vsearch.models.networks.layers",
-    "vsearch.training.assemble",
-    "vsearch.training.augment",
-    "vsearch.training.loop.batches",
-    "vsearch.training.loop.fit",
-    "vsearch.training.loop.frozen_trunk",
-    "vsearch.training.loop.phase_setup",
-    "vsearch.training.losses",
-    "vsearch.training.results.export",
+HEAVY_LIBRARIES = {"tensorflow", "keras", "faiss", "sklearn"}
+HEAVY_PACKAGES = ("vsearch.training", "vsearch.models.network", "vsearch.models.networks", "migrations")
+"""Importing a module of any other package loads no heavy library."""
+
+MAX_LINES = 400
+SHARED_NAMES = {"dataset", "encode", "errors", "jobs", "models", "prune", "settings"} | {
+    "queries",
+    "run",
+    "report",
+    "evaluate",
+    "sources",
+    "fit",
+    "metrics",
 }
-"""Modules that need TensorFlow to be imported; others import them inside the function that needs them."""
-
-LONGEST = 400
-LONGER_WITH_A_REASON: dict[str, str] = {}
-"""Modules over the limit -> why that reads better than two."""
+"""Names of modules with the same subject in several packages, such as a command and what it runs."""
 
 
-@dataclass(frozen=True)
-class Import:
-    """One import statement's target, and where it stands."""
+class Import(NamedTuple):
+    """One import statement and its target."""
 
     importer: str
     target: str
     line: int
 
-    def __str__(self) -> str:
-        return f"{self.importer}:{self.line} imports {self.target}"
-
 
 @cache
 def modules() -> dict[str, Path]:
-    """Return all modules of all packages by name."""
+    """Return all modules of the packages by dotted name."""
     found = {}
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            parts = path.relative_to(ROOT).with_suffix("").parts
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
 
 
 @cache
 def tree(path: Path) -> ast.Module:
-    """Return a module as Python reads it."""
+    """Return the syntax tree of a module."""
     return ast.parse(path.read_text(encoding="utf8"))
 
 
 @cache
 def imports() -> tuple[Import, ...]:
-    """Return every import of every module, those inside functions too."""
+    """Return all imports of all modules, including those inside functions."""
     return tuple(found for name, path in modules().items() for found in imports_of(name, ast.walk(tree(path))))
 
 
 def imports_of(name: str, nodes: Iterable[ast.AST]) -> Iterator[Import]:
-    """Yield what parts of a module import; `from package import module` is an import of that module."""
+    """Yield the imports among the nodes of a module; `from package import module` is an import of that module."""
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (Import(name, alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{name}:{node.lineno} imports relatively; write the whole name"
-            assert node.module is not None
+            assert node.module, f"{name}:{node.lineno} imports relatively"
             for alias in node.names:
-                whole = f"{node.module}.{alias.name}"
-                yield Import(name, whole if whole in modules() else node.module, node.lineno)
+                target = f"{node.module}.{alias.name}"
+                yield Import(name, target if target in modules() else node.module, node.lineno)
 
 
-def within(name: str, parts: tuple[str, ...]) -> bool:
-    """Whether a module is one of these packages or modules, or lies in one."""
-    return any(name == part or name.startswith(part + ".") for part in parts)
-
-
-def allowed_for(importer: str) -> tuple[str, ...]:
-    """Return what a module may import of ours."""
-    return ALLOWED[max((part for part in ALLOWED if within(importer, (part,))), key=len)]
+def within(name: str, packages: Iterable[str]) -> bool:
+    """Return whether a module is one of the packages or lies in one."""
+    return any(name == package or name.startswith(package + ".") for package in packages)
 
 
 def test_imports_point_one_way() -> None:
-    """The engine and the catalogue do not know each other, nor do the job and the page."""
+    """vsearch and catalog do not import each other, nor do indexer and webui."""
     ours = [found for found in imports() if within(found.target, PACKAGES)]
-    wrong = [str(found) for found in ours if not within(found.target, allowed_for(found.importer))]
-    assert wrong == []
+    assert [found for found in ours if not within(found.target, ALLOWED[found.importer.split(".")[0]])] == []
 
 
-@pytest.mark.parametrize("part", TOP)
-def test_nothing_imports_what_stands_on_top(part: str) -> None:
-    """The command and the training use the others, never the other way round."""
-    inside = (part, "vsearch.cli", "indexer.cli", "indexer.jobs", "webui.cli")
-    found = [found for found in imports() if within(found.target, (part,)) and not within(found.importer, inside)]
-    assert list(map(str, found)) == []
+@pytest.mark.parametrize("package", TOP)
+def test_commands_and_training_are_imported_by_commands_and_jobs_only(package: str) -> None:
+    found = [found for found in imports() if within(found.target, (package,))]
+    assert [each for each in found if not within(each.importer, TOP[package])] == []
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_each_library_has_its_place(library: str) -> None:
-    """One door for pictures, one for FAISS, one for the network."""
+def test_each_library_is_imported_in_one_place(library: str) -> None:
     users = [found for found in imports() if within(found.target, (library,))]
-    assert [str(found) for found in users if not within(found.importer, LIBRARIES[library])] == []
-    assert users, f"nothing imports {library} any more; take it out of the table"
+    assert users
+    assert [found for found in users if not within(found.importer, LIBRARIES[library])] == []
 
 
 @pytest.mark.slow
 def test_imports_load_neither_tensorflow_nor_faiss() -> None:
-    """Every module but the few that are TensorFlow can be imported without either: a fresh interpreter is asked."""
-    light = [name for name in modules() if name not in HEAVY and not within(name, ("migrations",))]
     code = (
         "import importlib, sys\n"
         "for name in sys.argv[1:]:\n"
         "    importlib.import_module(name)\n"
-        "    loaded = {'tensorflow', 'keras', 'faiss', 'sklearn'} & sys.modules.keys()\n"
+        f"    loaded = {HEAVY_LIBRARIES} & sys.modules.keys()\n"
         "    assert not loaded, f'importing {name} loads {loaded}'\n"
     )
-    found = subprocess.run([sys.executable, "-c", code, *light], cwd=ROOT, capture_output=True, text=True)
-    assert found.returncode == 0, found.stderr
+    light = [name for name in modules() if not within(name, HEAVY_PACKAGES)]
+    done = subprocess.run([sys.executable, "-c", code, *light], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.slow
-def test_collecting_the_tests_loads_no_tensorflow() -> None:
-    """Tests import it where they run: pytest imports the modules of those too that are not to be run."""
-    heavy = (*HEAVY, "tensorflow", "keras", "faiss", "sklearn")
+def test_test_modules_import_heavy_libraries_inside_functions_only() -> None:
+    """Otherwise collecting the tests would load TensorFlow."""
     files = sorted((ROOT / "tests").rglob("*.py"))
-    found = [found for file in files for found in imports_of(file.name, tree(file).body)]
-    assert [str(found) for found in found if within(found.target, heavy)] == []
+    found = [found for file in files for found in imports_of(str(file), tree(file).body)]
+    assert [each for each in found if within(each.target, HEAVY_LIBRARIES)] == []
 
 
-def test_the_heavy_modules_exist() -> None:
-    """The list above names no others."""
-    assert modules().keys() >= HEAVY
+def test_modules_are_at_most_400_lines_long() -> None:
+    lengths = {name: len(path.read_text(encoding="utf8").splitlines()) for name, path in modules().items()}
+    assert {name: length for name, length in lengths.items() if length > MAX_LINES} == {}
 
 
-def test_modules_are_short() -> None:
-    """A module over the limit has a reason on the list, and the list has no others."""
-    long = {name for name, path in modules().items() if len(path.read_text(encoding="utf8").splitlines()) > LONGEST}
-    assert long == LONGER_WITH_A_REASON.keys()
+def test_every_module_has_a_docstring() -> None:
+    assert [name for name, path in modules().items() if not ast.get_docstring(tree(path))] == []
 
 
-def test_every_module_says_what_it_is() -> None:
-    """In its first line."""
-    silent = [name for name, path in modules().items() if not ast.get_docstring(tree(path))]
-    assert silent == []
+def test_module_and_class_names_are_unique() -> None:
+    """A name that occurs twice sends a reader to the wrong file."""
+    stems = Counter(path.stem for path in modules().values() if path.stem != "__init__")
+    classes = Counter(
+        node.name
+        for path in modules().values()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert {name for name, count in stems.items() if count > 1} <= SHARED_NAMES
+    assert {name for name, count in classes.items() if count > 1} <= {"Table"}
+
+
+def test_the_architecture_page_lists_every_module_once() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf8")
+    block = re.search(r"<!-- every module.*?-->\s```\n(.*?)```", text, flags=re.DOTALL)
+    assert block
+    listed = [
+        f"{folder}/{stem}.py" for line in block[1].splitlines() for folder, *stems in [line.split()] for stem in stems
+    ]
+    files = [path.relative_to(ROOT).as_posix() for path in modules().values()]
+    files = [file for file in files if not file.endswith("__init__.py") and "versions" not in file]
+    assert sorted(listed) == sorted(files)
+
+
+def test_the_files_that_the_architecture_page_names_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf8")
+    named = re.findall(r"`((?:vsearch|catalog|indexer|webui|migrations)/[\w./]*)`", text)
+    assert len(named) > 20
+    assert [path for path in named if not (ROOT / path).exists()] == []

@@ -3,7 +3,7 @@
     python docs/examples/large_feed.py 200000 large.csv           # a catalog
     python docs/examples/large_feed.py 200000 changed.csv 1       # a day later: one product in a hundred has changed
 
-Import it with the images in catalog/demo/shop/pictures. docs/measured.md times the nightly job with such feeds.
+Import it with the images in catalog/demo/shop/pictures. docs/benchmarks.md times the nightly job with such feeds.
 """
 
 import csv

@@ -2,7 +2,7 @@
 
 Products differ from picture to picture, a mark does not, so only the mark remains in the median of the pictures'
 gradients (Dekel, Rubinstein, Liu, Freeman: On the Effectiveness of Visible Watermarks, CVPR 2017). Products of one
-shape also share edges; if most of the gradients are common, the group has no mark. Rates: docs/measured.md.
+shape also share edges; if most of the gradients are common, the group has no mark. Rates: docs/benchmarks.md.
 """
 
 from collections import Counter, defaultdict

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 KNOWN_WEIGHT = 0.25
-"""Weight of known differences in the scatter within products; see docs/measured.md."""
+"""Weight of known differences in the scatter within products; see docs/benchmarks.md."""
 
 _EXACT_UP_TO = 4096  # dimensions; wider blocks (ResNet50 on a 3 x 3 grid has 18,432) use a randomized SVD
 
