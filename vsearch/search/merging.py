@@ -78,7 +78,7 @@ class RegionResult:
 def detection_weight(detection: Detection) -> float:
     """Return how much the hits of a detection count compared with those of the whole photo.
 
-    The exponent was measured on photos of rooms and of single products (docs/benchmarks.md): a greater one loses hits of
+    The exponent was measured on photos of rooms and of single products: a greater one loses hits of
     small products; without weights, a box without a product can win.
     """
     return float(detection.confidence**0.25)
