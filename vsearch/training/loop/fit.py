@@ -22,7 +22,7 @@ from vsearch.core.files import replace_text
 from vsearch.core.progress import ProgressCallback, no_progress
 from vsearch.models.backbones import backbone
 from vsearch.models.network import build_network, build_top
-from vsearch.models.trained_heads import HeadSpec
+from vsearch.models.trained_heads import MISSING, HeadSpec
 from vsearch.training.data.dataset import Dataset
 from vsearch.training.loop import batches, resume
 from vsearch.training.loop.batches import Batches
@@ -125,15 +125,12 @@ class _Training:
             layer.trainable = position >= first
         data = self._batches(number)
         with self._strategy.scope():
-            if phase.unfreeze == "none":
-                model = build_top(network, self._trunk.output_shape[-1])
-            else:  # a model of its own, since a compiled one saves its optimizer with the weights
-                model = keras.Model(network.input, network.output)
+            model = network if phase.unfreeze != "none" else build_top(network, self._trunk.output_shape[-1])
             schedule = self._compile(model, phase, data.steps)
         optimizer = model.optimizer
         variables = [*_variables_of(network), *optimizer.variables]
         saver = _StateSaver(self._file, variables, phase, number, data.steps, schedule, self._report(number))
-        validation = data.validation if self._has_validation_labels() else None
+        has_labels = any((target != MISSING).any() for target in self._dataset.val.targets.values())
         while saver.restore():
             epoch, done = divmod(saver.state.step, data.steps)
             model.fit(
@@ -141,7 +138,7 @@ class _Training:
                 initial_epoch=epoch,
                 epochs=epoch + 1 if done else phase.epochs,  # the rest of an interrupted epoch on its own
                 steps_per_epoch=data.steps - done,
-                validation_data=validation,
+                validation_data=data.validation if has_labels else None,
                 callbacks=[saver, *([keras.callbacks.SwapEMAWeights()] if phase.ema else [])],
                 shuffle=False,
                 verbose=0,
@@ -190,9 +187,6 @@ class _Training:
             self._dataset, phase, augment,
             seed=seed, trunk=trunk, folder=self._trunk_cache, replicas=replicas, advance=self._advance,
         )  # fmt: skip
-
-    def _has_validation_labels(self) -> bool:
-        return any((target != -1).any() for target in self._dataset.val.targets.values())
 
     def _report(self, number: int) -> Any:
         before = sum(self._steps[:number])
