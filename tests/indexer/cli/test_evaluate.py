@@ -12,9 +12,10 @@ from click.testing import CliRunner, Result
 
 from indexer.cli import evaluate
 from indexer.cli.evaluate import command
-from tests.fakes import FakeEncoder
+from tests.fakes import FakeEncoder, colored, fake_checkpoint
 from tests.indexer.shop import Shop, open_shop
 from vsearch.cli import ground_truth
+from vsearch.cli.load_model import Model
 from vsearch.core.errors import DatasetError
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import decode, encode_jpeg
@@ -173,6 +174,25 @@ def test_an_unreadable_photo_is_an_error(shop: Shop, photos: Path) -> None:
     (photos / "bad.jpg").write_text("hello")
     file = write_list(photos.parent, "photo,sku\nbad.jpg,S000\n")
     assert "bad.jpg cannot be read" in error_of(shop, "photos", file, "--pictures", photos)
+
+
+def test_class_heads_are_fitted_and_scored(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = fake_checkpoint(tmp_path / "checkpoint")
+    model = Model(FakeEncoder(checkpoint), checkpoint, checkpoint.retrieval.whitening, "fake")
+    monkeypatch.setattr(evaluate, "load_model", lambda settings: model)
+    images, rows = tmp_path / "images", ["image,split,category"]
+    images.mkdir()
+    for number in range(12):
+        color = ((200, 40, 40), (40, 40, 200))[number % 2]
+        (images / f"{number}.jpg").write_bytes(encode_jpeg(colored(color, seed=number)))
+        rows.append(f"{number}.jpg,{'val' if number > 7 else 'train'},{('red', 'blue')[number % 2]}")
+    manifest = write_list(tmp_path, "\n".join(rows))
+
+    printed = invoke(shop, "classes", "--manifest", manifest, "--images", images).stdout
+    assert "8 train, 4 val images, 2 classes" in printed
+    assert printed.count("100.0 %") == 3
+    manifest.write_text("image,split,category\n0.jpg,train,red\n")
+    assert "'val'" in error_of(shop, "classes", "--manifest", manifest, "--images", images)
 
 
 def test_the_grocery_example_splits_products_by_kind(tmp_path: Path) -> None:
