@@ -93,6 +93,7 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
         "svg": (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
         "html": (b"<!DOCTYPE html><html><body>404</body></html>", "web page"),
         "text": (b"Dear shop, do you have this sofa in green?\n", "text"),
+        "text like a bmp": (b"BMW catalog for the year, with all the chairs that we have\n", "text"),
         "utf-16 text": ("Grüße aus dem Möbelhaus".encode("utf-16"), "text"),
         "json": (b'{"image": "aGVsbG8="}', "text"),
         "pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "PDF"),

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,21 +24,16 @@ with run_lock(Path(sys.argv[1]), datetime.now(UTC)):
 """
 
 
-def test_the_error_names_the_work_and_its_holder(tmp_path: Path) -> None:
+def test_a_lock_is_held_until_its_block_ends_or_fails(tmp_path: Path) -> None:
     file = tmp_path / "data" / "index.lock"
-    holder = f"training.* process {os.getpid()} .since 2026-11-21 01:30:00 UTC"
-    with run_lock(file, NOW), pytest.raises(RunInProgress, match=holder), run_lock(file, NOW, "training"):
-        pass
-
-
-def test_the_lock_is_released_when_the_block_fails(tmp_path: Path) -> None:
-    file = tmp_path / "index.lock"
     assert not held(file)
-    with pytest.raises(KeyError), run_lock(file, NOW):
+    with suppress(KeyError), run_lock(file, NOW):
+        assert held(file)
+        holder = f"training.* process {os.getpid()} .since 2026-11-21 01:30:00 UTC"
+        with pytest.raises(RunInProgress, match=holder), run_lock(file, NOW, "training"):
+            pass
         raise KeyError
     assert not held(file)
-    with run_lock(file, NOW):
-        assert held(file)
 
 
 def test_a_killed_process_leaves_no_lock_behind(tmp_path: Path) -> None:

@@ -29,22 +29,29 @@ def linear_gray_profile() -> bytes:
 LINEAR_GRAY = linear_gray_profile()
 
 
-@pytest.mark.parametrize("mode", ["L", "LA"])
-def test_linear_gray(mode: str) -> None:
-    image = Image.new("L", (32, 32), 55).convert(mode)
-    picture = decode(encoded(image, "PNG", icc_profile=LINEAR_GRAY))
-    assert np.abs(picture[5, 5].astype(int) - 128).max() <= 2
+def lab_image() -> Image.Image:
+    """Return an orange image in Lab."""
+    srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    image = ImageCms.profileToProfile(Image.new("RGB", (32, 32), (200, 100, 50)), srgb, lab, outputMode="LAB")
+    assert image is not None
+    return image
 
 
-@pytest.mark.parametrize("file_format", ["PNG", "TIFF", "WEBP"])
-def test_colors_are_converted_by_the_content_of_a_profile(file_format: str) -> None:
-    data = encoded(scene(), file_format, icc_profile=SWAPPED, lossless=True)
-    assert np.abs(decode(data)[16, 16].astype(int) - (30, 30, 220)).max() <= 3
-
-
-def test_gray_with_a_profile_for_colors() -> None:
-    gray = encoded(scene().convert("L"), "PNG", icc_profile=SWAPPED)
-    assert difference(decode(gray), scene().convert("L").convert("RGB")) <= 3
+@pytest.mark.parametrize(
+    ("image", "file_format", "profile", "expected"),
+    [
+        (Image.new("L", (32, 32), 55), "PNG", LINEAR_GRAY, (128, 128, 128)),
+        (Image.new("LA", (32, 32), (55, 255)), "PNG", LINEAR_GRAY, (128, 128, 128)),
+        (Image.new("L", (32, 32), 55), "PNG", SWAPPED, (55, 55, 55)),
+        *((scene(), name, SWAPPED, (30, 30, 220)) for name in ("PNG", "TIFF", "WEBP")),
+        (lab_image(), "TIFF", None, (200, 100, 50)),
+    ],
+)
+def test_colors_are_converted_to_srgb(
+    image: Image.Image, file_format: str, profile: bytes | None, expected: tuple[int, int, int]
+) -> None:
+    data = encoded(image, file_format, icc_profile=profile, lossless=True)
+    assert np.abs(decode(data)[5, 5].astype(int) - expected).max() <= 3
 
 
 @pytest.mark.parametrize(
@@ -89,10 +96,3 @@ def test_gamma_of_a_png_without_a_profile(mode: str, chunks: bytes, expected: in
     intact = encoded(image, "PNG")
     picture = decode(intact[:33] + chunks + intact[33:])
     assert np.abs(picture[5, 5].astype(int) - expected).max() <= 1
-
-
-def test_lab_tiff() -> None:
-    srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
-    image = ImageCms.profileToProfile(Image.new("RGB", (32, 32), (200, 100, 50)), srgb, lab, outputMode="LAB")
-    assert image is not None
-    assert np.abs(decode(encoded(image, "TIFF"))[5, 5].astype(int) - (200, 100, 50)).max() <= 3
