@@ -80,10 +80,11 @@ def find(settings: Settings, name: str) -> Checkpoint:
         return checkpoints.load(checkpoints.bundled())
     if Path(name).is_dir():
         return checkpoints.load(Path(name))
-    folders = {checkpoints.checkpoint_id(read_description(folder)): folder for folder in bundled_folders()}
-    folders |= {folder.name: folder for folder in shop_folders(settings)}
+    folders = {folder.name: folder for folder in shop_folders(settings)}
+    if name not in folders:  # else the bundled files need not be hashed
+        folders |= {checkpoints.checkpoint_id(read_description(folder)): folder for folder in bundled_folders()}
     found = [checkpoint_id for checkpoint_id in folders if len(name) >= _MIN_PREFIX and checkpoint_id.startswith(name)]
-    found = [checkpoint_id for checkpoint_id in found if checkpoint_id == name] or found
+    found = [name] if name in folders else found
     if not found:
         raise CheckpointMissing(
             f"There is no checkpoint {name!r}. Name an id (see `vsearch models list`), a folder or {BUNDLED!r}."
