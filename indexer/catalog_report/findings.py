@@ -3,27 +3,17 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from catalog.models import FeedPicture, Image, Product
+from catalog.queries import LIVE, READABLE
 from vsearch.index.gallery import Gallery
 from vsearch.models.heads import ClassPredictions
 
-Kind = Literal[
-    "bad row",
-    "no picture",
-    "unavailable picture",
-    "small picture",
-    "watermark",
-    "shared picture",
-    "near duplicate",
-    "suspect category",
-]
-
-TITLES: dict[Kind, str] = {
+TITLES = {
     "bad row": "Rows of the last feed that were not imported",
     "no picture": "Products without a usable picture",
     "unavailable picture": "Pictures that could not be fetched",
@@ -33,7 +23,7 @@ TITLES: dict[Kind, str] = {
     "near duplicate": "Different products that look nearly identical",
     "suspect category": "Products that look like another category",
 }
-"""Section titles of the report, in its order."""
+"""Kind of finding -> title of its section, in the order of the report."""
 
 MIN_SIDE = 200
 """Pixels of the longer side below which a picture is reported as too small."""
@@ -54,16 +44,12 @@ _MAX_UNAVAILABLE = 1000
 _MAX_SEARCHED = 5000  # pictures of each class whose neighbors are searched
 
 
-_LIVE = Product.withdrawn_at.is_(None)
-
-
 @dataclass(frozen=True)
 class CatalogPicture:
     """One readable picture of one live product."""
 
     image_id: int
     sku: str
-    title: str
     brand: str
     category: str
     variant_group: str | None
@@ -74,16 +60,9 @@ class CatalogPicture:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to correct in the catalog.
+    """One thing to correct in the catalog: a key of `TITLES`, the products, sha256 of pictures to show, a sentence."""
 
-    Attributes:
-        kind: section of the report.
-        skus: products concerned, the most relevant first.
-        pictures: sha256 of pictures to show.
-        text: one sentence.
-    """
-
-    kind: Kind
+    kind: str
     skus: tuple[str, ...]
     pictures: tuple[str, ...]
     text: str
@@ -91,11 +70,11 @@ class Finding:
 
 def readable_pictures(session: Session) -> list[CatalogPicture]:
     """Return every readable picture of every live product, by image id."""
-    product = Product.sku, Product.title, Product.brand, Product.category, Product.variant_group
+    product = Product.sku, Product.brand, Product.category, Product.variant_group
     statement = (
         select(Image.image_id, *product, Image.sha256, Image.width, Image.height)
         .join(Product)
-        .where(_LIVE, Image.problem.is_(None))
+        .where(LIVE, READABLE)
         .order_by(Image.image_id)
     )
     return [CatalogPicture(*row) for row in session.execute(statement)]
@@ -119,8 +98,8 @@ def of_imports(session: Session, imports: Sequence[Mapping[str, Any]]) -> Iterat
 
 def without_picture(session: Session) -> Iterator[Finding]:
     """Yield the products that have no readable picture."""
-    readable = exists().where(Image.product_id == Product.product_id, Image.problem.is_(None))
-    for sku in session.scalars(select(Product.sku).where(_LIVE, ~readable).order_by(Product.sku)):
+    readable = exists().where(Image.product_id == Product.product_id, READABLE)
+    for sku in session.scalars(select(Product.sku).where(LIVE, ~readable).order_by(Product.sku)):
         yield Finding("no picture", (sku,), (), "No usable picture, so visual search cannot find this product.")
 
 

@@ -22,7 +22,7 @@ from catalog.models import Product, utc_now
 from indexer.build import run
 from indexer.build.indexes import assign_classes
 from indexer.catalog_report import findings, watermarks
-from indexer.catalog_report.findings import TITLES, CatalogPicture, Finding, Kind
+from indexer.catalog_report.findings import TITLES, CatalogPicture, Finding
 from vsearch.core.errors import CheckpointError, GenerationError, VSearchError
 from vsearch.core.files import replace_text
 from vsearch.core.settings import Settings
@@ -87,7 +87,7 @@ class CatalogReport:
         """Return sku and title of the first products of a finding."""
         return [f"{sku} {self.titles.get(sku, '')}".rstrip() for sku in finding.skus[:limit]]
 
-    def of_kind(self, kind: Kind) -> list[Finding]:
+    def of_kind(self, kind: str) -> list[Finding]:
         """Return the findings of one kind."""
         return [finding for finding in self.findings if finding.kind == kind]
 

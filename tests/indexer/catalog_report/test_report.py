@@ -24,7 +24,7 @@ from vsearch.index import generation
 from vsearch.models.heads import ClassPredictions
 
 UNAVAILABLE = "picture 'x.jpg' is not in the folder"
-PICTURE = CatalogPicture(1, "A", "Sofa", "Acme", "Sofas", None, "a" * 64, 300, 150)
+PICTURE = CatalogPicture(1, "A", "Acme", "Sofas", None, "a" * 64, 300, 150)
 
 
 def test_small_pictures_are_reported_by_their_longer_side() -> None:

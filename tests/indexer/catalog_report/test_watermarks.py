@@ -70,7 +70,7 @@ def test_pictures_without_the_watermark_are_left_out() -> None:
 def picture(number: int, brand: str | None = None, group: str | None = None, height: int = 320) -> CatalogPicture:
     """Return a picture of a product of its own."""
     brand = ("Acme" if number % 2 else "") if brand is None else brand
-    return CatalogPicture(number, f"P{number:03d}", "", brand, "", group, f"{number:064d}", 320, height)
+    return CatalogPicture(number, f"P{number:03d}", brand, "", group, f"{number:064d}", 320, height)
 
 
 def test_groups_are_the_catalog_and_its_larger_brands() -> None:
