@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from vsearch.core.errors import GenerationCorrupt
 from vsearch.core.settings import Metric
@@ -38,6 +38,9 @@ MAX_GPU_K = 2048
 _GPU_ERRORS = (RuntimeError, MemoryError, AttributeError)  # the last: a FAISS built without GPU support
 _NO_IDS: Ids = np.empty(0, dtype=np.int64)
 
+_gpu_lock = threading.Lock()
+_gpu_failed = threading.Event()
+
 log = logging.getLogger(__name__)
 
 
@@ -53,28 +56,20 @@ class ClassIndex:
     """The embeddings of one class under one metric; immutable and thread-safe. Made by `build` or `load`.
 
     Only a loaded index is copied to the GPU: one that was just built is written, not searched.
-
-    Attributes:
-        image_ids: int64 [n], ascending.
     """
 
     def __init__(self, mapped: Any, metric: Metric) -> None:
         faiss = _faiss()
         self.metric: Metric = metric
-        self.image_ids: Ids = faiss.vector_to_array(mapped.id_map)
+        self.image_ids: Ids = faiss.vector_to_array(mapped.id_map)  # ascending
         self._mapped = mapped  # owns the memory of `_rows`
         self._rows = faiss.downcast_index(mapped.index)
         self._is_ivf = isinstance(self._rows, faiss.IndexIVF)
-        self._gpu: _Gpu | None = None
+        self._gpu: Any = None  # a copy of `_rows`
 
     @classmethod
     def build(cls, embeddings: NDArray[Any], image_ids: NDArray[Any], metric: Metric) -> "ClassIndex":
-        """Return the index of `embeddings`.
-
-        Args:
-            embeddings: [n, d], n >= 1, finite, of any length.
-            image_ids: distinct non-negative integers [n].
-            metric: "cosine" normalizes the embeddings; "euclidean" does not.
+        """Return the index of embeddings [n, d], finite and of any length, with distinct, non-negative ids [n].
 
         Raises:
             ValueError: shapes do not match, an id is repeated or negative, or a number is not finite.
@@ -89,16 +84,14 @@ class ClassIndex:
             raise ValueError("image ids must be distinct and not negative")
         if not np.isfinite(vectors).all():
             raise ValueError("embeddings must be finite")
-        faiss_metric = faiss.METRIC_INNER_PRODUCT if metric == "cosine" else faiss.METRIC_L2
-        mapped = faiss.index_factory(vectors.shape[1], f"IDMap2,{index_key(len(ids))}", faiss_metric)
+        mapped = faiss.index_factory(vectors.shape[1], f"IDMap2,{index_key(len(ids))}", _faiss_metric(metric))
         prepared = np.ascontiguousarray(_normalized(vectors, metric)[order])
-        if mapped.is_trained:
-            mapped.add_with_ids(prepared, ids)
-        else:
-            mapped.train(prepared)
-            mapped.add_with_ids(prepared, ids)
-            _choose_nprobe(faiss.downcast_index(mapped.index), prepared, faiss_metric)
-        return cls(mapped, metric)
+        mapped.train(prepared)
+        mapped.add_with_ids(prepared, ids)
+        index = cls(mapped, metric)
+        if index._is_ivf:
+            _choose_nprobe(index._rows, prepared, metric)
+        return index
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -106,17 +99,11 @@ class ClassIndex:
     def search(
         self, queries: Vectors, k: int, allowed: Ids | None = None, excluded: Ids | None = None
     ) -> tuple[Vectors, Ids]:
-        """Return the k nearest neighbors of each query, best first.
+        """Return the values and image ids [q, k] of the k nearest neighbors of each query [q, d], best first.
 
-        Args:
-            queries: [q, d]; normalized here if the metric is cosine.
-            k: number of neighbors, at least 1; if fewer are found, the rest is padding.
-            allowed: image ids to search among; None means all. Ids of other classes are ignored, here and below.
-            excluded: image ids to leave out.
-
-        Returns:
-            Values float32 [q, k] (cosine: similarity, higher is better; euclidean: distance, lower is better) and
-            image ids int64 [q, k]; equal values are ordered by id. Padding is id -1 with value -inf or inf.
+        The value is the cosine similarity (higher is better) or Euclidean distance (lower is better); equal values are
+        ordered by id. Padding is id -1 with value -inf or inf. Only `allowed` image ids are searched, if given, and
+        not the `excluded` ones; ids of other classes are ignored.
         """
         vectors = np.ascontiguousarray(_normalized(np.asarray(queries, dtype=np.float32), self.metric))
         removed = self._positions(excluded) if excluded is not None else _NO_IDS
@@ -137,11 +124,7 @@ class ClassIndex:
         return np.asarray(self._rows.reconstruct_batch(positions), dtype=np.float32)
 
     def save(self, path: Path) -> None:
-        """Write the index to a file that plain FAISS can read too, ids included.
-
-        Raises:
-            OSError: the disk is full or the folder is not writable.
-        """
+        """Write the index to a file that plain FAISS can read too, ids included."""
         try:
             _faiss().write_index(self._mapped, str(path))
         except RuntimeError as error:
@@ -161,13 +144,12 @@ class ClassIndex:
             mapped = faiss.read_index(str(path))
         except RuntimeError as error:
             raise _corrupt(path, str(error).splitlines()[0]) from None
-        faiss_metric = faiss.METRIC_INNER_PRODUCT if metric == "cosine" else faiss.METRIC_L2
-        if not isinstance(mapped, faiss.IndexIDMap) or mapped.metric_type != faiss_metric:
+        if not isinstance(mapped, faiss.IndexIDMap) or mapped.metric_type != _faiss_metric(metric):
             raise _corrupt(path, f"it contains {type(mapped).__name__}")
         index = cls(mapped, metric)
         if len(index) != mapped.ntotal or (np.diff(index.image_ids) <= 0).any():
             raise _corrupt(path, "its ids are not sorted")
-        index._gpu = _Gpu.clone(index._rows)
+        index._gpu = _copy_to_gpu(index._rows)
         return index
 
     def _search_cpu(self, vectors: Vectors, k: int, allowed: Ids | None, removed: Ids) -> tuple[Vectors, Ids]:
@@ -182,12 +164,12 @@ class ClassIndex:
         width = min(k, len(self) if selected is None else max(1, int(np.count_nonzero(selected))))
         with _threads_for(len(vectors)):
             if not self._is_ivf:
-                return self._search_rows(vectors, width, _faiss().SearchParameters(sel=selector))
+                return _search(self._rows, vectors, width, params=_faiss().SearchParameters(sel=selector))
             # Allowed images may be in any cluster.
             nprobe = self._rows.nlist if allowed is not None else self._nprobe_for(vectors, width, removed)
             while True:
                 parameters = _faiss().SearchParametersIVF(sel=selector, nprobe=nprobe)
-                values, positions = self._search_rows(vectors, width, parameters)
+                values, positions = _search(self._rows, vectors, width, params=parameters)
                 if nprobe == self._rows.nlist or (positions != PADDING).all():
                     return values, positions
                 nprobe = min(2 * nprobe, self._rows.nlist)
@@ -197,26 +179,28 @@ class ClassIndex:
         if not len(removed):
             return int(self._rows.nprobe)
         parameters = _faiss().SearchParametersIVF(nprobe=self._rows.nprobe)
-        _, nearest = self._search_rows(vectors, width, parameters)
+        _, nearest = _search(self._rows, vectors, width, params=parameters)
         kept = 1 - float(np.isin(nearest, removed).mean(axis=1).max())
         return math.ceil(min(self._rows.nprobe / kept, self._rows.nlist)) if kept else int(self._rows.nlist)
-
-    def _search_rows(self, vectors: Vectors, width: int, parameters: Any) -> tuple[Vectors, Ids]:
-        values, positions = self._rows.search(vectors, width, params=parameters)
-        return values, positions
 
     def _search_gpu(self, vectors: Vectors, k: int, removed: Ids) -> tuple[Vectors, Ids] | None:
         """Return values and positions, or None if the CPU must search.
 
-        The GPU takes no selector, so removed rows are fetched too and dropped here.
+        The GPU takes no selector, so removed rows are fetched too and dropped here. It is used by one thread at a
+        time, as FAISS requires; if it fails (no memory, no driver), the CPU takes over.
         """
         width = min(k + len(removed), len(self))
         if self._gpu is None or width > MAX_GPU_K or (len(removed) and self._is_ivf):
             return None
-        found = self._gpu.search(vectors, width)
-        if found is None or (found[1] == PADDING).any():
+        try:
+            with _gpu_lock:
+                values, positions = _search(self._gpu, vectors, width)
+        except _GPU_ERRORS as error:
+            _warn_of_gpu(error)
             return None
-        return found[0], np.where(np.isin(found[1], removed), PADDING, found[1])
+        if (positions == PADDING).any():
+            return None
+        return values, np.where(np.isin(positions, removed), PADDING, positions)
 
     def _positions(self, image_ids: Ids) -> Ids:
         """Return the positions of the image ids that are in this index."""
@@ -242,47 +226,29 @@ class ClassIndex:
         )
 
 
-class _Gpu:
-    """A copy of an index on the first GPU, searched by one thread at a time, as FAISS requires.
+def _search(index: Any, vectors: Vectors, width: int, **parameters: Any) -> tuple[Vectors, Ids]:
+    values, positions = index.search(vectors, width, **parameters)
+    return values, positions
 
-    If anything fails on the GPU (no memory, no driver, no support), the CPU takes over, with one warning per process.
-    """
 
-    lock = threading.Lock()
-    warned = False
+def _copy_to_gpu(index: Any) -> Any:
+    """Return a copy on the first GPU, or None without a usable one."""
+    faiss = _faiss()
+    try:
+        if getattr(faiss, "get_num_gpus", lambda: 0)():
+            with _gpu_lock:
+                return faiss.index_cpu_to_gpu(_gpu_resources(), 0, index)
+    except _GPU_ERRORS as error:
+        _warn_of_gpu(error)
+    return None
 
-    def __init__(self, clone: Any) -> None:
-        self._clone = clone
 
-    @classmethod
-    def clone(cls, index: Any) -> "_Gpu | None":
-        """Return a copy, or None without a usable GPU."""
-        faiss = _faiss()
-        try:
-            if not getattr(faiss, "get_num_gpus", lambda: 0)():
-                return None
-            with cls.lock:
-                return cls(faiss.index_cpu_to_gpu(_gpu_resources(), 0, index))
-        except _GPU_ERRORS as error:
-            cls._warn(error)
-            return None
-
-    def search(self, vectors: Vectors, k: int) -> tuple[Vectors, Ids] | None:
-        """Return values and positions, or None if the GPU failed."""
-        try:
-            with self.lock:
-                values, positions = self._clone.search(vectors, k)
-        except _GPU_ERRORS as error:
-            self._warn(error)
-            return None
-        return values, positions
-
-    @classmethod
-    def _warn(cls, error: Exception) -> None:
-        if not cls.warned:
-            cls.warned = True
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            log.warning("FAISS searches on the CPU because the GPU failed: %s", reason)
+def _warn_of_gpu(error: Exception) -> None:
+    """Warn that the GPU failed, once per process."""
+    if not _gpu_failed.is_set():
+        _gpu_failed.set()
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        log.warning("FAISS searches on the CPU because the GPU failed: %s", reason)
 
 
 @cache
@@ -306,14 +272,15 @@ def _threads_for(queries: int) -> Iterator[None]:
         faiss.omp_set_num_threads(default)
 
 
-def _choose_nprobe(index: Any, vectors: Vectors, faiss_metric: int) -> None:
+def _choose_nprobe(index: Any, vectors: Vectors, metric: Metric) -> None:
     """Set nprobe of a filled IVF index by doubling, until `MIN_RECALL` is reached."""
     queries = vectors[np.random.default_rng(0).permutation(len(vectors))[:RECALL_QUERIES]]
-    exact = _faiss().knn(queries, vectors, RECALL_DEPTH, metric=faiss_metric)[1]
+    exact = _faiss().knn(queries, vectors, RECALL_DEPTH, metric=_faiss_metric(metric))[1]
     index.make_direct_map()  # for `reconstruct_batch`
     index.nprobe = 1
     while index.nprobe < index.nlist:
-        if index_recall_at_k(index.search(queries, RECALL_DEPTH)[1], exact).mean() >= MIN_RECALL:
+        found = index.search(queries, RECALL_DEPTH)[1]
+        if np.mean([np.isin(theirs, ours).mean() for ours, theirs in zip(found, exact, strict=True)]) >= MIN_RECALL:
             return
         index.nprobe = min(2 * index.nprobe, index.nlist)
 
@@ -325,6 +292,11 @@ def _faiss() -> Any:
     return faiss
 
 
+def _faiss_metric(metric: Metric) -> int:
+    faiss = _faiss()
+    return int(faiss.METRIC_INNER_PRODUCT if metric == "cosine" else faiss.METRIC_L2)
+
+
 def _normalized(vectors: Vectors, metric: Metric) -> Vectors:
     return l2_normalize(vectors) if metric == "cosine" else vectors
 
@@ -333,20 +305,3 @@ def _corrupt(path: Path, problem: str) -> GenerationCorrupt:
     return GenerationCorrupt(
         f"Index file {path} is damaged: {problem}. Run `vsearch index rollback` or `vsearch index run`."
     )
-
-
-def index_recall_at_k(found: ArrayLike, exact: ArrayLike) -> NDArray[np.float64]:
-    """Return the fraction of the ids of exact search that an index finds, per query [q].
-
-    This is FAISS's `contrib.evaluation.knn_intersection_measure`.
-
-    Args:
-        found: ids [q, k] of the index under test, padded with -1.
-        exact: ids [q, k] of exact search; a query without results counts as 1.
-    """
-    pairs = zip(np.asarray(found, dtype=np.int64), np.asarray(exact, dtype=np.int64), strict=True)
-    shares = []
-    for ours, theirs in pairs:
-        wanted = theirs[theirs != PADDING]
-        shares.append(np.isin(wanted, ours).mean() if len(wanted) else 1.0)
-    return np.array(shares, dtype=np.float64)

@@ -1,8 +1,8 @@
 """`Gallery`: all class indexes of a generation, searched as one, with one hit per product."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,18 +30,12 @@ class Hit:
 
 
 class Gallery:
-    """Class indexes under each metric, and the product that each image shows; immutable.
-
-    Args:
-        indexes: metric -> class name -> index; every metric has the same classes and images.
-        image_ids: all images, int64 [n], ascending.
-        product_ids: the product of each image, int64 [n].
-    """
+    """Class indexes under each metric, and the product that each image shows; immutable."""
 
     def __init__(self, indexes: Mapping[Metric, Mapping[str, ClassIndex]], image_ids: Ids, product_ids: Ids) -> None:
-        self.indexes = {metric: dict(by_class) for metric, by_class in indexes.items()}
-        self.image_ids = image_ids
-        self.product_ids = product_ids
+        self.indexes = {metric: dict(by_class) for metric, by_class in indexes.items()}  # all of the same images
+        self.image_ids = image_ids  # [n], ascending
+        self.product_ids = product_ids  # [n]
         self.classes: tuple[str, ...] = tuple(next(iter(self.indexes.values())))
 
     def __len__(self) -> int:
@@ -57,12 +51,10 @@ class Gallery:
         allowed: Ids | None = None,
         excluded: Ids | None = None,
     ) -> list[Hit]:
-        """Return the k nearest products of the chosen classes, best first; fewer if there are no more.
+        """Return the k nearest products of the chosen classes (None: of all), best first; fewer if there are no more.
 
-        Equal values are ordered by image id, so the first k hits of a longer search are the same.
-
-        `embedding` [d] need not be normalized; `classes` None means all; `allowed` and `excluded` are image ids as in
-        `ClassIndex.search`.
+        Equal values are ordered by image id, so the first k hits of a longer search are the same. The embedding [d]
+        need not be normalized; `allowed` and `excluded` are image ids as in `ClassIndex.search`.
 
         Raises:
             UnknownClass: the gallery has no such class.
@@ -72,11 +64,13 @@ class Gallery:
             raise InvalidRequest(f"k must be at least 1, got {k}.")
         if metric not in self.indexes:
             raise InvalidRequest(f"The metric must be {' or '.join(self.indexes)}, got {metric!r}.")
-        searches = []
+        query, searches = np.asarray(embedding, dtype=np.float32)[None], []
         for name in self.classes if classes is None else dict.fromkeys(classes):
             if name not in self.indexes[metric]:
                 raise UnknownClass(f"There is no class {name!r} in the index; it has {_listed(self.classes)}.")
-            searches.append(_ClassSearch(name, self.indexes[metric][name], embedding, allowed, excluded))
+            index = self.indexes[metric][name]
+            nearest = partial(index.search, query, allowed=allowed, excluded=excluded)
+            searches.append(_ClassSearch(name, len(index), nearest))
         sign = -1 if metric == "cosine" else 1
         for search in searches:
             search.fetch(IMAGES_PER_PRODUCT * k)
@@ -133,34 +127,27 @@ class Gallery:
         return list(best.values())
 
 
+@dataclass
 class _ClassSearch:
-    """A search in one class that can be extended."""
+    """A search in one class of `size` images that can be extended."""
 
-    def __init__(
-        self,
-        name: str,
-        index: ClassIndex,
-        embedding: NDArray[np.floating],
-        allowed: Ids | None,
-        excluded: Ids | None,
-    ) -> None:
-        self.name = name
-        self.width = 0
-        self.values: list[float] = []
-        self.image_ids: list[int] = []
-        self._index, self._allowed, self._excluded = index, allowed, excluded
-        self._query = np.asarray(embedding, dtype=np.float32)[None]
+    name: str
+    size: int
+    nearest: Callable[..., tuple[Vectors, Ids]]
+    width: int = 0
+    values: Sequence[float] = ()
+    image_ids: Sequence[int] = ()
 
     def fetch(self, width: int) -> None:
         """Fetch the `width` nearest images, or all there are."""
-        self.width = min(width, len(self._index))
-        values, ids = self._index.search(self._query, self.width, self._allowed, self._excluded)
+        self.width = min(width, self.size)
+        values, ids = self.nearest(k=self.width)
         found = ids[0] >= 0
         self.values, self.image_ids = values[0, found].tolist(), ids[0, found].tolist()
 
     def is_complete(self, sign: int, worst_value: float) -> bool:
         """Return whether no image remains that could be among the hits: none is left, or all are worse."""
-        exhausted = len(self.values) < self.width or self.width == len(self._index)
+        exhausted = len(self.values) < self.width or self.width == self.size
         return exhausted or sign * self.values[-1] > worst_value
 
 

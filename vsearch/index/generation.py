@@ -66,17 +66,11 @@ class MatchThresholds(_Record):
 
 
 class MatchCalibration(_Record):
-    """How scores become match labels in one catalog.
+    """How scores become match labels in one catalog."""
 
-    Attributes:
-        all: thresholds for classes without their own.
-        classes: thresholds by class name.
-        cohort_baseline: cohort score above which a photo is penalized.
-    """
-
-    all: MatchThresholds = MatchThresholds()
+    all: MatchThresholds = MatchThresholds()  # for classes without their own
     classes: dict[str, MatchThresholds] = Field(default_factory=dict)
-    cohort_baseline: float = 0.0
+    cohort_baseline: float = 0.0  # cohort score above which a photo is penalized
 
     def match_label(self, class_name: str, margin: float) -> MatchLabel:
         """Return the label for the margin of a product of a class."""
@@ -84,43 +78,32 @@ class MatchCalibration(_Record):
 
 
 class Quality(_Record):
-    """Search quality on augmented views of the generation's own products.
+    """Search quality on augmented views of the generation's own products."""
 
-    Attributes:
-        views: number of queries.
-        hit_at_1: share whose product is ranked first.
-        own_score: median score of their own product.
-    """
-
-    views: int
-    hit_at_1: float
-    own_score: float
+    views: int  # number of queries
+    hit_at_1: float  # share whose product is ranked first
+    own_score: float  # median score of their own product
 
 
 class Origin(_Record):
-    """Where a generation comes from.
-
-    Attributes:
-        fingerprint: hash of all inputs; an index run with the fingerprint of the current generation does nothing.
-        previous: the generation that was current before; `vsearch index rollback` returns to it.
-        model_before: the last generation of the previous model; undoing a promotion returns to it.
-    """
+    """Where a generation comes from."""
 
     generation_id: str = Field(pattern=ID_PATTERN)
     created_at: datetime
     checkpoint_id: str
     blocks_id: str
-    fingerprint: str
-    previous: str | None = Field(default=None, pattern=ID_PATTERN)
+    fingerprint: str  # hash of all inputs; an index run with that of the current generation does nothing
+    previous: str | None = Field(default=None, pattern=ID_PATTERN)  # current before; a rollback returns to it
     model_before: str | None = Field(default=None, pattern=ID_PATTERN)
+    """The last generation of the previous model; undoing a promotion returns to it."""
 
 
 class ClassEntry(_Record):
-    """One class: its name, number of images, FAISS factory string, and index file under each metric."""
+    """One class of a generation."""
 
     name: str
-    count: int
-    index_key: str
+    count: int  # of images
+    index_key: str  # FAISS factory string
     files: dict[Metric, str]
 
 
@@ -203,11 +186,7 @@ def write(
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Return the manifest of the generation folder `path`.
-
-    Raises:
-        GenerationCorrupt: the manifest is missing, invalid, or of another format version.
-    """
+    """Return the manifest of a generation; `GenerationCorrupt` if it is missing, invalid or of another format."""
     try:
         content = json.loads((path / MANIFEST).read_bytes())
         version = content.get("format_version") if isinstance(content, dict) else None
@@ -228,11 +207,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def load(path: Path) -> Generation:
-    """Load the generation folder `path`, verifying every file against its checksum.
-
-    Raises:
-        GenerationCorrupt: a file is missing or was modified.
-    """
+    """Load a generation folder; `GenerationCorrupt` if a file is missing or does not match its checksum."""
     manifest = read_manifest(path)
     for name, expected in manifest.checksums.items():
         try:
@@ -267,11 +242,7 @@ def publish(folder: Path, hidden: Path) -> Path:
 
 
 def current_id(folder: Path) -> str | None:
-    """Return the id of the current generation, or None if nothing has been published.
-
-    Raises:
-        GenerationCorrupt: `CURRENT` does not contain an id.
-    """
+    """Return the id of the current generation, or None if nothing has been published."""
     try:
         text = (folder / CURRENT).read_text(encoding="utf8", errors="replace").strip()
     except FileNotFoundError:
@@ -284,11 +255,7 @@ def current_id(folder: Path) -> str | None:
 
 
 def current(folder: Path) -> Path:
-    """Return the folder of the current generation.
-
-    Raises:
-        NoGeneration: nothing has been published.
-    """
+    """Return the folder of the current generation; `NoGeneration` if nothing has been published."""
     generation_id = current_id(folder)
     if generation_id is None:
         raise NoGeneration(f"No index has been published in {folder}. Run `vsearch index run`.")

@@ -27,14 +27,10 @@ log = logging.getLogger(__name__)
 def rollback(folder: Path, to: str = "", usable: Callable[[Generation], object] = lambda generation: None) -> str:
     """Make an earlier generation current again and return its id.
 
-    Args:
-        folder: holds the generations.
-        to: the id to return to. If empty, the previously current generation, or else the newest older one that can
-            be served.
-        usable: raises if a generation cannot be served.
+    That is the generation `to`; if empty, the previously current one, or else the newest older one that can be served.
+    `usable` raises if a generation cannot be served.
 
     Raises:
-        NoGeneration: nothing has been published.
         GenerationError: there is no such generation, or it cannot be served; nothing has changed.
     """
     on_disk = generation_ids(folder)

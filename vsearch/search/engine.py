@@ -49,39 +49,22 @@ RETRY_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """A search request, apart from the photo.
+    """A search request, apart from the photo."""
 
-    Attributes:
-        k: number of products wanted.
-        metric: "cosine" or "euclidean".
-        classes: names of the classes to search; None lets the photo decide; `ALL` means every class.
-        allowed: image ids to search among, int64; None means all.
-        excluded: image ids to leave out, int64.
-        box: region of the photo to search with; None means the whole photo and every detection.
-    """
-
-    k: int = 24
+    k: int = 24  # number of products wanted
     metric: Metric = "cosine"
-    classes: tuple[str, ...] | Literal["all"] | None = None
-    allowed: Ids | None = None
-    excluded: Ids | None = None
-    box: Box | None = None
+    classes: tuple[str, ...] | Literal["all"] | None = None  # None lets the photo decide
+    allowed: Ids | None = None  # image ids to search among; None means all
+    excluded: Ids | None = None  # image ids to leave out
+    box: Box | None = None  # region to search with; None means the whole photo and every detection
 
 
 class Engine:
     """Answers searches from the current generation; thread-safe.
 
-    Call `refresh` once before the first search, and again whenever another generation may have been published.
-
-    Args:
-        settings: folders, and how classes are chosen.
-        open_encoder: loads the encoder of a checkpoint.
-        open_detector: loads the product detector on first use; if it returns None, only whole photos are searched.
-        serving: what to serve until the first `refresh`, for a generation that is not published.
-        clock: a monotonic clock in seconds, which times the retries of `refresh`.
-
-    Attributes:
-        problem: why the current generation cannot be served, or None.
+    Call `refresh` once before the first search, and again whenever another generation may have been published, unless
+    `serving` is a generation that is not published. The detector is opened on first use; if there is none, only whole
+    photos are searched.
     """
 
     def __init__(
@@ -93,7 +76,7 @@ class Engine:
         serving: Serving | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.problem: VSearchError | None = None
+        self.problem: VSearchError | None = None  # why the current generation cannot be served
         self._settings = settings
         self._open_encoder = open_encoder
         self._serving = serving
@@ -152,13 +135,10 @@ class Engine:
         """Find the products that look most like a photo.
 
         Without a box, the whole photo and every detection are searched, each as it is and mirrored; the best hit of a
-        product counts.
-
-        Pass one `serving` to several searches that must agree; by default the current one answers.
+        product counts. Pass one `serving` to several searches that must agree; by default the current one answers.
 
         Raises:
-            UnknownClass: the generation has no class of that name.
-            InvalidRequest: another part of the request is invalid.
+            InvalidRequest: a part of the request is invalid; `UnknownClass` if a class is.
             NoGeneration: nothing is served.
         """
         serving = serving or self.serving
@@ -177,16 +157,10 @@ class Engine:
         hits = merge_hits(regions, search.k, lower_is_better=search.metric == "euclidean")
         timings = {"detect": _ms(started, detected)} if detections else {}
         timings |= {"encode": _ms(detected, encoded), "search": _ms(encoded, time.perf_counter())}
-        generation = serving.generation
-        return SearchResult(
-            hits,
-            *searched_classes(regions),
-            generation.generation_id,
-            best_region(regions, hits).predictions,
-            timings,
-            generation.gallery.classes,
-            detections,
-        )
+        predictions, generation = best_region(regions, hits).predictions, serving.generation
+        known = generation.gallery.classes
+        routed = searched_classes(regions)
+        return SearchResult(hits, *routed, generation.generation_id, predictions, timings, known, detections)
 
     def search_like(
         self, product_id: int, search: Search = Search(), *, serving: Serving | None = None
@@ -207,15 +181,9 @@ class Engine:
             one_more = replace(search, k=search.k + 1, box=None)
             found = _labeled_hits(serving.generation, gallery.embedding(int(image_ids[0])), classes, one_more)
             hits = tuple(hit for hit in found if hit.product_id != product_id)[: search.k]
-        return SearchResult(
-            hits,
-            classes,
-            "all" if chosen is None else "chosen",
-            serving.generation.generation_id,
-            None,
-            {"encode": 0.0, "search": _ms(started, time.perf_counter())},
-            gallery.classes,
-        )
+        routing: Routing = "all" if chosen is None else "chosen"
+        timings = {"encode": 0.0, "search": _ms(started, time.perf_counter())}
+        return SearchResult(hits, classes, routing, serving.generation.generation_id, None, timings, gallery.classes)
 
     def _search_region(self, serving: Serving, blocks: Blocks, weight: float, search: Search) -> RegionResult:
         """Search with the blocks [2, d] of a region as it is and mirrored."""
@@ -233,29 +201,16 @@ class Engine:
             return search.classes, "chosen"
         if search.classes == ALL or not set(known) <= set(predictions.classes):
             return known, "all"
-        likely = choose_classes(
-            predictions.probabilities[0],
-            predictions.classes,
-            mass=self._settings.route_mass,
-            floor=self._settings.route_floor,
-        )
+        mass, floor = self._settings.route_mass, self._settings.route_floor
+        likely = choose_classes(predictions.probabilities[0], predictions.classes, mass=mass, floor=floor)
         routed = tuple(name for name in likely if name in known)
         return (routed, "routed") if 0 < len(routed) < len(known) else (known, "all")
 
 
 def choose_classes(probabilities: ArrayLike, classes: Sequence[str], *, mass: float, floor: float) -> tuple[str, ...]:
-    """Return the fewest classes whose probabilities add up to `mass`, likeliest first.
+    """Return the fewest classes whose probabilities add up to `mass`, likeliest first; all if none reaches `floor`.
 
     Never only the predicted class: a photo classified as "loveseat" must still find the identical "sofa".
-
-    Args:
-        probabilities: one per class, summing to 1.
-        classes: names.
-        mass: share of the probability to cover, 0 < mass <= 1.
-        floor: if no class reaches this probability, the classifier is undecided and all classes are returned.
-
-    Raises:
-        ValueError: the lengths differ or there is no class.
     """
     values = np.asarray(probabilities, dtype=np.float64)
     if values.shape != (len(classes),) or not len(classes):
@@ -279,14 +234,8 @@ def _labeled_hits(
     generation: Generation, embedding: NDArray[np.float32], classes: tuple[str, ...], search: Search
 ) -> tuple[LabeledHit, ...]:
     gallery = generation.gallery
-    hits = gallery.search(
-        embedding,
-        k=search.k,
-        metric=search.metric,
-        classes=classes,
-        allowed=search.allowed,
-        excluded=search.excluded,
-    )
+    limits = {"allowed": search.allowed, "excluded": search.excluded}
+    hits = gallery.search(embedding, k=search.k, metric=search.metric, classes=classes, **limits)
     scores = [hit.value for hit in hits] if search.metric == "cosine" else gallery.cosines(embedding, hits).tolist()
     calibration = generation.manifest.match_calibration
     cohort_scores = cohort_score(embedding[None], generation.background_cohort)

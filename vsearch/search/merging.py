@@ -15,42 +15,26 @@ Routing = Literal["routed", "chosen", "all"]
 
 @dataclass(frozen=True)
 class LabeledHit(Hit):
-    """A hit with its match label.
+    """A hit with its match label."""
 
-    Attributes:
-        score: cosine similarity, whatever the metric.
-        margin: the score minus the penalty of `vsearch.search.score_normalization`; decides the label.
-        box: the region of the photo that found it; None means the whole photo.
-    """
-
-    score: float
-    margin: float
+    score: float  # cosine similarity, whatever the metric
+    margin: float  # the score minus the penalty of `score_normalization`; decides the label
     label: MatchLabel
-    box: Box | None = None
+    box: Box | None = None  # the region of the photo that found it; None means the whole photo
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The result of one search.
+    """The result of one search."""
 
-    Attributes:
-        hits: best first, one per product.
-        classes: names of the searched classes.
-        routing: "routed" if the photo decided on the classes, "chosen" if the caller did, else "all".
-        predictions: of each model for the region with the best hit, n = 1; None for a search without a photo.
-        timings: milliseconds of the steps "detect" (if anything was detected), "encode" and "search".
-        known_classes: all class names of the generation.
-        detections: products detected in the photo, most confident first; unless a box was given, each was searched too.
-    """
-
-    hits: tuple[LabeledHit, ...]
-    classes: tuple[str, ...]
-    routing: Routing
+    hits: tuple[LabeledHit, ...]  # best first, one per product
+    classes: tuple[str, ...]  # that were searched
+    routing: Routing  # "routed" if the photo decided on the classes, "chosen" if the caller did, else "all"
     generation_id: str
-    predictions: ClassPredictions | None
-    timings: Mapping[str, float]
-    known_classes: tuple[str, ...]
-    detections: tuple[Detection, ...] = ()
+    predictions: ClassPredictions | None  # for the region with the best hit, n = 1; None without a photo
+    timings: Mapping[str, float]  # milliseconds of the steps "detect" (if anything was detected), "encode" and "search"
+    known_classes: tuple[str, ...]  # of the generation
+    detections: tuple[Detection, ...] = ()  # most confident first; unless a box was given, each was searched too
 
     @property
     def box(self) -> Box | None:
@@ -60,19 +44,13 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class RegionResult:
-    """What one region of a photo found.
+    """What one region of a photo found."""
 
-    Attributes:
-        weight: 0..1, how much its hits count compared with those of other regions.
-        hits: of the region as it is, then of its mirror image.
-        predictions: for this region alone, n = 1.
-    """
-
-    weight: float
-    hits: tuple[LabeledHit, ...]
+    weight: float  # 0..1, how much its hits count compared with those of other regions
+    hits: tuple[LabeledHit, ...]  # of the region as it is, then of its mirror image
     classes: tuple[str, ...]
     routing: Routing
-    predictions: ClassPredictions
+    predictions: ClassPredictions  # for this region alone, n = 1
 
 
 def detection_weight(detection: Detection) -> float:

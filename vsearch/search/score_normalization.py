@@ -35,12 +35,8 @@ def cohort_score(embeddings: Vectors, cohort: Vectors) -> Vectors:
 def select_cohort(cohort: Vectors, gallery: Vectors, batch_size: int = 32) -> tuple[Vectors, NDArray[np.bool_]]:
     """Return the best score of each cohort image in the gallery, float32 [n], and which images to use, bool [n].
 
-    The tenth that is most similar to the gallery is dropped: what most shops do not sell, this one may.
-
-    Args:
-        cohort: [n, d], unit length.
-        gallery: embeddings of the catalog, [p, d], p >= 1.
-        batch_size: cohort images compared at a time.
+    The tenth that is most similar to the gallery is dropped: what most shops do not sell, this one may. The cohort
+    [n, d] has unit length; it is compared with the gallery [p, d] in batches.
     """
     gallery = l2_normalize(gallery)
     batches = [cohort[start : start + batch_size] for start in range(0, len(cohort), batch_size)]

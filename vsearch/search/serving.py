@@ -79,9 +79,6 @@ class PhotoCache:
     """Detections and blocks of recent photos, for searches that change only the class, metric or filters.
 
     Concurrent requests for one photo wait for each other, so that everything is computed once.
-
-    Args:
-        open_detector: loads the detector on first use; returns None if there is none.
     """
 
     def __init__(self, open_detector: OpenDetector) -> None:
