@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from faiss.contrib.evaluation import knn_intersection_measure
 from numpy.typing import NDArray
 
 from vsearch.core.errors import GenerationCorrupt
@@ -202,6 +201,8 @@ def clustered(monkeypatch: pytest.MonkeyPatch) -> NDArray[np.float32]:
 def test_an_inverted_file_finds_nearly_what_exact_search_finds(
     clustered: NDArray[np.float32], metric: Metric, tmp_path: Path
 ) -> None:
+    from faiss.contrib.evaluation import knn_intersection_measure
+
     ids = np.arange(3000) * 7
     built = ClassIndex.build(clustered, ids, metric)
     assert 1 <= built._rows.nprobe < built._rows.nlist == 108
