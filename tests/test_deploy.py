@@ -1,4 +1,4 @@
-"""The files in docs/deploy name commands and settings that there are."""
+"""The files in docs/deploy name existing commands and settings."""
 
 import re
 import shutil
@@ -19,7 +19,6 @@ OPERATING = (FOLDER.parent / "operating.md").read_text(encoding="utf8")
 
 @pytest.mark.parametrize("file", sorted(FOLDER.iterdir()), ids=lambda file: file.name)
 def test_every_setting_and_command_exists(file: Path) -> None:
-    """A misspelt setting would keep the service from starting."""
     text = file.read_text(encoding="utf8")
     settings = {name.lower() for name in re.findall(r"VSEARCH_([A-Z_]+)", text)}
     assert settings <= set(Settings.model_fields)
@@ -29,32 +28,29 @@ def test_every_setting_and_command_exists(file: Path) -> None:
         assert words.split()[0] != "catalog" or words.split()[1] in catalog.commands
 
 
-def test_the_compose_file_is_sound() -> None:
-    """Page and worker wait for the schema, and the worker works."""
-    said = yaml.safe_load((FOLDER / "compose.yaml").read_text())
-    assert set(said["services"]) == {"upgrade", "web", "worker", "db"}
+def test_page_and_worker_wait_for_the_schema() -> None:
+    compose = yaml.safe_load((FOLDER / "compose.yaml").read_text())
+    assert set(compose["services"]) == {"upgrade", "web", "worker", "db"}
     for name in ("web", "worker"):
-        assert said["services"][name]["depends_on"]["upgrade"] == {"condition": "service_completed_successfully"}
-    assert said["services"]["upgrade"]["command"] == ["vsearch", "catalog", "upgrade"]
-    assert said["services"]["worker"]["command"] == ["vsearch", "jobs", "worker"]
-    assert said["services"]["web"]["environment"] == said["services"]["worker"]["environment"]
+        assert compose["services"][name]["depends_on"]["upgrade"] == {"condition": "service_completed_successfully"}
+    assert compose["services"]["upgrade"]["command"] == ["vsearch", "catalog", "upgrade"]
+    assert compose["services"]["worker"]["command"] == ["vsearch", "jobs", "worker"]
+    assert compose["services"]["web"]["environment"] == compose["services"]["worker"]["environment"]
 
 
-def test_the_image_holds_nothing_of_the_shop() -> None:
-    """Neither its data nor its settings, with their passwords; both lie beside the sources on the shop's machine."""
+def test_the_image_contains_no_data_or_settings_of_the_shop() -> None:
     ignored = set((FOLDER.parents[1] / ".dockerignore").read_text().splitlines())
     assert {"data", "vsearch.toml", ".git", ".venv"} <= ignored
 
 
-def test_what_the_operator_is_told_to_type_exists() -> None:
-    """Each command of docs/operating.md."""
+def test_commands_in_the_operating_guide_exist() -> None:
     for group, name in re.findall(r"^vsearch (catalog|index|jobs) (\w+)", OPERATING, re.MULTILINE):
         assert name in load_command(group).commands
 
 
 @pytest.mark.slow
-def test_systemd_takes_the_units() -> None:
-    """All that it misses is the program, which is not installed there."""
+def test_systemd_accepts_the_units() -> None:
+    """It only misses the program, which is not installed there."""
     program = shutil.which("systemd-analyze")
     if program is None:
         pytest.skip("no systemd on this machine (Debian: apt-get install systemd)")

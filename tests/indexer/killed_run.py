@@ -149,11 +149,6 @@ def logging_encoder(folder: Path) -> Callable[[Checkpoint], LoggingEncoder]:
     return open_encoder
 
 
-def run_child(folder: Path, progress: Deadly) -> None:
-    """Run, in the child process."""
-    reindex(settings_of(folder), open_encoder=logging_encoder(folder), progress=progress, clock=progress.clock)
-
-
 def nightly_child(folder: Path, progress: Deadly, database_url: str = "") -> None:
     """Import the feed in the folder and index, in the child process."""
     reindex(
@@ -184,7 +179,7 @@ def promoting_child(folder: Path, progress: Deadly) -> None:
 Child = Callable[[Path, Deadly], None]
 
 
-def run_until(folder: Path, moment: Moment | None, child: Child = run_child) -> int:
+def run_until(folder: Path, moment: Moment | None, child: Child) -> int:
     """Run in a new process until the moment, or to the end; return its exit code, -9 if it was killed."""
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__, "faiss", "alembic.command", "sklearn.linear_model", "psycopg"])

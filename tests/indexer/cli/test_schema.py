@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from catalog import jobs
 from catalog.database import open_catalog, read_schema_revision, schema_revisions
@@ -15,6 +15,7 @@ from indexer.cli import jobs as jobs_command
 from tests.pictures import jpeg
 from tests.schemas import set_schema
 from vsearch import cli
+from vsearch.core.errors import VSearchError
 from vsearch.core.settings import Settings
 
 WANTED = schema_revisions()[-1]
@@ -134,6 +135,18 @@ def test_jobs_show_no_password(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "s3cret" not in "".join([run.output, *shown])
     with open_catalog(settings.catalogue_url) as sessions, sessions() as session:
         assert jobs.latest(session)[0].arguments == {"feed": feed}
+
+
+def test_jobs_are_queued_listed_and_cancelled(tmp_path: Path) -> None:
+    def call(*words: str) -> Result:
+        return CliRunner().invoke(jobs_command.command, words, obj=Settings(data=tmp_path))
+
+    assert "Job 1" in call("run", "index", "--accept", "drift").output
+    assert "queued" in call("list").output
+    assert "cancelled" in call("cancel", "1").output
+    refused = ["cancel 1", "log 1", "log 2", "run index --accept shrink", "run train", "run import", "run import feed"]
+    for words in refused:
+        assert isinstance(call(*words.split()).exception, VSearchError), words
 
 
 @pytest.mark.parametrize(

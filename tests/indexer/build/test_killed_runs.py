@@ -1,4 +1,4 @@
-"""Nightly jobs killed at every stage, and at events spread over the whole job, on each database."""
+"""Nightly jobs and promotions killed at every stage, and at events spread over the whole of them."""
 
 import random
 import shutil
@@ -12,20 +12,29 @@ import numpy as np
 import pytest
 
 from catalog import queries
-from catalog.changes import ProductItem
-from tests.fakes import FakeEncoder, colored
-from tests.indexer.build.test_kill import STAGES as INDEX_STAGES
-from tests.indexer.killed_run import Moment, encoded, events, nightly_child, run_until, spread, stored
+from indexer.build.nightly import reindex
+from tests.fakes import FakeEncoder, colored, fake_checkpoint
+from tests.indexer.killed_run import Moment, encoded, events, nightly_child, promoting_child, run_until, spread, stored
 from tests.indexer.shop import CATEGORIES, Shop, open_shop
-from vsearch.imaging.codec import encode_jpeg
+from vsearch.imaging.codec import decode, encode_jpeg
 from vsearch.index import generation as generations
 from vsearch.search.engine import ALL, Engine, Search
 
 PRUNE_STAGES = ("delete unused data", "delete unused pictures", "reclaim space")
+INDEX_STAGES = (
+    "encode pictures",
+    "encode views",
+    "fit the heads",
+    "fit the embedding",
+    "build the indexes",
+    "verify",
+    "publish",
+    "prune",
+)
 STAGES = ("", "fetch pictures", *INDEX_STAGES, *PRUNE_STAGES)
 
 RUNS = [pytest.param(("sqlite", 40), id="sqlite"), pytest.param(("postgresql", 12), id="postgresql")]
-"""Databases, and how many jobs are killed there besides one at the beginning of each stage.
+"""Databases, and how many jobs are killed there besides one at the beginning of each stage and publication event.
 
 A job has about 150 events, so that 40 of them, with the beginnings of all stages, meet every kind of work in progress:
 importing, storing blocks, writing a generation, publishing and deleting one. PostgreSQL differs only in transactions.
@@ -76,14 +85,19 @@ class Feed:
         (self.folder / "feed.csv").write_text("\n".join(["sku,title,category,price,image", *lines]) + "\n")
 
 
-def state(shop: Shop) -> tuple[dict[str, ProductItem], dict[tuple[str, str], np.ndarray]]:
-    """Return the live products, and the published vectors by product and picture."""
-    with shop.sessions() as session:
-        products = {sku: item for sku, item in queries.snapshot(session).items() if not item.withdrawn}
-    gallery = generations.load(generations.current(shop.settings.generations)).gallery
-    vectors = {(row.sku, row.sha256): gallery.embedding(row.image_id) for row in shop.rows()}
-    assert len(vectors) == len(gallery)
-    return products, vectors
+def check_same_state(shop: Shop, other: Shop) -> None:
+    """Check that two shops have the same live products, and published the same vectors of the same pictures."""
+    products, vectors = [], []
+    for each in (shop, other):
+        with each.sessions() as session:
+            products.append({sku: item for sku, item in queries.snapshot(session).items() if not item.withdrawn})
+        gallery = generations.load(generations.current(each.settings.generations)).gallery
+        vectors.append({(row.sku, row.sha256): gallery.embedding(row.image_id) for row in each.rows()})
+        assert len(vectors[-1]) == len(gallery)
+    assert products[0] == products[1]
+    assert vectors[0].keys() == vectors[1].keys()
+    for key, vector in vectors[0].items():
+        np.testing.assert_allclose(vector, vectors[1][key], atol=1e-3)  # the order of rows changes the last bits
 
 
 @pytest.fixture(params=RUNS)
@@ -105,9 +119,12 @@ def test_killed_nightly_jobs(database: tuple[int, Callable[[str], str]], tmp_pat
             assert run_until(folder, None, child) == 0
         counts = events(folder)
         assert tuple(counts) == STAGES
+        assert len(encoded(shop)) == len(set(encoded(shop))), "the log of undisturbed jobs has each picture once"
+        assert stored(shop) <= set(encoded(shop))
         for stage in PRUNE_STAGES:  # how much there is to prune depends on earlier jobs; see test_prune.py
             counts[stage] = 1
         moments = [*(Moment(stage) for stage in STAGES), *spread(counts, number)]
+        moments += [Moment("publish", event) for event in range(2, counts["publish"] + 1)]
         feed.random.shuffle(moments)
         for moment in moments:
             feed.change()
@@ -123,12 +140,8 @@ def test_killed_nightly_jobs(database: tuple[int, Callable[[str], str]], tmp_pat
         with closing(open_shop(fresh, database_url=new("undisturbed"))) as undisturbed:
             child = partial(nightly_child, database_url=undisturbed.settings.database_url)
             assert run_until(fresh, None, child) == 0
-            (products, vectors), (expected_products, expected_vectors) = state(shop), state(undisturbed)
-    assert products == expected_products
-    assert vectors.keys() == expected_vectors.keys()
-    for key, vector in vectors.items():  # the order of rows changes the last bits of a product of matrices
-        np.testing.assert_allclose(vector, expected_vectors[key], atol=1e-4)
-    assert list((folder / "generations").glob(".*")) == []
+            check_same_state(shop, undisturbed)
+        assert list(shop.settings.generations.glob(".*")) == []
 
 
 def check_answers(shop: Shop) -> None:
@@ -138,3 +151,35 @@ def check_answers(shop: Shop) -> None:
     engine.refresh()
     assert engine.problem is None
     assert engine.search(colored([200, 30, 30], seed=1, side=48), Search(k=1, classes=ALL)).hits
+
+
+PROMOTION_STAGES = (*INDEX_STAGES[:6], "evaluate the model in use", "evaluate the candidate", *INDEX_STAGES[6:])
+
+
+@pytest.mark.slow
+def test_a_promotion_may_be_killed_at_any_moment(indexed_shop: Shop) -> None:
+    """The model in use answers with its index until the other one does; the next run deletes the rest."""
+    settings = indexed_shop.settings.model_copy(update={"checkpoint": ""})
+    engine = Engine(settings, FakeEncoder)
+    row = indexed_shop.rows()[0]
+    picture = decode(indexed_shop.store.read(row.sha256))
+    for trunk in (2, 3):  # the first also creates the evaluation set
+        new = fake_checkpoint(settings.data / "candidate", trunk=trunk)
+        assert run_until(settings.data, None, promoting_child) == 0
+        shutil.rmtree(new.folder)
+    counts = events(settings.data)
+    assert counts.keys() - {""} == set(PROMOTION_STAGES)
+    for number, moment in enumerate([*(Moment(stage) for stage in PROMOTION_STAGES), *spread(counts, 10)]):
+        new = fake_checkpoint(settings.data / "candidate", trunk=4 + number)
+        assert run_until(settings.data, moment, promoting_child) == -signal.SIGKILL, moment
+        shutil.rmtree(new.folder)
+        engine.refresh()
+        assert engine.problem is None
+        serving = engine.serving
+        assert serving.encoder.blocks_id == serving.checkpoint.blocks_id == serving.generation.blocks_id
+        if moment.stage != "publish":
+            assert (serving.generation.blocks_id == new.blocks_id) == (moment.stage == "prune")
+        assert engine.search(picture, Search(k=1, classes=ALL)).hits[0].product_id == row.product_id
+    assert reindex(settings, open_encoder=FakeEncoder).state == "unchanged"
+    assert engine.refresh() is False
+    assert [path for folder in (settings.generations, settings.checkpoints) for path in folder.glob(".*")] == []
