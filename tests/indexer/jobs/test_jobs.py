@@ -120,6 +120,23 @@ def test_a_job_is_ended_only_by_the_worker_that_has_it(shop: Settings, sessions:
     assert execute(shop, job_id, "worker:1", {}) == "", "nor started by another"
 
 
+def test_the_end_of_a_job_is_recorded_once_a_busy_catalog_answers(
+    shop: Settings, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish, failures = jobs.finish, iter([CatalogError("database is locked")] * 2)
+
+    def busy(*arguments: Any, **options: Any) -> None:
+        for error in failures:
+            raise error
+        finish(*arguments, **options)
+
+    monkeypatch.setattr(jobs, "finish", busy)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    job_id = add(sessions, "index", {}, NOW)
+    assert claim_and_execute(shop, sessions, succeed) == (job_id, "done")
+    assert row(sessions, job_id).state == "done"
+
+
 def test_a_failed_job_raises_the_alarm(shop: Settings, sessions: sessionmaker[Session], caplog: Any) -> None:
     alarms = shop.data / "alarms"
     tee = shop.model_copy(update={"alarm": f"tee -a '{alarms}'"})
