@@ -34,17 +34,19 @@ class FakeClassifier:
         return HeadPredictions(self.specs, {"pocket_detector": {"products": grids}})
 
 
-def test_duplicates_and_useless_boxes_are_left_out() -> None:
-    """Of low confidence, of the whole photo, or next to nothing."""
-    rows = [(0.5, *LEFT), (0.75, *SHIFTED), (0.25, *RIGHT), (0.875, *WHOLE), (0.875, *THIN), (0.0625, 0.75, 0, 1, 0.25)]
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([(0.5, *LEFT), (0.75, *SHIFTED), (0.25, *RIGHT)], [(0.75, SHIFTED), (0.25, RIGHT)]),  # duplicates
+        ([(0.25, *RIGHT), (0.875, *WHOLE), (0.875, *THIN), (0.0625, *LEFT)], [(0.25, RIGHT)]),  # useless boxes
+        ([(0.25, *MIDDLE), (0.5, *LEFT), (0.75, *RIGHT), (0.375, *TOP)], [(0.75, RIGHT), (0.5, LEFT), (0.375, TOP)]),
+    ],
+)
+def test_the_three_most_confident_useful_boxes_are_kept(
+    rows: list[tuple[float, ...]], expected: list[tuple[float, tuple[float, ...]]]
+) -> None:
     found = ProductDetector(FakeClassifier(rows)).find(PHOTO)
-    assert found == (Detection(Box(*SHIFTED), 0.75), Detection(Box(*RIGHT), 0.25))
-
-
-def test_only_the_three_most_confident_are_kept() -> None:
-    rows = [(0.25, *MIDDLE), (0.5, *LEFT), (0.75, *RIGHT), (0.375, *TOP)]
-    found = ProductDetector(FakeClassifier(rows)).find(PHOTO)
-    assert [detection.confidence for detection in found] == [0.75, 0.5, 0.375]
+    assert found == tuple(Detection(Box(*box), confidence) for confidence, box in expected)
 
 
 def test_a_checkpoint_without_a_boxes_head_is_refused() -> None:

@@ -1,8 +1,8 @@
 import errno
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -44,58 +44,49 @@ def exact_ids(
     return np.pad(nearest, ((0, 0), (0, k - nearest.shape[1])), constant_values=-1)
 
 
+def saved(tmp_path: Path, count: int = 300, metric: Metric = "cosine") -> Path:
+    """Return the file of an index of `points`."""
+    ClassIndex.build(points(count), ids_for(count), metric).save(tmp_path / "x.faiss")
+    return tmp_path / "x.faiss"
+
+
 @both_metrics
 @pytest.mark.parametrize("count", [1, 7, 300, 3000])
-def test_an_index_agrees_with_exact_search(count: int, metric: Metric) -> None:
-    vectors, ids, queries = points(count), ids_for(count), points(9, seed=1)
-    _, found = ClassIndex.build(vectors, ids, metric).search(queries, 10)
-    np.testing.assert_array_equal(found, exact_ids(queries, vectors, ids, metric))
+def test_an_index_agrees_with_exact_search(count: int, metric: Metric, tmp_path: Path) -> None:
+    queries = points(9, seed=1)
+    loaded = ClassIndex.load(saved(tmp_path, count, metric), metric)
+    for index in (loaded, ClassIndex.build(points(count), ids_for(count), metric)):
+        _, found = index.search(queries, 10)
+        np.testing.assert_array_equal(found, exact_ids(queries, points(count), ids_for(count), metric))
 
 
-def test_large_classes_get_an_inverted_file() -> None:
-    assert [index_key(count) for count in (1, 50_000, 10**6)] == ["Flat", "Flat", "IVF2000,Flat"]
-
-
-def test_cosine_ignores_the_length_of_vectors() -> None:
-    index = ClassIndex.build(np.array([[5.0, 0.0], [0.3, 0.4]]), np.array([1, 2]), "cosine")
-    values, ids = index.search(np.array([[0.0, 7.0]], dtype=np.float32), 2)
-    np.testing.assert_array_equal(ids, [[2, 1]])
-    np.testing.assert_allclose(values, [[0.8, 0.0]], atol=1e-6)
-
-
-def test_euclidean_values_are_distances_not_squares() -> None:
-    index = ClassIndex.build(np.array([[0.0, 0.0], [6.0, 8.0]]), np.array([1, 2]), "euclidean")
-    values, ids = index.search(np.array([[0.0, 0.0]], dtype=np.float32), 2)
-    np.testing.assert_array_equal(ids, [[1, 2]])
-    np.testing.assert_allclose(values, [[0.0, 10.0]])
-
-
-@pytest.mark.parametrize(("metric", "worst"), [("cosine", -np.inf), ("euclidean", np.inf)])
-def test_fewer_than_k_results_are_padded(metric: Metric, worst: float) -> None:
-    index = ClassIndex.build(np.eye(2), np.array([4, 5]), metric)
-    values, ids = index.search(np.eye(2, dtype=np.float32)[:1], 4)
-    np.testing.assert_array_equal(ids, [[4, 5, -1, -1]])
-    np.testing.assert_array_equal(values[0, 2:], [worst, worst])
-    assert (values.dtype, ids.dtype) == (np.float32, np.int64)
+@pytest.mark.parametrize(
+    ("metric", "vectors", "query", "values", "ids"),
+    [
+        ("cosine", [[5.0, 0.0], [0.3, 0.4]], [0.0, 7.0], [0.8, 0.0, -np.inf], [2, 1, -1]),
+        ("euclidean", [[0.0, 0.0], [6.0, 8.0]], [0.0, 0.0], [0.0, 10.0, np.inf], [1, 2, -1]),
+    ],
+)
+def test_values_are_cosines_or_distances(
+    metric: Metric, vectors: list[list[float]], query: list[float], values: list[float], ids: list[int]
+) -> None:
+    """Fewer than k results are padded."""
+    index = ClassIndex.build(np.array(vectors), np.array([1, 2]), metric)
+    found = index.search(np.array([query], np.float32), 3)
+    np.testing.assert_allclose(found[0], [values], atol=1e-6)
+    np.testing.assert_array_equal(found[1], [ids])
+    assert (found[0].dtype, found[1].dtype) == (np.float32, np.int64)
 
 
 @both_metrics
-@pytest.mark.parametrize("kept", [0, 1, 5, 150, 300])
-def test_only_allowed_images_are_found(kept: int, metric: Metric) -> None:
+@pytest.mark.parametrize("count", [0, 1, 5, 150, 295, 300])
+def test_allowed_images_are_found_and_excluded_ones_are_not(count: int, metric: Metric) -> None:
     vectors, ids, queries = points(300), ids_for(300), points(4, seed=1)
     index = ClassIndex.build(vectors, ids, metric)
-    allowed = np.concatenate([ids[:kept], [10**13, 3]]).astype(np.int64)  # the last two are of other classes
-    _, found = index.search(queries, 10, allowed)
-    np.testing.assert_array_equal(found, exact_ids(queries, vectors[:kept], ids[:kept], metric))
-
-
-@both_metrics
-@pytest.mark.parametrize("count", [0, 1, 20, 295, 300])
-def test_excluded_images_are_not_found(count: int, metric: Metric) -> None:
-    vectors, ids, queries = points(300), ids_for(300), points(4, seed=1)
-    index = ClassIndex.build(vectors, ids, metric)
-    excluded = np.concatenate([ids[:count], [10**13, 3]]).astype(np.int64)
-    _, found = index.search(queries, 10, excluded=excluded)
+    named = np.concatenate([ids[:count], [10**13, 3]]).astype(np.int64)  # the last two are of other classes
+    found = index.search(queries, 10, named)[1]
+    np.testing.assert_array_equal(found, exact_ids(queries, vectors[:count], ids[:count], metric))
+    found = index.search(queries, 10, excluded=named)[1]
     np.testing.assert_array_equal(found, exact_ids(queries, vectors[count:], ids[count:], metric))
 
 
@@ -112,17 +103,6 @@ def test_equal_values_are_ordered_by_id() -> None:
     np.testing.assert_array_equal(ids, [[10, 20, 30, 40, 50, 60]])
 
 
-@both_metrics
-def test_a_loaded_index_answers_as_the_saved_one(metric: Metric, tmp_path: Path) -> None:
-    built = ClassIndex.build(points(50), ids_for(50), metric)
-    queries = points(5, seed=1)
-    expected = built.search(queries, 7)
-    built.save(tmp_path / "x.faiss")
-    loaded = ClassIndex.load(tmp_path / "x.faiss", metric)
-    for found, wanted in zip(loaded.search(queries, 7), expected, strict=True):
-        np.testing.assert_array_equal(found, wanted)
-
-
 def test_stored_vectors_are_found_by_id() -> None:
     vectors, ids = points(20), ids_for(20)
     chosen = np.array([13, 2, 13])
@@ -134,20 +114,17 @@ def test_stored_vectors_are_found_by_id() -> None:
         cosine.vectors(np.array([10**13]))
 
 
-@pytest.mark.parametrize("content", [None, b"", b"not an index" * 9])
-def test_loading_detects_a_damaged_file(content: bytes | None, tmp_path: Path) -> None:
-    path = tmp_path / "x.faiss"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(GenerationCorrupt, match=r"x\.faiss"):
-        ClassIndex.load(path, "cosine")
-
-
-@pytest.mark.parametrize(("metric", "size"), [("euclidean", None), ("cosine", 500)])
-def test_loading_detects_another_metric_and_a_truncated_file(metric: Metric, size: int | None, tmp_path: Path) -> None:
-    path = tmp_path / "x.faiss"
-    ClassIndex.build(points(50), ids_for(50), "cosine").save(path)
-    path.write_bytes(path.read_bytes()[:size])
+@pytest.mark.parametrize(
+    ("content", "metric"),
+    [(None, "cosine"), (b"", "cosine"), (b"not an index" * 9, "cosine"), (500, "cosine"), (-1, "euclidean")],
+    ids=["missing", "empty", "other", "truncated", "another metric"],
+)
+def test_loading_detects_a_damaged_file(content: bytes | int | None, metric: Metric, tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:content] if isinstance(content, int) else content)
     with pytest.raises(GenerationCorrupt, match=r"x\.faiss"):
         ClassIndex.load(path, metric)
 
@@ -218,6 +195,7 @@ def test_an_inverted_file_finds_nearly_what_exact_search_finds(
 
 def test_a_filtered_search_of_an_inverted_file_is_exact(clustered: NDArray[np.float32]) -> None:
     """The allowed images may be in clusters far from the query."""
+    assert [index_key(count) for count in (1, 1000, 10**6)] == ["Flat", "Flat", "IVF2000,Flat"]
     large = ClassIndex.build(clustered, np.arange(3000), "cosine")
     allowed = np.array([5, 700, 1500, 2999])
     found = large.search(clustered[:20], 10, allowed=allowed)[1]
@@ -256,12 +234,6 @@ def test_an_inverted_file_returns_k_results_for_any_k(clustered: NDArray[np.floa
 # ---- GPU ----
 
 
-def saved(tmp_path: Path, count: int = 300, metric: Metric = "cosine") -> Path:
-    """Return the file of an index of `points`."""
-    ClassIndex.build(points(count), ids_for(count), metric).save(tmp_path / "x.faiss")
-    return tmp_path / "x.faiss"
-
-
 @dataclass
 class FakeGpu:
     """The GPU part of FAISS: copies stay on the CPU, and a search may fail."""
@@ -295,13 +267,6 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
     return found
 
 
-def test_only_loaded_indexes_are_copied_to_the_gpu(gpu: FakeGpu, tmp_path: Path) -> None:
-    path = saved(tmp_path)
-    assert gpu.clones == 0
-    assert len(ClassIndex.load(path, "cosine").search(points(2, seed=1), 3)[1]) == 2
-    assert (gpu.clones, gpu.widths) == (1, [3])
-
-
 @both_metrics
 @pytest.mark.parametrize("count", [0, 1, 40, 299])
 def test_excluded_images_are_fetched_from_the_gpu_and_dropped(
@@ -314,33 +279,26 @@ def test_excluded_images_are_fetched_from_the_gpu_and_dropped(
     assert gpu.widths == [min(10 + count, 300)]
 
 
-def test_filtered_and_very_long_searches_use_the_cpu(gpu: FakeGpu, tmp_path: Path) -> None:
-    index = ClassIndex.load(saved(tmp_path, MAX_GPU_K + 10), "cosine")
-    assert (index.search(points(1), 5, index.image_ids[:9])[1] >= 0).all()
-    assert (index.search(points(1), MAX_GPU_K + 1)[1] >= 0).all()
-    assert (index.search(points(1), 10, excluded=index.image_ids[:MAX_GPU_K])[1] >= 0).all()
-    assert gpu.widths == []
-
-
-def test_excluding_from_an_inverted_file_uses_the_cpu(
+def test_filtered_and_very_long_searches_use_the_cpu(
     gpu: FakeGpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(class_index, "EXACT_UP_TO", 1000)
-    index = ClassIndex.load(saved(tmp_path, 3000), "cosine")
+    """And those that exclude something from an inverted file. An index that is only built is not copied."""
     query = points(1)
-    nearest = index.search(query, 1)[1]
-    assert gpu.widths == [1]
-    assert index.search(query, 5, excluded=nearest[0])[1][0, 0] not in (-1, nearest[0, 0])
-    assert gpu.widths == [1]
-
-
-def raising(error: Exception) -> Callable[..., object]:
-    """Return a function that only raises."""
-
-    def fail(*arguments: object) -> object:
-        raise error
-
-    return fail
+    path = saved(tmp_path, MAX_GPU_K + 10)
+    assert gpu.clones == 0
+    index = ClassIndex.load(path, "cosine")
+    for k, filters in (
+        (5, {"allowed": index.image_ids[:9]}),
+        (MAX_GPU_K + 1, {}),
+        (10, {"excluded": index.image_ids[:MAX_GPU_K]}),
+    ):
+        assert (index.search(query, k, **filters)[1] >= 0).all()
+    assert gpu.widths == []
+    monkeypatch.setattr(class_index, "EXACT_UP_TO", 1000)
+    inverted = ClassIndex.load(saved(tmp_path, 3000), "cosine")
+    nearest = inverted.search(query, 1)[1]
+    assert inverted.search(query, 5, excluded=nearest[0])[1][0, 0] not in (-1, nearest[0, 0])
+    assert (gpu.clones, gpu.widths) == (2, [1])
 
 
 @pytest.mark.parametrize(
@@ -353,15 +311,10 @@ def raising(error: Exception) -> Callable[..., object]:
     ],
 )
 def test_without_a_usable_gpu_the_cpu_searches(
-    name: str,
-    error: Exception,
-    gpu: FakeGpu,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    name: str, error: Exception, gpu: FakeGpu, tmp_path: Path, monkeypatch: Any, caplog: Any
 ) -> None:
     """With one warning per process."""
-    monkeypatch.setattr(name, raising(error))
+    monkeypatch.setattr(name, Mock(side_effect=error))
     path, queries = saved(tmp_path), points(4, seed=1)
     for _ in range(3):
         _, found = ClassIndex.load(path, "cosine").search(queries, 10)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -61,12 +63,6 @@ def test_each_product_is_found_once_by_its_best_image() -> None:
     assert hits == [Hit(7, 100, "sofa", 1.0), Hit(8, 102, "sofa", float(np.float32(0.8)))]
 
 
-def test_more_images_are_fetched_until_k_products_are_found() -> None:
-    vectors = np.vstack([np.tile([1.0, 0.0], (500, 1)), [[0.0, 1.0], [0.1, 1.0]]]).astype(np.float32)
-    gallery = gallery_of(vectors, np.array([1] * 500 + [2, 3]), ["sofa"] * 502)
-    assert [hit.product_id for hit in gallery.search(np.array([1.0, 0.0]), k=3)] == [1, 3, 2]
-
-
 def test_only_the_chosen_classes_are_searched_and_each_once() -> None:
     gallery, _ = random_gallery(300, 300)
     hits = gallery.search(np.ones(8), k=20, classes=("class 1", "class 1"))
@@ -74,33 +70,20 @@ def test_only_the_chosen_classes_are_searched_and_each_once() -> None:
     assert len({hit.product_id for hit in hits}) == len(hits) == 20
 
 
-def test_the_error_for_an_unknown_class_names_the_known_ones() -> None:
-    gallery, _ = random_gallery(30, 30)
-    with pytest.raises(UnknownClass, match=r"'rug'.* class \d, class \d, class \d"):
-        gallery.search(np.ones(8), k=1, classes=("class 1", "rug"))
-
-
-@pytest.mark.parametrize("metric", METRICS)
-def test_only_allowed_images_are_found(metric: Metric) -> None:
-    gallery, vectors = random_gallery(300, 60)
-    allowed = gallery.image_ids[::7]
-    query = np.ones(8, dtype=np.float32)
-    inside = Gallery(gallery.indexes, allowed, gallery.product_ids[::7])
-    hits = gallery.search(query, k=60, metric=metric, allowed=allowed)
-    assert [hit.product_id for hit in hits] == brute_force(inside, vectors[::7], query, metric)
-    assert {hit.image_id for hit in hits} <= set(allowed.tolist())
-
-
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("k", [1, 10, 60])
-def test_excluded_products_are_replaced_by_the_next_ones(metric: Metric, k: int) -> None:
+def test_filters(metric: Metric, k: int) -> None:
+    """Excluded products are replaced by the next ones."""
     gallery, vectors = random_gallery(300, 60)
     query = np.ones(8, dtype=np.float32)
     withdrawn = np.array(brute_force(gallery, vectors, query, metric)[:40:2])
     kept = ~np.isin(gallery.product_ids, withdrawn)
     inside = Gallery(gallery.indexes, gallery.image_ids[kept], gallery.product_ids[kept])
-    hits = gallery.search(query, k=k, metric=metric, excluded=gallery.image_ids_of(withdrawn))
-    assert [hit.product_id for hit in hits] == brute_force(inside, vectors[kept], query, metric)[:k]
+    expected = brute_force(inside, vectors[kept], query, metric)[:k]
+    for filters in ({"allowed": inside.image_ids}, {"excluded": gallery.image_ids_of(withdrawn)}):
+        hits = gallery.search(query, k=k, metric=metric, **filters)
+        assert [hit.product_id for hit in hits] == expected
+        assert {hit.image_id for hit in hits} <= set(inside.image_ids.tolist())
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -125,26 +108,31 @@ def test_cosines_do_not_depend_on_the_metric_of_the_search() -> None:
     assert gallery.cosines(query, []).shape == (0,)
 
 
-def test_stored_embeddings_are_found_by_image_id() -> None:
-    gallery, vectors = random_gallery(30, 5)
-    np.testing.assert_array_equal(gallery.embedding(117), vectors[17])
+def test_images_and_products_are_found_by_id() -> None:
+    gallery = gallery_of(np.eye(3, dtype=np.float32), np.array([5, 6, 5]), ["a", "a", "b"])
+    for product_ids, image_ids in (
+        (5, [100, 102]),
+        (9, []),
+        (np.array([6, 9, 5]), [100, 101, 102]),
+        (np.array([]), []),
+    ):
+        assert gallery.image_ids_of(product_ids).tolist() == image_ids
+    assert gallery.products.tolist() == [5, 6]
+    assert len(gallery) == 3
+    assert gallery.embedding(102).tolist() == [0, 0, 1]
     with pytest.raises(KeyError, match="99"):
         gallery.embedding(99)
 
 
-def test_image_ids_of_products() -> None:
-    gallery = gallery_of(np.eye(3, dtype=np.float32), np.array([5, 6, 5]), ["a", "a", "b"])
-    np.testing.assert_array_equal(gallery.image_ids_of(5), [100, 102])
-    assert gallery.image_ids_of(9).tolist() == []
-    assert gallery.image_ids_of(np.array([6, 9, 5])).tolist() == [100, 101, 102]
-    assert gallery.image_ids_of(np.array([], dtype=np.int64)).tolist() == []
-    assert gallery.products.tolist() == [5, 6]
-    assert len(gallery) == 3
-
-
-def test_invalid_requests_are_refused() -> None:
-    gallery, _ = random_gallery(9, 9)
-    with pytest.raises(InvalidRequest, match="0"):
-        gallery.search(np.ones(8), k=0)
-    with pytest.raises(InvalidRequest, match="manhattan"):
-        gallery.search(np.ones(8), k=1, metric="manhattan")  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"k": 0}, InvalidRequest, "0"),
+        ({"k": 1, "metric": "manhattan"}, InvalidRequest, "manhattan"),
+        ({"k": 1, "classes": ("class 1", "rug")}, UnknownClass, r"'rug'.* class \d, class \d, class \d"),
+    ],
+)
+def test_invalid_requests_are_refused(options: dict[str, Any], error: type[Exception], words: str) -> None:
+    gallery, _ = random_gallery(30, 30)
+    with pytest.raises(error, match=words):
+        gallery.search(np.ones(8), **options)

@@ -26,14 +26,11 @@ def test_the_fewest_classes_that_cover_the_mass_are_chosen(
     assert choose_classes(probabilities, CLASSES, mass=0.9, floor=0.35) == expected
 
 
-def test_rounding_adds_no_class() -> None:
+def test_rounding_adds_no_class_and_lengths_must_agree() -> None:
     thirds = np.full(3, 1 / 3, dtype=np.float32)
     assert choose_classes(thirds, CLASSES[:3], mass=1.0, floor=0.1) == CLASSES[:3]
-
-
-def test_lengths_must_agree() -> None:
     with pytest.raises(ValueError, match="one probability"):
-        choose_classes([1.0], CLASSES, mass=0.9, floor=0.3)
+        choose_classes(thirds, CLASSES, mass=0.9, floor=0.3)
 
 
 @given(st.lists(st.floats(0.001, 1), min_size=1, max_size=12), st.floats(0.05, 1), st.floats(0, 1))

@@ -1,8 +1,9 @@
 """The photo cache computes once what several threads ask for at once."""
 
 import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,52 +20,44 @@ LEFT, RIGHT = Box(0, 0, 0.5, 1), Box(0.5, 0, 1, 1)
 
 
 class Gate:
-    """Blocks callers until it is opened."""
+    """Blocks its first caller until it is opened, which then raises the given error, if any."""
 
-    def __init__(self) -> None:
-        self.reached, self.opened = threading.Event(), threading.Event()
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.reached, self.opened, self.error = threading.Event(), threading.Event(), error
 
     def wait(self) -> None:
         """Signal the arrival and wait."""
         self.reached.set()
         assert self.opened.wait(60)
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
 
 
 class SlowEncoder(FakeEncoder):
-    """Encodes when its gate opens; raises the given errors first."""
+    """Encodes when its gate opens."""
 
-    def __init__(self, shop: Shop, *failures: BaseException) -> None:
+    def __init__(self, shop: Shop, gate: Gate) -> None:
         super().__init__(shop.checkpoint)
-        self.gate, self.failures = Gate(), list(failures)
+        self.gate = gate
 
     def blocks(self, pictures: Sequence[Picture]) -> NDArray[np.float16]:
         found = super().blocks(pictures)
         self.gate.wait()
-        if self.failures:
-            raise self.failures.pop()
         return found
 
 
 class SlowDetector(FakeDetector):
-    """Detects when its gate opens; the first call may fail."""
+    """Detects when its gate opens."""
 
-    def __init__(self, *, fails: bool) -> None:
+    def __init__(self, gate: Gate) -> None:
         super().__init__(LEFT)
-        self.gate, self.fails = Gate(), fails
+        self.gate = gate
 
     def find(self, picture: Picture) -> tuple[Detection, ...]:
         found = super().find(picture)
         self.gate.wait()
-        if self.fails:
-            self.fails = False
-            raise RuntimeError("the detector fails once")
         return found
-
-
-@pytest.fixture
-def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(8) as pool:
-        yield pool
 
 
 @pytest.fixture
@@ -72,16 +65,14 @@ def cache() -> PhotoCache:
     return PhotoCache(no_detector)
 
 
-def test_concurrent_requests_encode_a_photo_once(shop: Shop, cache: PhotoCache, threads: ThreadPoolExecutor) -> None:
-    encoder, picture = SlowEncoder(shop), shop.pictures[0]
-    first = threads.submit(cache.blocks, encoder, picture, [None])
-    assert encoder.gate.reached.wait(60)
-    others = [threads.submit(cache.blocks, encoder, picture.copy(), [None]) for _ in range(3)]
-    encoder.gate.opened.set()
-    results = [future.result(60) for future in (first, *others)]
-    assert encoder.calls == 1
-    for blocks in results:
-        np.testing.assert_array_equal(blocks, results[0])
+def concurrently(gate: Gate, first: Callable[[], Any], *others: Callable[[], Any]) -> list[Future[Any]]:
+    """Call the others while the first waits at the gate; return all results."""
+    with ThreadPoolExecutor(8) as pool:
+        futures = [pool.submit(first)]
+        assert gate.reached.wait(60)
+        futures += map(pool.submit, others)
+        gate.opened.set()
+    return futures
 
 
 def test_only_unknown_regions_are_encoded(shop: Shop, cache: PhotoCache) -> None:
@@ -93,55 +84,44 @@ def test_only_unknown_regions_are_encoded(shop: Shop, cache: PhotoCache) -> None
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyboardInterrupt()])
-def test_a_failed_encoding_is_repeated_by_the_next_request(
-    error: BaseException, shop: Shop, cache: PhotoCache, threads: ThreadPoolExecutor
-) -> None:
-    encoder, picture = SlowEncoder(shop, error), shop.pictures[0]
-    first = threads.submit(cache.blocks, encoder, picture, [None, LEFT])
-    assert encoder.gate.reached.wait(60)
-    other = threads.submit(cache.blocks, encoder, picture, [LEFT])
-    encoder.gate.opened.set()
-    with pytest.raises(type(error)):
-        first.result(60)
-    assert other.result(60).shape == (1, 2, 16)
-    assert encoder.calls == 2
+@pytest.mark.parametrize("error", [None, RuntimeError("out of memory"), KeyboardInterrupt()], ids=str)
+def test_concurrent_requests_encode_a_photo_once(error: BaseException | None, shop: Shop, cache: PhotoCache) -> None:
+    """A failed encoding is repeated by the next request."""
+    gate, picture = Gate(error), shop.pictures[0]
+    encoder = SlowEncoder(shop, gate)
+    first, *others = concurrently(
+        gate,
+        lambda: cache.blocks(encoder, picture, [None, LEFT]),
+        *[lambda: cache.blocks(encoder, picture.copy(), [LEFT])] * 3,
+    )
+    if error is None:
+        np.testing.assert_array_equal(first.result()[1:], others[0].result())
+    else:
+        assert first.exception() is error
+    assert {other.result().tobytes() for other in others} == {others[0].result().tobytes()}
+    assert encoder.calls == (1 if error is None else 2)
 
 
-def test_an_encoder_that_returns_too_few_rows_is_an_error(shop: Shop, cache: PhotoCache) -> None:
-    class Short(FakeEncoder):
-        def blocks(self, pictures: Sequence[Picture]) -> NDArray[np.float16]:
-            return super().blocks(pictures[:3])
-
-    with pytest.raises(ValueError, match="reshape"):
-        cache.blocks(Short(shop.checkpoint), shop.pictures[0], [LEFT, RIGHT])
-    assert cache.blocks(FakeEncoder(shop.checkpoint), shop.pictures[0], [LEFT, RIGHT]).shape == (2, 2, 16)
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_concurrent_requests_run_the_detector_once(fails: bool, threads: ThreadPoolExecutor) -> None:
-    detector, picture = SlowDetector(fails=fails), colored((200, 30, 30))
+@pytest.mark.parametrize("error", [None, RuntimeError("the detector fails once")], ids=str)
+def test_concurrent_requests_run_the_detector_once(error: Exception | None) -> None:
+    gate, picture = Gate(error), colored((200, 30, 30))
+    detector = SlowDetector(gate)
     cache = PhotoCache(detector)
-    first = threads.submit(cache.detections, picture)
-    assert detector.gate.reached.wait(60)
-    other = threads.submit(cache.detections, picture.copy())
-    detector.gate.opened.set()
-    if fails:
-        with pytest.raises(RuntimeError, match="fails once"):
-            first.result(60)
-    assert [detection.box for detection in other.result(60)] == [LEFT]
-    assert detector.calls == 1 + fails
+    first, other = concurrently(gate, lambda: cache.detections(picture), lambda: cache.detections(picture.copy()))
+    assert first.exception() is error
+    assert [detection.box for detection in other.result()] == [LEFT]
+    assert detector.calls == (1 if error is None else 2)
 
 
-def test_a_photo_forgotten_while_it_is_encoded_is_not_cached(
-    shop: Shop, cache: PhotoCache, threads: ThreadPoolExecutor
-) -> None:
+def test_a_photo_forgotten_while_it_is_encoded_is_not_cached(shop: Shop, cache: PhotoCache) -> None:
     """A shopper may delete a photo while another page searches with it."""
-    encoder, picture = SlowEncoder(shop), shop.pictures[0]
-    encoding = threads.submit(cache.blocks, encoder, picture, [None])
-    assert encoder.gate.reached.wait(60)
-    cache.forget(picture)
-    encoder.gate.opened.set()
-    encoding.result(60)
+    gate, picture = Gate(), shop.pictures[0]
+    encoder = SlowEncoder(shop, gate)
+    with ThreadPoolExecutor(1) as pool:
+        encoding = pool.submit(cache.blocks, encoder, picture, [None])
+        assert gate.reached.wait(60)
+        cache.forget(picture)
+        gate.opened.set()
+        encoding.result()
     cache.blocks(encoder, picture, [None])
     assert encoder.calls == 2
