@@ -70,17 +70,21 @@ class RunReport:
 
     def text(self) -> str:
         """Return one or two sentences."""
+        encoded = _plural(self.encoded, "picture")
         unreadable = f" ({self.unreadable} unreadable)" if self.unreadable else ""
         result = "is up to date."
         if self.state == "published":
-            classes = "1 class" if self.classes == 1 else f"{self.classes} classes"
-            result = f"published with {self.pictures} pictures of {self.products} products in {classes}."
-        text = f"{self.encoded} pictures encoded{unreadable}; generation {self.generation_id} {result}"
-        return f"{text} {self.note}".rstrip()
+            pictures, products = _plural(self.pictures, "picture"), _plural(self.products, "product")
+            result = f"published with {pictures} of {products} in {_plural(self.classes, 'class', 'classes')}."
+        return f"{encoded} encoded{unreadable}; generation {self.generation_id} {result} {self.note}".rstrip()
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain data."""
         return asdict(self) | {"pictures_per_second": round(self.pictures_per_second, 1)}
+
+
+def _plural(count: int, noun: str, plural: str = "") -> str:
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
 
 
 class Stages:
