@@ -7,7 +7,7 @@ Each piece is deleted independently, so that a prune may be killed at any moment
 
 import importlib
 import shutil
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -46,9 +46,6 @@ PROMOTED: ColumnElement[str] = func.coalesce(IndexRun.counts["promoted"].as_stri
 """The checkpoint that an index run promoted; empty for other runs."""
 
 RecordTable = type[Job] | type[FeedImport] | type[IndexRun]
-
-PageFiles = Callable[[Settings, Container[str], Container[str], datetime], Iterable[tuple[str, Path]]]
-"""Lists the unused files of the page as (kind, path), see `webui.unused_files`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +88,9 @@ class PruneResult:
         return {kind: {"count": freed.count, "bytes": freed.bytes} for kind, freed in self.freed.items()}
 
 
-def page_files(
-    settings: Settings, keep: Container[str], withdrawn: Container[str], now: datetime
-) -> Iterable[tuple[str, Path]]:
-    """Call `webui.unused_files`, by name like the command table: the indexer does not import the page."""
-    module = importlib.import_module("webui.unused_files")
-    found: Iterable[tuple[str, Path]] = module.unused_files(settings, keep, withdrawn, now)
-    return found
-
-
 def run(
     settings: Settings,
     *,
-    page_files: PageFiles = page_files,
     dry_run: bool = False,
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
@@ -111,11 +98,7 @@ def run(
     """Delete data that is no longer used.
 
     Args:
-        settings: locations, and how long things are kept.
-        page_files: lists unused files of the page.
         dry_run: only list what would be deleted.
-        progress: shows the stages.
-        clock: returns the time that ages are counted to.
 
     Raises:
         RunInProgress: a nightly job, a promotion or another prune is running.
@@ -123,7 +106,7 @@ def run(
         GenerationCorrupt: the published index cannot be read, so that what it needs is unknown.
     """
     with open_catalog(settings.catalogue_url) as sessions, run_lock(settings.data / LOCK, clock()):
-        return prune(settings, sessions, Stages(progress), clock(), page_files=page_files, dry_run=dry_run)
+        return prune(settings, sessions, Stages(progress), clock(), dry_run=dry_run)
 
 
 def prune(
@@ -132,14 +115,13 @@ def prune(
     stages: Stages,
     now: datetime,
     *,
-    page_files: PageFiles = page_files,
     dry_run: bool = False,
 ) -> PruneResult:
     """Do what `run` does; the caller holds the lock of index runs."""
     collector = _Collector(settings, sessions, now)
     collector.check_catalog()
     with stages("delete unused data") as advance:
-        garbage = list(collector.all_but_pictures(page_files))
+        garbage = list(collector.all_but_pictures())
         if not dry_run:
             _delete(garbage, advance)
     with exclusive_lock(import_lock(settings.pictures)) as locked, stages("delete unused pictures") as advance:
@@ -218,13 +200,15 @@ class _Collector:
             for path in ImageStore(self.settings.pictures).unused(self.pictures_in_use):
                 yield _file("pictures", path)
 
-    def all_but_pictures(self, page_files: PageFiles) -> Iterator[Garbage]:
+    def all_but_pictures(self) -> Iterator[Garbage]:
         """Yield all other garbage; what an index needs is only known once one is published."""
         for path in self._temporary_files():
             yield _file("temporary files", path)
         with self.sessions() as session:
             withdrawn = queries.pictures_by_use(session, self._unused_before)[1]
-        for kind, path in page_files(self.settings, self.pictures_in_use, withdrawn, self.now):
+        # By name, as in the command table: the indexer does not import the page.
+        page = importlib.import_module("webui.unused_files")
+        for kind, path in page.unused_files(self.settings, self.pictures_in_use, withdrawn, self.now):
             yield _file(kind, path)
         yield from self._jobs_and_records()
         if self._is_published:

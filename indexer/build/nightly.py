@@ -22,7 +22,7 @@ from indexer.build.fit import LabeledBlocks, View, choose_views, fit_embedding, 
 from indexer.build.indexes import assign_classes, build_gallery, fingerprint
 from indexer.build.run import LOCK, RunContext, RunReport, current_manifest, exclusive_run, recorded, shop_checkpoint
 from indexer.feed.importer import ImportReport, import_feed
-from indexer.prune import PageFiles, page_files, prune
+from indexer.prune import prune
 from vsearch.core.errors import CatalogError, GenerationCorrupt, VSearchError
 from vsearch.core.lock import run_lock
 from vsearch.core.progress import Progress, no_stages
@@ -95,7 +95,6 @@ def reindex(
     images: str | None = None,
     on_imported: Callable[[ImportReport], None] = lambda report: None,
     delete_unused: bool = False,
-    page_files: PageFiles = page_files,
     open_encoder: OpenEncoder = open_encoder,
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
@@ -107,7 +106,7 @@ def reindex(
         feed: path or address.
         images: location of the feed's pictures; the default is the setting.
         on_imported: called with the report of the import before the index is built.
-        delete_unused: prune at the end, see `indexer.prune`; `page_files` lists unused files of the web page.
+        delete_unused: prune at the end, see `indexer.prune`.
         open_encoder: opens the encoder of a checkpoint; called only if there is something to encode.
         accept: checks to override: feed gates (`indexer.feed.gates`), "drift" or "canaries".
 
@@ -133,7 +132,7 @@ def reindex(
                 )
             )
         report = record(_update_index(context))
-        return record(_prune(context, report, page_files)) if delete_unused else report
+        return record(_prune(context, report)) if delete_unused else report
 
 
 def rollback(settings: Settings, to: str = "", clock: Callable[[], datetime] = utc_now) -> str:
@@ -280,10 +279,10 @@ def _is_intact(settings: Settings, current: Manifest) -> bool:
     return True
 
 
-def _prune(context: RunContext, report: RunReport, page_files: PageFiles) -> RunReport:
+def _prune(context: RunContext, report: RunReport) -> RunReport:
     """Delete unused data and add that to the report; a failure does not fail the run."""
     try:
-        done = prune(context.settings, context.sessions, context.stages, context.clock(), page_files=page_files)
+        done = prune(context.settings, context.sessions, context.stages, context.clock())
     except (VSearchError, OSError) as error:
         log.warning("some unused data could not be deleted: %s", error)
         return replace(report, note=f"{report.note} Some unused data could not be deleted: {error}".lstrip())

@@ -41,6 +41,7 @@ from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.encoder import Encoder
 from vsearch.search.engine import Engine, Search
+from webui import unused_files
 from webui.thumbnails import Thumbnails
 
 pytestmark = pytest.mark.slow
@@ -83,10 +84,7 @@ class Life:
         """Run the nightly job a day later."""
         self.clock.move(DAY)
         self.retailer.settings = self.given if first else self.settings
-        options = {
-            "open_encoder": open_encoder,
-            "accept": {"drift"},
-        } | options
+        options = {"open_encoder": open_encoder, "accept": {"drift"}} | options
         return self.retailer.run_nightly(clock=self.clock, **options)
 
     def promote(self, trunk: int) -> None:
@@ -261,15 +259,14 @@ def with_litter(life: Life) -> Life:
     for number in (0, 1):
         life.draw(f"P{number:02d}", 50 + number)
     del life.retailer.rows["P15"]
-    options = {"page_files": lambda *_: ()}
     life.settings = settings.model_copy(update={"prune": False})
-    life.night(**options)
+    life.night()
     life.promote(2)
     registry.add(settings, fake_checkpoint(settings.data / "refused", trunk=9))
     life.settings = settings.model_copy(update={"prune": False, "keep_generations": 9})
     for _ in range(4):
         life.draw("P02", life.clock.now.day)
-        life.night(**options)
+        life.night()
     life.settings = settings
     with life.retailer.sessions.begin() as session:
         for number in range(12):
@@ -370,7 +367,7 @@ def test_nothing_is_deleted_during_an_index_run(sqlite_littered: Life) -> None:
     assert state(sqlite_littered) == before
 
 
-def test_the_prune_of_a_nightly_job_excludes_others(sqlite_littered: Life) -> None:
+def test_the_prune_of_a_nightly_job_excludes_others(sqlite_littered: Life, monkeypatch: pytest.MonkeyPatch) -> None:
     refused = []
 
     def page_files(*arguments: object) -> list[tuple[str, Path]]:
@@ -379,7 +376,8 @@ def test_the_prune_of_a_nightly_job_excludes_others(sqlite_littered: Life) -> No
         refused.append(True)
         return []
 
-    sqlite_littered.night(page_files=page_files)
+    monkeypatch.setattr(unused_files, "unused_files", page_files)
+    sqlite_littered.night()
     assert len(refused) == 1
 
 
@@ -578,14 +576,16 @@ def test_the_nightly_job_reports_what_it_freed(sqlite_life: Life) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError("disk"), KeyboardInterrupt()])
-def test_a_failing_prune_does_not_fail_the_nightly_job(sqlite_life: Life, error: BaseException) -> None:
-
+def test_a_failing_prune_does_not_fail_the_nightly_job(
+    sqlite_life: Life, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def failing(*arguments: object) -> list[tuple[str, Path]]:
         raise error
 
     sqlite_life.draw("P00", 60)
+    monkeypatch.setattr(unused_files, "unused_files", failing)
     with suppress(KeyboardInterrupt):
-        report = sqlite_life.night(page_files=failing)[1]
+        report = sqlite_life.night()[1]
         assert report.text().endswith("Some unused data could not be deleted: disk")
     with sqlite_life.retailer.sessions() as session:
         assert queries.latest_runs(session, 1)[0].state == "published"
