@@ -195,6 +195,20 @@ def test_a_plan_with_other_heads_cannot_evaluate_a_checkpoint(trained, capsys):
 
 
 @slow
+def test_a_plan_without_phases_joins_backbones_as_they_are(tmp_path):
+    text = 'start = "bundled"\n' + PLAN[: PLAN.index("[[phase]]")] + PLAN[PLAN.index("[assemble]") :]
+    plan = sample_data.write(tmp_path, text)
+
+    report = train(Run(plan, tmp_path, tmp_path / "run"))
+
+    made = checkpoints.load(tmp_path / "run" / "checkpoint")
+    assert made.searchable
+    assert made.trained_heads is None
+    assert report["block_heads"].keys() == {"pocket_vgg", "vote"}
+    assert "nothing was trained" in (made.folder / "CARD.md").read_text()
+
+
+@slow
 def test_a_detector_learns_a_few_rooms(tmp_path):
     text = sample_data.ROOMS
     start, end = text.index("[[source]]"), text.index("[[head]]")
