@@ -15,6 +15,7 @@ from catalog.database import open_catalog
 from catalog.image_store import ImageStore
 from catalog.models import Product
 from indexer.build.encode import EncodeContext
+from indexer.build.run import RunContext
 from vsearch.core.errors import CatalogError, SettingsError, VerificationFailed, VSearchError
 from vsearch.core.settings import Metric, Settings
 from vsearch.core.vectors import l2_normalize
@@ -98,26 +99,22 @@ def check(generation: Generation, expected: Expected) -> None:
 
 
 def check_against_published(
-    generation: Generation,
-    current: Manifest | None,
-    encoding: EncodeContext,
-    settings: Settings,
-    accept: Collection[str] = (),
+    generation: Generation, current: Manifest | None, encoding: EncodeContext, context: RunContext
 ) -> None:
     """Refuse a new generation that finds worse than the published one, or does not find the canaries.
 
     Raises:
-        VerificationFailed: with all problems that `accept` ("drift", "canaries") does not allow.
+        VerificationFailed: with all problems that `context.accept` does not allow.
     """
-    found: list[tuple[str, str]] = []
-    if "drift" not in accept and current is not None:
+    settings, found = context.settings, list[tuple[str, str]]()
+    if "drift" not in context.accept and current is not None:
         folder = settings.generations / current.generation_id
 
         def members() -> tuple[Members, Members]:
             return _members(generations.load(folder)), _members(generation)
 
         found += [("drift", text) for text in drift(current, generation.manifest, members)]
-    if "canaries" not in accept and settings.canaries is not None:
+    if "canaries" not in context.accept and settings.canaries is not None:
         found += [("canaries", text) for text in failing_canaries(settings.canaries, generation, encoding)]
     if found:
         options = " ".join(f"--accept {cause}" for cause in dict.fromkeys(cause for cause, _ in found))

@@ -241,7 +241,7 @@ def build_generation(context: RunContext, inputs: BuildInputs) -> Path:
         generation = generations.load(hidden)
         check(generation, Expected(catalog.image_ids, catalog.product_ids, catalog.classes, embedding.vectors))
         encoding = EncodeContext.of_shop(settings, context.sessions, inputs.checkpoint, context.open_encoder)
-        check_against_published(generation, inputs.current, encoding, settings, context.accept)
+        check_against_published(generation, inputs.current, encoding, context)
     return hidden
 
 

@@ -20,7 +20,7 @@ from indexer.build.nightly import build_generation, collect, publish, unchanged
 from indexer.build.run import LOCK, RunContext, RunReport, current_manifest, exclusive_run, recorded
 from indexer.promotion import evaluation_set
 from indexer.promotion.evaluation_set import EvaluationSet
-from vsearch.core.errors import CheckpointMismatch, GenerationError, NoGeneration, PromotionRefused
+from vsearch.core.errors import CheckpointMismatch, GenerationError, PromotionRefused
 from vsearch.core.lock import run_lock
 from vsearch.core.progress import Progress, no_stages
 from vsearch.core.settings import Settings
@@ -247,12 +247,7 @@ def _discard_unpublished(settings: Settings) -> Iterator[None]:
 
 
 def _published_manifest(settings: Settings) -> Manifest:
-    try:
-        return generations.read_manifest(generations.current(settings.generations))
-    except NoGeneration:
-        raise NoGeneration(
-            f"No index is published in {settings.generations} to compare the model with. Run `vsearch index run` first."
-        ) from None
+    return generations.read_manifest(generations.current(settings.generations))
 
 
 def _require_searchable(checkpoint: Checkpoint) -> None:
