@@ -52,12 +52,7 @@ def test_products_by_ids_keeps_the_order(filled: Session) -> None:
 def test_a_card_shows_the_first_readable_picture(filled: Session) -> None:
     cards = queries.products_by_ids(filled, [1, 4])
     assert [card.image for card in cards] == [sha("A-front"), sha("D-side")]
-    assert (cards[0].title, cards[0].price_minor, cards[0].currency, cards[0].stock) == (
-        "Title A",
-        100,
-        "EUR",
-        1,
-    )
+    assert (cards[0].title, cards[0].price_minor, cards[0].currency, cards[0].stock) == ("Title A", 100, "EUR", 1)
 
 
 def test_more_ids_than_fit_one_statement(filled: Session) -> None:

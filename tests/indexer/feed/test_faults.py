@@ -55,9 +55,7 @@ def stale_shop(indexed_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
         monkeypatch.setenv(f"VSEARCH_{name.upper()}", str(value))
     monkeypatch.setattr("indexer.build.nightly.open_encoder", FakeEncoder)
     monkeypatch.setattr(
-        nightly.reindex,
-        "__kwdefaults__",
-        nightly.reindex.__kwdefaults__ | {"open_encoder": FakeEncoder},
+        nightly.reindex, "__kwdefaults__", nightly.reindex.__kwdefaults__ | {"open_encoder": FakeEncoder}
     )
     indexed_shop.add(["N000"], "Lamps")
     return indexed_shop

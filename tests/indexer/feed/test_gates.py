@@ -180,12 +180,7 @@ def test_products_without_a_picture(bare: int, known: int, refused: bool) -> Non
 
 @pytest.mark.parametrize(
     ("failed", "options", "refused"),
-    [
-        (4, {}, True),
-        (3, {}, False),
-        (4, {"known_to_fail": True}, False),
-        (4, {"sha256": "1"}, False),
-    ],
+    [(4, {}, True), (3, {}, False), (4, {"known_to_fail": True}, False), (4, {"sha256": "1"}, False)],
 )
 def test_unavailable_pictures(failed: int, options: dict[str, Any], refused: bool) -> None:
     """Pictures that failed before or have an earlier content do not count."""
