@@ -101,7 +101,7 @@ def disk(stale_shop: Shop, request: pytest.FixtureRequest) -> Iterator[Disk]:
 
 
 @pytest.mark.parametrize("fault", ["full", "read-only"])
-def test_a_disk_fault(stale_shop: Shop, disk: Disk, capsys: pytest.CaptureFixture[str], fault: str) -> None:
+def test_a_disk_fault(stale_shop, disk, capsys, fault):
     published = generations.current_id(stale_shop.settings.generations)
     repair = disk.fill() if fault == "full" else disk.make_read_only()
     message = failure(capsys, stale_shop, "index", "run")
@@ -113,7 +113,7 @@ def test_a_disk_fault(stale_shop: Shop, disk: Disk, capsys: pytest.CaptureFixtur
     assert generations.current_id(stale_shop.settings.generations) != published
 
 
-def test_a_damaged_catalog_file(stale_shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_catalog_file(stale_shop, capsys):
     published = generations.current_id(stale_shop.settings.generations)
     file = stale_shop.settings.data / "catalogue.sqlite"
     with stale_shop.sessions() as session:
@@ -133,7 +133,7 @@ def test_a_damaged_catalog_file(stale_shop: Shop, capsys: pytest.CaptureFixture[
     assert_published(stale_shop, published)
 
 
-def test_a_clock_set_back(stale_shop: Shop) -> None:
+def test_a_clock_set_back(stale_shop):
     published = generations.current_id(stale_shop.settings.generations)
     past = datetime(2020, 1, 1, tzinfo=UTC)
     report = nightly.reindex(stale_shop.settings, open_encoder=FakeEncoder, clock=lambda: past)

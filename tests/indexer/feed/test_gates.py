@@ -63,13 +63,13 @@ def violated(feed: FeedReading, before: CatalogState = EMPTY, settings: Settings
         (1, 9, 0.0, True),
     ],
 )
-def test_bad_rows(bad: int, good: int, limit: float, refused: bool) -> None:
+def test_bad_rows(bad, good, limit, refused):
     """A few bad rows do not stop a small feed, unless the setting allows none."""
     feed = reading(products(good), findings(bad, "row"))
     assert violated(feed, settings=Settings(max_bad_rows_share=limit)) == ["rows"] * refused
 
 
-def test_a_repeated_sku() -> None:
+def test_a_repeated_sku():
     assert violated(reading(products(100), findings(1, "repeat"))) == ["repeats"]
 
 
@@ -88,12 +88,12 @@ def test_a_repeated_sku() -> None:
         ("stock", 12, 12, {"stock": None}, True),
     ],
 )
-def test_a_column_that_lost_its_values(column: str, had: int, live: int, fields: dict[str, Any], refused: bool) -> None:
+def test_a_column_that_lost_its_values(column, had, live, fields, refused):
     feed = reading(products(live, **fields))
     assert ("columns" in violated(feed, catalog(live, **{column: had}))) == refused
 
 
-def test_half_of_the_values_of_a_column_may_go() -> None:
+def test_half_of_the_values_of_a_column_may_go():
     before = catalog(12, brand=12)
     for filled, refused in ((6, False), (5, True)):
         items = [ProductItem(f"S{n}", "Sofa", brand="Nord" * (n < filled), images=("a.jpg",)) for n in range(12)]
@@ -103,12 +103,12 @@ def test_half_of_the_values_of_a_column_may_go() -> None:
 @pytest.mark.parametrize(
     ("columns", "refused"), [(["attr:wood"], True), (["attr:color"], False), (["attributes"], False), ([], False)]
 )
-def test_an_attribute_column_that_is_gone(columns: list[str], refused: bool) -> None:
+def test_an_attribute_column_that_is_gone(columns, refused):
     """A feed without any attribute column, or without a header, may write attributes in another way."""
     assert violated(reading(products(3), columns=columns), catalog(3, ["attr:color"])) == ["columns"] * refused
 
 
-def test_an_empty_catalog_has_no_columns_to_lose() -> None:
+def test_an_empty_catalog_has_no_columns_to_lose():
     assert violated(reading(products(3), columns=["attr:wood"]), CatalogState({}, ("attr:color",))) == []
 
 
@@ -139,16 +139,16 @@ def priced(before: Sequence[int], after: Sequence[int], currencies: str = "") ->
         ([100] * 9, [310] * 9, False),
     ],
 )
-def test_prices_that_jump(before: list[int], after: list[int], refused: bool) -> None:
+def test_prices_that_jump(before, after, refused):
     assert violated(*priced(before, after)) == ["prices"] * refused
 
 
 @pytest.mark.parametrize(("currencies", "refused"), [("SSS", True), ("SSE", False)])
-def test_prices_in_another_currency(currencies: str, refused: bool) -> None:
+def test_prices_in_another_currency(currencies, refused):
     assert violated(*priced([100] * 3, [100] * 3, currencies)) == ["prices"] * refused
 
 
-def test_prices_that_jump_are_named() -> None:
+def test_prices_that_jump_are_named():
     (warning,) = gates.price_jump_warnings(*priced([1290] * 20, [12, 12900, *[999] * 18]))
     assert "S0, S1 " in warning
     (warning,) = gates.price_jump_warnings(*priced([1290] * 20, [1] * 20))
@@ -160,12 +160,12 @@ def test_prices_that_jump_are_named() -> None:
     ("live", "missing", "refused"),
     [(3, 2, True), (4, 2, False), (30, 10, False), (30, 11, True), (100, 20, False), (100, 21, True)],
 )
-def test_missing_products(live: int, missing: int, refused: bool) -> None:
+def test_missing_products(live, missing, refused):
     """A small catalog may lose ten, but never more than half; a large one a fifth."""
     assert violated(reading(products(live - missing)), catalog(live)) == ["shrink"] * refused
 
 
-def test_products_of_bad_rows_are_not_missing() -> None:
+def test_products_of_bad_rows_are_not_missing():
     bad = [FeedFinding(1000 + n, f"S{n}", "?") for n in range(10, 40)]
     assert violated(reading(products(10), bad), catalog(40), Settings(max_bad_rows_share=1)) == []
 
@@ -173,7 +173,7 @@ def test_products_of_bad_rows_are_not_missing() -> None:
 @pytest.mark.parametrize(
     ("bare", "known", "refused"), [(30, 0, True), (20, 0, False), (4, 40, True), (3, 40, False), (3, 0, False)]
 )
-def test_products_without_a_picture(bare: int, known: int, refused: bool) -> None:
+def test_products_without_a_picture(bare, known, refused):
     feed = reading(products(40), findings(bare, "no picture"))
     assert violated(feed, catalog(known)) == ["pictures"] * refused
 
@@ -182,20 +182,20 @@ def test_products_without_a_picture(bare: int, known: int, refused: bool) -> Non
     ("failed", "options", "refused"),
     [(4, {}, True), (3, {}, False), (4, {"known_to_fail": True}, False), (4, {"sha256": "1"}, False)],
 )
-def test_unavailable_pictures(failed: int, options: dict[str, Any], refused: bool) -> None:
+def test_unavailable_pictures(failed, options, refused):
     """Pictures that failed before or have an earlier content do not count."""
     state = PictureState(sha256=options.pop("sha256", ""), problem="?")
     results = [FetchResult(state, **options)] * failed + [FetchResult(PictureState("2"), new=True)] * 4
     assert [gate for gate, _ in gates.check_pictures(results, SETTINGS)] == ["pictures"] * refused
 
 
-def test_pictures_that_keep_their_content_are_warned_about() -> None:
+def test_pictures_that_keep_their_content_are_warned_about():
     kept, good = FetchResult(PictureState("1", problem="?")), FetchResult(PictureState("2"))
     assert "5 of 9" in next(gates.stale_picture_warnings([kept] * 5 + [good] * 4))
     assert list(gates.stale_picture_warnings([kept] * 4 + [good] * 5)) == []
 
 
-def test_all_violations_are_reported_with_what_overrides_them() -> None:
+def test_all_violations_are_reported_with_what_overrides_them():
     feed = reading(products(1), findings(1, "row"))
     violations: list[gates.Violation] = [("rows", "1 row is bad"), ("shrink", "lost"), ("prices", "a"), ("prices", "b")]
     with pytest.raises(FeedGateError) as caught:
@@ -206,6 +206,6 @@ def test_all_violations_are_reported_with_what_overrides_them() -> None:
     gates.enforce("feed.csv", violations, feed, accept={"shrink", "rows", "prices"})
 
 
-def test_a_feed_without_a_usable_row_is_refused() -> None:
+def test_a_feed_without_a_usable_row_is_refused():
     with pytest.raises(FeedGateError, match="no row is good"):
         gates.enforce("feed.csv", [], reading(products(3, images=())), accept=gates.GATES)

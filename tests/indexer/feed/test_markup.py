@@ -31,7 +31,7 @@ from indexer.feed.markup import plain
         ("<p>5 < 6 &amp; 7 > 6</p>", "5 < 6 & 7 > 6"),
     ],
 )
-def test_markup_is_removed_and_entities_are_decoded(text: str, expected: str) -> None:
+def test_markup_is_removed_and_entities_are_decoded(text, expected):
     assert plain(text) == expected
 
 
@@ -56,12 +56,12 @@ def test_markup_is_removed_and_entities_are_decoded(text: str, expected: str) ->
         "",
     ],
 )
-def test_text_that_only_resembles_markup_is_kept(text: str) -> None:
+def test_text_that_only_resembles_markup_is_kept(text):
     assert plain(text) == text
 
 
 @given(st.text(alphabet="<>/&;#x1ab p\"'=!-[]\n", max_size=60))
-def test_no_text_fails(text: str) -> None:
+def test_no_text_fails(text):
     plain(text)
 
 
@@ -75,5 +75,5 @@ def test_no_text_fails(text: str) -> None:
         ("Oak <zzz " + "=" * 500_000 + "> <p>", "Oak <zzz " + "=" * 500_000 + ">"),
     ],
 )
-def test_a_long_cell_of_unclosed_markup_is_read_in_one_pass(text: str, expected: str) -> None:
+def test_a_long_cell_of_unclosed_markup_is_read_in_one_pass(text, expected):
     assert plain(text) == expected

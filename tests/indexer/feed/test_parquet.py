@@ -48,7 +48,7 @@ def one(folder: Path, **columns: Any) -> ProductItem:
         (arrow.dictionary(arrow.int8(), arrow.string()), "499.00", 49_900),
     ],
 )
-def test_prices_have_the_decimals_of_their_type(tmp_path: Path, kind: Any, price: object, minor: int) -> None:
+def test_prices_have_the_decimals_of_their_type(tmp_path, kind, price, minor):
     assert one(tmp_path, price=arrow.array([price], kind)).price_minor == minor
 
 
@@ -60,7 +60,7 @@ def test_prices_have_the_decimals_of_their_type(tmp_path: Path, kind: Any, price
         (arrow.bool_(), True, "is not a number"),
     ],
 )
-def test_bad_prices_are_reported(tmp_path: Path, kind: Any, price: object, problem: str) -> None:
+def test_bad_prices_are_reported(tmp_path, kind, price, problem):
     (error,) = read(tmp_path, price=arrow.array([price], kind)).errors
     assert problem in error.reason
 
@@ -70,14 +70,14 @@ TEXTS = (arrow.large_string(), arrow.string_view(), arrow.dictionary(arrow.int32
 
 
 @pytest.mark.parametrize("kind", [*BYTES, *TEXTS], ids=str)
-def test_text_types(tmp_path: Path, kind: Any) -> None:
+def test_text_types(tmp_path, kind):
     value = "Söf" if kind in TEXTS else "Söf".encode()
     item = one(tmp_path, sku=arrow.array([value]).cast(kind), category=arrow.array([value]).cast(kind))
     assert (item.sku, item.category) == ("Söf", "Söf")
 
 
 @pytest.mark.parametrize("kind", [arrow.list_, arrow.large_list, lambda each: arrow.list_(each, 2)])
-def test_list_types(tmp_path: Path, kind: Any) -> None:
+def test_list_types(tmp_path, kind):
     images = arrow.array([[b"a.jpg", b"b.jpg"]], kind(arrow.binary()))
     attributes = arrow.array([{"colour": [b"red", None], "set": True}])
     item = one(tmp_path, images=images, attributes=attributes)
@@ -85,16 +85,16 @@ def test_list_types(tmp_path: Path, kind: Any) -> None:
     assert item.attributes == {"colour": ("red",), "set": ("true",)}
 
 
-def test_a_map(tmp_path: Path) -> None:
+def test_a_map(tmp_path):
     pairs = arrow.array([[("width", b"180 cm"), ("depth", None)]], arrow.map_(arrow.string(), arrow.binary()))
     assert one(tmp_path, dimensions=pairs).dimensions == {"width": "180 cm"}
 
 
-def test_padding_of_fixed_length_text(tmp_path: Path) -> None:
+def test_padding_of_fixed_length_text(tmp_path):
     assert one(tmp_path, sku=arrow.array([b"A\0\0"], arrow.binary(3))).sku == "A"
 
 
-def test_column_names_that_are_not_text(tmp_path: Path) -> None:
+def test_column_names_that_are_not_text(tmp_path):
     read(tmp_path, brand=arrow.array(["x"]))
     file = next(tmp_path.glob("*.parquet"))
     file.write_bytes(file.read_bytes().replace(b"brand", b"br\xffnd"))
@@ -102,7 +102,7 @@ def test_column_names_that_are_not_text(tmp_path: Path) -> None:
         read_feed(file)
 
 
-def test_bytes_that_are_not_text_make_a_bad_row(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_make_a_bad_row(tmp_path):
     reading = read(tmp_path, sku=arrow.array([b"A", b"\xff\xfe", b"C"]), brand=arrow.array([b"x", b"x", b"\xc3"]))
     assert [item.sku for item in reading.items] == ["A"]
     assert [(error.line, error.sku, "UTF-8" in error.reason) for error in reading.errors] == [
@@ -127,16 +127,16 @@ def test_bytes_that_are_not_text_make_a_bad_row(tmp_path: Path) -> None:
         (0.1, arrow.float32(), "0.1"),
     ],
 )
-def test_other_types_as_text(tmp_path: Path, value: object, kind: Any, text: str) -> None:
+def test_other_types_as_text(tmp_path, value, kind, text):
     column = {"attr:new": arrow.array([value], kind)}
     assert one(tmp_path, **column).attributes == {"new": (text,)}
 
 
-def test_integers_of_pandas_in_a_column_with_gaps(tmp_path: Path) -> None:
+def test_integers_of_pandas_in_a_column_with_gaps(tmp_path):
     reading = read(tmp_path, stock=arrow.array([3.0, float("nan"), None]), price=arrow.array([5.0, float("nan"), None]))
     assert [(item.stock, item.price_minor) for item in reading.items] == [(3, 500), (None, None), (None, None)]
 
 
-def test_a_year_that_python_does_not_support(tmp_path: Path) -> None:
+def test_a_year_that_python_does_not_support(tmp_path):
     with pytest.raises(FeedRejected, match="Column made of "):
         read(tmp_path, made=arrow.array([2**62], arrow.timestamp("us")))
