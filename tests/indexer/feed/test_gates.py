@@ -36,14 +36,12 @@ def findings(count: int, kind: Any, sku: str = "") -> list[FeedFinding]:
 
 def catalog(count: int, columns: Sequence[str] = (), **filled: int) -> CatalogState:
     """Return a catalog with products S0, S1, ... of which so many have a value in these columns."""
-    values = {"brand": "Nord", "price": 100, "stock": 1}
-    items = {}
-    for n in range(count):
-        fields: dict[str, Any] = {column: values[column] for column, had in filled.items() if n < had}
-        if "price" in fields:
-            fields["price_minor"] = fields.pop("price")
-        items[f"S{n}"] = ProductItem(f"S{n}", "Sofa", **fields)
-    return CatalogState(items, tuple(columns))
+    values = {"brand": "Nord", "price_minor": 100, "stock": 1}
+    items = [
+        ProductItem(f"S{n}", "Sofa", **{name: values[name] for name, had in filled.items() if n < had})
+        for n in range(count)
+    ]
+    return CatalogState({item.sku: item for item in items}, tuple(columns))
 
 
 def violated(feed: FeedReading, before: CatalogState = EMPTY, settings: Settings = SETTINGS) -> list[str]:
@@ -54,22 +52,14 @@ def violated(feed: FeedReading, before: CatalogState = EMPTY, settings: Settings
 @pytest.mark.parametrize(
     ("bad", "good", "limit", "refused"),
     [
-        (1, 4, 0.01, False),
-        (3, 12, 0.01, False),
-        (1, 3, 0.01, True),
-        (4, 20, 0.01, True),
-        (5, 495, 0.01, False),
-        (6, 494, 0.01, True),
-        (1, 9, 0.0, True),
+        *((1, 4, 0.01, False), (3, 12, 0.01, False), (1, 3, 0.01, True), (4, 20, 0.01, True)),
+        *((5, 495, 0.01, False), (6, 494, 0.01, True), (1, 9, 0.0, True)),
     ],
 )
 def test_bad_rows(bad, good, limit, refused):
-    """A few bad rows do not stop a small feed, unless the setting allows none."""
+    """A few bad rows do not stop a small feed, unless the setting allows none; a repeated sku always does."""
     feed = reading(products(good), findings(bad, "row"))
     assert violated(feed, settings=Settings(max_bad_rows_share=limit)) == ["rows"] * refused
-
-
-def test_a_repeated_sku():
     assert violated(reading(products(100), findings(1, "repeat"))) == ["repeats"]
 
 
@@ -82,8 +72,8 @@ def test_a_repeated_sku():
         ("brand", 10, 100, {}, True),
         ("brand", 9, 100, {}, False),
         ("brand", 12, 12, {"brand": "Nord"}, False),
-        ("price", 12, 12, {"price_minor": 0}, True),
-        ("price", 12, 12, {"price_minor": 100, "currency": "EUR"}, False),
+        ("price_minor", 12, 12, {"price_minor": 0}, True),
+        ("price_minor", 12, 12, {"price_minor": 100, "currency": "EUR"}, False),
         ("stock", 12, 12, {"stock": 0}, False),
         ("stock", 12, 12, {"stock": None}, True),
     ],
@@ -93,11 +83,10 @@ def test_a_column_that_lost_its_values(column, had, live, fields, refused):
     assert ("columns" in violated(feed, catalog(live, **{column: had}))) == refused
 
 
-def test_half_of_the_values_of_a_column_may_go():
-    before = catalog(12, brand=12)
-    for filled, refused in ((6, False), (5, True)):
-        items = [ProductItem(f"S{n}", "Sofa", brand="Nord" * (n < filled), images=("a.jpg",)) for n in range(12)]
-        assert violated(reading(items), before) == ["columns"] * refused
+@pytest.mark.parametrize(("filled", "refused"), [(6, False), (5, True)])
+def test_half_of_the_values_of_a_column_may_go(filled, refused):
+    items = [ProductItem(f"S{n}", "Sofa", brand="Nord" * (n < filled), images=("a.jpg",)) for n in range(12)]
+    assert violated(reading(items), catalog(12, brand=12)) == ["columns"] * refused
 
 
 @pytest.mark.parametrize(
@@ -106,10 +95,7 @@ def test_half_of_the_values_of_a_column_may_go():
 def test_an_attribute_column_that_is_gone(columns, refused):
     """A feed without any attribute column, or without a header, may write attributes in another way."""
     assert violated(reading(products(3), columns=columns), catalog(3, ["attr:color"])) == ["columns"] * refused
-
-
-def test_an_empty_catalog_has_no_columns_to_lose():
-    assert violated(reading(products(3), columns=["attr:wood"]), CatalogState({}, ("attr:color",))) == []
+    assert violated(reading(products(3), columns=columns), catalog(0, ["attr:color"])) == []
 
 
 def priced(before: Sequence[int], after: Sequence[int], currencies: str = "") -> tuple[FeedReading, CatalogState]:
@@ -143,16 +129,15 @@ def test_prices_that_jump(before, after, refused):
     assert violated(*priced(before, after)) == ["prices"] * refused
 
 
-@pytest.mark.parametrize(("currencies", "refused"), [("SSS", True), ("SSE", False)])
-def test_prices_in_another_currency(currencies, refused):
-    assert violated(*priced([100] * 3, [100] * 3, currencies)) == ["prices"] * refused
+def test_prices_in_another_currency():
+    assert violated(*priced([100] * 3, [100] * 3, "SSS")) == ["prices"]
+    assert violated(*priced([100] * 3, [100] * 3, "SSE")) == []
 
 
 def test_prices_that_jump_are_named():
-    (warning,) = gates.price_jump_warnings(*priced([1290] * 20, [12, 12900, *[999] * 18]))
-    assert "S0, S1 " in warning
-    (warning,) = gates.price_jump_warnings(*priced([1290] * 20, [1] * 20))
-    assert "S4 and 15 more" in warning
+    for after, words in (([12, 12900, *[999] * 18], "S0, S1 "), ([1] * 20, "S4 and 15 more")):
+        (warning,) = gates.price_jump_warnings(*priced([1290] * 20, after))
+        assert words in warning
     assert list(gates.price_jump_warnings(*priced([100], [200]))) == []
 
 
@@ -184,8 +169,9 @@ def test_products_without_a_picture(bare, known, refused):
 )
 def test_unavailable_pictures(failed, options, refused):
     """Pictures that failed before or have an earlier content do not count."""
-    state = PictureState(sha256=options.pop("sha256", ""), problem="?")
-    results = [FetchResult(state, **options)] * failed + [FetchResult(PictureState("2"), new=True)] * 4
+    state = PictureState(sha256=options.get("sha256", ""), problem="?")
+    failures = [FetchResult(state, known_to_fail="known_to_fail" in options)] * failed
+    results = failures + [FetchResult(PictureState("2"), new=True)] * 4
     assert [gate for gate, _ in gates.check_pictures(results, SETTINGS)] == ["pictures"] * refused
 
 
@@ -200,7 +186,7 @@ def test_all_violations_are_reported_with_what_overrides_them():
     violations: list[gates.Violation] = [("rows", "1 row is bad"), ("shrink", "lost"), ("prices", "a"), ("prices", "b")]
     with pytest.raises(FeedGateError) as caught:
         gates.enforce("feed.csv", violations, feed, accept={"shrink"})
-    assert "feed.csv was not imported: 1 row is bad; a; b." in str(caught.value)
+    assert "1 row is bad; a; b." in str(caught.value)
     assert str(caught.value).endswith("--accept rows --accept prices.")
     assert caught.value.findings == feed.errors
     gates.enforce("feed.csv", violations, feed, accept={"shrink", "rows", "prices"})

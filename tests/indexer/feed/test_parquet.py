@@ -53,15 +53,10 @@ def test_prices_have_the_decimals_of_their_type(tmp_path, kind, price, minor):
 
 
 @pytest.mark.parametrize(
-    ("kind", "price", "problem"),
-    [
-        (arrow.float64(), 0.1 + 0.2, "has more decimals than EUR"),
-        (arrow.float64(), float("inf"), "is not a number"),
-        (arrow.bool_(), True, "is not a number"),
-    ],
+    ("price", "problem"), [(0.1 + 0.2, "more decimals"), (float("inf"), "not a number"), (True, "not a number")]
 )
-def test_bad_prices_are_reported(tmp_path, kind, price, problem):
-    (error,) = read(tmp_path, price=arrow.array([price], kind)).errors
+def test_bad_prices_are_reported(tmp_path, price, problem):
+    (error,) = read(tmp_path, price=arrow.array([price])).errors
     assert problem in error.reason
 
 
@@ -85,18 +80,18 @@ def test_list_types(tmp_path, kind):
     assert item.attributes == {"colour": ("red",), "set": ("true",)}
 
 
-def test_a_map(tmp_path):
+def test_maps_and_padded_text(tmp_path):
     pairs = arrow.array([[("width", b"180 cm"), ("depth", None)]], arrow.map_(arrow.string(), arrow.binary()))
-    assert one(tmp_path, dimensions=pairs).dimensions == {"width": "180 cm"}
+    item = one(tmp_path, dimensions=pairs, sku=arrow.array([b"A\0\0"], arrow.binary(3)))
+    assert (item.dimensions, item.sku) == ({"width": "180 cm"}, "A")
 
 
-def test_padding_of_fixed_length_text(tmp_path):
-    assert one(tmp_path, sku=arrow.array([b"A\0\0"], arrow.binary(3))).sku == "A"
-
-
-def test_column_names_that_are_not_text(tmp_path):
+def test_unusable_columns_are_refused(tmp_path):
+    """A name that is not UTF-8, and a year that Python does not support."""
+    with pytest.raises(FeedRejected, match="Column made of "):
+        read(tmp_path, made=arrow.array([2**62], arrow.timestamp("us")))
     read(tmp_path, brand=arrow.array(["x"]))
-    file = next(tmp_path.glob("*.parquet"))
+    file = tmp_path / "feed.parquet"
     file.write_bytes(file.read_bytes().replace(b"brand", b"br\xffnd"))
     with pytest.raises(FeedRejected, match="damaged"):
         read_feed(file)
@@ -105,10 +100,8 @@ def test_column_names_that_are_not_text(tmp_path):
 def test_bytes_that_are_not_text_make_a_bad_row(tmp_path):
     reading = read(tmp_path, sku=arrow.array([b"A", b"\xff\xfe", b"C"]), brand=arrow.array([b"x", b"x", b"\xc3"]))
     assert [item.sku for item in reading.items] == ["A"]
-    assert [(error.line, error.sku, "UTF-8" in error.reason) for error in reading.errors] == [
-        (2, "", True),
-        (3, "C", True),
-    ]
+    errors = [(error.line, error.sku, "UTF-8" in error.reason) for error in reading.errors]
+    assert errors == [(2, "", True), (3, "C", True)]
 
 
 @pytest.mark.parametrize(
@@ -135,8 +128,3 @@ def test_other_types_as_text(tmp_path, value, kind, text):
 def test_integers_of_pandas_in_a_column_with_gaps(tmp_path):
     reading = read(tmp_path, stock=arrow.array([3.0, float("nan"), None]), price=arrow.array([5.0, float("nan"), None]))
     assert [(item.stock, item.price_minor) for item in reading.items] == [(3, 500), (None, None), (None, None)]
-
-
-def test_a_year_that_python_does_not_support(tmp_path):
-    with pytest.raises(FeedRejected, match="Column made of "):
-        read(tmp_path, made=arrow.array([2**62], arrow.timestamp("us")))
