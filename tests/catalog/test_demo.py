@@ -88,13 +88,8 @@ def test_families_are_either_for_training_or_unseen(feed, packshots, photos):
 def test_size_and_contents():
     files = [path for path in demo.SHOP.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 30_000_000
-    assert {path.relative_to(demo.SHOP).parts[0] for path in files} == {
-        "feed.csv",
-        "packshots.csv",
-        "photos.csv",
-        "pictures",
-        "photos",
-    }
+    names = {"feed.csv", "packshots.csv", "photos.csv", "pictures", "photos"}
+    assert {path.relative_to(demo.SHOP).parts[0] for path in files} == names
 
 
 def test_example_photos_show_unseen_products_of_different_categories(feed, packshots):
@@ -108,10 +103,7 @@ def test_example_photos_show_unseen_products_of_different_categories(feed, packs
 
 
 def test_write_example_photos_replaces_the_folder(tmp_path):
-    folder = tmp_path / "data" / "examples"
-    folder.mkdir(parents=True)
-    (folder / "old.jpg").write_text("old")
-    demo.write_example_photos(folder)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
-        f"{example.caption}.jpg": example.path.read_bytes() for example in demo.example_photos()
-    }
+    (tmp_path / "old.jpg").write_text("old")
+    demo.write_example_photos(tmp_path)
+    written = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert written == {f"{example.caption}.jpg": example.path.read_bytes() for example in demo.example_photos()}

@@ -43,45 +43,33 @@ def filled(session: Session) -> Session:
     return session
 
 
-def test_products_by_ids_keeps_the_order(filled: Session) -> None:
-    cards = queries.products_by_ids(filled, [4, 5, 1, 99, 3])
-    assert [card.sku for card in cards] == ["D", "A", "C"]
+def test_products_by_ids_keeps_the_order(filled):
+    """Also of more ids than one statement takes."""
+    assert [card.sku for card in queries.products_by_ids(filled, [4, 5, 1, 99, 3])] == ["D", "A", "C"]
     assert queries.products_by_ids(filled, []) == []
+    found = queries.products_by_ids(filled, [*range(100, 2000), 3, 1])
+    assert [card.product_id for card in found] == [3, 1]
 
 
-def test_a_card_shows_the_first_readable_picture(filled: Session) -> None:
-    cards = queries.products_by_ids(filled, [1, 4])
-    assert [card.image for card in cards] == [sha("A-front"), sha("D-side")]
-    assert (cards[0].title, cards[0].price_minor, cards[0].currency, cards[0].stock) == ("Title A", 100, "EUR", 1)
+def test_a_card_shows_the_first_readable_picture(filled):
+    first, second = queries.products_by_ids(filled, [1, 4])
+    assert (first.image, second.image) == (sha("A-front"), sha("D-side"))
+    assert (first.title, first.price_minor, first.currency, first.stock) == ("Title A", 100, "EUR", 1)
 
 
-def test_more_ids_than_fit_one_statement(filled: Session) -> None:
-    asked = [*range(100, 2000), 3, 1]
-    assert [card.product_id for card in queries.products_by_ids(filled, asked)] == [3, 1]
-
-
-def test_product_by_sku(filled: Session) -> None:
+def test_product_by_sku(filled):
+    """Variants are the other products of its group; withdrawn and unknown products are not found."""
     detail = queries.product_by_sku(filled, "A")
-    assert detail is not None
     assert detail.card == queries.products_by_ids(filled, [1])[0]
-    assert detail.item == ITEMS[0]
-    assert detail.pictures == ITEMS[0].images
+    assert (detail.item, detail.pictures) == (ITEMS[0], ITEMS[0].images)
     assert [card.sku for card in detail.variants] == ["B", "C"]
+    alone = queries.product_by_sku(filled, "D")
+    assert (alone.variants, alone.pictures) == ((), (sha("D-side"),))
+    assert queries.product_by_sku(filled, "E") is None
+    assert queries.product_by_sku(filled, "nobody") is None
 
 
-def test_a_product_without_group_has_no_variants(filled: Session) -> None:
-    detail = queries.product_by_sku(filled, "D")
-    assert detail is not None
-    assert detail.variants == ()
-    assert detail.pictures == (sha("D-side"),)
-
-
-@pytest.mark.parametrize("sku", ["E", "nobody"])
-def test_withdrawn_and_unknown_products_are_not_found(filled: Session, sku: str) -> None:
-    assert queries.product_by_sku(filled, sku) is None
-
-
-def test_gallery_rows_are_the_readable_pictures_of_live_products(filled: Session) -> None:
+def test_gallery_rows_are_the_readable_pictures_of_live_products(filled):
     rows = queries.gallery_rows(filled)
     assert rows[0] == GalleryRow(1, 1, "A", sha("A-front"), "Sofas")
     assert [row.image_id for row in rows] == [1, 2, 3, 4, 5, 6, 8]
@@ -100,7 +88,7 @@ def test_gallery_rows_are_the_readable_pictures_of_live_products(filled: Session
         (Facets(price_min=0), "ABC"),
     ],
 )
-def test_facets(filled: Session, facets: Facets, skus: str) -> None:
+def test_facets(filled, facets, skus):
     """Bounds are inclusive; products with unknown values are excluded."""
     expected = [row.image_id for row in queries.gallery_rows(filled) if row.sku in skus]
     ids = queries.image_ids_where(filled, facets)
@@ -108,7 +96,7 @@ def test_facets(filled: Session, facets: Facets, skus: str) -> None:
     assert ids.dtype == np.int64
 
 
-def test_currencies_by_number_of_live_products(session: Session) -> None:
+def test_currencies_by_number_of_live_products(session):
     """Ties are in alphabetical order."""
     currencies = {"A": "USD", "B": "CAD", "C": "CAD", "D": "SEK", "E": "SEK"}
     apply(session, Changes(added=tuple(replace(each, currency=currencies[each.sku]) for each in ITEMS)))
@@ -117,49 +105,44 @@ def test_currencies_by_number_of_live_products(session: Session) -> None:
     assert queries.currencies(session) == ["CAD", "USD"]
 
 
-def test_counts(filled: Session) -> None:
+def test_counts(filled):
     assert queries.counts(filled) == CatalogCounts(products=4, withdrawn=1, pictures=7, unreadable=1)
 
 
-def test_empty_catalog(session: Session) -> None:
-    assert queries.gallery_rows(session) == []
-    assert queries.snapshot(session) == {}
+def test_empty_catalog(session):
+    assert (queries.gallery_rows(session), queries.snapshot(session)) == ([], {})
     assert queries.image_ids_where(session, Facets()).shape == (0,)
     assert queries.counts(session) == CatalogCounts(0, 0, 0, 0)
 
 
-def test_the_latest_runs_come_first(session: Session) -> None:
+def test_the_latest_runs_come_first(session):
     session.add_all([IndexRun(state="failed"), IndexRun(state="published", counts={"encoded": 7})])
     session.commit()
-    runs = queries.latest_runs(session, limit=1)
-    assert [(run.state, run.counts, run.message) for run in runs] == [("published", {"encoded": 7}, "")]
+    (run,) = queries.latest_runs(session, limit=1)
+    assert (run.state, run.counts, run.message) == ("published", {"encoded": 7}, "")
 
 
-def test_withdrawn_product_ids(filled: Session) -> None:
+def test_withdrawn_product_ids(filled):
     assert queries.withdrawn_product_ids(filled).tolist() == [5]
     apply(filled, Changes(restored=(ITEMS[4],)))
     assert queries.withdrawn_product_ids(filled).tolist() == []
 
 
-def test_every_import_changes_the_count_of_changes(session: Session) -> None:
+def test_every_import_changes_the_count_of_changes(session):
     """Also one that got its id before another, but ends after it."""
-    seen = [imports.change_count(session)]
-    for _ in range(2):
-        session.add(FeedImport(feed="feed", started_at=utc_now(), finished_at=utc_now(), state="imported", message=""))
+    moments = {"started_at": utc_now(), "finished_at": utc_now()}
+
+    def add(**values: int) -> int:
+        session.add(FeedImport(feed="feed", state="imported", message="", **moments, **values))
         session.flush()
-        seen.append(imports.change_count(session))
-    late = {"started_at": utc_now(), "finished_at": utc_now()}
-    session.add(FeedImport(import_id=-1, feed="feed", state="imported", message="", **late))
-    session.flush()
-    seen.append(imports.change_count(session))
+        return imports.change_count(session)
+
+    seen = [imports.change_count(session), add(), add(), add(import_id=-1)]
     session.execute(delete(FeedImport).where(FeedImport.import_id == -1))  # by a prune
-    session.add(FeedImport(import_id=-2, feed="feed", state="imported", message="", **late))
-    session.flush()
-    seen.append(imports.change_count(session))
-    assert len(set(seen)) == 5
+    assert len({*seen, add(import_id=-2)}) == 5
 
 
-def test_product_by_article_number(session: Session) -> None:
+def test_product_by_article_number(session):
     """Only a number of exactly one live product leads to it."""
     assert not queries.has_article_numbers(session)
     numbers = {"a": "12345678", "b": "00000001", "c": "00000001", "d": None}
@@ -175,13 +158,13 @@ def test_product_by_article_number(session: Session) -> None:
     assert [find(number) for number in ("12345678", "00000001")] == [None, "c"]
 
 
-def test_is_picture_public(filled: Session) -> None:
+def test_is_picture_public(filled):
     assert queries.is_picture_public(filled, sha("A-side"))
     assert not queries.is_picture_public(filled, sha("E-side")), "withdrawn"
     assert not queries.is_picture_public(filled, sha("nothing"))
 
 
-def test_job_counts(session: Session) -> None:
+def test_job_counts(session):
     moment = {"arguments": {}, "attempts": 0, "worker": "", "progress": {}, "cancel_requested": False, "message": ""}
     states = (("train", "done"), ("train", "done"), ("index", "queued"))
     session.add_all(Job(kind=kind, state=state, created_at=utc_now(), **moment) for kind, state in states)

@@ -22,7 +22,7 @@ def filled(session: Session) -> Session:
     return session
 
 
-def test_blocks_are_read_in_the_order_of_the_keys(filled: Session) -> None:
+def test_blocks_are_read_in_the_order_of_the_keys(filled):
     """A key may be repeated."""
     read = stored_blocks.read(filled, "first", [KEYS[2], KEYS[0], KEYS[2]])
     np.testing.assert_array_equal(read, BLOCKS[[2, 0, 2]])
@@ -31,14 +31,14 @@ def test_blocks_are_read_in_the_order_of_the_keys(filled: Session) -> None:
     assert stored_blocks.read(filled, "first", []).shape == (0, 0)
 
 
-def test_missing_keys_are_listed_once_in_order(filled: Session) -> None:
+def test_missing_keys_are_listed_once_in_order(filled):
     keys = [(SHAS[2], 0), KEYS[1], (SHAS[1], 1), (SHAS[2], 0)]
     assert stored_blocks.missing(filled, "first", keys) == [(SHAS[2], 0), (SHAS[1], 1)]
     assert stored_blocks.missing(filled, "second", KEYS) == KEYS[1:]
     assert stored_blocks.missing(filled, "first", []) == []
 
 
-def test_stored_blocks_are_not_overwritten(filled: Session) -> None:
+def test_stored_blocks_are_not_overwritten(filled):
     """A resumed run may store again what an interrupted one had stored."""
     stored_blocks.put(filled, "first", [*KEYS[:1], (SHAS[3], 0)], np.zeros((2, 2), np.float16))
     stored_blocks.put(filled, "first", [], np.empty((0, 2), np.float16))
@@ -47,12 +47,12 @@ def test_stored_blocks_are_not_overwritten(filled: Session) -> None:
     np.testing.assert_array_equal(stored_blocks.read(filled, "first", KEYS), BLOCKS)
 
 
-def test_reading_missing_blocks_is_an_error(filled: Session) -> None:
+def test_reading_missing_blocks_is_an_error(filled):
     with pytest.raises(CatalogError, match="2 of 3"):
         stored_blocks.read(filled, "first", [KEYS[0], (SHAS[4], 0), (SHAS[5], 0)])
 
 
-def test_more_keys_than_one_statement_takes(session: Session) -> None:
+def test_more_keys_than_one_statement_takes(session):
     keys = [(hashlib.sha256(str(number).encode()).hexdigest(), 0) for number in range(1201)]
     blocks = np.arange(1201, dtype=np.float16)[:, np.newaxis]
     stored_blocks.put(session, "many", keys, blocks)
@@ -60,7 +60,7 @@ def test_more_keys_than_one_statement_takes(session: Session) -> None:
     assert stored_blocks.missing(session, "many", keys) == []
 
 
-def test_unused_blocks_are_listed_measured_and_deleted(filled: Session) -> None:
+def test_unused_blocks_are_listed_measured_and_deleted(filled):
     both = {"first", "second"}
     assert list(stored_blocks.unused(filled, pictures=set(SHAS), blocks_ids=both)) == []
     assert sorted(stored_blocks.unused(filled, pictures={SHAS[1]}, blocks_ids={"first"})) == [
@@ -77,6 +77,6 @@ def test_unused_blocks_are_listed_measured_and_deleted(filled: Session) -> None:
 @pytest.mark.parametrize(
     "blocks", [np.zeros((3, 2), np.float32), np.zeros((2, 2), np.float16), np.zeros(3, np.float16)]
 )
-def test_blocks_of_another_shape_or_type_are_refused(session: Session, blocks: np.ndarray) -> None:
+def test_blocks_of_another_shape_or_type_are_refused(session, blocks):
     with pytest.raises(ValueError, match=r"float16 \[3, d\]"):
         stored_blocks.put(session, "first", KEYS, blocks)

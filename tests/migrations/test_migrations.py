@@ -66,7 +66,7 @@ def tables(engine: Engine) -> set[str]:
     return set(sa.inspect(engine).get_table_names()) - {"alembic_version"}
 
 
-def test_migrations_agree_with_the_models_and_can_be_undone(bare_engine: Engine) -> None:
+def test_migrations_agree_with_the_models_and_can_be_undone(bare_engine):
     for _ in range(2):
         alembic(bare_engine, "upgrade", "head")
         assert set(Base.metadata.tables) <= tables(bare_engine)
@@ -75,7 +75,7 @@ def test_migrations_agree_with_the_models_and_can_be_undone(bare_engine: Engine)
         assert tables(bare_engine) == set()
 
 
-def test_data_survives_every_upgrade_and_downgrade(bare_engine: Engine) -> None:
+def test_data_survives_every_upgrade_and_downgrade(bare_engine):
     for revision in schema_revisions():
         alembic(bare_engine, "upgrade", revision)
         with bare_engine.begin() as connection:
