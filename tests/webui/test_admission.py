@@ -37,8 +37,7 @@ def test_links_behind_a_proxy(settings):
         assert body["page_url"].startswith("https://shop.example/look/results/")
         assert body["results"][0]["image_url"].startswith("https://shop.example/look/pictures/")
         page = site.client.get("/", headers=FORWARDED).text
-        assert 'action="/look/search"' in page
-        assert 'href="/look/static/style.css"' in page
+        assert all(link in page for link in ('action="/look/search"', 'href="/look/static/style.css"'))
         assert 'href="/"' not in page
         photo = {"photo": (io.BytesIO(site.photo(3)), "a.jpg")}
         url = site.client.post("/search", data=photo, headers=FORWARDED).location
@@ -87,27 +86,16 @@ def test_trusted_proxies_counts_from_the_last(settings, hops, seen):
 
 def test_trusted_hosts(settings):
     """Health checks are answered under any name, since load balancers use IP addresses."""
-    statuses = {
-        "shop.example": 200,
-        "SHOP.example:8443": 200,
-        "m.other.example": 200,
-        "evil.example": 400,
-        "shop.example.evil.example": 400,
-        "shop.example@evil.example": 400,
-        "127.0.0.1": 400,
-        "": 400,
-    }
+    trusted = ("shop.example", "SHOP.example:8443", "m.other.example")
+    refused = ("evil.example", "shop.example.evil.example", "shop.example@evil.example", "127.0.0.1", "")
     with running_with(settings, trusted_hosts="shop.example, .other.example") as site:
-        for host, status in statuses.items():
+        for host in (*trusted, *refused):
             for path in ("/", "/api/v1/products/P-01"):
                 response = site.client.get(path, headers={"Host": host})
-                assert response.status_code == status, host
+                assert response.status_code == (200 if host in trusted else 400), host
                 assert "evil" not in response.text
             for path in ("/healthz", "/readyz"):
                 assert site.client.get(path, headers={"Host": host}).status_code == 200
-
-
-def test_trusted_hosts_behind_a_proxy(settings):
     with running_with(settings, trusted_hosts="shop.example", trusted_proxies=1) as site:
         assert site.client.get("/", headers={"X-Forwarded-Host": "shop.example"}).status_code == 200
         assert site.client.get("/", headers={"Host": "shop.example", "X-Forwarded-Host": "evil"}).status_code == 400
@@ -193,13 +181,13 @@ def test_requests_rejected_by_the_server(client, status):
     assert ("1 MB" in response.text) == (status == 413)
 
 
-@pytest.mark.parametrize("character", ["%00", "a%00b", "%01", "%1f", "%7f", "%0b"])
-def test_control_characters(client, character):
-    for path in (f"/products/{character}", f"/api/v1/products/{character}", f"/pictures/{character}-320.jpg"):
-        assert client.get(path).status_code == 404
-    for query in (f"text={character}", f"class={character}", f"{character}=1"):
-        assert client.get(f"/results/{'0' * 64}?{query}").status_code == 400
-        assert client.post(f"/api/v1/search?{query}").status_code == 400
+def test_control_characters(client):
+    for character in ("%00", "a%00b", "%01", "%1f", "%7f", "%0b"):
+        for path in (f"/products/{character}", f"/api/v1/products/{character}", f"/pictures/{character}-320.jpg"):
+            assert client.get(path).status_code == 404
+        for query in (f"text={character}", f"class={character}", f"{character}=1"):
+            assert client.get(f"/results/{'0' * 64}?{query}").status_code == 400
+            assert client.post(f"/api/v1/search?{query}").status_code == 400
 
 
 def test_odd_characters_on_postgresql(site, pg_engine: Database):
@@ -222,11 +210,8 @@ def test_robots_txt(client):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"rate_limit": "often"},
-        {"rate_limit": "60"},
-        {"rate_limit": "-1/minute"},
-        {"searches_in_flight": 8},
-        {"threads": 1, "searches_in_flight": 1},
+        *({"rate_limit": limit} for limit in ("often", "60", "-1/minute")),
+        *({"searches_in_flight": 8}, {"threads": 1, "searches_in_flight": 1}),
     ],
 )
 def test_invalid_limits(settings, changes):

@@ -20,13 +20,9 @@ def test_search_with_a_form(site):
 
 
 def test_search_with_the_photo_as_the_body(site):
-    response = site.client.post(
-        "/api/v1/search?metric=euclidean&class=all&price_max=120&page=1", data=site.photo(0), content_type="image/jpeg"
-    )
-    body = response.get_json()
-    assert body["metric"] == "euclidean"
-    assert body["routing"] == "all"
-    assert len(body["results"]) == 2
+    query = "metric=euclidean&class=all&price_max=120&page=1"
+    body = site.client.post(f"/api/v1/search?{query}", data=site.photo(0), content_type="image/jpeg").get_json()
+    assert (body["metric"], body["routing"], len(body["results"])) == ("euclidean", "all", 2)
     assert [item["distance"] for item in body["results"]] == sorted(item["distance"] for item in body["results"])
 
 
@@ -39,34 +35,25 @@ def test_pages(site):
     assert len(seen) == len(set(seen)) == 12
 
 
-def test_bad_photo(shared_site):
-    response = shared_site.client.post("/api/v1/search", data=b"text", content_type="application/octet-stream")
-    assert response.status_code == 415
-    assert set(response.get_json()) == {"error"}
-    assert set(response.get_json()["error"]) == {"code", "message"}
-    assert shared_site.stored() == []
-
-
 @pytest.mark.parametrize(
-    ("query", "code"),
+    ("method", "path", "body", "status", "code"),
     [
-        ("class=spaceship", "UnknownClass"),
-        ("box=1", "InvalidRequest"),
-        ("page=0", "InvalidRequest"),
-        ("price_max=1.200", "InvalidRequest"),
-        ("price_min=£5", "InvalidRequest"),
+        ("post", "search", b"text", 415, "NotAnImage"),
+        ("post", "search", bytes(3_000_000), 413, "ImageTooLarge"),
+        ("post", "search?class=spaceship", jpeg(), 400, "UnknownClass"),
+        ("post", "search?box=1", jpeg(), 400, "InvalidRequest"),
+        ("post", "search?price_max=1.200", jpeg(), 400, "InvalidRequest"),
+        ("post", "search?price_min=£5", jpeg(), 400, "InvalidRequest"),
+        ("get", "search", b"", 405, "MethodNotAllowed"),
+        ("get", "products/nope", b"", 404, "NotFound"),
     ],
 )
-def test_invalid_parameters(site, query, code):
-    response = site.client.post(f"/api/v1/search?{query}", data=jpeg())
-    assert response.status_code == 400
-    assert response.get_json()["error"]["code"] == code
-
-
-def test_too_large_request(client):
-    response = client.post("/api/v1/search", data=bytes(3_000_000))
-    assert response.status_code == 413
-    assert response.get_json()["error"]["code"] == "ImageTooLarge"
+def test_errors(site, method, path, body, status, code):
+    response = getattr(site.client, method)(f"/api/v1/{path}", data=body)
+    error = response.get_json()["error"]
+    assert (response.status_code, error["code"], list(error)) == (status, code, ["code", "message"])
+    assert ("POST" in response.headers.get("Allow", "")) == (status == 405)
+    assert status == 400 or site.stored() == []
 
 
 def test_product(client):
@@ -77,16 +64,3 @@ def test_product(client):
     assert len(body["images"]) == 2
     assert [variant["sku"] for variant in body["variants"]] == ["P-03", "P-05"]
     assert client.get("/api/v1/products/P-11").get_json()["price"] is None
-
-
-def test_unknown_product(client):
-    response = client.get("/api/v1/products/nope")
-    assert response.status_code == 404
-    assert response.get_json()["error"]["code"] == "NotFound"
-
-
-def test_wrong_method(client):
-    response = client.get("/api/v1/search")
-    assert response.status_code == 405
-    assert "POST" in response.headers["Allow"]
-    assert response.get_json()["error"]["code"] == "MethodNotAllowed"

@@ -20,61 +20,53 @@ def tag(*, right_half: bool = False) -> bytes:
     return encode_jpeg(photo, quality=95)
 
 
-def send(site, photo: bytes):
-    """Upload a photo on the start page."""
-    return site.client.post("/search", data={"photo": (io.BytesIO(photo), "tag.jpg")})
+def send(site, photo: bytes) -> str:
+    """Upload a photo on the start page and return where that redirects to."""
+    response = site.client.post("/search", data={"photo": (io.BytesIO(photo), "tag.jpg")})
+    assert response.status_code == 303
+    return response.location
+
+
+def search(site, query: str = "") -> dict:
+    """Search with the API for a tag and return the article number in its response."""
+    return site.client.post(f"/api/v1/search{query}", data=tag()).get_json()["article_number"]
 
 
 def test_tag_redirects_to_its_product(article_number_site):
     """The product page shows the number and links to a visual search that does not read it again."""
-    response = send(article_number_site, tag())
-    assert response.status_code == 303
-    assert re.search(r"/products/P-03\?photo=[0-9a-f]{64}$", response.location)
-
-    page = article_number_site.client.get(response.location).text
+    site, url = article_number_site, send(article_number_site, tag())
+    assert re.search(r"/products/P-03\?photo=[0-9a-f]{64}$", url)
+    page = site.client.get(url).text
     assert "123.456.78" in page
     (back,) = re.findall(r'href="(/results/[^"]*visual=only)"', page)
-    assert article_number_site.client.get(back).status_code == 200
-
-
-def test_photo_without_a_number(article_number_site):
-    assert re.search(r"/results/[0-9a-f]{64}$", send(article_number_site, article_number_site.photo(3)).location)
+    assert site.client.get(back).status_code == 200
+    assert re.search(r"/results/[0-9a-f]{64}$", send(site, site.photo(3))), "a photo without a number"
+    read = search(site)
+    assert (read["number"], read["confidence"], read["product"]["sku"]) == ("12345678", 0.97, "P-03")
+    assert search(site, "?visual=only") is None
 
 
 @pytest.mark.parametrize("number", ["99999999", "66666666"], ids=["no product", "two products"])
 def test_number_without_a_single_product(article_number_site, monkeypatch, number):
     monkeypatch.setattr(FakeReader, "number", number)
-    response = send(article_number_site, tag())
-    assert response.location.endswith(f"?article_number={number}")
-    page = article_number_site.client.get(response.location).text
+    url = send(article_number_site, tag())
+    assert url.endswith(f"?article_number={number}")
+    page = article_number_site.client.get(url).text
     assert f"{number[:3]}.{number[3:6]}.{number[6:]}" in page
     assert 'class="card"' in page
-    body = article_number_site.client.post("/api/v1/search", data=tag()).get_json()
-    assert body["article_number"] == {"number": number, "confidence": 0.97, "product": None}
+    assert search(article_number_site) == {"number": number, "confidence": 0.97, "product": None}
 
 
 def test_number_in_a_selected_box(article_number_site):
     """The link back keeps the box."""
-    results = send(article_number_site, tag(right_half=True)).location
+    client, results = article_number_site.client, send(article_number_site, tag(right_half=True))
     assert "/results/" in results
-    response = article_number_site.client.get(f"{results}?box=0.7,0.2,1,0.6")
+    response = client.get(f"{results}?box=0.7,0.2,1,0.6")
     assert response.status_code == 303
     assert "/products/P-03?photo=" in response.location
-    assert "box=0.7,0.2,1,0.6&amp;visual=only" in article_number_site.client.get(response.location).text
-
-    page = article_number_site.client.get(f"{results}?box=0.7,0.2,1,0.6&visual=only")
-    assert page.status_code == 200
-    assert "visual=only" in page.text
-
-
-def test_api(article_number_site):
-    body = article_number_site.client.post("/api/v1/search", data=tag()).get_json()
-    read = body["article_number"]
-    assert (read["number"], read["confidence"], read["product"]["sku"]) == ("12345678", 0.97, "P-03")
-    assert body["results"]
-    assert (
-        article_number_site.client.post("/api/v1/search?visual=only", data=tag()).get_json()["article_number"] is None
-    )
+    assert "box=0.7,0.2,1,0.6&amp;visual=only" in client.get(response.location).text
+    page = client.get(f"{results}?box=0.7,0.2,1,0.6&visual=only")
+    assert (page.status_code, "visual=only" in page.text) == (200, True)
 
 
 def test_product_page_shows_the_number(client):
@@ -95,8 +87,8 @@ def test_start_page_mentions_tags_once_the_reader_is_open(article_number_site):
 
 def test_shop_without_a_reader(site, monkeypatch):
     monkeypatch.setattr("vsearch.models.registry.reader_checkpoint", lambda settings: None)
-    assert "/results/" in send(site, tag()).location
-    assert site.client.post("/api/v1/search", data=tag()).get_json()["article_number"] is None
+    assert "/results/" in send(site, tag())
+    assert search(site) is None
 
 
 def test_shop_without_article_numbers(article_number_site):

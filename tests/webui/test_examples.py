@@ -42,16 +42,10 @@ def listed(site) -> list[tuple[str, str]]:
     return [(value, alt) for value, _, alt in matches]
 
 
-def test_shop_without_examples(client):
-    assert "Try one of these" not in client.get("/").text
-
-
-def test_examples_in_the_order_of_their_names(example_site):
-    assert [alt for _, alt in listed(example_site)] == [
-        "Search with this photo: Wide room",
-        "Search with this photo: armchair by the window",
-        "Search with this photo: green lamp",
-    ]
+def test_examples_in_the_order_of_their_names(example_site, client):
+    names = ("Wide room", "armchair by the window", "green lamp")
+    assert [alt for _, alt in listed(example_site)] == [f"Search with this photo: {name}" for name in names]
+    assert "Try one of these" not in client.get("/").text, "a shop without examples"
 
 
 def test_skipped_files_are_logged(folder, caplog):

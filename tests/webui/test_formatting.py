@@ -4,40 +4,24 @@ from indexer.build.indexes import OTHER
 from vsearch.core.errors import InvalidRequest
 from webui.formatting import class_title, format_price, parse_price, percent, price_number, web_address
 
-
-@pytest.mark.parametrize(
-    ("minor", "currency", "expected"),
-    [
-        (119900, "EUR", "€1,199"),
-        (119890, "EUR", "€1,198.90"),
-        (5, "USD", "$0.05"),
-        (0, "GBP", "£0"),
-        (1500, "JPY", "¥1,500"),
-        (12345, "KWD", "KWD 12.345"),
-        (99900, "SEK", "SEK 999"),
-        (99900, "CAD", "CA$999"),
-    ],
-)
-def test_format_price(minor, currency, expected):
-    """A price has its currency's decimals, and none if it is whole."""
-    assert format_price(minor, currency).replace("\N{NO-BREAK SPACE}", " ") == expected
+PRICES = {
+    **{(119900, "EUR"): "€1,199", (119890, "EUR"): "€1,198.90", (5, "USD"): "$0.05", (0, "GBP"): "£0"},
+    **{(1500, "JPY"): "¥1,500", (12345, "KWD"): "KWD 12.345", (99900, "SEK"): "SEK 999", (99900, "CAD"): "CA$999"},
+}
 
 
-@pytest.mark.parametrize("minor", [0, 1, 99, 100, 119890, 10**9])
-@pytest.mark.parametrize("currency", ["EUR", "JPY", "KWD"])
-def test_price_in_an_input_field_is_parsed_back(minor, currency):
-    assert parse_price(price_number(minor, currency), currency) == minor
+@pytest.mark.parametrize("price", PRICES)
+def test_format_price(price):
+    """A price has its currency's decimals, and none if it has no fraction."""
+    assert format_price(*price).replace("\N{NO-BREAK SPACE}", " ") == PRICES[price]
+    assert parse_price(price_number(*price), price[1]) == price[0], "as an input field shows it"
 
 
 @pytest.mark.parametrize(
     ("text", "currency", "minor"),
     [
-        ("1199", "EUR", 119900),
-        ("1,199", "EUR", 119900),
-        ("1,199", "KWD", 1199000),
-        (" 1.198,90 € ", "EUR", 119890),
-        ("$1,200", "CAD", 120000),
-        ("1.199", "KWD", 1199),
+        *(("1199", "EUR", 119900), ("1,199", "EUR", 119900), ("1,199", "KWD", 1199000), ("1.199", "KWD", 1199)),
+        *((" 1.198,90 € ", "EUR", 119890), ("$1,200", "CAD", 120000)),
     ],
 )
 def test_parse_price(text, currency, minor):
@@ -53,23 +37,9 @@ def test_parse_price_rejects(text, words):
         parse_price(text, "EUR")
 
 
-@pytest.mark.parametrize(
-    ("name", "title"),
-    [
-        ("Seating > Sofas", "Sofas"),
-        ("coffee_table", "Coffee table"),
-        ("TV benches", "TV benches"),
-        (OTHER, "Other products"),
-    ],
-)
-def test_class_title(name, title):
-    assert class_title(name) == title
-
-
-def test_percent():
+def test_class_titles_shares_and_addresses():
+    names = ("Seating > Sofas", "coffee_table", "TV benches", OTHER)
+    assert [class_title(name) for name in names] == ["Sofas", "Coffee table", "TV benches", "Other products"]
     assert [percent(share) for share in (0.0, 0.004, 0.126, 0.998, 1.0)] == ["0%", "<1%", "13%", ">99%", "100%"]
-
-
-def test_web_address():
     assert web_address("javascript:alert(1)") == ""
     assert web_address("https://shop.example/x") == "https://shop.example/x"

@@ -8,30 +8,22 @@ from vsearch.search.engine import Engine
 from webui import create_admin_app, create_app
 
 
-def test_alive(shared_site):
-    assert shared_site.client.get("/healthz").get_json() == {"status": "alive"}
-    assert shared_site.operator.get("/healthz").get_json() == {"status": "alive"}
-
-
-def test_ready(site):
+def test_alive_and_ready(site):
     """Only operators see what is served."""
+    for client in (site.client, site.operator):
+        assert client.get("/healthz").get_json() == {"status": "alive"}
     generation = site.engine.serving.generation
-    response = site.operator.get("/readyz")
-    assert site.client.get("/readyz").get_json() == {"status": "ready"}
-    assert response.status_code == 200
-    assert response.get_json() == {
+    report = {
         "status": "ready",
         "generation": generation.generation_id,
         "checkpoint": generation.checkpoint_id,
         "pictures": 24,
         "problem": None,
     }
-
-
-def test_ready_with_an_older_generation(site):
-    site.engine.problem = GenerationCorrupt("A file is missing.")
-    assert site.operator.get("/readyz").status_code == 200
-    assert site.operator.get("/readyz").get_json()["problem"] == "A file is missing."
+    assert site.operator.get("/readyz").get_json() == report
+    site.engine.problem = GenerationCorrupt("A file is missing.")  # an older generation is served
+    response = site.operator.get("/readyz")
+    assert (response.status_code, response.get_json()) == (200, report | {"problem": "A file is missing."})
     assert site.client.get("/readyz").get_json() == {"status": "ready"}
 
 

@@ -21,38 +21,32 @@ def test_requests(site):
     site.client.get(site.upload())
     site.client.get("/products/none")
     site.client.post("/search", data={"photo": (io.BytesIO(b"no photo"), "photo.jpg")})
-    metrics = read_metrics(site)
-    assert metrics['vsearch_requests_total{endpoint="shop.show_results",status="200"}'] == 1
-    assert metrics['vsearch_requests_total{endpoint="shop.product",status="404"}'] == 1
-    assert metrics['vsearch_requests_total{endpoint="shop.search",status="415"}'] == 1
-    assert metrics['vsearch_request_seconds_count{endpoint="shop.show_results"}'] == 1
-    assert metrics['vsearch_step_seconds_count{step="encode"}'] == 1
+    for name in (
+        'vsearch_requests_total{endpoint="shop.show_results",status="200"}',
+        'vsearch_requests_total{endpoint="shop.product",status="404"}',
+        'vsearch_requests_total{endpoint="shop.search",status="415"}',
+        'vsearch_request_seconds_count{endpoint="shop.show_results"}',
+        'vsearch_step_seconds_count{step="encode"}',
+    ):
+        assert read_metrics(site)[name] == 1, name
 
 
 def test_index_and_catalog(site):
     withdraw(site, "P-11")
     with site.sessions.begin() as session:
         session.add(IndexRun(state="failed", finished_at=utc_now()))
-        session.add(
-            Job(
-                kind="train",
-                arguments={},
-                state="queued",
-                attempts=0,
-                worker="",
-                progress={},
-                cancel_requested=False,
-                message="",
-                created_at=utc_now(),
-            )
-        )
+        empty = {"arguments": {}, "attempts": 0, "worker": "", "progress": {}, "cancel_requested": False, "message": ""}
+        session.add(Job(kind="train", state="queued", created_at=utc_now(), **empty))
     metrics = read_metrics(site)
-    assert metrics["vsearch_ready"] == 1
-    assert metrics["vsearch_index_pictures"] == 24
-    assert metrics["vsearch_problem"] == 0
-    assert metrics['vsearch_products{state="live"}'] == 11
-    assert metrics['vsearch_products{state="withdrawn"}'] == 1
-    assert metrics['vsearch_jobs{kind="train",state="queued"}'] == 1
+    expected = {
+        "vsearch_ready": 1,
+        "vsearch_index_pictures": 24,
+        "vsearch_problem": 0,
+        'vsearch_products{state="live"}': 11,
+        'vsearch_products{state="withdrawn"}': 1,
+        'vsearch_jobs{kind="train",state="queued"}': 1,
+    }
+    assert expected.items() <= metrics.items()
     assert metrics['vsearch_last_run_timestamp_seconds{state="failed"}'] > 0
     assert metrics['vsearch_last_import_timestamp_seconds{state="imported"}'] > 0
     site.engine.problem = GenerationCorrupt("A file is missing.")

@@ -72,24 +72,19 @@ def test_serves_until_stopped(settings, free_port, site, stop):
     assert not re.search("Traceback|Warning", rest)
 
 
-def test_port_in_use(tmp_path, free_port):
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", free_port))
-        other.listen()
-        with pytest.raises(SettingsError, match=rf"port.*{free_port}"):
-            server.serve(Settings(data=tmp_path, port=free_port), lambda url, problem: None)
-
-
-def test_admin_port_in_use(tmp_path, free_port):
+@pytest.mark.parametrize("setting", ["port", "admin_bind"])
+def test_port_in_use(tmp_path, free_port, setting):
     with socket.create_server(("127.0.0.1", 0)) as other:
-        named = Settings(data=tmp_path, port=free_port, admin_bind=f"127.0.0.1:{other.getsockname()[1]}")
-        with pytest.raises(SettingsError, match="admin_bind"):
-            server.serve(named, lambda url, problem: None)
+        used = other.getsockname()[1]
+        settings = Settings(data=tmp_path, **{"port": free_port, "admin_bind": ""})
+        settings = settings.model_copy(update={setting: used if setting == "port" else f"127.0.0.1:{used}"})
+        with pytest.raises(SettingsError, match=rf"{setting}.*{used}"):
+            server.serve(settings, lambda url, problem: None)
 
 
 def test_default_admin_port_in_use(tmp_path, caplog):
     """Another page may run on this machine, so this one starts without metrics."""
-    with suppress(OSError), socket.create_server(("127.0.0.1", 8001)):  # or somebody has it already
+    with suppress(OSError), socket.create_server(("127.0.0.1", 8001)):  # or another program uses it already
         assert server.admin_listener(Settings(data=tmp_path)) is None
         assert "/metrics is not served" in caplog.text
     assert server.admin_listener(Settings(data=tmp_path, admin_bind="")) is None

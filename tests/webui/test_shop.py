@@ -33,19 +33,16 @@ def test_home_has_a_form_that_works_without_javascript(client):
     assert re.search(r'<form [^>]*action="/search" method="post" enctype="multipart/form-data"', page)
     assert '<input id="photo" class="file" type="file" name="photo"' in page
     assert '<button class="button go" type="submit">' in page
-    assert page.count('class="card"') > 0
+    assert 'class="card"' in page
+    assert client.get("/search").location == "/"
 
 
 def test_upload_leads_to_the_product(site):
+    """The same photo is stored once."""
     response = site.client.get(site.upload(3))
-    assert response.status_code == 200
     assert re.search(r'<span class="card__title">([^<]*)', response.text)[1] == "Chair Model 3 velvet"
     assert "Exact match" in response.text
-    steps = re.findall(r"(\w+);dur=", response.headers["Server-Timing"])
-    assert {"decode", "encode", "search", "hydrate"} <= set(steps)
-
-
-def test_a_photo_is_stored_once(site):
+    assert {"decode", "encode", "search"} <= set(re.findall(r"(\w+);dur=", response.headers["Server-Timing"]))
     assert site.upload(3) == site.upload(3)
     assert [path.suffix for path in site.stored()] == [".jpg"]
 
@@ -77,12 +74,10 @@ def test_bad_upload(shared_site, kind):
     assert shared_site.stored() == []
 
 
-@pytest.mark.parametrize("extra", [1_050_000, 3_000_000])
+@pytest.mark.parametrize("extra", [1_050_000, 3_000_000], ids=["in the file", "in the request"])
 def test_too_many_bytes(shared_site, extra):
-    """In the file, or in the request."""
     response = post(shared_site.client, jpeg() + bytes(extra))
-    assert response.status_code == 413
-    assert "1 MB" in response.text
+    assert (response.status_code, "1 MB" in response.text) == (413, True)
     assert shared_site.stored() == []
 
 
@@ -94,12 +89,7 @@ def test_no_file_chosen(shared_site):
         post(shared_site.client, b"", name=""),
     ):
         assert response.status_code in (400, 415)
-    assert "Choose a photo first" in response.text
     assert shared_site.stored() == []
-
-
-def test_search_without_photo_redirects_home(client):
-    assert client.get("/search").location == "/"
 
 
 @pytest.mark.parametrize("photo_id", ["0" * 64, "abc", "../catalogue", "%2e%2e%2fcatalogue.sqlite"])
@@ -126,19 +116,18 @@ def test_query_string_is_shown_in_the_form(site):
     assert re.findall(r'aria-current="true">\s*([A-Z]\w+)', page) == ["Euclidean", "Chair"]
 
 
-def test_class_chips(site):
+def test_classes_filters_and_text(site):
     url = site.upload(2)
     page = site.client.get(url).text
     assert set(re.findall(r'title="(chair|lamp)"', page)) == {"chair", "lamp"}
     assert re.search(r"Chair\s*<span class=\"chip__share\">[^<]*\d+%", page)
     assert all(title.startswith("Lamp") for title in site.titles(f"{url}?class=lamp"))
-
-
-def test_filters(site):
-    url = site.upload(2) + "?class=all"
-    assert len(site.titles(f"{url}&price_max=110.5")) == 2
-    assert site.titles(f"{url}&price_max=€110.50") == site.titles(f"{url}&price_max=110.5")
-    assert all("Model 1" in title or "Model 2" in title for title in site.titles(f"{url}&stock=in&price_max=130"))
+    assert len(site.titles(f"{url}?class=all&price_max=110.5")) == 2
+    assert all(re.search("Model [12]$", title) for title in site.titles(f"{url}?class=all&stock=in&price_max=130"))
+    assert ">Show all similar products</a>" in site.client.get(f"{url}?price_min=90000").text
+    assert "velvet" not in site.titles(f"{url}?class=all")[0]
+    assert "velvet" in "".join(site.titles(f"{url}?class=all&text=velvet")[:2])
+    assert "mentions “zebra”" in site.client.get(f"{url}?class=all&text=zebra").text
 
 
 def test_invalid_prices_stay_in_their_fields(site):
@@ -150,17 +139,13 @@ def test_invalid_prices_stay_in_their_fields(site):
         r'name="price_min"[^>]*value="1.200"[^>]*aria-describedby="price_min_problem"',
         r'id="price_min_problem" role="alert">[^<]*1.200',
         r'name="price_max"[^>]*value="110.50"',
-        'value="velvet"',
-        r'name="stock"[^>]*checked',
         r'<details class="refine" open',
     ):
         assert re.search(field, response.text), field
-    assert site.titles(f"{url}?class=all&price_min=x&price_max=110.5") == site.titles(
-        f"{url}?class=all&price_max=110.5"
-    )
+    valid = site.titles(f"{url}?class=all&price_max=110.5")
+    assert site.titles(f"{url}?class=all&price_min=x&price_max=110.5") == valid
     page = site.client.get(f"{url}?price_min=cheap&price_max=%22%3E%3Cb%3E").text
     assert page.count('role="alert"') == 2
-    assert 'value="cheap"' in page
     assert 'value="&#34;&gt;&lt;b&gt;"' in page
 
 
@@ -174,32 +159,16 @@ def test_prices_are_filtered_in_the_currency_of_the_catalog(site):
         import_products(site, changed=tuple(replace(item, currency=currency) for item in items))
 
     skus = [f"P-{number:02d}" for number in range(11)]
+    assert site.titles(f"{url}&price_max=€110.50") == site.titles(f"{url}&price_max=110.5")
     set_currency("CAD", *skus)
-    page = site.client.get(f"{url}&price_max=$110.50")
-    assert page.status_code == 200
-    assert "Price in CAD" in page.text
-    assert "only products priced in" not in page.text
+    page = site.client.get(f"{url}&price_max=$110.50").text
+    assert "Price in CAD" in page
+    assert "only products priced in" not in page
     assert len(site.titles(f"{url}&price_max=110.5")) == 2
     assert site.client.get(f"{url}&price_max=€110.50").status_code == 400
-
     set_currency("JPY", *skus[:2])
-    page = site.client.get(f"{url}&price_min=1").text
-    assert "Price in CAD" in page
-    assert "only products priced in CAD, not those in JPY." in page
+    assert "only products priced in CAD, not those in JPY." in site.client.get(f"{url}&price_min=1").text
     assert site.titles(f"{url}&price_max=110.5") == []
-
-
-def test_no_product_passes_the_filters(site):
-    page = site.client.get(f"{site.upload(2)}?price_min=90000").text
-    assert "No products match these filters" in page
-    assert ">Show all similar products</a>" in page
-
-
-def test_text_reorders_similar_products(site):
-    url = site.upload(0) + "?class=all"
-    assert "velvet" not in site.titles(url)[0]
-    assert "velvet" in "".join(site.titles(f"{url}&text=velvet")[:2])
-    assert "mentions “zebra”" in site.client.get(f"{url}&text=zebra").text
 
 
 def test_pages_show_every_product_once(site):
@@ -212,22 +181,24 @@ def test_pages_show_every_product_once(site):
 
 
 def test_nothing_close(site, monkeypatch):
-    url = site.upload(2)
-    assert "Nothing close" not in site.client.get(url).text
+    """Less similar products have a heading only if others are similar, on later pages too."""
+    url = site.upload(2) + "?class=all"
+    label_matches(monkeypatch, 0.99)
+    first, second = (site.client.get(f"{url}&page={number}").text for number in (1, 2))
+    assert "Nothing close" not in first + second
+    assert first.index('match--similar">Similar') < first.index("Less similar") < first.rindex("card__title")
+    assert second.index("Less similar") < second.index("card__title")
     label_matches(monkeypatch, 9)
     page = site.client.get(url).text
-    assert '<h1 id="found">Nothing close in our catalog</h1>' in page
-    assert 'class="match' not in page
-    assert "Less similar" not in page
+    assert '<h1 id="found">Nothing close' in page
+    assert not re.search('class="match|Less similar', page)
 
 
 @pytest.mark.parametrize(
     "query",
     [
-        "?price_max=105",
-        "?class=lamp&stock=in&text=velvet&page=1",
-        "?box=0,0,0.3,0.3&price_max=105",
-        "?class=all&price_max=105",
+        *("?price_max=105", "?class=lamp&stock=in&text=velvet&page=1"),
+        *("?box=0,0,0.3,0.3&price_max=105", "?class=all&price_max=105"),
     ],
 )
 def test_filters_hide_the_close_products(site, monkeypatch, query):
@@ -235,22 +206,11 @@ def test_filters_hide_the_close_products(site, monkeypatch, query):
     url = site.upload(3)
     label_matches(monkeypatch, 0.99)
     page = site.client.get(url + query).text
-    assert '<h1 id="found">No close matches with these filters</h1>' in page
     assert "1 product would be closer" in page
     unfiltered = html.unescape(re.search(r'<a href="([^"]*)">Remove the filters</a>', page)[1])
     kept = re.findall("class=all|text=velvet", query)
     assert unfiltered == url + ("?" + kept[0] if kept else "")
-    assert '<h1 id="found">Closest matches</h1>' in site.client.get(unfiltered).text
-
-
-def test_less_similar_products_have_a_heading(site, monkeypatch):
-    """On later pages too."""
-    url = site.upload(2) + "?class=all"
-    label_matches(monkeypatch, 0.99)
-    first, second = (site.client.get(f"{url}&page={number}").text for number in (1, 2))
-    assert "Nothing close" not in first + second
-    assert first.index('match--similar">Similar') < first.index("Less similar") < first.rindex("card__title")
-    assert second.index("Less similar") < second.index("card__title")
+    assert "would be closer" not in site.client.get(unfiltered).text
 
 
 @pytest.mark.parametrize("query", ["box=1,2,3", "class=spaceship", "metric=manhattan"])
@@ -292,15 +252,12 @@ def test_delete_photo(site):
     action = re.search(r'<form action="([^"]+)" method="post"><button[^>]*>Delete my photo', page)[1]
     site.client.get(other)
     encoded = site.engine.serving.encoder.pictures
-
     response = site.client.post(action)
     assert response.status_code == 303
     assert "photo has been deleted" in site.client.get(response.location).text
-    assert "photo has been deleted" not in site.client.get("/").text
     for gone in (url, f"{url}?class=all", f"/photos/{url.rpartition('/')[2]}.jpg"):
         assert site.client.get(gone).status_code == 404
     assert site.client.post(action).status_code == 404
-
     assert site.client.get(other).status_code == 200
     assert site.engine.serving.encoder.pictures == encoded, "still cached"
     assert site.upload(3) == url
@@ -327,26 +284,21 @@ def detected(page: str) -> list[tuple[str, bool]]:
 
 
 def test_detected_products(detector_site):
-    """Both products of the room come first, and the box with the best hit is marked."""
-    url = f"{upload_room(detector_site)}?class=all"
-    assert set(detector_site.titles(url)[:2]) == {"Chair Model 3 velvet", "Lamp Model 9"}
-    boxes = detected(detector_site.client.get(url).text)
+    """Both products of the room come first; a selected box is searched alone."""
+    url = upload_room(detector_site)
+    assert set(detector_site.titles(f"{url}?class=all")[:2]) == {"Chair Model 3 velvet", "Lamp Model 9"}
+    boxes = detected(detector_site.client.get(f"{url}?class=all").text)
     assert [box for box, _ in boxes] == [LAMP, CHAIR, THIRD]
     assert [current for _, current in boxes] in ([True, False, False], [False, True, False])
 
-
-def test_selected_box_is_searched_alone(detector_site):
-    url = upload_room(detector_site)
     page = detector_site.client.get(f"{url}?box={CHAIR}").text
     assert detector_site.titles(f"{url}?box={CHAIR}")[0] == "Chair Model 3 velvet"
     assert detected(page) == [(LAMP, False), (CHAIR, True), (THIRD, False)]
     assert f'<a href="{url}">All products</a>' in page
     assert re.search(r'box=0,0,1,1">Whole photo</a>', page)
-
     page = detector_site.client.get(f"{url}?box=0,0,1,1").text
     assert not any(current for _, current in detected(page))
-    assert ">Whole photo" not in page
-    assert ">All products</a>" in page
+    assert (">Whole photo" in page, ">All products</a>" in page) == (False, True)
 
 
 def test_shop_without_a_detector(site):
@@ -358,11 +310,8 @@ def test_shop_without_a_detector(site):
 def test_api_returns_detected_boxes(detector_site):
     """By confidence; each result names the box that found it, and a box can be searched."""
     body = detector_site.client.post("/api/v1/search?class=all", data=room()).get_json()
-    assert [(found["box"], found["confidence"]) for found in body["boxes"]] == [
-        (LAMP, 0.99),
-        (CHAIR, 0.98),
-        (THIRD, 0.97),
-    ]
+    boxes = [(found["box"], found["confidence"]) for found in body["boxes"]]
+    assert boxes == [(LAMP, 0.99), (CHAIR, 0.98), (THIRD, 0.97)]
     assert {(found["sku"], found["box"]) for found in body["results"][:2]} == {("P-03", CHAIR), ("P-09", LAMP)}
     alone = detector_site.client.post(f"/api/v1/search?box={CHAIR}", data=room()).get_json()
     assert (alone["results"][0]["sku"], alone["results"][0]["box"]) == ("P-03", CHAIR)

@@ -41,24 +41,20 @@ def test_rejected_photos_leave_no_trace(store, data, error):
 
 
 def test_old_photos_expire(store):
-    old, young = put(store, 1, 11), put(store, 2, 9)
-    assert store.expire(NOW) == 1
-    assert store.find(old) is None
-    assert store.find(young)
-
-
-def test_uploading_again_restarts_the_expiry(store):
-    photo_id = put(store, 1, NOW / DAY)
-    store.put(noise(40, 40, 1))
+    """Uploading a photo again restarts the time."""
+    again = put(store, 3, NOW / DAY)
+    store.put(noise(40, 40, 3))
     assert store.expire() == 0
-    assert store.find(photo_id)
+    assert store.find(again)
+    old, young = put(store, 1, 11), put(store, 2, 9)
+    store.expire(NOW)
+    assert [bool(store.find(photo_id)) for photo_id in (old, young)] == [False, True]
 
 
 def test_oldest_photos_make_room(store):
-    ids = [put(store, seed, age) for seed, age in ((1, 3), (2, 2), (3, 1))]
+    ids = [put(store, seed, 4 - seed) for seed in (1, 2, 3)]
     size = store.find(ids[0]).stat().st_size
-    small = UploadStore(store.folder, Limits(), days=10, max_bytes=round(size * 2.2))
-    assert small.expire(NOW) == 1
+    assert UploadStore(store.folder, Limits(), days=10, max_bytes=round(size * 2.2)).expire(NOW) == 1
     assert [bool(store.find(photo_id)) for photo_id in ids] == [False, True, True]
 
 
@@ -105,6 +101,7 @@ def test_photos_deleted_by_another_process(store, monkeypatch):
 
 
 def test_ids_cannot_be_computed_from_a_photo(store, tmp_path):
+    """They are made with a key of the folder, which only its owner can read."""
     photo_id = put(store, 1, 1)
     other = UploadStore(tmp_path / "other" / "uploads", Limits(), days=1, max_bytes=10**9)
     assert hashlib.sha256(store.read(photo_id)).hexdigest() != photo_id
@@ -130,25 +127,19 @@ def test_delete(store):
         store.delete(name)
     assert store.read(photo_id) is None
     assert store.read(other)
+    for name in ("", "../secret", "A" * 64, "0" * 63, "0" * 64):
+        assert store.find(name) is None
 
 
-def test_folder_that_cannot_be_written(tmp_path):
-    (tmp_path / "uploads").write_bytes(b"a file in its place")
-    store = UploadStore(tmp_path / "uploads", Limits(), days=1, max_bytes=10**9)
-    for action in (store.check, lambda: store.put(noise(40, 40, 1))):
-        with pytest.raises(UploadsUnavailable, match=str(tmp_path / "uploads")):
-            action()
-
-
-def test_check_leaves_the_folder_empty(store):
+def test_check_writes_to_the_folder(store, tmp_path):
+    """And leaves nothing there."""
     store.check()
     assert list(store.folder.iterdir()) == []
-    assert store.expire() == 0
-
-
-@pytest.mark.parametrize("photo_id", ["", "../secret", "A" * 64, "0" * 63, "0" * 64])
-def test_find_accepts_only_ids(store, photo_id):
-    assert store.find(photo_id) is None
+    (tmp_path / "file").write_bytes(b"a file in place of the folder")
+    broken = UploadStore(tmp_path / "file", Limits(), days=1, max_bytes=10**9)
+    for action in (broken.check, lambda: broken.put(noise(40, 40, 1))):
+        with pytest.raises(UploadsUnavailable, match=str(tmp_path / "file")):
+            action()
 
 
 def send(client, path, *parts: bytes, end: bytes = b"--B--\r\n", mimetype: str = "multipart/form-data; boundary=B"):
@@ -185,18 +176,13 @@ def test_form_with_any_file_name(site, head):
     assert response.get_json()["results"][0]["sku"] == "P-03"
 
 
-def test_form_with_an_empty_photo_field_and_other_fields(site):
+def test_form_with_other_fields_and_a_large_photo_without_file_name(site):
+    """Werkzeug's limit of text fields does not apply."""
     empty = PHOTO + b'; filename=""\r\nContent-Type: application/octet-stream\r\n\r\n'
-    photo = PHOTO + b'; filename="a.jpg"\r\n\r\n' + site.photo(3)
+    photo = PHOTO + b"\r\n\r\n" + site.photo(3) + bytes(800_000)
     note = b'Content-Disposition: form-data; name="n\xf6te"\r\n\r\n\xff'
     response = send(site.client, "/api/v1/search", note, empty, photo, empty)
     assert response.get_json()["results"][0]["sku"] == "P-03"
-
-
-def test_form_with_a_large_photo_without_file_name(site):
-    """Werkzeug's limit of text fields does not apply."""
-    photo = site.photo(3) + bytes(800_000)
-    assert send(site.client, "/api/v1/search", PHOTO + b"\r\n\r\n" + photo).status_code == 200
 
 
 @pytest.mark.parametrize("boundary", [b"----WebKitFormBoundary7MA4YWxkTrZu0gW", b"=_a.b"])
