@@ -113,7 +113,7 @@ TRAINED = TrainedHeads(
 
 def test_the_bundled_ensemble_keeps_its_ids() -> None:
     bundled = checkpoints.load(checkpoints.bundled())
-    assert (bundled.checkpoint_id, bundled.blocks_id) == ("a3274eef939d6d29", "1a6e2041df447e42")
+    assert (bundled.checkpoint_id, bundled.blocks_id) == ("0cae2ad847a0066e", "1a6e2041df447e42")
     assert bundled.searchable
     assert bundled.specs == ()
 
