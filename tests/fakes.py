@@ -105,7 +105,6 @@ def fake_checkpoint(folder: Path, classes: Sequence[str] = ("chair", "lamp"), *,
             whitening=fit_whitening(
                 np.concatenate([blocks, blocks + rng.normal(0, 0.05, blocks.shape).astype(np.float16)]),
                 np.tile(np.arange(len(blocks)), 2),
-                block_sizes=BLOCK_SIZES,
                 size=16,
             ),
             differences=fit_differences(blocks, np.arange(len(blocks)) // 4, 8),

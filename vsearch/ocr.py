@@ -17,7 +17,7 @@ from vsearch.detection.boxes import Boxes, iou
 from vsearch.imaging.codec import Picture, crop, resize
 from vsearch.imaging.geometry import MIN_BOX_SIDE, Box
 from vsearch.models.checkpoint import Checkpoint
-from vsearch.models.classifier import Classifier, open_classifier
+from vsearch.models.classifier import Classifier
 
 MAX_CANDIDATES: Final = 40
 
@@ -127,12 +127,8 @@ class TagReader:
 
 
 def open_reader(checkpoint: Checkpoint) -> TagReader:
-    """Load the networks of a checkpoint that reads numbers; takes seconds and imports TensorFlow.
-
-    Raises:
-        CheckpointMismatch: the checkpoint reads no numbers, or its weights are of another network.
-    """
-    return TagReader(open_classifier(checkpoint))
+    """Open the classifier of a checkpoint, and read with it; raises as `Classifier` and `TagReader` do."""
+    return TagReader(Classifier(checkpoint))
 
 
 def format_article_number(number: str) -> str:

@@ -18,7 +18,7 @@ from catalog.database import create_engine, open_catalog
 from vsearch.core.errors import CatalogMissing, SettingsError, VSearchError
 from vsearch.core.settings import Settings
 from vsearch.detection.detector import OpenDetector, open_bundled
-from vsearch.models.encoder import open_encoder
+from vsearch.models.encoder import Encoder
 from vsearch.search.engine import Engine
 from vsearch.search.serving import OpenEncoder
 from webui import create_admin_app, create_app
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 def build(
-    settings: Settings, open_encoder: OpenEncoder = open_encoder, open_detector: OpenDetector = open_bundled
+    settings: Settings, open_encoder: OpenEncoder = Encoder, open_detector: OpenDetector = open_bundled
 ) -> tuple[Flask, Engine]:
     """Create the application and its engine, which serves the current generation if there is one."""
     engine = Engine(settings, open_encoder, open_detector=open_detector)
@@ -51,7 +51,7 @@ def build(
 def serve(
     settings: Settings,
     on_ready: OnReady,
-    open_encoder: OpenEncoder = open_encoder,
+    open_encoder: OpenEncoder = Encoder,
     open_detector: OpenDetector = open_bundled,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish running requests.

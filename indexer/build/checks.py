@@ -25,7 +25,7 @@ from vsearch.index.class_index import ClassIndex
 from vsearch.index.gallery import Gallery
 from vsearch.index.generation import Generation, Manifest
 from vsearch.models import registry
-from vsearch.models.encoder import open_encoder
+from vsearch.models.encoder import Encoder
 from vsearch.search.serving import OpenEncoder
 
 SAMPLE_SIZE = 200
@@ -124,7 +124,7 @@ def check_against_published(
         )
 
 
-def verify_published(settings: Settings, open_encoder: OpenEncoder = open_encoder) -> PublishedCheck:
+def verify_published(settings: Settings, open_encoder: OpenEncoder = Encoder) -> PublishedCheck:
     """Check the files, searches and canaries of the published generation, and compare it with the catalog.
 
     Raises:

@@ -19,7 +19,7 @@ from vsearch.core.vectors import l2_normalize
 from vsearch.index.generation import MatchCalibration, Quality
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.heads import ClassHeads, fit_heads
-from vsearch.models.whitening import Whitening, fit_whitening
+from vsearch.models.whitening import Projection, fit_whitening
 from vsearch.search.score_normalization import (
     BASELINE_QUANTILE,
     cohort_score,
@@ -91,7 +91,7 @@ class FittedEmbedding:
     `quality` is None if there are too few held-out views.
     """
 
-    whitening: Whitening
+    whitening: Projection
     match_calibration: MatchCalibration
     vectors: Vectors
     background_cohort: Vectors
@@ -175,7 +175,7 @@ def fit_embedding(
 
 def _fit_shop_whitening(
     checkpoint: Checkpoint, pictures: LabeledBlocks, views: LabeledBlocks, *, size: int
-) -> Whitening:
+) -> Projection:
     """Fit on the views and the pictures of the same products; with too few products, return the checkpoint's own."""
     if len(np.unique(views.product_ids)) < MIN_WHITENING_PRODUCTS:
         return checkpoint.retrieval.whitening
@@ -183,12 +183,11 @@ def _fit_shop_whitening(
     fitted = fit_whitening(
         np.concatenate([own.blocks, views.blocks]),
         np.concatenate([own.product_ids, views.product_ids]),
-        block_sizes=checkpoint.retrieval.block_sizes,
         size=size,
         known=checkpoint.retrieval.differences,
     )
     # Rounded as stored, so that the catalog and queries are projected by the same numbers.
-    return Whitening.from_arrays(fitted.arrays())
+    return Projection.from_arrays(fitted.arrays())
 
 
 def database_side_augmentation(vectors: Vectors, product_ids: Ids, views: Vectors, view_products: Ids) -> Vectors:
@@ -213,7 +212,7 @@ def database_side_augmentation(vectors: Vectors, product_ids: Ids, views: Vector
     return augmented
 
 
-def project(whitening: Whitening, blocks: Blocks, batch_size: int = 8192) -> Vectors:
+def project(whitening: Projection, blocks: Blocks, batch_size: int = 8192) -> Vectors:
     """Project blocks [n, D] to embeddings [n, d] in batches: the float32 blocks of all may not fit in memory.
 
     Equal blocks give exactly equal embeddings. A matrix product may round differently from row to row, and copies of a

@@ -33,7 +33,7 @@ from vsearch.index.generation import Manifest, Origin, new_id
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
-from vsearch.models.encoder import open_encoder
+from vsearch.models.encoder import Encoder
 from vsearch.search.serving import OpenEncoder
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ def reindex(
     images: str | None = None,
     on_imported: Callable[[ImportReport], None] = lambda report: None,
     delete_unused: bool = False,
-    open_encoder: OpenEncoder = open_encoder,
+    open_encoder: OpenEncoder = Encoder,
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
     accept: Collection[str] = (),

@@ -24,7 +24,7 @@ from vsearch.index.generation import Manifest
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
-from vsearch.models.encoder import open_encoder
+from vsearch.models.encoder import Encoder
 from vsearch.search.serving import OpenEncoder
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class RunContext:
 @contextmanager
 def exclusive_run(
     settings: Settings,
-    open_encoder: OpenEncoder = open_encoder,
+    open_encoder: OpenEncoder = Encoder,
     *,
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,

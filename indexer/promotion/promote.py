@@ -31,7 +31,7 @@ from vsearch.index import retention
 from vsearch.index.generation import Manifest
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
-from vsearch.models.encoder import Encoder, open_encoder
+from vsearch.models.encoder import Encoder
 from vsearch.search.engine import Engine
 from vsearch.search.serving import OpenEncoder, Serving, prepare
 
@@ -76,7 +76,7 @@ def compare(
     second: Checkpoint,
     first: Checkpoint | None = None,
     *,
-    open_encoder: OpenEncoder = open_encoder,
+    open_encoder: OpenEncoder = Encoder,
     progress: Progress = no_stages,
 ) -> ModelComparison:
     """Measure two models and publish nothing; `first` defaults to the model in use.
@@ -106,7 +106,7 @@ def promote(
     candidate: Checkpoint,
     *,
     allow_drop: float = 0.0,
-    open_encoder: OpenEncoder = open_encoder,
+    open_encoder: OpenEncoder = Encoder,
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
 ) -> Promotion:

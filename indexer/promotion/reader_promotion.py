@@ -19,7 +19,7 @@ from vsearch.evaluation.comparison import Paired, compare_scores
 from vsearch.imaging.codec import Picture
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
-from vsearch.models.classifier import open_classifier
+from vsearch.models.classifier import Classifier
 from vsearch.models.trained_heads import HeadPredictions, HeadSpec
 
 MIN_ACCURACY = 0.5
@@ -64,7 +64,7 @@ def promote_reader(
     draw_tags: DrawTags,
     *,
     allow_drop: float = 0.0,
-    open_predictor: Callable[[Checkpoint], DigitPredictor] = open_classifier,
+    open_predictor: Callable[[Checkpoint], DigitPredictor] = Classifier,
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
 ) -> ReaderComparison:

@@ -7,8 +7,8 @@ from vsearch.detection.detector import open_bundled
 from vsearch.index import generation as generations
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
-from vsearch.models.encoder import Encoder, open_encoder
-from vsearch.models.whitening import Whitening
+from vsearch.models.encoder import Encoder
+from vsearch.models.whitening import Projection
 from vsearch.search.engine import Engine
 
 
@@ -18,7 +18,7 @@ class Model:
 
     encoder: Encoder
     checkpoint: Checkpoint
-    whitening: Whitening
+    whitening: Projection
     origin: str
 
 
@@ -49,5 +49,5 @@ def load_model(settings: Settings) -> Model:
         return Model(serving.encoder, serving.checkpoint, published.whitening, origin)
     checkpoint = registry.find(settings, settings.checkpoint or registry.BUNDLED)
     return Model(
-        open_encoder(checkpoint), checkpoint, checkpoint.retrieval.whitening, f"checkpoint {checkpoint.checkpoint_id}"
+        Encoder(checkpoint), checkpoint, checkpoint.retrieval.whitening, f"checkpoint {checkpoint.checkpoint_id}"
     )

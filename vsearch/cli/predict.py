@@ -14,8 +14,8 @@ from vsearch.core.settings import Settings
 from vsearch.detection.boxes import non_max_suppression
 from vsearch.imaging.codec import Limits
 from vsearch.models import registry
-from vsearch.models.classifier import open_classifier
-from vsearch.models.encoder import open_encoder
+from vsearch.models.classifier import Classifier
+from vsearch.models.encoder import Encoder
 from vsearch.models.heads import ClassPredictions
 from vsearch.models.trained_heads import VOTE, HeadPredictions
 
@@ -37,7 +37,7 @@ def command(settings: Settings, paths: tuple[Path, ...], name: str | None) -> No
     checkpoint = registry.find(settings, name) if name else None
     pictures = photos.decode_all(photos.read(paths), Limits.from_settings(settings))
     if checkpoint is not None and checkpoint.specs:
-        classifier = open_classifier(checkpoint)
+        classifier = Classifier(checkpoint)
         for photo, picture in pictures:
             lines = trained_head_lines(classifier.predict([picture]))
             table(photo, ("head", "model", "predicts", "confidence", "next"), lines, right=("confidence",))
@@ -46,7 +46,7 @@ def command(settings: Settings, paths: tuple[Path, ...], name: str | None) -> No
         model = load_model(settings)
         heads, encoder = model.checkpoint.retrieval.heads, model.encoder
     else:
-        heads, encoder = checkpoint.retrieval.heads, open_encoder(checkpoint)
+        heads, encoder = checkpoint.retrieval.heads, Encoder(checkpoint)
     for photo, picture in pictures:
         lines = class_head_lines(heads.predict(encoder.blocks([picture])))
         table(photo, ("model", "first", "second", "third"), lines)

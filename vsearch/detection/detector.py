@@ -11,7 +11,7 @@ from vsearch.imaging.codec import Picture
 from vsearch.imaging.geometry import MIN_BOX_SIDE, Box
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models import registry
-from vsearch.models.classifier import Classifier, open_classifier
+from vsearch.models.classifier import Classifier
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def open_bundled() -> ProductDetector | None:
     if not folder.is_dir():
         return None
     try:
-        return ProductDetector(open_classifier(checkpoints.load(folder)))
+        return ProductDetector(Classifier(checkpoints.load(folder)))
     except CheckpointError as error:
         log.warning("photos are searched without product detection: %s", error)
         return None

@@ -29,7 +29,7 @@ from vsearch.core.files import checksum, replace_text, sync
 from vsearch.core.settings import Metric
 from vsearch.index.class_index import ClassIndex, Vectors, index_key
 from vsearch.index.gallery import Gallery
-from vsearch.models.whitening import Whitening
+from vsearch.models.whitening import Projection
 
 FORMAT_VERSION: Final = 2
 ID_PATTERN = r"^\d{8}T\d{6}Z-[0-9a-f]{4}$"
@@ -125,7 +125,7 @@ class Generation:
 
     manifest: Manifest
     gallery: Gallery
-    whitening: Whitening
+    whitening: Projection
     background_cohort: Vectors
 
     @property
@@ -154,7 +154,7 @@ def write(
     origin: Origin,
     *,
     gallery: Gallery,
-    whitening: Whitening,
+    whitening: Projection,
     match_calibration: MatchCalibration,
     background_cohort: Vectors,
     quality: Quality | None = None,
@@ -222,7 +222,7 @@ def load(path: Path) -> Generation:
     }
     with np.load(path / IMAGES) as images, np.load(path / WHITENING) as arrays:
         gallery = Gallery(indexes, images["image_ids"], images["product_ids"])
-        return Generation(manifest, gallery, Whitening.from_arrays(arrays), np.load(path / BACKGROUND_COHORT))
+        return Generation(manifest, gallery, Projection.from_arrays(arrays), np.load(path / BACKGROUND_COHORT))
 
 
 def publish(folder: Path, hidden: Path) -> Path:

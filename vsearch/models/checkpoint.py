@@ -23,8 +23,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -38,7 +37,7 @@ from vsearch.core.files import UNFINISHED, atomic_folder, checksum
 from vsearch.models.heads import ClassHeads
 from vsearch.models.trained_heads import HeadSpec, TrainedHeads
 from vsearch.models.weights import read_arrays, write_arrays
-from vsearch.models.whitening import Projection, Whitening
+from vsearch.models.whitening import Projection
 
 FORMAT: Final = 2
 PREPROCESSING_VERSION: Final = 2
@@ -58,10 +57,7 @@ class Retrieval:
         grid: feature maps are pooled to grid x grid averages.
         sides: input side of each backbone, in pixels.
         projections: the PCA of each block, in the order they are joined.
-        heads: a class head for the block of each backbone.
-        whitening: for catalogs too small to fit one.
-        differences: typical differences between photos of one product, float16 [r, D]; may be empty.
-        background_cohort: blocks of images of things no shop sells, float16 [s, D]; may be empty.
+        differences, background_cohort: see `whitening.npz` above; float16 [n, D], may be empty.
         class_sizes: images per class that a shop fitted the heads on; None for all other heads.
     """
 
@@ -69,7 +65,7 @@ class Retrieval:
     sides: Mapping[str, int]
     projections: Mapping[str, Projection]
     heads: ClassHeads
-    whitening: Whitening
+    whitening: Projection
     differences: NDArray[np.float16]
     background_cohort: NDArray[np.float16]
     class_sizes: Mapping[str, int] | None = None
@@ -86,12 +82,8 @@ class Retrieval:
         write_arrays(folder / "heads.npz", self.heads.arrays())
         cohort = {"differences": self.differences, "strangers": self.background_cohort}
         write_arrays(folder / "whitening.npz", self.whitening.arrays() | cohort)
-        return {
-            "grid": self.grid,
-            "sides": dict(self.sides),
-            "block_sizes": self.block_sizes,
-            "classes": list(self.heads.classes),
-        }
+        fields = {"grid": self.grid, "sides": dict(self.sides)}
+        return fields | {"block_sizes": self.block_sizes, "classes": list(self.heads.classes)}
 
     @classmethod
     def read(cls, folder: Path, description: Mapping[str, Any]) -> "Retrieval":
@@ -110,12 +102,9 @@ class Retrieval:
         return cls(
             int(description["grid"]),
             description["sides"],
-            {
-                name: Projection.from_arrays({key: blocks[f"{name}.{key}"] for key in ("mean", "matrix")})
-                for name in sizes
-            },
+            {name: Projection.from_arrays(blocks, f"{name}.") for name in sizes},
             ClassHeads.from_arrays(read_arrays(folder / "heads.npz"), tuple(description["classes"]), sizes),
-            Whitening.from_arrays(whitening),
+            Projection.from_arrays(whitening),
             whitening.get("differences", empty),
             whitening.get("strangers", empty),
             description.get("class_sizes"),
@@ -208,14 +197,16 @@ def save(
         weights: for each backbone, a file written by `vsearch.models.weights.pack`.
         about: plan, data, versions and figures, as available.
         retrieval: makes the checkpoint searchable.
-        trained_heads, tops: the trained heads, and their weights for each backbone.
+        trained_heads, tops: the trained heads, and a file with their weights for each backbone.
         card: Markdown.
 
     Raises:
         CheckpointMismatch: `folder` exists.
         OSError: the disk is full or read-only.
     """
-    with _creating(folder) as hidden:
+    if folder.exists():
+        raise CheckpointMismatch(f"The checkpoint folder {folder} exists already. Choose a new one.")
+    with atomic_folder(folder) as hidden:
         for name, file in weights.items():
             shutil.copyfile(file, hidden / f"{name}.weights.npz")
         for name, file in (tops or {}).items():
@@ -276,14 +267,6 @@ def blocks_id(description: Mapping[str, Any]) -> str:
     fields = ("format", "backbones", "grid", "sides", "block_sizes")
     relevant = {key: description[key] for key in fields if key in description}
     return _hash({"files": files, "seeing": PREPROCESSING_VERSION} | relevant)
-
-
-@contextmanager
-def _creating(folder: Path) -> Iterator[Path]:
-    if folder.exists():
-        raise CheckpointMismatch(f"The checkpoint folder {folder} exists already. Choose a new one.")
-    with atomic_folder(folder) as hidden:
-        yield hidden
 
 
 def _write_description(folder: Path, description: Mapping[str, Any]) -> dict[str, Any]:

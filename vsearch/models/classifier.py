@@ -13,7 +13,9 @@ from vsearch.core.files import atomic_folder
 from vsearch.imaging.codec import Picture
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.registry import check_target
-from vsearch.models.trained_heads import HeadPredictions, HeadSpec, TrainedHeads, predictions_from_logits
+from vsearch.models.tensorflow_startup import import_tensorflow
+from vsearch.models.trained_heads import HeadPredictions, TrainedHeads, predictions_from_logits
+from vsearch.models.weights import read_packed, unpack
 
 Logits = Mapping[str, NDArray[np.float32]]
 """Head -> logits float32 [n, *logits_shape]."""
@@ -23,6 +25,8 @@ _BATCH = 32
 
 class Classifier:
     """All networks of a checkpoint with their trained heads; safe to call from several threads.
+
+    Opening one takes seconds and imports TensorFlow.
 
     Raises:
         CheckpointMismatch: the checkpoint has no trained heads, or the weights are those of another network.
@@ -34,48 +38,32 @@ class Classifier:
                 f"The checkpoint {checkpoint.folder} has no trained heads. Train one with a plan that has [[head]] and "
                 "[[phase]] tables."
             )
-        heads = self.trained_heads = checkpoint.trained_heads
-        self._networks = {name: compile_network(load_network(checkpoint, name), heads) for name in checkpoint.backbones}
+        import_tensorflow()
+        self.trained_heads, self.specs = checkpoint.trained_heads, checkpoint.specs
+        self.networks = checkpoint.backbones
+        self._run = {name: _compile(load_network(checkpoint, name), self.trained_heads) for name in self.networks}
         self._lock = threading.Lock()
-
-    @property
-    def specs(self) -> tuple[HeadSpec, ...]:
-        """The heads, in the plan's order."""
-        return self.trained_heads.specs
-
-    @property
-    def networks(self) -> tuple[str, ...]:
-        """Their names, in the checkpoint's order."""
-        return tuple(self._networks)
 
     def predict(self, pictures: Sequence[Picture]) -> HeadPredictions:
         """Classify n images of any size, uint8 RGB [h, w, 3]."""
         framed = self.trained_heads.preprocess(pictures)
-        calibrated = {name: self.trained_heads.calibrated(name) for name in self._networks}
+        calibrated = {name: self.trained_heads.calibrated(name) for name in self.networks}
         return predictions_from_logits(
-            self.specs, calibrated, {name: self.logits(name, framed) for name in self._networks}
+            self.specs, calibrated, {name: self.logits(name, framed) for name in self.networks}
         )
 
     def logits(self, network: str, framed: NDArray[np.uint8]) -> Logits:
         """Return one network's logits of n framed images, without temperature."""
+        starts = range(0, len(framed), _BATCH)
         with self._lock:
-            return run_in_batches(self._networks[network], framed, self.specs)
+            batches = [self._run[network](np.ascontiguousarray(framed[start : start + _BATCH])) for start in starts]
+        empty = {spec.name: np.empty((0, *spec.logits_shape), np.float32) for spec in self.specs}
+        parts = batches or [empty]
+        return {name: np.concatenate([np.asarray(part[name], np.float32) for part in parts]) for name in empty}
 
 
-def open_classifier(checkpoint: Checkpoint) -> Classifier:
-    """Load the networks of a checkpoint; takes seconds and imports TensorFlow.
-
-    Raises:
-        CheckpointMismatch: the checkpoint has no trained heads, or the weights are those of another network.
-    """
-    from vsearch.models.tensorflow_startup import import_tensorflow
-
-    import_tensorflow()
-    return Classifier(checkpoint)
-
-
-def compile_network(network: Any, heads: TrainedHeads) -> Callable[[NDArray[np.uint8]], Mapping[str, Any]]:
-    """Compile a network with trained heads, a `keras.Model`: framed uint8 [n, *frame, 3] -> logits by head."""
+def _compile(network: Any, heads: TrainedHeads) -> Callable[[NDArray[np.uint8]], Mapping[str, Any]]:
+    """Compile a `keras.Model` with trained heads: framed uint8 [n, *frame, 3] -> logits by head."""
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec((None, *heads.frame, 3), tf.uint8)])  # type: ignore[untyped-decorator]
@@ -90,16 +78,6 @@ def compile_network(network: Any, heads: TrainedHeads) -> Callable[[NDArray[np.u
     return run  # type: ignore[no-any-return]
 
 
-def run_in_batches(
-    run: Callable[[NDArray[np.uint8]], Mapping[str, Any]], framed: NDArray[np.uint8], specs: Sequence[HeadSpec]
-) -> dict[str, NDArray[np.float32]]:
-    """Run a compiled network on n framed images; no images give empty arrays."""
-    batches = [run(np.ascontiguousarray(framed[start : start + _BATCH])) for start in range(0, len(framed), _BATCH)]
-    if not batches:
-        return {spec.name: np.empty((0, *spec.logits_shape), np.float32) for spec in specs}
-    return {spec.name: np.concatenate([np.asarray(b[spec.name], np.float32) for b in batches]) for spec in specs}
-
-
 def top_weights(backbone: Any, network: Any) -> list[Any]:
     """Return the weights of a network that are not its backbone's, in Keras' order."""
     inside = {id(weight) for weight in backbone.weights}
@@ -109,7 +87,6 @@ def top_weights(backbone: Any, network: Any) -> list[Any]:
 def load_network(checkpoint: Checkpoint, name: str) -> Any:
     """Return a network of a checkpoint with its trained heads, a `keras.Model`."""
     from vsearch.models.network import build_network
-    from vsearch.models.weights import read_packed, unpack
 
     heads = checkpoint.trained_heads
     assert heads is not None
@@ -130,8 +107,6 @@ def export_networks(checkpoint: Checkpoint, target: Path) -> Path:
         CheckpointError: the target exists, or the weights are those of another network.
     """
     check_target(target)
-    from vsearch.models.tensorflow_startup import import_tensorflow
-
     import_tensorflow()
     from vsearch.models.network import load_trunk
 

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,34 +12,8 @@ from vsearch.imaging.codec import Picture
 from vsearch.imaging.preprocess import fit_square, trim
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.heads import DESCRIPTORS
+from vsearch.models.tensorflow_startup import import_tensorflow
 from vsearch.models.weights import read_packed, unpack
-
-
-class Encoder(Protocol):
-    """Computes the joined blocks of images."""
-
-    @property
-    def blocks_id(self) -> str:
-        """Hash of what determines blocks."""
-
-    @property
-    def block_sizes(self) -> Mapping[str, int]:
-        """Name -> size of each block, in the order they are joined."""
-
-    def blocks(self, pictures: Sequence[Picture]) -> NDArray[np.float16]:
-        """Encode n images, uint8 RGB [h, w, 3] -> float16 [n, sum(block_sizes)]; safe to call from several threads."""
-
-
-def open_encoder(checkpoint: Checkpoint) -> Encoder:
-    """Load the networks of a checkpoint; takes seconds and imports TensorFlow.
-
-    Raises:
-        CheckpointMismatch: the weights are those of another network.
-    """
-    from vsearch.models.tensorflow_startup import import_tensorflow
-
-    import_tensorflow()
-    return Ensemble(checkpoint)
 
 
 @dataclass(frozen=True)
@@ -50,44 +24,35 @@ class CompiledTrunk:
     run: Callable[[NDArray[np.uint8]], Any]
 
 
-class Ensemble:
-    """All networks of a checkpoint and the descriptors.
+class Encoder:
+    """All networks of a checkpoint and the descriptors; opening one takes seconds and imports TensorFlow.
 
     Only one thread computes at a time: two images at once on the same cores are slower than one after the other.
+
+    Raises:
+        CheckpointMismatch: the weights are those of another network.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        self._checkpoint = checkpoint
+        import_tensorflow()
+        retrieval = checkpoint.retrieval
+        self.blocks_id, self.block_sizes = checkpoint.blocks_id, retrieval.block_sizes
+        self._projections = retrieval.projections
         self._trunks = {
             name: compile_trunk(
-                name,
-                checkpoint.retrieval.grid,
-                read_packed(checkpoint.folder / f"{name}.weights.npz"),
-                checkpoint.retrieval.sides[name],
+                name, retrieval.grid, read_packed(checkpoint.folder / f"{name}.weights.npz"), retrieval.sides[name]
             )
             for name in checkpoint.backbones
         }
         self._lock = threading.Lock()
 
-    @property
-    def blocks_id(self) -> str:
-        """Hash of what determines blocks."""
-        return self._checkpoint.blocks_id
-
-    @property
-    def block_sizes(self) -> Mapping[str, int]:
-        """Name -> size of each block, in the order they are joined."""
-        return self._checkpoint.retrieval.block_sizes
-
     def blocks(self, pictures: Sequence[Picture]) -> NDArray[np.float16]:
-        """Encode n images -> float16 [n, sum(block_sizes)]."""
+        """Encode n images, uint8 RGB [h, w, 3] -> float16 [n, sum(block_sizes)]; safe to call from several threads."""
         if not pictures:
             return np.empty((0, sum(self.block_sizes.values())), np.float16)
         features = raw_features(self._trunks, pictures, self._lock)
-        projections = self._checkpoint.retrieval.projections
-        return np.concatenate([projections[name].project(features[name]) for name in self.block_sizes], axis=1).astype(
-            np.float16
-        )
+        blocks = [projection.project(features[name]) for name, projection in self._projections.items()]
+        return np.concatenate(blocks, axis=1).astype(np.float16)
 
 
 def raw_features(

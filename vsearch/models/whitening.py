@@ -41,13 +41,9 @@ class Projection:
         return {"mean": self.mean.astype(np.float16), "matrix": self.matrix.astype(np.float16)}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Build from stored arrays."""
-        return cls(arrays["mean"].astype(np.float32), arrays["matrix"].astype(np.float32))
-
-
-class Whitening(Projection):
-    """A learned whitening: blocks [N, D] -> embeddings [N, size]."""
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], prefix: str = "") -> Self:
+        """Build from stored arrays, whose names may have a prefix."""
+        return cls(arrays[f"{prefix}mean"].astype(np.float32), arrays[f"{prefix}matrix"].astype(np.float32))
 
 
 def fit_pca(features: NDArray[Any], size: int) -> Projection:
@@ -74,11 +70,10 @@ def fit_whitening(
     blocks: NDArray[Any],
     groups: NDArray[np.int64],
     *,
-    block_sizes: Mapping[str, int],
     size: int = 256,
     shrink: float = 0.3,
     known: NDArray[Any] | None = None,
-) -> Whitening:
+) -> Projection:
     """Keep what distinguishes products, and suppress what only distinguishes photos of one product.
 
     Learned whitening (Mikolajczyk & Matas, ICCV 2007; Radenovic et al., TPAMI 2018) as a generalized eigenproblem of
@@ -87,7 +82,6 @@ def fit_whitening(
     Args:
         blocks: joined blocks [N, D] of several views of each product.
         groups: product of each row, [N].
-        block_sizes: of the joined blocks; their sum is D.
         size: maximum dimensions of an embedding; there are no more than products.
         shrink: fraction of the mean within-scatter added to its diagonal, as regularization.
         known: differences between true photos of one product, see `fit_differences`, mixed into the within-scatter with
@@ -96,7 +90,6 @@ def fit_whitening(
     Raises:
         ValueError: no product has two rows.
     """
-    assert blocks.shape[1] == sum(block_sizes.values()), (blocks.shape, block_sizes)
     features = blocks.astype(np.float64)
     _, group, count = np.unique(groups, return_inverse=True, return_counts=True)
     if count.max(initial=0) < 2:
@@ -112,19 +105,14 @@ def fit_whitening(
     order = np.argsort(-values)[: min(size, len(count))]
     kept = np.maximum(values[order], 0)
     matrix = vectors[:, order] * np.sqrt(kept / (1 + kept))
-    return Whitening(features.mean(axis=0).astype(np.float32), matrix.astype(np.float32))
+    return Projection(features.mean(axis=0).astype(np.float32), matrix.astype(np.float32))
 
 
 def fit_differences(blocks: NDArray[Any], groups: NDArray[np.int64], size: int) -> NDArray[np.float16]:
-    """Return the principal differences between photos of one product, float16 [at most size, D].
+    """Return the principal differences between photos [N, D] of one product (of `groups` [N]): float16 [<= size, D].
 
     For these rows, rows.T @ rows approximates the scatter within products, each product with the same weight. There are
     no rows if no product has two photos.
-
-    Args:
-        blocks: joined blocks of true photos [N, D].
-        groups: product of each row, [N].
-        size: number of directions to keep.
     """
     _, group, count = np.unique(groups, return_inverse=True, return_counts=True)
     features = blocks.astype(np.float32)

@@ -23,7 +23,7 @@ from vsearch.imaging.geometry import Box
 from vsearch.index import generation as generations
 from vsearch.index.class_index import Ids
 from vsearch.index.generation import Generation
-from vsearch.models.encoder import open_encoder
+from vsearch.models.encoder import Encoder
 from vsearch.models.heads import ClassPredictions
 from vsearch.search.merging import (
     LabeledHit,
@@ -70,7 +70,7 @@ class Engine:
     def __init__(
         self,
         settings: Settings,
-        open_encoder: OpenEncoder = open_encoder,
+        open_encoder: OpenEncoder = Encoder,
         *,
         open_detector: OpenDetector = no_detector,
         serving: Serving | None = None,

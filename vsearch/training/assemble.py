@@ -81,7 +81,6 @@ def assemble(
     whitening = fit_whitening(
         blocks,
         np.tile(products, 1 + settings.fit_views),
-        block_sizes=sizes,
         size=settings.embedding_size,
         shrink=settings.shrink,
     )

@@ -53,7 +53,7 @@ def stale_shop(indexed_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """An indexed shop with a product that is not indexed yet; commands use the fake encoder."""
     for name, value in indexed_shop.settings.model_dump(exclude_defaults=True, exclude={"data"}).items():
         monkeypatch.setenv(f"VSEARCH_{name.upper()}", str(value))
-    monkeypatch.setattr("indexer.build.nightly.open_encoder", FakeEncoder)
+    monkeypatch.setattr("indexer.build.nightly.Encoder", FakeEncoder)
     monkeypatch.setattr(
         nightly.reindex, "__kwdefaults__", nightly.reindex.__kwdefaults__ | {"open_encoder": FakeEncoder}
     )

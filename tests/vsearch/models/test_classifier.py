@@ -33,12 +33,12 @@ def untrained_classifier(folder: Path) -> Checkpoint:
 def test_exported_networks_give_the_same_logits(tmp_path: Path) -> None:
     import tensorflow as tf
 
-    from vsearch.models.classifier import export_networks, open_classifier
+    from vsearch.models.classifier import Classifier, export_networks
 
     checkpoint = untrained_classifier(tmp_path)
     target = export_networks(checkpoint, tmp_path / "networks")
     pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
-    ours = open_classifier(checkpoint).logits("pocket_vgg", pictures)["color"]
+    ours = Classifier(checkpoint).logits("pocket_vgg", pictures)["color"]
     network = tf.saved_model.load(target / "pocket_vgg")
     theirs = network.serve(tf.cast(pictures, tf.float32))["color"]
     np.testing.assert_allclose(theirs, ours, atol=1e-4)

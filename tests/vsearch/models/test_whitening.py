@@ -5,7 +5,7 @@ import pytest
 
 from vsearch.core.vectors import l2_normalize
 from vsearch.models import whitening
-from vsearch.models.whitening import Whitening, fit_differences, fit_pca, fit_whitening
+from vsearch.models.whitening import Projection, fit_differences, fit_pca, fit_whitening
 
 
 def views(products: int = 60, each: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -26,25 +26,25 @@ def nearest_is_same(rows: np.ndarray, groups: np.ndarray) -> float:
 def test_learned_whitening_suppresses_differences_between_photos() -> None:
     rows, groups = views()
     unseen, unseen_groups = views(seed=1)
-    whitening = fit_whitening(rows, groups, block_sizes={"a": 4, "b": 8}, size=4, shrink=0.1)
+    whitening = fit_whitening(rows, groups, size=4, shrink=0.1)
     assert nearest_is_same(unseen, unseen_groups) < 0.3
     assert nearest_is_same(whitening.project(unseen), unseen_groups) > 0.8
 
 
 def test_an_embedding_has_no_more_dimensions_than_products() -> None:
     rows, groups = views(products=3)
-    assert fit_whitening(rows, groups, block_sizes={"a": 12}, size=256).size <= 3
+    assert fit_whitening(rows, groups, size=256).size <= 3
 
 
 def test_fitting_needs_two_views_of_a_product() -> None:
     with pytest.raises(ValueError, match="at least two views"):
-        fit_whitening(np.eye(4), np.arange(4), block_sizes={"a": 4})
+        fit_whitening(np.eye(4), np.arange(4))
 
 
 def test_a_whitening_is_rebuilt_from_its_arrays() -> None:
     rows, groups = views()
-    whitening = fit_whitening(rows, groups, block_sizes={"a": 12}, size=4)
-    again = Whitening.from_arrays(whitening.arrays())
+    whitening = fit_whitening(rows, groups, size=4)
+    again = Projection.from_arrays(whitening.arrays())
     np.testing.assert_allclose(again.project(rows), whitening.project(rows), atol=0.05)
 
 
@@ -80,7 +80,7 @@ def test_known_differences_are_suppressed() -> None:
     blocks, products = views.astype(np.float32), np.repeat(np.arange(100), 3)
 
     def weight(**more: Any) -> float:
-        found = fit_whitening(blocks, products, block_sizes={"all": 12}, size=12, **more)
+        found = fit_whitening(blocks, products, size=12, **more)
         length = np.linalg.norm(found.matrix, axis=1)
         return float(length[10:].mean() / length[:10].mean())
 
@@ -95,5 +95,5 @@ def test_single_photos_give_no_differences() -> None:
     known = fit_differences(blocks, np.arange(30), 4)
     groups = np.arange(30) // 3
     assert known.shape == (0, 8)
-    one, other = (fit_whitening(blocks, groups, block_sizes={"a": 8}, size=4, known=k) for k in (None, known))
+    one, other = (fit_whitening(blocks, groups, size=4, known=k) for k in (None, known))
     np.testing.assert_array_equal(one.matrix, other.matrix)

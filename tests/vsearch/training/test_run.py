@@ -14,7 +14,7 @@ from vsearch.core.errors import CheckpointError, DatasetError, PlanError, RunInP
 from vsearch.core.lock import run_lock
 from vsearch.imaging.codec import encode_jpeg
 from vsearch.models import checkpoint as checkpoints
-from vsearch.models.classifier import open_classifier
+from vsearch.models.classifier import Classifier
 from vsearch.training import plan as plans
 from vsearch.training.run import Run, train
 
@@ -122,7 +122,7 @@ def test_the_checkpoint_classifies_and_can_be_searched_with(trained):
     found = checkpoints.load(trained / "copy")
     dark = np.full((30, 60, 3), 30, np.uint8)
 
-    predicted = open_classifier(found).predict([dark, dark[:, ::-1]])
+    predicted = Classifier(found).predict([dark, dark[:, ::-1]])
 
     assert found.searchable
     assert list(found.retrieval.block_sizes.values()) == [12, 10, 6]
@@ -225,7 +225,7 @@ def test_a_detector_learns_a_few_rooms(tmp_path):
     assert (tmp_path / "run" / "boxes_products.png").is_file()
     made = checkpoints.load(tmp_path / "run" / "checkpoint")
     assert "products in 3" in (made.folder / "CARD.md").read_text()
-    cells = open_classifier(made).predict([sample_data.room(1)[0]]).probabilities_of("pocket_detector", "products")
+    cells = Classifier(made).predict([sample_data.room(1)[0]]).probabilities_of("pocket_detector", "products")
     assert cells.shape == (1, 8, 8, 5)
 
 

@@ -8,7 +8,7 @@ from vsearch.core.errors import CheckpointMismatch, DatasetError
 from vsearch.core.files import replace_text
 from vsearch.core.progress import Progress, no_stages
 from vsearch.models import checkpoint as checkpoints
-from vsearch.models.classifier import open_classifier
+from vsearch.models.classifier import Classifier
 from vsearch.models.trained_heads import predictions_from_logits
 from vsearch.training.data import dataset
 from vsearch.training.plan import Plan
@@ -37,7 +37,7 @@ def evaluate_checkpoint(
         OSError: the disk is full; no file is incomplete.
     """
     checkpoint = checkpoints.load(folder)
-    classifier = open_classifier(checkpoint)
+    classifier = Classifier(checkpoint)
     trained = classifier.trained_heads
     planned = {head.name: head for head in plan.head}
     heads = tuple(spec for spec in trained.specs if spec.kind != "metric" and spec.name in planned)

@@ -21,7 +21,7 @@ from vsearch.models import checkpoint as checkpoints
 from vsearch.models import weights
 from vsearch.models.backbones import backbone, build
 from vsearch.models.checkpoint import Checkpoint, Retrieval
-from vsearch.models.classifier import Logits, open_classifier, top_weights
+from vsearch.models.classifier import Classifier, Logits, top_weights
 from vsearch.models.trained_heads import HeadPredictions, HeadSpec, TrainedHeads, predictions_from_logits
 from vsearch.training.assemble import assemble
 from vsearch.training.data.dataset import Dataset, count_classes
@@ -136,7 +136,7 @@ class _Writer:
         """Fit temperatures with the networks as they are saved; return the heads and the logits of val and held_out."""
         plan = self._run.plan
         trained = TrainedHeads(data.heads, plan.framing, plan.cache_shape, plan.phase[-1].shape, plan.mirrored)
-        classifier = open_classifier(self.save(self._folder / "draft", trained=trained))
+        classifier = Classifier(self.save(self._folder / "draft", trained=trained))
         logits, fitted = {}, {}
         with progress("validate networks") as advance:
             for done, name in enumerate(self._run.plan.backbones, start=1):
