@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from vsearch.core.errors import CatalogError, CatalogMissing, SchemaMismatch
+from vsearch.core.errors import CatalogError, CatalogMissing, SchemaMismatch, first_line
 from vsearch.core.redaction import redact, redact_url
 
 CHUNK = 500
@@ -56,9 +56,8 @@ T = TypeVar("T")
 def connect(url: str | Path, *, create: bool = True) -> Engine:
     """Return an engine after one successful connection; operational failures are a `CatalogError` also later on.
 
-    Args:
-        url: sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME, or the path of a SQLite file.
-        create: create a missing SQLite file; if false, it is a `CatalogMissing` error.
+    The URL is sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME, or the path of a SQLite file; unless `create`, a
+    missing file is a `CatalogMissing` error.
     """
     engine = create_engine(url, create=create)
     try:
@@ -66,7 +65,7 @@ def connect(url: str | Path, *, create: bool = True) -> Engine:
             _check_encoding(connection)
     except (DBAPIError, TypeError) as error:  # TypeError: an unknown driver option in the URL
         engine.dispose()
-        raise _invalid_url(_show(engine.url), _first_line(error, engine.url)) from None
+        raise _invalid_url(_show(engine.url), _reason(error, engine.url)) from None
     except BaseException:
         engine.dispose()
         raise
@@ -77,9 +76,13 @@ def create_engine(url: str | Path, *, create: bool = False) -> Engine:
     """Return an engine that connects on first use; arguments and errors are those of `connect`."""
     address = _parse_url(url)
     try:
-        engine = _sqlite_engine(address, create) if address.get_backend_name() == "sqlite" else _pg_engine(address)
+        if address.get_backend_name() == "sqlite":
+            engine = _sqlite_engine(address, create)
+        else:
+            arguments = {"connect_timeout": 5, "client_encoding": "utf8"}
+            engine = sa.create_engine(address, pool_pre_ping=True, connect_args=arguments)
     except (ArgumentError, TypeError, ValueError) as error:
-        raise _invalid_url(_show(address), _first_line(error, address)) from None
+        raise _invalid_url(_show(address), _reason(error, address)) from None
     event.listen(engine, "handle_error", _translate_error)
     return engine
 
@@ -88,10 +91,8 @@ def create_engine(url: str | Path, *, create: bool = False) -> Engine:
 def open_catalog(url: str | Path, *, write: bool = False, migrate: bool = False) -> Iterator[sessionmaker[Session]]:
     """Open the catalog for the duration of the block.
 
-    Args:
-        url: as for `connect`.
-        write: create the catalog if it does not exist; if false, it is a `CatalogMissing` error.
-        migrate: upgrade an older schema; if false, it is a `SchemaMismatch`: other programs may be using it.
+    Unless `write`, which creates it, a missing catalog is a `CatalogMissing` error. Unless `migrate`, an older schema
+    is a `SchemaMismatch`, since other programs may be using it.
     """
     engine = connect(url, create=write)
     try:
@@ -184,7 +185,6 @@ def reclaim_space(engine: Engine) -> None:
         return
     connection = engine.raw_connection()
     cursor = connection.cursor()
-
     try:
         while all(cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("auto_vacuum", "freelist_count")):
             cursor.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})").fetchall()
@@ -247,16 +247,10 @@ def _show(address: URL) -> str:
     return redact_url(address.render_as_string(hide_password=False))
 
 
-def _first_line(error: BaseException, address: URL | None) -> str:
+def _reason(error: BaseException, address: URL | None) -> str:
     """Return the first line of a driver's message; drivers may quote the password."""
-    error = getattr(error, "orig", error)
-    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    return redact(line, *([address.render_as_string(hide_password=False)] if address else []))
-
-
-def _pg_engine(address: URL) -> Engine:
-    arguments = {"connect_timeout": 5, "client_encoding": "utf8"}
-    return sa.create_engine(address, pool_pre_ping=True, connect_args=arguments)
+    secrets = [address.render_as_string(hide_password=False)] if address else []
+    return redact(first_line(getattr(error, "orig", error)), *secrets)
 
 
 def _check_encoding(connection: Connection) -> None:
@@ -283,17 +277,16 @@ def _sqlite_engine(address: URL, create: bool) -> Engine:
     engine = sa.create_engine(address)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
-    if not create:  # SQLite would create a missing file
-        event.listen(engine, "do_connect", lambda *arguments: _check_exists(file))
+
+    @event.listens_for(engine, "do_connect")
+    def check_exists(*arguments: object) -> None:
+        if not create and not file.exists():  # SQLite would create it
+            raise CatalogMissing(
+                f"The catalog {file} does not exist. Run `vsearch catalog import` first, "
+                "or set the data folder with --data or VSEARCH_DATA."
+            )
+
     return engine
-
-
-def _check_exists(file: Path) -> None:
-    if not file.exists():
-        raise CatalogMissing(
-            f"The catalog {file} does not exist. Run `vsearch catalog import` first, "
-            "or set the data folder with --data or VSEARCH_DATA."
-        )
 
 
 def _translate_error(failure: ExceptionContext) -> CatalogError | None:
@@ -304,7 +297,7 @@ def _translate_error(failure: ExceptionContext) -> CatalogError | None:
     if failure.is_pre_ping or not (operational or kind in ("UndefinedTable", "UndefinedColumn")):
         return None
     url = failure.engine.url if failure.engine else None
-    reason = _first_line(cause, url)
+    reason = _reason(cause, url)
     problem = f"Catalog {_show(url) if url else ''}: {reason}"
     if kind == "UndefinedTable" or reason.startswith("no such table"):
         return CatalogMissing(f"{problem}. Run `vsearch catalog import` first, or check database_url.")

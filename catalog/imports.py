@@ -21,11 +21,6 @@ def last_columns(session: Session) -> list[str]:
     return session.scalar(columns.order_by(FeedImport.import_id.desc()).limit(1)) or []
 
 
-def live_skus(session: Session) -> set[str]:
-    """Return the skus of all products that are not withdrawn."""
-    return set(session.scalars(select(Product.sku).where(Product.withdrawn_at.is_(None))))
-
-
 def unreadable(session: Session) -> list[str]:
     """Return the sha256 of live products' pictures that could not be decoded or encoded."""
     failed = select(Image.sha256).join(Product).where(Product.withdrawn_at.is_(None), Image.problem.is_not(None))

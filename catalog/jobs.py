@@ -1,7 +1,6 @@
 """The job table: the queue of background jobs, and the record of how they ended."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -13,30 +12,6 @@ from vsearch.core.errors import CatalogError
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 OPEN: tuple[State, ...] = ("queued", "running")
-
-
-@dataclass(frozen=True)
-class JobRow:
-    """A job as plain data; the columns are those of `catalog.models.Job`."""
-
-    job_id: int
-    kind: str
-    arguments: Mapping[str, Any]
-    state: State
-    attempts: int
-    worker: str
-    progress: Mapping[str, Any]
-    cancel_requested: bool
-    message: str
-    created_at: datetime
-    started_at: datetime | None
-    heartbeat_at: datetime | None
-    finished_at: datetime | None
-
-    @property
-    def label(self) -> str:
-        """Name of the job in messages."""
-        return f"job {self.job_id} ({self.kind})"
 
 
 def add(session: Session, kind: str, arguments: Mapping[str, Any], now: datetime) -> int:
@@ -65,7 +40,7 @@ def claim(session: Session, job_id: int, worker: str, now: datetime) -> bool:
     return session.execute(statement).scalar() is not None
 
 
-def take_over(session: Session, job_id: int, worker: str, process: str, now: datetime) -> JobRow | None:
+def take_over(session: Session, job_id: int, worker: str, process: str, now: datetime) -> Job | None:
     """Pass a job from the worker that claimed it to the process that runs it; None if it is no longer the worker's."""
     taken = update(Job).where(*_of(job_id, worker)).values(worker=process, started_at=now, heartbeat_at=now)
     if session.execute(taken.returning(Job.job_id)).scalar() is None:
@@ -93,12 +68,7 @@ def finish(
 def requeue(session: Session, job_id: int, message: str, *, worker: str, counts: bool) -> None:
     """Let another worker start the job again, if `worker` is still running it.
 
-    Args:
-        session: of the catalog.
-        job_id: the job.
-        message: why it starts again.
-        worker: that ran it.
-        counts: whether it counts as a failed attempt; not if the worker was only stopped.
+    It `counts` as a failed attempt unless the worker was only stopped.
     """
     attempts = Job.attempts if counts else Job.attempts - 1
     waiting = {"state": "queued", "message": message, "worker": ""}
@@ -123,27 +93,25 @@ def cancel(session: Session, job_id: int, now: datetime) -> State:
     raise CatalogError(f"Job {job_id} {problem}. See `vsearch jobs list` for jobs that can be cancelled.")
 
 
-def open_jobs(session: Session, kind: str | None = None) -> list[JobRow]:
+def open_jobs(session: Session, kind: str | None = None) -> list[Job]:
     """Return the waiting and running jobs, oldest first."""
     wanted = select(Job).where(Job.state.in_(OPEN)).order_by(Job.job_id)
     return _rows(session, wanted if kind is None else wanted.where(Job.kind == kind))
 
 
-def latest(session: Session, limit: int = 20) -> list[JobRow]:
+def latest(session: Session, limit: int = 20) -> list[Job]:
     """Return the latest jobs, newest first."""
     return _rows(session, select(Job).order_by(Job.job_id.desc()).limit(limit))
 
 
-def newest(session: Session, kind: str) -> JobRow | None:
+def newest(session: Session, kind: str) -> Job | None:
     """Return the latest job of a kind, or None."""
-    found = _rows(session, select(Job).where(Job.kind == kind).order_by(Job.job_id.desc()).limit(1))
-    return found[0] if found else None
+    return next(iter(_rows(session, select(Job).where(Job.kind == kind).order_by(Job.job_id.desc()).limit(1))), None)
 
 
-def one(session: Session, job_id: int) -> JobRow | None:
+def one(session: Session, job_id: int) -> Job | None:
     """Return a job, or None if it does not exist."""
-    found = _rows(session, select(Job).where(Job.job_id == job_id))
-    return found[0] if found else None
+    return next(iter(_rows(session, select(Job).where(Job.job_id == job_id))), None)
 
 
 def _of(job_id: int, worker: str | None) -> list[ColumnElement[bool]]:
@@ -151,7 +119,9 @@ def _of(job_id: int, worker: str | None) -> list[ColumnElement[bool]]:
     return mine if worker is None else [*mine, Job.state == "running", Job.worker == worker]
 
 
-def _rows(session: Session, statement: Any) -> list[JobRow]:
-    columns = Job.__table__.columns.keys()
-    jobs: Sequence[Job] = session.scalars(statement).all()
-    return [JobRow(**{name: getattr(job, name) for name in columns}) for job in jobs]
+def _rows(session: Session, statement: Any) -> list[Job]:
+    """Return jobs as they are now, apart from the session, whose later changes they do not follow."""
+    jobs: list[Job] = list(session.scalars(statement.execution_options(populate_existing=True)))
+    for job in jobs:
+        session.expunge(job)
+    return jobs

@@ -197,6 +197,11 @@ class Job(Base):
     heartbeat_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
+    @property
+    def label(self) -> str:
+        """Name of the job in messages."""
+        return f"job {self.job_id} ({self.kind})"
+
 
 class IndexRun(Base):
     """One run of the nightly job."""

@@ -83,19 +83,14 @@ class PriceError(ValueError):
 
 
 class AmbiguousPrice(PriceError):
-    """The price can mean two amounts.
-
-    Attributes:
-        mark: its only separator.
-        grouped: the digits of the amount if `mark` separates thousands.
-    """
+    """The price can mean two amounts."""
 
     def __init__(self, whole: str, mark: str, fraction: str, decimals: int) -> None:
         cents = f"{fraction.rstrip('0'):0<2}"
         other = f" or {whole}.{cents}" if len(cents) <= max(decimals, 2) else ""
         super().__init__(f"is ambiguous; write {whole}{fraction}.00{other}")
-        self.mark = mark
-        self.grouped = whole + fraction
+        self.mark = mark  # the only separator
+        self.grouped = whole + fraction  # the digits of the amount if it separates thousands
 
 
 def read_price(
@@ -103,11 +98,8 @@ def read_price(
 ) -> tuple[int, str]:
     """Return a price in minor units, never rounded, and its currency.
 
-    Args:
-        value: text such as "499.00", "1.299,00 €" or "USD 499"; or a number, which is never ambiguous.
-        currency: the currency that the price must be in, if known.
-        default_currency: of a price that names none.
-        separators: of text.
+    The value is a text such as "499.00", "1.299,00 €" or "USD 499", or a number, which is never ambiguous. `currency`
+    is the one that it must be in, if known.
 
     Raises:
         PriceError: not an exact price; `AmbiguousPrice` if it can mean two amounts.

@@ -6,11 +6,14 @@ from werkzeug.wrappers import Response
 
 from vsearch.core.errors import VSearchError
 from vsearch.core.settings import Settings
+from vsearch.imaging.codec import Limits
 from vsearch.ocr import open_reader
 from vsearch.search.engine import Engine
-from webui import admission, api, errors, formatting, health, metrics, pictures, shop
-from webui.article_numbers import OpenReader
-from webui.services import EXTENSION, Services, services_of
+from webui import admission, api, errors, examples, formatting, health, metrics, pictures, shop
+from webui.article_numbers import ArticleNumberReader, OpenReader
+from webui.services import EXTENSION, CatalogCache, Services, services_of
+from webui.thumbnails import Thumbnails
+from webui.uploads import UploadStore
 
 FORM_OVERHEAD = 100_000
 """Bytes of a form besides the photo."""
@@ -35,7 +38,16 @@ def create_app(
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_mb * 1_000_000 + FORM_OVERHEAD
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.extensions[EXTENSION] = Services.from_settings(settings, engine, sessions, open_reader=open_reader)
+    app.extensions[EXTENSION] = Services(
+        settings=settings,
+        engine=engine,
+        sessions=sessions,
+        uploads=UploadStore.from_settings(settings),
+        thumbnails=Thumbnails(settings),
+        article_numbers=ArticleNumberReader(settings, sessions, open_reader),
+        examples=examples.load(settings.examples, Limits.from_settings(settings)),
+        catalog=CatalogCache(sessions, settings.currency),
+    )
     for module in (shop, pictures, api, health):
         app.register_blueprint(module.blueprint)
     errors.register(app)

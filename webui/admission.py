@@ -37,11 +37,7 @@ log = logging.getLogger(__name__)
 
 
 def check_settings(settings: Settings) -> None:
-    """Check the settings of limits before anything slow is done.
-
-    Raises:
-        SettingsError: one of them is not valid.
-    """
+    """Raise `SettingsError` if a setting of limits is not valid."""
     try:
         if settings.rate_limit:
             parse_many(settings.rate_limit)

@@ -55,21 +55,13 @@ class BuffersFull(Error):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """Limits on connections.
+    """Limits on connections."""
 
-    Attributes:
-        read_seconds: for a request to arrive, and for its response to be read.
-        body_bytes: of one request.
-        connections: open at a time.
-        per_client: of these, for one client; None if clients cannot be told apart, as behind a proxy.
-        buffered_bytes: bodies of all incomplete requests, in memory and temporary files.
-    """
-
-    read_seconds: float
-    body_bytes: int
-    connections: int = 4096
-    per_client: int | None = 2048
-    buffered_bytes: int = 1_000_000_000
+    read_seconds: float  # for a request to arrive, and for its response to be read
+    body_bytes: int  # of one request
+    connections: int = 4096  # open at a time
+    per_client: int | None = 2048  # of these, for one client; None if clients look alike, as behind a proxy
+    buffered_bytes: int = 1_000_000_000  # bodies of all incomplete requests, in memory and temporary files
 
 
 def client_network(address: str) -> str:

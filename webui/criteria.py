@@ -19,25 +19,18 @@ PRICE_FIELDS = ("price_min", "price_max")
 
 @dataclass(frozen=True)
 class Criteria:
-    """Filters and ordering of the results for one photo.
-
-    Attributes:
-        class_name: a class, `ALL`, or empty to search the classes that the photo suggests.
-        price_min: in minor units of `currency`, like `price_max`.
-        visual_only: do not read an article number from the photo.
-        article_number: one that was read from the photo but that no single product has.
-    """
+    """Filters and ordering of the results for one photo."""
 
     box: Box | None = None
-    class_name: str = ""
+    class_name: str = ""  # a class, `ALL`, or empty to search the classes that the photo suggests
     metric: Metric = "cosine"
     text: str = ""
-    price_min: int | None = None
+    price_min: int | None = None  # in minor units of `currency`, like `price_max`
     price_max: int | None = None
     in_stock: bool = False
     page: int = 1
-    visual_only: bool = False
-    article_number: str = ""
+    visual_only: bool = False  # do not read an article number from the photo
+    article_number: str = ""  # one that was read from the photo but that no single product has
     currency: str = "EUR"
 
     @property

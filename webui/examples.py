@@ -22,19 +22,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ExamplePhoto:
-    """One example photo.
+    """One example photo."""
 
-    Attributes:
-        example_id: hash of its content, so that its URL never changes.
-        caption: what it shows, from the file name.
-        photo: the JPEG to search with.
-        preview: the JPEG on the start page, of `width` x `height` pixels.
-    """
-
-    example_id: str
-    caption: str
-    photo: bytes
-    preview: bytes
+    example_id: str  # hash of its content, so that its URL never changes
+    caption: str  # what it shows, from the file name
+    photo: bytes  # the JPEG to search with
+    preview: bytes  # the JPEG on the start page, of `width` x `height` pixels
     width: int
     height: int
 

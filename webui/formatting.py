@@ -48,18 +48,13 @@ def parse_price(text: str, currency: str) -> int:
     """Parse a typed price such as "1199", "1,199", "€100" or "1.198,90" into minor units.
 
     A comma before three digits groups thousands, as on the page itself; a point there is ambiguous.
-
-    Raises:
-        InvalidRequest: not a price in this currency, or ambiguous.
     """
     try:
-        try:
-            return read_price(text.strip(), currency, currency)[0]
-        except AmbiguousPrice as error:
-            if error.mark == ",":
-                return read_price(error.grouped, currency, currency)[0]
-            raise InvalidRequest(f"{text[:40]!r} {error}.") from None
-
+        return read_price(text.strip(), currency, currency)[0]
+    except AmbiguousPrice as error:
+        if error.mark == ",":
+            return parse_price(error.grouped, currency)
+        raise InvalidRequest(f"{text[:40]!r} {error}.") from None
     except PriceError:
         raise InvalidRequest(
             f"{text[:40]!r} is not a price in {currency}. Enter a number such as 250 or 99.90."

@@ -6,7 +6,7 @@ from flask import Blueprint
 
 from catalog.database import check_schema
 from vsearch.core.errors import UploadsUnavailable, VSearchError
-from webui.services import Services, services
+from webui.services import services
 
 blueprint = Blueprint("health", __name__)
 admin_blueprint = Blueprint("admin_health", __name__)
@@ -22,18 +22,14 @@ def alive() -> dict[str, str]:
 @blueprint.get("/readyz")
 def ready() -> tuple[dict[str, str], int]:
     """Answer whether photos can be uploaded and searched; status 503 if not."""
-    report, status = readiness(services())
+    report, status = ready_details()
     return {"status": report["status"]}, status
 
 
 @admin_blueprint.get("/readyz")
 def ready_details() -> tuple[dict[str, Any], int]:
     """Answer the same with the served generation, and in `problem` why it, or a newer one, cannot be served."""
-    return readiness(services())
-
-
-def readiness(served: Services) -> tuple[dict[str, Any], int]:
-    """Return the report and its HTTP status."""
+    served = services()
     engine = served.engine
     problems = [engine.problem] if engine.problem else []
     report: dict[str, Any] = {"generation": None, "checkpoint": None, "pictures": None}

@@ -59,27 +59,18 @@ class DetectedBox:
 
 @dataclass(frozen=True)
 class ResultPage:
-    """One page of results.
-
-    Attributes:
-        matches: best first.
-        chips: the most probable classes, and the chosen one.
-        boxes: the largest first, so that none is covered by another.
-        text_found: whether any visually similar product contains the text query.
-        close_unfiltered: if nothing similar passes the filters, the number of similar products without them, up to
-            `MAX_COUNTED`; else 0.
-        timings: milliseconds by step.
-    """
+    """One page of results."""
 
     criteria: Criteria
-    matches: tuple[Match, ...]
+    matches: tuple[Match, ...]  # best first
     has_next: bool
-    chips: tuple[Chip, ...]
-    boxes: tuple[DetectedBox, ...]
-    text_found: bool
+    chips: tuple[Chip, ...]  # the most probable classes, and the chosen one
+    boxes: tuple[DetectedBox, ...]  # the largest first, so that none is covered by another
+    text_found: bool  # whether any visually similar product contains the text query
     close_unfiltered: int
+    """If nothing similar passes the filters, the number of similar products without them, up to `MAX_COUNTED`."""
     result: SearchResult
-    timings: dict[str, float]
+    timings: dict[str, float]  # milliseconds by step
 
     @property
     def nothing_close(self) -> bool:
@@ -207,12 +198,9 @@ def _chips(result: SearchResult, criteria: Criteria) -> tuple[Chip, ...]:
     probabilities: dict[str, float] = {}
     if result.predictions is not None:
         probabilities = dict(zip(result.predictions.classes, result.predictions.probabilities[0].tolist(), strict=True))
-    ranked = sorted(result.known_classes, key=lambda name: -probabilities.get(name, 0.0))[:MAX_CHIPS]
-    offered = [
-        name
-        for rank, name in enumerate(ranked)
-        if rank < MIN_CHIPS or probabilities.get(name, 0.0) >= MIN_CHIP_PROBABILITY
-    ]
+    ranked = sorted(result.known_classes, key=lambda name: -probabilities.get(name, 0.0))
+    likely = [name for name in ranked[MIN_CHIPS:MAX_CHIPS] if probabilities.get(name, 0.0) >= MIN_CHIP_PROBABILITY]
+    offered = ranked[:MIN_CHIPS] + likely
     chosen = criteria.class_name
     if chosen and chosen != ALL and chosen not in offered:
         offered.append(chosen)

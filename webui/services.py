@@ -1,21 +1,19 @@
 """The collaborators of one application, created once and available to every view through `services()`."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from flask import Flask, current_app
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import imports, queries
 from vsearch.core.settings import Settings
-from vsearch.imaging.codec import Limits
 from vsearch.index.class_index import Ids
 from vsearch.index.generation import Generation
-from vsearch.ocr import open_reader
 from vsearch.search.engine import Engine
-from webui import examples
-from webui.article_numbers import ArticleNumberReader, OpenReader
+from webui.article_numbers import ArticleNumberReader
 from webui.examples import ExamplePhoto
 from webui.thumbnails import Thumbnails
 from webui.uploads import UploadStore
@@ -29,29 +27,32 @@ class CatalogCache:
     def __init__(self, sessions: sessionmaker[Session], default_currency: str) -> None:
         self._sessions = sessions
         self._default_currency = default_currency
-        self._currencies: tuple[tuple[int, int], tuple[str, ...]] | None = None
-        self._withdrawn: tuple[tuple[str, tuple[int, int]], Ids] | None = None
+        self._cached: dict[str, tuple[object, Any]] = {}
         self._lock = threading.Lock()
 
     def currencies(self) -> tuple[str, ...]:
         """Return the currencies of the prices, the most common first; the first one is that of price filters."""
-        with self._sessions() as session:
-            state = imports.change_count(session)
-            with self._lock:
-                if self._currencies is None or self._currencies[0] != state:
-                    self._currencies = state, tuple(queries.currencies(session)) or (self._default_currency,)
-                return self._currencies[1]
+        default = (self._default_currency,)
+        found: tuple[str, ...] = self._read("currencies", lambda session: tuple(queries.currencies(session)) or default)
+        return found
 
     def withdrawn_image_ids(self, generation: Generation) -> Ids:
         """Return the image ids of the generation whose products have been withdrawn, int64, ascending."""
+
+        def read(session: Session) -> Ids:
+            return generation.gallery.image_ids_of(queries.withdrawn_product_ids(session))
+
+        found: Ids = self._read("withdrawn", read, generation.generation_id)
+        return found
+
+    def _read(self, name: str, read: Callable[[Session], object], version: str = "") -> Any:
         with self._sessions() as session:
-            # Counted before reading: products withdrawn in between are then read twice, never missed.
-            state = (generation.generation_id, imports.change_count(session))
+            # Counted before reading: what an import changes in between is then read twice, never missed.
+            state = version, imports.change_count(session)
             with self._lock:
-                if self._withdrawn is None or self._withdrawn[0] != state:
-                    withdrawn = queries.withdrawn_product_ids(session)
-                    self._withdrawn = state, generation.gallery.image_ids_of(withdrawn)
-                return self._withdrawn[1]
+                if self._cached.get(name, (None,))[0] != state:
+                    self._cached[name] = state, read(session)
+                return self._cached[name][1]
 
 
 @dataclass(frozen=True)
@@ -66,27 +67,6 @@ class Services:
     article_numbers: ArticleNumberReader
     examples: Mapping[str, ExamplePhoto]
     catalog: CatalogCache
-
-    @classmethod
-    def from_settings(
-        cls,
-        settings: Settings,
-        engine: Engine,
-        sessions: sessionmaker[Session],
-        *,
-        open_reader: OpenReader = open_reader,
-    ) -> "Services":
-        """Create the services with the folders that the settings name."""
-        return cls(
-            settings,
-            engine,
-            sessions,
-            UploadStore.from_settings(settings),
-            Thumbnails.from_settings(settings),
-            ArticleNumberReader(settings, sessions, open_reader),
-            examples.load(settings.examples, Limits.from_settings(settings)),
-            CatalogCache(sessions, settings.currency),
-        )
 
     def close(self) -> None:
         """Close the database connections."""

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Container, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
 from catalog.image_store import ImageStore, is_sha256
 from vsearch.core.files import write_bytes
@@ -20,14 +19,9 @@ log = logging.getLogger(__name__)
 class Thumbnails:
     """A folder of JPEG thumbnails of the stored pictures; it may be deleted at any time."""
 
-    def __init__(self, folder: Path, store: ImageStore) -> None:
-        self.folder = folder
-        self._store = store
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        """Create it with the folders that the settings name."""
-        return cls(settings.thumbnails, ImageStore(settings.pictures))
+    def __init__(self, settings: Settings) -> None:
+        self.folder = settings.thumbnails
+        self._store = ImageStore(settings.pictures)
 
     def read(self, sha256: str, width: int) -> bytes | None:
         """Return a picture with its longer side at most `width`; None for another width or an unknown picture."""

@@ -15,14 +15,10 @@ def unused_files(
 ) -> Iterator[tuple[str, Path]]:
     """Yield the kind and path of old thumbnails and uploads, and of temporary files of killed processes.
 
-    Args:
-        settings: the folders, and how long files are kept.
-        keep: sha256 of the pictures in use.
-        withdrawn: sha256 of the pictures of products withdrawn long ago.
-        now: the time.
+    `keep` has the sha256 of the pictures in use, `withdrawn` of those of products withdrawn long ago.
     """
     made_before = (now - timedelta(days=settings.thumbnail_days)).timestamp()
-    for path in Thumbnails.from_settings(settings).unused(keep, withdrawn, made_before):
+    for path in Thumbnails(settings).unused(keep, withdrawn, made_before):
         yield "thumbnails", path
     for path in UploadStore.from_settings(settings).expired(now.timestamp()):
         yield "uploads", path

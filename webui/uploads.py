@@ -62,12 +62,7 @@ class UploadStore:
         return cls(settings.uploads, Limits.from_settings(settings), days=settings.upload_days, max_bytes=max_bytes)
 
     def put(self, data: bytes) -> str:
-        """Store a photo and return its id.
-
-        Raises:
-            InvalidRequest: the data is empty.
-            ImageRejected: it is not an acceptable picture.
-        """
+        """Store a photo and return its id; `InvalidRequest` or `ImageRejected` if it is not an acceptable picture."""
         if not data:
             raise InvalidRequest("The request contains no photo. Choose a photo first.")
         photo = encode_jpeg(decode(data, self.limits, max_side=MAX_SIDE))

@@ -3,7 +3,6 @@
 import json
 import logging
 import sys
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -11,8 +10,7 @@ import click
 
 from catalog import jobs
 from catalog.database import open_catalog
-from catalog.jobs import JobRow
-from catalog.models import utc_now
+from catalog.models import Job, utc_now
 from indexer.jobs import execution, kinds
 from indexer.jobs.alerts import run_alarm
 from indexer.jobs.worker import Worker
@@ -133,19 +131,19 @@ def _log_info() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _as_json(job: JobRow) -> dict[str, Any]:
-    fields = asdict(job) | {"message": redact(job.message)}
+def _as_json(job: Job) -> dict[str, Any]:
+    fields = {each.name: getattr(job, each.name) for each in Job.__table__.columns} | {"message": redact(job.message)}
     fields["arguments"] = {
         name: redact_url(value) if isinstance(value, str) else value for name, value in job.arguments.items()
     }
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields.items()}
 
 
-def _state(job: JobRow) -> str:
+def _state(job: Job) -> str:
     return "stopping" if job.state == "running" and job.cancel_requested else job.state
 
 
-def _progress(job: JobRow) -> str:
+def _progress(job: Job) -> str:
     if job.state != "running" or not job.progress:
         return redact(job.message)
     done, total = job.progress.get("done", 0), job.progress.get("total", 0)

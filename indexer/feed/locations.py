@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from indexer.feed.fields import quoted
 from indexer.images.http import Downloader
-from vsearch.core.errors import AddressRefused, FeedRejected
+from vsearch.core.errors import AddressRefused, FeedRejected, first_line
 from vsearch.core.redaction import redact
 
 _ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")
@@ -36,11 +36,7 @@ def is_address(location: str) -> bool:
 def local_file(location: str, *, private: bool = False) -> Iterator[Path]:
     """Yield a feed as a local file; a download keeps its file name and is deleted when the block ends.
 
-    The host in the location may be in a private network; hosts that it redirects to may not.
-
-    Args:
-        location: a path or an address.
-        private: allow redirects into private networks.
+    The host in the location may be in a private network; hosts that it redirects to only if `private`.
 
     Raises:
         FeedRejected: the feed cannot be downloaded.
@@ -81,11 +77,6 @@ def storage(location: str) -> tuple[Any, str]:
             "Correct it, or try again later."
         ) from error
     return files, str(path)
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, or its type's name, as part of a sentence."""
-    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
 
 
 def _download(location: str, private: bool) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from indexer.feed.rows import RawRow, Table, without_blanks
-from vsearch.core.errors import FeedRejected
+from vsearch.core.errors import FeedRejected, first_line
 
 _MAX_EXACT_INTEGER = 2**53
 """Larger floats may not be the integer that they show."""
@@ -115,5 +115,4 @@ def _convert_float(value: float) -> int | Decimal | None:
 
 
 def _damaged(name: str, error: Exception) -> FeedRejected:
-    reason = str(error).splitlines()[0]
-    return FeedRejected(f"Feed {name} is a damaged Parquet file ({reason}). Copy or export it again.")
+    return FeedRejected(f"Feed {name} is a damaged Parquet file ({first_line(error)}). Copy or export it again.")

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from indexer.feed import locations
 from indexer.images.http import Downloader, FileContent
-from vsearch.core.archives import DAMAGED, Archive, NameIndex, files_below, open_archive, reason, undecoded
-from vsearch.core.errors import AddressRefused, FeedRejected, ImageRejected
+from vsearch.core.archives import DAMAGED, Archive, NameIndex, files_below, open_archive
+from vsearch.core.errors import AddressRefused, FeedRejected, ImageRejected, first_line
 from vsearch.core.redaction import redact
 
 WEB_THREADS = 16
@@ -100,7 +100,9 @@ def _open_location(location: str | None, max_bytes: int) -> Iterator["_FilePictu
         try:
             archive = open_archive(Path(location))
         except DAMAGED as error:
-            problem = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({reason(error)})"
+            problem = (
+                "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({first_line(error)})"
+            )
             raise FeedRejected(
                 f"The picture archive {location} {problem}. "
                 "Set --images to a folder or an intact .tar, .tar.gz or .zip."
@@ -117,7 +119,7 @@ def _open_storage(location: str, max_bytes: int) -> "StoredPictures":
     except PermissionError:  # reading may be allowed where listing is not
         pass
     except Exception as error:  # each fsspec implementation has its own errors
-        detail = redact(locations.first_line(error), location)
+        detail = redact(first_line(error), location)
         raise FeedRejected(
             f"The picture folder {location} cannot be opened ({detail}). Check the address and the credentials."
         ) from error
@@ -206,8 +208,7 @@ class FolderPictures(_FilePictures):
     @cached_property
     def _index(self) -> NameIndex:
         """All files, listed only once a name is not found as it is spelled."""
-        names = files_below(self._root)
-        return NameIndex(names, undecoded(names))
+        return NameIndex(files_below(self._root))
 
 
 class ArchivePictures(_FilePictures):

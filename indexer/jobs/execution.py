@@ -18,8 +18,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import jobs
 from catalog.database import lock_for_writing, open_catalog
-from catalog.jobs import JobRow
-from catalog.models import utc_now
+from catalog.models import Job, utc_now
 from indexer.jobs.alerts import raise_alarm
 from vsearch.core.errors import CatalogError, VSearchError
 from vsearch.core.progress import Progress, ProgressCallback
@@ -90,7 +89,7 @@ def recover(sessions: sessionmaker[Session], now: datetime) -> list[str]:
     return list(filter(None, failures))
 
 
-def retry_or_fail(session: Session, job: JobRow, now: datetime) -> str:
+def retry_or_fail(session: Session, job: Job, now: datetime) -> str:
     """Requeue a job whose process died; after `MAX_ATTEMPTS` fail it, and return a message that says so."""
     if job.cancel_requested:
         jobs.finish(session, job.job_id, "cancelled", "Cancelled.", now, worker=job.worker)
@@ -105,10 +104,10 @@ def retry_or_fail(session: Session, job: JobRow, now: datetime) -> str:
 
 def claim_next(
     sessions: sessionmaker[Session], worker: str, now: datetime, *, skip: Collection[int] = ()
-) -> JobRow | None:
+) -> Job | None:
     """Claim the oldest waiting job that no running one excludes, and return it; None if there is none."""
 
-    def startable(session: Session) -> list[JobRow]:
+    def startable(session: Session) -> list[Job]:
         found = jobs.open_jobs(session)
         running = {job.kind for job in found if job.state == "running"}
         waiting = [job for job in found if job.state == "queued" and job.job_id not in skip]
@@ -204,7 +203,7 @@ class Heartbeat:
 
 
 def _run(
-    settings: Settings, job: JobRow, functions: Mapping[str, JobFunction], heartbeat: Heartbeat
+    settings: Settings, job: Job, functions: Mapping[str, JobFunction], heartbeat: Heartbeat
 ) -> tuple[jobs.State, str]:
     """Run the job and return how it ended; a signal that arrives after its end changes nothing."""
     result = None
@@ -241,11 +240,11 @@ def _record_end(
             time.sleep(1)
 
 
-def _failed(job: JobRow, message: str) -> str:
+def _failed(job: Job, message: str) -> str:
     return f"vsearch {job.label} failed: {message}"
 
 
-def _lost(job: JobRow, now: datetime) -> bool:
+def _lost(job: Job, now: datetime) -> bool:
     host, _, process = job.worker.rpartition(":")
     is_local = host == socket.gethostname()
     if is_local and not _is_alive(int(process)):

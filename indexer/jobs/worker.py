@@ -20,8 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import jobs
 from catalog.database import lock_for_writing, open_catalog
-from catalog.jobs import JobRow
-from catalog.models import utc_now
+from catalog.models import Job, utc_now
 from indexer.jobs.alerts import raise_alarm
 from indexer.jobs.execution import STOPPED, claim_next, process_name, recover, retry_or_fail
 from vsearch.core.errors import SettingsError, VSearchError
@@ -150,7 +149,7 @@ class Worker:
                 level = logging.ERROR if job.state == "failed" else logging.INFO
                 log.log(level, "%s %s: %s", job.label, job.state, job.message)
 
-    def _is_unfinished(self, job: JobRow, child: subprocess.Popen[bytes]) -> bool:
+    def _is_unfinished(self, job: Job, child: subprocess.Popen[bytes]) -> bool:
         """Whether a job is still running on record in the name of its process, or of this worker."""
         return job.state == "running" and job.worker in (self._name, process_name(child.pid))
 

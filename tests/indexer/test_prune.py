@@ -97,7 +97,7 @@ class Life:
 
     def browse(self) -> None:
         """Request the thumbnails of all pictures."""
-        thumbnails = Thumbnails.from_settings(self.settings)
+        thumbnails = Thumbnails(self.settings)
         for _, sha256 in self.retailer.indexed():
             assert thumbnails.read(sha256, 160)
 
@@ -474,7 +474,7 @@ def test_data_of_recently_withdrawn_products_is_kept(life: Life) -> None:
 def test_thumbnails_are_deleted_after_their_picture_or_by_age(sqlite_life: Life) -> None:
     """Those of a replaced picture one prune later: a page sent before may still request them."""
     sqlite_life.clock.now = datetime.now(UTC)
-    thumbnails = Thumbnails.from_settings(sqlite_life.settings)
+    thumbnails = Thumbnails(sqlite_life.settings)
     sqlite_life.browse()
     with sqlite_life.retailer.sessions() as session:
         (picture,) = queries.product_by_sku(session, "P03").item.images  # type: ignore[union-attr]

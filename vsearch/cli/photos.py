@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from vsearch.core.archives import DAMAGED, open_archive, reason
-from vsearch.core.errors import DatasetError, ImageRejected
+from vsearch.core.archives import DAMAGED, open_archive
+from vsearch.core.errors import DatasetError, ImageRejected, first_line
 from vsearch.imaging.codec import Limits, Picture, decode
 
 _ARCHIVES = (".tar", ".tgz", ".gz", ".zip")
@@ -40,7 +40,7 @@ def read(paths: Sequence[Path]) -> Iterator[Photo]:
                 for name in archive:
                     yield Photo(Path(name).stem, f"{path}:{name}", archive.read(name))
         except DAMAGED as error:
-            raise DatasetError(f"{path} cannot be read ({reason(error)}).") from None
+            raise DatasetError(f"{path} cannot be read ({first_line(error)}).") from None
 
 
 def decode_all(photos: Iterator[Photo], limits: Limits) -> Iterator[tuple[str, Picture]]:

@@ -22,5 +22,5 @@ def command(ctx: click.Context, settings: Settings, markdown: bool) -> None:
         return
     read = f"{FILE.absolute()} was read" if FILE.is_file() else f"{FILE.absolute()} does not exist"
     click.echo(f"Options override variables, which override {FILE}, which overrides the defaults; {read}.")
-    lines = [(row.name, row.value, row.source, row.meaning) for row in rows(settings, ctx.meta["sources"])]
+    lines = rows(settings, ctx.meta["sources"])
     table(f"Settings (variables: {PREFIX}NAME)", ("name", "value", "from", "meaning"), lines, whole=("name",))

@@ -6,7 +6,7 @@ import tarfile
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -25,17 +25,16 @@ _ZIP_UTF8 = 0x800
 class NameIndex:
     """Finds files by names that are spelled differently: decomposed letters (macOS), backslashes, other encodings.
 
-    If all files are in one top-level folder, they are found without its name as well.
-
-    Args:
-        names: of the files.
-        raw: the undecoded bytes of the names whose encoding is unknown.
+    If all files are in one top-level folder, they are found without its name as well. The undecoded bytes of names
+    whose encoding is unknown, `raw`, are by default those of the names that are not UTF-8.
     """
 
-    def __init__(self, names: Iterable[str], raw: Mapping[str, bytes]) -> None:
+    def __init__(self, names: Collection[str], raw: Mapping[str, bytes] | None = None) -> None:
         self._names: dict[str, str] = {}
         for name in names:
             self._names.setdefault(_normalized(name), name)
+        if raw is None:
+            raw = {name: os.fsencode(name) for name in names if any("\udc80" <= char <= "\udcff" for char in name)}
         for encoding in _ENCODINGS:
             for name, encoded in raw.items():
                 try:
@@ -52,11 +51,7 @@ class NameIndex:
 
 
 class Archive:
-    """An open folder, tar or zip; a context manager. Iterating yields its regular, not hidden files in reading order.
-
-    Attributes:
-        sizes: bytes by name, in reading order; -1 for links, folders and other special files.
-    """
+    """An open folder, tar or zip; a context manager. Iterating yields its visible, regular files in reading order."""
 
     def __init__(
         self,
@@ -64,20 +59,16 @@ class Archive:
         sizes: Mapping[str, int],
         open_file: Callable[[str], IO[bytes]],
         closing: AbstractContextManager[object],
-        raw: Mapping[str, bytes],
+        raw: Mapping[str, bytes] | None = None,
     ) -> None:
         self.path = path
-        self.sizes = sizes
+        self.sizes = sizes  # bytes by name, in reading order; -1 for links, folders and other special files
         self._open_file = open_file
         self._closing = closing
         self._raw = raw
 
     def read(self, name: str) -> bytes:
-        """Return the bytes of a regular file in `sizes`.
-
-        Raises:
-            DAMAGED: the file cannot be read.
-        """
+        """Return the bytes of a regular file in `sizes`."""
         with self._open_file(name) as file:
             return file.read()
 
@@ -110,11 +101,6 @@ def open_archive(path: Path) -> Archive:
     return _open_zip(path) if zipfile.is_zipfile(path) else _open_tar(path)
 
 
-def reason(error: Exception) -> str:
-    """Return the message of one of `DAMAGED` as part of a sentence."""
-    return str(error).partition("\n")[0].rstrip(":")
-
-
 def files_below(folder: Path) -> list[str]:
     """Return the names of all files below a folder, sorted by folder; linked folders are not followed."""
     walked = ((Path(inner).relative_to(folder), files) for inner, _, files in os.walk(folder))
@@ -122,14 +108,9 @@ def files_below(folder: Path) -> list[str]:
     return sorted(names, key=lambda name: name.split("/"))
 
 
-def undecoded(names: Iterable[str]) -> dict[str, bytes]:
-    """Return the bytes of the names that are not UTF-8."""
-    return {name: os.fsencode(name) for name in names if any("\udc80" <= char <= "\udcff" for char in name)}
-
-
 def _open_folder(path: Path) -> Archive:
     sizes = {name: (path / name).stat().st_size for name in files_below(path) if (path / name).is_file()}
-    return Archive(path, sizes, lambda name: (path / name).open("rb"), nullcontext(), undecoded(sizes))
+    return Archive(path, sizes, lambda name: (path / name).open("rb"), nullcontext())
 
 
 def _open_zip(path: Path) -> Archive:
@@ -164,7 +145,7 @@ def _open_tar(path: Path) -> Archive:
         assert file is not None, "only regular files are opened"
         return file
 
-    return Archive(path, sizes, open_member, archive, undecoded(sizes))
+    return Archive(path, sizes, open_member, archive)
 
 
 def _normalized(name: str) -> str:

@@ -7,6 +7,11 @@ is a bug and keeps its traceback.
 from vsearch.core.redaction import redact
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or the name of its type, as part of a sentence."""
+    return str(error).strip().partition("\n")[0].rstrip(".:") or type(error).__name__
+
+
 class VSearchError(Exception):
     """Base class of all errors that a user or operator can act on."""
 

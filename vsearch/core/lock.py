@@ -19,13 +19,8 @@ CHECK_SECONDS = 0.2
 def run_lock(path: Path, now: datetime, what: str = "index run") -> Iterator[None]:
     """Hold the lock file `path`, which then contains the process id and start time of its holder.
 
-    Args:
-        path: created if missing.
-        now: start time to record.
-        what: names the work in the error message.
-
     Raises:
-        RunInProgress: another process or thread holds the lock.
+        RunInProgress: another process or thread holds the lock; the message calls its work `what`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -36,9 +36,7 @@ _MIN_LENGTH = 3
 def redact(text: str, *urls: str) -> str:
     """Return the text with the secrets of all URLs in it hidden.
 
-    Args:
-        text: any text, such as a message or a traceback.
-        urls: their secrets are hidden wherever they occur, because drivers quote parts of a URL.
+    The secrets of `urls` are hidden wherever they occur, because drivers quote parts of a URL.
     """
     for url in urls:
         for secret in sorted(_secrets(url), key=len, reverse=True):

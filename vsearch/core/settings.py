@@ -9,7 +9,6 @@ import re
 import tomllib
 from collections import ChainMap
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -171,25 +170,12 @@ class Settings(BaseModel):
         return self.data / "uploads"
 
 
-@dataclass(frozen=True)
-class SettingRow:
-    """One setting as `vsearch settings` shows it."""
-
-    name: str
-    value: str
-    source: str
-    meaning: str
-
-
 def load(
     environ: Mapping[str, str] | None = None, file: Path = FILE, **arguments: Any
 ) -> tuple[Settings, dict[str, str]]:
     """Return the settings, and where each value comes from: argument, environment, the file or default.
 
-    Args:
-        environ: environment variables; None for those of the process.
-        file: TOML file, which need not exist.
-        arguments: values that override both; None means "not given".
+    The TOML file need not exist; an argument of None is not given.
 
     Raises:
         SettingsError: unknown name, invalid value, or the file is not TOML.
@@ -207,10 +193,10 @@ def load(
         raise SettingsError(_explain(error, sources)) from None
 
 
-def rows(settings: Settings, sources: Mapping[str, str]) -> list[SettingRow]:
-    """Return one row per setting, without passwords."""
+def rows(settings: Settings, sources: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
+    """Return the name, value, source and meaning of each setting, without passwords."""
     return [
-        SettingRow(name, _shown(name, getattr(settings, name)), sources[name], _meaning(field))
+        (name, _shown(name, getattr(settings, name)), sources[name], _meaning(field))
         for name, field in Settings.model_fields.items()
     ]
 

@@ -203,11 +203,7 @@ def _png_chunks(data: bytes) -> Iterator[bytes]:
 
 
 def _decode(data: bytes, image: Image.Image, pillow_format: str, max_side: int | None) -> Picture:
-    """Return the pixels of an opened file.
-
-    Raises:
-        ValueError: rows are missing.
-    """
+    """Return the pixels of an opened file; `ValueError` if rows are missing."""
     if pillow_format == "JPEG":
         if data.rfind(_JPEG_END, data.rfind(b"\xff\xda")) < 0:  # Pillow would refuse it even if all rows are there
             _check_jpeg_rows(data)
@@ -242,9 +238,6 @@ def _check_jpeg_rows(data: bytes, max_side: int | None = None) -> None:
     """Check that no rows are missing at the end of a JPEG, by decoding it twice with different noise appended.
 
     The decoder fills missing rows with gray without an error.
-
-    Raises:
-        ValueError: rows are missing.
     """
     end = data.find(_JPEG_END, data.rfind(b"\xff\xda"))
     scans = data[:end] if end >= 0 else data
@@ -262,11 +255,7 @@ def _check_jpeg_rows(data: bytes, max_side: int | None = None) -> None:
 
 
 def _load_png(data: bytes, image: Image.Image) -> None:
-    """Load a PNG and check that no rows are missing at its end: the decoder leaves those as they were.
-
-    Raises:
-        ValueError: rows are missing.
-    """
+    """Load a PNG and check that no rows are missing at its end: the decoder leaves those as they were."""
     for copy, fill in ((image, 171), (_open(data, "PNG"), 84)):
         blank = Image.new(copy.mode, copy.size, (fill,) * len(copy.getbands()))
         end = (0, copy.height - 2, copy.width, copy.height)  # an interlaced image ends with either row

@@ -10,19 +10,12 @@ _AVIF_BRANDS = {b"avif", b"avis"}
 
 @dataclass(frozen=True)
 class FileType:
-    """A type of file: a supported image format, or any other with advice for the sender.
+    """A type of file: a supported image format, or any other with advice for the sender."""
 
-    Attributes:
-        name: with an article.
-        magic: a regular expression for the first bytes; empty if more than that is needed to detect the type.
-        pillow_format: of a supported image format, else empty.
-        remedy: what the sender can do instead.
-    """
-
-    name: str
-    magic: bytes = b""
-    pillow_format: str = ""
-    remedy: str = ""
+    name: str  # with an article
+    magic: bytes = b""  # a regular expression for the first bytes; empty if more is needed to detect the type
+    pillow_format: str = ""  # empty unless it is a supported image format
+    remedy: str = ""  # what the sender can do instead
 
 
 # Two letters are a weak marker for BMP, so the header size must be a valid one as well.
@@ -58,10 +51,7 @@ JPEG_XL = FileType("a JPEG XL image", rb"\0\0\0\x0cJXL |\xff\x0a", remedy="Save 
 UNKNOWN = FileType("a file of unknown kind", remedy="Save it as JPEG and send that")
 
 # RAW precedes TIFF, whose magic it begins with.
-_DETECTED = (
-    *(JPEG, PNG, GIF, WEBP, RAW, TIFF, BMP, PDF, VIDEO, AUDIO),
-    *(ARCHIVE, OFFICE, JPEG_XL),
-)
+_DETECTED = (JPEG, PNG, GIF, WEBP, RAW, TIFF, BMP, PDF, VIDEO, AUDIO, ARCHIVE, OFFICE, JPEG_XL)
 _MAGIC = tuple((re.compile(file_type.magic, re.DOTALL), file_type) for file_type in _DETECTED)
 
 

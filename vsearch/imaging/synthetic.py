@@ -36,13 +36,10 @@ def shopper_view(picture: Picture, rng: np.random.Generator) -> Picture:
 def photo_in_room(
     picture: Picture, rng: np.random.Generator, *, room: Picture | None = None, size: Range = (0.35, 0.6)
 ) -> tuple[Picture, Box]:
-    """Return a photo of a product in a room, and the box of the product.
+    """Return a photo of a product in a room (by default a generated wall and floor), and the box of the product.
 
-    Args:
-        picture: catalog image. With a uniform border the product is cut out; else it is used whole.
-        rng: source of all randomness.
-        room: photo of a room; None generates a wall and a floor.
-        size: range of the size of the product, as a fraction of the photo.
+    A catalog image with a uniform border is cut out, others are used whole; `size` is a range, as fractions of the
+    photo.
     """
     product = resize_to(trim(picture), round(SIDE * rng.uniform(*size)))
     alpha = cutout(product)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsearch.core.errors import GenerationCorrupt
+from vsearch.core.errors import GenerationCorrupt, first_line
 from vsearch.core.settings import Metric
 from vsearch.core.vectors import PADDING, l2_normalize
 
@@ -143,7 +143,7 @@ class ClassIndex:
         try:
             mapped = faiss.read_index(str(path))
         except RuntimeError as error:
-            raise _corrupt(path, str(error).splitlines()[0]) from None
+            raise _corrupt(path, first_line(error)) from None
         if not isinstance(mapped, faiss.IndexIDMap) or mapped.metric_type != _faiss_metric(metric):
             raise _corrupt(path, f"it contains {type(mapped).__name__}")
         index = cls(mapped, metric)
@@ -247,8 +247,7 @@ def _warn_of_gpu(error: Exception) -> None:
     """Warn that the GPU failed, once per process."""
     if not _gpu_failed.is_set():
         _gpu_failed.set()
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        log.warning("FAISS searches on the CPU because the GPU failed: %s", reason)
+        log.warning("FAISS searches on the CPU because the GPU failed: %s", first_line(error))
 
 
 @cache

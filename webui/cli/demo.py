@@ -2,10 +2,9 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -69,15 +68,16 @@ def _update_index(settings: Settings, accept: tuple[str, ...]) -> None:
 
 
 def _search_examples(settings: Settings, examples: Sequence[DemoPhoto]) -> None:
-    """Send the example photos, each with the box of its product, through the web application.
+    """Send the example photos, each with the box of its product, through the API; fail if less than half are found."""
+    from webui.server import build
+    from webui.services import services_of
 
-    Raises:
-        GenerationError: fewer than half of the products are found.
-    """
-    found = 0
-    with _application(settings.model_copy(update={"results_per_page": PAGE_SIZE})) as search:
+    found, app = 0, build(settings.model_copy(update={"results_per_page": PAGE_SIZE}))[0]
+    with closing(services_of(app)):
         for example in examples:
-            skus = [hit["sku"] for hit in search(example.path.read_bytes(), str(Box(*example.box)))]
+            query, photo = {"box": str(Box(*example.box))}, example.path.read_bytes()
+            answer = app.test_client().post("/api/v1/search", data=photo, query_string=query).get_json()
+            skus = [hit["sku"] for hit in answer["results"]]
             rank = skus.index(example.sku) + 1 if example.sku in skus else None
             found += rank is not None and rank <= MAX_RANK
             where = f"rank {rank}" if rank else f"not among the first {PAGE_SIZE}"
@@ -88,25 +88,6 @@ def _search_examples(settings: Settings, examples: Sequence[DemoPhoto]) -> None:
             f"The demo only found {summary}. Run it with a new data folder, and without the setting checkpoint."
         )
     click.echo(f"Found {summary}.")
-
-
-@contextmanager
-def _application(settings: Settings) -> Iterator[Callable[[bytes, str], list[dict[str, Any]]]]:
-    """Yield a function that sends a photo and a box to the API and returns the results."""
-    from webui.server import build
-    from webui.services import services_of
-
-    app = build(settings)[0]
-    client = app.test_client()
-
-    def search(photo: bytes, box: str) -> list[dict[str, Any]]:
-        answer = client.post("/api/v1/search", data=photo, query_string={"box": box}).get_json()
-        return list(answer["results"])
-
-    try:
-        yield search
-    finally:
-        services_of(app).close()
 
 
 def _serve(settings: Settings, host: str | None, port: int | None, examples: Path | None) -> None:

@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import jobs
 from catalog.database import open_catalog
-from catalog.jobs import JobRow
 from catalog.models import Job
 from indexer.jobs import execution
 from indexer.jobs.alerts import raise_alarm, run_alarm
@@ -44,7 +43,7 @@ def sessions(shop: Settings) -> Iterator[sessionmaker[Session]]:
         yield found
 
 
-def row(sessions: sessionmaker[Session], job_id: int) -> JobRow:
+def row(sessions: sessionmaker[Session], job_id: int) -> Job:
     """Return a job."""
     with sessions() as session:
         found = jobs.one(session, job_id)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.archives import Files, make_folder, make_tar, make_zip
-from vsearch.core.archives import DAMAGED, open_archive, reason
+from vsearch.core.archives import DAMAGED, open_archive
+from vsearch.core.errors import first_line
 
 FILES = {"b/2.jpg": b"two", "a/1.jpg": b"one", "a/.hidden": b"", "__MACOSX/a/._1.jpg": b"resource fork"}
 
@@ -47,4 +48,4 @@ def test_damaged_archives_are_refused(tmp_path: Path, mode: str, size: int | Non
         os.truncate(path, size)
     with pytest.raises(DAMAGED) as caught:
         open_archive(path)
-    assert "\n" not in reason(caught.value)
+    assert "\n" not in first_line(caught.value)

@@ -85,7 +85,7 @@ def test_variables_of_kubernetes_and_docker_are_ignored(tmp_path: Path, environ:
 )
 def test_passwords_are_not_shown(name: str, value: str, shown: str) -> None:
     made, sources = settings.load({}, NO_FILE, **{name: value})
-    assert {row.name: row.value for row in settings.rows(made, sources)}[name] == shown
+    assert {row[0]: row[1] for row in settings.rows(made, sources)}[name] == shown
 
 
 def test_the_reference_in_docs_is_up_to_date() -> None:

@@ -1,8 +1,9 @@
+import io
 import os
-from contextlib import nullcontext
 
 import pytest
 from click.testing import CliRunner
+from flask import Flask, request
 
 from catalog import demo
 from tests.pictures import jpeg
@@ -48,7 +49,10 @@ def indexed(monkeypatch, tmp_path):
     monkeypatch.setattr(command, "_update_index", lambda settings, accept: None)
     answers: dict[str, list[str]] = {"0,0,0.5,1": ["SKU-0"], "0.25,0.25,1,0.75": [], "0,0,1,1": []}
     found = {box: [{"sku": sku} for sku in skus] for box, skus in answers.items()}
-    monkeypatch.setattr(command, "_application", lambda settings: nullcontext(lambda photo, box: found[box]))
+    app = Flask(__name__)
+    app.add_url_rule("/api/v1/search", "search", lambda: {"results": found[request.args["box"]]}, methods=["POST"])
+    monkeypatch.setattr("webui.server.build", lambda settings: (app, None))
+    monkeypatch.setattr("webui.services.services_of", lambda app: io.BytesIO())
     return found
 
 

@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from vsearch.core.archives import DAMAGED, Archive, open_archive, reason
-from vsearch.core.errors import DatasetError, ImageRejected
+from vsearch.core.archives import DAMAGED, Archive, open_archive
+from vsearch.core.errors import DatasetError, ImageRejected, first_line
 from vsearch.imaging.codec import Limits, Picture, decode
 from vsearch.training.plan import Columns, CsvSource, FolderSource, NpzSource, Source, TagsSource, TfrecordSource
 
@@ -285,4 +285,4 @@ def _read(archive: Archive, name: str) -> bytes:
 
 
 def _damaged(path: Path, error: Exception) -> DatasetError:
-    return DatasetError(f"{path} is not a readable folder, tar or zip of images: {reason(error)}.")
+    return DatasetError(f"{path} is not a readable folder, tar or zip of images: {first_line(error)}.")
