@@ -71,33 +71,23 @@ def import_feed(
     pictures: str | None = None,
     *,
     sessions: sessionmaker[Session],
-    store: ImageStore | None = None,
     mapping: Path | None = None,
     dry_run: bool = False,
     accept: Collection[str] = (),
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
 ) -> ImportReport:
-    """Make the catalog what the feed says, and record the import.
+    """Make the catalog what the feed, a path or address, says, and record the import; a `dry_run` writes nothing.
 
-    Args:
-        settings: of prices, pictures and gates.
-        feed: path or address.
-        pictures: folder, archive or object storage with the pictures; by default that of the settings.
-        sessions: of a catalog whose schema is up to date.
-        store: receives new pictures before they are in SQL.
-        mapping: TOML file; by default that of the settings if the feed is theirs.
-        dry_run: check everything, write nothing.
-        accept: gates to override.
-        progress, clock: where to report the stages, and the time to record.
+    `pictures` is a folder, an archive or object storage, by default that of the settings, and so is the mapping if the
+    feed is theirs. New pictures are stored before they are in SQL. `accept` names gates to override.
 
     Raises:
-        FeedGateError: a gate is closed and not overridden.
-        FeedRejected: the feed or the location of its pictures cannot be used.
+        FeedRejected: the feed or the location of its pictures cannot be used; `FeedGateError` if a gate stops it.
     """
     if mapping is None and settings.feed in ("", feed):
         mapping = settings.feed_mapping
-    store = store or ImageStore(settings.pictures)
+    store = ImageStore(settings.pictures)
     limits, private = Limits.from_settings(settings), settings.allow_private_addresses
     with nullcontext() if dry_run else shared_lock(import_lock(store.folder)):
         about = {"feed": redact_url(feed), "started_at": clock()}
@@ -108,7 +98,12 @@ def import_feed(
             ):
                 reading = read_feed(file, settings.currency, read_mapping(mapping) if mapping else None)
                 context = FetchContext(source, sessions, store, limits, dry_run=dry_run)
-                reading = _check(feed, reading, sessions, settings, accept)
+                with sessions() as session:
+                    live = {sku: item for sku, item in queries.snapshot(session).items() if not item.withdrawn}
+                    before = CatalogState(live, tuple(imports.last_columns(session)))
+                gates.enforce(feed, gates.check_reading(reading, before, settings), reading, accept)
+                warnings = (*reading.warnings, *gates.price_jump_warnings(reading, before))
+                reading = replace(reading, warnings=warnings)
                 reading, results = _fetch(reading, context, progress)
                 gates.enforce(feed, gates.check_pictures(results.values(), settings), reading, accept)
             if dry_run:
@@ -142,17 +137,6 @@ def import_feed(
 def import_lock(pictures: Path) -> Path:
     """Return the lock file that imports share, and that is held exclusively to delete pictures."""
     return pictures.with_name("import.lock")
-
-
-def _check(
-    feed: str, reading: FeedReading, sessions: sessionmaker[Session], settings: Settings, accept: Collection[str]
-) -> FeedReading:
-    """Pass the gates that need no pictures, and return the feed with their warnings."""
-    with sessions() as session:
-        live = {sku: item for sku, item in queries.snapshot(session).items() if not item.withdrawn}
-        before = CatalogState(live, tuple(imports.last_columns(session)))
-    gates.enforce(feed, gates.check_reading(reading, before, settings), reading, accept)
-    return replace(reading, warnings=(*reading.warnings, *gates.price_jump_warnings(reading, before)))
 
 
 def _fetch(
@@ -208,7 +192,8 @@ def _images(contents: Sequence[str], before: ProductItem | None, store: ImageSto
 def _write(session: Session, report: ImportReport, results: Mapping[str, FetchResult]) -> None:
     sizes = {result.state.sha256: result.state.size for result in results.values()}
     catalog_changes.apply(session, report.changes, sizes)
-    imports.write_picture_states(session, sync.failures(results))
+    failures = {name: result.state for name, result in results.items() if result.state.problem}
+    imports.write_picture_states(session, failures)
     imports.forget_picture_states(session, results.keys(), before=utc_now() - PICTURE_STATE_RETENTION)
 
 

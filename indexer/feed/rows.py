@@ -44,11 +44,10 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def is_blank(cell: Any) -> bool:
-    """Whether a cell has no content."""
-    return cell is None or cell in ([], {}) or (isinstance(cell, str) and not cell.strip())
-
-
 def without_blanks(cells: Mapping[str, Any]) -> dict[str, Any]:
     """Return the cells that have content."""
-    return {name: cell for name, cell in cells.items() if not is_blank(cell)}
+    return {
+        name: cell
+        for name, cell in cells.items()
+        if cell is not None and cell not in ([], {}) and not (isinstance(cell, str) and not cell.strip())
+    }

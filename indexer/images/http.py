@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError, MaxRetryError
+from urllib3.exceptions import HTTPError
 
 from vsearch.core.errors import AddressRefused
 from vsearch.core.redaction import redact
@@ -45,26 +45,18 @@ _USER_AGENT = "vsearch (catalogue import)"
 
 @dataclass(frozen=True)
 class FileContent:
-    """A file that was fetched.
+    """A file that was fetched."""
 
-    Attributes:
-        data: its bytes; None if they are unchanged since the tag that was passed.
-        tag: changes when the file does; empty if unknown.
-        charset: the text encoding that the server names, if any.
-    """
-
-    data: bytes | None
-    tag: str
-    charset: str = ""
+    data: bytes | None  # None if they are unchanged since the tag that was passed
+    tag: str  # changes when the file does; empty if unknown
+    charset: str = ""  # the text encoding that the server names, if any
 
 
 class Downloader:
     """Fetches files over http and https; safe to use from several threads.
 
-    Args:
-        private: allow addresses in private networks and on this machine.
-        trusted_host: a host that may be in a private network even so.
-        pause: seconds before the second try, doubled for each further one.
+    Unless `private`, addresses in private networks and on this machine are refused, except those of the trusted host.
+    `pause` is the time before the second try in seconds, doubled for each further one.
     """
 
     def __init__(
@@ -90,9 +82,7 @@ class Downloader:
             self._pool.pool_classes_by_scheme = _public_pools(trusted_host)
 
     def fetch(self, address: str, max_bytes: int, tag: str = "") -> FileContent:
-        """Return the file behind an address.
-
-        The bytes are omitted if they are unchanged since the fetch that returned `tag`.
+        """Return the file behind an address, without the bytes if they are unchanged since the fetch with this tag.
 
         Raises:
             AddressRefused: the address is private, or its file is missing, too large or too slow.
@@ -107,10 +97,8 @@ class Downloader:
             response = self._pool.request("GET", address, headers=headers, preload_content=False, decode_content=False)
         except AddressRefused as error:
             raise AddressRefused(f"{address} is not a public address: {error}") from error
-        except MaxRetryError as error:
-            raise _unreachable(address, error.reason or error) from error
         except HTTPError as error:
-            raise _unreachable(address, error) from error
+            raise _unreachable(address, getattr(error, "reason", None) or error) from error
         try:
             return self._read(address, response, max_bytes)
         except (HTTPError, OSError, EOFError, zlib.error) as error:

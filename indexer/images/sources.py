@@ -6,7 +6,7 @@ omits the bytes if they are unchanged, so a nightly import does not read unchang
 
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
@@ -66,21 +66,15 @@ class PictureSource:
 def open_pictures(location: str | None, max_bytes: int, *, private: bool = False) -> Iterator[PictureSource]:
     """Open the location of a feed's pictures; names that are web addresses are fetched from the web instead.
 
-    Args:
-        location: a folder, an archive (tar, tar.gz or zip, detected by content), or the address of a folder in object
-            storage; None if the feed names web addresses only.
-        max_bytes: larger pictures are refused without being read.
-        private: as for `Downloader`.
+    It is a folder, an archive (tar, tar.gz or zip, detected by content), or the address of a folder in object storage;
+    None if the feed names web addresses only. Pictures above `max_bytes` are refused without being read; `private` is
+    that of `Downloader`.
 
     Raises:
         FeedRejected: the location is none of these.
     """
-    web = Downloader(private=private)
-    try:
-        with _open_location(location, max_bytes) as files:
-            yield PictureSource(files, web, max_bytes)
-    finally:
-        web.close()
+    with closing(Downloader(private=private)) as web, _open_location(location, max_bytes) as files:
+        yield PictureSource(files, web, max_bytes)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ resumes where it stopped. A picture that is unavailable today keeps its previous
 import hashlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -29,17 +29,11 @@ _BATCH_SIZE = 200
 
 @dataclass(frozen=True, slots=True)
 class FetchResult:
-    """The outcome of fetching one picture.
+    """The outcome of fetching one picture."""
 
-    Attributes:
-        state: the record to store. One with both a problem and a sha256 keeps the content of an earlier import.
-        new: the catalog has no such content, or the content's file is missing.
-        known_to_fail: the previous attempt failed as well.
-    """
-
-    state: PictureState
-    new: bool = False
-    known_to_fail: bool = False
+    state: PictureState  # to be stored; with both a problem and a sha256, it keeps the content of an earlier import
+    new: bool = False  # the catalog has no such content, or the content's file is missing
+    known_to_fail: bool = False  # the previous attempt failed as well
 
 
 @dataclass(frozen=True)
@@ -79,11 +73,6 @@ def sync_pictures(names: Iterable[str], context: FetchContext, progress: Progres
     return results
 
 
-def failures(results: Mapping[str, FetchResult]) -> dict[str, PictureState]:
-    """Return the records of the pictures that could not be fetched, by name."""
-    return {name: result.state for name, result in results.items() if result.state.problem}
-
-
 def _fetch(name: str, context: FetchContext, earlier: Mapping[str, PictureState], sizes: ImageSizes) -> FetchResult:
     last = earlier.get(name, PictureState())
     is_stored = bool(last.sha256) and context.store.exists(last.sha256)
@@ -96,8 +85,8 @@ def _fetch(name: str, context: FetchContext, earlier: Mapping[str, PictureState]
         reason = str(error)
         if not reason.startswith("picture "):
             reason = f"picture {name!r} cannot be used: {reason[:1].lower()}{reason[1:]}"
-        kept = PictureState(last.sha256, last.size) if is_stored else PictureState()
-        failed = PictureState(kept.sha256, kept.size, problem=redact(reason), failures=last.failures + 1)
+        kept = last if is_stored else PictureState()
+        failed = replace(kept, tag="", problem=redact(reason), failures=last.failures + 1)
         return FetchResult(failed, known_to_fail=last.failures > 0)
 
 
@@ -105,10 +94,9 @@ def _store(data: bytes, tag: str, context: FetchContext, sizes: ImageSizes) -> F
     sha256 = hashlib.sha256(data).hexdigest()
     is_stored = context.store.exists(sha256)
     size = sizes.get(sha256)
-    new = size is None or not is_stored
-    if size is None or not is_stored:
-        height, width = decode(data, context.limits).shape[:2]
-        size = (width, height)
+    if size is not None and is_stored:
+        return FetchResult(PictureState(sha256, size, tag))
+    height, width = decode(data, context.limits).shape[:2]
     if not is_stored and not context.dry_run:
         context.store.put(data)
-    return FetchResult(PictureState(sha256, size, tag), new)
+    return FetchResult(PictureState(sha256, (width, height), tag), new=True)

@@ -381,7 +381,7 @@ def test_the_prune_of_a_nightly_job_excludes_others(sqlite_littered: Life, monke
     assert len(refused) == 1
 
 
-def test_pictures_are_skipped_during_an_import(life: Life) -> None:
+def test_pictures_are_skipped_during_an_import(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
     """It stores pictures before the catalog refers to them."""
     stored, go_on = threading.Event(), threading.Event()
 
@@ -394,11 +394,10 @@ def test_pictures_are_skipped_during_an_import(life: Life) -> None:
 
     life.draw("P00", 60)
     old = write(life.settings.pictures / "ab" / "cd" / f"abcd{'0' * 60}")
-    feed, pictures = str(life.retailer.write_feed()), Slow(life.settings.pictures)
+    feed = str(life.retailer.write_feed())
+    monkeypatch.setattr("indexer.feed.importer.ImageStore", Slow)
     importing = threading.Thread(
-        target=lambda: import_feed(
-            life.settings, feed, str(life.images), sessions=life.retailer.sessions, store=pictures
-        )
+        target=lambda: import_feed(life.settings, feed, str(life.images), sessions=life.retailer.sessions)
     )
     importing.start()
     assert stored.wait(60)
