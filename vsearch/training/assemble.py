@@ -49,13 +49,7 @@ def assemble(
 ) -> tuple[Retrieval, dict[str, float]]:
     """Fit the retrieval parts of a checkpoint.
 
-    Args:
-        plan: with `assemble`. The class of a picture is the label of the first softmax head, its product that of the
-            first metric head.
-        photos: folder that the plan's sources are relative to.
-        weights: for each backbone, a file written by `vsearch.models.weights.pack`.
-        work: folder that caches drawn tags.
-        advance: reports the number of pictures encoded.
+    The class of a picture is the label of the plan's first softmax head, its product that of its first metric head.
 
     Returns:
         The parts, and the accuracy of each block's head and of their vote on the validation pictures.

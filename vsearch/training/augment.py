@@ -34,12 +34,7 @@ class AugmentedBatch(NamedTuple):
 
 
 class StatelessRng:
-    """Random numbers for n pictures. The same seed gives the same sequence of draws.
-
-    Args:
-        seed: integers [2].
-        count: n.
-    """
+    """Random numbers for `count` pictures; a seed, integers [2], always gives the same sequence of draws."""
 
     def __init__(self, seed: Any, count: Any) -> None:
         self._seed, self.count, self._draws = seed, count, 0

@@ -315,11 +315,7 @@ def read(name_or_file: str) -> Plan:
 
 
 def parse(text: str, origin: str) -> Plan:
-    """Parse and validate a plan.
-
-    Args:
-        text: TOML.
-        origin: where it comes from, for error messages.
+    """Parse and validate a plan in TOML; `origin` names it in error messages.
 
     Raises:
         PlanError: the first error, with the key and the offending value.

@@ -74,13 +74,7 @@ class Dataset:
 
 
 def prepare(plan: Plan, root: Path, *, work: Path, progress: Progress = no_stages) -> Dataset:
-    """Decode a plan's pictures, or open the cache, and encode their labels.
-
-    Args:
-        plan: with paths relative to `root`.
-        root: folder of the data sets.
-        work: decoded pictures are cached in its folder `cache`.
-        progress: reports the number of pictures decoded.
+    """Decode a plan's pictures, or open the cache in `work`/cache, and encode their labels. Paths are relative to `root`.
 
     Raises:
         DatasetError: a source is missing or damaged, there is no training picture, or a label does not fit its head.

@@ -121,10 +121,7 @@ def map_ahead(function: Callable[[T], R], items: Iterator[T]) -> Iterator[tuple[
 def fingerprint(plan: Plan, root: Path, work: Path) -> str:
     """Return 16 hex digits that depend on the content of the sources, their labels and splits, and the cached shape.
 
-    Args:
-        plan: with paths relative to `root`.
-        root: folder of the data sets.
-        work: checksums are cached in its folder `cache`.
+    Paths are relative to `root`; checksums are cached in `work`/cache.
 
     Raises:
         DatasetError: a source's file does not exist.

@@ -75,11 +75,7 @@ def to_relative(box: BoxSides, width: int, height: int) -> BoxSides:
 def read_source(source: Source, root: Path, *, work: Path, seed: int = 0) -> Iterator[LabeledImage]:
     """Yield the images of a source in a fixed order.
 
-    Args:
-        source: with paths relative to `root`.
-        root: folder of the data sets.
-        work: folder that caches drawn tags.
-        seed: of splits by group, for sources without a split of their own.
+    Paths are relative to `root`. `work` caches drawn tags. `seed` is that of splits by group.
 
     Raises:
         DatasetError: a file, image or column is missing, or a file is damaged.

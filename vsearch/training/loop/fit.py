@@ -49,14 +49,7 @@ def train_backbone(
     *,
     devices: Sequence[str] | None = None,
 ) -> None:
-    """Train a backbone of a run's plan and its heads by all phases, unless that is done.
-
-    Args:
-        run: features of frozen trunks are cached in its folder `trunk`.
-        name: of the backbone.
-        dataset: as prepared for the plan.
-        advance: reports steps of all phases, and pictures while features of a frozen trunk are computed.
-        devices: names of devices to share each batch; by default all GPUs.
+    """Train a backbone of a run and its heads by all phases, unless that is done, on these devices or all GPUs.
 
     Raises:
         PlanError: a phase names layers that the backbone lacks, or the loss became NaN.

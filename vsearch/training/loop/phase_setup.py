@@ -78,12 +78,7 @@ def first_trainable_layer(network: Any, phase: Phase) -> int:
 def load_start_weights(network: Any, name: str, start: str, *, runs: Path, folder: Path | None = None) -> None:
     """Load the weights that a plan starts from into a backbone.
 
-    Args:
-        network: its `keras.Model`.
-        name: its row in the table.
-        start: see `vsearch.training.plan.Plan`.
-        runs: folder with the runs of all plans.
-        folder: searched first for pretrained weights.
+    Plans to start from have their runs in `runs`; pretrained weights are searched for in `folder` first.
 
     Raises:
         WeightsUnavailable: pretrained weights cannot be found.

@@ -63,11 +63,7 @@ def save(file: Path, state: TrainingState, variables: Sequence[Any]) -> None:
 
 
 def load(file: Path, variables: Sequence[Any] | None = None) -> TrainingState:
-    """Read a state; the initial one if there is no file.
-
-    Args:
-        file: as written by `save`.
-        variables: to assign the saved values to; fewer than were saved take the first ones.
+    """Read a state, the initial one without a file, and assign its values to the variables (to the first ones saved).
 
     Raises:
         CheckpointMismatch: the file is damaged or belongs to another network.

@@ -38,11 +38,6 @@ _LIBRARIES = ("vsearch", "keras", "tensorflow", "numpy", "scikit-image", "scikit
 def write_results(run: "Run", data: Dataset | None, progress: Progress = no_stages) -> dict[str, Any]:
     """Write all results, unless an earlier call did, and return the content of report.json.
 
-    Args:
-        run: with trained backbones, or a plan without phases.
-        data: what they were trained on; None without phases.
-        progress: reports each stage.
-
     Raises:
         CheckpointError: weights cannot be used.
         OSError: the disk is full; the checkpoint is complete or does not exist.

@@ -217,13 +217,7 @@ def calibration_error(confidence: NDArray[Any], hits: Flags) -> float:
 
 
 def calibrate(spec: HeadSpec, logits: NDArray[Any], targets: NDArray[Any]) -> Calibration:
-    """Fit the temperature of one head of one network.
-
-    Args:
-        spec: the head.
-        logits: of n validation images, [n, *logits_shape].
-        targets: int [n, ...].
-    """
+    """Fit the temperature of one head of one network to n validation images: logits [n, *logits_shape], targets."""
     mask = labeled(spec, targets)
     own, truth = logits[mask], targets[mask]
 

@@ -15,14 +15,7 @@ _MAX_CLASSES = 12  # listed for a head
 
 
 def render(plan: Plan, figures: Mapping[str, Any], trained: TrainedHeads | None, *, previous: Plan | None) -> str:
-    """Return the card as Markdown.
-
-    Args:
-        plan: what was trained, and on what.
-        figures: content of report.json.
-        trained: the heads in the checkpoint, if any.
-        previous: the plan it starts from, if any.
-    """
+    """Return the card as Markdown; `figures` is the content of report.json, `previous` the plan it starts from."""
     template = Path(__file__).with_name("model_card.md.jinja").read_text(encoding="utf8")
     environment = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)  # Markdown
     text = environment.from_string(template).render(

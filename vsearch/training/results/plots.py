@@ -56,12 +56,6 @@ def write_artifacts(
     They are confusion_HEAD.png, errors_HEAD.png, calibration_HEAD.png and per_class_HEAD.csv; of a boxes head
     boxes_HEAD.png.
 
-    Args:
-        folder: existing.
-        title: name of the plan.
-        split: the pictures.
-        calibrated, uncalibrated: predictions for them.
-
     Raises:
         OSError: the disk is full; no file is incomplete.
     """
