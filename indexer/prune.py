@@ -23,7 +23,7 @@ from catalog import imports, queries, stored_blocks
 from catalog.database import chunks, open_catalog, reclaim_space
 from catalog.image_store import ImageStore
 from catalog.models import FeedImport, IndexRun, Job, utc_now
-from indexer.build.run import LOCK, Stages, shop_checkpoint
+from indexer.build.index_run import LOCK, Stages, shop_checkpoint
 from indexer.feed.importer import import_lock
 from vsearch.core.errors import CatalogError, CheckpointError, GenerationCorrupt
 from vsearch.core.files import STALE_SECONDS, UNFINISHED, leftovers, modified_before, remove_folder

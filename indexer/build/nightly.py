@@ -18,9 +18,17 @@ from catalog.models import utc_now
 from catalog.queries import GalleryRow
 from indexer.build.checks import Expected, check, check_against_published
 from indexer.build.encode import EncodeContext, EncodeResult, encode_missing, encode_pictures
-from indexer.build.fit import LabeledBlocks, View, choose_views, fit_embedding, fit_shop_heads, needs_heads
+from indexer.build.fitting import LabeledBlocks, View, choose_views, fit_embedding, fit_shop_heads, needs_heads
+from indexer.build.index_run import (
+    LOCK,
+    RunContext,
+    RunReport,
+    current_manifest,
+    exclusive_run,
+    recorded,
+    shop_checkpoint,
+)
 from indexer.build.indexes import assign_classes, build_gallery, fingerprint
-from indexer.build.run import LOCK, RunContext, RunReport, current_manifest, exclusive_run, recorded, shop_checkpoint
 from indexer.feed.importer import ImportReport, import_feed
 from indexer.prune import prune
 from vsearch.core.errors import CatalogError, GenerationCorrupt, VSearchError

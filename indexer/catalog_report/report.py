@@ -19,7 +19,7 @@ from catalog import imports, queries, stored_blocks
 from catalog.database import chunks, open_catalog
 from catalog.image_store import ImageStore
 from catalog.models import Product, utc_now
-from indexer.build import run
+from indexer.build import index_run
 from indexer.build.indexes import assign_classes
 from indexer.catalog_report import findings, watermarks
 from indexer.catalog_report.findings import TITLES, CatalogPicture, Finding
@@ -112,11 +112,11 @@ def create(settings: Settings) -> CatalogReport:
     """Examine the catalog and the published index."""
     with open_catalog(settings.catalogue_url) as sessions:
         with sessions() as session:
-            is_running = run.is_running(settings)
+            is_running = index_run.is_running(settings)
             runs = [
                 {
                     "started": row.started_at.isoformat(),
-                    "state": run.state_of(row, is_running=is_running),
+                    "state": index_run.state_of(row, is_running=is_running),
                     "message": row.message,
                     "counts": row.counts or {},
                 }

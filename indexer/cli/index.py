@@ -12,7 +12,7 @@ from catalog import queries
 from catalog.database import open_catalog
 from indexer.build import nightly
 from indexer.build.checks import verify_published
-from indexer.build.run import RunReport, current_manifest, is_running, state_of
+from indexer.build.index_run import RunReport, current_manifest, is_running, state_of
 from indexer.catalog_report import report as catalog_report
 from indexer.catalog_report.findings import TITLES
 from indexer.catalog_report.report import CatalogReport

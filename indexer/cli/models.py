@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from indexer.build.run import current_manifest
+from indexer.build.index_run import current_manifest
 from indexer.cli import promotion
 from vsearch.cli import pass_settings
 from vsearch.cli.console import out, progress, table

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer.build import nightly
-from indexer.build.run import RunReport
+from indexer.build.index_run import RunReport
 from indexer.catalog_report import report as catalog_report
 from indexer.cli.catalog_import import import_and_report, print_findings, print_import
 from indexer.feed.gates import GATES, FeedGateError

@@ -23,7 +23,7 @@ import numpy as np
 from catalog import queries
 from catalog.image_store import ImageStore
 from catalog.queries import GalleryRow
-from indexer.build.run import RunContext
+from indexer.build.index_run import RunContext
 from vsearch.core.errors import CatalogError, DatasetError, ImageRejected
 from vsearch.core.files import checksum, replace_text, sync
 from vsearch.core.settings import Settings

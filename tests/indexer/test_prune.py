@@ -23,8 +23,8 @@ from catalog.image_store import ImageStore
 from catalog.models import FeedImport, IndexRun, Job
 from indexer import prune
 from indexer.build.checks import verify_published
+from indexer.build.index_run import LOCK
 from indexer.build.nightly import rollback
-from indexer.build.run import LOCK
 from indexer.catalog_report import report as catalog_report
 from indexer.cli.prune import command
 from indexer.feed.importer import import_feed, import_lock

@@ -6,7 +6,7 @@ from click.testing import CliRunner, Result
 
 from catalog.models import IndexRun, utc_now
 from indexer.build import nightly
-from indexer.build.run import LOCK
+from indexer.build.index_run import LOCK
 from indexer.cli.index import command
 from tests.fakes import FrozenClock
 from tests.indexer.shop import Shop

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from catalog.queries import GalleryRow
-from indexer.build import fit
-from indexer.build.fit import LabeledBlocks
+from indexer.build import fitting
+from indexer.build.fitting import LabeledBlocks
 from indexer.build.match_calibration import LabeledEmbeddings, score_views
 from tests.fakes import BLOCK_SIZES, fake_checkpoint
 from vsearch.core.vectors import l2_normalize
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.search.score_normalization import cohort_score, penalty
 
-ENOUGH = fit.MIN_WHITENING_PRODUCTS
+ENOUGH = fitting.MIN_WHITENING_PRODUCTS
 
 
 def rows_of(products: int) -> list[GalleryRow]:
@@ -48,20 +48,20 @@ def checkpoint(tmp_path: Path) -> Checkpoint:
     return fake_checkpoint(tmp_path / "given")
 
 
-@pytest.mark.parametrize(("products", "numbers"), [(ENOUGH, {1, 2, 3}), (5, {fit.HELD_OUT})])
+@pytest.mark.parametrize(("products", "numbers"), [(ENOUGH, {1, 2, 3}), (5, {fitting.HELD_OUT})])
 def test_views_are_of_each_products_first_picture(products: int, numbers: set[int]) -> None:
     """A small catalog needs only the held-out view."""
-    views = fit.choose_views(rows_of(products), products=2000, views=3)
+    views = fitting.choose_views(rows_of(products), products=2000, views=3)
     assert len(views) == products * len(numbers)
     assert {view.number for view in views} == numbers
     assert all(view.sha256 == f"{view.product_id:064x}" for view in views)
-    assert fit.choose_views(rows_of(products), products=0, views=4) == []
+    assert fitting.choose_views(rows_of(products), products=0, views=4) == []
 
 
 def test_the_choice_of_products_hardly_changes_with_the_catalog() -> None:
     """So that a run with few changes encodes few views; and it is not simply the oldest."""
-    before = {view.product_id for view in fit.choose_views(rows_of(1000), products=300, views=2)}
-    after = {view.product_id for view in fit.choose_views(rows_of(1010), products=300, views=2)}
+    before = {view.product_id for view in fitting.choose_views(rows_of(1000), products=300, views=2)}
+    after = {view.product_id for view in fitting.choose_views(rows_of(1010), products=300, views=2)}
     assert len(before) == len(after) == 300
     assert len(before & after) > 290
     assert 100 < np.median(list(before)) < 900
@@ -72,8 +72,8 @@ def test_the_choice_of_products_hardly_changes_with_the_catalog() -> None:
     [("ba", False, False), ("ab", True, True), ("a", False, True), ("abc", False, True)],
 )
 def test_heads_are_fitted_when_bundled_or_of_other_classes(known: str, bundled: bool, needed: bool) -> None:
-    assert fit.needs_heads(tuple(known), ["a", "b", "a"], None, bundled=bundled) is needed
-    assert fit.needs_heads(tuple(known), ["a", "b", "a"], {"a": 2, "b": 1}, bundled=bundled) is needed
+    assert fitting.needs_heads(tuple(known), ["a", "b", "a"], None, bundled=bundled) is needed
+    assert fitting.needs_heads(tuple(known), ["a", "b", "a"], {"a": 2, "b": 1}, bundled=bundled) is needed
 
 
 @pytest.mark.parametrize(
@@ -82,25 +82,25 @@ def test_heads_are_fitted_when_bundled_or_of_other_classes(known: str, bundled: 
 )
 def test_heads_are_fitted_again_when_a_class_changes_by_a_fifth(a: int, b: int, needed: bool) -> None:
     classes = ["a"] * a + ["b"] * b
-    assert fit.needs_heads(["b", "a"], classes, {"a": 100, "b": 40}, bundled=False) is needed
-    assert not fit.needs_heads(["b", "a"], classes, None, bundled=False)
+    assert fitting.needs_heads(["b", "a"], classes, {"a": 100, "b": 40}, bundled=False) is needed
+    assert not fitting.needs_heads(["b", "a"], classes, None, bundled=False)
 
 
 def test_heads_learn_from_pictures_and_views() -> None:
     pictures = replace(sample(60, (0,), noise=0.1), classes=np.array(["x"] * 30 + ["y"] * 30, dtype=object))
     pictures.blocks[:30, [0, 8]] += 4
-    heads = fit.fit_shop_heads(pictures, pictures.where(pictures.product_ids % 2 == 0), BLOCK_SIZES)
+    heads = fitting.fit_shop_heads(pictures, pictures.where(pictures.product_ids % 2 == 0), BLOCK_SIZES)
     assert heads.classes == ("x", "y")
     assert (heads.predict(pictures.blocks).probabilities.argmax(axis=1) == [0] * 30 + [1] * 30).mean() > 0.95
 
 
 def test_heads_of_a_large_catalog_are_fitted_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     """In proportion to the classes, but on all pictures of a small class."""
-    monkeypatch.setattr(fit, "MAX_HEAD_PICTURES", 100)
-    monkeypatch.setattr(fit, "fit_heads", lambda blocks, classes, block_sizes: Counter(classes))
+    monkeypatch.setattr(fitting, "MAX_HEAD_PICTURES", 100)
+    monkeypatch.setattr(fitting, "fit_heads", lambda blocks, classes, block_sizes: Counter(classes))
     classes = np.array(["a"] * 900 + ["b"] * 90 + ["c"] * 10, dtype=object)
     pictures = replace(sample(1000, (0,), noise=1), classes=classes)
-    assert fit.fit_shop_heads(pictures, pictures.where(np.zeros(1000, np.bool_)), BLOCK_SIZES) == {
+    assert fitting.fit_shop_heads(pictures, pictures.where(np.zeros(1000, np.bool_)), BLOCK_SIZES) == {
         "a": 90,
         "b": 50,
         "c": 10,
@@ -110,10 +110,10 @@ def test_heads_of_a_large_catalog_are_fitted_on_a_sample(monkeypatch: pytest.Mon
 def test_a_fitted_whitening_finds_products_that_the_blocks_do_not(checkpoint: Checkpoint) -> None:
     """It is rounded as stored."""
     pictures, views = sample(ENOUGH, (0,), noise=1), sample(ENOUGH, (1, 2, 3), noise=1, seed=1)
-    embedding = fit.fit_embedding(checkpoint, pictures, views, size=8)
-    held_out = views.where(views.numbers == fit.HELD_OUT)
+    embedding = fitting.fit_embedding(checkpoint, pictures, views, size=8)
+    held_out = views.where(views.numbers == fitting.HELD_OUT)
     raw = found_first(held_out.blocks.astype(np.float32), held_out, pictures.blocks.astype(np.float32), pictures)
-    fitted = found_first(fit.project(embedding.whitening, held_out.blocks), held_out, embedding.vectors, pictures)
+    fitted = found_first(fitting.project(embedding.whitening, held_out.blocks), held_out, embedding.vectors, pictures)
     assert embedding.vectors.shape == (ENOUGH, 8)
     assert fitted > 0.5 > 0.2 > raw
     stored = type(embedding.whitening).from_arrays(embedding.whitening.arrays())
@@ -123,7 +123,7 @@ def test_a_fitted_whitening_finds_products_that_the_blocks_do_not(checkpoint: Ch
 def test_a_small_catalog_keeps_the_checkpoints_whitening(checkpoint: Checkpoint) -> None:
     pictures = sample(30, (0,), noise=1)
     for views in (sample(30, (1,), noise=1), pictures.where(np.zeros(30, np.bool_))):
-        embedding = fit.fit_embedding(checkpoint, pictures, views, size=8)
+        embedding = fitting.fit_embedding(checkpoint, pictures, views, size=8)
         assert embedding.whitening is checkpoint.retrieval.whitening
         np.testing.assert_allclose(
             embedding.vectors, checkpoint.retrieval.whitening.project(pictures.blocks), rtol=1e-5
@@ -133,8 +133,8 @@ def test_a_small_catalog_keeps_the_checkpoints_whitening(checkpoint: Checkpoint)
 def test_held_out_views_are_calibrated_with_but_not_fitted_on(checkpoint: Checkpoint) -> None:
     pictures, views = sample(ENOUGH, (0,), noise=1), sample(ENOUGH, (1, 2), noise=1, seed=1)
     changed = replace(views, blocks=views.blocks.copy())
-    changed.blocks[changed.numbers == fit.HELD_OUT] *= 0.2
-    first, second = (fit.fit_embedding(checkpoint, pictures, used, size=8) for used in (views, changed))
+    changed.blocks[changed.numbers == fitting.HELD_OUT] *= 0.2
+    first, second = (fitting.fit_embedding(checkpoint, pictures, used, size=8) for used in (views, changed))
     np.testing.assert_array_equal(first.vectors, second.vectors)
     assert first.match_calibration != second.match_calibration
 
@@ -146,18 +146,18 @@ def test_the_background_cohort_calibrates_what_is_similar(checkpoint: Checkpoint
     kinds = rng.normal(size=(10, 16))
     cohort = (kinds[np.arange(200) % 10] + rng.normal(0, 0.2, (200, 16))).astype("f2")
     vars(checkpoint)["retrieval"] = replace(checkpoint.retrieval, background_cohort=cohort)
-    embedding = fit.fit_embedding(checkpoint, pictures, views, size=8)
+    embedding = fitting.fit_embedding(checkpoint, pictures, views, size=8)
     calibration = embedding.match_calibration
 
     def is_similar(blocks: np.ndarray) -> np.ndarray:
-        photos = l2_normalize(fit.project(embedding.whitening, blocks))
+        photos = l2_normalize(fitting.project(embedding.whitening, blocks))
         best = (photos @ l2_normalize(embedding.vectors).T).max(axis=1)
         penalties = penalty(cohort_score(photos, embedding.background_cohort), calibration.cohort_baseline)
         return best - penalties >= calibration.all.similar
 
     others = (kinds[np.arange(300) % 10] + rng.normal(0, 0.2, (300, 16))).astype(np.float16)
     assert is_similar(others).mean() < 0.1
-    assert is_similar(views.blocks[views.numbers == fit.HELD_OUT]).mean() > 0.9
+    assert is_similar(views.blocks[views.numbers == fitting.HELD_OUT]).mean() > 0.9
     assert embedding.background_cohort.shape == (180, 8)
     np.testing.assert_allclose(np.linalg.norm(embedding.background_cohort, axis=1), 1, rtol=1e-5)
 
@@ -166,17 +166,17 @@ def test_equal_blocks_get_exactly_equal_embeddings(checkpoint: Checkpoint) -> No
     """Wherever the copies of a picture are in the catalog; batches change nothing."""
     blocks = sample(501, (0,), noise=1).blocks
     blocks[[250, 500]] = blocks[0]
-    vectors = fit.project(checkpoint.retrieval.whitening, blocks, batch_size=100)
+    vectors = fitting.project(checkpoint.retrieval.whitening, blocks, batch_size=100)
     np.testing.assert_array_equal(vectors[[250, 500]], vectors[[0, 0]])
     np.testing.assert_allclose(vectors, checkpoint.retrieval.whitening.project(blocks), rtol=1e-4, atol=1e-5)
-    assert fit.project(checkpoint.retrieval.whitening, blocks[:0]).shape == (0, checkpoint.retrieval.whitening.size)
+    assert fitting.project(checkpoint.retrieval.whitening, blocks[:0]).shape == (0, checkpoint.retrieval.whitening.size)
 
 
 def test_database_side_augmentation() -> None:
     """Halfway to the mean direction of the views, the length kept; a product's second picture stays."""
     vectors = np.array([[2, 0, 0], [0, 3, 0], [0, 0, 1]], np.float32)
     views = np.array([[0, 5, 0], [0, 0, 7], [4, 0, 0]], np.float32)
-    found = fit.database_side_augmentation(vectors, np.array([8, 8, 5]), views, np.array([8, 8, 5]))
+    found = fitting.database_side_augmentation(vectors, np.array([8, 8, 5]), views, np.array([8, 8, 5]))
     toward = np.array([1, 0.5, 0.5])
     np.testing.assert_allclose(found[0], 2 * toward / np.linalg.norm(toward), rtol=1e-6)
     np.testing.assert_array_equal(found[1], vectors[1])
@@ -186,10 +186,10 @@ def test_database_side_augmentation() -> None:
 def test_augmented_pictures_are_found_more_often(checkpoint: Checkpoint) -> None:
     """By photos as noisy as the views. If only some products have views, none is augmented."""
     pictures, views, photos = sample(200, (0,), 0.6), sample(200, (1, 2, 3), 0.6, 1), sample(200, (0,), 0.6, 2)
-    fitted = fit.fit_embedding(checkpoint, pictures, views, size=8)
-    queries = fit.project(fitted.whitening, photos.blocks)
-    plain = fit.project(fitted.whitening, pictures.blocks)
+    fitted = fitting.fit_embedding(checkpoint, pictures, views, size=8)
+    queries = fitting.project(fitted.whitening, photos.blocks)
+    plain = fitting.project(fitted.whitening, pictures.blocks)
     augmented = found_first(queries, photos, fitted.vectors, pictures)
     assert augmented > found_first(queries, photos, plain, pictures) + 0.05
-    some = fit.fit_embedding(checkpoint, pictures, views.where(views.product_ids < 190), size=8)
-    np.testing.assert_array_equal(some.vectors, fit.project(some.whitening, pictures.blocks))
+    some = fitting.fit_embedding(checkpoint, pictures, views.where(views.product_ids < 190), size=8)
+    np.testing.assert_array_equal(some.vectors, fitting.project(some.whitening, pictures.blocks))

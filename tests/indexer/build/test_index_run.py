@@ -7,9 +7,9 @@ from catalog import stored_blocks
 from catalog.database import read_schema_revision, schema_revisions
 from catalog.models import Image, IndexRun, StoredBlocks
 from indexer.build import checks
+from indexer.build.index_run import LOCK
 from indexer.build.indexes import OTHER
 from indexer.build.nightly import reindex, rollback
-from indexer.build.run import LOCK
 from tests.fakes import EncoderFactory, FakeEncoder, FrozenClock, fake_checkpoint
 from tests.indexer.shop import Shop
 from tests.schemas import set_schema
