@@ -78,6 +78,20 @@ def _database(connection: Any) -> str:
         return ""
 
 
+@pytest.fixture
+def failed(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Return a function that runs a command, which must exit with 1, and returns what it printed on standard error."""
+    from vsearch.cli import main
+
+    def run(*arguments: object) -> str:
+        with pytest.raises(SystemExit) as caught:
+            main(list(map(str, arguments)))
+        assert caught.value.code == 1
+        return capsys.readouterr().err
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an empty catalog file to copy."""

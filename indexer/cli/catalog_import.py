@@ -10,7 +10,7 @@ from catalog.database import open_catalog, open_for_dry_run, read_schema_revisio
 from catalog.imports import MAX_RECORDED_FINDINGS
 from indexer.feed.gates import GATES, FeedGateError, Gate
 from indexer.feed.importer import ImportReport, import_feed
-from vsearch.cli import pass_settings
+from vsearch.cli import ANY_PATH, pass_settings
 from vsearch.cli.console import progress, table
 from vsearch.core.progress import Progress
 from vsearch.core.redaction import redact, redact_url
@@ -27,7 +27,7 @@ def command() -> None:
 @command.command("import", epilog="Example: vsearch catalog import products.csv --images pictures.tar --dry-run")
 @click.argument("feed", default="")
 @click.option("--images", help="Folder, archive or object storage with the pictures that FEED names.")
-@click.option("--mapping", type=click.Path(path_type=Path), help="TOML file that maps FEED's columns.")
+@click.option("--mapping", type=ANY_PATH, help="TOML file that maps FEED's columns.")
 @click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
 @click.option("--accept", type=click.Choice(GATES), multiple=True, help="Override a feed safety check (repeatable).")
 @pass_settings

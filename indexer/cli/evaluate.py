@@ -3,13 +3,23 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.cli.evaluation_report import CatalogImages, QuerySet, report
-from vsearch.cli import ground_truth, pass_settings, photos
+from vsearch.cli import (
+    EXISTING_FILE,
+    EXISTING_FOLDER,
+    EXISTING_PATH,
+    FOLDER,
+    ground_truth,
+    json_option,
+    pass_settings,
+    photos,
+)
 from vsearch.cli.console import out, progress, table
 from vsearch.cli.load_model import load_engine, load_model
 from vsearch.core.errors import DatasetError
@@ -24,17 +34,12 @@ _TITLES: dict[Kind, str] = {
     "crop": "hard synthetic photos, cropped to the product",
 }
 
-_file = click.Path(exists=True, dir_okay=False, path_type=Path)
-_path = click.Path(exists=True, path_type=Path)
-_folder = click.Path(file_okay=False, path_type=Path)
-_existing_folder = click.Path(exists=True, file_okay=False, path_type=Path)
-_skus = click.option("--skus", type=_file, help="Query these products only, one sku per line.")
+_skus = click.option("--skus", type=EXISTING_FILE, help="Query these products only, one sku per line.")
 _by_category = click.option("--by-category", is_flag=True, help="Also print a table by category.")
 _unrelated = click.option(
-    "--unrelated", type=_path, multiple=True,
+    "--unrelated", type=EXISTING_PATH, multiple=True,
     help="Folder, tar or zip of photos of things the shop does not sell, to tell apart; repeatable.",
 )  # fmt: skip
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group()
@@ -43,11 +48,11 @@ def command() -> None:
 
 
 @command.command(epilog="Example: vsearch evaluate retrieval --qrels same_family.csv")
-@click.option("--qrels", type=_file, required=True, help="CSV: query, iter, doc, rel.")
+@click.option("--qrels", type=EXISTING_FILE, required=True, help="CSV: query, iter, doc, rel.")
 @_by_category
-@_json
+@json_option
 @pass_settings
-def retrieval(settings: Settings, qrels: Path, by_category: bool, as_json: bool) -> None:
+def retrieval(settings: Settings, /, qrels: Path, **output: Any) -> None:
     """Score the published index on a relevance file, with HOG and a Lab histogram as baselines.
 
     query and doc are skus: the first image of the query is searched with, and its product removed from the results.
@@ -63,26 +68,24 @@ def retrieval(settings: Settings, qrels: Path, by_category: bool, as_json: bool)
         grades = {catalog.first[doc].product_id: grade for doc, grade in sku_grades.items() if doc in catalog.first}
         query = Query(catalog.picture(row), frozenset(grades), itself=row.product_id, category=row.category)
         queries.append(replace(query, grades=grades if graded else None))
-    query_sets = {"retrieval": QuerySet(qrels.name, queries)}
-    report(engine, catalog, query_sets, by_category=by_category, as_json=as_json)
+    report(engine, catalog, {"retrieval": (qrels.name, queries)}, **output)
 
 
 @command.command(epilog="Example: vsearch evaluate shopper --kind crop --rooms rooms.tar --skus validation.txt")
 @click.option("--kind", "kinds", type=click.Choice(KINDS), multiple=True, help="Kind of photos; all three by default.")
-@click.option("--rooms", type=_path, help="Folder or tar of room photos.")
+@click.option("--rooms", type=EXISTING_PATH, help="Folder or tar of room photos.")
 @_skus
 @click.option(
-    "--sample", default=250, show_default=True, type=click.IntRange(1),
-    help="Number of products without --skus.",
-)  # fmt: skip
+    "--sample", default=250, show_default=True, type=click.IntRange(1), help="Number of products without --skus."
+)
 @click.option("--seed", default=20_000, show_default=True, type=click.IntRange(0), help="Seed of the photos.")
 @_unrelated
 @_by_category
-@_json
+@json_option
 @pass_settings
 def shopper(
-    settings: Settings, kinds: tuple[Kind, ...], rooms: Path | None, skus: Path | None, sample: int, seed: int,
-    unrelated: tuple[Path, ...], by_category: bool, as_json: bool,
+    settings: Settings, /, kinds: tuple[Kind, ...], rooms: Path | None, skus: Path | None, sample: int, seed: int,
+    unrelated: tuple[Path, ...], **output: bool,
 ) -> None:  # fmt: skip
     """Score synthetic shopper photos of catalog products, with HOG and a Lab histogram as baselines.
 
@@ -92,20 +95,22 @@ def shopper(
     engine = load_engine(settings)
     catalog = CatalogImages.open(settings)
     room_photos = _read_all(settings, (rooms,)) if rooms else []
-    wanted = ground_truth.read_skus(skus) if skus else _sample_skus(catalog, sample, seed)
+    if skus:
+        wanted = ground_truth.read_skus(skus)
+    else:
+        wanted = np.random.default_rng(seed).permutation(sorted(catalog.first))[:sample].tolist()
     query_sets: dict[str, QuerySet] = {}
     for kind in kinds or KINDS:
         queries = [
             _synthetic_query(catalog, sku, kind, room_photos, [seed, number]) for number, sku in enumerate(wanted)
         ]
-        query_sets[kind] = QuerySet(_TITLES[kind], queries)
-    others = _read_all(settings, unrelated)
-    report(engine, catalog, query_sets, unrelated=others, by_category=by_category, as_json=as_json)
+        query_sets[kind] = (_TITLES[kind], queries)
+    report(engine, catalog, query_sets, unrelated=_read_all(settings, unrelated), **output)
 
 
 @command.command("photos", epilog="Example: vsearch evaluate photos photos.csv --pictures photos --whole")
-@click.argument("manifest", type=_file)
-@click.option("--pictures", type=_path, required=True, help="Folder, tar or zip of the photos.")
+@click.argument("manifest", type=EXISTING_FILE)
+@click.option("--pictures", type=EXISTING_PATH, required=True, help="Folder, tar or zip of the photos.")
 @click.option("--whole", is_flag=True, help="Search with whole photos: any product of a photo is relevant.")
 @click.option(
     "--where", type=(str, str), multiple=True, metavar="COLUMN VALUE", help="Use these rows only; repeatable."
@@ -113,11 +118,11 @@ def shopper(
 @_skus
 @_unrelated
 @_by_category
-@_json
+@json_option
 @pass_settings
 def real_photos(
-    settings: Settings, manifest: Path, pictures: Path, whole: bool, where: tuple[tuple[str, str], ...],
-    skus: Path | None, unrelated: tuple[Path, ...], by_category: bool, as_json: bool,
+    settings: Settings, /, manifest: Path, pictures: Path, whole: bool, where: tuple[tuple[str, str], ...],
+    skus: Path | None, unrelated: tuple[Path, ...], **output: bool,
 ) -> None:  # fmt: skip
     """Score photos with known answers, with HOG and a Lab histogram as baselines.
 
@@ -137,14 +142,13 @@ def real_photos(
     found = dict(photos.decode_named(pictures, names, Limits.from_settings(settings), file=manifest))
     graded = len({grade for query in photo_queries for grade in query.grades.values()}) > 1
     queries = [_photo_query(catalog, query, found[query.photo], graded=graded) for query in photo_queries]
-    query_sets = {"photos": QuerySet(f"{manifest.name}, {'whole photos' if whole else 'cropped to boxes'}", queries)}
-    others = _read_all(settings, unrelated)
-    report(engine, catalog, query_sets, unrelated=others, by_category=by_category, as_json=as_json)
+    title = f"{manifest.name}, {'whole photos' if whole else 'cropped to boxes'}"
+    report(engine, catalog, {"photos": (title, queries)}, unrelated=_read_all(settings, unrelated), **output)
 
 
 @command.command(epilog="Example: vsearch evaluate classes --manifest labels.csv --images images.tar --label category")
-@click.option("--manifest", type=_file, required=True, help="CSV: image, split, label.")
-@click.option("--images", type=_path, required=True, help="Folder or tar of images.")
+@click.option("--manifest", type=EXISTING_FILE, required=True, help="CSV: image, split, label.")
+@click.option("--images", type=EXISTING_PATH, required=True, help="Folder or tar of images.")
 @click.option("--label", default="category", show_default=True, help="Column of the class.")
 @pass_settings
 def classes(settings: Settings, manifest: Path, images: Path, label: str) -> None:
@@ -180,21 +184,20 @@ def classes(settings: Settings, manifest: Path, images: Path, label: str) -> Non
 @command.command(
     epilog="Example: vsearch evaluate checkpoint runs/furniture/checkpoint --plan furniture --photos photos"
 )
-@click.argument("folder", type=_existing_folder)
+@click.argument("folder", type=EXISTING_FOLDER)
 @click.option("--plan", "plan_name", required=True, help="Name of a shipped plan or a .toml file with the sources.")
 @click.option(
-    "--photos", "source", type=_existing_folder, default=Path(), show_default=True,
+    "--photos", "source", type=EXISTING_FOLDER, default=Path(), show_default=True,
     help="Folder that the plan's sources are relative to.",
 )  # fmt: skip
 @click.option(
-    "--runs", type=_folder, default=Path("runs"), show_default=True,
-    help="Folder with the cache of decoded images.",
-)  # fmt: skip
+    "--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Folder with the cache of decoded images."
+)
 @click.option(
-    "--out", "target", type=_folder,
+    "--out", "target", type=FOLDER,
     help="Folder for report.json and the plots  [default: FOLDER-evaluation, beside the checkpoint]",
 )  # fmt: skip
-@_json
+@json_option
 def checkpoint(folder: Path, plan_name: str, source: Path, runs: Path, target: Path | None, as_json: bool) -> None:
     """Evaluate the trained heads of the checkpoint in FOLDER on a plan's validation images.
 
@@ -216,10 +219,6 @@ def checkpoint(folder: Path, plan_name: str, source: Path, runs: Path, target: P
     for sentence in report.compare_with_vote(figures["validation"]):
         out.print(sentence, soft_wrap=True)
     out.print(f"Figures and plots are in {target}.", soft_wrap=True)
-
-
-def _sample_skus(catalog: CatalogImages, sample: int, seed: int) -> list[str]:
-    return [str(sku) for sku in np.random.default_rng(seed).permutation(sorted(catalog.first))[:sample]]
 
 
 def _synthetic_query(catalog: CatalogImages, sku: str, kind: Kind, rooms: list[Picture], seed: list[int]) -> Query:

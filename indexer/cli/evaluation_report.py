@@ -53,19 +53,9 @@ class CatalogImages:
             raise DatasetError(f"The catalog has no product {sku!r} with an image. Correct or remove that line.")
         return self.first[sku]
 
-    def baselines(self) -> list[DescriptorRanker]:
-        """Return the baseline rankers."""
-        gallery = [self.picture(row) for row in self.rows]
-        ids = np.array([row.product_id for row in self.rows], np.int64)
-        return [DescriptorRanker(name, describe, gallery, ids) for name, describe in _BASELINES.items()]
 
-
-@dataclass(frozen=True)
-class QuerySet:
-    """Queries that are evaluated together."""
-
-    title: str
-    queries: Sequence[Query]
+QuerySet = tuple[str, Sequence[Query]]
+"""A title, and queries that are evaluated together."""
 
 
 def report(
@@ -77,18 +67,18 @@ def report(
     by_category: bool = False,
     as_json: bool = False,
 ) -> None:
-    """Evaluate the published index and the baselines on query sets, and print the scores.
+    """Evaluate the published index and the baselines on query sets, and print the scores, also of each category.
 
     Args:
         unrelated: images of things that are not in the catalog, to tell from the queries.
-        by_category: also score each category.
         as_json: print JSON instead of tables; the JSON of a single query set has no name around it.
     """
-    baselines = catalog.baselines()
+    gallery, ids = [catalog.picture(row) for row in catalog.rows], [row.product_id for row in catalog.rows]
+    baselines = [DescriptorRanker(name, describe, gallery, np.array(ids)) for name, describe in _BASELINES.items()]
     others = _rank(engine, baselines, [Query(picture, frozenset()) for picture in unrelated]) if unrelated else ()
     results = {
-        name: _evaluate(query_set, _rank(engine, baselines, query_set.queries), others, by_category)
-        for name, query_set in query_sets.items()
+        name: {"title": title} | _evaluate(queries, _rank(engine, baselines, queries), others, by_category)
+        for name, (title, queries) in query_sets.items()
     }
     if as_json:
         plain = results if len(results) > 1 else next(iter(results.values()))
@@ -106,10 +96,9 @@ def _rank(engine: Engine, baselines: Sequence[DescriptorRanker], asked: Sequence
 
 
 def _evaluate(
-    query_set: QuerySet, rankings: Sequence[Ranking], unrelated: Sequence[Ranking], by_category: bool
+    queries: Sequence[Query], rankings: Sequence[Ranking], unrelated: Sequence[Ranking], by_category: bool
 ) -> dict[str, Any]:
-    queries = query_set.queries
-    result = {"title": query_set.title} | _score(rankings, queries, range(len(queries)))
+    result = _score(rankings, queries, range(len(queries)))
     if by_category:
         rows: dict[str, list[int]] = {}
         for row, query in sorted(enumerate(queries), key=lambda pair: pair[1].category):

@@ -1,7 +1,6 @@
 """`vsearch index`: build, check, report on and roll back the published index."""
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from indexer.catalog_report.findings import TITLES
 from indexer.catalog_report.report import CatalogReport
 from indexer.jobs.kinds import CHECKS, run_nightly_job
 from vsearch.cli import pass_settings
-from vsearch.cli.console import STOPPED, progress, table
+from vsearch.cli.console import progress, stoppable, table
 from vsearch.core.errors import VerificationFailed
 from vsearch.core.files import filename_in_errors
 from vsearch.core.settings import Settings
@@ -48,11 +47,8 @@ def run(settings: Settings, *, feed: str, images: str | None, accept: tuple[str,
     published. --accept drift publishes an index whose results differ from the published one, --accept canaries one that
     fails the canary queries; the other checks are those of `vsearch catalog import`.
     """
-    try:
+    with stoppable("Stopped. The published index is unchanged. Run the same command again to continue."):
         report = run_nightly_job(settings, feed=feed or settings.feed, images=images, accept=accept, progress=progress)
-    except KeyboardInterrupt:
-        click.echo("\nStopped. The published index is unchanged. Run the same command again to continue.", err=True)
-        sys.exit(STOPPED)
     _print_summary(report)
 
 

@@ -1,19 +1,18 @@
 """`vsearch prune`: delete data that is no longer used."""
 
 import json
-import sys
 
 import click
 
 from indexer import prune
-from vsearch.cli import pass_settings
-from vsearch.cli.console import STOPPED, progress, table
+from vsearch.cli import json_option, pass_settings
+from vsearch.cli.console import progress, stoppable, table
 from vsearch.core.settings import Settings
 
 
 @click.command(epilog="Example: vsearch prune --dry-run")
 @click.option("--dry-run", is_flag=True, help="Show what would be deleted, and delete nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @pass_settings
 def command(settings: Settings, *, dry_run: bool, as_json: bool) -> None:
     """Delete data that is no longer used, as each nightly job does.
@@ -22,11 +21,8 @@ def command(settings: Settings, *, dry_run: bool, as_json: bool) -> None:
     pictures and their thumbnails, models and indexes that no rollback needs, uploads beyond their limits, old jobs and
     records, and temporary files of killed commands. It does not run during a nightly job.
     """
-    try:
+    with stoppable("Stopped. Run the same command again to continue."):
         result = prune.run(settings, dry_run=dry_run, progress=progress)
-    except KeyboardInterrupt:
-        click.echo("\nStopped. Run the same command again to continue.", err=True)
-        sys.exit(STOPPED)
     if as_json:
         click.echo(json.dumps({"dry_run": dry_run, "freed": result.as_json(), "note": result.note}, indent=2))
         return

@@ -42,6 +42,15 @@ log = logging.getLogger(__name__)
 
 pass_settings = click.make_pass_decorator(settings_module.Settings)
 
+# Types and options of several commands.
+ANY_PATH = click.Path(path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+EXISTING_PATH = click.Path(exists=True, path_type=Path)
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+photos_argument = click.argument("paths", metavar="PHOTO|DIR|TAR...", nargs=-1, required=True, type=ANY_PATH)
+
 
 def load_command(name: str) -> click.Command:
     """Import a sub-command in the table."""

@@ -8,7 +8,7 @@ from statistics import median
 import click
 import numpy as np
 
-from vsearch.cli import pass_settings, photos
+from vsearch.cli import pass_settings, photos, photos_argument
 from vsearch.cli.console import table
 from vsearch.cli.load_model import load_model
 from vsearch.core.settings import Settings
@@ -25,7 +25,7 @@ def command() -> None:
 
 
 @command.command(epilog="Example: vsearch bench encode photos.tar --count 128")
-@click.argument("paths", metavar="PHOTO|DIR|TAR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@photos_argument
 @click.option("--count", default=96, show_default=True, type=click.IntRange(2), help="Images to encode.")
 @pass_settings
 def encode(settings: Settings, paths: tuple[Path, ...], count: int) -> None:

@@ -1,8 +1,10 @@
 """Tables and progress bars of the commands."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+import click
 from rich import box
 from rich.console import Console, JustifyMethod
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -11,8 +13,7 @@ from rich.text import Text
 
 from vsearch.core.progress import ProgressCallback
 
-STOPPED = 130
-"""Exit code after Ctrl+C, as in shells."""
+_STOPPED = 130  # as in shells
 
 ITEMS_PER_LINE = 1000
 """Items between two lines of progress if their number is unknown."""
@@ -41,6 +42,16 @@ def table(
         grid.add_row(*line)
     out.print(title, soft_wrap=True)
     out.print(grid)
+
+
+@contextmanager
+def stoppable(message: str) -> Iterator[None]:
+    """Print this message after Ctrl+C, and exit with the code of shells."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"\n{message}", err=True)
+        sys.exit(_STOPPED)
 
 
 @contextmanager

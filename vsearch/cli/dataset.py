@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from vsearch.cli import ANY_PATH
 from vsearch.cli.console import out, progress, table
 from vsearch.core.errors import DatasetError
 from vsearch.training.plan import CsvSource, FolderSource, Source
@@ -29,12 +30,10 @@ def _parse_labels(context: click.Context, option: click.Parameter, given: tuple[
     epilog="Example: vsearch dataset pack labels.csv --images images.tar --label class=category --out packed"
 )
 @click.argument("source", metavar="PLAN|FOLDER|ARCHIVE|MANIFEST.csv")
-@click.option("--out", "target", type=click.Path(path_type=Path), required=True, help="New folder for the shards.")
+@click.option("--out", "target", type=ANY_PATH, required=True, help="New folder for the shards.")
 @click.option("--shards", default=4, show_default=True, type=click.IntRange(1, 99_999), help="Files per split.")
-@click.option(
-    "--photos", type=click.Path(path_type=Path), default=Path(), help="Folder that a plan's sources are relative to."
-)
-@click.option("--images", type=click.Path(path_type=Path), help="Folder or archive with the images of a manifest.")
+@click.option("--photos", type=ANY_PATH, default=Path(), help="Folder that a plan's sources are relative to.")
+@click.option("--images", type=ANY_PATH, help="Folder or archive with the images of a manifest.")
 @click.option(
     "--label", "labels", multiple=True, callback=_parse_labels, metavar="NAME[=COLUMN]",
     help="Label of a manifest; can be repeated.",
@@ -64,7 +63,7 @@ def pack(source: str, target: Path, shards: int, photos: Path, seed: int, **give
 
 
 @command.command(epilog="Example: vsearch dataset inspect packed")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=ANY_PATH)
 def inspect(folder: Path) -> None:
     """Verify the checksums of all records in FOLDER and count its images and labels."""
     _show(folder)

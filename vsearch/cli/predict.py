@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
 
-from vsearch.cli import pass_settings, photos
+from vsearch.cli import pass_settings, photos, photos_argument
 from vsearch.cli.console import table
 from vsearch.cli.load_model import load_model
 from vsearch.core.settings import Settings
@@ -25,7 +25,7 @@ Line = tuple[str | Text, ...]
 
 
 @click.command(epilog="Example: vsearch predict sofa.jpg --checkpoint runs/furniture/checkpoint")
-@click.argument("paths", metavar="PHOTO|DIR|TAR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@photos_argument
 @click.option("--checkpoint", "name", metavar="FOLDER|ID", help="Use the trained heads of this checkpoint.")
 @pass_settings
 def command(settings: Settings, paths: tuple[Path, ...], name: str | None) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from vsearch.cli import pass_settings
+from vsearch.cli import ANY_PATH, EXISTING_FOLDER, FOLDER, pass_settings
 from vsearch.cli.console import out, progress, table
 from vsearch.core.errors import CheckpointMismatch
 from vsearch.core.settings import Settings
@@ -18,14 +18,14 @@ from vsearch.models.tensorflow_startup import import_tensorflow
 @click.command(epilog="Example: vsearch train furniture --photos photos --runs runs")
 @click.argument("plan")
 @click.option(
-    "--photos", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path(), show_default=True,
+    "--photos", type=EXISTING_FOLDER, default=Path(), show_default=True,
     help="Folder that the plan's sources are relative to.",
 )  # fmt: skip
 @click.option(
-    "--runs", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"), show_default=True,
+    "--runs", type=FOLDER, default=Path("runs"), show_default=True,
     help="Folder for the state and the results of trainings.",
 )  # fmt: skip
-@click.option("--out", "target", type=click.Path(path_type=Path), help="New folder for a copy of the checkpoint.")
+@click.option("--out", "target", type=ANY_PATH, help="New folder for a copy of the checkpoint.")
 @pass_settings
 def command(settings: Settings, plan: str, photos: Path, runs: Path, target: Path | None) -> None:
     """Train PLAN, the name of a shipped plan or a .toml file, and write a checkpoint with its figures.
@@ -58,16 +58,17 @@ def _show(name: str, results: Mapping[str, Any]) -> None:
 
     for note in results.get("notes", ()):
         out.print(note, soft_wrap=True)
-    if "validation" in results:
-        columns, lines = report.table(results["validation"])
-        title = f"{name}: accuracy on {results['data']['val']} validation images (percent, 95 % interval)"
-        table(title, columns, lines, right=columns[1:])
-        for sentence in report.compare_with_vote(results["validation"]):
-            out.print(sentence, soft_wrap=True)
-    if "held_out" in results:
-        columns, lines = report.table(results["held_out"])
-        title = f"{name}: accuracy on {results['data']['held_out']} images of combinations held out of training"
-        table(title, columns, lines, right=columns[1:])
+    for figures, images, what in (
+        ("validation", "val", "validation images (percent, 95 % interval)"),
+        ("held_out", "held_out", "images of combinations held out of training"),
+    ):
+        if figures in results:
+            columns, lines = report.table(results[figures])
+            title = f"{name}: accuracy on {results['data'][images]} {what}"
+            table(title, columns, lines, right=columns[1:])
+            if figures == "validation":
+                for sentence in report.compare_with_vote(results[figures]):
+                    out.print(sentence, soft_wrap=True)
     if results.get("block_heads"):
         lines = [[block, f"{100 * accuracy:.1f}"] for block, accuracy in results["block_heads"].items()]
         table("Classes of the search: accuracy of the heads on blocks (percent)", ("block", "accuracy"), lines,

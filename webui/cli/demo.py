@@ -5,15 +5,17 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import click
 
 from catalog import demo
 from catalog.demo import DemoPhoto
-from vsearch.cli import load_command, pass_settings
+from vsearch.cli import EXISTING_FILE, EXISTING_PATH, load_command, pass_settings
 from vsearch.core.errors import GenerationError
 from vsearch.core.settings import Settings
 from vsearch.imaging.geometry import Box
+from webui.cli.serve import host_option, port_option
 
 PAGE_SIZE = 24
 MAX_RANK = 5
@@ -21,25 +23,18 @@ MAX_RANK = 5
 
 
 @click.command(epilog="Example: vsearch demo --feed products.csv --images pictures.tar")
-@click.option("--feed", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A feed of your own.")
-@click.option("--images", type=click.Path(exists=True, path_type=Path), help="Its pictures: folder, tar or zip.")
-@click.option("--mapping", type=click.Path(exists=True, path_type=Path), help="TOML file that maps its columns.")
+@click.option("--feed", type=EXISTING_FILE, help="A feed of your own.")
+@click.option("--images", type=EXISTING_PATH, help="Its pictures: folder, tar or zip.")
+@click.option("--mapping", type=EXISTING_PATH, help="TOML file that maps its columns.")
 @click.option("--accept", multiple=True, help="Override a safety check (repeatable), as in `vsearch index run`.")
-@click.option("--host", help="Address to listen on; the default is the setting host.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; the default is the setting port.")
+@host_option
+@port_option
 @click.option("--no-serve", is_flag=True, help="Search with the example photos instead of serving the page.")
 @pass_settings
 def command(
-    settings: Settings,
-    *,
-    feed: Path | None,
-    images: Path | None,
-    mapping: Path | None,
-    accept: tuple[str, ...],
-    host: str | None,
-    port: int | None,
-    no_serve: bool,
-) -> None:
+    settings: Settings, /, *, feed: Path | None, images: Path | None, mapping: Path | None, accept: tuple[str, ...],
+    no_serve: bool, **address: Any,
+) -> None:  # fmt: skip
     """Import and index a catalog, and serve the page; without --feed, the furniture shop that is included."""
     if (feed is None) != (images is None):
         raise click.UsageError("Give both --feed and --images, or neither.")
@@ -48,7 +43,7 @@ def command(
     location = {"feed": str(feed or demo.FEED), "feed_images": str(images or demo.PICTURES), "feed_mapping": mapping}
     _update_index(settings.model_copy(update=location), accept)
     if not no_serve:
-        _serve(settings, host, port, examples=_examples(settings) if feed is None else None)
+        _serve(settings, address | ({"examples": _examples(settings)} if feed is None else {}))
     elif feed is None:
         _search_examples(settings, demo.example_photos())
 
@@ -90,10 +85,9 @@ def _search_examples(settings: Settings, examples: Sequence[DemoPhoto]) -> None:
     click.echo(f"Found {summary}.")
 
 
-def _serve(settings: Settings, host: str | None, port: int | None, examples: Path | None) -> None:
-    """Become `vsearch serve` in a new program, without the memory that indexing took."""
+def _serve(settings: Settings, values: dict[str, Any]) -> None:
+    """Become `vsearch serve` with these options in a new program, without the memory that indexing took."""
     program = "from vsearch.cli import main; main()"
-    values = {"--host": host, "--port": port, "--examples": examples}
-    options = [word for name, value in values.items() if value is not None for word in (name, str(value))]
+    options = [word for name, value in values.items() if value is not None for word in (f"--{name}", str(value))]
     arguments = ["--data", str(settings.data), "--log-level", settings.log_level, "serve", *options]
     os.execv(sys.executable, [sys.executable, "-c", program, *arguments])

@@ -8,7 +8,7 @@ import click
 
 from catalog import database, queries
 from catalog.queries import ProductCard
-from vsearch.cli import pass_settings
+from vsearch.cli import EXISTING_FILE, json_option, pass_settings
 from vsearch.cli.console import out, table
 from vsearch.cli.load_model import load_engine
 from vsearch.core.settings import Metric, Settings
@@ -21,12 +21,12 @@ MAX_CLASSES_SHOWN = 3
 
 
 @click.command(epilog="Example: vsearch search sofa.jpg --class Sofas --metric euclidean")
-@click.argument("photo", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("photo", type=EXISTING_FILE)
 @click.option("--class", "classes", multiple=True, help="Class to search, or 'all' for every class (repeatable).")
 @click.option("--metric", type=click.Choice(["cosine", "euclidean"]), default="cosine", show_default=True)
 @click.option("--box", help="Region to search with: x0,y0,x1,y1 as fractions of the photo's sides.")
 @click.option("--count", default=10, show_default=True, type=click.IntRange(1, 1000), help="Number of products.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @pass_settings
 def command(
     settings: Settings,

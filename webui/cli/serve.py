@@ -1,31 +1,33 @@
 """`vsearch serve`: the shopper's page."""
 
-from pathlib import Path
+from typing import Any
 
 import click
 
-from vsearch.cli import pass_settings
+from vsearch.cli import EXISTING_FOLDER, pass_settings
 from vsearch.core.settings import Settings
+
+host_option = click.option("--host", help="Address to listen on; the default is the setting host.")
+port_option = click.option(
+    "--port", type=click.IntRange(1, 65535), help="Port to listen on; the default is the setting port."
+)
 
 
 @click.command(epilog="Example: vsearch serve --host 0.0.0.0 --port 8080")
-@click.option("--host", help="Address to listen on; the default is the setting host.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; the default is the setting port.")
+@host_option
+@port_option
 @click.option("--threads", type=click.IntRange(1, 256), help="Threads that answer requests.")
 @click.option(
-    "--examples",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of example photos to offer; the default is the setting examples.",
+    "--examples", type=EXISTING_FOLDER, help="Folder of example photos to offer; the default is the setting examples."
 )
 @pass_settings
-def command(settings: Settings, host: str | None, port: int | None, threads: int | None, examples: Path | None) -> None:
+def command(settings: Settings, /, **given: Any) -> None:
     """Serve the page and the JSON API until stopped with Ctrl+C.
 
     A newly published index is served within seconds, without a restart.
     """
     from webui.server import serve
 
-    given = {"host": host, "port": port, "threads": threads, "examples": examples}
     chosen = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
     serve(chosen, on_ready=_announce)
 

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 from click.testing import CliRunner, Result
 
-from indexer.cli import models, promotion
+from indexer.cli import models
 from indexer.cli.models import command
 from indexer.promotion import promote, reader_promotion
 from tests.fakes import fake_checkpoint
@@ -165,7 +165,7 @@ def test_article_number_readers_are_promoted_and_rolled_back(
     monkeypatch.setattr(
         reader_promotion, "promote_reader", partial(reader_promotion.promote_reader, open_predictor=FakePredictor)
     )
-    monkeypatch.setattr(promotion, "_draw_tags", tags)
+    monkeypatch.setattr(models, "_draw_tags", tags)
     first = reader(tmp_path / "first", wrong=4)
     said = invoke(empty, "promote", first.folder)
     assert f"({first.checkpoint_id}) reads 90.0%" in said.output, said.exception
@@ -175,8 +175,8 @@ def test_article_number_readers_are_promoted_and_rolled_back(
 
 
 def test_tags_are_reproducible(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(promotion, "TAGS", 3)
-    drawn = [promotion._draw_tags(4) for _ in range(2)]
+    monkeypatch.setattr(models, "TAGS", 3)
+    drawn = [models._draw_tags(4) for _ in range(2)]
     assert [number for _, number in drawn[0]] == [number for _, number in drawn[1]]
     assert {len(number) for _, number in drawn[0]} == {4}
     assert all((one == other).all() for (one, _), (other, _) in zip(*drawn, strict=True))

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from vsearch import cli
 from vsearch.core.errors import VSearchError
 from vsearch.core.settings import Settings
 
+Failed = Callable[..., str]
 WANTED = schema_revisions()[-1]
 
 
@@ -28,14 +30,6 @@ def old(tmp_path: Path) -> Path:
         pass
     set_schema(tmp_path / "catalogue.sqlite", "0001")
     return tmp_path
-
-
-def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Run a command that must fail, and return the last line of its error output."""
-    with pytest.raises(SystemExit) as caught:
-        cli.main([*arguments])
-    assert caught.value.code == 1
-    return capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -57,12 +51,12 @@ def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         "serve",
     ],
 )
-def test_commands_refuse_an_old_schema(arguments: str, old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_refuse_an_old_schema(arguments: str, old: Path, failed: Failed) -> None:
     """They name the command that upgrades it."""
     (feed := old / "feed.csv").write_text("sku,title,image\nA,Sofa,a.jpg\n")
     words = [word.format(feed=feed, data=old) for word in arguments.split()]
 
-    said = failed(capsys, "--data", str(old), *words)
+    said = failed("--data", old, *words).splitlines()[-1]
 
     assert "0001" in said
     assert "`vsearch catalog upgrade`" in said
@@ -72,36 +66,28 @@ def test_commands_refuse_an_old_schema(arguments: str, old: Path, capsys: pytest
 @pytest.mark.parametrize(
     "arguments", ["index status", "index report", "jobs list", "jobs log 1", "catalog upgrade --check"]
 )
-def test_read_only_commands_create_no_catalog(
-    arguments: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_read_only_commands_create_no_catalog(arguments: str, tmp_path: Path, failed: Failed) -> None:
     data = tmp_path / "data"
-    assert "catalogue.sqlite does not exist" in failed(capsys, "--data", str(data), *arguments.split())
+    assert "catalogue.sqlite does not exist" in failed("--data", data, *arguments.split())
     assert not data.exists()
 
 
-def test_catalog_upgrade_upgrades_once(old: Path) -> None:
-    command = ["--data", str(old), "catalog", "upgrade"]
-    first, second, check = (CliRunner().invoke(cli.cli, [*command, *more]) for more in ([], [], ["--check"]))
+def test_catalog_upgrade_upgrades_once_and_creates_a_catalog(old: Path, tmp_path: Path) -> None:
+    def upgrade(data: Path, *options: str) -> Result:
+        return CliRunner().invoke(cli.cli, ["--data", str(data), "catalog", "upgrade", *options])
 
-    assert (first.exit_code, second.exit_code, check.exit_code) == (0, 0, 0)
+    first, second, check, new = upgrade(old), upgrade(old), upgrade(old, "--check"), upgrade(tmp_path / "data")
+    assert [result.exit_code for result in (first, second, check, new)] == [0] * 4
     assert "0001" in first.stdout
     assert second.stdout == check.stdout
     assert "0001" not in second.stdout
-    assert read_schema_revision(old / "catalogue.sqlite") == WANTED
+    for data in (old, tmp_path / "data"):
+        assert read_schema_revision(data / "catalogue.sqlite") == WANTED
 
 
-def test_catalog_upgrade_creates_a_catalog(tmp_path: Path) -> None:
-    """As the first step of a deployment."""
-    result = CliRunner().invoke(cli.cli, ["--data", str(tmp_path / "data"), "catalog", "upgrade"])
-
-    assert result.exit_code == 0
-    assert read_schema_revision(tmp_path / "data" / "catalogue.sqlite") == WANTED
-
-
-def test_a_newer_schema_is_refused(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_newer_schema_is_refused(old: Path, failed: Failed) -> None:
     set_schema(old / "catalogue.sqlite", "9999")
-    assert "Install the newer vsearch" in failed(capsys, "--data", str(old), "catalog", "upgrade")
+    assert "Install the newer vsearch" in failed("--data", old, "catalog", "upgrade")
     assert read_schema_revision(old / "catalogue.sqlite") == "9999"
 
 
@@ -180,16 +166,12 @@ def test_an_invalid_argument_shows_no_password() -> None:
     assert "'https://***@h/feed.csv?key=***' does not exist" in result.output
 
 
-def test_a_bug_shows_no_password(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-
+def test_a_bug_shows_no_password(failed: Failed, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(**arguments: object) -> None:
         raise ValueError("cannot parse postgresql://u:s3cret@h/x")
 
     monkeypatch.setattr(cli.cli, "main", broken)
-    with pytest.raises(SystemExit) as caught:
-        cli.main([])
-    said = capsys.readouterr().err
-    assert caught.value.code == 1
+    said = failed()
     assert said.startswith("Traceback")
     assert said.endswith("ValueError: cannot parse postgresql://***@h/x\n")
 

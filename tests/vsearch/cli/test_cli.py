@@ -1,13 +1,28 @@
-"""The command table."""
+"""The command table, and errors that operators can fix: one line, with exit code 1."""
 
+import errno
+import io
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
+from tests import pictures as drawn
 from vsearch import cli
+from vsearch.cli import console, photos
+from vsearch.cli.console import table
+from vsearch.cli.predict import class_head_lines
+from vsearch.core.errors import DatasetError
+from vsearch.imaging.codec import Limits
 from vsearch.models.heads import ClassPredictions
+
+Failed = Callable[..., str]
 
 
 def test_help_lists_every_command_without_importing_one() -> None:
@@ -35,23 +50,7 @@ def test_an_unknown_command_is_refused() -> None:
     assert CliRunner().invoke(cli.cli, ["serch"]).exit_code == 2
 
 
-def test_a_failure_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
-    """What a person can correct is a sentence, not a traceback."""
-    with pytest.raises(SystemExit) as caught:
-        cli.main(["train", "nowhere", "--photos", "."])
-
-    assert caught.value.code == 1
-    error = capsys.readouterr().err
-    assert error.startswith("vsearch: ")
-    assert error.count("\n") == 1
-
-
 def test_the_prediction_table_has_a_line_for_each_model_and_the_vote() -> None:
-    """Three likeliest classes with their confidence, then the mean, then how many models agree."""
-    import numpy as np
-
-    from vsearch.cli.predict import class_head_lines
-
     votes = {
         "a": np.array([[0.7, 0.2, 0.1]], np.float32),
         "b": np.array([[0.4, 0.5, 0.1]], np.float32),
@@ -64,3 +63,101 @@ def test_the_prediction_table_has_a_line_for_each_model_and_the_vote() -> None:
     assert table[0] == ("a", "bed 70.0 %", "sofa 20.0 %", "table 10.0 %")
     assert table[3][:2] == ("mean", "bed 56.7 %")
     assert [str(cell) for cell in table[4]] == ["vote", "bed", "2 of 3 models", ""]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("index", "run"), ("index", "status"), ("index", "rollback"), ("demo", "--no-serve")], ids=" ".join
+)
+def test_a_data_folder_that_is_a_file_is_reported(arguments: tuple[str, ...], tmp_path: Path, failed: Failed) -> None:
+    (file := tmp_path / "data").write_text("")
+    assert str(file) in failed("--data", file, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/data/x"), ["disk is full", "/data/x"]),
+        (PermissionError(errno.EACCES, "Permission denied", "/data/x"), ["/data/x", "Permission denied"]),
+        (FileExistsError(errno.EEXIST, "File exists", "/data/x"), ["/data/x", "not a folder"]),
+        (MemoryError("Unable to allocate 9 TiB"), ["memory", "9 TiB"]),
+    ],
+)
+def test_errors_of_the_system_are_one_line(
+    error: Exception, words: list[str], failed: Failed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trouble(*arguments: Any, **options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("vsearch.cli.settings.rows", trouble)
+    message = failed("settings")
+    assert all(word in message for word in words), message
+    assert message.startswith("vsearch: ")
+    assert message.count("\n") == 1
+
+
+def test_the_output_folder_must_exist(tmp_path: Path, failed: Failed) -> None:
+    (photo := tmp_path / "a.jpg").write_bytes(drawn.jpeg(40, 30))
+    target = tmp_path / "no" / "out.npz"
+    assert f"{target.parent} does not exist" in failed("encode", photo, "--out", target)
+
+
+@pytest.mark.parametrize(("content", "reason"), [({}, "no photos"), ({"a.jpg": b"hello"}, "can be read")])
+def test_at_least_one_image_must_be_readable(content: dict[str, bytes], reason: str, tmp_path: Path) -> None:
+    for name, data in content.items():
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(DatasetError, match=reason):
+        list(photos.decode_all(photos.read([tmp_path]), Limits()))
+
+
+@pytest.mark.parametrize("name", ["cut.tar", "cut.tar.gz", "no archive.tar", "not there.tar"])
+def test_damaged_archives_are_reported(name: str, tmp_path: Path) -> None:
+    if not name.startswith("not there"):
+        (tmp_path / name).write_bytes(b"\x1f\x8b\x08\x00 no archive at all" * 60)
+    with pytest.raises(DatasetError) as caught:
+        list(photos.read([tmp_path / name]))
+    assert "\n" not in str(caught.value)
+    assert ("does not exist" in str(caught.value)) == name.startswith("not there")
+
+
+def test_markup_in_product_titles_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    table("photo [/x]", ("title",), [("Sofa [/b] [bold]",), (":smile:",)])
+    shown = capsys.readouterr().out
+    assert all(text in shown for text in ("photo [/x]", "Sofa [/b] [bold]", ":smile:"))
+
+
+@pytest.mark.parametrize(
+    ("total", "step", "lines"),
+    [(40, 1, 10), (3, 1, 3), (100_000, 32, 10), (0, 1, 41), (0, 50, 41)],
+    ids=["many", "few", "very many", "unknown", "unknown, in large steps"],
+)
+def test_without_a_terminal_progress_is_a_few_lines(
+    monkeypatch: pytest.MonkeyPatch, total: int, step: int, lines: int
+) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(console, "err", Console(file=shown, width=20))
+    with console.progress("decode all the pictures") as advance:
+        assert shown.getvalue() == "decode all the pictures ...\n"
+        for done in range(step, (total or 40 * 1000) + 1, step):
+            advance(done, total)
+    said = shown.getvalue().splitlines()
+    assert len(said) == lines
+    assert said[1].startswith("decode all the pictures: ")
+
+
+def test_progress_of_unknown_size_shows_a_question_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(console, "err", Console(file=shown, force_terminal=True, width=100))
+    with console.progress("decode pictures") as advance:
+        advance(21, 0)
+    assert "21/?" in shown.getvalue()
+
+
+@pytest.mark.parametrize("option", [("--sample", "0"), ("--seed", "-1"), ("--skus", ".")])
+def test_invalid_options_are_usage_errors(option: tuple[str, str]) -> None:
+    assert CliRunner().invoke(cli.cli, ["evaluate", "shopper", *option]).exit_code == 2
+
+
+def test_evaluating_without_an_index_creates_nothing(tmp_path: Path, failed: Failed) -> None:
+    data = tmp_path / "data"
+    assert "No index has been published" in failed("--data", data, "evaluate", "shopper")
+    assert not data.exists()

@@ -17,14 +17,6 @@ def run(*arguments: object) -> str:
     return " ".join(result.stdout.split())
 
 
-def fail(capsys, *arguments: object) -> str:
-    """Run the command, which must fail, and return its error message."""
-    with pytest.raises(SystemExit) as caught:
-        cli.main(["dataset", *map(str, arguments)])
-    assert caught.value.code == 1
-    return capsys.readouterr().err
-
-
 @pytest.fixture
 def plan(tmp_path):
     """The file of the sample plan, with its pictures beside it."""
@@ -87,14 +79,14 @@ def test_boxes_are_packed(tmp_path, columns):
     ("source", "message"),
     [("labels.csv", "--images"), ("no.tar", "does not exist"), ("no_such_plan", "no_such_plan")],
 )
-def test_a_failure_leaves_nothing(tmp_path, capsys, source, message):
-    assert message in fail(capsys, "pack", source, "--photos", tmp_path, "--out", tmp_path / "packed")
+def test_a_failure_leaves_nothing(tmp_path, failed, source, message):
+    assert message in failed("dataset", "pack", source, "--photos", tmp_path, "--out", tmp_path / "packed")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_shard_is_named(plan, tmp_path, capsys):
+def test_a_damaged_shard_is_named(plan, tmp_path, failed):
     run("pack", plan, "--photos", tmp_path, "--out", tmp_path / "packed")
     shard = tmp_path / "packed" / "val-00001-of-00004.tfrecord"
     shard.write_bytes(shard.read_bytes()[:-1] + b"?")
 
-    assert "val-00001-of-00004.tfrecord is damaged" in fail(capsys, "inspect", tmp_path / "packed")
+    assert "val-00001-of-00004.tfrecord is damaged" in failed("dataset", "inspect", tmp_path / "packed")

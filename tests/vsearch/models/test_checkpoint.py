@@ -14,7 +14,6 @@ from vsearch.models.trained_heads import Framing, HeadSpec, TrainedHeads
 
 
 def other_heads() -> ClassHeads:
-    """Return heads of a shop with other classes."""
     blocks = np.random.default_rng(3).uniform(size=(30, 16)).astype(np.float16)
     return nearest_mean_heads(blocks, ["bed", "sofa", "table"] * 10)
 
@@ -55,10 +54,9 @@ def test_damaged_files_are_detected(tmp_path: Path, name: str, damage: str) -> N
     folder = fake_checkpoint(tmp_path / "base").folder
     data = bytearray((folder / name).read_bytes())
     data[len(data) // 2] ^= 1
+    (folder / name).unlink()
     if damage == "changed":
         (folder / name).write_bytes(data)
-    else:
-        (folder / name).unlink()
     with pytest.raises(CheckpointMismatch, match=name):
         checkpoints.load(folder)
 
@@ -85,20 +83,13 @@ def test_an_existing_folder_is_never_overwritten(tmp_path: Path) -> None:
 
 
 def test_the_bundled_ensemble_is_small_and_its_card_names_data_and_terms() -> None:
-    folder = checkpoints.bundled()
-    card = (folder / "CARD.md").read_text()
-    assert sum(file.stat().st_size for file in folder.parent.glob("*/*.npz")) < 12_000_000
+    bundled = checkpoints.load(checkpoints.bundled())
+    card = (bundled.folder / "CARD.md").read_text()
+    assert (bundled.checkpoint_id, bundled.blocks_id) == ("0cae2ad847a0066e", "1a6e2041df447e42")
+    assert (bundled.searchable, bundled.specs, len(bundled.backbones)) == (True, (), 3)
+    assert sum(file.stat().st_size for file in bundled.folder.parent.glob("*/*.npz")) < 12_000_000
     assert all(words in card for words in ("tiny_imagenet", "non-commercial", "Caltech"))
-    assert len(checkpoints.load(folder).backbones) == 3
-    assert sum(json.loads((folder / "model.json").read_text())["block_sizes"].values()) <= 1536
-
-
-def with_trained_heads(folder: Path, trained: TrainedHeads) -> checkpoints.Checkpoint:
-    """Write a checkpoint with trained heads only; its weights are not usable."""
-    folder.parent.mkdir(exist_ok=True)
-    np.savez(folder.parent / "file.npz", w0000=np.zeros(3, np.float16))
-    file = {"pocket_vgg": folder.parent / "file.npz"}
-    return checkpoints.save(folder, weights=file, tops=file, trained_heads=trained, about={"plan": {"name": "tiny"}})
+    assert sum(bundled.retrieval.block_sizes.values()) <= 1536
 
 
 TRAINED = TrainedHeads(
@@ -109,13 +100,6 @@ TRAINED = TrainedHeads(
     mirrored=True,
     temperatures={"pocket_vgg": {"colour": 1.5}},
 )
-
-
-def test_the_bundled_ensemble_keeps_its_ids() -> None:
-    bundled = checkpoints.load(checkpoints.bundled())
-    assert (bundled.checkpoint_id, bundled.blocks_id) == ("0cae2ad847a0066e", "1a6e2041df447e42")
-    assert bundled.searchable
-    assert bundled.specs == ()
 
 
 def test_another_input_side_gives_other_blocks(tmp_path: Path) -> None:
@@ -131,16 +115,15 @@ def test_another_input_side_gives_other_blocks(tmp_path: Path) -> None:
     assert other.blocks_id != bundled.blocks_id
 
 
-def test_trained_heads_are_saved_and_loaded(tmp_path: Path) -> None:
-    kept = with_trained_heads(tmp_path / "checkpoint", TRAINED)
+def test_a_checkpoint_with_trained_heads_only_is_not_searchable(tmp_path: Path) -> None:
+    np.savez(tmp_path / "file.npz", w0000=np.zeros(3, np.float16))
+    files = {"pocket_vgg": tmp_path / "file.npz"}
+    about = {"plan": {"name": "tiny"}}
+    kept = checkpoints.save(tmp_path / "checkpoint", weights=files, tops=files, trained_heads=TRAINED, about=about)
     assert kept.trained_heads == TRAINED
     assert kept.trained_heads.calibrated("pocket_vgg")[0].temperature == 1.5
     assert kept.trained_heads.calibrated("pocket_vgg")[1].temperature == 1
-    assert kept.about["plan"] == {"name": "tiny"}
-
-
-def test_a_checkpoint_with_trained_heads_only_is_not_searchable(tmp_path: Path) -> None:
-    kept = with_trained_heads(tmp_path / "checkpoint", TRAINED)
+    assert kept.about == about
     assert not kept.searchable
     with pytest.raises(CheckpointMismatch, match="cannot be used to search"):
         _ = kept.retrieval

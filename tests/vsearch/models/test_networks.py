@@ -32,7 +32,6 @@ RESIDUAL = {"residual50": 25_557_032, "residual101": 44_549_160, "residual152": 
 
 
 def dense(inputs: int, outputs: int) -> int:
-    """Return the number of parameters of a dense layer."""
     return (inputs + 1) * outputs
 
 
@@ -48,20 +47,19 @@ def test_residual_networks_have_their_published_size(name: str) -> None:
 
 
 @pytest.mark.keras
-def test_alexnet_has_its_published_size() -> None:
-    network = build("alexnet_v2", 224)
-    top = dense(5 * 5 * 256, 4096) + dense(4096, 4096) + dense(4096, 1000)
-    assert network.output_shape == (None, 5, 5, 256)
-    assert network.count_params() == 23_296 + 307_392 + 663_936 + 1_327_488 + 884_992
-    assert network.count_params() + top == 50_303_912
-
-
-@pytest.mark.keras
-def test_the_smaller_vgg_has_its_published_size() -> None:
-    network = build("smaller_vgg", 96)
-    top = dense(8 * 8 * 128, 1024) + 4 * 1024 + dense(1024, 6)
-    assert network.output_shape == (None, 8, 8, 128)
-    assert network.count_params() + top == 8_679_302
+@pytest.mark.parametrize(
+    ("name", "side", "output", "top", "size"),
+    [
+        ("alexnet_v2", 224, (5, 5, 256), dense(5 * 5 * 256, 4096) + dense(4096, 4096) + dense(4096, 1000), 50_303_912),
+        ("smaller_vgg", 96, (8, 8, 128), dense(8 * 8 * 128, 1024) + 4 * 1024 + dense(1024, 6), 8_679_302),
+    ],
+)
+def test_classic_networks_have_their_published_size(
+    name: str, side: int, output: tuple[int, ...], top: int, size: int
+) -> None:
+    network = build(name, side)
+    assert network.output_shape == (None, *output)
+    assert network.count_params() + top == size
 
 
 @pytest.mark.keras
@@ -174,15 +172,11 @@ def test_offline_the_error_names_the_file_and_the_variable(tmp_path: Path, monke
 
 
 @pytest.mark.keras
-def test_weights_of_another_network_are_rejected(tmp_path: Path) -> None:
+def test_own_networks_have_no_pretrained_weights_and_reject_those_of_others(tmp_path: Path) -> None:
+    with pytest.raises(WeightsUnavailable, match="vsearch train"):
+        weights.load_pretrained("pocket_vgg", folder=tmp_path)
     build("pocket_resnet").save_weights(tmp_path / "pocket_vgg.weights.h5")
     with pytest.raises(CheckpointMismatch, match="pocket_vgg"):
-        weights.load_pretrained("pocket_vgg", folder=tmp_path)
-
-
-@pytest.mark.keras
-def test_own_networks_have_no_pretrained_weights(tmp_path: Path) -> None:
-    with pytest.raises(WeightsUnavailable, match="vsearch train"):
         weights.load_pretrained("pocket_vgg", folder=tmp_path)
 
 

@@ -18,7 +18,6 @@ def digit_probabilities(rows: list[list[int]], mass: float = 0.9) -> np.ndarray:
 
 
 def of_three(head: HeadSpec, rows: list[np.ndarray]) -> HeadPredictions:
-    """Return the predictions of three networks with one head."""
     return HeadPredictions((head,), {name: {head.name: row} for name, row in zip("abc", rows, strict=True)})
 
 

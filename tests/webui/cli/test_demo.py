@@ -7,7 +7,7 @@ from flask import Flask, request
 
 from catalog import demo
 from tests.pictures import jpeg
-from vsearch.cli import cli, main
+from vsearch.cli import cli
 from vsearch.core.settings import Settings
 from webui.cli import demo as command
 
@@ -66,14 +66,9 @@ def test_the_demo_reports_the_rank_of_each_example(indexed, tmp_path):
         assert text in result.stdout
 
 
-def test_the_demo_fails_if_it_finds_fewer_than_half(indexed, tmp_path, capsys):
+def test_the_demo_fails_if_it_finds_fewer_than_half(indexed, tmp_path, failed):
     indexed["0,0,1,1"] = [{"sku": sku} for sku in ("A", "B", "C", "D", "E", "SKU-2")]
-
-    with pytest.raises(SystemExit) as caught:
-        main(["--data", str(tmp_path / "data"), "demo", "--no-serve"])
-
-    assert caught.value.code == 1
-    assert "1 of 3 example photos" in capsys.readouterr().err
+    assert "1 of 3 example photos" in failed("--data", tmp_path / "data", "demo", "--no-serve")
 
 
 @pytest.mark.parametrize("own", [False, True])
@@ -93,20 +88,11 @@ def test_the_demo_becomes_a_server_with_example_photos(indexed, monkeypatch, tmp
     assert (data / "demo" / "examples").exists() != own
 
 
-@pytest.fixture
-def feed(tmp_path):
-    """The options for a feed of three products with a column mapping, and their pictures."""
+def test_the_demo_runs_index_run(tmp_path):
+    """Which maps the columns and prints the bad rows of the feed; without pictures there is nothing to index."""
     (tmp_path / "feed.csv").write_text("number,name,photo\n" + "".join(f"A{n},Sofa {n},{n}.jpg\n" for n in range(3)))
     (tmp_path / "names.toml").write_text('[columns]\nsku = "number"\ntitle = "name"\nimage = "photo"\n')
-    for number in range(3):
-        (tmp_path / f"{number}.jpg").write_bytes(jpeg(40 + number, 30))
-    return ["--feed", str(tmp_path / "feed.csv"), "--images", str(tmp_path), "--mapping", str(tmp_path / "names.toml")]
-
-
-def test_the_demo_runs_index_run(feed, tmp_path):
-    """Which maps the columns and prints the bad rows of the feed; without pictures there is nothing to index."""
-    for number in range(3):
-        (tmp_path / f"{number}.jpg").unlink()
+    feed = ["--feed", f"{tmp_path}/feed.csv", "--images", f"{tmp_path}", "--mapping", f"{tmp_path}/names.toml"]
 
     result = CliRunner().invoke(cli, ["--data", str(tmp_path / "data"), "demo", *feed, "--no-serve"])
 
