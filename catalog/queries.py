@@ -57,30 +57,6 @@ class GalleryRow:
     category: str
 
 
-@dataclass(frozen=True)
-class Facets:
-    """Filters of a search; prices are inclusive, in minor units.
-
-    A price bound excludes products without a price, and `currency` those priced in another one; `in_stock` excludes
-    products whose stock is unknown.
-    """
-
-    price_min: int | None = None
-    price_max: int | None = None
-    currency: str | None = None
-    in_stock: bool = False
-
-
-@dataclass(frozen=True)
-class CatalogCounts:
-    """Sizes of the catalog; pictures are those of live products."""
-
-    products: int
-    withdrawn: int
-    pictures: int
-    unreadable: int
-
-
 def products_by_ids(session: Session, product_ids: Sequence[int]) -> list[ProductCard]:
     """Return the cards of the live products among `product_ids`, in that order."""
     cards: dict[int, ProductCard] = {}
@@ -136,16 +112,27 @@ def gallery_rows(session: Session) -> list[GalleryRow]:
     return [GalleryRow(*row) for row in session.execute(statement)]
 
 
-def image_ids_where(session: Session, facets: Facets) -> NDArray[np.int64]:
-    """Return the ids of the readable pictures of live products that pass the filters, ascending; int64 [n]."""
+def image_ids_where(
+    session: Session,
+    *,
+    price_min: int | None = None,
+    price_max: int | None = None,
+    currency: str | None = None,
+    in_stock: bool = False,
+) -> NDArray[np.int64]:
+    """Return the ids of the readable pictures of live products that pass the filters, ascending; int64 [n].
+
+    Prices are inclusive, in minor units. A price bound excludes products without a price, and `currency` those priced
+    in another one; `in_stock` excludes products whose stock is unknown.
+    """
     statement = select(Image.image_id).join(Product).where(LIVE, READABLE).order_by(Image.image_id)
-    if facets.price_min is not None:
-        statement = statement.where(Product.price_minor >= facets.price_min)
-    if facets.price_max is not None:
-        statement = statement.where(Product.price_minor <= facets.price_max)
-    if facets.currency is not None:
-        statement = statement.where(Product.currency == facets.currency)
-    if facets.in_stock:
+    if price_min is not None:
+        statement = statement.where(Product.price_minor >= price_min)
+    if price_max is not None:
+        statement = statement.where(Product.price_minor <= price_max)
+    if currency is not None:
+        statement = statement.where(Product.currency == currency)
+    if in_stock:
         statement = statement.where(Product.stock > 0)
     return np.fromiter(session.scalars(statement), dtype=np.int64)
 
@@ -184,16 +171,17 @@ def currencies(session: Session) -> list[str]:
     return list(session.scalars(statement.order_by(func.count().desc(), Product.currency)))
 
 
-def counts(session: Session) -> CatalogCounts:
-    """Return the sizes of the catalog."""
+def counts(session: Session) -> dict[str, int]:
+    """Return the sizes of the catalog; pictures are those of live products."""
     products = select(func.count(Product.product_id))
     pictures = select(func.count(Image.image_id)).join(Product).where(LIVE)
-    return CatalogCounts(
-        products=session.scalars(products.where(LIVE)).one(),
-        withdrawn=session.scalars(products.where(~LIVE)).one(),
-        pictures=session.scalars(pictures.where(READABLE)).one(),
-        unreadable=session.scalars(pictures.where(~READABLE)).one(),
-    )
+    statements = {
+        "products": products.where(LIVE),
+        "withdrawn": products.where(~LIVE),
+        "pictures": pictures.where(READABLE),
+        "unreadable": pictures.where(~READABLE),
+    }
+    return {name: session.scalars(statement).one() for name, statement in statements.items()}
 
 
 def latest_runs(session: Session, limit: int = 10) -> list[IndexRun]:

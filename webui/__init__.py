@@ -42,7 +42,7 @@ def create_app(
         settings=settings,
         engine=engine,
         sessions=sessions,
-        uploads=UploadStore.from_settings(settings),
+        uploads=UploadStore(settings),
         thumbnails=Thumbnails(settings),
         article_numbers=ArticleNumberReader(settings, sessions, open_reader),
         examples=examples.load(settings.examples, Limits.from_settings(settings)),

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-from catalog.queries import Facets
 from vsearch.core.errors import InvalidRequest
 from vsearch.core.settings import Metric
 from vsearch.imaging.geometry import Box
@@ -41,12 +40,13 @@ class Criteria:
         return (self.class_name,) if self.class_name else None
 
     @property
-    def facets(self) -> Facets | None:
-        """The filters applied in SQL, or None if there are none."""
-        bounded = self.price_min is not None or self.price_max is not None
-        currency = self.currency if bounded else None
-        facets = Facets(self.price_min, self.price_max, currency, in_stock=self.in_stock)
-        return None if facets == Facets() else facets
+    def facets(self) -> dict[str, Any]:
+        """The filters of `queries.image_ids_where`; empty if there are none."""
+        prices = {"price_min": self.price_min, "price_max": self.price_max}
+        facets: dict[str, Any] = {name: bound for name, bound in prices.items() if bound is not None}
+        if facets:
+            facets["currency"] = self.currency
+        return facets | ({"in_stock": True} if self.in_stock else {})
 
     @property
     def unfiltered(self) -> "Criteria":

@@ -109,11 +109,11 @@ def _current_state(served: Services) -> CollectorRegistry:
 def _add_catalog(session: Session, registry: CollectorRegistry) -> None:
     counts = queries.counts(session)
     products = Gauge("vsearch_products", "Products in the catalog.", ("state",), registry=registry)
-    products.labels("live").set(counts.products)
-    products.labels("withdrawn").set(counts.withdrawn)
+    products.labels("live").set(counts["products"])
+    products.labels("withdrawn").set(counts["withdrawn"])
     pictures = Gauge("vsearch_pictures", "Pictures in the catalog.", ("state",), registry=registry)
-    pictures.labels("readable").set(counts.pictures)
-    pictures.labels("unreadable").set(counts.unreadable)
+    pictures.labels("readable").set(counts["pictures"])
+    pictures.labels("unreadable").set(counts["unreadable"])
     pictures.labels("unavailable").set(imports.count_failing_pictures(session))
     jobs = Gauge("vsearch_jobs", "Background jobs by kind and state.", ("kind", "state"), registry=registry)
     for kind, state, count in queries.job_counts(session):

@@ -1,6 +1,8 @@
 """Image files: catalog pictures as thumbnails, shoppers' photos, and example photos."""
 
-from flask import Blueprint, abort, request
+from io import BytesIO
+
+from flask import Blueprint, abort, send_file
 from werkzeug.wrappers import Response
 
 from catalog import queries
@@ -22,18 +24,16 @@ def catalog_picture(sha256: str, width: int) -> Response:
     with services().sessions() as session:
         is_public = queries.is_picture_public(session, sha256)
     thumbnail = services().thumbnails.read(sha256, width) if is_public else None
-    response = _jpeg(thumbnail or abort(404, "This picture does not exist."), f"{sha256}-{width}")
-    response.cache_control.public = True
-    response.cache_control.max_age = _DAY
-    return response
+    content = BytesIO(thumbnail or abort(404, "This picture does not exist."))
+    return send_file(content, "image/jpeg", etag=f"{sha256}-{width}", max_age=_DAY)
 
 
 @blueprint.get("/photos/<photo_id>.jpg")
 def photo(photo_id: str) -> Response:
     """Send a shopper's photo; only the browser may cache it, and must revalidate, since it may be deleted."""
-    response = _jpeg(services().uploads.read(photo_id) or abort(404, PHOTO_UNAVAILABLE), photo_id)
+    content = BytesIO(services().uploads.read(photo_id) or abort(404, PHOTO_UNAVAILABLE))
+    response = send_file(content, "image/jpeg", etag=photo_id)  # no-cache, since it has no age
     response.cache_control.private = True
-    response.cache_control.no_cache = True
     return response
 
 
@@ -41,14 +41,6 @@ def photo(photo_id: str) -> Response:
 def example(example_id: str) -> Response:
     """Send the preview of an example photo."""
     found = services().examples.get(example_id) or abort(404, "This picture does not exist.")
-    response = _jpeg(found.preview, example_id)
-    response.cache_control.public = True
-    response.cache_control.max_age = _YEAR
+    response = send_file(BytesIO(found.preview), "image/jpeg", etag=example_id, max_age=_YEAR)
     response.cache_control.immutable = True
     return response
-
-
-def _jpeg(data: bytes, etag: str) -> Response:
-    response = Response(data, mimetype="image/jpeg")
-    response.set_etag(etag)
-    return response.make_conditional(request.environ)

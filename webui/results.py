@@ -111,7 +111,7 @@ def find_products(services: Services, picture: Picture, criteria: Criteria) -> R
             classes=criteria.unfiltered.classes,
             excluded=withdrawn,
         )
-        allowed = queries.image_ids_where(session, criteria.facets) if criteria.facets else None
+        allowed = queries.image_ids_where(session, **criteria.facets) if criteria.facets else None
         search = replace(unfiltered, classes=criteria.classes, allowed=allowed, box=criteria.box)
         result = _search(services.engine, serving, picture, search)
         started = time.perf_counter()

@@ -44,7 +44,7 @@ def build(
     engine = Engine(settings, open_encoder, open_detector=open_detector)
     engine.refresh()
     if engine.problem is None:
-        engine.detect(np.full((64, 64, 3), 128, np.uint8))  # opens the detector before the first request
+        engine.photos.detections(np.full((64, 64, 3), 128, np.uint8))  # opens the detector before the first request
     return create_app(settings, engine=engine, sessions=sessionmaker(create_engine(settings.catalogue_url))), engine
 
 

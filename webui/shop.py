@@ -97,7 +97,7 @@ def delete_photo(photo_id: str) -> Response:
     """Delete a shopper's photo and everything cached about it; knowing its URL is the permission."""
     picture = _load_photo(photo_id)
     services().uploads.delete(photo_id)
-    services().engine.forget(picture)
+    services().engine.photos.forget(picture)
     return redirect(url_for("shop.home", deleted=""), code=303)
 
 

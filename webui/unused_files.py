@@ -20,7 +20,7 @@ def unused_files(
     made_before = (now - timedelta(days=settings.thumbnail_days)).timestamp()
     for path in Thumbnails(settings).unused(keep, withdrawn, made_before):
         yield "thumbnails", path
-    for path in UploadStore.from_settings(settings).expired(now.timestamp()):
+    for path in UploadStore(settings).expired(now.timestamp()):
         yield "uploads", path
     unfinished = [*settings.uploads.glob(f"{UNFINISHED}*"), *settings.thumbnails.glob(f"??/{UNFINISHED}*")]
     for path in modified_before(unfinished, now.timestamp() - STALE_SECONDS):

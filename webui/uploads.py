@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self
 
 from flask import Request
 from werkzeug.datastructures import Headers
@@ -43,23 +42,17 @@ log = logging.getLogger(__name__)
 class UploadStore:
     """A folder of photos, <photo id>.jpg, that several processes may share; the HMAC key is stored next to it.
 
-    `expire` deletes photos that were not uploaded again for `days`; above `max_bytes` the oldest are deleted. Methods
-    raise UploadsUnavailable if the folder cannot be used.
+    `expire` deletes photos that were not uploaded again for a time; above the size limit the oldest are deleted.
+    Methods raise UploadsUnavailable if the folder cannot be used.
     """
 
-    def __init__(self, folder: Path, limits: Limits, *, days: int, max_bytes: int) -> None:
-        self.folder = folder
-        self.limits = limits
-        self._max_age = days * 86_400
-        self._max_bytes = max_bytes
+    def __init__(self, settings: Settings) -> None:
+        self.folder = settings.uploads
+        self.limits = Limits.from_settings(settings)
+        self._max_age = settings.upload_days * 86_400
+        self._max_bytes = round(settings.upload_gb * 1e9)
         self._writing = threading.Lock()
         self._free_bytes = 0  # that may be written before the folder is listed again
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        """Create the store that the settings describe."""
-        max_bytes = round(settings.upload_gb * 1e9)
-        return cls(settings.uploads, Limits.from_settings(settings), days=settings.upload_days, max_bytes=max_bytes)
 
     def put(self, data: bytes) -> str:
         """Store a photo and return its id; `InvalidRequest` or `ImageRejected` if it is not an acceptable picture."""

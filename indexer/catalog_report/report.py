@@ -123,7 +123,7 @@ def create(settings: Settings) -> CatalogReport:
                 for row in queries.latest_runs(session, LATEST)
             ]
             latest_imports = [imports.as_json(row) for row in imports.latest(session, LATEST)]
-            counts = asdict(queries.counts(session))
+            counts = queries.counts(session)
             pictures = findings.readable_pictures(session)
             found = [*findings.of_imports(session, latest_imports), *findings.without_picture(session)]
         found += findings.small_pictures(pictures)

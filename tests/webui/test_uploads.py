@@ -7,7 +7,8 @@ import pytest
 
 from tests.pictures import jpeg, noise
 from vsearch.core.errors import InvalidRequest, NotAnImage, UploadsUnavailable
-from vsearch.imaging.codec import Limits, decode
+from vsearch.core.settings import Settings
+from vsearch.imaging.codec import decode
 from webui.uploads import MAX_SIDE, UploadStore
 
 DAY = 86_400
@@ -18,7 +19,7 @@ PHOTO = b'Content-Disposition: form-data; name="photo"'
 @pytest.fixture
 def store(tmp_path):
     """An empty store that keeps photos for ten days."""
-    return UploadStore(tmp_path / "uploads", Limits(), days=10, max_bytes=10**9)
+    return UploadStore(Settings(data=tmp_path, upload_days=10))
 
 
 def put(store, seed: int, age_days: float) -> str:
@@ -54,14 +55,16 @@ def test_old_photos_expire(store):
 def test_oldest_photos_make_room(store):
     ids = [put(store, seed, 4 - seed) for seed in (1, 2, 3)]
     size = store.find(ids[0]).stat().st_size
-    assert UploadStore(store.folder, Limits(), days=10, max_bytes=round(size * 2.2)).expire(NOW) == 1
+    assert UploadStore(Settings(data=store.folder.parent, upload_days=10, upload_gb=size * 2.2 / 1e9)).expire(NOW) == 1
     assert [bool(store.find(photo_id)) for photo_id in ids] == [False, True, True]
 
 
 def test_size_limit_holds_after_every_upload(store):
     """Even with two processes."""
     size = len(store.read(put(store, 0, 30)))
-    both = [UploadStore(store.folder, Limits(), days=10**4, max_bytes=round(size * 2.5)) for _ in range(2)]
+    both = [
+        UploadStore(Settings(data=store.folder.parent, upload_days=10**4, upload_gb=size * 2.5 / 1e9)) for _ in range(2)
+    ]
     for seed in range(1, 7):
         latest = both[seed % 2].put(noise(40, 40, seed))
         assert store.find(latest)
@@ -71,7 +74,7 @@ def test_size_limit_holds_after_every_upload(store):
 
 def test_folder_is_not_listed_for_every_upload(store, monkeypatch):
     size = len(store.read(put(store, 0, 30)))
-    other = UploadStore(store.folder, Limits(), days=10**4, max_bytes=size * 100)
+    other = UploadStore(Settings(data=store.folder.parent, upload_days=10**4, upload_gb=size * 100 / 1e9))
     calls, expired = [], other.expired
     monkeypatch.setattr(other, "expired", lambda *args, **kwargs: calls.append(1) or expired(*args, **kwargs))
     for seed in range(1, 121):
@@ -103,10 +106,10 @@ def test_photos_deleted_by_another_process(store, monkeypatch):
 def test_ids_cannot_be_computed_from_a_photo(store, tmp_path):
     """They are made with a key of the folder, which only its owner can read."""
     photo_id = put(store, 1, 1)
-    other = UploadStore(tmp_path / "other" / "uploads", Limits(), days=1, max_bytes=10**9)
+    other = UploadStore(Settings(data=tmp_path / "other", upload_days=1))
     assert hashlib.sha256(store.read(photo_id)).hexdigest() != photo_id
     assert other.put(noise(40, 40, 1)) != photo_id
-    assert UploadStore(store.folder, Limits(), days=1, max_bytes=10**9).put(noise(40, 40, 1)) == photo_id
+    assert UploadStore(Settings(data=store.folder.parent, upload_days=1)).put(noise(40, 40, 1)) == photo_id
     assert (store.folder.parent / "uploads.key").stat().st_mode & 0o077 == 0
 
 
@@ -136,7 +139,7 @@ def test_check_writes_to_the_folder(store, tmp_path):
     store.check()
     assert list(store.folder.iterdir()) == []
     (tmp_path / "file").write_bytes(b"a file in place of the folder")
-    broken = UploadStore(tmp_path / "file", Limits(), days=1, max_bytes=10**9)
+    broken = UploadStore(Settings(data=tmp_path / "file", upload_days=1))
     for action in (broken.check, lambda: broken.put(noise(40, 40, 1))):
         with pytest.raises(UploadsUnavailable, match=str(tmp_path / "file")):
             action()

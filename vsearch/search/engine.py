@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vsearch.core.errors import GenerationError, NoGeneration, VSearchError
 from vsearch.core.settings import Metric, Settings
-from vsearch.detection.detector import Detection, OpenDetector, no_detector
+from vsearch.detection.detector import OpenDetector, no_detector
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.geometry import Box
 from vsearch.index import generation as generations
@@ -83,7 +83,7 @@ class Engine:
         self._refreshing = threading.Lock()
         self._clock = clock
         self._failed_id, self._retry_at = "", 0.0
-        self._photos = PhotoCache(open_detector)
+        self.photos = PhotoCache(open_detector)
 
     @property
     def serving(self) -> Serving:
@@ -123,14 +123,6 @@ class Engine:
             self.problem = None
             return changed
 
-    def detect(self, picture: Picture) -> tuple[Detection, ...]:
-        """Return the products detected in a photo, most confident first; none without a detector."""
-        return self._photos.detections(picture)
-
-    def forget(self, picture: Picture) -> None:
-        """Remove a photo from the cache."""
-        self._photos.forget(picture)
-
     def search(self, picture: Picture, search: Search = Search(), *, serving: Serving | None = None) -> SearchResult:
         """Find the products that look most like a photo.
 
@@ -143,11 +135,11 @@ class Engine:
         """
         serving = serving or self.serving
         started = time.perf_counter()
-        detections = self.detect(picture)
+        detections = self.photos.detections(picture)
         detected = time.perf_counter()
         extra = detections if search.box is None else ()
         boxes = [search.box, *(detection.box for detection in extra)]
-        blocks = self._photos.blocks(serving.encoder, picture, boxes)
+        blocks = self.photos.blocks(serving.encoder, picture, boxes)
         encoded = time.perf_counter()
         weights = [1.0, *(detection_weight(detection) for detection in extra)]
         regions = [

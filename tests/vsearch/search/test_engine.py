@@ -147,7 +147,7 @@ def test_a_photo_and_its_mirror_image_are_encoded_once(shop: Shop, engine: Engin
     for _ in range(2):
         engine.search(photo, Search(box=Box(0, 0, 0.5, 0.5)))
     assert encoder.pictures == before + 4
-    engine.forget(photo)
+    engine.photos.forget(photo)
     engine.search(photo)
     assert encoder.pictures == before + 6
 
