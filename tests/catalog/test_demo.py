@@ -1,7 +1,6 @@
 import csv
 from collections import Counter, defaultdict
 
-import pytest
 from PIL import Image
 
 from catalog import demo
@@ -14,75 +13,61 @@ def table(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.fixture(scope="module")
-def feed():
-    """The rows of the feed by sku."""
-    return {row["sku"]: row for row in table("feed.csv")}
+FEED = {row["sku"]: row for row in table("feed.csv")}
+PACKSHOTS = {row["sku"]: row for row in table("packshots.csv")}
+PHOTOS = defaultdict(list)
+for row in table("photos.csv"):
+    PHOTOS[row["photo"]].append(row)
 
 
-@pytest.fixture(scope="module")
-def packshots():
-    """The rows of packshots.csv by sku."""
-    return {row["sku"]: row for row in table("packshots.csv")}
-
-
-@pytest.fixture(scope="module")
-def photos():
-    """The rows of photos.csv by photo."""
-    found = defaultdict(list)
-    for row in table("photos.csv"):
-        found[row["photo"]].append(row)
-    return found
-
-
-def test_feed_is_imported_without_warnings(feed):
+def test_feed_is_imported_without_warnings():
     reading = read_feed(demo.FEED)
     assert (reading.errors, reading.warnings) == ((), ())
-    assert len(reading.rows) == len(feed) >= 360
-    assert len({row["article_number"] for row in feed.values()}) == len(feed)
-    assert len({row["title"] for row in feed.values()}) == len(feed)
-    per_category = Counter(row["category"] for row in feed.values())
+    assert len(reading.rows) == len(FEED) >= 360
+    assert len({row["article_number"] for row in FEED.values()}) == len(FEED)
+    assert len({row["title"] for row in FEED.values()}) == len(FEED)
+    per_category = Counter(row["category"] for row in FEED.values())
     assert len(per_category) == 12
     assert min(per_category.values()) >= 30
 
 
-def test_feed_names_every_picture_once(feed, packshots):
-    named = [name for row in feed.values() for name in row["images"].split("|")]
+def test_feed_names_every_picture_once():
+    named = [name for row in FEED.values() for name in row["images"].split("|")]
     assert sorted(named) == sorted(path.name for path in demo.PICTURES.iterdir())
     assert len(set(named)) == len(named)
     for name in named:
         with Image.open(demo.PICTURES / name) as picture:
             assert picture.size == (320, 320), name
-    assert {sku: row["image"] for sku, row in packshots.items()} == {sku: row["images"] for sku, row in feed.items()}
+    assert {sku: row["image"] for sku, row in PACKSHOTS.items()} == {sku: row["images"] for sku, row in FEED.items()}
 
 
-def test_three_photos_of_every_product(feed, photos):
-    mains = Counter(row["sku"] for rows in photos.values() for row in rows if row["role"] == "main")
-    assert photos.keys() == {path.name for path in demo.PHOTOS.iterdir()}
-    assert mains == dict.fromkeys(feed, 3)
-    for name, rows in photos.items():
+def test_three_photos_of_every_product():
+    mains = Counter(row["sku"] for rows in PHOTOS.values() for row in rows if row["role"] == "main")
+    assert PHOTOS.keys() == {path.name for path in demo.PHOTOS.iterdir()}
+    assert mains == dict.fromkeys(FEED, 3)
+    for name, rows in PHOTOS.items():
         assert Counter(row["role"] for row in rows)["main"] == 1, name
         for row in rows:
             left, top, right, bottom = (float(row[side]) for side in ("left", "top", "right", "bottom"))
             assert 0 <= left < right <= 1, name
             assert 0 <= top < bottom <= 1, name
-            assert feed[row["sku"]]["category"] == row["category"]
+            assert FEED[row["sku"]]["category"] == row["category"]
 
 
-def test_families_are_either_for_training_or_unseen(feed, packshots, photos):
+def test_families_are_either_for_training_or_unseen():
     families = defaultdict(set)
-    for row in packshots.values():
+    for row in PACKSHOTS.values():
         families[row["category"], row["family"]].add(row["split"])
     assert all(len(splits) == 1 for splits in families.values())
-    for category in {row["category"] for row in feed.values()}:
+    for category in {row["category"] for row in FEED.values()}:
         splits = Counter(split for (of, _), (split,) in families.items() if of == category)
         assert splits.keys() == {"train", "unseen"}
         assert min(splits.values()) >= 3
-    for name, rows in photos.items():
+    for name, rows in PHOTOS.items():
         (main,) = (row for row in rows if row["role"] == "main")
-        assert {row["split"] for row in rows} == {packshots[main["sku"]]["split"]}, name
+        assert {row["split"] for row in rows} == {PACKSHOTS[main["sku"]]["split"]}, name
         if main["split"] == "train":
-            assert {packshots[row["sku"]]["split"] for row in rows} == {"train"}, name
+            assert {PACKSHOTS[row["sku"]]["split"] for row in rows} == {"train"}, name
 
 
 def test_size_and_contents():
@@ -92,11 +77,11 @@ def test_size_and_contents():
     assert {path.relative_to(demo.SHOP).parts[0] for path in files} == names
 
 
-def test_example_photos_show_unseen_products_of_different_categories(feed, packshots):
+def test_example_photos_show_unseen_products_of_different_categories():
     examples = demo.example_photos()
     assert 6 <= len(examples) <= 12
-    assert len({feed[example.sku]["category"] for example in examples}) == len(examples)
-    assert {packshots[example.sku]["split"] for example in examples} == {"unseen"}
+    assert len({FEED[example.sku]["category"] for example in examples}) == len(examples)
+    assert {PACKSHOTS[example.sku]["split"] for example in examples} == {"unseen"}
     for example in examples:
         left, top, right, bottom = example.box
         assert (right - left) * (bottom - top) > 0.04, example.caption

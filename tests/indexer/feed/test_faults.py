@@ -49,14 +49,13 @@ def assert_published(stale_shop: Shop, generation_id: str | None) -> None:
 
 
 @pytest.fixture
-def stale_shop(indexed_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
+def stale_shop(indexed_shop, monkeypatch):
     """An indexed shop with a product that is not indexed yet; commands use the fake encoder."""
     for name, value in indexed_shop.settings.model_dump(exclude_defaults=True, exclude={"data"}).items():
         monkeypatch.setenv(f"VSEARCH_{name.upper()}", str(value))
     monkeypatch.setattr("indexer.build.nightly.Encoder", FakeEncoder)
-    monkeypatch.setattr(
-        nightly.reindex, "__kwdefaults__", nightly.reindex.__kwdefaults__ | {"open_encoder": FakeEncoder}
-    )
+    options = nightly.reindex.__kwdefaults__ | {"open_encoder": FakeEncoder}
+    monkeypatch.setattr(nightly.reindex, "__kwdefaults__", options)
     indexed_shop.add(["N000"], "Lamps")
     return indexed_shop
 
@@ -87,9 +86,8 @@ def disk(stale_shop: Shop, request: pytest.FixtureRequest) -> Iterator[Disk]:
     folder = stale_shop.settings.data / request.param
     stale_shop.close()
     away = shutil.copytree(folder, stale_shop.settings.data.with_name("away"))
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True, check=False
-    )
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder]
+    mounted = subprocess.run(mount, capture_output=True, check=False)
     if mounted.returncode:
         pytest.skip("mounting a small disk needs root")
     try:

@@ -8,7 +8,6 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,7 +32,6 @@ RESPONSES: dict[str, tuple[int, bytes, dict[str, str]]] = {
     "/mislabeled.php": (200, FEED.encode(), {"Content-Type": "text/html; charset=iso-8859-1"}),
     "/google.jsonl": (200, XML_FEED.encode(), {"Content-Type": "application/xml"}),
     "/index.php?route=feed": (200, XML_FEED.encode(), {"Content-Type": "application/xml"}),
-    "/login.csv": (200, b"<html><body>Log in</body></html>", {"Content-Type": "text/html"}),
     "/moved.jpg": (302, b"", {"Location": "/picture.jpg"}),
     "/loop": (302, b"", {"Location": "/loop"}),
     "/away.csv": (302, b"", {"Location": "http://localhost:PORT/feed.csv"}),
@@ -136,7 +134,7 @@ def feed_titles(address: str, *, private: bool = False) -> list[str]:
         return [item.title for item in read_feed(feed).items]
 
 
-def test_unchanged_files_are_not_sent_again(server: Server, web: Downloader) -> None:
+def test_unchanged_files_are_not_sent_again(server, web):
     """By ETag, or else by date."""
     address, requests = server
     first = web.fetch(f"{address}/picture.jpg", LIMIT)
@@ -147,14 +145,14 @@ def test_unchanged_files_are_not_sent_again(server: Server, web: Downloader) -> 
     assert web.fetch(f"{address}/dated.jpg", LIMIT, dated.tag).data is None
 
 
-def test_temporary_errors_are_retried(server: Server, web: Downloader) -> None:
+def test_temporary_errors_are_retried(server, web):
     address, requests = server
     assert web.fetch(f"{address}/busy", LIMIT).data == b"at last"
     assert len(requests) == 3
 
 
 @pytest.mark.parametrize("path", ["chunked.jpg", "moved.jpg", "gzip.jpg"])
-def test_chunks_redirects_and_unrequested_compression(server: Server, web: Downloader, path: str) -> None:
+def test_chunks_redirects_and_unrequested_compression(server, web, path):
     assert web.fetch(f"{server[0]}/{path}", LIMIT).data == b"picture"
 
 
@@ -170,28 +168,21 @@ def test_chunks_redirects_and_unrequested_compression(server: Server, web: Downl
         ("cut_gzip.jpg", "ended before"),
     ],
 )
-def test_failed_downloads_name_the_address_and_the_reason(
-    server: Server, web: Downloader, path: str, problem: str
-) -> None:
+def test_failed_downloads_name_the_address_and_the_reason(server, web, path, problem):
     with pytest.raises(AddressRefused, match=f"{server[0]}/{path}.*{problem}"):
         web.fetch(f"{server[0]}/{path}", LIMIT)
 
 
-def test_slow_downloads_are_stopped(server: Server) -> None:
-    with (
-        closing(Downloader(private=True, pause=0.0, deadline=0.1)) as web,
-        pytest.raises(AddressRefused, match=r"within 0\.1 s"),
-    ):
-        web.fetch(f"{server[0]}/slow.jpg", 10**9)
-
-
-def test_unreachable_host(web: Downloader) -> None:
-    with pytest.raises(AddressRefused, match="refused"):
-        web.fetch("http://127.0.0.1:9/a.jpg", LIMIT)
+def test_slow_downloads_are_stopped(server):
+    with closing(Downloader(private=True, pause=0.0, deadline=0.1)) as web:
+        with pytest.raises(AddressRefused, match=r"within 0\.1 s"):
+            web.fetch(f"{server[0]}/slow.jpg", 10**9)
+        with pytest.raises(AddressRefused, match="refused"):
+            web.fetch("http://127.0.0.1:9/a.jpg", LIMIT)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"])
-def test_private_addresses_get_no_request(server: Server, host: str) -> None:
+def test_private_addresses_get_no_request(server, host):
     """However the address is written, the peer of the connection is checked."""
     address, requests = server
     port = address.rpartition(":")[2]
@@ -203,32 +194,19 @@ def test_private_addresses_get_no_request(server: Server, host: str) -> None:
 @pytest.mark.parametrize(
     ("address", "public"),
     [
-        ("93.184.216.34", True),
-        ("2606:2800:220:1::1", True),
-        ("::ffff:93.184.216.34", True),
-        ("64:ff9b::93.184.216.34", True),
-        ("2002:5db8:d822::1", True),
-        ("10.0.0.1", False),
-        ("169.254.169.254", False),
-        ("100.64.0.1", False),
-        ("::1", False),
-        ("fd00::1", False),
-        ("fe80::1", False),
-        ("::ffff:127.0.0.1", False),
-        ("::127.0.0.1", False),
-        ("64:ff9b::7f00:1", False),
-        ("64:ff9b::169.254.169.254", False),
-        ("64:ff9b:1::93.184.216.34", False),
-        ("2002:7f00:1::", False),
-        ("2002:a00:1::1", False),
+        *((public, True) for public in ("93.184.216.34", "2606:2800:220:1::1", "::ffff:93.184.216.34")),
+        *((public, True) for public in ("64:ff9b::93.184.216.34", "2002:5db8:d822::1")),
+        *((private, False) for private in ("10.0.0.1", "169.254.169.254", "100.64.0.1", "::1", "fd00::1", "fe80::1")),
+        *((embedded, False) for embedded in ("::ffff:127.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::")),
+        *((embedded, False) for embedded in ("64:ff9b::169.254.169.254", "64:ff9b:1::93.184.216.34", "2002:a00:1::1")),
     ],
 )
-def test_public_addresses(address: str, public: bool) -> None:
+def test_public_addresses(address, public):
     """An embedded IPv4 address counts."""
     assert is_public(ipaddress.ip_address(address)) is public
 
 
-def test_the_feeds_host_may_be_private_but_not_a_redirect(server: Server) -> None:
+def test_the_feeds_host_may_be_private_but_not_a_redirect(server):
     address, requests = server
     assert feed_titles(f"{address}/feed.csv") == ["S\u00f6fa"]
     requests.clear()
@@ -239,17 +217,12 @@ def test_the_feeds_host_may_be_private_but_not_a_redirect(server: Server) -> Non
 
 
 @pytest.mark.parametrize("path", ["google.jsonl", "index.php?route=feed", "latin.csv", "mislabeled.php"])
-def test_a_feeds_format_and_encoding_are_detected(server: Server, path: str) -> None:
+def test_a_feeds_format_and_encoding_are_detected(server, path):
     """The server's charset counts only if the text is not UTF-8."""
     assert feed_titles(f"{server[0]}/{path}") == ["S\u00f6fa"]
 
 
-def test_a_login_page_is_no_feed(server: Server) -> None:
-    with pytest.raises(FeedRejected, match=r"login\.csv is a web page"):
-        feed_titles(f"{server[0]}/login.csv")
-
-
-def test_a_password_is_sent_to_its_own_host_only(server: Server) -> None:
+def test_a_password_is_sent_to_its_own_host_only(server):
     secured = server[0].replace("://", "://j%C3%B6rg:p%40ss:w@") + "/secured"
     assert feed_titles(f"{secured}/feed") == ["S\u00f6fa"]
     for address in (f"{secured}/away", f"{secured.replace('%40', '')}/feed"):
@@ -258,7 +231,7 @@ def test_a_password_is_sent_to_its_own_host_only(server: Server) -> None:
         assert "ss:w" not in str(caught.value)
 
 
-def test_a_downloaded_feed_keeps_its_name_and_is_deleted(server: Server) -> None:
+def test_a_downloaded_feed_keeps_its_name_and_is_deleted(server):
     with local_file(f"{server[0]}/feed.csv.gz?token=1") as feed:
         assert feed.name == "feed.csv.gz"
         assert gzip.decompress(feed.read_bytes()).startswith(b"sku")
@@ -267,7 +240,7 @@ def test_a_downloaded_feed_keeps_its_name_and_is_deleted(server: Server) -> None
         pass
 
 
-def test_pictures_from_files_and_addresses(server: Server, tmp_path: Path) -> None:
+def test_pictures_from_files_and_addresses(server, tmp_path):
     """Files are read first."""
     (tmp_path / "a.jpg").write_bytes(b"file")
     address = f"{server[0]}/picture.jpg"

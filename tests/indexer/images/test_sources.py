@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
@@ -10,134 +10,98 @@ import pytest
 
 from indexer.feed.locations import local_file
 from indexer.images.sources import PictureUnavailable, open_pictures
-from tests.archives import Files, make_folder, make_tar, make_zip
+from tests.archives import make_folder, make_tar, make_zip
 from vsearch.core.errors import FeedRejected
 
 FILES = {"a.jpg": b"first", "sub/b.jpg": b"second", "big.jpg": b"x" * 101}
 LIMIT = 100
 
-every_kind = pytest.mark.parametrize(
-    "make",
-    [
-        pytest.param(make_folder, id="folder"),
-        pytest.param(make_tar, id="tar"),
-        pytest.param(lambda parent, files: make_tar(parent, files, "w:gz"), id="tar.gz"),
-        pytest.param(lambda parent, files: make_tar(parent, files, prefix="./"), id="tar with ./"),
-        pytest.param(make_zip, id="zip"),
-    ],
-)
+KINDS = {
+    "folder": make_folder,
+    "tar": make_tar,
+    "tar.gz": lambda parent, files: make_tar(parent, files, "w:gz"),
+    "tar with ./": lambda parent, files: make_tar(parent, files, prefix="./"),
+    "zip": make_zip,
+}
 
 
-@every_kind
-def test_pictures_are_read_by_name_without_unpacking(tmp_path: Path, make: Callable[[Path, Files], Path]) -> None:
-    location = make(tmp_path, FILES)
-    before = sorted(tmp_path.rglob("*"))
+def fetch(location: Path | str, *names: str) -> list[bytes | None]:
+    """Return the pictures of a location."""
     with open_pictures(str(location), LIMIT) as source:
-        assert source.fetch("sub/b.jpg").data == b"second"
-        assert source.fetch("a.jpg").data == b"first"
+        return [source.fetch(name).data for name in names]
+
+
+def assert_unavailable(location: Path | str, problems: dict[str, str]) -> None:
+    """Assert that a location refuses each of these names, for its reason."""
+    with open_pictures(str(location), LIMIT) as source:
+        for name, problem in problems.items():
+            with pytest.raises(PictureUnavailable, match=problem) as caught:
+                source.fetch(name)
+            assert repr(name) in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pictures_are_read_by_name_without_unpacking(tmp_path, kind):
+    """Names are case-sensitive and include the folder; a picture over the size limit is not read."""
+    location = KINDS[kind](tmp_path, FILES)
+    before = sorted(tmp_path.rglob("*"))
+    assert fetch(location, "sub/b.jpg", "a.jpg") == [b"second", b"first"]
+    assert_unavailable(
+        location, dict.fromkeys(("no.jpg", "A.JPG", "b.jpg", "a.jpg/x"), "is not in") | {"big.jpg": "MB"}
+    )
+    with open_pictures(str(location), LIMIT) as source:
         assert set(source.in_reading_order(["sub/b.jpg", "a.jpg", "no.jpg"])) == {"a.jpg", "sub/b.jpg", "no.jpg"}
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@every_kind
-@pytest.mark.parametrize(
-    ("name", "problem"),
-    [
-        ("no.jpg", "is not in"),
-        ("A.JPG", "is not in"),
-        ("b.jpg", "is not in"),
-        ("a.jpg/x", "is not in"),
-        ("big.jpg", "MB"),
-    ],
-)
-def test_unavailable_pictures_are_named(
-    tmp_path: Path, make: Callable[[Path, Files], Path], name: str, problem: str
-) -> None:
-    """Names are case-sensitive and include the folder; a picture over the size limit is not read."""
-    with (
-        open_pictures(str(make(tmp_path, FILES)), LIMIT) as source,
-        pytest.raises(PictureUnavailable, match=f"'{re.escape(name)}'.*{problem}"),
-    ):
-        source.fetch(name)
-
-
 @pytest.mark.parametrize("make", [make_folder, make_tar, make_zip])
-def test_spellings_of_a_name(tmp_path: Path, make: Callable[[Path, Files], Path]) -> None:
+def test_spellings_of_a_name(tmp_path, make):
     """Decomposed letters and backslashes make no difference; folder and case do."""
-    files = {
-        "Mo\u0308bel/stu\u0308hle.jpg": b"decomposed",
-        "\u00e5.jpg": b"composed",
-        "a\\same.jpg": b"in a",
-        "b\\same.jpg": b"in b",
-        "c/same.jpg": b"in c",
-    }
+    stored = ("Mo\u0308bel/stu\u0308hle.jpg", "\u00e5.jpg", "a\\same.jpg", "b\\same.jpg", "c/same.jpg")
     found = {
-        "M\u00f6bel/st\u00fchle.jpg": b"decomposed",
-        "\u00e5.jpg": b"composed",
-        "a\u030a.jpg": b"composed",
-        "a/same.jpg": b"in a",
-        "b/same.jpg": b"in b",
-        "c/same.jpg": b"in c",
-        "c\\same.jpg": b"in c",
+        "M\u00f6bel/st\u00fchle.jpg": stored[0],
+        **dict.fromkeys(("\u00e5.jpg", "a\u030a.jpg"), stored[1]),
+        "a/same.jpg": stored[2],
+        "b/same.jpg": stored[3],
+        **dict.fromkeys(("c/same.jpg", "c\\same.jpg"), stored[4]),
     }
-    with open_pictures(str(make(tmp_path, files)), LIMIT) as source:
-        assert {name: source.fetch(name).data for name in found} == found
-        for name in ("same.jpg", "d/same.jpg", "mo\u0308bel/stu\u0308hle.jpg"):
-            with pytest.raises(PictureUnavailable):
-                source.fetch(name)
+    location = make(tmp_path, {name: name.encode() for name in stored})
+    assert fetch(location, *found) == [name.encode() for name in found.values()]
+    assert_unavailable(location, dict.fromkeys(("same.jpg", "d/same.jpg", "mo\u0308bel/stu\u0308hle.jpg"), "is not in"))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "cp437", "cp850", "cp1252"])
-def test_zip_that_does_not_declare_its_encoding(tmp_path: Path, encoding: str) -> None:
+def test_zip_that_does_not_declare_its_encoding(tmp_path, encoding):
     name = "St\u00fchle \u00e9.jpg"
     placeholder = "x" * len(name.encode(encoding))
     location = make_zip(tmp_path, {placeholder: b"found"})
     location.write_bytes(location.read_bytes().replace(placeholder.encode(), name.encode(encoding)))
-    with open_pictures(str(location), LIMIT) as source:
-        assert source.fetch(name).data == b"found"
+    assert fetch(location, name) == [b"found"]
 
 
 @pytest.mark.parametrize("make", [make_tar, make_folder])
-def test_names_that_are_not_utf8(tmp_path: Path, make: Callable[[Path, Files], Path]) -> None:
+def test_names_that_are_not_utf8(tmp_path, make):
     location = make(tmp_path, {os.fsdecode("St\u00fchle.jpg".encode("cp1252")): b"found"})
-    with open_pictures(str(location), LIMIT) as source:
-        assert source.fetch("St\u00fchle.jpg").data == b"found"
+    assert fetch(location, "St\u00fchle.jpg") == [b"found"]
 
 
-@pytest.mark.parametrize("make", [make_tar, make_zip])
-def test_archive_links_are_refused(tmp_path: Path, make: Callable[[Path, Files], Path]) -> None:
-    with (
-        open_pictures(str(make(tmp_path, FILES)), LIMIT) as source,
-        pytest.raises(PictureUnavailable, match="regular file"),
-    ):
-        source.fetch("link.jpg")
-
-
-def test_folder_links_must_stay_inside(tmp_path: Path) -> None:
+def test_links_are_not_followed_outside(tmp_path):
     """Also a link found by another spelling of its name; the folder itself may be a link."""
+    for make in (make_tar, make_zip):
+        assert_unavailable(make(tmp_path, FILES), {"link.jpg": "regular file"})
     folder = make_folder(tmp_path, FILES)
     (tmp_path / "secret").write_bytes(b"secret")
-    (folder / "inside.jpg").symlink_to("a.jpg")
-    (folder / "outside.jpg").symlink_to(tmp_path / "secret")
-    (folder / "o\u0308.jpg").symlink_to(tmp_path / "secret")
-    (folder / "loop.jpg").symlink_to("loop.jpg")
+    links = {"inside.jpg": "a.jpg", "outside.jpg": tmp_path / "secret", "loop.jpg": "loop.jpg"}
+    for name, target in (links | {"o\u0308.jpg": tmp_path / "secret"}).items():
+        (folder / name).symlink_to(target)
     (tmp_path / "link").symlink_to(folder)
-    with open_pictures(str(tmp_path / "link"), LIMIT) as source:
-        assert source.fetch("inside.jpg").data == b"first"
-        for name, problem in {
-            "outside.jpg": "points outside",
-            "\u00f6.jpg": "points outside",
-            "../secret": "points outside",
-            str(tmp_path / "secret"): "points outside",
-            "loop.jpg": "cannot be read",
-            "sub": "regular file",
-            "a\0.jpg": "cannot be read",
-        }.items():
-            with pytest.raises(PictureUnavailable, match=problem):
-                source.fetch(name)
+    assert fetch(tmp_path / "link", "inside.jpg") == [b"first"]
+    outside = ("outside.jpg", "\u00f6.jpg", "../secret", str(tmp_path / "secret"))
+    other = {"loop.jpg": "cannot be read", "a\0.jpg": "cannot be read", "sub": "regular file"}
+    assert_unavailable(tmp_path / "link", dict.fromkeys(outside, "points outside") | other)
 
 
-def test_archives_are_read_forward(tmp_path: Path) -> None:
+def test_archives_are_read_forward(tmp_path):
     with open_pictures(str(make_tar(tmp_path, FILES)), LIMIT) as source:
         assert source.in_reading_order(["sub/b.jpg", "big.jpg", "a.jpg"]) == ["a.jpg", "sub/b.jpg", "big.jpg"]
     with open_pictures(str(make_tar(tmp_path, {"b\\o\u0308": b"", "a": b""})), LIMIT) as source:
@@ -151,13 +115,10 @@ def test_archives_are_read_forward(tmp_path: Path) -> None:
         (make_tar, {"./shop/a.jpg": b"a", "shop/o\u0308/b.jpg": b"b", ".DS_Store": b""}),
     ],
 )
-def test_the_name_of_a_single_top_folder_is_optional(
-    tmp_path: Path, make: Callable[[Path, Files], Path], files: Files
-) -> None:
-    with open_pictures(str(make(tmp_path, files)), LIMIT) as source:
-        assert [source.fetch(name).data for name in ("a.jpg", "shop/a.jpg", "\u00f6/b.jpg")] == [b"a", b"a", b"b"]
-        with pytest.raises(PictureUnavailable):
-            source.fetch("b.jpg")
+def test_the_name_of_a_single_top_folder_is_optional(tmp_path, make, files):
+    location = make(tmp_path, files)
+    assert fetch(location, "a.jpg", "shop/a.jpg", "\u00f6/b.jpg") == [b"a", b"a", b"b"]
+    assert_unavailable(location, {"b.jpg": "is not in"})
 
 
 def encrypted_zip(parent: Path) -> Path:
@@ -173,43 +134,38 @@ def encrypted_zip(parent: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "problem"),
     [
-        pytest.param(lambda parent: parent / "pictures.tar", "does not exist", id="missing"),
-        pytest.param(lambda _: Path(__file__), "cannot be read", id="no archive"),
-        pytest.param(encrypted_zip, "encrypted", id="encrypted zip"),
-        pytest.param(lambda _: "https://shop.example/", "web address", id="web address"),
+        (lambda parent: parent / "pictures.tar", "does not exist"),
+        (lambda _: Path(__file__), "cannot be read"),
+        (encrypted_zip, "encrypted"),
+        (lambda _: "https://shop.example/", "web address"),
     ],
+    ids=["missing", "no archive", "encrypted zip", "web address"],
 )
-def test_unusable_locations_are_refused_when_opened(
-    tmp_path: Path, make: Callable[[Path], Path | str], problem: str
-) -> None:
+def test_unusable_locations_are_refused_when_opened(tmp_path, make, problem):
     location = str(make(tmp_path))
     with pytest.raises(FeedRejected, match=f"{re.escape(location)}.*{problem}"), open_pictures(location, LIMIT):
         pass
 
 
-def test_a_damaged_member_leaves_the_others_readable(tmp_path: Path) -> None:
+def test_a_damaged_member_leaves_the_others_readable(tmp_path):
     location = make_zip(tmp_path, FILES)
     data = location.read_bytes()
     start = data.index(b"sub/b.jpg") + len(b"sub/b.jpg")
     location.write_bytes(data[:start] + b"\xff\xff" + data[start + 2 :])
-    with open_pictures(str(location), LIMIT) as source:
-        assert source.fetch("a.jpg").data == b"first"
-        with pytest.raises(PictureUnavailable, match="cannot be read"):
-            source.fetch("sub/b.jpg")
+    assert fetch(location, "a.jpg") == [b"first"]
+    assert_unavailable(location, {"sub/b.jpg": "cannot be read"})
 
 
-def test_a_file_name_without_a_location_is_refused() -> None:
+def test_a_file_name_without_a_location_is_refused():
     with open_pictures(None, LIMIT) as source, pytest.raises(PictureUnavailable, match=r"'a\.jpg'.*--images"):
         source.fetch("a.jpg")
 
 
-def test_spellings_of_a_name_in_object_storage() -> None:
+def test_spellings_of_a_name_in_object_storage():
     files = fsspec.filesystem("memory")
     files.pipe_file("/names/o\u0308.jpg", b"found")
-    with open_pictures("memory://names", LIMIT) as source:
-        assert source.fetch("\u00f6.jpg").data == b"found"
-        with pytest.raises(PictureUnavailable):
-            source.fetch("\u00fc.jpg")
+    assert fetch("memory://names", "\u00f6.jpg") == [b"found"]
+    assert_unavailable("memory://names", {"\u00fc.jpg": "\u00fc"})
     files.rm("/names", recursive=True)
 
 
@@ -240,7 +196,7 @@ def bucket(request: pytest.FixtureRequest) -> str:
     return str(address)
 
 
-def test_pictures_in_object_storage(bucket: str) -> None:
+def test_pictures_in_object_storage(bucket):
     """The tag avoids a second download until the picture changes."""
     with open_pictures(bucket, LIMIT) as source:
         first = source.fetch("a.jpg")
@@ -255,7 +211,7 @@ def test_pictures_in_object_storage(bucket: str) -> None:
         assert source.fetch("a.jpg", first.tag).data == b"other"
 
 
-def test_a_feed_in_object_storage_keeps_its_name(bucket: str) -> None:
+def test_a_feed_in_object_storage_keeps_its_name(bucket):
     with local_file(f"{bucket}/feed.csv") as feed:
         assert (feed.name, feed.read_bytes()) == ("feed.csv", b"sku,title,image\n")
     with pytest.raises(FeedRejected, match=f"{bucket}/none"), local_file(f"{bucket}/none"):
@@ -263,7 +219,7 @@ def test_a_feed_in_object_storage_keeps_its_name(bucket: str) -> None:
 
 
 @pytest.mark.slow
-def test_unreachable_storage_is_refused_when_opened(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_storage_is_refused_when_opened(s3, monkeypatch):
     with pytest.raises(FeedRejected, match="s3://none"), open_pictures("s3://none", LIMIT):
         pass
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
@@ -284,7 +240,7 @@ def test_unreachable_storage_is_refused_when_opened(s3: str, monkeypatch: pytest
         ("s3://key:s3cret@bucket/feed.csv", "credentials"),
     ],
 )
-def test_unusable_addresses_are_refused_without_their_passwords(location: str, problem: str) -> None:
+def test_unusable_addresses_are_refused_without_their_passwords(location, problem):
     with pytest.raises(FeedRejected, match=problem) as caught, local_file(location):
         pass
     assert "s3cret" not in str(caught.value)
