@@ -63,10 +63,8 @@ def test_more_keys_than_one_statement_takes(session):
 def test_unused_blocks_are_listed_measured_and_deleted(filled):
     both = {"first", "second"}
     assert list(stored_blocks.unused(filled, pictures=set(SHAS), blocks_ids=both)) == []
-    assert sorted(stored_blocks.unused(filled, pictures={SHAS[1]}, blocks_ids={"first"})) == [
-        ("first", SHAS[0]),
-        ("second", SHAS[0]),
-    ]
+    unused = sorted(stored_blocks.unused(filled, pictures={SHAS[1]}, blocks_ids={"first"}))
+    assert unused == [("first", SHAS[0]), ("second", SHAS[0])]
     assert stored_blocks.size_of(filled, "first", SHAS) == (3, 12)
     assert stored_blocks.size_of(filled, "second", [SHAS[5]]) == (0, 0)
     stored_blocks.delete_of(filled, "first", [SHAS[0], SHAS[5]])

@@ -73,8 +73,7 @@ def test_one_generation_answers_all_of_a_page(shared_site, criteria):
     assert len(services.engine.taken) == 1
     assert len(services.engine.searches) >= 2
     assert all(serving is services.engine.taken[0] for serving in services.engine.used)
-    assert page.result.known_classes == ("chair", "lamp")
-    assert {chip.class_name for chip in page.chips} == {"chair", "lamp"}
+    assert page.result.known_classes == tuple(sorted(chip.class_name for chip in page.chips)) == ("chair", "lamp")
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
@@ -98,10 +97,13 @@ def test_withdrawn_products_leave_no_gap(site, metric):
 def test_withdrawn_products_leave_no_gap_among_similar_products(site):
     services = services_of(site.app)
     product_id = int(services.engine.serving.generation.gallery.products[0])
-    everything = [match.card.sku for match in results.similar_products(services, product_id, 99)]
+
+    def similar(count):
+        return [match.card.sku for match in results.similar_products(services, product_id, count)]
+
+    everything = similar(99)
     withdraw(site, *everything[:3])
-    found = [match.card.sku for match in results.similar_products(services, product_id, 8)]
-    assert found == everything[3:11]
+    assert similar(8) == everything[3:11]
 
 
 def test_catalog_cache_reads_withdrawn_products_once_per_import(site):
@@ -194,8 +196,8 @@ def test_featured_products_are_spread_over_the_index(shared_site):
     assert {card.sku >= "P-06" for card in results.featured_products(services, 4)} == {True, False}
 
 
-def test_reciprocal_rank_fusion():
-    """What two rankings contain comes before what only one does; a single ranking is unchanged."""
-    assert reciprocal_rank_fusion([[1, 2, 3, 4], [3, 9]]) == [3, 1, 2, 9, 4]
-    assert reciprocal_rank_fusion([[3, 1, 2]]) == [3, 1, 2]
-    assert reciprocal_rank_fusion([]) == []
+@pytest.mark.parametrize(
+    ("rankings", "fused"), [([[1, 2, 3, 4], [3, 9]], [3, 1, 2, 9, 4]), ([[3, 1, 2]], [3, 1, 2]), ([], [])]
+)
+def test_reciprocal_rank_fusion(rankings, fused):
+    assert reciprocal_rank_fusion(rankings) == fused

@@ -15,9 +15,7 @@ from webui.cli import demo as command
 @pytest.mark.parametrize("option", ["--feed", "--images", "--mapping"])
 def test_feed_and_images_belong_together(option, tmp_path):
     (file := tmp_path / "file.csv").write_text("sku,title\n")
-
     result = CliRunner().invoke(cli, ["--data", str(tmp_path / "data"), "demo", option, str(file)])
-
     assert result.exit_code == 2
     assert "--feed" in result.output
     assert not (tmp_path / "data").exists()
@@ -32,7 +30,6 @@ def test_options_of_serve_override_the_settings(monkeypatch, tmp_path):
 
     monkeypatch.setattr("webui.server.serve", serve)
     result = CliRunner().invoke(cli, ["--data", str(tmp_path), "serve", "--port", "1234", "--threads", "3"])
-
     assert result.exit_code == 0
     assert (served[0].port, served[0].threads, served[0].host) == (1234, 3, "127.0.0.1")
     assert "http://127.0.0.1:1234/" in result.stdout
@@ -56,19 +53,16 @@ def indexed(monkeypatch, tmp_path):
     return found
 
 
-def test_the_demo_reports_the_rank_of_each_example(indexed, tmp_path):
+def test_the_demo_reports_the_rank_of_each_example(indexed, tmp_path, failed):
+    """It fails if it finds fewer than half."""
+    arguments = ["--data", str(tmp_path / "data"), "demo", "--no-serve"]
     indexed["0,0,1,1"] = [{"sku": sku} for sku in ("A", "B", "SKU-2")]
-
-    result = CliRunner().invoke(cli, ["--data", str(tmp_path / "data"), "demo", "--no-serve"])
-
+    result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 0, result.output
     for text in ("SKU-0 is rank 1\n", "SKU-1 is not among", "SKU-2 is rank 3\n", "2 of 3 example photos"):
         assert text in result.stdout
-
-
-def test_the_demo_fails_if_it_finds_fewer_than_half(indexed, tmp_path, failed):
     indexed["0,0,1,1"] = [{"sku": sku} for sku in ("A", "B", "C", "D", "E", "SKU-2")]
-    assert "1 of 3 example photos" in failed("--data", tmp_path / "data", "demo", "--no-serve")
+    assert "1 of 3 example photos" in failed(*arguments)
 
 
 @pytest.mark.parametrize("own", [False, True])
@@ -78,10 +72,8 @@ def test_the_demo_becomes_a_server_with_example_photos(indexed, monkeypatch, tmp
     monkeypatch.setattr(os, "execv", lambda program, arguments: became.append(arguments))
     data, folder = tmp_path / "data", tmp_path / "own"
     environ = {"VSEARCH_EXAMPLES": str(folder) if own else ""}
-
     arguments = ["--data", str(data), "demo", "--host", "0.0.0.0", "--port", "1234"]
     result = CliRunner().invoke(cli, arguments, env=environ)
-
     assert result.exit_code == 0, result.output
     given = str(folder if own else data / "demo" / "examples")
     assert became[0][-7:] == ["serve", "--host", "0.0.0.0", "--port", "1234", "--examples", given]
@@ -93,8 +85,6 @@ def test_the_demo_runs_index_run(tmp_path):
     (tmp_path / "feed.csv").write_text("number,name,photo\n" + "".join(f"A{n},Sofa {n},{n}.jpg\n" for n in range(3)))
     (tmp_path / "names.toml").write_text('[columns]\nsku = "number"\ntitle = "name"\nimage = "photo"\n')
     feed = ["--feed", f"{tmp_path}/feed.csv", "--images", f"{tmp_path}", "--mapping", f"{tmp_path}/names.toml"]
-
     result = CliRunner().invoke(cli, ["--data", str(tmp_path / "data"), "demo", *feed, "--no-serve"])
-
     assert result.exit_code == 1
     assert all(f"feed.csv:{line}:" in result.stderr for line in (2, 3, 4))

@@ -1,5 +1,4 @@
 import io
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -40,9 +39,7 @@ class FakeEngine:
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-def test_the_table_shows_the_value_that_it_is_ordered_by(
-    metric: Metric, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_table_shows_the_value_that_it_is_ordered_by(metric, tmp_path, monkeypatch):
     """Hits of a doubtful detection count less; neither sku nor box is wrapped."""
     with open_catalog(tmp_path / "catalogue.sqlite", write=True) as sessions:
         items = tuple(ProductItem(sku, "A long title of a product, and longer") for sku in VALUES)
@@ -55,11 +52,9 @@ def test_the_table_shows_the_value_that_it_is_ordered_by(
     monkeypatch.setattr("webui.cli.search.load_engine", lambda settings: FakeEngine(hits))
     monkeypatch.setattr(console, "out", Console(file=(shown := io.StringIO()), width=80))
     (tmp_path / "photo.jpg").write_bytes(jpeg(40, 30))
-
     result = CliRunner().invoke(
         cli, ["--data", str(tmp_path), "search", str(tmp_path / "photo.jpg"), "--metric", metric]
     )
-
     assert result.exit_code == 0, result.output
     printed = shown.getvalue()
     lines = [line.split() for line in printed.splitlines() if ".jpg" in line and "photo" not in line]
