@@ -1,7 +1,5 @@
 """The migrations: up, down, with data, and in agreement with the models, on both databases."""
 
-from collections.abc import Iterator
-
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -37,18 +35,13 @@ ROWS = {
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def bare_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+def bare_engine(request, tmp_path):
     """An empty database."""
     if request.param == "sqlite":
-        engine = connect(request.getfixturevalue("tmp_path") / "catalogue.sqlite")
-        yield engine
-        engine.dispose()
-        return
-    engine = connect(request.getfixturevalue("pg_url"))
+        engine = connect(tmp_path / "catalogue.sqlite")
+    else:
+        engine = connect(request.getfixturevalue("new_pg")(f"bare_{tmp_path.name}".lower()))
     yield engine
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
-        connection.exec_driver_sql("CREATE SCHEMA public")
     engine.dispose()
 
 

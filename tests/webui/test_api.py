@@ -1,8 +1,16 @@
 import io
+import json
+import re
+from pathlib import Path
 
 import pytest
 
 from tests.pictures import jpeg
+from vsearch.imaging.geometry import Box
+from webui.criteria import Criteria
+from webui.errors import STATUSES
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf8")
 
 
 def test_search_with_a_form(site):
@@ -64,3 +72,23 @@ def test_product(client):
     assert len(body["images"]) == 2
     assert [variant["sku"] for variant in body["variants"]] == ["P-03", "P-05"]
     assert client.get("/api/v1/products/P-11").get_json()["price"] is None
+
+
+def test_example_response_has_the_fields_of_a_real_one(site):
+    """So that docs/api.md is complete."""
+    (example,) = (
+        json.loads(text) for text in re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL) if "results" in text
+    )
+    answer = site.client.post("/api/v1/search", data=site.photo(0)).get_json()
+    assert list(example) == list(answer)
+    assert list(example["results"][0]) == list(answer["results"][0])
+    assert set(example["timings_ms"]) == set(answer["timings_ms"])
+
+
+def test_every_field_parameter_and_status_is_documented(client):
+    for name in client.get("/api/v1/products/P-04").get_json():
+        assert f'"{name}"' in DOCUMENT or f"`{name}`" in DOCUMENT, name
+    for name in Criteria(Box(0, 0, 1, 1), "all", "euclidean", "oak", 1, 2, True, 2, True, "12345678").query():
+        assert f"`{name}`" in DOCUMENT, name
+    for error, status in STATUSES.items():
+        assert f"| {status} |" in DOCUMENT, error

@@ -4,13 +4,11 @@ import re
 import shutil
 import threading
 
-import numpy as np
 import pytest
 from werkzeug.serving import make_server
 
 from tests.pictures import jpeg
 from tests.webui.conftest import room, running
-from vsearch.imaging.codec import encode_jpeg
 
 pytestmark = pytest.mark.browser
 
@@ -173,25 +171,6 @@ def test_upload_and_delete_a_photo(open_page, site, photo, width, javascript):
     assert page.get_by_role("status").filter(has_text="photo has been deleted").is_visible()
     assert page.goto(results).status == 404
     assert page.get_by_role("alert").is_visible()
-
-
-@phone_and_desktop
-def test_article_number(open_page, article_number_site, tmp_path, width):
-    """From the product back to a visual search, and by a selected area to the product again."""
-    tag = np.full((480, 360, 3), (60, 70, 90), np.uint8)
-    tag[180:300, 60:300] = (240, 210, 40)
-    file = tmp_path / "tag.jpg"
-    file.write_bytes(encode_jpeg(tag))
-    page = open_page(article_number_site, width)
-    page.set_input_files("#photo", file)
-    page.wait_for_url(re.compile(r"/products/P-03\?photo="))
-    assert "123.456.78" in page.locator(".notice--read").text_content()
-    assert fits(page, width)
-    page.get_by_role("link", name="Search by appearance instead").click()
-    page.wait_for_url(re.compile(r"/results/[0-9a-f]{64}\?visual=only$"))
-    page.get_by_role("button", name="Select an area").click()
-    drag(page, page.locator("[data-frame]").bounding_box(), (0.3, 0.45), (0.7, 0.49))
-    page.wait_for_url(re.compile(r"/products/P-03\?photo=[0-9a-f]{64}&box="))
 
 
 @phone_and_desktop

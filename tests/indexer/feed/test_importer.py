@@ -1,5 +1,4 @@
 import hashlib
-import json
 import os
 import tarfile
 from contextlib import contextmanager
@@ -236,15 +235,6 @@ def test_a_product_with_an_ambiguous_price_keeps_its_price(shop):
     report = shop.import_table(PRICED, 'S0,Chair,Chairs,"1,290",0.jpg', *others)
     assert [(found.sku, "ambiguous" in found.reason) for found in report.findings] == [("S0", True)]
     assert shop.snapshot()["S0"].price_minor == 129_000
-
-
-def test_attribute_columns_of_json_are_not_compared(shop):
-    """Its rows have no header: a product and its attribute may disappear together."""
-    rows = [json.dumps({"sku": f"S{n}", "title": "Sofa", "image": "0.jpg", "attr:colour": "red"}) for n in range(12)]
-    lamp = json.dumps({"sku": "LAMP", "title": "Lamp", "image": "0.jpg", "attr:bulb": "E27"})
-    for lines in ((*rows, lamp), rows):
-        shop.import_table(*lines)
-    assert shop.snapshot()["LAMP"].withdrawn
 
 
 def test_pictures_fetched_before_a_kill_count_as_new(shop):
