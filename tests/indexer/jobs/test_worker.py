@@ -9,37 +9,22 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import jobs
-from catalog.database import lock_for_writing, open_catalog
+from catalog.database import lock_for_writing
 from catalog.models import utc_now
 from indexer.jobs import worker as worker_module
 from indexer.jobs.execution import add, process_name
 from indexer.jobs.worker import COMMAND, Worker
 from tests import pictures as drawn
 from tests.indexer.build.test_races import asking_for_the_lock
-from tests.indexer.jobs.test_jobs import row
+from tests.indexer.jobs.conftest import Sessions, row
 from vsearch.core.settings import Settings
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Settings:
-    """The settings of an empty shop without a schedule."""
-    return Settings(data=tmp_path, schedule="")
-
-
-@pytest.fixture
-def sessions(shop: Settings) -> Iterator[sessionmaker[Session]]:
-    """Its catalog."""
-    with open_catalog(shop.catalogue_url, write=True) as found:
-        yield found
 
 
 @contextmanager
@@ -62,7 +47,7 @@ def until(met: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def slow_import(shop: Settings, sessions: sessionmaker[Session]) -> tuple[int, Callable[[], None]]:
+def slow_import(shop: Settings, sessions: Sessions) -> tuple[int, Callable[[], None]]:
     """A waiting import that blocks until it gets its feed, and a function that provides the feed."""
     (shop.data / "a.jpg").write_bytes(drawn.jpeg(40, 30))
     pipe = shop.data / "feed.csv"
@@ -77,7 +62,7 @@ def slow_import(shop: Settings, sessions: sessionmaker[Session]) -> tuple[int, C
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
 def test_a_job_outlives_its_worker(
-    shop: Settings, sessions: sessionmaker[Session], slow_import: tuple[int, Callable[[], None]], end: signal.Signals
+    shop: Settings, sessions: Sessions, slow_import: tuple[int, Callable[[], None]], end: signal.Signals
 ) -> None:
     job_id, give = slow_import
     with running_worker(shop) as first:
@@ -99,7 +84,7 @@ def test_a_job_outlives_its_worker(
 
 
 def test_a_worker_lets_its_job_end_after_ctrl_c(
-    shop: Settings, sessions: sessionmaker[Session], slow_import: tuple[int, Callable[[], None]]
+    shop: Settings, sessions: Sessions, slow_import: tuple[int, Callable[[], None]]
 ) -> None:
     job_id, give = slow_import
     with running_worker(shop) as worker:
@@ -110,8 +95,8 @@ def test_a_worker_lets_its_job_end_after_ctrl_c(
     assert row(sessions, job_id).state == "done"
 
 
-def test_the_missed_nightly_job_is_made_up_for(shop: Settings, sessions: sessionmaker[Session]) -> None:
-    """Without products it fails, and says so."""
+def test_a_missed_nightly_job_is_started_later(shop: Settings, sessions: Sessions) -> None:
+    """Without products it fails."""
     with sessions.begin() as session:
         before = jobs.add(session, "nightly", {}, utc_now() - timedelta(days=3))
         jobs.finish(session, before, "done", "", utc_now())
@@ -127,7 +112,7 @@ def test_the_missed_nightly_job_is_made_up_for(shop: Settings, sessions: session
 
 
 def test_a_worker_logs_the_start_and_end_of_each_job(
-    shop: Settings, sessions: sessionmaker[Session], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    shop: Settings, sessions: Sessions, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_module, "POLL_SECONDS", 0.05)
     caplog.set_level("INFO", logger="indexer.jobs.worker")
@@ -147,32 +132,32 @@ def test_a_worker_logs_the_start_and_end_of_each_job(
 
 
 def test_a_job_whose_process_cannot_start_is_given_up_after_three_attempts(
-    shop: Settings, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+    shop: Settings, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_module, "COMMAND", "raise SystemExit(1)")
     monkeypatch.setattr(worker_module, "POLL_SECONDS", 0.01)
-    alarms = shop.data / "alarms"
-    worker = Worker(shop.model_copy(update={"alarm": f"tee -a {alarms}"}))
+    worker = Worker(shop)
     job_id = add(sessions, "train", {}, utc_now())
 
     until(lambda: bool(worker.work_for_a_minute(0.1) or row(sessions, job_id).state == "queued"))
     worker.work_for_a_minute(0.2)
     assert row(sessions, job_id).attempts == 1, "it waits for a minute before the next attempt"
     monkeypatch.setattr(worker_module, "MINUTE", 0.0)
-    worker = Worker(shop.model_copy(update={"alarm": f"tee -a {alarms}"}))
+    worker = Worker(shop)
     until(lambda: bool(worker.work_for_a_minute(0.1) or row(sessions, job_id).state == "failed"))
 
     assert row(sessions, job_id).attempts == 3
-    assert alarms.read_text().startswith(f"vsearch job {job_id} (train) failed: Its process died 3 times")
+    assert (
+        (shop.data / "alarms").read_text().startswith(f"vsearch job {job_id} (train) failed: Its process died 3 times")
+    )
 
 
 def test_a_catalog_that_goes_away_raises_the_alarm_once(
-    shop: Settings, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+    shop: Settings, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And again when it has come back and gone once more."""
     monkeypatch.setattr(worker_module, "MINUTE", 0.0)
-    alarms = shop.data / "alarms"
-    worker = Worker(shop.model_copy(update={"alarm": f"tee -a {alarms}"}))
+    worker = Worker(shop)
     outcomes = iter(["gone", "gone", "back", "gone", "stop"])
 
     def minute(**_: Any) -> None:
@@ -184,15 +169,14 @@ def test_a_catalog_that_goes_away_raises_the_alarm_once(
 
     monkeypatch.setattr(worker, "work_for_a_minute", minute)
     worker.run()
+    alarms = shop.data / "alarms"
     assert alarms.read_text().splitlines() == ["vsearch: no job can start: no route to host"] * 2
 
 
-def test_of_two_workers_one_starts_the_nightly_job(tmp_path: Path) -> None:
-    alarms = tmp_path / "alarms"
-    shop = Settings(data=tmp_path, schedule="30 1 * * *", alarm=f"tee -a {alarms}")
-    workers = [Worker(shop), Worker(shop)]
-    tomorrow = utc_now() + timedelta(days=1)
-    with open_catalog(shop.catalogue_url, write=True) as sessions, ThreadPoolExecutor(2) as pool:
+def test_of_two_workers_one_starts_the_nightly_job(shop: Settings, sessions: Sessions) -> None:
+    workers = [Worker(shop.model_copy(update={"schedule": "30 1 * * *"})) for _ in range(2)]
+    alarms, tomorrow = shop.data / "alarms", utc_now() + timedelta(days=1)
+    with ThreadPoolExecutor(2) as pool:
         with sessions.begin() as session:
             lock_for_writing(session)
             with asking_for_the_lock(sessions) as asking:

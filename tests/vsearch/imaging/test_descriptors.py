@@ -24,14 +24,10 @@ def test_hog_compares_shapes_whatever_their_color() -> None:
 
 
 def test_color_histograms_compare_colors_whatever_the_shape() -> None:
+    """A little more light changes them a little."""
     disc, bar = (descriptors.color_histogram(square(64, kind)) for kind in ("disc", "bar"))
-    blue = descriptors.color_histogram(square(64, "disc", (40, 40, 200)))
+    lighter, blue = (descriptors.color_histogram(square(64, "disc", tint)) for tint in ((204, 44, 44), (40, 40, 200)))
     assert disc.shape == (768,)
     np.testing.assert_allclose(np.linalg.norm(disc), 1, rtol=1e-5)
     assert cosine(disc, bar) > cosine(disc, blue)
-
-
-def test_a_little_more_light_changes_the_color_histogram_a_little() -> None:
-    plain = descriptors.color_histogram(square(64, "disc"))
-    lighter = descriptors.color_histogram(square(64, "disc", (204, 44, 44)))
-    assert cosine(plain, lighter) > 0.97
+    assert cosine(disc, lighter) > 0.97

@@ -19,22 +19,18 @@ def test_photos_depend_on_the_seed_only() -> None:
     one, same, other = (synthetic.shopper_view(packshot(), np.random.default_rng(seed)) for seed in (5, 5, 6))
     np.testing.assert_array_equal(one, same)
     assert one.shape != other.shape or (one != other).any()
+    photo, boxes = synthetic.photo_of_room([packshot()] * 3, np.random.default_rng(0))
+    assert photo.shape[0] == synthetic.SIDE
+    assert 1 <= len(boxes) <= 3
 
 
-def test_the_cutout_keeps_enclosed_background_colors() -> None:
+def test_the_cutout_keeps_enclosed_background_colors_and_thin_parts() -> None:
+    """Without a uniform border, nothing is cut out."""
     alpha = synthetic.cutout(packshot())
-    assert alpha[60, 75] == 1
-    assert alpha[40, 50] == 1
-    assert alpha[5, 5] == 0
-
-
-def test_the_cutout_keeps_thin_parts() -> None:
+    assert (alpha[60, 75], alpha[40, 50], alpha[5, 5]) == (1, 1, 0)
     lamp = WHITE.copy()
     lamp[10:110, 80:82] = 20
     assert synthetic.cutout(lamp)[60, 80:82].min() > 0.5
-
-
-def test_an_image_without_uniform_border_is_not_cut_out() -> None:
     room = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
     assert synthetic.cutout(room).min() == 1
 
@@ -58,9 +54,3 @@ def test_the_box_contains_the_product(seed: int) -> None:
 def test_a_margin_stays_within_the_photo() -> None:
     box = synthetic.add_margin(Box(0, 0.25, 0.5, 0.75))
     assert (box.x0, box.y0, box.x1, box.y1) == pytest.approx((0, 0.225, 0.525, 0.775))
-
-
-def test_products_in_a_room_have_a_box_each() -> None:
-    photo, boxes = synthetic.photo_of_room([packshot()] * 3, np.random.default_rng(0))
-    assert photo.shape[0] == synthetic.SIDE
-    assert 1 <= len(boxes) <= 3

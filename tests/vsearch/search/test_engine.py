@@ -5,6 +5,7 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock, call
 
 import numpy as np
 import pytest
@@ -191,9 +192,7 @@ def test_every_detection_is_searched(shop: Shop, opened: EncoderFactory) -> None
     detector = FakeDetector(ROOM_RIGHT, ROOM_LEFT)
     engine = refreshed(Engine(shop.settings, opened, open_detector=detector))
     before = opened.encoders[0].calls
-
     result = engine.search(room(shop), Search(k=99, classes=ALL))
-
     assert {hit.product_id: hit.box for hit in result.hits[:2]} == {3: ROOM_LEFT, 11: ROOM_RIGHT}
     assert [hit.label for hit in result.hits[:2]] == ["exact", "exact"]
     assert sorted(product_ids(result)) == list(range(1, 13))
@@ -201,7 +200,6 @@ def test_every_detection_is_searched(shop: Shop, opened: EncoderFactory) -> None
     assert result.predictions is not None
     assert len(result.predictions.probabilities) == 1
     assert result.timings.keys() == {"detect", "encode", "search"}
-
     engine.search(room(shop), Search(metric="euclidean"))
     assert (opened.encoders[0].calls, detector.calls) == (before + 1, 1)
 
@@ -242,10 +240,17 @@ def test_without_a_generation_nothing_is_served(shop: Shop) -> None:
 def test_a_new_generation_keeps_the_encoder_if_its_blocks_are_the_same(
     shop: Shop, engine: Engine, opened: EncoderFactory
 ) -> None:
+    """Earlier generations do not stay in memory."""
     assert not engine.refresh()
+    first = weakref.ref(engine.serving.generation)
     shop.publish(first_product=501)
     assert engine.refresh()
+    gc.collect()
+    assert first() is None
     assert engine.search(shop.pictures[0]).hits[0].product_id == 501
+    retention.rollback(shop.generations)
+    assert engine.refresh()
+    assert engine.search(shop.pictures[0]).hits[0].product_id == 1
     assert len(opened.encoders) == 1
     other = fake_checkpoint(shop.folder / "other", trunk=2)
     publish_with(shop, other)
@@ -253,30 +258,12 @@ def test_a_new_generation_keeps_the_encoder_if_its_blocks_are_the_same(
     assert [encoder.blocks_id for encoder in opened.encoders] == [shop.checkpoint.blocks_id, other.blocks_id]
 
 
-def test_a_rollback_is_served_like_any_generation(shop: Shop, engine: Engine) -> None:
-    first = engine.serving.generation.generation_id
-    shop.publish(first_product=501)
-    engine.refresh()
-    second = weakref.ref(engine.serving.generation)
-    retention.rollback(shop.generations)
-    assert engine.refresh()
-    assert engine.serving.generation.generation_id == first
-    gc.collect()
-    assert second() is None, "an earlier generation stays in memory"
-
-
 @pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the ids of the generations that were loaded, once per attempt."""
-    found: list[str] = []
-    load = generation.load
-
-    def counted(path: Path) -> generation.Generation:
-        found.append(path.name)
-        return load(path)
-
-    monkeypatch.setattr(generation, "load", counted)
-    return found
+def load(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """Return the recorded function that loads generations."""
+    recorded = Mock(wraps=generation.load)
+    monkeypatch.setattr(generation, "load", recorded)
+    return recorded
 
 
 @pytest.mark.parametrize(
@@ -288,7 +275,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ],
 )
 def test_a_generation_that_cannot_be_served_is_loaded_again_after_a_while(
-    file: str, error: type[Exception], shop: Shop, opened: EncoderFactory, loads: list[str]
+    file: str, error: type[Exception], shop: Shop, opened: EncoderFactory, load: Mock
 ) -> None:
     """Until then the previous generation is served."""
     clock = FrozenClock()
@@ -309,10 +296,10 @@ def test_a_generation_that_cannot_be_served_is_loaded_again_after_a_while(
     clock.move(RETRY_SECONDS)
     assert engine.refresh()
     assert engine.problem is None
-    assert loads[1:] == [newest.name, newest.name]
+    assert load.call_args_list[1:] == [call(newest)] * 2
 
 
-def test_another_generation_is_loaded_at_once(shop: Shop, engine: Engine, loads: list[str]) -> None:
+def test_another_generation_is_loaded_at_once(shop: Shop, engine: Engine, load: Mock) -> None:
     """After a rollback to the one that is served there is no problem any more, and nothing to load."""
     served = engine.serving.generation.generation_id
     bad = shop.publish(first_product=501)
@@ -323,7 +310,7 @@ def test_another_generation_is_loaded_at_once(shop: Shop, engine: Engine, loads:
     assert engine.problem is None
     good = shop.publish(first_product=901)
     assert engine.refresh()
-    assert loads == [bad, good]
+    assert load.call_args_list == [call(shop.generations / name) for name in (bad, good)]
 
 
 def test_a_problem_keeps_nothing_in_memory(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,13 +340,7 @@ def test_a_problem_keeps_nothing_in_memory(shop: Shop, monkeypatch: pytest.Monke
 def test_an_unexpected_error_is_a_problem_too(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     """It is logged with its traceback and retried: there may have been too little memory."""
     shop.publish()
-    failures: list[Exception] = [MemoryError("no room"), RuntimeError("no room")]
-
-    def open_encoder(checkpoint: Checkpoint) -> FakeEncoder:
-        if failures:
-            raise failures.pop()
-        return FakeEncoder(checkpoint)
-
+    open_encoder = Mock(side_effect=[MemoryError("no room"), RuntimeError("no room"), FakeEncoder(shop.checkpoint)])
     clock = FrozenClock()
     engine = Engine(shop.settings, open_encoder, clock=lambda: clock.now.timestamp())
     for _ in range(2):

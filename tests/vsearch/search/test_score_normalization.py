@@ -21,6 +21,7 @@ def test_the_cohort_score_is_the_mean_of_the_greatest_cosines() -> None:
     greatest = np.sort(photos @ cohort.T, axis=1)[:, -COHORT_NEIGHBORS:]
     np.testing.assert_allclose(cohort_score(3 * photos, cohort), greatest.mean(axis=1), rtol=1e-5)
     np.testing.assert_array_equal(cohort_score(photos, cohort[:0]), np.zeros(7))
+    np.testing.assert_allclose(penalty(np.array([0.1, 0.3, 0.5], np.float32), 0.3), [0, 0, 0.2], atol=1e-6)
 
 
 def test_cohort_images_most_similar_to_the_gallery_are_dropped() -> None:
@@ -38,7 +39,3 @@ def test_a_cohort_image_is_not_scored_against_itself() -> None:
     for row in range(30):
         others = cohort[[other for other in range(30) if selected[other] and other != row]]
         assert found[row] == pytest.approx(np.sort(others @ cohort[row])[-COHORT_NEIGHBORS:].mean(), abs=1e-5)
-
-
-def test_only_scores_above_the_baseline_are_penalized() -> None:
-    np.testing.assert_allclose(penalty(np.array([0.1, 0.3, 0.5], np.float32), 0.3), [0, 0, 0.2], atol=1e-6)
