@@ -58,7 +58,7 @@ def open_encoder(checkpoint: Checkpoint) -> Encoder:
     return FakeEncoder(checkpoint) if checkpoint.retrieval.grid == 1 else Shifted(checkpoint)
 
 
-class Life:
+class ChangingShop:
     """A shop whose pictures, products, classes and models change every day."""
 
     def __init__(self, retailer: Retailer) -> None:
@@ -160,37 +160,37 @@ class Life:
 
 
 @pytest.fixture
-def life(retailer: Retailer) -> Life:
+def shop(retailer: Retailer) -> ChangingShop:
     """A shop after its first nightly job, once on each database."""
     return first_run(retailer)
 
 
 @pytest.fixture
-def sqlite_life(sqlite_retailer: Retailer) -> Life:
+def sqlite_shop(sqlite_retailer: Retailer) -> ChangingShop:
     """The same on SQLite."""
     return first_run(sqlite_retailer)
 
 
-def first_run(retailer: Retailer) -> Life:
+def first_run(retailer: Retailer) -> ChangingShop:
     """Return a shop after its first nightly job."""
-    life = Life(retailer)
+    shop = ChangingShop(retailer)
     for number in range(PRODUCTS):
-        life.draw(f"P{number:02d}", number, ("Sofas", "Lamps")[number % 2])
-    life.run_nightly(first=True)
-    return life
+        shop.draw(f"P{number:02d}", number, ("Sofas", "Lamps")[number % 2])
+    shop.run_nightly(first=True)
+    return shop
 
 
 @contextmanager
-def other_shop(life: Life, folder: Path) -> Iterator[Life]:
+def other_shop(shop: ChangingShop, folder: Path) -> Iterator[ChangingShop]:
     """Yield a new data folder with the same content: indexed with one model, and with the last one promoted."""
     folder.mkdir()
-    shutil.copytree(life.images, folder / "images")
+    shutil.copytree(shop.images, folder / "images")
     fake_checkpoint(folder / "given")
     engine = connect(f"sqlite:///{folder / 'catalogue.sqlite'}")
     upgrade(engine)
     settings = {"data": folder, "database_url": "", "checkpoint": str(folder / "given")}
-    retailer = Retailer(life.first_settings.model_copy(update=settings), sessionmaker(engine), life.retailer.rows)
-    made = Life(retailer)
+    retailer = Retailer(shop.first_settings.model_copy(update=settings), sessionmaker(engine), shop.retailer.rows)
+    made = ChangingShop(retailer)
     made.run_nightly(first=True)
     made.promote(28)
     made.request_thumbnails()
@@ -204,101 +204,101 @@ def names(folder: Path, *, folders: bool = False) -> set[str]:
     return {path.name for path in (folder.iterdir() if folders else folder.rglob("*")) if path.is_dir() == folders}
 
 
-def test_thirty_nightly_jobs_leave_no_more_than_a_fresh_folder(life: Life, tmp_path: Path) -> None:
+def test_thirty_nightly_jobs_leave_no_more_than_a_fresh_folder(shop: ChangingShop, tmp_path: Path) -> None:
     """With promotions, changed pictures, withdrawn products, and classes that come and go."""
-    data = life.data
+    data = shop.data
     freed: set[str] = set()
     for day in range(2, 31):
-        life.draw(f"P{day % PRODUCTS:02d}", 100 + day)  # a changed picture
-        life.draw(f"N{day:02d}", 200 + day, "Lamps")  # a new product
-        life.retailer.rows.pop(f"N{day - 2:02d}", None)  # a withdrawn one
+        shop.draw(f"P{day % PRODUCTS:02d}", 100 + day)  # a changed picture
+        shop.draw(f"N{day:02d}", 200 + day, "Lamps")  # a new product
+        shop.retailer.rows.pop(f"N{day - 2:02d}", None)  # a withdrawn one
         for number in (0, 2, 4):  # a class that comes and goes
-            life.retailer.rows[f"P{number:02d}"]["category"] = ("Sofas", "Rugs")[day % 2]
-        freed |= life.run_nightly().freed.keys()
-        life.request_thumbnails()
+            shop.retailer.rows[f"P{number:02d}"]["category"] = ("Sofas", "Rugs")[day % 2]
+        freed |= shop.run_nightly().freed.keys()
+        shop.request_thumbnails()
         if day % 7 == 0:
-            life.promote(day)
+            shop.promote(day)
     assert freed == {"models", "blocks", "pictures", "thumbnails", "records"}
-    results = life.search_results()
-    life.prune()
-    listed = generations.generation_ids(life.settings.generations)
-    kept = [generations.read_manifest(life.settings.generations / name) for name in listed]
+    results = shop.search_results()
+    shop.prune()
+    listed = generations.generation_ids(shop.settings.generations)
+    kept = [generations.read_manifest(shop.settings.generations / name) for name in listed]
 
-    with other_shop(life, tmp_path / "fresh") as other:
+    with other_shop(shop, tmp_path / "fresh") as other:
         for name in ("pictures", "thumbnails"):
             assert names(data / name) == names(other.data / name)
         blocks_id = kept[-1].blocks_id
         assert other.manifest().blocks_id == blocks_id
-        assert life.blocks()[blocks_id] == other.blocks()[blocks_id]
-        assert life.blocks().keys() == {manifest.blocks_id for manifest in kept}
-        if life.settings.database_url.startswith("sqlite"):
+        assert shop.blocks()[blocks_id] == other.blocks()[blocks_id]
+        assert shop.blocks().keys() == {manifest.blocks_id for manifest in kept}
+        if shop.settings.database_url.startswith("sqlite"):
             records_of_runs = 24 * 2048  # ten of each kind, and the promotions
-            sizes = [(each.data / "catalogue.sqlite").stat().st_size for each in (life, other)]
+            sizes = [(each.data / "catalogue.sqlite").stat().st_size for each in (shop, other)]
             assert sizes[0] <= sizes[1] + records_of_runs
-    with life.retailer.sessions() as session:
+    with shop.retailer.sessions() as session:
         promoted = promoted_checkpoints(session)
     assert len(promoted) == 4
     assert names(data / "checkpoints", folders=True) == {manifest.checkpoint_id for manifest in kept} | promoted
     assert names(data / "generations", folders=True) == set(listed)
-    assert len(listed) <= life.settings.keep_generations + 1  # and that of the model before
-    assert life.rows() == {"job": 0, "feed_import": 10, "index_run": 10 + len(promoted)}
+    assert len(listed) <= shop.settings.keep_generations + 1  # and that of the model before
+    assert shop.rows() == {"job": 0, "feed_import": 10, "index_run": 10 + len(promoted)}
 
-    assert life.prune() == PruneResult()
+    assert shop.prune() == PruneResult()
     evaluation_set = {path: path.read_bytes() for path in (data / "evaluation").rglob("*") if path.is_file()}
-    assert life.search_results() == results
-    assert life.problems() == ()
-    assert rollback(life.settings) == listed[-2]
-    assert life.run_nightly().encoded == 0
-    promote.rollback(life.settings)
-    assert life.manifest().blocks_id != blocks_id
-    assert life.search_results()
-    after = life.run_nightly()
+    assert shop.search_results() == results
+    assert shop.problems() == ()
+    assert rollback(shop.settings) == listed[-2]
+    assert shop.run_nightly().encoded == 0
+    promote.rollback(shop.settings)
+    assert shop.manifest().blocks_id != blocks_id
+    assert shop.search_results()
+    after = shop.run_nightly()
     assert (after.state, after.encoded) == ("published", 4)  # what changed since the promotion
-    assert life.problems() == ()
+    assert shop.problems() == ()
     assert all(path.read_bytes() == content for path, content in evaluation_set.items())
 
 
 @pytest.fixture
-def unused(life: Life) -> Life:
+def stale_shop(shop: ChangingShop) -> ChangingShop:
     """A shop with some unused data of every kind, once on each database."""
-    return add_unused_data(life)
+    return add_unused_data(shop)
 
 
 @pytest.fixture
-def sqlite_unused(sqlite_life: Life) -> Life:
+def sqlite_stale_shop(sqlite_shop: ChangingShop) -> ChangingShop:
     """The same on SQLite."""
-    return add_unused_data(sqlite_life)
+    return add_unused_data(sqlite_shop)
 
 
-def add_unused_data(life: Life) -> Life:
+def add_unused_data(shop: ChangingShop) -> ChangingShop:
     """Add some unused data of every kind."""
-    settings = life.settings
-    life.request_thumbnails()
+    settings = shop.settings
+    shop.request_thumbnails()
     for number in (0, 1):
-        life.draw(f"P{number:02d}", 50 + number)
-    del life.retailer.rows["P15"]
-    life.set(prune=False)
-    life.run_nightly()
-    life.promote(2)
+        shop.draw(f"P{number:02d}", 50 + number)
+    del shop.retailer.rows["P15"]
+    shop.set(prune=False)
+    shop.run_nightly()
+    shop.promote(2)
     registry.add(settings, fake_checkpoint(settings.data / "refused", trunk=9))
-    life.set(keep_generations=9)
+    shop.set(keep_generations=9)
     for _ in range(4):
-        life.draw("P02", life.clock.now.day)
-        life.run_nightly()
-    life.settings = settings
-    with life.retailer.sessions.begin() as session:
+        shop.draw("P02", shop.clock.now.day)
+        shop.run_nightly()
+    shop.settings = settings
+    with shop.retailer.sessions.begin() as session:
         for number in range(12):
-            job_id = jobs.add(session, "index", {}, life.clock.now)
-            jobs.finish(session, job_id, "done", "", life.clock.now - timedelta(days=8 + number))
+            job_id = jobs.add(session, "index", {}, shop.clock.now)
+            jobs.finish(session, job_id, "done", "", shop.clock.now - timedelta(days=8 + number))
             write(settings.jobs / f"{job_id}.log")
     for name in (
         "jobs/99.log", "generations/.building-x/images.npz", "checkpoints/.removing-x/model.json",
         "pictures/ab/cd/.new-x", "thumbnails/ab/.new-x", "uploads/.new-x", "runs/sofas/trunk/.new-x",
     ):  # fmt: skip
-        write(life.data / name)
+        write(shop.data / name)
     write(settings.uploads / f"{'a' * 64}.jpg", age=40 * DAY)
-    life.clock.move(20 * DAY)
-    return life
+    shop.clock.move(20 * DAY)
+    return shop
 
 
 def write(file: Path, age: float = 0) -> Path:
@@ -309,18 +309,18 @@ def write(file: Path, age: float = 0) -> Path:
     return file
 
 
-def test_a_dry_run_reports_what_a_prune_deletes(unused: Life) -> None:
+def test_a_dry_run_reports_what_a_prune_deletes(stale_shop: ChangingShop) -> None:
     """The next prune deletes the thumbnails of the pictures just deleted, and the one after that nothing."""
-    before = unused.state()
-    announced = unused.prune(dry_run=True)
-    assert unused.state() == before
-    assert unused.prune() == announced
+    before = stale_shop.state()
+    announced = stale_shop.prune(dry_run=True)
+    assert stale_shop.state() == before
+    assert stale_shop.prune() == announced
     assert announced.freed.keys() == KINDS
     assert all(freed.bytes > 0 for freed in announced.freed.values())
-    size_before, size_after = (sum(map(len, files.values())) for *_, files in (before, unused.state()))
+    size_before, size_after = (sum(map(len, files.values())) for *_, files in (before, stale_shop.state()))
     assert size_before - size_after == sum(freed.bytes for kind, freed in announced.freed.items() if kind != "blocks")
-    assert unused.prune().freed.keys() == {"thumbnails"}
-    assert unused.prune() == PruneResult()
+    assert stale_shop.prune().freed.keys() == {"thumbnails"}
+    assert stale_shop.prune() == PruneResult()
 
 
 class Stopped(BaseException):
@@ -337,44 +337,44 @@ def stop_at_once(stage: str) -> Iterator[Any]:
     yield advance
 
 
-def test_a_prune_stopped_after_every_piece_ends_the_same(unused: Life) -> None:
-    total = sum(freed.count for freed in unused.prune(dry_run=True).freed.values())
+def test_a_prune_stopped_after_every_piece_ends_the_same(stale_shop: ChangingShop) -> None:
+    total = sum(freed.count for freed in stale_shop.prune(dry_run=True).freed.values())
     stops = 0
     while True:
         try:
-            unused.prune(progress=stop_at_once)
+            stale_shop.prune(progress=stop_at_once)
             break
         except Stopped:
             stops += 1
     assert 20 < stops <= total + 2  # two stages
-    unused.prune()
-    assert unused.prune() == PruneResult()
-    assert unused.problems() == ()
-    assert unused.run_nightly().encoded == 0
+    stale_shop.prune()
+    assert stale_shop.prune() == PruneResult()
+    assert stale_shop.problems() == ()
+    assert stale_shop.run_nightly().encoded == 0
 
 
-def test_nothing_is_deleted_during_an_index_run(sqlite_life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_deleted_during_an_index_run(sqlite_shop: ChangingShop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A nightly job excludes others during its own prune, too."""
     refusals = []
 
     def prune_beside(*arguments: object) -> list[tuple[str, Path]]:
-        before = sqlite_life.state()
+        before = sqlite_shop.state()
         for dry_run in (False, True):
             with pytest.raises(RunInProgress):
-                sqlite_life.prune(dry_run=dry_run)
-        assert sqlite_life.state() == before
+                sqlite_shop.prune(dry_run=dry_run)
+        assert sqlite_shop.state() == before
         refusals.append(True)
         return []
 
-    write(sqlite_life.data / "pictures/ab/cd/.new-x", age=40 * DAY)
-    with run_lock(sqlite_life.data / LOCK, sqlite_life.clock.now):
+    write(sqlite_shop.data / "pictures/ab/cd/.new-x", age=40 * DAY)
+    with run_lock(sqlite_shop.data / LOCK, sqlite_shop.clock.now):
         prune_beside()
     monkeypatch.setattr(unused_files, "unused_files", prune_beside)
-    sqlite_life.run_nightly()
+    sqlite_shop.run_nightly()
     assert len(refusals) == 2
 
 
-def test_pictures_are_skipped_during_an_import(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_are_skipped_during_an_import(shop: ChangingShop, monkeypatch: pytest.MonkeyPatch) -> None:
     """It stores pictures before the catalog refers to them."""
     stored, resume = threading.Event(), threading.Event()
 
@@ -385,182 +385,184 @@ def test_pictures_are_skipped_during_an_import(life: Life, monkeypatch: pytest.M
             assert resume.wait(60)
             return sha256
 
-    life.draw("P00", 60)
-    old = write(life.settings.pictures / "ab" / "cd" / f"abcd{'0' * 60}")
+    shop.draw("P00", 60)
+    old = write(shop.settings.pictures / "ab" / "cd" / f"abcd{'0' * 60}")
     monkeypatch.setattr("indexer.feed.importer.ImageStore", SlowStore)
-    importing = threading.Thread(target=life.import_feed)
+    importing = threading.Thread(target=shop.import_feed)
     importing.start()
     assert stored.wait(60)
-    write(life.settings.generations / ".building-x" / "images.npz")
-    result = life.prune()
+    write(shop.settings.generations / ".building-x" / "images.npz")
+    result = shop.prune()
     assert result.freed.keys() == {"temporary files"}
     assert "import is running" in result.note
     resume.set()
     importing.join()
-    assert life.prune().freed["pictures"].count == 2  # the unknown one and the replaced one
+    assert shop.prune().freed["pictures"].count == 2  # the unknown one and the replaced one
     assert not old.exists()
-    assert life.problems() == ()
+    assert shop.problems() == ()
 
 
-def test_an_import_waits_while_pictures_are_deleted(sqlite_life: Life) -> None:
+def test_an_import_waits_while_pictures_are_deleted(sqlite_shop: ChangingShop) -> None:
     order = []
     progress = {"progress": lambda stage: order.append("imported") or no_stages(stage)}
-    importing = threading.Thread(target=sqlite_life.import_feed, kwargs=progress)
-    with exclusive_lock(import_lock(sqlite_life.settings.pictures)) as acquired:
+    importing = threading.Thread(target=sqlite_shop.import_feed, kwargs=progress)
+    with exclusive_lock(import_lock(sqlite_shop.settings.pictures)) as acquired:
         assert acquired
         importing.start()
-        assert catalog_report.create(sqlite_life.settings)  # takes a while
+        assert catalog_report.create(sqlite_shop.settings)  # takes a while
         order.append("deleted")
     importing.join()
     assert order == ["deleted", "imported"]
 
 
-def test_pictures_fetched_by_a_killed_import_are_kept_for_the_next(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_fetched_by_a_killed_import_are_kept_for_the_next(
+    shop: ChangingShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Until a feed was imported that does not name them."""
-    with life.retailer.sessions.begin() as session:  # the fixture's clock is ahead of that of pictures read
+    with shop.retailer.sessions.begin() as session:  # the fixture's clock is ahead of that of pictures read
         session.execute(update(FeedImport).values(finished_at=datetime.now(UTC)))
-    life.draw("P00", 60)
+    shop.draw("P00", 60)
     with monkeypatch.context() as patch:
         patch.setattr(changes, "apply", lambda *arguments: (_ for _ in ()).throw(Stopped))
         with pytest.raises(Stopped):
-            life.run_nightly()
-    assert life.prune() == PruneResult()
-    life.draw("P00", 61)
-    assert life.run_nightly().freed["pictures"]["count"] == 2
+            shop.run_nightly()
+    assert shop.prune() == PruneResult()
+    shop.draw("P00", 61)
+    assert shop.run_nightly().freed["pictures"]["count"] == 2
 
 
-def test_data_of_recently_withdrawn_products_is_kept(life: Life) -> None:
+def test_data_of_recently_withdrawn_products_is_kept(shop: ChangingShop) -> None:
     """Later it is deleted, and the product may still come back."""
-    life.clock.now = datetime.now(UTC)
-    life.request_thumbnails()
-    row, picture = life.retailer.rows.pop("P03"), life.picture_of("P03")
-    life.run_nightly()
-    assert life.prune() == PruneResult()
-    assert life.store.exists(picture)
-    life.clock.move(14 * DAY)
-    freed = life.prune().freed
+    shop.clock.now = datetime.now(UTC)
+    shop.request_thumbnails()
+    row, picture = shop.retailer.rows.pop("P03"), shop.picture_of("P03")
+    shop.run_nightly()
+    assert shop.prune() == PruneResult()
+    assert shop.store.exists(picture)
+    shop.clock.move(14 * DAY)
+    freed = shop.prune().freed
     assert {kind: freed[kind].count for kind in freed} == {"pictures": 1, "thumbnails": 1, "blocks": 2}
-    assert not life.store.exists(picture)
-    life.retailer.rows["P03"] = row
-    life.import_feed()
-    assert catalog_report.create(life.settings).counts["products"] == PRODUCTS  # though it is not encoded yet
-    assert life.run_nightly().encoded == 1
-    assert life.problems() == ()
+    assert not shop.store.exists(picture)
+    shop.retailer.rows["P03"] = row
+    shop.import_feed()
+    assert catalog_report.create(shop.settings).counts["products"] == PRODUCTS  # though it is not encoded yet
+    assert shop.run_nightly().encoded == 1
+    assert shop.problems() == ()
 
 
-def test_thumbnails_are_deleted_after_their_picture_or_by_age(sqlite_life: Life) -> None:
+def test_thumbnails_are_deleted_after_their_picture_or_by_age(sqlite_shop: ChangingShop) -> None:
     """Those of a replaced picture one prune later: a page sent before may still request them."""
-    sqlite_life.clock.now = datetime.now(UTC)
-    thumbnails = Thumbnails(sqlite_life.settings)
-    sqlite_life.request_thumbnails()
-    picture = sqlite_life.picture_of("P03")
-    sqlite_life.draw("P03", 70)
-    sqlite_life.run_nightly()
+    sqlite_shop.clock.now = datetime.now(UTC)
+    thumbnails = Thumbnails(sqlite_shop.settings)
+    sqlite_shop.request_thumbnails()
+    picture = sqlite_shop.picture_of("P03")
+    sqlite_shop.draw("P03", 70)
+    sqlite_shop.run_nightly()
     assert thumbnails.read(picture, 160)
-    assert sqlite_life.prune().freed["thumbnails"].count == 1
+    assert sqlite_shop.prune().freed["thumbnails"].count == 1
     assert thumbnails.read(picture, 160) is None
-    sqlite_life.clock.now = datetime.now(UTC) + timedelta(days=89)
-    assert sqlite_life.prune() == PruneResult()
-    sqlite_life.clock.move(2 * DAY)
-    assert sqlite_life.prune().freed["thumbnails"].count == PRODUCTS - 1
-    sqlite_life.request_thumbnails()
+    sqlite_shop.clock.now = datetime.now(UTC) + timedelta(days=89)
+    assert sqlite_shop.prune() == PruneResult()
+    sqlite_shop.clock.move(2 * DAY)
+    assert sqlite_shop.prune().freed["thumbnails"].count == PRODUCTS - 1
+    sqlite_shop.request_thumbnails()
 
 
-def test_recent_models_and_readers_are_kept(sqlite_life: Life) -> None:
+def test_recent_models_and_readers_are_kept(sqlite_shop: ChangingShop) -> None:
     """A recent model may be promoted next, and keeps its blocks; later only the readers are left."""
-    settings = sqlite_life.settings
-    sqlite_life.clock.now = datetime.now(UTC)
+    settings = sqlite_shop.settings
+    sqlite_shop.clock.now = datetime.now(UTC)
     reader, candidate = (fake_checkpoint(settings.data / f"trained {trunk}", trunk=trunk) for trunk in (5, 6))
     for checkpoint in (reader, candidate):
         registry.add(settings, checkpoint)
     registry.use_reader(settings, reader.checkpoint_id)
-    with sqlite_life.retailer.sessions.begin() as session:
-        put(session, candidate.blocks_id, [(sqlite_life.picture_of("P00"), 0)], np.zeros((1, 16), np.float16))
-    assert sqlite_life.prune() == PruneResult()
-    sqlite_life.clock.move(15 * DAY)
-    assert {kind: freed.count for kind, freed in sqlite_life.prune().freed.items()} == {"models": 1, "blocks": 1}
+    with sqlite_shop.retailer.sessions.begin() as session:
+        put(session, candidate.blocks_id, [(sqlite_shop.picture_of("P00"), 0)], np.zeros((1, 16), np.float16))
+    assert sqlite_shop.prune() == PruneResult()
+    sqlite_shop.clock.move(15 * DAY)
+    assert {kind: freed.count for kind, freed in sqlite_shop.prune().freed.items()} == {"models": 1, "blocks": 1}
     assert registry.promoted_readers(settings) == [reader.checkpoint_id]
     assert registry.find(settings, reader.checkpoint_id)
 
 
-def test_files_of_others_are_left_alone(sqlite_unused: Life) -> None:
+def test_files_of_others_are_left_alone(sqlite_stale_shop: ChangingShop) -> None:
     files = [
         "pictures/README", "pictures/ab/cd/logo.jpg", f"pictures/ab/ce/abcd{'0' * 60}", "thumbnails/ab/logo-160.jpg",
         "uploads/notes.txt", "checkpoints/my model/model.json", f"checkpoints/{'0' * 16}/notes", "jobs/notes.log",
         "generations/notes/manifest.json", "runs/sofas/.hidden", ".new-file", "evaluation/notes",
     ]  # fmt: skip
     for name in files:
-        write(sqlite_unused.data / name, age=400 * DAY)
-    sqlite_unused.prune()
-    sqlite_unused.prune()
-    assert [name for name in files if not (sqlite_unused.data / name).is_file()] == []
+        write(sqlite_stale_shop.data / name, age=400 * DAY)
+    sqlite_stale_shop.prune()
+    sqlite_stale_shop.prune()
+    assert [name for name in files if not (sqlite_stale_shop.data / name).is_file()] == []
 
 
-def test_files_being_written_are_left_alone(sqlite_life: Life) -> None:
+def test_files_being_written_are_left_alone(sqlite_shop: ChangingShop) -> None:
     """By the page, which holds no lock, and by a training, which holds its own."""
-    sqlite_life.clock.now = datetime.now(UTC)
-    data = sqlite_life.data
+    sqlite_shop.clock.now = datetime.now(UTC)
+    data = sqlite_shop.data
     recent = [write(data / name / ".new-x") for name in ("uploads", "thumbnails/ab", "runs/sofas/cache")]
     training = write(data / "runs" / "chairs" / ".building-x" / "checkpoint" / ".new-y", age=3 * DAY)
     os.utime(training.parents[1], (time.time() - 3 * DAY,) * 2)
-    with run_lock(data / "runs" / "chairs" / "lock", sqlite_life.clock.now):
-        assert sqlite_life.prune() == PruneResult()
-    assert sqlite_life.prune().freed == {"temporary files": Freed(1, 10)}
+    with run_lock(data / "runs" / "chairs" / "lock", sqlite_shop.clock.now):
+        assert sqlite_shop.prune() == PruneResult()
+    assert sqlite_shop.prune().freed == {"temporary files": Freed(1, 10)}
     assert all(file.exists() for file in recent)
 
 
 def test_without_a_published_index_pictures_and_blocks_are_kept(sqlite_retailer: Retailer) -> None:
     """The first nightly job, if killed, continues with them."""
-    life = Life(sqlite_retailer)
-    life.draw("P00", 0)
-    life.draw("P01", 1)
+    shop = ChangingShop(sqlite_retailer)
+    shop.draw("P00", 0)
+    shop.draw("P01", 1)
     with pytest.raises(RuntimeError):
-        life.run_nightly(first=True, open_encoder=lambda checkpoint: FakeEncoder(checkpoint, fail_after=1))
-    write(life.settings.checkpoints / ".new-x" / "model.json")
-    assert life.prune().freed.keys() == {"temporary files"}
-    assert len(names(life.settings.pictures)) == 2
+        shop.run_nightly(first=True, open_encoder=lambda checkpoint: FakeEncoder(checkpoint, fail_after=1))
+    write(shop.settings.checkpoints / ".new-x" / "model.json")
+    assert shop.prune().freed.keys() == {"temporary files"}
+    assert len(names(shop.settings.pictures)) == 2
 
 
-def test_the_catalog_of_another_folder_is_refused(sqlite_life: Life, tmp_path: Path) -> None:
+def test_the_catalog_of_another_folder_is_refused(sqlite_shop: ChangingShop, tmp_path: Path) -> None:
     """It refers to nothing in this folder, so everything would be deleted."""
-    with other_shop(sqlite_life, tmp_path / "other") as other:
-        before = sqlite_life.state()
-        wrong = sqlite_life.settings.model_copy(update={"database_url": other.settings.catalogue_url})
+    with other_shop(sqlite_shop, tmp_path / "other") as other:
+        before = sqlite_shop.state()
+        wrong = sqlite_shop.settings.model_copy(update={"database_url": other.settings.catalogue_url})
         with pytest.raises(CatalogError, match="database_url"):
-            prune.run(wrong, clock=sqlite_life.clock)
-        assert sqlite_life.state() == before
+            prune.run(wrong, clock=sqlite_shop.clock)
+        assert sqlite_shop.state() == before
 
 
-def test_the_nightly_job_reports_what_it_freed(sqlite_life: Life) -> None:
+def test_the_nightly_job_reports_what_it_freed(sqlite_shop: ChangingShop) -> None:
     """If the setting prune is on."""
-    sqlite_life.draw("P00", 60)
-    report = sqlite_life.run_nightly()
+    sqlite_shop.draw("P00", 60)
+    report = sqlite_shop.run_nightly()
     assert report.freed.keys() == {"pictures", "blocks"}
-    html = catalog_report.render_html(catalog_report.create(sqlite_life.settings), sqlite_life.settings)
+    html = catalog_report.render_html(catalog_report.create(sqlite_shop.settings), sqlite_shop.settings)
     assert all("2 blocks, 1 picture." in text for text in (report.text(), html))
-    sqlite_life.set(prune=False)
-    sqlite_life.draw("P00", 61)
-    assert sqlite_life.run_nightly().freed == {}
-    assert sqlite_life.prune().freed.keys() == {"pictures", "blocks"}
+    sqlite_shop.set(prune=False)
+    sqlite_shop.draw("P00", 61)
+    assert sqlite_shop.run_nightly().freed == {}
+    assert sqlite_shop.prune().freed.keys() == {"pictures", "blocks"}
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
 def test_a_failing_prune_does_not_fail_the_nightly_job(
-    sqlite_life: Life, error: BaseException, monkeypatch: pytest.MonkeyPatch
+    sqlite_shop: ChangingShop, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unused_files, "unused_files", Mock(side_effect=error))
-    sqlite_life.draw("P00", 60)
+    sqlite_shop.draw("P00", 60)
     with suppress(KeyboardInterrupt):
-        assert sqlite_life.run_nightly().text().endswith("disk full")
-    with sqlite_life.retailer.sessions() as session:
+        assert sqlite_shop.run_nightly().text().endswith("disk full")
+    with sqlite_shop.retailer.sessions() as session:
         assert queries.latest_runs(session, 1)[0].state == "published"
 
 
-def test_the_command_prints_a_table_or_json(sqlite_life: Life) -> None:
-    write(sqlite_life.data / "generations" / ".building-x" / "images.npz")
+def test_the_command_prints_a_table_or_json(sqlite_shop: ChangingShop) -> None:
+    write(sqlite_shop.data / "generations" / ".building-x" / "images.npz")
 
     def call(*arguments: str) -> str:
-        return CliRunner().invoke(command, arguments, obj=sqlite_life.settings, catch_exceptions=False).stdout
+        return CliRunner().invoke(command, arguments, obj=sqlite_shop.settings, catch_exceptions=False).stdout
 
     expected = {"freed": {"temporary files": {"count": 1, "bytes": 10}}, "note": ""}
     assert json.loads(call("--dry-run", "--json")) == {"dry_run": True, **expected}

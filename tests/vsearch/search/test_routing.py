@@ -8,38 +8,25 @@ from vsearch.search.engine import choose_classes
 CLASSES = ("sofa", "chair", "lamp", "rug")
 
 
-@pytest.mark.parametrize(
-    ("probabilities", "expected"),
-    [
-        ([0.95, 0.03, 0.01, 0.01], ("sofa",)),
-        ([0.50, 0.41, 0.05, 0.04], ("sofa", "chair")),
-        ([0.05, 0.40, 0.50, 0.05], ("lamp", "chair")),
-        ([0.90, 0.10, 0.00, 0.00], ("sofa",)),
-        ([0.40, 0.20, 0.20, 0.20], CLASSES),
-        ([0.30, 0.30, 0.30, 0.10], CLASSES),  # below the floor
-        ([np.nan] * 4, CLASSES),
-    ],
-)
-def test_the_fewest_classes_that_cover_the_mass_are_chosen(
-    probabilities: list[float], expected: tuple[str, ...]
-) -> None:
-    assert choose_classes(probabilities, CLASSES, mass=0.9, floor=0.35) == expected
-
-
-def test_rounding_adds_no_class_and_lengths_must_agree() -> None:
+def test_undecided_probabilities_choose_all_classes_and_rounding_adds_none() -> None:
     thirds = np.full(3, 1 / 3, dtype=np.float32)
+    assert choose_classes(thirds, CLASSES[:3], mass=0.6, floor=0.1) == CLASSES[:2]
     assert choose_classes(thirds, CLASSES[:3], mass=1.0, floor=0.1) == CLASSES[:3]
+    for undecided in ([0.3, 0.3, 0.3, 0.1], [np.nan] * 4):
+        assert choose_classes(undecided, CLASSES, mass=0.3, floor=0.35) == CLASSES
     with pytest.raises(ValueError, match="one probability"):
         choose_classes(thirds, CLASSES, mass=0.9, floor=0.3)
 
 
 @given(st.lists(st.floats(0.001, 1), min_size=1, max_size=12), st.floats(0.05, 1), st.floats(0, 1))
-def test_one_class_fewer_would_not_cover_the_mass(weights: list[float], mass: float, floor: float) -> None:
+def test_the_fewest_classes_that_cover_the_mass_are_chosen(weights: list[float], mass: float, floor: float) -> None:
+    """The likeliest first."""
     probabilities = np.array(weights) / sum(weights)
     names = [f"class {i}" for i in range(len(weights))]
     chosen = [names.index(name) for name in choose_classes(probabilities, names, mass=mass, floor=floor)]
     if probabilities.max() < floor:
         assert len(chosen) == len(names)
         return
+    assert probabilities[chosen].tolist() == sorted(probabilities, reverse=True)[: len(chosen)]
     assert probabilities[chosen].sum() >= mass - 1e-6 or len(chosen) == len(names)
     assert probabilities[chosen[:-1]].sum() < mass
