@@ -58,7 +58,7 @@ def open_encoder(checkpoint: Checkpoint) -> Encoder:
     return FakeEncoder(checkpoint) if checkpoint.retrieval.grid == 1 else Shifted(checkpoint)
 
 
-class ChangingShop:
+class LiveShop:
     """A shop whose pictures, products, classes and models change every day."""
 
     def __init__(self, retailer: Retailer) -> None:
@@ -160,20 +160,20 @@ class ChangingShop:
 
 
 @pytest.fixture
-def shop(retailer: Retailer) -> ChangingShop:
+def shop(retailer: Retailer) -> LiveShop:
     """A shop after its first nightly job, once on each database."""
     return first_run(retailer)
 
 
 @pytest.fixture
-def sqlite_shop(sqlite_retailer: Retailer) -> ChangingShop:
+def sqlite_shop(sqlite_retailer: Retailer) -> LiveShop:
     """The same on SQLite."""
     return first_run(sqlite_retailer)
 
 
-def first_run(retailer: Retailer) -> ChangingShop:
+def first_run(retailer: Retailer) -> LiveShop:
     """Return a shop after its first nightly job."""
-    shop = ChangingShop(retailer)
+    shop = LiveShop(retailer)
     for number in range(PRODUCTS):
         shop.draw(f"P{number:02d}", number, ("Sofas", "Lamps")[number % 2])
     shop.run_nightly(first=True)
@@ -181,7 +181,7 @@ def first_run(retailer: Retailer) -> ChangingShop:
 
 
 @contextmanager
-def other_shop(shop: ChangingShop, folder: Path) -> Iterator[ChangingShop]:
+def other_shop(shop: LiveShop, folder: Path) -> Iterator[LiveShop]:
     """Yield a new data folder with the same content: indexed with one model, and with the last one promoted."""
     folder.mkdir()
     shutil.copytree(shop.images, folder / "images")
@@ -190,7 +190,7 @@ def other_shop(shop: ChangingShop, folder: Path) -> Iterator[ChangingShop]:
     upgrade(engine)
     settings = {"data": folder, "database_url": "", "checkpoint": str(folder / "given")}
     retailer = Retailer(shop.first_settings.model_copy(update=settings), sessionmaker(engine), shop.retailer.rows)
-    made = ChangingShop(retailer)
+    made = LiveShop(retailer)
     made.run_nightly(first=True)
     made.promote(28)
     made.request_thumbnails()
@@ -204,7 +204,7 @@ def names(folder: Path, *, folders: bool = False) -> set[str]:
     return {path.name for path in (folder.iterdir() if folders else folder.rglob("*")) if path.is_dir() == folders}
 
 
-def test_thirty_nightly_jobs_leave_no_more_than_a_fresh_folder(shop: ChangingShop, tmp_path: Path) -> None:
+def test_thirty_nightly_jobs_leave_no_more_than_a_fresh_folder(shop: LiveShop, tmp_path: Path) -> None:
     """With promotions, changed pictures, withdrawn products, and classes that come and go."""
     data = shop.data
     freed: set[str] = set()
@@ -259,18 +259,18 @@ def test_thirty_nightly_jobs_leave_no_more_than_a_fresh_folder(shop: ChangingSho
 
 
 @pytest.fixture
-def stale_shop(shop: ChangingShop) -> ChangingShop:
+def stale_shop(shop: LiveShop) -> LiveShop:
     """A shop with some unused data of every kind, once on each database."""
     return add_unused_data(shop)
 
 
 @pytest.fixture
-def sqlite_stale_shop(sqlite_shop: ChangingShop) -> ChangingShop:
+def sqlite_stale_shop(sqlite_shop: LiveShop) -> LiveShop:
     """The same on SQLite."""
     return add_unused_data(sqlite_shop)
 
 
-def add_unused_data(shop: ChangingShop) -> ChangingShop:
+def add_unused_data(shop: LiveShop) -> LiveShop:
     """Add some unused data of every kind."""
     settings = shop.settings
     shop.request_thumbnails()
@@ -309,7 +309,7 @@ def write(file: Path, age: float = 0) -> Path:
     return file
 
 
-def test_a_dry_run_reports_what_a_prune_deletes(stale_shop: ChangingShop) -> None:
+def test_a_dry_run_reports_what_a_prune_deletes(stale_shop: LiveShop) -> None:
     """The next prune deletes the thumbnails of the pictures just deleted, and the one after that nothing."""
     before = stale_shop.state()
     announced = stale_shop.prune(dry_run=True)
@@ -337,7 +337,7 @@ def stop_at_once(stage: str) -> Iterator[Any]:
     yield advance
 
 
-def test_a_prune_stopped_after_every_piece_ends_the_same(stale_shop: ChangingShop) -> None:
+def test_a_prune_stopped_after_every_piece_ends_the_same(stale_shop: LiveShop) -> None:
     total = sum(freed.count for freed in stale_shop.prune(dry_run=True).freed.values())
     stops = 0
     while True:
@@ -353,7 +353,7 @@ def test_a_prune_stopped_after_every_piece_ends_the_same(stale_shop: ChangingSho
     assert stale_shop.run_nightly().encoded == 0
 
 
-def test_nothing_is_deleted_during_an_index_run(sqlite_shop: ChangingShop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_deleted_during_an_index_run(sqlite_shop: LiveShop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A nightly job excludes others during its own prune, too."""
     refusals = []
 
@@ -374,7 +374,7 @@ def test_nothing_is_deleted_during_an_index_run(sqlite_shop: ChangingShop, monke
     assert len(refusals) == 2
 
 
-def test_pictures_are_skipped_during_an_import(shop: ChangingShop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_are_skipped_during_an_import(shop: LiveShop, monkeypatch: pytest.MonkeyPatch) -> None:
     """It stores pictures before the catalog refers to them."""
     stored, resume = threading.Event(), threading.Event()
 
@@ -402,7 +402,7 @@ def test_pictures_are_skipped_during_an_import(shop: ChangingShop, monkeypatch: 
     assert shop.problems() == ()
 
 
-def test_an_import_waits_while_pictures_are_deleted(sqlite_shop: ChangingShop) -> None:
+def test_an_import_waits_while_pictures_are_deleted(sqlite_shop: LiveShop) -> None:
     order = []
     progress = {"progress": lambda stage: order.append("imported") or no_stages(stage)}
     importing = threading.Thread(target=sqlite_shop.import_feed, kwargs=progress)
@@ -416,7 +416,7 @@ def test_an_import_waits_while_pictures_are_deleted(sqlite_shop: ChangingShop) -
 
 
 def test_pictures_fetched_by_a_killed_import_are_kept_for_the_next(
-    shop: ChangingShop, monkeypatch: pytest.MonkeyPatch
+    shop: LiveShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until a feed was imported that does not name them."""
     with shop.retailer.sessions.begin() as session:  # the fixture's clock is ahead of that of pictures read
@@ -431,7 +431,7 @@ def test_pictures_fetched_by_a_killed_import_are_kept_for_the_next(
     assert shop.run_nightly().freed["pictures"]["count"] == 2
 
 
-def test_data_of_recently_withdrawn_products_is_kept(shop: ChangingShop) -> None:
+def test_data_of_recently_withdrawn_products_is_kept(shop: LiveShop) -> None:
     """Later it is deleted, and the product may still come back."""
     shop.clock.now = datetime.now(UTC)
     shop.request_thumbnails()
@@ -450,7 +450,7 @@ def test_data_of_recently_withdrawn_products_is_kept(shop: ChangingShop) -> None
     assert shop.problems() == ()
 
 
-def test_thumbnails_are_deleted_after_their_picture_or_by_age(sqlite_shop: ChangingShop) -> None:
+def test_thumbnails_are_deleted_after_their_picture_or_by_age(sqlite_shop: LiveShop) -> None:
     """Those of a replaced picture one prune later: a page sent before may still request them."""
     sqlite_shop.clock.now = datetime.now(UTC)
     thumbnails = Thumbnails(sqlite_shop.settings)
@@ -468,7 +468,7 @@ def test_thumbnails_are_deleted_after_their_picture_or_by_age(sqlite_shop: Chang
     sqlite_shop.request_thumbnails()
 
 
-def test_recent_models_and_readers_are_kept(sqlite_shop: ChangingShop) -> None:
+def test_recent_models_and_readers_are_kept(sqlite_shop: LiveShop) -> None:
     """A recent model may be promoted next, and keeps its blocks; later only the readers are left."""
     settings = sqlite_shop.settings
     sqlite_shop.clock.now = datetime.now(UTC)
@@ -485,7 +485,7 @@ def test_recent_models_and_readers_are_kept(sqlite_shop: ChangingShop) -> None:
     assert registry.find(settings, reader.checkpoint_id)
 
 
-def test_files_of_others_are_left_alone(sqlite_stale_shop: ChangingShop) -> None:
+def test_files_of_others_are_left_alone(sqlite_stale_shop: LiveShop) -> None:
     files = [
         "pictures/README", "pictures/ab/cd/logo.jpg", f"pictures/ab/ce/abcd{'0' * 60}", "thumbnails/ab/logo-160.jpg",
         "uploads/notes.txt", "checkpoints/my model/model.json", f"checkpoints/{'0' * 16}/notes", "jobs/notes.log",
@@ -498,7 +498,7 @@ def test_files_of_others_are_left_alone(sqlite_stale_shop: ChangingShop) -> None
     assert [name for name in files if not (sqlite_stale_shop.data / name).is_file()] == []
 
 
-def test_files_being_written_are_left_alone(sqlite_shop: ChangingShop) -> None:
+def test_files_being_written_are_left_alone(sqlite_shop: LiveShop) -> None:
     """By the page, which holds no lock, and by a training, which holds its own."""
     sqlite_shop.clock.now = datetime.now(UTC)
     data = sqlite_shop.data
@@ -513,7 +513,7 @@ def test_files_being_written_are_left_alone(sqlite_shop: ChangingShop) -> None:
 
 def test_without_a_published_index_pictures_and_blocks_are_kept(sqlite_retailer: Retailer) -> None:
     """The first nightly job, if killed, continues with them."""
-    shop = ChangingShop(sqlite_retailer)
+    shop = LiveShop(sqlite_retailer)
     shop.draw("P00", 0)
     shop.draw("P01", 1)
     with pytest.raises(RuntimeError):
@@ -523,7 +523,7 @@ def test_without_a_published_index_pictures_and_blocks_are_kept(sqlite_retailer:
     assert len(names(shop.settings.pictures)) == 2
 
 
-def test_the_catalog_of_another_folder_is_refused(sqlite_shop: ChangingShop, tmp_path: Path) -> None:
+def test_the_catalog_of_another_folder_is_refused(sqlite_shop: LiveShop, tmp_path: Path) -> None:
     """It refers to nothing in this folder, so everything would be deleted."""
     with other_shop(sqlite_shop, tmp_path / "other") as other:
         before = sqlite_shop.state()
@@ -533,7 +533,7 @@ def test_the_catalog_of_another_folder_is_refused(sqlite_shop: ChangingShop, tmp
         assert sqlite_shop.state() == before
 
 
-def test_the_nightly_job_reports_what_it_freed(sqlite_shop: ChangingShop) -> None:
+def test_the_nightly_job_reports_what_it_freed(sqlite_shop: LiveShop) -> None:
     """If the setting prune is on."""
     sqlite_shop.draw("P00", 60)
     report = sqlite_shop.run_nightly()
@@ -548,7 +548,7 @@ def test_the_nightly_job_reports_what_it_freed(sqlite_shop: ChangingShop) -> Non
 
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
 def test_a_failing_prune_does_not_fail_the_nightly_job(
-    sqlite_shop: ChangingShop, error: BaseException, monkeypatch: pytest.MonkeyPatch
+    sqlite_shop: LiveShop, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unused_files, "unused_files", Mock(side_effect=error))
     sqlite_shop.draw("P00", 60)
@@ -558,7 +558,7 @@ def test_a_failing_prune_does_not_fail_the_nightly_job(
         assert queries.latest_runs(session, 1)[0].state == "published"
 
 
-def test_the_command_prints_a_table_or_json(sqlite_shop: ChangingShop) -> None:
+def test_the_command_prints_a_table_or_json(sqlite_shop: LiveShop) -> None:
     write(sqlite_shop.data / "generations" / ".building-x" / "images.npz")
 
     def call(*arguments: str) -> str:
