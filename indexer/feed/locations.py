@@ -89,7 +89,7 @@ def _download(location: str, private: bool) -> bytes:
         try:
             content = downloader.fetch(address, MAX_FEED_BYTES)
         except AddressRefused as error:
-            raise FeedRejected(f"The feed cannot be downloaded: {error}") from error
+            raise FeedRejected(f"Feed {error}") from error
     return _to_utf8(content.data or b"", content.charset)
 
 

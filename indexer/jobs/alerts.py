@@ -40,4 +40,4 @@ def run_alarm(alarm: str, text: str) -> None:
             raise ValueError("it runs without a shell; use sh -c 'COMMAND LINE' for pipes, redirections and variables")
         subprocess.run(shlex.split(alarm), input=f"{text}\n", text=True, timeout=TIMEOUT_SECONDS, check=True)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        raise SettingsError(f"Setting alarm: {alarm!r} failed: {error}.") from None
+        raise SettingsError(f"Setting alarm: {alarm!r} failed: {str(error).rstrip('.')}.") from None
