@@ -29,11 +29,7 @@ class ImageStore:
         return sha256
 
     def read(self, sha256: str) -> bytes:
-        """Return the content of a picture.
-
-        Raises:
-            CatalogError: there is no such picture.
-        """
+        """Return the content of a picture; `CatalogError` if there is no such picture."""
         try:
             return self.path(sha256).read_bytes()
         except FileNotFoundError:
@@ -54,11 +50,7 @@ class ImageStore:
                 yield path
 
     def path(self, sha256: str) -> Path:
-        """Return the path of a picture, whether it is stored or not.
-
-        Raises:
-            CatalogError: the name is not a sha256.
-        """
+        """Return the path of a picture, whether it is stored or not; `CatalogError` if the name is not a sha256."""
         if not is_sha256(sha256):
             raise CatalogError(f"{sha256[:80]!r} is not a sha256 (64 digits 0-9 and a-f).")
         return self.folder / sha256[:2] / sha256[2:4] / sha256

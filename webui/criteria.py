@@ -80,11 +80,7 @@ class Criteria:
 
 
 def from_query(query: Mapping[str, str], currency: str) -> Criteria:
-    """Parse query parameters; empty and unknown ones are ignored.
-
-    Raises:
-        InvalidRequest: a value is not valid.
-    """
+    """Parse query parameters; empty and unknown ones are ignored, an invalid value raises `InvalidRequest`."""
     given = {name: value.strip() for name, value in query.items() if value.strip()}
     low, high = (formatting.parse_price(given[name], currency) if name in given else None for name in PRICE_FIELDS)
     if low is not None and high is not None and low > high:
@@ -111,11 +107,7 @@ def from_query(query: Mapping[str, str], currency: str) -> Criteria:
 
 
 def from_form(query: Mapping[str, str], currency: str) -> tuple[Criteria, dict[str, str]]:
-    """Parse query parameters like `from_query`, but return messages about unreadable prices by field name.
-
-    Raises:
-        InvalidRequest: another value is not valid.
-    """
+    """Parse query parameters like `from_query`, but return messages about unreadable prices by field name."""
     problems = {}
     for name in PRICE_FIELDS:
         try:

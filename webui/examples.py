@@ -33,11 +33,7 @@ class ExamplePhoto:
 
 
 def load(folder: Path | None, limits: Limits) -> Mapping[str, ExamplePhoto]:
-    """Return the first `MAX_EXAMPLES` photos of the folder, by name, as a mapping from their ids.
-
-    Raises:
-        SettingsError: the folder cannot be read.
-    """
+    """Return the first `MAX_EXAMPLES` photos of the folder, by name, as a mapping from their ids."""
     try:
         paths = sorted(path for path in folder.iterdir() if path.is_file()) if folder else []
     except OSError as error:

@@ -24,8 +24,9 @@ MATCH_BADGES: dict[MatchLabel, str] = {
 
 def register(app: Flask) -> None:
     """Register the template filters."""
-    for function in (class_title, format_article_number, match_badge, percent, price, stock, web_address):
+    for function in (class_title, format_article_number, percent, price, stock, web_address):
         app.jinja_env.filters[function.__name__] = function
+    app.jinja_env.filters["match_badge"] = MATCH_BADGES.get
     app.jinja_env.globals["WIDTHS"] = WIDTHS
 
 
@@ -65,11 +66,6 @@ def class_title(name: str) -> str:
     """Format a class as a heading: "Seating > Sofas" is "Sofas", "coffee_table" is "Coffee table"."""
     last = name.rpartition(SEPARATOR.strip())[2].replace("_", " ").strip()
     return last[:1].upper() + last[1:]
-
-
-def match_badge(label: MatchLabel) -> str:
-    """Return the badge of a card; empty for "nothing close"."""
-    return MATCH_BADGES[label]
 
 
 def percent(share: float) -> str:

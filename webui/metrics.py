@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 
-from flask import Blueprint, Flask, Response, current_app, g, request
+from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from sqlalchemy.orm import Session
@@ -19,8 +19,6 @@ from webui.services import Services, services
 
 BUCKETS = (0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10)
 _EXTENSION = "vsearch.metrics"
-
-blueprint = Blueprint("metrics", __name__)
 
 
 class RequestMetrics:
@@ -72,17 +70,13 @@ def register(app: Flask) -> None:
 
 
 def register_admin(admin: Flask, app: Flask) -> None:
-    """Serve the metrics of `app` from the operators' application."""
-    admin.extensions[_EXTENSION] = app.extensions[_EXTENSION]
-    admin.register_blueprint(blueprint)
+    """Serve the metrics of `app`, in Prometheus' text format, from the operators' application."""
+    counters: RequestMetrics = app.extensions[_EXTENSION]
 
-
-@blueprint.get("/metrics")
-def metrics() -> Response:
-    """Return all metrics in Prometheus' text format."""
-    counters: RequestMetrics = current_app.extensions[_EXTENSION]
-    body = generate_latest(counters.registry) + generate_latest(_current_state(services()))
-    return Response(body, content_type=CONTENT_TYPE_LATEST)
+    @admin.get("/metrics")
+    def metrics() -> Response:
+        body = generate_latest(counters.registry) + generate_latest(_current_state(services()))
+        return Response(body, content_type=CONTENT_TYPE_LATEST)
 
 
 def _current_state(served: Services) -> CollectorRegistry:

@@ -65,11 +65,7 @@ class ColumnMapping(BaseModel):
 
 
 def read_mapping(path: Path) -> ColumnMapping:
-    """Read a mapping file.
-
-    Raises:
-        FeedRejected: it is missing or invalid.
-    """
+    """Read a mapping file; `FeedRejected` if it is missing or invalid."""
     try:
         return ColumnMapping.model_validate(tomllib.loads(path.read_text(encoding="utf8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -179,11 +179,7 @@ def stale_picture_warnings(results: Collection[FetchResult]) -> Iterator[str]:
 
 
 def enforce(feed: str, violations: Iterable[Violation], reading: FeedReading, accept: Collection[str]) -> None:
-    """Stop a feed with violations that are not accepted, or without a single usable row.
-
-    Raises:
-        FeedGateError: one message for all violations.
-    """
+    """Raise `FeedGateError` for a feed with violations that are not accepted, or without a single usable row."""
     found = [(gate, reason) for gate, reason in violations if gate not in accept]
     if found:
         options = " ".join(f"--accept {gate}" for gate in dict.fromkeys(gate for gate, _ in found))

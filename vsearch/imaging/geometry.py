@@ -10,11 +10,7 @@ MIN_BOX_SIDE = 0.01
 
 @dataclass(frozen=True)
 class Box:
-    """A part of a picture, as fractions of its width and height from the top left corner.
-
-    Raises:
-        InvalidRequest: a coordinate is outside 0 to 1, or a side is shorter than `MIN_BOX_SIDE`.
-    """
+    """A part of a picture, as fractions of its width and height from the top left corner."""
 
     x0: float
     y0: float
@@ -34,11 +30,7 @@ class Box:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the box written as "x0,y0,x1,y1".
-
-        Raises:
-            InvalidRequest: the text is not four numbers, or they are not a box.
-        """
+        """Return the box written as "x0,y0,x1,y1"; `InvalidRequest` if it is not one."""
         try:
             x0, y0, x1, y1 = (float(part) for part in text.split(","))
         except ValueError:

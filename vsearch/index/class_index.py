@@ -111,11 +111,7 @@ class ClassIndex:
         return self._sorted_and_padded(*(found or self._search_cpu(vectors, k, allowed, removed)), k)
 
     def vectors(self, image_ids: NDArray[Any]) -> Vectors:
-        """Return the stored vectors [n, d] of `image_ids` [n]; they have unit length if the metric is cosine.
-
-        Raises:
-            KeyError: an id is not in this index.
-        """
+        """Return the stored vectors [n, d] of image ids [n], of unit length if the metric is cosine."""
         ids = np.asarray(image_ids, dtype=np.int64)
         positions = self._nearest_positions(ids)
         unknown = ids[self.image_ids[positions] != ids]

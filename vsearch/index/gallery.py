@@ -104,11 +104,7 @@ class Gallery:
         return np.unique(self.product_ids)
 
     def embedding(self, image_id: int) -> Vectors:
-        """Return the stored embedding [d] of an image, not normalized.
-
-        Raises:
-            KeyError: no class contains the image.
-        """
+        """Return the stored embedding [d] of an image, not normalized; `KeyError` if no class contains the image."""
         for index in self.indexes["euclidean"].values():
             if image_id in index.image_ids:
                 return np.asarray(index.vectors(np.array([image_id]))[0], dtype=np.float32)

@@ -25,16 +25,7 @@ from vsearch.index.class_index import Ids
 from vsearch.index.generation import Generation
 from vsearch.models.encoder import Encoder
 from vsearch.models.heads import ClassPredictions
-from vsearch.search.merging import (
-    LabeledHit,
-    RegionResult,
-    Routing,
-    SearchResult,
-    best_region,
-    detection_weight,
-    merge_hits,
-    searched_classes,
-)
+from vsearch.search.merging import LabeledHit, RegionResult, Routing, SearchResult, detection_weight, merge_regions
 from vsearch.search.score_normalization import cohort_score, penalty
 from vsearch.search.serving import Blocks, OpenEncoder, PhotoCache, Serving, prepare
 
@@ -146,13 +137,19 @@ class Engine:
             self._search_region(serving, both, weight, replace(search, box=box))
             for both, box, weight in zip(blocks, boxes, weights, strict=True)
         ]
-        hits = merge_hits(regions, search.k, lower_is_better=search.metric == "euclidean")
+        found = merge_regions(regions, search.k, lower_is_better=search.metric == "euclidean")
         timings = {"detect": _ms(started, detected)} if detections else {}
         timings |= {"encode": _ms(detected, encoded), "search": _ms(encoded, time.perf_counter())}
-        predictions, generation = best_region(regions, hits).predictions, serving.generation
-        known = generation.gallery.classes
-        routed = searched_classes(regions)
-        return SearchResult(hits, *routed, generation.generation_id, predictions, timings, known, detections)
+        return SearchResult(
+            found.hits,
+            found.classes,
+            found.routing,
+            serving.generation.generation_id,
+            found.predictions,
+            timings,
+            serving.generation.gallery.classes,
+            detections,
+        )
 
     def search_like(
         self, product_id: int, search: Search = Search(), *, serving: Serving | None = None

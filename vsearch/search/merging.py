@@ -44,7 +44,7 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class RegionResult:
-    """What one region of a photo found."""
+    """What one region of a photo found, or all of them together."""
 
     weight: float  # 0..1, how much its hits count compared with those of other regions
     hits: tuple[LabeledHit, ...]  # of the region as it is, then of its mirror image
@@ -69,22 +69,18 @@ def weighted_value(value: float, weight: float, lower_is_better: bool) -> float:
     return value * weight if value > 0 else value / weight
 
 
-def merge_hits(regions: Sequence[RegionResult], k: int, *, lower_is_better: bool) -> tuple[LabeledHit, ...]:
-    """Return the k best hits of all regions by weighted value, one per product; their scores are unchanged."""
+def merge_regions(regions: Sequence[RegionResult], k: int, *, lower_is_better: bool) -> RegionResult:
+    """Merge the results of all regions of a photo.
+
+    The hits are the k best by weighted value, one per product, with unchanged scores; the classes are all that were
+    searched; the predictions are those of the region with the best hit, or of the first one without hits.
+    """
     weighted = [(weighted_value(hit.value, part.weight, lower_is_better), hit) for part in regions for hit in part.hits]
     best: dict[int, LabeledHit] = {}
     for _, hit in sorted(weighted, key=lambda item: (-item[0], item[1].image_id)):
         best.setdefault(hit.product_id, hit)
-    return tuple(best.values())[:k]
-
-
-def best_region(regions: Sequence[RegionResult], hits: Sequence[LabeledHit]) -> RegionResult:
-    """Return the region that found the first of the merged hits; the first region if there are none."""
-    return next((region for region in regions if hits and hits[0] in region.hits), regions[0])
-
-
-def searched_classes(regions: Sequence[RegionResult]) -> tuple[tuple[str, ...], Routing]:
-    """Return the classes that were searched for any region, and how they were chosen."""
-    classes = dict.fromkeys(name for region in regions for name in region.classes)
-    routed = any(region.routing == "routed" for region in regions)
-    return tuple(classes), "routed" if routed else regions[0].routing
+    hits = tuple(best.values())[:k]
+    winner = next((part for part in regions if hits and hits[0] in part.hits), regions[0])
+    classes = dict.fromkeys(name for part in regions for name in part.classes)
+    routing = next((part.routing for part in regions if part.routing == "routed"), regions[0].routing)
+    return RegionResult(winner.weight, hits, tuple(classes), routing, winner.predictions)
