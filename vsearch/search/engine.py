@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
@@ -73,7 +74,8 @@ class Engine:
         self._serving = serving
         self._refreshing = threading.Lock()
         self._clock = clock
-        self._failed_id, self._retry_at = "", 0.0
+        self._failed: list[tuple[str, int]] = []  # files of the generation that could not be loaded
+        self._retry_at = 0.0
         self.photos = PhotoCache(open_detector)
 
     @property
@@ -93,22 +95,22 @@ class Engine:
         """Serve the current generation; return whether that changed anything.
 
         If it cannot be loaded, the previous one stays and `problem` holds the error until a later refresh succeeds;
-        another generation is loaded at once, the same one after `RETRY_SECONDS`.
+        another generation, or one whose files changed, is loaded at once, the same one after `RETRY_SECONDS`.
         """
         with self._refreshing:
-            generation_id = ""
+            files: list[tuple[str, int]] = []
             try:
                 path = generations.current(self._settings.generations)
                 changed = self._serving is None or self._serving.generation.generation_id != path.name
                 if changed:
-                    generation_id = path.name
-                    if generation_id == self._failed_id and self._clock() < self._retry_at:
+                    files = _modification_times(path, self._settings.checkpoints)
+                    if files == self._failed and self._clock() < self._retry_at:
                         return False
                     loaded = generations.load(path)
                     self._serving = prepare(loaded, self._settings, open_encoder=self._open_encoder, old=self._serving)
-                    log.info("serving generation %s", generation_id)
+                    log.info("serving generation %s", path.name)
             except Exception as error:
-                self._failed_id, self._retry_at = generation_id, self._clock() + RETRY_SECONDS
+                self._failed, self._retry_at = files, self._clock() + RETRY_SECONDS
                 self.problem = _problem(error)
                 return False
             self.problem = None
@@ -209,6 +211,11 @@ def choose_classes(probabilities: ArrayLike, classes: Sequence[str], *, mass: fl
     rounding = 1e-9
     count = int(np.searchsorted(np.cumsum(values[order]), mass - rounding)) + 1
     return tuple(classes[number] for number in order[: len(classes) if undecided else count])
+
+
+def _modification_times(generation: Path, checkpoints: Path) -> list[tuple[str, int]]:
+    files = sorted([*generation.iterdir(), *checkpoints.glob("*/*")])
+    return [(str(file), file.stat().st_mtime_ns) for file in files]
 
 
 def _problem(error: Exception) -> VSearchError:

@@ -274,7 +274,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Mock:
         ("checkpoint", CheckpointMissing),
     ],
 )
-def test_a_generation_that_cannot_be_served_is_loaded_again_after_a_while(
+def test_a_generation_that_cannot_be_served_is_loaded_again_when_its_files_change(
     file: str, error: type[Exception], shop: Shop, opened: EncoderFactory, load: Mock
 ) -> None:
     """Until then the previous generation is served."""
@@ -293,7 +293,6 @@ def test_a_generation_that_cannot_be_served_is_loaded_again_after_a_while(
     assert isinstance(engine.problem, error)
     assert engine.serving is served
     (shop.folder / "aside").rename(path)
-    clock.move(RETRY_SECONDS)
     assert engine.refresh()
     assert engine.problem is None
     assert load.call_args_list[1:] == [call(newest)] * 2
