@@ -1,4 +1,4 @@
-"""The nightly job: feed in, published generation out. Read `run` first.
+"""The nightly job: feed in, published generation out. Read `indexer.build.reindex` first.
 
 May import vsearch and catalog, never webui.
 """

@@ -23,7 +23,7 @@ from catalog import imports, queries, stored_blocks
 from catalog.database import chunks, open_catalog, reclaim_space
 from catalog.image_store import ImageStore
 from catalog.models import FeedImport, IndexRun, Job, utc_now
-from indexer.build.index_run import LOCK, Stages, shop_checkpoint
+from indexer.build.run_context import LOCK, Stages, shop_checkpoint
 from indexer.feed.importer import import_lock
 from vsearch.core.errors import CatalogError, CheckpointError, GenerationCorrupt
 from vsearch.core.files import STALE_SECONDS, UNFINISHED, leftovers, modified_before, remove_folder
@@ -207,8 +207,8 @@ class _Collector:
         with self.sessions() as session:
             withdrawn = queries.pictures_by_use(session, self._unused_before)[1]
         # By name, as in the command table: the indexer does not import the page.
-        page = importlib.import_module("webui.unused_files")
-        for kind, path in page.unused_files(self.settings, self.pictures_in_use, withdrawn, self.now):
+        page = importlib.import_module("webui.prunable_files")
+        for kind, path in page.prunable_files(self.settings, self.pictures_in_use, withdrawn, self.now):
             yield _file(kind, path)
         yield from self._jobs_and_records()
         if self._is_published:

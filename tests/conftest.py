@@ -146,7 +146,7 @@ def filled(views_made_once: None, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="session")
 def indexed(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the same folder after the first index run, to copy."""
-    from indexer.build.nightly import reindex
+    from indexer.build.reindex import reindex
     from tests.fakes import FakeEncoder, FrozenClock
     from tests.indexer.shop import open_shop
 

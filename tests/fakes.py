@@ -15,7 +15,7 @@ from vsearch.imaging.geometry import Box
 from vsearch.index.generation import MatchCalibration, MatchThresholds, Origin
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models.checkpoint import Checkpoint, Retrieval
-from vsearch.models.heads import ClassHead, ClassHeads
+from vsearch.models.class_heads import ClassHead, ClassHeads
 from vsearch.models.whitening import Projection, fit_differences, fit_whitening
 from vsearch.ocr import Reading
 

@@ -9,7 +9,7 @@ from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
 from vsearch.ocr import open_reader
 from vsearch.search.engine import Engine
-from webui import admission, api, errors, examples, formatting, health, metrics, pictures, shop
+from webui import admission, api, errors, examples, formatting, health, pictures, prometheus, shop
 from webui.article_numbers import ArticleNumberReader, OpenReader
 from webui.services import EXTENSION, CatalogCache, Services, services_of
 from webui.thumbnails import Thumbnails
@@ -52,7 +52,7 @@ def create_app(
         app.register_blueprint(module.blueprint)
     errors.register(app)
     formatting.register(app)
-    metrics.register(app)
+    prometheus.register(app)
     admission.register(app, settings)
     app.after_request(_set_security_headers)
     return app
@@ -63,7 +63,7 @@ def create_admin_app(app: Flask) -> Flask:
     admin = Flask("webui.admin", static_folder=None)
     admin.json.sort_keys = False  # type: ignore[attr-defined]
     admin.extensions[EXTENSION] = services_of(app)
-    metrics.register_admin(admin, app)
+    prometheus.register_admin(admin, app)
     admin.register_blueprint(health.admin_blueprint)
     admin.register_error_handler(VSearchError, lambda error: ({"status": "failed", "problem": str(error)}, 503))
     return admin

@@ -8,7 +8,7 @@ from catalog import queries
 from catalog.changes import UNCOUNTED_STOCK
 from catalog.queries import ProductCard, ProductDetail
 from vsearch.imaging.codec import decode
-from webui import metrics, results, uploads
+from webui import prometheus, results, uploads
 from webui.article_numbers import RecognizedNumber
 from webui.criteria import from_query
 from webui.formatting import price_number
@@ -26,13 +26,13 @@ def search() -> dict[str, Any]:
     criteria = from_query(request.args, services().catalog.currencies()[0])
     is_form = request.mimetype == "multipart/form-data"
     data = uploads.form_fields(request).get("photo", b"") if is_form else request.get_data(cache=False)
-    with metrics.measure("decode"):
+    with prometheus.measure("decode"):
         photo_id = services().uploads.put(data)
         picture = decode(services().uploads.read(photo_id) or abort(404), services().uploads.limits)
-    with metrics.measure("read"):
+    with prometheus.measure("read"):
         number = results.read_article_number(services(), picture, criteria)
     page = results.find_products(services(), picture, criteria)
-    metrics.add_timings(page.timings)
+    prometheus.add_timings(page.timings)
     return _search_json(photo_id, page, number)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
+from catalog.prices import AmbiguousPrice, PriceError, read_price
 from vsearch.core.errors import InvalidRequest
 from vsearch.core.settings import Metric
 from vsearch.imaging.geometry import Box
@@ -82,7 +83,7 @@ class Criteria:
 def from_query(query: Mapping[str, str], currency: str) -> Criteria:
     """Parse query parameters; empty and unknown ones are ignored, an invalid value raises `InvalidRequest`."""
     given = {name: value.strip() for name, value in query.items() if value.strip()}
-    low, high = (formatting.parse_price(given[name], currency) if name in given else None for name in PRICE_FIELDS)
+    low, high = (parse_price(given[name], currency) if name in given else None for name in PRICE_FIELDS)
     if low is not None and high is not None and low > high:
         low, high = high, low
     number = given.get("article_number", "")
@@ -126,3 +127,20 @@ def _choice(given: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> st
 
 def _is_digits(text: str, max_length: int) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= max_length
+
+
+def parse_price(text: str, currency: str) -> int:
+    """Parse a typed price such as "1199", "1,199", "€100" or "1.198,90" into minor units.
+
+    A comma before three digits groups thousands, as on the page itself; a point there is ambiguous.
+    """
+    try:
+        return read_price(text.strip(), currency, currency)[0]
+    except AmbiguousPrice as error:
+        if error.mark == ",":
+            return parse_price(error.grouped, currency)
+        raise InvalidRequest(f"{text[:40]!r} {error}.") from None
+    except PriceError:
+        raise InvalidRequest(
+            f"{text[:40]!r} is not a price in {currency}. Enter a number such as 250 or 99.90."
+        ) from None

@@ -1,4 +1,4 @@
-"""Turns every failure into an error page, or into JSON with the same content; the only place with HTTP statuses."""
+"""Error pages, and the same content as JSON: every exception becomes an HTTP status here."""
 
 import logging
 from secrets import token_hex

@@ -1,13 +1,12 @@
-"""Prices and the other template filters: data as shoppers read and type it."""
+"""Prices and the other template filters: data as shoppers read it."""
 
 from decimal import Decimal
 
 from babel.numbers import format_currency, get_currency_symbol
 from flask import Flask
 
-from catalog.prices import DECIMALS, AmbiguousPrice, PriceError, read_price
+from catalog.prices import DECIMALS
 from catalog.queries import SEPARATOR, ProductCard
-from vsearch.core.errors import InvalidRequest
 from vsearch.index.generation import MatchLabel
 from vsearch.ocr import format_article_number
 from webui.thumbnails import WIDTHS
@@ -43,23 +42,6 @@ def price_number(minor: int, currency: str) -> str:
     digits = DECIMALS.get(currency, 2)
     amount = Decimal(minor).scaleb(-digits)
     return f"{amount:.{0 if amount == amount.to_integral_value() else digits}f}"
-
-
-def parse_price(text: str, currency: str) -> int:
-    """Parse a typed price such as "1199", "1,199", "€100" or "1.198,90" into minor units.
-
-    A comma before three digits groups thousands, as on the page itself; a point there is ambiguous.
-    """
-    try:
-        return read_price(text.strip(), currency, currency)[0]
-    except AmbiguousPrice as error:
-        if error.mark == ",":
-            return parse_price(error.grouped, currency)
-        raise InvalidRequest(f"{text[:40]!r} {error}.") from None
-    except PriceError:
-        raise InvalidRequest(
-            f"{text[:40]!r} is not a price in {currency}. Enter a number such as 250 or 99.90."
-        ) from None
 
 
 def class_title(name: str) -> str:

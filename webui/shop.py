@@ -10,7 +10,7 @@ from catalog.queries import ProductCard
 from vsearch.imaging.codec import Picture, decode
 from vsearch.imaging.geometry import Box
 from vsearch.search.engine import ALL
-from webui import metrics, results, uploads
+from webui import prometheus, results, uploads
 from webui.article_numbers import RecognizedNumber
 from webui.criteria import Criteria, from_form
 from webui.services import services
@@ -70,7 +70,7 @@ def show_results(photo_id: str) -> tuple[str, int] | Response:
             return _redirect_to_product(number.product, photo_id, criteria)
         criteria = criteria.with_changes(article_number=number.number if number else criteria.article_number)
     page = results.find_products(services(), picture, criteria)
-    metrics.add_timings(page.timings)
+    prometheus.add_timings(page.timings)
 
     def url_with(**changes: object) -> str:
         return url_for(".show_results", photo_id=photo_id, **_query(criteria.with_changes(**changes)))
@@ -138,12 +138,12 @@ def _photo_from_form() -> bytes:
 
 def _load_photo(photo_id: str) -> Picture:
     photo = services().uploads.read(photo_id) or abort(404, PHOTO_UNAVAILABLE)
-    with metrics.measure("decode"):
+    with prometheus.measure("decode"):
         return decode(photo, services().uploads.limits)
 
 
 def _read_article_number(picture: Picture, criteria: Criteria) -> RecognizedNumber | None:
-    with metrics.measure("read"):
+    with prometheus.measure("read"):
         return results.read_article_number(services(), picture, criteria)
 
 

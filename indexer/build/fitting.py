@@ -18,7 +18,7 @@ from indexer.build.match_calibration import MIN_SCORES, LabeledEmbeddings, calib
 from vsearch.core.vectors import l2_normalize
 from vsearch.index.generation import MatchCalibration, Quality
 from vsearch.models.checkpoint import Checkpoint
-from vsearch.models.heads import ClassHeads, fit_heads
+from vsearch.models.class_heads import ClassHeads, fit_heads
 from vsearch.models.whitening import Projection, fit_whitening
 from vsearch.search.score_normalization import (
     BASELINE_QUANTILE,

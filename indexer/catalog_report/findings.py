@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from catalog.models import FeedPicture, Image, Product
 from catalog.queries import LIVE, READABLE
 from vsearch.index.gallery import Gallery
-from vsearch.models.heads import ClassPredictions
+from vsearch.models.class_heads import ClassPredictions
 
 TITLES = {
     "bad row": "Rows of the last feed that were not imported",

@@ -19,8 +19,8 @@ from catalog import imports, queries, stored_blocks
 from catalog.database import chunks, open_catalog
 from catalog.image_store import ImageStore
 from catalog.models import Product, utc_now
-from indexer.build import index_run
-from indexer.build.indexes import assign_classes
+from indexer.build import run_context
+from indexer.build.class_indexes import assign_classes
 from indexer.catalog_report import findings, watermarks
 from indexer.catalog_report.findings import TITLES, CatalogPicture, Finding
 from vsearch.core.errors import CheckpointError, GenerationError, VSearchError
@@ -112,11 +112,11 @@ def create(settings: Settings) -> CatalogReport:
     """Examine the catalog and the published index."""
     with open_catalog(settings.catalogue_url) as sessions:
         with sessions() as session:
-            is_running = index_run.is_running(settings)
+            is_running = run_context.is_running(settings)
             runs = [
                 {
                     "started": row.started_at.isoformat(),
-                    "state": index_run.state_of(row, is_running=is_running),
+                    "state": run_context.state_of(row, is_running=is_running),
                     "message": row.message,
                     "counts": row.counts or {},
                 }

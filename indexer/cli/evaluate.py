@@ -24,7 +24,7 @@ from vsearch.cli.console import out, progress, table
 from vsearch.cli.load_model import load_engine, load_model
 from vsearch.core.errors import DatasetError
 from vsearch.core.settings import Settings
-from vsearch.evaluation.queries import KINDS, Kind, Query, synthetic_photo
+from vsearch.evaluation.query_sets import KINDS, Kind, Query, synthetic_photo
 from vsearch.imaging.codec import Limits, Picture
 from vsearch.imaging.synthetic import add_margin
 
@@ -156,7 +156,7 @@ def classes(settings: Settings, manifest: Path, images: Path, label: str) -> Non
 
     The networks are not trained: this is what an index of a shop with these classes achieves.
     """
-    from vsearch.models.heads import fit_heads
+    from vsearch.models.class_heads import fit_heads
 
     labels = ground_truth.read_labels(manifest, label)
     model = load_model(settings)
@@ -204,8 +204,8 @@ def checkpoint(folder: Path, plan_name: str, source: Path, runs: Path, target: P
     Each network and the vote are evaluated, on the heads that the plan names.
     """
     from vsearch.training import plan as plans
-    from vsearch.training.results import report
-    from vsearch.training.results.evaluate import evaluate_checkpoint
+    from vsearch.training.results import training_report
+    from vsearch.training.results.evaluate_heads import evaluate_checkpoint
 
     plan = plans.read(plan_name)
     target = target or folder.with_name(f"{folder.name}-evaluation")
@@ -213,10 +213,10 @@ def checkpoint(folder: Path, plan_name: str, source: Path, runs: Path, target: P
     if as_json:
         out.print_json(json.dumps(figures))
         return
-    columns, lines = report.table(figures["validation"])
+    columns, lines = training_report.table(figures["validation"])
     title = f"{folder}: accuracy on {figures['pictures']} validation images of {plan.name} (percent, 95 % interval)"
     table(title, columns, lines, right=columns[1:])
-    for sentence in report.compare_with_vote(figures["validation"]):
+    for sentence in training_report.compare_with_vote(figures["validation"]):
         out.print(sentence, soft_wrap=True)
     out.print(f"Figures and plots are in {target}.", soft_wrap=True)
 

@@ -15,7 +15,7 @@ from vsearch.core.errors import DatasetError
 from vsearch.core.settings import Settings
 from vsearch.evaluation import rankers
 from vsearch.evaluation.bootstrap import Estimate, auroc_interval
-from vsearch.evaluation.queries import Query, photo_groups
+from vsearch.evaluation.query_sets import Query, photo_groups
 from vsearch.evaluation.rankers import MATCH_LABELS, DescriptorRanker, Ranking, rank_by_engine, score
 from vsearch.imaging.codec import Picture, decode
 from vsearch.search.engine import Engine

@@ -9,9 +9,9 @@ import click
 
 from catalog import queries
 from catalog.database import open_catalog
-from indexer.build import nightly
-from indexer.build.checks import verify_published
-from indexer.build.index_run import RunReport, current_manifest, is_running, state_of
+from indexer.build import reindex
+from indexer.build.generation_checks import verify_published
+from indexer.build.run_context import RunReport, current_manifest, is_running, state_of
 from indexer.catalog_report import report as catalog_report
 from indexer.catalog_report.findings import TITLES
 from indexer.catalog_report.report import CatalogReport
@@ -116,7 +116,7 @@ def rollback(settings: Settings, *, to: str) -> None:
 
     The page serves it within seconds. The next nightly job publishes a new one.
     """
-    generation_id = nightly.rollback(settings, to)
+    generation_id = reindex.rollback(settings, to)
     click.echo(f"Generation {generation_id} is published again. The next run publishes a new one.")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from indexer.build.index_run import current_manifest, exclusive_run
+from indexer.build.run_context import current_manifest, exclusive_run
 from indexer.promotion import evaluation_set, reader_promotion
 from indexer.promotion import promote as promotion
 from indexer.promotion.evaluation_set import Photos

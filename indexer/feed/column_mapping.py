@@ -12,10 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from catalog.prices import UNKNOWN_SEPARATORS, Separators
 from catalog.queries import SEPARATOR
-from indexer.feed import markup, merchant, shop_systems, shopify
+from indexer.feed import markup
+from indexer.feed.dialects import DIALECTS, mapped_exports
+from indexer.feed.dialects.mapped_exports import IMAGE_COLUMNS, VariationRow, cell_text
 from indexer.feed.fields import split_addresses, split_escaped
 from indexer.feed.rows import Table, as_list, rename_cells
-from indexer.feed.shop_systems import IMAGE_COLUMNS, VariationRow, cell_text
 from vsearch.core.errors import FeedRejected
 
 ATTRIBUTE = "attr:"
@@ -25,9 +26,6 @@ COLUMNS = (
 )  # fmt: skip
 JOINERS = {"image": "|", "images": "|", "category": SEPARATOR, "description": "\n"}
 """Separators of the columns that a mapping may join from several."""
-
-DIALECTS = (merchant, shopify)
-"""Exports that need no mapping."""
 
 _PEEKED_ROWS = 50  # by which a feed without a header is recognized
 
@@ -129,7 +127,7 @@ def _column_name(header: str) -> str:
 
 def _map(name: str, table: Table, mapping: ColumnMapping) -> Table:
     headers = frozenset(table.columns or ())
-    system = shop_systems.recognize(headers)
+    system = mapped_exports.recognize(headers)
     if system:
         defaults = {key: value for key, value in system.defaults.items() if not getattr(mapping, key)}
         if defaults.get("parent") not in headers:
@@ -159,7 +157,7 @@ def _map(name: str, table: Table, mapping: ColumnMapping) -> Table:
             )
 
     if mapping.parent:
-        rows = shop_systems.resolve_variations(variation_rows())
+        rows = mapped_exports.resolve_variations(variation_rows())
     else:
         rows = (each.row for each in variation_rows() if not each.hidden)
     return Table(tuple(sources) if table.columns is not None else None, rows)

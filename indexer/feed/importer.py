@@ -23,7 +23,7 @@ from indexer.feed.column_mapping import read_mapping
 from indexer.feed.gates import CatalogState, FeedGateError
 from indexer.feed.reader import FeedFinding, FeedReading, read_feed
 from indexer.images import sync
-from indexer.images.sources import open_pictures
+from indexer.images.image_sources import open_pictures
 from indexer.images.sync import FetchContext, FetchResult
 from vsearch.core.errors import FeedRejected
 from vsearch.core.lock import shared_lock

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from catalog import jobs
 from catalog.database import lock_for_writing, open_catalog
 from catalog.models import Job, utc_now
-from indexer.jobs.alerts import raise_alarm
+from indexer.jobs.alarm import raise_alarm
 from vsearch.core.errors import CatalogError, VSearchError
 from vsearch.core.progress import Progress, ProgressCallback
 from vsearch.core.redaction import redact

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from indexer.build import nightly
-from indexer.build.index_run import RunReport
+from indexer.build import reindex
+from indexer.build.run_context import RunReport
 from indexer.catalog_report import report as catalog_report
 from indexer.cli.catalog_import import import_and_report, print_findings, print_import
 from indexer.feed.gates import GATES, FeedGateError
@@ -40,7 +40,7 @@ def run_nightly_job(
 ) -> RunReport:
     """Import the feed, reindex and prune; print the findings in the feed on standard error."""
     try:
-        return nightly.reindex(
+        return reindex.reindex(
             settings,
             feed=feed,
             images=images,
@@ -76,7 +76,7 @@ def _nightly(settings: Settings, arguments: Mapping[str, Any], progress: Progres
 
 
 def _index(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
-    return nightly.reindex(settings, progress=progress, accept=arguments.get("accept", ())).text()
+    return reindex.reindex(settings, progress=progress, accept=arguments.get("accept", ())).text()
 
 
 def _import(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:

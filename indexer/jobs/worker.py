@@ -10,20 +10,20 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from cronsim import CronSim, CronSimError
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import jobs
 from catalog.database import lock_for_writing, open_catalog
 from catalog.models import Job, utc_now
-from indexer.jobs.alerts import raise_alarm
+from indexer.jobs.alarm import raise_alarm
 from indexer.jobs.execution import STOPPED, claim_next, process_name, recover, retry_or_fail
-from vsearch.core.errors import SettingsError, VSearchError
+from indexer.jobs.schedule import check_schedule, is_due
+from vsearch.core.errors import VSearchError
 from vsearch.core.settings import PREFIX, Settings
 
 log = logging.getLogger(__name__)
@@ -37,9 +37,6 @@ POLL_SECONDS: Final = 1.0
 MINUTE: Final = 60.0
 """Seconds between two checks of the schedule and of other workers' jobs, and before a job that crashed starts again."""
 
-MAX_DELAY: Final = timedelta(days=2)
-"""A nightly job that was missed longer ago is not made up for."""
-
 
 class Worker:
     """Runs jobs until it receives SIGTERM, or SIGINT (Ctrl+C) once to let running jobs end or twice to stop them.
@@ -50,7 +47,7 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         if settings.schedule:
-            _check_schedule(settings.schedule)
+            check_schedule(settings.schedule)
         self._settings = settings
         self._name = process_name()
         self._started = utc_now()
@@ -179,30 +176,5 @@ class Worker:
         return self._settings.jobs / f"{job_id}.log"
 
 
-def is_due(schedule: str, last: datetime, now: datetime) -> bool:
-    """Whether a start was due since the last one, even if no worker was running then.
-
-    Args:
-        schedule: crontab line.
-        last: when the job was last asked for, in local time without a zone: an hour that is skipped in spring is made
-            up for, and one that comes twice in autumn counts once.
-        now: the local time.
-    """
-    return next(CronSim(schedule, max(last, now - MAX_DELAY))) <= now
-
-
 def _local(moment: datetime) -> datetime:
     return moment.astimezone().replace(tzinfo=None)
-
-
-def _check_schedule(schedule: str) -> None:
-    """Raise `SettingsError` if this is not a crontab line of five fields."""
-    try:
-        if len(schedule.split()) != 5:  # CronSim also takes a sixth field, for seconds
-            raise CronSimError("it needs five fields")
-        CronSim(schedule, datetime.min)
-    except CronSimError as error:
-        raise SettingsError(
-            f"Setting schedule: {schedule!r} is not a crontab line ({error}). "
-            "Use five fields: minute, hour, day, month, weekday, such as '30 1 * * *'."
-        ) from None

@@ -23,11 +23,11 @@ import numpy as np
 from catalog import queries
 from catalog.image_store import ImageStore
 from catalog.queries import GalleryRow
-from indexer.build.index_run import RunContext
+from indexer.build.run_context import RunContext
 from vsearch.core.errors import CatalogError, DatasetError, ImageRejected
 from vsearch.core.files import checksum, replace_text, sync
 from vsearch.core.settings import Settings
-from vsearch.evaluation.queries import Query
+from vsearch.evaluation.query_sets import Query
 from vsearch.imaging import synthetic
 from vsearch.imaging.codec import Limits, Picture, crop, decode, encode_jpeg
 

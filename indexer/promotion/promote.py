@@ -16,8 +16,8 @@ import numpy as np
 
 from catalog import queries
 from catalog.models import utc_now
-from indexer.build.index_run import LOCK, RunContext, RunReport, current_manifest, exclusive_run, recorded
-from indexer.build.nightly import build_generation, collect, publish, unchanged
+from indexer.build.reindex import build_generation, collect, publish, unchanged
+from indexer.build.run_context import LOCK, RunContext, RunReport, current_manifest, exclusive_run, recorded
 from indexer.promotion import evaluation_set
 from indexer.promotion.evaluation_set import EvaluationSet
 from vsearch.core.errors import CheckpointMismatch, GenerationError, PromotionRefused

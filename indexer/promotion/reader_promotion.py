@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.models import utc_now
-from indexer.build.index_run import LOCK
+from indexer.build.run_context import LOCK
 from indexer.promotion.promote import check_drop
 from vsearch.core.errors import CheckpointMismatch, PromotionRefused
 from vsearch.core.lock import run_lock

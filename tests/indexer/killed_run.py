@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from catalog.models import StoredBlocks
 from catalog.stored_blocks import Key
 from indexer.build.encode import view_of
-from indexer.build.nightly import reindex
+from indexer.build.reindex import reindex
 from indexer.promotion.promote import promote
 from tests.fakes import FakeEncoder, FrozenClock
 from tests.indexer.shop import Shop, settings_of

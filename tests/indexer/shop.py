@@ -17,8 +17,8 @@ from catalog.database import connect, upgrade
 from catalog.image_store import ImageStore
 from catalog.models import IndexRun
 from catalog.queries import GalleryRow
-from indexer.build.index_run import RunReport, exclusive_run
-from indexer.build.nightly import reindex
+from indexer.build.reindex import reindex
+from indexer.build.run_context import RunReport, exclusive_run
 from indexer.feed.importer import ImportReport
 from indexer.promotion import evaluation_set
 from indexer.promotion.evaluation_set import EvaluationSet, Photos

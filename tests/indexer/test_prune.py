@@ -24,9 +24,9 @@ from catalog.image_store import ImageStore
 from catalog.models import FeedImport, IndexRun, Job
 from catalog.stored_blocks import StoredBlocks, put
 from indexer import prune
-from indexer.build.checks import verify_published
-from indexer.build.index_run import LOCK
-from indexer.build.nightly import rollback
+from indexer.build.generation_checks import verify_published
+from indexer.build.reindex import rollback
+from indexer.build.run_context import LOCK
 from indexer.catalog_report import report as catalog_report
 from indexer.cli.prune import command
 from indexer.feed.importer import import_feed, import_lock
@@ -43,7 +43,7 @@ from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.encoder import Encoder
 from vsearch.search.engine import Engine, Search
-from webui import unused_files
+from webui import prunable_files
 from webui.thumbnails import Thumbnails
 
 pytestmark = pytest.mark.slow
@@ -369,7 +369,7 @@ def test_nothing_is_deleted_during_an_index_run(sqlite_shop: LiveShop, monkeypat
     write(sqlite_shop.data / "pictures/ab/cd/.new-x", age=40 * DAY)
     with run_lock(sqlite_shop.data / LOCK, sqlite_shop.clock.now):
         prune_beside()
-    monkeypatch.setattr(unused_files, "unused_files", prune_beside)
+    monkeypatch.setattr(prunable_files, "unused_files", prune_beside)
     sqlite_shop.run_nightly()
     assert len(refusals) == 2
 
@@ -550,7 +550,7 @@ def test_the_nightly_job_reports_what_it_freed(sqlite_shop: LiveShop) -> None:
 def test_a_failing_prune_does_not_fail_the_nightly_job(
     sqlite_shop: LiveShop, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unused_files, "unused_files", Mock(side_effect=error))
+    monkeypatch.setattr(prunable_files, "unused_files", Mock(side_effect=error))
     sqlite_shop.draw("P00", 60)
     with suppress(KeyboardInterrupt):
         assert sqlite_shop.run_nightly().text().endswith("disk full")

@@ -1,8 +1,9 @@
 import pytest
 
-from indexer.build.indexes import OTHER
+from indexer.build.class_indexes import OTHER
 from vsearch.core.errors import InvalidRequest
-from webui.formatting import class_title, format_price, parse_price, percent, price_number, web_address
+from webui.criteria import parse_price
+from webui.formatting import class_title, format_price, percent, price_number, web_address
 
 PRICES = {
     **{(119900, "EUR"): "€1,199", (119890, "EUR"): "€1,198.90", (5, "USD"): "$0.05", (0, "GBP"): "£0"},

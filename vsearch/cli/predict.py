@@ -14,9 +14,9 @@ from vsearch.core.settings import Settings
 from vsearch.detection.boxes import non_max_suppression
 from vsearch.imaging.codec import Limits
 from vsearch.models import registry
+from vsearch.models.class_heads import ClassPredictions
 from vsearch.models.classifier import Classifier
 from vsearch.models.encoder import Encoder
-from vsearch.models.heads import ClassPredictions
 from vsearch.models.trained_heads import VOTE, HeadPredictions
 
 _SHOWN = 3

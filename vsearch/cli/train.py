@@ -54,7 +54,7 @@ def command(settings: Settings, plan: str, photos: Path, runs: Path, target: Pat
 
 
 def _show(name: str, results: Mapping[str, Any]) -> None:
-    from vsearch.training.results import report
+    from vsearch.training.results import training_report
 
     for note in results.get("notes", ()):
         out.print(note, soft_wrap=True)
@@ -63,11 +63,11 @@ def _show(name: str, results: Mapping[str, Any]) -> None:
         ("held_out", "held_out", "images of combinations held out of training"),
     ):
         if figures in results:
-            columns, lines = report.table(results[figures])
+            columns, lines = training_report.table(results[figures])
             title = f"{name}: accuracy on {results['data'][images]} {what}"
             table(title, columns, lines, right=columns[1:])
             if figures == "validation":
-                for sentence in report.compare_with_vote(results[figures]):
+                for sentence in training_report.compare_with_vote(results[figures]):
                     out.print(sentence, soft_wrap=True)
     if results.get("block_heads"):
         lines = [[block, f"{100 * accuracy:.1f}"] for block, accuracy in results["block_heads"].items()]

@@ -8,9 +8,9 @@ import numpy as np
 
 from vsearch.core.progress import ProgressCallback, no_progress
 from vsearch.core.vectors import PADDING
-from vsearch.evaluation import metrics
+from vsearch.evaluation import retrieval_metrics
 from vsearch.evaluation.bootstrap import Estimate, Floats, Ids, mean_interval
-from vsearch.evaluation.queries import Query
+from vsearch.evaluation.query_sets import Query
 from vsearch.search.engine import Engine, Search
 
 COMPARISON_DEPTH: Final = 100
@@ -70,12 +70,12 @@ def rank(
 
 def compare_rankings(first: Ids, second: Ids, relevant: Sequence[Collection[int]]) -> RankingComparison:
     """Compare two rankings [q, k] of the same queries, given the relevant ids of each."""
-    right = [metrics.relevance(ranked, relevant) for ranked in (first, second)]
+    right = [retrieval_metrics.relevance(ranked, relevant) for ranked in (first, second)]
     return RankingComparison(
         len(relevant),
-        compare_scores(*(metrics.hit_at_k(found, 1) for found in right)),
-        compare_scores(*(metrics.hit_at_k(found, 5) for found in right)),
-        compare_scores(*(metrics.reciprocal_rank(found) for found in right)),
+        compare_scores(*(retrieval_metrics.hit_at_k(found, 1) for found in right)),
+        compare_scores(*(retrieval_metrics.hit_at_k(found, 5) for found in right)),
+        compare_scores(*(retrieval_metrics.reciprocal_rank(found) for found in right)),
     )
 
 

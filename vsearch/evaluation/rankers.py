@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from vsearch.core.progress import ProgressCallback, no_progress
 from vsearch.core.vectors import PADDING, l2_normalize
-from vsearch.evaluation import metrics
+from vsearch.evaluation import retrieval_metrics
 from vsearch.evaluation.bootstrap import Estimate, Floats, Ids, mean_interval
-from vsearch.evaluation.queries import Query, photo_groups
+from vsearch.evaluation.query_sets import Query, photo_groups
 from vsearch.imaging import descriptors
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.preprocess import fit_square, trim
@@ -49,12 +49,12 @@ def score(ranked: Ids, queries: Sequence[Query]) -> dict[str, Estimate]:
 
     nDCG@10 is only included if a query has grades.
     """
-    right = metrics.relevance(ranked, [query.relevant for query in queries])
-    values = {f"hit@{k}": metrics.hit_at_k(right, k) for k in (1, 5, 10)}
-    values["mAP@R"] = metrics.average_precision_at_r(right, [len(query.relevant) for query in queries])
+    right = retrieval_metrics.relevance(ranked, [query.relevant for query in queries])
+    values = {f"hit@{k}": retrieval_metrics.hit_at_k(right, k) for k in (1, 5, 10)}
+    values["mAP@R"] = retrieval_metrics.average_precision_at_r(right, [len(query.relevant) for query in queries])
     if any(query.grades is not None for query in queries):
         grades = [dict.fromkeys(query.relevant, 1.0) if query.grades is None else query.grades for query in queries]
-        values["nDCG@10"] = metrics.ndcg_at_k(ranked, grades, 10)
+        values["nDCG@10"] = retrieval_metrics.ndcg_at_k(ranked, grades, 10)
     groups = photo_groups(queries)
     return {name: mean_interval(found, groups) for name, found in values.items()}
 

@@ -1,4 +1,4 @@
-"""Image files decoded and encoded; the only module, beside colors, that uses Pillow.
+"""Image files decoded and encoded; the only module, beside `color_profiles`, that uses Pillow.
 
 Uploads are untrusted: the content decides the type, and the limits are checked on the header before any pixel is
 decoded. The result is always 8-bit sRGB, upright and opaque.

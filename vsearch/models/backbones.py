@@ -21,7 +21,7 @@ class Backbone:
             last layer of each stage.
         stem_layers: number of layers before the first stage, if stages are named by their last layer.
         application: class in `keras.applications`; empty for networks of our own.
-        module: module in `vsearch.model` with the builder of a network of our own, a function named like the row.
+        module: module in `vsearch.models.networks` with the builder of our own network, a function named like the row.
     """
 
     name: str

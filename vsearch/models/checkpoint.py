@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from vsearch.core.errors import CheckpointMismatch, CheckpointMissing
 from vsearch.core.files import UNFINISHED, atomic_folder, checksum
-from vsearch.models.heads import ClassHeads
+from vsearch.models.class_heads import ClassHeads
 from vsearch.models.trained_heads import HeadSpec, TrainedHeads
 from vsearch.models.weights import read_arrays, write_arrays
 from vsearch.models.whitening import Projection

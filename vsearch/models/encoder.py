@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.preprocess import fit_square, trim
 from vsearch.models.checkpoint import Checkpoint
-from vsearch.models.heads import DESCRIPTORS
+from vsearch.models.class_heads import DESCRIPTORS
 from vsearch.models.tensorflow_startup import import_tensorflow
 from vsearch.models.weights import read_packed, unpack
 

@@ -11,7 +11,7 @@ from scipy.special import expit, softmax
 from vsearch.detection import boxes
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.preprocess import frame as frame_image
-from vsearch.models.heads import vote
+from vsearch.models.class_heads import vote
 
 HeadKind = Literal["softmax", "sigmoid", "digits", "metric", "boxes"]
 Framing = Literal["product", "stretch"]

@@ -24,8 +24,8 @@ from vsearch.imaging.geometry import Box
 from vsearch.index import generation as generations
 from vsearch.index.class_index import Ids
 from vsearch.index.generation import Generation
+from vsearch.models.class_heads import ClassPredictions
 from vsearch.models.encoder import Encoder
-from vsearch.models.heads import ClassPredictions
 from vsearch.search.merging import LabeledHit, RegionResult, Routing, SearchResult, detection_weight, merge_regions
 from vsearch.search.score_normalization import cohort_score, penalty
 from vsearch.search.serving import Blocks, OpenEncoder, PhotoCache, Serving, prepare

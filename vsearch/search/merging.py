@@ -8,7 +8,7 @@ from vsearch.detection.detector import Detection
 from vsearch.imaging.geometry import Box
 from vsearch.index.gallery import Hit
 from vsearch.index.generation import MatchLabel
-from vsearch.models.heads import ClassPredictions
+from vsearch.models.class_heads import ClassPredictions
 
 Routing = Literal["routed", "chosen", "all"]
 

@@ -18,8 +18,8 @@ from vsearch.imaging.codec import Picture
 from vsearch.imaging.synthetic import shopper_view
 from vsearch.models.backbones import backbone
 from vsearch.models.checkpoint import Retrieval
+from vsearch.models.class_heads import DESCRIPTORS, fit_heads
 from vsearch.models.encoder import compile_trunk, raw_features
-from vsearch.models.heads import DESCRIPTORS, fit_heads
 from vsearch.models.weights import read_packed
 from vsearch.models.whitening import Projection, fit_differences, fit_pca, fit_whitening
 from vsearch.training.data.samples import TRAINING_LIMITS

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.build.checks import Expected, check, problems
-from indexer.build.indexes import build_gallery
+from indexer.build.class_indexes import build_gallery
+from indexer.build.generation_checks import Expected, check, problems
 from tests.fakes import fake_checkpoint, origin
 from vsearch.core.errors import VerificationFailed
 from vsearch.index import generation

@@ -9,10 +9,10 @@ from sqlalchemy import update
 
 from catalog.database import open_catalog
 from catalog.models import Product, utc_now
-from indexer.build import checks
-from indexer.build.checks import Members, drift, verify_published
-from indexer.build.indexes import OTHER
-from indexer.build.nightly import reindex
+from indexer.build import generation_checks
+from indexer.build.class_indexes import OTHER
+from indexer.build.generation_checks import Members, drift, verify_published
+from indexer.build.reindex import reindex
 from indexer.cli.jobs import command as jobs_command
 from indexer.jobs import execution
 from indexer.jobs.kinds import FUNCTIONS
@@ -196,7 +196,7 @@ def write_photo(shop: Shop, number: int) -> str:
 
 def test_canaries_must_find_their_product(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless it has been withdrawn."""
-    monkeypatch.setattr(checks, "CANARY_DEPTH", 1)
+    monkeypatch.setattr(generation_checks, "CANARY_DEPTH", 1)
     rows = shop.rows()
     good, wrong = f"{write_photo(shop, 0)},{rows[0].sku}", f"{write_photo(shop, 4)},{rows[-1].sku}"
     shop.add(["GONE"], "Lamps")

@@ -6,10 +6,10 @@ from sqlalchemy import func, select
 from catalog import stored_blocks
 from catalog.database import read_schema_revision, schema_revisions
 from catalog.models import Image, IndexRun, StoredBlocks
-from indexer.build import checks
-from indexer.build.index_run import LOCK
-from indexer.build.indexes import OTHER
-from indexer.build.nightly import reindex, rollback
+from indexer.build import generation_checks
+from indexer.build.class_indexes import OTHER
+from indexer.build.reindex import reindex, rollback
+from indexer.build.run_context import LOCK
 from tests.fakes import EncoderFactory, FakeEncoder, FrozenClock, fake_checkpoint
 from tests.indexer.shop import Shop
 from tests.schemas import set_schema
@@ -205,7 +205,7 @@ def test_a_faulty_generation_is_not_published(
     first = indexed_shop.manifest()
     indexed_shop.add(["N001"], "Lamps")
     with monkeypatch.context() as patch:
-        patch.setattr(checks, "problems", lambda gallery, expected: iter(["It was made to fail."]))
+        patch.setattr(generation_checks, "problems", lambda gallery, expected: iter(["It was made to fail."]))
         with pytest.raises(VerificationFailed, match="It was made to fail"):
             reindex(indexed_shop.settings, open_encoder=opened)
     assert indexed_shop.manifest() == first

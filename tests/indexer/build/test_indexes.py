@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.queries import SEPARATOR, GalleryRow
-from indexer.build.indexes import NAMED_ALL, OTHER, assign_classes, build_gallery, fingerprint
+from indexer.build.class_indexes import NAMED_ALL, OTHER, assign_classes, build_gallery, fingerprint
 from indexer.feed.fields import FeedFields
 from vsearch.core.settings import Settings
 from vsearch.search.engine import ALL

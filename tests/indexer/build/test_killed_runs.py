@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from catalog import queries
-from indexer.build.nightly import reindex
+from indexer.build.reindex import reindex
 from tests.fakes import FakeEncoder, colored, fake_checkpoint
 from tests.indexer.killed_run import Moment, encoded, events, nightly_child, promoting_child, run_until, spread, stored
 from tests.indexer.shop import CATEGORIES, Shop, open_shop

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from catalog import imports, queries, stored_blocks
-from indexer.build.checks import verify_published
-from indexer.build.index_run import RunReport
+from indexer.build.generation_checks import verify_published
+from indexer.build.run_context import RunReport
 from indexer.feed.importer import import_feed
 from tests.fakes import FakeEncoder
 from tests.indexer.shop import Retailer

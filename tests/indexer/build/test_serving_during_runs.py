@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from werkzeug.serving import make_server
 
-from indexer.build.nightly import rollback
+from indexer.build.reindex import rollback
 from tests.fakes import FakeEncoder, FakeReader
 from tests.indexer.shop import Retailer
 from vsearch.detection.detector import no_detector

@@ -12,7 +12,7 @@ from catalog import changes, imports
 from catalog.changes import Changes, ProductItem
 from catalog.imports import PictureState
 from catalog.models import FeedImport, utc_now
-from indexer.build import nightly
+from indexer.build import reindex
 from indexer.catalog_report import findings
 from indexer.catalog_report import report as catalog_report
 from indexer.catalog_report.findings import CatalogPicture, Finding
@@ -21,7 +21,7 @@ from tests.indexer.shop import Shop
 from vsearch.cli import cli
 from vsearch.imaging.codec import encode_jpeg
 from vsearch.index import generation
-from vsearch.models.heads import ClassPredictions
+from vsearch.models.class_heads import ClassPredictions
 
 UNAVAILABLE = "picture 'x.jpg' is not in the folder"
 PICTURE = CatalogPicture(1, "A", "Acme", "Sofas", None, "a" * 64, 300, 150)
@@ -116,7 +116,7 @@ def publish_with(shop: Shop, opened: EncoderFactory, sku: str, hours: int) -> st
     """Publish the shop with one more product, some hours from now, and return the generation id."""
     shop.add([sku], "Sofas > Armchairs")
     later = utc_now() + timedelta(hours=hours)
-    return nightly.reindex(shop.settings, open_encoder=opened, clock=lambda: later, accept=("drift",)).generation_id
+    return reindex.reindex(shop.settings, open_encoder=opened, clock=lambda: later, accept=("drift",)).generation_id
 
 
 def test_the_report_shows_a_rollback(indexed_shop: Shop, opened: EncoderFactory) -> None:
@@ -129,7 +129,7 @@ def test_the_report_shows_a_rollback(indexed_shop: Shop, opened: EncoderFactory)
     assert "rollback" not in [entry.kind for entry in before.history()]
 
     second = publish_with(indexed_shop, opened, "NEW1", hours=1)
-    nightly.rollback(settings)
+    reindex.rollback(settings)
     after = catalog_report.create(settings)
     assert after.published is not None
     published = after.published

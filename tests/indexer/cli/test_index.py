@@ -5,8 +5,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from catalog.models import IndexRun, utc_now
-from indexer.build import nightly
-from indexer.build.index_run import LOCK
+from indexer.build import reindex
+from indexer.build.run_context import LOCK
 from indexer.cli.index import command
 from tests.fakes import FrozenClock
 from tests.indexer.shop import Shop
@@ -73,7 +73,7 @@ def test_an_interrupted_run_prints_one_line(indexed_shop: Shop, monkeypatch: pyt
     def stopped(settings: Settings, **others: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(nightly, "reindex", stopped)
+    monkeypatch.setattr(reindex, "reindex", stopped)
     result = invoke(indexed_shop.settings, "run")
     assert result.exit_code == 130
     assert result.output.strip().startswith("Stopped.")
@@ -106,7 +106,7 @@ def test_rollback_publishes_the_previous_generation(indexed_shop: Shop) -> None:
     """If there is one."""
     first = generation.current(indexed_shop.settings.generations).name
     assert isinstance(invoke(indexed_shop.settings, "rollback").exception, GenerationError)
-    nightly.reindex(indexed_shop.settings.model_copy(update={"min_class_size": 100}))
+    reindex.reindex(indexed_shop.settings.model_copy(update={"min_class_size": 100}))
     result = invoke(indexed_shop.settings, "rollback")
     assert first in result.output
     assert generation.current(indexed_shop.settings.generations).name == first

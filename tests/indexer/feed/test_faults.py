@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from indexer.build import nightly
-from indexer.build.nightly import rollback
+from indexer.build import reindex
+from indexer.build.reindex import rollback
 from tests.fakes import FakeEncoder
 from tests.indexer.shop import Shop
 from vsearch import cli
@@ -53,9 +53,9 @@ def stale_shop(indexed_shop, monkeypatch):
     """An indexed shop with a product that is not indexed yet; commands use the fake encoder."""
     for name, value in indexed_shop.settings.model_dump(exclude_defaults=True, exclude={"data"}).items():
         monkeypatch.setenv(f"VSEARCH_{name.upper()}", str(value))
-    monkeypatch.setattr("indexer.build.nightly.Encoder", FakeEncoder)
-    options = nightly.reindex.__kwdefaults__ | {"open_encoder": FakeEncoder}
-    monkeypatch.setattr(nightly.reindex, "__kwdefaults__", options)
+    monkeypatch.setattr("indexer.build.reindex.Encoder", FakeEncoder)
+    options = reindex.reindex.__kwdefaults__ | {"open_encoder": FakeEncoder}
+    monkeypatch.setattr(reindex.reindex, "__kwdefaults__", options)
     indexed_shop.add(["N000"], "Lamps")
     return indexed_shop
 
@@ -134,17 +134,17 @@ def test_a_damaged_catalog_file(stale_shop, capsys):
 def test_a_clock_set_back(stale_shop):
     published = generations.current_id(stale_shop.settings.generations)
     past = datetime(2020, 1, 1, tzinfo=UTC)
-    report = nightly.reindex(stale_shop.settings, open_encoder=FakeEncoder, clock=lambda: past)
+    report = reindex.reindex(stale_shop.settings, open_encoder=FakeEncoder, clock=lambda: past)
     assert report.generation_id < str(published)
     assert_published(stale_shop, report.generation_id)
     for number in range(4):
         stale_shop.add([f"O{number:03d}"], "Lamps")
         now = past + timedelta(days=number)
-        report = nightly.reindex(stale_shop.settings, open_encoder=FakeEncoder, clock=lambda now=now: now)
+        report = reindex.reindex(stale_shop.settings, open_encoder=FakeEncoder, clock=lambda now=now: now)
         assert_published(stale_shop, report.generation_id)
     assert rollback(stale_shop.settings) < report.generation_id
     stale_shop.add(["P000"], "Lamps")
-    nightly.reindex(stale_shop.settings, open_encoder=FakeEncoder)
+    reindex.reindex(stale_shop.settings, open_encoder=FakeEncoder)
     engine = Engine(stale_shop.settings, FakeEncoder)
     engine.refresh()
     assert engine.serving.generation.gallery.image_ids.tolist() == [row.image_id for row in stale_shop.rows()]

@@ -15,7 +15,7 @@ import pytest
 from indexer.feed.locations import local_file
 from indexer.feed.reader import read_feed
 from indexer.images.http import Downloader, is_public
-from indexer.images.sources import PictureUnavailable, open_pictures
+from indexer.images.image_sources import PictureUnavailable, open_pictures
 from vsearch.core.errors import AddressRefused, FeedRejected
 
 pytestmark = pytest.mark.slow

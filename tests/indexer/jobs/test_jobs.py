@@ -15,9 +15,10 @@ from sqlalchemy import update
 from catalog import jobs
 from catalog.models import Job
 from indexer.jobs import execution
-from indexer.jobs.alerts import raise_alarm, run_alarm
+from indexer.jobs.alarm import raise_alarm, run_alarm
 from indexer.jobs.execution import WorkerStopped, add, claim_next, execute, process_name, recover
-from indexer.jobs.worker import Worker, is_due
+from indexer.jobs.schedule import is_due
+from indexer.jobs.worker import Worker
 from tests.indexer.jobs.conftest import Sessions, row
 from vsearch import cli
 from vsearch.core.errors import CatalogError, FeedRejected, SettingsError

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.build.index_run import LOCK
-from indexer.build.nightly import reindex
+from indexer.build.reindex import reindex
+from indexer.build.run_context import LOCK
 from indexer.promotion import evaluation_set
 from indexer.promotion.promote import IN_USE, compare, promote, rollback
 from tests.fakes import FrozenClock, fake_checkpoint

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.build.index_run import LOCK
+from indexer.build.run_context import LOCK
 from indexer.promotion.reader_promotion import ReaderComparison, promote_reader, rollback_reader
 from tests.fakes import FrozenClock, fake_checkpoint
 from vsearch.core.errors import CheckpointError, CheckpointMismatch, PromotionRefused, RunInProgress

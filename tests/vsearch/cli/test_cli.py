@@ -20,7 +20,7 @@ from vsearch.cli.console import table
 from vsearch.cli.predict import class_head_lines
 from vsearch.core.errors import DatasetError
 from vsearch.imaging.codec import Limits
-from vsearch.models.heads import ClassPredictions
+from vsearch.models.class_heads import ClassPredictions
 
 Failed = Callable[..., str]
 

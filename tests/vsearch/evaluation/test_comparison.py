@@ -4,7 +4,7 @@ import pytest
 from tests.fakes import FakeEncoder
 from tests.vsearch.conftest import Shop
 from vsearch.evaluation import comparison
-from vsearch.evaluation.queries import Query
+from vsearch.evaluation.query_sets import Query
 from vsearch.search.engine import Engine
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsearch.evaluation import metrics
+from vsearch.evaluation import retrieval_metrics
 
 RANKED = np.array([[1, 2, 3, 4], [9, 8, 7, -1], [5, 6, -1, -1]])
 RELEVANT = [{1, 3, 99}, {7}, {4}]
@@ -13,21 +13,21 @@ RIGHT = np.array([[True, False, True, False], [False, False, True, False], [Fals
 
 
 def test_relevance_by_query_and_rank() -> None:
-    np.testing.assert_array_equal(metrics.relevance(RANKED, RELEVANT), RIGHT)
+    np.testing.assert_array_equal(retrieval_metrics.relevance(RANKED, RELEVANT), RIGHT)
 
 
 def test_padding_is_never_relevant() -> None:
-    assert not metrics.relevance([[-1, -1]], [{-1}]).any()
+    assert not retrieval_metrics.relevance([[-1, -1]], [{-1}]).any()
 
 
 def test_relevance_needs_the_relevant_ids_of_each_query() -> None:
     with pytest.raises(ValueError, match="3 queries and 1 sets"):
-        metrics.relevance(RANKED, [{1}])
+        retrieval_metrics.relevance(RANKED, [{1}])
 
 
 def test_hit_at_k() -> None:
-    np.testing.assert_array_equal(metrics.hit_at_k(RIGHT, 1), [1, 0, 0])
-    np.testing.assert_array_equal(metrics.hit_at_k(RIGHT, 3), [1, 1, 0])
+    np.testing.assert_array_equal(retrieval_metrics.hit_at_k(RIGHT, 1), [1, 0, 0])
+    np.testing.assert_array_equal(retrieval_metrics.hit_at_k(RIGHT, 3), [1, 1, 0])
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_hit_at_k() -> None:
     ],
 )
 def test_average_precision_at_r_of_hand_computed_cases(right: list[bool], count: int, expected: float) -> None:
-    assert metrics.average_precision_at_r(np.array([right]), [count])[0] == pytest.approx(expected)
+    assert retrieval_metrics.average_precision_at_r(np.array([right]), [count])[0] == pytest.approx(expected)
 
 
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=15), st.integers(1, 12), st.randoms(use_true_random=False))
@@ -52,13 +52,17 @@ def test_ndcg_agrees_with_scikit_learn(gains: list[int], k: int, random: Random)
     random.shuffle(order)
     grades = {number: float(gain) for number, gain in enumerate(gains) if gain}
     expected = ndcg_score([[gains[number] for number in order]], [range(len(gains), 0, -1)], k=k)
-    assert metrics.ndcg_at_k([[*order, -1]], [grades], k)[0] == pytest.approx(expected)
+    assert retrieval_metrics.ndcg_at_k([[*order, -1]], [grades], k)[0] == pytest.approx(expected)
 
 
 def test_ndcg_needs_grades_for_each_query() -> None:
     with pytest.raises(ValueError, match="1 queries and 2 tables"):
-        metrics.ndcg_at_k([[7]], [{}, {}], 10)
+        retrieval_metrics.ndcg_at_k([[7]], [{}, {}], 10)
 
 
 def test_reciprocal_rank() -> None:
-    assert metrics.reciprocal_rank(np.array([[True, True], [False, True], [False, False]])).tolist() == [1, 0.5, 0]
+    assert retrieval_metrics.reciprocal_rank(np.array([[True, True], [False, True], [False, False]])).tolist() == [
+        1,
+        0.5,
+        0,
+    ]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vsearch.evaluation.queries import KINDS, Kind, Query, photo_groups, synthetic_photo
+from vsearch.evaluation.query_sets import KINDS, Kind, Query, photo_groups, synthetic_photo
 from vsearch.imaging.codec import crop
 from vsearch.imaging.geometry import Box
 

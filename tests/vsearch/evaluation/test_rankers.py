@@ -4,7 +4,7 @@ import pytest
 from tests.fakes import FakeEncoder
 from tests.vsearch.conftest import Shop
 from vsearch.evaluation import rankers
-from vsearch.evaluation.queries import Query
+from vsearch.evaluation.query_sets import Query
 from vsearch.evaluation.rankers import DescriptorRanker, rank_by_engine, required_depth, score
 from vsearch.imaging.geometry import Box
 from vsearch.search.engine import Engine

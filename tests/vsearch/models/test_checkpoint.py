@@ -9,7 +9,7 @@ import pytest
 from tests.fakes import fake_checkpoint, nearest_mean_heads
 from vsearch.core.errors import CheckpointMismatch, CheckpointMissing
 from vsearch.models import checkpoint as checkpoints
-from vsearch.models.heads import ClassHeads
+from vsearch.models.class_heads import ClassHeads
 from vsearch.models.trained_heads import Framing, HeadSpec, TrainedHeads
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vsearch.models.heads import ClassHeads, block_spans, fit_heads, vote
+from vsearch.models.class_heads import ClassHeads, block_spans, fit_heads, vote
 
 SIZES = {"one": 4, "two": 6, "shape": 3, "colour": 2}
 

@@ -2,7 +2,7 @@ import numpy as np
 
 from vsearch.detection.detector import Detection
 from vsearch.imaging.geometry import Box
-from vsearch.models.heads import ClassPredictions
+from vsearch.models.class_heads import ClassPredictions
 from vsearch.search.merging import LabeledHit, RegionResult, detection_weight, merge_regions
 
 BOX = Box(0, 0, 0.5, 0.5)

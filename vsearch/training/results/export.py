@@ -27,7 +27,7 @@ from vsearch.training.assemble import assemble
 from vsearch.training.data.dataset import Dataset, count_classes
 from vsearch.training.loop import fit, resume
 from vsearch.training.loop.phase_setup import load_start_weights
-from vsearch.training.results import metrics, model_card, plots, report
+from vsearch.training.results import head_metrics, model_card, plots, training_report
 
 if TYPE_CHECKING:
     from vsearch.training.run import Run
@@ -138,7 +138,7 @@ class _Writer:
                 own = classifier.logits(name, data.val.pictures)
                 logits[name] = own, classifier.logits(name, data.held_out.pictures)
                 fitted[name] = {
-                    spec.name: metrics.calibrate(spec, own[spec.name], data.val.targets[spec.name])
+                    spec.name: head_metrics.calibrate(spec, own[spec.name], data.val.targets[spec.name])
                     for spec in data.heads
                     if spec.is_classification
                 }
@@ -199,7 +199,10 @@ def _validate(
         run.folder / "learning_curves.png",
     )
     targets = data.val.targets
-    found = {"validation": report.figures(predictions, targets), "per_class": report.per_class(predictions, targets)}
+    found = {
+        "validation": training_report.figures(predictions, targets),
+        "per_class": training_report.per_class(predictions, targets),
+    }
     if len(data.held_out):
-        found["held_out"] = report.figures(predict(1, temperatures), data.held_out.targets)
+        found["held_out"] = training_report.figures(predict(1, temperatures), data.held_out.targets)
     return found

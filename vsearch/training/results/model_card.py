@@ -9,7 +9,7 @@ from jinja2 import Environment
 
 from vsearch.models.trained_heads import HeadSpec, TrainedHeads
 from vsearch.training.plan import START_FROM_PLAN, CsvSource, NpzSource, Plan, Source, TagsSource
-from vsearch.training.results import report
+from vsearch.training.results import training_report
 
 _MAX_CLASSES = 12  # listed for a head
 
@@ -23,7 +23,7 @@ def render(plan: Plan, figures: Mapping[str, Any], trained: TrainedHeads | None,
         previous=previous,
         trained=trained,
         figures=figures,
-        report=report,
+        report=training_report,
         table=_table,
         start_of=_start_of,
         heads=[f"{spec.name} ({_describe(spec)})" for spec in trained.specs] if trained else [],

@@ -23,8 +23,8 @@ from vsearch.core.files import atomic_write
 from vsearch.imaging.codec import Picture
 from vsearch.models.trained_heads import DIGITS, VOTE, HeadPredictions, HeadSpec
 from vsearch.training.data.dataset import Split
-from vsearch.training.results import metrics
-from vsearch.training.results.metrics import DETECTIONS, ClassMetrics
+from vsearch.training.results import head_metrics
+from vsearch.training.results.head_metrics import DETECTIONS, ClassMetrics
 
 History = Sequence[Mapping[str, Any]]
 """See `vsearch.training.loop.resume.TrainingState`."""
@@ -63,17 +63,17 @@ def write_artifacts(
         targets, heading = split.targets[spec.name], f"{title}, {spec.name}"
         if spec.kind == "boxes":
             _plot_detections(heading, spec, split, calibrated, folder / f"boxes_{spec.name}.png")
-        elif metrics.labeled(spec, targets).any():
-            correct = metrics.correct(calibrated, VOTE, spec.name, targets)
-            truth, predicted = metrics.indicators(calibrated, VOTE, spec.name, targets)
+        elif head_metrics.labeled(spec, targets).any():
+            correct = head_metrics.correct(calibrated, VOTE, spec.name, targets)
+            truth, predicted = head_metrics.indicators(calibrated, VOTE, spec.name, targets)
             who = "vote" if len(calibrated.networks) > 1 else calibrated.networks[0]
             plot_confusion(
-                metrics.confusion(truth, predicted),
+                head_metrics.confusion(truth, predicted),
                 DIGITS if spec.kind == "digits" else spec.classes,
                 f"{heading}: {who}\n{len(correct):,} pictures, {100 * correct.mean():.1f} % correct",
                 folder / f"confusion_{spec.name}.png",
             )
-            _write_table(metrics.per_class(spec, truth, predicted), folder / f"per_class_{spec.name}.csv")
+            _write_table(head_metrics.per_class(spec, truth, predicted), folder / f"per_class_{spec.name}.csv")
             plot_errors(heading, spec, split, calibrated, folder / f"errors_{spec.name}.png")
             plot_calibration(
                 heading, spec, targets, (uncalibrated, calibrated), folder / f"calibration_{spec.name}.png"
@@ -115,8 +115,8 @@ def plot_confusion(counts: NDArray[np.int64], names: Sequence[str], title: str, 
 def plot_errors(heading: str, spec: HeadSpec, split: Split, predictions: HeadPredictions, file: Path) -> None:
     """Plot the most confident errors of the vote: prediction with its confidence, and truth, above each picture."""
     targets = split.targets[spec.name]
-    correct = metrics.correct(predictions, VOTE, spec.name, targets)
-    errors = metrics.most_confident_errors(predictions, spec.name, targets, _MAX_PICTURES)
+    correct = head_metrics.correct(predictions, VOTE, spec.name, targets)
+    errors = head_metrics.most_confident_errors(predictions, spec.name, targets, _MAX_PICTURES)
     which = f"{len(errors)} most confident of " if len(errors) < (~correct).sum() else ""
     title = f"{heading}: {which}{(~correct).sum():,} errors in {len(correct):,} pictures"
     with rc_context(_STYLE):
@@ -145,7 +145,7 @@ def plot_calibration(
             axes.plot([0, 100], [0, 100], color=_FAINT, linestyle="--", linewidth=1)
             for color, predictor in zip(_COLORS, one.predictors, strict=False):
                 probabilities = one.probabilities_of(predictor, spec.name)
-                bins = metrics.reliability_bins(*metrics.confidences(spec, probabilities, targets))
+                bins = head_metrics.reliability_bins(*head_metrics.confidences(spec, probabilities, targets))
                 total = sum(item.count for item in bins)
                 x, y = [100 * item.confidence for item in bins], [100 * item.accuracy for item in bins]
                 axes.plot(x, y, color=color, linewidth=1.5, label=predictor)
@@ -159,7 +159,7 @@ def plot_calibration(
 def _plot_detections(heading: str, spec: HeadSpec, split: Split, predictions: HeadPredictions, file: Path) -> None:
     """Plot the pictures with most missed boxes, then others: boxes found green, missed red, detections dashed."""
     best = predictions.probabilities_of(predictions.predictors[-1], spec.name)
-    images = metrics.match_detections(best, split.targets[spec.name])
+    images = head_metrics.match_detections(best, split.targets[spec.name])
     found = {image.row: image.found_within(DETECTIONS) for image in images}
     images.sort(key=lambda image: int(found[image.row].sum()) - len(image.true))
     missed = [image for image in images if not found[image.row].all()]

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from vsearch.models.trained_heads import VOTE, HeadPredictions, HeadSpec
-from vsearch.training.results import metrics
-from vsearch.training.results.metrics import Proportion
+from vsearch.training.results import head_metrics
+from vsearch.training.results.head_metrics import Proportion
 
 KIND = HeadSpec("kind", "softmax", ("bed", "sofa", "table"))
 COLOR = HeadSpec("color", "sigmoid", ("black", "blue", "red"))
@@ -30,7 +30,7 @@ def sampled(spec: HeadSpec, count: int = 3000) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_images_without_a_label_are_left_out():
-    found = metrics.correct(predictions(KIND, [[0.8, 0.1, 0.1]] * 3), "a", "kind", np.array([0, -1, 2]))
+    found = head_metrics.correct(predictions(KIND, [[0.8, 0.1, 0.1]] * 3), "a", "kind", np.array([0, -1, 2]))
 
     assert found.tolist() == [True, False]
 
@@ -39,8 +39,8 @@ def test_one_value_is_compared_with_the_most_probable_and_several_as_a_set():
     predicted = predictions(COLOR, [[0.4, 0.1, 0.0], [0.9, 0.6, 0.0], [0.9, 0.6, 0.0], [0.9, 0.6, 0.7]])
     truth = np.array([[1, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 0]])
 
-    assert metrics.correct(predicted, "a", "color", truth).tolist() == [True, True, True, False]
-    assert metrics.outputs_correct(predicted, "a", "color", truth)[:2].tolist() == [
+    assert head_metrics.correct(predicted, "a", "color", truth).tolist() == [True, True, True, False]
+    assert head_metrics.outputs_correct(predicted, "a", "color", truth)[:2].tolist() == [
         [False, True, True],
         [True, False, True],
     ]
@@ -50,7 +50,7 @@ def test_a_number_is_correct_if_all_its_digits_are():
     digits = [np.eye(10)[[int(digit) for digit in number]] for number in ("42", "43", "52", "99")]
     truth = np.array([[4, 2], [4, 2], [4, 2], [-1, -1]])
 
-    assert metrics.correct(predictions(NUMBER, digits), "a", "number", truth).tolist() == [True, False, False]
+    assert head_metrics.correct(predictions(NUMBER, digits), "a", "number", truth).tolist() == [True, False, False]
 
 
 def test_all_heads_are_compared_on_images_with_every_label():
@@ -70,15 +70,15 @@ def test_all_heads_are_compared_on_images_with_every_label():
         "product": np.arange(4),
     }
 
-    assert metrics.all_correct(predicted, "a", targets).tolist() == [True, False]
+    assert head_metrics.all_correct(predicted, "a", targets).tolist() == [True, False]
 
 
 def test_confusion_and_metrics_of_each_class():
     predicted = predictions(KIND, [[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0]])
-    truth, claimed = metrics.indicators(predicted, "a", "kind", np.array([0, 1, 1, 2]))
+    truth, claimed = head_metrics.indicators(predicted, "a", "kind", np.array([0, 1, 1, 2]))
 
-    assert metrics.confusion(truth, claimed).tolist() == [[1, 0, 0], [1, 1, 0], [0, 1, 0]]
-    bed, sofa, table = metrics.per_class(KIND, truth, claimed)
+    assert head_metrics.confusion(truth, claimed).tolist() == [[1, 0, 0], [1, 1, 0], [0, 1, 0]]
+    bed, sofa, table = head_metrics.per_class(KIND, truth, claimed)
     assert (bed.support, bed.precision, bed.recall, bed.f1) == (1, 0.5, 1.0, pytest.approx(2 / 3))
     assert (sofa.precision, sofa.recall) == (0.5, 0.5)
     assert (table.precision, table.recall, table.f1) == (0.0, 0.0, 0.0)
@@ -106,7 +106,7 @@ def test_a_proportion_has_an_interval():
     ids=["softmax", "sigmoid", "digits"],
 )  # fmt: skip
 def test_errors_are_listed_most_confident_first(spec, rows, targets, expected):
-    found = metrics.most_confident_errors(predictions(spec, rows), spec.name, np.array(targets), 2)
+    found = head_metrics.most_confident_errors(predictions(spec, rows), spec.name, np.array(targets), 2)
 
     assert [error[:3] for error in found] == expected
 
@@ -117,7 +117,7 @@ def test_the_vote_is_a_predictor_like_any_other():
     }
     predicted = HeadPredictions((KIND,), rows)
 
-    found = {name: bool(metrics.correct(predicted, name, "kind", np.array([0]))[0]) for name in ("a", "c", VOTE)}
+    found = {name: bool(head_metrics.correct(predicted, name, "kind", np.array([0]))[0]) for name in ("a", "c", VOTE)}
     assert found == {"a": True, "c": False, VOTE: True}
 
 
@@ -125,7 +125,7 @@ def test_the_vote_is_a_predictor_like_any_other():
 def test_a_temperature_corrects_overconfidence(spec):
     logits, truth = sampled(spec)
 
-    found = metrics.calibrate(spec, 3 * logits, truth)
+    found = head_metrics.calibrate(spec, 3 * logits, truth)
 
     assert found.temperature == pytest.approx(3, rel=0.1)
     assert found.before > 3 * found.after
@@ -135,23 +135,23 @@ def test_calibration_ignores_images_without_a_label():
     logits, truth = sampled(KIND)
     unlabeled = np.concatenate([truth, np.full(500, -1, np.int32)])
 
-    found = metrics.calibrate(KIND, np.concatenate([logits, 100 * logits[:500]]), unlabeled)
+    found = head_metrics.calibrate(KIND, np.concatenate([logits, 100 * logits[:500]]), unlabeled)
 
-    assert found == metrics.calibrate(KIND, logits, truth)
-    none = metrics.calibrate(KIND, np.zeros((4, 3)), np.full(4, -1))
+    assert found == head_metrics.calibrate(KIND, logits, truth)
+    none = head_metrics.calibrate(KIND, np.zeros((4, 3)), np.full(4, -1))
     assert (none.temperature, none.before, none.after) == (1, 0, 0)
 
 
 def test_a_few_images_fit_no_temperature():
     logits, truth = sampled(KIND, 10)
 
-    assert metrics.calibrate(KIND, 3 * logits, truth).temperature == 1
+    assert head_metrics.calibrate(KIND, 3 * logits, truth).temperature == 1
 
 
 def test_the_calibration_error_is_the_distance_of_confidence_and_accuracy():
-    assert metrics.calibration_error(np.ones(10), np.arange(10) % 2 == 0) == pytest.approx(0.5)
-    assert metrics.calibration_error(np.empty(0), np.empty(0, np.bool_)) == 0
-    bins = metrics.reliability_bins(np.array([0.0, 0.5, 0.51, 1.0]), np.array([False, True, False, True]))
+    assert head_metrics.calibration_error(np.ones(10), np.arange(10) % 2 == 0) == pytest.approx(0.5)
+    assert head_metrics.calibration_error(np.empty(0), np.empty(0, np.bool_)) == 0
+    bins = head_metrics.reliability_bins(np.array([0.0, 0.5, 0.51, 1.0]), np.array([False, True, False, True]))
     assert [(one.count, one.accuracy) for one in bins] == [(1, 0.0), (2, 0.5), (1, 1.0)]
 
 
@@ -168,9 +168,9 @@ TRUE_BOXES = np.array([[LEFT, RIGHT], [LEFT, NONE], [NONE, NONE], [[-1] * 4] * 2
 
 
 def test_a_true_box_is_found_by_the_first_detection_that_overlaps_it():
-    found = metrics.match_detections(GRIDS, TRUE_BOXES)
+    found = head_metrics.match_detections(GRIDS, TRUE_BOXES)
 
     assert [image.row for image in found] == [0, 1, 2]
     assert [image.ranks.tolist() for image in found] == [[1, 3], [0], []]
     assert found[0].found_within(1).tolist() == [True, False]
-    assert [metrics.recall_at(found, count).mean for count in (1, 3, 5)] == pytest.approx([1 / 3, 2 / 3, 2 / 3])
+    assert [head_metrics.recall_at(found, count).mean for count in (1, 3, 5)] == pytest.approx([1 / 3, 2 / 3, 2 / 3])

@@ -15,7 +15,7 @@ from catalog.database import open_catalog
 from catalog.image_store import ImageStore
 from catalog.models import Product
 from indexer.build.encode import EncodeContext
-from indexer.build.index_run import RunContext
+from indexer.build.run_context import RunContext
 from vsearch.core.errors import CatalogError, SettingsError, VerificationFailed, VSearchError
 from vsearch.core.settings import Metric, Settings
 from vsearch.core.vectors import l2_normalize

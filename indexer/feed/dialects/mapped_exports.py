@@ -17,7 +17,7 @@ MAGENTO_VARIATIONS = "configurable_variations"
 class ShopSystem:
     """What is known about the exports of a shop system."""
 
-    markers: frozenset[str]  # columns by which an export is recognized
+    markers: frozenset[str]  # columns by which an export is recognized, if there is a mapping
     defaults: Mapping[str, str]  # keys of a `ColumnMapping` that need not be stated
     normalize: Callable[[Mapping[str, Any]], dict[str, Any]]  # corrects the cells of a row
     is_hidden: Callable[[Mapping[str, Any]], bool]  # whether shoppers cannot see a product

@@ -8,8 +8,8 @@ import numpy as np
 
 from vsearch.evaluation.bootstrap import mean_interval
 from vsearch.models.trained_heads import VOTE, HeadPredictions, HeadSpec
-from vsearch.training.results import metrics
-from vsearch.training.results.metrics import RECALL_AT, Proportion, Targets
+from vsearch.training.results import head_metrics
+from vsearch.training.results.head_metrics import RECALL_AT, Proportion, Targets
 
 Figures = Mapping[str, Any]
 """What `figures` returns."""
@@ -25,7 +25,7 @@ def figures(predictions: HeadPredictions, targets: Targets) -> dict[str, Any]:
         all_correct: predictor -> proportion of images with all heads correct, if there are several.
         Proportions are {n, mean, low, high} with 95 % confidence intervals.
     """
-    heads = metrics.classification_heads(predictions)
+    heads = head_metrics.classification_heads(predictions)
     found: dict[str, Any] = {
         "heads": {
             spec.name: _head_figures(predictions, spec, targets)
@@ -39,7 +39,7 @@ def figures(predictions: HeadPredictions, targets: Targets) -> dict[str, Any]:
             accuracy = _label_accuracy(predictions, predictor, sigmoids, targets)
             found.setdefault("label_accuracy", {})[predictor] = accuracy
         if len(heads) > 1:
-            every = metrics.all_correct(predictions, predictor, targets)
+            every = head_metrics.all_correct(predictions, predictor, targets)
             found.setdefault("all_correct", {})[predictor] = asdict(Proportion.of(every))
     return found
 
@@ -49,10 +49,12 @@ def per_class(predictions: HeadPredictions, targets: Targets) -> dict[str, list[
     return {
         spec.name: [
             asdict(row)
-            for row in metrics.per_class(spec, *metrics.indicators(predictions, VOTE, spec.name, targets[spec.name]))
+            for row in head_metrics.per_class(
+                spec, *head_metrics.indicators(predictions, VOTE, spec.name, targets[spec.name])
+            )
         ]
-        for spec in metrics.classification_heads(predictions)
-        if metrics.labeled(spec, targets[spec.name]).any()
+        for spec in head_metrics.classification_heads(predictions)
+        if head_metrics.labeled(spec, targets[spec.name]).any()
     }
 
 
@@ -96,20 +98,20 @@ def _head_figures(predictions: HeadPredictions, spec: HeadSpec, targets: Targets
     by_predictor: dict[str, dict[str, Any]] = {}
     if spec.kind == "boxes":
         for predictor in predictions.predictors:
-            images = metrics.match_detections(predictions.probabilities_of(predictor, spec.name), own)
+            images = head_metrics.match_detections(predictions.probabilities_of(predictor, spec.name), own)
             by_predictor[predictor] = {
-                "recall": {str(count): asdict(metrics.recall_at(images, count)) for count in RECALL_AT}
+                "recall": {str(count): asdict(head_metrics.recall_at(images, count)) for count in RECALL_AT}
             }
         return {"kind": spec.kind, "predictors": by_predictor, "versus_vote": {}}
-    correct = {one: metrics.correct(predictions, one, spec.name, own) for one in predictions.predictors}
+    correct = {one: head_metrics.correct(predictions, one, spec.name, own) for one in predictions.predictors}
     versus = {}
     if VOTE in correct and len(correct[VOTE]):
         for network in predictions.networks:
             versus[network] = asdict(mean_interval(correct[network].astype(int) - correct[VOTE]))
             versus[network]["difference"] = versus[network].pop("mean")
     for predictor, flags in correct.items():
-        confidences = metrics.confidences(spec, predictions.probabilities_of(predictor, spec.name), own)
-        error = metrics.calibration_error(*confidences)
+        confidences = head_metrics.confidences(spec, predictions.probabilities_of(predictor, spec.name), own)
+        error = head_metrics.calibration_error(*confidences)
         by_predictor[predictor] = {"accuracy": asdict(Proportion.of(flags)), "calibration_error": error}
     return {"kind": spec.kind, "predictors": by_predictor, "versus_vote": versus}
 
@@ -117,5 +119,7 @@ def _head_figures(predictions: HeadPredictions, spec: HeadSpec, targets: Targets
 def _label_accuracy(
     predictions: HeadPredictions, predictor: str, heads: Sequence[HeadSpec], targets: Targets
 ) -> dict[str, Any]:
-    outputs = [metrics.outputs_correct(predictions, predictor, spec.name, targets[spec.name]).ravel() for spec in heads]
+    outputs = [
+        head_metrics.outputs_correct(predictions, predictor, spec.name, targets[spec.name]).ravel() for spec in heads
+    ]
     return asdict(Proportion.of(np.concatenate(outputs)))

@@ -10,7 +10,7 @@ from webui.thumbnails import Thumbnails
 from webui.uploads import UploadStore
 
 
-def unused_files(
+def prunable_files(
     settings: Settings, keep: Container[str], withdrawn: Container[str], now: datetime
 ) -> Iterator[tuple[str, Path]]:
     """Yield the kind and path of old thumbnails and uploads, and of temporary files of killed processes.

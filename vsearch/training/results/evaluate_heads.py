@@ -12,7 +12,7 @@ from vsearch.models.classifier import Classifier
 from vsearch.models.trained_heads import predictions_from_logits
 from vsearch.training.data import dataset
 from vsearch.training.plan import Plan
-from vsearch.training.results import plots, report
+from vsearch.training.results import plots, training_report
 
 
 def evaluate_checkpoint(
@@ -29,7 +29,7 @@ def evaluate_checkpoint(
         progress: reports decoding and prediction.
 
     Returns:
-        checkpoint_id, plan, pictures, validation and per_class; see `vsearch.training.results.report`.
+        checkpoint_id, plan, pictures, validation and per_class; see `vsearch.training.results.training_report`.
 
     Raises:
         CheckpointError: it has no trained heads, or none that the plan names.
@@ -70,8 +70,8 @@ def evaluate_checkpoint(
         "checkpoint_id": checkpoint.checkpoint_id,
         "plan": plan.name,
         "pictures": len(split),
-        "validation": report.figures(calibrated, split.targets),
-        "per_class": report.per_class(calibrated, split.targets),
+        "validation": training_report.figures(calibrated, split.targets),
+        "per_class": training_report.per_class(calibrated, split.targets),
     }
     target.mkdir(parents=True, exist_ok=True)
     plots.write_artifacts(target, plan.name, split, calibrated, uncalibrated)

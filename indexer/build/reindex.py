@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from catalog import queries, stored_blocks
 from catalog.models import utc_now
 from catalog.queries import GalleryRow
-from indexer.build.checks import Expected, check, check_against_published
+from indexer.build.class_indexes import assign_classes, build_gallery, fingerprint
 from indexer.build.encode import EncodeContext, EncodeResult, encode_missing, encode_pictures
 from indexer.build.fitting import LabeledBlocks, View, choose_views, fit_embedding, fit_shop_heads, needs_heads
-from indexer.build.index_run import (
+from indexer.build.generation_checks import Expected, check, check_against_published
+from indexer.build.run_context import (
     LOCK,
     RunContext,
     RunReport,
@@ -28,7 +29,6 @@ from indexer.build.index_run import (
     recorded,
     shop_checkpoint,
 )
-from indexer.build.indexes import assign_classes, build_gallery, fingerprint
 from indexer.feed.importer import ImportReport, import_feed
 from indexer.prune import prune
 from vsearch.core.errors import CatalogError, GenerationCorrupt, VSearchError
