@@ -65,7 +65,7 @@ def png_chunk(name: bytes, body: bytes) -> bytes:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """Return a PNG that claims a size and holds next to nothing: a decompression bomb."""
+    """Return a PNG whose header claims a size that its data does not have: a decompression bomb."""
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     pixels = png_chunk(b"IDAT", zlib.compress(bytes(1000)))
     return b"\x89PNG\r\n\x1a\n" + header + pixels + png_chunk(b"IEND", b"")

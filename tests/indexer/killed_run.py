@@ -44,7 +44,7 @@ Not that of creating a folder, which occurs as often as earlier pictures require
 
 @dataclass(frozen=True)
 class Moment:
-    """When a run dies: at the n-th event of a stage, the first being its start. The stage "" precedes all others."""
+    """When a run is killed: at the n-th event of a stage, the first being its start; "" precedes all stages."""
 
     stage: str
     event: int = 1
@@ -88,7 +88,7 @@ def encoded(shop: Shop) -> list[str]:
     return log.read_text().splitlines() if log.exists() else []
 
 
-class Deadly:
+class KillingProgress:
     """Progress that counts the events of each stage and kills the process at a moment; None lets it end.
 
     Create only one per process: its listeners cannot be removed.
@@ -100,19 +100,19 @@ class Deadly:
         self.counts: Counter[str] = Counter()
         self.lock = threading.RLock()
         self.force = os.fsync
-        os.fsync = self.fsync  # type: ignore[assignment]  # a process of its own, which dies of it
-        sa.event.listen(sa.Engine, "before_cursor_execute", lambda *_: self.happen())
-        sa.event.listen(sa.Engine, "commit", lambda *_: self.happen())
+        os.fsync = self.fsync  # type: ignore[assignment]  # a process of its own, which this affects alone
+        sa.event.listen(sa.Engine, "before_cursor_execute", lambda *_: self.count_event())
+        sa.event.listen(sa.Engine, "commit", lambda *_: self.count_event())
         sys.addaudithook(self.audit)
 
-    def __call__(self, stage: str) -> "Deadly":
+    def __call__(self, stage: str) -> "KillingProgress":
         """Start a stage."""
         self.stage = stage
-        self.happen()
+        self.count_event()
         return self
 
     def __enter__(self) -> ProgressCallback:
-        return lambda done, total: self.happen()
+        return lambda done, total: self.count_event()
 
     def __exit__(self, *error: object) -> None:
         return None
@@ -120,15 +120,15 @@ class Deadly:
     def audit(self, name: str, arguments: tuple[Any, ...]) -> None:
         """Count file operations."""
         if name in WRITING or (name == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)):
-            self.happen()
+            self.count_event()
 
     def fsync(self, handle: int) -> None:
-        """Sync a file; at the moment to die, half of it is lost, as in a power cut."""
-        self.happen(handle)
+        """Sync a file; at the chosen moment, half of it is lost, as in a power cut."""
+        self.count_event(handle)
         self.force(handle)
 
-    def happen(self, handle: int | None = None) -> None:
-        """Count an event, and die if it is the chosen one."""
+    def count_event(self, handle: int | None = None) -> None:
+        """Count an event; kill the process if it is the chosen one."""
         with self.lock:
             self.counts[self.stage] += 1
             if self.moment == Moment(self.stage, self.counts[self.stage]):
@@ -149,7 +149,7 @@ def logging_encoder(folder: Path) -> Callable[[Checkpoint], LoggingEncoder]:
     return open_encoder
 
 
-def nightly_child(folder: Path, progress: Deadly, database_url: str = "") -> None:
+def nightly_child(folder: Path, progress: KillingProgress, database_url: str = "") -> None:
     """Import the feed in the folder and index, in the child process."""
     reindex(
         settings_of(folder, database_url=database_url, max_shrink_share=1.0),
@@ -163,7 +163,7 @@ def nightly_child(folder: Path, progress: Deadly, database_url: str = "") -> Non
     )
 
 
-def promoting_child(folder: Path, progress: Deadly) -> None:
+def promoting_child(folder: Path, progress: KillingProgress) -> None:
     """Promote the checkpoint in the folder "candidate", in the child process."""
     settings = settings_of(folder, checkpoint="")
     promote(
@@ -176,7 +176,7 @@ def promoting_child(folder: Path, progress: Deadly) -> None:
     )
 
 
-Child = Callable[[Path, Deadly], None]
+Child = Callable[[Path, KillingProgress], None]
 
 
 def run_until(folder: Path, moment: Moment | None, child: Child) -> int:
@@ -203,9 +203,9 @@ def spread(counts: dict[str, int], number: int) -> list[Moment]:
 
 
 def _run(folder: Path, moment: Moment | None, child: Child) -> None:
-    deadly = Deadly(moment, _next_clock(folder))
-    child(folder, deadly)
-    (folder / COUNTS).write_text(json.dumps(deadly.counts))
+    progress = KillingProgress(moment, _next_clock(folder))
+    child(folder, progress)
+    (folder / COUNTS).write_text(json.dumps(progress.counts))
 
 
 def _next_clock(folder: Path) -> FrozenClock:

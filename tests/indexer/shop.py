@@ -32,7 +32,7 @@ from vsearch.models.checkpoint import Checkpoint
 CATEGORIES = ("Sofas > Corner sofas", "Sofas > Armchairs", "Lamps", "Rugs > Round")
 
 GOOD, BAD = 2, 3
-"""Trunks of candidates: one sees as well as the one in use, the other sees noise."""
+"""Trunks of candidates: one encodes as well as the model in use, the other encodes noise."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ class Retailer:
 
 
 class Shifted(FakeEncoder):
-    """Sees as well as the plain encoder, but its blocks mean nothing to a gallery of that one."""
+    """Encodes as well as FakeEncoder, but its blocks cannot be compared with those of FakeEncoder."""
 
     def blocks(self, pictures: Sequence[Picture]) -> NDArray[np.float16]:
         return np.asarray(super().blocks(pictures) + np.float16(0.25), np.float16)

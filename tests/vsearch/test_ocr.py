@@ -16,7 +16,7 @@ SPECS = (HeadSpec("number", "digits", DIGITS, length=8), HeadSpec("readable", "s
 
 @dataclass
 class FakeClassifier:
-    """Takes red for ink: a crop that red fills but for a margin frames the number."""
+    """Reads the number from crops that red strokes fill except for a margin."""
 
     specs: tuple[HeadSpec, ...] = SPECS
     calls: int = 0

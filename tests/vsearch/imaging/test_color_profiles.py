@@ -13,7 +13,7 @@ from vsearch.imaging.codec import decode
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
 SWAPPED = SRGB.replace(b"rXYZ", b"?XYZ").replace(b"bXYZ", b"rXYZ").replace(b"?XYZ", b"bXYZ")
-"""Calls blue what sRGB calls red, and calls itself sRGB even so."""
+"""A profile with red and blue swapped, under the name of sRGB."""
 
 
 def linear_gray_profile() -> bytes:

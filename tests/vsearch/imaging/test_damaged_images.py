@@ -39,7 +39,7 @@ def exif_block(orientation: Entry | int, *entries: Entry, order: str = "<", tail
 
 
 def jpeg_with_exif(exif: bytes) -> bytes:
-    """Return a JPEG of 96 x 64 pixels with this EXIF block, whatever it is."""
+    """Return a JPEG of 96 x 64 pixels with this EXIF block, valid or not."""
     intact = encoded(scene(96, 64), "JPEG", quality=95)
     return intact[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + intact[2:]
 

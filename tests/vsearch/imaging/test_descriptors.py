@@ -16,14 +16,14 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(l2_normalize(a) @ l2_normalize(b))
 
 
-def test_hog_compares_shapes_whatever_their_color() -> None:
+def test_hog_compares_shapes_regardless_of_color() -> None:
     red, blue = (descriptors.hog_descriptor(square(96, "disc", tint)) for tint in ((200, 40, 40), (40, 40, 200)))
     bar = descriptors.hog_descriptor(square(96, "bar"))
     assert red.shape == (1764,)
     assert cosine(red, blue) > cosine(red, bar)
 
 
-def test_color_histograms_compare_colors_whatever_the_shape() -> None:
+def test_color_histograms_compare_colors_regardless_of_shape() -> None:
     """A little more light changes them a little."""
     disc, bar = (descriptors.color_histogram(square(64, kind)) for kind in ("disc", "bar"))
     lighter, blue = (descriptors.color_histogram(square(64, "disc", tint)) for tint in ((204, 44, 44), (40, 40, 200)))

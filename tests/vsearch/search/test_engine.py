@@ -120,7 +120,7 @@ def test_mass_and_floor_decide_how_many_classes_are_searched(
     assert {hit.class_name for hit in result.hits} == set(result.classes)
 
 
-def test_named_classes_are_searched_whatever_the_photo_shows(shop: Shop, engine: Engine) -> None:
+def test_named_classes_are_searched_regardless_of_the_photo(shop: Shop, engine: Engine) -> None:
     for result in (
         engine.search(shop.pictures[0], Search(classes=("lamp",))),
         engine.search_like(3, Search(classes=("lamp",))),
