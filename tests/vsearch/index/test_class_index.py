@@ -116,7 +116,7 @@ def test_stored_vectors_are_found_by_id() -> None:
 
 @pytest.mark.parametrize(
     ("content", "metric"),
-    [(None, "cosine"), (b"", "cosine"), (b"not an index" * 9, "cosine"), (500, "cosine"), (-1, "euclidean")],
+    [(None, "cosine"), (b"", "cosine"), (b"not an index" * 9, "cosine"), (500, "cosine"), (10**9, "euclidean")],
     ids=["missing", "empty", "other", "truncated", "another metric"],
 )
 def test_loading_detects_a_damaged_file(content: bytes | int | None, metric: Metric, tmp_path: Path) -> None:
@@ -160,6 +160,16 @@ def test_a_failed_write_leaves_no_file(
         ClassIndex.build(points(3), np.arange(3), "cosine").save(tmp_path / "x.faiss")
     assert caught.value.errno == number
     assert not any(tmp_path.iterdir())
+
+
+def test_loading_detects_unsorted_ids(tmp_path: Path) -> None:
+    import faiss
+
+    mapped = faiss.IndexIDMap(faiss.IndexFlatIP(2))
+    mapped.add_with_ids(np.eye(2, dtype=np.float32), np.array([2, 1]))
+    faiss.write_index(mapped, str(tmp_path / "x.faiss"))
+    with pytest.raises(GenerationCorrupt, match="sorted"):
+        ClassIndex.load(tmp_path / "x.faiss", "cosine")
 
 
 # ---- inverted files ----
@@ -298,7 +308,8 @@ def test_filtered_and_very_long_searches_use_the_cpu(
     inverted = ClassIndex.load(saved(tmp_path, 3000), "cosine")
     nearest = inverted.search(query, 1)[1]
     assert inverted.search(query, 5, excluded=nearest[0])[1][0, 0] not in (-1, nearest[0, 0])
-    assert (gpu.clones, gpu.widths) == (2, [1])
+    assert (inverted.search(query, 600)[1] >= 0).all(), "more than the searched clusters contain"
+    assert (gpu.clones, gpu.widths) == (2, [1, 600])
 
 
 @pytest.mark.parametrize(
