@@ -1,3 +1,4 @@
+import re
 from decimal import Decimal
 
 import pytest
@@ -37,22 +38,25 @@ def test_an_unambiguous_price_is_read(minor, text):
     assert read(text) == minor
 
 
-@pytest.mark.parametrize(
-    "text", ["1,290", "1.290", "1.299", "100.000", "19,905", "1,290 EUR", "€1.290", "１，２９０", "01,290"]
-)
-def test_three_digits_after_a_single_separator_are_ambiguous(text):
-    with pytest.raises(AmbiguousPrice, match=r"write 0?1"):
-        read(text)
+AMBIGUOUS = {
+    "EUR": "1,290|1.290|1.299|100.000|19,905|1,290 EUR|€1.290|１，２９０|01,290",
+    **{"KWD": "1,290", "TND": "1,290", "JPY": "1.000", "VND": "500.000"},
+}
 
 
 @pytest.mark.parametrize(
-    ("text", "currency", "proposals"),
-    [("1,290", "EUR", "1290.00 or 1.29"), ("1,299", "EUR", "1299.00"), ("1,290", "KWD", "1290.00 or 1.29")],
+    ("currency", "text"), [(currency, text) for currency in AMBIGUOUS for text in AMBIGUOUS[currency].split("|")]
 )
-def test_the_proposed_ways_to_write_an_ambiguous_price_can_be_read(text, currency, proposals):
-    with pytest.raises(AmbiguousPrice, match=f"write {proposals}$"):
+def test_three_digits_after_a_single_separator_are_ambiguous(currency, text):
+    """Tunisia writes 1,290 for what Kuwait writes 1.290; a database may write 5 yen as 5.000.
+
+    The message proposes prices that can be read.
+    """
+    with pytest.raises(AmbiguousPrice) as caught:
         read(text, currency)
-    for proposal in proposals.split(" or "):
+    proposals = re.findall(r"[0-9.]*[0-9]", str(caught.value).partition("write ")[2])
+    assert 1 <= len(proposals) <= 2
+    for proposal in proposals:
         assert read(proposal, currency) == Decimal(proposal).scaleb(DECIMALS[currency])
 
 
@@ -68,15 +72,6 @@ RESOLVED = {
 @pytest.mark.parametrize("currency", RESOLVED)
 def test_the_decimals_of_the_currency_may_resolve_an_ambiguity(currency):
     assert {text: read(text, currency) for text in RESOLVED[currency]} == RESOLVED[currency]
-
-
-@pytest.mark.parametrize(
-    ("currency", "text"), [("KWD", "1,290"), ("TND", "1,290"), ("JPY", "1.000"), ("VND", "500.000")]
-)
-def test_the_decimals_of_the_currency_may_not_resolve_it(currency, text):
-    """Tunisia writes 1,290 for what Kuwait writes 1.290; a database may write 5 yen as 5.000."""
-    with pytest.raises(AmbiguousPrice):
-        read(text, currency)
 
 
 @pytest.mark.parametrize(

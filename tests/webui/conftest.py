@@ -20,16 +20,7 @@ from catalog.changes import Changes, ProductItem
 from catalog.database import connect
 from catalog.image_store import ImageStore
 from catalog.models import FeedImport, utc_now
-from tests.fakes import (
-    MATCH_CALIBRATION,
-    NO_COHORT,
-    FakeDetector,
-    FakeEncoder,
-    FakeReader,
-    colored,
-    fake_checkpoint,
-    origin,
-)
+from tests import fakes
 from vsearch.core.settings import Settings
 from vsearch.detection.detector import OpenDetector, no_detector
 from vsearch.imaging.codec import Picture, encode_jpeg
@@ -174,7 +165,7 @@ def article_number_site(settings: Settings) -> Iterator[Site]:
 @pytest.fixture
 def detector_site(settings: Settings) -> Iterator[Site]:
     """The application with a detector that finds the two products of `room`, and one false positive."""
-    with running(settings, FakeDetector(*ROOM, Box(0.4, 0.05, 0.55, 0.2))) as site:
+    with running(settings, fakes.FakeDetector(*ROOM, Box(0.4, 0.05, 0.55, 0.2))) as site:
         yield site
 
 
@@ -206,11 +197,11 @@ def _settings(shop_folder: Path, folder: Path) -> Settings:
 @contextmanager
 def running(settings: Settings, open_detector: OpenDetector = no_detector) -> Iterator[Site]:
     """Run the application."""
-    engine = Engine(settings, open_encoder=FakeEncoder, open_detector=open_detector)
+    engine = Engine(settings, open_encoder=fakes.FakeEncoder, open_detector=open_detector)
     engine.refresh()
     catalog = connect(settings.catalogue_url)
     sessions = sessionmaker(catalog)
-    app = create_app(settings, engine=engine, sessions=sessions, open_reader=FakeReader)
+    app = create_app(settings, engine=engine, sessions=sessions, open_reader=fakes.FakeReader)
     yield Site(app, engine, settings, sessions, catalog_pictures())
     catalog.dispose()
 
@@ -219,15 +210,15 @@ def running(settings: Settings, open_detector: OpenDetector = no_detector) -> It
 def catalog_pictures() -> list[Picture]:
     """Return the catalog pictures, two of each product."""
     colors = np.random.default_rng(5).integers(30, 255, size=(PRODUCTS, 3))
-    return [colored(colors[number // 2], seed=number, side=64) for number in range(2 * PRODUCTS)]
+    return [fakes.colored(colors[number // 2], seed=number, side=64) for number in range(2 * PRODUCTS)]
 
 
 def _publish(settings: Settings, rows: list[queries.GalleryRow], names: list[str]) -> None:
-    written = fake_checkpoint(settings.data / "written", ("chair", "lamp"))
+    written = fakes.fake_checkpoint(settings.data / "written", ("chair", "lamp"))
     settings.checkpoints.mkdir()
     written.folder.rename(settings.checkpoints / written.checkpoint_id)
     checkpoint = checkpoints.load(settings.checkpoints / written.checkpoint_id)
-    blocks = FakeEncoder(checkpoint).blocks(catalog_pictures())
+    blocks = fakes.FakeEncoder(checkpoint).blocks(catalog_pictures())
     embeddings = checkpoint.retrieval.whitening.project(blocks)[[names.index(row.sha256) for row in rows]]
     image_ids = np.array([row.image_id for row in rows], dtype=np.int64)
     is_chair = np.array(["Chair" in row.category for row in rows])
@@ -241,10 +232,10 @@ def _publish(settings: Settings, rows: list[queries.GalleryRow], names: list[str
     gallery = Gallery(indexes, image_ids, np.array([row.product_id for row in rows], dtype=np.int64))
     hidden = generation.write(
         settings.generations,
-        origin(checkpoint),
+        fakes.origin(checkpoint),
         gallery=gallery,
         whitening=checkpoint.retrieval.whitening,
-        match_calibration=MATCH_CALIBRATION,
-        background_cohort=NO_COHORT,
+        match_calibration=fakes.MATCH_CALIBRATION,
+        background_cohort=fakes.NO_COHORT,
     )
     generation.publish(settings.generations, hidden)
