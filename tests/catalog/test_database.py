@@ -109,7 +109,8 @@ def test_reading_does_not_create_a_catalog(tmp_path):
     assert_refused(CatalogMissing, "empty.*vsearch catalog import", file)
     assert read_schema_revision(file) is None
     engine = create_engine(file)
-    engine.connect().close()
+    with pytest.raises(CatalogMissing, match=r"image.*vsearch catalog import"), engine.connect() as connection:
+        connection.execute(sa.select(Image))
     file.unlink()
     engine.dispose()
     assert read_schema_revision(file) is None
@@ -228,13 +229,6 @@ def test_write_lock_on_postgresql(pg_engine):
         assert other.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({WRITER_LOCK})").scalar() is False
 
 
-def test_missing_tables(tmp_path):
-    engine = connect(tmp_path / "catalogue.sqlite")
-    with pytest.raises(CatalogMissing, match=r"image.*vsearch catalog import"), engine.connect() as connection:
-        connection.execute(sa.select(Image))
-    engine.dispose()
-
-
 def test_full_disk(sqlite_engine):
     """Here a database that may not grow; it stays usable."""
     with sqlite_engine.connect() as connection:
@@ -275,7 +269,7 @@ def test_tensorflow_does_not_replace_pythons_sqlite(tmp_path):
 
 
 def test_reclaim_space(engine, tmp_path):
-    """Even while somebody is reading; PostgreSQL needs nothing."""
+    """Even while another session reads; PostgreSQL needs nothing."""
     sha256s = [f"{number:064x}" for number in range(300)]
     with sessionmaker(engine).begin() as session:
         stored_blocks.put(session, "id", [(sha256, 0) for sha256 in sha256s], np.zeros((300, 1500), np.float16))

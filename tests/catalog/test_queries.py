@@ -105,8 +105,11 @@ def test_currencies_by_number_of_live_products(session):
     assert queries.currencies(session) == ["CAD", "USD"]
 
 
-def test_counts(filled):
+def test_counts_and_withdrawn_products(filled):
     assert queries.counts(filled) == {"products": 4, "withdrawn": 1, "pictures": 7, "unreadable": 1}
+    assert queries.withdrawn_product_ids(filled).tolist() == [5]
+    apply(filled, Changes(restored=(ITEMS[4],)))
+    assert queries.withdrawn_product_ids(filled).tolist() == []
 
 
 def test_empty_catalog(session):
@@ -120,12 +123,6 @@ def test_the_latest_runs_come_first(session):
     session.commit()
     (run,) = queries.latest_runs(session, limit=1)
     assert (run.state, run.counts, run.message) == ("published", {"encoded": 7}, "")
-
-
-def test_withdrawn_product_ids(filled):
-    assert queries.withdrawn_product_ids(filled).tolist() == [5]
-    apply(filled, Changes(restored=(ITEMS[4],)))
-    assert queries.withdrawn_product_ids(filled).tolist() == []
 
 
 def test_every_import_changes_the_count_of_changes(session):

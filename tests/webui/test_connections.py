@@ -1,4 +1,4 @@
-"""Slow, greedy and rude clients against the real server on real sockets."""
+"""Slow, hostile and disconnecting clients of the real server, on real sockets."""
 
 import re
 import socket

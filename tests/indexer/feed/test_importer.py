@@ -116,19 +116,15 @@ def test_changed_withdrawn_and_restored(full_shop):
     assert not full_shop.snapshot()["C"].withdrawn
 
 
-def test_known_pictures_are_not_decoded_again(full_shop, monkeypatch):
+def test_known_pictures_are_not_decoded_and_unchanged_files_not_read(full_shop, monkeypatch):
     monkeypatch.setattr(Limits, "from_settings", lambda settings: Limits(max_pixels=1))
-    assert full_shop.run(*ROWS).changes.unchanged == 3
-    (finding,) = full_shop.run(*ROWS, "D,Bed,1,4.jpg,Beds").findings
-    assert (finding.line, finding.sku, finding.kind) == (5, "D", "picture")
-
-
-def test_unchanged_files_are_not_read_again(full_shop, monkeypatch):
     read, read_bytes = [], Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or read_bytes(path))
     assert (full_shop.run(*ROWS).changes.unchanged, read) == (3, [])
     os.utime(full_shop.picture("2.jpg"), (1, 1))
     assert (full_shop.run(*ROWS).changes.unchanged, read) == (3, ["2.jpg"])
+    (finding,) = full_shop.run(*ROWS, "D,Bed,1,4.jpg,Beds").findings
+    assert (finding.line, finding.sku, finding.kind) == (5, "D", "picture")
 
 
 def test_pictures_may_move_to_another_location(full_shop):
@@ -143,19 +139,19 @@ def test_pictures_may_move_to_another_location(full_shop):
     assert full_shop.snapshot() == before
 
 
-def test_products_without_available_pictures(shop):
+def test_unavailable_pictures_are_counted_until_the_feed_drops_them(shop):
+    def failing():
+        with shop.sessions() as session:
+            return imports.count_failing_pictures(session)
+
     report = shop.run(*ROWS, "D,Bed,1,bad.jpg,Beds", "E,Desk,1,4.jpg|none.jpg,Desks")
     assert [(found.line, found.sku) for found in report.findings] == [(5, "D"), (6, "E")]
     assert "bad.jpg" in report.findings[0].reason
     assert "none.jpg" in report.findings[1].reason
     assert [len(shop.snapshot()[sku].images) for sku in "DE"] == [0, 1]
-
-
-def test_unavailable_pictures_are_counted_until_the_feed_drops_them(shop):
-    for rows, count in (((*ROWS, "D,Bed,1,none.jpg,Beds"), 1), (ROWS, 0)):
-        shop.run(*rows)
-        with shop.sessions() as session:
-            assert imports.count_failing_pictures(session) == count
+    assert failing() == 2
+    shop.run(*ROWS)
+    assert failing() == 0
 
 
 def test_a_mistyped_picture_name_keeps_the_previous_picture(full_shop):
@@ -198,15 +194,13 @@ def test_too_many_unavailable_pictures_stop_the_import(shop):
 
 
 def test_equal_pictures_are_stored_once(shop):
-    shop.run("A,Sofa,1,0.jpg|copy.jpg|1.jpg,Sofas", "B,Lamp,1,copy.jpg,Lamps")
-    snapshot = shop.snapshot()
-    assert (len(snapshot["A"].images), shop.stored) == (2, 2)
-    assert snapshot["B"].images == snapshot["A"].images[:1]
-
-
-def test_a_lost_picture_file_is_stored_again(full_shop):
-    full_shop.store.path(full_shop.snapshot()["B"].images[0]).unlink()
-    assert (full_shop.run(*ROWS).new_pictures, full_shop.stored) == (1, 4)
+    """A lost file is stored again."""
+    rows = ("A,Sofa,1,0.jpg|copy.jpg|1.jpg,Sofas", "B,Lamp,1,copy.jpg,Lamps")
+    shop.run(*rows)
+    first, second = shop.snapshot()["A"].images
+    assert (shop.snapshot()["B"].images, shop.stored) == ((first,), 2)
+    shop.store.path(second).unlink()
+    assert (shop.run(*rows).new_pictures, shop.stored) == (1, 2)
 
 
 def test_all_violations_are_reported_at_once_and_nothing_is_written(full_shop):
@@ -254,15 +248,6 @@ def test_pictures_fetched_before_a_kill_count_as_new(shop):
     assert (len(report.changes.added), report.new_pictures, len(report.findings)) == (94, 90, 4)
 
 
-def test_a_bad_row_keeps_its_pictures(full_shop):
-    before = full_shop.snapshot()["B"].images
-    full_shop.picture("2.jpg").unlink()
-    full_shop.run(*ROWS)
-    full_shop.run(ROWS[0], ROWS[1].replace(",2,", ",x,", 1), *ROWS[2:], accept={"rows"})
-    full_shop.run(*ROWS)
-    assert full_shop.snapshot()["B"].images == before
-
-
 def test_a_warning_about_stale_pictures_is_recorded(full_shop):
     for file in (full_shop.folder / "images").iterdir():
         file.unlink()
@@ -272,10 +257,17 @@ def test_a_warning_about_stale_pictures_is_recorded(full_shop):
 
 
 def test_accepted_bad_rows_leave_their_products_unchanged(full_shop):
+    """They keep their pictures, also if those are unavailable."""
+    images = full_shop.snapshot()["A"].images
+    full_shop.picture("0.jpg").unlink()
+    full_shop.run(*ROWS)
     report = full_shop.run("A,Sofa,x,0.jpg,Sofas", "B,Lamp,9,2.jpg,Lamps", "D,,1,4.jpg,Beds", accept={"rows"})
-    assert ([error.sku for error in report.findings], report.changes.withdrawn) == (["A", "D"], ("C",))
+    assert [found.sku for found in report.findings if found.kind == "row"] == ["A", "D"]
+    assert report.changes.withdrawn == ("C",)
     live = {sku: item.stock for sku, item in full_shop.snapshot().items() if not item.withdrawn}
     assert live == {"A": 1, "B": 9}
+    full_shop.run(*ROWS)
+    assert full_shop.snapshot()["A"].images == images
 
 
 def test_the_first_row_of_an_accepted_repeat_counts(shop):
