@@ -49,23 +49,15 @@ _VARIANTS_OF_DRAWN_BOX = (*_VARIANTS, (0.8, 0.8, 0.0), (1.3, 1.3, 0.0))  # a box
 
 @dataclass(frozen=True)
 class Reading:
-    """A number read from a photo.
+    """A number read from a photo."""
 
-    Attributes:
-        number: its digits.
-        confidence: probability, 0..1, that the box frames a number and all digits are right.
-    """
-
-    number: str
-    confidence: float
+    number: str  # its digits
+    confidence: float  # probability, 0..1, that the box frames a number and all digits are right
     box: Box
 
 
 class TagReader:
-    """Reads article numbers; thread-safe.
-
-    Args:
-        classifier: has exactly one digits head, and optionally a head `READABLE`.
+    """Reads article numbers with a classifier that has a digits head, and optionally a head `READABLE`; thread-safe.
 
     Raises:
         CheckpointMismatch: the classifier does not have exactly one digits head.
@@ -85,9 +77,7 @@ class TagReader:
     def read(self, picture: Picture, box: Box | None = None) -> Reading | None:
         """Return the most confident reading of a photo, or None below `MIN_CONFIDENCE`.
 
-        Args:
-            picture: RGB uint8 [height, width, 3].
-            box: where to look; it may frame the number roughly, or the whole tag. None looks everywhere.
+        Only the box is searched, if there is one; it may frame the number roughly, or the whole tag.
         """
         if box is not None:
             reading = self._read_variants(picture, box, _VARIANTS_OF_DRAWN_BOX)

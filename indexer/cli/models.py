@@ -179,16 +179,25 @@ def promote(settings: Settings, name: str, allow_drop: float) -> None:
     """
     with registry.open_checkpoint(settings, name) as candidate, stoppable(_STOPPED):
         if registry.role_of(candidate) == "reader":
-            comparison = reader_promotion.promote_reader(
+            reader = reader_promotion.promote_reader(
                 settings, candidate, _draw_tags, allow_drop=allow_drop, progress=progress
             )
-            click.echo(f"Result: {comparison.text()}.")
-            click.echo(
-                f"Model {comparison.candidate} now reads article numbers. "
-                "`vsearch models rollback --role reader` undoes this."
-            )
-        else:
-            _promote(settings, candidate, allow_drop)
+            click.echo(f"Result: {reader.text()}.")
+            undo = "`vsearch models rollback --role reader` undoes this."
+            click.echo(f"Model {reader.candidate} now reads article numbers. {undo}")
+            return
+        result = promotion.promote(settings, candidate, allow_drop=allow_drop, progress=progress)
+        own = candidate.checkpoint_id
+    new, generation_id = result.report.checkpoint_id, result.report.generation_id
+    if result.comparison is None:
+        click.echo(f"Model {new} is in use already, and its index is up to date.")
+        return
+    _print_comparison(result.comparison)
+    derived = "" if new == own else f" ({own} with class heads of this shop)"
+    click.echo(
+        f"Model {new}{derived} now searches, with generation {generation_id}; the page follows within seconds. "
+        "`vsearch models rollback` undoes this."
+    )
 
 
 @command.command()
@@ -299,20 +308,6 @@ def _override_note(settings: Settings) -> str:
     return (
         f"The setting checkpoint names {settings.checkpoint}, so the next index run uses that model. "
         "Remove the setting (VSEARCH_CHECKPOINT, vsearch.toml) to keep the model in use."
-    )
-
-
-def _promote(settings: Settings, candidate: Checkpoint, allow_drop: float) -> None:
-    result = promotion.promote(settings, candidate, allow_drop=allow_drop, progress=progress)
-    new, generation_id = result.report.checkpoint_id, result.report.generation_id
-    if result.comparison is None:
-        click.echo(f"Model {new} is in use already, and its index is up to date.")
-        return
-    _print_comparison(result.comparison)
-    derived = "" if new == candidate.checkpoint_id else f" ({candidate.checkpoint_id} with class heads of this shop)"
-    click.echo(
-        f"Model {new}{derived} now searches, with generation {generation_id}; the page follows within seconds. "
-        "`vsearch models rollback` undoes this."
     )
 
 

@@ -84,15 +84,11 @@ class LazyGroup(click.Group):
 
 
 class RedactingFormatter(logging.Formatter):
-    """Formats log records and tracebacks without the passwords and keys in addresses.
-
-    Args:
-        settings: whose addresses libraries may quote in parts.
-    """
+    """Formats log records and tracebacks without the passwords and keys in addresses."""
 
     def __init__(self, settings: settings_module.Settings) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
-        self._addresses = (settings.database_url, settings.feed, settings.feed_images)
+        self._addresses = (settings.database_url, settings.feed, settings.feed_images)  # libraries quote parts of them
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""

@@ -10,10 +10,10 @@ import click
 
 from vsearch.cli import ANY_PATH
 from vsearch.cli.console import out, progress, table
+from vsearch.cli.photos import ARCHIVES
 from vsearch.core.errors import DatasetError
 from vsearch.training.plan import CsvSource, FolderSource, Source
 
-_ARCHIVES = (".tar", ".tgz", ".gz", ".zip")
 _MAX_VALUES = 30  # printed of a label
 
 
@@ -80,7 +80,7 @@ def _sources_of(name: str, seed: int, given: Mapping[str, Any]) -> tuple[tuple[S
             kind="csv", terms="", manifest=path.absolute(), images=given["images"].absolute(), labels=given["labels"],
             group=given["group"], val_share=given["val_share"],
         )  # fmt: skip
-    elif path.is_dir() or path.suffix in _ARCHIVES:
+    elif path.is_dir() or path.suffix in ARCHIVES:
         source = FolderSource(kind="folder", terms="", folder=path.absolute(), val_share=given["val_share"])
     else:
         from vsearch.training import plan as plans

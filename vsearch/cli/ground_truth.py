@@ -17,16 +17,11 @@ SIDES = ("left", "top", "right", "bottom")
 
 @dataclass(frozen=True)
 class PhotoQuery:
-    """A query of a list of photos.
+    """A query of a list of photos."""
 
-    Attributes:
-        photo: file name without its extension.
-        grades: relevant sku -> grade, 1 if the list has no grades.
-    """
-
-    photo: str
+    photo: str  # file name without its extension
     box: Box | None
-    grades: dict[str, float]
+    grades: dict[str, float]  # relevant sku -> grade, 1 if the list has no grades
     category: str
 
 
@@ -45,12 +40,8 @@ def read_relevance(file: Path) -> dict[str, dict[str, float]]:
 def read_photo_queries(file: Path, *, whole: bool, where: Mapping[str, str] | None = None) -> list[PhotoQuery]:
     """Return the queries of a list of photos (CSV: photo, sku, [left, top, right, bottom], [grade], [category]).
 
-    Rows with the same photo and box are one query with several relevant products. Other columns are ignored.
-
-    Args:
-        file: the list; boxes are fractions of the photo's width and height.
-        whole: ignore boxes: all rows of a photo are one query.
-        where: column -> value of the rows to use.
+    Rows with the same photo and box, or with `whole` just with the same photo, are one query with several relevant
+    products. `where` is column -> value of the rows to use. Other columns are ignored.
     """
     where = where or {}
     queries: dict[tuple[str, Box | None], PhotoQuery] = {}

@@ -10,7 +10,7 @@ from vsearch.core.archives import DAMAGED, open_archive
 from vsearch.core.errors import DatasetError, ImageRejected, first_line
 from vsearch.imaging.codec import Limits, Picture, decode
 
-_ARCHIVES = (".tar", ".tgz", ".gz", ".zip")
+ARCHIVES = (".tar", ".tgz", ".gz", ".zip")
 _MAX_SIDE = 1600  # px, as for uploads
 
 
@@ -30,7 +30,7 @@ def read(paths: Sequence[Path]) -> Iterator[Photo]:
         DatasetError: a path does not exist, or an archive cannot be read.
     """
     for path in paths:
-        if path.is_file() and path.suffix not in _ARCHIVES:
+        if path.is_file() and path.suffix not in ARCHIVES:
             yield Photo(path.stem, str(path), path.read_bytes())
             continue
         if not path.exists():

@@ -44,11 +44,7 @@ def cell_centers(rows: int, columns: int) -> NDArray[np.float32]:
 
 
 def decode_grid(logits: NDArray[Any], temperature: float = 1.0) -> NDArray[np.float32]:
-    """Convert a detector's output grid to confidences and sides.
-
-    Args:
-        logits: [..., rows, columns, GRID_CHANNELS].
-        temperature: divides the logit of each cell.
+    """Convert a detector's output grid [..., rows, columns, GRID_CHANNELS] to confidences and sides.
 
     Returns:
         float32 of the same shape: confidence 0..1, then left, top, right, bottom clipped to the image.
@@ -64,15 +60,10 @@ def decode_grid(logits: NDArray[Any], temperature: float = 1.0) -> NDArray[np.fl
 def non_max_suppression(
     grid: NDArray[np.float32], max_detections: int, min_confidence: float = 0.0
 ) -> NDArray[np.float32]:
-    """Return the most confident detections without duplicates (greedy non-maximum suppression).
+    """Return the most confident detections of one image without duplicates (greedy non-maximum suppression).
 
-    Args:
-        grid: output of `decode_grid` for one image, or any [..., GRID_CHANNELS].
-        max_detections: number of detections wanted.
-        min_confidence: detections below it are dropped.
-
-    Returns:
-        float32 [m, GRID_CHANNELS], m <= max_detections, most confident first.
+    The grid is what `decode_grid` returns, or any part of it [..., GRID_CHANNELS]; the result is float32
+    [m, GRID_CHANNELS], most confident first.
     """
     flat = grid.reshape(-1, GRID_CHANNELS)
     left = flat[flat[:, 0] >= min_confidence]

@@ -27,25 +27,20 @@ class Estimate:
 def mean_interval(values: NDArray[np.generic], groups: Ids | None = None) -> Estimate:
     """Estimate the mean of values [n], n > 0.
 
-    Args:
-        values: one number or flag per observation.
-        groups: cluster of each observation, [n] from 0; clusters are resampled as a whole (Davison and Hinkley,
-            "Bootstrap methods and their application", 1997, 3.8). None: observations are independent.
+    Groups [n], numbered from 0, are clusters of observations that are resampled as a whole (Davison and Hinkley,
+    "Bootstrap methods and their application", 1997, 3.8). Without them, observations are independent.
     """
     numbers = np.arange(len(values)) if groups is None else groups
     clusters = np.stack([np.bincount(numbers, weights=values), np.bincount(numbers)], axis=1)
     kinds, counts = np.unique(clusters, axis=0, return_counts=True)  # equal clusters are drawn together
     sums, sizes = (_draws(counts) @ kinds).T
-    return Estimate(float(np.mean(values)), *_interval(sums / sizes))  # type: ignore[arg-type]
+    return Estimate(float(np.mean(values)), *np.quantile(sums / sizes, _QUANTILES).tolist())  # type: ignore[arg-type]
 
 
 def auroc_interval(positives: Floats, negatives: Floats, groups: Ids | None = None) -> Estimate:
     """Estimate the area under the ROC curve: the probability that a positive scores above a negative, ties half.
 
-    Args:
-        positives: scores [p], p > 0.
-        negatives: scores [n], n > 0.
-        groups: clusters of the positives, see `mean_interval`.
+    Scores [p] and [n], both at least one; the groups are clusters of the positives, see `mean_interval`.
     """
     numbers = np.arange(len(positives)) if groups is None else groups
     above = positives[:, None] > negatives
@@ -53,15 +48,10 @@ def auroc_interval(positives: Floats, negatives: Floats, groups: Ids | None = No
     drawn = _draws(np.ones(numbers.max() + 1))[:, numbers]
     others = _draws(np.ones(len(negatives)), seed=1)
     areas = ((drawn @ wins) * others).sum(axis=1) / (drawn.sum(axis=1) * len(negatives))
-    return Estimate(float(wins.mean(dtype=np.float64)), *_interval(areas))
+    return Estimate(float(wins.mean(dtype=np.float64)), *np.quantile(areas, _QUANTILES).tolist())
 
 
 def _draws(counts: NDArray[np.generic], seed: int = 0) -> Ids:
     """Return how often each kind is drawn when sum(counts) are drawn with replacement, [resamples, kinds]."""
     total = counts.sum()
     return np.random.default_rng(seed).multinomial(int(total), counts / total, size=_RESAMPLES)
-
-
-def _interval(values: Floats) -> tuple[float, float]:
-    low, high = np.quantile(values, _QUANTILES)
-    return float(low), float(high)

@@ -28,18 +28,12 @@ class Paired:
 
 @dataclass(frozen=True)
 class RankingComparison:
-    """The scores of two rankers on the same queries, as fractions of 1.
-
-    Attributes:
-        queries: their number.
-        hit_at_1, hit_at_5: fraction of queries with a relevant product in the first 1 and 5.
-        mrr: mean reciprocal rank of the first relevant product within `COMPARISON_DEPTH`.
-    """
+    """The scores of two rankers on the same queries, as fractions of 1."""
 
     queries: int
     hit_at_1: Paired
     hit_at_5: Paired
-    mrr: Paired
+    mrr: Paired  # mean reciprocal rank of the first relevant product within `COMPARISON_DEPTH`
 
     def sentence(self, first: str, second: str) -> str:
         """Return the scores in words, as part of a sentence."""
@@ -71,12 +65,8 @@ def rank(
 def compare_rankings(first: Ids, second: Ids, relevant: Sequence[Collection[int]]) -> RankingComparison:
     """Compare two rankings [q, k] of the same queries, given the relevant ids of each."""
     right = [retrieval_metrics.relevance(ranked, relevant) for ranked in (first, second)]
-    return RankingComparison(
-        len(relevant),
-        compare_scores(*(retrieval_metrics.hit_at_k(found, 1) for found in right)),
-        compare_scores(*(retrieval_metrics.hit_at_k(found, 5) for found in right)),
-        compare_scores(*(retrieval_metrics.reciprocal_rank(found) for found in right)),
-    )
+    at_1, at_5 = (compare_scores(*(retrieval_metrics.hit_at_k(found, k) for found in right)) for k in (1, 5))
+    return RankingComparison(len(relevant), at_1, at_5, compare_scores(*map(retrieval_metrics.reciprocal_rank, right)))
 
 
 def compare_scores(first: Floats, second: Floats) -> Paired:

@@ -21,25 +21,15 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True)
 class Query:
-    """An image with its relevant products.
+    """An image with its relevant products."""
 
-    Attributes:
-        picture: RGB uint8 [h, w, 3].
-        relevant: product ids; empty for an image of something that is not in the catalog.
-        itself: product the image shows, removed from the results; None if it is what to find.
-        box: the part to search with; None for the whole image.
-        grades: product id -> grade > 0; None if all relevant products are equally so.
-        category: scores are also reported by it.
-        photo: name of the photo, if several queries come from one.
-    """
-
-    picture: Picture
-    relevant: frozenset[int]
-    itself: int | None = None
-    box: Box | None = None
-    grades: Mapping[int, float] | None = None
-    category: str = ""
-    photo: str | None = None
+    picture: Picture  # RGB uint8 [h, w, 3]
+    relevant: frozenset[int]  # product ids; empty for an image of something that is not in the catalog
+    itself: int | None = None  # product the image shows, removed from the results; None if it is what to find
+    box: Box | None = None  # the part to search with; None for the whole image
+    grades: Mapping[int, float] | None = None  # product id -> grade > 0; None if all relevant products are equally so
+    category: str = ""  # scores are also reported by it
+    photo: str | None = None  # name of the photo, if several queries come from one
 
     @property
     def part(self) -> Picture:
@@ -57,13 +47,9 @@ def photo_groups(queries: Sequence[Query]) -> Ids:
 def synthetic_photo(
     picture: Picture, kind: Kind, rng: np.random.Generator, *, room: Picture | None = None
 ) -> tuple[Picture, Box | None]:
-    """Return a synthetic photo, RGB uint8 [h, w, 3], and the box to search with, if any.
+    """Return a synthetic photo of a catalog image, RGB uint8 [h, w, 3], and the box to search with, if any.
 
-    Args:
-        picture: catalog image, RGB uint8 [h, w, 3].
-        kind: "hard" and "crop" give the same photo for the same `rng`.
-        rng: source of all randomness.
-        room: photo of a room; None generates a simple one.
+    "hard" and "crop" give the same photo for the same `rng`; without a room, a simple one is generated.
     """
     if kind == "easy":
         return synthetic.photo_on_own_background(picture, rng), None

@@ -27,21 +27,13 @@ _NO_SCORE = -1.0  # the lowest cosine, for a search without results
 
 @dataclass(frozen=True)
 class Ranking:
-    """The results of a ranker for q queries.
-
-    Attributes:
-        name: of the ranker.
-        ids: product ids, best first, int64 [q, k], padded with -1.
-        best: score of the first product, for the engine its margin, float64 [q].
-        labels: match label of the closest product, for the engine; else empty.
-        unsold: the same if the shop did not sell the relevant products.
-    """
+    """The results of a ranker for q queries."""
 
     name: str
-    ids: Ids
-    best: Floats
-    labels: tuple[MatchLabel, ...] = ()
-    unsold: tuple[MatchLabel, ...] = ()
+    ids: Ids  # product ids, best first, int64 [q, k], padded with -1
+    best: Floats  # score of the first product, for the engine its margin, float64 [q]
+    labels: tuple[MatchLabel, ...] = ()  # match label of the closest product, for the engine; else empty
+    unsold: tuple[MatchLabel, ...] = ()  # the same if the shop did not sell the relevant products
 
 
 def score(ranked: Ids, queries: Sequence[Query]) -> dict[str, Estimate]:
@@ -81,14 +73,7 @@ def rank_by_engine(
 
 
 class DescriptorRanker:
-    """A baseline: ranks by the cosine of a descriptor over all catalog images, each product by its best image.
-
-    Args:
-        name: of the ranker.
-        describe: image -> float32 [d].
-        gallery: n images.
-        product_ids: of these images, int64 [n].
-    """
+    """A baseline: ranks by the cosine of a descriptor over all catalog images, each product by its best image."""
 
     def __init__(
         self,

@@ -14,12 +14,7 @@ Floats = NDArray[np.float64]
 
 
 def relevance(ranked: ArrayLike, relevant: Sequence[Collection[int]]) -> NDArray[np.bool_]:
-    """Return whether the id at each rank is relevant, bool [q, n].
-
-    Args:
-        ranked: ids [q, n], best first, padded with -1.
-        relevant: the relevant ids of each query.
-    """
+    """Return whether the id at each rank is relevant, bool [q, n], for ranked ids [q, n] padded with -1."""
     ids = np.asarray(ranked, dtype=np.int64)
     if len(ids) != len(relevant):
         raise ValueError(f"each query needs its relevant ids, got {len(ids)} queries and {len(relevant)} sets")
@@ -44,11 +39,8 @@ def reciprocal_rank(right: NDArray[np.bool_]) -> Floats:
 def average_precision_at_r(right: NDArray[np.bool_], counts: ArrayLike) -> Floats:
     """Return AP@R; the mean is mAP@R (Musgrave et al., "A metric learning reality check", ECCV 2020).
 
-    AP@R = 1/R * sum of precision@i over the ranks i <= R with a relevant id; missing ranks count as wrong.
-
-    Args:
-        right: bool [q, n]; n should be at least the largest R.
-        counts: R, the number of relevant ids of each query [q]; 0 gives 0.
+    AP@R = 1/R * sum of precision@i over the ranks i <= R with a relevant id; missing ranks count as wrong. The counts
+    [q] are R, the number of relevant ids of each query; 0 gives 0.
     """
     totals = np.asarray(counts, dtype=np.int64)[:, None]
     ranks = np.arange(1, right.shape[1] + 1)
@@ -60,10 +52,7 @@ def average_precision_at_r(right: NDArray[np.bool_], counts: ArrayLike) -> Float
 def ndcg_at_k(ranked: ArrayLike, grades: Sequence[Mapping[int, float]], k: int) -> Floats:
     """Return nDCG@k with the grades as gains and log2(rank + 1) as discount, as scikit-learn's `ndcg_score`.
 
-    Args:
-        ranked: ids [q, n], best first, padded with -1; n should be at least k.
-        grades: relevant id -> grade > 0, for each query; a query without any gives 0.
-        k: ranks that count.
+    Ranked ids [q, n] are padded with -1. A query without grades gives 0.
     """
     ids = np.asarray(ranked, dtype=np.int64)[:, :k]
     if len(ids) != len(grades):

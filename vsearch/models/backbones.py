@@ -1,6 +1,5 @@
 """The table of backbones: networks without their top. `vsearch.models.network` adds scaling, pooling and heads."""
 
-import importlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,26 +10,16 @@ Scaling = Literal["signed", "caffe"]
 
 @dataclass(frozen=True)
 class Backbone:
-    """One row of the table.
-
-    Attributes:
-        name: in plans, settings and checkpoints.
-        side: input side in pixels of new checkpoints.
-        scaling: "signed" maps 0..255 to -1..1; "caffe" is BGR minus the ImageNet mean.
-        stages: prefixes of layer names from which a plan can unfreeze, first to last; with `stem_layers`, names of the
-            last layer of each stage.
-        stem_layers: number of layers before the first stage, if stages are named by their last layer.
-        application: class in `keras.applications`; empty for networks of our own.
-        module: module in `vsearch.models.networks` with the builder of our own network, a function named like the row.
-    """
+    """One row of the table."""
 
     name: str
-    side: int
-    scaling: Scaling
+    side: int  # input side in pixels of new checkpoints
+    scaling: Scaling  # "signed" maps 0..255 to -1..1; "caffe" is BGR minus the ImageNet mean
+    # prefixes of layer names from which a plan can unfreeze, first to last; with `stem_layers`, names of the last layer
+    # of each stage
     stages: tuple[str, ...]
-    stem_layers: int = 0
-    application: str = ""
-    module: str = ""
+    stem_layers: int = 0  # number of layers before the first stage, if stages are named by their last layer
+    application: str = ""  # class in `keras.applications`; empty for those of `vsearch.models.networks.architectures`
 
 
 _POCKET_STAGES = ("stem", "stage1", "stage2", "stage3")
@@ -47,16 +36,16 @@ BACKBONES = {
         Backbone("vgg16", 224, "caffe", _VGG_STAGES, application="VGG16"),
         Backbone("vgg19", 224, "caffe", _VGG_STAGES, application="VGG19"),
         Backbone("inception_v3", 299, "signed", tuple(f"mixed{n}" for n in range(11)), 18, "InceptionV3"),
-        Backbone("pocket_resnet", 144, "signed", _POCKET_STAGES, module="pocket_networks"),
-        Backbone("pocket_vgg", 144, "signed", _POCKET_STAGES, module="pocket_networks"),
-        Backbone("pocket_inception", 144, "signed", _POCKET_STAGES, module="pocket_networks"),
-        Backbone("pocket_strip", 48, "signed", _POCKET_STAGES, module="pocket_networks"),
-        Backbone("pocket_detector", 160, "signed", (*_POCKET_STAGES, "stage4", "join"), module="pocket_networks"),
-        Backbone("smaller_vgg", 96, "signed", _VGG_STAGES[:3], module="classic_networks"),
-        Backbone("alexnet_v2", 224, "signed", tuple(f"conv{n}" for n in range(1, 6)), module="classic_networks"),
-        Backbone("residual50", 224, "signed", _RESIDUAL_STAGES, module="classic_networks"),
-        Backbone("residual101", 224, "signed", _RESIDUAL_STAGES, module="classic_networks"),
-        Backbone("residual152", 224, "signed", _RESIDUAL_STAGES, module="classic_networks"),
+        Backbone("pocket_resnet", 144, "signed", _POCKET_STAGES),
+        Backbone("pocket_vgg", 144, "signed", _POCKET_STAGES),
+        Backbone("pocket_inception", 144, "signed", _POCKET_STAGES),
+        Backbone("pocket_strip", 48, "signed", _POCKET_STAGES),
+        Backbone("pocket_detector", 160, "signed", (*_POCKET_STAGES, "stage4", "join")),
+        Backbone("smaller_vgg", 96, "signed", _VGG_STAGES[:3]),
+        Backbone("alexnet_v2", 224, "signed", tuple(f"conv{n}" for n in range(1, 6))),
+        Backbone("residual50", 224, "signed", _RESIDUAL_STAGES),
+        Backbone("residual101", 224, "signed", _RESIDUAL_STAGES),
+        Backbone("residual152", 224, "signed", _RESIDUAL_STAGES),
     )
 }
 
@@ -79,11 +68,12 @@ def build(name: str, side: int | None = None) -> Any:
     """
     import keras
 
+    from vsearch.models.networks import architectures
+
     row = backbone(name)
     shape = (side, side, 3)
     if row.application:
         builder = getattr(keras.applications, row.application)
         return builder(include_top=False, weights=None, input_shape=shape, name=name)
     inputs = keras.Input(shape, name="pictures")
-    builder = getattr(importlib.import_module(f"vsearch.models.networks.{row.module}"), row.name)
-    return keras.Model(inputs, builder(inputs), name=name)
+    return keras.Model(inputs, getattr(architectures, name)(inputs), name=name)

@@ -51,24 +51,16 @@ _ABOUT = ("plan", "data", "versions", "figures")
 
 @dataclass(frozen=True)
 class Retrieval:
-    """What a searchable checkpoint has beside its networks; D is the size of joined blocks.
+    """What a searchable checkpoint has beside its networks; D is the size of joined blocks."""
 
-    Attributes:
-        grid: feature maps are pooled to grid x grid averages.
-        sides: input side of each backbone, in pixels.
-        projections: the PCA of each block, in the order they are joined.
-        differences, background_cohort: see `whitening.npz` above; float16 [n, D], may be empty.
-        class_sizes: images per class that a shop fitted the heads on; None for all other heads.
-    """
-
-    grid: int
-    sides: Mapping[str, int]
-    projections: Mapping[str, Projection]
+    grid: int  # feature maps are pooled to grid x grid averages
+    sides: Mapping[str, int]  # input side of each backbone, in pixels
+    projections: Mapping[str, Projection]  # the PCA of each block, in the order they are joined
     heads: ClassHeads
-    whitening: Projection
-    differences: NDArray[np.float16]
-    background_cohort: NDArray[np.float16]
-    class_sizes: Mapping[str, int] | None = None
+    whitening: Projection  # for catalogs too small to fit one
+    differences: NDArray[np.float16]  # between photos of one product [r, D]; may be empty
+    background_cohort: NDArray[np.float16]  # blocks of images of things no shop sells [s, D]; may be empty
+    class_sizes: Mapping[str, int] | None = None  # images per class that a shop fitted the heads on
 
     @property
     def block_sizes(self) -> dict[str, int]:
@@ -113,20 +105,14 @@ class Retrieval:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded checkpoint: its description, and arrays that need no network.
-
-    Attributes:
-        blocks_id: empty if it is not searchable.
-        backbones: names in `vsearch.models.backbones`, in the order of the blocks.
-        about: plan, data, library versions and figures, as written by the training.
-    """
+    """A loaded checkpoint: its description, and arrays that need no network."""
 
     folder: Path
     checkpoint_id: str
-    blocks_id: str
-    backbones: tuple[str, ...]
+    blocks_id: str  # empty if it is not searchable
+    backbones: tuple[str, ...]  # names in `vsearch.models.backbones`, in the order of the blocks
     trained_heads: TrainedHeads | None
-    about: Mapping[str, Any] = field(repr=False)
+    about: Mapping[str, Any] = field(repr=False)  # plan, data, library versions and figures, as written by the training
     _description: Mapping[str, Any] = field(repr=False)
 
     @property

@@ -20,19 +20,12 @@ _TOLERANCE = 1e-2  # ten times faster than 1e-3, without loss on held-out images
 
 @dataclass(frozen=True)
 class ClassPredictions:
-    """The predictions of class heads for n images.
+    """The predictions of class heads for n images."""
 
-    Attributes:
-        classes: c names.
-        votes: network -> probabilities, float32 [n, c].
-        probabilities: the mean of the networks, float32 [n, c].
-        winners: majority vote, ties broken by the mean probability, int64 [n].
-    """
-
-    classes: tuple[str, ...]
-    votes: Mapping[str, Floats]
-    probabilities: Floats
-    winners: NDArray[np.int64]
+    classes: tuple[str, ...]  # c names
+    votes: Mapping[str, Floats]  # network -> probabilities, float32 [n, c]
+    probabilities: Floats  # the mean of the networks, float32 [n, c]
+    winners: NDArray[np.int64]  # majority vote, ties broken by the mean probability, int64 [n]
 
 
 @dataclass(frozen=True)
@@ -88,11 +81,7 @@ class ClassHeads:
 def vote(probabilities: NDArray[Any]) -> NDArray[np.int64]:
     """Return the majority vote: the class most models rank first; ties go to the higher mean probability.
 
-    Args:
-        probabilities: [m models, n images, c classes].
-
-    Returns:
-        Class numbers, int64 [n].
+    Probabilities [models, n images, classes] -> class numbers int64 [n].
     """
     models, _, classes = probabilities.shape
     votes = np.eye(classes)[probabilities.argmax(axis=2)].sum(axis=0)
@@ -106,12 +95,9 @@ def block_spans(block_sizes: Mapping[str, int]) -> dict[str, slice]:
 
 
 def fit_heads(blocks: NDArray[Any], class_names: Sequence[str], block_sizes: Mapping[str, int]) -> ClassHeads:
-    """Fit a head for the block of each network by penalized maximum likelihood (L-BFGS).
+    """Fit a head for the block of each network to joined blocks of n images, by penalized maximum likelihood (L-BFGS).
 
-    Args:
-        blocks: joined blocks of n images, [n, sum(block_sizes)], n > 0.
-        class_names: the class of each image, n names.
-        block_sizes: blocks named in `DESCRIPTORS` get no head unless there are no others.
+    Blocks named in `DESCRIPTORS` get no head unless there are no others.
 
     Raises:
         ValueError: there are no images.

@@ -12,7 +12,7 @@ from keras import layers
 
 from vsearch.models.backbones import Scaling, backbone, build
 from vsearch.models.checkpoint import Checkpoint
-from vsearch.models.networks.layers import DigitReader, GridPool, box_head, pool_to_grid
+from vsearch.models.networks.layers import DigitReader, GridPool, box_head
 from vsearch.models.trained_heads import HeadSpec
 from vsearch.models.weights import read_packed, unpack
 
@@ -43,7 +43,7 @@ def build_trunk(name: str, grid: int = 3, side: int | None = None) -> tuple[kera
     network = build(name, side)
     pictures = keras.Input((side, side, 3), name="pictures")
     features = network(scale(pictures, row.scaling), training=False)
-    return network, keras.Model(pictures, pool_to_grid(features, grid), name=f"{name}_trunk")
+    return network, keras.Model(pictures, GridPool(grid)(features), name=f"{name}_trunk")
 
 
 def load_trunk(checkpoint: Checkpoint, name: str) -> keras.Model:
@@ -83,7 +83,7 @@ def _head(head: HeadSpec, dropout: float) -> keras.layers.Layer:
         return DigitReader(head.length, dropout=dropout, dtype="float32", name=name)
     if head.kind == "boxes":
         return box_head(head.hidden or None, dropout=dropout, name=name)
-    steps = [GridPool(head.grid, dtype="float32") if head.grid > 1 else layers.GlobalAveragePooling2D(dtype="float32")]
+    steps = [GridPool(head.grid) if head.grid > 1 else layers.GlobalAveragePooling2D(dtype="float32")]
     hidden = head.hidden or (_METRIC_WIDTH if head.kind == "metric" else 0)
     if hidden:  # two layers learn slowly from features of very different scales
         steps += [

@@ -4,8 +4,7 @@
     reader/CURRENT                  ids of the promoted article-number readers, the latest first; the first is active
 
 The published generation names the checkpoint that searches (see `vsearch.index.generation`), so that model and index
-change
-together.
+change together.
 """
 
 import re
@@ -38,26 +37,20 @@ _MIN_PREFIX = 4  # characters of an id that are enough to name it
 
 @dataclass(frozen=True)
 class Entry:
-    """One checkpoint on disk.
-
-    Attributes:
-        checkpoint_id: the name of its folder if it cannot be read.
-        role: "search" makes embeddings; "reader" reads article numbers; "detector" detects products; "classifier" only
-            classifies.
-        heads: what it predicts, such as "category (8)".
-        problem: why it cannot be used, if it cannot.
-    """
+    """One checkpoint on disk."""
 
     folder: Path
-    checkpoint_id: str
+    checkpoint_id: str  # the name of its folder if it cannot be read
     blocks_id: str
     where: Literal["bundled", "shop"]
     plan: str
+    # "search" makes embeddings; "reader" reads article numbers; "detector" detects products; "classifier" only
+    # classifies
     role: Role
-    heads: tuple[str, ...]
+    heads: tuple[str, ...]  # what it predicts, such as "category (8)"
     size: int
     made: datetime
-    problem: str = ""
+    problem: str = ""  # why it cannot be used, if it cannot
 
 
 def list_checkpoints(settings: Settings) -> list[Entry]:
@@ -226,11 +219,11 @@ def plan_of(checkpoint: Checkpoint) -> str:
 
 def heads_of(checkpoint: Checkpoint) -> tuple[str, ...]:
     """Return what it predicts: "search (9)" for nine searchable classes, and each trained head, such as "color (8)"."""
-    sizes = {"digits": "{0.length} digits", "metric": "metric", "boxes": "boxes"}
-    trained = [
-        f"{spec.name} ({sizes.get(spec.kind, str(len(spec.classes))).format(spec)})" for spec in checkpoint.specs
-    ]
-    return (*([f"search ({len(checkpoint.retrieval.heads.classes)})"] if checkpoint.searchable else []), *trained)
+    found = [f"search ({len(checkpoint.retrieval.heads.classes)})"] if checkpoint.searchable else []
+    for spec in checkpoint.specs:
+        sizes = {"digits": f"{spec.length} digits", "metric": "metric", "boxes": "boxes"}
+        found.append(f"{spec.name} ({sizes.get(spec.kind, len(spec.classes))})")
+    return tuple(found)
 
 
 def reader_checkpoint(settings: Settings) -> Checkpoint | None:

@@ -25,28 +25,19 @@ VOTE: Final = "vote"
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """One output of a network.
+    """One output of a network."""
 
-    Attributes:
-        name: as in the plan.
-        kind: "softmax" predicts one of `classes`; "sigmoid" any number of them; "digits" `length` digits; "metric" an
-            embedding of `size` dimensions; "boxes" product boxes, see `vsearch.detection.boxes`.
-        classes: in the order of the outputs; empty for the other kinds.
-        separator: separates several classes in a label of a sigmoid head.
-        grid: the feature map is averaged over grid x grid regions.
-        hidden: width of a hidden layer before the logits; 0 for none.
-        temperature: logits are divided by it before they become probabilities (Guo et al., ICML 2017).
-    """
-
-    name: str
+    name: str  # as in the plan
+    # "softmax" predicts one of `classes`; "sigmoid" any number of them; "digits" `length` digits; "metric" an embedding
+    # of `size` dimensions; "boxes" product boxes, see `vsearch.detection.boxes`
     kind: HeadKind
-    classes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()  # in the order of the outputs; empty for the other kinds
     length: int = 1
     size: int = 128
-    separator: str = "|"
-    grid: int = 1
-    hidden: int = 0
-    temperature: float = 1.0
+    separator: str = "|"  # separates several classes in a label of a sigmoid head
+    grid: int = 1  # the feature map is averaged over grid x grid regions
+    hidden: int = 0  # width of a hidden layer before the logits; 0 for none
+    temperature: float = 1.0  # logits are divided by it before they become probabilities (Guo et al., ICML 2017)
 
     @property
     def is_classification(self) -> bool:
@@ -125,22 +116,14 @@ class HeadSpec:
 
 @dataclass(frozen=True)
 class TrainedHeads:
-    """The trained heads of a checkpoint; every network has all of them.
+    """The trained heads of a checkpoint; every network has all of them."""
 
-    Attributes:
-        specs: in the plan's order.
-        framing: "product" trims a uniform border and keeps part of the aspect ratio; "stretch" resizes.
-        frame: (height, width) in pixels that images are framed to and were cached at for the training.
-        shape: (height, width) in pixels of the networks' input.
-        mirrored: average the logits of an image and its mirror image.
-        temperatures: network -> head -> divisor of its logits.
-    """
-
-    specs: tuple[HeadSpec, ...]
-    framing: Framing
-    frame: tuple[int, int]
-    shape: tuple[int, int]
-    mirrored: bool = False
+    specs: tuple[HeadSpec, ...]  # in the plan's order
+    framing: Framing  # "product" trims a uniform border and keeps part of the aspect ratio; "stretch" resizes
+    frame: tuple[int, int]  # (height, width) in pixels that images are framed to and were cached at for the training
+    shape: tuple[int, int]  # (height, width) in pixels of the networks' input
+    mirrored: bool = False  # average the logits of an image and its mirror image
+    # network -> head -> divisor of its logits
     temperatures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def preprocess(self, pictures: Sequence[Picture]) -> NDArray[np.uint8]:

@@ -44,18 +44,17 @@ def pull(name: str, folder: Path) -> Path:
 
 
 def load_pretrained(name: str, *, folder: Path | None = None) -> Any:
-    """Return the `keras.Model` of a backbone with pretrained weights.
-
-    Args:
-        name: a backbone of keras.applications.
-        folder: searched for NAME.weights.h5 and for the file name that Keras uses.
+    """Return the `keras.Model` of a backbone with pretrained weights, see the module.
 
     Raises:
         WeightsUnavailable: they are not on this machine and cannot be downloaded.
         CheckpointMismatch: a file holds the weights of another network.
     """
     row = backbone(name)
-    found = _find(name, folder)
+    files = [weights_file(name, folder)] if folder else []
+    if folder and row.application:
+        files += sorted(folder.glob(f"{name}_weights_*_notop.h5"))  # the file name that Keras uses
+    found = next((path for path in files if path.is_file()), None)
     if found is not None:
         return _load(build(name), name, found)
     if not row.application:
@@ -112,15 +111,6 @@ def unpack(variables: Sequence[Any], weights: Sequence[NDArray[Any]], name: str)
         )
     for variable, array in zip(variables, weights, strict=True):
         variable.assign(array.astype(np.float32))
-
-
-def _find(name: str, folder: Path | None) -> Path | None:
-    if folder is None:
-        return None
-    candidates = [weights_file(name, folder)]
-    if backbone(name).application:
-        candidates += sorted(folder.glob(f"{name}_weights_*_notop.h5"))
-    return next((path for path in candidates if path.is_file()), None)
 
 
 def _load(network: Any, name: str, file: Path) -> Any:

@@ -17,7 +17,6 @@ from vsearch.index import generation
 
 
 def invoke(settings: Settings, *arguments: str) -> Result:
-    """Call `vsearch index`."""
     return CliRunner().invoke(command, arguments, obj=settings)
 
 

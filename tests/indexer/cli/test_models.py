@@ -3,6 +3,7 @@ import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import pytest
@@ -39,12 +40,10 @@ def empty(tmp_path: Path) -> Settings:
 
 
 def invoke(settings: Settings, *arguments: object) -> Result:
-    """Run `vsearch models`."""
     return CliRunner().invoke(command, [str(word) for word in arguments], obj=settings)
 
 
 def current(shop: Shop) -> str:
-    """Return the id of the active checkpoint."""
     return generations.read_manifest(generations.current(shop.settings.generations)).checkpoint_id
 
 
@@ -182,23 +181,23 @@ def test_tags_are_reproducible(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all((one == other).all() for (one, _), (other, _) in zip(*drawn, strict=True))
 
 
-class Network:
-    """Saves a file in place of weights."""
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of downloaded networks; "resnet101" is not available."""
+    names: list[str] = []
 
-    def save_weights(self, file: Path) -> None:
-        """Save."""
-        file.write_bytes(b"weights")
-
-
-def test_weights_are_downloaded_once(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-
-    def load_pretrained(name: str, **options: object) -> Network:
-        asked.append(name)
-        return Network()
+    def load_pretrained(name: str, folder: Path) -> SimpleNamespace:
+        if name == "resnet101":
+            raise WeightsUnavailable("Pretrained weights are not on this machine.")
+        names.append(name)
+        return SimpleNamespace(save_weights=lambda file: file.write_bytes(b"weights"))
 
     monkeypatch.setattr(weights, "load_pretrained", load_pretrained)
     monkeypatch.setattr("vsearch.models.tensorflow_startup.import_tensorflow", lambda: None)
+    return names
+
+
+def test_weights_are_downloaded_once(empty: Settings, asked: list[str]) -> None:
     folder = empty.data / "weights"
     first = invoke(empty, "pull").output
     assert asked == list(weights.LARGE_ENSEMBLE)
@@ -209,13 +208,8 @@ def test_weights_are_downloaded_once(empty: Settings, monkeypatch: pytest.Monkey
     assert "Set VSEARCH_WEIGHTS" not in invoke(set_, "pull", "vgg16").output
 
 
-def test_unavailable_weights_leave_no_folder(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    def load_pretrained(name: str, **options: object) -> Network:
-        raise WeightsUnavailable("Pretrained weights are not on this machine.")
-
-    monkeypatch.setattr(weights, "load_pretrained", load_pretrained)
-    monkeypatch.setattr("vsearch.models.tensorflow_startup.import_tensorflow", lambda: None)
-    assert isinstance(invoke(empty, "pull", "resnet50").exception, WeightsUnavailable)
+def test_unavailable_weights_leave_no_folder(empty: Settings, asked: list[str]) -> None:
+    assert isinstance(invoke(empty, "pull", "resnet101").exception, WeightsUnavailable)
     assert not empty.data.exists()
 
 

@@ -52,7 +52,6 @@ def old(tmp_path: Path) -> Path:
     ],
 )
 def test_commands_refuse_an_old_schema(arguments: str, old: Path, failed: Failed) -> None:
-    """They name the command that upgrades it."""
     (feed := old / "feed.csv").write_text("sku,title,image\nA,Sofa,a.jpg\n")
     words = [word.format(feed=feed, data=old) for word in arguments.split()]
 

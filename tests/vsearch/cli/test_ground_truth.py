@@ -9,7 +9,6 @@ from vsearch.imaging.geometry import Box
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A file to write."""
     return tmp_path / "list.csv"
 
 

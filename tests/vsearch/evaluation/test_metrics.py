@@ -12,17 +12,16 @@ RELEVANT = [{1, 3, 99}, {7}, {4}]
 RIGHT = np.array([[True, False, True, False], [False, False, True, False], [False] * 4])
 
 
-def test_relevance_by_query_and_rank() -> None:
+def test_relevance_by_query_and_rank_but_not_of_padding() -> None:
     np.testing.assert_array_equal(retrieval_metrics.relevance(RANKED, RELEVANT), RIGHT)
-
-
-def test_padding_is_never_relevant() -> None:
     assert not retrieval_metrics.relevance([[-1, -1]], [{-1}]).any()
 
 
-def test_relevance_needs_the_relevant_ids_of_each_query() -> None:
+def test_each_query_needs_its_answers() -> None:
     with pytest.raises(ValueError, match="3 queries and 1 sets"):
         retrieval_metrics.relevance(RANKED, [{1}])
+    with pytest.raises(ValueError, match="1 queries and 2 tables"):
+        retrieval_metrics.ndcg_at_k([[7]], [{}, {}], 10)
 
 
 def test_hit_at_k() -> None:
@@ -53,11 +52,6 @@ def test_ndcg_agrees_with_scikit_learn(gains: list[int], k: int, random: Random)
     grades = {number: float(gain) for number, gain in enumerate(gains) if gain}
     expected = ndcg_score([[gains[number] for number in order]], [range(len(gains), 0, -1)], k=k)
     assert retrieval_metrics.ndcg_at_k([[*order, -1]], [grades], k)[0] == pytest.approx(expected)
-
-
-def test_ndcg_needs_grades_for_each_query() -> None:
-    with pytest.raises(ValueError, match="1 queries and 2 tables"):
-        retrieval_metrics.ndcg_at_k([[7]], [{}, {}], 10)
 
 
 def test_reciprocal_rank() -> None:

@@ -13,7 +13,6 @@ BLANK = np.zeros((20, 20, 3), np.uint8)
 
 
 def shaded(shade: int) -> np.ndarray:
-    """Return a picture of one gray."""
     return np.full((20, 20, 3), shade, np.uint8)
 
 
@@ -71,7 +70,6 @@ def test_baselines_describe_blank_images(describe: object) -> None:
 
 
 def query(*relevant: int, photo: str | None = None, grades: dict[int, float] | None = None) -> Query:
-    """Return a query with its relevant products."""
     return Query(BLANK, frozenset(relevant), photo=photo, grades=grades)
 
 

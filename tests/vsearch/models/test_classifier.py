@@ -12,7 +12,6 @@ pytestmark = pytest.mark.keras
 
 
 def untrained_classifier(folder: Path) -> Checkpoint:
-    """Write an untrained checkpoint with one network and one head."""
     from vsearch.models.classifier import top_weights
     from vsearch.models.network import build_network
     from vsearch.models.weights import pack

@@ -20,7 +20,6 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def reader(folder: Path, length: int = 4, plan: str = "tags") -> Checkpoint:
-    """Write the description of an article-number reader."""
     heads = (HeadSpec("number", "digits", length=length), HeadSpec("readable", "softmax", ("no", "yes")))
     trained = TrainedHeads(heads, "stretch", (32, 96), (32, 96))
     return checkpoints.save(folder, weights={}, about={"plan": {"name": plan}}, trained_heads=trained)

@@ -26,8 +26,6 @@ ORDERED: dict[Metric, tuple[str, ...]] = {
 
 
 class FakeEngine:
-    """Returns the given hits."""
-
     def __init__(self, hits: list[LabeledHit]) -> None:
         self._hits = tuple(hits)
         gallery = Gallery({"cosine": {}}, np.empty(0, np.int64), np.empty(0, np.int64))

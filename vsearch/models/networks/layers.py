@@ -14,30 +14,29 @@ _BOX_PRIOR = 0.01  # initial confidence (Lin et al., ICCV 2017)
 _BOX_DISTANCE = 0.2  # initial distance from a center to the sides, as a fraction of the image
 
 
-def pool_to_grid(features: Any, grid: int) -> Any:
-    """Average a feature map [n, h, w, c] over grid x grid regions of nearly equal size -> float32 [n, grid*grid*c]."""
-    height, width = features.shape[1], features.shape[2]
-    rows, columns = _spans(height, grid), _spans(width, grid)
-    regions = [ops.mean(features[:, a:b, c:d], axis=(1, 2)) for a, b in rows for c, d in columns]
-    return ops.cast(ops.concatenate(regions, axis=-1), "float32")
-
-
 class GridPool(layers.Layer):  # type: ignore[misc]  # keras ships no types
-    """`pool_to_grid` as a layer, for feature maps of any size."""
+    """Average a feature map [n, h, w, c] over grid x grid regions of nearly equal size -> float32 [n, grid*grid*c].
+
+    Regions overlap by one if the size is not a multiple of the grid (adaptive pooling).
+    """
 
     def __init__(self, grid: int, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(**options, dtype="float32")
         self.grid = grid
 
     def call(self, features: Any) -> Any:
         """Pool."""
-        return pool_to_grid(ops.cast(features, "float32"), self.grid)
+        rows, columns = (
+            [(i * size // self.grid, -(-(i + 1) * size // self.grid)) for i in range(self.grid)]
+            for size in features.shape[1:3]
+        )
+        regions = [ops.mean(features[:, a:b, c:d], axis=(1, 2)) for a, b in rows for c, d in columns]
+        return ops.concatenate(regions, axis=-1)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Return the shape of the averages."""
         channels = input_shape[-1]
-        assert channels is not None
-        return (input_shape[0], self.grid**2 * channels)
+        return (input_shape[0], channels and self.grid**2 * channels)
 
 
 class DigitReader(layers.Layer):  # type: ignore[misc]  # keras ships no types
@@ -45,11 +44,6 @@ class DigitReader(layers.Layer):  # type: ignore[misc]  # keras ships no types
 
     The height is averaged with learned weights, and a convolution mixes neighboring columns. A learned query for each
     digit attends to the columns by content and position; one classifier, shared by all digits, reads the result.
-
-    Args:
-        length: number of digits.
-        width: channels of columns and queries.
-        dropout: rate before the classifier.
     """
 
     def __init__(self, length: int, *, width: int = 128, dropout: float = 0.0, **options: Any) -> None:
@@ -108,10 +102,7 @@ def _left_to_right(shape: tuple[int, int], dtype: str | None = None) -> Any:
 def box_head(width: int | None, *, dropout: float, name: str) -> keras.Sequential:
     """Return the detection head: feature map [n, h, w, c] -> float32 [n, h, w, 5], see `vsearch.detection.boxes`.
 
-    Args:
-        width: channels of the hidden layer; None for the default.
-        dropout: rate before the output.
-        name: of the layer.
+    The width is that of the hidden layer, the dropout that before the output.
     """
     steps = [
         layers.Conv2D(width or _BOX_WIDTH, 3, padding="same", use_bias=False, dtype="float32"),
@@ -141,8 +132,3 @@ def _box_bias(shape: tuple[int, ...], dtype: str | None = None) -> Any:
     """Return biases for a low confidence and boxes of medium size."""
     values = [np.log(_BOX_PRIOR / (1 - _BOX_PRIOR)), *[np.log(_BOX_DISTANCE)] * (GRID_CHANNELS - 1)]
     return ops.convert_to_tensor(np.array(values, np.float32), dtype)
-
-
-def _spans(size: int, grid: int) -> list[tuple[int, int]]:
-    """Split 0..size into `grid` spans, which overlap by one if size is not a multiple (adaptive pooling)."""
-    return [(i * size // grid, -(-(i + 1) * size // grid)) for i in range(grid)]

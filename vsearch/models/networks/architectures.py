@@ -1,8 +1,10 @@
-"""The bundled backbones: small versions of ResNet, VGG and Inception, and those of the reader and the detector.
+"""Networks of our own without their top, built by name by `vsearch.models.backbones` only.
 
-The first three downsample 16 times: 144 px give a 9 x 9 feature map. Called by `vsearch.models.backbones` only.
+The bundled ones come first: small versions of ResNet, VGG and Inception, which downsample 16 times (144 px give a 9 x 9
+feature map), and those of the reader and the detector. Then classic networks to train from scratch.
 """
 
+from functools import partial
 from typing import Any
 
 import keras
@@ -84,15 +86,71 @@ def pocket_detector(inputs: Tensor) -> Tensor:
     return _conv(joined, 48, 3, name="join_out")
 
 
+def smaller_vgg(inputs: Tensor) -> Tensor:
+    """Five convolutions, as in common Keras tutorials for multi-label classification; 96 px input.
+
+    [n, s, s, 3] -> [n, s/12, s/12, 128]
+    """
+    x = inputs
+    for block, (width, convolutions, pool) in enumerate(((32, 1, 3), (64, 2, 2), (128, 2, 2)), start=1):
+        for number in range(1, convolutions + 1):
+            name = f"block{block}_conv{number}"
+            x = layers.Conv2D(width, 3, padding="same", name=name)(x)
+            x = layers.ReLU(name=f"{name}_relu")(x)
+            x = layers.BatchNormalization(name=f"{name}_bn")(x)
+        x = layers.MaxPooling2D(pool, name=f"block{block}_pool")(x)
+        x = layers.Dropout(0.25, name=f"block{block}_dropout")(x)
+    return x
+
+
+def alexnet_v2(inputs: Tensor) -> Tensor:
+    """AlexNet for one device, 64-192-384-384-256 (Krizhevsky, arXiv:1404.5997, 2014); 224 px input gives 5 x 5.
+
+    [n, s, s, 3] -> [n, about s/32 - 2, about s/32 - 2, 256]
+    """
+    x = layers.Conv2D(64, 11, strides=4, activation="relu", name="conv1")(inputs)
+    x = layers.MaxPooling2D(3, strides=2, name="conv1_pool")(x)
+    x = layers.Conv2D(192, 5, padding="same", activation="relu", name="conv2")(x)
+    x = layers.MaxPooling2D(3, strides=2, name="conv2_pool")(x)
+    for number, width in ((3, 384), (4, 384), (5, 256)):
+        x = layers.Conv2D(width, 3, padding="same", activation="relu", name=f"conv{number}")(x)
+    return layers.MaxPooling2D(3, strides=2, name="conv5_pool")(x)
+
+
+def residual(inputs: Tensor, stages: tuple[int, ...]) -> Tensor:
+    """Residual network of bottleneck blocks, `stages[i]` blocks of width 64 * 2**i: [n, s, s, 3] -> [n, s/32, s/32, c].
+
+    As He et al., CVPR 2016, with two changes that help training from scratch: the stride is in the 3 x 3 convolution,
+    and each block is the identity at first (Goyal et al., arXiv:1706.02677). Convolutions have no biases.
+    """
+    x = _slow_conv(inputs, 64, 7, stride=2, name="stem")
+    x = layers.MaxPooling2D(3, strides=2, padding="same", name="stem_pool")(x)
+    for stage, blocks in enumerate(stages, start=1):
+        for block in range(1, blocks + 1):
+            stride = 2 if stage > 1 and block == 1 else 1
+            x = _bottleneck(x, 64 * 2 ** (stage - 1), stride, f"stage{stage}_block{block}")
+    return x
+
+
+residual50 = partial(residual, stages=(3, 4, 6, 3))
+residual101 = partial(residual, stages=(3, 4, 23, 3))
+residual152 = partial(residual, stages=(3, 8, 36, 3))
+
+
 def _stem(x: Tensor, width: int) -> Tensor:
     x = _conv(x, width, 3, stride=2, name="stem")
     return layers.MaxPooling2D(3, strides=2, padding="same", name="stem_pool")(x)
 
 
-def _conv(x: Tensor, width: int, size: int, *, stride: Stride = 1, name: str, relu: bool = True) -> Tensor:
+def _conv(
+    x: Tensor, width: int, size: int, *, stride: Stride = 1, name: str, relu: bool = True, momentum: float = 0.95
+) -> Tensor:
     x = layers.Conv2D(width, size, strides=stride, padding="same", use_bias=False, name=name)(x)
-    x = layers.BatchNormalization(momentum=0.95, name=f"{name}_bn")(x)
+    x = layers.BatchNormalization(momentum=momentum, name=f"{name}_bn")(x)
     return layers.ReLU(name=f"{name}_relu")(x) if relu else x
+
+
+_slow_conv = partial(_conv, momentum=0.99)  # as the classic networks
 
 
 def _basic_block(x: Tensor, width: int, stride: Stride, name: str) -> Tensor:
@@ -114,3 +172,14 @@ def _inception_module(x: Tensor, width: int, name: str) -> Tensor:
     pooled = layers.AveragePooling2D(3, strides=1, padding="same", name=f"{name}_pool")(x)
     pooled = _conv(pooled, quarter, 1, name=f"{name}_pool_proj")
     return keras.layers.Concatenate(name=f"{name}_out")([one, three, five, pooled])
+
+
+def _bottleneck(x: Tensor, width: int, stride: int, name: str) -> Tensor:
+    shortcut = x
+    if x.shape[-1] != 4 * width:
+        shortcut = _slow_conv(x, 4 * width, 1, stride=stride, name=f"{name}_shortcut", relu=False)
+    x = _slow_conv(x, width, 1, name=f"{name}_conv1")
+    x = _slow_conv(x, width, 3, stride=stride, name=f"{name}_conv2")
+    x = layers.Conv2D(4 * width, 1, use_bias=False, name=f"{name}_conv3")(x)
+    x = layers.BatchNormalization(gamma_initializer="zeros", name=f"{name}_conv3_bn")(x)
+    return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([x, shortcut]))
