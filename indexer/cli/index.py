@@ -16,7 +16,7 @@ from indexer.catalog_report import report as catalog_report
 from indexer.catalog_report.findings import TITLES
 from indexer.catalog_report.report import CatalogReport
 from indexer.jobs.kinds import CHECKS, run_nightly_job
-from vsearch.cli import pass_settings
+from vsearch.cli import json_option, pass_settings
 from vsearch.cli.console import progress, stoppable, table
 from vsearch.core.errors import VerificationFailed
 from vsearch.core.files import filename_in_errors
@@ -53,7 +53,7 @@ def run(settings: Settings, *, feed: str, images: str | None, accept: tuple[str,
 
 
 @command.command("status", epilog="Example: vsearch index status --json")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @pass_settings
 def status(settings: Settings, *, as_json: bool) -> None:
     """Show what is published, and how the latest runs ended."""
@@ -92,7 +92,7 @@ def verify(settings: Settings) -> None:
 
 
 @command.command("report", epilog="Example: vsearch index report --html report.html")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with pictures.")
 @pass_settings
 def report(settings: Settings, *, as_json: bool, page: Path | None) -> None:

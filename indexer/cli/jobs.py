@@ -14,7 +14,7 @@ from catalog.models import Job, utc_now
 from indexer.jobs import execution, kinds
 from indexer.jobs.alarm import run_alarm
 from indexer.jobs.worker import Worker
-from vsearch.cli import pass_settings
+from vsearch.cli import json_option, pass_settings
 from vsearch.cli.console import table
 from vsearch.core.errors import CatalogError, SettingsError
 from vsearch.core.redaction import redact, redact_url
@@ -47,7 +47,7 @@ def run(settings: Settings, *, kind: str, arguments: tuple[str, ...], accept: tu
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @pass_settings
 def list_(settings: Settings, *, as_json: bool) -> None:
     """Show the latest jobs."""
