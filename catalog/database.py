@@ -116,7 +116,7 @@ def open_for_dry_run(url: str | Path) -> Iterator[sessionmaker[Session]]:
             sessions = stack.enter_context(open_catalog(url))
         except CatalogMissing:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vsearch-"))
-            sessions = stack.enter_context(open_catalog(Path(folder) / "catalogue.sqlite", write=True))
+            sessions = stack.enter_context(open_catalog(Path(folder) / "catalog.sqlite", write=True))
         yield sessions
 
 

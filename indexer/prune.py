@@ -105,7 +105,7 @@ def run(
         CatalogError: the catalog does not exist, or does not belong to this data folder.
         GenerationCorrupt: the published index cannot be read, so that what it needs is unknown.
     """
-    with open_catalog(settings.catalogue_url) as sessions, run_lock(settings.data / LOCK, clock()):
+    with open_catalog(settings.catalog_url) as sessions, run_lock(settings.data / LOCK, clock()):
         return prune(settings, sessions, Stages(progress), clock(), dry_run=dry_run)
 
 

@@ -29,7 +29,7 @@ def run(connection: Connection) -> None:
 def run_on_settings() -> None:
     """Run on the catalog that the settings name; this is what the `alembic` command does."""
     settings, _ = load()
-    engine = connect(settings.catalogue_url)
+    engine = connect(settings.catalog_url)
     try:
         with engine.begin() as connection:
             run(connection)

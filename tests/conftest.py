@@ -30,7 +30,7 @@ settings.load_profile("any machine")
 
 os.environ["COLUMNS"] = "250"  # read when the console is created, in whichever test comes first
 
-SHARED = "catalogue"
+SHARED = "catalog"
 """A PostgreSQL database shared by many tests; its connections stay open."""
 
 TABLES = ", ".join(Base.metadata.tables)
@@ -95,7 +95,7 @@ def failed(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an empty catalog file to copy."""
-    file = tmp_path_factory.mktemp("template") / "catalogue.sqlite"
+    file = tmp_path_factory.mktemp("template") / "catalog.sqlite"
     engine = connect(file)
     upgrade(engine)
     engine.dispose()
@@ -105,7 +105,7 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def sqlite_engine(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Engine]:
     """Return an empty SQLite catalog."""
-    file = shutil.copy(migrated_sqlite, tmp_path / "catalogue.sqlite")
+    file = shutil.copy(migrated_sqlite, tmp_path / "catalog.sqlite")
     engine = connect(file)
     yield engine
     engine.dispose()

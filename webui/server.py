@@ -45,7 +45,7 @@ def build(
     engine.refresh()
     if engine.problem is None:
         engine.photos.detections(np.full((64, 64, 3), 128, np.uint8))  # opens the detector before the first request
-    return create_app(settings, engine=engine, sessions=sessionmaker(create_engine(settings.catalogue_url))), engine
+    return create_app(settings, engine=engine, sessions=sessionmaker(create_engine(settings.catalog_url))), engine
 
 
 def serve(
@@ -65,7 +65,7 @@ def serve(
         admin_socket = admin_listener(settings)
         if admin_socket:
             sockets.enter_context(admin_socket)
-        with suppress(CatalogMissing), open_catalog(settings.catalogue_url):  # a worker may create it later
+        with suppress(CatalogMissing), open_catalog(settings.catalog_url):  # a worker may create it later
             pass
         server: Server | None = None
 

@@ -42,7 +42,7 @@ def main(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     with (source / "labels.csv").open(encoding="utf8", newline="") as lines:
         rows = list(csv.DictReader(lines))
-    products = [row for row in rows if row["kind"] == "catalogue"]
+    products = [row for row in rows if row["kind"] == "catalog"]
     write_csv(
         target / "feed.csv",
         ("sku", "title", "category", "image"),

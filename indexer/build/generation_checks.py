@@ -134,7 +134,7 @@ def verify_published(settings: Settings, open_encoder: OpenEncoder = Encoder) ->
     """
     generation = generations.load(generations.current(settings.generations))
     checkpoint = registry.find(settings, generation.checkpoint_id)
-    with open_catalog(settings.catalogue_url) as sessions:
+    with open_catalog(settings.catalog_url) as sessions:
         with sessions() as session:
             rows = queries.gallery_rows(session)
         found = list(problems(generation.gallery, _as_stored(generation)))

@@ -136,7 +136,7 @@ def exclusive_run(
     """
     with (
         run_lock(settings.data / LOCK, clock()),
-        open_catalog(settings.catalogue_url, write=True, migrate=settings.auto_upgrade) as sessions,
+        open_catalog(settings.catalog_url, write=True, migrate=settings.auto_upgrade) as sessions,
     ):
         retention.remove_leftovers(settings.generations)
         registry.remove_leftovers(settings)

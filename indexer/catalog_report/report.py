@@ -110,7 +110,7 @@ class CatalogReport:
 
 def create(settings: Settings) -> CatalogReport:
     """Examine the catalog and the published index."""
-    with open_catalog(settings.catalogue_url) as sessions:
+    with open_catalog(settings.catalog_url) as sessions:
         with sessions() as session:
             is_running = run_context.is_running(settings)
             runs = [

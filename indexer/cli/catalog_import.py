@@ -57,7 +57,7 @@ def upgrade(settings: Settings, *, check: bool) -> None:
 
     First back up the catalog and stop pages and workers of the older version, which cannot use the new schema.
     """
-    url, wanted = settings.catalogue_url, schema_revisions()[-1]
+    url, wanted = settings.catalog_url, schema_revisions()[-1]
     found = read_schema_revision(url)
     click.echo(f"Schema revision: {found or 'none'}. This version of vsearch needs {wanted}.")
     with open_catalog(url, write=not check, migrate=not check):
@@ -76,7 +76,7 @@ def import_and_report(
     progress: Progress,
 ) -> ImportReport:
     """Import a feed, and print its findings on standard error."""
-    url = settings.catalogue_url
+    url = settings.catalog_url
     options: dict[str, Any] = {"mapping": mapping, "dry_run": dry_run, "accept": accept, "progress": progress}
     with open_for_dry_run(url) if dry_run else open_catalog(url, write=True) as sessions:
         try:

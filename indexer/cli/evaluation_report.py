@@ -35,7 +35,7 @@ class CatalogImages:
     @classmethod
     def open(cls, settings: Settings) -> "CatalogImages":
         """Read the rows."""
-        with database.open_catalog(settings.catalogue_url) as sessions, sessions() as session:
+        with database.open_catalog(settings.catalog_url) as sessions, sessions() as session:
             rows = queries.gallery_rows(session)
         return cls(rows, {row.sku: row for row in reversed(rows)}, ImageStore(settings.pictures))
 

@@ -164,7 +164,7 @@ def _print_manifest(current: Manifest, kept: list[str]) -> None:
 
 def _latest_runs(settings: Settings) -> list[dict[str, Any]]:
     running = is_running(settings)
-    with open_catalog(settings.catalogue_url) as sessions, sessions() as session:
+    with open_catalog(settings.catalog_url) as sessions, sessions() as session:
         return [
             {
                 "started": f"{run.started_at:%Y-%m-%d %H:%M:%S}",

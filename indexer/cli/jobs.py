@@ -41,7 +41,7 @@ def run(settings: Settings, *, kind: str, arguments: tuple[str, ...], accept: tu
     train plan=P photos=D      train by a plan, with runs in the data folder
     """
     parsed = kinds.parse_arguments(settings, kind, arguments, accept)
-    with open_catalog(settings.catalogue_url, write=True) as sessions:
+    with open_catalog(settings.catalog_url, write=True) as sessions:
         job_id = execution.add(sessions, kind, parsed, utc_now())
     click.echo(f"Job {job_id} waits for a worker. `vsearch jobs list` shows its progress.")
 
@@ -51,7 +51,7 @@ def run(settings: Settings, *, kind: str, arguments: tuple[str, ...], accept: tu
 @pass_settings
 def list_(settings: Settings, *, as_json: bool) -> None:
     """Show the latest jobs."""
-    with open_catalog(settings.catalogue_url) as sessions, sessions() as session:
+    with open_catalog(settings.catalog_url) as sessions, sessions() as session:
         found = jobs.latest(session)
     if as_json:
         click.echo(json.dumps([_as_json(job) for job in found], indent=2))
@@ -70,7 +70,7 @@ def list_(settings: Settings, *, as_json: bool) -> None:
 @pass_settings
 def cancel(settings: Settings, job_id: int) -> None:
     """Stop a job, but keep what it has finished."""
-    with open_catalog(settings.catalogue_url) as sessions, sessions.begin() as session:
+    with open_catalog(settings.catalog_url) as sessions, sessions.begin() as session:
         state = jobs.cancel(session, job_id, utc_now())
     click.echo(f"Job {job_id} is {'cancelled' if state == 'cancelled' else 'stopping'}.")
 
@@ -81,7 +81,7 @@ def cancel(settings: Settings, job_id: int) -> None:
 def show_log(settings: Settings, job_id: int) -> None:
     """Print the log of a job."""
     file = settings.jobs / f"{job_id}.log"
-    with open_catalog(settings.catalogue_url) as sessions, sessions() as session:
+    with open_catalog(settings.catalog_url) as sessions, sessions() as session:
         exists = jobs.one(session, job_id) is not None
     if not exists or not file.is_file():
         problem = "has no log: it has not started" if exists else "does not exist"

@@ -40,7 +40,7 @@ _LOCAL_NAT64_NETWORK = ipaddress.IPv6Network("64:ff9b:1::/48")
 """Translated to IPv4 addresses by rules of the local network (RFC 8215)."""
 
 _CHUNK_BYTES = 1 << 16
-_USER_AGENT = "vsearch (catalogue import)"
+_USER_AGENT = "vsearch (catalog import)"
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def execute(
 ) -> str:
     """Run a job that a worker has claimed, and return its final state; "" if the worker no longer has the job."""
     process = process_name()
-    with open_catalog(settings.catalogue_url, write=True, migrate=settings.auto_upgrade) as sessions, _handle_signals():
+    with open_catalog(settings.catalog_url, write=True, migrate=settings.auto_upgrade) as sessions, _handle_signals():
         with sessions.begin() as session:
             job = jobs.take_over(session, job_id, worker, process, clock())
         if job is None:

@@ -63,7 +63,7 @@ class Worker:
         Raises:
             CatalogError: the catalog cannot be used to begin with.
         """
-        with open_catalog(self._settings.catalogue_url, write=True, migrate=self._settings.auto_upgrade):
+        with open_catalog(self._settings.catalog_url, write=True, migrate=self._settings.auto_upgrade):
             log.info("waiting for jobs")
         in_trouble = False
         before = {number: signal.signal(number, self._handle_signal) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -85,7 +85,7 @@ class Worker:
 
     def work_for_a_minute(self, seconds: float = MINUTE) -> None:
         """Check the schedule and the jobs of crashed workers, then run waiting jobs until the time is over."""
-        with open_catalog(self._settings.catalogue_url, write=True, migrate=self._settings.auto_upgrade) as sessions:
+        with open_catalog(self._settings.catalog_url, write=True, migrate=self._settings.auto_upgrade) as sessions:
             self.start_scheduled(sessions, utc_now())
             for failure in recover(sessions, utc_now()):
                 self._report(failure)
@@ -164,7 +164,7 @@ class Worker:
             child.wait()
         if not self._children:
             return
-        with open_catalog(self._settings.catalogue_url) as sessions, sessions.begin() as session:
+        with open_catalog(self._settings.catalog_url) as sessions, sessions.begin() as session:
             for job_id in self._children:  # whose process had not taken them over yet
                 jobs.requeue(session, job_id, STOPPED, worker=self._name, counts=False)
 

@@ -53,7 +53,7 @@ def test_sqlite_allows_several_processes(sqlite_engine):
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("catalogue.db", "'catalogue.db'"),
+        ("catalog.db", "'catalog.db'"),
         ("mysql://u:secret@host/shop", "'mysql://***@host/shop'"),
         ("postgresql+psycopg2://u:secret@127.0.0.1:1/x", "postgresql+psycopg2 is not supported"),
         ("", "''"),
@@ -65,7 +65,7 @@ def test_sqlite_allows_several_processes(sqlite_engine):
         ("sqlite://rel.db", "sqlite:///rel.db"),
         ("sqlite:///:memory:", "no file"),
         ("sqlite:///shop.db?mode=ro", "options"),
-        ("sqlite:////proc/no/catalogue.sqlite", "/proc/no"),
+        ("sqlite:////proc/no/catalog.sqlite", "/proc/no"),
     ],
 )
 def test_unusable_urls(url, words):
@@ -79,7 +79,7 @@ def test_unusable_urls(url, words):
 
 @pytest.mark.parametrize("name", ["p%20c", "q?x=1", "a#b", "two words ", "ümlaut", "a&b=c;d", "%2F..", "x@y:1"])
 def test_paths_are_not_parsed_as_urls(name, tmp_path, monkeypatch):
-    file = tmp_path / name / "catalogue.sqlite"
+    file = tmp_path / name / "catalog.sqlite"
     with open_catalog(file, write=True) as sessions, sessions.begin() as session:
         session.add(IndexRun(state="running"))
     assert [folder.name for folder in tmp_path.iterdir()] == [name]
@@ -93,7 +93,7 @@ def test_paths_are_not_parsed_as_urls(name, tmp_path, monkeypatch):
 def test_reading_does_not_write(sqlite_engine, tmp_path):
     """A reader neither waits for a writer nor blocks one."""
     sqlite_engine.dispose()
-    file = tmp_path / "catalogue.sqlite"
+    file = tmp_path / "catalog.sqlite"
     before = file.read_bytes()
     with open_catalog(file) as sessions:
         assert count(sessions, Product) == 0
@@ -102,7 +102,7 @@ def test_reading_does_not_write(sqlite_engine, tmp_path):
 
 def test_reading_does_not_create_a_catalog(tmp_path):
     """Neither the file and its folder, nor tables in an empty database."""
-    file = tmp_path / "data" / "catalogue.sqlite"
+    file = tmp_path / "data" / "catalog.sqlite"
     assert_refused(CatalogMissing, rf"{file}.*vsearch catalog import", file)
     assert not file.parent.exists()
     connect(file).dispose()
@@ -122,7 +122,7 @@ def test_reading_does_not_create_a_catalog(tmp_path):
 @pytest.fixture(params=["sqlite", "postgresql"])
 def old(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
     """A catalog with the schema of the first version."""
-    url: str | Path = tmp_path / "catalogue.sqlite"
+    url: str | Path = tmp_path / "catalog.sqlite"
     if request.param == "postgresql":
         url = request.getfixturevalue("new_pg")(f"old_{tmp_path.name}".lower())
     with open_catalog(url, write=True):
@@ -216,11 +216,11 @@ def test_write_lock_on_sqlite(sqlite_engine, tmp_path, monkeypatch):
     monkeypatch.setattr("catalog.database.BUSY_SECONDS", 0)
     with sessionmaker(sqlite_engine)() as session:
         lock_for_writing(session)
-        other = sqlite3.connect(tmp_path / "catalogue.sqlite", timeout=0)
+        other = sqlite3.connect(tmp_path / "catalog.sqlite", timeout=0)
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             other.execute("DELETE FROM product")
         other.close()
-        with open_catalog(tmp_path / "catalogue.sqlite") as sessions:
+        with open_catalog(tmp_path / "catalog.sqlite") as sessions:
             assert count(sessions, Product) == 0
 
 
@@ -264,7 +264,7 @@ def test_tensorflow_does_not_replace_pythons_sqlite(tmp_path):
     """TensorFlow brings its own, without full-text search; Python's must be loaded first."""
     program = (
         "import vsearch.models.network, sys; assert 'tensorflow' in sys.modules\n"
-        f"from catalog.database import connect, upgrade; upgrade(connect('sqlite:///{tmp_path / 'catalogue.sqlite'}'))"
+        f"from catalog.database import connect, upgrade; upgrade(connect('sqlite:///{tmp_path / 'catalog.sqlite'}'))"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
 
@@ -282,6 +282,6 @@ def test_reclaim_space(engine, tmp_path):
         assert len(list(stored_blocks.unused(reader, pictures=(), blocks_ids=()))) == 1
     reclaim_space(engine)
     if engine.dialect.name == "sqlite":
-        assert (tmp_path / "catalogue.sqlite").stat().st_size < 400_000
+        assert (tmp_path / "catalog.sqlite").stat().st_size < 400_000
         with engine.connect() as connection:
             assert connection.exec_driver_sql("PRAGMA freelist_count").scalar() == 0

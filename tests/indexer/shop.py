@@ -106,7 +106,7 @@ def open_shop(folder: Path, **settings: object) -> Shop:
     own = settings_of(folder, **settings)
     if not (folder / "given").exists():
         fake_checkpoint(folder / "given")
-    engine = connect(own.catalogue_url)
+    engine = connect(own.catalog_url)
     upgrade(engine)
     return Shop(own, sessionmaker(engine), ImageStore(folder / "pictures"))
 

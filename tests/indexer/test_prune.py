@@ -155,7 +155,7 @@ class LiveShop:
     def state(self) -> tuple[dict[str, int], dict[str, int], dict[str, bytes]]:
         """Return all that a prune may change."""
         files = [path for path in self.data.rglob("*") if path.is_file()]
-        files = [path for path in files if not path.name.startswith(("catalogue.", "index."))]
+        files = [path for path in files if not path.name.startswith(("catalog.", "index."))]
         return self.blocks(), self.rows(), {str(path): path.read_bytes() for path in files}
 
 
@@ -186,7 +186,7 @@ def other_shop(shop: LiveShop, folder: Path) -> Iterator[LiveShop]:
     folder.mkdir()
     shutil.copytree(shop.images, folder / "images")
     fake_checkpoint(folder / "given")
-    engine = connect(f"sqlite:///{folder / 'catalogue.sqlite'}")
+    engine = connect(f"sqlite:///{folder / 'catalog.sqlite'}")
     upgrade(engine)
     settings = {"data": folder, "database_url": "", "checkpoint": str(folder / "given")}
     retailer = Retailer(shop.first_settings.model_copy(update=settings), sessionmaker(engine), shop.retailer.rows)
@@ -233,7 +233,7 @@ def test_thirty_nightly_jobs_leave_no_more_than_a_fresh_folder(shop: LiveShop, t
         assert shop.blocks().keys() == {manifest.blocks_id for manifest in kept}
         if shop.settings.database_url.startswith("sqlite"):
             records_of_runs = 24 * 2048  # ten of each kind, and the promotions
-            sizes = [(each.data / "catalogue.sqlite").stat().st_size for each in (shop, other)]
+            sizes = [(each.data / "catalog.sqlite").stat().st_size for each in (shop, other)]
             assert sizes[0] <= sizes[1] + records_of_runs
     with shop.retailer.sessions() as session:
         promoted = promoted_checkpoints(session)
@@ -527,7 +527,7 @@ def test_the_catalog_of_another_folder_is_refused(sqlite_shop: LiveShop, tmp_pat
     """It refers to nothing in this folder, so everything would be deleted."""
     with other_shop(sqlite_shop, tmp_path / "other") as other:
         before = sqlite_shop.state()
-        wrong = sqlite_shop.settings.model_copy(update={"database_url": other.settings.catalogue_url})
+        wrong = sqlite_shop.settings.model_copy(update={"database_url": other.settings.catalog_url})
         with pytest.raises(CatalogError, match="database_url"):
             prune.run(wrong, clock=sqlite_shop.clock)
         assert sqlite_shop.state() == before

@@ -38,7 +38,7 @@ ROWS = {
 def bare_engine(request, tmp_path):
     """An empty database."""
     if request.param == "sqlite":
-        engine = connect(tmp_path / "catalogue.sqlite")
+        engine = connect(tmp_path / "catalog.sqlite")
     else:
         engine = connect(request.getfixturevalue("new_pg")(f"bare_{tmp_path.name}".lower()))
     yield engine

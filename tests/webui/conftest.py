@@ -118,11 +118,11 @@ def shop_folder(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path)
     """A data folder with a catalog, pictures, a checkpoint and a published generation, to be copied."""
     folder = tmp_path_factory.mktemp("shop") / "data"
     folder.mkdir()
-    shutil.copy(migrated_sqlite, folder / "catalogue.sqlite")
+    shutil.copy(migrated_sqlite, folder / "catalog.sqlite")
     settings = Settings(data=folder)
     store = ImageStore(settings.pictures)
     names = [store.put(encode_jpeg(picture, quality=95)) for picture in catalog_pictures()]
-    engine = connect(settings.catalogue_url)
+    engine = connect(settings.catalog_url)
     with sessionmaker(engine).begin() as session:
         items = tuple(item(n, (names[2 * n], names[2 * n + 1])) for n in range(PRODUCTS))
         changes.apply(session, Changes(added=items))
@@ -199,7 +199,7 @@ def running(settings: Settings, open_detector: OpenDetector = no_detector) -> It
     """Run the application."""
     engine = Engine(settings, open_encoder=fakes.FakeEncoder, open_detector=open_detector)
     engine.refresh()
-    catalog = connect(settings.catalogue_url)
+    catalog = connect(settings.catalog_url)
     sessions = sessionmaker(catalog)
     app = create_app(settings, engine=engine, sessions=sessions, open_reader=fakes.FakeReader)
     yield Site(app, engine, settings, sessions, catalog_pictures())

@@ -22,7 +22,7 @@ def unpublished(tmp_path):
     settings = Settings(data=tmp_path / "new")
     engine = Engine(settings, open_encoder=FakeEncoder)
     engine.refresh()
-    catalog = connect(settings.catalogue_url)
+    catalog = connect(settings.catalog_url)
     yield create_app(settings, engine=engine, sessions=sessionmaker(catalog)).test_client()
     catalog.dispose()
 

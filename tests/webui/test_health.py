@@ -38,7 +38,7 @@ def assert_not_ready(client, operator) -> dict:
 
 @pytest.mark.parametrize("schema", ["0001", "9999"])
 def test_not_ready_after_another_version_migrated_the_catalog(site, schema):
-    set_schema(site.settings.catalogue_url, schema)
+    set_schema(site.settings.catalog_url, schema)
     assert schema in assert_not_ready(site.client, site.operator)["problem"]
 
 

@@ -113,9 +113,9 @@ def test_connections_fit_the_limit_of_open_files(monkeypatch, shared_site, open_
 @pytest.mark.parametrize("schema", ["0001", "9999"])
 def test_catalog_of_another_version(tmp_path, free_port, schema):
     settings = Settings(data=tmp_path, port=free_port)
-    with open_catalog(settings.catalogue_url, write=True):
+    with open_catalog(settings.catalog_url, write=True):
         pass
-    set_schema(settings.catalogue_url, schema)
+    set_schema(settings.catalog_url, schema)
     with pytest.raises(SchemaMismatch, match=schema):
         server.serve(settings, lambda url, problem: None)
 

@@ -92,7 +92,7 @@ def test_no_file_chosen(shared_site):
     assert shared_site.stored() == []
 
 
-@pytest.mark.parametrize("photo_id", ["0" * 64, "abc", "../catalogue", "%2e%2e%2fcatalogue.sqlite"])
+@pytest.mark.parametrize("photo_id", ["0" * 64, "abc", "../catalog", "%2e%2e%2fcatalog.sqlite"])
 def test_unknown_photo(client, photo_id):
     assert client.get(f"/results/{photo_id}").status_code == 404
     assert client.get(f"/photos/{photo_id}.jpg").status_code == 404

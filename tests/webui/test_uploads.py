@@ -126,7 +126,7 @@ def test_processes_that_start_together_share_the_key(store, monkeypatch):
 def test_delete(store):
     """Unknown ids are not an error."""
     photo_id, other = put(store, 1, 1), put(store, 2, 1)
-    for name in (photo_id, photo_id, "0" * 64, "../catalogue"):
+    for name in (photo_id, photo_id, "0" * 64, "../catalog"):
         store.delete(name)
     assert store.read(photo_id) is None
     assert store.read(other)

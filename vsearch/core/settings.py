@@ -135,9 +135,9 @@ class Settings(BaseModel):
         return None if value == "" else value
 
     @property
-    def catalogue_url(self) -> str | Path:
+    def catalog_url(self) -> str | Path:
         """SQLAlchemy URL of the catalog, or the path of its SQLite file."""
-        return self.database_url or self.data / "catalogue.sqlite"
+        return self.database_url or self.data / "catalog.sqlite"
 
     @property
     def pictures(self) -> Path:

@@ -46,7 +46,7 @@ def command(
     chosen: tuple[str, ...] | Literal["all"] | None = ALL if ALL in classes else tuple(dict.fromkeys(classes)) or None
     region = None if box is None else Box.parse(box)
     engine = load_engine(settings)
-    with database.open_catalog(settings.catalogue_url) as sessions, sessions() as session:
+    with database.open_catalog(settings.catalog_url) as sessions, sessions() as session:
         excluded = engine.serving.generation.gallery.image_ids_of(queries.withdrawn_product_ids(session))
         result = engine.search(picture, Search(count, metric, chosen, excluded=excluded, box=region))
         cards = {

@@ -157,7 +157,7 @@ def run_job(settings: Settings, *arguments: str) -> str:
     """Submit a job, execute it, and return its final state."""
     submitted = CliRunner().invoke(jobs_command, ["run", *arguments], obj=settings)
     assert submitted.exit_code == 0, submitted.output
-    with open_catalog(settings.catalogue_url, write=True) as sessions:
+    with open_catalog(settings.catalog_url, write=True) as sessions:
         job = execution.claim_next(sessions, "worker:1", utc_now())
     assert job is not None
     return execution.execute(settings, job.job_id, "worker:1", FUNCTIONS)

@@ -253,7 +253,7 @@ def test_only_one_run_at_a_time(shop: Shop, opened: EncoderFactory) -> None:
 
 
 def test_a_run_migrates_the_schema_only_if_allowed(indexed_shop: Shop) -> None:
-    catalog = indexed_shop.settings.catalogue_url
+    catalog = indexed_shop.settings.catalog_url
     set_schema(catalog, "0003")
     with pytest.raises(SchemaMismatch):
         reindex(indexed_shop.settings, open_encoder=FakeEncoder)

@@ -30,7 +30,7 @@ def shop(tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
 
 def test_a_claim_waits_for_one_that_is_not_committed(shop: Settings) -> None:
     """It could not see that one, and two exclusive jobs would run."""
-    with open_catalog(shop.catalogue_url, write=True) as sessions, ThreadPoolExecutor(1) as other:
+    with open_catalog(shop.catalog_url, write=True) as sessions, ThreadPoolExecutor(1) as other:
         first, _ = (add(sessions, kind, {}, utc_now()) for kind in ("nightly", "index"))
         with sessions.begin() as session:
             lock_for_writing(session)
@@ -77,7 +77,7 @@ def test_each_job_is_claimed_once_and_index_runs_never_overlap(shop: Settings) -
                 jobs.finish(session, job.job_id, "done", "", utc_now(), worker=name)
             ended.append(job.job_id)
 
-    with open_catalog(shop.catalogue_url, write=True) as sessions, ThreadPoolExecutor(WORKERS) as workers:
+    with open_catalog(shop.catalog_url, write=True) as sessions, ThreadPoolExecutor(WORKERS) as workers:
         asked = [add(sessions, kind, {}, utc_now()) for kind in ("nightly", *["index"] * 12)]
         for done in [workers.submit(worker, f"here:{number}") for number in range(WORKERS)]:
             done.result()

@@ -192,7 +192,7 @@ def test_the_grocery_example_splits_products_by_kind(tmp_path: Path) -> None:
     labels = [("id", "image", "product", "coarse", "kind")]
     for number in range(9):
         product, coarse = f"P{number}", "Milk" if number < 5 else "Apple"
-        labels += [(f"{product}_cat", f"{product}.jpg", product, coarse, "catalogue")]
+        labels += [(f"{product}_cat", f"{product}.jpg", product, coarse, "catalog")]
         labels += [(f"{product}_1", f"{product}_1.jpg", product, coarse, "photo")]
     (tmp_path / "labels.csv").write_text("\n".join(map(",".join, labels)))
     main = runpy.run_path(str(ROOT / "docs" / "examples" / "grocery_feed.py"))["main"]

@@ -26,9 +26,9 @@ WANTED = schema_revisions()[-1]
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
     """A data folder with a catalog of the first version."""
-    with open_catalog(tmp_path / "catalogue.sqlite", write=True):
+    with open_catalog(tmp_path / "catalog.sqlite", write=True):
         pass
-    set_schema(tmp_path / "catalogue.sqlite", "0001")
+    set_schema(tmp_path / "catalog.sqlite", "0001")
     return tmp_path
 
 
@@ -59,7 +59,7 @@ def test_commands_refuse_an_old_schema(arguments: str, old: Path, failed: Failed
 
     assert "0001" in said
     assert "`vsearch catalog upgrade`" in said
-    assert read_schema_revision(old / "catalogue.sqlite") == "0001"
+    assert read_schema_revision(old / "catalog.sqlite") == "0001"
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_commands_refuse_an_old_schema(arguments: str, old: Path, failed: Failed
 )
 def test_read_only_commands_create_no_catalog(arguments: str, tmp_path: Path, failed: Failed) -> None:
     data = tmp_path / "data"
-    assert "catalogue.sqlite does not exist" in failed("--data", data, *arguments.split())
+    assert "catalog.sqlite does not exist" in failed("--data", data, *arguments.split())
     assert not data.exists()
 
 
@@ -81,13 +81,13 @@ def test_catalog_upgrade_upgrades_once_and_creates_a_catalog(old: Path, tmp_path
     assert second.stdout == check.stdout
     assert "0001" not in second.stdout
     for data in (old, tmp_path / "data"):
-        assert read_schema_revision(data / "catalogue.sqlite") == WANTED
+        assert read_schema_revision(data / "catalog.sqlite") == WANTED
 
 
 def test_a_newer_schema_is_refused(old: Path, failed: Failed) -> None:
-    set_schema(old / "catalogue.sqlite", "9999")
+    set_schema(old / "catalog.sqlite", "9999")
     assert "Install the newer vsearch" in failed("--data", old, "catalog", "upgrade")
-    assert read_schema_revision(old / "catalogue.sqlite") == "9999"
+    assert read_schema_revision(old / "catalog.sqlite") == "9999"
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_jobs_show_no_password(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert '"feed": "https://***@shop.example/feed.csv?token=***"' in shown[1]
     assert shown[2] == "A feed must be readable: https://***@shop.example/feed.csv?token=*** is not.\n"
     assert "s3cret" not in "".join([run.output, *shown])
-    with open_catalog(settings.catalogue_url) as sessions, sessions() as session:
+    with open_catalog(settings.catalog_url) as sessions, sessions() as session:
         assert jobs.latest(session)[0].arguments == {"feed": feed}
 
 
@@ -177,7 +177,7 @@ def test_a_bug_shows_no_password(failed: Failed, monkeypatch: pytest.MonkeyPatch
 
 def test_an_upgrade_renames_stored_job_kinds(tmp_path: Path) -> None:
     """Otherwise no worker could run a nightly job that was waiting."""
-    file = tmp_path / "catalogue.sqlite"
+    file = tmp_path / "catalog.sqlite"
     with open_catalog(file, write=True) as sessions, sessions.begin() as session:
         jobs.add(session, "night", {}, utc_now())
     set_schema(file, "0004")

@@ -113,7 +113,7 @@ def test_a_disk_fault(stale_shop, disk, capsys, fault):
 
 def test_a_damaged_catalog_file(stale_shop, capsys):
     published = generations.current_id(stale_shop.settings.generations)
-    file = stale_shop.settings.data / "catalogue.sqlite"
+    file = stale_shop.settings.data / "catalog.sqlite"
     with stale_shop.sessions() as session:
         session.connection().exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     stale_shop.close()

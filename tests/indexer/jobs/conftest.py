@@ -23,7 +23,7 @@ def shop(tmp_path: Path) -> Settings:
 @pytest.fixture
 def sessions(shop: Settings) -> Iterator[Sessions]:
     """Its catalog."""
-    with open_catalog(shop.catalogue_url, write=True) as found:
+    with open_catalog(shop.catalog_url, write=True) as found:
         yield found
 
 

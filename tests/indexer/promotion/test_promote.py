@@ -45,7 +45,7 @@ def files_on_disk(shop: Shop) -> dict[str, bytes]:
     """Return every file that a promotion may change, except the catalog."""
     folder = shop.settings.data
     files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
-    excluded = ("catalogue.sqlite", LOCK, "trained")
+    excluded = ("catalog.sqlite", LOCK, "trained")
     return {name: path.read_bytes() for name, path in files.items() if not name.startswith(excluded)}
 
 

@@ -51,7 +51,7 @@ def test_secrets_of_a_url_are_hidden(address: str, shown: str) -> None:
         "https://cdn.shop.example/img@2x.jpg?width=3",
         "https://shop.example:8443/a?monkey=1&design=2&keyword=3",
         "s3://bucket/pictures/a@b.jpg",
-        "sqlite:////srv/shop@home/catalogue.sqlite",
+        "sqlite:////srv/shop@home/catalog.sqlite",
         "http://[::1]:8000/a@b",
         "redis://queue:abc/0",
         "a path/with@sign",

@@ -39,7 +39,7 @@ class FakeEngine:
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 def test_the_table_shows_the_value_that_it_is_ordered_by(metric, tmp_path, monkeypatch):
     """Hits of a doubtful detection count less; neither sku nor box is wrapped."""
-    with open_catalog(tmp_path / "catalogue.sqlite", write=True) as sessions:
+    with open_catalog(tmp_path / "catalog.sqlite", write=True) as sessions:
         items = tuple(ProductItem(sku, "A long title of a product, and longer") for sku in VALUES)
         with sessions.begin() as session:
             changes.apply(session, Changes(added=items))
