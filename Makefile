@@ -2,7 +2,7 @@
 PYTHON ?= python3
 EXTRA ?= cpu
 BIN := .venv/bin
-# Test files are distributed over processes in their order; the last ones are short.
+# Test files are distributed to processes in order; the last ones are short.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
@@ -11,26 +11,26 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist lo
 help:  ## Show this list.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: .venv/ready  ## Index the demo shop and serve the page; options: HOST=..., PORT=...
+demo: .venv/ready  ## Index and serve the demo shop; options: HOST=..., PORT=...
 	$(BIN)/vsearch catalog upgrade
 	$(BIN)/vsearch demo $(if $(findstring command,$(origin HOST)),--host $(HOST)) $(if $(PORT),--port $(PORT))
 
 test: .venv/ready  ## Run all tests.
 	$(PYTEST)
 
-quick: .venv/ready  ## Run the tests that neither train networks, start a browser nor take long.
+quick: .venv/ready  ## Run the tests that do not train networks, start a browser or take long.
 	$(PYTEST) -m "not slow and not keras and not browser and not shared_data"
 
-check: .venv/ready  ## Lint, format and type checks; changes nothing.
+check: .venv/ready  ## Check lint, format and types; changes nothing.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-fix: .venv/ready  ## Apply the fixes of the linter, and format.
+fix: .venv/ready  ## Apply the linter's fixes, and format.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: .venv/ready  ## Pin the tested versions in constraints.txt, for all supported versions of Python.
+lock: .venv/ready  ## Pin the tested versions in constraints.txt, for all supported Python versions.
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra cpu --extra dev \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet --output-file constraints.txt
