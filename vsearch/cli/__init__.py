@@ -1,7 +1,7 @@
 """The `vsearch` command: a table of sub-commands, each imported only when it is called.
 
-A sub-command is a click command in the package whose work it starts; this package holds those of the engine. Commands
-get `Settings` with `@pass_settings`, and print with `vsearch.cli.console`.
+Each sub-command is a click command in the package whose work it starts; this package contains those of the engine.
+Commands get `Settings` from `@pass_settings`, and print with `vsearch.cli.console`.
 """
 
 import errno
@@ -20,29 +20,29 @@ from vsearch.core.errors import VSearchError
 from vsearch.core.redaction import redact
 
 COMMANDS = {
-    "bench": ("vsearch.cli.bench", "Measure speed as ratios against a baseline."),
+    "bench": ("vsearch.cli.bench", "Measure speed relative to a baseline."),
     "catalog": ("indexer.cli.catalog_import", "Import a product feed into the catalog, or upgrade its schema."),
-    "dataset": ("vsearch.cli.dataset", "Pack training pictures into large files, and check them."),
-    "demo": ("webui.cli.demo", "Index the demo shop, or a feed of yours, and serve the page."),
+    "dataset": ("vsearch.cli.dataset", "Pack training images into TFRecord shards and inspect them."),
+    "demo": ("webui.cli.demo", "Index the demo shop, or your own feed, and serve the search page."),
     "encode": ("vsearch.cli.encode", "Write the embeddings of images to a file."),
-    "evaluate": ("indexer.cli.evaluate", "Measure retrieval and classification with known answers."),
+    "evaluate": ("indexer.cli.evaluate", "Measure retrieval and classification against ground truth."),
     "index": ("indexer.cli.index", "Build, check and roll back the published index."),
-    "jobs": ("indexer.cli.jobs", "Run nightly jobs, imports and trainings in the background."),
-    "models": ("indexer.cli.models", "List models, compare them, and choose which one searches."),
-    "predict": ("vsearch.cli.predict", "Classify photos by each network and by vote."),
+    "jobs": ("indexer.cli.jobs", "Run nightly jobs, imports and training runs in the background."),
+    "models": ("indexer.cli.models", "List and compare models, and choose the one used for searching."),
+    "predict": ("vsearch.cli.predict", "Classify photos with each network and by majority vote."),
     "prune": ("indexer.cli.prune", "Delete data that is no longer used."),
     "search": ("webui.cli.search", "Find the products that look most like a photo."),
-    "serve": ("webui.cli.serve", "Serve the shopper's page."),
-    "settings": ("vsearch.cli.settings", "Print every setting, its value, its source and its meaning."),
-    "train": ("vsearch.cli.train", "Train a backbone by a plan."),
+    "serve": ("webui.cli.serve", "Serve the shoppers' search page."),
+    "settings": ("vsearch.cli.settings", "Print every setting with its value, source and meaning."),
+    "train": ("vsearch.cli.train", "Train backbones from a plan."),
 }
-"""Sub-command -> the module that has it as `command`, and its help."""
+"""Sub-command -> the module that defines it as `command`, and its help."""
 
 log = logging.getLogger(__name__)
 
 pass_settings = click.make_pass_decorator(settings_module.Settings)
 
-# Types and options of several commands.
+# Types and options shared by several commands.
 ANY_PATH = click.Path(path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 EXISTING_PATH = click.Path(exists=True, path_type=Path)
@@ -59,7 +59,7 @@ def load_command(name: str) -> click.Command:
 
 
 class LazyGroup(click.Group):
-    """The group of all sub-commands; imports one when it is called, and none for `--help`."""
+    """The group of all sub-commands; imports a sub-command when it is called, and none for `--help`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the table."""
@@ -75,7 +75,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the sub-command; hides passwords in what click quotes of an invalid argument."""
+        """Run the sub-command; hide passwords in the invalid arguments that click quotes."""
         try:
             return super().invoke(ctx)
         except click.ClickException as error:
@@ -84,20 +84,20 @@ class LazyGroup(click.Group):
 
 
 class RedactingFormatter(logging.Formatter):
-    """Formats log records and tracebacks without the passwords and keys in addresses."""
+    """Formats log records and tracebacks, hiding passwords and keys in URLs."""
 
     def __init__(self, settings: settings_module.Settings) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
         self._addresses = (settings.database_url, settings.feed, settings.feed_images)  # libraries quote parts of them
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
+        """Return the formatted record."""
         return redact(super().format(record), *self._addresses)
 
 
 @click.group(cls=LazyGroup)
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder; the default is ./data.")
-@click.option("--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]), help="How much is logged.")
+@click.option("--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]), help="Minimum log severity.")
 @click.version_option(package_name="vsearch")
 @click.pass_context
 def cli(ctx: click.Context, data: Path | None, log_level: str | None) -> None:
@@ -107,13 +107,13 @@ def cli(ctx: click.Context, data: Path | None, log_level: str | None) -> None:
     handler.setFormatter(RedactingFormatter(settings))
     logging.basicConfig(level=settings.log_level, handlers=[handler])
     if settings.log_level != "DEBUG":
-        logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns of each retry
+        logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns about each retry
     ctx.obj = settings
     ctx.meta["sources"] = sources
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command; an error that the user can fix is one line on standard error, with exit code 1."""
+    """Run the command; print an error that the user can fix as one line on standard error, and exit with code 1."""
     run: Callable[..., Any] = cli.main
     try:
         run(args=arguments, prog_name="vsearch", standalone_mode=True)
@@ -130,7 +130,7 @@ def _message(error: VSearchError | OSError | MemoryError) -> str:
     if isinstance(error, VSearchError):
         return str(error)
     if isinstance(error, MemoryError):
-        return f"Out of memory ({error or 'all is used'}). Ask for less, or use a larger machine."
+        return f"Out of memory ({error or 'all is used'}). Process less data at a time, or use a larger machine."
     file = error.filename or "a file"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"The disk is full: {file} could not be written. Free some space and run the same command again."

@@ -1,4 +1,4 @@
-"""`vsearch bench`: measure speed against a baseline in the same run, since absolute times depend on the load."""
+"""`vsearch bench`: measure speed relative to a baseline in the same run, since absolute times depend on the load."""
 
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _REPEATS = 7
 
 @click.group()
 def command() -> None:
-    """Measure speed against a baseline."""
+    """Measure speed relative to a baseline."""
 
 
 @command.command(epilog="Example: vsearch bench encode photos.tar --count 128")
@@ -29,7 +29,7 @@ def command() -> None:
 @click.option("--count", default=96, show_default=True, type=click.IntRange(2), help="Images to encode.")
 @pass_settings
 def encode(settings: Settings, paths: tuple[Path, ...], count: int) -> None:
-    """Encode images in batches; the baseline is one by one."""
+    """Encode images in batches; the baseline encodes them one by one."""
     model = load_model(settings)
     readable = photos.decode_all(photos.read(paths), Limits.from_settings(settings))
     pictures = [picture for _, (_, picture) in zip(range(count), readable, strict=False)]
@@ -42,14 +42,14 @@ def encode(settings: Settings, paths: tuple[Path, ...], count: int) -> None:
     lines = [
         (name, f"{len(pictures) / s:.1f}", f"{1000 * s / len(pictures):.1f}", f"{single / s:.2f}") for name, s in rows
     ]
-    table(f"Encode {len(pictures)} images by {model.origin}", ("", "images/s", "ms each", "speedup"), lines)
+    table(f"Encode {len(pictures)} images with {model.origin}", ("", "images/s", "ms each", "speedup"), lines)
 
 
 @command.command(epilog="Example: vsearch bench search --count 100000 --size 256")
 @click.option("--count", default=20_000, show_default=True, type=click.IntRange(1), help="Embeddings in the index.")
 @click.option("--size", default=256, show_default=True, type=click.IntRange(1), help="Dimensions.")
 def search(count: int, size: int) -> None:
-    """Search a class index for a query, also with a filter that keeps 1 %; the baseline is a scan with numpy."""
+    """Search a class index, with and without a filter that keeps 1 %; the baseline is a NumPy scan."""
     rng = np.random.default_rng(0)
     vectors = l2_normalize(rng.normal(size=(count, size)))
     ids = np.arange(count, dtype=np.int64) * 3 + 7
@@ -58,7 +58,7 @@ def search(count: int, size: int) -> None:
     few = ids[rng.permutation(count)[: max(1, count // 100)]]
     plain = _seconds(lambda: ids[np.argsort(-(vectors @ query[0]))[:24]])
     rows = (
-        ("numpy scan", plain),
+        ("NumPy scan", plain),
         ("index", _seconds(lambda: index.search(query, 24))),
         ("index, filtered", _seconds(lambda: index.search(query, 24, allowed=few))),
     )

@@ -13,15 +13,15 @@ from rich.text import Text
 
 from vsearch.core.progress import ProgressCallback
 
-_STOPPED = 130  # as in shells
+_STOPPED = 130  # exit code for SIGINT, as in shells
 
 ITEMS_PER_LINE = 1000
-"""Items between two lines of progress if their number is unknown."""
+"""Items per progress line if their total is unknown."""
 
 # Titles and file names may contain brackets, which are not markup.
 out = Console(highlight=False, markup=False, emoji=False)
 if not out.is_terminal:
-    out.width = max(out.width, 200)  # a pipe has no width, and programs that read it expect whole words
+    out.width = max(out.width, 200)  # a pipe has no width, and programs that read it expect unwrapped lines
 err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
@@ -46,7 +46,7 @@ def table(
 
 @contextmanager
 def stoppable(message: str) -> Iterator[None]:
-    """Print this message after Ctrl+C, and exit with the code of shells."""
+    """On Ctrl+C, print this message and exit with the code that shells use."""
     try:
         yield
     except KeyboardInterrupt:
@@ -56,7 +56,7 @@ def stoppable(message: str) -> Iterator[None]:
 
 @contextmanager
 def progress(label: str) -> Iterator[ProgressCallback]:
-    """Show a progress bar on standard error, or lines now and then if that is not a terminal."""
+    """Show a progress bar on standard error, or occasional lines if that is not a terminal."""
     if not err.is_terminal:
         yield _lines(label)
         return
@@ -69,7 +69,7 @@ def progress(label: str) -> Iterator[ProgressCallback]:
 
 
 def _lines(label: str) -> ProgressCallback:
-    """Print that a stage starts, and then a line for each tenth of it or each 1,000 items."""
+    """Print a line when a stage starts, and another for each tenth of it or each 1,000 items."""
     err.print(f"{label} ...", soft_wrap=True)
     printed = 0
 

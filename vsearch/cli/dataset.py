@@ -14,7 +14,7 @@ from vsearch.cli.photos import ARCHIVES
 from vsearch.core.errors import DatasetError
 from vsearch.training.plan import CsvSource, FolderSource, Source
 
-_MAX_VALUES = 30  # printed of a label
+_MAX_VALUES = 30  # printed per label
 
 
 @click.group()
@@ -41,14 +41,14 @@ def _parse_labels(context: click.Context, option: click.Parameter, given: tuple[
 @click.option("--group", default="", help="Column of a manifest; rows with equal values stay in one split.")
 @click.option(
     "--val-share", default=0.2, show_default=True, type=click.FloatRange(0, 1),
-    help="Share for validation if the source has no split.",
+    help="Validation share if the source has no split.",
 )  # fmt: skip
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of that split.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the random split.")
 def pack(source: str, target: Path, shards: int, photos: Path, seed: int, **given: Any) -> None:
     """Pack the sources of a PLAN, a FOLDER or ARCHIVE with a folder for each class, or a MANIFEST.
 
-    A manifest is a CSV file with the column image and optionally split (train or val). Image files are not changed. A
-    plan's `repeat` is not packed; set it in the plan that reads the shards.
+    A manifest is a CSV file with a column "image" and optionally "split" (train or val). Image files are not changed.
+    A plan's `repeat` is not packed; set it in the plan that reads the shards.
     """
     from vsearch.training.data import tfrecord
     from vsearch.training.data.sources import read_source
@@ -65,12 +65,12 @@ def pack(source: str, target: Path, shards: int, photos: Path, seed: int, **give
 @command.command(epilog="Example: vsearch dataset inspect packed")
 @click.argument("folder", type=ANY_PATH)
 def inspect(folder: Path) -> None:
-    """Verify the checksums of all records in FOLDER and count its images and labels."""
+    """Verify the checksums of all records in FOLDER, and count the images and labels."""
     _show(folder)
 
 
 def _sources_of(name: str, seed: int, given: Mapping[str, Any]) -> tuple[tuple[Source, ...], int]:
-    """Return the sources to pack and the seed of their splits."""
+    """Return the sources to pack and the seed for splitting them."""
     path = Path(name)
     source: Source
     if path.suffix == ".csv":
@@ -91,7 +91,7 @@ def _sources_of(name: str, seed: int, given: Mapping[str, Any]) -> tuple[tuple[S
 
 
 def _show(folder: Path) -> None:
-    """Read all records, and print their number and the most frequent values of each label by split."""
+    """Read all records; print their number and the most frequent values of each label by split."""
     from vsearch.training.data import tfrecord
 
     images: Counter[str] = Counter()

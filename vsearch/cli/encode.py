@@ -22,8 +22,8 @@ from vsearch.imaging.codec import Limits
 def command(settings: Settings, paths: tuple[Path, ...], target: Path) -> None:
     """Write ids, embeddings, probabilities and classes of images to FILE.npz.
 
-    ids: n file names without extension. embeddings: float32 [n, d] as the published generation projects them (before
-    anything is published, the checkpoint's own whitening), not normalized. probabilities: float32 [n, c], the mean of
+    ids: n file names without extension. embeddings: float32 [n, d] projected by the published generation (before
+    publication, by the checkpoint's own whitening), not normalized. probabilities: float32 [n, c], the mean of
     the networks. classes: c names. Images that cannot be read are reported on standard error and left out.
     """
     if not target.parent.is_dir():
@@ -44,4 +44,4 @@ def command(settings: Settings, paths: tuple[Path, ...], target: Path) -> None:
     arrays = {"embeddings": joined, "probabilities": np.concatenate(probabilities), "classes": np.array(heads.classes)}
     with atomic_write(target) as file:
         np.savez(file, ids=np.array(ids), **arrays)  # type: ignore[arg-type]  # the stub takes the names for options
-    out.print(f"{len(ids)} images encoded by {model.origin}; embeddings have {joined.shape[1]} dimensions")
+    out.print(f"{len(ids)} images encoded with {model.origin}; embeddings have {joined.shape[1]} dimensions")

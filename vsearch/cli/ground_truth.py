@@ -1,4 +1,4 @@
-"""Files with known answers: relevance files, lists of photos, lists of products, and labeled manifests."""
+"""Files with ground truth: relevance files, lists of photos, lists of products, and labeled manifests."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ SIDES = ("left", "top", "right", "bottom")
 
 @dataclass(frozen=True)
 class PhotoQuery:
-    """A query of a list of photos."""
+    """A query in a list of photos."""
 
     photo: str  # file name without its extension
     box: Box | None
@@ -26,22 +26,22 @@ class PhotoQuery:
 
 
 def read_relevance(file: Path) -> dict[str, dict[str, float]]:
-    """Return query -> relevant sku -> grade of a relevance file (CSV: query, doc, rel)."""
+    """Return query -> relevant sku -> grade from a relevance file (CSV: query, doc, rel)."""
     grades: dict[str, dict[str, float]] = defaultdict(dict)
     for number, row in enumerate(_rows(file, ("query", "doc", "rel")), start=2):
         grade = _grade(row["rel"] or "0", file, number)
         if grade > 0:
             grades[row["query"]][row["doc"]] = grade
     if not grades:
-        raise DatasetError(f"{file} has no relevant pair.")
+        raise DatasetError(f"{file} has no relevant pairs.")
     return dict(grades)
 
 
 def read_photo_queries(file: Path, *, whole: bool, where: Mapping[str, str] | None = None) -> list[PhotoQuery]:
-    """Return the queries of a list of photos (CSV: photo, sku, [left, top, right, bottom], [grade], [category]).
+    """Return the queries in a list of photos (CSV: photo, sku, [left, top, right, bottom], [grade], [category]).
 
-    Rows with the same photo and box, or with `whole` just with the same photo, are one query with several relevant
-    products. `where` is column -> value of the rows to use. Other columns are ignored.
+    Rows with the same photo and box (with `whole`, just the same photo) form one query with several relevant
+    products. `where` maps columns to the values that select rows. Other columns are ignored.
     """
     where = where or {}
     queries: dict[tuple[str, Box | None], PhotoQuery] = {}
@@ -56,7 +56,7 @@ def read_photo_queries(file: Path, *, whole: bool, where: Mapping[str, str] | No
         photo = Path(name).stem
         if names.setdefault(photo, name) != name:
             raise DatasetError(
-                f"The photos {names[photo]!r} and {name!r} of {file} differ only in folder or extension. Rename one."
+                f"The photos {names[photo]!r} and {name!r} in {file} differ only in folder or extension. Rename one."
             )
         box = None if whole else _box(row, file, number)
         query = queries.setdefault((photo, box), PhotoQuery(photo, box, {}, row.get("category", "").strip()))
@@ -76,9 +76,9 @@ def read_skus(file: Path) -> list[str]:
 
 
 def read_labels(file: Path, column: str) -> dict[str, tuple[str, str]]:
-    """Return the split and class of each image of a manifest (CSV: image, split, `column`), by name without extension.
+    """Return the split and class of each image in a manifest (CSV: image, split, `column`), by name without extension.
 
-    Images without a class, and of splits other than train and val, are left out.
+    Images without a class, or in splits other than train and val, are left out.
     """
     rows = _rows(file, ("image", "split", column))
     return {
@@ -92,7 +92,7 @@ def _grade(text: str, file: Path, number: int) -> float:
     except ValueError:
         grade = math.nan
     if not 0 <= grade < math.inf:
-        raise DatasetError(f"{file}, line {number}: {text!r} is not a valid grade. Use a number of 0 or more.")
+        raise DatasetError(f"{file}, line {number}: {text!r} is not a valid grade. Use a non-negative number.")
     return grade
 
 
@@ -117,7 +117,7 @@ def _rows(file: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
         raise DatasetError(f"{file} is not valid CSV: {error}.") from None
     missing = [name for name in needed if name not in columns]
     if missing:
-        raise DatasetError(f"{file} lacks the columns {', '.join(missing)}. It needs {', '.join(needed)}.")
+        raise DatasetError(f"{file} is missing columns: {', '.join(missing)}. It needs {', '.join(needed)}.")
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Loading what commands work with: the engine, or a checkpoint if nothing is published yet."""
+"""Load the engine for a command, or a checkpoint if nothing is published yet."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from vsearch.search.engine import Engine
 
 @dataclass(frozen=True)
 class Model:
-    """An encoder with its checkpoint, and the whitening to project with."""
+    """An encoder, its checkpoint, and the whitening that projects its blocks."""
 
     encoder: Encoder
     checkpoint: Checkpoint
@@ -37,7 +37,7 @@ def load_engine(settings: Settings) -> Engine:
 
 
 def load_model(settings: Settings) -> Model:
-    """Load the model of the published generation; else the configured checkpoint, or the bundled one.
+    """Load the model of the published generation, or else the configured or bundled checkpoint.
 
     Raises:
         CheckpointError: the checkpoint cannot be used.

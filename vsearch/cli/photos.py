@@ -24,7 +24,7 @@ class Photo:
 
 
 def read(paths: Sequence[Path]) -> Iterator[Photo]:
-    """Yield every file of the paths in a fixed order, without hidden files.
+    """Yield every file in the paths in a fixed order, without hidden files.
 
     Raises:
         DatasetError: a path does not exist, or an archive cannot be read.
@@ -44,7 +44,7 @@ def read(paths: Sequence[Path]) -> Iterator[Photo]:
 
 
 def decode_all(photos: Iterator[Photo], limits: Limits) -> Iterator[tuple[str, Picture]]:
-    """Yield names and decoded photos; those that are rejected are reported on standard error and left out.
+    """Yield names and decoded photos; rejected photos are reported on standard error and left out.
 
     Raises:
         DatasetError: no photo can be read.
@@ -64,7 +64,7 @@ def decode_all(photos: Iterator[Photo], limits: Limits) -> Iterator[tuple[str, P
 
 
 def decode_named(path: Path, names: Iterable[str], limits: Limits, *, file: Path) -> Iterator[tuple[str, Picture]]:
-    """Yield the photos of a path with these names, as listed in `file`, downscaled like uploads.
+    """Yield the photos with these names, listed in `file`, from a path, downscaled like uploads.
 
     Raises:
         DatasetError: a photo is missing or cannot be read.
@@ -78,4 +78,4 @@ def decode_named(path: Path, names: Iterable[str], limits: Limits, *, file: Path
             except ImageRejected as error:
                 raise DatasetError(f"The photo {photo.file} cannot be read: {error}") from None
     if missing:
-        raise DatasetError(f"The photo {min(missing)!r} of {file} is not in {path}.")
+        raise DatasetError(f"The photo {min(missing)!r} listed in {file} is not in {path}.")

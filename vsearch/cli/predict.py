@@ -31,7 +31,7 @@ Line = tuple[str | Text, ...]
 def command(settings: Settings, paths: tuple[Path, ...], name: str | None) -> None:
     """Print each network's three most probable classes, and the majority vote.
 
-    Ties of the vote go to the class with the highest mean probability. With --checkpoint, print the prediction of every
+    Voting ties go to the class with the highest mean probability. With --checkpoint, print the predictions of every
     trained head by each network and by vote.
     """
     checkpoint = registry.find(settings, name) if name else None
@@ -53,7 +53,7 @@ def command(settings: Settings, paths: tuple[Path, ...], name: str | None) -> No
 
 
 def trained_head_lines(predictions: HeadPredictions) -> list[Line]:
-    """Return a line for each predictor of each classifying head, and each box, of a single image."""
+    """Return a line for each predictor of each classification head, and for each box, of a single image."""
     lines: list[Line] = []
     for spec in predictions.specs:
         if spec.kind == "boxes":
@@ -71,7 +71,7 @@ def trained_head_lines(predictions: HeadPredictions) -> list[Line]:
 
 
 def class_head_lines(predictions: ClassPredictions) -> list[Line]:
-    """Return a line for each network, the mean and the vote, of a single image."""
+    """Return a line for each network, the mean and the vote for a single image."""
     names, votes = predictions.classes, predictions.votes
     lines: list[Line] = [(name, *_most_probable(names, probabilities[0])) for name, probabilities in votes.items()]
     lines.append(("mean", *_most_probable(names, predictions.probabilities[0])))

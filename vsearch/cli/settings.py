@@ -12,15 +12,15 @@ from vsearch.core.settings import FILE, PREFIX, Settings, reference, rows
 @pass_settings
 @click.pass_context
 def command(ctx: click.Context, settings: Settings, markdown: bool) -> None:
-    """Print every setting, its value, its source and its meaning.
+    """Print every setting with its value, source and meaning.
 
-    Set one in the file vsearch.toml in the working folder by its name (port = 9000), or in the environment as
+    Set one by name in the file vsearch.toml in the working folder (port = 9000), or in the environment as
     VSEARCH_NAME. Passwords are not shown.
     """
     if markdown:
         click.echo(reference(), nl=False)
         return
     read = f"{FILE.absolute()} was read" if FILE.is_file() else f"{FILE.absolute()} does not exist"
-    click.echo(f"Options override variables, which override {FILE}, which overrides the defaults; {read}.")
+    click.echo(f"Options override variables, variables override {FILE}, and {FILE} overrides the defaults; {read}.")
     lines = rows(settings, ctx.meta["sources"])
     table(f"Settings (variables: {PREFIX}NAME)", ("name", "value", "from", "meaning"), lines, whole=("name",))

@@ -1,4 +1,4 @@
-"""`vsearch train`: a plan from pictures to a checkpoint with its figures."""
+"""`vsearch train`: train a plan, from pictures to a checkpoint with its metrics."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,12 +23,12 @@ from vsearch.models.tensorflow_startup import import_tensorflow
 )  # fmt: skip
 @click.option(
     "--runs", type=FOLDER, default=Path("runs"), show_default=True,
-    help="Folder for the state and the results of trainings.",
+    help="Folder for the state and results of training runs.",
 )  # fmt: skip
 @click.option("--out", "target", type=ANY_PATH, help="New folder for a copy of the checkpoint.")
 @pass_settings
 def command(settings: Settings, plan: str, photos: Path, runs: Path, target: Path | None) -> None:
-    """Train PLAN, the name of a shipped plan or a .toml file, and write a checkpoint with its figures.
+    """Train PLAN, the name of a shipped plan or a .toml file, and write a checkpoint with its metrics.
 
     If it is interrupted, run the same command to continue.
     """
@@ -44,7 +44,7 @@ def command(settings: Settings, plan: str, photos: Path, runs: Path, target: Pat
     results = train(run, progress)
     _show(chosen.name, results)
     out.print(
-        f"Checkpoint {results['checkpoint_id']} is in {run.checkpoint}, its figures and plots in {run.folder}.",
+        f"Checkpoint {results['checkpoint_id']} is in {run.checkpoint}; its metrics and plots are in {run.folder}.",
         soft_wrap=True,
     )
     if target is not None:

@@ -1,1 +1,1 @@
-"""What every package uses: settings, errors, files and locks, progress."""
+"""Settings, errors, files, locks and progress callbacks, used by every package."""

@@ -1,4 +1,4 @@
-"""Files in a folder, tar or zip, listed and read by name without unpacking."""
+"""List and read the files of a folder, tar or zip archive by name, without unpacking it."""
 
 import os
 import stat
@@ -23,10 +23,10 @@ _ZIP_UTF8 = 0x800
 
 
 class NameIndex:
-    """Finds files by names that are spelled differently: decomposed letters (macOS), backslashes, other encodings.
+    """Finds files by names spelled differently: with decomposed letters (macOS), backslashes or another encoding.
 
-    If all files are in one top-level folder, they are found without its name as well. The undecoded bytes of names
-    whose encoding is unknown, `raw`, are by default those of the names that are not UTF-8.
+    If all files are in one top-level folder, they are also found without its name. `raw` maps names of unknown
+    encoding to their undecoded bytes; by default, these are the names that are not UTF-8.
     """
 
     def __init__(self, names: Collection[str], raw: Mapping[str, bytes] | None = None) -> None:
@@ -91,10 +91,10 @@ class Archive:
 
 
 def open_archive(path: Path) -> Archive:
-    """Open a folder, tar (compressed or not) or zip; the content decides, not the name.
+    """Open a folder, tar (compressed or not) or zip, detected by its content, not its name.
 
     Raises:
-        DAMAGED: the path is none of these, does not exist (FileNotFoundError), or is truncated.
+        DAMAGED: the path is not an archive, does not exist (FileNotFoundError), or is truncated.
     """
     if path.is_dir():
         return _open_folder(path)
@@ -122,7 +122,7 @@ def _open_zip(path: Path) -> Archive:
         archive.close()
         raise zipfile.BadZipFile("it is encrypted")
     raw = {
-        name: member.orig_filename.encode("cp437")  # zipfile has decoded it so
+        name: member.orig_filename.encode("cp437")  # undo zipfile's decoding
         for name, member in members.items()
         if not member.flag_bits & _ZIP_UTF8 and not name.isascii()
     }

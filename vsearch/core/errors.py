@@ -41,7 +41,7 @@ class InvalidRequest(VSearchError):
 
 
 class UnknownClass(InvalidRequest):
-    """The index has no class of that name."""
+    """The index has no class with that name."""
 
 
 class CheckpointError(VSearchError):
@@ -53,11 +53,11 @@ class CheckpointMissing(CheckpointError):
 
 
 class CheckpointMismatch(CheckpointError):
-    """The files of a checkpoint do not belong together, or the checkpoint is for something else."""
+    """The files of a checkpoint do not belong together, or the checkpoint does not suit its use."""
 
 
 class WeightsUnavailable(CheckpointError):
-    """Pretrained weights are neither on this machine nor downloadable."""
+    """Pretrained weights are not on this machine and cannot be downloaded."""
 
 
 class GenerationError(VSearchError):
@@ -69,7 +69,7 @@ class NoGeneration(GenerationError):
 
 
 class GenerationCorrupt(GenerationError):
-    """A file of a generation is missing, modified, or of an older format."""
+    """A file of a generation is missing, modified, or in an unsupported format."""
 
 
 class VerificationFailed(GenerationError):
@@ -85,7 +85,7 @@ class CatalogMissing(CatalogError):
 
 
 class SchemaMismatch(CatalogError):
-    """The catalog's schema is of an older or newer version of this program."""
+    """The catalog's schema belongs to an older or newer version of vsearch."""
 
 
 class UploadsUnavailable(VSearchError):
@@ -101,11 +101,11 @@ class AddressRefused(VSearchError):
 
 
 class RunInProgress(VSearchError):
-    """Another index run or training holds the lock."""
+    """Another index run or training run holds the lock."""
 
 
 class PromotionRefused(VSearchError):
-    """A model may not replace the one in use."""
+    """A model is not allowed to replace the one in use."""
 
 
 class EncodingFailed(VSearchError):

@@ -1,4 +1,4 @@
-"""Files and folders that appear complete or not at all."""
+"""Atomic creation and removal of files and folders."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 STALE_SECONDS = 24 * 3600
-"""Age at which a temporary file or folder that no lock protects counts as left behind by a killed process."""
+"""Age after which an unlocked temporary file or folder is considered left behind by a killed process."""
 
 UNFINISHED = ".new-"
 REMOVING = ".removing-"
@@ -63,14 +63,14 @@ def atomic_write(path: Path, *, durable: bool = False) -> Iterator[IO[bytes]]:
 
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
-    """Write a file with `atomic_write`; its folder is created."""
+    """Write a file with `atomic_write`, creating its folder if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path, durable=durable) as file:
         file.write(data)
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a text file durably with `atomic_write`; its folder is created."""
+    """Write a text file durably with `atomic_write`, creating its folder if needed."""
     write_bytes(path, text.encode("utf8"), durable=True)
 
 
@@ -78,7 +78,7 @@ def replace_text(path: Path, text: str) -> None:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a hidden folder that is renamed to `path` when the block succeeds and is deleted when it fails.
 
-    If another process creates `path` meanwhile, that one stays. Stale hidden folders beside it are deleted.
+    If another process creates `path` in the meantime, its folder is kept. Stale hidden folders next to it are deleted.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for leftover in modified_before(path.parent.glob(f"{UNFINISHED}*/"), time.time() - STALE_SECONDS):
@@ -95,7 +95,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_folder(path: Path) -> None:
-    """Rename a folder to a hidden name, then delete it, so that nobody sees it incomplete."""
+    """Rename a folder to a hidden name, then delete it, so that no reader sees it incomplete."""
     hidden = path.with_name(f"{REMOVING}{path.name}")
     if hidden.exists():
         shutil.rmtree(hidden)

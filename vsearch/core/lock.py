@@ -1,4 +1,4 @@
-"""Locks between processes. The operating system releases them when their holder dies; the lock files stay."""
+"""Inter-process locks. The operating system releases a lock when its holder exits; the lock file remains."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from vsearch.core.errors import RunInProgress
 from vsearch.core.files import filename_in_errors
 
 CHECK_SECONDS = 0.2
-"""Longer than `held` holds the lock in order to check it."""
+"""Longer than the moment for which `held` takes the lock to check it."""
 
 
 @contextmanager
@@ -20,14 +20,14 @@ def run_lock(path: Path, now: datetime, what: str = "index run") -> Iterator[Non
     """Hold the lock file `path`, which then contains the process id and start time of its holder.
 
     Raises:
-        RunInProgress: another process or thread holds the lock; the message calls its work `what`.
+        RunInProgress: another process or thread holds the lock; `what` names its work in the message.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         acquired = FileLock(path, timeout=CHECK_SECONDS).acquire()
     except Timeout:
         holder = path.read_text(encoding="utf8").strip() or "another process"
-        raise RunInProgress(f"Another {what} is in progress: {holder}. Wait until it ends, or stop it.") from None
+        raise RunInProgress(f"Another {what} is in progress: {holder}. Wait for it to finish, or stop it.") from None
     with acquired:
         with filename_in_errors(path):
             path.write_text(f"process {os.getpid()} (since {now:%Y-%m-%d %H:%M:%S %Z})\n", encoding="utf8")
@@ -35,7 +35,7 @@ def run_lock(path: Path, now: datetime, what: str = "index run") -> Iterator[Non
 
 
 def held(path: Path) -> bool:
-    """Return whether somebody holds the `run_lock` of the file `path`."""
+    """Return whether the `run_lock` of the file `path` is held."""
     if not path.exists():
         return False
     try:
@@ -47,7 +47,7 @@ def held(path: Path) -> bool:
 
 @contextmanager
 def shared_lock(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` together with other `shared_lock` holders, after any `exclusive_lock` has ended."""
+    """Hold a shared lock on the file `path`, waiting for any `exclusive_lock` to be released."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(ReadWriteLock(path, is_singleton=False)) as lock, lock.read_lock():
         yield
@@ -55,7 +55,7 @@ def shared_lock(path: Path) -> Iterator[None]:
 
 @contextmanager
 def exclusive_lock(path: Path) -> Iterator[bool]:
-    """Hold the lock file `path` alone if nobody holds it; yield whether that succeeded."""
+    """Hold an exclusive lock on the file `path` if it is free; yield whether it was acquired."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(ReadWriteLock(path, is_singleton=False)) as lock:
         try:

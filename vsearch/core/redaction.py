@@ -9,16 +9,16 @@ HIDDEN = "***"
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30})://")
 _WHOLE_URL = re.compile(r"\s*['\"]?([A-Za-z][A-Za-z0-9+.-]*)://(.+)", re.DOTALL)
 _SERVER = re.compile(r"(postgres|mysql|mariadb|mssql|oracle|mongo|redis|valkey|amqp)", re.IGNORECASE)
-"""Schemes whose passwords are often pasted unescaped, with "/" and "@" in them, and whose paths contain no "@"."""
+"""Schemes whose passwords are often pasted with unescaped "/" and "@", and whose paths contain no "@"."""
 
 _PARAMETER = re.compile(r"(?<=[?&;#])([\w.%~+\[\]-]+)=")
 _KEYWORD = re.compile(r"\b(password|passwd|pwd|sslpassword)=(?!=)", re.IGNORECASE)
-"""Passwords outside of URLs, as connection strings and drivers write them."""
+"""Passwords outside URLs, as in connection strings and driver messages."""
 
 _AUTHORITY = re.compile(r"\S{,4096}")
 _VALUE = re.compile(r"[^&#\s]*")
 _PUNCTUATION = "'\"`),.;:]"
-"""Characters after a value that belong to the sentence around it."""
+"""Characters after a value that are punctuation of the surrounding sentence."""
 
 _SECRET_WORDS = re.compile(
     "token|secret|passw|passphrase|signature|credential|apikey|api_key|accesskey|privatekey|authorization|jwt|x-amz-",
@@ -27,10 +27,10 @@ _SECRET_WORDS = re.compile(
 _SECRET_NAMES = re.compile("(^|[^a-z])(key|sig|pwd|pass|pw|auth|sas|hmac|hash|code|session|sessionid)([^a-z]|$)")
 
 _PLACEHOLDER = "USER:PASSWORD"
-"""How our own messages write the credentials of an example URL."""
+"""Placeholder for credentials in the example URLs of our own messages."""
 
 _MIN_LENGTH = 3
-"""Length from which a secret is searched for in other text; a shorter one would match anything."""
+"""Minimum length of a secret to search for in other text; a shorter one would match anything."""
 
 
 def redact(text: str, *urls: str) -> str:
@@ -47,7 +47,7 @@ def redact(text: str, *urls: str) -> str:
 
 
 def redact_url(value: str) -> str:
-    """Return a URL with its secrets hidden; unlike in a text, a password may contain spaces."""
+    """Return a URL with its secrets hidden; unlike in `redact`, a password may contain spaces."""
     match = _WHOLE_URL.match(value)
     if match is None:
         return redact(value)
@@ -74,7 +74,7 @@ def _credentials(scheme: str, rest: str) -> str:
     """Return the user name and password at the start of a URL after its scheme, or ""."""
     authority = re.split("[/?#]", rest, maxsplit=1)[0]
     if re.fullmatch(r"[^\[\]:@]*:[^@]*\D[^@]*", authority):
-        end = rest.rfind("@")  # what looks like a port is not a number: it is a password containing "/", "?" or "#"
+        end = rest.rfind("@")  # the apparent port is not a number but part of a password with "/", "?" or "#"
     elif _SERVER.match(scheme):
         end = rest.partition("?")[0].rfind("@")
     else:
@@ -97,7 +97,7 @@ def _secrets(url: str) -> set[str]:
     found: set[str] = set()
     if match := _WHOLE_URL.match(url):
         credentials = _credentials(match[1], match[2])
-        start = re.split("[/?#]", credentials)[0]  # what a client takes for the host and quotes in its error
+        start = re.split("[/?#]", credentials)[0]  # clients mistake this for the host and quote it in errors
         found |= {credentials, credentials.partition(":")[2], start, start.partition(":")[2]}
     found |= {_secret_value(parameter) for parameter in _PARAMETER.finditer(url)}
     found |= {unquote(secret) for secret in found}

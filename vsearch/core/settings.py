@@ -31,7 +31,7 @@ SERVICE_VARIABLES = (
     (r"(\w+_)?PORT_\d+_(TCP|UDP|SCTP)(_\w+)?", r".*"),
     (r"(\w+_)?NAME", r"/\S+/\S+"),
 )
-"""Names, without our prefix, and values of the variables that Kubernetes sets for a service, and Docker for a link."""
+"""Names (without our prefix) and values of the variables that Kubernetes sets for services, and Docker for links."""
 
 
 class Settings(BaseModel):
@@ -44,90 +44,90 @@ class Settings(BaseModel):
     database_url: str = ""
     """SQLAlchemy URL of the catalog; empty means SQLite in the data folder."""
     auto_upgrade: bool = False
-    """Nightly jobs and workers run `vsearch catalog upgrade` after an update."""
+    """Let nightly jobs and workers run `vsearch catalog upgrade` after vsearch is updated."""
     weights: Path | None = None
     """Folder of pretrained backbone weights (NAME.weights.h5), searched first."""
     checkpoint: str = ""
-    """Checkpoint to index with, by ID or folder; empty means the one in use, at first the bundled one."""
+    """Checkpoint to index with, by ID or folder; empty means the one in use, initially the bundled one."""
     feed: str = ""
     """Path or URL of the feed that the nightly job imports; empty means no import."""
     feed_images: str = ""
-    """Folder, archive or object storage of the pictures that the feed names."""
+    """Folder, archive or object storage with the pictures that the feed names."""
     feed_mapping: Path | None = None
     """TOML file that maps the columns of the feed."""
     max_shrink_share: Share = 0.2
-    """Largest share of the products that a feed may lack; a feed that lacks more is refused."""
+    """Largest share of the products that may be missing from a feed; a feed that omits more is rejected."""
     max_bad_rows_share: Share = 0.01
-    """Largest share of bad rows in a feed; up to three bad rows are allowed unless it is 0."""
+    """Largest share of bad rows in a feed; unless this is 0, up to three bad rows are always allowed."""
     allow_private_addresses: bool = False
-    """Allow picture URLs in the feed, and redirects of the feed, to private networks."""
+    """Allow picture URLs in the feed, and redirects of the feed URL, to point to private networks."""
     canaries: Path | None = None
     """CSV file (photo,sku) of photos that must find their product before an index is published."""
     schedule: str = "30 1 * * *"
     """When workers start the nightly job: a crontab line in local time; empty means never."""
     alarm: str = ""
-    """Program and arguments, run without a shell, that read the message of a failed job from standard input; try it
-    with `vsearch jobs alarm`."""
+    """Command, run without a shell, that receives the message of a failed job on standard input; test it with
+    `vsearch jobs alarm`."""
     currency: str = Field("EUR", pattern="^[A-Z]{3}$")
-    """Currency of prices without one in the feed, and of price filters while no product has a price."""
+    """Currency of feed prices that do not specify one, and of price filters while no product has a price."""
     host: str = "127.0.0.1"
-    """Address that serves the page."""
+    """Address that the web server listens on."""
     port: int = Field(8000, ge=1, le=65535)
-    """Port that serves the page."""
+    """Port that the web server listens on."""
     threads: int = Field(8, ge=1, le=256)
-    """Threads that answer requests."""
+    """Threads that handle requests."""
     admin_bind: str = Field("127.0.0.1:8001", pattern=r"^(.+:\d{1,5})?$")
-    """HOST:PORT that serves /metrics and the details of /readyz; empty means none."""
+    """HOST:PORT that serves /metrics and the details of /readyz; empty disables it."""
     trusted_proxies: int = Field(0, ge=0, le=10)
     """Number of proxies whose X-Forwarded-* headers are trusted."""
     trusted_hosts: str = ""
-    """Host names that the page answers to, separated by commas (.shop.example: all below it); empty means all."""
+    """Host names that the web server accepts, separated by commas (.shop.example: all subdomains); empty means all."""
     rate_limit: str = "120/minute"
     """Searches allowed per client address, such as 60/minute; empty means no limit."""
     searches_in_flight: int = Field(0, ge=0)
-    """Searches computed at a time, others are answered with 503; 0 means three quarters of threads."""
+    """Maximum number of concurrent searches; others get a 503 response. 0 means three quarters of `threads`."""
     read_seconds: int = Field(60, ge=1)
-    """Time limit for receiving a request and for sending its answer, in seconds."""
+    """Time limit for receiving a request and for sending its response, in seconds."""
     max_upload_mb: int = Field(20, ge=1, le=200)
-    """Largest picture file, in MB."""
+    """Maximum size of a picture file, in MB."""
     max_pixels_mp: int = Field(64, ge=1, le=400)
-    """Largest picture, in megapixels."""
+    """Maximum size of a picture, in megapixels."""
     upload_days: int = Field(30, ge=1)
-    """Days that uploaded photos are kept."""
+    """Days to keep uploaded photos."""
     upload_gb: float = Field(2.0, gt=0)
     """Disk space for uploads, in GB; the oldest are deleted to make room."""
     results_per_page: int = Field(24, ge=1, le=200)
-    """Products on one result page."""
+    """Products per result page."""
     route_mass: float = Field(0.95, gt=0, le=1)
-    """Search the fewest classes whose probabilities add up to this."""
+    """Search the fewest classes whose probabilities add up to at least this."""
     route_floor: Share = 0.35
-    """Search all classes if the most likely one is below this probability."""
+    """Search all classes if the probability of the most likely one is below this."""
     batch_size: int = Field(32, ge=1, le=1024)
     """Pictures encoded at a time."""
     embedding_size: int = Field(256, ge=8, le=512)
-    """Length of an embedding."""
+    """Maximum number of dimensions of an embedding."""
     whitening_products: int = Field(2000, ge=0)
-    """Products whose augmented views the whitening is fitted on; 0 means no fitting."""
+    """Products whose augmented views are used to fit the whitening; 0 disables fitting."""
     whitening_views: int = Field(3, ge=2, le=16)
     """Augmented views of each of these products."""
     min_class_size: int = Field(5, ge=1)
-    """Categories with fewer pictures join their parent category."""
+    """Categories with fewer pictures are merged into their parent category."""
     keep_generations: int = Field(3, ge=2)
     """Published generations kept on disk for rollback."""
     prune: bool = True
     """Delete unused data at the end of each nightly job."""
     keep_unused_days: int = Field(14, ge=0)
-    """Days that pictures of withdrawn products and unused models are kept."""
+    """Days to keep unused models and pictures of withdrawn products."""
     keep_record_days: int = Field(90, ge=1)
-    """Days that finished jobs with their logs, and records of runs and imports, are kept."""
+    """Days to keep finished jobs with their logs, and records of runs and imports."""
     thumbnail_days: int = Field(90, ge=1)
-    """Days that a thumbnail is kept; it is created again on demand."""
+    """Days to keep a thumbnail; it is recreated on demand."""
     max_failed_share: Share = 0.05
-    """Largest share of new pictures that may fail before an import or a run stops."""
+    """Largest share of new pictures that may fail; beyond it, an import or index run stops."""
     examples: Path | None = None
     """Folder of example photos on the start page, captioned by their file names."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
-    """Least severe log messages that are written."""
+    """Minimum severity of log messages."""
 
     @field_validator("weights", "examples", "feed_mapping", "canaries", mode="before")
     @classmethod
@@ -173,9 +173,9 @@ class Settings(BaseModel):
 def load(
     environ: Mapping[str, str] | None = None, file: Path = FILE, **arguments: Any
 ) -> tuple[Settings, dict[str, str]]:
-    """Return the settings, and where each value comes from: argument, environment, the file or default.
+    """Return the settings, and the source of each value: argument, environment, the file or default.
 
-    The TOML file need not exist; an argument of None is not given.
+    The TOML file need not exist; arguments of None are ignored.
 
     Raises:
         SettingsError: unknown name, invalid value, or the file is not TOML.
@@ -194,7 +194,7 @@ def load(
 
 
 def rows(settings: Settings, sources: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
-    """Return the name, value, source and meaning of each setting, without passwords."""
+    """Return the name, value, source and meaning of each setting, with passwords hidden."""
     return [
         (name, _shown(name, getattr(settings, name)), sources[name], _meaning(field))
         for name, field in Settings.model_fields.items()
@@ -264,4 +264,4 @@ def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
 def _shown(name: str, value: object) -> str:
     if value is None:
         return ""
-    return redact(str(value)) if name == "alarm" else redact_url(str(value))  # a command contains addresses
+    return redact(str(value)) if name == "alarm" else redact_url(str(value))  # a command may contain several URLs

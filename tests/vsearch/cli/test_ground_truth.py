@@ -16,7 +16,7 @@ def file(tmp_path: Path) -> Path:
     ("content", "match"),
     [
         (b"", "query, doc, rel"),
-        (b"query,doc\n1,2\n", "lacks the columns rel"),
+        (b"query,doc\n1,2\n", "columns: rel"),
         (b"query,doc,rel\n", "no relevant pair"),
         (b"query,doc,rel\nA,B,0\nA\n", "no relevant pair"),
         (b"query,doc,rel\nA,B,yes\n", "line 2: 'yes'"),
@@ -37,7 +37,7 @@ def test_relevant_pairs_are_grouped_by_query(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("photo\na.jpg\n", "lacks the columns sku"),
+        ("photo\na.jpg\n", "columns: sku"),
         ("photo,sku\n,\n", "no photo with a sku"),
         ("photo,sku,grade\na.jpg,S0,good\n", "line 2: 'good'"),
         ("photo,sku,grade\na.jpg,S0,-1\n", "line 2: '-1'"),
