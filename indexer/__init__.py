@@ -1,4 +1,4 @@
-"""The nightly job: feed in, published generation out. Read `indexer.build.reindex` first.
+"""The nightly job: from a feed to a published generation. Start reading at `indexer.build.reindex`.
 
 May import vsearch and catalog, never webui.
 """

@@ -1,8 +1,8 @@
 """Deletes data that is no longer used, at the end of the nightly job and by `vsearch prune`.
 
-Data is in use if the next nightly job, a rollback (of the index, the model or the reader of article numbers) or a
-resumed import would read it. A prune holds the lock of index runs, and while it deletes pictures also that of imports.
-Each piece is deleted independently, so that a prune may be killed at any moment.
+Data is in use if the next nightly job, a rollback (of the index, the model or the article-number reader) or a resumed
+import would read it. Pruning holds the index-run lock and, while it deletes pictures, the import lock as well. Items
+are deleted independently of each other, so pruning can be killed at any moment.
 """
 
 import importlib
@@ -40,7 +40,7 @@ TEMPORARY = (UNFINISHED, ".building-", ".pulling-")
 """Prefixes of files and folders that are being written."""
 
 MIN_RECORDS = 10
-"""Rows of each kind and state kept regardless of age: reports, metrics and the schedule read them."""
+"""Number of rows of each kind and state that are kept regardless of age, for reports, metrics and the schedule."""
 
 PROMOTED: ColumnElement[str] = func.coalesce(IndexRun.counts["promoted"].as_string(), "")
 """The checkpoint that an index run promoted; empty for other runs."""
@@ -50,7 +50,7 @@ RecordTable = type[Job] | type[FeedImport] | type[IndexRun]
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """Something to delete: `count` pieces of a kind, their bytes (0 for rows), and a function that deletes them."""
+    """Something to delete: `count` items of a kind, their size (0 for rows), and a function that deletes them."""
 
     kind: str
     count: int
@@ -60,7 +60,7 @@ class Garbage:
 
 @dataclass(frozen=True)
 class Freed:
-    """How many pieces of a kind were deleted, and their bytes."""
+    """The number of deleted items of a kind, and their total size in bytes."""
 
     count: int = 0
     bytes: int = 0
@@ -68,13 +68,13 @@ class Freed:
 
 @dataclass(frozen=True)
 class PruneResult:
-    """What was deleted, or would be, by kind; `note` says what was skipped."""
+    """What was or would be deleted, by kind; `note` says what was skipped."""
 
     freed: dict[str, Freed] = field(default_factory=dict)
     note: str = ""
 
     def text(self) -> str:
-        """Return a summary; empty if nothing was deleted or skipped."""
+        """Return a summary, or "" if nothing was deleted or skipped."""
         parts = [
             f"{freed.count} {kind.removesuffix('s') if freed.count == 1 else kind}"
             for kind, freed in self.freed.items()
@@ -84,7 +84,7 @@ class PruneResult:
         return f"{summary} {self.note}".strip()
 
     def as_json(self) -> dict[str, dict[str, int]]:
-        """Return count and bytes by kind as plain data."""
+        """Return the count and size in bytes of each kind as plain data."""
         return {kind: {"count": freed.count, "bytes": freed.bytes} for kind, freed in self.freed.items()}
 
 
@@ -103,7 +103,7 @@ def run(
     Raises:
         RunInProgress: a nightly job, a promotion or another prune is running.
         CatalogError: the catalog does not exist, or does not belong to this data folder.
-        GenerationCorrupt: the published index cannot be read, so that what it needs is unknown.
+        GenerationCorrupt: the published index cannot be read, so the data it needs is unknown.
     """
     with open_catalog(settings.catalog_url) as sessions, run_lock(settings.data / LOCK, clock()):
         return prune(settings, sessions, Stages(progress), clock(), dry_run=dry_run)
@@ -117,7 +117,7 @@ def prune(
     *,
     dry_run: bool = False,
 ) -> PruneResult:
-    """Do what `run` does; the caller holds the lock of index runs."""
+    """Do the same as `run`, for a caller that holds the index-run lock."""
     collector = _Collector(settings, sessions, now)
     collector.check_catalog()
     with stages("delete unused data") as advance:
@@ -139,12 +139,12 @@ def prune(
 
 
 def format_size(size: int) -> str:
-    """Return a number of bytes in MB or kB."""
+    """Format a number of bytes in MB or kB."""
     return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
 
 
 def prunable_records(session: Session, table: RecordTable, before: datetime) -> list[int]:
-    """Return ids of rows that ended before a time, except the latest of each kind and state, and promotions."""
+    """Return the ids of rows that ended before a time, except promotions and the latest rows of each kind and state."""
     key = _key(table)
     groups = [table.state, *([Job.kind] if table is Job else [])]
     rank = func.row_number().over(partition_by=groups, order_by=key.desc())
@@ -171,7 +171,7 @@ class _Collector:
 
     @cached_property
     def pictures_in_use(self) -> set[str]:
-        """The sha256 of the pictures of products, and of those that a resumed import would not fetch again."""
+        """The SHA-256 of each picture that a product has, or that a resumed import would not fetch again."""
         with self.sessions() as session:
             return queries.pictures_by_use(session, self._unused_before)[0] | imports.unimported_pictures(session)
 
@@ -184,29 +184,29 @@ class _Collector:
         return generations.current_id(self.settings.generations) is not None
 
     def check_catalog(self) -> None:
-        """Raise `CatalogError` if the catalog knows none of the generations on disk: it belongs to another folder."""
+        """Raise `CatalogError` if the catalog has no generation on disk: it belongs to a different data folder."""
         on_disk = set(generations.generation_ids(self.settings.generations))
         with self.sessions() as session:
             known = set(session.scalars(select(IndexRun.generation_id)))
         if on_disk and not known & on_disk:
             raise CatalogError(
                 f"The catalog has no record of any index in {self.settings.generations}. "
-                "Check the settings data and database_url, or run `vsearch index run` first."
+                "Check the `data` and `database_url` settings, or run `vsearch index run` first."
             )
 
     def pictures(self) -> Iterator[Garbage]:
-        """Yield the unused pictures; without a published index all are in use."""
+        """Yield the unused pictures; if no index is published, all are in use."""
         if self._is_published:
             for path in ImageStore(self.settings.pictures).unused(self.pictures_in_use):
                 yield _file("pictures", path)
 
     def all_but_pictures(self) -> Iterator[Garbage]:
-        """Yield all other garbage; what an index needs is only known once one is published."""
+        """Yield all other garbage; the data that an index needs is only known if one is published."""
         for path in self._temporary_files():
             yield _file("temporary files", path)
         with self.sessions() as session:
             withdrawn = queries.pictures_by_use(session, self._unused_before)[1]
-        # By name, as in the command table: the indexer does not import the page.
+        # By name, as in the command table: the indexer does not import webui.
         page = importlib.import_module("webui.prunable_files")
         for kind, path in page.prunable_files(self.settings, self.pictures_in_use, withdrawn, self.now):
             yield _file(kind, path)
@@ -215,7 +215,7 @@ class _Collector:
             yield from self._generations_models_and_blocks()
 
     def _temporary_files(self) -> list[Path]:
-        """Return what killed processes left: at once where the held lock excludes writers, else after a day."""
+        """Return files that killed processes left behind; if the held lock does not exclude writers, only old ones."""
         data = self.settings.data
         own = [
             *leftovers(self.settings.generations, retention.HIDDEN),
@@ -261,7 +261,7 @@ class _Collector:
         for folder in unused:
             yield _folder("models", folder)
         for folder in registry.shop_folders(self.settings):
-            if folder.name not in checkpoint_ids and folder not in unused:  # it may be about to be used
+            if folder.name not in checkpoint_ids and folder not in unused:  # too new to delete
                 with suppress(CheckpointError):
                     description = read_description(folder)
                     if "block_sizes" in description:
@@ -269,9 +269,9 @@ class _Collector:
         yield from self._blocks(self.pictures_in_use, blocks_ids)
 
     def _needed_models(self) -> tuple[set[str], set[str]]:
-        """Return the ids of the checkpoints, and of the blocks, that are in use or that a rollback needs.
+        """Return the ids of the checkpoints and of the blocks that are in use or that a rollback needs.
 
-        A promoted checkpoint is kept, so that it can be promoted again; its blocks are not.
+        All checkpoints that were ever promoted are kept, so they can be promoted again; their blocks are not.
         """
         folder = self.settings.generations
         current = generations.read_manifest(generations.current(folder))
@@ -323,7 +323,7 @@ def _file(kind: str, path: Path) -> Garbage:
 
 
 def _folder(kind: str, path: Path) -> Garbage:
-    """Return a folder as garbage that is deleted in one step, because it may be read in the meantime."""
+    """Return a folder as garbage that is removed atomically, because others may be reading it."""
     return Garbage(kind, 1, _size(path), partial(remove_folder, path))
 
 

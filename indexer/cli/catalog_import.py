@@ -1,4 +1,4 @@
-"""`vsearch catalog`: import a product feed, and upgrade the schema of the catalog."""
+"""`vsearch catalog`: import a product feed, and upgrade the catalog's schema."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -28,19 +28,19 @@ def command() -> None:
 @click.argument("feed", default="")
 @click.option("--images", help="Folder, archive or object storage with the pictures that FEED names.")
 @click.option("--mapping", type=ANY_PATH, help="TOML file that maps FEED's columns.")
-@click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
+@click.option("--dry-run", is_flag=True, help="Check the feed without writing anything.")
 @click.option("--accept", type=click.Choice(GATES), multiple=True, help="Override a feed safety check (repeatable).")
 @pass_settings
 def import_(
     settings: Settings, *, feed: str, images: str | None, mapping: Path | None, dry_run: bool, accept: tuple[Gate, ...]
 ) -> None:
-    """Import FEED, a file or address that names all products; by default the feed of the settings.
+    """Import FEED, a file or URL that lists all products; the default is the `feed` setting.
 
-    Reads CSV, JSON Lines, Parquet, Google Merchant and Shopify feeds. Products that FEED does not name are withdrawn.
-    Writes everything or nothing. See docs/feed.md for the columns.
+    Reads CSV, JSON Lines, Parquet, Google Merchant and Shopify feeds. Products that FEED does not list are withdrawn.
+    Either the whole feed is imported or nothing. See docs/feed.md for the columns.
     """
     if not (feed or settings.feed):
-        raise click.UsageError("No feed. Give FEED, or set feed in the settings.")
+        raise click.UsageError("No feed is given. Give FEED, or set `feed` in the settings.")
     feed = feed or settings.feed
     report = import_and_report(
         settings, feed, images, mapping=mapping, dry_run=dry_run, accept=accept, progress=progress
@@ -50,12 +50,12 @@ def import_(
 
 
 @command.command("upgrade", epilog="Example: vsearch catalog upgrade --check")
-@click.option("--check", is_flag=True, help="Change nothing; exit with 1 if an upgrade is needed.")
+@click.option("--check", is_flag=True, help="Change nothing; exit with status 1 if an upgrade is needed.")
 @pass_settings
 def upgrade(settings: Settings, *, check: bool) -> None:
-    """Upgrade the catalog's schema to this version of vsearch, or create a new catalog.
+    """Upgrade the catalog's schema to the one this version of vsearch needs, or create a new catalog.
 
-    First back up the catalog and stop pages and workers of the older version, which cannot use the new schema.
+    First back up the catalog and stop web servers and workers of the older version, which cannot use the new schema.
     """
     url, wanted = settings.catalog_url, schema_revisions()[-1]
     found = read_schema_revision(url)
@@ -75,7 +75,7 @@ def import_and_report(
     accept: Collection[str] = (),
     progress: Progress,
 ) -> ImportReport:
-    """Import a feed, and print its findings on standard error."""
+    """Import a feed, and print the problems found in it on standard error."""
     url = settings.catalog_url
     options: dict[str, Any] = {"mapping": mapping, "dry_run": dry_run, "accept": accept, "progress": progress}
     with open_for_dry_run(url) if dry_run else open_catalog(url, write=True) as sessions:
@@ -89,13 +89,13 @@ def import_and_report(
 
 
 def print_import(feed: str, report: ImportReport) -> None:
-    """Print the findings of an import, and its summary."""
+    """Print the problems that an import found, and its summary."""
     print_findings(feed, report)
     click.echo(f"{redact_url(feed)}: {report.text()}")
 
 
 def print_findings(feed: str, found: ImportReport | FeedGateError, *, recorded: bool = True) -> None:
-    """Print warnings and the first findings on standard error, each as FEED:LINE: problem."""
+    """Print warnings and the first problems on standard error, each as FEED:LINE: problem."""
     feed = redact_url(feed)
     for warning in found.warnings:
         click.echo(f"{feed}: warning: {warning}", err=True)

@@ -1,4 +1,4 @@
-"""`vsearch evaluate`: retrieval and classification quality with known answers."""
+"""`vsearch evaluate`: measure retrieval and classification against ground truth."""
 
 import json
 from dataclasses import replace
@@ -29,22 +29,22 @@ from vsearch.imaging.codec import Limits, Picture
 from vsearch.imaging.synthetic import add_margin
 
 _TITLES: dict[Kind, str] = {
-    "easy": "easy synthetic photos, own background",
-    "hard": "hard synthetic photos, whole",
+    "easy": "easy synthetic photos, original background",
+    "hard": "hard synthetic photos, uncropped",
     "crop": "hard synthetic photos, cropped to the product",
 }
 
-_skus = click.option("--skus", type=EXISTING_FILE, help="Query these products only, one sku per line.")
+_skus = click.option("--skus", type=EXISTING_FILE, help="File with one SKU per line: query these products only.")
 _by_category = click.option("--by-category", is_flag=True, help="Also print a table by category.")
 _unrelated = click.option(
     "--unrelated", type=EXISTING_PATH, multiple=True,
-    help="Folder, tar or zip of photos of things the shop does not sell, to tell apart; repeatable.",
+    help="Folder, tar or zip of photos of items the shop does not sell, to be recognized as such (repeatable).",
 )  # fmt: skip
 
 
 @click.group()
 def command() -> None:
-    """Measure retrieval and classification with known answers."""
+    """Measure retrieval and classification against ground truth."""
 
 
 @command.command(epilog="Example: vsearch evaluate retrieval --qrels same_family.csv")
@@ -55,8 +55,8 @@ def command() -> None:
 def retrieval(settings: Settings, /, qrels: Path, **output: Any) -> None:
     """Score the published index on a relevance file, with HOG and a Lab histogram as baselines.
 
-    query and doc are skus: the first image of the query is searched with, and its product removed from the results.
-    nDCG@10 is reported if rel has several values.
+    query and doc are SKUs: the first image of the query product is the query, and that product is removed from the
+    results. nDCG@10 is reported if rel has several values.
     """
     relevant = ground_truth.read_relevance(qrels)
     graded = len({grade for grades in relevant.values() for grade in grades.values()}) > 1
@@ -76,7 +76,7 @@ def retrieval(settings: Settings, /, qrels: Path, **output: Any) -> None:
 @click.option("--rooms", type=EXISTING_PATH, help="Folder or tar of room photos.")
 @_skus
 @click.option(
-    "--sample", default=250, show_default=True, type=click.IntRange(1), help="Number of products without --skus."
+    "--sample", default=250, show_default=True, type=click.IntRange(1), help="Number of products, unless --skus."
 )
 @click.option("--seed", default=20_000, show_default=True, type=click.IntRange(0), help="Seed of the photos.")
 @_unrelated
@@ -87,10 +87,10 @@ def shopper(
     settings: Settings, /, kinds: tuple[Kind, ...], rooms: Path | None, skus: Path | None, sample: int, seed: int,
     unrelated: tuple[Path, ...], **output: bool,
 ) -> None:  # fmt: skip
-    """Score synthetic shopper photos of catalog products, with HOG and a Lab histogram as baselines.
+    """Score searches with synthetic shopper photos of catalog products, with HOG and a Lab histogram as baselines.
 
-    easy: the product on its own background, from another viewpoint. hard: the product in a room. crop: the hard photo
-    cropped to the product. Rooms are generated without --rooms.
+    easy: the product on its original background, from another viewpoint. hard: the product in a room. crop: the hard
+    photo cropped to the product. Rooms are generated if --rooms is not given.
     """
     engine = load_engine(settings)
     catalog = CatalogImages.open(settings)
@@ -111,9 +111,9 @@ def shopper(
 @command.command("photos", epilog="Example: vsearch evaluate photos photos.csv --pictures photos --whole")
 @click.argument("manifest", type=EXISTING_FILE)
 @click.option("--pictures", type=EXISTING_PATH, required=True, help="Folder, tar or zip of the photos.")
-@click.option("--whole", is_flag=True, help="Search with whole photos: any product of a photo is relevant.")
+@click.option("--whole", is_flag=True, help="Search with whole photos: every product in a photo is relevant.")
 @click.option(
-    "--where", type=(str, str), multiple=True, metavar="COLUMN VALUE", help="Use these rows only; repeatable."
+    "--where", type=(str, str), multiple=True, metavar="COLUMN VALUE", help="Use only these rows (repeatable)."
 )
 @_skus
 @_unrelated
@@ -124,11 +124,11 @@ def real_photos(
     settings: Settings, /, manifest: Path, pictures: Path, whole: bool, where: tuple[tuple[str, str], ...],
     skus: Path | None, unrelated: tuple[Path, ...], **output: bool,
 ) -> None:  # fmt: skip
-    """Score photos with known answers, with HOG and a Lab histogram as baselines.
+    """Score searches with photos of known products, with HOG and a Lab histogram as baselines.
 
     MANIFEST is a CSV: photo, sku and optionally left, top, right, bottom (a box, as fractions of the photo), grade,
-    category. Each photo and box is a query, searched with a margin of 5 percent; several rows of it are several
-    relevant products. Intervals resample photos. With --skus, only queries for these products are used.
+    category. Each photo and box is a query, searched with a margin of 5 percent; several rows for a query are several
+    relevant products. Confidence intervals resample photos. --skus restricts the queries to these products.
     """
     photo_queries = ground_truth.read_photo_queries(manifest, whole=whole, where=dict(where))
     if skus is not None:
@@ -149,12 +149,12 @@ def real_photos(
 @command.command(epilog="Example: vsearch evaluate classes --manifest labels.csv --images images.tar --label category")
 @click.option("--manifest", type=EXISTING_FILE, required=True, help="CSV: image, split, label.")
 @click.option("--images", type=EXISTING_PATH, required=True, help="Folder or tar of images.")
-@click.option("--label", default="category", show_default=True, help="Column of the class.")
+@click.option("--label", default="category", show_default=True, help="Column with the class.")
 @pass_settings
 def classes(settings: Settings, manifest: Path, images: Path, label: str) -> None:
     """Fit class heads on the images of split 'train', and score each network and the vote on split 'val'.
 
-    The networks are not trained: this is what an index of a shop with these classes achieves.
+    The networks are not trained: the scores are those of an index of a shop with these classes.
     """
     from vsearch.models.class_heads import fit_heads
 
@@ -171,7 +171,7 @@ def classes(settings: Settings, manifest: Path, images: Path, label: str) -> Non
                 advance(sum(map(len, names.values())), len(labels))
     for split in ground_truth.SPLITS:
         if not names[split]:
-            raise DatasetError(f"{images} has no image of split {split!r} of {manifest}.")
+            raise DatasetError(f"{images} has no image of the split {split!r} in {manifest}.")
     heads = fit_heads(np.stack(blocks["train"]), names["train"], model.encoder.block_sizes)
     predictions = heads.predict(np.stack(blocks["val"]))
     truth = heads.class_numbers(names["val"])
@@ -185,7 +185,7 @@ def classes(settings: Settings, manifest: Path, images: Path, label: str) -> Non
     epilog="Example: vsearch evaluate checkpoint runs/furniture/checkpoint --plan furniture --photos photos"
 )
 @click.argument("folder", type=EXISTING_FOLDER)
-@click.option("--plan", "plan_name", required=True, help="Name of a shipped plan or a .toml file with the sources.")
+@click.option("--plan", "plan_name", required=True, help="Name of an included plan, or a .toml file, with the sources.")
 @click.option(
     "--photos", "source", type=EXISTING_FOLDER, default=Path(), show_default=True,
     help="Folder that the plan's sources are relative to.",
@@ -195,13 +195,13 @@ def classes(settings: Settings, manifest: Path, images: Path, label: str) -> Non
 )
 @click.option(
     "--out", "target", type=FOLDER,
-    help="Folder for report.json and the plots  [default: FOLDER-evaluation, beside the checkpoint]",
+    help="Folder for report.json and the plots  [default: FOLDER-evaluation, next to the checkpoint]",
 )  # fmt: skip
 @json_option
 def checkpoint(folder: Path, plan_name: str, source: Path, runs: Path, target: Path | None, as_json: bool) -> None:
     """Evaluate the trained heads of the checkpoint in FOLDER on a plan's validation images.
 
-    Each network and the vote are evaluated, on the heads that the plan names.
+    Each network and the vote are evaluated on the heads that the plan names.
     """
     from vsearch.training import plan as plans
     from vsearch.training.results import training_report
@@ -218,7 +218,7 @@ def checkpoint(folder: Path, plan_name: str, source: Path, runs: Path, target: P
     table(title, columns, lines, right=columns[1:])
     for sentence in training_report.compare_with_vote(figures["validation"]):
         out.print(sentence, soft_wrap=True)
-    out.print(f"Figures and plots are in {target}.", soft_wrap=True)
+    out.print(f"Metrics and plots are in {target}.", soft_wrap=True)
 
 
 def _synthetic_query(catalog: CatalogImages, sku: str, kind: Kind, rooms: list[Picture], seed: list[int]) -> Query:

@@ -1,4 +1,4 @@
-"""Running an evaluation on the published index and the baselines, and printing its scores."""
+"""Evaluate the published index and the baselines, and print the scores."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ class CatalogImages:
 
     rows: list[GalleryRow]
     first: dict[str, GalleryRow]
-    """The first image of each product, by sku."""
+    """The first image of each product, by SKU."""
     store: ImageStore
 
     @classmethod
@@ -47,7 +47,7 @@ class CatalogImages:
         """Return the first image of a product.
 
         Raises:
-            DatasetError: no product with an image has this sku.
+            DatasetError: no product with an image has this SKU.
         """
         if sku not in self.first:
             raise DatasetError(f"The catalog has no product {sku!r} with an image. Correct or remove that line.")
@@ -67,11 +67,11 @@ def report(
     by_category: bool = False,
     as_json: bool = False,
 ) -> None:
-    """Evaluate the published index and the baselines on query sets, and print the scores, also of each category.
+    """Evaluate the published index and the baselines on query sets, and print the scores, optionally by category.
 
     Args:
-        unrelated: images of things that are not in the catalog, to tell from the queries.
-        as_json: print JSON instead of tables; the JSON of a single query set has no name around it.
+        unrelated: images of things that are not in the catalog, to be distinguished from the queries.
+        as_json: print JSON instead of tables; for a single query set, its scores are not nested under its name.
     """
     gallery, ids = [catalog.picture(row) for row in catalog.rows], [row.product_id for row in catalog.rows]
     baselines = [DescriptorRanker(name, describe, gallery, np.array(ids)) for name, describe in _BASELINES.items()]
@@ -142,7 +142,7 @@ def _print_scores(result: Mapping[str, Any], images: int) -> None:
 
 
 def _print_no_match(results: Mapping[str, Mapping[str, Any]], unrelated: int) -> None:
-    """Print how well scores separate catalog products from unrelated images, and the shares of match labels."""
+    """Print how well scores separate catalog products from unrelated images, and how often each match label occurs."""
     lines = []
     blank = [""] * (1 + len(_BASELINES))
     for name, result in results.items():

@@ -25,7 +25,7 @@ from vsearch.index import generation as generations
 from vsearch.index.generation import Manifest
 
 MAX_PRINTED_FINDINGS = 20
-"""Of each kind."""
+"""Number of entries of each kind to show."""
 
 
 @click.group()
@@ -34,7 +34,7 @@ def command() -> None:
 
 
 @command.command("run", epilog="Example: vsearch index run --feed products.csv --images pictures.tar")
-@click.option("--feed", default="", help="Import this feed first; the default is the setting feed, if there is one.")
+@click.option("--feed", default="", help="Import this feed first; the default is the `feed` setting, if set.")
 @click.option("--images", help="Folder, archive or object storage with the pictures that the feed names.")
 @click.option(
     "--accept", type=click.Choice(CHECKS), multiple=True, help="Override a safety check (repeatable)."
@@ -43,9 +43,9 @@ def command() -> None:
 def run(settings: Settings, *, feed: str, images: str | None, accept: tuple[str, ...]) -> None:
     """Import the feed, encode new pictures, and publish a new index if anything changed.
 
-    It may be stopped at any moment and continues when run again. Shoppers see the old index until the new one is
-    published. --accept drift publishes an index whose results differ from the published one, --accept canaries one that
-    fails the canary queries; the other checks are those of `vsearch catalog import`.
+    It can be stopped at any moment and continues when run again. Shoppers see the old index until the new one is
+    published. --accept drift publishes an index whose results differ from those of the published one, --accept canaries
+    one that fails the canary queries. The other checks are those of `vsearch catalog import`.
     """
     with stoppable("Stopped. The published index is unchanged. Run the same command again to continue."):
         report = run_nightly_job(settings, feed=feed or settings.feed, images=images, accept=accept, progress=progress)
@@ -56,7 +56,7 @@ def run(settings: Settings, *, feed: str, images: str | None, accept: tuple[str,
 @json_option
 @pass_settings
 def status(settings: Settings, *, as_json: bool) -> None:
-    """Show what is published, and how the latest runs ended."""
+    """Show the published index, and how the latest runs ended."""
     current = current_manifest(settings)
     runs = _latest_runs(settings)
     kept = generations.generation_ids(settings.generations)
@@ -78,7 +78,7 @@ def status(settings: Settings, *, as_json: bool) -> None:
 def verify(settings: Settings) -> None:
     """Check the published index: its files and their checksums, its pictures, and the canary queries.
 
-    Products added or withdrawn since it was published are reported, but are no problem.
+    Products added or withdrawn since it was published are reported, but do not count as a problem.
     """
     found = verify_published(settings)
     for line in found.notes:
@@ -93,10 +93,10 @@ def verify(settings: Settings) -> None:
 
 @command.command("report", epilog="Example: vsearch index report --html report.html")
 @json_option
-@click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with pictures.")
+@click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write HTML with pictures.")
 @pass_settings
 def report(settings: Settings, *, as_json: bool, page: Path | None) -> None:
-    """Show how the latest nightly jobs ended and what to correct in the catalog."""
+    """Show how the latest nightly jobs ended, and what to correct in the catalog."""
     found = catalog_report.create(settings)
     if page is not None:
         with filename_in_errors(page):
@@ -112,9 +112,9 @@ def report(settings: Settings, *, as_json: bool, page: Path | None) -> None:
 @click.option("--to", default="", metavar="ID", help="A generation on disk (`vsearch index status` lists them).")
 @pass_settings
 def rollback(settings: Settings, *, to: str) -> None:
-    """Publish an earlier generation again: by default the latest before the current one that can be served.
+    """Publish an earlier generation again, by default the latest usable one before the current one.
 
-    The page serves it within seconds. The next nightly job publishes a new one.
+    The web server uses it within seconds. The next nightly job publishes a new one.
     """
     generation_id = reindex.rollback(settings, to)
     click.echo(f"Generation {generation_id} is published again. The next run publishes a new one.")

@@ -23,7 +23,7 @@ from vsearch.core.settings import Settings
 
 @click.group()
 def command() -> None:
-    """Run nightly jobs, imports and trainings in the background."""
+    """Run nightly jobs, imports and training runs in the background."""
 
 
 @command.command("run", epilog="Example: vsearch jobs run nightly")
@@ -35,15 +35,15 @@ def run(settings: Settings, *, kind: str, arguments: tuple[str, ...], accept: tu
     """Queue a job for a worker (`vsearch jobs worker`).
 
     \b
-    nightly                    import the feed of the settings, and index
+    nightly                    import the configured feed, and index the catalog
     index                      index the catalog
     import feed=F images=I     import a feed
-    train plan=P photos=D      train by a plan, with runs in the data folder
+    train plan=P photos=D      train with a plan, with runs in the data folder
     """
     parsed = kinds.parse_arguments(settings, kind, arguments, accept)
     with open_catalog(settings.catalog_url, write=True) as sessions:
         job_id = execution.add(sessions, kind, parsed, utc_now())
-    click.echo(f"Job {job_id} waits for a worker. `vsearch jobs list` shows its progress.")
+    click.echo(f"Job {job_id} is waiting for a worker. `vsearch jobs list` shows its progress.")
 
 
 @command.command("list")
@@ -69,7 +69,7 @@ def list_(settings: Settings, *, as_json: bool) -> None:
 @click.argument("job_id", type=int)
 @pass_settings
 def cancel(settings: Settings, job_id: int) -> None:
-    """Stop a job, but keep what it has finished."""
+    """Stop a job; the steps it has finished are kept."""
     with open_catalog(settings.catalog_url) as sessions, sessions.begin() as session:
         state = jobs.cancel(session, job_id, utc_now())
     click.echo(f"Job {job_id} is {'cancelled' if state == 'cancelled' else 'stopping'}.")
@@ -92,7 +92,7 @@ def show_log(settings: Settings, job_id: int) -> None:
 @command.command("worker")
 @pass_settings
 def worker(settings: Settings) -> None:
-    """Run waiting jobs, and the nightly job when it is due (the setting schedule)."""
+    """Run waiting jobs, and the nightly job when it is due (see the `schedule` setting)."""
     _log_info()
     Worker(settings).run()
 
@@ -100,7 +100,7 @@ def worker(settings: Settings) -> None:
 @command.command("alarm")
 @pass_settings
 def alarm(settings: Settings) -> None:
-    """Test the setting alarm, the command that receives the message of a failed job.
+    """Test the alarm command (the `alarm` setting), which receives the message of a failed job.
 
     It is a program with its arguments and runs without a shell; use sh -c 'COMMAND LINE' for pipes, redirections and
     variables.
@@ -111,7 +111,7 @@ def alarm(settings: Settings) -> None:
             "message on its standard input, such as 'curl -fsS --data-binary @- https://alerts.example/shop'."
         )
     run_alarm(settings.alarm, "vsearch: this is a test of the alarm; nothing failed.")
-    click.echo("The alarm command succeeded. Check that its message arrived.")
+    click.echo("The alarm command succeeded. Check that the message arrived.")
 
 
 @command.command("execute", hidden=True)
@@ -119,10 +119,10 @@ def alarm(settings: Settings) -> None:
 @click.argument("worker")
 @pass_settings
 def execute(settings: Settings, job_id: int, worker: str) -> None:
-    """Run a job that a worker has claimed; the worker starts this in a process for each job."""
+    """Run a job that a worker has claimed; the worker starts this command in a separate process for each job."""
     _log_info()
     if not execution.execute(settings, job_id, worker, kinds.FUNCTIONS):
-        click.echo(f"Job {job_id} does not belong to worker {worker} any more.")
+        click.echo(f"Job {job_id} no longer belongs to worker {worker}.")
 
 
 def _log_info() -> None:

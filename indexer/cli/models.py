@@ -1,4 +1,4 @@
-"""`vsearch models`: list, show, fetch, export, compare, promote and roll back models."""
+"""`vsearch models`: list, show, download, export, compare, promote and roll back models."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -44,24 +44,24 @@ _PURPOSES: dict[registry.Role, str] = {
 _STOPPED = "Stopped; the model in use is unchanged. Run the same command to continue."
 
 TAGS = 500
-"""Tags drawn to measure a reader of article numbers with."""
+"""Number of tags that an article-number reader is evaluated on."""
 
 TAG_SEED = 50_000
 
 
 @click.group()
 def command() -> None:
-    """List models, compare them, and choose which one searches."""
+    """List and compare models, and choose the one used for searching."""
 
 
 @command.command("list")
 @json_option
 @pass_settings
 def list_(settings: Settings, *, as_json: bool) -> None:
-    """Show every checkpoint on this machine, and which one is in use.
+    """List all checkpoints on this machine, and show which one is in use.
 
-    The last column is "active", "same networks" if the active one differs only in its class heads, or "previous" if an
-    older index on disk uses it.
+    The last column is "active", "same networks" if only the class heads differ from those of the active one, or
+    "previous" if an older index on disk uses it.
     """
     usage = _usage(settings)
     entries = [(entry, usage(entry)) for entry in registry.list_checkpoints(settings)]
@@ -86,7 +86,7 @@ def list_(settings: Settings, *, as_json: bool) -> None:
 @click.argument("name", metavar="ID|FOLDER|ZIP")
 @pass_settings
 def show(settings: Settings, name: str) -> None:
-    """Show a checkpoint, its scores in training, and its model card."""
+    """Show a checkpoint, its training scores, and its model card."""
     from rich.markdown import Markdown
 
     with registry.open_checkpoint(settings, name) as checkpoint:
@@ -99,18 +99,18 @@ def show(settings: Settings, name: str) -> None:
 
 @command.command("pull", epilog="Example: vsearch models pull resnet50 vgg16 inception_v3")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--to", type=FOLDER, help="Folder to save them in.")
+@click.option("--to", type=FOLDER, help="Folder to save the weights in.")
 @pass_settings
 def pull_(settings: Settings, names: tuple[str, ...], to: Path | None) -> None:
-    """Download ImageNet weights of backbones for training; without names, those of the plan `ensemble`.
+    """Download ImageNet weights of backbones for training; the default is those of the `ensemble` plan.
 
-    They are saved as NAME.weights.h5 in the folder of the setting weights, or in data/weights.
+    They are saved as NAME.weights.h5 in the folder of the `weights` setting, or else in data/weights.
     """
     folder = to or settings.weights or settings.data / "weights"
     for name in names or LARGE_ENSEMBLE:
         file = weights_file(name, folder)
         if file.is_file():
-            click.echo(f"{file} exists already.")
+            click.echo(f"{file} already exists.")
             continue
         click.echo(f"Downloading {name} ...", err=True)
         pull(name, folder)
@@ -124,11 +124,11 @@ def pull_(settings: Settings, names: tuple[str, ...], to: Path | None) -> None:
 @click.option("--out", "target", required=True, type=ANY_PATH, help="New .zip file, or new folder.")
 @click.option(
     "--format", "kind", type=click.Choice(["checkpoint", "savedmodel"]), default="checkpoint", show_default=True,
-    help="A checkpoint for another vsearch, or a folder of TensorFlow SavedModels for other programs.",
+    help="A checkpoint for other vsearch installations, or a folder of TensorFlow SavedModels for other programs.",
 )  # fmt: skip
 @pass_settings
 def export(settings: Settings, name: str, target: Path, kind: str) -> None:
-    """Write a model to a file or folder, which `vsearch models promote` accepts and verifies."""
+    """Write a model to a file or folder; `vsearch models promote` accepts an exported checkpoint."""
     with registry.open_checkpoint(settings, name) as checkpoint:
         if kind == "savedmodel":
             from vsearch.models.classifier import export_networks
@@ -145,9 +145,9 @@ def export(settings: Settings, name: str, target: Path, kind: str) -> None:
 @json_option
 @pass_settings
 def compare(settings: Settings, names: tuple[str, ...], as_json: bool) -> None:
-    """Measure two models on the evaluation set, each with an index of its own, and publish nothing.
+    """Evaluate two models on the evaluation set, each with its own index, without publishing anything.
 
-    A single model is compared with the one in use. Pictures without stored blocks of a model are encoded first.
+    A single model is compared with the one in use. Pictures that have no stored blocks for a model are encoded first.
     """
     if len(names) > 2:
         raise click.UsageError("Give one model, or two to compare with each other.")
@@ -168,14 +168,14 @@ def compare(settings: Settings, names: tuple[str, ...], as_json: bool) -> None:
 @click.argument("name", metavar="ID|FOLDER|ZIP")
 @click.option(
     "--allow-drop", default=0.0, show_default=True, type=click.FloatRange(0, 1),
-    help="Accepted loss of mean reciprocal rank, or of the share of tags read correctly.",
+    help="Accepted loss of mean reciprocal rank, or of the proportion of tags read correctly.",
 )  # fmt: skip
 @pass_settings
 def promote(settings: Settings, name: str, allow_drop: float) -> None:
-    """Replace the model in use by another one that finds no worse on the evaluation set.
+    """Replace the model in use with another one that performs no worse on the evaluation set.
 
-    An index is built for it first; model and index change together, and `vsearch models rollback` undoes both. A
-    checkpoint that only reads article numbers is measured on drawn tags and becomes the reader.
+    An index is built for it first. Model and index change together, and `vsearch models rollback` undoes both. A
+    checkpoint that only reads article numbers is evaluated on synthetic tags and replaces the article-number reader.
     """
     with registry.open_checkpoint(settings, name) as candidate, stoppable(_STOPPED):
         if registry.role_of(candidate) == "reader":
@@ -190,12 +190,12 @@ def promote(settings: Settings, name: str, allow_drop: float) -> None:
         own = candidate.checkpoint_id
     new, generation_id = result.report.checkpoint_id, result.report.generation_id
     if result.comparison is None:
-        click.echo(f"Model {new} is in use already, and its index is up to date.")
+        click.echo(f"Model {new} is already in use, and its index is up to date.")
         return
     _print_comparison(result.comparison)
-    derived = "" if new == own else f" ({own} with class heads of this shop)"
+    derived = "" if new == own else f" ({own} with this shop's class heads)"
     click.echo(
-        f"Model {new}{derived} now searches, with generation {generation_id}; the page follows within seconds. "
+        f"Model {new}{derived} is now in use, with generation {generation_id}; the web server follows within seconds. "
         "`vsearch models rollback` undoes this."
     )
 
@@ -207,12 +207,12 @@ def rollback(settings: Settings, role: str) -> None:
     """Undo the last promotion: return to the previous model and its last index; nightly jobs continue with it."""
     if role == "reader":
         reader = reader_promotion.rollback_reader(settings)
-        click.echo(f"Model {reader.checkpoint_id} reads tags again." if reader else "No model reads tags now.")
+        click.echo(f"Model {reader.checkpoint_id} reads tags again." if reader else "No model reads tags any more.")
         return
     result = promotion.rollback(settings)
     click.echo(
-        f"Rolled back from generation {result.before}; model {result.now.checkpoint_id} searches again, with "
-        f"generation {result.now.generation_id} of {result.now.created_at:%Y-%m-%d %H:%M} UTC."
+        f"Rolled back from generation {result.before}; model {result.now.checkpoint_id} is in use again, with "
+        f"generation {result.now.generation_id} from {result.now.created_at:%Y-%m-%d %H:%M} UTC."
     )
     if settings.checkpoint:
         click.echo(_override_note(settings))
@@ -223,25 +223,25 @@ def rollback(settings: Settings, role: str) -> None:
 )
 @click.option("--photos", "source", type=EXISTING_PATH, help="Folder or tar of photos.")
 @click.option(
-    "--answers", type=EXISTING_FILE, help="CSV: photo, sku. A photo with several rows has several right products."
+    "--answers", type=EXISTING_FILE, help="CSV: photo, sku. A photo with several rows has several correct products."
 )
-@click.option("--replace", is_flag=True, help="Replace the existing set; figures before and after are not comparable.")
+@click.option("--replace", is_flag=True, help="Replace the existing set; scores on the two are not comparable.")
 @pass_settings
 def create_evaluation_set(settings: Settings, source: Path | None, answers: Path | None, replace: bool) -> None:
-    """Create the evaluation set that models are measured with: your own photos, or synthetic photos of 250 products.
+    """Create the evaluation set for comparing models, from your own photos or synthetic photos of 250 products.
 
-    Without this command the first comparison creates synthetic photos. The set does not change afterwards.
+    If you never run this command, the first comparison creates synthetic photos. The set does not change afterwards.
     """
     if (source is None) != (answers is None):
         raise click.UsageError("Give both --photos and --answers, or neither.")
     own = _own_photos(settings, source, answers) if source and answers else None
     with exclusive_run(settings, progress=progress) as context:
         created = evaluation_set.create(context, own, replace=replace)
-    click.echo(f"Models are now measured with evaluation set {created}, stored in {created.folder}.")
+    click.echo(f"Models are now compared on evaluation set {created}, stored in {created.folder}.")
 
 
 def _usage(settings: Settings) -> Callable[[Entry], str]:
-    """Return a function that says how a checkpoint is used."""
+    """Return a function that describes how a checkpoint is used."""
     current = current_manifest(settings)
     try:
         reader = registry.reader_checkpoint(settings)
@@ -289,7 +289,7 @@ def _facts(checkpoint: Checkpoint, name: str) -> list[tuple[str, str]]:
 
 
 def _scores(checkpoint: Checkpoint) -> list[tuple[str, str]]:
-    """Return all numbers that the training wrote, with their paths as names."""
+    """Return all numbers that the training run recorded, named by their paths."""
     found: list[tuple[str, str]] = []
 
     def walk(name: str, value: object) -> None:
@@ -304,9 +304,9 @@ def _scores(checkpoint: Checkpoint) -> list[tuple[str, str]]:
 
 
 def _override_note(settings: Settings) -> str:
-    """Return how the setting checkpoint overrides the model in use."""
+    """Return a note that the `checkpoint` setting overrides the model in use."""
     return (
-        f"The setting checkpoint names {settings.checkpoint}, so the next index run uses that model. "
+        f"The `checkpoint` setting names {settings.checkpoint}, so the next index run uses that model. "
         "Remove the setting (VSEARCH_CHECKPOINT, vsearch.toml) to keep the model in use."
     )
 
@@ -323,7 +323,7 @@ def _draw_tags(digits: int) -> Sequence[tuple[Picture, str]]:
 
 
 def _own_photos(settings: Settings, source: Path, answers: Path) -> Photos:
-    """Yield photos with their skus.
+    """Yield photos with their SKUs.
 
     Raises:
         DatasetError: a row names a photo that is missing or cannot be read.

@@ -11,15 +11,15 @@ from vsearch.core.settings import Settings
 
 
 @click.command(epilog="Example: vsearch prune --dry-run")
-@click.option("--dry-run", is_flag=True, help="Show what would be deleted, and delete nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted without deleting anything.")
 @json_option
 @pass_settings
 def command(settings: Settings, *, dry_run: bool, as_json: bool) -> None:
     """Delete data that is no longer used, as each nightly job does.
 
-    This covers blocks (features) of models that are no longer in use and of pictures that no product has, those
-    pictures and their thumbnails, models and indexes that no rollback needs, uploads beyond their limits, old jobs and
-    records, and temporary files of killed commands. It does not run during a nightly job.
+    This covers pictures that no product has, with their thumbnails; blocks (features) of these pictures and of models
+    no longer in use; models and indexes that no rollback needs; uploads beyond their limits; old jobs and records; and
+    temporary files of killed commands. It does not run during a nightly job.
     """
     with stoppable("Stopped. Run the same command again to continue."):
         result = prune.run(settings, dry_run=dry_run, progress=progress)

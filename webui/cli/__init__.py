@@ -1,1 +1,1 @@
-"""Commands that serve the page and search from the terminal."""
+"""Commands that run the web server and search from the terminal."""

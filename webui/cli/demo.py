@@ -1,4 +1,4 @@
-"""`vsearch demo`: from an empty data folder to a page that finds products."""
+"""`vsearch demo`: from an empty data folder to a running product search."""
 
 import os
 import sys
@@ -19,17 +19,17 @@ from webui.cli.serve import host_option, port_option
 
 PAGE_SIZE = 24
 MAX_RANK = 5
-"""The product of an example photo must be among the first five of a page of results."""
+"""Lowest rank at which the product of an example photo counts as found."""
 
 
 @click.command(epilog="Example: vsearch demo --feed products.csv --images pictures.tar")
-@click.option("--feed", type=EXISTING_FILE, help="A feed of your own.")
+@click.option("--feed", type=EXISTING_FILE, help="Your own feed.")
 @click.option("--images", type=EXISTING_PATH, help="Its pictures: folder, tar or zip.")
 @click.option("--mapping", type=EXISTING_PATH, help="TOML file that maps its columns.")
 @click.option("--accept", multiple=True, help="Override a safety check (repeatable), as in `vsearch index run`.")
 @host_option
 @port_option
-@click.option("--no-serve", is_flag=True, help="Search with the example photos instead of serving the page.")
+@click.option("--no-serve", is_flag=True, help="Search with the example photos instead of starting the web server.")
 @pass_settings
 def command(
     settings: Settings, /, *, feed: Path | None, images: Path | None, mapping: Path | None, accept: tuple[str, ...],
@@ -49,7 +49,7 @@ def command(
 
 
 def _examples(settings: Settings) -> Path:
-    """Return the folder of example photos that the page offers."""
+    """Return the folder of example photos offered on the search page."""
     if settings.examples is not None:
         return settings.examples
     folder = settings.data / "demo" / "examples"
@@ -63,7 +63,7 @@ def _update_index(settings: Settings, accept: tuple[str, ...]) -> None:
 
 
 def _search_examples(settings: Settings, examples: Sequence[DemoPhoto]) -> None:
-    """Send the example photos, each with the box of its product, through the API; fail if less than half are found."""
+    """Search with each example photo and its product's box through the API; fail if fewer than half are found."""
     from webui.server import build
     from webui.services import services_of
 
@@ -80,13 +80,13 @@ def _search_examples(settings: Settings, examples: Sequence[DemoPhoto]) -> None:
     summary = f"the products of {found} of {len(examples)} example photos among the first {MAX_RANK}"
     if 2 * found < len(examples):
         raise GenerationError(
-            f"The demo only found {summary}. Run it with a new data folder, and without the setting checkpoint."
+            f"The demo only found {summary}. Run it with a new data folder, and without the `checkpoint` setting."
         )
     click.echo(f"Found {summary}.")
 
 
 def _serve(settings: Settings, values: dict[str, Any]) -> None:
-    """Become `vsearch serve` with these options in a new program, without the memory that indexing took."""
+    """Replace this process with `vsearch serve` and these options, which frees the memory that indexing used."""
     program = "from vsearch.cli import main; main()"
     options = [word for name, value in values.items() if value is not None for word in (f"--{name}", str(value))]
     arguments = ["--data", str(settings.data), "--log-level", settings.log_level, "serve", *options]

@@ -1,4 +1,4 @@
-"""`vsearch search`: the shopper's search, in the terminal."""
+"""`vsearch search`: the shopper's search in the terminal."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ MAX_CLASSES_SHOWN = 3
 @click.argument("photo", type=EXISTING_FILE)
 @click.option("--class", "classes", multiple=True, help="Class to search, or 'all' for every class (repeatable).")
 @click.option("--metric", type=click.Choice(["cosine", "euclidean"]), default="cosine", show_default=True)
-@click.option("--box", help="Region to search with: x0,y0,x1,y1 as fractions of the photo's sides.")
+@click.option("--box", help="Region to search with: x0,y0,x1,y1 as fractions of the photo's width and height.")
 @click.option("--count", default=10, show_default=True, type=click.IntRange(1, 1000), help="Number of products.")
 @json_option
 @pass_settings
@@ -39,8 +39,8 @@ def command(
 ) -> None:
     """Find the products that look most like PHOTO, best first.
 
-    Without --class, the photo decides which classes are searched. Without --box, the whole photo and every product
-    detected in it are searched; use --box 0,0,1,1 for the whole photo alone.
+    Without --class, the classes to search are predicted from the photo. Without --box, the whole photo and every
+    product detected in it are used as queries; use --box 0,0,1,1 for the whole photo alone.
     """
     picture = decode(photo.read_bytes(), Limits.from_settings(settings))
     chosen: tuple[str, ...] | Literal["all"] | None = ALL if ALL in classes else tuple(dict.fromkeys(classes)) or None
@@ -64,7 +64,7 @@ def _print_table(name: str, result: SearchResult, found: list[tuple[ProductCard,
     lines = []
     for rank, (card, hit) in enumerate(found, start=1):
         weight = 1.0 if hit.box is None else weights.get(hit.box, 1.0)
-        value = weighted_value(hit.value, weight, lower_is_better=metric == "euclidean")  # by which hits are ordered
+        value = weighted_value(hit.value, weight, lower_is_better=metric == "euclidean")  # the sort key of hits
         shown = abs(value) if metric == "euclidean" else value
         line = [str(rank), card.sku, card.title, hit.class_name, f"{shown:.3f}", hit.label]
         lines.append((*line, str(hit.box or "")) if result.detections else tuple(line))
