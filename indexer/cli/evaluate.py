@@ -76,7 +76,7 @@ def retrieval(settings: Settings, /, qrels: Path, **output: Any) -> None:
 @click.option("--rooms", type=EXISTING_PATH, help="Folder or tar of room photos.")
 @_skus
 @click.option(
-    "--sample", default=250, show_default=True, type=click.IntRange(1), help="Number of products, unless --skus."
+    "--sample", default=250, show_default=True, type=click.IntRange(1), help="Sample size; ignored with --skus."
 )
 @click.option("--seed", default=20_000, show_default=True, type=click.IntRange(0), help="Seed of the photos.")
 @_unrelated

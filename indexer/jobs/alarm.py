@@ -12,13 +12,13 @@ TIMEOUT_SECONDS = 60
 
 _QUOTED = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.""")
 _SHELL_SYNTAX = re.compile(r"[|<>`]|\$[\w({]|(^|\s)[;&]|[;&](\s|$)")
-"""Pipes, redirections, variables and lists; without a shell they would silently become arguments."""
+"""Pipes, redirections, variables and lists, which would silently become arguments without a shell."""
 
 log = logging.getLogger(__name__)
 
 
 def raise_alarm(settings: Settings, text: str) -> None:
-    """Pass the text to the command in the setting `alarm`, if there is one; its failure is only logged."""
+    """Pass the text to the alarm command (the `alarm` setting), if one is set; a failure is only logged."""
     if not settings.alarm.strip():
         return
     try:
@@ -40,4 +40,4 @@ def run_alarm(alarm: str, text: str) -> None:
             raise ValueError("it runs without a shell; use sh -c 'COMMAND LINE' for pipes, redirections and variables")
         subprocess.run(shlex.split(alarm), input=f"{text}\n", text=True, timeout=TIMEOUT_SECONDS, check=True)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        raise SettingsError(f"Setting alarm: {alarm!r} failed: {str(error).rstrip('.')}.") from None
+        raise SettingsError(f"Setting alarm: the command {alarm!r} failed: {str(error).rstrip('.')}.") from None

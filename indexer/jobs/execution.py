@@ -1,4 +1,4 @@
-"""Background jobs: asking for one, claiming it, running it to its end, and recovering it when its worker died."""
+"""Queuing, claiming and running background jobs, and recovering those whose worker died."""
 
 import _thread
 import logging
@@ -31,24 +31,24 @@ Kind = Literal["nightly", "index", "import", "train"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 EXCLUSIVE_KINDS: Final[Sequence[tuple[str, ...]]] = (("nightly", "index"), ("import",), ("train",))
-"""Groups of kinds; of each group one job runs at a time. No nightly job waits for a training."""
+"""Groups of kinds, with at most one job of each running at a time. A nightly job never waits for a training run."""
 
 HEARTBEAT_SECONDS: Final = 2.0
 
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=60)
-"""Without a heartbeat for so long, a job of another machine has lost its worker."""
+"""If a job on another machine has had no heartbeat for this long, its worker is considered dead."""
 
 LOCAL_HEARTBEAT_TIMEOUT: Final = timedelta(hours=1)
-"""The same on this machine while the process is alive: a long transaction may delay the heartbeat."""
+"""The same for a job on this machine whose process is alive: a long transaction can delay the heartbeat."""
 
 MAX_ATTEMPTS: Final = 3
-"""Processes that may die of a job before it is given up."""
+"""Number of times that a job's process may die before the job fails."""
 
 MAX_WRITE_ATTEMPTS: Final = 10
-"""Attempts to record the end of a job; each waits for a busy catalog as long as that does."""
+"""Attempts to record the end of a job; each also waits as long as the database driver does if the catalog is busy."""
 
 JobFunction = Callable[[Settings, Mapping[str, Any], Progress], str]
-"""Runs a kind of job: takes settings, arguments and progress, returns one sentence about the result."""
+"""Runs a kind of job: takes settings, arguments and progress; returns a sentence about the result."""
 
 
 STOPPED: Final = "Its worker was stopped; it starts again."
@@ -59,27 +59,27 @@ class WorkerStopped(BaseException):
 
 
 def add(sessions: sessionmaker[Session], kind: str, arguments: Mapping[str, Any], now: datetime) -> int:
-    """Put a job in the table, for a worker to find, and return its number.
+    """Queue a job for a worker, and return its number.
 
     Raises:
-        CatalogError: the kind is unknown, or a nightly job is waiting or running already.
+        CatalogError: the kind is unknown, or a nightly job is already queued or running.
     """
     if kind not in KINDS:
-        raise CatalogError(f"{kind!r} is not a kind of job. Use one of {', '.join(KINDS)}.")
+        raise CatalogError(f"{kind!r} is not a job kind. Use one of {', '.join(KINDS)}.")
     with sessions.begin() as session:
         lock_for_writing(session)
         unfinished = jobs.open_jobs(session, kind) if kind == "nightly" else []
         if unfinished:
             job = unfinished[0]
             raise CatalogError(
-                f"Job {job.job_id}, also a nightly job, is {job.state}. Wait for it, or cancel it with "
+                f"Nightly job {job.job_id} is already {job.state}. Wait for it, or cancel it with "
                 f"`vsearch jobs cancel {job.job_id}`."
             )
         return jobs.add(session, kind, arguments, now)
 
 
 def recover(sessions: sessionmaker[Session], now: datetime) -> list[str]:
-    """Requeue the jobs whose worker died; return a message for each job that is given up instead."""
+    """Requeue the jobs whose worker died; return a message for each job that fails instead."""
     failures = []
     with sessions.begin() as session:
         lock_for_writing(session)
@@ -90,7 +90,7 @@ def recover(sessions: sessionmaker[Session], now: datetime) -> list[str]:
 
 
 def retry_or_fail(session: Session, job: Job, now: datetime) -> str:
-    """Requeue a job whose process died; after `MAX_ATTEMPTS` fail it, and return a message that says so."""
+    """Requeue a job whose process died; after `MAX_ATTEMPTS`, mark it as failed and return the message."""
     if job.cancel_requested:
         jobs.finish(session, job.job_id, "cancelled", "Cancelled.", now, worker=job.worker)
         return ""
@@ -105,7 +105,7 @@ def retry_or_fail(session: Session, job: Job, now: datetime) -> str:
 def claim_next(
     sessions: sessionmaker[Session], worker: str, now: datetime, *, skip: Collection[int] = ()
 ) -> Job | None:
-    """Claim the oldest waiting job that no running one excludes, and return it; None if there is none."""
+    """Claim the oldest waiting job that no running job excludes, and return it; None if there is none."""
 
     def startable(session: Session) -> list[Job]:
         found = jobs.open_jobs(session)
@@ -115,10 +115,10 @@ def claim_next(
         return [job for job in waiting if job.kind not in excluded]
 
     with sessions() as session:
-        if not startable(session):  # most of the time, and needs no lock
+        if not startable(session):  # the usual case, which needs no lock
             return None
     with sessions.begin() as session:
-        lock_for_writing(session)  # another worker's claim that is not committed yet cannot be seen
+        lock_for_writing(session)  # another worker's uncommitted claim is not visible
         for job in startable(session):
             if jobs.claim(session, job.job_id, worker, now):
                 return jobs.one(session, job.job_id)
@@ -150,12 +150,12 @@ def execute(
 
 
 def process_name(process: int | None = None) -> str:
-    """Return HOST:PROCESS of a process on this machine; by default of this one."""
+    """Return HOST:PROCESS for a process on this machine, by default the current one."""
     return f"{socket.gethostname()}:{process or os.getpid()}"
 
 
 class Heartbeat:
-    """Records a job's progress every two seconds, in a thread; interrupts the job when it is cancelled."""
+    """Records a job's progress every two seconds in a thread, and interrupts the job when it is cancelled."""
 
     def __init__(self, sessions: sessionmaker[Session], job_id: int, clock: Callable[[], datetime]) -> None:
         self._sessions = sessions
@@ -166,7 +166,7 @@ class Heartbeat:
 
     @contextmanager
     def running(self) -> Iterator[Progress]:
-        """Beat while the block runs; yields the job's `Progress`."""
+        """Record heartbeats while the block runs; yields the job's `Progress`."""
         thread = threading.Thread(target=self._beat_regularly, name="vsearch-heartbeat", daemon=True)
         thread.start()
         try:
@@ -193,7 +193,7 @@ class Heartbeat:
                 return
 
     def _beat(self) -> bool:
-        """Record it, and return whether the job is to be cancelled; a catalog that is busy for a while does no harm."""
+        """Record a heartbeat, and return whether to cancel the job; failing to write one is harmless."""
         try:
             with self._sessions.begin() as session:
                 return jobs.beat(session, self._job_id, self._progress, self._clock())
@@ -205,7 +205,7 @@ class Heartbeat:
 def _run(
     settings: Settings, job: Job, functions: Mapping[str, JobFunction], heartbeat: Heartbeat
 ) -> tuple[jobs.State, str]:
-    """Run the job and return how it ended; a signal that arrives after its end changes nothing."""
+    """Run the job and return how it ended; a signal that arrives after the job has ended has no effect."""
     result = None
     try:
         with heartbeat.running() as progress:
@@ -261,14 +261,14 @@ def _is_alive(process: int) -> bool:
         return False
     except OSError:  # another user's process, or a system without /proc
         return True
-    return state != "Z"  # a zombie: dead, but not waited for
+    return state != "Z"  # a zombie has ended, but its parent has not collected it
 
 
 @contextmanager
 def _handle_signals() -> Iterator[None]:
     """Let SIGTERM raise `WorkerStopped` and SIGINT `KeyboardInterrupt` while the block runs.
 
-    A program that a shell starts with & ignores SIGINT, and so do its children; but `Heartbeat` stops a job by it.
+    A program that a shell starts with & ignores SIGINT, and so do its children, but `Heartbeat` stops a job by it.
     """
     handlers: dict[int, Any] = {signal.SIGTERM: _raise_stopped, signal.SIGINT: signal.default_int_handler}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
@@ -280,5 +280,5 @@ def _handle_signals() -> Iterator[None]:
 
 
 def _raise_stopped(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # both the worker and systemd send it
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it comes twice: from the worker and from systemd
     raise WorkerStopped

@@ -1,4 +1,4 @@
-"""The kinds of background jobs: what each does, and its arguments."""
+"""The kinds of background jobs: their functions and arguments."""
 
 import logging
 from collections.abc import Collection, Mapping
@@ -21,7 +21,7 @@ from vsearch.training import plan as plans
 log = logging.getLogger(__name__)
 
 ARGUMENTS: Mapping[str, tuple[str, ...]] = {"import": ("feed", "images"), "train": ("plan", "photos")}
-"""Names of the arguments of a kind of job."""
+"""Names of the arguments of each job kind."""
 
 CHECKS = (*GATES, "drift", "canaries")
 """Safety checks of imports and index runs; --accept overrides one."""
@@ -32,13 +32,13 @@ OVERRIDABLE: Mapping[str, Collection[str]] = {
     "index": ("drift", "canaries"),
     "train": (),
 }
-"""The checks that a kind of job makes."""
+"""The safety checks of each job kind."""
 
 
 def run_nightly_job(
     settings: Settings, *, feed: str, images: str | None = None, accept: Collection[str], progress: Progress
 ) -> RunReport:
-    """Import the feed, reindex and prune; print the findings in the feed on standard error."""
+    """Import the feed, reindex and prune; print the problems found in the feed on standard error."""
     try:
         return reindex.reindex(
             settings,
@@ -69,7 +69,7 @@ def _nightly(settings: Settings, arguments: Mapping[str, Any], progress: Progres
         raise
     try:
         write_report()
-    except (VSearchError, OSError) as error:  # the index is published all the same
+    except (VSearchError, OSError) as error:  # the index has been published nevertheless
         log.exception("writing the report")
         return f"{result} Its report could not be written: {error}"
     return result
@@ -102,18 +102,18 @@ FUNCTIONS: dict[str, JobFunction] = {"nightly": _nightly, "index": _index, "impo
 def parse_arguments(
     settings: Settings, kind: str, arguments: tuple[str, ...], accept: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Check and return the arguments of a job, so that errors show before a worker starts it.
+    """Validate and return the arguments of a job, so that errors are reported before a worker starts it.
 
     Args:
-        settings: for defaults.
-        kind: of the job.
-        arguments: NAME=VALUE each; paths are made absolute.
+        settings: source of defaults.
+        kind: the job kind.
+        arguments: each NAME=VALUE; paths are made absolute.
         accept: checks to override.
     """
     unknown = [check for check in accept if check not in OVERRIDABLE[kind]]
     if unknown:
         allowed = ", ".join(OVERRIDABLE[kind]) or "nothing"
-        raise VSearchError(f"A job of kind {kind} cannot accept {', '.join(unknown)}. It can accept {allowed}.")
+        raise VSearchError(f"A job of kind {kind} cannot override {', '.join(unknown)}. It can override {allowed}.")
     found: dict[str, Any] = {"accept": list(accept)} if accept else {}
     names = ARGUMENTS.get(kind, ())
     for argument in arguments:
@@ -125,8 +125,8 @@ def parse_arguments(
     if kind == "import":
         feed = found.get("feed") or settings.feed
         if not feed or ("://" not in feed and not Path(feed).exists()):
-            problem = f"The feed {feed} does not exist" if feed else "No feed is named"
-            raise CatalogError(f"{problem}. Give feed=FILE, or set the setting feed.")
+            problem = f"The feed {feed} does not exist" if feed else "No feed is given"
+            raise CatalogError(f"{problem}. Give feed=FILE, or set `feed` in the settings.")
     if kind == "train":
         plans.read(found.get("plan", ""))
     return found

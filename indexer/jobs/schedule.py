@@ -1,4 +1,4 @@
-"""When the nightly job is due, by the crontab line in the setting `schedule`."""
+"""Determines when the nightly job is due, from the crontab line in the `schedule` setting."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -8,17 +8,17 @@ from cronsim import CronSim, CronSimError
 from vsearch.core.errors import SettingsError
 
 MAX_DELAY: Final = timedelta(days=2)
-"""A nightly job that was missed longer ago is not made up for."""
+"""A nightly job that was missed longer ago than this is not started late."""
 
 
 def is_due(schedule: str, last: datetime, now: datetime) -> bool:
-    """Whether a start was due since the last one, even if no worker was running then.
+    """Return whether a start has become due since the last one, even if no worker was running then.
 
     Args:
         schedule: crontab line.
-        last: when the job was last asked for, in local time without a zone: an hour that is skipped in spring is made
-            up for, and one that comes twice in autumn counts once.
-        now: the local time.
+        last: when the job was last queued, in local time without a zone: a start in the hour that is skipped in spring
+            is late, and one in the hour that is repeated in autumn counts once.
+        now: the current local time.
     """
     return next(CronSim(schedule, max(last, now - MAX_DELAY))) <= now
 

@@ -1,6 +1,6 @@
 """The worker: claims waiting jobs from the job table, which is the queue, and starts the nightly job when it is due.
 
-Each job runs in a process of its own, so that the worker survives its crash and its memory is freed.
+Each job runs in its own process, so the worker survives a crash of the job, and the job's memory is freed at its end.
 """
 
 import logging
@@ -29,20 +29,20 @@ from vsearch.core.settings import PREFIX, Settings
 log = logging.getLogger(__name__)
 
 COMMAND: Final = "from vsearch.cli import main; main()"
-"""What Python runs as the `vsearch` command, wherever that is installed."""
+"""Python code that runs the `vsearch` command, wherever it is installed."""
 
 POLL_SECONDS: Final = 1.0
 """Interval at which the job table is read."""
 
 MINUTE: Final = 60.0
-"""Seconds between two checks of the schedule and of other workers' jobs, and before a job that crashed starts again."""
+"""Interval for checking the schedule and other workers' jobs, and delay before a crashed job starts again."""
 
 
 class Worker:
-    """Runs jobs until it receives SIGTERM, or SIGINT (Ctrl+C) once to let running jobs end or twice to stop them.
+    """Runs jobs until SIGTERM or SIGINT (Ctrl+C) arrives; running jobs can finish after one SIGINT, but not after two.
 
     Raises:
-        SettingsError: the schedule is not valid.
+        SettingsError: the schedule is invalid.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -58,10 +58,10 @@ class Worker:
         self._retry_at: dict[int, float] = {}
 
     def run(self) -> None:
-        """Run jobs; errors such as an unreachable catalog are logged, raise the alarm once, and are retried.
+        """Run jobs. An error such as an unreachable catalog is logged, raises the alarm once, and leads to a retry.
 
         Raises:
-            CatalogError: the catalog cannot be used to begin with.
+            CatalogError: the catalog cannot be used at the start.
         """
         with open_catalog(self._settings.catalog_url, write=True, migrate=self._settings.auto_upgrade):
             log.info("waiting for jobs")
@@ -84,7 +84,7 @@ class Worker:
                 signal.signal(number, handler)
 
     def work_for_a_minute(self, seconds: float = MINUTE) -> None:
-        """Check the schedule and the jobs of crashed workers, then run waiting jobs until the time is over."""
+        """Check the schedule and the jobs of crashed workers, then run waiting jobs until the interval ends."""
         with open_catalog(self._settings.catalog_url, write=True, migrate=self._settings.auto_upgrade) as sessions:
             self.start_scheduled(sessions, utc_now())
             for failure in recover(sessions, utc_now()):
@@ -95,7 +95,7 @@ class Worker:
                 self._start_waiting(sessions)
 
     def start_scheduled(self, sessions: sessionmaker[Session], now: datetime) -> None:
-        """Ask for the nightly job if it is due; only one of several workers does."""
+        """Queue the nightly job if it is due; only one of several workers does so."""
         if not self._settings.schedule:
             return
         with sessions.begin() as session:
@@ -114,11 +114,11 @@ class Worker:
     def _start_waiting(self, sessions: sessionmaker[Session]) -> None:
         delayed = [job_id for job_id, moment in self._retry_at.items() if time.monotonic() < moment]
         while job := claim_next(sessions, self._name, utc_now(), skip=delayed):
-            log.info("%s starts; its log is %s", job.label, self._log_file(job.job_id))
+            log.info("starting %s; its log is %s", job.label, self._log_file(job.job_id))
             self._children[job.job_id] = self._start(job.job_id)
 
     def _start(self, job_id: int) -> subprocess.Popen[bytes]:
-        """Start a job's process, in a session of its own: Ctrl+C at the terminal stops the worker, which stops it."""
+        """Start a job's process in its own session, so that Ctrl+C in the terminal only reaches the worker."""
         log_file = self._log_file(job_id)
         log_file.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-c", COMMAND, "jobs", "execute", str(job_id), self._name]
@@ -147,7 +147,7 @@ class Worker:
                 log.log(level, "%s %s: %s", job.label, job.state, job.message)
 
     def _is_unfinished(self, job: Job, child: subprocess.Popen[bytes]) -> bool:
-        """Whether a job is still running on record in the name of its process, or of this worker."""
+        """Return whether a job is still recorded as being run by its process or by this worker."""
         return job.state == "running" and job.worker in (self._name, process_name(child.pid))
 
     def _handle_signal(self, number: int, frame: FrameType | None) -> None:
@@ -159,13 +159,13 @@ class Worker:
         while any(child.poll() is None for child in self._children.values()) and not self._stop_jobs.wait(POLL_SECONDS):
             pass
         for child in self._children.values():
-            child.terminate()  # it puts its job back
+            child.terminate()  # it requeues its job
         for child in self._children.values():
             child.wait()
         if not self._children:
             return
         with open_catalog(self._settings.catalog_url) as sessions, sessions.begin() as session:
-            for job_id in self._children:  # whose process had not taken them over yet
+            for job_id in self._children:  # jobs that their process had not taken over yet
                 jobs.requeue(session, job_id, STOPPED, worker=self._name, counts=False)
 
     def _report(self, failure: str) -> None:

@@ -1,12 +1,12 @@
-"""The evaluation set: photos with known products that every candidate model is measured with.
+"""The evaluation set: photos of known products that every candidate model is evaluated on.
 
     evaluation/
       CURRENT              id of the set in use
       3f9c2a7be01d5c44/    named by its content
-        manifest.json      kind, creation time, and the SHA-256 and skus of each photo
+        manifest.json      kind, creation time, and the SHA-256 and SKUs of each photo
         0000.jpg ...
 
-It stays the same until it is explicitly replaced: only then are the figures of different months comparable.
+It stays the same until it is explicitly replaced, so that scores from different months are comparable.
 """
 
 import hashlib
@@ -32,26 +32,26 @@ from vsearch.imaging import synthetic
 from vsearch.imaging.codec import Limits, Picture, crop, decode, encode_jpeg
 
 MAX_SYNTHETIC = 250
-"""Synthetic photos, each of another product."""
+"""Number of synthetic photos, each of a different product."""
 
 SEED = 40_000
-"""Differs from the default of `vsearch evaluate shopper`, so that tuning on that does not leak into this set."""
+"""Differs from the default seed of `vsearch evaluate shopper`, so that tuning on those photos does not leak."""
 
 _JPEG_QUALITY = 95
 _CURRENT, _MANIFEST = "CURRENT", "manifest.json"
 
 Photos = Iterable[tuple[Picture, Collection[str]]]
-"""Photos with the skus that are right."""
+"""Photos with the SKUs that are correct for them."""
 
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """An evaluation set on disk, every file checked.
+    """An evaluation set on disk, with every file verified.
 
     Attributes:
         set_id: hash of its content, 16 hex digits.
         kind: "synthetic" photos made from catalog pictures, or the shop's "own" photos.
-        answers: file name of each photo -> the skus that are right.
+        answers: file name of each photo -> the correct SKUs.
     """
 
     folder: Path
@@ -64,7 +64,7 @@ class EvaluationSet:
         """Return the photos of the products in `product_ids` (sku -> product id).
 
         Raises:
-            DatasetError: there is none.
+            DatasetError: there are none.
         """
         found = []
         for photo, skus in self.answers.items():
@@ -74,12 +74,12 @@ class EvaluationSet:
         if not found:
             raise DatasetError(
                 f"All products of the evaluation set in {self.folder} have been withdrawn. "
-                "Create another with `vsearch models evaluation-set --replace`."
+                "Create a new one with `vsearch models evaluation-set --replace`."
             )
         return found
 
     def __str__(self) -> str:
-        return f"{self.set_id}: {len(self.answers)} {self.kind} photos of {self.created_at[:10]}"
+        return f"{self.set_id}: {len(self.answers)} {self.kind} photos from {self.created_at[:10]}"
 
 
 def load(settings: Settings) -> EvaluationSet | None:
@@ -102,27 +102,27 @@ def load(settings: Settings) -> EvaluationSet | None:
     except (OSError, ValueError, KeyError) as error:
         raise DatasetError(
             f"The evaluation set in {folder} is damaged: {error}. "
-            "Restore it from a backup, or create another with `vsearch models evaluation-set --replace`."
+            "Restore it from a backup, or create a new one with `vsearch models evaluation-set --replace`."
         ) from None
 
 
 def load_or_create(context: RunContext) -> EvaluationSet:
-    """Return the set in use; if there is none, create one from synthetic photos."""
+    """Return the set in use, creating one from synthetic photos if there is none."""
     return load(context.settings) or create(context)
 
 
 def create(context: RunContext, photos: Photos | None = None, *, replace: bool = False) -> EvaluationSet:
-    """Create the evaluation set from photos with their skus, or else from synthetic photos of the catalog.
+    """Create the evaluation set from photos with their SKUs, or else from synthetic photos of catalog products.
 
     Raises:
-        DatasetError: there is a set already and `replace` is false, there is no photo, or the catalog lacks a sku.
+        DatasetError: a set exists and `replace` is false, there are no photos, or a SKU is not in the catalog.
         CatalogError: the catalog has no readable picture.
     """
     settings, folder = context.settings, _folder(context.settings)
     if not replace and (old := load(settings)) is not None:
         raise DatasetError(
-            f"There is an evaluation set already ({old}). Use --replace to measure with another one; "
-            "figures from before and after are then not comparable."
+            f"An evaluation set already exists ({old}). Use --replace to replace it; "
+            "scores from before and after will not be comparable."
         )
     with context.sessions() as session:
         rows = queries.gallery_rows(session)
@@ -153,7 +153,7 @@ def create(context: RunContext, photos: Photos | None = None, *, replace: bool =
 
 
 def synthetic_photos(rows: Iterable[GalleryRow], store: ImageStore) -> Iterator[tuple[Picture, set[str]]]:
-    """Yield synthetic shopper photos, cropped to the product, each of another product; the same every time.
+    """Yield synthetic shopper photos, each of a different product and cropped to it; the same ones every time.
 
     Raises:
         CatalogError: no product has a readable picture.
@@ -174,7 +174,7 @@ def synthetic_photos(rows: Iterable[GalleryRow], store: ImageStore) -> Iterator[
             return
     if not count:
         raise CatalogError(
-            "No product has a readable picture to make an evaluation set of. Import a feed with pictures first."
+            "No product has a readable picture for an evaluation set. Import a feed with pictures first."
         )
 
 
@@ -185,14 +185,14 @@ def _write(folder: Path, photos: Photos, known: Collection[str], about: dict[str
         unknown = sorted(set(skus) - set(known))
         if unknown:
             raise DatasetError(
-                f"Sku {unknown[0]!r} of the evaluation set is not in the catalog or has no readable picture. "
-                "Correct that row or leave it out."
+                f"SKU {unknown[0]!r} of the evaluation set is not in the catalog or has no readable picture. "
+                "Correct or remove that row."
             )
         file = folder / f"{number:04d}.jpg"
         file.write_bytes(encode_jpeg(picture, quality=_JPEG_QUALITY))
         written[file.name] = {"sha256": checksum(file), "skus": sorted(skus)}
     if not written:
-        raise DatasetError("The evaluation set has no photos. Give at least one photo with its sku.")
+        raise DatasetError("The evaluation set has no photos. Give at least one photo with its SKU.")
     manifest = json.dumps({**about, "photos": written}, indent=1, sort_keys=True)
     (folder / _MANIFEST).write_text(manifest + "\n", encoding="utf8")
     for path in folder.iterdir():

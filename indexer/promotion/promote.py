@@ -1,7 +1,7 @@
-"""Comparing a candidate model with the one in use, and promoting it, with an index built for it, if it finds no worse.
+"""Compares a candidate model with the one in use, and promotes it with its own index if it performs no worse.
 
-Each model searches an index of its own for the evaluation set, as it would for shoppers. Publishing changes model and
-index together, since a generation names its checkpoint; a refusal changes nothing.
+Each model searches its own index for the evaluation set, as it would for shoppers. Publishing changes model and index
+together, since a generation names its checkpoint; a refusal changes nothing.
 """
 
 import math
@@ -42,9 +42,9 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """Two models on the evaluation set (`evaluation`), each with an index of the same pictures.
+    """The scores of two models on the evaluation set (`evaluation`), each with an index of the same pictures.
 
-    Skipped are photos whose product was withdrawn or is not in both indexes.
+    Photos whose product was withdrawn or is not in both indexes are skipped.
     """
 
     first: str
@@ -57,7 +57,7 @@ class ModelComparison:
 
 @dataclass(frozen=True)
 class Promotion:
-    """What a promotion did; `comparison` is None if the model was in use already."""
+    """The result of a promotion; `comparison` is None if the model was already in use."""
 
     report: RunReport
     comparison: ModelComparison | None
@@ -65,7 +65,7 @@ class Promotion:
 
 @dataclass(frozen=True)
 class ModelRollback:
-    """The generation that was replaced, and the manifest of the one that is published again."""
+    """The generation that was replaced, and the manifest of the one that is published now."""
 
     before: str
     now: Manifest
@@ -79,7 +79,7 @@ def compare(
     open_encoder: OpenEncoder = Encoder,
     progress: Progress = no_stages,
 ) -> ModelComparison:
-    """Measure two models and publish nothing; `first` defaults to the model in use.
+    """Compare two models without publishing anything; `first` defaults to the model in use.
 
     Raises:
         CheckpointMismatch: a checkpoint cannot search.
@@ -110,22 +110,22 @@ def promote(
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
 ) -> Promotion:
-    """Add a checkpoint to the store, and let it search in place of the model in use if it finds no worse.
+    """Add a checkpoint to the store, and replace the model in use with it if it performs no worse.
 
     Args:
-        candidate: from anywhere, see `vsearch.models.registry.open_checkpoint`.
+        candidate: from anywhere; see `vsearch.models.registry.open_checkpoint`.
         allow_drop: accepted loss of mean reciprocal rank, 0 to 1.
 
     Raises:
-        PromotionRefused: it finds worse, or a setting names another model.
-        NoGeneration: nothing is published to compare with.
+        PromotionRefused: it performs worse, or the `checkpoint` setting names a different model.
+        NoGeneration: nothing is published to compare it with.
         CheckpointMismatch: the candidate cannot search.
         VSearchError: the index cannot be built; the published one stays.
     """
     if settings.checkpoint:
         raise PromotionRefused(
-            f"The setting checkpoint names {settings.checkpoint}, which nightly jobs would return to. "
-            "Remove it (VSEARCH_CHECKPOINT, vsearch.toml) and promote again."
+            f"The `checkpoint` setting names {settings.checkpoint}, which nightly jobs would return to. "
+            "Remove the setting (VSEARCH_CHECKPOINT, vsearch.toml) and promote again."
         )
     _published_manifest(settings)
     _require_searchable(candidate)
@@ -165,7 +165,7 @@ def rollback(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Mod
 
 
 def check_drop(paired: Paired, allow_drop: float, figures: str) -> None:
-    """Raise PromotionRefused if the second of two models scores worse than the first by more than `allow_drop`."""
+    """Raise PromotionRefused if the second of two models scores lower than the first by more than `allow_drop`."""
     change = paired.difference.mean
     if change < -(allow_drop + _ROUNDING):
         allowed = f" by more than the allowed {allow_drop:g}" if allow_drop else ""
@@ -200,7 +200,7 @@ def _promote(context: RunContext, candidate: Checkpoint, allow_drop: float) -> P
 def _compare(
     context: RunContext, photos: EvaluationSet, folders: tuple[Path, Path], names: tuple[str, str]
 ) -> ModelComparison:
-    """Search two generations for the evaluation set, among the pictures of both: one may be out of date."""
+    """Evaluate two generations on the pictures that are in both, since one may be out of date."""
     servings: list[Serving] = [
         prepare(generations.load(folder), context.settings, open_encoder=context.open_encoder) for folder in folders
     ]
@@ -221,7 +221,7 @@ def _compare(
 
 
 def _with_shared_encoders(context: RunContext) -> RunContext:
-    """Return a context that opens one encoder for all checkpoints with the same blocks."""
+    """Return a context that opens a single encoder for all checkpoints with the same blocks."""
     opened: dict[str, Encoder] = {}
 
     def open_once(checkpoint: Checkpoint) -> Encoder:
@@ -234,7 +234,7 @@ def _with_shared_encoders(context: RunContext) -> RunContext:
 
 @contextmanager
 def _discard_unpublished(settings: Settings) -> Iterator[None]:
-    """Delete at the end the hidden generations, and those new checkpoints that the published index does not use."""
+    """At the end, delete hidden generations and new checkpoints that the published index does not use."""
     before = registry.shop_folders(settings)
     try:
         yield
@@ -254,5 +254,5 @@ def _require_searchable(checkpoint: Checkpoint) -> None:
     if not checkpoint.searchable:
         raise CheckpointMismatch(
             f"Checkpoint {checkpoint.checkpoint_id} cannot search: it has no retrieval parts. "
-            "Add the table [assemble] to its plan and train again."
+            "Add an [assemble] table to its plan and train again."
         )

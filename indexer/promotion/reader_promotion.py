@@ -23,16 +23,16 @@ from vsearch.models.classifier import Classifier
 from vsearch.models.trained_heads import HeadPredictions, HeadSpec
 
 MIN_ACCURACY = 0.5
-"""Share of the tags that the first reader must read correctly."""
+"""Proportion of the tags that the first reader must read correctly."""
 
 _BATCH = 50
 
 DrawTags = Callable[[int], Sequence[tuple[Picture, str]]]
-"""Draws the evaluation tags with that many digits, each with its number; the same ones every time."""
+"""Takes a number of digits; returns the evaluation tags with their numbers, the same ones every time."""
 
 
 class DigitPredictor(Protocol):
-    """The part of `vsearch.models.classifier.Classifier` that is used here."""
+    """The subset of `vsearch.models.classifier.Classifier` that is used here."""
 
     def predict(self, pictures: Sequence[Picture]) -> HeadPredictions:
         """Return the predictions for pictures, uint8 RGB [h, w, 3] each."""
@@ -40,7 +40,7 @@ class DigitPredictor(Protocol):
 
 @dataclass(frozen=True)
 class ReaderComparison:
-    """How many tags the reader in use (`before`, None if there was none) and the candidate read correctly."""
+    """The accuracy of the candidate and of the reader in use (`before`, None if there was none)."""
 
     before: str | None
     candidate: str
@@ -49,11 +49,11 @@ class ReaderComparison:
     accuracy: Paired
 
     def text(self) -> str:
-        """Return the figures as a clause."""
+        """Return the comparison as a clause."""
         change = self.accuracy.difference
         before = f"the reader in use ({self.before}) reads {self.accuracy.first:.1%} and " if self.before else ""
         return (
-            f"of {self.tags} drawn tags with {self.digits} digits, {before}the candidate ({self.candidate}) reads "
+            f"of {self.tags} synthetic tags with {self.digits} digits, {before}the candidate ({self.candidate}) reads "
             f"{self.accuracy.second:.1%}, a difference of {change.mean:+.3f} ({change.low:+.3f} to {change.high:+.3f})"
         )
 
@@ -68,13 +68,13 @@ def promote_reader(
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
 ) -> ReaderComparison:
-    """Add a checkpoint to the store, and let it read article numbers if it reads no worse than the one in use.
+    """Add a checkpoint to the store, and make it the article-number reader if it reads no worse than the current one.
 
     The tags have as many digits as the reader in use reads; `allow_drop` is the accepted loss of accuracy, 0 to 1.
 
     Raises:
-        PromotionRefused: it reads worse, or is the first reader and reads less than half of the tags.
-        CheckpointError: it has no head for digits, or the reader in use is gone or damaged.
+        PromotionRefused: it is less accurate, or is the first reader and reads too few of the tags.
+        CheckpointError: it has no digits head, or the reader in use is gone or damaged.
         RunInProgress: an index run holds the lock.
     """
     own_digits = digits_head(candidate).length
@@ -99,7 +99,7 @@ def promote_reader(
 
 
 def rollback_reader(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Checkpoint | None:
-    """Return to the previous reader, see `vsearch.models.registry.rollback_reader`."""
+    """Return to the previous reader; see `vsearch.models.registry.rollback_reader`."""
     with run_lock(settings.data / LOCK, clock()):
         return registry.rollback_reader(settings)
 
@@ -114,8 +114,8 @@ def digits_head(checkpoint: Checkpoint) -> HeadSpec:
         if spec.kind == "digits":
             return spec
     raise CheckpointMismatch(
-        f"Checkpoint {checkpoint.checkpoint_id} has no head of kind digits and cannot read tags. "
-        "Train one with the plan article_number_8."
+        f"Checkpoint {checkpoint.checkpoint_id} has no digits head and cannot read tags. "
+        "Train one with the article_number_8 plan."
     )
 
 

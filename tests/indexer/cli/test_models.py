@@ -97,7 +97,7 @@ def test_the_setting_checkpoint_is_mentioned(shop: Shop, tmp_path: Path) -> None
     invoke(shop.settings, "promote", fake_checkpoint(tmp_path / "good", trunk=GOOD).folder, "--allow-drop", 1)
     overridden = shop.settings.model_copy(update={"checkpoint": "given"})
     for act in ("list", "rollback"):
-        assert "setting checkpoint" in invoke(overridden, act).output
+        assert "VSEARCH_CHECKPOINT" in invoke(overridden, act).output
 
 
 def test_the_list_without_a_data_folder(empty: Settings) -> None:

@@ -142,10 +142,10 @@ def test_promoting_the_model_in_use_changes_nothing(live: Shop) -> None:
 
 
 def test_what_cannot_be_promoted_is_refused_at_once(live: Shop) -> None:
-    """A model beside the setting checkpoint, or one that cannot search."""
+    """A different model than the one in the `checkpoint` setting, or one that cannot search."""
     classifier = checkpoints.save(live.settings.data / "trained judge", weights={}, about={"plan": "classifier"})
     before = files_on_disk(live)
-    with pytest.raises(PromotionRefused, match="setting checkpoint"):
+    with pytest.raises(PromotionRefused, match="VSEARCH_CHECKPOINT"):
         promote(live.with_settings(checkpoint="given").settings, candidate(live, GOOD), open_encoder=encoder_by_trunk)
     with pytest.raises(CheckpointMismatch, match=classifier.checkpoint_id):
         promote(live.settings, classifier, open_encoder=encoder_by_trunk)
