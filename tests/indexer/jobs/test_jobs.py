@@ -176,7 +176,7 @@ def test_a_waiting_job_is_cancelled_at_once(sessions: Sessions) -> None:
 
 def test_only_one_nightly_job_waits_or_runs(sessions: Sessions) -> None:
     nightly = add(sessions, "nightly", {}, NOW)
-    with pytest.raises(CatalogError, match=f"Job {nightly}, .*queued"):
+    with pytest.raises(CatalogError, match=f"job {nightly} .*queued"):
         add(sessions, "nightly", {}, NOW)
     add(sessions, "import", {}, NOW)
     add(sessions, "import", {}, NOW)
