@@ -1,11 +1,11 @@
-"""Load on a running page: many clients that search, or many uploads that never end.
+"""Load-test a running web server: many clients that search, or many uploads that never end.
 
     python tools/load_test.py search http://127.0.0.1:8000 catalog/demo/shop/photos --clients 64 --seconds 120
     python tools/load_test.py slow-uploads http://127.0.0.1:8000 catalog/demo/shop/photos --count 500
 
-`search` needs a page started with VSEARCH_RATE_LIMIT=, since all clients have one address; `--pid` prints the memory of
-its process. Exits with 1 if a response is neither 200 nor 503 with Retry-After, or if slow uploads delay other requests
-beyond the limits below.
+`search` needs a server started with VSEARCH_RATE_LIMIT=, since all clients share one address; `--pid` prints the memory
+of its process. Exits with 1 if a response is neither 200 nor 503 with Retry-After, or if slow uploads delay other
+requests beyond the limits below.
 """
 
 import argparse
@@ -25,7 +25,7 @@ import urllib3
 MAX_HEALTH_SECONDS = 1.0
 MAX_SEARCH_SECONDS = 5.0
 RETRY_SECONDS = 0.2
-"""A browser would wait for Retry-After."""
+"""Far shorter than Retry-After, to keep up the load."""
 
 Responses = list[tuple[str, float]]
 """Status and seconds of each response."""
@@ -34,7 +34,7 @@ Responses = list[tuple[str, float]]
 def timed_request(
     pool: urllib3.PoolManager, method: str, url: str, photo: bytes | None = None
 ) -> tuple[str, float, bytes]:
-    """Return the status (the error's name if there is none), seconds and body of one request."""
+    """Return the status (or the name of the error), the seconds and the body of one request."""
     started = time.monotonic()
     try:
         response = pool.request(method, url, body=photo, headers={"Content-Type": "image/jpeg"}, retries=False)
@@ -45,7 +45,7 @@ def timed_request(
 
 
 def run_client(url: str, photos: list[bytes], ends: float, responses: Responses, seed: int) -> None:
-    """Search until the end as fast as responses arrive: with new photos, and with boxes of earlier ones."""
+    """Search as fast as responses arrive until `ends`: with new photos, and with boxes in earlier ones."""
     rng, pool = random.Random(seed), urllib3.PoolManager(timeout=60)
     sent: list[str] = []
     while time.monotonic() < ends:
@@ -82,7 +82,7 @@ def search(url: str, photos: list[bytes], clients: int, seconds: float, pid: int
 
 
 def slow_uploads(url: str, photo: bytes, count: int) -> bool:
-    """Open uploads that never end; return whether other requests are still answered in time."""
+    """Open uploads that never end; return whether other requests still get responses in time."""
     head = (
         b"POST /search HTTP/1.1\r\nHost: slow\r\nContent-Type: multipart/form-data; boundary=B\r\n"
         b"Content-Length: 3000000\r\n\r\n--B\r\nContent-Disposition: form-data; name=photo; filename=a.jpg\r\n\r\n"
@@ -106,26 +106,26 @@ def slow_uploads(url: str, photo: bytes, count: int) -> bool:
 
 
 def resident_memory(pid: int | None) -> str:
-    """Return the resident memory of a process, for printing; empty without one."""
+    """Return the resident memory of a process as text to print; empty if there is no process."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines() if pid else []
     return "".join(f"; {int(line.split()[1]) // 1024} MB" for line in lines if line.startswith("VmRSS"))
 
 
 def main() -> int:
-    """Run the load that the command line names."""
+    """Run the load test given on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("load", choices=["search", "slow-uploads"])
-    parser.add_argument("url", help="of the page")
+    parser.add_argument("url", help="URL of the server")
     parser.add_argument("photos", type=Path, help="folder of JPEG files")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=120)
-    parser.add_argument("--count", type=int, default=500, help="slow uploads")
-    parser.add_argument("--pid", type=int, help="process of the page")
+    parser.add_argument("--count", type=int, default=500, help="number of slow uploads")
+    parser.add_argument("--pid", type=int, help="id of the server process")
     options = parser.parse_args()
     url = options.url.rstrip("/")
     photos = [file.read_bytes() for file in sorted(options.photos.glob("*.jpg"))[:40]]
     if not photos:
-        parser.error(f"there is no .jpg file in {options.photos}")
+        parser.error(f"{options.photos} contains no .jpg files")
     if options.load == "search":
         return int(not search(url, photos, options.clients, options.seconds, options.pid))
     return int(not slow_uploads(url, photos[0], options.count))

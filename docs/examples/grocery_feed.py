@@ -1,15 +1,15 @@
-"""Convert the grocery_phone_photos data set to a feed and an evaluation.
+"""Convert the grocery_phone_photos data set to a feed and evaluation files.
 
     python docs/examples/grocery_feed.py DIR OUT
 
 DIR contains labels.csv (id, image, product, coarse, kind) and images.tar. OUT receives
 
-    feed.csv      the catalog images as a feed, for `vsearch catalog import`
+    feed.csv      a feed of the catalog images, for `vsearch catalog import`
     photos.csv    photo, sku, category of every phone photo, for `vsearch evaluate photos`
-    train.txt     skus of the half of the products to train with
+    train.txt     skus of the products to train on, one half
     unseen.txt    skus of the other half, for `vsearch evaluate photos --skus unseen.txt`
 
-The split is reproducible and even for each kind of food (coarse).
+The split is reproducible, and halves each kind of food (coarse).
 """
 
 import csv
@@ -22,7 +22,7 @@ SEED = 1
 
 
 def split(kinds: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Return the skus to train with and those to evaluate with; `kinds` maps skus to kinds of food."""
+    """Return the skus to train on and those to evaluate on; `kinds` maps skus to kinds of food."""
     order = sorted(kinds)
     random.Random(SEED).shuffle(order)
     order.sort(key=kinds.__getitem__)  # stable: by kind of food, shuffled within

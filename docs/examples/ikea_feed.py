@@ -7,9 +7,9 @@ qrels_family.csv. OUT receives
 
     feed.csv                for `vsearch catalog import`, see docs/feed.md
     validation.txt          the skus of the validation split, one per line
-    family_validation.csv   the relevance pairs of these queries, for `vsearch evaluate retrieval`
+    family_validation.csv   the relevance pairs with these as queries, for `vsearch evaluate retrieval`
 
-Your own converter only needs to write the first.
+Your own converter needs to write only the first file.
 """
 
 import csv

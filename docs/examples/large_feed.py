@@ -14,7 +14,7 @@ SHOP = Path(__file__).parents[2] / "catalog" / "demo" / "shop"
 
 
 def main(count: int, file: Path, day: int = 0) -> None:
-    """Write a feed of `count` products; on each day another one in a hundred has a new price or image."""
+    """Write a feed of `count` products; each day, a different one in a hundred has a new price or image."""
     with (SHOP / "feed.csv").open(newline="", encoding="utf8") as lines:
         rows = list(csv.DictReader(lines))
     with file.open("w", newline="", encoding="utf8") as lines:

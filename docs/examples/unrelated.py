@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 KINDS = {"animal": ("n01", "n026"), "food": ("n075", "n080"), "landscape": ("n09", "n10")}
-"""Kind -> first WordNet id of the kind, and first after it; the ids of nouns are ordered by topic."""
+"""Kind -> its range of WordNet ids, excluding the end; the ids of nouns are ordered by topic."""
 
 VALIDATION = 1
 

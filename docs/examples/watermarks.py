@@ -1,8 +1,8 @@
-"""Measure watermark detection: how often a drawn watermark is found, and how often one is found without any.
+"""Measure watermark detection: how often a drawn watermark is found, and how often one is found where there is none.
 
     python docs/examples/watermarks.py DIR
 
-DIR contains catalog.csv and images.tar of the ikea data set. Groups are classes, product families, and mixtures.
+DIR contains catalog.csv and images.tar of the ikea data set. Groups are classes, product families and random mixtures.
 """
 
 import csv
@@ -44,7 +44,7 @@ def main(folder: Path) -> None:
 
 
 def make_groups(rows: list[dict[str, str]]) -> dict[str, list[list[str]]]:
-    """Return three kinds of groups of skus."""
+    """Return groups of skus by kind of group."""
     rng = random.Random(0)
     by: dict[str, dict[str, list[str]]] = {"classes": defaultdict(list), "families": defaultdict(list)}
     for row in rows:
@@ -63,7 +63,7 @@ def detect(photos) -> np.ndarray:
 
 
 def draw(photo: Image.Image, watermark: dict, opacity: float) -> Image.Image:
-    """Draw a watermark into a photo."""
+    """Draw a watermark on a photo."""
     photo, (x, y) = photo.convert("RGB"), watermark["at"]
     mask = Image.new("L", photo.size, 0)
     font = ImageFont.load_default(size=max(8, int(photo.height * watermark["size"])))
