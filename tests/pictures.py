@@ -109,6 +109,6 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
         "canon raw": (b"II*\x00\x10\x00\x00\x00CR\x02\x00" + bytes(40), "raw"),
         "canon raw 3": (media % b"crx ", "raw"),
         "jpeg xl": (b"\xff\x0a" + bytes(40), "JPEG XL"),
-        "zeros": (bytes(500), "unknown kind"),
-        "random bytes": (np.random.default_rng(7).bytes(500), "unknown kind"),
+        "zeros": (bytes(500), "unknown type"),
+        "random bytes": (np.random.default_rng(7).bytes(500), "unknown type"),
     }

@@ -1,4 +1,4 @@
-"""The search engine: images in, ranked ids out. It knows neither SQL nor HTTP, and imports no other package of ours."""
+"""The search engine: images in, ranked ids out. Independent of SQL, HTTP and our other packages."""
 
-# TensorFlow bundles an SQLite without full-text search. The one loaded first is used by Python.
+# TensorFlow bundles an SQLite without full-text search. Python uses whichever is loaded first.
 import sqlite3  # noqa: F401

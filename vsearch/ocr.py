@@ -1,7 +1,7 @@
 """`TagReader`: reads the article number of a shelf tag in a photo.
 
-Edges propose boxes that may contain a line of print; the network decides for each whether it frames a number, and reads
-it. A photo without print needs no call of the network.
+Candidate boxes that may contain a line of print are found by edge detection; the network decides for each whether it
+frames a number, and reads it. For a photo without print, the network is not called.
 """
 
 from collections.abc import Sequence
@@ -22,20 +22,20 @@ from vsearch.models.classifier import Classifier
 MAX_CANDIDATES: Final = 40
 
 _MAX_SIDE = 640  # px; larger photos are reduced to this size
-_MIN_CONTRAST = 10.0  # gray levels between neighboring pixels, after smoothing
-_GAPS = (3, 5, 8, 12, 18, 27)  # px between characters of one number; several, for print of any size
+_MIN_CONTRAST = 10.0  # difference in gray levels between neighboring pixels, after smoothing
+_GAPS = (3, 5, 8, 12, 18, 27)  # px between characters of a number; several values, for print of any size
 _LINE_HEIGHTS = (9, 110)  # px
 _ASPECT_RATIOS = {4: (1.3, 6.0), 8: (2.4, 11.0)}  # width / height of the upright box of a number, tilted or not
 _DUPLICATE_IOU = 0.8
 _MIN_SIDE = 1.01 * MIN_BOX_SIDE
-_MARGIN = (1.14, 1.45)  # width and height of a candidate by those of its ink; the middle of what training images have
+_MARGIN = (1.14, 1.45)  # width and height of a candidate relative to its ink; midrange of the training images
 
 READABLE: Final = "readable"
 """Name of the head that predicts "yes" for a crop that frames exactly one number."""
 
 MIN_CONFIDENCE: Final = 0.6
 
-_REFINED = 3  # candidates that are read in several variants
+_REFINED = 3  # number of candidates read in several variants
 _VARIANTS = (  # width, height, horizontal shift
     (1.0, 1.0, 0.0),
     (0.92, 0.85, 0.0),
@@ -57,7 +57,7 @@ class Reading:
 
 
 class TagReader:
-    """Reads article numbers with a classifier that has a digits head, and optionally a head `READABLE`; thread-safe.
+    """Reads article numbers with a classifier that has a digits head, and optionally a `READABLE` head; thread-safe.
 
     Raises:
         CheckpointMismatch: the classifier does not have exactly one digits head.
@@ -77,7 +77,7 @@ class TagReader:
     def read(self, picture: Picture, box: Box | None = None) -> Reading | None:
         """Return the most confident reading of a photo, or None below `MIN_CONFIDENCE`.
 
-        Only the box is searched, if there is one; it may frame the number roughly, or the whole tag.
+        If a box is given, only that part is searched; it may frame the number roughly, or the whole tag.
         """
         if box is not None:
             reading = self._read_variants(picture, box, _VARIANTS_OF_DRAWN_BOX)
@@ -117,24 +117,24 @@ class TagReader:
 
 
 def open_reader(checkpoint: Checkpoint) -> TagReader:
-    """Open the classifier of a checkpoint, and read with it; raises as `Classifier` and `TagReader` do."""
+    """Return a tag reader for a checkpoint; raises the errors of `Classifier` and `TagReader`."""
     return TagReader(Classifier(checkpoint))
 
 
 def format_article_number(number: str) -> str:
-    """Return an 8-digit number as it is printed, "123.456.78", and any other unchanged."""
+    """Return an 8-digit number as it is printed, "123.456.78", and any other number unchanged."""
     return f"{number[:3]}.{number[3:6]}.{number[6:]}" if len(number) == 8 else number
 
 
 def _in_outer_coordinates(outer: Box, inner: Box) -> Box:
-    """Return a box of a crop in the coordinates of the whole image."""
+    """Convert a box within a crop to coordinates of the whole image."""
     width, height = outer.x1 - outer.x0, outer.y1 - outer.y0
     x0, y0 = outer.x0 + inner.x0 * width, outer.y0 + inner.y0 * height
     return clip_box(x0, y0, outer.x0 + inner.x1 * width, outer.y0 + inner.y1 * height)
 
 
 def find_candidates(picture: Picture, digits: int) -> list[Box]:
-    """Return up to `MAX_CANDIDATES` boxes that may frame a number of so many digits, likeliest first."""
+    """Return up to `MAX_CANDIDATES` boxes that may frame a number with this many digits, likeliest first."""
     gray = _smooth_gray(picture)
     contrast = _contrast(gray)
     mask = _strokes(contrast)
@@ -148,14 +148,14 @@ def find_candidates(picture: Picture, digits: int) -> list[Box]:
 
 
 def scale_box(box: Box, width: float, height: float, *, shift_x: float = 0.0) -> Box:
-    """Return a box of `width` and `height` times the size, shifted by a share of its width, clipped to the image."""
+    """Scale a box by `width` and `height`, shift it by a fraction of its width, and clip it to the image."""
     w, h = box.x1 - box.x0, box.y1 - box.y0
     x, y = (box.x0 + box.x1) / 2 + shift_x * w, (box.y0 + box.y1) / 2
     return clip_box(x - w * width / 2, y - h * height / 2, x + w * width / 2, y + h * height / 2)
 
 
 def clip_box(x0: float, y0: float, x1: float, y1: float) -> Box:
-    """Return the box clipped to the image, and at least as large as a `Box` must be."""
+    """Return the box clipped to the image, with at least the minimum size of a `Box`."""
     x0, y0 = min(max(x0, 0.0), 1 - _MIN_SIDE), min(max(y0, 0.0), 1 - _MIN_SIDE)
     return Box(x0, y0, min(max(x1, x0 + _MIN_SIDE), 1.0), min(max(y1, y0 + _MIN_SIDE), 1.0))
 
@@ -178,7 +178,7 @@ def _contrast(gray: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _strokes(contrast: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return the pixels of possible strokes: edges stronger than their surroundings, without shapes too tall."""
+    """Return the pixels of possible strokes: edges stronger than their surroundings, except overly tall shapes."""
     surroundings = ndimage.uniform_filter(contrast, 61)
     mask = contrast > np.maximum(_MIN_CONTRAST, 1.5 * surroundings)
     labels, _ = ndimage.label(mask, np.ones((3, 3)))
@@ -188,7 +188,7 @@ def _strokes(contrast: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def _lines(mask: NDArray[np.bool_], gap: int, digits: int) -> Boxes:
-    """Return boxes [n, 4] in pixels of strokes that are connected across such gaps and shaped like a number."""
+    """Return boxes [n, 4] in pixels around strokes connected across gaps of this size and shaped like a number."""
     joined = ndimage.maximum_filter1d(mask.view(np.uint8), 2 * (gap // 2) + 1, axis=1)
     labels, _ = ndimage.label(joined, np.ones((3, 3)))
     spans = [(x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(labels)]
@@ -201,7 +201,7 @@ def _lines(mask: NDArray[np.bool_], gap: int, digits: int) -> Boxes:
 
 
 def _print_score(mask: NDArray[np.bool_], contrast: NDArray[np.float32], box: Boxes, digits: int) -> float:
-    """Return the mean contrast of a box, or 0 if it has too few or too many strokes for so many digits."""
+    """Return the mean contrast of a box, or 0 if it has too few or too many strokes for this many digits."""
     left, top, right, bottom = box.astype(int).tolist()
     inside = mask[top:bottom, left:right]
     runs = (inside[:, 1:] & ~inside[:, :-1]).sum(axis=1)

@@ -1,1 +1,1 @@
-"""Boxes of products in a photo."""
+"""Product detection: boxes around the products in a photo."""

@@ -14,13 +14,13 @@ Boxes = NDArray[np.float32]
 """float32 [..., 4]."""
 
 GRID_CHANNELS: Final = 5
-"""Values per cell: logit and four log distances before `decode_grid`, confidence and four sides after it."""
+"""Values per cell: a logit and four log distances before `decode_grid`, a confidence and four sides after it."""
 
 MIN_LOG_DISTANCE, MAX_LOG_DISTANCE = -6.0, 0.5
 """Log distances are clipped to this range; the smallest box is a 400th of a side."""
 
 IOU_THRESHOLD = 0.5
-"""IoU above which two detections are duplicates, and from which a detection matches a true box."""
+"""IoU above which two detections are duplicates, and at or above which a detection matches a true box."""
 
 
 def iou(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float32]:

@@ -19,12 +19,12 @@ MAX_DETECTIONS: Final = 3
 MIN_CONFIDENCE: Final = 0.15
 
 MAX_AREA: Final = 0.85
-"""Fraction of the photo; a larger box adds nothing to the whole photo, which is searched anyway."""
+"""Fraction of the photo; a larger box is redundant, since the whole photo is searched anyway."""
 
 
 @dataclass(frozen=True)
 class Detection:
-    """A box that may contain a product, and the confidence, 0..1."""
+    """A box that may contain a product, and its confidence, 0..1."""
 
     box: Box
     confidence: float
@@ -49,7 +49,7 @@ class ProductDetector:
     def find(self, picture: Picture) -> tuple[Detection, ...]:
         """Return up to `MAX_DETECTIONS` products in a photo, RGB uint8 [h, w, 3], most confident first.
 
-        Their boxes overlap each other by less than half; boxes of nearly the whole photo are left out.
+        Their boxes overlap each other by less than half; boxes that cover nearly the whole photo are left out.
         """
         grid = self._classifier.predict([picture]).mean(self._head)[0]
         flat = grid.reshape(-1, grid.shape[-1])
@@ -63,7 +63,7 @@ OpenDetector = Callable[[], ProductDetector | None]
 
 
 def open_bundled() -> ProductDetector | None:
-    """Load the bundled detector, which imports TensorFlow; return None, and log why, if it cannot be used."""
+    """Load the bundled detector, which imports TensorFlow; if it cannot be used, log the reason and return None."""
     folder = registry.bundled_detector()
     if not folder.is_dir():
         return None
@@ -75,4 +75,4 @@ def open_bundled() -> ProductDetector | None:
 
 
 def no_detector() -> None:
-    """Open no detector: only whole photos are searched."""
+    """Return None: only whole photos are searched."""

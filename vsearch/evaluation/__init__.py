@@ -1,1 +1,1 @@
-"""How well a search finds: queries, rankers, metrics, comparisons."""
+"""Evaluation of search quality: queries, rankers, metrics and comparisons."""

@@ -38,9 +38,9 @@ def mean_interval(values: NDArray[np.generic], groups: Ids | None = None) -> Est
 
 
 def auroc_interval(positives: Floats, negatives: Floats, groups: Ids | None = None) -> Estimate:
-    """Estimate the area under the ROC curve: the probability that a positive scores above a negative, ties half.
+    """Estimate the area under the ROC curve: the probability that a positive outscores a negative, ties counting half.
 
-    Scores [p] and [n], both at least one; the groups are clusters of the positives, see `mean_interval`.
+    Scores are [p] and [n], with at least one of each; groups cluster the positives, as in `mean_interval`.
     """
     numbers = np.arange(len(positives)) if groups is None else groups
     above = positives[:, None] > negatives
@@ -52,6 +52,6 @@ def auroc_interval(positives: Floats, negatives: Floats, groups: Ids | None = No
 
 
 def _draws(counts: NDArray[np.generic], seed: int = 0) -> Ids:
-    """Return how often each kind is drawn when sum(counts) are drawn with replacement, [resamples, kinds]."""
+    """Return how often each kind is drawn in sum(counts) draws with replacement, [resamples, kinds]."""
     total = counts.sum()
     return np.random.default_rng(seed).multinomial(int(total), counts / total, size=_RESAMPLES)

@@ -14,12 +14,12 @@ from vsearch.evaluation.query_sets import Query
 from vsearch.search.engine import Engine, Search
 
 COMPARISON_DEPTH: Final = 100
-"""Ranks that count; a relevant product further down counts as not found."""
+"""Number of ranks that are compared; a relevant product below them counts as not found."""
 
 
 @dataclass(frozen=True)
 class Paired:
-    """A score of both rankers, and that of the second minus that of the first."""
+    """A score of each ranker, and the difference: second minus first."""
 
     first: float
     second: float
@@ -36,7 +36,7 @@ class RankingComparison:
     mrr: Paired  # mean reciprocal rank of the first relevant product within `COMPARISON_DEPTH`
 
     def sentence(self, first: str, second: str) -> str:
-        """Return the scores in words, as part of a sentence."""
+        """Return the scores as part of a sentence."""
         scores = [
             f"{name} has hit@1 {100 * hit_at_1:.1f} %, hit@5 {100 * hit_at_5:.1f} % and mean reciprocal rank {mrr:.3f}"
             for name, hit_at_1, hit_at_5, mrr in (
@@ -53,7 +53,7 @@ class RankingComparison:
 def rank(
     engine: Engine, queries: Sequence[Query], *, allowed: Ids | None = None, advance: ProgressCallback = no_progress
 ) -> Ids:
-    """Rank as the page does, among the image ids in `allowed` -> product ids [q, COMPARISON_DEPTH], padded with -1."""
+    """Rank as the web UI does, among the `allowed` image ids -> product ids [q, COMPARISON_DEPTH], padded with -1."""
     ranked = np.full((len(queries), COMPARISON_DEPTH), PADDING, np.int64)
     for row, query in enumerate(queries):
         hits = engine.search(query.picture, Search(k=COMPARISON_DEPTH, allowed=allowed)).hits

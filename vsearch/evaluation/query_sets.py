@@ -1,4 +1,4 @@
-"""Queries with known answers, and synthetic shopper photos to make them from.
+"""Queries with known relevant products, and the synthetic shopper photos used as queries.
 
 Synthetic photos are a pure function of a catalog image and a seed. easy: the product on its own background, from
 another viewpoint. hard: the product in a room. crop: the hard photo with a box around the product.
@@ -25,10 +25,10 @@ class Query:
 
     picture: Picture  # RGB uint8 [h, w, 3]
     relevant: frozenset[int]  # product ids; empty for an image of something that is not in the catalog
-    itself: int | None = None  # product the image shows, removed from the results; None if it is what to find
+    itself: int | None = None  # product the image shows, removed from the results; None to keep it in them
     box: Box | None = None  # the part to search with; None for the whole image
-    grades: Mapping[int, float] | None = None  # product id -> grade > 0; None if all relevant products are equally so
-    category: str = ""  # scores are also reported by it
+    grades: Mapping[int, float] | None = None  # product id -> grade > 0; None if all are equally relevant
+    category: str = ""  # scores are also reported per category
     photo: str | None = None  # name of the photo, if several queries come from one
 
     @property
@@ -38,7 +38,7 @@ class Query:
 
 
 def photo_groups(queries: Sequence[Query]) -> Ids:
-    """Return the number of the photo each query comes from, [q] from 0; a query without one is its own."""
+    """Return the number of each query's photo, [q] from 0; a query without a photo name is its own group."""
     numbers: dict[object, int] = {}
     keys = [row if query.photo is None else query.photo for row, query in enumerate(queries)]
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)

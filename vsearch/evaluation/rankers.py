@@ -1,4 +1,4 @@
-"""What ranks products for queries: the published index, routed and in all classes, and baseline descriptors."""
+"""Rankers of products for queries: the published index (routed and in all classes) and descriptor baselines."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from vsearch.search.engine import ALL, Engine, Search
 from vsearch.search.merging import LabeledHit
 
 MATCH_LABELS: tuple[MatchLabel, ...] = get_args(MatchLabel)
-"""From the closest to none."""
+"""From the closest match to none."""
 
 _NO_SCORE = -1.0  # the lowest cosine, for a search without results
 
@@ -31,13 +31,13 @@ class Ranking:
 
     name: str
     ids: Ids  # product ids, best first, int64 [q, k], padded with -1
-    best: Floats  # score of the first product, for the engine its margin, float64 [q]
-    labels: tuple[MatchLabel, ...] = ()  # match label of the closest product, for the engine; else empty
-    unsold: tuple[MatchLabel, ...] = ()  # the same if the shop did not sell the relevant products
+    best: Floats  # score of the first product (for the engine, its highest margin), float64 [q]
+    labels: tuple[MatchLabel, ...] = ()  # match label of the closest product; only set by the engine
+    unsold: tuple[MatchLabel, ...] = ()  # the same, as if the shop did not sell the relevant products
 
 
 def score(ranked: Ids, queries: Sequence[Query]) -> dict[str, Estimate]:
-    """Return the mean scores of rankings [q, k], with k of at least `required_depth`; intervals resample photos.
+    """Return the mean scores of rankings [q, k], with k at least `required_depth`; intervals resample photos.
 
     nDCG@10 is only included if a query has grades.
     """
@@ -59,7 +59,7 @@ def required_depth(queries: Sequence[Query]) -> int:
 def rank_by_engine(
     engine: Engine, queries: Sequence[Query], *, advance: ProgressCallback = no_progress
 ) -> tuple[Ranking, Ranking]:
-    """Rank with the published generation, searching all classes, and the classes each image is routed to."""
+    """Rank with the published generation, in all classes and in the classes that each image is routed to."""
     everywhere: list[list[LabeledHit]] = []
     routed: list[list[LabeledHit]] = []
     search = Search(k=required_depth(queries) + 1)
@@ -73,7 +73,7 @@ def rank_by_engine(
 
 
 class DescriptorRanker:
-    """A baseline: ranks by the cosine of a descriptor over all catalog images, each product by its best image."""
+    """A baseline that ranks products by the cosine similarity of a descriptor to their best catalog image."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class DescriptorRanker:
 
 
 def hog(picture: Picture) -> NDArray[np.float32]:
-    """Return HOG of the trimmed image [1764]."""
+    """Return the HOG descriptor of the trimmed image [1764]."""
     return descriptors.hog_descriptor(fit_square(trim(picture), descriptors.HOG_SIDE))
 
 

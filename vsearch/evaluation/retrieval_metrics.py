@@ -1,6 +1,6 @@
 """Retrieval metrics, one value per query.
 
-`relevance` turns ranked ids and known answers into the boolean matrix [queries, ranks] that the others take.
+`relevance` turns ranked and relevant ids into the boolean matrix [queries, ranks] that most metrics take.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -17,7 +17,7 @@ def relevance(ranked: ArrayLike, relevant: Sequence[Collection[int]]) -> NDArray
     """Return whether the id at each rank is relevant, bool [q, n], for ranked ids [q, n] padded with -1."""
     ids = np.asarray(ranked, dtype=np.int64)
     if len(ids) != len(relevant):
-        raise ValueError(f"each query needs its relevant ids, got {len(ids)} queries and {len(relevant)} sets")
+        raise ValueError(f"each query needs a set of relevant ids, got {len(ids)} queries and {len(relevant)} sets")
     rows = [np.isin(row, list(right)) for row, right in zip(ids, relevant, strict=True)]
     return np.asarray(np.reshape(rows, ids.shape) & (ids != PADDING), dtype=np.bool_)
 
@@ -50,13 +50,13 @@ def average_precision_at_r(right: NDArray[np.bool_], counts: ArrayLike) -> Float
 
 
 def ndcg_at_k(ranked: ArrayLike, grades: Sequence[Mapping[int, float]], k: int) -> Floats:
-    """Return nDCG@k with the grades as gains and log2(rank + 1) as discount, as scikit-learn's `ndcg_score`.
+    """Return nDCG@k with the grades as gains and log2(rank + 1) as discount, like scikit-learn's `ndcg_score`.
 
     Ranked ids [q, n] are padded with -1. A query without grades gives 0.
     """
     ids = np.asarray(ranked, dtype=np.int64)[:, :k]
     if len(ids) != len(grades):
-        raise ValueError(f"each query needs its grades, got {len(ids)} queries and {len(grades)} tables")
+        raise ValueError(f"each query needs a mapping of grades, got {len(ids)} queries and {len(grades)} mappings")
     discounts = 1 / np.log2(np.arange(2, k + 2))
     values = []
     for row, known in zip(ids.tolist(), grades, strict=True):

@@ -1,7 +1,7 @@
-"""Image files decoded and encoded; the only module, beside `color_profiles`, that uses Pillow.
+"""Decoding and encoding of image files; with `color_profiles`, the only module that uses Pillow.
 
-Uploads are untrusted: the content decides the type, and the limits are checked on the header before any pixel is
-decoded. The result is always 8-bit sRGB, upright and opaque.
+Uploads are untrusted: the type is detected from the content, and the limits are checked against the header before
+any pixel is decoded. The result is always 8-bit sRGB, upright and opaque.
 """
 
 import hashlib
@@ -37,11 +37,11 @@ _LARGE_PIXELS = 16_000_000
 """Larger images are decoded one at a time; most phone photos have 12 million pixels."""
 
 _ARENA_BLOCK_BYTES = 2**26
-"""Pillow's allocation unit. With the default of 16 MB, malloc keeps hundreds of MB for each of the decoding threads."""
+"""Pillow's allocation unit. With the default of 16 MB, malloc retains hundreds of MB per decoding thread."""
 
 _JPEG_END = b"\xff\xd9"
 _MIN_PADDING_BYTES = 16
-"""Zeros at the end of a JPEG that are padding; a scan itself may end with up to `_MAX_ZEROS_IN_SCAN`."""
+"""At least this many zeros at the end of a JPEG are padding; a scan may itself end with `_MAX_ZEROS_IN_SCAN`."""
 
 _MAX_ZEROS_IN_SCAN = 4
 
@@ -83,9 +83,9 @@ class Limits:
 
 
 def decode(data: bytes, limits: Limits = Limits(), *, max_side: int | None = None) -> Picture:
-    """Decode an image file: upright, in sRGB, on white; the first frame of several.
+    """Decode an image file, or its first frame: upright, in sRGB, on white.
 
-    A longer image than `max_side` is shrunk while it is decoded, which saves most of the memory.
+    An image larger than `max_side` is shrunk while it is decoded, which saves most of the memory.
 
     Raises:
         ImageTooLarge: the file has too many bytes or pixels.
@@ -116,7 +116,7 @@ def decode(data: bytes, limits: Limits = Limits(), *, max_side: int | None = Non
         raise
     except Exception as error:  # decoders raise almost anything on damaged data
         raise NotAnImage(
-            f"The file is {file_type.name} that is truncated or damaged. Send it again, or save it anew."
+            f"The file is {file_type.name} that is truncated or damaged. Send it again, or save a new copy."
         ) from error
 
 
@@ -128,7 +128,7 @@ def encode_jpeg(picture: Picture, *, quality: int = 90) -> bytes:
 
 
 def resize(picture: Picture, width: int, height: int) -> Picture:
-    """Return the picture at this size, antialiased."""
+    """Resize the picture with antialiasing."""
     assert picture.shape[2:] == (3,), f"a Picture is [height, width, 3], not {picture.shape}"
     return np.array(_resize(Image.fromarray(picture), width, height))
 
@@ -142,7 +142,7 @@ def crop(picture: Picture, box: Box) -> Picture:
 
 @cache
 def _configure_pillow() -> None:
-    """Leave limits to `Limits`, set the allocation unit, and silence warnings about odd files."""
+    """Disable Pillow's size limit (`Limits` applies), set the allocation unit, and silence warnings about odd files."""
     Image.MAX_IMAGE_PIXELS = None
     Image.core.set_block_size(_ARENA_BLOCK_BYTES)  # type: ignore[attr-defined]
     warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif)\b")
@@ -151,7 +151,7 @@ def _configure_pillow() -> None:
 
 @cache
 def _register_heif() -> None:
-    """Add HEIC to Pillow; only when the first such photo comes, since this loads a codec library."""
+    """Add HEIC support to Pillow; deferred to the first such photo, since it loads a codec library."""
     import pillow_heif
 
     pillow_heif.register_heif_opener()
@@ -173,16 +173,16 @@ def _check_size(width: int, height: int, limits: Limits) -> None:
     if min(width, height) < limits.min_side:
         raise NotAnImage(f"{size}, fewer than {limits.min_side} on a side. Send a larger copy.")
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise NotAnImage(f"{size}, more than {MAX_ASPECT} times as long as wide. Crop it to the product.")
+        raise NotAnImage(f"{size}, one side more than {MAX_ASPECT} times the other. Crop it to the product.")
 
 
 def _without_fragile_metadata(data: bytes, pillow_format: str) -> bytes:
-    """Remove metadata that makes Pillow refuse an intact image when it is damaged or large."""
+    """Remove metadata that, if damaged or large, makes Pillow reject an intact image."""
     if pillow_format == "PNG":
         return data[:8] + b"".join(_png_chunks(data))
     if pillow_format == "JPEG":
         return _JPEG_FRAGILE.sub(lambda name: bytes(len(name[0])), data)
-    if pillow_format in ("HEIF", "AVIF"):  # orientation is a property of the image, which decoders apply, not EXIF
+    if pillow_format in ("HEIF", "AVIF"):  # decoders apply the orientation property of the image, not EXIF
         return _HEIF_EXIF_ITEM.sub(rb"\1skip", data)
     return data
 
@@ -205,12 +205,12 @@ def _png_chunks(data: bytes) -> Iterator[bytes]:
 def _decode(data: bytes, image: Image.Image, pillow_format: str, max_side: int | None) -> Picture:
     """Return the pixels of an opened file; `ValueError` if rows are missing."""
     if pillow_format == "JPEG":
-        if data.rfind(_JPEG_END, data.rfind(b"\xff\xda")) < 0:  # Pillow would refuse it even if all rows are there
+        if data.rfind(_JPEG_END, data.rfind(b"\xff\xda")) < 0:  # Pillow would reject it even if it is complete
             _check_jpeg_rows(data)
             data += _JPEG_END
             image = _open(data, "JPEG")
         if max_side is not None:
-            image.draft("RGB", (max_side, max_side))  # decode at a half, a quarter or an eighth
+            image.draft("RGB", (max_side, max_side))  # decode at 1/2, 1/4 or 1/8 of the size
     if pillow_format == "PNG":
         _load_png(data, image)
     image.load()
@@ -229,7 +229,7 @@ def _decode(data: bytes, image: Image.Image, pillow_format: str, max_side: int |
 def _resize(image: Image.Image, width: int, height: int) -> Image.Image:
     if image.mode.startswith("I;16"):
         image = image.convert("I")
-    elif image.mode in ("1", "P", "PA") or "transparency" in image.info:  # indexes cannot be averaged
+    elif image.mode in ("1", "P", "PA") or "transparency" in image.info:  # palette indexes cannot be averaged
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
 
@@ -242,7 +242,7 @@ def _check_jpeg_rows(data: bytes, max_side: int | None = None) -> None:
     end = data.find(_JPEG_END, data.rfind(b"\xff\xda"))
     scans = data[:end] if end >= 0 else data
     padding = len(scans) - len(scans.rstrip(b"\0"))
-    if padding >= _MIN_PADDING_BYTES:  # a partial download in a file of full size
+    if padding >= _MIN_PADDING_BYTES:  # a partial download in a preallocated file
         scans = scans[: _MAX_ZEROS_IN_SCAN - padding]
     digests = set()
     for seed in (1, 2):
@@ -255,10 +255,10 @@ def _check_jpeg_rows(data: bytes, max_side: int | None = None) -> None:
 
 
 def _load_png(data: bytes, image: Image.Image) -> None:
-    """Load a PNG and check that no rows are missing at its end: the decoder leaves those as they were."""
+    """Load a PNG and check that no rows are missing at its end: the decoder leaves missing rows unchanged."""
     for copy, fill in ((image, 171), (_open(data, "PNG"), 84)):
         blank = Image.new(copy.mode, copy.size, (fill,) * len(copy.getbands()))
-        end = (0, copy.height - 2, copy.width, copy.height)  # an interlaced image ends with either row
+        end = (0, copy.height - 2, copy.width, copy.height)  # the last row of an interlaced image may be in either
         blank_rows = np.asarray(blank.crop(end))
         copy.im = blank.im
         copy.load()
@@ -268,16 +268,16 @@ def _load_png(data: bytes, image: Image.Image) -> None:
 
 
 def _noise(seed: int) -> bytes:
-    """Return bytes that decode to noise in an unfinished scan, after every restart marker."""
+    """Return bytes that decode to noise in an unfinished scan, for any restart marker expected next."""
     noise = random.Random(seed)
     restarts = (b"", *(bytes((0xFF, marker)) for marker in range(0xD0, 0xD8)))
     return b"".join(restart + bytes(noise.randrange(255) for _ in range(64)) for restart in restarts)
 
 
 def _ends_gray(image: Image.Image) -> bool:
-    """Return whether the last pixel has the brightness that a JPEG decoder gives to missing blocks.
+    """Return whether the last pixel has the brightness with which a JPEG decoder fills missing blocks.
 
-    Chroma does not count, since it is interpolated from the neighbor blocks.
+    Chroma is ignored, since it is interpolated from neighboring blocks.
     """
     pixel = cast("int | tuple[int, ...]", image.getpixel((image.width - 1, image.height - 1)))
     inks = pixel if isinstance(pixel, tuple) else (pixel,)

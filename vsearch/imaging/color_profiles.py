@@ -1,4 +1,4 @@
-"""Images of any Pillow mode converted to opaque 8-bit sRGB: alpha on white, deep gray scaled, profiles applied."""
+"""Conversion of any Pillow mode to opaque 8-bit sRGB: alpha on white, deep gray scaled, profiles applied."""
 
 import io
 from functools import cache, lru_cache
@@ -11,11 +11,11 @@ _PROFILE_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 """Color space of an ICC profile -> mode of the images it describes."""
 
 _MAX_SRGB_ERROR = 2
-"""A profile that changes no color by more, of 255, is a variant of sRGB."""
+"""A profile that changes no color by more than this, out of 255, is a variant of sRGB."""
 
 
 def without_empty_alpha(image: Image.Image) -> Image.Image:
-    """Return an image whose pixels are all transparent as opaque: some programs leave the alpha channel at 0."""
+    """Make an image opaque if every pixel is transparent: some programs leave the alpha channel at 0."""
     if not image.has_transparency_data or image.mode.startswith("I;16"):
         return image
     if image.mode not in _ALPHA_MODES:  # a transparent color
@@ -26,7 +26,7 @@ def without_empty_alpha(image: Image.Image) -> Image.Image:
 
 
 def flatten(image: Image.Image) -> Image.Image:
-    """Return the image in 8 bits and without transparency: mode RGB, CMYK or L."""
+    """Convert the image to 8 bits without transparency: mode RGB, CMYK or L."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _scale_deep_gray(image)
     if image.has_transparency_data:
@@ -38,9 +38,9 @@ def flatten(image: Image.Image) -> Image.Image:
 
 
 def to_srgb(image: Image.Image, profile: bytes | None, gamma: float | None = None) -> Image.Image:
-    """Return a flat image in mode RGB; an ICC profile that is damaged or of another color space is ignored.
+    """Convert a flat image to mode RGB; an ICC profile that is damaged or for a different color space is ignored.
 
-    The gamma of a PNG counts if it has no profile.
+    The gamma of a PNG is applied if it has no profile.
     """
     if not profile and gamma and 0.2 <= gamma <= 2 and not 0.43 <= gamma <= 0.48:  # around 1 / 2.2 it means sRGB
         light = (np.arange(256) / 255) ** (1 / gamma)
@@ -53,7 +53,7 @@ def to_srgb(image: Image.Image, profile: bytes | None, gamma: float | None = Non
             image = image.convert("RGB")
         if mode == image.mode:
             converted = ImageCms.applyTransform(image, transform)
-            assert converted is not None  # None is returned for conversion in place only
+            assert converted is not None  # None is only returned for in-place conversion
             return converted
     return image if image.mode == "RGB" else image.convert("RGB")
 

@@ -1,4 +1,4 @@
-"""The two descriptors that are blocks beside those of networks: shape (HOG) and color (Lab histogram)."""
+"""The two descriptors used as blocks in addition to those of networks: shape (HOG) and color (Lab histogram)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ COLOR_SIDE = 64  # px
 
 
 def hog_descriptor(square: Picture) -> NDArray[np.float32]:
-    """Return the histogram of oriented gradients (Dalal & Triggs, CVPR 2005) of a square of `HOG_SIDE` px [1764].
+    """Return the histogram of oriented gradients (Dalal & Triggs, CVPR 2005) of a square image of `HOG_SIDE` px [1764].
 
     9 orientations, cells of 12 px, blocks of 2 x 2 cells.
     """
@@ -25,10 +25,10 @@ def hog_descriptor(square: Picture) -> NDArray[np.float32]:
 
 
 def color_histogram(square: Picture) -> NDArray[np.float32]:
-    """Return the square roots of two Lab histograms of a square, whole and center; unit length [768].
+    """Return the square roots of two Lab histograms of a square image, whole and center; unit length [768].
 
-    Each has 6 x 8 x 8 bins. Pixels are shared between the two nearest bins of each axis, so that a small change of
-    light is a small change of the histogram.
+    Each has 6 x 8 x 8 bins. Pixels are shared between the two nearest bins of each axis, so that a small change
+    in lighting is a small change in the histogram.
     """
     lab = rgb2lab(square)
     quarter = COLOR_SIDE // 4

@@ -13,7 +13,7 @@ class FileType:
     """A type of file: a supported image format, or any other with advice for the sender."""
 
     name: str  # with an article
-    magic: bytes = b""  # a regular expression for the first bytes; empty if more is needed to detect the type
+    magic: bytes = b""  # regular expression for the first bytes; empty if they do not suffice to detect the type
     pillow_format: str = ""  # empty unless it is a supported image format
     remedy: str = ""  # what the sender can do instead
 
@@ -40,23 +40,23 @@ ARCHIVE = FileType(
     "an archive", rb"PK\x03\x04|PK\x05\x06|\x1f\x8b|7z\xbc\xaf'\x1c|Rar!\x1a\x07", remedy="Unpack it and send one photo"
 )
 OFFICE = FileType(
-    "an old office document", rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", remedy="Save the picture out of it and send that"
+    "an old office document", rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", remedy="Extract the picture from it and send that"
 )
 RAW = FileType(
     "a camera raw file",
     rb".{8}CR\x02|FUJIFILMCCD-RAW|IIRO|IIU\0",
-    remedy="Export it from the camera's software as JPEG",
+    remedy="Export it as JPEG with the camera's software",
 )
 JPEG_XL = FileType("a JPEG XL image", rb"\0\0\0\x0cJXL |\xff\x0a", remedy="Save it as JPEG or PNG")
-UNKNOWN = FileType("a file of unknown kind", remedy="Save it as JPEG and send that")
+UNKNOWN = FileType("a file of unknown type", remedy="Save it as JPEG and send that")
 
-# RAW precedes TIFF, whose magic it begins with.
+# RAW precedes TIFF, since it begins with the same magic number.
 _DETECTED = (JPEG, PNG, GIF, WEBP, RAW, TIFF, BMP, PDF, VIDEO, AUDIO, ARCHIVE, OFFICE, JPEG_XL)
 _MAGIC = tuple((re.compile(file_type.magic, re.DOTALL), file_type) for file_type in _DETECTED)
 
 
 def identify(data: bytes) -> FileType:
-    """Return the type of a file, `UNKNOWN` if none matches."""
+    """Return the type of a file, or `UNKNOWN` if none matches."""
     if data[4:8] == b"ftyp":
         return _identify_iso_media(data)
     for magic, file_type in _MAGIC:

@@ -21,7 +21,7 @@ class Box:
         inside = all(0 <= value <= 1 for value in (self.x0, self.y0, self.x1, self.y1))
         if not inside or min(self.x1 - self.x0, self.y1 - self.y0) < MIN_BOX_SIDE:
             raise InvalidRequest(
-                f"The box {self} is not left,top,right,bottom in fractions from 0 to 1 with sides of at least "
+                f"The box {self} is not left,top,right,bottom as fractions from 0 to 1 with sides of at least "
                 f"{MIN_BOX_SIDE}. Draw it again on the photo."
             )
 
@@ -30,7 +30,7 @@ class Box:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the box written as "x0,y0,x1,y1"; `InvalidRequest` if it is not one."""
+        """Parse a box written as "x0,y0,x1,y1"; raises `InvalidRequest` if the text is not a valid box."""
         try:
             x0, y0, x1, y1 = (float(part) for part in text.split(","))
         except ValueError:

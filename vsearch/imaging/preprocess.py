@@ -1,4 +1,4 @@
-"""Preprocessing of images for networks and descriptors: trim an empty border, then fit into a square.
+"""Preprocessing of images for networks and descriptors: trim a uniform border, then fit into a square.
 
 Pure functions on RGB images, uint8 [height, width, 3].
 """
@@ -13,11 +13,11 @@ Floats = NDArray[np.float32]
 _UNIFORM_TOLERANCE = 18  # gray levels a border pixel may differ from the median
 _UNIFORM_FRACTION = 0.85  # of the border pixels
 _FOREGROUND_TOLERANCE = 14  # gray levels
-_SMALL_SIDE = 96  # px of the image the border is searched for in
+_SMALL_SIDE = 96  # px of the small image in which the border is detected
 _EDGE = 2  # px of that image
 _FITS = 3
 _NEAR_FIT = 10.0  # gray levels within which pixels are always inliers of the fit
-_LIT_FRACTION = 0.8  # of the edge pixels that must be near the fit
+_LIT_FRACTION = 0.8  # minimum share of edge pixels near the fit
 _MARGIN = 0.03  # of the size of the foreground
 
 
@@ -33,7 +33,7 @@ def border(picture: Picture) -> tuple[NDArray[np.uint8], bool]:
 
 
 def trim(picture: Picture) -> Picture:
-    """Crop to the foreground with a small margin if the border is uniform; else return the whole image."""
+    """Crop to the foreground with a small margin if the border is uniform, else return the whole image."""
     x0, y0, x1, y1 = trim_box(picture)
     return picture[y0:y1, x0:x1]
 
@@ -41,7 +41,7 @@ def trim(picture: Picture) -> Picture:
 def trim_box(picture: Picture) -> tuple[int, int, int, int]:
     """Return x0, y0, x1, y1 in pixels of what `trim` keeps.
 
-    The color of a uniform border may change evenly over the image, as with light from one side.
+    The color of a uniform border may change gradually across the image, as with light from one side.
     """
     height, width = picture.shape[:2]
     scale = _SMALL_SIDE / max(height, width)
@@ -56,9 +56,9 @@ def trim_box(picture: Picture) -> tuple[int, int, int, int]:
 
 
 def fit_square(picture: Picture, side: int) -> Picture:
-    """Fit into a square of `side` px: the aspect ratio becomes its square root, the border color fills the rest.
+    """Fit into a square of `side` px: the aspect ratio becomes its square root; the border color fills the rest.
 
-    This is between squashing, which loses the aspect ratio, and letterboxing, which loses resolution.
+    This is a compromise between squashing, which loses the aspect ratio, and letterboxing, which loses resolution.
     """
     height, width = picture.shape[:2]
     ratio = float(np.sqrt(np.clip(width / height, 0.2, 5)))
@@ -72,7 +72,7 @@ def fit_square(picture: Picture, side: int) -> Picture:
 
 
 def frame(picture: Picture, shape: tuple[int, int], framing: str) -> Picture:
-    """Fit into (height, width): "product" trims, fits into a square and resizes it; "stretch" only resizes."""
+    """Fit into (height, width): "product" trims, fits into a square and resizes; "stretch" only resizes."""
     height, width = shape
     if framing == "product":
         square = fit_square(trim(picture), max(shape))
@@ -84,7 +84,7 @@ def _distance_from_background(picture: Floats) -> tuple[Floats, NDArray[np.bool_
     """Return each pixel's distance from the background color in gray levels, and the mask of the border.
 
     The background color is bilinear in the position, fitted to the border by least squares; pixels far from the fit
-    (of a product that reaches the edge) are left out of the next one.
+    (such as a product that reaches the edge) are left out when it is repeated.
     """
     height, width = picture.shape[:2]
     rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
@@ -101,7 +101,7 @@ def _distance_from_background(picture: Floats) -> tuple[Floats, NDArray[np.bool_
 
 
 def _span(occupied: NDArray[np.bool_], size: int) -> tuple[int, int]:
-    """Convert flags along a side of the small image to the span on the large one, with the margin."""
+    """Convert flags along a side of the small image to a span of the large one, including the margin."""
     indices = np.flatnonzero(occupied)
     scale = size / len(occupied)
     start, stop = indices[0] * scale, (indices[-1] + 1) * scale

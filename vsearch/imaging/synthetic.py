@@ -1,8 +1,8 @@
-"""Synthetic shopper photos: catalog images of products as a phone might photograph them. Pure and seeded.
+"""Synthetic shopper photos: catalog products as a phone might photograph them. Pure functions with a seeded generator.
 
-The whitening of a generation learns from such views; `vsearch evaluate shopper` measures with others. In order: cut the
-product out of its plain background, tilt it and put it in perspective, place it before another background, cover a
-part, light it unevenly, and take it with a phone (color cast, gamma, blur, noise, JPEG).
+A generation's whitening is fitted on such views; `vsearch evaluate shopper` uses others. The steps: cut the product out
+of its plain background, tilt it and put it in perspective, place it on a different background, cover part of it, light
+it unevenly, and simulate a phone camera (color cast, gamma, blur, noise, JPEG).
 
 Images are RGB uint8 [height, width, 3]; internally, light is float32 in 0..1.
 """
@@ -21,14 +21,14 @@ from vsearch.imaging.preprocess import border, trim
 Floats = NDArray[np.float32]
 Range = tuple[float, float]
 
-SIDE = 176  # px of the longer side of a photo: more than networks see
+SIDE = 176  # px of the longer side of a photo; more than the input of networks
 _MAX_OVERLAP = 0.25  # fraction of the smaller of two products that may be hidden
 _BACKGROUND_TOLERANCE = 16  # gray levels
 _MARGIN = 0.05
 
 
 def shopper_view(picture: Picture, rng: np.random.Generator) -> Picture:
-    """Return a photo of the product in a room, cropped to it as roughly as a person does."""
+    """Return a photo of the product in a room, cropped to it as roughly as a person would."""
     photo, box = photo_in_room(picture, rng, size=(0.6, 0.95))
     return crop(photo, _expand(box, rng.uniform(-0.04, 0.12, 4)))
 
@@ -38,7 +38,7 @@ def photo_in_room(
 ) -> tuple[Picture, Box]:
     """Return a photo of a product in a room (by default a generated wall and floor), and the box of the product.
 
-    A catalog image with a uniform border is cut out, others are used whole; `size` is a range, as fractions of the
+    A catalog image with a uniform border is cut out; others are used whole. `size` is a range, as fractions of the
     photo.
     """
     product = resize_to(trim(picture), round(SIDE * rng.uniform(*size)))
@@ -54,7 +54,7 @@ def photo_of_room(
 ) -> tuple[Picture, tuple[Box, ...]]:
     """Return a photo of several products in a room, and their boxes.
 
-    Products that would hide too much of another are left out; see `photo_in_room`.
+    Products that would hide too much of another product are left out; see `photo_in_room`.
     """
     scene = _background(None, rng)
     masks: list[Floats] = []
@@ -68,7 +68,7 @@ def photo_of_room(
 
 
 def photo_on_own_background(picture: Picture, rng: np.random.Generator) -> Picture:
-    """Return a photo of the whole image from another viewpoint; its edges are extended."""
+    """Return a photo of the whole image from another viewpoint; with its edges extended."""
     whole = resize_to(picture, SIDE)
     height, width = (max(side, SIDE // 2) for side in whole.shape[:2])
     corners = _corners(whole)
@@ -84,7 +84,7 @@ def add_margin(box: Box, margin: float = _MARGIN) -> Box:
 
 
 def resize_to(picture: Picture, side: int) -> Picture:
-    """Return the image with its longer side `side` px long, and the other at least 8."""
+    """Resize the image so that its longer side is `side` px, and the other at least 8."""
     height, width = picture.shape[:2]
     scale = side / max(height, width)
     return resize(picture, max(8, round(width * scale)), max(8, round(height * scale)))
@@ -93,7 +93,7 @@ def resize_to(picture: Picture, side: int) -> Picture:
 def cutout(picture: Picture) -> Floats:
     """Return the opacity of the product at each pixel, float32 [h, w] in 0..1.
 
-    The background has the color of the border and is connected to it. Without a uniform border all is product.
+    The background has the color of the border and is connected to it. Without a uniform border, every pixel is product.
     """
     color, uniform = border(picture)
     opaque = np.ones(picture.shape[:2], np.float32)
@@ -108,7 +108,7 @@ def cutout(picture: Picture) -> Floats:
     soft = scipy.ndimage.gaussian_filter((~background).astype(np.float32), 0.6)
     return np.asarray(
         np.clip((soft - 0.25) / 0.55, 0, 1), np.float32
-    )  # half a pixel inside the edge, off white fringes
+    )  # half a pixel inside the edge, to avoid white fringes
 
 
 def _corners(picture: Picture) -> NDArray[np.float64]:
@@ -117,7 +117,7 @@ def _corners(picture: Picture) -> NDArray[np.float64]:
 
 
 def _change_viewpoint(corners: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return corners [4, 2] tilted, stretched and in perspective, centered at (0, 0)."""
+    """Return tilted and stretched corners [4, 2] in perspective, centered at (0, 0)."""
     center, size = corners.mean(axis=0), corners[2] - corners[0]
     angle = rng.normal(0, 0.06)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -172,7 +172,7 @@ def _expand(box: Box, margins: NDArray[np.float64]) -> Box:
 
 
 def _background(room: Picture | None, rng: np.random.Generator) -> Floats:
-    """Return a random part of a room photo, mirrored half of the time, or a generated room, float32 [h, w, 3]."""
+    """Return a random part of a room photo, mirrored half the time, or a generated room, float32 [h, w, 3]."""
     width = round(SIDE * rng.uniform(0.8, 1.0))
     if room is None:
         return _generate_room(rng, SIDE, width)
@@ -208,7 +208,7 @@ def _generate_surface(rng: np.random.Generator, height: int, width: int) -> Floa
 
 
 def _occlude(photo: Floats, box: Box, rng: np.random.Generator) -> Floats:
-    """Cover a corner or an edge of the product with a plain ellipse, one time in four."""
+    """One time in four, cover a corner or an edge of the product with a plain ellipse."""
     if rng.random() > 0.25:
         return photo
     height, width = photo.shape[:2]
@@ -221,7 +221,7 @@ def _occlude(photo: Floats, box: Box, rng: np.random.Generator) -> Floats:
 
 
 def _take_photo(scene: Floats, rng: np.random.Generator) -> Picture:
-    """Light a scene from one side, and take it with a phone: color cast, exposure, blur, noise and JPEG."""
+    """Light a scene from one side, and simulate a phone camera: color cast, exposure, blur, noise and JPEG."""
     height, width = scene.shape[:2]
     rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     angle, depth = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.3)

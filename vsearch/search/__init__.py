@@ -1,1 +1,1 @@
-"""One search: the engine, what it serves, routing, score normalization, merging of results."""
+"""Search: the engine and its loaded generation, routing, score normalization, merging of results."""

@@ -1,7 +1,7 @@
 """`Engine`: from a photo to labeled hits, each search within one generation.
 
-The engine serves one immutable `Serving`. `refresh` prepares another one aside and swaps a single reference; a search
-reads that reference once, so it never mixes two generations.
+The engine serves one immutable `Serving`. `refresh` prepares a new one in the background and swaps a single
+reference; a search reads that reference once, so it never mixes two generations.
 """
 
 import logging
@@ -33,19 +33,19 @@ from vsearch.search.serving import Blocks, OpenEncoder, PhotoCache, Serving, pre
 log = logging.getLogger(__name__)
 
 ALL: Final = "all"
-"""Searches every class."""
+"""Value of `Search.classes` that searches every class."""
 
 RETRY_SECONDS: Final = 60.0
-"""Delay before a generation that could not be loaded is loaded again: that reads and hashes all of its files."""
+"""Delay before retrying a generation that could not be loaded, since loading reads and hashes all of its files."""
 
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """A search request, apart from the photo."""
+    """A search request, without the photo."""
 
     k: int = 24  # number of products wanted
     metric: Metric = "cosine"
-    classes: tuple[str, ...] | Literal["all"] | None = None  # None lets the photo decide
+    classes: tuple[str, ...] | Literal["all"] | None = None  # None: chosen from the photo
     allowed: Ids | None = None  # image ids to search among; None means all
     excluded: Ids | None = None  # image ids to leave out
     box: Box | None = None  # region to search with; None means the whole photo and every detection
@@ -80,10 +80,11 @@ class Engine:
 
     @property
     def serving(self) -> Serving:
-        """What is served now; read it once where several calls must agree.
+        """What is currently served; read it once if several calls must agree.
 
         Raises:
-            NoGeneration: nothing is loaded; or the error that prevented loading.
+            NoGeneration: nothing is loaded.
+            VSearchError: the error that prevented loading.
         """
         serving = self._serving
         if serving is None:
@@ -92,10 +93,10 @@ class Engine:
         return serving
 
     def refresh(self) -> bool:
-        """Serve the current generation; return whether that changed anything.
+        """Serve the current generation; return whether what is served changed.
 
-        If it cannot be loaded, the previous one stays and `problem` holds the error until a later refresh succeeds;
-        another generation, or one whose files changed, is loaded at once, the same one after `RETRY_SECONDS`.
+        If it cannot be loaded, the previous one is kept and `problem` holds the error until a later refresh succeeds.
+        A different generation, or one whose files changed, is loaded at once; the same one after `RETRY_SECONDS`.
         """
         with self._refreshing:
             files: list[tuple[str, int]] = []
@@ -119,11 +120,11 @@ class Engine:
     def search(self, picture: Picture, search: Search = Search(), *, serving: Serving | None = None) -> SearchResult:
         """Find the products that look most like a photo.
 
-        Without a box, the whole photo and every detection are searched, each as it is and mirrored; the best hit of a
-        product counts. Pass one `serving` to several searches that must agree; by default the current one answers.
+        Without a box, the whole photo and every detection are searched, each unchanged and mirrored; the best hit of a
+        product counts. Pass one `serving` to several searches that must agree; the default is the current one.
 
         Raises:
-            InvalidRequest: a part of the request is invalid; `UnknownClass` if a class is.
+            InvalidRequest: part of the request is invalid; `UnknownClass` for an unknown class.
             NoGeneration: nothing is served.
         """
         serving = serving or self.serving
@@ -156,7 +157,7 @@ class Engine:
     def search_like(
         self, product_id: int, search: Search = Search(), *, serving: Serving | None = None
     ) -> SearchResult:
-        """Find the products that look most like a product of the index; nothing is encoded.
+        """Find the products that look most like a product in the index; nothing is encoded.
 
         The product's first image is the query; all classes are searched unless some are named; `search.box` is
         ignored. The product itself is left out. A product that is not in the index has no hits.
@@ -177,7 +178,7 @@ class Engine:
         return SearchResult(hits, classes, routing, serving.generation.generation_id, None, timings, gallery.classes)
 
     def _search_region(self, serving: Serving, blocks: Blocks, weight: float, search: Search) -> RegionResult:
-        """Search with the blocks [2, d] of a region as it is and mirrored."""
+        """Search with the blocks [2, d] of a region, unchanged and mirrored."""
         predictions = serving.checkpoint.retrieval.heads.predict(blocks.mean(axis=0, keepdims=True, dtype=np.float32))
         classes, routing = self._classes(serving, predictions, search)
         embeddings = serving.generation.whitening.project(blocks)
@@ -201,7 +202,7 @@ class Engine:
 def choose_classes(probabilities: ArrayLike, classes: Sequence[str], *, mass: float, floor: float) -> tuple[str, ...]:
     """Return the fewest classes whose probabilities add up to `mass`, likeliest first; all if none reaches `floor`.
 
-    Never only the predicted class: a photo classified as "loveseat" must still find the identical "sofa".
+    The predicted class alone is not enough: a photo classified as "loveseat" must still find the identical "sofa".
     """
     values = np.asarray(probabilities, dtype=np.float64)
     if values.shape != (len(classes),) or not len(classes):
@@ -220,7 +221,7 @@ def _modification_times(generation: Path, checkpoints: Path) -> list[tuple[str, 
 
 def _problem(error: Exception) -> VSearchError:
     if isinstance(error, VSearchError):
-        return copy(error)  # without its traceback, whose frames hold all that was loaded
+        return copy(error)  # without its traceback, whose frames keep everything loaded in memory
     if not isinstance(error, OSError):
         log.error("the published index cannot be loaded", exc_info=error)
     return GenerationError(f"The published index cannot be loaded: {error}. Fix that, or run `vsearch index run`.")

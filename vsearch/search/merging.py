@@ -1,4 +1,4 @@
-"""The result of a search, and how the hits of several regions of a photo are merged. Pure functions."""
+"""Search results, and the merging of hits from several regions of a photo. Pure functions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Routing = Literal["routed", "chosen", "all"]
 class LabeledHit(Hit):
     """A hit with its match label."""
 
-    score: float  # cosine similarity, whatever the metric
+    score: float  # cosine similarity, regardless of the metric
     margin: float  # the score minus the penalty of `score_normalization`; decides the label
     label: MatchLabel
     box: Box | None = None  # the region of the photo that found it; None means the whole photo
@@ -44,26 +44,26 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class RegionResult:
-    """What one region of a photo found, or all of them together."""
+    """The results of one region of a photo, or of all of them merged."""
 
     weight: float  # 0..1, how much its hits count compared with those of other regions
-    hits: tuple[LabeledHit, ...]  # of the region as it is, then of its mirror image
+    hits: tuple[LabeledHit, ...]  # of the region, then of its mirror image
     classes: tuple[str, ...]
     routing: Routing
     predictions: ClassPredictions  # for this region alone, n = 1
 
 
 def detection_weight(detection: Detection) -> float:
-    """Return how much the hits of a detection count compared with those of the whole photo.
+    """Return the weight of a detection's hits relative to those of the whole photo.
 
     The exponent was measured on photos of rooms and of single products: a greater one loses hits of
-    small products; without weights, a box without a product can win.
+    small products; without weights, a box that contains no product can win.
     """
     return float(detection.confidence**0.25)
 
 
 def weighted_value(value: float, weight: float, lower_is_better: bool) -> float:
-    """Return a value by which hits of different regions compare, more is better; a weight below 1 always lowers it."""
+    """Return a value for comparing hits of different regions; higher is better, a weight below 1 always lowers it."""
     if lower_is_better:
         return -value / weight
     return value * weight if value > 0 else value / weight

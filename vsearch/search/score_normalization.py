@@ -13,7 +13,7 @@ from vsearch.core.vectors import l2_normalize
 Vectors = NDArray[np.float32]
 
 BASELINE_QUANTILE = 0.75
-"""Quantile of the cohort scores of the shop's own photos that is their baseline; a grocer's are high throughout."""
+"""Quantile of the cohort scores of the shop's own photos used as their baseline; a grocer's are all high."""
 
 COHORT_NEIGHBORS = 5
 """Cohort images averaged for a score: a single one may match by chance."""
@@ -35,7 +35,7 @@ def cohort_score(embeddings: Vectors, cohort: Vectors) -> Vectors:
 def select_cohort(cohort: Vectors, gallery: Vectors, batch_size: int = 32) -> tuple[Vectors, NDArray[np.bool_]]:
     """Return the best score of each cohort image in the gallery, float32 [n], and which images to use, bool [n].
 
-    The tenth that is most similar to the gallery is dropped: what most shops do not sell, this one may. The cohort
+    The tenth that is most similar to the gallery is dropped: this shop may sell what most shops do not. The cohort
     [n, d] has unit length; it is compared with the gallery [p, d] in batches.
     """
     gallery = l2_normalize(gallery)

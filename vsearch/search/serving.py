@@ -1,4 +1,4 @@
-"""What the engine serves: a generation with its checkpoint and encoder, and a cache of recent photos."""
+"""The state that the engine serves: a generation with its checkpoint and encoder, and a cache of recent photos."""
 
 import hashlib
 import threading
@@ -27,12 +27,12 @@ Blocks = NDArray[np.float16]
 
 MAX_PHOTOS = 256
 MAX_REGIONS = 16
-"""Cached photos, and regions of each."""
+"""Maximum number of cached photos, and of regions per photo."""
 
 
 @dataclass(frozen=True)
 class Serving:
-    """All that answers a search; the three belong together."""
+    """Everything needed to perform a search; the three belong together."""
 
     encoder: Encoder
     checkpoint: Checkpoint
@@ -46,7 +46,7 @@ def prepare(
 
     Raises:
         CheckpointMissing: the generation's checkpoint is not on this machine.
-        CheckpointMismatch: the checkpoint computes other blocks than the generation was built with.
+        CheckpointMismatch: the checkpoint computes different blocks than the generation was built with.
     """
     try:
         checkpoint = registry.find(settings, generation.checkpoint_id)
@@ -78,7 +78,7 @@ class _Photo:
 class PhotoCache:
     """Detections and blocks of recent photos, for searches that change only the class, metric or filters.
 
-    Concurrent requests for one photo wait for each other, so that everything is computed once.
+    Concurrent requests for the same photo wait for each other, so that everything is computed only once.
     """
 
     def __init__(self, open_detector: OpenDetector) -> None:
@@ -92,7 +92,7 @@ class PhotoCache:
         return self._open_detector()
 
     def detections(self, picture: Picture) -> tuple[Detection, ...]:
-        """Return the products detected in a photo, most confident first; none without a detector."""
+        """Return the products detected in a photo, most confident first; empty without a detector."""
         with self._opening:
             detector = self._detector
         if detector is None:
@@ -103,9 +103,9 @@ class PhotoCache:
             return photo.detections
 
     def blocks(self, encoder: Encoder, picture: Picture, boxes: Sequence[Box | None]) -> Blocks:
-        """Return the blocks of regions of a photo, as they are and mirrored, [n, 2, d]; None is the whole photo.
+        """Return the blocks of regions of a photo, unchanged and mirrored, [n, 2, d]; None is the whole photo.
 
-        A shopper may photograph a product from the other side than the shop did. Unknown regions are encoded in one
+        A shopper may photograph a product from the opposite side to the shop. Regions not yet cached are encoded in one
         batch.
         """
         with self._locked(picture) as photo:
