@@ -20,7 +20,7 @@ def test_relevance_by_query_and_rank_but_not_of_padding() -> None:
 def test_each_query_needs_its_answers() -> None:
     with pytest.raises(ValueError, match="3 queries and 1 sets"):
         retrieval_metrics.relevance(RANKED, [{1}])
-    with pytest.raises(ValueError, match="1 queries and 2 tables"):
+    with pytest.raises(ValueError, match="1 queries and 2 mappings"):
         retrieval_metrics.ndcg_at_k([[7]], [{}, {}], 10)
 
 
