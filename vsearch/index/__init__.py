@@ -1,1 +1,1 @@
-"""FAISS indexes by class, joined in a gallery and published as a generation."""
+"""FAISS indexes per class, combined in a gallery and published as a generation."""

@@ -1,6 +1,6 @@
-"""`ClassIndex`: the embeddings of one class, searchable. The only module that imports faiss, and only when used.
+"""`ClassIndex`: a searchable index of one class. The only module that imports faiss, and only when used.
 
-Ids are ours (`image_id`, int64), never positions. Rows are sorted by id, so that an id is found by bisection.
+Ids are image ids (int64), never positions. Rows are sorted by id, so that an id can be found by bisection.
 """
 
 import errno
@@ -25,17 +25,17 @@ Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 
 EXACT_UP_TO = 50_000
-"""Size above which a class gets an inverted file (IVF); below, exact search is fast enough."""
+"""Size above which a class gets an inverted file (IVF); for smaller classes, exact search is fast enough."""
 
 MIN_RECALL = 0.995
 RECALL_DEPTH = 10
 RECALL_QUERIES = 256
-"""nprobe of an IVF index is raised until its recall@10 against exact search, on this many of its vectors, suffices."""
+"""nprobe of an IVF index is raised until its recall@10 on this many of its vectors, against exact search, suffices."""
 
 MAX_GPU_K = 2048
 """FAISS returns at most this many neighbors per query on a GPU; longer lists are searched on the CPU."""
 
-_GPU_ERRORS = (RuntimeError, MemoryError, AttributeError)  # the last: a FAISS built without GPU support
+_GPU_ERRORS = (RuntimeError, MemoryError, AttributeError)  # AttributeError: FAISS was built without GPU support
 _NO_IDS: Ids = np.empty(0, dtype=np.int64)
 
 _gpu_lock = threading.Lock()
@@ -47,15 +47,15 @@ log = logging.getLogger(__name__)
 def index_key(count: int) -> str:
     """Return the FAISS factory string for a class of `count` vectors.
 
-    Flat is exact, needs no training, and answers in 14 ms at 100,000 vectors of 512 on two cores.
+    Flat is exact, needs no training, and takes 14 ms to search 100,000 vectors of size 512 on two cores.
     """
     return "Flat" if count <= EXACT_UP_TO else f"IVF{2 * math.isqrt(count)},Flat"
 
 
 class ClassIndex:
-    """The embeddings of one class under one metric; immutable and thread-safe. Made by `build` or `load`.
+    """The embeddings of one class under one metric; immutable and thread-safe. Created by `build` or `load`.
 
-    Only a loaded index is copied to the GPU: one that was just built is written, not searched.
+    Only a loaded index is copied to the GPU: one just built is written to disk, not searched.
     """
 
     def __init__(self, mapped: Any, metric: Metric) -> None:
@@ -102,8 +102,8 @@ class ClassIndex:
         """Return the values and image ids [q, k] of the k nearest neighbors of each query [q, d], best first.
 
         The value is the cosine similarity (higher is better) or Euclidean distance (lower is better); equal values are
-        ordered by id. Padding is id -1 with value -inf or inf. Only `allowed` image ids are searched, if given, and
-        not the `excluded` ones; ids of other classes are ignored.
+        ordered by id. Padding is id -1 with value -inf or inf. If given, only the `allowed` image ids are
+        searched, without the `excluded` ones; ids of other classes are ignored.
         """
         vectors = np.ascontiguousarray(_normalized(np.asarray(queries, dtype=np.float32), self.metric))
         removed = self._positions(excluded) if excluded is not None else _NO_IDS
@@ -120,20 +120,20 @@ class ClassIndex:
         return np.asarray(self._rows.reconstruct_batch(positions), dtype=np.float32)
 
     def save(self, path: Path) -> None:
-        """Write the index to a file that plain FAISS can read too, ids included."""
+        """Write the index with its ids to a file that plain FAISS can also read."""
         try:
             _faiss().write_index(self._mapped, str(path))
         except RuntimeError as error:
             path.unlink(missing_ok=True)
-            full = os.strerror(errno.ENOSPC) in str(error)  # FAISS passes on the message, not the number
+            full = os.strerror(errno.ENOSPC) in str(error)  # FAISS passes on the message, not the errno
             raise OSError(errno.ENOSPC if full else errno.EIO, "could not be written", str(path)) from error
 
     @classmethod
     def load(cls, path: Path, metric: Metric) -> "ClassIndex":
-        """Read an index that `save` wrote.
+        """Read an index written by `save`.
 
         Raises:
-            GenerationCorrupt: the file is missing, damaged, or of another type or metric.
+            GenerationCorrupt: the file is missing, damaged, or of a different type or metric.
         """
         faiss = _faiss()
         try:
@@ -149,12 +149,12 @@ class ClassIndex:
         return index
 
     def _search_cpu(self, vectors: Vectors, k: int, allowed: Ids | None, removed: Ids) -> tuple[Vectors, Ids]:
-        """Return values and positions. In an IVF index, nprobe is raised while fewer than k are found."""
+        """Return values and positions. For an IVF index, nprobe is raised until k results are found."""
         selected = None if allowed is None else np.isin(self.image_ids, allowed)
         if len(removed):
             selected = np.ones(len(self), dtype=np.bool_) if selected is None else selected
             selected[removed] = False
-        # A bitmap is 200 times cheaper to make than a set of ids.
+        # A bitmap is 200 times cheaper to create than a set of ids.
         bits = None if selected is None else np.packbits(selected, bitorder="little")
         selector = None if bits is None else _faiss().IDSelectorBitmap(bits)
         width = min(k, len(self) if selected is None else max(1, int(np.count_nonzero(selected))))
@@ -171,7 +171,7 @@ class ClassIndex:
                 nprobe = min(2 * nprobe, self._rows.nlist)
 
     def _nprobe_for(self, vectors: Vectors, width: int, removed: Ids) -> int:
-        """Return nprobe, raised by the share of the nearest neighbors that is excluded."""
+        """Return nprobe, raised according to the share of nearest neighbors that are excluded."""
         if not len(removed):
             return int(self._rows.nprobe)
         parameters = _faiss().SearchParametersIVF(nprobe=self._rows.nprobe)
@@ -180,10 +180,10 @@ class ClassIndex:
         return math.ceil(min(self._rows.nprobe / kept, self._rows.nlist)) if kept else int(self._rows.nlist)
 
     def _search_gpu(self, vectors: Vectors, k: int, removed: Ids) -> tuple[Vectors, Ids] | None:
-        """Return values and positions, or None if the CPU must search.
+        """Return values and positions, or None if the search must run on the CPU.
 
-        The GPU takes no selector, so removed rows are fetched too and dropped here. It is used by one thread at a
-        time, as FAISS requires; if it fails (no memory, no driver), the CPU takes over.
+        GPU indexes do not support selectors, so removed rows are fetched too and dropped here. One thread at a time
+        uses the GPU, as FAISS requires; if it fails (no memory, no driver), the CPU takes over.
         """
         width = min(k + len(removed), len(self))
         if self._gpu is None or width > MAX_GPU_K or (len(removed) and self._is_ivf):
@@ -208,7 +208,7 @@ class ClassIndex:
         return np.asarray(np.searchsorted(self.image_ids, image_ids).clip(max=len(self) - 1), dtype=np.int64)
 
     def _sorted_and_padded(self, values: Vectors, positions: Ids, k: int) -> tuple[Vectors, Ids]:
-        """Turn positions into ids and squares into distances, order ties by id, and pad to width k."""
+        """Convert positions to ids and squared distances to distances, order ties by id, and pad to width k."""
         cosine = self.metric == "cosine"
         worst = np.float32(-np.inf if cosine else np.inf)
         found = positions != PADDING
@@ -228,7 +228,7 @@ def _search(index: Any, vectors: Vectors, width: int, **parameters: Any) -> tupl
 
 
 def _copy_to_gpu(index: Any) -> Any:
-    """Return a copy on the first GPU, or None without a usable one."""
+    """Return a copy on the first GPU, or None if no GPU is usable."""
     faiss = _faiss()
     try:
         if getattr(faiss, "get_num_gpus", lambda: 0)():
@@ -248,15 +248,15 @@ def _warn_of_gpu(error: Exception) -> None:
 
 @cache
 def _gpu_resources() -> Any:
-    return _faiss().StandardGpuResources()  # shared by all indexes: each set reserves 1.5 GB
+    return _faiss().StandardGpuResources()  # shared by all indexes: each instance reserves 1.5 GB
 
 
 @contextmanager
 def _threads_for(queries: int) -> Iterator[None]:
     """Use one thread for a single query.
 
-    FAISS divides work by query, so a second thread would idle; but each search would wait for it, which takes 16 ms
-    instead of 1 while another request keeps the cores busy (measured). The setting belongs to the calling thread.
+    FAISS parallelizes over queries, so a second thread would be idle, yet each search would wait for it: 16 ms instead
+    of 1 ms while another request keeps the cores busy (measured). The setting applies to the calling thread.
     """
     faiss = _faiss()
     default = faiss.omp_get_max_threads()
@@ -281,7 +281,7 @@ def _choose_nprobe(index: Any, vectors: Vectors, metric: Metric) -> None:
 
 
 def _faiss() -> Any:
-    """Return the faiss module; commands that do not search should not wait for its import."""
+    """Return the faiss module, imported lazily so that commands that do not search need not wait for it."""
     import faiss
 
     return faiss

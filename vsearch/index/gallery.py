@@ -13,14 +13,14 @@ from vsearch.core.vectors import l2_normalize
 from vsearch.index.class_index import ClassIndex, Ids, Vectors
 
 IMAGES_PER_PRODUCT = 2
-"""Images first fetched from each class, per product wanted; more are fetched if that is too few."""
+"""Number of images first fetched from each class per requested product; more are fetched if needed."""
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One product, by its best image.
+    """A product and its best image.
 
-    `value` is the cosine similarity, higher is better; in a Euclidean search the distance, lower is better.
+    `value` is the cosine similarity (higher is better) or, in a Euclidean search, the distance (lower is better).
     """
 
     product_id: int
@@ -51,9 +51,9 @@ class Gallery:
         allowed: Ids | None = None,
         excluded: Ids | None = None,
     ) -> list[Hit]:
-        """Return the k nearest products of the chosen classes (None: of all), best first; fewer if there are no more.
+        """Return the k nearest products of the given classes (None: all), best first; fewer if there are no more.
 
-        Equal values are ordered by image id, so the first k hits of a longer search are the same. The embedding [d]
+        Equal values are ordered by image id, so a search with a larger k begins with the same hits. The embedding [d]
         need not be normalized; `allowed` and `excluded` are image ids as in `ClassIndex.search`.
 
         Raises:
@@ -84,7 +84,7 @@ class Gallery:
                 search.fetch(4 * search.width)
 
     def cosines(self, embedding: NDArray[np.floating], hits: Sequence[Hit]) -> Vectors:
-        """Return the cosine similarity [n] of `embedding` [d] to each hit, whatever metric found it."""
+        """Return the cosine similarity [n] of `embedding` [d] to each hit, regardless of the metric that found it."""
         query = l2_normalize(embedding).astype(np.float32)
         image_ids = np.array([hit.image_id for hit in hits], dtype=np.int64)
         names = np.array([hit.class_name for hit in hits])
@@ -95,7 +95,7 @@ class Gallery:
         return found
 
     def image_ids_of(self, product_ids: Ids | int) -> Ids:
-        """Return the image ids of one or more products, ascending; unknown products are ignored."""
+        """Return the image ids of the products, ascending; unknown products are ignored."""
         return np.asarray(self.image_ids[np.isin(self.product_ids, product_ids)], dtype=np.int64)
 
     @cached_property
@@ -111,7 +111,7 @@ class Gallery:
         raise KeyError(f"image id {image_id} is not in this gallery")
 
     def _one_per_product(self, searches: Sequence["_ClassSearch"], sign: int) -> list[Hit]:
-        """Return the fetched images of all classes as hits, best first, only the best of each product."""
+        """Return the fetched images of all classes as hits, best first, keeping only the best image of each product."""
         found = []
         for search in searches:
             products = self.product_ids[np.searchsorted(self.image_ids, search.image_ids)].tolist()
@@ -125,7 +125,7 @@ class Gallery:
 
 @dataclass
 class _ClassSearch:
-    """A search in one class of `size` images that can be extended."""
+    """An extensible search in one class of `size` images."""
 
     name: str
     size: int
@@ -135,14 +135,14 @@ class _ClassSearch:
     image_ids: Sequence[int] = ()
 
     def fetch(self, width: int) -> None:
-        """Fetch the `width` nearest images, or all there are."""
+        """Fetch the `width` nearest images, or all if there are fewer."""
         self.width = min(width, self.size)
         values, ids = self.nearest(k=self.width)
         found = ids[0] >= 0
         self.values, self.image_ids = values[0, found].tolist(), ids[0, found].tolist()
 
     def is_complete(self, sign: int, worst_value: float) -> bool:
-        """Return whether no image remains that could be among the hits: none is left, or all are worse."""
+        """Return whether no other image can be among the hits: none is left, or the rest are worse."""
         exhausted = len(self.values) < self.width or self.width == self.size
         return exhausted or sign * self.values[-1] > worst_value
 

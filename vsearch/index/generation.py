@@ -1,7 +1,7 @@
-"""Generations on disk: written to a hidden folder, published in one atomic step, loaded whole, never modified.
+"""Generations on disk: written to a hidden folder, published atomically, loaded completely, never modified.
 
     generations/
-      CURRENT                       the id of the served generation; replacing this file publishes another
+      CURRENT                       id of the current generation; replacing this file publishes another one
       20261121T013000Z-3f9c/
         manifest.json               see `Manifest`
         class-000.cosine.faiss ...  one index for each class and metric
@@ -10,7 +10,7 @@
         background_cohort.npy       float32 [s, d], see `vsearch.search.score_normalization`
       .building-<id>/               not yet published, or left behind by a killed run
 
-There is one writer at a time (the index run holds a lock) and any number of readers, which need no lock.
+There is at most one writer at a time (an index run holds a lock) and any number of readers, which need no lock.
 """
 
 import json
@@ -66,14 +66,14 @@ class MatchThresholds(_Record):
 
 
 class MatchCalibration(_Record):
-    """How scores become match labels in one catalog."""
+    """Conversion of scores to match labels for one catalog."""
 
-    all: MatchThresholds = MatchThresholds()  # for classes without their own
+    all: MatchThresholds = MatchThresholds()  # for classes without their own thresholds
     classes: dict[str, MatchThresholds] = Field(default_factory=dict)
     cohort_baseline: float = 0.0  # cohort score above which a photo is penalized
 
     def match_label(self, class_name: str, margin: float) -> MatchLabel:
-        """Return the label for the margin of a product of a class."""
+        """Return the label for the margin of a product in a class."""
         return self.classes.get(class_name, self.all).match_label(margin)
 
 
@@ -86,14 +86,14 @@ class Quality(_Record):
 
 
 class Origin(_Record):
-    """Where a generation comes from."""
+    """The inputs and predecessors of a generation."""
 
     generation_id: str = Field(pattern=ID_PATTERN)
     created_at: datetime
     checkpoint_id: str
     blocks_id: str
-    fingerprint: str  # hash of all inputs; an index run with that of the current generation does nothing
-    previous: str | None = Field(default=None, pattern=ID_PATTERN)  # current before; a rollback returns to it
+    fingerprint: str  # hash of all inputs; if unchanged, an index run does nothing
+    previous: str | None = Field(default=None, pattern=ID_PATTERN)  # previously current; a rollback returns to it
     model_before: str | None = Field(default=None, pattern=ID_PATTERN)
     """The last generation of the previous model; undoing a promotion returns to it."""
 
@@ -121,7 +121,7 @@ class Manifest(Origin):
 
 @dataclass(frozen=True)
 class Generation:
-    """A published set of class indexes, loaded whole; immutable."""
+    """A published set of class indexes, fully loaded; immutable."""
 
     manifest: Manifest
     gallery: Gallery
@@ -140,7 +140,7 @@ class Generation:
 
     @property
     def blocks_id(self) -> str:
-        """Identifies the encoder whose blocks a query needs."""
+        """Identifies the encoder to use for queries."""
         return self.manifest.blocks_id
 
 
@@ -186,7 +186,7 @@ def write(
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Return the manifest of a generation; `GenerationCorrupt` if it is missing, invalid or of another format."""
+    """Return the manifest of a generation; `GenerationCorrupt` if it is missing, invalid or in a different format."""
     try:
         content = json.loads((path / MANIFEST).read_bytes())
         version = content.get("format_version") if isinstance(content, dict) else None
@@ -226,10 +226,10 @@ def load(path: Path) -> Generation:
 
 
 def publish(folder: Path, hidden: Path) -> Path:
-    """Make the hidden folder that `write` returned the current generation, and return its new path.
+    """Publish the hidden folder returned by `write` as the current generation, and return its new path.
 
-    Everything is synced to disk first; the last step replaces `CURRENT`. A reader sees the old generation or the
-    new one, and so does a restart after a kill or a power cut.
+    Everything is synced to disk first; the last step replaces `CURRENT`. A reader sees either the old generation or
+    the new one, even after a crash or power cut.
     """
     for path in hidden.iterdir():
         sync(path)
@@ -270,7 +270,7 @@ def generation_ids(folder: Path) -> list[str]:
 
 
 def make_current(folder: Path, generation_id: str) -> None:
-    """Serve a generation that is already published."""
+    """Make a generation on disk the current one."""
     replace_text(folder / CURRENT, generation_id + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Which generations stay on disk, and which one a rollback returns to."""
+"""Retention of generations on disk, and rollback to an earlier one."""
 
 import logging
 import shutil
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 def rollback(folder: Path, to: str = "", usable: Callable[[Generation], object] = lambda generation: None) -> str:
     """Make an earlier generation current again and return its id.
 
-    That is the generation `to`; if empty, the previously current one, or else the newest older one that can be served.
+    It is `to` or, if that is empty, the previously current one, or else the newest older one that can be served.
     `usable` raises if a generation cannot be served.
 
     Raises:
@@ -63,7 +63,7 @@ def prune(folder: Path, keep: int) -> list[str]:
 
 
 def prunable(folder: Path, keep: int) -> list[str]:
-    """Return all ids but the newest `keep`, the current one, and those that it can be rolled back to."""
+    """Return all ids except the newest `keep`, the current one, and those it can be rolled back to."""
     path = current(folder)
     try:
         model_before = read_manifest(path).model_before
@@ -76,7 +76,7 @@ def prunable(folder: Path, keep: int) -> list[str]:
 def rolled_back(folder: Path) -> list[str]:
     """Return the generations on disk that were current and then replaced by an older one, newest first.
 
-    A run after a rollback records in its manifest what was current then, not what was rolled back.
+    An index run after a rollback records the generation that was current then as previous, not the rolled-back one.
     """
     now = _readable_current_id(folder)
     if now is None:
@@ -86,20 +86,20 @@ def rolled_back(folder: Path) -> list[str]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what killed runs left half written or half deleted; the caller must hold the run lock."""
+    """Delete partially written or deleted files left behind by killed runs; the caller must hold the index-run lock."""
     for path in leftovers(folder, HIDDEN):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _rollback_order(folder: Path, now: str | None) -> Iterator[str]:
-    """Yield predecessors, then all other older generations; everything, newest first, if `CURRENT` is lost."""
+    """Yield predecessors, then all other older generations; if `CURRENT` is lost, all generations, newest first."""
     before = [] if now is None else _predecessors(folder, now)
     yield from before
     yield from (name for name in reversed(generation_ids(folder)) if now is None or (name < now and name not in before))
 
 
 def _predecessors(folder: Path, generation_id: str) -> list[str]:
-    """Return what was current before a generation, what was before that, and so on, as far as it is on disk."""
+    """Return the chain of predecessors of a generation, as far as they are on disk."""
     chain = [generation_id]
     while (before := _previous(folder, chain[-1])) and before not in chain:
         chain.append(before)
@@ -114,7 +114,7 @@ def _readable_current_id(folder: Path) -> str | None:
 
 
 def _previous(folder: Path, generation_id: str) -> str | None:
-    """Return what was current before, if it is on disk; by age if the manifest is unreadable."""
+    """Return the predecessor if it is on disk, or the next older generation if the manifest is unreadable."""
     on_disk = generation_ids(folder)
     try:
         previous = read_manifest(folder / generation_id).previous

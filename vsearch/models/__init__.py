@@ -1,1 +1,1 @@
-"""Networks and what is stored with them: backbones, heads, whitening, checkpoints, the registry."""
+"""Networks and related artifacts: backbones, heads, whitening, checkpoints, the registry."""

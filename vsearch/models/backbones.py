@@ -10,13 +10,13 @@ Scaling = Literal["signed", "caffe"]
 
 @dataclass(frozen=True)
 class Backbone:
-    """One row of the table."""
+    """A backbone."""
 
     name: str
     side: int  # input side in pixels of new checkpoints
     scaling: Scaling  # "signed" maps 0..255 to -1..1; "caffe" is BGR minus the ImageNet mean
-    # prefixes of layer names from which a plan can unfreeze, first to last; with `stem_layers`, names of the last layer
-    # of each stage
+    # layer-name prefixes of the stages that a plan can unfreeze, first to last; with `stem_layers`, the name of each
+    # stage's last layer
     stages: tuple[str, ...]
     stem_layers: int = 0  # number of layers before the first stage, if stages are named by their last layer
     application: str = ""  # class in `keras.applications`; empty for those of `vsearch.models.networks.architectures`
@@ -51,7 +51,7 @@ BACKBONES = {
 
 
 def backbone(name: str) -> Backbone:
-    """Return a row by name.
+    """Return a backbone by name.
 
     Raises:
         CheckpointError: there is no such backbone.
@@ -64,7 +64,7 @@ def backbone(name: str) -> Backbone:
 def build(name: str, side: int | None = None) -> Any:
     """Return the untrained `keras.Model` of a backbone: scaled float [n, side, side, 3] -> feature map [n, h, w, c].
 
-    The side is that of the input in pixels; None for any.
+    `side` is the input side in pixels; None accepts any.
     """
     import keras
 

@@ -1,7 +1,7 @@
 """A checkpoint: a folder with weights and everything needed to use them. Loading one does not import TensorFlow.
 
     model.json            format, backbones, SHA-256 of every other file, plan, data, library versions, figures
-    NAME.weights.npz      the weights of each backbone, in half precision
+    NAME.weights.npz      weights of each backbone, in half precision
     CARD.md               the model card (optional)
 
 A checkpoint with trained heads also has, described in model.json:
@@ -12,7 +12,7 @@ A searchable checkpoint also has:
 
     blocks.npz            the PCA of each block
     heads.npz             a class head on the block of each backbone
-    whitening.npz         a whitening for catalogs too small to fit one, the typical differences between photos of one
+    whitening.npz         a whitening for catalogs too small to fit one, the typical differences between photos of the same
                           product ("differences"), and the background cohort ("strangers")
 
 `blocks_id` covers what determines blocks: stored blocks stay valid when a shop fits its own class heads.
@@ -41,7 +41,7 @@ from vsearch.models.whitening import Projection
 
 FORMAT: Final = 2
 PREPROCESSING_VERSION: Final = 2
-"""Increase it when preprocessing or a descriptor changes: stored blocks then become invalid."""
+"""Increase this when preprocessing or a descriptor changes, which invalidates stored blocks."""
 
 DESCRIPTION = "model.json"
 CARD = "CARD.md"
@@ -51,24 +51,24 @@ _ABOUT = ("plan", "data", "versions", "figures")
 
 @dataclass(frozen=True)
 class Retrieval:
-    """What a searchable checkpoint has beside its networks; D is the size of joined blocks."""
+    """The search data of a checkpoint, in addition to its networks; D is the size of concatenated blocks."""
 
     grid: int  # feature maps are pooled to grid x grid averages
     sides: Mapping[str, int]  # input side of each backbone, in pixels
-    projections: Mapping[str, Projection]  # the PCA of each block, in the order they are joined
+    projections: Mapping[str, Projection]  # the PCA of each block, in concatenation order
     heads: ClassHeads
     whitening: Projection  # for catalogs too small to fit one
-    differences: NDArray[np.float16]  # between photos of one product [r, D]; may be empty
+    differences: NDArray[np.float16]  # between photos of the same product [r, D]; may be empty
     background_cohort: NDArray[np.float16]  # blocks of images of things no shop sells [s, D]; may be empty
     class_sizes: Mapping[str, int] | None = None  # images per class that a shop fitted the heads on
 
     @property
     def block_sizes(self) -> dict[str, int]:
-        """Name -> size of each block, in the order they are joined."""
+        """Name -> size of each block, in concatenation order."""
         return {name: projection.size for name, projection in self.projections.items()}
 
     def write(self, folder: Path) -> dict[str, Any]:
-        """Write the arrays and return the fields for model.json."""
+        """Write the arrays; return the fields for model.json."""
         blocks = {f"{name}.{key}": a for name, p in self.projections.items() for key, a in p.arrays().items()}
         write_arrays(folder / "blocks.npz", blocks)
         write_arrays(folder / "heads.npz", self.heads.arrays())
@@ -82,7 +82,7 @@ class Retrieval:
         """Read the arrays of a checkpoint.
 
         Raises:
-            CheckpointMismatch: the whitening is for blocks of another size.
+            CheckpointMismatch: the whitening is for blocks of a different size.
         """
         sizes, blocks = description["block_sizes"], read_arrays(folder / "blocks.npz")
         whitening = read_arrays(folder / "whitening.npz")
@@ -105,19 +105,19 @@ class Retrieval:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded checkpoint: its description, and arrays that need no network."""
+    """A loaded checkpoint: its description, and the arrays other than network weights."""
 
     folder: Path
     checkpoint_id: str
-    blocks_id: str  # empty if it is not searchable
+    blocks_id: str  # empty if not searchable
     backbones: tuple[str, ...]  # names in `vsearch.models.backbones`, in the order of the blocks
     trained_heads: TrainedHeads | None
-    about: Mapping[str, Any] = field(repr=False)  # plan, data, library versions and figures, as written by the training
+    about: Mapping[str, Any] = field(repr=False)  # plan, data, library versions, figures of the training run
     _description: Mapping[str, Any] = field(repr=False)
 
     @property
     def searchable(self) -> bool:
-        """Whether it computes blocks and embeddings."""
+        """Whether it can compute blocks and embeddings."""
         return "block_sizes" in self._description
 
     @property
@@ -127,7 +127,7 @@ class Checkpoint:
 
     @cached_property
     def retrieval(self) -> Retrieval:
-        """What it searches with.
+        """The data for searching.
 
         Raises:
             CheckpointMismatch: it is not searchable.
@@ -181,7 +181,7 @@ def save(
     Args:
         folder: must not exist.
         weights: for each backbone, a file written by `vsearch.models.weights.pack`.
-        about: plan, data, versions and figures, as available.
+        about: "plan", "data", "versions" and "figures" (metrics), as available.
         retrieval: makes the checkpoint searchable.
         trained_heads, tops: the trained heads, and a file with their weights for each backbone.
         card: Markdown.
@@ -191,7 +191,7 @@ def save(
         OSError: the disk is full or read-only.
     """
     if folder.exists():
-        raise CheckpointMismatch(f"The checkpoint folder {folder} exists already. Choose a new one.")
+        raise CheckpointMismatch(f"The checkpoint folder {folder} already exists. Choose a new one.")
     with atomic_folder(folder) as hidden:
         for name, file in weights.items():
             shutil.copyfile(file, hidden / f"{name}.weights.npz")
@@ -248,7 +248,7 @@ def checkpoint_id(description: Mapping[str, Any]) -> str:
 
 
 def blocks_id(description: Mapping[str, Any]) -> str:
-    """Return the hash of what determines blocks: the networks, their use, and the preprocessing."""
+    """Return the hash of everything that determines blocks: networks, their options, and preprocessing."""
     files = {name: digest for name, digest in description["files"].items() if name.endswith(_BLOCK_FILES)}
     fields = ("format", "backbones", "grid", "sides", "block_sizes")
     relevant = {key: description[key] for key in fields if key in description}

@@ -1,6 +1,6 @@
 """Class heads: a softmax layer on the block of each network, fitted on stored blocks, and their majority vote.
 
-Since blocks are stored, fitting heads to a shop's own classes takes seconds. numpy, and scikit-learn while fitting.
+Since blocks are stored, fitting heads to a shop's own classes takes seconds. Needs scikit-learn only for fitting.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 Floats = NDArray[np.float32]
-DESCRIPTORS = ("shape", "colour")  # blocks that are not of a network and have no head
-_INVERSE_PENALTY = 0.03  # of the L2 regularization, chosen on furniture and synthetic shopper photos
+DESCRIPTORS = ("shape", "colour")  # blocks that do not come from a network and have no head
+_INVERSE_PENALTY = 0.03  # of the L2 regularization, tuned on furniture and synthetic shopper photos
 _MAX_ITERATIONS = 300
 _TOLERANCE = 1e-2  # ten times faster than 1e-3, without loss on held-out images
 
@@ -42,21 +42,21 @@ class ClassHead:
 
 @dataclass(frozen=True)
 class ClassHeads:
-    """A head for the block of each network, all with the same classes."""
+    """One head per network block, all with the same classes."""
 
     classes: tuple[str, ...]
     heads: Mapping[str, ClassHead]
     block_sizes: Mapping[str, int] = field(repr=False)
 
     def predict(self, blocks: NDArray[Any]) -> ClassPredictions:
-        """Predict the classes of joined blocks [n, sum(block_sizes)]."""
+        """Predict the classes of concatenated blocks [n, sum(block_sizes)]."""
         spans = block_spans(self.block_sizes)
         votes = {name: head.predict(blocks[:, spans[name]]) for name, head in self.heads.items()}
         stacked = np.stack(list(votes.values()))
         return ClassPredictions(self.classes, votes, stacked.mean(axis=0), vote(stacked))
 
     def class_numbers(self, names: Iterable[str]) -> NDArray[np.int64]:
-        """Return the number of each class name, -1 for unknown ones, int64 [n]."""
+        """Return the index of each class name, -1 for unknown names, int64 [n]."""
         numbers = {name: number for number, name in enumerate(self.classes)}
         return np.array([numbers.get(name, -1) for name in names], np.int64)
 
@@ -79,9 +79,9 @@ class ClassHeads:
 
 
 def vote(probabilities: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the majority vote: the class most models rank first; ties go to the higher mean probability.
+    """Return the majority vote: the class that most models rank first; ties go to the higher mean probability.
 
-    Probabilities [models, n images, classes] -> class numbers int64 [n].
+    Probabilities [models, n images, classes] -> class indexes int64 [n].
     """
     models, _, classes = probabilities.shape
     votes = np.eye(classes)[probabilities.argmax(axis=2)].sum(axis=0)
@@ -89,13 +89,13 @@ def vote(probabilities: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def block_spans(block_sizes: Mapping[str, int]) -> dict[str, slice]:
-    """Return the columns of each block in the joined blocks."""
+    """Return the columns of each block in the concatenated blocks."""
     stops = np.cumsum(list(block_sizes.values())).tolist()
     return {name: slice(stop - block_sizes[name], stop) for name, stop in zip(block_sizes, stops, strict=True)}
 
 
 def fit_heads(blocks: NDArray[Any], class_names: Sequence[str], block_sizes: Mapping[str, int]) -> ClassHeads:
-    """Fit a head for the block of each network to joined blocks of n images, by penalized maximum likelihood (L-BFGS).
+    """Fit a head per network block to concatenated blocks of n images, by penalized maximum likelihood (L-BFGS).
 
     Blocks named in `DESCRIPTORS` get no head unless there are no others.
 

@@ -29,7 +29,7 @@ class Classifier:
     Opening one takes seconds and imports TensorFlow.
 
     Raises:
-        CheckpointMismatch: the checkpoint has no trained heads, or the weights are those of another network.
+        CheckpointMismatch: the checkpoint has no trained heads, or weights belong to a different network.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -53,7 +53,7 @@ class Classifier:
         )
 
     def logits(self, network: str, framed: NDArray[np.uint8]) -> Logits:
-        """Return one network's logits of n framed images, without temperature."""
+        """Return one network's logits for n framed images, without temperature scaling."""
         starts = range(0, len(framed), _BATCH)
         with self._lock:
             batches = [self._run[network](np.ascontiguousarray(framed[start : start + _BATCH])) for start in starts]
@@ -79,13 +79,13 @@ def _compile(network: Any, heads: TrainedHeads) -> Callable[[NDArray[np.uint8]],
 
 
 def top_weights(backbone: Any, network: Any) -> list[Any]:
-    """Return the weights of a network that are not its backbone's, in Keras' order."""
+    """Return the weights of a network except those of its backbone, in Keras order."""
     inside = {id(weight) for weight in backbone.weights}
     return [weight for weight in network.weights if id(weight) not in inside]
 
 
 def load_network(checkpoint: Checkpoint, name: str) -> Any:
-    """Return a network of a checkpoint with its trained heads, a `keras.Model`."""
+    """Return a network of a checkpoint with its trained heads as a `keras.Model`."""
     from vsearch.models.network import build_network
 
     heads = checkpoint.trained_heads
@@ -104,7 +104,7 @@ def export_networks(checkpoint: Checkpoint, target: Path) -> Path:
     features float32 [n, d] that blocks are made of if the checkpoint has no trained heads.
 
     Raises:
-        CheckpointError: the target exists, or the weights are those of another network.
+        CheckpointError: the target exists, or weights belong to a different network.
     """
     check_target(target)
     import_tensorflow()

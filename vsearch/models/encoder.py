@@ -1,4 +1,4 @@
-"""The encoder: images to joined blocks, by the networks of a checkpoint and two descriptors."""
+"""The encoder: images to concatenated blocks, using the networks of a checkpoint and two descriptors."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -27,10 +27,10 @@ class CompiledTrunk:
 class Encoder:
     """All networks of a checkpoint and the descriptors; opening one takes seconds and imports TensorFlow.
 
-    Only one thread computes at a time: two images at once on the same cores are slower than one after the other.
+    Only one thread computes at a time: on the same cores, two images at once are slower than one after the other.
 
     Raises:
-        CheckpointMismatch: the weights are those of another network.
+        CheckpointMismatch: weights belong to a different network.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -58,8 +58,8 @@ class Encoder:
 def raw_features(
     trunks: Mapping[str, CompiledTrunk], pictures: Sequence[Picture], lock: threading.Lock
 ) -> dict[str, NDArray[np.float32]]:
-    """Compute the features of networks and descriptors that blocks are projected from: name -> float32 [n, size]."""
-    from vsearch.imaging import descriptors  # imports much of scikit-image
+    """Compute the network and descriptor features that are projected to blocks: name -> float32 [n, size]."""
+    from vsearch.imaging import descriptors  # slow import: scikit-image
 
     trimmed = [trim(picture) for picture in pictures]
     sides = {trunk.side for trunk in trunks.values()} | {descriptors.HOG_SIDE, descriptors.COLOR_SIDE}
@@ -75,7 +75,7 @@ def raw_features(
 
 
 def compile_trunk(name: str, grid: int, weights: Sequence[NDArray[Any]], side: int) -> CompiledTrunk:
-    """Return the compiled trunk of a backbone with these weights, see `vsearch.models.network.build_trunk`."""
+    """Return the compiled trunk of a backbone with these weights; see `vsearch.models.network.build_trunk`."""
     import tensorflow as tf
 
     from vsearch.models.network import build_trunk

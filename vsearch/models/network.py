@@ -35,8 +35,8 @@ def build_trunk(name: str, grid: int = 3, side: int | None = None) -> tuple[kera
     """Return (backbone, trunk): float RGB 0..255 [n, side, side, 3] -> features float32 [n, grid * grid * c].
 
     The trunk pools the last feature map to grid x grid averages, row by row: the arrangement of parts distinguishes
-    products that a global average confuses. Load weights into the backbone; it is part of the trunk. The default side
-    is that of the table.
+    products that a global average confuses. Load weights into the backbone, which is part of the trunk. The default
+    side comes from the backbone table.
     """
     row = backbone(name)
     side = side or row.side
@@ -58,7 +58,7 @@ def build_network(
 ) -> tuple[keras.Model, keras.Model]:
     """Return (backbone, network): float RGB 0..255 [n, h, w, 3] -> {head name: logits float32 [n, *logits_shape]}.
 
-    Each head is a layer `head_NAME`, with dropout before its dense layers. The shape is (height, width); None for any.
+    Each head is a layer `head_NAME`, with dropout before its dense layers. `shape` is (height, width); None for any.
     """
     network = build(name)
     pictures = keras.Input((*(shape or (None, None)), 3), name="pictures")
@@ -70,7 +70,7 @@ def build_network(
 def build_top(network: keras.Model, channels: int) -> keras.Model:
     """Return the heads of a network as a model: features [n, h, w, channels] -> logits by head.
 
-    Its layers are those of the network. All but digits heads also accept an averaged feature map [n, 1, 1, channels].
+    It shares the layers of the network. All but digits heads also accept an averaged feature map [n, 1, 1, channels].
     """
     features = keras.Input((None, None, channels), name="features")
     heads = {name: network.get_layer(f"{HEAD}{name}") for name in network.output}
@@ -85,7 +85,7 @@ def _head(head: HeadSpec, dropout: float) -> keras.layers.Layer:
         return box_head(head.hidden or None, dropout=dropout, name=name)
     steps = [GridPool(head.grid) if head.grid > 1 else layers.GlobalAveragePooling2D(dtype="float32")]
     hidden = head.hidden or (_METRIC_WIDTH if head.kind == "metric" else 0)
-    if hidden:  # two layers learn slowly from features of very different scales
+    if hidden:  # two layers learn slowly from features of widely varying scale
         steps += [
             layers.BatchNormalization(momentum=0.95, dtype="float32"),
             layers.Dropout(dropout, dtype="float32"),

@@ -1,7 +1,7 @@
-"""The checkpoints on this machine, how they are exchanged, and which of them reads article numbers.
+"""The checkpoints on this machine: lookup, exchange, and choice of the article-number reader.
 
     checkpoints/<checkpoint_id>/    the shop's own; each is added atomically
-    reader/CURRENT                  ids of the promoted article-number readers, the latest first; the first is active
+    reader/CURRENT                  ids of the promoted article-number readers, latest first; the first is active
 
 The published generation names the checkpoint that searches (see `vsearch.index.generation`), so that model and index
 change together.
@@ -30,9 +30,9 @@ BUNDLED = "bundled"
 """Name of the bundled ensemble on the command line."""
 
 TEMPORARY = (UNFINISHED, REMOVING)
-"""Prefixes of hidden folders that killed commands leave among the checkpoints."""
+"""Prefixes of hidden folders that killed commands leave behind among the checkpoints."""
 
-_MIN_PREFIX = 4  # characters of an id that are enough to name it
+_MIN_PREFIX = 4  # minimum number of characters to identify an id
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Entry:
     heads: tuple[str, ...]  # what it predicts, such as "category (8)"
     size: int
     made: datetime
-    problem: str = ""  # why it cannot be used, if it cannot
+    problem: str = ""  # why it cannot be used; empty if it can
 
 
 def list_checkpoints(settings: Settings) -> list[Entry]:
@@ -80,11 +80,11 @@ def find(settings: Settings, name: str) -> Checkpoint:
     found = [name] if name in folders else found
     if not found:
         raise CheckpointMissing(
-            f"There is no checkpoint {name!r}. Name an id (see `vsearch models list`), a folder or {BUNDLED!r}."
+            f"There is no checkpoint {name!r}. Use an id (see `vsearch models list`), a folder or {BUNDLED!r}."
         )
     if len(found) > 1:
         raise CheckpointMissing(
-            f"The checkpoint id {name!r} is ambiguous: it fits {', '.join(found)}. Give more of it."
+            f"The checkpoint id {name!r} is ambiguous: it matches {', '.join(found)}. Use a longer prefix."
         )
     loaded = checkpoints.load(folders[found[0]])
     if loaded.checkpoint_id != found[0]:
@@ -96,7 +96,7 @@ def find(settings: Settings, name: str) -> Checkpoint:
 
 @contextmanager
 def open_checkpoint(settings: Settings, name: str) -> Iterator[Checkpoint]:
-    """Yield a checkpoint named as for `find`, or by a .zip file that `export` wrote.
+    """Yield a checkpoint by a name that `find` accepts, or from a .zip file written by `export`.
 
     Raises:
         CheckpointError: there is no such checkpoint, or it is damaged.
@@ -114,7 +114,7 @@ def open_checkpoint(settings: Settings, name: str) -> Iterator[Checkpoint]:
 
 
 def add(settings: Settings, checkpoint: Checkpoint) -> Checkpoint:
-    """Copy a checkpoint to the shop's own, unless it is bundled or one of them, and return it from there.
+    """Copy a checkpoint to the shop's own unless it is bundled or already there; return the installed one.
 
     A damaged copy of it is replaced.
 
@@ -156,19 +156,19 @@ def export(checkpoint: Checkpoint, target: Path) -> Path:
 def check_target(target: Path) -> None:
     """Raise `CheckpointError` if the target of an export exists, or its parent folder does not."""
     if target.exists():
-        raise CheckpointError(f"Cannot export to {target}: it exists already. Choose another name.")
+        raise CheckpointError(f"Cannot export to {target}: it already exists. Choose another name.")
     if not target.parent.is_dir():
         raise CheckpointError(f"Cannot export to {target}: the folder {target.parent} does not exist.")
 
 
 def remove_leftovers(settings: Settings) -> None:
-    """Delete what killed commands left; only the holder of the lock of index runs may."""
+    """Delete what killed commands left behind; the caller must hold the index-run lock."""
     for path in leftovers(settings.checkpoints, TEMPORARY):
         shutil.rmtree(path)
 
 
 def unused(settings: Settings, keep: Collection[str], before: float) -> list[Path]:
-    """Return the shop's checkpoints that are not among the ids to keep and were written before that time (Unix).
+    """Return the shop's checkpoints that are not among the ids to keep and were written before a Unix time.
 
     Folders whose names are not ids were put there by hand and are not returned.
     """
@@ -204,7 +204,7 @@ def bundled_detector() -> Path:
 
 
 def role_of(checkpoint: Checkpoint) -> Role:
-    """Return what a checkpoint is used for."""
+    """Return the role of a checkpoint."""
     if checkpoint.searchable:
         return "search"
     kinds = {spec.kind for spec in checkpoint.specs}
@@ -212,13 +212,13 @@ def role_of(checkpoint: Checkpoint) -> Role:
 
 
 def plan_of(checkpoint: Checkpoint) -> str:
-    """Return the name of the plan it was trained by; empty if unknown."""
+    """Return the name of the plan it was trained with; empty if unknown."""
     plan = checkpoint.about.get("plan", "")
     return str(plan.get("name", "") if isinstance(plan, Mapping) else plan)
 
 
 def heads_of(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """Return what it predicts: "search (9)" for nine searchable classes, and each trained head, such as "color (8)"."""
+    """Return its outputs: "search (9)" for nine searchable classes, and each trained head, such as "color (8)"."""
     found = [f"search ({len(checkpoint.retrieval.heads.classes)})"] if checkpoint.searchable else []
     for spec in checkpoint.specs:
         sizes = {"digits": f"{spec.length} digits", "metric": "metric", "boxes": "boxes"}
@@ -244,10 +244,10 @@ def use_reader(settings: Settings, checkpoint_id: str) -> None:
 
 
 def rollback_reader(settings: Settings) -> Checkpoint | None:
-    """Return to the previous article-number reader, and return it; None if there was none.
+    """Roll back to the previous article-number reader and return it; None if there was none.
 
     Raises:
-        CheckpointError: no reader was promoted, or the previous one is missing; nothing changes.
+        CheckpointError: no reader was promoted, or the previous one is missing; nothing has changed.
     """
     promoted = promoted_readers(settings)
     if not promoted:
@@ -259,7 +259,7 @@ def rollback_reader(settings: Settings) -> Checkpoint | None:
 
 
 def promoted_readers(settings: Settings) -> list[str]:
-    """Return the ids of the promoted article-number readers, the latest first."""
+    """Return the ids of the promoted article-number readers, latest first."""
     file = settings.data / "reader" / "CURRENT"
     return file.read_text(encoding="utf8", errors="replace").split() if file.is_file() else []
 

@@ -1,4 +1,4 @@
-"""Importing TensorFlow without the messages of its native libraries about CPU flags and missing GPUs."""
+"""Import of TensorFlow without its native libraries' messages about CPU flags and missing GPUs."""
 
 import logging
 import os
@@ -8,9 +8,9 @@ _STDERR = 2
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow and initialize its devices, discarding what native code writes to standard error meanwhile.
+    """Import TensorFlow and initialize its devices, discarding what native code writes to standard error.
 
-    These messages precede TensorFlow's own log settings. Nothing is discarded at log level DEBUG.
+    These messages appear before TensorFlow's log settings apply. At log level DEBUG, nothing is discarded.
     """
     if "tensorflow" in sys.modules or logging.getLogger().isEnabledFor(logging.DEBUG):
         return
@@ -26,7 +26,7 @@ def import_tensorflow() -> None:
             # The default allocates nearly all memory of the card and leaves none to FAISS.
             tf.config.experimental.set_memory_growth(gpu, True)
         tf.config.list_logical_devices()
-        # It counts functions by their source location and warns of retracing when there are several networks.
+        # It counts functions by source location, and wrongly warns about retracing if there are several networks.
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
     finally:
         os.dup2(stderr, _STDERR)

@@ -1,4 +1,4 @@
-"""Trained heads: what each predicts, how images are prepared for it, and its predictions. Needs numpy only."""
+"""Trained heads: their outputs, image preparation and predictions. Needs only NumPy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -27,7 +27,7 @@ VOTE: Final = "vote"
 class HeadSpec:
     """One output of a network."""
 
-    name: str  # as in the plan
+    name: str  # from the plan
     # "softmax" predicts one of `classes`; "sigmoid" any number of them; "digits" `length` digits; "metric" an embedding
     # of `size` dimensions; "boxes" product boxes, see `vsearch.detection.boxes`
     kind: HeadKind
@@ -54,10 +54,10 @@ class HeadSpec:
         return (self.size,) if self.kind == "metric" else (len(self.classes),)
 
     def target(self, label: str | None) -> NDArray[np.int32]:
-        """Convert a label to a training target; None or "" is a missing label.
+        """Convert a label to a training target; None or "" means a missing label.
 
         Returns:
-            int32: softmax [], the class number; sigmoid [classes] of 0 and 1; digits [length]. -1 where missing.
+            int32: softmax [], the class index; sigmoid [classes] of 0 and 1; digits [length]. -1 where missing.
 
         Raises:
             ValueError: the label is not one of the classes, or does not consist of `length` digits.
@@ -74,14 +74,14 @@ class HeadSpec:
             if not label:
                 return np.full(self.length, MISSING, np.int32)
             if len(label) != self.length or not (label.isascii() and label.isdigit()):
-                raise ValueError(f"head {self.name!r} reads {self.length} digits, but a label is {label!r}")
+                raise ValueError(f"head {self.name!r} reads {self.length} digits, but got label {label!r}")
             return np.array([int(digit) for digit in label], np.int32)
-        raise ValueError(f"head {self.name!r} is of kind {self.kind} and takes no label")
+        raise ValueError(f"head {self.name!r} of kind {self.kind} does not accept labels")
 
     def probabilities(self, logits: NDArray[Any]) -> NDArray[np.float32]:
         """Convert logits [n, *logits_shape] to calibrated probabilities of the same shape.
 
-        A metric head gives unit vectors; for a boxes head see `vsearch.detection.boxes.decode_grid`.
+        A metric head gives unit vectors; for a boxes head, see `vsearch.detection.boxes.decode_grid`.
         """
         if self.kind == "boxes":
             return boxes.decode_grid(logits, self.temperature)
@@ -93,7 +93,7 @@ class HeadSpec:
     def labels(self, probabilities: NDArray[Any]) -> list[str]:
         """Return the predicted label of each of n images.
 
-        A sigmoid head predicts all classes above one half, or the most probable one if there are none.
+        A sigmoid head predicts all classes above one half, or the most probable one if there is none.
         """
         if self.kind == "sigmoid":
             chosen = [np.flatnonzero(row > 0.5).tolist() or [int(row.argmax())] for row in probabilities]
@@ -101,7 +101,7 @@ class HeadSpec:
         return self.decode(probabilities.argmax(axis=-1))
 
     def decode(self, numbers: NDArray[Any]) -> list[str]:
-        """Return the labels of class numbers [n] (softmax) or of digits [n, length]."""
+        """Return the labels for class indexes [n] (softmax) or digits [n, length]."""
         if self.kind == "digits":
             return ["".join(DIGITS[number] for number in row) for row in numbers]
         return [self.classes[number] for number in numbers]
@@ -109,7 +109,7 @@ class HeadSpec:
     def _class_number(self, label: str) -> int:
         if label not in self.classes:
             raise ValueError(
-                f"head {self.name!r} knows {', '.join(self.classes[:12]) or 'no class'}, but a label is {label!r}"
+                f"head {self.name!r} knows {', '.join(self.classes[:12]) or 'no classes'}, but got label {label!r}"
             )
         return self.classes.index(label)
 
@@ -120,7 +120,7 @@ class TrainedHeads:
 
     specs: tuple[HeadSpec, ...]  # in the plan's order
     framing: Framing  # "product" trims a uniform border and keeps part of the aspect ratio; "stretch" resizes
-    frame: tuple[int, int]  # (height, width) in pixels that images are framed to and were cached at for the training
+    frame: tuple[int, int]  # (height, width) in pixels that images are framed to; also those cached for training
     shape: tuple[int, int]  # (height, width) in pixels of the networks' input
     mirrored: bool = False  # average the logits of an image and its mirror image
     # network -> head -> divisor of its logits
@@ -132,7 +132,7 @@ class TrainedHeads:
         return np.stack(rows) if rows else np.empty((0, *self.frame, 3), np.uint8)
 
     def calibrated(self, network: str) -> tuple[HeadSpec, ...]:
-        """Return the heads with the temperatures of one network."""
+        """Return the heads with the temperatures of a network."""
         own = self.temperatures.get(network, {})
         return tuple(replace(spec, temperature=own.get(spec.name, spec.temperature)) for spec in self.specs)
 
@@ -186,7 +186,7 @@ class HeadPredictions:
     def predicted(self, predictor: str, head: str) -> NDArray[np.int64]:
         """Return the most probable class of each image [n], or digits [n, length].
 
-        The vote is the majority, with ties broken by the mean probability; for a sigmoid head it is the mean.
+        The vote is by majority, with ties broken by the mean probability; for a sigmoid head, it is the mean.
         """
         if predictor != VOTE or self.spec(head).kind == "sigmoid":
             return np.asarray(self.probabilities_of(predictor, head).argmax(axis=-1), np.int64)
@@ -194,20 +194,20 @@ class HeadPredictions:
         return vote(stacked.reshape(len(stacked), -1, stacked.shape[-1])).reshape(stacked.shape[1:-1])
 
     def labels(self, predictor: str, head: str) -> list[str]:
-        """Return the predicted label of each image, see `HeadSpec.labels`."""
+        """Return the predicted label of each image; see `HeadSpec.labels`."""
         spec = self.spec(head)
         if spec.kind == "sigmoid":
             return spec.labels(self.probabilities_of(predictor, head))
         return spec.decode(self.predicted(predictor, head))
 
     def vote(self, head: str) -> list[str]:
-        """Return the label that all networks together predict for each image."""
+        """Return the label that the networks jointly predict for each image."""
         return self.labels(VOTE, head)
 
     def confidence(self, predictor: str, head: str) -> NDArray[np.float32]:
-        """Return the probability that each predicted label is right as a whole, float32 [n].
+        """Return the probability that each predicted label is entirely correct, float32 [n].
 
-        For digits and for several sigmoid classes it is the product of the single probabilities.
+        For digits and for several sigmoid classes, it is the product of the individual probabilities.
         """
         found = self.probabilities_of(predictor, head)
         spec = self.spec(head)
@@ -226,7 +226,7 @@ def predictions_from_logits(
     calibrated: Mapping[str, tuple[HeadSpec, ...]],
     logits: Mapping[str, Mapping[str, NDArray[np.float32]]],
 ) -> HeadPredictions:
-    """Convert logits, network -> head -> [n, *logits_shape], with the heads as calibrated for each network."""
+    """Convert logits, network -> head -> [n, *logits_shape], with the heads calibrated for each network."""
     probabilities = {
         network: {spec.name: spec.probabilities(own[spec.name]) for spec in calibrated[network]}
         for network, own in logits.items()

@@ -1,6 +1,6 @@
 """Weights of networks: pretrained ones from Keras, and packed ones in checkpoints.
 
-Pretrained weights are searched for in the folder of the setting `weights`, then in the Keras cache, then downloaded.
+Pretrained weights are looked up in the folder of the `weights` setting and in the Keras cache, else downloaded.
 """
 
 import tempfile
@@ -16,13 +16,13 @@ from vsearch.core.errors import CheckpointMismatch, WeightsUnavailable
 from vsearch.models.backbones import backbone, build
 
 LARGE_ENSEMBLE = ("resnet50", "vgg16", "inception_v3")
-"""The backbones of the plan `ensemble`."""
+"""The backbones of the `ensemble` plan."""
 
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
 
 
 def weights_file(name: str, folder: Path) -> Path:
-    """Return the file for the weights of a backbone in a folder."""
+    """Return the path of a backbone's weights in a folder."""
     return folder / f"{name}.weights.h5"
 
 
@@ -44,11 +44,11 @@ def pull(name: str, folder: Path) -> Path:
 
 
 def load_pretrained(name: str, *, folder: Path | None = None) -> Any:
-    """Return the `keras.Model` of a backbone with pretrained weights, see the module.
+    """Return the `keras.Model` of a backbone with pretrained weights; see the module docstring.
 
     Raises:
         WeightsUnavailable: they are not on this machine and cannot be downloaded.
-        CheckpointMismatch: a file holds the weights of another network.
+        CheckpointMismatch: a file contains the weights of a different network.
     """
     row = backbone(name)
     files = [weights_file(name, folder)] if folder else []
@@ -67,7 +67,7 @@ def load_pretrained(name: str, *, folder: Path | None = None) -> Any:
     except Exception as error:  # Keras raises a bare Exception when the download fails
         raise WeightsUnavailable(
             f"The pretrained weights of {name} are not on this machine and could not be downloaded "
-            f"({_first_line(error)}). Put {name}.weights.h5 into a folder and set VSEARCH_WEIGHTS to it."
+            f"({_first_line(error)}). Put {name}.weights.h5 in a folder and set VSEARCH_WEIGHTS to its path."
         ) from error
 
 
@@ -83,7 +83,7 @@ def write_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def pack(variables: Sequence[Any], file: Path) -> Path:
-    """Write variables in half precision, in the given order; those out of its range in single precision."""
+    """Write variables in half precision, in the given order; those outside its range in single precision."""
     arrays = [np.asarray(variable, np.float32) for variable in variables]
     packed = [w.astype(np.float16) if np.abs(w).max(initial=0) < _FLOAT16_MAX else w for w in arrays]
     write_arrays(file, {f"w{index:04d}": w for index, w in enumerate(packed)})
@@ -91,7 +91,7 @@ def pack(variables: Sequence[Any], file: Path) -> Path:
 
 
 def read_packed(file: Path) -> list[NDArray[Any]]:
-    """Read what `pack` wrote."""
+    """Read weights written by `pack`."""
     arrays = read_arrays(file)
     return [arrays[name] for name in sorted(arrays)]
 
@@ -100,7 +100,7 @@ def unpack(variables: Sequence[Any], weights: Sequence[NDArray[Any]], name: str)
     """Assign packed weights to the variables of a network called `name`.
 
     Raises:
-        CheckpointMismatch: their number or a shape differs.
+        CheckpointMismatch: the number of arrays or a shape differs.
     """
     expected, received = [tuple(w.shape) for w in variables], [w.shape for w in weights]
     if expected != received:
@@ -116,7 +116,7 @@ def unpack(variables: Sequence[Any], weights: Sequence[NDArray[Any]], name: str)
 def _load(network: Any, name: str, file: Path) -> Any:
     try:
         with warnings.catch_warnings():
-            # Keras only warns of layers that the file lacks, and leaves them random.
+            # Keras only warns about layers missing from the file, and leaves them random.
             warnings.filterwarnings("error", message="Skipping nested container")
             network.load_weights(file)
     except (ValueError, OSError, KeyError, UserWarning) as error:

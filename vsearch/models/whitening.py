@@ -1,6 +1,6 @@
-"""From blocks to embeddings: a PCA for each block, and a learned whitening of all blocks joined.
+"""From blocks to embeddings: a PCA for each block, and a learned whitening of the concatenated blocks.
 
-N images, D dimensions. Needs numpy and scipy only, and scikit-learn to fit a PCA of wide blocks.
+N images, D dimensions. Needs only NumPy and SciPy, and scikit-learn to fit a PCA of wide blocks.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 KNOWN_WEIGHT = 0.25
-"""Weight of known differences in the scatter within products; see docs/benchmarks.md."""
+"""Weight of known differences in the within-product scatter; see docs/benchmarks.md."""
 
 _EXACT_UP_TO = 4096  # dimensions; wider blocks (ResNet50 on a 3 x 3 grid has 18,432) use a randomized SVD
 
@@ -49,7 +49,7 @@ class Projection:
 def fit_pca(features: NDArray[Any], size: int) -> Projection:
     """Fit a PCA of one block [N, D] to at most `size` dimensions, scaled to unit mean square norm.
 
-    The scale gives joined blocks the same weight whatever their size.
+    The scale gives all blocks the same weight in the concatenation, regardless of size.
     """
     mean = features.mean(axis=0, dtype=np.float64)
     centered = features - mean
@@ -77,15 +77,15 @@ def fit_whitening(
     """Keep what distinguishes products, and suppress what only distinguishes photos of one product.
 
     Learned whitening (Mikolajczyk & Matas, ICCV 2007; Radenovic et al., TPAMI 2018) as a generalized eigenproblem of
-    the scatter between products and the scatter within them. Augmented views of an image serve as other photos.
+    the between-product scatter and the within-product scatter. Augmented views of an image stand in for other photos.
 
     Args:
-        blocks: joined blocks [N, D] of several views of each product.
+        blocks: concatenated blocks [N, D] of several views of each product.
         groups: product of each row, [N].
-        size: maximum dimensions of an embedding; there are no more than products.
+        size: maximum dimensions of an embedding; never more than there are products.
         shrink: fraction of the mean within-scatter added to its diagonal, as regularization.
-        known: differences between true photos of one product, see `fit_differences`, mixed into the within-scatter with
-            `KNOWN_WEIGHT`, since augmented views differ in less.
+        known: differences between real photos of a product, see `fit_differences`, mixed into the within-scatter with
+            `KNOWN_WEIGHT`, since augmented views differ less.
 
     Raises:
         ValueError: no product has two rows.
@@ -109,10 +109,10 @@ def fit_whitening(
 
 
 def fit_differences(blocks: NDArray[Any], groups: NDArray[np.int64], size: int) -> NDArray[np.float16]:
-    """Return the principal differences between photos [N, D] of one product (of `groups` [N]): float16 [<= size, D].
+    """Return the principal differences between photos [N, D] of the same product (`groups` [N]): float16 [<= size, D].
 
-    For these rows, rows.T @ rows approximates the scatter within products, each product with the same weight. There are
-    no rows if no product has two photos.
+    rows.T @ rows approximates the within-product scatter, with equal weight for each product. There are no rows if no
+    product has two photos.
     """
     _, group, count = np.unique(groups, return_inverse=True, return_counts=True)
     features = blocks.astype(np.float32)

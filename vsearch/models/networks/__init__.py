@@ -1,1 +1,1 @@
-"""Network architectures of our own, built by name from the table in `vsearch.models.backbones`."""
+"""Our own network architectures, built by name from the table in `vsearch.models.backbones`."""

@@ -1,7 +1,7 @@
-"""Networks of our own without their top, built by name by `vsearch.models.backbones` only.
+"""Our own networks without their top, built by name and only by `vsearch.models.backbones`.
 
 The bundled ones come first: small versions of ResNet, VGG and Inception, which downsample 16 times (144 px give a 9 x 9
-feature map), and those of the reader and the detector. Then classic networks to train from scratch.
+feature map), and the networks of the reader and the detector. Classic networks to train from scratch follow.
 """
 
 from functools import partial
@@ -58,7 +58,7 @@ def pocket_inception(inputs: Tensor) -> Tensor:
 
 
 def pocket_strip(inputs: Tensor) -> Tensor:
-    """Residual network for a line of text, which keeps more of the width; 385,000 weights.
+    """Residual network for lines of text that preserves more of the width; 385,000 weights.
 
     [n, h, w, 3] -> [n, h/16, w/8, 112]
     """
@@ -120,7 +120,7 @@ def alexnet_v2(inputs: Tensor) -> Tensor:
 def residual(inputs: Tensor, stages: tuple[int, ...]) -> Tensor:
     """Residual network of bottleneck blocks, `stages[i]` blocks of width 64 * 2**i: [n, s, s, 3] -> [n, s/32, s/32, c].
 
-    As He et al., CVPR 2016, with two changes that help training from scratch: the stride is in the 3 x 3 convolution,
+    As in He et al., CVPR 2016, with two changes for training from scratch: the stride is in the 3 x 3 convolution,
     and each block is the identity at first (Goyal et al., arXiv:1706.02677). Convolutions have no biases.
     """
     x = _slow_conv(inputs, 64, 7, stride=2, name="stem")
@@ -150,7 +150,7 @@ def _conv(
     return layers.ReLU(name=f"{name}_relu")(x) if relu else x
 
 
-_slow_conv = partial(_conv, momentum=0.99)  # as the classic networks
+_slow_conv = partial(_conv, momentum=0.99)  # as in the classic networks
 
 
 def _basic_block(x: Tensor, width: int, stride: Stride, name: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""Layers of our own: pooling to a grid, and the heads that read digits and detect boxes."""
+"""Custom layers: pooling to a grid, and the heads that read digits and detect boxes."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ _BOX_DISTANCE = 0.2  # initial distance from a center to the sides, as a fractio
 class GridPool(layers.Layer):  # type: ignore[misc]  # keras ships no types
     """Average a feature map [n, h, w, c] over grid x grid regions of nearly equal size -> float32 [n, grid*grid*c].
 
-    Regions overlap by one if the size is not a multiple of the grid (adaptive pooling).
+    Regions overlap by one pixel if the size is not a multiple of the grid (adaptive pooling).
     """
 
     def __init__(self, grid: int, **options: Any) -> None:
@@ -25,7 +25,7 @@ class GridPool(layers.Layer):  # type: ignore[misc]  # keras ships no types
         self.grid = grid
 
     def call(self, features: Any) -> Any:
-        """Pool."""
+        """Return the averages."""
         rows, columns = (
             [(i * size // self.grid, -(-(i + 1) * size // self.grid)) for i in range(self.grid)]
             for size in features.shape[1:3]
@@ -68,9 +68,9 @@ class DigitReader(layers.Layer):  # type: ignore[misc]  # keras ships no types
         self.positions = self.add_weight(name="places", shape=(self.length, _FREQUENCIES), initializer=_left_to_right)
 
     def call(self, features: Any, training: bool | None = None) -> Any:
-        """Read."""
+        """Return the logits."""
         features = ops.cast(features, self.compute_dtype)
-        weights = ops.exp(5 * ops.tanh(self.height_weights(features)))  # Keras warns of a softmax over a height of 1
+        weights = ops.exp(5 * ops.tanh(self.height_weights(features)))  # a softmax over a height of 1 makes Keras warn
         columns = self.columns(ops.sum(features * weights, axis=1) / ops.sum(weights, axis=1))
         content = ops.einsum("ld,nwd->nlw", self.queries, self.keys(columns)) / self.width**0.5
         position = ops.matmul(self.positions, _position_cosines(ops.shape(columns)[1]))
@@ -89,7 +89,7 @@ def _position_cosines(columns: Any) -> Any:
 
 
 def _left_to_right(shape: tuple[int, int], dtype: str | None = None) -> Any:
-    """Return weights of the cosines that make digit i of n attend around (i + 1/2) / n of the width at first."""
+    """Return cosine weights with which digit i of n initially attends to around (i + 1/2) / n of the width."""
     length, waves = shape
     middles = (np.arange(4 * waves) + 0.5) / (4 * waves)
     centers = (np.arange(length) + 0.5) / length
@@ -100,9 +100,9 @@ def _left_to_right(shape: tuple[int, int], dtype: str | None = None) -> Any:
 
 
 def box_head(width: int | None, *, dropout: float, name: str) -> keras.Sequential:
-    """Return the detection head: feature map [n, h, w, c] -> float32 [n, h, w, 5], see `vsearch.detection.boxes`.
+    """Return the detection head: feature map [n, h, w, c] -> float32 [n, h, w, 5]; see `vsearch.detection.boxes`.
 
-    The width is that of the hidden layer, the dropout that before the output.
+    `width` is that of the hidden layer; `dropout` applies before the output.
     """
     steps = [
         layers.Conv2D(width or _BOX_WIDTH, 3, padding="same", use_bias=False, dtype="float32"),
@@ -118,7 +118,7 @@ class UpsampleAdd(layers.Layer):  # type: ignore[misc]  # keras ships no types
     """Add an upsampled coarse feature map [n, h/2, w/2, c] to a fine one [n, h, w, c]."""
 
     def call(self, maps: tuple[Any, Any]) -> Any:
-        """Add."""
+        """Return the sum."""
         fine, coarse = maps
         twice = ops.repeat(ops.repeat(coarse, 2, axis=1), 2, axis=2)
         return fine + twice[:, : ops.shape(fine)[1], : ops.shape(fine)[2]]
