@@ -12,7 +12,7 @@ A searchable checkpoint also has:
 
     blocks.npz            the PCA of each block
     heads.npz             a class head on the block of each backbone
-    whitening.npz         a whitening for catalogs too small to fit one, the typical differences between photos of the same
+    whitening.npz         a whitening for catalogs too small to fit one, the typical differences between photos of one
                           product ("differences"), and the background cohort ("strangers")
 
 `blocks_id` covers what determines blocks: stored blocks stay valid when a shop fits its own class heads.
