@@ -1,4 +1,4 @@
-"""Folders, tars and zips of given files."""
+"""Helpers that create folders, tars and zips from given files."""
 
 import io
 import tarfile
@@ -42,5 +42,5 @@ def make_zip(parent: Path, files: Files) -> Path:
 
 
 def _link_name(files: Files) -> str:
-    """Return the name of a link beside the first file."""
+    """Return the name of a link next to the first file."""
     return "/".join([*next(iter(files)).split("/")[:-1], "link.jpg"])

@@ -1,4 +1,4 @@
-"""Fixtures of several packages: catalogs that are empty, filled or indexed, and a temporary PostgreSQL server.
+"""Shared fixtures: empty, filled or indexed catalogs, and a temporary PostgreSQL server.
 
 NumPy and FAISS use one thread: with small matrices, several threads mostly wait for each other.
 """
@@ -28,14 +28,14 @@ from tests.ports import free_port
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
-os.environ["COLUMNS"] = "250"  # read when the console is created, in whichever test comes first
+os.environ["COLUMNS"] = "250"  # read when the console is created, by whichever test runs first
 
 SHARED = "catalog"
 """A PostgreSQL database shared by many tests; its connections stay open."""
 
 TABLES = ", ".join(Base.metadata.tables)
 
-for library in ("OMP", "OPENBLAS"):  # read when NumPy and FAISS are loaded, which the imports above do not
+for library in ("OMP", "OPENBLAS"):  # read when NumPy and FAISS are loaded, which is not yet the case
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 
@@ -58,9 +58,9 @@ def _remember(connection: Any, record: object) -> None:
 
 @pytest.fixture(autouse=True)
 def no_open_connection() -> Iterator[None]:
-    """Fail a test that leaves connections open; otherwise the warning fails a later test, when they are collected.
+    """Fail a test that leaves connections open; otherwise the warning on garbage collection fails a later test.
 
-    As the first fixture it is torn down last.
+    As the first fixture, it is torn down last.
     """
     _connections.clear()
     yield
@@ -80,7 +80,7 @@ def _database(connection: Any) -> str:
 
 @pytest.fixture
 def failed(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Return a function that runs a command, which must exit with 1, and returns what it printed on standard error."""
+    """Return a function that runs a command, which must exit with 1, and returns its standard error."""
     from vsearch.cli import main
 
     def run(*arguments: object) -> str:
@@ -159,10 +159,10 @@ def indexed(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def pg_url() -> Iterator[str]:
-    """Return the URL of a PostgreSQL server that runs as long as the tests."""
+    """Return the URL of a PostgreSQL server that runs for the whole test session."""
     programs = _postgresql_programs()
     identity, owner = _unprivileged()
-    folder = Path(tempfile.mkdtemp(prefix="vsearch-pg-"))  # pytest's own folders are closed to other users
+    folder = Path(tempfile.mkdtemp(prefix="vsearch-pg-"))  # other users cannot access pytest's own folders
     if owner is not None:
         os.chown(folder, owner.pw_uid, owner.pw_gid)
     run: dict[str, Any] = {"cwd": folder, "stdout": subprocess.DEVNULL, **identity}
@@ -222,7 +222,7 @@ def _postgresql_programs() -> Path:
 
 
 def _unprivileged() -> tuple[dict[str, Any], pwd.struct_passwd | None]:
-    """Return Popen arguments for an unprivileged user and that user: PostgreSQL refuses to run as root."""
+    """Return Popen arguments to run as an unprivileged user, and that user: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return {}, None
     for name in ("postgres", "nobody"):

@@ -1,4 +1,4 @@
-"""Fakes of what needs a network or time: encoder, reader, detector, clock; and a checkpoint without TensorFlow."""
+"""Fakes of slow components (encoder, reader, detector) and of the clock, and a checkpoint without TensorFlow."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -60,7 +60,7 @@ class FakeReader:
 
 
 class FakeDetector:
-    """Detects products in the given boxes, with falling confidence; calling it opens it."""
+    """Detects products in the given boxes, with decreasing confidence; calling it opens it."""
 
     def __init__(self, *boxes: Box) -> None:
         self._boxes = boxes
@@ -89,7 +89,7 @@ class FrozenClock:
 
 
 def fake_checkpoint(folder: Path, classes: Sequence[str] = ("chair", "lamp"), *, trunk: int = 1) -> Checkpoint:
-    """Write a checkpoint for `FakeEncoder` into a new folder; another `trunk` gives another `blocks_id`."""
+    """Write a checkpoint for `FakeEncoder` to a new folder; a different `trunk` gives a different `blocks_id`."""
     rng = np.random.default_rng(0)
     blocks = rng.uniform(size=(20 * len(classes), 16)).astype(np.float16)
     same = Projection(np.zeros(8, np.float32), np.eye(8, dtype=np.float32))
@@ -185,5 +185,5 @@ class EncoderFactory:
 
     @property
     def pictures(self) -> int:
-        """Images encoded by all of them."""
+        """Number of images encoded by all encoders."""
         return sum(encoder.pictures for encoder in self.encoders)

@@ -1,4 +1,4 @@
-"""Image files, and files that are not images, made in code."""
+"""Generated image files, and files that are not images."""
 
 import io
 import struct
@@ -23,7 +23,7 @@ UNDO = {
 
 
 def scene(width: int = SIDE, height: int = SIDE) -> Image.Image:
-    """Return four flat quarters: red, green / blue, white, so that a turn or a wrong color shows."""
+    """Return four flat quarters: red, green / blue, white, so that a rotation or a wrong color is detected."""
     image = Image.new("RGB", (width, height), (255, 255, 255))
     image.paste((220, 30, 30), (0, 0, width // 2, height // 2))
     image.paste((30, 160, 60), (width // 2, 0, width, height // 2))
@@ -32,7 +32,7 @@ def scene(width: int = SIDE, height: int = SIDE) -> Image.Image:
 
 
 def encoded(image: Image.Image, file_format: str, **options: object) -> bytes:
-    """Return the image as a file of that format."""
+    """Return the image as a file in this format."""
     if file_format == "HEIF":
         import pillow_heif
 
@@ -54,13 +54,13 @@ def noise(width: int, height: int, seed: int = 0) -> bytes:
 
 
 def difference(picture: Any, expected: Any) -> int:
-    """Return by how much the worst pixel differs; 999 if the sizes differ."""
+    """Return the largest difference of any pixel; 999 if the sizes differ."""
     expected = np.asarray(expected)
     return int(np.abs(picture.astype(int) - expected).max()) if picture.shape == expected.shape else 999
 
 
 def png_chunk(name: bytes, body: bytes) -> bytes:
-    """Return a chunk of a PNG."""
+    """Return a PNG chunk."""
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
@@ -72,7 +72,7 @@ def png_header(width: int, height: int) -> bytes:
 
 
 def bad_files() -> dict[str, tuple[bytes, str]]:
-    """Return for each kind of bad upload its bytes and a part of the error message."""
+    """Return, for each kind of bad upload, its bytes and part of the error message."""
     photo, picture = noise(96, 96), encoded(scene(), "PNG")
     media = b"\x00\x00\x00\x18ftyp%s\x00\x00\x02\x00" + bytes(64)
     return {

@@ -1,4 +1,4 @@
-"""Catalogs with the schema of an older or a newer version."""
+"""Catalogs with an older or newer schema version."""
 
 from pathlib import Path
 

@@ -22,13 +22,13 @@ ALLOWED = {
     "webui": ("webui", "catalog", "vsearch"),
     "migrations": ("migrations", "catalog", "vsearch.core.settings"),
 }
-"""Package -> what its modules may import of ours."""
+"""Package -> our packages that its modules may import."""
 
 TOP = {
     "vsearch.cli": ("vsearch.cli", "indexer.cli", "webui.cli", "indexer.jobs"),
     "vsearch.training": ("vsearch.training", "vsearch.cli", "indexer.cli", "indexer.jobs"),
 }
-"""Packages at the top -> the only packages that may import them."""
+"""Top-level packages -> the only packages that may import them."""
 
 LIBRARIES = {
     "faiss": ("vsearch.index.class_index",),
@@ -53,7 +53,7 @@ LIBRARIES = {
 
 HEAVY_LIBRARIES = {"tensorflow", "keras", "faiss", "sklearn"}
 HEAVY_PACKAGES = ("vsearch.training", "vsearch.models.network", "vsearch.models.networks", "migrations")
-"""Importing a module of any other package loads no heavy library."""
+"""Importing a module from any other package must not load a heavy library."""
 
 MAX_LINES = 400
 SHARED_NAMES = {"dataset", "encode", "errors", "jobs", "models", "prune", "settings"} | {
@@ -111,18 +111,18 @@ def imports_of(name: str, nodes: Iterable[ast.AST]) -> Iterator[Import]:
 
 
 def within(name: str, packages: Iterable[str]) -> bool:
-    """Return whether a module is one of the packages or lies in one."""
+    """Return whether a module is one of the packages or inside one."""
     return any(name == package or name.startswith(package + ".") for package in packages)
 
 
-def test_imports_point_one_way() -> None:
+def test_imports_point_in_one_direction() -> None:
     """vsearch and catalog do not import each other, nor do indexer and webui."""
     ours = [found for found in imports() if within(found.target, PACKAGES)]
     assert [found for found in ours if not within(found.target, ALLOWED[found.importer.split(".")[0]])] == []
 
 
 @pytest.mark.parametrize("package", TOP)
-def test_commands_and_training_are_imported_by_commands_and_jobs_only(package: str) -> None:
+def test_only_commands_and_jobs_import_commands_and_training(package: str) -> None:
     found = [found for found in imports() if within(found.target, (package,))]
     assert [each for each in found if not within(each.importer, TOP[package])] == []
 
@@ -165,7 +165,7 @@ def test_every_module_has_a_docstring() -> None:
 
 
 def test_module_and_class_names_are_unique() -> None:
-    """A name that occurs twice sends a reader to the wrong file."""
+    """A duplicate name leads readers to the wrong file."""
     stems = Counter(path.stem for path in modules().values() if path.stem != "__init__")
     classes = Counter(
         node.name

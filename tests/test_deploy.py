@@ -1,4 +1,4 @@
-"""The files in docs/deploy name existing commands and settings."""
+"""Files in docs/deploy name only existing commands and settings."""
 
 import re
 import shutil
@@ -28,7 +28,7 @@ def test_every_setting_and_command_exists(file: Path) -> None:
         assert words.split()[0] != "catalog" or words.split()[1] in catalog.commands
 
 
-def test_page_and_worker_wait_for_the_schema() -> None:
+def test_web_server_and_worker_wait_for_the_schema() -> None:
     compose = yaml.safe_load((FOLDER / "compose.yaml").read_text())
     assert set(compose["services"]) == {"upgrade", "web", "worker", "db"}
     for name in ("web", "worker"):
@@ -50,7 +50,7 @@ def test_commands_in_the_operating_guide_exist() -> None:
 
 @pytest.mark.slow
 def test_systemd_accepts_the_units() -> None:
-    """It only misses the program, which is not installed there."""
+    """Its only complaint is that the program is not installed."""
     program = shutil.which("systemd-analyze")
     if program is None:
         pytest.skip("no systemd on this machine (Debian: apt-get install systemd)")

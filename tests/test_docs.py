@@ -1,4 +1,4 @@
-"""Links, commands and keys that the documentation names exist."""
+"""Links, commands and keys in the documentation exist."""
 
 import re
 from pathlib import Path

@@ -20,12 +20,12 @@ pytestmark = pytest.mark.keras
 Run = Callable[..., Result]
 
 MIN_FOUND = 7
-"""Example photos of the demo whose product is among the first five results."""
+"""Minimum number of demo photos whose product is among the first five results."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def few_views() -> Iterator[None]:
-    """Save time: encoding views takes longer than encoding the shop."""
+    """Reduce the number of views: encoding them takes longer than encoding the shop."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VSEARCH_WHITENING_PRODUCTS", "80")
         patch.setenv("VSEARCH_WHITENING_VIEWS", "2")
@@ -34,7 +34,7 @@ def few_views() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def first(few_views: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The data folder of `vsearch demo --no-serve`, run in a process of its own, and its output."""
+    """The data folder and output of `vsearch demo --no-serve`, run in a separate process."""
     folder = tmp_path_factory.mktemp("shop") / "data"
     call = [sys.executable, "-c", "from vsearch.cli import main; main()", "--data", str(folder), "demo", "--no-serve"]
     done = subprocess.run(call, capture_output=True, text=True)

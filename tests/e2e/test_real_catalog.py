@@ -1,4 +1,4 @@
-"""Real photographs: a part of the ikea research set as a shop, from its feed to figures."""
+"""Real photos: part of the IKEA research data set as a shop, from its feed to its metrics."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def vsearch(*arguments: object) -> str:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The documented converter's files, cut to the last products of the feed, imported and indexed."""
+    """The documented converter's files, reduced to the last products of the feed, imported and indexed."""
     folder = tmp_path_factory.mktemp("ikea")
     convert = runpy.run_path(str(ROOT / "docs" / "examples" / "ikea_feed.py"))["main"]
     convert(PHOTOS / "ikea", folder)
@@ -48,7 +48,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_search_misses_less_than_half_as_often_as_hog(shop: Path) -> None:
-    """With 60 products put into real rooms and cropped to the product; routing costs little."""
+    """Queries are 60 products placed in real rooms and cropped to the product; routing costs little."""
     options = ("--kind", "crop", "--sample", 60, "--rooms", PHOTOS / "ikea" / "scenes.tar", "--json")
     printed = json.loads(vsearch("--data", shop / "data", "evaluate", "shopper", *options))
     everywhere, _, hog, _ = (scores["hit@1"]["mean"] for scores in printed["scores"].values())

@@ -43,7 +43,7 @@ class Shop:
         return self.folder / "generations"
 
     def gallery(self, first_product: int = 1) -> Gallery:
-        """Return the gallery of all images: two per product, half of them chairs."""
+        """Return a gallery of all images: two per product, half of them chairs."""
         count = len(self.pictures)
         embeddings = self.checkpoint.retrieval.whitening.project(self.blocks)
         image_ids = np.arange(100, 100 + count, dtype=np.int64)

@@ -16,7 +16,7 @@ SPECS = (HeadSpec("number", "digits", DIGITS, length=8), HeadSpec("readable", "s
 
 @dataclass
 class FakeClassifier:
-    """Reads the number from crops that red strokes fill except for a margin."""
+    """Reads the number from crops filled by red strokes except for a margin."""
 
     specs: tuple[HeadSpec, ...] = SPECS
     calls: int = 0
@@ -64,7 +64,7 @@ def test_a_number_is_read_anywhere_and_at_any_size(left, top, size):
 
 
 @pytest.mark.parametrize(("width", "height"), [(1.1, 1.4), (1.3, 2.0), (2.2, 6.0)])
-def test_a_drawn_box_may_be_rough_or_frame_the_whole_tag(width, height):
+def test_a_drawn_box_can_be_rough_or_frame_the_whole_tag(width, height):
     picture, box = photo()
     assert TagReader(FakeClassifier()).read(picture, scale_box(box, width, height)).number == NUMBER
 
@@ -81,11 +81,11 @@ def test_other_print_and_numbers_outside_the_box_are_not_read():
     assert TagReader(FakeClassifier()).read(photo()[0], Box(0, 0, 1, 0.3)) is None
 
 
-def test_only_numbers_of_eight_digits_are_grouped():
+def test_only_eight_digit_numbers_are_grouped():
     assert [format_article_number(number) for number in ("12345678", "1234")] == ["123.456.78", "1234"]
 
 
-def test_a_reading_of_low_confidence_is_dropped(monkeypatch):
+def test_a_low_confidence_reading_is_dropped(monkeypatch):
     picture, _ = photo()
     monkeypatch.setattr(ocr, "MIN_CONFIDENCE", 0.95)
     assert TagReader(FakeClassifier()).read(picture) is None

@@ -1,4 +1,4 @@
-"""The command table, and errors that operators can fix: one line, with exit code 1."""
+"""The command table, and one-line errors with exit code 1 that operators can fix."""
 
 import errno
 import io
@@ -39,7 +39,7 @@ def test_help_lists_every_command_without_importing_one() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(cli.COMMANDS))
-def test_every_command_explains_itself(name: str) -> None:
+def test_every_command_has_help(name: str) -> None:
     result = CliRunner().invoke(cli.cli, [name, "--help"])
 
     assert result.exit_code == 0
@@ -82,7 +82,7 @@ def test_a_data_folder_that_is_a_file_is_reported(arguments: tuple[str, ...], tm
         (MemoryError("Unable to allocate 9 TiB"), ["memory", "9 TiB"]),
     ],
 )
-def test_errors_of_the_system_are_one_line(
+def test_system_errors_are_one_line(
     error: Exception, words: list[str], failed: Failed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def trouble(*arguments: Any, **options: Any) -> None:
@@ -130,7 +130,7 @@ def test_markup_in_product_titles_is_escaped(capsys: pytest.CaptureFixture[str])
     [(40, 1, 10), (3, 1, 3), (100_000, 32, 10), (0, 1, 41), (0, 50, 41)],
     ids=["many", "few", "very many", "unknown", "unknown, in large steps"],
 )
-def test_without_a_terminal_progress_is_a_few_lines(
+def test_without_a_terminal_progress_is_printed_as_a_few_lines(
     monkeypatch: pytest.MonkeyPatch, total: int, step: int, lines: int
 ) -> None:
     shown = io.StringIO()

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.keras
 
 
 def run(*arguments: object) -> str:
-    """Run the command, which must succeed, and return what it printed on one line."""
+    """Run the command, which must succeed, and return its output joined into one line."""
     result = CliRunner().invoke(cli.cli, ["dataset", *map(str, arguments)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return " ".join(result.stdout.split())
@@ -19,7 +19,7 @@ def run(*arguments: object) -> str:
 
 @pytest.fixture
 def plan(tmp_path):
-    """The file of the sample plan, with its pictures beside it."""
+    """The file of the sample plan, with its pictures next to it."""
     sample_data.write(tmp_path)
     (tmp_path / "tiny.toml").write_text(sample_data.PLAN)
     return tmp_path / "tiny.toml"
@@ -79,7 +79,7 @@ def test_boxes_are_packed(tmp_path, columns):
     ("source", "message"),
     [("labels.csv", "--images"), ("no.tar", "does not exist"), ("no_such_plan", "no_such_plan")],
 )
-def test_a_failure_leaves_nothing(tmp_path, failed, source, message):
+def test_a_failure_leaves_no_files_behind(tmp_path, failed, source, message):
     assert message in failed("dataset", "pack", source, "--photos", tmp_path, "--out", tmp_path / "packed")
     assert list(tmp_path.iterdir()) == []
 

@@ -23,7 +23,7 @@ FILES = {"b/2.jpg": b"two", "a/1.jpg": b"one", "a/.hidden": b"", "__MACOSX/a/._1
 def test_regular_files_are_listed_in_reading_order(
     tmp_path: Path, make: Callable[[Path, Files], Path], order: list[str]
 ) -> None:
-    """Not hidden files, links and folders; nothing is unpacked."""
+    """Hidden files, links and folders are skipped; nothing is unpacked."""
     path = make(tmp_path, FILES)
     before = sorted(tmp_path.rglob("*"))
     with open_archive(path) as archive:
@@ -40,7 +40,7 @@ def test_regular_files_are_listed_in_reading_order(
     ids=["missing", "empty", "cut within a header", "cut between two files", "cut gzip"],
 )
 def test_damaged_archives_are_refused(tmp_path: Path, mode: str, size: int | None) -> None:
-    """The tarfile module takes a tar that is cut between two files for complete."""
+    """The tarfile module accepts a tar truncated between two files as complete."""
     path = make_tar(tmp_path, FILES, mode)
     if size is None:
         path.unlink()

@@ -60,6 +60,6 @@ def test_a_folder_appears_complete_or_not_at_all(tmp_path: Path) -> None:
     fill("first")
     fill("second")
     assert [path.read_text() for path in tmp_path.glob("*/*")] == ["first"]
-    shutil.copytree(target, tmp_path / ".removing-checkpoint")  # a removal that was killed
+    shutil.copytree(target, tmp_path / ".removing-checkpoint")  # left behind by a killed removal
     remove_folder(target)
     assert list(tmp_path.iterdir()) == []

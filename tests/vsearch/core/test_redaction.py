@@ -63,7 +63,7 @@ def test_other_parts_of_a_url_are_kept(address: str) -> None:
     assert redact_url(address) == address
 
 
-def test_secrets_in_a_text_are_hidden() -> None:
+def test_secrets_in_text_are_hidden() -> None:
     redacted = redact(
         "'redis://:s3cret@q/0' and https://a.example/f?key=s3cret; then \"GET /f.csv?token=s3cret&x=1 HTTP/1.1\", "
         "(url: '/f.csv?password=s3cret'; x) with password=s3cret."

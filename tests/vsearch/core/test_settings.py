@@ -1,4 +1,4 @@
-"""Settings: where they come from, and what is refused."""
+"""Sources of settings, and invalid settings."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def test_arguments_override_the_environment_the_file_and_the_defaults(tmp_path: 
     ("environ", "text", "words"),
     [
         ({"VSEARCH_PROT": "1"}, "", ["VSEARCH_PROT", "environment"]),
-        ({"VSEARCH_SERVICE_HOTS": "10.0.0.1"}, "", ["VSEARCH_SERVICE_HOTS"]),  # not of Kubernetes or Docker
+        ({"VSEARCH_SERVICE_HOTS": "10.0.0.1"}, "", ["VSEARCH_SERVICE_HOTS"]),  # not set by Kubernetes or Docker
         ({"VSEARCH_SERVICE_PORT": "many"}, "", ["VSEARCH_SERVICE_PORT"]),
         ({"VSEARCH_PORTS": "tcp://10.0.0.1:8000"}, "", ["VSEARCH_PORTS"]),
         ({"VSEARCH_PORT": "http://10.0.0.1:8000"}, "", ["port", "'http://10.0.0.1:8000'"]),
@@ -67,7 +67,7 @@ def test_an_invalid_setting_is_one_sentence_with_its_name_value_and_source(
     ids=["port", "service", "port of a service", "address", "another service", "docker link", "another prefix"],
 )
 def test_variables_of_kubernetes_and_docker_are_ignored(tmp_path: Path, environ: dict[str, str]) -> None:
-    """Of a Service called vsearch or vsearch-web, or a container linked under that name."""
+    """They come from a Service called vsearch or vsearch-web, or a container linked under that name."""
     (file := tmp_path / "vsearch.toml").write_text("port = 9000\n")
     made, sources = settings.load(environ, file)
     assert (made.port, sources["port"]) == (9000, str(file))

@@ -12,7 +12,7 @@ from vsearch.detection.boxes import (
 
 
 def random_boxes(seed: int, count: int) -> np.ndarray:
-    """Return boxes anywhere, some of them empty."""
+    """Return random boxes, some of them empty."""
     rng = np.random.default_rng(seed)
     corners = rng.uniform(0, 1, (count, 4))
     corners[rng.random(count) < 0.1] = 0.5
@@ -29,7 +29,7 @@ def iou_of_pair(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @given(seed=st.integers(0, 10_000), count=st.integers(0, 8))
-def test_iou_of_many_boxes_is_that_of_each_pair(seed: int, count: int) -> None:
+def test_iou_of_many_boxes_matches_that_of_each_pair(seed: int, count: int) -> None:
     one, other = random_boxes(seed, count), random_boxes(seed + 1, 5)
     found = iou(one, other)
     assert (found.shape, found.dtype) == ((count, 5), np.float32)
@@ -38,7 +38,7 @@ def test_iou_of_many_boxes_is_that_of_each_pair(seed: int, count: int) -> None:
 
 
 def test_decoding_a_grid_gives_confidences_and_clipped_sides() -> None:
-    """Finite ones from any logits: an untrained network may return anything."""
+    """They are finite for any logits, since an untrained network may return anything."""
     grid = np.zeros((1, 2, 4, 5), np.float32)
     grid[0, 1, 2] = [2.0, np.log(0.1), np.log(0.2), np.log(0.3), np.log(0.05)]
     found = decode_grid(grid, temperature=2.0)

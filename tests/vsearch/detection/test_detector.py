@@ -54,7 +54,7 @@ def test_a_checkpoint_without_a_boxes_head_is_refused() -> None:
         ProductDetector(FakeClassifier([(*LEFT, 1)], HeadSpec("kind", "softmax", ("a", "b"))))
 
 
-def test_a_missing_or_unusable_bundled_detector_is_left_out(tmp_path, monkeypatch, caplog) -> None:
+def test_searches_do_without_a_missing_or_unusable_bundled_detector(tmp_path, monkeypatch, caplog) -> None:
     monkeypatch.setattr(detector.registry, "bundled_detector", lambda: tmp_path / "detector")
     assert open_bundled() is None
     (tmp_path / "detector").mkdir()

@@ -36,14 +36,14 @@ def test_intervals_agree_with_explicit_resampling(photos: int | None) -> None:
     assert auroc_interval(known, unrelated).mean == pytest.approx(_auroc(known, unrelated))
 
 
-def test_flags_agree_with_scipy() -> None:
+def test_intervals_of_flags_agree_with_scipy() -> None:
     flags = np.arange(300) % 5 == 0
     expected = stats.bootstrap((flags,), np.mean, n_resamples=2000, method="percentile", rng=1).confidence_interval
     found = mean_interval(flags)
     assert (found.low, found.high) == pytest.approx(tuple(expected), abs=0.01)
 
 
-def test_separated_scores_leave_no_doubt() -> None:
+def test_perfectly_separated_scores_have_an_area_of_one() -> None:
     rng = np.random.default_rng(0)
     known, unrelated = rng.normal(1, 1, 80), rng.normal(0, 1, 60)
     assert auroc_interval(known + 99, unrelated, np.arange(80) // 2).low == 1

@@ -27,7 +27,7 @@ def test_a_paired_difference_has_a_narrow_interval() -> None:
     assert paired.difference.high - paired.difference.low < 1e-6
 
 
-def test_the_scores_in_words() -> None:
+def test_the_sentence_states_the_scores() -> None:
     ranked = np.array([[1, 9], [9, 2]])
     sentence = comparison.compare_rankings(ranked, ranked, [{1}, {2}]).sentence("A", "B")
     assert sentence.startswith("on 2 photos")
@@ -35,7 +35,7 @@ def test_the_scores_in_words() -> None:
     assert "+0.000 (+0.000 to +0.000)" in sentence
 
 
-def test_an_engine_ranks_the_allowed_images(shop: Shop) -> None:
+def test_an_engine_ranks_only_the_allowed_images(shop: Shop) -> None:
     shop.publish()
     engine = Engine(shop.settings, FakeEncoder)
     engine.refresh()

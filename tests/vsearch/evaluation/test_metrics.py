@@ -12,12 +12,12 @@ RELEVANT = [{1, 3, 99}, {7}, {4}]
 RIGHT = np.array([[True, False, True, False], [False, False, True, False], [False] * 4])
 
 
-def test_relevance_by_query_and_rank_but_not_of_padding() -> None:
+def test_relevance_per_query_and_rank_ignores_padding() -> None:
     np.testing.assert_array_equal(retrieval_metrics.relevance(RANKED, RELEVANT), RIGHT)
     assert not retrieval_metrics.relevance([[-1, -1]], [{-1}]).any()
 
 
-def test_each_query_needs_its_answers() -> None:
+def test_every_query_needs_relevant_ids_or_grades() -> None:
     with pytest.raises(ValueError, match="3 queries and 1 sets"):
         retrieval_metrics.relevance(RANKED, [{1}])
     with pytest.raises(ValueError, match="1 queries and 2 mappings"):
@@ -39,7 +39,7 @@ def test_hit_at_k() -> None:
         ([False, False], 0, 0),
     ],
 )
-def test_average_precision_at_r_of_hand_computed_cases(right: list[bool], count: int, expected: float) -> None:
+def test_average_precision_at_r_matches_hand_computed_cases(right: list[bool], count: int, expected: float) -> None:
     assert retrieval_metrics.average_precision_at_r(np.array([right]), [count])[0] == pytest.approx(expected)
 
 

@@ -21,7 +21,7 @@ def blue(picture: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_photos_depend_on_the_seed_only(kind: Kind) -> None:
+def test_photos_depend_only_on_the_seed(kind: Kind) -> None:
     one, same, other = (synthetic_photo(packshot(), kind, np.random.default_rng(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one[0], same[0])
     assert one[1] == same[1]
@@ -37,7 +37,7 @@ def test_an_easy_photo_keeps_the_background_and_the_whole_product(seed: int) -> 
     assert 0.08 < product.mean() < 0.35
     assert not product[[0, 1, 2, -3, -2, -1]].any()
     edge = np.concatenate([photo[0], photo[-1]]).astype(int)
-    assert (edge.max(axis=1) - edge.min(axis=1) < 130).mean() > 0.9  # white under a color cast, no room
+    assert (edge.max(axis=1) - edge.min(axis=1) < 130).mean() > 0.9  # white with a color cast, not a room
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -59,7 +59,7 @@ def test_any_shape_gives_a_photo(shape: tuple[int, int], kind: Kind) -> None:
     assert (photo.dtype, min(photo.shape[:2]) >= 8) == (np.uint8, True)
 
 
-def test_a_query_searches_with_its_box() -> None:
+def test_a_query_uses_its_box() -> None:
     assert Query(BLANK, frozenset()).part.shape == (20, 20, 3)
     assert Query(BLANK, frozenset(), box=Box(0.5, 0, 1, 0.25)).part.shape == (5, 10, 3)
 

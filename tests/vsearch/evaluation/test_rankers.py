@@ -17,12 +17,12 @@ def shaded(shade: int) -> np.ndarray:
 
 
 def direction(picture: np.ndarray) -> np.ndarray:
-    """Describe a picture by the shade of its first pixel, as an angle."""
+    """Describe a picture by an angle given by the gray level of its first pixel."""
     shade = picture[0, 0, 0] / 255
     return np.array([np.cos(shade), np.sin(shade)], np.float32)
 
 
-def test_the_baseline_ranks_products_by_their_best_image_without_the_queried_product() -> None:
+def test_the_baseline_ranks_products_by_best_image_and_omits_the_query_product() -> None:
     baseline = DescriptorRanker("x", direction, [shaded(10), shaded(200), shaded(100)], np.array([5, 5, 7]))
     ranking = baseline.rank(
         [Query(shaded(190), frozenset({5})), Query(BLANK, frozenset({7}), itself=5), Query(BLANK, frozenset())]
@@ -33,14 +33,14 @@ def test_the_baseline_ranks_products_by_their_best_image_without_the_queried_pro
     np.testing.assert_allclose(ranking.best, np.cos(np.array([10, 100, 10]) / 255), rtol=1e-5)
 
 
-def test_the_baseline_searches_with_the_box() -> None:
+def test_the_baseline_searches_only_the_box() -> None:
     baseline = DescriptorRanker("x", direction, [shaded(10), shaded(200)], np.array([5, 7]))
     both = np.concatenate([shaded(10), shaded(200)], axis=1)
     ranking = baseline.rank([Query(both, frozenset({7}), box=Box(0.5, 0, 1, 1)), Query(both, frozenset({5}))])
     assert ranking.ids[:, 0].tolist() == [7, 5]
 
 
-def test_the_engine_ranks_in_all_classes_and_routed(shop: Shop) -> None:
+def test_the_engine_ranks_with_and_without_routing(shop: Shop) -> None:
     shop.publish()
     engine = Engine(shop.settings, FakeEncoder)
     engine.refresh()
@@ -85,7 +85,7 @@ def test_rankers_return_at_least_as_many_products_as_are_relevant() -> None:
     assert required_depth([query(*range(25)), query(1)]) == 25
 
 
-def test_grades_give_ndcg() -> None:
+def test_ndcg_is_reported_if_queries_have_grades() -> None:
     scores = score(np.array([[1, 2, -1], [3, -1, -1]]), [query(1, 2, grades={1: 1, 2: 3}), query(3)])
     assert scores["nDCG@10"].mean == pytest.approx(((1 + 3 / np.log2(3)) / (3 + 1 / np.log2(3)) + 1) / 2)
 

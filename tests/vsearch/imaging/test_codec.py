@@ -16,14 +16,14 @@ MODES = ["L", "LA", "P", "RGBA", "CMYK", "1", "I;16", "YCbCr"]
 
 
 def with_mode(image: Image.Image, mode: str) -> Image.Image:
-    """Return the image in a mode of Pillow."""
+    """Convert the image to a Pillow mode."""
     if mode == "I;16":
         return Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
     return image.convert(mode)
 
 
 def scene_difference(picture: np.ndarray) -> int:
-    """Return by how much a picture differs from `scene`, away from edges, where lossy formats blur colors."""
+    """Return how much a picture differs from `scene`, except at edges, where lossy formats blur colors."""
     return difference(picture[4::8, 4::8], np.asarray(scene())[4::8, 4::8])
 
 
@@ -83,7 +83,7 @@ def test_exif_orientation_is_applied(file_format: str, orientation: int, max_sid
 
 
 @pytest.mark.parametrize("kind", bad_files())
-def test_bad_files_are_refused_with_their_problem(kind: str) -> None:
+def test_bad_files_are_rejected_with_a_reason(kind: str) -> None:
     data, problem = bad_files()[kind]
     with pytest.raises(ImageRejected) as caught:
         decode(data)
@@ -110,7 +110,7 @@ def test_large_png_text_is_skipped() -> None:
 
 
 def test_every_format_is_decoded_in_many_threads() -> None:
-    """The first frame of several."""
+    """Only the first frame is decoded."""
     formats = ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "GIF", "BMP", "HEIF"] * 3
     more: dict[str, Any] = {"save_all": True, "append_images": [Image.new("RGB", (64, 64), 0)]}
     files = [encoded(scene(), name, quality=95, **(more if name == "GIF" else {})) for name in formats]
@@ -127,7 +127,7 @@ def test_every_format_is_decoded_in_many_threads() -> None:
 
 
 def test_large_images_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small ones are decoded meanwhile."""
+    """Small images are decoded in the meantime."""
     monkeypatch.setattr(codec, "_LARGE_PIXELS", 10_000)
     large, small = jpeg(200, 100), jpeg(60, 40)
     running: list[int] = []
@@ -154,12 +154,12 @@ def test_encoded_jpeg_has_no_metadata() -> None:
 
 
 @pytest.mark.parametrize(("size", "expected"), [((400, 200), (50, 100)), ((200, 400), (100, 50)), ((80, 60), (60, 80))])
-def test_max_side_shrinks_and_never_enlarges(size: tuple[int, int], expected: tuple[int, int]) -> None:
+def test_max_side_only_shrinks(size: tuple[int, int], expected: tuple[int, int]) -> None:
     assert decode(jpeg(*size), max_side=100).shape[:2] == expected
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_max_side_gives_the_resized_picture(mode: str) -> None:
+def test_max_side_gives_the_same_picture_as_resizing(mode: str) -> None:
     data = encoded(with_mode(scene(256, 256), mode), "TIFF")
     shrunk, resized = decode(data, max_side=64), codec.resize(decode(data), 64, 64)
     assert difference(shrunk[8::16, 8::16], resized[8::16, 8::16]) <= 6

@@ -13,11 +13,11 @@ from vsearch.imaging.codec import decode
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
 SWAPPED = SRGB.replace(b"rXYZ", b"?XYZ").replace(b"bXYZ", b"rXYZ").replace(b"?XYZ", b"bXYZ")
-"""A profile with red and blue swapped, under the name of sRGB."""
+"""A profile with red and blue swapped, named sRGB."""
 
 
 def linear_gray_profile() -> bytes:
-    """Return an ICC profile of version 2 with a white point and a tone curve of gamma 1."""
+    """Return a version 2 ICC profile with a white point and a tone curve of gamma 1."""
     white = struct.pack(">3i", *(round(value * 65536) for value in (0.9642, 1, 0.8249)))
     body = b"XYZ " + bytes(4) + white + b"curv" + bytes(4) + struct.pack(">IHxx", 1, 256)
     table = struct.pack(">I4sII4sII", 2, b"wtpt", 156, 20, b"kTRC", 176, 16)

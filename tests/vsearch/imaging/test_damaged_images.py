@@ -1,4 +1,4 @@
-"""Image files that break the rules of their formats: intact pictures are decoded, incomplete ones refused."""
+"""Image files that violate their format: intact pictures are decoded, incomplete ones rejected."""
 
 import itertools
 import re
@@ -45,7 +45,7 @@ def jpeg_with_exif(exif: bytes) -> bytes:
 
 
 def png_with_chunk(image: Image.Image, chunk: bytes) -> bytes:
-    """Return a PNG with this chunk behind its header."""
+    """Return a PNG with this chunk after its header."""
     intact = encoded(image, "PNG")
     return intact[:33] + chunk + intact[33:]
 
@@ -71,7 +71,7 @@ def test_the_orientation_is_read_from_damaged_exif(file_format: str, kind: str) 
     ("kind", "value", "turned"),
     [(3, 6, True), (4, 6, True), (3, 0, False), (3, 9, False), (3, 65535, False), (2, 6, False), (7, 6, False)],
 )
-def test_only_orientations_from_1_to_8_turn(order: str, kind: int, value: int, turned: bool) -> None:
+def test_only_orientations_from_1_to_8_are_applied(order: str, kind: int, value: int, turned: bool) -> None:
     letter = "I" if kind == 4 else "H"
     exif = exif_block((0x0112, kind, 1, struct.pack(order + letter, value).ljust(4, b"\0")), order=order)
     assert decode(jpeg_with_exif(exif)).shape[:2] == ((96, 64) if turned else (64, 96))
@@ -86,7 +86,7 @@ def test_truncated_exif(length: int) -> None:
 
 
 def segment(marker: int, body: bytes) -> bytes:
-    """Return a segment of a JPEG."""
+    """Return a JPEG segment."""
     return bytes((0xFF, marker)) + struct.pack(">H", len(body) + 2) + body
 
 
@@ -163,7 +163,7 @@ every_jpeg_kind = pytest.mark.parametrize(
 
 
 def jpeg_of(options: dict[str, Any], image: Image.Image | None = None) -> bytes:
-    """Return blocks of color as such a JPEG."""
+    """Return colored blocks as a JPEG with these options."""
     options = dict(options)
     return encoded((image or blocks()).convert(options.pop("mode", "RGB")), "JPEG", quality=90, **options)
 
@@ -185,7 +185,7 @@ def test_complete_jpeg_without_end_marker(options: dict[str, Any], tail: bytes, 
 def test_jpeg_with_missing_rows_is_refused(
     options: dict[str, Any], tail: bytes, size: tuple[int, int], max_side: int | None
 ) -> None:
-    """The decoder would fill them with gray; the last row of blocks may hold a single row of pixels."""
+    """The decoder would fill them with gray; the last row of blocks may contain a single row of pixels."""
     whole = jpeg_of(options, blocks(*size) if size == (160, 120) else scene(*size))
     scan = whole.index(b"\xff\xda")
     ends = [scan + 60]
@@ -210,7 +210,7 @@ def test_a_jpeg_that_ends_gray_is_complete(gray: int) -> None:
 
 
 @pytest.mark.parametrize("last", [b"\xff\x00", b"\x00"])
-def test_padding_behind_a_scan_that_ends_with_zeros(last: bytes) -> None:
+def test_padding_after_a_scan_that_ends_with_zeros(last: bytes) -> None:
     rng = np.random.default_rng(5)
     images = (Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)) for _ in itertools.count())
     whole = next(data for image in images if (data := jpeg_of({}, image))[:-2].endswith(last))
@@ -226,7 +226,7 @@ def test_padding_behind_a_scan_that_ends_with_zeros(last: bytes) -> None:
     ],
 )
 def test_files_with_odd_ends_are_complete(file_format: str, missing: int, tail: bytes) -> None:
-    """With data behind the end marker, or without the last chunk or its checksum."""
+    """They have data after the end marker, or no last chunk, or no checksum of it."""
     whole = encoded(blocks(), file_format)
     assert difference(decode(whole[: len(whole) - missing] + tail), decode(whole)) == 0
 
@@ -234,7 +234,7 @@ def test_files_with_odd_ends_are_complete(file_format: str, missing: int, tail: 
 @pytest.mark.parametrize("missing", [1, 100, 2000])
 @pytest.mark.parametrize("interlaced", [0, 1])
 def test_png_that_compresses_too_few_rows_is_refused(interlaced: int, missing: int) -> None:
-    """A complete one may end black."""
+    """A complete PNG may end with black rows."""
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 33, 47, 8, 2, 0, 0, interlaced))
     passes = [(5, 6), (4, 6), (9, 6), (8, 12), (17, 12), (16, 24), (33, 23)] if interlaced else [(33, 47)]
     rows = bytes(sum((1 + 3 * columns) * count for columns, count in passes))
@@ -268,8 +268,8 @@ def test_truncated_files_are_refused(file_format: str, options: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "BMP", "BMP palette", "GIF", "WEBP", "TIFF", "HEIF", "AVIF"])
-def test_any_damage_gives_a_picture_or_a_refusal(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """No other error, and nothing in the log."""
+def test_any_damaged_file_is_decoded_or_rejected(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """No other error is raised, and nothing is logged."""
     file_format, _, palette = name.partition(" ")
     image = Image.new("P", (32, 32), 3) if palette else scene() if name in ("JPEG", "HEIF", "GIF") else None
     options: dict[str, Any] = {} if file_format in ("GIF", "BMP") else {"exif": exif_block(6, (0x010F, 2, 4, b"abc\0"))}

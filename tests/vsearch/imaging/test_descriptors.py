@@ -5,7 +5,7 @@ from vsearch.imaging import descriptors
 
 
 def square(side: int, kind: str, tint: tuple[int, int, int] = (200, 40, 40)) -> np.ndarray:
-    """Return a filled disc or a vertical bar on white."""
+    """Return a filled disk or a vertical bar on white."""
     rows, columns = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
     inside = rows**2 + columns**2 < 0.5 if kind == "disc" else np.abs(columns) < 0.15
     return np.where(inside[..., None], tint, 255).astype(np.uint8)
@@ -24,7 +24,7 @@ def test_hog_compares_shapes_regardless_of_color() -> None:
 
 
 def test_color_histograms_compare_colors_regardless_of_shape() -> None:
-    """A little more light changes them a little."""
+    """Slightly more light changes them only slightly."""
     disc, bar = (descriptors.color_histogram(square(64, kind)) for kind in ("disc", "bar"))
     lighter, blue = (descriptors.color_histogram(square(64, "disc", tint)) for tint in ((204, 44, 44), (40, 40, 200)))
     assert disc.shape == (768,)

@@ -4,7 +4,7 @@ from vsearch.core.errors import InvalidRequest
 from vsearch.imaging.geometry import Box
 
 
-def test_box_text_round_trip() -> None:
+def test_boxes_round_trip_through_text() -> None:
     box = Box(0.125, 0.25, 0.5, 0.7512)
     assert Box.parse(str(box)) == box
 

@@ -13,7 +13,7 @@ def packshot(height: int = 200, width: int = 300) -> np.ndarray:
 
 @pytest.mark.parametrize(("darkest", "reaches_the_edge"), [(1, False), (0.65, False), (0.65, True)])
 def test_a_uniform_border_is_trimmed(darkest: float, reaches_the_edge: bool) -> None:
-    """It may be lit from one side."""
+    """The border may be lit from one side."""
     picture = packshot().astype(np.float64)
     if reaches_the_edge:
         picture[150:, 140:160] = (200, 30, 30)
@@ -26,7 +26,7 @@ def test_a_uniform_border_is_trimmed(darkest: float, reaches_the_edge: bool) -> 
     assert y1 == 200 if reaches_the_edge else 150 <= y1 <= 162
 
 
-def test_images_that_are_blank_or_without_uniform_border_are_not_trimmed() -> None:
+def test_images_that_are_blank_or_have_no_uniform_border_are_not_trimmed() -> None:
     picture = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
     assert not border(picture)[1]
     for whole in (picture, np.full((50, 70, 3), 250, np.uint8)):

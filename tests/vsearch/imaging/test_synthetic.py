@@ -15,7 +15,7 @@ def packshot() -> np.ndarray:
     return picture
 
 
-def test_photos_depend_on_the_seed_only() -> None:
+def test_photos_depend_only_on_the_seed() -> None:
     one, same, other = (synthetic.shopper_view(packshot(), np.random.default_rng(seed)) for seed in (5, 5, 6))
     np.testing.assert_array_equal(one, same)
     assert one.shape != other.shape or (one != other).any()
@@ -47,7 +47,7 @@ def test_the_box_contains_the_product(seed: int) -> None:
     assert 0 <= box.x0 < box.x1 <= 1
     assert 0 <= box.y0 < box.y1 <= 1
     assert blue.mean() > 0.02
-    assert box.y0 - 0.1 < top < bottom < box.y1 + 0.1  # an occluder may be blue as well
+    assert box.y0 - 0.1 < top < bottom < box.y1 + 0.1  # an occluder may also be blue
     assert box.x0 - 0.1 < left < right < box.x1 + 0.1
 
 

@@ -20,7 +20,7 @@ both_metrics = pytest.mark.parametrize("metric", METRICS)
 
 
 def points(count: int, size: int = 24, seed: int = 0) -> NDArray[np.float32]:
-    """Return clustered vectors [count, size] of varied length, as embeddings are."""
+    """Return clustered vectors [count, size] of varying length, like embeddings."""
     rng = np.random.default_rng(seed)
     centers = rng.normal(size=(max(count // 20, 1), size))
     vectors = centers[rng.integers(len(centers), size=count)] + 0.4 * rng.normal(size=(count, size))
@@ -28,7 +28,7 @@ def points(count: int, size: int = 24, seed: int = 0) -> NDArray[np.float32]:
 
 
 def ids_for(count: int, seed: int = 0) -> NDArray[np.int64]:
-    """Return distinct unordered ids, far apart."""
+    """Return distinct, unordered, sparse ids."""
     return np.random.default_rng(seed).choice(10**12, size=count, replace=False).astype(np.int64)
 
 
@@ -45,7 +45,7 @@ def exact_ids(
 
 
 def saved(tmp_path: Path, count: int = 300, metric: Metric = "cosine") -> Path:
-    """Return the file of an index of `points`."""
+    """Return the file of an index on `points`."""
     ClassIndex.build(points(count), ids_for(count), metric).save(tmp_path / "x.faiss")
     return tmp_path / "x.faiss"
 
@@ -83,7 +83,7 @@ def test_values_are_cosines_or_distances(
 def test_allowed_images_are_found_and_excluded_ones_are_not(count: int, metric: Metric) -> None:
     vectors, ids, queries = points(300), ids_for(300), points(4, seed=1)
     index = ClassIndex.build(vectors, ids, metric)
-    named = np.concatenate([ids[:count], [10**13, 3]]).astype(np.int64)  # the last two are of other classes
+    named = np.concatenate([ids[:count], [10**13, 3]]).astype(np.int64)  # the last two belong to other classes
     found = index.search(queries, 10, named)[1]
     np.testing.assert_array_equal(found, exact_ids(queries, vectors[:count], ids[:count], metric))
     found = index.search(queries, 10, excluded=named)[1]
@@ -185,7 +185,7 @@ def clustered(monkeypatch: pytest.MonkeyPatch) -> NDArray[np.float32]:
 
 
 @both_metrics
-def test_an_inverted_file_finds_nearly_what_exact_search_finds(
+def test_an_inverted_file_nearly_agrees_with_exact_search(
     clustered: NDArray[np.float32], metric: Metric, tmp_path: Path
 ) -> None:
     from faiss.contrib.evaluation import knn_intersection_measure
@@ -215,10 +215,10 @@ def test_a_filtered_search_of_an_inverted_file_is_exact(clustered: NDArray[np.fl
 
 @both_metrics
 @pytest.mark.parametrize("part", [slice(1), slice(500), slice(2900), slice(0, 1000, 2), slice(3000)])
-def test_excluded_images_of_an_inverted_file_are_replaced_by_the_next(
+def test_excluded_images_of_an_inverted_file_are_replaced_with_the_next(
     clustered: NDArray[np.float32], part: slice, metric: Metric
 ) -> None:
-    """Even if most images of the nearest clusters are excluded."""
+    """This holds even if most images in the nearest clusters are excluded."""
     large = ClassIndex.build(clustered, np.arange(3000) * 7, metric)
     recalls = []
     for query in clustered[:40, None] + np.float32(0.01):
@@ -246,7 +246,7 @@ def test_an_inverted_file_returns_k_results_for_any_k(clustered: NDArray[np.floa
 
 @dataclass
 class FakeGpu:
-    """The GPU part of FAISS: copies stay on the CPU, and a search may fail."""
+    """Fake of FAISS's GPU functions: copies stay on the CPU, and a search may fail."""
 
     error: Exception | None = None
     clones: int = 0
@@ -268,7 +268,7 @@ class FakeGpu:
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
-    """Return a GPU that FAISS finds."""
+    """Return a fake GPU that FAISS finds."""
     found = FakeGpu()
     monkeypatch.setattr("faiss.get_num_gpus", lambda: 1, raising=False)
     monkeypatch.setattr("faiss.index_cpu_to_gpu", found.clone, raising=False)
@@ -292,7 +292,7 @@ def test_excluded_images_are_fetched_from_the_gpu_and_dropped(
 def test_filtered_and_very_long_searches_use_the_cpu(
     gpu: FakeGpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And those that exclude something from an inverted file. An index that is only built is not copied."""
+    """So do searches with exclusions in an inverted file. An index that was just built is not copied."""
     query = points(1)
     path = saved(tmp_path, MAX_GPU_K + 10)
     assert gpu.clones == 0
@@ -321,10 +321,10 @@ def test_filtered_and_very_long_searches_use_the_cpu(
         ("vsearch.index.class_index._gpu_resources", MemoryError()),
     ],
 )
-def test_without_a_usable_gpu_the_cpu_searches(
+def test_without_a_usable_gpu_searches_run_on_the_cpu(
     name: str, error: Exception, gpu: FakeGpu, tmp_path: Path, monkeypatch: Any, caplog: Any
 ) -> None:
-    """With one warning per process."""
+    """There is one warning per process."""
     monkeypatch.setattr(name, Mock(side_effect=error))
     path, queries = saved(tmp_path), points(4, seed=1)
     for _ in range(3):
@@ -350,10 +350,10 @@ def test_a_search_that_fails_on_the_gpu_is_repeated_on_the_cpu(
 @both_metrics
 @pytest.mark.parametrize("exact_up_to", [5000, 1000])
 @pytest.mark.parametrize("first", ["TensorFlow", "FAISS"])
-def test_gpu_and_cpu_find_the_same(
+def test_gpu_and_cpu_return_the_same_results(
     first: str, exact_up_to: int, metric: Metric, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In one process with TensorFlow, whichever uses the GPU first."""
+    """FAISS shares the process with TensorFlow; either may use the GPU first."""
     from vsearch.models.tensorflow_startup import import_tensorflow
 
     import_tensorflow()

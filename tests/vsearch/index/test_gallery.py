@@ -50,7 +50,7 @@ def brute_force(
 @pytest.mark.parametrize("k", [1, 3, 10, 40, 100])
 @pytest.mark.parametrize("products", [4, 40, 200])
 def test_the_search_of_all_classes_agrees_with_exact_search(products: int, k: int, metric: Metric) -> None:
-    """With filters as well: excluded products are replaced by the next ones."""
+    """This includes filters: excluded products are replaced with the next ones."""
     gallery, vectors = random_gallery(300, products)
     query = np.random.default_rng(5).normal(size=8).astype(np.float32)
     everything = brute_force(gallery, vectors, query, metric)

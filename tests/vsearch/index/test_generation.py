@@ -12,7 +12,7 @@ from vsearch.index import generation, retention
 from vsearch.index.generation import ID_PATTERN, Generation, new_id
 
 
-def test_a_published_generation_loads_as_it_was_written(shop: Shop) -> None:
+def test_a_published_generation_is_loaded_unchanged(shop: Shop) -> None:
     expected, path = shop.gallery(), shop.generations / shop.publish()
     loaded = generation.load(path)
     query = expected.embedding(105)
@@ -96,7 +96,7 @@ def test_a_current_file_without_an_id_is_damaged(shop: Shop, content: bytes) -> 
 
 
 def test_rollback_returns_to_the_previously_current_generation(shop: Shop) -> None:
-    """A generation that was rolled back is not what the next rollback returns to."""
+    """The next rollback does not return to a generation that was rolled back."""
     first, second = shop.publish(), shop.publish()
     assert retention.rollback(shop.generations) == first
     third = shop.publish()
@@ -172,5 +172,5 @@ def test_new_ids_match_the_pattern_and_differ_within_a_second(shop: Shop) -> Non
     ],
 )  # fmt: skip
 def test_thresholds_are_the_lowest_scores_of_their_labels(class_name: str, score: float, label: str) -> None:
-    """A class without its own thresholds uses those for all."""
+    """A class without its own thresholds uses the common ones."""
     assert MATCH_CALIBRATION.match_label(class_name, score) == label

@@ -61,7 +61,7 @@ def test_damaged_files_are_detected(tmp_path: Path, name: str, damage: str) -> N
         checkpoints.load(folder)
 
 
-def test_a_folder_without_description_is_not_a_checkpoint(tmp_path: Path) -> None:
+def test_a_folder_without_a_description_is_not_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(CheckpointMissing, match=r"model\.json"):
         checkpoints.load(tmp_path)
 
@@ -102,7 +102,7 @@ TRAINED = TrainedHeads(
 )
 
 
-def test_another_input_side_gives_other_blocks(tmp_path: Path) -> None:
+def test_a_different_input_side_changes_the_blocks(tmp_path: Path) -> None:
     bundled = checkpoints.load(checkpoints.bundled())
     assert {bundled.retrieval.sides[name] for name in bundled.backbones} == {144}
     shutil.copytree(bundled.folder, tmp_path / "other")

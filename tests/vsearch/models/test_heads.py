@@ -7,7 +7,7 @@ SIZES = {"one": 4, "two": 6, "shape": 3, "colour": 2}
 
 
 def blocks_of(classes: int, each: int = 20, seed: int = 0) -> tuple[np.ndarray, list[str]]:
-    """Return joined blocks around a center for each class, and the class names."""
+    """Return concatenated blocks clustered around a center for each class, and the class names."""
     rng = np.random.default_rng(seed)
     centers = rng.normal(0, 0.6, (classes, sum(SIZES.values())))
     rows = np.repeat(centers, each, axis=0) + rng.normal(0, 0.05, (classes * each, sum(SIZES.values())))
@@ -27,7 +27,7 @@ def test_every_head_learns_separable_classes(classes: int) -> None:
     assert [predictions.classes[i] for i in predictions.winners] == names
 
 
-def test_descriptors_have_heads_only_without_networks() -> None:
+def test_descriptors_only_have_heads_if_there_are_no_networks() -> None:
     blocks, names = blocks_of(2)
     alone = fit_heads(blocks[:, -5:], names, {"shape": 3, "colour": 2})
     assert set(alone.heads) == {"shape", "colour"}

@@ -71,7 +71,7 @@ def test_the_strip_network_downsamples_the_width_by_eight() -> None:
 
 @pytest.mark.keras
 @pytest.mark.parametrize("name", [*POCKET, "smaller_vgg", "alexnet_v2", "residual50", "resnet50", "vgg16"])
-def test_stages_are_in_order(name: str) -> None:
+def test_stages_are_listed_in_order(name: str) -> None:
     layers = [layer.name for layer in build(name).layers]
     first = [next(n for n, layer in enumerate(layers) if layer.startswith(stage)) for stage in BACKBONES[name].stages]
     assert first == sorted(first)
@@ -163,7 +163,7 @@ def test_offline_the_error_names_the_file_and_the_variable(tmp_path: Path, monke
 
     monkeypatch.setattr(keras.config, "keras_home", lambda: str(tmp_path), raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(urllib.request, "_opener", None)  # it would remember the proxy for every later test
+    monkeypatch.setattr(urllib.request, "_opener", None)  # it would keep the proxy for all later tests
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
 
@@ -172,7 +172,7 @@ def test_offline_the_error_names_the_file_and_the_variable(tmp_path: Path, monke
 
 
 @pytest.mark.keras
-def test_own_networks_have_no_pretrained_weights_and_reject_those_of_others(tmp_path: Path) -> None:
+def test_own_networks_have_no_pretrained_weights_and_reject_foreign_ones(tmp_path: Path) -> None:
     with pytest.raises(WeightsUnavailable, match="vsearch train"):
         weights.load_pretrained("pocket_vgg", folder=tmp_path)
     build("pocket_resnet").save_weights(tmp_path / "pocket_vgg.weights.h5")
@@ -181,7 +181,7 @@ def test_own_networks_have_no_pretrained_weights_and_reject_those_of_others(tmp_
 
 
 @pytest.mark.keras
-def test_packed_weights_fit_their_own_network_only(tmp_path: Path) -> None:
+def test_packed_weights_fit_only_their_own_network(tmp_path: Path) -> None:
     network = build("pocket_inception", 96)
     packed = weights.read_packed(weights.pack(network.weights, tmp_path / "w.npz"))
     again = build("pocket_inception", 96)

@@ -21,7 +21,7 @@ def of_three(head: HeadSpec, rows: list[np.ndarray]) -> HeadPredictions:
     return HeadPredictions((head,), {name: {head.name: row} for name, row in zip("abc", rows, strict=True)})
 
 
-def test_the_majority_wins_against_the_mean() -> None:
+def test_the_majority_outvotes_the_mean() -> None:
     rows = [[[0.5, 0.45, 0.05]], [[0.5, 0.45, 0.05]], [[0.0, 1.0, 0.0]]]
     predictions = of_three(KIND, [np.array(row, np.float32) for row in rows])
     assert predictions.vote("kind") == ["bed"]

@@ -9,7 +9,7 @@ from vsearch.models.whitening import Projection, fit_differences, fit_pca, fit_w
 
 
 def views(products: int = 60, each: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows [n, 12]: four dimensions distinguish products, eight larger ones only distinguish photos."""
+    """Return rows [n, 12]: four dimensions distinguish products, eight with larger values only distinguish photos."""
     rng = np.random.default_rng(seed)
     identity = np.repeat(rng.normal(0, 1, (products, 4)), each, axis=0)
     nuisance = rng.normal(0, 2, (products * each, 8))
@@ -17,7 +17,7 @@ def views(products: int = 60, each: int = 5, seed: int = 0) -> tuple[np.ndarray,
 
 
 def nearest_is_same(rows: np.ndarray, groups: np.ndarray) -> float:
-    """Return the fraction of rows whose nearest other row by cosine is of the same product."""
+    """Return the fraction of rows whose nearest other row by cosine similarity shows the same product."""
     scores = l2_normalize(rows) @ l2_normalize(rows).T
     np.fill_diagonal(scores, -2)
     return float((groups[scores.argmax(axis=1)] == groups).mean())

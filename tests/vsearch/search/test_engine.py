@@ -50,7 +50,7 @@ def refreshed(engine: Engine) -> Engine:
 
 
 def product_ids(result: SearchResult) -> list[int]:
-    """Return the products that were found, best first."""
+    """Return the ids of the products found, best first."""
     return [hit.product_id for hit in result.hits]
 
 
@@ -105,7 +105,7 @@ def test_hits_of_a_euclidean_search_have_cosine_scores(shop: Shop, engine: Engin
         (0.01, 0, CLASSES, "routed"),
         (1, 0, CLASSES, "all"),
         (0.01, 1, CLASSES, "all"),
-        (0.01, 0, ("chair", "sofa"), "all"),  # the heads lack a class
+        (0.01, 0, ("chair", "sofa"), "all"),  # a class unknown to the heads
     ],
 )
 def test_mass_and_floor_decide_how_many_classes_are_searched(
@@ -139,7 +139,7 @@ def test_filters_apply_to_photos_and_to_similar_products(shop: Shop, engine: Eng
 
 
 def test_a_photo_and_its_mirror_image_are_encoded_once(shop: Shop, engine: Engine, opened: EncoderFactory) -> None:
-    """Another class, metric or the same box needs no encoding; another box does, and so does a forgotten photo."""
+    """A different class or metric, or the same box, needs no encoding; a new box or a forgotten photo does."""
     encoder, photo = opened.encoders[0], shop.pictures[0]
     before = encoder.pictures
     for search in (Search(), Search(classes=("lamp",)), Search(metric="euclidean")):
@@ -153,7 +153,7 @@ def test_a_photo_and_its_mirror_image_are_encoded_once(shop: Shop, engine: Engin
     assert encoder.pictures == before + 6
 
 
-def test_similar_products_leave_out_the_product_itself(shop: Shop, engine: Engine, opened: EncoderFactory) -> None:
+def test_similar_products_exclude_the_product_itself(shop: Shop, engine: Engine, opened: EncoderFactory) -> None:
     before = opened.encoders[0].pictures
     result = engine.search_like(3, Search(k=5))
     assert opened.encoders[0].pictures == before
@@ -163,7 +163,7 @@ def test_similar_products_leave_out_the_product_itself(shop: Shop, engine: Engin
     assert engine.search_like(999).hits == ()
 
 
-def test_searches_with_one_serving_agree_across_a_publication(shop: Shop, engine: Engine) -> None:
+def test_searches_with_one_serving_agree_while_a_generation_is_published(shop: Shop, engine: Engine) -> None:
     serving = engine.serving
     first = engine.search(shop.pictures[0], serving=serving)
     shop.publish(first_product=501)
@@ -181,14 +181,14 @@ ROOM_LEFT, ROOM_RIGHT = Box(0.125, 0.25, 0.375, 0.75), Box(0.625, 0.25, 0.875, 0
 
 
 def room(shop: Shop) -> Picture:
-    """Return a photo twice as wide as high, with product 3 on its left and product 11 on its right."""
+    """Return a photo twice as wide as it is tall, with product 3 on its left and product 11 on its right."""
     photo = np.random.default_rng(1).integers(90, 130, (64, 128, 3)).astype(np.uint8)
     photo[16:48, 16:48], photo[16:48, 80:112] = shop.pictures[5], shop.pictures[20]
     return photo
 
 
 def test_every_detection_is_searched(shop: Shop, opened: EncoderFactory) -> None:
-    """In one batch with the whole photo; each hit names its box."""
+    """Detections are encoded in one batch with the whole photo; each hit names its box."""
     detector = FakeDetector(ROOM_RIGHT, ROOM_LEFT)
     engine = refreshed(Engine(shop.settings, opened, open_detector=detector))
     before = opened.encoders[0].calls
@@ -211,7 +211,7 @@ def test_a_given_box_is_searched_alone(shop: Shop, opened: EncoderFactory) -> No
     assert ([detection.box for detection in result.detections], result.box) == ([ROOM_LEFT], ROOM_RIGHT)
 
 
-def test_the_whole_photo_is_searched_besides_detections(shop: Shop, opened: EncoderFactory) -> None:
+def test_the_whole_photo_is_searched_in_addition_to_detections(shop: Shop, opened: EncoderFactory) -> None:
     engine = refreshed(Engine(shop.settings, opened, open_detector=FakeDetector(Box(0, 0, 0.3, 0.2))))
     for number in (0, 5, 17):
         hit = engine.search(shop.pictures[number], Search(classes=ALL)).hits[0]
@@ -222,7 +222,7 @@ def test_the_whole_photo_is_searched_besides_detections(shop: Shop, opened: Enco
 
 
 def publish_with(shop: Shop, checkpoint: Checkpoint) -> None:
-    """Publish a generation of another checkpoint."""
+    """Publish a generation from a different checkpoint."""
     checkpoint.folder.rename(shop.folder / "checkpoints" / checkpoint.checkpoint_id)
     generation.publish(shop.generations, Shop(shop.folder, checkpoint, shop.pictures, shop.blocks).write())
 
@@ -240,7 +240,7 @@ def test_without_a_generation_nothing_is_served(shop: Shop) -> None:
 def test_a_new_generation_keeps_the_encoder_if_its_blocks_are_the_same(
     shop: Shop, engine: Engine, opened: EncoderFactory
 ) -> None:
-    """Earlier generations do not stay in memory."""
+    """Earlier generations are freed."""
     assert not engine.refresh()
     first = weakref.ref(engine.serving.generation)
     shop.publish(first_product=501)
@@ -260,7 +260,7 @@ def test_a_new_generation_keeps_the_encoder_if_its_blocks_are_the_same(
 
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Mock:
-    """Return the recorded function that loads generations."""
+    """Return a mock that wraps and records the loading of generations."""
     recorded = Mock(wraps=generation.load)
     monkeypatch.setattr(generation, "load", recorded)
     return recorded
@@ -277,7 +277,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Mock:
 def test_a_generation_that_cannot_be_served_is_loaded_again_when_its_files_change(
     file: str, error: type[Exception], shop: Shop, opened: EncoderFactory, load: Mock
 ) -> None:
-    """Until then the previous generation is served."""
+    """Until then, the previous generation is served."""
     clock = FrozenClock()
     engine = refreshed(Engine(shop.settings, opened, clock=lambda: clock.now.timestamp()))
     other = fake_checkpoint(shop.folder / "other", trunk=2)
@@ -299,7 +299,7 @@ def test_a_generation_that_cannot_be_served_is_loaded_again_when_its_files_chang
 
 
 def test_another_generation_is_loaded_at_once(shop: Shop, engine: Engine, load: Mock) -> None:
-    """After a rollback to the one that is served there is no problem any more, and nothing to load."""
+    """After a rollback to the generation being served, the problem is gone and nothing needs loading."""
     served = engine.serving.generation.generation_id
     bad = shop.publish(first_product=501)
     (shop.generations / bad / "images.npz").unlink()
@@ -313,7 +313,7 @@ def test_another_generation_is_loaded_at_once(shop: Shop, engine: Engine, load: 
 
 
 def test_a_problem_keeps_nothing_in_memory(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the generation that was loaded in vain, nor the requests that failed."""
+    """Neither the generation that failed to load, nor the failed requests."""
     shop.publish()
     shutil.rmtree(shop.folder / "checkpoints")
     loaded: list[weakref.ref[generation.Generation]] = []
@@ -337,7 +337,7 @@ def test_a_problem_keeps_nothing_in_memory(shop: Shop, monkeypatch: pytest.Monke
 
 
 def test_an_unexpected_error_is_a_problem_too(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
-    """It is logged with its traceback and retried: there may have been too little memory."""
+    """It is logged with its traceback and retried, since memory may have been short."""
     shop.publish()
     open_encoder = Mock(side_effect=[MemoryError("no room"), RuntimeError("no room"), FakeEncoder(shop.checkpoint)])
     clock = FrozenClock()

@@ -8,7 +8,7 @@ from vsearch.search.engine import choose_classes
 CLASSES = ("sofa", "chair", "lamp", "rug")
 
 
-def test_undecided_probabilities_choose_all_classes_and_rounding_adds_none() -> None:
+def test_low_probabilities_select_all_classes_and_rounding_adds_none() -> None:
     thirds = np.full(3, 1 / 3, dtype=np.float32)
     assert choose_classes(thirds, CLASSES[:3], mass=0.6, floor=0.1) == CLASSES[:2]
     assert choose_classes(thirds, CLASSES[:3], mass=1.0, floor=0.1) == CLASSES[:3]
@@ -19,8 +19,8 @@ def test_undecided_probabilities_choose_all_classes_and_rounding_adds_none() -> 
 
 
 @given(st.lists(st.floats(0.001, 1), min_size=1, max_size=12), st.floats(0.05, 1), st.floats(0, 1))
-def test_the_fewest_classes_that_cover_the_mass_are_chosen(weights: list[float], mass: float, floor: float) -> None:
-    """The likeliest first."""
+def test_the_fewest_classes_that_cover_the_mass_are_selected(weights: list[float], mass: float, floor: float) -> None:
+    """Likeliest first."""
     probabilities = np.array(weights) / sum(weights)
     names = [f"class {i}" for i in range(len(weights))]
     chosen = [names.index(name) for name in choose_classes(probabilities, names, mass=mass, floor=floor)]

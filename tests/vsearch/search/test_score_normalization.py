@@ -16,7 +16,7 @@ def random_directions(count: int, seed: int = 0) -> np.ndarray:
     return l2_normalize(np.random.default_rng(seed).normal(size=(count, 6)).astype(np.float32))
 
 
-def test_the_cohort_score_is_the_mean_of_the_greatest_cosines() -> None:
+def test_the_cohort_score_is_the_mean_of_the_highest_cosines() -> None:
     cohort, photos = random_directions(40), random_directions(7, seed=1)
     greatest = np.sort(photos @ cohort.T, axis=1)[:, -COHORT_NEIGHBORS:]
     np.testing.assert_allclose(cohort_score(3 * photos, cohort), greatest.mean(axis=1), rtol=1e-5)

@@ -1,4 +1,4 @@
-"""The photo cache computes once what several threads ask for at once."""
+"""The photo cache computes a result only once when several threads request it concurrently."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ LEFT, RIGHT = Box(0, 0, 0.5, 1), Box(0.5, 0, 1, 1)
 
 
 class Gate:
-    """Blocks its first caller until it is opened, which then raises the given error, if any."""
+    """Blocks its first caller until it is opened; that caller then raises the given error, if any."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.reached, self.opened, self.error = threading.Event(), threading.Event(), error
@@ -35,7 +35,7 @@ class Gate:
 
 
 class SlowEncoder(FakeEncoder):
-    """Encodes when its gate opens."""
+    """Encodes once its gate opens."""
 
     def __init__(self, shop: Shop, gate: Gate) -> None:
         super().__init__(shop.checkpoint)
@@ -48,7 +48,7 @@ class SlowEncoder(FakeEncoder):
 
 
 class SlowDetector(FakeDetector):
-    """Detects when its gate opens."""
+    """Detects once its gate opens."""
 
     def __init__(self, gate: Gate) -> None:
         super().__init__(LEFT)
@@ -66,7 +66,7 @@ def cache() -> PhotoCache:
 
 
 def concurrently(gate: Gate, first: Callable[[], Any], *others: Callable[[], Any]) -> list[Future[Any]]:
-    """Call the others while the first waits at the gate; return all results."""
+    """Make the other calls while the first waits at the gate; return all results."""
     with ThreadPoolExecutor(8) as pool:
         futures = [pool.submit(first)]
         assert gate.reached.wait(60)
@@ -75,7 +75,7 @@ def concurrently(gate: Gate, first: Callable[[], Any], *others: Callable[[], Any
     return futures
 
 
-def test_only_unknown_regions_are_encoded(shop: Shop, cache: PhotoCache) -> None:
+def test_only_regions_not_yet_cached_are_encoded(shop: Shop, cache: PhotoCache) -> None:
     encoder, picture = FakeEncoder(shop.checkpoint), shop.pictures[0]
     assert cache.blocks(encoder, picture, [None, LEFT]).shape == (2, 2, 16)
     found = cache.blocks(encoder, picture, [RIGHT, LEFT, RIGHT])
@@ -86,7 +86,7 @@ def test_only_unknown_regions_are_encoded(shop: Shop, cache: PhotoCache) -> None
 
 @pytest.mark.parametrize("error", [None, RuntimeError("out of memory"), KeyboardInterrupt()], ids=str)
 def test_concurrent_requests_encode_a_photo_once(error: BaseException | None, shop: Shop, cache: PhotoCache) -> None:
-    """A failed encoding is repeated by the next request."""
+    """If encoding fails, the next request encodes again."""
     gate, picture = Gate(error), shop.pictures[0]
     encoder = SlowEncoder(shop, gate)
     first, *others = concurrently(
@@ -114,7 +114,7 @@ def test_concurrent_requests_run_the_detector_once(error: Exception | None) -> N
 
 
 def test_a_photo_forgotten_while_it_is_encoded_is_not_cached(shop: Shop, cache: PhotoCache) -> None:
-    """A shopper may delete a photo while another page searches with it."""
+    """A shopper may delete a photo while another request searches with it."""
     gate, picture = Gate(), shop.pictures[0]
     encoder = SlowEncoder(shop, gate)
     with ThreadPoolExecutor(1) as pool:
