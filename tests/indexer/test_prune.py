@@ -369,7 +369,7 @@ def test_nothing_is_deleted_during_an_index_run(sqlite_shop: LiveShop, monkeypat
     write(sqlite_shop.data / "pictures/ab/cd/.new-x", age=40 * DAY)
     with run_lock(sqlite_shop.data / LOCK, sqlite_shop.clock.now):
         prune_beside()
-    monkeypatch.setattr(prunable_files, "unused_files", prune_beside)
+    monkeypatch.setattr(prunable_files, "prunable_files", prune_beside)
     sqlite_shop.run_nightly()
     assert len(refusals) == 2
 
@@ -550,7 +550,7 @@ def test_the_nightly_job_reports_what_it_freed(sqlite_shop: LiveShop) -> None:
 def test_a_failing_prune_does_not_fail_the_nightly_job(
     sqlite_shop: LiveShop, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prunable_files, "unused_files", Mock(side_effect=error))
+    monkeypatch.setattr(prunable_files, "prunable_files", Mock(side_effect=error))
     sqlite_shop.draw("P00", 60)
     with suppress(KeyboardInterrupt):
         assert sqlite_shop.run_nightly().text().endswith("disk full")
