@@ -11,7 +11,7 @@ from catalog.database import chunks
 from catalog.models import Image, Product, utc_now
 
 UNCOUNTED_STOCK = 2**31 - 1
-"""The stock of a product that is available in an unknown quantity."""
+"""The stock of a product that is available, but in an unknown quantity."""
 
 ImageSizes = Mapping[str, tuple[int, int]]
 """sha256 of an image -> its width and height."""
@@ -19,7 +19,7 @@ ImageSizes = Mapping[str, tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class ProductItem:
-    """A product without ids; items are equal if and only if nothing about the product differs.
+    """A product without database ids; items are equal if and only if all their fields are.
 
     Unknown fields are empty or None.
     """
@@ -30,13 +30,13 @@ class ProductItem:
     description: str = ""
     category: str = ""  # path in the shop's own tree, such as "Sofas > Corner sofas"
     price_minor: int | None = None  # in minor units of the currency
-    currency: str = ""  # ISO 4217 code; empty without a price
+    currency: str = ""  # ISO 4217 code; empty if there is no price
     url: str = ""  # of the product's page in the shop
-    stock: int | None = None  # UNCOUNTED_STOCK: available in an unknown quantity
+    stock: int | None = None  # UNCOUNTED_STOCK: available, quantity unknown
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # {"color": ("red", "white")}
     dimensions: Mapping[str, str] = field(default_factory=dict)  # {"width": "180 cm"}
     variant_group: str | None = None  # shared by the variants of one design
-    images: tuple[str, ...] = ()  # names in a feed, sha256 of their content elsewhere; the first is shown first
+    images: tuple[str, ...] = ()  # in display order: names in a feed, sha256 of the content elsewhere
     article_number: str | None = None  # digits on the shelf tag, not unique
     withdrawn: bool = False  # in SQL but hidden from shoppers; never in a feed
 
@@ -44,16 +44,16 @@ class ProductItem:
 COPIED_FIELDS = tuple(
     field.name for field in fields(ProductItem) if field.name not in ("attributes", "dimensions", "images", "withdrawn")
 )
-"""Fields that have the same name and value in a product row."""
+"""Fields with the same name and value in a product row."""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What turns a snapshot of the catalog into the feed: items to write, and the skus to withdraw."""
+    """The difference between the catalog and a feed: items to write and skus to withdraw."""
 
     added: tuple[ProductItem, ...] = ()
     changed: tuple[ProductItem, ...] = ()
-    restored: tuple[ProductItem, ...] = ()  # withdrawn products that the feed names again
+    restored: tuple[ProductItem, ...] = ()  # withdrawn products that are in the feed again
     withdrawn: tuple[str, ...] = ()
     unchanged: int = 0
 
@@ -62,9 +62,9 @@ class Changes:
 
 
 def diff(items: Iterable[ProductItem], snapshot: Mapping[str, ProductItem], keep: Collection[str] = ()) -> Changes:
-    """Return what turns the snapshot into the feed; products that the feed does not name are withdrawn.
+    """Return the changes from the snapshot to the feed; products missing from the feed are withdrawn.
 
-    The snapshot includes withdrawn products; skus to `keep` are left untouched if there is no item for them.
+    The snapshot includes withdrawn products; products in `keep` are left unchanged if there is no item for them.
     """
     added, changed, restored, unchanged = [], [], [], 0
     named = set(keep)
@@ -84,7 +84,7 @@ def diff(items: Iterable[ProductItem], snapshot: Mapping[str, ProductItem], keep
 
 
 def apply(session: Session, changes: Changes, sizes: ImageSizes | None = None) -> None:
-    """Write changes without committing; an image that stays with its product keeps its id."""
+    """Write the changes without committing; an image that a product keeps also keeps its id."""
     sizes = sizes or {}
     for chunk in chunks(changes.added):
         _insert(session, chunk, sizes)
@@ -98,19 +98,19 @@ def apply(session: Session, changes: Changes, sizes: ImageSizes | None = None) -
 
 
 def mark_unreadable(session: Session, problems: Mapping[str, str]) -> None:
-    """Record by sha256 why images cannot be used; they leave the gallery and the pages."""
+    """Record why images, by sha256, cannot be used; they are excluded from the gallery and from pages."""
     for sha256, problem in problems.items():
         session.execute(update(Image).where(Image.sha256 == sha256).values(problem=problem))
 
 
 def mark_readable(session: Session, sha256s: Iterable[str]) -> None:
-    """Clear the recorded problem of images."""
+    """Clear the recorded problems of images."""
     for chunk in chunks(sha256s):
         session.execute(update(Image).where(Image.sha256.in_(chunk)).values(problem=None))
 
 
 def _insert(session: Session, items: Sequence[ProductItem], sizes: ImageSizes) -> None:
-    """Insert products in bulk, without ORM objects: a first import may have hundreds of thousands."""
+    """Insert products in bulk, without ORM objects: the first import may add hundreds of thousands."""
     now = utc_now()
     inserted = insert(Product).returning(Product.product_id, sort_by_parameter_order=True)
     product_ids = session.scalars(

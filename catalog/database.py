@@ -22,20 +22,20 @@ from vsearch.core.errors import CatalogError, CatalogMissing, SchemaMismatch, fi
 from vsearch.core.redaction import redact, redact_url
 
 CHUNK = 500
-"""Values in one IN (...): below every database's limit."""
+"""Maximum number of values in one IN (...), below the limit of every database."""
 
 BUSY_SECONDS = 30
 IMMEDIATE = {"sqlite_begin": "BEGIN IMMEDIATE"}
 """Execution options that make SQLite take the write lock at the beginning of a transaction."""
 
 WRITER_LOCK = 0x76736561
-"""Key of our PostgreSQL advisory lock."""
+"""Key of the PostgreSQL advisory lock for writers."""
 
 OPERATIONAL_ERRORS = (OperationalError, InterfaceError, InternalError)
 """Failures of the database, its disk or the connection, as opposed to faulty statements."""
 
 INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-"""The insert constructs with ON CONFLICT, by dialect."""
+"""Insert constructs that support ON CONFLICT, by dialect."""
 
 DRIVERS = {
     "sqlite": "sqlite",
@@ -46,7 +46,7 @@ DRIVERS = {
 }
 """Accepted URL schemes and their drivers."""
 
-_PAGES_AT_ONCE = 1000  # freed before other writers get their turn
+_PAGES_AT_ONCE = 1000  # freed in one step, between which others can write
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +54,10 @@ T = TypeVar("T")
 
 
 def connect(url: str | Path, *, create: bool = True) -> Engine:
-    """Return an engine after one successful connection; operational failures are a `CatalogError` also later on.
+    """Return an engine after connecting once; operational failures raise `CatalogError`, both now and later.
 
-    The URL is sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME, or the path of a SQLite file; unless `create`, a
-    missing file is a `CatalogMissing` error.
+    The URL is sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME, or the path of a SQLite file. Unless `create` is
+    true, a missing file raises `CatalogMissing`.
     """
     engine = create_engine(url, create=create)
     try:
@@ -73,7 +73,7 @@ def connect(url: str | Path, *, create: bool = True) -> Engine:
 
 
 def create_engine(url: str | Path, *, create: bool = False) -> Engine:
-    """Return an engine that connects on first use; arguments and errors are those of `connect`."""
+    """Return an engine that connects on first use; arguments and errors are the same as for `connect`."""
     address = _parse_url(url)
     try:
         if address.get_backend_name() == "sqlite":
@@ -91,8 +91,8 @@ def create_engine(url: str | Path, *, create: bool = False) -> Engine:
 def open_catalog(url: str | Path, *, write: bool = False, migrate: bool = False) -> Iterator[sessionmaker[Session]]:
     """Open the catalog for the duration of the block.
 
-    Unless `write`, which creates it, a missing catalog is a `CatalogMissing` error. Unless `migrate`, an older schema
-    is a `SchemaMismatch`, since other programs may be using it.
+    A missing catalog is created if `write` is true; otherwise it raises `CatalogMissing`. An older schema is upgraded
+    if `migrate` is true; otherwise it raises `SchemaMismatch`, since other programs may be using it.
     """
     engine = connect(url, create=write)
     try:
@@ -180,7 +180,7 @@ def upgrade(engine: Engine) -> None:
 
 
 def reclaim_space(engine: Engine) -> None:
-    """Return the space of deleted rows in a SQLite file to the disk; PostgreSQL reuses it by itself."""
+    """Shrink a SQLite file by the space of deleted rows; PostgreSQL reuses that space automatically."""
     if engine.dialect.name != "sqlite":
         return
     connection = engine.raw_connection()
@@ -188,10 +188,10 @@ def reclaim_space(engine: Engine) -> None:
     try:
         while all(cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("auto_vacuum", "freelist_count")):
             cursor.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})").fetchall()
-        cursor.execute("PRAGMA busy_timeout = 0")  # do not block writers; a later commit truncates too
+        cursor.execute("PRAGMA busy_timeout = 0")  # do not block writers; a later commit also truncates
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.OperationalError as error:
-        log.warning("the catalog keeps the space of deleted rows for new ones: %s", error)
+        log.warning("the space of deleted rows was not returned to the disk: %s", error)
     finally:
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
         connection.close()
@@ -225,9 +225,9 @@ def _parse_url(url: str | Path) -> URL:
     if driver != "sqlite" and "@" in (address.host or ""):
         raise _invalid_url(shown, "write an @ in the password as %40")
     if driver == "sqlite" and address.host:
-        raise _invalid_url(shown, f"for a file in the working folder write sqlite:///{address.host}")
+        raise _invalid_url(shown, f"for a file in the current directory, write sqlite:///{address.host}")
     if driver == "sqlite" and address.database in (None, "", ":memory:"):
-        raise _invalid_url(shown, "it names no file")
+        raise _invalid_url(shown, "it does not name a file")
     if driver == "sqlite" and address.query:
         raise _invalid_url(shown, "SQLite takes no options; write a ? in the file name as %3F")
     return address.set(drivername=driver)
@@ -241,26 +241,26 @@ def _invalid_url(shown: str, reason: str) -> CatalogError:
 
 
 def _show(address: URL) -> str:
-    """Return a URL for messages: without passwords, and a SQLite path as it was given."""
+    """Return a URL for messages, without passwords; a SQLite path is shown as given."""
     if address.get_backend_name() == "sqlite" and address.database and not address.query:
         return f"sqlite:///{address.database}"
     return redact_url(address.render_as_string(hide_password=False))
 
 
 def _reason(error: BaseException, address: URL | None) -> str:
-    """Return the first line of a driver's message; drivers may quote the password."""
+    """Return the first line of a driver's message with passwords redacted."""
     secrets = [address.render_as_string(hide_password=False)] if address else []
     return redact(first_line(getattr(error, "orig", error)), *secrets)
 
 
 def _check_encoding(connection: Connection) -> None:
-    """Refuse a PostgreSQL database created without a UTF-8 locale: it would fail at some title."""
+    """Reject a PostgreSQL database that does not use UTF-8, since it could not store some titles."""
     if connection.dialect.name != "postgresql":
         return
     encoding = connection.connection.driver_connection.info.parameter_status("server_encoding")  # type: ignore[union-attr]
     if encoding != "UTF8":
         raise CatalogError(
-            f"The database {_show(connection.engine.url)} has the encoding {encoding}, but the catalog needs UTF8. "
+            f"The database {_show(connection.engine.url)} uses the encoding {encoding}, but the catalog needs UTF8. "
             "Create one with ENCODING 'UTF8' TEMPLATE template0 and set database_url."
         )
 
@@ -272,7 +272,7 @@ def _sqlite_engine(address: URL, create: bool) -> Engine:
             file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CatalogError(
-                f"The folder of the catalog cannot be created: {error}. Check the settings data and database_url."
+                f"The folder of the catalog cannot be created: {error}. Check the data and database_url settings."
             ) from error
     engine = sa.create_engine(address)
     event.listen(engine, "connect", _configure_sqlite)
@@ -290,7 +290,7 @@ def _sqlite_engine(address: URL, create: bool) -> Engine:
 
 
 def _translate_error(failure: ExceptionContext) -> CatalogError | None:
-    """Return an error for what an operator can fix; None keeps the error of a faulty statement."""
+    """Return an error if an operator can fix the problem; None keeps the original error."""
     error, cause = failure.sqlalchemy_exception, failure.original_exception
     kind = type(cause).__name__
     operational = isinstance(error, OPERATIONAL_ERRORS) or type(error) is DatabaseError
@@ -305,14 +305,14 @@ def _translate_error(failure: ExceptionContext) -> CatalogError | None:
         return SchemaMismatch(
             f"{problem}. Run `vsearch catalog upgrade`, or start the version that changed the schema."
         )
-    return CatalogError(f"{problem}. Check the disk space, the database server and the setting database_url.")
+    return CatalogError(f"{problem}. Check the disk space, the database server and the database_url setting.")
 
 
 def _configure_sqlite(connection: sqlite3.Connection, record: object) -> None:
-    connection.isolation_level = None  # the driver begins transactions too late; `_begin_sqlite` does it
+    connection.isolation_level = None  # the driver begins transactions too late; `_begin_sqlite` begins them instead
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
-    if not cursor.execute("PRAGMA page_count").fetchone()[0]:  # with tables it would need the write lock
+    if not cursor.execute("PRAGMA page_count").fetchone()[0]:  # a file with tables would need the write lock for this
         cursor.execute("PRAGMA auto_vacuum = INCREMENTAL")
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")

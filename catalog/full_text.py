@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 PREFIX = "product_text"
-"""Prefix of the names of all tables, columns and indexes of the search."""
+"""Name prefix of all tables, columns and indexes used for full-text search."""
 
 MAX_WORDS = 32
 
@@ -28,8 +28,8 @@ POSTGRESQL = sa.text(
 def search(session: Session, text: str, limit: int) -> list[int]:
     """Return the ids of live products that contain any word of `text`, best first.
 
-    Words match as prefixes, and words in the title have the highest weight. Only letters and digits count, so any text
-    is safe.
+    Words match as prefixes, and words in the title have the highest weight. Everything except letters and digits is
+    ignored, so any input is safe.
     """
     words = re.findall(r"[^\W_]+", text)[:MAX_WORDS]
     if not words:

@@ -10,12 +10,12 @@ from vsearch.core.files import UNFINISHED, write_bytes
 
 
 def is_sha256(text: str) -> bool:
-    """Return whether a text is 64 lower-case hex digits; a name from outside may otherwise be a path."""
+    """Return whether a string is 64 lowercase hex digits; an untrusted name could otherwise be a path."""
     return re.fullmatch("[0-9a-f]{64}", text) is not None
 
 
 class ImageStore:
-    """A folder of pictures, two levels deep: ab/cd/abcd...; it is created with the first picture."""
+    """A folder of pictures, nested two levels deep (ab/cd/abcd...); created when the first picture is stored."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -29,11 +29,11 @@ class ImageStore:
         return sha256
 
     def read(self, sha256: str) -> bytes:
-        """Return the content of a picture; `CatalogError` if there is no such picture."""
+        """Return the content of a picture; raise `CatalogError` if it is not stored."""
         try:
             return self.path(sha256).read_bytes()
         except FileNotFoundError:
-            raise CatalogError(f"Picture {sha256} is missing in {self.folder}. Import the feed again.") from None
+            raise CatalogError(f"Picture {sha256} is missing from {self.folder}. Import the feed again.") from None
 
     def exists(self, sha256: str) -> bool:
         """Return whether a picture is stored."""
@@ -50,7 +50,7 @@ class ImageStore:
                 yield path
 
     def path(self, sha256: str) -> Path:
-        """Return the path of a picture, whether it is stored or not; `CatalogError` if the name is not a sha256."""
+        """Return the path of a picture, stored or not; raise `CatalogError` if the name is not a sha256."""
         if not is_sha256(sha256):
             raise CatalogError(f"{sha256[:80]!r} is not a sha256 (64 digits 0-9 and a-f).")
         return self.folder / sha256[:2] / sha256[2:4] / sha256

@@ -1,4 +1,4 @@
-"""Records of feed imports, the state of the pictures that feeds name, and what the next import is compared with."""
+"""Records of feed imports, and the state of the pictures that feeds name."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -22,21 +22,21 @@ def last_columns(session: Session) -> list[str]:
 
 
 def unreadable(session: Session) -> list[str]:
-    """Return the sha256 of live products' pictures that could not be decoded or encoded."""
+    """Return the sha256 of those pictures of live products that could not be decoded or encoded."""
     failed = select(Image.sha256).join(Product).where(Product.withdrawn_at.is_(None), Image.problem.is_not(None))
     return list(session.scalars(failed.distinct().order_by(Image.sha256)))
 
 
 def latest(session: Session, limit: int = 10) -> list[FeedImport]:
-    """Return the latest imports, the newest first."""
+    """Return the latest imports, newest first."""
     return list(session.scalars(select(FeedImport).order_by(FeedImport.import_id.desc()).limit(limit)))
 
 
 def change_count(session: Session) -> tuple[int, int]:
-    """Return a value that changes with every import: each is recorded in the transaction that changes the products.
+    """Return a value that changes with every import, in the same transaction as the products.
 
-    It includes the sum of ids because a refused import may get a higher id than one that is still writing, and no
-    count because old records are pruned.
+    It includes the sum of the ids because a refused import may get a higher id than one that is still writing. It is
+    not a count of records because old ones are pruned.
     """
     newest, total = session.execute(select(func.max(FeedImport.import_id), func.sum(FeedImport.import_id))).one()
     return newest or 0, int(total or 0)
@@ -52,7 +52,7 @@ def as_json(row: FeedImport) -> dict[str, Any]:
     """Return an import as plain data."""
     return {
         "import_id": row.import_id,
-        "feed": redact_url(row.feed),  # older rows were stored unredacted
+        "feed": redact_url(row.feed),  # older rows are not redacted
         "started": row.started_at.isoformat(),
         "finished": row.finished_at.isoformat(),
         "state": row.state,
@@ -64,17 +64,17 @@ def as_json(row: FeedImport) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class PictureState:
-    """What is known of a picture that a feed names."""
+    """What is known about a picture that a feed names."""
 
     sha256: str = ""  # of its content when last read
-    size: tuple[int, int] = (0, 0)  # its width and height then
+    size: tuple[int, int] = (0, 0)  # width and height of that content
     tag: str = ""  # changes when the picture does, like an ETag; empty if unknown
     problem: str = ""  # why the last fetch failed
-    failures: int = 0  # consecutive ones
+    failures: int = 0  # number of consecutive failed fetches
 
 
 def read_picture_states(session: Session, keys: Iterable[str]) -> dict[str, PictureState]:
-    """Return the state of known pictures by key."""
+    """Return the states of the known pictures, by key."""
     found = {}
     for chunk in chunks(keys):
         for row in session.scalars(select(FeedPicture).where(FeedPicture.key.in_(chunk))):
@@ -84,7 +84,7 @@ def read_picture_states(session: Session, keys: Iterable[str]) -> dict[str, Pict
 
 
 def write_picture_states(session: Session, states: Mapping[str, PictureState]) -> None:
-    """Insert or replace the state of pictures by key."""
+    """Insert or replace the states of pictures, by key."""
     now = utc_now()
     for chunk in chunks(states.items()):
         rows = [
@@ -106,7 +106,7 @@ def write_picture_states(session: Session, states: Mapping[str, PictureState]) -
 
 
 def forget_picture_states(session: Session, named: Collection[str], before: datetime) -> None:
-    """Clear the problems of pictures that are not named any more, and delete those last read before a time."""
+    """Clear the problems of pictures that are no longer named, and delete the states last updated before a time."""
     stale = or_(FeedPicture.problem.is_not(None), FeedPicture.fetched_at < before)
     rows = session.execute(select(FeedPicture.key, FeedPicture.sha256, FeedPicture.fetched_at).where(stale))
     unnamed = [row for row in rows if row.key not in named]
@@ -118,7 +118,7 @@ def forget_picture_states(session: Session, named: Collection[str], before: date
 
 
 def unimported_pictures(session: Session) -> set[str]:
-    """Return the sha256 of pictures read since the last successful import: a repeated import will need them."""
+    """Return the sha256 of pictures fetched since the last successful import; a repeated import will need them."""
     last = select(func.max(FeedImport.finished_at)).where(FeedImport.state != "refused").scalar_subquery()
     newer = or_(last.is_(None), FeedPicture.fetched_at > last)
     return set(session.scalars(select(FeedPicture.sha256).where(FeedPicture.sha256.is_not(None), newer)))

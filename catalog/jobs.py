@@ -15,7 +15,7 @@ OPEN: tuple[State, ...] = ("queued", "running")
 
 
 def add(session: Session, kind: str, arguments: Mapping[str, Any], now: datetime) -> int:
-    """Insert a waiting job and return its number."""
+    """Insert a queued job and return its id."""
     job = Job(
         kind=kind,
         arguments=dict(arguments),
@@ -33,7 +33,7 @@ def add(session: Session, kind: str, arguments: Mapping[str, Any], now: datetime
 
 
 def claim(session: Session, job_id: int, worker: str, now: datetime) -> bool:
-    """Make a waiting job this worker's own; return False if it is not waiting any more."""
+    """Claim a queued job for this worker; return False if it is no longer queued."""
     claimed = {"state": "running", "worker": worker, "started_at": now, "heartbeat_at": now, "message": ""}
     waiting = update(Job).where(Job.job_id == job_id, Job.state == "queued")
     statement = waiting.values(attempts=Job.attempts + 1, **claimed).returning(Job.job_id)
@@ -41,7 +41,7 @@ def claim(session: Session, job_id: int, worker: str, now: datetime) -> bool:
 
 
 def take_over(session: Session, job_id: int, worker: str, process: str, now: datetime) -> Job | None:
-    """Pass a job from the worker that claimed it to the process that runs it; None if it is no longer the worker's."""
+    """Hand a job from the worker that claimed it to the process that runs it; None if the worker no longer has it."""
     taken = update(Job).where(*_of(job_id, worker)).values(worker=process, started_at=now, heartbeat_at=now)
     if session.execute(taken.returning(Job.job_id)).scalar() is None:
         return None
@@ -49,7 +49,7 @@ def take_over(session: Session, job_id: int, worker: str, process: str, now: dat
 
 
 def beat(session: Session, job_id: int, progress: Mapping[str, Any], now: datetime) -> bool:
-    """Record that a job is alive and its progress; return whether it is to be cancelled."""
+    """Record a job's heartbeat and progress; return whether its cancellation was requested."""
     running = update(Job).where(Job.job_id == job_id, Job.state == "running")
     cancelled = session.execute(
         running.values(heartbeat_at=now, progress=dict(progress)).returning(Job.cancel_requested)
@@ -60,15 +60,15 @@ def beat(session: Session, job_id: int, progress: Mapping[str, Any], now: dateti
 def finish(
     session: Session, job_id: int, state: State, message: str, now: datetime, *, worker: str | None = None
 ) -> None:
-    """Record how a job ended; with `worker`, only if that is still running it."""
+    """Record how a job ended; if `worker` is given, only if it is still running the job."""
     ended = {"state": state, "message": message, "finished_at": now}
     session.execute(update(Job).where(*_of(job_id, worker)).values(**ended))
 
 
 def requeue(session: Session, job_id: int, message: str, *, worker: str, counts: bool) -> None:
-    """Let another worker start the job again, if `worker` is still running it.
+    """Queue the job again if `worker` is still running it.
 
-    It `counts` as a failed attempt unless the worker was only stopped.
+    Set `counts` if this was a failed attempt, not if the worker was merely stopped.
     """
     attempts = Job.attempts if counts else Job.attempts - 1
     waiting = {"state": "queued", "message": message, "worker": ""}
@@ -76,7 +76,7 @@ def requeue(session: Session, job_id: int, message: str, *, worker: str, counts:
 
 
 def cancel(session: Session, job_id: int, now: datetime) -> State:
-    """Cancel a job, at once if it waits, else within seconds; return its state now.
+    """Cancel a job, immediately if it is queued and within seconds if it is running; return its current state.
 
     Raises:
         CatalogError: the job does not exist or has ended.
@@ -94,7 +94,7 @@ def cancel(session: Session, job_id: int, now: datetime) -> State:
 
 
 def open_jobs(session: Session, kind: str | None = None) -> list[Job]:
-    """Return the waiting and running jobs, oldest first."""
+    """Return the queued and running jobs, oldest first."""
     wanted = select(Job).where(Job.state.in_(OPEN)).order_by(Job.job_id)
     return _rows(session, wanted if kind is None else wanted.where(Job.kind == kind))
 
@@ -120,7 +120,7 @@ def _of(job_id: int, worker: str | None) -> list[ColumnElement[bool]]:
 
 
 def _rows(session: Session, statement: Any) -> list[Job]:
-    """Return jobs as they are now, apart from the session, whose later changes they do not follow."""
+    """Return jobs in their current state, detached from the session."""
     jobs: list[Job] = list(session.scalars(statement.execution_options(populate_existing=True)))
     for job in jobs:
         session.expunge(job)

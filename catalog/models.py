@@ -50,14 +50,14 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Add the time zone that SQLite lost."""
+        """Restore the time zone, which SQLite does not store."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
-    """Base class of the models; constraints are named, so that migrations can drop them on any database."""
+    """Base class of the models; constraints have names so that migrations can drop them on any database."""
 
     metadata = MetaData(naming_convention=NAMING)
 
@@ -76,7 +76,7 @@ class Product(Base):
     brand: Mapped[str]
     description: Mapped[str]
     category: Mapped[str] = mapped_column(index=True)
-    """Path such as "Sofas > Corner sofas"."""
+    """A path such as "Sofas > Corner sofas"."""
     price_minor: Mapped[int | None] = mapped_column(BigInteger)
     """In minor units of `currency`, such as cents."""
     currency: Mapped[str] = mapped_column(String(3))
@@ -121,20 +121,20 @@ class Image(Base):
 
 
 class StoredBlocks(Base):
-    """The blocks (features) of one view of a picture, so that no picture is encoded twice."""
+    """The blocks (features) of one view of a picture, so that each picture is encoded only once."""
 
     __tablename__ = "stored_blocks"
 
     blocks_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
     view: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    """0 is the picture itself; others are augmented views."""
+    """0 for the picture itself; other numbers are augmented views."""
     vector: Mapped[bytes] = mapped_column(LargeBinary)
     """float16, little-endian."""
 
 
 class FeedPicture(Base):
-    """One picture that feeds name, and the result of its last fetch."""
+    """One picture named in feeds, and the result of its last fetch."""
 
     __tablename__ = "feed_picture"
 
@@ -166,10 +166,10 @@ class FeedImport(Base):
     state: Mapped[str]
     """imported, unchanged or refused."""
     columns: Mapped[list[str]] = mapped_column(JSON, default=list)
-    """Those of the feed's header, mapped."""
+    """Columns of the feed's header, after mapping."""
     counts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     findings: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
-    """The first thousand problems and their places in the feed."""
+    """The first thousand problems and their line numbers."""
     message: Mapped[str]
 
 
@@ -185,9 +185,9 @@ class Job(Base):
     state: Mapped[str] = mapped_column(index=True)
     """queued, running, done, failed or cancelled."""
     attempts: Mapped[int]
-    """Number of starts, except those that were interrupted."""
+    """Number of starts, not counting interrupted ones."""
     worker: Mapped[str]
-    """HOST:PROCESS that runs or ran it; empty while it is queued."""
+    """HOST:PROCESS that runs or ran the job; empty while it is queued."""
     progress: Mapped[dict[str, Any]] = mapped_column(JSON)
     """Keys: stage, done, total."""
     cancel_requested: Mapped[bool]
@@ -199,7 +199,7 @@ class Job(Base):
 
     @property
     def label(self) -> str:
-        """Name of the job in messages."""
+        """The job's name in messages."""
         return f"job {self.job_id} ({self.kind})"
 
 

@@ -1,7 +1,7 @@
-"""Prices as exports and people write them, read exactly into minor units; a price that can mean two amounts is refused.
+"""Parses prices as written by exports and people, exactly, into minor units; ambiguous prices are rejected.
 
-A single separator before exactly three digits, as in "1,290", may separate thousands or decimals. Only the decimals of
-the currency or separators known for the whole feed settle that.
+A single separator before exactly three digits, as in "1,290", can separate thousands or decimals. Only the currency's
+number of decimals, or separators known for the whole feed, can resolve this.
 """
 
 import re
@@ -27,8 +27,8 @@ DECIMALS: Mapping[str, int] = {
     for decimals, codes in ((0, _NO_DECIMALS), (2, _TWO_DECIMALS), (3, _THREE_DECIMALS))
     for code in codes.split()
 }
-"""ISO 4217 currencies in use -> decimals. CLDR (Babel) has none for HUF, IDR and others, as cash has none: 1299.50 HUF
-would be refused, and stored amounts shown a hundred times too large."""
+"""ISO 4217 currencies in use -> decimals. CLDR (Babel) has cash decimals, 0 for HUF, IDR and others: 1299.50 HUF would
+be rejected, and stored amounts displayed a hundred times too large."""
 
 PRICE_LIMIT = 10**12
 MAX_LENGTH = 60
@@ -48,7 +48,7 @@ _SYMBOLS: dict[str, frozenset[str]] = {
         "\\": "JPY KRW",
     }.items()
 }  # fmt: skip
-"""Symbols and the currencies that use them; Japanese and Korean encodings have a backslash in place of theirs."""
+"""Symbols and the currencies that use them; Japanese and Korean encodings have theirs in place of the backslash."""
 
 _CHARACTERS = str.maketrans({**dict.fromkeys("’‘ʼ´`٬", "'"), **dict.fromkeys("−–—‒―", "-")})
 _ARABIC_DECIMAL = "٫"
@@ -63,7 +63,7 @@ _NEGATIVE = "is negative; write 0 or more, or leave it empty"
 
 @dataclass(frozen=True)
 class Separators:
-    """How prices are written; None means not known."""
+    """How prices are written; None means unknown."""
 
     decimal: Literal[".", ","] | None = None
     thousands: Literal[".", ",", "'", " ", ""] | None = None  # "": digits are not grouped
@@ -79,18 +79,18 @@ UNKNOWN_SEPARATORS = Separators()
 
 
 class PriceError(ValueError):
-    """Not a price; the message says what is wrong and what to do, without the price itself."""
+    """An invalid price; the message says what is wrong and what to do, but does not include the price itself."""
 
 
 class AmbiguousPrice(PriceError):
-    """The price can mean two amounts."""
+    """The price can be read as two different amounts."""
 
     def __init__(self, whole: str, mark: str, fraction: str, decimals: int) -> None:
         cents = f"{fraction.rstrip('0'):0<2}"
         other = f" or {whole}.{cents}" if len(cents) <= max(decimals, 2) else ""
         super().__init__(f"is ambiguous; write {whole}{fraction}.00{other}")
         self.mark = mark  # the only separator
-        self.grouped = whole + fraction  # the digits of the amount if it separates thousands
+        self.grouped = whole + fraction  # the digits of the amount if `mark` separates thousands
 
 
 def read_price(
@@ -98,11 +98,11 @@ def read_price(
 ) -> tuple[int, str]:
     """Return a price in minor units, never rounded, and its currency.
 
-    The value is a text such as "499.00", "1.299,00 €" or "USD 499", or a number, which is never ambiguous. `currency`
-    is the one that it must be in, if known.
+    The value is a string such as "499.00", "1.299,00 €" or "USD 499", or a number, which is never ambiguous. If
+    `currency` is given, the price must be in that currency.
 
     Raises:
-        PriceError: not an exact price; `AmbiguousPrice` if it can mean two amounts.
+        PriceError: not an exact price; `AmbiguousPrice` if it can be read as two amounts.
     """
     if isinstance(value, str):
         return _read_text(value, currency, default_currency, separators)
@@ -124,7 +124,7 @@ def _read_text(text: str, currency: str | None, default: str, separators: Separa
     before = before.removeprefix("-").removesuffix("-").rstrip()
     if before.endswith((".", ",")):
         mark, before = before[-1], before[:-1].rstrip()
-        if not before or not before[-1].isalpha():  # ".99"; the point of "Fr.99" ends a word
+        if not before or not before[-1].isalpha():  # ".99"; in "Fr.99" the point ends an abbreviation
             number = f"0{mark}{number}"
     code = _currency([before, found["after"]], currency, default)
     if "-" in end:  # "499,-"
@@ -141,7 +141,7 @@ def _read_text(text: str, currency: str | None, default: str, separators: Separa
 
 
 def _to_ascii(text: str) -> str:
-    """Return a text with ASCII digits, apostrophes, spaces and hyphens."""
+    """Return the text with digits, apostrophes, spaces and hyphens converted to ASCII."""
     if len(text) > MAX_LENGTH:
         raise PriceError(_NOT_A_NUMBER)
     text = unescape(text)
@@ -155,7 +155,7 @@ def _to_ascii(text: str) -> str:
 
 
 def _currency(around: list[str], currency: str | None, default: str) -> str:
-    """Return the currency that the words and symbols around a number mean."""
+    """Return the currency given by the words and symbols around a number."""
     marks = [mark for each in around for mark in _marks(each)]
     if not marks:
         return currency or default
@@ -164,7 +164,7 @@ def _currency(around: list[str], currency: str | None, default: str) -> str:
         raise PriceError("names two currencies; remove one")
     if currency:
         if currency not in codes:
-            raise PriceError(f"is not in {currency}, the currency of its row; correct one of the two")
+            raise PriceError(f"is not in {currency}, the currency of its row; correct the price or the currency")
         return currency
     if default in codes:
         return default
@@ -172,7 +172,7 @@ def _currency(around: list[str], currency: str | None, default: str) -> str:
         return next(iter(codes))
     if "$" in marks:
         return "USD"
-    raise PriceError(f"does not name its currency, since several use {marks[0]!r}; add a code such as EUR")
+    raise PriceError(f"does not identify its currency, since several use {marks[0]!r}; add a code such as EUR")
 
 
 def _marks(text: str) -> list[str]:
@@ -192,7 +192,7 @@ def _codes(mark: str) -> frozenset[str]:
 
 
 def _decimal_mark(number: str, decimals: int, separators: Separators) -> str:
-    """Return the decimal separator of a number, "" if it has none."""
+    """Return the decimal separator of a number, or "" if it has none."""
     marks = re.sub("[^.,]", "", number)
     if separators.decimal:
         return separators.decimal if separators.decimal in marks else ""
@@ -221,7 +221,7 @@ def _ungrouped(whole: str, separators: Separators) -> str:
         return re.sub("[^0-9]", "", whole)
     if separators == UNKNOWN_SEPARATORS:
         raise PriceError(_NOT_A_NUMBER)
-    raise PriceError("does not use the separators that the mapping states; correct the price or the mapping")
+    raise PriceError("does not use the separators given in the mapping; correct the price or the mapping")
 
 
 def _minor(amount: Decimal, code: str) -> int:

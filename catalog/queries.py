@@ -1,4 +1,4 @@
-"""Reads of the catalog, returned as plain frozen data."""
+"""Catalog queries that return plain frozen data."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from catalog.database import chunks
 from catalog.models import Image, IndexRun, Job, Product
 
 SEPARATOR = " > "
-"""Separates the levels of a category path."""
+"""Separator between the levels of a category path."""
 
 LIVE = Product.withdrawn_at.is_(None)
 READABLE = Image.problem.is_(None)
@@ -38,7 +38,7 @@ class ProductCard:
 
 @dataclass(frozen=True)
 class ProductDetail:
-    """One live product, the sha256 of its readable pictures, and the other live products of its variant group."""
+    """One live product, the sha256 of its readable pictures, and the other live products in its variant group."""
 
     card: ProductCard
     item: ProductItem
@@ -84,7 +84,7 @@ def product_by_sku(session: Session, sku: str) -> ProductDetail | None:
 
 
 def product_by_article_number(session: Session, number: str) -> ProductCard | None:
-    """Return the live product with this article number (digits); None if there is none, or more than one."""
+    """Return the live product with this article number (digits only); None if there is not exactly one."""
     statement = select(Product.product_id).where(LIVE, Product.article_number == number).limit(2)
     found = session.scalars(statement).all()
     return products_by_ids(session, found)[0] if len(found) == 1 else None
@@ -102,7 +102,7 @@ def is_picture_public(session: Session, sha256: str) -> bool:
 
 
 def gallery_rows(session: Session) -> list[GalleryRow]:
-    """Return every readable picture of every live product, by image id."""
+    """Return every readable picture of every live product, ordered by image id."""
     statement = (
         select(Image.image_id, Product.product_id, Product.sku, Image.sha256, Product.category)
         .join(Product)
@@ -122,8 +122,8 @@ def image_ids_where(
 ) -> NDArray[np.int64]:
     """Return the ids of the readable pictures of live products that pass the filters, ascending; int64 [n].
 
-    Prices are inclusive, in minor units. A price bound excludes products without a price, and `currency` those priced
-    in another one; `in_stock` excludes products whose stock is unknown.
+    Price bounds are inclusive and in minor units; they exclude products without a price. `currency` excludes products
+    priced in another currency, and `in_stock` also excludes products whose stock is unknown.
     """
     statement = select(Image.image_id).join(Product).where(LIVE, READABLE).order_by(Image.image_id)
     if price_min is not None:
@@ -153,26 +153,26 @@ def snapshot(session: Session) -> dict[str, ProductItem]:
 
 
 def picture_sizes(session: Session) -> dict[str, tuple[int, int]]:
-    """Return (width, height) of every readable picture of known size, by sha256."""
+    """Return the (width, height) of every readable picture whose size is known, by sha256."""
     statement = select(Image.sha256, Image.width, Image.height).where(READABLE).distinct()
     return {sha256: (w, h) for sha256, w, h in session.execute(statement) if w is not None and h is not None}
 
 
 def pictures_by_use(session: Session, before: datetime) -> tuple[set[str], set[str]]:
-    """Return the sha256 of pictures in use, and of those that only products withdrawn before that time have."""
+    """Return the sha256 of pictures in use, and of those used only by products withdrawn before a time."""
     recent = or_(LIVE, Product.withdrawn_at >= before)
     used = set(session.scalars(select(Image.sha256).join(Product).where(recent)))
     return used, set(session.scalars(select(Image.sha256))) - used
 
 
 def currencies(session: Session) -> list[str]:
-    """Return the currencies that live products are priced in, the most common first."""
+    """Return the currencies in which live products are priced, most common first."""
     statement = select(Product.currency).where(LIVE, Product.price_minor.is_not(None)).group_by(Product.currency)
     return list(session.scalars(statement.order_by(func.count().desc(), Product.currency)))
 
 
 def counts(session: Session) -> dict[str, int]:
-    """Return the sizes of the catalog; pictures are those of live products."""
+    """Return the numbers of products and pictures; only pictures of live products are counted."""
     products = select(func.count(Product.product_id))
     pictures = select(func.count(Image.image_id)).join(Product).where(LIVE)
     statements = {
@@ -190,7 +190,7 @@ def latest_runs(session: Session, limit: int = 10) -> list[IndexRun]:
 
 
 def job_counts(session: Session) -> list[tuple[str, str, int]]:
-    """Return (kind, state, number of jobs) for every combination there is."""
+    """Return (kind, state, number of jobs) for every combination that exists."""
     rows = session.execute(select(Job.kind, Job.state, func.count()).group_by(Job.kind, Job.state))
     return [(kind, state, count) for kind, state, count in rows]
 

@@ -1,6 +1,6 @@
-"""Blocks stored by the content of a picture, so that no picture is encoded twice with the same `blocks_id`.
+"""Blocks stored by picture content, so that no picture is encoded twice with the same `blocks_id`.
 
-A key is (sha256, view): view 0 is the picture itself, others are seeded, augmented views of it.
+A key is (sha256, view): view 0 is the picture itself; the others are augmented views of it with fixed seeds.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -21,7 +21,7 @@ STORED_TYPE = np.dtype("<f2")
 
 
 def missing(session: Session, blocks_id: str, keys: Sequence[Key]) -> list[Key]:
-    """Return the keys without stored blocks, in their order, each once."""
+    """Return the keys that have no stored blocks, in the given order and without duplicates."""
     wanted = dict.fromkeys(keys)
     for chunk in chunks(dict.fromkeys(sha256 for sha256, _ in keys)):
         for sha256, view in session.execute(_select(blocks_id, chunk, StoredBlocks.sha256, StoredBlocks.view)):
@@ -30,7 +30,7 @@ def missing(session: Session, blocks_id: str, keys: Sequence[Key]) -> list[Key]:
 
 
 def put(session: Session, blocks_id: str, keys: Sequence[Key], blocks: NDArray[np.float16]) -> None:
-    """Store the rows of `blocks`, float16 [n, d]; keys that are stored already keep what they have."""
+    """Store the rows of `blocks`, float16 [n, d]; blocks that are already stored are not replaced."""
     if blocks.ndim != 2 or len(blocks) != len(keys) or blocks.dtype != np.float16:
         raise ValueError(f"blocks must be float16 [{len(keys)}, d], got {blocks.dtype} {blocks.shape}")
     statement = INSERTS[session.get_bind().dialect.name](StoredBlocks).on_conflict_do_nothing()
@@ -43,7 +43,7 @@ def put(session: Session, blocks_id: str, keys: Sequence[Key], blocks: NDArray[n
 
 
 def read(session: Session, blocks_id: str, keys: Sequence[Key]) -> NDArray[np.float16]:
-    """Return the blocks of the keys, in their order: float16 [n, d], or [0, 0] for no keys.
+    """Return the blocks of the keys, in the given order: float16 [n, d], or [0, 0] if there are no keys.
 
     Raises:
         CatalogError: a key has no stored blocks.
@@ -63,21 +63,21 @@ def read(session: Session, blocks_id: str, keys: Sequence[Key]) -> NDArray[np.fl
     if remaining:
         sha256, view = next(iter(remaining))
         raise CatalogError(
-            f"No blocks of {blocks_id} are stored for {len(remaining)} of {len(keys)} pictures, such as view {view} of "
-            f"{sha256[:12]}. Run `vsearch index run`."
+            f"No blocks of {blocks_id} are stored for {len(remaining)} of {len(keys)} pictures, for example for view "
+            f"{view} of {sha256[:12]}. Run `vsearch index run`."
         )
     return blocks
 
 
 def unused(session: Session, *, pictures: Collection[str], blocks_ids: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield blocks_id and sha256 of stored blocks of other pictures or another blocks_id than these."""
+    """Yield the blocks_id and sha256 of stored blocks whose picture or blocks_id is not among the given ones."""
     for blocks_id, sha256 in session.execute(select(StoredBlocks.blocks_id, StoredBlocks.sha256).distinct()):
         if sha256 not in pictures or blocks_id not in blocks_ids:
             yield blocks_id, sha256
 
 
 def size_of(session: Session, blocks_id: str, sha256s: Sequence[str]) -> tuple[int, int]:
-    """Return the number of views stored for pictures, and their bytes."""
+    """Return the number of views stored for these pictures, and their size in bytes."""
     views, size = 0, 0
     measures = func.count(), func.coalesce(func.sum(func.length(StoredBlocks.vector)), 0)
     for chunk in chunks(sha256s):
@@ -87,7 +87,7 @@ def size_of(session: Session, blocks_id: str, sha256s: Sequence[str]) -> tuple[i
 
 
 def delete_of(session: Session, blocks_id: str, sha256s: Sequence[str]) -> None:
-    """Delete all views stored for pictures."""
+    """Delete all views stored for these pictures."""
     for chunk in chunks(sha256s):
         condition = (StoredBlocks.blocks_id == blocks_id) & StoredBlocks.sha256.in_(chunk)
         session.execute(delete(StoredBlocks).where(condition))

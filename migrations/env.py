@@ -1,4 +1,4 @@
-"""Run migrations on the connection of `catalog.database.upgrade`, else on the catalog that the settings name."""
+"""Runs migrations on the connection passed by `catalog.database.upgrade`, or else on the catalog in the settings."""
 
 from alembic import context
 from sqlalchemy import Connection
@@ -10,12 +10,12 @@ from vsearch.core.settings import load
 
 
 def include_name(name: str | None, type_: str, parents: object) -> bool:
-    """Exclude the objects of the full-text search from comparisons: no model describes them."""
+    """Exclude the full-text search objects from comparisons, since no model describes them."""
     return not (name or "").startswith(PREFIX)
 
 
 def run(connection: Connection) -> None:
-    """Run the Alembic command in the transaction of the connection."""
+    """Run the Alembic command in a transaction on the connection."""
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
@@ -27,7 +27,7 @@ def run(connection: Connection) -> None:
 
 
 def run_on_settings() -> None:
-    """Run on the catalog that the settings name; this is what the `alembic` command does."""
+    """Run on the catalog in the settings, for the `alembic` command."""
     settings, _ = load()
     engine = connect(settings.catalog_url)
     try:

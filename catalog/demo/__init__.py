@@ -21,7 +21,7 @@ EXAMPLES = {
     "tra-047-red-3.jpg": "a red chair on a striped rug",
     "ron-057-cor-1.jpg": "a coral pouf on a parquet floor",
 }
-"""Example photos and their captions; the bundled networks have not seen products of these families."""
+"""Example photos and their captions; the bundled networks were not trained on products of these families."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def example_photos() -> tuple[DemoPhoto, ...]:
 
 
 def write_example_photos(folder: Path) -> None:
-    """Replace the folder with one of the example photos, named by their captions."""
+    """Replace the folder with a new one that holds the example photos, named after their captions."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for example in example_photos():

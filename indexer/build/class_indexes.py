@@ -1,4 +1,4 @@
-"""Class indexes: which class each picture is in, and a FAISS index for each class and metric."""
+"""Class indexes: assigns pictures to classes and builds a FAISS index for each class and metric."""
 
 import hashlib
 import json
@@ -16,27 +16,27 @@ from vsearch.index.gallery import Gallery
 from vsearch.search.engine import ALL
 
 OTHER = "> Other products"
-"""Class of pictures without a category, or whose category is too small at every level.
+"""Class of pictures that have no category, or whose category is too small at every level.
 
-No feed can have this category, since a category needs a name before each ">". Shoppers see the part after it.
+It cannot be a category in a feed, since these have a name before each ">". Shoppers see the part after the ">".
 """
 
 NAMED_ALL = f"> {ALL}"
-"""Class of a shop's category named "all": a search of the class "all" searches every class."""
+"""Class of a category named "all", because searching the class "all" means searching every class."""
 
 BUILD_VERSION = 4
-"""Part of the fingerprint; raise it when the same inputs should give another generation."""
+"""Part of the fingerprint; increment it when the same inputs should produce a different generation."""
 
 
 def assign_classes(categories: Sequence[str], min_size: int) -> list[str]:
     """Return the class of each picture: its category, or the nearest parent with at least `min_size` pictures.
 
-    From the deepest level up, categories that are too small join their parent; those too small at the top join
-    `OTHER`, which may have any size.
+    From the deepest level up, categories that are too small are merged into their parent, and at the top level into
+    `OTHER`, which can have any size.
 
     Args:
-        categories: category path of each picture, such as "Sofas > Corner sofas"; may be empty.
-        min_size: least number of pictures of a class.
+        categories: category path of each picture, such as "Sofas > Corner sofas"; can be empty.
+        min_size: minimum number of pictures in a class.
     """
     paths = [tuple(category.split(SEPARATOR)) if category else (OTHER,) for category in categories]
     for depth in range(max(map(len, paths), default=0), 0, -1):
@@ -61,7 +61,7 @@ def build_gallery(
     product_ids: NDArray[np.int64],
     classes: Sequence[str],
 ) -> Gallery:
-    """Return a gallery with an index for each class under each metric, classes in alphabetical order.
+    """Return a gallery with an index for each metric and class, with the classes in alphabetical order.
 
     Args:
         embeddings: not normalized, [n, d].

@@ -1,4 +1,4 @@
-"""Computes the blocks of every picture once and stores them in SQL batch by batch, so that a killed run can resume."""
+"""Computes the blocks of each picture once and stores them in SQL batch by batch, so that a killed run can resume."""
 
 import logging
 from collections import deque
@@ -31,14 +31,14 @@ DECODE_THREADS = 2
 """Threads that read and decode pictures ahead of the encoder."""
 
 TOLERATED_FAILURES = 3
-"""Up to this many unreadable pictures never stop a run, however large their share."""
+"""Up to this many unreadable pictures never stop a run, regardless of their share."""
 
 
 @dataclass(frozen=True)
 class EncodeContext:
-    """Where pictures come from and what encodes them.
+    """The source of pictures and the encoder for them.
 
-    `encoder` returns the encoder; it is called only if something must be encoded, since loading one takes seconds.
+    `encoder` returns the encoder; it is called only if there is something to encode, since loading takes seconds.
     """
 
     sessions: sessionmaker[Session]
@@ -52,7 +52,7 @@ class EncodeContext:
     def of_shop(
         cls, settings: Settings, sessions: sessionmaker[Session], checkpoint: Checkpoint, open_encoder: OpenEncoder
     ) -> "EncodeContext":
-        """Return what encodes the shop's pictures with a checkpoint."""
+        """Return the context for encoding the shop's pictures with a checkpoint."""
         encoder, limits = cache(lambda: open_encoder(checkpoint)), Limits.from_settings(settings)
         store = ImageStore(settings.pictures)
         return cls(sessions, store, checkpoint.blocks_id, encoder, settings.batch_size, limits)
@@ -60,7 +60,7 @@ class EncodeContext:
 
 @dataclass(frozen=True)
 class EncodeResult:
-    """The number of views that were stored, and the reasons why others could not be."""
+    """The number of views that were stored, and the reasons why others were not."""
 
     stored: int
     problems: dict[Key, str]
@@ -69,7 +69,7 @@ class EncodeResult:
 def encode_missing(context: EncodeContext, keys: Iterable[Key], advance: ProgressCallback) -> EncodeResult:
     """Encode and store the views that have no blocks yet, each batch in its own transaction.
 
-    A key is (sha256, view); view 0 is the picture itself, others are seeded views of it.
+    A key is (sha256, view); view 0 is the picture itself, and the others are augmented views of it with fixed seeds.
     """
     with context.sessions() as session:
         missing = stored_blocks.missing(session, context.blocks_id, list(keys))
@@ -90,13 +90,13 @@ def encode_missing(context: EncodeContext, keys: Iterable[Key], advance: Progres
 def encode_pictures(
     context: EncodeContext, sha256s: Sequence[str], *, max_failed_share: float, advance: ProgressCallback
 ) -> EncodeResult:
-    """Encode pictures (view 0) and mark unreadable ones, which leaves them out of the gallery.
+    """Encode pictures (view 0) and mark unreadable ones, which excludes them from the gallery.
 
-    Pictures that were marked unreadable by an earlier run are tried again.
+    Pictures that an earlier run marked unreadable are tried again.
 
     Raises:
-        EncodingFailed: too many pictures are unreadable, which points to the store rather than to single pictures;
-            nothing is marked.
+        EncodingFailed: too many pictures are unreadable, which suggests a problem with the store rather than the
+            pictures; nothing is marked.
     """
     with context.sessions() as session:
         marked = imports.unreadable(session)
@@ -119,14 +119,14 @@ def encode_pictures(
 
 
 def view_of(picture: Picture, sha256: str, view: int) -> Picture:
-    """Return a view of a picture: itself for 0, else a synthetic shopper photo that depends on (sha256, view) alone."""
+    """Return a view of a picture: itself for 0, otherwise a synthetic shopper photo determined by (sha256, view)."""
     if view == 0:
         return picture
     return shopper_view(picture, np.random.default_rng([int(sha256[:16], 16), view]))
 
 
 def _read_ahead(context: EncodeContext, keys: Sequence[Key]) -> Iterator[tuple[Key, Picture | VSearchError]]:
-    """Yield each key with its view or the problem, in order; at most one batch is decoded ahead of the encoder."""
+    """Yield each key with its view or the error, in order; at most one batch is decoded ahead of the encoder."""
     pending: deque[tuple[Key, Future[Picture | VSearchError]]] = deque()
     remaining = iter(keys)
     with ThreadPoolExecutor(DECODE_THREADS) as pool:

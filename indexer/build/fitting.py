@@ -1,6 +1,6 @@
-"""What is fitted on the shop's own pictures: class heads, the whitening and the match calibration. All pure.
+"""Fits class heads, the whitening and the match calibration to the shop's own pictures, with pure functions.
 
-D is the size of a picture's joined blocks, d that of its embedding.
+D is the size of a picture's concatenated blocks, d that of its embedding.
 """
 
 import hashlib
@@ -29,23 +29,22 @@ from vsearch.search.score_normalization import (
 )
 
 MIN_WHITENING_PRODUCTS = 50
-"""Products needed to fit a whitening; with fewer the checkpoint's own is used.
+"""Products needed to fit a whitening; with fewer, the checkpoint's own is used.
 
-Measured with the bundled trunk on shop photographs, hit@1 of held-out views with a fitted whitening and with the
-checkpoint's: 70 and 75 % with 20 products, 92 and 82 % with 40, 94 and 80 % with 69, 89 and 82 % with 500.
+Measured with the bundled trunk on shop photographs; hit@1 of held-out views with a fitted whitening and with the
+checkpoint's: 70 and 75% for 20 products, 92 and 82% for 40, 94 and 80% for 69, 89 and 82% for 500.
 """
 
 HELD_OUT = 1
-"""Number of the view that is not fitted on but calibrated with."""
+"""Number of the view that is used for calibration, not for fitting."""
 
 REFIT_PERCENT = 20
-"""Change of a class's size at which the heads are fitted again."""
+"""Change in a class's size, in percent, at which the heads are fitted again."""
 
 MAX_HEAD_PICTURES = 20_000
 MIN_HEAD_PICTURES = 50
-"""Pictures that class heads are fitted on: about so many together, and at least so many of each class if it has them.
-
-More would take hours and gain nothing.
+"""Pictures that class heads are fitted to: about the first number in total, and at least the second per class if it has
+as many. More would take hours without improving the heads.
 """
 
 Blocks = NDArray[np.float16]
@@ -63,13 +62,13 @@ class View:
 
     @property
     def key(self) -> Key:
-        """What its blocks are stored under."""
+        """The key of its stored blocks."""
         return self.sha256, self.number
 
 
 @dataclass(frozen=True)
 class LabeledBlocks:
-    """Blocks of n pictures or views, float16 [n, D], with their products, view numbers and class names, each [n]."""
+    """Blocks of n pictures or views, float16 [n, D], with their product ids, view numbers and class names, each [n]."""
 
     blocks: Blocks
     product_ids: Ids
@@ -80,13 +79,13 @@ class LabeledBlocks:
         return len(self.blocks)
 
     def where(self, chosen: NDArray[np.bool_]) -> "LabeledBlocks":
-        """Return the pictures for which `chosen` [n] holds."""
+        """Return the pictures for which `chosen` [n] is true."""
         return LabeledBlocks(self.blocks[chosen], self.product_ids[chosen], self.numbers[chosen], self.classes[chosen])
 
 
 @dataclass(frozen=True)
 class FittedEmbedding:
-    """A whitening, its calibration, and embeddings: of all pictures float32 [n, d], of the cohort float32 [s, d].
+    """A whitening, its calibration, and embeddings of all pictures, float32 [n, d], and of the cohort, float32 [s, d].
 
     `quality` is None if there are too few held-out views.
     """
@@ -99,9 +98,9 @@ class FittedEmbedding:
 
 
 def choose_views(rows: Iterable[GalleryRow], *, products: int, views: int) -> list[View]:
-    """Return the views to fit on: of the first picture of up to `products` products, chosen by a hash of their sku.
+    """Return the views to fit to: those of the first picture of up to `products` products, chosen by a hash of the sku.
 
-    A catalog too small to fit a whitening on needs only the held-out view.
+    A catalog too small to fit a whitening needs only the held-out view.
     """
     first: dict[int, GalleryRow] = {}
     for row in sorted(rows, key=lambda row: row.image_id):
@@ -116,7 +115,7 @@ def needs_heads(
 ) -> bool:
     """Return whether class heads must be fitted: they are bundled, or the shop's classes differ or changed in size.
 
-    `fitted_on` is the size of each class when the heads were fitted; None for heads that came with a model.
+    `fitted_on` has the size of each class when the heads were fitted; None for heads that came with a model.
     """
     sizes = Counter(classes)
     if bundled or set(known) != sizes.keys():
@@ -128,9 +127,9 @@ def needs_heads(
 
 
 def fit_shop_heads(pictures: LabeledBlocks, views: LabeledBlocks, block_sizes: Mapping[str, int]) -> ClassHeads:
-    """Fit class heads on pictures and on views of them, which resemble shoppers' photos.
+    """Fit class heads to pictures and views of them, which resemble shoppers' photos.
 
-    Of a large catalog a proportional sample of each class is used, see `MAX_HEAD_PICTURES`.
+    For a large catalog, a proportional sample of each class is used; see `MAX_HEAD_PICTURES`.
     """
     sampled = np.zeros(len(pictures), bool)
     for name in set(pictures.classes):
@@ -147,7 +146,7 @@ def fit_embedding(
 ) -> FittedEmbedding:
     """Fit the whitening to `size` dimensions, project the pictures, and calibrate match labels on the held-out views.
 
-    Pictures are augmented with their views if all products have some; else these would be ranked before the others.
+    Pictures are augmented with views only if all products have views; otherwise those with views would rank higher.
     """
     held_out, seen = views.where(views.numbers == HELD_OUT), views.where(views.numbers != HELD_OUT)
     whitening = _fit_shop_whitening(checkpoint, pictures, seen, size=size)
@@ -176,7 +175,7 @@ def fit_embedding(
 def _fit_shop_whitening(
     checkpoint: Checkpoint, pictures: LabeledBlocks, views: LabeledBlocks, *, size: int
 ) -> Projection:
-    """Fit on the views and the pictures of the same products; with too few products, return the checkpoint's own."""
+    """Fit to the views and the pictures of the same products; with too few products, return the checkpoint's own."""
     if len(np.unique(views.product_ids)) < MIN_WHITENING_PRODUCTS:
         return checkpoint.retrieval.whitening
     own = pictures.where(np.isin(pictures.product_ids, views.product_ids))
@@ -186,7 +185,7 @@ def _fit_shop_whitening(
         size=size,
         known=checkpoint.retrieval.differences,
     )
-    # Rounded as stored, so that the catalog and queries are projected by the same numbers.
+    # Rounded as when stored, so that the catalog and queries are projected with the same numbers.
     return Projection.from_arrays(fitted.arrays())
 
 
@@ -213,10 +212,10 @@ def database_side_augmentation(vectors: Vectors, product_ids: Ids, views: Vector
 
 
 def project(whitening: Projection, blocks: Blocks, batch_size: int = 8192) -> Vectors:
-    """Project blocks [n, D] to embeddings [n, d] in batches: the float32 blocks of all may not fit in memory.
+    """Project blocks [n, D] to embeddings [n, d] in batches, since all blocks in float32 may not fit in memory.
 
-    Equal blocks give exactly equal embeddings. A matrix product may round differently from row to row, and copies of a
-    picture would then not find each other.
+    Equal blocks give exactly equal embeddings. Otherwise copies of a picture might not find each other, since a matrix
+    product may round differently from row to row.
     """
     if not len(blocks):
         return np.empty((0, whitening.size), np.float32)

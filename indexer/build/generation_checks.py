@@ -1,4 +1,4 @@
-"""Checks of a generation: its content, recall against exact search, drift from the published one, and canaries."""
+"""Checks a generation: its content, recall against exact search, drift from the published generation, and canaries."""
 
 import csv
 from collections import Counter
@@ -29,32 +29,32 @@ from vsearch.models.encoder import Encoder
 from vsearch.search.serving import OpenEncoder
 
 SAMPLE_SIZE = 200
-"""Pictures of each class that are searched for, at most."""
+"""Maximum number of pictures searched for in each class."""
 
 RECALL_DEPTH = 10
 MIN_RECALL = 0.99
-"""Recall against exact search among the first `RECALL_DEPTH` that every class needs."""
+"""Minimum recall against exact search in the first `RECALL_DEPTH` results, for every class."""
 
 CANARY_DEPTH = 10
-"""A canary must find its product among so many first results."""
+"""Number of first results among which a canary must find its product."""
 
 MIN_COMPARED = 20
-"""Pictures of a class, or augmented views, below which they are not compared with those of the published index."""
+"""Minimum number of pictures of a class, or of augmented views, to be compared with the published index."""
 
 MAX_CLASS_LOSS = 0.5
 """Largest share of a class's pictures that may disappear."""
 
 MAX_HIT_LOSS = 0.1
-"""Largest drop of the share of augmented views whose product is ranked first."""
+"""Largest drop in the share of augmented views whose product is ranked first."""
 
 MAX_SCORE_LOSS = 0.15
-"""Largest drop of the median score of augmented views with their own product."""
+"""Largest drop in the median score of augmented views against their own product."""
 
 MAX_SIZE_RATIO = 1.5
-"""Growth or shrinkage of a catalog beyond which search quality before and after is not comparable."""
+"""Factor of growth or shrinkage beyond which search quality before and after is not comparable."""
 
-_BATCH = 20  # pictures whose distances to all of their class are in memory at a time
-_TOLERANCE = 1e-4  # of squared distances, as a share of the vector's square; half precision loses less
+_BATCH = 20  # pictures whose distances to their entire class are in memory at a time
+_TOLERANCE = 1e-4  # of squared distances, as a share of the squared norm; half precision loses less
 
 Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -65,7 +65,7 @@ Members = Mapping[str, Mapping[int, int]]
 
 @dataclass(frozen=True)
 class Expected:
-    """What a generation must hold: n pictures in ascending order of id; embeddings [n, d] are not normalized."""
+    """What a generation must contain: n pictures in ascending order of id; embeddings [n, d] are not normalized."""
 
     image_ids: Ids
     product_ids: Ids
@@ -75,7 +75,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class PublishedCheck:
-    """Result of checking the published generation: problems, and notes that are no fault."""
+    """Result of checking the published generation: problems, and notes that do not indicate a fault."""
 
     generation_id: str
     pictures: int
@@ -85,10 +85,10 @@ class PublishedCheck:
 
 
 def check(generation: Generation, expected: Expected) -> None:
-    """Compare a generation, loaded from disk, with what it must hold.
+    """Compare a generation loaded from disk with its expected content.
 
     Raises:
-        VerificationFailed: with all problems.
+        VerificationFailed: the message lists all problems.
     """
     found = list(problems(generation.gallery, expected))
     if found:
@@ -101,10 +101,10 @@ def check(generation: Generation, expected: Expected) -> None:
 def check_against_published(
     generation: Generation, current: Manifest | None, encoding: EncodeContext, context: RunContext
 ) -> None:
-    """Refuse a new generation that finds worse than the published one, or does not find the canaries.
+    """Reject a new generation that performs worse than the published one or does not find the canaries.
 
     Raises:
-        VerificationFailed: with all problems that `context.accept` does not allow.
+        VerificationFailed: the message lists all problems that `context.accept` does not allow.
     """
     settings, found = context.settings, list[tuple[str, str]]()
     if "drift" not in context.accept and current is not None:
@@ -125,7 +125,7 @@ def check_against_published(
 
 
 def verify_published(settings: Settings, open_encoder: OpenEncoder = Encoder) -> PublishedCheck:
-    """Check the files, searches and canaries of the published generation, and compare it with the catalog.
+    """Check the published generation's files, searches and canaries, and compare it with the catalog.
 
     Raises:
         NoGeneration: nothing is published.
@@ -141,7 +141,7 @@ def verify_published(settings: Settings, open_encoder: OpenEncoder = Encoder) ->
         store = ImageStore(settings.pictures)
         lost = [row for row in rows if not store.exists(row.sha256)]
         if lost:
-            found.append(f"Pictures without a file: {len(lost)}, such as one of {lost[0].sku}. Import the feed again.")
+            found.append(f"Pictures without a file: {len(lost)}, for example of {lost[0].sku}. Import the feed again.")
         if settings.canaries is not None:
             encoding = EncodeContext.of_shop(settings, sessions, checkpoint, open_encoder)
             try:
@@ -160,7 +160,7 @@ def verify_published(settings: Settings, open_encoder: OpenEncoder = Encoder) ->
 
 
 def _as_stored(generation: Generation) -> Expected:
-    """Return what a generation holds by its own files."""
+    """Return the content of a generation according to its own files."""
     gallery = generation.gallery
     indexes = gallery.indexes["euclidean" if "euclidean" in gallery.indexes else "cosine"]
     classes = np.empty(len(gallery), dtype=object)
@@ -176,25 +176,25 @@ def _as_stored(generation: Generation) -> Expected:
 
 
 def problems(gallery: Gallery, expected: Expected) -> Iterator[str]:
-    """Yield a sentence for each problem; searches are made only if the content is right."""
+    """Yield a sentence for each problem; searches are run only if the content is correct."""
     yield from list(_content_problems(gallery, expected)) or _search_problems(gallery, expected)
 
 
 def _content_problems(gallery: Gallery, expected: Expected) -> Iterator[str]:
     if not np.array_equal(gallery.image_ids, expected.image_ids):
-        yield f"Its {len(gallery)} pictures are not the {len(expected.image_ids)} of the catalog."
+        yield f"Its {len(gallery)} pictures are not the {len(expected.image_ids)} pictures of the catalog."
     elif not np.array_equal(gallery.product_ids, expected.product_ids):
-        yield "It assigns pictures to other products than the catalog."
+        yield "It assigns pictures to different products than the catalog does."
     names = np.array(expected.classes)
     for metric, indexes in gallery.indexes.items():
         for name in sorted({*indexes, *expected.classes}):
             if name not in indexes or not np.array_equal(indexes[name].image_ids, expected.image_ids[names == name]):
-                yield f"The {metric} index of class {name!r} is missing or holds the wrong pictures."
-    squares = np.einsum("nd,nd->n", expected.embeddings, expected.embeddings)  # without a second array of their size
+                yield f"The {metric} index of class {name!r} is missing or contains the wrong pictures."
+    squares = np.einsum("nd,nd->n", expected.embeddings, expected.embeddings)  # without a second array of this size
     bad = np.flatnonzero(~(np.isfinite(squares) & (squares > 0)))
     if len(bad):
         example = expected.image_ids[bad[0]]
-        yield f"Embeddings that are zero or not finite: {len(bad)}, such as that of picture {example}."
+        yield f"Embeddings that are zero or not finite: {len(bad)}, including that of picture {example}."
 
 
 def _search_problems(gallery: Gallery, expected: Expected) -> Iterator[str]:
@@ -209,7 +209,7 @@ def _search_problems(gallery: Gallery, expected: Expected) -> Iterator[str]:
             where = f"in the {metric} index of class {name!r}"
             if len(lost):
                 some = f"{len(lost)} of {len(sample)} sampled pictures"
-                yield f"{some} do not find themselves {where}, such as picture {image_ids[lost[0]]}."
+                yield f"{some} do not find themselves {where}, including picture {image_ids[lost[0]]}."
             if ambiguous > len(sample) / 2:
                 yield f"{ambiguous} of {len(sample)} sampled pictures are indistinguishable from others {where}."
             if recall < MIN_RECALL:
@@ -221,11 +221,11 @@ def _search_sample(
 ) -> tuple[Ids, float, int]:
     """Search for the sampled rows [q] of a class's pictures and compare the results with exact search.
 
-    A picture as near as the expected one is right too: a copy saved again differs in a few bits.
+    A picture as near as the expected one is also correct, since a re-encoded copy differs in a few bits.
 
     Returns:
-        Rows of those that do not find themselves, mean recall at `RECALL_DEPTH`, and how many are as near to more than
-        `RECALL_DEPTH` others that are no copies.
+        The rows that do not find themselves, the mean recall at `RECALL_DEPTH`, and the number of rows for which more
+        than `RECALL_DEPTH` other pictures, not counting copies, are equally near.
     """
     vectors = l2_normalize(embeddings) if metric == "cosine" else embeddings
     squares = (vectors**2).sum(axis=1)
@@ -234,7 +234,7 @@ def _search_sample(
     for start in range(0, len(sample), _BATCH):
         rows = sample[start : start + _BATCH]
         for row, nearness in zip(rows.tolist(), 2 * vectors[rows] @ vectors.T - squares, strict=True):
-            # One by one, as shoppers search: FAISS computes batches differently.
+            # One at a time, like shoppers' searches, since FAISS computes batches differently.
             found = index.search(embeddings[row][None], RECALL_DEPTH)[1][0]
             found_rows = np.searchsorted(image_ids, found[found >= 0])
             tolerance = _TOLERANCE * squares[row]
@@ -253,7 +253,7 @@ def _search_sample(
 def drift(before: Manifest, after: Manifest, members: Callable[[], tuple[Members, Members]]) -> Iterator[str]:
     """Yield a sentence for each way in which the new generation is worse than the published one.
 
-    `members` returns the products of the classes of both, and is called only if a class shrank.
+    `members` returns the products in the classes of both generations; it is called only if a class shrank.
     """
     yield from _lost_classes(before, after, members)
     if before.blocks_id != after.blocks_id or not before.quality or not after.quality:
@@ -263,10 +263,10 @@ def drift(before: Manifest, after: Manifest, members: Callable[[], tuple[Members
     if min(old.views, new.views) < MIN_COMPARED or not 1 / MAX_SIZE_RATIO <= sizes[1] / sizes[0] <= MAX_SIZE_RATIO:
         return
     if new.hit_at_1 < old.hit_at_1 - MAX_HIT_LOSS:
-        yield f"Augmented views that rank their product first fell from {old.hit_at_1:.0%} to {new.hit_at_1:.0%}."
+        yield f"Augmented views ranking their product first fell from {old.hit_at_1:.0%} to {new.hit_at_1:.0%}."
     if new.own_score < old.own_score - MAX_SCORE_LOSS:
         scores = f"from {old.own_score:.2f} to {new.own_score:.2f}"
-        yield f"The median score of augmented views with their own product fell {scores}."
+        yield f"The median score of augmented views against their own product fell {scores}."
 
 
 def _lost_classes(before: Manifest, after: Manifest, members: Callable[[], tuple[Members, Members]]) -> Iterator[str]:
@@ -285,10 +285,10 @@ def _lost_classes(before: Manifest, after: Manifest, members: Callable[[], tuple
 
 
 def _pictures_together(products: Collection[int], classes: Members) -> int:
-    """Return how many pictures of a class's products are still together in classes that were renamed or split.
+    """Return how many pictures of a class's products are still together, possibly in renamed or split classes.
 
-    A class counts if most of its products are these: one that all others joined as well is no renaming, but a broken
-    category column.
+    Only classes that consist mostly of these products count: if all products end up in one class, it was not renamed;
+    the category column is broken.
     """
     shared = [(set(products) & set(pictures), pictures) for pictures in classes.values()]
     return sum(sum(pictures[it] for it in both) for both, pictures in shared if 2 * len(both) > len(pictures))
@@ -301,13 +301,13 @@ def _members(generation: Generation) -> Members:
     return {name: Counter(gallery.product_ids[found].tolist()) for name, found in rows.items()}
 
 
-# ---- canaries: photos of the shop's own that must find their known product ----
+# ---- canaries: the shop's own photos, each of which must find a known product ----
 
 
 def failing_canaries(file: Path, generation: Generation, encoding: EncodeContext) -> Iterator[str]:
-    """Yield a sentence for each canary that does not find its product; withdrawn products are skipped.
+    """Yield a sentence for each canary that does not find its product; canaries of withdrawn products are skipped.
 
-    `file` is CSV with the columns photo (relative to the file) and sku.
+    `file` is a CSV file with the columns photo (a path relative to the file) and sku.
 
     Raises:
         SettingsError: the list or a photo cannot be used, or a product was never in the catalog.
@@ -333,7 +333,7 @@ def failing_canaries(file: Path, generation: Generation, encoding: EncodeContext
 
 
 def _finds_product(photo: Path, sku: str, generation: Generation, encoding: EncodeContext) -> bool | None:
-    """Return None if the product is not in the generation."""
+    """Return whether the product is found; None if it is not in the generation."""
     with encoding.sessions() as session:
         product_id = session.scalar(select(Product.product_id).where(Product.sku == sku))
     if product_id is None:

@@ -1,8 +1,7 @@
-"""Match calibration: the margins from which a match is called exact, very similar or similar, per class. All pure.
+"""Match calibration: the margins at which a match is called exact, very similar or similar, per class. All pure.
 
-Each held-out view, an augmented photo of a known product, gives three scores: with its own product (a true match), with
-the best other product (the answer if the product were not sold), and with the best product of another class (a chance
-match).
+Each held-out view, an augmented photo of a known product, gives three scores: against its own product (a true match),
+the best other product (the result if the product were not sold), and the best of another class (a chance match).
 """
 
 from dataclasses import dataclass, replace
@@ -15,16 +14,16 @@ from vsearch.core.vectors import l2_normalize
 from vsearch.index.generation import MatchCalibration, MatchThresholds, Quality
 
 MIN_SCORES = 20
-"""Held-out views needed to calibrate, and scores of each kind that a class needs for its own thresholds."""
+"""Held-out views needed for calibration, and scores of each kind needed for a class to have its own thresholds."""
 
 EXACT_PRECISION = 0.95
-"""Least share of first answers at or above the threshold of "exact" that are the right product."""
+"""Minimum share of correct products among first results at or above the "exact" threshold."""
 
 MAX_FALSE_EXACT_RATE = 0.1
-"""Most photos of a product that is not sold whose best match may be called "exact", as a share."""
+"""Maximum share of photos of products that are not sold whose best match is called "exact"."""
 
 MISS_TO_FALSE_MATCH_RATIO = 0.5
-"""Without a cohort, the miss rate at the threshold of "similar" as a share of the false match rate there.
+"""If there is no cohort, the ratio of the miss rate to the false match rate at the "similar" threshold.
 
 Below 1, since augmented views are easier than real photos: products in photos of real rooms (ikea) score 0.1 lower.
 """
@@ -47,35 +46,35 @@ class LabeledEmbeddings:
 
 @dataclass(frozen=True)
 class BestMatches:
-    """The best cosine score of each of m views in a part of the catalog, float32 [m], and the class found there.
+    """The best cosine score of each of m views in a part of the catalog, float32 [m], and the class of that match.
 
-    The score is -inf for a view for which that part is empty.
+    The score is -inf if that part is empty for a view.
     """
 
     scores: Vectors
     classes: NDArray[np.str_]
 
     def scores_in(self, name: str | None) -> Vectors:
-        """Return the finite scores found in one class; None means in any."""
+        """Return the finite scores of matches in one class, or in any class if `name` is None."""
         chosen = np.isfinite(self.scores)
         return self.scores[chosen if name is None else chosen & (self.classes == name)]
 
 
 @dataclass(frozen=True)
 class ViewScores:
-    """The best matches of m views: their own product, any other product, and any product of another class."""
+    """The best matches of m views: with their own product, any other product, and any product of another class."""
 
     own: BestMatches
     other_product: BestMatches
     other_class: BestMatches
 
     def quality(self) -> Quality:
-        """Return how often the own product is ranked first, and its median score."""
+        """Return how often a view's own product is ranked first, and the median score against it."""
         first = self.own.scores > self.other_product.scores
         return Quality(views=len(first), hit_at_1=float(first.mean()), own_score=float(np.median(self.own.scores)))
 
     def margins(self, penalties: Vectors) -> "ViewScores":
-        """Return the scores minus the penalty of each view, float32 [m]."""
+        """Return the scores minus each view's penalty, float32 [m]."""
         parts = (self.own, self.other_product, self.other_class)
         return ViewScores(*(replace(part, scores=part.scores - penalties) for part in parts))
 
@@ -103,7 +102,7 @@ def calibrate(found: ViewScores, cohort_margins: Vectors | None = None) -> Match
     """Return the thresholds for all classes together and for each class with enough scores.
 
     Args:
-        found: margins if there is a background cohort, else scores.
+        found: margins if there is a background cohort, otherwise scores.
         cohort_margins: margins of the background cohort, float32 [s].
     """
     if len(found.own.scores) < MIN_SCORES:
@@ -135,7 +134,7 @@ def _thresholds(found: ViewScores, name: str | None, similar: float | None) -> M
 
 
 def _threshold_at_ratio(true: Vectors, chance: Vectors) -> float:
-    """Return the score at which the miss rate is `MISS_TO_FALSE_MATCH_RATIO` of the false match rate."""
+    """Return the score at which the miss rate is `MISS_TO_FALSE_MATCH_RATIO` times the false match rate."""
     scores = np.unique(np.concatenate([true, chance]))
     missed = np.searchsorted(np.sort(true), scores) / len(true)
     false_matches = 1 - np.searchsorted(np.sort(chance), scores) / len(chance)
@@ -143,7 +142,7 @@ def _threshold_at_ratio(true: Vectors, chance: Vectors) -> float:
 
 
 def _precise_threshold(found: ViewScores, name: str | None, floor: float) -> float:
-    """Return the lowest score above `floor` at which first answers reach `EXACT_PRECISION`; 1 if there is none."""
+    """Return the lowest score above `floor` at which first results reach `EXACT_PRECISION`, or 1 if there is none."""
     right = found.own.scores >= found.other_product.scores
     best = np.where(right, found.own.scores, found.other_product.scores)
     if name is not None:

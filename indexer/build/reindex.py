@@ -1,6 +1,6 @@
 """The nightly job: import the feed, encode what is new, fit, build, check, publish and prune, under one lock.
 
-Each stage keeps what it finished, so a killed run is simply run again. Shoppers see one change, at the very end.
+Each stage saves its results, so a killed run can simply be repeated. Shoppers see a single change, at the very end.
 """
 
 import logging
@@ -49,14 +49,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EncodedCatalog:
-    """The readable pictures of the catalog in ascending order of id, and augmented views of some of them.
+    """The catalog's readable pictures in ascending order of id, and augmented views of some of them.
 
     Attributes:
         rows: n pictures.
         image_ids, product_ids: int64 [n].
         classes: n names.
         views: the views that could be encoded.
-        encoded, encoded_views: what was encoded in this run.
+        encoded, encoded_views: results of encoding in this run.
     """
 
     rows: list[GalleryRow]
@@ -88,7 +88,7 @@ class EncodedCatalog:
 
 @dataclass(frozen=True)
 class BuildInputs:
-    """Everything a generation is built from; `current` is the manifest of the published one."""
+    """The inputs from which a generation is built; `current` is the manifest of the published one."""
 
     checkpoint: Checkpoint
     catalog: EncodedCatalog
@@ -108,27 +108,27 @@ def reindex(
     clock: Callable[[], datetime] = utc_now,
     accept: Collection[str] = (),
 ) -> RunReport:
-    """Import a feed if one is given, bring the published index up to date, and delete unused data if asked to.
+    """Import a feed if one is given, bring the published index up to date, and optionally delete unused data.
 
     Args:
         feed: path or address.
-        images: location of the feed's pictures; the default is the setting.
-        on_imported: called with the report of the import before the index is built.
-        delete_unused: prune at the end, see `indexer.prune`.
+        images: location of the feed's pictures; the default is in the settings.
+        on_imported: called with the import report before the index is built.
+        delete_unused: prune at the end; see `indexer.prune`.
         open_encoder: opens the encoder of a checkpoint; called only if there is something to encode.
         accept: checks to override: feed gates (`indexer.feed.gates`), "drift" or "canaries".
 
     Raises:
         RunInProgress: another run holds the lock.
         FeedRejected: the feed cannot be imported; nothing is changed.
-        VSearchError: the index cannot be built; the published one stays, and so does what was imported and encoded.
+        VSearchError: the index cannot be built; the published index and everything imported and encoded are kept.
     """
     with (
         exclusive_run(settings, open_encoder, progress=progress, clock=clock, accept=accept) as context,
         recorded(context) as record,
     ):
         if feed:
-            on_imported(  # without keeping the report, which may be large
+            on_imported(  # the report is not kept, since it may be large
                 import_feed(
                     settings,
                     feed,
@@ -144,7 +144,7 @@ def reindex(
 
 
 def rollback(settings: Settings, to: str = "", clock: Callable[[], datetime] = utc_now) -> str:
-    """Publish an earlier generation again and return its id, see `vsearch.index.retention.rollback`."""
+    """Publish an earlier generation again and return its id; see `vsearch.index.retention.rollback`."""
     with run_lock(settings.data / LOCK, clock()):
         return retention.rollback(
             settings.generations, to, usable=lambda found: registry.find(settings, found.checkpoint_id)
@@ -162,7 +162,7 @@ def _update_index(context: RunContext) -> RunReport:
 
 
 def collect(context: RunContext, trunk: Checkpoint, current: Manifest | None) -> BuildInputs:
-    """Encode what has no blocks of this trunk yet, and fit class heads if the shop needs others.
+    """Encode pictures that have no blocks from this trunk yet, and fit class heads if the shop needs different ones.
 
     Raises:
         CatalogError: the catalog has no readable picture.
@@ -215,7 +215,7 @@ def _gallery_rows(context: RunContext) -> list[GalleryRow]:
 
 
 def _with_heads(settings: Settings, trunk: Checkpoint, catalog: EncodedCatalog) -> Checkpoint:
-    """Return a checkpoint in the shop's store whose heads know the shop's present classes."""
+    """Return a checkpoint in the shop's store whose heads know the shop's current classes."""
     bundled = trunk.folder == checkpoints.bundled()
     if needs_heads(trunk.retrieval.heads.classes, catalog.classes, trunk.retrieval.class_sizes, bundled=bundled):
         heads = fit_shop_heads(catalog.read_pictures(), catalog.read_views(), trunk.retrieval.block_sizes)
@@ -226,10 +226,10 @@ def _with_heads(settings: Settings, trunk: Checkpoint, catalog: EncodedCatalog) 
 
 
 def build_generation(context: RunContext, inputs: BuildInputs) -> Path:
-    """Fit the embedding, build the indexes, load and check them; return the hidden folder.
+    """Fit the embedding, build the indexes, then load and check them; return the hidden folder.
 
     Raises:
-        VerificationFailed: the generation is faulty, or finds worse than the published one.
+        VerificationFailed: the generation is faulty or performs worse than the published one.
     """
     settings, stages, catalog = context.settings, context.stages, inputs.catalog
     with stages("fit the embedding"):
@@ -254,7 +254,7 @@ def build_generation(context: RunContext, inputs: BuildInputs) -> Path:
 
 
 def publish(context: RunContext, inputs: BuildInputs, hidden: Path) -> RunReport:
-    """Publish a hidden generation, and delete those that are too old."""
+    """Publish a hidden generation and delete old ones."""
     settings, stages = context.settings, context.stages
     with stages("publish"):
         generations.publish(settings.generations, hidden)
@@ -288,7 +288,7 @@ def _is_intact(settings: Settings, current: Manifest) -> bool:
 
 
 def _prune(context: RunContext, report: RunReport) -> RunReport:
-    """Delete unused data and add that to the report; a failure does not fail the run."""
+    """Delete unused data and add the result to the report; an error does not make the run fail."""
     try:
         done = prune(context.settings, context.sessions, context.stages, context.clock())
     except (VSearchError, OSError) as error:

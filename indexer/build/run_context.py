@@ -1,4 +1,4 @@
-"""One index run: its lock, what its stages work with, its timings, its report and its record in SQL."""
+"""One index run: its lock, context, timings, report, and record in SQL."""
 
 import logging
 import time
@@ -30,21 +30,21 @@ from vsearch.search.serving import OpenEncoder
 log = logging.getLogger(__name__)
 
 LOCK = "index.lock"
-"""File in the data folder that one index run, promotion, rollback or prune at a time locks."""
+"""Lock file in the data folder, held by one index run, promotion, rollback or prune at a time."""
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """What an index run did, and the size of the generation that is current at its end.
+    """The results of an index run, and the size of the generation that is current at its end.
 
     Attributes:
-        encoded, views: catalog pictures, and augmented views of them, encoded in this run.
-        unreadable: new pictures that could not be used.
-        pruned: generations deleted.
-        note: further sentences.
+        encoded, views: numbers of catalog pictures and of their augmented views encoded in this run.
+        unreadable: number of new pictures that could not be used.
+        pruned: number of generations deleted.
+        note: additional sentences.
         promoted: id of the checkpoint that the run promoted; empty if none.
-        freed: count and bytes of deleted data, by kind.
-        seconds: by stage, in order.
+        freed: count and size in bytes of deleted data, by kind.
+        seconds: duration of each stage, in order.
     """
 
     state: Literal["published", "unchanged"]
@@ -64,7 +64,7 @@ class RunReport:
 
     @property
     def pictures_per_second(self) -> float:
-        """Pictures and views encoded per second of the stages that encode; 0 if none were encoded."""
+        """Pictures and views encoded per second of the encoding stages; 0 if none were encoded."""
         spent = sum(seconds for stage, seconds in self.seconds.items() if stage.startswith("encode"))
         return (self.encoded + self.views) / spent if spent else 0.0
 
@@ -106,10 +106,10 @@ class Stages:
 
 @dataclass(frozen=True)
 class RunContext:
-    """What the stages of an index run work with.
+    """The context shared by the stages of an index run.
 
     Attributes:
-        accept: failing checks, "drift" or "canaries", that do not stop the publication.
+        accept: checks ("drift" or "canaries") that do not prevent publication if they fail.
     """
 
     settings: Settings
@@ -129,7 +129,7 @@ def exclusive_run(
     clock: Callable[[], datetime] = utc_now,
     accept: Collection[str] = (),
 ) -> Iterator[RunContext]:
-    """Hold the lock of index runs, remove what killed runs left, and yield the context.
+    """Hold the index-run lock, remove what killed runs left behind, and yield the context.
 
     Raises:
         RunInProgress: another run holds the lock.
@@ -155,10 +155,10 @@ def state_of(row: IndexRun, *, is_running: bool) -> str:
 
 @contextmanager
 def recorded(context: RunContext) -> Iterator[Callable[[RunReport], RunReport]]:
-    """Keep a row in SQL while the block runs: running, then what the report says, or failed with the reason.
+    """Record the run in SQL: as running during the block, then with the reported result, or as failed with the reason.
 
-    The block calls the yielded function with its report, which adds the seconds by stage, and again if there is more
-    to report; an error after the first report does not change the recorded result. Rows of killed runs are closed.
+    The block passes its report to the yielded function, which adds the stage durations; it can report again later. An
+    error after the first report does not change the recorded result. Rows of killed runs are marked as failed.
     """
     with context.sessions.begin() as session:
         killed = {"state": "failed", "finished_at": utc_now(), "message": "The run was killed."}
@@ -185,7 +185,7 @@ def recorded(context: RunContext) -> Iterator[Callable[[RunReport], RunReport]]:
         yield finish
     except BaseException as error:
         if not finished:
-            with suppress(CatalogError):  # the reason of the failure matters more than that it cannot be recorded
+            with suppress(CatalogError):  # the failure itself matters more than being unable to record it
                 stopped = isinstance(error, KeyboardInterrupt)
                 close(state="failed", message="Stopped by hand." if stopped else redact(str(error)))
         raise
@@ -200,7 +200,7 @@ def current_manifest(settings: Settings) -> Manifest | None:
 
 
 def shop_checkpoint(settings: Settings, current: Manifest | None) -> Checkpoint:
-    """Return the checkpoint to index with: that of the setting, of the current generation, or the bundled one."""
+    """Return the checkpoint to index with: from the setting, from the current generation, or the bundled one."""
     if settings.checkpoint:
         return registry.find(settings, settings.checkpoint)
     if current:

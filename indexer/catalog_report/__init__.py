@@ -1,1 +1,1 @@
-"""What a catalog manager should look at."""
+"""The catalog report, for catalog managers."""

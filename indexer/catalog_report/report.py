@@ -1,4 +1,4 @@
-"""The catalog report: how the latest nightly jobs ended, and what to correct in the catalog."""
+"""The catalog report: the results of the latest nightly jobs, and what to correct in the catalog."""
 
 import base64
 import json
@@ -32,10 +32,10 @@ from vsearch.index import retention
 from vsearch.models import registry
 
 LATEST = 7
-"""Imports and index runs listed."""
+"""Number of imports and of index runs listed."""
 
 MAX_LISTED = 60
-"""Findings of a kind that the page lists; the JSON report has all."""
+"""Maximum findings of each kind on the HTML page; the JSON report lists all of them."""
 
 _THUMBNAIL = 160  # px
 _BATCH = 5000  # pictures whose blocks are in memory at a time
@@ -53,7 +53,7 @@ class HistoryEntry:
 
 @dataclass(frozen=True)
 class PublishedGeneration:
-    """The published generation, since when (ISO 8601), and later ones on disk that were rolled back."""
+    """The published generation, when it was published (ISO 8601), and later generations that were rolled back."""
 
     generation_id: str
     since: str
@@ -73,7 +73,7 @@ class PublishedGeneration:
 
 @dataclass(frozen=True)
 class CatalogReport:
-    """The report; runs and imports are the latest ones, newest first, and titles those of products in the findings."""
+    """The report: the latest runs and imports, newest first, and findings, with the titles of their products by sku."""
 
     created_at: str
     counts: dict[str, int]
@@ -84,7 +84,7 @@ class CatalogReport:
     published: PublishedGeneration | None
 
     def names(self, finding: Finding, limit: int) -> list[str]:
-        """Return sku and title of the first products of a finding."""
+        """Return the sku and title of the first products of a finding."""
         return [f"{sku} {self.titles.get(sku, '')}".rstrip() for sku in finding.skus[:limit]]
 
     def of_kind(self, kind: str) -> list[Finding]:
@@ -92,7 +92,7 @@ class CatalogReport:
         return [finding for finding in self.findings if finding.kind == kind]
 
     def history(self) -> list[HistoryEntry]:
-        """Return imports, index runs and a rollback, newest first; a refused feed is listed once."""
+        """Return the imports, the index runs and any rollback, newest first; a refused feed is listed once."""
         entries = []
         for each in self.imports:
             counts = ", ".join(f"{count} {name}" for name, count in each["counts"].items() if count)
@@ -144,7 +144,7 @@ def render_html(report: CatalogReport, settings: Settings) -> str:
     store, limits = ImageStore(settings.pictures), Limits.from_settings(settings)
 
     def thumbnail(sha256: str) -> str:
-        """Return a data URL, empty if the picture cannot be read."""
+        """Return a data URL, or "" if the picture cannot be read."""
         try:
             picture = decode(store.read(sha256), limits, max_side=_THUMBNAIL)
         except VSearchError:
@@ -158,7 +158,7 @@ def render_html(report: CatalogReport, settings: Settings) -> str:
 
 
 def save(settings: Settings, report: CatalogReport) -> Path:
-    """Write report.json and report.html to the data folder, replacing the last ones; return the page."""
+    """Write report.json and report.html to the data folder, replacing earlier ones; return the path of the page."""
     folder = settings.data / "report"
     folder.mkdir(parents=True, exist_ok=True)
     replace_text(folder / "report.json", json.dumps(asdict(report), indent=1, ensure_ascii=False) + "\n")
@@ -177,7 +177,7 @@ def _published(settings: Settings) -> PublishedGeneration | None:
 
 
 def _watermarks(settings: Settings, pictures: Sequence[CatalogPicture]) -> Iterator[Finding]:
-    """Yield the finding about the whole catalog, or else those about single brands."""
+    """Yield the finding for the whole catalog if there is one, otherwise those for individual brands."""
     store, limits = ImageStore(settings.pictures), Limits.from_settings(settings)
     for group, sample in watermarks.groups(pictures):
         decoded, gray = [], []
@@ -196,7 +196,7 @@ def _watermarks(settings: Settings, pictures: Sequence[CatalogPicture]) -> Itera
 def _index_findings(
     settings: Settings, sessions: sessionmaker[Session], pictures: Sequence[CatalogPicture]
 ) -> Iterator[Finding]:
-    """Yield the findings that need the published index and its model; none if these cannot be loaded."""
+    """Yield the findings that need the published index and its model, if these can be loaded."""
     try:
         generation = generations.load(generations.current(settings.generations))
         checkpoint = registry.find(settings, generation.checkpoint_id)
@@ -204,7 +204,7 @@ def _index_findings(
         return
     yield from findings.near_duplicates(pictures, generation.gallery)
     indexed_ids = set(generation.gallery.image_ids.tolist())
-    with sessions() as session:  # blocks of products that came back since the last run may be gone
+    with sessions() as session:  # blocks of products restored since the last run may have been deleted
         missing = set(stored_blocks.missing(session, checkpoint.blocks_id, [(each.sha256, 0) for each in pictures]))
     indexed = [each for each in pictures if each.image_id in indexed_ids and (each.sha256, 0) not in missing]
     classes = assign_classes([each.category for each in indexed], settings.min_class_size)

@@ -1,8 +1,8 @@
-"""Watermark detection: pictures of different products that have the same mark (watermark, logo, frame) in one place.
+"""Watermark detection: finds pictures of different products with the same watermark, logo or frame in one position.
 
-Products differ from picture to picture, a mark does not, so only the mark remains in the median of the pictures'
-gradients (Dekel, Rubinstein, Liu, Freeman: On the Effectiveness of Visible Watermarks, CVPR 2017). Products of one
-shape also share edges; if most of the gradients are common, the group has no mark. Rates: docs/benchmarks.md.
+Products differ from picture to picture but a watermark does not, so only the watermark remains in the median of the
+gradients (Dekel, Rubinstein, Liu, Freeman: On the Effectiveness of Visible Watermarks, CVPR 2017). Products of the same
+shape also share edges; if most gradients are shared, the group has no watermark. Rates: docs/benchmarks.md.
 """
 
 from collections import Counter, defaultdict
@@ -14,28 +14,28 @@ from numpy.typing import NDArray
 from indexer.catalog_report.findings import CatalogPicture, Finding
 
 SIDE = 128
-"""Pixels that pictures are resized to."""
+"""Width and height, in pixels, to which pictures are resized."""
 
 SAMPLE_SIZE = 24
-"""Pictures of a group that are compared, one per product."""
+"""Number of pictures compared in a group, one per product."""
 
 MIN_PICTURES = 8
-"""Pictures below which a group is not examined."""
+"""Minimum number of pictures for a group to be examined."""
 
 WHOLE_CATALOG = "the catalog"
 MAX_BRANDS = 100
 
-_MIN_GRADIENT = 0.02  # median gradient of a mark, as a share of black to white
+_MIN_GRADIENT = 0.02  # median gradient of a watermark; the range from black to white is 1
 _CLIP = 0.05  # gradients are clipped here, so that strong product edges do not dominate
 _MIN_MARK_PIXELS = 48  # of SIDE x SIDE
-_MIN_CORRELATION = 0.6  # of a picture's gradients with those of the mark
+_MIN_CORRELATION = 0.6  # between a picture's gradients and the watermark's
 _MIN_MEDIAN_CORRELATION = 0.75
 _MIN_MARKED_SHARE = 0.75
-_MIN_OTHER_EDGES = 0.5  # pixels with a gradient outside of the mark, as a share of the mark's pixels
+_MIN_OTHER_EDGES = 0.5  # pixels with a gradient outside the watermark, relative to its own number of pixels
 
 
 def groups(pictures: Sequence[CatalogPicture]) -> Iterator[tuple[str, list[CatalogPicture]]]:
-    """Yield a sample of pictures of one shape of the whole catalog, then of each of the largest brands."""
+    """Yield a sample of equally shaped pictures from the whole catalog, then one from each of the largest brands."""
     yield WHOLE_CATALOG, _sample(pictures)
     brands: dict[str, list[CatalogPicture]] = defaultdict(list)
     for picture in pictures:
@@ -47,7 +47,7 @@ def groups(pictures: Sequence[CatalogPicture]) -> Iterator[tuple[str, list[Catal
 
 
 def find_watermarked(gray: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return which of the pictures, uint8 [n, SIDE, SIDE], have a common mark: bool [n]."""
+    """Return which of the pictures, uint8 [n, SIDE, SIDE], have a common watermark: bool [n]."""
     nothing = np.zeros(len(gray), dtype=np.bool_)
     if len(gray) < MIN_PICTURES:
         return nothing
@@ -72,17 +72,17 @@ def find_watermarked(gray: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def finding(group: str, sample: Sequence[CatalogPicture], marked: NDArray[np.bool_]) -> Finding | None:
-    """Return the finding about a group; None if none of its pictures is marked."""
+    """Return the finding for a group, or None if none of its pictures has a watermark."""
     if not marked.any():
         return None
     chosen = [picture for picture, is_marked in zip(sample, marked.tolist(), strict=True) if is_marked]
-    text = f"{len(chosen)} of {len(sample)} sampled pictures of {group} have the same watermark, logo or frame."
+    text = f"{len(chosen)} of {len(sample)} sampled pictures from {group} have the same watermark, logo or frame."
     skus, sha256s = tuple(each.sku for each in chosen), tuple(each.sha256 for each in chosen)
     return Finding("watermark", skus, sha256s, text)
 
 
 def _sample(pictures: Sequence[CatalogPicture]) -> list[CatalogPicture]:
-    """Return one picture per product, of the most common shape; a stable pseudo-random choice."""
+    """Return one picture per product, all of the most common shape, in a stable pseudo-random selection."""
     known = [(round(each.width / each.height, 1), each) for each in pictures if each.width and each.height]
     shapes = Counter(shape for shape, _ in known).most_common(1)
     products: dict[str, CatalogPicture] = {}

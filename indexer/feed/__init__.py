@@ -1,1 +1,1 @@
-"""A feed of any supported format to catalog rows."""
+"""Imports feeds of any supported format into the catalog."""

@@ -1,4 +1,4 @@
-"""From a feed's own columns to the catalog's: the same names, a mapping file, or an export that is recognized."""
+"""Maps a feed's columns to the catalog's: by name, with a mapping file, or by recognizing a known export."""
 
 import codecs
 import tomllib
@@ -25,23 +25,23 @@ COLUMNS = (
     "variant_group", "article_number", "dimensions", "attributes",
 )  # fmt: skip
 JOINERS = {"image": "|", "images": "|", "category": SEPARATOR, "description": "\n"}
-"""Separators of the columns that a mapping may join from several."""
+"""Separators for catalog columns that a mapping can join from several feed columns."""
 
-_PEEKED_ROWS = 50  # by which a feed without a header is recognized
+_PEEKED_ROWS = 50  # examined to recognize a feed without a header
 
 
 class ColumnMapping(BaseModel):
-    """How a feed is written, from a TOML file."""
+    """The format of a feed, from a TOML file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    columns: dict[str, str | list[str]] = {}  # column of the catalog -> column of the feed, or several to join
-    constants: dict[str, str] = {}  # column of the catalog -> a value for every product
+    columns: dict[str, str | list[str]] = {}  # catalog column -> feed column, or several to join
+    constants: dict[str, str] = {}  # catalog column -> the value for every product
     prices: Separators = UNKNOWN_SEPARATORS
-    separator: str = Field("", max_length=5)  # between several images, categories or attribute values in a cell
-    levels: str = Field("", max_length=5)  # between the levels of a category, if not ">"
-    parent: str = ""  # column of the feed in which a variation names its parent's sku
-    encoding: str = ""  # of the text, if not UTF-8
+    separator: str = Field("", max_length=5)  # between images, categories or attribute values in one cell
+    levels: str = Field("", max_length=5)  # between category levels, if not ">"
+    parent: str = ""  # feed column with the sku of a variation's parent
+    encoding: str = ""  # if not UTF-8
 
     @field_validator("columns", "constants")
     @classmethod
@@ -63,7 +63,7 @@ class ColumnMapping(BaseModel):
 
 
 def read_mapping(path: Path) -> ColumnMapping:
-    """Read a mapping file; `FeedRejected` if it is missing or invalid."""
+    """Read a mapping file; raise `FeedRejected` if it is missing or invalid."""
     try:
         return ColumnMapping.model_validate(tomllib.loads(path.read_text(encoding="utf8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -77,10 +77,10 @@ def read_mapping(path: Path) -> ColumnMapping:
 
 
 def apply_mapping(name: str, table: Table, mapping: ColumnMapping | None = None) -> Table:
-    """Return the rows of a file under the catalog's column names; without mapped columns, the header is recognized.
+    """Return a feed's rows under the catalog's column names; if no columns are mapped, the export is recognized.
 
     Raises:
-        FeedRejected: the header lacks a required column.
+        FeedRejected: a required column is missing.
     """
     mapping = mapping or ColumnMapping()
     table = _map(name, table, mapping) if mapping.columns else _recognize(table)
@@ -96,14 +96,14 @@ def apply_mapping(name: str, table: Table, mapping: ColumnMapping | None = None)
 def _check_required(name: str, columns: set[str]) -> None:
     if not columns & set(COLUMNS):
         raise FeedRejected(
-            f"The first line of feed {name} has no known column name. Begin it with a line such as "
+            f"The first line of feed {name} has no known column name. Start the feed with a line such as "
             "'sku,title,category,price,image', or use a mapping."
         )
     missing = [each for each in ("sku", "title") if each not in columns]
     if not columns & set(IMAGE_COLUMNS):
         missing.append("image")
     if missing:
-        raise FeedRejected(f"Feed {name} lacks {', '.join(missing)}. Add or rename the columns, or use a mapping.")
+        raise FeedRejected(f"Feed {name} lacks {', '.join(missing)}. Add or rename columns, or use a mapping.")
 
 
 def _recognize(table: Table) -> Table:
@@ -118,7 +118,7 @@ def _recognize(table: Table) -> Table:
 
 
 def _column_name(header: str) -> str:
-    """Return a column's name in lower case, but for the name of an attribute."""
+    """Return a column's name in lowercase, except for the name of an attribute."""
     name = header.strip()
     if name[: len(ATTRIBUTE)].lower() == ATTRIBUTE:
         return ATTRIBUTE + name[len(ATTRIBUTE) :].strip()
@@ -138,7 +138,7 @@ def _map(name: str, table: Table, mapping: ColumnMapping) -> Table:
         named = [*chain.from_iterable(sources.values()), *filter(None, [mapping.parent])]
         if missing := [each for each in named if each not in headers]:
             missing_names = ", ".join(map(repr, missing))
-            raise FeedRejected(f"Feed {name} lacks {missing_names}, named in its mapping. Correct one of the two.")
+            raise FeedRejected(f"Feed {name} lacks {missing_names}, named in its mapping. Correct one or the other.")
 
     def variation_rows() -> Iterator[VariationRow]:
         for row in system.link(table.rows) if system else table.rows:
@@ -164,7 +164,7 @@ def _map(name: str, table: Table, mapping: ColumnMapping) -> Table:
 
 
 def _mapped_value(name: str, values: Sequence[Any], mapping: ColumnMapping, *, joined: bool) -> Any:
-    """Return the cell of a catalog column from the values of one column of the feed, or of several to be joined."""
+    """Return the cell of a catalog column, given the values from one feed column or from several to be joined."""
     separator = mapping.separator
     if name in IMAGE_COLUMNS:
         split = (split_addresses(value, separator or "|") if isinstance(value, str) else [value] for value in values)

@@ -1,6 +1,6 @@
-"""Fields of a feed row: a pydantic model whose errors say what is wrong with a cell and what to do.
+"""The fields of a feed row: a pydantic model whose errors say what is wrong with a cell and what to do.
 
-A cell is text in CSV, and any JSON value in JSON Lines and Parquet. Empty cells never get here.
+A cell is a string in CSV, and any JSON value in JSON Lines and Parquet. Empty cells are removed beforehand.
 """
 
 import json
@@ -30,7 +30,7 @@ STOCK_WORDS = {
     **dict.fromkeys(("outofstock", "soldout", "no", "false"), 0),
     **dict.fromkeys(("backorder", "onbackorder", "preorder", "discontinued"), 0),
 }
-"""Words of shop systems, Google, Facebook and schema.org, without spaces and underscores."""
+"""Words used by shop systems, Google, Facebook and schema.org, without spaces and underscores."""
 
 SPREADSHEET_ERRORS = frozenset(
     {"#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"}
@@ -45,7 +45,7 @@ _MEASURE = re.compile(rf"(?P<number>[0-9]{{1,9}}(?:[.,][0-9]{{1,4}})?) ?(?P<unit
 
 def _parse_text(value: Any) -> str:
     if isinstance(value, list):
-        raise ValueError("has several values; give one")
+        raise ValueError("has several values; provide only one")
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise ValueError("is not text; write it in quotes")
     text = str(value).strip()
@@ -57,27 +57,27 @@ def _parse_text(value: Any) -> str:
 
 
 def _parse_prose(value: Any) -> str:
-    """Return a text for readers, without markup."""
+    """Return text to display, without markup."""
     return markup.plain(_parse_text(value)).strip()
 
 
 def _parse_line(value: Any) -> str:
-    """Return a text for readers, without markup, on one line."""
+    """Return text to display, without markup and on one line."""
     return " ".join(markup.plain(_parse_text(value)).split())
 
 
 def _parse_key(value: Any) -> str:
-    """Return a text that is compared rather than read, on one line."""
+    """Return an identifier, as one line of text."""
     return " ".join(_parse_text(value).split())
 
 
 def parse_sku(value: Any) -> str:
-    """Return a product's key without surrounding white space."""
+    """Return a product's key without surrounding whitespace."""
     sku = _parse_text(value)
     if not sku.isprintable():
         raise ValueError("has line breaks or invisible characters; remove them")
     if re.fullmatch(r"[0-9](?:[.,][0-9]+)?E\+[0-9]{2}", sku):
-        raise ValueError("is a number shortened by a spreadsheet; format the column as text and export it again")
+        raise ValueError("is a number rewritten by a spreadsheet; format the column as text and export it again")
     return sku
 
 
@@ -89,7 +89,7 @@ def _parse_article_number(value: Any) -> str:
 
 
 def _parse_category(value: Any) -> str:
-    """Return a category path with one space on each side of every ">"."""
+    """Return a category path with one space on either side of each ">"."""
     levels = [level.strip() for level in _parse_line(value).split(SEPARATOR.strip())]
     while len(levels) > 1 and not levels[-1]:  # "Home > Chairs > "
         levels.pop()
@@ -111,7 +111,7 @@ def _parse_url(value: Any) -> str:
 
 
 def stock_of_words(text: str) -> int | None:
-    """Return the stock that "in stock" or "out_of_stock" mean."""
+    """Return the stock that a phrase such as "in stock" or "out_of_stock" stands for, or None."""
     return STOCK_WORDS.get(text.lower().replace("_", "").replace(" ", ""))
 
 
@@ -128,14 +128,14 @@ def _parse_stock(value: Any) -> int:
         and value.adjusted() < 12
         and value == value.to_integral_value()
     ):
-        text = str(int(value))  # a number of JSON or Parquet, such as 3.0 or 1E+1
+        text = str(int(value))  # a number from JSON or Parquet, such as 3.0 or 1E+1
     if not re.fullmatch(r"-?[0-9]{1,18}(?:[.,]0+)?", text):
-        raise ValueError("is not a whole number; write the pieces, 'in stock' or 'out of stock', or leave it empty")
+        raise ValueError("is not a whole number; write the quantity, 'in stock' or 'out of stock', or leave it empty")
     whole = re.split("[.,]", text)[0]
-    if re.fullmatch("[1-9][0-9]{0,2}[.,]000", text):  # 5 pieces with three decimals, or 5 thousand
+    if re.fullmatch("[1-9][0-9]{0,2}[.,]000", text):  # 5 with three decimals, or 5 thousand
         raise ValueError(f"is ambiguous; write {whole} or {whole}000")
     if not 0 <= int(whole) <= MAX_STOCK:
-        raise ValueError(f"is not between 0 and {MAX_STOCK}; write 0 for a product that is sold out")
+        raise ValueError(f"is not between 0 and {MAX_STOCK}; write 0 if the product is sold out")
     return int(whole)
 
 
@@ -152,12 +152,12 @@ def _split_images(value: Any) -> list[Any]:
 
 
 def _parse_image(value: Any) -> str:
-    """Return a web address as it is requested, or a path below the image folder as archives write it."""
+    """Return a web address, percent-encoded, or a path below the image folder, with forward slashes."""
     name = _parse_text(value)
     if _ADDRESS.match(name):
         return _parse_url(quoted(name))
     if "://" in name:
-        raise ValueError("is neither a file name nor a web address; name the file as it is below --images")
+        raise ValueError("is neither a file name nor a web address; write the file's path below --images")
     path = unicodedata.normalize("NFC", name.replace("\\", "/"))
     parts = path.split("/")
     if path.startswith("//") or ".." in parts or path[1:2] == ":":
@@ -193,9 +193,9 @@ def _parse_dimensions(value: Any) -> dict[str, str]:
         name = _parse_line(key)
         if measure is None or name in found or not 0 < len(name) <= 64:
             example = f"write it like 'width=180cm; depth=90cm', with units {', '.join(UNITS)}"
-            raise ValueError(f"does not give each dimension once with a number and a unit; {example}")
+            raise ValueError(f"must give each dimension once, with a number and a unit; {example}")
         number = measure["number"]
-        if not re.fullmatch("[1-9][0-9]{0,2},[0-9]{3}", number):  # else thousands or decimals: shown as written
+        if not re.fullmatch("[1-9][0-9]{0,2},[0-9]{3}", number):  # otherwise ambiguous: kept as written
             number = number.replace(",", ".")
         found[name] = f"{number} {measure['unit']}"
     return found
@@ -205,8 +205,8 @@ def split_addresses(cell: str, separator: str = "|") -> list[str]:
     """Return the names and addresses of images in a cell.
 
     An address may contain the separator: what follows is another name only if it is an address, or if the part before
-    ends like an image file. Commas, semicolons and spaces separate, too, before an address or at the end, and commas
-    before a path with a leading slash.
+    it ends like an image file. Commas, semicolons and spaces also separate names if they precede an address or end the
+    cell, and so do commas before a path with a leading slash.
     """
     if not re.search(r"[\s,;]", cell) and separator not in cell:
         return [cell]
@@ -229,13 +229,13 @@ def split_escaped(cell: str, separator: str) -> list[str]:
 
 
 def quoted(address: str) -> str:
-    """Return an address as it is requested: characters that are not allowed are percent-encoded."""
+    """Return an address as sent in a request, with disallowed characters percent-encoded."""
     try:
         parts = urlsplit(address)
         if not parts.netloc.isascii():
             user, at, host = parts.netloc.rpartition("@")
             encoded = host.encode("idna").decode()
-            if encoded.encode().decode("idna") == host.lower():  # not for letters whose rules changed in IDNA 2008
+            if encoded.encode().decode("idna") == host.lower():  # not for letters whose encoding changed in IDNA 2008
                 parts = parts._replace(netloc=user + at + encoded)
     except ValueError:  # `_parse_url` reports it
         return address
@@ -252,7 +252,7 @@ class PriceFormat:
 
 
 def _parse_price(value: Any, info: ValidationInfo) -> tuple[int | None, str]:
-    if "currency" not in info.data:  # it has an error of its own
+    if "currency" not in info.data:  # already reported as an error
         return None, ""
     prices = info.context
     assert isinstance(prices, PriceFormat)
@@ -265,7 +265,7 @@ def _parse_price(value: Any, info: ValidationInfo) -> tuple[int | None, str]:
 def _unique_images(names: tuple[str, ...]) -> tuple[str, ...]:
     unique = tuple(dict.fromkeys(filter(None, names)))
     if len(unique) > MAX_IMAGES:
-        raise ValueError(f"names {len(unique)} pictures; choose at most {MAX_IMAGES}")
+        raise ValueError(f"names {len(unique)} pictures; name at most {MAX_IMAGES}")
     return unique
 
 

@@ -1,4 +1,4 @@
-"""Opens a feed file: its format, compression and encoding are recognized by content, never by name."""
+"""Opens a feed file; its format, compression and encoding are detected from the content, never the name."""
 
 import codecs
 import csv
@@ -21,18 +21,18 @@ from vsearch.core.errors import FeedRejected
 from vsearch.imaging.filetypes import TEXT, UNKNOWN, identify
 
 MAX_GZIP_LAYERS = 2
-"""A feed may be compressed by the shop and again by its server."""
+"""A feed can be compressed twice, by the shop and by its server."""
 
 NULLS = frozenset({"", "NULL", r"\N"})
-"""CSV cells without content; databases write the last two."""
+"""Empty CSV cells; databases write the last two."""
 
 _HEAD_BYTES = 4096
 _WEB_PAGE = re.compile(
     r"(?:\s|<\?.*?\?>|<!--.*?-->)*<(?:!doctype\s+)?(?:html|head|body|title|meta|script|style|div|form|center|h1|p)\b",
     re.IGNORECASE | re.DOTALL,
 )
-_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[\s,;|]*', re.IGNORECASE)  # spreadsheets name the delimiter so
-_TEMPLATE_LINE = re.compile(r'"?# ?(required|optional)\b', re.IGNORECASE)  # Facebook's template explains its columns so
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[\s,;|]*', re.IGNORECASE)  # how spreadsheets name the delimiter
+_TEMPLATE_LINE = re.compile(r'"?# ?(required|optional)\b', re.IGNORECASE)  # Facebook's template explains its columns
 _HTML_ENTITY = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)([A-Za-z][A-Za-z0-9]{1,31});")
 _MAX_ENTITY_LENGTH = 34
 _CONTROLS_TO_DEL = bytes(0x7F if byte < 32 and byte not in b"\t\n\r\x1b" else byte for byte in range(256))
@@ -40,10 +40,10 @@ _CONTROLS_TO_DEL = bytes(0x7F if byte < 32 and byte not in b"\t\n\r\x1b" else by
 
 @contextmanager
 def open_feed(path: Path, encoding: str = "") -> Iterator[Table]:
-    """Yield the rows of a feed under its own column names; without an encoding, it is UTF-8 or recognized as UTF-16.
+    """Yield a feed's rows under its own column names; if no encoding is given, UTF-16 is detected, otherwise UTF-8.
 
     Raises:
-        FeedRejected: the file cannot be used; also while rows are read.
+        FeedRejected: the file cannot be used; this can also be raised while rows are read.
     """
     try:
         with path.open("rb") as file, _decompressed(file) as stream:
@@ -80,7 +80,7 @@ def _read(path: Path, stream: IO[bytes], head: bytes, encoding: str, *, compress
     name = path.name
     match _format(name, head, encoding):
         case "Parquet" if compressed:
-            raise FeedRejected(f"Feed {name} is a Parquet file inside gzip. Unpack it.")
+            raise FeedRejected(f"Feed {name} is a gzipped Parquet file. Decompress it.")
         case "Parquet":
             return read_parquet(name, path)
         case "XML":
@@ -98,23 +98,23 @@ def _format(name: str, head: bytes, encoding: str) -> Literal["CSV", "JSON Lines
     if head.startswith(b"PAR1"):
         return "Parquet"
     if head.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise FeedRejected(f"Feed {name} is a spreadsheet or an archive. Save it as CSV.")
+        raise FeedRejected(f"Feed {name} is a spreadsheet or an archive. Export it as CSV.")
     text = head.decode(encoding, errors="ignore").removeprefix("\ufeff").lstrip()
     found = identify(head)
-    if "\0" in text and (found not in (TEXT, UNKNOWN) or "\0" in text.partition("\n")[0]):  # else it is one bad cell
+    if "\0" in text and (found not in (TEXT, UNKNOWN) or "\0" in text.partition("\n")[0]):  # else only a bad cell
         raise FeedRejected(f"Feed {name} is {found.name}, not CSV, JSON Lines, XML or Parquet. Export it as CSV.")
     if text.startswith("<"):
         if _WEB_PAGE.match(text):
-            raise FeedRejected(f"Feed {name} is a web page, perhaps a login form. Check where it comes from.")
+            raise FeedRejected(f"Feed {name} is a web page, perhaps a login form. Check its location.")
         return "XML"
     if text.startswith("["):
-        raise FeedRejected(f"Feed {name} is a JSON list. Write it as JSON Lines, one object on each line.")
+        raise FeedRejected(f"Feed {name} is a JSON array. Write it as JSON Lines, with one object per line.")
     return "JSON Lines" if text.startswith("{") else "CSV"
 
 
 def _text_lines(name: str, stream: IO[bytes], encoding: str) -> Iterator[tuple[int, str]]:
-    """Yield numbered lines without a byte order mark; they may end as on Windows, Unix or an old Mac."""
-    errors = "strict" if "16" in encoding else "surrogateescape"  # shows which line has the wrong byte
+    """Yield numbered lines without a byte order mark; line endings can be those of Windows, Unix or classic Mac OS."""
+    errors = "strict" if "16" in encoding else "surrogateescape"  # reveals which line has the invalid byte
     line = 0
     text = io.TextIOWrapper(stream, encoding, errors, newline="")
     try:
@@ -134,7 +134,7 @@ def _text_lines(name: str, stream: IO[bytes], encoding: str) -> Iterator[tuple[i
 
 
 def _read_csv(name: str, stream: IO[bytes], encoding: str) -> Table:
-    """The delimiter is the one named by a line above the header, or the most frequent one in the header."""
+    """Read CSV; the delimiter is named in a line above the header, or else the most frequent one in the header."""
     lines = _text_lines(name, stream, encoding)
     filled = ((line, text) for line, text in lines if text.strip() and not _TEMPLATE_LINE.match(text))
     line, first = next(filled, (1, ""))
@@ -150,7 +150,7 @@ def _read_csv(name: str, stream: IO[bytes], encoding: str) -> Table:
 
 
 def _csv_records(name: str, reader: Any, first_line: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield the header and the records that are not empty, with the line where each begins."""
+    """Yield the header and the non-empty records, each with the line on which it begins."""
     while True:
         line = first_line + reader.line_num
         try:
@@ -167,12 +167,12 @@ def _csv_records(name: str, reader: Any, first_line: int) -> Iterator[tuple[int,
 
 
 def _csv_columns(name: str, header: Sequence[str]) -> list[str]:
-    """Return the column names; names that differ only in case are one, unnamed columns at the right are dropped."""
+    """Return the column names; names that differ only in case are merged, and unnamed trailing columns are dropped."""
     columns = [cell.strip() for cell in header]
     while columns and not columns[-1]:
         columns.pop()
     if "" in columns:
-        raise FeedRejected(f"Column {columns.index('') + 1} of feed {name} has no name. Name it, or remove it.")
+        raise FeedRejected(f"Column {columns.index('') + 1} of feed {name} has no name. Name it or remove it.")
     first: dict[str, str] = {}
     return [first.setdefault(column.lower(), column) for column in columns]
 
@@ -181,7 +181,7 @@ def _csv_row(line: int, columns: Sequence[str], cells: Sequence[str]) -> RawRow:
     named = zip(columns, map(_csv_cell, cells), strict=False)
     found = merge_cells((column, cell) for column, cell in named if cell)
     if len(cells) < len(columns) or any(map(str.strip, cells[len(columns) :])):
-        problem = f"the row has {len(cells)} cells, and the header has {len(columns)}; quote cells with a delimiter."
+        problem = f"the row has {len(cells)} cells, but the header has {len(columns)}; quote cells with a delimiter."
         return RawRow(line, found, problem)
     return RawRow(line, found)
 
@@ -190,7 +190,7 @@ def _csv_cell(text: str) -> str:
     stripped = text.strip()
     if stripped in NULLS:
         return ""
-    # spreadsheets keep the leading zeros of a number as ="00123"
+    # spreadsheets preserve leading zeros by writing ="00123"
     return stripped[2:-1].strip() if stripped.startswith('="') and stripped.endswith('"') else text
 
 
@@ -199,7 +199,7 @@ def _json_row(line: int, text: str) -> RawRow:
         value = json.loads(text, parse_float=Decimal, parse_constant=_json_constant, object_pairs_hook=merge_cells)
     except (ValueError, ArithmeticError, RecursionError) as error:
         reason = error.msg if isinstance(error, json.JSONDecodeError) else error
-        return RawRow(line, problem=f"the line is not a JSON object ({reason}); write one object on each line.")
+        return RawRow(line, problem=f"the line is not a JSON object ({reason}); write one object per line.")
     if not isinstance(value, dict):
         kind = type(value).__name__
         return RawRow(line, problem=f'the line is not a JSON object but a {kind}; write it like {{"sku": ...}}.')
@@ -212,9 +212,9 @@ def _json_constant(name: str) -> None:
 
 
 class _LenientXml:
-    """An XML stream with HTML's named entities as numbers and control characters as DEL.
+    """An XML stream with HTML entities replaced by character references, and control characters by DEL.
 
-    The parser would refuse the whole feed for one `&nbsp;` or vertical tab; DEL, which XML allows, makes one row bad.
+    The parser would reject the whole feed for one `&nbsp;` or vertical tab; DEL, which XML allows, spoils only one row.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -241,11 +241,11 @@ def _numbered(entity: re.Match[bytes]) -> bytes:
 
 
 def _xml_rows(name: str, stream: IO[bytes]) -> Iterator[RawRow]:
-    """Yield each `item` or `entry` as a row; no entities, document types or addresses outside the file are read."""
+    """Yield each `item` or `entry` as a row; entities, DTDs and external resources are not loaded."""
     from lxml import etree
 
     found = False
-    blank = re.match(rb"[\s\xef\xbb\xbf]*", stream.read(1000))  # scripts leave blank lines, which XML forbids
+    blank = re.match(rb"[\s\xef\xbb\xbf]*", stream.read(1000))  # XML forbids leading blank lines; scripts write them
     stream.seek(blank.end() if blank else 0)
     tags = ("{*}item", "{*}entry")
     options = {"resolve_entities": False, "no_network": True, "load_dtd": False, "remove_comments": True}
@@ -253,18 +253,18 @@ def _xml_rows(name: str, stream: IO[bytes]) -> Iterator[RawRow]:
     try:
         for _, element in parser:
             if next(element.iterancestors(*tags), None) is not None:
-                continue  # a part of a product
+                continue  # nested inside a product
             found = True
             yield RawRow(int(element.sourceline or 0), _xml_cells(element))
             element.clear()
-            while element.getprevious() is not None:  # frees the memory of what was read
+            while element.getprevious() is not None:  # free memory
                 del element.getparent()[0]
     except etree.XMLSyntaxError as error:
         entries = [entry for entry in parser.error_log if entry.domain_name != "NAMESPACE"]
         if entries or not parser.error_log:  # an undeclared prefix is harmless
             reason = entries[0].message if entries else error.msg
             raise FeedRejected(
-                f"Feed {name} is not well-formed XML ({reason}). Export it again, it may be cut off."
+                f"Feed {name} is not well-formed XML ({reason}). Export it again; it may be truncated."
             ) from error
     if not found:
         raise FeedRejected(f"Feed {name} has no <item> or <entry> elements. Export it as a merchant feed.")
@@ -273,7 +273,7 @@ def _xml_rows(name: str, stream: IO[bytes]) -> Iterator[RawRow]:
 def _xml_cells(element: Any) -> dict[str, Any]:
     """Return the values of an element's children by name.
 
-    Google's attributes override elements of RSS and Atom with the same name; other namespaces keep their prefix.
+    Google's attributes override RSS and Atom elements with the same name; other namespaces keep their prefixes.
     """
     own, google = [], []
     for child in element.iterchildren(tag="*"):
@@ -290,7 +290,7 @@ def _xml_cells(element: Any) -> dict[str, Any]:
 
 
 def _xml_value(element: Any) -> str:
-    """Return the text of an element with its markup, or the address of a link to the product."""
+    """Return the content of an element with its markup, or the target of a link to the product."""
     from lxml import etree
 
     if element.get("href"):

@@ -1,4 +1,4 @@
-"""Safety gates: pure checks that a feed resembles the catalog it replaces; an operator can override each."""
+"""Safety gates: pure checks that a feed resembles the catalog it replaces. Operators can override each of them."""
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,22 +18,22 @@ Violation = tuple[Gate, str]
 
 ALLOWED_BAD_ROWS = 3
 ALLOWED_BAD_ROWS_SHARE = 0.2
-"""A small feed may have this many bad rows, if they are at most this share of it."""
+"""A small feed may have this many bad rows if they make up at most this share of it."""
 
 ALLOWED_FAILED_PICTURES = 3
 ALLOWED_REMOVALS = 10
-"""Products that may be missing, unless they are more than half of the catalog."""
+"""Number of products that may be missing, unless they are more than half of the catalog."""
 
 MAJORITY = 0.5
 MIN_SAMPLE = 10
-"""Products below which a column or the median price says little."""
+"""Number of products below which a column or the median price is not meaningful."""
 
 MAX_MEDIAN_RATIO = 3.0
 JUMP_RATIO = 10.0
 ALLOWED_JUMPS = 2
 MAX_JUMPS_SHARE = 1 / 3
 MAX_SHIFTS_SHARE = 0.05
-"""Of prices whose decimal separator moved, which no sale explains."""
+"""Of prices whose decimal point shifted, which no sale explains."""
 
 OPTIONAL_COLUMNS = (
     "brand", "description", "category", "price_minor", "url", "stock", "variant_group", "article_number", "attributes",
@@ -47,12 +47,12 @@ _MAX_NAMES = 5
 class CatalogState:
     """The catalog before an import."""
 
-    products: Mapping[str, ProductItem]  # live ones by sku
+    products: Mapping[str, ProductItem]  # live products by sku
     columns: tuple[str, ...]  # of the last imported feed
 
 
 class FeedGateError(FeedRejected):
-    """The feed was read and stopped by a gate; `findings` lists the problems of its rows and pictures."""
+    """A gate stopped the feed after it was read; `findings` lists the problems of its rows and pictures."""
 
     def __init__(self, message: str, findings: tuple[FeedFinding, ...], warnings: tuple[str, ...]) -> None:
         super().__init__(message)
@@ -82,52 +82,52 @@ def _check_rows(reading: FeedReading, settings: Settings) -> Iterator[Violation]
 
 
 def _check_columns(reading: FeedReading, before: CatalogState) -> Iterator[Violation]:
-    """Attribute columns are compared only with a feed that has some, since another format may write them otherwise."""
+    """Attribute columns are compared only if the feed has any, since another format may represent them differently."""
     lost = []
     for column in OPTIONAL_COLUMNS:
         share, _ = _filled(reading.items, column)
         earlier_share, earlier = _filled(before.products.values(), column)
         if (earlier_share >= MAJORITY and share < earlier_share / 2) or (earlier >= MIN_SAMPLE and not share):
             name = column.removesuffix("_minor")
-            lost.append(f"{name} is filled for {share:.0%} of the products, and was for {earlier_share:.0%}")
+            lost.append(f"{name} is filled in for {share:.0%} of the products, down from {earlier_share:.0%}")
     if any(name.startswith(ATTRIBUTE) for name in reading.columns):
         gone = [name for name in before.columns if name.startswith(ATTRIBUTE) and name not in reading.columns]
         if gone:
-            lost.append(f"{_enumerate(gone)} of the last feed is missing")
+            lost.append(f"{_enumerate(gone)} of the previous feed is missing")
     if lost and before.products:
         yield "columns", ", ".join(lost)
 
 
 def _filled(items: Collection[ProductItem], column: str) -> tuple[float, int]:
-    """Return the share and the number of products with a value."""
+    """Return the share and the number of products that have a value."""
     values = [getattr(item, column) for item in items]
     count = sum(value is not None if column == "stock" else bool(value) for value in values)
     return count / max(len(values), 1), count
 
 
 def _check_prices(reading: FeedReading, before: CatalogState) -> Iterator[Violation]:
-    """Catch cents read as euros, and kronor read as euros."""
+    """Detect, for example, cents or kronor read as euros."""
     known, ratios = _price_ratios(reading, before)
     jumped = _jumped(ratios)
     shifts = sum(_is_power_of_ten(ratios[sku]) for sku in jumped)
     median = sorted(ratios.values())[len(ratios) // 2] if ratios else 1
     if len(ratios) >= MIN_SAMPLE and not 1 / MAX_MEDIAN_RATIO < median < MAX_MEDIAN_RATIO:
-        yield "prices", f"the median of {len(ratios)} prices is {median:.3g} times what it was"
+        yield "prices", f"{len(ratios)} prices have changed by a median factor of {median:.3g}"
     elif _too_many(len(jumped), MAX_JUMPS_SHARE, len(ratios)) or _too_many(shifts, MAX_SHIFTS_SHARE, len(ratios)):
         yield "prices", f"{len(jumped)} of {len(ratios)} prices changed by a factor of {JUMP_RATIO:.0f} or more"
     changed_currency = known - len(ratios)
     if changed_currency > max(ALLOWED_JUMPS, MAJORITY * known):
-        yield "prices", f"{changed_currency} of {known} prices changed their currency"
+        yield "prices", f"{changed_currency} of {known} prices have a different currency"
 
 
 def price_jump_warnings(reading: FeedReading, before: CatalogState) -> Iterator[str]:
-    """Yield a warning that names the products whose price is accepted although it changed tenfold."""
+    """Yield a warning that names the products whose prices were accepted although they changed at least tenfold."""
     if jumped := _jumped(_price_ratios(reading, before)[1]):
         yield f"the price of {_enumerate(jumped)} changed by a factor of {JUMP_RATIO:.0f} or more; check it"
 
 
 def _price_ratios(reading: FeedReading, before: CatalogState) -> tuple[int, dict[str, float]]:
-    """Return how many products have a price now and before, and by sku the ratio of those in one currency."""
+    """Return how many products had and have a price, and the price ratio by sku if the currency is unchanged."""
     known, ratios = 0, {}
     for item in reading.items:
         earlier = before.products.get(item.sku)
@@ -151,7 +151,7 @@ def _too_many(jumps: int, max_share: float, prices: int) -> bool:
 
 
 def _check_size(reading: FeedReading, before: CatalogState, settings: Settings) -> Iterator[Violation]:
-    """Bad rows count as named: their products are not withdrawn."""
+    """The products of bad rows are not missing, since they are not withdrawn."""
     named = {row.item.sku for row in reading.rows} | {error.sku for error in reading.errors}
     live, missing = len(before.products), len(before.products.keys() - named)
     if missing > max(settings.max_shrink_share * live, min(ALLOWED_REMOVALS, live / 2)):
@@ -164,7 +164,7 @@ def _check_size(reading: FeedReading, before: CatalogState, settings: Settings) 
 
 
 def check_pictures(results: Collection[FetchResult], settings: Settings) -> Iterator[Violation]:
-    """Yield a violation if too many new pictures are unavailable; those with an earlier content do not count."""
+    """Yield a violation if too many new pictures are unavailable, not counting those with earlier content."""
     lost = sum(bool(each.state.problem) and not each.state.sha256 and not each.known_to_fail for each in results)
     tried = lost + sum(each.new for each in results)
     if lost > max(ALLOWED_FAILED_PICTURES, settings.max_failed_share * tried):
@@ -172,20 +172,20 @@ def check_pictures(results: Collection[FetchResult], settings: Settings) -> Iter
 
 
 def stale_picture_warnings(results: Collection[FetchResult]) -> Iterator[str]:
-    """Yield a warning if most pictures are unavailable and keep their previous content."""
+    """Yield a warning if most pictures are unavailable but keep their previous content."""
     kept = sum(bool(each.state.problem) and bool(each.state.sha256) for each in results)
     if kept > max(ALLOWED_FAILED_PICTURES, MAJORITY * len(results)):
-        yield f"{kept} of {len(results)} pictures are unavailable and keep their previous content; check their location"
+        yield f"{kept} of {len(results)} pictures are unavailable but keep their previous content; check their location"
 
 
 def enforce(feed: str, violations: Iterable[Violation], reading: FeedReading, accept: Collection[str]) -> None:
-    """Raise `FeedGateError` for a feed with violations that are not accepted, or without a single usable row."""
+    """Raise `FeedGateError` if there are violations that are not accepted, or if no row is usable."""
     found = [(gate, reason) for gate, reason in violations if gate not in accept]
     if found:
         options = " ".join(f"--accept {gate}" for gate in dict.fromkeys(gate for gate, _ in found))
         message = f"{'; '.join(reason for _, reason in found)}. Export the feed again, or override with {options}."
     elif not any(row.item.images for row in reading.rows):
-        message = "no row is good and has a picture. Correct its rows."
+        message = "no row is valid and has a picture. Correct the rows."
     else:
         return
     raise FeedGateError(f"Feed {feed} was not imported: {message}", reading.errors, reading.warnings)

@@ -1,7 +1,7 @@
-"""Imports a feed: reads it, fetches its pictures, checks it, and writes everything in one transaction or nothing.
+"""Imports a feed: reads and checks it, fetches its pictures, and writes all changes in one transaction.
 
-The feed is the whole catalog: products that it no longer names are withdrawn. A feed that differs much from the catalog
-is more likely broken than intended, so safety gates stop it unless an operator overrides them.
+The feed is the whole catalog: products that are no longer in it are withdrawn. A feed that differs greatly from the
+catalog is probably broken, so safety gates stop it unless an operator overrides them.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -33,7 +33,7 @@ from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
 
 PICTURE_STATE_RETENTION = timedelta(days=60)
-"""How long the state of a picture is kept after the last feed that named it."""
+"""How long a picture's state is kept after the last feed that named the picture."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class ImportReport:
     """What an import did, or would do in a dry run."""
 
     changes: Changes
-    new_pictures: int  # with unknown content
-    findings: tuple[FeedFinding, ...]  # by line
+    new_pictures: int  # whose content is not in the catalog yet
+    findings: tuple[FeedFinding, ...]  # in line order
     warnings: tuple[str, ...]  # about the feed as a whole
     dry_run: bool
 
@@ -77,10 +77,10 @@ def import_feed(
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
 ) -> ImportReport:
-    """Make the catalog what the feed, a path or address, says, and record the import; a `dry_run` writes nothing.
+    """Make the catalog match a feed (a path or address) and record the import; a `dry_run` writes nothing.
 
-    `pictures` is a folder, an archive or object storage, by default that of the settings, and so is the mapping if the
-    feed is theirs. New pictures are stored before they are in SQL. `accept` names gates to override.
+    `pictures` is a folder, an archive or object storage. The settings have its default, and that of `mapping` for the
+    configured feed. New pictures are stored before SQL refers to them. `accept` names gates to override.
 
     Raises:
         FeedRejected: the feed or the location of its pictures cannot be used; `FeedGateError` if a gate stops it.
@@ -135,14 +135,14 @@ def import_feed(
 
 
 def import_lock(pictures: Path) -> Path:
-    """Return the lock file that imports share, and that is held exclusively to delete pictures."""
+    """Return the lock file that imports hold shared and that deleting pictures holds exclusively."""
     return pictures.with_name("import.lock")
 
 
 def _fetch(
     reading: FeedReading, context: FetchContext, progress: Progress
 ) -> tuple[FeedReading, dict[str, FetchResult]]:
-    """Return the feed with the findings of its pictures, and the pictures by name."""
+    """Return the feed with findings about its pictures added, and the fetch results by picture name."""
     results = sync.sync_pictures({name for item in reading.items for name in item.images}, context, progress)
     failures = [
         FeedFinding(row.line, row.item.sku, problem, "picture")
@@ -177,9 +177,9 @@ def _report(
 
 
 def _images(contents: Sequence[str], before: ProductItem | None, store: ImageStore) -> tuple[str, ...]:
-    """Return a product's images; each unavailable one, "", is replaced by one that the product had, if there is any.
+    """Return a product's images, replacing each unavailable one ("") with a previous one of the product, if any.
 
-    A product that names none keeps all that it had.
+    A product that names no images keeps all its previous ones.
     """
     if contents and all(contents):
         return tuple(dict.fromkeys(contents))

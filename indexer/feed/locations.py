@@ -1,4 +1,4 @@
-"""Locations of feeds: a path, a web address, or an address of object storage such as s3://."""
+"""Feed locations: a path, a web address, or an object storage address such as s3://."""
 
 import codecs
 import re
@@ -19,7 +19,7 @@ MAX_FEED_BYTES = 500_000_000
 
 _FEED_DEADLINE = 3600.0  # seconds
 _BINARY_MARKERS = (b"\x1f\x8b", b"PAR1", b"PK", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-"""First bytes of feeds whose encoding a server's charset does not describe."""
+"""First bytes of feeds to which the server's charset does not apply."""
 
 
 def is_web(location: str) -> bool:
@@ -36,7 +36,7 @@ def is_address(location: str) -> bool:
 def local_file(location: str, *, private: bool = False) -> Iterator[Path]:
     """Yield a feed as a local file; a download keeps its file name and is deleted when the block ends.
 
-    The host in the location may be in a private network; hosts that it redirects to only if `private`.
+    The location's host may be in a private network; hosts that it redirects to may be only if `private` is true.
 
     Raises:
         FeedRejected: the feed cannot be downloaded.
@@ -59,10 +59,10 @@ def storage(location: str) -> tuple[Any, str]:
     """
     import fsspec
 
-    if re.match("(s3a?|gs|gcs)://[^/]*@", location):  # these libraries take it for the bucket's name, and log it
+    if re.match("(s3a?|gs|gcs)://[^/]*@", location):  # these libraries mistake them for the bucket name and log them
         raise FeedRejected(
             f"The address {location} contains credentials. Remove them and use the environment variables of the "
-            "storage's client (for s3://, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)."
+            "storage's client (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3://)."
         )
     try:
         files, path = fsspec.core.url_to_fs(location)
@@ -71,7 +71,7 @@ def storage(location: str) -> tuple[Any, str]:
             f"{location.partition('://')[0]}:// needs a package that is not installed ({error}). "
             "For s3://, run `pip install 'vsearch[s3]'`."
         ) from error
-    except Exception as error:  # some implementations connect here, and each has its own errors
+    except Exception as error:  # some implementations connect here, each with its own errors
         raise FeedRejected(
             f"The address {location} cannot be opened ({redact(first_line(error), location)}). "
             "Correct it, or try again later."
@@ -94,7 +94,7 @@ def _download(location: str, private: bool) -> bytes:
 
 
 def _to_utf8(data: bytes, charset: str) -> bytes:
-    """Recode a text that is not UTF-8 from the server's charset; XML declares its encoding itself."""
+    """Convert text that is not UTF-8 from the server's charset; XML declares its own encoding."""
     if charset in ("", "utf-8") or data.startswith(_BINARY_MARKERS):
         return data
     try:

@@ -1,6 +1,6 @@
-"""HTML in a feed's texts made plain text: no tags, no entities, paragraphs and list items on lines of their own.
+"""Converts HTML in a feed to plain text: no tags or entities, and paragraphs and list items on their own lines.
 
-A feed does not say whether a text is HTML. Only what cannot be anything else is a tag: "5 < 6" and "Size <L>" stay.
+A feed does not say which cells are HTML. Only what is unmistakably a tag is removed: "5 < 6" and "Size <L>" stay.
 """
 
 import html
@@ -10,7 +10,7 @@ from html.entities import html5
 from lxml.html import defs
 
 MAX_ESCAPINGS = 3
-"""Exporters escape a text once or twice too often."""
+"""Exporters may escape text once or twice too often."""
 
 _TABLE_CELLS = frozenset({"td", "th"})
 _BLOCKS = (defs.block_tags - _TABLE_CELLS - {"del", "ins"}) | {
@@ -20,9 +20,9 @@ _HTML_TAGS = defs.tags | _BLOCKS
 _UNMISTAKABLE = frozenset(
     {"br", "hr", "p", "li", "ul", "ol", "div", "h1", "h2", "h3", "h4", "h5", "h6", "tr", "td", "img"}
 )
-"""Tags even on their own; any other word in angle brackets needs a closing tag, attributes or other tags."""
+"""Recognized as tags on their own; other words in angle brackets need a closing tag, attributes or other tags."""
 
-# Cells have any length: none of these patterns scans a text twice.
+# Cells can have any length, so none of these patterns scans text twice.
 _TAG = re.compile(
     r"""<(?P<slash>/?)(?P<name>[a-z][a-z0-9:-]*)(?P<rest>(?:\s|/)(?:[^<>"']|"[^"]*"|'[^']*')*)?>""", re.IGNORECASE
 )
@@ -36,7 +36,7 @@ _ENTITY = re.compile(r"&(#[0-9]{1,7};|#[xX][0-9a-fA-F]{1,6};|[a-zA-Z][a-zA-Z0-9]
 
 
 def plain(text: str) -> str:
-    """Return a text without markup."""
+    """Return the text without markup."""
     for _ in range(MAX_ESCAPINGS):
         if "<" not in text and "&" not in text:
             break

@@ -1,4 +1,4 @@
-"""Rows of a Parquet file, with values as JSON would have them."""
+"""Reads the rows of a Parquet file, with values converted to those of JSON."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time
@@ -14,14 +14,14 @@ from indexer.feed.rows import RawRow, Table, without_blanks
 from vsearch.core.errors import FeedRejected, first_line
 
 _MAX_EXACT_INTEGER = 2**53
-"""Larger floats may not be the integer that they show."""
+"""Larger floats cannot represent every integer."""
 
 
 def read_parquet(name: str, path: Path) -> Table:
     """Return the rows of a Parquet file.
 
     Raises:
-        FeedRejected: pyarrow is not installed, or the file is damaged; also while rows are read.
+        FeedRejected: pyarrow is not installed, or the file is damaged; this can also be raised while rows are read.
     """
     try:
         import pyarrow as arrow
@@ -54,7 +54,7 @@ def _python_values(feed: str, name: str, column: Any) -> list[Any]:
     import pyarrow as arrow
 
     kind = column.type
-    if getattr(kind, "unit", None) == "ns":  # Python has microseconds
+    if getattr(kind, "unit", None) == "ns":  # Python supports only microseconds
         if arrow.types.is_timestamp(kind):
             kind = arrow.timestamp("us", kind.tz)
         else:
@@ -62,8 +62,8 @@ def _python_values(feed: str, name: str, column: Any) -> list[Any]:
         column = column.cast(kind, safe=False)
     try:
         values = column.to_pylist()
-    except (ValueError, OverflowError) as error:  # a year beyond 9999
-        raise FeedRejected(f"Column {name} of feed {feed} is not readable ({error}). Export it as text.") from error
+    except (ValueError, OverflowError) as error:  # a year after 9999
+        raise FeedRejected(f"Column {name} of feed {feed} cannot be read ({error}). Export it as text.") from error
     if arrow.types.is_floating(kind) and kind.bit_width < 64:  # 19.9, not 19.899999618530273
         width = np.float16 if kind.bit_width == 16 else np.float32
         values = [value if value is None else float(str(width(value))) for value in values]
@@ -77,12 +77,12 @@ def _row(line: int, columns: Sequence[str], values: Iterable[Any]) -> RawRow:
             cells[name] = _convert(value)
         except UnicodeDecodeError:
             wrong.append(name)
-    problem = f"{', '.join(wrong)} is not UTF-8; export it as text." if wrong else None
+    problem = f"{', '.join(wrong)}: not UTF-8; export as text." if wrong else None
     return RawRow(line, without_blanks(cells), problem)
 
 
 def _convert(value: Any) -> Any:
-    """Return a value that JSON could hold."""
+    """Return the value as a type that JSON supports."""
     match value:
         case bool():
             return str(value).lower()
@@ -91,7 +91,7 @@ def _convert(value: Any) -> Any:
         case float():
             return _convert_float(value)
         case bytes():
-            return value.rstrip(b"\0").decode()  # without the padding of fixed-length text
+            return value.rstrip(b"\0").decode()  # removes the padding of fixed-length text
         case [tuple(), *_]:  # a map
             return _convert(dict(value))
         case list():
@@ -100,14 +100,14 @@ def _convert(value: Any) -> Any:
             converted = ((_convert(name), _convert(each)) for name, each in value.items())
             return {name: each for name, each in converted if each is not None}
         case datetime() if value.time() == time() and value.tzinfo is None:
-            return value.date().isoformat()  # pandas has no type for dates
+            return value.date().isoformat()  # pandas has no date type
         case date() | time():
             return value.isoformat()
     return str(value)
 
 
 def _convert_float(value: float) -> int | Decimal | None:
-    """Pandas makes integers floats, and missing values NaN, in a column with gaps."""
+    """In a column with missing values, pandas stores integers as floats and missing values as NaN."""
     if isnan(value):
         return None
     exact = isfinite(value) and value.is_integer() and abs(value) < _MAX_EXACT_INTEGER

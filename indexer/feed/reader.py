@@ -1,4 +1,4 @@
-"""Reads a product feed: rows of any format validated into products; bad rows are reported and skipped."""
+"""Reads a product feed: validates rows of any format as products; bad rows are reported and skipped."""
 
 import re
 import reprlib
@@ -23,15 +23,15 @@ from vsearch.core.errors import FeedRejected, SettingsError
 MAX_ATTRIBUTES = 100
 
 _MOJIBAKE = re.compile("\ufffd|\u00c3[\u0080-\u00bf]|\u00e2\u20ac")
-"""Letters that were decoded in a wrong encoding and written again."""
+"""Characters that were decoded with the wrong encoding and written again."""
 
 
 @dataclass(frozen=True)
 class FeedFinding:
-    """One problem of a row; `sku` is empty if the row has none.
+    """One problem with a row; `sku` is empty if the row has none.
 
-    Kinds: "repeat", a sku that an earlier row has; "picture", one that cannot be fetched, so its product does without;
-    "no picture", a product that names none; "row", anything else, so the row is skipped.
+    Kinds: "repeat": an earlier row has the same sku; "picture": a picture cannot be fetched; "no picture": the product
+    names no picture; "row": anything else, so the row is skipped.
     """
 
     line: int
@@ -42,7 +42,7 @@ class FeedFinding:
 
 @dataclass(frozen=True, slots=True)
 class FeedRow:
-    """A good row: its product, with pictures by the names that the feed gives them."""
+    """A valid row: its product, whose images are named as in the feed."""
 
     line: int
     item: ProductItem
@@ -50,7 +50,7 @@ class FeedRow:
 
 @dataclass(frozen=True)
 class FeedReading:
-    """The good rows of a feed, the problems of the others, warnings, and the columns of its header."""
+    """The valid rows of a feed, the problems found, warnings, and the columns of its header."""
 
     rows: tuple[FeedRow, ...]
     errors: tuple[FeedFinding, ...]
@@ -59,15 +59,15 @@ class FeedReading:
 
     @property
     def items(self) -> list[ProductItem]:
-        """The products of the good rows."""
+        """The products of the valid rows."""
         return [row.item for row in self.rows]
 
 
 def read_feed(path: Path, currency: str = "EUR", mapping: ColumnMapping | None = None) -> FeedReading:
-    """Read a feed of any supported format; prices that name no currency are in the given one.
+    """Read a feed of any supported format; prices that name no currency are in the given currency.
 
     Raises:
-        FeedRejected: the feed as a whole cannot be used.
+        FeedRejected: the whole feed cannot be used.
         SettingsError: the currency is unknown.
     """
     if currency not in DECIMALS:
@@ -91,7 +91,7 @@ def read_feed(path: Path, currency: str = "EUR", mapping: ColumnMapping | None =
             findings += [FeedFinding(raw.line, sku, reason) for reason in reasons]
             first = first_lines.setdefault(sku, raw.line) if sku else raw.line
             if first != raw.line:
-                reason = f"sku {sku!r} is already on line {first}; remove one of the two."
+                reason = f"sku {sku!r} is already on line {first}; remove one of them."
                 findings.append(FeedFinding(raw.line, sku, reason, "repeat"))
             elif item is not None:
                 rows.append(FeedRow(raw.line, item))
@@ -103,7 +103,7 @@ def read_feed(path: Path, currency: str = "EUR", mapping: ColumnMapping | None =
 
 
 def _read_row(raw: RawRow, prices: PriceFormat) -> tuple[str, ProductItem | None, list[str]]:
-    """Return a row's sku, "" if unreadable, and its product or what is wrong with it."""
+    """Return a row's sku ("" if unreadable), and its product or the reasons why it has none."""
     reasons = [raw.problem] if raw.problem else []
     if not raw.problem:
         data = {name: cell for name, cell in raw.cells.items() if not name.startswith(ATTRIBUTE)}
@@ -159,11 +159,11 @@ def _warnings(columns: Mapping[str, None], mojibake: Sequence[int]) -> Iterator[
     if unknown:
         guesses = {name: get_close_matches(name, COLUMNS, n=1) for name in unknown}
         named = (f"{name!r} (meant {guess[0]!r}?)" if guess else repr(name) for name, guess in guesses.items())
-        yield f"unknown columns ignored: {', '.join(named)}; '{ATTRIBUTE}NAME' keeps one as an attribute."
+        yield f"unknown columns ignored: {', '.join(named)}; name one '{ATTRIBUTE}NAME' to keep it as an attribute."
     if mojibake:
         yield (
-            f"letters were lost in a wrong encoding in {len(mojibake)} row{'s' * (len(mojibake) > 1)}, first on line "
+            f"letters were lost to a wrong encoding in {len(mojibake)} row{'s' * (len(mojibake) > 1)}, first on line "
             f"{mojibake[0]}; export the feed again as UTF-8."
         )
     if "category" not in columns:
-        yield "no product has a category, so the search has a single class."
+        yield "no product has a category, so there is only one search class."

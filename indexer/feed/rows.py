@@ -1,4 +1,4 @@
-"""Rows as a feed file has them, under its own column names."""
+"""Rows of a feed file, under its own column names."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -7,23 +7,23 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class RawRow:
-    """The cells of a row that are not empty, or what is wrong with the row."""
+    """The non-empty cells of a row, or what is wrong with it."""
 
-    line: int  # where the row begins, the first line of the file being 1; in Parquet, the number of the row
+    line: int  # where the row begins, counted from 1; in Parquet, the row number
     cells: Mapping[str, Any] = field(default_factory=dict)  # column -> text, or any JSON value
     problem: str | None = None  # why the row cannot be split into cells
 
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a feed and the columns in its header, None if each row names its own."""
+    """The rows of a feed and the columns in its header; None if each row names its own columns."""
 
     columns: tuple[str, ...] | None
     rows: Iterator[RawRow]
 
 
 def merge_cells(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Return cells by column; the different values of a repeated column become a list."""
+    """Return cells by column; different values of a repeated column become a list."""
     cells: dict[str, Any] = {}
     for name, value in pairs:
         if name in cells and cells[name] != value:
@@ -35,17 +35,17 @@ def merge_cells(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def rename_cells(cells: Mapping[str, Any], name_of: Callable[[str], str]) -> dict[str, Any]:
-    """Return cells under other column names, merged where two names become one."""
+    """Return the cells under other column names, merging those that get the same name."""
     return merge_cells((name_of(name), value) for name, value in cells.items())
 
 
 def as_list(value: Any) -> list[Any]:
-    """Return the values of a cell that may have several."""
+    """Return the values of a cell, which may have several."""
     return value if isinstance(value, list) else [value]
 
 
 def without_blanks(cells: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the cells that have content."""
+    """Return the cells that are not blank."""
     return {
         name: cell
         for name, cell in cells.items()

@@ -1,7 +1,7 @@
-"""Downloads over http and https: limited in size and time, retried, and never from a private network unless allowed.
+"""Downloads over HTTP and HTTPS: limited in size and time, retried, and never from a private network unless allowed.
 
-The addresses in a feed come from third parties. Without the last rule a feed could make the server request what only
-the server can reach (server-side request forgery). The peer address of the connection is checked, not the host name.
+The addresses in a feed come from third parties. Without the last rule, a feed could make the server request resources
+that only it can reach (server-side request forgery). The connection's peer address is checked, not the host name.
 """
 
 import gzip
@@ -24,10 +24,10 @@ from vsearch.core.errors import AddressRefused
 from vsearch.core.redaction import redact
 
 TIMEOUT = 20.0
-"""Seconds to connect, and between two reads."""
+"""Seconds to connect, and to wait for each read."""
 
 DEADLINE = 120.0
-"""Seconds for one whole file."""
+"""Seconds to download one file."""
 
 MAX_TRIES = 3
 MAX_REDIRECTS = 5
@@ -37,7 +37,7 @@ _NAT64_NETWORKS = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network(
 """Networks whose addresses end in the IPv4 address that they are translated to."""
 
 _LOCAL_NAT64_NETWORK = ipaddress.IPv6Network("64:ff9b:1::/48")
-"""Translated to IPv4 addresses by rules of the local network (RFC 8215)."""
+"""Translated to IPv4 addresses according to the local network's rules (RFC 8215)."""
 
 _CHUNK_BYTES = 1 << 16
 _USER_AGENT = "vsearch (catalog import)"
@@ -45,18 +45,18 @@ _USER_AGENT = "vsearch (catalog import)"
 
 @dataclass(frozen=True)
 class FileContent:
-    """A file that was fetched."""
+    """The content of a fetched file."""
 
-    data: bytes | None  # None if they are unchanged since the tag that was passed
+    data: bytes | None  # None if the file still has the tag that was passed
     tag: str  # changes when the file does; empty if unknown
-    charset: str = ""  # the text encoding that the server names, if any
+    charset: str = ""  # the text encoding given by the server, if any
 
 
 class Downloader:
-    """Fetches files over http and https; safe to use from several threads.
+    """Fetches files over HTTP and HTTPS; thread-safe.
 
-    Unless `private`, addresses in private networks and on this machine are refused, except those of the trusted host.
-    `pause` is the time before the second try in seconds, doubled for each further one.
+    Unless `private` is true, addresses in private networks and on this machine are refused, except those of the trusted
+    host. `pause` is the delay before the second try in seconds; it doubles for each further try.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Downloader:
             self._pool.pool_classes_by_scheme = _public_pools(trusted_host)
 
     def fetch(self, address: str, max_bytes: int, tag: str = "") -> FileContent:
-        """Return the file behind an address, without the bytes if they are unchanged since the fetch with this tag.
+        """Return the file at an address; its data is None if the file still has this tag of an earlier fetch.
 
         Raises:
             AddressRefused: the address is private, or its file is missing, too large or too slow.
@@ -91,7 +91,7 @@ class Downloader:
         if tag:
             headers["If-None-Match" if tag.startswith(('"', "W/")) else "If-Modified-Since"] = tag
         user, at, _ = urlsplit(address).netloc.rpartition("@")
-        if at:  # urllib3 removes the header when it is redirected to another host
+        if at:  # urllib3 removes the header on a redirect to another host
             headers["Authorization"] = f"Basic {b64encode(unquote(user).encode()).decode()}"
         try:
             response = self._pool.request("GET", address, headers=headers, preload_content=False, decode_content=False)
@@ -116,7 +116,7 @@ class Downloader:
             return FileContent(None, "")
         if response.status != 200:
             remedy = "the user and password in the address" if response.status == 401 else "the address"
-            raise AddressRefused(f"{address} answers with status {response.status}. Check {remedy}.")
+            raise AddressRefused(f"{address} returned status {response.status}. Check {remedy}.")
         data = bytearray()
         end = time.monotonic() + self._deadline
         while len(data) <= max_bytes and (chunk := response.read1(_CHUNK_BYTES)):  # read() would wait for a full chunk
@@ -141,7 +141,7 @@ class Downloader:
 
 
 def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Return whether an address, and the IPv4 address that may be embedded in it, is on the public internet."""
+    """Return whether an address, including any IPv4 address embedded in it, is on the public internet."""
     if isinstance(address, ipaddress.IPv4Address):
         return address.is_global
     if address in _LOCAL_NAT64_NETWORK:
@@ -158,7 +158,7 @@ def _unreachable(address: str, error: Exception) -> AddressRefused:
 
 
 def _public_pools(trusted_host: str) -> dict[str, type[HTTPConnectionPool]]:
-    """Return pools whose connections, except those to one host, lead to public addresses only."""
+    """Return pools that connect only to public addresses and to the trusted host."""
     trusted = trusted_host.rstrip(".").lower()
 
     class Connection(HTTPConnection):

@@ -1,7 +1,7 @@
-"""Where a feed's pictures come from: a folder, an archive, object storage, or the web.
+"""Sources of a feed's pictures: a folder, an archive, object storage, or the web.
 
 A source returns each picture with a *tag* that changes when the picture does. Given the tag of an earlier fetch, it
-omits the bytes if they are unchanged, so a nightly import does not read unchanged pictures again.
+omits the data of unchanged pictures, so that a nightly import does not read them again.
 """
 
 import unicodedata
@@ -22,13 +22,13 @@ WEB_THREADS = 16
 
 
 class PictureUnavailable(ImageRejected):
-    """A picture cannot be found or read under the name that the feed gives."""
+    """A picture cannot be found or read under its name in the feed."""
 
 
 class PictureSource:
-    """Pictures by name: web addresses from the web, all other names from the files of one location, if any.
+    """Fetches pictures by name: web addresses from the web, all other names from the files in one location, if set.
 
-    Up to `threads` threads may fetch at once.
+    Up to `threads` threads can fetch at once.
     """
 
     def __init__(self, files: "_FilePictures | None", web: Downloader, max_bytes: int) -> None:
@@ -38,7 +38,7 @@ class PictureSource:
         self.threads = WEB_THREADS if files is None else files.threads
 
     def fetch(self, name: str, tag: str = "") -> FileContent:
-        """Return the bytes of a picture, or None in their place if `tag` is still its tag.
+        """Return a picture; its data is None if it still has this tag.
 
         Raises:
             PictureUnavailable: the picture is missing, too large, or unreadable.
@@ -66,9 +66,9 @@ class PictureSource:
 def open_pictures(location: str | None, max_bytes: int, *, private: bool = False) -> Iterator[PictureSource]:
     """Open the location of a feed's pictures; names that are web addresses are fetched from the web instead.
 
-    It is a folder, an archive (tar, tar.gz or zip, detected by content), or the address of a folder in object storage;
-    None if the feed names web addresses only. Pictures above `max_bytes` are refused without being read; `private` is
-    that of `Downloader`.
+    The location is a folder, an archive (tar, tar.gz or zip, detected by content), or the address of a folder in object
+    storage; None if the feed names only web addresses. Pictures larger than `max_bytes` are refused without being read.
+    `private` is passed to `Downloader`.
 
     Raises:
         FeedRejected: the location is none of these.
@@ -84,7 +84,7 @@ def _open_location(location: str | None, max_bytes: int) -> Iterator["_FilePictu
     elif locations.is_web(location):
         raise FeedRejected(
             f"--images {location} is a web address, not a folder, archive or object storage. "
-            "Put complete picture addresses into the feed and omit --images."
+            "Put complete picture addresses in the feed and omit --images."
         )
     elif locations.is_address(location):
         yield _open_storage(location, max_bytes)
@@ -106,11 +106,11 @@ def _open_location(location: str | None, max_bytes: int) -> Iterator["_FilePictu
 
 
 def _open_storage(location: str, max_bytes: int) -> "StoredPictures":
-    """Check the folder once, so that an unreachable storage is not waited for with every picture."""
+    """Check the folder once, to avoid a timeout for every picture if the storage is unreachable."""
     files, folder = locations.storage(location)
     try:
         files.info(folder)
-    except PermissionError:  # reading may be allowed where listing is not
+    except PermissionError:  # reading may be allowed even if listing is not
         pass
     except Exception as error:  # each fsspec implementation has its own errors
         detail = redact(first_line(error), location)
@@ -129,7 +129,7 @@ class _File(NamedTuple):
 
 
 class _FilePictures:
-    """Files found by name in one location; a subclass finds them."""
+    """Files in one location, found by name; subclasses implement `_find`."""
 
     threads = 1
 
@@ -138,7 +138,7 @@ class _FilePictures:
         self._max_bytes = max_bytes
 
     def fetch(self, name: str, tag: str = "") -> FileContent:
-        """Return the bytes of a file."""
+        """Return a file; its data is None if it still has this tag."""
         try:
             file = self._find(name)
             if file.size is None:
@@ -149,7 +149,7 @@ class _FilePictures:
                 return FileContent(None, tag)
             if file.size > self._max_bytes:
                 raise PictureUnavailable(
-                    f"picture {name!r} has {file.size / 1e6:.3g} MB, over the limit of {self._max_bytes / 1e6:g} MB. "
+                    f"picture {name!r} is {file.size / 1e6:.3g} MB, over the limit of {self._max_bytes / 1e6:g} MB. "
                     "Provide a smaller copy."
                 )
             return FileContent(file.read(), file.tag)
@@ -159,13 +159,13 @@ class _FilePictures:
             raise PictureUnavailable(
                 f"picture {name!r} is not in {self._location}. Add it, or correct the name (names are case-sensitive)."
             ) from None
-        except Exception as error:  # damaged archives and fsspec implementations raise many kinds
+        except Exception as error:  # damaged archives and fsspec implementations raise many types
             raise PictureUnavailable(
                 f"picture {name!r} in {self._location} cannot be read ({error}). Copy it there again."
             ) from error
 
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
-        """Return the names sorted, which keeps the files of a folder together."""
+        """Return the names in sorted order, which keeps the files of each folder together."""
         return sorted(names)
 
     def _find(self, name: str) -> _File:
@@ -173,7 +173,7 @@ class _FilePictures:
 
 
 class FolderPictures(_FilePictures):
-    """The files below a folder; links that point outside of it are refused."""
+    """The files below a folder; links that point outside it are refused."""
 
     threads = 4
 
@@ -193,20 +193,20 @@ class FolderPictures(_FilePictures):
             path = (self._root / spelled).resolve(strict=True)
         if not path.is_relative_to(self._root):
             raise PictureUnavailable(
-                f"picture {name!r} points outside of {self._location}. Copy the file into that folder."
+                f"picture {name!r} points outside {self._location}. Copy the file into that folder."
             )
         status = path.stat()
-        tag = f"{status.st_size}-{status.st_mtime_ns}"  # as rsync and make compare files
+        tag = f"{status.st_size}-{status.st_mtime_ns}"  # rsync and make compare files this way
         return _File(status.st_size if path.is_file() else None, tag, path.read_bytes)
 
     @cached_property
     def _index(self) -> NameIndex:
-        """All files, listed only once a name is not found as it is spelled."""
+        """All files; listed only when a name is not found as spelled."""
         return NameIndex(files_below(self._root))
 
 
 class ArchivePictures(_FilePictures):
-    """The files in an open tar or zip, without tags: skipping a member of an archive does not save reading it."""
+    """The files in an open tar or zip. They have no tags, since archive members must be read even to skip them."""
 
     def __init__(self, archive: Archive, max_bytes: int) -> None:
         super().__init__(archive.path, max_bytes)
@@ -214,7 +214,7 @@ class ArchivePictures(_FilePictures):
         self._positions = {name: position for position, name in enumerate(archive.sizes)}
 
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
-        """Return the names as they are stored: a compressed tar can only be read forward."""
+        """Return the names in the order stored, since a compressed tar can only be read forward."""
         return sorted(names, key=lambda name: (self._positions.get(self._archive.find(name) or "", -1), name))
 
     def _find(self, name: str) -> _File:
@@ -239,7 +239,7 @@ class StoredPictures(_FilePictures):
         path = f"{self._folder}/{name}"
         try:
             info = self._files.info(path)
-        except FileNotFoundError:  # macOS decomposes letters
+        except FileNotFoundError:  # macOS decomposes accented letters
             path = f"{self._folder}/{unicodedata.normalize('NFD', name)}"
             info = self._files.info(path)
         size = int(info.get("size") or 0)

@@ -1,7 +1,7 @@
 """Fetches every picture that a feed names and records its content, or the reason why it is unavailable.
 
-Results are stored by name in `catalog.imports`, so an unchanged picture is not read again and an interrupted import
-resumes where it stopped. A picture that is unavailable today keeps its previous content.
+Results are stored by name through `catalog.imports`, so that unchanged pictures are not read again and an interrupted
+import resumes where it stopped. An unavailable picture keeps its previous content.
 """
 
 import hashlib
@@ -24,21 +24,21 @@ from vsearch.core.redaction import redact
 from vsearch.imaging.codec import Limits, decode
 
 _BATCH_SIZE = 200
-"""Pictures fetched between two commits."""
+"""Pictures fetched per commit."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchResult:
     """The outcome of fetching one picture."""
 
-    state: PictureState  # to be stored; with both a problem and a sha256, it keeps the content of an earlier import
-    new: bool = False  # the catalog has no such content, or the content's file is missing
-    known_to_fail: bool = False  # the previous attempt failed as well
+    state: PictureState  # to be stored; if it has a problem and a sha256, the content is that of an earlier fetch
+    new: bool = False  # the catalog does not have this content, or its file is missing
+    known_to_fail: bool = False  # the previous attempt also failed
 
 
 @dataclass(frozen=True)
 class FetchContext:
-    """Where pictures come from and where new content is stored at once, unless this is a dry run."""
+    """The source of pictures, and where new content is stored immediately unless this is a dry run."""
 
     source: PictureSource
     sessions: sessionmaker[Session]
@@ -48,7 +48,7 @@ class FetchContext:
 
 
 def sync_pictures(names: Iterable[str], context: FetchContext, progress: Progress) -> dict[str, FetchResult]:
-    """Fetch pictures, several at a time, and return the result for each name."""
+    """Fetch pictures concurrently and return the result for each name."""
     ordered = context.source.in_reading_order(names)
     with context.sessions() as session:
         sizes = queries.picture_sizes(session)
@@ -59,7 +59,7 @@ def sync_pictures(names: Iterable[str], context: FetchContext, progress: Progres
                 earlier = imports.read_picture_states(session, batch)
             fetch = partial(_fetch, context=context, earlier=earlier, sizes=sizes)
             fetched = dict(zip(batch, pool.map(fetch, batch), strict=True))
-            # Failures are recorded together with the import, which may still be refused.
+            # Failures are recorded with the import, which may still be refused.
             changed = {
                 name: result.state
                 for name, result in fetched.items()

@@ -112,7 +112,7 @@ ADD_NEW_WORDS = (
 )
 
 # On SQLite an FTS5 table indexes the text of `product`, updated by triggers; on PostgreSQL it is a generated column.
-# The language of the shop is unknown, so there is no stemming; queries match prefixes.
+# The shop's language is unknown, so words are not stemmed; queries match prefixes.
 SEARCH: dict[str, dict[str, tuple[str, ...]]] = {
     "sqlite": {
         "up": (

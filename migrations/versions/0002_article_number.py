@@ -1,4 +1,4 @@
-"""Add the article number of products."""
+"""Add article numbers to products."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Add the background jobs."""
+"""Add background jobs."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Use the terms of the field: the table feed_picture, the column cancel_requested, the job kind `nightly`."""
+"""Rename a table to feed_picture, columns to fetched_at and cancel_requested, and a job kind to `nightly`."""
 
 from alembic import op
 
@@ -24,5 +24,5 @@ def downgrade() -> None:
 
 def rename_table(old: str, new: str) -> None:
     op.rename_table(old, new)
-    if op.get_context().dialect.name == "postgresql":  # where indexes have names of their own
+    if op.get_context().dialect.name == "postgresql":  # where the index keeps its old name
         op.execute(f"ALTER INDEX pk_{old} RENAME TO pk_{new}")

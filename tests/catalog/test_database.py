@@ -63,7 +63,7 @@ def test_sqlite_allows_several_processes(sqlite_engine):
         ("postgresql://u:secret@127.0.0.1:1/shop", "postgresql+psycopg://***@127.0.0.1:1/shop"),
         ("postgres://u:secret@127.0.0.1:1/shop", "postgresql+psycopg://***@127.0.0.1:1/shop"),
         ("sqlite://rel.db", "sqlite:///rel.db"),
-        ("sqlite:///:memory:", "no file"),
+        ("sqlite:///:memory:", "not name a file"),
         ("sqlite:///shop.db?mode=ro", "options"),
         ("sqlite:////proc/no/catalog.sqlite", "/proc/no"),
     ],

@@ -1,6 +1,6 @@
-"""Exports of other systems: those recognized by their header, and (`mapped_exports`) those read with a mapping.
+"""Exports of other systems: those recognized by their header, and those read with a mapping (`mapped_exports`).
 
-A dialect has `MARKERS`, the columns by which it is recognized, `column_name`, `TRANSLATED_COLUMNS` and `translate`.
+A dialect has `MARKERS` (the columns by which it is recognized), `column_name`, `TRANSLATED_COLUMNS` and `translate`.
 """
 
 from indexer.feed.dialects import google_merchant, shopify

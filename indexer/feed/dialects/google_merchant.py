@@ -1,6 +1,6 @@
-"""Google Merchant product data, XML or tab-separated; names and meanings follow its product data specification.
+"""Google Merchant product data, as XML or tab-separated text, according to its product data specification.
 
-Facebook's catalogs use the same names and have some of their own.
+Facebook's catalogs use the same names, plus some of their own.
 """
 
 import re
@@ -39,7 +39,7 @@ TRANSLATED_COLUMNS = (*COLUMNS.values(), "category", "price", "stock", "images",
 
 
 def column_name(header: str) -> str:
-    """Return an attribute's name as in XML; in tables it may have spaces, capitals and a "g:"."""
+    """Return an attribute's name as written in XML; in tables it may have spaces, capitals and a "g:" prefix."""
     return header.strip().lower().removeprefix("g:").replace(" ", "_")
 
 
@@ -56,7 +56,7 @@ def _translated(row: Mapping[str, Any]) -> dict[str, Any]:
         for cell in as_list(row.get("additional_image_link", []))
         for name in (split_addresses(cell, ",") if isinstance(cell, str) else [cell])
     )
-    sale = row.get("sale_price")  # "0.00" means no sale; a temporary one may end before the next feed
+    sale = row.get("sale_price")  # "0.00" means no sale; a temporary sale may end before the next feed
     on_sale = re.search("[1-9]", str(sale or "")) and not row.get("sale_price_effective_date")
     return without_blanks(
         {name: row[source] for source, name in COLUMNS.items() if source in row}
@@ -72,7 +72,7 @@ def _translated(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stock(row: Mapping[str, Any]) -> Any:
-    """Return the quantity if given, else whether the product is in stock."""
+    """Return 0 if the product is not available, otherwise its quantity if given."""
     if isinstance(row.get("availability"), list):
         return row["availability"]  # contradictory, reported as a bad cell
     stock = stock_of_words(str(row.get("availability", "")).strip().lower().rpartition("schema.org/")[2])

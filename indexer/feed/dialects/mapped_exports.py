@@ -1,4 +1,4 @@
-"""Exports of WooCommerce and Magento: defaults for their mapping, hidden products, and variations that inherit."""
+"""Exports of WooCommerce and Magento: mapping defaults, hidden products, and variations that inherit from a parent."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,27 +10,27 @@ from indexer.feed.rows import RawRow
 INHERITED_COLUMNS = ("title", "brand", "description", "category", "url")
 IMAGE_COLUMNS = ("image", "images")
 MAGENTO_VARIATIONS = "configurable_variations"
-"""Magento's column with the variations of a product: "sku=A-S,size=S|sku=A-M,size=M"."""
+"""Magento's column for the variations of a product: "sku=A-S,size=S|sku=A-M,size=M"."""
 
 
 @dataclass(frozen=True)
 class ShopSystem:
-    """What is known about the exports of a shop system."""
+    """How to read the exports of a shop system."""
 
-    markers: frozenset[str]  # columns by which an export is recognized, if there is a mapping
-    defaults: Mapping[str, str]  # keys of a `ColumnMapping` that need not be stated
+    markers: frozenset[str]  # columns by which an export with a mapping is recognized
+    defaults: Mapping[str, str]  # defaults for keys of a `ColumnMapping`
     normalize: Callable[[Mapping[str, Any]], dict[str, Any]]  # corrects the cells of a row
-    is_hidden: Callable[[Mapping[str, Any]], bool]  # whether shoppers cannot see a product
+    is_hidden: Callable[[Mapping[str, Any]], bool]  # whether a product is hidden from shoppers
     link: Callable[[Iterable[RawRow]], Iterable[RawRow]] = iter  # gives each row the key of its parent
 
 
 @dataclass(frozen=True)
 class VariationRow:
-    """A row under the catalog's column names, with what is needed to find its parent."""
+    """A row under the catalog's column names, with the keys needed to find its parent."""
 
     row: RawRow
     parent: str  # key of its parent's row, or empty
-    key: str  # by which variations may name this row, apart from its sku
+    key: str  # by which variations can name this row, besides its sku
     hidden: bool
 
 
@@ -42,12 +42,12 @@ def recognize(columns: frozenset[str]) -> ShopSystem | None:
 def resolve_variations(rows: Iterable[VariationRow]) -> Iterator[RawRow]:
     """Yield the visible products; variations inherit from their parent and form a group.
 
-    A parent without a price is not a product: its variations are. Variations of a hidden parent are hidden. All rows
-    are held in memory, since a parent may follow its variations.
+    A parent without a price is not itself a product. Variations of a hidden parent are hidden. All rows are held in
+    memory, since a parent may come after its variations.
     """
     held = list(rows)
     by_key: dict[str, VariationRow] = {}
-    for each in sorted(held, key=lambda each: each.hidden):  # of two rows with one sku, the visible one
+    for each in sorted(held, key=lambda each: each.hidden):  # of two rows with the same sku, the visible one wins
         by_key.setdefault(cell_text(each.row.cells, "sku"), each)
     for each in held:
         by_key.setdefault(each.key, each)
@@ -73,7 +73,7 @@ def _inherit(own: Mapping[str, Any], parent: Mapping[str, Any]) -> dict[str, Any
 
 
 def cell_text(cells: Mapping[str, Any], name: str) -> str:
-    """Return a cell as text, "" if it is empty."""
+    """Return a cell as text, or "" if it is empty."""
     return str(cells.get(name, "")).strip()
 
 
@@ -84,17 +84,17 @@ def _is_sold_out(pieces: str) -> bool:
 def _normalize_woocommerce(cells: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(cells)
     for name, cell in cells.items():
-        if isinstance(cell, str) and re.match("'[=+@-]", cell):  # escaped as a formula
+        if isinstance(cell, str) and re.match("'[=+@-]", cell):  # escaped so that it is not a formula
             found[name] = cell[1:]
     if product_id := cell_text(found, "ID"):
-        found.setdefault("SKU", f"id:{product_id}")  # how WooCommerce names it as a parent
+        found.setdefault("SKU", f"id:{product_id}")  # how WooCommerce refers to it as a parent
     for name in ("Description", "Short description"):
         if isinstance(found.get(name), str):
             found[name] = re.sub(r"(?<!\\)\\n", "\n", found[name])
     flag = {"1": "in stock", "0": "out of stock"}.get(cell_text(found, "In stock?"))
     if flag:
         found["In stock?"] = flag
-        found.setdefault("Stock", flag)  # the stock is not counted
+        found.setdefault("Stock", flag)  # the stock is not tracked
     if _is_sold_out(cell_text(found, "Stock")):
         found["Stock"] = "0"
     return found
@@ -112,7 +112,7 @@ def _normalize_magento(cells: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _link_magento(rows: Iterable[RawRow]) -> Iterator[RawRow]:
-    """Yield rows with their parent's sku in place of their variations, without the rows of further store views."""
+    """Yield rows with their parent's sku instead of their variations, omitting rows of additional store views."""
     held = list(rows)
     default_view = {cell_text(row.cells, "sku") for row in held if not cell_text(row.cells, "store_view_code")}
     parents = {

@@ -1,6 +1,6 @@
-"""Shopify's product export: each variant is a product, and the variants of one product are a group.
+"""Shopify's product export: each variant becomes a product, and the variants of one product form a group.
 
-A product has one row for each variant and each further picture; the rows of a product share a handle and are adjacent.
+A product has one row per variant or additional picture; the rows of a product share a handle and are adjacent.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ OLDER_NAMES = {
     "product image url": "image src",
     "variant image url": "variant image",
 }
-"""Columns of newer exports, in lower case -> their names in older ones."""
+"""Columns of newer exports, in lowercase -> their names in older exports."""
 
 SINGLE_VALUED = {
     *OLDER_NAMES.values(),
@@ -40,7 +40,7 @@ DIGEST_LENGTH = 16
 
 
 def column_name(header: str) -> str:
-    """Return a column's name in older exports, in lower case."""
+    """Return a column's name in older exports, in lowercase."""
     name = header.strip().lower()
     return OLDER_NAMES.get(name, name)
 
@@ -56,7 +56,7 @@ def _check(row: RawRow) -> RawRow:
     repeated = next((name for name in row.cells if name in SINGLE_VALUED and isinstance(row.cells[name], list)), None)
     if row.problem or repeated is None:
         return row
-    return replace(row, problem=f"{repeated} {row.cells[repeated]} has several values; give one.")
+    return replace(row, problem=f"{repeated} {row.cells[repeated]} has several values; provide only one.")
 
 
 def _variants(handle: str, group: Sequence[RawRow]) -> Iterator[RawRow]:
@@ -97,7 +97,7 @@ def _image_position(row: RawRow) -> int:
 
 
 def _stock(row: RawRow) -> Any:
-    """Return the pieces; a product that is sold beyond them, or not counted, is in stock."""
+    """Return the quantity; "in stock" if the product can be oversold or its stock is not tracked."""
     pieces = row.cells.get("variant inventory qty")
     if str(row.cells.get("variant inventory policy", "")).lower() in ("continue", "true"):
         return "in stock"
@@ -107,7 +107,7 @@ def _stock(row: RawRow) -> Any:
 
 
 def shorten_key(key: str) -> str:
-    """Return a key that fits the catalog: of a longer one, its beginning and a hash, the same in every import."""
+    """Return a key that fits the catalog; a longer one is truncated and given a hash, the same in every import."""
     if len(key) <= MAX_SKU_LENGTH:
         return key
     digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:DIGEST_LENGTH]
@@ -115,5 +115,5 @@ def shorten_key(key: str) -> str:
 
 
 def _printable(key: str) -> str:
-    """Return a key made of titles without invisible characters, such as zero-width joiners."""
+    """Return a key built from titles, without invisible characters such as zero-width joiners."""
     return "".join(letter for letter in " ".join(key.split()) if letter.isprintable())

@@ -63,7 +63,7 @@ def test_a_written_generation_is_checked(tmp_path: Path) -> None:
     [
         (SHORTER, "299 pictures are not the 300"),
         (expected(image_ids=np.append(EXPECTED.image_ids[:-1], 99999)), "300 pictures are not the 300"),
-        (expected(product_ids=EXPECTED.product_ids[::-1]), "other products"),
+        (expected(product_ids=EXPECTED.product_ids[::-1]), "different products"),
         (expected(classes=("class 1", *EXPECTED.classes[1:])), "cosine index of class 'class 0'"),
         (expected(classes=tuple(name.replace("2", "1") for name in EXPECTED.classes)), "class 'class 2' is missing"),
     ],

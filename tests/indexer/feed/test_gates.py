@@ -193,5 +193,5 @@ def test_all_violations_are_reported_with_what_overrides_them():
 
 
 def test_a_feed_without_a_usable_row_is_refused():
-    with pytest.raises(FeedGateError, match="no row is good"):
+    with pytest.raises(FeedGateError, match="no row is valid"):
         gates.enforce("feed.csv", [], reading(products(3, images=())), accept=gates.GATES)
