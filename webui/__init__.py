@@ -1,4 +1,4 @@
-"""The Flask pages, the JSON API and the operators' metrics: start with `create_app`, then `shop` and `results`."""
+"""The web pages, the JSON API and metrics for operators: start reading with `create_app`, `shop` and `results`."""
 
 from flask import Flask
 from sqlalchemy.orm import Session, sessionmaker
@@ -16,9 +16,9 @@ from webui.thumbnails import Thumbnails
 from webui.uploads import UploadStore
 
 FORM_OVERHEAD = 100_000
-"""Bytes of a form besides the photo."""
+"""Bytes allowed in a form in addition to the photo."""
 
-# Everything is loaded from this site; inline scripts and framing are forbidden.
+# Resources are loaded only from this site; inline scripts and framing are forbidden.
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -59,7 +59,7 @@ def create_app(
 
 
 def create_admin_app(app: Flask) -> Flask:
-    """Create the application for operators: the metrics and detailed health of `app`."""
+    """Create the application for operators, with the metrics and detailed health of `app`."""
     admin = Flask("webui.admin", static_folder=None)
     admin.json.sort_keys = False  # type: ignore[attr-defined]
     admin.extensions[EXTENSION] = services_of(app)

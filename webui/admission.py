@@ -1,4 +1,4 @@
-"""Admission control: trusted proxies and hosts, rate limit, and the number of searches computed at a time."""
+"""Admission control: trusted proxies and hosts, the rate limit, and the limit on concurrent searches."""
 
 import logging
 import re
@@ -28,7 +28,7 @@ HEALTH_ENDPOINTS = ("health.alive", "health.ready")
 """Load balancers request these by IP address."""
 
 MAX_WAIT_SECONDS = 5.0
-"""A request that waited longer for a thread is refused: its client has given up, or sent it again."""
+"""A request that waited longer for a thread is rejected: its client has probably given up or retried."""
 
 RETRY_SECONDS = 3
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -37,19 +37,19 @@ log = logging.getLogger(__name__)
 
 
 def check_settings(settings: Settings) -> None:
-    """Raise `SettingsError` if a setting of limits is not valid."""
+    """Raise `SettingsError` if a limit in the settings is not valid."""
     try:
         if settings.rate_limit:
             parse_many(settings.rate_limit)
     except ValueError:
         raise SettingsError(
             f"Setting rate_limit: {settings.rate_limit!r} is not a valid rate limit. "
-            "Use a number of searches per time, such as 60/minute, or leave it empty for no limit."
+            "Use a number of searches per unit of time, such as 60/minute, or leave it empty for no limit."
         ) from None
     if settings.searches_in_flight and settings.searches_in_flight >= settings.threads:
         raise SettingsError(
             f"Setting searches_in_flight: {settings.searches_in_flight} is too many for {settings.threads} threads. "
-            "Leave at least one thread for other pages, or raise the setting threads."
+            "Leave at least one thread for other pages, or increase threads."
         )
 
 
@@ -73,11 +73,11 @@ def register(app: Flask, settings: Settings) -> None:
         if request.environ.get(WAITED, 0.0) > MAX_WAIT_SECONDS:
             raise ServiceUnavailable(retry_after=RETRY_SECONDS)
         if hosts and not host_is_trusted(request.host.lower(), hosts):
-            raise BadRequest("This host name is not served here.")
+            raise BadRequest("This host name is not served.")
         _reject_control_characters()
         if not hops and "X-Forwarded-For" in request.headers and not warned.is_set():
             warned.set()
-            log.warning("X-Forwarded-* headers are ignored; if there is a proxy, set trusted_proxies")
+            log.warning("X-Forwarded-* headers are ignored; if they come from a proxy, set trusted_proxies")
 
     _limit_searches(app, settings)
 
@@ -102,7 +102,7 @@ def _limit_searches(app: Flask, settings: Settings) -> None:
 
 
 def _limit_concurrency(view: Callable[..., Any], slots: threading.BoundedSemaphore) -> Callable[..., Any]:
-    """Refuse at once if all slots are taken: a search that waits would occupy a thread."""
+    """Reject a search at once if all slots are taken: waiting would block a thread."""
 
     @wraps(view)
     def limited(*args: Any, **kwargs: Any) -> Any:
@@ -117,7 +117,7 @@ def _limit_concurrency(view: Callable[..., Any], slots: threading.BoundedSemapho
 
 
 def _reject_control_characters() -> None:
-    """PostgreSQL accepts no NUL in a text, and no URL of ours contains the others."""
+    """PostgreSQL strings cannot contain NUL, and valid URLs contain none of the others."""
     if CONTROL_CHARACTERS.search(request.path):
         raise NotFound
     for name, value in request.args.items(multi=True):

@@ -1,4 +1,4 @@
-"""Version 1 of the JSON API; documented in docs/api.md."""
+"""Version 1 of the JSON API, documented in docs/api.md."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 
 @blueprint.post("/search")
 def search() -> dict[str, Any]:
-    """Search with a photo: the form field "photo", or the request body itself."""
+    """Search with a photo: the form field "photo", or the request body."""
     criteria = from_query(request.args, services().catalog.currencies()[0])
     is_form = request.mimetype == "multipart/form-data"
     data = uploads.form_fields(request).get("photo", b"") if is_form else request.get_data(cache=False)
@@ -123,5 +123,5 @@ def _image_url(sha256: str) -> str:
 
 
 def _url(endpoint: str, **values: Any) -> str:
-    """Return an absolute URL, or only its path if the Host header is empty or not valid in a URL."""
+    """Return an absolute URL, or only its path if the Host header is empty or invalid."""
     return url_for(endpoint, _external=bool(request.host), **values)

@@ -32,7 +32,7 @@ class RecognizedNumber:
 
 
 class ArticleNumberReader:
-    """Opens the promoted reader on first use and again whenever another one is promoted; thread-safe."""
+    """Opens the promoted reader on first use, and a newly promoted one on `refresh`; thread-safe."""
 
     def __init__(
         self, settings: Settings, sessions: sessionmaker[Session], open_reader: OpenReader = open_reader
@@ -75,7 +75,7 @@ class ArticleNumberReader:
             self._refreshed = True
 
     def read(self, picture: Picture, box: Box | None = None) -> RecognizedNumber | None:
-        """Read the article number in a photo or in a box of it; None if there is none."""
+        """Read the article number in a photo or in a box within it; None if there is none."""
         reader = self.reader
         reading = reader.read(picture, box) if reader else None
         if reading is None:

@@ -1,8 +1,8 @@
-"""A Waitress server with limits on each connection.
+"""A Waitress server with per-connection limits.
 
-Waitress reads requests and sends responses in one event loop, so slow clients hold no threads. Added here: timeouts for
-requests and responses, limits on connections per client and on buffered bodies, and rejections before a request is read
-whole that the application answers with a page.
+Waitress reads requests and sends responses in one event loop, so slow clients occupy no threads. This module adds
+timeouts for requests and responses, limits on connections per client and on buffered bodies, and early rejection of
+requests, with an error page rendered by the application.
 """
 
 import ipaddress
@@ -23,22 +23,22 @@ from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
 REJECTED = "vsearch.rejected"
-"""WSGI key: the error status of a request that was not read whole."""
+"""WSGI key: the error status of a request that was not read completely."""
 
 WAITED = "vsearch.waited"
-"""WSGI key: seconds that the complete request waited for a thread."""
+"""WSGI key: seconds that a request waited for a thread after it was received."""
 
 MAX_HEADER_BYTES = 32_768
 MAX_PIPELINED = 8
-"""Requests sent ahead on one connection; browsers send none. Their responses fit the output buffer, so that no thread
-waits for a client that does not read."""
+"""Pipelined requests per connection; browsers send none. Their responses fit in the output buffer, so no thread waits
+for a client that does not read."""
 
 IDLE_SECONDS = 15
 DRAIN_SECONDS = 30
-"""How long the rest of a rejected request is read and dropped: closing at once would lose the response."""
+"""How long the rest of a rejected request is read and discarded: closing at once would lose the response."""
 
 STOP_SECONDS = 8
-"""How long running requests may take after `stop`; Docker kills after ten seconds."""
+"""How long running requests may take after `stop`; Docker kills containers after ten seconds."""
 
 
 class RequestTimeout(BadRequest):  # type: ignore[misc]  # waitress has no types
@@ -59,13 +59,13 @@ class ConnectionLimits:
 
     read_seconds: float  # for a request to arrive, and for its response to be read
     body_bytes: int  # of one request
-    connections: int = 4096  # open at a time
-    per_client: int | None = 2048  # of these, for one client; None if clients look alike, as behind a proxy
+    connections: int = 4096  # open at the same time
+    per_client: int | None = 2048  # of these, per client; None if clients share an address, as behind a proxy
     buffered_bytes: int = 1_000_000_000  # bodies of all incomplete requests, in memory and temporary files
 
 
 def client_network(address: str) -> str:
-    """Return what identifies one client: its IPv4 address or its IPv6 /64 network; ports, as of some proxies, go."""
+    """Return a client's IPv4 address or IPv6 /64 network, without the port that some proxies append."""
     host = address.partition("%")[0]
     if host.startswith("["):
         host = host[1:].partition("]")[0]
@@ -81,7 +81,7 @@ def client_network(address: str) -> str:
 
 
 class RequestParser(HTTPRequestParser):  # type: ignore[misc]
-    """Records when a request began and when it was complete, and rejects what Waitress fails on."""
+    """Records when a request began and was complete, and rejects requests on which Waitress would fail."""
 
     error: Error | None
 
@@ -90,17 +90,17 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
         self.began = self.ended = time.time()
 
     def received(self, data: bytes) -> int:
-        """Parse data; return how many bytes of it belong to this request."""
+        """Parse data; return the number of bytes that belong to this request."""
         try:
             consumed: int = super().received(data)
-        except ValueError as error:  # of some malformed URLs and lengths
+        except ValueError as error:  # from some malformed URLs and lengths
             self.error, self.completed, consumed = BadRequest(str(error)), True, len(data)
         body = self.body_rcv
         if isinstance(body, ChunkedReceiver) and len(body.control_line) + len(body.trailer) > MAX_HEADER_BYTES:
             self.error, self.completed = BadRequest(f"a chunk's size or trailer exceeds {MAX_HEADER_BYTES} bytes"), True
         if self.completed:
             self.ended = time.time()
-            self.expect_continue = False  # no more data is wanted
+            self.expect_continue = False  # no more data is needed
         return consumed
 
 
@@ -134,13 +134,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def __init__(self, server: "Server", sock: socket.socket, addr: Any, adj: Adjustments, map: Any = None) -> None:
         self.client = client_network(str(addr[0]))
-        self.idle_since = time.time()  # since it was opened, or since the last response was written
+        self.idle_since = time.time()  # since the connection opened or the last response was written
         self.rejected = self.draining = False
         super().__init__(server, sock, addr, adj, map=map)
         self.will_close = not server.admits(self)
 
     def error_task_class(self, channel: "Channel", request: HTTPRequestParser) -> WSGITask:
-        """Let the application respond if the request is valid so far and has a path."""
+        """Let the application respond if the request so far is valid and has a path."""
         self.rejected = True
         has_page = isinstance(request.error, RequestEntityTooLarge | RequestTimeout | BuffersFull)
         return (Task if has_page and hasattr(request, "path") else ErrorTask)(channel, request)
@@ -156,12 +156,12 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def service(self) -> None:
         """Respond to one request, in a thread."""
-        self.idle_since = math.inf  # `check_timeouts` may run between the end of a long response and the next line
+        self.idle_since = math.inf  # `check_timeouts` could run between the end of a long response and the last line
         super().service()
         self.idle_since = time.time()
 
     def handle_write(self) -> None:
-        """Send; after a rejection, end the response but keep reading, so that the client receives it."""
+        """Send data; after a rejection, end the response but keep reading, so that the client receives it."""
         if not (self.rejected and self.close_when_flushed):
             super().handle_write()
             return
@@ -174,7 +174,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 self.socket.shutdown(socket.SHUT_WR)
 
     def handle_close(self) -> None:
-        """Close, and free the buffers of an incomplete request."""
+        """Close the connection and free the buffers of an incomplete request."""
         super().handle_close()
         if self.request is not None:
             self.request.close()
@@ -193,7 +193,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         elif not self.total_outbufs_len:
             seconds = IDLE_SECONDS
         if now - self.idle_since > seconds:
-            self.handle_close()  # `will_close` would wait until the client reads something
+            self.handle_close()  # with `will_close`, it would wait until the client reads
 
     def reject(self, error: Error) -> None:
         """Respond to an incomplete request with an error."""
@@ -231,12 +231,12 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         super().__init__(application, _sock=listener, adj=adjustments, sockinfo=sockinfo, bind_socket=False)
 
     def admits(self, channel: Channel) -> bool:
-        """Return whether the client of a new connection may have another one."""
+        """Return whether a new connection is within its client's limit."""
         others = sum(other.client == channel.client for other in self.active_channels.values())
         return self.limits.per_client is None or others <= self.limits.per_client
 
     def maintenance(self, now: float) -> None:
-        """Enforce timeouts and the limit on buffered bodies, every second; the largest bodies are rejected first."""
+        """Enforce timeouts and the limit on buffered bodies, once a second; reject the largest bodies first."""
         for channel in list(self.active_channels.values()):
             channel.check_timeouts(now)
         reading = [channel for channel in self.active_channels.values() if channel.request is not None]
@@ -257,7 +257,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         wasyncore.close_all(self._map)
 
     def stop(self) -> None:
-        """Accept no more connections and let `serve` return; callable from any thread or signal handler."""
+        """Stop accepting connections and let `serve` return; can be called from any thread or signal handler."""
         self._stop_at = time.monotonic() + STOP_SECONDS
         self.pull_trigger()
 

@@ -30,7 +30,7 @@ class Criteria:
     in_stock: bool = False
     page: int = 1
     visual_only: bool = False  # do not read an article number from the photo
-    article_number: str = ""  # one that was read from the photo but that no single product has
+    article_number: str = ""  # read from the photo, but not the number of exactly one product
     currency: str = "EUR"
 
     @property
@@ -51,7 +51,7 @@ class Criteria:
 
     @property
     def unfiltered(self) -> "Criteria":
-        """The same criteria without box, class and facets; text and metric only order results, so they stay."""
+        """The same criteria without box, class and facets; text and metric stay, because they only order results."""
         class_name = ALL if self.class_name == ALL else ""
         return replace(self, box=None, class_name=class_name, price_min=None, price_max=None, in_stock=False)
 
@@ -60,7 +60,7 @@ class Criteria:
         return replace(self, **{"page": 1, **changes})
 
     def query(self) -> dict[str, str]:
-        """Return the query parameters that `from_query` parses into these criteria, without defaults."""
+        """Return the query parameters that `from_query` parses into these criteria, omitting defaults."""
         parameters = {
             "box": str(self.box) if self.box else "",
             "class": self.class_name,
@@ -88,7 +88,7 @@ def from_query(query: Mapping[str, str], currency: str) -> Criteria:
         low, high = high, low
     number = given.get("article_number", "")
     if not _is_digits(number or "0", MAX_ARTICLE_NUMBER_LENGTH):
-        raise InvalidRequest(f"{number[:20]!r} is not an article number: use up to {MAX_ARTICLE_NUMBER_LENGTH} digits.")
+        raise InvalidRequest(f"{number[:20]!r} is not an article number. Use up to {MAX_ARTICLE_NUMBER_LENGTH} digits.")
     page = given.get("page", "1")
     if not (_is_digits(page, 8) and 1 <= int(page) <= MAX_PAGE):
         raise InvalidRequest(f"{page[:20]!r} is not a valid page. Use 1 to {MAX_PAGE}.")
@@ -108,7 +108,7 @@ def from_query(query: Mapping[str, str], currency: str) -> Criteria:
 
 
 def from_form(query: Mapping[str, str], currency: str) -> tuple[Criteria, dict[str, str]]:
-    """Parse query parameters like `from_query`, but return messages about unreadable prices by field name."""
+    """Parse query parameters like `from_query`, but return error messages for invalid prices, by field name."""
     problems = {}
     for name in PRICE_FIELDS:
         try:
@@ -132,7 +132,7 @@ def _is_digits(text: str, max_length: int) -> bool:
 def parse_price(text: str, currency: str) -> int:
     """Parse a typed price such as "1199", "1,199", "€100" or "1.198,90" into minor units.
 
-    A comma before three digits groups thousands, as on the page itself; a point there is ambiguous.
+    A comma before three digits separates thousands, as on the web pages; a period is ambiguous.
     """
     try:
         return read_price(text.strip(), currency, currency)[0]

@@ -1,4 +1,4 @@
-"""Error pages, and the same content as JSON: every exception becomes an HTTP status here."""
+"""Error pages, and the same content as JSON: maps every exception to an HTTP status."""
 
 import logging
 from secrets import token_hex
@@ -36,7 +36,7 @@ UNAVAILABLE: dict[type[errors.VSearchError], str] = {
     errors.NoGeneration: "Search is not available yet. Please come back in a few minutes.",
     errors.UploadsUnavailable: "We cannot save or delete photos right now. Please try again in a few minutes.",
 }
-"""Shown instead of messages for the operator, which are only logged."""
+"""Shown instead of messages for operators, which are only logged."""
 
 PAGE_MESSAGES = {
     400: "We could not understand this request. Please start again.",
@@ -77,7 +77,7 @@ def handle_http(error: HTTPException) -> Response:
     status = error.code or 500
     is_standard = error.description == type(error).description
     message = PAGE_MESSAGES.get(status) if is_standard and not _wants_json() else error.description
-    response = _respond(status, type(error).__name__, message or "We could not answer this request.")
+    response = _respond(status, type(error).__name__, message or "We could not process this request.")
     for name, value in error.get_headers(request.environ):
         if name in ("Allow", "Retry-After"):
             response.headers[name] = value
@@ -90,7 +90,7 @@ def _too_large() -> Response:
     if REJECTED in request.environ or sent > request.max_content_length:  # type: ignore[operator]  # create_app sets it
         message = f"Photos can be up to {services().settings.max_upload_mb} MB. Please choose a smaller copy."
     else:
-        message = "The form contains too much besides the photo. Send only the photo."
+        message = "The form contains too much data in addition to the photo. Send only the photo."
     return _respond(413, "ImageTooLarge", message)
 
 
@@ -102,7 +102,7 @@ def _handle_unexpected(error: Exception) -> Response:
 
 
 def _results_url(status: int) -> str | None:
-    """Return the URL of the results to go back to, without the query string if that is what was wrong."""
+    """Return the URL of the results to go back to, without the query string if it was invalid."""
     if status == 400:
         return request.script_root + request.path
     return request.script_root + request.full_path.rstrip("?") if status in (429, 503) else None
@@ -116,7 +116,7 @@ def _respond(status: int, code: str, message: str) -> Response:
     if _wants_json():
         response: Response = jsonify({"error": {"code": code, "message": message}})
     elif isinstance(request.routing_exception, BadHost):
-        response = Response(message, mimetype="text/plain")  # the links of a page need a valid host
+        response = Response(message, mimetype="text/plain")  # links in a page need a valid host
     else:
         title = TITLES.get(code, "Back in a moment" if status == 503 else "Something went wrong")
         back = _results_url(status) if request.endpoint == "shop.show_results" else None

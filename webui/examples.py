@@ -1,4 +1,4 @@
-"""Example photos on the start page: a folder of the shop's own, loaded at startup."""
+"""Example photos on the start page, loaded at startup from a folder that the shop provides."""
 
 import hashlib
 import logging
@@ -12,7 +12,7 @@ from vsearch.imaging.codec import Limits, decode, encode_jpeg, resize
 from webui.uploads import MAX_SIDE
 
 MAX_EXAMPLES = 12
-"""All of them are kept in memory."""
+"""Limited because all are kept in memory."""
 
 PREVIEW_SIDE = 480
 """Longest side on the start page, in pixels."""
@@ -33,7 +33,7 @@ class ExamplePhoto:
 
 
 def load(folder: Path | None, limits: Limits) -> Mapping[str, ExamplePhoto]:
-    """Return the first `MAX_EXAMPLES` photos of the folder, by name, as a mapping from their ids."""
+    """Return the first `MAX_EXAMPLES` photos in the folder, in order of file name, by id."""
     try:
         paths = sorted(path for path in folder.iterdir() if path.is_file()) if folder else []
     except OSError as error:

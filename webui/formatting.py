@@ -1,4 +1,4 @@
-"""Prices and the other template filters: data as shoppers read it."""
+"""Template filters for prices and other values: data formatted for shoppers."""
 
 from decimal import Decimal
 
@@ -51,7 +51,7 @@ def class_title(name: str) -> str:
 
 
 def percent(share: float) -> str:
-    """Format a share in whole percent, without rounding to 0% or 100%."""
+    """Format a share as a whole percentage, without rounding to 0% or 100%."""
     if 0 < share < 0.01:
         return "<1%"
     return ">99%" if 0.99 < share < 1 else f"{share:.0%}"

@@ -1,4 +1,4 @@
-"""Health checks: a public one that says only whether the page works, and one for operators with the details."""
+"""Health checks: public ones that report only a status, and detailed ones for operators."""
 
 from typing import Any
 
@@ -15,20 +15,20 @@ admin_blueprint = Blueprint("admin_health", __name__)
 @blueprint.get("/healthz")
 @admin_blueprint.get("/healthz")
 def alive() -> dict[str, str]:
-    """Answer that the process is running."""
+    """Report that the process is running."""
     return {"status": "alive"}
 
 
 @blueprint.get("/readyz")
 def ready() -> tuple[dict[str, str], int]:
-    """Answer whether photos can be uploaded and searched; status 503 if not."""
+    """Report whether photos can be uploaded and searched; the status is 503 if not."""
     report, status = ready_details()
     return {"status": report["status"]}, status
 
 
 @admin_blueprint.get("/readyz")
 def ready_details() -> tuple[dict[str, Any], int]:
-    """Answer the same with the served generation, and in `problem` why it, or a newer one, cannot be served."""
+    """Report the same, the served generation and, in `problem`, why it or a newer one cannot be served."""
     served = services()
     engine = served.engine
     problems = [engine.problem] if engine.problem else []
@@ -42,7 +42,7 @@ def ready_details() -> tuple[dict[str, Any], int]:
             "pictures": len(generation.gallery),
         }
         with served.sessions() as session:
-            check_schema(session.connection())  # another version may have migrated it while this one is running
+            check_schema(session.connection())  # a different version may have migrated it while this one is running
     except VSearchError as error:
         ready, problems = False, [error]
     try:

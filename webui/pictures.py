@@ -1,4 +1,4 @@
-"""Image files: catalog pictures as thumbnails, shoppers' photos, and example photos."""
+"""Image responses: thumbnails of catalog pictures, shoppers' photos, and example photos."""
 
 from io import BytesIO
 
@@ -19,7 +19,7 @@ blueprint = Blueprint("pictures", __name__)
 def catalog_picture(sha256: str, width: int) -> Response:
     """Send a picture of a product, its longer side at most `width` pixels.
 
-    The content of a URL never changes, but its product may be withdrawn; caches then expire within a day.
+    The content at a URL never changes, but its product may be withdrawn, so caches expire within a day.
     """
     with services().sessions() as session:
         is_public = queries.is_picture_public(session, sha256)
@@ -30,9 +30,9 @@ def catalog_picture(sha256: str, width: int) -> Response:
 
 @blueprint.get("/photos/<photo_id>.jpg")
 def photo(photo_id: str) -> Response:
-    """Send a shopper's photo; only the browser may cache it, and must revalidate, since it may be deleted."""
+    """Send a shopper's photo; only browsers may cache it, and must revalidate, since it may be deleted."""
     content = BytesIO(services().uploads.read(photo_id) or abort(404, PHOTO_UNAVAILABLE))
-    response = send_file(content, "image/jpeg", etag=photo_id)  # no-cache, since it has no age
+    response = send_file(content, "image/jpeg", etag=photo_id)  # without max_age, it is no-cache
     response.cache_control.private = True
     return response
 

@@ -1,6 +1,6 @@
-"""Prometheus metrics of requests, the served index, the catalog and its jobs; step timings of each request.
+"""Prometheus metrics for requests, the served index, the catalog and jobs; step timings of each request.
 
-One process answers all requests, so its own counters are complete.
+One process handles all requests, so its counters are complete.
 """
 
 import time
@@ -26,18 +26,18 @@ class RequestMetrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self.count = Counter("vsearch_requests", "Requests answered.", ("endpoint", "status"), registry=registry)
+        self.count = Counter("vsearch_requests", "Requests handled.", ("endpoint", "status"), registry=registry)
         self.seconds = Histogram(
-            "vsearch_request_seconds", "Seconds to answer.", ("endpoint",), buckets=BUCKETS, registry=registry
+            "vsearch_request_seconds", "Seconds per request.", ("endpoint",), buckets=BUCKETS, registry=registry
         )
         self.steps = Histogram(
-            "vsearch_step_seconds", "Seconds of a search's steps.", ("step",), buckets=BUCKETS, registry=registry
+            "vsearch_step_seconds", "Seconds per search step.", ("step",), buckets=BUCKETS, registry=registry
         )
 
 
 @contextmanager
 def measure(step: str) -> Iterator[None]:
-    """Record the time that the block takes as a step of the request."""
+    """Record the run time of the `with` block as a step of the request."""
     started = time.perf_counter()
     yield
     add_timings({step: 1000 * (time.perf_counter() - started)})
@@ -70,7 +70,7 @@ def register(app: Flask) -> None:
 
 
 def register_admin(admin: Flask, app: Flask) -> None:
-    """Serve the metrics of `app`, in Prometheus' text format, from the operators' application."""
+    """Serve the metrics of `app`, in the Prometheus text format, from the operators' application."""
     counters: RequestMetrics = app.extensions[_EXTENSION]
 
     @admin.get("/metrics")
@@ -85,13 +85,13 @@ def _current_state(served: Services) -> CollectorRegistry:
     def set_gauge(name: str, description: str, value: float) -> None:
         Gauge(f"vsearch_{name}", description, registry=registry).set(value)
 
-    set_gauge("problem", "1 while the newest index, or any, cannot be served.", served.engine.problem is not None)
+    set_gauge("problem", "1 if the newest index cannot be served.", served.engine.problem is not None)
     try:
         manifest = served.engine.serving.generation.manifest
     except VSearchError:
-        set_gauge("ready", "1 while searches are answered.", 0)
+        set_gauge("ready", "1 if photos can be searched.", 0)
     else:
-        set_gauge("ready", "1 while searches are answered.", 1)
+        set_gauge("ready", "1 if photos can be searched.", 1)
         set_gauge("index_pictures", "Pictures in the served index.", sum(part.count for part in manifest.classes))
         created = manifest.created_at.timestamp()
         set_gauge("index_created_timestamp_seconds", "When the served index was built.", created)

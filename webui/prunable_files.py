@@ -1,4 +1,4 @@
-"""Files of the page that `vsearch prune` and the nightly job delete."""
+"""The web server's files that `vsearch prune` and the nightly job delete."""
 
 from collections.abc import Container, Iterator
 from datetime import datetime, timedelta
@@ -13,9 +13,9 @@ from webui.uploads import UploadStore
 def prunable_files(
     settings: Settings, keep: Container[str], withdrawn: Container[str], now: datetime
 ) -> Iterator[tuple[str, Path]]:
-    """Yield the kind and path of old thumbnails and uploads, and of temporary files of killed processes.
+    """Yield the kind and path of old thumbnails and uploads, and of temporary files that killed processes left behind.
 
-    `keep` has the sha256 of the pictures in use, `withdrawn` of those of products withdrawn long ago.
+    `keep` contains the sha256 of pictures in use, `withdrawn` those of pictures of products withdrawn long ago.
     """
     made_before = (now - timedelta(days=settings.thumbnail_days)).timestamp()
     for path in Thumbnails(settings).unused(keep, withdrawn, made_before):

@@ -1,4 +1,4 @@
-"""From a photo and criteria to one page of products; independent of Flask."""
+"""Finds one page of products for a photo and search criteria; independent of Flask."""
 
 import time
 from collections import defaultdict
@@ -19,14 +19,14 @@ from webui.criteria import Criteria
 from webui.services import Services
 
 FUSION_DEPTH = 600
-"""Number of visually similar products that a text query can re-order."""
+"""Number of visually similar products that a text query can reorder."""
 
 RRF_K = 60
-"""Smoothing constant of reciprocal rank fusion; the value of Cormack et al. (2009)."""
+"""Smoothing constant of reciprocal rank fusion; the value from Cormack et al. (2009)."""
 
 MIN_CHIPS, MAX_CHIPS = 3, 6
 MIN_CHIP_PROBABILITY = 0.01
-"""Beyond `MIN_CHIPS`, only classes with at least this probability are offered."""
+"""After the first `MIN_CHIPS`, only classes with at least this probability are offered."""
 
 MAX_COUNTED = 20
 """Limit of `ResultPage.close_unfiltered`."""
@@ -50,7 +50,7 @@ class Chip:
 
 @dataclass(frozen=True)
 class DetectedBox:
-    """A part of the photo that may show a product; `selected` if it was searched or contains the best hit."""
+    """A part of the photo that may show a product; `selected` if it was searched for or produced the best hit."""
 
     box: Box
     confidence: float
@@ -65,7 +65,7 @@ class ResultPage:
     matches: tuple[Match, ...]  # best first
     has_next: bool
     chips: tuple[Chip, ...]  # the most probable classes, and the chosen one
-    boxes: tuple[DetectedBox, ...]  # the largest first, so that none is covered by another
+    boxes: tuple[DetectedBox, ...]  # largest first, so that none is covered by another
     text_found: bool  # whether any visually similar product contains the text query
     close_unfiltered: int
     """If nothing similar passes the filters, the number of similar products without them, up to `MAX_COUNTED`."""
@@ -74,12 +74,12 @@ class ResultPage:
 
     @property
     def nothing_close(self) -> bool:
-        """Whether there are hits but none, on any page, is at least similar."""
+        """Whether there are hits, but none on any page is at least similar."""
         return bool(self.matches) and not _close(self.result.hits)
 
     @property
     def filtered_out(self) -> str:
-        """The count of similar products that the filters hide ("at least 20 products"), if there are no others."""
+        """How many similar products the filters hide ("at least 20 products"), if they hide all of them."""
         if not self.nothing_close or not self.close_unfiltered:
             return ""
         at_least = "at least " if self.close_unfiltered == MAX_COUNTED else ""
@@ -98,7 +98,7 @@ class ResultPage:
 
 
 def find_products(services: Services, picture: Picture, criteria: Criteria) -> ResultPage:
-    """Search with a photo and return the requested page; everything on it comes from one generation."""
+    """Search with a photo and return the requested page; all of its results come from one generation."""
     size = services.settings.results_per_page
     wanted = criteria.page * size + 1
     serving = services.engine.serving
@@ -135,7 +135,7 @@ def find_products(services: Services, picture: Picture, criteria: Criteria) -> R
 
 
 def read_article_number(services: Services, picture: Picture, criteria: Criteria) -> RecognizedNumber | None:
-    """Read the article number in the photo or in the selected box, unless the criteria say not to."""
+    """Read the article number in the photo or in the selected box, unless the criteria are visual only."""
     return None if criteria.visual_only else services.article_numbers.read(picture, criteria.box)
 
 
@@ -149,7 +149,7 @@ def similar_products(services: Services, product_id: int, count: int) -> list[Ma
 
 
 def featured_products(services: Services, count: int) -> list[ProductCard]:
-    """Return products spread evenly over the index; the same ones until the next generation."""
+    """Return products spread evenly over the index; they stay the same until the next generation."""
     products = services.engine.serving.generation.gallery.products
     step = max(1, len(products) // count)
     chosen = products[step // 2 :: step].tolist()
@@ -179,7 +179,7 @@ def _close(hits: Sequence[LabeledHit]) -> list[LabeledHit]:
 
 
 def _matches(session: Session, hits: Sequence[LabeledHit], text_ranking: Sequence[int]) -> list[Match]:
-    """Look up the products of the hits that are still sold, fused with the text ranking."""
+    """Look up the hits' products that are still sold, ranked by hits and text together."""
     by_product = {hit.product_id: hit for hit in hits}
     ranked = list(by_product)
     if text_ranking:

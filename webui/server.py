@@ -1,4 +1,4 @@
-"""Serves the page and, on a second address, the operators' metrics: one process, several threads, one engine."""
+"""Serves the web pages and, on a second address, operators' metrics: one process, several threads, one engine."""
 
 import logging
 import resource
@@ -26,13 +26,13 @@ from webui.connections import ConnectionLimits, Server
 from webui.services import Services, services_of
 
 RESERVED_FILES = 256
-"""Open files besides connections: catalog, pictures, indexes."""
+"""Open files other than connections: catalog, pictures, indexes."""
 
 REFRESH_SECONDS = 5.0
 EXPIRE_SECONDS = 3600.0
 
 OnReady = Callable[[str, str | None], None]
-"""Called with the URL of the page, and with the reason if nothing can be searched yet."""
+"""Called with the server's URL and, if nothing can be searched yet, the reason."""
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def serve(
     """Serve until SIGTERM or SIGINT, then finish running requests.
 
     Raises:
-        SettingsError: an address, a limit or the folder of example photos is not valid.
+        SettingsError: an address, a limit or the example folder is not valid.
         CatalogError: the catalog cannot be used.
     """
     with ExitStack() as sockets:
@@ -70,7 +70,7 @@ def serve(
         server: Server | None = None
 
         def stop(number: int, frame: FrameType | None) -> None:
-            signal.signal(number, signal.SIG_DFL)  # a second signal ends at once
+            signal.signal(number, signal.SIG_DFL)  # a second signal ends the process at once
             if server is None:
                 raise SystemExit(0)
             server.stop()
@@ -100,7 +100,7 @@ def _serve_admin(app: Flask, listener: socket.socket) -> Server:
 
 
 def connection_limits(app: Flask, settings: Settings) -> ConnectionLimits:
-    """Return the limits that fit the open files, up to two per connection; raises the soft limit of open files."""
+    """Raise the soft limit on open files and return limits that fit it, at up to two files per connection."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * ConnectionLimits.connections + RESERVED_FILES
     if hard != resource.RLIM_INFINITY:
@@ -117,7 +117,7 @@ def connection_limits(app: Flask, settings: Settings) -> ConnectionLimits:
 
 
 def admin_listener(settings: Settings) -> socket.socket | None:
-    """Listen on the operators' address; None if it is disabled, or if only the default one is already in use."""
+    """Listen on the operators' address; None if it is disabled, or is the default and already in use."""
     if not settings.admin_bind:
         return None
     host, _, port = settings.admin_bind.rpartition(":")
@@ -133,7 +133,7 @@ def admin_listener(settings: Settings) -> socket.socket | None:
 def _listen(host: str, port: int, source: str) -> socket.socket:
     try:
         if port > 65_535:
-            raise OverflowError("ports end at 65535")  # some systems would take it modulo 65,536
+            raise OverflowError("ports end at 65535")  # some systems would reduce it modulo 65,536
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address, family=family, backlog=1024, dualstack_ipv6=host == "::")
     except (OSError, OverflowError) as error:
@@ -144,7 +144,7 @@ def _listen(host: str, port: int, source: str) -> socket.socket:
 
 
 class BackgroundThread:
-    """Runs the recurring tasks of one process until it is stopped."""
+    """Runs the recurring tasks of a process until stopped."""
 
     def __init__(self, services: Services, *, refresh_seconds: float = REFRESH_SECONDS) -> None:
         self._services = services
@@ -180,7 +180,7 @@ class BackgroundThread:
 
 
 def _attempt(task: Callable[[], object]) -> None:
-    """Run a task; a failure is logged, and the thread tries again later."""
+    """Run a task; log a failure, since the thread retries the task later."""
     try:
         task()
     except VSearchError as error:

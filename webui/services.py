@@ -1,4 +1,4 @@
-"""The collaborators of one application, created once and available to every view through `services()`."""
+"""The objects that views depend on, created once per application and returned by `services()`."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ EXTENSION = "vsearch"
 
 
 class CatalogCache:
-    """What only a feed import changes: read from SQL again after each import, by one small query in between."""
+    """Caches data that only feed imports change; each access checks for a new import with a small query."""
 
     def __init__(self, sessions: sessionmaker[Session], default_currency: str) -> None:
         self._sessions = sessions
@@ -31,7 +31,7 @@ class CatalogCache:
         self._lock = threading.Lock()
 
     def currencies(self) -> tuple[str, ...]:
-        """Return the currencies of the prices, the most common first; the first one is that of price filters."""
+        """Return the currencies of the prices, most common first; price filters use the first one."""
         default = (self._default_currency,)
         found: tuple[str, ...] = self._read("currencies", lambda session: tuple(queries.currencies(session)) or default)
         return found
@@ -47,7 +47,7 @@ class CatalogCache:
 
     def _read(self, name: str, read: Callable[[Session], object], version: str = "") -> Any:
         with self._sessions() as session:
-            # Counted before reading: what an import changes in between is then read twice, never missed.
+            # Counted before reading: changes by an import in between are then read twice, never missed.
             state = version, imports.change_count(session)
             with self._lock:
                 if self._cached.get(name, (None,))[0] != state:
@@ -57,7 +57,7 @@ class CatalogCache:
 
 @dataclass(frozen=True)
 class Services:
-    """The collaborators of one application."""
+    """The objects that views depend on."""
 
     settings: Settings
     engine: Engine

@@ -1,4 +1,4 @@
-"""The shopper's pages."""
+"""The web pages for shoppers."""
 
 from typing import Any
 
@@ -50,16 +50,16 @@ def search() -> Response:
 
 @blueprint.get("/search")
 def search_without_photo() -> Response:
-    """Redirect to the start page: the URL of the upload form was reloaded or shared."""
+    """Redirect to the start page, for when the upload form's URL is reloaded or shared."""
     return redirect(url_for("shop.home"))
 
 
 @blueprint.get("/results/<photo_id>")
 def show_results(photo_id: str) -> tuple[str, int] | Response:
-    """Show the products that look like a photo; the query string is the only state.
+    """Show the products most similar to a photo; the query string is the only state.
 
     If the selected box shows an article number, redirect to its product. A price that cannot be parsed is ignored and
-    stays in its field with an error message.
+    stays in its field, with an error message.
     """
     currencies = services().catalog.currencies()
     criteria, problems = from_form(request.args, currencies[0])
@@ -94,7 +94,7 @@ def show_results(photo_id: str) -> tuple[str, int] | Response:
 
 @blueprint.post("/results/<photo_id>/delete")
 def delete_photo(photo_id: str) -> Response:
-    """Delete a shopper's photo and everything cached about it; knowing its URL is the permission."""
+    """Delete a shopper's photo and everything cached about it; knowing its URL is permission enough."""
     picture = _load_photo(photo_id)
     services().uploads.delete(photo_id)
     services().engine.photos.forget(picture)

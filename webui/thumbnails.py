@@ -1,4 +1,4 @@
-"""Catalog pictures at the few widths that the pages use, created on first request."""
+"""Catalog pictures at the few widths that the web pages use, created on first request."""
 
 import logging
 from collections.abc import Container, Iterator
@@ -28,7 +28,7 @@ class Thumbnails:
         if width not in WIDTHS or not is_sha256(sha256):
             return None
         path = self.folder / sha256[:2] / f"{sha256}-{width}.jpg"
-        with suppress(OSError):  # not created yet, deleted, or the disk fails
+        with suppress(OSError):  # not created yet, deleted, or unreadable
             return path.read_bytes()
         if not self._store.exists(sha256):
             return None
@@ -42,7 +42,7 @@ class Thumbnails:
         return thumbnail
 
     def unused(self, keep: Container[str], withdrawn: Container[str], before: float) -> Iterator[Path]:
-        """Yield the thumbnails to delete: those created before that Unix time, and those of unused pictures.
+        """Yield the thumbnails to delete: those created before a Unix time, and those of unused pictures.
 
         A picture removed from a product keeps its thumbnails until the picture file itself is deleted, because pages
         sent earlier may still request them. Those of withdrawn products are deleted at once.

@@ -1,7 +1,7 @@
 """Shoppers' photos: parsed from forms, re-encoded without metadata, stored under a keyed hash, and expired.
 
-What is stored is never what was sent: every photo is decoded and encoded again, so that no hidden data, GPS position or
-file name survives. The id is an HMAC of the result: stable, but not guessable even with the same photo.
+Photos are never stored as sent: each is decoded and encoded again, so that no hidden data, GPS position or file name
+remains. The id is an HMAC of the result: stable, but not guessable even by someone who has the photo.
 """
 
 import hmac
@@ -26,10 +26,10 @@ from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits, decode, encode_jpeg
 
 MAX_SIDE = 1600
-"""Longest side stored, in pixels: more than any encoder needs, enough for a large screen."""
+"""Longest stored side, in pixels: more than any encoder needs, and enough for a large screen."""
 
 MAX_PARTS = 1000
-"""Parts of one form."""
+"""Maximum number of parts in a form."""
 
 FREED_SHARE = 20
 """A full store frees 1/20 of its space at a time, because listing a large folder is slow."""
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 class UploadStore:
     """A folder of photos, <photo id>.jpg, that several processes may share; the HMAC key is stored next to it.
 
-    `expire` deletes photos that were not uploaded again for a time; above the size limit the oldest are deleted.
+    `expire` deletes photos that have not been uploaded for some time and, above the size limit, the oldest.
     Methods raise UploadsUnavailable if the folder cannot be used.
     """
 
@@ -52,10 +52,10 @@ class UploadStore:
         self._max_age = settings.upload_days * 86_400
         self._max_bytes = round(settings.upload_gb * 1e9)
         self._writing = threading.Lock()
-        self._free_bytes = 0  # that may be written before the folder is listed again
+        self._free_bytes = 0  # that can be written before the folder is listed again
 
     def put(self, data: bytes) -> str:
-        """Store a photo and return its id; `InvalidRequest` or `ImageRejected` if it is not an acceptable picture."""
+        """Store a photo and return its id; raises `InvalidRequest` or `ImageRejected` if it is not acceptable."""
         if not data:
             raise InvalidRequest("The request contains no photo. Choose a photo first.")
         photo = encode_jpeg(decode(data, self.limits, max_side=MAX_SIDE))
@@ -120,7 +120,7 @@ class UploadStore:
                 file.write(_PROBE)
 
     def _make_room(self, size: int) -> None:
-        """Delete photos if necessary before `size` bytes are written; two processes together stay below the limit."""
+        """Delete photos if necessary before writing `size` bytes; two processes together stay below the limit."""
         self._free_bytes -= size
         if self._free_bytes < 0:
             freed = self._max_bytes // FREED_SHARE
@@ -133,7 +133,7 @@ class UploadStore:
             yield
         except OSError as error:
             raise UploadsUnavailable(
-                f"The folder of uploads {self.folder} cannot be used: {error.strerror or error}. "
+                f"The upload folder {self.folder} cannot be used: {error.strerror or error}. "
                 "Make it writable, or free disk space."
             ) from error
 
@@ -149,7 +149,7 @@ class _LenientDecoder(MultipartDecoder):
 
 
 def form_fields(request: Request) -> dict[str, bytes]:
-    """Return the parts of a multipart form by name; of several with one name, the first that is not empty.
+    """Return the parts of a multipart form by name; the first nonempty one if several have the same name.
 
     Flask's `request.files` drops parts without a file name, and all parts if one header is not UTF-8.
 
@@ -179,7 +179,7 @@ def form_fields(request: Request) -> dict[str, bytes]:
 
 
 def _load_or_create_key(path: Path) -> bytes:
-    """Return the secret in a file; of several processes that create it at once, the first one wins."""
+    """Return the secret in a file, created if missing; if several processes create it, the first wins."""
     with suppress(FileNotFoundError):
         return path.read_bytes()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -73,7 +73,7 @@ def test_product_page_shows_the_number(client):
     for url in ("/products/P-03", f"/products/P-03?photo={'0' * 64}"):
         page = client.get(url).text
         assert "123.456.78" in page
-        assert "in your photo" not in page
+        assert "from your photo" not in page
     assert "Article number" not in client.get("/products/P-05").text
     assert client.get("/api/v1/products/P-03").get_json()["article_number"] == "12345678"
 

@@ -25,7 +25,7 @@ MAX_RANK = 5
 @click.command(epilog="Example: vsearch demo --feed products.csv --images pictures.tar")
 @click.option("--feed", type=EXISTING_FILE, help="Your own feed.")
 @click.option("--images", type=EXISTING_PATH, help="Its pictures: folder, tar or zip.")
-@click.option("--mapping", type=EXISTING_PATH, help="TOML file that maps its columns.")
+@click.option("--mapping", type=EXISTING_PATH, help="TOML file that maps the feed's columns.")
 @click.option("--accept", multiple=True, help="Override a safety check (repeatable), as in `vsearch index run`.")
 @host_option
 @port_option
@@ -35,7 +35,7 @@ def command(
     settings: Settings, /, *, feed: Path | None, images: Path | None, mapping: Path | None, accept: tuple[str, ...],
     no_serve: bool, **address: Any,
 ) -> None:  # fmt: skip
-    """Import and index a catalog, and serve the page; without --feed, the furniture shop that is included."""
+    """Import, index and serve a catalog; without --feed, the included furniture shop."""
     if (feed is None) != (images is None):
         raise click.UsageError("Give both --feed and --images, or neither.")
     if mapping is not None and feed is None:

@@ -1,6 +1,6 @@
 // Select an area of the photo to search, by pointer or by keyboard.
 
-const MIN_LONG = 0.05; // fractions of the photo's sides; an article number may be wide and low
+const MIN_LONG = 0.05; // fractions of the photo's sides; an article number can be wide and low
 const MIN_SHORT = 0.02;
 const STEP = 0.04;
 
@@ -13,7 +13,7 @@ const help = tool.querySelector("[data-box-help]");
 
 const initial = tool.dataset.box ? tool.dataset.box.split(",").map(Number) : null;
 let box = initial;
-let start = null; // where the pointer went down
+let start = null; // where the pointer was pressed
 let link = null; // the detected box under the pointer: a click follows its link, a drag selects an area
 
 const clamp = (value) => Math.min(1, Math.max(0, value));
@@ -84,7 +84,7 @@ function onKey(event) {
 button.addEventListener("click", () => (selecting() ? end() : begin()));
 frame.addEventListener("keydown", (event) => selecting() && onKey(event));
 
-// A mouse can select at once; a finger only after the button, because it also scrolls over the photo.
+// A mouse can select at once; touch only after the button is pressed, because dragging also scrolls.
 frame.addEventListener("pointerdown", (event) => {
   if (event.button !== 0 || (event.pointerType !== "mouse" && !selecting())) return;
   start = place(event);

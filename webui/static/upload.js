@@ -1,4 +1,4 @@
-// Choosing, dropping or pasting a photo submits the form at once. Without JavaScript the form still works.
+// Choosing, dropping or pasting a photo submits the form at once. Without JavaScript, the form still works.
 
 const MAX_SIDE = 2000;
 const SHRINK_ABOVE = 3_000_000; // bytes
@@ -70,7 +70,7 @@ if (form) {
     if (event.dataTransfer.files.length) send(event.dataTransfer.files[0]);
   });
 
-  // A page restored from the history must not look busy or keep the old file.
+  // A page restored from the browser's history must not look busy or keep the old file.
   addEventListener("pageshow", () => {
     busy.hidden = true;
     form.reset();
