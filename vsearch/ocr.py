@@ -1,4 +1,4 @@
-"""`TagReader`: reads the article number of a shelf tag in a photo.
+"""`TagReader`: reads the article number from a shelf tag in a photo.
 
 Candidate boxes that may contain a line of print are found by edge detection; the network decides for each whether it
 frames a number, and reads it. For a photo without print, the network is not called.

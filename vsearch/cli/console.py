@@ -16,7 +16,7 @@ from vsearch.core.progress import ProgressCallback
 _STOPPED = 130  # exit code for SIGINT, as in shells
 
 ITEMS_PER_LINE = 1000
-"""Items per progress line if their total is unknown."""
+"""Items per progress line if the total is unknown."""
 
 # Titles and file names may contain brackets, which are not markup.
 out = Console(highlight=False, markup=False, emoji=False)

@@ -95,7 +95,7 @@ def decode(data: bytes, limits: Limits = Limits(), *, max_side: int | None = Non
         raise NotAnImage("The photo is empty (0 bytes). Choose it again.")
     if len(data) > limits.max_bytes:
         raise ImageTooLarge(
-            f"The photo has {len(data) / 1e6:.1f} MB, over the limit of {limits.max_bytes / 1e6:g} MB. "
+            f"The photo is {len(data) / 1e6:.1f} MB, over the limit of {limits.max_bytes / 1e6:g} MB. "
             "Send a smaller copy."
         )
     file_type = filetypes.identify(data)
@@ -109,7 +109,7 @@ def decode(data: bytes, limits: Limits = Limits(), *, max_side: int | None = Non
         data = _without_fragile_metadata(data, file_type.pillow_format)
         with _open(data, file_type.pillow_format) as image:
             _check_size(image.width, image.height, limits)
-            # A file of 0.2 MB may need half a GB to decode, and several may come at once.
+            # A file of 0.2 MB may need half a GB to decode, and several may arrive at once.
             with _decoding_large if image.width * image.height > _LARGE_PIXELS else nullcontext():
                 return _decode(data, image, file_type.pillow_format, max_side)
     except (ImageTooLarge, NotAnImage, MemoryError):

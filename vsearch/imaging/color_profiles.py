@@ -84,7 +84,7 @@ def _srgb() -> ImageCms.ImageCmsProfile:
 
 
 def _scale_deep_gray(image: Image.Image) -> Image.Image:
-    """Scale gray of more than 8 bits down; Pillow would clip it to white."""
+    """Scale down gray of more than 8 bits, which Pillow would clip to white."""
     values = np.array(image, np.float32)
     top = float(np.nanmax(values))
     white = 65535 if image.mode != "F" else 1 if top <= 1 else 255 if top <= 255 else 65535

@@ -161,7 +161,7 @@ class ClassIndex:
         with _threads_for(len(vectors)):
             if not self._is_ivf:
                 return _search(self._rows, vectors, width, params=_faiss().SearchParameters(sel=selector))
-            # Allowed images may be in any cluster.
+            # Allowed images can be in any cluster.
             nprobe = self._rows.nlist if allowed is not None else self._nprobe_for(vectors, width, removed)
             while True:
                 parameters = _faiss().SearchParametersIVF(sel=selector, nprobe=nprobe)

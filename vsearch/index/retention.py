@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 def rollback(folder: Path, to: str = "", usable: Callable[[Generation], object] = lambda generation: None) -> str:
     """Make an earlier generation current again and return its id.
 
-    It is `to` or, if that is empty, the previously current one, or else the newest older one that can be served.
+    It is `to` or, if that is empty, the previously current one, or else the latest older one that can be served.
     `usable` raises if a generation cannot be served.
 
     Raises:

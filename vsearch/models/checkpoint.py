@@ -15,7 +15,7 @@ A searchable checkpoint also has:
     whitening.npz         a whitening for catalogs too small to fit one, the typical differences between photos of one
                           product ("differences"), and the background cohort ("strangers")
 
-`blocks_id` covers what determines blocks: stored blocks stay valid when a shop fits its own class heads.
+`blocks_id` covers everything that determines blocks: they stay valid when a shop fits its own class heads.
 `checkpoint_id` covers everything.
 """
 
@@ -59,7 +59,7 @@ class Retrieval:
     heads: ClassHeads
     whitening: Projection  # for catalogs too small to fit one
     differences: NDArray[np.float16]  # between photos of the same product [r, D]; may be empty
-    background_cohort: NDArray[np.float16]  # blocks of images of things no shop sells [s, D]; may be empty
+    background_cohort: NDArray[np.float16]  # blocks of images of objects that no shop sells [s, D]; may be empty
     class_sizes: Mapping[str, int] | None = None  # images per class that a shop fitted the heads on
 
     @property
@@ -211,9 +211,9 @@ def save(
 def save_with_heads(
     checkpoint: Checkpoint, heads: ClassHeads, parent: Path, class_sizes: Mapping[str, int] | None = None
 ) -> Checkpoint:
-    """Write `parent/<checkpoint_id>`, a copy with a shop's own class heads, unless it exists, and load it.
+    """Save a copy with a shop's own class heads as `parent/<checkpoint_id>`, unless it exists, and load it.
 
-    `class_sizes` are the images per class that the heads were fitted on; None keeps those of the checkpoint.
+    `class_sizes` are the numbers of images per class that the heads were fitted on; None keeps those of the checkpoint.
     """
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=parent) as name:

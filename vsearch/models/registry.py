@@ -74,7 +74,7 @@ def find(settings: Settings, name: str) -> Checkpoint:
     if Path(name).is_dir():
         return checkpoints.load(Path(name))
     folders = {folder.name: folder for folder in shop_folders(settings)}
-    if name not in folders:  # else the bundled files need not be hashed
+    if name not in folders:  # otherwise, the bundled files need not be hashed
         folders |= {checkpoints.checkpoint_id(read_description(folder)): folder for folder in bundled_folders()}
     found = [checkpoint_id for checkpoint_id in folders if len(name) >= _MIN_PREFIX and checkpoint_id.startswith(name)]
     found = [name] if name in folders else found

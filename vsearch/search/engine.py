@@ -1,4 +1,4 @@
-"""`Engine`: from a photo to labeled hits, each search within one generation.
+"""`Engine`: returns labeled hits for a photo; each search uses a single generation.
 
 The engine serves one immutable `Serving`. `refresh` prepares a new one in the background and swaps a single
 reference; a search reads that reference once, so it never mixes two generations.
@@ -54,8 +54,8 @@ class Search:
 class Engine:
     """Answers searches from the current generation; thread-safe.
 
-    Call `refresh` once before the first search, and again whenever another generation may have been published, unless
-    `serving` is a generation that is not published. The detector is opened on first use; if there is none, only whole
+    Call `refresh` once before the first search, and again whenever a new generation may have been published, unless
+    `serving` is an unpublished generation. The detector is opened on first use; if there is none, only whole
     photos are searched.
     """
 

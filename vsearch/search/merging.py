@@ -28,12 +28,12 @@ class SearchResult:
     """The result of one search."""
 
     hits: tuple[LabeledHit, ...]  # best first, one per product
-    classes: tuple[str, ...]  # that were searched
+    classes: tuple[str, ...]  # the classes searched
     routing: Routing  # "routed" if the photo decided on the classes, "chosen" if the caller did, else "all"
     generation_id: str
     predictions: ClassPredictions | None  # for the region with the best hit, n = 1; None without a photo
     timings: Mapping[str, float]  # milliseconds of the steps "detect" (if anything was detected), "encode" and "search"
-    known_classes: tuple[str, ...]  # of the generation
+    known_classes: tuple[str, ...]  # all classes of the generation
     detections: tuple[Detection, ...] = ()  # most confident first; unless a box was given, each was searched too
 
     @property

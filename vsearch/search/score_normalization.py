@@ -25,7 +25,7 @@ SELECTED_SHARE = 0.9
 def cohort_score(embeddings: Vectors, cohort: Vectors) -> Vectors:
     """Return the mean cosine of each embedding [q, d] with its nearest cohort images, float32 [q].
 
-    `cohort` [n, d] has unit length; an empty one scores 0.
+    `cohort` [n, d] contains unit vectors; an empty cohort scores 0.
     """
     if not len(cohort):
         return np.zeros(len(embeddings), np.float32)

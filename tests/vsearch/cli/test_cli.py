@@ -46,7 +46,7 @@ def test_every_command_has_help(name: str) -> None:
     assert "Example:" in result.output or "Commands:" in result.output
 
 
-def test_an_unknown_command_is_refused() -> None:
+def test_an_unknown_command_is_rejected() -> None:
     assert CliRunner().invoke(cli.cli, ["serch"]).exit_code == 2
 
 

@@ -39,7 +39,7 @@ def test_regular_files_are_listed_in_reading_order(
     [("w", None), ("w", 0), ("w", 100), ("w", 1024), ("w:gz", 100)],
     ids=["missing", "empty", "cut within a header", "cut between two files", "cut gzip"],
 )
-def test_damaged_archives_are_refused(tmp_path: Path, mode: str, size: int | None) -> None:
+def test_damaged_archives_are_rejected(tmp_path: Path, mode: str, size: int | None) -> None:
     """The tarfile module accepts a tar truncated between two files as complete."""
     path = make_tar(tmp_path, FILES, mode)
     if size is None:

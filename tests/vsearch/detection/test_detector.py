@@ -49,7 +49,7 @@ def test_the_three_most_confident_useful_boxes_are_kept(
     assert found == tuple(Detection(Box(*box), confidence) for confidence, box in expected)
 
 
-def test_a_checkpoint_without_a_boxes_head_is_refused() -> None:
+def test_a_checkpoint_without_a_boxes_head_is_rejected() -> None:
     with pytest.raises(CheckpointMismatch, match=r"has 0\. .*train detector"):
         ProductDetector(FakeClassifier([(*LEFT, 1)], HeadSpec("kind", "softmax", ("a", "b"))))
 

@@ -182,7 +182,7 @@ def test_complete_jpeg_without_end_marker(options: dict[str, Any], tail: bytes, 
 @pytest.mark.parametrize("tail", [b"", bytes(5000), b"\xff\xd9"], ids=["nothing", "zeros", "end marker"])
 @pytest.mark.parametrize("size", [(160, 120), (160, 113), (640, 480)], ids=str)
 @pytest.mark.parametrize("max_side", [None, 40])
-def test_jpeg_with_missing_rows_is_refused(
+def test_jpeg_with_missing_rows_is_rejected(
     options: dict[str, Any], tail: bytes, size: tuple[int, int], max_side: int | None
 ) -> None:
     """The decoder would fill them with gray; the last row of blocks may contain a single row of pixels."""
@@ -233,7 +233,7 @@ def test_files_with_odd_ends_are_complete(file_format: str, missing: int, tail: 
 
 @pytest.mark.parametrize("missing", [1, 100, 2000])
 @pytest.mark.parametrize("interlaced", [0, 1])
-def test_png_that_compresses_too_few_rows_is_refused(interlaced: int, missing: int) -> None:
+def test_png_that_compresses_too_few_rows_is_rejected(interlaced: int, missing: int) -> None:
     """A complete PNG may end with black rows."""
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 33, 47, 8, 2, 0, 0, interlaced))
     passes = [(5, 6), (4, 6), (9, 6), (8, 12), (17, 12), (16, 24), (33, 23)] if interlaced else [(33, 47)]
@@ -259,7 +259,7 @@ def test_black_png_is_complete(mode: str) -> None:
         ("WEBP", {"lossless": True}),
     ],
 )
-def test_truncated_files_are_refused(file_format: str, options: dict[str, Any]) -> None:
+def test_truncated_files_are_rejected(file_format: str, options: dict[str, Any]) -> None:
     whole = encoded(blocks(), file_format, **options)
     assert decode(whole).shape == (120, 160, 3)
     for share in (0.5, 0.9):

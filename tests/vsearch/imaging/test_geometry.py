@@ -16,6 +16,6 @@ def test_boxes_round_trip_through_text() -> None:
         *("0.5,0,0.5,1", "0.6,0,0.5,1", "-0.1,0,1,1", "0,0,1,1.2", "nan,0,1,1"),
     ],
 )
-def test_invalid_boxes_are_refused(text: str) -> None:
+def test_invalid_boxes_are_rejected(text: str) -> None:
     with pytest.raises(InvalidRequest, match="box"):
         Box.parse(text)

@@ -139,7 +139,7 @@ def test_loading_detects_a_damaged_file(content: bytes | int | None, metric: Met
         (np.array([[1.0, np.nan]]), [1], "finite"),
     ],
 )
-def test_invalid_embeddings_and_ids_are_refused(vectors: NDArray[np.float64], ids: list[int], reason: str) -> None:
+def test_invalid_embeddings_and_ids_are_rejected(vectors: NDArray[np.float64], ids: list[int], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         ClassIndex.build(vectors, np.array(ids, dtype=np.int64), "cosine")
 

@@ -126,7 +126,7 @@ def test_images_and_products_are_found_by_id() -> None:
         ({"k": 1, "classes": ("class 1", "rug")}, UnknownClass, r"'rug'.* class \d, class \d, class \d"),
     ],
 )
-def test_invalid_requests_are_refused(options: dict[str, Any], error: type[Exception], words: str) -> None:
+def test_invalid_requests_are_rejected(options: dict[str, Any], error: type[Exception], words: str) -> None:
     gallery, _ = random_gallery(30, 30)
     with pytest.raises(error, match=words):
         gallery.search(np.ones(8), **options)
