@@ -1,1 +1,1 @@
-"""Training of checkpoints: a plan names sources, heads, backbones and phases."""
+"""Training of checkpoints. A plan specifies the sources, heads, backbones and phases."""

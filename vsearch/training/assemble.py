@@ -27,12 +27,12 @@ from vsearch.training.data.sources import LabeledImage, read_source
 from vsearch.training.plan import Assemble, Plan
 
 _BATCH = 64
-_ONE_CLASS = "product"  # of every picture, if the plan has no softmax head
+_ONE_CLASS = "product"  # the class of all pictures if the plan has no softmax head
 
 
 @dataclass(frozen=True)
 class FitSample:
-    """Pictures to fit on or to score with.
+    """Pictures to fit on or to evaluate with.
 
     Attributes:
         class_names: of each picture; empty if unknown.
@@ -49,10 +49,10 @@ def assemble(
 ) -> tuple[Retrieval, dict[str, float]]:
     """Fit the retrieval parts of a checkpoint.
 
-    The class of a picture is the label of the plan's first softmax head, its product that of its first metric head.
+    A picture's class is its label for the plan's first softmax head; its product is that for the first metric head.
 
     Returns:
-        The parts, and the accuracy of each block's head and of their vote on the validation pictures.
+        The parts, and the accuracy of each block's head and of the vote on the validation pictures.
 
     Raises:
         DatasetError: the sources have no usable training picture.
@@ -91,9 +91,9 @@ def assemble(
 
 
 def load_sample(plan: Plan, photos: Path, split: str, *, work: Path) -> FitSample:
-    """Decode the pictures of a split to assemble with, in an order that follows from the seed.
+    """Decode the pictures of a split that the parts are fitted on, in an order determined by the seed.
 
-    Those with a class are drawn evenly over the classes. The training split adds all others with a product.
+    Pictures with a class are sampled evenly across classes. For training, all others with a product are added.
 
     Raises:
         DatasetError: no training picture has a class.
@@ -111,7 +111,7 @@ def load_sample(plan: Plan, photos: Path, split: str, *, work: Path) -> FitSampl
                 others.append((image, ""))
     if not by_class and split == "train":
         label = f" with the label {column!r}" if column else ""
-        raise DatasetError(f"The sources have no training images{label} to assemble the checkpoint with.")
+        raise DatasetError(f"The sources have no training images{label}, which [assemble] needs.")
     rng = np.random.default_rng(plan.seed)
     each = max(1, (plan.assemble or Assemble()).fit_pictures // max(1, len(by_class)))
     pairs = [
@@ -129,7 +129,7 @@ def load_sample(plan: Plan, photos: Path, split: str, *, work: Path) -> FitSampl
 
 
 def load_background(plan: Plan, photos: Path, *, work: Path) -> list[Picture]:
-    """Decode the pictures of the background cohort, evenly over the classes of their sources."""
+    """Decode the pictures of the background cohort, sampled evenly across the classes of their sources."""
     found: list[Picture] = []
     for source in plan.source:
         if source.background:
@@ -157,7 +157,7 @@ def _encode(
     seed: int = 0,
     advance: ProgressCallback = no_progress,
 ) -> dict[str, NDArray[np.float32]]:
-    """Return raw blocks of the pictures, then of the first synthetic view of each, the second, and so on."""
+    """Return raw blocks of the pictures, then of the first synthetic view of each, then of the second, and so on."""
     wanted = [(number, view) for view in range(views + 1) for number in range(len(pictures))]
     parts: dict[str, list[NDArray[np.float32]]] = defaultdict(list)
     lock = threading.Lock()

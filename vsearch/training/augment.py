@@ -1,7 +1,7 @@
-"""Augment batches of training pictures in TensorFlow; all randomness follows from one seed.
+"""Augment batches of training pictures in TensorFlow; one seed determines all randomness.
 
-Crop, flip, rotation and perspective are one resampling. The photometric changes follow in a single compiled pass. A
-parameter of zero costs nothing.
+Crop, flip, rotation and perspective are a single resampling. The photometric changes follow in a single compiled pass.
+A parameter of zero costs nothing.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from vsearch.training.plan import Augment
 
 _OCCLUDED_SIDE: Final = (0.1, 0.4)  # minimum and maximum share of each side
 _TILES: Final = 4  # on each side of a scrambled picture
-_NOISE_PATTERNS: Final = 4  # per batch, each scaled with its own strength and sign, since drawing noise is slow
+_NOISE_PATTERNS: Final = 4  # per batch, scaled for each picture with a strength and sign, since drawing noise is slow
 _GRAY: Final = np.full((3, 3), 1 / 3, np.float32)  # color matrix to gray
-_MIN_VISIBLE: Final = 0.4  # share of a box's area; boxes that show less are removed
+_MIN_VISIBLE: Final = 0.4  # share of a box's area; boxes that are less visible are removed
 
 
 class AugmentedBatch(NamedTuple):
-    """Augmented pictures, float32 RGB 0..255 [n, h, w, 3], and what happened to them.
+    """Augmented pictures, float32 RGB 0..255 [n, h, w, 3], and the changes made to them.
 
     Attributes:
         recolored, scrambled: bool [n].
@@ -34,7 +34,7 @@ class AugmentedBatch(NamedTuple):
 
 
 class StatelessRng:
-    """Random numbers for `count` pictures; a seed, integers [2], always gives the same sequence of draws."""
+    """Random numbers for `count` pictures; the same seed, integers [2], always gives the same sequence."""
 
     def __init__(self, seed: Any, count: Any) -> None:
         self._seed, self.count, self._draws = seed, count, 0
@@ -45,11 +45,11 @@ class StatelessRng:
         return tf.random.experimental.stateless_fold_in(self._seed, self._draws)
 
     def uniform(self, low: float, high: float, *shape: int) -> Any:
-        """Draw float32 [n, *shape] from low..high."""
+        """Draw float32 [n, *shape] uniformly from low..high."""
         return tf.random.stateless_uniform((self.count, *shape), self.next_seed(), low, high)
 
     def choose(self, share: float) -> Any:
-        """Draw bool [n], each true with that probability."""
+        """Draw bool [n], each true with the given probability."""
         return self.uniform(0.0, 1.0) < share
 
 
@@ -64,7 +64,7 @@ def augment_batch(pictures: Any, augment: Augment, *, shape: tuple[int, int], se
     """
     rng = StatelessRng(seed, tf.shape(pictures)[0])
     framed, matrices = _resample(pictures, augment, shape, rng)
-    draw = rng.uniform(0.0, 1.0)  # one draw for both, since a picture without any label would teach nothing
+    draw = rng.uniform(0.0, 1.0)  # one draw for both, since a picture with both labels hidden would teach nothing
     recolored, scrambled = draw < augment.recolor, draw >= 1.0 - augment.scramble
     parameters = _draw_colors(augment, recolored, rng)
     if augment.scramble:
@@ -90,7 +90,7 @@ def augment_batch(pictures: Any, augment: Augment, *, shape: tuple[int, int], se
 def transform_boxes(boxes: Any, matrices: Any, before: tuple[int, int], after: tuple[int, int]) -> Any:
     """Return the bounding boxes of the transformed corners, clipped to the picture.
 
-    A box that shows too little of its area becomes an empty one. Unknown boxes, -1, are kept.
+    A box with too little visible area becomes empty. Unknown boxes, -1, are kept.
 
     Args:
         boxes: float32 [n, k, 4], relative.
@@ -114,7 +114,7 @@ def _areas(boxes: Any) -> Any:
 
 
 def _resample(pictures: Any, augment: Augment, shape: tuple[int, int], rng: StatelessRng) -> tuple[Any, Any]:
-    """Crop, flip, rotate and tilt at once, repeating the edge; return the pictures and their maps."""
+    """Crop, flip, rotate and tilt in one step, repeating the edges; return the pictures and their maps."""
     size = tf.sqrt(rng.uniform(*augment.crop_area))
     stretch = tf.exp(rng.uniform(-augment.crop_shape, augment.crop_shape))
     height, width = tf.minimum(size * stretch, 1.0), tf.minimum(size / stretch, 1.0)
@@ -194,9 +194,9 @@ def _draw_colors(augment: Augment, recolored: Any, rng: StatelessRng) -> dict[st
 
 
 def _draw_recoloring(rng: StatelessRng) -> tuple[Any, Any]:
-    """Draw color maps [n, 3, 3] and offsets [n, 1, 3] that give black, white and all hues any color.
+    """Draw color maps [n, 3, 3] and offsets [n, 1, 3] that map black, white and all hues to arbitrary colors.
 
-    Light and dark stay apart, inverted a quarter of the time, so that shapes and textures remain.
+    Contrast between light and dark is kept, inverted a quarter of the time, so that shapes and textures remain.
     """
     slope = rng.uniform(0.35, 1.0, 1, 3)
     offset = rng.uniform(0.0, 1.0, 1, 3) * (1 - slope) * 255
@@ -208,9 +208,9 @@ def _draw_recoloring(rng: StatelessRng) -> tuple[Any, Any]:
     return _GRAY * slope + hue * rng.uniform(0.0, 1.0, 1, 1), offset
 
 
-@tf.function(jit_compile=True)  # type: ignore[untyped-decorator]  # one pass over the pixels, ten times as fast
+@tf.function(jit_compile=True)  # type: ignore[untyped-decorator]  # one pass over the pixels is ten times as fast
 def _change_pixels(pictures: Any, parameters: dict[str, Any]) -> Any:
-    """Scramble, occlude, recolor, relight, blur and add noise, as far as the parameters are there."""
+    """Scramble, occlude, recolor, relight, blur and add noise, each only if its parameters are given."""
     if "order" in parameters:
         pictures = _shuffle_tiles(pictures, parameters["order"])
     if "occluded" in parameters:
@@ -239,7 +239,7 @@ def _change_pixels(pictures: Any, parameters: dict[str, Any]) -> Any:
 
 
 def _shuffle_tiles(pictures: Any, order: Any) -> Any:
-    """Reorder tiles by `order` [n, tiles]; a rest at the far edges that the grid does not cover is mirrored."""
+    """Reorder tiles by `order` [n, tiles]; a remainder at the far edges that the grid does not cover is mirrored."""
     height, width = (side // _TILES * _TILES for side in pictures.shape[1:3])
     tile = (height // _TILES, width // _TILES)
     tiles = tf.reshape(pictures[:, :height, :width], (-1, _TILES, tile[0], _TILES, tile[1], 3))
@@ -257,7 +257,7 @@ def _coordinates(pictures: Any, start: float) -> tuple[Any, Any]:
 
 
 def _blur(pictures: Any, sigma: Any) -> Any:
-    """Apply a Gaussian blur with a sigma [n, 1, 1] for each picture, as two matrix products."""
+    """Apply a Gaussian blur with one sigma per picture, [n, 1, 1], as two matrix products."""
     height, width = pictures.shape[1:3]
 
     def kernel(side: int) -> Any:  # [n, side, side]

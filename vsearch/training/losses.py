@@ -1,6 +1,6 @@
-"""Keras losses and accuracies of each kind of head. Missing labels neither cost nor count anything.
+"""Keras losses and accuracies for each kind of head. Samples without a label do not count in either.
 
-For targets see `vsearch.training.loop.batches`; a metric head has those of two views, [0:b/2] and [b/2:b].
+For targets see `vsearch.training.loop.batches`; those of a metric head are for two views, [0:b/2] and [b/2:b].
 """
 
 from collections.abc import Sequence
@@ -16,16 +16,16 @@ from vsearch.models.trained_heads import MISSING, HeadSpec
 from vsearch.training.plan import HeadPlan
 
 _MASKED_SIMILARITY: Final = -1e9
-_BOX_CORE: Final = 0.25  # of a side, either way from the center of a box
+_BOX_CORE: Final = 0.25  # distance from the center of a box, as a fraction of its side
 _FOCAL_ALPHA, _FOCAL_GAMMA = 0.25, 2.0
 _NO_AREA: Final = 9.0  # larger than any area
 
 Terms = tuple[Any, Any, Any]
-"""Loss, correctness (0..1) and whether there is a label, [b] each."""
+"""Loss, correctness (0..1) and whether there is a label, each [b]."""
 
 
 class HeadLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras is untyped
-    """The mean loss of a head over the labeled samples of a batch, 0 without any.
+    """The mean loss of a head over the labeled samples of a batch, or 0 if there are none.
 
     Args:
         spec: the head.
@@ -38,17 +38,17 @@ class HeadLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras is untyped
         self.spec, self.plan, self.class_weights = spec, plan, class_weights
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return the loss of each sample, scaled so that its mean over the batch is that of the labeled ones."""
+        """Return the loss of each sample, scaled so that the batch mean equals the mean over labeled samples."""
         each, _, labeled = self.terms(y_true, y_pred)
         mask = tf.cast(labeled, tf.float32)
         scale = tf.math.divide_no_nan(tf.cast(tf.size(mask), tf.float32), tf.reduce_sum(mask))
         return tf.where(labeled, each, tf.zeros_like(each)) * scale
 
     def terms(self, targets: Any, logits: Any) -> Terms:
-        """Return loss, correctness and labeled of each sample.
+        """Return each sample's loss, correctness and whether it is labeled.
 
-        Correct is the most likely class (softmax), the share of correct outputs (sigmoid), all positions (digits), a
-        nearest neighbor in the batch of the same product (metric), or a true most confident box (boxes).
+        Correctness is that of the most likely class (softmax), the share of correct outputs (sigmoid), all positions
+        (digits), whether the nearest neighbor is of the same product (metric), or the most confident box (boxes).
         """
         if self.spec.kind == "metric":
             return self._metric(tf.cast(tf.reshape(targets, (-1,)), tf.int32), logits)
@@ -79,14 +79,14 @@ class HeadLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras is untyped
 
 
 class HeadAccuracy(keras.metrics.Mean):  # type: ignore[misc]
-    """The mean correctness over the labeled samples; NaN without any."""
+    """The mean correctness over the labeled samples, or NaN if there are none."""
 
     def __init__(self, loss: HeadLoss) -> None:
         super().__init__(name="accuracy")
         self._loss = loss
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Count a batch."""
+        """Add a batch."""
         _, correct, labeled = self._loss.terms(y_true, y_pred)
         super().update_state(correct, sample_weight=tf.cast(labeled, tf.float32))
 
@@ -96,7 +96,7 @@ class HeadAccuracy(keras.metrics.Mean):  # type: ignore[misc]
 
 
 def head_losses(plans: Sequence[HeadPlan], specs: Sequence[HeadSpec], targets: Any) -> dict[str, HeadLoss]:
-    """Return the loss of each head, given the training split's targets (head -> targets, see `Split`)."""
+    """Return the loss for each head, given the training split's targets (head -> targets, see `Split`)."""
     return {
         spec.name: HeadLoss(
             spec,
@@ -110,7 +110,7 @@ def head_losses(plans: Sequence[HeadPlan], specs: Sequence[HeadSpec], targets: A
 
 
 def balanced_weights(spec: HeadSpec, targets: NDArray[Any]) -> NDArray[np.float32]:
-    """Return class weights whose mean over the labeled training samples is 1; 0 for a class without any."""
+    """Return class weights whose mean over the labeled training samples is 1; 0 for a class without samples."""
     if spec.kind == "sigmoid":
         labeled = targets[targets[:, 0] != MISSING]
         counts = np.stack([(labeled == value).sum(axis=0) for value in (0, 1)])
@@ -122,11 +122,11 @@ def balanced_weights(spec: HeadSpec, targets: NDArray[Any]) -> NDArray[np.float3
 def supcon(embeddings: Any, products: Any, temperature: float) -> Any:
     """Return the loss of each view, float32 [n] (Khosla et al., NeurIPS 2020, the sum outside the logarithm).
 
-    Each view must find all other views of its product; one without a product costs nothing. With two views of each
-    product it equals NT-Xent (Chen et al., ICML 2020).
+    Each view should be close to all other views of its product; a view without a product costs nothing. With two views
+    of each product it equals NT-Xent (Chen et al., ICML 2020).
 
     Args:
-        embeddings: [n, size], of any length.
+        embeddings: [n, size], not necessarily normalized.
         products: int [n].
         temperature: divides the similarities.
     """
@@ -139,11 +139,11 @@ def supcon(embeddings: Any, products: Any, temperature: float) -> Any:
 
 
 def box_terms(targets: Any, logits: Any) -> Terms:
-    """Return loss, correctness and labeled of each picture of an anchor-free detector.
+    """Return an anchor-free detector's loss and correctness for each picture, and whether the picture is labeled.
 
     As in FCOS (Tian et al., ICCV 2019), a cell whose center is in the core of a box predicts that box, or the smallest
-    of several. Objectness costs the focal loss (Lin et al., ICCV 2017), sides the GIoU loss. A picture is correct if
-    its most confident box overlaps a true one or, without true boxes, if all confidences are below one half.
+    of several. The loss is the focal loss (Lin et al., ICCV 2017) for objectness and the GIoU loss for the sides. A
+    picture is correct if its most confident box overlaps a true one or, if there are none, if all confidences are below 0.5.
 
     Args:
         targets: float32 [b, k, 4], relative; empty boxes are padding, -1 is unknown.
@@ -168,9 +168,9 @@ def box_terms(targets: Any, logits: Any) -> Terms:
 
 
 def assign_cells(targets: Any, grid: tuple[int, int]) -> tuple[Any, Any]:
-    """Return which cells predict a box, float32 [b, h, w] of 0 and 1, and which one, float32 [b, h, w, 4].
+    """Return which cells predict a box, float32 [b, h, w] of 0 and 1, and the boxes, float32 [b, h, w, 4].
 
-    The core of a box is the middle half of each side, and at least one cell.
+    The core of a box is the middle half of each side, but at least one cell.
     """
     rows, columns = grid
     centers = tf.constant(cell_centers(rows, columns))[None, :, :, None]  # [1, h, w, 1, 2]

@@ -11,7 +11,7 @@ from vsearch.core.errors import PlanError
 from vsearch.models.backbones import BACKBONES
 
 START_FROM_PLAN: Final = "plan:"
-"""Prefix of a `start` that names another plan, which is trained first."""
+"""Prefix of a `start` that names a different plan, which is trained first."""
 
 Name = Annotated[str, Field(pattern="^[a-z0-9_]+$")]
 Seed = Annotated[int, Field(ge=0, lt=1_000_000)]
@@ -19,7 +19,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Columns = tuple[str, str, str, str]
 Side = Annotated[int, Field(ge=16, le=512)]
 Size = Side | tuple[Side, Side]
-"""A side, or (height, width), in pixels."""
+"""The side of a square, or (height, width), in pixels."""
 
 
 class Table(BaseModel):
@@ -29,7 +29,7 @@ class Table(BaseModel):
 
 
 class BaseSource(Table):
-    """The keys that every source has."""
+    """The keys common to all sources."""
 
     terms: str
     repeat: float = Field(1, gt=0)
@@ -46,7 +46,7 @@ class _RenamingSource(BaseSource):
 
 
 class NpzSource(_RenamingSource):
-    """JPEG files in one .npz: arrays data, offsets, labels, split (0 train, 1 validation), names."""
+    """JPEG images in one .npz file: arrays data, offsets, labels, split (0 train, 1 validation), names."""
 
     kind: Literal["npz"]
     file: Path
@@ -72,14 +72,14 @@ class CsvSource(_RenamingSource):
     @model_validator(mode="after")
     def _check_labels(self) -> Self:
         if self.box and self.boxes:
-            raise ValueError("box and boxes exclude each other: box crops an image, boxes lists its objects")
+            raise ValueError("box and boxes are mutually exclusive: box crops an image, boxes lists its objects")
         if not self.labels and not self.boxes:
             raise ValueError("a csv source needs labels or boxes")
         return self
 
 
 class FolderSource(_RenamingSource):
-    """A folder, tar or zip with a folder of images for each class, or with train/CLASS and val/CLASS."""
+    """A folder, tar or zip with one folder of images per class, or with train/CLASS and val/CLASS."""
 
     kind: Literal["folder"]
     folder: Path
@@ -97,7 +97,7 @@ class TfrecordSource(BaseSource):
 class TagsSource(BaseSource):
     """Synthetic shelf tags, drawn once and kept as TFRecord shards.
 
-    A tag has the labels `number` (its digits) and `readable`, "yes"; the share `blanks` has no number, "no".
+    A tag has the labels `number` (its digits) and `readable` ("yes"); the share `blanks` has only `readable` ("no").
     """
 
     kind: Literal["tags"]
@@ -140,7 +140,7 @@ class HeadPlan(Table):
 
 
 class Augment(Table):
-    """Random augmentation of training images, a function of seed, epoch and step."""
+    """Random augmentation of training images, determined by seed, epoch and step."""
 
     crop_area: tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]] = (0.35, 1.0)
     crop_shape: float = Field(0.22, ge=0, le=1)
@@ -164,12 +164,12 @@ class Augment(Table):
     @model_validator(mode="after")
     def _check_crop_area(self) -> Self:
         if self.crop_area[0] > self.crop_area[1]:
-            raise ValueError(f"crop_area is [minimum, maximum], not {list(self.crop_area)}")
+            raise ValueError(f"crop_area must be [minimum, maximum], not {list(self.crop_area)}")
         return self
 
 
 class Phase(Table):
-    """A stretch of training with its own optimizer (AdamW)."""
+    """A part of a training run with its own optimizer (AdamW)."""
 
     name: Name
     size: Size
@@ -201,7 +201,7 @@ class Phase(Table):
 
 
 class Assemble(Table):
-    """How to fit the retrieval parts: PCA, heads and whitening. Sizes are dimensions kept of each block."""
+    """How to fit the retrieval parts: PCA, heads and whitening. Sizes are the dimensions kept per block."""
 
     keep_heads: bool = True
     grid: int = Field(3, ge=1, le=7)
@@ -219,7 +219,7 @@ class Assemble(Table):
 
 
 class Plan(Table):
-    """A whole experiment. Without phases the backbones keep the weights they start from."""
+    """A complete experiment. If there are no phases, the backbones keep their initial weights."""
 
     name: Name
     backbones: tuple[str, ...] = Field(min_length=1)
@@ -290,12 +290,12 @@ class Plan(Table):
 
 
 def list_shipped() -> list[str]:
-    """Return the names of the plans that ship with the package."""
+    """Return the names of the plans included in the package."""
     return sorted(file.stem for file in _plans_folder().glob("*.toml"))
 
 
 def read(name_or_file: str) -> Plan:
-    """Read a shipped plan by its name, or a plan from a file.
+    """Read an included plan by name, or a plan from a file.
 
     Raises:
         PlanError: there is no such plan, or it is invalid.
@@ -325,7 +325,7 @@ def parse(text: str, origin: str) -> Plan:
     except tomllib.TOMLDecodeError as error:
         raise PlanError(f"Plan {origin} is not valid TOML: {error}.") from None
     except ValidationError as error:
-        # A misspelled required key is reported twice, as missing and as unknown; the unknown one says more.
+        # A misspelled required key is reported twice, as missing and as unknown; the latter is more helpful.
         first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         # For a value of several possible types, pydantic also names the type.
         parts = [str(part) for part in first["loc"] if not str(part).startswith(("constrained-", "tuple["))]

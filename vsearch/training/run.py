@@ -1,7 +1,7 @@
-"""Run a plan from images to checkpoint. Finished steps are kept, so the same command continues a killed run.
+"""Run a plan from images to checkpoint. Finished steps are kept, so the same command resumes a killed run.
 
-RUNS/<plan>/plan.json       the plan and the fingerprint of the images it began with
-           /lock            held during the training
+RUNS/<plan>/plan.json       the plan and the fingerprint of the images that the run began with
+           /lock            held while training
            /cache/, /tags/, /trunk/     decoded images, drawn tags, features of frozen trunks
            /<backbone>/     see `vsearch.training.loop.fit`
            /checkpoint/, report.json and plots      see `vsearch.training.results.export`
@@ -25,16 +25,16 @@ from vsearch.training.data import dataset
 from vsearch.training.data.image_cache import fingerprint
 from vsearch.training.plan import START_FROM_PLAN, Plan
 
-_UNTRAINED_FOLDERS = ("cache", "tags", "trunk")  # they do not bind a run to its plan
+_UNTRAINED_FOLDERS = ("cache", "tags", "trunk")  # with only these, the plan may still change
 
 
 @dataclass(frozen=True)
 class Run:
-    """A plan, its images, and the folder of its training.
+    """A plan, its images, and the folder of its training run.
 
     Attributes:
         photos: folder that the plan's sources are relative to.
-        folder: of this run only; its parent holds the runs of all plans.
+        folder: of this run only; its parent contains the runs of all plans.
         weights: folder to search first for pretrained weights.
     """
 
@@ -69,17 +69,17 @@ class Run:
 
     @property
     def report(self) -> Path:
-        """File with all figures; written last."""
+        """File with all metrics; written last."""
         return self.folder / "report.json"
 
 
 def train(run: Run, progress: Progress = no_stages) -> dict[str, Any]:
-    """Train a plan, or continue its training, and return the content of report.json.
+    """Run a plan, or resume its training run, and return the content of report.json.
 
     A plan that this one starts from is trained first, in its own run.
 
     Raises:
-        RunInProgress: another process trains in this folder.
+        RunInProgress: another process is training in this folder.
         PlanError: the plan has changed since the run began, starts from itself, or does not fit its backbones.
         DatasetError: the images cannot be used, or have changed since the run began.
         CheckpointError: weights cannot be used.
@@ -116,7 +116,7 @@ def _train(run: Run, progress: Progress) -> dict[str, Any]:
 
 
 def _record(run: Run, **more: str) -> None:
-    """Write down what the run begins with, unless that is done."""
+    """Record the plan and images that the run begins with, unless already done."""
     text = json.dumps({"plan": run.plan.model_dump(mode="json")} | more, indent=1, ensure_ascii=False) + "\n"
     file = run.folder / "plan.json"
     if not file.is_file() or file.read_text(encoding="utf8") != text:
@@ -124,7 +124,7 @@ def _record(run: Run, **more: str) -> None:
 
 
 def _load_begun(folder: Path) -> dict[str, Any]:
-    """Return what a training began with; nothing until something is trained, so that the plan can still be edited."""
+    """Return what the run began with; empty until something is trained, so that the plan can still be edited."""
     trained = [
         item
         for item in folder.iterdir()
