@@ -65,7 +65,7 @@ def test_invalid_plans_are_refused(change, message):
         (("crop_area = [0.8, 1.0]", "scramble = 0.5"), "scramble_hides"),
         (("batch = 8", 'batch = 8\nunfreeze = "none"'), "unfreeze"),
         (("[augment]", '[[head]]\nname = "same"\nkind = "metric"\n[augment]'), "metric"),
-        (("boxes = [", 'box = ["a", "b", "c", "d"]\nboxes = ['), "exclude each other"),
+        (("boxes = [", 'box = ["a", "b", "c", "d"]\nboxes = ['), "mutually exclusive"),
     ],
 )
 def test_what_a_boxes_head_cannot_be_trained_with_is_refused(change, message):
