@@ -143,7 +143,7 @@ def box_terms(targets: Any, logits: Any) -> Terms:
 
     As in FCOS (Tian et al., ICCV 2019), a cell whose center is in the core of a box predicts that box, or the smallest
     of several. The loss is the focal loss (Lin et al., ICCV 2017) for objectness and the GIoU loss for the sides. A
-    picture is correct if its most confident box overlaps a true one or, without true boxes, if no confidence reaches 0.5.
+    picture is correct if its most confident box overlaps a true one or, without true boxes, no confidence reaches 0.5.
 
     Args:
         targets: float32 [b, k, 4], relative; empty boxes are padding, -1 is unknown.
