@@ -245,7 +245,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             if excess <= 0:
                 break
             excess -= channel.request.body_bytes_received
-            channel.reject(BuffersFull("too many uploads at a time"))
+            channel.reject(BuffersFull("too many uploads at once"))
 
     def serve(self) -> None:
         """Serve until `stop`, then finish running requests."""

@@ -39,7 +39,7 @@ UNAVAILABLE: dict[type[errors.VSearchError], str] = {
 """Shown instead of messages for operators, which are only logged."""
 
 PAGE_MESSAGES = {
-    400: "We could not understand this request. Please start again.",
+    400: "We could not understand this request. Please start over.",
     404: "Check the address, or search with a photo instead.",
     405: "Method not allowed.",
     408: "Your photo did not arrive in time. Try a smaller copy or a faster connection.",
