@@ -25,7 +25,7 @@ COMMANDS = {
     "dataset": ("vsearch.cli.dataset", "Pack training images into TFRecord shards and inspect them."),
     "demo": ("webui.cli.demo", "Index the demo shop, or your own feed, and serve the search page."),
     "encode": ("vsearch.cli.encode", "Write the embeddings of images to a file."),
-    "evaluate": ("indexer.cli.evaluate", "Measure retrieval and classification quality on labeled data."),
+    "evaluate": ("indexer.cli.evaluate", "Measure retrieval and classification against ground truth."),
     "index": ("indexer.cli.index", "Build, check and roll back the published index."),
     "jobs": ("indexer.cli.jobs", "Run nightly jobs, imports and training runs in the background."),
     "models": ("indexer.cli.models", "List and compare models, and choose the one used for searching."),

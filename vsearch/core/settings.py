@@ -58,11 +58,11 @@ class Settings(BaseModel):
     max_shrink_share: Share = 0.2
     """Largest share of the products that may be missing from a feed; a feed that omits more is rejected."""
     max_bad_rows_share: Share = 0.01
-    """Largest share of bad rows in a feed; unless this is 0, up to three bad rows are always allowed."""
+    """Largest share of bad rows in a feed; up to three bad rows are always allowed, unless this is 0."""
     allow_private_addresses: bool = False
     """Allow picture URLs in the feed, and redirects of the feed URL, to point to private networks."""
     canaries: Path | None = None
-    """CSV file (photo,sku) of photos that must find their product before an index is published."""
+    """CSV file (photo,sku) of photos whose products must be found before an index is published."""
     schedule: str = "30 1 * * *"
     """When workers start the nightly job: a crontab line in local time; empty means never."""
     alarm: str = ""
@@ -103,13 +103,13 @@ class Settings(BaseModel):
     route_floor: Share = 0.35
     """Search all classes if the probability of the most likely one is below this."""
     batch_size: int = Field(32, ge=1, le=1024)
-    """Pictures encoded at a time."""
+    """Number of pictures encoded at a time."""
     embedding_size: int = Field(256, ge=8, le=512)
     """Maximum number of dimensions of an embedding."""
     whitening_products: int = Field(2000, ge=0)
     """Products whose augmented views are used to fit the whitening; 0 disables fitting."""
     whitening_views: int = Field(3, ge=2, le=16)
-    """Augmented views of each of these products."""
+    """Augmented views per product for fitting the whitening."""
     min_class_size: int = Field(5, ge=1)
     """Categories with fewer pictures are merged into their parent category."""
     keep_generations: int = Field(3, ge=2)
@@ -125,7 +125,7 @@ class Settings(BaseModel):
     max_failed_share: Share = 0.05
     """Largest share of new pictures that may fail; beyond it, an import or index run stops."""
     examples: Path | None = None
-    """Folder of example photos on the start page, captioned by their file names."""
+    """Folder of example photos for the start page, captioned with their file names."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     """Minimum severity of log messages."""
 

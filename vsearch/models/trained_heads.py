@@ -226,7 +226,7 @@ def predictions_from_logits(
     calibrated: Mapping[str, tuple[HeadSpec, ...]],
     logits: Mapping[str, Mapping[str, NDArray[np.float32]]],
 ) -> HeadPredictions:
-    """Convert logits, network -> head -> [n, *logits_shape], with the heads calibrated for each network."""
+    """Convert logits, network -> head -> [n, *logits_shape], with the temperatures of each network."""
     probabilities = {
         network: {spec.name: spec.probabilities(own[spec.name]) for spec in calibrated[network]}
         for network, own in logits.items()
