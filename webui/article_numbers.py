@@ -57,7 +57,7 @@ class ArticleNumberReader:
         return self._reader is not None
 
     def refresh(self) -> None:
-        """Switch to the promoted reader. If it cannot be opened, log that once and keep the previous one."""
+        """Switch to the promoted reader. If it cannot be opened, log the problem once and keep the previous one."""
         with self._refreshing:
             try:
                 with self._sessions() as session:

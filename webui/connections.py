@@ -180,7 +180,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.request.close()
 
     def check_timeouts(self, now: float) -> None:
-        """Reject a request that arrives too slowly; close an idle connection or one whose client does not read."""
+        """Reject a request that arrives too slowly; close the connection if it is idle or the client does not read."""
         if self.requests:
             return
         seconds = self.server.limits.read_seconds

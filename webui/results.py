@@ -179,7 +179,7 @@ def _close(hits: Sequence[LabeledHit]) -> list[LabeledHit]:
 
 
 def _matches(session: Session, hits: Sequence[LabeledHit], text_ranking: Sequence[int]) -> list[Match]:
-    """Look up the hits' products that are still sold, ranked by hits and text together."""
+    """Look up the products of the hits that are still sold, in an order that fuses both rankings."""
     by_product = {hit.product_id: hit for hit in hits}
     ranked = list(by_product)
     if text_ranking:
