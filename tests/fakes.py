@@ -75,7 +75,7 @@ class FakeDetector:
 
 
 class FrozenClock:
-    """A clock that is set by hand."""
+    """A clock that is set manually."""
 
     def __init__(self, now: datetime = datetime(2026, 11, 21, 1, 30, tzinfo=UTC)) -> None:
         self.now = now

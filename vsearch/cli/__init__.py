@@ -53,7 +53,7 @@ photos_argument = click.argument("paths", metavar="PHOTO|DIR|TAR...", nargs=-1, 
 
 
 def load_command(name: str) -> click.Command:
-    """Import a sub-command in the table."""
+    """Import a sub-command from the table."""
     command: click.Command = importlib.import_module(COMMANDS[name][0]).command
     return command
 

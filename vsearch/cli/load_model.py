@@ -26,7 +26,7 @@ def load_engine(settings: Settings) -> Engine:
     """Load the published generation.
 
     Raises:
-        NoGeneration: nothing is published yet.
+        NoGeneration: nothing has been published yet.
         VSearchError: it cannot be loaded.
     """
     engine = Engine(settings, open_detector=open_bundled)

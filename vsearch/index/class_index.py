@@ -268,7 +268,7 @@ def _threads_for(queries: int) -> Iterator[None]:
 
 
 def _choose_nprobe(index: Any, vectors: Vectors, metric: Metric) -> None:
-    """Set nprobe of a filled IVF index by doubling, until `MIN_RECALL` is reached."""
+    """Set nprobe of a filled IVF index, doubling it until `MIN_RECALL` is reached."""
     queries = vectors[np.random.default_rng(0).permutation(len(vectors))[:RECALL_QUERIES]]
     exact = _faiss().knn(queries, vectors, RECALL_DEPTH, metric=_faiss_metric(metric))[1]
     index.make_direct_map()  # for `reconstruct_batch`
