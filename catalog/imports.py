@@ -1,4 +1,4 @@
-"""Records of feed imports, and the state of the pictures that feeds name."""
+"""Records of feed imports, and the states of the pictures that feeds name."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass

@@ -63,7 +63,7 @@ class Base(DeclarativeBase):
 
 
 class Product(Base):
-    """One product; products are withdrawn, never deleted, so that ids are not reused."""
+    """One product; products are withdrawn but never deleted, so that ids are not reused."""
 
     __tablename__ = "product"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -71,7 +71,7 @@ class Product(Base):
     product_id: Mapped[int] = mapped_column(RowId, primary_key=True)
     sku: Mapped[str] = mapped_column(String, unique=True)
     article_number: Mapped[str | None] = mapped_column(String(16), index=True)
-    """Digits on the shelf tag, without dots."""
+    """The digits on the shelf tag."""
     title: Mapped[str]
     brand: Mapped[str]
     description: Mapped[str]
@@ -121,7 +121,7 @@ class Image(Base):
 
 
 class StoredBlocks(Base):
-    """The blocks (features) of one view of a picture, so that each picture is encoded only once."""
+    """The blocks (features) of one view of a picture, stored so that each picture is encoded only once."""
 
     __tablename__ = "stored_blocks"
 

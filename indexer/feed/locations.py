@@ -36,7 +36,7 @@ def is_address(location: str) -> bool:
 def local_file(location: str, *, private: bool = False) -> Iterator[Path]:
     """Yield a feed as a local file; a download keeps its file name and is deleted when the block ends.
 
-    The location's host may be in a private network; hosts that it redirects to may be only if `private` is true.
+    The location's host may be in a private network; the hosts it redirects to may not, unless `private` is true.
 
     Raises:
         FeedRejected: the feed cannot be downloaded.

@@ -1,4 +1,4 @@
-"""An empty catalog on each database."""
+"""Fixtures with an empty catalog on each database."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def engine(request: pytest.FixtureRequest) -> Engine:
-    """An empty catalog, once on each database."""
+    """An empty catalog on each database."""
     engine = request.getfixturevalue({"sqlite": "sqlite_engine", "postgresql": "pg_engine"}[request.param])
     assert isinstance(engine, Engine)
     return engine

@@ -50,7 +50,7 @@ def test_an_added_product_is_read_back_complete(session):
 
 
 def test_a_changed_product_keeps_its_id_and_the_ids_of_images_it_keeps(session):
-    """The id of a dropped image is never reused, since a published index may still contain it."""
+    """The id of a removed image is never reused, since a published index may still contain it."""
     commit(session, added=(SOFA,))
     product_id, before = session.scalars(sa.select(Product.product_id)).one(), image_ids(session, "S-1")
     commit(session, changed=(replace(SOFA, images=(RED,)),))

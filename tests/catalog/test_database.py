@@ -101,7 +101,7 @@ def test_reading_does_not_write(sqlite_engine, tmp_path):
 
 
 def test_reading_does_not_create_a_catalog(tmp_path):
-    """Neither the file and its folder, nor tables in an empty database."""
+    """It creates neither the file and its folder nor tables in an empty database."""
     file = tmp_path / "data" / "catalog.sqlite"
     assert_refused(CatalogMissing, rf"{file}.*vsearch catalog import", file)
     assert not file.parent.exists()
@@ -121,7 +121,7 @@ def test_reading_does_not_create_a_catalog(tmp_path):
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def old(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
-    """A catalog with the schema of the first version."""
+    """A catalog with the schema of the first revision."""
     url: str | Path = tmp_path / "catalog.sqlite"
     if request.param == "postgresql":
         url = request.getfixturevalue("new_pg")(f"old_{tmp_path.name}".lower())
@@ -132,7 +132,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
 
 
 def test_older_schema_is_upgraded_only_on_request(old, capfd):
-    """Another program of the older version may be using it. Several programs upgrade it once, and print nothing."""
+    """Programs of the older version may be using it. Concurrent upgrades run only once and print nothing."""
     for write in (False, True):
         assert_refused(SchemaMismatch, "0001.*vsearch catalog upgrade", old, write=write)
     assert read_schema_revision(old) == "0001"
@@ -212,7 +212,7 @@ def test_schema_changes_are_rolled_back(sqlite_engine):
 
 
 def test_write_lock_on_sqlite(sqlite_engine, tmp_path, monkeypatch):
-    """It excludes writers, not readers."""
+    """The lock excludes writers but not readers."""
     monkeypatch.setattr("catalog.database.BUSY_SECONDS", 0)
     with sessionmaker(sqlite_engine)() as session:
         lock_for_writing(session)
@@ -231,7 +231,7 @@ def test_write_lock_on_postgresql(pg_engine):
 
 
 def test_full_disk(sqlite_engine):
-    """Here a database that may not grow; it stays usable."""
+    """Simulated with a database that is not allowed to grow; it remains usable."""
     with sqlite_engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 1")
         with pytest.raises(CatalogError, match="disk is full"):
@@ -241,7 +241,7 @@ def test_full_disk(sqlite_engine):
 
 
 def test_postgresql_server_closes_the_connection(pg_engine):
-    """The next connection works again."""
+    """The next connection works."""
     with pytest.raises(CatalogError, match="terminat"), pg_engine.connect() as connection:
         connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
     with pg_engine.connect() as connection:
@@ -261,7 +261,7 @@ def test_postgresql_database_without_utf8(pg_url):
 
 @pytest.mark.keras
 def test_tensorflow_does_not_replace_pythons_sqlite(tmp_path):
-    """TensorFlow brings its own, without full-text search; Python's must be loaded first."""
+    """TensorFlow includes its own SQLite without full-text search, so Python's must be loaded first."""
     program = (
         "import vsearch.models.network, sys; assert 'tensorflow' in sys.modules\n"
         f"from catalog.database import connect, upgrade; upgrade(connect('sqlite:///{tmp_path / 'catalog.sqlite'}'))"
@@ -270,7 +270,7 @@ def test_tensorflow_does_not_replace_pythons_sqlite(tmp_path):
 
 
 def test_reclaim_space(engine, tmp_path):
-    """Even while another session reads; PostgreSQL needs nothing."""
+    """Space is reclaimed even while another session reads; PostgreSQL needs no action."""
     sha256s = [f"{number:064x}" for number in range(300)]
     with sessionmaker(engine).begin() as session:
         stored_blocks.put(session, "id", [(sha256, 0) for sha256 in sha256s], np.zeros((300, 1500), np.float16))

@@ -29,7 +29,7 @@ FOUND = {"lamp": [3], "LAMP": [3], "klippan": [2], "crème": [4], "leath": [1], 
 
 
 def test_search(filled):
-    """Case is ignored, prefixes match, withdrawn products are excluded; long texts are cut."""
+    """Case is ignored, prefixes match, withdrawn products are excluded, and long queries are truncated."""
     assert {text: search(filled, text, 10) for text in FOUND} == FOUND
     for text in ("table", "", " \t", "*", "--", '"', "nowhere"):
         assert search(filled, text, 10) == []

@@ -9,7 +9,7 @@ from catalog.prices import DECIMALS, AmbiguousPrice, PriceError, Separators, rea
 
 
 def read(value: object, currency: str = "EUR", **separators: str) -> int:
-    """Return the minor units of a price in a currency that nothing else names."""
+    """Return a price in minor units; only the default currency is given."""
     return read_price(value, None, currency, Separators(**separators))[0]  # type: ignore[arg-type]
 
 
@@ -48,9 +48,9 @@ AMBIGUOUS = {
     ("currency", "text"), [(currency, text) for currency in AMBIGUOUS for text in AMBIGUOUS[currency].split("|")]
 )
 def test_three_digits_after_a_single_separator_are_ambiguous(currency, text):
-    """Tunisia writes 1,290 for what Kuwait writes 1.290; a database may write 5 yen as 5.000.
+    """Tunisia writes 1,290 where Kuwait writes 1.290; a database may write 5 yen as 5.000.
 
-    The message proposes prices that can be read.
+    The message suggests prices that can be read.
     """
     with pytest.raises(AmbiguousPrice) as caught:
         read(text, currency)
@@ -133,7 +133,7 @@ IN_THE_DEFAULT_CURRENCY = {
 
 @pytest.mark.parametrize("price", PRICES_OF_THE_WORLD)
 def test_a_price_may_name_its_currency(price):
-    """Whatever the default is; "$" is the default if that is a dollar."""
+    """A named currency overrides the default; "$" means the default if that is a dollar."""
     for text in PRICES_OF_THE_WORLD[price]:
         assert read_price(text, None, "GBP") == price, text
     assert read_price("US $ 499.00", None, "CAD") == (49_900, "USD")

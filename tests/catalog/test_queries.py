@@ -30,12 +30,12 @@ ITEMS = (
     item("D", "Lamps", None, 5),
     item("E", "Lamps", 500, 5),
 )
-"""Written in this order to an empty catalog: product ids 1 to 5, and image ids 1 to 10."""
+"""Written in this order to an empty catalog, which gives product ids 1 to 5 and image ids 1 to 10."""
 
 
 @pytest.fixture
 def filled(session: Session) -> Session:
-    """A session on a catalog of five products, E withdrawn, the front of D unreadable."""
+    """A session on a catalog of five products; E is withdrawn, and the front picture of D is unreadable."""
     apply(session, Changes(added=ITEMS), sizes={sha("A-front"): (40, 30)})
     apply(session, Changes(withdrawn=("E",)))
     mark_unreadable(session, {sha("D-front"): "cut short"})
@@ -44,7 +44,7 @@ def filled(session: Session) -> Session:
 
 
 def test_products_by_ids_keeps_the_order(filled):
-    """Also of more ids than one statement takes."""
+    """This includes more ids than fit in one statement."""
     assert [card.sku for card in queries.products_by_ids(filled, [4, 5, 1, 99, 3])] == ["D", "A", "C"]
     assert queries.products_by_ids(filled, []) == []
     found = queries.products_by_ids(filled, [*range(100, 2000), 3, 1])
@@ -58,7 +58,7 @@ def test_a_card_shows_the_first_readable_picture(filled):
 
 
 def test_product_by_sku(filled):
-    """Variants are the other products of its group; withdrawn and unknown products are not found."""
+    """Variants are the other products in the group; withdrawn and unknown products are not found."""
     detail = queries.product_by_sku(filled, "A")
     assert detail.card == queries.products_by_ids(filled, [1])[0]
     assert (detail.item, detail.pictures) == (ITEMS[0], ITEMS[0].images)
@@ -97,7 +97,7 @@ def test_facets(filled, facets, skus):
 
 
 def test_currencies_by_number_of_live_products(session):
-    """Ties are in alphabetical order."""
+    """Ties are broken alphabetically."""
     currencies = {"A": "USD", "B": "CAD", "C": "CAD", "D": "SEK", "E": "SEK"}
     apply(session, Changes(added=tuple(replace(each, currency=currencies[each.sku]) for each in ITEMS)))
     assert queries.currencies(session) == ["CAD", "SEK", "USD"]
@@ -126,7 +126,7 @@ def test_the_latest_runs_come_first(session):
 
 
 def test_every_import_changes_the_count_of_changes(session):
-    """Also one that got its id before another, but ends after it."""
+    """This includes an import that got its id before another one but finished after it."""
     moments = {"started_at": utc_now(), "finished_at": utc_now()}
 
     def add(**values: int) -> int:
@@ -140,7 +140,7 @@ def test_every_import_changes_the_count_of_changes(session):
 
 
 def test_product_by_article_number(session):
-    """Only a number of exactly one live product leads to it."""
+    """The article number must belong to exactly one live product."""
     assert not queries.has_article_numbers(session)
     numbers = {"a": "12345678", "b": "00000001", "c": "00000001", "d": None}
     apply(session, Changes(added=tuple(ProductItem(sku, sku, article_number=each) for sku, each in numbers.items())))

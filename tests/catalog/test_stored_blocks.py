@@ -15,7 +15,7 @@ BLOCKS = np.array([[1, 2], [3, 4], [5, 65504]], dtype=np.float16)
 
 @pytest.fixture
 def filled(session: Session) -> Session:
-    """A session with three stored rows of one blocks_id and one of another."""
+    """A session with three stored rows for one blocks_id and one row for another."""
     stored_blocks.put(session, "first", KEYS, BLOCKS)
     stored_blocks.put(session, "second", KEYS[:1], np.ones((1, 5), np.float16))
     session.commit()
@@ -23,7 +23,7 @@ def filled(session: Session) -> Session:
 
 
 def test_blocks_are_read_in_the_order_of_the_keys(filled):
-    """A key may be repeated."""
+    """Keys may be repeated."""
     read = stored_blocks.read(filled, "first", [KEYS[2], KEYS[0], KEYS[2]])
     np.testing.assert_array_equal(read, BLOCKS[[2, 0, 2]])
     assert read.dtype == np.float16
@@ -39,7 +39,7 @@ def test_missing_keys_are_listed_once_in_order(filled):
 
 
 def test_stored_blocks_are_not_overwritten(filled):
-    """A resumed run may store again what an interrupted one had stored."""
+    """A resumed run may store blocks that the interrupted run already stored."""
     stored_blocks.put(filled, "first", [*KEYS[:1], (SHAS[3], 0)], np.zeros((2, 2), np.float16))
     stored_blocks.put(filled, "first", [], np.empty((0, 2), np.float16))
     filled.commit()

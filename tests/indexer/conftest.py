@@ -13,7 +13,7 @@ from vsearch.core.settings import Settings
 
 @pytest.fixture
 def opened() -> EncoderFactory:
-    """What an index run opens its encoder with."""
+    """The function with which an index run opens its encoder."""
     return EncoderFactory()
 
 
@@ -35,7 +35,7 @@ def shop(filled: Path, tmp_path: Path) -> Iterator[Shop]:
 
 @pytest.fixture
 def indexed_shop(indexed: Path, tmp_path: Path) -> Iterator[Shop]:
-    """The same after its first run."""
+    """The same shop after its first index run."""
     shop = open_shop(shutil.copytree(indexed, tmp_path / "data"))
     yield shop
     shop.close()
@@ -43,7 +43,7 @@ def indexed_shop(indexed: Path, tmp_path: Path) -> Iterator[Shop]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def retailer(request: pytest.FixtureRequest, tmp_path: Path) -> Retailer:
-    """A shop without products, once on each database."""
+    """A shop without products, on each database."""
     engine = request.getfixturevalue({"sqlite": "sqlite_engine", "postgresql": "pg_engine"}[request.param])
     assert isinstance(engine, Engine)
     return retailer_on(engine, tmp_path)
@@ -70,6 +70,6 @@ def retailer_on(engine: Engine, folder: Path) -> Retailer:
 
 @pytest.fixture
 def drawn(retailer: Retailer) -> Retailer:
-    """A shop of forty products with a drawn picture each."""
+    """A shop of forty products with one drawn picture each."""
     retailer.draw(40)
     return retailer

@@ -1,7 +1,7 @@
 """Runs an index run, a nightly job or a promotion in a process that kills itself at a chosen event.
 
-Events are the start of a stage, a step of it, an SQL statement or commit, a file operation that writes (open, rename,
-remove, ...) and fsync. They depend only on the work, not on the speed of the machine.
+Events are starts and steps of stages, SQL statements and commits, file operations that write (open, rename, remove,
+...) and fsync. They depend only on the work, not on the machine's speed.
 """
 
 import hashlib
@@ -36,27 +36,27 @@ from vsearch.models.checkpoint import Checkpoint, load
 LOG = "encoded.log"
 COUNTS = "events.json"
 WRITING = {"os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"}
-"""Audit events of file operations, besides opening for writing.
+"""Audit events of file operations, in addition to opening for writing.
 
-Not that of creating a folder, which occurs as often as earlier pictures require.
+Creating a folder is not included, since its number of events depends on earlier pictures.
 """
 
 
 @dataclass(frozen=True)
 class Moment:
-    """When a run is killed: at the n-th event of a stage, the first being its start; "" precedes all stages."""
+    """When to kill a run: at the n-th event of a stage, the first being its start; stage "" precedes all others."""
 
     stage: str
     event: int = 1
 
 
 class LoggingEncoder(FakeEncoder):
-    """Logs which pictures it encodes."""
+    """An encoder that logs which pictures it encodes."""
 
     folder: Path
 
     def blocks(self, pictures: Sequence[Picture]) -> NDArray[np.float16]:
-        """Encode, and log the digests of the pictures."""
+        """Encode pictures and log their digests."""
         blocks = super().blocks(pictures)
         with (self.folder / LOG).open("a") as log:
             log.writelines(f"{digest(picture)}\n" for picture in pictures)
@@ -89,9 +89,9 @@ def encoded(shop: Shop) -> list[str]:
 
 
 class KillingProgress:
-    """Progress that counts the events of each stage and kills the process at a moment; None lets it end.
+    """Progress that counts the events of each stage and kills the process at a moment; None lets it finish.
 
-    Create only one per process: its listeners cannot be removed.
+    Create only one per process, since its listeners cannot be removed.
     """
 
     def __init__(self, moment: Moment | None, clock: FrozenClock) -> None:
@@ -100,7 +100,7 @@ class KillingProgress:
         self.counts: Counter[str] = Counter()
         self.lock = threading.RLock()
         self.force = os.fsync
-        os.fsync = self.fsync  # type: ignore[assignment]  # a process of its own, which this affects alone
+        os.fsync = self.fsync  # type: ignore[assignment]  # affects only this process
         sa.event.listen(sa.Engine, "before_cursor_execute", lambda *_: self.count_event())
         sa.event.listen(sa.Engine, "commit", lambda *_: self.count_event())
         sys.addaudithook(self.audit)
@@ -139,7 +139,7 @@ class KillingProgress:
 
 
 def logging_encoder(folder: Path) -> Callable[[Checkpoint], LoggingEncoder]:
-    """Return a function that opens an encoder which logs in this folder."""
+    """Return a function that opens an encoder that logs to this folder."""
 
     def open_encoder(checkpoint: Checkpoint) -> LoggingEncoder:
         encoder = LoggingEncoder(checkpoint)
@@ -180,7 +180,7 @@ Child = Callable[[Path, KillingProgress], None]
 
 
 def run_until(folder: Path, moment: Moment | None, child: Child) -> int:
-    """Run in a new process until the moment, or to the end; return its exit code, -9 if it was killed."""
+    """Run in a new process until the moment or the end; return the exit code, which is -9 if it was killed."""
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__, "faiss", "alembic.command", "sklearn.linear_model", "psycopg"])
     process = context.Process(target=_run, args=(folder, moment, child), daemon=True)
@@ -191,13 +191,13 @@ def run_until(folder: Path, moment: Moment | None, child: Child) -> int:
 
 
 def events(folder: Path) -> dict[str, int]:
-    """Return the number of events of each stage of the last run in this folder that ended."""
+    """Return the number of events in each stage of the last finished run in this folder."""
     counts: dict[str, int] = json.loads((folder / COUNTS).read_text())
     return counts
 
 
 def spread(counts: dict[str, int], number: int) -> list[Moment]:
-    """Return `number` moments at equal distances over all events of a run."""
+    """Return `number` moments, evenly spaced over all events of a run."""
     every = [Moment(stage, event) for stage, count in counts.items() for event in range(1, count + 1)]
     return [every[index] for index in np.linspace(0, len(every) - 1, number).round().astype(int)]
 
@@ -209,7 +209,7 @@ def _run(folder: Path, moment: Moment | None, child: Child) -> None:
 
 
 def _next_clock(folder: Path) -> FrozenClock:
-    """Return a clock a day after that of the last run, since two generations of the same second have no order."""
+    """Return a clock one day after that of the last run, since generations created in the same second have no order."""
     clock, days = FrozenClock(), folder / "days"
     with days.open("a") as file:
         file.write(".")

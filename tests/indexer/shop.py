@@ -1,4 +1,4 @@
-"""Small shops to index: one filled directly, one filled by nightly feeds; and fake models to promote."""
+"""Small shops to index, one filled directly and one by nightly feeds, and fake models to promote."""
 
 import csv
 import hashlib
@@ -32,7 +32,7 @@ from vsearch.models.checkpoint import Checkpoint
 CATEGORIES = ("Sofas > Corner sofas", "Sofas > Armchairs", "Lamps", "Rugs > Round")
 
 GOOD, BAD = 2, 3
-"""Trunks of candidates: one encodes as well as the model in use, the other encodes noise."""
+"""Trunks of candidates: one performs as well as the current model, the other encodes noise."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Shop:
         return generations.read_manifest(generations.current(self.settings.generations))
 
     def photos(self) -> list[tuple[Picture, set[str]]]:
-        """Return a photo of each product with its sku: its first catalog picture."""
+        """Return (photo, sku) for each product; the photo is its first catalog picture."""
         first = {row.sku: row for row in reversed(self.rows())}
         return [(decode(self.store.read(row.sha256)), {sku}) for sku, row in sorted(first.items())]
 
@@ -84,7 +84,7 @@ class Shop:
         return replace(self, settings=self.settings.model_copy(update=values))
 
     def with_evaluation_set(self) -> "Shop":
-        """Return the shop without the setting checkpoint and with an evaluation set of its own photos."""
+        """Return the shop without the checkpoint setting and with an evaluation set of its own photos."""
         shop = self.with_settings(checkpoint="")
         shop.create_evaluation_set(shop.photos())
         return shop
@@ -118,7 +118,7 @@ def settings_of(folder: Path, **settings: object) -> Settings:
 
 
 def fill(shop: Shop, products: int = 12) -> None:
-    """Give the shop products, equally many of each category."""
+    """Add products to the shop, the same number in each category."""
     for number, category in enumerate(CATEGORIES):
         share = range(number, products, len(CATEGORIES))
         shop.add([f"S{sku:03d}" for sku in share], category)
@@ -126,7 +126,7 @@ def fill(shop: Shop, products: int = 12) -> None:
 
 @dataclass
 class Retailer:
-    """A shop on some database that is filled by its feed."""
+    """A shop on any database, filled from its feed."""
 
     settings: Settings
     sessions: sessionmaker[Session]
@@ -137,7 +137,7 @@ class Retailer:
     def run_nightly(
         self, on_imported: Callable[[], None] = lambda: None, **options: Any
     ) -> tuple[ImportReport, RunReport]:
-        """Run the nightly job with the present rows as its feed."""
+        """Run the nightly job with the current rows as its feed."""
         imports: list[ImportReport] = []
 
         def imported(report: ImportReport) -> None:
@@ -156,7 +156,7 @@ class Retailer:
         return imports[0], report
 
     def draw(self, products: int) -> None:
-        """Replace the feed's rows by products with a drawn picture each."""
+        """Replace the feed's rows with products that have one drawn picture each."""
         folder = self.settings.data / "images"
         folder.mkdir()
         for number in range(products):
@@ -177,7 +177,7 @@ class Retailer:
         return file
 
     def indexed(self) -> set[tuple[str, str]]:
-        """Return sku and picture of everything that is published, after comparing it with the catalog."""
+        """Compare the published index with the catalog, and return the sku and picture of everything in it."""
         ids = generations.load(generations.current(self.settings.generations)).gallery.image_ids.tolist()
         with self.sessions() as session:
             rows = queries.gallery_rows(session)
@@ -186,14 +186,14 @@ class Retailer:
 
 
 class Shifted(FakeEncoder):
-    """Encodes as well as FakeEncoder, but its blocks cannot be compared with those of FakeEncoder."""
+    """Performs as well as FakeEncoder, but its blocks are not comparable with those of FakeEncoder."""
 
     def blocks(self, pictures: Sequence[Picture]) -> NDArray[np.float16]:
         return np.asarray(super().blocks(pictures) + np.float16(0.25), np.float16)
 
 
 class Noise(FakeEncoder):
-    """Gives equal pictures equal blocks, and slightly different ones entirely different blocks."""
+    """Encodes equal pictures as equal blocks, and slightly different pictures as entirely different blocks."""
 
     def blocks(self, pictures: Sequence[Picture]) -> NDArray[np.float16]:
         super().blocks(pictures)
@@ -207,5 +207,5 @@ def encoder_by_trunk(checkpoint: Checkpoint) -> FakeEncoder:
 
 
 def candidate(shop: Shop, trunk: int) -> Checkpoint:
-    """Return a trained checkpoint outside of the store."""
+    """Return a trained checkpoint outside the store."""
     return fake_checkpoint(shop.settings.data / f"trained {trunk}", trunk=trunk)

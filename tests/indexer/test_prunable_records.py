@@ -1,4 +1,4 @@
-"""Which rows of jobs, imports and index runs are pruned, on each database."""
+"""Pruning rows of jobs, imports and index runs, on each database."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -42,7 +42,7 @@ def test_unfinished_and_recent_rows_are_kept(session: Session) -> None:
 
 
 def test_promotions_are_kept(session: Session) -> None:
-    """Their models are kept, too."""
+    """Their models are also kept."""
     for number in range(2 * MIN_RECORDS):
         counts = {"promoted": f"model {number}"} if number < 2 else {"promoted": ""} if number < 4 else {}
         moment = BEFORE - timedelta(days=50 - number)

@@ -1,4 +1,4 @@
-"""Pruning deletes unused data and nothing else: on each database, in the nightly job and by command."""
+"""Pruning deletes only unused data, on each database, in the nightly job and by command."""
 
 import json
 import os
@@ -54,7 +54,7 @@ KINDS = {"generations", "models", "blocks", "pictures", "thumbnails", "uploads",
 
 
 def open_encoder(checkpoint: Checkpoint) -> Encoder:
-    """Open the encoder of a fake checkpoint of any trunk."""
+    """Open the encoder of a fake checkpoint with any trunk."""
     return FakeEncoder(checkpoint) if checkpoint.retrieval.grid == 1 else Shifted(checkpoint)
 
 
@@ -133,7 +133,7 @@ class LiveShop:
         return picture
 
     def search_results(self) -> list[str]:
-        """Return the sku that a search with each product's picture finds first."""
+        """Return the first sku found by searching with each product's picture."""
         engine = Engine(self.settings, open_encoder)
         engine.refresh()
         with self.retailer.sessions() as session:
@@ -149,11 +149,11 @@ class LiveShop:
         return generations.read_manifest(generations.current(self.settings.generations))
 
     def problems(self) -> tuple[str, ...]:
-        """Return what verifying the published index finds."""
+        """Return the result of verifying the published index."""
         return verify_published(self.settings, open_encoder).problems
 
     def state(self) -> tuple[dict[str, int], dict[str, int], dict[str, bytes]]:
-        """Return all that a prune may change."""
+        """Return everything that pruning can change."""
         files = [path for path in self.data.rglob("*") if path.is_file()]
         files = [path for path in files if not path.name.startswith(("catalog.", "index."))]
         return self.blocks(), self.rows(), {str(path): path.read_bytes() for path in files}
@@ -161,7 +161,7 @@ class LiveShop:
 
 @pytest.fixture
 def shop(retailer: Retailer) -> LiveShop:
-    """A shop after its first nightly job, once on each database."""
+    """A shop after its first nightly job, on each database."""
     return first_run(retailer)
 
 
@@ -182,7 +182,7 @@ def first_run(retailer: Retailer) -> LiveShop:
 
 @contextmanager
 def other_shop(shop: LiveShop, folder: Path) -> Iterator[LiveShop]:
-    """Yield a new data folder with the same content: indexed with one model, and with the last one promoted."""
+    """Yield a new data folder with the same content, indexed with one model, and with the last model promoted."""
     folder.mkdir()
     shutil.copytree(shop.images, folder / "images")
     fake_checkpoint(folder / "given")
@@ -200,12 +200,12 @@ def other_shop(shop: LiveShop, folder: Path) -> Iterator[LiveShop]:
 
 
 def names(folder: Path, *, folders: bool = False) -> set[str]:
-    """Return the names of all files in a folder, or of the folders right in it."""
+    """Return the names of all files in a folder, or of its immediate subfolders."""
     return {path.name for path in (folder.iterdir() if folders else folder.rglob("*")) if path.is_dir() == folders}
 
 
 def test_thirty_nightly_jobs_leave_no_more_than_a_fresh_folder(shop: LiveShop, tmp_path: Path) -> None:
-    """With promotions, changed pictures, withdrawn products, and classes that come and go."""
+    """The days include promotions, changed pictures, withdrawn products, and classes that come and go."""
     data = shop.data
     freed: set[str] = set()
     for day in range(2, 31):
@@ -240,7 +240,7 @@ def test_thirty_nightly_jobs_leave_no_more_than_a_fresh_folder(shop: LiveShop, t
     assert len(promoted) == 4
     assert names(data / "checkpoints", folders=True) == {manifest.checkpoint_id for manifest in kept} | promoted
     assert names(data / "generations", folders=True) == set(listed)
-    assert len(listed) <= shop.settings.keep_generations + 1  # and that of the model before
+    assert len(listed) <= shop.settings.keep_generations + 1  # and that of the previous model
     assert shop.rows() == {"job": 0, "feed_import": 10, "index_run": 10 + len(promoted)}
 
     assert shop.prune() == PruneResult()
@@ -253,14 +253,14 @@ def test_thirty_nightly_jobs_leave_no_more_than_a_fresh_folder(shop: LiveShop, t
     assert shop.manifest().blocks_id != blocks_id
     assert shop.search_results()
     after = shop.run_nightly()
-    assert (after.state, after.encoded) == ("published", 4)  # what changed since the promotion
+    assert (after.state, after.encoded) == ("published", 4)  # changes since the promotion
     assert shop.problems() == ()
     assert all(path.read_bytes() == content for path, content in evaluation_set.items())
 
 
 @pytest.fixture
 def stale_shop(shop: LiveShop) -> LiveShop:
-    """A shop with some unused data of every kind, once on each database."""
+    """A shop with some unused data of every kind, on each database."""
     return add_unused_data(shop)
 
 
@@ -302,7 +302,7 @@ def add_unused_data(shop: LiveShop) -> LiveShop:
 
 
 def write(file: Path, age: float = 0) -> Path:
-    """Write a file of that age."""
+    """Write a file with that age."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(b"0123456789")
     os.utime(file, (time.time() - age,) * 2)
@@ -310,7 +310,7 @@ def write(file: Path, age: float = 0) -> Path:
 
 
 def test_a_dry_run_reports_what_a_prune_deletes(stale_shop: LiveShop) -> None:
-    """The next prune deletes the thumbnails of the pictures just deleted, and the one after that nothing."""
+    """The next prune deletes the thumbnails of the deleted pictures, and the one after that deletes nothing."""
     before = stale_shop.state()
     announced = stale_shop.prune(dry_run=True)
     assert stale_shop.state() == before
@@ -329,7 +329,7 @@ class Stopped(BaseException):
 
 @contextmanager
 def stop_at_once(stage: str) -> Iterator[Any]:
-    """Stop after the first piece that is deleted."""
+    """Stop after the first piece is deleted."""
 
     def advance(done: int, total: int) -> None:
         raise Stopped
@@ -354,7 +354,7 @@ def test_a_prune_stopped_after_every_piece_ends_the_same(stale_shop: LiveShop) -
 
 
 def test_nothing_is_deleted_during_an_index_run(sqlite_shop: LiveShop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A nightly job excludes others during its own prune, too."""
+    """A nightly job also excludes others during its own prune."""
     refusals = []
 
     def prune_beside(*arguments: object) -> list[tuple[str, Path]]:
@@ -375,7 +375,7 @@ def test_nothing_is_deleted_during_an_index_run(sqlite_shop: LiveShop, monkeypat
 
 
 def test_pictures_are_skipped_during_an_import(shop: LiveShop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It stores pictures before the catalog refers to them."""
+    """An import stores pictures before the catalog refers to them."""
     stored, resume = threading.Event(), threading.Event()
 
     class SlowStore(ImageStore):
@@ -418,8 +418,8 @@ def test_an_import_waits_while_pictures_are_deleted(sqlite_shop: LiveShop) -> No
 def test_pictures_fetched_by_a_killed_import_are_kept_for_the_next(
     shop: LiveShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Until a feed was imported that does not name them."""
-    with shop.retailer.sessions.begin() as session:  # the fixture's clock is ahead of that of pictures read
+    """They are kept until a feed that does not name them is imported."""
+    with shop.retailer.sessions.begin() as session:  # the fixture's clock is ahead of the fetch times
         session.execute(update(FeedImport).values(finished_at=datetime.now(UTC)))
     shop.draw("P00", 60)
     with monkeypatch.context() as patch:
@@ -432,7 +432,7 @@ def test_pictures_fetched_by_a_killed_import_are_kept_for_the_next(
 
 
 def test_data_of_recently_withdrawn_products_is_kept(shop: LiveShop) -> None:
-    """Later it is deleted, and the product may still come back."""
+    """It is deleted later; the product can still be restored after that."""
     shop.clock.now = datetime.now(UTC)
     shop.request_thumbnails()
     row, picture = shop.retailer.rows.pop("P03"), shop.picture_of("P03")
@@ -445,13 +445,13 @@ def test_data_of_recently_withdrawn_products_is_kept(shop: LiveShop) -> None:
     assert not shop.store.exists(picture)
     shop.retailer.rows["P03"] = row
     shop.import_feed()
-    assert catalog_report.create(shop.settings).counts["products"] == PRODUCTS  # though it is not encoded yet
+    assert catalog_report.create(shop.settings).counts["products"] == PRODUCTS  # although it is not encoded yet
     assert shop.run_nightly().encoded == 1
     assert shop.problems() == ()
 
 
 def test_thumbnails_are_deleted_after_their_picture_or_by_age(sqlite_shop: LiveShop) -> None:
-    """Those of a replaced picture one prune later: a page sent before may still request them."""
+    """Those of a replaced picture are deleted one prune later, since a page sent earlier may still request them."""
     sqlite_shop.clock.now = datetime.now(UTC)
     thumbnails = Thumbnails(sqlite_shop.settings)
     sqlite_shop.request_thumbnails()
@@ -469,7 +469,7 @@ def test_thumbnails_are_deleted_after_their_picture_or_by_age(sqlite_shop: LiveS
 
 
 def test_recent_models_and_readers_are_kept(sqlite_shop: LiveShop) -> None:
-    """A recent model may be promoted next, and keeps its blocks; later only the readers are left."""
+    """A recent model keeps its blocks, since it might be promoted next; later only the readers are left."""
     settings = sqlite_shop.settings
     sqlite_shop.clock.now = datetime.now(UTC)
     reader, candidate = (fake_checkpoint(settings.data / f"trained {trunk}", trunk=trunk) for trunk in (5, 6))
@@ -499,7 +499,7 @@ def test_files_of_others_are_left_alone(sqlite_stale_shop: LiveShop) -> None:
 
 
 def test_files_being_written_are_left_alone(sqlite_shop: LiveShop) -> None:
-    """By the page, which holds no lock, and by a training, which holds its own."""
+    """They are written by the web server, which holds no lock, and by a training run, which holds its own."""
     sqlite_shop.clock.now = datetime.now(UTC)
     data = sqlite_shop.data
     recent = [write(data / name / ".new-x") for name in ("uploads", "thumbnails/ab", "runs/sofas/cache")]
@@ -512,7 +512,7 @@ def test_files_being_written_are_left_alone(sqlite_shop: LiveShop) -> None:
 
 
 def test_without_a_published_index_pictures_and_blocks_are_kept(sqlite_retailer: Retailer) -> None:
-    """The first nightly job, if killed, continues with them."""
+    """If the first nightly job was killed, the next one continues with them."""
     shop = LiveShop(sqlite_retailer)
     shop.draw("P00", 0)
     shop.draw("P01", 1)
@@ -524,7 +524,7 @@ def test_without_a_published_index_pictures_and_blocks_are_kept(sqlite_retailer:
 
 
 def test_the_catalog_of_another_folder_is_refused(sqlite_shop: LiveShop, tmp_path: Path) -> None:
-    """It refers to nothing in this folder, so everything would be deleted."""
+    """It refers to no data in this folder, so everything would be deleted."""
     with other_shop(sqlite_shop, tmp_path / "other") as other:
         before = sqlite_shop.state()
         wrong = sqlite_shop.settings.model_copy(update={"database_url": other.settings.catalog_url})
@@ -534,7 +534,7 @@ def test_the_catalog_of_another_folder_is_refused(sqlite_shop: LiveShop, tmp_pat
 
 
 def test_the_nightly_job_reports_what_it_freed(sqlite_shop: LiveShop) -> None:
-    """If the setting prune is on."""
+    """This requires the `prune` setting."""
     sqlite_shop.draw("P00", 60)
     report = sqlite_shop.run_nightly()
     assert report.freed.keys() == {"pictures", "blocks"}

@@ -1,4 +1,4 @@
-"""The migrations: up, down, with data, and in agreement with the models, on both databases."""
+"""Migrations up and down, with data, compared with the models, on both databases."""
 
 import pytest
 import sqlalchemy as sa
@@ -31,7 +31,7 @@ ROWS = {
             VALUES (3, 'night', '{}', 'running', 1, 'host:1', '{}', true, '', :now)
     """,
 }
-"""Statements to insert rows into the schema of a revision."""
+"""Statements that insert rows into the schema of each revision."""
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -55,7 +55,7 @@ def alembic(engine: Engine, name: str, *arguments: str) -> None:
 
 
 def tables(engine: Engine) -> set[str]:
-    """Return the tables that are not Alembic's own."""
+    """Return the tables other than Alembic's own."""
     return set(sa.inspect(engine).get_table_names()) - {"alembic_version"}
 
 

@@ -30,12 +30,12 @@ SHORTER = Expected(EXPECTED.image_ids[:-1], EXPECTED.product_ids[:-1], EXPECTED.
 
 
 def built(of: Expected) -> Gallery:
-    """Return the gallery built from that."""
+    """Return the gallery built from the expected content."""
     return build_gallery(of.embeddings, of.image_ids, product_ids=of.product_ids, classes=of.classes)
 
 
 def test_a_correct_gallery_has_no_problems() -> None:
-    """Copies of a picture may stand in for each other, also those saved again, which differ in a few bits."""
+    """Copies of a picture can stand in for each other, even re-encoded ones that differ in a few bits."""
     assert list(problems(built(EXPECTED), EXPECTED)) == []
     noisy = expected()
     half = noisy.embeddings[100:140].astype(np.float16)
@@ -82,7 +82,7 @@ def test_zero_and_infinite_embeddings_are_found(value: float) -> None:
 
 
 def test_vectors_of_other_pictures_are_found() -> None:
-    """An index whose rows were mixed up holds the right ids."""
+    """An index with shuffled rows still contains the right ids."""
     mixed = expected()
     mixed.embeddings[:100] = mixed.embeddings[:100][::-1].copy()
     found = " ".join(problems(built(mixed), EXPECTED))
@@ -92,7 +92,7 @@ def test_vectors_of_other_pictures_are_found() -> None:
 
 
 def test_collapsed_embeddings_are_found() -> None:
-    """Each picture finds itself then, and all that exact search finds."""
+    """Each picture still finds itself and everything that exact search finds."""
     collapsed = expected()
     collapsed.embeddings[:] = 1 + collapsed.embeddings / 10_000
     assert any("indistinguishable" in problem for problem in problems(built(collapsed), collapsed))

@@ -27,7 +27,7 @@ SOFAS, LAMPS, NEW = range(100), range(100, 110), range(900, 1000)
 
 
 def one_picture_each(*products: range) -> dict[int, int]:
-    """Return these products with one picture each."""
+    """Return these products, each with one picture."""
     return {product: 1 for some in products for product in some}
 
 
@@ -37,7 +37,7 @@ def quality(hit_at_1: float = 0.8, own_score: float = 0.6, views: int = 100) -> 
 
 
 def manifest(members: Members, of_views: Quality, blocks_id: str = "the same") -> Manifest:
-    """Return a manifest with what drift is measured by."""
+    """Return a manifest with the data used to measure drift."""
     counts = {name: sum(products.values()) for name, products in members.items()}
     classes = tuple(ClassEntry(name=name, count=count, index_key="Flat", files={}) for name, count in counts.items())
     return Manifest.model_construct(classes=classes, quality=of_views, blocks_id=blocks_id)
@@ -117,7 +117,7 @@ def test_drift(members: Members, of_views: Quality, words: str) -> None:
 
 @pytest.mark.parametrize("names", ["AB", "ABC"])
 def test_merging_all_classes_is_drift(names: str) -> None:
-    """A broken category column looks like that."""
+    """This is the effect of a broken category column."""
     before = {name: one_picture_each(range(40 * number, 40 * number + 40)) for number, name in enumerate(names)}
     after = {"Home": one_picture_each(range(40 * len(names)))}
     assert len(find_drift(after, quality(), before=before)) == len(names)
@@ -129,7 +129,7 @@ def test_lost_pictures_are_drift_though_the_products_stay() -> None:
 
 
 def test_a_renamed_category_is_published(shop: Shop) -> None:
-    """Also beside a category named like the class of other products."""
+    """This also works next to a category named like the class of other products."""
     shop.add([f"T{n:03d}" for n in range(12)], "other")
     shop.add(["B001"], "Benches")
     reindex(shop.settings, open_encoder=FakeEncoder)
@@ -195,7 +195,7 @@ def write_photo(shop: Shop, number: int) -> str:
 
 
 def test_canaries_must_find_their_product(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unless it has been withdrawn."""
+    """Canaries of withdrawn products are skipped."""
     monkeypatch.setattr(generation_checks, "CANARY_DEPTH", 1)
     rows = shop.rows()
     good, wrong = f"{write_photo(shop, 0)},{rows[0].sku}", f"{write_photo(shop, 4)},{rows[-1].sku}"
@@ -212,7 +212,7 @@ def test_canaries_must_find_their_product(shop: Shop, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("row", ["none.jpg,S000", "0.jpg,TYPO"])
 def test_an_unusable_canary_stops_the_publication(shop: Shop, row: str) -> None:
-    """A list full of typing errors would detect nothing."""
+    """A list full of typos would detect nothing."""
     write_photo(shop, 0)
     settings = with_canaries(shop, row)
     with pytest.raises(SettingsError, match=row.split(",")[1]):

@@ -18,7 +18,7 @@ ENOUGH = fitting.MIN_WHITENING_PRODUCTS
 
 
 def rows_of(products: int) -> list[GalleryRow]:
-    """Return two pictures of each product, the later one listed first."""
+    """Return two pictures of each product, the second one listed first."""
     rows = [GalleryRow(10 * number + 1, number, f"S{number}", f"{number:064x}", "Sofas") for number in range(products)]
     return [GalleryRow(row.image_id + 1, row.product_id, row.sku, "f" * 64, "Sofas") for row in rows] + rows
 
@@ -59,7 +59,7 @@ def test_views_are_of_each_products_first_picture(products: int, numbers: set[in
 
 
 def test_the_choice_of_products_hardly_changes_with_the_catalog() -> None:
-    """So that a run with few changes encodes few views; and it is not simply the oldest."""
+    """A run with few changes encodes few views, and the choice is not simply the oldest products."""
     before = {view.product_id for view in fitting.choose_views(rows_of(1000), products=300, views=2)}
     after = {view.product_id for view in fitting.choose_views(rows_of(1010), products=300, views=2)}
     assert len(before) == len(after) == 300
@@ -95,7 +95,7 @@ def test_heads_learn_from_pictures_and_views() -> None:
 
 
 def test_heads_of_a_large_catalog_are_fitted_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In proportion to the classes, but on all pictures of a small class."""
+    """The sample is proportional to class sizes but includes all pictures of small classes."""
     monkeypatch.setattr(fitting, "MAX_HEAD_PICTURES", 100)
     monkeypatch.setattr(fitting, "fit_heads", lambda blocks, classes, block_sizes: Counter(classes))
     classes = np.array(["a"] * 900 + ["b"] * 90 + ["c"] * 10, dtype=object)
@@ -108,7 +108,7 @@ def test_heads_of_a_large_catalog_are_fitted_on_a_sample(monkeypatch: pytest.Mon
 
 
 def test_a_fitted_whitening_finds_products_that_the_blocks_do_not(checkpoint: Checkpoint) -> None:
-    """It is rounded as stored."""
+    """The whitening is rounded as when stored."""
     pictures, views = sample(ENOUGH, (0,), noise=1), sample(ENOUGH, (1, 2, 3), noise=1, seed=1)
     embedding = fitting.fit_embedding(checkpoint, pictures, views, size=8)
     held_out = views.where(views.numbers == fitting.HELD_OUT)
@@ -140,7 +140,7 @@ def test_held_out_views_are_calibrated_with_but_not_fitted_on(checkpoint: Checkp
 
 
 def test_the_background_cohort_calibrates_what_is_similar(checkpoint: Checkpoint) -> None:
-    """Few photos of its kind are called similar, true matches are. A tenth of the cohort is not used."""
+    """Few photos like the cohort are called similar, but true matches are. A tenth of the cohort is held out."""
     pictures, views = sample(60, (0,), noise=0.2), sample(60, (1, 2), noise=0.2, seed=1)
     rng = np.random.default_rng(5)
     kinds = rng.normal(size=(10, 16))
@@ -163,7 +163,7 @@ def test_the_background_cohort_calibrates_what_is_similar(checkpoint: Checkpoint
 
 
 def test_equal_blocks_get_exactly_equal_embeddings(checkpoint: Checkpoint) -> None:
-    """Wherever the copies of a picture are in the catalog; batches change nothing."""
+    """This holds regardless of where copies are in the catalog and of the batch size."""
     blocks = sample(501, (0,), noise=1).blocks
     blocks[[250, 500]] = blocks[0]
     vectors = fitting.project(checkpoint.retrieval.whitening, blocks, batch_size=100)
@@ -173,7 +173,7 @@ def test_equal_blocks_get_exactly_equal_embeddings(checkpoint: Checkpoint) -> No
 
 
 def test_database_side_augmentation() -> None:
-    """Halfway to the mean direction of the views, the length kept; a product's second picture stays."""
+    """First pictures move halfway to the mean direction of their views and keep their length; others do not change."""
     vectors = np.array([[2, 0, 0], [0, 3, 0], [0, 0, 1]], np.float32)
     views = np.array([[0, 5, 0], [0, 0, 7], [4, 0, 0]], np.float32)
     found = fitting.database_side_augmentation(vectors, np.array([8, 8, 5]), views, np.array([8, 8, 5]))
@@ -184,7 +184,7 @@ def test_database_side_augmentation() -> None:
 
 
 def test_augmented_pictures_are_found_more_often(checkpoint: Checkpoint) -> None:
-    """By photos as noisy as the views. If only some products have views, none is augmented."""
+    """The queries are as noisy as the views. If only some products have views, no picture is augmented."""
     pictures, views, photos = sample(200, (0,), 0.6), sample(200, (1, 2, 3), 0.6, 1), sample(200, (0,), 0.6, 2)
     fitted = fitting.fit_embedding(checkpoint, pictures, views, size=8)
     queries = fitting.project(fitted.whitening, photos.blocks)

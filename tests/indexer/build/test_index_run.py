@@ -23,7 +23,7 @@ from vsearch.search.engine import ALL, Engine, Search
 
 
 def engine_of(shop: Shop) -> Engine:
-    """Return an engine that serves what is published."""
+    """Return an engine that serves the published generation."""
     engine = Engine(shop.settings, FakeEncoder)
     engine.refresh()
     return engine
@@ -51,7 +51,7 @@ class Stages:
 
 
 def test_a_first_run_publishes_the_catalog(shop: Shop, opened: EncoderFactory) -> None:
-    """Every picture finds itself in the class of its category; the heads know the shop's classes."""
+    """Every picture finds itself in its category's class, and the heads know the shop's classes."""
     stages = Stages()
     report = reindex(shop.settings, open_encoder=opened, progress=stages, clock=FrozenClock())
     assert (report.state, report.pictures, report.products, report.classes) == ("published", 24, 12, 4)
@@ -69,7 +69,7 @@ def test_a_first_run_publishes_the_catalog(shop: Shop, opened: EncoderFactory) -
 
 
 def test_a_run_is_recorded(shop: Shop, opened: EncoderFactory) -> None:
-    """Records of killed runs are closed."""
+    """Records of killed runs are marked as failed."""
     with shop.sessions.begin() as session:
         session.add(IndexRun(state="running"))
     report = reindex(shop.settings, open_encoder=opened)
@@ -86,7 +86,7 @@ def test_a_run_is_recorded(shop: Shop, opened: EncoderFactory) -> None:
 def test_a_run_without_changes_encodes_and_publishes_nothing(
     indexed_shop: Shop, opened: EncoderFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor does it read the blocks, which are large. The setting checkpoint is needed only once, also as an id."""
+    """It does not even read the blocks, which are large. The checkpoint setting is needed only once and can be an id."""
     monkeypatch.setattr(stored_blocks, "read", None)
     first = indexed_shop.manifest()
     for checkpoint in ("", first.checkpoint_id):
@@ -171,7 +171,7 @@ def test_a_few_unreadable_pictures_are_left_out_until_they_are_readable(shop: Sh
 
 
 def test_too_many_unreadable_pictures_stop_the_run(shop: Shop, opened: EncoderFactory) -> None:
-    """Nothing is published or marked, but what was encoded stays."""
+    """Nothing is published or marked, but encoded blocks are kept."""
     rows = shop.rows()
     for row in rows[:6]:
         shop.store.path(row.sha256).write_bytes(b"not a picture at all")
@@ -201,7 +201,7 @@ def test_a_failed_run_is_resumed(shop: Shop, opened: EncoderFactory) -> None:
 def test_a_faulty_generation_is_not_published(
     indexed_shop: Shop, opened: EncoderFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next run removes what is left of it."""
+    """The next run removes its remains."""
     first = indexed_shop.manifest()
     indexed_shop.add(["N001"], "Lamps")
     with monkeypatch.context() as patch:

@@ -35,7 +35,7 @@ def test_small_categories_join_their_parent(categories: list[str], min_size: int
     "name", ["other", "Other", "Other products", "> other", ">Other products", "A > > B", "other >", OTHER]
 )
 def test_no_feed_has_the_category_of_other_products(name: str) -> None:
-    """A category of a similar name is a class of its own or is refused."""
+    """A category with a similar name gets its own class or is refused."""
     try:
         category = FeedFields(sku="1", title="T", category=name).category
     except ValueError:
@@ -53,7 +53,7 @@ def test_a_category_named_all_is_not_the_word_for_every_class() -> None:
 
 @given(st.lists(st.lists(st.sampled_from("ABC"), max_size=3).map(SEPARATOR.join), max_size=60), st.integers(1, 8))
 def test_every_class_is_large_enough_and_a_parent_of_its_pictures(categories: list[str], min_size: int) -> None:
-    """Except `OTHER`; a category that is large enough stays."""
+    """`OTHER` is the exception; a category that is large enough is not merged."""
     classes = assign_classes(categories, min_size)
     for name in set(classes) - {OTHER}:
         assert classes.count(name) >= min_size

@@ -1,4 +1,4 @@
-"""Nightly jobs and promotions killed at every stage, and at events spread over the whole of them."""
+"""Nightly jobs and promotions killed at every stage and at events spread evenly over the whole run."""
 
 import random
 import shutil
@@ -34,15 +34,15 @@ INDEX_STAGES = (
 STAGES = ("", "fetch pictures", *INDEX_STAGES, *PRUNE_STAGES)
 
 RUNS = [pytest.param(("sqlite", 40), id="sqlite"), pytest.param(("postgresql", 12), id="postgresql")]
-"""Databases, and how many jobs are killed there besides one at the beginning of each stage and publication event.
+"""Databases, and how many jobs are killed there in addition to one at the start of each stage and publication event.
 
-A job has about 150 events, so that 40 of them, with the beginnings of all stages, meet every kind of work in progress:
-importing, storing blocks, writing a generation, publishing and deleting one. PostgreSQL differs only in transactions.
+A job has about 150 events, so 40 of them and the starts of all stages cover every kind of work in progress: importing,
+storing blocks, and writing, publishing and deleting a generation. PostgreSQL differs only in transactions.
 """
 
 
 class Feed:
-    """A feed that changes a little for each job, and its pictures."""
+    """A feed, with pictures, that changes slightly for each job."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -68,9 +68,9 @@ class Feed:
         return name
 
     def change(self) -> None:
-        """Add and remove a product, replace a picture and a price: the same work for each job."""
+        """Add and remove a product, and replace a picture and a price, so that every job has the same work."""
         repictured, repriced, gone = self.random.sample(sorted(self.rows), 3)
-        self.add(self.rows.pop(gone)[0])  # as many of each category: a generation has a file for each
+        self.add(self.rows.pop(gone)[0])  # keeps the categories: a generation has a file for each
         category, _, price = self.rows[repictured]
         self.rows[repictured] = (category, self.picture(), price)
         category, picture, price = self.rows[repriced]
@@ -86,7 +86,7 @@ class Feed:
 
 
 def check_same_state(shop: Shop, other: Shop) -> None:
-    """Check that two shops have the same live products, and published the same vectors of the same pictures."""
+    """Check that two shops have the same live products and published the same vectors for the same pictures."""
     products, vectors = [], []
     for each in (shop, other):
         with each.sessions() as session:
@@ -97,31 +97,31 @@ def check_same_state(shop: Shop, other: Shop) -> None:
     assert products[0] == products[1]
     assert vectors[0].keys() == vectors[1].keys()
     for key, vector in vectors[0].items():
-        np.testing.assert_allclose(vector, vectors[1][key], atol=1e-3)  # the order of rows changes the last bits
+        np.testing.assert_allclose(vector, vectors[1][key], atol=1e-3)  # the row order affects the last bits
 
 
 @pytest.fixture(params=RUNS)
 def database(request: pytest.FixtureRequest) -> tuple[int, Callable[[str], str]]:
-    """How many jobs to kill, and a function that creates an empty database and returns its URL."""
+    """The number of jobs to kill, and a function that creates an empty database and returns its URL."""
     kind, number = request.param
     return number, request.getfixturevalue("new_pg") if kind == "postgresql" else lambda name: ""
 
 
 @pytest.mark.slow
 def test_killed_nightly_jobs(database: tuple[int, Callable[[str], str]], tmp_path: Path) -> None:
-    """A complete generation answers after each, nothing is encoded twice, and the result is that of one job."""
+    """After each kill, a complete generation serves; nothing is encoded twice, and the result is that of one job."""
     number, new = database
     feed, folder = Feed(tmp_path), tmp_path
     with closing(open_shop(folder, database_url=new("killed"))) as shop:
         child = partial(nightly_child, database_url=shop.settings.database_url)
-        for _ in range(shop.settings.keep_generations + 2):  # from then on each job has a generation to delete
+        for _ in range(shop.settings.keep_generations + 2):  # from then on, each job deletes a generation
             feed.change()
             assert run_until(folder, None, child) == 0
         counts = events(folder)
         assert tuple(counts) == STAGES
         assert len(encoded(shop)) == len(set(encoded(shop))), "the log of undisturbed jobs has each picture once"
         assert stored(shop) <= set(encoded(shop))
-        for stage in PRUNE_STAGES:  # how much there is to prune depends on earlier jobs; see test_prune.py
+        for stage in PRUNE_STAGES:  # the amount to prune depends on earlier jobs; see test_prune.py
             counts[stage] = 1
         moments = [*(Moment(stage) for stage in STAGES), *spread(counts, number)]
         moments += [Moment("publish", event) for event in range(2, counts["publish"] + 1)]
@@ -145,7 +145,7 @@ def test_killed_nightly_jobs(database: tuple[int, Callable[[str], str]], tmp_pat
 
 
 def check_answers(shop: Shop) -> None:
-    """Check that the published generation is complete and answers."""
+    """Check that the published generation is complete and can be searched."""
     generations.load(generations.current(shop.settings.generations))
     engine = Engine(shop.settings, FakeEncoder)
     engine.refresh()
@@ -158,7 +158,7 @@ PROMOTION_STAGES = (*INDEX_STAGES[:6], "evaluate the model in use", "evaluate th
 
 @pytest.mark.slow
 def test_a_promotion_may_be_killed_at_any_moment(indexed_shop: Shop) -> None:
-    """The model in use answers with its index until the other one does; the next run deletes the rest."""
+    """The current model serves with its index until the other one takes over; the next run deletes the leftovers."""
     settings = indexed_shop.settings.model_copy(update={"checkpoint": ""})
     engine = Engine(settings, FakeEncoder)
     row = indexed_shop.rows()[0]

@@ -19,19 +19,19 @@ from vsearch.index.generation import MatchCalibration
 
 
 def scores(own: np.ndarray, other: np.ndarray, chance: np.ndarray, classes: str = "a") -> ViewScores:
-    """Return scores of views; the classes of all three are those letters, repeated."""
+    """Return scores of views; the classes of all three kinds are these letters, repeated."""
     names = np.array([classes[number % len(classes)] for number in range(len(own))])
     return ViewScores(*(BestMatches(np.asarray(part, np.float32), names) for part in (own, other, chance)))
 
 
 def random_embeddings(count: int, product_ids: np.ndarray, classes: str) -> LabeledEmbeddings:
-    """Return embeddings with those classes, one letter each."""
+    """Return embeddings with these classes, one letter each."""
     vectors = np.random.default_rng(count).normal(size=(count, 4)).astype(np.float32)
     return LabeledEmbeddings(vectors, product_ids, np.array(list(classes), dtype=object))
 
 
 def test_view_scores_are_those_of_brute_force() -> None:
-    """In batches."""
+    """Scores are computed in batches."""
     pictures = random_embeddings(40, np.arange(40) // 2, "abcc" * 10)
     views = random_embeddings(11, np.arange(11), "abcabcabcab")
     found = score_views(views, pictures, scores_at_once=120)

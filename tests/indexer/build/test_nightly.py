@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_the_catalog_grows_changes_and_shrinks(drawn: Retailer) -> None:
-    """Pictures are encoded once; prices change without a new index; withdrawn products come back without encoding."""
+    """Pictures are encoded once, prices change without a new index, and products are restored without encoding."""
     rows, skus = drawn.rows, list(drawn.rows)
     drawn.rows = {sku: dict(rows[sku]) for sku in skus[:30]}
     imported, report = drawn.run_nightly()
@@ -80,7 +80,7 @@ def test_the_next_job_continues_after_a_lost_connection(drawn: Retailer, monkeyp
 
 
 def test_an_import_during_the_nightly_job(drawn: Retailer) -> None:
-    """A price corrected while the job encodes is right in the end."""
+    """A price corrected while the job is encoding is right in the end."""
     encoding, corrected = threading.Event(), threading.Event()
 
     class Slow(FakeEncoder):

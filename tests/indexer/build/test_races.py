@@ -1,4 +1,4 @@
-"""Workers that claim jobs at the same moment, on each database."""
+"""Workers claiming jobs simultaneously, on each database."""
 
 import threading
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def shop(tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
 
 
 def test_a_claim_waits_for_one_that_is_not_committed(shop: Settings) -> None:
-    """It could not see that one, and two exclusive jobs would run."""
+    """Otherwise it would not see the other claim, and two exclusive jobs would run."""
     with open_catalog(shop.catalog_url, write=True) as sessions, ThreadPoolExecutor(1) as other:
         first, _ = (add(sessions, kind, {}, utc_now()) for kind in ("nightly", "index"))
         with sessions.begin() as session:
@@ -59,7 +59,7 @@ def asking_for_the_lock(sessions: sessionmaker[Session]) -> Iterator[threading.E
 
 
 def test_each_job_is_claimed_once_and_index_runs_never_overlap(shop: Settings) -> None:
-    """Four workers claim jobs until none is left."""
+    """Four workers claim jobs until none are left."""
     ended: list[int] = []
 
     def waiting() -> bool:

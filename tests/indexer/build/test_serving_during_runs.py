@@ -1,4 +1,4 @@
-"""Searches on the web page while index runs publish and an operator rolls back."""
+"""Searches through the web server while index runs publish and an operator rolls back."""
 
 import json
 import threading
@@ -49,7 +49,7 @@ def serving(retailer: Retailer) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Known:
-    """What is certain before a search begins."""
+    """Facts that are certain before a search begins."""
 
     withdrawn: frozenset[str] = frozenset()
     prices: dict[str, int] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Known:
 
 @dataclass
 class Shoppers:
-    """Threads that search, and compare each answer with what was known before the search.
+    """Threads that search and compare each response with what was known before the search.
 
     Attributes:
         latest: the generation that each thread last saw.
@@ -86,13 +86,13 @@ class Shoppers:
                 thread.join()
 
     def wait_for(self, generation: str) -> None:
-        """Wait until each thread has an answer from this generation, or one has failed."""
+        """Wait until each thread has a response from this generation or one thread has failed."""
         with self.answered:
             self.answered.wait_for(lambda: self.failures or set(self.latest.values()) == {generation})
 
     def _search(self, number: int) -> None:
         try:
-            while not self.ended.wait(0.1):  # without a pause the index runs would get no time
+            while not self.ended.wait(0.1):  # without a pause, the index runs would get no CPU time
                 known = self.known
                 with urllib.request.urlopen(f"{self.address}/api/v1/search?class=all", self.photo) as response:
                     answer = json.load(response)
@@ -111,7 +111,7 @@ class Shoppers:
 
 
 def test_searches_while_indexes_are_published_and_rolled_back(drawn: Retailer) -> None:
-    """No error, no answer from two generations at once, no withdrawn product and no outdated price."""
+    """There are no errors, no responses that mix two generations, no withdrawn products, and no outdated prices."""
     limits = {"results_per_page": 60, "searches_in_flight": THREADS, "threads": THREADS + 1, "rate_limit": ""}
     drawn.settings = drawn.settings.model_copy(update=limits)
     drawn.run_nightly()

@@ -28,7 +28,7 @@ PICTURE = CatalogPicture(1, "A", "Acme", "Sofas", None, "a" * 64, 300, 150)
 
 
 def test_small_pictures_are_reported_by_their_longer_side() -> None:
-    """Unless the size is unknown."""
+    """Pictures of unknown size are not reported."""
     pictures = [PICTURE, replace(PICTURE, width=199, height=90), replace(PICTURE, width=None, height=None)]
     (finding,) = findings.small_pictures(pictures)
     assert "199 x 90" in finding.text
@@ -43,7 +43,7 @@ def test_only_variants_may_share_a_picture() -> None:
 
 
 def test_a_category_is_suspect_only_if_the_classifier_is_confident() -> None:
-    """And knows both classes."""
+    """The classifier must also know both classes."""
     probabilities = np.array([[0.01, 0.99], [0.2, 0.8], [0.99, 0.01], [0.005, 0.995]], np.float32)
     predictions = ClassPredictions(("Lamps", "Sofas"), {}, probabilities, probabilities.argmax(1))
     pictures = [replace(PICTURE, sku=sku) for sku in "ABCD"]
@@ -54,7 +54,7 @@ def test_a_category_is_suspect_only_if_the_classifier_is_confident() -> None:
 
 @pytest.fixture
 def faulty(indexed_shop: Shop) -> Shop:
-    """A shop with one finding of most kinds."""
+    """A shop with one finding of almost every kind."""
     first = indexed_shop.rows()[0]
     small = indexed_shop.store.put(encode_jpeg(colored([9, 200, 9], seed=1, side=90)))
     with indexed_shop.sessions.begin() as session:
@@ -113,14 +113,14 @@ def test_the_command_prints_text_json_or_a_page(faulty: Shop, tmp_path: Path) ->
 
 
 def publish_with(shop: Shop, opened: EncoderFactory, sku: str, hours: int) -> str:
-    """Publish the shop with one more product, some hours from now, and return the generation id."""
+    """Publish the shop with one more product, dated some hours from now, and return the generation id."""
     shop.add([sku], "Sofas > Armchairs")
     later = utc_now() + timedelta(hours=hours)
     return reindex.reindex(shop.settings, open_encoder=opened, clock=lambda: later, accept=("drift",)).generation_id
 
 
 def test_the_report_shows_a_rollback(indexed_shop: Shop, opened: EncoderFactory) -> None:
-    """Until the next run, which mentions it."""
+    """It is shown until the next run, whose record mentions it."""
     settings, folder = indexed_shop.settings, indexed_shop.settings.generations
     first = generation.current(folder).name
     before = catalog_report.create(settings)

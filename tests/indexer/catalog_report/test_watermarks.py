@@ -19,7 +19,7 @@ Gray = NDArray[np.uint8]
 
 
 def products(count: int, seed: int = 0) -> Gray:
-    """Return pictures of boxes and discs on white, each of its own size, position and gray."""
+    """Return pictures of boxes and discs on white, each with a different size, position and gray."""
     random = np.random.default_rng(seed)
     down, across = np.mgrid[:SIDE, :SIDE]
     pictures = np.full((count, SIDE, SIDE), 255, np.uint8)
@@ -36,7 +36,7 @@ def products(count: int, seed: int = 0) -> Gray:
 
 
 def watermarked(pictures: Gray, opacity: float = 0.4, which: slice = slice(None)) -> Gray:
-    """Return the pictures, some with bars like letters in a corner."""
+    """Return the pictures, some with letter-like bars in a corner."""
     found = pictures.astype(np.float64)
     for x in range(70, 120, 6):
         found[which, 108:120, x : x + 3] *= 1 - opacity
@@ -68,7 +68,7 @@ def test_pictures_without_the_watermark_are_left_out() -> None:
 
 
 def picture(number: int, brand: str | None = None, group: str | None = None, height: int = 320) -> CatalogPicture:
-    """Return a picture of a product of its own."""
+    """Return a picture of a separate product."""
     brand = ("Acme" if number % 2 else "") if brand is None else brand
     return CatalogPicture(number, f"P{number:03d}", brand, "", group, f"{number:064d}", 320, height)
 

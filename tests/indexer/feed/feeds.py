@@ -1,4 +1,4 @@
-"""Feeds as text, for the tests of their readers."""
+"""Feeds as text, for tests of the feed reader."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ GOOD = {"sku": "A-1", "title": "Kivik", "image": "a.jpg"}
 
 
 def csv_text(*rows: dict[str, str]) -> str:
-    """Return rows as CSV with every column that one of them has."""
+    """Return rows as CSV with every column that occurs in any of them."""
     text = io.StringIO()
     writer = csv.DictWriter(text, dict.fromkeys(name for row in rows for name in row), restval="", lineterminator="\n")
     writer.writeheader()
@@ -22,7 +22,7 @@ def csv_text(*rows: dict[str, str]) -> str:
 
 
 def json_lines(*rows: Any) -> str:
-    """Return rows as JSON Lines; text is kept."""
+    """Return rows as JSON Lines; strings are kept as they are."""
     return "".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows)
 
 
@@ -34,12 +34,12 @@ def read(folder: Path, content: str | bytes, name: str = "feed.csv", **options: 
 
 
 def read_items(folder: Path, content: str | bytes, name: str = "feed.csv", **options: Any) -> dict[str, ProductItem]:
-    """Return the products of a feed by sku; every row must be good."""
+    """Return a feed's products by sku; every row must be valid."""
     reading = read(folder, content, name, **options)
     assert reading.errors == ()
     return {item.sku: item for item in reading.items}
 
 
 def read_row(folder: Path, **cells: str) -> FeedReading:
-    """Read a CSV feed of one row that is good but for these cells."""
+    """Read a CSV feed with one row that is valid except for these cells."""
     return read(folder, csv_text({**GOOD, **cells}))

@@ -1,4 +1,4 @@
-"""Faults of the machine and of feeds: one message, exit code 1, and the published index stays in use."""
+"""Hardware and feed faults give one message and exit code 1, and the published index remains in use."""
 
 import re
 import shutil
@@ -37,7 +37,7 @@ def failure(capsys: pytest.CaptureFixture[str], stale_shop: Shop, *arguments: st
 
 
 def assert_published(stale_shop: Shop, generation_id: str | None) -> None:
-    """Assert that this generation is published and can be searched."""
+    """Assert that this generation is published and searchable."""
     assert generations.current_id(stale_shop.settings.generations) == generation_id
     engine = Engine(stale_shop.settings, FakeEncoder)
     engine.refresh()
@@ -50,7 +50,7 @@ def assert_published(stale_shop: Shop, generation_id: str | None) -> None:
 
 @pytest.fixture
 def stale_shop(indexed_shop, monkeypatch):
-    """An indexed shop with a product that is not indexed yet; commands use the fake encoder."""
+    """An indexed shop with one product that is not indexed yet; commands use the fake encoder."""
     for name, value in indexed_shop.settings.model_dump(exclude_defaults=True, exclude={"data"}).items():
         monkeypatch.setenv(f"VSEARCH_{name.upper()}", str(value))
     monkeypatch.setattr("indexer.build.reindex.Encoder", FakeEncoder)
@@ -67,7 +67,7 @@ class Disk:
     folder: Path
 
     def fill(self) -> Callable[[], object]:
-        """Fill the disk, and return what frees it."""
+        """Fill the disk and return a function that frees it."""
         filler = self.folder / "filler"
         with filler.open("wb", buffering=0) as file, suppress(OSError):
             while True:
@@ -75,14 +75,14 @@ class Disk:
         return filler.unlink
 
     def make_read_only(self) -> Callable[[], object]:
-        """Remount the disk, and return what makes it writable again."""
+        """Remount the disk read-only and return a function that makes it writable again."""
         subprocess.run(["mount", "-o", "remount,ro", self.folder], check=True)
         return partial(subprocess.run, ["mount", "-o", "remount,rw", self.folder], check=True)
 
 
 @pytest.fixture(params=["generations", "."], ids=["generations", "everything"])
 def disk(stale_shop: Shop, request: pytest.FixtureRequest) -> Iterator[Disk]:
-    """The folder of generations, or the entire data folder, on a disk of 8 MB."""
+    """The generations folder, or the entire data folder, on an 8 MB disk."""
     folder = stale_shop.settings.data / request.param
     stale_shop.close()
     away = shutil.copytree(folder, stale_shop.settings.data.with_name("away"))

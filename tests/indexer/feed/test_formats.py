@@ -115,7 +115,7 @@ def test_a_line_that_names_the_delimiter(tmp_path, top):
 
 
 def test_rows_must_have_as_many_cells_as_the_header(tmp_path):
-    """Unnamed columns at the right must be empty."""
+    """Unnamed trailing columns must be empty."""
     errors = read(tmp_path, "sku,title,image\nA,Sofa,a.jpg\nB,Lamp\nC,Lamp,c.jpg,extra\n").errors
     assert [(error.line, error.sku) for error in errors] == [(3, "B"), (4, "C")]
     assert [f"has {count} cells" in error.reason for count, error in zip((2, 4), errors, strict=True)] == [True, True]
@@ -222,14 +222,14 @@ def test_xml_declares_its_encoding(tmp_path, encoding):
 
 @pytest.mark.parametrize("end", ["</item>", "</item></rs", "&shop;</item></rss>", "R&D</item></rss>"])
 def test_xml_that_is_not_well_formed_is_refused(tmp_path, end):
-    """The undeclared prefix, which is harmless, does not hide another error."""
+    """A harmless undeclared prefix does not hide another error."""
     with pytest.raises(FeedRejected, match=r"not well-formed XML \((?!Namespace)"):
         read(tmp_path, f"<rss><item><g:id>1</g:id><title>T</title>{end}")
 
 
 @pytest.mark.parametrize("padding", [0, 1, 32_700, 32_760, 65_520])
 def test_named_entities_of_html_in_xml(tmp_path, padding):
-    """Also where a chunk of the file ends within one."""
+    """This includes entities split between two chunks."""
     text = f"<rss><!-- {'x' * padding} --><item><id>1</id><image_link>a.jpg</image_link>"
     text += "<title>S&ouml;fa&nbsp;&lt;L&gt; &amp;amp;&euro;&NotEqualTilde;</title></item></rss>"
     assert read_items(tmp_path, text)["1"].title == "S\u00f6fa <L> &\u20ac\u2242\u0338"

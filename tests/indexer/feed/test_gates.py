@@ -1,4 +1,4 @@
-"""The safety gates of a feed, on plain data."""
+"""The safety gates of a feed, tested on plain data."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -30,12 +30,12 @@ def reading(
 
 
 def findings(count: int, kind: Any, sku: str = "") -> list[FeedFinding]:
-    """Return problems of distinct lines."""
+    """Return problems on distinct lines."""
     return [FeedFinding(1000 + n, sku or f"S{n}", "?", kind) for n in range(count)]
 
 
 def catalog(count: int, columns: Sequence[str] = (), **filled: int) -> CatalogState:
-    """Return a catalog with products S0, S1, ... of which so many have a value in these columns."""
+    """Return a catalog with products S0, S1, ..., of which the given numbers have a value in these columns."""
     values = {"brand": "Nord", "price_minor": 100, "stock": 1}
     items = [
         ProductItem(f"S{n}", "Sofa", **{name: values[name] for name, had in filled.items() if n < had})
@@ -93,13 +93,13 @@ def test_half_of_the_values_of_a_column_may_go(filled, refused):
     ("columns", "refused"), [(["attr:wood"], True), (["attr:color"], False), (["attributes"], False), ([], False)]
 )
 def test_an_attribute_column_that_is_gone(columns, refused):
-    """A feed without any attribute column, or without a header, may write attributes in another way."""
+    """A feed that has no attribute columns or no header may represent attributes differently."""
     assert violated(reading(products(3), columns=columns), catalog(3, ["attr:color"])) == ["columns"] * refused
     assert violated(reading(products(3), columns=columns), catalog(0, ["attr:color"])) == []
 
 
 def priced(before: Sequence[int], after: Sequence[int], currencies: str = "") -> tuple[FeedReading, CatalogState]:
-    """Return a feed and a catalog with these prices; "S" in currencies marks those that are in SEK now."""
+    """Return a feed and a catalog with these prices; "S" in `currencies` marks prices that are now in SEK."""
     items = [
         ProductItem(f"S{n}", "Sofa", price_minor=price, currency="SEK" if currencies[n : n + 1] == "S" else "EUR")
         for n, price in enumerate(after)
@@ -118,7 +118,7 @@ def priced(before: Sequence[int], after: Sequence[int], currencies: str = "") ->
         ([1290], [129], True),
         ([1290] * 3 + [899] * 17, [0] * 3 + [899] * 17, True),
         ([1290] * 4 + [899] * 6, [64] * 4 + [899] * 6, True),
-        ([1290] * 3 + [899] * 7, [64] * 3 + [899] * 7, False),  # a sale; its prices have other digits
+        ([1290] * 3 + [899] * 7, [64] * 3 + [899] * 7, False),  # a sale; its prices have different digits
         ([1290] * 20, [12, 12900, *[999] * 18], False),
         ([100] * 12, [310] * 12, True),
         ([100] * 12, [290] * 12, False),
@@ -146,7 +146,7 @@ def test_prices_that_jump_are_named():
     [(3, 2, True), (4, 2, False), (30, 10, False), (30, 11, True), (100, 20, False), (100, 21, True)],
 )
 def test_missing_products(live, missing, refused):
-    """A small catalog may lose ten, but never more than half; a large one a fifth."""
+    """A small catalog may lose ten products but never more than half, a large one a fifth."""
     assert violated(reading(products(live - missing)), catalog(live)) == ["shrink"] * refused
 
 
@@ -168,7 +168,7 @@ def test_products_without_a_picture(bare, known, refused):
     [(4, {}, True), (3, {}, False), (4, {"known_to_fail": True}, False), (4, {"sha256": "1"}, False)],
 )
 def test_unavailable_pictures(failed, options, refused):
-    """Pictures that failed before or have an earlier content do not count."""
+    """Pictures that failed before or have earlier content do not count."""
     state = PictureState(sha256=options.get("sha256", ""), problem="?")
     failures = [FetchResult(state, known_to_fail="known_to_fail" in options)] * failed
     results = failures + [FetchResult(PictureState("2"), new=True)] * 4

@@ -33,7 +33,7 @@ class Shop:
 
     @property
     def store(self) -> ImageStore:
-        """The store of imported pictures."""
+        """The image store."""
         return ImageStore(Settings(data=self.folder).pictures)
 
     @property
@@ -42,11 +42,11 @@ class Shop:
         return sum(path.is_file() for path in self.store.folder.rglob("*"))
 
     def picture(self, name: str) -> Path:
-        """Return the path of a picture that feeds name."""
+        """Return the path of a picture named in feeds."""
         return self.folder / "images" / name
 
     def import_table(self, *lines: str, progress: Progress = no_stages, **options: Any) -> ImportReport:
-        """Import a feed of these lines; options are settings and arguments."""
+        """Import a feed with these lines; options are settings and arguments."""
         file = self.folder / "feed.csv"
         file.write_text("\n".join(lines) + "\n")
         arguments = {name: options.pop(name) for name in ("accept", "dry_run") if name in options}
@@ -63,7 +63,7 @@ class Shop:
             return queries.snapshot(session)
 
     def imports(self) -> list[FeedImport]:
-        """Return the records of imports, the latest first."""
+        """Return the import records, latest first."""
         with self.sessions() as session:
             return list(imports.latest(session))
 
@@ -128,7 +128,7 @@ def test_known_pictures_are_not_decoded_and_unchanged_files_not_read(full_shop, 
 
 
 def test_pictures_may_move_to_another_location(full_shop):
-    """A picture that is not there keeps its content."""
+    """A picture that is not at the new location keeps its content."""
     before = full_shop.snapshot()
     (full_shop.folder / "images").rename(full_shop.folder / "moved")
     (full_shop.folder / "moved" / "2.jpg").unlink()
@@ -183,7 +183,7 @@ def test_products_that_name_no_picture(full_shop):
 
 
 def test_too_many_unavailable_pictures_stop_the_import(shop):
-    """Also the second time: a refused import does not count as an earlier failure."""
+    """This includes the second import, since failures in a refused import do not count as earlier ones."""
     rows = [f"X{n},Sofa,1,none{n}.jpg,Sofas" for n in range(4)]
     for _ in range(2):
         with pytest.raises(FeedGateError, match=r"4 of 8 new pictures .*--accept pictures"):
@@ -194,7 +194,7 @@ def test_too_many_unavailable_pictures_stop_the_import(shop):
 
 
 def test_equal_pictures_are_stored_once(shop):
-    """A lost file is stored again."""
+    """A missing file is stored again."""
     rows = ("A,Sofa,1,0.jpg|copy.jpg|1.jpg,Sofas", "B,Lamp,1,copy.jpg,Lamps")
     shop.run(*rows)
     first, second = shop.snapshot()["A"].images
@@ -257,7 +257,7 @@ def test_a_warning_about_stale_pictures_is_recorded(full_shop):
 
 
 def test_accepted_bad_rows_leave_their_products_unchanged(full_shop):
-    """They keep their pictures, also if those are unavailable."""
+    """They keep their pictures even if these are unavailable."""
     images = full_shop.snapshot()["A"].images
     full_shop.picture("0.jpg").unlink()
     full_shop.run(*ROWS)

@@ -17,7 +17,7 @@ parquet = pytest.importorskip("pyarrow.parquet")
 
 
 def read(folder: Path, **columns: Any) -> FeedReading:
-    """Read a feed of as many products as the columns have values, which are good but for these columns."""
+    """Read a feed with one product per value of these columns; all other columns are valid."""
     count = len(next(iter(columns.values())))
     good: dict[str, Sequence[str]] = {name: [f"{name}{n}" for n in range(count)] for name in ("sku", "title", "image")}
     parquet.write_table(arrow.table({**good, **columns}), folder / "feed.parquet")
@@ -25,7 +25,7 @@ def read(folder: Path, **columns: Any) -> FeedReading:
 
 
 def one(folder: Path, **columns: Any) -> ProductItem:
-    """Return the product of a feed of one row."""
+    """Return the product of a feed with one row."""
     reading = read(folder, **columns)
     assert reading.errors == ()
     return reading.items[0]
@@ -87,7 +87,7 @@ def test_maps_and_padded_text(tmp_path):
 
 
 def test_unusable_columns_are_refused(tmp_path):
-    """A name that is not UTF-8, and a year that Python does not support."""
+    """Examples are a name that is not UTF-8 and a year that Python does not support."""
     with pytest.raises(FeedRejected, match="Column made of "):
         read(tmp_path, made=arrow.array([2**62], arrow.timestamp("us")))
     read(tmp_path, brand=arrow.array(["x"]))

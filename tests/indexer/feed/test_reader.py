@@ -1,4 +1,4 @@
-"""Rows of a feed: validation of their fields, and what is reported about them."""
+"""Feed rows: validation of their fields, and the problems reported."""
 
 import json
 import re
@@ -81,7 +81,7 @@ def test_the_currency_of_a_price(tmp_path):
 
 
 def test_a_dimension_with_thousands_or_decimals_is_shown_as_written(tmp_path):
-    """1,290 mm are not 1.290 mm, and 2,125 m may well be 2.125 m."""
+    """1,290 mm is not 1.290 mm, but 2,125 m could be 2.125 m."""
     (item,) = read_row(tmp_path, dimensions="width=1,290mm; depth=0,125 m; height=2,1250m; weight=9,5kg").items
     assert item.dimensions == {"width": "1,290 mm", "depth": "0.125 m", "height": "2.1250 m", "weight": "9.5 kg"}
 
@@ -292,7 +292,7 @@ def test_an_unknown_default_currency_is_a_bad_setting(tmp_path):
 
 
 def documented(language: str) -> str:
-    """Return the first example of the documentation in a language."""
+    """Return the first example in the documentation that is in the given language."""
     return re.search(rf"```{language}\n(.*?)```", DOCUMENT, re.DOTALL)[1]
 
 

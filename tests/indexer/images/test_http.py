@@ -1,4 +1,4 @@
-"""Pictures and feeds from web addresses, downloaded from a real server on this machine."""
+"""Pictures and feeds at web addresses, downloaded from a real local server."""
 
 import gzip
 import ipaddress
@@ -43,11 +43,11 @@ RESPONSES: dict[str, tuple[int, bytes, dict[str, str]]] = {
     "/stopped.jpg": (200, b"3\r\npic\r\n", {"Transfer-Encoding": "chunked"}),
     "/large.jpg": (200, b"x" * 100_000, {"Connection": "close"}),
 }
-"""Path -> status, body, headers of responses that depend on nothing else."""
+"""Path -> status, body and headers of fixed responses."""
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers from `RESPONSES` or a method named after the path; records every request."""
+    """Responds from `RESPONSES` or with a method named after the path; records every request."""
 
     requests: list[tuple[str, str]]
 
@@ -105,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 Server = tuple[str, list[tuple[str, str]]]
-"""A server's address, and the requests that it got."""
+"""A server's address and the requests it received."""
 
 
 @pytest.fixture
@@ -123,19 +123,19 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def web() -> Iterator[Downloader]:
-    """May fetch from this machine, and retries at once."""
+    """A downloader that can fetch from this machine and retries immediately."""
     with closing(Downloader(private=True, pause=0.0)) as web:
         yield web
 
 
 def feed_titles(address: str, *, private: bool = False) -> list[str]:
-    """Return the titles of the products of a feed behind an address."""
+    """Return the product titles in the feed at an address."""
     with local_file(address, private=private) as feed:
         return [item.title for item in read_feed(feed).items]
 
 
 def test_unchanged_files_are_not_sent_again(server, web):
-    """By ETag, or else by date."""
+    """Changes are detected by ETag, or else by date."""
     address, requests = server
     first = web.fetch(f"{address}/picture.jpg", LIMIT)
     assert (first.data, first.tag) == (b"picture", '"one"')
@@ -183,7 +183,7 @@ def test_slow_downloads_are_stopped(server):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"])
 def test_private_addresses_get_no_request(server, host):
-    """However the address is written, the peer of the connection is checked."""
+    """The connection's peer is checked, however the address is written."""
     address, requests = server
     port = address.rpartition(":")[2]
     with pytest.raises(AddressRefused, match=r"private network.*allow_private_addresses"):
@@ -202,7 +202,7 @@ def test_private_addresses_get_no_request(server, host):
     ],
 )
 def test_public_addresses(address, public):
-    """An embedded IPv4 address counts."""
+    """An embedded IPv4 address is checked."""
     assert is_public(ipaddress.ip_address(address)) is public
 
 
@@ -218,7 +218,7 @@ def test_the_feeds_host_may_be_private_but_not_a_redirect(server):
 
 @pytest.mark.parametrize("path", ["google.jsonl", "index.php?route=feed", "latin.csv", "mislabeled.php"])
 def test_a_feeds_format_and_encoding_are_detected(server, path):
-    """The server's charset counts only if the text is not UTF-8."""
+    """The server's charset is used only if the text is not UTF-8."""
     assert feed_titles(f"{server[0]}/{path}") == ["S\u00f6fa"]
 
 

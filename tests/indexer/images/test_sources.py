@@ -1,4 +1,4 @@
-"""Pictures and feeds in folders, archives, fsspec's memory storage, and S3 as moto's server speaks it."""
+"""Pictures and feeds in folders, archives, fsspec's memory file system, and S3 as emulated by moto's server."""
 
 import os
 import re
@@ -26,13 +26,13 @@ KINDS = {
 
 
 def fetch(location: Path | str, *names: str) -> list[bytes | None]:
-    """Return the pictures of a location."""
+    """Return the pictures at a location."""
     with open_pictures(str(location), LIMIT) as source:
         return [source.fetch(name).data for name in names]
 
 
 def assert_unavailable(location: Path | str, problems: dict[str, str]) -> None:
-    """Assert that a location refuses each of these names, for its reason."""
+    """Assert that a location refuses each of these names for the given reason."""
     with open_pictures(str(location), LIMIT) as source:
         for name, problem in problems.items():
             with pytest.raises(PictureUnavailable, match=problem) as caught:
@@ -56,7 +56,7 @@ def test_pictures_are_read_by_name_without_unpacking(tmp_path, kind):
 
 @pytest.mark.parametrize("make", [make_folder, make_tar, make_zip])
 def test_spellings_of_a_name(tmp_path, make):
-    """Decomposed letters and backslashes make no difference; folder and case do."""
+    """Decomposed letters and backslashes make no difference, but the folder and case do."""
     stored = ("Mo\u0308bel/stu\u0308hle.jpg", "\u00e5.jpg", "a\\same.jpg", "b\\same.jpg", "c/same.jpg")
     found = {
         "M\u00f6bel/st\u00fchle.jpg": stored[0],
@@ -86,7 +86,7 @@ def test_names_that_are_not_utf8(tmp_path, make):
 
 
 def test_links_are_not_followed_outside(tmp_path):
-    """Also a link found by another spelling of its name; the folder itself may be a link."""
+    """This includes links found by a different spelling of the name. The folder itself may be a link."""
     for make in (make_tar, make_zip):
         assert_unavailable(make(tmp_path, FILES), {"link.jpg": "regular file"})
     folder = make_folder(tmp_path, FILES)
