@@ -1,4 +1,4 @@
-"""Opens the catalog on SQLite or PostgreSQL: engines, sessions, schema upgrades, errors for operators."""
+"""Opens the catalog on SQLite or PostgreSQL: engines, sessions, schema upgrades, and errors for operators."""
 
 import logging
 import re

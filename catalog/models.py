@@ -1,4 +1,4 @@
-"""The tables: products and their pictures, stored blocks, feed imports, jobs and index runs."""
+"""The tables of products, their pictures, stored blocks, feed imports, jobs and index runs."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,1 +1,1 @@
-"""From the catalog to a published generation: the nightly job."""
+"""The nightly job, which builds a generation from the catalog and publishes it."""

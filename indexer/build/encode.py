@@ -109,7 +109,7 @@ def encode_pictures(
     if failed > max(TOLERATED_FAILURES, max_failed_share * tried):
         raise EncodingFailed(
             f"{failed} of {tried} new pictures are unreadable, over the limit of {max_failed_share:.0%}. "
-            f"The first problem: {next(iter(result.problems.values()))} Check the pictures, or raise max_failed_share."
+            f"First problem: {next(iter(result.problems.values()))} Check the pictures, or raise max_failed_share."
         )
     for (sha256, _), problem in result.problems.items():
         log.warning("Picture %s is unreadable: %s", sha256, problem)

@@ -2,7 +2,7 @@
 
 Products differ from picture to picture but a watermark does not, so only the watermark remains in the median of the
 gradients (Dekel, Rubinstein, Liu, Freeman: On the Effectiveness of Visible Watermarks, CVPR 2017). Products of the same
-shape also share edges; if most gradients are shared, the group has no watermark. Rates: docs/benchmarks.md.
+shape also share edges; if most gradients are shared, the group has no watermark. See docs/benchmarks.md for rates.
 """
 
 from collections import Counter, defaultdict

@@ -33,7 +33,7 @@ JUMP_RATIO = 10.0
 ALLOWED_JUMPS = 2
 MAX_JUMPS_SHARE = 1 / 3
 MAX_SHIFTS_SHARE = 0.05
-"""Of prices whose decimal point shifted, which no sale explains."""
+"""Maximum share of prices whose decimal point shifted, which no sale explains."""
 
 OPTIONAL_COLUMNS = (
     "brand", "description", "category", "price_minor", "url", "stock", "variant_group", "article_number", "attributes",
@@ -151,7 +151,7 @@ def _too_many(jumps: int, max_share: float, prices: int) -> bool:
 
 
 def _check_size(reading: FeedReading, before: CatalogState, settings: Settings) -> Iterator[Violation]:
-    """The products of bad rows are not missing, since they are not withdrawn."""
+    """Products of bad rows do not count as missing, since they are not withdrawn."""
     named = {row.item.sku for row in reading.rows} | {error.sku for error in reading.errors}
     live, missing = len(before.products), len(before.products.keys() - named)
     if missing > max(settings.max_shrink_share * live, min(ALLOWED_REMOVALS, live / 2)):

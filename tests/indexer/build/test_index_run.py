@@ -86,7 +86,7 @@ def test_a_run_is_recorded(shop: Shop, opened: EncoderFactory) -> None:
 def test_a_run_without_changes_encodes_and_publishes_nothing(
     indexed_shop: Shop, opened: EncoderFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It does not even read the blocks, which are large. The checkpoint setting is needed only once and can be an id."""
+    """It does not read the large blocks either. The checkpoint setting is needed only once and can be an id."""
     monkeypatch.setattr(stored_blocks, "read", None)
     first = indexed_shop.manifest()
     for checkpoint in ("", first.checkpoint_id):
