@@ -36,7 +36,7 @@ def indexed_shop(indexed: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture
 def shop(indexed_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    """The same with a fake encoder."""
+    """The indexed shop with a fake encoder."""
 
     def load_engine(settings: Settings) -> Engine:
         engine = Engine(settings, FakeEncoder)

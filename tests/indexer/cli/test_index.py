@@ -21,7 +21,7 @@ def invoke(settings: Settings, *arguments: str) -> Result:
 
 
 def test_a_run_prints_a_table_and_a_summary(indexed_shop: Shop) -> None:
-    """Here one that encodes nothing and publishes other classes."""
+    """This run encodes nothing and publishes different classes."""
     settings = indexed_shop.settings.model_copy(update={"min_class_size": 100})
     result = invoke(settings, "run")
     assert result.exit_code == 0
@@ -51,7 +51,7 @@ def feed_of(shop: Shop, skus: set[str]) -> tuple[str, str]:
 
 
 def test_a_feed_is_imported_first(indexed_shop: Shop) -> None:
-    """Products that are missing from it are withdrawn before the index is built."""
+    """Products missing from the feed are withdrawn before the index is built."""
     skus = {row.sku for row in indexed_shop.rows()} - {"S003", "S007"}
     feed, pictures = feed_of(indexed_shop, skus)
     result = invoke(indexed_shop.settings, "run", "--feed", feed, "--images", pictures)
@@ -102,7 +102,7 @@ def test_status_before_anything_is_published(empty_shop: Shop) -> None:
 
 
 def test_rollback_publishes_the_previous_generation(indexed_shop: Shop) -> None:
-    """If there is one."""
+    """It fails if there is none."""
     first = generation.current(indexed_shop.settings.generations).name
     assert isinstance(invoke(indexed_shop.settings, "rollback").exception, GenerationError)
     reindex.reindex(indexed_shop.settings.model_copy(update={"min_class_size": 100}))

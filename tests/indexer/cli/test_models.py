@@ -48,7 +48,7 @@ def current(shop: Shop) -> str:
 
 
 def in_use(shop: Shop) -> dict[str, str]:
-    """Return the last column of the list, by id."""
+    """Return the last column of the model list, by id."""
     entries = json.loads(invoke(shop.settings, "list", "--json").output)
     return {entry["checkpoint_id"]: entry["in_use"] for entry in entries}
 

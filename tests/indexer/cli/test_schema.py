@@ -103,7 +103,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_jobs_show_no_password(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """In their arguments and logs; the stored argument is whole, since the worker needs it."""
+    """Neither in arguments nor in logs; the stored argument is complete, since the worker needs it."""
     settings = Settings(data=tmp_path)
     feed = "https://user:s3cret@shop.example/feed.csv?token=s3cret"
     run = CliRunner().invoke(jobs_command.command, ["run", "import", f"feed={feed}"], obj=settings)
@@ -146,7 +146,7 @@ def test_jobs_are_queued_listed_and_cancelled(tmp_path: Path) -> None:
 def test_no_log_shows_a_password(
     variable: str, value: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor a traceback of ours or of a library; in a process of its own, because logging is set up once."""
+    """Nor a traceback from vsearch or a library; run in a separate process, because logging is set up only once."""
     (tmp_path / "feed.csv").write_text("sku,title\nA,Sofa\n")
     environment = {"VSEARCH_FEED": str(tmp_path / "feed.csv"), **os.environ, variable: value}
     program = "from indexer.images import http; http.MAX_TRIES = 1; from vsearch.cli import main; main()"
@@ -176,7 +176,7 @@ def test_a_bug_shows_no_password(failed: Failed, monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_upgrade_renames_stored_job_kinds(tmp_path: Path) -> None:
-    """Otherwise no worker could run a nightly job that was waiting."""
+    """Otherwise no worker could run a waiting nightly job."""
     file = tmp_path / "catalog.sqlite"
     with open_catalog(file, write=True) as sessions, sessions.begin() as session:
         jobs.add(session, "night", {}, utc_now())

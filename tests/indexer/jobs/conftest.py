@@ -22,7 +22,7 @@ def shop(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def sessions(shop: Settings) -> Iterator[Sessions]:
-    """Its catalog."""
+    """The catalog of the shop."""
     with open_catalog(shop.catalog_url, write=True) as found:
         yield found
 

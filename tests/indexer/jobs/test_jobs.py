@@ -29,7 +29,7 @@ NOW = datetime(2026, 11, 22, 1, 30, tzinfo=UTC)
 
 
 def claim_and_execute(shop: Settings, sessions: Sessions, work: Callable[[Progress], str]) -> tuple[int, str]:
-    """Run the next job as a worker does; return its number and the state in which it ended."""
+    """Run the next job as a worker does; return its number and final state."""
     job = claim_next(sessions, "worker:1", NOW)
     assert job is not None
     functions = {kind: lambda settings, arguments, progress: work(progress) for kind in execution.KINDS}
@@ -236,11 +236,11 @@ def test_one_job_of_a_group_of_kinds_runs_at_a_time(sessions: Sessions) -> None:
         ("30 1 * * *", "2026-11-21 01:30:04", "2026-11-22 01:30:00", True),
         ("30 1 * * *", "2026-11-22 01:30:04", "2026-11-22 01:31:00", False),
         ("30 1 * * *", "2026-11-21 01:30:04", "2026-11-22 09:00:00", True),  # the machine was off
-        ("30 1 * * *", "2026-11-21 09:00:00", "2026-11-22 01:29:00", False),  # made up for in the morning, not again
+        ("30 1 * * *", "2026-11-21 09:00:00", "2026-11-22 01:29:00", False),  # started late in the morning, not again
         ("30 1 * * *", "2026-10-01 01:30:00", "2026-11-22 01:29:00", True),
         ("30 1 * * mon", "2026-10-01 01:30:00", "2026-11-27 01:29:00", False),  # missed more than two days ago
-        ("30 2 * * *", "2026-03-28 02:30:00", "2026-03-29 03:00:00", True),  # no 02:30 when summer time begins
-        ("30 2 * * *", "2026-10-25 02:30:05", "2026-10-25 02:30:40", False),  # 02:30 twice when it ends
+        ("30 2 * * *", "2026-03-28 02:30:00", "2026-03-29 03:00:00", True),  # no 02:30: summer time begins
+        ("30 2 * * *", "2026-10-25 02:30:05", "2026-10-25 02:30:40", False),  # 02:30 occurs twice: it ends
     ],
 )
 def test_the_nightly_job_is_due_once(line: str, last: str, now: str, due: bool) -> None:

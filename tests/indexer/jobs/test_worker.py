@@ -1,4 +1,4 @@
-"""Real worker processes: stopped, killed, and beside each other."""
+"""Real worker processes: stopped, killed, and running side by side."""
 
 import os
 import signal
@@ -41,7 +41,7 @@ def running_worker(settings: Settings, schedule: str = "") -> Iterator[subproces
 
 
 def until(met: Callable[[], bool]) -> None:
-    """Wait for it, as long as a test may take."""
+    """Wait for a condition, as long as a test may take."""
     while not met():
         time.sleep(0.05)
 
@@ -96,7 +96,7 @@ def test_a_worker_lets_its_job_end_after_ctrl_c(
 
 
 def test_a_missed_nightly_job_is_started_later(shop: Settings, sessions: Sessions) -> None:
-    """Without products it fails."""
+    """The job fails, since there are no products."""
     with sessions.begin() as session:
         before = jobs.add(session, "nightly", {}, utc_now() - timedelta(days=3))
         jobs.finish(session, before, "done", "", utc_now())
@@ -155,7 +155,7 @@ def test_a_job_whose_process_cannot_start_is_given_up_after_three_attempts(
 def test_a_catalog_that_goes_away_raises_the_alarm_once(
     shop: Settings, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And again when it has come back and gone once more."""
+    """Another alarm follows if the catalog returns and disappears again."""
     monkeypatch.setattr(worker_module, "MINUTE", 0.0)
     worker = Worker(shop)
     outcomes = iter(["gone", "gone", "back", "gone", "stop"])

@@ -10,12 +10,12 @@ pytestmark = pytest.mark.slow
 
 
 def names(folder: Path) -> set[str]:
-    """Return the names in a folder."""
+    """Return the names of the files in a folder."""
     return {path.name for path in folder.iterdir()}
 
 
 def test_synthetic_photos_are_reproducible(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The set is named by its content; another seed gives other photos."""
+    """The set is named after its content; a different seed gives different photos."""
     first = shop.create_evaluation_set()
     assert shop.create_evaluation_set(replace=True) == first
     assert names(first.folder) == {f"{number:04d}.jpg" for number in range(12)} | {"manifest.json"}
@@ -60,7 +60,7 @@ def test_a_set_is_replaced_only_on_request(shop: Shop) -> None:
 
 
 def test_a_set_is_written_completely_or_not_at_all(shop: Shop) -> None:
-    """The set in use stays."""
+    """The set in use is unchanged."""
     first = shop.create_evaluation_set(shop.photos()[:2])
     picture, _ = shop.photos()[0]
     for photos, words in (([*shop.photos(), (picture, {"nowhere"})], "'nowhere'"), ([], "no photos")):

@@ -68,7 +68,7 @@ def test_a_model_that_finds_no_worse_is_promoted_with_its_index(live: Shop) -> N
 
 
 def test_a_model_that_finds_worse_is_refused(live: Shop) -> None:
-    """Nothing changes except that the candidate is in the store; the error names a sufficient --allow-drop."""
+    """Nothing changes, except that the candidate is stored; the error suggests a sufficient --allow-drop."""
     before, new = files_on_disk(live), candidate(live, BAD)
     with pytest.raises(PromotionRefused) as caught:
         promote(live.settings, new, open_encoder=encoder_by_trunk)
@@ -92,7 +92,7 @@ def test_a_model_that_finds_worse_is_refused(live: Shop) -> None:
 
 
 def test_a_rollback_restores_model_and_index(live: Shop) -> None:
-    """Also after several index runs; later runs continue with the previous model."""
+    """This also works after several index runs; later runs continue with the previous model."""
     first = live.manifest()
     clock = FrozenClock()
     clock.move(seconds=60)
@@ -171,7 +171,7 @@ def test_only_one_run_at_a_time(live: Shop) -> None:
 
 @pytest.mark.parametrize("place", ["vsearch.models.registry.shutil.copy2", "vsearch.index.generation.np.savez"])
 def test_a_full_disk_leaves_nothing_behind(live: Shop, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With space again the same command succeeds."""
+    """Once there is space again, the same command succeeds."""
     before, new = files_on_disk(live), candidate(live, GOOD)
 
     def full(*arguments: object, **options: object) -> None:
@@ -188,7 +188,7 @@ def test_a_full_disk_leaves_nothing_behind(live: Shop, place: str, monkeypatch: 
 
 
 def test_a_comparison_leaves_nothing_behind(live: Shop) -> None:
-    """With the model in use, or of two models."""
+    """A model is compared with the one in use, or two models with each other."""
     good, bad = candidate(live, GOOD), candidate(live, BAD)
     before = files_on_disk(live)
     with_live = compare(live.settings, bad, open_encoder=encoder_by_trunk)
@@ -232,7 +232,7 @@ def test_a_damaged_evaluation_set_is_not_recreated(live: Shop) -> None:
 
 
 def test_searches_continue_through_promotions_and_rollbacks(live: Shop) -> None:
-    """Every answer comes from one model and its own index."""
+    """Every response comes from one model and its own index."""
     engine = Engine(live.settings, encoder_by_trunk)
     assert engine.refresh()
     rows = live.rows()
@@ -258,7 +258,7 @@ def test_searches_continue_through_promotions_and_rollbacks(live: Shop) -> None:
             stop.wait(0.01)
 
     def wait_until_served() -> None:
-        """Wait until every thread has an answer from the current generation, or one has failed."""
+        """Wait until every thread has a response from the current generation, or one has failed."""
         current = live.manifest().generation_id
         while set(latest.values()) != {current} and not any(each.done() for each in (refresher, *searches)):
             stop.wait(0.01)
@@ -289,7 +289,7 @@ def test_searches_continue_through_promotions_and_rollbacks(live: Shop) -> None:
 
 
 def test_blocks_of_another_model_do_not_find_a_picture(live: Shop) -> None:
-    """So the test above can fail."""
+    """This shows that the test above can fail."""
     engine = Engine(live.settings, encoder_by_trunk)
     engine.refresh()
     generation = engine.serving.generation

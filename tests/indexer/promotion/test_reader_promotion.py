@@ -34,13 +34,13 @@ def reader(folder: Path, wrong: int, length: int = 4) -> Checkpoint:
 
 
 def tags(digits: int) -> list[tuple[Picture, str]]:
-    """Draw tags whose first pixel is their number."""
+    """Draw tags whose first pixel encodes their number."""
     pictures = [np.full((8, 8, 3), number, np.uint8) for number in range(COUNT)]
     return [(picture, f"{number:0{digits}d}") for number, picture in enumerate(pictures)]
 
 
 class FakePredictor:
-    """Reads the first pixel, and the first few tags wrong."""
+    """Reads the number from the first pixel, but misreads the first few tags."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.wrong = int(checkpoint.about["data"])
@@ -93,7 +93,7 @@ def test_a_reader_that_reads_worse_is_refused_unless_accepted(settings: Settings
 
 
 def test_the_reader_in_use_decides_the_number_of_digits(settings: Settings, tmp_path: Path) -> None:
-    """A shop with 4-digit numbers does not get a reader of 8 digits by mistake."""
+    """A shop with 4-digit numbers does not get an 8-digit reader by mistake."""
     promote(settings, reader(tmp_path / "four", wrong=4))
     with pytest.raises(PromotionRefused, match=r"4 digits.* 0\.0%"):
         promote(settings, reader(tmp_path / "eight", wrong=0, length=8))

@@ -1,4 +1,4 @@
-"""A training in a process of its own that kills itself at a step; every step is saved."""
+"""A training run in a separate process that kills itself at a given step; the state is saved at every step."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ LOG = "steps.log"
 
 @dataclass(frozen=True)
 class Training:
-    """What to train.
+    """The training run to start.
 
     Attributes:
         step: of all phases, at which the process kills itself; 0 to finish.
@@ -56,7 +56,7 @@ def child(training: Training) -> None:
 
 
 class Trainer:
-    """A process with TensorFlow loaded, from which each training is forked."""
+    """A process with TensorFlow loaded, from which each training run is forked."""
 
     def __init__(self) -> None:
         context = get_context("spawn")

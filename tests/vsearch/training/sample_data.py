@@ -50,9 +50,9 @@ embedding_size = 16
 
 
 def write(folder: Path, text: str = PLAN) -> plans.Plan:
-    """Write 48 training and 8 validation pictures with a manifest into the folder; return the plan of that text.
+    """Write 48 training and 8 validation pictures with a manifest into the folder; return the plan in `text`.
 
-    Columns besides the kind: `color` is red or blue, whichever is stronger; `number` the picture's number in 4 digits.
+    Columns besides the kind: `color` is red or blue, whichever is stronger; `number` is the picture's 4-digit number.
     """
     rows = []
     with tarfile.open(folder / "images.tar", "w") as tar:
@@ -115,7 +115,7 @@ def room(number: int) -> tuple[np.ndarray, list[list[int]]]:
 
 
 def write_rooms(folder: Path, text: str = ROOMS) -> plans.Plan:
-    """Write 16 rooms, every fourth for validation, and an empty one into the folder; return the plan of that text."""
+    """Write 16 rooms, every fourth for validation, and an empty one into the folder; return the plan in `text`."""
     (folder / "photos").mkdir()
     rows: list[tuple[object, ...]] = []
     for number in range(16):

@@ -23,7 +23,7 @@ TARGETS: dict[str, NDArray[Any]] = {
 
 
 def evaluate(spec: HeadSpec, targets: NDArray[Any], logits: NDArray[Any], **plan: Any) -> tuple[float, float]:
-    """Return loss and accuracy as Keras computes them from encoded targets."""
+    """Return the loss and accuracy that Keras computes from encoded targets."""
     from vsearch.training.losses import HeadAccuracy, HeadLoss
 
     loss = HeadLoss(spec, HeadPlan(name=spec.name, kind=spec.kind, **plan))
@@ -152,7 +152,7 @@ def test_a_metric_head_is_correct_if_the_nearest_view_is_of_the_same_product():
 
 
 def cells_by_loop(boxes: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
-    """Return for each cell the number of the smallest box with its center in the core, or -1."""
+    """Return, for each cell, the number of the smallest box whose core contains the cell's center, or -1."""
     found = np.full((rows, columns), -1)
     for row in range(rows):
         for column in range(columns):

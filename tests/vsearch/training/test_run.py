@@ -1,4 +1,4 @@
-"""Plans from pictures to checkpoint, by the commands, and what a run refuses."""
+"""Running plans from pictures to checkpoint with the commands, and what a run refuses."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ PLAN = (
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
-    """The folder of a finished run with two heads and a copy of its checkpoint."""
+    """The folder of a finished run with two heads, and a copy of its checkpoint."""
     folder = tmp_path_factory.mktemp("photos")
     sample_data.write(folder)
     (folder / "tiny.toml").write_text(PLAN)
@@ -43,7 +43,7 @@ def trained(tmp_path_factory) -> Path:
 
 
 def command(*words: str) -> int:
-    """Run a command of vsearch and return its exit code."""
+    """Run a vsearch command and return its exit code."""
     with pytest.raises(SystemExit) as ended:
         main(["--log-level", "ERROR", *words])
     return ended.value.code
@@ -269,7 +269,7 @@ def test_plan_and_pictures_may_change_until_something_is_trained(folder):
 def test_a_head_with_a_single_value_is_refused(folder):
     relabel(folder, "disc")
 
-    assert "show disc of head 'kind'" in refusal(folder, DatasetError)
+    assert "disc of head 'kind'" in refusal(folder, DatasetError)
 
 
 def test_a_plan_that_starts_from_itself_is_refused(folder):

@@ -1,1 +1,1 @@
-"""Sources of labeled images, decoded once and kept with their targets."""
+"""Sources of labeled images, which are decoded once and cached with their targets."""

@@ -1,4 +1,4 @@
-"""The data a plan trains on: pictures of each split with a target for each head."""
+"""The data that a plan trains on: the pictures of each split, with a target for each head."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from vsearch.training.data.sources import SplitName
 
 logger = logging.getLogger(__name__)
 
-_MAX_NAMES = 8  # listed in a message
+_MAX_NAMES = 8  # listed per message
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Split:
         targets: by head: int32 [n] (softmax), [n, classes] (sigmoid) or [n, length] (digits), all -1 if the label is
             missing; int64 [n] product numbers (metric); float32 [n, k, 4] relative boxes (boxes), padded with empty
             ones, -1 if unknown.
-        names: of the pictures in their source.
-        repeat: float64 [n], how often each counts in an epoch.
+        names: names of the pictures in their source.
+        repeat: float64 [n], how often each picture is used per epoch.
     """
 
     pictures: NDArray[np.uint8]
@@ -54,14 +54,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a run trains on and validates with.
+    """The training and validation data of a run.
 
     Attributes:
-        heads: with their classes.
-        held_out: pictures of combinations of values that training excludes.
-        fingerprint: 16 hex digits of the sources' content, their labels and the cached shape.
+        heads: the heads with their classes.
+        held_out: pictures of combinations of values that are excluded from training.
+        fingerprint: hash of the sources' content, their labels and the cached shape, 16 hex digits.
         unreadable: names of pictures that were skipped.
-        notes: warnings for the user, a sentence each.
+        notes: warnings for the user, one sentence each.
     """
 
     heads: tuple[HeadSpec, ...]
@@ -113,7 +113,7 @@ def prepare(plan: Plan, root: Path, *, work: Path, progress: Progress = no_stage
 
 
 def count_classes(spec: HeadSpec, targets: NDArray[Any]) -> dict[str, int]:
-    """Return the number of pictures of each class; nothing for a head without labels of one or more classes."""
+    """Return the number of pictures of each class; empty for a head whose labels are not classes."""
     if spec.kind == "sigmoid":
         return {name: int((targets[:, number] == 1).sum()) for number, name in enumerate(spec.classes)}
     if spec.kind == "softmax":
@@ -125,24 +125,24 @@ def check_learnable(data: Dataset) -> None:
     """Check that every class has training pictures and that softmax heads have several classes.
 
     Raises:
-        DatasetError: one has not.
+        DatasetError: a head cannot be trained.
     """
     for spec in data.heads:
         counts = count_classes(spec, data.train.targets[spec.name])
         if empty := [name for name, count in counts.items() if not count]:
             raise DatasetError(
-                f"No training picture shows {_list(empty)} of head {spec.name!r}. "
+                f"No training picture has the class {_list(empty)} of head {spec.name!r}. "
                 "Add some, or remove the class from the plan."
             )
         if spec.kind == "softmax" and len(counts) == 1:
             raise DatasetError(
-                f"All training pictures show {_list(spec.classes)} of head {spec.name!r}. "
+                f"All training pictures have the class {_list(spec.classes)} of head {spec.name!r}. "
                 "Add pictures of another class, or remove the head."
             )
 
 
 def _spec_of(head: HeadPlan, rows: Sequence[Row]) -> HeadSpec:
-    """Return the head's specification, with the classes of the plan or else of the training split."""
+    """Return the head's specification, with the classes from the plan or else from the training split."""
     if head.kind == "boxes":
         if all(row.boxes is None for row in rows):
             raise DatasetError(
@@ -189,7 +189,7 @@ def _encode_labels(head: HeadPlan, spec: HeadSpec, rows: Sequence[Row]) -> NDArr
 
 
 def _number_products(head: HeadPlan, splits: Mapping[SplitName, CachedSplit], name: SplitName) -> NDArray[np.int64]:
-    """Return a number for each picture's product; a picture without the label shares one with its synthetic views."""
+    """Return a product number for each picture; one without the label shares its number with its synthetic views only."""
     numbers: dict[str | tuple[int, str], int] = {}
     rows = [row for cached in splits.values() for row in cached.rows]
     for label in sorted({row.labels[head.column] for row in rows if head.column in row.labels}):

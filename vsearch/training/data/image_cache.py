@@ -1,4 +1,4 @@
-"""Decode every training picture once, into memory-mapped arrays in a folder named by a fingerprint of their sources."""
+"""Decode every training picture once, into memory-mapped arrays in a folder named after a fingerprint of the sources."""
 
 import hashlib
 import json
@@ -24,13 +24,13 @@ from vsearch.training.data.sources import SPLITS, SplitName, check_exists
 T = TypeVar("T")
 R = TypeVar("R")
 
-_FORMAT = 2  # increase it if the same sources would be cached differently
+_FORMAT = 2  # increment if the same sources would be cached differently
 _AHEAD = 64  # pictures rendered ahead
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of a cached picture besides its pixels.
+    """The metadata of a cached picture.
 
     Attributes:
         source: number of its source in the plan.
@@ -55,7 +55,7 @@ class CachedSplit:
 
 
 def load(folder: Path) -> tuple[dict[SplitName, CachedSplit], tuple[str, ...]] | None:
-    """Return the splits that `build` wrote to a folder and the names of unreadable pictures; None without the folder."""
+    """Return the splits that `build` wrote to a folder and the names of unreadable pictures, or None if there are none."""
     if not (folder / "rows.json").is_file():
         return None
     with intact(folder):
@@ -103,7 +103,7 @@ def build(plan: Plan, root: Path, folder: Path, *, work: Path, advance: Progress
 
 
 def map_ahead(function: Callable[[T], R], items: Iterator[T]) -> Iterator[tuple[T, R]]:
-    """Yield each item with its result, in order, computed ahead by threads. What either raises is raised here."""
+    """Yield each item with its result, in order, computed ahead by threads. Exceptions of either are raised here."""
     with ThreadPoolExecutor() as threads:
         pending: list[tuple[T, Future[R]]] = []
         try:

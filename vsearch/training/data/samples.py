@@ -20,12 +20,12 @@ from vsearch.training.data.sources import BoxSides, LabeledImage, SplitName, rea
 logger = logging.getLogger(__name__)
 
 TRAINING_LIMITS: Final = Limits(min_side=8)
-"""Training images may be smaller than those of shoppers."""
+"""Training images may be smaller than shoppers' photos."""
 
 MAX_ROOM_PRODUCTS: Final = 4
 
 _ROOM_CANDIDATES = 64  # most recent images that a room's other products are drawn from
-_MIN_BOX_AREA = 1e-4  # of the image's
+_MIN_BOX_AREA = 1e-4  # as a fraction of the image's area
 
 
 @dataclass
@@ -71,7 +71,7 @@ class TrainingSample:
         for other in self.others:
             try:
                 pictures.append(other.decode(TRAINING_LIMITS))
-            except ImageRejected:  # logged for its own sample
+            except ImageRejected:  # logged with its own sample
                 continue
         photo, boxes = photo_of_room(pictures, _rng(plan, self.image, self.view))
         self.boxes = tuple((box.x0, box.y0, box.x1, box.y1) for box in boxes)

@@ -26,12 +26,12 @@ class LabeledImage:
     """An encoded image and its labels.
 
     Attributes:
-        labels: label -> value; a missing label has no key.
-        group: images of a group are in the same split.
+        labels: label -> value; missing labels have no key.
+        group: images of the same group are in the same split.
         name: its name in the source.
         box: the crop to use, in pixels or relative (see `to_relative`); None for the whole image.
         boxes: the same for each object in the image; None if unknown.
-        held_out: it shows a combination of values that the source excludes from training.
+        held_out: whether it shows a combination of values that the source excludes from training.
     """
 
     data: bytes
@@ -65,7 +65,7 @@ class LabeledImage:
 
 
 def to_relative(box: BoxSides, width: int, height: int) -> BoxSides:
-    """Return a box relative to the image's sides. It is in pixels if a number is above 1."""
+    """Return a box relative to the image's sides. The given box is in pixels if a number in it is above 1."""
     if max(box) <= 1:
         return box
     left, top, right, bottom = box
@@ -75,7 +75,7 @@ def to_relative(box: BoxSides, width: int, height: int) -> BoxSides:
 def read_source(source: Source, root: Path, *, work: Path, seed: int = 0) -> Iterator[LabeledImage]:
     """Yield the images of a source in a fixed order.
 
-    Paths are relative to `root`. `work` caches drawn tags. `seed` is that of splits by group.
+    Paths are relative to `root`. Drawn tags are cached in `work`. `seed` determines splits by group.
 
     Raises:
         DatasetError: a file, image or column is missing, or a file is damaged.
@@ -127,10 +127,10 @@ def _read_npz(source: NpzSource, file: Path) -> Iterator[LabeledImage]:
             if len(offsets) != len(labels) + 1 or len(split) != len(labels) or len(names or labels) != len(labels):
                 raise ValueError(f"{len(labels)} labels, {len(split)} splits and {len(offsets)} offsets")
             if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):
-                raise ValueError(f"a label is outside its {len(classes)} names")
+                raise ValueError(f"a label is not the index of one of its {len(classes)} names")
     except (*DAMAGED, KeyError, ValueError) as error:
         raise DatasetError(
-            f"{file} is not a valid file of packed images ({str(error).strip(chr(39))}). "
+            f"{file} is not a valid packed image file ({str(error).strip(chr(39))}). "
             "It needs the arrays data, offsets, labels, split and names."
         ) from None
     for number, label in enumerate(labels):
@@ -140,17 +140,17 @@ def _read_npz(source: NpzSource, file: Path) -> Iterator[LabeledImage]:
 
 
 def _read_folder(source: FolderSource, path: Path, seed: int) -> Iterator[LabeledImage]:
-    """Yield CLASS/FILE or train/CLASS/FILE; in CLASS/PRODUCT/FILE the product is the group."""
+    """Yield the images CLASS/FILE or train/CLASS/FILE; in CLASS/PRODUCT/FILE the product is the group."""
     with _open_archive(path) as archive:
         parts_by_name = {name: name.split("/") for name in archive}
         nested = [parts for parts in parts_by_name.values() if len(parts) > 1]
         root = 0
-        if not path.is_dir():  # most archives hold one top folder
+        if not path.is_dir():  # most archives have a single top folder
             tops = {parts[0] for parts in nested}
             root = int(len(tops) == 1 and not tops & set(SPLITS) and any(len(parts) > 2 for parts in nested))
         tops = {parts[root] for parts in nested if len(parts) > root + 1}
         if not tops:
-            raise DatasetError(f"{path} has no folder of images for each class. Sort its images into such folders.")
+            raise DatasetError(f"{path} has no class folders. Put its images into one folder for each class.")
         has_split = "train" in tops
         for name, parts in parts_by_name.items():
             folders = parts[root + has_split : -1]
@@ -190,7 +190,7 @@ def _read_csv(source: CsvSource, root: Path, seed: int) -> Iterator[LabeledImage
 def _from_rows(
     data: bytes, rows: Sequence[Mapping[str, str]], source: CsvSource, group: str, split: SplitName
 ) -> LabeledImage:
-    """Build an image from its rows; labels are those of the first."""
+    """Build an image from its rows; the first row has the labels."""
     values = {label: _clean(rows[0][column]) for label, column in source.labels.items()}
     labels = {label: value for label, value in values.items() if value}
     name = rows[0][source.image]
@@ -217,7 +217,7 @@ def _parse_box(row: Mapping[str, str], columns: Columns, source: CsvSource) -> B
 def _assign_splits(
     rows: Sequence[Mapping[str, str]], source: CsvSource, seed: int, *, has_split: bool
 ) -> dict[str, SplitName]:
-    """Return the split of each group; groups of any other split are left out."""
+    """Return the split of each group; groups in other splits are omitted."""
     names: dict[str, SplitName] = {"train": "train", source.val: "val"}
     splits: dict[str, SplitName] = {}
     for row in rows:
@@ -228,14 +228,14 @@ def _assign_splits(
             split = names[row[source.split]]
             if splits.setdefault(group, split) != split:
                 raise DatasetError(
-                    f"Group {group!r} of {source.manifest} is in train and in {source.val}. "
+                    f"Group {group!r} of {source.manifest} is in both train and {source.val}. "
                     f"Correct its column {source.split!r}, or remove the column to split by group."
                 )
     return splits
 
 
 def _read_rows(file: Path, needed: Sequence[str], split: str) -> tuple[list[dict[str, str]], bool]:
-    """Read a CSV manifest; return its rows and whether it has the split column. Fields a short row lacks are empty."""
+    """Read a CSV manifest; return its rows and whether it has the split column. Missing fields are empty."""
     try:
         with check_exists(file).open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.DictReader(lines, restval="", restkey="")
@@ -256,13 +256,13 @@ def _group_of(row: Mapping[str, str], source: CsvSource) -> str:
 
 
 def _split_of(group: str, seed: int, val_share: float) -> SplitName:
-    """Return a group's split. It depends on nothing else, so it does not change when images are added."""
+    """Return a group's split, which does not change when images are added."""
     number = int.from_bytes(hashlib.sha256(f"{seed}:{group}".encode()).digest()[:8])
     return "val" if number < val_share * 2**64 else "train"
 
 
 def _clean(value: str) -> str:
-    """Return the part of a value after the last slash, with spaces for underscores."""
+    """Return the part of a value after the last slash, with underscores replaced with spaces."""
     return value.rpartition("/")[2].replace("_", " ").strip()
 
 

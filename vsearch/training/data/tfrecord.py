@@ -1,7 +1,7 @@
 """Pack labeled images into TFRecord shards, named SPLIT-NUMBER-of-COUNT.tfrecord, and read them back.
 
-A record is a `tf.train.Example` with two byte features: `image`, the file as it was, and `metadata`, the other fields of a
-`LabeledImage` as JSON. Each record has a checksum.
+A record is a `tf.train.Example` with two byte features: `image`, the unchanged file, and `metadata`, the other fields of
+a `LabeledImage` as JSON. Each record has a checksum.
 """
 
 import errno
@@ -22,7 +22,7 @@ _SHARD = re.compile(r"(train|val)-\d{5}-of-(\d{5})\.tfrecord")
 
 
 def pack(images: Iterable[LabeledImage], folder: Path, *, shards: int) -> None:
-    """Write images in turn to at most `shards` files per split. `folder` is complete or does not exist.
+    """Write images round-robin to at most `shards` files per split. `folder` is complete or does not exist.
 
     Raises:
         DatasetError: the folder exists, or there are no images.
@@ -32,7 +32,7 @@ def pack(images: Iterable[LabeledImage], folder: Path, *, shards: int) -> None:
     import tensorflow as tf
 
     if folder.exists():
-        raise DatasetError(f"Folder {folder} exists. Choose a new folder for the shards, or remove it.")
+        raise DatasetError(f"Folder {folder} already exists. Remove it, or choose a new folder for the shards.")
     counts: Counter[str] = Counter()
     with atomic_folder(folder) as hidden:
         try:
@@ -62,16 +62,16 @@ def list_shards(folder: Path) -> list[Path]:
     """
     shards = {file: match for file in sorted(folder.glob("*")) if (match := _SHARD.fullmatch(file.name))}
     if not shards:
-        raise DatasetError(f"{folder} has no TFRecord shards. Name a folder written by `vsearch dataset pack`.")
+        raise DatasetError(f"{folder} has no TFRecord shards. Give a folder written by `vsearch dataset pack`.")
     counts = Counter(match[1] for match in shards.values())
     for file, match in shards.items():
         if counts[match[1]] != int(match[2]):
-            raise DatasetError(f"{folder} has {counts[match[1]]} of {int(match[2])} shards like {file.name}. Copy all.")
+            raise DatasetError(f"{folder} has {counts[match[1]]} of {int(match[2])} {match[1]} shards. Copy all of them.")
     return list(shards)
 
 
 def read(folder: Path) -> Iterator[LabeledImage]:
-    """Yield the images of a folder of shards.
+    """Yield the images in a folder of shards.
 
     Raises:
         DatasetError: a shard is missing or damaged.

@@ -1,1 +1,1 @@
-"""Training one backbone phase by phase."""
+"""Training of a single backbone, phase by phase."""

@@ -1,4 +1,4 @@
-"""Batches of a phase by tf.data: the order follows from a seed, pictures are augmented, targets fit the losses.
+"""The batches of a phase as tf.data: ordered by a seed, with augmented pictures and with targets for the losses.
 
 Targets of n pictures are float32, with -1 where the label is missing: softmax and sigmoid [n, classes], digits
 [n, length, 10], boxes [n, k, 4]. Those of a metric head are int32 [n].
@@ -39,8 +39,8 @@ class Batches:
     With a metric head a batch has two views of each product, first those [0:b], then those [b:2b].
 
     Attributes:
-        steps: in an epoch.
-        training: returns endless batches from a step of the phase on.
+        steps: number of steps in an epoch.
+        training: takes a step of the phase; returns endless batches starting at it.
         validation: every validation picture once.
     """
 
@@ -105,7 +105,7 @@ def of_features(
     augmented = (augmented_view(train, augment, shape=phase.shape, seed=(seed, view)) for view in range(phase.views))
     plain = [train.pictures, *([train.pictures[:, :, ::-1]] if augment.mirror else [])]
     views = np.stack([frozen_trunk.features(trunk, view, folder, advance) for view in chain(plain, augmented)])
-    # A metric head is validated by whether a picture retrieves its mirror image.
+    # A metric head is validated on whether a picture retrieves its mirror image.
     val_pictures = [val.pictures, *([val.pictures[:, :, ::-1]] if paired else [])]
     val_views = np.stack([frozen_trunk.features(trunk, view, folder) for view in val_pictures], axis=1)
 
@@ -134,7 +134,7 @@ def of_features(
 def augmented_view(
     split: Split, augment: Augment, *, shape: tuple[int, int], seed: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """Return every picture augmented once, uint8 [n, h, w, 3], without what would hide a label."""
+    """Return every picture augmented once, uint8 [n, h, w, 3], without augmentations that would hide a label."""
     harmless = augment.model_copy(update={"recolor": 0.0, "scramble": 0.0})
     parts = []
     for start in range(0, len(split), _VIEW_BATCH):
@@ -151,7 +151,7 @@ def steps_per_epoch(split: Split, batch: int) -> int:
 
 
 def encode_targets(head: HeadSpec, targets: NDArray[Any]) -> NDArray[Any]:
-    """Turn the targets of a `Split` into what the losses take (see the module)."""
+    """Convert the targets of a `Split` to those of the losses (see the module docstring)."""
     if head.kind == "metric":
         return targets.astype(np.int32)
     if head.kind in ("sigmoid", "boxes"):
@@ -162,14 +162,14 @@ def encode_targets(head: HeadSpec, targets: NDArray[Any]) -> NDArray[Any]:
 
 
 def row_order(split: Split, batch: int, seed: int) -> Callable[[int], NDArray[np.int64]]:
-    """Return a function from a step to its rows, int64 [batch]; each epoch has its own selection and order."""
+    """Return a function that maps a step to its rows, int64 [batch]; each epoch has its own selection and order."""
     steps = steps_per_epoch(split, batch)
 
     @lru_cache(2)
     def epoch(number: int) -> NDArray[np.int64]:
         rng = np.random.default_rng([seed, number, 1])
         rows = rng.permutation(len(split))
-        # Systematic sampling: a fraction of a repeat shows a row in that share of the epochs.
+        # Systematic sampling: with a repeat of 0.3, a row is used in 30 percent of the epochs.
         upto = np.floor(np.cumsum(split.repeat[rows]) + rng.uniform())
         counts = np.empty(len(split), np.int64)
         counts[rows] = np.diff(upto, prepend=0)
@@ -186,9 +186,9 @@ def row_order(split: Split, batch: int, seed: int) -> Callable[[int], NDArray[np
 def partners(
     split: Split, heads: Sequence[HeadSpec], seed: int
 ) -> Callable[[NDArray[np.int64], int], NDArray[np.int64]] | None:
-    """Return a function from the rows of a step to other pictures of the same products, or the same one if it is alone.
+    """Return a function that maps a step's rows to other pictures of the same products, or the same one if it is alone.
 
-    None without a metric head.
+    Returns None if there is no metric head.
     """
     name = next((head.name for head in heads if head.kind == "metric"), None)
     if name is None:
@@ -213,7 +213,7 @@ def partners(
 def _training(
     split: Split, heads: Sequence[HeadSpec], batch: int, inputs: Inputs, seed: int, start_step: int
 ) -> tf.data.Dataset:
-    """Return endless (step, inputs, targets). A batch depends on the seed and its step alone."""
+    """Return endless (step, inputs, targets). A batch depends only on the seed and its step."""
     encoded = [encode_targets(head, split.targets[head.name]) for head in heads]
     order, partner = row_order(split, batch, seed), partners(split, heads, seed)
 
@@ -252,7 +252,7 @@ def _validation(split: Split, heads: Sequence[HeadSpec], batch: int, inputs: NDA
 
 
 def _deal(inputs: Any, targets: dict[str, Any], replicas: int) -> Any:
-    """Reorder a batch so that replica r of n gets every n-th row from r on: views of a product stay together."""
+    """Reorder a batch so that replica r of n gets every n-th row, starting at r; views of a product stay together."""
     if replicas == 1:
         return inputs, targets
     order = tf.argsort(tf.range(tf.shape(inputs)[0]) % replicas, stable=True)
@@ -264,7 +264,7 @@ def _has_metric(heads: Sequence[HeadSpec]) -> bool:
 
 
 def _hide(targets: dict[str, Any], heads: Sequence[HeadSpec], names: Sequence[str], chosen: Any) -> None:
-    """Mark the labels of these heads as missing where chosen, bool [n]; a metric head keeps its product."""
+    """Mark the labels of these heads as missing where `chosen`, bool [n], is true, except those of a metric head."""
     for head in heads:
         if head.name in names and head.kind != "metric":
             target = targets[head.name]

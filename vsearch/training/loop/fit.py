@@ -1,4 +1,4 @@
-"""Train a backbone with its heads by Keras, phase by phase. A killed training continues where it was.
+"""Train a backbone with its heads in Keras, phase by phase. A killed run resumes from its last saved state.
 
 FOLDER/<backbone>/state.npz         phase, step, history, and the variables of network and optimizer
                  /best.npz          the same after the best epoch of the current phase
@@ -38,7 +38,7 @@ from vsearch.training.plan import Phase, Plan
 logger = logging.getLogger(__name__)
 
 SAVE_SECONDS: Final = 30.0
-_MAX_SAVE_SHARE: Final = 0.05  # of the time; a slow disk is written to more rarely
+_MAX_SAVE_SHARE: Final = 0.05  # of the time; with a slow disk, states are saved less often
 
 
 def train_backbone(
@@ -49,11 +49,11 @@ def train_backbone(
     *,
     devices: Sequence[str] | None = None,
 ) -> None:
-    """Train a backbone of a run and its heads by all phases, unless that is done, on these devices or all GPUs.
+    """Train a run's backbone and its heads in all phases, unless already done, on the given devices or all GPUs.
 
     Raises:
-        PlanError: a phase names layers that the backbone lacks, or the loss became NaN.
-        CheckpointError: the initial weights cannot be used, or the saved state is of another network.
+        PlanError: a phase names layers that the backbone does not have, or the loss became NaN.
+        CheckpointError: the initial weights cannot be used, or the saved state is for a different network.
         OSError: the disk is full; the last state is kept.
     """
     if resume.load(state_file(run, name)).phase < len(run.plan.phase):
@@ -61,7 +61,7 @@ def train_backbone(
 
 
 def state_file(run: "Run", name: str) -> Path:
-    """Return the file with the state of a backbone's training."""
+    """Return the file with a backbone's training state."""
     return run.folder / name / "state.npz"
 
 
@@ -73,14 +73,14 @@ def load_network(run: "Run", name: str, heads: Sequence[HeadSpec]) -> tuple[Any,
 
 
 def choose_strategy(devices: Sequence[str] | None = None) -> Any:
-    """Return the strategy that shares batches among the devices, by default all GPUs."""
+    """Return the strategy that distributes batches over the devices, by default all GPUs."""
     if devices is None:
         devices = [f"GPU:{number}" for number in range(len(tf.config.list_logical_devices("GPU")))]
     return tf.distribute.MirroredStrategy(devices) if len(devices) > 1 else tf.distribute.get_strategy()
 
 
 class _Training:
-    """The training of one backbone."""
+    """The training run of one backbone."""
 
     def __init__(
         self, run: "Run", name: str, dataset: Dataset, advance: ProgressCallback, devices: Sequence[str] | None
@@ -97,20 +97,20 @@ class _Training:
                 first_trainable_layer(self._trunk, phase)
                 if phase.batch % self._strategy.num_replicas_in_sync:
                     raise PlanError(
-                        f"Phase {phase.name!r}: batch {phase.batch} cannot be shared evenly by "
-                        f"{self._strategy.num_replicas_in_sync} devices. Use a multiple of that."
+                        f"Phase {phase.name!r}: batch {phase.batch} cannot be divided evenly among "
+                        f"{self._strategy.num_replicas_in_sync} devices. Use a multiple of that number."
                     )
             load_start_weights(self._trunk, name, self._plan.start, runs=run.runs, folder=run.weights)
 
     def train(self) -> None:
-        """Train from the last state on."""
+        """Train, starting from the last state."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
         state = resume.load(self._file, _variables_of(self._network))
         for number in range(state.phase, len(self._plan.phase)):
             self.run_phase(number)
 
     def run_phase(self, number: int) -> None:
-        """Train from the last state to the end of the phase and leave the network with the weights to keep."""
+        """Train from the last state to the end of the phase; afterwards the network has the weights to keep."""
         phase, network = self._plan.phase[number], self._network
         first = first_trainable_layer(self._trunk, phase)
         self._trunk.trainable = True
@@ -129,7 +129,7 @@ class _Training:
             model.fit(
                 data.training(saver.state.step),
                 initial_epoch=epoch,
-                epochs=epoch + 1 if done else phase.epochs,  # the rest of an interrupted epoch on its own
+                epochs=epoch + 1 if done else phase.epochs,  # the rest of an interrupted epoch is fitted separately
                 steps_per_epoch=data.steps - done,
                 validation_data=data.validation if has_labels else None,
                 callbacks=[saver, *([keras.callbacks.SwapEMAWeights()] if phase.ema else [])],
@@ -187,9 +187,9 @@ class _Training:
 
 
 class _StateSaver(keras.callbacks.Callback):  # type: ignore[misc]  # untyped
-    """Saves the state every half minute and after each epoch, keeps the best epoch, and stops for lack of progress.
+    """Saves the state every half minute and after each epoch, keeps the best epoch, and stops early without progress.
 
-    `keras.callbacks.BackupAndRestore` restarts an interrupted epoch from its beginning with the weights of its middle.
+    `keras.callbacks.BackupAndRestore` restarts an interrupted epoch from its start, but with the interrupted weights.
     """
 
     def __init__(
@@ -210,7 +210,7 @@ class _StateSaver(keras.callbacks.Callback):  # type: ignore[misc]  # untyped
         self.state = TrainingState(number)
 
     def restore(self) -> bool:
-        """Load the last state and return whether there is anything left to do."""
+        """Load the last state and return whether anything is left to do."""
         self.state = resume.load(self._file)
         if self.state.step:
             resume.load(self._file, self._variables)
@@ -224,7 +224,7 @@ class _StateSaver(keras.callbacks.Callback):  # type: ignore[misc]  # untyped
             resume.load(self._best_file, self._variables)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Count the step and save if it is time."""
+        """Count the step, and save the state if it is due."""
         self.state.step += 1
         self._report(self.state.step)
         if self.state.step % self._steps and time.monotonic() - self._last_save >= self._wait:
@@ -232,7 +232,7 @@ class _StateSaver(keras.callbacks.Callback):  # type: ignore[misc]  # untyped
             self._save()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Write the row of the epoch and save."""
+        """Write the epoch's row and save the state."""
         self._check_loss(logs)
         row = {
             "phase": self._phase.name,
@@ -273,7 +273,7 @@ class _StateSaver(keras.callbacks.Callback):  # type: ignore[misc]  # untyped
         if not math.isfinite(float(logs["loss"])):
             raise PlanError(
                 f"The loss of {self._file.parent.name} became NaN in phase {self._phase.name!r} by step "
-                f"{self.state.step}. Use a lower learning_rate or a longer warm-up, and another --runs."
+                f"{self.state.step}. Use a lower learning_rate or a longer warm-up, and a different --runs."
             )
 
     def _save(self) -> None:
@@ -292,5 +292,5 @@ def _build(plan: Plan, name: str, heads: Sequence[HeadSpec], policy: str) -> tup
 
 
 def _variables_of(network: Any) -> list[Any]:
-    # Of the layers: those of a model would include what `compile` adds.
+    # Those of the layers, since those of a model include variables that `compile` adds.
     return [variable for layer in network.layers for variable in layer.variables]

@@ -1,4 +1,4 @@
-"""Compute the features of a frozen trunk once; epochs of the heads then read features instead of pictures."""
+"""Compute the features of a frozen trunk once, so that the epochs of its heads read features instead of pictures."""
 
 import hashlib
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ from vsearch.training.loop.resume import intact
 
 _BATCH = 32
 _FILE_SIZE = 256  # pictures
-_FORMAT = 1  # increase it if the same trunk and pictures would give other features
+_FORMAT = 1  # increment if the same trunk and pictures would give different features
 _MAX_HALF = 65_504.0  # largest float16
 
 
 @dataclass(frozen=True)
 class FrozenTrunk:
-    """A backbone that does not learn.
+    """A backbone that is not trained.
 
     Attributes:
         backbone: a `keras.Model`.
         shape: (height, width) of its input in pixels.
-        keep_map: keep the feature map, as float16; otherwise its average, a map of 1 x 1.
-        precision: Keras dtype policy it was built with.
+        keep_map: keep the feature map, as float16; otherwise its average, a 1 x 1 map.
+        precision: Keras dtype policy that it was built with.
     """
 
     backbone: Any
@@ -54,7 +54,7 @@ class FrozenTrunk:
         return run
 
     def key(self) -> str:
-        """Return 16 hex digits of everything the features depend on besides the pictures."""
+        """Return a hash, 16 hex digits, of everything except the pictures that the features depend on."""
         digest = hashlib.sha256(repr((_FORMAT, self.scaling, self.shape, self.keep_map, self.precision)).encode())
         for weights in self.backbone.get_weights():
             digest.update(np.ascontiguousarray(weights).data)
@@ -64,9 +64,9 @@ class FrozenTrunk:
 def features(
     trunk: FrozenTrunk, pictures: NDArray[np.uint8], folder: Path, advance: ProgressCallback = no_progress
 ) -> NDArray[Any]:
-    """Return the features of n pictures, [n, h, w, c], computing those that the cache lacks.
+    """Return the features of n pictures, [n, h, w, c], computing those that are not cached.
 
-    Features are cached in `folder/<key of the trunk>`, in files of 256 pictures named by the hash of their pixels.
+    Features are cached in `folder/<key of the trunk>`, in files of 256 pictures named after the hash of their pixels.
 
     Raises:
         OSError: the disk is full; complete files are kept.

@@ -1,4 +1,4 @@
-"""What a phase begins with: initial weights, trainable layers, learning rate schedule, precision."""
+"""The setup of a phase: initial weights, trainable layers, learning rate schedule, precision."""
 
 import math
 from pathlib import Path
@@ -14,11 +14,11 @@ from vsearch.models.backbones import backbone
 from vsearch.training import plan as plans
 from vsearch.training.plan import START_FROM_PLAN, Phase
 
-_BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")  # without them a CPU emulates bfloat16, three times slower than float32
+_BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")  # without these, emulated bfloat16 is three times slower than float32
 
 
 class PhaseSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # untyped
-    """The learning rate of a phase by step: a linear warm-up, then the schedule of the phase.
+    """The learning rate of a phase by step: a linear warm-up, then the phase's schedule.
 
     "cosine" reaches zero after the last step; the intervals of "step" are counted from the start of the phase.
     """
@@ -30,7 +30,7 @@ class PhaseSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: i
         self._interval = phase.every_steps or phase.every_epochs * steps_per_epoch or 1
 
     def __call__(self, step: Any) -> Any:
-        """Return the learning rate of a step of the phase, counted from 0."""
+        """Return the learning rate of a step, counted from 0 at the start of the phase."""
         step = ops.cast(step, "float32")
         factor = ops.ones_like(step)
         if self._phase.schedule == "step":
@@ -43,10 +43,10 @@ class PhaseSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: i
 
 
 def first_trainable_layer(network: Any, phase: Phase) -> int:
-    """Return the number of the first layer of a backbone that learns, or the number of layers if none does.
+    """Return the index of a backbone's first trainable layer, or the number of layers if none is trainable.
 
     Raises:
-        PlanError: there is no such stage or layer, or no weights from it on.
+        PlanError: there is no such stage or layer, or no layer from it onward has weights.
     """
     count, wanted, row = len(network.layers), phase.unfreeze, backbone(network.name)
     if wanted in ("all", "none"):
@@ -60,17 +60,17 @@ def first_trainable_layer(network: Any, phase: Phase) -> int:
         names = [layer.name for layer in network.layers]
         if not row.stem_layers:
             first = next(number for number, name in enumerate(names) if name.startswith(wanted))
-        else:  # stages are named by their last layers
+        else:  # stages are given by their last layers
             before = row.stages.index(wanted) - 1
             first = names.index(row.stages[before]) + 1 if before >= 0 else row.stem_layers
     else:
         raise PlanError(
             f"{where}: {row.name} has no stage {wanted!r}. "
-            f"Use all, none, the number of a layer, or one of {', '.join(row.stages)}."
+            f"Use all, none, a layer number, or one of {', '.join(row.stages)}."
         )
     if not any(layer.weights for layer in network.layers[first:]):
         raise PlanError(
-            f"{where}: no layer of {row.name} from {wanted!r} on has weights. Name an earlier one, or none."
+            f"{where}: no layer of {row.name} from {wanted!r} onward has weights. Use an earlier one, or none."
         )
     return first
 
@@ -78,12 +78,12 @@ def first_trainable_layer(network: Any, phase: Phase) -> int:
 def load_start_weights(network: Any, name: str, start: str, *, runs: Path, folder: Path | None = None) -> None:
     """Load the weights that a plan starts from into a backbone.
 
-    Plans to start from have their runs in `runs`; pretrained weights are searched for in `folder` first.
+    The runs of plans to start from are in `runs`; pretrained weights are looked up in `folder` first.
 
     Raises:
         WeightsUnavailable: pretrained weights cannot be found.
         CheckpointMissing: there is no such checkpoint, or it has no such backbone.
-        CheckpointMismatch: its weights are of another network, or a file was changed.
+        CheckpointMismatch: its weights are for a different network, or a file was changed.
     """
     if start == "random":
         return
@@ -100,15 +100,15 @@ def load_start_weights(network: Any, name: str, start: str, *, runs: Path, folde
     if not file.is_file():
         have = ", ".join(sorted(other.name.removesuffix(".weights.npz") for other in source.glob("*.weights.npz")))
         raise CheckpointMissing(
-            f"Checkpoint {source} has no weights of {name}, only {have or 'none'}. "
-            "Change `start` of the plan, or its backbones."
+            f"Checkpoint {source} has no weights of {name} (it has {have or 'none'}). "
+            "Change the plan's `start` or backbones."
         )
     checkpoint.load(source)  # verifies its checksums
     weights.unpack(network.weights, weights.read_packed(file), name)
 
 
 def precision_policy(wanted: str, *, cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Return the Keras dtype policy for a plan's precision; "auto" takes bfloat16 if the hardware supports it."""
+    """Return the Keras dtype policy for a plan's precision; "auto" uses bfloat16 if the hardware supports it."""
     if wanted != "auto":
         return wanted
     gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]

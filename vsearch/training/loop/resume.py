@@ -1,4 +1,4 @@
-"""The state of a training on disk: one file that is replaced atomically."""
+"""The state of a training run on disk: a single file that is replaced atomically."""
 
 import json
 import os
@@ -18,11 +18,11 @@ from vsearch.core.files import UNFINISHED, atomic_write
 
 @dataclass
 class TrainingState:
-    """How far a training is.
+    """The progress of a training run.
 
     Attributes:
         phase: number of the current phase.
-        step: steps done in it.
+        step: number of finished steps in it.
         history: a row for each finished epoch of all phases.
     """
 
@@ -33,7 +33,7 @@ class TrainingState:
 
 @contextmanager
 def intact(path: Path) -> Iterator[None]:
-    """Report errors in reading what an earlier run wrote to `path` as damage.
+    """Report errors in reading `path`, a file written by an earlier run, as damage.
 
     Raises:
         CheckpointMismatch: the content is damaged.
@@ -52,21 +52,21 @@ def save(file: Path, state: TrainingState, variables: Sequence[Any]) -> None:
     Raises:
         OSError: the disk is full; the file is unchanged.
     """
-    for left in file.parent.glob(f"{UNFINISHED}*"):  # by a killed run
+    for left in file.parent.glob(f"{UNFINISHED}*"):  # left behind by a killed run
         left.unlink()
     arrays = {f"v{number:05d}": np.asarray(variable) for number, variable in enumerate(variables)}
     arrays["state"] = np.array(json.dumps(asdict(state)))
     with atomic_write(file) as fresh:
-        np.savez(fresh, **arrays)  # type: ignore[arg-type]  # the stub takes the names for options
+        np.savez(fresh, **arrays)  # type: ignore[arg-type]  # the stub mistakes the names for options
         fresh.flush()
         os.fsync(fresh.fileno())
 
 
 def load(file: Path, variables: Sequence[Any] | None = None) -> TrainingState:
-    """Read a state, the initial one without a file, and assign its values to the variables (to the first ones saved).
+    """Read a state, or the initial one if there is no file, and assign the first saved values to the variables.
 
     Raises:
-        CheckpointMismatch: the file is damaged or belongs to another network.
+        CheckpointMismatch: the file is damaged or belongs to a different network.
     """
     if not file.is_file():
         return TrainingState()
@@ -75,7 +75,7 @@ def load(file: Path, variables: Sequence[Any] | None = None) -> TrainingState:
         names = sorted(name for name in arrays.files if name != "state")
         values = [arrays[name] for name, _ in zip(names, variables or (), strict=False)]
     if [value.shape for value in values] != [tuple(variable.shape) for variable in variables or ()]:
-        raise CheckpointMismatch(f"{file} belongs to another network. Choose another --runs, or remove it.")
+        raise CheckpointMismatch(f"{file} belongs to a different network. Remove it, or choose another --runs.")
     for variable, value in zip(variables or (), values, strict=True):
         variable.assign(value)
     return state

@@ -1,1 +1,1 @@
-"""What a finished training reports: metrics, plots, model card."""
+"""Reports of finished training runs: metrics, plots, model card."""

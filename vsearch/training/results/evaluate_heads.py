@@ -21,11 +21,11 @@ def evaluate_checkpoint(
     """Evaluate a checkpoint's trained heads on the validation images of a plan; write report.json and plots.
 
     Args:
-        folder: of the checkpoint.
-        plan: defines images and labels; classes and framing are those of the checkpoint.
+        folder: folder of the checkpoint.
+        plan: defines images and labels; classes and framing are taken from the checkpoint.
         photos: folder that the plan's sources are relative to.
         target: folder for the results; those of an earlier evaluation are replaced.
-        work: decoded images are cached in its folder `cache`.
+        work: decoded images are cached in its subfolder `cache`.
         progress: reports decoding and prediction.
 
     Returns:
@@ -33,7 +33,7 @@ def evaluate_checkpoint(
 
     Raises:
         CheckpointError: it has no trained heads, or none that the plan names.
-        DatasetError: the images cannot be used, show a class that the checkpoint lacks, or none is for validation.
+        DatasetError: the images cannot be used, have an unknown class, or none is for validation.
         OSError: the disk is full; no file is incomplete.
     """
     checkpoint = checkpoints.load(folder)

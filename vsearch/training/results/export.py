@@ -1,7 +1,7 @@
-"""Write the results of a finished training: a checkpoint, its metrics on the validation images, and plots.
+"""Write the results of a finished training run: a checkpoint, its metrics on the validation images, and plots.
 
 FOLDER/checkpoint/                  see `vsearch.models.checkpoint`
-      /report.json                  all figures; written last
+      /report.json                  all metrics; written last
       /learning_curves.png
       /confusion_HEAD.png, errors_HEAD.png, calibration_HEAD.png, per_class_HEAD.csv; boxes_HEAD.png
 """
@@ -36,7 +36,7 @@ _LIBRARIES = ("vsearch", "keras", "tensorflow", "numpy", "scikit-image", "scikit
 
 
 def write_results(run: "Run", data: Dataset | None, progress: Progress = no_stages) -> dict[str, Any]:
-    """Write all results, unless an earlier call did, and return the content of report.json.
+    """Write all results, unless already done, and return the content of report.json.
 
     Raises:
         CheckpointError: weights cannot be used.
@@ -46,7 +46,7 @@ def write_results(run: "Run", data: Dataset | None, progress: Progress = no_stag
         with resume.intact(run.report):
             known: dict[str, Any] = json.loads(run.report.read_text(encoding="utf8"))
             return known
-    for left in (run.checkpoint, *run.folder.glob(".building-*"), *run.folder.glob(".new-*")):  # by a killed run
+    for left in (run.checkpoint, *run.folder.glob(".building-*"), *run.folder.glob(".new-*")):  # of a killed run
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=run.folder) as name:
         writer = _Writer(run, Path(name))
@@ -76,7 +76,7 @@ def write_results(run: "Run", data: Dataset | None, progress: Progress = no_stag
 
 
 def describe_data(data: Dataset) -> dict[str, Any]:
-    """Return the numbers of images, in total and of each class in (training, validation)."""
+    """Return the number of images, in total and [training, validation] per class."""
     classes = {
         spec.name: {name: [count, val[name]] for name, count in train.items()}
         for spec in data.heads
@@ -104,7 +104,7 @@ class _Writer:
         return self._folder / f"{name}.weights.npz"
 
     def pack_trained(self, data: Dataset, progress: Progress) -> dict[str, int]:
-        """Pack the trained networks; return their numbers of parameters."""
+        """Pack the trained networks; return the number of parameters of each."""
         sizes = {}
         with progress("pack networks") as advance:
             for done, name in enumerate(self._run.plan.backbones, start=1):
@@ -116,7 +116,7 @@ class _Writer:
         return sizes
 
     def pack_untrained(self) -> dict[str, int]:
-        """Pack the backbones as they start; return their numbers of parameters."""
+        """Pack the backbones with their initial weights; return the number of parameters of each."""
         sizes, run = {}, self._run
         for name in run.plan.backbones:
             network = build(name, backbone(name).side)
@@ -128,7 +128,7 @@ class _Writer:
     def calibrate(
         self, data: Dataset, content: dict[str, Any], progress: Progress
     ) -> tuple[TrainedHeads, dict[str, tuple[Logits, Logits]]]:
-        """Fit temperatures with the networks as they are saved; return the heads and the logits of val and held_out."""
+        """Fit temperatures using the networks as saved; return the heads and the logits of val and held_out."""
         plan = self._run.plan
         trained = TrainedHeads(data.heads, plan.framing, plan.cache_shape, plan.phase[-1].shape, plan.mirrored)
         classifier = Classifier(self.save(self._folder / "draft", trained=trained))
@@ -157,7 +157,7 @@ class _Writer:
         retrieval: Retrieval | None = None,
         content: Mapping[str, Any] | None = None,
     ) -> Checkpoint:
-        """Write a checkpoint, with a model card if there are figures."""
+        """Write a checkpoint, with a model card if there is content for it."""
         run, names, figures = self._run, self._run.plan.backbones, dict(content or {})
         previous = run.previous.plan if run.previous else None
         return checkpoints.save(
@@ -182,7 +182,7 @@ class _Writer:
 def _validate(
     run: "Run", data: Dataset, trained: TrainedHeads, logits: Mapping[str, tuple[Logits, Logits]]
 ) -> dict[str, Any]:
-    """Write the plots and return the metrics of the validation and the held-out images."""
+    """Write the plots and return the metrics on the validation and held-out images."""
 
     def predict(split: int, specs: Mapping[str, tuple[HeadSpec, ...]]) -> HeadPredictions:
         return predictions_from_logits(trained.specs, specs, {name: both[split] for name, both in logits.items()})

@@ -1,6 +1,6 @@
-"""Metrics of predictions against targets: accuracy, per-class figures, calibration and detection.
+"""Metrics of predictions against targets: accuracy, per-class metrics, calibration and detection.
 
-Targets are those of `vsearch.training.data.dataset.Split`. Images without a head's label are left out of its metrics.
+For targets see `vsearch.training.data.dataset.Split`. Images without a head's label are excluded from its metrics.
 """
 
 from collections.abc import Mapping
@@ -20,15 +20,15 @@ Targets = Mapping[str, NDArray[Any]]
 Flags = NDArray[np.bool_]
 
 RECALL_AT: Final = (1, 3, 5)
-"""Numbers of most confident detections that recall is reported for."""
+"""Recall is reported for these numbers of most confident detections."""
 
 DETECTIONS: Final = RECALL_AT[1]
-"""The number that counts: a search uses as many."""
+"""The main one: the number of detections that a search uses."""
 
 _BINS = 15
 _TEMPERATURES = (0.2, 10.0)
-_MIN_CALIBRATION = 20  # labeled images; fewer give no useful temperature
-_NARROW = 0.05  # width of an interval that is printed with a decimal
+_MIN_CALIBRATION = 20  # labeled images; with fewer, a fitted temperature is not useful
+_NARROW = 0.05  # widest interval that is printed with a decimal
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Proportion:
 
     @classmethod
     def of(cls, flags: NDArray[Any]) -> "Proportion":
-        """Estimate the proportion of true flags; 0 without any flags."""
+        """Estimate the proportion of true flags; 0 if there are no flags."""
         if not flags.size:
             return cls(0, 0.0, 0.0, 0.0)
         found = mean_interval(flags.ravel())
@@ -70,8 +70,8 @@ class Calibration:
 
     Attributes:
         temperature: fitted on all labeled validation images; 1 if there are too few.
-        before: expected calibration error without it.
-        after: the same, with temperatures fitted on one half of the images and measured on the other.
+        before: expected calibration error without scaling.
+        after: the same with scaling, cross-validated on two halves of the images.
     """
 
     temperature: float
@@ -93,10 +93,10 @@ class DetectedImage:
     """The detections in an image with known boxes.
 
     Attributes:
-        row: of the image.
-        true: its boxes [m, 4].
-        detections: confidence and sides, [RECALL_AT[-1] at most, 5], most confident first.
-        ranks: int [m], rank of the first detection that iou each true box; 0 if none does.
+        row: row of the image in the split.
+        true: its true boxes, [m, 4].
+        detections: confidence and sides, at most RECALL_AT[-1] rows of 5, most confident first.
+        ranks: int [m], rank of the first detection that matches each true box; 0 if none does.
     """
 
     row: int
@@ -105,12 +105,12 @@ class DetectedImage:
     ranks: NDArray[np.int64]
 
     def found_within(self, count: int) -> Flags:
-        """Return which true boxes are among the first detections, bool [m]."""
+        """Return which true boxes are found by the first `count` detections, bool [m]."""
         return (self.ranks > 0) & (self.ranks <= count)
 
 
 def labeled(spec: HeadSpec, targets: NDArray[Any]) -> Flags:
-    """Return which of n images have the head's label, bool [n]; never for a metric head."""
+    """Return which of n images have the head's label, bool [n]; all false for a metric head."""
     flat = targets.reshape(len(targets), int(np.prod(targets.shape[1:], dtype=int)))
     return np.asarray((flat != MISSING).all(axis=1) if spec.kind != "metric" else np.zeros(len(flat)), np.bool_)
 
@@ -118,8 +118,8 @@ def labeled(spec: HeadSpec, targets: NDArray[Any]) -> Flags:
 def indicators(predictions: HeadPredictions, predictor: str, head: str, targets: NDArray[Any]) -> tuple[Flags, Flags]:
     """Return the true and predicted classes of the labeled images, bool [m, classes] each.
 
-    For a sigmoid head with exactly one true value, the most probable one is predicted, otherwise all above one half. A
-    digits head has a row for each position, [m * length, 10].
+    If an image has exactly one true value of a sigmoid head, the most probable value is predicted, otherwise all above
+    0.5. A digits head has a row for each position, [m * length, 10].
     """
     spec = predictions.spec(head)
     mask = labeled(spec, targets)
@@ -142,7 +142,7 @@ def correct(predictions: HeadPredictions, predictor: str, head: str, targets: ND
 
 
 def outputs_correct(predictions: HeadPredictions, predictor: str, head: str, targets: NDArray[Any]) -> Flags:
-    """Return which outputs of a sigmoid head are on the correct side of one half, bool [m, classes]."""
+    """Return which outputs of a sigmoid head are on the correct side of 0.5, bool [m, classes]."""
     mask = labeled(predictions.spec(head), targets)
     above = predictions.probabilities_of(predictor, head)[mask] > 0.5
     return np.asarray(above == targets[mask].astype(np.bool_), np.bool_)
@@ -168,7 +168,7 @@ def confusion(truth: Flags, predicted: Flags) -> NDArray[np.int64]:
 
 
 def per_class(spec: HeadSpec, truth: Flags, predicted: Flags) -> list[ClassMetrics]:
-    """Return the metrics of each value, or of each digit, from `indicators`."""
+    """Return the metrics for each value or digit, from `indicators`."""
     from sklearn.metrics import precision_recall_fscore_support
 
     names = DIGITS if spec.kind == "digits" else spec.classes
@@ -192,7 +192,7 @@ def most_confident_errors(
 
 
 def confidences(spec: HeadSpec, probabilities: NDArray[Any], targets: NDArray[Any]) -> tuple[NDArray[Any], Flags]:
-    """Return confidence and correctness of each prediction for the labeled images, [a] each.
+    """Return the confidence and correctness of each prediction for the labeled images, each [a].
 
     A softmax head makes one prediction per image, a digits head one per position, a sigmoid head one per value.
     """
@@ -204,14 +204,14 @@ def confidences(spec: HeadSpec, probabilities: NDArray[Any], targets: NDArray[An
 
 
 def reliability_bins(confidence: NDArray[Any], hits: Flags) -> list[Bin]:
-    """Group predictions into bins of equal width by confidence; empty ones are left out."""
+    """Group predictions into bins of equal width by confidence; empty bins are omitted."""
     numbers = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
     masks = [numbers == number for number in np.unique(numbers)]
     return [Bin(int(mask.sum()), float(confidence[mask].mean()), float(hits[mask].mean())) for mask in masks]
 
 
 def calibration_error(confidence: NDArray[Any], hits: Flags) -> float:
-    """Return the expected calibration error: the mean distance of confidence and accuracy over the bins."""
+    """Return the expected calibration error: the weighted mean distance of confidence and accuracy over the bins."""
     total = max(1, len(confidence))
     return sum(one.count * abs(one.confidence - one.accuracy) for one in reliability_bins(confidence, hits)) / total
 
@@ -255,7 +255,7 @@ def fit_temperature(spec: HeadSpec, logits: NDArray[Any], truth: NDArray[Any]) -
 
 
 def match_detections(cells: NDArray[np.float32], targets: NDArray[Any]) -> list[DetectedImage]:
-    """Match the detections in n images with their true boxes; images with unknown boxes are left out.
+    """Match the detections in n images with their true boxes; images with unknown boxes are omitted.
 
     Args:
         cells: as returned by `vsearch.detection.boxes.decode_grid`, [n, rows, columns, 5].
@@ -272,7 +272,7 @@ def match_detections(cells: NDArray[np.float32], targets: NDArray[Any]) -> list[
 
 
 def recall_at(images: list[DetectedImage], count: int) -> Proportion:
-    """Return the proportion of true boxes among the first detections of their image."""
+    """Return the proportion of true boxes found by the first `count` detections of their image."""
     return Proportion.of(np.concatenate([np.empty(0, np.bool_), *(image.found_within(count) for image in images)]))
 
 

@@ -1,4 +1,4 @@
-"""Render the model card of a checkpoint: what it does, its data and their terms, its training, its metrics."""
+"""Render the model card of a checkpoint: its purpose, data and their terms, training, and metrics."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,11 +11,11 @@ from vsearch.models.trained_heads import HeadSpec, TrainedHeads
 from vsearch.training.plan import START_FROM_PLAN, CsvSource, NpzSource, Plan, Source, TagsSource
 from vsearch.training.results import training_report
 
-_MAX_CLASSES = 12  # listed for a head
+_MAX_CLASSES = 12  # listed per head
 
 
 def render(plan: Plan, figures: Mapping[str, Any], trained: TrainedHeads | None, *, previous: Plan | None) -> str:
-    """Return the card as Markdown; `figures` is the content of report.json, `previous` the plan it starts from."""
+    """Return the card as Markdown; `figures` is the content of report.json, `previous` the plan it builds on."""
     template = Path(__file__).with_name("model_card.md.jinja").read_text(encoding="utf8")
     environment = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)  # Markdown
     text = environment.from_string(template).render(

@@ -1,6 +1,6 @@
 """The plots and tables of a run: learning curves, confusion, errors, calibration, detections.
 
-The only module that uses matplotlib, without pyplot, so that no figure outlives its function.
+This is the only module that uses matplotlib. It avoids pyplot, so that no figure outlives its function.
 """
 
 import csv
@@ -44,7 +44,7 @@ _STYLE: dict[Any, Any] = {
     "text.parse_math": False,
 }
 _PHASE_NAMES = 16  # points above the axes
-_MAX_NUMBERED_CLASSES = 30  # with a count in each field of a confusion matrix
+_MAX_NUMBERED_CLASSES = 30  # with a count in each cell of a confusion matrix
 _MAX_NAMED_CLASSES = 80
 
 
@@ -53,8 +53,8 @@ def write_artifacts(
 ) -> None:
     """Write the plots and tables of each head into an existing folder, replacing those of an earlier run.
 
-    They are confusion_HEAD.png, errors_HEAD.png, calibration_HEAD.png and per_class_HEAD.csv; of a boxes head
-    boxes_HEAD.png.
+    They are confusion_HEAD.png, errors_HEAD.png, calibration_HEAD.png and per_class_HEAD.csv, or boxes_HEAD.png for a
+    boxes head.
 
     Raises:
         OSError: the disk is full; no file is incomplete.
@@ -81,7 +81,7 @@ def write_artifacts(
 
 
 def plot_learning_curves(histories: Mapping[str, History], heads: Sequence[str], title: str, file: Path) -> None:
-    """Plot loss and accuracy by epoch, a row for each network: training thin, validation bold, phases shaded."""
+    """Plot loss and accuracy by epoch, one row per network: training thin, validation bold, phases shaded."""
     with rc_context(_STYLE):
         figure = _figure(0.7 + 3.0 * len(histories), title)
         grid = figure.subplots(len(histories), 2, squeeze=False)
@@ -96,7 +96,7 @@ def plot_learning_curves(histories: Mapping[str, History], heads: Sequence[str],
 
 
 def plot_confusion(counts: NDArray[np.int64], names: Sequence[str], title: str, file: Path) -> None:
-    """Plot a confusion matrix; many classes have no counts, then no names."""
+    """Plot a confusion matrix; counts are omitted if there are many classes, and names if there are even more."""
     from sklearn.metrics import ConfusionMatrixDisplay
 
     side = float(np.clip(2.2 + 0.5 * len(names), 5.0, 13.0))
@@ -113,7 +113,7 @@ def plot_confusion(counts: NDArray[np.int64], names: Sequence[str], title: str, 
 
 
 def plot_errors(heading: str, spec: HeadSpec, split: Split, predictions: HeadPredictions, file: Path) -> None:
-    """Plot the most confident errors of the vote: prediction with its confidence, and truth, above each picture."""
+    """Plot the most confident errors of the vote, with prediction, confidence and truth above each picture."""
     targets = split.targets[spec.name]
     correct = head_metrics.correct(predictions, VOTE, spec.name, targets)
     errors = head_metrics.most_confident_errors(predictions, spec.name, targets, _MAX_PICTURES)
@@ -134,9 +134,9 @@ def plot_calibration(
     predictions: tuple[HeadPredictions, HeadPredictions],
     file: Path,
 ) -> None:
-    """Plot accuracy against confidence without and with temperature scaling, a line for each predictor.
+    """Plot accuracy against confidence without and with temperature scaling, one line per predictor.
 
-    On the dashed line a predictor is as often correct as it is confident; below it, it is overconfident.
+    The dashed line is perfect calibration; below it, a predictor is overconfident.
     """
     with rc_context(_STYLE):
         figure = _figure(5.2, f"{heading}: calibration")
@@ -157,7 +157,7 @@ def plot_calibration(
 
 
 def _plot_detections(heading: str, spec: HeadSpec, split: Split, predictions: HeadPredictions, file: Path) -> None:
-    """Plot the pictures with most missed boxes, then others: boxes found green, missed red, detections dashed."""
+    """Plot pictures, those with the most missed boxes first: found boxes green, missed red, detections dashed."""
     best = predictions.probabilities_of(predictions.predictors[-1], spec.name)
     images = head_metrics.match_detections(best, split.targets[spec.name])
     found = {image.row: image.found_within(DETECTIONS) for image in images}

@@ -1,4 +1,4 @@
-"""Metrics of predictions as plain data for JSON, and as the rows of a table."""
+"""Metrics of predictions as plain data for JSON, and as table rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,17 +12,17 @@ from vsearch.training.results import head_metrics
 from vsearch.training.results.head_metrics import RECALL_AT, Proportion, Targets
 
 Figures = Mapping[str, Any]
-"""What `figures` returns."""
+"""The result of `figures`."""
 
 
 def figures(predictions: HeadPredictions, targets: Targets) -> dict[str, Any]:
     """Return all metrics.
 
     Returns:
-        heads: head -> kind, predictors (predictor -> accuracy and calibration_error; of a boxes head recall: number of
-            detections -> recall), and versus_vote (network -> difference, low, high: accuracy less that of the vote).
-        label_accuracy: predictor -> proportion of all sigmoid outputs on the correct side of one half, if any.
-        all_correct: predictor -> proportion of images with all heads correct, if there are several.
+        heads: head -> kind, predictors (predictor -> accuracy and calibration_error; for a boxes head recall: number of
+            detections -> recall), and versus_vote (network -> difference, low, high: accuracy minus that of the vote).
+        label_accuracy: predictor -> proportion of sigmoid outputs on the correct side of 0.5, if there are any.
+        all_correct: predictor -> proportion of images with all heads correct, if there are several heads.
         Proportions are {n, mean, low, high} with 95 % confidence intervals.
     """
     heads = head_metrics.classification_heads(predictions)
@@ -45,7 +45,7 @@ def figures(predictions: HeadPredictions, targets: Targets) -> dict[str, Any]:
 
 
 def per_class(predictions: HeadPredictions, targets: Targets) -> dict[str, list[dict[str, Any]]]:
-    """Return for each head the vote's metrics of each value: value, support, precision, recall, f1."""
+    """Return the vote's metrics for each value of each head: value, support, precision, recall, f1."""
     return {
         spec.name: [
             asdict(row)
@@ -59,9 +59,9 @@ def per_class(predictions: HeadPredictions, targets: Targets) -> dict[str, list[
 
 
 def table(found: Figures) -> tuple[list[str], list[list[str]]]:
-    """Return columns and rows: the accuracy of each head in percent with its interval, a row for each predictor.
+    """Return columns and rows: the accuracy of each head in percent with its interval, one row per predictor.
 
-    A boxes head has a column for its recall at each number of detections.
+    A boxes head has one column per number of detections, with the recall.
     """
     heads: Mapping[str, Any] = found["heads"]
     columns = ["model"]
@@ -81,7 +81,7 @@ def table(found: Figures) -> tuple[list[str], list[list[str]]]:
 
 
 def compare_with_vote(found: Figures) -> list[str]:
-    """Return a sentence for each head on whether a single network is better than the vote; nothing without a vote."""
+    """Return a sentence for each head on whether a single network is better than the vote; empty without a vote."""
     sentences = []
     for name, head in found["heads"].items():
         if not head["versus_vote"]:

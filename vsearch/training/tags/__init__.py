@@ -1,4 +1,4 @@
-"""Synthetic shelf tags with an article number: unlimited training data for the reader."""
+"""Synthetic shelf tags with an article number, as unlimited training data for the reader."""
 
 import hashlib
 import json
@@ -18,17 +18,17 @@ from vsearch.training.tags.strip import STRIP, Digits, draw_tag
 __all__ = ["STRIP", "Digits", "draw_tag", "read_tags"]
 
 TAGS_VERSION = 1
-"""Increase it if a seed draws other tags, so that cached ones are not used."""
+"""Increment if a seed gives different tags, so that cached ones are not used."""
 
-_FOLDER_SIZE = 4096  # tags; a killed run repeats the folder it was drawing
-_CHUNK = 128  # tags drawn by a process at a time
+_FOLDER_SIZE = 4096  # tags; a killed run starts its last folder over
+_CHUNK = 128  # tags that a process draws at a time
 _JPEG_QUALITY = 95
 
 
 def read_tags(source: TagsSource, work: Path) -> Iterator[LabeledImage]:
     """Yield the tags of a source, with the labels `number` and `readable` ("yes"; a blank has "no" and no number).
 
-    They are drawn once, into TFRecord shards in `work`/tags.
+    They are drawn once and stored as TFRecord shards in `work`/tags.
     """
     from vsearch.training.data import tfrecord
 
@@ -46,7 +46,7 @@ def read_tags(source: TagsSource, work: Path) -> Iterator[LabeledImage]:
 
 
 def _draw(source: TagsSource, split: SplitName, indices: range) -> Iterator[LabeledImage]:
-    """Draw tags in two processes, in order; a few tags in this one, which needs no start."""
+    """Draw tags in order in two processes, or in the current one if there are only a few."""
     chunks = [indices[start : start + _CHUNK] for start in range(0, len(indices), _CHUNK)]
     draw = partial(_draw_chunk, source, split)
     if len(chunks) < 4:

@@ -1,4 +1,4 @@
-"""Print a tag: its number in ink, and the names, prices, bar codes and rules around it."""
+"""Print a tag: its number in ink, and the names, prices, barcodes and rules around it."""
 
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -48,7 +48,7 @@ _FONTS = (
 
 
 class NumberPrint(ImageCaptcha):
-    """Prints a number in one piece, or character by character, slightly rotated and out of line.
+    """Prints a number as a whole, or character by character, slightly rotated and out of line.
 
     `captcha` draws random numbers from `secrets`. Its ranges are set to single values here, so that a seed always gives
     the same print.
@@ -73,7 +73,7 @@ class NumberPrint(ImageCaptcha):
         self._gap = int(rng.integers(0, max(2, em // 6)))
 
     def render(self, text: str) -> Image.Image:
-        """Return the text's ink, mode L, cropped to it."""
+        """Return the text's ink as a mask (mode L), cropped to the text."""
         pieces = [text] if self._rng.random() < 0.6 else list(text)
         printed = self.create_captcha_image(pieces, (255, 255, 255), (0, 0, 0)).convert("L")  # type: ignore[arg-type]
         return printed.crop(printed.getbbox())
@@ -95,12 +95,12 @@ class NumberPrint(ImageCaptcha):
 
 
 def print_text(rng: np.random.Generator, text: str, em: int) -> Image.Image:
-    """Return a text's ink in a random font of `em` pixels, mode L, cropped to it."""
+    """Return the ink of the text in a random font of `em` pixels as a mask (mode L), cropped to the text."""
     return NumberPrint(rng, random_font(rng, em), len(text)).render(text)
 
 
 def random_font(rng: np.random.Generator, size: int) -> FreeTypeFont:
-    """Return a random font of a size in pixels."""
+    """Return a random font with a size in pixels."""
     return _font(_FONTS[rng.integers(len(_FONTS))], size)
 
 
@@ -125,14 +125,14 @@ def _glyph(font: FreeTypeFont, character: str) -> Image.Image:
 
 
 class TagDecoration:
-    """Draws text, bar codes, rules and edges around the number of a tag.
+    """Draws text, barcodes, rules and edges around the number of a tag.
 
     Args:
         rng: source of all randomness.
-        canvas: to draw on.
-        box: of the number, kept free.
+        canvas: image to draw on.
+        box: area of the number, which is kept clear.
         em: size of the number's font in pixels.
-        ink: color.
+        ink: color to draw with.
     """
 
     def __init__(self, rng: np.random.Generator, canvas: Image.Image, *, box: PixelBox, em: int, ink: Color) -> None:
@@ -142,7 +142,7 @@ class TagDecoration:
         self._width, self._height = canvas.size
 
     def draw(self) -> None:
-        """Draw a random selection."""
+        """Draw a random selection of these."""
         self._above()
         self._below()
         self._beside()
@@ -189,7 +189,7 @@ class TagDecoration:
             self._draw.line((0, y, self._width, y), self._ink, max(1, self._em // 12))
 
     def _edges(self) -> None:
-        """End the tag near the number, at a side, below or above."""
+        """Draw edges of the tag near the number: at a side, below or above."""
         across, down = self._rng.random(2)
         width, height = self._width, self._height
         if down < 0.3:
@@ -220,7 +220,7 @@ def draw_bar_code(rng: np.random.Generator, draw: ImageDraw.ImageDraw, box: Pixe
 
 
 def draw_background(rng: np.random.Generator, width: int, height: int) -> Image.Image:
-    """Return a picture without a tag: surfaces, edges, stripes."""
+    """Return a picture without a tag, of surfaces, edges and stripes."""
     picture = Image.new("RGB", (width, height), random_color(rng))
     draw = ImageDraw.Draw(picture)
     for _ in range(int(rng.integers(0, 9))):
@@ -240,12 +240,12 @@ def draw_background(rng: np.random.Generator, width: int, height: int) -> Image.
 
 
 def random_color(rng: np.random.Generator) -> Color:
-    """Return a color of shelves, floors and walls."""
+    """Return a random color that is typical of shelves, floors and walls."""
     red, green, blue = np.clip(rng.uniform(10, 245) + rng.normal(0, 18, 3), 0, 255).astype(int).tolist()
     return red, green, blue
 
 
 def jitter(rng: np.random.Generator, color: Color, by: int) -> Color:
-    """Return a random color near another."""
+    """Return a random color near a given one."""
     red, green, blue = np.clip(np.array(color) + rng.integers(-by, by + 1, 3), 0, 255).tolist()
     return red, green, blue

@@ -1,4 +1,4 @@
-"""Draw the strip of a shelf tag in a rough box around its number, photographed by a simulated phone camera."""
+"""Draw a strip of a shelf tag, roughly cropped to its number, as if photographed with a phone camera."""
 
 import io
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ def draw_tag(rng: np.random.Generator, digits: Digits, *, blank: bool = False) -
     Args:
         rng: source of all randomness.
         digits: 4 ("1234") or 8 ("123.456.78").
-        blank: draw a strip without a whole number: cut off, too far or too near, other print, no tag.
+        blank: draw a strip without a complete number: cut off, too far or too near, other print, no tag.
 
     Returns:
         The picture, uint8 [height, width, 3], and the digits of the number; "" for a blank strip.
@@ -60,7 +60,7 @@ def draw_tag(rng: np.random.Generator, digits: Digits, *, blank: bool = False) -
 
 
 def _other_print(rng: np.random.Generator, digits: Digits) -> str:
-    """Return text other than an article number: a price, the digits of a bar code, a date, words."""
+    """Return text other than an article number: a price, the digits of a barcode, a date, words."""
     some = "".join(str(digit) for digit in rng.integers(0, 10, 13))
     words = rng.choice(WORDS, 2).tolist()
     price = f"{some[:2]}.{some[2:4]}" if digits == 4 else f"{some[:4]}.{some[4:6]}"
@@ -81,7 +81,7 @@ def _other_print(rng: np.random.Generator, digits: Digits) -> str:
 
 
 def _tag(rng: np.random.Generator, text: str, em: int, *, room: float) -> tuple[Image.Image, PixelBox]:
-    """Draw the part of a tag around a text; return it and the text's box."""
+    """Draw the part of a tag around the text; return it and the text's box."""
     paper, ink = PAPERS[rng.integers(len(PAPERS))]
     mask = print_text(rng, text, em)
     side, rise = round(mask.width * 0.18 * room) + 4, round((mask.width * 0.1 + em) * room)
@@ -128,7 +128,7 @@ def _warp(
 
 
 def _photograph(rng: np.random.Generator, image: Image.Image) -> Picture:
-    """Return a phone photo of the picture, uint8 [height, width, 3]; stains are drawn on the picture itself."""
+    """Return a simulated phone photo of the picture, uint8 [height, width, 3]; `image` itself may be changed."""
     if rng.random() < 0.3:
         _stain(rng, image)
     if rng.random() < 0.35:
@@ -164,7 +164,7 @@ def _stain(rng: np.random.Generator, image: Image.Image) -> None:
 
 
 def _blur_motion(rng: np.random.Generator, pixels: Pixels) -> Pixels:
-    """Return pixels [h, w, 3] blurred along a short way."""
+    """Return pixels [h, w, 3] with a slight motion blur."""
     dx, dy = rng.integers(-2, 3, 2).tolist()
     moved = [np.roll(pixels, (step * dy // 2, step * dx // 2), (0, 1)) for step in range(3)]
     return np.asarray((moved[0] + moved[1] + moved[2]) / np.float32(3), np.float32)

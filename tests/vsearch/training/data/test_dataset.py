@@ -98,7 +98,7 @@ def test_each_kind_of_head_has_its_targets(folder):
     assert sorted(targets["look"][4].tolist()) == [0, 1]
     assert targets["number"][[3, 37]].tolist() == [[-1] * 4, [0, 0, 3, 7]]
     assert targets["same"].dtype == np.int64
-    assert targets["same"][3] >= 2  # a product of its own
+    assert targets["same"][3] >= 2  # counts as its own product
     assert set(np.delete(targets["same"], 3)) == {0, 1}
 
 
@@ -274,14 +274,14 @@ def test_pictures_may_be_stretched(folder):
 
     assert found.train.pictures.shape == (48, 24, 60, 3)
     wide = found.train.pictures[1].astype(int).min(axis=(0, 2)) < 200
-    assert wide.sum() > 35  # the disc is an ellipse of 0.7 of the width
+    assert wide.sum() > 35  # the disc is an ellipse as wide as 0.7 of the image
 
 
 @pytest.mark.shared_data
 @pytest.mark.slow
 @pytest.mark.skipif(
     not (PHOTOS / "furniture_photos" / "images.tar").is_file(),
-    reason="the development photos are not available (folder shared/data beside the project, or SHARED_DATA)",
+    reason="the development photos are not available (folder shared/data next to the project, or SHARED_DATA)",
 )
 def test_the_furniture_photos_are_readable(tmp_path):
     text = sample_data.PLAN.replace('"labels.csv"', '"furniture_photos/labels.csv"')

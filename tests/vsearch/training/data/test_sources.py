@@ -17,7 +17,7 @@ def read(source: Source, root: Path, seed: int = 0) -> list[LabeledImage]:
 
 
 def manifest(folder: Path, rows: str, **options: object) -> CsvSource:
-    """Write a manifest over files 1.jpg to 9.jpg, which are not images, and return its source."""
+    """Write a manifest of the files 1.jpg to 9.jpg, which are not images, and return its source."""
     (folder / "labels.csv").write_text(rows)
     (folder / "images").mkdir(exist_ok=True)
     for number in range(1, 10):
@@ -27,7 +27,7 @@ def manifest(folder: Path, rows: str, **options: object) -> CsvSource:
 
 
 def class_folders(folder: Path, *names: str) -> FolderSource:
-    """Write files of these names, which are not images, and return their source."""
+    """Write files with these names, which are not images, and return their source."""
     for name in names:
         (folder / "set" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "set" / name).write_bytes(name.encode())
@@ -165,7 +165,7 @@ def test_an_archive_may_have_a_top_folder(tmp_path):
 
 
 def test_a_folder_without_classes_is_refused(tmp_path):
-    with pytest.raises(DatasetError, match="each class"):
+    with pytest.raises(DatasetError, match="no class folders"):
         read(class_folders(tmp_path, "1.jpg", "2.jpg"), tmp_path)
 
 

@@ -33,7 +33,7 @@ def images(count: int = 10) -> list[LabeledImage]:
 
 @pytest.fixture
 def packed(tmp_path) -> Path:
-    """A folder of three shards for each split."""
+    """A folder with three shards for each split."""
     tfrecord.pack(images(), tmp_path / "packed", shards=3)
     return tmp_path / "packed"
 
@@ -67,7 +67,7 @@ def flip(shard: Path, position: int) -> None:
     [
         (lambda shard: flip(shard, 40), r"00001-of-00003\.tfrecord is damaged"),
         (lambda shard: os.truncate(shard, shard.stat().st_size - 5), r"00001-of-00003\.tfrecord is damaged"),
-        (Path.unlink, "2 of 3 shards"),
+        (Path.unlink, "2 of 3"),
     ],
     ids=["flipped", "cut", "missing"],
 )

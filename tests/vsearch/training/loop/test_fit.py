@@ -1,4 +1,4 @@
-"""Real trainings: their results, what they refuse, and how they continue after a kill."""
+"""Real training runs: their results, what they refuse, and how they resume after being killed."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -136,7 +136,7 @@ def history(folder: Path) -> list[dict[str, Any]]:
 
 
 def weights(folder: Path) -> dict[str, NDArray[Any]]:
-    """Return all variables of the network that a run left."""
+    """Return all variables of the network that a run saved."""
     with np.load(folder / "runs" / "pocket_strip" / "state.npz") as arrays:
         return {name: arrays[name] for name in arrays.files if name != "state"}
 
@@ -146,7 +146,7 @@ Tiny = tuple[Path, Plan, Dataset, list[tuple[int, int]]]
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory) -> Tiny:
-    """A finished run with every kind of head and of phase, and the progress it reported."""
+    """A finished run with every kind of head and phase, and the progress it reported."""
     folder = tmp_path_factory.mktemp("tiny")
     plan, data = prepare(folder, SOURCE + HEADS + PHASES)
     progress: list[tuple[int, int]] = []
@@ -197,7 +197,7 @@ def test_a_finished_run_is_not_repeated(tiny):
 
 
 def test_the_saved_network_has_the_accuracy_of_its_history(tiny):
-    """With the averaged weights of the last phase."""
+    """It has the averaged weights of the last phase."""
     from vsearch.training.loop.batches import of_pictures
     from vsearch.training.loop.fit import load_network
 
@@ -242,7 +242,7 @@ def test_without_validation_pictures_there_is_no_validation_loss(tmp_path):
 
 
 def test_patience_stops_a_phase_and_restores_its_best_epoch(tmp_path, monkeypatch):
-    """The validation loss is replaced: the second epoch is the best of four."""
+    """The validation loss is faked so that the second epoch is the best of four."""
     from vsearch.training.loop import fit
 
     losses, finished = iter([3.0, 1.0, 2.0, 2.0]), {}
@@ -297,7 +297,7 @@ def test_a_killed_run_ends_like_an_undisturbed_one(train_in_process, tmp_path, s
 
 @pytest.mark.slow
 def test_two_devices_learn_what_one_does(train_in_process, tmp_path):
-    """Equal weights where nothing depends on the rest of the batch."""
+    """The weights are equal if nothing depends on the rest of the batch."""
     text = "dropout = 0.0\n" + SOURCE + KIND + phase(epochs=2, unfreeze='"none"')
     for name in ("one", "two"):
         (tmp_path / name).mkdir()

@@ -31,7 +31,7 @@ def split() -> Split:
 
 
 def trunk(backbone: Any, **keys: Any) -> Any:
-    """Return a frozen trunk with an input of 16 x 48 pixels."""
+    """Return a frozen trunk with a 16 x 48 px input."""
     from vsearch.training.loop.frozen_trunk import FrozenTrunk
 
     return FrozenTrunk(backbone, "signed", (16, 48), **keys)

@@ -43,7 +43,7 @@ def test_steps_multiply_the_rate(interval):
 
 
 def trainable(network: Any, unfreeze: str | int) -> list[str]:
-    """Return the layers with weights from the first trainable one on."""
+    """Return the layers with weights, starting at the first trainable one."""
     from vsearch.training.loop.phase_setup import first_trainable_layer
 
     first = first_trainable_layer(network, phase(unfreeze=unfreeze))
@@ -62,7 +62,7 @@ STARTS = {
     "pocket_vgg": ["stem", "stage1_conv1", "stage2_conv1", "stage3_conv1"],
     "alexnet_v2": ["conv1", "conv2", "conv3", "conv4", "conv5"],
 }
-"""First layer with weights of each stage."""
+"""The first layer with weights in each stage."""
 
 INCEPTION_COUNTS = [7, 7, 7, 4, 10, 10, 10, 10, 6, 9, 9]
 """Convolutions in each block of InceptionV3, mixed0 to mixed10 (Szegedy et al., 2016, and keras.applications)."""

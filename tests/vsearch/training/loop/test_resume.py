@@ -9,7 +9,7 @@ from vsearch.training.loop.resume import TrainingState
 
 
 class Variable:
-    """The part of a Keras variable that is used."""
+    """The subset of a Keras variable that is used."""
 
     def __init__(self, *shape: int) -> None:
         self.value = np.random.default_rng(len(shape)).normal(size=shape)

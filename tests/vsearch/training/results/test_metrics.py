@@ -156,7 +156,7 @@ def test_the_calibration_error_is_the_distance_of_confidence_and_accuracy():
 
 
 def cells(*rows: tuple[float, list[float]]) -> np.ndarray:
-    """Return a grid of six cells with a confidence and a box each."""
+    """Return a grid of six cells, each with a confidence and a box."""
     filled = [*rows, *[(0.0, NONE)] * (6 - len(rows))]
     return np.array([[confidence, *box] for confidence, box in filled], np.float32).reshape(2, 3, 5)
 

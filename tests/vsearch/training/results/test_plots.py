@@ -15,7 +15,7 @@ KIND = HeadSpec("kind", "softmax", ("a very long name of a class", "b"))
 
 
 def shape_of(file: Path) -> tuple[int, int]:
-    """Return height and width of a plot, which must not be empty."""
+    """Return the height and width of a plot, which must not be empty."""
     picture = decode(file.read_bytes())
     assert picture.min() < picture.max()
     return picture.shape[0], picture.shape[1]

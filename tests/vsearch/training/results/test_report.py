@@ -12,7 +12,7 @@ NUMBER = HeadSpec("number", "digits", length=2)
 
 
 def predict(networks: int, count: int = 6) -> tuple[HeadPredictions, dict[str, np.ndarray]]:
-    """Return correct predictions of `count` images; the last has no number."""
+    """Return correct predictions for `count` images; the last has no number."""
     colors = np.arange(count) % 2
     numbers = np.stack([colors, np.full(count, 7)], axis=1)
     predicted = {"color": np.eye(2, dtype=np.float32)[colors], "number": np.eye(10, dtype=np.float32)[numbers]}
@@ -52,7 +52,7 @@ def test_the_table_has_a_row_for_each_predictor():
 
 @pytest.mark.parametrize(("better", "significant"), [(range(90, 1000), True), (range(5, 905), False)])
 def test_a_network_is_better_than_the_vote_if_the_interval_says_so(better, significant):
-    """The network is correct in `better`, the other two and hence the vote in 900 of 1000 images."""
+    """One network is correct on `better` of 1000 images; the other two, and hence the vote, on 900."""
     kind = HeadSpec("kind", "softmax", ("a", "b"))
     good, other = np.isin(np.arange(1000), list(better)), np.arange(1000) >= 100
     flags = {"good": good, "x": other, "y": other}
