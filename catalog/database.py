@@ -229,7 +229,7 @@ def _parse_url(url: str | Path) -> URL:
     if driver == "sqlite" and address.database in (None, "", ":memory:"):
         raise _invalid_url(shown, "it does not name a file")
     if driver == "sqlite" and address.query:
-        raise _invalid_url(shown, "SQLite takes no options; write a ? in the file name as %3F")
+        raise _invalid_url(shown, "SQLite options are not supported; write a ? in the file name as %3F")
     return address.set(drivername=driver)
 
 
@@ -272,7 +272,7 @@ def _sqlite_engine(address: URL, create: bool) -> Engine:
             file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CatalogError(
-                f"The folder of the catalog cannot be created: {error}. Check the data and database_url settings."
+                f"The catalog folder cannot be created: {error}. Check the data and database_url settings."
             ) from error
     engine = sa.create_engine(address)
     event.listen(engine, "connect", _configure_sqlite)

@@ -337,7 +337,7 @@ def _finds_product(photo: Path, sku: str, generation: Generation, encoding: Enco
     with encoding.sessions() as session:
         product_id = session.scalar(select(Product.product_id).where(Product.sku == sku))
     if product_id is None:
-        raise CatalogError("The catalog never had this product.")
+        raise CatalogError("This product was never in the catalog.")
     if product_id not in generation.gallery.product_ids:
         return None
     blocks = encoding.encoder().blocks([decode(photo.read_bytes(), encoding.limits)])

@@ -80,7 +80,7 @@ class ViewScores:
 
 
 def score_views(views: LabeledEmbeddings, gallery: LabeledEmbeddings, scores_at_once: int = 2**22) -> ViewScores:
-    """Compare views with all pictures of the gallery, in batches of about `scores_at_once` scores."""
+    """Compare views with all pictures in the gallery, in batches of about `scores_at_once` scores."""
     queries, vectors = l2_normalize(views.vectors), l2_normalize(gallery.vectors)
     names = np.array(sorted({*views.classes, *gallery.classes}), np.str_)
     view_class, gallery_class = (np.searchsorted(names, part.classes.astype(np.str_)) for part in (views, gallery))

@@ -144,7 +144,7 @@ def exclusive_run(
 
 
 def is_running(settings: Settings) -> bool:
-    """Whether an index run holds the lock."""
+    """Return whether an index run holds the lock."""
     return held(settings.data / LOCK)
 
 
@@ -187,7 +187,7 @@ def recorded(context: RunContext) -> Iterator[Callable[[RunReport], RunReport]]:
         if not finished:
             with suppress(CatalogError):  # the failure itself matters more than being unable to record it
                 stopped = isinstance(error, KeyboardInterrupt)
-                close(state="failed", message="Stopped by hand." if stopped else redact(str(error)))
+                close(state="failed", message="Interrupted by an operator." if stopped else redact(str(error)))
         raise
 
 

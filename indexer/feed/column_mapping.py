@@ -50,7 +50,7 @@ class ColumnMapping(BaseModel):
             if name not in COLUMNS and not name.startswith(ATTRIBUTE):
                 raise ValueError(f"unknown column {name!r}; use {', '.join(COLUMNS)} or {ATTRIBUTE}NAME")
             if isinstance(source, list) and name not in JOINERS and not name.startswith(ATTRIBUTE):
-                raise ValueError(f"{name} cannot be joined from several columns; name one")
+                raise ValueError(f"{name} cannot be joined from several columns; name only one")
         return columns
 
     @field_validator("encoding")

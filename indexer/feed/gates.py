@@ -93,7 +93,7 @@ def _check_columns(reading: FeedReading, before: CatalogState) -> Iterator[Viola
     if any(name.startswith(ATTRIBUTE) for name in reading.columns):
         gone = [name for name in before.columns if name.startswith(ATTRIBUTE) and name not in reading.columns]
         if gone:
-            lost.append(f"{_enumerate(gone)} of the previous feed is missing")
+            lost.append(f"missing since the previous feed: {_enumerate(gone)}")
     if lost and before.products:
         yield "columns", ", ".join(lost)
 

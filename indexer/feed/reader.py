@@ -91,7 +91,7 @@ def read_feed(path: Path, currency: str = "EUR", mapping: ColumnMapping | None =
             findings += [FeedFinding(raw.line, sku, reason) for reason in reasons]
             first = first_lines.setdefault(sku, raw.line) if sku else raw.line
             if first != raw.line:
-                reason = f"sku {sku!r} is already on line {first}; remove one of them."
+                reason = f"sku {sku!r} is already on line {first}; remove one of the rows."
                 findings.append(FeedFinding(raw.line, sku, reason, "repeat"))
             elif item is not None:
                 rows.append(FeedRow(raw.line, item))

@@ -71,7 +71,7 @@ def open_pictures(location: str | None, max_bytes: int, *, private: bool = False
     `private` is passed to `Downloader`.
 
     Raises:
-        FeedRejected: the location is none of these.
+        FeedRejected: the location is not one of these.
     """
     with closing(Downloader(private=private)) as web, _open_location(location, max_bytes) as files:
         yield PictureSource(files, web, max_bytes)

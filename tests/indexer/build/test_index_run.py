@@ -192,7 +192,7 @@ def test_a_failed_run_is_resumed(shop: Shop, opened: EncoderFactory) -> None:
     opened.fail_after = None
     with pytest.raises(KeyboardInterrupt):
         reindex(shop.settings, open_encoder=opened, progress=Stages("build the indexes"))
-    assert (shop.latest_run().state, shop.latest_run().message) == ("failed", "Stopped by hand.")
+    assert (shop.latest_run().state, shop.latest_run().message) == ("failed", "Interrupted by an operator.")
     assert opened.pictures == 10 + 24 - 8 + 12 + 2
     report = reindex(shop.settings, open_encoder=opened)
     assert (report.state, report.encoded) == ("published", 0)

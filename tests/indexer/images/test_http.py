@@ -74,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
         self.respond(503 if len(self.requests) < 3 else 200, b"at last", {})
 
     def get_slow(self) -> None:
-        """Send a byte at a time until the client disconnects."""
+        """Send one byte at a time until the client disconnects."""
         self.send_response(200)
         self.end_headers()
         while True:
