@@ -163,7 +163,7 @@ def promoted_checkpoints(session: Session) -> set[str]:
 
 @dataclass(frozen=True)
 class _Collector:
-    """Finds what is unused."""
+    """Finds unused data."""
 
     settings: Settings
     sessions: sessionmaker[Session]

@@ -37,7 +37,7 @@ def import_(
     """Import FEED, a file or URL that lists all products; the default is the `feed` setting.
 
     Reads CSV, JSON Lines, Parquet, Google Merchant and Shopify feeds. Products that FEED does not list are withdrawn.
-    Either the whole feed is imported or nothing. See docs/feed.md for the columns.
+    Either the entire feed is imported or nothing. See docs/feed.md for the columns.
     """
     if not (feed or settings.feed):
         raise click.UsageError("No feed is given. Give FEED, or set `feed` in the settings.")

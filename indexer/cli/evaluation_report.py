@@ -130,7 +130,7 @@ def _print_scores(result: Mapping[str, Any], images: int) -> None:
     title = f"{result['title']}: {result['queries']} queries, {images} pictures (percent, 95 % interval)"
     lines = [(name, *map(str, found.values())) for name, found in scores.items()]
     table(title, ("ranker", *columns), lines, right=columns)
-    out.print(f"routing loss at hit@1: {result['routing_loss']:.3f} (routed divided by all; 1 is no loss)\n")
+    out.print(f"routing loss at hit@1: {result['routing_loss']:.3f} (routed divided by all; 1 means no loss)\n")
     if "categories" in result:
         lines = []
         for category, part in result["categories"].items():

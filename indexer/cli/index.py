@@ -112,7 +112,7 @@ def report(settings: Settings, *, as_json: bool, page: Path | None) -> None:
 @click.option("--to", default="", metavar="ID", help="A generation on disk (`vsearch index status` lists them).")
 @pass_settings
 def rollback(settings: Settings, *, to: str) -> None:
-    """Publish an earlier generation again, by default the latest usable one before the current one.
+    """Publish an earlier generation again, by default the latest usable one before the current generation.
 
     The web server uses it within seconds. The next nightly job publishes a new one.
     """

@@ -51,7 +51,7 @@ JobFunction = Callable[[Settings, Mapping[str, Any], Progress], str]
 """Runs a kind of job: takes settings, arguments and progress; returns a sentence about the result."""
 
 
-STOPPED: Final = "Its worker was stopped; it starts again."
+STOPPED: Final = "The worker was stopped; the job will start again."
 
 
 class WorkerStopped(BaseException):
@@ -95,9 +95,9 @@ def retry_or_fail(session: Session, job: Job, now: datetime) -> str:
         jobs.finish(session, job.job_id, "cancelled", "Cancelled.", now, worker=job.worker)
         return ""
     if job.attempts < MAX_ATTEMPTS:
-        jobs.requeue(session, job.job_id, "Its process died; it starts again.", worker=job.worker, counts=True)
+        jobs.requeue(session, job.job_id, "The process died; the job will start again.", worker=job.worker, counts=True)
         return ""
-    message = f"Its process died {job.attempts} times; see `vsearch jobs log {job.job_id}`."
+    message = f"The process died {job.attempts} times; see `vsearch jobs log {job.job_id}`."
     jobs.finish(session, job.job_id, "failed", message, now, worker=job.worker)
     return _failed(job, message)
 

@@ -122,7 +122,7 @@ def balanced_weights(spec: HeadSpec, targets: NDArray[Any]) -> NDArray[np.float3
 def supcon(embeddings: Any, products: Any, temperature: float) -> Any:
     """Return the loss of each view, float32 [n] (Khosla et al., NeurIPS 2020, the sum outside the logarithm).
 
-    Each view should be close to all other views of its product; a view without a product costs nothing. With two views
+    Each view should be close to all other views of its product; without a product, its loss is 0. With two views
     of each product it equals NT-Xent (Chen et al., ICML 2020).
 
     Args:

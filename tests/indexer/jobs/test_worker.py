@@ -41,7 +41,7 @@ def running_worker(settings: Settings, schedule: str = "") -> Iterator[subproces
 
 
 def until(met: Callable[[], bool]) -> None:
-    """Wait for a condition, as long as a test may take."""
+    """Wait for a condition, for at most as long as a test may take."""
     while not met():
         time.sleep(0.05)
 
@@ -148,7 +148,7 @@ def test_a_job_whose_process_cannot_start_is_given_up_after_three_attempts(
 
     assert row(sessions, job_id).attempts == 3
     assert (
-        (shop.data / "alarms").read_text().startswith(f"vsearch job {job_id} (train) failed: Its process died 3 times")
+        (shop.data / "alarms").read_text().startswith(f"vsearch job {job_id} (train) failed: The process died 3 times")
     )
 
 

@@ -103,7 +103,7 @@ def build(plan: Plan, root: Path, folder: Path, *, work: Path, advance: Progress
 
 
 def map_ahead(function: Callable[[T], R], items: Iterator[T]) -> Iterator[tuple[T, R]]:
-    """Yield each item with its result, in order, computed ahead by threads. Exceptions of either are raised here."""
+    """Yield each item with its result, in order, computed ahead by threads. Exceptions are passed on to the caller."""
     with ThreadPoolExecutor() as threads:
         pending: list[tuple[T, Future[R]]] = []
         try:

@@ -244,7 +244,7 @@ class _StateSaver(keras.callbacks.Callback):  # type: ignore[misc]  # untyped
         }
         for head in self.model.output:
             for split in ("", "val_"):
-                # Keras names the metric of a single head without the head.
+                # If there is only one head, Keras omits its name from the metric's name.
                 accuracy = float(logs.get(f"{split}{head}_accuracy", logs.get(f"{split}accuracy", math.nan)))
                 row[f"{split}{head}"] = None if math.isnan(accuracy) else accuracy
         self.state.history.append(row)

@@ -46,7 +46,7 @@ def write_results(run: "Run", data: Dataset | None, progress: Progress = no_stag
         with resume.intact(run.report):
             known: dict[str, Any] = json.loads(run.report.read_text(encoding="utf8"))
             return known
-    for left in (run.checkpoint, *run.folder.glob(".building-*"), *run.folder.glob(".new-*")):  # of a killed run
+    for left in (run.checkpoint, *run.folder.glob(".building-*"), *run.folder.glob(".new-*")):  # a killed run's
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=run.folder) as name:
         writer = _Writer(run, Path(name))

@@ -19,7 +19,7 @@ def figures(predictions: HeadPredictions, targets: Targets) -> dict[str, Any]:
     """Return all metrics.
 
     Returns:
-        heads: head -> kind, predictors (predictor -> accuracy and calibration_error; for a boxes head recall: number of
+        heads: head -> kind, predictors (predictor -> accuracy and calibration_error; for a boxes head, recall: count of
             detections -> recall), and versus_vote (network -> difference, low, high: accuracy minus that of the vote).
         label_accuracy: predictor -> proportion of sigmoid outputs on the correct side of 0.5, if there are any.
         all_correct: predictor -> proportion of images with all heads correct, if there are several heads.
