@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from catalog.prices import UNKNOWN_SEPARATORS, Separators
 from catalog.queries import SEPARATOR
 from indexer.feed import markup
-from indexer.feed.dialects import DIALECTS, mapped_exports
-from indexer.feed.dialects.mapped_exports import IMAGE_COLUMNS, VariationRow, cell_text
+from indexer.feed.dialects import DIALECTS, woocommerce_magento
+from indexer.feed.dialects.woocommerce_magento import IMAGE_COLUMNS, VariationRow, cell_text
 from indexer.feed.fields import split_addresses, split_escaped
 from indexer.feed.rows import Table, as_list, rename_cells
 from vsearch.core.errors import FeedRejected
@@ -127,7 +127,7 @@ def _column_name(header: str) -> str:
 
 def _map(name: str, table: Table, mapping: ColumnMapping) -> Table:
     headers = frozenset(table.columns or ())
-    system = mapped_exports.recognize(headers)
+    system = woocommerce_magento.recognize(headers)
     if system:
         defaults = {key: value for key, value in system.defaults.items() if not getattr(mapping, key)}
         if defaults.get("parent") not in headers:
@@ -157,7 +157,7 @@ def _map(name: str, table: Table, mapping: ColumnMapping) -> Table:
             )
 
     if mapping.parent:
-        rows = mapped_exports.resolve_variations(variation_rows())
+        rows = woocommerce_magento.resolve_variations(variation_rows())
     else:
         rows = (each.row for each in variation_rows() if not each.hidden)
     return Table(tuple(sources) if table.columns is not None else None, rows)

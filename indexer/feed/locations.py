@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+from indexer.downloads import Downloader
 from indexer.feed.fields import quoted
-from indexer.images.http import Downloader
 from vsearch.core.errors import AddressRefused, FeedRejected, first_line
 from vsearch.core.redaction import redact
 

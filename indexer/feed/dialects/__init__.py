@@ -1,4 +1,4 @@
-"""Exports of other systems: those recognized by their header, and those read with a mapping (`mapped_exports`).
+"""Exports of other systems: those recognized by their header, and those read with a mapping (`woocommerce_magento`).
 
 A dialect has `MARKERS` (the columns by which it is recognized), `column_name`, `TRANSLATED_COLUMNS` and `translate`.
 """

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from indexer.downloads import Downloader, is_public
 from indexer.feed.locations import local_file
 from indexer.feed.reader import read_feed
-from indexer.images.http import Downloader, is_public
 from indexer.images.image_sources import PictureUnavailable, open_pictures
 from vsearch.core.errors import AddressRefused, FeedRejected
 
