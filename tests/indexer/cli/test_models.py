@@ -202,7 +202,7 @@ def test_weights_are_downloaded_once(empty: Settings, asked: list[str]) -> None:
     first = invoke(empty, "pull").output
     assert asked == list(weights.LARGE_ENSEMBLE)
     assert f"Set VSEARCH_WEIGHTS={folder} so that" in first
-    assert "vgg16.weights.h5 exists already." in invoke(empty, "pull", "vgg16").output
+    assert "vgg16.weights.h5 already exists." in invoke(empty, "pull", "vgg16").output
     assert sorted(path.name for path in folder.iterdir()) == sorted(f"{name}.weights.h5" for name in asked)
     set_ = empty.model_copy(update={"weights": folder})
     assert "Set VSEARCH_WEIGHTS" not in invoke(set_, "pull", "vgg16").output

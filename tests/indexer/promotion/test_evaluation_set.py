@@ -20,7 +20,7 @@ def test_synthetic_photos_are_reproducible(shop: Shop, monkeypatch: pytest.Monke
     assert shop.create_evaluation_set(replace=True) == first
     assert names(first.folder) == {f"{number:04d}.jpg" for number in range(12)} | {"manifest.json"}
     assert {len(skus) for skus in first.answers.values()} == {1}
-    assert str(first) == f"{first.set_id}: 12 synthetic photos of 2026-11-21"
+    assert str(first) == f"{first.set_id}: 12 synthetic photos from 2026-11-21"
     monkeypatch.setattr(evaluation_set, "SEED", 1)
     assert shop.create_evaluation_set(replace=True).set_id != first.set_id
 
