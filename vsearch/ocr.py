@@ -188,7 +188,7 @@ def _strokes(contrast: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def _lines(mask: NDArray[np.bool_], gap: int, digits: int) -> Boxes:
-    """Return boxes [n, 4] in pixels around strokes connected across gaps of this size and shaped like a number."""
+    """Join strokes across gaps of this size; return the boxes [n, 4], in pixels, that are shaped like a number."""
     joined = ndimage.maximum_filter1d(mask.view(np.uint8), 2 * (gap // 2) + 1, axis=1)
     labels, _ = ndimage.label(joined, np.ones((3, 3)))
     spans = [(x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(labels)]

@@ -87,7 +87,7 @@ class ResultPage:
 
     @property
     def close(self) -> tuple[Match, ...]:
-        """The matches of this page up to the last one that is at least similar."""
+        """The matches on this page up to the last one that is at least similar."""
         ranks = [rank for rank, match in enumerate(self.matches, start=1) if _close([match.hit])]
         return self.matches[: max(ranks, default=0)]
 

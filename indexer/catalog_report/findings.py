@@ -123,7 +123,7 @@ def shared_pictures(pictures: Sequence[CatalogPicture]) -> Iterator[Finding]:
 
 
 def near_duplicates(pictures: Sequence[CatalogPicture], gallery: Gallery) -> Iterator[Finding]:
-    """Yield pairs of products, not variants of each other, whose pictures are nearly identical."""
+    """Yield pairs of products with nearly identical pictures, except variants of each other."""
     by_id = {picture.image_id: picture for picture in pictures}
     reported: set[frozenset[str]] = set()
     for index in gallery.indexes["cosine"].values():

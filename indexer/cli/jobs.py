@@ -102,8 +102,7 @@ def worker(settings: Settings) -> None:
 def alarm(settings: Settings) -> None:
     """Test the alarm command (the `alarm` setting), which receives the message of a failed job.
 
-    It is a program with its arguments and runs without a shell; use sh -c 'COMMAND LINE' for pipes, redirections and
-    variables.
+    It runs without a shell; for pipes, redirections and variables, use sh -c 'COMMAND LINE'.
     """
     if not settings.alarm.strip():
         raise SettingsError(

@@ -259,7 +259,7 @@ def _parse_price(value: Any, info: ValidationInfo) -> tuple[int | None, str]:
     try:
         return read_price(value, info.data["currency"], prices.default_currency, prices.separators)
     except AmbiguousPrice as error:
-        raise ValueError(f"{error}, or state the separators under [prices] in a mapping") from None
+        raise ValueError(f"{error}, or set the separators under [prices] in a mapping") from None
 
 
 def _unique_images(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -127,7 +127,7 @@ def price_jump_warnings(reading: FeedReading, before: CatalogState) -> Iterator[
 
 
 def _price_ratios(reading: FeedReading, before: CatalogState) -> tuple[int, dict[str, float]]:
-    """Return how many products had and have a price, and the price ratio by sku if the currency is unchanged."""
+    """Return the number of products priced before and now, and price ratios by sku for unchanged currencies."""
     known, ratios = 0, {}
     for item in reading.items:
         earlier = before.products.get(item.sku)

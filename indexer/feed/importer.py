@@ -135,7 +135,7 @@ def import_feed(
 
 
 def import_lock(pictures: Path) -> Path:
-    """Return the lock file that imports hold shared and that deleting pictures holds exclusively."""
+    """Return the lock file, held shared by imports and exclusively by picture deletion."""
     return pictures.with_name("import.lock")
 
 

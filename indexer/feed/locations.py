@@ -61,8 +61,8 @@ def storage(location: str) -> tuple[Any, str]:
 
     if re.match("(s3a?|gs|gcs)://[^/]*@", location):  # these libraries mistake them for the bucket name and log them
         raise FeedRejected(
-            f"The address {location} contains credentials. Remove them and use the environment variables of the "
-            "storage's client (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3://)."
+            f"The address {location} contains credentials. Remove them and use the storage client's "
+            "environment variables (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3://)."
         )
     try:
         files, path = fsspec.core.url_to_fs(location)

@@ -22,7 +22,7 @@ WEB_THREADS = 16
 
 
 class PictureUnavailable(ImageRejected):
-    """A picture cannot be found or read under its name in the feed."""
+    """A picture named in a feed cannot be found or read."""
 
 
 class PictureSource:
@@ -84,7 +84,7 @@ def _open_location(location: str | None, max_bytes: int) -> Iterator["_FilePictu
     elif locations.is_web(location):
         raise FeedRejected(
             f"--images {location} is a web address, not a folder, archive or object storage. "
-            "Put complete picture addresses in the feed and omit --images."
+            "Put full picture URLs in the feed and omit --images."
         )
     elif locations.is_address(location):
         yield _open_storage(location, max_bytes)

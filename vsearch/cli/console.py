@@ -46,7 +46,7 @@ def table(
 
 @contextmanager
 def stoppable(message: str) -> Iterator[None]:
-    """On Ctrl+C, print this message and exit with the code that shells use."""
+    """On Ctrl+C, print this message and exit with status 130."""
     try:
         yield
     except KeyboardInterrupt:

@@ -24,7 +24,7 @@ class Photo:
 
 
 def read(paths: Sequence[Path]) -> Iterator[Photo]:
-    """Yield every file in the paths in a fixed order, without hidden files.
+    """Yield all files in the paths, except hidden ones, in a fixed order.
 
     Raises:
         DatasetError: a path does not exist, or an archive cannot be read.

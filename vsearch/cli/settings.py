@@ -8,7 +8,7 @@ from vsearch.core.settings import FILE, PREFIX, Settings, reference, rows
 
 
 @click.command(epilog="Example: VSEARCH_PORT=9000 vsearch settings")
-@click.option("--markdown", is_flag=True, help="Print the reference of all settings instead, as Markdown.")
+@click.option("--markdown", is_flag=True, help="Print the settings reference as Markdown instead.")
 @pass_settings
 @click.pass_context
 def command(ctx: click.Context, settings: Settings, markdown: bool) -> None:

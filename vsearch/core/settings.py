@@ -173,7 +173,7 @@ class Settings(BaseModel):
 def load(
     environ: Mapping[str, str] | None = None, file: Path = FILE, **arguments: Any
 ) -> tuple[Settings, dict[str, str]]:
-    """Return the settings, and the source of each value: argument, environment, the file or default.
+    """Return the settings, and the source of each value: argument, environment, file or default.
 
     The TOML file need not exist; arguments of None are ignored.
 

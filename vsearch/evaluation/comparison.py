@@ -70,5 +70,5 @@ def compare_rankings(first: Ids, second: Ids, relevant: Sequence[Collection[int]
 
 
 def compare_scores(first: Floats, second: Floats) -> Paired:
-    """Compare two scores [q] of the same queries."""
+    """Compare paired per-query scores [q]."""
     return Paired(float(first.mean()), float(second.mean()), mean_interval(second - first))

@@ -1,4 +1,4 @@
-"""Rankers of products for queries: the published index (routed and in all classes) and descriptor baselines."""
+"""Product rankers: the published index (routed and across all classes) and descriptor baselines."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

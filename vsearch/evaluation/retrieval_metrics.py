@@ -50,7 +50,7 @@ def average_precision_at_r(right: NDArray[np.bool_], counts: ArrayLike) -> Float
 
 
 def ndcg_at_k(ranked: ArrayLike, grades: Sequence[Mapping[int, float]], k: int) -> Floats:
-    """Return nDCG@k with the grades as gains and log2(rank + 1) as discount, like scikit-learn's `ndcg_score`.
+    """Return nDCG@k with grades as gains and log2(rank + 1) as the discount, like scikit-learn's `ndcg_score`.
 
     Ranked ids [q, n] are padded with -1. A query without grades gives 0.
     """

@@ -165,15 +165,15 @@ def _open(data: bytes, pillow_format: str) -> Image.Image:
 
 
 def _check_size(width: int, height: int, limits: Limits) -> None:
-    size = f"The photo has {width} x {height} pixels"
+    size = f"The photo is {width} x {height} pixels"
     if width * height > limits.max_pixels:
         raise ImageTooLarge(
             f"{size}, over the limit of {limits.max_pixels / 1e6:g} million pixels. Send a smaller copy."
         )
     if min(width, height) < limits.min_side:
-        raise NotAnImage(f"{size}, fewer than {limits.min_side} on a side. Send a larger copy.")
+        raise NotAnImage(f"{size}, under {limits.min_side} on one side. Send a larger copy.")
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise NotAnImage(f"{size}, one side more than {MAX_ASPECT} times the other. Crop it to the product.")
+        raise NotAnImage(f"{size}; one side is over {MAX_ASPECT} times the other. Crop it to the product.")
 
 
 def _without_fragile_metadata(data: bytes, pillow_format: str) -> bytes:

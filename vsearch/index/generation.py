@@ -108,7 +108,7 @@ class ClassEntry(_Record):
 
 
 class Manifest(Origin):
-    """All of `manifest.json`; `checksums` maps every other file of the folder to its SHA-256."""
+    """A parsed `manifest.json`; `checksums` maps each other file in the folder to its SHA-256."""
 
     format_version: Literal[2] = FORMAT_VERSION
     embedding_size: int

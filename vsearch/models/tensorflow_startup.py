@@ -1,4 +1,4 @@
-"""Import of TensorFlow without its native libraries' messages about CPU flags and missing GPUs."""
+"""Import TensorFlow without its native libraries' messages about CPU flags and missing GPUs."""
 
 import logging
 import os

@@ -92,7 +92,7 @@ BAD_CELLS = {
     "description": {"x" * 20_001: "20001 characters"},
     "price": {
         **dict.fromkeys(("cheap", "1e999"), "not a number"),
-        "1,299": "ambiguous; write 1299.00, or state",
+        "1,299": "ambiguous; write 1299.00",
         "1499.995": "decimals than EUR",
         "-1": "negative",
         "1 XXY": "ISO 4217",

@@ -70,7 +70,7 @@ def first_trainable_layer(network: Any, phase: Phase) -> int:
         )
     if not any(layer.weights for layer in network.layers[first:]):
         raise PlanError(
-            f"{where}: no layer of {row.name} from {wanted!r} onward has weights. Use an earlier one, or none."
+            f"{where}: no layer of {row.name} from {wanted!r} on has weights. Use an earlier one or 'none'."
         )
     return first
 
@@ -78,7 +78,7 @@ def first_trainable_layer(network: Any, phase: Phase) -> int:
 def load_start_weights(network: Any, name: str, start: str, *, runs: Path, folder: Path | None = None) -> None:
     """Load the weights that a plan starts from into a backbone.
 
-    The runs of plans to start from are in `runs`; pretrained weights are looked up in `folder` first.
+    Weights of other plans are read from `runs`; pretrained weights are looked up in `folder` first.
 
     Raises:
         WeightsUnavailable: pretrained weights cannot be found.

@@ -149,7 +149,7 @@ def outputs_correct(predictions: HeadPredictions, predictor: str, head: str, tar
 
 
 def all_correct(predictions: HeadPredictions, predictor: str, targets: Targets) -> Flags:
-    """Return which images with labels for all classification heads have all of them correct, bool [m]."""
+    """For images with labels for all classification heads, return whether all are correct, bool [m]."""
     heads = classification_heads(predictions)
     masks = {spec.name: labeled(spec, targets[spec.name]) for spec in heads}
     mask = np.asarray(np.stack(list(masks.values())).all(axis=0), np.bool_)

@@ -26,7 +26,7 @@ _JPEG_QUALITY = 95
 
 
 def read_tags(source: TagsSource, work: Path) -> Iterator[LabeledImage]:
-    """Yield the tags of a source, with the labels `number` and `readable` ("yes"; a blank has "no" and no number).
+    """Yield the tags of a source, with the labels `number` and `readable` ("no" for blanks, which have no number).
 
     They are drawn once and stored as TFRecord shards in `work`/tags.
     """
