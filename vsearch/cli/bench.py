@@ -49,7 +49,7 @@ def encode(settings: Settings, paths: tuple[Path, ...], count: int) -> None:
 @click.option("--count", default=20_000, show_default=True, type=click.IntRange(1), help="Embeddings in the index.")
 @click.option("--size", default=256, show_default=True, type=click.IntRange(1), help="Dimensions.")
 def search(count: int, size: int) -> None:
-    """Search a class index, with and without a filter that keeps 1 %; the baseline is a NumPy scan."""
+    """Search a class index, with and without a filter that keeps 1%; the baseline is a NumPy scan."""
     rng = np.random.default_rng(0)
     vectors = l2_normalize(rng.normal(size=(count, size)))
     ids = np.arange(count, dtype=np.int64) * 3 + 7

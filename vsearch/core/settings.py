@@ -202,7 +202,7 @@ def rows(settings: Settings, sources: Mapping[str, str]) -> list[tuple[str, str,
 
 
 def reference() -> str:
-    """Return the reference of all settings as Markdown, docs/settings.md."""
+    """Return the settings reference as Markdown, docs/settings.md."""
     lines = [
         f"| `{name}` | {f'`{field.default}`' if field.default not in ('', None) else ''} | {_meaning(field)} |"
         for name, field in Settings.model_fields.items()
