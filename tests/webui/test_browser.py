@@ -39,6 +39,7 @@ def open_page(chromium):
 
     def open_page(site, width: int = 1280, *, javascript: bool = True, **options):
         server = make_server("127.0.0.1", 0, site.app, threaded=True)
+        server.daemon_threads = False  # server_close waits for requests in progress
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         servers.append((server, thread))
