@@ -124,6 +124,7 @@ def test_slow_uploads_hold_no_thread():
         assert read_response(slow[0]).endswith(b"half of it" + b"x" * 90)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sent", "words"),
     [
@@ -149,6 +150,7 @@ def test_request_timeout_counts_from_the_first_byte():
         assert [error.code for error in rejected] == [408] * (seconds > 60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [b"", GET, b"\r\n\r\n"])
 def test_idle_connections_are_closed(monkeypatch, sent):
     monkeypatch.setattr(connections, "IDLE_SECONDS", 0.1)
@@ -156,6 +158,7 @@ def test_idle_connections_are_closed(monkeypatch, sent):
         assert read_all(client).count(b"200 OK") == sent.count(b"GET")
 
 
+@pytest.mark.slow
 def test_client_that_does_not_read_is_disconnected(closed):
     gate = Gate(bytes(15_000_000))
     with served(gate, read_seconds=0.1) as port, connected(port, GET) as client:
@@ -232,6 +235,7 @@ def test_too_many_pipelined_requests(closed):
         assert b"200 OK" in ask(port, GET)
 
 
+@pytest.mark.slow
 def test_buffered_bodies_are_limited_together():
     """The largest is rejected."""
     head = HEAD + b"Content-Length: 90000\r\n\r\n"

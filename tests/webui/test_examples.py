@@ -89,6 +89,7 @@ def test_examples_are_loaded_at_startup(example_site, folder):
     assert all(example_site.client.get(f"/examples/{name}.jpg").status_code == 200 for name, _ in before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nowhere", "file"])
 def test_unreadable_folder_stops_the_server(settings, tmp_path, name):
     (tmp_path / "file").write_text("")

@@ -134,6 +134,7 @@ def test_jobs_are_queued_listed_and_cancelled(tmp_path: Path) -> None:
         assert isinstance(call(*words.split()).exception, VSearchError), words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variable", "value"),
     [

@@ -19,6 +19,7 @@ def test_an_interval_contains_its_mean_and_is_reproducible(values: list[float], 
         assert found.low == pytest.approx(found.high)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("photos", [None, 7])
 def test_intervals_agree_with_explicit_resampling(photos: int | None) -> None:
     rng = np.random.default_rng(3)

@@ -346,6 +346,7 @@ def test_a_search_that_fails_on_the_gpu_is_repeated_on_the_cpu(
     assert len(caplog.records) == 1
 
 
+@pytest.mark.keras
 @pytest.mark.gpu
 @both_metrics
 @pytest.mark.parametrize("exact_up_to", [5000, 1000])
