@@ -1,4 +1,4 @@
-"""Measure watermark detection: how often a drawn watermark is found, and how often one is found where there is none.
+"""Measure the detection rate and the false positives of watermark detection.
 
     python docs/examples/watermarks.py DIR
 

@@ -5,6 +5,7 @@ omits the data of unchanged pictures, so that a nightly import does not read the
 """
 
 import unicodedata
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import cached_property, partial
@@ -128,7 +129,7 @@ class _File(NamedTuple):
     read: Callable[[], bytes]
 
 
-class _FilePictures:
+class _FilePictures(ABC):
     """Files in one location, found by name; subclasses implement `_find`."""
 
     threads = 1
@@ -168,8 +169,8 @@ class _FilePictures:
         """Return the names in sorted order, which keeps the files of each folder together."""
         return sorted(names)
 
-    def _find(self, name: str) -> _File:
-        raise NotImplementedError
+    @abstractmethod
+    def _find(self, name: str) -> _File: ...
 
 
 class FolderPictures(_FilePictures):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsearch.core.errors import CheckpointMismatch, WeightsUnavailable
+from vsearch.core.errors import CheckpointMismatch, WeightsUnavailable, first_line
 from vsearch.models.backbones import backbone, build
 
 LARGE_ENSEMBLE = ("resnet50", "vgg16", "inception_v3")
@@ -67,7 +67,7 @@ def load_pretrained(name: str, *, folder: Path | None = None) -> Any:
     except Exception as error:  # Keras raises a bare Exception when the download fails
         raise WeightsUnavailable(
             f"The pretrained weights of {name} are not on this machine and could not be downloaded "
-            f"({_first_line(error)}). Put {name}.weights.h5 in a folder and set VSEARCH_WEIGHTS to its path."
+            f"({first_line(error)[:200]}). Put {name}.weights.h5 in a folder and set VSEARCH_WEIGHTS to its path."
         ) from error
 
 
@@ -121,11 +121,6 @@ def _load(network: Any, name: str, file: Path) -> Any:
             network.load_weights(file)
     except (ValueError, OSError, KeyError, UserWarning) as error:
         raise CheckpointMismatch(
-            f"{file} does not contain weights of {name} without its top: {_first_line(error)}."
+            f"{file} does not contain weights of {name} without its top: {first_line(error)[:200]}."
         ) from error
     return network
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__).rstrip(".")[:200]
