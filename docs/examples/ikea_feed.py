@@ -2,7 +2,7 @@
 
     python docs/examples/ikea_feed.py DIR OUT
 
-DIR contains catalog.csv (sku, name, type, category, colour, base_colours, size, description, image, split) and
+DIR contains catalogue.csv (sku, name, type, category, colour, base_colours, size, description, image, split) and
 qrels_family.csv. OUT receives
 
     feed.csv                for `vsearch catalog import`, see docs/feed.md
@@ -21,7 +21,7 @@ COLUMNS = ("sku", "title", "brand", "description", "category", "image", "variant
 
 
 def feed_row(row: Mapping[str, str]) -> dict[str, str]:
-    """Convert a row of catalog.csv."""
+    """Convert a row of catalogue.csv."""
     return {
         "sku": row["sku"],
         "title": f"{row['name']} {row['type']}, {row['colour']}".rstrip(", "),
@@ -46,7 +46,7 @@ def write_csv(file: Path, columns: Iterable[str], rows: Iterable[Mapping[str, st
 def main(source: Path, target: Path) -> None:
     """Write the three files."""
     target.mkdir(parents=True, exist_ok=True)
-    with (source / "catalog.csv").open(encoding="utf8", newline="") as lines:
+    with (source / "catalogue.csv").open(encoding="utf8", newline="") as lines:
         products = list(csv.DictReader(lines))
     write_csv(target / "feed.csv", COLUMNS, map(feed_row, products))
 

@@ -2,7 +2,7 @@
 
     python docs/examples/watermarks.py DIR
 
-DIR contains catalog.csv and images.tar of the ikea data set. Groups are classes, product families and random mixtures.
+DIR contains catalogue.csv and images.tar of the ikea data set. Groups are classes, product families and random mixtures.
 """
 
 import csv
@@ -28,7 +28,7 @@ WATERMARKS = {
 
 def main(folder: Path) -> None:
     """Print the detection rates."""
-    with (folder / "catalog.csv").open(encoding="utf8", newline="") as lines:
+    with (folder / "catalogue.csv").open(encoding="utf8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     with tarfile.open(folder / "images.tar") as archive:
         photos = {row["sku"]: Image.open(io.BytesIO(archive.extractfile(row["image"]).read())) for row in rows}
