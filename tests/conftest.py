@@ -8,6 +8,7 @@ import pwd
 import shutil
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine
 from sqlalchemy.pool import Pool
 
-from catalog.database import connect, upgrade
+from catalog.database import connect, schema_revisions, upgrade
 from catalog.models import Base
 from tests.ports import free_port
 
@@ -100,6 +101,23 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     upgrade(engine)
     engine.dispose()
     return file
+
+
+@pytest.fixture
+def newer_vsearch(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Add a migration, as a newer version does, so that existing catalogs have an older schema; return its revision."""
+    folder = tmp_path_factory.mktemp("newer") / "migrations"
+    shutil.copytree(Path(__file__).parents[1] / "migrations", folder)
+    (folder / "versions" / "0002_more.py").write_text(
+        "from alembic import op\n\nrevision, down_revision = '0002', '0001'\n\n\n"
+        "def upgrade() -> None:\n    op.execute('CREATE TABLE more (number INTEGER)')\n"
+    )
+    monkeypatch.syspath_prepend(folder.parent)
+    monkeypatch.delitem(sys.modules, "migrations", raising=False)
+    schema_revisions.cache_clear()
+    yield "0002"
+    sys.modules.pop("migrations", None)
+    schema_revisions.cache_clear()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
     python docs/examples/watermarks.py DIR
 
-DIR contains catalogue.csv and images.tar of the ikea data set. Groups are classes, product families and random mixtures.
+DIR contains catalogue.csv and images.tar of the ikea data set. Groups are classes, families and random mixtures.
 """
 
 import csv

@@ -1,4 +1,4 @@
-"""Create products, images, stored blocks, index runs, and full-text search."""
+"""Create the tables of the catalog, and full-text search."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,9 +13,10 @@ Timestamp = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    create_product()
-    create_image()
-    create_stored_blocks()
+    create_products()
+    create_blocks()
+    create_feed_records()
+    create_job()
     create_index_run()
     for statement in SEARCH[op.get_context().dialect.name]["up"]:
         op.execute(statement)
@@ -24,15 +25,16 @@ def upgrade() -> None:
 def downgrade() -> None:
     for statement in SEARCH[op.get_context().dialect.name]["down"]:
         op.execute(statement)
-    for table in ("index_run", "stored_blocks", "image", "product"):
+    for table in ("index_run", "job", "feed_import", "feed_picture", "stored_blocks", "image", "product"):
         op.drop_table(table)
 
 
-def create_product() -> None:
+def create_products() -> None:
     op.create_table(
         "product",
         sa.Column("product_id", RowId, nullable=False),
         sa.Column("sku", sa.String, nullable=False),
+        sa.Column("article_number", sa.String(16)),
         sa.Column("title", sa.String, nullable=False),
         sa.Column("brand", sa.String, nullable=False),
         sa.Column("description", sa.String, nullable=False),
@@ -51,11 +53,8 @@ def create_product() -> None:
         sa.UniqueConstraint("sku", name="uq_product_sku"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_product_category", "product", ["category"])
-    op.create_index("ix_product_variant_group", "product", ["variant_group"])
-
-
-def create_image() -> None:
+    for column in ("article_number", "category", "variant_group"):
+        op.create_index(f"ix_product_{column}", "product", [column])
     op.create_table(
         "image",
         sa.Column("image_id", RowId, nullable=False),
@@ -75,7 +74,7 @@ def create_image() -> None:
     op.create_index("ix_image_sha256", "image", ["sha256"])
 
 
-def create_stored_blocks() -> None:
+def create_blocks() -> None:
     op.create_table(
         "stored_blocks",
         sa.Column("blocks_id", sa.String(64), nullable=False),
@@ -84,6 +83,57 @@ def create_stored_blocks() -> None:
         sa.Column("vector", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("blocks_id", "sha256", "view", name="pk_stored_blocks"),
     )
+
+
+def create_feed_records() -> None:
+    op.create_table(
+        "feed_picture",
+        sa.Column("key", sa.String, nullable=False),
+        sa.Column("tag", sa.String, nullable=False),
+        sa.Column("sha256", sa.String(64)),
+        sa.Column("width", sa.Integer),
+        sa.Column("height", sa.Integer),
+        sa.Column("problem", sa.String),
+        sa.Column("failures", sa.Integer, nullable=False),
+        sa.Column("fetched_at", Timestamp, nullable=False),
+        sa.PrimaryKeyConstraint("key", name="pk_feed_picture"),
+    )
+    op.create_table(
+        "feed_import",
+        sa.Column("import_id", RowId, nullable=False),
+        sa.Column("feed", sa.String, nullable=False),
+        sa.Column("started_at", Timestamp, nullable=False),
+        sa.Column("finished_at", Timestamp, nullable=False),
+        sa.Column("state", sa.String, nullable=False),
+        sa.Column("columns", sa.JSON, nullable=False),
+        sa.Column("counts", sa.JSON, nullable=False),
+        sa.Column("findings", sa.JSON, nullable=False),
+        sa.Column("message", sa.String, nullable=False),
+        sa.PrimaryKeyConstraint("import_id", name="pk_feed_import"),
+        sqlite_autoincrement=True,
+    )
+
+
+def create_job() -> None:
+    op.create_table(
+        "job",
+        sa.Column("job_id", RowId, nullable=False),
+        sa.Column("kind", sa.String, nullable=False),
+        sa.Column("arguments", sa.JSON, nullable=False),
+        sa.Column("state", sa.String, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("worker", sa.String, nullable=False),
+        sa.Column("progress", sa.JSON, nullable=False),
+        sa.Column("cancel_requested", sa.Boolean, nullable=False),
+        sa.Column("message", sa.String, nullable=False),
+        sa.Column("created_at", Timestamp, nullable=False),
+        sa.Column("started_at", Timestamp),
+        sa.Column("heartbeat_at", Timestamp),
+        sa.Column("finished_at", Timestamp),
+        sa.PrimaryKeyConstraint("job_id", name="pk_job"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_job_state", "job", ["state"])
 
 
 def create_index_run() -> None:

@@ -7,28 +7,26 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from catalog import jobs
 from catalog.database import open_catalog, read_schema_revision, schema_revisions
-from catalog.models import utc_now
 from indexer.cli import jobs as jobs_command
 from tests.pictures import jpeg
-from tests.schemas import set_schema
 from vsearch import cli
 from vsearch.core.errors import VSearchError
 from vsearch.core.settings import Settings
 
 Failed = Callable[..., str]
-WANTED = schema_revisions()[-1]
 
 
 @pytest.fixture
-def old(tmp_path: Path) -> Path:
-    """A data folder with a catalog of the first version."""
+def old(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A data folder with a catalog that needs an upgrade."""
     with open_catalog(tmp_path / "catalog.sqlite", write=True):
         pass
-    set_schema(tmp_path / "catalog.sqlite", "0001")
+    request.getfixturevalue("newer_vsearch")
     return tmp_path
 
 
@@ -81,13 +79,14 @@ def test_catalog_upgrade_upgrades_once_and_creates_a_catalog(old: Path, tmp_path
     assert second.stdout == check.stdout
     assert "0001" not in second.stdout
     for data in (old, tmp_path / "data"):
-        assert read_schema_revision(data / "catalog.sqlite") == WANTED
+        assert read_schema_revision(data / "catalog.sqlite") == schema_revisions()[-1]
 
 
-def test_a_newer_schema_is_refused(old: Path, failed: Failed) -> None:
-    set_schema(old / "catalog.sqlite", "9999")
-    assert "Install the newer vsearch" in failed("--data", old, "catalog", "upgrade")
-    assert read_schema_revision(old / "catalog.sqlite") == "9999"
+def test_a_newer_schema_is_refused(tmp_path: Path, failed: Failed) -> None:
+    with open_catalog(tmp_path / "catalog.sqlite", write=True) as sessions, sessions.begin() as session:
+        session.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    assert "Install the newer vsearch" in failed("--data", tmp_path, "catalog", "upgrade")
+    assert read_schema_revision(tmp_path / "catalog.sqlite") == "9999"
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
@@ -174,13 +173,3 @@ def test_a_bug_shows_no_password(failed: Failed, monkeypatch: pytest.MonkeyPatch
     said = failed()
     assert said.startswith("Traceback")
     assert said.endswith("ValueError: cannot parse postgresql://***@h/x\n")
-
-
-def test_an_upgrade_renames_stored_job_kinds(tmp_path: Path) -> None:
-    """Otherwise no worker could run a waiting nightly job."""
-    file = tmp_path / "catalog.sqlite"
-    with open_catalog(file, write=True) as sessions, sessions.begin() as session:
-        jobs.add(session, "night", {}, utc_now())
-    set_schema(file, "0004")
-    with open_catalog(file, migrate=True) as sessions, sessions() as session:
-        assert [job.kind for job in jobs.open_jobs(session)] == ["nightly"]
