@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
-from sqlalchemy import Engine
 from sqlalchemy.pool import Pool
 
 from catalog.database import connect, schema_revisions, upgrade
@@ -41,7 +39,7 @@ for library in ("OMP", "OPENBLAS"):  # read when NumPy and FAISS are loaded, whi
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_fsync() -> Iterator[None]:
+def no_fsync():
     """Skip fsync: no test needs to survive a power cut. Killed runs are tested in separate processes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda handle: None)
@@ -58,7 +56,7 @@ def _remember(connection: Any, record: object) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_open_connection() -> Iterator[None]:
+def no_open_connection():
     """Fail a test that leaves connections open; otherwise the warning on garbage collection fails a later test.
 
     As the first fixture, it is torn down last.
@@ -80,7 +78,7 @@ def _database(connection: Any) -> str:
 
 
 @pytest.fixture
-def failed(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def failed(capsys):
     """Return a function that runs a command, which must exit with 1, and returns its standard error."""
     from vsearch.cli import main
 
@@ -94,7 +92,7 @@ def failed(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def migrated_sqlite(tmp_path_factory):
     """Return an empty catalog file to copy."""
     file = tmp_path_factory.mktemp("template") / "catalog.sqlite"
     engine = connect(file)
@@ -104,7 +102,7 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def newer_vsearch(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def newer_vsearch(tmp_path_factory, monkeypatch):
     """Add a migration, as a newer version does, so that existing catalogs have an older schema; return its revision."""
     folder = tmp_path_factory.mktemp("newer") / "migrations"
     shutil.copytree(Path(__file__).parents[1] / "migrations", folder)
@@ -121,7 +119,7 @@ def newer_vsearch(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
 
 
 @pytest.fixture
-def sqlite_engine(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Engine]:
+def sqlite_engine(migrated_sqlite, tmp_path):
     """Return an empty SQLite catalog."""
     file = shutil.copy(migrated_sqlite, tmp_path / "catalog.sqlite")
     engine = connect(file)
@@ -130,7 +128,7 @@ def sqlite_engine(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def views_made_once() -> Iterator[None]:
+def views_made_once():
     """Cache synthetic views, the slowest part of an index run; a view depends only on the image and its number."""
     from indexer.build import encode
 
@@ -151,7 +149,7 @@ def views_made_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def filled(views_made_once: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def filled(views_made_once, tmp_path_factory):
     """Return the data folder of a shop with 12 products and 24 images in four categories, to copy."""
     from tests.indexer.shop import fill, open_shop
 
@@ -162,7 +160,7 @@ def filled(views_made_once: None, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture(scope="session")
-def indexed(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def indexed(filled, tmp_path_factory):
     """Return the same folder after the first index run, to copy."""
     from indexer.build.reindex import reindex
     from tests.fakes import FakeEncoder, FrozenClock
@@ -176,7 +174,7 @@ def indexed(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pg_url() -> Iterator[str]:
+def pg_url():
     """Return the URL of a PostgreSQL server that runs for the whole test session."""
     programs = _postgresql_programs()
     identity, owner = _unprivileged()
@@ -200,7 +198,7 @@ def pg_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def new_pg(pg_url: str) -> Callable[[str], str]:
+def new_pg(pg_url):
     """Return a function that creates an empty database and returns its URL."""
 
     def new(name: str) -> str:
@@ -214,7 +212,7 @@ def new_pg(pg_url: str) -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
-def migrated_pg(new_pg: Callable[[str], str]) -> Iterator[Engine]:
+def migrated_pg(new_pg):
     """Return a database with the schema; creating one per test would take too long."""
     engine = connect(new_pg(SHARED))
     upgrade(engine)
@@ -223,7 +221,7 @@ def migrated_pg(new_pg: Callable[[str], str]) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def pg_engine(migrated_pg: Engine) -> Engine:
+def pg_engine(migrated_pg):
     """Return an empty PostgreSQL catalog."""
     with migrated_pg.begin() as connection:
         connection.exec_driver_sql(f"TRUNCATE {TABLES} RESTART IDENTITY")

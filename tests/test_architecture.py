@@ -115,27 +115,27 @@ def within(name: str, packages: Iterable[str]) -> bool:
     return any(name == package or name.startswith(package + ".") for package in packages)
 
 
-def test_imports_point_in_one_direction() -> None:
+def test_imports_point_in_one_direction():
     """vsearch and catalog do not import each other, nor do indexer and webui."""
     ours = [found for found in imports() if within(found.target, PACKAGES)]
     assert [found for found in ours if not within(found.target, ALLOWED[found.importer.split(".")[0]])] == []
 
 
 @pytest.mark.parametrize("package", TOP)
-def test_only_commands_and_jobs_import_commands_and_training(package: str) -> None:
+def test_only_commands_and_jobs_import_commands_and_training(package):
     found = [found for found in imports() if within(found.target, (package,))]
     assert [each for each in found if not within(each.importer, TOP[package])] == []
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_each_library_is_imported_in_one_place(library: str) -> None:
+def test_each_library_is_imported_in_one_place(library):
     users = [found for found in imports() if within(found.target, (library,))]
     assert users
     assert [found for found in users if not within(found.importer, LIBRARIES[library])] == []
 
 
 @pytest.mark.slow
-def test_imports_load_neither_tensorflow_nor_faiss() -> None:
+def test_imports_load_neither_tensorflow_nor_faiss():
     code = (
         "import importlib, sys\n"
         "for name in sys.argv[1:]:\n"
@@ -148,23 +148,23 @@ def test_imports_load_neither_tensorflow_nor_faiss() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_test_modules_import_heavy_libraries_inside_functions_only() -> None:
+def test_test_modules_import_heavy_libraries_inside_functions_only():
     """Otherwise collecting the tests would load TensorFlow."""
     files = sorted((ROOT / "tests").rglob("*.py"))
     found = [found for file in files for found in imports_of(str(file), tree(file).body)]
     assert [each for each in found if within(each.target, HEAVY_LIBRARIES)] == []
 
 
-def test_modules_are_at_most_400_lines_long() -> None:
+def test_modules_are_at_most_400_lines_long():
     lengths = {name: len(path.read_text(encoding="utf8").splitlines()) for name, path in modules().items()}
     assert {name: length for name, length in lengths.items() if length > MAX_LINES} == {}
 
 
-def test_every_module_has_a_docstring() -> None:
+def test_every_module_has_a_docstring():
     assert [name for name, path in modules().items() if not ast.get_docstring(tree(path))] == []
 
 
-def test_module_and_class_names_are_unique() -> None:
+def test_module_and_class_names_are_unique():
     """A duplicate name leads readers to the wrong file."""
     stems = Counter(path.stem for path in modules().values() if path.stem != "__init__")
     classes = Counter(
@@ -177,7 +177,7 @@ def test_module_and_class_names_are_unique() -> None:
     assert {name for name, count in classes.items() if count > 1} <= {"Table"}
 
 
-def test_the_architecture_page_lists_every_module_once() -> None:
+def test_the_architecture_page_lists_every_module_once():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf8")
     block = re.search(r"<!-- every module.*?-->\s```\n(.*?)```", text, flags=re.DOTALL)
     assert block
@@ -189,7 +189,7 @@ def test_the_architecture_page_lists_every_module_once() -> None:
     assert sorted(listed) == sorted(files)
 
 
-def test_the_files_that_the_architecture_page_names_exist() -> None:
+def test_the_files_that_the_architecture_page_names_exist():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf8")
     named = re.findall(r"`((?:vsearch|catalog|indexer|webui|migrations)/[\w./]*)`", text)
     assert len(named) > 20

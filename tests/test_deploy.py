@@ -18,7 +18,7 @@ OPERATING = (FOLDER.parent / "operating.md").read_text(encoding="utf8")
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.iterdir()), ids=lambda file: file.name)
-def test_every_setting_and_command_exists(file: Path) -> None:
+def test_every_setting_and_command_exists(file):
     text = file.read_text(encoding="utf8")
     settings = {name.lower() for name in re.findall(r"VSEARCH_([A-Z_]+)", text)}
     assert settings <= set(Settings.model_fields)
@@ -28,7 +28,7 @@ def test_every_setting_and_command_exists(file: Path) -> None:
         assert words.split()[0] != "catalog" or words.split()[1] in catalog.commands
 
 
-def test_web_server_and_worker_wait_for_the_schema() -> None:
+def test_web_server_and_worker_wait_for_the_schema():
     compose = yaml.safe_load((FOLDER / "compose.yaml").read_text())
     assert set(compose["services"]) == {"upgrade", "web", "worker", "db"}
     for name in ("web", "worker"):
@@ -38,18 +38,18 @@ def test_web_server_and_worker_wait_for_the_schema() -> None:
     assert compose["services"]["web"]["environment"] == compose["services"]["worker"]["environment"]
 
 
-def test_the_image_contains_no_data_or_settings_of_the_shop() -> None:
+def test_the_image_contains_no_data_or_settings_of_the_shop():
     ignored = set((FOLDER.parents[1] / ".dockerignore").read_text().splitlines())
     assert {"data", "vsearch.toml", ".git", ".venv"} <= ignored
 
 
-def test_commands_in_the_operating_guide_exist() -> None:
+def test_commands_in_the_operating_guide_exist():
     for group, name in re.findall(r"^vsearch (catalog|index|jobs) (\w+)", OPERATING, re.MULTILINE):
         assert name in load_command(group).commands
 
 
 @pytest.mark.slow
-def test_systemd_accepts_the_units() -> None:
+def test_systemd_accepts_the_units():
     """Its only complaint is that the program is not installed."""
     program = shutil.which("systemd-analyze")
     if program is None:

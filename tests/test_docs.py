@@ -14,7 +14,7 @@ NAMES = [page.name for page in PAGES]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_links_lead_to_files_and_headings(page: Path) -> None:
+def test_links_lead_to_files_and_headings(page):
     for link, _, heading in re.findall(r"\]\(([^)#:]*)(#([^)]*))?\)", page.read_text(encoding="utf8")):
         target = page.parent / link if link else page
         assert target.exists(), link
@@ -24,7 +24,7 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_commands_and_their_options_exist(page: Path) -> None:
+def test_commands_and_their_options_exist(page):
     context = click.Context(cli)
     text = page.read_text(encoding="utf8")
     blocks = "\n".join(re.findall(r"^```.*?^```", text, flags=re.MULTILINE | re.DOTALL)) + "\n".join(
@@ -44,7 +44,7 @@ def test_commands_and_their_options_exist(page: Path) -> None:
         assert [word for word in rest if word.startswith("--") and word not in known] == [], line
 
 
-def test_the_training_page_names_every_key_of_a_plan() -> None:
+def test_the_training_page_names_every_key_of_a_plan():
     from vsearch.training import plan
 
     text = (ROOT / "docs" / "training.md").read_text(encoding="utf8")

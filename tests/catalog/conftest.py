@@ -1,14 +1,12 @@
 """Fixtures with an empty catalog on each database."""
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import sessionmaker
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest) -> Engine:
+def engine(request):
     """An empty catalog on each database."""
     engine = request.getfixturevalue({"sqlite": "sqlite_engine", "postgresql": "pg_engine"}[request.param])
     assert isinstance(engine, Engine)
@@ -16,7 +14,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 
 @pytest.fixture
-def session(engine: Engine) -> Iterator[Session]:
+def session(engine):
     """A session on an empty catalog."""
     with sessionmaker(engine)() as session:
         yield session

@@ -119,7 +119,7 @@ def test_reading_does_not_create_a_catalog(tmp_path):
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def old(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
+def old(request, tmp_path):
     """A catalog that needs an upgrade."""
     url: str | Path = tmp_path / "catalog.sqlite"
     if request.param == "postgresql":

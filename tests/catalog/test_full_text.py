@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import sessionmaker
 
 from catalog.changes import Changes, ProductItem, apply
 from catalog.full_text import search
@@ -17,7 +17,7 @@ ITEMS = (
 
 
 @pytest.fixture
-def filled(session: Session) -> Session:
+def filled(session):
     """A session on a catalog of five products, the last one withdrawn."""
     apply(session, Changes(added=ITEMS))
     apply(session, Changes(withdrawn=("5",)))

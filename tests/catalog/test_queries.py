@@ -4,7 +4,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sqlalchemy import delete
-from sqlalchemy.orm import Session
 
 from catalog import imports, queries
 from catalog.changes import Changes, ProductItem, apply, mark_unreadable
@@ -34,7 +33,7 @@ ITEMS = (
 
 
 @pytest.fixture
-def filled(session: Session) -> Session:
+def filled(session):
     """A session on a catalog of five products; E is withdrawn, and the front picture of D is unreadable."""
     apply(session, Changes(added=ITEMS), sizes={sha("A-front"): (40, 30)})
     apply(session, Changes(withdrawn=("E",)))

@@ -2,7 +2,6 @@ import hashlib
 
 import numpy as np
 import pytest
-from sqlalchemy.orm import Session
 
 from catalog import stored_blocks
 from catalog.stored_blocks import Key
@@ -14,7 +13,7 @@ BLOCKS = np.array([[1, 2], [3, 4], [5, 65504]], dtype=np.float16)
 
 
 @pytest.fixture
-def filled(session: Session) -> Session:
+def filled(session):
     """A session with three stored rows for one blocks_id and one row for another."""
     stored_blocks.put(session, "first", KEYS, BLOCKS)
     stored_blocks.put(session, "second", KEYS[:1], np.ones((1, 5), np.float16))

@@ -5,8 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -24,7 +23,7 @@ MIN_FOUND = 7
 
 
 @pytest.fixture(scope="module", autouse=True)
-def few_views() -> Iterator[None]:
+def few_views():
     """Reduce the number of views: encoding them takes longer than encoding the shop."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VSEARCH_WHITENING_PRODUCTS", "80")
@@ -33,7 +32,7 @@ def few_views() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def first(few_views: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def first(few_views, tmp_path_factory):
     """The data folder and output of `vsearch demo --no-serve`, run in a separate process."""
     folder = tmp_path_factory.mktemp("shop") / "data"
     call = [sys.executable, "-c", "from vsearch.cli import main; main()", "--data", str(folder), "demo", "--no-serve"]
@@ -43,7 +42,7 @@ def first(few_views: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
 
 
 @pytest.fixture
-def run(first: tuple[Path, str]) -> Run:
+def run(first):
     """Return a function that runs a command on the data folder of the demo and expects success."""
 
     def call(*arguments: object) -> Result:
@@ -59,7 +58,7 @@ def skus() -> list[str]:
     return [line.partition(",")[0] for line in demo.FEED.read_text(encoding="utf8").splitlines()[1:]]
 
 
-def test_the_demo_finds_its_own_products(first: tuple[Path, str], run: Run) -> None:
+def test_the_demo_finds_its_own_products(first, run):
     """A second run encodes nothing."""
     found = re.search(r"Found the products of (\d) of 8 example photos", first[1])
     assert "added: 438" in first[1]
@@ -70,7 +69,7 @@ def test_the_demo_finds_its_own_products(first: tuple[Path, str], run: Run) -> N
     assert "0 pictures encoded" in again
 
 
-def test_a_packshot_finds_its_own_product_first(run: Run) -> None:
+def test_a_packshot_finds_its_own_product_first(run):
     picture = demo.PICTURES / f"{skus()[0].lower()}.jpg"
     printed = json.loads(run("search", picture, "--json").stdout)
     first = printed["hits"][0]
@@ -79,7 +78,7 @@ def test_a_packshot_finds_its_own_product_first(run: Run) -> None:
     assert {"encode", "search"} <= set(printed["timings_ms"])
 
 
-def test_a_photo_is_classified_and_searched_by_distance_in_a_class(run: Run) -> None:
+def test_a_photo_is_classified_and_searched_by_distance_in_a_class(run):
     photo = demo.example_photos()[0].path
     predicted = run("predict", photo).output
     assert all(name in predicted for name in ("pocket_resnet", "pocket_vgg", "pocket_inception", "vote"))
@@ -91,7 +90,7 @@ def test_a_photo_is_classified_and_searched_by_distance_in_a_class(run: Run) -> 
     assert printed["classes"] == [name]
 
 
-def test_encode_writes_aligned_arrays(run: Run, tmp_path: Path) -> None:
+def test_encode_writes_aligned_arrays(run, tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()
     for sku in skus()[::10]:
@@ -107,7 +106,7 @@ def test_encode_writes_aligned_arrays(run: Run, tmp_path: Path) -> None:
         assert arrays["probabilities"].shape[1] == len(arrays["classes"])
 
 
-def test_evaluation_scores_the_search_and_its_baselines(run: Run) -> None:
+def test_evaluation_scores_the_search_and_its_baselines(run):
     printed = json.loads(run("evaluate", "shopper", "--kind", "crop", "--sample", 12, "--json").stdout)
     assert list(printed["scores"])[:2] == ["vsearch, all classes", "vsearch, routed"]
     assert all(0 <= found["hit@1"]["mean"] <= found["hit@5"]["mean"] <= 1 for found in printed["scores"].values())

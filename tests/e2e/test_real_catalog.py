@@ -33,7 +33,7 @@ def vsearch(*arguments: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shop(tmp_path_factory):
     """The documented converter's files, reduced to the last products of the feed, imported and indexed."""
     folder = tmp_path_factory.mktemp("ikea")
     convert = runpy.run_path(str(ROOT / "docs" / "examples" / "ikea_feed.py"))["main"]
@@ -47,7 +47,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_search_misses_less_than_half_as_often_as_hog(shop: Path) -> None:
+def test_the_search_misses_less_than_half_as_often_as_hog(shop):
     """Queries are 60 products placed in real rooms and cropped to the product; routing costs little."""
     options = ("--kind", "crop", "--sample", 60, "--rooms", PHOTOS / "ikea" / "scenes.tar", "--json")
     printed = json.loads(vsearch("--data", shop / "data", "evaluate", "shopper", *options))

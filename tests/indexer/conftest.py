@@ -1,5 +1,4 @@
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,18 +6,18 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import sessionmaker
 
 from tests.fakes import EncoderFactory, fake_checkpoint
-from tests.indexer.shop import Retailer, Shop, open_shop
+from tests.indexer.shop import Retailer, open_shop
 from vsearch.core.settings import Settings
 
 
 @pytest.fixture
-def opened() -> EncoderFactory:
+def opened():
     """The function with which an index run opens its encoder."""
     return EncoderFactory()
 
 
 @pytest.fixture
-def empty_shop(tmp_path: Path) -> Iterator[Shop]:
+def empty_shop(tmp_path):
     """A shop without products."""
     shop = open_shop(tmp_path)
     yield shop
@@ -26,7 +25,7 @@ def empty_shop(tmp_path: Path) -> Iterator[Shop]:
 
 
 @pytest.fixture
-def shop(filled: Path, tmp_path: Path) -> Iterator[Shop]:
+def shop(filled, tmp_path):
     """A shop of 12 products with 24 pictures in four categories."""
     shop = open_shop(shutil.copytree(filled, tmp_path / "data"))
     yield shop
@@ -34,7 +33,7 @@ def shop(filled: Path, tmp_path: Path) -> Iterator[Shop]:
 
 
 @pytest.fixture
-def indexed_shop(indexed: Path, tmp_path: Path) -> Iterator[Shop]:
+def indexed_shop(indexed, tmp_path):
     """The same shop after its first index run."""
     shop = open_shop(shutil.copytree(indexed, tmp_path / "data"))
     yield shop
@@ -42,7 +41,7 @@ def indexed_shop(indexed: Path, tmp_path: Path) -> Iterator[Shop]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def retailer(request: pytest.FixtureRequest, tmp_path: Path) -> Retailer:
+def retailer(request, tmp_path):
     """A shop without products, on each database."""
     engine = request.getfixturevalue({"sqlite": "sqlite_engine", "postgresql": "pg_engine"}[request.param])
     assert isinstance(engine, Engine)
@@ -50,7 +49,7 @@ def retailer(request: pytest.FixtureRequest, tmp_path: Path) -> Retailer:
 
 
 @pytest.fixture
-def sqlite_retailer(sqlite_engine: Engine, tmp_path: Path) -> Retailer:
+def sqlite_retailer(sqlite_engine, tmp_path):
     """A shop without products on SQLite."""
     return retailer_on(sqlite_engine, tmp_path)
 
@@ -69,7 +68,7 @@ def retailer_on(engine: Engine, folder: Path) -> Retailer:
 
 
 @pytest.fixture
-def drawn(retailer: Retailer) -> Retailer:
+def drawn(retailer):
     """A shop of forty products with one drawn picture each."""
     retailer.draw(40)
     return retailer

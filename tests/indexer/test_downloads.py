@@ -5,7 +5,6 @@ import ipaddress
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -109,7 +108,7 @@ Server = tuple[str, list[tuple[str, str]]]
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server():
     requests: list[tuple[str, str]] = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), {"requests": requests}))
     server.handle_error = lambda *_: None  # type: ignore[method-assign] # clients disconnect early
@@ -122,7 +121,7 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def web() -> Iterator[Downloader]:
+def web():
     """A downloader that can fetch from this machine and retries immediately."""
     with closing(Downloader(private=True, pause=0.0)) as web:
         yield web

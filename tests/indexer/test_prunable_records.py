@@ -1,28 +1,25 @@
 """Pruning rows of jobs, imports and index runs, on each database."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy.orm import Session
 
 from catalog import jobs
 from catalog.models import FeedImport, IndexRun, Job
 from indexer.prune import MIN_RECORDS, promoted_checkpoints, prunable_records
-from tests.indexer.shop import Retailer
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 BEFORE = NOW - timedelta(days=90)
 
 
 @pytest.fixture
-def session(retailer: Retailer) -> Iterator[Session]:
+def session(retailer):
     """A session on an empty catalog."""
     with retailer.sessions() as session:
         yield session
 
 
-def test_the_latest_of_each_kind_and_state_are_kept_regardless_of_age(session: Session) -> None:
+def test_the_latest_of_each_kind_and_state_are_kept_regardless_of_age(session):
     old = NOW - timedelta(days=400)
     for state, count in (("failed", MIN_RECORDS + 3), ("done", 2), ("cancelled", 1)):
         for _ in range(count):
@@ -31,7 +28,7 @@ def test_the_latest_of_each_kind_and_state_are_kept_regardless_of_age(session: S
     assert prunable_records(session, Job, BEFORE) == [1, 2, 3]
 
 
-def test_unfinished_and_recent_rows_are_kept(session: Session) -> None:
+def test_unfinished_and_recent_rows_are_kept(session):
     old = NOW - timedelta(days=400)
     for _ in range(3 * MIN_RECORDS):
         jobs.add(session, "index", {}, old)
@@ -41,7 +38,7 @@ def test_unfinished_and_recent_rows_are_kept(session: Session) -> None:
     assert prunable_records(session, Job, BEFORE) == prunable_records(session, IndexRun, BEFORE) == []
 
 
-def test_promotions_are_kept(session: Session) -> None:
+def test_promotions_are_kept(session):
     """Their models are also kept."""
     for number in range(2 * MIN_RECORDS):
         counts = {"promoted": f"model {number}"} if number < 2 else {"promoted": ""} if number < 4 else {}

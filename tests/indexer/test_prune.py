@@ -160,13 +160,13 @@ class LiveShop:
 
 
 @pytest.fixture
-def shop(retailer: Retailer) -> LiveShop:
+def shop(retailer):
     """A shop after its first nightly job, on each database."""
     return first_run(retailer)
 
 
 @pytest.fixture
-def sqlite_shop(sqlite_retailer: Retailer) -> LiveShop:
+def sqlite_shop(sqlite_retailer):
     """The same on SQLite."""
     return first_run(sqlite_retailer)
 
@@ -204,7 +204,7 @@ def names(folder: Path, *, folders: bool = False) -> set[str]:
     return {path.name for path in (folder.iterdir() if folders else folder.rglob("*")) if path.is_dir() == folders}
 
 
-def test_thirty_nightly_jobs_leave_no_more_than_a_fresh_folder(shop: LiveShop, tmp_path: Path) -> None:
+def test_thirty_nightly_jobs_leave_no_more_than_a_fresh_folder(shop, tmp_path):
     """The days include promotions, changed pictures, withdrawn products, and classes that come and go."""
     data = shop.data
     freed: set[str] = set()
@@ -259,13 +259,13 @@ def test_thirty_nightly_jobs_leave_no_more_than_a_fresh_folder(shop: LiveShop, t
 
 
 @pytest.fixture
-def stale_shop(shop: LiveShop) -> LiveShop:
+def stale_shop(shop):
     """A shop with some unused data of every kind, on each database."""
     return add_unused_data(shop)
 
 
 @pytest.fixture
-def sqlite_stale_shop(sqlite_shop: LiveShop) -> LiveShop:
+def sqlite_stale_shop(sqlite_shop):
     """The same on SQLite."""
     return add_unused_data(sqlite_shop)
 
@@ -309,7 +309,7 @@ def write(file: Path, age: float = 0) -> Path:
     return file
 
 
-def test_a_dry_run_reports_what_a_prune_deletes(stale_shop: LiveShop) -> None:
+def test_a_dry_run_reports_what_a_prune_deletes(stale_shop):
     """The next prune deletes the thumbnails of the deleted pictures, and the one after that deletes nothing."""
     before = stale_shop.state()
     announced = stale_shop.prune(dry_run=True)
@@ -337,7 +337,7 @@ def stop_at_once(stage: str) -> Iterator[Any]:
     yield advance
 
 
-def test_a_prune_stopped_after_every_piece_ends_the_same(stale_shop: LiveShop) -> None:
+def test_a_prune_stopped_after_every_piece_ends_the_same(stale_shop):
     total = sum(freed.count for freed in stale_shop.prune(dry_run=True).freed.values())
     stops = 0
     while True:
@@ -353,7 +353,7 @@ def test_a_prune_stopped_after_every_piece_ends_the_same(stale_shop: LiveShop) -
     assert stale_shop.run_nightly().encoded == 0
 
 
-def test_nothing_is_deleted_during_an_index_run(sqlite_shop: LiveShop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_deleted_during_an_index_run(sqlite_shop, monkeypatch):
     """A nightly job also excludes others during its own prune."""
     refusals = []
 
@@ -374,7 +374,7 @@ def test_nothing_is_deleted_during_an_index_run(sqlite_shop: LiveShop, monkeypat
     assert len(refusals) == 2
 
 
-def test_pictures_are_skipped_during_an_import(shop: LiveShop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_are_skipped_during_an_import(shop, monkeypatch):
     """An import stores pictures before the catalog refers to them."""
     stored, resume = threading.Event(), threading.Event()
 
@@ -402,7 +402,7 @@ def test_pictures_are_skipped_during_an_import(shop: LiveShop, monkeypatch: pyte
     assert shop.problems() == ()
 
 
-def test_an_import_waits_while_pictures_are_deleted(sqlite_shop: LiveShop) -> None:
+def test_an_import_waits_while_pictures_are_deleted(sqlite_shop):
     order = []
     progress = {"progress": lambda stage: order.append("imported") or no_stages(stage)}
     importing = threading.Thread(target=sqlite_shop.import_feed, kwargs=progress)
@@ -415,9 +415,7 @@ def test_an_import_waits_while_pictures_are_deleted(sqlite_shop: LiveShop) -> No
     assert order == ["deleted", "imported"]
 
 
-def test_pictures_fetched_by_a_killed_import_are_kept_for_the_next(
-    shop: LiveShop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pictures_fetched_by_a_killed_import_are_kept_for_the_next(shop, monkeypatch):
     """They are kept until a feed that does not name them is imported."""
     with shop.retailer.sessions.begin() as session:  # the fixture's clock is ahead of the fetch times
         session.execute(update(FeedImport).values(finished_at=datetime.now(UTC)))
@@ -431,7 +429,7 @@ def test_pictures_fetched_by_a_killed_import_are_kept_for_the_next(
     assert shop.run_nightly().freed["pictures"]["count"] == 2
 
 
-def test_data_of_recently_withdrawn_products_is_kept(shop: LiveShop) -> None:
+def test_data_of_recently_withdrawn_products_is_kept(shop):
     """It is deleted later; the product can still be restored after that."""
     shop.clock.now = datetime.now(UTC)
     shop.request_thumbnails()
@@ -450,7 +448,7 @@ def test_data_of_recently_withdrawn_products_is_kept(shop: LiveShop) -> None:
     assert shop.problems() == ()
 
 
-def test_thumbnails_are_deleted_after_their_picture_or_by_age(sqlite_shop: LiveShop) -> None:
+def test_thumbnails_are_deleted_after_their_picture_or_by_age(sqlite_shop):
     """Those of a replaced picture are deleted one prune later, since a page sent earlier may still request them."""
     sqlite_shop.clock.now = datetime.now(UTC)
     thumbnails = Thumbnails(sqlite_shop.settings)
@@ -468,7 +466,7 @@ def test_thumbnails_are_deleted_after_their_picture_or_by_age(sqlite_shop: LiveS
     sqlite_shop.request_thumbnails()
 
 
-def test_recent_models_and_readers_are_kept(sqlite_shop: LiveShop) -> None:
+def test_recent_models_and_readers_are_kept(sqlite_shop):
     """A recent model keeps its blocks, since it might be promoted next; later only the readers are left."""
     settings = sqlite_shop.settings
     sqlite_shop.clock.now = datetime.now(UTC)
@@ -485,7 +483,7 @@ def test_recent_models_and_readers_are_kept(sqlite_shop: LiveShop) -> None:
     assert registry.find(settings, reader.checkpoint_id)
 
 
-def test_files_of_others_are_left_alone(sqlite_stale_shop: LiveShop) -> None:
+def test_files_of_others_are_left_alone(sqlite_stale_shop):
     files = [
         "pictures/README", "pictures/ab/cd/logo.jpg", f"pictures/ab/ce/abcd{'0' * 60}", "thumbnails/ab/logo-160.jpg",
         "uploads/notes.txt", "checkpoints/my model/model.json", f"checkpoints/{'0' * 16}/notes", "jobs/notes.log",
@@ -498,7 +496,7 @@ def test_files_of_others_are_left_alone(sqlite_stale_shop: LiveShop) -> None:
     assert [name for name in files if not (sqlite_stale_shop.data / name).is_file()] == []
 
 
-def test_files_being_written_are_left_alone(sqlite_shop: LiveShop) -> None:
+def test_files_being_written_are_left_alone(sqlite_shop):
     """They are written by the web server, which holds no lock, and by a training run, which holds its own."""
     sqlite_shop.clock.now = datetime.now(UTC)
     data = sqlite_shop.data
@@ -511,7 +509,7 @@ def test_files_being_written_are_left_alone(sqlite_shop: LiveShop) -> None:
     assert all(file.exists() for file in recent)
 
 
-def test_without_a_published_index_pictures_and_blocks_are_kept(sqlite_retailer: Retailer) -> None:
+def test_without_a_published_index_pictures_and_blocks_are_kept(sqlite_retailer):
     """If the first nightly job was killed, the next one continues with them."""
     shop = LiveShop(sqlite_retailer)
     shop.draw("P00", 0)
@@ -523,7 +521,7 @@ def test_without_a_published_index_pictures_and_blocks_are_kept(sqlite_retailer:
     assert len(names(shop.settings.pictures)) == 2
 
 
-def test_the_catalog_of_another_folder_is_refused(sqlite_shop: LiveShop, tmp_path: Path) -> None:
+def test_the_catalog_of_another_folder_is_refused(sqlite_shop, tmp_path):
     """It refers to no data in this folder, so everything would be deleted."""
     with other_shop(sqlite_shop, tmp_path / "other") as other:
         before = sqlite_shop.state()
@@ -533,7 +531,7 @@ def test_the_catalog_of_another_folder_is_refused(sqlite_shop: LiveShop, tmp_pat
         assert sqlite_shop.state() == before
 
 
-def test_the_nightly_job_reports_what_it_freed(sqlite_shop: LiveShop) -> None:
+def test_the_nightly_job_reports_what_it_freed(sqlite_shop):
     """This requires the `prune` setting."""
     sqlite_shop.draw("P00", 60)
     report = sqlite_shop.run_nightly()
@@ -547,9 +545,7 @@ def test_the_nightly_job_reports_what_it_freed(sqlite_shop: LiveShop) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
-def test_a_failing_prune_does_not_fail_the_nightly_job(
-    sqlite_shop: LiveShop, error: BaseException, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failing_prune_does_not_fail_the_nightly_job(sqlite_shop, error, monkeypatch):
     monkeypatch.setattr(prunable_files, "prunable_files", Mock(side_effect=error))
     sqlite_shop.draw("P00", 60)
     with suppress(KeyboardInterrupt):
@@ -558,7 +554,7 @@ def test_a_failing_prune_does_not_fail_the_nightly_job(
         assert queries.latest_runs(session, 1)[0].state == "published"
 
 
-def test_the_command_prints_a_table_or_json(sqlite_shop: LiveShop) -> None:
+def test_the_command_prints_a_table_or_json(sqlite_shop):
     write(sqlite_shop.data / "generations" / ".building-x" / "images.npz")
 
     def call(*arguments: str) -> str:

@@ -76,7 +76,7 @@ class Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
+def shop(tmp_path):
     """Return a shop with 12 products of two images each; nothing is published yet."""
     trunk = fake_checkpoint(tmp_path / "trunk", CLASSES)
     colors = np.random.default_rng(0).integers(40, 255, size=(12, 3))

@@ -114,7 +114,7 @@ def item(number: int, images: tuple[str, ...]) -> ProductItem:
 
 
 @pytest.fixture(scope="session")
-def shop_folder(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Path:
+def shop_folder(tmp_path_factory, migrated_sqlite):
     """A data folder with a catalog, pictures, a checkpoint and a published generation, to be copied."""
     folder = tmp_path_factory.mktemp("shop") / "data"
     folder.mkdir()
@@ -133,27 +133,27 @@ def shop_folder(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path)
 
 
 @pytest.fixture
-def settings(shop_folder: Path, tmp_path: Path) -> Settings:
+def settings(shop_folder, tmp_path):
     """Settings for a copy of that folder."""
     return _settings(shop_folder, tmp_path / "data")
 
 
 @pytest.fixture
-def site(settings: Settings) -> Iterator[Site]:
+def site(settings):
     """The application, for tests that change something."""
     with running(settings) as site:
         yield site
 
 
 @pytest.fixture(scope="session")
-def shared_site(shop_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def shared_site(shop_folder, tmp_path_factory):
     """One application for all tests that change nothing."""
     with running(_settings(shop_folder, tmp_path_factory.mktemp("shared") / "data")) as site:
         yield site
 
 
 @pytest.fixture
-def article_number_site(settings: Settings) -> Iterator[Site]:
+def article_number_site(settings):
     """The application with a reader that reads `FakeReader.number` from anything yellow."""
     (checkpoint,) = (folder.name for folder in settings.checkpoints.iterdir())
     (settings.data / "reader").mkdir()
@@ -163,7 +163,7 @@ def article_number_site(settings: Settings) -> Iterator[Site]:
 
 
 @pytest.fixture
-def detector_site(settings: Settings) -> Iterator[Site]:
+def detector_site(settings):
     """The application with a detector that finds the two products of `room`, and one false positive."""
     with running(settings, fakes.FakeDetector(*ROOM, Box(0.4, 0.05, 0.55, 0.2))) as site:
         yield site
@@ -183,7 +183,7 @@ def room() -> bytes:
 
 
 @pytest.fixture
-def client(shared_site: Site) -> FlaskClient:
+def client(shared_site):
     """A client of the shared application."""
     return shared_site.client
 

@@ -3,7 +3,6 @@ import threading
 
 import pytest
 from flask import request
-from sqlalchemy import Engine as Database
 from sqlalchemy.orm import sessionmaker
 
 from tests.webui.conftest import running
@@ -190,7 +189,7 @@ def test_control_characters(client):
             assert client.post(f"/api/v1/search?{query}").status_code == 400
 
 
-def test_odd_characters_on_postgresql(site, pg_engine: Database):
+def test_odd_characters_on_postgresql(site, pg_engine):
     """It accepts no NUL in a text."""
     client = create_app(site.settings, engine=site.engine, sessions=sessionmaker(pg_engine)).test_client()
     for path in ("/products/%00", "/api/v1/products/a%00b", "/products/%ff", "/products/%ed%a0%80", "/products/none"):

@@ -1,6 +1,5 @@
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from sqlalchemy import event
 
@@ -133,33 +132,6 @@ def test_catalog_cache_reads_currencies_again_after_an_import(site):
     assert cache.currencies() == ("SEK",)
     import_products(site, changed=tuple(replace(item, price_minor=None, currency="") for item in items))
     assert CatalogCache(site.sessions, "GBP").currencies() == ("GBP",), "no prices: the setting"
-
-
-def test_only_the_box_is_searched(shared_site):
-    both = np.concatenate([shared_site.pictures[4], shared_site.pictures[20]], axis=1)
-    for (left, right), sku in {(0.0, 0.5): "P-02", (0.5, 1.0): "P-10"}.items():
-        criteria = Criteria(box=Box(left, 0, right, 1), class_name="all")
-        assert results.find_products(services_of(shared_site.app), both, criteria).matches[0].card.sku == sku
-
-
-@pytest.mark.parametrize(
-    "filters",
-    [
-        *(Criteria(price_max=10_500), Criteria(price_min=13_200), Criteria(in_stock=True)),
-        *(Criteria(class_name="lamp"), Criteria(box=Box(0, 0, 0.12, 0.12))),
-        Criteria(class_name="lamp", price_min=100, box=Box(0, 0, 0.9, 0.9), metric="euclidean"),
-    ],
-)
-def test_close_products_hidden_by_filters_are_counted(shared_site, filters, monkeypatch):
-    services = services_of(shared_site.app)
-    photo = shared_site.pictures[6].copy()
-    photo[:8, :8] = np.random.default_rng(0).integers(0, 255, (8, 8, 3))
-    for minimum, count, words in ((0.99, 1, "1 product"), (9, 0, "")):
-        label_matches(monkeypatch, minimum, "exact")
-        page = results.find_products(services, photo, filters)
-        assert page.nothing_close
-        assert (page.close_unfiltered, page.filtered_out) == (count, words)
-        assert len(results.find_products(services, photo, filters.unfiltered).close) == count
 
 
 def test_hidden_products_are_counted_up_to_a_limit(shared_site, monkeypatch):

@@ -2,7 +2,6 @@ import json
 import re
 from dataclasses import asdict, replace
 from datetime import timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,14 +26,14 @@ UNAVAILABLE = "picture 'x.jpg' is not in the folder"
 PICTURE = CatalogPicture(1, "A", "Acme", "Sofas", None, "a" * 64, 300, 150)
 
 
-def test_small_pictures_are_reported_by_their_longer_side() -> None:
+def test_small_pictures_are_reported_by_their_longer_side():
     """Pictures of unknown size are not reported."""
     pictures = [PICTURE, replace(PICTURE, width=199, height=90), replace(PICTURE, width=None, height=None)]
     (finding,) = findings.small_pictures(pictures)
     assert "199 x 90" in finding.text
 
 
-def test_only_variants_may_share_a_picture() -> None:
+def test_only_variants_may_share_a_picture():
     variants = [replace(PICTURE, sku=sku, variant_group="g") for sku in "AB"]
     assert list(findings.shared_pictures(variants)) == []
     others = [replace(PICTURE, sku="C"), replace(PICTURE, sku="D", sha256="d" * 64)]
@@ -42,7 +41,7 @@ def test_only_variants_may_share_a_picture() -> None:
     assert (finding.skus, finding.pictures) == (("A", "B", "C"), ("a" * 64,))
 
 
-def test_a_category_is_suspect_only_if_the_classifier_is_confident() -> None:
+def test_a_category_is_suspect_only_if_the_classifier_is_confident():
     """The classifier must also know both classes."""
     probabilities = np.array([[0.01, 0.99], [0.2, 0.8], [0.99, 0.01], [0.005, 0.995]], np.float32)
     predictions = ClassPredictions(("Lamps", "Sofas"), {}, probabilities, probabilities.argmax(1))
@@ -53,7 +52,7 @@ def test_a_category_is_suspect_only_if_the_classifier_is_confident() -> None:
 
 
 @pytest.fixture
-def faulty(indexed_shop: Shop) -> Shop:
+def faulty(indexed_shop):
     """A shop with one finding of almost every kind."""
     first = indexed_shop.rows()[0]
     small = indexed_shop.store.put(encode_jpeg(colored([9, 200, 9], seed=1, side=90)))
@@ -74,7 +73,7 @@ def faulty(indexed_shop: Shop) -> Shop:
     return indexed_shop
 
 
-def test_the_report_lists_findings_with_their_products(faulty: Shop) -> None:
+def test_the_report_lists_findings_with_their_products(faulty):
     report = catalog_report.create(faulty.settings)
     assert {finding.kind: finding.skus for finding in report.findings if finding.kind != "near duplicate"} == {
         "bad row": ("BAD",),
@@ -91,7 +90,7 @@ def test_the_report_lists_findings_with_their_products(faulty: Shop) -> None:
     assert report.names(report.of_kind("unavailable picture")[0], 6) == ["LOST"]
 
 
-def test_the_page_is_self_contained_and_escaped(faulty: Shop) -> None:
+def test_the_page_is_self_contained_and_escaped(faulty):
     page = catalog_report.save(faulty.settings, catalog_report.create(faulty.settings))
     text = page.read_text()
     assert "NOPIC Bed &lt;b&gt;without&lt;/b&gt; picture</strong>" in text
@@ -102,7 +101,7 @@ def test_the_page_is_self_contained_and_escaped(faulty: Shop) -> None:
     assert saved["titles"]["TWIN"] == "Twin"
 
 
-def test_the_command_prints_text_json_or_a_page(faulty: Shop, tmp_path: Path) -> None:
+def test_the_command_prints_text_json_or_a_page(faulty, tmp_path):
     command = ["--data", str(faulty.settings.data), "index", "report"]
     text = CliRunner().invoke(cli, command).stdout
     assert findings.TITLES["no picture"] in text
@@ -119,7 +118,7 @@ def publish_with(shop: Shop, opened: EncoderFactory, sku: str, hours: int) -> st
     return reindex.reindex(shop.settings, open_encoder=opened, clock=lambda: later, accept=("drift",)).generation_id
 
 
-def test_the_report_shows_a_rollback(indexed_shop: Shop, opened: EncoderFactory) -> None:
+def test_the_report_shows_a_rollback(indexed_shop, opened):
     """It is shown until the next run, whose record mentions it."""
     settings, folder = indexed_shop.settings, indexed_shop.settings.generations
     first = generation.current(folder).name
@@ -146,7 +145,7 @@ def test_the_report_shows_a_rollback(indexed_shop: Shop, opened: EncoderFactory)
     assert second in again.text()
 
 
-def test_a_shop_without_an_index_has_a_report(empty_shop: Shop) -> None:
+def test_a_shop_without_an_index_has_a_report(empty_shop):
     report = catalog_report.create(empty_shop.settings)
     assert (report.findings, report.runs, report.imports, report.published) == ((), [], [], None)
     assert "No findings" in catalog_report.render_html(report, empty_shop.settings)

@@ -53,16 +53,16 @@ def watermarked(pictures: Gray, opacity: float = 0.4, which: slice = slice(None)
     ],
     ids=[*map(str, range(5)), "too few pictures", "only some marked", "identical pictures"],
 )
-def test_no_watermark_is_found(pictures: Gray) -> None:
+def test_no_watermark_is_found(pictures):
     assert not find_watermarked(pictures).any()
 
 
 @pytest.mark.parametrize("opacity", [0.15, 0.4, 1])
-def test_a_watermark_is_found(opacity: float) -> None:
+def test_a_watermark_is_found(opacity):
     assert find_watermarked(watermarked(products(SAMPLE_SIZE), opacity)).mean() > 0.9
 
 
-def test_pictures_without_the_watermark_are_left_out() -> None:
+def test_pictures_without_the_watermark_are_left_out():
     marked = find_watermarked(watermarked(products(20), which=slice(0, 17)))
     assert marked.tolist() == [True] * 17 + [False] * 3
 
@@ -73,7 +73,7 @@ def picture(number: int, brand: str | None = None, group: str | None = None, hei
     return CatalogPicture(number, f"P{number:03d}", brand, "", group, f"{number:064d}", 320, height)
 
 
-def test_groups_are_the_catalog_and_its_larger_brands() -> None:
+def test_groups_are_the_catalog_and_its_larger_brands():
     """One picture per product or variant group, of the most common shape."""
     pictures = [picture(number) for number in range(60)]
     pictures += [picture(100 + number, "Tall", height=500) for number in range(MIN_PICTURES)]
@@ -87,7 +87,7 @@ def test_groups_are_the_catalog_and_its_larger_brands() -> None:
     assert len(found["Sofas"]) == 1
 
 
-def test_a_finding_names_the_marked_products() -> None:
+def test_a_finding_names_the_marked_products():
     sample = [picture(number) for number in range(10)]
     found = finding("Acme", sample, np.arange(10) < 9)
     assert found is not None

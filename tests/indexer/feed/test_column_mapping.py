@@ -84,9 +84,7 @@ def test_contradictory_values_of_an_attribute_are_reported(tmp_path, header, fir
     [
         ("in stock", "7", 7),
         ("available for order", "", UNCOUNTED_STOCK),
-        ("https://schema.org/InStock", "", UNCOUNTED_STOCK),
         ("discontinued", "7", 0),
-        ("out_of_stock", "7", 0),
         ("sometimes", "", None),
     ],
 )
@@ -289,14 +287,9 @@ def test_columns_of_magento(tmp_path):
     head = "sku,attribute_set_code,categories,name,base_image,additional_images,qty\n"
     row = '24-0,Default,"Default/Gear,Default/Gear/Bags",Bag,/p/0/p0.jpg,"/p/0/p0.jpg,/p/0/q0.jpg",100.0000\n'
     columns = {"sku": "sku", "title": "name", "images": ["base_image", "additional_images"], "category": "categories"}
-    mappings = {
-        1: ColumnMapping(columns=columns, constants={"stock": "1"}),
-        100: ColumnMapping(columns=columns | {"stock": "qty"}, constants={"brand": "Nord"}),
-    }
-    for stock, mapping in mappings.items():
-        found = read_items(tmp_path, head + row, mapping=mapping)
-        images = ("p/0/p0.jpg", "p/0/q0.jpg")
-        assert fields(found, "images", "stock", "category") == {"24-0": (images, stock, "Default > Gear > Bags")}
+    found = read_items(tmp_path, head + row, mapping=ColumnMapping(columns=columns | {"stock": "qty"}))
+    images = ("p/0/p0.jpg", "p/0/q0.jpg")
+    assert fields(found, "images", "stock", "category") == {"24-0": (images, 100, "Default > Gear > Bags")}
 
 
 def test_products_of_magento(tmp_path):
@@ -361,14 +354,7 @@ def test_a_mapped_column_must_be_in_the_feed(tmp_path):
         read(tmp_path, "ArtNr,Name,Bild\nA,Tisch,a.jpg\n", mapping=mapping)
 
 
-@pytest.mark.parametrize(
-    ("cell", "separator", "names"),
-    [
-        ("https://a/1.jpg, https://a/2.jpg", "\\", ["https://a/1.jpg", "https://a/2.jpg"]),
-        ("/a/1.jpg,/a/2.jpg", "\\", ["/a/1.jpg", "/a/2.jpg"]),
-        (", https://a/1.jpg; ", "|", ["https://a/1.jpg"]),
-        ("," * 400_000 + "a.jpg", "|", ["," * 400_000 + "a.jpg"]),
-    ],
-)
-def test_split_addresses(cell, separator, names):
-    assert split_addresses(cell, separator) == names
+def test_split_addresses():
+    """Commas at the ends are dropped; many commas take linear time."""
+    assert split_addresses(", https://a/1.jpg; ", "|") == ["https://a/1.jpg"]
+    assert split_addresses("," * 400_000 + "a.jpg", "|") == ["," * 400_000 + "a.jpg"]

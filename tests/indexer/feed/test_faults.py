@@ -3,7 +3,7 @@
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -81,7 +81,7 @@ class Disk:
 
 
 @pytest.fixture(params=["generations", "."], ids=["generations", "everything"])
-def disk(stale_shop: Shop, request: pytest.FixtureRequest) -> Iterator[Disk]:
+def disk(stale_shop, request):
     """The generations folder, or the entire data folder, on an 8 MB disk."""
     folder = stale_shop.settings.data / request.param
     stale_shop.close()

@@ -66,7 +66,6 @@ def test_bad_rows(bad, good, limit, refused):
 @pytest.mark.parametrize(
     ("column", "had", "live", "fields", "refused"),
     [
-        ("brand", 12, 12, {}, True),
         ("brand", 6, 12, {}, True),
         ("brand", 5, 12, {}, False),
         ("brand", 10, 100, {}, True),

@@ -20,7 +20,6 @@ from vsearch.core.progress import Progress, no_stages
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
 
-PRICED = "sku,title,category,price,image"
 ROWS = ("A,Sofa,1,0.jpg|1.jpg,Sofas", "B,Lamp,2,2.jpg,Lamps", "C,Rug,3,3.jpg,Rugs")
 
 
@@ -221,14 +220,6 @@ def test_columns_and_prices_are_compared_with_the_catalog(shop):
     with pytest.raises(FeedGateError, match="factor of 100"):
         shop.import_table(colored, *(row.replace(",0,red", "00,0,red") for row in rows))
     assert shop.import_table(colored, *rows).changes.unchanged == 12
-
-
-def test_a_product_with_an_ambiguous_price_keeps_its_price(shop):
-    others = [f"S{n},Chair,Chairs,899,0.jpg" for n in range(1, 200)]
-    shop.import_table(PRICED, "S0,Chair,Chairs,1290,0.jpg", *others)
-    report = shop.import_table(PRICED, 'S0,Chair,Chairs,"1,290",0.jpg', *others)
-    assert [(found.sku, "ambiguous" in found.reason) for found in report.findings] == [("S0", True)]
-    assert shop.snapshot()["S0"].price_minor == 129_000
 
 
 def test_pictures_fetched_before_a_kill_count_as_new(shop):

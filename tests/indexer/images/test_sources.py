@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
@@ -170,7 +169,7 @@ def test_spellings_of_a_name_in_object_storage():
 
 
 @pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
+def s3():
     """The address of a bucket."""
     from moto.server import ThreadedMotoServer
 
@@ -188,7 +187,7 @@ def s3() -> Iterator[str]:
 
 
 @pytest.fixture(params=["memory", pytest.param("s3", marks=pytest.mark.slow)])
-def bucket(request: pytest.FixtureRequest) -> str:
+def bucket(request):
     """The address of a bucket with two pictures and a feed in it."""
     address = request.getfixturevalue("s3") if request.param == "s3" else "memory://shop"
     files, path = fsspec.core.url_to_fs(address)

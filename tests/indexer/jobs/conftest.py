@@ -1,8 +1,5 @@
 """An empty shop without a schedule, and its catalog."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -15,13 +12,13 @@ Sessions = sessionmaker[Session]
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Settings:
+def shop(tmp_path):
     """The settings of an empty shop without a schedule, whose alarms go to a file."""
     return Settings(data=tmp_path, schedule="", alarm=f"tee -a '{tmp_path / 'alarms'}'")
 
 
 @pytest.fixture
-def sessions(shop: Settings) -> Iterator[Sessions]:
+def sessions(shop):
     """The catalog of the shop."""
     with open_catalog(shop.catalog_url, write=True) as found:
         yield found

@@ -36,7 +36,7 @@ def claim_and_execute(shop: Settings, sessions: Sessions, work: Callable[[Progre
     return job.job_id, execute(shop, job.job_id, "worker:1", functions, clock=lambda: NOW)
 
 
-def test_a_job_records_its_progress_and_result(shop: Settings, sessions: Sessions) -> None:
+def test_a_job_records_its_progress_and_result(shop, sessions):
     job_id = add(sessions, "index", {"why": "test"}, NOW)
     assert row(sessions, job_id).state == "queued"
 
@@ -61,9 +61,7 @@ def test_a_job_records_its_progress_and_result(shop: Settings, sessions: Session
         (WorkerStopped(), "queued", ""),
     ],
 )
-def test_every_end_is_recorded(
-    shop: Settings, sessions: Sessions, error: BaseException, state: str, message: str
-) -> None:
+def test_every_end_is_recorded(shop, sessions, error, state, message):
     job_id = add(sessions, "index", {}, NOW)
     assert claim_and_execute(shop, sessions, Mock(side_effect=error)) == (job_id, state)
     job = row(sessions, job_id)
@@ -71,7 +69,7 @@ def test_every_end_is_recorded(
     assert message in job.message
 
 
-def test_a_job_is_ended_only_by_the_worker_that_has_it(shop: Settings, sessions: Sessions) -> None:
+def test_a_job_is_ended_only_by_the_worker_that_has_it(shop, sessions):
     job_id = add(sessions, "index", {}, NOW)
 
     def taken(progress: Progress) -> str:
@@ -84,9 +82,7 @@ def test_a_job_is_ended_only_by_the_worker_that_has_it(shop: Settings, sessions:
     assert execute(shop, job_id, "worker:1", {}) == "", "nor started by another"
 
 
-def test_the_end_of_a_job_is_recorded_once_a_busy_catalog_answers(
-    shop: Settings, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_end_of_a_job_is_recorded_once_a_busy_catalog_answers(shop, sessions, monkeypatch):
     busy = CatalogError("database is locked")
     monkeypatch.setattr(jobs, "finish", Mock(wraps=jobs.finish, side_effect=[busy, busy, DEFAULT]))
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
@@ -95,7 +91,7 @@ def test_the_end_of_a_job_is_recorded_once_a_busy_catalog_answers(
     assert row(sessions, job_id).state == "done"
 
 
-def test_a_failed_job_raises_the_alarm(shop: Settings, sessions: Sessions, caplog: Any) -> None:
+def test_a_failed_job_raises_the_alarm(shop, sessions, caplog):
     fail = Mock(side_effect=FeedRejected("The feed is empty."))
     for work, state in ((fail, "failed"), (lambda progress: "Done.", "done")):
         job_id = add(sessions, "index", {}, NOW)
@@ -113,12 +109,12 @@ def test_a_failed_job_raises_the_alarm(shop: Settings, sessions: Sessions, caplo
     ["tee x | cat", "cat >x", "cat 2>&1", "true && true", "true; true", "true &", "echo $HOME", "echo ${HOME}",
      "echo `date`"],
 )  # fmt: skip
-def test_an_alarm_command_with_shell_syntax_is_refused(command: str) -> None:
+def test_an_alarm_command_with_shell_syntax_is_refused(command):
     with pytest.raises(SettingsError, match="sh -c"):
         run_alarm(command, "test")
 
 
-def test_an_alarm_command_may_run_a_shell_and_quote(shop: Settings) -> None:
+def test_an_alarm_command_may_run_a_shell_and_quote(shop):
     alarms = shop.data / "alarms"
     raise_alarm(shop.model_copy(update={"alarm": f"sh -c 'cat | tr a-z A-Z > \"{alarms}\"'"}), "job failed")
     assert alarms.read_text() == "JOB FAILED\n"
@@ -130,9 +126,7 @@ def test_an_alarm_command_may_run_a_shell_and_quote(shop: Settings) -> None:
     ("alarm", "words"),
     [("", "VSEARCH_ALARM"), ("false", "'false' failed"), ("no-such https://u:s3cret@h", "https://***@h")],
 )
-def test_jobs_alarm_reports_an_unset_or_failing_command(
-    shop: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, alarm: str, words: str
-) -> None:
+def test_jobs_alarm_reports_an_unset_or_failing_command(shop, capsys, monkeypatch, alarm, words):
     monkeypatch.setenv("VSEARCH_ALARM", alarm)
     with pytest.raises(SystemExit) as caught:
         cli.main(["--data", str(shop.data), "jobs", "alarm"])
@@ -144,9 +138,7 @@ def test_jobs_alarm_reports_an_unset_or_failing_command(
 
 
 @pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN], ids=["default", "started with &"])
-def test_cancelling_interrupts_a_running_job(
-    shop: Settings, sessions: Sessions, monkeypatch: pytest.MonkeyPatch, handler: Any
-) -> None:
+def test_cancelling_interrupts_a_running_job(shop, sessions, monkeypatch, handler):
     before = signal.signal(signal.SIGINT, handler)
     monkeypatch.setattr(execution, "HEARTBEAT_SECONDS", 0.01)
     job_id = add(sessions, "index", {}, NOW)
@@ -164,7 +156,7 @@ def test_cancelling_interrupts_a_running_job(
         signal.signal(signal.SIGINT, before)
 
 
-def test_a_waiting_job_is_cancelled_at_once(sessions: Sessions) -> None:
+def test_a_waiting_job_is_cancelled_at_once(sessions):
     job_id = add(sessions, "index", {}, NOW)
     with sessions.begin() as session:
         assert jobs.cancel(session, job_id, NOW) == "cancelled"
@@ -174,7 +166,7 @@ def test_a_waiting_job_is_cancelled_at_once(sessions: Sessions) -> None:
             jobs.cancel(session, ended, NOW)
 
 
-def test_only_one_nightly_job_waits_or_runs(sessions: Sessions) -> None:
+def test_only_one_nightly_job_waits_or_runs(sessions):
     nightly = add(sessions, "nightly", {}, NOW)
     with pytest.raises(CatalogError, match=f"job {nightly} .*queued"):
         add(sessions, "nightly", {}, NOW)
@@ -187,7 +179,7 @@ def test_only_one_nightly_job_waits_or_runs(sessions: Sessions) -> None:
         add(sessions, "dance", {}, NOW)
 
 
-def test_jobs_of_dead_workers_are_requeued_up_to_three_times(sessions: Sessions) -> None:
+def test_jobs_of_dead_workers_are_requeued_up_to_three_times(sessions):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     minute = timedelta(seconds=61)
@@ -214,7 +206,7 @@ def test_jobs_of_dead_workers_are_requeued_up_to_three_times(sessions: Sessions)
     assert "died 3 times" in row(sessions, exhausted).message
 
 
-def test_one_job_of_a_group_of_kinds_runs_at_a_time(sessions: Sessions) -> None:
+def test_one_job_of_a_group_of_kinds_runs_at_a_time(sessions):
     training, nightly, index, imported = (
         add(sessions, kind, {}, NOW) for kind in ("train", "nightly", "index", "import")
     )
@@ -243,11 +235,11 @@ def test_one_job_of_a_group_of_kinds_runs_at_a_time(sessions: Sessions) -> None:
         ("30 2 * * *", "2026-10-25 02:30:05", "2026-10-25 02:30:40", False),  # 02:30 occurs twice: it ends
     ],
 )
-def test_the_nightly_job_is_due_once(line: str, last: str, now: str, due: bool) -> None:
+def test_the_nightly_job_is_due_once(line, last, now, due):
     assert is_due(line, datetime.fromisoformat(last), datetime.fromisoformat(now)) == due
 
 
 @pytest.mark.parametrize("line", ["tonight", "99 1 * * *", "0 30 1 * * *"])
-def test_a_worker_refuses_an_invalid_schedule(shop: Settings, line: str) -> None:
+def test_a_worker_refuses_an_invalid_schedule(shop, line):
     with pytest.raises(SettingsError, match=f"schedule: '{line[:3]}"):
         Worker(shop.model_copy(update={"schedule": line}))

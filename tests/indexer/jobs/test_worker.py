@@ -21,7 +21,7 @@ from indexer.jobs.execution import add, process_name
 from indexer.jobs.worker import COMMAND, Worker
 from tests import pictures as drawn
 from tests.indexer.build.test_races import asking_for_the_lock
-from tests.indexer.jobs.conftest import Sessions, row
+from tests.indexer.jobs.conftest import row
 from vsearch.core.settings import Settings
 
 pytestmark = pytest.mark.slow
@@ -47,7 +47,7 @@ def until(met: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def slow_import(shop: Settings, sessions: Sessions) -> tuple[int, Callable[[], None]]:
+def slow_import(shop, sessions):
     """A waiting import that blocks until it gets its feed, and a function that provides the feed."""
     (shop.data / "a.jpg").write_bytes(drawn.jpeg(40, 30))
     pipe = shop.data / "feed.csv"
@@ -61,9 +61,7 @@ def slow_import(shop: Settings, sessions: Sessions) -> tuple[int, Callable[[], N
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
-def test_a_job_outlives_its_worker(
-    shop: Settings, sessions: Sessions, slow_import: tuple[int, Callable[[], None]], end: signal.Signals
-) -> None:
+def test_a_job_outlives_its_worker(shop, sessions, slow_import, end):
     job_id, give = slow_import
     with running_worker(shop) as first:
         until(lambda: row(sessions, job_id).worker not in ("", process_name(first.pid)))
@@ -83,9 +81,7 @@ def test_a_job_outlives_its_worker(
     assert "another worker" not in (shop.data / "jobs" / f"{job_id}.log").read_text()
 
 
-def test_a_worker_lets_its_job_end_after_ctrl_c(
-    shop: Settings, sessions: Sessions, slow_import: tuple[int, Callable[[], None]]
-) -> None:
+def test_a_worker_lets_its_job_end_after_ctrl_c(shop, sessions, slow_import):
     job_id, give = slow_import
     with running_worker(shop) as worker:
         until(lambda: row(sessions, job_id).state == "running")
@@ -95,7 +91,7 @@ def test_a_worker_lets_its_job_end_after_ctrl_c(
     assert row(sessions, job_id).state == "done"
 
 
-def test_a_missed_nightly_job_is_started_later(shop: Settings, sessions: Sessions) -> None:
+def test_a_missed_nightly_job_is_started_later(shop, sessions):
     """The job fails, since there are no products."""
     with sessions.begin() as session:
         before = jobs.add(session, "nightly", {}, utc_now() - timedelta(days=3))
@@ -111,9 +107,7 @@ def test_a_missed_nightly_job_is_started_later(shop: Settings, sessions: Session
     assert "catalog" in row(sessions, before + 1).message
 
 
-def test_a_worker_logs_the_start_and_end_of_each_job(
-    shop: Settings, sessions: Sessions, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_logs_the_start_and_end_of_each_job(shop, sessions, caplog, monkeypatch):
     monkeypatch.setattr(worker_module, "POLL_SECONDS", 0.05)
     caplog.set_level("INFO", logger="indexer.jobs.worker")
     job_id = add(sessions, "import", {"feed": str(shop.data / "missing.csv"), "images": str(shop.data)}, utc_now())
@@ -131,9 +125,7 @@ def test_a_worker_logs_the_start_and_end_of_each_job(
     assert "missing.csv" in job.message
 
 
-def test_a_job_whose_process_cannot_start_is_given_up_after_three_attempts(
-    shop: Settings, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_whose_process_cannot_start_is_given_up_after_three_attempts(shop, sessions, monkeypatch):
     monkeypatch.setattr(worker_module, "COMMAND", "raise SystemExit(1)")
     monkeypatch.setattr(worker_module, "POLL_SECONDS", 0.01)
     worker = Worker(shop)
@@ -152,9 +144,7 @@ def test_a_job_whose_process_cannot_start_is_given_up_after_three_attempts(
     )
 
 
-def test_a_catalog_that_goes_away_raises_the_alarm_once(
-    shop: Settings, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_catalog_that_goes_away_raises_the_alarm_once(shop, sessions, monkeypatch):
     """Another alarm follows if the catalog returns and disappears again."""
     monkeypatch.setattr(worker_module, "MINUTE", 0.0)
     worker = Worker(shop)
@@ -173,7 +163,7 @@ def test_a_catalog_that_goes_away_raises_the_alarm_once(
     assert alarms.read_text().splitlines() == ["vsearch: no job can start: no route to host"] * 2
 
 
-def test_of_two_workers_one_starts_the_nightly_job(shop: Settings, sessions: Sessions) -> None:
+def test_of_two_workers_one_starts_the_nightly_job(shop, sessions):
     workers = [Worker(shop.model_copy(update={"schedule": "30 1 * * *"})) for _ in range(2)]
     alarms, tomorrow = shop.data / "alarms", utc_now() + timedelta(days=1)
     with ThreadPoolExecutor(2) as pool:

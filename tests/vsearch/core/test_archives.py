@@ -1,10 +1,8 @@
 import os
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from tests.archives import Files, make_folder, make_tar, make_zip
+from tests.archives import make_folder, make_tar, make_zip
 from vsearch.core.archives import DAMAGED, open_archive
 from vsearch.core.errors import first_line
 
@@ -20,9 +18,7 @@ FILES = {"b/2.jpg": b"two", "a/1.jpg": b"one", "a/.hidden": b"", "__MACOSX/a/._1
         pytest.param(make_zip, ["b/2.jpg", "a/1.jpg"], id="zip"),
     ],
 )
-def test_regular_files_are_listed_in_reading_order(
-    tmp_path: Path, make: Callable[[Path, Files], Path], order: list[str]
-) -> None:
+def test_regular_files_are_listed_in_reading_order(tmp_path, make, order):
     """Hidden files, links and folders are skipped; nothing is unpacked."""
     path = make(tmp_path, FILES)
     before = sorted(tmp_path.rglob("*"))
@@ -39,7 +35,7 @@ def test_regular_files_are_listed_in_reading_order(
     [("w", None), ("w", 0), ("w", 100), ("w", 1024), ("w:gz", 100)],
     ids=["missing", "empty", "cut within a header", "cut between two files", "cut gzip"],
 )
-def test_damaged_archives_are_rejected(tmp_path: Path, mode: str, size: int | None) -> None:
+def test_damaged_archives_are_rejected(tmp_path, mode, size):
     """The tarfile module accepts a tar truncated between two files as complete."""
     path = make_tar(tmp_path, FILES, mode)
     if size is None:

@@ -2,14 +2,13 @@ import errno
 import os
 import shutil
 import time
-from pathlib import Path
 
 import pytest
 
 from vsearch.core.files import STALE_SECONDS, atomic_folder, atomic_write, remove_folder, replace_text, write_bytes
 
 
-def test_a_file_is_written_completely(tmp_path: Path) -> None:
+def test_a_file_is_written_completely(tmp_path):
     with atomic_write(tmp_path / "a") as file:
         file.write(b"1")
         assert not (tmp_path / "a").exists()
@@ -21,9 +20,7 @@ def test_a_file_is_written_completely(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fails", ["write", "fsync"])
-def test_a_failed_write_keeps_the_old_file_and_names_it(
-    fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_keeps_the_old_file_and_names_it(fails, tmp_path, monkeypatch):
     target = tmp_path / "report.json"
     target.write_text("old")
 
@@ -42,7 +39,7 @@ def test_a_failed_write_keeps_the_old_file_and_names_it(
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("report.json", "old")]
 
 
-def test_a_folder_appears_complete_or_not_at_all(tmp_path: Path) -> None:
+def test_a_folder_appears_complete_or_not_at_all(tmp_path):
     stale, target = tmp_path / ".new-stale", tmp_path / "checkpoint"
     stale.mkdir()
     os.utime(stale, (0, time.time() - STALE_SECONDS - 1))

@@ -3,7 +3,6 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -24,7 +23,7 @@ with run_lock(Path(sys.argv[1]), datetime.now(UTC)):
 """
 
 
-def test_a_lock_is_held_until_its_block_ends_or_fails(tmp_path: Path) -> None:
+def test_a_lock_is_held_until_its_block_ends_or_fails(tmp_path):
     file = tmp_path / "data" / "index.lock"
     assert not held(file)
     with suppress(KeyError), run_lock(file, NOW):
@@ -36,7 +35,7 @@ def test_a_lock_is_held_until_its_block_ends_or_fails(tmp_path: Path) -> None:
     assert not held(file)
 
 
-def test_a_killed_process_leaves_no_lock_behind(tmp_path: Path) -> None:
+def test_a_killed_process_leaves_no_lock_behind(tmp_path):
     file = tmp_path / "index.lock"
     with subprocess.Popen([sys.executable, "-c", HOLDER, file], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
@@ -49,7 +48,7 @@ def test_a_killed_process_leaves_no_lock_behind(tmp_path: Path) -> None:
         pass
 
 
-def test_a_shared_lock_excludes_only_an_exclusive_one(tmp_path: Path) -> None:
+def test_a_shared_lock_excludes_only_an_exclusive_one(tmp_path):
     file = tmp_path / "data" / "import.lock"
     with shared_lock(file), shared_lock(file), exclusive_lock(file) as acquired:
         assert not acquired

@@ -10,7 +10,7 @@ from vsearch.core.errors import SettingsError
 NO_FILE = Path("no-such-file.toml")
 
 
-def test_arguments_override_the_environment_the_file_and_the_defaults(tmp_path: Path) -> None:
+def test_arguments_override_the_environment_the_file_and_the_defaults(tmp_path):
     file = tmp_path / "vsearch.toml"
     file.write_text("port = 1111\nthreads = 2\nhost = '0.0.0.0'\n")
     environ = {"VSEARCH_PORT": "2222", "VSEARCH_THREADS": "3", "VSEARCH_EXAMPLES": "", "HOME": "/"}
@@ -26,23 +26,17 @@ def test_arguments_override_the_environment_the_file_and_the_defaults(tmp_path: 
     [
         ({"VSEARCH_PROT": "1"}, "", ["VSEARCH_PROT", "environment"]),
         ({"VSEARCH_SERVICE_HOTS": "10.0.0.1"}, "", ["VSEARCH_SERVICE_HOTS"]),  # not set by Kubernetes or Docker
-        ({"VSEARCH_SERVICE_PORT": "many"}, "", ["VSEARCH_SERVICE_PORT"]),
-        ({"VSEARCH_PORTS": "tcp://10.0.0.1:8000"}, "", ["VSEARCH_PORTS"]),
         ({"VSEARCH_PORT": "http://10.0.0.1:8000"}, "", ["port", "'http://10.0.0.1:8000'"]),
         ({"VSEARCH_NAME": "shop"}, "", ["VSEARCH_NAME"]),
-        ({"VSEARCH_ENV_HOST": "x"}, "", ["VSEARCH_ENV_HOST"]),
         ({}, "prot = 1", ["prot", "vsearch.toml"]),
         ({"VSEARCH_PORT": "many"}, "", ["port", "'many'", "environment"]),
         ({"VSEARCH_PORT": "70000"}, "", ["port", "'70000'", "65535"]),
         ({}, "route_mass = 2", ["route_mass", "'2'", "vsearch.toml"]),
-        ({}, "currency = 'euro'", ["currency", "'euro'"]),
         ({}, "port = ", ["vsearch.toml", "TOML"]),
         ({"VSEARCH_PORT": "postgresql://u:s3cret@h/x"}, "", ["port", "***@h"]),
     ],
 )
-def test_an_invalid_setting_is_one_sentence_with_its_name_value_and_source(
-    tmp_path: Path, environ: dict[str, str], text: str, words: list[str]
-) -> None:
+def test_an_invalid_setting_is_one_sentence_with_its_name_value_and_source(tmp_path, environ, text, words):
     file = tmp_path / "vsearch.toml"
     file.write_text(text)
     with pytest.raises(SettingsError) as caught:
@@ -66,7 +60,7 @@ def test_an_invalid_setting_is_one_sentence_with_its_name_value_and_source(
     ],
     ids=["port", "service", "port of a service", "address", "another service", "docker link", "another prefix"],
 )
-def test_variables_of_kubernetes_and_docker_are_ignored(tmp_path: Path, environ: dict[str, str]) -> None:
+def test_variables_of_kubernetes_and_docker_are_ignored(tmp_path, environ):
     """They come from a Service called vsearch or vsearch-web, or a container linked under that name."""
     (file := tmp_path / "vsearch.toml").write_text("port = 9000\n")
     made, sources = settings.load(environ, file)
@@ -83,12 +77,12 @@ def test_variables_of_kubernetes_and_docker_are_ignored(tmp_path: Path, environ:
         ("alarm", "curl --data @- https://u:p4ssw@alerts/x?key=p4ssw", "curl --data @- https://***@alerts/x?key=***"),
     ],
 )
-def test_passwords_are_not_shown(name: str, value: str, shown: str) -> None:
+def test_passwords_are_not_shown(name, value, shown):
     made, sources = settings.load({}, NO_FILE, **{name: value})
     assert {row[0]: row[1] for row in settings.rows(made, sources)}[name] == shown
 
 
-def test_the_reference_in_docs_is_up_to_date() -> None:
+def test_the_reference_in_docs_is_up_to_date():
     """Write it with `vsearch settings --markdown > docs/settings.md`."""
     page = Path(__file__).parents[3] / "docs" / "settings.md"
     assert page.read_text(encoding="utf8") == settings.reference()

@@ -52,7 +52,7 @@ def saved(tmp_path: Path, count: int = 300, metric: Metric = "cosine") -> Path:
 
 @both_metrics
 @pytest.mark.parametrize("count", [1, 7, 300, 3000])
-def test_an_index_agrees_with_exact_search(count: int, metric: Metric, tmp_path: Path) -> None:
+def test_an_index_agrees_with_exact_search(count, metric, tmp_path):
     queries = points(9, seed=1)
     loaded = ClassIndex.load(saved(tmp_path, count, metric), metric)
     for index in (loaded, ClassIndex.build(points(count), ids_for(count), metric)):
@@ -67,9 +67,7 @@ def test_an_index_agrees_with_exact_search(count: int, metric: Metric, tmp_path:
         ("euclidean", [[0.0, 0.0], [6.0, 8.0]], [0.0, 0.0], [0.0, 10.0, np.inf], [1, 2, -1]),
     ],
 )
-def test_values_are_cosines_or_distances(
-    metric: Metric, vectors: list[list[float]], query: list[float], values: list[float], ids: list[int]
-) -> None:
+def test_values_are_cosines_or_distances(metric, vectors, query, values, ids):
     """Fewer than k results are padded."""
     index = ClassIndex.build(np.array(vectors), np.array([1, 2]), metric)
     found = index.search(np.array([query], np.float32), 3)
@@ -80,7 +78,7 @@ def test_values_are_cosines_or_distances(
 
 @both_metrics
 @pytest.mark.parametrize("count", [0, 1, 5, 150, 295, 300])
-def test_allowed_images_are_found_and_excluded_ones_are_not(count: int, metric: Metric) -> None:
+def test_allowed_images_are_found_and_excluded_ones_are_not(count, metric):
     vectors, ids, queries = points(300), ids_for(300), points(4, seed=1)
     index = ClassIndex.build(vectors, ids, metric)
     named = np.concatenate([ids[:count], [10**13, 3]]).astype(np.int64)  # the last two belong to other classes
@@ -90,20 +88,20 @@ def test_allowed_images_are_found_and_excluded_ones_are_not(count: int, metric: 
     np.testing.assert_array_equal(found, exact_ids(queries, vectors[count:], ids[count:], metric))
 
 
-def test_exclusion_overrides_a_filter_and_neither_outlasts_its_call() -> None:
+def test_exclusion_overrides_a_filter_and_neither_outlasts_its_call():
     index, queries = ClassIndex.build(np.eye(4), np.arange(4), "cosine"), np.eye(4, dtype=np.float32)[:1]
     found = index.search(queries, 4, np.array([0, 1, 2]), np.array([1, 3]))[1]
     assert sorted(found[0].tolist()) == [-1, -1, 0, 2]
     assert sorted(index.search(queries, 4)[1][0].tolist()) == [0, 1, 2, 3]
 
 
-def test_equal_values_are_ordered_by_id() -> None:
+def test_equal_values_are_ordered_by_id():
     index = ClassIndex.build(np.ones((6, 4)), np.array([60, 10, 50, 20, 40, 30]), "euclidean")
     _, ids = index.search(np.ones((1, 4), dtype=np.float32), 6)
     np.testing.assert_array_equal(ids, [[10, 20, 30, 40, 50, 60]])
 
 
-def test_stored_vectors_are_found_by_id() -> None:
+def test_stored_vectors_are_found_by_id():
     vectors, ids = points(20), ids_for(20)
     chosen = np.array([13, 2, 13])
     euclidean = ClassIndex.build(vectors, ids, "euclidean")
@@ -119,7 +117,7 @@ def test_stored_vectors_are_found_by_id() -> None:
     [(None, "cosine"), (b"", "cosine"), (b"not an index" * 9, "cosine"), (500, "cosine"), (10**9, "euclidean")],
     ids=["missing", "empty", "other", "truncated", "another metric"],
 )
-def test_loading_detects_a_damaged_file(content: bytes | int | None, metric: Metric, tmp_path: Path) -> None:
+def test_loading_detects_a_damaged_file(content, metric, tmp_path):
     path = saved(tmp_path)
     if content is None:
         path.unlink()
@@ -139,7 +137,7 @@ def test_loading_detects_a_damaged_file(content: bytes | int | None, metric: Met
         (np.array([[1.0, np.nan]]), [1], "finite"),
     ],
 )
-def test_invalid_embeddings_and_ids_are_rejected(vectors: NDArray[np.float64], ids: list[int], reason: str) -> None:
+def test_invalid_embeddings_and_ids_are_rejected(vectors, ids, reason):
     with pytest.raises(ValueError, match=reason):
         ClassIndex.build(vectors, np.array(ids, dtype=np.int64), "cosine")
 
@@ -148,9 +146,7 @@ def test_invalid_embeddings_and_ids_are_rejected(vectors: NDArray[np.float64], i
     ("message", "number"),
     [("write error in x: 0 != 9 (No space left on device)", errno.ENOSPC), ("failed", errno.EIO)],
 )
-def test_a_failed_write_leaves_no_file(
-    message: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_no_file(message, number, tmp_path, monkeypatch):
     def write_half(index: object, path: str) -> None:
         Path(path).write_bytes(b"half")
         raise RuntimeError(message)
@@ -162,7 +158,7 @@ def test_a_failed_write_leaves_no_file(
     assert not any(tmp_path.iterdir())
 
 
-def test_loading_detects_unsorted_ids(tmp_path: Path) -> None:
+def test_loading_detects_unsorted_ids(tmp_path):
     import faiss
 
     mapped = faiss.IndexIDMap(faiss.IndexFlatIP(2))
@@ -176,7 +172,7 @@ def test_loading_detects_unsorted_ids(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def clustered(monkeypatch: pytest.MonkeyPatch) -> NDArray[np.float32]:
+def clustered(monkeypatch):
     """Return 3,000 vectors in 60 clusters; classes of more than 1,000 get an inverted file."""
     monkeypatch.setattr(class_index, "EXACT_UP_TO", 1000)
     rng = np.random.default_rng(0)
@@ -185,9 +181,7 @@ def clustered(monkeypatch: pytest.MonkeyPatch) -> NDArray[np.float32]:
 
 
 @both_metrics
-def test_an_inverted_file_nearly_agrees_with_exact_search(
-    clustered: NDArray[np.float32], metric: Metric, tmp_path: Path
-) -> None:
+def test_an_inverted_file_nearly_agrees_with_exact_search(clustered, metric, tmp_path):
     from faiss.contrib.evaluation import knn_intersection_measure
 
     ids = np.arange(3000) * 7
@@ -203,7 +197,7 @@ def test_an_inverted_file_nearly_agrees_with_exact_search(
         np.testing.assert_array_equal(loaded.vectors(ids[:50]), clustered[:50])
 
 
-def test_a_filtered_search_of_an_inverted_file_is_exact(clustered: NDArray[np.float32]) -> None:
+def test_a_filtered_search_of_an_inverted_file_is_exact(clustered):
     """The allowed images may be in clusters far from the query."""
     assert [index_key(count) for count in (1, 1000, 10**6)] == ["Flat", "Flat", "IVF2000,Flat"]
     large = ClassIndex.build(clustered, np.arange(3000), "cosine")
@@ -215,9 +209,7 @@ def test_a_filtered_search_of_an_inverted_file_is_exact(clustered: NDArray[np.fl
 
 @both_metrics
 @pytest.mark.parametrize("part", [slice(1), slice(500), slice(2900), slice(0, 1000, 2), slice(3000)])
-def test_excluded_images_of_an_inverted_file_are_replaced_with_the_next(
-    clustered: NDArray[np.float32], part: slice, metric: Metric
-) -> None:
+def test_excluded_images_of_an_inverted_file_are_replaced_with_the_next(clustered, part, metric):
     """This holds even if most images in the nearest clusters are excluded."""
     large = ClassIndex.build(clustered, np.arange(3000) * 7, metric)
     recalls = []
@@ -231,7 +223,7 @@ def test_excluded_images_of_an_inverted_file_are_replaced_with_the_next(
     assert np.mean(recalls) > 0.98
 
 
-def test_an_inverted_file_returns_k_results_for_any_k(clustered: NDArray[np.float32]) -> None:
+def test_an_inverted_file_returns_k_results_for_any_k(clustered):
     large = ClassIndex.build(clustered, np.arange(3000), "cosine")
     for k in (500, 2999, 3000):
         found = large.search(clustered[:1], k)[1][0]
@@ -267,7 +259,7 @@ class FakeGpu:
 
 
 @pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
+def gpu(monkeypatch):
     """Return a fake GPU that FAISS finds."""
     found = FakeGpu()
     monkeypatch.setattr("faiss.get_num_gpus", lambda: 1, raising=False)
@@ -279,9 +271,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
 
 @both_metrics
 @pytest.mark.parametrize("count", [0, 1, 40, 299])
-def test_excluded_images_are_fetched_from_the_gpu_and_dropped(
-    count: int, metric: Metric, gpu: FakeGpu, tmp_path: Path
-) -> None:
+def test_excluded_images_are_fetched_from_the_gpu_and_dropped(count, metric, gpu, tmp_path):
     index = ClassIndex.load(saved(tmp_path, metric=metric), metric)
     vectors, ids, queries = points(300), ids_for(300), points(4, seed=1)
     found = index.search(queries, 10, excluded=ids[:count])[1]
@@ -289,9 +279,7 @@ def test_excluded_images_are_fetched_from_the_gpu_and_dropped(
     assert gpu.widths == [min(10 + count, 300)]
 
 
-def test_filtered_and_very_long_searches_use_the_cpu(
-    gpu: FakeGpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_filtered_and_very_long_searches_use_the_cpu(gpu, tmp_path, monkeypatch):
     """So do searches with exclusions in an inverted file. An index that was just built is not copied."""
     query = points(1)
     path = saved(tmp_path, MAX_GPU_K + 10)
@@ -321,9 +309,7 @@ def test_filtered_and_very_long_searches_use_the_cpu(
         ("vsearch.index.class_index._gpu_resources", MemoryError()),
     ],
 )
-def test_without_a_usable_gpu_searches_run_on_the_cpu(
-    name: str, error: Exception, gpu: FakeGpu, tmp_path: Path, monkeypatch: Any, caplog: Any
-) -> None:
+def test_without_a_usable_gpu_searches_run_on_the_cpu(name, error, gpu, tmp_path, monkeypatch, caplog):
     """There is one warning per process."""
     monkeypatch.setattr(name, Mock(side_effect=error))
     path, queries = saved(tmp_path), points(4, seed=1)
@@ -334,9 +320,7 @@ def test_without_a_usable_gpu_searches_run_on_the_cpu(
     assert gpu.widths == []
 
 
-def test_a_search_that_fails_on_the_gpu_is_repeated_on_the_cpu(
-    gpu: FakeGpu, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_search_that_fails_on_the_gpu_is_repeated_on_the_cpu(gpu, tmp_path, caplog):
     """TensorFlow may have taken the memory since the copy was made, and may release it later."""
     index, queries = ClassIndex.load(saved(tmp_path), "cosine"), points(4, seed=1)
     expected = exact_ids(queries, points(300), ids_for(300), "cosine")
@@ -351,9 +335,7 @@ def test_a_search_that_fails_on_the_gpu_is_repeated_on_the_cpu(
 @both_metrics
 @pytest.mark.parametrize("exact_up_to", [5000, 1000])
 @pytest.mark.parametrize("first", ["TensorFlow", "FAISS"])
-def test_gpu_and_cpu_return_the_same_results(
-    first: str, exact_up_to: int, metric: Metric, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gpu_and_cpu_return_the_same_results(first, exact_up_to, metric, tmp_path, monkeypatch):
     """FAISS shares the process with TensorFlow; either may use the GPU first."""
     from vsearch.models.tensorflow_startup import import_tensorflow
 

@@ -1,5 +1,3 @@
-from typing import Any
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -49,7 +47,7 @@ def brute_force(
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("k", [1, 3, 10, 40, 100])
 @pytest.mark.parametrize("products", [4, 40, 200])
-def test_the_search_of_all_classes_agrees_with_exact_search(products: int, k: int, metric: Metric) -> None:
+def test_the_search_of_all_classes_agrees_with_exact_search(products, k, metric):
     """This includes filters: excluded products are replaced with the next ones."""
     gallery, vectors = random_gallery(300, products)
     query = np.random.default_rng(5).normal(size=8).astype(np.float32)
@@ -66,14 +64,14 @@ def test_the_search_of_all_classes_agrees_with_exact_search(products: int, k: in
         assert [hit.product_id for hit in hits] == expected[:k]
 
 
-def test_each_product_is_found_once_by_its_best_image() -> None:
+def test_each_product_is_found_once_by_its_best_image():
     vectors = np.array([[1, 0], [0.9, 0.1], [0.8, 0.6], [0, 1]], dtype=np.float32)
     gallery = gallery_of(vectors, np.array([7, 7, 8, 7]), ["sofa", "sofa", "sofa", "lamp"])
     hits = gallery.search(np.array([1.0, 0.0]), k=5)
     assert hits == [Hit(7, 100, "sofa", 1.0), Hit(8, 102, "sofa", float(np.float32(0.8)))]
 
 
-def test_only_the_chosen_classes_are_searched_and_each_once() -> None:
+def test_only_the_chosen_classes_are_searched_and_each_once():
     gallery, _ = random_gallery(300, 300)
     hits = gallery.search(np.ones(8), k=20, classes=("class 1", "class 1"))
     assert {hit.class_name for hit in hits} == {"class 1"}
@@ -81,7 +79,7 @@ def test_only_the_chosen_classes_are_searched_and_each_once() -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_duplicates_keep_their_order_for_any_k(metric: Metric) -> None:
+def test_duplicates_keep_their_order_for_any_k(metric):
     rng = np.random.default_rng(0)
     vectors = np.repeat(rng.normal(size=(3, 8)), 150, axis=0).astype(np.float32)
     gallery = gallery_of(vectors, rng.permutation(450), ["a", "b", "c"] * 150)
@@ -90,7 +88,7 @@ def test_duplicates_keep_their_order_for_any_k(metric: Metric) -> None:
         assert gallery.search(vectors[0], k=k, metric=metric) == everything[:k]
 
 
-def test_cosines_do_not_depend_on_the_metric_of_the_search() -> None:
+def test_cosines_do_not_depend_on_the_metric_of_the_search():
     gallery, _ = random_gallery(60, 60)
     query = np.arange(8.0)
     by_cosine = gallery.search(query, k=60)
@@ -102,7 +100,7 @@ def test_cosines_do_not_depend_on_the_metric_of_the_search() -> None:
     assert gallery.cosines(query, []).shape == (0,)
 
 
-def test_images_and_products_are_found_by_id() -> None:
+def test_images_and_products_are_found_by_id():
     gallery = gallery_of(np.eye(3, dtype=np.float32), np.array([5, 6, 5]), ["a", "a", "b"])
     for product_ids, image_ids in (
         (5, [100, 102]),
@@ -126,7 +124,7 @@ def test_images_and_products_are_found_by_id() -> None:
         ({"k": 1, "classes": ("class 1", "rug")}, UnknownClass, r"'rug'.* class \d, class \d, class \d"),
     ],
 )
-def test_invalid_requests_are_rejected(options: dict[str, Any], error: type[Exception], words: str) -> None:
+def test_invalid_requests_are_rejected(options, error, words):
     gallery, _ = random_gallery(30, 30)
     with pytest.raises(error, match=words):
         gallery.search(np.ones(8), **options)

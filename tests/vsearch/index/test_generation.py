@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from tests.fakes import MATCH_CALIBRATION
-from tests.vsearch.conftest import Shop
 from vsearch.core.errors import CheckpointMissing, GenerationCorrupt, GenerationError, NoGeneration
 from vsearch.index import generation, retention
 from vsearch.index.generation import ID_PATTERN, Generation, new_id
 
 
-def test_a_published_generation_is_loaded_unchanged(shop: Shop) -> None:
+def test_a_published_generation_is_loaded_unchanged(shop):
     expected, path = shop.gallery(), shop.generations / shop.publish()
     loaded = generation.load(path)
     query = expected.embedding(105)
@@ -27,7 +26,7 @@ def test_a_published_generation_is_loaded_unchanged(shop: Shop) -> None:
     assert set(manifest["checksums"]) == {file.name for file in path.iterdir()} - {"manifest.json"}
 
 
-def test_a_generation_is_invisible_until_it_is_published(shop: Shop) -> None:
+def test_a_generation_is_invisible_until_it_is_published(shop):
     shop.write()
     for folder in (shop.generations, shop.folder / "missing"):
         assert generation.generation_ids(folder) == []
@@ -80,7 +79,7 @@ def damage(path: Path, how: str) -> None:
         ("folder missing", "missing"),
     ],
 )
-def test_loading_detects_damage(shop: Shop, how: str, problem: str) -> None:
+def test_loading_detects_damage(shop, how, problem):
     path = shop.generations / shop.publish()
     damage(path, how)
     with pytest.raises(GenerationCorrupt, match=f"^Generation {path.name} .*{problem}"):
@@ -88,14 +87,14 @@ def test_loading_detects_damage(shop: Shop, how: str, problem: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"../../etc", b"", b"\xff\xfe\x00"])
-def test_a_current_file_without_an_id_is_damaged(shop: Shop, content: bytes) -> None:
+def test_a_current_file_without_an_id_is_damaged(shop, content):
     shop.publish()
     (shop.generations / "CURRENT").write_bytes(content)
     with pytest.raises(GenerationCorrupt, match="CURRENT"):
         generation.current(shop.generations)
 
 
-def test_rollback_returns_to_the_previously_current_generation(shop: Shop) -> None:
+def test_rollback_returns_to_the_previously_current_generation(shop):
     """The next rollback does not return to a generation that was rolled back."""
     first, second = shop.publish(), shop.publish()
     assert retention.rollback(shop.generations) == first
@@ -107,7 +106,7 @@ def test_rollback_returns_to_the_previously_current_generation(shop: Shop) -> No
     assert retention.rolled_back(shop.generations) == [third, second]
 
 
-def test_rollback_skips_damaged_generations(shop: Shop) -> None:
+def test_rollback_skips_damaged_generations(shop):
     """It also works without a readable CURRENT; a generation named explicitly is never skipped."""
     first, second, third = (shop.publish() for _ in range(3))
     damage(shop.generations / second, "index cut")
@@ -129,7 +128,7 @@ def test_rollback_skips_damaged_generations(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("how", ["manifest cut", "older format"])
-def test_rollback_works_when_the_current_generation_is_unreadable_or_another_unusable(shop: Shop, how: str) -> None:
+def test_rollback_works_when_the_current_generation_is_unreadable_or_another_unusable(shop, how):
     first, second, third = (shop.publish() for _ in range(3))
     damage(shop.generations / third, how)
 
@@ -140,7 +139,7 @@ def test_rollback_works_when_the_current_generation_is_unreadable_or_another_unu
     assert retention.rollback(shop.generations, usable=usable) == first
 
 
-def test_prune_keeps_the_newest_the_current_and_the_previous_generation(shop: Shop) -> None:
+def test_prune_keeps_the_newest_the_current_and_the_previous_generation(shop):
     ids = [shop.publish() for _ in range(5)]
     retention.rollback(shop.generations)
     retention.rollback(shop.generations)
@@ -149,7 +148,7 @@ def test_prune_keeps_the_newest_the_current_and_the_previous_generation(shop: Sh
     generation.load(generation.current(shop.generations))
 
 
-def test_leftovers_of_killed_runs_are_removed(shop: Shop) -> None:
+def test_leftovers_of_killed_runs_are_removed(shop):
     shop.write()
     kept = shop.publish()
     (shop.generations / ".new-abc").touch()
@@ -157,7 +156,7 @@ def test_leftovers_of_killed_runs_are_removed(shop: Shop) -> None:
     assert sorted(path.name for path in shop.generations.iterdir()) == [kept, "CURRENT"]
 
 
-def test_new_ids_match_the_pattern_and_differ_within_a_second(shop: Shop) -> None:
+def test_new_ids_match_the_pattern_and_differ_within_a_second(shop):
     created = generation.load(shop.generations / shop.publish()).manifest.created_at
     ids = {new_id(created) for _ in range(40)}
     assert len(ids) > 30
@@ -171,6 +170,6 @@ def test_new_ids_match_the_pattern_and_differ_within_a_second(shop: Shop) -> Non
         ("chair", 0.29, "nothing close"), ("chair", 0.6, "similar"), ("lamp", 0.6, "very similar"),
     ],
 )  # fmt: skip
-def test_thresholds_are_the_lowest_scores_of_their_labels(class_name: str, score: float, label: str) -> None:
+def test_thresholds_are_the_lowest_scores_of_their_labels(class_name, score, label):
     """A class without its own thresholds uses the common ones."""
     assert MATCH_CALIBRATION.match_label(class_name, score) == label
