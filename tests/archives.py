@@ -9,7 +9,6 @@ Files = dict[str, bytes]
 
 
 def make_folder(parent: Path, files: Files) -> Path:
-    """Return a folder of these files."""
     for name, data in files.items():
         path = parent / "pictures" / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -120,7 +120,6 @@ def newer_vsearch(tmp_path_factory, monkeypatch):
 
 @pytest.fixture
 def sqlite_engine(migrated_sqlite, tmp_path):
-    """Return an empty SQLite catalog."""
     file = shutil.copy(migrated_sqlite, tmp_path / "catalog.sqlite")
     engine = connect(file)
     yield engine
@@ -199,8 +198,6 @@ def pg_url():
 
 @pytest.fixture(scope="session")
 def new_pg(pg_url):
-    """Return a function that creates an empty database and returns its URL."""
-
     def new(name: str) -> str:
         server = connect(pg_url)
         with server.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -222,7 +219,6 @@ def migrated_pg(new_pg):
 
 @pytest.fixture
 def pg_engine(migrated_pg):
-    """Return an empty PostgreSQL catalog."""
     with migrated_pg.begin() as connection:
         connection.exec_driver_sql(f"TRUNCATE {TABLES} RESTART IDENTITY")
     return migrated_pg

@@ -84,7 +84,6 @@ class FrozenClock:
         return self.now
 
     def move(self, seconds: float) -> None:
-        """Advance the clock."""
         self.now += timedelta(seconds=seconds)
 
 

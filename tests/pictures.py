@@ -60,7 +60,6 @@ def difference(picture: Any, expected: Any) -> int:
 
 
 def png_chunk(name: bytes, body: bytes) -> bytes:
-    """Return a PNG chunk."""
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 

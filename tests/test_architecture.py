@@ -56,21 +56,12 @@ HEAVY_PACKAGES = ("vsearch.training", "vsearch.models.network", "vsearch.models.
 """Importing a module from any other package must not load a heavy library."""
 
 MAX_LINES = 400
-SHARED_NAMES = {"dataset", "encode", "errors", "jobs", "models", "prune", "settings"} | {
-    "queries",
-    "run",
-    "report",
-    "evaluate",
-    "sources",
-    "fit",
-    "metrics",
-}
+SHARED_NAMES = {"dataset", "encode", "errors", "evaluate", "fit", "jobs", "metrics"}
+SHARED_NAMES |= {"models", "prune", "queries", "report", "run", "settings", "sources"}
 """Names of modules with the same subject in several packages, such as a command and what it runs."""
 
 
 class Import(NamedTuple):
-    """One import statement and its target."""
-
     importer: str
     target: str
     line: int
@@ -88,7 +79,6 @@ def modules() -> dict[str, Path]:
 
 @cache
 def tree(path: Path) -> ast.Module:
-    """Return the syntax tree of a module."""
     return ast.parse(path.read_text(encoding="utf8"))
 
 
@@ -111,7 +101,6 @@ def imports_of(name: str, nodes: Iterable[ast.AST]) -> Iterator[Import]:
 
 
 def within(name: str, packages: Iterable[str]) -> bool:
-    """Return whether a module is one of the packages or inside one."""
     return any(name == package or name.startswith(package + ".") for package in packages)
 
 

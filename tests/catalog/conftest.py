@@ -15,6 +15,5 @@ def engine(request):
 
 @pytest.fixture
 def session(engine):
-    """A session on an empty catalog."""
     with sessionmaker(engine)() as session:
         yield session

@@ -32,7 +32,6 @@ LAMP = ProductItem(sku="L-1", title="Lamp", images=(GREEN,))
 
 
 def commit(session: Session, **changes: tuple[ProductItem, ...] | tuple[str, ...]) -> None:
-    """Apply changes and commit them."""
     apply(session, Changes(**changes), sizes={RED: (640, 480)})  # type: ignore[arg-type]
     session.commit()
 

@@ -37,7 +37,6 @@ def count(sessions: sessionmaker[Session], model: type[Product | IndexRun]) -> i
 
 
 def assert_refused(error: type[Exception], words: str, url: str | Path, **options: bool) -> None:
-    """Assert that a catalog cannot be opened."""
     with pytest.raises(error, match=words), open_catalog(url, **options):
         pass
 
@@ -59,7 +58,6 @@ def test_sqlite_allows_several_processes(sqlite_engine):
         ("postgresql://u:secret@h:port/x", "port"),
         ("postgresql://u:se@cret@127.0.0.1:1/x", "%40"),
         ("postgresql://u:secret@127.0.0.1:1/x?sslmod=require", '"sslmod"'),
-        ("postgresql://u:secret@127.0.0.1:1/shop", "postgresql+psycopg://***@127.0.0.1:1/shop"),
         ("postgres://u:secret@127.0.0.1:1/shop", "postgresql+psycopg://***@127.0.0.1:1/shop"),
         ("sqlite://rel.db", "sqlite:///rel.db"),
         ("sqlite:///:memory:", "not name a file"),
@@ -190,19 +188,14 @@ def test_timestamps_are_returned_in_utc(session):
     assert (started_at, started_at.tzinfo) == (noon_in_tokyo, UTC)
 
 
-@pytest.mark.parametrize(
-    ("row", "error"),
-    [
-        (IndexRun(state="running", started_at=datetime(2026, 11, 21)), StatementError),
-        (Image(product_id=77, sha256="0" * 64, position=0), IntegrityError),
-    ],
-    ids=["timestamp without a time zone", "unknown foreign key"],
-)
-def test_invalid_rows_are_refused(session, row, error):
-    session.add(row)
-    with pytest.raises(error):
-        session.flush()
-    session.rollback()
+def test_timestamps_without_a_time_zone_and_unknown_foreign_keys_are_refused(session):
+    without_zone = IndexRun(state="running", started_at=datetime(2026, 11, 21))
+    unknown = Image(product_id=77, sha256="0" * 64, position=0)
+    for row, error in ((without_zone, StatementError), (unknown, IntegrityError)):
+        session.add(row)
+        with pytest.raises(error):
+            session.flush()
+        session.rollback()
 
 
 def test_schema_changes_are_rolled_back(sqlite_engine):

@@ -8,7 +8,6 @@ from indexer.feed.reader import read_feed
 
 
 def table(name: str) -> list[dict[str, str]]:
-    """Read one of the shop's CSV files."""
     with (demo.SHOP / name).open(encoding="utf8", newline="") as file:
         return list(csv.DictReader(file))
 

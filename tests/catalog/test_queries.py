@@ -12,7 +12,6 @@ from catalog.queries import GalleryRow
 
 
 def sha(name: str) -> str:
-    """Return a sha256 derived from a name."""
     return hashlib.sha256(name.encode()).hexdigest()
 
 

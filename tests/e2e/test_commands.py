@@ -54,7 +54,6 @@ def run(first):
 
 
 def skus() -> list[str]:
-    """Return the skus of the demo shop."""
     return [line.partition(",")[0] for line in demo.FEED.read_text(encoding="utf8").splitlines()[1:]]
 
 

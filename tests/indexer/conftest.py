@@ -18,7 +18,6 @@ def opened():
 
 @pytest.fixture
 def empty_shop(tmp_path):
-    """A shop without products."""
     shop = open_shop(tmp_path)
     yield shop
     shop.close()
@@ -50,12 +49,10 @@ def retailer(request, tmp_path):
 
 @pytest.fixture
 def sqlite_retailer(sqlite_engine, tmp_path):
-    """A shop without products on SQLite."""
     return retailer_on(sqlite_engine, tmp_path)
 
 
 def retailer_on(engine: Engine, folder: Path) -> Retailer:
-    """Return a shop without products."""
     fake_checkpoint(folder / "given")
     settings = Settings(
         data=folder,

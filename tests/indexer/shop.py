@@ -44,7 +44,6 @@ class Shop:
     store: ImageStore
 
     def add(self, skus: Sequence[str], category: str, pictures: int = 2) -> None:
-        """Add products with drawn pictures."""
         items = [
             ProductItem(sku, f"Product {sku}", category=category, images=self._draw(sku, pictures)) for sku in skus
         ]
@@ -52,12 +51,10 @@ class Shop:
             changes.apply(session, Changes(added=tuple(items)))
 
     def withdraw(self, *skus: str) -> None:
-        """Withdraw products."""
         with self.sessions.begin() as session:
             changes.apply(session, Changes(withdrawn=skus))
 
     def close(self) -> None:
-        """Close the database."""
         self.sessions.kw["bind"].dispose()
 
     def rows(self) -> list[GalleryRow]:
@@ -66,12 +63,10 @@ class Shop:
             return queries.gallery_rows(session)
 
     def latest_run(self) -> IndexRun:
-        """Return the record of the last run."""
         with self.sessions() as session:
             return queries.latest_runs(session, 1)[0]
 
     def manifest(self) -> Manifest:
-        """Return the manifest of the current generation."""
         return generations.read_manifest(generations.current(self.settings.generations))
 
     def photos(self) -> list[tuple[Picture, set[str]]]:
@@ -80,7 +75,6 @@ class Shop:
         return [(decode(self.store.read(row.sha256)), {sku}) for sku, row in sorted(first.items())]
 
     def with_settings(self, **values: object) -> "Shop":
-        """Return the shop with other settings."""
         return replace(self, settings=self.settings.model_copy(update=values))
 
     def with_evaluation_set(self) -> "Shop":
@@ -112,7 +106,6 @@ def open_shop(folder: Path, **settings: object) -> Shop:
 
 
 def settings_of(folder: Path, **settings: object) -> Settings:
-    """Return the settings of the shop in a data folder."""
     values = {"data": folder, "checkpoint": str(folder / "given"), "batch_size": 4, "min_class_size": 3} | settings
     return Settings.model_validate(values)
 
@@ -168,7 +161,6 @@ class Retailer:
         self.images = str(folder)
 
     def write_feed(self) -> Path:
-        """Write the feed."""
         file = self.settings.data / "feed.csv"
         with file.open("w", newline="", encoding="utf8") as lines:
             writer = csv.DictWriter(lines, next(iter(self.rows.values())))
@@ -202,7 +194,6 @@ class Noise(FakeEncoder):
 
 
 def encoder_by_trunk(checkpoint: Checkpoint) -> FakeEncoder:
-    """Open the encoder of a fake checkpoint."""
     return {1: FakeEncoder, GOOD: Shifted, BAD: Noise}[checkpoint.retrieval.grid](checkpoint)
 
 

@@ -128,7 +128,6 @@ def web():
 
 
 def feed_titles(address: str, *, private: bool = False) -> list[str]:
-    """Return the product titles in the feed at an address."""
     with local_file(address, private=private) as feed:
         return [item.title for item in read_feed(feed).items]
 

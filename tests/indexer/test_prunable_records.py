@@ -14,7 +14,6 @@ BEFORE = NOW - timedelta(days=90)
 
 @pytest.fixture
 def session(retailer):
-    """A session on an empty catalog."""
     with retailer.sessions() as session:
         yield session
 
@@ -39,7 +38,6 @@ def test_unfinished_and_recent_rows_are_kept(session):
 
 
 def test_promotions_are_kept(session):
-    """Their models are also kept."""
     for number in range(2 * MIN_RECORDS):
         counts = {"promoted": f"model {number}"} if number < 2 else {"promoted": ""} if number < 4 else {}
         moment = BEFORE - timedelta(days=50 - number)

@@ -81,7 +81,6 @@ class LiveShop:
         self.retailer.rows[sku] = row
 
     def set(self, **settings: object) -> None:
-        """Change settings."""
         self.settings = self.settings.model_copy(update=settings)
 
     def run_nightly(self, *, first: bool = False, **options: Any) -> Any:
@@ -92,12 +91,10 @@ class LiveShop:
         return self.retailer.run_nightly(clock=self.clock, **options)[1]
 
     def import_feed(self, **options: Any) -> None:
-        """Import the feed without indexing."""
         feed = str(self.retailer.write_feed())
         import_feed(self.settings, feed, str(self.images), sessions=self.retailer.sessions, **options)
 
     def promote(self, trunk: int) -> None:
-        """Promote another model."""
         folder = self.data / f"trained {trunk}"
         trained = fake_checkpoint(folder, trunk=trunk)
         promote.promote(self.settings, trained, allow_drop=1, open_encoder=open_encoder, clock=self.clock)
@@ -105,7 +102,6 @@ class LiveShop:
         self.clock.move(60)
 
     def request_thumbnails(self) -> None:
-        """Request the thumbnails of all pictures."""
         thumbnails = Thumbnails(self.settings)
         for _, sha256 in self.retailer.indexed():
             assert thumbnails.read(sha256, 160)
@@ -127,7 +123,6 @@ class LiveShop:
             return {table.__tablename__: session.scalar(select(func.count()).select_from(table)) for table in tables}
 
     def picture_of(self, sku: str) -> str:
-        """Return the picture of a product in the catalog."""
         with self.retailer.sessions() as session:
             (picture,) = queries.product_by_sku(session, sku).item.images  # type: ignore[union-attr]
         return picture
@@ -145,11 +140,9 @@ class LiveShop:
         return [skus.get(engine.search(photo, Search(k=1)).hits[0].product_id, "withdrawn") for photo in photos]
 
     def manifest(self) -> generations.Manifest:
-        """Return the manifest of the current generation."""
         return generations.read_manifest(generations.current(self.settings.generations))
 
     def problems(self) -> tuple[str, ...]:
-        """Return the result of verifying the published index."""
         return verify_published(self.settings, open_encoder).problems
 
     def state(self) -> tuple[dict[str, int], dict[str, int], dict[str, bytes]]:
@@ -167,12 +160,10 @@ def shop(retailer):
 
 @pytest.fixture
 def sqlite_shop(sqlite_retailer):
-    """The same on SQLite."""
     return first_run(sqlite_retailer)
 
 
 def first_run(retailer: Retailer) -> LiveShop:
-    """Return a shop after its first nightly job."""
     shop = LiveShop(retailer)
     for number in range(PRODUCTS):
         shop.draw(f"P{number:02d}", number, ("Sofas", "Lamps")[number % 2])
@@ -266,12 +257,10 @@ def stale_shop(shop):
 
 @pytest.fixture
 def sqlite_stale_shop(sqlite_shop):
-    """The same on SQLite."""
     return add_unused_data(sqlite_shop)
 
 
 def add_unused_data(shop: LiveShop) -> LiveShop:
-    """Add some unused data of every kind."""
     settings = shop.settings
     shop.request_thumbnails()
     for number in (0, 1):

@@ -39,7 +39,6 @@ class Shop:
 
     @property
     def generations(self) -> Path:
-        """The folder of the generations."""
         return self.folder / "generations"
 
     def gallery(self, first_product: int = 1) -> Gallery:
@@ -67,7 +66,6 @@ class Shop:
 
     @property
     def settings(self) -> Settings:
-        """The settings of this data folder."""
         return Settings(data=self.folder)
 
     def publish(self, first_product: int = 1) -> str:

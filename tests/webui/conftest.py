@@ -28,6 +28,7 @@ from vsearch.imaging.geometry import Box
 from vsearch.index import generation
 from vsearch.index.class_index import ClassIndex
 from vsearch.index.gallery import Gallery
+from vsearch.index.generation import MatchThresholds
 from vsearch.models import checkpoint as checkpoints
 from vsearch.search.engine import Engine
 from webui import create_admin_app, create_app
@@ -49,7 +50,6 @@ class Site:
 
     @property
     def client(self) -> FlaskClient:
-        """A shopper's client."""
         return self.app.test_client()
 
     @property
@@ -62,7 +62,6 @@ class Site:
         return encode_jpeg(self.pictures[2 * product], quality=80)
 
     def upload(self, product: int = 0) -> str:
-        """Upload a photo of a product and return the URL of its results."""
         response = self.client.post("/search", data={"photo": (io.BytesIO(self.photo(product)), "photo.jpg")})
         assert response.status_code == 303
         return response.location
@@ -72,7 +71,6 @@ class Site:
         return re.findall(r'<span class="card__title">([^<]*)', self.client.get(address).text)
 
     def stored(self) -> list[Path]:
-        """Return the stored uploads."""
         return sorted(path for path in self.settings.uploads.rglob("*") if path.is_file())
 
 
@@ -134,7 +132,6 @@ def shop_folder(tmp_path_factory, migrated_sqlite):
 
 @pytest.fixture
 def settings(shop_folder, tmp_path):
-    """Settings for a copy of that folder."""
     return _settings(shop_folder, tmp_path / "data")
 
 
@@ -184,7 +181,6 @@ def room() -> bytes:
 
 @pytest.fixture
 def client(shared_site):
-    """A client of the shared application."""
     return shared_site.client
 
 
@@ -196,7 +192,6 @@ def _settings(shop_folder: Path, folder: Path) -> Settings:
 
 @contextmanager
 def running(settings: Settings, open_detector: OpenDetector = no_detector) -> Iterator[Site]:
-    """Run the application."""
     engine = Engine(settings, open_encoder=fakes.FakeEncoder, open_detector=open_detector)
     engine.refresh()
     catalog = connect(settings.catalog_url)
@@ -204,6 +199,12 @@ def running(settings: Settings, open_detector: OpenDetector = no_detector) -> It
     app = create_app(settings, engine=engine, sessions=sessions, open_reader=fakes.FakeReader)
     yield Site(app, engine, settings, sessions, catalog_pictures())
     catalog.dispose()
+
+
+def label_matches(monkeypatch: pytest.MonkeyPatch, minimum: float) -> None:
+    """Label hits with at least this margin "similar", others "nothing close"."""
+    label = lambda thresholds, margin: "similar" if margin >= minimum else "nothing close"  # noqa: E731
+    monkeypatch.setattr(MatchThresholds, "match_label", label)
 
 
 @cache

@@ -20,12 +20,10 @@ FORWARDED = {
 
 
 def running_with(settings, **changes):
-    """Run the application with other settings."""
     return running(settings.model_copy(update=changes))
 
 
 def search(site, **options):
-    """Search with the API."""
     return site.client.post("/api/v1/search", data=site.photo(3), **options)
 
 

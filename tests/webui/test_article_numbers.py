@@ -1,7 +1,8 @@
 import io
 import logging
 import re
-import threading
+from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -112,16 +113,8 @@ def test_damaged_reader_is_logged_once(article_number_site, caplog):
 
 
 def test_concurrent_requests_open_one_reader(article_number_site):
-    opened = []
-
-    def open_reader(checkpoint):
-        opened.append(checkpoint)
-        return FakeReader(checkpoint)
-
+    open_reader = Mock(side_effect=FakeReader)
     reader = ArticleNumberReader(article_number_site.settings, article_number_site.sessions, open_reader)
-    threads = [threading.Thread(target=lambda: reader.reader) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(opened) == 1
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: reader.reader, range(8)))
+    open_reader.assert_called_once()

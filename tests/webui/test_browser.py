@@ -78,7 +78,6 @@ def upload(page, photo) -> None:
 
 
 def titles(page) -> list[str]:
-    """Return the titles of the products on the page."""
     return page.locator(".card__title").all_text_contents()
 
 

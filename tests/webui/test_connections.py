@@ -63,7 +63,6 @@ def started(application, *, threads: int = 1, **limits) -> Iterator[tuple[Server
 
 @contextmanager
 def served(application=echo, **options) -> Iterator[int]:
-    """Run a server; yield its port."""
     with started(application, **options) as (_, port):
         yield port
 
@@ -86,7 +85,6 @@ def read_all(client: socket.socket) -> bytes:
 
 
 def read_response(client: socket.socket) -> bytes:
-    """Return one response."""
     received = b""
     while b"\r\n\r\n" not in received:
         received += client.recv(65_536) or b"\r\n\r\n"

@@ -6,16 +6,8 @@ from webui.criteria import Criteria, from_form, from_query
 
 
 def test_query_is_parsed_back():
-    criteria = Criteria(
-        **{
-            "box": Box(0.1, 0.2, 0.3, 0.4),
-            "class_name": "Seating > Sofas",
-            "metric": "euclidean",
-            "text": "green velvet",
-        },
-        **{"price_min": 100_00, "price_max": 99_99_99, "in_stock": True, "page": 3, "visual_only": True},
-        article_number="12345678",
-    )
+    box = Box(0.1, 0.2, 0.3, 0.4)
+    criteria = Criteria(box, "Seating > Sofas", "euclidean", "oak", 100_00, 99_99_99, True, 3, True, "12345678")
     assert from_query(criteria.query(), "EUR") == criteria
 
 

@@ -3,9 +3,11 @@ import re
 
 import pytest
 
+from tests.fakes import FakeEncoder
 from tests.pictures import encoded, jpeg, noise, png_header, scene
 from tests.webui.conftest import running
 from vsearch.core.errors import SettingsError
+from vsearch.detection.detector import no_detector
 from vsearch.imaging.codec import Limits, decode
 from webui import examples
 from webui.server import serve
@@ -95,4 +97,4 @@ def test_unreadable_folder_stops_the_server(settings, tmp_path, name):
     (tmp_path / "file").write_text("")
     wrong = settings.model_copy(update={"examples": tmp_path / name, "port": 0})
     with pytest.raises(SettingsError, match=rf"examples: .*{name}"):
-        serve(wrong, lambda url, problem: None)
+        serve(wrong, lambda url, problem: None, FakeEncoder, no_detector)

@@ -13,7 +13,6 @@ from webui.thumbnails import WIDTHS
 
 @pytest.fixture
 def sha256(client):
-    """The id of a catalog picture."""
     return re.search(r"/pictures/([0-9a-f]{64})-", client.get("/").text)[1]
 
 

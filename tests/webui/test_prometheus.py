@@ -10,7 +10,6 @@ from vsearch.core.errors import GenerationCorrupt
 
 
 def read_metrics(site):
-    """Return the metrics by name and labels."""
     response = site.operator.get("/metrics")
     assert response.status_code == 200
     assert response.content_type.startswith("text/plain")

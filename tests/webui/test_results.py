@@ -4,10 +4,9 @@ import pytest
 from sqlalchemy import event
 
 from catalog import queries
-from tests.webui.conftest import import_products, withdraw
+from tests.webui.conftest import import_products, label_matches, withdraw
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.geometry import Box
-from vsearch.index.generation import MatchThresholds
 from vsearch.search.engine import Engine, Search
 from vsearch.search.merging import SearchResult
 from vsearch.search.serving import Serving
@@ -46,13 +45,6 @@ class RecordingEngine:
 def recording(site, routed_to: str = "lamp", label: str = "nothing close"):
     """Return the services of the site with a recording engine."""
     return replace(services_of(site.app), engine=RecordingEngine(site.engine, routed_to, label))
-
-
-def label_matches(monkeypatch, minimum: float, label: str = "similar") -> None:
-    """Give hits with at least this margin a label, others "nothing close"."""
-    monkeypatch.setattr(
-        MatchThresholds, "match_label", lambda _, margin: label if margin >= minimum else "nothing close"
-    )
 
 
 @pytest.mark.parametrize(("label", "classes"), [("nothing close", {"Chair", "Lamp"}), ("similar", {"Lamp"})])

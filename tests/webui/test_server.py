@@ -37,7 +37,6 @@ serve(settings, lambda address, problem: print(address, problem, flush=True), Fa
 
 @pytest.fixture
 def free_port():
-    """An unused port."""
     return ports.free_port()
 
 

@@ -7,25 +7,16 @@ from PIL import Image
 
 from catalog import queries
 from tests.pictures import bad_files, encoded, jpeg, scene
-from tests.webui.conftest import ROOM, import_products, room, withdraw
-from vsearch.index.generation import MatchThresholds
+from tests.webui.conftest import ROOM, import_products, label_matches, room, withdraw
 
 LAMP, CHAIR = (str(box) for box in ROOM)
 THIRD = "0.4,0.05,0.55,0.2"
 
 
 def post(client, data: bytes, name: str = "photo.jpg", field: str = "photo"):
-    """Upload a file."""
     head = f'--frontier\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'
     body = head.encode() + data + b"\r\n--frontier--\r\n"
     return client.post("/search", data=body, content_type="multipart/form-data; boundary=frontier")
-
-
-def label_matches(monkeypatch, minimum: float) -> None:
-    """Label hits with at least this score "similar", others "nothing close"."""
-    monkeypatch.setattr(
-        MatchThresholds, "match_label", lambda _, score: "similar" if score > minimum else "nothing close"
-    )
 
 
 def test_home_has_a_form_that_works_without_javascript(client):
@@ -193,8 +184,8 @@ def test_nothing_close(site, monkeypatch):
 @pytest.mark.parametrize(
     "query",
     [
-        *("?price_max=105", "?class=lamp&stock=in&text=velvet&page=1"),
-        *("?box=0,0,0.3,0.3&price_max=105", "?class=all&price_max=105"),
+        *("?price_max=105", "?price_min=132", "?class=lamp&stock=in&text=velvet&page=1", "?class=all&price_max=105"),
+        *("?box=0,0,0.3,0.3&price_max=105", "?class=lamp&price_min=1&box=0,0,0.9,0.9&metric=euclidean"),
     ],
 )
 def test_filters_hide_the_close_products(site, monkeypatch, query):
@@ -204,7 +195,7 @@ def test_filters_hide_the_close_products(site, monkeypatch, query):
     page = site.client.get(url + query).text
     assert "1 product would be closer" in page
     unfiltered = html.unescape(re.search(r'<a href="([^"]*)">Remove the filters</a>', page)[1])
-    kept = re.findall("class=all|text=velvet", query)
+    kept = re.findall("class=all|text=velvet|metric=euclidean", query)
     assert unfiltered == url + ("?" + kept[0] if kept else "")
     assert "would be closer" not in site.client.get(unfiltered).text
 
@@ -269,7 +260,6 @@ def test_only_a_form_deletes_a_photo(site):
 
 
 def upload_room(site) -> str:
-    """Upload the photo of a room and return the URL of its results."""
     return post(site.client, room(), "room.jpg").location
 
 

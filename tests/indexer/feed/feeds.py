@@ -27,7 +27,6 @@ def json_lines(*rows: Any) -> str:
 
 
 def read(folder: Path, content: str | bytes, name: str = "feed.csv", **options: Any) -> FeedReading:
-    """Read a feed with that content."""
     file = folder / name
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
     return read_feed(file, **options)

@@ -39,7 +39,6 @@ old,Old chair,,Nord,Chairs,true,Title,Default Title,O-1,1,9,https://cdn.example/
 
 
 def fields(items: dict[str, ProductItem], *names: str) -> dict[str, Any]:
-    """Return these fields of each product, by sku."""
     return {sku: tuple(getattr(item, name) for name in names) for sku, item in items.items()}
 
 

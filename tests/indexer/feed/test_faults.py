@@ -37,7 +37,6 @@ def failure(capsys: pytest.CaptureFixture[str], stale_shop: Shop, *arguments: st
 
 
 def assert_published(stale_shop: Shop, generation_id: str | None) -> None:
-    """Assert that this generation is published and searchable."""
     assert generations.current_id(stale_shop.settings.generations) == generation_id
     engine = Engine(stale_shop.settings, FakeEncoder)
     engine.refresh()

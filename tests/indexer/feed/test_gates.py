@@ -30,7 +30,6 @@ def reading(
 
 
 def findings(count: int, kind: Any, sku: str = "") -> list[FeedFinding]:
-    """Return problems on distinct lines."""
     return [FeedFinding(1000 + n, sku or f"S{n}", "?", kind) for n in range(count)]
 
 
@@ -45,7 +44,6 @@ def catalog(count: int, columns: Sequence[str] = (), **filled: int) -> CatalogSt
 
 
 def violated(feed: FeedReading, before: CatalogState = EMPTY, settings: Settings = SETTINGS) -> list[str]:
-    """Return the gates that a feed violates."""
     return [gate for gate, _ in gates.check_reading(feed, before, settings)]
 
 

@@ -25,23 +25,18 @@ ROWS = ("A,Sofa,1,0.jpg|1.jpg,Sofas", "B,Lamp,2,2.jpg,Lamps", "C,Rug,3,3.jpg,Rug
 
 @dataclass
 class Shop:
-    """An empty catalog and a folder of pictures."""
-
     folder: Path
     sessions: sessionmaker[Session]
 
     @property
     def store(self) -> ImageStore:
-        """The image store."""
         return ImageStore(Settings(data=self.folder).pictures)
 
     @property
     def stored(self) -> int:
-        """The number of stored pictures."""
         return sum(path.is_file() for path in self.store.folder.rglob("*"))
 
     def picture(self, name: str) -> Path:
-        """Return the path of a picture named in feeds."""
         return self.folder / "images" / name
 
     def import_table(self, *lines: str, progress: Progress = no_stages, **options: Any) -> ImportReport:
@@ -57,7 +52,6 @@ class Shop:
         return self.import_table("sku,title,stock,image,category", *rows, **options)
 
     def snapshot(self) -> dict[str, ProductItem]:
-        """Return the products in the catalog."""
         with self.sessions() as session:
             return queries.snapshot(session)
 

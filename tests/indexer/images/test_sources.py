@@ -25,13 +25,11 @@ KINDS = {
 
 
 def fetch(location: Path | str, *names: str) -> list[bytes | None]:
-    """Return the pictures at a location."""
     with open_pictures(str(location), LIMIT) as source:
         return [source.fetch(name).data for name in names]
 
 
 def assert_unavailable(location: Path | str, problems: dict[str, str]) -> None:
-    """Assert that a location refuses each of these names for the given reason."""
     with open_pictures(str(location), LIMIT) as source:
         for name, problem in problems.items():
             with pytest.raises(PictureUnavailable, match=problem) as caught:
@@ -170,7 +168,6 @@ def test_spellings_of_a_name_in_object_storage():
 
 @pytest.fixture(scope="module")
 def s3():
-    """The address of a bucket."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer("127.0.0.1", 0)

@@ -19,13 +19,11 @@ def shop(tmp_path):
 
 @pytest.fixture
 def sessions(shop):
-    """The catalog of the shop."""
     with open_catalog(shop.catalog_url, write=True) as found:
         yield found
 
 
 def row(sessions: Sessions, job_id: int) -> Job:
-    """Return a job."""
     with sessions() as session:
         found = jobs.one(session, job_id)
     assert found is not None

@@ -29,8 +29,8 @@ pytestmark = pytest.mark.slow
 
 @contextmanager
 def running_worker(settings: Settings, schedule: str = "") -> Iterator[subprocess.Popen[bytes]]:
-    """Run a real worker."""
-    command = [sys.executable, "-c", COMMAND, "--data", str(settings.data), "jobs", "worker"]
+    program = f"from indexer.jobs import worker; worker.POLL_SECONDS = 0.05; {COMMAND}"
+    command = [sys.executable, "-c", program, "--data", str(settings.data), "jobs", "worker"]
     environment = {**os.environ, "VSEARCH_SCHEDULE": schedule}
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment)
     try:

@@ -245,13 +245,11 @@ class FakeGpu:
     widths: list[int] = field(default_factory=list)
 
     def clone(self, resources: object, device: int, index: Any) -> "FakeGpu":
-        """Copy an index."""
         self.clones += 1
         self.index = index
         return self
 
     def search(self, vectors: NDArray[np.float32], k: int) -> Any:
-        """Search the copy."""
         self.widths.append(k)
         if self.error:
             raise self.error

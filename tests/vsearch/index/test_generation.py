@@ -42,46 +42,33 @@ def test_a_generation_is_invisible_until_it_is_published(shop):
     assert generation.generation_ids(shop.generations) == [first, second]
 
 
-def damage(path: Path, how: str) -> None:
-    """Damage a published generation."""
-    index, images, manifest = path / "class-000.cosine.faiss", path / "images.npz", path / "manifest.json"
-    match how:
-        case "index missing":
-            index.unlink()
-        case "index cut":
-            index.write_bytes(index.read_bytes()[:-1])
-        case "one bit":
-            data = bytearray(images.read_bytes())
-            data[200] ^= 1
-            images.write_bytes(data)
-        case "manifest missing":
-            manifest.unlink()
-        case "manifest cut":
-            manifest.write_bytes(manifest.read_bytes()[:100])
-        case "no object":
-            manifest.write_text("[]")
-        case "older format":
-            manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format_version": 1}))
-        case "folder missing":
-            path.rename(path.with_name("elsewhere"))
+INDEX, IMAGES, MANIFEST = "class-000.cosine.faiss", "images.npz", "manifest.json"
+DAMAGES = {
+    "index missing": (INDEX, lambda data: None, rf"{INDEX} is missing"),
+    "index cut": (INDEX, lambda data: data[:-1], rf"{INDEX} does not match"),
+    "one byte": (IMAGES, lambda data: data[:200] + bytes([data[200] ^ 1]) + data[201:], f"{IMAGES} does not match"),
+    "manifest missing": (MANIFEST, lambda data: None, f"{MANIFEST} is missing"),
+    "manifest cut": (MANIFEST, lambda data: data[:100], MANIFEST),
+    "no object": (MANIFEST, lambda data: b"[]", MANIFEST),
+    "older format": (MANIFEST, lambda data: b'{"format_version": 1}', "version 1.*`vsearch index run`"),
+}
 
 
-@pytest.mark.parametrize(
-    ("how", "problem"),
-    [
-        ("index missing", r"class-000\.cosine\.faiss is missing"),
-        ("index cut", r"class-000\.cosine\.faiss does not match"),
-        ("one bit", r"images\.npz does not match"),
-        ("manifest missing", r"manifest\.json is missing"),
-        ("manifest cut", r"manifest\.json"),
-        ("no object", r"manifest\.json"),
-        ("older format", "version 1.*`vsearch index run`"),
-        ("folder missing", "missing"),
-    ],
-)
-def test_loading_detects_damage(shop, how, problem):
+def damage(path: Path, how: str) -> str:
+    name, change, problem = DAMAGES[how]
+    changed = change((path / name).read_bytes())
+    (path / name).unlink()
+    if changed is not None:
+        (path / name).write_bytes(changed)
+    return problem
+
+
+@pytest.mark.parametrize("how", [*DAMAGES, "folder missing"])
+def test_loading_detects_damage(shop, how):
     path = shop.generations / shop.publish()
-    damage(path, how)
+    if how == "folder missing":
+        path.rename(path.with_name("elsewhere"))
+    problem = damage(path, how) if how in DAMAGES else "missing"
     with pytest.raises(GenerationCorrupt, match=f"^Generation {path.name} .*{problem}"):
         generation.load(path)
 
