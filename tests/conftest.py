@@ -164,10 +164,11 @@ def indexed(filled, tmp_path_factory):
     from indexer.build.reindex import reindex
     from tests.fakes import FakeEncoder, FrozenClock
     from tests.indexer.shop import open_shop
+    from vsearch.detection.detector import no_detector
 
     folder = shutil.copytree(filled, tmp_path_factory.mktemp("indexed") / "data")
     shop = open_shop(folder)
-    reindex(shop.settings, open_encoder=FakeEncoder, clock=FrozenClock())
+    reindex(shop.settings, open_encoder=FakeEncoder, open_detector=no_detector, clock=FrozenClock())
     shop.close()
     return folder
 

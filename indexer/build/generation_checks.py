@@ -4,29 +4,31 @@ import csv
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import queries
 from catalog.database import open_catalog
 from catalog.image_store import ImageStore
 from catalog.models import Product
-from indexer.build.encode import EncodeContext
 from indexer.build.run_context import RunContext
 from vsearch.core.errors import CatalogError, SettingsError, VerificationFailed, VSearchError
 from vsearch.core.settings import Metric, Settings
 from vsearch.core.vectors import l2_normalize
-from vsearch.imaging.codec import decode
+from vsearch.detection.detector import OpenDetector, open_bundled
+from vsearch.imaging.codec import Limits, decode
 from vsearch.index import generation as generations
 from vsearch.index.class_index import ClassIndex
 from vsearch.index.gallery import Gallery
 from vsearch.index.generation import Generation, Manifest
 from vsearch.models import registry
 from vsearch.models.encoder import Encoder
-from vsearch.search.serving import OpenEncoder
+from vsearch.search.engine import Engine, Search
+from vsearch.search.serving import OpenEncoder, Serving
 
 SAMPLE_SIZE = 200
 """Maximum number of pictures searched for in each class."""
@@ -58,6 +60,8 @@ _TOLERANCE = 1e-4  # of squared distances, as a share of the squared norm; half 
 
 Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]
+
+OpenEngine = Callable[[], Engine]
 
 Members = Mapping[str, Mapping[int, int]]
 """Class name -> product id -> number of its pictures."""
@@ -99,7 +103,7 @@ def check(generation: Generation, expected: Expected) -> None:
 
 
 def check_against_published(
-    generation: Generation, current: Manifest | None, encoding: EncodeContext, context: RunContext
+    generation: Generation, current: Manifest | None, open_engine: OpenEngine, context: RunContext
 ) -> None:
     """Reject a new generation that performs worse than the published one or does not find the canaries.
 
@@ -114,8 +118,8 @@ def check_against_published(
             return _members(generations.load(folder)), _members(generation)
 
         found += [("drift", text) for text in drift(current, generation.manifest, members)]
-    if "canaries" not in context.accept and settings.canaries is not None:
-        found += [("canaries", text) for text in failing_canaries(settings.canaries, generation, encoding)]
+    if "canaries" not in context.accept:
+        found += [("canaries", text) for text in failing_canaries(settings, generation, open_engine, context.sessions)]
     if found:
         options = " ".join(f"--accept {cause}" for cause in dict.fromkeys(cause for cause, _ in found))
         raise VerificationFailed(
@@ -124,7 +128,9 @@ def check_against_published(
         )
 
 
-def verify_published(settings: Settings, open_encoder: OpenEncoder = Encoder) -> PublishedCheck:
+def verify_published(
+    settings: Settings, open_encoder: OpenEncoder = Encoder, open_detector: OpenDetector = open_bundled
+) -> PublishedCheck:
     """Check the published generation's files, searches and canaries, and compare it with the catalog.
 
     Raises:
@@ -134,6 +140,12 @@ def verify_published(settings: Settings, open_encoder: OpenEncoder = Encoder) ->
     """
     generation = generations.load(generations.current(settings.generations))
     checkpoint = registry.find(settings, generation.checkpoint_id)
+
+    @cache
+    def open_engine() -> Engine:
+        serving = Serving(open_encoder(checkpoint), checkpoint, generation)
+        return Engine(settings, open_detector=open_detector, serving=serving)
+
     with open_catalog(settings.catalog_url) as sessions:
         with sessions() as session:
             rows = queries.gallery_rows(session)
@@ -142,12 +154,10 @@ def verify_published(settings: Settings, open_encoder: OpenEncoder = Encoder) ->
         lost = [row for row in rows if not store.exists(row.sha256)]
         if lost:
             found.append(f"Pictures without a file: {len(lost)}, for example of {lost[0].sku}. Import the feed again.")
-        if settings.canaries is not None:
-            encoding = EncodeContext.of_shop(settings, sessions, checkpoint, open_encoder)
-            try:
-                found += failing_canaries(settings.canaries, generation, encoding)
-            except SettingsError as error:
-                found.append(str(error))
+        try:
+            found += failing_canaries(settings, generation, open_engine, sessions)
+        except SettingsError as error:
+            found.append(str(error))
     live, indexed = {row.image_id for row in rows}, set(generation.gallery.image_ids.tolist())
     notes = []
     if live - indexed:
@@ -304,14 +314,20 @@ def _members(generation: Generation) -> Members:
 # ---- canaries: the shop's own photos, each of which must find a known product ----
 
 
-def failing_canaries(file: Path, generation: Generation, encoding: EncodeContext) -> Iterator[str]:
+def failing_canaries(
+    settings: Settings, generation: Generation, open_engine: OpenEngine, sessions: sessionmaker[Session]
+) -> Iterator[str]:
     """Yield a sentence for each canary that does not find its product; canaries of withdrawn products are skipped.
 
-    `file` is a CSV file with the columns photo (a path relative to the file) and sku.
+    They are searched as shoppers' photos are, with the engine of the generation. The `canaries` setting names a CSV
+    file with the columns photo (a path relative to the file) and sku.
 
     Raises:
         SettingsError: the list or a photo cannot be used, or a product was never in the catalog.
     """
+    file = settings.canaries
+    if file is None:
+        return
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             rows = list(csv.DictReader(lines))
@@ -320,26 +336,21 @@ def failing_canaries(file: Path, generation: Generation, encoding: EncodeContext
         raise SettingsError(
             f"Setting canaries: {file} is not a CSV file with the columns photo and sku ({error}). Correct it."
         ) from error
+    limits = Limits.from_settings(settings)
     for photo, sku in canaries:
         try:
-            found = _finds_product(photo, sku, generation, encoding)
+            with sessions() as session:
+                product_id = session.scalar(select(Product.product_id).where(Product.sku == sku))
+            if product_id is None:
+                raise CatalogError("This product was never in the catalog.")
+            if product_id not in generation.gallery.product_ids:
+                continue
+            picture = decode(photo.read_bytes(), limits)
+            hits = open_engine().search(picture, Search(k=CANARY_DEPTH)).hits
         except (VSearchError, OSError) as error:
             reason = str(error).rstrip(".")
             raise SettingsError(
                 f"Setting canaries: {photo.name} ({sku}) in {file} cannot be used: {reason}. Correct the list."
             ) from error
-        if found is False:
+        if all(hit.product_id != product_id for hit in hits):
             yield f"Canary {photo.name} does not find {sku} among the first {CANARY_DEPTH} results."
-
-
-def _finds_product(photo: Path, sku: str, generation: Generation, encoding: EncodeContext) -> bool | None:
-    """Return whether the product is found; None if it is not in the generation."""
-    with encoding.sessions() as session:
-        product_id = session.scalar(select(Product.product_id).where(Product.sku == sku))
-    if product_id is None:
-        raise CatalogError("This product was never in the catalog.")
-    if product_id not in generation.gallery.product_ids:
-        return None
-    blocks = encoding.encoder().blocks([decode(photo.read_bytes(), encoding.limits)])
-    hits = generation.gallery.search(generation.whitening.project(blocks)[0], k=CANARY_DEPTH)
-    return any(hit.product_id == product_id for hit in hits)

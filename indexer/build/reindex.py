@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from catalog.queries import GalleryRow
 from indexer.build.class_indexes import assign_classes, build_gallery, fingerprint
 from indexer.build.encode import EncodeContext, EncodeResult, encode_missing, encode_pictures
 from indexer.build.fitting import LabeledBlocks, View, choose_views, fit_embedding, fit_shop_heads, needs_heads
-from indexer.build.generation_checks import Expected, check, check_against_published
+from indexer.build.generation_checks import Expected, OpenEngine, check, check_against_published
 from indexer.build.run_context import (
     LOCK,
     RunContext,
@@ -35,14 +36,16 @@ from vsearch.core.errors import CatalogError, GenerationCorrupt, VSearchError
 from vsearch.core.lock import run_lock
 from vsearch.core.progress import Progress, no_stages
 from vsearch.core.settings import Settings
+from vsearch.detection.detector import OpenDetector, open_bundled
 from vsearch.index import generation as generations
 from vsearch.index import retention
-from vsearch.index.generation import Manifest, Origin, new_id
+from vsearch.index.generation import Generation, Manifest, Origin, new_id
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.encoder import Encoder
-from vsearch.search.serving import OpenEncoder
+from vsearch.search.engine import Engine
+from vsearch.search.serving import OpenEncoder, Serving
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +107,7 @@ def reindex(
     on_imported: Callable[[ImportReport], None] = lambda report: None,
     delete_unused: bool = False,
     open_encoder: OpenEncoder = Encoder,
+    open_detector: OpenDetector = open_bundled,
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
     accept: Collection[str] = (),
@@ -116,6 +120,7 @@ def reindex(
         on_imported: called with the import report before the index is built.
         delete_unused: prune at the end; see `indexer.prune`.
         open_encoder: opens the encoder of a checkpoint; called only if there is something to encode.
+        open_detector: opens the product detector; called only if photos are searched.
         accept: checks to override: feed gates (`indexer.feed.gates`), "drift" or "canaries".
 
     Raises:
@@ -124,7 +129,7 @@ def reindex(
         VSearchError: the index cannot be built; the published index and everything imported and encoded are kept.
     """
     with (
-        exclusive_run(settings, open_encoder, progress=progress, clock=clock, accept=accept) as context,
+        exclusive_run(settings, open_encoder, open_detector, progress=progress, clock=clock, accept=accept) as context,
         recorded(context) as record,
     ):
         if feed:
@@ -248,9 +253,19 @@ def build_generation(context: RunContext, inputs: BuildInputs) -> Path:
     with stages("verify"):
         generation = generations.load(hidden)
         check(generation, Expected(catalog.image_ids, catalog.product_ids, catalog.classes, embedding.vectors))
-        encoding = EncodeContext.of_shop(settings, context.sessions, inputs.checkpoint, context.open_encoder)
-        check_against_published(generation, inputs.current, encoding, context)
+        check_against_published(generation, inputs.current, _open_engine(context, inputs, generation), context)
     return hidden
+
+
+def _open_engine(context: RunContext, inputs: BuildInputs, generation: Generation) -> OpenEngine:
+    """Return a function that opens the engine of an unpublished generation at the first call."""
+
+    @cache
+    def open_engine() -> Engine:
+        serving = Serving(inputs.catalog.encode_context.encoder(), inputs.checkpoint, generation)
+        return Engine(context.settings, open_detector=context.open_detector, serving=serving)
+
+    return open_engine
 
 
 def publish(context: RunContext, inputs: BuildInputs, hidden: Path) -> RunReport:

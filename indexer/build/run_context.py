@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal
 
 from sqlalchemy import update
@@ -18,6 +19,7 @@ from vsearch.core.lock import held, run_lock
 from vsearch.core.progress import Progress, ProgressCallback, no_stages
 from vsearch.core.redaction import redact
 from vsearch.core.settings import Settings
+from vsearch.detection.detector import OpenDetector, open_bundled
 from vsearch.index import generation as generations
 from vsearch.index import retention
 from vsearch.index.generation import Manifest
@@ -109,12 +111,14 @@ class RunContext:
     """The context shared by the stages of an index run.
 
     Attributes:
+        open_detector: opens the detector once and returns it to every engine of the run.
         accept: checks ("drift" or "canaries") that do not prevent publication if they fail.
     """
 
     settings: Settings
     sessions: sessionmaker[Session]
     open_encoder: OpenEncoder
+    open_detector: OpenDetector
     stages: Stages
     clock: Callable[[], datetime]
     accept: frozenset[str] = frozenset()
@@ -124,6 +128,7 @@ class RunContext:
 def exclusive_run(
     settings: Settings,
     open_encoder: OpenEncoder = Encoder,
+    open_detector: OpenDetector = open_bundled,
     *,
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
@@ -140,7 +145,8 @@ def exclusive_run(
     ):
         retention.remove_leftovers(settings.generations)
         registry.remove_leftovers(settings)
-        yield RunContext(settings, sessions, open_encoder, Stages(progress), clock, frozenset(accept))
+        stages = Stages(progress)
+        yield RunContext(settings, sessions, open_encoder, cache(open_detector), stages, clock, frozenset(accept))
 
 
 def is_running(settings: Settings) -> bool:

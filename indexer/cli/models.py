@@ -168,13 +168,14 @@ def compare(settings: Settings, names: tuple[str, ...], as_json: bool) -> None:
 @click.argument("name", metavar="ID|FOLDER|ZIP")
 @click.option(
     "--allow-drop", default=0.0, show_default=True, type=click.FloatRange(0, 1),
-    help="Accepted loss of mean reciprocal rank, or of the proportion of tags read correctly.",
+    help="Accepted loss of hit@1 and of hit@5, or of the proportion of tags read correctly.",
 )  # fmt: skip
 @pass_settings
 def promote(settings: Settings, name: str, allow_drop: float) -> None:
-    """Replace the model in use with another one that performs no worse on the evaluation set.
+    """Replace the model in use with another one, unless that is clearly worse on the evaluation set.
 
-    An index is built for it first. Model and index change together, and `vsearch models rollback` undoes both. A
+    Clearly worse means that the whole 95 % interval of the difference in hit@1 or hit@5 is below the accepted loss. An
+    index is built for it first. Model and index change together, and `vsearch models rollback` undoes both. A
     checkpoint that only reads article numbers is evaluated on synthetic tags and replaces the article-number reader.
     """
     with registry.open_checkpoint(settings, name) as candidate, stoppable(_STOPPED):
@@ -346,5 +347,10 @@ def _print_comparison(result: ModelComparison) -> None:
     columns = ("mean", *models, "difference", "95 % interval")
     title = f"Evaluation set {result.evaluation}; {figures.queries} queries among {result.pictures} catalog pictures"
     table(title, columns, rows, right=columns[1:])
+    if result.synthetic:
+        click.echo(
+            "Synthetic photos are easier than shoppers' photos: the difference counts, not the scores. Create a set of "
+            "shoppers' photos with `vsearch models evaluation-set --photos FOLDER --answers FILE --replace`."
+        )
     if result.skipped:
         click.echo(f"Photos skipped because their products are withdrawn or not in both indexes: {result.skipped}.")

@@ -153,7 +153,9 @@ def create(context: RunContext, photos: Photos | None = None, *, replace: bool =
 
 
 def synthetic_photos(rows: Iterable[GalleryRow], store: ImageStore) -> Iterator[tuple[Picture, set[str]]]:
-    """Yield synthetic shopper photos, each of a different product and cropped to it; the same ones every time.
+    """Yield synthetic shopper photos, each of a different product; the same ones every time.
+
+    Every second one is cropped to the product; the others are searched by what the detector finds in them.
 
     Raises:
         CatalogError: no product has a readable picture.
@@ -168,7 +170,7 @@ def synthetic_photos(rows: Iterable[GalleryRow], store: ImageStore) -> Iterator[
         except (CatalogError, ImageRejected):
             continue
         photo, box = synthetic.photo_in_room(picture, np.random.default_rng([SEED, number]))
-        yield crop(photo, synthetic.add_margin(box)), {sku}
+        yield photo if count % 2 else crop(photo, synthetic.add_margin(box)), {sku}
         count += 1
         if count == MAX_SYNTHETIC:
             return

@@ -1,6 +1,7 @@
-"""Compares a candidate model with the one in use, and promotes it with its own index if it performs no worse.
+"""Compares a candidate model with the one in use, and promotes it with its own index unless it is worse.
 
-Each model searches its own index for the evaluation set, as it would for shoppers. Publishing changes model and index
+Each model searches its own index for the evaluation set through `Engine.search`, with the product detector, as it would
+for shoppers. Publishing changes model and index
 together, since a generation names its checkpoint; a refusal changes nothing.
 """
 
@@ -24,6 +25,7 @@ from vsearch.core.errors import CheckpointMismatch, GenerationError, PromotionRe
 from vsearch.core.lock import run_lock
 from vsearch.core.progress import Progress, no_stages
 from vsearch.core.settings import Settings
+from vsearch.detection.detector import OpenDetector, open_bundled
 from vsearch.evaluation import comparison
 from vsearch.evaluation.comparison import Paired, RankingComparison
 from vsearch.index import generation as generations
@@ -44,7 +46,7 @@ _ROUNDING = 1e-9
 class ModelComparison:
     """The scores of two models on the evaluation set (`evaluation`), each with an index of the same pictures.
 
-    Photos whose product was withdrawn or is not in both indexes are skipped.
+    Photos whose product was withdrawn or is not in both indexes are skipped; `synthetic` tells whether the photos are.
     """
 
     first: str
@@ -53,6 +55,7 @@ class ModelComparison:
     skipped: int
     pictures: int
     evaluation: str
+    synthetic: bool
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ def compare(
     first: Checkpoint | None = None,
     *,
     open_encoder: OpenEncoder = Encoder,
+    open_detector: OpenDetector = open_bundled,
     progress: Progress = no_stages,
 ) -> ModelComparison:
     """Compare two models without publishing anything; `first` defaults to the model in use.
@@ -91,7 +95,10 @@ def compare(
     checkpoints = [checkpoint for checkpoint in (first, second) if checkpoint]
     for checkpoint in checkpoints:
         _require_searchable(checkpoint)
-    with exclusive_run(settings, open_encoder, progress=progress) as context, _discard_unpublished(settings):
+    with (
+        exclusive_run(settings, open_encoder, open_detector, progress=progress) as context,
+        _discard_unpublished(settings),
+    ):
         context = _with_shared_encoders(context)
         photos = evaluation_set.load_or_create(context)
         current = current_manifest(settings)
@@ -107,14 +114,15 @@ def promote(
     *,
     allow_drop: float = 0.0,
     open_encoder: OpenEncoder = Encoder,
+    open_detector: OpenDetector = open_bundled,
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
 ) -> Promotion:
-    """Add a checkpoint to the store, and replace the model in use with it if it performs no worse.
+    """Add a checkpoint to the store, and replace the model in use with it unless it performs worse.
 
     Args:
         candidate: from anywhere; see `vsearch.models.registry.open_checkpoint`.
-        allow_drop: accepted loss of mean reciprocal rank, 0 to 1.
+        allow_drop: accepted loss of hit@1 and of hit@5, 0 to 1; see `check_drop`.
 
     Raises:
         PromotionRefused: it performs worse, or the `checkpoint` setting names a different model.
@@ -129,7 +137,7 @@ def promote(
         )
     _published_manifest(settings)
     _require_searchable(candidate)
-    with exclusive_run(settings, open_encoder, progress=progress, clock=clock) as context:
+    with exclusive_run(settings, open_encoder, open_detector, progress=progress, clock=clock) as context:
         stored = registry.add(settings, candidate)
         with recorded(context) as record:
             promotion = _promote(_with_shared_encoders(context), stored, allow_drop)
@@ -165,13 +173,16 @@ def rollback(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Mod
 
 
 def check_drop(paired: Paired, allow_drop: float, figures: str) -> None:
-    """Raise PromotionRefused if the second of two models scores lower than the first by more than `allow_drop`."""
-    change = paired.difference.mean
-    if change < -(allow_drop + _ROUNDING):
+    """Raise PromotionRefused if the 95 % interval of the difference (second minus first) lies below -`allow_drop`.
+
+    The mean alone would refuse every second of two equally good models.
+    """
+    smallest_loss = -paired.difference.high
+    if smallest_loss > allow_drop + _ROUNDING:
         allowed = f" by more than the allowed {allow_drop:g}" if allow_drop else ""
-        sufficient = math.ceil(-change * 1000) / 1000
+        sufficient = math.ceil(smallest_loss * 1000) / 1000
         raise PromotionRefused(
-            f"The candidate is worse than the model in use{allowed}: {figures}. "
+            f"The candidate is clearly worse than the model in use{allowed}: {figures}. "
             f"Train it further, or accept the loss with --allow-drop {sufficient:g}."
         )
 
@@ -191,7 +202,8 @@ def _promote(context: RunContext, candidate: Checkpoint, allow_drop: float) -> P
         result = _compare(context, photos, folders, (IN_USE, CANDIDATE))
         names = (f"{IN_USE} ({current.checkpoint_id})", f"{CANDIDATE} ({candidate.checkpoint_id})")
         figures = result.comparison.sentence(*names)
-        check_drop(result.comparison.mrr, allow_drop, figures)
+        for paired in (result.comparison.hit_at_1, result.comparison.hit_at_5):
+            check_drop(paired, allow_drop, figures)
         report = publish(context, inputs, hidden)
     note = f"Model {candidate.checkpoint_id} promoted: {figures}."
     return Promotion(replace(report, note=note, promoted=candidate.checkpoint_id), result)
@@ -212,12 +224,13 @@ def _compare(
     asked = photos.queries(product_ids)
     ranked = []
     for serving, name in zip(servings, names, strict=True):
-        engine = Engine(context.settings, context.open_encoder, serving=serving)
+        engine = Engine(context.settings, open_detector=context.open_detector, serving=serving)
         allowed = None if len(serving.generation.gallery) == len(common) else common
         with context.stages(f"evaluate {name}") as advance:
             ranked.append(comparison.rank(engine, asked, allowed=allowed, advance=advance))
     figures = comparison.compare_rankings(ranked[0], ranked[1], [query.relevant for query in asked])
-    return ModelComparison(*names, figures, len(photos.answers) - len(asked), len(common), str(photos))
+    skipped, synthetic = len(photos.answers) - len(asked), photos.kind == "synthetic"
+    return ModelComparison(*names, figures, skipped, len(common), str(photos), synthetic)
 
 
 def _with_shared_encoders(context: RunContext) -> RunContext:

@@ -8,6 +8,13 @@ from sqlalchemy.orm import sessionmaker
 from tests.fakes import EncoderFactory, fake_checkpoint
 from tests.indexer.shop import Retailer, open_shop
 from vsearch.core.settings import Settings
+from vsearch.models import registry
+
+
+@pytest.fixture(autouse=True)
+def without_the_bundled_detector(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Index runs open no detector, which would load TensorFlow, unless a test gives one."""
+    monkeypatch.setattr(registry, "bundled_detector", lambda: tmp_path / "no detector")
 
 
 @pytest.fixture

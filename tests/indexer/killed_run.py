@@ -30,6 +30,7 @@ from indexer.promotion.promote import promote
 from tests.fakes import FakeEncoder, FrozenClock
 from tests.indexer.shop import Shop, settings_of
 from vsearch.core.progress import ProgressCallback
+from vsearch.detection.detector import no_detector
 from vsearch.imaging.codec import Picture, decode
 from vsearch.models.checkpoint import Checkpoint, load
 
@@ -156,6 +157,7 @@ def nightly_child(folder: Path, progress: KillingProgress, database_url: str = "
         feed=str(folder / "feed.csv"),
         images=str(folder / "images"),
         open_encoder=logging_encoder(folder),
+        open_detector=no_detector,
         progress=progress,
         clock=progress.clock,
         accept={"drift"},
@@ -171,6 +173,7 @@ def promoting_child(folder: Path, progress: KillingProgress) -> None:
         load(folder / "candidate"),
         allow_drop=1,
         open_encoder=FakeEncoder,
+        open_detector=no_detector,
         progress=progress,
         clock=progress.clock,
     )

@@ -38,16 +38,13 @@ class RankingComparison:
     def sentence(self, first: str, second: str) -> str:
         """Return the scores as part of a sentence."""
         scores = [
-            f"{name} has hit@1 {100 * hit_at_1:.1f} %, hit@5 {100 * hit_at_5:.1f} % and mean reciprocal rank {mrr:.3f}"
-            for name, hit_at_1, hit_at_5, mrr in (
-                (first, self.hit_at_1.first, self.hit_at_5.first, self.mrr.first),
-                (second, self.hit_at_1.second, self.hit_at_5.second, self.mrr.second),
-            )
+            f"{metric} {100 * paired.first:.1f} and {100 * paired.second:.1f} % (difference "
+            f"{100 * paired.difference.mean:+.1f}, 95 % interval {100 * paired.difference.low:+.1f} to "
+            f"{100 * paired.difference.high:+.1f})"
+            for metric, paired in (("hit@1", self.hit_at_1), ("hit@5", self.hit_at_5))
         ]
-        change = self.mrr.difference
-        difference = f"a difference of {change.mean:+.3f} ({change.low:+.3f} to {change.high:+.3f})"
         photos = "1 photo" if self.queries == 1 else f"{self.queries} photos"
-        return f"on {photos}, {', '.join(scores)}: {difference}"
+        return f"on {photos}, {first} and {second} have {', '.join(scores)}"
 
 
 def rank(

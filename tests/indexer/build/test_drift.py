@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import update
@@ -16,10 +17,12 @@ from indexer.build.reindex import reindex
 from indexer.cli.jobs import command as jobs_command
 from indexer.jobs import execution
 from indexer.jobs.kinds import FUNCTIONS
-from tests.fakes import FakeEncoder
+from tests.fakes import FakeDetector, FakeEncoder
 from tests.indexer.shop import Shop
 from vsearch.core.errors import GenerationCorrupt, SettingsError, VerificationFailed, VSearchError
 from vsearch.core.settings import Settings
+from vsearch.imaging.codec import decode, encode_jpeg
+from vsearch.imaging.geometry import Box
 from vsearch.index import generation as generations
 from vsearch.index.generation import ClassEntry, Manifest, Quality, read_manifest
 
@@ -208,6 +211,19 @@ def test_canaries_must_find_their_product(shop: Shop, monkeypatch: pytest.Monkey
     with pytest.raises(VerificationFailed, match=rf"4\.jpg.*{rows[-1].sku}.*--accept canaries`"):
         reindex(settings, open_encoder=FakeEncoder)
     assert reindex(settings, open_encoder=FakeEncoder, accept={"canaries"}).state == "published"
+
+
+def test_canaries_are_searched_as_served(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A product in the left third of a photo of something else is found through its box."""
+    monkeypatch.setattr(generation_checks, "CANARY_DEPTH", 1)
+    row, other = shop.rows()[0], shop.rows()[-1]
+    parts = [decode(shop.store.read(each.sha256)) for each in (row, other, other)]
+    photo = np.concatenate(parts, axis=1)
+    (shop.settings.data / "room.jpg").write_bytes(encode_jpeg(photo))
+    settings = with_canaries(shop, f"room.jpg,{row.sku}")
+    with pytest.raises(VerificationFailed, match=r"room\.jpg"):
+        reindex(settings, open_encoder=FakeEncoder)
+    assert reindex(settings, open_encoder=FakeEncoder, open_detector=FakeDetector(Box(0, 0, 1 / 3, 1))).classes == 4
 
 
 @pytest.mark.parametrize("row", ["none.jpg,S000", "0.jpg,TYPO"])

@@ -3,6 +3,7 @@ import re
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ import pytest
 from indexer.build.reindex import reindex
 from indexer.build.run_context import LOCK
 from indexer.promotion import evaluation_set
-from indexer.promotion.promote import IN_USE, compare, promote, rollback
-from tests.fakes import FrozenClock, fake_checkpoint
+from indexer.promotion.promote import IN_USE, check_drop, compare, promote, rollback
+from tests.fakes import FakeDetector, FrozenClock, fake_checkpoint
 from tests.indexer.shop import BAD, GOOD, Shop, candidate, encoder_by_trunk
 from vsearch.core.errors import (
     CheckpointMismatch,
@@ -26,7 +27,11 @@ from vsearch.core.errors import (
 )
 from vsearch.core.lock import run_lock
 from vsearch.core.settings import Settings
+from vsearch.detection.detector import no_detector
+from vsearch.evaluation.bootstrap import Estimate
+from vsearch.evaluation.comparison import Paired
 from vsearch.imaging.codec import decode
+from vsearch.imaging.geometry import Box
 from vsearch.index import generation as generations
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models import registry
@@ -89,6 +94,29 @@ def test_a_model_that_finds_worse_is_refused(live: Shop) -> None:
     done = promote(live.settings, new, allow_drop=float(found[1]), open_encoder=encoder_by_trunk)
     assert done.report.state == "published"
     assert live.manifest().blocks_id == new.blocks_id
+
+
+@pytest.mark.parametrize(
+    ("high", "allow_drop", "refused"),
+    [(0.01, 0.0, False), (-0.02, 0.0, True), (-0.02, 0.02, False), (-0.03, 0.02, True)],
+)
+def test_only_an_interval_below_the_accepted_loss_is_refused(high: float, allow_drop: float, refused: bool) -> None:
+    paired = Paired(0.8, 0.7, Estimate(-0.1, -0.2, high))
+    with pytest.raises(PromotionRefused, match=f"--allow-drop {-high:g}") if refused else nullcontext():
+        check_drop(paired, allow_drop, "figures")
+
+
+def test_models_search_as_they_would_for_shoppers(live: Shop) -> None:
+    """With the product detector: products in the left half of a photo are found through their box."""
+    plain = np.random.default_rng(0).integers(60, 200, (48, 48, 3)).astype(np.uint8)
+    photos = [(np.concatenate([picture, plain], axis=1), skus) for picture, skus in live.photos()]
+    live.create_evaluation_set(photos, replace=True)
+    new = candidate(live, GOOD)
+    detector = FakeDetector(Box(0, 0, 0.5, 1))
+    found = compare(live.settings, new, open_encoder=encoder_by_trunk, open_detector=detector)
+    assert (detector.calls, found.comparison.hit_at_1.first) == (2 * len(photos), 1)
+    without = compare(live.settings, new, open_encoder=encoder_by_trunk, open_detector=no_detector)
+    assert without.comparison.hit_at_1.first < 1
 
 
 def test_a_rollback_restores_model_and_index(live: Shop) -> None:

@@ -83,7 +83,7 @@ def test_the_first_reader_must_read_half_of_the_tags(settings: Settings, tmp_pat
 def test_a_reader_that_reads_worse_is_refused_unless_accepted(settings: Settings, tmp_path: Path) -> None:
     first, worse, better = (reader(tmp_path / str(wrong), wrong) for wrong in (4, 8, 0))
     promote(settings, first)
-    with pytest.raises(PromotionRefused, match=rf"{first.checkpoint_id}.*90\.0%.*80\.0%.*--allow-drop 0\.1\.$"):
+    with pytest.raises(PromotionRefused, match=rf"{first.checkpoint_id}.*90\.0%.*80\.0%.*--allow-drop 0\.025\.$"):
         promote(settings, worse)
     assert in_use(settings) == first.checkpoint_id
     promote(settings, worse, allow_drop=0.1)
