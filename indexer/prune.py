@@ -207,7 +207,7 @@ class _Collector:
         with self.sessions() as session:
             withdrawn = queries.pictures_by_use(session, self._unused_before)[1]
         # By name, as in the command table: the indexer does not import webui.
-        page = importlib.import_module("webui.prunable_files")
+        page = importlib.import_module("webui.image_files")
         for kind, path in page.prunable_files(self.settings, self.pictures_in_use, withdrawn, self.now):
             yield _file(kind, path)
         yield from self._jobs_and_records()

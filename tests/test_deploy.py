@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from indexer.cli.catalog_import import command as catalog
-from indexer.cli.jobs import command as jobs
+from indexer.cli.catalog_import import catalog
+from indexer.cli.jobs import jobs
 from vsearch.cli import COMMANDS, load_command
 from vsearch.core.settings import Settings
 

@@ -9,11 +9,9 @@ from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
 from vsearch.ocr import open_reader
 from vsearch.search.engine import Engine
-from webui import admission, api, errors, examples, formatting, health, pictures, prometheus, shop
-from webui.article_numbers import ArticleNumberReader, OpenReader
-from webui.services import EXTENSION, CatalogCache, Services, services_of
-from webui.thumbnails import Thumbnails
-from webui.uploads import UploadStore
+from webui import admission, api, errors, formatting, monitoring, shop
+from webui.image_files import Thumbnails, UploadStore, load_examples
+from webui.services import EXTENSION, ArticleNumberReader, CatalogCache, OpenReader, Services
 
 FORM_OVERHEAD = 100_000
 """Bytes allowed in a form in addition to the photo."""
@@ -45,14 +43,14 @@ def create_app(
         uploads=UploadStore(settings),
         thumbnails=Thumbnails(settings),
         article_numbers=ArticleNumberReader(settings, sessions, open_reader),
-        examples=examples.load(settings.examples, Limits.from_settings(settings)),
+        examples=load_examples(settings.examples, Limits.from_settings(settings)),
         catalog=CatalogCache(sessions, settings.currency),
     )
-    for module in (shop, pictures, api, health):
+    for module in (shop, api, monitoring):
         app.register_blueprint(module.blueprint)
     errors.register(app)
     formatting.register(app)
-    prometheus.register(app)
+    monitoring.register(app)
     admission.register(app, settings)
     app.after_request(_set_security_headers)
     return app
@@ -62,9 +60,8 @@ def create_admin_app(app: Flask) -> Flask:
     """Create the application for operators, with the metrics and detailed health of `app`."""
     admin = Flask("webui.admin", static_folder=None)
     admin.json.sort_keys = False  # type: ignore[attr-defined]
-    admin.extensions[EXTENSION] = services_of(app)
-    prometheus.register_admin(admin, app)
-    admin.register_blueprint(health.admin_blueprint)
+    admin.extensions.update(app.extensions)
+    admin.register_blueprint(monitoring.admin_blueprint)
     admin.register_error_handler(VSearchError, lambda error: ({"status": "failed", "problem": str(error)}, 503))
     return admin
 

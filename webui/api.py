@@ -8,12 +8,13 @@ from catalog import queries
 from catalog.changes import UNCOUNTED_STOCK
 from catalog.queries import ProductCard, ProductDetail
 from vsearch.imaging.codec import decode
-from webui import prometheus, results, uploads
-from webui.article_numbers import RecognizedNumber
+from webui import monitoring, results
 from webui.criteria import from_query
 from webui.formatting import price_number
+from webui.image_files import form_fields
 from webui.results import Match, ResultPage
-from webui.services import services
+from webui.services import RecognizedNumber, services
+from webui.shop import read_article_number
 
 IMAGE_WIDTH = 640
 
@@ -25,14 +26,13 @@ def search() -> dict[str, Any]:
     """Search with a photo: the form field "photo", or the request body."""
     criteria = from_query(request.args, services().catalog.currencies()[0])
     is_form = request.mimetype == "multipart/form-data"
-    data = uploads.form_fields(request).get("photo", b"") if is_form else request.get_data(cache=False)
-    with prometheus.measure("decode"):
+    data = form_fields(request).get("photo", b"") if is_form else request.get_data(cache=False)
+    with monitoring.measure("decode"):
         photo_id = services().uploads.put(data)
         picture = decode(services().uploads.read(photo_id) or abort(404), services().uploads.limits)
-    with prometheus.measure("read"):
-        number = results.read_article_number(services(), picture, criteria)
+    number = read_article_number(picture, criteria)
     page = results.find_products(services(), picture, criteria)
-    prometheus.add_timings(page.timings)
+    monitoring.add_timings(page.timings)
     return _search_json(photo_id, page, number)
 
 
@@ -119,7 +119,7 @@ def _product_json(detail: ProductDetail) -> dict[str, Any]:
 
 
 def _image_url(sha256: str) -> str:
-    return _url("pictures.catalog_picture", sha256=sha256, width=IMAGE_WIDTH)
+    return _url("shop.catalog_picture", sha256=sha256, width=IMAGE_WIDTH)
 
 
 def _url(endpoint: str, **values: Any) -> str:

@@ -59,7 +59,7 @@ class Criteria:
         """Return a copy with some fields changed, back on the first page."""
         return replace(self, **{"page": 1, **changes})
 
-    def query(self) -> dict[str, str]:
+    def query(self) -> dict[str, Any]:
         """Return the query parameters that `from_query` parses into these criteria, omitting defaults."""
         parameters = {
             "box": str(self.box) if self.box else "",

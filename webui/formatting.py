@@ -9,7 +9,7 @@ from catalog.prices import DECIMALS
 from catalog.queries import SEPARATOR, ProductCard
 from vsearch.index.generation import MatchLabel
 from vsearch.ocr import format_article_number
-from webui.thumbnails import WIDTHS
+from webui.image_files import WIDTHS
 
 LOCALE = "en"
 LOW_STOCK = 5

@@ -14,7 +14,6 @@ from vsearch.imaging.geometry import Box
 from vsearch.search.engine import ALL, Engine, Search
 from vsearch.search.merging import LabeledHit, SearchResult
 from vsearch.search.serving import Serving
-from webui.article_numbers import RecognizedNumber
 from webui.criteria import Criteria
 from webui.services import Services
 
@@ -132,11 +131,6 @@ def find_products(services: Services, picture: Picture, criteria: Criteria) -> R
         result=result,
         timings={**result.timings, "hydrate": hydrate},
     )
-
-
-def read_article_number(services: Services, picture: Picture, criteria: Criteria) -> RecognizedNumber | None:
-    """Read the article number in the photo or in the selected box, unless the criteria are visual only."""
-    return None if criteria.visual_only else services.article_numbers.read(picture, criteria.box)
 
 
 def similar_products(services: Services, product_id: int, count: int) -> list[Match]:

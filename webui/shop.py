@@ -1,8 +1,8 @@
-"""The web pages for shoppers."""
+"""The web pages for shoppers, and their images."""
 
-from typing import Any
+from io import BytesIO
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask import Blueprint, abort, redirect, render_template, request, send_file, url_for
 from werkzeug.wrappers import Response
 
 from catalog import queries
@@ -10,15 +10,18 @@ from catalog.queries import ProductCard
 from vsearch.imaging.codec import Picture, decode
 from vsearch.imaging.geometry import Box
 from vsearch.search.engine import ALL
-from webui import prometheus, results, uploads
-from webui.article_numbers import RecognizedNumber
+from webui import monitoring, results
 from webui.criteria import Criteria, from_form
-from webui.services import services
+from webui.image_files import form_fields
+from webui.services import RecognizedNumber, services
 
 FEATURED = 8
 MORE_LIKE_THIS = 8
 WHOLE = Box(0, 0, 1, 1)
 PHOTO_UNAVAILABLE = "This photo is no longer available. Please upload it again."
+
+_DAY = 86_400
+_YEAR = 365 * _DAY
 
 blueprint = Blueprint("shop", __name__)
 
@@ -41,11 +44,11 @@ def search() -> Response:
     photo_id = services().uploads.put(_photo_from_form())
     criteria = Criteria()
     if services().article_numbers.reader is not None:
-        number = _read_article_number(_load_photo(photo_id), criteria)
+        number = read_article_number(_load_photo(photo_id), criteria)
         if number and number.product:
             return _redirect_to_product(number.product, photo_id, criteria)
         criteria = criteria.with_changes(article_number=number.number if number else "")
-    return redirect(url_for("shop.show_results", photo_id=photo_id, **_query(criteria)), code=303)
+    return redirect(url_for("shop.show_results", photo_id=photo_id, **criteria.query()), code=303)
 
 
 @blueprint.get("/search")
@@ -65,15 +68,15 @@ def show_results(photo_id: str) -> tuple[str, int] | Response:
     criteria, problems = from_form(request.args, currencies[0])
     picture = _load_photo(photo_id)
     if criteria.box and criteria.page == 1:
-        number = _read_article_number(picture, criteria)
+        number = read_article_number(picture, criteria)
         if number and number.product:
             return _redirect_to_product(number.product, photo_id, criteria)
         criteria = criteria.with_changes(article_number=number.number if number else criteria.article_number)
     page = results.find_products(services(), picture, criteria)
-    prometheus.add_timings(page.timings)
+    monitoring.add_timings(page.timings)
 
     def url_with(**changes: object) -> str:
-        return url_for(".show_results", photo_id=photo_id, **_query(criteria.with_changes(**changes)))
+        return url_for(".show_results", photo_id=photo_id, **criteria.with_changes(**changes).query())
 
     height, width = picture.shape[:2]
     html = render_template(
@@ -119,17 +122,48 @@ def product(sku: str) -> str:
     photo_id, visual_search = request.args.get("photo", ""), ""
     if detail.item.article_number and services().uploads.find(photo_id):
         criteria = from_form(request.args, services().catalog.currencies()[0])[0].with_changes(visual_only=True)
-        visual_search = url_for(".show_results", photo_id=photo_id, **_query(criteria))
+        visual_search = url_for(".show_results", photo_id=photo_id, **criteria.query())
     similar = results.similar_products(services(), detail.card.product_id, MORE_LIKE_THIS)
     return render_template(
         "product.html", detail=detail, similar=similar, photo_id=photo_id, visual_search=visual_search
     )
 
 
+@blueprint.get("/pictures/<sha256>-<int:width>.jpg")
+def catalog_picture(sha256: str, width: int) -> Response:
+    """Send a picture of a product, its longer side at most `width` pixels.
+
+    The content at a URL never changes, but its product may be withdrawn, so caches expire within a day.
+    """
+    with services().sessions() as session:
+        is_public = queries.is_picture_public(session, sha256)
+    thumbnail = services().thumbnails.read(sha256, width) if is_public else None
+    content = BytesIO(thumbnail or abort(404, "This picture does not exist."))
+    return send_file(content, "image/jpeg", etag=f"{sha256}-{width}", max_age=_DAY)
+
+
+@blueprint.get("/photos/<photo_id>.jpg")
+def photo(photo_id: str) -> Response:
+    """Send a shopper's photo; only browsers may cache it, and must revalidate, since it may be deleted."""
+    content = BytesIO(services().uploads.read(photo_id) or abort(404, PHOTO_UNAVAILABLE))
+    response = send_file(content, "image/jpeg", etag=photo_id)  # without max_age, it is no-cache
+    response.cache_control.private = True
+    return response
+
+
+@blueprint.get("/examples/<example_id>.jpg")
+def example(example_id: str) -> Response:
+    """Send the preview of an example photo."""
+    found = services().examples.get(example_id) or abort(404, "This picture does not exist.")
+    response = send_file(BytesIO(found.preview), "image/jpeg", etag=example_id, max_age=_YEAR)
+    response.cache_control.immutable = True
+    return response
+
+
 def _photo_from_form() -> bytes:
     """Return the uploaded photo or the chosen example; empty if there is neither."""
     if request.mimetype == "multipart/form-data":
-        return uploads.form_fields(request).get("photo", b"")
+        return form_fields(request).get("photo", b"")
     if "example" not in request.form:
         return b""
     example = services().examples.get(request.form["example"])
@@ -138,18 +172,15 @@ def _photo_from_form() -> bytes:
 
 def _load_photo(photo_id: str) -> Picture:
     photo = services().uploads.read(photo_id) or abort(404, PHOTO_UNAVAILABLE)
-    with prometheus.measure("decode"):
+    with monitoring.measure("decode"):
         return decode(photo, services().uploads.limits)
 
 
-def _read_article_number(picture: Picture, criteria: Criteria) -> RecognizedNumber | None:
-    with prometheus.measure("read"):
-        return results.read_article_number(services(), picture, criteria)
+def read_article_number(picture: Picture, criteria: Criteria) -> RecognizedNumber | None:
+    """Read the article number in the photo or in the selected box, unless the criteria are visual only."""
+    with monitoring.measure("read"):
+        return None if criteria.visual_only else services().article_numbers.read(picture, criteria.box)
 
 
 def _redirect_to_product(card: ProductCard, photo_id: str, criteria: Criteria) -> Response:
-    return redirect(url_for("shop.product", sku=card.sku, photo=photo_id, **_query(criteria)), code=303)
-
-
-def _query(criteria: Criteria) -> dict[str, Any]:
-    return dict(criteria.query())
+    return redirect(url_for("shop.product", sku=card.sku, photo=photo_id, **criteria.query()), code=303)

@@ -20,11 +20,11 @@ MAX_PRINTED_FINDINGS = 100
 
 
 @click.group()
-def command() -> None:
+def catalog() -> None:
     """Import a product feed into the catalog, and upgrade its schema."""
 
 
-@command.command("import", epilog="Example: vsearch catalog import products.csv --images pictures.tar --dry-run")
+@catalog.command("import", epilog="Example: vsearch catalog import products.csv --images pictures.tar --dry-run")
 @click.argument("feed", default="")
 @click.option("--images", help="Folder, archive or object storage with the pictures that FEED names.")
 @click.option("--mapping", type=ANY_PATH, help="TOML file that maps FEED's columns.")
@@ -49,7 +49,7 @@ def import_(
     table("Dry run: this would change" if dry_run else "Imported", ("change", "count"), lines, right=("count",))
 
 
-@command.command("upgrade", epilog="Example: vsearch catalog upgrade --check")
+@catalog.command("upgrade", epilog="Example: vsearch catalog upgrade --check")
 @click.option("--check", is_flag=True, help="Change nothing; exit with status 1 if an upgrade is needed.")
 @pass_settings
 def upgrade(settings: Settings, *, check: bool) -> None:

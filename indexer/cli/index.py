@@ -1,4 +1,4 @@
-"""`vsearch index`: build, check, report on and roll back the published index."""
+"""`vsearch index`: build, check, report on and roll back the published index; `vsearch prune`: delete unused data."""
 
 import json
 from dataclasses import asdict
@@ -9,6 +9,7 @@ import click
 
 from catalog import queries
 from catalog.database import open_catalog
+from indexer import prune as pruning
 from indexer.build import reindex
 from indexer.build.generation_checks import verify_published
 from indexer.build.run_context import RunReport, current_manifest, is_running, state_of
@@ -29,11 +30,11 @@ MAX_PRINTED_FINDINGS = 20
 
 
 @click.group()
-def command() -> None:
+def index() -> None:
     """Build, check and roll back the published index."""
 
 
-@command.command("run", epilog="Example: vsearch index run --feed products.csv --images pictures.tar")
+@index.command("run", epilog="Example: vsearch index run --feed products.csv --images pictures.tar")
 @click.option("--feed", default="", help="Import this feed first; the default is the `feed` setting, if set.")
 @click.option("--images", help="Folder, archive or object storage with the pictures that the feed names.")
 @click.option(
@@ -52,7 +53,7 @@ def run(settings: Settings, *, feed: str, images: str | None, accept: tuple[str,
     _print_summary(report)
 
 
-@command.command("status", epilog="Example: vsearch index status --json")
+@index.command("status", epilog="Example: vsearch index status --json")
 @json_option
 @pass_settings
 def status(settings: Settings, *, as_json: bool) -> None:
@@ -73,7 +74,7 @@ def status(settings: Settings, *, as_json: bool) -> None:
         table("Latest runs", ("started (UTC)", "state", "message"), lines)
 
 
-@command.command("verify")
+@index.command("verify")
 @pass_settings
 def verify(settings: Settings) -> None:
     """Check the published index: its files and their checksums, its pictures, and the canary queries.
@@ -91,7 +92,7 @@ def verify(settings: Settings) -> None:
     click.echo(f"Generation {found.generation_id} is valid: {found.pictures} pictures in {found.classes} classes.")
 
 
-@command.command("report", epilog="Example: vsearch index report --html report.html")
+@index.command("report", epilog="Example: vsearch index report --html report.html")
 @json_option
 @click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write HTML with pictures.")
 @pass_settings
@@ -108,7 +109,7 @@ def report(settings: Settings, *, as_json: bool, page: Path | None) -> None:
         _print_report(found)
 
 
-@command.command("rollback", epilog="Example: vsearch index rollback --to 20261121T013000Z-3f9c")
+@index.command("rollback", epilog="Example: vsearch index rollback --to 20261121T013000Z-3f9c")
 @click.option("--to", default="", metavar="ID", help="A generation on disk (`vsearch index status` lists them).")
 @pass_settings
 def rollback(settings: Settings, *, to: str) -> None:
@@ -175,3 +176,28 @@ def _latest_runs(settings: Settings) -> list[dict[str, Any]]:
             }
             for run in queries.latest_runs(session, 5)
         ]
+
+
+@click.command(epilog="Example: vsearch prune --dry-run")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted without deleting anything.")
+@json_option
+@pass_settings
+def prune(settings: Settings, *, dry_run: bool, as_json: bool) -> None:
+    """Delete data that is no longer used, as each nightly job does.
+
+    This covers pictures that no product has, with their thumbnails; blocks (features) of these pictures and of models
+    no longer in use; models and indexes that no rollback needs; uploads beyond their limits; old jobs and records; and
+    temporary files of killed commands. It does not run during a nightly job.
+    """
+    with stoppable("Stopped. Run the same command again to continue."):
+        result = pruning.run(settings, dry_run=dry_run, progress=progress)
+    if as_json:
+        click.echo(json.dumps({"dry_run": dry_run, "freed": result.as_json(), "note": result.note}, indent=2))
+        return
+    lines = [(kind, str(freed.count), pruning.format_size(freed.bytes)) for kind, freed in result.freed.items()]
+    if lines:
+        table("Would be deleted" if dry_run else "Deleted", ("", "count", "size"), lines, right=("count", "size"))
+    else:
+        click.echo("There is nothing to delete.")
+    if result.note:
+        click.echo(result.note)

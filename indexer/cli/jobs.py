@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from catalog import jobs
+from catalog import jobs as job_table
 from catalog.database import open_catalog
 from catalog.models import Job, utc_now
 from indexer.jobs import execution, kinds
@@ -22,11 +22,11 @@ from vsearch.core.settings import Settings
 
 
 @click.group()
-def command() -> None:
+def jobs() -> None:
     """Run nightly jobs, imports and training runs in the background."""
 
 
-@command.command("run", epilog="Example: vsearch jobs run nightly")
+@jobs.command("run", epilog="Example: vsearch jobs run nightly")
 @click.argument("kind", type=click.Choice(execution.KINDS))
 @click.argument("arguments", nargs=-1)
 @click.option("--accept", type=click.Choice(kinds.CHECKS), multiple=True, help="Override a safety check (repeatable).")
@@ -46,13 +46,13 @@ def run(settings: Settings, *, kind: str, arguments: tuple[str, ...], accept: tu
     click.echo(f"Job {job_id} is waiting for a worker. `vsearch jobs list` shows its progress.")
 
 
-@command.command("list")
+@jobs.command("list")
 @json_option
 @pass_settings
 def list_(settings: Settings, *, as_json: bool) -> None:
     """Show the latest jobs."""
     with open_catalog(settings.catalog_url) as sessions, sessions() as session:
-        found = jobs.latest(session)
+        found = job_table.latest(session)
     if as_json:
         click.echo(json.dumps([_as_json(job) for job in found], indent=2))
     elif found:
@@ -65,31 +65,31 @@ def list_(settings: Settings, *, as_json: bool) -> None:
         click.echo("There are no jobs. Queue one with `vsearch jobs run nightly`.")
 
 
-@command.command("cancel")
+@jobs.command("cancel")
 @click.argument("job_id", type=int)
 @pass_settings
 def cancel(settings: Settings, job_id: int) -> None:
     """Stop a job; the steps it has finished are kept."""
     with open_catalog(settings.catalog_url) as sessions, sessions.begin() as session:
-        state = jobs.cancel(session, job_id, utc_now())
+        state = job_table.cancel(session, job_id, utc_now())
     click.echo(f"Job {job_id} is {'cancelled' if state == 'cancelled' else 'stopping'}.")
 
 
-@command.command("log")
+@jobs.command("log")
 @click.argument("job_id", type=int)
 @pass_settings
 def show_log(settings: Settings, job_id: int) -> None:
     """Print the log of a job."""
     file = settings.jobs / f"{job_id}.log"
     with open_catalog(settings.catalog_url) as sessions, sessions() as session:
-        exists = jobs.one(session, job_id) is not None
+        exists = job_table.one(session, job_id) is not None
     if not exists or not file.is_file():
         problem = "has no log: it has not started" if exists else "does not exist"
         raise CatalogError(f"Job {job_id} {problem}. See `vsearch jobs list`.")
     sys.stdout.write(redact(file.read_text(encoding="utf8", errors="replace")))
 
 
-@command.command("worker")
+@jobs.command("worker")
 @pass_settings
 def worker(settings: Settings) -> None:
     """Run waiting jobs, and the nightly job when it is due (see the `schedule` setting)."""
@@ -97,7 +97,7 @@ def worker(settings: Settings) -> None:
     Worker(settings).run()
 
 
-@command.command("alarm")
+@jobs.command("alarm")
 @pass_settings
 def alarm(settings: Settings) -> None:
     """Test the alarm command (the `alarm` setting), which receives the message of a failed job.
@@ -113,7 +113,7 @@ def alarm(settings: Settings) -> None:
     click.echo("The alarm command succeeded. Check that the message arrived.")
 
 
-@command.command("execute", hidden=True)
+@jobs.command("execute", hidden=True)
 @click.argument("job_id", type=int)
 @click.argument("worker")
 @pass_settings

@@ -19,10 +19,9 @@ from vsearch.cli import (
     EXISTING_FILE,
     EXISTING_PATH,
     FOLDER,
-    ground_truth,
+    inputs,
     json_option,
     pass_settings,
-    photos,
 )
 from vsearch.cli.console import out, progress, stoppable, table
 from vsearch.core.errors import CheckpointError, GenerationCorrupt
@@ -50,11 +49,11 @@ TAG_SEED = 50_000
 
 
 @click.group()
-def command() -> None:
+def models() -> None:
     """List and compare models, and choose the one used for searching."""
 
 
-@command.command("list")
+@models.command("list")
 @json_option
 @pass_settings
 def list_(settings: Settings, *, as_json: bool) -> None:
@@ -82,7 +81,7 @@ def list_(settings: Settings, *, as_json: bool) -> None:
         click.echo(_override_note(settings))
 
 
-@command.command("show", epilog="Example: vsearch models show 3f9c2a7b")
+@models.command("show", epilog="Example: vsearch models show 3f9c2a7b")
 @click.argument("name", metavar="ID|FOLDER|ZIP")
 @pass_settings
 def show(settings: Settings, name: str) -> None:
@@ -97,7 +96,7 @@ def show(settings: Settings, name: str) -> None:
             out.print(Markdown(card.read_text(encoding="utf8")))
 
 
-@command.command("pull", epilog="Example: vsearch models pull resnet50 vgg16 inception_v3")
+@models.command("pull", epilog="Example: vsearch models pull resnet50 vgg16 inception_v3")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--to", type=FOLDER, help="Folder to save the weights in.")
 @pass_settings
@@ -119,7 +118,7 @@ def pull_(settings: Settings, names: tuple[str, ...], to: Path | None) -> None:
         click.echo(f"Set VSEARCH_WEIGHTS={folder} so that `vsearch train` finds them.")
 
 
-@command.command("export", epilog="Example: vsearch models export 3f9c2a7b --out sofa-model.zip")
+@models.command("export", epilog="Example: vsearch models export 3f9c2a7b --out sofa-model.zip")
 @click.argument("name", metavar="ID|FOLDER")
 @click.option("--out", "target", required=True, type=ANY_PATH, help="New .zip file, or new folder.")
 @click.option(
@@ -140,7 +139,7 @@ def export(settings: Settings, name: str, target: Path, kind: str) -> None:
         click.echo(f"Model {checkpoint.checkpoint_id} was exported to {target}.")
 
 
-@command.command(epilog="Example: vsearch models compare 3f9c2a7b")
+@models.command(epilog="Example: vsearch models compare 3f9c2a7b")
 @click.argument("names", nargs=-1, required=True, metavar="[ID] ID")
 @json_option
 @pass_settings
@@ -164,7 +163,7 @@ def compare(settings: Settings, names: tuple[str, ...], as_json: bool) -> None:
         _print_comparison(comparison)
 
 
-@command.command(epilog="Example: vsearch models promote runs/furniture/checkpoint")
+@models.command(epilog="Example: vsearch models promote runs/furniture/checkpoint")
 @click.argument("name", metavar="ID|FOLDER|ZIP")
 @click.option(
     "--allow-drop", default=0.0, show_default=True, type=click.FloatRange(0, 1),
@@ -201,7 +200,7 @@ def promote(settings: Settings, name: str, allow_drop: float) -> None:
     )
 
 
-@command.command()
+@models.command()
 @click.option("--role", type=click.Choice(["search", "reader"]), default="search", show_default=True)
 @pass_settings
 def rollback(settings: Settings, role: str) -> None:
@@ -219,7 +218,7 @@ def rollback(settings: Settings, role: str) -> None:
         click.echo(_override_note(settings))
 
 
-@command.command(
+@models.command(
     "evaluation-set", epilog="Example: vsearch models evaluation-set --photos phone-photos --answers answers.csv"
 )
 @click.option("--photos", "source", type=EXISTING_PATH, help="Folder or tar of photos.")
@@ -329,8 +328,8 @@ def _own_photos(settings: Settings, source: Path, answers: Path) -> Photos:
     Raises:
         DatasetError: a row names a photo that is missing or cannot be read.
     """
-    skus = {query.photo: set(query.grades) for query in ground_truth.read_photo_queries(answers, whole=True)}
-    for name, picture in photos.decode_named(source, skus, Limits.from_settings(settings), file=answers):
+    skus = {query.photo: set(query.grades) for query in inputs.read_photo_queries(answers, whole=True)}
+    for name, picture in inputs.decode_named_photos(source, skus, Limits.from_settings(settings), file=answers):
         yield picture, skus[name]
 
 
@@ -343,8 +342,8 @@ def _print_comparison(result: ModelComparison) -> None:
         numbers = (f"{paired.first:.3f}", f"{paired.second:.3f}", f"{change.mean:+.3f}")
         rows.append((name, *numbers, f"{change.low:+.3f} to {change.high:+.3f}"))
     titles = {promotion.IN_USE: "in use", promotion.CANDIDATE: "candidate"}
-    models = [titles.get(name, name[:8]) for name in (result.first, result.second)]
-    columns = ("mean", *models, "difference", "95 % interval")
+    names = [titles.get(name, name[:8]) for name in (result.first, result.second)]
+    columns = ("mean", *names, "difference", "95 % interval")
     title = f"Evaluation set {result.evaluation}; {figures.queries} queries among {result.pictures} catalog pictures"
     table(title, columns, rows, right=columns[1:])
     if result.synthetic:

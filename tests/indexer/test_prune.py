@@ -28,7 +28,7 @@ from indexer.build.generation_checks import verify_published
 from indexer.build.reindex import rollback
 from indexer.build.run_context import LOCK
 from indexer.catalog_report import report as catalog_report
-from indexer.cli.prune import command
+from indexer.cli.index import prune as command
 from indexer.feed.importer import import_feed, import_lock
 from indexer.promotion import promote
 from indexer.prune import Freed, PruneResult, promoted_checkpoints
@@ -43,8 +43,8 @@ from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.encoder import Encoder
 from vsearch.search.engine import Engine, Search
-from webui import prunable_files
-from webui.thumbnails import Thumbnails
+from webui import image_files
+from webui.image_files import Thumbnails
 
 pytestmark = pytest.mark.slow
 
@@ -358,7 +358,7 @@ def test_nothing_is_deleted_during_an_index_run(sqlite_shop, monkeypatch):
     write(sqlite_shop.data / "pictures/ab/cd/.new-x", age=40 * DAY)
     with run_lock(sqlite_shop.data / LOCK, sqlite_shop.clock.now):
         prune_beside()
-    monkeypatch.setattr(prunable_files, "prunable_files", prune_beside)
+    monkeypatch.setattr(image_files, "prunable_files", prune_beside)
     sqlite_shop.run_nightly()
     assert len(refusals) == 2
 
@@ -535,7 +535,7 @@ def test_the_nightly_job_reports_what_it_freed(sqlite_shop):
 
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
 def test_a_failing_prune_does_not_fail_the_nightly_job(sqlite_shop, error, monkeypatch):
-    monkeypatch.setattr(prunable_files, "prunable_files", Mock(side_effect=error))
+    monkeypatch.setattr(image_files, "prunable_files", Mock(side_effect=error))
     sqlite_shop.draw("P00", 60)
     with suppress(KeyboardInterrupt):
         assert sqlite_shop.run_nightly().text().endswith("disk full")

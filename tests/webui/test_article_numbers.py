@@ -9,8 +9,7 @@ import pytest
 
 from tests.fakes import FakeReader
 from vsearch.imaging.codec import encode_jpeg
-from webui.article_numbers import ArticleNumberReader
-from webui.services import services_of
+from webui.services import ArticleNumberReader, services_of
 
 
 def tag(*, right_half: bool = False) -> bytes:

@@ -58,7 +58,7 @@ def test_photo_cannot_be_stored(site, monkeypatch, caplog, path, error):
     def fail(*arguments, **options):
         raise OSError(error, os.strerror(error))
 
-    monkeypatch.setattr("webui.uploads.write_bytes", fail)
+    monkeypatch.setattr("webui.image_files.write_bytes", fail)
     response = site.client.post(path, data={"photo": (io.BytesIO(site.photo(1)), "a.jpg")})
     assert (response.status_code, response.headers["Retry-After"]) == (503, "60")
     assert str(site.settings.data) not in response.text

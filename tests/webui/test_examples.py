@@ -9,7 +9,7 @@ from tests.webui.conftest import running
 from vsearch.core.errors import SettingsError
 from vsearch.detection.detector import no_detector
 from vsearch.imaging.codec import Limits, decode
-from webui import examples
+from webui.image_files import MAX_EXAMPLES, load_examples
 from webui.server import serve
 
 NAMES = ("armchair-by-the-window.jpg", "green_lamp.png", "Wide room.jpg")
@@ -52,15 +52,15 @@ def test_examples_in_the_order_of_their_names(example_site, client):
 
 def test_skipped_files_are_logged(folder, caplog):
     with caplog.at_level(logging.WARNING):
-        assert len(examples.load(folder, Limits())) == 3
+        assert len(load_examples(folder, Limits())) == 3
         assert sorted(re.findall(r"example photo (\S+) is skipped", caplog.text)) == [
             str(folder / "bomb.png"),
             str(folder / "notes.txt"),
         ]
-        for number in range(examples.MAX_EXAMPLES):
+        for number in range(MAX_EXAMPLES):
             (folder / f"a{number}.jpg").write_bytes(jpeg(64 + number, 64))
-        assert len(examples.load(folder, Limits())) == examples.MAX_EXAMPLES
-    assert f"only the first {examples.MAX_EXAMPLES}" in caplog.text
+        assert len(load_examples(folder, Limits())) == MAX_EXAMPLES
+    assert f"only the first {MAX_EXAMPLES}" in caplog.text
 
 
 def test_search_with_an_example(example_site):

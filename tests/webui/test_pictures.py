@@ -8,7 +8,7 @@ from catalog.models import Image, Product
 from tests.pictures import jpeg
 from tests.webui.conftest import withdraw
 from vsearch.imaging.codec import decode
-from webui.thumbnails import WIDTHS
+from webui.image_files import WIDTHS
 
 
 @pytest.fixture

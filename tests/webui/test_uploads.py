@@ -9,7 +9,7 @@ from tests.pictures import jpeg, noise
 from vsearch.core.errors import UploadsUnavailable
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import decode
-from webui.uploads import MAX_SIDE, UploadStore
+from webui.image_files import MAX_SIDE, UploadStore
 
 DAY = 86_400
 NOW = 1_800_000_000

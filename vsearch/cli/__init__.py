@@ -1,12 +1,12 @@
-"""The `vsearch` command: a table of sub-commands, each imported only when it is called.
+"""The `vsearch` command: a table of sub-commands, each imported only when it is called; and `vsearch settings`.
 
 Each sub-command is a click command in the package whose work it starts; this package contains those of the engine.
 Commands get `Settings` from `@pass_settings`, and print with `vsearch.cli.console`.
 """
 
 import errno
-import importlib
 import logging
+import pkgutil
 import sys
 import traceback
 from collections.abc import Callable
@@ -20,23 +20,23 @@ from vsearch.core.errors import VSearchError
 from vsearch.core.redaction import redact
 
 COMMANDS = {
-    "bench": ("vsearch.cli.bench", "Measure speed relative to a baseline."),
-    "catalog": ("indexer.cli.catalog_import", "Import a product feed into the catalog, or upgrade its schema."),
-    "dataset": ("vsearch.cli.dataset", "Pack training images into TFRecord shards and inspect them."),
-    "demo": ("webui.cli.demo", "Index the demo shop, or your own feed, and serve the search page."),
-    "encode": ("vsearch.cli.encode", "Write the embeddings of images to a file."),
-    "evaluate": ("indexer.cli.evaluate", "Measure retrieval and classification against ground truth."),
-    "index": ("indexer.cli.index", "Build, check and roll back the published index."),
-    "jobs": ("indexer.cli.jobs", "Run nightly jobs, imports and training runs in the background."),
-    "models": ("indexer.cli.models", "List and compare models, and choose the one used for searching."),
-    "predict": ("vsearch.cli.predict", "Classify photos with each network and by majority vote."),
-    "prune": ("indexer.cli.prune", "Delete data that is no longer used."),
-    "search": ("webui.cli.search", "Find the products that look most like a photo."),
-    "serve": ("webui.cli.serve", "Serve the shoppers' search page."),
-    "settings": ("vsearch.cli.settings", "Print every setting with its value, source and meaning."),
-    "train": ("vsearch.cli.train", "Train backbones from a plan."),
+    "bench": ("vsearch.cli.inference:bench", "Measure speed relative to a baseline."),
+    "catalog": ("indexer.cli.catalog_import:catalog", "Import a product feed into the catalog, or upgrade its schema."),
+    "dataset": ("vsearch.cli.train:dataset", "Pack training images into TFRecord shards and inspect them."),
+    "demo": ("webui.cli:demo", "Index the demo shop, or your own feed, and serve the search page."),
+    "encode": ("vsearch.cli.inference:encode", "Write the embeddings of images to a file."),
+    "evaluate": ("indexer.cli.evaluate:evaluate", "Measure retrieval and classification against ground truth."),
+    "index": ("indexer.cli.index:index", "Build, check and roll back the published index."),
+    "jobs": ("indexer.cli.jobs:jobs", "Run nightly jobs, imports and training runs in the background."),
+    "models": ("indexer.cli.models:models", "List and compare models, and choose the one used for searching."),
+    "predict": ("vsearch.cli.inference:predict", "Classify photos with each network and by majority vote."),
+    "prune": ("indexer.cli.index:prune", "Delete data that is no longer used."),
+    "search": ("webui.cli:search", "Find the products that look most like a photo."),
+    "serve": ("webui.cli:serve", "Serve the shoppers' search page."),
+    "settings": ("vsearch.cli:show_settings", "Print every setting with its value, source and meaning."),
+    "train": ("vsearch.cli.train:train", "Train backbones from a plan."),
 }
-"""Sub-command -> the module that defines it as `command`, and its help."""
+"""Sub-command -> where it is defined, and its help."""
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ photos_argument = click.argument("paths", metavar="PHOTO|DIR|TAR...", nargs=-1, 
 
 def load_command(name: str) -> click.Command:
     """Import a sub-command from the table."""
-    command: click.Command = importlib.import_module(COMMANDS[name][0]).command
+    command: click.Command = pkgutil.resolve_name(COMMANDS[name][0])
     return command
 
 
@@ -110,6 +110,29 @@ def cli(ctx: click.Context, data: Path | None, log_level: str | None) -> None:
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns about each retry
     ctx.obj = settings
     ctx.meta["sources"] = sources
+
+
+@click.command(epilog="Example: VSEARCH_PORT=9000 vsearch settings")
+@click.option("--markdown", is_flag=True, help="Print the settings reference as Markdown instead.")
+@pass_settings
+@click.pass_context
+def show_settings(ctx: click.Context, settings: settings_module.Settings, markdown: bool) -> None:
+    """Print every setting with its value, source and meaning.
+
+    Set one by name in the file vsearch.toml in the working folder (port = 9000), or in the environment as
+    VSEARCH_NAME. Passwords are not shown.
+    """
+    from vsearch.cli.console import table
+
+    if markdown:
+        click.echo(settings_module.reference(), nl=False)
+        return
+    file = settings_module.FILE
+    read = f"{file.absolute()} was read" if file.is_file() else f"{file.absolute()} does not exist"
+    click.echo(f"Options override variables, variables override {file}, and {file} overrides the defaults; {read}.")
+    lines = settings_module.rows(settings, ctx.meta["sources"])
+    title = f"Settings (variables: {settings_module.PREFIX}NAME)"
+    table(title, ("name", "value", "from", "meaning"), lines, whole=("name",))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -14,7 +14,7 @@ from indexer.build import generation_checks
 from indexer.build.class_indexes import OTHER
 from indexer.build.generation_checks import Members, drift, verify_published
 from indexer.build.reindex import reindex
-from indexer.cli.jobs import command as jobs_command
+from indexer.cli.jobs import jobs as jobs_command
 from indexer.jobs import execution
 from indexer.jobs.kinds import FUNCTIONS
 from tests.fakes import FakeDetector, FakeEncoder

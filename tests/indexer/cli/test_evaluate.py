@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from indexer.cli import evaluate
-from indexer.cli.evaluate import command
+from indexer.cli.evaluate import evaluate as command
 from tests.fakes import FakeEncoder, colored, fake_checkpoint
 from tests.indexer.shop import Shop, open_shop
-from vsearch.cli import ground_truth
-from vsearch.cli.load_model import Model
+from vsearch.cli import inputs
+from vsearch.cli.inference import Model
 from vsearch.core.errors import DatasetError
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import decode, encode_jpeg
@@ -203,7 +203,7 @@ def test_the_grocery_example_splits_products_by_kind(tmp_path: Path) -> None:
     assert sorted([*train, *unseen]) == [f"P{number}" for number in range(9)]
     assert sum(sku < "P5" for sku in unseen) in (2, 3)
     assert sum(sku >= "P5" for sku in unseen) == 2
-    assert len(ground_truth.read_photo_queries(tmp_path / "one" / "photos.csv", whole=False)) == 9
+    assert len(inputs.read_photo_queries(tmp_path / "one" / "photos.csv", whole=False)) == 9
     for file in (tmp_path / "one").iterdir():
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
 

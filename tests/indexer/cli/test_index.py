@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 from catalog.models import IndexRun, utc_now
 from indexer.build import reindex
 from indexer.build.run_context import LOCK
-from indexer.cli.index import command
+from indexer.cli.index import index as command
 from tests.fakes import FrozenClock
 from tests.indexer.shop import Shop
 from vsearch.core.errors import GenerationError, NoGeneration, RunInProgress, VSearchError

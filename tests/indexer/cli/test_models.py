@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from indexer.cli import models
-from indexer.cli.models import command
+from indexer.cli.models import models as command
 from indexer.promotion import promote, reader_promotion
 from tests.fakes import fake_checkpoint
 from tests.indexer.promotion.test_reader_promotion import FakePredictor, reader, tags

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from catalog import jobs
 from catalog.database import open_catalog, read_schema_revision, schema_revisions
-from indexer.cli import jobs as jobs_command
+from indexer.cli.jobs import jobs as jobs_command
 from tests.pictures import jpeg
 from vsearch import cli
 from vsearch.core.errors import VSearchError
@@ -105,11 +105,11 @@ def test_jobs_show_no_password(tmp_path: Path, capsys: pytest.CaptureFixture[str
     """Neither in arguments nor in logs; the stored argument is complete, since the worker needs it."""
     settings = Settings(data=tmp_path)
     feed = "https://user:s3cret@shop.example/feed.csv?token=s3cret"
-    run = CliRunner().invoke(jobs_command.command, ["run", "import", f"feed={feed}"], obj=settings)
+    run = CliRunner().invoke(jobs_command, ["run", "import", f"feed={feed}"], obj=settings)
     (tmp_path / "jobs").mkdir(exist_ok=True)
     (tmp_path / "jobs" / "1.log").write_text(f"A feed must be readable: {feed} is not.\n")
     shown = [
-        CliRunner().invoke(jobs_command.command, words, obj=settings).output
+        CliRunner().invoke(jobs_command, words, obj=settings).output
         for words in (["list"], ["list", "--json"], ["log", "1"])
     ]
 
@@ -123,7 +123,7 @@ def test_jobs_show_no_password(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_jobs_are_queued_listed_and_cancelled(tmp_path: Path) -> None:
     def call(*words: str) -> Result:
-        return CliRunner().invoke(jobs_command.command, words, obj=Settings(data=tmp_path))
+        return CliRunner().invoke(jobs_command, words, obj=Settings(data=tmp_path))
 
     assert "Job 1" in call("run", "index", "--accept", "drift").output
     assert "queued" in call("list").output

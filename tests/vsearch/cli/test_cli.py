@@ -15,9 +15,9 @@ from rich.console import Console
 
 from tests import pictures as drawn
 from vsearch import cli
-from vsearch.cli import console, photos
+from vsearch.cli import console, inputs
 from vsearch.cli.console import table
-from vsearch.cli.predict import class_head_lines
+from vsearch.cli.inference import class_head_lines
 from vsearch.core.errors import DatasetError
 from vsearch.imaging.codec import Limits
 from vsearch.models.class_heads import ClassPredictions
@@ -88,7 +88,7 @@ def test_system_errors_are_one_line(
     def trouble(*arguments: Any, **options: Any) -> None:
         raise error
 
-    monkeypatch.setattr("vsearch.cli.settings.rows", trouble)
+    monkeypatch.setattr("vsearch.core.settings.rows", trouble)
     message = failed("settings")
     assert all(word in message for word in words), message
     assert message.startswith("vsearch: ")
@@ -106,7 +106,7 @@ def test_at_least_one_image_must_be_readable(content: dict[str, bytes], reason: 
     for name, data in content.items():
         (tmp_path / name).write_bytes(data)
     with pytest.raises(DatasetError, match=reason):
-        list(photos.decode_all(photos.read([tmp_path]), Limits()))
+        list(inputs.decode_photos(inputs.read_photos([tmp_path]), Limits()))
 
 
 @pytest.mark.parametrize("name", ["cut.tar", "cut.tar.gz", "no archive.tar", "not there.tar"])
@@ -114,7 +114,7 @@ def test_damaged_archives_are_reported(name: str, tmp_path: Path) -> None:
     if not name.startswith("not there"):
         (tmp_path / name).write_bytes(b"\x1f\x8b\x08\x00 no archive at all" * 60)
     with pytest.raises(DatasetError) as caught:
-        list(photos.read([tmp_path / name]))
+        list(inputs.read_photos([tmp_path / name]))
     assert "\n" not in str(caught.value)
     assert ("does not exist" in str(caught.value)) == name.startswith("not there")
 

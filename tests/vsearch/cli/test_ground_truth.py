@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from vsearch.cli.ground_truth import read_labels, read_photo_queries, read_relevance, read_skus
+from vsearch.cli.inputs import read_labels, read_photo_queries, read_relevance, read_skus
 from vsearch.core.errors import DatasetError
 from vsearch.imaging.geometry import Box
 

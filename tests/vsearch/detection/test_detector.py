@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from catalog import demo
-from vsearch.cli.ground_truth import SIDES
+from vsearch.cli.inputs import SIDES
 from vsearch.core.errors import CheckpointMismatch
 from vsearch.detection import detector
 from vsearch.detection.boxes import iou

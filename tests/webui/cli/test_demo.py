@@ -9,7 +9,7 @@ from catalog import demo
 from tests.pictures import jpeg
 from vsearch.cli import cli
 from vsearch.core.settings import Settings
-from webui.cli import demo as command
+from webui import cli as commands
 
 
 @pytest.mark.parametrize("option", ["--feed", "--images", "--mapping"])
@@ -43,13 +43,13 @@ def indexed(monkeypatch, tmp_path):
     boxes = [(0, 0, 0.5, 1), (0.25, 0.25, 1, 0.75), (0, 0, 1, 1)]
     photos = tuple(demo.DemoPhoto(tmp_path / "photo.jpg", f"photo {n}", f"SKU-{n}", box) for n, box in enumerate(boxes))
     monkeypatch.setattr(demo, "example_photos", lambda: photos)
-    monkeypatch.setattr(command, "_update_index", lambda settings, accept: None)
+    monkeypatch.setattr(commands, "_update_index", lambda settings, accept: None)
     answers: dict[str, list[str]] = {"0,0,0.5,1": ["SKU-0"], "0.25,0.25,1,0.75": [], "0,0,1,1": []}
     found = {box: [{"sku": sku} for sku in skus] for box, skus in answers.items()}
     app = Flask(__name__)
     app.add_url_rule("/api/v1/search", "search", lambda: {"results": found[request.args["box"]]}, methods=["POST"])
     monkeypatch.setattr("webui.server.build", lambda settings: (app, None))
-    monkeypatch.setattr("webui.services.services_of", lambda app: io.BytesIO())
+    monkeypatch.setattr("webui.cli.services_of", lambda app: io.BytesIO())
     return found
 
 

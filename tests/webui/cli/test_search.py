@@ -47,7 +47,7 @@ def test_the_table_shows_the_value_that_it_is_ordered_by(metric, tmp_path, monke
             ids = {sku: queries.product_by_sku(session, sku).card.product_id for sku in VALUES}
     found = [(sku, *VALUES[sku]) for sku in ORDERED[metric]]
     hits = [LabeledHit(ids[sku], 1, "Sofas", value, 0.5, 0.5, "similar", box) for sku, value, box in found]
-    monkeypatch.setattr("webui.cli.search.load_engine", lambda settings: FakeEngine(hits))
+    monkeypatch.setattr("webui.cli.load_engine", lambda settings: FakeEngine(hits))
     monkeypatch.setattr(console, "out", Console(file=(shown := io.StringIO()), width=80))
     (tmp_path / "photo.jpg").write_bytes(jpeg(40, 30))
     result = CliRunner().invoke(

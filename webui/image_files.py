@@ -1,29 +1,33 @@
-"""Shoppers' photos: parsed from forms, re-encoded without metadata, stored under a keyed hash, and expired.
+"""Image files of the web server: shoppers' photos, thumbnails of catalog pictures, and example photos.
 
 Photos are never stored as sent: each is decoded and encoded again, so that no hidden data, GPS position or file name
 remains. The id is an HMAC of the result: stable, but not guessable even by someone who has the photo.
 """
 
+import hashlib
 import hmac
 import logging
 import os
+import re
 import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from flask import Request
 from werkzeug.datastructures import Headers
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
-from catalog.image_store import is_sha256
-from vsearch.core.errors import InvalidRequest, UploadsUnavailable
-from vsearch.core.files import UNFINISHED, write_bytes
+from catalog.image_store import ImageStore, is_sha256
+from vsearch.core.errors import ImageRejected, InvalidRequest, SettingsError, UploadsUnavailable
+from vsearch.core.files import STALE_SECONDS, UNFINISHED, modified_before, write_bytes
 from vsearch.core.settings import Settings
-from vsearch.imaging.codec import Limits, decode, encode_jpeg
+from vsearch.imaging.codec import Limits, decode, encode_jpeg, resize
 
 MAX_SIDE = 1600
 """Longest stored side, in pixels: more than any encoder needs, and enough for a large screen."""
@@ -33,6 +37,16 @@ MAX_PARTS = 1000
 
 FREED_SHARE = 20
 """A full store frees 1/20 of its space at a time, because listing a large folder is slow."""
+
+WIDTHS = (160, 320, 640, 1280)
+"""Longer sides of thumbnails, in pixels."""
+
+JPEG_QUALITY = 85
+MAX_EXAMPLES = 12
+"""Limited because all are kept in memory."""
+
+PREVIEW_SIDE = 480
+"""Longer side of an example photo on the start page, in pixels."""
 
 _PROBE = bytes(1_000_000)  # about one photo
 
@@ -141,6 +155,124 @@ class UploadStore:
         return self.folder / f"{photo_id}.jpg"
 
 
+def _load_or_create_key(path: Path) -> bytes:
+    """Return the secret in a file, created if missing; if several processes create it, the first wins."""
+    with suppress(FileNotFoundError):
+        return path.read_bytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=UNFINISHED) as file:
+        file.write(secrets.token_bytes(32))
+        file.flush()
+        os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(file.name, path)
+    return path.read_bytes()
+
+
+class Thumbnails:
+    """A folder of JPEG thumbnails of the stored pictures; it may be deleted at any time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.folder = settings.thumbnails
+        self._store = ImageStore(settings.pictures)
+
+    def read(self, sha256: str, width: int) -> bytes | None:
+        """Return a picture with its longer side at most `width`; None for another width or an unknown picture."""
+        if width not in WIDTHS or not is_sha256(sha256):
+            return None
+        path = self.folder / sha256[:2] / f"{sha256}-{width}.jpg"
+        with suppress(OSError):  # not created yet, deleted, or unreadable
+            return path.read_bytes()
+        if not self._store.exists(sha256):
+            return None
+        unlimited = Limits(max_bytes=2**40, max_pixels=2**40, min_side=1)  # checked at import
+        picture = decode(self._store.read(sha256), unlimited, max_side=width)
+        thumbnail = encode_jpeg(picture, quality=JPEG_QUALITY)
+        try:
+            write_bytes(path, thumbnail)
+        except OSError as error:
+            log.warning("thumbnail %s cannot be stored: %s", path, error.strerror or error)
+        return thumbnail
+
+    def unused(self, keep: Container[str], withdrawn: Container[str], before: float) -> Iterator[Path]:
+        """Yield the thumbnails to delete: those created before a Unix time, and those of unused pictures.
+
+        A picture removed from a product keeps its thumbnails until the picture file itself is deleted, because pages
+        sent earlier may still request them. Those of withdrawn products are deleted at once.
+        """
+        for path in self.folder.glob("[0-9a-f][0-9a-f]/*-*.jpg"):
+            sha256 = path.name.partition("-")[0]
+            if not is_sha256(sha256):
+                continue
+            is_unused = sha256 not in keep and (sha256 in withdrawn or not self._store.exists(sha256))
+            with suppress(FileNotFoundError):
+                if is_unused or path.stat().st_mtime < before:
+                    yield path
+
+
+@dataclass(frozen=True)
+class ExamplePhoto:
+    """One example photo."""
+
+    example_id: str  # hash of its content, so that its URL never changes
+    caption: str  # what it shows, from the file name
+    photo: bytes  # the JPEG to search with
+    preview: bytes  # the JPEG on the start page, of `width` x `height` pixels
+    width: int
+    height: int
+
+
+def load_examples(folder: Path | None, limits: Limits) -> Mapping[str, ExamplePhoto]:
+    """Return the first `MAX_EXAMPLES` photos in the folder, in order of file name, by id."""
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.is_file()) if folder else []
+    except OSError as error:
+        reason = error.strerror or error
+        raise SettingsError(f"Setting examples: the folder {folder} cannot be read ({reason}).") from None
+    examples: dict[str, ExamplePhoto] = {}
+    for path in paths:
+        if path.name.startswith("."):
+            continue
+        if len(examples) == MAX_EXAMPLES:
+            log.warning("only the first %d example photos in %s are shown", MAX_EXAMPLES, folder)
+            break
+        try:
+            example = _load_example(path, limits)
+        except (ImageRejected, OSError) as error:
+            log.warning("example photo %s is skipped: %s", path, error)
+        else:
+            examples[example.example_id] = example
+    return examples
+
+
+def _load_example(path: Path, limits: Limits) -> ExamplePhoto:
+    with path.open("rb") as file:
+        picture = decode(file.read(limits.max_bytes + 1), limits, max_side=MAX_SIDE)
+    height, width = picture.shape[:2]
+    scale = min(1.0, PREVIEW_SIDE / max(width, height))
+    width, height = max(1, round(width * scale)), max(1, round(height * scale))
+    preview = encode_jpeg(resize(picture, width, height), quality=JPEG_QUALITY)
+    caption = re.sub(r"[-_\s]+", " ", path.stem).strip()
+    return ExamplePhoto(hashlib.sha256(preview).hexdigest(), caption, encode_jpeg(picture), preview, width, height)
+
+
+def prunable_files(
+    settings: Settings, keep: Container[str], withdrawn: Container[str], now: datetime
+) -> Iterator[tuple[str, Path]]:
+    """Yield the kind and path of old thumbnails and uploads, and of temporary files that killed processes left behind.
+
+    `keep` contains the sha256 of pictures in use, `withdrawn` those of pictures of products withdrawn long ago.
+    """
+    made_before = (now - timedelta(days=settings.thumbnail_days)).timestamp()
+    for path in Thumbnails(settings).unused(keep, withdrawn, made_before):
+        yield "thumbnails", path
+    for path in UploadStore(settings).expired(now.timestamp()):
+        yield "uploads", path
+    unfinished = [*settings.uploads.glob(f"{UNFINISHED}*"), *settings.thumbnails.glob(f"??/{UNFINISHED}*")]
+    for path in modified_before(unfinished, now.timestamp() - STALE_SECONDS):
+        yield "temporary files", path
+
+
 class _LenientDecoder(MultipartDecoder):
     """Accepts headers that are not UTF-8: old clients send file names in Latin-1."""
 
@@ -176,17 +308,3 @@ def form_fields(request: Request) -> dict[str, bytes]:
     except ValueError:
         raise InvalidRequest("The upload was incomplete. Please send the photo again.") from None
     return fields
-
-
-def _load_or_create_key(path: Path) -> bytes:
-    """Return the secret in a file, created if missing; if several processes create it, the first wins."""
-    with suppress(FileNotFoundError):
-        return path.read_bytes()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=UNFINISHED) as file:
-        file.write(secrets.token_bytes(32))
-        file.flush()
-        os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(file.name, path)
-    return path.read_bytes()

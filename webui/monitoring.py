@@ -1,24 +1,70 @@
-"""Prometheus metrics for requests, the served index, the catalog and jobs; step timings of each request.
+"""Health checks, Prometheus metrics, and the step timings of each request.
 
-One process handles all requests, so its counters are complete.
+Only operators see details. One process handles all requests, so its counters are complete.
 """
 
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
-from flask import Flask, Response, g, request
+from flask import Blueprint, Flask, Response, current_app, g, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from sqlalchemy.orm import Session
 
 from catalog import imports, queries
-from vsearch.core.errors import VSearchError
+from catalog.database import check_schema
+from vsearch.core.errors import UploadsUnavailable, VSearchError
 from webui.services import Services, services
 
 BUCKETS = (0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10)
 _EXTENSION = "vsearch.metrics"
+
+blueprint = Blueprint("health", __name__)
+admin_blueprint = Blueprint("admin_health", __name__)
+
+
+@blueprint.get("/healthz")
+@admin_blueprint.get("/healthz")
+def alive() -> dict[str, str]:
+    """Report that the process is running."""
+    return {"status": "alive"}
+
+
+@blueprint.get("/readyz")
+def ready() -> tuple[dict[str, str], int]:
+    """Report whether photos can be uploaded and searched; the status is 503 if not."""
+    report, status = ready_details()
+    return {"status": report["status"]}, status
+
+
+@admin_blueprint.get("/readyz")
+def ready_details() -> tuple[dict[str, Any], int]:
+    """Report the same, the served generation and, in `problem`, why it or a newer one cannot be served."""
+    served = services()
+    engine = served.engine
+    problems = [engine.problem] if engine.problem else []
+    report: dict[str, Any] = {"generation": None, "checkpoint": None, "pictures": None}
+    ready = True
+    try:
+        generation = engine.serving.generation
+        report = {
+            "generation": generation.generation_id,
+            "checkpoint": generation.checkpoint_id,
+            "pictures": len(generation.gallery),
+        }
+        with served.sessions() as session:
+            check_schema(session.connection())  # a different version may have migrated it while this one is running
+    except VSearchError as error:
+        ready, problems = False, [error]
+    try:
+        served.uploads.check()
+    except UploadsUnavailable as error:
+        ready, problems = False, [*problems, error]
+    problem = " ".join(map(str, problems)) or None
+    return {"status": "ready" if ready else "not ready", **report, "problem": problem}, 200 if ready else 503
 
 
 class RequestMetrics:
@@ -69,14 +115,12 @@ def register(app: Flask) -> None:
         return response
 
 
-def register_admin(admin: Flask, app: Flask) -> None:
-    """Serve the metrics of `app`, in the Prometheus text format, from the operators' application."""
-    counters: RequestMetrics = app.extensions[_EXTENSION]
-
-    @admin.get("/metrics")
-    def metrics() -> Response:
-        body = generate_latest(counters.registry) + generate_latest(_current_state(services()))
-        return Response(body, content_type=CONTENT_TYPE_LATEST)
+@admin_blueprint.get("/metrics")
+def metrics() -> Response:
+    """Report the metrics in the Prometheus text format."""
+    counters: RequestMetrics = current_app.extensions[_EXTENSION]
+    body = generate_latest(counters.registry) + generate_latest(_current_state(services()))
+    return Response(body, content_type=CONTENT_TYPE_LATEST)
 
 
 def _current_state(served: Services) -> CollectorRegistry:

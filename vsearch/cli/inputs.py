@@ -1,18 +1,94 @@
-"""Files with ground truth: relevance files, lists of photos, lists of products, and labeled manifests."""
+"""Files given to commands: photos in folders and archives, and ground truth about them."""
 
 import csv
 import io
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vsearch.core.errors import DatasetError, InvalidRequest
+import click
+
+from vsearch.core.archives import DAMAGED, open_archive
+from vsearch.core.errors import DatasetError, ImageRejected, InvalidRequest, first_line
+from vsearch.imaging.codec import Limits, Picture, decode
 from vsearch.imaging.geometry import Box
+
+ARCHIVES = (".tar", ".tgz", ".gz", ".zip")
+_MAX_SIDE = 1600  # px, as for uploads
 
 SPLITS = ("train", "val")
 SIDES = ("left", "top", "right", "bottom")
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A file: its name without extension, its path, and its bytes."""
+
+    name: str
+    file: str
+    data: bytes
+
+
+def read_photos(paths: Sequence[Path]) -> Iterator[Photo]:
+    """Yield all files in the paths, except hidden ones, in a fixed order.
+
+    Raises:
+        DatasetError: a path does not exist, or an archive cannot be read.
+    """
+    for path in paths:
+        if path.is_file() and path.suffix not in ARCHIVES:
+            yield Photo(path.stem, str(path), path.read_bytes())
+            continue
+        if not path.exists():
+            raise DatasetError(f"{path} does not exist.")
+        try:
+            with open_archive(path) as archive:
+                for name in archive:
+                    yield Photo(Path(name).stem, f"{path}:{name}", archive.read(name))
+        except DAMAGED as error:
+            raise DatasetError(f"{path} cannot be read ({first_line(error)}).") from None
+
+
+def decode_photos(photos: Iterator[Photo], limits: Limits) -> Iterator[tuple[str, Picture]]:
+    """Yield names and decoded photos; rejected photos are reported on standard error and left out.
+
+    Raises:
+        DatasetError: no photo can be read.
+    """
+    found = rejected = 0
+    for photo in photos:
+        try:
+            picture = decode(photo.data, limits)
+        except ImageRejected as error:
+            click.secho(f"{photo.file}: {error}", err=True, fg="yellow")
+            rejected += 1
+            continue
+        found += 1
+        yield photo.name, picture
+    if not found:
+        raise DatasetError("No photo can be read; see above." if rejected else "There are no photos to read.")
+
+
+def decode_named_photos(
+    path: Path, names: Iterable[str], limits: Limits, *, file: Path
+) -> Iterator[tuple[str, Picture]]:
+    """Yield the photos with these names, listed in `file`, from a path, downscaled like uploads.
+
+    Raises:
+        DatasetError: a photo is missing or cannot be read.
+    """
+    missing = set(names)
+    for photo in read_photos([path]):
+        if photo.name in missing:
+            missing.discard(photo.name)
+            try:
+                yield photo.name, decode(photo.data, limits, max_side=_MAX_SIDE)
+            except ImageRejected as error:
+                raise DatasetError(f"The photo {photo.file} cannot be read: {error}") from None
+    if missing:
+        raise DatasetError(f"The photo {min(missing)!r} listed in {file} is not in {path}.")
 
 
 @dataclass(frozen=True)

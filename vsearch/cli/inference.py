@@ -1,0 +1,251 @@
+"""Commands that run the model: `vsearch encode`, `vsearch predict` and `vsearch bench`; and loading it for others."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from statistics import median
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from rich.text import Text
+
+from vsearch.cli import pass_settings, photos_argument
+from vsearch.cli.console import out, progress, table
+from vsearch.cli.inputs import decode_photos, read_photos
+from vsearch.core.errors import DatasetError
+from vsearch.core.files import atomic_write
+from vsearch.core.settings import Settings
+from vsearch.core.vectors import l2_normalize
+from vsearch.detection.boxes import non_max_suppression
+from vsearch.detection.detector import open_bundled
+from vsearch.imaging.codec import Limits
+from vsearch.index import generation as generations
+from vsearch.index.class_index import ClassIndex
+from vsearch.models import registry
+from vsearch.models.checkpoint import Checkpoint
+from vsearch.models.class_heads import ClassPredictions
+from vsearch.models.classifier import Classifier
+from vsearch.models.encoder import Encoder
+from vsearch.models.trained_heads import VOTE, HeadPredictions
+from vsearch.models.whitening import Projection
+from vsearch.search.engine import Engine
+
+_SHOWN = 3  # classes or boxes
+_REPEATS = 7
+
+Line = tuple[str | Text, ...]
+
+
+@dataclass(frozen=True)
+class Model:
+    """An encoder, its checkpoint, and the whitening that projects its blocks."""
+
+    encoder: Encoder
+    checkpoint: Checkpoint
+    whitening: Projection
+    origin: str
+
+
+def load_engine(settings: Settings) -> Engine:
+    """Load the published generation.
+
+    Raises:
+        NoGeneration: nothing has been published yet.
+        VSearchError: it cannot be loaded.
+    """
+    engine = Engine(settings, open_detector=open_bundled)
+    engine.refresh()
+    if engine.problem is not None:
+        raise engine.problem
+    return engine
+
+
+def load_model(settings: Settings) -> Model:
+    """Load the model of the published generation, or else the configured or bundled checkpoint.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be used.
+    """
+    if generations.current_id(settings.generations) is not None:
+        serving = load_engine(settings).serving
+        published = serving.generation
+        origin = f"generation {published.generation_id}"
+        return Model(serving.encoder, serving.checkpoint, published.whitening, origin)
+    checkpoint = registry.find(settings, settings.checkpoint or registry.BUNDLED)
+    return Model(
+        Encoder(checkpoint), checkpoint, checkpoint.retrieval.whitening, f"checkpoint {checkpoint.checkpoint_id}"
+    )
+
+
+@click.command(epilog="Example: vsearch encode photos.tar --out photos.npz")
+@photos_argument
+@click.option("--out", "target", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The .npz file.")
+@pass_settings
+def encode(settings: Settings, paths: tuple[Path, ...], target: Path) -> None:
+    """Write ids, embeddings, probabilities and classes of images to FILE.npz.
+
+    ids: n file names without extension. embeddings: float32 [n, d] projected by the published generation (before
+    publication, by the checkpoint's own whitening), not normalized. probabilities: float32 [n, c], the mean of
+    the networks. classes: c names. Images that cannot be read are reported on standard error and left out.
+    """
+    if not target.parent.is_dir():
+        raise DatasetError(f"Cannot write {target}: the folder {target.parent} does not exist.")
+    model = load_model(settings)
+    decoded = decode_photos(read_photos(paths), Limits.from_settings(settings))
+    heads = model.checkpoint.retrieval.heads
+    ids: list[str] = []
+    embeddings, probabilities = [], []
+    with progress("encode") as advance:
+        while batch := list(islice(decoded, settings.batch_size)):
+            blocks = model.encoder.blocks([picture for _, picture in batch])
+            ids += [name for name, _ in batch]
+            embeddings.append(model.whitening.project(blocks))
+            probabilities.append(heads.predict(blocks).probabilities)
+            advance(len(ids), 0)
+    joined = np.concatenate(embeddings)
+    arrays = {"embeddings": joined, "probabilities": np.concatenate(probabilities), "classes": np.array(heads.classes)}
+    with atomic_write(target) as file:
+        np.savez(file, ids=np.array(ids), **arrays)  # type: ignore[arg-type]  # the stub takes the names for options
+    out.print(f"{len(ids)} images encoded with {model.origin}; embeddings have {joined.shape[1]} dimensions")
+
+
+@click.command(epilog="Example: vsearch predict sofa.jpg --checkpoint runs/furniture/checkpoint")
+@photos_argument
+@click.option("--checkpoint", "name", metavar="FOLDER|ID", help="Use the trained heads of this checkpoint.")
+@pass_settings
+def predict(settings: Settings, paths: tuple[Path, ...], name: str | None) -> None:
+    """Print each network's three most probable classes, and the majority vote.
+
+    Voting ties go to the class with the highest mean probability. With --checkpoint, print the predictions of every
+    trained head by each network and by vote.
+    """
+    checkpoint = registry.find(settings, name) if name else None
+    pictures = decode_photos(read_photos(paths), Limits.from_settings(settings))
+    if checkpoint is not None and checkpoint.specs:
+        classifier = Classifier(checkpoint)
+        for photo, picture in pictures:
+            lines = trained_head_lines(classifier.predict([picture]))
+            table(photo, ("head", "model", "predicts", "confidence", "next"), lines, right=("confidence",))
+        return
+    if checkpoint is None:
+        model = load_model(settings)
+        heads, encoder = model.checkpoint.retrieval.heads, model.encoder
+    else:
+        heads, encoder = checkpoint.retrieval.heads, Encoder(checkpoint)
+    for photo, picture in pictures:
+        lines = class_head_lines(heads.predict(encoder.blocks([picture])))
+        table(photo, ("model", "first", "second", "third"), lines)
+
+
+def trained_head_lines(predictions: HeadPredictions) -> list[Line]:
+    """Return a line for each predictor of each classification head, and for each box, of a single image."""
+    lines: list[Line] = []
+    for spec in predictions.specs:
+        if spec.kind == "boxes":
+            lines += _box_lines(spec.name, predictions)
+        for predictor in predictions.predictors if spec.is_classification else ():
+            label = predictions.labels(predictor, spec.name)[0]
+            lines.append((
+                spec.name if predictor == predictions.predictors[0] else "",
+                predictor,
+                Text(label, style="bold") if predictor == VOTE else label,
+                f"{100 * predictions.confidence(predictor, spec.name)[0]:.1f} %",
+                _runners_up(predictions, predictor, spec.name),
+            ))  # fmt: skip
+    return lines
+
+
+def class_head_lines(predictions: ClassPredictions) -> list[Line]:
+    """Return a line for each network, the mean and the vote for a single image."""
+    names, votes = predictions.classes, predictions.votes
+    lines: list[Line] = [(name, *_most_probable(names, probabilities[0])) for name, probabilities in votes.items()]
+    lines.append(("mean", *_most_probable(names, predictions.probabilities[0])))
+    winner = int(predictions.winners[0])
+    agreeing = sum(int(probabilities[0].argmax()) == winner for probabilities in votes.values())
+    lines.append(("vote", Text(names[winner], style="bold"), f"{agreeing} of {len(votes)} models", ""))
+    return lines
+
+
+def _box_lines(head: str, predictions: HeadPredictions) -> list[Line]:
+    """Return a line for each of the most confident boxes, in the format of `vsearch search --box`."""
+    predictor = predictions.predictors[-1]
+    boxes = non_max_suppression(predictions.probabilities_of(predictor, head)[0], _SHOWN)
+    return [(head, predictor, ",".join(f"{s:.3f}" for s in row[1:]), f"{100 * row[0]:.1f} %", "") for row in boxes]
+
+
+def _runners_up(predictions: HeadPredictions, predictor: str, head: str) -> str:
+    spec = predictions.spec(head)
+    if spec.kind == "digits":
+        return ""
+    label = predictions.labels(predictor, head)[0]
+    predicted = label.split(spec.separator) if spec.kind == "sigmoid" else [label]
+    probabilities = predictions.probabilities_of(predictor, head)[0]
+    order = [number for number in np.argsort(-probabilities) if spec.classes[number] not in predicted]
+    return ", ".join(f"{spec.classes[number]} {100 * probabilities[number]:.1f} %" for number in order[: _SHOWN - 1])
+
+
+def _most_probable(classes: tuple[str, ...], probabilities: NDArray[np.float32]) -> list[str]:
+    order = np.argsort(-probabilities)[:_SHOWN]
+    shown = [f"{classes[i]} {100 * probabilities[i]:.1f} %" for i in order]
+    return shown + [""] * (_SHOWN - len(shown))
+
+
+@click.group()
+def bench() -> None:
+    """Measure speed relative to a baseline."""
+
+
+@bench.command("encode", epilog="Example: vsearch bench encode photos.tar --count 128")
+@photos_argument
+@click.option("--count", default=96, show_default=True, type=click.IntRange(2), help="Images to encode.")
+@pass_settings
+def bench_encode(settings: Settings, paths: tuple[Path, ...], count: int) -> None:
+    """Encode images in batches; the baseline encodes them one by one."""
+    model = load_model(settings)
+    readable = decode_photos(read_photos(paths), Limits.from_settings(settings))
+    pictures = [picture for _, (_, picture) in zip(range(count), readable, strict=False)]
+    size = settings.batch_size
+    model.encoder.blocks(pictures[:size])
+    single = _seconds(lambda: [model.encoder.blocks([picture]) for picture in pictures], repeats=3)
+    batches = [pictures[start : start + size] for start in range(0, len(pictures), size)]
+    batched = _seconds(lambda: [model.encoder.blocks(batch) for batch in batches], repeats=3)
+    rows = (("one by one", single), (f"batches of {size}", batched))
+    lines = [
+        (name, f"{len(pictures) / s:.1f}", f"{1000 * s / len(pictures):.1f}", f"{single / s:.2f}") for name, s in rows
+    ]
+    table(f"Encode {len(pictures)} images with {model.origin}", ("", "images/s", "ms each", "speedup"), lines)
+
+
+@bench.command("search", epilog="Example: vsearch bench search --count 100000 --size 256")
+@click.option("--count", default=20_000, show_default=True, type=click.IntRange(1), help="Embeddings in the index.")
+@click.option("--size", default=256, show_default=True, type=click.IntRange(1), help="Dimensions.")
+def bench_search(count: int, size: int) -> None:
+    """Search a class index, with and without a filter that keeps 1%; the baseline is a NumPy scan."""
+    rng = np.random.default_rng(0)
+    vectors = l2_normalize(rng.normal(size=(count, size)))
+    ids = np.arange(count, dtype=np.int64) * 3 + 7
+    query = l2_normalize(rng.normal(size=(1, size)))
+    index = ClassIndex.build(vectors, ids, "cosine")
+    few = ids[rng.permutation(count)[: max(1, count // 100)]]
+    plain = _seconds(lambda: ids[np.argsort(-(vectors @ query[0]))[:24]])
+    rows = (
+        ("NumPy scan", plain),
+        ("index", _seconds(lambda: index.search(query, 24))),
+        ("index, filtered", _seconds(lambda: index.search(query, 24, allowed=few))),
+    )
+    lines = [(name, f"{1000 * seconds:.2f}", f"{plain / seconds:.1f}") for name, seconds in rows]
+    table(f"Search {count} embeddings of {size} dimensions, top 24", ("", "ms", "speedup"), lines)
+
+
+def _seconds(work: Callable[[], object], repeats: int = _REPEATS) -> float:
+    """Return the median time of several calls after a warm-up."""
+    work()
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return median(times)

@@ -1,1 +1,0 @@
-"""Commands that run the web server and search from the terminal."""
