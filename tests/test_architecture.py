@@ -56,8 +56,7 @@ HEAVY_PACKAGES = ("vsearch.training", "vsearch.models.network", "vsearch.models.
 """Importing a module from any other package must not load a heavy library."""
 
 MAX_LINES = 400
-SHARED_NAMES = {"dataset", "encode", "errors", "evaluate", "fit", "jobs", "metrics"}
-SHARED_NAMES |= {"models", "prune", "queries", "report", "run", "settings", "sources"}
+SHARED_NAMES = {"errors", "jobs", "models"}
 """Names of modules with the same subject in several packages, such as a command and what it runs."""
 
 
