@@ -26,16 +26,6 @@ pytestmark = pytest.mark.slow
 PAGE_SIZE = 4096  # of SQLite, in bytes
 
 
-def failure(capsys: pytest.CaptureFixture[str], stale_shop: Shop, *arguments: str) -> str:
-    """Run a command that fails with exit code 1, and return the last line of its output."""
-    with pytest.raises(SystemExit) as caught:
-        cli.main(["--data", str(stale_shop.settings.data), *arguments])
-    assert caught.value.code == 1
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("vsearch: ")
-    return last
-
-
 def assert_published(stale_shop: Shop, generation_id: str | None) -> None:
     assert generations.current_id(stale_shop.settings.generations) == generation_id
     engine = Engine(stale_shop.settings, FakeEncoder)
@@ -98,10 +88,10 @@ def disk(stale_shop, request):
 
 
 @pytest.mark.parametrize("fault", ["full", "read-only"])
-def test_a_disk_fault(stale_shop, disk, capsys, fault):
+def test_a_disk_fault(stale_shop, disk, failed, fault):
     published = generations.current_id(stale_shop.settings.generations)
     repair = disk.fill() if fault == "full" else disk.make_read_only()
-    message = failure(capsys, stale_shop, "index", "run")
+    message = failed("--data", stale_shop.settings.data, "index", "run")
     assert re.search("disk is full|disk space" if fault == "full" else "(?i)read-?only", message)
     assert generations.current_id(stale_shop.settings.generations) == published
     repair()
@@ -110,7 +100,7 @@ def test_a_disk_fault(stale_shop, disk, capsys, fault):
     assert generations.current_id(stale_shop.settings.generations) != published
 
 
-def test_a_damaged_catalog_file(stale_shop, capsys):
+def test_a_damaged_catalog_file(stale_shop, failed):
     published = generations.current_id(stale_shop.settings.generations)
     file = stale_shop.settings.data / "catalog.sqlite"
     with stale_shop.sessions() as session:
@@ -121,7 +111,7 @@ def test_a_damaged_catalog_file(stale_shop, capsys):
     for page in range(2, len(intact) // PAGE_SIZE):
         broken[page * PAGE_SIZE : page * PAGE_SIZE + 64] = b"\xff" * 64
     file.write_bytes(broken)
-    message = failure(capsys, stale_shop, "index", "run")
+    message = failed("--data", stale_shop.settings.data, "index", "run")
     assert "Catalog sqlite:///" in message
     assert "malformed" in message
     file.write_bytes(intact)

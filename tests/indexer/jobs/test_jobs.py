@@ -20,7 +20,6 @@ from indexer.jobs.execution import WorkerStopped, add, claim_next, execute, proc
 from indexer.jobs.schedule import is_due
 from indexer.jobs.worker import Worker
 from tests.indexer.jobs.conftest import Sessions, row
-from vsearch import cli
 from vsearch.core.errors import CatalogError, FeedRejected, SettingsError
 from vsearch.core.progress import Progress
 from vsearch.core.settings import Settings
@@ -126,12 +125,9 @@ def test_an_alarm_command_may_run_a_shell_and_quote(shop):
     ("alarm", "words"),
     [("", "VSEARCH_ALARM"), ("false", "'false' failed"), ("no-such https://u:s3cret@h", "https://***@h")],
 )
-def test_jobs_alarm_reports_an_unset_or_failing_command(shop, capsys, monkeypatch, alarm, words):
+def test_jobs_alarm_reports_an_unset_or_failing_command(shop, failed, monkeypatch, alarm, words):
     monkeypatch.setenv("VSEARCH_ALARM", alarm)
-    with pytest.raises(SystemExit) as caught:
-        cli.main(["--data", str(shop.data), "jobs", "alarm"])
-    message = capsys.readouterr().err
-    assert caught.value.code == 1
+    message = failed("--data", shop.data, "jobs", "alarm")
     assert words in message
     assert message.count("\n") == 1
     assert "s3cret" not in message
