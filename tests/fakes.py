@@ -5,13 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vsearch.core.settings import Metric
 from vsearch.detection.detector import Detection
 from vsearch.imaging.codec import Picture, crop
 from vsearch.imaging.geometry import Box
+from vsearch.index import generation
+from vsearch.index.class_index import ClassIndex
+from vsearch.index.gallery import Gallery
 from vsearch.index.generation import MatchCalibration, MatchThresholds, Origin
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models.checkpoint import Checkpoint, Retrieval
@@ -149,12 +154,32 @@ def origin(checkpoint: Checkpoint, fingerprint: str = "", previous: str | None =
     )
 
 
-NO_COHORT = np.empty((0, 16), np.float32)
-
 MATCH_CALIBRATION = MatchCalibration(
     all=MatchThresholds(exact=0.9, very_similar=0.7, similar=0.3),
     classes={"lamp": MatchThresholds(exact=0.8, very_similar=0.5, similar=0.2)},
 )
+
+
+def gallery_of(vectors: NDArray[Any], image_ids: NDArray[Any], product_ids: Any, classes: Sequence[str]) -> Gallery:
+    """Return a gallery of images with these embeddings, ids and classes."""
+    names = np.array(classes)
+    indexes = {}
+    for metric in get_args(Metric):
+        members = {name: names == name for name in dict.fromkeys(classes)}
+        indexes[metric] = {name: ClassIndex.build(vectors[of], image_ids[of], metric) for name, of in members.items()}
+    return Gallery(indexes, image_ids, np.asarray(product_ids, dtype=np.int64))
+
+
+def write_generation(folder: Path, checkpoint: Checkpoint, gallery: Gallery, previous: str | None = None) -> Path:
+    """Write a generation with the whitening of the checkpoint, without publishing it."""
+    return generation.write(
+        folder,
+        origin(checkpoint, previous=previous),
+        gallery=gallery,
+        whitening=checkpoint.retrieval.whitening,
+        match_calibration=MATCH_CALIBRATION,
+        background_cohort=np.empty((0, 16), np.float32),
+    )
 
 
 def _color_histogram(picture: Picture) -> NDArray[np.float64]:

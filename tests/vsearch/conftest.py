@@ -7,24 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.fakes import (
-    MATCH_CALIBRATION,
-    NO_COHORT,
-    FakeEncoder,
-    colored,
-    fake_checkpoint,
-    nearest_mean_heads,
-    origin,
-)
-from vsearch.core.settings import Metric, Settings
+from tests.fakes import FakeEncoder, colored, fake_checkpoint, gallery_of, nearest_mean_heads, write_generation
+from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Picture
 from vsearch.index import generation
-from vsearch.index.class_index import ClassIndex
 from vsearch.index.gallery import Gallery
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models.checkpoint import Checkpoint
 
-METRICS: tuple[Metric, ...] = ("cosine", "euclidean")
 CLASSES = ("chair", "lamp")
 
 
@@ -46,23 +36,13 @@ class Shop:
         count = len(self.pictures)
         embeddings = self.checkpoint.retrieval.whitening.project(self.blocks)
         image_ids = np.arange(100, 100 + count, dtype=np.int64)
-        chosen = {"chair": slice(0, count // 2), "lamp": slice(count // 2, None)}
-        indexes = {
-            metric: {name: ClassIndex.build(embeddings[s], image_ids[s], metric) for name, s in chosen.items()}
-            for metric in METRICS
-        }
-        return Gallery(indexes, image_ids, first_product + np.arange(count, dtype=np.int64) // 2)
+        product_ids = first_product + np.arange(count) // 2
+        return gallery_of(embeddings, image_ids, product_ids, np.repeat(CLASSES, count // 2).tolist())
 
     def write(self, first_product: int = 1) -> Path:
         """Write a generation without publishing it."""
-        return generation.write(
-            self.generations,
-            origin(self.checkpoint, previous=generation.current_id(self.generations)),
-            gallery=self.gallery(first_product),
-            whitening=self.checkpoint.retrieval.whitening,
-            match_calibration=MATCH_CALIBRATION,
-            background_cohort=NO_COHORT,
-        )
+        previous = generation.current_id(self.generations)
+        return write_generation(self.generations, self.checkpoint, self.gallery(first_product), previous)
 
     @property
     def settings(self) -> Settings:

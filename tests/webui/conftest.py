@@ -26,8 +26,6 @@ from vsearch.detection.detector import OpenDetector, no_detector
 from vsearch.imaging.codec import Picture, encode_jpeg
 from vsearch.imaging.geometry import Box
 from vsearch.index import generation
-from vsearch.index.class_index import ClassIndex
-from vsearch.index.gallery import Gallery
 from vsearch.index.generation import MatchThresholds
 from vsearch.models import checkpoint as checkpoints
 from vsearch.search.engine import Engine
@@ -222,21 +220,7 @@ def _publish(settings: Settings, rows: list[queries.GalleryRow], names: list[str
     blocks = fakes.FakeEncoder(checkpoint).blocks(catalog_pictures())
     embeddings = checkpoint.retrieval.whitening.project(blocks)[[names.index(row.sha256) for row in rows]]
     image_ids = np.array([row.image_id for row in rows], dtype=np.int64)
-    is_chair = np.array(["Chair" in row.category for row in rows])
-    indexes = {
-        metric: {
-            name: ClassIndex.build(embeddings[chosen], image_ids[chosen], metric)
-            for name, chosen in (("chair", is_chair), ("lamp", ~is_chair))
-        }
-        for metric in ("cosine", "euclidean")
-    }
-    gallery = Gallery(indexes, image_ids, np.array([row.product_id for row in rows], dtype=np.int64))
-    hidden = generation.write(
-        settings.generations,
-        fakes.origin(checkpoint),
-        gallery=gallery,
-        whitening=checkpoint.retrieval.whitening,
-        match_calibration=fakes.MATCH_CALIBRATION,
-        background_cohort=fakes.NO_COHORT,
-    )
+    classes = ["chair" if "Chair" in row.category else "lamp" for row in rows]
+    gallery = fakes.gallery_of(embeddings, image_ids, [row.product_id for row in rows], classes)
+    hidden = fakes.write_generation(settings.generations, checkpoint, gallery)
     generation.publish(settings.generations, hidden)

@@ -2,26 +2,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.fakes import gallery_of
 from vsearch.core.errors import InvalidRequest, UnknownClass
 from vsearch.core.settings import Metric
-from vsearch.index.class_index import ClassIndex
 from vsearch.index.gallery import Gallery, Hit
 
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean")
-
-
-def gallery_of(vectors: NDArray[np.float32], product_ids: NDArray[np.int64], classes: list[str]) -> Gallery:
-    """Return a gallery of images 100, 101, ... with the given products and classes."""
-    image_ids = np.arange(100, 100 + len(vectors), dtype=np.int64)
-    names = np.array(classes)
-    indexes = {
-        metric: {
-            name: ClassIndex.build(vectors[names == name], image_ids[names == name], metric)
-            for name in dict.fromkeys(classes)
-        }
-        for metric in METRICS
-    }
-    return Gallery(indexes, image_ids, np.asarray(product_ids, dtype=np.int64))
+FROM_100 = np.arange(100, 1000)
 
 
 def random_gallery(pictures: int, products: int, seed: int = 0) -> tuple[Gallery, NDArray[np.float32]]:
@@ -29,7 +16,7 @@ def random_gallery(pictures: int, products: int, seed: int = 0) -> tuple[Gallery
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=(pictures, 8)).astype(np.float32)
     classes = [f"class {number}" for number in rng.integers(3, size=pictures)]
-    return gallery_of(vectors, rng.integers(products, size=pictures), classes), vectors
+    return gallery_of(vectors, FROM_100[: len(vectors)], rng.integers(products, size=pictures), classes), vectors
 
 
 def brute_force(
@@ -66,7 +53,7 @@ def test_the_search_of_all_classes_agrees_with_exact_search(products, k, metric)
 
 def test_each_product_is_found_once_by_its_best_image():
     vectors = np.array([[1, 0], [0.9, 0.1], [0.8, 0.6], [0, 1]], dtype=np.float32)
-    gallery = gallery_of(vectors, np.array([7, 7, 8, 7]), ["sofa", "sofa", "sofa", "lamp"])
+    gallery = gallery_of(vectors, FROM_100[: len(vectors)], np.array([7, 7, 8, 7]), ["sofa", "sofa", "sofa", "lamp"])
     hits = gallery.search(np.array([1.0, 0.0]), k=5)
     assert hits == [Hit(7, 100, "sofa", 1.0), Hit(8, 102, "sofa", float(np.float32(0.8)))]
 
@@ -82,7 +69,7 @@ def test_only_the_chosen_classes_are_searched_and_each_once():
 def test_duplicates_keep_their_order_for_any_k(metric):
     rng = np.random.default_rng(0)
     vectors = np.repeat(rng.normal(size=(3, 8)), 150, axis=0).astype(np.float32)
-    gallery = gallery_of(vectors, rng.permutation(450), ["a", "b", "c"] * 150)
+    gallery = gallery_of(vectors, FROM_100[: len(vectors)], rng.permutation(450), ["a", "b", "c"] * 150)
     everything = gallery.search(vectors[0], k=450, metric=metric)
     for k in (1, 5, 60, 149, 151, 300):
         assert gallery.search(vectors[0], k=k, metric=metric) == everything[:k]
@@ -101,7 +88,7 @@ def test_cosines_do_not_depend_on_the_metric_of_the_search():
 
 
 def test_images_and_products_are_found_by_id():
-    gallery = gallery_of(np.eye(3, dtype=np.float32), np.array([5, 6, 5]), ["a", "a", "b"])
+    gallery = gallery_of(np.eye(3, dtype=np.float32), FROM_100[:3], np.array([5, 6, 5]), ["a", "a", "b"])
     for product_ids, image_ids in (
         (5, [100, 102]),
         (9, []),
