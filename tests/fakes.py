@@ -141,7 +141,7 @@ def colored(color: Sequence[float], seed: int = 0, side: int = 32) -> Picture:
 _numbers = itertools.count(1)
 
 
-def origin(checkpoint: Checkpoint, fingerprint: str = "", previous: str | None = None) -> Origin:
+def origin(checkpoint: Checkpoint, previous: str | None = None) -> Origin:
     """Return the origin of a generation; each call gives a later id."""
     number = next(_numbers)
     return Origin(
@@ -149,7 +149,7 @@ def origin(checkpoint: Checkpoint, fingerprint: str = "", previous: str | None =
         created_at=datetime(2026, 11, 21, tzinfo=UTC) + timedelta(seconds=number),
         checkpoint_id=checkpoint.checkpoint_id,
         blocks_id=checkpoint.blocks_id,
-        fingerprint=fingerprint,
+        fingerprint="",
         previous=previous,
     )
 
@@ -174,7 +174,7 @@ def write_generation(folder: Path, checkpoint: Checkpoint, gallery: Gallery, pre
     """Write a generation with the whitening of the checkpoint, without publishing it."""
     return generation.write(
         folder,
-        origin(checkpoint, previous=previous),
+        origin(checkpoint, previous),
         gallery=gallery,
         whitening=checkpoint.retrieval.whitening,
         match_calibration=MATCH_CALIBRATION,
