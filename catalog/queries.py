@@ -1,5 +1,6 @@
-"""Catalog queries that return plain frozen data."""
+"""Catalog queries that return plain frozen data, and full-text search."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Row, Select, exists, func, or_, select
+from sqlalchemy import Row, Select, exists, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from catalog.changes import COPIED_FIELDS, ProductItem
@@ -19,6 +20,24 @@ SEPARATOR = " > "
 
 LIVE = Product.withdrawn_at.is_(None)
 READABLE = Image.problem.is_(None)
+
+MAX_WORDS = 32
+FULL_TEXT = "product_text"
+"""Name prefix of the tables, columns and indexes of full-text search: FTS5 on SQLite, tsvector on PostgreSQL.
+
+Migrations create them; no model describes them, because the databases differ.
+"""
+
+_SQLITE_SEARCH = text(
+    "SELECT product.product_id FROM product_text JOIN product ON product.product_id = product_text.rowid "
+    "WHERE product_text MATCH :words AND product.withdrawn_at IS NULL "
+    "ORDER BY bm25(product_text, 10.0, 4.0, 1.0), product.product_id LIMIT :limit"
+)
+_POSTGRESQL_SEARCH = text(
+    "SELECT product_id FROM product, to_tsquery('simple', :words) AS words "
+    "WHERE product_text @@ words AND withdrawn_at IS NULL "
+    "ORDER BY ts_rank(product_text, words) DESC, product_id LIMIT :limit"
+)
 
 
 @dataclass(frozen=True)
@@ -182,6 +201,22 @@ def counts(session: Session) -> dict[str, int]:
         "unreadable": pictures.where(~READABLE),
     }
     return {name: session.scalars(statement).one() for name, statement in statements.items()}
+
+
+def full_text_search(session: Session, query: str, limit: int) -> list[int]:
+    """Return the ids of live products that contain any word of `query`, best first.
+
+    Words match as prefixes, and words in the title have the highest weight. Everything except letters and digits is
+    ignored, so any input is safe.
+    """
+    words = re.findall(r"[^\W_]+", query)[:MAX_WORDS]
+    if not words:
+        return []
+    if session.get_bind().dialect.name == "sqlite":
+        statement, matched = _SQLITE_SEARCH, " OR ".join(f'"{word}"*' for word in words)
+    else:
+        statement, matched = _POSTGRESQL_SEARCH, " | ".join(f"'{word}':*" for word in words)
+    return list(session.scalars(statement, {"words": matched, "limit": limit}))
 
 
 def latest_runs(session: Session, limit: int = 10) -> list[IndexRun]:

@@ -4,14 +4,14 @@ from alembic import context
 from sqlalchemy import Connection
 
 from catalog.database import connect
-from catalog.full_text import PREFIX
 from catalog.models import Base
+from catalog.queries import FULL_TEXT
 from vsearch.core.settings import load
 
 
 def include_name(name: str | None, type_: str, parents: object) -> bool:
     """Exclude the full-text search objects from comparisons, since no model describes them."""
-    return not (name or "").startswith(PREFIX)
+    return not (name or "").startswith(FULL_TEXT)
 
 
 def run(connection: Connection) -> None:

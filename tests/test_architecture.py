@@ -45,7 +45,7 @@ LIBRARIES = {
     "alembic": ("catalog.database", "migrations"),
     "click": ("vsearch.cli", "indexer.cli", "webui.cli"),
     "rich": ("vsearch.cli", "indexer.cli", "webui.cli"),
-    "cronsim": ("indexer.jobs.schedule",),
+    "cronsim": ("indexer.jobs.worker",),
     "filelock": ("vsearch.core.lock",),
     "cachetools": ("vsearch.search.serving",),
 }

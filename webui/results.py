@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
-from catalog import full_text, queries
+from catalog import queries
 from catalog.queries import ProductCard
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.geometry import Box
@@ -103,7 +103,7 @@ def find_products(services: Services, picture: Picture, criteria: Criteria) -> R
     serving = services.engine.serving
     withdrawn = services.catalog.withdrawn_image_ids(serving.generation)
     with services.sessions() as session:
-        text_ranking = full_text.search(session, criteria.text, FUSION_DEPTH) if criteria.text else []
+        text_ranking = queries.full_text_search(session, criteria.text, FUSION_DEPTH) if criteria.text else []
         unfiltered = Search(
             k=max(wanted, FUSION_DEPTH if text_ranking else 0),
             metric=criteria.metric,

@@ -9,13 +9,13 @@ import click
 
 from catalog import queries
 from catalog.database import open_catalog
+from indexer import catalog_report
 from indexer import prune as pruning
 from indexer.build import reindex
 from indexer.build.generation_checks import verify_published
 from indexer.build.run_context import RunReport, current_manifest, is_running, state_of
-from indexer.catalog_report import report as catalog_report
+from indexer.catalog_report import CatalogReport
 from indexer.catalog_report.findings import TITLES
-from indexer.catalog_report.report import CatalogReport
 from indexer.jobs.kinds import CHECKS, run_nightly_job
 from vsearch.cli import json_option, pass_settings
 from vsearch.cli.console import progress, stoppable, table

@@ -12,7 +12,7 @@ from catalog import jobs as job_table
 from catalog.database import open_catalog
 from catalog.models import Job, utc_now
 from indexer.jobs import execution, kinds
-from indexer.jobs.alarm import run_alarm
+from indexer.jobs.execution import run_alarm
 from indexer.jobs.worker import Worker
 from vsearch.cli import json_option, pass_settings
 from vsearch.cli.console import table

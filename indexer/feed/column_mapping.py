@@ -12,11 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from catalog.prices import UNKNOWN_SEPARATORS, Separators
 from catalog.queries import SEPARATOR
-from indexer.feed import markup
-from indexer.feed.dialects import DIALECTS, woocommerce_magento
-from indexer.feed.dialects.woocommerce_magento import IMAGE_COLUMNS, VariationRow, cell_text
+from indexer.feed import google_merchant, markup, shopify, woocommerce_magento
 from indexer.feed.fields import split_addresses, split_escaped
 from indexer.feed.rows import Table, as_list, rename_cells
+from indexer.feed.woocommerce_magento import IMAGE_COLUMNS, VariationRow, cell_text
 from vsearch.core.errors import FeedRejected
 
 ATTRIBUTE = "attr:"
@@ -26,6 +25,10 @@ COLUMNS = (
 )  # fmt: skip
 JOINERS = {"image": "|", "images": "|", "category": SEPARATOR, "description": "\n"}
 """Separators for catalog columns that a mapping can join from several feed columns."""
+
+DIALECTS = (google_merchant, shopify)
+"""Exports that need no mapping: their rows are translated. A dialect has `MARKERS` (the columns by which it is
+recognized), `column_name`, `TRANSLATED_COLUMNS` and `translate`."""
 
 _PEEKED_ROWS = 50  # examined to recognize a feed without a header
 

@@ -7,8 +7,8 @@ from typing import Literal, get_args
 
 from catalog.changes import ProductItem
 from indexer.feed.column_mapping import ATTRIBUTE
+from indexer.feed.picture_sync import FetchResult
 from indexer.feed.reader import FeedFinding, FeedReading
-from indexer.images.sync import FetchResult
 from vsearch.core.errors import FeedRejected
 from vsearch.core.settings import Settings
 

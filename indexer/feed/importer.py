@@ -21,10 +21,9 @@ from catalog.models import FeedImport, utc_now
 from indexer.feed import gates, locations
 from indexer.feed.column_mapping import read_mapping
 from indexer.feed.gates import CatalogState, FeedGateError
+from indexer.feed.picture_sources import open_pictures
+from indexer.feed.picture_sync import FetchContext, FetchResult, sync_pictures
 from indexer.feed.reader import FeedFinding, FeedReading, read_feed
-from indexer.images import sync
-from indexer.images.image_sources import open_pictures
-from indexer.images.sync import FetchContext, FetchResult
 from vsearch.core.errors import FeedRejected
 from vsearch.core.lock import shared_lock
 from vsearch.core.progress import Progress, no_stages
@@ -143,7 +142,7 @@ def _fetch(
     reading: FeedReading, context: FetchContext, progress: Progress
 ) -> tuple[FeedReading, dict[str, FetchResult]]:
     """Return the feed with findings about its pictures added, and the fetch results by picture name."""
-    results = sync.sync_pictures({name for item in reading.items for name in item.images}, context, progress)
+    results = sync_pictures({name for item in reading.items for name in item.images}, context, progress)
     failures = [
         FeedFinding(row.line, row.item.sku, problem, "picture")
         for row in reading.rows

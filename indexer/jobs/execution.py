@@ -1,10 +1,13 @@
-"""Queuing, claiming and running background jobs, and recovering those whose worker died."""
+"""Queuing, claiming and running background jobs, recovering those whose worker died, and the alarm."""
 
 import _thread
 import logging
 import os
+import re
+import shlex
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -19,8 +22,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from catalog import jobs
 from catalog.database import lock_for_writing, open_catalog
 from catalog.models import Job, utc_now
-from indexer.jobs.alarm import raise_alarm
-from vsearch.core.errors import CatalogError, VSearchError
+from vsearch.core.errors import CatalogError, SettingsError, VSearchError
 from vsearch.core.progress import Progress, ProgressCallback
 from vsearch.core.redaction import redact
 from vsearch.core.settings import Settings
@@ -50,6 +52,12 @@ MAX_WRITE_ATTEMPTS: Final = 10
 JobFunction = Callable[[Settings, Mapping[str, Any], Progress], str]
 """Runs a kind of job: takes settings, arguments and progress; returns a sentence about the result."""
 
+
+ALARM_SECONDS = 60
+
+_QUOTED = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.""")
+_SHELL_SYNTAX = re.compile(r"[|<>`]|\$[\w({]|(^|\s)[;&]|[;&](\s|$)")
+"""Pipes, redirections, variables and lists, which would silently become arguments without a shell."""
 
 STOPPED: Final = "The worker was stopped; the job will start again."
 
@@ -282,3 +290,29 @@ def _handle_signals() -> Iterator[None]:
 def _raise_stopped(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it comes twice: from the worker and from systemd
     raise WorkerStopped
+
+
+def raise_alarm(settings: Settings, text: str) -> None:
+    """Pass the text to the alarm command (the `alarm` setting), if one is set; a failure is only logged."""
+    if not settings.alarm.strip():
+        return
+    try:
+        run_alarm(settings.alarm, text)
+    except SettingsError as error:
+        log.error("the alarm command failed: %s The message was: %s", error, text)
+
+
+def run_alarm(alarm: str, text: str) -> None:
+    """Run a command with the text on its standard input.
+
+    The command is a program and its arguments, quoted as for a shell, but run without one.
+
+    Raises:
+        SettingsError: the command cannot be run, fails, or contains shell syntax.
+    """
+    try:
+        if _SHELL_SYNTAX.search(_QUOTED.sub("", alarm)):
+            raise ValueError("it runs without a shell; use sh -c 'COMMAND LINE' for pipes, redirections and variables")
+        subprocess.run(shlex.split(alarm), input=f"{text}\n", text=True, timeout=ALARM_SECONDS, check=True)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise SettingsError(f"Setting alarm: the command {alarm!r} failed: {str(error).rstrip('.')}.") from None

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from indexer import catalog_report
 from indexer.build import reindex
 from indexer.build.run_context import RunReport
-from indexer.catalog_report import report as catalog_report
 from indexer.cli.catalog_import import import_and_report, print_findings, print_import
 from indexer.feed.gates import GATES, FeedGateError
 from indexer.jobs.execution import JobFunction

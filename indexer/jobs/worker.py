@@ -10,20 +10,19 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from cronsim import CronSim, CronSimError
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import jobs
 from catalog.database import lock_for_writing, open_catalog
 from catalog.models import Job, utc_now
-from indexer.jobs.alarm import raise_alarm
-from indexer.jobs.execution import STOPPED, claim_next, process_name, recover, retry_or_fail
-from indexer.jobs.schedule import check_schedule, is_due
-from vsearch.core.errors import VSearchError
+from indexer.jobs.execution import STOPPED, claim_next, process_name, raise_alarm, recover, retry_or_fail
+from vsearch.core.errors import SettingsError, VSearchError
 from vsearch.core.settings import PREFIX, Settings
 
 log = logging.getLogger(__name__)
@@ -36,6 +35,9 @@ POLL_SECONDS: Final = 1.0
 
 MINUTE: Final = 60.0
 """Interval for checking the schedule and other workers' jobs, and delay before a crashed job starts again."""
+
+MAX_DELAY: Final = timedelta(days=2)
+"""A nightly job that was missed longer ago than this is not started late."""
 
 
 class Worker:
@@ -178,3 +180,28 @@ class Worker:
 
 def _local(moment: datetime) -> datetime:
     return moment.astimezone().replace(tzinfo=None)
+
+
+def is_due(schedule: str, last: datetime, now: datetime) -> bool:
+    """Return whether a start has become due since the last one, even if no worker was running then.
+
+    Args:
+        schedule: crontab line.
+        last: when the job was last queued, in local time without a zone: a start in the hour that is skipped in spring
+            is late, and one in the hour that is repeated in autumn counts once.
+        now: the current local time.
+    """
+    return next(CronSim(schedule, max(last, now - MAX_DELAY))) <= now
+
+
+def check_schedule(schedule: str) -> None:
+    """Raise `SettingsError` if this is not a crontab line of five fields."""
+    try:
+        if len(schedule.split()) != 5:  # CronSim also takes a sixth field, for seconds
+            raise CronSimError("it needs five fields")
+        CronSim(schedule, datetime.min)
+    except CronSimError as error:
+        raise SettingsError(
+            f"Setting schedule: {schedule!r} is not a crontab line ({error}). "
+            "Use five fields: minute, hour, day, month, weekday, such as '30 1 * * *'."
+        ) from None

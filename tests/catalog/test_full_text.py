@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from sqlalchemy.orm import sessionmaker
 
 from catalog.changes import Changes, ProductItem, apply
-from catalog.full_text import search
+from catalog.queries import full_text_search as search
 
 ITEMS = (
     ProductItem("1", "Leather sofa", description="Seats three."),

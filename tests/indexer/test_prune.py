@@ -23,11 +23,10 @@ from catalog.database import connect, upgrade
 from catalog.image_store import ImageStore
 from catalog.models import FeedImport, IndexRun, Job
 from catalog.stored_blocks import StoredBlocks, put
-from indexer import prune
+from indexer import catalog_report, prune
 from indexer.build.generation_checks import verify_published
 from indexer.build.reindex import rollback
 from indexer.build.run_context import LOCK
-from indexer.catalog_report import report as catalog_report
 from indexer.cli.index import prune as command
 from indexer.feed.importer import import_feed, import_lock
 from indexer.promotion import promote

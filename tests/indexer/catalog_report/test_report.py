@@ -11,9 +11,9 @@ from catalog import changes, imports
 from catalog.changes import Changes, ProductItem
 from catalog.imports import PictureState
 from catalog.models import FeedImport, utc_now
+from indexer import catalog_report
 from indexer.build import reindex
 from indexer.catalog_report import findings
-from indexer.catalog_report import report as catalog_report
 from indexer.catalog_report.findings import CatalogPicture, Finding
 from tests.fakes import EncoderFactory, colored
 from tests.indexer.shop import Shop

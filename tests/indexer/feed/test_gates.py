@@ -9,8 +9,8 @@ from catalog.changes import ProductItem
 from catalog.imports import PictureState
 from indexer.feed import gates
 from indexer.feed.gates import CatalogState, FeedGateError
+from indexer.feed.picture_sync import FetchResult
 from indexer.feed.reader import FeedFinding, FeedReading, FeedRow
-from indexer.images.sync import FetchResult
 from vsearch.core.settings import Settings
 
 EMPTY = CatalogState({}, ())

@@ -15,10 +15,17 @@ from sqlalchemy import update
 from catalog import jobs
 from catalog.models import Job
 from indexer.jobs import execution
-from indexer.jobs.alarm import raise_alarm, run_alarm
-from indexer.jobs.execution import WorkerStopped, add, claim_next, execute, process_name, recover
-from indexer.jobs.schedule import is_due
-from indexer.jobs.worker import Worker
+from indexer.jobs.execution import (
+    WorkerStopped,
+    add,
+    claim_next,
+    execute,
+    process_name,
+    raise_alarm,
+    recover,
+    run_alarm,
+)
+from indexer.jobs.worker import Worker, is_due
 from tests.indexer.jobs.conftest import Sessions, row
 from vsearch.core.errors import CatalogError, FeedRejected, SettingsError
 from vsearch.core.progress import Progress

@@ -17,7 +17,7 @@ from catalog.changes import ImageSizes
 from catalog.database import chunks
 from catalog.image_store import ImageStore
 from catalog.imports import PictureState
-from indexer.images.image_sources import PictureSource
+from indexer.feed.picture_sources import PictureSource
 from vsearch.core.errors import ImageRejected
 from vsearch.core.progress import Progress
 from vsearch.core.redaction import redact

@@ -13,8 +13,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
-from indexer.downloads import Downloader, FileContent
 from indexer.feed import locations
+from indexer.feed.locations import Downloader, FileContent
 from vsearch.core.archives import DAMAGED, Archive, NameIndex, files_below, open_archive
 from vsearch.core.errors import AddressRefused, FeedRejected, ImageRejected, first_line
 from vsearch.core.redaction import redact

@@ -8,7 +8,7 @@ import fsspec
 import pytest
 
 from indexer.feed.locations import local_file
-from indexer.images.image_sources import PictureUnavailable, open_pictures
+from indexer.feed.picture_sources import PictureUnavailable, open_pictures
 from tests.archives import make_folder, make_tar, make_zip
 from vsearch.core.errors import FeedRejected
 

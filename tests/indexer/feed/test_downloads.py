@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from indexer.downloads import Downloader, is_public
-from indexer.feed.locations import local_file
+from indexer.feed.locations import Downloader, is_public, local_file
+from indexer.feed.picture_sources import PictureUnavailable, open_pictures
 from indexer.feed.reader import read_feed
-from indexer.images.image_sources import PictureUnavailable, open_pictures
 from vsearch.core.errors import AddressRefused, FeedRejected
 
 pytestmark = pytest.mark.slow

@@ -1,1 +1,0 @@
-"""Fetching the images that a feed names."""
