@@ -74,6 +74,7 @@ class GalleryRow:
     sku: str
     sha256: str
     category: str
+    variant_group: str | None = None
 
 
 def products_by_ids(session: Session, product_ids: Sequence[int]) -> list[ProductCard]:
@@ -123,7 +124,7 @@ def is_picture_public(session: Session, sha256: str) -> bool:
 def gallery_rows(session: Session) -> list[GalleryRow]:
     """Return every readable picture of every live product, ordered by image id."""
     statement = (
-        select(Image.image_id, Product.product_id, Product.sku, Image.sha256, Product.category)
+        select(Image.image_id, Product.product_id, Product.sku, Image.sha256, Product.category, Product.variant_group)
         .join(Product)
         .where(LIVE, READABLE)
         .order_by(Image.image_id)

@@ -2,17 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 
-from catalog import database, queries
-from catalog.image_store import ImageStore
-from catalog.queries import GalleryRow
+from indexer.cli import evaluate_all
+from indexer.cli.benchmark_sets import SEED, CatalogImages, read_queries, relevance_queries, synthetic_queries
 from vsearch.cli import (
     EXISTING_FILE,
     EXISTING_FOLDER,
@@ -23,15 +21,14 @@ from vsearch.cli import (
     pass_settings,
 )
 from vsearch.cli.console import out, progress, table
-from vsearch.cli.inference import load_engine, load_model
+from vsearch.cli.inference import load_engine
 from vsearch.core.errors import DatasetError
 from vsearch.core.settings import Settings
 from vsearch.evaluation import rankers
 from vsearch.evaluation.bootstrap import Estimate, auroc_interval
-from vsearch.evaluation.query_sets import KINDS, Kind, Query, photo_groups, synthetic_photo
+from vsearch.evaluation.query_sets import KINDS, Kind, Query, photo_groups
 from vsearch.evaluation.rankers import MATCH_LABELS, DescriptorRanker, Ranking, rank_by_engine, score
-from vsearch.imaging.codec import Limits, Picture, decode
-from vsearch.imaging.synthetic import add_margin
+from vsearch.imaging.codec import Limits, Picture
 from vsearch.search.engine import Engine
 
 _TITLES: dict[Kind, str] = {
@@ -53,40 +50,12 @@ _unrelated = click.option(
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class CatalogImages:
-    """The images of the catalog."""
-
-    rows: list[GalleryRow]
-    first: dict[str, GalleryRow]
-    """The first image of each product, by SKU."""
-    store: ImageStore
-
-    @classmethod
-    def open(cls, settings: Settings) -> "CatalogImages":
-        """Read the rows."""
-        with database.open_catalog(settings.catalog_url) as sessions, sessions() as session:
-            rows = queries.gallery_rows(session)
-        return cls(rows, {row.sku: row for row in reversed(rows)}, ImageStore(settings.pictures))
-
-    def picture(self, row: GalleryRow) -> Picture:
-        """Return an image."""
-        return decode(self.store.read(row.sha256))
-
-    def row(self, sku: str) -> GalleryRow:
-        """Return the first image of a product.
-
-        Raises:
-            DatasetError: no product with an image has this SKU.
-        """
-        if sku not in self.first:
-            raise DatasetError(f"The catalog has no product {sku!r} with an image. Correct or remove that line.")
-        return self.first[sku]
-
-
 @click.group()
 def evaluate() -> None:
     """Measure retrieval and classification against ground truth."""
+
+
+evaluate.add_command(evaluate_all.evaluate_all)
 
 
 @evaluate.command(epilog="Example: vsearch evaluate retrieval --qrels same_family.csv")
@@ -101,16 +70,9 @@ def retrieval(settings: Settings, /, qrels: Path, **output: Any) -> None:
     results. nDCG@10 is reported if rel has several values.
     """
     relevant = inputs.read_relevance(qrels)
-    graded = len({grade for grades in relevant.values() for grade in grades.values()}) > 1
     engine = load_engine(settings)
     catalog = CatalogImages.open(settings)
-    queries = []
-    for sku, sku_grades in relevant.items():
-        row = catalog.row(sku)
-        grades = {catalog.first[doc].product_id: grade for doc, grade in sku_grades.items() if doc in catalog.first}
-        query = Query(catalog.picture(row), frozenset(grades), itself=row.product_id, category=row.category)
-        queries.append(replace(query, grades=grades if graded else None))
-    report(engine, catalog, {"retrieval": (qrels.name, queries)}, **output)
+    report(engine, catalog, {"retrieval": (qrels.name, relevance_queries(catalog, relevant))}, **output)
 
 
 @evaluate.command(epilog="Example: vsearch evaluate shopper --kind crop --rooms rooms.tar --skus validation.txt")
@@ -120,7 +82,7 @@ def retrieval(settings: Settings, /, qrels: Path, **output: Any) -> None:
 @click.option(
     "--sample", default=250, show_default=True, type=click.IntRange(1), help="Sample size; ignored with --skus."
 )
-@click.option("--seed", default=20_000, show_default=True, type=click.IntRange(0), help="Seed of the photos.")
+@click.option("--seed", default=SEED, show_default=True, type=click.IntRange(0), help="Seed of the photos.")
 @_unrelated
 @_by_category
 @json_option
@@ -141,12 +103,9 @@ def shopper(
         wanted = inputs.read_skus(skus)
     else:
         wanted = np.random.default_rng(seed).permutation(sorted(catalog.first))[:sample].tolist()
-    query_sets: dict[str, QuerySet] = {}
-    for kind in kinds or KINDS:
-        queries = [
-            _synthetic_query(catalog, sku, kind, room_photos, [seed, number]) for number, sku in enumerate(wanted)
-        ]
-        query_sets[kind] = (_TITLES[kind], queries)
+    query_sets: dict[str, QuerySet] = {
+        kind: (_TITLES[kind], synthetic_queries(catalog, wanted, kind, room_photos, seed)) for kind in kinds or KINDS
+    }
     report(engine, catalog, query_sets, unrelated=_read_all(settings, unrelated), **output)
 
 
@@ -169,8 +128,9 @@ def real_photos(
     """Score searches with photos of known products, with HOG and a Lab histogram as baselines.
 
     MANIFEST is a CSV: photo, sku and optionally left, top, right, bottom (a box, as fractions of the photo), grade,
-    category. Each photo and box is a query, searched with a margin of 5 percent; several rows for a query are several
-    relevant products. Confidence intervals resample photos. --skus restricts the queries to these products.
+    category, neutral. Each photo and box is a query, searched with a margin of 5 percent; several rows for a query are
+    several relevant products. Products in neutral (skus separated by |) are skipped in the results. Confidence
+    intervals resample photos. --skus restricts the queries to these products.
     """
     photo_queries = inputs.read_photo_queries(manifest, whole=whole, where=dict(where))
     if skus is not None:
@@ -180,47 +140,9 @@ def real_photos(
             raise DatasetError(f"No photo of {manifest} shows a product of {skus}.")
     engine = load_engine(settings)
     catalog = CatalogImages.open(settings)
-    names = {query.photo for query in photo_queries}
-    found = dict(inputs.decode_named_photos(pictures, names, Limits.from_settings(settings), file=manifest))
-    graded = len({grade for query in photo_queries for grade in query.grades.values()}) > 1
-    queries = [_photo_query(catalog, query, found[query.photo], graded=graded) for query in photo_queries]
+    queries = read_queries(catalog, photo_queries, pictures, Limits.from_settings(settings), manifest)
     title = f"{manifest.name}, {'whole photos' if whole else 'cropped to boxes'}"
     report(engine, catalog, {"photos": (title, queries)}, unrelated=_read_all(settings, unrelated), **output)
-
-
-@evaluate.command(epilog="Example: vsearch evaluate classes --manifest labels.csv --images images.tar --label category")
-@click.option("--manifest", type=EXISTING_FILE, required=True, help="CSV: image, split, label.")
-@click.option("--images", type=EXISTING_PATH, required=True, help="Folder or tar of images.")
-@click.option("--label", default="category", show_default=True, help="Column with the class.")
-@pass_settings
-def classes(settings: Settings, manifest: Path, images: Path, label: str) -> None:
-    """Fit class heads on the images of split 'train', and score each network and the vote on split 'val'.
-
-    The networks are not trained: the scores are those of an index of a shop with these classes.
-    """
-    from vsearch.models.class_heads import fit_heads
-
-    labels = inputs.read_labels(manifest, label)
-    model = load_model(settings)
-    blocks: dict[str, list[NDArray[np.float16]]] = {split: [] for split in inputs.SPLITS}
-    names: dict[str, list[str]] = {split: [] for split in inputs.SPLITS}
-    with progress("encode") as advance:
-        for name, picture in inputs.decode_photos(inputs.read_photos([images]), Limits.from_settings(settings)):
-            if name in labels:
-                split, class_name = labels[name]
-                blocks[split].append(model.encoder.blocks([picture])[0])
-                names[split].append(class_name)
-                advance(sum(map(len, names.values())), len(labels))
-    for split in inputs.SPLITS:
-        if not names[split]:
-            raise DatasetError(f"{images} has no image of the split {split!r} in {manifest}.")
-    heads = fit_heads(np.stack(blocks["train"]), names["train"], model.encoder.block_sizes)
-    predictions = heads.predict(np.stack(blocks["val"]))
-    truth = heads.class_numbers(names["val"])
-    numbers = {name: votes.argmax(axis=1) for name, votes in predictions.votes.items()} | {"vote": predictions.winners}
-    lines = [(name, f"{100 * (predicted == truth).mean():.1f} %") for name, predicted in numbers.items()]
-    title = f"{manifest.name}: {len(names['train'])} train, {len(truth)} val images, {len(heads.classes)} classes"
-    table(title, ("model", "right"), lines, right=("right",))
 
 
 @evaluate.command(
@@ -263,27 +185,6 @@ def checkpoint(folder: Path, plan_name: str, source: Path, runs: Path, target: P
     out.print(f"Metrics and plots are in {target}.", soft_wrap=True)
 
 
-def _synthetic_query(catalog: CatalogImages, sku: str, kind: Kind, rooms: list[Picture], seed: list[int]) -> Query:
-    rng = np.random.default_rng(seed)
-    row = catalog.row(sku)
-    room = rooms[rng.integers(len(rooms))] if rooms else None
-    photo, box = synthetic_photo(catalog.picture(row), kind, rng, room=room)
-    return Query(photo, frozenset({row.product_id}), box=box, category=row.category)
-
-
-def _photo_query(catalog: CatalogImages, query: inputs.PhotoQuery, picture: Picture, *, graded: bool) -> Query:
-    rows = {sku: catalog.row(sku) for sku in query.grades}
-    grades = {rows[sku].product_id: grade for sku, grade in query.grades.items()}
-    return Query(
-        picture,
-        frozenset(grades),
-        box=None if query.box is None else add_margin(query.box),
-        grades=grades if graded else None,
-        category=query.category or next(iter(rows.values())).category,
-        photo=query.photo,
-    )
-
-
 def _read_all(settings: Settings, paths: tuple[Path, ...]) -> list[Picture]:
     decoded = inputs.decode_photos(inputs.read_photos(paths), Limits.from_settings(settings))
     return [picture for _, picture in decoded] if paths else []
@@ -304,8 +205,7 @@ def report(
         unrelated: images of things that are not in the catalog, to be distinguished from the queries.
         as_json: print JSON instead of tables; for a single query set, its scores are not nested under its name.
     """
-    gallery, ids = [catalog.picture(row) for row in catalog.rows], [row.product_id for row in catalog.rows]
-    baselines = [DescriptorRanker(name, describe, gallery, np.array(ids)) for name, describe in _BASELINES.items()]
+    baselines = [catalog.ranker(name, describe) for name, describe in _BASELINES.items()]
     others = _rank(engine, baselines, [Query(picture, frozenset()) for picture in unrelated]) if unrelated else ()
     results = {
         name: {"title": title} | _evaluate(queries, _rank(engine, baselines, queries), others, by_category)

@@ -69,7 +69,7 @@ def test_product_by_sku(filled):
 
 def test_gallery_rows_are_the_readable_pictures_of_live_products(filled):
     rows = queries.gallery_rows(filled)
-    assert rows[0] == GalleryRow(1, 1, "A", sha("A-front"), "Sofas")
+    assert rows[0] == GalleryRow(1, 1, "A", sha("A-front"), "Sofas", "duo")
     assert [row.image_id for row in rows] == [1, 2, 3, 4, 5, 6, 8]
 
 

@@ -2,13 +2,13 @@
 
 import json
 import os
-import runpy
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from vsearch.cli import cli
+from vsearch.evaluation import research_sets
 
 ROOT = Path(__file__).parents[2]
 PHOTOS = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
@@ -34,10 +34,9 @@ def vsearch(*arguments: object) -> str:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    """The documented converter's files, reduced to the last products of the feed, imported and indexed."""
+    """The converter's files, reduced to the last products of the feed, imported and indexed."""
     folder = tmp_path_factory.mktemp("ikea")
-    convert = runpy.run_path(str(ROOT / "docs" / "examples" / "ikea_feed.py"))["main"]
-    convert(PHOTOS / "ikea", folder)
+    research_sets.write(research_sets.ikea(PHOTOS), folder)
     header, *rows = (folder / "feed.csv").read_text(encoding="utf8").splitlines()
     (folder / "feed.csv").write_text("\n".join([header, *rows[-PRODUCTS:]]) + "\n", encoding="utf8")
     images = PHOTOS / "ikea" / "images.tar"

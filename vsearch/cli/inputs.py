@@ -5,7 +5,7 @@ import io
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -99,6 +99,7 @@ class PhotoQuery:
     box: Box | None
     grades: dict[str, float]  # relevant sku -> grade, 1 if the list has no grades
     category: str
+    neutral: set[str] = field(default_factory=set)  # skus that are neither right nor wrong
 
 
 def read_relevance(file: Path) -> dict[str, dict[str, float]]:
@@ -114,10 +115,11 @@ def read_relevance(file: Path) -> dict[str, dict[str, float]]:
 
 
 def read_photo_queries(file: Path, *, whole: bool, where: Mapping[str, str] | None = None) -> list[PhotoQuery]:
-    """Return the queries in a list of photos (CSV: photo, sku, [left, top, right, bottom], [grade], [category]).
+    """Return the queries in a list of photos.
 
-    Rows with the same photo and box (with `whole`, just the same photo) form one query with several relevant
-    products. `where` maps columns to the values that select rows. Other columns are ignored.
+    The list is a CSV: photo, sku, [left, top, right, bottom], [grade], [category], [neutral: skus separated by |]. Rows
+    with the same photo and box (with `whole`, just the same photo) form one query with several relevant products.
+    `where` maps columns to the values that select rows. Other columns are ignored.
     """
     where = where or {}
     queries: dict[tuple[str, Box | None], PhotoQuery] = {}
@@ -136,6 +138,7 @@ def read_photo_queries(file: Path, *, whole: bool, where: Mapping[str, str] | No
             )
         box = None if whole else _box(row, file, number)
         query = queries.setdefault((photo, box), PhotoQuery(photo, box, {}, row.get("category", "").strip()))
+        query.neutral.update(filter(None, row.get("neutral", "").split("|")))
         query.grades[sku] = max(grade, query.grades.get(sku, 0.0))
     if not queries:
         conditions = "".join(f" where {column} is {value!r}" for column, value in where.items())

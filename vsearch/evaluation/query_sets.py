@@ -25,8 +25,10 @@ class Query:
 
     picture: Picture  # RGB uint8 [h, w, 3]
     relevant: frozenset[int]  # product ids; empty for an image of something that is not in the catalog
-    itself: int | None = None  # product the image shows, removed from the results; None to keep it in them
+    neutral: frozenset[int] = frozenset()  # product ids removed from the results, such as that of a catalog image
+    variants: frozenset[int] = frozenset()  # product ids of other colors and sizes of the relevant products
     box: Box | None = None  # the part to search with; None for the whole image
+    shown: Box | None = None  # the part that shows the product, if known and not `box`
     grades: Mapping[int, float] | None = None  # product id -> grade > 0; None if all are equally relevant
     category: str = ""  # scores are also reported per category
     photo: str | None = None  # name of the photo, if several queries come from one

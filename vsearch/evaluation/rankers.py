@@ -1,6 +1,6 @@
 """Product rankers: the published index (routed and across all classes) and descriptor baselines."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -14,10 +14,11 @@ from vsearch.evaluation.bootstrap import Estimate, Floats, Ids, mean_interval
 from vsearch.evaluation.query_sets import Query, photo_groups
 from vsearch.imaging import descriptors
 from vsearch.imaging.codec import Picture
+from vsearch.imaging.geometry import Box
 from vsearch.imaging.preprocess import fit_square, trim
 from vsearch.index.generation import MatchLabel
 from vsearch.search.engine import ALL, Engine, Search
-from vsearch.search.merging import LabeledHit
+from vsearch.search.merging import LabeledHit, SearchResult
 
 MATCH_LABELS: tuple[MatchLabel, ...] = get_args(MatchLabel)
 """From the closest match to none."""
@@ -27,13 +28,17 @@ _NO_SCORE = -1.0  # the lowest cosine, for a search without results
 
 @dataclass(frozen=True)
 class Ranking:
-    """The results of a ranker for q queries."""
+    """The results of a ranker for q queries; everything after `best` is only set by the engine."""
 
     name: str
     ids: Ids  # product ids, best first, int64 [q, k], padded with -1
     best: Floats  # score of the first product (for the engine, its highest margin), float64 [q]
-    labels: tuple[MatchLabel, ...] = ()  # match label of the closest product; only set by the engine
+    first: tuple[MatchLabel, ...] = ()  # match label of the first product
+    labels: tuple[MatchLabel, ...] = ()  # match label of the closest product
     unsold: tuple[MatchLabel, ...] = ()  # the same, as if the shop did not sell the relevant products
+    unsold_variants: tuple[MatchLabel, ...] = ()  # nor their other colors and sizes
+    classes: tuple[str, ...] = ()  # the most probable class, which the search page offers first
+    boxes: tuple[Box | None, ...] = ()  # the region that found the first product; None means the whole photo
 
 
 def score(ranked: Ids, queries: Sequence[Query]) -> dict[str, Estimate]:
@@ -60,14 +65,15 @@ def rank_by_engine(
     engine: Engine, queries: Sequence[Query], *, advance: ProgressCallback = no_progress
 ) -> tuple[Ranking, Ranking]:
     """Rank with the published generation, in all classes and in the classes that each image is routed to."""
-    everywhere: list[list[LabeledHit]] = []
-    routed: list[list[LabeledHit]] = []
-    search = Search(k=required_depth(queries) + 1)
+    everywhere: list[SearchResult] = []
+    routed: list[SearchResult] = []
+    search = Search(k=required_depth(queries) + max(len(query.neutral | query.variants) for query in queries) + 1)
     for number, query in enumerate(queries, start=1):  # the second search of a query does not encode again
         wanted = replace(search, box=query.box)
         for variant, results in ((replace(wanted, classes=ALL), everywhere), (wanted, routed)):
-            hits = engine.search(query.picture, variant).hits
-            results.append([hit for hit in hits if hit.product_id != query.itself][: search.k - 1])
+            found = engine.search(query.picture, variant)
+            kept = tuple(hit for hit in found.hits if hit.product_id not in query.neutral)
+            results.append(replace(found, hits=kept))
         advance(number, len(queries))
     return _ranking("vsearch, all classes", everywhere, queries), _ranking("vsearch, routed", routed, queries)
 
@@ -79,7 +85,7 @@ class DescriptorRanker:
         self,
         name: str,
         describe: Callable[[Picture], NDArray[np.float32]],
-        gallery: Sequence[Picture],
+        gallery: Iterable[Picture],
         product_ids: Ids,
     ) -> None:
         self._name, self._describe, self._product_ids = name, describe, product_ids
@@ -92,7 +98,7 @@ class DescriptorRanker:
         best = np.full(len(queries), _NO_SCORE)
         for row, query in enumerate(queries):
             scores = self._vectors @ l2_normalize(self._describe(query.part))
-            scores[self._product_ids == query.itself] = -np.inf
+            scores[np.isin(self._product_ids, list(query.neutral))] = -np.inf
             order = np.argsort(-scores, kind="stable")[: np.isfinite(scores).sum()]
             _, first = np.unique(self._product_ids[order], return_index=True)
             found = self._product_ids[order][np.sort(first)][:depth]
@@ -111,15 +117,34 @@ def lab_histogram(picture: Picture) -> NDArray[np.float32]:
     return descriptors.color_histogram(fit_square(trim(picture), descriptors.COLOR_SIDE))
 
 
-def _ranking(name: str, results: Sequence[Sequence[LabeledHit]], queries: Sequence[Query]) -> Ranking:
-    ids = np.full((len(results), required_depth(queries)), PADDING, np.int64)
-    for row, hits in zip(ids, results, strict=True):
-        row[: len(hits)] = [hit.product_id for hit in hits]
-    best = np.array([max(hit.margin for hit in hits) if hits else _NO_SCORE for hits in results])
-    pairs = zip(results, queries, strict=True)
-    others = [[hit for hit in hits if hit.product_id not in query.relevant] for hits, query in pairs]
-    return Ranking(name, ids, best, tuple(map(_closest, results)), tuple(map(_closest, others)))
+def _ranking(name: str, results: Sequence[SearchResult], queries: Sequence[Query]) -> Ranking:
+    depth = required_depth(queries)
+    ids = np.full((len(results), depth), PADDING, np.int64)
+    for row, result in zip(ids, results, strict=True):
+        found = [hit.product_id for hit in result.hits[:depth]]
+        row[: len(found)] = found
+    pairs = list(zip(results, queries, strict=True))
+    return Ranking(
+        name,
+        ids,
+        best=np.array([max((hit.margin for hit in result.hits), default=_NO_SCORE) for result in results]),
+        first=tuple(_closest(result.hits[:1]) for result in results),
+        labels=tuple(_closest(result.hits) for result in results),
+        unsold=tuple(_closest(result.hits, query.relevant) for result, query in pairs),
+        unsold_variants=tuple(_closest(result.hits, query.relevant | query.variants) for result, query in pairs),
+        classes=tuple(map(_likeliest_class, results)),
+        boxes=tuple(result.box for result in results),
+    )
 
 
-def _closest(hits: Sequence[LabeledHit]) -> MatchLabel:
-    return min((hit.label for hit in hits), key=MATCH_LABELS.index, default=MATCH_LABELS[-1])
+def _closest(hits: Sequence[LabeledHit], left_out: frozenset[int] = frozenset()) -> MatchLabel:
+    labels = (hit.label for hit in hits if hit.product_id not in left_out)
+    return min(labels, key=MATCH_LABELS.index, default=MATCH_LABELS[-1])
+
+
+def _likeliest_class(result: SearchResult) -> str:
+    predictions = result.predictions
+    if predictions is None:
+        return result.known_classes[0]
+    probabilities = dict(zip(predictions.classes, predictions.probabilities[0].tolist(), strict=True))
+    return max(result.known_classes, key=lambda name: probabilities.get(name, 0.0))

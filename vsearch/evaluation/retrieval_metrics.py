@@ -49,6 +49,20 @@ def average_precision_at_r(right: NDArray[np.bool_], counts: ArrayLike) -> Float
     return np.asarray((precision * counted).sum(axis=1) / np.maximum(totals[:, 0], 1), dtype=np.float64)
 
 
+def occurrence_skewness(ranked: ArrayLike, products: int, k: int = 10) -> float:
+    """Return the skewness of how often each of the gallery's products is among the first k results of the queries.
+
+    It is high if there are *hubs*, products found for many unrelated queries (Radovanović et al., "Hubs in space",
+    JMLR 2010), and 0 if all products occur equally often. Ranked ids [q, n] are padded with -1.
+    """
+    ids = np.asarray(ranked, dtype=np.int64)[:, :k]
+    _, found = np.unique(ids[ids != PADDING], return_counts=True)
+    counts = np.concatenate([found, np.zeros(products - len(found))])
+    deviations = counts - counts.mean()
+    variance = np.mean(deviations**2)
+    return float(np.mean(deviations**3) / variance**1.5) if variance else 0.0
+
+
 def ndcg_at_k(ranked: ArrayLike, grades: Sequence[Mapping[int, float]], k: int) -> Floats:
     """Return nDCG@k with grades as gains and log2(rank + 1) as the discount, like scikit-learn's `ndcg_score`.
 

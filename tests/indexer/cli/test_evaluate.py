@@ -1,6 +1,5 @@
 import json
 import re
-import runpy
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +11,8 @@ from click.testing import CliRunner, Result
 
 from indexer.cli import evaluate
 from indexer.cli.evaluate import evaluate as command
-from tests.fakes import FakeEncoder, colored, fake_checkpoint
+from tests.fakes import FakeEncoder
 from tests.indexer.shop import Shop, open_shop
-from vsearch.cli import inputs
-from vsearch.cli.inference import Model
 from vsearch.core.errors import DatasetError
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import decode, encode_jpeg
@@ -23,7 +20,6 @@ from vsearch.search.engine import Engine
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[3]
 BOX = "0.5,0.25,1,0.75"
 
 
@@ -139,6 +135,16 @@ def test_whole_photos_and_grades(shop: Shop, photos: Path) -> None:
     assert "nDCG@10" in invoke(shop, "photos", file, "--pictures", photos, "--by-category").stdout
 
 
+def test_neutral_products_are_skipped(shop: Shop, photos: Path) -> None:
+    others = "|".join(sorted({row.sku for row in shop.rows()} - {"S004"}))
+    for neutral, hit in (("unknown", 0), (f"{others}|S004", 1)):
+        file = write_list(
+            photos.parent, f"photo,sku,left,top,right,bottom,neutral\nS000-photo.jpg,S004,{BOX},{neutral}\n"
+        )
+        found = json_of(shop, "photos", file, "--pictures", photos)["scores"]
+        assert {name: scores["hit@1"]["mean"] for name, scores in found.items()} == dict.fromkeys(found, hit)
+
+
 def test_a_relevance_file_may_have_grades(shop: Shop, tmp_path: Path) -> None:
     qrels = tmp_path / "qrels.csv"
     qrels.write_text("query,iter,doc,rel\nS000,0,S001,2\nS000,0,S002,1\nS001,0,S000,1\nS001,0,gone,1\n")
@@ -167,58 +173,3 @@ def test_lists_without_usable_photos_are_errors(
     Path("skus.txt").write_text("S001\n")
     file = write_list(photos.parent, f"photo,sku\n{row}\n")
     assert re.search(match, error_of(shop, "photos", file, "--pictures", photos, *options))
-
-
-def test_class_heads_are_fitted_and_scored(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    checkpoint = fake_checkpoint(tmp_path / "checkpoint")
-    model = Model(FakeEncoder(checkpoint), checkpoint, checkpoint.retrieval.whitening, "fake")
-    monkeypatch.setattr(evaluate, "load_model", lambda settings: model)
-    images, rows = tmp_path / "images", ["image,split,category"]
-    images.mkdir()
-    for number in range(12):
-        color = ((200, 40, 40), (40, 40, 200))[number % 2]
-        (images / f"{number}.jpg").write_bytes(encode_jpeg(colored(color, seed=number)))
-        rows.append(f"{number}.jpg,{'val' if number > 7 else 'train'},{('red', 'blue')[number % 2]}")
-    manifest = write_list(tmp_path, "\n".join(rows))
-
-    printed = invoke(shop, "classes", "--manifest", manifest, "--images", images).stdout
-    assert "8 train, 4 val images, 2 classes" in printed
-    assert printed.count("100.0 %") == 3
-    manifest.write_text("image,split,category\n0.jpg,train,red\n")
-    assert "'val'" in error_of(shop, "classes", "--manifest", manifest, "--images", images)
-
-
-def test_the_grocery_example_splits_products_by_kind(tmp_path: Path) -> None:
-    labels = [("id", "image", "product", "coarse", "kind")]
-    for number in range(9):
-        product, coarse = f"P{number}", "Milk" if number < 5 else "Apple"
-        labels += [(f"{product}_cat", f"{product}.jpg", product, coarse, "catalog")]
-        labels += [(f"{product}_1", f"{product}_1.jpg", product, coarse, "photo")]
-    (tmp_path / "labels.csv").write_text("\n".join(map(",".join, labels)))
-    main = runpy.run_path(str(ROOT / "docs" / "examples" / "grocery_feed.py"))["main"]
-
-    for target in ("one", "two"):
-        main(tmp_path, tmp_path / target)
-    train, unseen = ((tmp_path / "one" / name).read_text().split() for name in ("train.txt", "unseen.txt"))
-    assert sorted([*train, *unseen]) == [f"P{number}" for number in range(9)]
-    assert sum(sku < "P5" for sku in unseen) in (2, 3)
-    assert sum(sku >= "P5" for sku in unseen) == 2
-    assert len(inputs.read_photo_queries(tmp_path / "one" / "photos.csv", whole=False)) == 9
-    for file in (tmp_path / "one").iterdir():
-        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
-
-
-def test_the_unrelated_example_extracts_animals_food_and_landscapes(tmp_path: Path) -> None:
-    jpegs = [encode_jpeg(np.full((20, 20, 3), 40 * number, np.uint8)) for number in range(5)]
-    np.savez(
-        tmp_path / "set.npz",
-        data=np.frombuffer(b"".join(jpegs), np.uint8),
-        offsets=np.cumsum([0, *map(len, jpegs)]),
-        labels=np.array([0, 1, 2, 3, 0]),
-        split=np.array([1, 1, 1, 1, 0]),
-        wnids=np.array(["n02123045", "n03001627", "n07873807", "n09193705"]),  # cat, chair, pizza, alp
-    )
-    runpy.run_path(str(ROOT / "docs" / "examples" / "unrelated.py"))["main"](tmp_path / "set.npz", tmp_path / "out")
-
-    found = {file.name.split("-")[0]: file.read_bytes() for file in (tmp_path / "out").iterdir()}
-    assert found == {"animal": jpegs[0], "food": jpegs[2], "landscape": jpegs[3]}

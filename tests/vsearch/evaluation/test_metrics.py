@@ -24,6 +24,11 @@ def test_every_query_needs_relevant_ids_or_grades() -> None:
         retrieval_metrics.ndcg_at_k([[7]], [{}, {}], 10)
 
 
+def test_hubs_make_occurrences_skewed() -> None:
+    assert retrieval_metrics.occurrence_skewness([[1, 2], [3, 4]], products=4) == 0
+    assert retrieval_metrics.occurrence_skewness([[1, -1], [1, 7]], products=4, k=1) == pytest.approx(2 / 3**0.5)
+
+
 def test_hit_at_k() -> None:
     np.testing.assert_array_equal(retrieval_metrics.hit_at_k(RIGHT, 1), [1, 0, 0])
     np.testing.assert_array_equal(retrieval_metrics.hit_at_k(RIGHT, 3), [1, 1, 0])

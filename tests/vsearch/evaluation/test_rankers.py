@@ -25,7 +25,11 @@ def direction(picture: np.ndarray) -> np.ndarray:
 def test_the_baseline_ranks_products_by_best_image_and_omits_the_query_product() -> None:
     baseline = DescriptorRanker("x", direction, [shaded(10), shaded(200), shaded(100)], np.array([5, 5, 7]))
     ranking = baseline.rank(
-        [Query(shaded(190), frozenset({5})), Query(BLANK, frozenset({7}), itself=5), Query(BLANK, frozenset())]
+        [
+            Query(shaded(190), frozenset({5})),
+            Query(BLANK, frozenset({7}), neutral=frozenset({5})),
+            Query(BLANK, frozenset()),
+        ]
     )
     assert ranking.ids.shape == (3, 10)
     assert ranking.ids[0].tolist() == [5, 7] + [-1] * 8
@@ -46,7 +50,7 @@ def test_the_engine_ranks_with_and_without_routing(shop: Shop) -> None:
     engine.refresh()
     queries = [
         Query(shop.pictures[5], frozenset({3})),
-        Query(shop.pictures[5], frozenset({3}), itself=3),
+        Query(shop.pictures[5], frozenset({3}), neutral=frozenset({3})),
         Query(
             np.concatenate([shop.pictures[5], BLANK.repeat(2, 0).repeat(2, 1)[:32, :32]]),
             frozenset({3}),
@@ -61,7 +65,20 @@ def test_the_engine_ranks_with_and_without_routing(shop: Shop) -> None:
     assert 3 not in everywhere.ids[1]
     assert everywhere.best[0] == pytest.approx(1, abs=1e-3)
     assert everywhere.labels[0] == "exact"
+    assert everywhere.first[0] == "exact"
     assert everywhere.unsold[0] == everywhere.labels[1]
+    assert everywhere.boxes == (None, None, Box(0, 0, 1, 0.5))
+    assert set(everywhere.classes) <= {"chair", "lamp"}
+
+
+def test_variants_are_left_out_as_well_if_none_of_them_is_sold(shop: Shop) -> None:
+    shop.publish()
+    engine = Engine(shop.settings, FakeEncoder)
+    engine.refresh()
+    everything = frozenset(range(100))
+    queries = [Query(shop.pictures[5], frozenset({3}), variants=variants) for variants in (frozenset({3}), everything)]
+    everywhere, _ = rank_by_engine(engine, queries)
+    assert everywhere.unsold_variants == (everywhere.unsold[0], "nothing close")
 
 
 @pytest.mark.parametrize("describe", [rankers.hog, rankers.lab_histogram])
