@@ -1,16 +1,13 @@
 import json
-from pathlib import Path
+from unittest.mock import Mock
 
-import pytest
 from click.testing import CliRunner, Result
 
 from catalog.models import IndexRun, utc_now
 from indexer.build import reindex
-from indexer.build.run_context import LOCK
 from indexer.cli.index import index as command
-from tests.fakes import FrozenClock
 from tests.indexer.shop import Shop
-from vsearch.core.errors import GenerationError, NoGeneration, RunInProgress, VSearchError
+from vsearch.core.errors import GenerationError, NoGeneration
 from vsearch.core.lock import run_lock
 from vsearch.core.settings import Settings
 from vsearch.index import generation
@@ -20,7 +17,7 @@ def invoke(settings: Settings, *arguments: str) -> Result:
     return CliRunner().invoke(command, arguments, obj=settings)
 
 
-def test_a_run_prints_a_table_and_a_summary(indexed_shop: Shop) -> None:
+def test_a_run_prints_a_table_and_a_summary(indexed_shop):
     """This run encodes nothing and publishes different classes."""
     settings = indexed_shop.settings.model_copy(update={"min_class_size": 100})
     result = invoke(settings, "run")
@@ -30,7 +27,7 @@ def test_a_run_prints_a_table_and_a_summary(indexed_shop: Shop) -> None:
     assert "seconds to build the indexes" in result.output
 
 
-def test_a_run_without_changes_names_the_current_generation(indexed_shop: Shop) -> None:
+def test_a_run_without_changes_names_the_current_generation(indexed_shop):
     result = invoke(indexed_shop.settings, "run")
     current = generation.current(indexed_shop.settings.generations).name
     assert result.output.endswith(f"0 pictures encoded; generation {current} is up to date.\n")
@@ -50,7 +47,7 @@ def feed_of(shop: Shop, skus: set[str]) -> tuple[str, str]:
     return str(feed), str(pictures)
 
 
-def test_a_feed_is_imported_first(indexed_shop: Shop) -> None:
+def test_a_feed_is_imported_first(indexed_shop):
     """Products missing from the feed are withdrawn before the index is built."""
     skus = {row.sku for row in indexed_shop.rows()} - {"S003", "S007"}
     feed, pictures = feed_of(indexed_shop, skus)
@@ -60,48 +57,43 @@ def test_a_feed_is_imported_first(indexed_shop: Shop) -> None:
     assert "published with 20 pictures of 10 products" in result.output
 
 
-def test_a_refused_feed_stops_the_run(indexed_shop: Shop) -> None:
+def test_a_refused_feed_stops_the_run(indexed_shop):
     feed, pictures = feed_of(indexed_shop, {"S003"})
     refused = invoke(indexed_shop.settings, "run", "--feed", feed, "--images", pictures)
     assert "11 of the catalog's 12 products" in str(refused.exception)
     assert len(indexed_shop.rows()) == 24
 
 
-def test_an_interrupted_run_prints_one_line(indexed_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-
-    def stopped(settings: Settings, **others: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(reindex, "reindex", stopped)
+def test_an_interrupted_run_prints_one_line(indexed_shop, monkeypatch):
+    monkeypatch.setattr(reindex, "reindex", Mock(side_effect=KeyboardInterrupt))
     result = invoke(indexed_shop.settings, "run")
     assert result.exit_code == 130
     assert result.output.strip().startswith("Stopped.")
     assert "Traceback" not in result.output
 
 
-def test_status_shows_classes_and_runs(indexed_shop: Shop) -> None:
+def test_status_shows_classes_and_runs(indexed_shop):
     result = invoke(indexed_shop.settings, "status")
     assert "Generation 20261121T013000Z-" in result.output
     assert "published 2026-11-21 01:30 UTC" in result.output
     assert "Sofas > Armchairs" in result.output
     assert "24 pictures encoded; generation" in " ".join(result.output.split())
-
-
-def test_status_in_json(indexed_shop: Shop) -> None:
     status = json.loads(invoke(indexed_shop.settings, "status", "--json").output)
     assert status["current"]["generation_id"] == status["generations"][0]
     assert [entry["count"] for entry in status["current"]["classes"]] == [6, 6, 6, 6]
     assert status["runs"][0]["counts"]["pictures"] == 24
 
 
-def test_status_before_anything_is_published(empty_shop: Shop) -> None:
+def test_status_and_rollback_before_anything_is_published(empty_shop):
     result = invoke(empty_shop.settings, "status")
     assert result.exit_code == 0
     assert "vsearch index run" in result.output
     assert json.loads(invoke(empty_shop.settings, "status", "--json").output)["current"] is None
+    for name in ("rollback", "verify"):
+        assert isinstance(invoke(empty_shop.settings, name).exception, NoGeneration)
 
 
-def test_rollback_publishes_the_previous_generation(indexed_shop: Shop) -> None:
+def test_rollback_publishes_the_previous_generation(indexed_shop):
     """It fails if there is none."""
     first = generation.current(indexed_shop.settings.generations).name
     assert isinstance(invoke(indexed_shop.settings, "rollback").exception, GenerationError)
@@ -111,25 +103,9 @@ def test_rollback_publishes_the_previous_generation(indexed_shop: Shop) -> None:
     assert generation.current(indexed_shop.settings.generations).name == first
 
 
-def test_rollback_before_anything_is_published(empty_shop: Shop) -> None:
-    assert isinstance(invoke(empty_shop.settings, "rollback").exception, NoGeneration)
-
-
-def test_a_second_run_at_a_time_is_refused(indexed_shop: Shop) -> None:
-    with run_lock(indexed_shop.settings.data / LOCK, FrozenClock().now):
-        assert isinstance(invoke(indexed_shop.settings, "run").exception, RunInProgress)
-
-
-def test_status_tells_killed_from_running_runs(indexed_shop: Shop) -> None:
+def test_status_tells_killed_from_running_runs(indexed_shop):
     with indexed_shop.sessions.begin() as session:
         session.add(IndexRun(state="running"))
     assert "killed" in invoke(indexed_shop.settings, "status").output
     with run_lock(indexed_shop.settings.data / "index.lock", utc_now()):
         assert "running" in invoke(indexed_shop.settings, "status").output
-
-
-def test_read_only_commands_create_no_catalog(tmp_path: Path) -> None:
-    settings = Settings(data=tmp_path / "none")
-    for name in ("status", "verify", "report"):
-        assert isinstance(invoke(settings, name).exception, VSearchError)
-    assert not settings.data.exists()

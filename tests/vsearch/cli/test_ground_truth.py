@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from vsearch.cli.inputs import read_labels, read_photo_queries, read_relevance, read_skus
@@ -8,7 +6,7 @@ from vsearch.imaging.geometry import Box
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
+def file(tmp_path):
     return tmp_path / "list.csv"
 
 
@@ -17,19 +15,18 @@ def file(tmp_path: Path) -> Path:
     [
         (b"", "query, doc, rel"),
         (b"query,doc\n1,2\n", "columns: rel"),
-        (b"query,doc,rel\n", "no relevant pair"),
         (b"query,doc,rel\nA,B,0\nA\n", "no relevant pair"),
         (b"query,doc,rel\nA,B,yes\n", "line 2: 'yes'"),
         (b"\xff\xfe\x00", "UTF-8"),
     ],
 )
-def test_invalid_relevance_files(content: bytes, match: str, file: Path) -> None:
+def test_invalid_relevance_files(content, match, file):
     file.write_bytes(content)
     with pytest.raises(DatasetError, match=match):
         read_relevance(file)
 
 
-def test_relevant_pairs_are_grouped_by_query(file: Path) -> None:
+def test_relevant_pairs_are_grouped_by_query(file):
     file.write_text("query,iter,doc,rel\nA,0,B,1\nA,0,C,2\nA,0,D,0\nB,0,A,1\n")
     assert read_relevance(file) == {"A": {"B": 1, "C": 2}, "B": {"A": 1}}
 
@@ -46,13 +43,13 @@ def test_relevant_pairs_are_grouped_by_query(file: Path) -> None:
         ("photo,sku,left,top,right,bottom\na.jpg,S0,0,0,,1\n", "line 2: 0, 0, , 1"),
     ],
 )
-def test_invalid_lists_of_photos(text: str, match: str, file: Path) -> None:
+def test_invalid_lists_of_photos(text, match, file):
     file.write_text(text)
     with pytest.raises(DatasetError, match=match):
         read_photo_queries(file, whole=False)
 
 
-def test_rows_of_the_same_photo_and_box_are_one_query(file: Path) -> None:
+def test_rows_of_the_same_photo_and_box_are_one_query(file):
     file.write_text(
         "photo,sku,role,left,top,right,bottom,visible,grade\n"
         "a.jpg,X,main,0,0,0.5,1,0.9,1\na.jpg,Y,main,0,0,0.5,1,0.9,2\na.jpg,X,main,0,0,0.5,1,0.9,3\na.jpg,Z,other,,,,,1,\n"
@@ -66,13 +63,13 @@ def test_rows_of_the_same_photo_and_box_are_one_query(file: Path) -> None:
 
 
 @pytest.mark.parametrize(("content", "match"), [(b"\n \n", "is empty"), (b"\xff", "UTF-8")])
-def test_invalid_lists_of_products(content: bytes, match: str, file: Path) -> None:
+def test_invalid_lists_of_products(content, match, file):
     file.write_bytes(content)
     with pytest.raises(DatasetError, match=match):
         read_skus(file)
 
 
-def test_a_manifest_gives_split_and_class_by_image_name(file: Path) -> None:
+def test_a_manifest_gives_split_and_class_by_image_name(file):
     file.write_text("image,split,kind\nx/a.jpg,train,sofa\nb.jpg,val,bed\nc.jpg,test,bed\nd.jpg,val\n")
     assert read_labels(file, "kind") == {"a": ("train", "sofa"), "b": ("val", "bed")}
     with pytest.raises(DatasetError, match="color"):
