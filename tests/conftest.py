@@ -225,6 +225,20 @@ def pg_engine(migrated_pg):
     return migrated_pg
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request):
+    """An empty catalog on each database."""
+    return request.getfixturevalue("sqlite_engine" if request.param == "sqlite" else "pg_engine")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def bare_url(request, tmp_path):
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'catalog.sqlite'}"
+    return request.getfixturevalue("new_pg")(f"bare_{tmp_path.name}".lower())
+
+
 def _postgresql_programs() -> Path:
     """Return the folder of initdb and postgres, or skip the test."""
     found = shutil.which("postgres")

@@ -116,16 +116,13 @@ def test_reading_does_not_create_a_catalog(tmp_path):
     assert not file.exists()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def old(request, tmp_path):
+@pytest.fixture
+def old(bare_url, request):
     """A catalog that needs an upgrade."""
-    url: str | Path = tmp_path / "catalog.sqlite"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("new_pg")(f"old_{tmp_path.name}".lower())
-    with open_catalog(url, write=True):
+    with open_catalog(bare_url, write=True):
         pass
     request.getfixturevalue("newer_vsearch")
-    return url
+    return bare_url
 
 
 def test_older_schema_is_upgraded_only_on_request(old, capfd):

@@ -46,11 +46,9 @@ def indexed_shop(indexed, tmp_path):
     shop.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def retailer(request, tmp_path):
+@pytest.fixture
+def retailer(engine, tmp_path):
     """A shop without products, on each database."""
-    engine = request.getfixturevalue({"sqlite": "sqlite_engine", "postgresql": "pg_engine"}[request.param])
-    assert isinstance(engine, Engine)
     return retailer_on(engine, tmp_path)
 
 

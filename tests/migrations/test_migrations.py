@@ -10,13 +10,9 @@ from catalog.database import connect
 from catalog.models import Base
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def bare_engine(request, tmp_path):
-    """An empty database."""
-    if request.param == "sqlite":
-        engine = connect(tmp_path / "catalog.sqlite")
-    else:
-        engine = connect(request.getfixturevalue("new_pg")(f"bare_{tmp_path.name}".lower()))
+@pytest.fixture
+def bare_engine(bare_url):
+    engine = connect(bare_url)
     yield engine
     engine.dispose()
 

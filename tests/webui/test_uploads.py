@@ -149,14 +149,9 @@ def send(client, path, *parts: bytes, end: bytes = b"--B--\r\n", mimetype: str =
     [
         PHOTO + b'; filename="M\xf6bel.jpg"',  # Latin-1
         PHOTO + b'; filename="\x83\x5c\x83t\x83@.jpg"',  # Shift JIS, with a backslash as a second byte
-        PHOTO + '; filename="Möbel 🛋.jpg"'.encode(),
         PHOTO + b"; filename*=iso-8859-1'en'M%F6bel.jpg",
-        PHOTO + b"; filename*=klingon''%FF",
         PHOTO + b"; filename=\"a.jpg\"; filename*=UTF-8''M%C3%B6bel.jpg",
         PHOTO + b'; filename="my \\"best\\" chair; name=x.jpg"',
-        PHOTO + b'; filename="my "best" chair.jpg"',
-        PHOTO + b'; filename=""',
-        PHOTO + b'; filename="C:\\Users\\me\\a.jpg"',
         PHOTO,
         b"Content-Disposition: form-data; name=photo; filename=a.jpg",
         b'content-disposition: form-data; filename="a.jpg"; name="photo"',
