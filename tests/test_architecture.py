@@ -148,10 +148,6 @@ def test_modules_are_at_most_400_lines_long():
     assert {name: length for name, length in lengths.items() if length > MAX_LINES} == {}
 
 
-def test_every_module_has_a_docstring():
-    assert [name for name, path in modules().items() if not ast.get_docstring(tree(path))] == []
-
-
 def test_module_and_class_names_are_unique():
     """A duplicate name leads readers to the wrong file."""
     stems = Counter(path.stem for path in modules().values() if path.stem != "__init__")

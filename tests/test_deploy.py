@@ -10,11 +10,10 @@ import yaml
 
 from indexer.cli.catalog_import import catalog
 from indexer.cli.jobs import jobs
-from vsearch.cli import COMMANDS, load_command
+from vsearch.cli import COMMANDS
 from vsearch.core.settings import Settings
 
 FOLDER = Path(__file__).parents[1] / "docs" / "deploy"
-OPERATING = (FOLDER.parent / "operating.md").read_text(encoding="utf8")
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.iterdir()), ids=lambda file: file.name)
@@ -41,11 +40,6 @@ def test_web_server_and_worker_wait_for_the_schema():
 def test_the_image_contains_no_data_or_settings_of_the_shop():
     ignored = set((FOLDER.parents[1] / ".dockerignore").read_text().splitlines())
     assert {"data", "vsearch.toml", ".git", ".venv"} <= ignored
-
-
-def test_commands_in_the_operating_guide_exist():
-    for group, name in re.findall(r"^vsearch (catalog|index|jobs) (\w+)", OPERATING, re.MULTILINE):
-        assert name in load_command(group).commands
 
 
 @pytest.mark.slow

@@ -49,12 +49,6 @@ def test_products_by_ids_keeps_the_order(filled):
     assert [card.product_id for card in found] == [3, 1]
 
 
-def test_a_card_shows_the_first_readable_picture(filled):
-    first, second = queries.products_by_ids(filled, [1, 4])
-    assert (first.image, second.image) == (sha("A-front"), sha("D-side"))
-    assert (first.title, first.price_minor, first.currency, first.stock) == ("Title A", 100, "EUR", 1)
-
-
 def test_product_by_sku(filled):
     """Variants are the other products in the group; withdrawn and unknown products are not found."""
     detail = queries.product_by_sku(filled, "A")
@@ -67,10 +61,16 @@ def test_product_by_sku(filled):
     assert queries.product_by_sku(filled, "nobody") is None
 
 
-def test_gallery_rows_are_the_readable_pictures_of_live_products(filled):
+def test_readable_pictures_of_live_products_are_indexed_public_and_shown(filled):
     rows = queries.gallery_rows(filled)
     assert rows[0] == GalleryRow(1, 1, "A", sha("A-front"), "Sofas", "duo")
     assert [row.image_id for row in rows] == [1, 2, 3, 4, 5, 6, 8]
+    assert queries.is_picture_public(filled, sha("A-side"))
+    assert not queries.is_picture_public(filled, sha("E-side")), "withdrawn"
+    assert not queries.is_picture_public(filled, sha("nothing"))
+    first, second = queries.products_by_ids(filled, [1, 4])
+    assert (first.image, second.image) == (sha("A-front"), sha("D-side"))
+    assert (first.title, first.price_minor, first.currency, first.stock) == ("Title A", 100, "EUR", 1)
 
 
 @pytest.mark.parametrize(
@@ -151,12 +151,6 @@ def test_product_by_article_number(session):
     assert [find(number) for number in ("12345678", "00000001", "87654321")] == ["a", None, None]
     apply(session, Changes(withdrawn=("a", "b")))
     assert [find(number) for number in ("12345678", "00000001")] == [None, "c"]
-
-
-def test_is_picture_public(filled):
-    assert queries.is_picture_public(filled, sha("A-side"))
-    assert not queries.is_picture_public(filled, sha("E-side")), "withdrawn"
-    assert not queries.is_picture_public(filled, sha("nothing"))
 
 
 def test_job_counts(session):

@@ -35,6 +35,8 @@ def test_missing_keys_are_listed_once_in_order(filled):
     assert stored_blocks.missing(filled, "first", keys) == [(SHAS[2], 0), (SHAS[1], 1)]
     assert stored_blocks.missing(filled, "second", KEYS) == KEYS[1:]
     assert stored_blocks.missing(filled, "first", []) == []
+    with pytest.raises(CatalogError, match="2 of 3"):
+        stored_blocks.read(filled, "first", [KEYS[0], (SHAS[4], 0), (SHAS[5], 0)])
 
 
 def test_stored_blocks_are_not_overwritten(filled):
@@ -44,11 +46,6 @@ def test_stored_blocks_are_not_overwritten(filled):
     filled.commit()
     assert stored_blocks.size_of(filled, "first", SHAS) == (4, 16)
     np.testing.assert_array_equal(stored_blocks.read(filled, "first", KEYS), BLOCKS)
-
-
-def test_reading_missing_blocks_is_an_error(filled):
-    with pytest.raises(CatalogError, match="2 of 3"):
-        stored_blocks.read(filled, "first", [KEYS[0], (SHAS[4], 0), (SHAS[5], 0)])
 
 
 def test_more_keys_than_one_statement_takes(session):

@@ -9,11 +9,9 @@ from sqlalchemy.orm import sessionmaker
 
 from catalog.database import connect
 from tests.fakes import FakeEncoder
-from vsearch.core import errors
 from vsearch.core.settings import Settings
 from vsearch.search.engine import Engine
 from webui import create_app
-from webui.errors import status_of
 
 
 @pytest.fixture
@@ -80,14 +78,6 @@ def test_unknown_url(client):
     assert (page.status_code, 'href="/"' in page.text) == (404, True)
     assert "URL" not in page.text, "not Werkzeug's message"
     assert client.get("/api/nowhere").get_json()["error"]["code"] == "NotFound"
-
-
-def test_status_of():
-    statuses = {
-        **{errors.ImageTooLarge: 413, errors.NotAnImage: 415, errors.UnknownClass: 400, errors.NoGeneration: 503},
-        **{errors.CheckpointMissing: 503, errors.CatalogError: 503, errors.FeedRejected: 500},
-    }
-    assert {error: status_of(error("x")) for error in statuses} == statuses
 
 
 @pytest.mark.parametrize("path", ["/", "/nowhere", "/api/nowhere", "/healthz", "/static/style.css"])

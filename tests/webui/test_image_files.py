@@ -1,15 +1,24 @@
 import hashlib
 import hmac
+import logging
 import os
+import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import select, update
 
-from tests.pictures import jpeg, noise
-from vsearch.core.errors import UploadsUnavailable
+from catalog.models import Image, Product
+from tests.fakes import FakeEncoder
+from tests.pictures import encoded, jpeg, noise, png_header, scene
+from tests.webui.conftest import running, withdraw
+from vsearch.core.errors import SettingsError, UploadsUnavailable
 from vsearch.core.settings import Settings
-from vsearch.imaging.codec import decode
-from webui.image_files import MAX_SIDE, UploadStore
+from vsearch.detection.detector import no_detector
+from vsearch.imaging.codec import Limits, decode
+from webui.image_files import MAX_EXAMPLES, MAX_SIDE, WIDTHS, UploadStore, load_examples
+from webui.server import serve
 
 DAY = 86_400
 NOW = 1_800_000_000
@@ -200,3 +209,156 @@ def test_form_without_a_photo(shared_site, parts, options):
     for path in ("/search", "/api/v1/search"):
         assert send(shared_site.client, path, *parts, **options).status_code == 400
     assert shared_site.stored() == []
+
+
+@pytest.fixture
+def sha256(client):
+    return re.search(r"/pictures/([0-9a-f]{64})-", client.get("/").text)[1]
+
+
+def test_thumbnail_is_cached(site, sha256):
+    """For a day by browsers and proxies, and on disk."""
+    response = site.client.get(f"/pictures/{sha256}-160.jpg")
+    assert (response.status_code, response.mimetype) == (200, "image/jpeg")
+    assert decode(response.data).shape == (64, 64, 3), "never enlarged"
+    assert response.headers["Cache-Control"] == "public, max-age=86400"
+    again = site.client.get(f"/pictures/{sha256}-160.jpg", headers={"If-None-Match": response.headers["ETag"]})
+    assert again.status_code == 304
+    (stored,) = [path for path in (site.settings.data / "thumbnails").rglob("*") if path.is_file()]
+    stored.write_bytes(b"cached")
+    assert site.client.get(f"/pictures/{sha256}-160.jpg").data == b"cached"
+
+
+def test_thumbnail_that_cannot_be_stored_is_sent(site, sha256, caplog):
+    (site.settings.data / "thumbnails").write_bytes(b"a file in place of the folder")
+    assert decode(site.client.get(f"/pictures/{sha256}-160.jpg").data).shape == (64, 64, 3)
+    assert "cannot be stored" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["{}-321.jpg", "{}-999999.jpg", "{}.jpg", "00{}-320.jpg", "x-320.jpg"])
+def test_other_names_of_thumbnails_are_not_found(client, sha256, name):
+    assert client.get(f"/pictures/{name.format(sha256)}").status_code == 404
+    assert client.get(f"/pictures/{'0' * 64}-{WIDTHS[0]}.jpg").status_code == 404
+
+
+def test_shoppers_photo_is_private(site):
+    """Proxies may not cache it, and browsers must revalidate it."""
+    photo_id = site.upload(0).rpartition("/")[2]
+    response = site.client.get(f"/photos/{photo_id}.jpg")
+    assert {"private", "no-cache"} <= set(response.headers["Cache-Control"].split(", "))
+    assert decode(response.data).shape == decode(jpeg()).shape
+    again = site.client.get(f"/photos/{photo_id}.jpg", headers={"If-None-Match": response.headers["ETag"]})
+    assert again.status_code == 304
+
+
+def test_pictures_of_withdrawn_products_are_not_sent(site):
+    """Even if their thumbnails exist; a restored product has its pictures back."""
+    images = site.client.get("/api/v1/products/P-02").get_json()["images"]
+    paths = [urlsplit(url).path.replace("-640.", f"-{width}.") for url in images for width in WIDTHS]
+    assert {site.client.get(path).status_code for path in paths} == {200}
+    withdraw(site, "P-02")
+    assert {site.client.get(path).status_code for path in paths} == {404}
+    assert site.client.get(paths[0], headers={"If-None-Match": "*"}).status_code == 404
+    assert "max-age" not in site.client.get(paths[0]).headers["Cache-Control"]
+    with site.sessions.begin() as session:
+        session.execute(update(Product).values(withdrawn_at=None))
+    assert {site.client.get(path).status_code for path in paths} == {200}
+
+
+def test_picture_shared_with_a_live_product(site):
+    with site.sessions.begin() as session:
+        first, second = session.scalars(select(Product).where(Product.sku.in_(("P-02", "P-05"))).order_by(Product.sku))
+        shared = first.images[0].sha256
+        second.images.append(Image(sha256=shared, position=9))
+    withdraw(site, "P-02")
+    assert site.client.get(f"/pictures/{shared}-160.jpg").status_code == 200
+    withdraw(site, "P-02", "P-05")
+    assert site.client.get(f"/pictures/{shared}-160.jpg").status_code == 404
+
+
+NAMES = ("armchair-by-the-window.jpg", "green_lamp.png", "Wide room.jpg")
+
+
+@pytest.fixture
+def folder(tmp_path, shared_site):
+    """Three photos (the last shows product 3) among files that are not photos."""
+    path = tmp_path / "examples"
+    (path / "more").mkdir(parents=True)
+    for name, data in zip(NAMES, (jpeg(600, 800), encoded(scene(), "PNG"), shared_site.photo(3)), strict=True):
+        (path / name).write_bytes(data)
+    (path / "more" / "deeper.jpg").write_bytes(jpeg())
+    (path / ".hidden.jpg").write_bytes(noise(40, 40))
+    (path / "notes.txt").write_text("Photos by the shop.")
+    (path / "bomb.png").write_bytes(png_header(60_000, 60_000))
+    return path
+
+
+@pytest.fixture
+def example_site(settings, folder):
+    """The application with these examples."""
+    with running(settings.model_copy(update={"examples": folder})) as site:
+        yield site
+
+
+def listed(site) -> list[tuple[str, str]]:
+    """Return id and alt text of the examples on the start page."""
+    pattern = r'<button class="example" name="example" value="([^"]*)"><img src="/examples/([^"]*)\.jpg" alt="([^"]*)"'
+    matches = re.findall(pattern, site.client.get("/").text)
+    assert all(value == source for value, source, _ in matches)
+    return [(value, alt) for value, _, alt in matches]
+
+
+def test_examples_in_the_order_of_their_names(example_site, client):
+    names = ("Wide room", "armchair by the window", "green lamp")
+    assert [alt for _, alt in listed(example_site)] == [f"Search with this photo: {name}" for name in names]
+    assert "Try one of these" not in client.get("/").text, "a shop without examples"
+
+
+def test_skipped_files_are_logged(folder, caplog):
+    with caplog.at_level(logging.WARNING):
+        assert len(load_examples(folder, Limits())) == 3
+        assert sorted(re.findall(r"example photo (\S+) is skipped", caplog.text)) == [
+            str(folder / "bomb.png"),
+            str(folder / "notes.txt"),
+        ]
+        for number in range(MAX_EXAMPLES):
+            (folder / f"a{number}.jpg").write_bytes(jpeg(64 + number, 64))
+        assert len(load_examples(folder, Limits())) == MAX_EXAMPLES
+    assert f"only the first {MAX_EXAMPLES}" in caplog.text
+
+
+def test_search_with_an_example(example_site):
+    """Its preview is small and cached."""
+    (chosen, _), (second, _), _ = listed(example_site)
+    response = example_site.client.post("/search", data={"example": chosen})
+    assert response.status_code == 303
+    assert example_site.titles(response.location)[0] == "Chair Model 3 velvet"
+    preview = example_site.client.get(f"/examples/{second}.jpg")
+    assert (decode(preview.data).shape, preview.mimetype) == ((480, 360, 3), "image/jpeg")
+    assert {"public", "max-age=31536000", "immutable"} <= set(preview.headers["Cache-Control"].split(", "))
+    again = example_site.client.get(f"/examples/{second}.jpg", headers={"If-None-Match": preview.headers["ETag"]})
+    assert again.status_code == 304
+
+
+@pytest.mark.parametrize("name", ["0" * 64, "green_lamp", "..%2fcatalog", "../examples/green_lamp", "notes.txt"])
+def test_other_names_of_examples_are_not_found(example_site, name):
+    assert example_site.client.get(f"/examples/{name}.jpg").status_code == 404
+    assert example_site.client.post("/search", data={"example": name}).status_code == 404
+    assert example_site.stored() == []
+
+
+def test_examples_are_loaded_at_startup(example_site, folder):
+    before = listed(example_site)
+    (folder / NAMES[0]).unlink()
+    (folder / "later.jpg").write_bytes(jpeg(90, 90))
+    assert listed(example_site) == before
+    assert all(example_site.client.get(f"/examples/{name}.jpg").status_code == 200 for name, _ in before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["nowhere", "file"])
+def test_unreadable_folder_stops_the_server(settings, tmp_path, name):
+    (tmp_path / "file").write_text("")
+    wrong = settings.model_copy(update={"examples": tmp_path / name, "port": 0})
+    with pytest.raises(SettingsError, match=rf"examples: .*{name}"):
+        serve(wrong, lambda url, problem: None, FakeEncoder, no_detector)
