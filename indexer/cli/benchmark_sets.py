@@ -199,15 +199,15 @@ SETS: Mapping[str, BenchmarkSet] = {
     "wayfair_one_picture_rooms": BenchmarkSet(
         "whole room photos, also of the others; the same catalog", "wayfair_one_picture", _wayfair_rooms
     ),
-    "ikea_rooms": BenchmarkSet(
-        "whole room photos", "ikea_rooms", partial(_listed, "rooms.csv", "ikea_rooms/images.tar")
-    ),
     "ikea_marked": BenchmarkSet(
         "synthetic photo in a room, cropped to the product", "ikea", partial(_synthetic, "crop")
     ),
     "ikea_whole": BenchmarkSet("synthetic photo in a room, whole", "ikea", partial(_synthetic, "hard")),
     "ikea_easy": BenchmarkSet("synthetic photo on the product's own background", "ikea", partial(_synthetic, "easy")),
     "ikea_family": BenchmarkSet("catalog image, to find others of its family", "ikea", _family),
+    "ikea_rooms": BenchmarkSet(
+        "whole room photos", "ikea_rooms", partial(_listed, "rooms.csv", "ikea_rooms/images.tar")
+    ),
     "groceries": BenchmarkSet(
         "phone photos of the half not trained on",
         "groceries",

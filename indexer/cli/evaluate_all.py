@@ -1,6 +1,7 @@
 """`vsearch evaluate all`: index the research data sets as shops, and score searches with their photos."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -42,6 +43,9 @@ HISTOGRAM = "Lab histogram"
 CLASSES = "furniture_classes"
 
 CLASS_IMAGES = Path("furniture_photos", "images.tar")
+
+SIMILAR = {"wayfair_one_picture": "wayfair", "ikea_rooms": "ikea"}
+"""Shop -> another with the same pictures."""
 
 LABEL_FIGURES = (
     "exact, product not sold",
@@ -89,8 +93,8 @@ def evaluate_all(
     results: dict[str, Any] = {"checkpoint": checkpoint.checkpoint_id, "sets": {}}
     with stoppable("Stopped. Run the same command again to continue."):
         for shop in shops:
-            own = _settings_of(settings, work / shop / "data", checkpoint)
-            indexed = _index(own, *feeds[shop])
+            _copy_encoded(work, shop)
+            indexed = _index(_settings_of(settings, work / shop / "data", checkpoint), *feeds[shop])
             source = Source(folder, work / shop, indexed.catalog, Limits.from_settings(settings))
             unrelated: tuple[Ranking, Ranking] | None = None
             for name, each in chosen.items():
@@ -124,6 +128,16 @@ def _convert(shop: str, folder: Path, target: Path) -> tuple[Path, Path]:
             for name in files:
                 (pictures / Path(name).name).write_bytes(files.read(name))
     return target / "feed.csv", pictures
+
+
+def _copy_encoded(work: Path, shop: str) -> None:
+    """Start a new shop with the catalog of the one that has most of its pictures, which are then already encoded."""
+    source, target = work / SIMILAR.get(shop, shop) / "data", work / shop / "data"
+    if source.is_dir() and not target.exists():
+        copied = target.with_name(f".{target.name}")
+        shutil.rmtree(copied, ignore_errors=True)
+        shutil.copytree(source, copied, ignore=shutil.ignore_patterns("generations", "checkpoints"))
+        copied.rename(target)
 
 
 def _settings_of(settings: Settings, data: Path, checkpoint: Checkpoint) -> Settings:

@@ -96,6 +96,14 @@ def test_an_index_that_is_up_to_date_is_used_again(settings: Settings, photos: P
     assert len([folder for folder in generations.iterdir() if folder.is_dir()]) == 1
 
 
+def test_a_shop_with_the_pictures_of_another_does_not_encode_them_again(settings, photos, encoders):
+    json_of(settings, photos, *only("ikea_family"))
+    encoded = encoders.pictures
+    found = json_of(settings, photos, *only("ikea_rooms"), "--sample", 1)["sets"]["ikea_rooms"]
+    assert (found["products"], found["queries"]) == (9, 1)
+    assert encoders.pictures - encoded < 8  # the new product with its views, the query, and warming up
+
+
 @pytest.mark.usefixtures("encoders")
 def test_tables_show_where_examples_of_the_demo_were_found(
     settings: Settings, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
