@@ -12,7 +12,7 @@ from vsearch.models import registry
 
 
 @pytest.fixture(autouse=True)
-def without_the_bundled_detector(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def without_the_bundled_detector(monkeypatch, tmp_path):
     """Index runs open no detector, which would load TensorFlow, unless a test gives one."""
     monkeypatch.setattr(registry, "bundled_detector", lambda: tmp_path / "no detector")
 

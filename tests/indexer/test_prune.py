@@ -251,15 +251,6 @@ def test_thirty_nightly_jobs_leave_no_more_than_a_fresh_folder(shop, tmp_path):
 @pytest.fixture
 def stale_shop(shop):
     """A shop with some unused data of every kind, on each database."""
-    return add_unused_data(shop)
-
-
-@pytest.fixture
-def sqlite_stale_shop(sqlite_shop):
-    return add_unused_data(sqlite_shop)
-
-
-def add_unused_data(shop: LiveShop) -> LiveShop:
     settings = shop.settings
     shop.request_thumbnails()
     for number in (0, 1):
@@ -471,17 +462,17 @@ def test_recent_models_and_readers_are_kept(sqlite_shop):
     assert registry.find(settings, reader.checkpoint_id)
 
 
-def test_files_of_others_are_left_alone(sqlite_stale_shop):
+def test_files_of_others_are_left_alone(stale_shop):
     files = [
         "pictures/README", "pictures/ab/cd/logo.jpg", f"pictures/ab/ce/abcd{'0' * 60}", "thumbnails/ab/logo-160.jpg",
         "uploads/notes.txt", "checkpoints/my model/model.json", f"checkpoints/{'0' * 16}/notes", "jobs/notes.log",
         "generations/notes/manifest.json", "runs/sofas/.hidden", ".new-file", "evaluation/notes",
     ]  # fmt: skip
     for name in files:
-        write(sqlite_stale_shop.data / name, age=400 * DAY)
-    sqlite_stale_shop.prune()
-    sqlite_stale_shop.prune()
-    assert [name for name in files if not (sqlite_stale_shop.data / name).is_file()] == []
+        write(stale_shop.data / name, age=400 * DAY)
+    stale_shop.prune()
+    stale_shop.prune()
+    assert [name for name in files if not (stale_shop.data / name).is_file()] == []
 
 
 def test_files_being_written_are_left_alone(sqlite_shop):

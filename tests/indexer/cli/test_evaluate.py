@@ -1,7 +1,6 @@
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +23,14 @@ BOX = "0.5,0.25,1,0.75"
 
 
 @pytest.fixture(scope="module")
-def indexed_shop(indexed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def indexed_shop(indexed, tmp_path_factory):
     shop = open_shop(shutil.copytree(indexed, tmp_path_factory.mktemp("shop") / "data"))
     yield shop
     shop.close()
 
 
 @pytest.fixture
-def shop(indexed_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
+def shop(indexed_shop, monkeypatch):
     """The indexed shop with a fake encoder."""
 
     def load_engine(settings: Settings) -> Engine:
@@ -44,7 +43,7 @@ def shop(indexed_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
 
 
 @pytest.fixture
-def photos(shop: Shop, tmp_path: Path) -> Path:
+def photos(shop, tmp_path):
     """A folder of photos, each with the first image of a product in the right half."""
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -79,7 +78,7 @@ def write_list(folder: Path, text: str) -> Path:
     return file
 
 
-def test_synthetic_photos_of_three_kinds_are_scored(shop: Shop, photos: Path) -> None:
+def test_synthetic_photos_of_three_kinds_are_scored(shop, photos):
     found = json_of(shop, "shopper", "--sample", 8, "--by-category", "--unrelated", photos)
 
     assert list(found) == ["easy", "hard", "crop"]
@@ -92,7 +91,7 @@ def test_synthetic_photos_of_three_kinds_are_scored(shop: Shop, photos: Path) ->
             assert sum(shares.values()) == pytest.approx(1)
 
 
-def test_one_kind_is_printed_as_a_table(shop: Shop, photos: Path) -> None:
+def test_one_kind_is_printed_as_a_table(shop, photos):
     skus = photos.parent / "skus.txt"
     skus.write_text("S000\nS001\n")
     result = invoke(
@@ -106,7 +105,7 @@ def test_one_kind_is_printed_as_a_table(shop: Shop, photos: Path) -> None:
     assert "nDCG" not in result.stdout
 
 
-def test_photos_are_searched_with_their_box(shop: Shop, photos: Path) -> None:
+def test_photos_are_searched_with_their_box(shop, photos):
     rows = [f"{sku}-photo.jpg,{sku},{BOX}" for sku in ("S000", "S001", "S002")]
     file = write_list(photos.parent, "\n".join(["photo,sku,left,top,right,bottom", *rows]))
     found = json_of(shop, "photos", file, "--pictures", photos, "--unrelated", photos)
@@ -116,7 +115,7 @@ def test_photos_are_searched_with_their_box(shop: Shop, photos: Path) -> None:
     assert set(found["match"]) == {"known", "not_sold", "unrelated"}
 
 
-def test_whole_photos_and_grades(shop: Shop, photos: Path) -> None:
+def test_whole_photos_and_grades(shop, photos):
     file = write_list(
         photos.parent,
         "photo,sku,left,top,right,bottom,grade,category\n"
@@ -135,7 +134,7 @@ def test_whole_photos_and_grades(shop: Shop, photos: Path) -> None:
     assert "nDCG@10" in invoke(shop, "photos", file, "--pictures", photos, "--by-category").stdout
 
 
-def test_neutral_products_are_skipped(shop: Shop, photos: Path) -> None:
+def test_neutral_products_are_skipped(shop, photos):
     others = "|".join(sorted({row.sku for row in shop.rows()} - {"S004"}))
     for neutral, hit in (("unknown", 0), (f"{others}|S004", 1)):
         file = write_list(
@@ -145,7 +144,7 @@ def test_neutral_products_are_skipped(shop: Shop, photos: Path) -> None:
         assert {name: scores["hit@1"]["mean"] for name, scores in found.items()} == dict.fromkeys(found, hit)
 
 
-def test_a_relevance_file_may_have_grades(shop: Shop, tmp_path: Path) -> None:
+def test_a_relevance_file_may_have_grades(shop, tmp_path):
     qrels = tmp_path / "qrels.csv"
     qrels.write_text("query,iter,doc,rel\nS000,0,S001,2\nS000,0,S002,1\nS001,0,S000,1\nS001,0,gone,1\n")
     assert "nDCG@10" in json_of(shop, "retrieval", "--qrels", qrels)["scores"]["HOG"]
@@ -165,9 +164,7 @@ def test_a_relevance_file_may_have_grades(shop: Shop, tmp_path: Path) -> None:
         ("S000-photo.jpg,S000", ("--where", "sku", "nothing"), "'nothing'"),
     ],
 )
-def test_lists_without_usable_photos_are_errors(
-    row: str, options: tuple[str, ...], match: str, shop: Shop, photos: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lists_without_usable_photos_are_errors(row, options, match, shop, photos, monkeypatch):
     monkeypatch.chdir(photos.parent)
     (photos / "bad.jpg").write_text("hello")
     Path("skus.txt").write_text("S001\n")

@@ -22,7 +22,7 @@ Failed = Callable[..., str]
 
 
 @pytest.fixture
-def old(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+def old(tmp_path, request):
     """A data folder with a catalog that needs an upgrade."""
     with open_catalog(tmp_path / "catalog.sqlite", write=True):
         pass
@@ -49,7 +49,7 @@ def old(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
         "serve",
     ],
 )
-def test_commands_refuse_an_old_schema(arguments: str, old: Path, failed: Failed) -> None:
+def test_commands_refuse_an_old_schema(arguments, old, failed):
     (feed := old / "feed.csv").write_text("sku,title,image\nA,Sofa,a.jpg\n")
     words = [word.format(feed=feed, data=old) for word in arguments.split()]
 
@@ -63,13 +63,13 @@ def test_commands_refuse_an_old_schema(arguments: str, old: Path, failed: Failed
 @pytest.mark.parametrize(
     "arguments", ["index status", "index report", "jobs list", "jobs log 1", "catalog upgrade --check"]
 )
-def test_read_only_commands_create_no_catalog(arguments: str, tmp_path: Path, failed: Failed) -> None:
+def test_read_only_commands_create_no_catalog(arguments, tmp_path, failed):
     data = tmp_path / "data"
     assert "catalog.sqlite does not exist" in failed("--data", data, *arguments.split())
     assert not data.exists()
 
 
-def test_catalog_upgrade_upgrades_once_and_creates_a_catalog(old: Path, tmp_path: Path) -> None:
+def test_catalog_upgrade_upgrades_once_and_creates_a_catalog(old, tmp_path):
     def upgrade(data: Path, *options: str) -> Result:
         return CliRunner().invoke(cli.cli, ["--data", str(data), "catalog", "upgrade", *options])
 
@@ -82,14 +82,14 @@ def test_catalog_upgrade_upgrades_once_and_creates_a_catalog(old: Path, tmp_path
         assert read_schema_revision(data / "catalog.sqlite") == schema_revisions()[-1]
 
 
-def test_a_newer_schema_is_refused(tmp_path: Path, failed: Failed) -> None:
+def test_a_newer_schema_is_refused(tmp_path, failed):
     with open_catalog(tmp_path / "catalog.sqlite", write=True) as sessions, sessions.begin() as session:
         session.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     assert "Install the newer vsearch" in failed("--data", tmp_path, "catalog", "upgrade")
     assert read_schema_revision(tmp_path / "catalog.sqlite") == "9999"
 
 
-def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+def test_a_dry_run_writes_nothing(tmp_path):
     (tmp_path / "feed.csv").write_text("sku,title,image\nA,Sofa,a.jpg\n")
     (tmp_path / "a.jpg").write_bytes(jpeg(40, 30))
     arguments = ["catalog", "import", str(tmp_path / "feed.csv"), "--images", str(tmp_path), "--dry-run"]
@@ -101,7 +101,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"feed.csv", "a.jpg"}
 
 
-def test_jobs_show_no_password(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_jobs_show_no_password(tmp_path, capsys):
     """Neither in arguments nor in logs; the stored argument is complete, since the worker needs it."""
     settings = Settings(data=tmp_path)
     feed = "https://user:s3cret@shop.example/feed.csv?token=s3cret"
@@ -121,7 +121,7 @@ def test_jobs_show_no_password(tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert jobs.latest(session)[0].arguments == {"feed": feed}
 
 
-def test_jobs_are_queued_listed_and_cancelled(tmp_path: Path) -> None:
+def test_jobs_are_queued_listed_and_cancelled(tmp_path):
     def call(*words: str) -> Result:
         return CliRunner().invoke(jobs_command, words, obj=Settings(data=tmp_path))
 
@@ -143,9 +143,7 @@ def test_jobs_are_queued_listed_and_cancelled(tmp_path: Path) -> None:
         ("VSEARCH_FEED_IMAGES", "s3://KEY:s3cret@bucket/pictures"),
     ],
 )
-def test_no_log_shows_a_password(
-    variable: str, value: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_log_shows_a_password(variable, value, tmp_path, capfd, monkeypatch):
     """Nor a traceback from vsearch or a library; run in a separate process, because logging is set up only once."""
     (tmp_path / "feed.csv").write_text("sku,title\nA,Sofa\n")
     environment = {"VSEARCH_FEED": str(tmp_path / "feed.csv"), **os.environ, variable: value}
@@ -159,13 +157,13 @@ def test_no_log_shows_a_password(
     assert "s3cret" not in done.stdout + done.stderr
 
 
-def test_an_invalid_argument_shows_no_password() -> None:
+def test_an_invalid_argument_shows_no_password():
     result = CliRunner().invoke(cli.cli, ["demo", "--feed", "https://u:s3cret@h/feed.csv?key=s3cret", "--images", "."])
     assert result.exit_code == 2
     assert "'https://***@h/feed.csv?key=***' does not exist" in result.output
 
 
-def test_a_bug_shows_no_password(failed: Failed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_shows_no_password(failed, monkeypatch):
     def broken(**arguments: object) -> None:
         raise ValueError("cannot parse postgresql://u:s3cret@h/x")
 
