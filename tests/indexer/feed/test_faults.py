@@ -5,7 +5,6 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -49,24 +48,19 @@ def stale_shop(indexed_shop, monkeypatch):
     return indexed_shop
 
 
-@dataclass
-class Disk:
-    """A small disk mounted on a folder."""
+def fill(disk: Path) -> Callable[[], object]:
+    """Fill a disk and return a function that frees it."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(PAGE_SIZE))
+    return filler.unlink
 
-    folder: Path
 
-    def fill(self) -> Callable[[], object]:
-        """Fill the disk and return a function that frees it."""
-        filler = self.folder / "filler"
-        with filler.open("wb", buffering=0) as file, suppress(OSError):
-            while True:
-                file.write(bytes(PAGE_SIZE))
-        return filler.unlink
-
-    def make_read_only(self) -> Callable[[], object]:
-        """Remount the disk read-only and return a function that makes it writable again."""
-        subprocess.run(["mount", "-o", "remount,ro", self.folder], check=True)
-        return partial(subprocess.run, ["mount", "-o", "remount,rw", self.folder], check=True)
+def make_read_only(disk: Path) -> Callable[[], object]:
+    """Remount a disk read-only and return a function that makes it writable again."""
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    return partial(subprocess.run, ["mount", "-o", "remount,rw", disk], check=True)
 
 
 @pytest.fixture(params=["generations", "."], ids=["generations", "everything"])
@@ -81,18 +75,18 @@ def disk(stale_shop, request):
         pytest.skip("mounting a small disk needs root")
     try:
         shutil.copytree(away, folder, dirs_exist_ok=True)
-        yield Disk(folder)
+        yield folder
     finally:
         stale_shop.close()
         subprocess.run(["umount", "-l", folder], check=True)
 
 
-@pytest.mark.parametrize("fault", ["full", "read-only"])
-def test_a_disk_fault(stale_shop, disk, failed, fault):
+@pytest.mark.parametrize(("cause", "words"), [(fill, "disk is full|disk space"), (make_read_only, "(?i)read-?only")])
+def test_a_disk_fault(stale_shop, disk, failed, cause, words):
     published = generations.current_id(stale_shop.settings.generations)
-    repair = disk.fill() if fault == "full" else disk.make_read_only()
+    repair = cause(disk)
     message = failed("--data", stale_shop.settings.data, "index", "run")
-    assert re.search("disk is full|disk space" if fault == "full" else "(?i)read-?only", message)
+    assert re.search(words, message)
     assert generations.current_id(stale_shop.settings.generations) == published
     repair()
     assert_published(stale_shop, published)
