@@ -102,10 +102,7 @@ class Image(Base):
     """One picture of one product; `image_id` is the id in the search index and is never reused."""
 
     __tablename__ = "image"
-    __table_args__ = (
-        UniqueConstraint("product_id", "sha256"),
-        {"sqlite_autoincrement": True},
-    )
+    __table_args__ = (UniqueConstraint("product_id", "sha256"), {"sqlite_autoincrement": True})
 
     image_id: Mapped[int] = mapped_column(RowId, primary_key=True)
     product_id: Mapped[int] = mapped_column(ForeignKey("product.product_id", ondelete="CASCADE"))

@@ -110,12 +110,7 @@ def run(
 
 
 def prune(
-    settings: Settings,
-    sessions: sessionmaker[Session],
-    stages: Stages,
-    now: datetime,
-    *,
-    dry_run: bool = False,
+    settings: Settings, sessions: sessionmaker[Session], stages: Stages, now: datetime, *, dry_run: bool = False
 ) -> PruneResult:
     """Do the same as `run`, for a caller that holds the index-run lock."""
     collector = _Collector(settings, sessions, now)

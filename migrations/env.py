@@ -17,10 +17,7 @@ def include_name(name: str | None, type_: str, parents: object) -> bool:
 def run(connection: Connection) -> None:
     """Run the Alembic command in a transaction on the connection."""
     context.configure(
-        connection=connection,
-        target_metadata=Base.metadata,
-        include_name=include_name,
-        render_as_batch=True,
+        connection=connection, target_metadata=Base.metadata, include_name=include_name, render_as_batch=True
     )
     with context.begin_transaction():
         context.run_migrations()

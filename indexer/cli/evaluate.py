@@ -11,15 +11,7 @@ import numpy as np
 
 from indexer.cli import evaluate_all
 from indexer.cli.benchmark_sets import SEED, CatalogImages, read_queries, relevance_queries, synthetic_queries
-from vsearch.cli import (
-    EXISTING_FILE,
-    EXISTING_FOLDER,
-    EXISTING_PATH,
-    FOLDER,
-    inputs,
-    json_option,
-    pass_settings,
-)
+from vsearch.cli import EXISTING_FILE, EXISTING_FOLDER, EXISTING_PATH, FOLDER, inputs, json_option, pass_settings
 from vsearch.cli.console import out, progress, table
 from vsearch.cli.inference import load_engine
 from vsearch.core.errors import DatasetError

@@ -14,15 +14,7 @@ from indexer.promotion import evaluation_set, reader_promotion
 from indexer.promotion import promote as promotion
 from indexer.promotion.evaluation_set import Photos
 from indexer.promotion.promote import ModelComparison
-from vsearch.cli import (
-    ANY_PATH,
-    EXISTING_FILE,
-    EXISTING_PATH,
-    FOLDER,
-    inputs,
-    json_option,
-    pass_settings,
-)
+from vsearch.cli import ANY_PATH, EXISTING_FILE, EXISTING_PATH, FOLDER, inputs, json_option, pass_settings
 from vsearch.cli.console import out, progress, stoppable, table
 from vsearch.core.errors import CheckpointError, GenerationCorrupt
 from vsearch.core.settings import Settings

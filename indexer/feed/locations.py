@@ -244,9 +244,7 @@ class Downloader:
         charset = Message()
         charset["Content-Type"] = headers.get("Content-Type", "")
         return FileContent(
-            bytes(data),
-            headers.get("ETag") or headers.get("Last-Modified") or "",
-            charset.get_content_charset(""),
+            bytes(data), headers.get("ETag") or headers.get("Last-Modified") or "", charset.get_content_charset("")
         )
 
 

@@ -188,9 +188,6 @@ SEARCH: dict[str, dict[str, tuple[str, ...]]] = {
             "setweight(to_tsvector('simple', description), 'D')) STORED",
             "CREATE INDEX product_text_words ON product USING gin (product_text)",
         ),
-        "down": (
-            "DROP INDEX product_text_words",
-            "ALTER TABLE product DROP COLUMN product_text",
-        ),
+        "down": ("DROP INDEX product_text_words", "ALTER TABLE product DROP COLUMN product_text"),
     },
 }
