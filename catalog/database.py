@@ -272,7 +272,7 @@ def _sqlite_engine(address: URL, create: bool) -> Engine:
             file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CatalogError(
-                f"The catalog folder cannot be created: {error}. Check the data and database_url settings."
+                f"The catalog folder cannot be created: {error}. Check data and database_url."
             ) from error
     engine = sa.create_engine(address)
     event.listen(engine, "connect", _configure_sqlite)
@@ -281,10 +281,7 @@ def _sqlite_engine(address: URL, create: bool) -> Engine:
     @event.listens_for(engine, "do_connect")
     def check_exists(*arguments: object) -> None:
         if not create and not file.exists():  # SQLite would create it
-            raise CatalogMissing(
-                f"The catalog {file} does not exist. Run `vsearch catalog import` first, "
-                "or set the data folder with --data or VSEARCH_DATA."
-            )
+            raise CatalogMissing(f"The catalog {file} does not exist. Run `vsearch catalog import`, or give --data.")
 
     return engine
 
@@ -302,9 +299,7 @@ def _translate_error(failure: ExceptionContext) -> CatalogError | None:
     if kind == "UndefinedTable" or reason.startswith("no such table"):
         return CatalogMissing(f"{problem}. Run `vsearch catalog import` first, or check database_url.")
     if kind == "UndefinedColumn" or re.match("no such column|table .* has no column", reason):
-        return SchemaMismatch(
-            f"{problem}. Run `vsearch catalog upgrade`, or start the version that changed the schema."
-        )
+        return SchemaMismatch(f"{problem}. Run `vsearch catalog upgrade`, or start the newer version.")
     return CatalogError(f"{problem}. Check the disk space, the database server and the database_url setting.")
 
 

@@ -16,17 +16,7 @@ OPEN: tuple[State, ...] = ("queued", "running")
 
 def add(session: Session, kind: str, arguments: Mapping[str, Any], now: datetime) -> int:
     """Insert a queued job and return its id."""
-    job = Job(
-        kind=kind,
-        arguments=dict(arguments),
-        state="queued",
-        attempts=0,
-        worker="",
-        progress={},
-        cancel_requested=False,
-        message="",
-        created_at=now,
-    )
+    job = Job(kind=kind, arguments=dict(arguments), state="queued", created_at=now)
     session.add(job)
     session.flush()
     return job.job_id

@@ -181,14 +181,14 @@ class Job(Base):
     arguments: Mapped[dict[str, Any]] = mapped_column(JSON)
     state: Mapped[str] = mapped_column(index=True)
     """queued, running, done, failed or cancelled."""
-    attempts: Mapped[int]
+    attempts: Mapped[int] = mapped_column(default=0)
     """Number of starts, not counting interrupted ones."""
-    worker: Mapped[str]
+    worker: Mapped[str] = mapped_column(default="")
     """HOST:PROCESS that runs or ran the job; empty while it is queued."""
-    progress: Mapped[dict[str, Any]] = mapped_column(JSON)
+    progress: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     """Keys: stage, done, total."""
-    cancel_requested: Mapped[bool]
-    message: Mapped[str]
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    message: Mapped[str] = mapped_column(default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     heartbeat_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -75,6 +75,9 @@ class GalleryRow:
     sha256: str
     category: str
     variant_group: str | None = None
+    brand: str = ""
+    width: int | None = None  # in pixels, like `height`
+    height: int | None = None
 
 
 def products_by_ids(session: Session, product_ids: Sequence[int]) -> list[ProductCard]:
@@ -123,13 +126,9 @@ def is_picture_public(session: Session, sha256: str) -> bool:
 
 def gallery_rows(session: Session) -> list[GalleryRow]:
     """Return every readable picture of every live product, ordered by image id."""
-    statement = (
-        select(Image.image_id, Product.product_id, Product.sku, Image.sha256, Product.category, Product.variant_group)
-        .join(Product)
-        .where(LIVE, READABLE)
-        .order_by(Image.image_id)
-    )
-    return [GalleryRow(*row) for row in session.execute(statement)]
+    product, size = (Product.category, Product.variant_group, Product.brand), (Image.width, Image.height)
+    statement = select(Image.image_id, Product.product_id, Product.sku, Image.sha256, *product, *size).join(Product)
+    return [GalleryRow(*row) for row in session.execute(statement.where(LIVE, READABLE).order_by(Image.image_id))]
 
 
 def image_ids_where(

@@ -62,9 +62,9 @@ def read(session: Session, blocks_id: str, keys: Sequence[Key]) -> NDArray[np.fl
                 blocks[remaining.pop((sha256, view))] = vector
     if remaining:
         sha256, view = next(iter(remaining))
+        example = f"for example view {view} of {sha256[:12]}"
         raise CatalogError(
-            f"No blocks of {blocks_id} are stored for {len(remaining)} of {len(keys)} pictures, for example for view "
-            f"{view} of {sha256[:12]}. Run `vsearch index run`."
+            f"{len(remaining)} pictures have no blocks of {blocks_id}, {example}. Run `vsearch index run`."
         )
     return blocks
 

@@ -184,10 +184,8 @@ class _Collector:
         with self.sessions() as session:
             known = set(session.scalars(select(IndexRun.generation_id)))
         if on_disk and not known & on_disk:
-            raise CatalogError(
-                f"The catalog has no record of any index in {self.settings.generations}. "
-                "Check the `data` and `database_url` settings, or run `vsearch index run` first."
-            )
+            remedy = "Check the `data` and `database_url` settings, or run `vsearch index run` first."
+            raise CatalogError(f"The catalog has no record of any index in {self.settings.generations}. {remedy}")
 
     def pictures(self) -> Iterator[Garbage]:
         """Yield the unused pictures; if no index is published, all are in use."""

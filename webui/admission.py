@@ -42,15 +42,11 @@ def check_settings(settings: Settings) -> None:
         if settings.rate_limit:
             parse_many(settings.rate_limit)
     except ValueError:
-        raise SettingsError(
-            f"Setting rate_limit: {settings.rate_limit!r} is not a valid rate limit. "
-            "Use a number of searches per unit of time, such as 60/minute, or leave it empty for no limit."
-        ) from None
+        remedy = "Use a number per unit of time, such as 60/minute, or leave it empty for no limit."
+        raise SettingsError(f"Setting rate_limit: {settings.rate_limit!r} is not valid. {remedy}") from None
     if settings.searches_in_flight and settings.searches_in_flight >= settings.threads:
-        raise SettingsError(
-            f"Setting searches_in_flight: {settings.searches_in_flight} is too many for {settings.threads} threads. "
-            "Leave at least one thread for other pages, or increase threads."
-        )
+        remedy = f"Leave at least one of {settings.threads} threads for other pages, or increase threads."
+        raise SettingsError(f"Setting searches_in_flight: {settings.searches_in_flight} is too many. {remedy}")
 
 
 def register(app: Flask, settings: Settings) -> None:

@@ -200,9 +200,8 @@ def _search_examples(settings: Settings, examples: Sequence[DemoPhoto]) -> None:
             click.echo(f"  {example.caption}: {example.sku} is {where}")
     summary = f"the products of {found} of {len(examples)} example photos among the first {DEMO_MAX_RANK}"
     if 2 * found < len(examples):
-        raise GenerationError(
-            f"The demo only found {summary}. Run it with a new data folder, and without the `checkpoint` setting."
-        )
+        remedy = "Run it with a new data folder, and without the `checkpoint` setting."
+        raise GenerationError(f"The demo only found {summary}. {remedy}")
     click.echo(f"Found {summary}.")
 
 

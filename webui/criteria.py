@@ -141,6 +141,4 @@ def parse_price(text: str, currency: str) -> int:
             return parse_price(error.grouped, currency)
         raise InvalidRequest(f"{text[:40]!r} {error}.") from None
     except PriceError:
-        raise InvalidRequest(
-            f"{text[:40]!r} is not a price in {currency}. Enter a number such as 250 or 99.90."
-        ) from None
+        raise InvalidRequest(f"{text[:40]!r} is not a price in {currency}. Enter 250 or 99.90, for example.") from None

@@ -146,10 +146,8 @@ class UploadStore:
         try:
             yield
         except OSError as error:
-            raise UploadsUnavailable(
-                f"The upload folder {self.folder} cannot be used: {error.strerror or error}. "
-                "Make it writable, or free disk space."
-            ) from error
+            problem = f"The upload folder {self.folder} cannot be used: {error.strerror or error}"
+            raise UploadsUnavailable(f"{problem}. Make it writable, or free disk space.") from error
 
     def _path(self, photo_id: str) -> Path:
         return self.folder / f"{photo_id}.jpg"

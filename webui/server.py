@@ -138,9 +138,7 @@ def _listen(host: str, port: int, source: str) -> socket.socket:
         return socket.create_server(address, family=family, backlog=1024, dualstack_ipv6=host == "::")
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise SettingsError(
-            f"{source}: cannot listen on {host} port {port} ({reason}). Choose another address."
-        ) from None
+        raise SettingsError(f"{source}: cannot listen on {host} port {port} ({reason}). Choose another.") from None
 
 
 class BackgroundThread:

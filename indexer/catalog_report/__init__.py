@@ -19,10 +19,11 @@ from catalog import imports, queries, stored_blocks
 from catalog.database import chunks, open_catalog
 from catalog.image_store import ImageStore
 from catalog.models import Product, utc_now
+from catalog.queries import GalleryRow
 from indexer.build import run_context
 from indexer.build.class_indexes import assign_classes
 from indexer.catalog_report import findings, watermarks
-from indexer.catalog_report.findings import TITLES, CatalogPicture, Finding
+from indexer.catalog_report.findings import TITLES, Finding
 from vsearch.core.errors import CheckpointError, GenerationError, VSearchError
 from vsearch.core.files import replace_text
 from vsearch.core.settings import Settings
@@ -112,19 +113,10 @@ def create(settings: Settings) -> CatalogReport:
     """Examine the catalog and the published index."""
     with open_catalog(settings.catalog_url) as sessions:
         with sessions() as session:
-            is_running = run_context.is_running(settings)
-            runs = [
-                {
-                    "started": row.started_at.isoformat(),
-                    "state": run_context.state_of(row, is_running=is_running),
-                    "message": row.message,
-                    "counts": row.counts or {},
-                }
-                for row in queries.latest_runs(session, LATEST)
-            ]
+            runs = latest_runs(settings, session, LATEST)
             latest_imports = [imports.as_json(row) for row in imports.latest(session, LATEST)]
             counts = queries.counts(session)
-            pictures = findings.readable_pictures(session)
+            pictures = queries.gallery_rows(session)
             found = [*findings.of_imports(session, latest_imports), *findings.without_picture(session)]
         found += findings.small_pictures(pictures)
         found += _watermarks(settings, pictures)
@@ -137,6 +129,21 @@ def create(settings: Settings) -> CatalogReport:
                 titles.update((sku, title) for sku, title in rows)
     now, published = utc_now().isoformat(), _published(settings)
     return CatalogReport(now, counts, runs, latest_imports, tuple(found), titles, published)
+
+
+def latest_runs(settings: Settings, session: Session, limit: int) -> list[dict[str, Any]]:
+    """Return the latest index runs as plain data, newest first."""
+    is_running = run_context.is_running(settings)
+    return [
+        {
+            "started": run.started_at.isoformat(),
+            "state": run_context.state_of(run, is_running=is_running),
+            "generation_id": run.generation_id,
+            "message": run.message,
+            "counts": run.counts or {},
+        }
+        for run in queries.latest_runs(session, limit)
+    ]
 
 
 def render_html(report: CatalogReport, settings: Settings) -> str:
@@ -176,7 +183,7 @@ def _published(settings: Settings) -> PublishedGeneration | None:
     return PublishedGeneration(current, since.isoformat(), tuple(retention.rolled_back(folder)))
 
 
-def _watermarks(settings: Settings, pictures: Sequence[CatalogPicture]) -> Iterator[Finding]:
+def _watermarks(settings: Settings, pictures: Sequence[GalleryRow]) -> Iterator[Finding]:
     """Yield the finding for the whole catalog if there is one, otherwise those for individual brands."""
     store, limits = ImageStore(settings.pictures), Limits.from_settings(settings)
     for group, sample in watermarks.groups(pictures):
@@ -194,7 +201,7 @@ def _watermarks(settings: Settings, pictures: Sequence[CatalogPicture]) -> Itera
 
 
 def _index_findings(
-    settings: Settings, sessions: sessionmaker[Session], pictures: Sequence[CatalogPicture]
+    settings: Settings, sessions: sessionmaker[Session], pictures: Sequence[GalleryRow]
 ) -> Iterator[Finding]:
     """Yield the findings that need the published index and its model, if these can be loaded."""
     try:

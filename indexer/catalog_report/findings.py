@@ -9,7 +9,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from catalog.models import FeedPicture, Image, Product
-from catalog.queries import LIVE, READABLE
+from catalog.queries import LIVE, READABLE, GalleryRow
 from vsearch.index.gallery import Gallery
 from vsearch.models.class_heads import ClassPredictions
 
@@ -45,20 +45,6 @@ _MAX_SEARCHED = 5000  # pictures in each class for which neighbors are searched
 
 
 @dataclass(frozen=True)
-class CatalogPicture:
-    """One readable picture of one live product."""
-
-    image_id: int
-    sku: str
-    brand: str
-    category: str
-    variant_group: str | None
-    sha256: str
-    width: int | None
-    height: int | None
-
-
-@dataclass(frozen=True)
 class Finding:
     """One thing to correct in the catalog: a key of `TITLES`, products, sha256 of pictures to show, and a sentence."""
 
@@ -66,18 +52,6 @@ class Finding:
     skus: tuple[str, ...]
     pictures: tuple[str, ...]
     text: str
-
-
-def readable_pictures(session: Session) -> list[CatalogPicture]:
-    """Return every readable picture of every live product, ordered by image id."""
-    product = Product.sku, Product.brand, Product.category, Product.variant_group
-    statement = (
-        select(Image.image_id, *product, Image.sha256, Image.width, Image.height)
-        .join(Product)
-        .where(LIVE, READABLE)
-        .order_by(Image.image_id)
-    )
-    return [CatalogPicture(*row) for row in session.execute(statement)]
 
 
 def of_imports(session: Session, imports: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
@@ -103,7 +77,7 @@ def without_picture(session: Session) -> Iterator[Finding]:
         yield Finding("no picture", (sku,), (), "No usable picture, so visual search cannot find this product.")
 
 
-def small_pictures(pictures: Sequence[CatalogPicture]) -> Iterator[Finding]:
+def small_pictures(pictures: Sequence[GalleryRow]) -> Iterator[Finding]:
     """Yield pictures that are too small."""
     for picture in pictures:
         if picture.width and picture.height and max(picture.width, picture.height) < MIN_SIDE:
@@ -111,9 +85,9 @@ def small_pictures(pictures: Sequence[CatalogPicture]) -> Iterator[Finding]:
             yield Finding("small picture", (picture.sku,), (picture.sha256,), text)
 
 
-def shared_pictures(pictures: Sequence[CatalogPicture]) -> Iterator[Finding]:
+def shared_pictures(pictures: Sequence[GalleryRow]) -> Iterator[Finding]:
     """Yield pictures shared by products that are not variants of each other."""
-    owners: dict[str, list[CatalogPicture]] = defaultdict(list)
+    owners: dict[str, list[GalleryRow]] = defaultdict(list)
     for picture in pictures:
         owners[picture.sha256].append(picture)
     for sha256, found in owners.items():
@@ -122,7 +96,7 @@ def shared_pictures(pictures: Sequence[CatalogPicture]) -> Iterator[Finding]:
             yield Finding("shared picture", skus, (sha256,), f"{len(skus)} products have the same picture.")
 
 
-def near_duplicates(pictures: Sequence[CatalogPicture], gallery: Gallery) -> Iterator[Finding]:
+def near_duplicates(pictures: Sequence[GalleryRow], gallery: Gallery) -> Iterator[Finding]:
     """Yield pairs of products with nearly identical pictures, except variants of each other."""
     by_id = {picture.image_id: picture for picture in pictures}
     reported: set[frozenset[str]] = set()
@@ -143,7 +117,7 @@ def near_duplicates(pictures: Sequence[CatalogPicture], gallery: Gallery) -> Ite
                         yield Finding("near duplicate", (one.sku, other.sku), (one.sha256, other.sha256), text)
 
 
-def _unrelated(one: CatalogPicture, other: CatalogPicture) -> bool:
+def _unrelated(one: GalleryRow, other: GalleryRow) -> bool:
     """Return whether two different pictures show products that are not variants of each other."""
     if one.sku == other.sku or one.sha256 == other.sha256:
         return False
@@ -151,7 +125,7 @@ def _unrelated(one: CatalogPicture, other: CatalogPicture) -> bool:
 
 
 def suspect_categories(
-    pictures: Sequence[CatalogPicture], classes: Sequence[str], predictions: ClassPredictions
+    pictures: Sequence[GalleryRow], classes: Sequence[str], predictions: ClassPredictions
 ) -> Iterator[Finding]:
     """Yield pictures that the classifier confidently assigns to a different class than the feed does (`classes`)."""
     columns = {name: number for number, name in enumerate(predictions.classes)}

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.catalog_report.findings import CatalogPicture, Finding
+from catalog.queries import GalleryRow
+from indexer.catalog_report.findings import Finding
 
 SIDE = 128
 """Width and height, in pixels, to which pictures are resized."""
@@ -34,10 +35,10 @@ _MIN_MARKED_SHARE = 0.75
 _MIN_OTHER_EDGES = 0.5  # pixels with a gradient outside the watermark, relative to its own number of pixels
 
 
-def groups(pictures: Sequence[CatalogPicture]) -> Iterator[tuple[str, list[CatalogPicture]]]:
+def groups(pictures: Sequence[GalleryRow]) -> Iterator[tuple[str, list[GalleryRow]]]:
     """Yield a sample of equally shaped pictures from the whole catalog, then one from each of the largest brands."""
     yield WHOLE_CATALOG, _sample(pictures)
-    brands: dict[str, list[CatalogPicture]] = defaultdict(list)
+    brands: dict[str, list[GalleryRow]] = defaultdict(list)
     for picture in pictures:
         if picture.brand:
             brands[picture.brand].append(picture)
@@ -71,7 +72,7 @@ def find_watermarked(gray: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return np.asarray(marked if found else nothing, dtype=np.bool_)
 
 
-def finding(group: str, sample: Sequence[CatalogPicture], marked: NDArray[np.bool_]) -> Finding | None:
+def finding(group: str, sample: Sequence[GalleryRow], marked: NDArray[np.bool_]) -> Finding | None:
     """Return the finding for a group, or None if none of its pictures has a watermark."""
     if not marked.any():
         return None
@@ -81,11 +82,11 @@ def finding(group: str, sample: Sequence[CatalogPicture], marked: NDArray[np.boo
     return Finding("watermark", skus, sha256s, text)
 
 
-def _sample(pictures: Sequence[CatalogPicture]) -> list[CatalogPicture]:
+def _sample(pictures: Sequence[GalleryRow]) -> list[GalleryRow]:
     """Return one picture per product, all of the most common shape, in a stable pseudo-random selection."""
     known = [(round(each.width / each.height, 1), each) for each in pictures if each.width and each.height]
     shapes = Counter(shape for shape, _ in known).most_common(1)
-    products: dict[str, CatalogPicture] = {}
+    products: dict[str, GalleryRow] = {}
     for shape, each in sorted(known, key=lambda pair: pair[1].sha256):
         if shape == shapes[0][0]:
             products.setdefault(each.variant_group or each.sku, each)

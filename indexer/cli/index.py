@@ -3,17 +3,15 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
-from catalog import queries
 from catalog.database import open_catalog
 from indexer import catalog_report
 from indexer import prune as pruning
 from indexer.build import reindex
 from indexer.build.generation_checks import verify_published
-from indexer.build.run_context import RunReport, current_manifest, is_running, state_of
+from indexer.build.run_context import RunReport, current_manifest
 from indexer.catalog_report import CatalogReport
 from indexer.catalog_report.findings import TITLES
 from indexer.jobs.kinds import CHECKS, run_nightly_job
@@ -59,7 +57,8 @@ def run(settings: Settings, *, feed: str, images: str | None, accept: tuple[str,
 def status(settings: Settings, *, as_json: bool) -> None:
     """Show the published index, and how the latest runs ended."""
     current = current_manifest(settings)
-    runs = _latest_runs(settings)
+    with open_catalog(settings.catalog_url) as sessions, sessions() as session:
+        runs = catalog_report.latest_runs(settings, session, 5)
     kept = generations.generation_ids(settings.generations)
     if as_json:
         status = {"current": current and current.model_dump(mode="json"), "generations": kept, "runs": runs}
@@ -70,7 +69,7 @@ def status(settings: Settings, *, as_json: bool) -> None:
     else:
         _print_manifest(current, kept)
     if runs:
-        lines = [[str(run[name] or "") for name in ("started", "state", "message")] for run in runs]
+        lines = [(run["started"][:19].replace("T", " "), run["state"], run["message"]) for run in runs]
         table("Latest runs", ("started (UTC)", "state", "message"), lines)
 
 
@@ -85,10 +84,8 @@ def verify(settings: Settings) -> None:
     for line in found.notes:
         click.echo(line)
     if found.problems:
-        raise VerificationFailed(
-            f"The published index has problems. {' '.join(found.problems)} "
-            "Run `vsearch index rollback` to publish the previous one, or `vsearch index run` to build another."
-        )
+        remedy = "Run `vsearch index rollback` to publish the previous one, or `vsearch index run` to build another."
+        raise VerificationFailed(f"The published index has problems. {' '.join(found.problems)} {remedy}")
     click.echo(f"Generation {found.generation_id} is valid: {found.pictures} pictures in {found.classes} classes.")
 
 
@@ -161,21 +158,6 @@ def _print_manifest(current: Manifest, kept: list[str]) -> None:
     click.echo(f"On disk: {', '.join(kept)}.")
     lines = [(entry.name, str(entry.count), entry.index_key) for entry in current.classes]
     table("Classes", ("class", "pictures", "index"), lines, right=("pictures",))
-
-
-def _latest_runs(settings: Settings) -> list[dict[str, Any]]:
-    running = is_running(settings)
-    with open_catalog(settings.catalog_url) as sessions, sessions() as session:
-        return [
-            {
-                "started": f"{run.started_at:%Y-%m-%d %H:%M:%S}",
-                "state": state_of(run, is_running=running),
-                "generation_id": run.generation_id,
-                "message": run.message,
-                "counts": run.counts,
-            }
-            for run in queries.latest_runs(session, 5)
-        ]
 
 
 @click.command(epilog="Example: vsearch prune --dry-run")

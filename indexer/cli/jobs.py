@@ -105,9 +105,9 @@ def alarm(settings: Settings) -> None:
     It runs without a shell; for pipes, redirections and variables, use sh -c 'COMMAND LINE'.
     """
     if not settings.alarm.strip():
+        example = "curl -fsS --data-binary @- https://alerts.example/shop"
         raise SettingsError(
-            "No alarm command is set. Set VSEARCH_ALARM, or alarm in vsearch.toml, to a command that reads the "
-            "message on its standard input, such as 'curl -fsS --data-binary @- https://alerts.example/shop'."
+            f"No alarm command is set. Set VSEARCH_ALARM to one that reads its input, such as '{example}'."
         )
     run_alarm(settings.alarm, "vsearch: this is a test of the alarm; nothing failed.")
     click.echo("The alarm command succeeded. Check that the message arrived.")

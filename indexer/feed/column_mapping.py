@@ -98,10 +98,8 @@ def apply_mapping(name: str, table: Table, mapping: ColumnMapping | None = None)
 
 def _check_required(name: str, columns: set[str]) -> None:
     if not columns & set(COLUMNS):
-        raise FeedRejected(
-            f"The first line of feed {name} has no known column name. Start the feed with a line such as "
-            "'sku,title,category,price,image', or use a mapping."
-        )
+        example = "'sku,title,category,price,image'"
+        raise FeedRejected(f"Line 1 of feed {name} has no known column name. Write {example}, or use a mapping.")
     missing = [each for each in ("sku", "title") if each not in columns]
     if not columns & set(IMAGE_COLUMNS):
         missing.append("image")

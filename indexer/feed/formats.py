@@ -124,10 +124,8 @@ def _text_lines(name: str, stream: IO[bytes], encoding: str) -> Iterator[tuple[i
                 raise UnicodeError
             yield line, written.removeprefix("\ufeff") if line == 1 else written
     except UnicodeError as error:
-        raise FeedRejected(
-            f"Line {line + 1} of feed {name} is not {encoding.upper()}. Save the feed as UTF-8, or set its encoding in "
-            'the mapping, for example encoding = "cp1252".'
-        ) from error
+        remedy = 'Save the feed as UTF-8, or set its encoding in the mapping, for example encoding = "cp1252".'
+        raise FeedRejected(f"Line {line + 1} of feed {name} is not {encoding.upper()}. {remedy}") from error
     finally:
         if not stream.closed:  # the caller closes it
             text.detach()
@@ -158,10 +156,8 @@ def _csv_records(name: str, reader: Any, first_line: int) -> Iterator[tuple[int,
         except StopIteration:
             return
         except csv.Error as error:
-            raise FeedRejected(
-                f"The row at line {line} of feed {name} has unbalanced quotes ({error}). Double quotes inside quoted "
-                "cells, or export the feed again if it was cut off."
-            ) from error
+            remedy = "Double quotes inside quoted cells, or export the feed again if it was cut off."
+            raise FeedRejected(f"Line {line} of feed {name} has unbalanced quotes ({error}). {remedy}") from error
         if line == first_line or any(cell.strip() for cell in cells):
             yield line, cells
 
@@ -263,9 +259,7 @@ def _xml_rows(name: str, stream: IO[bytes]) -> Iterator[RawRow]:
         entries = [entry for entry in parser.error_log if entry.domain_name != "NAMESPACE"]
         if entries or not parser.error_log:  # an undeclared prefix is harmless
             reason = entries[0].message if entries else error.msg
-            raise FeedRejected(
-                f"Feed {name} is not well-formed XML ({reason}). Export it again; it may be truncated."
-            ) from error
+            raise FeedRejected(f"Feed {name} is not well-formed XML ({reason}). Export it again.") from error
     if not found:
         raise FeedRejected(f"Feed {name} has no <item> or <entry> elements. Export it as a merchant feed.")
 

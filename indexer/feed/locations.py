@@ -97,22 +97,16 @@ def storage(location: str) -> tuple[Any, str]:
     import fsspec
 
     if re.match("(s3a?|gs|gcs)://[^/]*@", location):  # these libraries mistake them for the bucket name and log them
-        raise FeedRejected(
-            f"The address {location} contains credentials. Remove them and use the storage client's "
-            "environment variables (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3://)."
-        )
+        remedy = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the variables of your storage, instead."
+        raise FeedRejected(f"The address {location} contains credentials. {remedy}")
     try:
         files, path = fsspec.core.url_to_fs(location)
     except ImportError as error:
-        raise FeedRejected(
-            f"{location.partition('://')[0]}:// needs a package that is not installed ({error}). "
-            "For s3://, run `pip install 'vsearch[s3]'`."
-        ) from error
+        remedy = "Install it; for s3://, run `pip install 'vsearch[s3]'`."
+        raise FeedRejected(f"{location} needs a package that is not installed ({error}). {remedy}") from error
     except Exception as error:  # some implementations connect here, each with its own errors
-        raise FeedRejected(
-            f"The address {location} cannot be opened ({redact(first_line(error), location)}). "
-            "Correct it, or try again later."
-        ) from error
+        detail = redact(first_line(error), location)
+        raise FeedRejected(f"The address {location} cannot be opened ({detail}). Correct it.") from error
     return files, str(path)
 
 
@@ -147,10 +141,8 @@ def _read_storage(location: str) -> bytes:
     try:
         return bytes(files.cat_file(path))
     except Exception as error:  # each fsspec implementation has its own errors
-        raise FeedRejected(
-            f"The feed {location} cannot be read ({redact(first_line(error), location)}). "
-            "Check the address and the credentials."
-        ) from error
+        detail = redact(first_line(error), location)
+        raise FeedRejected(f"The feed {location} cannot be read ({detail}). Check address and credentials.") from error
 
 
 @dataclass(frozen=True)
@@ -238,9 +230,7 @@ class Downloader:
             with gzip.GzipFile(fileobj=io.BytesIO(data)) as compressed:  # urllib3 would accept a truncated stream
                 data = bytearray(compressed.read(max_bytes + 1))
         if len(data) > max_bytes:
-            raise AddressRefused(
-                f"{address} is larger than the limit of {max_bytes / 1e6:g} MB. Provide a smaller file."
-            )
+            raise AddressRefused(f"{address} is larger than {max_bytes / 1e6:g} MB. Provide a smaller file.")
         charset = Message()
         charset["Content-Type"] = headers.get("Content-Type", "")
         return FileContent(
@@ -260,9 +250,8 @@ def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 
 
 def _unreachable(address: str, error: Exception) -> AddressRefused:
-    return AddressRefused(
-        f"{address} cannot be downloaded ({redact(str(error), address)}). Check the address, or try again later."
-    )
+    reason = redact(str(error), address)
+    return AddressRefused(f"{address} cannot be downloaded ({reason}). Check the address, or try again later.")
 
 
 def _public_pools(trusted_host: str) -> dict[str, type[HTTPConnectionPool]]:
@@ -279,7 +268,7 @@ def _public_pools(trusted_host: str) -> dict[str, type[HTTPConnectionPool]]:
                 return connection
             connection.close()  # nothing has been sent
             raise AddressRefused(
-                f"{self.host} is {peer}, inside a private network. To allow this, set allow_private_addresses."
+                f"{self.host} is {peer}, in a private network. Set allow_private_addresses to allow it."
             )
 
     class SecureConnection(Connection, HTTPSConnection):

@@ -84,8 +84,7 @@ def _open_location(location: str | None, max_bytes: int) -> Iterator["_FilePictu
         yield None
     elif locations.is_web(location):
         raise FeedRejected(
-            f"--images {location} is a web address, not a folder, archive or object storage. "
-            "Put full picture URLs in the feed and omit --images."
+            f"--images {location} is a web address. Put full picture URLs in the feed and omit --images."
         )
     elif locations.is_address(location):
         yield _open_storage(location, max_bytes)
@@ -95,13 +94,10 @@ def _open_location(location: str | None, max_bytes: int) -> Iterator["_FilePictu
         try:
             archive = open_archive(Path(location))
         except DAMAGED as error:
-            problem = (
-                "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({first_line(error)})"
-            )
-            raise FeedRejected(
-                f"The picture archive {location} {problem}. "
-                "Set --images to a folder or an intact .tar, .tar.gz or .zip."
-            ) from error
+            missing = isinstance(error, FileNotFoundError)
+            problem = "does not exist" if missing else f"cannot be read ({first_line(error)})"
+            remedy = "Set --images to a folder or an intact .tar, .tar.gz or .zip."
+            raise FeedRejected(f"The picture archive {location} {problem}. {remedy}") from error
         with archive:
             yield ArchivePictures(archive, max_bytes)
 
@@ -116,7 +112,7 @@ def _open_storage(location: str, max_bytes: int) -> "StoredPictures":
     except Exception as error:  # each fsspec implementation has its own errors
         detail = redact(first_line(error), location)
         raise FeedRejected(
-            f"The picture folder {location} cannot be opened ({detail}). Check the address and the credentials."
+            f"The folder {location} cannot be opened ({detail}). Check address and credentials."
         ) from error
     return StoredPictures(location, files, folder, max_bytes)
 
@@ -143,27 +139,21 @@ class _FilePictures(ABC):
         try:
             file = self._find(name)
             if file.size is None:
-                raise PictureUnavailable(
-                    f"picture {name!r} in {self._location} is a folder or link, not a regular file. Put the file there."
-                )
+                raise PictureUnavailable(f"picture {name!r} in {self._location} is not a regular file. Put it there.")
             if file.tag and file.tag == tag:
                 return FileContent(None, tag)
             if file.size > self._max_bytes:
-                raise PictureUnavailable(
-                    f"picture {name!r} is {file.size / 1e6:.3g} MB, over the limit of {self._max_bytes / 1e6:g} MB. "
-                    "Provide a smaller copy."
-                )
+                sizes = f"{file.size / 1e6:.3g} MB, over the limit of {self._max_bytes / 1e6:g} MB"
+                raise PictureUnavailable(f"picture {name!r} is {sizes}. Provide a smaller copy.")
             return FileContent(file.read(), file.tag)
         except PictureUnavailable:
             raise
         except (FileNotFoundError, NotADirectoryError):
-            raise PictureUnavailable(
-                f"picture {name!r} is not in {self._location}. Add it, or correct the name (names are case-sensitive)."
-            ) from None
+            remedy = "Add it, or correct the name (names are case-sensitive)."
+            raise PictureUnavailable(f"picture {name!r} is not in {self._location}. {remedy}") from None
         except Exception as error:  # damaged archives and fsspec implementations raise many types
-            raise PictureUnavailable(
-                f"picture {name!r} in {self._location} cannot be read ({error}). Copy it there again."
-            ) from error
+            problem = f"picture {name!r} in {self._location} cannot be read ({error})"
+            raise PictureUnavailable(f"{problem}. Copy it there again.") from error
 
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
         """Return the names in sorted order, which keeps the files of each folder together."""
@@ -193,9 +183,7 @@ class FolderPictures(_FilePictures):
                 raise
             path = (self._root / spelled).resolve(strict=True)
         if not path.is_relative_to(self._root):
-            raise PictureUnavailable(
-                f"picture {name!r} points outside {self._location}. Copy the file into that folder."
-            )
+            raise PictureUnavailable(f"picture {name!r} points outside {self._location}. Copy the file there.")
         status = path.stat()
         tag = f"{status.st_size}-{status.st_mtime_ns}"  # rsync and make compare files this way
         return _File(status.st_size if path.is_file() else None, tag, path.read_bytes)

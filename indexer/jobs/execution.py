@@ -79,10 +79,8 @@ def add(sessions: sessionmaker[Session], kind: str, arguments: Mapping[str, Any]
         unfinished = jobs.open_jobs(session, kind) if kind == "nightly" else []
         if unfinished:
             job = unfinished[0]
-            raise CatalogError(
-                f"Nightly job {job.job_id} is already {job.state}. Wait for it, or cancel it with "
-                f"`vsearch jobs cancel {job.job_id}`."
-            )
+            remedy = f"Wait for it, or run `vsearch jobs cancel {job.job_id}`."
+            raise CatalogError(f"Nightly job {job.job_id} is already {job.state}. {remedy}")
         return jobs.add(session, kind, arguments, now)
 
 

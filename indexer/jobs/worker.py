@@ -201,7 +201,5 @@ def check_schedule(schedule: str) -> None:
             raise CronSimError("it needs five fields")
         CronSim(schedule, datetime.min)
     except CronSimError as error:
-        raise SettingsError(
-            f"Setting schedule: {schedule!r} is not a crontab line ({error}). "
-            "Use five fields: minute, hour, day, month, weekday, such as '30 1 * * *'."
-        ) from None
+        remedy = "Use minute, hour, day, month, weekday, such as '30 1 * * *'."
+        raise SettingsError(f"Setting schedule: {schedule!r} is not a crontab line ({error}). {remedy}") from None

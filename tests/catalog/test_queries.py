@@ -63,7 +63,7 @@ def test_product_by_sku(filled):
 
 def test_readable_pictures_of_live_products_are_indexed_public_and_shown(filled):
     rows = queries.gallery_rows(filled)
-    assert rows[0] == GalleryRow(1, 1, "A", sha("A-front"), "Sofas", "duo")
+    assert rows[0] == GalleryRow(1, 1, "A", sha("A-front"), "Sofas", "duo", "", 40, 30)
     assert [row.image_id for row in rows] == [1, 2, 3, 4, 5, 6, 8]
     assert queries.is_picture_public(filled, sha("A-side"))
     assert not queries.is_picture_public(filled, sha("E-side")), "withdrawn"

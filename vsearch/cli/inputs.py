@@ -133,9 +133,8 @@ def read_photo_queries(file: Path, *, whole: bool, where: Mapping[str, str] | No
             continue
         photo = Path(name).stem
         if names.setdefault(photo, name) != name:
-            raise DatasetError(
-                f"The photos {names[photo]!r} and {name!r} in {file} differ only in folder or extension. Rename one."
-            )
+            both = f"{names[photo]!r} and {name!r} in {file}"
+            raise DatasetError(f"The photos {both} differ only in folder or extension. Rename one.")
         box = None if whole else _box(row, file, number)
         query = queries.setdefault((photo, box), PhotoQuery(photo, box, {}, row.get("category", "").strip()))
         query.neutral.update(filter(None, row.get("neutral", "").split("|")))
@@ -182,10 +181,8 @@ def _box(row: Mapping[str, str], file: Path, number: int) -> Box | None:
     try:
         return Box(*map(float, sides))
     except (ValueError, InvalidRequest):
-        raise DatasetError(
-            f"{file}, line {number}: {', '.join(sides)} is not a valid box. Give {', '.join(SIDES)} as fractions "
-            "of the photo's width and height."
-        ) from None
+        remedy = f"Give {', '.join(SIDES)} as fractions of the photo."
+        raise DatasetError(f"{file}, line {number}: {', '.join(sides)} is not a valid box. {remedy}") from None
 
 
 def _rows(file: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:

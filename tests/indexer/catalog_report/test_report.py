@@ -11,10 +11,11 @@ from catalog import changes, imports
 from catalog.changes import Changes, ProductItem
 from catalog.imports import PictureState
 from catalog.models import FeedImport, utc_now
+from catalog.queries import GalleryRow
 from indexer import catalog_report
 from indexer.build import reindex
 from indexer.catalog_report import findings
-from indexer.catalog_report.findings import CatalogPicture, Finding
+from indexer.catalog_report.findings import Finding
 from tests.fakes import EncoderFactory, colored
 from tests.indexer.shop import Shop
 from vsearch.cli import cli
@@ -23,7 +24,7 @@ from vsearch.index import generation
 from vsearch.models.class_heads import ClassPredictions
 
 UNAVAILABLE = "picture 'x.jpg' is not in the folder"
-PICTURE = CatalogPicture(1, "A", "Acme", "Sofas", None, "a" * 64, 300, 150)
+PICTURE = GalleryRow(1, 1, "A", "a" * 64, "Sofas", None, "Acme", 300, 150)
 
 
 def test_small_pictures_are_reported_by_their_longer_side():

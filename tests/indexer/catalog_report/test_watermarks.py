@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from indexer.catalog_report.findings import CatalogPicture
+from catalog.queries import GalleryRow
 from indexer.catalog_report.watermarks import (
     MIN_PICTURES,
     SAMPLE_SIZE,
@@ -67,10 +67,10 @@ def test_pictures_without_the_watermark_are_left_out():
     assert marked.tolist() == [True] * 17 + [False] * 3
 
 
-def picture(number: int, brand: str | None = None, group: str | None = None, height: int = 320) -> CatalogPicture:
+def picture(number: int, brand: str | None = None, group: str | None = None, height: int = 320) -> GalleryRow:
     """Return a picture of a separate product."""
     brand = ("Acme" if number % 2 else "") if brand is None else brand
-    return CatalogPicture(number, f"P{number:03d}", brand, "", group, f"{number:064d}", 320, height)
+    return GalleryRow(number, number, f"P{number:03d}", f"{number:064d}", "", group, brand, 320, height)
 
 
 def test_groups_are_the_catalog_and_its_larger_brands():
