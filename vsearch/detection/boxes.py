@@ -25,16 +25,29 @@ IOU_THRESHOLD = 0.5
 
 def iou(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float32]:
     """Return the intersection over union of boxes [n, 4] and [m, 4], float32 [n, m]; 0 for empty boxes."""
-    low = np.maximum(one[:, None, :2], other[None, :, :2])
-    high = np.minimum(one[:, None, 2:], other[None, :, 2:])
-    intersection = np.maximum(high - low, 0).prod(axis=-1)
+    intersection = _intersections(one, other)
     union = box_areas(one)[:, None] + box_areas(other)[None, :] - intersection
     return np.asarray(intersection / np.maximum(union, 1e-12), np.float32)
+
+
+def shared_area(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the share of the smaller of two boxes [n, 4] and [m, 4] that lies in the other, float32 [n, m].
+
+    It is 1 for a box inside another, however small, and 0 for empty boxes.
+    """
+    smaller = np.minimum(box_areas(one)[:, None], box_areas(other)[None, :])
+    return np.asarray(_intersections(one, other) / np.maximum(smaller, 1e-12), np.float32)
 
 
 def box_areas(boxes: NDArray[Any]) -> NDArray[np.float32]:
     """Return the areas of boxes [..., 4] as fractions of the image, float32 [...]; 0 for empty boxes."""
     return np.asarray(np.maximum(boxes[..., 2:] - boxes[..., :2], 0).prod(axis=-1), np.float32)
+
+
+def _intersections(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+    low = np.maximum(one[:, None, :2], other[None, :, :2])
+    high = np.minimum(one[:, None, 2:], other[None, :, 2:])
+    return np.asarray(np.maximum(high - low, 0).prod(axis=-1))
 
 
 def cell_centers(rows: int, columns: int) -> NDArray[np.float32]:
@@ -58,9 +71,12 @@ def decode_grid(logits: NDArray[Any], temperature: float = 1.0) -> NDArray[np.fl
 
 
 def non_max_suppression(
-    grid: NDArray[np.float32], max_detections: int, min_confidence: float = 0.0
+    grid: NDArray[np.float32], max_detections: int, min_confidence: float = 0.0, *, max_shared_area: float = 1.0
 ) -> NDArray[np.float32]:
     """Return the most confident detections of one image without duplicates (greedy non-maximum suppression).
+
+    A detection is also suppressed if it shares more than `max_shared_area` with a more confident one (`shared_area`),
+    since one that contains another, or lies in it, shows the same product.
 
     The grid is what `decode_grid` returns, or any part of it [..., GRID_CHANNELS]; the result is float32
     [m, GRID_CHANNELS], most confident first.
@@ -71,5 +87,7 @@ def non_max_suppression(
     kept: list[NDArray[np.float32]] = []
     while len(left) and len(kept) < max_detections:
         kept.append(left[0])
-        left = left[1:][iou(left[:1, 1:], left[1:, 1:])[0] <= IOU_THRESHOLD]
+        best, others = left[:1, 1:], left[1:, 1:]
+        distinct = (iou(best, others) <= IOU_THRESHOLD) & (shared_area(best, others) <= max_shared_area)
+        left = left[1:][distinct[0]]
     return np.stack(kept) if kept else np.empty((0, GRID_CHANNELS), np.float32)

@@ -18,6 +18,13 @@ log = logging.getLogger(__name__)
 MAX_DETECTIONS: Final = 3
 MIN_CONFIDENCE: Final = 0.15
 
+MAX_SHARED_AREA: Final = 0.5
+"""Largest share of the smaller of two boxes that may lie in the other; beyond it, the less confident one is dropped.
+
+Measured on the demo's photos: a photo of one product has 1.6 boxes instead of 2.6, and a whole photo of a room finds as
+many products, within the noise. Enlarging a box to all that it overlaps or contains finds far fewer.
+"""
+
 MAX_AREA: Final = 0.85
 """Fraction of the photo; a larger box is redundant, since the whole photo is searched anyway."""
 
@@ -49,13 +56,14 @@ class ProductDetector:
     def find(self, picture: Picture) -> tuple[Detection, ...]:
         """Return up to `MAX_DETECTIONS` products in a photo, RGB uint8 [h, w, 3], most confident first.
 
-        Their boxes overlap each other by less than half; boxes that cover nearly the whole photo are left out.
+        Of boxes that overlap by more than half, or contain one another, only the most confident is kept; boxes that
+        cover nearly the whole photo are left out.
         """
         grid = self._classifier.predict([picture]).mean(self._head)[0]
         flat = grid.reshape(-1, grid.shape[-1])
         is_large = ((flat[:, 3:] - flat[:, 1:3]) > MIN_BOX_SIDE).all(axis=1)
         candidates = flat[is_large & (box_areas(flat[:, 1:]) < MAX_AREA)]
-        found = non_max_suppression(candidates, MAX_DETECTIONS, MIN_CONFIDENCE)
+        found = non_max_suppression(candidates, MAX_DETECTIONS, MIN_CONFIDENCE, max_shared_area=MAX_SHARED_AREA)
         return tuple(Detection(Box(*sides), confidence) for confidence, *sides in found.tolist())
 
 

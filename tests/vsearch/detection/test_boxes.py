@@ -8,6 +8,7 @@ from vsearch.detection.boxes import (
     decode_grid,
     iou,
     non_max_suppression,
+    shared_area,
 )
 
 
@@ -37,6 +38,12 @@ def test_iou_of_many_boxes_matches_that_of_each_pair(seed: int, count: int) -> N
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+def test_the_shared_area_is_relative_to_the_smaller_box() -> None:
+    large, inside, beside = [0.0, 0.0, 0.5, 1.0], [0.1, 0.1, 0.2, 0.2], [0.25, 0.0, 0.75, 1.0]
+    found = shared_area(np.array([large]), np.array([inside, beside, [0.5, 0.0, 1.0, 1.0], [0.1, 0.1, 0.1, 0.9]]))
+    np.testing.assert_allclose(found, [[1, 0.5, 0, 0]], atol=1e-6)
+
+
 def test_decoding_a_grid_gives_confidences_and_clipped_sides() -> None:
     """They are finite for any logits, since an untrained network may return anything."""
     grid = np.zeros((1, 2, 4, 5), np.float32)
@@ -62,3 +69,13 @@ def test_suppression_keeps_the_most_confident_of_duplicates(seed: int, count: in
     found = non_max_suppression(rows, most, min_confidence=0.3)
     assert found.tolist() == [row.tolist() for row in expected[:most]]
     assert found.shape == (len(found), 5)
+
+
+def test_boxes_that_contain_one_another_are_one_detection() -> None:
+    """The most confident one is kept, whether it is the larger or the smaller."""
+    whole, part, other = [0.0, 0.0, 0.5, 1.0], [0.1, 0.1, 0.3, 0.3], [0.6, 0.0, 1.0, 1.0]
+    for first, second in ((whole, part), (part, whole)):
+        rows = np.array([[0.9, *first], [0.8, *second], [0.7, *other]], np.float32)
+        kept = non_max_suppression(rows, 3, max_shared_area=0.5)
+        np.testing.assert_array_equal(kept, rows[[0, 2]])
+        assert len(non_max_suppression(rows, 3)) == 3
