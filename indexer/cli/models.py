@@ -298,7 +298,7 @@ def _scores(checkpoint: Checkpoint) -> list[tuple[str, str]]:
 def _override_note(settings: Settings) -> str:
     """Return a note that the `checkpoint` setting overrides the model in use."""
     effect = f"The `checkpoint` setting names {settings.checkpoint}, so the next index run uses that model."
-    return f"{effect} Remove the setting to keep the model in use."
+    return f"{effect} Remove VSEARCH_CHECKPOINT, or the line in vsearch.toml, to keep the model in use."
 
 
 def _draw_tags(digits: int) -> Sequence[tuple[Picture, str]]:
