@@ -155,7 +155,6 @@ def _to_ascii(text: str) -> str:
 
 
 def _currency(around: list[str], currency: str | None, default: str) -> str:
-    """Return the currency given by the words and symbols around a number."""
     marks = [mark for each in around for mark in _marks(each)]
     if not marks:
         return currency or default
@@ -176,7 +175,6 @@ def _currency(around: list[str], currency: str | None, default: str) -> str:
 
 
 def _marks(text: str) -> list[str]:
-    """Return the symbols and codes before or after a number."""
     joined = "".join(text.split()).casefold().strip(".")  # "US $"
     return [joined] if joined in _SYMBOLS else [mark for word in text.casefold().split() if (mark := word.strip("."))]
 
@@ -192,7 +190,6 @@ def _codes(mark: str) -> frozenset[str]:
 
 
 def _decimal_mark(number: str, decimals: int, separators: Separators) -> str:
-    """Return the decimal separator of a number, or "" if it has none."""
     marks = re.sub("[^.,]", "", number)
     if separators.decimal:
         return separators.decimal if separators.decimal in marks else ""

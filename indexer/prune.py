@@ -158,8 +158,6 @@ def promoted_checkpoints(session: Session) -> set[str]:
 
 @dataclass(frozen=True)
 class _Collector:
-    """Finds unused data."""
-
     settings: Settings
     sessions: sessionmaker[Session]
     now: datetime

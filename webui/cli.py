@@ -173,7 +173,6 @@ def demo(
 
 
 def _examples(settings: Settings) -> Path:
-    """Return the folder of example photos offered on the search page."""
     if settings.examples is not None:
         return settings.examples
     folder = settings.data / "demo" / "examples"

@@ -161,7 +161,6 @@ def example(example_id: str) -> Response:
 
 
 def _photo_from_form() -> bytes:
-    """Return the uploaded photo or the chosen example; empty if there is neither."""
     if request.mimetype == "multipart/form-data":
         return form_fields(request).get("photo", b"")
     if "example" not in request.form:

@@ -118,7 +118,6 @@ def near_duplicates(pictures: Sequence[GalleryRow], gallery: Gallery) -> Iterato
 
 
 def _unrelated(one: GalleryRow, other: GalleryRow) -> bool:
-    """Return whether two different pictures show products that are not variants of each other."""
     if one.sku == other.sku or one.sha256 == other.sha256:
         return False
     return one.variant_group is None or one.variant_group != other.variant_group

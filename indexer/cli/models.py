@@ -296,7 +296,6 @@ def _scores(checkpoint: Checkpoint) -> list[tuple[str, str]]:
 
 
 def _override_note(settings: Settings) -> str:
-    """Return a note that the `checkpoint` setting overrides the model in use."""
     effect = f"The `checkpoint` setting names {settings.checkpoint}, so the next index run uses that model."
     return f"{effect} Remove VSEARCH_CHECKPOINT, or the line in vsearch.toml, to keep the model in use."
 
@@ -313,11 +312,6 @@ def _draw_tags(digits: int) -> Sequence[tuple[Picture, str]]:
 
 
 def _own_photos(settings: Settings, source: Path, answers: Path) -> Photos:
-    """Yield photos with their SKUs.
-
-    Raises:
-        DatasetError: a row names a photo that is missing or cannot be read.
-    """
     skus = {query.photo: set(query.grades) for query in inputs.read_photo_queries(answers, whole=True)}
     for name, picture in inputs.decode_named_photos(source, skus, Limits.from_settings(settings), file=answers):
         yield picture, skus[name]

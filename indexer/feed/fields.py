@@ -57,7 +57,6 @@ def _parse_text(value: Any) -> str:
 
 
 def _parse_prose(value: Any) -> str:
-    """Return text to display, without markup."""
     return markup.plain(_parse_text(value)).strip()
 
 
@@ -67,7 +66,6 @@ def _parse_line(value: Any) -> str:
 
 
 def _parse_key(value: Any) -> str:
-    """Return an identifier, as one line of text."""
     return " ".join(_parse_text(value).split())
 
 

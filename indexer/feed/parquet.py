@@ -82,7 +82,6 @@ def _row(line: int, columns: Sequence[str], values: Iterable[Any]) -> RawRow:
 
 
 def _convert(value: Any) -> Any:
-    """Return the value as a type that JSON supports."""
     match value:
         case bool():
             return str(value).lower()

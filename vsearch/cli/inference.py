@@ -241,7 +241,6 @@ def bench_search(count: int, size: int) -> None:
 
 
 def _seconds(work: Callable[[], object], repeats: int = _REPEATS) -> float:
-    """Return the median time of several calls after a warm-up."""
     work()
     times = []
     for _ in range(repeats):

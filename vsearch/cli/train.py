@@ -134,7 +134,6 @@ def inspect(folder: Path) -> None:
 
 
 def _sources_of(name: str, seed: int, given: Mapping[str, Any]) -> tuple[tuple[Source, ...], int]:
-    """Return the sources to pack and the seed for splitting them."""
     path = Path(name)
     source: Source
     if path.suffix == ".csv":

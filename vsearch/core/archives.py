@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Self
@@ -50,26 +51,19 @@ class NameIndex:
         return self._names.get(normalized) or self._names.get(f"{self._prefix}{normalized}")
 
 
+@dataclass(frozen=True)
 class Archive:
     """An open folder, tar or zip; a context manager. Iterating yields its visible, regular files in reading order."""
 
-    def __init__(
-        self,
-        path: Path,
-        sizes: Mapping[str, int],
-        open_file: Callable[[str], IO[bytes]],
-        closing: AbstractContextManager[object],
-        raw: Mapping[str, bytes] | None = None,
-    ) -> None:
-        self.path = path
-        self.sizes = sizes  # bytes by name, in reading order; -1 for links, folders and other special files
-        self._open_file = open_file
-        self._closing = closing
-        self._raw = raw
+    path: Path
+    sizes: Mapping[str, int]  # bytes by name, in reading order; -1 for links, folders and other special files
+    open_file: Callable[[str], IO[bytes]]
+    closing: AbstractContextManager[object]
+    raw: Mapping[str, bytes] | None = None  # as for `NameIndex`
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a regular file in `sizes`."""
-        with self._open_file(name) as file:
+        with self.open_file(name) as file:
             return file.read()
 
     def find(self, name: str) -> str | None:
@@ -78,7 +72,7 @@ class Archive:
 
     @cached_property
     def _index(self) -> NameIndex:
-        return NameIndex(self.sizes, self._raw)
+        return NameIndex(self.sizes, self.raw)
 
     def __iter__(self) -> Iterator[str]:
         return (name for name, size in self.sizes.items() if size >= 0 and not _is_hidden(name))
@@ -87,7 +81,7 @@ class Archive:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._closing.__exit__(None, None, None)
+        self.closing.__exit__(None, None, None)
 
 
 def open_archive(path: Path) -> Archive:
