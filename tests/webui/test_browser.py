@@ -42,7 +42,7 @@ def open_page(chromium):
         server.daemon_threads = False  # server_close waits for requests in progress
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        servers.append((server, thread))
+        servers.append((server, thread, site))
         viewport = {"width": width, "height": 800}
         context = chromium.new_context(viewport=viewport, java_script_enabled=javascript, **options)
         contexts.append(context)
@@ -56,10 +56,11 @@ def open_page(chromium):
     yield open_page
     for context in contexts:
         context.close()
-    for server, thread in servers:
+    for server, thread, site in servers:
         server.shutdown()
         thread.join()
         server.server_close()
+        site.sessions.kw["bind"].dispose()  # the last requests may have connected after the site was closed
     assert [error for error in errors if "404" not in error] == []
 
 

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from unittest.mock import Mock
 
 import pytest
 
@@ -136,7 +137,7 @@ def test_request_timeout(sent, words):
         assert words in ask(port, sent)
 
 
-def test_request_timeout_counts_from_the_first_byte():
+def test_timeouts_count_from_the_first_byte_or_the_last_response():
     channel = object.__new__(Channel)
     channel.requests, channel.request = [], connections.RequestParser(connections.Adjustments())
     channel.server = type("", (), {"limits": ConnectionLimits(60, 1000)})()
@@ -146,6 +147,16 @@ def test_request_timeout_counts_from_the_first_byte():
         channel.last_activity = channel.request.began + seconds
         channel.check_timeouts(channel.request.began + seconds)
         assert [error.code for error in rejected] == [408] * (seconds > 60)
+    channel.requests.append(channel.request)
+    channel.check_timeouts(channel.request.began + 3600)
+    assert len(rejected) == 1, "a request that is complete may take any time"
+    channel.requests, channel.request, channel.total_outbufs_len, channel.idle_since = [], None, 0, 0
+    for channel.draining, seconds in ((False, connections.IDLE_SECONDS), (True, connections.DRAIN_SECONDS)):
+        channel.handle_close = Mock()
+        channel.check_timeouts(seconds - 1)
+        channel.handle_close.assert_not_called()
+        channel.check_timeouts(seconds + 1)
+        channel.handle_close.assert_called_once()
 
 
 @pytest.mark.slow

@@ -208,6 +208,7 @@ def test_form_with_line_feeds_and_odd_boundaries(site, boundary):
 def test_form_without_a_photo(shared_site, parts, options):
     for path in ("/search", "/api/v1/search"):
         assert send(shared_site.client, path, *parts, **options).status_code == 400
+    assert shared_site.client.post("/search").status_code == 400
     assert shared_site.stored() == []
 
 
