@@ -16,6 +16,7 @@ from vsearch.core.settings import Settings
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models import registry
 from vsearch.models.tensorflow_startup import import_tensorflow
+from vsearch.training import plan as plans
 from vsearch.training.plan import CsvSource, FolderSource, Source
 
 _MAX_VALUES = 30  # printed per label
@@ -38,8 +39,6 @@ def train(settings: Settings, plan: str, photos: Path, runs: Path, target: Path 
 
     If it is interrupted, run the same command to continue.
     """
-    from vsearch.training import plan as plans
-
     chosen = plans.read(plan)
     if target is not None and target.exists():
         raise CheckpointMismatch(f"Folder {target} exists. Choose a new one for the checkpoint.")
@@ -146,8 +145,6 @@ def _sources_of(name: str, seed: int, given: Mapping[str, Any]) -> tuple[tuple[S
     elif path.is_dir() or path.suffix in ARCHIVES:
         source = FolderSource(kind="folder", terms="", folder=path.absolute(), val_share=given["val_share"])
     else:
-        from vsearch.training import plan as plans
-
         plan = plans.read(name)
         return plan.source, plan.seed
     return (source,), seed
