@@ -158,7 +158,7 @@ def check_schema(connection: Connection) -> None:
     if found is None:
         raise CatalogMissing(f"The catalog {shown} is empty. Run `vsearch catalog import` or check database_url.")
     if found != needed:
-        remedy = "Install the newer vsearch."
+        remedy = "Use the version of vsearch that wrote it, or import into a new catalog."
         if found in schema_revisions():
             remedy = "Back it up, then run `vsearch catalog upgrade`."
         raise SchemaMismatch(f"The catalog {shown} has schema {found}, but this version needs {needed}. {remedy}")

@@ -1,9 +1,12 @@
-"""Create the tables of the catalog, and full-text search."""
+"""Create the tables of the catalog, and full-text search.
+
+Revisions 0001 to 0004 were never released; catalogs upgraded from them to 0005 have this schema.
+"""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0001"
+revision = "0005"
 down_revision = None
 branch_labels = None
 depends_on = None
