@@ -194,7 +194,7 @@ class Noise(FakeEncoder):
 
 
 def encoder_by_trunk(checkpoint: Checkpoint) -> FakeEncoder:
-    return {1: FakeEncoder, GOOD: Shifted, BAD: Noise}[checkpoint.retrieval.grid](checkpoint)
+    return {1: FakeEncoder, GOOD: Shifted, BAD: Noise}[checkpoint.retrieval.sides["fake"]](checkpoint)
 
 
 def candidate(shop: Shop, trunk: int) -> Checkpoint:

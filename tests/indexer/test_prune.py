@@ -54,7 +54,7 @@ KINDS = {"generations", "models", "blocks", "pictures", "thumbnails", "uploads",
 
 def open_encoder(checkpoint: Checkpoint) -> Encoder:
     """Open the encoder of a fake checkpoint with any trunk."""
-    return FakeEncoder(checkpoint) if checkpoint.retrieval.grid == 1 else Shifted(checkpoint)
+    return FakeEncoder(checkpoint) if checkpoint.retrieval.sides["fake"] == 1 else Shifted(checkpoint)
 
 
 class LiveShop:

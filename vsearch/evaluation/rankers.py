@@ -6,6 +6,7 @@ from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage.feature import hog as hog_features
 
 from vsearch.core.progress import ProgressCallback, no_progress
 from vsearch.core.vectors import PADDING, l2_normalize
@@ -23,6 +24,7 @@ from vsearch.search.merging import LabeledHit, SearchResult
 MATCH_LABELS: tuple[MatchLabel, ...] = get_args(MatchLabel)
 """From the closest match to none."""
 
+_HOG_SIDE = 96  # px
 _NO_SCORE = -1.0  # the lowest cosine, for a search without results
 
 
@@ -108,8 +110,15 @@ class DescriptorRanker:
 
 
 def hog(picture: Picture) -> NDArray[np.float32]:
-    """Return the HOG descriptor of the trimmed image [1764]."""
-    return descriptors.hog_descriptor(fit_square(trim(picture), descriptors.HOG_SIDE))
+    """Return the histogram of oriented gradients (Dalal & Triggs, CVPR 2005) of the trimmed image [1764].
+
+    9 orientations, cells of 12 px, blocks of 2 x 2 cells.
+    """
+    features: NDArray[np.float64] = hog_features(
+        fit_square(trim(picture), _HOG_SIDE),
+        orientations=9, pixels_per_cell=(12, 12), cells_per_block=(2, 2), channel_axis=-1,
+    )  # fmt: skip
+    return features.astype(np.float32)
 
 
 def lab_histogram(picture: Picture) -> NDArray[np.float32]:

@@ -1,27 +1,14 @@
-"""The two descriptors used as blocks in addition to those of networks: shape (HOG) and color (Lab histogram)."""
+"""The descriptor used as a block in addition to those of networks: color (Lab histogram)."""
 
 import numpy as np
 from numpy.typing import NDArray
 from skimage.color import rgb2lab
-from skimage.feature import hog
 
 from vsearch.imaging.codec import Picture
 
-HOG_SIDE = 96  # px
 _LAB_BINS = (6, 8, 8)
 _LAB_RANGE = ((0.0, 100.0), (-60.0, 60.0), (-60.0, 60.0))
 COLOR_SIDE = 64  # px
-
-
-def hog_descriptor(square: Picture) -> NDArray[np.float32]:
-    """Return the histogram of oriented gradients (Dalal & Triggs, CVPR 2005) of a square image of `HOG_SIDE` px [1764].
-
-    9 orientations, cells of 12 px, blocks of 2 x 2 cells.
-    """
-    features: NDArray[np.float64] = hog(
-        square, orientations=9, pixels_per_cell=(12, 12), cells_per_block=(2, 2), channel_axis=-1
-    )
-    return features.astype(np.float32)
 
 
 def color_histogram(square: Picture) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from vsearch.core.errors import CheckpointError
 
-Scaling = Literal["signed", "caffe"]
+Scaling = Literal["signed", "lite", "caffe"]
 
 
 @dataclass(frozen=True)
@@ -14,38 +14,43 @@ class Backbone:
 
     name: str
     side: int  # input side in pixels of new checkpoints
-    scaling: Scaling  # "signed" maps 0..255 to -1..1; "caffe" is BGR minus the ImageNet mean
+    # "signed" maps 0..255 to -1..1; "lite" is (x - 127) / 128; "caffe" is BGR minus the ImageNet mean
+    scaling: Scaling
     # layer-name prefixes of the stages that a plan can unfreeze, first to last; with `stem_layers`, the name of each
     # stage's last layer
     stages: tuple[str, ...]
+    middle: str  # layer whose output is the middle feature map, downsampled 16 times or as close to it as there is one
     stem_layers: int = 0  # number of layers before the first stage, if stages are named by their last layer
     application: str = ""  # class in `keras.applications`; empty for those of `vsearch.models.networks.architectures`
 
 
+_LITE_STAGES = ("stem", *(f"stage{n}" for n in range(1, 8)), "head")
 _POCKET_STAGES = ("stem", "stage1", "stage2", "stage3")
 _RESNET_STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5")
 _RESIDUAL_STAGES = ("stem", "stage1", "stage2", "stage3", "stage4")
 _VGG_STAGES = ("block1", "block2", "block3", "block4", "block5")
+_ALEXNET_STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5")
+_INCEPTION_STAGES = tuple(f"mixed{n}" for n in range(11))
 
 BACKBONES = {
     row.name: row
     for row in (
-        Backbone("resnet50", 224, "caffe", _RESNET_STAGES, application="ResNet50"),
-        Backbone("resnet101", 224, "caffe", _RESNET_STAGES, application="ResNet101"),
-        Backbone("resnet152", 224, "caffe", _RESNET_STAGES, application="ResNet152"),
-        Backbone("vgg16", 224, "caffe", _VGG_STAGES, application="VGG16"),
-        Backbone("vgg19", 224, "caffe", _VGG_STAGES, application="VGG19"),
-        Backbone("inception_v3", 299, "signed", tuple(f"mixed{n}" for n in range(11)), 18, "InceptionV3"),
-        Backbone("pocket_resnet", 144, "signed", _POCKET_STAGES),
-        Backbone("pocket_vgg", 144, "signed", _POCKET_STAGES),
-        Backbone("pocket_inception", 144, "signed", _POCKET_STAGES),
-        Backbone("pocket_strip", 48, "signed", _POCKET_STAGES),
-        Backbone("pocket_detector", 160, "signed", (*_POCKET_STAGES, "stage4", "join")),
-        Backbone("smaller_vgg", 96, "signed", _VGG_STAGES[:3]),
-        Backbone("alexnet_v2", 224, "signed", tuple(f"conv{n}" for n in range(1, 6))),
-        Backbone("residual50", 224, "signed", _RESIDUAL_STAGES),
-        Backbone("residual101", 224, "signed", _RESIDUAL_STAGES),
-        Backbone("residual152", 224, "signed", _RESIDUAL_STAGES),
+        Backbone("efficientnet_lite0", 224, "lite", _LITE_STAGES, "stage5_block3_add"),
+        Backbone("efficientnet_lite1", 240, "lite", _LITE_STAGES, "stage5_block4_add"),
+        Backbone("efficientnet_lite2", 260, "lite", _LITE_STAGES, "stage5_block4_add"),
+        Backbone("resnet50", 224, "caffe", _RESNET_STAGES, "conv4_block6_out", application="ResNet50"),
+        Backbone("resnet101", 224, "caffe", _RESNET_STAGES, "conv4_block23_out", application="ResNet101"),
+        Backbone("resnet152", 224, "caffe", _RESNET_STAGES, "conv4_block36_out", application="ResNet152"),
+        Backbone("vgg16", 224, "caffe", _VGG_STAGES, "block4_pool", application="VGG16"),
+        Backbone("vgg19", 224, "caffe", _VGG_STAGES, "block4_pool", application="VGG19"),
+        Backbone("inception_v3", 299, "signed", _INCEPTION_STAGES, "mixed7", 18, "InceptionV3"),
+        Backbone("pocket_strip", 48, "signed", _POCKET_STAGES, "stage2_block1_out"),
+        Backbone("pocket_detector", 160, "signed", (*_POCKET_STAGES, "stage4", "join"), "stage3_block1_out"),
+        Backbone("smaller_vgg", 96, "signed", _VGG_STAGES[:3], "block2_pool"),
+        Backbone("alexnet_v2", 224, "signed", _ALEXNET_STAGES, "conv4"),
+        Backbone("residual50", 224, "signed", _RESIDUAL_STAGES, "stage3_block6_out"),
+        Backbone("residual101", 224, "signed", _RESIDUAL_STAGES, "stage3_block23_out"),
+        Backbone("residual152", 224, "signed", _RESIDUAL_STAGES, "stage3_block36_out"),
     )
 }
 

@@ -11,9 +11,9 @@ A checkpoint with trained heads also has, described in model.json:
 A searchable checkpoint also has:
 
     blocks.npz            the PCA of each block
-    heads.npz             a class head on the block of each backbone
+    heads.npz             a class head on a block of each backbone
     whitening.npz         a whitening for catalogs too small to fit one, the typical differences between photos of one
-                          product ("differences"), and the background cohort ("strangers")
+                          product ("differences"), and the background cohort ("background_cohort")
 
 `blocks_id` covers everything that determines blocks: they stay valid when a shop fits its own class heads.
 `checkpoint_id` covers everything.
@@ -39,8 +39,8 @@ from vsearch.models.trained_heads import HeadSpec, TrainedHeads
 from vsearch.models.weights import read_arrays, write_arrays
 from vsearch.models.whitening import Projection
 
-FORMAT: Final = 2
-PREPROCESSING_VERSION: Final = 2
+FORMAT: Final = 3
+PREPROCESSING_VERSION: Final = 3
 """Increase this when preprocessing or a descriptor changes, which invalidates stored blocks."""
 
 DESCRIPTION = "model.json"
@@ -53,7 +53,6 @@ _ABOUT = ("plan", "data", "versions", "figures")
 class Retrieval:
     """The search data of a checkpoint, in addition to its networks; D is the size of concatenated blocks."""
 
-    grid: int  # feature maps are pooled to grid x grid averages
     sides: Mapping[str, int]  # input side of each backbone, in pixels
     projections: Mapping[str, Projection]  # the PCA of each block, in concatenation order
     heads: ClassHeads
@@ -72,10 +71,10 @@ class Retrieval:
         blocks = {f"{name}.{key}": a for name, p in self.projections.items() for key, a in p.arrays().items()}
         write_arrays(folder / "blocks.npz", blocks)
         write_arrays(folder / "heads.npz", self.heads.arrays())
-        cohort = {"differences": self.differences, "strangers": self.background_cohort}
+        cohort = {"differences": self.differences, "background_cohort": self.background_cohort}
         write_arrays(folder / "whitening.npz", self.whitening.arrays() | cohort)
-        fields = {"grid": self.grid, "sides": dict(self.sides)}
-        return fields | {"block_sizes": self.block_sizes, "classes": list(self.heads.classes)}
+        sizes = {"sides": dict(self.sides), "block_sizes": self.block_sizes}
+        return sizes | {"classes": list(self.heads.classes)}
 
     @classmethod
     def read(cls, folder: Path, description: Mapping[str, Any]) -> "Retrieval":
@@ -86,19 +85,17 @@ class Retrieval:
         """
         sizes, blocks = description["block_sizes"], read_arrays(folder / "blocks.npz")
         whitening = read_arrays(folder / "whitening.npz")
-        size, empty = sum(sizes.values()), np.empty((0, sum(sizes.values())), np.float16)
-        if len(whitening["mean"]) != size:
+        if len(whitening["mean"]) != (size := sum(sizes.values())):
             raise CheckpointMismatch(
                 f"The whitening in {folder} takes {len(whitening['mean'])} dimensions, but the blocks have {size}."
             )
         return cls(
-            int(description["grid"]),
             description["sides"],
             {name: Projection.from_arrays(blocks, f"{name}.") for name in sizes},
             ClassHeads.from_arrays(read_arrays(folder / "heads.npz"), tuple(description["classes"]), sizes),
             Projection.from_arrays(whitening),
-            whitening.get("differences", empty),
-            whitening.get("strangers", empty),
+            whitening["differences"],
+            whitening["background_cohort"],
             description.get("class_sizes"),
         )
 
@@ -141,7 +138,7 @@ class Checkpoint:
 
 def bundled() -> Path:
     """Return the folder of the ensemble that ships with the package."""
-    return Path(__file__).with_name("bundled") / "pocket"
+    return Path(__file__).with_name("bundled") / "ensemble"
 
 
 def load(folder: Path) -> Checkpoint:
@@ -250,9 +247,9 @@ def checkpoint_id(description: Mapping[str, Any]) -> str:
 def blocks_id(description: Mapping[str, Any]) -> str:
     """Return the hash of everything that determines blocks: networks, their options, and preprocessing."""
     files = {name: digest for name, digest in description["files"].items() if name.endswith(_BLOCK_FILES)}
-    fields = ("format", "backbones", "grid", "sides", "block_sizes")
+    fields = ("format", "backbones", "sides", "block_sizes")
     relevant = {key: description[key] for key in fields if key in description}
-    return _hash({"files": files, "seeing": PREPROCESSING_VERSION} | relevant)
+    return _hash({"files": files, "preprocessing": PREPROCESSING_VERSION} | relevant)
 
 
 def _write_description(folder: Path, description: Mapping[str, Any]) -> dict[str, Any]:

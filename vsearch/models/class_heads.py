@@ -1,18 +1,23 @@
-"""Class heads: a softmax layer on the block of each network, fitted on stored blocks, and their majority vote.
+"""Class heads: a softmax layer for each network, fitted on stored blocks, and their majority vote.
 
 Since blocks are stored, fitting heads to a shop's own classes takes seconds. Needs scikit-learn only for fitting.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
 Floats = NDArray[np.float32]
-DESCRIPTORS = ("shape", "colour")  # blocks that do not come from a network and have no head
+COLOR: Final = "color"
+"""Name of the block that does not come from a network."""
+
+MIDDLE: Final = "_middle"
+"""Suffix of the block of a backbone's middle feature map."""
+
 _INVERSE_PENALTY = 0.03  # of the L2 regularization, tuned on furniture and synthetic shopper photos
 _MAX_ITERATIONS = 300
 _TOLERANCE = 1e-2  # ten times faster than 1e-3, without loss on held-out images
@@ -42,7 +47,7 @@ class ClassHead:
 
 @dataclass(frozen=True)
 class ClassHeads:
-    """One head per network block, all with the same classes."""
+    """One head per network, on the block of its last feature map, all with the same classes."""
 
     classes: tuple[str, ...]
     heads: Mapping[str, ClassHead]
@@ -95,9 +100,9 @@ def block_spans(block_sizes: Mapping[str, int]) -> dict[str, slice]:
 
 
 def fit_heads(blocks: NDArray[Any], class_names: Sequence[str], block_sizes: Mapping[str, int]) -> ClassHeads:
-    """Fit a head per network block to concatenated blocks of n images, by penalized maximum likelihood (L-BFGS).
+    """Fit a head per network to concatenated blocks of n images, by penalized maximum likelihood (L-BFGS).
 
-    Blocks named in `DESCRIPTORS` get no head unless there are no others.
+    The color block and those of middle feature maps get no head.
 
     Raises:
         ValueError: there are no images.
@@ -105,7 +110,7 @@ def fit_heads(blocks: NDArray[Any], class_names: Sequence[str], block_sizes: Map
     if not len(blocks):
         raise ValueError("heads are fitted on at least one image")
     classes, labels = np.unique(class_names, return_inverse=True)
-    networks = [name for name in block_sizes if name not in DESCRIPTORS] or list(block_sizes)
+    networks = [name for name in block_sizes if name != COLOR and not name.endswith(MIDDLE)]
     spans = block_spans(block_sizes)
     heads = {name: _fit_head(blocks[:, spans[name]].astype(np.float32), labels, len(classes)) for name in networks}
     return ClassHeads(tuple(classes.tolist()), heads, dict(block_sizes))

@@ -12,6 +12,7 @@ from keras import layers
 
 from vsearch.models.backbones import Scaling, backbone, build
 from vsearch.models.checkpoint import Checkpoint
+from vsearch.models.class_heads import MIDDLE
 from vsearch.models.networks.layers import DigitReader, GridPool, box_head
 from vsearch.models.trained_heads import HeadSpec
 from vsearch.models.weights import read_packed, unpack
@@ -21,6 +22,7 @@ HEAD: Final = "head_"
 
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)  # of ImageNet, as in keras.applications
 
+_MIDDLE_GRID: Final = 3  # regions a side
 _METRIC_WIDTH: Final = 512  # of the hidden layer of a metric head
 
 
@@ -28,27 +30,35 @@ def scale(pictures: Any, scaling: Scaling) -> Any:
     """Map RGB images float 0..255 [n, h, w, 3] to the range a backbone expects."""
     if scaling == "signed":
         return layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(pictures)
+    if scaling == "lite":
+        return layers.Rescaling(1 / 128, offset=-127 / 128, name="scale")(pictures)
     return pictures[..., ::-1] - np.asarray(CAFFE_MEAN_BGR, np.float32)
 
 
-def build_trunk(name: str, grid: int = 3, side: int | None = None) -> tuple[keras.Model, keras.Model]:
-    """Return (backbone, trunk): float RGB 0..255 [n, side, side, 3] -> features float32 [n, grid * grid * c].
+def build_trunk(name: str, side: int | None = None) -> tuple[keras.Model, keras.Model]:
+    """Return (backbone, trunk): float RGB 0..255 [n, side, side, 3] -> its features by block name, float32 [n, size].
 
-    The trunk pools the last feature map to grid x grid averages, row by row: the arrangement of parts distinguishes
-    products that a global average confuses. Load weights into the backbone, which is part of the trunk. The default
-    side comes from the backbone table.
+    Block `NAME` is the average of the last feature map, which tells kinds of things apart; `NAME_middle` is the middle
+    feature map averaged over 3 x 3 regions, row by row, which tells apart products whose parts differ in detail or in
+    arrangement. Load weights into the backbone, which is part of the trunk. The default side comes from the backbone
+    table.
     """
     row = backbone(name)
     side = side or row.side
     network = build(name, side)
+    maps = keras.Model(network.inputs, (network.output, network.get_layer(row.middle).output), name=name)
     pictures = keras.Input((side, side, 3), name="pictures")
-    features = network(scale(pictures, row.scaling), training=False)
-    return network, keras.Model(pictures, GridPool(grid)(features), name=f"{name}_trunk")
+    last, middle = maps(scale(pictures, row.scaling), training=False)
+    pooled = {
+        name: layers.GlobalAveragePooling2D(dtype="float32")(last),
+        f"{name}{MIDDLE}": GridPool(_MIDDLE_GRID)(middle),
+    }
+    return network, keras.Model(pictures, pooled, name=f"{name}_trunk")
 
 
 def load_trunk(checkpoint: Checkpoint, name: str) -> keras.Model:
     """Return a trunk with the weights of a checkpoint."""
-    network, trunk = build_trunk(name, checkpoint.retrieval.grid, checkpoint.retrieval.sides[name])
+    network, trunk = build_trunk(name, checkpoint.retrieval.sides[name])
     unpack(network.weights, read_packed(checkpoint.folder / f"{name}.weights.npz"), name)
     return trunk
 

@@ -18,7 +18,7 @@ from vsearch.imaging.codec import Picture
 from vsearch.imaging.synthetic import shopper_view
 from vsearch.models.backbones import backbone
 from vsearch.models.checkpoint import Retrieval
-from vsearch.models.class_heads import DESCRIPTORS, fit_heads
+from vsearch.models.class_heads import COLOR, MIDDLE, fit_heads
 from vsearch.models.encoder import compile_trunk, raw_features
 from vsearch.models.weights import read_packed
 from vsearch.models.whitening import Projection, fit_differences, fit_pca, fit_whitening
@@ -62,9 +62,7 @@ def assemble(
     fitted = load_sample(plan, photos, "train", work=work)
     scored = load_sample(plan, photos, "val", work=work)
     sides = {name: backbone(name).side for name in weights}
-    trunks = {
-        name: compile_trunk(name, settings.grid, read_packed(file), sides[name]) for name, file in weights.items()
-    }
+    trunks = {name: compile_trunk(name, read_packed(file), sides[name]) for name, file in weights.items()}
     raw = _encode(trunks, fitted.pictures, views=settings.fit_views, seed=plan.seed, advance=advance)
     projections = {name: _fit_projection(settings, name, features) for name, features in raw.items()}
     sizes = {name: projection.size for name, projection in projections.items()}
@@ -81,7 +79,7 @@ def assemble(
     differences = fit_differences(blocks[: len(products)], products, settings.differences)
     background = load_background(plan, photos, work=work)
     background_blocks = _project(_encode(trunks, background), projections) if background else blocks[:0]
-    parts = Retrieval(settings.grid, sides, projections, heads, whitening, differences, background_blocks)
+    parts = Retrieval(sides, projections, heads, whitening, differences, background_blocks)
     if not scored.pictures:
         return parts, {}
     labels = heads.class_numbers(scored.class_names)
@@ -179,11 +177,11 @@ def _encode(
 
 
 def _fit_projection(settings: Assemble, name: str, features: NDArray[np.float32]) -> Projection:
-    shape, color = DESCRIPTORS
-    size, weight = {
-        shape: (settings.shape_block, settings.shape_weight),
-        color: (settings.color_block, settings.color_weight),
-    }.get(name, (settings.network_block, settings.network_weight))
+    size, weight = settings.network_block, settings.network_weight
+    if name == COLOR:
+        size, weight = settings.color_block, settings.color_weight
+    elif name.endswith(MIDDLE):
+        size, weight = settings.middle_block, settings.middle_weight
     fitted = fit_pca(features, size)
     return Projection.from_arrays({"mean": fitted.mean, "matrix": (fitted.matrix * weight).astype(np.float16)})
 

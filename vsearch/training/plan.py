@@ -45,14 +45,6 @@ class _RenamingSource(BaseSource):
     values: dict[str, str] = Field(default_factory=dict)
 
 
-class NpzSource(_RenamingSource):
-    """JPEG images in one .npz file: arrays data, offsets, labels, split (0 train, 1 validation), names."""
-
-    kind: Literal["npz"]
-    file: Path
-    label: Name = "class"
-
-
 class CsvSource(_RenamingSource):
     """A CSV manifest with a column of file names, and a folder, tar or zip of images."""
 
@@ -108,7 +100,7 @@ class TagsSource(BaseSource):
     seed: Seed = 0
 
 
-Source = Annotated[NpzSource | CsvSource | FolderSource | TfrecordSource | TagsSource, Field(discriminator="kind")]
+Source = Annotated[CsvSource | FolderSource | TfrecordSource | TagsSource, Field(discriminator="kind")]
 
 
 class HeadPlan(Table):
@@ -204,13 +196,12 @@ class Assemble(Table):
     """How to fit the retrieval parts: PCA, heads and whitening. Sizes are the dimensions kept per block."""
 
     keep_heads: bool = True
-    grid: int = Field(3, ge=1, le=7)
-    network_block: int = Field(384, ge=1)
-    shape_block: int = Field(256, ge=1)
+    network_block: int = Field(320, ge=1)
+    middle_block: int = Field(256, ge=1)
     color_block: int = Field(128, ge=1)
-    network_weight: float = Field(1.0, gt=0)
-    shape_weight: float = Field(1.0, gt=0)
-    color_weight: float = Field(1.0, gt=0)
+    network_weight: float = Field(0.5, gt=0)
+    middle_weight: float = Field(0.5, gt=0)
+    color_weight: float = Field(0.4, gt=0)
     fit_pictures: int = Field(6000, ge=1)
     fit_views: int = Field(2, ge=1)
     shrink: float = Field(0.3, ge=0)
@@ -225,6 +216,7 @@ class Plan(Table):
     backbones: tuple[str, ...] = Field(min_length=1)
     seed: Seed
     start: str = "random"
+    start_terms: str = ""
     framing: Literal["product", "stretch"] = "product"
     cache_size: Size = 72
     dropout: float = Field(0.2, ge=0, lt=1)

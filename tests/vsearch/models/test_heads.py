@@ -3,7 +3,7 @@ import pytest
 
 from vsearch.models.class_heads import ClassHeads, block_spans, fit_heads, vote
 
-SIZES = {"one": 4, "two": 6, "shape": 3, "colour": 2}
+SIZES = {"one": 4, "one_middle": 2, "two": 6, "two_middle": 1, "color": 2}
 
 
 def blocks_of(classes: int, each: int = 20, seed: int = 0) -> tuple[np.ndarray, list[str]]:
@@ -25,12 +25,6 @@ def test_every_head_learns_separable_classes(classes: int) -> None:
         np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
         assert [predictions.classes[i] for i in probabilities.argmax(axis=1)] == names
     assert [predictions.classes[i] for i in predictions.winners] == names
-
-
-def test_descriptors_only_have_heads_if_there_are_no_networks() -> None:
-    blocks, names = blocks_of(2)
-    alone = fit_heads(blocks[:, -5:], names, {"shape": 3, "colour": 2})
-    assert set(alone.heads) == {"shape", "colour"}
 
 
 @pytest.mark.parametrize(

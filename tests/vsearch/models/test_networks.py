@@ -7,7 +7,8 @@ import pytest
 
 from tests.vsearch.imaging.test_descriptors import square
 from vsearch.core.errors import CheckpointError, CheckpointMismatch, WeightsUnavailable
-from vsearch.models import weights
+from vsearch.core.vectors import l2_normalize
+from vsearch.models import checkpoint, weights
 from vsearch.models.backbones import BACKBONES, backbone, build
 from vsearch.models.trained_heads import HeadSpec
 
@@ -19,7 +20,8 @@ HEADS = (
     HeadSpec("place", "softmax", ("left", "middle", "right"), grid=3, hidden=16),
 )
 
-POCKET = [name for name in BACKBONES if name.startswith("pocket")]
+LITES = [name for name in BACKBONES if name.startswith("efficientnet")]
+SMALL = [*LITES, "pocket_strip", "pocket_detector", "smaller_vgg", "alexnet_v2"]
 
 
 def test_an_unknown_backbone_is_an_error_that_lists_the_known_ones() -> None:
@@ -70,7 +72,7 @@ def test_the_strip_network_downsamples_the_width_by_eight() -> None:
 
 
 @pytest.mark.keras
-@pytest.mark.parametrize("name", [*POCKET, "smaller_vgg", "alexnet_v2", "residual50", "resnet50", "vgg16"])
+@pytest.mark.parametrize("name", [*SMALL, "residual50", "resnet50", "vgg16"])
 def test_stages_are_listed_in_order(name: str) -> None:
     layers = [layer.name for layer in build(name).layers]
     first = [next(n for n, layer in enumerate(layers) if layer.startswith(stage)) for stage in BACKBONES[name].stages]
@@ -90,15 +92,48 @@ def test_scaling_agrees_with_keras(name: str) -> None:
     np.testing.assert_allclose(ours, module.preprocess_input(pictures.copy()), atol=1e-3)
 
 
+def wavy_picture(side: int) -> np.ndarray:
+    """Return the synthetic picture uint8 [1, side, side, 3] that the reference outputs belong to."""
+    rows, columns = np.mgrid[0 : 1 : side * 1j, 0 : 1 : side * 1j]
+    waves = [np.sin(2 * np.pi * (a * rows + b * columns + c)) for a, b, c in ((3, 1, 0), (1, 5, 0.3), (7, -4, 0.6))]
+    return np.round(127.5 + 120 * np.stack(waves, -1)).astype(np.uint8)[None]
+
+
 @pytest.mark.keras
-def test_a_trunk_keeps_the_position_of_features() -> None:
+@pytest.mark.parametrize("name", LITES)
+def test_the_bundled_networks_compute_what_the_original_files_do(name: str) -> None:
+    """The reference was computed by ONNX Runtime from the original files in single precision."""
+    from vsearch.models.network import load_trunk
+
+    trunk = load_trunk(checkpoint.load(checkpoint.bundled()), name)
+    found = trunk(wavy_picture(BACKBONES[name].side).astype(np.float32))
+    with np.load(Path(__file__).with_name("efficientnet_lite.npz")) as reference:
+        for block, features in found.items():
+            assert features.shape[1:] == reference[block].shape
+            assert l2_normalize(features[0]) @ l2_normalize(reference[block]) > 0.9999
+
+
+@pytest.mark.keras
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in BACKBONES if name not in ("pocket_strip", "smaller_vgg")])
+def test_the_middle_feature_map_is_about_sixteen_times_smaller(name: str) -> None:
+    row = BACKBONES[name]
+    _, height, width, _ = build(name, row.side).get_layer(row.middle).output.shape
+    assert height == width
+    assert 15 <= row.side / width < 19
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("name", ["pocket_strip", "pocket_detector", "smaller_vgg"])
+def test_the_middle_block_keeps_the_position_of_features(name: str) -> None:
     from vsearch.models.network import build_trunk
 
-    _, trunk = build_trunk("pocket_vgg", 3)
-    gray = np.full((1, 144, 144, 3), 128, np.float32)
+    side = 144
+    _, trunk = build_trunk(name, side)
+    gray = np.full((1, side, side, 3), 128, np.float32)
     marked = gray.copy()
     marked[0, -8:, -8:] = 0
-    before, after = np.asarray(trunk(gray)).reshape(9, -1), np.asarray(trunk(marked)).reshape(9, -1)
+    before, after = (np.asarray(trunk(picture)[f"{name}_middle"]).reshape(9, -1) for picture in (gray, marked))
 
     change = np.abs(after - before).max(axis=1)
 
@@ -150,9 +185,9 @@ def test_each_digit_attends_to_its_own_position_at_first() -> None:
 
 @pytest.mark.keras
 def test_weights_are_loaded_from_the_folder(tmp_path: Path) -> None:
-    network = build("pocket_vgg")
-    network.save_weights(tmp_path / "pocket_vgg.weights.h5")
-    loaded = weights.load_pretrained("pocket_vgg", folder=tmp_path)
+    network = build("pocket_strip")
+    network.save_weights(tmp_path / "pocket_strip.weights.h5")
+    loaded = weights.load_pretrained("pocket_strip", folder=tmp_path)
     for ours, theirs in zip(loaded.get_weights(), network.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -174,19 +209,19 @@ def test_offline_the_error_names_the_file_and_the_variable(tmp_path: Path, monke
 @pytest.mark.keras
 def test_own_networks_have_no_pretrained_weights_and_reject_foreign_ones(tmp_path: Path) -> None:
     with pytest.raises(WeightsUnavailable, match="vsearch train"):
-        weights.load_pretrained("pocket_vgg", folder=tmp_path)
-    build("pocket_resnet").save_weights(tmp_path / "pocket_vgg.weights.h5")
-    with pytest.raises(CheckpointMismatch, match="pocket_vgg"):
-        weights.load_pretrained("pocket_vgg", folder=tmp_path)
+        weights.load_pretrained("pocket_strip", folder=tmp_path)
+    build("pocket_detector").save_weights(tmp_path / "pocket_strip.weights.h5")
+    with pytest.raises(CheckpointMismatch, match="pocket_strip"):
+        weights.load_pretrained("pocket_strip", folder=tmp_path)
 
 
 @pytest.mark.keras
 def test_packed_weights_fit_only_their_own_network(tmp_path: Path) -> None:
-    network = build("pocket_inception", 96)
+    network = build("smaller_vgg", 96)
     packed = weights.read_packed(weights.pack(network.weights, tmp_path / "w.npz"))
-    again = build("pocket_inception", 96)
-    weights.unpack(again.weights, packed, "pocket_inception")
+    again = build("smaller_vgg", 96)
+    weights.unpack(again.weights, packed, "smaller_vgg")
     picture = square(96, "disc")[None].astype(np.float32) / 127.5 - 1
     np.testing.assert_allclose(np.asarray(again(picture)), np.asarray(network(picture)), atol=2e-2)
-    with pytest.raises(CheckpointMismatch, match="pocket_vgg"):
-        weights.unpack(build("pocket_vgg", 96).weights, packed, "pocket_vgg")
+    with pytest.raises(CheckpointMismatch, match="pocket_strip"):
+        weights.unpack(build("pocket_strip", 96).weights, packed, "pocket_strip")

@@ -13,7 +13,7 @@ from vsearch.training import plan as plans
 
 PLAN = """
 name = "tiny"
-backbones = ["pocket_vgg"]
+backbones = ["pocket_strip"]
 seed = 1
 cache_size = 40
 [[source]]
@@ -39,9 +39,8 @@ epochs = 1
 batch = 8
 learning_rate = 0.0005
 [assemble]
-grid = 2
 network_block = 12
-shape_block = 10
+middle_block = 10
 color_block = 6
 fit_pictures = 40
 fit_views = 1

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def test_a_run_writes_all_its_results(trained):
     run = trained / "runs" / "tiny"
     names = {file.name for file in run.iterdir()}
 
-    assert {"checkpoint", "report.json", "learning_curves.png", "plan.json", "pocket_vgg"} <= names
+    assert {"checkpoint", "report.json", "learning_curves.png", "plan.json", "pocket_strip"} <= names
     for head in ("kind", "color"):
         assert {f"confusion_{head}.png", f"errors_{head}.png", f"calibration_{head}.png"} <= names
     card = (run / "checkpoint" / "CARD.md").read_text()
@@ -112,7 +113,7 @@ def test_held_out_combinations_are_evaluated_apart(trained):
     with (trained / "labels.csv").open(newline="") as lines:
         blue_bars = sum(row["kind"] == "shapes/bar" and row["color"] == "blue" for row in csv.DictReader(lines))
 
-    held_out = report["held_out"]["all_correct"]["pocket_vgg"]
+    held_out = report["held_out"]["all_correct"]["pocket_strip"]
     assert held_out["n"] == report["data"]["held_out"] == blue_bars > 0
     assert report["data"]["train"] + report["data"]["val"] == 56 - blue_bars
 
@@ -196,16 +197,22 @@ def test_a_plan_with_other_heads_cannot_evaluate_a_checkpoint(trained, capsys):
 
 @slow
 def test_a_plan_without_phases_joins_backbones_as_they_are(tmp_path):
-    text = 'start = "bundled"\n' + PLAN[: PLAN.index("[[phase]]")] + PLAN[PLAN.index("[assemble]") :]
-    plan = sample_data.write(tmp_path, text)
+    text = (
+        'start = "bundled"\nstart_terms = "bought"\n'
+        + PLAN[: PLAN.index("[[phase]]")]
+        + PLAN[PLAN.index("[assemble]") :]
+    )
+    plan = sample_data.write(tmp_path, text.replace("pocket_strip", "efficientnet_lite0"))
 
     report = train(Run(plan, tmp_path, tmp_path / "run"))
 
     made = checkpoints.load(tmp_path / "run" / "checkpoint")
     assert made.searchable
     assert made.trained_heads is None
-    assert report["block_heads"].keys() == {"pocket_vgg", "vote"}
-    assert "nothing was trained" in (made.folder / "CARD.md").read_text()
+    assert report["block_heads"].keys() == {"efficientnet_lite0", "vote"}
+    card = (made.folder / "CARD.md").read_text()
+    assert "nothing was trained" in card
+    assert "bought" in card
 
 
 @slow
@@ -281,8 +288,8 @@ def test_a_plan_that_starts_from_itself_is_refused(folder):
 
 def test_initial_weights_are_verified(folder):
     start = folder / "start"
-    start.mkdir()
-    for file in checkpoints.bundled().iterdir():
-        (start / file.name).write_bytes(b"no zip" if file.name == "pocket_vgg.weights.npz" else file.read_bytes())
+    shutil.copytree(checkpoints.bundled(), start)
+    (start / "efficientnet_lite0.weights.npz").write_bytes(b"no zip")
+    text = f'start = "{start}"\n{sample_data.PLAN.replace("pocket_strip", "efficientnet_lite0")}'
 
-    assert "pocket_vgg.weights.npz" in refusal(folder, CheckpointError, f'start = "{start}"\n{sample_data.PLAN}')
+    assert "efficientnet_lite0.weights.npz" in refusal(folder, CheckpointError, text)

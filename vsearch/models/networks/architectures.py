@@ -1,13 +1,12 @@
 """Our own networks without their top, built by name and only by `vsearch.models.backbones`.
 
-The bundled ones come first: small versions of ResNet, VGG and Inception, which downsample 16 times (144 px give a 9 x 9
-feature map), and the networks of the reader and the detector. Classic networks to train from scratch follow.
+The bundled ones come first: those of the ensemble, the reader and the detector. Classic networks to train from scratch
+follow.
 """
 
 from functools import partial
 from typing import Any
 
-import keras
 from keras import layers
 
 from vsearch.models.networks.layers import UpsampleAdd
@@ -16,45 +15,24 @@ Tensor = Any
 Stride = int | tuple[int, int]
 
 
-def pocket_resnet(inputs: Tensor) -> Tensor:
-    """Residual network of basic blocks (He et al., CVPR 2016): 3 stages of 2 blocks.
+def efficientnet_lite(inputs: Tensor, widths: tuple[int, ...], depths: tuple[int, ...]) -> Tensor:
+    """EfficientNet-Lite (Tan & Le, ICML 2019; github.com/tensorflow/tpu): inverted residual blocks in seven stages.
 
-    [n, s, s, 3] -> [n, s/16, s/16, 160]
+    Unlike EfficientNet it has ReLU6 and no squeeze and excitation. [n, s, s, 3] -> [n, s/32, s/32, 1280]
     """
-    x = _stem(inputs, 40)
-    for stage, width in enumerate((40, 80, 160), start=1):
-        for block in (1, 2):
-            stride = 2 if stage > 1 and block == 1 else 1
-            x = _basic_block(x, width, stride, f"stage{stage}_block{block}")
-    return x
+    x = _conv_relu6(inputs, 32, 3, stride=2, name="stem")
+    kernels, strides = (3, 3, 5, 3, 5, 5, 3), (1, 2, 2, 2, 1, 2, 1)
+    for stage, (width, depth, kernel, stride) in enumerate(zip(widths, depths, kernels, strides, strict=True), start=1):
+        for block in range(1, depth + 1):
+            x = _inverted_residual(x, width, kernel, stride if block == 1 else 1, f"stage{stage}_block{block}")
+    return _conv_relu6(x, 1280, 1, name="head")
 
 
-def pocket_vgg(inputs: Tensor) -> Tensor:
-    """Plain stacks of 3 x 3 convolutions and 2 x 2 pooling (Simonyan & Zisserman, ICLR 2015).
-
-    [n, s, s, 3] -> [n, s/16, s/16, 176]
-    """
-    x = _stem(inputs, 40)
-    for stage, (width, depth) in enumerate(((72, 2), (128, 2), (176, 2)), start=1):
-        if stage > 1:
-            x = layers.MaxPooling2D(2, name=f"stage{stage}_pool")(x)
-        for conv in range(1, depth + 1):
-            x = _conv(x, width, 3, name=f"stage{stage}_conv{conv}")
-    return x
-
-
-def pocket_inception(inputs: Tensor) -> Tensor:
-    """Inception modules with factorized 5 x 5 branches (Szegedy et al., CVPR 2016).
-
-    [n, s, s, 3] -> [n, s/16, s/16, 192]
-    """
-    x = _stem(inputs, 40)
-    for stage, (width, modules) in enumerate(((96, 1), (144, 2), (192, 3)), start=1):
-        if stage > 1:
-            x = layers.MaxPooling2D(3, strides=2, padding="same", name=f"stage{stage}_pool")(x)
-        for module in range(1, modules + 1):
-            x = _inception_module(x, width, f"stage{stage}_module{module}")
-    return x
+_LITE_WIDTHS = (16, 24, 40, 80, 112, 192, 320)
+_LITE2_WIDTHS = (16, 24, 48, 88, 120, 208, 352)
+efficientnet_lite0 = partial(efficientnet_lite, widths=_LITE_WIDTHS, depths=(1, 2, 2, 3, 3, 4, 1))
+efficientnet_lite1 = partial(efficientnet_lite, widths=_LITE_WIDTHS, depths=(1, 3, 3, 4, 4, 5, 1))
+efficientnet_lite2 = partial(efficientnet_lite, widths=_LITE2_WIDTHS, depths=(1, 3, 3, 4, 4, 5, 1))
 
 
 def pocket_strip(inputs: Tensor) -> Tensor:
@@ -137,11 +115,6 @@ residual101 = partial(residual, stages=(3, 4, 23, 3))
 residual152 = partial(residual, stages=(3, 8, 36, 3))
 
 
-def _stem(x: Tensor, width: int) -> Tensor:
-    x = _conv(x, width, 3, stride=2, name="stem")
-    return layers.MaxPooling2D(3, strides=2, padding="same", name="stem_pool")(x)
-
-
 def _conv(
     x: Tensor, width: int, size: int, *, stride: Stride = 1, name: str, relu: bool = True, momentum: float = 0.95
 ) -> Tensor:
@@ -162,16 +135,23 @@ def _basic_block(x: Tensor, width: int, stride: Stride, name: str) -> Tensor:
     return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([x, shortcut]))
 
 
-def _inception_module(x: Tensor, width: int, name: str) -> Tensor:
-    quarter, third = width // 4, width // 3
-    one = _conv(x, quarter, 1, name=f"{name}_1x1")
-    three = _conv(_conv(x, third, 1, name=f"{name}_3x3_reduce"), quarter, 3, name=f"{name}_3x3")
-    five = _conv(x, third, 1, name=f"{name}_5x5_reduce")
-    five = _conv(five, third, 3, name=f"{name}_5x5_a")
-    five = _conv(five, quarter, 3, name=f"{name}_5x5_b")
-    pooled = layers.AveragePooling2D(3, strides=1, padding="same", name=f"{name}_pool")(x)
-    pooled = _conv(pooled, quarter, 1, name=f"{name}_pool_proj")
-    return keras.layers.Concatenate(name=f"{name}_out")([one, three, five, pooled])
+def _conv_relu6(
+    x: Tensor, width: int, size: int, *, stride: int = 1, name: str, depthwise: bool = False, relu: bool = True
+) -> Tensor:
+    options = {"strides": stride, "padding": "same", "use_bias": False, "name": name}
+    x = layers.DepthwiseConv2D(size, **options)(x) if depthwise else layers.Conv2D(width, size, **options)(x)
+    x = layers.BatchNormalization(epsilon=1e-3, name=f"{name}_bn")(x)
+    return layers.ReLU(6.0, name=f"{name}_relu")(x) if relu else x
+
+
+def _inverted_residual(x: Tensor, width: int, kernel: int, stride: int, name: str) -> Tensor:
+    """Inverted residual block (Sandler et al., CVPR 2018); the first stage does not expand."""
+    before, expanded = x, x.shape[-1] * (1 if name.startswith("stage1_") else 6)
+    if expanded != x.shape[-1]:
+        x = _conv_relu6(x, expanded, 1, name=f"{name}_expand")
+    x = _conv_relu6(x, expanded, kernel, stride=stride, name=f"{name}_depthwise", depthwise=True)
+    x = _conv_relu6(x, width, 1, name=f"{name}_project", relu=False)
+    return layers.Add(name=f"{name}_add")([x, before]) if x.shape == before.shape and stride == 1 else x
 
 
 def _bottleneck(x: Tensor, width: int, stride: int, name: str) -> Tensor:

@@ -16,7 +16,7 @@ from vsearch.core.files import checksum, atomic_folder, replace_text
 from vsearch.imaging.codec import Picture
 from vsearch.core.progress import ProgressCallback
 from vsearch.training.plan import Plan
-from vsearch.training.plan import CsvSource, FolderSource, NpzSource, Source, TagsSource, TfrecordSource
+from vsearch.training.plan import CsvSource, FolderSource, Source, TagsSource, TfrecordSource
 from vsearch.training.loop.resume import intact
 from vsearch.training.data.samples import read_samples
 from vsearch.training.data.sources import SPLITS, SplitName, check_exists
@@ -156,8 +156,6 @@ def _content_checksum(path: Path, known: dict[str, list[str]]) -> str:
 
 
 def _paths_of(source: Source, root: Path) -> list[Path]:
-    if isinstance(source, NpzSource):
-        return [root / source.file]
     if isinstance(source, CsvSource):
         return [root / source.manifest, root / source.images]
     return [root / source.folder] if isinstance(source, FolderSource | TfrecordSource) else []

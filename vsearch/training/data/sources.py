@@ -13,7 +13,7 @@ import numpy as np
 from vsearch.core.archives import DAMAGED, Archive, open_archive
 from vsearch.core.errors import DatasetError, ImageRejected, first_line
 from vsearch.imaging.codec import Limits, Picture, decode
-from vsearch.training.plan import Columns, CsvSource, FolderSource, NpzSource, Source, TagsSource, TfrecordSource
+from vsearch.training.plan import Columns, CsvSource, FolderSource, Source, TagsSource, TfrecordSource
 
 SplitName = Literal["train", "val"]
 SPLITS: tuple[SplitName, SplitName] = ("train", "val")
@@ -80,9 +80,7 @@ def read_source(source: Source, root: Path, *, work: Path, seed: int = 0) -> Ite
     Raises:
         DatasetError: a file, image or column is missing, or a file is damaged.
     """
-    if isinstance(source, NpzSource):
-        images = _read_npz(source, root / source.file)
-    elif isinstance(source, CsvSource):
+    if isinstance(source, CsvSource):
         images = _read_csv(source, root, seed)
     elif isinstance(source, FolderSource):
         images = _read_folder(source, root / source.folder, seed)
@@ -116,27 +114,6 @@ def check_exists(path: Path) -> Path:
     if not path.exists():
         raise DatasetError(f"Data set file {path} does not exist. Check its name and --photos.")
     return path
-
-
-def _read_npz(source: NpzSource, file: Path) -> Iterator[LabeledImage]:
-    try:
-        with np.load(check_exists(file)) as arrays:
-            data, offsets, labels, split = (arrays[name] for name in ("data", "offsets", "labels", "split"))
-            classes = [_clean(str(name).split(",")[0]) for name in arrays["names"]]
-            names = [str(name) for name in arrays["filenames"]] if "filenames" in arrays else None
-            if len(offsets) != len(labels) + 1 or len(split) != len(labels) or len(names or labels) != len(labels):
-                raise ValueError(f"{len(labels)} labels, {len(split)} splits and {len(offsets)} offsets")
-            if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):
-                raise ValueError(f"a label is not the index of one of its {len(classes)} names")
-    except (*DAMAGED, KeyError, ValueError) as error:
-        raise DatasetError(
-            f"{file} is not a valid packed image file ({str(error).strip(chr(39))}). "
-            "It needs the arrays data, offsets, labels, split and names."
-        ) from None
-    for number, label in enumerate(labels):
-        encoded = data[offsets[number] : offsets[number + 1]].tobytes()
-        name = names[number] if names else str(number)
-        yield LabeledImage(encoded, {source.label: classes[label]}, SPLITS[int(split[number] != 0)], name, name)
 
 
 def _read_folder(source: FolderSource, path: Path, seed: int) -> Iterator[LabeledImage]:

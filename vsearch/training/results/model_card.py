@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment
 
 from vsearch.models.trained_heads import HeadSpec, TrainedHeads
-from vsearch.training.plan import START_FROM_PLAN, CsvSource, NpzSource, Plan, Source, TagsSource
+from vsearch.training.plan import START_FROM_PLAN, CsvSource, Plan, Source, TagsSource
 from vsearch.training.results import training_report
 
 _MAX_CLASSES = 12  # listed per head
@@ -67,7 +67,7 @@ def _name_of(source: Source) -> str:
         return f"synthetic shelf tags with {source.digits} digits"
     if isinstance(source, CsvSource):
         return str(source.manifest)
-    return str(source.file if isinstance(source, NpzSource) else source.folder)
+    return str(source.folder)
 
 
 def _selection_of(source: Source) -> str:

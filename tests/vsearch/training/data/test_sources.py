@@ -9,7 +9,7 @@ from tests.vsearch.training import sample_data
 from vsearch.core.errors import DatasetError, ImageRejected
 from vsearch.imaging.codec import Limits, encode_jpeg
 from vsearch.training.data.sources import LabeledImage, read_source
-from vsearch.training.plan import CsvSource, FolderSource, NpzSource, Source
+from vsearch.training.plan import CsvSource, FolderSource, Source
 
 
 def read(source: Source, root: Path, seed: int = 0) -> list[LabeledImage]:
@@ -167,38 +167,6 @@ def test_an_archive_may_have_a_top_folder(tmp_path):
 def test_a_folder_without_classes_is_refused(tmp_path):
     with pytest.raises(DatasetError, match="no class folders"):
         read(class_folders(tmp_path, "1.jpg", "2.jpg"), tmp_path)
-
-
-def test_an_npz_is_read(tmp_path):
-    encoded = [encode_jpeg(np.full((20, 20, 3), shade, np.uint8)) for shade in (10, 200, 90)]
-    np.savez(
-        tmp_path / "photos.npz",
-        data=np.frombuffer(b"".join(encoded), np.uint8),
-        offsets=np.cumsum([0, *map(len, encoded)]),
-        labels=np.array([0, 1, 1]),
-        split=np.array([0, 0, 1]),
-        names=np.array(["dark, dim", "light"]),
-    )
-
-    found = read(NpzSource(kind="npz", file=Path("photos.npz"), terms="ours"), tmp_path)
-
-    assert [(image.data, image.labels["class"], image.split) for image in found] == [
-        (encoded[0], "dark", "train"),
-        (encoded[1], "light", "train"),
-        (encoded[2], "light", "val"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [({"offsets": [0, 1]}, "2 offsets"), ({"labels": [0, 5]}, "1 names"), ({"labels": None}, r"photos\.npz.*labels")],
-)
-def test_an_invalid_npz_is_refused(tmp_path, change, message):
-    arrays = {"offsets": [0, 1, 2], "labels": [0, 0], "split": [0, 1], "names": ["a"], "data": [0, 0]} | change
-    np.savez(tmp_path / "photos.npz", **{name: np.array(value) for name, value in arrays.items() if value})
-
-    with pytest.raises(DatasetError, match=message):
-        read(NpzSource(kind="npz", file=Path("photos.npz"), terms="ours"), tmp_path)
 
 
 COLORS = "image,split,kind,color\n1.jpg,train,dining_table,red\n2.jpg,train,stool,red\n3.jpg,val,stool,blue\n"

@@ -59,7 +59,7 @@ STARTS = {
         "conv5_block1_1_conv",
     ],
     "vgg16": ["block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1"],
-    "pocket_vgg": ["stem", "stage1_conv1", "stage2_conv1", "stage3_conv1"],
+    "pocket_strip": ["stem", "stage1_block1_conv1", "stage2_block1_conv1", "stage3_block1_conv1"],
     "alexnet_v2": ["conv1", "conv2", "conv3", "conv4", "conv5"],
 }
 """The first layer with weights in each stage."""
@@ -96,25 +96,25 @@ def test_layers_learn_from_each_stage_on(name):
 
 
 def test_layers_learn_from_a_number_on():
-    network = build("pocket_vgg")
+    network = build("pocket_strip")
 
-    assert trainable(network, len(network.layers) - 3) == trainable(network, -3) == ["stage3_conv2", "stage3_conv2_bn"]
+    assert trainable(network, len(network.layers) - 3) == trainable(network, -3) == ["stage3_block1_shortcut_bn"]
 
 
 @pytest.mark.parametrize(("unfreeze", "message"), [("stage9", "stem, stage1"), (999, "0 to"), (-1, "weights")])
 def test_layers_that_cannot_learn_are_refused(unfreeze, message):
-    with pytest.raises(PlanError, match=f"Phase 'one', unfreeze: .*pocket_vgg.*{message}"):
-        trainable(build("pocket_vgg"), unfreeze)
+    with pytest.raises(PlanError, match=f"Phase 'one', unfreeze: .*pocket_strip.*{message}"):
+        trainable(build("pocket_strip"), unfreeze)
 
 
 def test_a_backbone_starts_from_the_bundled_weights():
     from vsearch.models import checkpoint, weights
     from vsearch.training.loop.phase_setup import load_start_weights
 
-    network = build("pocket_vgg")
-    load_start_weights(network, "pocket_vgg", "bundled", runs=Path("runs"))
+    network = build("efficientnet_lite0")
+    load_start_weights(network, "efficientnet_lite0", "bundled", runs=Path("runs"))
 
-    packed = weights.read_packed(checkpoint.bundled() / "pocket_vgg.weights.npz")
+    packed = weights.read_packed(checkpoint.bundled() / "efficientnet_lite0.weights.npz")
     for ours, theirs in zip(network.get_weights(), packed, strict=True):
         np.testing.assert_array_equal(ours, theirs.astype(np.float32))
 
@@ -122,7 +122,7 @@ def test_a_backbone_starts_from_the_bundled_weights():
 def test_a_backbone_that_the_checkpoint_lacks_is_refused():
     from vsearch.training.loop.phase_setup import load_start_weights
 
-    with pytest.raises(CheckpointMissing, match=r"pocket_strip.*pocket_inception, pocket_resnet"):
+    with pytest.raises(CheckpointMissing, match=r"pocket_strip.*efficientnet_lite0, efficientnet_lite1"):
         load_start_weights(build("pocket_strip"), "pocket_strip", "bundled", runs=Path("runs"))
 
 
