@@ -80,7 +80,7 @@ def test_a_packshot_finds_its_own_product_first(run):
 def test_a_photo_is_classified_and_searched_by_distance_in_a_class(run):
     photo = demo.example_photos()[0].path
     predicted = run("predict", photo).output
-    assert all(name in predicted for name in ("pocket_resnet", "pocket_vgg", "pocket_inception", "vote"))
+    assert all(name in predicted for name in ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "vote"))
     name = json.loads(run("search", photo, "--class", "all", "--json").stdout)["classes"][0]
     options = ("--metric", "euclidean", "--class", name, "--box", "0.1,0.1,0.9,0.9")
     printed = json.loads(run("search", photo, *options, "--json").stdout)

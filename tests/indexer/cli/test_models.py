@@ -96,14 +96,13 @@ def test_the_setting_checkpoint_is_mentioned(shop, tmp_path):
 
 def test_the_list_without_a_data_folder(empty):
     said = invoke(empty, "list").output
-    assert "pocket" in said
-    assert "search (204)" in said
+    assert "search (13)" in said
     assert not empty.data.exists()
 
 
 def test_show(empty):
     said = invoke(empty, "show", "bundled").output
-    for part in ("pocket_resnet, pocket_vgg", "1152 dimensions", "vote", "0.2172", "Model card: pocket"):
+    for part in ("efficientnet_lite0, efficientnet_lite1", "1856 dimensions", "vote", "0.7308", "Model card: bundled"):
         assert part in said
     assert isinstance(invoke(empty, "show", "nothing").exception, CheckpointMissing)
 

@@ -27,7 +27,7 @@ def reader(folder: Path, length: int = 4, plan: str = "tags") -> Checkpoint:
 
 def test_the_bundled_ensemble_is_always_listed(settings: Settings) -> None:
     entry = registry.list_checkpoints(settings)[0]
-    assert (entry.where, entry.plan, entry.role, entry.heads) == ("bundled", "pocket", "search", ("search (204)",))
+    assert (entry.where, entry.plan, entry.role, entry.heads) == ("bundled", "bundled", "search", ("search (13)",))
     assert registry.find(settings, "bundled").checkpoint_id == entry.checkpoint_id
     assert registry.find(settings, entry.checkpoint_id[:6]).folder == entry.folder
     assert not settings.data.exists()
