@@ -1,1 +1,1 @@
-"""The SQL catalog: products, pictures, stored blocks, imports, jobs and index runs; start with `models`."""
+"""The SQL catalog: products, images, stored blocks, imports, jobs and index runs; start with `models`."""

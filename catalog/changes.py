@@ -84,7 +84,7 @@ def diff(items: Iterable[ProductItem], snapshot: Mapping[str, ProductItem], keep
 
 
 def apply(session: Session, changes: Changes, sizes: ImageSizes | None = None) -> None:
-    """Write the changes without committing; an image that a product keeps also keeps its id."""
+    """Write the changes without committing; an image that stays with its product keeps its id."""
     sizes = sizes or {}
     for chunk in chunks(changes.added):
         _insert(session, chunk, sizes)

@@ -46,7 +46,7 @@ DRIVERS = {
 }
 """Accepted URL schemes and their drivers."""
 
-_PAGES_AT_ONCE = 1000  # freed in one step, between which others can write
+_PAGES_AT_ONCE = 1000  # pages freed per step; other connections can write between steps
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""The shop's picture files, stored under the sha256 of their content."""
+"""The shop's image files, stored under the sha256 of their content."""
 
 import hashlib
 import re
@@ -15,13 +15,13 @@ def is_sha256(text: str) -> bool:
 
 
 class ImageStore:
-    """A folder of pictures, nested two levels deep (ab/cd/abcd...); created when the first picture is stored."""
+    """A folder of images, nested two levels deep (ab/cd/abcd...); created when the first image is stored."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def put(self, data: bytes) -> str:
-        """Store a picture durably and return its sha256."""
+        """Store an image durably and return its sha256."""
         sha256 = hashlib.sha256(data).hexdigest()
         path = self.path(sha256)
         if not path.is_file():
@@ -29,18 +29,18 @@ class ImageStore:
         return sha256
 
     def read(self, sha256: str) -> bytes:
-        """Return the content of a picture; raise `CatalogError` if it is not stored."""
+        """Return the content of an image; raise `CatalogError` if it is not stored."""
         try:
             return self.path(sha256).read_bytes()
         except FileNotFoundError:
-            raise CatalogError(f"Picture {sha256} is missing from {self.folder}. Import the feed again.") from None
+            raise CatalogError(f"Image {sha256} is missing from {self.folder}. Import the feed again.") from None
 
     def exists(self, sha256: str) -> bool:
-        """Return whether a picture is stored."""
+        """Return whether an image is stored."""
         return self.path(sha256).is_file()
 
     def unused(self, keep: Container[str]) -> Iterator[Path]:
-        """Yield pictures that are not in `keep` and temporary files; the caller must exclude writers.
+        """Yield images that are not in `keep` and temporary files; the caller must exclude writers.
 
         Files that the store did not create are left alone.
         """
@@ -50,7 +50,7 @@ class ImageStore:
                 yield path
 
     def path(self, sha256: str) -> Path:
-        """Return the path of a picture, stored or not; raise `CatalogError` if the name is not a sha256."""
+        """Return the path of an image, stored or not; raise `CatalogError` if the name is not a sha256."""
         if not is_sha256(sha256):
             raise CatalogError(f"{sha256[:80]!r} is not a sha256 (64 digits 0-9 and a-f).")
         return self.folder / sha256[:2] / sha256[2:4] / sha256

@@ -1,4 +1,4 @@
-"""Records of feed imports, and the states of the pictures that feeds name."""
+"""Records of feed imports, and the states of the images that feeds name."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ def last_columns(session: Session) -> list[str]:
 
 
 def unreadable(session: Session) -> list[str]:
-    """Return the sha256 of those pictures of live products that could not be decoded or encoded."""
+    """Return the sha256 of those images of live products that could not be decoded or encoded."""
     failed = select(Image.sha256).join(Product).where(Product.withdrawn_at.is_(None), Image.problem.is_not(None))
     return list(session.scalars(failed.distinct().order_by(Image.sha256)))
 
@@ -63,17 +63,17 @@ def as_json(row: FeedImport) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class PictureState:
-    """What is known about a picture that a feed names."""
+    """What is known about an image that a feed names."""
 
     sha256: str = ""  # of its content when last read
     size: tuple[int, int] = (0, 0)  # width and height of that content
-    tag: str = ""  # changes when the picture does, like an ETag; empty if unknown
+    tag: str = ""  # changes when the image does, like an ETag; empty if unknown
     problem: str = ""  # why the last fetch failed
     failures: int = 0  # number of consecutive failed fetches
 
 
 def read_picture_states(session: Session, keys: Iterable[str]) -> dict[str, PictureState]:
-    """Return the states of the known pictures, by key."""
+    """Return the states of the known images, by key."""
     found = {}
     for chunk in chunks(keys):
         for row in session.scalars(select(FeedPicture).where(FeedPicture.key.in_(chunk))):
@@ -83,7 +83,7 @@ def read_picture_states(session: Session, keys: Iterable[str]) -> dict[str, Pict
 
 
 def write_picture_states(session: Session, states: Mapping[str, PictureState]) -> None:
-    """Insert or replace the states of pictures, by key."""
+    """Insert or replace the states of images, by key."""
     now = utc_now()
     for chunk in chunks(states.items()):
         rows = [
@@ -105,7 +105,7 @@ def write_picture_states(session: Session, states: Mapping[str, PictureState]) -
 
 
 def forget_picture_states(session: Session, named: Collection[str], before: datetime) -> None:
-    """Clear the problems of pictures that are no longer named, and delete the states last updated before a time."""
+    """Clear the problems of images that are no longer named, and delete the states last updated before a time."""
     stale = or_(FeedPicture.problem.is_not(None), FeedPicture.fetched_at < before)
     rows = session.execute(select(FeedPicture.key, FeedPicture.sha256, FeedPicture.fetched_at).where(stale))
     unnamed = [row for row in rows if row.key not in named]
@@ -117,12 +117,12 @@ def forget_picture_states(session: Session, named: Collection[str], before: date
 
 
 def unimported_pictures(session: Session) -> set[str]:
-    """Return the sha256 of pictures fetched since the last successful import; a repeated import will need them."""
+    """Return the sha256 of images fetched since the last successful import; a repeated import will need them."""
     last = select(func.max(FeedImport.finished_at)).where(FeedImport.state != "refused").scalar_subquery()
     newer = or_(last.is_(None), FeedPicture.fetched_at > last)
     return set(session.scalars(select(FeedPicture.sha256).where(FeedPicture.sha256.is_not(None), newer)))
 
 
 def count_failing_pictures(session: Session) -> int:
-    """Return the number of pictures whose last fetch failed."""
+    """Return the number of images whose last fetch failed."""
     return session.scalars(select(func.count()).where(FeedPicture.problem.is_not(None))).one()

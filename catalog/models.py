@@ -1,4 +1,4 @@
-"""The tables of products, their pictures, stored blocks, feed imports, jobs and index runs."""
+"""The tables of products, their images, stored blocks, feed imports, jobs and index runs."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -99,7 +99,7 @@ class Product(Base):
 
 
 class Image(Base):
-    """One picture of one product; `image_id` is the id in the search index and is never reused."""
+    """One image of one product; `image_id` is the id in the search index and is never reused."""
 
     __tablename__ = "image"
     __table_args__ = (UniqueConstraint("product_id", "sha256"), {"sqlite_autoincrement": True})
@@ -112,33 +112,33 @@ class Image(Base):
     width: Mapped[int | None]
     height: Mapped[int | None]
     problem: Mapped[str | None]
-    """Why the picture cannot be used; None if it can."""
+    """Why the image cannot be used; None if it can."""
 
     product: Mapped[Product] = relationship(back_populates="images")
 
 
 class StoredBlocks(Base):
-    """The blocks (features) of one view of a picture, stored so that each picture is encoded only once."""
+    """The blocks (features) of one view of an image, stored so that each image is encoded only once."""
 
     __tablename__ = "stored_blocks"
 
     blocks_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
     view: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    """0 for the picture itself; other numbers are augmented views."""
+    """0 for the image itself; other numbers are augmented views."""
     vector: Mapped[bytes] = mapped_column(LargeBinary)
     """float16, little-endian."""
 
 
 class FeedPicture(Base):
-    """One picture named in feeds, and the result of its last fetch."""
+    """One image named in feeds, and the result of its last fetch."""
 
     __tablename__ = "feed_picture"
 
     key: Mapped[str] = mapped_column(String, primary_key=True)
     """Relative path or URL."""
     tag: Mapped[str]
-    """Changes when the picture does, like an ETag; empty if unknown."""
+    """Changes when the image does, like an ETag; empty if unknown."""
     sha256: Mapped[str | None] = mapped_column(String(64))
     width: Mapped[int | None]
     height: Mapped[int | None]

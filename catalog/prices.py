@@ -27,8 +27,8 @@ DECIMALS: Mapping[str, int] = {
     for decimals, codes in ((0, _NO_DECIMALS), (2, _TWO_DECIMALS), (3, _THREE_DECIMALS))
     for code in codes.split()
 }
-"""ISO 4217 currencies in use -> decimals. CLDR (Babel) has cash decimals, 0 for HUF, IDR and others: 1299.50 HUF would
-be rejected, and stored amounts displayed a hundred times too large."""
+"""Number of decimals of each ISO 4217 currency in use. CLDR (Babel) gives cash decimals instead, 0 for HUF, IDR and
+others: with these, 1299.50 HUF would be rejected, and stored amounts displayed a hundred times too large."""
 
 PRICE_LIMIT = 10**12
 MAX_LENGTH = 60
@@ -48,7 +48,7 @@ _SYMBOLS: dict[str, frozenset[str]] = {
         "\\": "JPY KRW",
     }.items()
 }  # fmt: skip
-"""Symbols and the currencies that use them; Japanese and Korean encodings have theirs in place of the backslash."""
+"""Currencies by symbol. Japanese and Korean encodings have the yen or won sign in place of the backslash."""
 
 _CHARACTERS = str.maketrans({**dict.fromkeys("’‘ʼ´`٬", "'"), **dict.fromkeys("−–—‒―", "-")})
 _ARABIC_DECIMAL = "٫"

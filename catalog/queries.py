@@ -42,7 +42,7 @@ _POSTGRESQL_SEARCH = text(
 
 @dataclass(frozen=True)
 class ProductCard:
-    """A product in a list of results; `image` is the sha256 of its first readable picture."""
+    """A product in a list of results; `image` is the sha256 of its first readable image."""
 
     product_id: int
     sku: str
@@ -57,7 +57,7 @@ class ProductCard:
 
 @dataclass(frozen=True)
 class ProductDetail:
-    """One live product, the sha256 of its readable pictures, and the other live products in its variant group."""
+    """One live product, the sha256 of its readable images, and the other live products in its variant group."""
 
     card: ProductCard
     item: ProductItem
@@ -67,7 +67,7 @@ class ProductDetail:
 
 @dataclass(frozen=True, slots=True)
 class GalleryRow:
-    """One searchable picture and its product."""
+    """One searchable image and its product."""
 
     image_id: int
     product_id: int
@@ -119,13 +119,13 @@ def has_article_numbers(session: Session) -> bool:
 
 
 def is_picture_public(session: Session, sha256: str) -> bool:
-    """Return whether a live product has this picture."""
+    """Return whether a live product has this image."""
     statement = select(exists().where(LIVE, Image.product_id == Product.product_id, Image.sha256 == sha256))
     return session.scalar(statement) or False
 
 
 def gallery_rows(session: Session) -> list[GalleryRow]:
-    """Return every readable picture of every live product, ordered by image id."""
+    """Return every readable image of every live product, ordered by image id."""
     product, size = (Product.category, Product.variant_group, Product.brand), (Image.width, Image.height)
     statement = select(Image.image_id, Product.product_id, Product.sku, Image.sha256, *product, *size).join(Product)
     return [GalleryRow(*row) for row in session.execute(statement.where(LIVE, READABLE).order_by(Image.image_id))]
@@ -139,7 +139,7 @@ def image_ids_where(
     currency: str | None = None,
     in_stock: bool = False,
 ) -> NDArray[np.int64]:
-    """Return the ids of the readable pictures of live products that pass the filters, ascending; int64 [n].
+    """Return the ids of the readable images of live products that pass the filters, ascending; int64 [n].
 
     Price bounds are inclusive and in minor units; they exclude products without a price. `currency` excludes products
     priced in another currency, and `in_stock` also excludes products whose stock is unknown.
@@ -162,7 +162,7 @@ def withdrawn_product_ids(session: Session) -> NDArray[np.int64]:
 
 
 def snapshot(session: Session) -> dict[str, ProductItem]:
-    """Return every product by sku, including withdrawn ones, with the sha256 of its pictures."""
+    """Return every product by sku, including withdrawn ones, with the sha256 of its images."""
     images: dict[int, list[str]] = {}
     pictures = select(Image.product_id, Image.sha256).order_by(Image.product_id, Image.position)
     for product_id, sha256 in session.execute(pictures):
@@ -172,13 +172,13 @@ def snapshot(session: Session) -> dict[str, ProductItem]:
 
 
 def picture_sizes(session: Session) -> dict[str, tuple[int, int]]:
-    """Return the (width, height) of every readable picture whose size is known, by sha256."""
+    """Return the (width, height) of every readable image whose size is known, by sha256."""
     statement = select(Image.sha256, Image.width, Image.height).where(READABLE).distinct()
     return {sha256: (w, h) for sha256, w, h in session.execute(statement) if w is not None and h is not None}
 
 
 def pictures_by_use(session: Session, before: datetime) -> tuple[set[str], set[str]]:
-    """Return the sha256 of pictures in use, and of those used only by products withdrawn before a time."""
+    """Return the sha256 of images in use, and of those used only by products withdrawn before a time."""
     recent = or_(LIVE, Product.withdrawn_at >= before)
     used = set(session.scalars(select(Image.sha256).join(Product).where(recent)))
     return used, set(session.scalars(select(Image.sha256))) - used
@@ -191,7 +191,7 @@ def currencies(session: Session) -> list[str]:
 
 
 def counts(session: Session) -> dict[str, int]:
-    """Return the numbers of products and pictures; only pictures of live products are counted."""
+    """Return the numbers of products and images; only images of live products are counted."""
     products = select(func.count(Product.product_id))
     pictures = select(func.count(Image.image_id)).join(Product).where(LIVE)
     statements = {

@@ -1,6 +1,6 @@
-"""Blocks stored by picture content, so that no picture is encoded twice with the same `blocks_id`.
+"""Blocks stored by image content, so that no image is encoded twice with the same `blocks_id`.
 
-A key is (sha256, view): view 0 is the picture itself; the others are augmented views of it with fixed seeds.
+A key is (sha256, view): view 0 is the image itself; the others are augmented views of it with fixed seeds.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -64,20 +64,20 @@ def read(session: Session, blocks_id: str, keys: Sequence[Key]) -> NDArray[np.fl
         sha256, view = next(iter(remaining))
         example = f"for example view {view} of {sha256[:12]}"
         raise CatalogError(
-            f"{len(remaining)} pictures have no blocks of {blocks_id}, {example}. Run `vsearch index run`."
+            f"{len(remaining)} images have no blocks of {blocks_id}, {example}. Run `vsearch index run`."
         )
     return blocks
 
 
 def unused(session: Session, *, pictures: Collection[str], blocks_ids: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield the blocks_id and sha256 of stored blocks whose picture or blocks_id is not among the given ones."""
+    """Yield the blocks_id and sha256 of stored blocks whose image or blocks_id is not among the given ones."""
     for blocks_id, sha256 in session.execute(select(StoredBlocks.blocks_id, StoredBlocks.sha256).distinct()):
         if sha256 not in pictures or blocks_id not in blocks_ids:
             yield blocks_id, sha256
 
 
 def size_of(session: Session, blocks_id: str, sha256s: Sequence[str]) -> tuple[int, int]:
-    """Return the number of views stored for these pictures, and their size in bytes."""
+    """Return the number of views stored for these images, and their size in bytes."""
     views, size = 0, 0
     measures = func.count(), func.coalesce(func.sum(func.length(StoredBlocks.vector)), 0)
     for chunk in chunks(sha256s):
@@ -87,7 +87,7 @@ def size_of(session: Session, blocks_id: str, sha256s: Sequence[str]) -> tuple[i
 
 
 def delete_of(session: Session, blocks_id: str, sha256s: Sequence[str]) -> None:
-    """Delete all views stored for these pictures."""
+    """Delete all views stored for these images."""
     for chunk in chunks(sha256s):
         condition = (StoredBlocks.blocks_id == blocks_id) & StoredBlocks.sha256.in_(chunk)
         session.execute(delete(StoredBlocks).where(condition))

@@ -1,7 +1,7 @@
 """Deletes data that is no longer used, at the end of the nightly job and by `vsearch prune`.
 
 Data is in use if the next nightly job, a rollback (of the index, the model or the article-number reader) or a resumed
-import would read it. Pruning holds the index-run lock and, while it deletes pictures, the import lock as well. Items
+import would read it. Pruning holds the index-run lock and, while it deletes images, the import lock as well. Items
 are deleted independently of each other, so pruning can be killed at any moment.
 """
 
@@ -119,7 +119,7 @@ def prune(
         garbage = list(collector.all_but_pictures())
         if not dry_run:
             _delete(garbage, advance)
-    with exclusive_lock(import_lock(settings.pictures)) as locked, stages("delete unused pictures") as advance:
+    with exclusive_lock(import_lock(settings.pictures)) as locked, stages("delete unused images") as advance:
         pictures = list(_Collector(settings, sessions, now).pictures()) if locked else []
         if not dry_run:
             _delete(pictures, advance)
@@ -130,7 +130,7 @@ def prune(
     for piece in [*garbage, *pictures]:
         before = freed.get(piece.kind, Freed())
         freed[piece.kind] = Freed(before.count + piece.count, before.bytes + piece.bytes)
-    return PruneResult(freed, "" if locked else "Pictures were skipped because an import is running.")
+    return PruneResult(freed, "" if locked else "Images were skipped because an import is running.")
 
 
 def format_size(size: int) -> str:
@@ -164,7 +164,7 @@ class _Collector:
 
     @cached_property
     def pictures_in_use(self) -> set[str]:
-        """The SHA-256 of each picture that a product has, or that a resumed import would not fetch again."""
+        """The SHA-256 of each image that a product has, or that a resumed import would not fetch again."""
         with self.sessions() as session:
             return queries.pictures_by_use(session, self._unused_before)[0] | imports.unimported_pictures(session)
 
@@ -186,7 +186,7 @@ class _Collector:
             raise CatalogError(f"The catalog has no record of any index in {self.settings.generations}. {remedy}")
 
     def pictures(self) -> Iterator[Garbage]:
-        """Yield the unused pictures; if no index is published, all are in use."""
+        """Yield the unused images; if no index is published, all are in use."""
         if self._is_published:
             for path in ImageStore(self.settings.pictures).unused(self.pictures_in_use):
                 yield _file("pictures", path)

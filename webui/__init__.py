@@ -32,7 +32,7 @@ SECURITY_HEADERS = {
 def create_app(
     settings: Settings, *, engine: Engine, sessions: sessionmaker[Session], open_reader: OpenReader = open_reader
 ) -> Flask:
-    """Create the application; the caller refreshes the engine."""
+    """Create the application; the caller is responsible for refreshing the engine."""
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_mb * 1_000_000 + FORM_OVERHEAD
     app.json.sort_keys = False  # type: ignore[attr-defined]

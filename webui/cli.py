@@ -144,7 +144,7 @@ def _announce(address: str, problem: str | None) -> None:
 
 @click.command(epilog="Example: vsearch demo --feed products.csv --images pictures.tar")
 @click.option("--feed", type=EXISTING_FILE, help="Your own feed.")
-@click.option("--images", type=EXISTING_PATH, help="Its pictures: folder, tar or zip.")
+@click.option("--images", type=EXISTING_PATH, help="Its images: folder, tar or zip.")
 @click.option("--mapping", type=EXISTING_PATH, help="TOML file that maps the feed's columns.")
 @click.option("--accept", multiple=True, help="Override a safety check (repeatable), as in `vsearch index run`.")
 @host_option
@@ -200,7 +200,7 @@ def _search_examples(settings: Settings, examples: Sequence[DemoPhoto]) -> None:
     summary = f"the products of {found} of {len(examples)} example photos among the first {DEMO_MAX_RANK}"
     if 2 * found < len(examples):
         remedy = "Run it with a new data folder, and without the `checkpoint` setting."
-        raise GenerationError(f"The demo only found {summary}. {remedy}")
+        raise GenerationError(f"The demo found only {summary}. {remedy}")
     click.echo(f"Found {summary}.")
 
 

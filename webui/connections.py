@@ -55,7 +55,7 @@ class BuffersFull(Error):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """Limits on connections."""
+    """Limits for client connections."""
 
     read_seconds: float  # for a request to arrive, and for its response to be read
     body_bytes: int  # of one request
@@ -81,7 +81,7 @@ def client_network(address: str) -> str:
 
 
 class RequestParser(HTTPRequestParser):  # type: ignore[misc]
-    """Records when a request began and was complete, and rejects requests on which Waitress would fail."""
+    """Records when a request began and when it was complete; rejects requests that would make Waitress fail."""
 
     error: Error | None
 
@@ -206,7 +206,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
 
 class Server(TcpWSGIServer):  # type: ignore[misc]
-    """Serves a WSGI application on a bound socket until `stop`."""
+    """Serves a WSGI application on a bound socket until `stop` is called."""
 
     channel_class = Channel
     accepting: bool
@@ -248,7 +248,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             channel.reject(BuffersFull("too many uploads at once"))
 
     def serve(self) -> None:
-        """Serve until `stop`, then finish running requests."""
+        """Serve until `stop` is called, then finish running requests."""
         while not self._has_stopped():
             wasyncore.loop(timeout=1, use_poll=True, map=self._map, count=1)
         self.task_dispatcher.shutdown(timeout=1)

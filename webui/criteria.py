@@ -30,7 +30,7 @@ class Criteria:
     in_stock: bool = False
     page: int = 1
     visual_only: bool = False  # do not read an article number from the photo
-    article_number: str = ""  # read from the photo, but not the number of exactly one product
+    article_number: str = ""  # read from the photo, unless it identifies exactly one product
     currency: str = "EUR"
 
     @property
@@ -51,7 +51,7 @@ class Criteria:
 
     @property
     def unfiltered(self) -> "Criteria":
-        """The same criteria without box, class and facets; text and metric stay, because they only order results."""
+        """A copy without box, class and facets; text and metric are kept, because they only affect the order."""
         class_name = ALL if self.class_name == ALL else ""
         return replace(self, box=None, class_name=class_name, price_min=None, price_max=None, in_stock=False)
 

@@ -1,4 +1,4 @@
-"""Image files of the web server: shoppers' photos, thumbnails of catalog pictures, and example photos.
+"""Image files of the web server: shoppers' photos, thumbnails of catalog images, and example photos.
 
 Photos are never stored as sent: each is decoded and encoded again, so that no hidden data, GPS position or file name
 remains. The id is an HMAC of the result: stable, but not guessable even by someone who has the photo.
@@ -168,14 +168,14 @@ def _load_or_create_key(path: Path) -> bytes:
 
 
 class Thumbnails:
-    """A folder of JPEG thumbnails of the stored pictures; it may be deleted at any time."""
+    """A folder of JPEG thumbnails of the stored images; it may be deleted at any time."""
 
     def __init__(self, settings: Settings) -> None:
         self.folder = settings.thumbnails
         self._store = ImageStore(settings.pictures)
 
     def read(self, sha256: str, width: int) -> bytes | None:
-        """Return a picture with its longer side at most `width`; None for another width or an unknown picture."""
+        """Return an image with its longer side at most `width`; None for another width or an unknown image."""
         if width not in WIDTHS or not is_sha256(sha256):
             return None
         path = self.folder / sha256[:2] / f"{sha256}-{width}.jpg"
@@ -193,9 +193,9 @@ class Thumbnails:
         return thumbnail
 
     def unused(self, keep: Container[str], withdrawn: Container[str], before: float) -> Iterator[Path]:
-        """Yield the thumbnails to delete: those created before a Unix time, and those of unused pictures.
+        """Yield the thumbnails to delete: those created before a Unix time, and those of unused images.
 
-        A picture removed from a product keeps its thumbnails until the picture file itself is deleted, because pages
+        An image removed from a product keeps its thumbnails until the image file itself is deleted, because pages
         sent earlier may still request them. Those of withdrawn products are deleted at once.
         """
         for path in self.folder.glob("[0-9a-f][0-9a-f]/*-*.jpg"):
@@ -259,7 +259,7 @@ def prunable_files(
 ) -> Iterator[tuple[str, Path]]:
     """Yield the kind and path of old thumbnails and uploads, and of temporary files that killed processes left behind.
 
-    `keep` contains the sha256 of pictures in use, `withdrawn` those of pictures of products withdrawn long ago.
+    `keep` contains the sha256 of images in use, `withdrawn` those of images of products withdrawn long ago.
     """
     made_before = (now - timedelta(days=settings.thumbnail_days)).timestamp()
     for path in Thumbnails(settings).unused(keep, withdrawn, made_before):

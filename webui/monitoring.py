@@ -42,7 +42,7 @@ def ready() -> tuple[dict[str, str], int]:
 
 @admin_blueprint.get("/readyz")
 def ready_details() -> tuple[dict[str, Any], int]:
-    """Report the same, the served generation and, in `problem`, why it or a newer one cannot be served."""
+    """Report the same, the served generation and, as `problem`, why it or a newer one cannot be served."""
     served = services()
     engine = served.engine
     problems = [engine.problem] if engine.problem else []
@@ -136,7 +136,7 @@ def _current_state(served: Services) -> CollectorRegistry:
         set_gauge("ready", "1 if photos can be searched.", 0)
     else:
         set_gauge("ready", "1 if photos can be searched.", 1)
-        set_gauge("index_pictures", "Pictures in the served index.", sum(part.count for part in manifest.classes))
+        set_gauge("index_pictures", "Images in the served index.", sum(part.count for part in manifest.classes))
         created = manifest.created_at.timestamp()
         set_gauge("index_created_timestamp_seconds", "When the served index was built.", created)
     with served.sessions() as session:
@@ -149,7 +149,7 @@ def _add_catalog(session: Session, registry: CollectorRegistry) -> None:
     products = Gauge("vsearch_products", "Products in the catalog.", ("state",), registry=registry)
     products.labels("live").set(counts["products"])
     products.labels("withdrawn").set(counts["withdrawn"])
-    pictures = Gauge("vsearch_pictures", "Pictures in the catalog.", ("state",), registry=registry)
+    pictures = Gauge("vsearch_pictures", "Images in the catalog.", ("state",), registry=registry)
     pictures.labels("readable").set(counts["pictures"])
     pictures.labels("unreadable").set(counts["unreadable"])
     pictures.labels("unavailable").set(imports.count_failing_pictures(session))

@@ -49,7 +49,7 @@ class Chip:
 
 @dataclass(frozen=True)
 class DetectedBox:
-    """A part of the photo that may show a product; `selected` if it was searched for or produced the best hit."""
+    """A region of the photo that may show a product; `selected` if it was searched or produced the best hit."""
 
     box: Box
     confidence: float

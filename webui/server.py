@@ -26,7 +26,7 @@ from webui.connections import ConnectionLimits, Server
 from webui.services import Services, services_of
 
 RESERVED_FILES = 256
-"""Open files other than connections: catalog, pictures, indexes."""
+"""File descriptors reserved for everything but connections: the catalog, images and indexes."""
 
 REFRESH_SECONDS = 5.0
 EXPIRE_SECONDS = 3600.0
@@ -100,7 +100,7 @@ def _serve_admin(app: Flask, listener: socket.socket) -> Server:
 
 
 def connection_limits(app: Flask, settings: Settings) -> ConnectionLimits:
-    """Raise the soft limit on open files and return limits that fit it, at up to two files per connection."""
+    """Raise the soft limit on open files; return limits that stay within it, at two files per connection."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * ConnectionLimits.connections + RESERVED_FILES
     if hard != resource.RLIM_INFINITY:

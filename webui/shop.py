@@ -131,14 +131,14 @@ def product(sku: str) -> str:
 
 @blueprint.get("/pictures/<sha256>-<int:width>.jpg")
 def catalog_picture(sha256: str, width: int) -> Response:
-    """Send a picture of a product, its longer side at most `width` pixels.
+    """Send an image of a product, its longer side at most `width` pixels.
 
     The content at a URL never changes, but its product may be withdrawn, so caches expire within a day.
     """
     with services().sessions() as session:
         is_public = queries.is_picture_public(session, sha256)
     thumbnail = services().thumbnails.read(sha256, width) if is_public else None
-    content = BytesIO(thumbnail or abort(404, "This picture does not exist."))
+    content = BytesIO(thumbnail or abort(404, "This image does not exist."))
     return send_file(content, "image/jpeg", etag=f"{sha256}-{width}", max_age=_DAY)
 
 
@@ -154,7 +154,7 @@ def photo(photo_id: str) -> Response:
 @blueprint.get("/examples/<example_id>.jpg")
 def example(example_id: str) -> Response:
     """Send the preview of an example photo."""
-    found = services().examples.get(example_id) or abort(404, "This picture does not exist.")
+    found = services().examples.get(example_id) or abort(404, "This image does not exist.")
     response = send_file(BytesIO(found.preview), "image/jpeg", etag=example_id, max_age=_YEAR)
     response.cache_control.immutable = True
     return response

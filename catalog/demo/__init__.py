@@ -1,4 +1,4 @@
-"""The demo shop, a furniture shop rendered by `tools/demo_shop_renderer`: a feed, its pictures, and photos."""
+"""The demo shop, a furniture shop rendered by `tools/demo_shop_renderer`: a feed, its images, and photos."""
 
 import csv
 import shutil

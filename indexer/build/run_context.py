@@ -71,12 +71,12 @@ class RunReport:
         return (self.encoded + self.views) / spent if spent else 0.0
 
     def text(self) -> str:
-        """Return one or two sentences."""
-        encoded = _plural(self.encoded, "picture")
+        """Return a summary in one or two sentences."""
+        encoded = _plural(self.encoded, "image")
         unreadable = f" ({self.unreadable} unreadable)" if self.unreadable else ""
         result = "is up to date."
         if self.state == "published":
-            pictures, products = _plural(self.pictures, "picture"), _plural(self.products, "product")
+            pictures, products = _plural(self.pictures, "image"), _plural(self.products, "product")
             result = f"published with {pictures} of {products} in {_plural(self.classes, 'class', 'classes')}."
         return f"{encoded} encoded{unreadable}; generation {self.generation_id} {result} {self.note}".rstrip()
 

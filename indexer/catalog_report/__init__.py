@@ -33,13 +33,13 @@ from vsearch.index import retention
 from vsearch.models import registry
 
 LATEST = 7
-"""Number of imports and of index runs listed."""
+"""Number of imports, and of index runs, to list."""
 
 MAX_LISTED = 60
 """Maximum findings of each kind on the HTML page; the JSON report lists all of them."""
 
 _THUMBNAIL = 160  # px
-_BATCH = 5000  # pictures whose blocks are in memory at a time
+_BATCH = 5000  # images whose blocks are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class PublishedGeneration:
         return any(name > self.generation_id for name in self.rolled_back)
 
     def text(self) -> str:
-        """Return one or two sentences."""
+        """Return a description in one or two sentences."""
         since, names = self.since[:16].replace("T", " "), ", ".join(self.rolled_back)
         rolled_back = f" Rolled back: {names}." if names else ""
         return f"Generation {self.generation_id} has been published since {since}.{rolled_back}"
@@ -151,7 +151,7 @@ def render_html(report: CatalogReport, settings: Settings) -> str:
     store, limits = ImageStore(settings.pictures), Limits.from_settings(settings)
 
     def thumbnail(sha256: str) -> str:
-        """Return a data URL, or "" if the picture cannot be read."""
+        """Return a data URL, or "" if the image cannot be read."""
         try:
             picture = decode(store.read(sha256), limits, max_side=_THUMBNAIL)
         except VSearchError:

@@ -15,38 +15,38 @@ from vsearch.models.class_heads import ClassPredictions
 
 TITLES = {
     "bad row": "Rows of the last feed that were not imported",
-    "no picture": "Products without a usable picture",
-    "unavailable picture": "Pictures that could not be fetched",
-    "small picture": "Pictures that are too small",
-    "watermark": "Pictures with a watermark",
-    "shared picture": "Different products with the same picture",
+    "no picture": "Products without a usable image",
+    "unavailable picture": "Images that could not be fetched",
+    "small picture": "Images that are too small",
+    "watermark": "Images with a watermark",
+    "shared picture": "Different products with the same image",
     "near duplicate": "Different products that look nearly identical",
     "suspect category": "Products that look like another category",
 }
 """Kind of finding -> title of its section, in the order of the report."""
 
 MIN_SIDE = 200
-"""Length of the longer side, in pixels, below which a picture is reported as too small."""
+"""Length of the longer side, in pixels, below which an image is reported as too small."""
 
 MIN_OTHER_PROBABILITY = 0.4
 MAX_OWN_PROBABILITY = 0.02
 """A category is suspect if another class gets at least the first probability and its own class at most the second.
 
-Measured on 1,254 products of ikea in 22 classes: this reports 41 percent of the pictures that were put in a wrong
+Measured on 1,254 products of ikea in 22 classes: this reports 41 percent of the images that were put in a wrong
 class and 0.2 percent of the others.
 """
 
 NEAR_DUPLICATE_SCORE = 0.9
-"""Minimum cosine similarity of near duplicates; on ikea, 9 pairs in addition to identical pictures."""
+"""Minimum cosine similarity of near duplicates; on ikea, 9 pairs in addition to identical images."""
 
 _NEIGHBORS = 5
 _MAX_UNAVAILABLE = 1000
-_MAX_SEARCHED = 5000  # pictures in each class for which neighbors are searched
+_MAX_SEARCHED = 5000  # images in each class for which neighbors are searched
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to correct in the catalog: a key of `TITLES`, products, sha256 of pictures to show, and a sentence."""
+    """One thing to correct in the catalog: a key of `TITLES`, products, sha256 of images to show, and a sentence."""
 
     kind: str
     skus: tuple[str, ...]
@@ -55,7 +55,7 @@ class Finding:
 
 
 def of_imports(session: Session, imports: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
-    """Yield rows that the latest import skipped, and pictures that could not be fetched, most failures first."""
+    """Yield rows that the latest import skipped, and images that could not be fetched, most failures first."""
     for row in imports[0]["findings"] if imports else []:
         if row["kind"] != "picture":
             yield Finding("bad row", (row["sku"],), (), f"Line {row['line']}: {row['reason']}")
@@ -71,33 +71,33 @@ def of_imports(session: Session, imports: Sequence[Mapping[str, Any]]) -> Iterat
 
 
 def without_picture(session: Session) -> Iterator[Finding]:
-    """Yield the products that have no readable picture."""
+    """Yield the products that have no readable image."""
     readable = exists().where(Image.product_id == Product.product_id, READABLE)
     for sku in session.scalars(select(Product.sku).where(LIVE, ~readable).order_by(Product.sku)):
-        yield Finding("no picture", (sku,), (), "No usable picture, so visual search cannot find this product.")
+        yield Finding("no picture", (sku,), (), "No usable image, so visual search cannot find this product.")
 
 
 def small_pictures(pictures: Sequence[GalleryRow]) -> Iterator[Finding]:
-    """Yield pictures that are too small."""
+    """Yield images that are too small."""
     for picture in pictures:
         if picture.width and picture.height and max(picture.width, picture.height) < MIN_SIDE:
-            text = f"The picture is {picture.width} x {picture.height} pixels; its longer side is below {MIN_SIDE}."
+            text = f"The image is {picture.width} x {picture.height} pixels; its longer side is below {MIN_SIDE}."
             yield Finding("small picture", (picture.sku,), (picture.sha256,), text)
 
 
 def shared_pictures(pictures: Sequence[GalleryRow]) -> Iterator[Finding]:
-    """Yield pictures shared by products that are not variants of each other."""
+    """Yield images shared by products that are not variants of each other."""
     owners: dict[str, list[GalleryRow]] = defaultdict(list)
     for picture in pictures:
         owners[picture.sha256].append(picture)
     for sha256, found in owners.items():
         if len({each.sku if each.variant_group is None else (each.variant_group,) for each in found}) > 1:
             skus = tuple(sorted({each.sku for each in found}))
-            yield Finding("shared picture", skus, (sha256,), f"{len(skus)} products have the same picture.")
+            yield Finding("shared picture", skus, (sha256,), f"{len(skus)} products have the same image.")
 
 
 def near_duplicates(pictures: Sequence[GalleryRow], gallery: Gallery) -> Iterator[Finding]:
-    """Yield pairs of products with nearly identical pictures, except variants of each other."""
+    """Yield pairs of products with nearly identical images, except variants of each other."""
     by_id = {picture.image_id: picture for picture in pictures}
     reported: set[frozenset[str]] = set()
     for index in gallery.indexes["cosine"].values():
@@ -126,7 +126,7 @@ def _unrelated(one: GalleryRow, other: GalleryRow) -> bool:
 def suspect_categories(
     pictures: Sequence[GalleryRow], classes: Sequence[str], predictions: ClassPredictions
 ) -> Iterator[Finding]:
-    """Yield pictures that the classifier confidently assigns to a different class than the feed does (`classes`)."""
+    """Yield images that the classifier confidently assigns to a different class than the feed does (`classes`)."""
     columns = {name: number for number, name in enumerate(predictions.classes)}
     for picture, own, shares in zip(pictures, classes, predictions.probabilities, strict=True):
         likely = int(shares.argmax())

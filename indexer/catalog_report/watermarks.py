@@ -1,6 +1,6 @@
-"""Watermark detection: finds pictures of different products with the same watermark, logo or frame in one position.
+"""Watermark detection: finds images of different products with the same watermark, logo or frame in one position.
 
-Products differ from picture to picture but a watermark does not, so only the watermark remains in the median of the
+Products differ from image to image but a watermark does not, so only the watermark remains in the median of the
 gradients (Dekel, Rubinstein, Liu, Freeman: On the Effectiveness of Visible Watermarks, CVPR 2017). Products of the same
 shape also share edges; if most gradients are shared, the group has no watermark. See docs/benchmarks.md for rates.
 """
@@ -15,13 +15,13 @@ from catalog.queries import GalleryRow
 from indexer.catalog_report.findings import Finding
 
 SIDE = 128
-"""Width and height, in pixels, to which pictures are resized."""
+"""Width and height, in pixels, to which images are resized."""
 
 SAMPLE_SIZE = 24
-"""Number of pictures compared in a group, one per product."""
+"""Number of images compared in a group, one per product."""
 
 MIN_PICTURES = 8
-"""Minimum number of pictures for a group to be examined."""
+"""Minimum number of images for a group to be examined."""
 
 WHOLE_CATALOG = "the catalog"
 MAX_BRANDS = 100
@@ -29,14 +29,14 @@ MAX_BRANDS = 100
 _MIN_GRADIENT = 0.02  # median gradient of a watermark; the range from black to white is 1
 _CLIP = 0.05  # gradients are clipped here, so that strong product edges do not dominate
 _MIN_MARK_PIXELS = 48  # of SIDE x SIDE
-_MIN_CORRELATION = 0.6  # between a picture's gradients and the watermark's
+_MIN_CORRELATION = 0.6  # between an image's gradients and the watermark's
 _MIN_MEDIAN_CORRELATION = 0.75
 _MIN_MARKED_SHARE = 0.75
 _MIN_OTHER_EDGES = 0.5  # pixels with a gradient outside the watermark, relative to its own number of pixels
 
 
 def groups(pictures: Sequence[GalleryRow]) -> Iterator[tuple[str, list[GalleryRow]]]:
-    """Yield a sample of equally shaped pictures from the whole catalog, then one from each of the largest brands."""
+    """Yield a sample of equally shaped images from the whole catalog, then one from each of the largest brands."""
     yield WHOLE_CATALOG, _sample(pictures)
     brands: dict[str, list[GalleryRow]] = defaultdict(list)
     for picture in pictures:
@@ -48,7 +48,7 @@ def groups(pictures: Sequence[GalleryRow]) -> Iterator[tuple[str, list[GalleryRo
 
 
 def find_watermarked(gray: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return which of the pictures, uint8 [n, SIDE, SIDE], have a common watermark: bool [n]."""
+    """Return which of the images, uint8 [n, SIDE, SIDE], have a common watermark: bool [n]."""
     nothing = np.zeros(len(gray), dtype=np.bool_)
     if len(gray) < MIN_PICTURES:
         return nothing
@@ -73,17 +73,17 @@ def find_watermarked(gray: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def finding(group: str, sample: Sequence[GalleryRow], marked: NDArray[np.bool_]) -> Finding | None:
-    """Return the finding for a group, or None if none of its pictures has a watermark."""
+    """Return the finding for a group, or None if none of its images has a watermark."""
     if not marked.any():
         return None
     chosen = [picture for picture, is_marked in zip(sample, marked.tolist(), strict=True) if is_marked]
-    text = f"{len(chosen)} of {len(sample)} sampled pictures from {group} have the same watermark, logo or frame."
+    text = f"{len(chosen)} of {len(sample)} sampled images from {group} have the same watermark, logo or frame."
     skus, sha256s = tuple(each.sku for each in chosen), tuple(each.sha256 for each in chosen)
     return Finding("watermark", skus, sha256s, text)
 
 
 def _sample(pictures: Sequence[GalleryRow]) -> list[GalleryRow]:
-    """Return one picture per product, all of the most common shape, in a stable pseudo-random selection."""
+    """Return one image per product, all of the most common shape, in a stable pseudo-random selection."""
     known = [(round(each.width / each.height, 1), each) for each in pictures if each.width and each.height]
     shapes = Counter(shape for shape, _ in known).most_common(1)
     products: dict[str, GalleryRow] = {}

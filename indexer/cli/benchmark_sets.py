@@ -1,4 +1,4 @@
-"""Queries about the products of a catalog, and the sets of queries of `vsearch evaluate all`."""
+"""Queries for the products of a catalog, and the query sets of `vsearch evaluate all`."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ from vsearch.imaging.geometry import Box
 from vsearch.imaging.synthetic import add_margin
 
 SEED = 20_000
-"""Default seed of synthetic photos."""
+"""Default seed for synthetic photos."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class CatalogImages:
 
     @classmethod
     def open(cls, settings: Settings) -> "CatalogImages":
-        """Read the rows."""
+        """Read the rows of the catalog."""
         with database.open_catalog(settings.catalog_url) as sessions, sessions() as session:
             rows = queries.gallery_rows(session)
         return cls(rows, ImageStore(settings.pictures))
@@ -54,7 +54,7 @@ class CatalogImages:
         return groups
 
     def picture(self, row: GalleryRow) -> Picture:
-        """Return an image."""
+        """Decode an image."""
         return decode(self.store.read(row.sha256))
 
     def row(self, sku: str) -> GalleryRow:
@@ -73,7 +73,7 @@ class CatalogImages:
         return frozenset(product_id for group in groups for product_id in self._variants[group])
 
     def ranker(self, name: str, describe: Callable[[Picture], NDArray[np.float32]]) -> DescriptorRanker:
-        """Return a baseline for the images."""
+        """Return a baseline ranker for the images."""
         ids = np.array([row.product_id for row in self.rows])
         return DescriptorRanker(name, describe, map(self.picture, self.rows), ids)
 
@@ -81,7 +81,7 @@ class CatalogImages:
 def read_queries(
     catalog: CatalogImages, listed: Sequence[PhotoQuery], pictures: Path, limits: Limits, file: Path
 ) -> list[Query]:
-    """Return the queries of a list of photos, `file`, with the photos in a folder or archive.
+    """Return the queries listed in `file`, with their photos from a folder or archive.
 
     Raises:
         DatasetError: a photo cannot be read, or a product is not in the catalog.
@@ -191,10 +191,10 @@ _wayfair_rooms = partial(_listed, "rooms.csv", "wayfair_views/images.tar")
 _demo_photos = partial(_listed, demo.SHOP / "photos.csv", demo.PHOTOS, split="unseen")
 
 SETS: Mapping[str, BenchmarkSet] = {
-    "wayfair_views": BenchmarkSet("other views; 7 in 10 products with all pictures", "wayfair", _wayfair_views, True),
+    "wayfair_views": BenchmarkSet("other views; 7 in 10 products with all images", "wayfair", _wayfair_views, True),
     "wayfair_rooms": BenchmarkSet("whole room photos; the same catalog", "wayfair", _wayfair_rooms),
     "wayfair_one_picture_views": BenchmarkSet(
-        "the same views; every product with one picture", "wayfair_one_picture", _wayfair_views, True
+        "the same views; every product with one image", "wayfair_one_picture", _wayfair_views, True
     ),
     "wayfair_one_picture_rooms": BenchmarkSet(
         "whole room photos, also of the others; the same catalog", "wayfair_one_picture", _wayfair_rooms
@@ -209,7 +209,7 @@ SETS: Mapping[str, BenchmarkSet] = {
         "whole room photos", "ikea_rooms", partial(_listed, "rooms.csv", "ikea_rooms/images.tar")
     ),
     "groceries": BenchmarkSet(
-        "phone photos of the half not trained on",
+        "phone photos of the half not used in training",
         "groceries",
         partial(_listed, "unseen.csv", "grocery_phone_photos/images.tar"),
     ),

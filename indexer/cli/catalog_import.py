@@ -26,7 +26,7 @@ def catalog() -> None:
 
 @catalog.command("import", epilog="Example: vsearch catalog import products.csv --images pictures.tar --dry-run")
 @click.argument("feed", default="")
-@click.option("--images", help="Folder, archive or object storage with the pictures that FEED names.")
+@click.option("--images", help="Folder, archive or object storage with the images that FEED names.")
 @click.option("--mapping", type=ANY_PATH, help="TOML file that maps FEED's columns.")
 @click.option("--dry-run", is_flag=True, help="Check the feed without writing anything.")
 @click.option("--accept", type=click.Choice(GATES), multiple=True, help="Override a feed safety check (repeatable).")

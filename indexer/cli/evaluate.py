@@ -250,7 +250,7 @@ def _score(rankings: Sequence[Ranking], queries: Sequence[Query], rows: Sequence
 def _print_scores(result: Mapping[str, Any], images: int) -> None:
     scores: dict[str, dict[str, Estimate]] = result["scores"]
     columns = tuple(next(iter(scores.values())))
-    title = f"{result['title']}: {result['queries']} queries, {images} pictures (percent, 95 % interval)"
+    title = f"{result['title']}: {result['queries']} queries, {images} images (percent, 95 % interval)"
     lines = [(name, *map(str, found.values())) for name, found in scores.items()]
     table(title, ("ranker", *columns), lines, right=columns)
     out.print(f"routing loss at hit@1: {result['routing_loss']:.3f} (routed divided by all; 1 means no loss)\n")

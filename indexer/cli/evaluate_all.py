@@ -45,7 +45,7 @@ CLASSES = "furniture_classes"
 CLASS_IMAGES = Path("furniture_photos", "images.tar")
 
 SIMILAR = {"wayfair_one_picture": "wayfair", "ikea_rooms": "ikea"}
-"""Shop -> another with the same pictures."""
+"""Shop -> another with the same images."""
 
 LABEL_FIGURES = (
     "exact, product not sold",
@@ -83,13 +83,14 @@ def evaluate_all(
 ) -> None:
     """Score the checkpoint on the research data sets in PHOTOS, with a Lab histogram as the baseline.
 
-    Each set is searched in a shop that is indexed in --work. If the command is stopped, run it again: what was encoded
-    is kept. So are the lists of photos, for `vsearch --data WORK/SHOP/data evaluate photos WORK/SHOP/LIST.csv`.
+    Each set is searched in a shop that is indexed in --work. If the command is stopped, run it again to continue. The
+    lists of photos are kept for `vsearch --data WORK/SHOP/data evaluate photos WORK/SHOP/LIST.csv`.
     """
     chosen = {name: each for name, each in SETS.items() if not only or name in only}
     checkpoint = registry.find(settings, settings.checkpoint or registry.BUNDLED)
     shops = list(dict.fromkeys(each.shop for each in chosen.values()))
-    feeds = {shop: _convert(shop, folder, work / shop) for shop in shops}  # all first, to find missing data at once
+    # Convert all shops first, so that missing data is reported at once.
+    feeds = {shop: _convert(shop, folder, work / shop) for shop in shops}
     results: dict[str, Any] = {"checkpoint": checkpoint.checkpoint_id, "sets": {}}
     with stoppable("Stopped. Run the same command again to continue."):
         for shop in shops:
@@ -114,7 +115,7 @@ def evaluate_all(
 
 
 def _convert(shop: str, folder: Path, target: Path) -> tuple[Path, Path]:
-    """Write the shop's files; return its feed and its pictures."""
+    """Write the shop's files; return its feed and its images."""
     if shop == "demo":
         return demo.FEED, demo.PICTURES
     convert, archives = research_sets.SHOPS[shop]
@@ -131,7 +132,7 @@ def _convert(shop: str, folder: Path, target: Path) -> tuple[Path, Path]:
 
 
 def _copy_encoded(work: Path, shop: str) -> None:
-    """Start a new shop with the catalog of the one that has most of its pictures, which are then already encoded."""
+    """Start a new shop with the catalog of the shop that has most of its images, to avoid encoding them again."""
     source, target = work / SIMILAR.get(shop, shop) / "data", work / shop / "data"
     if source.is_dir() and not target.exists():
         copied = target.with_name(f".{target.name}")

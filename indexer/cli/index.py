@@ -34,13 +34,13 @@ def index() -> None:
 
 @index.command("run", epilog="Example: vsearch index run --feed products.csv --images pictures.tar")
 @click.option("--feed", default="", help="Import this feed first; the default is the `feed` setting, if set.")
-@click.option("--images", help="Folder, archive or object storage with the pictures that the feed names.")
+@click.option("--images", help="Folder, archive or object storage with the images that the feed names.")
 @click.option(
     "--accept", type=click.Choice(CHECKS), multiple=True, help="Override a safety check (repeatable)."
 )  # fmt: skip
 @pass_settings
 def run(settings: Settings, *, feed: str, images: str | None, accept: tuple[str, ...]) -> None:
-    """Import the feed, encode new pictures, and publish a new index if anything changed.
+    """Import the feed, encode new images, and publish a new index if anything changed.
 
     It can be stopped at any moment and continues when run again. Shoppers see the old index until the new one is
     published. --accept drift publishes an index whose results differ from those of the published one, --accept canaries
@@ -76,7 +76,7 @@ def status(settings: Settings, *, as_json: bool) -> None:
 @index.command("verify")
 @pass_settings
 def verify(settings: Settings) -> None:
-    """Check the published index: its files and their checksums, its pictures, and the canary queries.
+    """Check the published index: its files and their checksums, its images, and the canary queries.
 
     Products added or withdrawn since it was published are reported, but do not count as a problem.
     """
@@ -86,12 +86,12 @@ def verify(settings: Settings) -> None:
     if found.problems:
         remedy = "Run `vsearch index rollback` to publish the previous one, or `vsearch index run` to build another."
         raise VerificationFailed(f"The published index has problems. {' '.join(found.problems)} {remedy}")
-    click.echo(f"Generation {found.generation_id} is valid: {found.pictures} pictures in {found.classes} classes.")
+    click.echo(f"Generation {found.generation_id} is valid: {found.pictures} images in {found.classes} classes.")
 
 
 @index.command("report", epilog="Example: vsearch index report --html report.html")
 @json_option
-@click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write HTML with pictures.")
+@click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write HTML with images.")
 @pass_settings
 def report(settings: Settings, *, as_json: bool, page: Path | None) -> None:
     """Show how the latest nightly jobs ended, and what to correct in the catalog."""
@@ -121,9 +121,9 @@ def rollback(settings: Settings, *, to: str) -> None:
 def _print_summary(report: RunReport) -> None:
     counts = {
         "products": report.products,
-        "pictures": report.pictures,
+        "images": report.pictures,
         "classes": report.classes,
-        "pictures encoded": report.encoded,
+        "images encoded": report.encoded,
         "augmented views encoded": report.views,
         "unreadable": report.unreadable,
         "generations pruned": report.pruned,
@@ -157,7 +157,7 @@ def _print_manifest(current: Manifest, kept: list[str]) -> None:
     click.echo(f"Checkpoint {current.checkpoint_id}; {current.embedding_size}-dimensional embeddings.")
     click.echo(f"On disk: {', '.join(kept)}.")
     lines = [(entry.name, str(entry.count), entry.index_key) for entry in current.classes]
-    table("Classes", ("class", "pictures", "index"), lines, right=("pictures",))
+    table("Classes", ("class", "images", "index"), lines, right=("images",))
 
 
 @click.command(epilog="Example: vsearch prune --dry-run")
@@ -167,7 +167,7 @@ def _print_manifest(current: Manifest, kept: list[str]) -> None:
 def prune(settings: Settings, *, dry_run: bool, as_json: bool) -> None:
     """Delete data that is no longer used, as each nightly job does.
 
-    This covers pictures that no product has, with their thumbnails; blocks (features) of these pictures and of models
+    This covers images that no product has, with their thumbnails; blocks (features) of these images and of models
     no longer in use; models and indexes that no rollback needs; uploads beyond their limits; old jobs and records; and
     temporary files of killed commands. It does not run during a nightly job.
     """

@@ -138,7 +138,7 @@ def export(settings: Settings, name: str, target: Path, kind: str) -> None:
 def compare(settings: Settings, names: tuple[str, ...], as_json: bool) -> None:
     """Evaluate two models on the evaluation set, each with its own index, without publishing anything.
 
-    A single model is compared with the one in use. Pictures that have no stored blocks for a model are encoded first.
+    A single model is compared with the one in use. Images that have no stored blocks for a model are encoded first.
     """
     if len(names) > 2:
         raise click.UsageError("Give one model, or two to compare with each other.")
@@ -199,7 +199,7 @@ def rollback(settings: Settings, role: str) -> None:
     """Undo the last promotion: return to the previous model and its last index; nightly jobs continue with it."""
     if role == "reader":
         reader = reader_promotion.rollback_reader(settings)
-        click.echo(f"Model {reader.checkpoint_id} reads tags again." if reader else "No model reads tags any more.")
+        click.echo(f"Model {reader.checkpoint_id} reads tags again." if reader else "No model reads tags anymore.")
         return
     result = promotion.rollback(settings)
     click.echo(
@@ -328,12 +328,12 @@ def _print_comparison(result: ModelComparison) -> None:
     titles = {promotion.IN_USE: "in use", promotion.CANDIDATE: "candidate"}
     names = [titles.get(name, name[:8]) for name in (result.first, result.second)]
     columns = ("mean", *names, "difference", "95 % interval")
-    title = f"Evaluation set {result.evaluation}; {figures.queries} queries among {result.pictures} catalog pictures"
+    title = f"Evaluation set {result.evaluation}; {figures.queries} queries among {result.pictures} catalog images"
     table(title, columns, rows, right=columns[1:])
     if result.synthetic:
         click.echo(
-            "Synthetic photos are easier than shoppers' photos: the difference counts, not the scores. Create a set of "
-            "shoppers' photos with `vsearch models evaluation-set --photos FOLDER --answers FILE --replace`."
+            "Synthetic photos are easier than shoppers' photos: compare the scores only with each other. Create a set "
+            "of shoppers' photos with `vsearch models evaluation-set --photos FOLDER --answers FILE --replace`."
         )
     if result.skipped:
         click.echo(f"Photos skipped because their products are withdrawn or not in both indexes: {result.skipped}.")

@@ -80,7 +80,7 @@ def read_mapping(path: Path) -> ColumnMapping:
 
 
 def apply_mapping(name: str, table: Table, mapping: ColumnMapping | None = None) -> Table:
-    """Return a feed's rows under the catalog's column names; if no columns are mapped, the export is recognized.
+    """Return a feed's rows under the catalog's column names; known exports need no mapped columns.
 
     Raises:
         FeedRejected: a required column is missing.

@@ -263,7 +263,7 @@ def _parse_price(value: Any, info: ValidationInfo) -> tuple[int | None, str]:
 def _unique_images(names: tuple[str, ...]) -> tuple[str, ...]:
     unique = tuple(dict.fromkeys(filter(None, names)))
     if len(unique) > MAX_IMAGES:
-        raise ValueError(f"names {len(unique)} pictures; name at most {MAX_IMAGES}")
+        raise ValueError(f"names {len(unique)} images; name at most {MAX_IMAGES}")
     return unique
 
 

@@ -24,7 +24,7 @@ MAX_GZIP_LAYERS = 2
 """A feed can be compressed twice, by the shop and by its server."""
 
 NULLS = frozenset({"", "NULL", r"\N"})
-"""Empty CSV cells; databases write the last two."""
+"""CSV cells that count as empty; the last two are written by databases."""
 
 _HEAD_BYTES = 4096
 _WEB_PAGE = re.compile(
@@ -101,7 +101,7 @@ def _format(name: str, head: bytes, encoding: str) -> Literal["CSV", "JSON Lines
         raise FeedRejected(f"Feed {name} is a spreadsheet or an archive. Export it as CSV.")
     text = head.decode(encoding, errors="ignore").removeprefix("\ufeff").lstrip()
     found = identify(head)
-    if "\0" in text and (found not in (TEXT, UNKNOWN) or "\0" in text.partition("\n")[0]):  # else only a bad cell
+    if "\0" in text and (found not in (TEXT, UNKNOWN) or "\0" in text.partition("\n")[0]):  # else one bad cell
         raise FeedRejected(f"Feed {name} is {found.name}, not CSV, JSON Lines, XML or Parquet. Export it as CSV.")
     if text.startswith("<"):
         if _WEB_PAGE.match(text):

@@ -52,7 +52,7 @@ class CatalogState:
 
 
 class FeedGateError(FeedRejected):
-    """A gate stopped the feed after it was read; `findings` lists the problems of its rows and pictures."""
+    """A gate stopped the feed after it was read; `findings` lists the problems of its rows and images."""
 
     def __init__(self, message: str, findings: tuple[FeedFinding, ...], warnings: tuple[str, ...]) -> None:
         super().__init__(message)
@@ -61,7 +61,7 @@ class FeedGateError(FeedRejected):
 
 
 def check_reading(reading: FeedReading, before: CatalogState, settings: Settings) -> list[Violation]:
-    """Return the violations of a feed, before any picture is fetched."""
+    """Return the violations of a feed, before any image is fetched."""
     return [
         *_check_rows(reading, settings),
         *_check_columns(reading, before),
@@ -82,7 +82,7 @@ def _check_rows(reading: FeedReading, settings: Settings) -> Iterator[Violation]
 
 
 def _check_columns(reading: FeedReading, before: CatalogState) -> Iterator[Violation]:
-    """Attribute columns are compared only if the feed has any, since another format may represent them differently."""
+    """Compare the filled share of each column; of attributes only if the feed has any, since formats differ."""
     lost = []
     for column in OPTIONAL_COLUMNS:
         share, _ = _filled(reading.items, column)
@@ -151,7 +151,7 @@ def _too_many(jumps: int, max_share: float, prices: int) -> bool:
 
 
 def _check_size(reading: FeedReading, before: CatalogState, settings: Settings) -> Iterator[Violation]:
-    """Products of bad rows do not count as missing, since they are not withdrawn."""
+    """Count the missing products, except those of bad rows, since these are not withdrawn."""
     named = {row.item.sku for row in reading.rows} | {error.sku for error in reading.errors}
     live, missing = len(before.products), len(before.products.keys() - named)
     if missing > max(settings.max_shrink_share * live, min(ALLOWED_REMOVALS, live / 2)):
@@ -160,22 +160,22 @@ def _check_size(reading: FeedReading, before: CatalogState, settings: Settings) 
     known = len(bare & before.products.keys())
     allowed = max(ALLOWED_FAILED_PICTURES, MAJORITY * len(reading.rows))
     if len(bare) > allowed or known > max(ALLOWED_FAILED_PICTURES, settings.max_failed_share * live):
-        yield "pictures", f"{len(bare)} of {len(reading.rows)} products have no picture"
+        yield "pictures", f"{len(bare)} of {len(reading.rows)} products have no image"
 
 
 def check_pictures(results: Collection[FetchResult], settings: Settings) -> Iterator[Violation]:
-    """Yield a violation if too many new pictures are unavailable, not counting those with earlier content."""
+    """Yield a violation if too many new images are unavailable, not counting those with earlier content."""
     lost = sum(bool(each.state.problem) and not each.state.sha256 and not each.known_to_fail for each in results)
     tried = lost + sum(each.new for each in results)
     if lost > max(ALLOWED_FAILED_PICTURES, settings.max_failed_share * tried):
-        yield "pictures", f"{lost} of {tried} new pictures are unavailable"
+        yield "pictures", f"{lost} of {tried} new images are unavailable"
 
 
 def stale_picture_warnings(results: Collection[FetchResult]) -> Iterator[str]:
-    """Yield a warning if most pictures are unavailable but keep their previous content."""
+    """Yield a warning if most images are unavailable but keep their previous content."""
     kept = sum(bool(each.state.problem) and bool(each.state.sha256) for each in results)
     if kept > max(ALLOWED_FAILED_PICTURES, MAJORITY * len(results)):
-        yield f"{kept} of {len(results)} pictures are unavailable but keep their previous content; check their location"
+        yield f"{kept} of {len(results)} images are unavailable but keep their previous content; check their location"
 
 
 def enforce(feed: str, violations: Iterable[Violation], reading: FeedReading, accept: Collection[str]) -> None:
@@ -185,7 +185,7 @@ def enforce(feed: str, violations: Iterable[Violation], reading: FeedReading, ac
         options = " ".join(f"--accept {gate}" for gate in dict.fromkeys(gate for gate, _ in found))
         message = f"{'; '.join(reason for _, reason in found)}. Export the feed again, or override with {options}."
     elif not any(row.item.images for row in reading.rows):
-        message = "no row is valid and has a picture. Correct the rows."
+        message = "no row is valid and has an image. Correct the rows."
     else:
         return
     raise FeedGateError(f"Feed {feed} was not imported: {message}", reading.errors, reading.warnings)

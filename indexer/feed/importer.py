@@ -1,4 +1,4 @@
-"""Imports a feed: reads and checks it, fetches its pictures, and writes all changes in one transaction.
+"""Imports a feed: reads and checks it, fetches its images, and writes all changes in one transaction.
 
 The feed is the whole catalog: products that are no longer in it are withdrawn. A feed that differs greatly from the
 catalog is probably broken, so safety gates stop it unless an operator overrides them.
@@ -32,7 +32,7 @@ from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
 
 PICTURE_STATE_RETENTION = timedelta(days=60)
-"""How long a picture's state is kept after the last feed that named the picture."""
+"""How long an image's state is kept after the last feed that named the image."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class ImportReport:
             "withdrawn": len(self.changes.withdrawn),
             "unchanged": self.changes.unchanged,
             "bad rows skipped": len({found.line for found in self.findings if found.kind in ("row", "repeat")}),
-            "products without a picture": sum(found.kind == "no picture" for found in self.findings),
-            "unavailable pictures": len({found.reason for found in self.findings if found.kind == "picture"}),
-            "new pictures": self.new_pictures,
+            "products without an image": sum(found.kind == "no picture" for found in self.findings),
+            "unavailable images": len({found.reason for found in self.findings if found.kind == "picture"}),
+            "new images": self.new_pictures,
         }
 
     def text(self) -> str:
@@ -78,11 +78,11 @@ def import_feed(
 ) -> ImportReport:
     """Make the catalog match a feed (a path or address) and record the import; a `dry_run` writes nothing.
 
-    `pictures` is a folder, an archive or object storage. The settings have its default, and that of `mapping` for the
-    configured feed. New pictures are stored before SQL refers to them. `accept` names gates to override.
+    `pictures` is a folder, an archive or object storage. For the configured feed, its default and that of `mapping`
+    come from the settings. New images are stored before SQL refers to them. `accept` names gates to override.
 
     Raises:
-        FeedRejected: the feed or the location of its pictures cannot be used; `FeedGateError` if a gate stops it.
+        FeedRejected: the feed or the location of its images cannot be used; `FeedGateError` if a gate stops it.
     """
     if mapping is None and settings.feed in ("", feed):
         mapping = settings.feed_mapping
@@ -134,14 +134,14 @@ def import_feed(
 
 
 def import_lock(pictures: Path) -> Path:
-    """Return the lock file, held shared by imports and exclusively by picture deletion."""
+    """Return the lock file, held shared by imports and exclusively by image deletion."""
     return pictures.with_name("import.lock")
 
 
 def _fetch(
     reading: FeedReading, context: FetchContext, progress: Progress
 ) -> tuple[FeedReading, dict[str, FetchResult]]:
-    """Return the feed with findings about its pictures added, and the fetch results by picture name."""
+    """Return the feed with findings about its images added, and the fetch results by image name."""
     results = sync_pictures({name for item in reading.items for name in item.images}, context, progress)
     failures = [
         FeedFinding(row.line, row.item.sku, problem, "picture")

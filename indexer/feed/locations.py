@@ -1,4 +1,4 @@
-"""Where feeds and pictures are: paths, web addresses, and object storage addresses such as s3://.
+"""Where feeds and images are: paths, web addresses, and object storage addresses such as s3://.
 
 Downloads are limited in size and time, retried, and never from a private network unless allowed: the addresses in a
 feed come from third parties, and could make the server request resources that only it can reach (server-side request
@@ -169,7 +169,7 @@ class Downloader:
             redirect=MAX_REDIRECTS,
             status_forcelist=RETRY_STATUSES,
             backoff_factor=pause,
-            respect_retry_after_header=False,  # it may ask for an hour
+            respect_retry_after_header=False,  # a server may ask for an hour
             raise_on_status=False,
         )
         self._deadline = deadline
@@ -184,7 +184,7 @@ class Downloader:
             self._pool.pool_classes_by_scheme = _public_pools(trusted_host)
 
     def fetch(self, address: str, max_bytes: int, tag: str = "") -> FileContent:
-        """Return the file at an address; its data is None if the file still has this tag of an earlier fetch.
+        """Return the file at an address; its data is None if it still has `tag`, known from an earlier fetch.
 
         Raises:
             AddressRefused: the address is private, or its file is missing, too large or too slow.

@@ -1,7 +1,7 @@
 """Sources of a feed's pictures: a folder, an archive, object storage, or the web.
 
-A source returns each picture with a *tag* that changes when the picture does. Given the tag of an earlier fetch, it
-omits the data of unchanged pictures, so that a nightly import does not read them again.
+A source returns each image with a *tag* that changes when the image does. Given the tag of an earlier fetch, it
+omits the data of unchanged images, so that a nightly import does not read them again.
 """
 
 import unicodedata
@@ -23,11 +23,11 @@ WEB_THREADS = 16
 
 
 class PictureUnavailable(ImageRejected):
-    """A picture named in a feed cannot be found or read."""
+    """An image named in a feed cannot be found or read."""
 
 
 class PictureSource:
-    """Fetches pictures by name: web addresses from the web, all other names from the files in one location, if set.
+    """Fetches images by name: web addresses from the web, all other names from the files in one location, if set.
 
     Up to `threads` threads can fetch at once.
     """
@@ -39,10 +39,10 @@ class PictureSource:
         self.threads = WEB_THREADS if files is None else files.threads
 
     def fetch(self, name: str, tag: str = "") -> FileContent:
-        """Return a picture; its data is None if it still has this tag.
+        """Return an image; its data is None if it still has `tag`.
 
         Raises:
-            PictureUnavailable: the picture is missing, too large, or unreadable.
+            PictureUnavailable: the image is missing, too large, or unreadable.
         """
         if locations.is_web(name):
             try:
@@ -50,7 +50,7 @@ class PictureSource:
             except AddressRefused as error:
                 raise PictureUnavailable(f"picture {error}") from error
         if self._files is None:
-            raise PictureUnavailable(f"picture {name!r} is a file name, but --images is not set. Set it to the folder.")
+            raise PictureUnavailable(f"image {name!r} is a file name, but --images is not set. Set it to the folder.")
         return self._files.fetch(name, tag)
 
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
@@ -65,10 +65,10 @@ class PictureSource:
 
 @contextmanager
 def open_pictures(location: str | None, max_bytes: int, *, private: bool = False) -> Iterator[PictureSource]:
-    """Open the location of a feed's pictures; names that are web addresses are fetched from the web instead.
+    """Open the location of a feed's images; names that are web addresses are fetched from the web instead.
 
     The location is a folder, an archive (tar, tar.gz or zip, detected by content), or the address of a folder in object
-    storage; None if the feed names only web addresses. Pictures larger than `max_bytes` are refused without being read.
+    storage; None if the feed names only web addresses. Images larger than `max_bytes` are refused without being read.
     `private` is passed to `Downloader`.
 
     Raises:
@@ -97,13 +97,13 @@ def _open_location(location: str | None, max_bytes: int) -> Iterator["_FilePictu
             missing = isinstance(error, FileNotFoundError)
             problem = "does not exist" if missing else f"cannot be read ({first_line(error)})"
             remedy = "Set --images to a folder or an intact .tar, .tar.gz or .zip."
-            raise FeedRejected(f"The picture archive {location} {problem}. {remedy}") from error
+            raise FeedRejected(f"The image archive {location} {problem}. {remedy}") from error
         with archive:
             yield ArchivePictures(archive, max_bytes)
 
 
 def _open_storage(location: str, max_bytes: int) -> "StoredPictures":
-    """Check the folder once, to avoid a timeout for every picture if the storage is unreachable."""
+    """Check the folder once, to avoid a timeout for every image if the storage is unreachable."""
     files, folder = locations.storage(location)
     try:
         files.info(folder)
@@ -135,24 +135,24 @@ class _FilePictures(ABC):
         self._max_bytes = max_bytes
 
     def fetch(self, name: str, tag: str = "") -> FileContent:
-        """Return a file; its data is None if it still has this tag."""
+        """Return a file; its data is None if it still has `tag`."""
         try:
             file = self._find(name)
             if file.size is None:
-                raise PictureUnavailable(f"picture {name!r} in {self._location} is not a regular file. Put it there.")
+                raise PictureUnavailable(f"image {name!r} in {self._location} is not a regular file. Put it there.")
             if file.tag and file.tag == tag:
                 return FileContent(None, tag)
             if file.size > self._max_bytes:
                 sizes = f"{file.size / 1e6:.3g} MB, over the limit of {self._max_bytes / 1e6:g} MB"
-                raise PictureUnavailable(f"picture {name!r} is {sizes}. Provide a smaller copy.")
+                raise PictureUnavailable(f"image {name!r} is {sizes}. Provide a smaller copy.")
             return FileContent(file.read(), file.tag)
         except PictureUnavailable:
             raise
         except (FileNotFoundError, NotADirectoryError):
             remedy = "Add it, or correct the name (names are case-sensitive)."
-            raise PictureUnavailable(f"picture {name!r} is not in {self._location}. {remedy}") from None
+            raise PictureUnavailable(f"image {name!r} is not in {self._location}. {remedy}") from None
         except Exception as error:  # damaged archives and fsspec implementations raise many types
-            problem = f"picture {name!r} in {self._location} cannot be read ({error})"
+            problem = f"image {name!r} in {self._location} cannot be read ({error})"
             raise PictureUnavailable(f"{problem}. Copy it there again.") from error
 
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
@@ -183,7 +183,7 @@ class FolderPictures(_FilePictures):
                 raise
             path = (self._root / spelled).resolve(strict=True)
         if not path.is_relative_to(self._root):
-            raise PictureUnavailable(f"picture {name!r} points outside {self._location}. Copy the file there.")
+            raise PictureUnavailable(f"image {name!r} points outside {self._location}. Copy the file there.")
         status = path.stat()
         tag = f"{status.st_size}-{status.st_mtime_ns}"  # rsync and make compare files this way
         return _File(status.st_size if path.is_file() else None, tag, path.read_bytes)

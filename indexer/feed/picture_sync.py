@@ -1,7 +1,7 @@
-"""Fetches every picture that a feed names and records its content, or the reason why it is unavailable.
+"""Fetches every image that a feed names and records its content, or the reason why it is unavailable.
 
-Results are stored by name through `catalog.imports`, so that unchanged pictures are not read again and an interrupted
-import resumes where it stopped. An unavailable picture keeps its previous content.
+Results are stored by name through `catalog.imports`, so that unchanged images are not read again and an interrupted
+import resumes where it stopped. An unavailable image keeps its previous content.
 """
 
 import hashlib
@@ -24,12 +24,12 @@ from vsearch.core.redaction import redact
 from vsearch.imaging.codec import Limits, decode
 
 _BATCH_SIZE = 200
-"""Pictures fetched per commit."""
+"""Images fetched per commit."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchResult:
-    """The outcome of fetching one picture."""
+    """The outcome of fetching one image."""
 
     state: PictureState  # to be stored; if it has a problem and a sha256, the content is that of an earlier fetch
     new: bool = False  # the catalog does not have this content, or its file is missing
@@ -38,7 +38,7 @@ class FetchResult:
 
 @dataclass(frozen=True)
 class FetchContext:
-    """The source of pictures, and where new content is stored immediately unless this is a dry run."""
+    """The source of images, and where new content is stored immediately unless this is a dry run."""
 
     source: PictureSource
     sessions: sessionmaker[Session]
@@ -48,7 +48,7 @@ class FetchContext:
 
 
 def sync_pictures(names: Iterable[str], context: FetchContext, progress: Progress) -> dict[str, FetchResult]:
-    """Fetch pictures concurrently and return the result for each name."""
+    """Fetch images concurrently and return the result for each name."""
     ordered = context.source.in_reading_order(names)
     with context.sessions() as session:
         sizes = queries.picture_sizes(session)
@@ -84,7 +84,7 @@ def _fetch(name: str, context: FetchContext, earlier: Mapping[str, PictureState]
     except ImageRejected as error:
         reason = str(error)
         if not reason.startswith("picture "):
-            reason = f"picture {name!r} cannot be used: {reason[:1].lower()}{reason[1:]}"
+            reason = f"image {name!r} cannot be used: {reason[:1].lower()}{reason[1:]}"
         kept = last if is_stored else PictureState()
         failed = replace(kept, tag="", problem=redact(reason), failures=last.failures + 1)
         return FetchResult(failed, known_to_fail=last.failures > 0)

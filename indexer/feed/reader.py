@@ -30,8 +30,8 @@ _MOJIBAKE = re.compile("\ufffd|\u00c3[\u0080-\u00bf]|\u00e2\u20ac")
 class FeedFinding:
     """One problem with a row; `sku` is empty if the row has none.
 
-    Kinds: "repeat": an earlier row has the same sku; "picture": a picture cannot be fetched; "no picture": the product
-    names no picture; "row": anything else, so the row is skipped.
+    Kinds: "repeat": an earlier row has the same sku; "picture": an image cannot be fetched; "no picture": the product
+    names no image; "row": anything else, so the row is skipped.
     """
 
     line: int
@@ -96,7 +96,7 @@ def read_feed(path: Path, currency: str = "EUR", mapping: ColumnMapping | None =
             elif item is not None:
                 rows.append(FeedRow(raw.line, item))
                 if not item.images:
-                    findings.append(FeedFinding(raw.line, sku, "the product has no picture; name one.", "no picture"))
+                    findings.append(FeedFinding(raw.line, sku, "the product has no image; name one.", "no picture"))
     if not rows and not findings:
         raise FeedRejected(f"Feed {path.name} has no rows. Export it again.")
     return FeedReading(tuple(rows), tuple(findings), tuple(_warnings(columns, mojibake)), header)

@@ -1,6 +1,6 @@
 """Shopify's product export: each variant becomes a product, and the variants of one product form a group.
 
-A product has one row per variant or additional picture; the rows of a product share a handle and are adjacent.
+A product has one row per variant or additional image; the rows of a product share a handle and are adjacent.
 """
 
 import hashlib

@@ -274,7 +274,7 @@ def _is_alive(process: int) -> bool:
 def _handle_signals() -> Iterator[None]:
     """Let SIGTERM raise `WorkerStopped` and SIGINT `KeyboardInterrupt` while the block runs.
 
-    A program that a shell starts with & ignores SIGINT, and so do its children, but `Heartbeat` stops a job by it.
+    A program that a shell starts with & ignores SIGINT, and so do its children, but `Heartbeat` needs it to stop a job.
     """
     handlers: dict[int, Any] = {signal.SIGTERM: _raise_stopped, signal.SIGINT: signal.default_int_handler}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
@@ -286,7 +286,7 @@ def _handle_signals() -> Iterator[None]:
 
 
 def _raise_stopped(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it comes twice: from the worker and from systemd
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the signal comes twice: from the worker and from systemd
     raise WorkerStopped
 
 

@@ -35,7 +35,7 @@ def test_missing_keys_are_listed_once_in_order(filled):
     assert stored_blocks.missing(filled, "first", keys) == [(SHAS[2], 0), (SHAS[1], 1)]
     assert stored_blocks.missing(filled, "second", KEYS) == KEYS[1:]
     assert stored_blocks.missing(filled, "first", []) == []
-    with pytest.raises(CatalogError, match="2 pictures"):
+    with pytest.raises(CatalogError, match="2 images"):
         stored_blocks.read(filled, "first", [KEYS[0], (SHAS[4], 0), (SHAS[5], 0)])
 
 

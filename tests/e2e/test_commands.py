@@ -65,7 +65,7 @@ def test_the_demo_finds_its_own_products(first, run):
     assert int(found[1]) >= MIN_FOUND
     again = run("demo", "--no-serve").stdout
     assert "unchanged: 438" in again
-    assert "0 pictures encoded" in again
+    assert "0 images encoded" in again
 
 
 def test_a_packshot_finds_its_own_product_first(run):

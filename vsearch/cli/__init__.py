@@ -153,7 +153,7 @@ def _message(error: VSearchError | OSError | MemoryError) -> str:
     if isinstance(error, VSearchError):
         return str(error)
     if isinstance(error, MemoryError):
-        return f"Out of memory ({error or 'all is used'}). Process less data at a time, or use a larger machine."
+        return f"Out of memory ({error or 'no details'}). Process less data at a time, or use a larger machine."
     file = error.filename or "a file"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"The disk is full: {file} could not be written. Free some space and run the same command again."

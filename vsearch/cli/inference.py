@@ -1,4 +1,4 @@
-"""Commands that run the model: `vsearch encode`, `vsearch predict` and `vsearch bench`; and loading it for others."""
+"""Commands that run the model: `vsearch encode`, `vsearch predict` and `vsearch bench`; and functions to load it."""
 
 import time
 from collections.abc import Callable

@@ -35,7 +35,7 @@ _MAX_VALUES = 30  # printed per label
 @click.option("--out", "target", type=ANY_PATH, help="New folder for a copy of the checkpoint.")
 @pass_settings
 def train(settings: Settings, plan: str, photos: Path, runs: Path, target: Path | None) -> None:
-    """Train PLAN, the name of a shipped plan or a .toml file, and write a checkpoint with its metrics.
+    """Train PLAN, the name of an included plan or a .toml file, and write a checkpoint with its metrics.
 
     If it is interrupted, run the same command to continue.
     """

@@ -8,7 +8,7 @@ from vsearch.core.redaction import redact
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or the name of its type, as part of a sentence."""
+    """Return the first line of an error's message, or the name of its type, for use within a sentence."""
     return str(error).strip().partition("\n")[0].rstrip(".:") or type(error).__name__
 
 

@@ -12,7 +12,7 @@ from vsearch.core.errors import RunInProgress
 from vsearch.core.files import filename_in_errors
 
 CHECK_SECONDS = 0.2
-"""Longer than the moment for which `held` takes the lock to check it."""
+"""How long to wait for a lock: longer than `held` holds one while checking it."""
 
 
 @contextmanager

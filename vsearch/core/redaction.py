@@ -27,7 +27,7 @@ _SECRET_WORDS = re.compile(
 _SECRET_NAMES = re.compile("(^|[^a-z])(key|sig|pwd|pass|pw|auth|sas|hmac|hash|code|session|sessionid)([^a-z]|$)")
 
 _PLACEHOLDER = "USER:PASSWORD"
-"""Placeholder for credentials in the example URLs of our own messages."""
+"""Placeholder for credentials in the example URLs of vsearch's own messages."""
 
 _MIN_LENGTH = 3
 """Minimum length of a secret to search for in other text; a shorter one would match anything."""

@@ -31,7 +31,7 @@ SERVICE_VARIABLES = (
     (r"(\w+_)?PORT_\d+_(TCP|UDP|SCTP)(_\w+)?", r".*"),
     (r"(\w+_)?NAME", r"/\S+/\S+"),
 )
-"""Names (without our prefix) and values of the variables that Kubernetes sets for services, and Docker for links."""
+"""Names (without the prefix) and values of the variables that Kubernetes sets for services, and Docker for links."""
 
 
 class Settings(BaseModel):
@@ -40,7 +40,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     data: Path = Path("data")
-    """Folder of the catalog, pictures, checkpoints, generations and uploads."""
+    """Folder of the catalog, images, checkpoints, generations and uploads."""
     database_url: str = ""
     """SQLAlchemy URL of the catalog; empty means SQLite in the data folder."""
     auto_upgrade: bool = False
@@ -52,7 +52,7 @@ class Settings(BaseModel):
     feed: str = ""
     """Path or URL of the feed that the nightly job imports; empty means no import."""
     feed_images: str = ""
-    """Folder, archive or object storage with the pictures that the feed names."""
+    """Folder, archive or object storage with the images that the feed names."""
     feed_mapping: Path | None = None
     """TOML file that maps the columns of the feed."""
     max_shrink_share: Share = 0.2
@@ -60,7 +60,7 @@ class Settings(BaseModel):
     max_bad_rows_share: Share = 0.01
     """Largest share of bad rows in a feed; up to three bad rows are always allowed, unless this is 0."""
     allow_private_addresses: bool = False
-    """Allow picture URLs in the feed, and redirects of the feed URL, to point to private networks."""
+    """Allow image URLs in the feed, and redirects of the feed URL, to point to private networks."""
     canaries: Path | None = None
     """CSV file (photo,sku) of photos whose products must be found before an index is published."""
     schedule: str = "30 1 * * *"
@@ -89,9 +89,9 @@ class Settings(BaseModel):
     read_seconds: int = Field(60, ge=1)
     """Time limit for receiving a request and for sending its response, in seconds."""
     max_upload_mb: int = Field(20, ge=1, le=200)
-    """Maximum size of a picture file, in MB."""
+    """Maximum size of an image file, in MB."""
     max_pixels_mp: int = Field(64, ge=1, le=400)
-    """Maximum size of a picture, in megapixels."""
+    """Maximum size of an image, in megapixels."""
     upload_days: int = Field(30, ge=1)
     """Days to keep uploaded photos."""
     upload_gb: float = Field(2.0, gt=0)
@@ -103,7 +103,7 @@ class Settings(BaseModel):
     route_floor: Share = 0.35
     """Search all classes if the probability of the most likely one is below this."""
     batch_size: int = Field(32, ge=1, le=1024)
-    """Number of pictures encoded at a time."""
+    """Number of images encoded at a time."""
     embedding_size: int = Field(256, ge=8, le=512)
     """Maximum number of dimensions of an embedding."""
     whitening_products: int = Field(2000, ge=0)
@@ -111,19 +111,19 @@ class Settings(BaseModel):
     whitening_views: int = Field(3, ge=2, le=16)
     """Augmented views per product for fitting the whitening."""
     min_class_size: int = Field(5, ge=1)
-    """Categories with fewer pictures are merged into their parent category."""
+    """Categories with fewer images are merged into their parent category."""
     keep_generations: int = Field(3, ge=2)
     """Published generations kept on disk for rollback."""
     prune: bool = True
     """Delete unused data at the end of each nightly job."""
     keep_unused_days: int = Field(14, ge=0)
-    """Days to keep unused models and pictures of withdrawn products."""
+    """Days to keep unused models and images of withdrawn products."""
     keep_record_days: int = Field(90, ge=1)
     """Days to keep finished jobs with their logs, and records of runs and imports."""
     thumbnail_days: int = Field(90, ge=1)
     """Days to keep a thumbnail; it is recreated on demand."""
     max_failed_share: Share = 0.05
-    """Largest share of new pictures that may fail; beyond it, an import or index run stops."""
+    """Largest share of new images that may fail; beyond it, an import or index run stops."""
     examples: Path | None = None
     """Folder of example photos for the start page, captioned with their file names."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
@@ -141,7 +141,7 @@ class Settings(BaseModel):
 
     @property
     def pictures(self) -> Path:
-        """Folder of the catalog's pictures, named by their SHA-256."""
+        """Folder of the catalog's images, named by their SHA-256."""
         return self.data / "pictures"
 
     @property

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 PADDING = -1
-"""Fills up rows of ids that have fewer results than columns."""
+"""Id in the unused columns of a row with fewer results than columns."""
 
 
 def l2_normalize(vectors: ArrayLike) -> NDArray[np.float32]:

@@ -121,20 +121,20 @@ def decode(data: bytes, limits: Limits = Limits(), *, max_side: int | None = Non
 
 
 def encode_jpeg(picture: Picture, *, quality: int = 90) -> bytes:
-    """Return the picture as a JPEG file without metadata."""
+    """Return the image as a JPEG file without metadata."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=quality, progressive=True, optimize=True)
     return buffer.getvalue()
 
 
 def resize(picture: Picture, width: int, height: int) -> Picture:
-    """Resize the picture with antialiasing."""
+    """Resize the image with antialiasing."""
     assert picture.shape[2:] == (3,), f"a Picture is [height, width, 3], not {picture.shape}"
     return np.array(_resize(Image.fromarray(picture), width, height))
 
 
 def crop(picture: Picture, box: Box) -> Picture:
-    """Return the part of the picture inside the box, at least one pixel; a view, not a copy."""
+    """Return the part of the image inside the box, at least one pixel; a view, not a copy."""
     height, width = picture.shape[:2]
     left, top = math.floor(box.x0 * width), math.floor(box.y0 * height)
     return picture[top : max(top + 1, math.ceil(box.y1 * height)), left : max(left + 1, math.ceil(box.x1 * width))]

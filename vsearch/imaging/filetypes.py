@@ -35,7 +35,7 @@ PDF = FileType("a PDF document", rb"%PDF-", remedy="Take a screenshot of the pag
 VIDEO = FileType(
     "a video", rb".{8}AVI |\x1a\x45\xdf\xa3|\0\0\x01\xba", remedy="Take a still photo, or a screenshot of one moment"
 )
-AUDIO = FileType("a sound recording", rb".{8}WAVE|ID3|OggS|fLaC|\xff\xfb", remedy="Choose a photo")
+AUDIO = FileType("an audio file", rb".{8}WAVE|ID3|OggS|fLaC|\xff\xfb", remedy="Choose a photo")
 ARCHIVE = FileType(
     "an archive", rb"PK\x03\x04|PK\x05\x06|\x1f\x8b|7z\xbc\xaf'\x1c|Rar!\x1a\x07", remedy="Unpack it and send one photo"
 )

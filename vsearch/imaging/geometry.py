@@ -1,4 +1,4 @@
-"""A rectangular part of a picture."""
+"""A rectangular part of an image."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -10,7 +10,7 @@ MIN_BOX_SIDE = 0.01
 
 @dataclass(frozen=True)
 class Box:
-    """A part of a picture, as fractions of its width and height from the top left corner."""
+    """A part of an image, as fractions of its width and height from the top left corner."""
 
     x0: float
     y0: float

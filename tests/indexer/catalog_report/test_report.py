@@ -23,7 +23,7 @@ from vsearch.imaging.codec import encode_jpeg
 from vsearch.index import generation
 from vsearch.models.class_heads import ClassPredictions
 
-UNAVAILABLE = "picture 'x.jpg' is not in the folder"
+UNAVAILABLE = "image 'x.jpg' is not in the folder"
 PICTURE = GalleryRow(1, 1, "A", "a" * 64, "Sofas", None, "Acme", 300, 150)
 
 

@@ -22,15 +22,15 @@ def test_a_run_prints_a_table_and_a_summary(indexed_shop):
     settings = indexed_shop.settings.model_copy(update={"min_class_size": 100})
     result = invoke(settings, "run")
     assert result.exit_code == 0
-    assert "0 pictures encoded; generation " in result.output
-    assert "published with 24 pictures of 12 products in 1 class." in result.output
+    assert "0 images encoded; generation " in result.output
+    assert "published with 24 images of 12 products in 1 class." in result.output
     assert "seconds to build the indexes" in result.output
 
 
 def test_a_run_without_changes_names_the_current_generation(indexed_shop):
     result = invoke(indexed_shop.settings, "run")
     current = generation.current(indexed_shop.settings.generations).name
-    assert result.output.endswith(f"0 pictures encoded; generation {current} is up to date.\n")
+    assert result.output.endswith(f"0 images encoded; generation {current} is up to date.\n")
 
 
 def feed_of(shop: Shop, skus: set[str]) -> tuple[str, str]:
@@ -53,8 +53,8 @@ def test_a_feed_is_imported_first(indexed_shop):
     feed, pictures = feed_of(indexed_shop, skus)
     result = invoke(indexed_shop.settings, "run", "--feed", feed, "--images", pictures)
     assert result.exit_code == 0, result.output
-    assert "0 pictures encoded; " in result.output
-    assert "published with 20 pictures of 10 products" in result.output
+    assert "0 images encoded; " in result.output
+    assert "published with 20 images of 10 products" in result.output
 
 
 def test_a_refused_feed_stops_the_run(indexed_shop):
@@ -77,7 +77,7 @@ def test_status_shows_classes_and_runs(indexed_shop):
     assert "Generation 20261121T013000Z-" in result.output
     assert "published 2026-11-21 01:30 UTC" in result.output
     assert "Sofas > Armchairs" in result.output
-    assert "24 pictures encoded; generation" in " ".join(result.output.split())
+    assert "24 images encoded; generation" in " ".join(result.output.split())
     status = json.loads(invoke(indexed_shop.settings, "status", "--json").output)
     assert status["current"]["generation_id"] == status["generations"][0]
     assert [entry["count"] for entry in status["current"]["classes"]] == [6, 6, 6, 6]

@@ -244,5 +244,5 @@ def test_pictures_from_files_and_addresses(server, tmp_path):
     with open_pictures(str(tmp_path), LIMIT, private=True) as source:
         assert source.in_reading_order([address, "a.jpg"]) == ["a.jpg", address]
         assert (source.fetch("a.jpg").data, source.fetch(address).data) == (b"file", b"picture")
-        with pytest.raises(PictureUnavailable, match=r"picture http.*404"):
+        with pytest.raises(PictureUnavailable, match=r"image http.*404"):
             source.fetch(f"{server[0]}/none.jpg")

@@ -168,7 +168,7 @@ def test_products_that_name_no_picture(full_shop):
     before = full_shop.snapshot()["B"]
     report = full_shop.run(ROWS[0], "B,Lamp,7,,Lamps", ROWS[2], "D,Gift card,9,,Cards")
     assert [(found.sku, found.kind) for found in report.findings] == [("B", "no picture"), ("D", "no picture")]
-    counts = [report.counts()[name] for name in ("changed", "added", "products without a picture", "bad rows skipped")]
+    counts = [report.counts()[name] for name in ("changed", "added", "products without an image", "bad rows skipped")]
     assert counts == [1, 0, 2, 0]
     snapshot = full_shop.snapshot()
     assert (snapshot["B"].stock, snapshot["B"].images, "D" in snapshot) == (7, before.images, False)
@@ -179,7 +179,7 @@ def test_too_many_unavailable_pictures_stop_the_import(shop):
     """This includes the second import, since failures in a refused import do not count as earlier ones."""
     rows = [f"X{n},Sofa,1,none{n}.jpg,Sofas" for n in range(4)]
     for _ in range(2):
-        with pytest.raises(FeedGateError, match=r"4 of 8 new pictures .*--accept pictures"):
+        with pytest.raises(FeedGateError, match=r"4 of 8 new images .*--accept pictures"):
             shop.run(*ROWS, *rows)
         assert shop.snapshot() == {}
     assert len(shop.run(*ROWS, *rows, accept={"pictures"}).findings) == 4

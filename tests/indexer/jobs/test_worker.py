@@ -76,7 +76,7 @@ def test_a_job_outlives_its_worker(shop, sessions, slow_import, end):
         with running_worker(shop):
             until(lambda: row(sessions, job_id).state == "done")
     job = row(sessions, job_id)
-    assert (job.attempts, job.message) == (2 if end == signal.SIGKILL else 1, "added: 1, new pictures: 1.")
+    assert (job.attempts, job.message) == (2 if end == signal.SIGKILL else 1, "added: 1, new images: 1.")
     assert f"job {job_id}: done" in (shop.data / "jobs" / f"{job_id}.log").read_text()
     assert "another worker" not in (shop.data / "jobs" / f"{job_id}.log").read_text()
 
