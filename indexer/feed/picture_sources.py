@@ -48,7 +48,7 @@ class PictureSource:
             try:
                 return self._web.fetch(name, self._max_bytes, tag)
             except AddressRefused as error:
-                raise PictureUnavailable(f"picture {error}") from error
+                raise PictureUnavailable(f"image {error}") from error
         if self._files is None:
             raise PictureUnavailable(f"image {name!r} is a file name, but --images is not set. Set it to the folder.")
         return self._files.fetch(name, tag)
@@ -83,9 +83,7 @@ def _open_location(location: str | None, max_bytes: int) -> Iterator["_FilePictu
     if location is None:
         yield None
     elif locations.is_web(location):
-        raise FeedRejected(
-            f"--images {location} is a web address. Put full picture URLs in the feed and omit --images."
-        )
+        raise FeedRejected(f"--images {location} is a web address. Put full image URLs in the feed and omit --images.")
     elif locations.is_address(location):
         yield _open_storage(location, max_bytes)
     elif Path(location).is_dir():
