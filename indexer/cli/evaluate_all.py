@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from catalog import demo
 from indexer.build.class_indexes import assign_classes
 from indexer.build.reindex import reindex
-from indexer.cli.benchmark_sets import SETS, CatalogImages, Source, unrelated_queries
+from indexer.cli.benchmark_sets import SETS, BenchmarkSet, CatalogImages, Source, unrelated_queries
 from indexer.cli.catalog_import import print_findings
 from indexer.feed.importer import ImportReport
 from indexer.jobs.kinds import CHECKS
@@ -39,6 +39,7 @@ from vsearch.search.engine import Engine
 
 Item = TypeVar("Item")
 
+VSEARCH = "vsearch"
 HISTOGRAM = "Lab histogram"
 CLASSES = "furniture_classes"
 
@@ -97,15 +98,8 @@ def evaluate_all(
             _copy_encoded(work, shop)
             indexed = _index(_settings_of(settings, work / shop / "data", checkpoint), *feeds[shop])
             source = Source(folder, work / shop, indexed.catalog, Limits.from_settings(settings))
-            unrelated: tuple[Ranking, Ranking] | None = None
-            for name, each in chosen.items():
-                if each.shop == shop:
-                    if each.labels and unrelated is None:
-                        unrelated = _rank(indexed, _sample(unrelated_queries(source), sample), "unrelated photos")
-                    figures = _evaluate(
-                        indexed, _sample(each.read(source), sample), name, unrelated if each.labels else None
-                    )
-                    results["sets"][name] = {"title": each.title, "products": len(indexed.classes)} | figures
+            sets = {name: each for name, each in chosen.items() if each.shop == shop}
+            results["sets"] |= _evaluate_sets(indexed, source, sets, sample)
         if not only or CLASSES in only:
             results[CLASSES] = _furniture_classes(settings, folder, checkpoint, sample)
     if as_json:
@@ -172,7 +166,22 @@ def _index(settings: Settings, feed: Path, images: Path) -> IndexedShop:
 def _rank(shop: IndexedShop, queries: Sequence[Query], label: str) -> tuple[Ranking, Ranking]:
     with progress(f"search {label}") as advance:
         _, routed = rank_by_engine(shop.engine, queries, advance=advance)
-    return replace(routed, name="vsearch"), shop.histogram.rank(queries)
+    return replace(routed, name=VSEARCH), shop.histogram.rank(queries)
+
+
+def _evaluate_sets(
+    shop: IndexedShop, source: Source, sets: Mapping[str, BenchmarkSet], sample: int | None
+) -> dict[str, Any]:
+    unrelated: tuple[Ranking, Ranking] | None = None
+    if any(each.labels for each in sets.values()):
+        unrelated = _rank(shop, _sample(unrelated_queries(source), sample), "unrelated photos")
+    results = {}
+    for name, each in sets.items():
+        found = _evaluate(shop, _sample(each.read(source), sample), name, unrelated if each.labels else None)
+        results[name] = {"title": each.title, "products": len(shop.classes)} | found
+        hits = (f"{metric} {found['scores'][VSEARCH][metric]}" for metric in ("hit@1", "hit@5"))
+        click.echo(f"{name}: {', '.join(hits)}", err=True)  # a run that is stopped has shown something
+    return results
 
 
 def _evaluate(
@@ -281,7 +290,7 @@ def _print(results: Mapping[str, Any]) -> None:
 
 
 def _line(name: str, found: Mapping[str, Any]) -> tuple[str, ...]:
-    ours, histogram = found["scores"]["vsearch"], found["scores"][HISTOGRAM]
+    ours, histogram = found["scores"][VSEARCH], found["scores"][HISTOGRAM]
     scores = [ours["hit@1"], ours["hit@5"], ours["hit@10"], histogram["hit@1"], histogram["hit@5"], found["class"]]
     return (
         name,
@@ -289,7 +298,7 @@ def _line(name: str, found: Mapping[str, Any]) -> tuple[str, ...]:
         str(found["queries"]),
         str(found["products"]),
         *map(_text, (*scores, found.get("box"))),
-        f"{found['hub_skewness']['vsearch']:.1f}",
+        f"{found['hub_skewness'][VSEARCH]:.1f}",
     )
 
 
