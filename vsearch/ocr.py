@@ -1,7 +1,7 @@
 """`TagReader`: reads the article number from a shelf tag in a photo.
 
-Candidate boxes that may contain a line of print are found by edge detection; the network decides for each whether it
-frames a number, and reads it. For a photo without print, the network is not called.
+Candidate boxes that may contain a line of print are found by edge detection; for each, the network decides whether it
+frames a number, and reads the number. For a photo without print, the network is not called.
 """
 
 from collections.abc import Sequence
@@ -170,7 +170,7 @@ def _smooth_gray(picture: Picture) -> NDArray[np.float32]:
 
 
 def _contrast(gray: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the difference between the two neighbors of each pixel, horizontal or vertical, whichever is larger."""
+    """Return the larger of two differences for each pixel: of its horizontal and of its vertical neighbors."""
     found = np.zeros_like(gray)
     found[:, 1:-1] = np.abs(gray[:, 2:] - gray[:, :-2])
     np.maximum(found[1:-1], np.abs(gray[2:] - gray[:-2]), out=found[1:-1])

@@ -113,7 +113,7 @@ def _limit_concurrency(view: Callable[..., Any], slots: threading.BoundedSemapho
 
 
 def _reject_control_characters() -> None:
-    """Reject NUL, which PostgreSQL strings cannot contain, and other control characters, which valid URLs never do."""
+    """Reject NUL, which PostgreSQL strings cannot contain, and control characters that no valid URL contains."""
     if CONTROL_CHARACTERS.search(request.path):
         raise NotFound
     for name, value in request.args.items(multi=True):

@@ -1,4 +1,4 @@
-"""Computes the blocks of each picture once and stores them in SQL batch by batch, so that a killed run can resume."""
+"""Computes the blocks of each image once and stores them in SQL batch by batch, so that a killed run can resume."""
 
 import logging
 from collections import deque
@@ -28,15 +28,15 @@ from vsearch.search.serving import OpenEncoder
 log = logging.getLogger(__name__)
 
 DECODE_THREADS = 2
-"""Threads that read and decode pictures ahead of the encoder."""
+"""Threads that read and decode images ahead of the encoder."""
 
 TOLERATED_FAILURES = 3
-"""Up to this many unreadable pictures never stop a run, regardless of their share."""
+"""Up to this many unreadable images never stop a run, regardless of their share."""
 
 
 @dataclass(frozen=True)
 class EncodeContext:
-    """The source of pictures and the encoder for them.
+    """The source of images and the encoder for them.
 
     `encoder` returns the encoder; it is called only if there is something to encode, since loading takes seconds.
     """
@@ -52,7 +52,7 @@ class EncodeContext:
     def of_shop(
         cls, settings: Settings, sessions: sessionmaker[Session], checkpoint: Checkpoint, open_encoder: OpenEncoder
     ) -> "EncodeContext":
-        """Return the context for encoding the shop's pictures with a checkpoint."""
+        """Return the context for encoding the shop's images with a checkpoint."""
         encoder, limits = cache(lambda: open_encoder(checkpoint)), Limits.from_settings(settings)
         store = ImageStore(settings.pictures)
         return cls(sessions, store, checkpoint.blocks_id, encoder, settings.batch_size, limits)
@@ -69,7 +69,7 @@ class EncodeResult:
 def encode_missing(context: EncodeContext, keys: Iterable[Key], advance: ProgressCallback) -> EncodeResult:
     """Encode and store the views that have no blocks yet, each batch in its own transaction.
 
-    A key is (sha256, view); view 0 is the picture itself, and the others are augmented views of it with fixed seeds.
+    A key is (sha256, view); view 0 is the image itself, and the others are augmented views of it with fixed seeds.
     """
     with context.sessions() as session:
         missing = stored_blocks.missing(session, context.blocks_id, list(keys))
@@ -90,13 +90,13 @@ def encode_missing(context: EncodeContext, keys: Iterable[Key], advance: Progres
 def encode_pictures(
     context: EncodeContext, sha256s: Sequence[str], *, max_failed_share: float, advance: ProgressCallback
 ) -> EncodeResult:
-    """Encode pictures (view 0) and mark unreadable ones, which excludes them from the gallery.
+    """Encode images (view 0) and mark unreadable ones, which excludes them from the gallery.
 
-    Pictures that an earlier run marked unreadable are tried again.
+    Images that an earlier run marked unreadable are tried again.
 
     Raises:
-        EncodingFailed: too many pictures are unreadable, which suggests a problem with the store rather than the
-            pictures; nothing is marked.
+        EncodingFailed: too many images are unreadable, which suggests a problem with the store rather than the
+            images; nothing is marked.
     """
     with context.sessions() as session:
         marked = imports.unreadable(session)
@@ -108,18 +108,18 @@ def encode_pictures(
     failed, tried = len(result.problems), result.stored + len(result.problems)
     if failed > max(TOLERATED_FAILURES, max_failed_share * tried):
         raise EncodingFailed(
-            f"{failed} of {tried} new pictures are unreadable, over the limit of {max_failed_share:.0%}. "
-            f"First problem: {next(iter(result.problems.values()))} Check the pictures, or raise max_failed_share."
+            f"{failed} of {tried} new images are unreadable, over the limit of {max_failed_share:.0%}. "
+            f"First problem: {next(iter(result.problems.values()))} Check the images, or raise max_failed_share."
         )
     for (sha256, _), problem in result.problems.items():
-        log.warning("Picture %s is unreadable: %s", sha256, problem)
+        log.warning("Image %s is unreadable: %s", sha256, problem)
     with context.sessions.begin() as session:
         mark_unreadable(session, {sha256: problem for (sha256, _), problem in result.problems.items()})
     return result
 
 
 def view_of(picture: Picture, sha256: str, view: int) -> Picture:
-    """Return a view of a picture: itself for 0, otherwise a synthetic shopper photo determined by (sha256, view)."""
+    """Return a view of an image: itself for 0, otherwise a synthetic shopper photo determined by (sha256, view)."""
     if view == 0:
         return picture
     return shopper_view(picture, np.random.default_rng([int(sha256[:16], 16), view]))

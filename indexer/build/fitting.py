@@ -62,7 +62,7 @@ class View:
 
     @property
     def key(self) -> Key:
-        """The key of its stored blocks."""
+        """The key of the view's stored blocks."""
         return self.sha256, self.number
 
 
@@ -113,7 +113,7 @@ def choose_views(rows: Iterable[GalleryRow], *, products: int, views: int) -> li
 def needs_heads(
     known: Collection[str], classes: Sequence[str], fitted_on: Mapping[str, int] | None, *, bundled: bool
 ) -> bool:
-    """Return whether class heads must be fitted: they are bundled, or the shop's classes differ or changed in size.
+    """Return whether class heads must be fitted: the known ones are bundled, or for different or resized classes.
 
     `fitted_on` has the size of each class when the heads were fitted; None for heads that came with a model.
     """

@@ -220,7 +220,7 @@ def _gallery_rows(context: RunContext) -> list[GalleryRow]:
 
 
 def _with_heads(settings: Settings, trunk: Checkpoint, catalog: EncodedCatalog) -> Checkpoint:
-    """Return a checkpoint in the shop's store whose heads know the shop's current classes."""
+    """Return a checkpoint in the shop's store whose heads have the shop's current classes."""
     bundled = trunk.folder == checkpoints.bundled()
     if needs_heads(trunk.retrieval.heads.classes, catalog.classes, trunk.retrieval.class_sizes, bundled=bundled):
         heads = fit_shop_heads(catalog.read_pictures(), catalog.read_views(), trunk.retrieval.block_sizes)
@@ -258,7 +258,7 @@ def build_generation(context: RunContext, inputs: BuildInputs) -> Path:
 
 
 def _open_engine(context: RunContext, inputs: BuildInputs, generation: Generation) -> OpenEngine:
-    """Return a function that opens the engine of an unpublished generation at the first call."""
+    """Return a function that opens the engine of an unpublished generation on the first call."""
 
     @cache
     def open_engine() -> Engine:

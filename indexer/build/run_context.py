@@ -40,8 +40,8 @@ class RunReport:
     """The results of an index run, and the size of the generation that is current at its end.
 
     Attributes:
-        encoded, views: numbers of catalog pictures and of their augmented views encoded in this run.
-        unreadable: number of new pictures that could not be used.
+        encoded, views: numbers of catalog images and of their augmented views encoded in this run.
+        unreadable: number of new images that could not be used.
         pruned: number of generations deleted.
         note: additional sentences.
         promoted: id of the checkpoint that the run promoted; empty if none.
@@ -66,7 +66,7 @@ class RunReport:
 
     @property
     def pictures_per_second(self) -> float:
-        """Pictures and views encoded per second of the encoding stages; 0 if none were encoded."""
+        """Images and views encoded per second of the encoding stages; 0 if none were encoded."""
         spent = sum(seconds for stage, seconds in self.seconds.items() if stage.startswith("encode"))
         return (self.encoded + self.views) / spent if spent else 0.0
 
@@ -98,7 +98,7 @@ class Stages:
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[ProgressCallback]:
-        """Run the block as the named stage."""
+        """Time the block as the named stage."""
         started = time.perf_counter()
         with self._progress(stage) as advance:
             yield advance

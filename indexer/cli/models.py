@@ -163,7 +163,7 @@ def compare(settings: Settings, names: tuple[str, ...], as_json: bool) -> None:
 )  # fmt: skip
 @pass_settings
 def promote(settings: Settings, name: str, allow_drop: float) -> None:
-    """Replace the model in use with another one, unless that is clearly worse on the evaluation set.
+    """Replace the model in use with another one, unless the new one is clearly worse on the evaluation set.
 
     Clearly worse means that the whole 95 % interval of the difference in hit@1 or hit@5 is below the accepted loss. An
     index is built for it first. Model and index change together, and `vsearch models rollback` undoes both. A

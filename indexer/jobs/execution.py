@@ -1,4 +1,4 @@
-"""Queuing, claiming and running background jobs, recovering those whose worker died, and the alarm."""
+"""Queues, claims and runs background jobs, recovers those whose worker died, and raises the alarm."""
 
 import _thread
 import logging

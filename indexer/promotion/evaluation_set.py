@@ -50,7 +50,7 @@ class EvaluationSet:
 
     Attributes:
         set_id: hash of its content, 16 hex digits.
-        kind: "synthetic" photos made from catalog pictures, or the shop's "own" photos.
+        kind: "synthetic" photos made from catalog images, or the shop's "own" photos.
         answers: file name of each photo -> the correct SKUs.
     """
 
@@ -116,7 +116,7 @@ def create(context: RunContext, photos: Photos | None = None, *, replace: bool =
 
     Raises:
         DatasetError: a set exists and `replace` is false, there are no photos, or a SKU is not in the catalog.
-        CatalogError: the catalog has no readable picture.
+        CatalogError: the catalog has no readable image.
     """
     settings, folder = context.settings, _folder(context.settings)
     if not replace and (old := load(settings)) is not None:
@@ -153,12 +153,12 @@ def create(context: RunContext, photos: Photos | None = None, *, replace: bool =
 
 
 def synthetic_photos(rows: Iterable[GalleryRow], store: ImageStore) -> Iterator[tuple[Picture, set[str]]]:
-    """Yield synthetic shopper photos, each of a different product; the same ones every time.
+    """Yield synthetic shopper photos, each of a different product; every call yields the same ones.
 
     Every second one is cropped to the product; the others are searched by what the detector finds in them.
 
     Raises:
-        CatalogError: no product has a readable picture.
+        CatalogError: no product has a readable image.
     """
     first: dict[str, GalleryRow] = {}
     for row in rows:
@@ -175,9 +175,7 @@ def synthetic_photos(rows: Iterable[GalleryRow], store: ImageStore) -> Iterator[
         if count == MAX_SYNTHETIC:
             return
     if not count:
-        raise CatalogError(
-            "No product has a readable picture for an evaluation set. Import a feed with pictures first."
-        )
+        raise CatalogError("No product has a readable image for an evaluation set. Import a feed with images first.")
 
 
 def _write(folder: Path, photos: Photos, known: Collection[str], about: dict[str, Any]) -> str:
@@ -187,7 +185,7 @@ def _write(folder: Path, photos: Photos, known: Collection[str], about: dict[str
         unknown = sorted(set(skus) - set(known))
         if unknown:
             raise DatasetError(
-                f"SKU {unknown[0]!r} of the evaluation set is not in the catalog or has no readable picture. "
+                f"SKU {unknown[0]!r} of the evaluation set is not in the catalog or has no readable image. "
                 "Correct or remove that row."
             )
         file = folder / f"{number:04d}.jpg"

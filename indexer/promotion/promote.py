@@ -1,8 +1,8 @@
 """Compares a candidate model with the one in use, and promotes it with its own index unless it is worse.
 
-Each model searches its own index for the evaluation set through `Engine.search`, with the product detector, as it would
-for shoppers. Publishing changes model and index
-together, since a generation names its checkpoint; a refusal changes nothing.
+Each model searches its own index for the photos of the evaluation set through `Engine.search`, with the product
+detector, as it would for shoppers. Publishing changes model and index together, since a generation names its
+checkpoint; a rejected promotion changes nothing.
 """
 
 import math
@@ -44,9 +44,10 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """The scores of two models on the evaluation set (`evaluation`), each with an index of the same pictures.
+    """The scores of two models on the evaluation set (`evaluation`), each with an index of the same images.
 
-    Photos whose product was withdrawn or is not in both indexes are skipped; `synthetic` tells whether the photos are.
+    Photos whose product was withdrawn or is not in both indexes are skipped; `synthetic` is whether the photos are
+    synthetic.
     """
 
     first: str
@@ -128,7 +129,7 @@ def promote(
         PromotionRefused: it performs worse, or the `checkpoint` setting names a different model.
         NoGeneration: nothing is published to compare it with.
         CheckpointMismatch: the candidate cannot search.
-        VSearchError: the index cannot be built; the published one stays.
+        VSearchError: the index cannot be built; the published one is kept.
     """
     if settings.checkpoint:
         raise PromotionRefused(
@@ -175,7 +176,7 @@ def rollback(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Mod
 def check_drop(paired: Paired, allow_drop: float, figures: str) -> None:
     """Raise PromotionRefused if the 95 % interval of the difference (second minus first) lies below -`allow_drop`.
 
-    The mean alone would refuse every second of two equally good models.
+    A test of the mean alone would reject one of every two equally good models.
     """
     smallest_loss = -paired.difference.high
     if smallest_loss > allow_drop + _ROUNDING:
@@ -212,7 +213,7 @@ def _promote(context: RunContext, candidate: Checkpoint, allow_drop: float) -> P
 def _compare(
     context: RunContext, photos: EvaluationSet, folders: tuple[Path, Path], names: tuple[str, str]
 ) -> ModelComparison:
-    """Evaluate two generations on the pictures that are in both, since one may be out of date."""
+    """Evaluate two generations on the images that are in both, since one may be out of date."""
     servings: list[Serving] = [
         prepare(generations.load(folder), context.settings, open_encoder=context.open_encoder) for folder in folders
     ]

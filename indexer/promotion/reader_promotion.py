@@ -1,4 +1,4 @@
-"""Promotion of the article-number reader: a candidate replaces the one in use if it reads no fewer tags correctly."""
+"""Promotion of the article-number reader: a candidate that is at least as accurate replaces the one in use."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,10 +32,10 @@ DrawTags = Callable[[int], Sequence[tuple[Picture, str]]]
 
 
 class DigitPredictor(Protocol):
-    """The subset of `vsearch.models.classifier.Classifier` that is used here."""
+    """The part of `vsearch.models.classifier.Classifier` that is used here."""
 
     def predict(self, pictures: Sequence[Picture]) -> HeadPredictions:
-        """Return the predictions for pictures, uint8 RGB [h, w, 3] each."""
+        """Return the predictions for images, uint8 RGB [h, w, 3] each."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def promote_reader(
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
 ) -> ReaderComparison:
-    """Add a checkpoint to the store, and make it the article-number reader if it reads no worse than the current one.
+    """Add a checkpoint to the store; it becomes the article-number reader if it is as accurate as the current one.
 
     The tags have as many digits as the reader in use reads; `allow_drop` is the accepted loss of accuracy, 0 to 1.
 

@@ -46,7 +46,7 @@ class NameIndex:
         self._prefix = f"{tops.pop()}/" if len(tops) == 1 else ""
 
     def find(self, name: str) -> str | None:
-        """Return the file's own name, or None if there is no such file."""
+        """Return the name under which the file is stored, or None if there is no such file."""
         normalized = _normalized(name)
         return self._names.get(normalized) or self._names.get(f"{self._prefix}{normalized}")
 

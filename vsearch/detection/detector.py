@@ -21,8 +21,8 @@ MIN_CONFIDENCE: Final = 0.15
 MAX_SHARED_AREA: Final = 0.5
 """Largest share of the smaller of two boxes that may lie in the other; beyond it, the less confident one is dropped.
 
-Measured on the demo's photos: a photo of one product has 1.6 boxes instead of 2.6, and a whole photo of a room finds as
-many products, within the noise. Enlarging a box to all that it overlaps or contains finds far fewer.
+Measured on the demo's photos: photos of one product have 1.6 boxes instead of 2.6 on average, and searches with whole
+room photos find as many products, within the noise. Merging overlapping boxes into one finds far fewer.
 """
 
 MAX_AREA: Final = 0.85

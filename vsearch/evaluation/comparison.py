@@ -36,7 +36,7 @@ class RankingComparison:
     mrr: Paired  # mean reciprocal rank of the first relevant product within `COMPARISON_DEPTH`
 
     def sentence(self, first: str, second: str) -> str:
-        """Return the scores as part of a sentence."""
+        """Return the scores as a clause for use in a sentence."""
         scores = [
             f"{metric} {100 * paired.first:.1f} and {100 * paired.second:.1f} % (difference "
             f"{100 * paired.difference.mean:+.1f}, 95 % interval {100 * paired.difference.low:+.1f} to "

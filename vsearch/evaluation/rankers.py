@@ -37,8 +37,8 @@ class Ranking:
     best: Floats  # score of the first product (for the engine, its highest margin), float64 [q]
     first: tuple[MatchLabel, ...] = ()  # match label of the first product
     labels: tuple[MatchLabel, ...] = ()  # match label of the closest product
-    unsold: tuple[MatchLabel, ...] = ()  # the same, as if the shop did not sell the relevant products
-    unsold_variants: tuple[MatchLabel, ...] = ()  # nor their other colors and sizes
+    unsold: tuple[MatchLabel, ...] = ()  # of the first product if the relevant ones are not sold
+    unsold_variants: tuple[MatchLabel, ...] = ()  # the same if neither are their other colors and sizes
     classes: tuple[str, ...] = ()  # the most probable class, which the search page offers first
     boxes: tuple[Box | None, ...] = ()  # the region that found the first product; None means the whole photo
 
@@ -59,7 +59,7 @@ def score(ranked: Ids, queries: Sequence[Query]) -> dict[str, Estimate]:
 
 
 def required_depth(queries: Sequence[Query]) -> int:
-    """Return how many products each ranker must return."""
+    """Return the number of products that each ranker must return."""
     return max(10, *(len(query.relevant) for query in queries))
 
 

@@ -38,10 +38,10 @@ ROOM_CATEGORIES = {
 
 
 def wayfair(photos: Path, *, every_view: bool) -> Files:
-    """Convert wayfair_views; views.csv and rooms.csv list the photos of products with a single gallery picture.
+    """Convert wayfair_views; views.csv and rooms.csv list photos of products that have a single catalog image.
 
-    With `every_view`, these are three in ten components of similar products, and the others have all their pictures in
-    the gallery; otherwise every product has one. views.csv lists the same photos in both cases.
+    With `every_view`, these are the products in three of ten components of similar products, and the other products
+    have all their images in the catalog. Otherwise every product has one image. views.csv is the same in both cases.
     """
     rows = read(photos / "wayfair_views" / "labels.csv")
     held_out = {name for name in {row["split_component"] for row in rows} if _is_held_out(name)}
@@ -113,7 +113,7 @@ def ikea_validation(photos: Path) -> list[str]:
 def ikea_rooms(photos: Path) -> Files:
     """Convert ikea_rooms, with the products of ikea as distractors; rooms.csv lists the room photos.
 
-    Products of ikea with the same name as the one in the photo are neutral: they may be the same.
+    Products of ikea with the same name as the one in the photo are neutral: they may be the same product.
     """
     rows = read(photos / "ikea_rooms" / "labels.csv")
     namesakes: dict[str, list[str]] = defaultdict(list)
@@ -142,7 +142,7 @@ def ikea_rooms(photos: Path) -> Files:
 def groceries(photos: Path) -> Files:
     """Convert grocery_phone_photos; unseen.csv lists the photos of the half of the products not used for training.
 
-    The split is reproducible, and halves each kind of food (coarse).
+    The split is reproducible, and halves each kind of food (the column `coarse`).
     """
     rows = read(photos / "grocery_phone_photos" / "labels.csv")
     kinds = {row["product"]: row["coarse"] for row in rows}
@@ -189,11 +189,11 @@ SHOPS: Mapping[str, tuple[Callable[[Path], Files], tuple[str, ...]]] = {
     "groceries": (groceries, ("grocery_phone_photos/images.tar",)),
     "dvd_covers": (dvd_covers, ("dvd_phone_photos/images.tar",)),
 }
-"""Name of a shop -> its converter, and the archives with its pictures, in the folder of the data sets."""
+"""Name of a shop -> its converter, and the archives with its images, in the folder of the data sets."""
 
 
 def unrelated_photos(photos: Path) -> list[str]:
-    """Return the names of the photos in caltech_other of classes in the second half of the alphabet.
+    """Return the names of the photos in caltech_other whose classes are in the second half of the alphabet.
 
     The background cohort of the bundled checkpoint may contain those of the first half.
     """

@@ -21,7 +21,7 @@ class Box:
         inside = all(0 <= value <= 1 for value in (self.x0, self.y0, self.x1, self.y1))
         if not inside or min(self.x1 - self.x0, self.y1 - self.y0) < MIN_BOX_SIDE:
             raise InvalidRequest(
-                f"The box {self} is not left,top,right,bottom as fractions from 0 to 1 with sides of at least "
+                f"The box {self} is not valid: it needs left,top,right,bottom from 0 to 1, with sides of at least "
                 f"{MIN_BOX_SIDE}. Draw it again on the photo."
             )
 

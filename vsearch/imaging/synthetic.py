@@ -160,7 +160,7 @@ def _bounding_box(mask: Floats) -> Box:
 
 
 def _expand(box: Box, margins: NDArray[np.float64]) -> Box:
-    """Move the four edges outwards by fractions of the size of the box, within the photo."""
+    """Move the four edges outward by fractions of the size of the box, within the photo."""
     width, height = box.x1 - box.x0, box.y1 - box.y0
     left, top, right, bottom = (float(margin) for margin in margins)
     return Box(

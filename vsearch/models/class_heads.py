@@ -74,7 +74,7 @@ class ClassHeads:
     def from_arrays(
         cls, arrays: Mapping[str, NDArray[Any]], classes: tuple[str, ...], block_sizes: Mapping[str, int]
     ) -> "ClassHeads":
-        """Build from stored arrays."""
+        """Build the heads from stored arrays."""
         names = [name.removesuffix(".weights") for name in arrays if name.endswith(".weights")]
         heads = {
             name: ClassHead(arrays[f"{name}.weights"].astype(np.float32), arrays[f"{name}.bias"].astype(np.float32))

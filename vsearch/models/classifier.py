@@ -101,7 +101,7 @@ def export_networks(checkpoint: Checkpoint, target: Path) -> Path:
     """Write a folder with one TensorFlow SavedModel for each backbone, atomically.
 
     Each takes RGB images float32 0..255 [n, h, w, 3]. It returns the logits of each trained head, or the pooled
-    features float32 [n, d] that blocks are made of if the checkpoint has no trained heads.
+    features float32 [n, d] from which blocks are made if the checkpoint has no trained heads.
 
     Raises:
         CheckpointError: the target exists, or weights belong to a different network.

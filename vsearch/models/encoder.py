@@ -72,7 +72,7 @@ def raw_features(
 def compile_trunk(name: str, weights: Sequence[NDArray[Any]], side: int) -> CompiledTrunk:
     """Return the compiled trunk of a backbone with these weights; see `vsearch.models.network.build_trunk`.
 
-    Its weights become constants, so that TensorFlow merges batch normalization into convolutions: a third faster.
+    Its weights become constants, so TensorFlow merges batch normalization into convolutions, which is a third faster.
     """
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2

@@ -38,10 +38,10 @@ def scale(pictures: Any, scaling: Scaling) -> Any:
 def build_trunk(name: str, side: int | None = None) -> tuple[keras.Model, keras.Model]:
     """Return (backbone, trunk): float RGB 0..255 [n, side, side, 3] -> its features by block name, float32 [n, size].
 
-    Block `NAME` is the average of the last feature map, which tells kinds of things apart; `NAME_middle` is the middle
-    feature map averaged over 3 x 3 regions, row by row, which tells apart products whose parts differ in detail or in
-    arrangement. Load weights into the backbone, which is part of the trunk. The default side comes from the backbone
-    table.
+    Block `NAME` is the average of the last feature map, which distinguishes kinds of objects; `NAME_middle` is the
+    middle feature map averaged over 3 x 3 regions, row by row, which distinguishes products whose parts differ in
+    detail or in arrangement. Load weights into the backbone, which is part of the trunk. The default side comes from
+    the backbone table.
     """
     row = backbone(name)
     side = side or row.side

@@ -114,9 +114,9 @@ def open_checkpoint(settings: Settings, name: str) -> Iterator[Checkpoint]:
 
 
 def add(settings: Settings, checkpoint: Checkpoint) -> Checkpoint:
-    """Copy a checkpoint to the shop's own unless it is bundled or already there; return the installed one.
+    """Copy a checkpoint to the shop's checkpoints unless it is bundled or already there; return the installed one.
 
-    A damaged copy of it is replaced.
+    A damaged copy is replaced.
 
     Raises:
         OSError: the disk is full; no partial copy is left.

@@ -105,8 +105,8 @@ class PhotoCache:
     def blocks(self, encoder: Encoder, picture: Picture, boxes: Sequence[Box | None]) -> Blocks:
         """Return the blocks of regions of a photo, unchanged and mirrored, [n, 2, d]; None is the whole photo.
 
-        A shopper may photograph a product from the opposite side to the shop. Regions not yet cached are encoded in one
-        batch.
+        Mirrored, because a shopper may photograph a product from the side opposite to that in the catalog. Regions not
+        yet cached are encoded in one batch.
         """
         with self._locked(picture) as photo:
             keys = {box: (encoder.blocks_id, box) for box in boxes}

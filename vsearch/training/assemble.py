@@ -27,16 +27,16 @@ from vsearch.training.data.sources import LabeledImage, read_source
 from vsearch.training.plan import Assemble, Plan
 
 _BATCH = 64
-_ONE_CLASS = "product"  # the class of all pictures if the plan has no softmax head
+_ONE_CLASS = "product"  # the class of all images if the plan has no softmax head
 
 
 @dataclass(frozen=True)
 class FitSample:
-    """Pictures to fit on or to evaluate with.
+    """Images to fit on or to evaluate with.
 
     Attributes:
-        class_names: of each picture; empty if unknown.
-        products: of each picture; unique if unknown.
+        class_names: class of each image; empty if unknown.
+        products: product of each image; a unique number if unknown.
     """
 
     pictures: list[Picture]
@@ -49,13 +49,13 @@ def assemble(
 ) -> tuple[Retrieval, dict[str, float]]:
     """Fit the retrieval parts of a checkpoint.
 
-    A picture's class is its label for the plan's first softmax head; its product is that for the first metric head.
+    An image's class is its label for the plan's first softmax head; its product is its label for the first metric head.
 
     Returns:
-        The parts, and the accuracy of each block's head and of the vote on the validation pictures.
+        The parts, and the accuracy of each block's head and of the vote on the validation images.
 
     Raises:
-        DatasetError: the sources have no usable training picture.
+        DatasetError: the sources have no usable training image.
     """
     settings = plan.assemble
     assert settings is not None
@@ -89,12 +89,12 @@ def assemble(
 
 
 def load_sample(plan: Plan, photos: Path, split: str, *, work: Path) -> FitSample:
-    """Decode the pictures of a split that the parts are fitted on, in an order determined by the seed.
+    """Decode the images of a split that the parts are fitted on, in an order determined by the seed.
 
-    Pictures with a class are sampled evenly across classes. For training, all others with a product are added.
+    Images with a class are sampled evenly across classes. For training, all others with a product are added.
 
     Raises:
-        DatasetError: no training picture has a class.
+        DatasetError: no training image has a class.
     """
     column = next((head.column for head in plan.head if head.kind == "softmax"), None)
     product = next((head.column for head in plan.head if head.kind == "metric"), "")
@@ -127,7 +127,7 @@ def load_sample(plan: Plan, photos: Path, split: str, *, work: Path) -> FitSampl
 
 
 def load_background(plan: Plan, photos: Path, *, work: Path) -> list[Picture]:
-    """Decode the pictures of the background cohort, sampled evenly across the classes of their sources."""
+    """Decode the images of the background cohort, sampled evenly across the classes of their sources."""
     found: list[Picture] = []
     for source in plan.source:
         if source.background:
@@ -155,7 +155,7 @@ def _encode(
     seed: int = 0,
     advance: ProgressCallback = no_progress,
 ) -> dict[str, NDArray[np.float32]]:
-    """Return raw blocks of the pictures, then of the first synthetic view of each, then of the second, and so on."""
+    """Return raw blocks of the images, then of the first synthetic view of each, then of the second, and so on."""
     wanted = [(number, view) for view in range(views + 1) for number in range(len(pictures))]
     parts: dict[str, list[NDArray[np.float32]]] = defaultdict(list)
     lock = threading.Lock()

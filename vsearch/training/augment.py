@@ -1,4 +1,4 @@
-"""Augment batches of training pictures in TensorFlow; one seed determines all randomness.
+"""Augment batches of training images in TensorFlow; one seed determines all randomness.
 
 Crop, flip, rotation and perspective are a single resampling. The photometric changes follow in a single compiled pass.
 A parameter of zero costs nothing.
@@ -13,14 +13,14 @@ import tensorflow as tf
 from vsearch.training.plan import Augment
 
 _OCCLUDED_SIDE: Final = (0.1, 0.4)  # minimum and maximum share of each side
-_TILES: Final = 4  # on each side of a scrambled picture
-_NOISE_PATTERNS: Final = 4  # per batch, scaled for each picture with a strength and sign, since drawing noise is slow
+_TILES: Final = 4  # on each side of a scrambled image
+_NOISE_PATTERNS: Final = 4  # per batch, scaled for each image with a strength and sign, since drawing noise is slow
 _GRAY: Final = np.full((3, 3), 1 / 3, np.float32)  # color matrix to gray
 _MIN_VISIBLE: Final = 0.4  # share of a box's area; boxes that are less visible are removed
 
 
 class AugmentedBatch(NamedTuple):
-    """Augmented pictures, float32 RGB 0..255 [n, h, w, 3], and the changes made to them.
+    """Augmented images, float32 RGB 0..255 [n, h, w, 3], and the changes made to them.
 
     Attributes:
         recolored, scrambled: bool [n].
@@ -34,7 +34,7 @@ class AugmentedBatch(NamedTuple):
 
 
 class StatelessRng:
-    """Random numbers for `count` pictures; the same seed, integers [2], always gives the same sequence."""
+    """Random numbers for `count` images; the same seed, integers [2], always gives the same sequence."""
 
     def __init__(self, seed: Any, count: Any) -> None:
         self._seed, self.count, self._draws = seed, count, 0
@@ -54,7 +54,7 @@ class StatelessRng:
 
 
 def augment_batch(pictures: Any, augment: Augment, *, shape: tuple[int, int], seed: Any) -> AugmentedBatch:
-    """Augment each picture independently.
+    """Augment each image independently.
 
     Args:
         pictures: uint8 or float32 RGB 0..255 [n, h, w, 3].
@@ -64,7 +64,7 @@ def augment_batch(pictures: Any, augment: Augment, *, shape: tuple[int, int], se
     """
     rng = StatelessRng(seed, tf.shape(pictures)[0])
     framed, matrices = _resample(pictures, augment, shape, rng)
-    draw = rng.uniform(0.0, 1.0)  # one draw for both, since a picture with both labels hidden would teach nothing
+    draw = rng.uniform(0.0, 1.0)  # one draw for both, since an image with both labels hidden would teach nothing
     recolored, scrambled = draw < augment.recolor, draw >= 1.0 - augment.scramble
     parameters = _draw_colors(augment, recolored, rng)
     if augment.scramble:
@@ -88,14 +88,14 @@ def augment_batch(pictures: Any, augment: Augment, *, shape: tuple[int, int], se
 
 
 def transform_boxes(boxes: Any, matrices: Any, before: tuple[int, int], after: tuple[int, int]) -> Any:
-    """Return the bounding boxes of the transformed corners, clipped to the picture.
+    """Return the bounding boxes of the transformed corners, clipped to the image.
 
     A box with too little visible area becomes empty. Unknown boxes, -1, are kept.
 
     Args:
         boxes: float32 [n, k, 4], relative.
         matrices: see `AugmentedBatch`.
-        before, after: (height, width) in pixels of the pictures before and after.
+        before, after: (height, width) in pixels of the images before and after.
     """
     left, top, right, bottom = tf.unstack(boxes, axis=-1)
     x, y = tf.stack([left, right, right, left], axis=-1), tf.stack([top, top, bottom, bottom], axis=-1)
@@ -114,7 +114,7 @@ def _areas(boxes: Any) -> Any:
 
 
 def _resample(pictures: Any, augment: Augment, shape: tuple[int, int], rng: StatelessRng) -> tuple[Any, Any]:
-    """Crop, flip, rotate and tilt in one step, repeating the edges; return the pictures and their maps."""
+    """Crop, flip, rotate and tilt in one step, repeating the edges; return the images and their maps."""
     size = tf.sqrt(rng.uniform(*augment.crop_area))
     stretch = tf.exp(rng.uniform(-augment.crop_shape, augment.crop_shape))
     height, width = tf.minimum(size * stretch, 1.0), tf.minimum(size / stretch, 1.0)
@@ -196,7 +196,7 @@ def _draw_colors(augment: Augment, recolored: Any, rng: StatelessRng) -> dict[st
 def _draw_recoloring(rng: StatelessRng) -> tuple[Any, Any]:
     """Draw color maps [n, 3, 3] and offsets [n, 1, 3] that map black, white and all hues to arbitrary colors.
 
-    Contrast between light and dark is kept, inverted a quarter of the time, so that shapes and textures remain.
+    The contrast between light and dark is kept, or inverted a quarter of the time, so that shapes and textures remain.
     """
     slope = rng.uniform(0.35, 1.0, 1, 3)
     offset = rng.uniform(0.0, 1.0, 1, 3) * (1 - slope) * 255
@@ -257,7 +257,7 @@ def _coordinates(pictures: Any, start: float) -> tuple[Any, Any]:
 
 
 def _blur(pictures: Any, sigma: Any) -> Any:
-    """Apply a Gaussian blur with one sigma per picture, [n, 1, 1], as two matrix products."""
+    """Apply a Gaussian blur with one sigma per image, [n, 1, 1], as two matrix products."""
     height, width = pictures.shape[1:3]
 
     def kernel(side: int) -> Any:  # [n, side, side]

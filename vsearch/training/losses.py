@@ -1,4 +1,4 @@
-"""Keras losses and accuracies for each kind of head. Samples without a label do not count in either.
+"""Keras losses and accuracies for each kind of head. Samples without a label count in neither.
 
 For targets see `vsearch.training.loop.batches`; those of a metric head are for two views, [0:b/2] and [b/2:b].
 """
@@ -139,11 +139,11 @@ def supcon(embeddings: Any, products: Any, temperature: float) -> Any:
 
 
 def box_terms(targets: Any, logits: Any) -> Terms:
-    """Return an anchor-free detector's loss and correctness for each picture, and whether the picture is labeled.
+    """Return an anchor-free detector's loss and correctness for each image, and whether the image is labeled.
 
     As in FCOS (Tian et al., ICCV 2019), a cell whose center is in the core of a box predicts that box, or the smallest
     of several. The loss is the focal loss (Lin et al., ICCV 2017) for objectness and the GIoU loss for the sides. A
-    picture is correct if its most confident box overlaps a true one or, without true boxes, no confidence reaches 0.5.
+    image is correct if its most confident box overlaps a true one or, without true boxes, no confidence reaches 0.5.
 
     Args:
         targets: float32 [b, k, 4], relative; empty boxes are padding, -1 is unknown.
@@ -184,7 +184,7 @@ def assign_cells(targets: Any, grid: tuple[int, int]) -> tuple[Any, Any]:
 
 
 def predicted_boxes(logits: Any) -> Any:
-    """Return the boxes predicted by cells [b, h, w, 5], float32 [b, h, w, 4], not clipped to the picture."""
+    """Return the boxes predicted by cells [b, h, w, 5], float32 [b, h, w, 4], not clipped to the image."""
     distances = tf.exp(tf.clip_by_value(logits[..., 1:], MIN_LOG_DISTANCE, MAX_LOG_DISTANCE))
     centers = tf.constant(cell_centers(*logits.shape[1:3]))
     return tf.concat([centers - distances[..., :2], centers + distances[..., 2:]], axis=-1)

@@ -124,7 +124,7 @@ def _record(run: Run, **more: str) -> None:
 
 
 def _load_begun(folder: Path) -> dict[str, Any]:
-    """Return what the run began with; empty until something is trained, so that the plan can still be edited."""
+    """Return the plan and images recorded at the start; empty until something is trained: the plan may still change."""
     trained = [
         item
         for item in folder.iterdir()

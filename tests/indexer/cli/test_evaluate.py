@@ -99,7 +99,7 @@ def test_one_kind_is_printed_as_a_table(shop, photos):
     )
 
     assert result.exit_code == 0, result.output
-    for words in ("2 queries, 24 pictures", "Sofas > Armchairs", "crop, product not sold", "AUROC"):
+    for words in ("2 queries, 24 images", "Sofas > Armchairs", "crop, product not sold", "AUROC"):
         assert words in result.stdout
     assert "easy" not in result.stdout
     assert "nDCG" not in result.stdout

@@ -237,7 +237,7 @@ def test_a_warning_about_stale_pictures_is_recorded(full_shop):
     for file in (full_shop.folder / "images").iterdir():
         file.unlink()
     (warning,) = full_shop.run(*ROWS).warnings
-    assert "4 of 4 pictures" in warning
+    assert "4 of 4 images" in warning
     assert full_shop.imports()[0].message == warning
 
 

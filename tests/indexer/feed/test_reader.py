@@ -98,7 +98,7 @@ BAD_CELLS = {
         "http://exa mple/a.jpg": "web address",
         "s3://bucket/a.jpg": "neither a file name nor",
     },
-    "images": {"|".join(f"{n}.jpg" for n in range(51)): "names 51 pictures"},
+    "images": {"|".join(f"{n}.jpg" for n in range(51)): "names 51 images"},
     "dimensions": {
         **dict.fromkeys(("180 x 90", "width=180", "width=180cm; width=90cm", '{"width": 180}'), "a number and a unit"),
         "{width": "JSON object",

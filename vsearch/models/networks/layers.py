@@ -89,7 +89,7 @@ def _position_cosines(columns: Any) -> Any:
 
 
 def _left_to_right(shape: tuple[int, int], dtype: str | None = None) -> Any:
-    """Return cosine weights with which digit i of n initially attends to around (i + 1/2) / n of the width."""
+    """Return cosine weights with which digit i of n initially attends to the width around (i + 1/2) / n."""
     length, waves = shape
     middles = (np.arange(4 * waves) + 0.5) / (4 * waves)
     centers = (np.arange(length) + 0.5) / length

@@ -1,4 +1,4 @@
-"""The data that a plan trains on: the pictures of each split, with a target for each head."""
+"""The data that a plan trains on: the images of each split, with a target for each head."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -24,15 +24,15 @@ _MAX_NAMES = 8  # listed per message
 
 @dataclass(frozen=True)
 class Split:
-    """n pictures with their targets.
+    """n images with their targets.
 
     Attributes:
         pictures: uint8 [n, h, w, 3], possibly memory-mapped.
         targets: by head: int32 [n] (softmax), [n, classes] (sigmoid) or [n, length] (digits), all -1 if the label is
             missing; int64 [n] product numbers (metric); float32 [n, k, 4] relative boxes (boxes), padded with empty
             ones, -1 if unknown.
-        names: names of the pictures in their source.
-        repeat: float64 [n], how often each picture is used per epoch.
+        names: names of the images in their source.
+        repeat: float64 [n], how often each image is used per epoch.
     """
 
     pictures: NDArray[np.uint8]
@@ -44,7 +44,7 @@ class Split:
         return len(self.names)
 
     def select(self, mask: NDArray[np.bool_]) -> "Split":
-        """Return the pictures where the mask, bool [n], is true."""
+        """Return the images where the mask, bool [n], is true."""
         if mask.all():
             return self
         rows = np.flatnonzero(mask)
@@ -58,9 +58,9 @@ class Dataset:
 
     Attributes:
         heads: the heads with their classes.
-        held_out: pictures of combinations of values that are excluded from training.
+        held_out: images of combinations of values that are excluded from training.
         fingerprint: hash of the sources' content, their labels and the cached shape, 16 hex digits.
-        unreadable: names of pictures that were skipped.
+        unreadable: names of images that were skipped.
         notes: warnings for the user, one sentence each.
     """
 
@@ -74,10 +74,10 @@ class Dataset:
 
 
 def prepare(plan: Plan, root: Path, *, work: Path, progress: Progress = no_stages) -> Dataset:
-    """Decode a plan's pictures, or open the cache in `work`/cache, and encode their labels. Paths are relative to `root`.
+    """Decode a plan's images, or open the cache in `work`/cache, and encode their labels. Paths are relative to `root`.
 
     Raises:
-        DatasetError: a source is missing or damaged, there is no training picture, or a label does not fit its head.
+        DatasetError: a source is missing or damaged, there is no training image, or a label does not fit its head.
         OSError: the disk is full.
     """
     key = image_cache.fingerprint(plan, root, work)
@@ -91,29 +91,29 @@ def prepare(plan: Plan, root: Path, *, work: Path, progress: Progress = no_stage
     splits, unreadable = cached
     if not splits["train"].rows:
         raise DatasetError(
-            "The sources have no training pictures"
+            "The sources have no training images"
             + (f": {_list(unreadable)} cannot be decoded." if unreadable else ". Check their splits and `where`.")
         )
     heads = tuple(_spec_of(head, splits["train"].rows) for head in plan.head)
     train, val = (_build_split(plan, heads, splits, split) for split in ("train", "val"))
     held_out = np.array([row.held_out for row in splits["val"].rows], np.bool_)
-    notes = [f"Unreadable pictures were skipped: {_list(unreadable)}."] if unreadable else []
+    notes = [f"Unreadable images were skipped: {_list(unreadable)}."] if unreadable else []
     for head, spec in zip(plan.head, heads, strict=True):
         targets = val.targets[spec.name]
         if head.kind != "metric" and (targets == MISSING).all():
-            notes.append(f"Head {head.name!r} is not validated: no validation picture has its label.")
+            notes.append(f"Head {head.name!r} is not validated: no validation image has its label.")
         elif missing := [name for name, count in count_classes(spec, targets).items() if not count]:
-            notes.append(f"Head {head.name!r}: classes without validation pictures: {_list(missing)}.")
+            notes.append(f"Head {head.name!r}: classes without validation images: {_list(missing)}.")
         values = {value for row in splits["val"].rows for value in _values_of(head, row)}
         if not head.classes and (unknown := sorted(values - set(spec.classes))):
-            notes.append(f"Head {head.name!r}: labels without training pictures are ignored: {_list(unknown)}.")
+            notes.append(f"Head {head.name!r}: labels without training images are ignored: {_list(unknown)}.")
     for note in notes:
         logger.warning(note)
     return Dataset(heads, train, val.select(~held_out), val.select(held_out), key, unreadable, tuple(notes))
 
 
 def count_classes(spec: HeadSpec, targets: NDArray[Any]) -> dict[str, int]:
-    """Return the number of pictures of each class; empty for a head whose labels are not classes."""
+    """Return the number of images of each class; empty for a head whose labels are not classes."""
     if spec.kind == "sigmoid":
         return {name: int((targets[:, number] == 1).sum()) for number, name in enumerate(spec.classes)}
     if spec.kind == "softmax":
@@ -122,7 +122,7 @@ def count_classes(spec: HeadSpec, targets: NDArray[Any]) -> dict[str, int]:
 
 
 def check_learnable(data: Dataset) -> None:
-    """Check that every class has training pictures and that softmax heads have several classes.
+    """Check that every class has training images and that softmax heads have several classes.
 
     Raises:
         DatasetError: a head cannot be trained.
@@ -131,13 +131,13 @@ def check_learnable(data: Dataset) -> None:
         counts = count_classes(spec, data.train.targets[spec.name])
         if empty := [name for name, count in counts.items() if not count]:
             raise DatasetError(
-                f"No training picture has the class {_list(empty)} of head {spec.name!r}. "
+                f"No training image has the class {_list(empty)} of head {spec.name!r}. "
                 "Add some, or remove the class from the plan."
             )
         if spec.kind == "softmax" and len(counts) == 1:
             raise DatasetError(
-                f"All training pictures have the class {_list(spec.classes)} of head {spec.name!r}. "
-                "Add pictures of another class, or remove the head."
+                f"All training images have the class {_list(spec.classes)} of head {spec.name!r}. "
+                "Add images of another class, or remove the head."
             )
 
 
@@ -146,12 +146,12 @@ def _spec_of(head: HeadPlan, rows: Sequence[Row]) -> HeadSpec:
     if head.kind == "boxes":
         if all(row.boxes is None for row in rows):
             raise DatasetError(
-                f"No training picture has boxes for head {head.name!r}. "
+                f"No training image has boxes for head {head.name!r}. "
                 "Add `boxes` to a csv source, or `synthetic_views` to any source."
             )
     elif head.kind != "metric" and not any(head.column in row.labels for row in rows):
         raise DatasetError(
-            f"No training picture has the label {head.column!r} of head {head.name!r}. "
+            f"No training image has the label {head.column!r} of head {head.name!r}. "
             "Add it to a source's labels, or remove the head."
         )
     values = tuple(sorted({value for row in rows for value in _values_of(head, row)}))
@@ -180,16 +180,16 @@ def _encode_labels(head: HeadPlan, spec: HeadSpec, rows: Sequence[Row]) -> NDArr
     targets = np.full((len(rows), *shape), MISSING, np.int32)
     for number, row in enumerate(rows):
         if head.kind != "digits" and not head.classes and not set(_values_of(head, row)) <= set(spec.classes):
-            continue  # a class without training pictures
+            continue  # a class without training images
         try:
             targets[number] = spec.target(row.labels.get(head.column))
         except ValueError as error:
-            raise DatasetError(f"Picture {row.name!r}: {error}. Correct the label or the plan.") from None
+            raise DatasetError(f"Image {row.name!r}: {error}. Correct the label or the plan.") from None
     return targets
 
 
 def _number_products(head: HeadPlan, splits: Mapping[SplitName, CachedSplit], name: SplitName) -> NDArray[np.int64]:
-    """Return a product number for each picture; one without the label shares its number with its synthetic views only."""
+    """Return a product number for each image; one without the label shares its number with its synthetic views only."""
     numbers: dict[str | tuple[int, str], int] = {}
     rows = [row for cached in splits.values() for row in cached.rows]
     for label in sorted({row.labels[head.column] for row in rows if head.column in row.labels}):

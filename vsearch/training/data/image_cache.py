@@ -1,4 +1,4 @@
-"""Decode every training picture once, into memory-mapped arrays in a folder named after a fingerprint of the sources."""
+"""Decode every training image once, into memory-mapped arrays in a folder named after a fingerprint of the sources."""
 
 import hashlib
 import json
@@ -25,12 +25,12 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _FORMAT = 2  # increment if the same sources would be cached differently
-_AHEAD = 64  # pictures rendered ahead
+_AHEAD = 64  # images rendered ahead
 
 
 @dataclass(frozen=True)
 class Row:
-    """The metadata of a cached picture.
+    """The metadata of a cached image.
 
     Attributes:
         source: number of its source in the plan.
@@ -48,14 +48,14 @@ class Row:
 
 @dataclass(frozen=True)
 class CachedSplit:
-    """Pictures uint8 [n, h, w, 3], memory-mapped, and a row for each."""
+    """Images uint8 [n, h, w, 3], memory-mapped, and a row for each."""
 
     pictures: NDArray[np.uint8]
     rows: tuple[Row, ...]
 
 
 def load(folder: Path) -> tuple[dict[SplitName, CachedSplit], tuple[str, ...]] | None:
-    """Return the splits that `build` wrote to a folder and the names of unreadable pictures, or None if there are none."""
+    """Return the splits that `build` wrote to a folder and the names of unreadable images, or None if there are none."""
     if not (folder / "rows.json").is_file():
         return None
     with intact(folder):
@@ -71,7 +71,7 @@ def build(plan: Plan, root: Path, folder: Path, *, work: Path, advance: Progress
     """Decode all sources into `folder`, which is complete or does not exist.
 
     Raises:
-        DatasetError: a source is missing or damaged. Unreadable pictures are logged and skipped.
+        DatasetError: a source is missing or damaged. Unreadable images are logged and skipped.
         OSError: the disk is full.
     """
     content: dict[str, list[Any]] = {"train": [], "val": [], "unreadable": []}
@@ -103,7 +103,7 @@ def build(plan: Plan, root: Path, folder: Path, *, work: Path, advance: Progress
 
 
 def map_ahead(function: Callable[[T], R], items: Iterator[T]) -> Iterator[tuple[T, R]]:
-    """Yield each item with its result, in order, computed ahead by threads. Exceptions are passed on to the caller."""
+    """Yield each item with its result, in order; threads compute results ahead. Exceptions reach the caller."""
     with ThreadPoolExecutor() as threads:
         pending: list[tuple[T, Future[R]]] = []
         try:

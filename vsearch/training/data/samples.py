@@ -30,7 +30,7 @@ _MIN_BOX_AREA = 1e-4  # as a fraction of the image's area
 
 @dataclass
 class TrainingSample:
-    """A picture to be cached.
+    """An image to be cached.
 
     Attributes:
         source: number of the source in the plan.
@@ -48,7 +48,7 @@ class TrainingSample:
     boxes: tuple[BoxSides, ...] | None = None
 
     def render(self, plan: Plan) -> Picture | None:
-        """Return the framed picture, uint8 [h, w, 3]; None if the image cannot be decoded, which is logged once."""
+        """Return the framed image, uint8 [h, w, 3]; None if the image cannot be decoded, which is logged once."""
         try:
             picture = self.image.decode(TRAINING_LIMITS)
         except ImageRejected as error:

@@ -29,7 +29,7 @@ class LabeledImage:
         labels: label -> value; missing labels have no key.
         group: images of the same group are in the same split.
         name: its name in the source.
-        box: the crop to use, in pixels or relative (see `to_relative`); None for the whole image.
+        box: the crop to use, in pixels or as fractions (see `to_relative`); None for the whole image.
         boxes: the same for each object in the image; None if unknown.
         held_out: whether it shows a combination of values that the source excludes from training.
     """
@@ -122,7 +122,7 @@ def _read_folder(source: FolderSource, path: Path, seed: int) -> Iterator[Labele
         parts_by_name = {name: name.split("/") for name in archive}
         nested = [parts for parts in parts_by_name.values() if len(parts) > 1]
         root = 0
-        if not path.is_dir():  # most archives have a single top folder
+        if not path.is_dir():  # most archives have a single top-level folder
             tops = {parts[0] for parts in nested}
             root = int(len(tops) == 1 and not tops & set(SPLITS) and any(len(parts) > 2 for parts in nested))
         tops = {parts[root] for parts in nested if len(parts) > root + 1}
@@ -154,7 +154,7 @@ def _read_csv(source: CsvSource, root: Path, seed: int) -> Iterator[LabeledImage
                     f"{archive.path} has no image {row[source.image]!r}, which {manifest} lists. "
                     "Add the image or remove the row."
                 )
-        # A compressed tar can only be read forwards.
+        # A compressed tar can only be read forward.
         rows.sort(key=lambda row: positions[row[source.image]])
         by_image = ([*same] for _, same in groupby(rows, lambda row: row[source.image]))
         for group_rows in by_image if source.boxes else ([row] for row in rows):

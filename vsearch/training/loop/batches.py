@@ -1,6 +1,6 @@
-"""The batches of a phase as tf.data: ordered by a seed, with augmented pictures and with targets for the losses.
+"""The batches of a phase as tf.data: ordered by a seed, with augmented images and with targets for the losses.
 
-Targets of n pictures are float32, with -1 where the label is missing: softmax and sigmoid [n, classes], digits
+Targets of n images are float32, with -1 where the label is missing: softmax and sigmoid [n, classes], digits
 [n, length, 10], boxes [n, k, 4]. Those of a metric head are int32 [n].
 """
 
@@ -41,7 +41,7 @@ class Batches:
     Attributes:
         steps: number of steps in an epoch.
         training: takes a step of the phase; returns endless batches starting at it.
-        validation: every validation picture once.
+        validation: every validation image once.
     """
 
     steps: int
@@ -50,7 +50,7 @@ class Batches:
 
 
 def of_pictures(dataset: Dataset, phase: Phase, augment: Augment, *, seed: int, replicas: int = 1) -> Batches:
-    """Return augmented training pictures and plain validation pictures."""
+    """Return augmented training images and plain validation images."""
     train, heads = dataset.train, dataset.heads
 
     def training(start_step: int) -> tf.data.Dataset:
@@ -95,7 +95,7 @@ def of_features(
     replicas: int = 1,
     advance: ProgressCallback = no_progress,
 ) -> Batches:
-    """Return a frozen trunk's features of the pictures, their mirror images and augmented views.
+    """Return a frozen trunk's features of the images, their mirror images and augmented views.
 
     Raises:
         OSError: the disk is full.
@@ -105,7 +105,7 @@ def of_features(
     augmented = (augmented_view(train, augment, shape=phase.shape, seed=(seed, view)) for view in range(phase.views))
     plain = [train.pictures, *([train.pictures[:, :, ::-1]] if augment.mirror else [])]
     views = np.stack([frozen_trunk.features(trunk, view, folder, advance) for view in chain(plain, augmented)])
-    # A metric head is validated on whether a picture retrieves its mirror image.
+    # A metric head is validated on whether an image retrieves its mirror image.
     val_pictures = [val.pictures, *([val.pictures[:, :, ::-1]] if paired else [])]
     val_views = np.stack([frozen_trunk.features(trunk, view, folder) for view in val_pictures], axis=1)
 
@@ -134,7 +134,7 @@ def of_features(
 def augmented_view(
     split: Split, augment: Augment, *, shape: tuple[int, int], seed: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """Return every picture augmented once, uint8 [n, h, w, 3], without augmentations that would hide a label."""
+    """Return every image augmented once, uint8 [n, h, w, 3], without augmentations that would hide a label."""
     harmless = augment.model_copy(update={"recolor": 0.0, "scramble": 0.0})
     parts = []
     for start in range(0, len(split), _VIEW_BATCH):
@@ -186,7 +186,7 @@ def row_order(split: Split, batch: int, seed: int) -> Callable[[int], NDArray[np
 def partners(
     split: Split, heads: Sequence[HeadSpec], seed: int
 ) -> Callable[[NDArray[np.int64], int], NDArray[np.int64]] | None:
-    """Return a function that maps a step's rows to other pictures of the same products, or the same one if it is alone.
+    """Return a function that maps a step's rows to other images of the same products, or to themselves if alone.
 
     Returns None if there is no metric head.
     """

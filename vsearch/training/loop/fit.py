@@ -38,7 +38,7 @@ from vsearch.training.plan import Phase, Plan
 logger = logging.getLogger(__name__)
 
 SAVE_SECONDS: Final = 30.0
-_MAX_SAVE_SHARE: Final = 0.05  # of the time; with a slow disk, states are saved less often
+_MAX_SAVE_SHARE: Final = 0.05  # of the training time; on a slow disk, states are saved less often
 
 
 def train_backbone(
@@ -273,7 +273,7 @@ class _StateSaver(keras.callbacks.Callback):  # type: ignore[misc]  # untyped
         if not math.isfinite(float(logs["loss"])):
             raise PlanError(
                 f"The loss of {self._file.parent.name} became NaN in phase {self._phase.name!r} by step "
-                f"{self.state.step}. Use a lower learning_rate or a longer warm-up, and a different --runs."
+                f"{self.state.step}. Use a lower learning_rate or a longer warm-up, and choose another --runs."
             )
 
     def _save(self) -> None:

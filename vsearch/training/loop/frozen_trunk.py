@@ -1,4 +1,4 @@
-"""Compute the features of a frozen trunk once, so that the epochs of its heads read features instead of pictures."""
+"""Compute the features of a frozen trunk once, so that the epochs of its heads read features instead of images."""
 
 import hashlib
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from vsearch.models.network import scale
 from vsearch.training.loop.resume import intact
 
 _BATCH = 32
-_FILE_SIZE = 256  # pictures
-_FORMAT = 1  # increment if the same trunk and pictures would give different features
+_FILE_SIZE = 256  # images
+_FORMAT = 1  # increment if the same trunk and images would give different features
 _MAX_HALF = 65_504.0  # largest float16
 
 
@@ -54,7 +54,7 @@ class FrozenTrunk:
         return run
 
     def key(self) -> str:
-        """Return a hash, 16 hex digits, of everything except the pictures that the features depend on."""
+        """Return a hash, 16 hex digits, of everything that determines the features except the images."""
         digest = hashlib.sha256(repr((_FORMAT, self.scaling, self.shape, self.keep_map, self.precision)).encode())
         for weights in self.backbone.get_weights():
             digest.update(np.ascontiguousarray(weights).data)
@@ -64,9 +64,9 @@ class FrozenTrunk:
 def features(
     trunk: FrozenTrunk, pictures: NDArray[np.uint8], folder: Path, advance: ProgressCallback = no_progress
 ) -> NDArray[Any]:
-    """Return the features of n pictures, [n, h, w, c], computing those that are not cached.
+    """Return the features of n images, [n, h, w, c], computing those that are not cached.
 
-    Features are cached in `folder/<key of the trunk>`, in files of 256 pictures named after the hash of their pixels.
+    Features are cached in `folder/<key of the trunk>`, in files of 256 images named after the hash of their pixels.
 
     Raises:
         OSError: the disk is full; complete files are kept.

@@ -70,7 +70,7 @@ def first_trainable_layer(network: Any, phase: Phase) -> int:
         )
     if not any(layer.weights for layer in network.layers[first:]):
         raise PlanError(
-            f"{where}: no layer of {row.name} from {wanted!r} on has weights. Use an earlier one or 'none'."
+            f"{where}: no layer of {row.name} from {wanted!r} onward has weights. Use an earlier one or 'none'."
         )
     return first
 

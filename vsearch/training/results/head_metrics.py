@@ -23,7 +23,7 @@ RECALL_AT: Final = (1, 3, 5)
 """Recall is reported for these numbers of most confident detections."""
 
 DETECTIONS: Final = RECALL_AT[1]
-"""The main one: the number of detections that a search uses."""
+"""The main value of `RECALL_AT`: the number of detections that a search uses."""
 
 _BINS = 15
 _TEMPERATURES = (0.2, 10.0)
@@ -211,7 +211,7 @@ def reliability_bins(confidence: NDArray[Any], hits: Flags) -> list[Bin]:
 
 
 def calibration_error(confidence: NDArray[Any], hits: Flags) -> float:
-    """Return the expected calibration error: the weighted mean distance of confidence and accuracy over the bins."""
+    """Return the expected calibration error: the weighted mean difference of confidence and accuracy over the bins."""
     total = max(1, len(confidence))
     return sum(one.count * abs(one.confidence - one.accuracy) for one in reliability_bins(confidence, hits)) / total
 
@@ -255,7 +255,7 @@ def fit_temperature(spec: HeadSpec, logits: NDArray[Any], truth: NDArray[Any]) -
 
 
 def match_detections(cells: NDArray[np.float32], targets: NDArray[Any]) -> list[DetectedImage]:
-    """Match the detections in n images with their true boxes; images with unknown boxes are omitted.
+    """Match the detections in n images to their true boxes; images with unknown boxes are omitted.
 
     Args:
         cells: as returned by `vsearch.detection.boxes.decode_grid`, [n, rows, columns, 5].

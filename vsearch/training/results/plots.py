@@ -70,7 +70,7 @@ def write_artifacts(
             plot_confusion(
                 head_metrics.confusion(truth, predicted),
                 DIGITS if spec.kind == "digits" else spec.classes,
-                f"{heading}: {who}\n{len(correct):,} pictures, {100 * correct.mean():.1f} % correct",
+                f"{heading}: {who}\n{len(correct):,} images, {100 * correct.mean():.1f} % correct",
                 folder / f"confusion_{spec.name}.png",
             )
             _write_table(head_metrics.per_class(spec, truth, predicted), folder / f"per_class_{spec.name}.csv")
@@ -96,7 +96,7 @@ def plot_learning_curves(histories: Mapping[str, History], heads: Sequence[str],
 
 
 def plot_confusion(counts: NDArray[np.int64], names: Sequence[str], title: str, file: Path) -> None:
-    """Plot a confusion matrix; counts are omitted if there are many classes, and names if there are even more."""
+    """Plot a confusion matrix; with many classes, counts are omitted, and with more still, names."""
     from sklearn.metrics import ConfusionMatrixDisplay
 
     side = float(np.clip(2.2 + 0.5 * len(names), 5.0, 13.0))
@@ -113,12 +113,12 @@ def plot_confusion(counts: NDArray[np.int64], names: Sequence[str], title: str, 
 
 
 def plot_errors(heading: str, spec: HeadSpec, split: Split, predictions: HeadPredictions, file: Path) -> None:
-    """Plot the most confident errors of the vote, with prediction, confidence and truth above each picture."""
+    """Plot the most confident errors of the vote, with prediction, confidence and truth above each image."""
     targets = split.targets[spec.name]
     correct = head_metrics.correct(predictions, VOTE, spec.name, targets)
     errors = head_metrics.most_confident_errors(predictions, spec.name, targets, _MAX_PICTURES)
     which = f"{len(errors)} most confident of " if len(errors) < (~correct).sum() else ""
-    title = f"{heading}: {which}{(~correct).sum():,} errors in {len(correct):,} pictures"
+    title = f"{heading}: {which}{(~correct).sum():,} errors in {len(correct):,} images"
     with rc_context(_STYLE):
         figure, panels = _picture_grid([split.pictures[row] for row, *_ in errors], title)
         for axes, (_, predicted, true, confidence) in zip(panels, errors, strict=True):
@@ -157,7 +157,7 @@ def plot_calibration(
 
 
 def _plot_detections(heading: str, spec: HeadSpec, split: Split, predictions: HeadPredictions, file: Path) -> None:
-    """Plot pictures, those with the most missed boxes first: found boxes green, missed red, detections dashed."""
+    """Plot images, those with the most missed boxes first: found boxes green, missed red, detections dashed."""
     best = predictions.probabilities_of(predictions.predictors[-1], spec.name)
     images = head_metrics.match_detections(best, split.targets[spec.name])
     found = {image.row: image.found_within(DETECTIONS) for image in images}
@@ -167,7 +167,7 @@ def _plot_detections(heading: str, spec: HeadSpec, split: Split, predictions: He
     others = rest[:: max(1, 2 * len(rest) // _MAX_PICTURES)][: _MAX_PICTURES // 2]
     chosen = missed[: _MAX_PICTURES - len(others)] + others
     total, hits = sum(len(flags) for flags in found.values()), sum(int(flags.sum()) for flags in found.values())
-    title = f"{heading}: {hits:,} of {total:,} boxes found by {DETECTIONS} detections in {len(images):,} pictures"
+    title = f"{heading}: {hits:,} of {total:,} boxes found by {DETECTIONS} detections in {len(images):,} images"
     with rc_context(_STYLE):
         figure, panels = _picture_grid([split.pictures[image.row] for image in chosen], title)
         for axes, image in zip(panels, chosen, strict=True):

@@ -18,9 +18,9 @@ from vsearch.training.tags.strip import STRIP, Digits, draw_tag
 __all__ = ["STRIP", "Digits", "draw_tag", "read_tags"]
 
 TAGS_VERSION = 1
-"""Increment if a seed gives different tags, so that cached ones are not used."""
+"""Increment when the same seed gives different tags, so that cached ones are not used."""
 
-_FOLDER_SIZE = 4096  # tags; a killed run starts its last folder over
+_FOLDER_SIZE = 4096  # tags; a killed run redraws its last folder
 _CHUNK = 128  # tags that a process draws at a time
 _JPEG_QUALITY = 95
 

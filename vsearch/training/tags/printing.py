@@ -142,7 +142,7 @@ class TagDecoration:
         self._width, self._height = canvas.size
 
     def draw(self) -> None:
-        """Draw a random selection of these."""
+        """Draw a random selection of them."""
         self._above()
         self._below()
         self._beside()
@@ -150,7 +150,7 @@ class TagDecoration:
         self._edges()
 
     def _ems(self, low: float, high: float) -> float:
-        """Return a random length in pixels, given in ems."""
+        """Return a random length in pixels; the bounds are in ems."""
         return self._em * float(self._rng.uniform(low, high))
 
     def _above(self) -> None:
@@ -220,7 +220,7 @@ def draw_bar_code(rng: np.random.Generator, draw: ImageDraw.ImageDraw, box: Pixe
 
 
 def draw_background(rng: np.random.Generator, width: int, height: int) -> Image.Image:
-    """Return a picture without a tag, of surfaces, edges and stripes."""
+    """Return an image without a tag, of surfaces, edges and stripes."""
     picture = Image.new("RGB", (width, height), random_color(rng))
     draw = ImageDraw.Draw(picture)
     for _ in range(int(rng.integers(0, 9))):

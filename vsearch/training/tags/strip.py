@@ -41,10 +41,10 @@ def draw_tag(rng: np.random.Generator, digits: Digits, *, blank: bool = False) -
     Args:
         rng: source of all randomness.
         digits: 4 ("1234") or 8 ("123.456.78").
-        blank: draw a strip without a complete number: cut off, too far or too near, other print, no tag.
+        blank: draw a strip without a complete number: cut off, too far away or too close, other print, or no tag.
 
     Returns:
-        The picture, uint8 [height, width, 3], and the digits of the number; "" for a blank strip.
+        The image, uint8 [height, width, 3], and the digits of the number; "" for a blank strip.
     """
     height, width = STRIP[digits]
     number = "".join(str(digit) for digit in rng.integers(0, 10, digits))
@@ -118,7 +118,7 @@ def _window(rng: np.random.Generator, box: PixelBox, way: str) -> list[Point]:
 def _warp(
     image: Image.Image, sources: Sequence[Point], targets: Sequence[Point], *, size: tuple[int, int], fill: Color
 ) -> Image.Image:
-    """Return a picture of `size` (width, height) in which four points of the image are at the targets."""
+    """Return an image of `size` (width, height) in which four points of the image are at the targets."""
     rows, values = [], []
     for (u, v), (x, y) in zip(targets, sources, strict=True):
         rows += [(u, v, 1, 0, 0, 0, -x * u, -x * v), (0, 0, 0, u, v, 1, -y * u, -y * v)]
@@ -128,7 +128,7 @@ def _warp(
 
 
 def _photograph(rng: np.random.Generator, image: Image.Image) -> Picture:
-    """Return a simulated phone photo of the picture, uint8 [height, width, 3]; `image` itself may be changed."""
+    """Return a simulated phone photo of the image, uint8 [height, width, 3]; `image` itself may be changed."""
     if rng.random() < 0.3:
         _stain(rng, image)
     if rng.random() < 0.35:

@@ -230,7 +230,7 @@ def test_a_class_without_training_pictures_cannot_be_learned(folder, classes):
 def test_a_plan_without_training_pictures_is_refused(folder):
     relabel(folder, lambda number, row: row if number >= 48 else None)
 
-    with pytest.raises(DatasetError, match="no training pictures"):
+    with pytest.raises(DatasetError, match="no training images"):
         prepare(folder)
 
 
