@@ -131,6 +131,12 @@ def gallery_rows(session: Session) -> list[GalleryRow]:
     return [GalleryRow(*row) for row in session.execute(statement.where(LIVE, READABLE).order_by(Image.image_id))]
 
 
+def product_attributes(session: Session) -> dict[int, dict[str, list[str]]]:
+    """Return the attributes of every live product, by product id: name -> values."""
+    rows = session.execute(select(Product.product_id, Product.attributes).where(LIVE))
+    return {row.product_id: row.attributes for row in rows}
+
+
 def image_ids_where(
     session: Session,
     *,

@@ -10,6 +10,7 @@ from typing import Any
 from indexer import catalog_report
 from indexer.build import reindex
 from indexer.build.run_context import RunReport
+from indexer.cli.catalog_images import list_images
 from indexer.cli.catalog_import import import_and_report, print_findings, print_import
 from indexer.feed.gates import GATES, FeedGateError
 from indexer.jobs.execution import JobFunction
@@ -91,7 +92,8 @@ def _train(settings: Settings, arguments: Mapping[str, Any], progress: Progress)
     import_tensorflow()
     from vsearch.training.run import Run, train
 
-    run = Run(plan, Path(str(arguments.get("photos", "."))), settings.data / "runs" / plan.name, settings.weights)
+    photos, folder = Path(str(arguments.get("photos", "."))), settings.data / "runs" / plan.name
+    run = Run(plan, photos, folder, settings.weights, partial(list_images, settings))
     result = train(run, progress)
     return f"Checkpoint {result['checkpoint_id']} is in {run.checkpoint}. Use it with `vsearch models promote`."
 

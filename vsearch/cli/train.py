@@ -1,8 +1,10 @@
 """`vsearch train`: train a plan; `vsearch dataset`: pack training images into TFRecord shards and inspect them."""
 
+import pkgutil
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,11 @@ from vsearch.models import checkpoint as checkpoints
 from vsearch.models import registry
 from vsearch.models.tensorflow_startup import import_tensorflow
 from vsearch.training import plan as plans
+from vsearch.training.data.catalog_snapshot import CatalogImage
 from vsearch.training.plan import CsvSource, FolderSource, Source
 
 _MAX_VALUES = 30  # printed per label
+_CATALOG = "indexer.cli.catalog_images:list_images"  # by name, since this package does not depend on the indexer
 
 
 @click.command(epilog="Example: vsearch train furniture --photos photos --runs runs")
@@ -45,7 +49,7 @@ def train(settings: Settings, plan: str, photos: Path, runs: Path, target: Path 
     import_tensorflow()
     from vsearch.training import run as training
 
-    run = training.Run(chosen, photos, runs / chosen.name, settings.weights)
+    run = training.Run(chosen, photos, runs / chosen.name, settings.weights, partial(_list_catalog, settings))
     results = training.train(run, progress)
     _show_results(chosen.name, results)
     out.print(
@@ -56,6 +60,11 @@ def train(settings: Settings, plan: str, photos: Path, runs: Path, target: Path 
         target.parent.mkdir(parents=True, exist_ok=True)
         registry.export(checkpoints.load(run.checkpoint), target)
         out.print(f"Copied to {target}.", soft_wrap=True)
+
+
+def _list_catalog(settings: Settings) -> Sequence[CatalogImage]:
+    pictures: Sequence[CatalogImage] = pkgutil.resolve_name(_CATALOG)(settings)
+    return pictures
 
 
 def _show_results(name: str, results: Mapping[str, Any]) -> None:

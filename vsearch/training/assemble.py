@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from vsearch.core.errors import DatasetError, ImageRejected
 from vsearch.core.progress import ProgressCallback, no_progress
 from vsearch.imaging.codec import Picture
-from vsearch.imaging.synthetic import shopper_view
+from vsearch.imaging.synthetic import resize_to, shopper_view
+from vsearch.models import checkpoint as checkpoints
 from vsearch.models.backbones import backbone
-from vsearch.models.checkpoint import Retrieval
-from vsearch.models.class_heads import COLOR, MIDDLE, fit_heads
+from vsearch.models.checkpoint import Checkpoint, Retrieval
+from vsearch.models.class_heads import COLOR, MIDDLE, block_spans, fit_heads
 from vsearch.models.encoder import compile_trunk, raw_features
 from vsearch.models.weights import read_packed
 from vsearch.models.whitening import Projection, fit_differences, fit_pca, fit_whitening
@@ -27,6 +28,9 @@ from vsearch.training.data.sources import LabeledImage, read_source
 from vsearch.training.plan import Assemble, Plan
 
 _BATCH = 64
+_MAX_SIDE = 512
+_COMPARED = 1000  # images that the networks before and after training are compared on
+_RIDGE = 0.1  # fraction of the mean scatter added to its diagonal
 _ONE_CLASS = "product"  # the class of all images if the plan has no softmax head
 
 
@@ -44,12 +48,27 @@ class FitSample:
     products: list[str]
 
 
+class Kept(NamedTuple):
+    """What is kept of the checkpoint that a plan starts from; see `Retrieval`."""
+
+    differences: NDArray[np.float16]
+    background_cohort: NDArray[np.float16]
+
+
 def assemble(
-    plan: Plan, photos: Path, weights: Mapping[str, Path], *, work: Path, advance: ProgressCallback = no_progress
+    plan: Plan,
+    photos: Path,
+    weights: Mapping[str, Path],
+    *,
+    start: Path | None = None,
+    work: Path,
+    advance: ProgressCallback = no_progress,
 ) -> tuple[Retrieval, dict[str, float]]:
     """Fit the retrieval parts of a checkpoint.
 
     An image's class is its label for the plan's first softmax head; its product is its label for the first metric head.
+    Without background images, the cohort of the checkpoint that the plan starts from, in the folder `start`, is kept;
+    so are its differences if the images show fewer.
 
     Returns:
         The parts, and the accuracy of each block's head and of the vote on the validation images.
@@ -79,6 +98,11 @@ def assemble(
     differences = fit_differences(blocks[: len(products)], products, settings.differences)
     background = load_background(plan, photos, work=work)
     background_blocks = _project(_encode(trunks, background), projections) if background else blocks[:0]
+    if start is not None and not background:
+        rows = np.linspace(0, len(products) - 1, min(len(products), _COMPARED)).astype(int)  # of all classes
+        kept = _carry_over(checkpoints.load(start), [fitted.pictures[row] for row in rows], blocks[rows], projections)
+        background_blocks = kept.background_cohort
+        differences = kept.differences if len(differences) < settings.differences else differences
     parts = Retrieval(sides, projections, heads, whitening, differences, background_blocks)
     if not scored.pictures:
         return parts, {}
@@ -141,10 +165,12 @@ def load_background(plan: Plan, photos: Path, *, work: Path) -> list[Picture]:
 
 
 def _decode(image: LabeledImage) -> Picture | None:
+    """Decode an image, reduced to at most _MAX_SIDE px, since thousands are kept in memory."""
     try:
-        return image.decode(TRAINING_LIMITS)
+        picture = image.decode(TRAINING_LIMITS)
     except ImageRejected:
         return None
+    return resize_to(picture, _MAX_SIDE) if max(picture.shape) > _MAX_SIDE else picture
 
 
 def _encode(
@@ -174,6 +200,40 @@ def _encode(
                 parts[name].append(features)
             advance(min(done * _BATCH, len(wanted)), len(wanted))
     return {name: np.concatenate(rows) for name, rows in parts.items()}
+
+
+def _carry_over(
+    start: Checkpoint, pictures: list[Picture], blocks: NDArray[np.float16], projections: Mapping[str, Projection]
+) -> Kept:
+    """Convert the differences and the background cohort of `start` to the blocks of the new networks.
+
+    Their images are not available, but blocks are affine in features. `pictures` encoded by both networks (`blocks`
+    by the new ones) show how the features have changed, by ridge regression. Both are empty if blocks are missing.
+    """
+    size = blocks.shape[1]
+    if not (start.searchable and projections.keys() <= start.retrieval.projections.keys()):
+        return Kept(np.empty((0, size), np.float16), np.empty((0, size), np.float16))
+    before = start.retrieval
+    names = [name for name in projections if not name.endswith(MIDDLE) and name != COLOR]
+    files = {name: start.folder / f"{name}.weights.npz" for name in names}
+    trunks = {name: compile_trunk(name, read_packed(file), before.sides[name]) for name, file in files.items()}
+    raw = _encode(trunks, pictures)
+    old_spans = block_spans(before.block_sizes)
+    new_spans = block_spans({name: projection.size for name, projection in projections.items()})
+    differences, cohort = [], []
+    for name, projection in projections.items():
+        old, new = before.projections[name], blocks[:, new_spans[name]].astype(np.float32)
+        known, center = old.project(raw[name]), projection.project(old.mean[None])
+        matrix = np.linalg.pinv(old.matrix) @ projection.matrix  # if the features had not changed
+        rest = new - known @ matrix - center
+        centered = known - known.mean(axis=0)
+        scatter = centered.T @ centered
+        scatter += _RIDGE * np.trace(scatter) / len(scatter) * np.eye(len(scatter))
+        change = np.linalg.solve(scatter, centered.T @ rest)
+        offset = center + rest.mean(axis=0) - known.mean(axis=0) @ change
+        differences.append(before.differences[:, old_spans[name]] @ (matrix + change))
+        cohort.append(before.background_cohort[:, old_spans[name]] @ (matrix + change) + offset)
+    return Kept(*(np.concatenate(parts, axis=1).astype(np.float16) for parts in (differences, cohort)))
 
 
 def _fit_projection(settings: Assemble, name: str, features: NDArray[np.float32]) -> Projection:

@@ -100,7 +100,18 @@ class TagsSource(BaseSource):
     seed: Seed = 0
 
 
-Source = Annotated[CsvSource | FolderSource | TfrecordSource | TagsSource, Field(discriminator="kind")]
+class CatalogSource(BaseSource):
+    """The images of the shop's catalog, at most about `max_images` of them.
+
+    They have the labels `product` (SKU), `category`, and each attribute under its name, with "|" between its values.
+    """
+
+    kind: Literal["catalog"]
+    max_images: int = Field(6000, ge=1)
+    val_share: Share = 0.15
+
+
+Source = Annotated[CsvSource | FolderSource | TfrecordSource | TagsSource | CatalogSource, Field(discriminator="kind")]
 
 
 class HeadPlan(Table):
@@ -178,6 +189,8 @@ class Phase(Table):
     weight_decay: float = Field(0.0, ge=0)
     patience: int = Field(0, ge=0)
     ema: float = Field(0.0, ge=0, lt=1)
+    freeze_batch_norm: bool = False
+    average_with_start: float = Field(0.0, ge=0, lt=1)
     augment: Augment | None = None
 
     @property
@@ -189,6 +202,8 @@ class Phase(Table):
     def _check_steps(self) -> Self:
         if self.schedule == "step" and bool(self.every_epochs) == bool(self.every_steps):
             raise ValueError("a step schedule needs exactly one of every_epochs and every_steps")
+        if self.average_with_start and self.unfreeze == "none":
+            raise ValueError("average_with_start needs a phase that unfreezes layers")
         return self
 
 
@@ -239,6 +254,11 @@ class Plan(Table):
         return self.assemble is None or self.assemble.keep_heads
 
     @property
+    def uses_catalog(self) -> bool:
+        """Whether the shop's catalog is a source."""
+        return any(source.kind == "catalog" for source in self.source)
+
+    @property
     def detects(self) -> bool:
         """Whether there is a boxes head."""
         return any(head.kind == "boxes" for head in self.head)
@@ -253,6 +273,8 @@ class Plan(Table):
             raise ValueError(f"unknown backbone {unknown[0]!r}; choose from {', '.join(BACKBONES)}")
         if self.phase and not self.head:
             raise ValueError("a plan with phases needs at least one [[head]]")
+        if self.start == "random" and any(phase.average_with_start for phase in self.phase):
+            raise ValueError("average_with_start needs a start other than random weights")
         if not self.phase and self.assemble is None:
             raise ValueError("a plan without phases needs [assemble]")
         augments = [self.augment, *(phase.augment for phase in self.phase if phase.augment)]

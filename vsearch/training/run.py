@@ -2,6 +2,7 @@
 
 RUNS/<plan>/plan.json       the plan and the fingerprint of the images that the run began with
            /lock            held while training
+           /catalog.json    the catalog's images, if they are a source
            /cache/, /tags/, /trunk/     decoded images, drawn tags, features of frozen trunks
            /<backbone>/     see `vsearch.training.loop.fit`
            /checkpoint/, report.json and plots      see `vsearch.training.results.export`
@@ -21,7 +22,8 @@ from vsearch.core.files import replace_text
 from vsearch.core.lock import run_lock
 from vsearch.core.progress import Progress, no_stages
 from vsearch.training import plan as plans
-from vsearch.training.data import dataset
+from vsearch.training.data import catalog_snapshot, dataset
+from vsearch.training.data.catalog_snapshot import CatalogReader
 from vsearch.training.data.image_cache import fingerprint
 from vsearch.training.plan import START_FROM_PLAN, Plan
 
@@ -36,12 +38,14 @@ class Run:
         photos: folder that the plan's sources are relative to.
         folder: of this run only; its parent contains the runs of all plans.
         weights: folder to search first for pretrained weights.
+        read_catalog: lists the shop's catalog, for a plan with it as a source.
     """
 
     plan: Plan
     photos: Path
     folder: Path
     weights: Path | None = None
+    read_catalog: CatalogReader | None = None
 
     @property
     def previous(self) -> "Run | None":
@@ -98,6 +102,10 @@ def _train(run: Run, progress: Progress) -> dict[str, Any]:
 
     begun = _load_begun(run.folder)
     _check_plan(run, begun)
+    if run.plan.uses_catalog:
+        if run.read_catalog is None:
+            raise DatasetError(f"Plan {run.plan.name} reads the catalog, but there is none.")
+        catalog_snapshot.take(run.read_catalog, run.folder, begun=bool(begun), finished=run.report.is_file())
     if not run.plan.phase:
         _record(run)
         return export.write_results(run, None, progress)

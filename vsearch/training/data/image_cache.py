@@ -16,7 +16,8 @@ from vsearch.core.files import checksum, atomic_folder, replace_text
 from vsearch.imaging.codec import Picture
 from vsearch.core.progress import ProgressCallback
 from vsearch.training.plan import Plan
-from vsearch.training.plan import CsvSource, FolderSource, Source, TagsSource, TfrecordSource
+from vsearch.training.plan import CatalogSource, CsvSource, FolderSource, Source, TagsSource, TfrecordSource
+from vsearch.training.data import catalog_snapshot
 from vsearch.training.loop.resume import intact
 from vsearch.training.data.samples import read_samples
 from vsearch.training.data.sources import SPLITS, SplitName, check_exists
@@ -135,7 +136,7 @@ def fingerprint(plan: Plan, root: Path, work: Path) -> str:
     sources = []
     for source in plan.source:
         keys = source.model_dump(mode="json", exclude={"terms", "repeat", "background"})
-        sources.append([keys, [_content_checksum(path, known) for path in _paths_of(source, root)], _version_of(source)])
+        sources.append([keys, [_content_checksum(path, known) for path in _paths_of(source, root, work)], _version_of(source)])
     if known != before:
         cache.parent.mkdir(parents=True, exist_ok=True)
         replace_text(cache, json.dumps(known))
@@ -155,7 +156,9 @@ def _content_checksum(path: Path, known: dict[str, list[str]]) -> str:
     return known[str(path)][1]
 
 
-def _paths_of(source: Source, root: Path) -> list[Path]:
+def _paths_of(source: Source, root: Path, work: Path) -> list[Path]:
+    if isinstance(source, CatalogSource):  # images are stored under the hash of their content
+        return [catalog_snapshot.snapshot_file(work)]
     if isinstance(source, CsvSource):
         return [root / source.manifest, root / source.images]
     return [root / source.folder] if isinstance(source, FolderSource | TfrecordSource) else []

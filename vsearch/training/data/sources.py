@@ -13,7 +13,16 @@ import numpy as np
 from vsearch.core.archives import DAMAGED, Archive, open_archive
 from vsearch.core.errors import DatasetError, ImageRejected, first_line
 from vsearch.imaging.codec import Limits, Picture, decode
-from vsearch.training.plan import Columns, CsvSource, FolderSource, Source, TagsSource, TfrecordSource
+from vsearch.training.data import catalog_snapshot
+from vsearch.training.plan import (
+    CatalogSource,
+    Columns,
+    CsvSource,
+    FolderSource,
+    Source,
+    TagsSource,
+    TfrecordSource,
+)
 
 SplitName = Literal["train", "val"]
 SPLITS: tuple[SplitName, SplitName] = ("train", "val")
@@ -75,7 +84,8 @@ def to_relative(box: BoxSides, width: int, height: int) -> BoxSides:
 def read_source(source: Source, root: Path, *, work: Path, seed: int = 0) -> Iterator[LabeledImage]:
     """Yield the images of a source in a fixed order.
 
-    Paths are relative to `root`. Drawn tags are cached in `work`. `seed` determines splits by group.
+    Paths are relative to `root`. `work` has the list of the catalog's images and the drawn tags. `seed` determines
+    splits by group.
 
     Raises:
         DatasetError: a file, image or column is missing, or a file is damaged.
@@ -84,6 +94,8 @@ def read_source(source: Source, root: Path, *, work: Path, seed: int = 0) -> Ite
         images = _read_csv(source, root, seed)
     elif isinstance(source, FolderSource):
         images = _read_folder(source, root / source.folder, seed)
+    elif isinstance(source, CatalogSource):
+        images = _read_catalog(source, work, seed)
     elif isinstance(source, TagsSource):
         from vsearch.training import tags
 
@@ -92,7 +104,7 @@ def read_source(source: Source, root: Path, *, work: Path, seed: int = 0) -> Ite
         from vsearch.training.data import tfrecord
 
         images = tfrecord.read(root / source.folder)
-    values = {} if isinstance(source, TfrecordSource | TagsSource) else source.values
+    values = source.values if isinstance(source, CsvSource | FolderSource) else {}
     for image in images:
         if values:
             labels = {label: values[value] for label, value in image.labels.items() if value in values}
@@ -135,6 +147,15 @@ def _read_folder(source: FolderSource, path: Path, seed: int) -> Iterator[Labele
             split = parts[root] if has_split and "val" in tops else _split_of(group, seed, source.val_share)
             if folders and split in SPLITS and (not has_split or parts[root] in SPLITS):
                 yield LabeledImage(_read(archive, name), {source.label: _clean(folders[0])}, split, group, name)
+
+
+def _read_catalog(source: CatalogSource, work: Path, seed: int) -> Iterator[LabeledImage]:
+    for image, data in catalog_snapshot.read(work, source.max_images):
+        labels = {name: "|".join(values) for name, values in image.attributes.items()}
+        labels |= {"product": image.product, "category": image.category}
+        labels = {name: value for name, value in labels.items() if value}
+        split = _split_of(image.group, seed, source.val_share)
+        yield LabeledImage(data, labels, split, image.group, image.name)
 
 
 def _read_csv(source: CsvSource, root: Path, seed: int) -> Iterator[LabeledImage]:

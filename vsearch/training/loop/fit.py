@@ -101,6 +101,7 @@ class _Training:
                         f"{self._strategy.num_replicas_in_sync} devices. Use a multiple of that number."
                     )
             load_start_weights(self._trunk, name, self._plan.start, runs=run.runs, folder=run.weights)
+        self._start = self._trunk.get_weights()
 
     def train(self) -> None:
         """Train, starting from the last state."""
@@ -115,7 +116,8 @@ class _Training:
         first = first_trainable_layer(self._trunk, phase)
         self._trunk.trainable = True
         for position, layer in enumerate(self._trunk.layers):
-            layer.trainable = position >= first
+            still = phase.freeze_batch_norm and isinstance(layer, keras.layers.BatchNormalization)
+            layer.trainable = position >= first and not still
         data = self._batches(number)
         with self._strategy.scope():
             model = network if phase.unfreeze != "none" else build_top(network, self._trunk.output_shape[-1])
@@ -138,6 +140,9 @@ class _Training:
             )
         saver.restore_best()
         optimizer.finalize_variable_values(model.trainable_variables)
+        if share := phase.average_with_start:
+            trained = self._trunk.get_weights()
+            self._trunk.set_weights([share * a + (1 - share) * b for a, b in zip(self._start, trained, strict=True)])
         finished = TrainingState(number + 1, 0, saver.state.history)
         resume.save(self._file, finished, _variables_of(network))
         self._file.with_name("best.npz").unlink(missing_ok=True)

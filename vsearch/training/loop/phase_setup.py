@@ -90,12 +90,8 @@ def load_start_weights(network: Any, name: str, start: str, *, runs: Path, folde
     if start == "pretrained":
         network.set_weights(weights.load_pretrained(name, folder=folder).get_weights())
         return
-    if start == "bundled":
-        source = checkpoint.bundled()
-    elif start.startswith(START_FROM_PLAN):
-        source = runs / plans.read(start.removeprefix(START_FROM_PLAN)).name / "checkpoint"
-    else:
-        source = Path(start)
+    source = start_folder(start, runs)
+    assert source is not None
     file = source / f"{name}.weights.npz"
     if not file.is_file():
         have = ", ".join(sorted(other.name.removesuffix(".weights.npz") for other in source.glob("*.weights.npz")))
@@ -105,6 +101,17 @@ def load_start_weights(network: Any, name: str, start: str, *, runs: Path, folde
         )
     checkpoint.load(source)  # verifies its checksums
     weights.unpack(network.weights, weights.read_packed(file), name)
+
+
+def start_folder(start: str, runs: Path) -> Path | None:
+    """Return the folder of the checkpoint that a plan starts from, if it starts from one; see `load_start_weights`."""
+    if start in ("random", "pretrained"):
+        return None
+    if start == "bundled":
+        return checkpoint.bundled()
+    if start.startswith(START_FROM_PLAN):
+        return runs / plans.read(start.removeprefix(START_FROM_PLAN)).name / "checkpoint"
+    return Path(start)
 
 
 def precision_policy(wanted: str, *, cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

@@ -26,7 +26,7 @@ from vsearch.models.trained_heads import HeadPredictions, HeadSpec, TrainedHeads
 from vsearch.training.assemble import assemble
 from vsearch.training.data.dataset import Dataset, count_classes
 from vsearch.training.loop import fit, resume
-from vsearch.training.loop.phase_setup import load_start_weights
+from vsearch.training.loop.phase_setup import load_start_weights, start_folder
 from vsearch.training.results import head_metrics, model_card, plots, training_report
 
 if TYPE_CHECKING:
@@ -61,8 +61,9 @@ def write_results(run: "Run", data: Dataset | None, progress: Progress = no_stag
         if run.plan.assemble:
             with progress("assemble") as advance:
                 files = {name: writer.weights(name) for name in run.plan.backbones}
+                start = start_folder(run.plan.start, run.runs)
                 retrieval, content["block_heads"] = assemble(
-                    run.plan, run.photos, files, work=run.folder, advance=advance
+                    run.plan, run.photos, files, start=start, work=run.folder, advance=advance
                 )
         if trained and data:
             with progress("plot results"):

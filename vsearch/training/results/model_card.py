@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment
 
 from vsearch.models.trained_heads import HeadSpec, TrainedHeads
-from vsearch.training.plan import START_FROM_PLAN, CsvSource, Plan, Source, TagsSource
+from vsearch.training.plan import START_FROM_PLAN, CatalogSource, CsvSource, Plan, Source, TagsSource
 from vsearch.training.results import training_report
 
 _MAX_CLASSES = 12  # listed per head
@@ -65,6 +65,8 @@ def _start_of(plan: Plan) -> str:
 def _name_of(source: Source) -> str:
     if isinstance(source, TagsSource):
         return f"synthetic shelf tags with {source.digits} digits"
+    if isinstance(source, CatalogSource):
+        return "the shop's catalog"
     if isinstance(source, CsvSource):
         return str(source.manifest)
     return str(source.folder)

@@ -320,3 +320,34 @@ def test_two_devices_train_a_whole_network(train_in_process, tmp_path):
     assert train_in_process(Training(tmp_path, text, devices=("CPU:0", "CPU:1")))[0] == 0
 
     assert all(np.isfinite(array).all() for array in weights(tmp_path).values())
+
+
+def trained_weights(start: Path, folder: Path, **keys: Any) -> list[NDArray[np.float32]]:
+    """Return a backbone's weights after a phase with these keys, starting from a checkpoint."""
+    from vsearch.training.loop.fit import load_network
+
+    text = f'start = "{start}"\n{SOURCE}{KIND}{phase(learning_rate=0.01, **keys)}'
+    folder.mkdir()
+    plan, data = prepare(folder, text)
+    train(plan, data, folder)
+    trunk, _ = load_network(run_of(plan, folder), "pocket_strip", data.heads)
+    return trunk.get_weights()  # type: ignore[no-any-return]
+
+
+def test_averaged_weights_lie_between_the_start_and_the_trained_ones(tmp_path):
+    from vsearch.models import checkpoint as checkpoints
+    from vsearch.models import weights as packed
+    from vsearch.models.backbones import build
+
+    trunk = build("pocket_strip")
+    file = packed.pack(trunk.weights, tmp_path / "trunk.npz")
+    start = checkpoints.save(tmp_path / "start", weights={"pocket_strip": file}, about={}).folder
+    still = {"freeze_batch_norm": "true"}
+
+    trained = trained_weights(start, tmp_path / "trained", **still)
+    averaged = trained_weights(start, tmp_path / "averaged", average_with_start=0.75, **still)
+
+    learned = [weight.name == "kernel" for weight in trunk.weights]  # the others belong to batch norm
+    for number, (before, after, between) in enumerate(zip(packed.read_packed(file), trained, averaged, strict=True)):
+        np.testing.assert_allclose(between, 0.75 * before.astype(np.float32) + 0.25 * after, atol=1e-6)
+        assert (before != after).any() == learned[number]
