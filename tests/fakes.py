@@ -17,7 +17,7 @@ from vsearch.imaging.geometry import Box
 from vsearch.index import generation
 from vsearch.index.class_index import ClassIndex
 from vsearch.index.gallery import Gallery
-from vsearch.index.generation import MatchCalibration, MatchThresholds, Origin
+from vsearch.index.generation import MatchCalibration, Origin
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models.checkpoint import Checkpoint, Retrieval
 from vsearch.models.class_heads import ClassHead, ClassHeads
@@ -153,10 +153,7 @@ def origin(checkpoint: Checkpoint, previous: str | None = None) -> Origin:
     )
 
 
-MATCH_CALIBRATION = MatchCalibration(
-    all=MatchThresholds(exact=0.9, very_similar=0.7, similar=0.3),
-    classes={"lamp": MatchThresholds(exact=0.8, very_similar=0.5, similar=0.2)},
-)
+MATCH_CALIBRATION = MatchCalibration(exact=0.4, very_similar=0.3, similar=0.1, true_views=20, synthetic=10)
 
 
 def gallery_of(vectors: NDArray[Any], image_ids: NDArray[Any], product_ids: Any, classes: Sequence[str]) -> Gallery:

@@ -81,15 +81,15 @@ def _print_table(name: str, result: SearchResult, found: list[tuple[ProductCard,
     lines = []
     for rank, (card, hit) in enumerate(found, start=1):
         weight = 1.0 if hit.box is None else weights.get(hit.box, 1.0)
-        value = weighted_value(hit.value, weight, lower_is_better=metric == "euclidean")  # the sort key of hits
-        shown = abs(value) if metric == "euclidean" else value
+        # The sort key of hits:
+        shown = hit.margin if metric == "cosine" else -weighted_value(hit.value, weight, lower_is_better=True)
         line = [str(rank), card.sku, card.title, hit.class_name, f"{shown:.3f}", hit.label]
         lines.append((*line, str(hit.box or "")) if result.detections else tuple(line))
     more = len(result.classes) - MAX_CLASSES_SHOWN
     where = ", ".join(result.classes[:MAX_CLASSES_SHOWN]) + (f" and {more} more" if more > 0 else "")
     times = ", ".join(f"{step} {ms:.0f} ms" for step, ms in result.timings.items())
     title = f"{name} in {'all classes' if result.routing == 'all' else where} ({times})"
-    label = "score" if metric == "cosine" else "distance"
+    label = "margin" if metric == "cosine" else "distance"
     columns = ("", "sku", "title", "class", label, "match", *(["box"] if result.detections else []))
     table(title, columns, lines, right=("", label), whole=("", "sku", label, "box"))
 

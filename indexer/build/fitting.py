@@ -1,4 +1,4 @@
-"""Fits class heads, the whitening and the match calibration to the shop's own pictures, with pure functions.
+"""Fits class heads and the whitening to the shop's own pictures, with pure functions.
 
 D is the size of a picture's concatenated blocks, d that of its embedding.
 """
@@ -14,19 +14,11 @@ from numpy.typing import NDArray
 
 from catalog.queries import GalleryRow
 from catalog.stored_blocks import Key
-from indexer.build.match_calibration import MIN_SCORES, LabeledEmbeddings, calibrate, score_views
 from vsearch.core.vectors import l2_normalize
-from vsearch.index.generation import MatchCalibration, Quality
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.class_heads import ClassHeads, fit_heads
 from vsearch.models.whitening import Projection, fit_whitening
-from vsearch.search.score_normalization import (
-    BASELINE_QUANTILE,
-    cohort_score,
-    leave_one_out_score,
-    penalty,
-    select_cohort,
-)
+from vsearch.search.score_normalization import select_cohort
 
 MIN_WHITENING_PRODUCTS = 50
 """Products needed to fit a whitening; with fewer, the checkpoint's own is used.
@@ -34,9 +26,6 @@ MIN_WHITENING_PRODUCTS = 50
 Measured with the bundled trunk on shop photographs; hit@1 of held-out views with a fitted whitening and with the
 checkpoint's: 70 and 75% for 20 products, 92 and 82% for 40, 94 and 80% for 69, 89 and 82% for 500.
 """
-
-HELD_OUT = 1
-"""Number of the view that is used for calibration, not for fitting."""
 
 REFIT_PERCENT = 20
 """Change in a class's size, in percent, at which the heads are fitted again."""
@@ -85,28 +74,23 @@ class LabeledBlocks:
 
 @dataclass(frozen=True)
 class FittedEmbedding:
-    """A whitening, its calibration, and embeddings of all pictures, float32 [n, d], and of the cohort, float32 [s, d].
-
-    `quality` is None if there are too few held-out views.
-    """
+    """A whitening, and embeddings of all pictures, float32 [n, d], and of the cohort, unit vectors float32 [s, d]."""
 
     whitening: Projection
-    match_calibration: MatchCalibration
     vectors: Vectors
     background_cohort: Vectors
-    quality: Quality | None = None
 
 
 def choose_views(rows: Iterable[GalleryRow], *, products: int, views: int) -> list[View]:
     """Return the views to fit to: those of the first picture of up to `products` products, chosen by a hash of the sku.
 
-    A catalog too small to fit a whitening needs only the held-out view.
+    A catalog too small to fit a whitening needs none.
     """
     first: dict[int, GalleryRow] = {}
     for row in sorted(rows, key=lambda row: row.image_id):
         first.setdefault(row.product_id, row)
     chosen = sorted(first.values(), key=lambda row: hashlib.sha256(row.sku.encode()).digest())[:products]
-    numbers = range(1, views + 1) if len(chosen) >= MIN_WHITENING_PRODUCTS else [HELD_OUT]
+    numbers = range(1, views + 1) if len(chosen) >= MIN_WHITENING_PRODUCTS else ()
     return [View(row.sha256, number, row.product_id) for row in chosen for number in numbers]
 
 
@@ -144,32 +128,17 @@ def fit_shop_heads(pictures: LabeledBlocks, views: LabeledBlocks, block_sizes: M
 def fit_embedding(
     checkpoint: Checkpoint, pictures: LabeledBlocks, views: LabeledBlocks, *, size: int
 ) -> FittedEmbedding:
-    """Fit the whitening to `size` dimensions, project the pictures, and calibrate match labels on the held-out views.
+    """Fit the whitening to `size` dimensions, and project the pictures and the background cohort.
 
     Pictures are augmented with views only if all products have views; otherwise those with views would rank higher.
     """
-    held_out, seen = views.where(views.numbers == HELD_OUT), views.where(views.numbers != HELD_OUT)
-    whitening = _fit_shop_whitening(checkpoint, pictures, seen, size=size)
+    whitening = _fit_shop_whitening(checkpoint, pictures, views, size=size)
     vectors = project(whitening, pictures.blocks)
-    if np.isin(pictures.product_ids, seen.product_ids).all():
-        seen_vectors = project(whitening, seen.blocks)
-        vectors = database_side_augmentation(vectors, pictures.product_ids, seen_vectors, seen.product_ids)
-    queries = project(whitening, held_out.blocks)
-    found = score_views(
-        LabeledEmbeddings(queries, held_out.product_ids, held_out.classes),
-        LabeledEmbeddings(vectors, pictures.product_ids, pictures.classes),
-    )
+    if np.isin(pictures.product_ids, views.product_ids).all():
+        view_vectors = project(whitening, views.blocks)
+        vectors = database_side_augmentation(vectors, pictures.product_ids, view_vectors, views.product_ids)
     cohort = l2_normalize(project(whitening, checkpoint.retrieval.background_cohort))
-    quality = found.quality() if len(queries) >= MIN_SCORES else None
-    if len(cohort) < MIN_SCORES or len(queries) < MIN_SCORES:
-        return FittedEmbedding(whitening, calibrate(found), vectors, cohort[:0], quality)
-    cohort_best, selected = select_cohort(cohort, vectors)
-    query_scores = cohort_score(queries, cohort[selected])
-    baseline = float(np.quantile(query_scores, BASELINE_QUANTILE))
-    cohort_margins = cohort_best - penalty(leave_one_out_score(cohort, selected), baseline)
-    calibration = calibrate(found.margins(penalty(query_scores, baseline)), cohort_margins)
-    calibration = calibration.model_copy(update={"cohort_baseline": baseline})
-    return FittedEmbedding(whitening, calibration, vectors, cohort[selected], quality)
+    return FittedEmbedding(whitening, vectors, cohort[select_cohort(cohort, vectors)])
 
 
 def _fit_shop_whitening(

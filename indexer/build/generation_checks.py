@@ -41,16 +41,19 @@ CANARY_DEPTH = 10
 """Number of first results among which a canary must find its product."""
 
 MIN_COMPARED = 20
-"""Minimum number of pictures of a class, or of augmented views, to be compared with the published index."""
+"""Minimum number of pictures of a class, or of calibration photos, to be compared with the published index."""
 
 MAX_CLASS_LOSS = 0.5
 """Largest share of a class's pictures that may disappear."""
 
-MAX_HIT_LOSS = 0.1
-"""Largest drop in the share of augmented views whose product is ranked first."""
+MAX_HIT_LOSS = 0.15
+"""Largest drop in the share of calibration photos whose product is ranked first."""
 
 MAX_SCORE_LOSS = 0.15
-"""Largest drop in the median score of augmented views against their own product."""
+"""Largest drop in the median score of calibration photos against their product."""
+
+MAX_MIX_CHANGE = 0.1
+"""Change in the share of true views among the photos beyond which they are not comparable: others are easier."""
 
 MAX_SIZE_RATIO = 1.5
 """Factor of growth or shrinkage beyond which search quality before and after is not comparable."""
@@ -270,13 +273,16 @@ def drift(before: Manifest, after: Manifest, members: Callable[[], tuple[Members
         return  # scores of different models are not comparable
     old, new = before.quality, after.quality
     sizes = [sum(entry.count for entry in each.classes) for each in (before, after)]
-    if min(old.views, new.views) < MIN_COMPARED or not 1 / MAX_SIZE_RATIO <= sizes[1] / sizes[0] <= MAX_SIZE_RATIO:
+    if min(old.photos, new.photos) < MIN_COMPARED or not 1 / MAX_SIZE_RATIO <= sizes[1] / sizes[0] <= MAX_SIZE_RATIO:
+        return
+    shares = [each.match_calibration.true_views / each.quality.photos for each in (before, after) if each.quality]
+    if abs(shares[0] - shares[1]) > MAX_MIX_CHANGE:
         return
     if new.hit_at_1 < old.hit_at_1 - MAX_HIT_LOSS:
-        yield f"Augmented views ranking their product first fell from {old.hit_at_1:.0%} to {new.hit_at_1:.0%}."
-    if new.own_score < old.own_score - MAX_SCORE_LOSS:
-        scores = f"from {old.own_score:.2f} to {new.own_score:.2f}"
-        yield f"The median score of augmented views against their own product fell {scores}."
+        yield f"Calibration photos whose product is ranked first fell from {old.hit_at_1:.0%} to {new.hit_at_1:.0%}."
+    if new.right_score < old.right_score - MAX_SCORE_LOSS:
+        scores = f"from {old.right_score:.2f} to {new.right_score:.2f}"
+        yield f"The median score of calibration photos against their product fell {scores}."
 
 
 def _lost_classes(before: Manifest, after: Manifest, members: Callable[[], tuple[Members, Members]]) -> Iterator[str]:

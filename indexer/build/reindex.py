@@ -21,6 +21,15 @@ from indexer.build.class_indexes import assign_classes, build_gallery, fingerpri
 from indexer.build.encode import EncodeContext, EncodeResult, encode_missing, encode_pictures
 from indexer.build.fitting import LabeledBlocks, View, choose_views, fit_embedding, fit_shop_heads, needs_heads
 from indexer.build.generation_checks import Expected, OpenEngine, check, check_against_published
+from indexer.build.match_calibration import (
+    MIN_PHOTOS,
+    calibrate,
+    catalog_margins,
+    choose_photos,
+    cohort_margins,
+    quality,
+    search_photos,
+)
 from indexer.build.run_context import (
     LOCK,
     RunContext,
@@ -37,6 +46,7 @@ from vsearch.core.lock import run_lock
 from vsearch.core.progress import Progress, no_stages
 from vsearch.core.settings import Settings
 from vsearch.detection.detector import OpenDetector, open_bundled
+from vsearch.imaging.codec import Picture, decode
 from vsearch.index import generation as generations
 from vsearch.index import retention
 from vsearch.index.generation import Generation, Manifest, Origin, new_id
@@ -246,15 +256,34 @@ def build_generation(context: RunContext, inputs: BuildInputs) -> Path:
             inputs.origin,
             gallery=build_gallery(embedding.vectors, catalog.image_ids, catalog.product_ids, catalog.classes),
             whitening=embedding.whitening,
-            match_calibration=embedding.match_calibration,
             background_cohort=embedding.background_cohort,
-            quality=embedding.quality,
         )
     with stages("verify"):
         generation = generations.load(hidden)
         check(generation, Expected(catalog.image_ids, catalog.product_ids, catalog.classes, embedding.vectors))
-        check_against_published(generation, inputs.current, _open_engine(context, inputs, generation), context)
+    open_engine = _open_engine(context, inputs, generation)
+    generation = replace(generation, manifest=_calibrate(context, inputs, hidden, open_engine))
+    with stages("compare with the published index"):
+        check_against_published(generation, inputs.current, open_engine, context)
     return hidden
+
+
+def _calibrate(context: RunContext, inputs: BuildInputs, hidden: Path, open_engine: OpenEngine) -> Manifest:
+    """Calibrate the match labels of a hidden generation, and return its new manifest."""
+    catalog, encoding = inputs.catalog, inputs.catalog.encode_context
+    photos = choose_photos(catalog.rows, catalog.classes)
+    if len(photos) < MIN_PHOTOS:
+        return generations.read_manifest(hidden)
+
+    def read(sha256: str) -> Picture:
+        return decode(encoding.store.read(sha256), encoding.limits)
+
+    with context.stages("calibrate match labels") as advance:
+        engine = open_engine()
+        results = list(search_photos(engine, photos, read, advance))
+        cohort = cohort_margins(engine, inputs.checkpoint.retrieval.background_cohort)
+        calibration = calibrate(results, catalog_margins(engine, photos), cohort)
+        return generations.add_calibration(hidden, calibration, quality(results))
 
 
 def _open_engine(context: RunContext, inputs: BuildInputs, generation: Generation) -> OpenEngine:

@@ -54,11 +54,15 @@ class HistoryEntry:
 
 @dataclass(frozen=True)
 class PublishedGeneration:
-    """The published generation, when it was published (ISO 8601), and later generations that were rolled back."""
+    """The published generation, when it was published (ISO 8601), and later generations that were rolled back.
+
+    `labels` says how its match labels were calibrated.
+    """
 
     generation_id: str
     since: str
     rolled_back: tuple[str, ...]
+    labels: str
 
     @property
     def is_rollback(self) -> bool:
@@ -176,11 +180,12 @@ def save(settings: Settings, report: CatalogReport) -> Path:
 def _published(settings: Settings) -> PublishedGeneration | None:
     folder = settings.generations
     try:
-        current = generations.current(folder).name
+        current = generations.current(folder)
+        labels = generations.read_manifest(current).match_calibration.text()
         since = datetime.fromtimestamp((folder / generations.CURRENT).stat().st_mtime, UTC)
     except (GenerationError, OSError):
         return None
-    return PublishedGeneration(current, since.isoformat(), tuple(retention.rolled_back(folder)))
+    return PublishedGeneration(current.name, since.isoformat(), tuple(retention.rolled_back(folder)), labels)
 
 
 def _watermarks(settings: Settings, pictures: Sequence[GalleryRow]) -> Iterator[Finding]:

@@ -138,7 +138,8 @@ def _print_summary(report: RunReport) -> None:
 
 
 def _print_report(found: CatalogReport) -> None:
-    click.echo(found.published.text() if found.published else "No index is published.")
+    published = found.published
+    click.echo(f"{published.text()} {published.labels}" if published else "No index is published.")
     history = [(each.started[:16].replace("T", " "), each.kind, each.state, each.message) for each in found.history()]
     table("Latest runs", ("started (UTC)", "what", "result", "message"), history)
     for kind, title in TITLES.items():
@@ -155,6 +156,7 @@ def _print_report(found: CatalogReport) -> None:
 def _print_manifest(current: Manifest, kept: list[str]) -> None:
     click.echo(f"Generation {current.generation_id}, published {current.created_at:%Y-%m-%d %H:%M} UTC.")
     click.echo(f"Checkpoint {current.checkpoint_id}; {current.embedding_size}-dimensional embeddings.")
+    click.echo(current.match_calibration.text())
     click.echo(f"On disk: {', '.join(kept)}.")
     lines = [(entry.name, str(entry.count), entry.index_key) for entry in current.classes]
     table("Classes", ("class", "images", "index"), lines, right=("images",))

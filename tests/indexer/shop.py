@@ -57,6 +57,10 @@ class Shop:
     def close(self) -> None:
         self.sessions.kw["bind"].dispose()
 
+    def read(self, sha256):
+        """Return the picture with this hash."""
+        return decode(self.store.read(sha256))
+
     def rows(self) -> list[GalleryRow]:
         """Return the readable pictures."""
         with self.sessions() as session:

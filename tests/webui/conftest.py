@@ -26,7 +26,7 @@ from vsearch.detection.detector import OpenDetector, no_detector
 from vsearch.imaging.codec import Picture, encode_jpeg
 from vsearch.imaging.geometry import Box
 from vsearch.index import generation
-from vsearch.index.generation import MatchThresholds
+from vsearch.index.generation import MatchCalibration
 from vsearch.models import checkpoint as checkpoints
 from vsearch.search.engine import Engine
 from webui import create_admin_app, create_app
@@ -202,7 +202,7 @@ def running(settings: Settings, open_detector: OpenDetector = no_detector) -> It
 def label_matches(monkeypatch: pytest.MonkeyPatch, minimum: float) -> None:
     """Label hits with at least this margin "similar", others "nothing close"."""
     label = lambda thresholds, margin: "similar" if margin >= minimum else "nothing close"  # noqa: E731
-    monkeypatch.setattr(MatchThresholds, "match_label", label)
+    monkeypatch.setattr(MatchCalibration, "match_label", label)
 
 
 @cache

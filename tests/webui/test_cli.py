@@ -101,6 +101,7 @@ def test_the_demo_runs_index_run(tmp_path):
 
 DETECTION = Detection(Box(0.3528, 0.6931, 0.752, 1), 0.0625)  # its hits count half
 VALUES = {"fca_0014.jpg": (0.6, DETECTION.box), "fca_0015.jpg": (0.4, None), "fca_0016.jpg": (0.7, DETECTION.box)}
+MARGINS = {"fca_0014.jpg": 0.3, "fca_0015.jpg": 0.4, "fca_0016.jpg": 0.35}
 ORDERED: dict[Metric, tuple[str, ...]] = {
     "cosine": ("fca_0015.jpg", "fca_0016.jpg", "fca_0014.jpg"),
     "euclidean": ("fca_0015.jpg", "fca_0014.jpg", "fca_0016.jpg"),
@@ -128,7 +129,7 @@ def test_the_table_shows_the_value_that_it_is_ordered_by(metric, tmp_path, monke
         with sessions() as session:
             ids = {sku: queries.product_by_sku(session, sku).card.product_id for sku in VALUES}
     found = [(sku, *VALUES[sku]) for sku in ORDERED[metric]]
-    hits = [LabeledHit(ids[sku], 1, "Sofas", value, 0.5, 0.5, "similar", box) for sku, value, box in found]
+    hits = [LabeledHit(ids[sku], 1, "Sofas", value, 0.5, MARGINS[sku], "similar", box) for sku, value, box in found]
     monkeypatch.setattr("webui.cli.load_engine", lambda settings: FakeEngine(hits))
     monkeypatch.setattr(console, "out", Console(file=(shown := io.StringIO()), width=80))
     (tmp_path / "photo.jpg").write_bytes(jpeg(40, 30))

@@ -108,7 +108,7 @@ class Settings(BaseModel):
     """Maximum number of dimensions of an embedding."""
     whitening_products: int = Field(2000, ge=0)
     """Products whose augmented views are used to fit the whitening; 0 disables fitting."""
-    whitening_views: int = Field(3, ge=2, le=16)
+    whitening_views: int = Field(2, ge=1, le=16)
     """Augmented views per product for fitting the whitening."""
     min_class_size: int = Field(5, ge=1)
     """Categories with fewer images are merged into their parent category."""

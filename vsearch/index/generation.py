@@ -31,7 +31,7 @@ from vsearch.index.class_index import ClassIndex, Vectors, index_key
 from vsearch.index.gallery import Gallery
 from vsearch.models.whitening import Projection
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 ID_PATTERN = r"^\d{8}T\d{6}Z-[0-9a-f]{4}$"
 
 CURRENT = "CURRENT"
@@ -48,13 +48,17 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class MatchThresholds(_Record):
-    """The lowest margin of each match label; a margin is the cosine score minus a penalty
-    (`vsearch.search.score_normalization`)."""
+class MatchCalibration(_Record):
+    """The lowest margin of each match label (`vsearch.search.score_normalization`), measured on photos of one catalog.
 
-    exact: float = 0.8
-    very_similar: float = 0.6
-    similar: float = 0.4
+    `true_views` and `synthetic` are the numbers of photos; without any, the thresholds are defaults.
+    """
+
+    exact: float = 0.5
+    very_similar: float = 0.35
+    similar: float = 0.2
+    true_views: int = 0
+    synthetic: int = 0
 
     def match_label(self, margin: float) -> MatchLabel:
         """Return the label for a margin."""
@@ -64,25 +68,25 @@ class MatchThresholds(_Record):
             return "very similar"
         return "similar" if margin >= self.similar else "nothing close"
 
+    def text(self) -> str:
+        """Return one or two sentences."""
+        photos = self.true_views + self.synthetic
+        if not photos:
+            return "Match labels are not calibrated, since the catalog has too few products."
+        views = f"{self.true_views} pictures of products that have several, and {self.synthetic} synthetic photos"
+        more = " Several pictures of each product would make them more reliable." if self.synthetic else ""
+        return f"Match labels were calibrated on {photos} photos: {views}.{more}"
 
-class MatchCalibration(_Record):
-    """Conversion of scores to match labels for one catalog."""
 
-    all: MatchThresholds = MatchThresholds()  # for classes without their own thresholds
-    classes: dict[str, MatchThresholds] = Field(default_factory=dict)
-    cohort_baseline: float = 0.0  # cohort score above which a photo is penalized
-
-    def match_label(self, class_name: str, margin: float) -> MatchLabel:
-        """Return the label for the margin of a product in a class."""
-        return self.classes.get(class_name, self.all).match_label(margin)
+UNCALIBRATED = MatchCalibration()
 
 
 class Quality(_Record):
-    """Search quality on augmented views of the generation's own products."""
+    """Search quality on photos of the generation's own products, searched as shoppers' photos are."""
 
-    views: int  # number of queries
+    photos: int
     hit_at_1: float  # share whose product is ranked first
-    own_score: float  # median score of their own product
+    right_score: float  # median score of the first results that are right; 0 if none is
 
 
 class Origin(_Record):
@@ -110,10 +114,10 @@ class ClassEntry(_Record):
 class Manifest(Origin):
     """A parsed `manifest.json`; `checksums` maps each other file in the folder to its SHA-256."""
 
-    format_version: Literal[2] = FORMAT_VERSION
+    format_version: Literal[3] = FORMAT_VERSION
     embedding_size: int
     metrics: tuple[Metric, ...]
-    match_calibration: MatchCalibration
+    match_calibration: MatchCalibration = UNCALIBRATED
     quality: Quality | None = None
     classes: tuple[ClassEntry, ...]
     checksums: dict[str, str]
@@ -155,9 +159,8 @@ def write(
     *,
     gallery: Gallery,
     whitening: Projection,
-    match_calibration: MatchCalibration,
     background_cohort: Vectors,
-    quality: Quality | None = None,
+    match_calibration: MatchCalibration = UNCALIBRATED,
 ) -> Path:
     """Write a generation to a hidden folder inside `folder` and return it; readers do not see it yet."""
     target = folder / f"{BUILDING}{origin.generation_id}"
@@ -177,12 +180,19 @@ def write(
         embedding_size=whitening.size,
         metrics=tuple(gallery.indexes),
         match_calibration=match_calibration,
-        quality=quality,
         classes=tuple(entries),
         checksums={path.name: checksum(path) for path in sorted(target.iterdir())},
     )
-    (target / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf8")
+    _write_manifest(target, manifest)
     return target
+
+
+def add_calibration(hidden: Path, match_calibration: MatchCalibration, quality: Quality | None) -> Manifest:
+    """Record in a hidden folder what was measured by searching its generation, and return the new manifest."""
+    changes = {"match_calibration": match_calibration, "quality": quality}
+    manifest = read_manifest(hidden).model_copy(update=changes)
+    _write_manifest(hidden, manifest)
+    return manifest
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -272,6 +282,10 @@ def generation_ids(folder: Path) -> list[str]:
 def make_current(folder: Path, generation_id: str) -> None:
     """Make a generation on disk the current one."""
     replace_text(folder / CURRENT, generation_id + "\n")
+
+
+def _write_manifest(folder: Path, manifest: Manifest) -> None:
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf8")
 
 
 def _damaged(path: Path, problem: str) -> GenerationCorrupt:

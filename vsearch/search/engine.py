@@ -26,8 +26,16 @@ from vsearch.index.class_index import Ids
 from vsearch.index.generation import Generation
 from vsearch.models.class_heads import ClassPredictions
 from vsearch.models.encoder import Encoder
-from vsearch.search.merging import LabeledHit, RegionResult, Routing, SearchResult, detection_weight, merge_regions
-from vsearch.search.score_normalization import cohort_score, penalty
+from vsearch.search.merging import (
+    LabeledHit,
+    RegionResult,
+    Routing,
+    SearchResult,
+    detection_weight,
+    merge_regions,
+    weighted_value,
+)
+from vsearch.search.score_normalization import NEIGHBORS, cohort_score, penalty
 from vsearch.search.serving import Blocks, OpenEncoder, PhotoCache, Serving, prepare
 
 log = logging.getLogger(__name__)
@@ -154,6 +162,16 @@ class Engine:
             detections,
         )
 
+    def search_blocks(self, blocks: Blocks, search: Search = Search()) -> SearchResult:
+        """Search with the blocks [n, d] of an image and its views, such as its mirror image; nothing is encoded."""
+        serving = self.serving
+        started = time.perf_counter()
+        region = self._search_region(serving, blocks, 1.0, search)
+        found = merge_regions([region], search.k, lower_is_better=search.metric == "euclidean")
+        timings = {"encode": 0.0, "search": _ms(started, time.perf_counter())}
+        known, generation_id = serving.generation.gallery.classes, serving.generation.generation_id
+        return SearchResult(found.hits, found.classes, found.routing, generation_id, found.predictions, timings, known)
+
     def search_like(
         self, product_id: int, search: Search = Search(), *, serving: Serving | None = None
     ) -> SearchResult:
@@ -178,11 +196,11 @@ class Engine:
         return SearchResult(hits, classes, routing, serving.generation.generation_id, None, timings, gallery.classes)
 
     def _search_region(self, serving: Serving, blocks: Blocks, weight: float, search: Search) -> RegionResult:
-        """Search with the blocks [2, d] of a region, unchanged and mirrored."""
+        """Search with the blocks [n, d] of a region, such as unchanged and mirrored."""
         predictions = serving.checkpoint.retrieval.heads.predict(blocks.mean(axis=0, keepdims=True, dtype=np.float32))
         classes, routing = self._classes(serving, predictions, search)
         embeddings = serving.generation.whitening.project(blocks)
-        hits = [hit for one in embeddings for hit in _labeled_hits(serving.generation, one, classes, search)]
+        hits = [hit for one in embeddings for hit in _labeled_hits(serving.generation, one, classes, search, weight)]
         return RegionResult(weight, tuple(hits), classes, routing, predictions)
 
     def _classes(
@@ -228,22 +246,36 @@ def _problem(error: Exception) -> VSearchError:
 
 
 def _labeled_hits(
-    generation: Generation, embedding: NDArray[np.float32], classes: tuple[str, ...], search: Search
+    generation: Generation,
+    embedding: NDArray[np.float32],
+    classes: tuple[str, ...],
+    search: Search,
+    weight: float = 1.0,
 ) -> tuple[LabeledHit, ...]:
+    """Return the hits for an embedding; `weight` is that of its region.
+
+    The penalty does not depend on `search.allowed` or chosen classes, so that filters do not improve labels.
+    """
     gallery = generation.gallery
-    limits = {"allowed": search.allowed, "excluded": search.excluded}
-    hits = gallery.search(embedding, k=search.k, metric=search.metric, classes=classes, **limits)
+    filtered = search.allowed is not None or isinstance(search.classes, tuple)
+    compared = gallery.classes if isinstance(search.classes, tuple) else classes
+    nearest = gallery.search(embedding, k=max(search.k, NEIGHBORS + 1), classes=compared, excluded=search.excluded)
+    hits = nearest[: search.k]
+    if search.metric != "cosine" or filtered:
+        limits = {"allowed": search.allowed, "excluded": search.excluded}
+        hits = gallery.search(embedding, k=search.k, metric=search.metric, classes=classes, **limits)
     scores = [hit.value for hit in hits] if search.metric == "cosine" else gallery.cosines(embedding, hits).tolist()
-    calibration = generation.manifest.match_calibration
-    cohort_scores = cohort_score(embedding[None], generation.background_cohort)
-    deducted = float(penalty(cohort_scores, calibration.cohort_baseline)[0])
+    deducted = penalty(
+        [hit.value for hit in nearest], float(cohort_score(embedding[None], generation.background_cohort)[0])
+    )
+    match_label = generation.manifest.match_calibration.match_label
+    margins = [weighted_value(score - deducted, weight, lower_is_better=False) for score in scores]
     return tuple(
         LabeledHit(
-            hit.product_id, hit.image_id, hit.class_name, hit.value,
-            score, score - deducted, calibration.match_label(hit.class_name, score - deducted), search.box,
+            hit.product_id, hit.image_id, hit.class_name, hit.value, score, margin, match_label(margin), search.box
         )
-        for hit, score in zip(hits, scores, strict=True)
-    )  # fmt: skip
+        for hit, score, margin in zip(hits, scores, margins, strict=True)
+    )
 
 
 def _ms(start: float, end: float) -> float:

@@ -18,7 +18,7 @@ class LabeledHit(Hit):
     """A hit with its match label."""
 
     score: float  # cosine similarity, regardless of the metric
-    margin: float  # the score minus the penalty of `score_normalization`; decides the label
+    margin: float  # the score minus the penalty of `score_normalization`, times the region's weight; decides the label
     label: MatchLabel
     box: Box | None = None  # the region of the photo that found it; None means the whole photo
 
@@ -72,10 +72,14 @@ def weighted_value(value: float, weight: float, lower_is_better: bool) -> float:
 def merge_regions(regions: Sequence[RegionResult], k: int, *, lower_is_better: bool) -> RegionResult:
     """Merge the results of all regions of a photo.
 
-    The hits are the k best by weighted value, one per product, with unchanged scores; the classes are all that were
+    The hits are the k best, one per product, by margin or else by weighted distance; the classes are all that were
     searched; the predictions are those of the region with the best hit, or of the first one without hits.
     """
-    weighted = [(weighted_value(hit.value, part.weight, lower_is_better), hit) for part in regions for hit in part.hits]
+    weighted = [
+        (weighted_value(hit.value, part.weight, lower_is_better) if lower_is_better else hit.margin, hit)
+        for part in regions
+        for hit in part.hits
+    ]
     best: dict[int, LabeledHit] = {}
     for _, hit in sorted(weighted, key=lambda item: (-item[0], item[1].image_id)):
         best.setdefault(hit.product_id, hit)

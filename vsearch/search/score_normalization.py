@@ -1,9 +1,16 @@
-"""Score normalization against a background cohort: embeddings of images that no shop sells.
+"""The margin of a hit: its score, compared with what else resembles the photo.
 
-A photo of a cat resembles some chair a little, but resembles other cats more. Match labels therefore use the margin:
-the score minus a penalty for photos that are closer to the cohort than the shop's own photos usually are. Cohort
-normalization comes from speaker verification (Matejka et al., Interspeech 2017).
+A cosine alone says little: a sharp photo resembles everything more than a blurred one does, and a photo of a cat
+slightly resembles some chair. The margin therefore deducts half of the mean similarity to the next products of the
+catalog, and half of that to a background cohort: embeddings of images that no shop sells. A photo of a product that is
+not sold resembles several products almost equally; one of something else resembles the cohort.
+
+The first term is the query's part of cross-domain similarity local scaling (Conneau et al., "Word translation without
+parallel data", ICLR 2018); the second is cohort normalization from speaker verification (Matejka et al., Interspeech
+2017). docs/benchmarks.md has the measurements.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +19,8 @@ from vsearch.core.vectors import l2_normalize
 
 Vectors = NDArray[np.float32]
 
-BASELINE_QUANTILE = 0.75
-"""Quantile of the cohort scores of the shop's own photos used as their baseline; a grocer's are all high."""
+NEIGHBORS = 10
+"""Number of products after the first whose scores are averaged."""
 
 COHORT_NEIGHBORS = 5
 """Cohort images averaged for a score: a single one may match by chance."""
@@ -22,40 +29,31 @@ SELECTED_SHARE = 0.9
 """Share of the cohort that is used: the images least similar to the catalog."""
 
 
-def cohort_score(embeddings: Vectors, cohort: Vectors) -> Vectors:
+def penalty(scores: Sequence[float], cohort_score: float) -> float:
+    """Return what to deduct from the scores of a search, given those of all its products, best first."""
+    others = scores[1 : 1 + NEIGHBORS]
+    return (sum(others) / max(1, len(others)) + cohort_score) / 2
+
+
+def cohort_score(embeddings: Vectors, cohort: Vectors, skipped: int = 0) -> Vectors:
     """Return the mean cosine of each embedding [q, d] with its nearest cohort images, float32 [q].
 
-    `cohort` [n, d] contains unit vectors; an empty cohort scores 0.
+    `cohort` [n, d] contains unit vectors; an empty cohort scores 0. The `skipped` nearest images are not counted.
+    """
+    if len(cohort) <= skipped:
+        return np.zeros(len(embeddings), np.float32)
+    cosines = -np.sort(-(l2_normalize(embeddings) @ cohort.T), axis=1)
+    return np.asarray(cosines[:, skipped : skipped + COHORT_NEIGHBORS].mean(axis=1), np.float32)
+
+
+def select_cohort(cohort: Vectors, gallery: Vectors, batch_size: int = 32) -> NDArray[np.bool_]:
+    """Return which cohort images [n, d] to use, bool [n]; they and the gallery [p, d] are compared in batches.
+
+    The tenth that is most similar to the gallery is dropped: this shop may sell what most shops do not.
     """
     if not len(cohort):
-        return np.zeros(len(embeddings), np.float32)
-    return _mean_of_nearest(l2_normalize(embeddings) @ cohort.T)
-
-
-def select_cohort(cohort: Vectors, gallery: Vectors, batch_size: int = 32) -> tuple[Vectors, NDArray[np.bool_]]:
-    """Return the best score of each cohort image in the gallery, float32 [n], and which images to use, bool [n].
-
-    The tenth that is most similar to the gallery is dropped: this shop may sell what most shops do not. The cohort
-    [n, d] has unit length; it is compared with the gallery [p, d] in batches.
-    """
-    gallery = l2_normalize(gallery)
+        return np.zeros(0, np.bool_)
+    cohort, gallery = l2_normalize(cohort), l2_normalize(gallery)
     batches = [cohort[start : start + batch_size] for start in range(0, len(cohort), batch_size)]
     scores = np.concatenate([(batch @ gallery.T).max(axis=1) for batch in batches])
-    return scores, scores <= np.quantile(scores, SELECTED_SHARE)
-
-
-def leave_one_out_score(cohort: Vectors, selected: NDArray[np.bool_]) -> Vectors:
-    """Return the `cohort_score` of each cohort image against the selected others, float32 [n]."""
-    cosines = cohort @ cohort[selected].T
-    cosines[np.flatnonzero(selected), np.arange(selected.sum())] = -np.inf
-    return _mean_of_nearest(cosines)
-
-
-def penalty(cohort_scores: Vectors, baseline: float) -> Vectors:
-    """Return how far cohort scores exceed the baseline, float32 [q]; 0 below it."""
-    return np.asarray(np.maximum(cohort_scores - baseline, 0), np.float32)
-
-
-def _mean_of_nearest(cosines: Vectors) -> Vectors:
-    count = min(COHORT_NEIGHBORS, cosines.shape[1] - 1) or 1
-    return np.asarray(np.partition(cosines, -count, axis=1)[:, -count:].mean(axis=1), np.float32)
+    return np.asarray(scores <= np.quantile(scores, SELECTED_SHARE))

@@ -8,11 +8,9 @@ import pytest
 from catalog.queries import GalleryRow
 from indexer.build import fitting
 from indexer.build.fitting import LabeledBlocks
-from indexer.build.match_calibration import LabeledEmbeddings, score_views
 from tests.fakes import BLOCK_SIZES, fake_checkpoint
 from vsearch.core.vectors import l2_normalize
 from vsearch.models.checkpoint import Checkpoint
-from vsearch.search.score_normalization import cohort_score, penalty
 
 ENOUGH = fitting.MIN_WHITENING_PRODUCTS
 
@@ -35,11 +33,8 @@ def sample(products: int, numbers: tuple[int, ...], noise: float, seed: int = 0)
 
 def found_first(queries: np.ndarray, of: LabeledBlocks, vectors: np.ndarray, gallery: LabeledBlocks) -> float:
     """Return the share of queries whose own product is ranked first."""
-    scores = score_views(
-        LabeledEmbeddings(queries, of.product_ids, of.classes),
-        LabeledEmbeddings(vectors, gallery.product_ids, gallery.classes),
-    )
-    return float((scores.own.scores > scores.other_product.scores).mean())
+    nearest = (l2_normalize(queries) @ l2_normalize(vectors).T).argmax(axis=1)
+    return float((gallery.product_ids[nearest] == of.product_ids).mean())
 
 
 @pytest.fixture
@@ -48,9 +43,9 @@ def checkpoint(tmp_path: Path) -> Checkpoint:
     return fake_checkpoint(tmp_path / "given")
 
 
-@pytest.mark.parametrize(("products", "numbers"), [(ENOUGH, {1, 2, 3}), (5, {fitting.HELD_OUT})])
+@pytest.mark.parametrize(("products", "numbers"), [(ENOUGH, {1, 2, 3}), (5, set())])
 def test_views_are_of_each_products_first_picture(products: int, numbers: set[int]) -> None:
-    """A small catalog needs only the held-out view."""
+    """A small catalog needs none."""
     views = fitting.choose_views(rows_of(products), products=2000, views=3)
     assert len(views) == products * len(numbers)
     assert {view.number for view in views} == numbers
@@ -111,7 +106,7 @@ def test_a_fitted_whitening_finds_products_that_the_blocks_do_not(checkpoint: Ch
     """The whitening is rounded as when stored."""
     pictures, views = sample(ENOUGH, (0,), noise=1), sample(ENOUGH, (1, 2, 3), noise=1, seed=1)
     embedding = fitting.fit_embedding(checkpoint, pictures, views, size=8)
-    held_out = views.where(views.numbers == fitting.HELD_OUT)
+    held_out = sample(ENOUGH, (0,), noise=1, seed=2)
     raw = found_first(held_out.blocks.astype(np.float32), held_out, pictures.blocks.astype(np.float32), pictures)
     fitted = found_first(fitting.project(embedding.whitening, held_out.blocks), held_out, embedding.vectors, pictures)
     assert embedding.vectors.shape == (ENOUGH, 8)
@@ -130,36 +125,14 @@ def test_a_small_catalog_keeps_the_checkpoints_whitening(checkpoint: Checkpoint)
         )
 
 
-def test_held_out_views_are_calibrated_with_but_not_fitted_on(checkpoint: Checkpoint) -> None:
-    pictures, views = sample(ENOUGH, (0,), noise=1), sample(ENOUGH, (1, 2), noise=1, seed=1)
-    changed = replace(views, blocks=views.blocks.copy())
-    changed.blocks[changed.numbers == fitting.HELD_OUT] *= 0.2
-    first, second = (fitting.fit_embedding(checkpoint, pictures, used, size=8) for used in (views, changed))
-    np.testing.assert_array_equal(first.vectors, second.vectors)
-    assert first.match_calibration != second.match_calibration
-
-
-def test_the_background_cohort_calibrates_what_is_similar(checkpoint: Checkpoint) -> None:
-    """Few photos like the cohort are called similar, but true matches are. A tenth of the cohort is held out."""
+def test_the_background_cohort_is_projected_without_its_tenth_most_like_the_catalog(checkpoint):
     pictures, views = sample(60, (0,), noise=0.2), sample(60, (1, 2), noise=0.2, seed=1)
-    rng = np.random.default_rng(5)
-    kinds = rng.normal(size=(10, 16))
-    cohort = (kinds[np.arange(200) % 10] + rng.normal(0, 0.2, (200, 16))).astype("f2")
+    cohort = np.random.default_rng(5).normal(size=(200, 16)).astype(np.float16)
     vars(checkpoint)["retrieval"] = replace(checkpoint.retrieval, background_cohort=cohort)
     embedding = fitting.fit_embedding(checkpoint, pictures, views, size=8)
-    calibration = embedding.match_calibration
-
-    def is_similar(blocks: np.ndarray) -> np.ndarray:
-        photos = l2_normalize(fitting.project(embedding.whitening, blocks))
-        best = (photos @ l2_normalize(embedding.vectors).T).max(axis=1)
-        penalties = penalty(cohort_score(photos, embedding.background_cohort), calibration.cohort_baseline)
-        return best - penalties >= calibration.all.similar
-
-    others = (kinds[np.arange(300) % 10] + rng.normal(0, 0.2, (300, 16))).astype(np.float16)
-    assert is_similar(others).mean() < 0.1
-    assert is_similar(views.blocks[views.numbers == fitting.HELD_OUT]).mean() > 0.9
-    assert embedding.background_cohort.shape == (180, 8)
-    np.testing.assert_allclose(np.linalg.norm(embedding.background_cohort, axis=1), 1, rtol=1e-5)
+    everything = l2_normalize(fitting.project(embedding.whitening, cohort))
+    best = (everything @ l2_normalize(embedding.vectors).T).max(axis=1)
+    np.testing.assert_array_equal(embedding.background_cohort, everything[best <= np.quantile(best, 0.9)])
 
 
 def test_equal_blocks_get_exactly_equal_embeddings(checkpoint: Checkpoint) -> None:

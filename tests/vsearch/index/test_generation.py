@@ -8,7 +8,7 @@ import pytest
 from tests.fakes import MATCH_CALIBRATION
 from vsearch.core.errors import CheckpointMissing, GenerationCorrupt, GenerationError, NoGeneration
 from vsearch.index import generation, retention
-from vsearch.index.generation import ID_PATTERN, Generation, new_id
+from vsearch.index.generation import ID_PATTERN, Generation, MatchCalibration, Quality, new_id
 
 
 def test_a_published_generation_is_loaded_unchanged(shop):
@@ -151,12 +151,27 @@ def test_new_ids_match_the_pattern_and_differ_within_a_second(shop):
 
 
 @pytest.mark.parametrize(
-    ("class_name", "score", "label"),
+    ("margin", "label"),
     [
-        ("chair", 1.0, "exact"), ("chair", 0.9, "exact"), ("chair", 0.89, "very similar"), ("chair", 0.3, "similar"),
-        ("chair", 0.29, "nothing close"), ("chair", 0.6, "similar"), ("lamp", 0.6, "very similar"),
+        (1.0, "exact"), (0.4, "exact"), (0.39, "very similar"), (0.3, "very similar"), (0.29, "similar"),
+        (0.1, "similar"), (0.09, "nothing close"), (-1.0, "nothing close"),
     ],
 )  # fmt: skip
-def test_thresholds_are_the_lowest_scores_of_their_labels(class_name, score, label):
-    """A class without its own thresholds uses the common ones."""
-    assert MATCH_CALIBRATION.match_label(class_name, score) == label
+def test_thresholds_are_the_lowest_margins_of_their_labels(margin, label):
+    assert MATCH_CALIBRATION.match_label(margin) == label
+
+
+def test_a_calibration_is_added_before_publication(shop):
+    """Only the manifest changes, and the generation stays valid."""
+    hidden = shop.write()
+    before = {file.name: file.read_bytes() for file in hidden.iterdir()}
+    calibration, quality = MatchCalibration(exact=0.6, synthetic=25), Quality(photos=25, hit_at_1=0.8, right_score=0.7)
+    manifest = generation.add_calibration(hidden, calibration, quality)
+    assert generation.load(hidden).manifest == manifest
+    assert (manifest.match_calibration, manifest.quality) == (calibration, quality)
+    assert {file.name for file in hidden.iterdir() if file.read_bytes() != before[file.name]} == {generation.MANIFEST}
+
+
+def test_the_text_of_a_calibration_names_its_photos():
+    assert "30 photos: 20 pictures" in MATCH_CALIBRATION.text()
+    assert "not calibrated" in MatchCalibration().text()

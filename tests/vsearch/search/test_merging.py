@@ -22,13 +22,14 @@ def test_the_best_hit_of_each_product_counts() -> None:
     assert merged.predictions is regions[1].predictions
 
 
-def test_a_low_weight_makes_distances_longer_and_scores_lower() -> None:
+def test_hits_are_ordered_by_margin_or_by_weighted_distance() -> None:
+    """The margin already contains the weight."""
     near = [region(None, (1, 5.0), (2, 6.0)), region(BOX, (2, 1.0), (1, 4.0), weight=0.5)]
-    alike = [region(None, (1, 0.5)), region(BOX, (1, 0.6), (2, 0.8), weight=0.5)]
+    alike = [region(None, (1, 0.7)), region(BOX, (1, 0.6), (2, 0.8), weight=0.5)]
     hits = merge_regions(near, 9, lower_is_better=True).hits
     assert [(hit.product_id, hit.value) for hit in hits] == [(2, 1.0), (1, 5.0)]
     hits = merge_regions(alike, 9, lower_is_better=False).hits
-    assert [(hit.product_id, hit.value) for hit in hits] == [(1, 0.5), (2, 0.8)]
+    assert [(hit.product_id, hit.value) for hit in hits] == [(2, 0.8), (1, 0.7)]
 
 
 def test_classes_of_all_regions_are_reported() -> None:
