@@ -36,7 +36,7 @@ class ProductItem:
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # {"color": ("red", "white")}
     dimensions: Mapping[str, str] = field(default_factory=dict)  # {"width": "180 cm"}
     variant_group: str | None = None  # shared by the variants of one design
-    images: tuple[str, ...] = ()  # in display order: names in a feed, sha256 of the content elsewhere
+    images: tuple[str, ...] = ()  # in display order: names in a feed, SHA-256 of the content elsewhere
     article_number: str | None = None  # digits on the shelf tag, not unique
     withdrawn: bool = False  # in SQL but hidden from shoppers; never in a feed
 
@@ -49,7 +49,7 @@ COPIED_FIELDS = tuple(
 
 @dataclass(frozen=True)
 class Changes:
-    """The difference between the catalog and a feed: items to write and skus to withdraw."""
+    """The difference between the catalog and a feed: items to write and SKUs to withdraw."""
 
     added: tuple[ProductItem, ...] = ()
     changed: tuple[ProductItem, ...] = ()
@@ -98,7 +98,7 @@ def apply(session: Session, changes: Changes, sizes: ImageSizes | None = None) -
 
 
 def mark_unreadable(session: Session, problems: Mapping[str, str]) -> None:
-    """Record why images, by sha256, cannot be used; they are excluded from the gallery and from pages."""
+    """Record why images, by SHA-256, cannot be used; they are excluded from the gallery and from pages."""
     for sha256, problem in problems.items():
         session.execute(update(Image).where(Image.sha256 == sha256).values(problem=problem))
 

@@ -1,4 +1,4 @@
-"""The shop's image files, stored under the sha256 of their content."""
+"""The shop's image files, stored under the SHA-256 of their content."""
 
 import hashlib
 import re
@@ -21,7 +21,7 @@ class ImageStore:
         self.folder = folder
 
     def put(self, data: bytes) -> str:
-        """Store an image durably and return its sha256."""
+        """Store an image durably and return its SHA-256."""
         sha256 = hashlib.sha256(data).hexdigest()
         path = self.path(sha256)
         if not path.is_file():
@@ -50,7 +50,7 @@ class ImageStore:
                 yield path
 
     def path(self, sha256: str) -> Path:
-        """Return the path of an image, stored or not; raise `CatalogError` if the name is not a sha256."""
+        """Return the path of an image, stored or not; raise `CatalogError` if the name is not a SHA-256."""
         if not is_sha256(sha256):
-            raise CatalogError(f"{sha256[:80]!r} is not a sha256 (64 digits 0-9 and a-f).")
+            raise CatalogError(f"{sha256[:80]!r} is not a SHA-256 (64 digits 0-9 and a-f).")
         return self.folder / sha256[:2] / sha256[2:4] / sha256

@@ -21,7 +21,7 @@ def last_columns(session: Session) -> list[str]:
 
 
 def unreadable(session: Session) -> list[str]:
-    """Return the sha256 of those images of live products that could not be decoded or encoded."""
+    """Return the SHA-256 of those images of live products that could not be decoded or encoded."""
     failed = select(Image.sha256).join(Product).where(Product.withdrawn_at.is_(None), Image.problem.is_not(None))
     return list(session.scalars(failed.distinct().order_by(Image.sha256)))
 
@@ -117,7 +117,7 @@ def forget_picture_states(session: Session, named: Collection[str], before: date
 
 
 def unimported_pictures(session: Session) -> set[str]:
-    """Return the sha256 of images fetched since the last successful import; a repeated import will need them."""
+    """Return the SHA-256 of images fetched since the last successful import; a repeated import will need them."""
     last = select(func.max(FeedImport.finished_at)).where(FeedImport.state != "refused").scalar_subquery()
     newer = or_(last.is_(None), FeedPicture.fetched_at > last)
     return set(session.scalars(select(FeedPicture.sha256).where(FeedPicture.sha256.is_not(None), newer)))

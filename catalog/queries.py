@@ -42,7 +42,7 @@ _POSTGRESQL_SEARCH = text(
 
 @dataclass(frozen=True)
 class ProductCard:
-    """A product in a list of results; `image` is the sha256 of its first readable image."""
+    """A product in a list of results; `image` is the SHA-256 of its first readable image."""
 
     product_id: int
     sku: str
@@ -57,7 +57,7 @@ class ProductCard:
 
 @dataclass(frozen=True)
 class ProductDetail:
-    """One live product, the sha256 of its readable images, and the other live products in its variant group."""
+    """One live product, the SHA-256 of its readable images, and the other live products in its variant group."""
 
     card: ProductCard
     item: ProductItem
@@ -168,7 +168,7 @@ def withdrawn_product_ids(session: Session) -> NDArray[np.int64]:
 
 
 def snapshot(session: Session) -> dict[str, ProductItem]:
-    """Return every product by sku, including withdrawn ones, with the sha256 of its images."""
+    """Return every product by SKU, including withdrawn ones, with the SHA-256 of its images."""
     images: dict[int, list[str]] = {}
     pictures = select(Image.product_id, Image.sha256).order_by(Image.product_id, Image.position)
     for product_id, sha256 in session.execute(pictures):
@@ -178,13 +178,13 @@ def snapshot(session: Session) -> dict[str, ProductItem]:
 
 
 def picture_sizes(session: Session) -> dict[str, tuple[int, int]]:
-    """Return the (width, height) of every readable image whose size is known, by sha256."""
+    """Return the (width, height) of every readable image whose size is known, by SHA-256."""
     statement = select(Image.sha256, Image.width, Image.height).where(READABLE).distinct()
     return {sha256: (w, h) for sha256, w, h in session.execute(statement) if w is not None and h is not None}
 
 
 def pictures_by_use(session: Session, before: datetime) -> tuple[set[str], set[str]]:
-    """Return the sha256 of images in use, and of those used only by products withdrawn before a time."""
+    """Return the SHA-256 of images in use, and of those used only by products withdrawn before a time."""
     recent = or_(LIVE, Product.withdrawn_at >= before)
     used = set(session.scalars(select(Image.sha256).join(Product).where(recent)))
     return used, set(session.scalars(select(Image.sha256))) - used

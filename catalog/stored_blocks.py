@@ -70,7 +70,7 @@ def read(session: Session, blocks_id: str, keys: Sequence[Key]) -> NDArray[np.fl
 
 
 def unused(session: Session, *, pictures: Collection[str], blocks_ids: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield the blocks_id and sha256 of stored blocks whose image or blocks_id is not among the given ones."""
+    """Yield the blocks_id and SHA-256 of stored blocks whose image or blocks_id is not among the given ones."""
     for blocks_id, sha256 in session.execute(select(StoredBlocks.blocks_id, StoredBlocks.sha256).distinct()):
         if sha256 not in pictures or blocks_id not in blocks_ids:
             yield blocks_id, sha256

@@ -42,7 +42,7 @@ def product(sku: str) -> dict[str, Any]:
     with services().sessions() as session:
         detail = queries.product_by_sku(session, sku)
     if detail is None:
-        abort(404, f"No product has the sku {sku[:80]!r}.")
+        abort(404, f"No product has the SKU {sku[:80]!r}.")
     return _product_json(detail)
 
 

@@ -259,7 +259,7 @@ def prunable_files(
 ) -> Iterator[tuple[str, Path]]:
     """Yield the kind and path of old thumbnails and uploads, and of temporary files that killed processes left behind.
 
-    `keep` contains the sha256 of images in use, `withdrawn` those of images of products withdrawn long ago.
+    `keep` contains the SHA-256 of images in use, `withdrawn` those of images of products withdrawn long ago.
     """
     made_before = (now - timedelta(days=settings.thumbnail_days)).timestamp()
     for path in Thumbnails(settings).unused(keep, withdrawn, made_before):

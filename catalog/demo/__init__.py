@@ -35,7 +35,7 @@ class DemoPhoto:
 
 
 def skus() -> set[str]:
-    """Return the skus of all products."""
+    """Return the SKUs of all products."""
     with FEED.open(encoding="utf8", newline="") as file:
         return {row["sku"] for row in csv.DictReader(file)}
 

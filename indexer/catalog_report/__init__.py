@@ -78,7 +78,7 @@ class PublishedGeneration:
 
 @dataclass(frozen=True)
 class CatalogReport:
-    """The report: the latest runs and imports, newest first, and findings, with the titles of their products by sku."""
+    """The report: the latest runs and imports, newest first, and findings, with the titles of their products by SKU."""
 
     created_at: str
     counts: dict[str, int]
@@ -89,7 +89,7 @@ class CatalogReport:
     published: PublishedGeneration | None
 
     def names(self, finding: Finding, limit: int) -> list[str]:
-        """Return the sku and title of the first products of a finding."""
+        """Return the SKU and title of the first products of a finding."""
         return [f"{sku} {self.titles.get(sku, '')}".rstrip() for sku in finding.skus[:limit]]
 
     def of_kind(self, kind: str) -> list[Finding]:

@@ -46,7 +46,7 @@ _MAX_SEARCHED = 5000  # images in each class for which neighbors are searched
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to correct in the catalog: a key of `TITLES`, products, sha256 of images to show, and a sentence."""
+    """One thing to correct in the catalog: a key of `TITLES`, products, SHA-256 of images to show, and a sentence."""
 
     kind: str
     skus: tuple[str, ...]

@@ -121,7 +121,7 @@ def real_photos(
 
     MANIFEST is a CSV: photo, sku and optionally left, top, right, bottom (a box, as fractions of the photo), grade,
     category, neutral. Each photo and box is a query, searched with a margin of 5 percent; several rows for a query are
-    several relevant products. Products in neutral (skus separated by |) are skipped in the results. Confidence
+    several relevant products. Products in neutral (SKUs separated by |) are skipped in the results. Confidence
     intervals resample photos. --skus restricts the queries to these products.
     """
     photo_queries = inputs.read_photo_queries(manifest, whole=whole, where=dict(where))

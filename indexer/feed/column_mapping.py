@@ -43,7 +43,7 @@ class ColumnMapping(BaseModel):
     prices: Separators = UNKNOWN_SEPARATORS
     separator: str = Field("", max_length=5)  # between images, categories or attribute values in one cell
     levels: str = Field("", max_length=5)  # between category levels, if not ">"
-    parent: str = ""  # feed column with the sku of a variation's parent
+    parent: str = ""  # feed column with the SKU of a variation's parent
     encoding: str = ""  # if not UTF-8
 
     @field_validator("columns", "constants")

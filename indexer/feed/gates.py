@@ -47,7 +47,7 @@ _MAX_NAMES = 5
 class CatalogState:
     """The catalog before an import."""
 
-    products: Mapping[str, ProductItem]  # live products by sku
+    products: Mapping[str, ProductItem]  # live products by SKU
     columns: tuple[str, ...]  # of the last imported feed
 
 
@@ -78,7 +78,7 @@ def _check_rows(reading: FeedReading, settings: Settings) -> Iterator[Violation]
     if len(bad) > max(allowed, settings.max_bad_rows_share * rows):
         yield "rows", f"{len(bad)} of {rows} rows are bad"
     if repeats:
-        yield "repeats", f"{len(repeats)} row{' repeats' if len(repeats) == 1 else 's repeat'} a sku"
+        yield "repeats", f"{len(repeats)} row{' repeats' if len(repeats) == 1 else 's repeat'} a SKU"
 
 
 def _check_columns(reading: FeedReading, before: CatalogState) -> Iterator[Violation]:
@@ -127,7 +127,7 @@ def price_jump_warnings(reading: FeedReading, before: CatalogState) -> Iterator[
 
 
 def _price_ratios(reading: FeedReading, before: CatalogState) -> tuple[int, dict[str, float]]:
-    """Return the number of products priced before and now, and price ratios by sku for unchanged currencies."""
+    """Return the number of products priced before and now, and price ratios by SKU for unchanged currencies."""
     known, ratios = 0, {}
     for item in reading.items:
         earlier = before.products.get(item.sku)

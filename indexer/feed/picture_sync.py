@@ -31,7 +31,7 @@ _BATCH_SIZE = 200
 class FetchResult:
     """The outcome of fetching one image."""
 
-    state: PictureState  # to be stored; if it has a problem and a sha256, the content is that of an earlier fetch
+    state: PictureState  # to be stored; if it has a problem and a SHA-256, the content is that of an earlier fetch
     new: bool = False  # the catalog does not have this content, or its file is missing
     known_to_fail: bool = False  # the previous attempt also failed
 

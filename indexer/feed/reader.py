@@ -30,7 +30,7 @@ _MOJIBAKE = re.compile("\ufffd|\u00c3[\u0080-\u00bf]|\u00e2\u20ac")
 class FeedFinding:
     """One problem with a row; `sku` is empty if the row has none.
 
-    Kinds: "repeat": an earlier row has the same sku; "picture": an image cannot be fetched; "no picture": the product
+    Kinds: "repeat": an earlier row has the same SKU; "picture": an image cannot be fetched; "no picture": the product
     names no image; "row": anything else, so the row is skipped.
     """
 
@@ -103,7 +103,7 @@ def read_feed(path: Path, currency: str = "EUR", mapping: ColumnMapping | None =
 
 
 def _read_row(raw: RawRow, prices: PriceFormat) -> tuple[str, ProductItem | None, list[str]]:
-    """Return a row's sku ("" if unreadable), and its product or the reasons why it has none."""
+    """Return a row's SKU ("" if unreadable), and its product or the reasons why it has none."""
     reasons = [raw.problem] if raw.problem else []
     if not raw.problem:
         data = {name: cell for name, cell in raw.cells.items() if not name.startswith(ATTRIBUTE)}

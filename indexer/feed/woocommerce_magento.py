@@ -30,7 +30,7 @@ class VariationRow:
 
     row: RawRow
     parent: str  # key of its parent's row, or empty
-    key: str  # by which variations can name this row, besides its sku
+    key: str  # by which variations can name this row, besides its SKU
     hidden: bool
 
 
@@ -47,7 +47,7 @@ def resolve_variations(rows: Iterable[VariationRow]) -> Iterator[RawRow]:
     """
     held = list(rows)
     by_key: dict[str, VariationRow] = {}
-    for each in sorted(held, key=lambda each: each.hidden):  # of two rows with the same sku, the visible one wins
+    for each in sorted(held, key=lambda each: each.hidden):  # of two rows with the same SKU, the visible one wins
         by_key.setdefault(cell_text(each.row.cells, "sku"), each)
     for each in held:
         by_key.setdefault(each.key, each)
@@ -112,7 +112,7 @@ def _normalize_magento(cells: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _link_magento(rows: Iterable[RawRow]) -> Iterator[RawRow]:
-    """Yield rows with their parent's sku instead of their variations, omitting rows of additional store views."""
+    """Yield rows with their parent's SKU instead of their variations, omitting rows of additional store views."""
     held = list(rows)
     default_view = {cell_text(row.cells, "sku") for row in held if not cell_text(row.cells, "store_view_code")}
     parents = {

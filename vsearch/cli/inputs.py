@@ -97,13 +97,13 @@ class PhotoQuery:
 
     photo: str  # file name without its extension
     box: Box | None
-    grades: dict[str, float]  # relevant sku -> grade, 1 if the list has no grades
+    grades: dict[str, float]  # relevant SKU -> grade, 1 if the list has no grades
     category: str
-    neutral: set[str] = field(default_factory=set)  # skus that are neither right nor wrong
+    neutral: set[str] = field(default_factory=set)  # SKUs that are neither right nor wrong
 
 
 def read_relevance(file: Path) -> dict[str, dict[str, float]]:
-    """Return query -> relevant sku -> grade from a relevance file (CSV: query, doc, rel)."""
+    """Return query -> relevant SKU -> grade from a relevance file (CSV: query, doc, rel)."""
     grades: dict[str, dict[str, float]] = defaultdict(dict)
     for number, row in enumerate(_rows(file, ("query", "doc", "rel")), start=2):
         grade = _grade(row["rel"] or "0", file, number)
@@ -117,7 +117,7 @@ def read_relevance(file: Path) -> dict[str, dict[str, float]]:
 def read_photo_queries(file: Path, *, whole: bool, where: Mapping[str, str] | None = None) -> list[PhotoQuery]:
     """Return the queries in a list of photos.
 
-    The list is a CSV: photo, sku, [left, top, right, bottom], [grade], [category], [neutral: skus separated by |]. Rows
+    The list is a CSV: photo, sku, [left, top, right, bottom], [grade], [category], [neutral: SKUs separated by |]. Rows
     with the same photo and box (with `whole`, just the same photo) form one query with several relevant products.
     `where` maps columns to the values that select rows. Other columns are ignored.
     """
@@ -141,15 +141,15 @@ def read_photo_queries(file: Path, *, whole: bool, where: Mapping[str, str] | No
         query.grades[sku] = max(grade, query.grades.get(sku, 0.0))
     if not queries:
         conditions = "".join(f" where {column} is {value!r}" for column, value in where.items())
-        raise DatasetError(f"{file} has no photo with a sku{conditions}.")
+        raise DatasetError(f"{file} has no photo with a SKU{conditions}.")
     return list(queries.values())
 
 
 def read_skus(file: Path) -> list[str]:
-    """Return the skus of a list, one per line."""
+    """Return the SKUs of a list, one per line."""
     skus = [line.strip() for line in _text(file).splitlines() if line.strip()]
     if not skus:
-        raise DatasetError(f"{file} is empty. List one sku per line.")
+        raise DatasetError(f"{file} is empty. List one SKU per line.")
     return skus
 
 

@@ -106,7 +106,7 @@ def ikea(photos: Path) -> Files:
 
 
 def ikea_validation(photos: Path) -> list[str]:
-    """Return the skus of the validation split of ikea."""
+    """Return the SKUs of the validation split of ikea."""
     return [row["sku"] for row in read(photos / "ikea" / "catalogue.csv") if row["split"] == "val"]
 
 

@@ -35,7 +35,7 @@ def test_relevant_pairs_are_grouped_by_query(file):
     ("text", "match"),
     [
         ("photo\na.jpg\n", "columns: sku"),
-        ("photo,sku\n,\n", "no photo with a sku"),
+        ("photo,sku\n,\n", "no photo with a SKU"),
         ("photo,sku,grade\na.jpg,S0,good\n", "line 2: 'good'"),
         ("photo,sku,grade\na.jpg,S0,-1\n", "line 2: '-1'"),
         ("photo,sku\na/x.jpg,S0\nb/x.jpg,S1\n", "differ only in"),
