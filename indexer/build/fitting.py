@@ -97,7 +97,7 @@ def choose_views(rows: Iterable[GalleryRow], *, products: int, views: int) -> li
 def needs_heads(
     known: Collection[str], classes: Sequence[str], fitted_on: Mapping[str, int] | None, *, bundled: bool
 ) -> bool:
-    """Return whether class heads must be fitted: the known ones are bundled, or for different or resized classes.
+    """Return whether class heads must be fitted: there are only bundled ones, or the classes or their sizes changed.
 
     `fitted_on` has the size of each class when the heads were fitted; None for heads that came with a model.
     """

@@ -184,7 +184,7 @@ class Downloader:
             self._pool.pool_classes_by_scheme = _public_pools(trusted_host)
 
     def fetch(self, address: str, max_bytes: int, tag: str = "") -> FileContent:
-        """Return the file at an address; its data is None if it still has `tag`, known from an earlier fetch.
+        """Return the file at an address; its data is None if its tag is still `tag`, that of an earlier fetch.
 
         Raises:
             AddressRefused: the address is private, or its file is missing, too large or too slow.

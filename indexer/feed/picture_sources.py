@@ -39,7 +39,7 @@ class PictureSource:
         self.threads = WEB_THREADS if files is None else files.threads
 
     def fetch(self, name: str, tag: str = "") -> FileContent:
-        """Return an image; its data is None if it still has `tag`.
+        """Return an image; its data is None if its tag is still `tag`.
 
         Raises:
             PictureUnavailable: the image is missing, too large, or unreadable.
@@ -133,7 +133,7 @@ class _FilePictures(ABC):
         self._max_bytes = max_bytes
 
     def fetch(self, name: str, tag: str = "") -> FileContent:
-        """Return a file; its data is None if it still has `tag`."""
+        """Return a file; its data is None if its tag is still `tag`."""
         try:
             file = self._find(name)
             if file.size is None:

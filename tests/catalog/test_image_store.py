@@ -32,5 +32,5 @@ def test_a_failed_write_leaves_nothing(tmp_path):
 
 @pytest.mark.parametrize("name", ["", "../../etc/passwd", "0" * 63, "G" * 64, "0" * 64 + "/..", "0" * 64 + "\n"])
 def test_names_that_are_not_a_sha256(tmp_path, name):
-    with pytest.raises(CatalogError, match="sha256"):
+    with pytest.raises(CatalogError, match="SHA-256"):
         ImageStore(tmp_path).path(name)

@@ -63,7 +63,7 @@ def detection_weight(detection: Detection) -> float:
 
 
 def weighted_value(value: float, weight: float, lower_is_better: bool) -> float:
-    """Return a value for comparing hits of different regions; higher is better, a weight below 1 always lowers it."""
+    """Return a value for comparing hits of different regions; higher is better. A weight below 1 always lowers it."""
     if lower_is_better:
         return -value / weight
     return value * weight if value > 0 else value / weight
