@@ -28,6 +28,7 @@ INDEX_STAGES = (
     "fit the embedding",
     "build the indexes",
     "verify",
+    "compare with the published index",
     "publish",
     "prune",
 )
@@ -153,7 +154,7 @@ def check_answers(shop: Shop) -> None:
     assert engine.search(colored([200, 30, 30], seed=1, side=48), Search(k=1, classes=ALL)).hits
 
 
-PROMOTION_STAGES = (*INDEX_STAGES[:6], "evaluate the model in use", "evaluate the candidate", *INDEX_STAGES[6:])
+PROMOTION_STAGES = (*INDEX_STAGES[:7], "evaluate the model in use", "evaluate the candidate", *INDEX_STAGES[7:])
 
 
 @pytest.mark.slow
