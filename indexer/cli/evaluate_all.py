@@ -226,7 +226,7 @@ def _label_figures(
         mean_interval(np.array(ranking.unsold) == "exact", groups),
         mean_interval(np.array(ranking.unsold_variants) == "exact", groups),
         mean_interval(np.array(unrelated.labels) == "nothing close"),
-        mean_interval(close, groups[first]) if len(close) else None,
+        mean_interval(close, np.unique(groups[first], return_inverse=True)[1]) if len(close) else None,
     )
     return dict(zip(LABEL_FIGURES, figures, strict=True))
 
