@@ -309,16 +309,18 @@ def publish(context: RunContext, inputs: BuildInputs, hidden: Path) -> RunReport
 
 def unchanged(origin: Origin, catalog: EncodedCatalog) -> RunReport:
     """Return the report of a run that leaves this generation current."""
+    image_counts = Counter(catalog.product_ids.tolist())
     return RunReport(
         state="unchanged",
         generation_id=origin.generation_id,
         checkpoint_id=origin.checkpoint_id,
-        products=len(np.unique(catalog.product_ids)),
+        products=len(image_counts),
         pictures=len(catalog.rows),
         classes=len(set(catalog.classes)),
         encoded=catalog.encoded.stored,
         views=catalog.encoded_views.stored,
         unreadable=len(catalog.encoded.problems),
+        several_images=sum(count > 1 for count in image_counts.values()),
     )
 
 

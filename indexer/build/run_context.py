@@ -42,6 +42,7 @@ class RunReport:
     Attributes:
         encoded, views: numbers of catalog images and of their augmented views encoded in this run.
         unreadable: number of new images that could not be used.
+        several_images: number of products with several readable images.
         pruned: number of generations deleted.
         note: additional sentences.
         promoted: id of the checkpoint that the run promoted; empty if none.
@@ -58,6 +59,7 @@ class RunReport:
     encoded: int
     views: int
     unreadable: int
+    several_images: int = 0
     pruned: int = 0
     note: str = ""
     promoted: str = ""
@@ -78,7 +80,11 @@ class RunReport:
         if self.state == "published":
             pictures, products = _plural(self.pictures, "image"), _plural(self.products, "product")
             result = f"published with {pictures} of {products} in {_plural(self.classes, 'class', 'classes')}."
-        return f"{encoded} encoded{unreadable}; generation {self.generation_id} {result} {self.note}".rstrip()
+        several = f"{self.several_images} of {_plural(self.products, 'product')} have several images."
+        if self.several_images < self.products / 2:
+            several += " More images per product improve the search: see docs/feed.md."
+        text = f"{encoded} encoded{unreadable}; generation {self.generation_id} {result} {several} {self.note}"
+        return text.rstrip()
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain data."""

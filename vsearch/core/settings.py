@@ -104,7 +104,7 @@ class Settings(BaseModel):
     """Search all classes if the probability of the most likely one is below this."""
     batch_size: int = Field(32, ge=1, le=1024)
     """Number of images encoded at a time."""
-    embedding_size: int = Field(256, ge=8, le=512)
+    embedding_size: int = Field(384, ge=8, le=512)
     """Maximum number of dimensions of an embedding."""
     whitening_products: int = Field(2000, ge=0)
     """Products whose augmented views are used to fit the whitening; 0 disables fitting."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vsearch.core.vectors import l2_normalize
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.preprocess import fit_square, trim
 from vsearch.models.checkpoint import Checkpoint
@@ -56,7 +57,7 @@ class Encoder:
 def raw_features(
     trunks: Mapping[str, CompiledTrunk], pictures: Sequence[Picture], lock: threading.Lock
 ) -> dict[str, NDArray[np.float32]]:
-    """Compute the features that are projected to blocks: block name -> float32 [n, size]."""
+    """Compute the features that are projected to blocks, of unit length: block name -> float32 [n, size]."""
     from vsearch.imaging import descriptors  # slow import: scikit-image
 
     trimmed = [trim(picture) for picture in pictures]
@@ -64,7 +65,7 @@ def raw_features(
     squares = {side: np.stack([fit_square(picture, side) for picture in trimmed]) for side in sorted(sides)}
     with lock:
         found = [trunk.run(squares[trunk.side]) for trunk in trunks.values()]
-    features: dict[str, NDArray[np.float32]] = {name: part.numpy() for one in found for name, part in one.items()}
+    features = {name: l2_normalize(part.numpy()) for one in found for name, part in one.items()}
     features[COLOR] = np.stack([descriptors.color_histogram(square) for square in squares[descriptors.COLOR_SIDE]])
     return features
 

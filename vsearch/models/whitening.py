@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-KNOWN_WEIGHT = 0.25
+KNOWN_WEIGHT = 0.4
 """Weight of known differences in the within-product scatter; see docs/benchmarks.md."""
+
+TRUE_VIEWS_HALF = 100
+"""Number of products with several images at which true views have half the weight in the within-product scatter."""
 
 _EXACT_UP_TO = 4096  # dimensions; wider blocks (ResNet50 on a 3 x 3 grid has 18,432) use a randomized SVD
 
@@ -73,36 +76,39 @@ def fit_whitening(
     size: int = 256,
     shrink: float = 0.3,
     known: NDArray[Any] | None = None,
+    true_views: tuple[NDArray[Any], NDArray[np.int64]] | None = None,
 ) -> Projection:
-    """Keep what distinguishes products, and suppress what only distinguishes photos of one product.
+    """Keep what distinguishes products, and suppress what only distinguishes images of one product.
 
     Learned whitening (Mikolajczyk & Matas, ICCV 2007; Radenovic et al., TPAMI 2018) as a generalized eigenproblem of
-    the between-product scatter and the within-product scatter. Augmented views of an image stand in for other photos.
+    the between-product scatter and the within-product scatter. The latter is a weighted mean of three: that of
+    synthetic views, which vary less than real photos do; of known differences, from other products; and of true views,
+    the weight of which grows with their number.
 
     Args:
-        blocks: concatenated blocks [N, D] of several views of each product.
+        blocks: concatenated blocks [N, D] of an image of each product and of synthetic views of it.
         groups: product of each row, [N].
         size: maximum dimensions of an embedding; never more than there are products.
         shrink: fraction of the mean within-scatter added to its diagonal, as regularization.
-        known: differences between real photos of a product, see `fit_differences`, mixed into the within-scatter with
-            `KNOWN_WEIGHT`, since augmented views differ less.
+        known: differences between real photos of products, see `fit_differences`.
+        true_views: blocks [M, D] and products [M] of all images; only products with several of them count.
 
     Raises:
         ValueError: no product has two rows.
     """
     features = blocks.astype(np.float64)
-    _, group, count = np.unique(groups, return_inverse=True, return_counts=True)
-    if count.max(initial=0) < 2:
+    within, centers, products = _scatter_within(features, groups)
+    if not products:
         raise ValueError("a whitening is fitted on at least two views of a product")
-    centers = _group_means(features, group, count)
-    inside = (features - centers[group])[count[group] > 1]
-    within = inside.T @ inside / (len(inside) - (count > 1).sum())
     if known is not None and known.any():
-        scatter = known.T.astype(np.float64) @ known
-        within = (1 - KNOWN_WEIGHT) * within + KNOWN_WEIGHT * np.trace(within) / np.trace(scatter) * scatter
+        within = _mix(within, known.T.astype(np.float64) @ known, KNOWN_WEIGHT)
+    if true_views is not None:
+        scatter, _, products = _scatter_within(true_views[0].astype(np.float32), true_views[1])
+        if scatter.any():
+            within = _mix(within, scatter, products / (products + TRUE_VIEWS_HALF))
     within += shrink * np.trace(within) / len(within) * np.eye(len(within))
     values, vectors = scipy.linalg.eigh(np.cov(centers, rowvar=False), within)
-    order = np.argsort(-values)[: min(size, len(count))]
+    order = np.argsort(-values)[: min(size, len(centers))]
     kept = np.maximum(values[order], 0)
     matrix = vectors[:, order] * np.sqrt(kept / (1 + kept))
     return Projection(features.mean(axis=0).astype(np.float32), matrix.astype(np.float32))
@@ -122,6 +128,21 @@ def fit_differences(blocks: NDArray[Any], groups: NDArray[np.int64], size: int) 
         return np.empty((0, features.shape[1]), np.float16)
     _, singular, rows = np.linalg.svd(inside, full_matrices=False)
     return np.asarray(rows[:size] * (singular[:size] / np.sqrt((count > 1).sum()))[:, None], np.float16)
+
+
+def _scatter_within(features: NDArray[Any], groups: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[Any], int]:
+    """Return the within-group scatter [D, D], the group means [g, D], and the number of groups with several rows."""
+    _, group, count = np.unique(groups, return_inverse=True, return_counts=True)
+    means, several = _group_means(features, group, count), int((count > 1).sum())
+    inside = (features - means[group])[count[group] > 1]
+    return inside.T.astype(np.float64) @ inside / max(1, len(inside) - several), means, several
+
+
+def _mix(one: NDArray[np.float64], other: NDArray[np.float64], weight: float) -> NDArray[np.float64]:
+    """Return a weighted mean of two scatter matrices, in which their sizes do not influence their weights."""
+    size, other_size = np.trace(one), np.trace(other)
+    shape = (1 - weight) * one / size + weight * other / other_size
+    return np.asarray(shape * ((1 - weight) * size + weight * other_size))
 
 
 def _group_means(features: NDArray[Any], group: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[Any]:
