@@ -21,6 +21,7 @@ from vsearch.core.errors import GenerationError
 from vsearch.core.settings import Metric, Settings
 from vsearch.imaging.codec import Limits, decode
 from vsearch.imaging.geometry import Box
+from vsearch.models.class_heads import CLASS
 from vsearch.search.engine import ALL, Search
 from vsearch.search.merging import LabeledHit, SearchResult, detection_weight, weighted_value
 from webui import server
@@ -101,7 +102,7 @@ def _as_json(result: SearchResult, found: list[tuple[ProductCard, LabeledHit]], 
         "metric": metric,
         "routing": result.routing,
         "classes": list(result.classes),
-        "predicted": predictions.classes[int(predictions.winners[0])] if predictions is not None else None,
+        "predicted": predictions.vote(CLASS)[0] if predictions is not None else None,
         "boxes": [{"box": str(item.box), "confidence": round(item.confidence, 4)} for item in result.detections],
         "timings_ms": dict(result.timings),
         "hits": [

@@ -11,6 +11,7 @@ from catalog import queries
 from catalog.queries import ProductCard
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.geometry import Box
+from vsearch.models.class_heads import CLASS
 from vsearch.search.engine import ALL, Engine, Search
 from vsearch.search.merging import LabeledHit, SearchResult
 from vsearch.search.serving import Serving
@@ -189,10 +190,14 @@ def _boxes(result: SearchResult, criteria: Criteria) -> tuple[DetectedBox, ...]:
 
 
 def _chips(result: SearchResult, criteria: Criteria) -> tuple[Chip, ...]:
+    """Return the class that the networks voted for, then others by probability."""
     probabilities: dict[str, float] = {}
+    voted = ""
     if result.predictions is not None:
-        probabilities = dict(zip(result.predictions.classes, result.predictions.probabilities[0].tolist(), strict=True))
-    ranked = sorted(result.known_classes, key=lambda name: -probabilities.get(name, 0.0))
+        classes = result.predictions.spec(CLASS).classes
+        probabilities = dict(zip(classes, result.predictions.mean(CLASS)[0].tolist(), strict=True))
+        voted = result.predictions.vote(CLASS)[0]
+    ranked = sorted(result.known_classes, key=lambda name: (name != voted, -probabilities.get(name, 0.0)))
     likely = [name for name in ranked[MIN_CHIPS:MAX_CHIPS] if probabilities.get(name, 0.0) >= MIN_CHIP_PROBABILITY]
     offered = ranked[:MIN_CHIPS] + likely
     chosen = criteria.class_name

@@ -231,9 +231,8 @@ def _gallery_rows(context: RunContext) -> list[GalleryRow]:
 
 def _with_heads(settings: Settings, trunk: Checkpoint, catalog: EncodedCatalog) -> Checkpoint:
     """Return a checkpoint in the shop's store whose heads have the shop's current classes."""
-    bundled = trunk.folder == checkpoints.bundled()
-    if needs_heads(trunk.retrieval.heads.classes, catalog.classes, trunk.retrieval.class_sizes, bundled=bundled):
-        heads = fit_shop_heads(catalog.read_pictures(), catalog.read_views(), trunk.retrieval.block_sizes)
+    if needs_heads(catalog.classes, trunk.retrieval.class_sizes):
+        heads = fit_shop_heads(trunk.retrieval, catalog.read_pictures(), catalog.read_views())
         return checkpoints.save_with_heads(trunk, heads, settings.checkpoints, Counter(catalog.classes))
     if trunk.folder.parent != settings.checkpoints:
         return checkpoints.save_with_heads(trunk, trunk.retrieval.heads, settings.checkpoints)

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from catalog.models import FeedPicture, Image, Product
 from catalog.queries import LIVE, READABLE, GalleryRow
 from vsearch.index.gallery import Gallery
-from vsearch.models.class_heads import ClassPredictions
+from vsearch.models.class_heads import CLASS
+from vsearch.models.trained_heads import HeadPredictions
 
 TITLES = {
     "bad row": "Rows of the last feed that were not imported",
@@ -124,12 +125,13 @@ def _unrelated(one: GalleryRow, other: GalleryRow) -> bool:
 
 
 def suspect_categories(
-    pictures: Sequence[GalleryRow], classes: Sequence[str], predictions: ClassPredictions
+    pictures: Sequence[GalleryRow], classes: Sequence[str], predictions: HeadPredictions
 ) -> Iterator[Finding]:
     """Yield images that the classifier confidently assigns to a different class than the feed does (`classes`)."""
-    columns = {name: number for number, name in enumerate(predictions.classes)}
-    for picture, own, shares in zip(pictures, classes, predictions.probabilities, strict=True):
+    known = predictions.spec(CLASS).classes
+    columns = {name: number for number, name in enumerate(known)}
+    for picture, own, shares in zip(pictures, classes, predictions.mean(CLASS), strict=True):
         likely = int(shares.argmax())
         if own in columns and shares[columns[own]] <= MAX_OWN_PROBABILITY and shares[likely] >= MIN_OTHER_PROBABILITY:
-            text = f"Listed in {own!r}, but looks like {predictions.classes[likely]!r} ({shares[likely]:.0%})."
+            text = f"Listed in {own!r}, but looks like {known[likely]!r} ({shares[likely]:.0%})."
             yield Finding("suspect category", (picture.sku,), (picture.sha256,), text)

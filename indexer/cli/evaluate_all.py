@@ -35,6 +35,7 @@ from vsearch.imaging.geometry import Box
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.encoder import Encoder
+from vsearch.models.trained_heads import VOTE
 from vsearch.search.engine import Engine
 
 Item = TypeVar("Item")
@@ -238,7 +239,7 @@ def _sample(items: Sequence[Item], size: int | None) -> list[Item]:
 
 def _furniture_classes(settings: Settings, folder: Path, checkpoint: Checkpoint, sample: int | None) -> dict[str, Any]:
     """Fit class heads on the training images of furniture_photos as for a shop, and score them on the others."""
-    from vsearch.models.class_heads import fit_heads
+    from vsearch.models.class_heads import CLASS, fit_heads
 
     labels = inputs.read_labels(folder / "furniture_photos" / "labels.csv", "category")
     pictures = dict(inputs.decode_photos(inputs.read_photos([folder / CLASS_IMAGES]), Limits.from_settings(settings)))
@@ -258,8 +259,8 @@ def _furniture_classes(settings: Settings, folder: Path, checkpoint: Checkpoint,
     heads = fit_heads(blocks["train"], names["train"], encoder.block_sizes)
     baseline = fit_heads(histograms["train"], names["train"], {HISTOGRAM: histograms["train"].shape[1]})
     predictions = heads.predict(blocks["val"])
-    found = {"vote": predictions.winners} | {name: each.argmax(axis=1) for name, each in predictions.votes.items()}
-    found[HISTOGRAM] = baseline.predict(histograms["val"]).winners
+    found = {name: predictions.predicted(name, CLASS) for name in (VOTE, *predictions.networks)}
+    found[HISTOGRAM] = baseline.predict(histograms["val"]).predicted(VOTE, CLASS)
     truth = heads.class_numbers(names["val"])  # both have the same classes
     right = {name: mean_interval(predicted == truth) for name, predicted in found.items()}
     return {"train": len(names["train"]), "queries": len(truth), "accuracy": right}

@@ -9,7 +9,6 @@ from statistics import median
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 from rich.text import Text
 
 from vsearch.cli import pass_settings, photos_argument
@@ -26,7 +25,7 @@ from vsearch.index import generation as generations
 from vsearch.index.class_index import ClassIndex
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
-from vsearch.models.class_heads import ClassPredictions
+from vsearch.models.class_heads import CLASS
 from vsearch.models.classifier import Classifier
 from vsearch.models.encoder import Encoder
 from vsearch.models.trained_heads import VOTE, HeadPredictions
@@ -103,7 +102,7 @@ def encode(settings: Settings, paths: tuple[Path, ...], target: Path) -> None:
             blocks = model.encoder.blocks([picture for _, picture in batch])
             ids += [name for name, _ in batch]
             embeddings.append(model.whitening.project(blocks))
-            probabilities.append(heads.predict(blocks).probabilities)
+            probabilities.append(heads.predict(blocks).mean(CLASS))
             advance(len(ids), 0)
     joined = np.concatenate(embeddings)
     arrays = {"embeddings": joined, "probabilities": np.concatenate(probabilities), "classes": np.array(heads.classes)}
@@ -117,18 +116,17 @@ def encode(settings: Settings, paths: tuple[Path, ...], target: Path) -> None:
 @click.option("--checkpoint", "name", metavar="FOLDER|ID", help="Use the trained heads of this checkpoint.")
 @pass_settings
 def predict(settings: Settings, paths: tuple[Path, ...], name: str | None) -> None:
-    """Print each network's three most probable classes, and the majority vote.
+    """Print what each network predicts, and the majority vote.
 
-    Voting ties go to the class with the highest mean probability. With --checkpoint, print the predictions of every
-    trained head by each network and by vote.
+    Voting ties go to the class with the highest mean probability. Without --checkpoint, or if it has no trained heads,
+    these are the class heads that searches use.
     """
     checkpoint = registry.find(settings, name) if name else None
     pictures = decode_photos(read_photos(paths), Limits.from_settings(settings))
     if checkpoint is not None and checkpoint.specs:
         classifier = Classifier(checkpoint)
         for photo, picture in pictures:
-            lines = trained_head_lines(classifier.predict([picture]))
-            table(photo, ("head", "model", "predicts", "confidence", "next"), lines, right=("confidence",))
+            _show(photo, classifier.predict([picture]))
         return
     if checkpoint is None:
         model = load_model(settings)
@@ -136,11 +134,15 @@ def predict(settings: Settings, paths: tuple[Path, ...], name: str | None) -> No
     else:
         heads, encoder = checkpoint.retrieval.heads, Encoder(checkpoint)
     for photo, picture in pictures:
-        lines = class_head_lines(heads.predict(encoder.blocks([picture])))
-        table(photo, ("model", "first", "second", "third"), lines)
+        _show(photo, heads.predict(encoder.blocks([picture])))
 
 
-def trained_head_lines(predictions: HeadPredictions) -> list[Line]:
+def _show(photo: str, predictions: HeadPredictions) -> None:
+    columns = ("head", "model", "predicts", "confidence", "next")
+    table(photo, columns, prediction_lines(predictions), right=("confidence",))
+
+
+def prediction_lines(predictions: HeadPredictions) -> list[Line]:
     """Return a line for each predictor of each classification head, and for each box, of a single image."""
     lines: list[Line] = []
     for spec in predictions.specs:
@@ -155,17 +157,6 @@ def trained_head_lines(predictions: HeadPredictions) -> list[Line]:
                 f"{100 * predictions.confidence(predictor, spec.name)[0]:.1f} %",
                 _runners_up(predictions, predictor, spec.name),
             ))  # fmt: skip
-    return lines
-
-
-def class_head_lines(predictions: ClassPredictions) -> list[Line]:
-    """Return a line for each network, the mean and the vote for a single image."""
-    names, votes = predictions.classes, predictions.votes
-    lines: list[Line] = [(name, *_most_probable(names, probabilities[0])) for name, probabilities in votes.items()]
-    lines.append(("mean", *_most_probable(names, predictions.probabilities[0])))
-    winner = int(predictions.winners[0])
-    agreeing = sum(int(probabilities[0].argmax()) == winner for probabilities in votes.values())
-    lines.append(("vote", Text(names[winner], style="bold"), f"{agreeing} of {len(votes)} models", ""))
     return lines
 
 
@@ -185,12 +176,6 @@ def _runners_up(predictions: HeadPredictions, predictor: str, head: str) -> str:
     probabilities = predictions.probabilities_of(predictor, head)[0]
     order = [number for number in np.argsort(-probabilities) if spec.classes[number] not in predicted]
     return ", ".join(f"{spec.classes[number]} {100 * probabilities[number]:.1f} %" for number in order[: _SHOWN - 1])
-
-
-def _most_probable(classes: tuple[str, ...], probabilities: NDArray[np.float32]) -> list[str]:
-    order = np.argsort(-probabilities)[:_SHOWN]
-    shown = [f"{classes[i]} {100 * probabilities[i]:.1f} %" for i in order]
-    return shown + [""] * (_SHOWN - len(shown))
 
 
 @click.group()

@@ -18,6 +18,7 @@ from vsearch.imaging.codec import Picture
 from vsearch.imaging.geometry import Box
 from vsearch.imaging.preprocess import fit_square, trim
 from vsearch.index.generation import MatchLabel
+from vsearch.models.class_heads import CLASS
 from vsearch.search.engine import ALL, Engine, Search
 from vsearch.search.merging import LabeledHit, SearchResult
 
@@ -155,5 +156,4 @@ def _likeliest_class(result: SearchResult) -> str:
     predictions = result.predictions
     if predictions is None:
         return result.known_classes[0]
-    probabilities = dict(zip(predictions.classes, predictions.probabilities[0].tolist(), strict=True))
-    return max(result.known_classes, key=lambda name: probabilities.get(name, 0.0))
+    return predictions.vote(CLASS)[0]

@@ -11,7 +11,6 @@ from scipy.special import expit, softmax
 from vsearch.detection import boxes
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.preprocess import frame as frame_image
-from vsearch.models.class_heads import vote
 
 HeadKind = Literal["softmax", "sigmoid", "digits", "metric", "boxes"]
 Framing = Literal["product", "stretch"]
@@ -152,6 +151,16 @@ class TrainedHeads:
             fields["mirrored"],
             fields["temperatures"],
         )
+
+
+def vote(probabilities: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the majority vote: the class that most models rank first; ties go to the higher mean probability.
+
+    Probabilities [models, n images, classes] -> class indexes int64 [n].
+    """
+    models, _, classes = probabilities.shape
+    votes = np.eye(classes)[probabilities.argmax(axis=2)].sum(axis=0)
+    return np.asarray((votes + probabilities.sum(axis=0) / (models + 1)).argmax(axis=1), np.int64)
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ def _scatter_within(features: NDArray[Any], groups: NDArray[np.int64]) -> tuple[
 
 def _mix(one: NDArray[np.float64], other: NDArray[np.float64], weight: float) -> NDArray[np.float64]:
     """Return a weighted mean of two scatter matrices, in which their sizes do not influence their weights."""
-    size, other_size = (max(float(np.trace(scatter)), 1e-12) for scatter in (one, other))
+    size, other_size = max(np.trace(one), 1e-12), max(np.trace(other), 1e-12)
     shape = (1 - weight) * one / size + weight * other / other_size
     return np.asarray(shape * ((1 - weight) * size + weight * other_size))
 

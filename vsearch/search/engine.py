@@ -24,8 +24,9 @@ from vsearch.imaging.geometry import Box
 from vsearch.index import generation as generations
 from vsearch.index.class_index import Ids
 from vsearch.index.generation import Generation
-from vsearch.models.class_heads import ClassPredictions
+from vsearch.models.class_heads import CLASS
 from vsearch.models.encoder import Encoder
+from vsearch.models.trained_heads import HeadPredictions
 from vsearch.search.merging import (
     LabeledHit,
     RegionResult,
@@ -204,15 +205,15 @@ class Engine:
         return RegionResult(weight, tuple(hits), classes, routing, predictions)
 
     def _classes(
-        self, serving: Serving, predictions: ClassPredictions, search: Search
+        self, serving: Serving, predictions: HeadPredictions, search: Search
     ) -> tuple[tuple[str, ...], Routing]:
         known = serving.generation.gallery.classes
         if isinstance(search.classes, tuple):
             return search.classes, "chosen"
-        if search.classes == ALL or not set(known) <= set(predictions.classes):
+        if search.classes == ALL or not set(known) <= set(predictions.spec(CLASS).classes):
             return known, "all"
         mass, floor = self._settings.route_mass, self._settings.route_floor
-        likely = choose_classes(predictions.probabilities[0], predictions.classes, mass=mass, floor=floor)
+        likely = choose_classes(predictions.mean(CLASS)[0], predictions.spec(CLASS).classes, mass=mass, floor=floor)
         routed = tuple(name for name in likely if name in known)
         return (routed, "routed") if 0 < len(routed) < len(known) else (known, "all")
 

@@ -8,7 +8,7 @@ from vsearch.detection.detector import Detection
 from vsearch.imaging.geometry import Box
 from vsearch.index.gallery import Hit
 from vsearch.index.generation import MatchLabel
-from vsearch.models.class_heads import ClassPredictions
+from vsearch.models.trained_heads import HeadPredictions
 
 Routing = Literal["routed", "chosen", "all"]
 
@@ -31,7 +31,7 @@ class SearchResult:
     classes: tuple[str, ...]  # the classes searched
     routing: Routing  # "routed" if the photo decided on the classes, "chosen" if the caller did, else "all"
     generation_id: str
-    predictions: ClassPredictions | None  # for the region with the best hit, n = 1; None without a photo
+    predictions: HeadPredictions | None  # for the region with the best hit, n = 1; None without a photo
     timings: Mapping[str, float]  # milliseconds of the steps "detect" (if anything was detected), "encode" and "search"
     known_classes: tuple[str, ...]  # all classes of the generation
     detections: tuple[Detection, ...] = ()  # most confident first; unless a box was given, each was searched too
@@ -50,7 +50,7 @@ class RegionResult:
     hits: tuple[LabeledHit, ...]  # of the region, then of its mirror image
     classes: tuple[str, ...]
     routing: Routing
-    predictions: ClassPredictions  # for this region alone, n = 1
+    predictions: HeadPredictions  # for this region alone, n = 1
 
 
 def detection_weight(detection: Detection) -> float:

@@ -19,8 +19,9 @@ from vsearch.imaging.synthetic import resize_to, shopper_view
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models.backbones import backbone
 from vsearch.models.checkpoint import Checkpoint, Retrieval
-from vsearch.models.class_heads import COLOR, MIDDLE, block_spans, fit_heads
+from vsearch.models.class_heads import CLASS, COLOR, MIDDLE, block_spans, fit_heads
 from vsearch.models.encoder import compile_trunk, raw_features
+from vsearch.models.trained_heads import VOTE
 from vsearch.models.weights import read_packed
 from vsearch.models.whitening import Projection, fit_differences, fit_pca, fit_whitening
 from vsearch.training.data.samples import TRAINING_LIMITS
@@ -87,14 +88,9 @@ def assemble(
     sizes = {name: projection.size for name, projection in projections.items()}
     blocks = _project(raw, projections)
     names = np.array(fitted.class_names * (1 + settings.fit_views))
-    heads = fit_heads(blocks[names != ""], names[names != ""].tolist(), sizes)
     _, products = np.unique(fitted.products, return_inverse=True)
-    whitening = fit_whitening(
-        blocks,
-        np.tile(products, 1 + settings.fit_views),
-        size=settings.embedding_size,
-        shrink=settings.shrink,
-    )
+    groups, classified = np.tile(products, 1 + settings.fit_views), names != ""
+    synthetic = np.arange(len(names)) >= len(products)
     differences = fit_differences(blocks[: len(products)], products, settings.differences)
     background = load_background(plan, photos, work=work)
     background_blocks = _project(_encode(trunks, background), projections) if background else blocks[:0]
@@ -103,13 +99,22 @@ def assemble(
         kept = _carry_over(checkpoints.load(start), [fitted.pictures[row] for row in rows], blocks[rows], projections)
         background_blocks = kept.background_cohort
         differences = kept.differences if len(differences) < settings.differences else differences
+    heads = fit_heads(
+        blocks[classified],
+        names[classified].tolist(),
+        sizes,
+        groups=groups[classified],
+        photos=synthetic[classified],
+        differences=differences,
+    )
+    whitening = fit_whitening(blocks, groups, size=settings.embedding_size, shrink=settings.shrink)
     parts = Retrieval(sides, projections, heads, whitening, differences, background_blocks)
     if not scored.pictures:
         return parts, {}
     labels = heads.class_numbers(scored.class_names)
     predicted = heads.predict(_project(_encode(trunks, scored.pictures), projections))
-    scores = {name: float((vote.argmax(axis=1) == labels).mean()) for name, vote in predicted.votes.items()}
-    return parts, scores | {"vote": float((predicted.winners == labels).mean())}
+    predictors = (*predicted.networks, VOTE)
+    return parts, {name: float((predicted.predicted(name, CLASS) == labels).mean()) for name in predictors}
 
 
 def load_sample(plan: Plan, photos: Path, split: str, *, work: Path) -> FitSample:

@@ -8,9 +8,11 @@ import pytest
 from catalog.queries import GalleryRow
 from indexer.build import fitting
 from indexer.build.fitting import LabeledBlocks
-from tests.fakes import BLOCK_SIZES, fake_checkpoint
+from tests.fakes import fake_checkpoint
 from vsearch.core.vectors import l2_normalize
 from vsearch.models.checkpoint import Checkpoint
+from vsearch.models.class_heads import CLASS
+from vsearch.models.trained_heads import VOTE
 
 ENOUGH = fitting.MIN_WHITENING_PRODUCTS
 
@@ -63,12 +65,11 @@ def test_the_choice_of_products_hardly_changes_with_the_catalog() -> None:
 
 
 @pytest.mark.parametrize(
-    ("known", "bundled", "needed"),
-    [("ba", False, False), ("ab", True, True), ("a", False, True), ("abc", False, True)],
+    ("fitted_on", "needed"),
+    [({"b": 1, "a": 2}, False), (None, True), ({"a": 2}, True), ({"a": 2, "b": 1, "c": 1}, True)],
 )
-def test_heads_are_fitted_when_bundled_or_of_other_classes(known: str, bundled: bool, needed: bool) -> None:
-    assert fitting.needs_heads(tuple(known), ["a", "b", "a"], None, bundled=bundled) is needed
-    assert fitting.needs_heads(tuple(known), ["a", "b", "a"], {"a": 2, "b": 1}, bundled=bundled) is needed
+def test_heads_are_fitted_to_a_new_model_or_to_other_classes(fitted_on: dict[str, int] | None, needed: bool) -> None:
+    assert fitting.needs_heads(["a", "b", "a"], fitted_on) is needed
 
 
 @pytest.mark.parametrize(
@@ -77,25 +78,26 @@ def test_heads_are_fitted_when_bundled_or_of_other_classes(known: str, bundled: 
 )
 def test_heads_are_fitted_again_when_a_class_changes_by_a_fifth(a: int, b: int, needed: bool) -> None:
     classes = ["a"] * a + ["b"] * b
-    assert fitting.needs_heads(["b", "a"], classes, {"a": 100, "b": 40}, bundled=False) is needed
-    assert not fitting.needs_heads(["b", "a"], classes, None, bundled=False)
+    assert fitting.needs_heads(classes, {"a": 100, "b": 40}) is needed
 
 
-def test_heads_learn_from_pictures_and_views() -> None:
+def test_heads_learn_from_pictures_and_views(checkpoint: Checkpoint) -> None:
     pictures = replace(sample(60, (0,), noise=0.1), classes=np.array(["x"] * 30 + ["y"] * 30, dtype=object))
     pictures.blocks[:30, [0, 8]] += 4
-    heads = fitting.fit_shop_heads(pictures, pictures.where(pictures.product_ids % 2 == 0), BLOCK_SIZES)
+    heads = fitting.fit_shop_heads(checkpoint.retrieval, pictures, pictures.where(pictures.product_ids % 2 == 0))
     assert heads.classes == ("x", "y")
-    assert (heads.predict(pictures.blocks).probabilities.argmax(axis=1) == [0] * 30 + [1] * 30).mean() > 0.95
+    assert (heads.predict(pictures.blocks).predicted(VOTE, CLASS) == [0] * 30 + [1] * 30).mean() > 0.95
 
 
-def test_heads_of_a_large_catalog_are_fitted_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heads_of_a_large_catalog_are_fitted_on_a_sample(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The sample is proportional to class sizes but includes all pictures of small classes."""
     monkeypatch.setattr(fitting, "MAX_HEAD_PICTURES", 100)
-    monkeypatch.setattr(fitting, "fit_heads", lambda blocks, classes, block_sizes: Counter(classes))
+    monkeypatch.setattr(fitting, "fit_heads", lambda blocks, classes, block_sizes, **_: Counter(classes))
     classes = np.array(["a"] * 900 + ["b"] * 90 + ["c"] * 10, dtype=object)
     pictures = replace(sample(1000, (0,), noise=1), classes=classes)
-    assert fitting.fit_shop_heads(pictures, pictures.where(np.zeros(1000, np.bool_)), BLOCK_SIZES) == {
+    assert fitting.fit_shop_heads(checkpoint.retrieval, pictures, pictures.where(np.zeros(1000, np.bool_))) == {
         "a": 90,
         "b": 50,
         "c": 10,
@@ -116,8 +118,8 @@ def test_a_fitted_whitening_finds_products_that_the_blocks_do_not(checkpoint: Ch
 
 
 def test_a_small_catalog_keeps_the_checkpoints_whitening(checkpoint: Checkpoint) -> None:
-    pictures = sample(ENOUGH - 1, (0,), noise=1)
-    for views in (sample(ENOUGH - 1, (1,), noise=1), pictures.where(np.zeros(len(pictures), np.bool_))):
+    pictures = sample(30, (0,), noise=1)
+    for views in (sample(30, (1,), noise=1), pictures.where(np.zeros(30, np.bool_))):
         embedding = fitting.fit_embedding(checkpoint, pictures, views, size=8)
         assert embedding.whitening is checkpoint.retrieval.whitening
         np.testing.assert_allclose(

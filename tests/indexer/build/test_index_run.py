@@ -130,13 +130,6 @@ def test_another_trunk_encodes_everything_again(indexed_shop: Shop, opened: Enco
     assert engine_of(indexed_shop).serving.encoder.blocks_id == other.blocks_id
 
 
-def test_a_checkpoint_that_knows_the_classes_keeps_its_heads(shop: Shop, opened: EncoderFactory) -> None:
-    given = fake_checkpoint(shop.settings.data / "trained", sorted({row.category for row in shop.rows()}))
-    report = reindex(shop.with_settings(checkpoint=str(given.folder)).settings, open_encoder=opened)
-    assert report.checkpoint_id == given.checkpoint_id
-    assert engine_of(shop).problem is None
-
-
 def test_without_products_for_the_whitening_no_views_are_encoded(shop: Shop, opened: EncoderFactory) -> None:
     assert reindex(shop.with_settings(whitening_products=0).settings, open_encoder=opened).views == 0
     with shop.sessions() as session:

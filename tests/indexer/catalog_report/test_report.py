@@ -21,7 +21,8 @@ from tests.indexer.shop import Shop
 from vsearch.cli import cli
 from vsearch.imaging.codec import encode_jpeg
 from vsearch.index import generation
-from vsearch.models.class_heads import ClassPredictions
+from vsearch.models.class_heads import CLASS
+from vsearch.models.trained_heads import HeadPredictions, HeadSpec
 
 UNAVAILABLE = "image 'x.jpg' is not in the folder"
 PICTURE = GalleryRow(1, 1, "A", "a" * 64, "Sofas", None, "Acme", 300, 150)
@@ -45,7 +46,8 @@ def test_only_variants_may_share_a_picture():
 def test_a_category_is_suspect_only_if_the_classifier_is_confident():
     """The classifier must also know both classes."""
     probabilities = np.array([[0.01, 0.99], [0.2, 0.8], [0.99, 0.01], [0.005, 0.995]], np.float32)
-    predictions = ClassPredictions(("Lamps", "Sofas"), {}, probabilities, probabilities.argmax(1))
+    spec = HeadSpec(CLASS, "softmax", ("Lamps", "Sofas"))
+    predictions = HeadPredictions((spec,), {"network": {CLASS: probabilities}})
     pictures = [replace(PICTURE, sku=sku) for sku in "ABCD"]
     (finding,) = findings.suspect_categories(pictures, ["Lamps", "Lamps", "Lamps", "Beds"], predictions)
     assert finding.skus == ("A",)

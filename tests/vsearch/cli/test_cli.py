@@ -15,10 +15,10 @@ from tests import pictures as drawn
 from vsearch import cli
 from vsearch.cli import console, inputs
 from vsearch.cli.console import table
-from vsearch.cli.inference import class_head_lines
+from vsearch.cli.inference import prediction_lines
 from vsearch.core.errors import DatasetError
 from vsearch.imaging.codec import Limits
-from vsearch.models.class_heads import ClassPredictions
+from vsearch.models.trained_heads import HeadPredictions, HeadSpec
 
 
 def test_help_lists_every_command_without_importing_one():
@@ -44,14 +44,13 @@ def test_every_command_has_help(name):
 
 def test_the_prediction_table_has_a_line_for_each_model_and_the_vote():
     shares = {"a": [0.7, 0.2, 0.1], "b": [0.4, 0.5, 0.1], "c": [0.6, 0.1, 0.3]}
-    votes = {name: np.array([row], np.float32) for name, row in shares.items()}
-    mean = np.stack(list(votes.values())).mean(axis=0)
+    spec = HeadSpec("class", "softmax", ("bed", "sofa", "table"))
+    rows = {name: {"class": np.array([row], np.float32)} for name, row in shares.items()}
 
-    table = class_head_lines(ClassPredictions(("bed", "sofa", "table"), votes, mean, np.array([0])))
+    table = prediction_lines(HeadPredictions((spec,), rows))
 
-    assert table[0] == ("a", "bed 70.0 %", "sofa 20.0 %", "table 10.0 %")
-    assert table[3][:2] == ("mean", "bed 56.7 %")
-    assert [str(cell) for cell in table[4]] == ["vote", "bed", "2 of 3 models", ""]
+    assert table[0] == ("class", "a", "bed", "70.0 %", "sofa 20.0 %, table 10.0 %")
+    assert [str(cell) for cell in table[3]] == ["", "vote", "bed", "56.7 %", "sofa 26.7 %, table 16.7 %"]
 
 
 @pytest.mark.parametrize(

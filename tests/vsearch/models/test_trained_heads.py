@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vsearch.models.trained_heads import VOTE, HeadPredictions, HeadSpec, predictions_from_logits
+from vsearch.models.trained_heads import VOTE, HeadPredictions, HeadSpec, predictions_from_logits, vote
 
 KIND = HeadSpec("kind", "softmax", ("bed", "sofa", "table"))
 COLOR = HeadSpec("color", "sigmoid", ("black", "blue", "red"))
@@ -67,3 +67,12 @@ def test_logits_are_divided_by_the_temperature_of_their_network() -> None:
     predictions = predictions_from_logits((KIND,), {"a": (KIND,), "b": (hot,)}, logits)
     assert predictions.confidence("a", "kind") > predictions.confidence("b", "kind")
     assert predictions.labels("a", "kind") == predictions.labels("b", "kind") == ["bed"]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "winner"),
+    [([[0.51, 0.49], [0.51, 0.49], [0.0, 1.0]], 0), ([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4]], 1)],
+    ids=["majority against a more confident minority", "tie"],
+)
+def test_the_majority_wins_and_ties_go_to_the_higher_mean(probabilities: list[list[float]], winner: int) -> None:
+    assert vote(np.array(probabilities)[:, None]).tolist() == [winner]

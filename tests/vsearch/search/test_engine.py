@@ -26,6 +26,7 @@ from vsearch.imaging.codec import Picture
 from vsearch.imaging.geometry import Box
 from vsearch.index import generation, retention
 from vsearch.models.checkpoint import Checkpoint
+from vsearch.models.class_heads import CLASS
 from vsearch.search.engine import ALL, RETRY_SECONDS, Engine, Search
 from vsearch.search.merging import SearchResult
 
@@ -70,7 +71,7 @@ def test_a_catalog_image_finds_its_product(mirrored: bool, shop: Shop, engine: E
     assert [hit.label for hit in result.hits] == labels
     assert result.generation_id == engine.serving.generation.generation_id
     assert result.predictions is not None
-    assert set(result.predictions.votes) == {"left", "right"}
+    assert set(result.predictions.networks) == {"left", "right"}
     assert result.timings.keys() == {"encode", "search"}
     assert result.known_classes == ("chair", "lamp")
     assert (result.detections, result.box) == ((), None)
@@ -209,7 +210,7 @@ def test_every_detection_is_searched(shop: Shop, opened: EncoderFactory) -> None
     assert sorted(product_ids(result)) == list(range(1, 13))
     assert [detection.box for detection in result.detections] == [ROOM_RIGHT, ROOM_LEFT]
     assert result.predictions is not None
-    assert len(result.predictions.probabilities) == 1
+    assert result.predictions.mean(CLASS).shape[0] == 1
     assert result.timings.keys() == {"detect", "encode", "search"}
     engine.search(room(shop), Search(metric="euclidean"))
     assert (opened.encoders[0].calls, detector.calls) == (before + 1, 1)

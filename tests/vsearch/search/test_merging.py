@@ -1,8 +1,6 @@
-import numpy as np
-
 from vsearch.detection.detector import Detection
 from vsearch.imaging.geometry import Box
-from vsearch.models.class_heads import ClassPredictions
+from vsearch.models.trained_heads import HeadPredictions
 from vsearch.search.merging import LabeledHit, RegionResult, detection_weight, merge_regions
 
 BOX = Box(0, 0, 0.5, 0.5)
@@ -11,7 +9,7 @@ BOX = Box(0, 0, 0.5, 0.5)
 def region(box: Box | None, *values: tuple[int, float], weight: float = 1.0, routing: str = "routed") -> RegionResult:
     """Return a region with hits of (product id, value); image ids are ten times the product ids."""
     hits = tuple(LabeledHit(number, 10 * number, "a", value, value, value, "similar", box) for number, value in values)
-    predictions = ClassPredictions(("a",), {}, np.ones((1, 1), np.float32), np.zeros(1, np.int64))
+    predictions = HeadPredictions((), {})
     return RegionResult(weight, hits, ("a",) if box else ("b", "a"), routing, predictions)
 
 
