@@ -1,4 +1,4 @@
-"""Parses prices as written by exports and people, exactly, into minor units; ambiguous prices are rejected.
+"""Parses exported and typed prices exactly, into minor units; ambiguous prices are rejected.
 
 A single separator before exactly three digits, as in "1,290", can separate thousands or decimals. Only the currency's
 number of decimals, or separators known for the whole feed, can resolve this.

@@ -134,7 +134,7 @@ class UploadStore:
                 file.write(_PROBE)
 
     def _make_room(self, size: int) -> None:
-        """Delete photos if necessary before writing `size` bytes; two processes together stay below the limit."""
+        """Delete the oldest photos if `size` bytes need it, enough that two processes together stay below the limit."""
         self._free_bytes -= size
         if self._free_bytes < 0:
             freed = self._max_bytes // FREED_SHARE

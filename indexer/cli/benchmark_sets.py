@@ -112,7 +112,7 @@ def relevance_queries(catalog: CatalogImages, relevant: Mapping[str, Mapping[str
 def synthetic_queries(
     catalog: CatalogImages, skus: Iterable[str], kind: Kind, rooms: Sequence[Picture], seed: int = SEED
 ) -> list[Query]:
-    """Return a query with a synthetic photo of each product, placed in one of the rooms, if any are given."""
+    """Return one query per product: a synthetic photo of it, placed in one of the rooms if any are given."""
     found = []
     for number, sku in enumerate(skus):
         rng = np.random.default_rng([seed, number])

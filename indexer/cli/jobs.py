@@ -107,7 +107,7 @@ def alarm(settings: Settings) -> None:
     if not settings.alarm.strip():
         example = "curl -fsS --data-binary @- https://alerts.example/shop"
         raise SettingsError(
-            f"No alarm command is set. Set VSEARCH_ALARM to one that reads its input, such as '{example}'."
+            f"No alarm command is set. Set VSEARCH_ALARM to one that reads standard input, such as '{example}'."
         )
     run_alarm(settings.alarm, "vsearch: this is a test of the alarm; nothing failed.")
     click.echo("The alarm command succeeded. Check that the message arrived.")

@@ -18,7 +18,7 @@ from catalog.changes import Changes, ProductItem, diff
 from catalog.database import lock_for_writing
 from catalog.image_store import ImageStore
 from catalog.models import FeedImport, utc_now
-from indexer.feed import gates, locations
+from indexer.feed import downloads, gates
 from indexer.feed.column_mapping import read_mapping
 from indexer.feed.gates import CatalogState, FeedGateError
 from indexer.feed.picture_sources import open_pictures
@@ -92,7 +92,7 @@ def import_feed(
         about = {"feed": redact_url(feed), "started_at": clock()}
         try:
             with (
-                locations.local_file(feed, private=private) as file,
+                downloads.local_file(feed, private=private) as file,
                 open_pictures(pictures or settings.feed_images or None, limits.max_bytes, private=private) as source,
             ):
                 reading = read_feed(file, settings.currency, read_mapping(mapping) if mapping else None)

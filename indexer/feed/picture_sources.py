@@ -13,8 +13,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
-from indexer.feed import locations
-from indexer.feed.locations import Downloader, FileContent
+from indexer.feed import downloads
+from indexer.feed.downloads import Downloader, FileContent
 from vsearch.core.archives import DAMAGED, Archive, NameIndex, files_below, open_archive
 from vsearch.core.errors import AddressRefused, FeedRejected, ImageRejected, first_line
 from vsearch.core.redaction import redact
@@ -44,7 +44,7 @@ class PictureSource:
         Raises:
             PictureUnavailable: the image is missing, too large, or unreadable.
         """
-        if locations.is_web(name):
+        if downloads.is_web(name):
             try:
                 return self._web.fetch(name, self._max_bytes, tag)
             except AddressRefused as error:
@@ -56,10 +56,10 @@ class PictureSource:
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
         """Return the names in the order that is fastest to read: files first; addresses keep their order."""
         listed = list(names)
-        files = [name for name in listed if not locations.is_web(name)]
+        files = [name for name in listed if not downloads.is_web(name)]
         return [
             *(self._files.in_reading_order(files) if self._files else files),
-            *(name for name in listed if locations.is_web(name)),
+            *(name for name in listed if downloads.is_web(name)),
         ]
 
 
@@ -82,9 +82,9 @@ def open_pictures(location: str | None, max_bytes: int, *, private: bool = False
 def _open_location(location: str | None, max_bytes: int) -> Iterator["_FilePictures | None"]:
     if location is None:
         yield None
-    elif locations.is_web(location):
+    elif downloads.is_web(location):
         raise FeedRejected(f"--images {location} is a web address. Put full image URLs in the feed and omit --images.")
-    elif locations.is_address(location):
+    elif downloads.is_address(location):
         yield _open_storage(location, max_bytes)
     elif Path(location).is_dir():
         yield FolderPictures(Path(location), max_bytes)
@@ -102,7 +102,7 @@ def _open_location(location: str | None, max_bytes: int) -> Iterator["_FilePictu
 
 def _open_storage(location: str, max_bytes: int) -> "StoredPictures":
     """Check the folder once, to avoid a timeout for every image if the storage is unreachable."""
-    files, folder = locations.storage(location)
+    files, folder = downloads.storage(location)
     try:
         files.info(folder)
     except PermissionError:  # reading may be allowed even if listing is not

@@ -16,7 +16,7 @@ from catalog.changes import ProductItem
 from catalog.prices import DECIMALS, UNKNOWN_SEPARATORS
 from indexer.feed.column_mapping import ATTRIBUTE, COLUMNS, ColumnMapping, apply_mapping
 from indexer.feed.fields import MAX_SKU_LENGTH, FeedFields, PriceFormat, parse_sku
-from indexer.feed.formats import open_feed
+from indexer.feed.file_formats import open_feed
 from indexer.feed.rows import RawRow
 from vsearch.core.errors import FeedRejected, SettingsError
 

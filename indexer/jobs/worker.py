@@ -187,9 +187,9 @@ def is_due(schedule: str, last: datetime, now: datetime) -> bool:
 
     Args:
         schedule: crontab line.
-        last: when the job was last queued, in local time without a zone: a start in the hour that is skipped in spring
-            is late, and one in the hour that is repeated in autumn counts once.
-        now: the current local time.
+        last: when the job was last queued, in naive local time. When the clocks change, a start in the skipped hour
+            happens late, and one in the repeated hour happens once.
+        now: the current time, likewise naive and local.
     """
     return next(CronSim(schedule, max(last, now - MAX_DELAY))) <= now
 

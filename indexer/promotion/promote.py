@@ -87,7 +87,7 @@ def compare(
     """Compare two models without publishing anything; `first` defaults to the model in use.
 
     Raises:
-        CheckpointMismatch: a checkpoint cannot search.
+        CheckpointMismatch: a checkpoint cannot be used for search.
         NoGeneration: `first` is not given and nothing is published.
         VSearchError: an index cannot be built.
     """
@@ -128,7 +128,7 @@ def promote(
     Raises:
         PromotionRefused: it performs worse, or the `checkpoint` setting names a different model.
         NoGeneration: nothing is published to compare it with.
-        CheckpointMismatch: the candidate cannot search.
+        CheckpointMismatch: the candidate cannot be used for search.
         VSearchError: the index cannot be built; the published one is kept.
     """
     if settings.checkpoint:
@@ -267,6 +267,6 @@ def _published_manifest(settings: Settings) -> Manifest:
 def _require_searchable(checkpoint: Checkpoint) -> None:
     if not checkpoint.searchable:
         raise CheckpointMismatch(
-            f"Checkpoint {checkpoint.checkpoint_id} cannot search: it has no retrieval parts. "
+            f"Checkpoint {checkpoint.checkpoint_id} cannot be used for search: it has no retrieval parts. "
             "Add an [assemble] table to its plan and train again."
         )

@@ -24,7 +24,7 @@ _ZIP_UTF8 = 0x800
 
 
 class NameIndex:
-    """Finds files by names spelled differently: with decomposed letters (macOS), backslashes or another encoding.
+    """Finds files whose stored names differ in Unicode normalization (macOS), path separators or encoding.
 
     If all files are in one top-level folder, they are also found without its name. `raw` maps names of unknown
     encoding to their undecoded bytes; by default, these are the names that are not UTF-8.

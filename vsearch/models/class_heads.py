@@ -153,7 +153,7 @@ def fit_heads(
 
 
 def _fit_scaling(block: NDArray[Any], products: NDArray[np.int64], known: NDArray[Any] | None) -> Projection:
-    """Return a projection to values of about 1: a whitening if products have several images, else only a scale."""
+    """Return a projection to unit mean square: a whitening if products have several images, otherwise only a scale."""
     if len(np.unique(products)) < len(products):
         fitted = fit_whitening(block, products, size=block.shape[1], known=known)
     else:

@@ -212,8 +212,9 @@ def _carry_over(
 ) -> Kept:
     """Convert the differences and the background cohort of `start` to the blocks of the new networks.
 
-    Their images are not available, but blocks are affine in features. `pictures` encoded by both networks (`blocks`
-    by the new ones) show how the features have changed, by ridge regression. Both are empty if blocks are missing.
+    The images they were computed from are not available. Instead, ridge regression on `pictures`, encoded by both
+    models (`blocks` by the new one), fits an affine map from old to new blocks. Returns empty arrays if `start`
+    lacks any of the blocks.
     """
     size = blocks.shape[1]
     if not (start.searchable and projections.keys() <= start.retrieval.projections.keys()):

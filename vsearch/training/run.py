@@ -132,7 +132,7 @@ def _record(run: Run, **more: str) -> None:
 
 
 def _load_begun(folder: Path) -> dict[str, Any]:
-    """Return the plan and images recorded at the start; empty until something is trained: the plan may still change."""
+    """Return the plan and images recorded at the start, or {} before anything is trained: the plan may still change."""
     trained = [
         item
         for item in folder.iterdir()

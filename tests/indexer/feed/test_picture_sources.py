@@ -7,7 +7,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from indexer.feed.locations import local_file
+from indexer.feed.downloads import local_file
 from indexer.feed.picture_sources import PictureUnavailable, open_pictures
 from tests.archives import make_folder, make_tar, make_zip
 from vsearch.core.errors import FeedRejected

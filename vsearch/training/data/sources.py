@@ -260,7 +260,7 @@ def _split_of(group: str, seed: int, val_share: float) -> SplitName:
 
 
 def _clean(value: str) -> str:
-    """Return the part of a value after the last slash, with underscores replaced with spaces."""
+    """Return the part of a value after the last slash, with spaces for underscores."""
     return value.rpartition("/")[2].replace("_", " ").strip()
 
 

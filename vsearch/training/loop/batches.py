@@ -36,7 +36,7 @@ Inputs = Callable[[NDArray[np.int64], int], NDArray[Any]]
 class Batches:
     """The batches of a phase: (inputs float32 [b, h, w, c], {head: targets}).
 
-    With a metric head a batch has two views of each product, first those [0:b], then those [b:2b].
+    With a metric head a batch has two views of each product: the first views in rows [0:b], the second in [b:2b].
 
     Attributes:
         steps: number of steps in an epoch.
@@ -213,7 +213,7 @@ def partners(
 def _training(
     split: Split, heads: Sequence[HeadSpec], batch: int, inputs: Inputs, seed: int, start_step: int
 ) -> tf.data.Dataset:
-    """Return endless (step, inputs, targets). A batch depends only on the seed and its step."""
+    """Return an endless data set of (step, inputs, targets). A batch depends only on the seed and its step."""
     encoded = [encode_targets(head, split.targets[head.name]) for head in heads]
     order, partner = row_order(split, batch, seed), partners(split, heads, seed)
 

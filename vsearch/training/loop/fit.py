@@ -194,7 +194,7 @@ class _Training:
 class _StateSaver(keras.callbacks.Callback):  # type: ignore[misc]  # untyped
     """Saves the state every half minute and after each epoch, keeps the best epoch, and stops if progress stalls.
 
-    `keras.callbacks.BackupAndRestore` restarts an interrupted epoch from its start, but with the mid-epoch weights.
+    `keras.callbacks.BackupAndRestore` is not used because it repeats an interrupted epoch with the mid-epoch weights.
     """
 
     def __init__(

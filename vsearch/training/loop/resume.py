@@ -33,7 +33,7 @@ class TrainingState:
 
 @contextmanager
 def intact(path: Path) -> Iterator[None]:
-    """Report errors in reading `path`, a file written by an earlier run, as damage.
+    """Translate errors caused by damaged content of `path`, a file written by an earlier run.
 
     Raises:
         CheckpointMismatch: the content is damaged.
@@ -47,7 +47,7 @@ def intact(path: Path) -> Iterator[None]:
 
 
 def save(file: Path, state: TrainingState, variables: Sequence[Any]) -> None:
-    """Write a state with the values of its variables, completely or not at all.
+    """Write a state and the values of its variables atomically.
 
     Raises:
         OSError: the disk is full; the file is unchanged.

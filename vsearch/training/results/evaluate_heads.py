@@ -43,8 +43,8 @@ def evaluate_checkpoint(
     heads = tuple(spec for spec in trained.specs if spec.kind != "metric" and spec.name in planned)
     if not heads:
         raise CheckpointMismatch(
-            f"Checkpoint {folder} has the heads {', '.join(spec.name for spec in trained.specs)}, plan {plan.name} "
-            f"{', '.join(planned) or 'none'}. Use the plan it was trained with."
+            f"Checkpoint {folder} has the heads {', '.join(spec.name for spec in trained.specs)}, but plan "
+            f"{plan.name} has {', '.join(planned) or 'none'}. Use the plan that the checkpoint was trained with."
         )
     same = [
         planned[spec.name].model_copy(

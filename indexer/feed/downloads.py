@@ -1,4 +1,4 @@
-"""Where feeds and images are: paths, web addresses, and object storage addresses such as s3://.
+"""Opens and downloads feeds and images: paths, web addresses, and object storage addresses such as s3://.
 
 Downloads are limited in size and time, retried, and never from a private network unless allowed: the addresses in a
 feed come from third parties, and could make the server request resources that only it can reach (server-side request
