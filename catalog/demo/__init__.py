@@ -9,7 +9,7 @@ from pathlib import Path
 SHOP = Path(str(resources.files(__name__))) / "shop"
 FEED = SHOP / "feed.csv"
 PICTURES = SHOP / "pictures"
-PHOTOS = SHOP / "photos"
+PHOTOS = SHOP / "photos"  # in an installed wheel only those with split `unseen`, see setup.py
 
 EXAMPLES = {
     "rik-007-bra-2.jpg": "a brass bed in front of patterned wallpaper",
