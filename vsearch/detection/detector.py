@@ -16,7 +16,8 @@ from vsearch.models.classifier import Classifier
 log = logging.getLogger(__name__)
 
 MAX_DETECTIONS: Final = 3
-MIN_CONFIDENCE: Final = 0.15
+MIN_CONFIDENCE: Final = 0.25
+"""Measured on the demo's photos: 0.15 finds 1 percent more products, with 11 percent more boxes to search."""
 
 MAX_SHARED_AREA: Final = 0.5
 """Largest share of the smaller of two boxes that may lie in the other; beyond it, the less confident one is dropped.

@@ -20,11 +20,14 @@ class Backbone:
     # stage's last layer
     stages: tuple[str, ...]
     middle: str  # layer whose output is the middle feature map, downsampled 16 times or as close to it as there is one
+    # layer whose output, downsampled 32 times, a boxes head reads along with the middle map; empty if it cannot detect
+    coarse: str = ""
     stem_layers: int = 0  # number of layers before the first stage, if stages are named by their last layer
     application: str = ""  # class in `keras.applications`; empty for those of `vsearch.models.networks.architectures`
 
 
 _LITE_STAGES = ("stem", *(f"stage{n}" for n in range(1, 8)), "head")
+_LITE_COARSE = "stage7_block1_project_bn"
 _POCKET_STAGES = ("stem", "stage1", "stage2", "stage3")
 _RESNET_STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5")
 _RESIDUAL_STAGES = ("stem", "stage1", "stage2", "stage3", "stage4")
@@ -35,17 +38,16 @@ _INCEPTION_STAGES = tuple(f"mixed{n}" for n in range(11))
 BACKBONES = {
     row.name: row
     for row in (
-        Backbone("efficientnet_lite0", 224, "lite", _LITE_STAGES, "stage5_block3_add"),
-        Backbone("efficientnet_lite1", 240, "lite", _LITE_STAGES, "stage5_block4_add"),
-        Backbone("efficientnet_lite2", 260, "lite", _LITE_STAGES, "stage5_block4_add"),
+        Backbone("efficientnet_lite0", 224, "lite", _LITE_STAGES, "stage5_block3_add", _LITE_COARSE),
+        Backbone("efficientnet_lite1", 240, "lite", _LITE_STAGES, "stage5_block4_add", _LITE_COARSE),
+        Backbone("efficientnet_lite2", 260, "lite", _LITE_STAGES, "stage5_block4_add", _LITE_COARSE),
         Backbone("resnet50", 224, "caffe", _RESNET_STAGES, "conv4_block6_out", application="ResNet50"),
         Backbone("resnet101", 224, "caffe", _RESNET_STAGES, "conv4_block23_out", application="ResNet101"),
         Backbone("resnet152", 224, "caffe", _RESNET_STAGES, "conv4_block36_out", application="ResNet152"),
         Backbone("vgg16", 224, "caffe", _VGG_STAGES, "block4_pool", application="VGG16"),
         Backbone("vgg19", 224, "caffe", _VGG_STAGES, "block4_pool", application="VGG19"),
-        Backbone("inception_v3", 299, "signed", _INCEPTION_STAGES, "mixed7", 18, "InceptionV3"),
+        Backbone("inception_v3", 299, "signed", _INCEPTION_STAGES, "mixed7", stem_layers=18, application="InceptionV3"),
         Backbone("pocket_strip", 48, "signed", _POCKET_STAGES, "stage2_block1_out"),
-        Backbone("pocket_detector", 160, "signed", (*_POCKET_STAGES, "stage4", "join"), "stage3_block1_out"),
         Backbone("smaller_vgg", 96, "signed", _VGG_STAGES[:3], "block2_pool"),
         Backbone("alexnet_v2", 224, "signed", _ALEXNET_STAGES, "conv4"),
         Backbone("residual50", 224, "signed", _RESIDUAL_STAGES, "stage3_block6_out"),

@@ -141,6 +141,12 @@ def bundled() -> Path:
     return Path(__file__).with_name("bundled") / "ensemble"
 
 
+def file_of(folder: Path, name: str) -> Path:
+    """Return the path of a checkpoint's file. Bundled checkpoints share the weights of the ensemble's backbones."""
+    path = folder / name
+    return bundled() / name if folder.parent == bundled().parent and not path.is_file() else path
+
+
 def load(folder: Path) -> Checkpoint:
     """Load a checkpoint and verify the hash of every file.
 
@@ -232,7 +238,8 @@ def read_description(folder: Path) -> dict[str, Any]:
         raise CheckpointMissing(f"{folder} is not a checkpoint: it has no {DESCRIPTION}.")
     description = _parse(folder)
     for name, digest in description["files"].items():
-        if not (folder / name).is_file() or checksum(folder / name) != digest:
+        path = file_of(folder, name)
+        if not path.is_file() or checksum(path) != digest:
             raise CheckpointMismatch(
                 f"The checkpoint {folder} is damaged: {name} is missing or has changed. Copy the folder again."
             )

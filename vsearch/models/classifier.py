@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from vsearch.core.errors import CheckpointMismatch
 from vsearch.core.files import atomic_folder
 from vsearch.imaging.codec import Picture
-from vsearch.models.checkpoint import Checkpoint
+from vsearch.models.checkpoint import Checkpoint, file_of
 from vsearch.models.registry import check_target
-from vsearch.models.tensorflow_startup import import_tensorflow
+from vsearch.models.tensorflow_startup import compile_network, import_tensorflow
 from vsearch.models.trained_heads import HeadPredictions, TrainedHeads, predictions_from_logits
 from vsearch.models.weights import read_packed, unpack
 
@@ -66,16 +66,15 @@ def _compile(network: Any, heads: TrainedHeads) -> Callable[[NDArray[np.uint8]],
     """Compile a `keras.Model` with trained heads: framed uint8 [n, *frame, 3] -> logits by head."""
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *heads.frame, 3), tf.uint8)])  # type: ignore[untyped-decorator]
-    def run(framed: Any) -> Any:
-        pictures = tf.image.resize(tf.cast(framed, tf.float32), heads.shape, antialias=True)
-        found = network(pictures, training=False)
+    def run(framed: Any) -> Mapping[str, Any]:
+        pictures = tf.image.resize(framed, heads.shape, antialias=True)
+        found: dict[str, Any] = network(pictures, training=False)
         if not heads.mirrored:
             return found
         mirrored = network(pictures[:, :, ::-1], training=False)
         return {name: (found[name] + mirrored[name]) / 2 for name in found}
 
-    return run  # type: ignore[no-any-return]
+    return compile_network(run, (*heads.frame, 3))
 
 
 def top_weights(backbone: Any, network: Any) -> list[Any]:
@@ -91,7 +90,7 @@ def load_network(checkpoint: Checkpoint, name: str) -> Any:
     heads = checkpoint.trained_heads
     assert heads is not None
     backbone, network = build_network(name, heads.specs, dropout=0.0, shape=heads.shape)
-    unpack(backbone.weights, read_packed(checkpoint.folder / f"{name}.weights.npz"), name)
+    unpack(backbone.weights, read_packed(file_of(checkpoint.folder, f"{name}.weights.npz")), name)
     top = top_weights(backbone, network)
     unpack(top, read_packed(checkpoint.folder / f"{name}.top.npz"), f"the heads of {name}")
     return network

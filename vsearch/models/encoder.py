@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from vsearch.imaging.codec import Picture
 from vsearch.imaging.preprocess import fit_square, trim
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.class_heads import COLOR
-from vsearch.models.tensorflow_startup import import_tensorflow
+from vsearch.models.tensorflow_startup import compile_network, import_tensorflow
 from vsearch.models.weights import read_packed, unpack
 
 
@@ -71,23 +72,9 @@ def raw_features(
 
 
 def compile_trunk(name: str, weights: Sequence[NDArray[Any]], side: int) -> CompiledTrunk:
-    """Return the compiled trunk of a backbone with these weights; see `vsearch.models.network.build_trunk`.
-
-    Its weights become constants, so TensorFlow merges batch normalization into convolutions, which is a third faster.
-    """
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
+    """Return the compiled trunk of a backbone with these weights; see `vsearch.models.network.build_trunk`."""
     from vsearch.models.network import build_trunk
 
     network, trunk = build_trunk(name, side)
     unpack(network.weights, weights, name)
-    names = tuple(trunk.output)
-
-    @tf.function(input_signature=[tf.TensorSpec((None, side, side, 3), tf.uint8)])  # type: ignore[untyped-decorator]
-    def run(squares: Any) -> Any:
-        found = trunk(tf.cast(squares, tf.float32), training=False)
-        return [found[block] for block in names]
-
-    frozen = convert_variables_to_constants_v2(run.get_concrete_function())
-    return CompiledTrunk(side, lambda squares: dict(zip(names, frozen(tf.constant(squares)), strict=True)))
+    return CompiledTrunk(side, compile_network(partial(trunk, training=False), (side, side, 3)))

@@ -13,7 +13,7 @@ from keras import layers
 from vsearch.models.backbones import Scaling, backbone, build
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.class_heads import MIDDLE
-from vsearch.models.networks.layers import DigitReader, GridPool, box_head
+from vsearch.models.networks.layers import DigitReader, GridPool, JoinMaps, box_head
 from vsearch.models.trained_heads import HeadSpec
 from vsearch.models.weights import read_packed, unpack
 
@@ -72,9 +72,21 @@ def build_network(
     """
     network = build(name)
     pictures = keras.Input((*(shape or (None, None)), 3), name="pictures")
-    features = network(scale(pictures, backbone(name).scaling))
+    features = head_features(network, heads)(scale(pictures, backbone(name).scaling))
     outputs = {head.name: _head(head, dropout)(features) for head in heads}
     return network, keras.Model(pictures, outputs, name=f"{name}_network")
+
+
+def head_features(network: keras.Model, heads: Sequence[HeadSpec]) -> keras.Model:
+    """Return a model of the features that the heads read: the backbone itself, or for a boxes head two joined maps.
+
+    They are the coarse and the middle map of the backbone table; see `JoinMaps`.
+    """
+    if all(head.kind != "boxes" for head in heads):
+        return network
+    row = backbone(network.name)
+    maps = [network.get_layer(layer).output for layer in (row.coarse, row.middle)]
+    return keras.Model(network.inputs, JoinMaps()(maps), name=f"{network.name}_maps")
 
 
 def build_top(network: keras.Model, channels: int) -> keras.Model:

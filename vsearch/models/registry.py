@@ -285,7 +285,7 @@ def _entry(folder: Path, where: Literal["bundled", "shop"]) -> Entry:
 def _files(folder: Path) -> list[Path]:
     """Return the files of a checkpoint, its description last; other files in the folder are not part of it."""
     names = sorted(read_description(folder)["files"])
-    return [*(folder / name for name in names), folder / checkpoints.DESCRIPTION]
+    return [*(checkpoints.file_of(folder, name) for name in names), folder / checkpoints.DESCRIPTION]
 
 
 def _copy(folder: Path, target: Path) -> Path:

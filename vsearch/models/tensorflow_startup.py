@@ -1,8 +1,13 @@
-"""Import TensorFlow without its native libraries' messages about CPU flags and missing GPUs."""
+"""Import TensorFlow without its native libraries' messages about CPU flags and missing GPUs; compile networks."""
 
 import logging
 import os
 import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 _STDERR = 2
 
@@ -31,3 +36,20 @@ def import_tensorflow() -> None:
     finally:
         os.dup2(stderr, _STDERR)
         os.close(stderr)
+
+
+def compile_network(
+    network: Callable[[Any], Mapping[str, Any]], shape: tuple[int, ...]
+) -> Callable[[NDArray[np.uint8]], Mapping[str, Any]]:
+    """Compile a function of a float32 tensor [n, *shape] that returns tensors by name; the result takes uint8 images.
+
+    The weights become constants, so TensorFlow merges batch normalization into convolutions, which is a third faster.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    signature = [tf.TensorSpec((None, *shape), tf.uint8)]
+    run = tf.function(lambda images: network(tf.cast(images, tf.float32)), input_signature=signature)
+    traced = run.get_concrete_function()
+    names, frozen = sorted(traced.structured_outputs), convert_variables_to_constants_v2(traced)
+    return lambda images: dict(zip(names, frozen(tf.constant(images)), strict=True))

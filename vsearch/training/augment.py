@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from vsearch.training.plan import Augment
 
@@ -107,6 +108,12 @@ def transform_boxes(boxes: Any, matrices: Any, before: tuple[int, int], after: t
     clipped = tf.clip_by_value(whole, 0.0, 1.0)
     visible = (_areas(clipped) >= _MIN_VISIBLE * _areas(whole)) & (_areas(boxes) > 0)
     return tf.where(boxes < 0, boxes, tf.where(visible[..., None], clipped, 0.0))
+
+
+def mirror_boxes(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the boxes of mirrored images, float32 [n, k, 4], relative. Unknown boxes, -1, are kept."""
+    left, top, right, bottom = np.moveaxis(boxes, -1, 0)
+    return np.where(boxes < 0, boxes, np.stack([1 - right, top, 1 - left, bottom], axis=-1))
 
 
 def _areas(boxes: Any) -> Any:

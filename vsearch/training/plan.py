@@ -293,12 +293,14 @@ class Plan(Table):
 
     def _check_detection(self, augments: list[Augment]) -> None:
         boxed = {head.name for head in self.head if head.kind == "boxes"}
+        detecting = [row.name for row in BACKBONES.values() if row.coarse]
         rules = (
             (self.framing != "stretch", 'framing = "stretch"'),
             (len(self.backbones) > 1, "a single backbone"),
+            (not BACKBONES[self.backbones[0]].coarse, f"one of the backbones {', '.join(detecting)}"),
+            (any(side % 32 for phase in self.phase for side in phase.shape), "sizes that are multiples of 32"),
             (any(head.kind == "metric" for head in self.head), "a plan without metric heads"),
             (self.mirrored, "mirrored = false"),
-            (any(phase.unfreeze == "none" for phase in self.phase), 'no phase with unfreeze = "none"'),
             (any(a.scramble and not boxed <= set(a.scramble_hides) for a in augments), "its name in scramble_hides"),
         )
         for broken, rule in rules:

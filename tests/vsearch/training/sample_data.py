@@ -73,7 +73,8 @@ def write(folder: Path, text: str = PLAN) -> plans.Plan:
 
 ROOMS = """
 name = "rooms"
-backbones = ["pocket_detector"]
+backbones = ["efficientnet_lite0"]
+start = "bundled"
 seed = 3
 framing = "stretch"
 cache_size = 64
@@ -97,6 +98,8 @@ size = 64
 epochs = 2
 batch = 8
 learning_rate = 0.01
+unfreeze = "none"
+views = 2
 """
 
 

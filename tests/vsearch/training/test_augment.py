@@ -204,3 +204,13 @@ def test_boxes_are_clipped_or_removed_if_mostly_out_of_view():
     np.testing.assert_allclose(found[0, 1], [0, 0.2, 0.6, 0.4], atol=0.01)
     assert (found[0, [0, 2]] == 0).all()
     assert (transform_boxes(unknown, right_half, (60, 80), (60, 80)).numpy() == -1).all()
+
+
+def test_mirrored_boxes_keep_their_size_and_height():
+    from vsearch.training.augment import mirror_boxes
+
+    boxes = np.array([[[0.1, 0.2, 0.5, 0.4], [0, 0, 0, 0]], [[-1, -1, -1, -1], [-1, -1, -1, -1]]], np.float32)
+    found = mirror_boxes(boxes)
+    np.testing.assert_allclose(found[0, 0], [0.5, 0.2, 0.9, 0.4], atol=1e-6)
+    assert found[0, 1, 2] == found[0, 1, 0]
+    assert (found[1] == -1).all()

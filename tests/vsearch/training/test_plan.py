@@ -62,10 +62,11 @@ def test_invalid_plans_are_refused(change, message):
     ("change", "message"),
     [
         (('framing = "stretch"', ""), "framing"),
-        (('["pocket_detector"]', '["pocket_detector", "pocket_strip"]'), "single backbone"),
+        (('["efficientnet_lite0"]', '["efficientnet_lite0", "pocket_strip"]'), "single backbone"),
         (("dropout = 0", "mirrored = true"), "mirrored"),
         (("crop_area = [0.8, 1.0]", "scramble = 0.5"), "scramble_hides"),
-        (("batch = 8", 'batch = 8\nunfreeze = "none"'), "unfreeze"),
+        (("size = 64", "size = 72"), "multiples of 32"),
+        (('"efficientnet_lite0"', '"pocket_strip"'), "efficientnet_lite0"),
         (("[augment]", '[[head]]\nname = "same"\nkind = "metric"\n[augment]'), "metric"),
         (("boxes = [", 'box = ["a", "b", "c", "d"]\nboxes = ['), "mutually exclusive"),
     ],

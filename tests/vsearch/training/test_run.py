@@ -228,12 +228,12 @@ def test_a_detector_learns_a_few_rooms(tmp_path):
 
     report = train(Run(plan, tmp_path, tmp_path / "run"))
 
-    assert report["validation"]["heads"]["products"]["predictors"]["pocket_detector"]["recall"]["3"]["mean"] > 0.9
+    assert report["validation"]["heads"]["products"]["predictors"]["efficientnet_lite0"]["recall"]["3"]["mean"] > 0.9
     assert (tmp_path / "run" / "boxes_products.png").is_file()
     made = checkpoints.load(tmp_path / "run" / "checkpoint")
     assert "products in 3" in (made.folder / "CARD.md").read_text()
-    cells = Classifier(made).predict([sample_data.room(1)[0]]).probabilities_of("pocket_detector", "products")
-    assert cells.shape == (1, 8, 8, 5)
+    cells = Classifier(made).predict([sample_data.room(1)[0]]).probabilities_of("efficientnet_lite0", "products")
+    assert cells.shape == (1, 4, 4, 5)
 
 
 @pytest.fixture

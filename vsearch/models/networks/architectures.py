@@ -1,6 +1,6 @@
 """Our own networks without their top, built by name and only by `vsearch.models.backbones`.
 
-The bundled ones come first: those of the ensemble, the reader and the detector. Classic networks to train from scratch
+The bundled ones come first: those of the ensemble and the reader. Classic networks to train from scratch
 follow.
 """
 
@@ -8,8 +8,6 @@ from functools import partial
 from typing import Any
 
 from keras import layers
-
-from vsearch.models.networks.layers import UpsampleAdd
 
 Tensor = Any
 Stride = int | tuple[int, int]
@@ -45,23 +43,6 @@ def pocket_strip(inputs: Tensor) -> Tensor:
     for stage, (width, stride) in enumerate(stages, start=1):
         x = _basic_block(x, width, stride, f"stage{stage}_block1")
     return x
-
-
-def pocket_detector(inputs: Tensor) -> Tensor:
-    """Residual network with the finest level of a feature pyramid (Lin et al., CVPR 2017); 310,000 weights.
-
-    [n, s, s, 3] -> [n, s/8, s/8, 48]
-    """
-    x = _conv(inputs, 16, 3, stride=2, name="stem")
-    levels = []
-    for stage, width in enumerate((24, 48, 72, 96), start=1):
-        x = _basic_block(x, width, 2, f"stage{stage}_block1")
-        levels.append(x)
-    joined = _conv(x, 48, 1, name="join4", relu=False)
-    for level in (3, 2):
-        finer = _conv(levels[level - 1], 48, 1, name=f"join{level}", relu=False)
-        joined = UpsampleAdd(name=f"join{level}_sum")([finer, joined])
-    return _conv(joined, 48, 3, name="join_out")
 
 
 def smaller_vgg(inputs: Tensor) -> Tensor:

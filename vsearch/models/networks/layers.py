@@ -9,7 +9,7 @@ from keras import layers, ops
 from vsearch.detection.boxes import GRID_CHANNELS
 
 _FREQUENCIES = 24  # cosines that encode the position of a column
-_BOX_WIDTH = 48
+_BOX_WIDTH = 96
 _BOX_PRIOR = 0.01  # initial confidence (Lin et al., ICCV 2017)
 _BOX_DISTANCE = 0.2  # initial distance from a center to the sides, as a fraction of the image
 
@@ -99,36 +99,63 @@ def _left_to_right(shape: tuple[int, int], dtype: str | None = None) -> Any:
     return ops.convert_to_tensor((bumps @ cosines.T * scale).astype(np.float32), dtype)
 
 
-def box_head(width: int | None, *, dropout: float, name: str) -> keras.Sequential:
-    """Return the detection head: feature map [n, h, w, c] -> float32 [n, h, w, 5]; see `vsearch.detection.boxes`.
+class JoinMaps(layers.Layer):  # type: ignore[misc]  # keras ships no types
+    """Join a feature map with one of twice its size: [n, h, w, c] and [n, 2h, 2w, d] -> float32 [n, h, w, c + 4d].
 
-    `width` is that of the hidden layer; `dropout` applies before the output.
+    The finer map's cells become channels, so that nothing of it is lost and a single array can be cached.
     """
-    steps = [
-        layers.Conv2D(width or _BOX_WIDTH, 3, padding="same", use_bias=False, dtype="float32"),
-        layers.BatchNormalization(momentum=0.95, dtype="float32"),
-        layers.ReLU(dtype="float32"),
-        layers.Dropout(dropout, dtype="float32"),
-        layers.Conv2D(GRID_CHANNELS, 1, bias_initializer=_box_bias, dtype="float32"),
-    ]
-    return keras.Sequential(steps, name=name)
-
-
-class UpsampleAdd(layers.Layer):  # type: ignore[misc]  # keras ships no types
-    """Add an upsampled coarse feature map [n, h/2, w/2, c] to a fine one [n, h, w, c]."""
 
     def call(self, maps: tuple[Any, Any]) -> Any:
-        """Return the sum."""
-        fine, coarse = maps
-        twice = ops.repeat(ops.repeat(coarse, 2, axis=1), 2, axis=2)
-        return fine + twice[:, : ops.shape(fine)[1], : ops.shape(fine)[2]]
+        """Return the joined map."""
+        coarse, fine = maps
+        _, height, width, _ = ops.shape(coarse)
+        parts = ops.reshape(fine, (-1, height, 2, width, 2, fine.shape[-1]))
+        cells = ops.reshape(ops.transpose(parts, (0, 1, 3, 2, 4, 5)), (-1, height, width, 4 * fine.shape[-1]))
+        return ops.concatenate([coarse, cells], axis=-1)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the shape of the fine map."""
-        return input_shape[0]
+        """Return the shape of the joined map."""
+        coarse, fine = input_shape
+        return (*coarse[:3], coarse[3] + 4 * fine[3])
+
+
+class SplitCells(layers.Layer):  # type: ignore[misc]  # keras ships no types
+    """Divide each cell of a feature map into 2 x 2 cells: [n, h, w, 4c] -> [n, 2h, 2w, c]."""
+
+    def call(self, cells: Any) -> Any:
+        """Return the finer map."""
+        _, height, width, channels = ops.shape(cells)
+        parts = ops.reshape(cells, (-1, height, width, 2, 2, channels // 4))
+        return ops.reshape(ops.transpose(parts, (0, 1, 3, 2, 4, 5)), (-1, 2 * height, 2 * width, channels // 4))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of the finer map."""
+        n, height, width, channels = input_shape
+        return (n, height and 2 * height, width and 2 * width, channels // 4)
+
+
+def box_head(width: int | None, *, dropout: float, name: str) -> keras.Sequential:
+    """Return the detection head: joined maps [n, h, w, c] -> float32 [n, 2h, 2w, 5]; see `vsearch.detection.boxes`.
+
+    `width` is that of the hidden layers; `dropout` applies before the output.
+    """
+    width = width or _BOX_WIDTH
+    steps: list[keras.layers.Layer] = []
+    for kernel in (1, 3, 3):
+        steps += [
+            layers.Conv2D(width, kernel, padding="same", use_bias=False, dtype="float32"),
+            layers.BatchNormalization(momentum=0.95, dtype="float32"),
+            layers.ReLU(dtype="float32"),
+        ]
+    steps += [
+        layers.Dropout(dropout, dtype="float32"),
+        layers.Conv2D(4 * GRID_CHANNELS, 1, bias_initializer=_box_bias, dtype="float32"),
+        SplitCells(dtype="float32"),
+    ]
+    return keras.Sequential(steps, name=name)
 
 
 def _box_bias(shape: tuple[int, ...], dtype: str | None = None) -> Any:
     """Return biases for a low confidence and boxes of medium size."""
     values = [np.log(_BOX_PRIOR / (1 - _BOX_PRIOR)), *[np.log(_BOX_DISTANCE)] * (GRID_CHANNELS - 1)]
-    return ops.convert_to_tensor(np.array(values, np.float32), dtype)
+    return ops.convert_to_tensor(np.tile(np.array(values, np.float32), shape[0] // GRID_CHANNELS), dtype)

@@ -4,10 +4,9 @@ Targets of n images are float32, with -1 where the label is missing: softmax and
 [n, length, 10], boxes [n, k, 4]. Those of a metric head are int32 [n].
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import chain
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from vsearch.core.progress import ProgressCallback, no_progress
 from vsearch.models.trained_heads import DIGITS, MISSING, HeadSpec
-from vsearch.training.augment import StatelessRng, augment_batch, transform_boxes
+from vsearch.training.augment import StatelessRng, augment_batch, mirror_boxes, transform_boxes
 from vsearch.training.data.dataset import Dataset, Split
 from vsearch.training.loop import frozen_trunk
 from vsearch.training.loop.frozen_trunk import FrozenTrunk
@@ -28,8 +27,8 @@ _MAX_ROWS = 2**40  # more than any split has
 _VIEW_BATCH = 256
 _FEATURE_BATCH = 256  # for validation
 
-Inputs = Callable[[NDArray[np.int64], int], NDArray[Any]]
-"""(rows, step) -> the inputs of a training batch."""
+LoadBatch = Callable[[NDArray[np.int64], int], list[NDArray[Any]]]
+"""(rows, step) -> the inputs of a training batch, and the targets of each head."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +51,13 @@ class Batches:
 def of_pictures(dataset: Dataset, phase: Phase, augment: Augment, *, seed: int, replicas: int = 1) -> Batches:
     """Return augmented training images and plain validation images."""
     train, heads = dataset.train, dataset.heads
+    encoded = [encode_targets(head, train.targets[head.name]) for head in heads]
 
     def training(start_step: int) -> tf.data.Dataset:
-        batches = _training(train, heads, phase.batch, lambda rows, _: train.pictures[rows], seed, start_step)
+        def load(rows: NDArray[np.int64], _: int) -> list[NDArray[Any]]:
+            return [train.pictures[rows], *(targets[rows] for targets in encoded)]
+
+        batches = _training(train, heads, phase.batch, load, seed, start_step)
 
         def augmented(step: Any, pictures: Any, targets: dict[str, Any]) -> Any:
             rng = StatelessRng(tf.stack([tf.constant(seed, tf.int64), step]), pictures.shape[0])
@@ -102,25 +105,27 @@ def of_features(
     """
     train, val, heads = dataset.train, dataset.val, dataset.heads
     paired = _has_metric(heads)
-    augmented = (augmented_view(train, augment, shape=phase.shape, seed=(seed, view)) for view in range(phase.views))
-    plain = [train.pictures, *([train.pictures[:, :, ::-1]] if augment.mirror else [])]
-    views = np.stack([frozen_trunk.features(trunk, view, folder, advance) for view in chain(plain, augmented)])
+    views = [
+        [frozen_trunk.features(trunk, pictures, folder, advance), *targets]
+        for pictures, targets in _views(train, heads, augment, phase, seed)
+    ]
     # A metric head is validated on whether an image retrieves its mirror image.
     val_pictures = [val.pictures, *([val.pictures[:, :, ::-1]] if paired else [])]
     val_views = np.stack([frozen_trunk.features(trunk, view, folder) for view in val_pictures], axis=1)
 
-    def inputs(rows: NDArray[np.int64], step: int) -> NDArray[Any]:
+    def load(rows: NDArray[np.int64], step: int) -> list[NDArray[Any]]:
         if paired:
             view = np.repeat([0, len(views) - 1], len(rows) // 2)
         else:
             view = np.random.default_rng([seed, 1, step]).integers(0, len(views), len(rows))
-        return np.asarray(views[view, rows])
+        examples = [[values[row] for values in views[number]] for number, row in zip(view, rows, strict=True)]
+        return [np.stack(values) for values in zip(*examples, strict=True)]
 
     def cast(features: Any, targets: dict[str, Any]) -> Any:
         return _deal(tf.cast(features, tf.float32), targets, replicas)
 
     def training(start_step: int) -> tf.data.Dataset:
-        batches = _training(train, heads, phase.batch, inputs, seed, start_step)
+        batches = _training(train, heads, phase.batch, load, seed, start_step)
         return batches.map(lambda _, features, targets: cast(features, targets)).prefetch(2)
 
     def join_views(features: Any, targets: dict[str, Any]) -> Any:
@@ -131,18 +136,42 @@ def of_features(
     return Batches(steps_per_epoch(train, phase.batch), training, validation)
 
 
+def _views(
+    split: Split, heads: Sequence[HeadSpec], augment: Augment, phase: Phase, seed: int
+) -> Iterator[tuple[NDArray[np.uint8], list[NDArray[Any]]]]:
+    """Yield the images with the targets of each head: unchanged, mirrored, and augmented `phase.views` times."""
+    encoded = [encode_targets(head, split.targets[head.name]) for head in heads]
+    sides = split.pictures.shape[1:3]
+
+    def move(change: Callable[[NDArray[Any]], Any]) -> list[NDArray[Any]]:
+        boxed = zip(heads, encoded, strict=True)
+        return [np.asarray(change(targets)) if head.kind == "boxes" else targets for head, targets in boxed]
+
+    yield split.pictures, encoded
+    if augment.mirror:
+        yield split.pictures[:, :, ::-1], move(mirror_boxes)
+    for view in range(phase.views):
+        pictures, maps = augmented_view(split, augment, shape=phase.shape, seed=(seed, view))
+        yield pictures, move(partial(transform_boxes, matrices=maps, before=sides, after=phase.shape))
+
+
 def augmented_view(
     split: Split, augment: Augment, *, shape: tuple[int, int], seed: tuple[int, int]
-) -> NDArray[np.uint8]:
-    """Return every image augmented once, uint8 [n, h, w, 3], without augmentations that would hide a label."""
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Return every image augmented once, without augmentations that would hide a label.
+
+    Returns:
+        The images, uint8 [n, h, w, 3], and their maps, see `vsearch.training.augment.AugmentedBatch`.
+    """
     harmless = augment.model_copy(update={"recolor": 0.0, "scramble": 0.0})
-    parts = []
+    parts, matrices = [], []
     for start in range(0, len(split), _VIEW_BATCH):
         rng = StatelessRng(tf.constant([seed[0], seed[1] * _MAX_ROWS + start], tf.int64), 1)
         pictures = split.pictures[start : start + _VIEW_BATCH]
-        changed = augment_batch(pictures, harmless, shape=shape, seed=rng.next_seed()).pictures
-        parts.append(tf.cast(tf.round(changed), tf.uint8).numpy())
-    return np.concatenate(parts)
+        changed = augment_batch(pictures, harmless, shape=shape, seed=rng.next_seed())
+        parts.append(tf.cast(tf.round(changed.pictures), tf.uint8).numpy())
+        matrices.append(changed.matrices.numpy())
+    return np.concatenate(parts), np.concatenate(matrices)
 
 
 def steps_per_epoch(split: Split, batch: int) -> int:
@@ -211,10 +240,9 @@ def partners(
 
 
 def _training(
-    split: Split, heads: Sequence[HeadSpec], batch: int, inputs: Inputs, seed: int, start_step: int
+    split: Split, heads: Sequence[HeadSpec], batch: int, load_batch: LoadBatch, seed: int, start_step: int
 ) -> tf.data.Dataset:
     """Return an endless data set of (step, inputs, targets). A batch depends only on the seed and its step."""
-    encoded = [encode_targets(head, split.targets[head.name]) for head in heads]
     order, partner = row_order(split, batch, seed), partners(split, heads, seed)
 
     def rows_of(step: int) -> NDArray[np.int64]:
@@ -222,8 +250,7 @@ def _training(
         return np.concatenate([rows, partner(rows, step)]) if partner else rows
 
     def gather(step: NDArray[np.int64]) -> list[NDArray[Any]]:
-        rows = rows_of(int(step))
-        return [inputs(rows, int(step)), *(targets[rows] for targets in encoded)]
+        return load_batch(rows_of(int(step)), int(step))
 
     example = gather(np.int64(0))  # type: ignore[arg-type]
 

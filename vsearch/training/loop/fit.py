@@ -21,7 +21,7 @@ from vsearch.core.errors import PlanError
 from vsearch.core.files import replace_text
 from vsearch.core.progress import ProgressCallback, no_progress
 from vsearch.models.backbones import backbone
-from vsearch.models.network import build_network, build_top
+from vsearch.models.network import build_network, build_top, head_features
 from vsearch.models.trained_heads import MISSING, HeadSpec
 from vsearch.training.data.dataset import Dataset
 from vsearch.training.loop import batches, resume
@@ -68,7 +68,7 @@ def state_file(run: "Run", name: str) -> Path:
 def load_network(run: "Run", name: str, heads: Sequence[HeadSpec]) -> tuple[Any, Any]:
     """Return the trained (backbone, network) in single precision."""
     trunk, network = _build(run.plan, name, heads, "float32")
-    resume.load(state_file(run, name), _variables_of(network))
+    resume.load(state_file(run, name), _variables_of(trunk, network))
     return trunk, network
 
 
@@ -93,6 +93,7 @@ class _Training:
         self._strategy = choose_strategy(devices)
         with self._strategy.scope():
             self._trunk, self._network = _build(self._plan, name, dataset.heads, self._precision)
+            self._features = head_features(self._trunk, dataset.heads)
             for phase in self._plan.phase:
                 first_trainable_layer(self._trunk, phase)
                 if phase.batch % self._strategy.num_replicas_in_sync:
@@ -106,7 +107,7 @@ class _Training:
     def train(self) -> None:
         """Train, starting from the last state."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        state = resume.load(self._file, _variables_of(self._network))
+        state = resume.load(self._file, _variables_of(self._trunk, self._network))
         for number in range(state.phase, len(self._plan.phase)):
             self.run_phase(number)
 
@@ -120,10 +121,10 @@ class _Training:
             layer.trainable = position >= first and not still
         data = self._batches(number)
         with self._strategy.scope():
-            model = network if phase.unfreeze != "none" else build_top(network, self._trunk.output_shape[-1])
+            model = network if phase.unfreeze != "none" else build_top(network, self._features.output_shape[-1])
             schedule = self._compile(model, phase, data.steps)
         optimizer = model.optimizer
-        variables = [*_variables_of(network), *optimizer.variables]
+        variables = [*_variables_of(self._trunk, network), *optimizer.variables]
         saver = _StateSaver(self._file, variables, phase, number, data.steps, schedule, self._report(number))
         has_labels = any((target != MISSING).any() for target in self._dataset.val.targets.values())
         while saver.restore():
@@ -144,7 +145,7 @@ class _Training:
             trained = self._trunk.get_weights()
             self._trunk.set_weights([share * a + (1 - share) * b for a, b in zip(self._start, trained, strict=True)])
         finished = TrainingState(number + 1, 0, saver.state.history)
-        resume.save(self._file, finished, _variables_of(network))
+        resume.save(self._file, finished, _variables_of(self._trunk, network))
         self._file.with_name("best.npz").unlink(missing_ok=True)
         self._report(number)(self._steps[number])
 
@@ -175,10 +176,10 @@ class _Training:
         if phase.unfreeze != "none":
             return batches.of_pictures(self._dataset, phase, augment, seed=seed, replicas=replicas)
         trunk = FrozenTrunk(
-            self._trunk,
+            self._features,
             backbone(self._trunk.name).scaling,
             phase.shape,
-            keep_map=any(head.kind == "digits" or head.grid > 1 for head in self._dataset.heads),
+            keep_map=any(head.kind in ("digits", "boxes") or head.grid > 1 for head in self._dataset.heads),
             precision=self._precision,
         )
         return batches.of_features(
@@ -296,6 +297,8 @@ def _build(plan: Plan, name: str, heads: Sequence[HeadSpec], policy: str) -> tup
         keras.mixed_precision.set_global_policy("float32")
 
 
-def _variables_of(network: Any) -> list[Any]:
-    # Those of the layers, since those of a model include variables that `compile` adds.
-    return [variable for layer in network.layers for variable in layer.variables]
+def _variables_of(trunk: Any, network: Any) -> list[Any]:
+    # Those of the layers, since those of a model include variables that `compile` adds. A boxes head does not use the
+    # last layers of the trunk.
+    layers = [layer for model in (network, trunk) for layer in model.layers]
+    return list({id(variable): variable for layer in layers for variable in layer.variables}.values())

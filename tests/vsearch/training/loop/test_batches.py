@@ -178,7 +178,7 @@ def test_an_augmented_view_hides_no_label():
 
     lively = UNCHANGED.model_copy(update={"brightness": 0.5, "recolor": 1.0, "recolor_hides": ("kind",)})
 
-    one, same, other = (augmented_view(split(), lively, shape=(16, 18), seed=(3, view)) for view in (0, 0, 1))
+    one, same, other = (augmented_view(split(), lively, shape=(16, 18), seed=(3, view))[0] for view in (0, 0, 1))
 
     assert one.shape == (10, 16, 18, 3)
     assert one.dtype == np.uint8
