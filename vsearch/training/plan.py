@@ -179,7 +179,7 @@ class Phase(Table):
     epochs: int = Field(ge=1)
     batch: int = Field(ge=2)
     learning_rate: float = Field(gt=0)
-    unfreeze: str | int = "all"
+    unfreeze: str | int | dict[str, str | int] = "all"
     views: int = Field(0, ge=0, le=64)
     schedule: Literal["constant", "cosine", "step"] = "cosine"
     every_epochs: float = Field(0.0, ge=0)
@@ -197,6 +197,10 @@ class Phase(Table):
     def shape(self) -> tuple[int, int]:
         """(height, width) in pixels."""
         return _height_and_width(self.size)
+
+    def first_layer(self, backbone: str) -> str | int:
+        """Return where `unfreeze` starts in a backbone."""
+        return self.unfreeze[backbone] if isinstance(self.unfreeze, dict) else self.unfreeze
 
     @model_validator(mode="after")
     def _check_steps(self) -> Self:
@@ -289,7 +293,16 @@ class Plan(Table):
             raise ValueError(f"hold_out: no softmax or sigmoid head has the label {missing[0]!r}")
         if self.detects:
             self._check_detection(augments)
+        self._check_unfrozen()
         return self
+
+    def _check_unfrozen(self) -> None:
+        for phase in self.phase:
+            if isinstance(phase.unfreeze, dict):
+                if phase.unfreeze.keys() != set(self.backbones):
+                    raise ValueError(f"phase {phase.name!r}: unfreeze must name each backbone")
+                if "none" in phase.unfreeze.values():
+                    raise ValueError(f'phase {phase.name!r}: unfreeze = "none" applies to all backbones')
 
     def _check_detection(self, augments: list[Augment]) -> None:
         boxed = {head.name for head in self.head if head.kind == "boxes"}

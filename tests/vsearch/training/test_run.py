@@ -293,3 +293,24 @@ def test_initial_weights_are_verified(folder):
     text = f'start = "{start}"\n{sample_data.PLAN.replace("pocket_strip", "efficientnet_lite0")}'
 
     assert "efficientnet_lite0.weights.npz" in refusal(folder, CheckpointError, text)
+
+
+@slow
+def test_networks_learn_from_different_layers_on_and_vote(tmp_path):
+    """The phases are those of the plan for the large networks, with small ones."""
+    small, large = sample_data.write(tmp_path), plans.read("ensemble")
+    backbones = {"pocket_strip": "stage3", "smaller_vgg": "block3"}
+    phases = [
+        phase.model_copy(update={"size": 32, "epochs": 1, "batch": 16, "views": 1, "average_with_start": 0.0})
+        for phase in large.phase
+    ]
+    phases[1] = phases[1].model_copy(update={"unfreeze": backbones})
+    changed = {"start": "random", "cache_size": 40, "phase": tuple(phases), "source": small.source}
+    head = large.head[0].model_copy(update={"label": "kind"})
+    more = {"backbones": tuple(backbones), "head": (head,), "assemble": small.assemble}
+
+    report = train(Run(large.model_copy(update=changed | more), tmp_path, tmp_path / "run"))
+
+    assert report["validation"]["heads"]["class"]["predictors"].keys() == {*backbones, "vote"}
+    assert report["block_heads"].keys() == {*backbones, "vote"}
+    assert "stage3 of pocket_strip, block3 of smaller_vgg" in (tmp_path / "run" / "checkpoint" / "CARD.md").read_text()

@@ -48,7 +48,7 @@ def first_trainable_layer(network: Any, phase: Phase) -> int:
     Raises:
         PlanError: there is no such stage or layer, or no layer from it onward has weights.
     """
-    count, wanted, row = len(network.layers), phase.unfreeze, backbone(network.name)
+    count, wanted, row = len(network.layers), phase.first_layer(network.name), backbone(network.name)
     if wanted in ("all", "none"):
         return 0 if wanted == "all" else count
     where = f"Phase {phase.name!r}, unfreeze"

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment
 
 from vsearch.models.trained_heads import HeadSpec, TrainedHeads
-from vsearch.training.plan import START_FROM_PLAN, CatalogSource, CsvSource, Plan, Source, TagsSource
+from vsearch.training.plan import START_FROM_PLAN, CatalogSource, CsvSource, Phase, Plan, Source, TagsSource
 from vsearch.training.results import training_report
 
 _MAX_CLASSES = 12  # listed per head
@@ -26,6 +26,7 @@ def render(plan: Plan, figures: Mapping[str, Any], trained: TrainedHeads | None,
         report=training_report,
         table=_table,
         start_of=_start_of,
+        layers_of=_layers_of,
         heads=[f"{spec.name} ({_describe(spec)})" for spec in trained.specs] if trained else [],
         parameters=[(name, f"{count:,}") for name, count in figures["parameters"].items()],
         sources=dict.fromkeys(
@@ -53,6 +54,16 @@ def _describe(spec: HeadSpec) -> str:
         )
     more = f" and {len(spec.classes) - _MAX_CLASSES} more" if len(spec.classes) > _MAX_CLASSES else ""
     return ", ".join(spec.classes[:_MAX_CLASSES]) + more
+
+
+def _layers_of(phase: Phase) -> str:
+    if phase.unfreeze in ("all", "none"):
+        return {"all": "all layers learn", "none": "only the heads learn"}[str(phase.unfreeze)]
+    first = phase.unfreeze
+    if isinstance(first, dict):
+        first = ", ".join(f"{layer} of {name}" for name, layer in first.items())
+    share = f"; {100 * phase.average_with_start:g} % of the initial weights" if phase.average_with_start else ""
+    return f"layers from {first} onward learn{share}"
 
 
 def _start_of(plan: Plan) -> str:

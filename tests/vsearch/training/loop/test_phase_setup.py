@@ -7,6 +7,7 @@ import pytest
 
 from vsearch.core.errors import CheckpointMissing, PlanError
 from vsearch.models.backbones import BACKBONES, build
+from vsearch.training import plan as plans
 from vsearch.training.plan import Phase
 
 pytestmark = pytest.mark.keras
@@ -156,3 +157,14 @@ def test_auto_precision_depends_on_the_gpu(monkeypatch, capability, expected):
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": capability})
 
     assert precision_policy("auto") == expected
+
+
+@pytest.mark.parametrize("name", plans.list_shipped())
+def test_shipped_plans_unfreeze_layers_that_their_backbones_have(name):
+    from vsearch.training.loop.phase_setup import first_trainable_layer
+
+    plan = plans.read(name)
+    wanted = [phase for phase in plan.phase if phase.unfreeze not in ("all", "none")]
+    for backbone in plan.backbones if wanted else ():
+        network = build(backbone)
+        assert all(0 < first_trainable_layer(network, phase) < len(network.layers) for phase in wanted)
