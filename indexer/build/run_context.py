@@ -80,11 +80,12 @@ class RunReport:
         if self.state == "published":
             pictures, products = _plural(self.pictures, "image"), _plural(self.products, "product")
             result = f"published with {pictures} of {products} in {_plural(self.classes, 'class', 'classes')}."
-        several = f"{self.several_images} of {_plural(self.products, 'product')} have several images."
-        if self.several_images < self.products / 2:
-            several += " More images per product improve the search: see docs/feed.md."
-        text = f"{encoded} encoded{unreadable}; generation {self.generation_id} {result} {several} {self.note}"
-        return text.rstrip()
+        text = f"{encoded} encoded{unreadable}; generation {self.generation_id} {result}"
+        if self.state == "published":
+            text += f" {self.several_images} of {_plural(self.products, 'product')} have several images."
+            if self.several_images < self.products / 2:
+                text += " More images per product improve the search: see docs/feed.md."
+        return f"{text} {self.note}".rstrip()
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain data."""

@@ -118,8 +118,8 @@ def test_a_fitted_whitening_finds_products_that_the_blocks_do_not(checkpoint: Ch
 
 
 def test_a_small_catalog_keeps_the_checkpoints_whitening(checkpoint: Checkpoint) -> None:
-    pictures = sample(30, (0,), noise=1)
-    for views in (sample(30, (1,), noise=1), pictures.where(np.zeros(30, np.bool_))):
+    pictures = sample(ENOUGH - 1, (0,), noise=1)
+    for views in (sample(ENOUGH - 1, (1,), noise=1), pictures.where(np.zeros(len(pictures), np.bool_))):
         embedding = fitting.fit_embedding(checkpoint, pictures, views, size=8)
         assert embedding.whitening is checkpoint.retrieval.whitening
         np.testing.assert_allclose(

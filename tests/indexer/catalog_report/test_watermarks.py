@@ -91,6 +91,6 @@ def test_a_finding_names_the_marked_products():
     sample = [picture(number) for number in range(10)]
     found = finding("Acme", sample, np.arange(10) < 9)
     assert found is not None
-    assert found.text.startswith("9 of 10 sampled pictures from Acme")
+    assert found.text.startswith("9 of 10 sampled images from Acme")
     assert (len(found.skus), len(found.pictures)) == (9, 9)
     assert finding("Acme", sample, np.zeros(10, bool)) is None
