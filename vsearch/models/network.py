@@ -78,13 +78,23 @@ def build_network(
 
 
 def head_features(network: keras.Model, heads: Sequence[HeadSpec]) -> keras.Model:
-    """Return a model of the features that the heads read: the backbone itself, or for a boxes head two joined maps.
+    """Return a model of the features that the heads read: the last map of the backbone, or two joined maps.
 
-    They are the coarse and the middle map of the backbone table; see `JoinMaps`.
+    For a boxes head they are the coarse and the middle map of the backbone table, see `JoinMaps`; for heads that read
+    the middle map too, the last map averaged and the middle one averaged over 3 x 3 regions, [n, 1, 1, c].
     """
+    row = backbone(network.name)
+    if any(head.middle for head in heads):
+        averages = [
+            layers.GlobalAveragePooling2D(dtype="float32")(network.output),
+            GridPool(_MIDDLE_GRID)(network.get_layer(row.middle).output),
+        ]
+        # Features of unit mean square, so that neither map outweighs the other.
+        scaled = [layers.UnitNormalization(dtype="float32")(each) * each.shape[-1] ** 0.5 for each in averages]
+        joined = layers.Reshape((1, 1, -1), dtype="float32")(layers.Concatenate(dtype="float32")(scaled))
+        return keras.Model(network.inputs, joined, name=f"{network.name}_averages")
     if all(head.kind != "boxes" for head in heads):
         return network
-    row = backbone(network.name)
     maps = [network.get_layer(layer).output for layer in (row.coarse, row.middle)]
     return keras.Model(network.inputs, JoinMaps()(maps), name=f"{network.name}_maps")
 

@@ -36,6 +36,7 @@ class HeadSpec:
     separator: str = "|"  # separates several classes in a label of a sigmoid head
     grid: int = 1  # the feature map is averaged over grid x grid regions
     hidden: int = 0  # width of a hidden layer before the logits; 0 for none
+    middle: bool = False  # read the middle feature map too; equal for all heads of a network
     temperature: float = 1.0  # logits are divided by it before they become probabilities (Guo et al., ICML 2017)
 
     @property

@@ -128,12 +128,15 @@ class HeadPlan(Table):
     class_weights: Literal["none", "balanced"] = "none"
     grid: int = Field(1, ge=1, le=7)
     hidden: int = Field(0, ge=0, le=4096)
+    middle: bool = False
     size: int = Field(128, ge=8, le=1024)
     temperature: float = Field(0.1, gt=0)
 
     @model_validator(mode="after")
     def _check_classes(self) -> Self:
         _check_unique(f"class of head {self.name!r}", self.classes)
+        if self.middle and (self.grid > 1 or self.kind in ("digits", "boxes")):
+            raise ValueError(f"head {self.name!r}: middle needs a softmax, sigmoid or metric head with grid = 1")
         return self
 
     @property
@@ -293,10 +296,12 @@ class Plan(Table):
             raise ValueError(f"hold_out: no softmax or sigmoid head has the label {missing[0]!r}")
         if self.detects:
             self._check_detection(augments)
-        self._check_unfrozen()
+        self._check_layers()
         return self
 
-    def _check_unfrozen(self) -> None:
+    def _check_layers(self) -> None:
+        if len({head.middle for head in self.head}) > 1:
+            raise ValueError("middle must be equal for all heads")
         for phase in self.phase:
             if isinstance(phase.unfreeze, dict):
                 if phase.unfreeze.keys() != set(self.backbones):

@@ -47,6 +47,8 @@ def test_a_plan_without_phases_needs_assemble():
         ((TERMS, f'{TERMS}hold_out = [{{ size = "big" }}]\n'), "hold_out.*'size'"),
         (('labels = { kind = "kind" }', ""), "labels or boxes"),
         (("batch = 8", 'batch = 8\nschedule = "step"'), "every_epochs and every_steps"),
+        (('kind = "softmax"', 'kind = "softmax"\nmiddle = true\ngrid = 2'), "middle.*grid"),
+        (("[assemble]", '[[head]]\nname = "color"\nkind = "softmax"\nmiddle = true\n[assemble]'), "middle.*equal"),
         (("batch = 8", 'batch = 8\nunfreeze = { vgg16 = "block5" }'), "unfreeze must name each backbone"),
         (("batch = 8", "batch = 8\naverage_with_start = 0.5"), "average_with_start.*random"),
         (("batch = 8", 'batch = 8\naverage_with_start = 0.5\nunfreeze = "none"'), "average_with_start.*unfreezes"),

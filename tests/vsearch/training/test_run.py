@@ -306,11 +306,16 @@ def test_networks_learn_from_different_layers_on_and_vote(tmp_path):
     ]
     phases[1] = phases[1].model_copy(update={"unfreeze": backbones})
     changed = {"start": "random", "cache_size": 40, "phase": tuple(phases), "source": small.source}
-    head = large.head[0].model_copy(update={"label": "kind"})
+    head = large.head[0].model_copy(update={"label": "kind", "middle": True})
     more = {"backbones": tuple(backbones), "head": (head,), "assemble": small.assemble}
 
     report = train(Run(large.model_copy(update=changed | more), tmp_path, tmp_path / "run"))
 
     assert report["validation"]["heads"]["class"]["predictors"].keys() == {*backbones, "vote"}
     assert report["block_heads"].keys() == {*backbones, "vote"}
+    image = np.full((50, 60, 3), 90, np.uint8)
+    assert Classifier(checkpoints.load(tmp_path / "run" / "checkpoint")).predict([image]).vote("class")[0] in (
+        "bar",
+        "disc",
+    )
     assert "stage3 of pocket_strip, block3 of smaller_vgg" in (tmp_path / "run" / "checkpoint" / "CARD.md").read_text()

@@ -156,7 +156,8 @@ def _spec_of(head: HeadPlan, rows: Sequence[Row]) -> HeadSpec:
         )
     values = tuple(sorted({value for row in rows for value in _values_of(head, row)}))
     classes = DIGITS if head.kind == "digits" else head.classes or values
-    return HeadSpec(head.name, head.kind, classes, head.length, head.size, head.separator, head.grid, head.hidden)
+    shape = head.length, head.size, head.separator, head.grid, head.hidden, head.middle
+    return HeadSpec(head.name, head.kind, classes, *shape)
 
 
 def _build_split(

@@ -55,7 +55,8 @@ class FrozenTrunk:
 
     def key(self) -> str:
         """Return a hash, 16 hex digits, of everything that determines the features except the images."""
-        digest = hashlib.sha256(repr((_FORMAT, self.scaling, self.shape, self.keep_map, self.precision)).encode())
+        options = self.scaling, self.shape, self.keep_map, self.precision, self.backbone.output_shape
+        digest = hashlib.sha256(repr((_FORMAT, *options)).encode())
         for weights in self.backbone.get_weights():
             digest.update(np.ascontiguousarray(weights).data)
         return digest.hexdigest()[:16]
