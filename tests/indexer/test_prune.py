@@ -222,7 +222,7 @@ def test_thirty_nightly_jobs_leave_no_more_than_a_fresh_folder(shop, tmp_path):
         assert shop.blocks()[blocks_id] == other.blocks()[blocks_id]
         assert shop.blocks().keys() == {manifest.blocks_id for manifest in kept}
         if shop.settings.database_url.startswith("sqlite"):
-            records_of_runs = 24 * 2048  # ten of each kind, and the promotions
+            records_of_runs = 28 * 2048  # ten of each kind, and the promotions
             sizes = [(each.data / "catalog.sqlite").stat().st_size for each in (shop, other)]
             assert sizes[0] <= sizes[1] + records_of_runs
     with shop.retailer.sessions() as session:
@@ -418,7 +418,7 @@ def test_data_of_recently_withdrawn_products_is_kept(shop):
     assert shop.store.exists(picture)
     shop.clock.move(14 * DAY)
     freed = shop.prune().freed
-    assert {kind: freed[kind].count for kind in freed} == {"pictures": 1, "thumbnails": 1, "blocks": 2}
+    assert {kind: freed[kind].count for kind in freed} == {"pictures": 1, "thumbnails": 1, "blocks": 1}
     assert not shop.store.exists(picture)
     shop.retailer.rows["P03"] = row
     shop.import_feed()
@@ -516,7 +516,7 @@ def test_the_nightly_job_reports_what_it_freed(sqlite_shop):
     report = sqlite_shop.run_nightly()
     assert report.freed.keys() == {"pictures", "blocks"}
     html = catalog_report.render_html(catalog_report.create(sqlite_shop.settings), sqlite_shop.settings)
-    assert all("2 blocks, 1 picture." in text for text in (report.text(), html))
+    assert all("1 block, 1 picture." in text for text in (report.text(), html))
     sqlite_shop.set(prune=False)
     sqlite_shop.draw("P00", 61)
     assert sqlite_shop.run_nightly().freed == {}

@@ -44,6 +44,9 @@ log = logging.getLogger(__name__)
 ALL: Final = "all"
 """Value of `Search.classes` that searches every class."""
 
+SAME_IMAGE: Final = 0.98
+"""Cosine from which a photo counts as a copy of a catalog image, even among close variants."""
+
 RETRY_SECONDS: Final = 60.0
 """Delay before retrying a generation that could not be loaded, since loading reads and hashes all of its files."""
 
@@ -269,11 +272,18 @@ def _labeled_hits(
     deducted = penalty(
         [hit.value for hit in nearest], float(cohort_score(embedding[None], generation.background_cohort)[0])
     )
-    match_label = generation.manifest.match_calibration.match_label
+    calibration = generation.manifest.match_calibration
     margins = [weighted_value(score - deducted, weight, lower_is_better=False) for score in scores]
     return tuple(
         LabeledHit(
-            hit.product_id, hit.image_id, hit.class_name, hit.value, score, margin, match_label(margin), search.box
+            hit.product_id,
+            hit.image_id,
+            hit.class_name,
+            hit.value,
+            score,
+            margin,
+            "exact" if score >= SAME_IMAGE else calibration.match_label(margin),
+            search.box,
         )
         for hit, score, margin in zip(hits, scores, margins, strict=True)
     )

@@ -102,7 +102,7 @@ def test_the_list_without_a_data_folder(empty):
 
 def test_show(empty):
     said = invoke(empty, "show", "bundled").output
-    for part in ("efficientnet_lite0, efficientnet_lite1", "1856 dimensions", "vote", "0.7308", "Model card: bundled"):
+    for part in ("efficientnet_lite0, efficientnet_lite1", "2112 dimensions", "vote", "0.7724", "Model card: bundled"):
         assert part in said
     assert isinstance(invoke(empty, "show", "nothing").exception, CheckpointMissing)
 
