@@ -273,8 +273,8 @@ class _Collector:
                 kept.append(generations.read_manifest(folder / generation_id))
         with self.sessions() as session:
             promoted = promoted_checkpoints(session)
-        readers = set(registry.promoted_readers(self.settings))
-        checkpoint_ids = {manifest.checkpoint_id for manifest in kept} | promoted | readers
+        roles = {*registry.promoted(self.settings, "reader"), *registry.promoted(self.settings, "detector")}
+        checkpoint_ids = {manifest.checkpoint_id for manifest in kept} | promoted | roles
         blocks_ids = {manifest.blocks_id for manifest in kept}
         with suppress(CheckpointError):  # the next nightly job reports it
             checkpoint = shop_checkpoint(self.settings, current)

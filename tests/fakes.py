@@ -10,7 +10,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from vsearch.core.settings import Metric
+from vsearch.core.settings import Metric, Settings
 from vsearch.detection.detector import Detection
 from vsearch.imaging.codec import Picture, crop
 from vsearch.imaging.geometry import Box
@@ -71,7 +71,7 @@ class FakeDetector:
         self._boxes = boxes
         self.calls = 0
 
-    def __call__(self) -> "FakeDetector":
+    def __call__(self, settings: Settings) -> "FakeDetector":
         return self
 
     def find(self, picture: Picture) -> tuple[Detection, ...]:

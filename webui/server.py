@@ -17,7 +17,7 @@ from sqlalchemy.orm import sessionmaker
 from catalog.database import create_engine, open_catalog
 from vsearch.core.errors import CatalogMissing, SettingsError, VSearchError
 from vsearch.core.settings import Settings
-from vsearch.detection.detector import OpenDetector, open_bundled
+from vsearch.detection.detector import OpenDetector, open_active
 from vsearch.models.encoder import Encoder
 from vsearch.search.engine import Engine
 from vsearch.search.serving import OpenEncoder
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 def build(
-    settings: Settings, open_encoder: OpenEncoder = Encoder, open_detector: OpenDetector = open_bundled
+    settings: Settings, open_encoder: OpenEncoder = Encoder, open_detector: OpenDetector = open_active
 ) -> tuple[Flask, Engine]:
     """Create the application and its engine, which serves the current generation if there is one."""
     engine = Engine(settings, open_encoder, open_detector=open_detector)
@@ -52,7 +52,7 @@ def serve(
     settings: Settings,
     on_ready: OnReady,
     open_encoder: OpenEncoder = Encoder,
-    open_detector: OpenDetector = open_bundled,
+    open_detector: OpenDetector = open_active,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish running requests.
 

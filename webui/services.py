@@ -73,7 +73,7 @@ class ArticleNumberReader:
             try:
                 with self._sessions() as session:
                     wanted = queries.has_article_numbers(session)
-                checkpoint = registry.reader_checkpoint(self._settings) if wanted else None
+                checkpoint = registry.active(self._settings, "reader") if wanted else None
                 checkpoint_id = checkpoint.checkpoint_id if checkpoint else None
                 if checkpoint_id != self._reader_id:
                     self._reader = self._open_reader(checkpoint) if checkpoint else None

@@ -13,6 +13,7 @@ from catalog.queries import SEPARATOR, GalleryRow
 from vsearch.core.settings import Metric, Settings
 from vsearch.index.class_index import ClassIndex
 from vsearch.index.gallery import Gallery
+from vsearch.models import registry
 from vsearch.search.engine import ALL
 
 OTHER = "> Other products"
@@ -24,7 +25,7 @@ It cannot be a category in a feed, since these have a name before each ">". Shop
 NAMED_ALL = f"> {ALL}"
 """Class of a category named "all", because searching the class "all" means searching every class."""
 
-BUILD_VERSION = 5
+BUILD_VERSION = 6
 """Part of the fingerprint; increment it when the same inputs should produce a different generation."""
 
 
@@ -49,7 +50,8 @@ def assign_classes(categories: Sequence[str], min_size: int) -> list[str]:
 def fingerprint(rows: Sequence[GalleryRow], classes: Sequence[str], checkpoint_id: str, settings: Settings) -> str:
     """Return a hash of everything a generation is built from."""
     fitting = [settings.embedding_size, settings.whitening_products, settings.whitening_views]
-    digest = hashlib.sha256(json.dumps([BUILD_VERSION, checkpoint_id, fitting]).encode())
+    detector = registry.promoted(settings, "detector")[:1]
+    digest = hashlib.sha256(json.dumps([BUILD_VERSION, checkpoint_id, detector, fitting]).encode())
     for row, name in zip(rows, classes, strict=True):
         digest.update(json.dumps([row.image_id, row.product_id, row.sha256, name]).encode())
     return digest.hexdigest()[:32]

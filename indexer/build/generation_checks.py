@@ -19,7 +19,7 @@ from indexer.build.run_context import RunContext
 from vsearch.core.errors import CatalogError, SettingsError, VerificationFailed, VSearchError
 from vsearch.core.settings import Metric, Settings
 from vsearch.core.vectors import l2_normalize
-from vsearch.detection.detector import OpenDetector, open_bundled
+from vsearch.detection.detector import OpenDetector, open_active
 from vsearch.imaging.codec import Limits, decode
 from vsearch.index import generation as generations
 from vsearch.index.class_index import ClassIndex
@@ -132,7 +132,7 @@ def check_against_published(
 
 
 def verify_published(
-    settings: Settings, open_encoder: OpenEncoder = Encoder, open_detector: OpenDetector = open_bundled
+    settings: Settings, open_encoder: OpenEncoder = Encoder, open_detector: OpenDetector = open_active
 ) -> PublishedCheck:
     """Check the published generation's files, searches and canaries, and compare it with the catalog.
 

@@ -45,7 +45,7 @@ from vsearch.core.errors import CatalogError, GenerationCorrupt, VSearchError
 from vsearch.core.lock import run_lock
 from vsearch.core.progress import Progress, no_stages
 from vsearch.core.settings import Settings
-from vsearch.detection.detector import OpenDetector, open_bundled
+from vsearch.detection.detector import OpenDetector, open_active
 from vsearch.imaging.codec import Picture, decode
 from vsearch.index import generation as generations
 from vsearch.index import retention
@@ -117,7 +117,7 @@ def reindex(
     on_imported: Callable[[ImportReport], None] = lambda report: None,
     delete_unused: bool = False,
     open_encoder: OpenEncoder = Encoder,
-    open_detector: OpenDetector = open_bundled,
+    open_detector: OpenDetector = open_active,
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
     accept: Collection[str] = (),

@@ -19,7 +19,7 @@ from vsearch.core.lock import held, run_lock
 from vsearch.core.progress import Progress, ProgressCallback, no_stages
 from vsearch.core.redaction import redact
 from vsearch.core.settings import Settings
-from vsearch.detection.detector import OpenDetector, open_bundled
+from vsearch.detection.detector import OpenDetector, open_active
 from vsearch.index import generation as generations
 from vsearch.index import retention
 from vsearch.index.generation import Manifest
@@ -135,7 +135,7 @@ class RunContext:
 def exclusive_run(
     settings: Settings,
     open_encoder: OpenEncoder = Encoder,
-    open_detector: OpenDetector = open_bundled,
+    open_detector: OpenDetector = open_active,
     *,
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import get_args
 
 import click
 import numpy as np
@@ -167,16 +168,15 @@ def promote(settings: Settings, name: str, allow_drop: float) -> None:
 
     Clearly worse means that the whole 95 % interval of the difference in hit@1 or hit@5 is below the accepted loss. An
     index is built for it first. Model and index change together, and `vsearch models rollback` undoes both. A
-    checkpoint that only reads article numbers is evaluated on synthetic tags and replaces the article-number reader.
+    checkpoint that only reads article numbers is evaluated on synthetic tags and replaces the article-number reader;
+    one that only detects products searches the index in use with its own boxes and replaces the detector.
     """
     with registry.open_checkpoint(settings, name) as candidate, stoppable(_STOPPED):
-        if registry.role_of(candidate) == "reader":
-            reader = reader_promotion.promote_reader(
-                settings, candidate, _draw_tags, allow_drop=allow_drop, progress=progress
-            )
-            click.echo(f"Result: {reader.text()}.")
-            undo = "`vsearch models rollback --role reader` undoes this."
-            click.echo(f"Model {reader.candidate} now reads article numbers. {undo}")
+        role = registry.role_of(candidate)
+        if role in ("reader", "detector"):
+            promote_role = _promote_reader if role == "reader" else _promote_detector
+            promote_role(settings, candidate, allow_drop)
+            click.echo(f"`vsearch models rollback --role {role}` undoes this.")
             return
         result = promotion.promote(settings, candidate, allow_drop=allow_drop, progress=progress)
         own = candidate.checkpoint_id
@@ -192,14 +192,29 @@ def promote(settings: Settings, name: str, allow_drop: float) -> None:
     )
 
 
+def _promote_reader(settings: Settings, candidate: Checkpoint, allow_drop: float) -> None:
+    result = reader_promotion.promote_reader(settings, candidate, _draw_tags, allow_drop=allow_drop, progress=progress)
+    click.echo(f"Result: {result.text()}.")
+    click.echo(f"Model {result.candidate} now reads article numbers.")
+
+
+def _promote_detector(settings: Settings, candidate: Checkpoint, allow_drop: float) -> None:
+    _print_comparison(promotion.promote_detector(settings, candidate, allow_drop=allow_drop, progress=progress))
+    click.echo(f"Model {candidate.checkpoint_id} now detects products.")
+
+
 @models.command()
-@click.option("--role", type=click.Choice(["search", "reader"]), default="search", show_default=True)
+@click.option("--role", type=click.Choice(["search", "reader", "detector"]), default="search", show_default=True)
 @pass_settings
 def rollback(settings: Settings, role: str) -> None:
     """Undo the last promotion: return to the previous model and its last index; nightly jobs continue with it."""
     if role == "reader":
         reader = reader_promotion.rollback_reader(settings)
         click.echo(f"Model {reader.checkpoint_id} reads tags again." if reader else "No model reads tags anymore.")
+        return
+    if role == "detector":
+        detector = promotion.rollback_detector(settings)
+        click.echo(f"Model {detector.checkpoint_id} detects products again." if detector else "No model detects them.")
         return
     result = promotion.rollback(settings)
     click.echo(
@@ -235,12 +250,13 @@ def create_evaluation_set(settings: Settings, source: Path | None, answers: Path
 def _usage(settings: Settings) -> Callable[[Entry], str]:
     """Return a function that describes how a checkpoint is used."""
     current = current_manifest(settings)
-    try:
-        reader = registry.reader_checkpoint(settings)
-    except CheckpointError as error:
-        click.secho(str(error), err=True, fg="yellow")
-        reader = None
-    active = {model.checkpoint_id for model in (current, reader) if model}
+    active = {current.checkpoint_id} if current else set()
+    for role in get_args(registry.PromotedRole):
+        try:
+            if model := registry.active(settings, role):
+                active.add(model.checkpoint_id)
+        except CheckpointError as error:
+            click.secho(str(error), err=True, fg="yellow")
     previous = set()
     for generation_id in generations.generation_ids(settings.generations):
         with suppress(GenerationCorrupt):

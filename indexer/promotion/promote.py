@@ -25,7 +25,7 @@ from vsearch.core.errors import CheckpointMismatch, GenerationError, PromotionRe
 from vsearch.core.lock import run_lock
 from vsearch.core.progress import Progress, no_stages
 from vsearch.core.settings import Settings
-from vsearch.detection.detector import OpenDetector, open_bundled
+from vsearch.detection.detector import OpenDetector, ProductDetector, open_active, open_checkpoint
 from vsearch.evaluation import comparison
 from vsearch.evaluation.comparison import Paired, RankingComparison
 from vsearch.index import generation as generations
@@ -81,7 +81,7 @@ def compare(
     first: Checkpoint | None = None,
     *,
     open_encoder: OpenEncoder = Encoder,
-    open_detector: OpenDetector = open_bundled,
+    open_detector: OpenDetector = open_active,
     progress: Progress = no_stages,
 ) -> ModelComparison:
     """Compare two models without publishing anything; `first` defaults to the model in use.
@@ -115,7 +115,7 @@ def promote(
     *,
     allow_drop: float = 0.0,
     open_encoder: OpenEncoder = Encoder,
-    open_detector: OpenDetector = open_bundled,
+    open_detector: OpenDetector = open_active,
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
 ) -> Promotion:
@@ -143,6 +143,38 @@ def promote(
         with recorded(context) as record:
             promotion = _promote(_with_shared_encoders(context), stored, allow_drop)
             return replace(promotion, report=record(promotion.report))
+
+
+def promote_detector(
+    settings: Settings,
+    candidate: Checkpoint,
+    *,
+    allow_drop: float = 0.0,
+    open_encoder: OpenEncoder = Encoder,
+    open_detector: OpenDetector = open_active,
+    open_candidate: Callable[[Checkpoint], ProductDetector] = open_checkpoint,
+    progress: Progress = no_stages,
+    clock: Callable[[], datetime] = utc_now,
+) -> ModelComparison:
+    """Add a checkpoint to the store, and make it the product detector unless searches with it perform worse.
+
+    Both detectors search the published index for the evaluation set. The next index run calibrates match labels anew.
+
+    Raises:
+        PromotionRefused: searches with it perform worse; see `check_drop`.
+        NoGeneration: nothing is published.
+        CheckpointMismatch: the candidate is not a detector.
+    """
+    _published_manifest(settings)
+    detector = open_candidate(candidate)
+    with exclusive_run(settings, open_encoder, open_detector, progress=progress, clock=clock) as context:
+        photos = evaluation_set.load_or_create(context)
+        folder = generations.current(settings.generations)
+        detectors = (context.open_detector, lambda _: detector)
+        result = _compare(context, photos, (folder, folder), (IN_USE, CANDIDATE), detectors)
+        _check_drops(result, (IN_USE, f"{CANDIDATE} ({candidate.checkpoint_id})"), allow_drop)
+        registry.use(settings, "detector", registry.add(settings, candidate).checkpoint_id)
+    return result
 
 
 def rollback(settings: Settings, clock: Callable[[], datetime] = utc_now) -> ModelRollback:
@@ -173,6 +205,12 @@ def rollback(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Mod
         return ModelRollback(current.generation_id, old.manifest)
 
 
+def rollback_detector(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Checkpoint | None:
+    """Return to the previous detector; see `vsearch.models.registry.rollback`."""
+    with run_lock(settings.data / LOCK, clock()):
+        return registry.rollback(settings, "detector")
+
+
 def check_drop(paired: Paired, allow_drop: float, figures: str) -> None:
     """Raise PromotionRefused if the 95 % interval of the difference (second minus first) lies below -`allow_drop`.
 
@@ -186,6 +224,14 @@ def check_drop(paired: Paired, allow_drop: float, figures: str) -> None:
             f"The candidate is clearly worse than the model in use{allowed}: {figures}. "
             f"Train it further, or accept the loss with --allow-drop {sufficient:g}."
         )
+
+
+def _check_drops(result: ModelComparison, names: tuple[str, str], allow_drop: float) -> str:
+    """Return the figures as a sentence; see `check_drop`."""
+    figures = result.comparison.sentence(*names)
+    for paired in (result.comparison.hit_at_1, result.comparison.hit_at_5):
+        check_drop(paired, allow_drop, figures)
+    return figures
 
 
 def _promote(context: RunContext, candidate: Checkpoint, allow_drop: float) -> Promotion:
@@ -202,18 +248,20 @@ def _promote(context: RunContext, candidate: Checkpoint, allow_drop: float) -> P
         folders = settings.generations / current.generation_id, hidden
         result = _compare(context, photos, folders, (IN_USE, CANDIDATE))
         names = (f"{IN_USE} ({current.checkpoint_id})", f"{CANDIDATE} ({candidate.checkpoint_id})")
-        figures = result.comparison.sentence(*names)
-        for paired in (result.comparison.hit_at_1, result.comparison.hit_at_5):
-            check_drop(paired, allow_drop, figures)
+        figures = _check_drops(result, names, allow_drop)
         report = publish(context, inputs, hidden)
     note = f"Model {candidate.checkpoint_id} promoted: {figures}."
     return Promotion(replace(report, note=note, promoted=candidate.checkpoint_id), result)
 
 
 def _compare(
-    context: RunContext, photos: EvaluationSet, folders: tuple[Path, Path], names: tuple[str, str]
+    context: RunContext,
+    photos: EvaluationSet,
+    folders: tuple[Path, Path],
+    names: tuple[str, str],
+    detectors: tuple[OpenDetector, OpenDetector] | None = None,
 ) -> ModelComparison:
-    """Evaluate two generations on the images that are in both, since one may be out of date."""
+    """Evaluate two generations, or two detectors, on the images that are in both, since one may be out of date."""
     servings: list[Serving] = [
         prepare(generations.load(folder), context.settings, open_encoder=context.open_encoder) for folder in folders
     ]
@@ -224,8 +272,8 @@ def _compare(
         product_ids = {row.sku: row.product_id for row in queries.gallery_rows(session) if row.image_id in searched}
     asked = photos.queries(product_ids)
     ranked = []
-    for serving, name in zip(servings, names, strict=True):
-        engine = Engine(context.settings, open_detector=context.open_detector, serving=serving)
+    for serving, name, open_detector in zip(servings, names, detectors or (context.open_detector,) * 2, strict=True):
+        engine = Engine(context.settings, open_detector=open_detector, serving=serving)
         allowed = None if len(serving.generation.gallery) == len(common) else common
         with context.stages(f"evaluate {name}") as advance:
             ranked.append(comparison.rank(engine, asked, allowed=allowed, advance=advance))

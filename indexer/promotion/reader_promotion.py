@@ -80,7 +80,7 @@ def promote_reader(
     own_digits = digits_head(candidate).length
     with run_lock(settings.data / LOCK, clock()):
         registry.remove_leftovers(settings)
-        in_use = registry.reader_checkpoint(settings)
+        in_use = registry.active(settings, "reader")
         digits = digits_head(in_use).length if in_use else own_digits
         tags = draw_tags(digits)
         stored = registry.add(settings, candidate)
@@ -94,14 +94,14 @@ def promote_reader(
             )
         check_drop(result.accuracy, allow_drop, result.text())
         if name != stored.checkpoint_id:
-            registry.use_reader(settings, stored.checkpoint_id)
+            registry.use(settings, "reader", stored.checkpoint_id)
         return result
 
 
 def rollback_reader(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Checkpoint | None:
-    """Return to the previous reader; see `vsearch.models.registry.rollback_reader`."""
+    """Return to the previous reader; see `vsearch.models.registry.rollback`."""
     with run_lock(settings.data / LOCK, clock()):
-        return registry.rollback_reader(settings)
+        return registry.rollback(settings, "reader")
 
 
 def digits_head(checkpoint: Checkpoint) -> HeadSpec:

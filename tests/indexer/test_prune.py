@@ -452,13 +452,13 @@ def test_recent_models_and_readers_are_kept(sqlite_shop):
     reader, candidate = (fake_checkpoint(settings.data / f"trained {trunk}", trunk=trunk) for trunk in (5, 6))
     for checkpoint in (reader, candidate):
         registry.add(settings, checkpoint)
-    registry.use_reader(settings, reader.checkpoint_id)
+    registry.use(settings, "reader", reader.checkpoint_id)
     with sqlite_shop.retailer.sessions.begin() as session:
         put(session, candidate.blocks_id, [(sqlite_shop.picture_of("P00"), 0)], np.zeros((1, 16), np.float16))
     assert sqlite_shop.prune() == PruneResult()
     sqlite_shop.clock.move(15 * DAY)
     assert {kind: freed.count for kind, freed in sqlite_shop.prune().freed.items()} == {"models": 1, "blocks": 1}
-    assert registry.promoted_readers(settings) == [reader.checkpoint_id]
+    assert registry.promoted(settings, "reader") == [reader.checkpoint_id]
     assert registry.find(settings, reader.checkpoint_id)
 
 

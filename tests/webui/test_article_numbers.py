@@ -86,7 +86,7 @@ def test_start_page_mentions_tags_once_the_reader_is_open(article_number_site):
 
 
 def test_shop_without_a_reader(site, monkeypatch):
-    monkeypatch.setattr("vsearch.models.registry.reader_checkpoint", lambda settings: None)
+    monkeypatch.setattr("vsearch.models.registry.active", lambda settings, role: None)
     assert "/results/" in send(site, tag())
     assert search(site) is None
 

@@ -28,7 +28,7 @@ from vsearch.detection.detector import no_detector
 from vsearch.models import registry
 from webui.server import serve
 
-registry.reader_checkpoint = lambda settings: None  # opening the bundled reader loads TensorFlow
+registry.active = lambda settings, role: None  # opening the bundled reader loads TensorFlow
 admin = "127.0.0.1:" + sys.argv[3]
 settings = Settings(data=Path(sys.argv[1]), port=int(sys.argv[2]), admin_bind=admin, threads=2)
 serve(settings, lambda address, problem: print(address, problem, flush=True), FakeEncoder, no_detector)

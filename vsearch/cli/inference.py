@@ -19,7 +19,7 @@ from vsearch.core.files import atomic_write
 from vsearch.core.settings import Settings
 from vsearch.core.vectors import l2_normalize
 from vsearch.detection.boxes import non_max_suppression
-from vsearch.detection.detector import open_bundled
+from vsearch.detection.detector import open_active
 from vsearch.imaging.codec import Limits
 from vsearch.index import generation as generations
 from vsearch.index.class_index import ClassIndex
@@ -55,7 +55,7 @@ def load_engine(settings: Settings) -> Engine:
         NoGeneration: nothing has been published yet.
         VSearchError: it cannot be loaded.
     """
-    engine = Engine(settings, open_detector=open_bundled)
+    engine = Engine(settings, open_detector=open_active)
     engine.refresh()
     if engine.problem is not None:
         raise engine.problem

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from vsearch.core.errors import CheckpointError, CheckpointMismatch
+from vsearch.core.settings import Settings
 from vsearch.detection.boxes import box_areas, non_max_suppression
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.geometry import MIN_BOX_SIDE, Box
-from vsearch.models import checkpoint as checkpoints
 from vsearch.models import registry
+from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.classifier import Classifier
 
 log = logging.getLogger(__name__)
@@ -68,20 +69,23 @@ class ProductDetector:
         return tuple(Detection(Box(*sides), confidence) for confidence, *sides in found.tolist())
 
 
-OpenDetector = Callable[[], ProductDetector | None]
+OpenDetector = Callable[[Settings], ProductDetector | None]
 
 
-def open_bundled() -> ProductDetector | None:
-    """Load the bundled detector, which imports TensorFlow; if it cannot be used, log the reason and return None."""
-    folder = registry.bundled_detector()
-    if not folder.is_dir():
-        return None
+def open_checkpoint(checkpoint: Checkpoint) -> ProductDetector:
+    """Load a detector, which imports TensorFlow; raises as `Classifier` and `ProductDetector` do."""
+    return ProductDetector(Classifier(checkpoint))
+
+
+def open_active(settings: Settings) -> ProductDetector | None:
+    """Load the promoted detector, else the bundled one; if it cannot be used, log the reason and return None."""
     try:
-        return ProductDetector(Classifier(checkpoints.load(folder)))
+        checkpoint = registry.active(settings, "detector")
+        return open_checkpoint(checkpoint) if checkpoint else None
     except CheckpointError as error:
         log.warning("photos are searched without product detection: %s", error)
         return None
 
 
-def no_detector() -> None:
+def no_detector(settings: Settings) -> None:
     """Return None: only whole photos are searched."""

@@ -1,7 +1,8 @@
-"""The checkpoints on this machine: lookup, exchange, and choice of the article-number reader.
+"""The checkpoints on this machine: lookup, exchange, and choice of the article-number reader and the detector.
 
     checkpoints/<checkpoint_id>/    the shop's own; each is added atomically
     reader/CURRENT                  ids of the promoted article-number readers, latest first; the first is active
+    detector/CURRENT                the same for product detectors
 
 The published generation names the checkpoint that searches (see `vsearch.index.generation`), so that model and index
 change together.
@@ -25,6 +26,7 @@ from vsearch.models import checkpoint as checkpoints
 from vsearch.models.checkpoint import Checkpoint, read_description
 
 Role = Literal["search", "reader", "detector", "classifier"]
+PromotedRole = Literal["reader", "detector"]
 
 BUNDLED = "bundled"
 """Name of the bundled ensemble on the command line."""
@@ -226,46 +228,47 @@ def heads_of(checkpoint: Checkpoint) -> tuple[str, ...]:
     return tuple(found)
 
 
-def reader_checkpoint(settings: Settings) -> Checkpoint | None:
-    """Return the active article-number reader: the one promoted last, else the bundled one, else None.
+def active(settings: Settings, role: PromotedRole) -> Checkpoint | None:
+    """Return the active checkpoint of a role: the one promoted last, else the bundled one, else None.
 
     Raises:
         CheckpointError: the promoted one is missing or damaged.
     """
-    promoted = promoted_readers(settings)
-    if promoted:
-        return find(settings, promoted[0])
-    return checkpoints.load(bundled_reader()) if bundled_reader().is_dir() else None
+    ids = promoted(settings, role)
+    if ids:
+        return find(settings, ids[0])
+    bundled = bundled_reader() if role == "reader" else bundled_detector()
+    return checkpoints.load(bundled) if bundled.is_dir() else None
 
 
-def use_reader(settings: Settings, checkpoint_id: str) -> None:
-    """Make a checkpoint the active article-number reader; `rollback_reader` undoes it."""
-    _write_readers(settings, [checkpoint_id, *promoted_readers(settings)])
+def use(settings: Settings, role: PromotedRole, checkpoint_id: str) -> None:
+    """Make a checkpoint the active one of a role; `rollback` undoes it."""
+    _write_promoted(settings, role, [checkpoint_id, *promoted(settings, role)])
 
 
-def rollback_reader(settings: Settings) -> Checkpoint | None:
-    """Roll back to the previous article-number reader and return it; None if there was none.
+def rollback(settings: Settings, role: PromotedRole) -> Checkpoint | None:
+    """Roll back to the previous checkpoint of a role and return it; None if there was none.
 
     Raises:
-        CheckpointError: no reader was promoted, or the previous one is missing; nothing has changed.
+        CheckpointError: none was promoted, or the previous one is missing; nothing has changed.
     """
-    promoted = promoted_readers(settings)
-    if not promoted:
-        raise CheckpointError("There is no promoted article-number reader to roll back.")
-    if len(promoted) > 1:
-        find(settings, promoted[1])
-    _write_readers(settings, promoted[1:])
-    return reader_checkpoint(settings)
+    ids = promoted(settings, role)
+    if not ids:
+        raise CheckpointError(f"There is no promoted {role} to roll back.")
+    if len(ids) > 1:
+        find(settings, ids[1])
+    _write_promoted(settings, role, ids[1:])
+    return active(settings, role)
 
 
-def promoted_readers(settings: Settings) -> list[str]:
-    """Return the ids of the promoted article-number readers, latest first."""
-    file = settings.data / "reader" / "CURRENT"
+def promoted(settings: Settings, role: PromotedRole) -> list[str]:
+    """Return the ids of the promoted checkpoints of a role, latest first."""
+    file = settings.data / role / "CURRENT"
     return file.read_text(encoding="utf8", errors="replace").split() if file.is_file() else []
 
 
-def _write_readers(settings: Settings, ids: list[str]) -> None:
-    folder = settings.data / "reader"
+def _write_promoted(settings: Settings, role: PromotedRole, ids: list[str]) -> None:
+    folder = settings.data / role
     folder.mkdir(parents=True, exist_ok=True)
     replace_text(folder / "CURRENT", "".join(f"{name}\n" for name in ids))
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -24,6 +25,7 @@ from vsearch.imaging.geometry import Box
 from vsearch.index import generation as generations
 from vsearch.index.class_index import Ids
 from vsearch.index.generation import Generation
+from vsearch.models import registry
 from vsearch.models.class_heads import CLASS
 from vsearch.models.encoder import Encoder
 from vsearch.models.trained_heads import HeadPredictions
@@ -88,7 +90,9 @@ class Engine:
         self._clock = clock
         self._failed: list[tuple[str, int]] = []  # files of the generation that could not be loaded
         self._retry_at = 0.0
-        self.photos = PhotoCache(open_detector)
+        self._open_detector = partial(open_detector, settings)
+        self._detector_ids = registry.promoted(settings, "detector")
+        self.photos = PhotoCache(self._open_detector)
 
     @property
     def serving(self) -> Serving:
@@ -105,12 +109,14 @@ class Engine:
         return serving
 
     def refresh(self) -> bool:
-        """Serve the current generation; return whether what is served changed.
+        """Serve the current generation and detector; return whether a new generation is served.
 
         If it cannot be loaded, the previous one is kept and `problem` holds the error until a later refresh succeeds.
         A different generation, or one whose files changed, is loaded at once; the same one after `RETRY_SECONDS`.
         """
         with self._refreshing:
+            if (detector_ids := registry.promoted(self._settings, "detector")) != self._detector_ids:
+                self._detector_ids, self.photos = detector_ids, PhotoCache(self._open_detector)
             files: list[tuple[str, int]] = []
             try:
                 path = generations.current(self._settings.generations)

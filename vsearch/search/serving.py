@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vsearch.core.errors import CheckpointMismatch, CheckpointMissing
 from vsearch.core.settings import Settings
-from vsearch.detection.detector import Detection, OpenDetector, ProductDetector
+from vsearch.detection.detector import Detection, ProductDetector
 from vsearch.imaging.codec import Picture, crop
 from vsearch.imaging.geometry import Box
 from vsearch.index.generation import Generation
@@ -81,7 +81,7 @@ class PhotoCache:
     Concurrent requests for the same photo wait for each other, so that everything is computed only once.
     """
 
-    def __init__(self, open_detector: OpenDetector) -> None:
+    def __init__(self, open_detector: Callable[[], ProductDetector | None]) -> None:
         self._open_detector = open_detector
         self._opening = threading.Lock()
         self._photos: LRUCache[bytes, _Photo] = LRUCache(MAX_PHOTOS)

@@ -160,7 +160,7 @@ def test_article_number_readers_are_promoted_and_rolled_back(empty, tmp_path, mo
     assert f"({first.checkpoint_id}) reads 90.0%" in said.output, said.exception
     assert "number (4 digits)" in invoke(empty, "list").output
     assert invoke(empty, "rollback", "--role", "reader").exit_code == 0
-    assert registry.reader_checkpoint(empty) is None
+    assert registry.active(empty, "reader") is None
 
 
 def test_tags_are_reproducible(monkeypatch):

@@ -12,7 +12,16 @@ import pytest
 from indexer.build.reindex import reindex
 from indexer.build.run_context import LOCK
 from indexer.promotion import evaluation_set
-from indexer.promotion.promote import IN_USE, check_drop, compare, promote, rollback
+from indexer.promotion.promote import (
+    IN_USE,
+    ModelComparison,
+    check_drop,
+    compare,
+    promote,
+    promote_detector,
+    rollback,
+    rollback_detector,
+)
 from tests.fakes import FakeDetector, FrozenClock, fake_checkpoint
 from tests.indexer.shop import BAD, GOOD, Shop, candidate, encoder_by_trunk
 from vsearch.core.errors import (
@@ -35,6 +44,7 @@ from vsearch.imaging.geometry import Box
 from vsearch.index import generation as generations
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models import registry
+from vsearch.models.trained_heads import HeadSpec, TrainedHeads
 from vsearch.search.engine import ALL, Engine, Search
 
 pytestmark = pytest.mark.slow
@@ -117,6 +127,29 @@ def test_models_search_as_they_would_for_shoppers(live: Shop) -> None:
     assert (detector.calls, found.comparison.hit_at_1.first) == (2 * len(photos), 1)
     without = compare(live.settings, new, open_encoder=encoder_by_trunk, open_detector=no_detector)
     assert without.comparison.hit_at_1.first < 1
+
+
+def test_a_detector_is_promoted_unless_searches_get_worse(live: Shop, tmp_path: Path) -> None:
+    """The next index run then calibrates match labels anew."""
+    plain = np.random.default_rng(0).integers(60, 200, (48, 48, 3)).astype(np.uint8)
+    photos = [(np.concatenate([picture, plain], axis=1), skus) for picture, skus in live.photos()]
+    live.create_evaluation_set(photos, replace=True)
+    heads = TrainedHeads((HeadSpec("products", "boxes"),), "stretch", (32, 32), (32, 32))
+    new = checkpoints.save(tmp_path / "detector", weights={}, about={}, trained_heads=heads)
+    good, bad = FakeDetector(Box(0, 0, 0.5, 1)), FakeDetector(Box(0.5, 0, 1, 1))
+
+    def attempt(in_use: FakeDetector, candidate: FakeDetector) -> ModelComparison:
+        openers = {"open_encoder": encoder_by_trunk, "open_detector": in_use, "open_candidate": lambda _: candidate}
+        return promote_detector(live.settings, new, **openers)
+
+    with pytest.raises(PromotionRefused, match=new.checkpoint_id):
+        attempt(good, bad)
+    assert registry.active(live.settings, "detector") is None
+    assert reindex(live.settings, open_encoder=encoder_by_trunk, open_detector=good).state == "unchanged"
+    assert attempt(bad, good).comparison.hit_at_1.second == 1
+    assert registry.active(live.settings, "detector") == checkpoints.load(live.settings.checkpoints / new.checkpoint_id)
+    assert reindex(live.settings, open_encoder=encoder_by_trunk, open_detector=good).state == "published"
+    assert rollback_detector(live.settings) is None
 
 
 def test_a_rollback_restores_model_and_index(live: Shop) -> None:

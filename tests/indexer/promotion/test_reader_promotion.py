@@ -61,7 +61,7 @@ def promote(settings: Settings, candidate: Checkpoint, allow_drop: float = 0.0) 
 
 def in_use(settings: Settings) -> str | None:
     """Return the id of the reader in use."""
-    found = registry.reader_checkpoint(settings)
+    found = registry.active(settings, "reader")
     return found and found.checkpoint_id
 
 

@@ -7,9 +7,10 @@ import pytest
 from catalog import demo
 from vsearch.cli.inputs import SIDES
 from vsearch.core.errors import CheckpointMismatch
+from vsearch.core.settings import Settings
 from vsearch.detection import detector
 from vsearch.detection.boxes import iou
-from vsearch.detection.detector import Detection, ProductDetector, open_bundled
+from vsearch.detection.detector import Detection, ProductDetector, open_active
 from vsearch.imaging.codec import Picture, decode
 from vsearch.imaging.geometry import Box
 from vsearch.models.trained_heads import HeadPredictions, HeadSpec
@@ -55,16 +56,17 @@ def test_a_checkpoint_without_a_boxes_head_is_rejected() -> None:
 
 
 def test_searches_do_without_a_missing_or_unusable_bundled_detector(tmp_path, monkeypatch, caplog) -> None:
+    settings = Settings(data=tmp_path)
     monkeypatch.setattr(detector.registry, "bundled_detector", lambda: tmp_path / "detector")
-    assert open_bundled() is None
+    assert open_active(settings) is None
     (tmp_path / "detector").mkdir()
-    assert open_bundled() is None
+    assert open_active(settings) is None
     assert "without product detection" in caplog.text
 
 
 @pytest.mark.keras
-def test_the_bundled_detector_finds_unseen_products_of_the_demo_shop() -> None:
-    bundled = open_bundled()
+def test_the_bundled_detector_finds_unseen_products_of_the_demo_shop(tmp_path) -> None:
+    bundled = open_active(Settings(data=tmp_path))
     assert bundled is not None
     boxes: dict[str, list[list[float]]] = {}
     with (demo.SHOP / "photos.csv").open(encoding="utf8", newline="") as file:

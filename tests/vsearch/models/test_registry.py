@@ -75,24 +75,24 @@ def test_readers_are_promoted_and_rolled_back(
 ) -> None:
     bundled = reader(tmp_path / "bundled", length=8)
     monkeypatch.setattr(registry, "bundled_reader", lambda: tmp_path / "nowhere")
-    assert registry.reader_checkpoint(settings) is None
+    assert registry.active(settings, "reader") is None
     with pytest.raises(CheckpointError, match="no promoted"):
-        registry.rollback_reader(settings)
+        registry.rollback(settings, "reader")
     monkeypatch.setattr(registry, "bundled_reader", lambda: bundled.folder)
     first, second = (registry.add(settings, reader(tmp_path / plan, plan=plan)) for plan in ("one", "two"))
     used = []
     for step in (None, first, second):
         if step:
-            registry.use_reader(settings, step.checkpoint_id)
-        now = registry.reader_checkpoint(settings)
+            registry.use(settings, "reader", step.checkpoint_id)
+        now = registry.active(settings, "reader")
         used.append(now and now.checkpoint_id)
     assert used == [bundled.checkpoint_id, first.checkpoint_id, second.checkpoint_id]
     first.folder.rename(tmp_path / "aside")
     with pytest.raises(CheckpointMissing):
-        registry.rollback_reader(settings)
-    assert registry.promoted_readers(settings)[0] == second.checkpoint_id
+        registry.rollback(settings, "reader")
+    assert registry.promoted(settings, "reader")[0] == second.checkpoint_id
     (tmp_path / "aside").rename(first.folder)
-    back = [registry.rollback_reader(settings) for _ in range(2)]
+    back = [registry.rollback(settings, "reader") for _ in range(2)]
     assert [step and step.checkpoint_id for step in back] == used[1::-1]
 
 

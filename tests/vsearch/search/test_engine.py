@@ -25,6 +25,7 @@ from vsearch.core.vectors import l2_normalize
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.geometry import Box
 from vsearch.index import generation, retention
+from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.class_heads import CLASS
 from vsearch.search.engine import ALL, RETRY_SECONDS, Engine, Search
@@ -387,3 +388,20 @@ def test_every_result_belongs_to_one_generation(shop: Shop, engine: Engine) -> N
         for result in (result for search in searches for result in search.result()):
             first = first_products[result.generation_id]
             assert set(product_ids(result)) == set(range(first, first + 12))
+
+
+def test_a_promoted_detector_is_opened_on_refresh(shop: Shop) -> None:
+    shop.publish()
+    opened: list[list[str]] = []
+
+    def open_detector(settings: Settings) -> FakeDetector:
+        opened.append(registry.promoted(settings, "detector"))
+        return FakeDetector(ROOM_LEFT)
+
+    engine = refreshed(Engine(shop.settings, FakeEncoder, open_detector=open_detector))
+    for promoted in ([], ["0123456789abcdef"]):
+        assert engine.photos.detections(shop.pictures[0])
+        assert opened[-1] == promoted
+        registry.use(shop.settings, "detector", "0123456789abcdef")
+        assert not engine.refresh()
+    assert len(opened) == 2

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tests.fakes import FakeDetector, FakeEncoder, colored
 from tests.vsearch.conftest import Shop
-from vsearch.detection.detector import Detection, no_detector
+from vsearch.detection.detector import Detection
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.geometry import Box
 from vsearch.search.serving import PhotoCache
@@ -62,7 +62,7 @@ class SlowDetector(FakeDetector):
 
 @pytest.fixture
 def cache() -> PhotoCache:
-    return PhotoCache(no_detector)
+    return PhotoCache(lambda: None)
 
 
 def concurrently(gate: Gate, first: Callable[[], Any], *others: Callable[[], Any]) -> list[Future[Any]]:
@@ -80,7 +80,7 @@ def test_only_regions_not_yet_cached_are_encoded(shop: Shop, cache: PhotoCache) 
     assert cache.blocks(encoder, picture, [None, LEFT]).shape == (2, 2, 16)
     found = cache.blocks(encoder, picture, [RIGHT, LEFT, RIGHT])
     assert (encoder.calls, encoder.pictures) == (2, 6)
-    expected = PhotoCache(no_detector).blocks(FakeEncoder(shop.checkpoint), picture, [RIGHT, LEFT, RIGHT])
+    expected = PhotoCache(lambda: None).blocks(FakeEncoder(shop.checkpoint), picture, [RIGHT, LEFT, RIGHT])
     np.testing.assert_array_equal(found, expected)
 
 
@@ -106,7 +106,7 @@ def test_concurrent_requests_encode_a_photo_once(error: BaseException | None, sh
 def test_concurrent_requests_run_the_detector_once(error: Exception | None) -> None:
     gate, picture = Gate(error), colored((200, 30, 30))
     detector = SlowDetector(gate)
-    cache = PhotoCache(detector)
+    cache = PhotoCache(lambda: detector)
     first, other = concurrently(gate, lambda: cache.detections(picture), lambda: cache.detections(picture.copy()))
     assert first.exception() is error
     assert [detection.box for detection in other.result()] == [LEFT]
