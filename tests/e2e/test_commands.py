@@ -110,3 +110,31 @@ def test_evaluation_scores_the_search_and_its_baselines(run):
     assert list(printed["scores"])[:2] == ["vsearch, all classes", "vsearch, routed"]
     assert all(0 <= found["hit@1"]["mean"] <= found["hit@5"]["mean"] <= 1 for found in printed["scores"].values())
     assert 0.5 < printed["routing_loss"] <= 1.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("whole", "floors"), [(False, (0.42, 0.7)), (True, (0.23, 0.45))])
+def test_quality_on_photos_of_rooms(run, whole, floors, tmp_path):
+    """Products of families that no model was trained on; a quarter of the whole photos, which take longer.
+
+    The floors are about 5 points below what is reached with few views.
+    """
+    wanted = tmp_path / "skus.txt"
+    wanted.write_text("\n".join(skus()[:: 4 if whole else 1]))
+    photos = demo.FEED.with_name("photos.csv")
+    options = [
+        "--pictures",
+        photos.with_suffix(""),
+        "--where",
+        "split",
+        "unseen",
+        "--where",
+        "role",
+        "main",
+        "--skus",
+        wanted,
+    ]
+    printed = json.loads(run("evaluate", "photos", photos, *options, *["--whole"] * whole, "--json").stdout)
+    found = [printed["scores"]["vsearch, routed"][f"hit@{k}"]["mean"] for k in (1, 5)]
+    assert found[0] > floors[0]
+    assert found[1] > floors[1]
