@@ -201,7 +201,7 @@ def running(settings: Settings, open_detector: OpenDetector = no_detector) -> It
 
 def label_matches(monkeypatch: pytest.MonkeyPatch, minimum: float) -> None:
     """Label hits with at least this margin "similar", others "nothing close"."""
-    label = lambda thresholds, margin: "similar" if margin >= minimum else "nothing close"  # noqa: E731
+    label = lambda thresholds, margin, score: "similar" if margin >= minimum else "nothing close"  # noqa: E731
     monkeypatch.setattr(MatchCalibration, "match_label", label)
 
 

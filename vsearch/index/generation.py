@@ -48,6 +48,10 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+SAME_IMAGE: Final = 0.98
+"""Cosine from which a photo counts as a copy of a catalog image: an exact match, even among close variants."""
+
+
 class MatchCalibration(_Record):
     """The lowest margin of each match label (`vsearch.search.score_normalization`), measured on photos of one catalog.
 
@@ -60,9 +64,9 @@ class MatchCalibration(_Record):
     true_views: int = 0
     synthetic: int = 0
 
-    def match_label(self, margin: float) -> MatchLabel:
-        """Return the label for a margin."""
-        if margin >= self.exact:
+    def match_label(self, margin: float, score: float) -> MatchLabel:
+        """Return the label for a margin and a cosine score."""
+        if margin >= self.exact or score >= SAME_IMAGE:
             return "exact"
         if margin >= self.very_similar:
             return "very similar"

@@ -46,9 +46,6 @@ log = logging.getLogger(__name__)
 ALL: Final = "all"
 """Value of `Search.classes` that searches every class."""
 
-SAME_IMAGE: Final = 0.98
-"""Cosine from which a photo counts as a copy of a catalog image, even among close variants."""
-
 RETRY_SECONDS: Final = 60.0
 """Delay before retrying a generation that could not be loaded, since loading reads and hashes all of its files."""
 
@@ -288,7 +285,7 @@ def _labeled_hits(
             hit.value,
             score,
             margin,
-            "exact" if score >= SAME_IMAGE else calibration.match_label(margin),
+            calibration.match_label(margin, score),
             search.box,
         )
         for hit, score, margin in zip(hits, scores, margins, strict=True)

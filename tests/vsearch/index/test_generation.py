@@ -158,7 +158,8 @@ def test_new_ids_match_the_pattern_and_differ_within_a_second(shop):
     ],
 )  # fmt: skip
 def test_thresholds_are_the_lowest_margins_of_their_labels(margin, label):
-    assert MATCH_CALIBRATION.match_label(margin) == label
+    assert MATCH_CALIBRATION.match_label(margin, 0.9) == label
+    assert MATCH_CALIBRATION.match_label(margin, 0.99) == "exact"
 
 
 def test_a_calibration_is_added_before_publication(shop):

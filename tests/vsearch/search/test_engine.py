@@ -68,7 +68,7 @@ def test_a_catalog_image_finds_its_product(mirrored: bool, shop: Shop, engine: E
     assert first.value == first.score == pytest.approx(1, abs=1e-3)
     assert sorted(product_ids(result)) == list(range(1, 13)), "one hit per product"
     assert [hit.margin for hit in result.hits] == sorted((hit.margin for hit in result.hits), reverse=True)
-    labels = [MATCH_CALIBRATION.match_label(hit.margin) for hit in result.hits]
+    labels = [MATCH_CALIBRATION.match_label(hit.margin, hit.score) for hit in result.hits]
     assert [hit.label for hit in result.hits] == labels
     assert result.generation_id == engine.serving.generation.generation_id
     assert result.predictions is not None
