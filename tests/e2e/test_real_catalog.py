@@ -40,9 +40,7 @@ def shop(tmp_path_factory):
     header, *rows = (folder / "feed.csv").read_text(encoding="utf8").splitlines()
     (folder / "feed.csv").write_text("\n".join([header, *rows[-PRODUCTS:]]) + "\n", encoding="utf8")
     images = PHOTOS / "ikea" / "images.tar"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VSEARCH_WHITENING_PRODUCTS", "60")  # fewer views to encode
-        vsearch("--data", folder / "data", "index", "run", "--feed", folder / "feed.csv", "--images", images)
+    vsearch("--data", folder / "data", "index", "run", "--feed", folder / "feed.csv", "--images", images)
     return folder
 
 
