@@ -260,7 +260,7 @@ def rarely_reached(margins: Floats) -> float:
 
 
 def _precise_threshold(results: Sequence[PhotoResult]) -> float:
-    """Return the lowest margin from which on first results reach `EXACT_PRECISION`, or 1 if there is none."""
+    """Return the lowest margin above which first results reach `EXACT_PRECISION`, or 1 if there is none."""
     ordered = sorted(results, key=lambda result: -result.margin)
     precision = np.cumsum([result.right for result in ordered]) / np.arange(1, len(ordered) + 1)
     precise = np.flatnonzero(precision >= EXACT_PRECISION)
