@@ -4,7 +4,7 @@ import io
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -45,6 +45,8 @@ class Site:
     settings: Settings
     sessions: sessionmaker[Session]
     pictures: list[Picture]
+    closing: ExitStack
+    """What to stop before the site is closed. A connection in use survives the disposal of its pool."""
 
     @property
     def client(self) -> FlaskClient:
@@ -195,7 +197,8 @@ def running(settings: Settings, open_detector: OpenDetector = no_detector) -> It
     catalog = connect(settings.catalog_url)
     sessions = sessionmaker(catalog)
     app = create_app(settings, engine=engine, sessions=sessions, open_reader=fakes.FakeReader)
-    yield Site(app, engine, settings, sessions, catalog_pictures())
+    with ExitStack() as closing:
+        yield Site(app, engine, settings, sessions, catalog_pictures(), closing)
     catalog.dispose()
 
 

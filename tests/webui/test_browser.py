@@ -35,17 +35,19 @@ def chromium():
 @pytest.fixture
 def open_page(chromium):
     """A function that serves a site and opens its start page in a new window; errors in the console fail the test."""
-    contexts, servers, errors = [], [], []
+    errors = []
 
     def open_page(site, width: int = 1280, *, javascript: bool = True, **options):
         server = make_server("127.0.0.1", 0, site.app, threaded=True)
         server.daemon_threads = False  # server_close waits for requests in progress
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        servers.append((server, thread, site))
+        site.closing.callback(server.server_close)
+        site.closing.callback(thread.join)
+        site.closing.callback(server.shutdown)
         viewport = {"width": width, "height": 800}
         context = chromium.new_context(viewport=viewport, java_script_enabled=javascript, **options)
-        contexts.append(context)
+        site.closing.callback(context.close)
         context.set_default_timeout(0)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -54,13 +56,6 @@ def open_page(chromium):
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
-    for server, thread, site in servers:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-        site.sessions.kw["bind"].dispose()  # the last requests may have connected after the site was closed
     assert [error for error in errors if "404" not in error] == []
 
 
