@@ -36,8 +36,7 @@ from vsearch.imaging.synthetic import add_margin, photo_in_room, photo_on_own_ba
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models import whitening
 from vsearch.models.class_heads import COLOR, MIDDLE
-from vsearch.models.encoder import CompiledTrunk, compile_trunk, raw_features
-from vsearch.models.weights import read_packed
+from vsearch.models.encoder import Trunk, open_trunk, raw_features
 from vsearch.training import plan as plans
 from vsearch.training.data.sources import read_source
 
@@ -217,13 +216,10 @@ def draw(key: Key, data: bytes, rooms: list[Picture]) -> Picture:
 
 
 @cache
-def open_networks() -> dict[str, CompiledTrunk]:
+def open_networks() -> dict[str, Trunk]:
     """Compile the networks of the bundled ensemble."""
     checkpoint = checkpoints.load(checkpoints.bundled())
-    files = {name: checkpoint.folder / f"{name}.weights.npz" for name in checkpoint.backbones}
-    return {
-        name: compile_trunk(name, read_packed(file), checkpoint.retrieval.sides[name]) for name, file in files.items()
-    }
+    return {name: open_trunk(checkpoint, name) for name in checkpoint.backbones}
 
 
 def load_features(keys: list[Key], photos: Path, work: Path) -> dict[str, np.ndarray]:

@@ -54,6 +54,7 @@ from vsearch.models import checkpoint as checkpoints
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.encoder import Encoder
+from vsearch.models.runtime import choose_precision
 from vsearch.search.engine import Engine
 from vsearch.search.serving import OpenEncoder, Serving
 
@@ -184,6 +185,7 @@ def collect(context: RunContext, trunk: Checkpoint, current: Manifest | None) ->
         EncodingFailed: too many pictures cannot be read.
     """
     settings, stages = context.settings, context.stages
+    trunk = checkpoints.at_precision(trunk, choose_precision(settings.precision))
     encoding = EncodeContext.of_shop(settings, context.sessions, trunk, context.open_encoder)
     with stages("encode pictures") as advance:
         sha256s = [row.sha256 for row in _gallery_rows(context)]
@@ -234,7 +236,7 @@ def _with_heads(settings: Settings, trunk: Checkpoint, catalog: EncodedCatalog) 
     if needs_heads(catalog.classes, trunk.retrieval.class_sizes):
         heads = fit_shop_heads(trunk.retrieval, catalog.read_pictures(), catalog.read_views())
         return checkpoints.save_with_heads(trunk, heads, settings.checkpoints, Counter(catalog.classes))
-    if trunk.folder.parent != settings.checkpoints:
+    if trunk.folder != settings.checkpoints / trunk.checkpoint_id:
         return checkpoints.save_with_heads(trunk, trunk.retrieval.heads, settings.checkpoints)
     return trunk
 

@@ -123,7 +123,10 @@ def export(settings: Settings, name: str, target: Path, kind: str) -> None:
     """Write a model to a file or folder; `vsearch models promote` accepts an exported checkpoint."""
     with registry.open_checkpoint(settings, name) as checkpoint:
         if kind == "savedmodel":
-            from vsearch.models.classifier import export_networks
+            from vsearch.models.tensorflow_startup import import_tensorflow
+
+            import_tensorflow()
+            from vsearch.models.network import export_networks
 
             with progress("export"):
                 export_networks(checkpoint, target)

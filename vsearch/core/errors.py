@@ -60,6 +60,10 @@ class WeightsUnavailable(CheckpointError):
     """Pretrained weights are not on this machine and cannot be downloaded."""
 
 
+class TrainingUnavailable(VSearchError):
+    """The packages that training needs are not installed."""
+
+
 class GenerationError(VSearchError):
     """A published index cannot be used."""
 

@@ -104,6 +104,9 @@ class Settings(BaseModel):
     """Search all classes if the probability of the most likely one is below this."""
     batch_size: int = Field(32, ge=1, le=1024)
     """Number of images encoded at a time."""
+    precision: Literal["auto", "f32", "bf16"] = "auto"
+    """Precision in which networks compute: bf16 is faster, and auto uses it on CPUs that have it. A different precision
+    encodes the catalog again, so set f32 if the index is built and searched on machines with different CPUs."""
     embedding_size: int = Field(384, ge=8, le=512)
     """Maximum number of dimensions of an embedding."""
     whitening_products: int = Field(2000, ge=0)

@@ -7,9 +7,11 @@
 A checkpoint with trained heads also has, described in model.json:
 
     NAME.top.npz          the weights of the heads on each backbone
+    NAME.heads_graph.npz  the graph of each backbone with its heads, see `vsearch.models.runtime`
 
 A searchable checkpoint also has:
 
+    NAME.trunk_graph.npz  the graph of each backbone that computes features
     blocks.npz            the PCA of each block
     heads.npz             a class head on a block of each backbone
     whitening.npz         a whitening for catalogs too small to fit one, the typical differences between photos of one
@@ -24,7 +26,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -35,16 +37,19 @@ from numpy.typing import NDArray
 from vsearch.core.errors import CheckpointMismatch, CheckpointMissing
 from vsearch.core.files import UNFINISHED, atomic_folder, checksum
 from vsearch.models.class_heads import ClassHeads
+from vsearch.models.runtime import Graph, Precision
 from vsearch.models.trained_heads import HeadSpec, TrainedHeads
 from vsearch.models.weights import read_arrays, write_arrays
 from vsearch.models.whitening import Projection
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 PREPROCESSING_VERSION: Final = 3
 """Increase this when preprocessing or a descriptor changes, which invalidates stored blocks."""
 
 DESCRIPTION = "model.json"
 CARD = "CARD.md"
+TRUNK_GRAPH: Final = ".trunk_graph.npz"
+HEADS_GRAPH: Final = ".heads_graph.npz"
 _BLOCK_FILES = (".weights.npz", "blocks.npz")  # suffixes of the files that determine blocks
 _ABOUT = ("plan", "data", "versions", "figures")
 
@@ -118,6 +123,12 @@ class Checkpoint:
         return "block_sizes" in self._description
 
     @property
+    def precision(self) -> Precision:
+        """The precision in which its blocks are computed."""
+        found: Precision = self._description.get("precision", "f32")
+        return found
+
+    @property
     def specs(self) -> tuple[HeadSpec, ...]:
         """The trained heads; may be empty."""
         return self.trained_heads.specs if self.trained_heads else ()
@@ -177,6 +188,7 @@ def save(
     retrieval: Retrieval | None = None,
     trained_heads: TrainedHeads | None = None,
     tops: Mapping[str, Path] | None = None,
+    graphs: Mapping[str, Graph] | None = None,
     card: str = "",
 ) -> Checkpoint:
     """Write a new checkpoint folder atomically, and load it.
@@ -187,6 +199,7 @@ def save(
         about: "plan", "data", "versions" and "figures" (metrics), as available.
         retrieval: makes the checkpoint searchable.
         trained_heads, tops: the trained heads, and a file with their weights for each backbone.
+        graphs: the graphs, by file name.
         card: Markdown.
 
     Raises:
@@ -200,6 +213,8 @@ def save(
             shutil.copyfile(file, hidden / f"{name}.weights.npz")
         for name, file in (tops or {}).items():
             shutil.copyfile(file, hidden / f"{name}.top.npz")
+        for file_name, graph in (graphs or {}).items():
+            np.savez_compressed(hidden / file_name, **graph)  # type: ignore[arg-type]  # as in `write_arrays`
         if card:
             (hidden / CARD).write_text(card, encoding="utf8")
         description: dict[str, Any] = {"backbones": list(weights)} | {key: about[key] for key in _ABOUT if key in about}
@@ -209,6 +224,17 @@ def save(
             description |= trained_heads.to_dict()
         _write_description(hidden, description)
     return load(folder)
+
+
+def at_precision(checkpoint: Checkpoint, precision: Precision) -> Checkpoint:
+    """Return a checkpoint that computes its blocks in this precision; `save_with_heads` saves it."""
+    description = {**checkpoint._description, "precision": precision}
+    return replace(
+        checkpoint,
+        checkpoint_id=checkpoint_id(description),
+        blocks_id=blocks_id(description),
+        _description=description,
+    )
 
 
 def save_with_heads(
@@ -224,6 +250,7 @@ def save_with_heads(
         shutil.copytree(checkpoint.folder, hidden)
         write_arrays(hidden / "heads.npz", heads.arrays())
         description = read_description(checkpoint.folder) | {"classes": list(heads.classes)}
+        description["precision"] = checkpoint.precision
         if class_sizes is not None:
             description["class_sizes"] = dict(sorted(class_sizes.items()))
         target = parent / checkpoint_id(_write_description(hidden, description))
@@ -256,6 +283,7 @@ def blocks_id(description: Mapping[str, Any]) -> str:
     files = {name: digest for name, digest in description["files"].items() if name.endswith(_BLOCK_FILES)}
     fields = ("format", "backbones", "sides", "block_sizes")
     relevant = {key: description[key] for key in fields if key in description}
+    relevant["precision"] = description.get("precision", "f32")
     return _hash({"files": files, "preprocessing": PREPROCESSING_VERSION} | relevant)
 
 

@@ -1,10 +1,8 @@
 """The encoder: images to concatenated blocks, using the networks of a checkpoint and the color histogram."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,38 +10,33 @@ from numpy.typing import NDArray
 from vsearch.core.vectors import l2_normalize
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.preprocess import fit_square, trim
-from vsearch.models.checkpoint import Checkpoint
+from vsearch.models.checkpoint import TRUNK_GRAPH, Checkpoint
 from vsearch.models.class_heads import COLOR
-from vsearch.models.tensorflow_startup import compile_network, import_tensorflow
-from vsearch.models.weights import read_packed, unpack
+from vsearch.models.runtime import Network
+from vsearch.models.weights import read_arrays, read_packed
 
 
-@dataclass(frozen=True)
-class CompiledTrunk:
-    """A network ready to run: uint8 [n, side, side, 3] -> features by block name, float32 [n, size]."""
+class Trunk(NamedTuple):
+    """A network without heads: uint8 [n, side, side, 3] -> features by block name, float32 [n, size]."""
 
     side: int
-    run: Callable[[NDArray[np.uint8]], Mapping[str, Any]]
+    run: Network
 
 
 class Encoder:
-    """All networks of a checkpoint and the color histogram; opening one takes seconds and imports TensorFlow.
+    """All networks of a checkpoint and the color histogram.
 
     Only one thread computes at a time: on the same cores, two images at once are slower than one after the other.
 
     Raises:
-        CheckpointMismatch: weights belong to a different network.
+        CheckpointMismatch: weights belong to a different network, or this CPU lacks the precision of the checkpoint.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        import_tensorflow()
         retrieval = checkpoint.retrieval
         self.blocks_id, self.block_sizes = checkpoint.blocks_id, retrieval.block_sizes
         self._projections = retrieval.projections
-        self._trunks = {
-            name: compile_trunk(name, read_packed(checkpoint.folder / f"{name}.weights.npz"), retrieval.sides[name])
-            for name in checkpoint.backbones
-        }
+        self._trunks = {name: open_trunk(checkpoint, name) for name in checkpoint.backbones}
         self._lock = threading.Lock()
 
     def blocks(self, pictures: Sequence[Picture]) -> NDArray[np.float16]:
@@ -56,7 +49,7 @@ class Encoder:
 
 
 def raw_features(
-    trunks: Mapping[str, CompiledTrunk], pictures: Sequence[Picture], lock: threading.Lock
+    trunks: Mapping[str, Trunk], pictures: Sequence[Picture], lock: threading.Lock
 ) -> dict[str, NDArray[np.float32]]:
     """Compute the features that are projected to blocks, of unit length: block name -> float32 [n, size]."""
     from vsearch.imaging import descriptors  # slow import: scikit-image
@@ -66,15 +59,13 @@ def raw_features(
     squares = {side: np.stack([fit_square(picture, side) for picture in trimmed]) for side in sorted(sides)}
     with lock:
         found = [trunk.run(squares[trunk.side]) for trunk in trunks.values()]
-    features = {name: l2_normalize(part.numpy()) for one in found for name, part in one.items()}
+    features = {name: l2_normalize(part) for one in found for name, part in one.items()}
     features[COLOR] = np.stack([descriptors.color_histogram(square) for square in squares[descriptors.COLOR_SIDE]])
     return features
 
 
-def compile_trunk(name: str, weights: Sequence[NDArray[Any]], side: int) -> CompiledTrunk:
-    """Return the compiled trunk of a backbone with these weights; see `vsearch.models.network.build_trunk`."""
-    from vsearch.models.network import build_trunk
-
-    network, trunk = build_trunk(name, side)
-    unpack(network.weights, weights, name)
-    return CompiledTrunk(side, compile_network(partial(trunk, training=False), (side, side, 3)))
+def open_trunk(checkpoint: Checkpoint, name: str) -> Trunk:
+    """Return a trunk of a checkpoint, which computes in the precision of the checkpoint."""
+    graph = read_arrays(checkpoint.folder / f"{name}{TRUNK_GRAPH}")
+    weights = read_packed(checkpoint.folder / f"{name}.weights.npz")
+    return Trunk(checkpoint.retrieval.sides[name], Network(graph, weights, name, checkpoint.precision))

@@ -1,20 +1,28 @@
 """Keras models built from a backbone: the trunk that computes features, and the network with trained heads.
 
-Scaling to the range of the backbone is part of the model.
+Scaling to the range of the backbone is part of the model. Networks are trained with Keras, and run by
+`vsearch.models.runtime` from the graphs that are exported here. Importing this module imports TensorFlow.
 """
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import keras
 import numpy as np
+import openvino as ov
+import tensorflow as tf
 from keras import layers
 
+from vsearch.core.files import atomic_folder
 from vsearch.models.backbones import Scaling, backbone, build
-from vsearch.models.checkpoint import Checkpoint
+from vsearch.models.checkpoint import Checkpoint, file_of
 from vsearch.models.class_heads import MIDDLE
 from vsearch.models.networks.layers import DigitReader, GridPool, JoinMaps, box_head
-from vsearch.models.trained_heads import HeadSpec
+from vsearch.models.registry import check_target
+from vsearch.models.runtime import IMAGES, Graph
+from vsearch.models.trained_heads import HeadSpec, TrainedHeads
 from vsearch.models.weights import read_packed, unpack
 
 HEAD: Final = "head_"
@@ -54,13 +62,6 @@ def build_trunk(name: str, side: int | None = None) -> tuple[keras.Model, keras.
         f"{name}{MIDDLE}": GridPool(_MIDDLE_GRID)(middle),
     }
     return network, keras.Model(pictures, pooled, name=f"{name}_trunk")
-
-
-def load_trunk(checkpoint: Checkpoint, name: str) -> keras.Model:
-    """Return a trunk with the weights of a checkpoint."""
-    network, trunk = build_trunk(name, checkpoint.retrieval.sides[name])
-    unpack(network.weights, read_packed(checkpoint.folder / f"{name}.weights.npz"), name)
-    return trunk
 
 
 def build_network(
@@ -125,3 +126,92 @@ def _head(head: HeadSpec, dropout: float) -> keras.layers.Layer:
         ]
     steps.append(layers.Dropout(dropout, dtype="float32"))
     return keras.Sequential([*steps, layers.Dense(*head.logits_shape, dtype="float32")], name=name)
+
+
+def trunk_graph(name: str, side: int) -> Graph:
+    """Return the graph of a trunk: uint8 [n, side, side, 3] -> its features by block name."""
+    backbone_model, trunk = build_trunk(name, side)
+    return export_graph(lambda images: trunk(images, training=False), backbone_model.weights, (side, side, 3))
+
+
+def heads_graph(name: str, heads: TrainedHeads) -> Graph:
+    """Return the graph of a network: framed images uint8 [n, *frame, 3] -> logits by head, see `TrainedHeads`.
+
+    Its weights are those of the backbone, then `top_weights`.
+    """
+    backbone_model, network = build_network(name, heads.specs, dropout=0.0, shape=heads.shape)
+    weights = [*backbone_model.weights, *top_weights(backbone_model, network)]
+    return export_graph(
+        lambda images: network(_resize(images, heads.shape), training=False), weights, (*heads.frame, 3)
+    )
+
+
+def export_graph(network: Callable[[Any], Mapping[str, Any]], weights: Sequence[Any], shape: tuple[int, ...]) -> Graph:
+    """Export a function of a float32 tensor [n, *shape] that returns tensors by name, and reads these variables.
+
+    The graph takes uint8 images and does not contain the values of the variables.
+    """
+    signature = [
+        tf.TensorSpec((None, *shape), tf.uint8, IMAGES),
+        *(tf.TensorSpec(weight.shape, tf.float32, f"w{number:04d}") for number, weight in enumerate(weights)),
+    ]
+
+    def run(images: Any, *values: Any) -> Mapping[str, Any]:
+        with keras.StatelessScope(state_mapping=list(zip(weights, values, strict=True))):
+            return network(tf.cast(images, tf.float32))
+
+    traced = tf.function(run, input_signature=signature).get_concrete_function()
+    model = ov.convert_model(traced)
+    for name, output in zip(sorted(traced.structured_outputs), model.outputs, strict=True):
+        output.get_tensor().set_names({name})
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "graph.xml"
+        ov.save_model(model, file, compress_to_fp16=False)
+        parts = {"topology": file, "constants": file.with_suffix(".bin")}
+        return {name: np.frombuffer(part.read_bytes(), np.uint8) for name, part in parts.items()}
+
+
+def _resize(images: Any, shape: tuple[int, int]) -> Any:
+    """Resize [n, h, w, c] as `tf.image.resize` does with antialiasing, by matrices, which OpenVINO can run."""
+    for axis, size in enumerate(shape, start=1):
+        if images.shape[axis] != size:
+            identity = np.eye(images.shape[axis], dtype=np.float32)[:, :, None]
+            with tf.init_scope():  # computed now: the operation cannot be exported
+                matrix = tf.image.resize(identity, (size, len(identity)), antialias=True)[..., 0].numpy()
+            images = tf.einsum("nhwc,oh->nowc" if axis == 1 else "nhwc,ow->nhoc", images, matrix)
+    return images
+
+
+def top_weights(backbone_model: keras.Model, network: keras.Model) -> list[Any]:
+    """Return the weights of a network except those of its backbone, in Keras order."""
+    inside = {id(weight) for weight in backbone_model.weights}
+    return [weight for weight in network.weights if id(weight) not in inside]
+
+
+def load_network(checkpoint: Checkpoint, name: str) -> keras.Model:
+    """Return a network of a checkpoint with its trained heads, or a trunk if it has none."""
+    heads = checkpoint.trained_heads
+    if heads is None:
+        backbone_model, network = build_trunk(name, checkpoint.retrieval.sides[name])
+    else:
+        backbone_model, network = build_network(name, heads.specs, dropout=0.0, shape=heads.shape)
+        top = top_weights(backbone_model, network)
+        unpack(top, read_packed(checkpoint.folder / f"{name}.top.npz"), f"the heads of {name}")
+    unpack(backbone_model.weights, read_packed(file_of(checkpoint.folder, f"{name}.weights.npz")), name)
+    return network
+
+
+def export_networks(checkpoint: Checkpoint, target: Path) -> Path:
+    """Write a folder with one TensorFlow SavedModel for each backbone, atomically.
+
+    Each takes RGB images float32 0..255 [n, h, w, 3]. It returns the logits of each trained head, or the pooled
+    features float32 [n, d] from which blocks are made if the checkpoint has no trained heads.
+
+    Raises:
+        CheckpointError: the target exists, or weights belong to a different network.
+    """
+    check_target(target)
+    with atomic_folder(target) as hidden:
+        for name in checkpoint.backbones:
+            load_network(checkpoint, name).export(hidden / name, verbose=False)
+    return target

@@ -1,13 +1,11 @@
-"""Import TensorFlow without its native libraries' messages about CPU flags and missing GPUs; compile networks."""
+"""Import TensorFlow without its native libraries' messages about CPU flags and missing GPUs."""
 
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any
+from importlib.util import find_spec
 
-import numpy as np
-from numpy.typing import NDArray
+from vsearch.core.errors import TrainingUnavailable
 
 _STDERR = 2
 
@@ -16,7 +14,14 @@ def import_tensorflow() -> None:
     """Import TensorFlow and initialize its devices, discarding what native code writes to standard error.
 
     These messages appear before TensorFlow's log settings apply. At log level DEBUG, nothing is discarded.
+
+    Raises:
+        TrainingUnavailable: TensorFlow is not installed.
     """
+    if find_spec("tensorflow") is None:
+        raise TrainingUnavailable(
+            "This needs TensorFlow, which is not installed: run `pip install 'vsearch[train]'` first."
+        )
     if "tensorflow" in sys.modules or logging.getLogger().isEnabledFor(logging.DEBUG):
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -36,20 +41,3 @@ def import_tensorflow() -> None:
     finally:
         os.dup2(stderr, _STDERR)
         os.close(stderr)
-
-
-def compile_network(
-    network: Callable[[Any], Mapping[str, Any]], shape: tuple[int, ...]
-) -> Callable[[NDArray[np.uint8]], Mapping[str, Any]]:
-    """Compile a function of a float32 tensor [n, *shape] that returns tensors by name; the result takes uint8 images.
-
-    The weights become constants, so TensorFlow merges batch normalization into convolutions, which is a third faster.
-    """
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    signature = [tf.TensorSpec((None, *shape), tf.uint8)]
-    run = tf.function(lambda images: network(tf.cast(images, tf.float32)), input_signature=signature)
-    traced = run.get_concrete_function()
-    names, frozen = sorted(traced.structured_outputs), convert_variables_to_constants_v2(traced)
-    return lambda images: dict(zip(names, frozen(tf.constant(images)), strict=True))

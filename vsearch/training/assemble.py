@@ -17,12 +17,10 @@ from vsearch.core.progress import ProgressCallback, no_progress
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.synthetic import resize_to, shopper_view
 from vsearch.models import checkpoint as checkpoints
-from vsearch.models.backbones import backbone
 from vsearch.models.checkpoint import Checkpoint, Retrieval
 from vsearch.models.class_heads import CLASS, COLOR, MIDDLE, block_spans, fit_heads
-from vsearch.models.encoder import compile_trunk, raw_features
+from vsearch.models.encoder import Trunk, open_trunk, raw_features
 from vsearch.models.trained_heads import VOTE
-from vsearch.models.weights import read_packed
 from vsearch.models.whitening import Projection, fit_differences, fit_pca, fit_whitening
 from vsearch.training.data.samples import TRAINING_LIMITS
 from vsearch.training.data.sources import LabeledImage, read_source
@@ -59,7 +57,7 @@ class Kept(NamedTuple):
 def assemble(
     plan: Plan,
     photos: Path,
-    weights: Mapping[str, Path],
+    trunks: Mapping[str, Trunk],
     *,
     start: Path | None = None,
     work: Path,
@@ -81,8 +79,6 @@ def assemble(
     assert settings is not None
     fitted = load_sample(plan, photos, "train", work=work)
     scored = load_sample(plan, photos, "val", work=work)
-    sides = {name: backbone(name).side for name in weights}
-    trunks = {name: compile_trunk(name, read_packed(file), sides[name]) for name, file in weights.items()}
     raw = _encode(trunks, fitted.pictures, views=settings.fit_views, seed=plan.seed, advance=advance)
     projections = {name: _fit_projection(settings, name, features) for name, features in raw.items()}
     sizes = {name: projection.size for name, projection in projections.items()}
@@ -108,6 +104,7 @@ def assemble(
         differences=differences,
     )
     whitening = fit_whitening(blocks, groups, size=settings.embedding_size, shrink=settings.shrink)
+    sides = {name: trunk.side for name, trunk in trunks.items()}
     parts = Retrieval(sides, projections, heads, whitening, differences, background_blocks)
     if not scored.pictures:
         return parts, {}
@@ -221,9 +218,7 @@ def _carry_over(
         return Kept(np.empty((0, size), np.float16), np.empty((0, size), np.float16))
     before = start.retrieval
     names = [name for name in projections if not name.endswith(MIDDLE) and name != COLOR]
-    files = {name: start.folder / f"{name}.weights.npz" for name in names}
-    trunks = {name: compile_trunk(name, read_packed(file), before.sides[name]) for name, file in files.items()}
-    raw = _encode(trunks, pictures)
+    raw = _encode({name: open_trunk(start, name) for name in names}, pictures)
     old_spans = block_spans(before.block_sizes)
     new_spans = block_spans({name: projection.size for name, projection in projections.items()})
     differences, cohort = [], []

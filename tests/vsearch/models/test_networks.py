@@ -10,6 +10,8 @@ from vsearch.core.errors import CheckpointError, CheckpointMismatch, WeightsUnav
 from vsearch.core.vectors import l2_normalize
 from vsearch.models import checkpoint, weights
 from vsearch.models.backbones import BACKBONES, backbone, build
+from vsearch.models.encoder import open_trunk
+from vsearch.models.runtime import Precision, supported_precisions
 from vsearch.models.trained_heads import HeadSpec
 
 HEADS = (
@@ -99,18 +101,30 @@ def wavy_picture(side: int) -> np.ndarray:
     return np.round(127.5 + 120 * np.stack(waves, -1)).astype(np.uint8)[None]
 
 
-@pytest.mark.keras
 @pytest.mark.parametrize("name", LITES)
-def test_the_bundled_networks_compute_what_the_original_files_do(name: str) -> None:
+@pytest.mark.parametrize(("precision", "similarity"), [("f32", 0.9999), ("bf16", 0.99)])
+def test_the_bundled_networks_compute_what_the_original_files_do(
+    name: str, precision: Precision, similarity: float
+) -> None:
     """The reference was computed by ONNX Runtime from the original files in single precision."""
-    from vsearch.models.network import load_trunk
-
-    trunk = load_trunk(checkpoint.load(checkpoint.bundled()), name)
-    found = trunk(wavy_picture(BACKBONES[name].side).astype(np.float32))
+    if precision not in supported_precisions():
+        pytest.skip(f"this CPU does not compute in {precision}")
+    bundled = checkpoint.at_precision(checkpoint.load(checkpoint.bundled()), precision)
+    found = open_trunk(bundled, name).run(wavy_picture(BACKBONES[name].side))
     with np.load(Path(__file__).with_name("efficientnet_lite.npz")) as reference:
         for block, features in found.items():
             assert features.shape[1:] == reference[block].shape
-            assert l2_normalize(features[0]) @ l2_normalize(reference[block]) > 0.9999
+            assert l2_normalize(features[0]) @ l2_normalize(reference[block]) > similarity
+
+
+@pytest.mark.keras
+def test_the_bundled_network_is_the_same_in_keras() -> None:
+    from vsearch.models.network import load_network
+
+    bundled, pictures = checkpoint.load(checkpoint.bundled()), wavy_picture(224).repeat(9, axis=0)
+    expected = load_network(bundled, "efficientnet_lite0")(pictures.astype(np.float32))
+    for block, features in open_trunk(bundled, "efficientnet_lite0").run(pictures).items():
+        np.testing.assert_allclose(features, expected[block], atol=1e-3)
 
 
 @pytest.mark.keras

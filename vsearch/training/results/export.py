@@ -20,8 +20,11 @@ from vsearch.core.progress import Progress, no_stages
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models import weights
 from vsearch.models.backbones import backbone, build
-from vsearch.models.checkpoint import Checkpoint, Retrieval
-from vsearch.models.classifier import Classifier, Logits, top_weights
+from vsearch.models.checkpoint import HEADS_GRAPH, TRUNK_GRAPH, Checkpoint, Retrieval
+from vsearch.models.classifier import Classifier, Logits
+from vsearch.models.encoder import Trunk
+from vsearch.models.network import heads_graph, top_weights, trunk_graph
+from vsearch.models.runtime import Graph, Network
 from vsearch.models.trained_heads import HeadPredictions, HeadSpec, TrainedHeads, predictions_from_logits
 from vsearch.training.assemble import assemble
 from vsearch.training.data.dataset import Dataset, count_classes
@@ -32,7 +35,7 @@ from vsearch.training.results import head_metrics, model_card, plots, training_r
 if TYPE_CHECKING:
     from vsearch.training.run import Run
 
-_LIBRARIES = ("vsearch", "keras", "tensorflow", "numpy", "scikit-image", "scikit-learn")
+_LIBRARIES = ("vsearch", "keras", "tensorflow", "openvino", "numpy", "scikit-image", "scikit-learn")
 
 
 def write_results(run: "Run", data: Dataset | None, progress: Progress = no_stages) -> dict[str, Any]:
@@ -60,10 +63,10 @@ def write_results(run: "Run", data: Dataset | None, progress: Progress = no_stag
         retrieval = None
         if run.plan.assemble:
             with progress("assemble") as advance:
-                files = {name: writer.weights(name) for name in run.plan.backbones}
+                trunks = {name: writer.trunk(name) for name in run.plan.backbones}
                 start = start_folder(run.plan.start, run.runs)
                 retrieval, content["block_heads"] = assemble(
-                    run.plan, run.photos, files, start=start, work=run.folder, advance=advance
+                    run.plan, run.photos, trunks, start=start, work=run.folder, advance=advance
                 )
         if trained and data:
             with progress("plot results"):
@@ -99,10 +102,17 @@ class _Writer:
 
     def __init__(self, run: "Run", folder: Path) -> None:
         self._run, self._folder = run, folder
+        self._graphs: dict[str, Graph] = {}
 
     def weights(self, name: str) -> Path:
         """Return the file of a backbone's weights."""
         return self._folder / f"{name}.weights.npz"
+
+    def trunk(self, name: str) -> Trunk:
+        """Return a backbone ready to run."""
+        side = backbone(name).side
+        graph = self._graphs.setdefault(f"{name}{TRUNK_GRAPH}", trunk_graph(name, side))
+        return Trunk(side, Network(graph, weights.read_packed(self.weights(name)), name))
 
     def pack_trained(self, data: Dataset, progress: Progress) -> dict[str, int]:
         """Pack the trained networks; return the number of parameters of each."""
@@ -161,12 +171,15 @@ class _Writer:
         """Write a checkpoint, with a model card if there is content for it."""
         run, names, figures = self._run, self._run.plan.backbones, dict(content or {})
         previous = run.previous.plan if run.previous else None
+        if trained:
+            self._graphs |= {f"{name}{HEADS_GRAPH}": heads_graph(name, trained) for name in names}
         return checkpoints.save(
             target,
             weights={name: self.weights(name) for name in names},
             tops={name: self._top(name) for name in names} if trained else {},
             trained_heads=trained,
             retrieval=retrieval,
+            graphs=self._graphs,
             about={
                 "plan": run.plan.model_dump(mode="json"),
                 "versions": {name: version(name) for name in _LIBRARIES},
