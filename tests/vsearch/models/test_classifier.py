@@ -47,6 +47,21 @@ def test_logits_are_those_of_the_keras_network(tmp_path: Path) -> None:
     assert classifier.logits("pocket_strip", pictures[:0])["color"].shape == (0, 2)
 
 
+@pytest.mark.parametrize("role", ["reader", "detector"])
+def test_the_bundled_heads_are_the_same_in_keras(role: str) -> None:
+    from vsearch.models.classifier import Classifier
+    from vsearch.models.network import load_network
+
+    checkpoint = checkpoints.load(checkpoints.bundled().with_name(role))
+    classifier, (name,) = Classifier(checkpoint), checkpoint.backbones
+    assert checkpoint.trained_heads is not None
+    frame = checkpoint.trained_heads.frame
+    pictures = np.random.default_rng(0).integers(0, 256, (2, *frame, 3)).astype(np.uint8)
+    expected = load_network(checkpoint, name)(pictures.astype(np.float32))
+    for head, logits in classifier.logits(name, pictures).items():
+        np.testing.assert_allclose(logits, expected[head], atol=1e-3)
+
+
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     from vsearch.models.classifier import Classifier
     from vsearch.models.weights import pack

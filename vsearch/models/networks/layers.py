@@ -71,7 +71,9 @@ class DigitReader(layers.Layer):  # type: ignore[misc]  # keras ships no types
         """Return the logits."""
         features = ops.cast(features, self.compute_dtype)
         weights = ops.exp(5 * ops.tanh(self.height_weights(features)))  # a softmax over a height of 1 makes Keras warn
-        columns = self.columns(ops.sum(features * weights, axis=1) / ops.sum(weights, axis=1))
+        # With the height kept until the end: OpenVINO 2026.4 fails to optimize a quotient of sums without it.
+        average = ops.sum(features * weights, axis=1, keepdims=True) / ops.sum(weights, axis=1, keepdims=True)
+        columns = self.columns(ops.squeeze(average, axis=1))
         content = ops.einsum("ld,nwd->nlw", self.queries, self.keys(columns)) / self.width**0.5
         position = ops.matmul(self.positions, _position_cosines(ops.shape(columns)[1]))
         seen = ops.matmul(ops.softmax(content + position, axis=-1), columns)
