@@ -6,6 +6,7 @@ Commands get `Settings` from `@pass_settings`, and print with `vsearch.cli.conso
 
 import errno
 import logging
+import os
 import pkgutil
 import sys
 import traceback
@@ -18,6 +19,9 @@ import click
 from vsearch.core import settings as settings_module
 from vsearch.core.errors import VSearchError
 from vsearch.core.redaction import redact
+
+# Read when NumPy is loaded. Its matrix products are small; a second thread only waits for a core that a network uses.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 COMMANDS = {
     "bench": ("vsearch.cli.inference:bench", "Measure speed relative to a baseline."),

@@ -55,8 +55,8 @@ def trim_box(picture: Picture) -> tuple[int, int, int, int]:
     return x0, y0, x1, y1
 
 
-def fit_square(picture: Picture, side: int) -> Picture:
-    """Fit into a square of `side` px: the aspect ratio becomes its square root; the border color fills the rest.
+def fit_square(picture: Picture, side: int, fill: NDArray[np.uint8] | None = None) -> Picture:
+    """Fit into a square of `side` px: the aspect ratio becomes its square root; `fill` or the border color fills it.
 
     This is a compromise between squashing, which loses the aspect ratio, and letterboxing, which loses resolution.
     """
@@ -65,7 +65,7 @@ def fit_square(picture: Picture, side: int) -> Picture:
     new_width = side if ratio >= 1 else max(8, round(side * ratio))
     new_height = max(8, round(side / ratio)) if ratio >= 1 else side
     square = np.empty((side, side, 3), np.uint8)
-    square[:] = border(picture)[0]
+    square[:] = border(picture)[0] if fill is None else fill
     y, x = (side - new_height) // 2, (side - new_width) // 2
     square[y : y + new_height, x : x + new_width] = resize(picture, new_width, new_height)
     return square

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from vsearch.core.vectors import l2_normalize
 from vsearch.imaging.codec import Picture
-from vsearch.imaging.preprocess import fit_square, trim
+from vsearch.imaging.preprocess import border, fit_square, trim
 from vsearch.models.checkpoint import TRUNK_GRAPH, Checkpoint
 from vsearch.models.class_heads import COLOR
 from vsearch.models.runtime import Network
@@ -56,7 +57,8 @@ def raw_features(
 
     trimmed = [trim(picture) for picture in pictures]
     sides = {trunk.side for trunk in trunks.values()} | {descriptors.COLOR_SIDE}
-    squares = {side: np.stack([fit_square(picture, side) for picture in trimmed]) for side in sorted(sides)}
+    fills = [border(picture)[0] for picture in trimmed]
+    squares = {side: np.stack(list(map(fit_square, trimmed, repeat(side), fills))) for side in sorted(sides)}
     with lock:
         found = [trunk.run(squares[trunk.side]) for trunk in trunks.values()]
     features = {name: l2_normalize(part) for one in found for name, part in one.items()}

@@ -107,11 +107,29 @@ def fit_whitening(
         if scatter.any():
             within = _mix(within, scatter, products / (products + TRUE_VIEWS_HALF))
     within += shrink * np.trace(within) / len(within) * np.eye(len(within))
-    values, vectors = scipy.linalg.eigh(np.cov(centers, rowvar=False), within)
-    order = np.argsort(-values)[: min(size, len(centers))]
-    kept = np.maximum(values[order], 0)
-    matrix = vectors[:, order] * np.sqrt(kept / (1 + kept))
+    values, vectors = _generalized_eigenvectors(centers - centers.mean(axis=0), within, min(size, *centers.shape))
+    matrix = vectors * np.sqrt(values / (1 + values))
     return Projection(features.mean(axis=0).astype(np.float32), matrix.astype(np.float32))
+
+
+def _generalized_eigenvectors(
+    centered: NDArray[np.float64], within: NDArray[np.float64], count: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Solve cov(centered) v = w within v for the `count` largest w: w [count] and v [D, count].
+
+    The smaller of the two matrices with the same eigenvalues is decomposed, which is several times faster than
+    `scipy.linalg.eigh(covariance, within)` for fewer products than dimensions.
+    """
+    factor = scipy.linalg.cholesky(within, lower=True)
+    spread = scipy.linalg.solve_triangular(factor, centered.T, lower=True) / np.sqrt(max(len(centered) - 1, 1))
+    few = spread.shape[1] < len(spread)
+    gram = spread.T @ spread if few else spread @ spread.T
+    values, vectors = scipy.linalg.eigh(gram, subset_by_index=(len(gram) - count, len(gram) - 1))
+    values = np.maximum(values[::-1], 0)
+    vectors = vectors[:, ::-1]
+    if few:
+        vectors = spread @ vectors / np.sqrt(np.maximum(values, np.finfo(float).tiny))
+    return values, scipy.linalg.solve_triangular(factor, vectors, lower=True, trans="T")
 
 
 def fit_differences(blocks: NDArray[Any], groups: NDArray[np.int64], size: int) -> NDArray[np.float16]:
