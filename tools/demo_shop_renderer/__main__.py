@@ -12,6 +12,7 @@ from pathlib import Path
 
 from demo_shop_renderer import feed, work
 from demo_shop_renderer.catalogue import Product, products
+from demo_shop_renderer.packshot import TURNTABLE
 
 RESTART = 40
 """Pictures after which a process makes room for a fresh one: Blender never gives memory back."""
@@ -21,12 +22,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Render what is missing, then write the tables."""
     options = _options().parse_args(arguments)
     try:
-        wanted = work.pictures(_wanted(options))
+        chosen = _chosen(options)
         if options.part is not None:
-            return _render(options, wanted)
+            return _render(options, chosen)
         options.out.mkdir(parents=True, exist_ok=True)
-        failed = _render_all(options, wanted)
-        feed.write(options.out, options.seed, work.seen(options.out, work.pictures(products(options.seed))))
+        failed = _render_all(options, chosen)
+        if options.kind == "turntables":
+            views = work.turntables(_pool(options), len(TURNTABLE))
+            absent = set(work.missing(options.out, views))
+            feed.write_turntables(options.out, [(one.product, one.number) for one in views if one not in absent])
+        else:
+            feed.write(options.out, options.seed, work.seen(options.out, work.pictures(products(options.seed))))
     except (ValueError, OSError, ImportError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -51,7 +57,18 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--limit", type=_positive, help="render so many products, spread over all categories")
     parser.add_argument("--samples", type=_positive, default=5, help="light paths for each pixel (default: 5)")
     parser.add_argument("--size", type=_positive, default=320, help="side of a packshot in pixels (default: 320)")
-    parser.add_argument("--kind", choices=("all", "packshots", "photos"), default="all", help="which pictures")
+    parser.add_argument(
+        "--kind",
+        choices=("all", "packshots", "photos", "turntables"),
+        default="all",
+        help="which pictures; turntables, which the shop does not show, only by name (default: all)",
+    )
+    parser.add_argument(
+        "--views",
+        type=_positive,
+        default=6,
+        help=f"views of each product on a turntable, at most {len(TURNTABLE)} (default: 6)",
+    )
     parser.add_argument("--part", type=_whole, help=argparse.SUPPRESS)
     return parser
 
@@ -74,13 +91,13 @@ def _wanted(options: argparse.Namespace) -> list[Product]:
     Raises:
         ValueError: there is no product of a sku asked for.
     """
-    every = products(options.seed)
+    every = _pool(options)
     if options.only:
         known = {product.sku: product for product in every}
         unknown = [sku for sku in options.only if sku.upper() not in known]
         if unknown:
             raise ValueError(
-                f"--only must name a product, but seed {options.seed} has no {unknown[0]!r}; see feed.csv."
+                f"--only must name a product, but seed {options.seed} has no {unknown[0]!r}; see packshots.csv."
             )
         return [known[sku.upper()] for sku in options.only]
     if options.limit:
@@ -89,11 +106,27 @@ def _wanted(options: argparse.Namespace) -> list[Product]:
     return list(every)
 
 
-def _chosen(options: argparse.Namespace, wanted: list[work.Picture]) -> list[work.Picture]:
+def _pool(options: argparse.Namespace) -> tuple[Product, ...]:
+    """Return all products; for turntables, which networks learn from, only those that they may be trained on."""
+    every = products(options.seed)
+    return tuple(one for one in every if one.family.split == "train") if options.kind == "turntables" else every
+
+
+def _chosen(options: argparse.Namespace) -> list[work.Picture]:
+    """Return the pictures to render.
+
+    Raises:
+        ValueError: there is no product of a sku asked for, or there are fewer views.
+    """
+    if options.views > len(TURNTABLE):
+        raise ValueError(f"--views must be at most {len(TURNTABLE)}, but it is {options.views}.")
+    if options.kind == "turntables":
+        return work.turntables(_wanted(options), options.views)
+    wanted = work.pictures(_wanted(options))
     return [one for one in wanted if options.kind in ("all", "photos" if one.number else "packshots")]
 
 
-def _render(options: argparse.Namespace, wanted: list[work.Picture]) -> int:
+def _render(options: argparse.Namespace, chosen: list[work.Picture]) -> int:
     """Render one process's share of what is missing, at most as much as a process may."""
     from demo_shop_renderer.pictures import Renderer
 
@@ -102,7 +135,7 @@ def _render(options: argparse.Namespace, wanted: list[work.Picture]) -> int:
         os.sched_setaffinity(0, {cores[options.part % len(cores)]})
     stopped: list[int] = []  # an interrupt inside Blender would leave a picture half-lit: the one at hand is finished
     signal.signal(signal.SIGINT, lambda number, frame: stopped.append(number))
-    mine = work.share(_chosen(options, wanted), options.part, options.jobs)
+    mine = work.share(chosen, options.part, options.jobs)
     todo = work.missing(options.out, mine)[:RESTART]
     with tempfile.TemporaryDirectory() as scratch:
         renderer = Renderer(options.seed, options.size, options.samples, Path(scratch) / "view.png")
@@ -114,9 +147,8 @@ def _render(options: argparse.Namespace, wanted: list[work.Picture]) -> int:
     return 0
 
 
-def _render_all(options: argparse.Namespace, wanted: list[work.Picture]) -> int:
+def _render_all(options: argparse.Namespace, chosen: list[work.Picture]) -> int:
     """Keep processes going until nothing is missing; return 1 when they get nowhere."""
-    chosen = _chosen(options, wanted)
     begun, start = time.monotonic(), len(work.missing(options.out, chosen))
     while left := len(work.missing(options.out, chosen)):
         jobs = min(options.jobs, left)
@@ -150,7 +182,7 @@ def _start(options: argparse.Namespace, part: int, jobs: int) -> "subprocess.Pop
         "--size",
         str(options.size),
     ]
-    command += ["--kind", options.kind]
+    command += ["--kind", options.kind, "--views", str(options.views)]
     for sku in options.only or ():
         command += ["--only", sku]
     if options.limit:

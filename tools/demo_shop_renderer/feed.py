@@ -30,6 +30,7 @@ COLUMNS = (
 )
 PACKSHOTS = ("image", "sku", "family", "category", "split")
 PHOTOS = ("photo", "sku", "role", "left", "top", "right", "bottom", "visible", "category", "split")
+TURNTABLES = ("image", "sku", "view", "family", "category")
 SHOTS = 3
 """Photos in rooms of each product."""
 
@@ -128,6 +129,21 @@ def write(folder: Path, seed: int, seen: Mapping[str, Iterable[Seen]]) -> None:
     }
     for name, text in tables.items():
         (folder / name).write_text(text, encoding="utf8")
+
+
+def write_turntables(folder: Path, views: Iterable[tuple[Product, int]]) -> None:
+    """Write turntables.csv: the views on turntables that are in the folder."""
+    rows = (
+        {
+            "image": photo_name(one, view),
+            "sku": one.sku,
+            "view": view,
+            "family": one.family.key,
+            "category": CATEGORIES[one.category],
+        }
+        for one, view in views
+    )
+    (folder / "turntables.csv").write_text(table(TURNTABLES, rows), encoding="utf8")
 
 
 def _photo_rows(photo: Path, found: Iterable[Seen], shop: Mapping[str, Product]) -> Iterator[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""The shop's own picture of a product: alone on white, seen from three quarters."""
+"""A product alone on white: the shop's own picture, seen from three quarters, and turned as on a turntable."""
 
 import math
 from pathlib import Path
@@ -16,20 +16,41 @@ from demo_shop_renderer.catalogue import Product, dice
 WHITE = 246
 
 
+TURNTABLE = ((30, 10), (-35, 30), (0, 10), (65, 30), (-65, 10), (95, 30), (-95, 10), (180, 30))
+"""Views on a turntable: by how many degrees the product is turned, and how far above it the camera stands."""
+
+
 def packshot(product: Product, seed: int, size: int, samples: int, scratch: Path) -> Image.Image:
     """Render one; `scratch` is a file name to use meanwhile."""
     chance = dice(seed, product.family.key, "packshot")  # all of a family from one side, as a shop does it
+    noise, side = chance.randrange(10**6), chance.choice((-1, 1))
     stage = Scene()
     maker = build(stage, product)
+    angles = side * chance.uniform(22, 38), chance.uniform(8, 15)
+    return _taken(stage, maker, angles, -side, engine.set_up((size, size), samples, noise), scratch)
+
+
+def turned(product: Product, view: int, seed: int, size: int, samples: int, scratch: Path) -> Image.Image:
+    """Render a view on the turntable, counted from 1."""
+    chance = dice(seed, product.sku, "turntable", view)
+    turn, rise = TURNTABLE[view - 1]
+    stage = Scene()
+    maker = build(stage, product)
+    maker.stand((0, 0, 0), math.radians(turn + chance.uniform(-10, 10)))
     scene = engine.set_up((size, size), samples, chance.randrange(10**6))
+    return _taken(stage, maker, (0, rise + chance.uniform(-4, 4)), chance.choice((-1, 1)), scene, scratch)
+
+
+def _taken(
+    stage: Scene, maker: Maker, angles: tuple[float, float], light: int, scene: Any, scratch: Path
+) -> Image.Image:
+    """Render what was made, the camera at these angles (to the side, up), the key light from that side."""
     engine.view(scene, "AgX", "AgX - Medium High Contrast", -0.5)
     points = engine.corners(maker)
     reach = float(np.linalg.norm(np.ptp(points, axis=0)))
     _backdrop(stage, reach)
-    side = chance.choice((-1, 1))
-    turn = side * math.radians(chance.uniform(22, 38))
-    _lights(reach, -side)
-    _frame(points, turn, math.radians(chance.uniform(8, 15)), 0.86)
+    _lights(reach, light)
+    _frame(points, math.radians(angles[0]), math.radians(angles[1]), 0.86)
     engine.render(scene)
     engine.develop(scene, scratch)
     with Image.open(scratch) as image:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from demo_shop_renderer import phone
 from demo_shop_renderer.boxes import Seen
-from demo_shop_renderer.packshot import packshot
+from demo_shop_renderer.packshot import packshot, turned
 from demo_shop_renderer.photo import photo
 from demo_shop_renderer.work import Picture
 
@@ -27,8 +27,11 @@ class Renderer:
 
     def __call__(self, one: Picture) -> tuple[bytes, list[Seen] | None]:
         """Render one picture."""
+        more = round(self.samples * 1.6)
+        if one.turned:
+            view = turned(one.product, one.number, self.seed, self.size, more, self.scratch)
+            return phone.jpeg(view, HEAVIEST["packshot"], 92), None
         if one.number == 0:
-            more = round(self.samples * 1.6)
             return phone.jpeg(
                 packshot(one.product, self.seed, self.size, more, self.scratch), HEAVIEST["packshot"], 92
             ), None

@@ -16,17 +16,25 @@ Render = Callable[["Picture"], tuple[bytes, list[Seen] | None]]
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture of a product: its packshot (0), or one of its photos, counted from 1."""
+    """One picture of a product: its packshot (0), one of its photos, or a view on a turntable, counted from 1."""
 
     product: Product
     number: int
+    turned: bool = False
 
     @property
     def path(self) -> Path:
         """Where it goes, from the output folder on."""
+        if self.turned:
+            return Path("turntables") / feed.photo_name(self.product, self.number)
         if self.number == 0:
             return Path("pictures") / feed.picture_name(self.product)
         return Path("photos") / feed.photo_name(self.product, self.number)
+
+    @property
+    def noted(self) -> bool:
+        """Whether it is written down what it shows."""
+        return self.number > 0 and not self.turned
 
     @property
     def notes(self) -> Path:
@@ -38,6 +46,11 @@ def pictures(products: Sequence[Product]) -> list[Picture]:
     """Return all pictures of these products, the packshots first."""
     shots = [Picture(product, 0) for product in products]
     return shots + [Picture(product, number) for product in products for number in range(1, feed.SHOTS + 1)]
+
+
+def turntables(products: Sequence[Product], views: int) -> list[Picture]:
+    """Return the views of these products on a turntable: the first of each, then the second, and so on."""
+    return [Picture(product, number, turned=True) for number in range(1, views + 1) for product in products]
 
 
 def missing(folder: Path, wanted: Sequence[Picture]) -> list[Picture]:
@@ -64,7 +77,7 @@ def carry_out(folder: Path, wanted: Sequence[Picture], render: Render) -> Iterat
 
 def seen(folder: Path, wanted: Sequence[Picture]) -> dict[str, list[Seen]]:
     """Return what the photos that are there show, by their names."""
-    photos = [one for one in wanted if one.number and _done(folder, one)]
+    photos = [one for one in wanted if one.noted and _done(folder, one)]
     return {
         one.path.name: [Seen(**found) for found in json.loads((folder / one.notes).read_text(encoding="utf8"))]
         for one in photos
@@ -72,7 +85,7 @@ def seen(folder: Path, wanted: Sequence[Picture]) -> dict[str, list[Seen]]:
 
 
 def _done(folder: Path, one: Picture) -> bool:
-    return (folder / one.path).exists() and (one.number == 0 or (folder / one.notes).exists())
+    return (folder / one.path).exists() and (not one.noted or (folder / one.notes).exists())
 
 
 def _put(path: Path, data: bytes) -> None:

@@ -28,7 +28,7 @@ class Recorder:
         if len(self.asked) == self.stop_after:
             raise KeyboardInterrupt
         self.asked.append(one.path.name)
-        return GREY, [SIGHT] if one.number else None
+        return GREY, [SIGHT] if one.noted else None
 
 
 def test_every_product_has_a_packshot_and_three_photos():
@@ -95,6 +95,33 @@ def test_the_tables_say_what_is_where(tmp_path):
     assert len(families) == len({family for family, _ in families})
 
 
+def test_the_views_on_turntables_are_listed(tmp_path):
+    """The first view of each product comes first, and the table lists the views that are in the folder."""
+    wanted = work.turntables(FEW, 2)
+    list(work.carry_out(tmp_path, wanted[:4], Recorder()))
+    feed.write_turntables(tmp_path, [(one.product, one.number) for one in wanted[:4]])
+
+    with (tmp_path / "turntables.csv").open(encoding="utf8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["sku"], row["view"]) for row in rows] == [
+        (FEW[n].sku, view) for n, view in ((0, "1"), (1, "1"), (2, "1"), (0, "2"))
+    ]
+    assert all((tmp_path / "turntables" / row["image"]).is_file() for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--views", "9"], "--views must be at most 8, but it is 9."),
+        (["--only", next(one.sku for one in products(SEED) if one.family.split == "unseen")], "seed 7 has no"),
+    ],
+)
+def test_turntables_are_of_training_products_and_have_eight_views(arguments, sentence, tmp_path, capsys):
+    """Products that the evaluation uses cannot be rendered on a turntable."""
+    assert command.main(["--out", str(tmp_path), "--seed", str(SEED), "--kind", "turntables", *arguments]) == 1
+    assert sentence in capsys.readouterr().err
+
+
 def test_phones_spoil_the_same_picture_the_same_way():
     """The same number, the same faults; the size stays, so that boxes hold."""
     picture = Image.fromarray(np.random.default_rng(1).integers(0, 255, (72, 96, 3)).astype(np.uint8))
@@ -135,4 +162,4 @@ def test_a_bad_option_is_answered_with_a_sentence(arguments, sentence, tmp_path,
 def test_an_unknown_product_is_named(tmp_path, capsys):
     """With where to look for those there are."""
     assert command.main(["--out", str(tmp_path), "--only", "NONE-1"]) == 1
-    assert "has no 'NONE-1'; see feed.csv" in capsys.readouterr().err
+    assert "has no 'NONE-1'; see packshots.csv" in capsys.readouterr().err
