@@ -31,7 +31,7 @@ TOP = {
 """Top-level packages -> the only packages that may import them."""
 
 LIBRARIES = {
-    "faiss": ("vsearch.index.class_index",),
+    "faiss": ("vsearch.index.index_policy",),
     "PIL": ("vsearch.imaging.codec", "vsearch.imaging.color_profiles", "vsearch.training.tags"),
     "captcha": ("vsearch.training.tags",),
     "matplotlib": ("vsearch.training.results.plots",),

@@ -15,7 +15,7 @@ from vsearch.core.errors import CheckpointError
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.geometry import Box
-from vsearch.index.class_index import Ids
+from vsearch.index.class_index import ImageSet
 from vsearch.index.generation import Generation
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
@@ -111,13 +111,13 @@ class CatalogCache:
         found: tuple[str, ...] = self._read("currencies", lambda session: tuple(queries.currencies(session)) or default)
         return found
 
-    def withdrawn_image_ids(self, generation: Generation) -> Ids:
-        """Return the image ids of the generation whose products have been withdrawn, int64, ascending."""
+    def withdrawn_image_ids(self, generation: Generation) -> ImageSet:
+        """Return the image ids of the generation whose products have been withdrawn."""
 
-        def read(session: Session) -> Ids:
-            return generation.gallery.image_ids_of(queries.withdrawn_product_ids(session))
+        def read(session: Session) -> ImageSet:
+            return ImageSet(generation.gallery.image_ids_of(queries.withdrawn_product_ids(session)))
 
-        found: Ids = self._read("withdrawn", read, generation.generation_id)
+        found: ImageSet = self._read("withdrawn", read, generation.generation_id)
         return found
 
     def _read(self, name: str, read: Callable[[Session], object], version: str = "") -> Any:

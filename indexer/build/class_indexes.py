@@ -25,7 +25,7 @@ It cannot be a category in a feed, since these have a name before each ">". Shop
 NAMED_ALL = f"> {ALL}"
 """Class of a category named "all", because searching the class "all" means searching every class."""
 
-BUILD_VERSION = 6
+BUILD_VERSION = 7
 """Part of the fingerprint; increment it when the same inputs should produce a different generation."""
 
 

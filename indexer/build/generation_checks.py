@@ -220,7 +220,8 @@ def _search_problems(gallery: Gallery, expected: Expected) -> Iterator[str]:
         for metric, indexes in gallery.indexes.items():
             lost, recall, ambiguous = _search_sample(indexes[name], embeddings, image_ids, sample=sample, metric=metric)
             where = f"in the {metric} index of class {name!r}"
-            if len(lost):
+            # Searches of a graph may miss single pictures; how many, its recall limits.
+            if len(lost) > (0 if indexes[name].is_exact else (1 - MIN_RECALL) * len(sample)):
                 some = f"{len(lost)} of {len(sample)} sampled pictures"
                 yield f"{some} do not find themselves {where}, including picture {image_ids[lost[0]]}."
             if ambiguous > len(sample) / 2:

@@ -105,7 +105,7 @@ def test_catalog_cache_reads_withdrawn_products_once_per_import(site):
 
     def read(generation=generation) -> tuple[list[int], int]:
         statements.clear()
-        found = cache.withdrawn_image_ids(generation).tolist()
+        found = cache.withdrawn_image_ids(generation).image_ids.tolist()
         return found, sum(statement.startswith("SELECT") for statement in statements)
 
     assert [read(), read()] == [([], 2), ([], 1)]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from vsearch.core.errors import InvalidRequest, UnknownClass
 from vsearch.core.settings import Metric
 from vsearch.core.vectors import l2_normalize
-from vsearch.index.class_index import ClassIndex, Ids, Vectors
+from vsearch.index.class_index import ClassIndex, Ids, ImageSet, Vectors, image_set
 
 IMAGES_PER_PRODUCT = 2
 """Number of images first fetched from each class per requested product; more are fetched if needed."""
@@ -48,8 +48,8 @@ class Gallery:
         k: int,
         metric: Metric = "cosine",
         classes: Sequence[str] | None = None,
-        allowed: Ids | None = None,
-        excluded: Ids | None = None,
+        allowed: Ids | ImageSet | None = None,
+        excluded: Ids | ImageSet | None = None,
     ) -> list[Hit]:
         """Return the k nearest products of the given classes (None: all), best first; fewer if there are no more.
 
@@ -65,6 +65,7 @@ class Gallery:
         if metric not in self.indexes:
             raise InvalidRequest(f"The metric must be {' or '.join(self.indexes)}, got {metric!r}.")
         query, searches = np.asarray(embedding, dtype=np.float32)[None], []
+        allowed, excluded = image_set(allowed), image_set(excluded)
         for name in self.classes if classes is None else dict.fromkeys(classes):
             if name not in self.indexes[metric]:
                 raise UnknownClass(f"There is no class {name!r} in the index; it has {_listed(self.classes)}.")
@@ -95,18 +96,28 @@ class Gallery:
         return found
 
     def image_ids_of(self, product_ids: Ids | int) -> Ids:
-        """Return the image ids of the products, ascending; unknown products are ignored."""
-        return np.asarray(self.image_ids[np.isin(self.product_ids, product_ids)], dtype=np.int64)
+        """Return the image ids of the products, ascending; unknown products are ignored. Only a single one is fast."""
+        if isinstance(product_ids, np.ndarray):
+            return np.asarray(self.image_ids[np.isin(self.product_ids, product_ids)], dtype=np.int64)
+        order, ordered = self._by_product
+        start, end = np.searchsorted(ordered, product_ids, "left"), np.searchsorted(ordered, product_ids, "right")
+        return np.asarray(self.image_ids[order[start:end]], dtype=np.int64)
+
+    @cached_property
+    def _by_product(self) -> tuple[Ids, Ids]:
+        """The rows in ascending order of product, and the product of each."""
+        order = np.argsort(self.product_ids, kind="stable")
+        return order, self.product_ids[order]
 
     @cached_property
     def products(self) -> Ids:
         """The ids of all products, int64, ascending."""
-        return np.unique(self.product_ids)
+        return np.unique(self._by_product[1])
 
     def embedding(self, image_id: int) -> Vectors:
         """Return the stored embedding [d] of an image, not normalized; `KeyError` if no class contains the image."""
         for index in self.indexes["euclidean"].values():
-            if image_id in index.image_ids:
+            if image_id in index:
                 return np.asarray(index.vectors(np.array([image_id]))[0], dtype=np.float32)
         raise KeyError(f"image id {image_id} is not in this gallery")
 

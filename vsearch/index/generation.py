@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from vsearch.core.errors import GenerationCorrupt, NoGeneration
 from vsearch.core.files import checksum, replace_text, sync
 from vsearch.core.settings import Metric
-from vsearch.index.class_index import ClassIndex, Vectors, index_key
+from vsearch.index.class_index import ClassIndex, Vectors
 from vsearch.index.gallery import Gallery
 from vsearch.models.whitening import Projection
 
@@ -174,8 +174,8 @@ def write(
         files = {metric: f"class-{number:03d}.{metric}.faiss" for metric in gallery.indexes}
         for metric, file in files.items():
             gallery.indexes[metric][name].save(target / file)
-        count = len(gallery.indexes["cosine"][name])
-        entries.append(ClassEntry(name=name, count=count, index_key=index_key(count), files=files))
+        index = gallery.indexes["cosine"][name]
+        entries.append(ClassEntry(name=name, count=len(index), index_key=index.key, files=files))
     np.savez(target / WHITENING, allow_pickle=False, **whitening.arrays())
     np.save(target / BACKGROUND_COHORT, background_cohort)
     np.savez(target / IMAGES, image_ids=gallery.image_ids, product_ids=gallery.product_ids)

@@ -23,7 +23,7 @@ from vsearch.detection.detector import OpenDetector, no_detector
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.geometry import Box
 from vsearch.index import generation as generations
-from vsearch.index.class_index import Ids
+from vsearch.index.class_index import Ids, ImageSet, image_set
 from vsearch.index.generation import Generation
 from vsearch.models import registry
 from vsearch.models.class_heads import CLASS
@@ -57,9 +57,14 @@ class Search:
     k: int = 24  # number of products wanted
     metric: Metric = "cosine"
     classes: tuple[str, ...] | Literal["all"] | None = None  # None: chosen from the photo
-    allowed: Ids | None = None  # image ids to search among; None means all
-    excluded: Ids | None = None  # image ids to leave out
+    allowed: Ids | ImageSet | None = None  # image ids to search among; None means all
+    excluded: Ids | ImageSet | None = None  # image ids to leave out
     box: Box | None = None  # region to search with; None means the whole photo and every detection
+
+    def __post_init__(self) -> None:
+        """Let all queries of the request share the rows of the image ids."""
+        object.__setattr__(self, "allowed", image_set(self.allowed))
+        object.__setattr__(self, "excluded", image_set(self.excluded))
 
 
 class Engine:

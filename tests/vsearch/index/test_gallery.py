@@ -55,7 +55,7 @@ def test_each_product_is_found_once_by_its_best_image():
     vectors = np.array([[1, 0], [0.9, 0.1], [0.8, 0.6], [0, 1]], dtype=np.float32)
     gallery = gallery_of(vectors, FROM_100[: len(vectors)], np.array([7, 7, 8, 7]), ["sofa", "sofa", "sofa", "lamp"])
     hits = gallery.search(np.array([1.0, 0.0]), k=5)
-    assert hits == [Hit(7, 100, "sofa", 1.0), Hit(8, 102, "sofa", float(np.float32(0.8)))]
+    assert hits == [Hit(7, 100, "sofa", 1.0), Hit(8, 102, "sofa", float(np.float16(0.8)))]
 
 
 def test_only_the_chosen_classes_are_searched_and_each_once():
