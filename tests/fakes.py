@@ -40,6 +40,9 @@ class FakeEncoder:
         self.pictures = 0
         self.fail_after = fail_after
 
+    def prepare(self, picture: Picture) -> Picture:
+        return picture
+
     def blocks(self, pictures: Sequence[Picture]) -> NDArray[np.float16]:
         self.calls += 1
         self.pictures += len(pictures)

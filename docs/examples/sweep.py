@@ -10,7 +10,6 @@ products and N photos of each set.
 """
 
 import hashlib
-import threading
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +35,7 @@ from vsearch.imaging.synthetic import add_margin, photo_in_room, photo_on_own_ba
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models import whitening
 from vsearch.models.class_heads import COLOR, MIDDLE
-from vsearch.models.encoder import Trunk, open_trunk, raw_features
+from vsearch.models.encoder import Trunk, open_trunk, prepare, raw_features
 from vsearch.training import plan as plans
 from vsearch.training.data.sources import read_source
 
@@ -239,7 +238,7 @@ def load_features(keys: list[Key], photos: Path, work: Path) -> dict[str, np.nda
                 batch = keys[start : start + BATCH]
                 data = [archive.read(key.image) for key in batch]
                 pictures = list(threads.map(lambda key, one: draw(key, one, rooms), batch, data))
-                features = raw_features(open_networks(), pictures, threading.Lock())
+                features = raw_features(open_networks(), [prepare(open_networks(), picture) for picture in pictures])
                 for name, values in {**features, "hog": l2_normalize(list(threads.map(hog, pictures)))}.items():
                     parts[name].append(values.astype(np.float16))
         stored = {"keys": np.array(names), **{name: np.concatenate(values) for name, values in parts.items()}}

@@ -22,13 +22,13 @@ from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits, Picture, decode
 from vsearch.imaging.synthetic import shopper_view
 from vsearch.models.checkpoint import Checkpoint
-from vsearch.models.encoder import Encoder
+from vsearch.models.encoder import Encoder, Inputs
 from vsearch.search.serving import OpenEncoder
 
 log = logging.getLogger(__name__)
 
-DECODE_THREADS = 2
-"""Threads that read and decode images ahead of the encoder."""
+READ_THREADS = 2
+"""Threads that read, decode and prepare images while the networks run on the images before them."""
 
 TOLERATED_FAILURES = 3
 """Up to this many unreadable images never stop a run, regardless of their share."""
@@ -75,6 +75,8 @@ def encode_missing(context: EncodeContext, keys: Iterable[Key], advance: Progres
         missing = stored_blocks.missing(session, context.blocks_id, list(keys))
     stored, problems = 0, {}
     advance(0, len(missing))
+    if missing:
+        context.encoder()  # opened once, before several threads need it
     for batch in chunks(_read_ahead(context, missing), context.batch_size):
         problems.update({key: str(view) for key, view in batch if isinstance(view, VSearchError)})
         readable = [(key, view) for key, view in batch if not isinstance(view, VSearchError)]
@@ -125,11 +127,11 @@ def view_of(picture: Picture, sha256: str, view: int) -> Picture:
     return shopper_view(picture, np.random.default_rng([int(sha256[:16], 16), view]))
 
 
-def _read_ahead(context: EncodeContext, keys: Sequence[Key]) -> Iterator[tuple[Key, Picture | VSearchError]]:
-    """Yield each key with its view or the error, in order; at most one batch is decoded ahead of the encoder."""
-    pending: deque[tuple[Key, Future[Picture | VSearchError]]] = deque()
+def _read_ahead(context: EncodeContext, keys: Sequence[Key]) -> Iterator[tuple[Key, Inputs | VSearchError]]:
+    """Yield each key with the inputs of its view or the error, in order, at most one batch ahead of the networks."""
+    pending: deque[tuple[Key, Future[Inputs | VSearchError]]] = deque()
     remaining = iter(keys)
-    with ThreadPoolExecutor(DECODE_THREADS) as pool:
+    with ThreadPoolExecutor(READ_THREADS) as pool:
         try:
             while True:
                 for key in islice(remaining, context.batch_size - len(pending)):
@@ -142,9 +144,10 @@ def _read_ahead(context: EncodeContext, keys: Sequence[Key]) -> Iterator[tuple[K
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _read(context: EncodeContext, key: Key) -> Picture | VSearchError:
+def _read(context: EncodeContext, key: Key) -> Inputs | VSearchError:
     sha256, view = key
     try:
-        return view_of(decode(context.store.read(sha256), context.limits), sha256, view)
+        picture = view_of(decode(context.store.read(sha256), context.limits), sha256, view)
+        return context.encoder().prepare(picture)
     except VSearchError as error:
         return error

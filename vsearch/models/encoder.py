@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Mapping, Sequence
-from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +23,13 @@ class Trunk(NamedTuple):
     run: Network
 
 
+class Inputs(NamedTuple):
+    """What is computed from one image before the networks run."""
+
+    squares: Mapping[int, Picture]  # by side in pixels
+    color: NDArray[np.float32]  # the color histogram, [768]
+
+
 class Encoder:
     """All networks of a checkpoint and the color histogram.
 
@@ -40,29 +46,40 @@ class Encoder:
         self._trunks = {name: open_trunk(checkpoint, name) for name in checkpoint.backbones}
         self._lock = threading.Lock()
 
-    def blocks(self, pictures: Sequence[Picture]) -> NDArray[np.float16]:
-        """Encode n images, uint8 RGB [h, w, 3] -> float16 [n, sum(block_sizes)]; safe to call from several threads."""
+    def prepare(self, picture: Picture) -> Inputs:
+        """Return the inputs for an image, uint8 RGB [h, w, 3]; other threads may do this while the networks run."""
+        return prepare(self._trunks, picture)
+
+    def blocks(self, pictures: Sequence[Picture | Inputs]) -> NDArray[np.float16]:
+        """Encode n images or their inputs -> float16 [n, sum(block_sizes)]; safe to call from several threads."""
         if not pictures:
             return np.empty((0, sum(self.block_sizes.values())), np.float16)
-        features = raw_features(self._trunks, pictures, self._lock)
+        inputs = [each if isinstance(each, Inputs) else self.prepare(each) for each in pictures]
+        with self._lock:
+            features = raw_features(self._trunks, inputs)
         blocks = [projection.project(features[name]) for name, projection in self._projections.items()]
         return np.concatenate(blocks, axis=1).astype(np.float16)
 
 
-def raw_features(
-    trunks: Mapping[str, Trunk], pictures: Sequence[Picture], lock: threading.Lock
-) -> dict[str, NDArray[np.float32]]:
-    """Compute the features that are projected to blocks, of unit length: block name -> float32 [n, size]."""
+def prepare(trunks: Mapping[str, Trunk], picture: Picture) -> Inputs:
+    """Return the inputs of networks for an image, uint8 RGB [h, w, 3]."""
     from vsearch.imaging import descriptors  # slow import: scikit-image
 
-    trimmed = [trim(picture) for picture in pictures]
+    trimmed = trim(picture)
+    fill = border(trimmed)[0]
     sides = {trunk.side for trunk in trunks.values()} | {descriptors.COLOR_SIDE}
-    fills = [border(picture)[0] for picture in trimmed]
-    squares = {side: np.stack(list(map(fit_square, trimmed, repeat(side), fills))) for side in sorted(sides)}
-    with lock:
-        found = [trunk.run(squares[trunk.side]) for trunk in trunks.values()]
+    squares = {side: fit_square(trimmed, side, fill) for side in sorted(sides)}
+    return Inputs(squares, descriptors.color_histogram(squares[descriptors.COLOR_SIDE]))
+
+
+def raw_features(trunks: Mapping[str, Trunk], inputs: Sequence[Inputs]) -> dict[str, NDArray[np.float32]]:
+    """Compute the features that are projected to blocks, of unit length: block name -> float32 [n, size].
+
+    One thread at a time may run the same networks.
+    """
+    found = [trunk.run(np.stack([each.squares[trunk.side] for each in inputs])) for trunk in trunks.values()]
     features = {name: l2_normalize(part) for one in found for name, part in one.items()}
-    features[COLOR] = np.stack([descriptors.color_histogram(square) for square in squares[descriptors.COLOR_SIDE]])
+    features[COLOR] = np.stack([each.color for each in inputs])
     return features
 
 

@@ -19,7 +19,7 @@ from vsearch.imaging.synthetic import resize_to, shopper_view
 from vsearch.models import checkpoint as checkpoints
 from vsearch.models.checkpoint import Checkpoint, Retrieval
 from vsearch.models.class_heads import CLASS, COLOR, MIDDLE, block_spans, fit_heads
-from vsearch.models.encoder import Trunk, open_trunk, raw_features
+from vsearch.models.encoder import Trunk, open_trunk, prepare, raw_features
 from vsearch.models.trained_heads import VOTE
 from vsearch.models.whitening import Projection, fit_differences, fit_pca, fit_whitening
 from vsearch.training.data.samples import TRAINING_LIMITS
@@ -194,7 +194,9 @@ def _encode(
         return shopper_view(pictures[number], np.random.default_rng([seed, number, view - 1]))
 
     def encode(start: int) -> dict[str, NDArray[np.float32]]:
-        return raw_features(trunks, [render(*one) for one in wanted[start : start + _BATCH]], lock)
+        inputs = [prepare(trunks, render(*one)) for one in wanted[start : start + _BATCH]]
+        with lock:
+            return raw_features(trunks, inputs)
 
     with ThreadPoolExecutor() as threads:
         for done, found in enumerate(threads.map(encode, range(0, len(wanted), _BATCH)), start=1):
