@@ -12,17 +12,16 @@ import numpy as np
 from rich.text import Text
 
 from vsearch.cli import pass_settings, photos_argument
+from vsearch.cli.bench_index import bench_index
 from vsearch.cli.console import out, progress, table
 from vsearch.cli.inputs import decode_photos, read_photos
 from vsearch.core.errors import DatasetError
 from vsearch.core.files import atomic_write
 from vsearch.core.settings import Settings
-from vsearch.core.vectors import l2_normalize
 from vsearch.detection.boxes import non_max_suppression
 from vsearch.detection.detector import open_active
 from vsearch.imaging.codec import Limits
 from vsearch.index import generation as generations
-from vsearch.index.class_index import ClassIndex
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.class_heads import CLASS
@@ -204,25 +203,7 @@ def bench_encode(settings: Settings, paths: tuple[Path, ...], count: int) -> Non
     table(f"Encode {len(pictures)} images with {model.origin}", ("", "images/s", "ms each", "speedup"), lines)
 
 
-@bench.command("search", epilog="Example: vsearch bench search --count 100000 --size 256")
-@click.option("--count", default=20_000, show_default=True, type=click.IntRange(1), help="Embeddings in the index.")
-@click.option("--size", default=256, show_default=True, type=click.IntRange(1), help="Dimensions.")
-def bench_search(count: int, size: int) -> None:
-    """Search a class index, with and without a filter that keeps 1%; the baseline is a NumPy scan."""
-    rng = np.random.default_rng(0)
-    vectors = l2_normalize(rng.normal(size=(count, size)))
-    ids = np.arange(count, dtype=np.int64) * 3 + 7
-    query = l2_normalize(rng.normal(size=(1, size)))
-    index = ClassIndex.build(vectors, ids, "cosine")
-    few = ids[rng.permutation(count)[: max(1, count // 100)]]
-    plain = _seconds(lambda: ids[np.argsort(-(vectors @ query[0]))[:24]])
-    rows = (
-        ("NumPy scan", plain),
-        ("index", _seconds(lambda: index.search(query, 24))),
-        ("index, filtered", _seconds(lambda: index.search(query, 24, allowed=few))),
-    )
-    lines = [(name, f"{1000 * seconds:.2f}", f"{plain / seconds:.1f}") for name, seconds in rows]
-    table(f"Search {count} embeddings of {size} dimensions, top 24", ("", "ms", "speedup"), lines)
+bench.add_command(bench_index, "index")
 
 
 def _seconds(work: Callable[[], object], repeats: int = _REPEATS) -> float:

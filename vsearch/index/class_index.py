@@ -7,8 +7,6 @@ import errno
 import logging
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -183,7 +181,7 @@ class ClassIndex:
         # A bitmap is 200 times cheaper to create than a set of ids.
         bits = None if selected is None else np.packbits(selected, bitorder="little")
         selector = None if bits is None else faiss().IDSelectorBitmap(bits)
-        with _threads_for(len(vectors)):
+        with index_policy.threads_for(len(vectors)):
             return _search(self._rows, vectors, min(k, max(1, width)), params=faiss().SearchParameters(sel=selector))
 
     def _search_all(self, vectors: Vectors, k: int, removed: Mask | None) -> tuple[Vectors, Ids] | None:
@@ -212,7 +210,7 @@ class ClassIndex:
         candidates = max(self._index.hnsw.efSearch, 2 * width)
         if candidates > index_policy.max_candidates(len(self)):
             return None
-        with _threads_for(len(vectors)):
+        with index_policy.threads_for(len(vectors)):
             found = _search(self._index, vectors, width, params=index_policy.graph_parameters(candidates))
         return found if (found[1] != PADDING).all() else None
 
@@ -281,21 +279,6 @@ def _warn_of_gpu(error: Exception) -> None:
 @cache
 def _gpu_resources() -> Any:
     return faiss().StandardGpuResources()  # shared by all indexes: each instance reserves 1.5 GB
-
-
-@contextmanager
-def _threads_for(queries: int) -> Iterator[None]:
-    """Use one thread for a single query.
-
-    FAISS parallelizes over queries, so a second thread would be idle, yet each search would wait for it: 16 ms instead
-    of 1 ms while another request keeps the cores busy (measured). The setting applies to the calling thread.
-    """
-    default = faiss().omp_get_max_threads()
-    faiss().omp_set_num_threads(1 if queries == 1 else default)
-    try:
-        yield
-    finally:
-        faiss().omp_set_num_threads(default)
 
 
 def _normalized(vectors: Vectors, metric: Metric) -> Vectors:
