@@ -65,6 +65,7 @@ def retailer_on(engine: Engine, folder: Path) -> Retailer:
         checkpoint=str(folder / "given"),
         whitening_products=60,
         whitening_views=2,
+        precision="f32",  # whatever the CPU has
     )
     return Retailer(settings, sessionmaker(engine))
 

@@ -110,8 +110,14 @@ def open_shop(folder: Path, **settings: object) -> Shop:
 
 
 def settings_of(folder: Path, **settings: object) -> Settings:
-    values = {"data": folder, "checkpoint": str(folder / "given"), "batch_size": 4, "min_class_size": 3} | settings
-    return Settings.model_validate(values)
+    own = {
+        "data": folder,
+        "checkpoint": str(folder / "given"),
+        "batch_size": 4,
+        "min_class_size": 3,
+        "precision": "f32",
+    }
+    return Settings.model_validate(own | settings)
 
 
 def fill(shop: Shop, products: int = 12) -> None:

@@ -94,6 +94,21 @@ def test_a_run_without_changes_encodes_and_publishes_nothing(
     assert indexed_shop.latest_run().state == "unchanged"
 
 
+def test_another_precision_encodes_everything_again(
+    indexed_shop: Shop, opened: EncoderFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the index is built again, the old one serves in its own precision."""
+    before = checkpoints.load(indexed_shop.settings.checkpoints / indexed_shop.manifest().checkpoint_id)
+    monkeypatch.setattr("vsearch.models.runtime.supported_precisions", lambda: ("f32", "bf16"))
+    report = reindex(indexed_shop.with_settings(checkpoint="", precision="auto").settings, open_encoder=opened)
+    after = checkpoints.load(indexed_shop.settings.checkpoints / report.checkpoint_id)
+    assert (before.precision, after.precision) == ("f32", "bf16")
+    assert report.encoded == report.pictures
+    assert before.blocks_id != after.blocks_id
+    again = reindex(indexed_shop.with_settings(checkpoint="", precision="auto").settings, open_encoder=opened)
+    assert again.state == "unchanged"
+
+
 def test_only_new_pictures_are_encoded(indexed_shop: Shop, opened: EncoderFactory) -> None:
     indexed_shop.add(["N001"], "Lamps")
     indexed_shop.withdraw("S000")

@@ -20,7 +20,7 @@ from vsearch.imaging.codec import decode, encode_jpeg
 from vsearch.index import generation as generations
 from vsearch.search.engine import ALL, Engine, Search
 
-PRUNE_STAGES = ("delete unused data", "delete unused pictures", "reclaim space")
+PRUNE_STAGES = ("delete unused data", "delete unused images", "reclaim space")
 INDEX_STAGES = (
     "encode pictures",
     "encode views",
