@@ -58,6 +58,7 @@ BASE: dict[str, Any] = PLAN.assemble.model_dump() | {
     "shrink": SHRINK,
     "known": whitening.KNOWN_WEIGHT,
     "half": whitening.TRUE_VIEWS_HALF,
+    "turntables": True,
 }
 OF_SHOP = ("embedding_size", "shrink", "known", "half")  # settings that do not change blocks
 ONE, TWO, THREE = PLAN.backbones
@@ -84,8 +85,9 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "shrink 0.05": {"shrink": 0.05},
     "shrink 0.5": {"shrink": 0.5},
     "known differences 0": {"known": 0.0},
-    "known differences 0.2": {"known": 0.2},
-    "known differences 0.6": {"known": 0.6},
+    "known differences without turntables": {"turntables": False},
+    "known differences 0.3": {"known": 0.3},
+    "known differences 0.7": {"known": 0.7},
     "no true views": {"half": float("inf")},
     "true views n / (n + 400)": {"half": 400},
     "only true views, where there are any": {"half": 0},
@@ -183,12 +185,17 @@ def views(keys: Iterable[Key]) -> list[Key]:
     return [key._replace(change=f"view {n}") for key in keys for n in range(1, Settings().whitening_views + 1)]
 
 
-def read_training_images(photos: Path, count: int | None) -> tuple[list[Key], list[str]]:
-    """Return the images that the plan fits on, up to `count` of each source, and their products."""
+def read_training_images(photos: Path, count: int | None, *, turntables: bool) -> tuple[list[Key], list[str]]:
+    """Return the images that the plan fits on, up to `count` of each source, and their products.
+
+    With `turntables`, those that count only for the differences; otherwise all others.
+    """
     keys: list[Key] = []
     products = []
     for source in PLAN.source:
-        found = () if source.background else read_source(source, photos, work=photos, seed=PLAN.seed)
+        if source.background or source.only_differences != turntables:
+            continue
+        found = read_source(source, photos, work=photos, seed=PLAN.seed)
         for image in islice((image for image in found if image.split == "train"), count):
             name = image.name.removesuffix(f" {image.box}")  # of an image with a box, the name contains the box
             keys.append(Key(str(source.images), name, describe_box(image.box) if image.box else ""))
@@ -316,14 +323,15 @@ def main(photos: Path, work: Path, count: int | None) -> None:
     """Print hit@1 / hit@5 of each configuration as a table."""
     shops = [sample(shop, count) for shop in read_shops(photos)]
     work.mkdir(parents=True, exist_ok=True)
-    keys, products = read_training_images(photos, count)
+    keys, products = read_training_images(photos, count, turntables=False)
+    turned, turned_products = read_training_images(photos, count, turntables=True)
     fit_on = [*keys, *views(key for key in keys if key.archive == "demo_shop/pictures")]
-    needed = [*fit_on]
+    needed = [*fit_on, *turned]
     for shop in shops:
         needed += [*views(shop.first.values()), *(key for _, key in shop.images)]
         needed += [query.key for queries in shop.queries.values() for query in queries]
     table = Table(needed, fit_on, photos, work)
-    numbers = np.unique(products, return_inverse=True)[1]
+    numbers, turned_numbers = (np.unique(some, return_inverse=True)[1] for some in (products, turned_products))
     sets = [name for shop in shops for name in shop.queries]
     click.echo("| " + " | ".join(["configuration", "mean", *sets]) + " |\n" + "|---" * (len(sets) + 2) + "|")
     fitted: dict[str, Any] = {}
@@ -333,6 +341,9 @@ def main(photos: Path, work: Path, count: int | None) -> None:
         if settings != fitted:
             fitted, blocks = settings, table.blocks(part)
             known = whitening.fit_differences(blocks[table.rows(keys)], numbers, part["differences"])
+            if part["turntables"]:
+                other = whitening.fit_differences(blocks[table.rows(turned)], turned_numbers, part["differences"] // 2)
+                known = whitening.combine_differences(known, other)
         scores = np.array([row for shop in shops for row in score(shop, table, blocks, part, known)])
         cells = [f"{first:.1f} / {fifth:.1f}" for first, fifth in [scores.mean(axis=0), *scores]]
         click.echo(f"| {label} | " + " | ".join(cells) + " |")

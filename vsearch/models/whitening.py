@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-KNOWN_WEIGHT = 0.4
+KNOWN_WEIGHT = 0.5
 """Weight of known differences in the within-product scatter; see docs/benchmarks.md."""
 
 TRUE_VIEWS_HALF = 100
@@ -146,6 +146,18 @@ def fit_differences(blocks: NDArray[Any], groups: NDArray[np.int64], size: int) 
         return np.empty((0, features.shape[1]), np.float16)
     _, singular, rows = np.linalg.svd(inside, full_matrices=False)
     return np.asarray(rows[:size] * (singular[:size] / np.sqrt((count > 1).sum()))[:, None], np.float16)
+
+
+def combine_differences(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float16]:
+    """Return the rows of both sets of differences [r, D], scaled so that each set has half of the total weight.
+
+    Rows are not merged, since the principal ones of both together would leave out what only a few products show.
+    """
+    sizes = [float(np.linalg.norm(rows.astype(np.float32))) for rows in (one, other)]
+    if not all(sizes):
+        return np.asarray(one if sizes[0] else other, np.float16)
+    scaled = [rows * (max(sizes) / size) for rows, size in zip((one, other), sizes, strict=True)]
+    return np.concatenate(scaled).astype(np.float16)
 
 
 def _scatter_within(features: NDArray[Any], groups: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[Any], int]:

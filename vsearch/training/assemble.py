@@ -21,7 +21,7 @@ from vsearch.models.checkpoint import Checkpoint, Retrieval
 from vsearch.models.class_heads import CLASS, COLOR, MIDDLE, block_spans, fit_heads
 from vsearch.models.encoder import Trunk, open_trunk, prepare, raw_features
 from vsearch.models.trained_heads import VOTE
-from vsearch.models.whitening import Projection, fit_differences, fit_pca, fit_whitening
+from vsearch.models.whitening import Projection, combine_differences, fit_differences, fit_pca, fit_whitening
 from vsearch.training.data.samples import TRAINING_LIMITS
 from vsearch.training.data.sources import LabeledImage, read_source
 from vsearch.training.plan import Assemble, Plan
@@ -95,6 +95,11 @@ def assemble(
         kept = _carry_over(checkpoints.load(start), [fitted.pictures[row] for row in rows], blocks[rows], projections)
         background_blocks = kept.background_cohort
         differences = kept.differences if len(differences) < settings.differences else differences
+    if views := load_views(plan, photos, work=work):
+        shown = _project(_encode(trunks, views.pictures), projections)
+        shown_products = np.unique(views.products, return_inverse=True)[1]
+        found = fit_differences(shown, shown_products, settings.differences // 2)
+        differences = combine_differences(differences, found)
     heads = fit_heads(
         blocks[classified],
         names[classified].tolist(),
@@ -127,7 +132,7 @@ def load_sample(plan: Plan, photos: Path, split: str, *, work: Path) -> FitSampl
     by_class: dict[str, list[LabeledImage]] = defaultdict(list)
     others: list[tuple[LabeledImage, str]] = []
     for source in plan.source:
-        for image in read_source(source, photos, work=work, seed=plan.seed):
+        for image in () if source.only_differences else read_source(source, photos, work=work, seed=plan.seed):
             name = image.labels.get(column) if column else _ONE_CLASS
             if image.split == split and name:
                 by_class[name].append(image)
@@ -150,6 +155,26 @@ def load_sample(plan: Plan, photos: Path, split: str, *, work: Path) -> FitSampl
     ]
     pictures, names, products = (list(part) for part in zip(*decoded, strict=True)) if decoded else ([], [], [])
     return FitSample(pictures, names, products)
+
+
+def load_views(plan: Plan, photos: Path, *, work: Path) -> FitSample | None:
+    """Decode the training images of sources that count only for the differences, or return None without such sources.
+
+    Raises:
+        DatasetError: no product has two images.
+    """
+    sources = [source for source in plan.source if source.only_differences]
+    column = next((head.column for head in plan.head if head.kind == "metric"), "")
+    pictures, products = [], []
+    for source in sources:
+        for image in read_source(source, photos, work=work, seed=plan.seed):
+            product = image.labels.get(column)
+            if image.split == "train" and product and (picture := _decode(image)) is not None:
+                pictures.append(picture)
+                products.append(product)
+    if sources and len(set(products)) == len(products):
+        raise DatasetError(f"The sources with only_differences have no two training images with the same {column!r}.")
+    return FitSample(pictures, [""] * len(pictures), products) if sources else None
 
 
 def load_background(plan: Plan, photos: Path, *, work: Path) -> list[Picture]:

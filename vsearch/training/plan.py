@@ -36,6 +36,7 @@ class BaseSource(Table):
     background: int = Field(0, ge=0, le=10_000)
     validate_on: bool = True
     synthetic_views: int = Field(0, ge=0, le=64)
+    only_differences: bool = False
     hold_out: tuple[dict[str, str], ...] = ()
 
 
@@ -294,6 +295,10 @@ class Plan(Table):
         labels = {label for source in self.source for combination in source.hold_out for label in combination}
         if missing := sorted(labels - {head.column for head in self.head if head.kind in ("softmax", "sigmoid")}):
             raise ValueError(f"hold_out: no softmax or sigmoid head has the label {missing[0]!r}")
+        if any(source.only_differences for source in self.source) and not (
+            self.assemble and any(head.kind == "metric" for head in self.head)
+        ):
+            raise ValueError("only_differences needs [assemble] and a metric head, which names the label of products")
         if self.detects:
             self._check_detection(augments)
         self._check_layers()

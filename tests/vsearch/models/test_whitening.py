@@ -5,7 +5,7 @@ import pytest
 
 from vsearch.core.vectors import l2_normalize
 from vsearch.models import whitening
-from vsearch.models.whitening import Projection, fit_differences, fit_pca, fit_whitening
+from vsearch.models.whitening import Projection, combine_differences, fit_differences, fit_pca, fit_whitening
 
 
 def views(products: int = 60, each: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -88,6 +88,15 @@ def test_known_differences_are_suppressed() -> None:
     scatter = known.astype(np.float64).T @ known
     np.testing.assert_allclose(np.diag(scatter)[10:], 9, rtol=0.3)
     assert weight(known=known) < 0.9 < 1.2 < weight()
+
+
+def test_two_sets_of_differences_count_alike() -> None:
+    small, large = np.zeros((3, 6)), np.zeros((2, 6))
+    small[:, :3], large[:, 4:] = 0.01 * np.eye(3), 5 * np.eye(2)
+    both = combine_differences(small, large).astype(np.float64)
+    assert both.shape == (5, 6)
+    np.testing.assert_allclose((both[:3] ** 2).sum(), (both[3:] ** 2).sum(), rtol=1e-2)
+    np.testing.assert_array_equal(combine_differences(small[:0], large), large)
 
 
 def test_single_photos_give_no_differences() -> None:

@@ -46,6 +46,7 @@ def test_a_plan_without_phases_needs_assemble():
         (("[assemble]", '[augment]\nrecolor_hides = ["shape"]\n[assemble]'), "'shape'"),
         ((TERMS, f'{TERMS}hold_out = [{{ size = "big" }}]\n'), "hold_out.*'size'"),
         (('labels = { kind = "kind" }', ""), "labels or boxes"),
+        ((TERMS, f"{TERMS}only_differences = true\n"), "only_differences needs .* a metric head"),
         (("batch = 8", 'batch = 8\nschedule = "step"'), "every_epochs and every_steps"),
         (('kind = "softmax"', 'kind = "softmax"\nmiddle = true\ngrid = 2'), "middle.*grid"),
         (("[assemble]", '[[head]]\nname = "color"\nkind = "softmax"\nmiddle = true\n[assemble]'), "middle.*equal"),
