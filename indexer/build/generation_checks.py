@@ -59,7 +59,7 @@ MAX_SIZE_RATIO = 1.5
 """Factor of growth or shrinkage beyond which search quality before and after is not comparable."""
 
 _BATCH = 20  # pictures whose distances to their entire class are in memory at a time
-_TOLERANCE = 1e-3  # of squared distances, as a share of the squared norm; half precision loses less, on few dimensions too
+_TOLERANCE = 1e-3  # of squared distances, as a share of the squared norm; half precision loses less
 
 Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]
