@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist lo
 help:  ## Show this list.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: .venv/ready  ## Index and serve the demo shop; options: HOST=..., PORT=...
+demo: .venv/demo-ready  ## Index and serve the demo shop; options: HOST=..., PORT=...
 	$(BIN)/vsearch catalog upgrade
 	$(BIN)/vsearch demo $(if $(findstring command,$(origin HOST)),--host $(HOST)) $(if $(PORT),--port $(PORT))
 
@@ -35,8 +35,16 @@ lock: .venv/ready  ## Pin the tested versions in constraints.txt, for all suppor
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra cpu --extra dev \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet --output-file constraints.txt
 
-.venv/ready: pyproject.toml constraints.txt
-	@echo "Installing the packages into .venv: about 3 GB; this takes a minute or more without output ..."
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
+# Without the packages that only training and tests need.
+.venv/demo-ready: pyproject.toml constraints.txt
+	@echo "Installing the packages into .venv: SIZE_DEMO; this takes a minute or more without output ..."
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRA),dev]'
+	$(INSTALL) '.[$(EXTRA)]'
+	@touch $@
+
+.venv/ready: .venv/demo-ready
+	@echo "Installing the packages for training and tests into .venv: SIZE_TEST; this takes a minute or more ..."
+	$(INSTALL) '.[$(EXTRA),dev]'
 	@touch $@

@@ -18,6 +18,13 @@ pytestmark = pytest.mark.keras
 
 Run = Callable[..., Result]
 
+WITHOUT_TRAINING = """
+import sys
+sys.modules.update(dict.fromkeys(["captcha", "keras", "matplotlib", "tensorflow"]))  # None prevents an import
+from vsearch.cli import main
+main()
+"""
+
 MIN_FOUND = 7
 """Minimum number of demo photos whose product is among the first five results."""
 
@@ -33,9 +40,12 @@ def few_views():
 
 @pytest.fixture(scope="module")
 def first(few_views, tmp_path_factory):
-    """The data folder and output of `vsearch demo --no-serve`, run in a separate process."""
+    """The data folder and output of `vsearch demo --no-serve`, run in a process without the packages for training.
+
+    It imports a feed, builds an index, and searches with the example photos by the JSON API.
+    """
     folder = tmp_path_factory.mktemp("shop") / "data"
-    call = [sys.executable, "-c", "from vsearch.cli import main; main()", "--data", str(folder), "demo", "--no-serve"]
+    call = [sys.executable, "-c", WITHOUT_TRAINING, "--data", str(folder), "demo", "--no-serve"]
     done = subprocess.run(call, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
@@ -66,6 +76,16 @@ def test_the_demo_finds_its_own_products(first, run):
     again = run("demo", "--no-serve").stdout
     assert "unchanged: 438" in again
     assert "0 images encoded" in again
+
+
+@pytest.mark.parametrize("arguments", [("train", "furniture"), ("models", "pull"), ("models", "export", "bundled")])
+def test_training_names_the_extra_that_it_needs(arguments, tmp_path):
+    options = ["--out", "networks", "--format", "savedmodel"] if "export" in arguments else []
+    call = [sys.executable, "-c", WITHOUT_TRAINING, "--data", str(tmp_path), *arguments, *options]
+    done = subprocess.run(call, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "vsearch[train]" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_packshot_finds_its_own_product_first(run):
