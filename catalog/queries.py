@@ -80,6 +80,40 @@ class GalleryRow:
     height: int | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class ImageFacets:
+    """What readable images of live products can be filtered by; arrays [n], ascending by image id."""
+
+    image_ids: NDArray[np.int64]
+    prices: NDArray[np.float64]  # of their products in minor units; NaN if unknown
+    currencies: NDArray[np.str_]
+    in_stock: NDArray[np.bool_]  # False if unknown
+
+    def image_ids_where(
+        self,
+        *,
+        price_min: int | None = None,
+        price_max: int | None = None,
+        currency: str | None = None,
+        in_stock: bool = False,
+    ) -> NDArray[np.int64]:
+        """Return the ids of the images that pass the filters, ascending; int64 [n].
+
+        Price bounds are inclusive and in minor units; they exclude products without a price. `currency` excludes
+        products priced in another currency, and `in_stock` also excludes products whose stock is unknown.
+        """
+        passes = np.ones(len(self.image_ids), dtype=np.bool_)
+        if price_min is not None:
+            passes &= self.prices >= price_min
+        if price_max is not None:
+            passes &= self.prices <= price_max
+        if currency is not None:
+            passes &= self.currencies == currency
+        if in_stock:
+            passes &= self.in_stock
+        return self.image_ids[passes]
+
+
 def products_by_ids(session: Session, product_ids: Sequence[int]) -> list[ProductCard]:
     """Return the cards of the live products among `product_ids`, in that order."""
     cards: dict[int, ProductCard] = {}
@@ -97,13 +131,7 @@ def product_by_sku(session: Session, sku: str) -> ProductDetail | None:
     card = _card(session.execute(_cards().where(Product.product_id == product.product_id)).one())
     item = _item(product, (image.sha256 for image in product.images))
     pictures = tuple(image.sha256 for image in product.images if image.problem is None)
-    others = _cards().where(
-        LIVE,
-        Product.variant_group.is_not(None),
-        Product.variant_group == product.variant_group,
-        Product.product_id != product.product_id,
-    )
-    return ProductDetail(card, item, pictures, tuple(map(_card, session.execute(others.order_by(Product.sku)))))
+    return ProductDetail(card, item, pictures, _variants(session, product))
 
 
 def product_by_article_number(session: Session, number: str) -> ProductCard | None:
@@ -115,7 +143,8 @@ def product_by_article_number(session: Session, number: str) -> ProductCard | No
 
 def has_article_numbers(session: Session) -> bool:
     """Return whether any live product has an article number."""
-    return session.scalar(select(exists().where(LIVE, Product.article_number.is_not(None)))) or False
+    # Unlike IS NOT NULL, a comparison uses the index.
+    return session.scalar(select(exists().where(LIVE, Product.article_number > ""))) or False
 
 
 def is_picture_public(session: Session, sha256: str) -> bool:
@@ -137,29 +166,16 @@ def product_attributes(session: Session) -> dict[int, dict[str, list[str]]]:
     return {row.product_id: row.attributes for row in rows}
 
 
-def image_ids_where(
-    session: Session,
-    *,
-    price_min: int | None = None,
-    price_max: int | None = None,
-    currency: str | None = None,
-    in_stock: bool = False,
-) -> NDArray[np.int64]:
-    """Return the ids of the readable images of live products that pass the filters, ascending; int64 [n].
-
-    Price bounds are inclusive and in minor units; they exclude products without a price. `currency` excludes products
-    priced in another currency, and `in_stock` also excludes products whose stock is unknown.
-    """
-    statement = select(Image.image_id).join(Product).where(LIVE, READABLE).order_by(Image.image_id)
-    if price_min is not None:
-        statement = statement.where(Product.price_minor >= price_min)
-    if price_max is not None:
-        statement = statement.where(Product.price_minor <= price_max)
-    if currency is not None:
-        statement = statement.where(Product.currency == currency)
-    if in_stock:
-        statement = statement.where(Product.stock > 0)
-    return np.fromiter(session.scalars(statement), dtype=np.int64)
+def image_facets(session: Session) -> ImageFacets:
+    """Return the filterable values of every readable image of every live product; scans both tables."""
+    columns = (Image.image_id, Product.price_minor, Product.currency, Product.stock)
+    statement = select(*columns).join(Product).where(LIVE, READABLE).order_by(Image.image_id)
+    values: list[list[NDArray[Any]]] = [[np.empty(0, dtype)] for dtype in (np.int64, np.float64, "U3", np.float64)]
+    for rows in session.execute(statement.execution_options(yield_per=10_000)).partitions():  # a million take 250 MB
+        for arrays, column in zip(values, zip(*rows, strict=True), strict=True):
+            arrays.append(np.array(column, dtype=arrays[0].dtype))
+    image_ids, prices, currencies, stocks = map(np.concatenate, values)
+    return ImageFacets(image_ids, prices, currencies, stocks > 0)
 
 
 def withdrawn_product_ids(session: Session) -> NDArray[np.int64]:
@@ -244,6 +260,14 @@ def _item(product: Product | Row[Any], images: Iterable[str]) -> ProductItem:
         images=tuple(images),
         withdrawn=product.withdrawn_at is not None,
     )
+
+
+def _variants(session: Session, product: Product) -> tuple[ProductCard, ...]:
+    """Return the other live products in the variant group of a product."""
+    if product.variant_group is None:
+        return ()
+    group = (Product.variant_group == product.variant_group, Product.product_id != product.product_id)
+    return tuple(map(_card, session.execute(_cards().where(LIVE, *group).order_by(Product.sku))))
 
 
 def _cards() -> Select[Any]:

@@ -42,7 +42,7 @@ class Criteria:
 
     @property
     def facets(self) -> dict[str, Any]:
-        """The filters of `queries.image_ids_where`; empty if there are none."""
+        """The filters of `ImageFacets.image_ids_where`; empty if there are none."""
         prices = {"price_min": self.price_min, "price_max": self.price_max}
         facets: dict[str, Any] = {name: bound for name, bound in prices.items() if bound is not None}
         if facets:

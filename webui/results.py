@@ -103,6 +103,7 @@ def find_products(services: Services, picture: Picture, criteria: Criteria) -> R
     wanted = criteria.page * size + 1
     serving = services.engine.serving
     withdrawn = services.catalog.withdrawn_image_ids(serving.generation)
+    allowed = services.catalog.facets().image_ids_where(**criteria.facets) if criteria.facets else None
     with services.sessions() as session:
         text_ranking = queries.full_text_search(session, criteria.text, FUSION_DEPTH) if criteria.text else []
         unfiltered = Search(
@@ -111,7 +112,6 @@ def find_products(services: Services, picture: Picture, criteria: Criteria) -> R
             classes=criteria.unfiltered.classes,
             excluded=withdrawn,
         )
-        allowed = queries.image_ids_where(session, **criteria.facets) if criteria.facets else None
         search = replace(unfiltered, classes=criteria.classes, allowed=allowed, box=criteria.box)
         result = _search(services.engine, serving, picture, search)
         started = time.perf_counter()

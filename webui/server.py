@@ -164,6 +164,7 @@ class BackgroundThread:
         while not self._stop.wait(self._refresh_seconds):
             _attempt(self._refresh_engine)
             _attempt(self._services.article_numbers.refresh)
+            _attempt(self._services.catalog.facets)  # so that the first filtered search after an import need not wait
             if time.monotonic() >= next_expiry:
                 next_expiry = time.monotonic() + EXPIRE_SECONDS
                 _attempt(self._services.uploads.expire)

@@ -10,7 +10,7 @@ from flask import Flask, current_app
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import imports, queries
-from catalog.queries import ProductCard
+from catalog.queries import ImageFacets, ProductCard
 from vsearch.core.errors import CheckpointError
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Picture
@@ -103,12 +103,17 @@ class CatalogCache:
         self._sessions = sessions
         self._default_currency = default_currency
         self._cached: dict[str, tuple[object, Any]] = {}
-        self._lock = threading.Lock()
+        self._locks = {name: threading.Lock() for name in ("currencies", "facets", "withdrawn")}
 
     def currencies(self) -> tuple[str, ...]:
         """Return the currencies of the prices, most common first; price filters use the first one."""
         default = (self._default_currency,)
         found: tuple[str, ...] = self._read("currencies", lambda session: tuple(queries.currencies(session)) or default)
+        return found
+
+    def facets(self) -> ImageFacets:
+        """Return what images can be filtered by."""
+        found: ImageFacets = self._read("facets", queries.image_facets)
         return found
 
     def withdrawn_image_ids(self, generation: Generation) -> ImageSet:
@@ -124,7 +129,7 @@ class CatalogCache:
         with self._sessions() as session:
             # Counted before reading: changes by an import in between are then read twice, never missed.
             state = version, imports.change_count(session)
-            with self._lock:
+            with self._locks[name]:
                 if self._cached.get(name, (None,))[0] != state:
                     self._cached[name] = state, read(session)
                 return self._cached[name][1]

@@ -1,9 +1,11 @@
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, event
+from sqlalchemy.orm import sessionmaker
 
 from catalog import imports, queries
 from catalog.changes import Changes, ProductItem, apply, mark_unreadable
@@ -89,7 +91,7 @@ def test_readable_pictures_of_live_products_are_indexed_public_and_shown(filled)
 def test_facets(filled, facets, skus):
     """Bounds are inclusive; products with unknown values are excluded."""
     expected = [row.image_id for row in queries.gallery_rows(filled) if row.sku in skus]
-    ids = queries.image_ids_where(filled, **facets)
+    ids = queries.image_facets(filled).image_ids_where(**facets)
     np.testing.assert_array_equal(ids, expected)
     assert ids.dtype == np.int64
 
@@ -112,7 +114,7 @@ def test_counts_and_withdrawn_products(filled):
 
 def test_empty_catalog(session):
     assert (queries.gallery_rows(session), queries.snapshot(session)) == ([], {})
-    assert queries.image_ids_where(session).shape == (0,)
+    assert queries.image_facets(session).image_ids_where(price_min=1, in_stock=True).shape == (0,)
     assert queries.counts(session) == dict.fromkeys(("products", "withdrawn", "pictures", "unreadable"), 0)
 
 
@@ -159,3 +161,30 @@ def test_job_counts(session):
     session.add_all(Job(kind=kind, state=state, created_at=utc_now(), **moment) for kind, state in states)
     session.flush()
     assert sorted(queries.job_counts(session)) == [("index", "queued", 1), ("train", "done", 2)]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda session: queries.product_by_sku(session, "D"),
+        lambda session: queries.products_by_ids(session, [1, 4]),
+        lambda session: queries.product_by_article_number(session, "1234"),
+        queries.has_article_numbers,
+        lambda session: queries.is_picture_public(session, sha("A-front")),
+    ],
+    ids=["sku", "ids", "article number", "any article number", "picture"],
+)
+def test_looking_up_a_product_scans_no_table(read, sqlite_engine):
+    """However large the catalog is; product D has neither variants nor an article number."""
+    with sessionmaker(sqlite_engine)() as session:
+        apply(session, Changes(added=ITEMS))
+        session.commit()
+        statements: list[tuple[str, Any]] = []
+        event.listen(sqlite_engine, "before_cursor_execute", lambda *args: statements.append((args[2], args[3])))
+        read(session)
+        connection = session.connection().connection.driver_connection
+        assert connection is not None
+        assert statements
+        for statement, parameters in statements:
+            plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+            assert not [step for *_, step in plan if step.startswith("SCAN") and "CONSTANT ROW" not in step]

@@ -115,6 +115,18 @@ def test_catalog_cache_reads_withdrawn_products_once_per_import(site):
     assert read(other) == ([1, 2, 23, 24], 2)
 
 
+def test_filters_use_the_prices_of_the_latest_import(site):
+    cache = services_of(site.app).catalog
+    before = cache.facets()
+    assert cache.facets() is before
+    with site.sessions() as session:
+        item = queries.snapshot(session)["P-00"]
+    import_products(site, changed=(replace(item, price_minor=10**9, stock=None),))
+    assert before.image_ids_where(price_min=10**9).tolist() == []
+    assert cache.facets().image_ids_where(price_min=10**9).tolist() == [1, 2]
+    assert not {1, 2} & set(cache.facets().image_ids_where(in_stock=True).tolist())
+
+
 def test_catalog_cache_reads_currencies_again_after_an_import(site):
     cache = services_of(site.app).catalog
     assert cache.currencies() == ("EUR",)

@@ -140,6 +140,7 @@ def run_background_thread(engine: FakeEngine) -> list[str]:
     services = SimpleNamespace(
         engine=engine,
         article_numbers=SimpleNamespace(refresh=lambda: tasks.append("open reader")),
+        catalog=SimpleNamespace(facets=lambda: tasks.append("read facets")),
         uploads=SimpleNamespace(expire=lambda: tasks.append("expire")),
     )
     background = server.BackgroundThread(services, refresh_seconds=0.002)
@@ -155,6 +156,7 @@ def test_tasks_are_repeated_even_if_one_fails(error, caplog):
     tasks = run_background_thread(FakeEngine(error))
     assert tasks.count("expire") == 1
     assert tasks.count("open reader") >= 4
+    assert tasks.count("read facets") >= 4
     assert ("disk on fire" in caplog.text) == (error is not None)
 
 
