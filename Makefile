@@ -39,12 +39,12 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 
 # Without the packages that only training and tests need.
 .venv/demo-ready: pyproject.toml constraints.txt
-	@echo "Installing the packages into .venv: SIZE_DEMO; this takes a minute or more without output ..."
+	@echo "Installing the packages into .venv: about 190 MB to download, 650 MB on disk; this takes a minute or more without output ..."
 	$(PYTHON) -m venv .venv
 	$(INSTALL) '.[$(EXTRA)]'
 	@touch $@
 
 .venv/ready: .venv/demo-ready
-	@echo "Installing the packages for training and tests into .venv: SIZE_TEST; this takes a minute or more ..."
+	@echo "Installing the packages for training and tests into .venv: about 700 MB more to download; this takes a minute or more ..."
 	$(INSTALL) '.[$(EXTRA),dev]'
 	@touch $@
