@@ -112,8 +112,8 @@ class PhotoCache:
             keys = {box: (encoder.blocks_id, box) for box in boxes}
             known = {box: photo.blocks[key] for box, key in keys.items() if key in photo.blocks}
             if missing := [box for box in keys if box not in known]:
-                regions = [picture if box is None else crop(picture, box) for box in missing]
-                sides = [side for region in regions for side in (region, np.ascontiguousarray(region[:, ::-1]))]
+                regions = [encoder.prepare(picture if box is None else crop(picture, box)) for box in missing]
+                sides = [side for region in regions for side in (region, encoder.mirrored(region))]
                 encoded = encoder.blocks(sides)
                 for box, blocks in zip(missing, encoded.reshape(len(missing), 2, encoded.shape[1]), strict=True):
                     known[box] = photo.blocks[keys[box]] = blocks
