@@ -27,7 +27,7 @@ SEARCH_ENDPOINTS = ("shop.search", "shop.show_results", "api.search")
 HEALTH_ENDPOINTS = ("health.alive", "health.ready")
 """Load balancers request these by IP address."""
 
-MAX_WAIT_SECONDS = 5.0
+MAX_WAIT_SECONDS = 1.0
 """A request that waited longer for a thread is rejected: its client has probably given up or retried."""
 
 RETRY_SECONDS = 3

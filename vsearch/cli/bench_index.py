@@ -22,7 +22,7 @@ MIN_VECTORS = 1000
 """Smaller classes are searched within microseconds by any index."""
 
 
-@click.command(epilog="Example: vsearch bench index --vectors 10000 --vectors 100000")
+@click.command("index", epilog="Example: vsearch bench index --vectors 10000 --vectors 100000")
 @click.option(
     "--vectors",
     "counts",
@@ -57,9 +57,9 @@ def bench_index(
         if not as_json:
             _print(title, types, choice, measured)
     if as_json:
-        click.echo(json.dumps({"machine": _machine(), "classes": reports}, indent=2))
+        click.echo(json.dumps({"machine": machine(), "classes": reports}, indent=2))
     else:
-        out.print(f"Machine: {_machine()}.")
+        out.print(f"Machine: {machine()}.")
 
 
 def _synthetic(settings: Settings, counts: tuple[int, ...], size: int | None) -> Iterator[tuple[str, Vectors]]:
@@ -124,7 +124,8 @@ def _print(title: str, types: list[TypeResult], choice: str, measured: PolicyRes
     table(f"{title}: the policy gives {measured.key}", ("", "measured"), rows.items())
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Return the processor, its number of cores and the version of FAISS."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf8").splitlines()
     except OSError:

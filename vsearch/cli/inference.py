@@ -12,7 +12,9 @@ import numpy as np
 from rich.text import Text
 
 from vsearch.cli import pass_settings, photos_argument
+from vsearch.cli.bench_http import bench_http
 from vsearch.cli.bench_index import bench_index
+from vsearch.cli.bench_query import bench_query
 from vsearch.cli.console import out, progress, table
 from vsearch.cli.inputs import decode_photos, read_photos
 from vsearch.core.errors import DatasetError
@@ -203,7 +205,8 @@ def bench_encode(settings: Settings, paths: tuple[Path, ...], count: int) -> Non
     table(f"Encode {len(pictures)} images with {model.origin}", ("", "images/s", "ms each", "speedup"), lines)
 
 
-bench.add_command(bench_index, "index")
+for _command in (bench_http, bench_index, bench_query):
+    bench.add_command(_command)
 
 
 def _seconds(work: Callable[[], object], repeats: int = _REPEATS) -> float:
