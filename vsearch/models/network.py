@@ -1,7 +1,7 @@
 """Keras models built from a backbone: the trunk that computes features, and the network with trained heads.
 
 Scaling to the range of the backbone is part of the model. Networks are trained with Keras, and run by
-`vsearch.models.runtime` from the graphs that are exported here. Importing this module imports TensorFlow.
+`vsearch.models.runtime` from the graphs that are exported here. Importing this module imports Keras.
 """
 
 import tempfile
@@ -11,8 +11,6 @@ from typing import Any, Final
 
 import keras
 import numpy as np
-import openvino as ov
-import tensorflow as tf
 from keras import layers
 
 from vsearch.core.files import atomic_folder
@@ -149,8 +147,11 @@ def heads_graph(name: str, heads: TrainedHeads) -> Graph:
 def export_graph(network: Callable[[Any], Mapping[str, Any]], weights: Sequence[Any], shape: tuple[int, ...]) -> Graph:
     """Export a function of a float32 tensor [n, *shape] that returns tensors by name, and reads these variables.
 
-    The graph takes uint8 images and does not contain the values of the variables.
+    The graph takes uint8 images and does not contain the values of the variables. Needs TensorFlow as the backend.
     """
+    import openvino as ov
+    import tensorflow as tf
+
     signature = [
         tf.TensorSpec((None, *shape), tf.uint8, IMAGES),
         *(tf.TensorSpec(weight.shape, tf.float32, f"w{number:04d}") for number, weight in enumerate(weights)),
@@ -173,6 +174,8 @@ def export_graph(network: Callable[[Any], Mapping[str, Any]], weights: Sequence[
 
 def _resize(images: Any, shape: tuple[int, int]) -> Any:
     """Resize [n, h, w, c] as `tf.image.resize` does with antialiasing, by matrices, which OpenVINO can run."""
+    import tensorflow as tf
+
     for axis, size in enumerate(shape, start=1):
         if images.shape[axis] != size:
             identity = np.eye(images.shape[axis], dtype=np.float32)[:, :, None]
