@@ -22,13 +22,10 @@ from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits, Picture, decode
 from vsearch.imaging.synthetic import shopper_view
 from vsearch.models.checkpoint import Checkpoint
-from vsearch.models.encoder import Encoder, Inputs
+from vsearch.models.encoder import PREPARING_THREADS, Encoder, Inputs
 from vsearch.search.serving import OpenEncoder
 
 log = logging.getLogger(__name__)
-
-READ_THREADS = 2
-"""Threads that read, decode and prepare images while the networks run on the images before them."""
 
 TOLERATED_FAILURES = 3
 """Up to this many unreadable images never stop a run, regardless of their share."""
@@ -131,7 +128,7 @@ def _read_ahead(context: EncodeContext, keys: Sequence[Key]) -> Iterator[tuple[K
     """Yield each key with the inputs of its view or the error, in order, at most one batch ahead of the networks."""
     pending: deque[tuple[Key, Future[Inputs | VSearchError]]] = deque()
     remaining = iter(keys)
-    with ThreadPoolExecutor(READ_THREADS) as pool:
+    with ThreadPoolExecutor(PREPARING_THREADS) as pool:
         try:
             while True:
                 for key in islice(remaining, context.batch_size - len(pending)):

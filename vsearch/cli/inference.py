@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,25 +17,26 @@ from vsearch.cli.bench_http import bench_http
 from vsearch.cli.bench_index import bench_index
 from vsearch.cli.bench_query import bench_query
 from vsearch.cli.console import out, progress, table
-from vsearch.cli.inputs import decode_photos, read_photos
+from vsearch.cli.inputs import Photo, decode_photos, read_photos
 from vsearch.core.errors import DatasetError
 from vsearch.core.files import atomic_write
 from vsearch.core.settings import Settings
 from vsearch.detection.boxes import non_max_suppression
 from vsearch.detection.detector import open_active
-from vsearch.imaging.codec import Limits
+from vsearch.imaging.codec import Limits, decode
 from vsearch.index import generation as generations
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.class_heads import CLASS
 from vsearch.models.classifier import Classifier
-from vsearch.models.encoder import Encoder
+from vsearch.models.encoder import PREPARING_THREADS, Encoder, Inputs
 from vsearch.models.trained_heads import VOTE, HeadPredictions
 from vsearch.models.whitening import Projection
 from vsearch.search.engine import Engine
 
 _SHOWN = 3  # classes or boxes
 _REPEATS = 7
+_COLUMNS = ("", "images/s", "ms each", "ratio")
 
 Line = tuple[str | Text, ...]
 
@@ -189,20 +191,35 @@ def bench() -> None:
 @click.option("--count", default=96, show_default=True, type=click.IntRange(2), help="Images to encode.")
 @pass_settings
 def bench_encode(settings: Settings, paths: tuple[Path, ...], count: int) -> None:
-    """Encode images in batches; the baseline encodes them one by one."""
-    model = load_model(settings)
-    readable = decode_photos(read_photos(paths), Limits.from_settings(settings))
-    pictures = [picture for _, (_, picture) in zip(range(count), readable, strict=False)]
-    size = settings.batch_size
-    model.encoder.blocks(pictures[:size])
-    single = _seconds(lambda: [model.encoder.blocks([picture]) for picture in pictures], repeats=3)
-    batches = [pictures[start : start + size] for start in range(0, len(pictures), size)]
-    batched = _seconds(lambda: [model.encoder.blocks(batch) for batch in batches], repeats=3)
-    rows = (("one by one", single), (f"batches of {size}", batched))
+    """Encode images as an index run does; the baseline are the networks alone, without reading and preparing images."""
+    model, size = load_model(settings), settings.batch_size
+    encoder, limits = model.encoder, Limits.from_settings(settings)
+    photos = list(islice(read_photos(paths), count))
+    inputs = [encoder.prepare(picture) for _, picture in decode_photos(iter(photos), limits)]
+
+    def prepare(photo: Photo) -> Inputs:
+        return encoder.prepare(decode(photo.data, limits))
+
+    def encode_as_index_run() -> None:
+        with ThreadPoolExecutor(PREPARING_THREADS) as pool:
+            prepared = pool.map(prepare, photos)
+            while batch := list(islice(prepared, size)):
+                encoder.blocks(batch)
+
+    ways: dict[str, Callable[[], object]] = {
+        f"networks alone, batches of {size}": lambda: [
+            encoder.blocks(inputs[start : start + size]) for start in range(0, len(inputs), size)
+        ],
+        "as an index run": encode_as_index_run,
+        "one by one": lambda: [encoder.blocks([prepare(photo)]) for photo in photos],
+    }
+    seconds = {name: _seconds(way, repeats=3) for name, way in ways.items()}
+    baseline = next(iter(seconds.values()))
     lines = [
-        (name, f"{len(pictures) / s:.1f}", f"{1000 * s / len(pictures):.1f}", f"{single / s:.2f}") for name, s in rows
+        (name, f"{len(inputs) / s:.1f}", f"{1000 * s / len(inputs):.1f}", f"{baseline / s:.2f}")
+        for name, s in seconds.items()
     ]
-    table(f"Encode {len(pictures)} images with {model.origin}", ("", "images/s", "ms each", "speedup"), lines)
+    table(f"Encode {len(inputs)} images with {model.origin}, {model.checkpoint.precision}", _COLUMNS, lines)
 
 
 for _command in (bench_http, bench_index, bench_query):

@@ -15,6 +15,9 @@ from vsearch.models.class_heads import COLOR
 from vsearch.models.runtime import Network
 from vsearch.models.weights import read_arrays, read_packed
 
+PREPARING_THREADS = 2
+"""Threads that decode and prepare images for an index while the networks run on the images before them."""
+
 
 class Trunk(NamedTuple):
     """A network without heads: uint8 [n, side, side, 3] -> features by block name, float32 [n, size]."""
