@@ -12,7 +12,7 @@ from vsearch.imaging.codec import Picture
 from vsearch.imaging.preprocess import border, fit_square, trim
 from vsearch.models.checkpoint import TRUNK_GRAPH, Checkpoint
 from vsearch.models.class_heads import COLOR
-from vsearch.models.runtime import Network
+from vsearch.models.runtime import Network, cores
 from vsearch.models.weights import read_arrays, read_packed
 
 PREPARING_THREADS = 2
@@ -95,4 +95,4 @@ def open_trunk(checkpoint: Checkpoint, name: str) -> Trunk:
     """Return a trunk of a checkpoint, which computes in the precision of the checkpoint."""
     graph = read_arrays(checkpoint.folder / f"{name}{TRUNK_GRAPH}")
     weights = read_packed(checkpoint.folder / f"{name}.weights.npz")
-    return Trunk(checkpoint.retrieval.sides[name], Network(graph, weights, name, checkpoint.precision))
+    return Trunk(checkpoint.retrieval.sides[name], Network(graph, weights, name, checkpoint.precision, streams=cores()))
