@@ -16,7 +16,7 @@ from vsearch.models.runtime import Network, cores
 from vsearch.models.weights import read_arrays, read_packed
 
 PREPARING_THREADS = 2
-"""Threads that decode and prepare images for an index while the networks run on the images before them."""
+"""Threads that prepare images: several regions of a photo, or those of an index while the networks run on others."""
 
 
 class Trunk(NamedTuple):

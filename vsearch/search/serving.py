@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +20,7 @@ from vsearch.imaging.geometry import Box
 from vsearch.index.generation import Generation
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
-from vsearch.models.encoder import Encoder
+from vsearch.models.encoder import PREPARING_THREADS, Encoder
 
 OpenEncoder = Callable[[Checkpoint], Encoder]
 
@@ -28,6 +29,9 @@ Blocks = NDArray[np.float16]
 MAX_PHOTOS = 256
 MAX_REGIONS = 16
 """Maximum number of cached photos, and of regions per photo."""
+
+
+_threads = ThreadPoolExecutor(PREPARING_THREADS, "prepare")
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,9 @@ class PhotoCache:
             keys = {box: (encoder.blocks_id, box) for box in boxes}
             known = {box: photo.blocks[key] for box, key in keys.items() if key in photo.blocks}
             if missing := [box for box in keys if box not in known]:
-                regions = [encoder.prepare(picture if box is None else crop(picture, box)) for box in missing]
+                regions = _threads.map(
+                    lambda box: encoder.prepare(picture if box is None else crop(picture, box)), missing
+                )
                 sides = [side for region in regions for side in (region, encoder.mirrored(region))]
                 encoded = encoder.blocks(sides)
                 for box, blocks in zip(missing, encoded.reshape(len(missing), 2, encoded.shape[1]), strict=True):
