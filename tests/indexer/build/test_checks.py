@@ -109,3 +109,21 @@ def test_low_recall_is_found() -> None:
     gallery.indexes["cosine"]["class 2"].__class__ = Lossy
     (problem,) = problems(gallery, EXPECTED)
     assert "50.0%" in problem
+
+
+@pytest.mark.parametrize(("missed", "exact", "found"), [(1, False, False), (3, False, True), (1, True, True)])
+def test_a_graph_may_miss_single_pictures(missed: int, exact: bool, found: bool) -> None:
+    class Graph(ClassIndex):
+        is_exact = exact
+
+        def _search_graph(self, vectors, width):  # type: ignore[no-untyped-def]
+            return self._scan(vectors, width, None)
+
+        def search(self, queries, k, allowed=None):  # type: ignore[no-untyped-def]
+            values, ids = super().search(queries, k + 1, allowed)
+            kept = ~np.isin(ids, self.image_ids[:missed])[0]
+            return values[:, kept][:, :k], ids[:, kept][:, :k]
+
+    gallery = built(EXPECTED)
+    gallery.indexes["cosine"]["class 2"].__class__ = Graph
+    assert any("do not find themselves" in problem for problem in problems(gallery, EXPECTED)) == found
