@@ -272,6 +272,15 @@ def test_a_filtered_search_is_exact_for_any_share(share, key, metric, clustered,
 
 
 @both_metrics
+def test_a_filter_that_keeps_the_farther_half_is_exact(clustered, metric):
+    """None of the nearest rows is allowed."""
+    index = ClassIndex.build(clustered, np.arange(3000) * 7, metric)
+    for query in clustered[:5, None]:
+        allowed = index.search(query, 3000)[1][0, 1500:]
+        np.testing.assert_array_equal(index.search(query, 10, allowed)[1], brute_force(index, query, allowed, 10))
+
+
+@both_metrics
 @pytest.mark.parametrize("part", [slice(1), slice(500), slice(2900), slice(0, 1000, 2), slice(3000)])
 def test_excluded_images_are_replaced_with_the_next(clustered, part, metric, small_policy):
     """This holds even if most of the nearest images are excluded."""
