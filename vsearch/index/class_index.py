@@ -280,7 +280,9 @@ def _copy_to_gpu(index: Any) -> Any:
     try:
         if getattr(faiss(), "get_num_gpus", lambda: 0)():
             with _gpu_lock:
-                return faiss().index_cpu_to_gpu(_gpu_resources(), 0, index)
+                options = faiss().GpuClonerOptions()
+                options.use_cuvs = False  # it does not support half precision, but is the default where it is built in
+                return faiss().index_cpu_to_gpu(_gpu_resources(), 0, index, options)
     except _GPU_ERRORS as error:
         _warn_of_gpu(error)
     return None

@@ -2,6 +2,7 @@ import errno
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -326,7 +327,8 @@ class FakeGpu:
     clones: int = 0
     widths: list[int] = field(default_factory=list)
 
-    def clone(self, resources: object, device: int, index: Any) -> "FakeGpu":
+    def clone(self, resources: object, device: int, index: Any, options: SimpleNamespace) -> "FakeGpu":
+        assert not options.use_cuvs
         self.clones += 1
         self.index = index
         return self
@@ -344,6 +346,7 @@ def gpu(monkeypatch):
     found = FakeGpu()
     monkeypatch.setattr("faiss.get_num_gpus", lambda: 1, raising=False)
     monkeypatch.setattr("faiss.index_cpu_to_gpu", found.clone, raising=False)
+    monkeypatch.setattr("faiss.GpuClonerOptions", SimpleNamespace, raising=False)
     monkeypatch.setattr(class_index, "_gpu_resources", lambda: None)
     class_index._gpu_failed.clear()
     return found
