@@ -32,12 +32,17 @@ TOP = {
 
 LIBRARIES = {
     "faiss": ("vsearch.index.index_policy",),
-    "PIL": ("vsearch.imaging.codec", "vsearch.imaging.color_profiles", "vsearch.training.tags"),
+    "PIL": (
+        "vsearch.imaging.codec",
+        "vsearch.imaging.color_profiles",
+        "vsearch.training.tags",
+        "vsearch.cli.bench_query",
+    ),
     "captcha": ("vsearch.training.tags",),
     "matplotlib": ("vsearch.training.results.plots",),
     "pillow_heif": ("vsearch.imaging.codec",),
     "keras": ("vsearch.models", "vsearch.training"),
-    "tensorflow": ("vsearch.models", "vsearch.training"),
+    "tensorflow": ("vsearch.models", "vsearch.training", "vsearch.cli.bench_query"),
     "flask": ("webui",),
     "sqlalchemy": ("catalog", "indexer", "webui", "migrations"),
     "flask_limiter": ("webui.admission",),
@@ -49,7 +54,7 @@ LIBRARIES = {
     "filelock": ("vsearch.core.lock",),
     "cachetools": ("vsearch.search.serving",),
 }
-"""Library -> the only modules that import it."""
+"""Library -> the only modules that import it; `bench_query` does so as tutorials do."""
 
 HEAVY_LIBRARIES = {"tensorflow", "keras", "faiss", "sklearn"}
 HEAVY_PACKAGES = ("vsearch.training", "vsearch.models.network", "vsearch.models.networks", "migrations")
