@@ -1,5 +1,7 @@
 """Search results, and the merging of hits from several regions of a photo. Pure functions."""
 
+import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,6 +13,12 @@ from vsearch.index.generation import MatchLabel
 from vsearch.models.trained_heads import HeadPredictions
 
 Routing = Literal["routed", "chosen", "all"]
+
+SOFTNESS = 0.1
+"""How much a product gains from being found by several regions of a photo, as a temperature of margins.
+
+With 0, only its best region would count; measured on photos of rooms, see docs/benchmarks.md.
+"""
 
 
 @dataclass(frozen=True)
@@ -72,19 +80,38 @@ def weighted_value(value: float, weight: float, lower_is_better: bool) -> float:
 def merge_regions(regions: Sequence[RegionResult], k: int, *, lower_is_better: bool) -> RegionResult:
     """Merge the results of all regions of a photo.
 
-    The hits are the k best, one per product, by margin or else by weighted distance; the classes are all that were
-    searched; the predictions are those of the region with the best hit, or of the first one without hits.
+    The hits are the k best, one per product, from the region that found it best. With margins, products are ordered by
+    the log-sum-exp of their best margin in each region, so that a product found by several regions gains; otherwise by
+    weighted distance. The classes are all that were searched; the predictions are those of the region with the best
+    hit, or of the first one without hits.
     """
-    weighted = [
-        (weighted_value(hit.value, part.weight, lower_is_better) if lower_is_better else hit.margin, hit)
-        for part in regions
-        for hit in part.hits
+    found: dict[int, list[tuple[float, LabeledHit]]] = defaultdict(list)  # by product, the best hit of each region
+    for part in regions:
+        values = [
+            (weighted_value(hit.value, part.weight, lower_is_better) if lower_is_better else hit.margin, hit)
+            for hit in part.hits
+        ]
+        in_region: dict[int, tuple[float, LabeledHit]] = {}
+        for value, hit in sorted(values, key=_best_first):
+            in_region.setdefault(hit.product_id, (value, hit))
+        for product_id, best in in_region.items():
+            found[product_id].append(best)
+    merged = [
+        (max(values) if lower_is_better else _soft_maximum(values), min(each, key=_best_first)[1])
+        for each in found.values()
+        for values in [[value for value, _ in each]]
     ]
-    best: dict[int, LabeledHit] = {}
-    for _, hit in sorted(weighted, key=lambda item: (-item[0], item[1].image_id)):
-        best.setdefault(hit.product_id, hit)
-    hits = tuple(best.values())[:k]
+    hits = tuple(hit for _, hit in sorted(merged, key=_best_first))[:k]
     winner = next((part for part in regions if hits and hits[0] in part.hits), regions[0])
     classes = dict.fromkeys(name for part in regions for name in part.classes)
     routing = next((part.routing for part in regions if part.routing == "routed"), regions[0].routing)
     return RegionResult(winner.weight, hits, tuple(classes), routing, winner.predictions)
+
+
+def _best_first(item: tuple[float, LabeledHit]) -> tuple[float, int]:
+    value, hit = item
+    return -value, hit.image_id
+
+
+def _soft_maximum(margins: Sequence[float]) -> float:
+    return SOFTNESS * math.log(sum(math.exp(margin / SOFTNESS) for margin in margins))

@@ -30,6 +30,15 @@ def test_hits_are_ordered_by_margin_or_by_weighted_distance() -> None:
     assert [(hit.product_id, hit.value) for hit in hits] == [(2, 0.8), (1, 0.7)]
 
 
+def test_a_product_found_by_several_regions_gains() -> None:
+    """The hit is that of its best region; the two hits of one region, unchanged and mirrored, count once."""
+    regions = [region(None, (1, 0.50), (2, 0.48), (1, 0.5)), region(BOX, (2, 0.49), (3, 0.2))]
+    hits = merge_regions(regions, 9, lower_is_better=False).hits
+    assert [(hit.product_id, hit.margin) for hit in hits] == [(2, 0.49), (1, 0.5), (3, 0.2)]
+    clearly = [region(None, (1, 0.9), (2, 0.2)), region(BOX, (2, 0.2))]
+    assert merge_regions(clearly, 1, lower_is_better=False).hits[0].product_id == 1
+
+
 def test_classes_of_all_regions_are_reported() -> None:
     regions = [region(None, routing="all"), region(BOX)]
     for count, routing in ((2, "routed"), (1, "all")):
