@@ -16,7 +16,7 @@ from catalog.queries import GalleryRow
 from catalog.stored_blocks import Key
 from vsearch.core.vectors import l2_normalize
 from vsearch.models.checkpoint import Checkpoint, Retrieval
-from vsearch.models.class_heads import ClassHeads, fit_heads
+from vsearch.models.class_heads import COLOR, MIDDLE, ClassHeads, fit_heads
 from vsearch.models.whitening import Projection, fit_whitening
 from vsearch.search.score_normalization import select_cohort
 
@@ -28,6 +28,12 @@ Phone photos of 41 groceries: hit@1 of 53 percent with a whitening fitted on the
 
 SHRINK = 0.2
 """Regularization of the within-product scatter, see `fit_whitening`; measured on several research sets."""
+
+TRUE_VIEWS_SHRINK, TRUE_VIEWS_SHRINK_MIDDLE, TRUE_VIEWS_SHRINK_COLOR = 0.5, 0.1, 0.03
+"""The same if true views decide: for blocks of last feature maps, middle feature maps and color.
+
+The images of a product have the same color, and its parts, so these blocks are more reliable than in shoppers' photos.
+"""
 
 REFIT_PERCENT = 20
 """Change in a class's size, in percent, at which the heads are fitted again."""
@@ -158,9 +164,19 @@ def _fit_shop_whitening(
         shrink=SHRINK,
         known=checkpoint.retrieval.differences,
         true_views=(pictures.blocks, pictures.product_ids),
+        true_views_shrink=_true_views_shrink(checkpoint.retrieval.block_sizes),
     )
     # Rounded as when stored, so that the catalog and queries are projected with the same numbers.
     return Projection.from_arrays(fitted.arrays())
+
+
+def _true_views_shrink(block_sizes: Mapping[str, int]) -> NDArray[np.float64]:
+    def of(name: str) -> float:
+        if name == COLOR:
+            return TRUE_VIEWS_SHRINK_COLOR
+        return TRUE_VIEWS_SHRINK_MIDDLE if name.endswith(MIDDLE) else TRUE_VIEWS_SHRINK
+
+    return np.repeat([of(name) for name in block_sizes], list(block_sizes.values()))
 
 
 def project(whitening: Projection, blocks: Blocks, batch_size: int = 8192) -> Vectors:

@@ -77,13 +77,15 @@ def fit_whitening(
     shrink: float = 0.3,
     known: NDArray[Any] | None = None,
     true_views: tuple[NDArray[Any], NDArray[np.int64]] | None = None,
+    true_views_shrink: NDArray[np.float64] | None = None,
 ) -> Projection:
     """Keep what distinguishes products, and suppress what only distinguishes images of one product.
 
     Learned whitening (Mikolajczyk & Matas, ICCV 2007; Radenovic et al., TPAMI 2018) as a generalized eigenproblem of
     the between-product scatter and the within-product scatter. The latter is a weighted mean of three: that of
     synthetic views, which vary less than real photos do; of known differences, from other products; and of true views,
-    the weight of which grows with their number.
+    the weight of which grows with their number. With that weight, the between-product scatter is that of all images
+    rather than of the means of `groups`, and `true_views_shrink` replaces `shrink`.
 
     Args:
         blocks: concatenated blocks [N, D] of an image of each product and of synthetic views of it.
@@ -91,7 +93,8 @@ def fit_whitening(
         size: maximum dimensions of an embedding; never more than there are products.
         shrink: fraction of the mean within-scatter added to its diagonal, as regularization.
         known: differences between real photos of products, see `fit_differences`.
-        true_views: blocks [M, D] and products [M] of all images; only products with several of them count.
+        true_views: blocks [M, D] and products [M] of all images; the more products have several, the more they count.
+        true_views_shrink: regularization of each dimension [D]; None for the same as `shrink`.
 
     Raises:
         ValueError: no product has two rows.
@@ -102,28 +105,34 @@ def fit_whitening(
         raise ValueError("a whitening is fitted on at least two views of a product")
     if known is not None and known.any():
         within = _mix(within, known.T.astype(np.float64) @ known, KNOWN_WEIGHT)
+    rows, ridge = (centers - centers.mean(axis=0)) / np.sqrt(max(len(centers) - 1, 1)), np.full(len(within), shrink)
     if true_views is not None:
-        scatter, _, products = _scatter_within(true_views[0].astype(np.float32), true_views[1])
+        images = true_views[0].astype(np.float32)
+        scatter, _, products = _scatter_within(images, true_views[1])
         if scatter.any():
-            within = _mix(within, scatter, products / (products + TRUE_VIEWS_HALF))
-    within += shrink * np.trace(within) / len(within) * np.eye(len(within))
-    values, vectors = _generalized_eigenvectors(centers - centers.mean(axis=0), within, min(size, *centers.shape))
+            weight = products / (products + TRUE_VIEWS_HALF)
+            within = _mix(within, scatter, weight)
+            images = (images - images.mean(axis=0)) / np.float32(np.sqrt(len(images)))
+            rows = np.concatenate([rows.astype(np.float32) * np.sqrt(1 - weight), images * np.sqrt(weight)])
+            ridge = (1 - weight) * ridge + weight * (ridge if true_views_shrink is None else true_views_shrink)
+    within += np.trace(within) / len(within) * np.diag(ridge)
+    values, vectors = _generalized_eigenvectors(rows, within, min(size, *centers.shape))
     matrix = vectors * np.sqrt(values / (1 + values))
     return Projection(features.mean(axis=0).astype(np.float32), matrix.astype(np.float32))
 
 
 def _generalized_eigenvectors(
-    centered: NDArray[np.float64], within: NDArray[np.float64], count: int
+    rows: NDArray[Any], within: NDArray[np.float64], count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Solve cov(centered) v = w within v for the `count` largest w: w [count] and v [D, count].
+    """Solve rows.T @ rows v = w within v for the `count` largest w: w [count] and v [D, count].
 
     The smaller of the two matrices with the same eigenvalues is decomposed, which is several times faster than
-    `scipy.linalg.eigh(covariance, within)` for fewer products than dimensions.
+    `scipy.linalg.eigh(rows.T @ rows, within)` for fewer rows than dimensions.
     """
     factor = scipy.linalg.cholesky(within, lower=True)
-    spread = scipy.linalg.solve_triangular(factor, centered.T, lower=True) / np.sqrt(max(len(centered) - 1, 1))
-    few = spread.shape[1] < len(spread)
-    gram = spread.T @ spread if few else spread @ spread.T
+    few = len(rows) < len(within)
+    spread = scipy.linalg.solve_triangular(factor, rows.T if few else rows.T @ rows, lower=True)
+    gram = spread.T @ spread if few else scipy.linalg.solve_triangular(factor, spread.T, lower=True)
     values, vectors = scipy.linalg.eigh(gram, subset_by_index=(len(gram) - count, len(gram) - 1))
     values = np.maximum(values[::-1], 0)
     vectors = vectors[:, ::-1]

@@ -149,18 +149,18 @@ def test_equal_blocks_get_exactly_equal_embeddings(checkpoint: Checkpoint) -> No
 
 def test_true_views_teach_what_varies_within_a_product(checkpoint: Checkpoint) -> None:
     """In two dimensions, images of a product differ as no synthetic view of it does."""
-    pictures, views = sample(200, (0,), 0.6), sample(200, (1, 2, 3), 0.6, 1)
+    pictures, views = sample(200, (0,), 0.4), sample(200, (1, 2, 3), 0.4, 1)
     turned = np.zeros((600, 16)) + np.random.default_rng(3).normal(size=(600, 16)) * ([0, 0, 3, 3] + [0.0] * 12)
-    others = replace(sample(200, (0, 4, 5), 0.6, 2), numbers=np.zeros(600, np.int64))
+    others = replace(sample(200, (0, 4, 5), 0.4, 2), numbers=np.zeros(600, np.int64))
     others = replace(others, blocks=(others.blocks + turned).astype(np.float16))
     many = fitting.LabeledBlocks(
         *(np.concatenate(pair) for pair in zip(*map(astuple, (pictures, others)), strict=True))
     )
-    queries = sample(200, (0,), 0.6, 5)
+    queries = sample(200, (0,), 0.4, 5)
     photos = replace(queries, blocks=(queries.blocks + turned[:200][::-1]).astype(np.float16))
     rates = []
     for known in (pictures, many):
         whitening = fitting.fit_embedding(checkpoint, known, views, size=8).whitening
         vectors = fitting.project(whitening, pictures.blocks)
         rates.append(found_first(fitting.project(whitening, photos.blocks), photos, vectors, pictures))
-    assert rates[1] > rates[0] + 0.05
+    assert rates[1] > 2 * rates[0]

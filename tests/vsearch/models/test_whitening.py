@@ -106,3 +106,23 @@ def test_single_photos_give_no_differences() -> None:
     assert known.shape == (0, 8)
     one, other = (fit_whitening(blocks, groups, size=4, known=k) for k in (None, known))
     np.testing.assert_array_equal(one.matrix, other.matrix)
+
+
+def test_true_views_decide_how_much_each_dimension_is_regularized() -> None:
+    """A dimension that hardly varies within products counts for more if it is regularized less."""
+    rows, groups = views(products=400, each=2)
+    rows[:, 0] /= 20
+    synthetic = views(products=400, each=2, seed=1)
+
+    def weight(shrink: float) -> float:
+        ridge = np.array([shrink, *[0.3] * 11])
+        found = fit_whitening(*synthetic, size=4, true_views=(rows, groups), true_views_shrink=ridge)
+        length = np.linalg.norm(found.matrix, axis=1)
+        return float(length[0] / length[1])
+
+    assert weight(0.01) > 2 * weight(0.3)
+    same = [
+        fit_whitening(*synthetic, size=4, true_views=(rows[::2], groups[::2]), true_views_shrink=ridge).matrix
+        for ridge in (None, np.full(12, 0.01))
+    ]
+    np.testing.assert_array_equal(*same)  # no product has several images
