@@ -228,7 +228,7 @@ def calibrate(results: Sequence[PhotoResult], catalog: Floats, cohort: Floats) -
     similar = float(np.median(unsold))
     if len(cohort) >= MIN_PHOTOS:
         similar = rarely_reached(cohort) + REGIONS_OFFSET
-    exact = max(similar, _precise_threshold(results), *map(rarely_reached, kinds))
+    exact = _precise_threshold(results, max(similar, *map(rarely_reached, kinds)))
     true_views = int(is_view.sum())
     return MatchCalibration(
         exact=exact,
@@ -259,9 +259,11 @@ def rarely_reached(margins: Floats) -> float:
     return float(np.nextafter(np.sort(margins)[-1 - tolerated], np.inf))
 
 
-def _precise_threshold(results: Sequence[PhotoResult]) -> float:
-    """Return the lowest margin above which first results reach `EXACT_PRECISION`, or 1 if there is none."""
-    ordered = sorted(results, key=lambda result: -result.margin)
+def _precise_threshold(results: Sequence[PhotoResult], lowest: float) -> float:
+    """Return the lowest margin, at least `lowest`, above which first results reach `EXACT_PRECISION`, or 1."""
+    ordered = sorted((result for result in results if result.margin >= lowest), key=lambda result: -result.margin)
     precision = np.cumsum([result.right for result in ordered]) / np.arange(1, len(ordered) + 1)
+    if not len(precision) or precision[-1] >= EXACT_PRECISION:
+        return lowest
     precise = np.flatnonzero(precision >= EXACT_PRECISION)
-    return ordered[precise[-1]].margin if len(precise) else 1.0
+    return max(lowest, ordered[precise[-1]].margin) if len(precise) else 1.0
