@@ -18,6 +18,9 @@ from vsearch.imaging.geometry import Box
 Kind = Literal["easy", "hard", "crop"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+PHOTO_SIDE = 480
+"""Longer side of a synthetic photo in px: a product in a room fills about as many pixels as networks read."""
+
 
 @dataclass(frozen=True)
 class Query:
@@ -54,6 +57,6 @@ def synthetic_photo(
     "hard" and "crop" give the same photo for the same `rng`; without a room, a simple one is generated.
     """
     if kind == "easy":
-        return synthetic.photo_on_own_background(picture, rng), None
-    photo, box = synthetic.photo_in_room(picture, rng, room=room)
+        return synthetic.photo_on_own_background(picture, rng, side=PHOTO_SIDE), None
+    photo, box = synthetic.photo_in_room(picture, rng, room=room, side=PHOTO_SIDE)
     return photo, synthetic.add_margin(box) if kind == "crop" else None

@@ -33,7 +33,7 @@ def test_an_easy_photo_keeps_the_background_and_the_whole_product(seed: int) -> 
     photo, box = synthetic_photo(packshot(), "easy", np.random.default_rng(seed))
     product = blue(photo)
     assert box is None
-    assert photo.shape == (132, 176, 3)
+    assert photo.shape == (360, 480, 3)
     assert 0.08 < product.mean() < 0.35
     assert not product[[0, 1, 2, -3, -2, -1]].any()
     edge = np.concatenate([photo[0], photo[-1]]).astype(int)
