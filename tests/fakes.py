@@ -43,9 +43,6 @@ class FakeEncoder:
     def prepare(self, picture: Picture) -> Picture:
         return picture
 
-    def mirrored(self, inputs: Picture) -> Picture:
-        return np.ascontiguousarray(inputs[:, ::-1])
-
     def blocks(self, pictures: Sequence[Picture]) -> NDArray[np.float16]:
         self.calls += 1
         self.pictures += len(pictures)

@@ -54,7 +54,7 @@ penalized more than other photos are. With them, the threshold was 0.1 too low.
 """
 
 REGIONS_OFFSET = 0.05
-"""Added to the threshold measured on the cohort, which has neither boxes nor mirror images.
+"""Added to the threshold measured on the cohort, which has no boxes.
 
 The best of the regions of an unrelated photo has a margin that is 0.04 to 0.06 higher than that of the whole photo
 (125 photos of caltech_other in four shops).
@@ -203,7 +203,7 @@ def cohort_margins(engine: Engine, cohort_blocks: NDArray[np.float16]) -> Floats
     embeddings = l2_normalize(generation.whitening.project(cohort_blocks))
     deducted = cohort_score(embeddings, cohort)
     without_its_kind = cohort_score(embeddings, cohort, skipped=COHORT_CLASS_SIZE)
-    hits = [engine.search_blocks(blocks[None], Search(k=1)).hits for blocks in cohort_blocks]
+    hits = [engine.search_blocks(blocks, Search(k=1)).hits for blocks in cohort_blocks]
     margins = np.array([found[0].margin if found else -1.0 for found in hits])
     return np.asarray(margins + (deducted - without_its_kind) / 2, np.float64)
 

@@ -178,7 +178,7 @@ def test_detected_products(open_page, detector_site, tmp_path, width):
     upload(page, file)
     assert fits(page, width)
     page.goto(f"{page.url}?class=all")
-    assert set(titles(page)[:2]) == {"Chair Model 3 velvet", "Lamp Model 9"}
+    assert {"Chair Model 3 velvet", "Lamp Model 9"} <= set(titles(page))
 
     lamp, chair = (page.get_by_label(f"Search for product {number} of 3") for number in (1, 2))
     tab_to(page, chair)

@@ -53,11 +53,6 @@ class Encoder:
         """Return the inputs for an image, uint8 RGB [h, w, 3]; other threads may do this while the networks run."""
         return prepare(self._trunks, picture)
 
-    def mirrored(self, inputs: Inputs) -> Inputs:
-        """Return the inputs for the mirror image, in which the color histogram is the same."""
-        flipped = {side: np.ascontiguousarray(square[:, ::-1]) for side, square in inputs.squares.items()}
-        return Inputs(flipped, inputs.color)
-
     def blocks(self, pictures: Sequence[Picture | Inputs]) -> NDArray[np.float16]:
         """Encode n images or their inputs -> float16 [n, sum(block_sizes)]; safe to call from several threads."""
         if not pictures:

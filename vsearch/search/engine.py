@@ -140,8 +140,8 @@ class Engine:
     def search(self, picture: Picture, search: Search = Search(), *, serving: Serving | None = None) -> SearchResult:
         """Find the products that look most like a photo.
 
-        Without a box, the whole photo and every detection are searched, each unchanged and mirrored; the best hit of a
-        product counts. Pass one `serving` to several searches that must agree; the default is the current one.
+        Without a box, the whole photo and every detection are searched, and their hits are merged. Pass one `serving`
+        to several searches that must agree; the default is the current one.
 
         Raises:
             InvalidRequest: part of the request is invalid; `UnknownClass` for an unknown class.
@@ -157,8 +157,8 @@ class Engine:
         encoded = time.perf_counter()
         weights = [1.0, *(detection_weight(detection) for detection in extra)]
         regions = [
-            self._search_region(serving, both, weight, replace(search, box=box))
-            for both, box, weight in zip(blocks, boxes, weights, strict=True)
+            self._search_region(serving, one, weight, replace(search, box=box))
+            for one, box, weight in zip(blocks, boxes, weights, strict=True)
         ]
         found = merge_regions(regions, search.k, lower_is_better=search.metric == "euclidean")
         timings = {"detect": _ms(started, detected)} if detections else {}
@@ -175,7 +175,7 @@ class Engine:
         )
 
     def search_blocks(self, blocks: Blocks, search: Search = Search()) -> SearchResult:
-        """Search with the blocks [n, d] of an image and its views, such as its mirror image; nothing is encoded."""
+        """Search with the blocks [d] of an image; nothing is encoded."""
         serving = self.serving
         started = time.perf_counter()
         region = self._search_region(serving, blocks, 1.0, search)
@@ -208,12 +208,12 @@ class Engine:
         return SearchResult(hits, classes, routing, serving.generation.generation_id, None, timings, gallery.classes)
 
     def _search_region(self, serving: Serving, blocks: Blocks, weight: float, search: Search) -> RegionResult:
-        """Search with the blocks [n, d] of a region, such as unchanged and mirrored."""
-        predictions = serving.checkpoint.retrieval.heads.predict(blocks.mean(axis=0, keepdims=True, dtype=np.float32))
+        """Search with the blocks [d] of a region."""
+        predictions = serving.checkpoint.retrieval.heads.predict(blocks[None])
         classes, routing = self._classes(serving, predictions, search)
-        embeddings = serving.generation.whitening.project(blocks)
-        hits = [hit for one in embeddings for hit in _labeled_hits(serving.generation, one, classes, search, weight)]
-        return RegionResult(weight, tuple(hits), classes, routing, predictions)
+        (embedding,) = serving.generation.whitening.project(blocks[None])
+        hits = _labeled_hits(serving.generation, embedding, classes, search, weight)
+        return RegionResult(weight, hits, classes, routing, predictions)
 
     def _classes(
         self, serving: Serving, predictions: HeadPredictions, search: Search

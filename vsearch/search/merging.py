@@ -55,7 +55,7 @@ class RegionResult:
     """The results of one region of a photo, or of all of them merged."""
 
     weight: float  # 0..1, how much its hits count compared with those of other regions
-    hits: tuple[LabeledHit, ...]  # of the region, then of its mirror image
+    hits: tuple[LabeledHit, ...]  # best first, one per product
     classes: tuple[str, ...]
     routing: Routing
     predictions: HeadPredictions  # for this region alone, n = 1
@@ -85,17 +85,11 @@ def merge_regions(regions: Sequence[RegionResult], k: int, *, lower_is_better: b
     weighted distance. The classes are all that were searched; the predictions are those of the region with the best
     hit, or of the first one without hits.
     """
-    found: dict[int, list[tuple[float, LabeledHit]]] = defaultdict(list)  # by product, the best hit of each region
+    found: dict[int, list[tuple[float, LabeledHit]]] = defaultdict(list)  # by product
     for part in regions:
-        values = [
-            (weighted_value(hit.value, part.weight, lower_is_better) if lower_is_better else hit.margin, hit)
-            for hit in part.hits
-        ]
-        in_region: dict[int, tuple[float, LabeledHit]] = {}
-        for value, hit in sorted(values, key=_best_first):
-            in_region.setdefault(hit.product_id, (value, hit))
-        for product_id, best in in_region.items():
-            found[product_id].append(best)
+        for hit in part.hits:
+            value = weighted_value(hit.value, part.weight, lower_is_better) if lower_is_better else hit.margin
+            found[hit.product_id].append((value, hit))
     merged = [
         (max(values) if lower_is_better else _soft_maximum(values), min(each, key=_best_first)[1])
         for each in found.values()

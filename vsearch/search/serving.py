@@ -107,10 +107,9 @@ class PhotoCache:
             return photo.detections
 
     def blocks(self, encoder: Encoder, picture: Picture, boxes: Sequence[Box | None]) -> Blocks:
-        """Return the blocks of regions of a photo, unchanged and mirrored, [n, 2, d]; None is the whole photo.
+        """Return the blocks of regions of a photo [n, d]; None is the whole photo.
 
-        Mirrored, because a shopper may photograph a product from the side opposite to that in the catalog. Regions not
-        yet cached are encoded in one batch.
+        Regions not yet cached are encoded in one batch.
         """
         with self._locked(picture) as photo:
             keys = {box: (encoder.blocks_id, box) for box in boxes}
@@ -119,9 +118,7 @@ class PhotoCache:
                 regions = _threads.map(
                     lambda box: encoder.prepare(picture if box is None else crop(picture, box)), missing
                 )
-                sides = [side for region in regions for side in (region, encoder.mirrored(region))]
-                encoded = encoder.blocks(sides)
-                for box, blocks in zip(missing, encoded.reshape(len(missing), 2, encoded.shape[1]), strict=True):
+                for box, blocks in zip(missing, encoder.blocks(list(regions)), strict=True):
                     known[box] = photo.blocks[keys[box]] = blocks
             return np.stack([known[box] for box in boxes])
 

@@ -59,10 +59,8 @@ def product_ids(result: SearchResult) -> list[int]:
 # ---- searching ----
 
 
-@pytest.mark.parametrize("mirrored", [False, True])
-def test_a_catalog_image_finds_its_product(mirrored: bool, shop: Shop, engine: Engine) -> None:
-    photo = np.ascontiguousarray(shop.pictures[5][:, ::-1]) if mirrored else shop.pictures[5]
-    result = engine.search(photo, Search(k=99, classes=ALL))
+def test_a_catalog_image_finds_its_product(shop: Shop, engine: Engine) -> None:
+    result = engine.search(shop.pictures[5], Search(k=99, classes=ALL))
     first = result.hits[0]
     assert (first.product_id, first.class_name, first.label) == (3, "chair", "exact")
     assert first.value == first.score == pytest.approx(1, abs=1e-3)
@@ -150,19 +148,19 @@ def test_filters_apply_to_photos_and_to_similar_products(shop: Shop, engine: Eng
     assert set(product_ids(engine.search_like(3, search))) == {2, 4, 5, 6}
 
 
-def test_a_photo_and_its_mirror_image_are_encoded_once(shop: Shop, engine: Engine, opened: EncoderFactory) -> None:
+def test_a_photo_is_encoded_once(shop: Shop, engine: Engine, opened: EncoderFactory) -> None:
     """A different class or metric, or the same box, needs no encoding; a new box or a forgotten photo does."""
     encoder, photo = opened.encoders[0], shop.pictures[0]
     before = encoder.pictures
     for search in (Search(), Search(classes=("lamp",)), Search(metric="euclidean")):
         engine.search(photo.copy(), search)
-    assert encoder.pictures == before + 2
+    assert encoder.pictures == before + 1
     for _ in range(2):
         engine.search(photo, Search(box=Box(0, 0, 0.5, 0.5)))
-    assert encoder.pictures == before + 4
+    assert encoder.pictures == before + 2
     engine.photos.forget(photo)
     engine.search(photo)
-    assert encoder.pictures == before + 6
+    assert encoder.pictures == before + 3
 
 
 def test_similar_products_exclude_the_product_itself(shop: Shop, engine: Engine, opened: EncoderFactory) -> None:

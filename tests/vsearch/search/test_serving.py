@@ -77,9 +77,9 @@ def concurrently(gate: Gate, first: Callable[[], Any], *others: Callable[[], Any
 
 def test_only_regions_not_yet_cached_are_encoded(shop: Shop, cache: PhotoCache) -> None:
     encoder, picture = FakeEncoder(shop.checkpoint), shop.pictures[0]
-    assert cache.blocks(encoder, picture, [None, LEFT]).shape == (2, 2, 16)
+    assert cache.blocks(encoder, picture, [None, LEFT]).shape == (2, 16)
     found = cache.blocks(encoder, picture, [RIGHT, LEFT, RIGHT])
-    assert (encoder.calls, encoder.pictures) == (2, 6)
+    assert (encoder.calls, encoder.pictures) == (2, 3)
     expected = PhotoCache(lambda: None).blocks(FakeEncoder(shop.checkpoint), picture, [RIGHT, LEFT, RIGHT])
     np.testing.assert_array_equal(found, expected)
 
