@@ -208,7 +208,7 @@ def test_robots_txt(client):
     "changes",
     [
         *({"rate_limit": limit} for limit in ("often", "60", "-1/minute")),
-        *({"searches_in_flight": 8}, {"threads": 1, "searches_in_flight": 1}),
+        *({"threads": 8, "searches_in_flight": 8}, {"threads": 1, "searches_in_flight": 1}),
     ],
 )
 def test_invalid_limits(settings, changes):
