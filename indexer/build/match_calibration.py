@@ -56,9 +56,9 @@ penalized more than other photos are. With them, the threshold was 0.1 too low.
 REGIONS_OFFSET = 0.05
 """Added to the threshold measured on the cohort, which has no boxes.
 
-The best of the regions of an unrelated photo has a margin that is 0.05 to 0.10 higher than that of the whole photo, and
-the quantile of the cohort is 0.01 to 0.06 higher than that of whole photos (120 photos of caltech_other in three shops).
-A confident bound instead of the quantile called only 65 percent of right first results similar in a shop whose cohort
+The best of the regions of an unrelated photo has a margin that is 0.05 to 0.10 higher than that of the whole photo; the
+quantile of the cohort is 0.01 to 0.06 higher than that of whole photos (120 photos of caltech_other in three shops). A
+confident bound instead of the quantile called only 65 percent of right first results similar in a shop whose cohort
 has a long tail.
 """
 
