@@ -1,7 +1,8 @@
 import struct
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from zipfile import ZipFile
 
@@ -83,9 +84,8 @@ class Card:
 
     error: float = 0
     full: bool = False
-    held: list[int] = field(default_factory=list)
 
-    def copy(self, resources: object, device: int, index: Any) -> Any:
+    def copy(self, resources: object, device: int, index: Any, options: object) -> Any:
         if self.full:
             raise RuntimeError("cudaMalloc error out of memory")
         copied, error = index, self.error
@@ -109,6 +109,7 @@ def card(monkeypatch):
     found = Card()
     monkeypatch.setattr("faiss.get_num_gpus", lambda: 1, raising=False)
     monkeypatch.setattr("faiss.index_cpu_to_gpu", found.copy, raising=False)
+    monkeypatch.setattr("faiss.GpuClonerOptions", SimpleNamespace, raising=False)
     monkeypatch.setattr(class_index, "_gpu_resources", lambda: None)
     monkeypatch.setattr(search, "full_card", lambda: found)
     class_index._gpu_failed.clear()
