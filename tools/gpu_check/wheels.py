@@ -144,7 +144,9 @@ def ready_faiss() -> str:
     if major == _CUBLAS:
         return ""
     library = package / "libfaiss.so"
-    library.write_bytes(use_cublas(library.read_bytes(), major))
+    published = library.read_bytes()
+    if (changed := use_cublas(published, major)) != published:  # else it may be loaded already
+        library.write_bytes(changed)
     return f"FAISS was built for cuBLAS {_CUBLAS} and uses {major} here"
 
 
