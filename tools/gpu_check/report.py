@@ -75,10 +75,10 @@ def failed(records: Iterable[Record]) -> bool:
 
 
 def milliseconds(run: Callable[[], Any], seconds: float = 2.0) -> float:
-    """Return the median duration of a call in ms, after one to warm up: of three calls or as many as fit."""
+    """Return the median duration in ms of the calls that begin within some seconds, after one to warm up."""
     run()
     durations: list[float] = []
-    while len(durations) < 3 or sum(durations) < seconds:
+    while sum(durations) < seconds:
         started = time.perf_counter()
         run()
         durations.append(time.perf_counter() - started)
