@@ -56,8 +56,8 @@ penalized more than other photos are. With them, the threshold was 0.1 too low.
 REGIONS_OFFSET = 0.06
 """Added to the threshold measured on the cohort, which has no boxes.
 
-The best of the regions of an unrelated photo has a margin that is 0.05 to 0.10 higher than that of the whole photo. With
-0.06, 94 to 96 percent of 240 unrelated photos are below the threshold in three shops.
+The best of the regions of an unrelated photo has a margin that is 0.05 to 0.10 higher than that of the whole photo.
+With 0.06, 94 to 96 percent of 240 unrelated photos are below the threshold in three shops.
 """
 
 MIN_SIMILAR_SHARE = 0.85
