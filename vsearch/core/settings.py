@@ -74,7 +74,7 @@ class Settings(BaseModel):
     """Address that the web server listens on."""
     port: int = Field(8000, ge=1, le=65535)
     """Port that the web server listens on."""
-    threads: int = Field(18, ge=1, le=256)
+    threads: int = Field(16, ge=1, le=256)
     """Threads that handle requests."""
     admin_bind: str = Field("127.0.0.1:8001", pattern=r"^(.+:\d{1,5})?$")
     """HOST:PORT that serves /metrics and the details of /readyz; empty disables it."""
