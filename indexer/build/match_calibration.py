@@ -62,7 +62,8 @@ With 0.06, 94 to 96 percent of 240 unrelated photos are below the threshold in t
 
 MIN_SIMILAR_SHARE = 0.85
 """Minimum share of right first results called "similar", even if more than `MAX_FALSE_RATE` of other things are: the
-cohort of a shop whose whitening was fitted on many true views has a long tail.
+cohort of a shop whose whitening was fitted on many true views has a long tail. It holds for one kind of photos, the
+clearer one.
 """
 
 ROOM_SIZES = (0.35, 0.95)
@@ -233,9 +234,10 @@ def calibrate(results: Sequence[PhotoResult], catalog: Floats, cohort: Floats) -
     similar = float(np.median(unsold))
     if len(cohort) >= MIN_PHOTOS:
         similar = rarely_reached(cohort) + REGIONS_OFFSET
-    right = [result.margin for result in results if result.right]
-    if len(right) >= MIN_PHOTOS:
-        similar = min(similar, float(np.quantile(right, 1 - MIN_SIMILAR_SHARE)))
+    margins, is_right = np.array([result.margin for result in results]), np.array([result.right for result in results])
+    right = [part for part in (margins[is_right & is_view], margins[is_right & ~is_view]) if len(part) >= MIN_PHOTOS]
+    if right:
+        similar = min(similar, max(float(np.quantile(part, 1 - MIN_SIMILAR_SHARE)) for part in right))
     exact = _precise_threshold(results, max(similar, *map(rarely_reached, kinds)))
     true_views = int(is_view.sum())
     return MatchCalibration(
