@@ -39,7 +39,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 
 # Without the packages that only training and tests need.
 .venv/demo-ready: pyproject.toml constraints.txt
-	@echo "Installing the packages into .venv: about 190 MB to download, 650 MB on disk; this takes a minute or more without output ..."
+	@echo "Installing the packages into .venv: about 190 MB to download, 780 MB on disk; this takes a minute or more without output ..."
 	$(PYTHON) -m venv .venv
 	$(INSTALL) '.[$(EXTRA)]'
 	@touch $@
