@@ -211,10 +211,10 @@ def cohort_margins(engine: Engine, cohort_blocks: NDArray[np.float16]) -> Floats
 def calibrate(results: Sequence[PhotoResult], catalog: Floats, cohort: Floats) -> MatchCalibration:
     """Return the thresholds, or the defaults if there are too few results.
 
-    "exact" keeps `MAX_FALSE_RATE` for photos of each kind, and `EXACT_PRECISION`; "similar" is the
-    margin that `MAX_FALSE_RATE` of the cohort reach, or without a cohort the median margin of products that are not sold;
-    "very similar" lies halfway between. A confident bound on the cohort is far too strict where it has a long tail, as
-    in shops whose whitening was fitted on many true views.
+    "exact" keeps `MAX_FALSE_RATE` for photos of each kind, and `EXACT_PRECISION`. "similar" is the margin that
+    `MAX_FALSE_RATE` of the cohort reach, or without a cohort the median margin of products that are not sold. "very
+    similar" lies halfway between. A confident bound on the cohort is far too strict where it has a long tail, as in
+    shops whose whitening was fitted on many true views.
 
     Args:
         results: of calibration photos.
