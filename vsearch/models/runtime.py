@@ -6,6 +6,7 @@ normalization into convolutions.
 """
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final, Literal
@@ -14,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsearch.core.errors import CheckpointMismatch
+
+# OpenVINO's converter reports its use to its maker if it can import this; None prevents that.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 Precision = Literal["f32", "bf16"]
 Graph = Mapping[str, NDArray[np.uint8]]
