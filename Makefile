@@ -45,6 +45,6 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 	@touch $@
 
 .venv/ready: .venv/demo-ready
-	@echo "Installing the packages for training and tests into .venv: about 700 MB more to download; this takes a minute or more ..."
+	@echo "Installing the packages for training and tests into .venv: about 770 MB more to download; this takes a minute or more ..."
 	$(INSTALL) '.[$(EXTRA),dev]'
 	@touch $@

@@ -57,7 +57,7 @@ REGIONS_OFFSET = 0.09
 """Added to the threshold measured on the cohort, which has no boxes.
 
 The best of the regions of an unrelated photo has a margin that is 0.05 to 0.10 higher than that of the whole photo
-(240 photos of caltech_other in three shops).
+(120 photos of caltech_other in three shops).
 """
 
 ROOM_SIZES = (0.35, 0.95)

@@ -58,11 +58,11 @@ def bench_query(*, names: tuple[str, ...], repeats: int, as_json: bool) -> None:
 
 def compare(names: tuple[str, ...], repeats: int) -> list[Way]:
     """Measure all ways with these backbones."""
+    from vsearch.models.network import build_trunk, trunk_graph
+
     photo = _photo()
     trunks, graphs = {}, {}
     for name in names:
-        from vsearch.models.network import build_trunk, trunk_graph
-
         side = BACKBONES[name].side
         backbone_model, trunks[name] = build_trunk(name, side)
         weights = [np.asarray(weight, np.float32) for weight in backbone_model.weights]
