@@ -1,4 +1,4 @@
-"""The tables of products, their images, stored blocks, feed imports, jobs and index runs."""
+"""The tables: products, images, stored blocks, feed imports, jobs, index runs, accounts, reviewed photos."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -189,6 +189,12 @@ class Job(Base):
     """Keys: stage, done, total."""
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     message: Mapped[str] = mapped_column(default="")
+    result: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    """What a finished job found, such as the figures of a comparison; its keys depend on the kind."""
+    requested_by: Mapped[str] = mapped_column(default="")
+    """Name of the account that queued the job; empty for commands and the schedule."""
+    start_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """The job does not start before this time; None starts it as soon as possible."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     heartbeat_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -198,6 +204,17 @@ class Job(Base):
     def label(self) -> str:
         """The job's name in messages."""
         return f"job {self.job_id} ({self.kind})"
+
+
+class WorkerHeartbeat(Base):
+    """A worker that runs or ran background jobs."""
+
+    __tablename__ = "worker_heartbeat"
+
+    worker: Mapped[str] = mapped_column(String, primary_key=True)
+    """HOST:PROCESS."""
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class IndexRun(Base):
@@ -215,3 +232,125 @@ class IndexRun(Base):
     checkpoint_id: Mapped[str | None]
     counts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     message: Mapped[str] = mapped_column(default="")
+
+
+class Account(Base):
+    """Someone who may sign in to the admin pages; disabled but never deleted, since the audit log names accounts."""
+
+    __tablename__ = "account"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    account_id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    """In lowercase."""
+    password_hash: Mapped[str]
+    role: Mapped[str]
+    """viewer, editor or admin."""
+    disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    session_version: Mapped[int] = mapped_column(default=1)
+    """Sessions of earlier versions have ended."""
+    failed_logins: Mapped[int] = mapped_column(default=0)
+    """Number of wrong passwords since the last login."""
+    locked_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_login_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class AuditEntry(Base):
+    """One change that somebody made."""
+
+    __tablename__ = "audit_entry"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    entry_id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    account: Mapped[str]
+    """Name of the account; "command line" for commands."""
+    action: Mapped[str]
+    target: Mapped[str]
+    """What was changed, such as a SKU or "job 12"."""
+    details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+
+
+class ProductEdit(Base):
+    """An admin's value of a product's field; it replaces the feed's value in the product row and survives imports."""
+
+    __tablename__ = "product_edit"
+
+    product_id: Mapped[int] = mapped_column(ForeignKey("product.product_id", ondelete="CASCADE"), primary_key=True)
+    field: Mapped[str] = mapped_column(String, primary_key=True)
+    """category, attributes.NAME, or images (those that an admin added)."""
+    value: Mapped[Any] = mapped_column(JSON)
+    feed_value: Mapped[Any] = mapped_column(JSON)
+    """The value in the last feed, which applies again when the edit is undone."""
+    account: Mapped[str]
+    edited_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ReviewItem(Base):
+    """A photo, or an area of it, that shows what a person should label."""
+
+    __tablename__ = "review_item"
+    __table_args__ = (UniqueConstraint("sha256", "box"), {"sqlite_autoincrement": True})
+
+    item_id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    """The photo in the image store."""
+    box: Mapped[str]
+    """The area as x0,y0,x1,y1; empty for the whole photo."""
+    source: Mapped[str]
+    """feedback, nothing close, uncertain or upload."""
+    state: Mapped[str] = mapped_column(index=True)
+    """open, labeled or dismissed."""
+    split: Mapped[str]
+    """train or evaluation; all areas of a photo are in the same split."""
+    predicted_class: Mapped[str]
+    """Empty if unknown, like the next two."""
+    uncertainty: Mapped[float]
+    """1 minus the probability of the predicted class."""
+    disagreement: Mapped[float]
+    """Share of the networks that did not vote for the predicted class."""
+    priority: Mapped[float] = mapped_column(index=True)
+    """Items with higher numbers are reviewed first."""
+    generation_id: Mapped[str]
+    """The index that was searched."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    """When the photo and its labels are deleted."""
+
+
+class Feedback(Base):
+    """A shopper's verdict on a product found for a photo."""
+
+    __tablename__ = "feedback"
+
+    item_id: Mapped[int] = mapped_column(ForeignKey("review_item.item_id", ondelete="CASCADE"), primary_key=True)
+    product_id: Mapped[int] = mapped_column(ForeignKey("product.product_id", ondelete="CASCADE"), primary_key=True)
+    verdict: Mapped[str]
+    """right, similar or wrong."""
+    rank: Mapped[int]
+    """Of the product in the results; 1 is the best."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ReviewLabel(Base):
+    """What a person saw in a photo; rows are only added, and the latest one of an item applies."""
+
+    __tablename__ = "review_label"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    label_id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    item_id: Mapped[int] = mapped_column(ForeignKey("review_item.item_id", ondelete="CASCADE"), index=True)
+    verdict: Mapped[str]
+    """product (it shows `product_id`), category (only that is known), not ours, or skipped."""
+    product_id: Mapped[int | None] = mapped_column(ForeignKey("product.product_id", ondelete="CASCADE"))
+    category: Mapped[str]
+    """A path such as "Sofas > Corner sofas"; empty if unknown."""
+    attributes: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    """Name -> list of values."""
+    box: Mapped[str]
+    """The labeled area as x0,y0,x1,y1; empty for the whole photo."""
+    crop_sha256: Mapped[str]
+    """The labeled area in the image store."""
+    account: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -106,14 +106,14 @@ def newer_vsearch(tmp_path_factory, monkeypatch):
     """Add a migration, as a newer version does, so that existing catalogs have an older schema; return its revision."""
     folder = tmp_path_factory.mktemp("newer") / "migrations"
     shutil.copytree(Path(__file__).parents[1] / "migrations", folder)
-    (folder / "versions" / "0006_more.py").write_text(
-        "from alembic import op\n\nrevision, down_revision = '0006', '0005'\n\n\n"
+    (folder / "versions" / "9999_more.py").write_text(
+        f"from alembic import op\n\nrevision, down_revision = '9999', '{schema_revisions()[-1]}'\n\n\n"
         "def upgrade() -> None:\n    op.execute('CREATE TABLE more (number INTEGER)')\n"
     )
     monkeypatch.syspath_prepend(folder.parent)
     monkeypatch.delitem(sys.modules, "migrations", raising=False)
     schema_revisions.cache_clear()
-    yield "0006"
+    yield "9999"
     sys.modules.pop("migrations", None)
     schema_revisions.cache_clear()
 

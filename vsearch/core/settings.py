@@ -96,6 +96,12 @@ class Settings(BaseModel):
     """Days to keep uploaded photos."""
     upload_gb: float = Field(2.0, gt=0)
     """Disk space for uploads, in GB; the oldest are deleted to make room."""
+    review_sample_share: Share = 0.0
+    """Share of the searches without a close match, or with an uncertain class, whose photos are kept for review."""
+    review_days: int = Field(180, ge=1)
+    """Days to keep photos for review, and the labels given to them."""
+    session_minutes: int = Field(60, ge=1)
+    """Minutes without a request after which an admin has to sign in again."""
     results_per_page: int = Field(24, ge=1, le=200)
     """Products per result page."""
     route_mass: float = Field(0.95, gt=0, le=1)
