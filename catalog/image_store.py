@@ -14,6 +14,14 @@ def is_sha256(text: str) -> bool:
     return re.fullmatch("[0-9a-f]{64}", text) is not None
 
 
+def import_lock(pictures: Path) -> Path:
+    """Return the lock file of an image folder.
+
+    It is held exclusively while unused images are deleted, and shared from storing images until SQL refers to them.
+    """
+    return pictures.with_name("import.lock")
+
+
 class ImageStore:
     """A folder of images, nested two levels deep (ab/cd/abcd...); created when the first image is stored."""
 

@@ -19,12 +19,11 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from catalog import imports, queries, stored_blocks
+from catalog import imports, product_edits, queries, stored_blocks
 from catalog.database import chunks, open_catalog, reclaim_space
-from catalog.image_store import ImageStore
+from catalog.image_store import ImageStore, import_lock
 from catalog.models import FeedImport, IndexRun, Job, utc_now
 from indexer.build.run_context import LOCK, Stages, shop_checkpoint
-from indexer.feed.importer import import_lock
 from vsearch.core.errors import CatalogError, CheckpointError, GenerationCorrupt
 from vsearch.core.files import STALE_SECONDS, UNFINISHED, leftovers, modified_before, remove_folder
 from vsearch.core.lock import exclusive_lock, held, run_lock
@@ -164,9 +163,10 @@ class _Collector:
 
     @cached_property
     def pictures_in_use(self) -> set[str]:
-        """The SHA-256 of each image that a product has, or that a resumed import would not fetch again."""
+        """The SHA-256 of each image that a product has, or that a later import would not fetch again."""
         with self.sessions() as session:
-            return queries.pictures_by_use(session, self._unused_before)[0] | imports.unimported_pictures(session)
+            used, _ = queries.pictures_by_use(session, self._unused_before)
+            return used | imports.unimported_pictures(session) | product_edits.added_images(session)
 
     @property
     def _unused_before(self) -> datetime:

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask, current_app
 from sqlalchemy.orm import Session, sessionmaker
 
-from catalog import imports, queries
+from catalog import imports, product_edits, queries
 from catalog.queries import ImageFacets, ProductCard
 from vsearch.core.errors import CheckpointError
 from vsearch.core.settings import Settings
@@ -97,7 +97,7 @@ class ArticleNumberReader:
 
 
 class CatalogCache:
-    """Caches data that only feed imports change; each access checks for a new import with a small query."""
+    """Caches data that only imports, and images that admins add, change; each access checks for new ones."""
 
     def __init__(self, sessions: sessionmaker[Session], default_currency: str) -> None:
         self._sessions = sessions
@@ -127,8 +127,8 @@ class CatalogCache:
 
     def _read(self, name: str, read: Callable[[Session], object], version: str = "") -> Any:
         with self._sessions() as session:
-            # Counted before reading: changes by an import in between are then read twice, never missed.
-            state = version, imports.change_count(session)
+            # Counted before reading: changes in between are then read twice, never missed.
+            state = version, imports.change_count(session), product_edits.image_change_count(session)
             with self._locks[name]:
                 if self._cached.get(name, (None,))[0] != state:
                     self._cached[name] = state, read(session)

@@ -13,10 +13,10 @@ from pathlib import Path
 from sqlalchemy.orm import Session, sessionmaker
 
 from catalog import changes as catalog_changes
-from catalog import imports, queries
+from catalog import imports, product_edits, queries
 from catalog.changes import Changes, ProductItem, diff
 from catalog.database import lock_for_writing
-from catalog.image_store import ImageStore
+from catalog.image_store import ImageStore, import_lock
 from catalog.models import FeedImport, utc_now
 from indexer.feed import downloads, gates
 from indexer.feed.column_mapping import read_mapping
@@ -44,6 +44,7 @@ class ImportReport:
     findings: tuple[FeedFinding, ...]  # in line order
     warnings: tuple[str, ...]  # about the feed as a whole
     dry_run: bool
+    edited: tuple[ProductItem, ...] = ()  # the products that an admin edited, as in the feed
 
     def counts(self) -> dict[str, int]:
         """Return the number of changes and findings by kind."""
@@ -98,8 +99,7 @@ def import_feed(
                 reading = read_feed(file, settings.currency, read_mapping(mapping) if mapping else None)
                 context = FetchContext(source, sessions, store, limits, dry_run=dry_run)
                 with sessions() as session:
-                    live = {sku: item for sku, item in queries.snapshot(session).items() if not item.withdrawn}
-                    before = CatalogState(live, tuple(imports.last_columns(session)))
+                    before = _catalog_state(session)
                 gates.enforce(feed, gates.check_reading(reading, before, settings), reading, accept)
                 warnings = (*reading.warnings, *gates.price_jump_warnings(reading, before))
                 reading = replace(reading, warnings=warnings)
@@ -133,9 +133,13 @@ def import_feed(
             raise
 
 
-def import_lock(pictures: Path) -> Path:
-    """Return the lock file, held shared by imports and exclusively by image deletion."""
-    return pictures.with_name("import.lock")
+def _catalog_state(session: Session) -> CatalogState:
+    """Return the catalog as in the last feed: an admin's edits say nothing about the next one."""
+    known, edits = queries.snapshot(session), product_edits.by_sku(session)
+    live = {
+        sku: product_edits.as_in_feed(item, edits.get(sku, {})) for sku, item in known.items() if not item.withdrawn
+    }
+    return CatalogState(live, tuple(imports.last_columns(session)))
 
 
 def _fetch(
@@ -162,17 +166,20 @@ def _report(
     *,
     dry_run: bool = False,
 ) -> ImportReport:
-    snapshot = queries.snapshot(session)
+    snapshot, edits = queries.snapshot(session), product_edits.by_sku(session)
     items, used = [], set()
     for row in reading.rows:
         contents = [results[name].state.sha256 for name in row.item.images]
         used.update(contents)
         before = snapshot.get(row.item.sku)
         if before is not None or contents:
+            before = product_edits.as_in_feed(before, edits.get(before.sku, {})) if before else None
             items.append(replace(row.item, images=_images(contents, before, store)))
-    changes = diff(items, snapshot, keep={found.sku for found in reading.errors if found.kind in ("row", "repeat")})
+    keep = {found.sku for found in reading.errors if found.kind in ("row", "repeat")}
+    changes = diff((product_edits.edited(item, edits.get(item.sku, {})) for item in items), snapshot, keep)
     new = {result.state.sha256 for result in results.values() if result.new} & used
-    return ImportReport(changes, len(new), reading.errors, reading.warnings, dry_run)
+    edited = tuple(item for item in items if item.sku in edits)
+    return ImportReport(changes, len(new), reading.errors, reading.warnings, dry_run, edited)
 
 
 def _images(contents: Sequence[str], before: ProductItem | None, store: ImageStore) -> tuple[str, ...]:
@@ -191,6 +198,7 @@ def _images(contents: Sequence[str], before: ProductItem | None, store: ImageSto
 def _write(session: Session, report: ImportReport, results: Mapping[str, FetchResult]) -> None:
     sizes = {result.state.sha256: result.state.size for result in results.values()}
     catalog_changes.apply(session, report.changes, sizes)
+    product_edits.keep_feed_values(session, report.edited)
     failures = {name: result.state for name, result in results.items() if result.state.problem}
     imports.write_picture_states(session, failures)
     imports.forget_picture_states(session, results.keys(), before=utc_now() - PICTURE_STATE_RETENTION)

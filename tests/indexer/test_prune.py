@@ -18,9 +18,9 @@ from click.testing import CliRunner
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import sessionmaker
 
-from catalog import changes, jobs, queries
+from catalog import changes, jobs, product_edits, queries
 from catalog.database import connect, upgrade
-from catalog.image_store import ImageStore
+from catalog.image_store import ImageStore, import_lock
 from catalog.models import FeedImport, IndexRun, Job
 from catalog.stored_blocks import StoredBlocks, put
 from indexer import catalog_report, prune
@@ -28,7 +28,7 @@ from indexer.build.generation_checks import verify_published
 from indexer.build.reindex import rollback
 from indexer.build.run_context import LOCK
 from indexer.cli.index import prune as command
-from indexer.feed.importer import import_feed, import_lock
+from indexer.feed.importer import import_feed
 from indexer.promotion import promote
 from indexer.prune import Freed, PruneResult, promoted_checkpoints
 from tests.fakes import FakeEncoder, FrozenClock, colored, fake_checkpoint
@@ -406,6 +406,24 @@ def test_pictures_fetched_by_a_killed_import_are_kept_for_the_next(shop, monkeyp
     assert shop.prune() == PruneResult()
     shop.draw("P00", 61)
     assert shop.run_nightly().freed["pictures"]["count"] == 2
+
+
+def test_images_that_an_admin_added_are_kept(sqlite_shop):
+    """Unlike those of the feed, even after their product was withdrawn: no feed can provide them again."""
+    added = sqlite_shop.store.put(encode_jpeg(colored([90, 20, 40], seed=99, side=48)))
+    picture = sqlite_shop.picture_of("P03")
+    with sqlite_shop.retailer.sessions.begin() as session:
+        product_edits.save(session, "ann", "P03", "images", (added,))
+    sqlite_shop.retailer.rows.pop("P03")
+    sqlite_shop.run_nightly()
+    sqlite_shop.clock.move(40 * DAY)
+    sqlite_shop.prune()
+    assert sqlite_shop.store.exists(added)
+    assert not sqlite_shop.store.exists(picture)
+    with sqlite_shop.retailer.sessions.begin() as session:
+        product_edits.undo(session, "ann", "P03", "images")
+    sqlite_shop.prune()
+    assert not sqlite_shop.store.exists(added)
 
 
 def test_data_of_recently_withdrawn_products_is_kept(shop):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
-from catalog import imports, queries
+from catalog import imports, product_edits, queries
 from catalog.changes import ProductItem
 from catalog.image_store import ImageStore
 from catalog.models import FeedImport
@@ -277,3 +277,34 @@ def test_a_dry_run_writes_nothing(shop):
     report = shop.run(*ROWS, dry_run=True)
     assert (report.dry_run, len(report.changes.added), report.new_pictures) == (True, 3, 4)
     assert (shop.snapshot(), shop.stored) == ({}, 0)
+
+
+def test_edits_of_an_admin_survive_imports(full_shop):
+    """A new feed changes what the edits hide, and an image that an admin added stands in for none of the feed's."""
+    added = full_shop.store.put(drawn.jpeg(50, 40))
+    before = full_shop.snapshot()["A"]
+    with full_shop.sessions.begin() as session:
+        product_edits.save(session, "ann", "A", "category", "Beds")
+        product_edits.save(session, "ann", "A", "images", (added,))
+    assert full_shop.run(*ROWS).changes.unchanged == 3
+    report = full_shop.run("A,Bed,1,4.jpg|typo.jpg,Couches", *ROWS[1:])
+    assert [item.title for item in report.changes.changed] == ["Bed"]
+    fourth = hashlib.sha256(full_shop.picture("4.jpg").read_bytes()).hexdigest()
+    item = full_shop.snapshot()["A"]
+    assert (item.category, item.images) == ("Beds", (fourth, before.images[0], added))
+    assert full_shop.run(*ROWS[1:]).changes.withdrawn == ("A",)
+    with full_shop.sessions.begin() as session:
+        for field in ("category", "images"):
+            product_edits.undo(session, "ann", "A", field)
+    item = full_shop.snapshot()["A"]
+    assert (item.category, item.images) == ("Couches", (fourth, before.images[0]))
+
+
+def test_gates_ignore_edits(shop):
+    """A feed without categories is not refused because an admin filled them in."""
+    rows = [f"S{n},Sofa,1,0.jpg," for n in range(12)]
+    shop.run(*rows)
+    with shop.sessions.begin() as session:
+        for number in range(12):
+            product_edits.save(session, "ann", f"S{number}", "category", "Sofas")
+    assert shop.run(*rows).changes.unchanged == 12
