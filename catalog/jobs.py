@@ -1,22 +1,46 @@
 """The job table: the queue of background jobs, and the record of how they ended."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
-from catalog.models import Job
+from catalog.models import Job, WorkerHeartbeat
 from vsearch.core.errors import CatalogError
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 OPEN: tuple[State, ...] = ("queued", "running")
 
 
-def add(session: Session, kind: str, arguments: Mapping[str, Any], now: datetime) -> int:
-    """Insert a queued job and return its id."""
-    job = Job(kind=kind, arguments=dict(arguments), state="queued", created_at=now)
+def add(
+    session: Session,
+    kind: str,
+    arguments: Mapping[str, Any],
+    now: datetime,
+    *,
+    requested_by: str = "",
+    start_at: datetime | None = None,
+) -> int:
+    """Insert a queued job and return its id.
+
+    Args:
+        session: of the catalog.
+        kind: one of `indexer.jobs.execution.KINDS`.
+        arguments: plain data, depending on the kind.
+        now: the current time.
+        requested_by: name of an account; empty for commands and the schedule.
+        start_at: the job waits until this time.
+    """
+    job = Job(
+        kind=kind,
+        arguments=dict(arguments),
+        state="queued",
+        created_at=now,
+        requested_by=requested_by,
+        start_at=start_at,
+    )
     session.add(job)
     session.flush()
     return job.job_id
@@ -48,10 +72,17 @@ def beat(session: Session, job_id: int, progress: Mapping[str, Any], now: dateti
 
 
 def finish(
-    session: Session, job_id: int, state: State, message: str, now: datetime, *, worker: str | None = None
+    session: Session,
+    job_id: int,
+    state: State,
+    message: str,
+    now: datetime,
+    *,
+    worker: str | None = None,
+    result: Mapping[str, Any] | None = None,
 ) -> None:
     """Record how a job ended; if `worker` is given, only if it is still running the job."""
-    ended = {"state": state, "message": message, "finished_at": now}
+    ended = {"state": state, "message": message, "finished_at": now, "result": dict(result or {})}
     session.execute(update(Job).where(*_of(job_id, worker)).values(**ended))
 
 
@@ -92,6 +123,45 @@ def open_jobs(session: Session, kind: str | None = None) -> list[Job]:
 def latest(session: Session, limit: int = 20) -> list[Job]:
     """Return the latest jobs, newest first."""
     return _rows(session, select(Job).order_by(Job.job_id.desc()).limit(limit))
+
+
+def waiting_until(job: Job, now: datetime) -> datetime | None:
+    """Return the time before which a queued job does not start, if it is in the future."""
+    return job.start_at if job.state == "queued" and job.start_at and job.start_at > now else None
+
+
+def retry(session: Session, job_id: int, now: datetime, *, requested_by: str = "") -> int:
+    """Queue a job with the kind and arguments of one that has ended, and return its id.
+
+    Raises:
+        CatalogError: the job does not exist or has not ended.
+    """
+    known = session.get(Job, job_id)
+    if known is None or known.state in OPEN:
+        problem = f"is still {known.state}" if known else "does not exist"
+        raise CatalogError(f"Job {job_id} {problem}. See `vsearch jobs list` for jobs that can be repeated.")
+    return add(session, known.kind, known.arguments, now, requested_by=requested_by)
+
+
+def record_worker(session: Session, worker: str, now: datetime) -> None:
+    """Record that a worker is waiting for jobs or running them, and forget those not seen for a day."""
+    session.execute(delete(WorkerHeartbeat).where(WorkerHeartbeat.seen_at < now - timedelta(days=1)))
+    known = session.get(WorkerHeartbeat, worker)
+    if known is None:
+        session.add(WorkerHeartbeat(worker=worker, started_at=now, seen_at=now))
+    else:
+        known.seen_at = now
+
+
+def forget_worker(session: Session, worker: str) -> None:
+    """Remove the record of a worker that stops."""
+    session.execute(delete(WorkerHeartbeat).where(WorkerHeartbeat.worker == worker))
+
+
+def live_workers(session: Session, since: datetime) -> list[WorkerHeartbeat]:
+    """Return the workers that were seen since a time, latest first."""
+    wanted = select(WorkerHeartbeat).where(WorkerHeartbeat.seen_at >= since)
+    return list(session.scalars(wanted.order_by(WorkerHeartbeat.seen_at.desc())))
 
 
 def newest(session: Session, kind: str) -> Job | None:

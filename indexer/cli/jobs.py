@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -30,8 +30,11 @@ def jobs() -> None:
 @click.argument("kind", type=click.Choice(execution.KINDS))
 @click.argument("arguments", nargs=-1)
 @click.option("--accept", type=click.Choice(kinds.CHECKS), multiple=True, help="Override a safety check (repeatable).")
+@click.option("--at", "start_at", type=click.DateTime(), help="Start at this local time, not as soon as possible.")
 @pass_settings
-def run(settings: Settings, *, kind: str, arguments: tuple[str, ...], accept: tuple[str, ...]) -> None:
+def run(
+    settings: Settings, *, kind: str, arguments: tuple[str, ...], accept: tuple[str, ...], start_at: datetime | None
+) -> None:
     """Queue a job for a worker (`vsearch jobs worker`).
 
     \b
@@ -39,10 +42,13 @@ def run(settings: Settings, *, kind: str, arguments: tuple[str, ...], accept: tu
     index                      index the catalog
     import feed=F images=I     import a feed
     train plan=P photos=D      train with a plan, with runs in the data folder
+    compare model=M            evaluate a model against the one in use, or against=N
+    promote model=M            replace the model in use unless the new one is worse; allow_drop=SHARE
+    rollback what=W            return to the previous index, search model, reader or detector; to=GENERATION
     """
     parsed = kinds.parse_arguments(settings, kind, arguments, accept)
     with open_catalog(settings.catalog_url, write=True) as sessions:
-        job_id = execution.add(sessions, kind, parsed, utc_now())
+        job_id = execution.add(sessions, kind, parsed, utc_now(), start_at=start_at and start_at.astimezone(UTC))
     click.echo(f"Job {job_id} is waiting for a worker. `vsearch jobs list` shows its progress.")
 
 
@@ -63,6 +69,16 @@ def list_(settings: Settings, *, as_json: bool) -> None:
         table("Jobs", ("job", "kind", "state", "created (UTC)", "progress"), lines, right=("job",))
     else:
         click.echo("There are no jobs. Queue one with `vsearch jobs run nightly`.")
+
+
+@jobs.command("retry")
+@click.argument("job_id", type=int)
+@pass_settings
+def retry(settings: Settings, job_id: int) -> None:
+    """Queue a job that has ended once more."""
+    with open_catalog(settings.catalog_url, write=True) as sessions, sessions.begin() as session:
+        again = job_table.retry(session, job_id, utc_now())
+    click.echo(f"Job {again} repeats job {job_id}.")
 
 
 @jobs.command("cancel")

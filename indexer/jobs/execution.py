@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import FrameType
@@ -29,10 +30,14 @@ from vsearch.core.settings import Settings
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["nightly", "index", "import", "train"]
+Kind = Literal["nightly", "index", "import", "train", "compare", "promote", "rollback"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-EXCLUSIVE_KINDS: Final[Sequence[tuple[str, ...]]] = (("nightly", "index"), ("import",), ("train",))
+EXCLUSIVE_KINDS: Final[Sequence[tuple[str, ...]]] = (
+    ("nightly", "index", "compare", "promote", "rollback"),
+    ("import",),
+    ("train",),
+)
 """Groups of kinds, with at most one job of each running at a time. A nightly job never waits for a training run."""
 
 HEARTBEAT_SECONDS: Final = 2.0
@@ -49,8 +54,17 @@ MAX_ATTEMPTS: Final = 3
 MAX_WRITE_ATTEMPTS: Final = 10
 """Attempts to record the end of a job; each also waits as long as the database driver does if the catalog is busy."""
 
-JobFunction = Callable[[Settings, Mapping[str, Any], Progress], str]
-"""Runs a kind of job: takes settings, arguments and progress; returns a sentence about the result."""
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job did: a sentence, and figures for the admin pages as plain data."""
+
+    message: str
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+JobFunction = Callable[[Settings, Mapping[str, Any], Progress], Outcome]
+"""Runs a kind of job: takes settings, arguments and progress."""
 
 
 ALARM_SECONDS = 60
@@ -66,7 +80,14 @@ class WorkerStopped(BaseException):
     """The worker is stopping; the job is queued again."""
 
 
-def add(sessions: sessionmaker[Session], kind: str, arguments: Mapping[str, Any], now: datetime) -> int:
+def add(
+    sessions: sessionmaker[Session],
+    kind: str,
+    arguments: Mapping[str, Any],
+    now: datetime,
+    *,
+    start_at: datetime | None = None,
+) -> int:
     """Queue a job for a worker, and return its number.
 
     Raises:
@@ -81,7 +102,7 @@ def add(sessions: sessionmaker[Session], kind: str, arguments: Mapping[str, Any]
             job = unfinished[0]
             remedy = f"Wait for it, or run `vsearch jobs cancel {job.job_id}`."
             raise CatalogError(f"Nightly job {job.job_id} is already {job.state}. {remedy}")
-        return jobs.add(session, kind, arguments, now)
+        return jobs.add(session, kind, arguments, now, start_at=start_at)
 
 
 def recover(sessions: sessionmaker[Session], now: datetime) -> list[str]:
@@ -117,6 +138,7 @@ def claim_next(
         found = jobs.open_jobs(session)
         running = {job.kind for job in found if job.state == "running"}
         waiting = [job for job in found if job.state == "queued" and job.job_id not in skip]
+        waiting = [job for job in waiting if not jobs.waiting_until(job, now)]
         excluded = {kind for kinds in EXCLUSIVE_KINDS if running.intersection(kinds) for kind in kinds}
         return [job for job in waiting if job.kind not in excluded]
 
@@ -145,13 +167,13 @@ def execute(
             job = jobs.take_over(session, job_id, worker, process, clock())
         if job is None:
             return ""
-        state, message = _run(settings, job, functions, Heartbeat(sessions, job_id, clock))
+        state, outcome = _run(settings, job, functions, Heartbeat(sessions, job_id, clock))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
-        log.info("job %d: %s: %s", job_id, state, message)
-        _record_end(sessions, job_id, state=state, message=message, worker=process, now=clock())
+        log.info("job %d: %s: %s", job_id, state, outcome.message)
+        _record_end(sessions, job_id, state=state, outcome=outcome, worker=process, now=clock())
     if state == "failed":
-        raise_alarm(settings, _failed(job, message))
+        raise_alarm(settings, _failed(job, outcome.message))
     return state
 
 
@@ -210,7 +232,7 @@ class Heartbeat:
 
 def _run(
     settings: Settings, job: Job, functions: Mapping[str, JobFunction], heartbeat: Heartbeat
-) -> tuple[jobs.State, str]:
+) -> tuple[jobs.State, Outcome]:
     """Run the job and return how it ended; a signal that arrives after the job has ended has no effect."""
     result = None
     try:
@@ -225,19 +247,19 @@ def _run(
     except Exception as error:
         log.exception("job %d", job.job_id)
         ended = "failed", f"{type(error).__name__}: {redact(str(error))}; see `vsearch jobs log {job.job_id}`."
-    return ended if result is None else ("done", result)
+    return (ended[0], Outcome(ended[1])) if result is None else ("done", result)
 
 
 def _record_end(
-    sessions: sessionmaker[Session], job_id: int, *, state: jobs.State, message: str, worker: str, now: datetime
+    sessions: sessionmaker[Session], job_id: int, *, state: jobs.State, outcome: Outcome, worker: str, now: datetime
 ) -> None:
     for attempt in range(1, MAX_WRITE_ATTEMPTS + 1):
         try:
             with sessions.begin() as session:
                 if state == "queued":
-                    jobs.requeue(session, job_id, message, worker=worker, counts=False)
+                    jobs.requeue(session, job_id, outcome.message, worker=worker, counts=False)
                 else:
-                    jobs.finish(session, job_id, state, message, now, worker=worker)
+                    jobs.finish(session, job_id, state, outcome.message, now, worker=worker, result=outcome.result)
             return
         except CatalogError as error:
             if attempt == MAX_WRITE_ATTEMPTS:

@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Collection, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,24 @@ from indexer.build.run_context import RunReport
 from indexer.cli.catalog_images import list_images
 from indexer.cli.catalog_import import import_and_report, print_findings, print_import
 from indexer.feed.gates import GATES, FeedGateError
-from indexer.jobs.execution import JobFunction
+from indexer.jobs.execution import JobFunction, Outcome
+from indexer.promotion import promote as promotion
+from indexer.promotion import reader_promotion
 from vsearch.core.errors import CatalogError, VSearchError
 from vsearch.core.progress import Progress
 from vsearch.core.settings import Settings
+from vsearch.models import registry
 from vsearch.training import plan as plans
 
 log = logging.getLogger(__name__)
 
-ARGUMENTS: Mapping[str, tuple[str, ...]] = {"import": ("feed", "images"), "train": ("plan", "photos")}
+ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+    "import": ("feed", "images"),
+    "train": ("plan", "photos"),
+    "compare": ("model", "against"),
+    "promote": ("model", "allow_drop", "reason"),
+    "rollback": ("what", "to"),
+}
 """Names of the arguments of each job kind."""
 
 CHECKS = (*GATES, "drift", "canaries")
@@ -31,9 +41,11 @@ OVERRIDABLE: Mapping[str, Collection[str]] = {
     "nightly": CHECKS,
     "import": GATES,
     "index": ("drift", "canaries"),
-    "train": (),
 }
 """The safety checks of each job kind."""
+
+ROLLBACKS = ("index", "search", "reader", "detector")
+"""What a job of kind rollback can return to its previous state: the index, or the model of a role."""
 
 
 def run_nightly_job(
@@ -55,37 +67,38 @@ def run_nightly_job(
         raise
 
 
-def _nightly(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
+def _nightly(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> Outcome:
     def write_report() -> None:
         with progress("write the report"):
             catalog_report.save(settings, catalog_report.create(settings))
 
     try:
-        result = run_nightly_job(
-            settings, feed=settings.feed, accept=arguments.get("accept", ()), progress=progress
-        ).text()
+        report = run_nightly_job(settings, feed=settings.feed, accept=arguments.get("accept", ()), progress=progress)
     except VSearchError:
         with suppress(VSearchError):  # the first error matters more
             write_report()
         raise
+    outcome = Outcome(report.text(), report.as_json())
     try:
         write_report()
     except (VSearchError, OSError) as error:  # the index has been published nevertheless
         log.exception("writing the report")
-        return f"{result} Its report could not be written: {error}"
-    return result
+        return replace(outcome, message=f"{outcome.message} Its report could not be written: {error}")
+    return outcome
 
 
-def _index(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
-    return reindex.reindex(settings, progress=progress, accept=arguments.get("accept", ())).text()
+def _index(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> Outcome:
+    report = reindex.reindex(settings, progress=progress, accept=arguments.get("accept", ()))
+    return Outcome(report.text(), report.as_json())
 
 
-def _import(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
+def _import(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> Outcome:
     feed, accept = arguments.get("feed") or settings.feed, arguments.get("accept", ())
-    return import_and_report(settings, feed, arguments.get("images"), accept=accept, progress=progress).text()
+    report = import_and_report(settings, feed, arguments.get("images"), accept=accept, progress=progress)
+    return Outcome(report.text(), {"counts": report.counts()})
 
 
-def _train(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> str:
+def _train(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> Outcome:
     from vsearch.models.tensorflow_startup import import_tensorflow
 
     plan = plans.read(str(arguments.get("plan", "")))
@@ -95,10 +108,57 @@ def _train(settings: Settings, arguments: Mapping[str, Any], progress: Progress)
     photos, folder = Path(str(arguments.get("photos", "."))), settings.data / "runs" / plan.name
     run = Run(plan, photos, folder, settings.weights, partial(list_images, settings))
     result = train(run, progress)
-    return f"Checkpoint {result['checkpoint_id']} is in {run.checkpoint}. Use it with `vsearch models promote`."
+    message = f"Checkpoint {result['checkpoint_id']} is in {run.checkpoint}. Use it with `vsearch models promote`."
+    return Outcome(message, {"checkpoint_id": result["checkpoint_id"], "run": folder.name})
 
 
-FUNCTIONS: dict[str, JobFunction] = {"nightly": _nightly, "index": _index, "import": _import, "train": _train}
+def _compare(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> Outcome:
+    with ExitStack() as opened:
+        second = opened.enter_context(registry.open_checkpoint(settings, str(arguments["model"])))
+        first = None
+        if against := arguments.get("against"):
+            first = opened.enter_context(registry.open_checkpoint(settings, str(against)))
+        result = promotion.compare(settings, second, first, progress=progress)
+    return Outcome(result.comparison.sentence(result.first, result.second), asdict(result))
+
+
+def _promote(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> Outcome:
+    allow_drop = float(arguments.get("allow_drop", 0))
+    with registry.open_checkpoint(settings, str(arguments["model"])) as candidate:
+        role = registry.role_of(candidate)
+        if role == "detector":
+            compared = promotion.promote_detector(settings, candidate, allow_drop=allow_drop, progress=progress)
+            return Outcome(f"Model {candidate.checkpoint_id} now detects products.", asdict(compared))
+        if role == "reader":
+            raise CatalogError("Use `vsearch models promote` for a model that reads article numbers.")
+        done = promotion.promote(settings, candidate, allow_drop=allow_drop, progress=progress)
+    return Outcome(done.report.text(), asdict(done.comparison) if done.comparison else {})
+
+
+def _rollback(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> Outcome:
+    what, to = arguments["what"], str(arguments.get("to", ""))
+    if what == "index":
+        return Outcome(f"Generation {reindex.rollback(settings, to)} is published again.")
+    if what == "search":
+        result = promotion.rollback(settings)
+        return Outcome(
+            f"Model {result.now.checkpoint_id} is in use again, with generation {result.now.generation_id} in place "
+            f"of {result.before}."
+        )
+    roll_back = reader_promotion.rollback_reader if what == "reader" else promotion.rollback_detector
+    model = roll_back(settings)
+    return Outcome(f"Model {model.checkpoint_id} is the {what} again." if model else f"There is no {what} anymore.")
+
+
+FUNCTIONS: dict[str, JobFunction] = {
+    "nightly": _nightly,
+    "index": _index,
+    "import": _import,
+    "train": _train,
+    "compare": _compare,
+    "promote": _promote,
+    "rollback": _rollback,
+}
 
 
 def parse_arguments(
@@ -112,9 +172,9 @@ def parse_arguments(
         arguments: each NAME=VALUE; paths are made absolute.
         accept: checks to override.
     """
-    unknown = [check for check in accept if check not in OVERRIDABLE[kind]]
+    unknown = [check for check in accept if check not in OVERRIDABLE.get(kind, ())]
     if unknown:
-        allowed = ", ".join(OVERRIDABLE[kind]) or "nothing"
+        allowed = ", ".join(OVERRIDABLE.get(kind, ())) or "nothing"
         raise VSearchError(f"A job of kind {kind} cannot override {', '.join(unknown)}. It can override {allowed}.")
     found: dict[str, Any] = {"accept": list(accept)} if accept else {}
     names = ARGUMENTS.get(kind, ())
@@ -124,11 +184,29 @@ def parse_arguments(
             allowed = " and ".join(f"{each}=VALUE" for each in names) or "no arguments"
             raise VSearchError(f"A job of kind {kind} does not take {argument!r}. It takes {allowed}.")
         found[name] = str(Path(value).absolute()) if "://" not in value and Path(value).exists() else value
+    _check_arguments(settings, kind, found)
+    return found
+
+
+def _check_arguments(settings: Settings, kind: str, found: Mapping[str, Any]) -> None:
     if kind == "import":
         feed = found.get("feed") or settings.feed
         if not feed or ("://" not in feed and not Path(feed).exists()):
             problem = f"The feed {feed} does not exist" if feed else "No feed is given"
             raise CatalogError(f"{problem}. Give feed=FILE, or set `feed` in the settings.")
-    if kind == "train":
+    elif kind == "train":
         plans.read(found.get("plan", ""))
-    return found
+    elif kind in ("compare", "promote"):
+        with registry.open_checkpoint(settings, found.get("model", "")):
+            _parse_share(found.get("allow_drop", "0"))
+    elif kind == "rollback" and found.get("what") not in ROLLBACKS:
+        raise VSearchError(f"A job of kind rollback needs what=VALUE, one of {', '.join(ROLLBACKS)}.")
+
+
+def _parse_share(text: str) -> float:
+    try:
+        if 0 <= (share := float(text)) <= 1:
+            return share
+    except ValueError:
+        pass
+    raise VSearchError(f"allow_drop={text} is not a number from 0 to 1.")

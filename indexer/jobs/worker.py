@@ -88,6 +88,8 @@ class Worker:
     def work_for_a_minute(self, seconds: float = MINUTE) -> None:
         """Check the schedule and the jobs of crashed workers, then run waiting jobs until the interval ends."""
         with open_catalog(self._settings.catalog_url, write=True, migrate=self._settings.auto_upgrade) as sessions:
+            with sessions.begin() as session:
+                jobs.record_worker(session, self._name, utc_now())
             self.start_scheduled(sessions, utc_now())
             for failure in recover(sessions, utc_now()):
                 self._report(failure)
@@ -164,9 +166,8 @@ class Worker:
             child.terminate()  # it requeues its job
         for child in self._children.values():
             child.wait()
-        if not self._children:
-            return
         with open_catalog(self._settings.catalog_url) as sessions, sessions.begin() as session:
+            jobs.forget_worker(session, self._name)
             for job_id in self._children:  # jobs that their process had not taken over yet
                 jobs.requeue(session, job_id, STOPPED, worker=self._name, counts=False)
 

@@ -16,6 +16,7 @@ from catalog import jobs
 from catalog.models import Job
 from indexer.jobs import execution
 from indexer.jobs.execution import (
+    Outcome,
     WorkerStopped,
     add,
     claim_next,
@@ -38,7 +39,9 @@ def claim_and_execute(shop: Settings, sessions: Sessions, work: Callable[[Progre
     """Run the next job as a worker does; return its number and final state."""
     job = claim_next(sessions, "worker:1", NOW)
     assert job is not None
-    functions = {kind: lambda settings, arguments, progress: work(progress) for kind in execution.KINDS}
+    functions = {
+        kind: lambda settings, arguments, progress: Outcome(work(progress), {"found": 3}) for kind in execution.KINDS
+    }
     return job.job_id, execute(shop, job.job_id, "worker:1", functions, clock=lambda: NOW)
 
 
@@ -54,6 +57,7 @@ def test_a_job_records_its_progress_and_result(shop, sessions):
     assert claim_and_execute(shop, sessions, work) == (job_id, "done")
     job = row(sessions, job_id)
     assert (job.state, job.message, job.attempts, job.worker) == ("done", "All is well.", 1, process_name())
+    assert job.result == {"found": 3}
     assert job.progress == {"stage": "encode pictures", "done": 3, "total": 7}
     assert job.started_at == job.heartbeat_at == job.finished_at == NOW
 
@@ -246,3 +250,26 @@ def test_the_nightly_job_is_due_once(line, last, now, due):
 def test_a_worker_refuses_an_invalid_schedule(shop, line):
     with pytest.raises(SettingsError, match=f"schedule: '{line[:3]}"):
         Worker(shop.model_copy(update={"schedule": line}))
+
+
+def test_a_job_waits_until_its_time_and_can_be_repeated(sessions):
+    job_id = add(sessions, "rollback", {"what": "index"}, NOW, start_at=NOW + timedelta(hours=1))
+    assert claim_next(sessions, "worker:1", NOW) is None
+    assert claim_next(sessions, "worker:1", NOW + timedelta(hours=1)).job_id == job_id
+    with sessions.begin() as session:
+        with pytest.raises(CatalogError, match="running"):
+            jobs.retry(session, job_id, NOW)
+        jobs.finish(session, job_id, "failed", "No.", NOW)
+        again = jobs.retry(session, job_id, NOW, requested_by="ann")
+    assert (row(sessions, again).arguments, row(sessions, again).requested_by) == ({"what": "index"}, "ann")
+
+
+def test_workers_that_were_seen(sessions):
+    with sessions.begin() as session:
+        jobs.record_worker(session, "gone:1", NOW - timedelta(hours=1))
+        jobs.record_worker(session, "here:2", NOW - timedelta(minutes=1))
+        jobs.record_worker(session, "here:2", NOW)
+        live = jobs.live_workers(session, NOW - timedelta(minutes=3))
+        assert [(each.worker, each.started_at) for each in live] == [("here:2", NOW - timedelta(minutes=1))]
+        jobs.forget_worker(session, "here:2")
+        assert jobs.live_workers(session, NOW - timedelta(minutes=3)) == []
