@@ -1,7 +1,6 @@
 """The audit log: who changed what, and when."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -28,7 +27,7 @@ def record(session: Session, account: str, action: str, target: str, details: Ma
     )
 
 
-def latest(session: Session, limit: int, before: datetime | None = None) -> list[AuditEntry]:
-    """Return the latest entries, newest first; with `before`, only older ones."""
+def latest(session: Session, limit: int, before: int | None = None) -> list[AuditEntry]:
+    """Return the latest entries, newest first; with `before`, only those with a smaller id."""
     wanted = select(AuditEntry).order_by(AuditEntry.entry_id.desc()).limit(limit)
-    return list(session.scalars(wanted if before is None else wanted.where(AuditEntry.created_at < before)))
+    return list(session.scalars(wanted if before is None else wanted.where(AuditEntry.entry_id < before)))

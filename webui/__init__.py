@@ -1,4 +1,4 @@
-"""The web pages, the JSON API and metrics for operators: start reading with `create_app`, `shop` and `results`."""
+"""The web pages of shoppers and admins, the JSON API and metrics: start with `create_app`, `shop` and `results`."""
 
 from flask import Flask
 from sqlalchemy.orm import Session, sessionmaker
@@ -9,12 +9,15 @@ from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
 from vsearch.ocr import open_reader
 from vsearch.search.engine import Engine
-from webui import admission, api, errors, formatting, monitoring, shop
+from webui import admin, admission, api, errors, formatting, monitoring, shop
 from webui.image_files import Thumbnails, UploadStore, load_examples
 from webui.services import EXTENSION, ArticleNumberReader, CatalogCache, OpenReader, Services
 
 FORM_OVERHEAD = 100_000
 """Bytes allowed in a form in addition to the photo."""
+
+MAX_ADMIN_UPLOAD_BYTES = 200_000_000
+"""Feeds and pictures that admins upload."""
 
 # Resources are loaded only from this site; inline scripts and framing are forbidden.
 SECURITY_HEADERS = {
@@ -53,17 +56,25 @@ def create_app(
     monitoring.register(app)
     admission.register(app, settings)
     app.after_request(_set_security_headers)
+    if not settings.admin_bind:
+        admin.register(app, settings)
     return app
 
 
 def create_admin_app(app: Flask) -> Flask:
-    """Create the application for operators, with the metrics and detailed health of `app`."""
-    admin = Flask("webui.admin", static_folder=None)
-    admin.json.sort_keys = False  # type: ignore[attr-defined]
-    admin.extensions.update(app.extensions)
-    admin.register_blueprint(monitoring.admin_blueprint)
-    admin.register_error_handler(VSearchError, lambda error: ({"status": "failed", "problem": str(error)}, 503))
-    return admin
+    """Create the application for operators: the admin pages, and the metrics and detailed health of `app`."""
+    operators = Flask(__name__)
+    operators.config["MAX_CONTENT_LENGTH"] = MAX_ADMIN_UPLOAD_BYTES
+    operators.json.sort_keys = False  # type: ignore[attr-defined]
+    operators.extensions.update(app.extensions)
+    operators.register_blueprint(monitoring.admin_blueprint)
+    operators.register_error_handler(VSearchError, lambda error: ({"status": "failed", "problem": str(error)}, 503))
+    formatting.register(operators)
+    settings = operators.extensions[EXTENSION].settings
+    admission.check_requests(operators, settings)
+    admin.register(operators, settings)
+    operators.after_request(_set_security_headers)
+    return operators
 
 
 def _set_security_headers(response: Response) -> Response:

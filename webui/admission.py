@@ -4,7 +4,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
@@ -24,7 +24,7 @@ from webui.connections import REJECTED, WAITED, client_network
 SEARCH_ENDPOINTS = ("shop.search", "shop.show_results", "api.search")
 """Endpoints that encode photos."""
 
-HEALTH_ENDPOINTS = ("health.alive", "health.ready")
+HEALTH_ENDPOINTS = ("health.alive", "health.ready", "admin_health.alive", "admin_health.ready_details")
 """Load balancers request these by IP address."""
 
 MAX_WAIT_SECONDS = 1.0
@@ -52,12 +52,21 @@ def check_settings(settings: Settings) -> None:
 def register(app: Flask, settings: Settings) -> None:
     """Apply the limits to an application whose blueprints and error handlers are registered."""
     check_settings(settings)
+    hosts = [name.strip().lower() for name in settings.trusted_hosts.split(",") if name.strip()]
+    check_requests(app, settings, hosts)
+    _limit_searches(app, settings)
+
+
+def check_requests(app: Flask, settings: Settings, hosts: Sequence[str] = ()) -> None:
+    """Trust the proxies in the settings; reject requests that waited too long, are not valid, or name other hosts.
+
+    Without `hosts`, every host name is accepted.
+    """
     hops = settings.trusted_proxies
     if hops:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_port=hops, x_prefix=hops
         )
-    hosts = [name.strip().lower() for name in settings.trusted_hosts.split(",") if name.strip()]
     warned = threading.Event()
 
     @app.before_request
@@ -74,8 +83,6 @@ def register(app: Flask, settings: Settings) -> None:
         if not hops and "X-Forwarded-For" in request.headers and not warned.is_set():
             warned.set()
             log.warning("X-Forwarded-* headers are ignored; if they come from a proxy, set trusted_proxies")
-
-    _limit_searches(app, settings)
 
 
 def _limit_searches(app: Flask, settings: Settings) -> None:

@@ -15,6 +15,7 @@ STATUSES: dict[type[errors.VSearchError], int] = {
     errors.ImageTooLarge: 413,
     errors.ImageRejected: 415,
     errors.InvalidRequest: 400,
+    errors.AccountError: 400,
     errors.CheckpointError: 503,
     errors.GenerationError: 503,
     errors.CatalogError: 503,

@@ -74,7 +74,7 @@ class UploadStore:
             raise InvalidRequest("The request contains no photo. Choose a photo first.")
         photo = encode_jpeg(decode(data, self.limits, max_side=MAX_SIDE))
         with self._wrapping_os_errors(), self._writing:
-            photo_id = hmac.digest(_load_or_create_key(self.folder.with_suffix(".key")), photo, "sha256").hex()
+            photo_id = hmac.digest(load_or_create_key(self.folder.with_suffix(".key")), photo, "sha256").hex()
             try:
                 os.utime(self._path(photo_id))  # uploaded again: restart its expiry
             except FileNotFoundError:
@@ -153,7 +153,7 @@ class UploadStore:
         return self.folder / f"{photo_id}.jpg"
 
 
-def _load_or_create_key(path: Path) -> bytes:
+def load_or_create_key(path: Path) -> bytes:
     """Return the secret in a file, created if missing; if several processes create it, the first wins."""
     with suppress(FileNotFoundError):
         return path.read_bytes()

@@ -29,6 +29,7 @@ from webui.services import Services, services_of
 RESERVED_FILES = 256
 """File descriptors reserved for everything but connections: the catalog, images and indexes."""
 
+ADMIN_THREADS = 4
 REFRESH_SECONDS = 5.0
 _M_ARENA_MAX = -8  # of glibc's malloc.h
 EXPIRE_SECONDS = 3600.0
@@ -102,8 +103,9 @@ def _share_arenas() -> None:
 
 
 def _serve_admin(app: Flask, listener: socket.socket) -> Server:
-    limits = ConnectionLimits(read_seconds=10, body_bytes=0, connections=64)
-    server = Server(create_admin_app(app), listener, threads=2, limits=limits)
+    admin = create_admin_app(app)
+    limits = ConnectionLimits(read_seconds=60, body_bytes=admin.config["MAX_CONTENT_LENGTH"], connections=64)
+    server = Server(admin, listener, threads=ADMIN_THREADS, limits=limits)
     threading.Thread(target=server.serve, name="vsearch-admin", daemon=True).start()
     return server
 

@@ -18,7 +18,7 @@ from vsearch.detection.detector import Detection
 from vsearch.imaging.geometry import Box
 from vsearch.index.gallery import Gallery
 from vsearch.search.merging import LabeledHit, SearchResult, detection_weight
-from webui import cli as commands
+from webui.cli import serve as commands
 
 
 @pytest.mark.parametrize("option", ["--feed", "--images", "--mapping"])
@@ -58,7 +58,7 @@ def indexed(monkeypatch, tmp_path):
     app = Flask(__name__)
     app.add_url_rule("/api/v1/search", "search", lambda: {"results": found[request.args["box"]]}, methods=["POST"])
     monkeypatch.setattr("webui.server.build", lambda settings: (app, None))
-    monkeypatch.setattr("webui.cli.services_of", lambda app: io.BytesIO())
+    monkeypatch.setattr("webui.cli.serve.services_of", lambda app: io.BytesIO())
     return found
 
 
@@ -130,7 +130,7 @@ def test_the_table_shows_the_value_that_it_is_ordered_by(metric, tmp_path, monke
             ids = {sku: queries.product_by_sku(session, sku).card.product_id for sku in VALUES}
     found = [(sku, *VALUES[sku]) for sku in ORDERED[metric]]
     hits = [LabeledHit(ids[sku], 1, "Sofas", value, 0.5, MARGINS[sku], "similar", box) for sku, value, box in found]
-    monkeypatch.setattr("webui.cli.load_engine", lambda settings: FakeEngine(hits))
+    monkeypatch.setattr("webui.cli.serve.load_engine", lambda settings: FakeEngine(hits))
     monkeypatch.setattr(console, "out", Console(file=(shown := io.StringIO()), width=80))
     (tmp_path / "photo.jpg").write_bytes(jpeg(40, 30))
     result = CliRunner().invoke(

@@ -113,7 +113,7 @@ def test_catalog_problem_is_shown_to_operators(site):
     assert "sqlite" in response.get_json()["problem"]
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/admin", "/"])
+@pytest.mark.parametrize("path", ["/metrics", "/admin/", "/"])
 def test_shoppers_get_no_metrics_and_operators_no_pages(shared_site, path):
     client = shared_site.client if path == "/metrics" else shared_site.operator
     assert client.get(path).status_code == 404

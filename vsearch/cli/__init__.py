@@ -27,7 +27,7 @@ COMMANDS = {
     "bench": ("vsearch.cli.inference:bench", "Measure speed relative to a baseline."),
     "catalog": ("indexer.cli.catalog_import:catalog", "Import a product feed into the catalog, or upgrade its schema."),
     "dataset": ("vsearch.cli.train:dataset", "Pack training images into TFRecord shards and inspect them."),
-    "demo": ("webui.cli:demo", "Index the demo shop, or your own feed, and serve the search page."),
+    "demo": ("webui.cli.serve:demo", "Index the demo shop, or your own feed, and serve the search page."),
     "encode": ("vsearch.cli.inference:encode", "Write the embeddings of images to a file."),
     "evaluate": ("indexer.cli.evaluate:evaluate", "Measure retrieval and classification against ground truth."),
     "index": ("indexer.cli.index:index", "Build, check and roll back the published index."),
@@ -35,10 +35,11 @@ COMMANDS = {
     "models": ("indexer.cli.models:models", "List and compare models, and choose the one used for searching."),
     "predict": ("vsearch.cli.inference:predict", "Classify photos with each network and by majority vote."),
     "prune": ("indexer.cli.index:prune", "Delete data that is no longer used."),
-    "search": ("webui.cli:search", "Find the products that look most like a photo."),
-    "serve": ("webui.cli:serve", "Serve the shoppers' search page."),
+    "search": ("webui.cli.serve:search", "Find the products that look most like a photo."),
+    "serve": ("webui.cli.serve:serve", "Serve the shoppers' search page."),
     "settings": ("vsearch.cli:show_settings", "Print every setting with its value, source and meaning."),
     "train": ("vsearch.cli.train:train", "Train backbones from a plan."),
+    "users": ("webui.cli.users:users", "Manage the accounts of the admin pages."),
 }
 """Sub-command -> where it is defined, and its help."""
 

@@ -40,6 +40,10 @@ class InvalidRequest(VSearchError):
     """A search parameter is invalid."""
 
 
+class AccountError(VSearchError):
+    """An account cannot be added or changed."""
+
+
 class UnknownClass(InvalidRequest):
     """The index has no class with that name."""
 

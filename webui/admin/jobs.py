@@ -1,0 +1,109 @@
+"""Background jobs: their state, progress and logs; starting, cancelling and repeating them."""
+
+import os
+from pathlib import Path
+
+from flask import Blueprint, abort, flash, redirect, render_template, url_for
+from werkzeug.wrappers import Response
+
+from catalog import audit, jobs
+from catalog.database import lock_for_writing
+from catalog.models import Job, utc_now
+from vsearch.core.errors import InvalidRequest
+from vsearch.core.redaction import redact
+from webui.admin.access import account_name, requires
+from webui.services import services
+
+SHOWN = 100
+LOG_BYTES = 20_000
+STARTABLE = {"nightly": "nightly job", "index": "index run"}
+"""Kinds without arguments, and their names."""
+
+blueprint = Blueprint("jobs", __name__, url_prefix="/jobs")
+
+
+@blueprint.get("/")
+@requires("viewer")
+def show_all() -> str:
+    """List the latest jobs."""
+    with services().sessions() as session:
+        return render_template("admin/jobs.html", jobs=jobs.latest(session, SHOWN), startable=STARTABLE, now=utc_now())
+
+
+@blueprint.get("/<int:job_id>")
+@requires("viewer")
+def show(job_id: int) -> str:
+    """Show a job with the end of its log."""
+    return render_template("admin/job.html", job=_find(job_id), log=_end_of_log(job_id), now=utc_now())
+
+
+@blueprint.get("/<int:job_id>/state")
+@requires("viewer", passive=True)
+def show_state(job_id: int) -> str:
+    """Show the part of a job's page that changes while it runs."""
+    return render_template("admin/_job_state.html", job=_find(job_id), log=_end_of_log(job_id), now=utc_now())
+
+
+@blueprint.post("/start/<kind>")
+@requires("admin")
+def start(kind: str) -> Response:
+    """Queue a job of a kind that has no arguments."""
+    if kind not in STARTABLE:
+        abort(404)
+    return queue(kind, {})
+
+
+@blueprint.post("/<int:job_id>/cancel")
+@requires("editor")
+def cancel(job_id: int) -> Response:
+    """Cancel a waiting or running job."""
+    with services().sessions.begin() as session:
+        lock_for_writing(session)
+        state = jobs.cancel(session, job_id, utc_now())
+        audit.record(session, account_name(), "cancel job", f"job {job_id}")
+    flash(f"Job {job_id} {'is cancelled' if state == 'cancelled' else 'stops within seconds'}.")
+    return redirect(url_for(".show", job_id=job_id), 303)
+
+
+@blueprint.post("/<int:job_id>/retry")
+@requires("admin")
+def retry(job_id: int) -> Response:
+    """Queue a job that has ended once more."""
+    with services().sessions.begin() as session:
+        lock_for_writing(session)
+        again = jobs.retry(session, job_id, utc_now(), requested_by=account_name())
+        audit.record(session, account_name(), "repeat job", f"job {job_id}", {"new job": again})
+    return redirect(url_for(".show", job_id=again), 303)
+
+
+def queue(kind: str, arguments: dict[str, object], **options: object) -> Response:
+    """Queue a job, record that in the audit log, and redirect to its page.
+
+    Raises:
+        InvalidRequest: a job of the same kind with the same arguments is waiting or running.
+    """
+    with services().sessions.begin() as session:
+        lock_for_writing(session)
+        for job in jobs.open_jobs(session, kind):
+            if kind == "nightly" or job.arguments == arguments:
+                raise InvalidRequest(f"Job {job.job_id}, the same as this, is already {job.state}.")
+        job_id = jobs.add(session, kind, arguments, utc_now(), requested_by=account_name(), **options)  # type: ignore[arg-type]
+        audit.record(session, account_name(), f"start {kind}", f"job {job_id}", arguments)
+    return redirect(url_for("admin.jobs.show", job_id=job_id), 303)
+
+
+def _find(job_id: int) -> Job:
+    with services().sessions() as session:
+        return jobs.one(session, job_id) or abort(404, f"Job {job_id} does not exist, or its record was deleted.")
+
+
+def _end_of_log(job_id: int) -> str:
+    path: Path = services().settings.jobs / f"{job_id}.log"
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - LOG_BYTES))
+            lines = file.read().decode("utf8", errors="replace").splitlines(keepends=True)
+    except FileNotFoundError:
+        return ""
+    return redact("".join(lines[1:] if size > LOG_BYTES else lines))

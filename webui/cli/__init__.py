@@ -1,0 +1,1 @@
+"""The commands `vsearch serve`, `search`, `demo` and `users`."""
