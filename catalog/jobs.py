@@ -81,7 +81,7 @@ def finish(
     worker: str | None = None,
     result: Mapping[str, Any] | None = None,
 ) -> None:
-    """Record how a job ended; if `worker` is given, only if it is still running the job."""
+    """Record how a job ended, with its result as JSON; if `worker` is given, only if it is still running the job."""
     ended = {"state": state, "message": message, "finished_at": now, "result": dict(result or {})}
     session.execute(update(Job).where(*_of(job_id, worker)).values(**ended))
 

@@ -1,4 +1,4 @@
-"""`vsearch catalog`: import a product feed, and upgrade the catalog's schema."""
+"""`vsearch catalog`: import a product feed, edit products, and upgrade the catalog's schema."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -8,6 +8,7 @@ import click
 
 from catalog.database import open_catalog, open_for_dry_run, read_schema_revision, schema_revisions
 from catalog.imports import MAX_RECORDED_FINDINGS
+from indexer.cli.catalog_edits import edit, edits
 from indexer.feed.gates import GATES, FeedGateError, Gate
 from indexer.feed.importer import ImportReport, import_feed
 from vsearch.cli import ANY_PATH, pass_settings
@@ -21,7 +22,7 @@ MAX_PRINTED_FINDINGS = 100
 
 @click.group()
 def catalog() -> None:
-    """Import a product feed into the catalog, and upgrade its schema."""
+    """Import a product feed into the catalog, edit products, and upgrade the schema."""
 
 
 @catalog.command("import", epilog="Example: vsearch catalog import products.csv --images pictures.tar --dry-run")
@@ -49,6 +50,10 @@ def import_(
     table("Dry run: this would change" if dry_run else "Imported", ("change", "count"), lines, right=("count",))
 
 
+catalog.add_command(edit)
+catalog.add_command(edits)
+
+
 @catalog.command("upgrade", epilog="Example: vsearch catalog upgrade --check")
 @click.option("--check", is_flag=True, help="Change nothing; exit with status 1 if an upgrade is needed.")
 @pass_settings
@@ -73,11 +78,13 @@ def import_and_report(
     mapping: Path | None = None,
     dry_run: bool = False,
     accept: Collection[str] = (),
+    checksum: str = "",
     progress: Progress,
 ) -> ImportReport:
     """Import a feed, and print the problems found in it on standard error."""
     url = settings.catalog_url
     options: dict[str, Any] = {"mapping": mapping, "dry_run": dry_run, "accept": accept, "progress": progress}
+    options["checksum"] = checksum
     with open_for_dry_run(url) if dry_run else open_catalog(url, write=True) as sessions:
         try:
             report = import_feed(settings, feed, images, sessions=sessions, **options)

@@ -40,7 +40,7 @@ def run(
     \b
     nightly                    import the configured feed, and index the catalog
     index                      index the catalog
-    import feed=F images=I     import a feed
+    import feed=F images=I     import a feed; with dry_run=yes, store a preview of what it changes
     train plan=P photos=D      train with a plan, with runs in the data folder
     compare model=M            evaluate a model against the one in use, or against=N
     promote model=M            replace the model in use unless the new one is worse; allow_drop=SHARE

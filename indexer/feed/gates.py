@@ -52,12 +52,19 @@ class CatalogState:
 
 
 class FeedGateError(FeedRejected):
-    """A gate stopped the feed after it was read; `findings` lists the problems of its rows and images."""
+    """Gates stopped the feed after it was read; `findings` lists the problems of its rows and images."""
 
-    def __init__(self, message: str, findings: tuple[FeedFinding, ...], warnings: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        message: str,
+        findings: tuple[FeedFinding, ...],
+        warnings: tuple[str, ...],
+        gates: tuple[Gate, ...] = (),
+    ) -> None:
         super().__init__(message)
         self.findings = findings
         self.warnings = warnings
+        self.gates = gates  # that can be overridden
 
 
 def check_reading(reading: FeedReading, before: CatalogState, settings: Settings) -> list[Violation]:
@@ -181,14 +188,15 @@ def stale_picture_warnings(results: Collection[FetchResult]) -> Iterator[str]:
 def enforce(feed: str, violations: Iterable[Violation], reading: FeedReading, accept: Collection[str]) -> None:
     """Raise `FeedGateError` if there are violations that are not accepted, or if no row is usable."""
     found = [(gate, reason) for gate, reason in violations if gate not in accept]
+    gates = tuple(dict.fromkeys(gate for gate, _ in found))
     if found:
-        options = " ".join(f"--accept {gate}" for gate in dict.fromkeys(gate for gate, _ in found))
+        options = " ".join(f"--accept {gate}" for gate in gates)
         message = f"{'; '.join(reason for _, reason in found)}. Export the feed again, or override with {options}."
     elif not any(row.item.images for row in reading.rows):
         message = "no row is valid and has an image. Correct the rows."
     else:
         return
-    raise FeedGateError(f"Feed {feed} was not imported: {message}", reading.errors, reading.warnings)
+    raise FeedGateError(f"Feed {feed} was not imported: {message}", reading.errors, reading.warnings, gates)
 
 
 def _enumerate(names: Sequence[str]) -> str:

@@ -4,9 +4,10 @@ The feed is the whole catalog: products that are no longer in it are withdrawn. 
 catalog is probably broken, so safety gates stop it unless an operator overrides them.
 """
 
+import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -45,6 +46,8 @@ class ImportReport:
     warnings: tuple[str, ...]  # about the feed as a whole
     dry_run: bool
     edited: tuple[ProductItem, ...] = ()  # the products that an admin edited, as in the feed
+    before: Mapping[str, ProductItem] = field(default_factory=dict)  # changed, restored and withdrawn products by SKU
+    checksum: str = ""  # SHA-256 of the feed
 
     def counts(self) -> dict[str, int]:
         """Return the number of changes and findings by kind."""
@@ -74,16 +77,19 @@ def import_feed(
     mapping: Path | None = None,
     dry_run: bool = False,
     accept: Collection[str] = (),
+    checksum: str = "",
     progress: Progress = no_stages,
     clock: Callable[[], datetime] = utc_now,
 ) -> ImportReport:
     """Make the catalog match a feed (a path or address) and record the import; a `dry_run` writes nothing.
 
     `pictures` is a folder, an archive or object storage. For the configured feed, its default and that of `mapping`
-    come from the settings. New images are stored before SQL refers to them. `accept` names gates to override.
+    come from the settings. New images are stored before SQL refers to them. `accept` names gates to override, and
+    `checksum` is the SHA-256 of the feed that was previewed.
 
     Raises:
-        FeedRejected: the feed or the location of its images cannot be used; `FeedGateError` if a gate stops it.
+        FeedRejected: the feed or the location of its images cannot be used, or the feed has changed since its preview;
+            `FeedGateError` if a gate stops it.
     """
     if mapping is None and settings.feed in ("", feed):
         mapping = settings.feed_mapping
@@ -96,6 +102,7 @@ def import_feed(
                 downloads.local_file(feed, private=private) as file,
                 open_pictures(pictures or settings.feed_images or None, limits.max_bytes, private=private) as source,
             ):
+                found = _checksum(file, checksum)
                 reading = read_feed(file, settings.currency, read_mapping(mapping) if mapping else None)
                 context = FetchContext(source, sessions, store, limits, dry_run=dry_run)
                 with sessions() as session:
@@ -107,10 +114,10 @@ def import_feed(
                 gates.enforce(feed, gates.check_pictures(results.values(), settings), reading, accept)
             if dry_run:
                 with sessions() as session:
-                    return _report(session, reading, results, store, dry_run=True)
+                    return replace(_report(session, reading, results, store, dry_run=True), checksum=found)
             with sessions.begin() as session:
                 lock_for_writing(session)
-                report = _report(session, reading, results, store)
+                report = replace(_report(session, reading, results, store), checksum=found)
                 _write(session, report, results)
                 session.add(
                     FeedImport(
@@ -131,6 +138,15 @@ def import_feed(
                 with sessions.begin() as session:
                     session.add(FeedImport(**about, **end))
             raise
+
+
+def _checksum(feed: Path, previewed: str) -> str:
+    """Return the SHA-256 of the feed, which must be that of the preview, if there was one."""
+    with feed.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if previewed not in ("", found):
+        raise FeedRejected("The feed has changed since its preview, so it was not imported. Preview it again.")
+    return found
 
 
 def _catalog_state(session: Session) -> CatalogState:
@@ -179,7 +195,9 @@ def _report(
     changes = diff((product_edits.edited(item, edits.get(item.sku, {})) for item in items), snapshot, keep)
     new = {result.state.sha256 for result in results.values() if result.new} & used
     edited = tuple(item for item in items if item.sku in edits)
-    return ImportReport(changes, len(new), reading.errors, reading.warnings, dry_run, edited)
+    skus = (*(item.sku for item in (*changes.changed, *changes.restored)), *changes.withdrawn)
+    earlier = {sku: snapshot[sku] for sku in skus}
+    return ImportReport(changes, len(new), reading.errors, reading.warnings, dry_run, edited, earlier)
 
 
 def _images(contents: Sequence[str], before: ProductItem | None, store: ImageStore) -> tuple[str, ...]:

@@ -8,12 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from catalog.database import open_for_dry_run
 from indexer import catalog_report
 from indexer.build import reindex
 from indexer.build.run_context import RunReport
 from indexer.cli.catalog_images import list_images
 from indexer.cli.catalog_import import import_and_report, print_findings, print_import
 from indexer.feed.gates import GATES, FeedGateError
+from indexer.feed.import_preview import preview_feed
 from indexer.jobs.execution import JobFunction, Outcome
 from indexer.promotion import promote as promotion
 from indexer.promotion import reader_promotion
@@ -26,13 +28,15 @@ from vsearch.training import plan as plans
 log = logging.getLogger(__name__)
 
 ARGUMENTS: Mapping[str, tuple[str, ...]] = {
-    "import": ("feed", "images"),
+    "import": ("feed", "images", "mapping", "dry_run", "checksum"),
     "train": ("plan", "photos"),
     "compare": ("model", "against"),
     "promote": ("model", "allow_drop", "reason"),
     "rollback": ("what", "to"),
 }
 """Names of the arguments of each job kind."""
+
+YES = "yes"
 
 CHECKS = (*GATES, "drift", "canaries")
 """Safety checks of imports and index runs; --accept overrides one."""
@@ -93,9 +97,17 @@ def _index(settings: Settings, arguments: Mapping[str, Any], progress: Progress)
 
 
 def _import(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> Outcome:
-    feed, accept = arguments.get("feed") or settings.feed, arguments.get("accept", ())
-    report = import_and_report(settings, feed, arguments.get("images"), accept=accept, progress=progress)
-    return Outcome(report.text(), {"counts": report.counts()})
+    """Import a feed; with `dry_run`, only store what that would change, or why the feed would be refused."""
+    feed, images, mapping = arguments.get("feed") or settings.feed, arguments.get("images"), arguments.get("mapping")
+    options: dict[str, Any] = {"accept": arguments.get("accept", ()), "mapping": Path(mapping) if mapping else None}
+    options["progress"] = progress
+    if arguments.get("dry_run") == YES:
+        with open_for_dry_run(settings.catalog_url) as sessions:
+            found = preview_feed(settings, feed, images, sessions=sessions, **options)
+        changes = ", ".join(f"{name}: {count}" for name, count in found["counts"].items() if count)
+        return Outcome(found["refused"] or f"Preview: {changes}.", found)
+    report = import_and_report(settings, feed, images, checksum=arguments.get("checksum", ""), **options)
+    return Outcome(report.text(), {"counts": report.counts(), "warnings": list(report.warnings)})
 
 
 def _train(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> Outcome:
@@ -190,6 +202,8 @@ def parse_arguments(
 
 def _check_arguments(settings: Settings, kind: str, found: Mapping[str, Any]) -> None:
     if kind == "import":
+        if found.get("dry_run", YES) != YES:
+            raise VSearchError(f"dry_run={found['dry_run']} is not valid. Write dry_run={YES}, or leave it out.")
         feed = found.get("feed") or settings.feed
         if not feed or ("://" not in feed and not Path(feed).exists()):
             problem = f"The feed {feed} does not exist" if feed else "No feed is given"
