@@ -296,6 +296,8 @@ class ReviewItem(Base):
     item_id: Mapped[int] = mapped_column(RowId, primary_key=True)
     sha256: Mapped[str] = mapped_column(String(64), index=True)
     """The photo in the image store."""
+    photo_id: Mapped[str] = mapped_column(String(64), index=True, default="")
+    """The shopper's photo, whose page can delete it; empty for photos that an admin uploaded."""
     box: Mapped[str]
     """The area as x0,y0,x1,y1; empty for the whole photo."""
     source: Mapped[str]
@@ -317,6 +319,10 @@ class ReviewItem(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     """When the photo and its labels are deleted."""
+    claimed_by: Mapped[str] = mapped_column(default="")
+    """The account that is labeling it."""
+    claimed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Nobody else is given it before this time."""
 
 
 class Feedback(Base):
@@ -342,7 +348,8 @@ class ReviewLabel(Base):
     label_id: Mapped[int] = mapped_column(RowId, primary_key=True)
     item_id: Mapped[int] = mapped_column(ForeignKey("review_item.item_id", ondelete="CASCADE"), index=True)
     verdict: Mapped[str]
-    """product (it shows `product_id`), category (only that is known), not ours, or skipped."""
+    """product (it shows `product_id`), category (only that is known), not ours, skipped, or undone (the earlier labels
+    do not apply)."""
     product_id: Mapped[int | None] = mapped_column(ForeignKey("product.product_id", ondelete="CASCADE"))
     category: Mapped[str]
     """A path such as "Sofas > Corner sofas"; empty if unknown."""

@@ -88,22 +88,25 @@ def create_review() -> None:
         "review_item",
         sa.Column("item_id", RowId, nullable=False),
         sa.Column("sha256", sa.String(64), nullable=False),
+        sa.Column("photo_id", sa.String(64), nullable=False),
         sa.Column("box", sa.String, nullable=False),
         sa.Column("source", sa.String, nullable=False),
         sa.Column("state", sa.String, nullable=False),
         sa.Column("split", sa.String, nullable=False),
         sa.Column("predicted_class", sa.String, nullable=False),
-        sa.Column("uncertainty", sa.Float, nullable=False),
-        sa.Column("disagreement", sa.Float, nullable=False),
-        sa.Column("priority", sa.Float, nullable=False),
+        sa.Column("uncertainty", sa.Double, nullable=False),
+        sa.Column("disagreement", sa.Double, nullable=False),
+        sa.Column("priority", sa.Double, nullable=False),
         sa.Column("generation_id", sa.String, nullable=False),
         sa.Column("created_at", Timestamp, nullable=False),
         sa.Column("expires_at", Timestamp, nullable=False),
+        sa.Column("claimed_by", sa.String, nullable=False),
+        sa.Column("claimed_until", Timestamp),
         sa.PrimaryKeyConstraint("item_id", name="pk_review_item"),
         sa.UniqueConstraint("sha256", "box", name="uq_review_item_sha256"),
         sqlite_autoincrement=True,
     )
-    for column in ("sha256", "state", "priority", "expires_at"):
+    for column in ("sha256", "photo_id", "state", "priority", "expires_at"):
         op.create_index(f"ix_review_item_{column}", "review_item", [column])
     op.create_table(
         "feedback",
