@@ -301,6 +301,12 @@ def expired(session: Session, now: datetime) -> dict[str, list[int]]:
     return found
 
 
+def kept_until(session: Session, photo_id: str) -> datetime | None:
+    """Return when the last item of a shopper's photo expires; None without items."""
+    wanted = select(func.max(ReviewItem.expires_at)).where(ReviewItem.photo_id == photo_id)
+    return session.scalar(wanted) if photo_id else None
+
+
 def items_of_photo(session: Session, photo_id: str) -> dict[str, list[int]]:
     """Return all items of a shopper's photo by the SHA-256 of the stored copy."""
     photos = select(ReviewItem.sha256).where(ReviewItem.photo_id == photo_id)
@@ -353,6 +359,14 @@ def delete_items(session: Session, store: ImageStore, item_ids: Collection[int],
     return unused
 
 
+def live_product(session: Session, sku: str) -> Product:
+    """Return a product that is sold; raises `InvalidRequest`."""
+    product = session.scalar(select(Product).where(LIVE, Product.sku == sku))
+    if product is None:
+        raise InvalidRequest(f"No live product has the SKU {sku[:80]!r}. Choose another.")
+    return product
+
+
 def _used(session: Session, pictures: Iterable[str]) -> set[str]:
     """Return those images that a product, a reviewed photo or the next import uses."""
     found: set[str] = set()
@@ -380,9 +394,7 @@ def _effective(row: ReviewLabel, sha256: str, split: Any, live_category: str | N
 def _check(session: Session, new: NewLabel) -> tuple[int | None, str]:
     """Return the product id and category of a label, which must be in the catalog."""
     if new.verdict == "product":
-        product = session.scalar(select(Product).where(LIVE, Product.sku == new.sku))
-        if product is None:
-            raise InvalidRequest(f"No live product has the SKU {new.sku[:80]!r}. Choose another.")
+        product = live_product(session, new.sku)
         return product.product_id, product.category
     if new.verdict == "category":
         name = new.category

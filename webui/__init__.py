@@ -9,8 +9,9 @@ from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
 from vsearch.ocr import open_reader
 from vsearch.search.engine import Engine
-from webui import admin, admission, api, errors, formatting, monitoring, shop
+from webui import admin, admission, api, errors, feedback, formatting, monitoring, shop
 from webui.image_files import Thumbnails, UploadStore, load_examples
+from webui.review_photos import ReviewPhotos, ReviewSampler
 from webui.services import EXTENSION, ArticleNumberReader, CatalogCache, OpenReader, Services
 
 FORM_OVERHEAD = 100_000
@@ -22,8 +23,8 @@ MAX_ADMIN_UPLOAD_BYTES = 200_000_000
 # Resources are loaded only from this site; inline scripts and framing are forbidden.
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "strict-origin-when-cross-origin",
@@ -48,11 +49,14 @@ def create_app(
         article_numbers=ArticleNumberReader(settings, sessions, open_reader),
         examples=load_examples(settings.examples, Limits.from_settings(settings)),
         catalog=CatalogCache(sessions, settings.currency),
+        review_photos=ReviewPhotos(settings, sessions),
+        sampler=ReviewSampler(settings, engine, sessions),
     )
-    for module in (shop, api, monitoring):
+    for module in (shop, feedback, api, monitoring):
         app.register_blueprint(module.blueprint)
     errors.register(app)
     formatting.register(app)
+    feedback.register(app, settings)
     monitoring.register(app)
     admission.register(app, settings)
     app.after_request(_set_security_headers)

@@ -24,6 +24,9 @@ from webui.connections import REJECTED, WAITED, client_network
 SEARCH_ENDPOINTS = ("shop.search", "shop.show_results", "api.search")
 """Endpoints that encode photos."""
 
+LIMITED_ENDPOINTS = (*SEARCH_ENDPOINTS, "feedback.rate", "api.rate")
+"""Endpoints that count towards the rate limit."""
+
 HEALTH_ENDPOINTS = ("health.alive", "health.ready", "admin_health.alive", "admin_health.ready_details")
 """Load balancers request these by IP address."""
 
@@ -94,7 +97,7 @@ def _limit_searches(app: Flask, settings: Settings) -> None:
         app=app,
         storage_uri="memory://",
         application_limits=[settings.rate_limit] if settings.rate_limit else [],
-        application_limits_exempt_when=lambda: request.endpoint not in SEARCH_ENDPOINTS,
+        application_limits_exempt_when=lambda: request.endpoint not in LIMITED_ENDPOINTS,
     )
 
     @app.errorhandler(RateLimitExceeded)

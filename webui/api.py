@@ -7,14 +7,17 @@ from flask import Blueprint, abort, request, url_for
 from catalog import queries
 from catalog.changes import UNCOUNTED_STOCK
 from catalog.queries import ProductCard, ProductDetail
+from vsearch.core.errors import InvalidRequest
 from vsearch.imaging.codec import decode
 from webui import monitoring, results
 from webui.criteria import from_query
+from webui.feedback import keep_rating
 from webui.formatting import price_number
 from webui.image_files import form_fields
 from webui.results import Match, ResultPage
+from webui.review_photos import Rating
 from webui.services import RecognizedNumber, services
-from webui.shop import read_article_number
+from webui.shop import delete_everything, read_article_number
 
 IMAGE_WIDTH = 640
 
@@ -44,6 +47,23 @@ def product(sku: str) -> dict[str, Any]:
     if detail is None:
         abort(404, f"No product has the SKU {sku[:80]!r}.")
     return _product_json(detail)
+
+
+@blueprint.post("/feedback")
+def rate() -> dict[str, str]:
+    """Keep a verdict on a product, with the photo that was searched with."""
+    fields = request.get_json(silent=True)
+    if not isinstance(fields, dict) or not isinstance(fields.get("photo"), str):
+        raise InvalidRequest('Send JSON such as {"photo": "...", "sku": "...", "verdict": "right", "rank": 1}.')
+    rating = Rating.parse(fields.get("sku"), fields.get("verdict"), fields.get("box"), fields.get("rank"))
+    return {"photo": fields["photo"], **keep_rating(fields["photo"], rating)}
+
+
+@blueprint.delete("/photos/<photo_id>")
+def delete_photo(photo_id: str) -> tuple[str, int]:
+    """Delete a photo and everything kept about it."""
+    delete_everything(photo_id)
+    return "", 204
 
 
 def _search_json(photo_id: str, page: ResultPage, number: RecognizedNumber | None) -> dict[str, Any]:

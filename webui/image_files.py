@@ -192,6 +192,11 @@ class Thumbnails:
             log.warning("thumbnail %s cannot be stored: %s", path, error.strerror or error)
         return thumbnail
 
+    def delete(self, sha256: str) -> None:
+        """Delete the thumbnails of an image."""
+        for path in (self.folder / sha256[:2]).glob(f"{sha256}-*.jpg"):
+            path.unlink(missing_ok=True)
+
     def unused(self, keep: Container[str], withdrawn: Container[str], before: float) -> Iterator[Path]:
         """Yield the thumbnails to delete: those created before a Unix time, and those of unused images.
 

@@ -72,6 +72,8 @@ class ResultPage:
     result: SearchResult
     timings: dict[str, float]  # milliseconds by step
 
+    first_rank: int = 1  # of the products on this page, among all
+
     @property
     def nothing_close(self) -> bool:
         """Whether there are hits, but none on any page is at least similar."""
@@ -131,6 +133,7 @@ def find_products(services: Services, picture: Picture, criteria: Criteria) -> R
         close_unfiltered=close_unfiltered,
         result=result,
         timings={**result.timings, "hydrate": hydrate},
+        first_rank=wanted - size,
     )
 
 

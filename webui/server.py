@@ -179,6 +179,7 @@ class BackgroundThread:
             if time.monotonic() >= next_expiry:
                 next_expiry = time.monotonic() + EXPIRE_SECONDS
                 _attempt(self._services.uploads.expire)
+                _attempt(self._services.review_photos.delete_expired)
 
     def _refresh_engine(self) -> None:
         """Refresh the engine; log a new problem once, not every few seconds."""

@@ -22,6 +22,7 @@ from vsearch.models.checkpoint import Checkpoint
 from vsearch.ocr import TagReader, open_reader
 from vsearch.search.engine import Engine
 from webui.image_files import ExamplePhoto, Thumbnails, UploadStore
+from webui.review_photos import ReviewPhotos, ReviewSampler
 
 EXTENSION = "vsearch"
 
@@ -147,6 +148,8 @@ class Services:
     article_numbers: ArticleNumberReader
     examples: Mapping[str, ExamplePhoto]
     catalog: CatalogCache
+    review_photos: ReviewPhotos
+    sampler: ReviewSampler
 
     def close(self) -> None:
         """Close the database connections."""

@@ -8,16 +8,15 @@ from werkzeug.wrappers import Response
 from catalog import queries
 from catalog.queries import ProductCard
 from vsearch.imaging.codec import Picture, decode
-from vsearch.imaging.geometry import Box
 from vsearch.search.engine import ALL
 from webui import monitoring, results
 from webui.criteria import Criteria, from_form
 from webui.image_files import form_fields
+from webui.review_photos import WHOLE, area_of
 from webui.services import RecognizedNumber, services
 
 FEATURED = 8
 MORE_LIKE_THIS = 8
-WHOLE = Box(0, 0, 1, 1)
 PHOTO_UNAVAILABLE = "This photo is no longer available. Please upload it again."
 
 _DAY = 86_400
@@ -64,6 +63,8 @@ def show_results(photo_id: str) -> tuple[str, int] | Response:
     If the selected box shows an article number, redirect to its product. A price that cannot be parsed is ignored and
     stays in its field, with an error message.
     """
+    if services().uploads.find(photo_id) is None and (until := services().review_photos.kept_until(photo_id)):
+        return render_template("kept.html", photo_id=photo_id, until=until), 404
     currencies = services().catalog.currencies()
     criteria, problems = from_form(request.args, currencies[0])
     picture = _load_photo(photo_id)
@@ -74,6 +75,7 @@ def show_results(photo_id: str) -> tuple[str, int] | Response:
         criteria = criteria.with_changes(article_number=number.number if number else criteria.article_number)
     page = results.find_products(services(), picture, criteria)
     monitoring.add_timings(page.timings)
+    services().sampler.consider(photo_id, criteria, page.result, nothing_close=page.nothing_close)
 
     def url_with(**changes: object) -> str:
         return url_for(".show_results", photo_id=photo_id, **criteria.with_changes(**changes).query())
@@ -88,6 +90,9 @@ def show_results(photo_id: str) -> tuple[str, int] | Response:
         height=height,
         all=ALL,
         whole=WHOLE,
+        feedback_url=url_for("feedback.rate", photo_id=photo_id, **criteria.query()),
+        given=services().review_photos.verdicts_on(photo_id),
+        area_of=area_of,
         currencies=currencies,
         typed={name: request.args[name] for name in problems},
         problems=problems,
@@ -97,10 +102,8 @@ def show_results(photo_id: str) -> tuple[str, int] | Response:
 
 @blueprint.post("/results/<photo_id>/delete")
 def delete_photo(photo_id: str) -> Response:
-    """Delete a shopper's photo and everything cached about it; knowing its URL is permission enough."""
-    picture = _load_photo(photo_id)
-    services().uploads.delete(photo_id)
-    services().engine.photos.forget(picture)
+    """Delete a shopper's photo and everything kept or cached about it; knowing its URL is permission enough."""
+    delete_everything(photo_id)
     return redirect(url_for("shop.home", deleted=""), code=303)
 
 
@@ -173,6 +176,16 @@ def _load_photo(photo_id: str) -> Picture:
     photo = services().uploads.read(photo_id) or abort(404, PHOTO_UNAVAILABLE)
     with monitoring.measure("decode"):
         return decode(photo, services().uploads.limits)
+
+
+def delete_everything(photo_id: str) -> None:
+    """Delete a shopper's photo, what is cached about it, and the copy that is kept for review; 404 without any."""
+    photo = services().uploads.read(photo_id)
+    services().uploads.delete(photo_id)  # first, so that nothing copies it any more
+    if photo:
+        services().engine.photos.forget(decode(photo, services().uploads.limits))
+    if not services().review_photos.delete_photo(photo_id) and not photo:
+        abort(404, PHOTO_UNAVAILABLE)
 
 
 def read_article_number(picture: Picture, criteria: Criteria) -> RecognizedNumber | None:

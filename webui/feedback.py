@@ -1,0 +1,53 @@
+"""Shoppers' verdicts on results: "This is it", "Similar", "Wrong", without an account."""
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Flask, abort, redirect, request, url_for
+from werkzeug.wrappers import Response
+
+from catalog.models import utc_now
+from vsearch.core.settings import Settings
+from webui.criteria import from_form
+from webui.review_photos import Rating
+from webui.services import services
+
+PHOTO_GONE = "This photo is no longer available. Please upload it again."
+
+blueprint = Blueprint("feedback", __name__)
+
+
+def register(app: Flask, settings: Settings) -> None:
+    """Let all templates say for how long photos are kept, and whether some are kept without a verdict."""
+    app.jinja_env.globals.update(review_days=settings.review_days, keeps_samples=settings.review_sample_share > 0)
+
+
+@blueprint.post("/results/<photo_id>/feedback")
+def rate(photo_id: str) -> Response | dict[str, str]:
+    """Keep a verdict and the photo, then go back to the same place on the results page; scripts get JSON."""
+    form = request.form
+    rating = Rating.parse(form.get("sku"), form.get("verdict"), form.get("box"), form.get("rank"))
+    kept = keep_rating(photo_id, rating)
+    if request.accept_mimetypes.best == "application/json":
+        return kept
+    criteria = from_form(request.args, services().catalog.currencies()[0])[0]
+    anchor = f"result-{rating.rank}"
+    return redirect(url_for("shop.show_results", photo_id=photo_id, **criteria.query(), _anchor=anchor), code=303)
+
+
+def keep_rating(photo_id: str, rating: Rating) -> dict[str, str]:
+    """Keep a verdict on a product for a shopper's photo; return what was kept, and until when."""
+    reject_other_sites()
+    found = services().review_photos.rate(photo_id, rating, utc_now())
+    if found is None:
+        abort(404, PHOTO_GONE)
+    item_id, kept_until = found
+    services().sampler.guess(photo_id, item_id, rating.box)
+    return {"sku": rating.sku, "verdict": rating.verdict, "kept_until": f"{kept_until:%Y-%m-%d}"}
+
+
+def reject_other_sites() -> None:
+    """Refuse a request that a page of another site made; programs send neither header."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    foreign = origin is not None and urlsplit(origin).netloc != request.host
+    if site != "same-origin" if site is not None else foreign:
+        abort(403, "This request came from another site.")
