@@ -1,22 +1,22 @@
-"""Reviewed photos: areas of photos to label, shoppers' verdicts, labels, and their deletion.
+"""Reviewed photos: areas of photos to label, shoppers' verdicts, and labels.
 
 A function that writes needs a transaction that began with `begin`, and one that stores a photo also a shared hold of
 the store's `import_lock`, so that `vsearch prune` does not delete the photo before the row is written.
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from catalog import audit
-from catalog.database import IMMEDIATE, INSERTS, chunks
+from catalog.database import IMMEDIATE, INSERTS
 from catalog.image_store import ImageStore
-from catalog.models import Feedback, FeedPicture, Image, Product, ReviewItem, ReviewLabel, StoredBlocks
+from catalog.models import Feedback, Product, ReviewItem, ReviewLabel
 from catalog.queries import LIVE, SEPARATOR
 from catalog.review_queue import prioritize
 from vsearch.core.errors import InvalidRequest, VSearchError
@@ -284,96 +284,12 @@ def effective_labels(session: Session, up_to: int | None = None) -> list[Effecti
     return [_effective(*row) for row in session.execute(rows)]
 
 
-def pictures_in_use(session: Session, now: datetime) -> set[str]:
-    """Return the SHA-256 of the photos that have not expired, and of their labeled areas."""
-    current = ReviewItem.expires_at > now
-    crops = select(ReviewLabel.crop_sha256).join(ReviewItem).where(current, ReviewLabel.crop_sha256 != "")
-    return {*session.scalars(select(ReviewItem.sha256).where(current)), *session.scalars(crops)}
-
-
-def expired(session: Session, now: datetime) -> dict[str, list[int]]:
-    """Return the expired items by the SHA-256 of their photo."""
-    found: dict[str, list[int]] = {}
-    for sha256, item_id in session.execute(
-        select(ReviewItem.sha256, ReviewItem.item_id).where(ReviewItem.expires_at <= now).order_by(ReviewItem.item_id)
-    ):
-        found.setdefault(sha256, []).append(item_id)
-    return found
-
-
-def kept_until(session: Session, photo_id: str) -> datetime | None:
-    """Return when the last item of a shopper's photo expires; None without items."""
-    wanted = select(func.max(ReviewItem.expires_at)).where(ReviewItem.photo_id == photo_id)
-    return session.scalar(wanted) if photo_id else None
-
-
-def items_of_photo(session: Session, photo_id: str) -> dict[str, list[int]]:
-    """Return all items of a shopper's photo by the SHA-256 of the stored copy."""
-    photos = select(ReviewItem.sha256).where(ReviewItem.photo_id == photo_id)
-    found: dict[str, list[int]] = {}
-    if photo_id:
-        for sha256, item_id in session.execute(
-            select(ReviewItem.sha256, ReviewItem.item_id).where(ReviewItem.sha256.in_(photos))
-        ):
-            found.setdefault(sha256, []).append(item_id)
-    return found
-
-
-def photo_of(session: Session, item_id: int) -> str:
-    """Return the SHA-256 of the photo of an item; raises `UnknownItem`."""
-    sha256 = session.scalar(select(ReviewItem.sha256).where(ReviewItem.item_id == item_id))
-    if sha256 is None:
-        raise _unknown(item_id)
-    return sha256
-
-
-def pictures_of(session: Session, item_ids: Collection[int]) -> set[str]:
-    """Return the SHA-256 of the photos of these items and of all their labeled areas."""
-    found = set(session.scalars(select(ReviewItem.sha256).where(ReviewItem.item_id.in_(item_ids))))
-    crops = select(ReviewLabel.crop_sha256).where(ReviewLabel.item_id.in_(item_ids), ReviewLabel.crop_sha256 != "")
-    return found | set(session.scalars(crops))
-
-
-def delete_items(session: Session, store: ImageStore, item_ids: Collection[int], account: str = "") -> set[str]:
-    """Delete items of one photo with their verdicts and labels, and every image and block that nothing else uses.
-
-    Start the transaction with `begin` and the photo's SHA-256. Files are deleted before the transaction ends: if that
-    fails, the rows are still there, and deleting them again is harmless.
-
-    Args:
-        account: who deletes them; empty for shoppers and for photos that expire, which no log entry should survive.
-
-    Returns:
-        The SHA-256 of the deleted images.
-    """
-    pictures = pictures_of(session, item_ids)
-    if account:
-        for item in session.scalars(select(ReviewItem).where(ReviewItem.item_id.in_(item_ids))):
-            _record(session, account, "delete photo", item, {})
-    session.execute(delete(ReviewItem).where(ReviewItem.item_id.in_(item_ids)))
-    unused = pictures - _used(session, pictures)
-    for chunk in chunks(unused):
-        session.execute(delete(StoredBlocks).where(StoredBlocks.sha256.in_(chunk)))
-    for sha256 in unused:
-        store.path(sha256).unlink(missing_ok=True)
-    return unused
-
-
 def live_product(session: Session, sku: str) -> Product:
     """Return a product that is sold; raises `InvalidRequest`."""
     product = session.scalar(select(Product).where(LIVE, Product.sku == sku))
     if product is None:
         raise InvalidRequest(f"No live product has the SKU {sku[:80]!r}. Choose another.")
     return product
-
-
-def _used(session: Session, pictures: Iterable[str]) -> set[str]:
-    """Return those images that a product, a reviewed photo or the next import uses."""
-    found: set[str] = set()
-    for chunk in chunks(pictures):
-        for column in (Image.sha256, FeedPicture.sha256, ReviewItem.sha256, ReviewLabel.crop_sha256):
-            found |= {sha256 for sha256 in session.scalars(select(column).where(column.in_(chunk))) if sha256}
-    return found
 
 
 def _effective(row: ReviewLabel, sha256: str, split: Any, live_category: str | None) -> EffectiveLabel:
@@ -414,11 +330,12 @@ def _locked(session: Session, item_id: int) -> ReviewItem:
     wanted = select(ReviewItem).where(ReviewItem.item_id == item_id).with_for_update()
     item = session.scalar(wanted.execution_options(populate_existing=True))
     if item is None:
-        raise _unknown(item_id)
+        raise unknown(item_id)
     return item
 
 
-def _unknown(item_id: int) -> UnknownItem:
+def unknown(item_id: int) -> UnknownItem:
+    """Return the error for an item that does not exist."""
     return UnknownItem(f"There is no photo {item_id} to review; it may have been deleted.")
 
 
@@ -427,5 +344,10 @@ def _percentile(purpose: str, sha256: str) -> float:
     return int.from_bytes(digest[:4]) / 2**32 * 100
 
 
+def target(item: ReviewItem) -> str:
+    """Return what the audit log calls an item."""
+    return f"photo {item.item_id}"
+
+
 def _record(session: Session, account: str, action: str, item: ReviewItem, details: Mapping[str, Any]) -> None:
-    audit.record(session, account, action, f"photo {item.item_id}", details)
+    audit.record(session, account, action, target(item), details)

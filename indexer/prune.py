@@ -12,14 +12,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property, partial
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
 
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from catalog import imports, product_edits, queries, stored_blocks
+from catalog import imports, product_edits, queries, review_retention, reviews, stored_blocks
 from catalog.database import chunks, open_catalog, reclaim_space
 from catalog.image_store import ImageStore, import_lock
 from catalog.models import FeedImport, IndexRun, Job, utc_now
@@ -166,7 +166,14 @@ class _Collector:
         """The SHA-256 of each image that a product has, or that a later import would not fetch again."""
         with self.sessions() as session:
             used, _ = queries.pictures_by_use(session, self._unused_before)
-            return used | imports.unimported_pictures(session) | product_edits.added_images(session)
+            used |= imports.unimported_pictures(session) | product_edits.added_images(session)
+            return used | review_retention.pictures_in_use(session)
+
+    @cached_property
+    def _expired(self) -> dict[str, list[int]]:
+        """The expired items of each reviewed photo."""
+        with self.sessions() as session:
+            return review_retention.expired(session, self.now)
 
     @property
     def _unused_before(self) -> datetime:
@@ -197,13 +204,22 @@ class _Collector:
             yield _file("temporary files", path)
         with self.sessions() as session:
             withdrawn = queries.pictures_by_use(session, self._unused_before)[1]
+            expired = review_retention.pictures_of(session, list(chain.from_iterable(self._expired.values())))
         # By name, as in the command table: the indexer does not import webui.
         page = importlib.import_module("webui.image_files")
-        for kind, path in page.prunable_files(self.settings, self.pictures_in_use, withdrawn, self.now):
+        in_use, not_shown = self.pictures_in_use - expired, withdrawn | expired
+        for kind, path in page.prunable_files(self.settings, in_use, not_shown, self.now):
             yield _file(kind, path)
+        for sha256, items in self._expired.items():
+            yield Garbage("reviewed areas", len(items), 0, partial(self._delete_reviewed, sha256, items))
         yield from self._jobs_and_records()
         if self._is_published:
             yield from self._generations_models_and_blocks()
+
+    def _delete_reviewed(self, sha256: str, items: list[int]) -> None:
+        with self.sessions.begin() as session:
+            reviews.begin(session, sha256)
+            review_retention.delete_items(session, ImageStore(self.settings.pictures), items)
 
     def _temporary_files(self) -> list[Path]:
         """Return files that killed processes left behind; if the held lock does not exclude writers, only old ones."""

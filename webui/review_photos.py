@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from catalog import reviews
+from catalog import review_retention, reviews
 from catalog.image_store import ImageStore, import_lock
 from catalog.models import utc_now
 from catalog.reviews import SHOPPER_VERDICTS, Area, ClassGuess, ShopperVerdict
@@ -124,7 +124,7 @@ class ReviewPhotos:
     def crop(self, item_id: int, box: str) -> str:
         """Store the labeled area of an item's photo and return its SHA-256."""
         with self._sessions() as session:
-            sha256 = reviews.photo_of(session, item_id)
+            sha256 = review_retention.photo_of(session, item_id)
         if not box:
             return sha256
         picture = decode(self._store.read(sha256), Limits(min_side=1))
@@ -135,7 +135,7 @@ class ReviewPhotos:
     def kept_until(self, photo_id: str) -> datetime | None:
         """Return when the last copy of a shopper's photo is deleted; None if none is kept."""
         with self._sessions() as session:
-            return reviews.kept_until(session, photo_id)
+            return review_retention.kept_until(session, photo_id)
 
     def verdicts_on(self, photo_id: str) -> dict[tuple[str, int], str]:
         """Return the verdicts given for a shopper's photo, by area and product id."""
@@ -145,7 +145,7 @@ class ReviewPhotos:
     def delete_photo(self, photo_id: str) -> bool:
         """Delete everything kept of a shopper's photo; return whether there was anything."""
         with self._sessions() as session:
-            found = reviews.items_of_photo(session, photo_id)
+            found = review_retention.items_of_photo(session, photo_id)
         for sha256, item_ids in found.items():
             self.delete(sha256, item_ids)
         return bool(found)
@@ -153,7 +153,7 @@ class ReviewPhotos:
     def delete_expired(self, now: datetime | None = None) -> None:
         """Delete all expired items."""
         with self._sessions() as session:
-            found = reviews.expired(session, now or utc_now())
+            found = review_retention.expired(session, now or utc_now())
         for sha256, item_ids in found.items():
             self.delete(sha256, item_ids)
 
@@ -161,7 +161,7 @@ class ReviewPhotos:
         """Delete items of one photo, and all files that nothing else uses."""
         with self._sessions.begin() as session:
             reviews.begin(session, sha256)
-            deleted = reviews.delete_items(session, self._store, item_ids, account)
+            deleted = review_retention.delete_items(session, self._store, item_ids, account)
         for picture in deleted:
             self._thumbnails.delete(picture)
 

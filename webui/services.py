@@ -152,7 +152,8 @@ class Services:
     sampler: ReviewSampler
 
     def close(self) -> None:
-        """Close the database connections."""
+        """Finish keeping photos, and close the database connections."""
+        self.sampler.join()
         self.sessions.kw["bind"].dispose()
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import sessionmaker
 
-from catalog import changes, queries, review_queue, reviews, stored_blocks
+from catalog import changes, queries, review_queue, review_retention, reviews, stored_blocks
 from catalog.changes import Changes, ProductItem
 from catalog.image_store import ImageStore
 from catalog.models import AuditEntry, Product, ReviewItem, StoredBlocks
@@ -296,17 +296,17 @@ def test_a_deleted_photo_leaves_nothing(shop):
     with shop.sessions.begin() as session:
         keys = [(sha(b"photo"), 0), (crop, 0), (sha(b"lamp"), 0)]
         stored_blocks.put(session, "blocks", keys, np.zeros((3, 2), np.float16))
-    assert shop.read(reviews.pictures_in_use, NOW) == {sha(b"photo"), crop, sha(b"lamp")}
+    assert shop.read(review_retention.pictures_in_use) == {sha(b"photo"), crop, sha(b"lamp")}
 
-    ((sha256, items),) = shop.read(reviews.items_of_photo, photo_id).items()
+    ((sha256, items),) = shop.read(review_retention.items_of_photo, photo_id).items()
     assert sha256 == sha(b"photo")
     assert len(items) == 2
-    assert shop.write(reviews.delete_items, shop.store, items) == {sha(b"photo"), crop}
+    assert shop.write(review_retention.delete_items, shop.store, items) == {sha(b"photo"), crop}
     assert not shop.store.exists(sha(b"photo"))
     assert not shop.store.exists(crop)
     assert shop.labels() == []
     assert shop.read(reviews.verdicts_on, photo_id) == {}
-    assert shop.write(reviews.delete_items, shop.store, [kept], "anna") == set()
+    assert shop.write(review_retention.delete_items, shop.store, [kept], "anna") == set()
     assert shop.store.exists(sha(b"lamp"))
     with shop.sessions() as session:
         assert list(session.scalars(select(StoredBlocks.sha256))) == [sha(b"lamp")]
@@ -318,6 +318,5 @@ def test_a_deleted_photo_leaves_nothing(shop):
 def test_expired_items(shop):
     items = [shop.add(), shop.add(box="0,0,0.5,0.5")]
     end = NOW + timedelta(days=DAYS)
-    assert shop.read(reviews.expired, end - timedelta(seconds=1)) == {}
-    assert shop.read(reviews.expired, end) == {sha(b"photo"): items}
-    assert shop.read(reviews.pictures_in_use, end) == set()
+    assert shop.read(review_retention.expired, end - timedelta(seconds=1)) == {}
+    assert shop.read(review_retention.expired, end) == {sha(b"photo"): items}

@@ -18,10 +18,11 @@ from click.testing import CliRunner
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import sessionmaker
 
-from catalog import changes, jobs, product_edits, queries
+from catalog import changes, jobs, product_edits, queries, review_retention, reviews
 from catalog.database import connect, upgrade
 from catalog.image_store import ImageStore, import_lock
 from catalog.models import FeedImport, IndexRun, Job
+from catalog.reviews import Area, NewLabel
 from catalog.stored_blocks import StoredBlocks, put
 from indexer import catalog_report, prune
 from indexer.build.generation_checks import verify_published
@@ -424,6 +425,38 @@ def test_images_that_an_admin_added_are_kept(sqlite_shop):
         product_edits.undo(session, "ann", "P03", "images")
     sqlite_shop.prune()
     assert not sqlite_shop.store.exists(added)
+
+
+def test_reviewed_photos_are_kept_until_they_expire(sqlite_shop):
+    """Their labeled areas, blocks, thumbnails and labels as well, even with an index that does not use them."""
+    shop = sqlite_shop
+    photo, area = (encode_jpeg(colored([40, 90, 20], seed=seed, side=64)) for seed in (97, 98))
+    with shop.retailer.sessions.begin() as session:
+        reviews.begin(session)
+        item = reviews.add(session, shop.store, Area(photo, "upload"), keep_days=30, now=shop.clock())
+        crop = shop.store.put(area)
+        label = NewLabel("category", category="Sofas", box="0,0,0.5,0.5", crop_sha256=crop)
+        reviews.label(session, item, "ann", label, based_on=None, now=shop.clock())
+        (blocks_id,) = session.scalars(select(StoredBlocks.blocks_id).distinct())
+        put(session, blocks_id, [(crop, 0)], np.zeros((1, 16), np.float16))
+        kept = review_retention.pictures_in_use(session)
+    for sha256 in kept:
+        assert Thumbnails(shop.settings).read(sha256, 160)
+    shop.prune()
+    assert len(kept) == 2
+    assert all(map(shop.store.exists, kept))
+    shop.clock.move(31 * DAY)
+    assert shop.prune(dry_run=True).freed["reviewed areas"] == Freed(1)
+    assert all(map(shop.store.exists, kept))
+    freed = shop.prune().freed
+    assert freed["reviewed areas"] == Freed(1)
+    assert freed["thumbnails"].count == 2
+    assert not any(map(shop.store.exists, kept))
+    assert not [path for path in names(shop.settings.thumbnails) if path[:64] in kept]
+    with shop.retailer.sessions() as session:
+        assert reviews.effective_labels(session) == []
+        assert not session.scalars(select(StoredBlocks).where(StoredBlocks.sha256.in_(kept))).all()
+    assert shop.prune() == PruneResult()
 
 
 def test_data_of_recently_withdrawn_products_is_kept(shop):

@@ -30,6 +30,7 @@ from vsearch.index.generation import MatchCalibration
 from vsearch.models import checkpoint as checkpoints
 from vsearch.search.engine import Engine
 from webui import create_admin_app, create_app
+from webui.services import services_of
 
 PRODUCTS = 12
 PAGE_SIZE = 5
@@ -198,6 +199,7 @@ def running(settings: Settings, open_detector: OpenDetector = no_detector) -> It
     sessions = sessionmaker(catalog)
     app = create_app(settings, engine=engine, sessions=sessions, open_reader=fakes.FakeReader)
     with ExitStack() as closing:
+        closing.callback(services_of(app).sampler.join)
         yield Site(app, engine, settings, sessions, catalog_pictures(), closing)
     catalog.dispose()
 

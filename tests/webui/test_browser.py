@@ -7,6 +7,8 @@ import threading
 import pytest
 from werkzeug.serving import make_server
 
+from catalog import review_queue
+from catalog.review_queue import Filter
 from tests.pictures import jpeg
 from tests.webui.conftest import room, running
 
@@ -219,3 +221,37 @@ def test_example_photos(open_page, settings, tmp_path, photo, width, javascript)
         page.keyboard.press("Enter")
         page.wait_for_url(RESULTS)
         assert titles(page)[0] == "Chair Model 3 velvet"
+
+
+@with_and_without_javascript
+@phone_and_desktop
+def test_a_verdict_in_one_tap(open_page, site, photo, width, javascript):
+    """It is kept without leaving the page, also without JavaScript; the photo's deletion withdraws it."""
+    page = open_page(site, width, javascript=javascript)
+    page.set_input_files("#photo", photo)
+    if not javascript:
+        page.get_by_role("button", name="Search").click()
+    page.wait_for_url(RESULTS)
+    assert page.get_by_text("keep this photo for 180 days").is_visible()
+    first = page.get_by_role("group", name="Your verdict on Chair Model 3 velvet")
+    for button in first.get_by_role("button").all():
+        box = button.bounding_box()
+        assert min(box["width"], box["height"]) >= 24
+    assert first.bounding_box()["height"] < 40, "the buttons are in one row"
+    assert not javascript or fits(page, width)
+    for name in ("Wrong", "This is it"):
+        tab_to(page, first.get_by_role("button", name=name))
+        page.keyboard.press("Enter")
+        first.locator(f'[aria-pressed="true"]:text("{name}")').wait_for()
+    assert first.locator('[aria-pressed="true"]').count() == 1
+    if javascript:
+        assert first.get_by_role("status").text_content() == "Thank you."
+    else:
+        assert page.url.endswith("#result-1")
+    with site.sessions() as session:
+        (item,) = review_queue.find(session, Filter(), limit=9)
+    assert [(judged.sku, judged.verdict) for judged in item.judged] == [("P-03", "right")]
+    page.get_by_role("button", name="Delete my photo").click()
+    page.wait_for_url(re.compile(r"deleted"))
+    with site.sessions() as session:
+        assert review_queue.find(session, Filter(), limit=9) == []

@@ -142,6 +142,7 @@ def run_background_thread(engine: FakeEngine) -> list[str]:
         article_numbers=SimpleNamespace(refresh=lambda: tasks.append("open reader")),
         catalog=SimpleNamespace(facets=lambda: tasks.append("read facets")),
         uploads=SimpleNamespace(expire=lambda: tasks.append("expire")),
+        review_photos=SimpleNamespace(delete_expired=lambda: tasks.append("delete expired")),
     )
     background = server.BackgroundThread(services, refresh_seconds=0.002)
     background.start()
@@ -154,7 +155,7 @@ def run_background_thread(engine: FakeEngine) -> list[str]:
 def test_tasks_are_repeated_even_if_one_fails(error, caplog):
     """Photos expire hourly, so once here."""
     tasks = run_background_thread(FakeEngine(error))
-    assert tasks.count("expire") == 1
+    assert tasks.count("expire") == tasks.count("delete expired") == 1
     assert tasks.count("open reader") >= 4
     assert tasks.count("read facets") >= 4
     assert ("disk on fire" in caplog.text) == (error is not None)

@@ -16,6 +16,7 @@ document.addEventListener("submit", async (event) => {
   } catch {
     // offline
   }
+  note.className = problem ? "verdict__note" : "sr";
   note.textContent = problem || "Thank you.";
   if (!problem) for (const button of form.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button === chosen));
 });
