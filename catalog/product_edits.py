@@ -155,6 +155,31 @@ def undo(session: Session, account: str, sku: str, field: str, *, shown: Value |
         session.flush()
 
 
+def save_many(
+    session: Session, account: str, versions: Mapping[str, str], field: str, value: Value
+) -> tuple[list[str], list[EditConflict]]:
+    """Set a field of several products; return the SKUs that were changed, and the conflicts of those that were not.
+
+    Args:
+        session: of the change.
+        account: who makes the change.
+        versions: the time of the last change of each product (`updated_at` in ISO 8601) as the account saw it, by SKU.
+        field: as for `save`, as are the errors.
+        value: the new value.
+    """
+    field, value = checked(field, value)
+    changed, conflicts = [], []
+    for sku, seen in versions.items():
+        product = _product(session, sku)
+        edit = session.get(ProductEdit, (product.product_id, field))
+        current = _current(product, field, edit)
+        if product.updated_at.isoformat() != seen and current != value:
+            conflicts.append(EditConflict(sku, field, shown=(), current=current, wanted=value))
+        elif save(session, account, sku, field, value):
+            changed.append(sku)
+    return changed, conflicts
+
+
 def keep_feed_values(session: Session, items: Iterable[ProductItem]) -> None:
     """Store what a new feed says about edited fields, which applies when the edits are undone."""
     in_feed = {item.sku: item for item in items}
@@ -181,6 +206,17 @@ def checked(field: str, value: Value) -> tuple[str, Value]:
     if field == IMAGES:
         raise InvalidRequest(f"A product can have at most {MAX_VALUES} added images. Remove one first.")
     raise InvalidRequest(f"{field!r} cannot be edited. The fields are {CATEGORY}, {ATTRIBUTE}NAME and {IMAGES}.")
+
+
+def split_values(text: str) -> tuple[str, ...]:
+    r"""Return the values in a text, separated by commas or lines; a backslash escapes a comma, as in "off\, white"."""
+    parts = (part.replace("\\,", ",").strip() for part in re.split(r"(?<!\\),|\n", text))
+    return tuple(dict.fromkeys(filter(None, parts)))
+
+
+def join_values(values: Iterable[str]) -> str:
+    """Return a text that `split_values` splits into these values."""
+    return ", ".join(value.replace(",", "\\,") for value in values)
 
 
 def text_of(value: Value) -> str:

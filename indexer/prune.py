@@ -238,6 +238,8 @@ class _Collector:
 
     def _jobs_and_records(self) -> Iterator[Garbage]:
         before = self.now - timedelta(days=self.settings.keep_record_days)
+        for path in modified_before(self.settings.feeds.glob("*"), before.timestamp()):
+            yield _file("feeds", path)
         log_files = list(self.settings.jobs.glob("*.log"))  # before the ids: a job has a row before it has a log
         with self.sessions() as session:
             known = set(session.scalars(select(Job.job_id)))

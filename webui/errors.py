@@ -7,6 +7,7 @@ from flask import Flask, jsonify, render_template, request
 from werkzeug.exceptions import BadHost, HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Response
 
+from catalog.product_edits import EditConflict
 from vsearch.core import errors
 from webui.connections import REJECTED
 from webui.services import services
@@ -16,6 +17,7 @@ STATUSES: dict[type[errors.VSearchError], int] = {
     errors.ImageRejected: 415,
     errors.InvalidRequest: 400,
     errors.AccountError: 400,
+    EditConflict: 409,
     errors.CheckpointError: 503,
     errors.GenerationError: 503,
     errors.CatalogError: 503,

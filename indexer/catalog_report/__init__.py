@@ -172,7 +172,9 @@ def save(settings: Settings, report: CatalogReport) -> Path:
     """Write report.json and report.html to the data folder, replacing earlier ones; return the path of the page."""
     folder = settings.data / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    replace_text(folder / "report.json", json.dumps(asdict(report), indent=1, ensure_ascii=False) + "\n")
+    replace_text(
+        folder / "report.json", json.dumps(asdict(report) | {"headings": TITLES}, indent=1, ensure_ascii=False) + "\n"
+    )
     replace_text(folder / "report.html", render_html(report, settings))
     return folder / "report.html"
 

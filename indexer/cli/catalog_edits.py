@@ -10,8 +10,7 @@ from catalog import product_edits
 from catalog.audit import COMMAND_LINE
 from catalog.database import lock_for_writing, open_catalog
 from catalog.image_store import ImageStore, import_lock
-from catalog.product_edits import ATTRIBUTE, CATEGORY, IMAGES, Value, text_of
-from indexer.feed.fields import split_escaped
+from catalog.product_edits import ATTRIBUTE, CATEGORY, IMAGES, Value, split_values, text_of
 from vsearch.cli import EXISTING_FILE, json_option, pass_settings
 from vsearch.cli.console import table
 from vsearch.core.errors import ImageRejected
@@ -120,7 +119,7 @@ def _changes(category: str | None, attributes: tuple[str, ...]) -> Iterator[tupl
         name, sign, values = attribute.partition("=")
         if not sign:
             raise click.UsageError(f"--attribute {attribute} has no equals sign. Write it like color=red,blue.")
-        yield ATTRIBUTE + name.strip(), tuple(split_escaped(values, ","))
+        yield ATTRIBUTE + name.strip(), split_values(values)
 
 
 def _read_image(file: Path, settings: Settings) -> tuple[bytes, tuple[int, int]]:

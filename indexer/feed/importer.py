@@ -4,7 +4,6 @@ The feed is the whole catalog: products that are no longer in it are withdrawn. 
 catalog is probably broken, so safety gates stop it unless an operator overrides them.
 """
 
-import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
@@ -25,6 +24,7 @@ from indexer.feed.gates import CatalogState, FeedGateError
 from indexer.feed.picture_sources import open_pictures
 from indexer.feed.picture_sync import FetchContext, FetchResult, sync_pictures
 from indexer.feed.reader import FeedFinding, FeedReading, read_feed
+from vsearch.core import files
 from vsearch.core.errors import FeedRejected
 from vsearch.core.lock import shared_lock
 from vsearch.core.progress import Progress, no_stages
@@ -142,8 +142,7 @@ def import_feed(
 
 def _checksum(feed: Path, previewed: str) -> str:
     """Return the SHA-256 of the feed, which must be that of the preview, if there was one."""
-    with feed.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = files.checksum(feed)
     if previewed not in ("", found):
         raise FeedRejected("The feed has changed since its preview, so it was not imported. Preview it again.")
     return found

@@ -178,6 +178,11 @@ class Settings(BaseModel):
         """Folder of shoppers' photos."""
         return self.data / "uploads"
 
+    @property
+    def feeds(self) -> Path:
+        """Folder of the feeds that admins uploaded."""
+        return self.data / "feeds"
+
 
 def load(
     environ: Mapping[str, str] | None = None, file: Path = FILE, **arguments: Any

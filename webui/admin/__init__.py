@@ -5,7 +5,7 @@ from datetime import timedelta
 from flask import Blueprint, Flask
 
 from vsearch.core.settings import Settings
-from webui.admin import access, accounts, jobs, overview, published_index
+from webui.admin import access, accounts, feed_imports, jobs, overview, products, published_index, report
 from webui.image_files import load_or_create_key
 
 PREFIX = "/admin"
@@ -24,7 +24,7 @@ def register(app: Flask, settings: Settings) -> None:
     )
     app.session_interface = access.Sessions()
     blueprint = Blueprint("admin", __name__, url_prefix=PREFIX)
-    for module in (access, overview, jobs, published_index, accounts):
+    for module in (access, overview, jobs, published_index, products, feed_imports, report, accounts):
         blueprint.register_blueprint(module.blueprint)
     access.protect(app, blueprint)
     app.register_blueprint(blueprint)

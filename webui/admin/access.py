@@ -36,6 +36,9 @@ Need = Role | Literal["public"]
 
 NAVIGATION: tuple[tuple[str, str, Role], ...] = (
     ("admin.overview.show", "Overview", "viewer"),
+    ("admin.products.show_all", "Products", "viewer"),
+    ("admin.imports.show_all", "Imports", "viewer"),
+    ("admin.report.show", "Report", "viewer"),
     ("admin.jobs.show_all", "Jobs", "viewer"),
     ("admin.index.show", "Index", "viewer"),
     ("admin.accounts.show", "Accounts", "admin"),

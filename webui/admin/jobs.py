@@ -77,7 +77,12 @@ def retry(job_id: int) -> Response:
 
 
 def queue(kind: str, arguments: dict[str, object], **options: object) -> Response:
-    """Queue a job, record that in the audit log, and redirect to its page.
+    """Queue a job as `add` does, and redirect to its page."""
+    return redirect(url_for("admin.jobs.show", job_id=add(kind, arguments, **options)), 303)
+
+
+def add(kind: str, arguments: dict[str, object], **options: object) -> int:
+    """Queue a job, record that in the audit log, and return its id.
 
     Raises:
         InvalidRequest: a job of the same kind with the same arguments is waiting or running.
@@ -89,7 +94,7 @@ def queue(kind: str, arguments: dict[str, object], **options: object) -> Respons
                 raise InvalidRequest(f"Job {job.job_id}, the same as this, is already {job.state}.")
         job_id = jobs.add(session, kind, arguments, utc_now(), requested_by=account_name(), **options)  # type: ignore[arg-type]
         audit.record(session, account_name(), f"start {kind}", f"job {job_id}", arguments)
-    return redirect(url_for("admin.jobs.show", job_id=job_id), 303)
+    return job_id
 
 
 def _find(job_id: int) -> Job:
