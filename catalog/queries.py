@@ -241,6 +241,31 @@ def full_text_search(session: Session, query: str, limit: int) -> list[int]:
     return list(session.scalars(statement, {"words": matched, "limit": limit}))
 
 
+def category_sizes(session: Session) -> list[tuple[str, int, int]]:
+    """Return each category of live products with its numbers of products and readable images, largest first."""
+    images = func.count(Image.image_id)
+    statement = (
+        select(Product.category, func.count(Product.product_id.distinct()), images)
+        .outerjoin(Image, (Image.product_id == Product.product_id) & READABLE)
+        .where(LIVE)
+        .group_by(Product.category)
+        .order_by(images.desc(), Product.category)
+    )
+    return [(category, products, count) for category, products, count in session.execute(statement)]
+
+
+def shared_images(session: Session, limit: int) -> list[tuple[str, list[str]]]:
+    """Return images that live products of different categories share: the SHA-256 and the SKUs of each."""
+    categories = func.count(Product.category.distinct())
+    statement = select(Image.sha256).join(Product).where(LIVE, READABLE).group_by(Image.sha256).having(categories > 1)
+    sha256s = session.scalars(statement.order_by(Image.sha256).limit(limit)).all()
+    found: dict[str, list[str]] = {sha256: [] for sha256 in sha256s}
+    rows = select(Image.sha256, Product.sku).join(Product).where(LIVE, Image.sha256.in_(sha256s)).order_by(Product.sku)
+    for sha256, sku in session.execute(rows):
+        found[sha256].append(sku)
+    return list(found.items())
+
+
 def latest_runs(session: Session, limit: int = 10) -> list[IndexRun]:
     """Return the latest index runs, newest first."""
     return list(session.scalars(select(IndexRun).order_by(IndexRun.run_id.desc()).limit(limit)))

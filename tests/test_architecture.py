@@ -53,7 +53,7 @@ LIBRARIES = {
     "alembic": ("catalog.database", "migrations"),
     "click": ("vsearch.cli", "indexer.cli", "webui.cli"),
     "rich": ("vsearch.cli", "indexer.cli", "webui.cli"),
-    "cronsim": ("indexer.jobs.worker",),
+    "cronsim": ("indexer.jobs.worker", "webui.admin.models"),
     "filelock": ("vsearch.core.lock",),
     "cachetools": ("vsearch.search.serving", "webui.admin.overview"),
 }

@@ -2,6 +2,7 @@
 
 from flask import Flask
 from sqlalchemy.orm import Session, sessionmaker
+from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response
 
 from vsearch.core.errors import VSearchError
@@ -10,6 +11,7 @@ from vsearch.imaging.codec import Limits
 from vsearch.ocr import open_reader
 from vsearch.search.engine import Engine
 from webui import admin, admission, api, errors, feedback, formatting, monitoring, shop
+from webui.admin import access
 from webui.image_files import Thumbnails, UploadStore, load_examples
 from webui.review_photos import ReviewPhotos, ReviewSampler
 from webui.services import EXTENSION, ArticleNumberReader, CatalogCache, OpenReader, Services
@@ -73,6 +75,7 @@ def create_admin_app(app: Flask) -> Flask:
     operators.extensions.update(app.extensions)
     operators.register_blueprint(monitoring.admin_blueprint)
     operators.register_error_handler(VSearchError, lambda error: ({"status": "failed", "problem": str(error)}, 503))
+    operators.register_error_handler(NotFound, access.show_http_error)
     formatting.register(operators)
     settings = operators.extensions[EXTENSION].settings
     admission.check_requests(operators, settings)

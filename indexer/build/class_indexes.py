@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.queries import SEPARATOR, GalleryRow
+from indexer.build.labels import ReviewedPhoto
 from vsearch.core.settings import Metric, Settings
 from vsearch.index.class_index import ClassIndex
 from vsearch.index.gallery import Gallery
@@ -47,13 +48,21 @@ def assign_classes(categories: Sequence[str], min_size: int) -> list[str]:
     return [NAMED_ALL if path == (ALL,) else SEPARATOR.join(path) for path in paths]
 
 
-def fingerprint(rows: Sequence[GalleryRow], classes: Sequence[str], checkpoint_id: str, settings: Settings) -> str:
+def fingerprint(
+    rows: Sequence[GalleryRow],
+    classes: Sequence[str],
+    checkpoint_id: str,
+    settings: Settings,
+    photos: Sequence[ReviewedPhoto] = (),
+) -> str:
     """Return a hash of everything a generation is built from."""
     fitting = [settings.embedding_size, settings.whitening_products, settings.whitening_views]
     detector = registry.promoted(settings, "detector")[:1]
     digest = hashlib.sha256(json.dumps([BUILD_VERSION, checkpoint_id, detector, fitting]).encode())
     for row, name in zip(rows, classes, strict=True):
         digest.update(json.dumps([row.image_id, row.product_id, row.sha256, name]).encode())
+    for photo in photos:
+        digest.update(json.dumps([photo.sha256, photo.product_id, photo.class_name]).encode())
     return digest.hexdigest()[:32]
 
 

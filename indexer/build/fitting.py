@@ -38,6 +38,9 @@ The images of a product have the same color, and its parts, so these blocks are 
 REFIT_PERCENT = 20
 """Change in a class's size, in percent, at which the heads are fitted again."""
 
+PHOTO_WEIGHT = 4
+"""How many views a reviewed photo counts as when class heads are fitted: it is what shoppers send."""
+
 MAX_HEAD_PICTURES = 20_000
 MIN_HEAD_PICTURES = 50
 """Pictures that class heads are fitted to: about the first number in total, and at least the second per class if it has
@@ -113,8 +116,10 @@ def needs_heads(classes: Sequence[str], fitted_on: Mapping[str, int] | None) -> 
     return any(100 * abs(count - fitted_on[name]) >= REFIT_PERCENT * fitted_on[name] for name, count in sizes.items())
 
 
-def fit_shop_heads(retrieval: Retrieval, pictures: LabeledBlocks, views: LabeledBlocks) -> ClassHeads:
-    """Fit class heads to pictures and views of them, which resemble shoppers' photos.
+def fit_shop_heads(
+    retrieval: Retrieval, pictures: LabeledBlocks, views: LabeledBlocks, photos: LabeledBlocks | None = None
+) -> ClassHeads:
+    """Fit class heads to pictures, views of them, which resemble shoppers' photos, and reviewed photos.
 
     For a large catalog, a proportional sample of each class is used; see `MAX_HEAD_PICTURES`.
     """
@@ -124,31 +129,52 @@ def fit_shop_heads(retrieval: Retrieval, pictures: LabeledBlocks, views: Labeled
         count = min(len(rows), max(MIN_HEAD_PICTURES, MAX_HEAD_PICTURES * len(rows) // len(pictures)))
         sampled[rows[np.linspace(0, len(rows) - 1, count).astype(int)]] = True
     chosen = pictures.where(sampled)
-    blocks = np.concatenate([chosen.blocks, views.blocks]) if len(views) else chosen.blocks
+    fitted = concatenate([chosen, views, *([photos] * PHOTO_WEIGHT if photos else [])])
+    blocks = fitted.blocks
     return fit_heads(
         blocks,
-        [*chosen.classes, *views.classes],
+        fitted.classes.tolist(),
         retrieval.block_sizes,
-        groups=np.concatenate([chosen.product_ids, views.product_ids]),
+        groups=fitted.product_ids,
         photos=np.arange(len(blocks)) >= len(chosen),
         differences=retrieval.differences,
     )
 
 
+def concatenate(parts: Iterable[LabeledBlocks]) -> LabeledBlocks:
+    """Return all blocks in order; at least one part is not empty."""
+    filled = [part for part in parts if len(part)]
+    return LabeledBlocks(
+        np.concatenate([part.blocks for part in filled]),
+        np.concatenate([part.product_ids for part in filled]),
+        np.concatenate([part.numbers for part in filled]),
+        np.concatenate([part.classes for part in filled]),
+    )
+
+
 def fit_embedding(
-    checkpoint: Checkpoint, pictures: LabeledBlocks, views: LabeledBlocks, *, size: int
+    checkpoint: Checkpoint,
+    pictures: LabeledBlocks,
+    views: LabeledBlocks,
+    photos: LabeledBlocks | None = None,
+    *,
+    size: int,
 ) -> FittedEmbedding:
-    """Fit the whitening to `size` dimensions, and project the images and the background cohort."""
-    whitening = _fit_shop_whitening(checkpoint, pictures, views, size=size)
+    """Fit the whitening to `size` dimensions, and project the images and the background cohort.
+
+    Reviewed photos of products are true views of them.
+    """
+    true_views = concatenate([pictures, photos]) if photos else pictures
+    whitening = _fit_shop_whitening(checkpoint, pictures, views, true_views, size=size)
     vectors = project(whitening, pictures.blocks)
     cohort = l2_normalize(project(whitening, checkpoint.retrieval.background_cohort))
     return FittedEmbedding(whitening, vectors, cohort[select_cohort(cohort, vectors)])
 
 
 def _fit_shop_whitening(
-    checkpoint: Checkpoint, pictures: LabeledBlocks, views: LabeledBlocks, *, size: int
+    checkpoint: Checkpoint, pictures: LabeledBlocks, views: LabeledBlocks, true_views: LabeledBlocks, *, size: int
 ) -> Projection:
-    """Fit to the first picture of each product with views, the views, and true views, the other pictures of products.
+    """Fit to the first picture of each product with views, the views, and true views, several images of products.
 
     With too few products, return the checkpoint's own whitening.
     """
@@ -163,7 +189,7 @@ def _fit_shop_whitening(
         size=size,
         shrink=SHRINK,
         known=checkpoint.retrieval.differences,
-        true_views=(pictures.blocks, pictures.product_ids),
+        true_views=(true_views.blocks, true_views.product_ids),
         true_views_shrink=_true_views_shrink(checkpoint.retrieval.block_sizes),
     )
     # Rounded as when stored, so that the catalog and queries are projected with the same numbers.

@@ -5,7 +5,7 @@ Each stage saves its results, so a killed run can simply be repeated. Shoppers s
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -14,13 +14,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog import queries, stored_blocks
+from catalog import queries, reviews, stored_blocks
 from catalog.models import utc_now
 from catalog.queries import GalleryRow
 from indexer.build.class_indexes import assign_classes, build_gallery, fingerprint
 from indexer.build.encode import EncodeContext, EncodeResult, encode_missing, encode_pictures
 from indexer.build.fitting import LabeledBlocks, View, choose_views, fit_embedding, fit_shop_heads, needs_heads
 from indexer.build.generation_checks import Expected, OpenEngine, check, check_against_published
+from indexer.build.labels import ReviewedPhoto
+from indexer.build.labels import choose_photos as choose_reviewed
 from indexer.build.match_calibration import (
     MIN_PHOTOS,
     calibrate,
@@ -63,13 +65,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EncodedCatalog:
-    """The catalog's readable pictures in ascending order of id, and augmented views of some of them.
+    """The catalog's readable pictures in ascending order of id, augmented views of some of them, and reviewed photos.
 
     Attributes:
         rows: n pictures.
         image_ids, product_ids: int64 [n].
         classes: n names.
         views: the views that could be encoded.
+        photos: the reviewed photos that could be encoded.
         encoded, encoded_views: results of encoding in this run.
     """
 
@@ -78,6 +81,7 @@ class EncodedCatalog:
     product_ids: NDArray[np.int64]
     classes: tuple[str, ...]
     views: list[View]
+    photos: list[ReviewedPhoto]
     encoded: EncodeResult
     encoded_views: EncodeResult
     encode_context: EncodeContext
@@ -90,6 +94,11 @@ class EncodedCatalog:
         """Read the blocks of the views."""
         class_of = dict(zip(self.product_ids.tolist(), self.classes, strict=True))
         return self._read(self.views, [class_of[view.product_id] for view in self.views])
+
+    def read_photos(self) -> LabeledBlocks:
+        """Read the blocks of the reviewed photos."""
+        views = [View(photo.sha256, 0, photo.product_id) for photo in self.photos]
+        return self._read(views, [photo.class_name for photo in self.photos])
 
     def _read(self, views: Sequence[View], classes: Sequence[str]) -> LabeledBlocks:
         with self.encode_context.sessions() as session:
@@ -177,8 +186,15 @@ def _update_index(context: RunContext) -> RunReport:
     return publish(context, inputs, build_generation(context, inputs))
 
 
-def collect(context: RunContext, trunk: Checkpoint, current: Manifest | None) -> BuildInputs:
+def collect(context: RunContext, trunk: Checkpoint, current: Manifest | None, labels: int | None = None) -> BuildInputs:
     """Encode pictures that have no blocks from this trunk yet, and fit class heads if the shop needs different ones.
+
+    Args:
+        context: of the run.
+        trunk: the checkpoint to encode with.
+        current: manifest of the published generation.
+        labels: id of the last label of reviewed photos to fit to; by default that of the published generation, so that
+            labels take effect only by a promotion.
 
     Raises:
         CatalogError: the catalog has no readable picture.
@@ -194,18 +210,23 @@ def collect(context: RunContext, trunk: Checkpoint, current: Manifest | None) ->
     with stages("encode views") as advance:
         views = choose_views(rows, products=settings.whitening_products, views=settings.whitening_views)
         encoded_views = encode_missing(encoding, [view.key for view in views], advance)
+    classes = tuple(assign_classes([row.category for row in rows], settings.min_class_size))
+    class_of_product = dict(zip((row.product_id for row in rows), classes, strict=True))
+    fitted_labels = current.labels if current else 0
+    labels = fitted_labels if labels is None else labels
     catalog = EncodedCatalog(
         rows,
         np.array([row.image_id for row in rows], dtype=np.int64),
         product_ids=np.array([row.product_id for row in rows], dtype=np.int64),
-        classes=tuple(assign_classes([row.category for row in rows], settings.min_class_size)),
+        classes=classes,
         views=[view for view in views if view.key not in encoded_views.problems],
+        photos=_encode_photos(context, encoding, class_of_product, labels),
         encoded=encoded,
         encoded_views=encoded_views,
         encode_context=encoding,
     )
     with stages("fit the heads"):
-        checkpoint = _with_heads(settings, trunk, catalog)
+        checkpoint = _with_heads(settings, trunk, catalog, refit=labels != fitted_labels)
     now = context.clock()
     same_model = current is not None and current.blocks_id == checkpoint.blocks_id
     origin = Origin(
@@ -213,11 +234,28 @@ def collect(context: RunContext, trunk: Checkpoint, current: Manifest | None) ->
         created_at=now,
         checkpoint_id=checkpoint.checkpoint_id,
         blocks_id=checkpoint.blocks_id,
-        fingerprint=fingerprint(rows, catalog.classes, checkpoint.checkpoint_id, settings),
+        fingerprint=fingerprint(rows, catalog.classes, checkpoint.checkpoint_id, settings, catalog.photos),
+        labels=labels,
         previous=current.generation_id if current else None,
         model_before=current and (current.model_before if same_model else current.generation_id),
     )
     return BuildInputs(checkpoint, catalog, origin, current)
+
+
+def _encode_photos(
+    context: RunContext, encoding: EncodeContext, class_of_product: Mapping[int, str], labels: int
+) -> list[ReviewedPhoto]:
+    """Encode the reviewed photos with labels up to an id, and return those that can be read."""
+    with context.sessions() as session:
+        known = reviews.effective_labels(session, labels) if labels else []
+    photos = choose_reviewed(known, class_of_product, set(class_of_product.values()))
+    if not photos:
+        return []
+    with context.stages("encode reviewed photos") as advance:
+        problems = encode_missing(encoding, [(photo.sha256, 0) for photo in photos], advance).problems
+    for (sha256, _), problem in problems.items():
+        log.warning("Reviewed photo %s is unreadable: %s", sha256, problem)
+    return [photo for photo in photos if (photo.sha256, 0) not in problems]
 
 
 def _gallery_rows(context: RunContext) -> list[GalleryRow]:
@@ -231,10 +269,11 @@ def _gallery_rows(context: RunContext) -> list[GalleryRow]:
     return rows
 
 
-def _with_heads(settings: Settings, trunk: Checkpoint, catalog: EncodedCatalog) -> Checkpoint:
-    """Return a checkpoint in the shop's store whose heads have the shop's current classes."""
-    if needs_heads(catalog.classes, trunk.retrieval.class_sizes):
-        heads = fit_shop_heads(trunk.retrieval, catalog.read_pictures(), catalog.read_views())
+def _with_heads(settings: Settings, trunk: Checkpoint, catalog: EncodedCatalog, *, refit: bool) -> Checkpoint:
+    """Return a checkpoint in the shop's store whose heads have the shop's current classes; `refit` fits them anew."""
+    if refit or needs_heads(catalog.classes, trunk.retrieval.class_sizes):
+        blocks = catalog.read_pictures(), catalog.read_views(), catalog.read_photos()
+        heads = fit_shop_heads(trunk.retrieval, *blocks)
         return checkpoints.save_with_heads(trunk, heads, settings.checkpoints, Counter(catalog.classes))
     if trunk.folder != settings.checkpoints / trunk.checkpoint_id:
         return checkpoints.save_with_heads(trunk, trunk.retrieval.heads, settings.checkpoints)
@@ -250,7 +289,8 @@ def build_generation(context: RunContext, inputs: BuildInputs) -> Path:
     settings, stages, catalog = context.settings, context.stages, inputs.catalog
     with stages("fit the embedding"):
         size = settings.embedding_size
-        embedding = fit_embedding(inputs.checkpoint, catalog.read_pictures(), catalog.read_views(), size=size)
+        blocks = catalog.read_pictures(), catalog.read_views(), catalog.read_photos()
+        embedding = fit_embedding(inputs.checkpoint, *blocks, size=size)
     with stages("build the indexes"):
         hidden = generations.write(
             settings.generations,

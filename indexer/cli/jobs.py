@@ -41,9 +41,11 @@ def run(
     nightly                    import the configured feed, and index the catalog
     index                      index the catalog
     import feed=F images=I     import a feed; with dry_run=yes, store a preview of what it changes
-    train plan=P photos=D      train with a plan, with runs in the data folder
+    train plan=P photos=D      train with a plan, in the data folder's runs/PLAN or run=NAME; reviewed=no leaves out
+                               the photos reviewed on the admin pages
     compare model=M            evaluate a model against the one in use, or against=N
-    promote model=M            replace the model in use unless the new one is worse; allow_drop=SHARE
+    promote model=M            replace the model in use unless the new one is worse; allow_drop=SHARE reason=TEXT;
+                               without model, fit the one in use to the photos reviewed since
     rollback what=W            return to the previous index, search model, reader or detector; to=GENERATION
     """
     parsed = kinds.parse_arguments(settings, kind, arguments, accept)

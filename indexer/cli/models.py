@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
@@ -14,7 +14,7 @@ from indexer.build.run_context import current_manifest, exclusive_run
 from indexer.promotion import evaluation_set, reader_promotion
 from indexer.promotion import promote as promotion
 from indexer.promotion.evaluation_set import Photos
-from indexer.promotion.promote import ModelComparison
+from indexer.promotion.model_comparison import CANDIDATE, IN_USE, ModelComparison
 from vsearch.cli import ANY_PATH, EXISTING_FILE, EXISTING_PATH, FOLDER, inputs, json_option, pass_settings
 from vsearch.cli.console import out, progress, stoppable, table
 from vsearch.core.errors import CheckpointError, GenerationCorrupt
@@ -136,23 +136,20 @@ def export(settings: Settings, name: str, target: Path, kind: str) -> None:
 
 
 @models.command(epilog="Example: vsearch models compare 3f9c2a7b")
-@click.argument("names", nargs=-1, required=True, metavar="[ID] ID")
+@click.argument("names", nargs=-1, metavar="[[ID] ID]")
 @json_option
 @pass_settings
 def compare(settings: Settings, names: tuple[str, ...], as_json: bool) -> None:
     """Evaluate two models on the evaluation set, each with its own index, without publishing anything.
 
-    A single model is compared with the one in use. Images that have no stored blocks for a model are encoded first.
+    A single model is compared with the one in use. Without an ID, the model in use is compared with itself, fitted to
+    the photos that were reviewed since. Images that have no stored blocks for a model are encoded first.
     """
     if len(names) > 2:
         raise click.UsageError("Give one model, or two to compare with each other.")
-    with (
-        registry.open_checkpoint(settings, names[-1]) as second,
-        registry.open_checkpoint(settings, names[0]) as first,
-        stoppable(_STOPPED),
-    ):
-        other = first if len(names) == 2 else None
-        comparison = promotion.compare(settings, second, other, progress=progress)
+    with ExitStack() as opened, stoppable(_STOPPED):
+        *first, second = [None, *(opened.enter_context(registry.open_checkpoint(settings, name)) for name in names)]
+        comparison = promotion.compare(settings, second, first[-1] if first else None, progress=progress)
     if as_json:
         click.echo(json.dumps(asdict(comparison), indent=2))
     else:
@@ -160,35 +157,39 @@ def compare(settings: Settings, names: tuple[str, ...], as_json: bool) -> None:
 
 
 @models.command(epilog="Example: vsearch models promote runs/furniture/checkpoint")
-@click.argument("name", metavar="ID|FOLDER|ZIP")
+@click.argument("name", required=False, metavar="[ID|FOLDER|ZIP]")
 @click.option(
     "--allow-drop", default=0.0, show_default=True, type=click.FloatRange(0, 1),
     help="Accepted loss of hit@1 and of hit@5, or of the proportion of tags read correctly.",
 )  # fmt: skip
+@click.option("--reason", default="", help="Why a loss is accepted; it is recorded with the run.")
 @pass_settings
-def promote(settings: Settings, name: str, allow_drop: float) -> None:
+def promote(settings: Settings, name: str | None, allow_drop: float, reason: str) -> None:
     """Replace the model in use with another one, unless the new one is clearly worse on the evaluation set.
+
+    Without a model, the one in use is fitted to the photos that were reviewed since it was published.
 
     Clearly worse means that the whole 95 % interval of the difference in hit@1 or hit@5 is below the accepted loss. An
     index is built for it first. Model and index change together, and `vsearch models rollback` undoes both. A
     checkpoint that only reads article numbers is evaluated on synthetic tags and replaces the article-number reader;
     one that only detects products searches the index in use with its own boxes and replaces the detector.
     """
-    with registry.open_checkpoint(settings, name) as candidate, stoppable(_STOPPED):
-        role = registry.role_of(candidate)
-        if role in ("reader", "detector"):
+    with ExitStack() as opened, stoppable(_STOPPED):
+        candidate = opened.enter_context(registry.open_checkpoint(settings, name)) if name else None
+        role = registry.role_of(candidate) if candidate else "search"
+        if candidate and role in ("reader", "detector"):
             promote_role = _promote_reader if role == "reader" else _promote_detector
             promote_role(settings, candidate, allow_drop)
             click.echo(f"`vsearch models rollback --role {role}` undoes this.")
             return
-        result = promotion.promote(settings, candidate, allow_drop=allow_drop, progress=progress)
-        own = candidate.checkpoint_id
+        result = promotion.promote(settings, candidate, allow_drop=allow_drop, reason=reason, progress=progress)
+        own = candidate.checkpoint_id if candidate else ""
     new, generation_id = result.report.checkpoint_id, result.report.generation_id
     if result.comparison is None:
         click.echo(f"Model {new} is already in use, and its index is up to date.")
         return
     _print_comparison(result.comparison)
-    derived = "" if new == own else f" ({own} with this shop's class heads)"
+    derived = "" if own in ("", new) else f" ({own} with this shop's class heads)"
     click.echo(
         f"Model {new}{derived} is now in use, with generation {generation_id}; the web server follows within seconds. "
         "`vsearch models rollback` undoes this."
@@ -235,18 +236,25 @@ def rollback(settings: Settings, role: str) -> None:
 @click.option(
     "--answers", type=EXISTING_FILE, help="CSV: photo, sku. A photo with several rows has several correct products."
 )
+@click.option("--reviewed", is_flag=True, help="Use the reviewed photos of products that are not trained on.")
 @click.option("--replace", is_flag=True, help="Replace the existing set; scores on the two are not comparable.")
 @pass_settings
-def create_evaluation_set(settings: Settings, source: Path | None, answers: Path | None, replace: bool) -> None:
-    """Create the evaluation set for comparing models, from your own photos or synthetic photos of 250 products.
+def create_evaluation_set(
+    settings: Settings, *, source: Path | None, answers: Path | None, reviewed: bool, replace: bool
+) -> None:
+    """Create the evaluation set for comparing models, from shoppers' photos or synthetic photos of 250 products.
 
-    If you never run this command, the first comparison creates synthetic photos. The set does not change afterwards.
+    Shoppers' photos are your own, or those reviewed on the admin pages. If you never run this command, the first
+    comparison creates synthetic photos. The set does not change afterwards.
     """
     if (source is None) != (answers is None):
         raise click.UsageError("Give both --photos and --answers, or neither.")
+    if reviewed and source:
+        raise click.UsageError("Give either --reviewed or --photos.")
     own = _own_photos(settings, source, answers) if source and answers else None
     with exclusive_run(settings, progress=progress) as context:
-        created = evaluation_set.create(context, own, replace=replace)
+        photos = evaluation_set.reviewed_photos(context) if reviewed else own
+        created = evaluation_set.create(context, photos, replace=replace)
     click.echo(f"Models are now compared on evaluation set {created}, stored in {created.folder}.")
 
 
@@ -339,16 +347,19 @@ def _own_photos(settings: Settings, source: Path, answers: Path) -> Photos:
 def _print_comparison(result: ModelComparison) -> None:
     figures = result.comparison
     scores = {"hit@1": figures.hit_at_1, "hit@5": figures.hit_at_5, "reciprocal rank": figures.mrr}
+    if result.class_accuracy:
+        scores["right class"] = result.class_accuracy
     rows = []
     for name, paired in scores.items():
         change = paired.difference
         numbers = (f"{paired.first:.3f}", f"{paired.second:.3f}", f"{change.mean:+.3f}")
         rows.append((name, *numbers, f"{change.low:+.3f} to {change.high:+.3f}"))
-    titles = {promotion.IN_USE: "in use", promotion.CANDIDATE: "candidate"}
+    titles = {IN_USE: "in use", CANDIDATE: "candidate"}
     names = [titles.get(name, name[:8]) for name in (result.first, result.second)]
     columns = ("mean", *names, "difference", "95 % interval")
     title = f"Evaluation set {result.evaluation}; {figures.queries} queries among {result.pictures} catalog images"
     table(title, columns, rows, right=columns[1:])
+    click.echo(f"A search takes {result.milliseconds[0]:.0f} and {result.milliseconds[1]:.0f} ms (median).")
     if result.synthetic:
         click.echo(
             "Synthetic photos are easier than shoppers' photos: compare the scores only with each other. Create a set "

@@ -1,6 +1,7 @@
 """The kinds of background jobs: their functions and arguments."""
 
 import logging
+import re
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
@@ -23,13 +24,14 @@ from vsearch.core.errors import CatalogError, VSearchError
 from vsearch.core.progress import Progress
 from vsearch.core.settings import Settings
 from vsearch.models import registry
+from vsearch.models.checkpoint import Checkpoint
 from vsearch.training import plan as plans
 
 log = logging.getLogger(__name__)
 
 ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "import": ("feed", "images", "mapping", "dry_run", "checksum"),
-    "train": ("plan", "photos"),
+    "train": ("plan", "photos", "run", "reviewed"),
     "compare": ("model", "against"),
     "promote": ("model", "allow_drop", "reason"),
     "rollback": ("what", "to"),
@@ -117,8 +119,10 @@ def _train(settings: Settings, arguments: Mapping[str, Any], progress: Progress)
     import_tensorflow()
     from vsearch.training.run import Run, train
 
-    photos, folder = Path(str(arguments.get("photos", "."))), settings.data / "runs" / plan.name
-    run = Run(plan, photos, folder, settings.weights, partial(list_images, settings))
+    photos = Path(str(arguments.get("photos", ".")))
+    folder = settings.data / "runs" / str(arguments.get("run", plan.name))
+    reviewed = arguments.get("reviewed", "yes") == "yes"
+    run = Run(plan, photos, folder, settings.weights, partial(list_images, settings, reviewed=reviewed))
     result = train(run, progress)
     message = f"Checkpoint {result['checkpoint_id']} is in {run.checkpoint}. Use it with `vsearch models promote`."
     return Outcome(message, {"checkpoint_id": result["checkpoint_id"], "run": folder.name})
@@ -126,25 +130,25 @@ def _train(settings: Settings, arguments: Mapping[str, Any], progress: Progress)
 
 def _compare(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> Outcome:
     with ExitStack() as opened:
-        second = opened.enter_context(registry.open_checkpoint(settings, str(arguments["model"])))
-        first = None
-        if against := arguments.get("against"):
-            first = opened.enter_context(registry.open_checkpoint(settings, str(against)))
+        second, first = (_open_model(settings, opened, arguments.get(name)) for name in ("model", "against"))
         result = promotion.compare(settings, second, first, progress=progress)
-    return Outcome(result.comparison.sentence(result.first, result.second), asdict(result))
+    return Outcome(f"{result.comparison.sentence(result.first, result.second).capitalize()}.", asdict(result))
 
 
 def _promote(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> Outcome:
-    allow_drop = float(arguments.get("allow_drop", 0))
-    with registry.open_checkpoint(settings, str(arguments["model"])) as candidate:
-        role = registry.role_of(candidate)
-        if role == "detector":
+    allow_drop, reason = float(arguments.get("allow_drop", 0)), str(arguments.get("reason", ""))
+    with ExitStack() as opened:
+        candidate = _open_model(settings, opened, arguments.get("model"))
+        if candidate and registry.role_of(candidate) == "detector":
             compared = promotion.promote_detector(settings, candidate, allow_drop=allow_drop, progress=progress)
             return Outcome(f"Model {candidate.checkpoint_id} now detects products.", asdict(compared))
-        if role == "reader":
-            raise CatalogError("Use `vsearch models promote` for a model that reads article numbers.")
-        done = promotion.promote(settings, candidate, allow_drop=allow_drop, progress=progress)
+        done = promotion.promote(settings, candidate, allow_drop=allow_drop, reason=reason, progress=progress)
     return Outcome(done.report.text(), asdict(done.comparison) if done.comparison else {})
+
+
+def _open_model(settings: Settings, opened: ExitStack, name: str | None) -> Checkpoint | None:
+    """Return a checkpoint; None, which means the model in use, if no name is given."""
+    return opened.enter_context(registry.open_checkpoint(settings, name)) if name else None
 
 
 def _rollback(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> Outcome:
@@ -210,9 +214,14 @@ def _check_arguments(settings: Settings, kind: str, found: Mapping[str, Any]) ->
             raise CatalogError(f"{problem}. Give feed=FILE, or set `feed` in the settings.")
     elif kind == "train":
         plans.read(found.get("plan", ""))
+        if not re.fullmatch(r"\w*", run := found.get("run", "")):
+            raise VSearchError(f"run={run} is not a name. Use letters, digits and underscores.")
+        if found.get("reviewed", "yes") not in ("yes", "no"):
+            raise VSearchError("reviewed is yes or no: whether the photos reviewed on the admin pages are used.")
     elif kind in ("compare", "promote"):
-        with registry.open_checkpoint(settings, found.get("model", "")):
-            _parse_share(found.get("allow_drop", "0"))
+        with ExitStack() as opened:
+            _open_model(settings, opened, found.get("model"))
+        _parse_share(found.get("allow_drop", "0"))
     elif kind == "rollback" and found.get("what") not in ROLLBACKS:
         raise VSearchError(f"A job of kind rollback needs what=VALUE, one of {', '.join(ROLLBACKS)}.")
 

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from catalog import queries
+from catalog import queries, reviews
 from catalog.image_store import ImageStore
 from catalog.queries import GalleryRow
 from indexer.build.run_context import RunContext
@@ -60,23 +60,24 @@ class EvaluationSet:
     created_at: str
     answers: dict[str, frozenset[str]]
 
-    def queries(self, product_ids: dict[str, int]) -> list[Query]:
-        """Return the photos of the products in `product_ids` (sku -> product id).
+    def queries(self, product_ids: dict[str, int]) -> tuple[list[str], list[Query]]:
+        """Return the names and photos of the products in `product_ids` (sku -> product id).
 
         Raises:
             DatasetError: there are none.
         """
-        found = []
+        names, found = [], []
         for photo, skus in self.answers.items():
             relevant = frozenset(product_ids[sku] for sku in skus if sku in product_ids)
             if relevant:
+                names.append(photo)
                 found.append(Query(decode((self.folder / photo).read_bytes(), Limits(min_side=1)), relevant))
         if not found:
             raise DatasetError(
                 f"All products of the evaluation set in {self.folder} have been withdrawn. "
                 "Create a new one with `vsearch models evaluation-set --replace`."
             )
-        return found
+        return names, found
 
     def __str__(self) -> str:
         return f"{self.set_id}: {len(self.answers)} {self.kind} photos from {self.created_at[:10]}"
@@ -176,6 +177,24 @@ def synthetic_photos(rows: Iterable[GalleryRow], store: ImageStore) -> Iterator[
             return
     if not count:
         raise CatalogError("No product has a readable image for an evaluation set. Import a feed with images first.")
+
+
+def reviewed_photos(context: RunContext) -> Photos:
+    """Return the reviewed photos of products that are kept for evaluation, each cropped to its labeled area.
+
+    Raises:
+        DatasetError: there are none.
+    """
+    with context.sessions() as session:
+        labels = reviews.effective_labels(session, None)
+        sku_of = {row.product_id: row.sku for row in queries.gallery_rows(session)}
+    store, photos = ImageStore(context.settings.pictures), []
+    for label in labels:
+        if label.split == "evaluation" and label.product_id in sku_of:
+            photos.append((decode(store.read(label.crop_sha256), Limits(min_side=1)), {sku_of[label.product_id]}))
+    if not photos:
+        raise DatasetError("No reviewed photo of a product is kept for evaluation. Review more photos first.")
+    return photos
 
 
 def _write(folder: Path, photos: Photos, known: Collection[str], about: dict[str, Any]) -> str:

@@ -11,52 +11,36 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
-import numpy as np
-
-from catalog import queries
+from catalog import reviews
 from catalog.models import utc_now
 from indexer.build.reindex import build_generation, collect, publish, unchanged
-from indexer.build.run_context import LOCK, RunContext, RunReport, current_manifest, exclusive_run, recorded
+from indexer.build.run_context import (
+    LOCK,
+    RunContext,
+    RunReport,
+    current_manifest,
+    exclusive_run,
+    recorded,
+    shop_checkpoint,
+)
 from indexer.promotion import evaluation_set
-from indexer.promotion.evaluation_set import EvaluationSet
+from indexer.promotion.model_comparison import CANDIDATE, IN_USE, ModelComparison, compare_generations
 from vsearch.core.errors import CheckpointMismatch, GenerationError, PromotionRefused
 from vsearch.core.lock import run_lock
 from vsearch.core.progress import Progress, no_stages
 from vsearch.core.settings import Settings
 from vsearch.detection.detector import OpenDetector, ProductDetector, open_active, open_checkpoint
-from vsearch.evaluation import comparison
-from vsearch.evaluation.comparison import Paired, RankingComparison
+from vsearch.evaluation.comparison import Paired
 from vsearch.index import generation as generations
 from vsearch.index import retention
 from vsearch.index.generation import Manifest
 from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.encoder import Encoder
-from vsearch.search.engine import Engine
-from vsearch.search.serving import OpenEncoder, Serving, prepare
-
-IN_USE, CANDIDATE = "the model in use", "the candidate"
+from vsearch.search.serving import OpenEncoder
 
 _ROUNDING = 1e-9
-
-
-@dataclass(frozen=True)
-class ModelComparison:
-    """The scores of two models on the evaluation set (`evaluation`), each with an index of the same images.
-
-    Photos whose product was withdrawn or is not in both indexes are skipped; `synthetic` is whether the photos are
-    synthetic.
-    """
-
-    first: str
-    second: str
-    comparison: RankingComparison
-    skipped: int
-    pictures: int
-    evaluation: str
-    synthetic: bool
 
 
 @dataclass(frozen=True)
@@ -77,14 +61,16 @@ class ModelRollback:
 
 def compare(
     settings: Settings,
-    second: Checkpoint,
+    second: Checkpoint | None = None,
     first: Checkpoint | None = None,
     *,
     open_encoder: OpenEncoder = Encoder,
     open_detector: OpenDetector = open_active,
     progress: Progress = no_stages,
 ) -> ModelComparison:
-    """Compare two models without publishing anything; `first` defaults to the model in use.
+    """Compare two models without publishing anything; both default to the model in use.
+
+    A `second` model is fitted to all reviewed photos, the model in use to those it was published with.
 
     Raises:
         CheckpointMismatch: a checkpoint cannot be used for search.
@@ -93,6 +79,7 @@ def compare(
     """
     if first is None:
         _published_manifest(settings)
+    second = second or shop_checkpoint(settings, _published_manifest(settings))
     checkpoints = [checkpoint for checkpoint in (first, second) if checkpoint]
     for checkpoint in checkpoints:
         _require_searchable(checkpoint)
@@ -103,17 +90,19 @@ def compare(
         context = _with_shared_encoders(context)
         photos = evaluation_set.load_or_create(context)
         current = current_manifest(settings)
-        hidden = [build_generation(context, collect(context, checkpoint, current)) for checkpoint in checkpoints]
+        labels = latest_label(context)
+        hidden = [build_generation(context, collect(context, each, current, labels)) for each in checkpoints]
         folders = hidden if first else [generations.current(settings.generations), *hidden]
         names = (first.checkpoint_id if first else IN_USE, second.checkpoint_id)
-        return _compare(context, photos, (folders[0], folders[1]), names)
+        return compare_generations(context, photos, (folders[0], folders[1]), names)
 
 
 def promote(
     settings: Settings,
-    candidate: Checkpoint,
+    candidate: Checkpoint | None = None,
     *,
     allow_drop: float = 0.0,
+    reason: str = "",
     open_encoder: OpenEncoder = Encoder,
     open_detector: OpenDetector = open_active,
     progress: Progress = no_stages,
@@ -121,9 +110,18 @@ def promote(
 ) -> Promotion:
     """Add a checkpoint to the store, and replace the model in use with it unless it performs worse.
 
+    Its class heads and whitening are fitted to the catalog and to all reviewed photos.
+
     Args:
-        candidate: from anywhere; see `vsearch.models.registry.open_checkpoint`.
+        settings: of the shop.
+        candidate: from anywhere, see `vsearch.models.registry.open_checkpoint`; by default the model in use, which is
+            fitted anew.
         allow_drop: accepted loss of hit@1 and of hit@5, 0 to 1; see `check_drop`.
+        reason: why a loss is accepted; recorded with the run.
+        open_encoder: opens the encoder of a checkpoint.
+        open_detector: opens the product detector.
+        progress: shows the stages.
+        clock: returns the current time.
 
     Raises:
         PromotionRefused: it performs worse, or the `checkpoint` setting names a different model.
@@ -136,12 +134,13 @@ def promote(
             f"The `checkpoint` setting names {settings.checkpoint}, which nightly jobs would return to. "
             "Remove the setting (VSEARCH_CHECKPOINT, vsearch.toml) and promote again."
         )
+    candidate = candidate or shop_checkpoint(settings, _published_manifest(settings))
     _published_manifest(settings)
     _require_searchable(candidate)
     with exclusive_run(settings, open_encoder, open_detector, progress=progress, clock=clock) as context:
         stored = registry.add(settings, candidate)
         with recorded(context) as record:
-            promotion = _promote(_with_shared_encoders(context), stored, allow_drop)
+            promotion = _promote(_with_shared_encoders(context), stored, allow_drop, reason)
             return replace(promotion, report=record(promotion.report))
 
 
@@ -171,7 +170,7 @@ def promote_detector(
         photos = evaluation_set.load_or_create(context)
         folder = generations.current(settings.generations)
         detectors = (context.open_detector, lambda _: detector)
-        result = _compare(context, photos, (folder, folder), (IN_USE, CANDIDATE), detectors)
+        result = compare_generations(context, photos, (folder, folder), (IN_USE, CANDIDATE), detectors)
         _check_drops(result, (IN_USE, f"{CANDIDATE} ({candidate.checkpoint_id})"), allow_drop)
         registry.use(settings, "detector", registry.add(settings, candidate).checkpoint_id)
     return result
@@ -234,52 +233,32 @@ def _check_drops(result: ModelComparison, names: tuple[str, str], allow_drop: fl
     return figures
 
 
-def _promote(context: RunContext, candidate: Checkpoint, allow_drop: float) -> Promotion:
+def latest_label(context: RunContext) -> int:
+    """Return the id of the latest label of reviewed photos; 0 if there is none."""
+    with context.sessions() as session:
+        return reviews.latest_label_id(session) or 0
+
+
+def _promote(context: RunContext, candidate: Checkpoint, allow_drop: float, reason: str) -> Promotion:
     settings = context.settings
     current = _published_manifest(settings)
     with _discard_unpublished(settings):
         photos = evaluation_set.load_or_create(context)
-        inputs = collect(context, candidate, current)
+        inputs = collect(context, candidate, current, latest_label(context))
         if inputs.origin.fingerprint == current.fingerprint:
             return Promotion(unchanged(current, inputs.catalog), None)
         origin = inputs.origin.model_copy(update={"model_before": current.generation_id})
         inputs = replace(inputs, origin=origin)
         hidden = build_generation(context, inputs)
         folders = settings.generations / current.generation_id, hidden
-        result = _compare(context, photos, folders, (IN_USE, CANDIDATE))
+        result = compare_generations(context, photos, folders, (IN_USE, CANDIDATE))
         names = (f"{IN_USE} ({current.checkpoint_id})", f"{CANDIDATE} ({candidate.checkpoint_id})")
         figures = _check_drops(result, names, allow_drop)
         report = publish(context, inputs, hidden)
-    note = f"Model {candidate.checkpoint_id} promoted: {figures}."
+    note = f"Model {candidate.checkpoint_id} promoted: {figures}." + (
+        f" A loss was accepted: {reason}" if reason else ""
+    )
     return Promotion(replace(report, note=note, promoted=candidate.checkpoint_id), result)
-
-
-def _compare(
-    context: RunContext,
-    photos: EvaluationSet,
-    folders: tuple[Path, Path],
-    names: tuple[str, str],
-    detectors: tuple[OpenDetector, OpenDetector] | None = None,
-) -> ModelComparison:
-    """Evaluate two generations, or two detectors, on the images that are in both, since one may be out of date."""
-    servings: list[Serving] = [
-        prepare(generations.load(folder), context.settings, open_encoder=context.open_encoder) for folder in folders
-    ]
-    first, second = (serving.generation.gallery.image_ids for serving in servings)
-    common = np.intersect1d(first, second)
-    searched = set(common.tolist())
-    with context.sessions() as session:
-        product_ids = {row.sku: row.product_id for row in queries.gallery_rows(session) if row.image_id in searched}
-    asked = photos.queries(product_ids)
-    ranked = []
-    for serving, name, open_detector in zip(servings, names, detectors or (context.open_detector,) * 2, strict=True):
-        engine = Engine(context.settings, open_detector=open_detector, serving=serving)
-        allowed = None if len(serving.generation.gallery) == len(common) else common
-        with context.stages(f"evaluate {name}") as advance:
-            ranked.append(comparison.rank(engine, asked, allowed=allowed, advance=advance))
-    figures = comparison.compare_rankings(ranked[0], ranked[1], [query.relevant for query in asked])
-    skipped, synthetic = len(photos.answers) - len(asked), photos.kind == "synthetic"
-    return ModelComparison(*names, figures, skipped, len(common), str(photos), synthetic)
 
 
 def _with_shared_encoders(context: RunContext) -> RunContext:

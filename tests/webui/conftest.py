@@ -3,6 +3,7 @@
 import io
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, sessionmaker
+from werkzeug.serving import make_server
 
 from catalog import changes, queries
 from catalog.changes import Changes, ProductItem
@@ -165,6 +167,55 @@ def detector_site(settings):
     """The application with a detector that finds the two products of `room`, and one false positive."""
     with running(settings, fakes.FakeDetector(*ROOM, Box(0.4, 0.05, 0.55, 0.2))) as site:
         yield site
+
+
+FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A headless browser; the test is skipped if there is none."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    api = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS, timeout=0)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium):
+    """A function that serves a site, or another of its applications, and opens a page of it in a new window.
+
+    Errors in the console fail the test.
+    """
+    errors, addresses = [], {}
+
+    def open_page(site: Site, width: int = 1280, *, javascript: bool = True, app=None, path: str = "", **options):
+        served = app or site.app
+        if served not in addresses:
+            server = make_server("127.0.0.1", 0, served, threaded=True)
+            server.daemon_threads = False  # server_close waits for requests in progress
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            site.closing.callback(server.server_close)
+            site.closing.callback(thread.join)
+            site.closing.callback(server.shutdown)
+            addresses[served] = f"http://127.0.0.1:{server.port}"
+        viewport = {"width": width, "height": 800}
+        context = chromium.new_context(viewport=viewport, java_script_enabled=javascript, **options)
+        site.closing.callback(context.close)
+        context.set_default_timeout(0)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.goto(addresses[served] + path)
+        return page
+
+    yield open_page
+    assert [error for error in errors if not re.search(r"status of (400|401|403|404|429)", error)] == []
 
 
 ROOM = (Box(0.625, 0.25, 0.875, 0.75), Box(0.0625, 0.25, 0.3125, 0.75))

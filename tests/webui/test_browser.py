@@ -1,11 +1,8 @@
 """The pages in Debian's Chromium, driven by Playwright."""
 
 import re
-import shutil
-import threading
 
 import pytest
-from werkzeug.serving import make_server
 
 from catalog import review_queue
 from catalog.review_queue import Filter
@@ -14,51 +11,10 @@ from tests.webui.conftest import room, running
 
 pytestmark = pytest.mark.browser
 
-FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 RESULTS = re.compile(r"/results/[0-9a-f]{64}$")
 
 phone_and_desktop = pytest.mark.parametrize("width", [360, 1280])
 with_and_without_javascript = pytest.mark.parametrize("javascript", [True, False], ids=["javascript", "no javascript"])
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """A headless browser; the test is skipped if there is none."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
-    api = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS, timeout=0)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(chromium):
-    """A function that serves a site and opens its start page in a new window; errors in the console fail the test."""
-    errors = []
-
-    def open_page(site, width: int = 1280, *, javascript: bool = True, **options):
-        server = make_server("127.0.0.1", 0, site.app, threaded=True)
-        server.daemon_threads = False  # server_close waits for requests in progress
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        site.closing.callback(server.server_close)
-        site.closing.callback(thread.join)
-        site.closing.callback(server.shutdown)
-        viewport = {"width": width, "height": 800}
-        context = chromium.new_context(viewport=viewport, java_script_enabled=javascript, **options)
-        site.closing.callback(context.close)
-        context.set_default_timeout(0)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.goto(f"http://127.0.0.1:{server.port}")
-        return page
-
-    yield open_page
-    assert [error for error in errors if "404" not in error] == []
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Comparison of two rankers on the same queries."""
 
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -11,6 +12,7 @@ from vsearch.core.vectors import PADDING
 from vsearch.evaluation import retrieval_metrics
 from vsearch.evaluation.bootstrap import Estimate, Floats, Ids, mean_interval
 from vsearch.evaluation.query_sets import Query
+from vsearch.models.class_heads import CLASS
 from vsearch.search.engine import Engine, Search
 
 COMPARISON_DEPTH: Final = 100
@@ -47,16 +49,35 @@ class RankingComparison:
         return f"on {photos}, {first} and {second} have {', '.join(scores)}"
 
 
+@dataclass(frozen=True)
+class EngineAnswers:
+    """What a ranker answers to q queries.
+
+    Attributes:
+        product_ids: int64 [q, COMPARISON_DEPTH], padded with -1.
+        classes: class of each query by the vote of the networks; empty if they do not predict one.
+        seconds: of each query, float64 [q].
+    """
+
+    product_ids: Ids
+    classes: tuple[str, ...]
+    seconds: Floats
+
+
 def rank(
     engine: Engine, queries: Sequence[Query], *, allowed: Ids | None = None, advance: ProgressCallback = no_progress
-) -> Ids:
-    """Rank as the web UI does, among the `allowed` image ids -> product ids [q, COMPARISON_DEPTH], padded with -1."""
+) -> EngineAnswers:
+    """Rank as the web UI does, among the `allowed` image ids."""
     ranked = np.full((len(queries), COMPARISON_DEPTH), PADDING, np.int64)
+    classes, seconds = [], np.empty(len(queries))
     for row, query in enumerate(queries):
-        hits = engine.search(query.picture, Search(k=COMPARISON_DEPTH, allowed=allowed)).hits
-        ranked[row, : len(hits)] = [hit.product_id for hit in hits]
+        started = time.perf_counter()
+        result = engine.search(query.picture, Search(k=COMPARISON_DEPTH, allowed=allowed))
+        seconds[row] = time.perf_counter() - started
+        ranked[row, : len(result.hits)] = [hit.product_id for hit in result.hits]
+        classes.append(result.predictions.vote(CLASS)[0] if result.predictions else "")
         advance(row + 1, len(queries))
-    return ranked
+    return EngineAnswers(ranked, tuple(classes), seconds)
 
 
 def compare_rankings(first: Ids, second: Ids, relevant: Sequence[Collection[int]]) -> RankingComparison:

@@ -104,6 +104,8 @@ class Origin(_Record):
     previous: str | None = Field(default=None, pattern=ID_PATTERN)  # previously current; a rollback returns to it
     model_before: str | None = Field(default=None, pattern=ID_PATTERN)
     """The last generation of the previous model; undoing a promotion returns to it."""
+    labels: int = 0
+    """Id of the last label of reviewed photos that was used; 0 if none was."""
 
 
 class ClassEntry(_Record):

@@ -5,7 +5,18 @@ from datetime import timedelta
 from flask import Blueprint, Flask
 
 from vsearch.core.settings import Settings
-from webui.admin import access, accounts, feed_imports, jobs, overview, products, published_index, report
+from webui.admin import (
+    access,
+    accounts,
+    feed_imports,
+    jobs,
+    models,
+    overview,
+    products,
+    published_index,
+    report,
+    training,
+)
 from webui.image_files import load_or_create_key
 
 PREFIX = "/admin"
@@ -24,7 +35,10 @@ def register(app: Flask, settings: Settings) -> None:
     )
     app.session_interface = access.Sessions()
     blueprint = Blueprint("admin", __name__, url_prefix=PREFIX)
-    for module in (access, overview, jobs, published_index, products, feed_imports, report, accounts):
+    subjects = (
+        access, overview, products, feed_imports, report, models, training, published_index, jobs, accounts,
+    )  # fmt: skip
+    for module in subjects:
         blueprint.register_blueprint(module.blueprint)
     access.protect(app, blueprint)
     app.register_blueprint(blueprint)

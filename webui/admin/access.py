@@ -40,6 +40,8 @@ NAVIGATION: tuple[tuple[str, str, Role], ...] = (
     ("admin.imports.show_all", "Imports", "viewer"),
     ("admin.report.show", "Report", "viewer"),
     ("admin.jobs.show_all", "Jobs", "viewer"),
+    ("admin.models.show", "Models", "viewer"),
+    ("admin.training.show", "Training", "viewer"),
     ("admin.index.show", "Index", "viewer"),
     ("admin.accounts.show", "Accounts", "admin"),
 )
@@ -113,7 +115,7 @@ def protect(app: Flask, admin: Blueprint) -> None:
     admin.after_request(_forbid_storing)
     admin.register_error_handler(HTTPException, show_http_error)
     admin.register_error_handler(VSearchError, show_error)
-    admin.context_processor(lambda: {"may": may, "account": current_user, "navigation": NAVIGATION})
+    app.context_processor(lambda: {"may": may, "account": current_user, "navigation": NAVIGATION})
     app.add_template_global(_csrf_field, "csrf")
     app.add_template_filter(redact, "redacted")
     app.add_template_filter(lambda delta: _in_words(delta.total_seconds()), "duration")

@@ -1,6 +1,8 @@
 """Background jobs: their state, progress and logs; starting, cancelling and repeating them."""
 
 import os
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 from flask import Blueprint, abort, flash, redirect, render_template, url_for
@@ -76,12 +78,12 @@ def retry(job_id: int) -> Response:
     return redirect(url_for(".show", job_id=again), 303)
 
 
-def queue(kind: str, arguments: dict[str, object], **options: object) -> Response:
+def queue(kind: str, arguments: Mapping[str, object], *, start_at: datetime | None = None) -> Response:
     """Queue a job as `add` does, and redirect to its page."""
-    return redirect(url_for("admin.jobs.show", job_id=add(kind, arguments, **options)), 303)
+    return redirect(url_for("admin.jobs.show", job_id=add(kind, arguments, start_at=start_at)), 303)
 
 
-def add(kind: str, arguments: dict[str, object], **options: object) -> int:
+def add(kind: str, arguments: Mapping[str, object], *, start_at: datetime | None = None) -> int:
     """Queue a job, record that in the audit log, and return its id.
 
     Raises:
@@ -92,7 +94,7 @@ def add(kind: str, arguments: dict[str, object], **options: object) -> int:
         for job in jobs.open_jobs(session, kind):
             if kind == "nightly" or job.arguments == arguments:
                 raise InvalidRequest(f"Job {job.job_id}, the same as this, is already {job.state}.")
-        job_id = jobs.add(session, kind, arguments, utc_now(), requested_by=account_name(), **options)  # type: ignore[arg-type]
+        job_id = jobs.add(session, kind, arguments, utc_now(), requested_by=account_name(), start_at=start_at)
         audit.record(session, account_name(), f"start {kind}", f"job {job_id}", arguments)
     return job_id
 

@@ -41,6 +41,8 @@ def test_an_engine_ranks_only_the_allowed_images(shop: Shop) -> None:
     queries = [Query(shop.pictures[number], frozenset({number // 2 + 1})) for number in (0, 22)]
     steps: list[tuple[int, int]] = []
     ranked = comparison.rank(engine, queries, advance=lambda done, total: steps.append((done, total)))
-    assert (ranked.shape, ranked[:, 0].tolist(), steps) == ((2, comparison.COMPARISON_DEPTH), [1, 12], [(1, 2), (2, 2)])
+    found = ranked.product_ids
+    assert (found.shape, found[:, 0].tolist(), steps) == ((2, comparison.COMPARISON_DEPTH), [1, 12], [(1, 2), (2, 2)])
+    assert (len(ranked.classes), ranked.seconds.min() > 0) == (2, True)
     few = comparison.rank(engine, queries, allowed=np.array([100, 102], np.int64))
-    assert set(few[1].tolist()) <= {1, 2, -1}
+    assert set(few.product_ids[1].tolist()) <= {1, 2, -1}

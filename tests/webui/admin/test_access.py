@@ -23,7 +23,8 @@ def addresses(app):
     """Yield each route of the admin pages with a method, a valid address and its role."""
     values = {
         "job_id": 1, "sha256": "0" * 64, "width": 320, "kind": "index", "name": "vera", "action": "disable",
-        "sku": "P-03", "item_id": 1, "import_id": 1, "label_id": 1, "field": "category", "checkpoint_id": "x",
+        "sku": "P-03", "item_id": 1, "import_id": 1, "label_id": 1, "field": "category", "set_id": "x", "run": "x",
+        "what": "search",
     }  # fmt: skip
     adapter = app.url_map.bind("localhost")
     for rule in app.url_map.iter_rules():

@@ -1,9 +1,14 @@
 """The overview, jobs, and rolling back the index."""
 
+import json
+import shutil
 from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import select
 
 from catalog import jobs
-from catalog.models import IndexRun, Job, utc_now
+from catalog.models import Image, IndexRun, Job, utc_now
 from vsearch.index import generation as generations
 
 
@@ -79,7 +84,7 @@ def test_a_job_that_waits_for_its_time(staff, visitor):
 def test_rolling_back_shows_what_changes_first(staff, visitor):
     folder = staff.settings.generations
     live = generations.current_id(folder)
-    older = _add_older_generation(folder, live)
+    older = add_older_generation(folder)
     ada = visitor("admin")
     assert older in ada.get("/admin/index").text
     text = ada.get(f"/admin/index/rollback?to={older}").text
@@ -99,24 +104,17 @@ def test_rolling_back_shows_what_changes_first(staff, visitor):
         assert ada.get(address).status_code == status
 
 
-def _add_older_generation(folder, live: str) -> str:
-    import json
-    import shutil
-
+def add_older_generation(folder: Path) -> str:
+    """Copy the live generation as one built earlier, and return its id."""
+    live = generations.current_id(folder)
     older = f"20200101T000000Z-{live[-4:]}"
     shutil.copytree(folder / live, folder / older)
     manifest = folder / older / "manifest.json"
-    values = json.loads(manifest.read_text())
-    values["generation_id"] = older
-    manifest.write_text(json.dumps(values))
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"generation_id": older}))
     return older
 
 
 def test_pictures_of_all_products_are_shown_to_those_who_signed_in(staff, visitor, site):
-    from sqlalchemy import select
-
-    from catalog.models import Image
-
     with site.sessions() as session:
         sha256 = session.scalar(select(Image.sha256).limit(1))
     address = f"/admin/pictures/{sha256}-320.jpg"
