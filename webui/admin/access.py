@@ -201,11 +201,14 @@ def _csrf_field() -> Markup:
 
 def _load_account(key: str) -> SignedIn | None:
     account_id, _, version = key.partition(":")
-    with services().sessions() as catalog:
-        account = catalog.get(Account, int(account_id))
-        if account is None or account.disabled_at or str(account.session_version) != version:
-            return None
-        return SignedIn(account)
+    try:
+        with services().sessions() as catalog:
+            account = catalog.get(Account, int(account_id))
+            if account is None or account.disabled_at or str(account.session_version) != version:
+                return None
+            return SignedIn(account)
+    except VSearchError:  # the page that says so is shown as to somebody who is signed out
+        return None
 
 
 def _check_request() -> Response | tuple[str, int] | None:
