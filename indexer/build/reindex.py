@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from catalog import queries, reviews, stored_blocks
 from catalog.models import utc_now
 from catalog.queries import GalleryRow
+from indexer.build.attributes import KnownProduct, predict_attributes
 from indexer.build.class_indexes import assign_classes, build_gallery, fingerprint
 from indexer.build.encode import EncodeContext, EncodeResult, encode_missing, encode_pictures
 from indexer.build.fitting import LabeledBlocks, View, choose_views, fit_embedding, fit_shop_heads, needs_heads
@@ -291,6 +292,8 @@ def build_generation(context: RunContext, inputs: BuildInputs) -> Path:
         size = settings.embedding_size
         blocks = catalog.read_pictures(), catalog.read_views(), catalog.read_photos()
         embedding = fit_embedding(inputs.checkpoint, *blocks, size=size)
+    with stages("predict attributes"):
+        predicted = predict_attributes(*_known_products(context, catalog), inputs.checkpoint.retrieval.block_sizes)
     with stages("build the indexes"):
         hidden = generations.write(
             settings.generations,
@@ -298,6 +301,7 @@ def build_generation(context: RunContext, inputs: BuildInputs) -> Path:
             gallery=build_gallery(embedding.vectors, catalog.image_ids, catalog.product_ids, catalog.classes),
             whitening=embedding.whitening,
             background_cohort=embedding.background_cohort,
+            predicted_attributes=predicted,
         )
     with stages("verify"):
         generation = generations.load(hidden)
@@ -307,6 +311,16 @@ def build_generation(context: RunContext, inputs: BuildInputs) -> Path:
     with stages("compare with the published index"):
         check_against_published(generation, inputs.current, open_engine, context)
     return hidden
+
+
+def _known_products(context: RunContext, catalog: EncodedCatalog) -> tuple[list[KnownProduct], NDArray[np.float16]]:
+    """Return the products with their attributes, and the blocks of the first image of each."""
+    with context.sessions() as session:
+        attributes = queries.product_attributes(session)
+    first = np.unique(catalog.product_ids, return_index=True)[1].tolist()
+    rows = [catalog.rows[index] for index in first]
+    known = [KnownProduct(row.product_id, row.variant_group or row.sku, attributes[row.product_id]) for row in rows]
+    return known, catalog.read_pictures().blocks[first]
 
 
 def _calibrate(context: RunContext, inputs: BuildInputs, hidden: Path, open_engine: OpenEngine) -> Manifest:

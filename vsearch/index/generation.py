@@ -15,11 +15,12 @@ There is at most one writer at a time (an index run holds a lock) and any number
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -39,6 +40,7 @@ MANIFEST = "manifest.json"
 WHITENING = "whitening.npz"
 IMAGES = "images.npz"
 BACKGROUND_COHORT = "background_cohort.npy"
+PREDICTED_ATTRIBUTES = "predicted_attributes.json"
 BUILDING = ".building-"
 
 MatchLabel = Literal["exact", "very similar", "similar", "nothing close"]
@@ -129,6 +131,15 @@ class Manifest(Origin):
     checksums: dict[str, str]
 
 
+class PredictedAttribute(NamedTuple):
+    """A value of an attribute that a product lacks, predicted from its image."""
+
+    product_id: int
+    name: str
+    value: str
+    probability: float
+
+
 @dataclass(frozen=True)
 class Generation:
     """A published set of class indexes, fully loaded; immutable."""
@@ -137,6 +148,7 @@ class Generation:
     gallery: Gallery
     whitening: Projection
     background_cohort: Vectors
+    predicted_attributes: tuple[PredictedAttribute, ...] = ()
 
     @property
     def generation_id(self) -> str:
@@ -167,6 +179,7 @@ def write(
     whitening: Projection,
     background_cohort: Vectors,
     match_calibration: MatchCalibration = UNCALIBRATED,
+    predicted_attributes: Sequence[PredictedAttribute] = (),
 ) -> Path:
     """Write a generation to a hidden folder inside `folder` and return it; readers do not see it yet."""
     target = folder / f"{BUILDING}{origin.generation_id}"
@@ -181,6 +194,8 @@ def write(
     np.savez(target / WHITENING, allow_pickle=False, **whitening.arrays())
     np.save(target / BACKGROUND_COHORT, background_cohort)
     np.savez(target / IMAGES, image_ids=gallery.image_ids, product_ids=gallery.product_ids)
+    if predicted_attributes:
+        (target / PREDICTED_ATTRIBUTES).write_text(json.dumps(predicted_attributes), encoding="utf8")
     manifest = Manifest(
         **origin.model_dump(),
         embedding_size=whitening.size,
@@ -238,7 +253,12 @@ def load(path: Path) -> Generation:
     }
     with np.load(path / IMAGES) as images, np.load(path / WHITENING) as arrays:
         gallery = Gallery(indexes, images["image_ids"], images["product_ids"])
-        return Generation(manifest, gallery, Projection.from_arrays(arrays), np.load(path / BACKGROUND_COHORT))
+        whitening, cohort = Projection.from_arrays(arrays), np.load(path / BACKGROUND_COHORT)
+    predicted: tuple[PredictedAttribute, ...] = ()
+    if PREDICTED_ATTRIBUTES in manifest.checksums:
+        rows = json.loads((path / PREDICTED_ATTRIBUTES).read_text(encoding="utf8"))
+        predicted = tuple(PredictedAttribute(*row) for row in rows)
+    return Generation(manifest, gallery, whitening, cohort, predicted)
 
 
 def publish(folder: Path, hidden: Path) -> Path:

@@ -26,6 +26,7 @@ INDEX_STAGES = (
     "encode views",
     "fit the heads",
     "fit the embedding",
+    "predict attributes",
     "build the indexes",
     "verify",
     "compare with the published index",
