@@ -59,12 +59,12 @@ class FeedGateError(FeedRejected):
         message: str,
         findings: tuple[FeedFinding, ...],
         warnings: tuple[str, ...],
-        gates: tuple[Gate, ...] = (),
+        gates: Mapping[Gate, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.findings = findings
         self.warnings = warnings
-        self.gates = gates  # that can be overridden
+        self.gates = gates or {}  # those that can be overridden -> reasons
 
 
 def check_reading(reading: FeedReading, before: CatalogState, settings: Settings) -> list[Violation]:
@@ -188,7 +188,9 @@ def stale_picture_warnings(results: Collection[FetchResult]) -> Iterator[str]:
 def enforce(feed: str, violations: Iterable[Violation], reading: FeedReading, accept: Collection[str]) -> None:
     """Raise `FeedGateError` if there are violations that are not accepted, or if no row is usable."""
     found = [(gate, reason) for gate, reason in violations if gate not in accept]
-    gates = tuple(dict.fromkeys(gate for gate, _ in found))
+    gates: dict[Gate, str] = {}
+    for gate, reason in found:
+        gates[gate] = f"{gates[gate]}; {reason}" if gate in gates else reason
     if found:
         options = " ".join(f"--accept {gate}" for gate in gates)
         message = f"{'; '.join(reason for _, reason in found)}. Export the feed again, or override with {options}."

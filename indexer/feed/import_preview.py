@@ -37,16 +37,16 @@ def preview_feed(
 ) -> dict[str, Any]:
     """Return what importing a feed would do, without changing anything; the arguments are those of `import_feed`.
 
-    The keys are `refused` (why the feed would be refused, or empty), `gates` (those that refuse it), `counts`,
-    `findings` (the first ones) and `finding_count`, `warnings`, `examples` of each kind of change, and `checksum`, the
-    SHA-256 of the feed. An example has the sku, title, image (its SHA-256, or empty) and the `fields` that differ, each
-    as [before, after].
+    The keys are `refused` (why the feed would be refused, or empty), `gates` (those that refuse it, with reasons),
+    `counts`, `findings` (the first ones) and `finding_count`, `warnings`, `examples` of each kind of change, and
+    `checksum`, the SHA-256 of the feed. An example has the sku, title, image (its SHA-256, or empty) and the `fields`
+    that differ, each as [before, after].
     """
     options: dict[str, Any] = {"mapping": mapping, "accept": accept, "progress": progress}
     try:
         report = import_feed(settings, feed, pictures, sessions=sessions, dry_run=True, **options)
     except FeedGateError as error:
-        return _result(error.findings, error.warnings, refused=str(error), gates=list(error.gates))
+        return _result(error.findings, error.warnings, refused=str(error), gates=dict(error.gates))
     except FeedRejected as error:
         return _result((), (), refused=str(error))
     changes, before = report.changes, report.before
@@ -63,7 +63,7 @@ def preview_feed(
 def _result(findings: Sequence[FeedFinding], warnings: Sequence[str], **values: Any) -> dict[str, Any]:
     first = [asdict(found) | {"reason": redact(found.reason)} for found in findings[:MAX_FINDINGS]]
     common = {"findings": first, "finding_count": len(findings), "warnings": [redact(each) for each in warnings]}
-    defaults: dict[str, Any] = {"refused": "", "gates": [], "counts": {}, "examples": {}, "checksum": ""}
+    defaults: dict[str, Any] = {"refused": "", "gates": {}, "counts": {}, "examples": {}, "checksum": ""}
     return defaults | common | values
 
 
@@ -74,7 +74,12 @@ def _example(before: ProductItem | None, after: ProductItem) -> dict[str, Any]:
         for name in dict.fromkeys((*new, *old))
         if old.get(name, "") != new.get(name, "")
     }
-    image = before.images[0] if before and before.images else ""
+    had, has = before.images if before else (), after.images
+    if had != has:
+        unknown = len(set(has) - set(had))
+        more = f", of which {unknown} new" if unknown and had else ""
+        differing["images"] = [str(len(had)), f"{len(has)}{more}"]
+    image = had[0] if had else ""
     return {"sku": after.sku, "title": after.title, "image": image, "fields": differing}
 
 
@@ -91,4 +96,3 @@ def _texts(item: ProductItem) -> Iterator[tuple[str, str]]:
         yield f"attributes.{name}", ", ".join(values)
     for name, size in item.dimensions.items():
         yield f"dimensions.{name}", size
-    yield "images", ", ".join(sha256[:8] for sha256 in item.images)

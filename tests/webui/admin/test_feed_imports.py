@@ -135,13 +135,15 @@ def test_hostile_texts_of_feeds_are_escaped(staff, visitor, pictures):
         values = {"feed": hostile, "message": hostile, "findings": [finding], "counts": {hostile: 1}}
         session.add(FeedImport(started_at=now, finished_at=now, state="refused", **values))
         example = {"sku": hostile, "title": hostile, "image": "", "fields": {hostile: [hostile, hostile]}}
-        result = {"refused": "", "gates": [], "counts": {"added": 1, "changed": 1}, "checksum": "0" * 64}
+        result = {"refused": "", "gates": {}, "counts": {"added": 1, "changed": 1}, "checksum": "0" * 64}
         result |= {"findings": [finding], "finding_count": 1, "warnings": [hostile]}
         result |= {"examples": {"added": [example], "changed": [example]}}
         previewed = jobs.add(session, "import", {"dry_run": "yes", "feed": hostile, "accept": [hostile]}, now)
         jobs.finish(session, previewed, "done", hostile, now, result=result)
         refused = jobs.add(session, "import", {"dry_run": "yes"}, now)
-        jobs.finish(session, refused, "done", "", now, result=result | {"refused": hostile, "gates": [hostile]})
+        jobs.finish(
+            session, refused, "done", "", now, result=result | {"refused": hostile, "gates": {hostile: hostile}}
+        )
     ada = visitor("admin")
     folder = staff.settings.data / "report"
     folder.mkdir()
