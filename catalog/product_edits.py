@@ -143,6 +143,12 @@ def save(
     return _save(session, account, product, field, value, edit=edit, shown=shown, sizes=sizes or {})
 
 
+def add_images(session: Session, account: str, sku: str, sizes: ImageSizes) -> bool:
+    """Add images, given by their SHA-256 with their sizes, to a product as `save` does."""
+    added = by_sku(session, [sku]).get(sku, {}).get(IMAGES)
+    return save(session, account, sku, IMAGES, _joined(added.value if added else (), tuple(sizes)), sizes=sizes)
+
+
 def undo(session: Session, account: str, sku: str, field: str, *, shown: Value | None = None) -> None:
     """Give a field the value of the last feed again; arguments and errors are those of `save`."""
     product = _product(session, sku)

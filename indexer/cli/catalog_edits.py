@@ -22,7 +22,7 @@ from vsearch.imaging.codec import Limits, decode, encode_jpeg
 @click.command(
     "edit", epilog="Example: vsearch catalog edit S-1 --category 'Sofas > Corner sofas' --attribute color=red"
 )
-@click.argument("sku")
+@click.argument("skus", metavar="SKU...", nargs=-1, required=True)
 @click.option("--category", help="The category; empty for none.")
 @click.option(
     "--attribute",
@@ -39,13 +39,13 @@ from vsearch.imaging.codec import Limits, decode, encode_jpeg
 def edit(
     settings: Settings,
     *,
-    sku: str,
+    skus: tuple[str, ...],
     category: str | None,
     attributes: tuple[str, ...],
     files: tuple[Path, ...],
     undone: tuple[str, ...],
 ) -> None:
-    """Change the product SKU; imports keep the change until it is undone.
+    """Change products; imports keep the change until it is undone.
 
     FIELD is category, attributes.NAME or images (those that were added). Either all changes are made or none. Search
     finds added images, and by a changed class, after the next index run.
@@ -61,18 +61,18 @@ def edit(
         sessions.begin() as session,
     ):
         lock_for_writing(session)
-        for field in undone:
-            product_edits.undo(session, COMMAND_LINE, sku, field)
-        for field, value in changes.items():
-            product_edits.save(session, COMMAND_LINE, sku, field, value)
-        if images:
-            sizes = {store.put(data): size for data, size in images}
-            had = product_edits.by_sku(session, [sku]).get(sku, {})
-            added = (*had[IMAGES].value, *sizes) if IMAGES in had else tuple(sizes)
-            product_edits.save(session, COMMAND_LINE, sku, IMAGES, tuple(dict.fromkeys(added)), sizes=sizes)
-        left = product_edits.by_sku(session, [sku]).get(sku, {})
-    named = ", ".join(left) or "none"
-    click.echo(f"Edited fields of {sku}: {named}. Run `vsearch index run` to search with the change.")
+        sizes = {store.put(data): size for data, size in images}
+        for sku in skus:
+            for field in undone:
+                product_edits.undo(session, COMMAND_LINE, sku, field)
+            for field, value in changes.items():
+                product_edits.save(session, COMMAND_LINE, sku, field, value)
+            if sizes:
+                product_edits.add_images(session, COMMAND_LINE, sku, sizes)
+        left = product_edits.by_sku(session, skus)
+    for sku in skus:
+        click.echo(f"Edited fields of {sku}: {', '.join(left.get(sku, {})) or 'none'}.")
+    click.echo("Run `vsearch index run` to search with the change.")
 
 
 @click.command("edits")

@@ -213,8 +213,7 @@ def add_pictures(sku: str) -> Response:
         lock_for_writing(session)
         _find(session, sku)
         sizes = {store.put(data): size for data, size in images}
-        added = dict.fromkeys((*_added(session, sku), *sizes))
-        product_edits.save(session, account_name(), sku, IMAGES, tuple(added), sizes=sizes)
+        product_edits.add_images(session, account_name(), sku, sizes)
     flash(
         f"{len(sizes)} image{'s were' if len(sizes) > 1 else ' was'} added. Search finds it after the next index run."
     )

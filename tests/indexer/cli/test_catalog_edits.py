@@ -22,9 +22,9 @@ def run(shop):
     return call
 
 
-def item(shop) -> ProductItem:
+def item(shop, sku: str = "S000") -> ProductItem:
     with shop.sessions() as session:
-        return queries.snapshot(session)["S000"]
+        return queries.snapshot(session)[sku]
 
 
 def test_edits_are_listed_and_undone(run, shop, tmp_path):
@@ -51,6 +51,8 @@ def test_edits_are_listed_and_undone(run, shop, tmp_path):
     assert (rows["category"]["value"], rows["category"]["feed_value"]) == ("Beds", before.category)
     assert rows["category"]["account"] == audit.COMMAND_LINE
     assert "off, white" in run("edits")
+    run("edit", "S001", "S002", "--category", "Beds", "--add-image", tmp_path / "photo.png")
+    assert [item(shop, sku).images[-1] for sku in ("S001", "S002")] == 2 * [changed.images[-1]]
     run("edit", "S000", "--undo", "images", "--undo", "category", "--attribute", "color=")
     assert item(shop) == before
 
@@ -59,7 +61,7 @@ def test_nothing_is_changed_if_one_change_is_refused(shop, failed):
     before = item(shop)
     start = ["--data", str(shop.settings.data), "catalog", "edit"]
     assert "no edit of 'images'" in failed(*start, "S000", "--category", "Beds", "--undo", "images")
-    assert "not in the catalog" in failed(*start, "S999", "--category", "Beds")
+    assert "not in the catalog" in failed(*start, "S000", "S999", "--category", "Beds")
     (shop.settings.data / "page.jpg").write_bytes(b"<html>")
     assert "page.jpg" in failed(*start, "S000", "--category", "Beds", "--add-image", shop.settings.data / "page.jpg")
     assert item(shop) == before
