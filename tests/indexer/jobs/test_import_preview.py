@@ -47,7 +47,8 @@ def catalog(sessions) -> tuple[Any, int]:
 
 def test_a_preview_says_what_would_change_and_changes_nothing(run, sessions, shop):
     done = run(FIRST)
-    assert (done.state, done.result["counts"]["added"]) == ("done", 3)
+    assert done.state == "done", done.message
+    assert done.result["counts"]["added"] == 3
     before, stored = catalog(sessions), sorted(shop.pictures.rglob("*"))
     text = HEADER + "A,Sofa,12.50,1,0.jpg|2.jpg,Couches,\nB,Lamp,20,in stock,1.jpg,Lamps,\nD,Bed,5,,2.jpg,Beds,\n"
     result = run(text, dry_run="yes").result
