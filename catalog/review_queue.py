@@ -21,10 +21,14 @@ from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from catalog.models import Feedback, Product, ReviewItem, ReviewLabel
-from catalog.queries import LIVE, SEPARATOR
+from catalog.queries import LIVE, SEPARATOR, product_attributes
 
 CLAIM_MINUTES = 5
 """How long an item that was handed out to one account is not handed to another."""
+
+MAX_ATTRIBUTES = 6
+MAX_VALUES = 50
+"""Number of attributes, and of values of each, that are offered when labeling."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,29 @@ class Counts:
     states: Mapping[str, int]
     splits: Mapping[str, int]  # of labeled items
     classes: Mapping[str, Mapping[str, int]]  # category -> split -> labeled items
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a photo can be labeled with."""
+
+    categories: tuple[str, ...]  # of live products, and their parents, in alphabetical order
+    attributes: Mapping[str, tuple[str, ...]]  # the most common names, and their most common values
+
+
+def vocabulary(session: Session) -> Vocabulary:
+    """Return the categories and attributes of the live products; scans them."""
+    names: set[str] = set()
+    for category in session.scalars(select(Product.category).where(LIVE, Product.category != "").distinct()):
+        parts = category.split(SEPARATOR)
+        names |= {SEPARATOR.join(parts[:level]) for level in range(1, len(parts) + 1)}
+    values: dict[str, Counter[str]] = {}
+    for attributes in product_attributes(session).values():
+        for name, given in attributes.items():
+            values.setdefault(name, Counter()).update(given)
+    common = sorted(values, key=lambda name: (-values[name].total(), name))[:MAX_ATTRIBUTES]
+    offered = {name: tuple(value for value, _ in values[name].most_common(MAX_VALUES)) for name in common}
+    return Vocabulary(tuple(sorted(names)), offered)
 
 
 def prioritize(session: Session, item: ReviewItem) -> None:
@@ -184,6 +211,12 @@ def counts(session: Session) -> Counts:
         if category:
             classes.setdefault(category, {})[split] = number
     return Counts({str(state): int(number) for state, number in states}, dict(splits), classes)
+
+
+def labelers(session: Session) -> list[str]:
+    """Return the accounts that gave the labels that apply."""
+    names = select(ReviewLabel.account).join(ReviewItem, _is_latest()).distinct().order_by(ReviewLabel.account)
+    return list(session.scalars(names))
 
 
 def _weight(session: Session, item: ReviewItem) -> float:

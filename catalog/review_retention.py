@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from catalog import audit
@@ -45,6 +45,17 @@ def items_of_photo(session: Session, photo_id: str) -> dict[str, list[int]]:
         ):
             found.setdefault(sha256, []).append(item_id)
     return found
+
+
+def items_with(session: Session, sha256: str) -> list[int]:
+    """Return all items of a photo."""
+    return list(session.scalars(select(ReviewItem.item_id).where(ReviewItem.sha256 == sha256)))
+
+
+def is_kept(session: Session, sha256: str) -> bool:
+    """Return whether an image is a reviewed photo or a labeled area of one."""
+    photo = exists().where(ReviewItem.sha256 == sha256)
+    return session.scalar(select(photo | exists().where(ReviewLabel.crop_sha256 == sha256))) or False
 
 
 def photo_of(session: Session, item_id: int) -> str:

@@ -41,7 +41,7 @@ def keep_rating(photo_id: str, rating: Rating) -> dict[str, str]:
     if found is None:
         abort(404, PHOTO_GONE)
     item_id, kept_until = found
-    services().sampler.guess(photo_id, item_id, rating.box)
+    services().sampler.guess(item_id)
     return {"sku": rating.sku, "verdict": rating.verdict, "kept_until": f"{kept_until:%Y-%m-%d}"}
 
 

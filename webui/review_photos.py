@@ -6,20 +6,21 @@ import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from catalog import review_retention, reviews
+from catalog import audit, review_queue, review_retention, reviews
 from catalog.image_store import ImageStore, import_lock
 from catalog.models import utc_now
-from catalog.reviews import SHOPPER_VERDICTS, Area, ClassGuess, ShopperVerdict
+from catalog.reviews import EFFECTIVE, SHOPPER_VERDICTS, Area, ClassGuess, NewLabel, ShopperVerdict
 from vsearch.core.errors import InvalidRequest, VSearchError
 from vsearch.core.lock import shared_lock
 from vsearch.core.settings import Settings
 from vsearch.imaging import codec
-from vsearch.imaging.codec import Limits, decode, encode_jpeg
+from vsearch.imaging.codec import Limits, Picture, decode, encode_jpeg
 from vsearch.imaging.geometry import Box
 from vsearch.models.class_heads import CLASS
 from vsearch.models.trained_heads import HeadPredictions
@@ -82,17 +83,23 @@ class ReviewPhotos:
         self._store = ImageStore(settings.pictures)
         self._uploads, self._thumbnails = UploadStore(settings), Thumbnails(settings)
 
-    def add(self, area: Area, now: datetime) -> int:
-        """Keep a photo for review and return the item's id."""
+    def add(self, area: Area, now: datetime, account: str = "") -> int:
+        """Keep a photo for review and return the item's id; the audit log gets the account, if there is one."""
         sha256 = hashlib.sha256(area.photo).hexdigest()
         with shared_lock(import_lock(self._store.folder)), self._sessions.begin() as session:
             reviews.begin(session, sha256)
-            return reviews.add(session, self._store, area, keep_days=self._settings.review_days, now=now)
+            item_id = reviews.add(session, self._store, area, keep_days=self._settings.review_days, now=now)
+            if account:
+                audit.record(session, account, "add photo", f"photo {item_id}")
+            return item_id
 
-    def upload(self, data: bytes, now: datetime) -> int:
-        """Keep a photo that an admin uploaded, without its metadata; raises `ImageRejected` if it is no image."""
+    def upload(self, data: bytes, account: str, now: datetime, box: str = "") -> int:
+        """Keep a photo that somebody chose, without its metadata; raises `ImageRejected` if it is no image."""
+        with self._sessions() as session:
+            if reviews.is_known(session, hashlib.sha256(data).hexdigest()):  # it was exported
+                return self.add(Area(data, "upload", box), now, account)
         picture = decode(data, Limits.from_settings(self._settings), max_side=MAX_SIDE)
-        return self.add(Area(encode_jpeg(picture), "upload"), now)
+        return self.add(Area(encode_jpeg(picture), "upload", box), now, account)
 
     def rate(self, photo_id: str, rating: Rating, now: datetime) -> tuple[int, datetime] | None:
         """Keep a shopper's photo and the verdict; return the item and when both are deleted, None without a photo."""
@@ -121,16 +128,25 @@ class ReviewPhotos:
         self.add(Area(photo, source, box, photo_id, guess, generation_id), utc_now())
         self._delete_if_withdrawn(photo_id)
 
-    def crop(self, item_id: int, box: str) -> str:
-        """Store the labeled area of an item's photo and return its SHA-256."""
+    def read(self, sha256: str) -> Picture:
+        """Return a photo that is kept; raises `CatalogError` if it is not stored."""
+        return decode(self._store.read(sha256), Limits(min_side=1))
+
+    def label(self, item_id: int, account: str, new: NewLabel, *, based_on: int | None, now: datetime) -> int:
+        """Store a label and the image of the labeled area; raises the errors of `reviews.label`."""
         with self._sessions() as session:
             sha256 = review_retention.photo_of(session, item_id)
-        if not box:
-            return sha256
-        picture = decode(self._store.read(sha256), Limits(min_side=1))
-        area = encode_jpeg(codec.crop(picture, Box.parse(box)), quality=95)
-        with shared_lock(import_lock(self._store.folder)):
-            return self._store.put(area)
+        area = b""
+        if new.verdict in EFFECTIVE and new.box:
+            area = encode_jpeg(codec.crop(self.read(sha256), Box.parse(new.box)), quality=95)
+        crop_sha256 = hashlib.sha256(area).hexdigest() if area else sha256
+        with shared_lock(import_lock(self._store.folder)), self._sessions.begin() as session:
+            reviews.begin(session, sha256)
+            new = replace(new, crop_sha256=crop_sha256)
+            label_id = reviews.label(session, item_id, account, new, based_on=based_on, now=now)
+            if area:
+                self._store.put(area)
+            return label_id
 
     def kept_until(self, photo_id: str) -> datetime | None:
         """Return when the last copy of a shopper's photo is deleted; None if none is kept."""
@@ -179,7 +195,7 @@ class ReviewSampler:
 
     def __init__(self, settings: Settings, engine: Engine, sessions: sessionmaker[Session]) -> None:
         self._settings, self._engine, self._sessions = settings, engine, sessions
-        self._photos, self._uploads = ReviewPhotos(settings, sessions), UploadStore(settings)
+        self._photos = ReviewPhotos(settings, sessions)
         self._tasks: queue.Queue[Callable[[], None]] = queue.Queue(MAX_WAITING)
         self._starting, self._thread = threading.Lock(), threading.Thread()
 
@@ -194,9 +210,10 @@ class ReviewSampler:
         box, generation_id = area_of(criteria.box or result.box), result.generation_id
         self._submit(lambda: self._photos.sample(photo_id, source, box, guess, generation_id))
 
-    def guess(self, photo_id: str, item_id: int, box: str) -> None:
-        """Compute and store what the networks say about an item that a shopper added."""
-        self._submit(lambda: self._guess(photo_id, item_id, box))
+    def guess(self, *item_ids: int) -> None:
+        """Compute and store what the networks say about items that were added without it."""
+        for item_id in item_ids:
+            self._submit(partial(self._guess, item_id))
 
     def join(self) -> None:
         """Wait until nothing waits."""
@@ -222,12 +239,13 @@ class ReviewSampler:
             finally:
                 self._tasks.task_done()
 
-    def _guess(self, photo_id: str, item_id: int, box: str) -> None:
-        photo = self._uploads.read(photo_id)
-        if photo is None:
+    def _guess(self, item_id: int) -> None:
+        with self._sessions() as session:
+            item = review_queue.one(session, item_id)
+        if item is None:
             return
-        search = Search(k=1, box=Box.parse(box) if box else WHOLE)
-        result = self._engine.search(decode(photo, self._uploads.limits), search)
+        search = Search(k=1, box=Box.parse(item.box) if item.box else WHOLE)
+        result = self._engine.search(self._photos.read(item.sha256), search)
         with self._sessions.begin() as session:
             reviews.begin(session)
             reviews.set_guess(session, item_id, guess_of(result.predictions), result.generation_id)

@@ -29,7 +29,7 @@ from webui.services import Services, services_of
 RESERVED_FILES = 256
 """File descriptors reserved for everything but connections: the catalog, images and indexes."""
 
-ADMIN_THREADS = 4
+ADMIN_THREADS = 8
 REFRESH_SECONDS = 5.0
 _M_ARENA_MAX = -8  # of glibc's malloc.h
 EXPIRE_SECONDS = 3600.0

@@ -9,8 +9,9 @@ from typing import Any
 from flask import Flask, current_app
 from sqlalchemy.orm import Session, sessionmaker
 
-from catalog import imports, product_edits, queries
+from catalog import imports, product_edits, queries, review_queue
 from catalog.queries import ImageFacets, ProductCard
+from catalog.review_queue import Vocabulary
 from vsearch.core.errors import CheckpointError
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Picture
@@ -104,7 +105,7 @@ class CatalogCache:
         self._sessions = sessions
         self._default_currency = default_currency
         self._cached: dict[str, tuple[object, Any]] = {}
-        self._locks = {name: threading.Lock() for name in ("currencies", "facets", "withdrawn")}
+        self._locks = {name: threading.Lock() for name in ("currencies", "facets", "vocabulary", "withdrawn")}
 
     def currencies(self) -> tuple[str, ...]:
         """Return the currencies of the prices, most common first; price filters use the first one."""
@@ -115,6 +116,11 @@ class CatalogCache:
     def facets(self) -> ImageFacets:
         """Return what images can be filtered by."""
         found: ImageFacets = self._read("facets", queries.image_facets)
+        return found
+
+    def vocabulary(self) -> Vocabulary:
+        """Return what photos can be labeled with."""
+        found: Vocabulary = self._read("vocabulary", review_queue.vocabulary)
         return found
 
     def withdrawn_image_ids(self, generation: Generation) -> ImageSet:

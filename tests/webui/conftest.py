@@ -280,3 +280,21 @@ def _publish(settings: Settings, rows: list[queries.GalleryRow], names: list[str
     gallery = fakes.gallery_of(embeddings, image_ids, [row.product_id for row in rows], classes)
     hidden = fakes.write_generation(settings.generations, checkpoint, gallery)
     generation.publish(settings.generations, hidden)
+
+
+def fits(page, width: int) -> bool:
+    """Return whether the page does not scroll sideways."""
+    return page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def tab_to(page, locator) -> None:
+    """Press Tab until an element has the focus."""
+    while not locator.evaluate("it => it === document.activeElement"):
+        page.keyboard.press("Tab")
+
+
+def drag(page, area, start, end):
+    """Drag over an area, from and to a point given in fractions of its sides."""
+    for action, (x, y) in ((page.mouse.down, start), (page.mouse.up, end)):
+        page.mouse.move(area["x"] + x * area["width"], area["y"] + y * area["height"], steps=4)
+        action()

@@ -7,7 +7,7 @@ import pytest
 from catalog import review_queue
 from catalog.review_queue import Filter
 from tests.pictures import jpeg
-from tests.webui.conftest import room, running
+from tests.webui.conftest import drag, fits, room, running, tab_to
 
 pytestmark = pytest.mark.browser
 
@@ -33,24 +33,6 @@ def upload(page, photo) -> None:
 
 def titles(page) -> list[str]:
     return page.locator(".card__title").all_text_contents()
-
-
-def fits(page, width: int) -> bool:
-    """Return whether the page does not scroll sideways."""
-    return page.evaluate("document.documentElement.scrollWidth") == width
-
-
-def tab_to(page, locator) -> None:
-    """Press Tab until an element has the focus."""
-    while not locator.evaluate("it => it === document.activeElement"):
-        page.keyboard.press("Tab")
-
-
-def drag(page, area, start, end):
-    """Drag over an area, from and to a point given in fractions of its sides."""
-    for action, (x, y) in ((page.mouse.down, start), (page.mouse.up, end)):
-        page.mouse.move(area["x"] + x * area["width"], area["y"] + y * area["height"], steps=4)
-        action()
 
 
 @phone_and_desktop

@@ -35,6 +35,7 @@ COMMANDS = {
     "models": ("indexer.cli.models:models", "List and compare models, and choose the one used for searching."),
     "predict": ("vsearch.cli.inference:predict", "Classify photos with each network and by majority vote."),
     "prune": ("indexer.cli.index:prune", "Delete data that is no longer used."),
+    "review": ("webui.cli.review:review", "Label photos, and export and import labeled photos."),
     "search": ("webui.cli.serve:search", "Find the products that look most like a photo."),
     "serve": ("webui.cli.serve:serve", "Serve the shoppers' search page."),
     "settings": ("vsearch.cli:show_settings", "Print every setting with its value, source and meaning."),

@@ -15,6 +15,8 @@ from webui.admin import (
     products,
     published_index,
     report,
+    review,
+    review_labels,
     training,
 )
 from webui.image_files import load_or_create_key
@@ -36,7 +38,8 @@ def register(app: Flask, settings: Settings) -> None:
     app.session_interface = access.Sessions()
     blueprint = Blueprint("admin", __name__, url_prefix=PREFIX)
     subjects = (
-        access, overview, products, feed_imports, report, models, training, published_index, jobs, accounts,
+        access, overview, products, feed_imports, report, review, review_labels, models, training, published_index,
+        jobs, accounts,
     )  # fmt: skip
     for module in subjects:
         blueprint.register_blueprint(module.blueprint)

@@ -9,6 +9,7 @@ from catalog.models import utc_now
 from tests.webui.admin.conftest import NAMES, PASSWORD, add_accounts
 from tests.webui.admin.test_jobs_and_index import add_older_generation
 from tests.webui.admin.test_models_and_training import COMPARED
+from tests.webui.admin.test_review import add, give
 from vsearch.index import generation as generations
 from webui import create_admin_app
 
@@ -83,6 +84,8 @@ def test_accessibility_of_all_pages(staff, open_admin, width, scheme):
         jobs.claim(session, running, "host:1", utc_now())
         jobs.beat(session, running, {"stage": "encode pictures", "done": 1, "total": 3}, utc_now())
     older = add_older_generation(staff.settings.generations)
+    add(staff, 3)
+    give(staff, add(staff, 4))
     page = open_admin(width=width, color_scheme=scheme)
     assert violations(page) == []
     sign_in(page, "ada")
@@ -100,6 +103,10 @@ def test_accessibility_of_all_pages(staff, open_admin, width, scheme):
         "products/P-03",
         "imports/",
         "report",
+        "review/?box=0.1,0.1,0.9,0.9",
+        "review/?q=chair",
+        "review/?item=2",
+        "review/labels/",
         "accounts/",
         "accounts/audit",
         "password",
