@@ -169,6 +169,9 @@ def test_two_admins_at_once(staff, visitor):
     ada, eddie = visitor("admin"), visitor("editor")
     assert f"Photo {first}" in ada.get("/admin/review/").text
     assert f"Photo {third}" in eddie.get("/admin/review/").text, "the second is loaded in advance for the first admin"
+    ada.get("/admin/review/")
+    assert eddie.post(f"/admin/review/{third}/dismiss").status_code == 303
+    assert "with other people right now" in eddie.get("/admin/review/").text
     eddie.get(f"/admin/review/?item={first}")
     form = {"verdict": "save", "based_on": ""}
     ada.post(f"/admin/review/{first}/label", form | {"choice": "P-00"})
