@@ -103,10 +103,8 @@ def wavy_picture(side: int) -> np.ndarray:
 
 @pytest.mark.parametrize("name", LITES)
 @pytest.mark.parametrize(("precision", "similarity"), [("f32", 0.9999), ("bf16", 0.99)])
-def test_the_bundled_networks_compute_what_the_original_files_do(
-    name: str, precision: Precision, similarity: float
-) -> None:
-    """The reference was computed by ONNX Runtime from the original files in single precision."""
+def test_the_bundled_networks_compute_what_keras_does(name: str, precision: Precision, similarity: float) -> None:
+    """The reference was computed by Keras from the bundled weights, in single precision."""
     if precision not in supported_precisions():
         pytest.skip(f"this CPU does not compute in {precision}")
     bundled = checkpoint.at_precision(checkpoint.load(checkpoint.bundled()), precision)
