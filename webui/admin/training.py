@@ -57,7 +57,8 @@ class Curve:
         lowest, highest = min(*self.training, *self.validation), max(*self.training, *self.validation)
         span = highest - lowest or 1.0
         step = WIDTH / max(1, len(values) - 1)
-        return " ".join(f"{i * step:.1f},{HEIGHT * (1 - (each - lowest) / span):.1f}" for i, each in enumerate(values))
+        shown = [*range(0, len(values) - 1, max(1, len(values) // WIDTH)), len(values) - 1]
+        return " ".join(f"{i * step:.1f},{HEIGHT * (1 - (values[i] - lowest) / span):.1f}" for i in shown)
 
 
 @blueprint.get("/")
