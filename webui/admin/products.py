@@ -15,9 +15,10 @@ from catalog.database import lock_for_writing
 from catalog.image_store import ImageStore, import_lock
 from catalog.models import Product
 from catalog.product_edits import ATTRIBUTE, CATEGORY, IMAGES, EditConflict, Value
-from vsearch.core.errors import InvalidRequest
+from vsearch.core.errors import GenerationError, InvalidRequest
 from vsearch.core.lock import shared_lock
 from vsearch.imaging.codec import Limits, decode, encode_jpeg
+from vsearch.index.generation import PredictedAttribute
 from webui.admin.access import account_name, requires
 from webui.services import services
 
@@ -248,9 +249,20 @@ def _render(session: Session, product: Product, form: EditForm, conflicts: Seque
         added=edits[IMAGES].value if IMAGES in edits else (),
         variants=session.execute(variants.order_by(Product.sku)).all() if product.variant_group else (),
         photos=product_listing.reviewed_photos(session, product.product_id),
+        predicted=_predicted(product),
         categories=product_listing.categories(session),
         text_of=_text,
     )
+
+
+def _predicted(product: Product) -> list[PredictedAttribute]:
+    """Return the attributes that the product still lacks and that the live index predicts."""
+    try:
+        predicted = services().engine.serving.generation.predicted_attributes
+    except GenerationError:  # nothing is published
+        return []
+    known = product.attributes
+    return [each for each in predicted if each.product_id == product.product_id and not known.get(each.name)]
 
 
 def _find(session: Session, sku: str) -> Product:

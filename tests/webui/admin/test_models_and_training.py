@@ -1,12 +1,14 @@
 """Comparing, promoting and training models on the admin pages; the work itself is that of jobs."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from catalog import jobs
 from catalog.models import utc_now
+from vsearch.index.generation import PredictedAttribute
 from webui.admin import training
 from webui.admin.models import next_night
 
@@ -127,3 +129,13 @@ def test_the_next_night_is_in_the_future():
         start = next_night(schedule)
         assert start is not None
         assert start >= datetime.now(UTC).replace(second=0, microsecond=0)
+
+
+def test_predicted_attributes_are_marked_and_give_way_to_the_feed(staff, visitor):
+    predicted = (PredictedAttribute(1, "style", "modern", 0.93), PredictedAttribute(1, "color", "green", 0.99))
+    serving = staff.engine.serving
+    staff.engine._serving = replace(serving, generation=replace(serving.generation, predicted_attributes=predicted))
+    text = visitor("viewer").get("/admin/products/P-00").text
+    assert "modern" in text
+    assert "predicted, 93%" in text.replace("\N{NO-BREAK SPACE}", "")
+    assert "green" not in text, "the feed has a color"
