@@ -10,7 +10,7 @@ from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
 from vsearch.ocr import open_reader
 from vsearch.search.engine import Engine
-from webui import admin, admission, api, errors, feedback, formatting, monitoring, shop
+from webui import admin, admission, api, errors, feedback, formatting, monitoring, shop, theme
 from webui.admin import access
 from webui.image_files import Thumbnails, UploadStore, load_examples
 from webui.review_photos import ReviewPhotos, ReviewSampler
@@ -57,6 +57,7 @@ def create_app(
     for module in (shop, feedback, api, monitoring):
         app.register_blueprint(module.blueprint)
     errors.register(app)
+    theme.register(app, settings)
     formatting.register(app)
     feedback.register(app, settings)
     monitoring.register(app)

@@ -133,12 +133,16 @@ class Settings(BaseModel):
     """Days to keep a thumbnail; it is recreated on demand."""
     max_failed_share: Share = 0.05
     """Largest share of new images that may fail; beyond it, an import or index run stops."""
+    shop_name: str = Field("Search by photo", min_length=1, max_length=60)
+    """Name in the header and the titles of the shoppers' pages."""
+    theme: Path | None = None
+    """Folder with the shop's own templates, style sheet and logo; see docs/theme.md."""
     examples: Path | None = None
     """Folder of example photos for the start page, captioned with their file names."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     """Minimum severity of log messages."""
 
-    @field_validator("weights", "examples", "feed_mapping", "canaries", mode="before")
+    @field_validator("weights", "examples", "theme", "feed_mapping", "canaries", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value
