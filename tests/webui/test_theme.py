@@ -1,9 +1,11 @@
 """The shop's name, logo, style sheet and templates."""
 
 import pytest
+from flask import Flask
 
 from tests.webui.conftest import running
 from vsearch.core.errors import SettingsError
+from webui import theme
 
 
 @pytest.fixture
@@ -34,8 +36,8 @@ def test_files_of_the_theme(themed):
     home = site.client.get("/").text
     assert home.index("style.css") < home.index("/theme/theme.css")
     assert "/theme/logo.png" in home
-    answer = site.client.get("/theme/theme.css")
-    assert (answer.mimetype, "#123456" in answer.text) == ("text/css", True)
+    with site.client.get("/theme/theme.css") as answer:
+        assert (answer.mimetype, "#123456" in answer.text) == ("text/css", True)
     for name in ("../secret.txt", "..%2Fsecret.txt", "missing.css", ""):
         assert site.client.get(f"/theme/{name}").status_code == 404
 
@@ -52,8 +54,5 @@ def test_templates_of_the_theme_replace_those_of_vsearch(themed):
 
 
 def test_a_theme_that_does_not_exist_is_an_error(settings, tmp_path):
-    with (
-        pytest.raises(SettingsError, match="theme"),
-        running(settings.model_copy(update={"theme": tmp_path / "missing"})),
-    ):
-        pass
+    with pytest.raises(SettingsError, match="theme"):
+        theme.register(Flask("test"), settings.model_copy(update={"theme": tmp_path / "missing"}))
