@@ -14,7 +14,7 @@ from indexer.build.run_context import current_manifest, exclusive_run
 from indexer.promotion import evaluation_set, reader_promotion
 from indexer.promotion import promote as promotion
 from indexer.promotion.evaluation_set import Photos
-from indexer.promotion.model_comparison import CANDIDATE, IN_USE, ModelComparison
+from indexer.promotion.model_comparison import CANDIDATE, IN_USE, REFITTED, ModelComparison
 from vsearch.cli import ANY_PATH, EXISTING_FILE, EXISTING_PATH, FOLDER, inputs, json_option, pass_settings
 from vsearch.cli.console import out, progress, stoppable, table
 from vsearch.core.errors import CheckpointError, GenerationCorrupt
@@ -354,7 +354,7 @@ def _print_comparison(result: ModelComparison) -> None:
         change = paired.difference
         numbers = (f"{paired.first:.3f}", f"{paired.second:.3f}", f"{change.mean:+.3f}")
         rows.append((name, *numbers, f"{change.low:+.3f} to {change.high:+.3f}"))
-    titles = {IN_USE: "in use", CANDIDATE: "candidate"}
+    titles = {IN_USE: "in use", CANDIDATE: "candidate", REFITTED: "refitted"}
     names = [titles.get(name, name[:8]) for name in (result.first, result.second)]
     columns = ("mean", *names, "difference", "95 % interval")
     title = f"Evaluation set {result.evaluation}; {figures.queries} queries among {result.pictures} catalog images"

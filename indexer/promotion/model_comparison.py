@@ -18,7 +18,7 @@ from vsearch.index import generation as generations
 from vsearch.search.engine import Engine
 from vsearch.search.serving import Serving, prepare
 
-IN_USE, CANDIDATE = "the model in use", "the candidate"
+IN_USE, CANDIDATE, REFITTED = "the model in use", "the candidate", "the refitted model"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from indexer.build.run_context import (
     shop_checkpoint,
 )
 from indexer.promotion import evaluation_set
-from indexer.promotion.model_comparison import CANDIDATE, IN_USE, ModelComparison, compare_generations
+from indexer.promotion.model_comparison import CANDIDATE, IN_USE, REFITTED, ModelComparison, compare_generations
 from vsearch.core.errors import CheckpointMismatch, GenerationError, PromotionRefused
 from vsearch.core.lock import run_lock
 from vsearch.core.progress import Progress, no_stages
@@ -79,6 +79,7 @@ def compare(
     """
     if first is None:
         _published_manifest(settings)
+    name = second.checkpoint_id if second else REFITTED
     second = second or shop_checkpoint(settings, _published_manifest(settings))
     checkpoints = [checkpoint for checkpoint in (first, second) if checkpoint]
     for checkpoint in checkpoints:
@@ -93,7 +94,7 @@ def compare(
         labels = latest_label(context)
         hidden = [build_generation(context, collect(context, each, current, labels)) for each in checkpoints]
         folders = hidden if first else [generations.current(settings.generations), *hidden]
-        names = (first.checkpoint_id if first else IN_USE, second.checkpoint_id)
+        names = (first.checkpoint_id if first else IN_USE, name)
         return compare_generations(context, photos, (folders[0], folders[1]), names)
 
 
