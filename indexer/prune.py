@@ -24,6 +24,7 @@ from catalog.database import chunks, open_catalog, reclaim_space
 from catalog.image_store import ImageStore, import_lock
 from catalog.models import FeedImport, IndexRun, Job, utc_now
 from indexer.build.run_context import LOCK, Stages, shop_checkpoint
+from indexer.promotion import evaluation_set
 from vsearch.core.errors import CatalogError, CheckpointError, GenerationCorrupt
 from vsearch.core.files import STALE_SECONDS, UNFINISHED, leftovers, modified_before, remove_folder
 from vsearch.core.lock import exclusive_lock, held, run_lock
@@ -212,9 +213,25 @@ class _Collector:
             yield _file(kind, path)
         for sha256, items in self._expired.items():
             yield Garbage("reviewed areas", len(items), 0, partial(self._delete_reviewed, sha256, items))
+        for path in evaluation_set.orphans(self.settings):
+            yield _file("evaluation photos", path)
+        yield from self._training_caches()
         yield from self._jobs_and_records()
         if self._is_published:
             yield from self._generations_models_and_blocks()
+
+    def _training_caches(self) -> Iterator[Garbage]:
+        """Yield the decoded images and features of training runs that have not been used for a while.
+
+        A run that is resumed computes them again.
+        """
+        before = self.now.timestamp() - timedelta(days=self.settings.keep_unused_days).total_seconds()
+        for run in self.settings.data.glob("runs/*"):
+            if not held(run / "lock") and all(path.stat().st_mtime < before for path in run.iterdir()):
+                for cache in (run / "cache", run / "trunk"):
+                    if cache.is_dir():
+                        size = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
+                        yield Garbage("training caches", 1, size, partial(shutil.rmtree, cache))
 
     def _delete_reviewed(self, sha256: str, items: list[int]) -> None:
         with self.sessions.begin() as session:

@@ -253,8 +253,8 @@ def create_evaluation_set(
         raise click.UsageError("Give either --reviewed or --photos.")
     own = _own_photos(settings, source, answers) if source and answers else None
     with exclusive_run(settings, progress=progress) as context:
-        photos = evaluation_set.reviewed_photos(context) if reviewed else own
-        created = evaluation_set.create(context, photos, replace=replace)
+        photos, sources = evaluation_set.reviewed_photos(context) if reviewed else (own, [])
+        created = evaluation_set.create(context, photos, sources=sources, replace=replace)
     click.echo(f"Models are now compared on evaluation set {created}, stored in {created.folder}.")
 
 

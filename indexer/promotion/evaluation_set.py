@@ -13,7 +13,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -84,7 +84,7 @@ class EvaluationSet:
 
 
 def load(settings: Settings) -> EvaluationSet | None:
-    """Return the set in use, or None if there is none.
+    """Return the set in use, or None if there is none; without reviewed photos that were deleted since.
 
     Raises:
         DatasetError: a file is missing or was changed.
@@ -95,10 +95,14 @@ def load(settings: Settings) -> EvaluationSet | None:
     folder = current.parent / current.read_text(encoding="utf8", errors="replace").strip()
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf8"))
-        for name, photo in manifest["photos"].items():
+        deleted = {
+            name for name, photo in manifest["photos"].items() if "source" in photo and not (folder / name).exists()
+        }
+        photos = {name: photo for name, photo in manifest["photos"].items() if name not in deleted}
+        for name, photo in photos.items():
             if checksum(folder / name) != photo["sha256"]:
                 raise ValueError(f"{name} was changed")
-        skus = {name: frozenset(photo["skus"]) for name, photo in manifest["photos"].items()}
+        skus = {name: frozenset(photo["skus"]) for name, photo in photos.items()}
         return EvaluationSet(folder, folder.name, manifest["kind"], manifest["created_at"], skus)
     except (OSError, ValueError, KeyError) as error:
         raise DatasetError(
@@ -112,8 +116,12 @@ def load_or_create(context: RunContext) -> EvaluationSet:
     return load(context.settings) or create(context)
 
 
-def create(context: RunContext, photos: Photos | None = None, *, replace: bool = False) -> EvaluationSet:
+def create(
+    context: RunContext, photos: Photos | None = None, *, sources: Sequence[str] = (), replace: bool = False
+) -> EvaluationSet:
     """Create the evaluation set from photos with their SKUs, or else from synthetic photos of catalog products.
+
+    `sources` are the SHA-256 of the reviewed photos in the image store that `photos` are from; see `orphans`.
 
     Raises:
         DatasetError: a set exists and `replace` is false, there are no photos, or a SKU is not in the catalog.
@@ -139,7 +147,7 @@ def create(context: RunContext, photos: Photos | None = None, *, replace: bool =
     ):
         hidden = Path(name) / "set"
         hidden.mkdir()
-        set_id = _write(hidden, photos, {row.sku for row in rows}, about)
+        set_id = _write(hidden, photos, {row.sku for row in rows}, about, sources)
         if (folder / set_id).exists():
             shutil.rmtree(folder / set_id)
         hidden.rename(folder / set_id)
@@ -179,8 +187,8 @@ def synthetic_photos(rows: Iterable[GalleryRow], store: ImageStore) -> Iterator[
         raise CatalogError("No product has a readable image for an evaluation set. Import a feed with images first.")
 
 
-def reviewed_photos(context: RunContext) -> Photos:
-    """Return the reviewed photos of products that are kept for evaluation, each cropped to its labeled area.
+def reviewed_photos(context: RunContext) -> tuple[Photos, list[str]]:
+    """Return the reviewed photos of products that are kept for evaluation, cropped to their labeled areas, and sources.
 
     Raises:
         DatasetError: there are none.
@@ -188,18 +196,27 @@ def reviewed_photos(context: RunContext) -> Photos:
     with context.sessions() as session:
         labels = reviews.effective_labels(session, None)
         sku_of = {row.product_id: row.sku for row in queries.gallery_rows(session)}
-    store, photos = ImageStore(context.settings.pictures), []
-    for label in labels:
-        if label.split == "evaluation" and label.product_id in sku_of:
-            photos.append((decode(store.read(label.crop_sha256), Limits(min_side=1)), {sku_of[label.product_id]}))
-    if not photos:
+    store = ImageStore(context.settings.pictures)
+    chosen = [label for label in labels if label.split == "evaluation" and label.product_id in sku_of]
+    if not chosen:
         raise DatasetError("No reviewed photo of a product is kept for evaluation. Review more photos first.")
-    return photos
+    pictures = [decode(store.read(label.crop_sha256), Limits(min_side=1)) for label in chosen]
+    skus = [{sku_of[label.product_id]} for label in chosen if label.product_id is not None]
+    return list(zip(pictures, skus, strict=True)), [label.crop_sha256 for label in chosen]
 
 
-def _write(folder: Path, photos: Photos, known: Collection[str], about: dict[str, Any]) -> str:
+def orphans(settings: Settings) -> Iterator[Path]:
+    """Yield the files of reviewed photos that have been deleted from the image store since."""
+    store = ImageStore(settings.pictures)
+    for manifest in _folder(settings).glob(f"*/{_MANIFEST}"):
+        for name, photo in json.loads(manifest.read_text(encoding="utf8"))["photos"].items():
+            if "source" in photo and not store.exists(photo["source"]) and (manifest.parent / name).exists():
+                yield manifest.parent / name
+
+
+def _write(folder: Path, photos: Photos, known: Collection[str], about: dict[str, Any], sources: Sequence[str]) -> str:
     """Write all files of a set and return its id."""
-    written = {}
+    written: dict[str, dict[str, Any]] = {}
     for number, (picture, skus) in enumerate(photos):
         unknown = sorted(set(skus) - set(known))
         if unknown:
@@ -210,6 +227,8 @@ def _write(folder: Path, photos: Photos, known: Collection[str], about: dict[str
         file = folder / f"{number:04d}.jpg"
         file.write_bytes(encode_jpeg(picture, quality=_JPEG_QUALITY))
         written[file.name] = {"sha256": checksum(file), "skus": sorted(skus)}
+        if sources:
+            written[file.name]["source"] = sources[number]
     if not written:
         raise DatasetError("The evaluation set has no photos. Give at least one photo with its SKU.")
     manifest = json.dumps({**about, "photos": written}, indent=1, sort_keys=True)

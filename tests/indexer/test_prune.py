@@ -50,7 +50,17 @@ pytestmark = pytest.mark.slow
 
 DAY = 86_400
 PRODUCTS = 16
-KINDS = {"generations", "models", "blocks", "pictures", "thumbnails", "uploads", "temporary files", "jobs"}
+KINDS = {
+    "generations",
+    "models",
+    "blocks",
+    "pictures",
+    "thumbnails",
+    "uploads",
+    "temporary files",
+    "jobs",
+    "training caches",
+}
 
 
 def open_encoder(checkpoint: Checkpoint) -> Encoder:

@@ -1,15 +1,18 @@
 """Reviewed photos in index runs and promotions."""
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
 from catalog import reviews
+from catalog.models import utc_now
 from catalog.reviews import Area, EffectiveLabel, NewLabel
+from indexer import prune
 from indexer.build.labels import choose_photos, nearest_class
 from indexer.build.reindex import reindex
+from indexer.build.run_context import exclusive_run
 from indexer.cli.catalog_images import list_images
 from indexer.promotion import evaluation_set
 from indexer.promotion.promote import compare, promote
@@ -113,9 +116,26 @@ def test_training_uses_the_photos_that_are_not_for_evaluation(indexed_shop: Shop
     without = list_images(indexed_shop.settings, reviewed=False)
     assert len(without) == len(list_images(indexed_shop.settings)) - 2
 
-    created = indexed_shop.with_settings(checkpoint="")
-    from indexer.build.run_context import exclusive_run
+    with exclusive_run(indexed_shop.settings) as context:
+        photos, sources = evaluation_set.reviewed_photos(context)
+    assert ([skus for _, skus in photos], sources) == ([{"S002"}], evaluation)
 
-    with exclusive_run(created.settings) as context:
-        photos = list(evaluation_set.reviewed_photos(context))
-    assert [skus for _, skus in photos] == [{"S002"}]
+
+@pytest.mark.slow
+def test_deleted_photos_leave_the_evaluation_set_and_old_runs(indexed_shop: Shop):
+    settings = indexed_shop.settings
+    sources = review(indexed_shop, "S002", 2, split="evaluation")
+    with exclusive_run(settings) as context:
+        photos, sources = evaluation_set.reviewed_photos(context)
+        created = evaluation_set.create(context, photos, sources=sources)
+    cache = settings.data / "runs" / "chairs" / "cache"
+    cache.mkdir(parents=True)
+    (cache / "images.npy").write_bytes(b"0")
+    indexed_shop.store.path(sources[0]).unlink()
+
+    prune.run(settings)
+    assert len(evaluation_set.load(settings).answers) == 1
+    assert len(list(created.folder.glob("*.jpg"))) == 1
+    assert cache.exists()
+    prune.run(settings, clock=lambda: utc_now() + timedelta(days=settings.keep_unused_days + 1))
+    assert not cache.exists()

@@ -46,7 +46,7 @@ def test_own_photos_may_have_several_right_products(shop: Shop) -> None:
     picture, _ = shop.photos()[0]
     created = shop.create_evaluation_set([(picture, {"S001", "S000"})])
     assert (created.kind, created.answers) == ("own", {"0000.jpg": frozenset({"S000", "S001"})})
-    queries = created.queries({"S000": 7, "S002": 9})
+    _, queries = created.queries({"S000": 7, "S002": 9})
     assert [query.relevant for query in queries] == [frozenset({7})]
 
 
