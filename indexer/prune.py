@@ -230,7 +230,8 @@ class _Collector:
             if not held(run / "lock") and all(path.stat().st_mtime < before for path in run.iterdir()):
                 for cache in (run / "cache", run / "trunk"):
                     if cache.is_dir():
-                        size = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
+                        files = [path for path in cache.rglob("*") if path.is_file()]
+                        size = sum(path.stat().st_size for path in files if not path.name.startswith(TEMPORARY))
                         yield Garbage("training caches", 1, size, partial(shutil.rmtree, cache))
 
     def _delete_reviewed(self, sha256: str, items: list[int]) -> None:
