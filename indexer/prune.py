@@ -232,7 +232,8 @@ class _Collector:
                     if cache.is_dir():
                         files = [path for path in cache.rglob("*") if path.is_file()]
                         size = sum(path.stat().st_size for path in files if not path.name.startswith(TEMPORARY))
-                        yield Garbage("training caches", 1, size, partial(shutil.rmtree, cache))
+                        if size:
+                            yield Garbage("training caches", 1, size, partial(shutil.rmtree, cache))
 
     def _delete_reviewed(self, sha256: str, items: list[int]) -> None:
         with self.sessions.begin() as session:

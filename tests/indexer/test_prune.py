@@ -50,17 +50,7 @@ pytestmark = pytest.mark.slow
 
 DAY = 86_400
 PRODUCTS = 16
-KINDS = {
-    "generations",
-    "models",
-    "blocks",
-    "pictures",
-    "thumbnails",
-    "uploads",
-    "temporary files",
-    "jobs",
-    "training caches",
-}
+KINDS = {"generations", "models", "blocks", "pictures", "thumbnails", "uploads", "temporary files", "jobs"}
 
 
 def open_encoder(checkpoint: Checkpoint) -> Encoder:
