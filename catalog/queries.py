@@ -153,6 +153,12 @@ def is_picture_public(session: Session, sha256: str) -> bool:
     return session.scalar(statement) or False
 
 
+def picture_of_image(session: Session, image_id: int) -> str | None:
+    """Return the SHA-256 of a readable image of a live product, or None."""
+    statement = select(Image.sha256).join(Product).where(LIVE, READABLE, Image.image_id == image_id)
+    return session.scalar(statement)
+
+
 def gallery_rows(session: Session) -> list[GalleryRow]:
     """Return every readable image of every live product, ordered by image id."""
     product, size = (Product.category, Product.variant_group, Product.brand), (Image.width, Image.height)

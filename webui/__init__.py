@@ -10,9 +10,11 @@ from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
 from vsearch.ocr import open_reader
 from vsearch.search.engine import Engine
-from webui import admin, admission, api, errors, feedback, formatting, monitoring, shop, theme
+from vsearch.search.heat_map import Explainer
+from webui import admin, admission, api, errors, explanations, feedback, formatting, monitoring, shop, theme
 from webui.admin import access
 from webui.image_files import Thumbnails, UploadStore, load_examples
+from webui.remote_images import RemoteImages
 from webui.review_photos import ReviewPhotos, ReviewSampler
 from webui.services import EXTENSION, ArticleNumberReader, CatalogCache, OpenReader, Services
 
@@ -51,10 +53,12 @@ def create_app(
         article_numbers=ArticleNumberReader(settings, sessions, open_reader),
         examples=load_examples(settings.examples, Limits.from_settings(settings)),
         catalog=CatalogCache(sessions, settings.currency),
+        explainer=Explainer(engine),
+        remote_images=RemoteImages(settings),
         review_photos=ReviewPhotos(settings, sessions),
         sampler=ReviewSampler(settings, engine, sessions),
     )
-    for module in (shop, feedback, api, monitoring):
+    for module in (shop, explanations, feedback, api, monitoring):
         app.register_blueprint(module.blueprint)
     errors.register(app)
     theme.register(app, settings)

@@ -21,10 +21,10 @@ from vsearch.core.settings import Settings
 from webui import errors
 from webui.connections import REJECTED, WAITED, client_network
 
-SEARCH_ENDPOINTS = ("shop.search", "shop.show_results", "api.search")
+SEARCH_ENDPOINTS = ("shop.search", "shop.show_results", "explanations.show", "api.search")
 """Endpoints that encode photos."""
 
-LIMITED_ENDPOINTS = (*SEARCH_ENDPOINTS, "feedback.rate", "api.rate")
+LIMITED_ENDPOINTS = (*SEARCH_ENDPOINTS, "shop.search_address", "feedback.rate", "api.rate")
 """Endpoints that count towards the rate limit."""
 
 HEALTH_ENDPOINTS = ("health.alive", "health.ready", "admin_health.alive", "admin_health.ready_details")

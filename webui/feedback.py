@@ -18,7 +18,11 @@ blueprint = Blueprint("feedback", __name__)
 
 def register(app: Flask, settings: Settings) -> None:
     """Let all templates say for how long photos are kept, and whether some are kept without a verdict."""
-    app.jinja_env.globals.update(review_days=settings.review_days, keeps_samples=settings.review_sample_share > 0)
+    app.jinja_env.globals.update(
+        upload_days=settings.upload_days,
+        review_days=settings.review_days,
+        keeps_samples=settings.review_sample_share > 0,
+    )
 
 
 @blueprint.post("/results/<photo_id>/feedback")

@@ -22,7 +22,9 @@ from vsearch.models import registry
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.ocr import TagReader, open_reader
 from vsearch.search.engine import Engine
+from vsearch.search.heat_map import Explainer
 from webui.image_files import ExamplePhoto, Thumbnails, UploadStore
+from webui.remote_images import RemoteImages
 from webui.review_photos import ReviewPhotos, ReviewSampler
 
 EXTENSION = "vsearch"
@@ -154,6 +156,8 @@ class Services:
     article_numbers: ArticleNumberReader
     examples: Mapping[str, ExamplePhoto]
     catalog: CatalogCache
+    explainer: Explainer
+    remote_images: RemoteImages
     review_photos: ReviewPhotos
     sampler: ReviewSampler
 

@@ -2,7 +2,7 @@
 
 from io import BytesIO
 
-from flask import Blueprint, abort, redirect, render_template, request, send_file, url_for
+from flask import Blueprint, abort, jsonify, redirect, render_template, request, send_file, url_for
 from werkzeug.wrappers import Response
 
 from catalog import queries
@@ -34,20 +34,40 @@ def home() -> str:
         examples=services().examples.values(),
         reads_article_numbers=services().article_numbers.is_open,
         deleted="deleted" in request.args,
+        by_address=services().settings.search_by_address,
     )
 
 
 @blueprint.post("/search")
 def search() -> Response:
     """Store a photo and redirect to its results, or to the product whose article number it shows."""
-    photo_id = services().uploads.put(_photo_from_form())
+    return _open_photo(_photo_from_form())
+
+
+@blueprint.post("/search/address")
+def search_address() -> Response:
+    """Download the image at an address, then do the same as `search`."""
+    if not services().settings.search_by_address:
+        abort(404)
+    return _open_photo(services().remote_images.fetch(request.form.get("address", "").strip()))
+
+
+def _open_photo(photo: bytes) -> Response:
+    """Store a photo and redirect to what it shows; scripts get the location as JSON."""
+    location = _location_of(services().uploads.put(photo))
+    if request.accept_mimetypes.best == "application/json":
+        return jsonify(location=location)
+    return redirect(location, code=303)
+
+
+def _location_of(photo_id: str) -> str:
     criteria = Criteria()
     if services().article_numbers.reader is not None:
-        number = read_article_number(_load_photo(photo_id), criteria)
+        number = read_article_number(load_photo(photo_id), criteria)
         if number and number.product:
-            return _redirect_to_product(number.product, photo_id, criteria)
+            return _product_url(number.product, photo_id, criteria)
         criteria = criteria.with_changes(article_number=number.number if number else "")
-    return redirect(url_for("shop.show_results", photo_id=photo_id, **criteria.query()), code=303)
+    return url_for("shop.show_results", photo_id=photo_id, **criteria.query())
 
 
 @blueprint.get("/search")
@@ -67,11 +87,11 @@ def show_results(photo_id: str) -> tuple[str, int] | Response:
         return render_template("kept.html", photo_id=photo_id, until=until), 404
     currencies = services().catalog.currencies()
     criteria, problems = from_form(request.args, currencies[0])
-    picture = _load_photo(photo_id)
+    picture = load_photo(photo_id)
     if criteria.box and criteria.page == 1:
         number = read_article_number(picture, criteria)
         if number and number.product:
-            return _redirect_to_product(number.product, photo_id, criteria)
+            return redirect(_product_url(number.product, photo_id, criteria), code=303)
         criteria = criteria.with_changes(article_number=number.number if number else criteria.article_number)
     page = results.find_products(services(), picture, criteria)
     monitoring.add_timings(page.timings)
@@ -172,7 +192,8 @@ def _photo_from_form() -> bytes:
     return example.photo if example else abort(404, "This example is no longer available. Please choose another one.")
 
 
-def _load_photo(photo_id: str) -> Picture:
+def load_photo(photo_id: str) -> Picture:
+    """Decode a shopper's photo; 404 if there is none."""
     photo = services().uploads.read(photo_id) or abort(404, PHOTO_UNAVAILABLE)
     with monitoring.measure("decode"):
         return decode(photo, services().uploads.limits)
@@ -194,5 +215,5 @@ def read_article_number(picture: Picture, criteria: Criteria) -> RecognizedNumbe
         return None if criteria.visual_only else services().article_numbers.read(picture, criteria.box)
 
 
-def _redirect_to_product(card: ProductCard, photo_id: str, criteria: Criteria) -> Response:
-    return redirect(url_for("shop.product", sku=card.sku, photo=photo_id, **criteria.query()), code=303)
+def _product_url(card: ProductCard, photo_id: str, criteria: Criteria) -> str:
+    return url_for("shop.product", sku=card.sku, photo=photo_id, **criteria.query())

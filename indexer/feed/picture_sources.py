@@ -14,8 +14,8 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from indexer.feed import downloads
-from indexer.feed.downloads import Downloader, FileContent
 from vsearch.core.archives import DAMAGED, Archive, NameIndex, files_below, open_archive
+from vsearch.core.downloader import Downloader, FileContent, is_web
 from vsearch.core.errors import AddressRefused, FeedRejected, ImageRejected, first_line
 from vsearch.core.redaction import redact
 
@@ -44,7 +44,7 @@ class PictureSource:
         Raises:
             PictureUnavailable: the image is missing, too large, or unreadable.
         """
-        if downloads.is_web(name):
+        if is_web(name):
             try:
                 return self._web.fetch(name, self._max_bytes, tag)
             except AddressRefused as error:
@@ -56,10 +56,10 @@ class PictureSource:
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
         """Return the names in the order that is fastest to read: files first; addresses keep their order."""
         listed = list(names)
-        files = [name for name in listed if not downloads.is_web(name)]
+        files = [name for name in listed if not is_web(name)]
         return [
             *(self._files.in_reading_order(files) if self._files else files),
-            *(name for name in listed if downloads.is_web(name)),
+            *(name for name in listed if is_web(name)),
         ]
 
 
@@ -82,7 +82,7 @@ def open_pictures(location: str | None, max_bytes: int, *, private: bool = False
 def _open_location(location: str | None, max_bytes: int) -> Iterator["_FilePictures | None"]:
     if location is None:
         yield None
-    elif downloads.is_web(location):
+    elif is_web(location):
         raise FeedRejected(f"--images {location} is a web address. Put full image URLs in the feed and omit --images.")
     elif downloads.is_address(location):
         yield _open_storage(location, max_bytes)

@@ -215,7 +215,7 @@ def open_page(chromium):
         return page
 
     yield open_page
-    assert [error for error in errors if not re.search(r"status of (400|401|403|404|409|429)", error)] == []
+    assert [error for error in errors if not re.search(r"status of (400|401|403|404|409|415|429)", error)] == []
 
 
 ROOM = (Box(0.625, 0.25, 0.875, 0.75), Box(0.0625, 0.25, 0.3125, 0.75))

@@ -7,7 +7,9 @@ import pytest
 from catalog import review_queue
 from catalog.review_queue import Filter
 from tests.pictures import jpeg
+from tests.webui.admin.test_browser import violations
 from tests.webui.conftest import drag, fits, room, running, tab_to
+from webui.remote_images import RemoteImages
 
 pytestmark = pytest.mark.browser
 
@@ -193,3 +195,89 @@ def test_a_verdict_in_one_tap(open_page, site, photo, width, javascript):
     page.wait_for_url(re.compile(r"deleted"))
     with site.sessions() as session:
         assert review_queue.find(session, Filter(), limit=9) == []
+
+
+PICTURE = """async ([width, height]) => {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [width, height];
+  const context = canvas.getContext("2d");
+  for (let x = 0; x < width; x += 40) {
+    context.fillStyle = `hsl(${x % 360} 80% 50%)`;
+    context.fillRect(x, 0, 40, height);
+  }
+  const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([blob], "large.png", { type: "image/png" }));
+  const field = document.querySelector("#photo");
+  field.files = transfer.files;
+  field.dispatchEvent(new Event("change", { bubbles: true }));
+}"""
+"""Script that chooses a generated picture."""
+
+
+def test_a_large_photo_is_downscaled_before_it_is_sent(open_page, settings):
+    """4 megapixels, of which this server accepts 2: it arrives because the browser shrinks it first."""
+    with running(settings) as site:
+        page = open_page(site)
+        page.evaluate(PICTURE, [2000, 1000])
+        page.wait_for_url(RESULTS)
+        image = page.get_by_role("img", name="Your photo")
+        assert [image.get_attribute(side) for side in ("width", "height")] == ["1600", "800"]
+
+
+def test_a_file_that_is_no_image(open_page, site, tmp_path):
+    """The page says so, and another photo can be chosen at once."""
+    file = tmp_path / "photo.jpg"
+    file.write_bytes(b"no image")
+    page = open_page(site)
+    page.set_input_files("#photo", file)
+    page.get_by_role("alert").wait_for()
+    assert page.locator("[data-busy]").is_hidden()
+    file.write_bytes(site.photo(3))
+    upload(page, file)
+
+
+@phone_and_desktop
+def test_recent_photos_of_this_device(open_page, site, photo, width):
+    page = open_page(site, width)
+    recent = page.get_by_role("heading", name="Your recent photos")
+    assert recent.is_hidden()
+    upload(page, photo)
+    results = page.url
+    page.wait_for_function("localStorage.getItem('vsearch-photos')")
+    page.locator(".wordmark").click()
+    assert recent.is_visible()
+    assert fits(page, width)
+    page.get_by_role("link", name=re.compile("Results for your photo of")).click()
+    page.wait_for_url(results)
+    page.locator(".wordmark").click()
+    page.get_by_role("button", name=re.compile("Delete your photo of")).click()
+    recent.wait_for(state="hidden")
+    assert site.stored() == []
+    assert page.goto(results).status == 404
+
+
+@with_and_without_javascript
+def test_an_address_of_an_image(open_page, site, monkeypatch, javascript):
+    monkeypatch.setattr(RemoteImages, "fetch", lambda self, address: site.photo(3))
+    page = open_page(site, 360, javascript=javascript)
+    page.get_by_text("Search with an image from the web").click()
+    page.get_by_label("Address of the image").fill("https://shop.example/chair.jpg")
+    page.keyboard.press("Enter")
+    page.wait_for_url(RESULTS)
+    assert titles(page)[0] == "Chair Model 3 velvet"
+
+
+@phone_and_desktop
+def test_accessibility(open_page, detector_site, tmp_path, width):
+    file = tmp_path / "room.jpg"
+    file.write_bytes(room())
+    page = open_page(detector_site, width)
+    page.get_by_text("Search with an image from the web").click()
+    assert violations(page) == []
+    upload(page, file)
+    page.goto(page.locator(".why-link").first.evaluate("it => it.href"))
+    assert violations(page) == []
+    page.locator(".wordmark").click()
+    page.get_by_role("heading", name="Your recent photos").wait_for()
+    assert violations(page) == []

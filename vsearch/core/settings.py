@@ -92,6 +92,8 @@ class Settings(BaseModel):
     """Maximum size of an image file, in MB."""
     max_pixels_mp: int = Field(64, ge=1, le=400)
     """Maximum size of an image, in megapixels."""
+    search_by_address: bool = True
+    """Let shoppers search with the web address of an image; the server downloads it, never from a private network."""
     upload_days: int = Field(30, ge=1)
     """Days to keep uploaded photos."""
     upload_gb: float = Field(2.0, gt=0)

@@ -147,7 +147,7 @@ def test_no_log_shows_a_password(variable, value, tmp_path, capfd, monkeypatch):
     """Nor a traceback from vsearch or a library; run in a separate process, because logging is set up only once."""
     (tmp_path / "feed.csv").write_text("sku,title\nA,Sofa\n")
     environment = {"VSEARCH_FEED": str(tmp_path / "feed.csv"), **os.environ, variable: value}
-    program = "from indexer.feed import downloads; downloads.MAX_TRIES = 1; from vsearch.cli import main; main()"
+    program = "from vsearch.core import downloader; downloader.MAX_TRIES = 1; from vsearch.cli import main; main()"
     command = [sys.executable, "-c", program, "--log-level", "DEBUG", "--data", str(tmp_path), "catalog", "import"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[3])
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from indexer.feed.downloads import Downloader, is_public, local_file
+from indexer.feed.downloads import local_file
 from indexer.feed.picture_sources import PictureUnavailable, open_pictures
 from indexer.feed.reader import read_feed
+from vsearch.core.downloader import Downloader, is_public
 from vsearch.core.errors import AddressRefused, FeedRejected
 
 pytestmark = pytest.mark.slow
