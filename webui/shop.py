@@ -1,6 +1,7 @@
 """The web pages for shoppers, and their images."""
 
 from io import BytesIO
+from urllib.parse import urlsplit
 
 from flask import Blueprint, abort, jsonify, redirect, render_template, request, send_file, url_for
 from werkzeug.wrappers import Response
@@ -9,9 +10,10 @@ from catalog import queries
 from catalog.queries import ProductCard
 from vsearch.imaging.codec import Picture, decode
 from vsearch.search.engine import ALL
-from webui import monitoring, results
+from webui import formatting, monitoring, results
 from webui.criteria import Criteria, from_form
 from webui.image_files import form_fields
+from webui.product_data import structured_data
 from webui.review_photos import WHOLE, area_of
 from webui.services import RecognizedNumber, services
 
@@ -136,19 +138,28 @@ def robots() -> Response:
 
 
 @blueprint.get("/products/<path:sku>")
-def product(sku: str) -> str:
-    """Show one product and others that look like it."""
+def product(sku: str) -> str | Response:
+    """Show one product and others that look like it; or, by the `product_page` setting, redirect to the shop's page."""
     with services().sessions() as session:
         detail = queries.product_by_sku(session, sku)
     if detail is None:
         abort(404, "This product is not available. Upload a photo to find similar ones.")
+    address = formatting.web_address(detail.item.url)
+    if services().settings.product_page == "shop" and address:
+        return redirect(address)
     photo_id, visual_search = request.args.get("photo", ""), ""
     if detail.item.article_number and services().uploads.find(photo_id):
         criteria = from_form(request.args, services().catalog.currencies()[0])[0].with_changes(visual_only=True)
         visual_search = url_for(".show_results", photo_id=photo_id, **criteria.query())
     similar = results.similar_products(services(), detail.card.product_id, MORE_LIKE_THIS)
     return render_template(
-        "product.html", detail=detail, similar=similar, photo_id=photo_id, visual_search=visual_search
+        "product.html",
+        detail=detail,
+        similar=similar,
+        photo_id=photo_id,
+        visual_search=visual_search,
+        data=structured_data(detail),
+        results_url=_results_before(),
     )
 
 
@@ -181,6 +192,13 @@ def example(example_id: str) -> Response:
     response = send_file(BytesIO(found.preview), "image/jpeg", etag=example_id, max_age=_YEAR)
     response.cache_control.immutable = True
     return response
+
+
+def _results_before() -> str:
+    """Return the URL of the results that link to this page; "" if the shopper comes from elsewhere."""
+    referrer = urlsplit(request.referrer or "")
+    is_results = referrer.path.startswith(f"{request.script_root}/results/")
+    return request.referrer or "" if is_results and referrer.netloc == request.host else ""
 
 
 def _photo_from_form() -> bytes:

@@ -137,6 +137,8 @@ class Settings(BaseModel):
     """Largest share of new images that may fail; beyond it, an import or index run stops."""
     shop_name: str = Field("Search by photo", min_length=1, max_length=60)
     """Name in the header and the titles of the shoppers' pages."""
+    product_page: Literal["own", "shop"] = "own"
+    """Page that results link to: vsearch's own, or directly the product's address in the feed."""
     theme: Path | None = None
     """Folder with the shop's own templates, style sheet and logo; see docs/theme.md."""
     examples: Path | None = None
