@@ -4,14 +4,15 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import wraps
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask, request
 from flask_limiter import Limiter, RateLimitExceeded
 from limits import parse_many
-from werkzeug.exceptions import BadRequest, NotFound, ServiceUnavailable, TooManyRequests, default_exceptions
+from werkzeug.exceptions import BadRequest, Forbidden, NotFound, ServiceUnavailable, TooManyRequests, default_exceptions
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.sansio.utils import host_is_trusted
 from werkzeug.wrappers import Response
@@ -47,6 +48,7 @@ def check_settings(settings: Settings) -> None:
     except ValueError:
         remedy = "Use a number per unit of time, such as 60/minute, or leave it empty for no limit."
         raise SettingsError(f"Setting rate_limit: {settings.rate_limit!r} is not valid. {remedy}") from None
+    widget_origins(settings)
     if settings.searches_in_flight and settings.searches_in_flight >= settings.threads:
         remedy = f"Leave at least one of {settings.threads} threads for other pages, or increase threads."
         raise SettingsError(f"Setting searches_in_flight: {settings.searches_in_flight} is too many. {remedy}")
@@ -120,6 +122,30 @@ def _limit_concurrency(view: Callable[..., Any], slots: threading.BoundedSemapho
             slots.release()
 
     return limited
+
+
+def reject_other_sites(allowed: Collection[str] = ()) -> None:
+    """Refuse a request that a page of another site made, unless its origin is allowed; programs send no headers."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    foreign = origin is not None and urlsplit(origin).netloc != request.host
+    if (site not in ("same-origin", "none") if site is not None else foreign) and origin not in allowed:
+        raise Forbidden("This request came from another site.")
+
+
+def widget_origins(settings: Settings) -> frozenset[str]:
+    """Return the origins whose pages may send photos.
+
+    Raises:
+        SettingsError: one is not an origin.
+    """
+    origins = frozenset(filter(None, (name.strip().rstrip("/") for name in settings.widget_origins.split(","))))
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in ("https", "http") or not parts.netloc or f"{parts.scheme}://{parts.netloc}" != origin:
+            raise SettingsError(
+                f"Setting widget_origins: {origin!r} is not an origin. Use one such as https://shop.example."
+            )
+    return origins
 
 
 def _reject_control_characters() -> None:

@@ -1,12 +1,11 @@
 """Shoppers' verdicts on results: "This is it", "Similar", "Wrong", without an account."""
 
-from urllib.parse import urlsplit
-
 from flask import Blueprint, Flask, abort, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from catalog.models import utc_now
 from vsearch.core.settings import Settings
+from webui.admission import reject_other_sites
 from webui.criteria import from_form
 from webui.review_photos import Rating
 from webui.services import services
@@ -47,11 +46,3 @@ def keep_rating(photo_id: str, rating: Rating) -> dict[str, str]:
     item_id, kept_until = found
     services().sampler.guess(item_id)
     return {"sku": rating.sku, "verdict": rating.verdict, "kept_until": f"{kept_until:%Y-%m-%d}"}
-
-
-def reject_other_sites() -> None:
-    """Refuse a request that a page of another site made; programs send neither header."""
-    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    foreign = origin is not None and urlsplit(origin).netloc != request.host
-    if site != "same-origin" if site is not None else foreign:
-        abort(403, "This request came from another site.")

@@ -10,7 +10,7 @@ from catalog import queries
 from catalog.queries import ProductCard
 from vsearch.imaging.codec import Picture, decode
 from vsearch.search.engine import ALL
-from webui import formatting, monitoring, results
+from webui import admission, formatting, monitoring, results
 from webui.criteria import Criteria, from_form
 from webui.image_files import form_fields
 from webui.product_data import structured_data
@@ -43,12 +43,14 @@ def home() -> str:
 @blueprint.post("/search")
 def search() -> Response:
     """Store a photo and redirect to its results, or to the product whose article number it shows."""
+    admission.reject_other_sites(admission.widget_origins(services().settings))
     return _open_photo(_photo_from_form())
 
 
 @blueprint.post("/search/address")
 def search_address() -> Response:
     """Download the image at an address, then do the same as `search`."""
+    admission.reject_other_sites()
     if not services().settings.search_by_address:
         abort(404)
     return _open_photo(services().remote_images.fetch(request.form.get("address", "").strip()))

@@ -214,3 +214,32 @@ def test_robots_txt(client):
 def test_invalid_limits(settings, changes):
     with pytest.raises(SettingsError, match=list(changes)[-1]):
         admission.check_settings(settings.model_copy(update=changes))
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 303),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"}, 303),
+        ({"Sec-Fetch-Site": "none"}, 303),
+        ({"Origin": "http://localhost"}, 303),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://shop.example"}, 303),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "https://shop.example.evil.example"}, 403),
+    ],
+)
+def test_pages_of_other_sites_send_no_photos(settings, headers, status):
+    with running(
+        settings.model_copy(update={"widget_origins": "https://shop.example, https://m.shop.example"})
+    ) as site:
+        photo = {"photo": (io.BytesIO(site.photo(3)), "photo.jpg")}
+        assert site.client.post("/search", data=photo, headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("origins", ["shop.example", "https://shop.example/path", "ftp://shop.example", "*"])
+def test_origins_of_the_widget_are_checked_at_the_start(settings, origins):
+    with pytest.raises(SettingsError, match="widget_origins"):
+        admission.check_settings(settings.model_copy(update={"widget_origins": origins}))

@@ -1,8 +1,10 @@
 """The pages in Debian's Chromium, driven by Playwright."""
 
 import re
+from dataclasses import replace
 
 import pytest
+from flask import Flask
 
 from catalog import review_queue
 from catalog.review_queue import Filter
@@ -10,6 +12,7 @@ from tests.pictures import jpeg
 from tests.webui.admin.test_browser import violations
 from tests.webui.conftest import drag, fits, room, running, tab_to
 from webui.remote_images import RemoteImages
+from webui.services import services_of
 
 pytestmark = pytest.mark.browser
 
@@ -281,3 +284,22 @@ def test_accessibility(open_page, detector_site, tmp_path, width):
     page.locator(".wordmark").click()
     page.get_by_role("heading", name="Your recent photos").wait_for()
     assert violations(page) == []
+
+
+def test_widget_on_another_site(open_page, settings, photo, tmp_path):
+    """The shop's page, from another origin, has a button that opens the results of a photo."""
+    with running(settings) as site:
+        shop = Flask("shop")
+        page = open_page(site)
+        address = page.url.rstrip("/")
+        shop.add_url_rule(
+            "/", view_func=lambda: f'<h1>Shop</h1><script src="{address}/static/widget.js" defer></script>'
+        )
+        own = open_page(site, app=shop)
+        site.app.extensions["vsearch"] = replace(
+            services_of(site.app), settings=settings.model_copy(update={"widget_origins": own.url.rstrip("/")})
+        )
+        assert own.get_by_role("button", name="Search by photo").is_visible()
+        own.set_input_files("input[type=file]", photo)
+        own.wait_for_url(RESULTS)
+        assert titles(own)[0] == "Chair Model 3 velvet"

@@ -137,6 +137,9 @@ class Settings(BaseModel):
     """Largest share of new images that may fail; beyond it, an import or index run stops."""
     shop_name: str = Field("Search by photo", min_length=1, max_length=60)
     """Name in the header and the titles of the shoppers' pages."""
+    widget_origins: str = ""
+    """Origins of the shop's pages that may show the widget (docs/theme.md), such as https://shop.example, separated by
+    commas."""
     product_page: Literal["own", "shop"] = "own"
     """Page that results link to: vsearch's own, or directly the product's address in the feed."""
     theme: Path | None = None
