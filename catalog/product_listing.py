@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session, selectinload
 from catalog import imports
 from catalog.database import CHUNK
 from catalog.models import FeedImport, Image, Product, ProductEdit, ReviewLabel
-from catalog.queries import LIVE, MAX_WORDS, READABLE, SEPARATOR
+from catalog.queries import LIVE, READABLE, SEPARATOR
+from catalog.words import MAX_WORDS
 
 State = Literal["live", "withdrawn", "without picture", "edited", "with problem"]
 STATES: tuple[State, ...] = get_args(State)
@@ -47,7 +48,7 @@ def find(
 
     Args:
         session: of the catalog.
-        words: beginnings of words in the title, brand or description, all of which must match; or a part of the SKU.
+        words: beginnings of words in the title, brand, category, attributes or description, all of which must match; or a part of the SKU.
         category: this category or those below it.
         state: one of `STATES`, or empty for all products.
         limit: the maximum number of products to return.

@@ -1,6 +1,5 @@
-"""Catalog queries that return plain frozen data, and full-text search."""
+"""Catalog queries that return plain frozen data."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Row, Select, exists, func, or_, select, text
+from sqlalchemy import Row, Select, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from catalog.changes import COPIED_FIELDS, ProductItem
@@ -20,24 +19,6 @@ SEPARATOR = " > "
 
 LIVE = Product.withdrawn_at.is_(None)
 READABLE = Image.problem.is_(None)
-
-MAX_WORDS = 32
-FULL_TEXT = "product_text"
-"""Name prefix of the tables, columns and indexes of full-text search: FTS5 on SQLite, tsvector on PostgreSQL.
-
-Migrations create them; no model describes them, because the databases differ.
-"""
-
-_SQLITE_SEARCH = text(
-    "SELECT product.product_id FROM product_text JOIN product ON product.product_id = product_text.rowid "
-    "WHERE product_text MATCH :words AND product.withdrawn_at IS NULL "
-    "ORDER BY bm25(product_text, 10.0, 4.0, 1.0), product.product_id LIMIT :limit"
-)
-_POSTGRESQL_SEARCH = text(
-    "SELECT product_id FROM product, to_tsquery('simple', :words) AS words "
-    "WHERE product_text @@ words AND withdrawn_at IS NULL "
-    "ORDER BY ts_rank(product_text, words) DESC, product_id LIMIT :limit"
-)
 
 
 @dataclass(frozen=True)
@@ -78,40 +59,6 @@ class GalleryRow:
     brand: str = ""
     width: int | None = None  # in pixels, like `height`
     height: int | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class ImageFacets:
-    """What readable images of live products can be filtered by; arrays [n], ascending by image id."""
-
-    image_ids: NDArray[np.int64]
-    prices: NDArray[np.float64]  # of their products in minor units; NaN if unknown
-    currencies: NDArray[np.str_]
-    in_stock: NDArray[np.bool_]  # False if unknown
-
-    def image_ids_where(
-        self,
-        *,
-        price_min: int | None = None,
-        price_max: int | None = None,
-        currency: str | None = None,
-        in_stock: bool = False,
-    ) -> NDArray[np.int64]:
-        """Return the ids of the images that pass the filters, ascending; int64 [n].
-
-        Price bounds are inclusive and in minor units; they exclude products without a price. `currency` excludes
-        products priced in another currency, and `in_stock` also excludes products whose stock is unknown.
-        """
-        passes = np.ones(len(self.image_ids), dtype=np.bool_)
-        if price_min is not None:
-            passes &= self.prices >= price_min
-        if price_max is not None:
-            passes &= self.prices <= price_max
-        if currency is not None:
-            passes &= self.currencies == currency
-        if in_stock:
-            passes &= self.in_stock
-        return self.image_ids[passes]
 
 
 def products_by_ids(session: Session, product_ids: Sequence[int]) -> list[ProductCard]:
@@ -172,18 +119,6 @@ def product_attributes(session: Session) -> dict[int, dict[str, list[str]]]:
     return {row.product_id: row.attributes for row in rows}
 
 
-def image_facets(session: Session) -> ImageFacets:
-    """Return the filterable values of every readable image of every live product; scans both tables."""
-    columns = (Image.image_id, Product.price_minor, Product.currency, Product.stock)
-    statement = select(*columns).join(Product).where(LIVE, READABLE).order_by(Image.image_id)
-    values: list[list[NDArray[Any]]] = [[np.empty(0, dtype)] for dtype in (np.int64, np.float64, "U3", np.float64)]
-    for rows in session.execute(statement.execution_options(yield_per=10_000)).partitions():  # a million take 250 MB
-        for arrays, column in zip(values, zip(*rows, strict=True), strict=True):
-            arrays.append(np.array(column, dtype=arrays[0].dtype))
-    image_ids, prices, currencies, stocks = map(np.concatenate, values)
-    return ImageFacets(image_ids, prices, currencies, stocks > 0)
-
-
 def withdrawn_product_ids(session: Session) -> NDArray[np.int64]:
     """Return the ids of withdrawn products, int64 [n]; scans the whole table."""
     return np.fromiter(session.scalars(select(Product.product_id).where(~LIVE)), dtype=np.int64)
@@ -229,22 +164,6 @@ def counts(session: Session) -> dict[str, int]:
         "unreadable": pictures.where(~READABLE),
     }
     return {name: session.scalars(statement).one() for name, statement in statements.items()}
-
-
-def full_text_search(session: Session, query: str, limit: int) -> list[int]:
-    """Return the ids of live products that contain any word of `query`, best first.
-
-    Words match as prefixes, and words in the title have the highest weight. Everything except letters and digits is
-    ignored, so any input is safe.
-    """
-    words = re.findall(r"[^\W_]+", query)[:MAX_WORDS]
-    if not words:
-        return []
-    if session.get_bind().dialect.name == "sqlite":
-        statement, matched = _SQLITE_SEARCH, " OR ".join(f'"{word}"*' for word in words)
-    else:
-        statement, matched = _POSTGRESQL_SEARCH, " | ".join(f"'{word}':*" for word in words)
-    return list(session.scalars(statement, {"words": matched, "limit": limit}))
 
 
 def category_sizes(session: Session) -> list[tuple[str, int, int]]:

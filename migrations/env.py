@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 
 from catalog.database import connect
 from catalog.models import Base
-from catalog.queries import FULL_TEXT
+from catalog.full_text import FULL_TEXT
 from vsearch.core.settings import load
 
 

@@ -75,27 +75,6 @@ def test_readable_pictures_of_live_products_are_indexed_public_and_shown(filled)
     assert (first.title, first.price_minor, first.currency, first.stock) == ("Title A", 100, "EUR", 1)
 
 
-@pytest.mark.parametrize(
-    ("facets", "skus"),
-    [
-        ({}, "ABCD"),
-        ({"price_min": 200}, "BC"),
-        ({"price_max": 200}, "AB"),
-        ({"price_min": 200, "price_max": 200}, "B"),
-        ({"price_max": 200, "currency": "EUR"}, "AB"),
-        ({"price_max": 200, "currency": "USD"}, ""),
-        ({"in_stock": True}, "AD"),
-        ({"price_min": 0}, "ABC"),
-    ],
-)
-def test_facets(filled, facets, skus):
-    """Bounds are inclusive; products with unknown values are excluded."""
-    expected = [row.image_id for row in queries.gallery_rows(filled) if row.sku in skus]
-    ids = queries.image_facets(filled).image_ids_where(**facets)
-    np.testing.assert_array_equal(ids, expected)
-    assert ids.dtype == np.int64
-
-
 def test_currencies_by_number_of_live_products(session):
     """Ties are broken alphabetically."""
     currencies = {"A": "USD", "B": "CAD", "C": "CAD", "D": "SEK", "E": "SEK"}
@@ -114,7 +93,6 @@ def test_counts_and_withdrawn_products(filled):
 
 def test_empty_catalog(session):
     assert (queries.gallery_rows(session), queries.snapshot(session)) == ([], {})
-    assert queries.image_facets(session).image_ids_where(price_min=1, in_stock=True).shape == (0,)
     assert queries.counts(session) == dict.fromkeys(("products", "withdrawn", "pictures", "unreadable"), 0)
 
 

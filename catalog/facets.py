@@ -1,0 +1,235 @@
+"""What products can be filtered by, as arrays; and the numbers of products that each filter would leave."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from catalog.models import Image, Product
+from catalog.queries import LIVE, READABLE
+
+MAX_VALUES = 80
+"""An attribute with more values than this, or with fewer than two, is no facet."""
+
+ATTRIBUTE = "attr."
+"""Prefix of the names of facets that are attributes of the feed."""
+
+BRAND, CLASS = "brand", "class"
+WIDTHS = ("width", "breite", "largeur")
+"""Names of the dimension that "fits a width" compares, in lowercase."""
+
+CENTIMETERS = {"mm": 0.1, "cm": 1.0, "m": 100.0, "in": 2.54, "ft": 30.48}
+
+Ids = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """The values of one facet, and which rows have which: pairs [p] of a row and a number of a value, each once."""
+
+    names: tuple[str, ...]
+    rows: NDArray[np.int32]
+    codes: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[int, str]]) -> "Values":
+        """Return the values of (row, value) pairs; spellings that differ only in case are one value."""
+        spellings: dict[str, Counter[str]] = {}
+        found: set[tuple[int, str]] = set()
+        for row, value in pairs:
+            if name := value.strip():
+                spellings.setdefault(name.casefold(), Counter())[name] += 1
+                found.add((row, name.casefold()))
+        keys = sorted(spellings)
+        codes = {key: code for code, key in enumerate(keys)}
+        numbers = np.array([(row, codes[key]) for row, key in sorted(found)], dtype=np.int32).reshape(-1, 2)
+        return cls(tuple(spellings[key].most_common(1)[0][0] for key in keys), numbers[:, 0], numbers[:, 1])
+
+    def rows_with(self, chosen: Sequence[str], size: int) -> Mask:
+        """Return which of `size` rows have any of the chosen values; unknown values are those of no row."""
+        keys = {value.casefold() for value in chosen}
+        wanted = np.array([name.casefold() in keys for name in self.names], dtype=np.bool_)
+        mask = np.zeros(size, dtype=np.bool_)
+        if wanted.any():
+            mask[self.rows[wanted[self.codes]]] = True
+        return mask
+
+    def counts(self, passing: Mask) -> Ids:
+        """Return the number of passing rows that have each value, int64."""
+        return np.bincount(self.codes[passing[self.rows]], minlength=len(self.names)).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """The filters of a search, all of which a product must pass; prices are in minor units of `currency`."""
+
+    price_min: int | None = None
+    price_max: int | None = None
+    currency: str = ""
+    in_stock: bool = False
+    width_max: float | None = None  # in centimeters
+    chosen: tuple[tuple[str, tuple[str, ...]], ...] = ()  # (facet, values of which a product has any)
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return self != Filters(currency=self.currency)
+
+
+@dataclass(frozen=True, eq=False)
+class ProductFacets:
+    """What live products with readable images can be filtered by; arrays [m], ascending by product id."""
+
+    product_ids: Ids
+    prices: NDArray[np.float64]  # in minor units; NaN if unknown
+    currencies: NDArray[np.str_]
+    in_stock: Mask  # False if unknown
+    widths: NDArray[np.float64]  # in centimeters; NaN if unknown
+    designs: Ids  # the same number for the variants of one design
+    values: Mapping[str, Values]  # by facet: brand, attr.NAME and, with `of_classes`, class
+    image_ids: Ids  # [n], ascending
+    image_rows: NDArray[np.int64]  # [n], the row of each image's product
+
+    def __len__(self) -> int:
+        return len(self.product_ids)
+
+    @cached_property
+    def facets(self) -> tuple[str, ...]:
+        """The names of facets with enough values to choose from, and not too many."""
+        return tuple(name for name, values in self.values.items() if 2 <= len(values.names) <= MAX_VALUES)
+
+    def rows_of(self, product_ids: Ids) -> Mask:
+        """Return which rows are these products; unknown ids are ignored."""
+        return np.isin(self.product_ids, product_ids)
+
+    def design_of(self, product_id: int) -> int:
+        """Return the number of a product's design; a negative number of its own for an unknown product."""
+        row = int(np.searchsorted(self.product_ids, product_id))
+        known = row < len(self) and self.product_ids[row] == product_id
+        return int(self.designs[row]) if known else -product_id - 1
+
+    def masks(self, filters: Filters) -> dict[str, Mask]:
+        """Return which rows pass each filter in use, by its name: price, stock, width or a facet.
+
+        Price bounds are inclusive; they exclude products without a price or priced in another currency, `width_max`
+        those without a width, and `in_stock` those whose stock is unknown.
+        """
+        masks = {name: self._having(name, chosen) for name, chosen in filters.chosen}
+        if filters.price_min is not None or filters.price_max is not None:
+            low, high = filters.price_min, filters.price_max
+            masks["price"] = self.currencies == filters.currency
+            masks["price"] &= (self.prices >= (-np.inf if low is None else low)) & ~np.isnan(self.prices)
+            masks["price"] &= self.prices <= (np.inf if high is None else high)
+        if filters.in_stock:
+            masks["stock"] = self.in_stock
+        if filters.width_max is not None:
+            masks["width"] = self.widths <= filters.width_max
+        return masks
+
+    def image_ids_of(self, passing: Mask) -> Ids:
+        """Return the ids of the images of these rows, ascending."""
+        return np.asarray(self.image_ids[passing[self.image_rows]])
+
+    def with_predictions(self, predicted: Iterable[tuple[int, str, str, float]]) -> "ProductFacets":
+        """Add predicted attributes, (product id, name, value, probability), to products that lack them."""
+        added: dict[str, list[tuple[int, str]]] = {}
+        rows = {int(product_id): row for row, product_id in enumerate(self.product_ids)}
+        for product_id, name, value, _ in predicted:
+            if product_id in rows:
+                added.setdefault(ATTRIBUTE + name, []).append((rows[product_id], value))
+        values = dict(self.values)
+        for name, pairs in added.items():
+            had = values.get(name, Values.of(()))
+            given = [(int(row), had.names[code]) for row, code in zip(had.rows, had.codes, strict=True)]
+            has = set(had.rows.tolist())
+            values[name] = Values.of([*given, *(pair for pair in pairs if pair[0] not in has)])
+        return replace(self, values=values)
+
+    def of_classes(self, classes: Sequence[str], image_ids: Iterable[Ids]) -> "ProductFacets":
+        """Add the facet `class`, given the image ids of each class in the index; other products have none."""
+        rows, codes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for code, ids in enumerate(image_ids):
+            found = np.unique(self.image_rows[np.isin(self.image_ids, ids)])
+            rows.append(found)
+            codes.append(np.full(len(found), code))
+        pairs = np.concatenate(rows).astype(np.int32), np.concatenate(codes).astype(np.int32)
+        return replace(self, values={**self.values, CLASS: Values(tuple(classes), *pairs)})
+
+    def _having(self, name: str, chosen: Sequence[str]) -> Mask:
+        return self.values.get(name, Values.of(())).rows_with(chosen, len(self))
+
+
+class Passing:
+    """The rows that pass some filters, and those that pass all but one of them."""
+
+    def __init__(self, size: int, masks: Mapping[str, Mask]) -> None:
+        self._masks = masks
+        self._failures = np.zeros(size, dtype=np.int16)
+        for mask in masks.values():
+            self._failures += ~mask
+
+    @cached_property
+    def all(self) -> Mask:
+        """The rows that pass every filter."""
+        return self._failures == 0
+
+    def without(self, *names: str) -> Mask:
+        """Return the rows that pass every filter but these."""
+        failures = self._failures
+        for name in names:
+            if name in self._masks:
+                failures = failures - ~self._masks[name]
+        return failures == 0
+
+
+def product_facets(session: Session) -> ProductFacets:
+    """Return the filterable values of every live product with a readable image; scans both tables."""
+    images = session.execute(select(Image.image_id, Image.product_id).join(Product).where(LIVE, READABLE))
+    pairs = np.array([tuple(row) for row in images], dtype=np.int64).reshape(-1, 2)
+    pairs = pairs[np.argsort(pairs[:, 0], kind="stable")]
+    product_ids = np.unique(pairs[:, 1])
+    has_image = set(product_ids.tolist())
+    columns = (Product.product_id, Product.price_minor, Product.currency, Product.stock, Product.brand)
+    more = (Product.variant_group, Product.dimensions, Product.attributes)
+    statement = select(*columns, *more).where(LIVE).order_by(Product.product_id)
+    rows = (row for row in session.execute(statement.execution_options(yield_per=10_000)) if row[0] in has_image)
+    found: dict[str, list[Any]] = {name: [] for name in ("prices", "currencies", "stocks", "widths", "designs")}
+    facets: dict[str, list[tuple[int, str]]] = {BRAND: []}
+    numbers: dict[str, int] = {}
+    for number, (product_id, price, currency, stock, brand, group, dimensions, attributes) in enumerate(rows):
+        found["prices"].append(price)
+        found["currencies"].append(currency)
+        found["stocks"].append(stock)
+        found["widths"].append(width_of(dimensions))
+        found["designs"].append(product_id if group is None else numbers.setdefault(group, product_id))
+        facets[BRAND].append((number, brand))
+        for name, values in attributes.items():
+            facets.setdefault(ATTRIBUTE + name, []).extend((number, value) for value in values)
+    floats = {name: np.array(found[name], dtype=np.float64) for name in ("prices", "stocks", "widths")}
+    return ProductFacets(
+        product_ids,
+        floats["prices"],
+        np.array(found["currencies"], dtype="U3"),
+        floats["stocks"] > 0,
+        floats["widths"],
+        np.array(found["designs"], dtype=np.int64),
+        {name: Values.of(pairs) for name, pairs in facets.items()},
+        pairs[:, 0],
+        np.searchsorted(product_ids, pairs[:, 1]),
+    )
+
+
+def width_of(dimensions: Mapping[str, str]) -> float | None:
+    """Return the width in centimeters, from dimensions such as {"width": "180 cm"}; None if there is none."""
+    for name, size in dimensions.items():
+        found = re.fullmatch(r"([\d.]+) ?([a-z]+)", size) if name.lower() in WIDTHS else None
+        if found and found[2] in CENTIMETERS:
+            return round(float(found[1]) * CENTIMETERS[found[2]], 2)
+    return None

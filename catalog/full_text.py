@@ -1,0 +1,103 @@
+"""Full-text search over live products: which of them have which words. FTS5 on SQLite, tsvector on PostgreSQL.
+
+Migrations create the index; no model describes it, because the databases differ.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from catalog import words
+from catalog.words import Term, Vocabulary
+
+FULL_TEXT = "product_text"
+"""Name prefix of the tables, columns and indexes of full-text search."""
+
+ProductIds = NDArray[np.int64]  # [n], ascending
+
+_SQLITE_VOCABULARY = "CREATE VIRTUAL TABLE IF NOT EXISTS temp.product_words USING fts5vocab(main, product_text, row)"
+_WORDS = {
+    "sqlite": "SELECT term FROM temp.product_words",
+    "postgresql": "SELECT word FROM ts_stat('SELECT product_text FROM product WHERE withdrawn_at IS NULL')",
+}
+_SEARCH = {
+    "sqlite": (
+        "SELECT product_id FROM product_text JOIN product ON product_id = product_text.rowid "
+        "WHERE product_text MATCH :words AND withdrawn_at IS NULL ORDER BY product_id"
+    ),
+    "postgresql": (
+        "SELECT product_id FROM product WHERE product_text @@ to_tsquery('simple', :words) "
+        "AND withdrawn_at IS NULL ORDER BY product_id"
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class WordMatch:
+    """The products that have one wanted word: in title, brand, category or attributes; and in any text."""
+
+    word: str
+    named: ProductIds
+    mentioned: ProductIds  # includes `named`
+
+
+@dataclass(frozen=True, eq=False)
+class TextMatch:
+    """The products that a query is about."""
+
+    wanted: tuple[WordMatch, ...]
+    excluded: ProductIds  # products that mention an excluded word
+    unknown: tuple[str, ...]  # wanted words that no product has
+
+
+def read_vocabulary(
+    session: Session, languages: tuple[str, ...] = ("en",), synonyms: Mapping[str, tuple[str, ...]] = {}
+) -> Vocabulary:
+    """Return all words of the catalog's texts; reads the whole full-text index."""
+    dialect = session.get_bind().dialect.name
+    if dialect == "sqlite":
+        session.execute(text(_SQLITE_VOCABULARY))
+    return Vocabulary.of(session.scalars(text(_WORDS[dialect])), languages, synonyms)
+
+
+def match(session: Session, query: str, vocabulary: Vocabulary) -> TextMatch:
+    """Return the live products that have each word of a query, or a synonym of it."""
+    wish = words.parse(query)
+    terms = {word: vocabulary.term(word) for word in (*wish.wanted, *wish.excluded)}
+    found = {word: _products(session, term, vocabulary) for word, term in terms.items() if term is not None}
+    excluded = [found[word][1] for word in wish.excluded if word in found]
+    return TextMatch(
+        tuple(WordMatch(word, *found[word]) for word in wish.wanted if word in found),
+        np.unique(np.concatenate([np.empty(0, dtype=np.int64), *excluded])),
+        tuple(word for word in wish.wanted if word not in found),
+    )
+
+
+def _products(session: Session, term: Term, vocabulary: Vocabulary) -> tuple[ProductIds, ProductIds]:
+    """Return the products that name a term, and all that mention it."""
+    remembered = vocabulary.found.get(term)
+    if remembered is None:
+        dialect = session.get_bind().dialect.name
+        expression = _sqlite_expression if dialect == "sqlite" else _postgresql_expression
+        named, mentioned = (
+            np.fromiter(session.scalars(text(_SEARCH[dialect]), {"words": expression(term, named)}), dtype=np.int64)
+            for named in (True, False)
+        )
+        remembered = named, mentioned
+        vocabulary.remember(term, remembered)
+    return remembered
+
+
+def _sqlite_expression(term: Term, named: bool) -> str:
+    phrases = " OR ".join(f'"{" ".join(phrase)}"{"*" if term.is_prefix else ""}' for phrase in term.phrases)
+    return f"{{title brand category attributes}} : ({phrases})" if named else phrases
+
+
+def _postgresql_expression(term: Term, named: bool) -> str:
+    weights = "ABC" if named else "ABCD"
+    mark = f":{'*' if term.is_prefix else ''}{weights}"
+    return " | ".join("(" + " <-> ".join(f"'{word}'{mark}" for word in phrase) + ")" for phrase in term.phrases)
