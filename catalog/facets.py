@@ -111,9 +111,13 @@ class ProductFacets:
 
     def design_of(self, product_id: int) -> int:
         """Return the number of a product's design; a negative number of its own for an unknown product."""
+        row = self.row_of(product_id)
+        return int(self.designs[row]) if row >= 0 else -product_id - 1
+
+    def row_of(self, product_id: int) -> int:
+        """Return the row of a product; -1 for an unknown one."""
         row = int(np.searchsorted(self.product_ids, product_id))
-        known = row < len(self) and self.product_ids[row] == product_id
-        return int(self.designs[row]) if known else -product_id - 1
+        return row if row < len(self) and self.product_ids[row] == product_id else -1
 
     def masks(self, filters: Filters) -> dict[str, Mask]:
         """Return which rows pass each filter in use, by its name: price, stock, width or a facet.
@@ -178,7 +182,7 @@ class Passing:
     @cached_property
     def all(self) -> Mask:
         """The rows that pass every filter."""
-        return self._failures == 0
+        return np.asarray(self._failures == 0)
 
     def without(self, *names: str) -> Mask:
         """Return the rows that pass every filter but these."""
@@ -186,7 +190,7 @@ class Passing:
         for name in names:
             if name in self._masks:
                 failures = failures - ~self._masks[name]
-        return failures == 0
+        return np.asarray(failures == 0)
 
 
 def product_facets(session: Session) -> ProductFacets:

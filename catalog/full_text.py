@@ -3,6 +3,7 @@
 Migrations create the index; no model describes it, because the databases differ.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from catalog import words
-from catalog.words import Term, Vocabulary
+from catalog.words import SearchWords, Term
 
 FULL_TEXT = "product_text"
 """Name prefix of the tables, columns and indexes of full-text search."""
@@ -56,15 +57,15 @@ class TextMatch:
 
 def read_vocabulary(
     session: Session, languages: tuple[str, ...] = ("en",), synonyms: Mapping[str, tuple[str, ...]] = {}
-) -> Vocabulary:
+) -> SearchWords:
     """Return all words of the catalog's texts; reads the whole full-text index."""
     dialect = session.get_bind().dialect.name
     if dialect == "sqlite":
         session.execute(text(_SQLITE_VOCABULARY))
-    return Vocabulary.of(session.scalars(text(_WORDS[dialect])), languages, synonyms)
+    return SearchWords.of(session.scalars(text(_WORDS[dialect])), languages, synonyms)
 
 
-def match(session: Session, query: str, vocabulary: Vocabulary) -> TextMatch:
+def match(session: Session, query: str, vocabulary: SearchWords) -> TextMatch:
     """Return the live products that have each word of a query, or a synonym of it."""
     wish = words.parse(query)
     terms = {word: vocabulary.term(word) for word in (*wish.wanted, *wish.excluded)}
@@ -77,7 +78,22 @@ def match(session: Session, query: str, vocabulary: Vocabulary) -> TextMatch:
     )
 
 
-def _products(session: Session, term: Term, vocabulary: Vocabulary) -> tuple[ProductIds, ProductIds]:
+def best(session: Session, query: str, vocabulary: SearchWords, limit: int) -> list[int]:
+    """Return the ids of live products that have any wanted word and no excluded one, those with most words first.
+
+    A word counts twice in the title, brand, category or attributes.
+    """
+    found = match(session, query, vocabulary)
+    scores = Counter[int]()
+    for word in found.wanted:
+        scores.update(word.mentioned.tolist())
+        scores.update(word.named.tolist())
+    excluded = set(found.excluded.tolist())
+    ranked = sorted(scores.keys() - excluded, key=lambda product_id: (-scores[product_id], product_id))
+    return ranked[:limit]
+
+
+def _products(session: Session, term: Term, vocabulary: SearchWords) -> tuple[ProductIds, ProductIds]:
     """Return the products that name a term, and all that mention it."""
     remembered = vocabulary.found.get(term)
     if remembered is None:

@@ -100,9 +100,9 @@ def added_images(session: Session) -> set[str]:
     return {sha256 for value in values for sha256 in value}
 
 
-def image_change_count(session: Session) -> tuple[str, int]:
-    """Return a value that changes whenever an admin adds images or removes them."""
-    statement = select(func.max(ProductEdit.edited_at), func.count()).where(ProductEdit.field == IMAGES)
+def change_count(session: Session) -> tuple[str, int]:
+    """Return a value that changes whenever an admin edits a product or undoes that."""
+    statement = select(func.max(ProductEdit.edited_at), func.count()).select_from(ProductEdit)
     newest, count = session.execute(statement).one()
     return str(newest), count
 

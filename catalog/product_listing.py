@@ -48,7 +48,7 @@ def find(
 
     Args:
         session: of the catalog.
-        words: beginnings of words in the title, brand, category, attributes or description, all of which must match; or a part of the SKU.
+        words: beginnings of words in the texts and attributes, all of which must match; or a part of the SKU.
         category: this category or those below it.
         state: one of `STATES`, or empty for all products.
         limit: the maximum number of products to return.

@@ -1,5 +1,6 @@
 """Catalog queries that return plain frozen data."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +35,7 @@ class ProductCard:
     currency: str
     stock: int | None
     image: str | None
+    variant_group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,14 @@ class ProductDetail:
     item: ProductItem
     pictures: tuple[str, ...]
     variants: tuple[ProductCard, ...]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A variant of a design, named by what distinguishes it from the others: "walnut", or its title."""
+
+    card: ProductCard
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,17 @@ def products_by_ids(session: Session, product_ids: Sequence[int]) -> list[Produc
         rows = session.execute(_cards().where(LIVE, Product.product_id.in_(chunk)))
         cards.update((row.product_id, _card(row)) for row in rows)
     return [cards[product_id] for product_id in product_ids if product_id in cards]
+
+
+def variants_by_group(session: Session, groups: Iterable[str]) -> dict[str, tuple[Variant, ...]]:
+    """Return the live products of each variant group, by SKU."""
+    cards: dict[str, list[tuple[ProductCard, dict[str, list[str]]]]] = {}
+    for chunk in chunks(sorted(set(groups))):
+        statement = _cards().add_columns(Product.attributes).where(LIVE, Product.variant_group.in_(chunk))
+        for row in session.execute(statement.order_by(Product.sku)):
+            fields = {name: value for name, value in row._mapping.items() if name != "attributes"}
+            cards.setdefault(str(row.variant_group), []).append((ProductCard(**fields), row.attributes))
+    return {group: _named(products) for group, products in cards.items()}
 
 
 def product_by_sku(session: Session, sku: str) -> ProductDetail | None:
@@ -218,6 +239,23 @@ def _variants(session: Session, product: Product) -> tuple[ProductCard, ...]:
         return ()
     group = (Product.variant_group == product.variant_group, Product.product_id != product.product_id)
     return tuple(map(_card, session.execute(_cards().where(LIVE, *group).order_by(Product.sku))))
+
+
+def _named(products: Sequence[tuple[ProductCard, dict[str, list[str]]]]) -> tuple[Variant, ...]:
+    """Name variants by the first attribute that differs between all of them, or else by all that differ.
+
+    Variants that would have the same name are named by their titles.
+    """
+    names = dict.fromkeys(name for _, attributes in products for name in attributes)
+    texts = {name: [", ".join(attributes.get(name, ())) for _, attributes in products] for name in names}
+    differing = [values for values in texts.values() if len(set(values)) > 1]
+    chosen = next(([values] for values in differing if len(set(values)) == len(products)), differing)
+    labels = [", ".join(filter(None, parts)) for parts in zip(*chosen, strict=True)] if chosen else [""] * len(products)
+    unique = {label for label, count in Counter(labels).items() if label and count == 1}
+    return tuple(
+        Variant(card, label if label in unique else card.title)
+        for (card, _), label in zip(products, labels, strict=True)
+    )
 
 
 def _cards() -> Select[Any]:

@@ -28,9 +28,13 @@ MAX_REMEMBERED = 200
 _stemming = threading.Lock()  # a stemmer keeps the word that it works on
 
 STOP_WORDS = frozenset(
-    "a an and for from in it made of on or same the this to with "
-    "aus das dem den der die ein eine einem einen einer für im ist mit oder und von wie zu "
-    "au aux avec ce cette de des du en et la le les ou pour un une".split()
+    word
+    for words in (
+        "a an and for from in it made of on or same the this to with",
+        "aus das dem den der die ein eine einem einen einer für im ist mit oder und von wie zu",
+        "au aux avec ce cette de des du en et la le les ou pour un une",
+    )
+    for word in words.split()
 )
 """Words that say nothing about a product."""
 
@@ -54,7 +58,8 @@ class Term:
 
 def parse(text: str) -> Wish:
     """Return the words of a query; those with a hyphen before them are excluded, and any input is safe."""
-    wanted, excluded = [], []
+    wanted: list[str] = []
+    excluded: list[str] = []
     for part in text.lower().split():
         words = [word for word in _split(part) if word not in STOP_WORDS]
         (excluded if part[0] in "-‐‑–−" else wanted).extend(words)
@@ -83,7 +88,7 @@ def read_synonyms(file: Path | None) -> dict[str, tuple[str, ...]]:
 
 
 @dataclass(frozen=True, eq=False)
-class Vocabulary:
+class SearchWords:
     """The words of the catalog's texts, to find those with the same stem; immutable but for what it remembers."""
 
     words: Sequence[str]  # ascending, in lowercase; without diacritics if the database removes them
@@ -97,7 +102,7 @@ class Vocabulary:
     @classmethod
     def of(
         cls, words: Iterable[str], languages: tuple[str, ...] = ("en",), synonyms: Mapping[str, tuple[str, ...]] = {}
-    ) -> "Vocabulary":
+    ) -> "SearchWords":
         """Group the words of the catalog by their stems."""
         known = sorted({word for word in words if _split(word) == [word]})
         return cls(
@@ -111,7 +116,7 @@ class Vocabulary:
     def term(self, word: str) -> Term | None:
         """Return the alternatives of a word: words with its stem, then its synonyms; None if the catalog has none."""
         stems = stems_of(word, self.languages)
-        same = [(found,) for stem in stems for found in self.by_stem.get(stem, ())]
+        same: list[tuple[str, ...]] = [(found,) for stem in stems for found in self.by_stem.get(stem, ())]
         for key in dict.fromkeys(key for stem in stems for key in self.by_synonym.get(stem, ())):
             for other in self.synonyms[key]:
                 parts = _split(other.lower())

@@ -4,8 +4,8 @@ from alembic import context
 from sqlalchemy import Connection
 
 from catalog.database import connect
-from catalog.models import Base
 from catalog.full_text import FULL_TEXT
+from catalog.models import Base
 from vsearch.core.settings import load
 
 

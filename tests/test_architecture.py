@@ -50,6 +50,7 @@ LIBRARIES = {
     "flask_wtf": ("webui.admin.access",),
     "argon2": ("catalog.accounts",),
     "waitress": ("webui.connections",),
+    "snowballstemmer": ("catalog.words",),
     "alembic": ("catalog.database", "migrations"),
     "click": ("vsearch.cli", "indexer.cli", "webui.cli"),
     "rich": ("vsearch.cli", "indexer.cli", "webui.cli"),

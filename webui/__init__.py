@@ -52,7 +52,7 @@ def create_app(
         thumbnails=Thumbnails(settings),
         article_numbers=ArticleNumberReader(settings, sessions, open_reader),
         examples=load_examples(settings.examples, Limits.from_settings(settings)),
-        catalog=CatalogCache(sessions, settings.currency),
+        catalog=CatalogCache(sessions, settings),
         explainer=Explainer(engine),
         remote_images=RemoteImages(settings),
         review_photos=ReviewPhotos(settings, sessions),

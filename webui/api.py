@@ -27,14 +27,14 @@ blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 @blueprint.post("/search")
 def search() -> dict[str, Any]:
     """Search with a photo: the form field "photo", or the request body."""
-    criteria = from_query(request.args, services().catalog.currencies()[0])
+    criteria = from_query(request.args, services().catalog.currencies())
     is_form = request.mimetype == "multipart/form-data"
     data = form_fields(request).get("photo", b"") if is_form else request.get_data(cache=False)
     with monitoring.measure("decode"):
         photo_id = services().uploads.put(data)
         picture = decode(services().uploads.read(photo_id) or abort(404), services().uploads.limits)
     number = read_article_number(picture, criteria)
-    page = results.find_products(services(), picture, criteria)
+    page = results.find_products(services(), picture, criteria, by_design=False)
     monitoring.add_timings(page.timings)
     return _search_json(photo_id, page, number)
 

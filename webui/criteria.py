@@ -1,9 +1,13 @@
 """The search criteria of a results page: its query string, parsed."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
+from werkzeug.datastructures import MultiDict
+
+from catalog.facets import ATTRIBUTE, BRAND, MAX_VALUES, Filters
 from catalog.prices import AmbiguousPrice, PriceError, read_price
 from vsearch.core.errors import InvalidRequest
 from vsearch.core.settings import Metric
@@ -14,7 +18,11 @@ from webui import formatting
 MAX_PAGE = 50
 MAX_TEXT_LENGTH = 200
 MAX_ARTICLE_NUMBER_LENGTH = 16
+MAX_FACETS = 40
 PRICE_FIELDS = ("price_min", "price_max")
+FORM_FIELDS = (*PRICE_FIELDS, "width_max")
+
+Sort = Literal["likeness", "price", "price_desc"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,10 @@ class Criteria:
     visual_only: bool = False  # do not read an article number from the photo
     article_number: str = ""  # read from the photo, unless it identifies exactly one product
     currency: str = "EUR"
+    currency_chosen: bool = False  # by the shopper; otherwise it is that of most prices
+    width_max: float | None = None  # in centimeters
+    chosen: tuple[tuple[str, tuple[str, ...]], ...] = ()  # (facet, values of which a product must have one)
+    sort: Sort = "likeness"
 
     @property
     def classes(self) -> tuple[str, ...] | Literal["all"] | None:
@@ -41,23 +53,45 @@ class Criteria:
         return (self.class_name,) if self.class_name else None
 
     @property
-    def facets(self) -> dict[str, Any]:
-        """The filters of `ImageFacets.image_ids_where`; empty if there are none."""
-        prices = {"price_min": self.price_min, "price_max": self.price_max}
-        facets: dict[str, Any] = {name: bound for name, bound in prices.items() if bound is not None}
-        if facets:
-            facets["currency"] = self.currency
-        return facets | ({"in_stock": True} if self.in_stock else {})
+    def filters(self) -> Filters:
+        """The filters by what is known about products; false if there are none."""
+        return Filters(self.price_min, self.price_max, self.currency, self.in_stock, self.width_max, self.chosen)
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether words or filters leave products out."""
+        return bool(self.text or self.filters)
+
+    @property
+    def cleared(self) -> dict[str, Any]:
+        """The changes that remove words and filters."""
+        prices = {"price_min": None, "price_max": None}
+        return {"text": "", **prices, "in_stock": False, "width_max": None, "chosen": ()}
 
     @property
     def unfiltered(self) -> "Criteria":
-        """A copy without box, class and facets; text and metric are kept, because they only affect the order."""
+        """A copy without box, class, words and filters."""
         class_name = ALL if self.class_name == ALL else ""
-        return replace(self, box=None, class_name=class_name, price_min=None, price_max=None, in_stock=False)
+        return replace(self, box=None, class_name=class_name, **self.cleared)
 
     def with_changes(self, **changes: Any) -> "Criteria":
         """Return a copy with some fields changed, back on the first page."""
         return replace(self, **{"page": 1, **changes})
+
+    def values_of(self, facet: str) -> tuple[str, ...]:
+        """Return the chosen values of a facet."""
+        return dict(self.chosen).get(facet, ())
+
+    def without(self, name: str) -> "Criteria":
+        """Return a copy without one filter: "price", "stock", "width", "words" or a facet."""
+        removed: dict[str, dict[str, Any]] = {
+            "price": {"price_min": None, "price_max": None},
+            "stock": {"in_stock": False},
+            "width": {"width_max": None},
+            "words": {"text": ""},
+        }
+        kept = tuple(item for item in self.chosen if item[0] != name)
+        return self.with_changes(**removed.get(name, {"chosen": kept}))
 
     def query(self) -> dict[str, Any]:
         """Return the query parameters that `from_query` parses into these criteria, omitting defaults."""
@@ -68,7 +102,11 @@ class Criteria:
             "text": self.text,
             "price_min": self.price_number(self.price_min),
             "price_max": self.price_number(self.price_max),
+            "currency": self.currency if self.currency_chosen else "",
             "stock": "in" if self.in_stock else "",
+            "width_max": "" if self.width_max is None else f"{self.width_max:g}",
+            **{name: list(values) for name, values in self.chosen},
+            "sort": "" if self.sort == "likeness" else self.sort,
             "page": str(self.page) if self.page > 1 else "",
             "visual": "only" if self.visual_only else "",
             "article_number": self.article_number,
@@ -80,9 +118,14 @@ class Criteria:
         return "" if minor is None else formatting.price_number(minor, self.currency)
 
 
-def from_query(query: Mapping[str, str], currency: str) -> Criteria:
-    """Parse query parameters; empty and unknown ones are ignored, an invalid value raises `InvalidRequest`."""
-    given = {name: value.strip() for name, value in query.items() if value.strip()}
+def from_query(query: Mapping[str, Any], currencies: str | Sequence[str]) -> Criteria:
+    """Parse query parameters; empty and unknown ones are ignored, an invalid value raises `InvalidRequest`.
+
+    Prices are in the first of the currencies, those of the catalog, unless another one is chosen.
+    """
+    currencies = (currencies,) if isinstance(currencies, str) else tuple(currencies)
+    given = {name: text for name in query if (text := str(_values(query, name)[0]).strip())}
+    currency = _choice(given, "currency", currencies) or currencies[0]
     low, high = (parse_price(given[name], currency) if name in given else None for name in PRICE_FIELDS)
     if low is not None and high is not None and low > high:
         low, high = high, low
@@ -104,18 +147,46 @@ def from_query(query: Mapping[str, str], currency: str) -> Criteria:
         visual_only=bool(_choice(given, "visual", ("only",))),
         article_number=number,
         currency=currency,
+        currency_chosen="currency" in given and currency != currencies[0],
+        width_max=_parse_width(given["width_max"]) if "width_max" in given else None,
+        chosen=_chosen(query),
+        sort=_choice(given, "sort", get_args(Sort)) or "likeness",  # type: ignore[arg-type]
     )
 
 
-def from_form(query: Mapping[str, str], currency: str) -> tuple[Criteria, dict[str, str]]:
-    """Parse query parameters like `from_query`, but return error messages for invalid prices, by field name."""
+def from_form(query: Mapping[str, Any], currencies: str | Sequence[str]) -> tuple[Criteria, dict[str, str]]:
+    """Parse query parameters like `from_query`, but return error messages for invalid numbers, by field name."""
     problems = {}
-    for name in PRICE_FIELDS:
+    context = {"currency": query["currency"]} if "currency" in query else {}
+    for name in FORM_FIELDS:
         try:
-            from_query({name: query.get(name, "")}, currency)
+            from_query({name: query.get(name, ""), **context}, currencies)
         except InvalidRequest as error:
             problems[name] = str(error)
-    return from_query({name: value for name, value in query.items() if name not in problems}, currency), problems
+    kept = {name: _values(query, name) for name in query if name not in problems}
+    return from_query(kept, currencies), problems
+
+
+def _values(query: Mapping[str, Any], name: str) -> list[str]:
+    """Return all values of a parameter, of a dictionary or of what Flask parses."""
+    if isinstance(query, MultiDict):
+        return query.getlist(name)
+    value = query[name]
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _chosen(query: Mapping[str, Any]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    names = sorted(name for name in query if name == BRAND or name.startswith(ATTRIBUTE))[:MAX_FACETS]
+    values = {name: dict.fromkeys(text for value in _values(query, name) if (text := value.strip())) for name in names}
+    return tuple((name, tuple(found)[:MAX_VALUES]) for name, found in values.items() if found)
+
+
+def _parse_width(text: str) -> float:
+    """Parse a width in centimeters, such as "80", "80.5 cm" or "80,5"."""
+    found = re.fullmatch(r"(\d{1,4}([.,]\d)?)\s*(cm)?", text)
+    if not found or float(found[1].replace(",", ".")) == 0:
+        raise InvalidRequest(f"{text[:40]!r} is not a width in centimeters. Enter 80, for example.")
+    return float(found[1].replace(",", "."))
 
 
 def _choice(given: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:

@@ -49,7 +49,7 @@ def show(photo_id: str, sku: str) -> str:
     file = services().thumbnails.read(sha256, MAX_SIDE) if sha256 else None
     image = decode(file or abort(404, PRODUCT_UNAVAILABLE), _LIMITS)
     found = services().explainer.explain(serving, photo_id, picture, box, image_id, image)
-    criteria = from_form(request.args, services().catalog.currencies()[0])[0]
+    criteria = from_form(request.args, services().catalog.currencies())[0]
     return render_template(
         "why.html",
         card=card,

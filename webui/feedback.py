@@ -32,7 +32,7 @@ def rate(photo_id: str) -> Response | dict[str, str]:
     kept = keep_rating(photo_id, rating)
     if request.accept_mimetypes.best == "application/json":
         return kept
-    criteria = from_form(request.args, services().catalog.currencies()[0])[0]
+    criteria = from_form(request.args, services().catalog.currencies())[0]
     anchor = f"result-{rating.rank}"
     return redirect(url_for("shop.show_results", photo_id=photo_id, **criteria.query(), _anchor=anchor), code=303)
 

@@ -26,6 +26,7 @@ def register(app: Flask) -> None:
     for function in (class_title, format_article_number, percent, price, stock, web_address):
         app.jinja_env.filters[function.__name__] = function
     app.jinja_env.filters["match_badge"] = MATCH_BADGES.get
+    app.jinja_env.filters["money"] = format_price
     app.jinja_env.globals["WIDTHS"] = WIDTHS
 
 

@@ -1,28 +1,34 @@
 """Finds one page of products for a photo and search criteria; independent of Flask."""
 
+import math
 import time
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from catalog import queries
-from catalog.queries import ProductCard
+from catalog import facets, queries
+from catalog.queries import ProductCard, Variant
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.geometry import Box
 from vsearch.models.class_heads import CLASS
-from vsearch.search.engine import ALL, Engine, Search
+from vsearch.search.engine import ALL, Search
 from vsearch.search.merging import LabeledHit, SearchResult
 from vsearch.search.serving import Serving
 from webui.criteria import Criteria
+from webui.narrowing import Narrowing, find_words
 from webui.services import Services
 
-FUSION_DEPTH = 600
-"""Number of visually similar products that a text query can reorder."""
+WORDS_DEPTH = 600
+"""Number of the closest products with the words that are ordered by where they have them."""
 
-RRF_K = 60
-"""Smoothing constant of reciprocal rank fusion; the value from Cormack et al. (2009)."""
+SORT_DEPTH = 100
+"""Number of the closest designs that are sorted by price."""
+
+Find = Callable[[Search], SearchResult]
 
 MIN_CHIPS, MAX_CHIPS = 3, 6
 MIN_CHIP_PROBABILITY = 0.01
@@ -38,6 +44,22 @@ class Match:
 
     card: ProductCard
     hit: LabeledHit
+    variants: tuple[Variant, ...] = ()  # of the same design, without this one
+
+    @property
+    def in_stock_instead(self) -> tuple[Variant, ...]:
+        """The variants in stock, if the product is known to be out of stock."""
+        if self.card.stock is None or self.card.stock > 0:
+            return ()
+        return tuple(variant for variant in self.variants if variant.card.stock is not None and variant.card.stock > 0)
+
+
+@dataclass(frozen=True)
+class Suggestions:
+    """What to try when little is close: numbers of similar products, up to `MAX_COUNTED`."""
+
+    above_price: int = 0  # that cost up to a quarter more than the price limit
+    without: Mapping[str, int] = field(default_factory=dict)  # by the name of the filter that would be removed
 
 
 @dataclass(frozen=True)
@@ -66,9 +88,11 @@ class ResultPage:
     has_next: bool
     chips: tuple[Chip, ...]  # the most probable classes, and the chosen one
     boxes: tuple[DetectedBox, ...]  # largest first, so that none is covered by another
-    text_found: bool  # whether any visually similar product contains the text query
+    narrowing: Narrowing
+    suggestions: Suggestions
     close_unfiltered: int
     """If nothing similar passes the filters, the number of similar products without them, up to `MAX_COUNTED`."""
+    is_close: bool  # whether any hit on any page is at least similar
     result: SearchResult
     timings: dict[str, float]  # milliseconds by step
 
@@ -77,7 +101,13 @@ class ResultPage:
     @property
     def nothing_close(self) -> bool:
         """Whether there are hits, but none on any page is at least similar."""
-        return bool(self.matches) and not _close(self.result.hits)
+        return bool(self.matches) and not self.is_close
+
+    def part_of(self, match: Match) -> int:
+        """Return the number of the box that found a product; 0 if it was the whole photo or the only box searched."""
+        found = [str(found.box) for found in self.boxes]
+        alone = self.criteria.box is not None or match.hit.box is None or str(match.hit.box) not in found
+        return 0 if alone else found.index(str(match.hit.box)) + 1
 
     @property
     def filtered_out(self) -> str:
@@ -99,40 +129,49 @@ class ResultPage:
         return self.matches[len(self.close) :]
 
 
-def find_products(services: Services, picture: Picture, criteria: Criteria) -> ResultPage:
-    """Search with a photo and return the requested page; all of its results come from one generation."""
+def find_products(services: Services, picture: Picture, criteria: Criteria, *, by_design: bool = True) -> ResultPage:
+    """Search with a photo and return the requested page; all of its results come from one generation.
+
+    With `by_design`, the best of the variants of a design stands for all of them.
+    """
     size = services.settings.results_per_page
     wanted = criteria.page * size + 1
     serving = services.engine.serving
+    arrays = services.catalog.facets(serving.generation)
     withdrawn = services.catalog.withdrawn_image_ids(serving.generation)
-    allowed = services.catalog.facets().image_ids_where(**criteria.facets) if criteria.facets else None
+    unfiltered = Search(wanted, criteria.metric, criteria.unfiltered.classes, excluded=withdrawn)
+    search = replace(unfiltered, classes=criteria.classes, box=criteria.box)
+    find = partial(services.engine.search, picture, serving=serving)
     with services.sessions() as session:
-        text_ranking = queries.full_text_search(session, criteria.text, FUSION_DEPTH) if criteria.text else []
-        unfiltered = Search(
-            k=max(wanted, FUSION_DEPTH if text_ranking else 0),
-            metric=criteria.metric,
-            classes=criteria.unfiltered.classes,
-            excluded=withdrawn,
-        )
-        search = replace(unfiltered, classes=criteria.classes, allowed=allowed, box=criteria.box)
-        result = _search(services.engine, serving, picture, search)
+        text = find_words(session, criteria, services.catalog.search_words()) if criteria.text else None
+        routed, search, classes = _route(find, search, serving)
         started = time.perf_counter()
-        matches = _matches(session, result.hits, text_ranking)
-        hydrate = round(1000 * (time.perf_counter() - started), 3)
-    close_unfiltered = 0
-    if criteria != criteria.unfiltered and result.hits and not _close(result.hits):
-        others = _search(services.engine, serving, picture, replace(unfiltered, k=MAX_COUNTED))
-        close_unfiltered = len(_close(others.hits))
+        narrowing = Narrowing(arrays, criteria, text, classes)
+        timings = {"filter": _ms(started)}
+        search = replace(search, allowed=narrowing.image_ids)
+        result, hits = _ranked(find, search, narrowing, wanted, routed if search.allowed is None else None, by_design)
+        started = time.perf_counter()
+        shown = hits[wanted - 1 - size : wanted - 1]
+        matches = _matches(session, shown)
+        timings["hydrate"] = _ms(started)
+    close_unfiltered, suggestions = 0, Suggestions()
+    if hits and not _close(hits) and criteria != criteria.unfiltered:
+        others, elsewhere, _ = _route(find, replace(unfiltered, k=MAX_COUNTED), serving)
+        close_unfiltered = len(_close((others or find(elsewhere)).hits))
+    if len(_close(hits)) < size:
+        suggestions = _suggestions(find, replace(search, k=MAX_COUNTED), narrowing, nothing=not _close(hits))
     return ResultPage(
         criteria=criteria,
-        matches=tuple(matches[wanted - 1 - size : wanted - 1]),
-        has_next=len(matches) >= wanted,
+        matches=tuple(matches),
+        has_next=len(hits) >= wanted,
         chips=_chips(result, criteria),
         boxes=_boxes(result, criteria),
-        text_found=not {hit.product_id for hit in result.hits}.isdisjoint(text_ranking),
+        narrowing=narrowing,
+        suggestions=suggestions,
         close_unfiltered=close_unfiltered,
+        is_close=bool(_close(hits)),
         result=result,
-        timings={**result.timings, "hydrate": hydrate},
+        timings={**result.timings, **timings},
         first_rank=wanted - size,
     )
 
@@ -143,7 +182,7 @@ def similar_products(services: Services, product_id: int, count: int) -> list[Ma
     search = Search(count, excluded=services.catalog.withdrawn_image_ids(serving.generation))
     result = services.engine.search_like(product_id, search, serving=serving)
     with services.sessions() as session:
-        return _matches(session, result.hits, ())
+        return _matches(session, result.hits)
 
 
 def featured_products(services: Services, count: int) -> list[ProductCard]:
@@ -155,35 +194,90 @@ def featured_products(services: Services, count: int) -> list[ProductCard]:
         return queries.products_by_ids(session, chosen)[:count]
 
 
-def reciprocal_rank_fusion(rankings: Sequence[Sequence[int]]) -> list[int]:
-    """Merge rankings, best first: each contributes 1 / (RRF_K + rank). Ties keep the order of the first ranking."""
-    scores: dict[int, float] = defaultdict(float)
-    for ranking in rankings:
-        for rank, item in enumerate(ranking, start=1):
-            scores[item] += 1 / (RRF_K + rank)
-    return sorted(scores, key=lambda item: -scores[item])
+def _route(find: Find, search: Search, serving: Serving) -> tuple[SearchResult | None, Search, tuple[str, ...]]:
+    """Decide on the classes without the filters, which would otherwise lead to other classes than the photo does.
 
-
-def _search(engine: Engine, serving: Serving, picture: Picture, search: Search) -> SearchResult:
-    """Search the classes that the photo suggests; if nothing similar is found there, search all classes."""
-    result = engine.search(picture, search, serving=serving)
+    If nothing similar is in the classes that the photo suggests, all classes are searched. Returns the result if the
+    photo was searched with, the search in the classes decided on, and these classes.
+    """
+    known = serving.generation.gallery.classes
+    if search.classes is not None:
+        return None, search, search.classes if isinstance(search.classes, tuple) else known
+    result = find(search)
     if result.routing == "routed" and not _close(result.hits):
-        return engine.search(picture, replace(search, classes=ALL), serving=serving)
-    return result
+        return None, replace(search, classes=ALL), known
+    return result, search, result.classes
+
+
+def _ranked(
+    find: Find, search: Search, narrowing: Narrowing, wanted: int, found: SearchResult | None, by_design: bool
+) -> tuple[SearchResult, list[LabeledHit]]:
+    """Search until there are enough hits, one for each design if `by_design`; return all, and these in their order."""
+    number = narrowing.facets.design_of if by_design else int
+    sort, ranks = narrowing.criteria.sort, narrowing.word_ranks
+    depth = wanted if sort == "likeness" else max(wanted, SORT_DEPTH)
+    count = depth if ranks is None else max(depth, WORDS_DEPTH)
+    while True:
+        result = found or find(replace(search, k=count))
+        best: dict[int, LabeledHit] = {}
+        for hit in _by_words(result.hits, narrowing):
+            best.setdefault(number(hit.product_id), hit)
+        if len(best) >= depth or len(result.hits) < (search.k if found else count):
+            break
+        found, count = None, 4 * count
+    hits = list(best.values())
+    return result, hits if sort == "likeness" else _by_price(hits[:SORT_DEPTH], narrowing)
+
+
+def _by_words(hits: Sequence[LabeledHit], narrowing: Narrowing) -> Sequence[LabeledHit]:
+    ranks, row_of = narrowing.word_ranks, narrowing.facets.row_of
+    if ranks is None:
+        return hits
+    return sorted(hits, key=lambda hit: ranks[row_of(hit.product_id)])
+
+
+def _by_price(hits: Sequence[LabeledHit], narrowing: Narrowing) -> list[LabeledHit]:
+    """Sort by price; prices in other currencies, and then products without a price, are last."""
+    arrays, criteria = narrowing.facets, narrowing.criteria
+    sign = -1 if criteria.sort == "price_desc" else 1
+
+    def key(hit: LabeledHit) -> tuple[bool, bool, str, float]:
+        row = arrays.row_of(hit.product_id)
+        price, currency = float(arrays.prices[row]), str(arrays.currencies[row])
+        return math.isnan(price), currency != criteria.currency, currency, 0 if math.isnan(price) else sign * price
+
+    return sorted(hits, key=key)
+
+
+def _suggestions(find: Find, search: Search, narrowing: Narrowing, *, nothing: bool) -> Suggestions:
+    """Count similar products just above the price limit and, if there are none at all, without one of the filters."""
+
+    def close(image_ids: NDArray[np.int64]) -> int:
+        return len(_close(find(replace(search, allowed=image_ids)).hits)) if len(image_ids) else 0
+
+    above = close(narrowing.image_ids_above_price) if narrowing.criteria.price_max is not None else 0
+    names = [name for name in narrowing.masks if name != facets.CLASS and nothing]
+    counted = {name: close(narrowing.image_ids_without(name)) for name in names}
+    return Suggestions(above, {name: count for name, count in counted.items() if count})
 
 
 def _close(hits: Sequence[LabeledHit]) -> list[LabeledHit]:
     return [hit for hit in hits if hit.label != "nothing close"]
 
 
-def _matches(session: Session, hits: Sequence[LabeledHit], text_ranking: Sequence[int]) -> list[Match]:
-    """Look up the products of the hits that are still sold, in an order that fuses both rankings."""
+def _matches(session: Session, hits: Sequence[LabeledHit]) -> list[Match]:
+    """Look up the products of the hits that are still sold, and the other variants of their designs."""
     by_product = {hit.product_id: hit for hit in hits}
-    ranked = list(by_product)
-    if text_ranking:
-        ranked = reciprocal_rank_fusion([ranked, [product for product in text_ranking if product in by_product]])
-    cards = queries.products_by_ids(session, ranked)
-    return [Match(card, by_product[card.product_id]) for card in cards]
+    cards = queries.products_by_ids(session, list(by_product))
+    groups = queries.variants_by_group(session, (card.variant_group for card in cards if card.variant_group))
+    return [
+        Match(
+            card,
+            by_product[card.product_id],
+            tuple(each for each in groups.get(card.variant_group or "", ()) if each.card.product_id != card.product_id),
+        )
+        for card in cards
+    ]
 
 
 def _boxes(result: SearchResult, criteria: Criteria) -> tuple[DetectedBox, ...]:
@@ -207,3 +301,7 @@ def _chips(result: SearchResult, criteria: Criteria) -> tuple[Chip, ...]:
     if chosen and chosen != ALL and chosen not in offered:
         offered.append(chosen)
     return tuple(Chip(name, probabilities.get(name)) for name in offered)
+
+
+def _ms(started: float) -> float:
+    return round(1000 * (time.perf_counter() - started), 3)

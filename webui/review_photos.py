@@ -201,7 +201,7 @@ class ReviewSampler:
 
     def consider(self, photo_id: str, criteria: Criteria, result: SearchResult, *, nothing_close: bool) -> None:
         """Keep the photo of an unfiltered search if nothing was close or its class is uncertain."""
-        if not self._settings.review_sample_share or criteria.page > 1 or criteria.class_name or criteria.facets:
+        if not self._settings.review_sample_share or criteria.page > 1 or criteria.class_name or criteria.filters:
             return
         guess = guess_of(result.predictions)
         source: reviews.Source = "nothing close" if nothing_close else "uncertain"

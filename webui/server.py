@@ -175,11 +175,17 @@ class BackgroundThread:
         while not self._stop.wait(self._refresh_seconds):
             _attempt(self._refresh_engine)
             _attempt(self._services.article_numbers.refresh)
-            _attempt(self._services.catalog.facets)  # so that the first filtered search after an import need not wait
+            _attempt(self._read_catalog)
             if time.monotonic() >= next_expiry:
                 next_expiry = time.monotonic() + EXPIRE_SECONDS
                 _attempt(self._services.uploads.expire)
                 _attempt(self._services.review_photos.delete_expired)
+
+    def _read_catalog(self) -> None:
+        """Read what has changed, so that the first search after an import need not wait."""
+        self._services.catalog.search_words()
+        if self._services.engine.problem is None:
+            self._services.catalog.facets(self._services.engine.serving.generation)
 
     def _refresh_engine(self) -> None:
         """Refresh the engine; log a new problem once, not every few seconds."""

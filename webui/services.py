@@ -9,8 +9,9 @@ from typing import Any
 from flask import Flask, current_app
 from sqlalchemy.orm import Session, sessionmaker
 
-from catalog import imports, product_edits, queries, review_queue
-from catalog.queries import ImageFacets, ProductCard
+from catalog import facets, full_text, imports, product_edits, queries, review_queue, words
+from catalog.facets import ProductFacets
+from catalog.queries import ProductCard
 from catalog.review_queue import Vocabulary
 from vsearch.core.errors import CheckpointError
 from vsearch.core.settings import Settings
@@ -28,6 +29,7 @@ from webui.remote_images import RemoteImages
 from webui.review_photos import ReviewPhotos, ReviewSampler
 
 EXTENSION = "vsearch"
+CACHED = ("currencies", "facets", "search words", "vocabulary", "withdrawn")
 
 log = logging.getLogger(__name__)
 
@@ -101,13 +103,19 @@ class ArticleNumberReader:
 
 
 class CatalogCache:
-    """Caches data that only imports, and images that admins add, change; each access checks for new ones."""
+    """Caches data that only imports and edits of products change; each access checks for new ones.
 
-    def __init__(self, sessions: sessionmaker[Session], default_currency: str) -> None:
+    Raises:
+        SettingsError: the file of the setting `synonyms` is not valid.
+    """
+
+    def __init__(self, sessions: sessionmaker[Session], settings: Settings) -> None:
         self._sessions = sessions
-        self._default_currency = default_currency
+        self._default_currency = settings.currency
+        self._languages = settings.search_languages
+        self._synonyms = words.read_synonyms(settings.synonyms)
         self._cached: dict[str, tuple[object, Any]] = {}
-        self._locks = {name: threading.Lock() for name in ("currencies", "facets", "vocabulary", "withdrawn")}
+        self._locks = {name: threading.Lock() for name in CACHED}
 
     def currencies(self) -> tuple[str, ...]:
         """Return the currencies of the prices, most common first; price filters use the first one."""
@@ -115,9 +123,24 @@ class CatalogCache:
         found: tuple[str, ...] = self._read("currencies", lambda session: tuple(queries.currencies(session)) or default)
         return found
 
-    def facets(self) -> ImageFacets:
-        """Return what images can be filtered by."""
-        found: ImageFacets = self._read("facets", queries.image_facets)
+    def facets(self, generation: Generation) -> ProductFacets:
+        """Return what products can be filtered by; classes and predicted attributes are those of the generation."""
+
+        def read(session: Session) -> ProductFacets:
+            first = next(iter(generation.gallery.indexes.values()))
+            found = facets.product_facets(session).with_predictions(generation.predicted_attributes)
+            return found.of_classes(generation.gallery.classes, (first[name].image_ids for name in first))
+
+        found: ProductFacets = self._read("facets", read, generation.generation_id)
+        return found
+
+    def search_words(self) -> words.SearchWords:
+        """Return the words of the products' texts."""
+
+        def read(session: Session) -> words.SearchWords:
+            return full_text.read_vocabulary(session, self._languages, self._synonyms)
+
+        found: words.SearchWords = self._read("search words", read)
         return found
 
     def vocabulary(self) -> Vocabulary:
@@ -137,7 +160,7 @@ class CatalogCache:
     def _read(self, name: str, read: Callable[[Session], object], version: str = "") -> Any:
         with self._sessions() as session:
             # Counted before reading: changes in between are then read twice, never missed.
-            state = version, imports.change_count(session), product_edits.image_change_count(session)
+            state = version, imports.change_count(session), product_edits.change_count(session)
             with self._locks[name]:
                 if self._cached.get(name, (None,))[0] != state:
                     self._cached[name] = state, read(session)

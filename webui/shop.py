@@ -90,7 +90,7 @@ def show_results(photo_id: str) -> tuple[str, int] | Response:
     if services().uploads.find(photo_id) is None and (until := services().review_photos.kept_until(photo_id)):
         return render_template("kept.html", photo_id=photo_id, until=until), 404
     currencies = services().catalog.currencies()
-    criteria, problems = from_form(request.args, currencies[0])
+    criteria, problems = from_form(request.args, currencies)
     picture = load_photo(photo_id)
     if criteria.box and criteria.page == 1:
         number = read_article_number(picture, criteria)
@@ -113,6 +113,7 @@ def show_results(photo_id: str) -> tuple[str, int] | Response:
         width=width,
         height=height,
         all=ALL,
+        sort_depth=results.SORT_DEPTH,
         whole=WHOLE,
         feedback_url=url_for("feedback.rate", photo_id=photo_id, **criteria.query()),
         given=services().review_photos.verdicts_on(photo_id),
@@ -151,7 +152,7 @@ def product(sku: str) -> str | Response:
         return redirect(address)
     photo_id, visual_search = request.args.get("photo", ""), ""
     if detail.item.article_number and services().uploads.find(photo_id):
-        criteria = from_form(request.args, services().catalog.currencies()[0])[0].with_changes(visual_only=True)
+        criteria = from_form(request.args, services().catalog.currencies())[0].with_changes(visual_only=True)
         visual_search = url_for(".show_results", photo_id=photo_id, **criteria.query())
     similar = results.similar_products(services(), detail.card.product_id, MORE_LIKE_THIS)
     return render_template(

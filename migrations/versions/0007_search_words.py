@@ -58,9 +58,7 @@ VALUES = {
     "attributes": "(SELECT coalesce(group_concat(value, ' '), '') FROM json_tree({}.attributes) WHERE type = 'text')"
 }
 PARTS = "setweight(to_tsvector('simple', title), 'A') || setweight(to_tsvector('simple', brand), 'B') || "
-MORE_PARTS = (
-    "setweight(to_tsvector('simple', category), 'C') || setweight(to_tsvector('simple', attributes), 'C') || "
-)
+MORE_PARTS = "setweight(to_tsvector('simple', category), 'C') || setweight(to_tsvector('simple', attributes), 'C') || "
 
 
 def _postgresql(parts: str) -> dict[str, tuple[str, ...]]:

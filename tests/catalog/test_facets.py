@@ -82,7 +82,8 @@ def expected(session, conditions: list[str], name: str) -> dict[str, int]:
     return {value: count for value, count in rows if value}
 
 
-LISTED = """SELECT product_id, price_minor, currency, stock, title, ARRAY[brand::text] AS brand, ARRAY[category::text] AS class,
+LISTED = """SELECT product_id, price_minor, currency, stock, title, ARRAY[brand::text] AS brand,
+    ARRAY[category::text] AS class,
     ARRAY(SELECT json_array_elements_text(attributes->'color')) AS color,
     ARRAY(SELECT json_array_elements_text(attributes->'material')) AS material,
     CASE dimensions->>'width' WHEN '80 cm' THEN 80 WHEN '1 m' THEN 100 WHEN '900 mm' THEN 90 END AS width
@@ -175,7 +176,12 @@ def test_values_that_differ_in_case_are_one(found):
 
 
 def test_predicted_attributes_are_those_of_products_without_one(found):
-    predicted = [(4, "color", "Green", 0.9), (1, "color", "blue", 0.9), (3, "style", "modern", 0.8), (99, "color", "x", 1)]
+    predicted = [
+        (4, "color", "Green", 0.9),
+        (1, "color", "blue", 0.9),
+        (3, "style", "modern", 0.8),
+        (99, "color", "x", 1),
+    ]
     more = found.with_predictions(json.loads(json.dumps(predicted)))
     assert more.values["attr.color"].names == ("Green", "red")
     assert more.values["attr.color"].counts(np.ones(4, dtype=bool)).tolist() == [1, 3]

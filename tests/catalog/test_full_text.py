@@ -73,7 +73,14 @@ def test_words_of_the_description_only_mention_a_product(filled):
 def test_synonyms(filled):
     """They may be phrases, have endings themselves, and are used in one direction only."""
     synonyms = {"hide": ("leather",), "couch": ("sofa", "floor lamps"), "light": ("floor lamp",)}
-    found = {"hides": [1], "couches": [1, 2, 3], "light": [3], "leather -couch": [], "couch -hide": [2, 3], "leather": [1]}
+    found = {
+        "hides": [1],
+        "couches": [1, 2, 3],
+        "light": [3],
+        "leather -couch": [],
+        "couch -hide": [2, 3],
+        "leather": [1],
+    }
     assert {text: search(filled, text, synonyms) for text in found} == found
 
 

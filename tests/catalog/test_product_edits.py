@@ -136,11 +136,11 @@ def test_an_edited_product_is_withdrawn_and_restored_with_its_edits(shop):
 
 
 def test_added_images_are_listed_and_counted(shop):
-    counts = [product_edits.image_change_count(shop)]
+    counts = [product_edits.change_count(shop)]
     assert product_edits.added_images(shop) == set()
     for value in ((BLUE,), (BLUE, GREEN), ()):
         save(shop, "ann", "S-1", "images", value)
-        counts.append(product_edits.image_change_count(shop))
+        counts.append(product_edits.change_count(shop))
         assert product_edits.added_images(shop) == set(value)
     assert all(before != after for before, after in pairwise(counts))
 

@@ -2,7 +2,6 @@ import hashlib
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 from sqlalchemy import delete, event
 from sqlalchemy.orm import sessionmaker

@@ -108,7 +108,6 @@ def item(number: int, images: tuple[str, ...]) -> ProductItem:
         stock=(0, 3, 50, None)[number % 4],
         attributes={"color": ("red", "white")},
         dimensions={"width": "40 cm"},
-        variant_group=f"group-{number // 3}",
         article_number=ARTICLE_NUMBERS.get(number),
         images=images,
     )

@@ -122,6 +122,7 @@ class FakeEngine:
 
     def __init__(self, error: Exception | None = None, problem: Exception | None = None) -> None:
         self.refreshed = 0
+        self.serving = SimpleNamespace(generation=None)
         self.error, self.problem, self._next_problem = error, None, problem
         self.done = threading.Event()
 
@@ -140,7 +141,7 @@ def run_background_thread(engine: FakeEngine) -> list[str]:
     services = SimpleNamespace(
         engine=engine,
         article_numbers=SimpleNamespace(refresh=lambda: tasks.append("open reader")),
-        catalog=SimpleNamespace(facets=lambda: tasks.append("read facets")),
+        catalog=SimpleNamespace(facets=lambda _: tasks.append("read facets"), search_words=lambda: None),
         uploads=SimpleNamespace(expire=lambda: tasks.append("expire")),
         review_photos=SimpleNamespace(delete_expired=lambda: tasks.append("delete expired")),
     )

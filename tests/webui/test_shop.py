@@ -98,14 +98,18 @@ def test_classes_filters_and_text(site):
     url = site.upload(2)
     page = site.client.get(url).text
     assert set(re.findall(r'title="(chair|lamp)"', page)) == {"chair", "lamp"}
-    assert re.search(r"Chair\s*<span class=\"chip__share\">[^<]*\d+%", page)
+    assert re.search(r'Chair <span class="count">6</span>', page)
     assert all(title.startswith("Lamp") for title in site.titles(f"{url}?class=lamp"))
     assert len(site.titles(f"{url}?class=all&price_max=110.5")) == 2
     assert all(re.search("Model [12]$", title) for title in site.titles(f"{url}?class=all&stock=in&price_max=130"))
     assert ">Show all similar products</a>" in site.client.get(f"{url}?price_min=90000").text
     assert "velvet" not in site.titles(f"{url}?class=all")[0]
-    assert "velvet" in "".join(site.titles(f"{url}?class=all&text=velvet")[:2])
-    assert "mentions “zebra”" in site.client.get(f"{url}?class=all&text=zebra").text
+    assert [title[-6:] for title in site.titles(f"{url}?class=all&text=velvet")] == ["velvet", "velvet"]
+    assert "velvet" not in "".join(site.titles(f"{url}?class=all&text=-velvet"))
+    assert len(site.titles(f"{url}?class=all&text=velvet+zebra")) == 2
+    assert "mentions “zebra”" in site.client.get(f"{url}?class=all&text=zebra+velvet").text
+    page = site.client.get(f"{url}?class=lamp&text=velvet").text
+    assert "mentions all of “velvet”" in page
 
 
 def test_invalid_prices_stay_in_their_fields(site):
@@ -117,7 +121,7 @@ def test_invalid_prices_stay_in_their_fields(site):
         r'name="price_min"[^>]*value="1.200"[^>]*aria-describedby="price_min_problem"',
         r'id="price_min_problem" role="alert">[^<]*1.200',
         r'name="price_max"[^>]*value="110.50"',
-        r'<details class="refine" open',
+        r'<details class="refine" data-refine open',
     ):
         assert re.search(field, response.text), field
     valid = site.titles(f"{url}?class=all&price_max=110.5")
@@ -141,11 +145,11 @@ def test_prices_are_filtered_in_the_currency_of_the_catalog(site):
     set_currency("CAD", *skus)
     page = site.client.get(f"{url}&price_max=$110.50").text
     assert "Price in CAD" in page
-    assert "only products priced in" not in page
+    assert 'name="currency"' not in page
     assert len(site.titles(f"{url}&price_max=110.5")) == 2
     assert site.client.get(f"{url}&price_max=€110.50").status_code == 400
     set_currency("JPY", *skus[:2])
-    assert "only products priced in CAD, not those in JPY." in site.client.get(f"{url}&price_min=1").text
+    assert "only products priced in CAD are found" in site.client.get(f"{url}&price_min=1").text
     assert site.titles(f"{url}&price_max=110.5") == []
 
 
@@ -184,7 +188,7 @@ def test_filters_hide_the_close_products(site, monkeypatch, query):
     page = site.client.get(url + query).text
     assert "1 product would be closer" in page
     unfiltered = html.unescape(re.search(r'<a href="([^"]*)">Remove the filters</a>', page)[1])
-    kept = re.findall("class=all|text=velvet|metric=euclidean", query)
+    kept = re.findall("class=all|metric=euclidean", query)
     assert unfiltered == url + ("?" + kept[0] if kept else "")
     assert "would be closer" not in site.client.get(unfiltered).text
 
@@ -208,7 +212,6 @@ def test_product_page(site):
         "A fine piece &amp; &lt;b&gt;well&lt;/b&gt; made.",
         'href="https://shop.example/p"',
         "40 cm",
-        'href="/products/P-03"',
     ):
         assert text in page
     assert "/products/P-04" not in page

@@ -104,6 +104,10 @@ class Settings(BaseModel):
     """Days to keep photos for review, and the labels given to them."""
     session_minutes: int = Field(60, ge=1)
     """Minutes without a request after which an admin has to sign in again."""
+    text_languages: str = Field("en", pattern="^(en|de|fr)(, ?(en|de|fr))*$")
+    """Languages of the products' texts (en, de, fr), separated by commas; words are searched for by their stems."""
+    synonyms: Path | None = None
+    """TOML file with further words that a word in a search stands for: `green = ["moss", "sky blue"]`."""
     results_per_page: int = Field(24, ge=1, le=200)
     """Products per result page."""
     route_mass: float = Field(0.95, gt=0, le=1)
@@ -149,7 +153,7 @@ class Settings(BaseModel):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     """Minimum severity of log messages."""
 
-    @field_validator("weights", "examples", "theme", "feed_mapping", "canaries", mode="before")
+    @field_validator("weights", "examples", "theme", "feed_mapping", "canaries", "synonyms", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value
@@ -158,6 +162,11 @@ class Settings(BaseModel):
     def catalog_url(self) -> str | Path:
         """SQLAlchemy URL of the catalog, or the path of its SQLite file."""
         return self.database_url or self.data / "catalog.sqlite"
+
+    @property
+    def search_languages(self) -> tuple[str, ...]:
+        """The setting `text_languages` as a list, each once."""
+        return tuple(dict.fromkeys(name.strip() for name in self.text_languages.split(",")))
 
     @property
     def pictures(self) -> Path:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 
-from catalog import queries
+from catalog import full_text, queries
 from catalog.models import Product
 from catalog.queries import ProductCard
 from catalog.review_queue import Item
@@ -80,7 +80,9 @@ def _offered(
     with services.sessions() as session:
         if query:
             exact = list(session.scalars(select(Product.product_id).where(Product.sku == query)))
-            product_ids = list(dict.fromkeys([*exact, *queries.full_text_search(session, query, COUNT)]))[:COUNT]
+            product_ids = list(
+                dict.fromkeys([*exact, *full_text.best(session, query, services.catalog.search_words(), COUNT)])
+            )[:COUNT]
         if chosen:
             given = list(session.scalars(select(Product.product_id).where(Product.sku == chosen)))
             if not set(given) <= set(product_ids):
