@@ -34,6 +34,9 @@ KEPT = "kept:"
 Need = Role | Literal["public"]
 """The lowest role that may use a view; "public" for those of signing in."""
 
+MAX_NUMBER = 2**53
+"""No id or page has a larger number; databases refuse them."""
+
 NAVIGATION: tuple[tuple[str, str, Role], ...] = (
     ("admin.overview.show", "Overview", "viewer"),
     ("admin.products.show_all", "Products", "viewer"),
@@ -67,6 +70,14 @@ def requires(need: Need, *, passive: bool = False) -> Callable[[View], View]:
         return view
 
     return mark
+
+
+def number(text: str) -> int:
+    """Return a number in an address; raises ValueError if there is none, or if it is too large."""
+    value = int(text)
+    if abs(value) > MAX_NUMBER:
+        raise ValueError("too large")
+    return value
 
 
 def account_name() -> str:
@@ -216,6 +227,8 @@ def _check_request() -> Response | tuple[str, int] | None:
     with services().sessions() as catalog:
         if not accounts.any_exist(catalog):
             abort(404, OFF if services().settings.admin_bind else None)
+    if any(isinstance(value, int) and value > MAX_NUMBER for value in (request.view_args or {}).values()):
+        abort(404, "There is nothing with this number.")
     view = current_app.view_functions[request.endpoint or ""]
     needed: Need = getattr(view, "needs", "admin")
     if needed != "public":

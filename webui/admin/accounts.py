@@ -9,7 +9,7 @@ from catalog import accounts, audit
 from catalog.accounts import Role
 from catalog.database import lock_for_writing
 from vsearch.core.errors import InvalidRequest
-from webui.admin.access import account_name, requires
+from webui.admin.access import account_name, number, requires
 from webui.services import services
 
 ENTRIES = 100
@@ -60,7 +60,7 @@ def change(name: str, action: str) -> Response:
 @requires("admin")
 def show_audit_log() -> str:
     """Show who changed what, latest first."""
-    before = request.args.get("before", type=int)
+    before = request.args.get("before", type=number)
     with services().sessions() as session:
         return render_template("admin/audit.html", entries=audit.latest(session, ENTRIES, before), page_size=ENTRIES)
 

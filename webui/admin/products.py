@@ -19,7 +19,7 @@ from vsearch.core.errors import GenerationError, InvalidRequest
 from vsearch.core.lock import shared_lock
 from vsearch.imaging.codec import Limits, decode, encode_jpeg
 from vsearch.index.generation import PredictedAttribute
-from webui.admin.access import account_name, requires
+from webui.admin.access import account_name, number, requires
 from webui.services import services
 
 PAGE_SIZE = 50
@@ -109,7 +109,7 @@ class EditForm:
 def show_all() -> str:
     """List the products that match the query."""
     words, category, state = (request.args.get(name, "") for name in ("words", "category", "state"))
-    page = max(1, request.args.get("page", 1, type=int))
+    page = max(1, request.args.get("page", 1, type=number))
     with services().sessions() as session:
         found, total = product_listing.find(
             session, words=words, category=category, state=state, limit=PAGE_SIZE, offset=(page - 1) * PAGE_SIZE

@@ -15,7 +15,7 @@ from catalog.reviews import NewLabel, StaleLabel
 from vsearch.core.errors import ImageRejected, InvalidRequest
 from vsearch.imaging.geometry import Box
 from webui.admin import review_candidates
-from webui.admin.access import account_name, may, requires
+from webui.admin.access import account_name, may, number, requires
 from webui.review_photos import area_of
 from webui.services import services
 
@@ -57,7 +57,7 @@ class Entered:
 @requires("viewer")
 def show() -> str | tuple[str, int]:
     """Show the next photo, or the one that is asked for."""
-    item_id = request.args.get("item", type=int)
+    item_id = request.args.get("item", type=number)
     with services().sessions.begin() as session:
         reviews.begin(session)
         found = [review_queue.one(session, item_id)] if item_id else []

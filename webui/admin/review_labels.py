@@ -7,7 +7,7 @@ from catalog import review_queue, reviews
 from catalog.models import utc_now
 from catalog.review_queue import Filter
 from catalog.reviews import EFFECTIVE
-from webui.admin.access import account_name, requires
+from webui.admin.access import account_name, number, requires
 from webui.services import services
 
 PAGE_SIZE = 48
@@ -23,18 +23,18 @@ def show() -> str:
     """List photos, those labeled last first."""
     given = {name: request.args.get(name, "").strip() for name in FILTERS}
     given["state"] = given["state"] if given["state"] in STATES else STATES[0]
-    number = max(1, request.args.get("page", 1, type=int))
+    page = max(1, request.args.get("page", 1, type=number))
     with services().sessions() as session:
         wanted = Filter(**given)  # type: ignore[arg-type]  # none of the names is item_ids
         total = review_queue.count(session, wanted)
-        items = review_queue.find(session, wanted, limit=PAGE_SIZE, offset=(number - 1) * PAGE_SIZE)
+        items = review_queue.find(session, wanted, limit=PAGE_SIZE, offset=(page - 1) * PAGE_SIZE)
         counts, accounts = review_queue.counts(session), review_queue.labelers(session)
     return render_template(
         "admin/review_labels.html",
         items=items,
         total=total,
         given=given,
-        number=number,
+        number=page,
         pages=-(-total // PAGE_SIZE),
         counts=counts,
         accounts=accounts,

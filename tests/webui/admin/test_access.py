@@ -258,3 +258,11 @@ def test_hostile_texts_are_escaped(staff, visitor):
         text = ada.get(address).text
         assert "<script>alert" not in text
         assert "<img src=x" not in text
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, 2**63, 10**30])
+def test_numbers_that_no_database_has(visitor, number):
+    ada = visitor("admin")
+    assert ada.get(f"/admin/jobs/{number}").status_code == 404
+    for address in ("review/?item=", "accounts/audit?before=", "products?page=", "review/labels/?page="):
+        assert ada.get(f"/admin/{address}{number}").status_code in (200, 302, 404), address
