@@ -77,7 +77,8 @@ class Settings(BaseModel):
     threads: int = Field(16, ge=1, le=256)
     """Threads that handle requests."""
     admin_bind: str = Field("127.0.0.1:8001", pattern=r"^(.+:\d{1,5})?$")
-    """HOST:PORT that serves /metrics and the details of /readyz; empty disables it."""
+    """HOST:PORT that serves the admin pages, /metrics and the details of /readyz; empty serves only the admin pages,
+    on the shoppers' address."""
     trusted_proxies: int = Field(0, ge=0, le=10)
     """Number of proxies whose X-Forwarded-* headers are trusted."""
     trusted_hosts: str = ""
