@@ -1,7 +1,6 @@
 """What products can be filtered by, as arrays; and the numbers of products that each filter would leave."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -42,16 +41,17 @@ class Values:
     @classmethod
     def of(cls, pairs: Iterable[tuple[int, str]]) -> "Values":
         """Return the values of (row, value) pairs; spellings that differ only in case are one value."""
-        spellings: dict[str, Counter[str]] = {}
-        found: set[tuple[int, str]] = set()
-        for row, value in pairs:
-            if name := value.strip():
-                spellings.setdefault(name.casefold(), Counter())[name] += 1
-                found.add((row, name.casefold()))
-        keys = sorted(spellings)
+        numbers: dict[str, int] = {}
+        found = [(row, numbers.setdefault(value, len(numbers))) for row, value in pairs]
+        rows, spellings = np.array(found, dtype=np.int64).reshape(-1, 2).T
+        spelled = [(value.strip(), int(n)) for value, n in zip(numbers, np.bincount(spellings), strict=True)]
+        common = {name.casefold(): name for name, _ in sorted(spelled, key=lambda each: each[1]) if name}
+        keys = sorted(common)
         codes = {key: code for code, key in enumerate(keys)}
-        numbers = np.array([(row, codes[key]) for row, key in sorted(found)], dtype=np.int32).reshape(-1, 2)
-        return cls(tuple(spellings[key].most_common(1)[0][0] for key in keys), numbers[:, 0], numbers[:, 1])
+        merged = np.array([codes.get(name.casefold(), -1) for name, _ in spelled], dtype=np.int64)[spellings]
+        pairs_once = np.unique((rows * max(1, len(keys)) + merged)[merged >= 0])
+        known = np.divmod(pairs_once, max(1, len(keys)))
+        return cls(tuple(common[key] for key in keys), known[0].astype(np.int32), known[1].astype(np.int32))
 
     def rows_with(self, chosen: Sequence[str], size: int) -> Mask:
         """Return which of `size` rows have any of the chosen values; unknown values are those of no row."""
