@@ -11,6 +11,9 @@ FEED = SHOP / "feed.csv"
 PICTURES = SHOP / "pictures"
 PHOTOS = SHOP / "photos"  # in an installed wheel only those with split `unseen`, see setup.py
 
+SYNONYMS = SHOP / "synonyms.toml"
+"""What the color words of shoppers stand for in this shop."""
+
 EXAMPLES = {
     "rik-007-bra-2.jpg": "a brass bed in front of patterned wallpaper",
     "ovi-020-ter-1.jpg": "a terracotta sofa by the window",

@@ -29,7 +29,6 @@ from webui.services import services_of
 
 FIRST = 5
 Product = dict[str, set[str]]
-SYNONYMS = demo.SHOP / "synonyms.toml"
 
 
 def products() -> dict[str, Product]:
@@ -64,7 +63,7 @@ def questions(own: Product, shop: dict[str, Product]) -> Iterator[tuple[str, str
 
     for color in sorted(set().union(*(product["color"] for product in same.values()))):
         yield "the shop's color", color, having("color", {color})
-    for color, values in tomllib.loads(SYNONYMS.read_text(encoding="utf8")).items():
+    for color, values in tomllib.loads(demo.SYNONYMS.read_text(encoding="utf8")).items():
         yield "the shopper's color", color, having("color", {color, *values})
     for material in sorted(set().union(*(product["material"] for product in same.values()))):
         yield "material", material, having("material", {material})
@@ -80,7 +79,7 @@ def main(data: Path, limit: int) -> None:
     shop = products()
     shares: dict[str, list[float]] = defaultdict(list)
     found: dict[str, list[bool]] = defaultdict(list)
-    settings = Settings(data=data, results_per_page=FIRST, synonyms=SYNONYMS)
+    settings = Settings(data=data, results_per_page=FIRST, synonyms=demo.SYNONYMS)
     services = services_of(server.build(settings)[0])
     with closing(services):
         for row in list(photos())[:limit]:

@@ -40,7 +40,7 @@ def photo_id_of(address: str) -> str:
 def forms(page: str) -> list[dict[str, str]]:
     """Return the action and hidden fields of each verdict form."""
     found = []
-    for form in re.findall(r'<form class="verdict".*?</form>', page, re.DOTALL):
+    for form in re.findall(r"<form [^>]*data-feedback>.*?</form>", page, re.DOTALL):
         fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form))
         found.append({"action": html.unescape(re.search('action="([^"]*)"', form)[1]), **fields})
     return found

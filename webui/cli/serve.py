@@ -168,6 +168,8 @@ def demo(
     }
     _update_index(settings.model_copy(update=location), accept)
     if not no_serve:
+        if feed is None and settings.synonyms is None:
+            os.environ["VSEARCH_SYNONYMS"] = str(demo_shop.SYNONYMS)
         _serve(settings, address | ({"examples": _examples(settings)} if feed is None else {}))
     elif feed is None:
         _search_examples(settings, demo_shop.example_photos())

@@ -1,0 +1,124 @@
+"""Filters, words, categories and cards of the results page in Chromium."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from catalog import queries
+from tests.webui.admin.test_browser import violations
+from tests.webui.conftest import import_products
+from tests.webui.test_browser import fits, phone_and_desktop, tab_to, titles, with_and_without_javascript
+
+pytestmark = pytest.mark.browser
+
+GROUPS = {"P-03": "duo", "P-04": "duo"}
+
+
+@pytest.fixture
+def results(site):
+    """The path of the results of a photo of product 3; products have colors, and 3 and 4 are one design."""
+    with site.sessions() as session:
+        items = list(queries.snapshot(session).values())
+    colors = ("moss", "white", "denim")
+    changed = [
+        replace(
+            item,
+            attributes={"color": (colors[number % 3],), "leg": (("oak", "steel")[number % 2],)},
+            dimensions={"width": f"{40 + 10 * number} cm"},
+            variant_group=GROUPS.get(item.sku),
+            stock=0 if item.sku == "P-03" else 9,
+        )
+        for number, item in enumerate(items)
+    ]
+    import_products(site, changed=tuple(changed))
+    return site.upload(3)
+
+
+def open_filters(page, width: int) -> None:
+    if width < 900:
+        page.get_by_text("Filters", exact=True).click()
+
+
+@phone_and_desktop
+@with_and_without_javascript
+def test_choose_facets_and_go_back(open_page, site, results, width, javascript):
+    """With JavaScript, a choice applies at once; counts are those of the page that it leads to."""
+    page = open_page(site, width, javascript=javascript, path=f"{results}?class=all")
+    before = titles(page)
+    open_filters(page, width)
+    page.locator(".facet summary", has_text="Color").click()
+    moss = page.get_by_label("moss")
+    if javascript:
+        moss.check(no_wait_after=True)
+    else:
+        moss.check()
+        page.get_by_role("button", name="Apply").click()
+    page.wait_for_url(re.compile(r"attr.color=moss"))
+    assert page.get_by_label("moss").is_checked()
+    assert page.locator(".option", has_text="moss").locator(".count").text_content() == str(
+        page.locator(".card").count()
+    )
+    assert page.locator(".option", has_text="denim").locator(".count").text_content() == "4", "its own choice apart"
+    assert not javascript or fits(page, width)
+    page.go_back()
+    assert titles(page) == before
+
+
+@phone_and_desktop
+def test_words_width_and_sort(open_page, site, results, width):
+    page = open_page(site, width, path=f"{results}?class=all")
+    open_filters(page, width)
+    page.get_by_label("Describe it").fill("lamp -denim")
+    page.get_by_label("Fits a width of").fill("120")
+    page.get_by_label("Describe it").press("Enter")
+    page.wait_for_url(re.compile(r"width_max=120"))
+    assert set(titles(page)) == {"Lamp Model 6", "Lamp Model 7"}
+    page.get_by_label("Sort by").select_option("price_desc", no_wait_after=True)
+    page.wait_for_url(re.compile(r"sort=price_desc"))
+    assert titles(page) == ["Lamp Model 7", "Lamp Model 6"]
+    page.get_by_label("Fits a width of").fill("wide")
+    page.get_by_label("Fits a width of").press("Enter")
+    page.wait_for_url(re.compile(r"width_max=wide"))
+    assert page.get_by_label("Fits a width of").input_value() == "wide"
+    assert page.get_by_role("alert").is_visible()
+    assert fits(page, width)
+
+
+@phone_and_desktop
+def test_a_card_stands_for_its_variants(open_page, site, results, width):
+    """The match is out of stock, so the variant in stock is offered by name."""
+    page = open_page(site, width, path=results)
+    first = page.locator(".card").first
+    assert first.locator(".card__title").text_content() == "Chair Model 3 velvet"
+    assert "Chair Model 4 velvet" not in titles(page)
+    first.get_by_role("link", name="white").click()
+    page.wait_for_url(re.compile("/products/P-04"))
+    page.go_back()
+    page.get_by_role("link", name="More like Chair Model 3 velvet").click()
+    page.wait_for_url(re.compile("/products/P-03#similar"))
+    assert page.locator("#similar").is_visible()
+
+
+def test_keyboard(open_page, site, results):
+    page = open_page(site, path=f"{results}?class=all")
+    tab_to(page, page.locator(".facet summary", has_text="Leg"))
+    page.keyboard.press("Enter")
+    tab_to(page, page.get_by_label("steel"))
+    page.keyboard.press("Space")
+    page.wait_for_url(re.compile(r"attr.leg=steel"))
+    tab_to(page, page.locator(".facet summary", has_text="Advanced"))
+    page.keyboard.press("Enter")
+    tab_to(page, page.get_by_role("link", name="Euclidean"))
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"metric=euclidean"))
+    assert page.get_by_role("link", name="Euclidean").is_visible(), "the panel stays open"
+
+
+@phone_and_desktop
+@pytest.mark.parametrize("query", ["", "?text=moss+zebra&attr.leg=oak&sort=price", "?class=lamp&price_max=1"])
+def test_accessibility(open_page, site, results, width, query):
+    page = open_page(site, width, path=results + query)
+    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    assert violations(page) == []
+    assert fits(page, width)
