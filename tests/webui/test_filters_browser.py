@@ -116,9 +116,12 @@ def test_keyboard(open_page, site, results):
 
 
 @phone_and_desktop
-@pytest.mark.parametrize("query", ["", "?text=moss+zebra&attr.leg=oak&sort=price", "?class=lamp&price_max=1"])
-def test_accessibility(open_page, site, results, width, query):
-    page = open_page(site, width, path=results + query)
+@pytest.mark.parametrize(
+    ("query", "scheme"),
+    [("", "dark"), ("?text=moss+zebra&attr.leg=oak&sort=price", "light"), ("?class=lamp&price_max=1", "dark")],
+)
+def test_accessibility(open_page, site, results, width, query, scheme):
+    page = open_page(site, width, path=results + query, color_scheme=scheme)
     page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
     assert violations(page) == []
     assert fits(page, width)

@@ -218,6 +218,15 @@ def test_product_page(site):
     assert "Price on request" in site.client.get("/products/P-11").text
 
 
+def test_variants_on_a_product_page(site):
+    """Each has its name, price and stock."""
+    with site.sessions() as session:
+        items = [replace(queries.snapshot(session)[sku], variant_group="duo") for sku in ("P-04", "P-05")]
+    import_products(site, changed=tuple(items))
+    variant, *_ = re.findall(r'<a href="/products/P-05".*?</a>', site.client.get("/products/P-04").text, re.DOTALL)
+    assert all(text in variant for text in ("Chair Model 5", "€152.50", "Only 3 left"))
+
+
 def test_unknown_and_withdrawn_products(site):
     withdraw(site, "P-03")
     for sku in ("nope", "P-03/x", "%27%20OR%201=1", "P-03"):
