@@ -35,7 +35,7 @@ class Facet:
 
     name: str
     title: str
-    options: tuple[Option, ...]  # most common first
+    options: tuple[Option, ...]  # the chosen ones, then the most common first
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,9 @@ class Narrowing:
             ]
             if len(options) > 1 or chosen:
                 title = "" if name == BRAND else name.removeprefix(ATTRIBUTE)
-                found.append(Facet(name, title, tuple(sorted(options, key=lambda option: -option.count))))
+                found.append(
+                    Facet(name, title, tuple(sorted(options, key=lambda option: (not option.chosen, -option.count))))
+                )
         return tuple(found)
 
     def in_stock(self) -> int:
