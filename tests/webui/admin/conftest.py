@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from werkzeug.test import TestResponse
 from catalog import accounts
 from tests.webui.conftest import Site
 from webui import create_admin_app
+from webui.admin import access
 
 PASSWORD = "correct horse battery"
 NAMES = {"viewer": "vera", "editor": "eddie", "admin": "ada"}
@@ -52,6 +54,23 @@ def _fast_hashes(monkeypatch):
     accounts._hasher.cache_clear()
     yield
     accounts._hasher.cache_clear()
+
+
+@dataclass
+class Clock:
+    """The time of signing in, which stands still until it is moved."""
+
+    now: datetime = datetime(2026, 11, 28, 9, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(access, "utc_now", made)
+    return made
 
 
 @pytest.fixture

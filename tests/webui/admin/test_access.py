@@ -101,12 +101,14 @@ def test_cookies_are_secure_over_https(visitor):
     assert browser.client.get_cookie("vsearch_admin", path="/admin").secure
 
 
-def test_wrong_passwords_lead_to_a_lock(staff, visitor):
-    """The right password is refused as well while the account is locked; a reset by command lifts the lock."""
+def test_wrong_passwords_lead_to_a_lock(staff, visitor, clock):
+    """The right password is refused as well while the account is locked; time or a reset by command lifts the lock."""
     browser = visitor()
     statuses = [browser.sign_in("ada", "wrong password").status_code for _ in range(accounts.FREE_ATTEMPTS + 1)]
     assert statuses == [401] * accounts.FREE_ATTEMPTS + [429]
     assert browser.sign_in("ada").status_code == 429
+    clock.now += timedelta(seconds=2)
+    assert browser.sign_in("ada", "wrong password").status_code == 429
     with staff.sessions.begin() as session:
         accounts.set_password(session, accounts.find(session, "ada"), PASSWORD, by="test")
     assert browser.sign_in("ada").status_code == 303

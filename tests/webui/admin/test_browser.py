@@ -1,6 +1,7 @@
 """The admin pages in Debian's Chromium: signing in, jobs, rollback, two admins, sessions that end; and axe-core."""
 
 import re
+from datetime import timedelta
 
 import pytest
 
@@ -57,7 +58,7 @@ WIDE = """[...document.querySelectorAll("main *")]
 
 
 @phone_and_desktop
-def test_first_account_wrong_password_and_lock(site, open_page, width):
+def test_first_account_wrong_password_and_lock(site, open_page, clock, width):
     app = create_admin_app(site.app)
     page = open_page(site, width, app=app, path="/admin/")
     assert "vsearch users add" in page.get_by_role("alert").text_content()
@@ -68,7 +69,7 @@ def test_first_account_wrong_password_and_lock(site, open_page, width):
     assert "Too many wrong passwords" in page.get_by_role("alert").text_content()
     sign_in(page, "ada")
     assert "Too many wrong passwords" in page.get_by_role("alert").text_content()
-    page.wait_for_timeout(2100)  # the first delay
+    clock.now += timedelta(seconds=2)  # the first delay
     sign_in(page, "ada")
     page.wait_for_url(re.compile("/admin/$"))
     assert fits(page)
