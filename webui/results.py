@@ -13,13 +13,13 @@ from sqlalchemy.orm import Session
 from catalog import facets, queries
 from catalog.queries import ProductCard, Variant
 from vsearch.imaging.codec import Picture
-from vsearch.imaging.geometry import Box
 from vsearch.models.class_heads import CLASS
 from vsearch.search.engine import ALL, Search
 from vsearch.search.merging import LabeledHit, SearchResult
 from vsearch.search.serving import Serving
 from webui.criteria import Criteria
 from webui.narrowing import Narrowing, find_words
+from webui.photo_boxes import DetectedBox, detected_boxes
 from webui.services import Services
 
 WORDS_DEPTH = 600
@@ -68,15 +68,6 @@ class Chip:
 
     class_name: str
     probability: float | None
-
-
-@dataclass(frozen=True)
-class DetectedBox:
-    """A region of the photo that may show a product; `selected` if it was searched or produced the best hit."""
-
-    box: Box
-    confidence: float
-    selected: bool
 
 
 @dataclass(frozen=True)
@@ -165,7 +156,9 @@ def find_products(services: Services, picture: Picture, criteria: Criteria, *, b
         matches=tuple(matches),
         has_next=len(hits) >= wanted,
         chips=_chips(result, criteria),
-        boxes=_boxes(result, criteria),
+        boxes=detected_boxes(
+            result, criteria.box, services.engine.detected_classes(picture, serving), picture.shape[:2]
+        ),
         narrowing=narrowing,
         suggestions=suggestions,
         close_unfiltered=close_unfiltered,
@@ -278,12 +271,6 @@ def _matches(session: Session, hits: Sequence[LabeledHit]) -> list[Match]:
         )
         for card in cards
     ]
-
-
-def _boxes(result: SearchResult, criteria: Criteria) -> tuple[DetectedBox, ...]:
-    searched = str(criteria.box or result.box)  # compared as text: boxes are rounded in URLs
-    boxes = [DetectedBox(item.box, item.confidence, str(item.box) == searched) for item in result.detections]
-    return tuple(sorted(boxes, key=lambda found: -(found.box.x1 - found.box.x0) * (found.box.y1 - found.box.y0)))
 
 
 def _chips(result: SearchResult, criteria: Criteria) -> tuple[Chip, ...]:

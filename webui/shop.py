@@ -10,7 +10,7 @@ from catalog import queries
 from catalog.queries import ProductCard
 from vsearch.imaging.codec import Picture, decode
 from vsearch.search.engine import ALL
-from webui import admission, formatting, monitoring, results
+from webui import admission, formatting, monitoring, photo_boxes, results
 from webui.criteria import Criteria, from_form
 from webui.image_files import form_fields
 from webui.product_data import structured_data
@@ -112,6 +112,7 @@ def show_results(photo_id: str) -> tuple[str, int] | Response:
         url_with=url_with,
         width=width,
         height=height,
+        BADGE_RADIUS=photo_boxes.BADGE_RADIUS,
         all=ALL,
         sort_depth=results.SORT_DEPTH,
         whole=WHOLE,

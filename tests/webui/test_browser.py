@@ -76,7 +76,7 @@ def test_keyboard(open_page, site, photo):
     page.get_by_role("button", name="Select an area").focus()
     for key in ("Enter", "ArrowLeft", "ArrowUp", "Shift+ArrowRight", "Enter"):
         page.keyboard.press(key)
-    page.wait_for_url(re.compile(r"class=all.*box=0.21%2C0.21%2C0.75%2C0.71"))
+    page.wait_for_url(re.compile(r"class=all.*box=0.23%2C0.23%2C0.75%2C0.73"))
 
 
 def test_dropped_photo(open_page, site, photo):
@@ -115,32 +115,93 @@ def test_upload_and_delete_a_photo(open_page, site, photo, width, javascript):
 
 
 @phone_and_desktop
-def test_detected_products(open_page, detector_site, tmp_path, width):
-    """They are reached by keyboard and mouse; dragging over one still selects an area."""
+@with_and_without_javascript
+def test_detected_products(open_page, detector_site, tmp_path, width, javascript):
+    """They are chosen by name, by keyboard or on the photo; back and reload work."""
     file = tmp_path / "room.jpg"
     file.write_bytes(room())
-    page = open_page(detector_site, width)
-    upload(page, file)
-    assert fits(page, width)
-    page.goto(f"{page.url}?class=all")
+    page = open_page(detector_site, width, javascript=javascript)
+    page.set_input_files("#photo", file)
+    if not javascript:
+        page.get_by_role("button", name="Search").click()
+    page.wait_for_url(RESULTS)
+    assert not javascript or fits(page, width)
+    everything = page.url + "?class=all"
+    page.goto(everything)
     assert {"Chair Model 3 velvet", "Lamp Model 9"} <= set(titles(page))
 
-    lamp, chair = (page.get_by_label(f"Search for product {number} of 3") for number in (1, 2))
+    items = page.get_by_role("navigation", name="What to search for")
+    lamp, chair = items.get_by_role("link").nth(1), items.get_by_role("link", name="2 Chair")
+    assert min(chair.bounding_box()["width"], chair.bounding_box()["height"]) >= 24
+    if javascript:
+        page.evaluate("window.kept = true")
     tab_to(page, chair)
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(r"box=0\.0625"))
     assert titles(page)[0] == "Chair Model 3 velvet"
     assert chair.get_attribute("aria-current") == "true"
-    lamp.click()
+    if javascript:
+        assert page.evaluate("window.kept"), "the results were replaced in place"
+        assert chair.evaluate("it => it === document.activeElement")
+    page.locator(".photo__parts a").first.click()
     page.wait_for_url(re.compile(r"box=0\.625"))
     assert titles(page)[0] == "Lamp Model 9"
-    drag(page, lamp.bounding_box(), (0.1, 0.5), (0.9, 0.9))
-    page.wait_for_url(re.compile(r"box=0\.(6[3-9]|7)"))
+    assert lamp.get_attribute("aria-current") == "true"
 
-    page.get_by_role("link", name="All products").click()
-    page.wait_for_url(re.compile(r"/results/[0-9a-f]{64}\?class=all$"))
-    page.get_by_role("link", name="Whole photo only").click()
+    page.go_back()
+    page.locator(".card__title").first.filter(has_text="Chair Model 3").wait_for()
+    page.reload()
+    assert titles(page)[0] == "Chair Model 3 velvet"
+    items.get_by_role("link", name="Whole photo").click()
     page.wait_for_url(re.compile(r"box=0,0,1,1"))
+    items.get_by_role("link", name="Everything").click()
+    page.wait_for_url(everything)
+
+
+def test_an_area_is_drawn_and_adjusted_with_the_mouse(open_page, detector_site, tmp_path):
+    """Dragging searches at once, also from a detected product; then the frame and its corners can be dragged."""
+    file = tmp_path / "room.jpg"
+    file.write_bytes(room())
+    page = open_page(detector_site)
+    upload(page, file)
+    photo = page.locator("[data-frame]")
+    drag(page, photo.bounding_box(), (0.05, 0.25), (0.35, 0.75))
+    page.wait_for_url(re.compile(r"box=0\.0(49|5)"))
+    assert titles(page)[0] == "Chair Model 3 velvet"
+    drag(page, photo.bounding_box(), (0.2, 0.5), (0.75, 0.5))
+    page.wait_for_url(re.compile(r"box=0\.(59|6)"))
+    corner = page.get_by_role("button", name="Bottom right corner").bounding_box()
+    assert min(corner["width"], corner["height"]) >= 24
+    drag(page, photo.bounding_box(), (0.9, 0.75), (0.8, 0.6))
+    page.wait_for_url(re.compile(r"box=[^&]*%2C0\.(79|8)\d*%2C0\.(59|6)"))
+
+
+def test_an_area_is_drawn_by_two_taps_and_adjusted(open_page, detector_site, tmp_path):
+    """Nothing is searched before "Search this area"; "Cancel" restores what was searched."""
+    file = tmp_path / "room.jpg"
+    file.write_bytes(room())
+    page = open_page(detector_site, 360, has_touch=True)
+    upload(page, file)
+    results = page.url
+    page.get_by_role("button", name="Select an area").tap()
+    for x, y in ((0.6, 0.2), (0.9, 0.8)):
+        area = page.locator("[data-frame]").bounding_box()
+        page.touchscreen.tap(area["x"] + x * area["width"], area["y"] + y * area["height"])
+    assert page.url == results
+    assert fits(page, 360)
+    corner = page.get_by_role("button", name="Top left corner")
+    assert min(corner.bounding_box()["width"], corner.bounding_box()["height"]) >= 24
+    page.get_by_role("button", name="Cancel").tap()
+    assert corner.is_hidden()
+    page.get_by_role("button", name="Select an area").tap()
+    for x, y in ((0.6, 0.2), (0.9, 0.8)):
+        area = page.locator("[data-frame]").bounding_box()
+        page.touchscreen.tap(area["x"] + x * area["width"], area["y"] + y * area["height"])
+    corner.focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_role("button", name="Search this area").tap()
+    page.wait_for_url(re.compile(r"box=0\.(61|62)"))
+    assert corner.is_visible(), "the frame can be adjusted again"
 
 
 @with_and_without_javascript
@@ -279,6 +340,9 @@ def test_accessibility(open_page, detector_site, tmp_path, width):
     page.get_by_text("Search with an image from the web").click()
     assert violations(page) == []
     upload(page, file)
+    assert violations(page) == []
+    page.get_by_role("button", name="Select an area").click()
+    assert violations(page) == []
     page.goto(page.locator(".why-link").first.evaluate("it => it.href"))
     assert violations(page) == []
     page.locator(".wordmark").click()

@@ -1,6 +1,10 @@
+import math
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import event
 
 from catalog import product_edits, queries
@@ -12,6 +16,7 @@ from vsearch.search.merging import SearchResult
 from vsearch.search.serving import Serving
 from webui import results
 from webui.criteria import Criteria
+from webui.photo_boxes import BADGE_RADIUS, place_badges
 from webui.services import CatalogCache, services_of
 
 
@@ -29,6 +34,9 @@ class RecordingEngine:
         """Another object each time, as if a generation were published in between."""
         self.taken.append(replace(self._engine.serving))
         return self.taken[-1]
+
+    def detected_classes(self, picture: Picture, serving: Serving) -> tuple[str, ...]:
+        return ()
 
     def search(self, picture: Picture, search: Search, *, serving: Serving | None = None) -> SearchResult:
         """Search like the engine; a search without classes is routed to the one class."""
@@ -307,3 +315,19 @@ def test_each_product_says_which_part_of_the_photo_it_is(detector_site):
     assert (parts["P-09"], parts["P-03"]) == (numbers[ROOM[0]], numbers[ROOM[1]])
     page = results.find_products(services_of(detector_site.app), photo, Criteria(class_name="all", box=ROOM[0]))
     assert {page.part_of(match) for match in page.matches} == {0}
+
+
+@given(
+    st.lists(st.tuples(*[st.floats(0, 0.85)] * 2, *[st.floats(0.15, 1)] * 2), min_size=1, max_size=3),
+    st.sampled_from([(400, 400), (300, 900), (900, 300)]),
+)
+def test_numbers_of_boxes_do_not_overlap(found, size):
+    """Up to three boxes, as many as are detected; the numbers stay in the photo."""
+    boxes = [Box(x, y, min(1, x + width), min(1, y + height)) for x, y, width, height in found]
+    placed = place_badges(boxes, size)
+    radius = BADGE_RADIUS / 100 * max(size)
+    for x, y in placed:
+        assert radius - 1e-6 <= x * size[1] <= size[1] - radius + 1e-6
+        assert radius - 1e-6 <= y * size[0] <= size[0] - radius + 1e-6
+    for (x, y), (u, v) in combinations(placed, 2):
+        assert math.hypot((x - u) * size[1], (y - v) * size[0]) >= 2 * radius - 1e-6

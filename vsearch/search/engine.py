@@ -174,6 +174,14 @@ class Engine:
             detections,
         )
 
+    def detected_classes(self, picture: Picture, serving: Serving) -> tuple[str, ...]:
+        """Return the class of each product detected in a photo, in the order of the detections."""
+        boxes = [detection.box for detection in self.photos.detections(picture)]
+        if not boxes:
+            return ()
+        blocks = self.photos.blocks(serving.encoder, picture, boxes)
+        return tuple(serving.checkpoint.retrieval.heads.predict(blocks).vote(CLASS))
+
     def search_blocks(self, blocks: Blocks, search: Search = Search()) -> SearchResult:
         """Search with the blocks [d] of an image; nothing is encoded."""
         serving = self.serving

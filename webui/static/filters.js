@@ -1,7 +1,5 @@
 // Filters apply as soon as they are chosen; without this script, the button applies them.
 
-const form = document.querySelector("[data-filters]");
-
-form?.addEventListener("change", (event) => {
-  if (event.target.matches("[type=checkbox], select")) form.requestSubmit();
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-filters] :is([type=checkbox], select)")) event.target.form.requestSubmit();
 });

@@ -1,133 +1,39 @@
 // The review page: keys, drawing the area, and loading the next photo in advance. Without JavaScript, the forms work.
 
-document.documentElement.classList.add("js");
+import { boxText, cropTool, parseBox } from "./crop.js";
 
-const MIN_SIDE = 0.02; // fractions of the photo's sides
-const STEP = 0.02;
-const DRAG_DISTANCE = 6; // px; a shorter movement is a tap
+document.documentElement.classList.add("js");
 
 const page = document.querySelector("[data-review]");
 const form = page?.querySelector("[data-label]");
 const tool = page?.querySelector("[data-box-tool]");
 const shortcuts = page?.querySelector("[data-shortcuts]");
-const clamp = (value) => Math.min(1, Math.max(0, value));
-const parse = (text) => (text ? text.split(",").map(Number) : null);
-const text = (box) => (box ? box.map((value) => +value.toFixed(3)).join(",") : "");
 
 // The area
 
-const frame = tool?.querySelector("[data-frame]");
-const overlay = tool?.querySelector("[data-overlay]");
-const veil = tool?.querySelector("[data-veil]");
 const drawButton = tool?.querySelector("[data-draw]");
-const help = tool?.querySelector("[data-box-help]");
+let drawn = Boolean(tool?.dataset.box); // a person or the shopper chose it, so choosing a product does not move it
 
-let box = parse(tool?.dataset.box);
-let drawn = Boolean(box); // a person or the shopper chose it, so choosing a product does not move it
-let before = null; // the area when drawing began
-let corner = null; // where the pointer was pressed, or the first of two taps
-let dragging = false;
-
-function show() {
-  overlay.toggleAttribute("hidden", !box);
-  if (box) veil.setAttribute("d", `M0 0H1V1H0Z M${box[0]} ${box[1]}H${box[2]}V${box[3]}H${box[0]}Z`);
-  for (const field of page.querySelectorAll("[data-box-field]")) field.value = text(box);
-}
-
-const drawing = () => tool.classList.contains("drawing");
-
-function begin() {
-  before = box;
-  tool.classList.add("drawing");
-  drawButton.setAttribute("aria-pressed", "true");
-  help.textContent = "Drag, or tap two corners. Arrow keys move the area, Shift + arrow keys resize it, Enter uses it, Escape cancels.";
-  box ??= [0.25, 0.25, 0.75, 0.75];
-  frame.tabIndex = 0;
-  frame.setAttribute("role", "application");
-  frame.setAttribute("aria-label", "Area of the photo");
-  frame.focus({ preventScroll: true });
-  show();
-}
-
-function end(use) {
-  tool.classList.remove("drawing");
-  drawButton.setAttribute("aria-pressed", "false");
-  help.textContent = "";
-  corner = null;
-  dragging = false;
-  for (const name of ["tabindex", "role", "aria-label"]) frame.removeAttribute(name);
-  if (use && box && Math.min(box[2] - box[0], box[3] - box[1]) >= MIN_SIDE) search();
-  else box = before;
-  show();
-}
-
-/** Load the page for the area, so that its best matches are offered. */
-function search() {
+/** Load the page for an area, so that its best matches are offered. */
+function search(box) {
   drawn = true;
   const url = new URL(location.href);
   url.search = "";
   url.pathname = form.action.replace(/^https?:\/\/[^/]+/, "").replace(/\d+\/label$/, "");
   url.searchParams.set("item", form.action.match(/(\d+)\/label$/)[1]);
-  url.searchParams.set("box", text(box) || "0,0,1,1");
+  url.searchParams.set("box", boxText(box));
   location.assign(url);
 }
 
-const place = (event) => {
-  const area = frame.getBoundingClientRect();
-  return [clamp((event.clientX - area.left) / area.width), clamp((event.clientY - area.top) / area.height)];
-};
-const between = ([x0, y0], [x1, y1]) => [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)];
-const far = (from, to) => Math.hypot((from[0] - to[0]) * frame.clientWidth, (from[1] - to[1]) * frame.clientHeight) > DRAG_DISTANCE;
-
-function onFrameKey(event) {
-  const move = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] }[event.key];
-  if (event.key === "Enter" || event.key === "Escape") {
-    end(event.key === "Enter");
-    drawButton.focus();
-  } else if (move) {
-    const [dx, dy] = move;
-    const [x0, y0, x1, y1] = box;
-    if (event.shiftKey) box = [x0, y0, Math.max(x0 + MIN_SIDE, clamp(x1 + dx)), Math.max(y0 + MIN_SIDE, clamp(y1 + dy))];
-    else if (x0 + dx >= 0 && x1 + dx <= 1 && y0 + dy >= 0 && y1 + dy <= 1) box = [x0 + dx, y0 + dy, x1 + dx, y1 + dy];
-    show();
-  } else return;
-  event.preventDefault();
-  event.stopPropagation();
-}
-
-if (drawButton) {
-  drawButton.addEventListener("click", () => (drawing() ? end(false) : begin()));
-  tool.querySelector("[data-whole]").addEventListener("click", () => {
-    box = [0, 0, 1, 1];
-    search();
+const area =
+  drawButton &&
+  cropTool(tool, {
+    search,
+    onShow(box) {
+      for (const field of page.querySelectorAll("[data-box-field]")) field.value = boxText(box);
+    },
   });
-  frame.addEventListener("keydown", (event) => drawing() && onFrameKey(event));
-  frame.addEventListener("dragstart", (event) => event.preventDefault());
-  // A mouse can draw at once; touch only after the button is pressed, because dragging also scrolls.
-  frame.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0 || (event.pointerType !== "mouse" && !drawing())) return;
-    event.preventDefault();
-    if (!drawing()) begin();
-    frame.setPointerCapture(event.pointerId);
-    dragging = true;
-    if (corner) {
-      box = between(corner, place(event));
-      show();
-    } else corner = place(event);
-  });
-  frame.addEventListener("pointermove", (event) => {
-    if (!dragging || !far(corner, place(event))) return;
-    box = between(corner, place(event));
-    show();
-  });
-  frame.addEventListener("pointerup", (event) => {
-    if (!dragging) return;
-    dragging = false;
-    if (far(corner, place(event))) end(true);
-    else help.textContent = "Now tap the opposite corner.";
-  });
-  frame.addEventListener("pointercancel", () => end(false));
-}
+tool?.querySelector("[data-whole]")?.addEventListener("click", () => search([0, 0, 1, 1]));
 
 // The form
 
@@ -144,8 +50,7 @@ function choose(radio) {
 function onChoice(radio) {
   if (radio.value) category.value = "";
   if (drawn || !radio.value) return;
-  box = parse(radio.dataset.area);
-  show();
+  area?.set(parseBox(radio.dataset.area));
 }
 
 form?.addEventListener("change", (event) => {

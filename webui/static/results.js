@@ -1,0 +1,90 @@
+// The results page: another area, class, filter or page replaces the results in place. Without JavaScript, links do the same.
+
+import { boxText, cropTool } from "./crop.js";
+
+const status = document.querySelector("[data-results-status]");
+let shown = location.pathname + location.search;
+let turn = 0; // counts visits, so that only the last one is shown
+
+function setUp() {
+  const tool = document.querySelector("[data-box-tool]");
+  cropTool(tool, {
+    search(box) {
+      const url = new URL(tool.dataset.url, location.href);
+      url.searchParams.set("box", boxText(box));
+      visit(url.href);
+    },
+  });
+}
+
+const summaries = (root) => [...root.querySelectorAll("details")].map((each) => [each.querySelector("summary")?.textContent.trim(), each]);
+
+/** Return a function that finds the element in new results that had the focus in the old ones. */
+function focusKeeper() {
+  const focused = document.activeElement;
+  if (!focused?.closest(".results")) return () => null;
+  if (focused.id) return () => document.getElementById(focused.id);
+  if (focused.matches("[data-draw]")) return () => document.querySelector("[data-draw]");
+  const index = [...document.querySelectorAll(`.results ${focused.localName}`)].indexOf(focused);
+  const group = focused.closest("nav[aria-label]")?.getAttribute("aria-label");
+  const within = group && [...document.querySelectorAll(`nav[aria-label="${CSS.escape(group)}"] a`)].indexOf(focused);
+  return () => (group ? document.querySelectorAll(`nav[aria-label="${CSS.escape(group)}"] a`)[within] : document.querySelectorAll(`.results ${focused.localName}`)[index]);
+}
+
+async function visit(address, { push = true, toTop = false } = {}) {
+  const mine = ++turn;
+  const old = document.querySelector(".results");
+  old.setAttribute("aria-busy", "true");
+  let response, html;
+  try {
+    response = await fetch(address, { headers: { Accept: "text/html" } });
+    html = await response.text();
+  } catch {
+    return location.assign(address);
+  }
+  if (mine !== turn) return;
+  const page = new DOMParser().parseFromString(html, "text/html");
+  const found = page.querySelector(".results");
+  if (!found || new URL(response.url).pathname !== location.pathname) return location.assign(response.url);
+  const refocus = focusKeeper();
+  const open = new Map(summaries(old));
+  for (const [summary, details] of summaries(found)) details.open ||= open.get(summary)?.open ?? false;
+  old.replaceWith(document.adoptNode(found));
+  document.title = page.title;
+  if (push && response.url !== location.href) history.pushState(null, "", response.url);
+  shown = location.pathname + location.search;
+  setUp();
+  refocus()?.focus({ preventScroll: true });
+  const heading = found.querySelector("h1");
+  status.textContent = heading.textContent;
+  if (toTop) heading.scrollIntoView();
+}
+
+const plain = (event) => event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
+const isHere = (url) => url.origin === location.origin && url.pathname === location.pathname;
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.(".results a[href]");
+  if (!link || !plain(event) || event.defaultPrevented) return;
+  const url = new URL(link.getAttribute("href"), location.href);
+  if (!isHere(url) || url.hash) return;
+  event.preventDefault();
+  visit(url.href, { toTop: link.matches("[rel=next], [rel=prev]") });
+});
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.method !== "get" || !form.closest(".results")) return;
+  const url = new URL(form.action);
+  if (!isHere(url)) return;
+  const fields = new FormData(form, event.submitter);
+  url.search = new URLSearchParams([...fields].filter(([, value]) => value !== ""));
+  event.preventDefault();
+  visit(url.href);
+});
+
+addEventListener("popstate", () => {
+  if (location.pathname + location.search !== shown) visit(location.href, { push: false });
+});
+
+setUp();
