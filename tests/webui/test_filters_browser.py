@@ -40,6 +40,13 @@ def open_filters(page, width: int) -> None:
         page.get_by_text("Filters", exact=True).click()
 
 
+SHOWS = """titles => {
+    const shown = [...document.querySelectorAll(".card__title")].map((it) => it.textContent);
+    return JSON.stringify(shown) === JSON.stringify(titles);
+}"""
+"""Script that returns whether the page shows products with these titles; going back replaces them with a delay."""
+
+
 @phone_and_desktop
 @with_and_without_javascript
 def test_choose_facets_and_go_back(open_page, site, results, width, javascript):
@@ -62,7 +69,7 @@ def test_choose_facets_and_go_back(open_page, site, results, width, javascript):
     assert page.locator(".option", has_text="denim").locator(".count").text_content() == "4", "its own choice apart"
     assert not javascript or fits(page, width)
     page.go_back()
-    assert titles(page) == before
+    page.wait_for_function(SHOWS, arg=before)
 
 
 @phone_and_desktop
