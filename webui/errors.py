@@ -16,13 +16,14 @@ STATUSES: dict[type[errors.VSearchError], int] = {
     errors.ImageTooLarge: 413,
     errors.ImageRejected: 415,
     errors.InvalidRequest: 400,
-    errors.AccountError: 400,
-    EditConflict: 409,
     errors.CheckpointError: 503,
     errors.GenerationError: 503,
     errors.CatalogError: 503,
     errors.UploadsUnavailable: 503,
 }
+
+ADMIN_STATUSES: dict[type[errors.VSearchError], int] = {errors.AccountError: 400, EditConflict: 409}
+"""Statuses of errors that happen only on the admin pages."""
 
 TITLES = {
     "ImageTooLarge": "Photo too large",
@@ -54,8 +55,9 @@ log = logging.getLogger(__name__)
 
 
 def status_of(error: errors.VSearchError) -> int:
-    """Return the status of the nearest class in `STATUSES`, else 500."""
-    return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
+    """Return the status of the nearest class that has one, else 500."""
+    statuses = STATUSES | ADMIN_STATUSES
+    return next((statuses[kind] for kind in type(error).__mro__ if kind in statuses), 500)
 
 
 def register(app: Flask) -> None:
