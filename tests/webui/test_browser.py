@@ -310,7 +310,7 @@ def test_recent_photos_of_this_device(open_page, site, photo, width):
     results = page.url
     page.wait_for_function("localStorage.getItem('vsearch-photos')")
     page.locator(".wordmark").click()
-    assert recent.is_visible()
+    recent.wait_for()
     assert fits(page, width)
     page.get_by_role("link", name=re.compile("Results for your photo of")).click()
     page.wait_for_url(results)

@@ -260,7 +260,7 @@ def upload_room(site) -> str:
 
 def detected(page: str) -> list[tuple[str, bool]]:
     """Return the boxes that a page links to, and whether each is the current one."""
-    links = re.findall(r'<a href="([^"]*)" aria-label="Search for product[^"]*" (aria-current="true")?', page)
+    links = re.findall(r'<a href="([^"]*)" tabindex="-1" (aria-current="true")?', page)
     return [(re.search(r"box=([^&]*)", url)[1], bool(current)) for url, current in links]
 
 
@@ -275,17 +275,17 @@ def test_detected_products(detector_site):
     page = detector_site.client.get(f"{url}?box={CHAIR}").text
     assert detector_site.titles(f"{url}?box={CHAIR}")[0] == "Chair Model 3 velvet"
     assert detected(page) == [(LAMP, False), (CHAIR, True), (THIRD, False)]
-    assert f'<a href="{url}">All products</a>' in page
-    assert re.search(r'box=0,0,1,1">Whole photo</a>', page)
+    assert re.search(rf'<a class="chip" href="{re.escape(url)}" >Everything</a>', page)
+    assert re.search(r'box=0,0,1,1" >Whole photo</a>', page)
     page = detector_site.client.get(f"{url}?box=0,0,1,1").text
     assert not any(current for _, current in detected(page))
-    assert (">Whole photo" in page, ">All products</a>" in page) == (False, True)
+    assert re.search(r'box=0,0,1,1" aria-current="true">Whole photo</a>', page)
 
 
 def test_shop_without_a_detector(site):
     url = upload_room(site)
     assert "photo__parts" not in site.client.get(url).text
-    assert f'<a href="{url}">Whole photo</a>' in site.client.get(f"{url}?box={CHAIR}").text
+    assert f'<a class="chip" href="{url}" >Whole photo</a>' in site.client.get(f"{url}?box={CHAIR}").text
 
 
 def test_api_returns_detected_boxes(detector_site):
