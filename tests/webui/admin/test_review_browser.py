@@ -45,6 +45,7 @@ def press(page, *keys):
 def wait_for_photo(page, number):
     """Wait until a photo is shown and the script listens to keys."""
     page.locator(f'html.js section[aria-label="Photo {number}"]').wait_for()
+    page.wait_for_load_state()  # scripts, which read the keys, have run
 
 
 @phone_and_desktop

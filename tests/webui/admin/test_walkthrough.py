@@ -195,7 +195,6 @@ def test_from_an_account_to_a_promoted_model(installation, chromium):
         for _ in photos:
             page.get_by_role("region", name=re.compile("^Photo ")).wait_for()
             page.wait_for_load_state()  # scripts, which read the keys, have run
-            page.wait_for_load_state()
             before = page.get_by_role("region", name=re.compile("^Photo ")).get_attribute("aria-label")
             page.keyboard.press("1")
             page.keyboard.press("Enter")
