@@ -62,7 +62,8 @@ def requires(need: Need, *, passive: bool = False) -> Callable[[View], View]:
 
     Args:
         need: the lowest role that may use it.
-        passive: scripts request it regularly, so it does not prolong the session.
+        passive: scripts or pages request it beside others, so it does not prolong the session: its cookie could arrive
+            late and undo what another response has stored.
     """
 
     def mark(view: View) -> View:

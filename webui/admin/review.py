@@ -178,7 +178,7 @@ def upload() -> Response:
 
 
 @blueprint.get("/pictures/<sha256>-<int:width>.jpg")
-@requires("viewer")
+@requires("viewer", passive=True)
 def picture(sha256: str, width: int) -> Response:
     """Send a reviewed photo, a labeled area, or a picture of a live product."""
     with services().sessions() as session:
