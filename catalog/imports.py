@@ -16,8 +16,14 @@ MAX_RECORDED_FINDINGS = 1000
 
 def last_columns(session: Session) -> list[str]:
     """Return the columns of the last imported feed."""
-    columns = select(FeedImport.columns).where(FeedImport.state != "refused")
-    return session.scalar(columns.order_by(FeedImport.import_id.desc()).limit(1)) or []
+    last = last_import(session)
+    return last.columns if last else []
+
+
+def last_import(session: Session) -> FeedImport | None:
+    """Return the last import that was not refused."""
+    finished = select(FeedImport).where(FeedImport.state != "refused")
+    return session.scalar(finished.order_by(FeedImport.import_id.desc()).limit(1))
 
 
 def unreadable(session: Session) -> list[str]:
@@ -76,10 +82,17 @@ def read_picture_states(session: Session, keys: Iterable[str]) -> dict[str, Pict
     """Return the states of the known images, by key."""
     found = {}
     for chunk in chunks(keys):
-        for row in session.scalars(select(FeedPicture).where(FeedPicture.key.in_(chunk))):
+        for row in session.execute(select(FeedPicture.__table__).where(FeedPicture.key.in_(chunk))):
             size = (row.width or 0, row.height or 0)
             found[row.key] = PictureState(row.sha256 or "", size, row.tag, row.problem or "", row.failures)
     return found
+
+
+def pictures_in_use(session: Session) -> list[str]:
+    """Return the keys of images that live products have, or whose last fetch failed."""
+    live = select(Image.sha256).join(Product).where(Product.withdrawn_at.is_(None))
+    used = or_(FeedPicture.problem.is_not(None), FeedPicture.sha256.in_(live))
+    return list(session.scalars(select(FeedPicture.key).where(used)))
 
 
 def write_picture_states(session: Session, states: Mapping[str, PictureState]) -> None:

@@ -168,6 +168,8 @@ class FeedImport(Base):
     findings: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
     """The first thousand problems and their line numbers."""
     message: Mapped[str]
+    inputs_checksum: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    """SHA-256 of the feed and of everything that decides how it is read; empty if it was refused."""
 
 
 class Job(Base):

@@ -1,14 +1,19 @@
 """Imports a feed: reads and checks it, fetches its images, and writes all changes in one transaction.
 
 The feed is the whole catalog: products that are no longer in it are withdrawn. A feed that differs greatly from the
-catalog is probably broken, so safety gates stop it unless an operator overrides them.
+catalog is probably broken, so safety gates stop it unless an operator overrides them. A feed that has not changed since
+the last import is not read again.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -17,9 +22,10 @@ from catalog import imports, product_edits, queries
 from catalog.changes import Changes, ProductItem, diff
 from catalog.database import lock_for_writing
 from catalog.image_store import ImageStore, import_lock
+from catalog.imports import PictureState
 from catalog.models import FeedImport, utc_now
 from indexer.feed import downloads, gates
-from indexer.feed.column_mapping import read_mapping
+from indexer.feed.column_mapping import ColumnMapping, read_mapping
 from indexer.feed.gates import CatalogState, FeedGateError
 from indexer.feed.picture_sources import open_pictures
 from indexer.feed.picture_sync import FetchContext, FetchResult, sync_pictures
@@ -31,6 +37,8 @@ from vsearch.core.progress import Progress, no_stages
 from vsearch.core.redaction import redact, redact_url
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
+
+Clock = Callable[[], datetime]
 
 PICTURE_STATE_RETENTION = timedelta(days=60)
 """How long an image's state is kept after the last feed that named the image."""
@@ -79,7 +87,7 @@ def import_feed(
     accept: Collection[str] = (),
     checksum: str = "",
     progress: Progress = no_stages,
-    clock: Callable[[], datetime] = utc_now,
+    clock: Clock = utc_now,
 ) -> ImportReport:
     """Make the catalog match a feed (a path or address) and record the import; a `dry_run` writes nothing.
 
@@ -103,14 +111,19 @@ def import_feed(
                 open_pictures(pictures or settings.feed_images or None, limits.max_bytes, private=private) as source,
             ):
                 found = _checksum(file, checksum)
-                reading = read_feed(file, settings.currency, read_mapping(mapping) if mapping else None)
+                columns = read_mapping(mapping) if mapping else None
+                about["inputs_checksum"] = inputs = _inputs_checksum(file.name, found, columns, settings)
                 context = FetchContext(source, sessions, store, limits, dry_run=dry_run)
+                last, results = _check_pictures_again(inputs, context, progress)
+                if last is not None:
+                    return replace(_import_unchanged(last, results, context, about, clock), checksum=found)
+                reading = read_feed(file, settings.currency, columns)
                 with sessions() as session:
                     before = _catalog_state(session)
                 gates.enforce(feed, gates.check_reading(reading, before, settings), reading, accept)
                 warnings = (*reading.warnings, *gates.price_jump_warnings(reading, before))
                 reading = replace(reading, warnings=warnings)
-                reading, results = _fetch(reading, context, progress)
+                reading, results = _fetch(reading, context, progress, results)
                 gates.enforce(feed, gates.check_pictures(results.values(), settings), reading, accept)
             if dry_run:
                 with sessions() as session:
@@ -119,22 +132,13 @@ def import_feed(
                 lock_for_writing(session)
                 report = replace(_report(session, reading, results, store), checksum=found)
                 _write(session, report, results)
-                session.add(
-                    FeedImport(
-                        **about,
-                        finished_at=clock(),
-                        state="imported" if report.changes else "unchanged",
-                        columns=list(reading.columns),
-                        counts=report.counts(),
-                        findings=_as_json(report.findings),
-                        message="; ".join(report.warnings),
-                    )
-                )
+                _record(session, report, reading.columns, about, clock)
             return report
         except FeedRejected as error:
             if not dry_run:
                 findings = _as_json(error.findings) if isinstance(error, FeedGateError) else []
                 end = {"finished_at": clock(), "state": "refused", "findings": findings, "message": str(error)}
+                about["inputs_checksum"] = ""
                 with sessions.begin() as session:
                     session.add(FeedImport(**about, **end))
             raise
@@ -148,6 +152,69 @@ def _checksum(feed: Path, previewed: str) -> str:
     return found
 
 
+def _inputs_checksum(name: str, feed: str, mapping: ColumnMapping | None, settings: Settings) -> str:
+    """Return the SHA-256 of a feed's file name and checksum, and of everything else that decides how it is read."""
+    inputs = [version("vsearch"), name, feed, mapping and mapping.model_dump_json(), settings.currency]
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+
+
+def _check_pictures_again(
+    inputs: str, context: FetchContext, progress: Progress
+) -> tuple[FeedImport | None, dict[str, FetchResult]]:
+    """If the last import read the same feed, fetch its images again, and return their results.
+
+    Return the record of that import too if all images are unchanged, so that the feed need not be read.
+    """
+    with context.sessions() as session:
+        last = imports.last_import(session)
+        if last is None or last.inputs_checksum != inputs or len(last.findings) >= imports.MAX_RECORDED_FINDINGS:
+            return None, {}
+        if imports.unimported_pictures(session):
+            return None, {}
+        names = imports.pictures_in_use(session)
+    results = sync_pictures(names, context, progress)
+    return (None if any(result.changed for result in results.values()) else last), results
+
+
+def _import_unchanged(
+    last: FeedImport,
+    results: Mapping[str, FetchResult],
+    context: FetchContext,
+    about: Mapping[str, Any],
+    clock: Clock,
+) -> ImportReport:
+    """Import a feed that is unchanged since the last import; the report has the findings of that import."""
+    products = sum(last.counts.get(name, 0) for name in ("added", "changed", "restored", "unchanged"))
+    findings = tuple(FeedFinding(**found) for found in last.findings)
+    warnings = (last.message,) if last.message else ()
+    report = ImportReport(Changes(unchanged=products), 0, findings, warnings, context.dry_run)
+    if not context.dry_run:
+        with context.sessions.begin() as session:
+            imports.write_picture_states(session, _failures(results))
+            _record(session, report, last.columns, about, clock)
+    return report
+
+
+def _record(
+    session: Session, report: ImportReport, columns: Sequence[str], about: Mapping[str, Any], clock: Clock
+) -> None:
+    session.add(
+        FeedImport(
+            **about,
+            finished_at=clock(),
+            state="imported" if report.changes else "unchanged",
+            columns=list(columns),
+            counts=report.counts(),
+            findings=_as_json(report.findings),
+            message="; ".join(report.warnings),
+        )
+    )
+
+
+def _failures(results: Mapping[str, FetchResult]) -> dict[str, PictureState]:
+    return {name: result.state for name, result in results.items() if result.state.problem}
+
+
 def _catalog_state(session: Session) -> CatalogState:
     """Return the catalog as in the last feed: an admin's edits say nothing about the next one."""
     known, edits = queries.snapshot(session), product_edits.by_sku(session)
@@ -158,10 +225,12 @@ def _catalog_state(session: Session) -> CatalogState:
 
 
 def _fetch(
-    reading: FeedReading, context: FetchContext, progress: Progress
+    reading: FeedReading, context: FetchContext, progress: Progress, fetched: Mapping[str, FetchResult]
 ) -> tuple[FeedReading, dict[str, FetchResult]]:
-    """Return the feed with findings about its images added, and the fetch results by image name."""
-    results = sync_pictures({name for item in reading.items for name in item.images}, context, progress)
+    """Return the feed with findings about its images added, and the results of its images, fetching the others."""
+    names = {name for item in reading.items for name in item.images}
+    known = {name: result for name, result in fetched.items() if name in names}
+    results = known | sync_pictures(names - known.keys(), context, progress)
     failures = [
         FeedFinding(row.line, row.item.sku, problem, "picture")
         for row in reading.rows
@@ -216,8 +285,7 @@ def _write(session: Session, report: ImportReport, results: Mapping[str, FetchRe
     sizes = {result.state.sha256: result.state.size for result in results.values()}
     catalog_changes.apply(session, report.changes, sizes)
     product_edits.keep_feed_values(session, report.edited)
-    failures = {name: result.state for name, result in results.items() if result.state.problem}
-    imports.write_picture_states(session, failures)
+    imports.write_picture_states(session, _failures(results))
     imports.forget_picture_states(session, results.keys(), before=utc_now() - PICTURE_STATE_RETENTION)
 
 

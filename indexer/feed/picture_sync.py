@@ -34,6 +34,7 @@ class FetchResult:
     state: PictureState  # to be stored; if it has a problem and a SHA-256, the content is that of an earlier fetch
     new: bool = False  # the catalog does not have this content, or its file is missing
     known_to_fail: bool = False  # the previous attempt also failed
+    changed: bool = True  # since the last fetch, in the catalog or at its source
 
 
 @dataclass(frozen=True)
@@ -79,23 +80,25 @@ def _fetch(name: str, context: FetchContext, earlier: Mapping[str, PictureState]
     try:
         content = context.source.fetch(name, last.tag if is_stored else "")
         if content.data is None:
-            return FetchResult(PictureState(last.sha256, last.size, last.tag), new=last.sha256 not in sizes)
-        return _store(content.data, content.tag, context, sizes)
+            new, changed = last.sha256 not in sizes, bool(last.problem)
+            return FetchResult(PictureState(last.sha256, last.size, last.tag), new=new, changed=new or changed)
+        return _store(content.data, content.tag, context, sizes, last)
     except ImageRejected as error:
         reason = str(error)
         if not reason.startswith("picture "):
             reason = f"image {name!r} cannot be used: {reason[:1].lower()}{reason[1:]}"
         kept = last if is_stored else PictureState()
         failed = replace(kept, tag="", problem=redact(reason), failures=last.failures + 1)
-        return FetchResult(failed, known_to_fail=last.failures > 0)
+        changed = (failed.sha256, failed.problem) != (last.sha256, last.problem)
+        return FetchResult(failed, known_to_fail=last.failures > 0, changed=changed)
 
 
-def _store(data: bytes, tag: str, context: FetchContext, sizes: ImageSizes) -> FetchResult:
+def _store(data: bytes, tag: str, context: FetchContext, sizes: ImageSizes, last: PictureState) -> FetchResult:
     sha256 = hashlib.sha256(data).hexdigest()
     is_stored = context.store.exists(sha256)
     size = sizes.get(sha256)
     if size is not None and is_stored:
-        return FetchResult(PictureState(sha256, size, tag))
+        return FetchResult(PictureState(sha256, size, tag), changed=(sha256, "") != (last.sha256, last.problem))
     height, width = decode(data, context.limits).shape[:2]
     if not is_stored and not context.dry_run:
         context.store.put(data)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
@@ -13,9 +14,12 @@ from catalog import imports, product_edits, queries
 from catalog.changes import ProductItem
 from catalog.image_store import ImageStore
 from catalog.models import FeedImport
+from indexer.feed import importer
 from indexer.feed.gates import FeedGateError
 from indexer.feed.importer import ImportReport, import_feed
+from indexer.feed.reader import FeedReading, read_feed
 from tests import pictures as drawn
+from vsearch.core.errors import FeedRejected
 from vsearch.core.progress import Progress, no_stages
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
@@ -308,3 +312,87 @@ def test_gates_ignore_edits(shop):
         for number in range(12):
             product_edits.save(session, "ann", f"S{number}", "category", "Sofas")
     assert shop.run(*rows).changes.unchanged == 12
+
+
+@pytest.fixture
+def readings(monkeypatch):
+    """The feeds that were read, in order."""
+    read = []
+
+    def reader(path: Path, *args: Any) -> FeedReading:
+        read.append(path.name)
+        return read_feed(path, *args)
+
+    monkeypatch.setattr(importer, "read_feed", reader)
+    return read
+
+
+def test_a_feed_that_is_unchanged_is_not_read_again(shop, readings):
+    rows = (*ROWS, "D,Vase,1,missing.jpg,Vases", "E,,1,0.jpg,Sofas")
+    first = shop.run(*rows, accept=["rows"])
+    before = shop.snapshot()
+    for attempt in (2, 3):
+        report = shop.run(*rows)
+        assert (len(readings), report.changes.unchanged, report.new_pictures) == (1, 4, 0)
+        assert report.findings == first.findings
+        assert shop.snapshot() == before
+        with shop.sessions() as session:
+            assert imports.read_picture_states(session, ["missing.jpg"])["missing.jpg"].failures == attempt
+    last, earlier = shop.imports()[:2]
+    assert (last.state, last.counts, last.findings) == ("unchanged", earlier.counts, earlier.findings)
+    assert shop.run(*rows, dry_run=True).counts() == report.counts()
+    assert len(readings) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda shop: shop.picture("2.jpg").write_bytes(drawn.jpeg(50, 30)),
+        lambda shop: shop.picture("2.jpg").unlink(),
+        lambda shop: shop.picture("missing.jpg").write_bytes(drawn.jpeg(51, 30)),
+        lambda shop: shop.store.path(shop.snapshot()["B"].images[0]).unlink(),
+    ],
+)
+def test_a_feed_is_read_again_if_an_image_has_changed(shop, readings, change):
+    """The result is that of an import that reads everything."""
+    rows = (*ROWS, "D,Vase,1,1.jpg|missing.jpg,Vases")
+    shop.run(*rows)
+    change(shop)
+    report = shop.run(*rows)
+    assert len(readings) == 2
+    assert not shop.run(*rows, "F,Bowl,1,0.jpg,Bowls").changes.changed
+    counts = report.counts()
+    assert counts["changed"] + counts["new images"] + counts["unavailable images"] > 1
+
+
+def test_a_feed_is_read_again_if_settings_or_the_mapping_have_changed(shop, readings):
+    shop.run(*ROWS)
+    shop.run(*ROWS, currency="USD")
+    assert len(readings) == 2
+    mapping = shop.folder / "mapping.toml"
+    mapping.write_text('[columns]\ntitle = "name"\n')
+    with pytest.raises(FeedRejected):
+        shop.run(*ROWS, currency="USD", feed_mapping=mapping)  # which has no column "name"
+    assert len(readings) == 3
+
+
+def test_a_feed_is_read_again_after_another_one_and_after_a_refusal(shop, readings):
+    shop.run(*ROWS)
+    shop.run(ROWS[0], ROWS[1])
+    assert shop.run(*ROWS).changes.restored
+    with pytest.raises(FeedGateError):
+        shop.run("A,,1,0.jpg,Sofas")
+    assert len(readings) == 4
+    assert not shop.run(*ROWS).changes
+    assert len(readings) == 4
+
+
+def test_images_fetched_by_a_killed_import_are_imported_though_the_feed_is_unchanged(shop, readings, monkeypatch):
+    """The new image of B is already in the catalog, as the image of A."""
+    shop.run(*ROWS)
+    shop.picture("2.jpg").write_bytes(shop.picture("1.jpg").read_bytes())
+    with monkeypatch.context() as patch:
+        patch.setattr(importer, "_write", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            shop.run(*ROWS)
+    assert [item.sku for item in shop.run(*ROWS).changes.changed] == ["B"]
