@@ -1,9 +1,12 @@
-"""Error pages, and the same content as JSON: maps every exception to an HTTP status."""
+"""Error pages, and the same content as JSON (RFC 9457): maps every exception to an HTTP status."""
 
+import json
 import logging
+from collections.abc import Sequence
+from http import HTTPStatus
 from secrets import token_hex
 
-from flask import Flask, jsonify, render_template, request
+from flask import Flask, render_template, request
 from werkzeug.exceptions import BadHost, HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Response
 
@@ -51,7 +54,21 @@ PAGE_MESSAGES = {
     503: "We are very busy right now. Please try again in a moment.",
 }
 
+PROBLEM = "application/problem+json"
+PROBLEM_TYPE = "urn:vsearch:problem:"
+"""Prefix of the `type` of a problem; the name of the exception follows."""
+
 log = logging.getLogger(__name__)
+
+
+class InvalidFields(errors.InvalidRequest):
+    """Fields of a request are invalid; `fields` has the name of each, and what is wrong with it."""
+
+    def __init__(self, fields: Sequence[tuple[str, str]]) -> None:
+        name, problem = fields[0]
+        more = f" ({len(fields) - 1} more)" if len(fields) > 1 else ""
+        super().__init__(f"{name or 'The body'}: {problem}.{more}")
+        self.fields = tuple(fields)
 
 
 def status_of(error: errors.VSearchError) -> int:
@@ -72,7 +89,8 @@ def _handle_known(error: errors.VSearchError) -> Response:
     if status >= 500:
         log.warning("%s %s: %s", request.method, request.path, error)
         message = UNAVAILABLE.get(type(error), "Search is not available right now. Please try again in a minute.")
-    return _respond(status, type(error).__name__, message)
+    fields = error.fields if isinstance(error, InvalidFields) else ()
+    return _respond(status, type(error).__name__, message, fields)
 
 
 def handle_http(error: HTTPException) -> Response:
@@ -93,7 +111,8 @@ def _too_large() -> Response:
     """Say whether the photo or the rest of the form was too large."""
     sent = request.content_length or 0
     if REJECTED in request.environ or sent > request.max_content_length:  # type: ignore[operator]  # create_app sets it
-        message = f"Photos can be up to {services().settings.max_upload_mb} MB. Please choose a smaller copy."
+        limit = f"can be up to {services().settings.max_upload_mb} MB"
+        message = f"A body {limit}." if request.is_json else f"Photos {limit}. Please choose a smaller copy."
     else:
         message = "The form contains too much data in addition to the photo. Send only the photo."
     return _respond(413, "ImageTooLarge", message)
@@ -117,9 +136,11 @@ def _wants_json() -> bool:
     return request.path.startswith("/api/") or request.path in ("/healthz", "/readyz")
 
 
-def _respond(status: int, code: str, message: str) -> Response:
+def _respond(status: int, code: str, message: str, fields: Sequence[tuple[str, str]] = ()) -> Response:
     if _wants_json():
-        response: Response = jsonify({"error": {"code": code, "message": message}})
+        problem = {"type": PROBLEM_TYPE + code, "title": HTTPStatus(status).phrase, "status": status, "detail": message}
+        listed = {"errors": [{"field": name, "detail": detail} for name, detail in fields]} if fields else {}
+        response = Response(json.dumps(problem | listed), mimetype=PROBLEM)
     elif isinstance(request.routing_exception, BadHost):
         response = Response(message, mimetype="text/plain")  # links in a page need a valid host
     else:

@@ -60,7 +60,7 @@ def test_impossible_hosts(shared_site, host):
     for path in ("/", "/search", "/nothing"):
         response = shared_site.client.get(path, headers={"Host": host})
         assert (response.status_code, response.mimetype) == (400, "text/plain")
-    assert search(shared_site, headers={"Host": host}).get_json()["error"]["code"] == "BadHost"
+    assert search(shared_site, headers={"Host": host}).get_json()["type"].endswith(":BadHost")
 
 
 def test_forwarded_headers_without_trusted_proxies(settings, caplog):
@@ -107,7 +107,7 @@ def test_rate_limit(settings):
         limited = search(site)
         assert limited.status_code == 429
         assert 3000 < int(limited.headers["Retry-After"]) <= 3600
-        assert limited.get_json()["error"]["code"] == "TooManyRequests"
+        assert limited.get_json()["type"].endswith(":TooManyRequests")
         page = site.client.get(f"{url}?class=all")
         assert page.status_code == 429
         assert f'href="{url}?class=all"' in page.text
@@ -172,7 +172,7 @@ def test_requests_that_waited_too_long(client):
 @pytest.mark.parametrize("status", [408, 413, 503])
 def test_requests_rejected_by_the_server(client, status):
     """They get a page, or JSON."""
-    for path, mimetype in (("/search", "text/html"), ("/api/v1/search", "application/json")):
+    for path, mimetype in (("/search", "text/html"), ("/api/v1/search", "application/problem+json")):
         response = client.post(path, environ_base={REJECTED: status})
         assert (response.status_code, response.mimetype) == (status, mimetype)
     assert ("1 MB" in response.text) == (status == 413)

@@ -133,9 +133,10 @@ def test_what_is_not_a_verdict_is_refused(site, changed, status):
     fields = {"photo": photo_id_of(site.upload(3)), "sku": "P-03", "verdict": "right", "rank": 1} | changed
     answer = site.client.post("/api/v1/feedback", json=fields)
     assert answer.status_code == status
-    assert answer.json["error"]["message"]
+    assert answer.json["detail"]
     assert items(site) == []
-    assert site.client.post("/api/v1/feedback", data="{").status_code == 400
+    assert site.client.post("/api/v1/feedback", data="{").status_code == 415
+    assert site.client.post("/api/v1/feedback", data="{", content_type="application/json").status_code == 400
 
 
 def test_verdicts_count_towards_the_rate_limit(settings):

@@ -10,7 +10,7 @@ from vsearch.imaging.geometry import Box
 from webui.criteria import Criteria
 from webui.errors import STATUSES
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf8")
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf8")
 
 
 def test_search_with_a_form(site):
@@ -21,7 +21,7 @@ def test_search_with_a_form(site):
     assert (first["sku"], first["match"], first["class"]) == ("P-03", "exact", "chair")
     assert first["price"] == {"amount": "131.50", "minor_units": 13150, "currency": "EUR"}
     assert first["score"] > 0.95
-    assert "distance" not in first
+    assert first["distance"] is None
     assert (body["boxes"], first["box"]) == ([], None)
     assert site.client.get(body["page_url"]).status_code == 200
     assert site.client.get(first["image_url"]).mimetype == "image/jpeg"
@@ -52,14 +52,19 @@ def test_pages(site):
         ("post", "search?box=1", jpeg(), 400, "InvalidRequest"),
         ("post", "search?price_max=1.200", jpeg(), 400, "InvalidRequest"),
         ("post", "search?price_min=£5", jpeg(), 400, "InvalidRequest"),
+        ("post", "search?prize_max=5", jpeg(), 400, "InvalidFields"),
+        ("post", "search?page=1&page=2", jpeg(), 400, "InvalidFields"),
+        ("post", "search?metric=manhattan", jpeg(), 400, "InvalidFields"),
         ("get", "search", b"", 405, "MethodNotAllowed"),
         ("get", "products/nope", b"", 404, "NotFound"),
     ],
 )
 def test_errors(site, method, path, body, status, code):
     response = getattr(site.client, method)(f"/api/v1/{path}", data=body)
-    error = response.get_json()["error"]
-    assert (response.status_code, error["code"], list(error)) == (status, code, ["code", "message"])
+    problem = response.get_json()
+    assert (response.status_code, response.mimetype) == (status, "application/problem+json")
+    assert (problem["type"], problem["status"]) == (f"urn:vsearch:problem:{code}", status)
+    assert problem["detail"]
     assert ("POST" in response.headers.get("Allow", "")) == (status == 405)
     assert status == 400 or site.stored() == []
 
@@ -89,7 +94,7 @@ def test_every_field_parameter_and_status_is_documented(client):
     for name in client.get("/api/v1/products/P-04").get_json():
         assert f'"{name}"' in DOCUMENT or f"`{name}`" in DOCUMENT, name
     for name in Criteria(
-        *(Box(0, 0, 1, 1), "all", "euclidean", "oak", 1, 2, True, 2, True, "12345678", "JPY", True),
+        *(Box(0, 0, 1, 1), "all", "euclidean", "oak", 1, 2, True, 2, True, "", "JPY", True),
         width_max=80,
         chosen=(("attr.NAME", ("oak",)), ("brand", ("Nordhem",))),
         sort="price",

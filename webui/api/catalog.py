@@ -1,0 +1,19 @@
+"""Products of the catalog."""
+
+from flask import abort
+
+from catalog import queries
+from webui.api.answers import product_of
+from webui.api.operations import operation
+from webui.api.schemas import FullProduct
+from webui.services import services
+
+
+@operation("GET", "/products/<path:sku>", answer=FullProduct, problems=(404,))
+def product(sku: str) -> FullProduct:
+    """Return one product."""
+    with services().sessions() as session:
+        detail = queries.product_by_sku(session, sku)
+    if detail is None:
+        abort(404, f"No product has the SKU {sku[:80]!r}.")
+    return product_of(detail)
