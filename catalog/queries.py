@@ -1,14 +1,14 @@
 """Catalog queries that return plain frozen data."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Row, Select, exists, func, or_, select
+from sqlalchemy import Row, Select, case, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from catalog.changes import COPIED_FIELDS, ProductItem
@@ -24,7 +24,10 @@ READABLE = Image.problem.is_(None)
 
 @dataclass(frozen=True)
 class ProductCard:
-    """A product in a list of results; `image` is the SHA-256 of its first readable image."""
+    """A product in a list of results.
+
+    `image` is the SHA-256 of its first readable image, and `image_side` the longer side of that in pixels, if known.
+    """
 
     product_id: int
     sku: str
@@ -36,16 +39,22 @@ class ProductCard:
     stock: int | None
     image: str | None
     variant_group: str | None = None
+    image_side: int | None = None
 
 
 @dataclass(frozen=True)
 class ProductDetail:
-    """One live product, the SHA-256 of its readable images, and the other live products in its variant group."""
+    """One live product, the SHA-256 and longer sides (in pixels, if known) of its readable images, and its variants."""
 
     card: ProductCard
     item: ProductItem
-    pictures: tuple[str, ...]
+    picture_sides: Mapping[str, int | None]
     variants: tuple[ProductCard, ...]
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """The SHA-256 of its readable images, the first one first."""
+        return tuple(self.picture_sides)
 
 
 @dataclass(frozen=True)
@@ -98,8 +107,12 @@ def product_by_sku(session: Session, sku: str) -> ProductDetail | None:
         return None
     card = _card(session.execute(_cards().where(Product.product_id == product.product_id)).one())
     item = _item(product, (image.sha256 for image in product.images))
-    pictures = tuple(image.sha256 for image in product.images if image.problem is None)
-    return ProductDetail(card, item, pictures, _variants(session, product))
+    sides = {
+        image.sha256: max(image.width, image.height) if image.width and image.height else None
+        for image in product.images
+        if image.problem is None
+    }
+    return ProductDetail(card, item, sides, _variants(session, product))
 
 
 def product_by_article_number(session: Session, number: str) -> ProductCard | None:
@@ -259,11 +272,14 @@ def _named(products: Sequence[tuple[ProductCard, dict[str, list[str]]]]) -> tupl
 
 
 def _cards() -> Select[Any]:
-    image = (
-        select(Image.sha256).where(Image.product_id == Product.product_id, READABLE).order_by(Image.position).limit(1)
-    )
-    fields = (name for name in ProductCard.__dataclass_fields__ if name != "image")
-    return select(*(getattr(Product, name) for name in fields), image.scalar_subquery().label("image"))
+    side = case((Image.width >= Image.height, Image.width), else_=Image.height)
+    images = {
+        name: select(value).where(Image.product_id == Product.product_id, READABLE).order_by(Image.position).limit(1)
+        for name, value in (("image", Image.sha256), ("image_side", side))
+    }
+    fields = (name for name in ProductCard.__dataclass_fields__ if name not in images)
+    labeled = (found.scalar_subquery().label(name) for name, found in images.items())
+    return select(*(getattr(Product, name) for name in fields), *labeled)
 
 
 def _card(row: Row[Any]) -> ProductCard:

@@ -11,7 +11,20 @@ from vsearch.imaging.codec import Limits
 from vsearch.ocr import open_reader
 from vsearch.search.engine import Engine
 from vsearch.search.heat_map import Explainer
-from webui import admin, admission, api, errors, explanations, feedback, formatting, monitoring, shop, theme
+from webui import (
+    admin,
+    admission,
+    api,
+    compression,
+    errors,
+    explanations,
+    feedback,
+    formatting,
+    monitoring,
+    responsive_images,
+    shop,
+    theme,
+)
 from webui.admin import access
 from webui.image_files import Thumbnails, UploadStore, load_examples
 from webui.remote_images import RemoteImages
@@ -58,11 +71,13 @@ def create_app(
         review_photos=ReviewPhotos(settings, sessions),
         sampler=ReviewSampler(settings, engine, sessions),
     )
+    compression.register(app)  # first, so that it sees the finished responses
     for module in (shop, explanations, feedback, api, monitoring):
         app.register_blueprint(module.blueprint)
     errors.register(app)
     theme.register(app, settings)
     formatting.register(app)
+    responsive_images.register(app)
     feedback.register(app, settings)
     monitoring.register(app)
     admission.register(app, settings)

@@ -27,7 +27,7 @@ from catalog.image_store import ImageStore, is_sha256
 from vsearch.core.errors import ImageRejected, InvalidRequest, SettingsError, UploadsUnavailable
 from vsearch.core.files import STALE_SECONDS, UNFINISHED, modified_before, write_bytes
 from vsearch.core.settings import Settings
-from vsearch.imaging.codec import Limits, decode, encode_jpeg, resize
+from vsearch.imaging.codec import THUMBNAIL_FORMATS, Limits, decode, encode_jpeg, encode_thumbnail, resize
 
 MAX_SIDE = 1600
 """Longest stored side, in pixels: more than any encoder needs, and enough for a large screen."""
@@ -38,10 +38,10 @@ MAX_PARTS = 1000
 FREED_SHARE = 20
 """A full store frees 1/20 of its space at a time, because listing a large folder is slow."""
 
-WIDTHS = (160, 320, 640, 1280)
+WIDTHS = (160, 320, 480, 640, 1280)
 """Longer sides of thumbnails, in pixels."""
 
-JPEG_QUALITY = 85
+PREVIEW_QUALITY = 85
 MAX_EXAMPLES = 12
 """Limited because all are kept in memory."""
 
@@ -168,24 +168,27 @@ def load_or_create_key(path: Path) -> bytes:
 
 
 class Thumbnails:
-    """A folder of JPEG thumbnails of the stored images; it may be deleted at any time."""
+    """A folder of thumbnails of the stored images, <SHA-256>-<width>.<format>; it may be deleted at any time."""
 
     def __init__(self, settings: Settings) -> None:
         self.folder = settings.thumbnails
         self._store = ImageStore(settings.pictures)
 
-    def read(self, sha256: str, width: int) -> bytes | None:
-        """Return an image with its longer side at most `width`; None for another width or an unknown image."""
-        if width not in WIDTHS or not is_sha256(sha256):
+    def read(self, sha256: str, width: int, suffix: str = "jpg") -> bytes | None:
+        """Return an image with its longer side at most `width`, in a format of `THUMBNAIL_FORMATS`.
+
+        None for a width that is not in `WIDTHS`, another format, or an unknown image.
+        """
+        if width not in WIDTHS or suffix not in THUMBNAIL_FORMATS or not is_sha256(sha256):
             return None
-        path = self.folder / sha256[:2] / f"{sha256}-{width}.jpg"
+        path = self.folder / sha256[:2] / f"{sha256}-{width}.{suffix}"
         with suppress(OSError):  # not created yet, deleted, or unreadable
             return path.read_bytes()
         if not self._store.exists(sha256):
             return None
         unlimited = Limits(max_bytes=2**40, max_pixels=2**40, min_side=1)  # checked at import
         picture = decode(self._store.read(sha256), unlimited, max_side=width)
-        thumbnail = encode_jpeg(picture, quality=JPEG_QUALITY)
+        thumbnail = encode_thumbnail(picture, suffix)
         try:
             write_bytes(path, thumbnail)
         except OSError as error:
@@ -194,7 +197,7 @@ class Thumbnails:
 
     def delete(self, sha256: str) -> None:
         """Delete the thumbnails of an image."""
-        for path in (self.folder / sha256[:2]).glob(f"{sha256}-*.jpg"):
+        for path in (self.folder / sha256[:2]).glob(f"{sha256}-*.*"):
             path.unlink(missing_ok=True)
 
     def unused(self, keep: Container[str], withdrawn: Container[str], before: float) -> Iterator[Path]:
@@ -203,9 +206,9 @@ class Thumbnails:
         An image removed from a product keeps its thumbnails until the image file itself is deleted, because pages
         sent earlier may still request them. Those of withdrawn products are deleted at once.
         """
-        for path in self.folder.glob("[0-9a-f][0-9a-f]/*-*.jpg"):
+        for path in self.folder.glob("[0-9a-f][0-9a-f]/*-*.*"):
             sha256 = path.name.partition("-")[0]
-            if not is_sha256(sha256):
+            if not is_sha256(sha256) or path.suffix[1:] not in THUMBNAIL_FORMATS:
                 continue
             is_unused = sha256 not in keep and (sha256 in withdrawn or not self._store.exists(sha256))
             with suppress(FileNotFoundError):
@@ -254,7 +257,7 @@ def _load_example(path: Path, limits: Limits) -> ExamplePhoto:
     height, width = picture.shape[:2]
     scale = min(1.0, PREVIEW_SIDE / max(width, height))
     width, height = max(1, round(width * scale)), max(1, round(height * scale))
-    preview = encode_jpeg(resize(picture, width, height), quality=JPEG_QUALITY)
+    preview = encode_jpeg(resize(picture, width, height), quality=PREVIEW_QUALITY)
     caption = re.sub(r"[-_\s]+", " ", path.stem).strip()
     return ExamplePhoto(hashlib.sha256(preview).hexdigest(), caption, encode_jpeg(picture), preview, width, height)
 

@@ -14,6 +14,7 @@ from webui import admission, formatting, monitoring, photo_boxes, results
 from webui.criteria import Criteria, from_form
 from webui.image_files import form_fields
 from webui.product_data import structured_data
+from webui.responsive_images import MEDIA_TYPES
 from webui.review_photos import WHOLE, area_of
 from webui.services import RecognizedNumber, services
 
@@ -167,17 +168,19 @@ def product(sku: str) -> str | Response:
     )
 
 
-@blueprint.get("/pictures/<sha256>-<int:width>.jpg")
-def catalog_picture(sha256: str, width: int) -> Response:
+@blueprint.get("/pictures/<sha256>-<int:width>.jpg", defaults={"suffix": "jpg"})
+@blueprint.get("/pictures/<sha256>-<int:width>.<any(avif, webp):suffix>")
+def catalog_picture(sha256: str, width: int, suffix: str) -> Response:
     """Send an image of a product, its longer side at most `width` pixels.
 
-    The content at a URL never changes, but its product may be withdrawn, so caches expire within a day.
+    The format is in the URL, not negotiated by the Accept header, so that caches keep one response per URL. The
+    content at a URL never changes, but its product may be withdrawn, so caches expire within a day.
     """
     with services().sessions() as session:
         is_public = queries.is_picture_public(session, sha256)
-    thumbnail = services().thumbnails.read(sha256, width) if is_public else None
+    thumbnail = services().thumbnails.read(sha256, width, suffix) if is_public else None
     content = BytesIO(thumbnail or abort(404, "This image does not exist."))
-    return send_file(content, "image/jpeg", etag=f"{sha256}-{width}", max_age=_DAY)
+    return send_file(content, MEDIA_TYPES[suffix], etag=f"{sha256}-{width}-{suffix}", max_age=_DAY)
 
 
 @blueprint.get("/photos/<photo_id>.jpg")

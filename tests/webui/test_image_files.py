@@ -17,7 +17,8 @@ from vsearch.core.errors import SettingsError, UploadsUnavailable
 from vsearch.core.settings import Settings
 from vsearch.detection.detector import no_detector
 from vsearch.imaging.codec import Limits, decode
-from webui.image_files import MAX_EXAMPLES, MAX_SIDE, WIDTHS, UploadStore, load_examples
+from webui.image_files import MAX_EXAMPLES, MAX_SIDE, WIDTHS, Thumbnails, UploadStore, load_examples
+from webui.responsive_images import MEDIA_TYPES, picture_fallback, picture_sources
 from webui.server import serve
 
 DAY = 86_400
@@ -230,13 +231,39 @@ def test_thumbnail_is_cached(site, sha256):
     assert site.client.get(f"/pictures/{sha256}-160.jpg").data == b"cached"
 
 
+def test_thumbnails_in_each_format(site, sha256):
+    """The address decides, whatever the browser accepts; every copy is kept until it is pruned."""
+    for suffix, media_type in MEDIA_TYPES.items():
+        response = site.client.get(f"/pictures/{sha256}-160.{suffix}", headers={"Accept": "image/png"})
+        assert (response.status_code, response.mimetype) == (200, media_type)
+        assert decode(response.data).shape == (64, 64, 3)
+        assert "Vary" not in response.headers
+    thumbnails = Thumbnails(site.settings)
+    assert len(list(thumbnails.unused(keep=(), withdrawn={sha256}, before=0))) == 3
+    thumbnails.delete(sha256)
+    assert [path for path in site.settings.thumbnails.rglob("*") if path.is_file()] == []
+
+
+def test_sizes_and_formats_of_an_image(shared_site):
+    """No size is offered that would be a copy of a smaller one."""
+    with shared_site.app.test_request_context():
+        avif, webp = picture_sources("00", 500, 1280)
+        assert (avif.media_type, webp.media_type) == ("image/avif", "image/webp")
+        sizes = ((160, 160), (320, 320), (480, 480), (640, 500))
+        assert avif.srcset == ", ".join(f"/pictures/00-{width}.avif {real}w" for width, real in sizes)
+        assert picture_fallback("00", 500, 1280) == "/pictures/00-640.jpg"
+        assert picture_sources("00", 100, 640)[1].srcset == "/pictures/00-160.webp 100w"
+        assert picture_sources("00", None, 320)[1].srcset == "/pictures/00-160.webp 160w, /pictures/00-320.webp 320w"
+        assert picture_sources("00", 9000, 1280)[0].srcset.endswith("/pictures/00-1280.avif 1280w")
+
+
 def test_thumbnail_that_cannot_be_stored_is_sent(site, sha256, caplog):
     (site.settings.data / "thumbnails").write_bytes(b"a file in place of the folder")
     assert decode(site.client.get(f"/pictures/{sha256}-160.jpg").data).shape == (64, 64, 3)
     assert "cannot be stored" in caplog.text
 
 
-@pytest.mark.parametrize("name", ["{}-321.jpg", "{}-999999.jpg", "{}.jpg", "00{}-320.jpg", "x-320.jpg"])
+@pytest.mark.parametrize("name", ["{}-321.jpg", "{}-999999.jpg", "{}.jpg", "{}-320.png", "00{}-320.avif", "x-320.jpg"])
 def test_other_names_of_thumbnails_are_not_found(client, sha256, name):
     assert client.get(f"/pictures/{name.format(sha256)}").status_code == 404
     assert client.get(f"/pictures/{'0' * 64}-{WIDTHS[0]}.jpg").status_code == 404

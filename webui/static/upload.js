@@ -12,8 +12,6 @@ const hint = document.querySelector("[data-drop-hint]");
 let request = null; // the upload in progress
 let turn = 0; // counts uploads, so that a canceled one is not sent
 
-document.documentElement.classList.add("js");
-
 function show(text, sending = false) {
   step.textContent = text;
   progress.hidden = !sending;
