@@ -6,7 +6,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check fix lock
+.PHONY: help demo test quick check fix lock translations
 
 help:  ## Show this list.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -34,6 +34,18 @@ lock: .venv/ready  ## Pin the tested versions in constraints.txt, for all suppor
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra cpu --extra dev \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet --output-file constraints.txt
+
+TRANSLATIONS := webui/translations
+# Messages of these errors are shown to shoppers.
+KEYWORDS := lazy_gettext Phrase ImageTooLarge InvalidRequest NotAnImage UnknownClass
+
+translations: .venv/ready  ## Extract the texts of the shoppers' pages, update and compile the translations.
+	$(BIN)/pybabel -q extract --mapping pyproject.toml $(KEYWORDS:%=--keyword %) --no-location --no-wrap --sort-output \
+		--output messages.pot .
+	$(BIN)/pybabel -q update --input-file messages.pot --output-dir $(TRANSLATIONS) --ignore-obsolete --no-fuzzy-matching \
+		--ignore-pot-creation-date --no-wrap
+	rm messages.pot
+	$(BIN)/pybabel -q compile --directory $(TRANSLATIONS)
 
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 

@@ -46,6 +46,7 @@ LIBRARIES = {
     "flask": ("webui",),
     "sqlalchemy": ("catalog", "indexer", "webui", "migrations"),
     "flask_limiter": ("webui.admission",),
+    "flask_babel": ("webui",),
     "flask_login": ("webui.admin.access",),
     "flask_wtf": ("webui.admin.access",),
     "argon2": ("catalog.accounts",),

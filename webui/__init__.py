@@ -20,6 +20,7 @@ from webui import (
     explanations,
     feedback,
     formatting,
+    languages,
     monitoring,
     responsive_images,
     shop,
@@ -75,6 +76,7 @@ def create_app(
     for module in (shop, explanations, feedback, api, monitoring):
         app.register_blueprint(module.blueprint)
     errors.register(app)
+    languages.register(app, settings)
     theme.register(app, settings)
     formatting.register(app)
     responsive_images.register(app)
@@ -96,6 +98,7 @@ def create_admin_app(app: Flask) -> Flask:
     operators.register_blueprint(monitoring.admin_blueprint)
     operators.register_error_handler(VSearchError, lambda error: ({"status": "failed", "problem": str(error)}, 503))
     operators.register_error_handler(NotFound, access.show_http_error)
+    languages.register_source(operators)
     formatting.register(operators)
     settings = operators.extensions[EXTENSION].settings
     admission.check_requests(operators, settings)

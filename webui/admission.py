@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, request
+from flask_babel import gettext
 from flask_limiter import Limiter, RateLimitExceeded
 from limits import parse_many
 from werkzeug.exceptions import BadRequest, Forbidden, NotFound, ServiceUnavailable, TooManyRequests, default_exceptions
@@ -83,7 +84,7 @@ def check_requests(app: Flask, settings: Settings, hosts: Sequence[str] = ()) ->
         if request.environ.get(WAITED, 0.0) > MAX_WAIT_SECONDS:
             raise ServiceUnavailable(retry_after=RETRY_SECONDS)
         if hosts and not host_is_trusted(request.host.lower(), hosts):
-            raise BadRequest("This host name is not served.")
+            raise BadRequest(gettext("This host name is not served."))
         _reject_control_characters()
         if not hops and "X-Forwarded-For" in request.headers and not warned.is_set():
             warned.set()
@@ -129,7 +130,7 @@ def reject_other_sites(allowed: Collection[str] = ()) -> None:
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     foreign = origin is not None and urlsplit(origin).netloc != request.host
     if (site not in ("same-origin", "none") if site is not None else foreign) and origin not in allowed:
-        raise Forbidden("This request came from another site.")
+        raise Forbidden(gettext("This request came from another site."))
 
 
 def widget_origins(settings: Settings) -> frozenset[str]:
@@ -154,4 +155,4 @@ def _reject_control_characters() -> None:
         raise NotFound
     for name, value in request.args.items(multi=True):
         if CONTROL_CHARACTERS.search(name) or CONTROL_CHARACTERS.search(value):
-            raise BadRequest("Query parameters must not contain control characters.")
+            raise BadRequest(gettext("Query parameters must not contain control characters."))

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from werkzeug.datastructures import MultiDict
 
 from catalog.facets import ATTRIBUTE, BRAND, MAX_VALUES, Filters
-from catalog.prices import AmbiguousPrice, PriceError, read_price
+from catalog.prices import DECIMALS, AmbiguousPrice, PriceError, Separators, read_price
 from vsearch.core.errors import InvalidRequest
 from vsearch.core.settings import Metric
 from vsearch.imaging.geometry import Box
@@ -21,6 +21,7 @@ MAX_ARTICLE_NUMBER_LENGTH = 16
 MAX_FACETS = 40
 PRICE_FIELDS = ("price_min", "price_max")
 FORM_FIELDS = (*PRICE_FIELDS, "width_max")
+THOUSANDTHS = 3  # decimals
 
 Sort = Literal["likeness", "price", "price_desc"]
 
@@ -113,8 +114,14 @@ class Criteria:
         }
         return {name: value for name, value in parameters.items() if value}
 
+    @property
+    def typed(self) -> dict[str, str]:
+        """The values of the input fields for numbers, as they are written in the language of the request."""
+        query = self.query()
+        return {name: formatting.typed_number(query.get(name, "")) for name in FORM_FIELDS}
+
     def price_number(self, minor: int | None) -> str:
-        """Format a price bound for its input field."""
+        """Format a price bound for a URL."""
         return "" if minor is None else formatting.price_number(minor, self.currency)
 
 
@@ -131,10 +138,14 @@ def from_query(query: Mapping[str, Any], currencies: str | Sequence[str]) -> Cri
         low, high = high, low
     number = given.get("article_number", "")
     if not _is_digits(number or "0", MAX_ARTICLE_NUMBER_LENGTH):
-        raise InvalidRequest(f"{number[:20]!r} is not an article number. Use up to {MAX_ARTICLE_NUMBER_LENGTH} digits.")
+        raise InvalidRequest(
+            "%(number)r is not an article number. Use up to %(limit)s digits.",
+            number=number[:20],
+            limit=MAX_ARTICLE_NUMBER_LENGTH,
+        )
     page = given.get("page", "1")
     if not (_is_digits(page, 8) and 1 <= int(page) <= MAX_PAGE):
-        raise InvalidRequest(f"{page[:20]!r} is not a valid page. Use 1 to {MAX_PAGE}.")
+        raise InvalidRequest("%(page)r is not a valid page. Use 1 to %(limit)s.", page=page[:20], limit=MAX_PAGE)
     return Criteria(
         box=Box.parse(given["box"]) if "box" in given else None,
         class_name=given.get("class", ""),
@@ -154,15 +165,15 @@ def from_query(query: Mapping[str, Any], currencies: str | Sequence[str]) -> Cri
     )
 
 
-def from_form(query: Mapping[str, Any], currencies: str | Sequence[str]) -> tuple[Criteria, dict[str, str]]:
-    """Parse query parameters like `from_query`, but return error messages for invalid numbers, by field name."""
-    problems = {}
+def from_form(query: Mapping[str, Any], currencies: str | Sequence[str]) -> tuple[Criteria, dict[str, InvalidRequest]]:
+    """Parse query parameters like `from_query`, but return the errors of invalid numbers, by field name."""
+    problems: dict[str, InvalidRequest] = {}
     context = {"currency": query["currency"]} if "currency" in query else {}
     for name in FORM_FIELDS:
         try:
             from_query({name: query.get(name, ""), **context}, currencies)
         except InvalidRequest as error:
-            problems[name] = str(error)
+            problems[name] = error
     kept = {name: _values(query, name) for name in query if name not in problems}
     return from_query(kept, currencies), problems
 
@@ -185,14 +196,19 @@ def _parse_width(text: str) -> float:
     """Parse a width in centimeters, such as "80", "80.5 cm" or "80,5"."""
     found = re.fullmatch(r"(\d{1,4}([.,]\d)?)\s*(cm)?", text)
     if not found or float(found[1].replace(",", ".")) == 0:
-        raise InvalidRequest(f"{text[:40]!r} is not a width in centimeters. Enter 80, for example.")
+        raise InvalidRequest("%(width)r is not a width in centimeters. Enter 80, for example.", width=text[:40])
     return float(found[1].replace(",", "."))
 
 
 def _choice(given: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
     value = given.get(name, "")
     if value and value not in allowed:
-        raise InvalidRequest(f"{value[:40]!r} is not a valid {name}. Use {' or '.join(allowed)}, or omit it.")
+        raise InvalidRequest(
+            "%(value)r is not a valid value of %(name)s. Use one of %(allowed)s, or omit it.",
+            value=value[:40],
+            name=name,
+            allowed=", ".join(allowed),
+        )
     return value
 
 
@@ -200,16 +216,33 @@ def _is_digits(text: str, max_length: int) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= max_length
 
 
+def has_other_numbers(query: Mapping[str, Any], criteria: Criteria) -> bool:
+    """Return whether a number in a query could mean something else, or nothing, in another language."""
+    plain = criteria.query()
+    texts = {name: str(_values(query, name)[0]).strip() for name in FORM_FIELDS if name in query}
+    return any(
+        text and text != plain.get(name) and not re.fullmatch(r"\d+([.]\d{1,2})?", text) for name, text in texts.items()
+    )
+
+
 def parse_price(text: str, currency: str) -> int:
     """Parse a typed price such as "1199", "1,199", "€100" or "1.198,90" into minor units.
 
-    A comma before three digits separates thousands, as on the web pages; a period is ambiguous.
+    One mark before three digits separates thousands if the language of the request writes thousands so, and decimals if
+    the currency has three decimals and either the language writes decimals so or the number is as in a URL.
     """
+    value = text.strip()
     try:
-        return read_price(text.strip(), currency, currency)[0]
+        return read_price(value, currency, currency)[0]
     except AmbiguousPrice as error:
-        if error.mark == ",":
+        if error.mark == formatting.group_mark():
             return parse_price(error.grouped, currency)
-        raise InvalidRequest(f"{text[:40]!r} {error}.") from None
+        if error.mark == formatting.decimal_mark() and DECIMALS[currency] == THOUSANDTHS:
+            return read_price(value, currency, currency, Separators(decimal=","))[0]
+        raise InvalidRequest(
+            "%(price)r is ambiguous. Enter %(whole)s, or use two decimals.", price=text[:40], whole=error.grouped
+        ) from None
     except PriceError:
-        raise InvalidRequest(f"{text[:40]!r} is not a price in {currency}. Enter 250 or 99.90, for example.") from None
+        raise InvalidRequest(
+            "%(price)r is not a price in %(currency)s. Enter a number such as 250.", price=text[:40], currency=currency
+        ) from None

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from secrets import token_hex
 
-from flask import Flask, render_template, request
+from flask import Flask, render_template, request, url_for
+from flask_babel import gettext, lazy_gettext
 from werkzeug.exceptions import BadHost, HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Response
 
 from catalog.product_edits import EditConflict
 from vsearch.core import errors
 from webui.connections import REJECTED
+from webui.languages import SOURCE, language, message_of
 from webui.services import services
 
 STATUSES: dict[type[errors.VSearchError], int] = {
@@ -29,29 +31,31 @@ ADMIN_STATUSES: dict[type[errors.VSearchError], int] = {errors.AccountError: 400
 """Statuses of errors that happen only on the admin pages."""
 
 TITLES = {
-    "ImageTooLarge": "Photo too large",
-    "NotAnImage": "We could not open that photo",
-    "InvalidRequest": "Something in your search is not valid",
-    "UnknownClass": "Unknown category",
-    "NoGeneration": "We are almost ready",
-    "NotFound": "We could not find that",
-    "TooManyRequests": "Too many searches",
-    "RequestTimeout": "The upload took too long",
+    "ImageTooLarge": lazy_gettext("Photo too large"),
+    "NotAnImage": lazy_gettext("We could not open that photo"),
+    "InvalidRequest": lazy_gettext("Something in your search is not valid"),
+    "UnknownClass": lazy_gettext("Unknown category"),
+    "NoGeneration": lazy_gettext("We are almost ready"),
+    "NotFound": lazy_gettext("We could not find that"),
+    "TooManyRequests": lazy_gettext("Too many searches"),
+    "RequestTimeout": lazy_gettext("The upload took too long"),
 }
 
-UNAVAILABLE: dict[type[errors.VSearchError], str] = {
-    errors.NoGeneration: "Search is not available yet. Please come back in a few minutes.",
-    errors.UploadsUnavailable: "We cannot save or delete photos right now. Please try again in a few minutes.",
+UNAVAILABLE = {
+    errors.NoGeneration: lazy_gettext("Search is not available yet. Please come back in a few minutes."),
+    errors.UploadsUnavailable: lazy_gettext(
+        "We cannot save or delete photos right now. Please try again in a few minutes."
+    ),
 }
 """Shown instead of messages for operators, which are only logged."""
 
 PAGE_MESSAGES = {
-    400: "We could not understand this request. Please start over.",
-    404: "Check the address, or search with a photo instead.",
-    405: "Method not allowed.",
-    408: "Your photo did not arrive in time. Try a smaller copy or a faster connection.",
-    429: "You have made many searches in a short time. Please wait a minute and try again.",
-    503: "We are very busy right now. Please try again in a moment.",
+    400: lazy_gettext("We could not understand this request. Please start over."),
+    404: lazy_gettext("Check the address, or search with a photo instead."),
+    405: lazy_gettext("Method not allowed."),
+    408: lazy_gettext("Your photo did not arrive in time. Try a smaller copy or a faster connection."),
+    429: lazy_gettext("You have made many searches in a short time. Please wait a minute and try again."),
+    503: lazy_gettext("We are very busy right now. Please try again in a moment."),
 }
 
 PROBLEM = "application/problem+json"
@@ -85,12 +89,13 @@ def register(app: Flask) -> None:
 
 
 def _handle_known(error: errors.VSearchError) -> Response:
-    status, message = status_of(error), str(error)
+    status = status_of(error)
     if status >= 500:
         log.warning("%s %s: %s", request.method, request.path, error)
-        message = UNAVAILABLE.get(type(error), "Search is not available right now. Please try again in a minute.")
+        default = gettext("Search is not available right now. Please try again in a minute.")
+        return _respond(status, type(error).__name__, str(UNAVAILABLE.get(type(error), default)))
     fields = error.fields if isinstance(error, InvalidFields) else ()
-    return _respond(status, type(error).__name__, message, fields)
+    return _respond(status, type(error).__name__, message_of(error), fields)
 
 
 def handle_http(error: HTTPException) -> Response:
@@ -99,8 +104,9 @@ def handle_http(error: HTTPException) -> Response:
         return _too_large()
     status = error.code or 500
     is_standard = error.description == type(error).description
-    message = PAGE_MESSAGES.get(status) if is_standard and not _wants_json() else error.description
-    response = _respond(status, type(error).__name__, message or "We could not process this request.")
+    translated = not _wants_json() or language() != SOURCE
+    message = PAGE_MESSAGES.get(status) if is_standard and translated else error.description
+    response = _respond(status, type(error).__name__, str(message or gettext("We could not process this request.")))
     for name, value in error.get_headers(request.environ):
         if name in ("Allow", "Retry-After"):
             response.headers[name] = value
@@ -111,24 +117,31 @@ def _too_large() -> Response:
     """Say whether the photo or the rest of the form was too large."""
     sent = request.content_length or 0
     if REJECTED in request.environ or sent > request.max_content_length:  # type: ignore[operator]  # create_app sets it
-        limit = f"can be up to {services().settings.max_upload_mb} MB"
-        message = f"A body {limit}." if request.is_json else f"Photos {limit}. Please choose a smaller copy."
+        limit = services().settings.max_upload_mb
+        message = (
+            gettext("A body can be up to %(limit)s MB.", limit=limit)
+            if request.is_json
+            else gettext("Photos can be up to %(limit)s MB. Please choose a smaller copy.", limit=limit)
+        )
     else:
-        message = "The form contains too much data in addition to the photo. Send only the photo."
+        message = gettext("The form contains too much data in addition to the photo. Send only the photo.")
     return _respond(413, "ImageTooLarge", message)
 
 
 def _handle_unexpected(error: Exception) -> Response:
     error_id = token_hex(4)
     log.error("error %s in %s %s", error_id, request.method, request.path, exc_info=error)
-    message = f"Something went wrong on our side. Please try again. If it keeps happening, quote error {error_id}."
+    message = gettext(
+        "Something went wrong on our side. Please try again. If it keeps happening, quote error %(number)s.",
+        number=error_id,
+    )
     return _respond(500, "InternalServerError", message)
 
 
 def _results_url(status: int) -> str | None:
     """Return the URL of the results to go back to, without the query string if it was invalid."""
     if status == 400:
-        return request.script_root + request.path
+        return url_for("shop.show_results", **(request.view_args or {}))
     return request.script_root + request.full_path.rstrip("?") if status in (429, 503) else None
 
 
@@ -144,7 +157,8 @@ def _respond(status: int, code: str, message: str, fields: Sequence[tuple[str, s
     elif isinstance(request.routing_exception, BadHost):
         response = Response(message, mimetype="text/plain")  # links in a page need a valid host
     else:
-        title = TITLES.get(code, "Back in a moment" if status == 503 else "Something went wrong")
+        default = gettext("Back in a moment") if status == 503 else gettext("Something went wrong")
+        title = str(TITLES.get(code, default))
         back = _results_url(status) if request.endpoint == "shop.show_results" else None
         page = render_template("error.html", title=title, message=message, back=back)
         response = Response(page, mimetype="text/html")

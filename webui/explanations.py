@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from flask import Blueprint, abort, render_template, request, url_for
+from flask_babel import lazy_gettext
 
 from catalog import queries
 from catalog.queries import ProductCard
@@ -14,7 +15,7 @@ from webui import shop
 from webui.criteria import from_form
 from webui.services import services
 
-PRODUCT_UNAVAILABLE = "This product is not available. Go back to your results, or upload another photo."
+PRODUCT_UNAVAILABLE = lazy_gettext("This product is not available. Go back to your results, or upload another photo.")
 
 _COLD, _WARM = np.array((24, 36, 92)), np.array((255, 176, 0))  # told apart with any color vision
 _LIMITS = Limits(max_bytes=2**40, max_pixels=2**40, min_side=1)  # the product's image was checked at import

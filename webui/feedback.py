@@ -9,8 +9,7 @@ from webui.admission import reject_other_sites
 from webui.criteria import from_form
 from webui.review_photos import Rating
 from webui.services import services
-
-PHOTO_GONE = "This photo is no longer available. Please upload it again."
+from webui.shop import PHOTO_UNAVAILABLE
 
 blueprint = Blueprint("feedback", __name__)
 
@@ -42,7 +41,7 @@ def keep_rating(photo_id: str, rating: Rating) -> dict[str, str]:
     reject_other_sites()
     found = services().review_photos.rate(photo_id, rating, utc_now())
     if found is None:
-        abort(404, PHOTO_GONE)
+        abort(404, PHOTO_UNAVAILABLE)
     item_id, kept_until = found
     services().sampler.guess(item_id)
     return {"sku": rating.sku, "verdict": rating.verdict, "kept_until": f"{kept_until:%Y-%m-%d}"}

@@ -101,12 +101,9 @@ class ResultPage:
         return 0 if alone else found.index(str(match.hit.box)) + 1
 
     @property
-    def filtered_out(self) -> str:
-        """How many similar products the filters hide ("at least 20 products"), if they hide all of them."""
-        if not self.nothing_close or not self.close_unfiltered:
-            return ""
-        at_least = "at least " if self.close_unfiltered == MAX_COUNTED else ""
-        return f"{at_least}{self.close_unfiltered} {'product' if self.close_unfiltered == 1 else 'products'}"
+    def filtered_out(self) -> int:
+        """How many similar products the filters hide, up to `MAX_COUNTED`, if they hide all of them; else 0."""
+        return self.close_unfiltered if self.nothing_close else 0
 
     @property
     def close(self) -> tuple[Match, ...]:

@@ -50,12 +50,16 @@ class Rating:
     def parse(cls, sku: object, verdict: object, box: object, rank: object) -> "Rating":
         """Check values from a form or JSON; raises `InvalidRequest`."""
         if verdict not in SHOPPER_VERDICTS:
-            raise InvalidRequest(f"{str(verdict)[:40]!r} is not a verdict. Use {', '.join(SHOPPER_VERDICTS)}.")
+            raise InvalidRequest(
+                "%(verdict)r is not a verdict. Use %(verdicts)s.",
+                verdict=str(verdict)[:40],
+                verdicts=", ".join(SHOPPER_VERDICTS),
+            )
         if not isinstance(sku, str) or not sku or "\0" in sku:
             raise InvalidRequest("The SKU of the product is missing.")
         number = str(rank)
         if not (number.isascii() and number.isdigit() and 1 <= int(number[:9]) <= MAX_RANK):
-            raise InvalidRequest(f"{number[:20]!r} is not a rank. Use a number from 1.")
+            raise InvalidRequest("%(rank)r is not a rank. Use a number from 1.", rank=number[:20])
         return cls(sku, verdict, area_of(Box.parse(str(box)) if box else None), int(number))
 
 

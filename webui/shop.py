@@ -4,6 +4,7 @@ from io import BytesIO
 from urllib.parse import urlsplit
 
 from flask import Blueprint, abort, jsonify, redirect, render_template, request, send_file, url_for
+from flask_babel import gettext, lazy_gettext
 from werkzeug.wrappers import Response
 
 from catalog import queries
@@ -11,8 +12,9 @@ from catalog.queries import ProductCard
 from vsearch.imaging.codec import Picture, decode
 from vsearch.search.engine import ALL
 from webui import admission, formatting, monitoring, photo_boxes, results
-from webui.criteria import Criteria, from_form
+from webui.criteria import Criteria, from_form, has_other_numbers
 from webui.image_files import form_fields
+from webui.languages import message_of
 from webui.product_data import structured_data
 from webui.responsive_images import MEDIA_TYPES
 from webui.review_photos import WHOLE, area_of
@@ -20,7 +22,9 @@ from webui.services import RecognizedNumber, services
 
 FEATURED = 8
 MORE_LIKE_THIS = 8
-PHOTO_UNAVAILABLE = "This photo is no longer available. Please upload it again."
+PHOTO_UNAVAILABLE = lazy_gettext("This photo is no longer available. Please upload it again.")
+
+EXAMPLE_UNAVAILABLE = lazy_gettext("This example is no longer available. Please choose another one.")
 
 _DAY = 86_400
 _YEAR = 365 * _DAY
@@ -86,12 +90,15 @@ def show_results(photo_id: str) -> tuple[str, int] | Response:
     """Show the products most similar to a photo; the query string is the only state.
 
     If the selected box shows an article number, redirect to its product. A price that cannot be parsed is ignored and
-    stays in its field, with an error message.
+    stays in its field, with an error message. Numbers that only one language reads so are redirected to an address
+    that means the same in all.
     """
     if services().uploads.find(photo_id) is None and (until := services().review_photos.kept_until(photo_id)):
         return render_template("kept.html", photo_id=photo_id, until=until), 404
     currencies = services().catalog.currencies()
     criteria, problems = from_form(request.args, currencies)
+    if not problems and has_other_numbers(request.args, criteria):
+        return redirect(url_for(".show_results", photo_id=photo_id, **criteria.query()), code=303)
     picture = load_photo(photo_id)
     if criteria.box and criteria.page == 1:
         number = read_article_number(picture, criteria)
@@ -116,13 +123,14 @@ def show_results(photo_id: str) -> tuple[str, int] | Response:
         BADGE_RADIUS=photo_boxes.BADGE_RADIUS,
         all=ALL,
         sort_depth=results.SORT_DEPTH,
+        max_counted=results.MAX_COUNTED,
         whole=WHOLE,
         feedback_url=url_for("feedback.rate", photo_id=photo_id, **criteria.query()),
         given=services().review_photos.verdicts_on(photo_id),
         area_of=area_of,
         currencies=currencies,
         typed={name: request.args[name] for name in problems},
-        problems=problems,
+        problems={name: message_of(error) for name, error in problems.items()},
     )
     return html, 400 if problems else 200
 
@@ -138,7 +146,7 @@ def delete_photo(photo_id: str) -> Response:
 def robots() -> Response:
     """Keep crawlers away from searches and from shoppers' photos."""
     paths = ("api/", "photos/", "results/", "search")
-    rules = "".join(f"Disallow: {url_for('shop.home')}{path}\n" for path in paths)
+    rules = "".join(f"Disallow: {url_for('shop.home', lang=None)}{path}\n" for path in paths)
     return Response(f"User-agent: *\n{rules}", mimetype="text/plain")
 
 
@@ -148,7 +156,7 @@ def product(sku: str) -> str | Response:
     with services().sessions() as session:
         detail = queries.product_by_sku(session, sku)
     if detail is None:
-        abort(404, "This product is not available. Upload a photo to find similar ones.")
+        abort(404, gettext("This product is not available. Upload a photo to find similar ones."))
     address = formatting.web_address(detail.item.url)
     if services().settings.product_page == "shop" and address:
         return redirect(address)
@@ -179,7 +187,7 @@ def catalog_picture(sha256: str, width: int, suffix: str) -> Response:
     with services().sessions() as session:
         is_public = queries.is_picture_public(session, sha256)
     thumbnail = services().thumbnails.read(sha256, width, suffix) if is_public else None
-    content = BytesIO(thumbnail or abort(404, "This image does not exist."))
+    content = BytesIO(thumbnail or abort(404, gettext("This image does not exist.")))
     return send_file(content, MEDIA_TYPES[suffix], etag=f"{sha256}-{width}-{suffix}", max_age=_DAY)
 
 
@@ -195,7 +203,7 @@ def photo(photo_id: str) -> Response:
 @blueprint.get("/examples/<example_id>.jpg")
 def example(example_id: str) -> Response:
     """Send the preview of an example photo."""
-    found = services().examples.get(example_id) or abort(404, "This image does not exist.")
+    found = services().examples.get(example_id) or abort(404, gettext("This image does not exist."))
     response = send_file(BytesIO(found.preview), "image/jpeg", etag=example_id, max_age=_YEAR)
     response.cache_control.immutable = True
     return response
@@ -214,7 +222,7 @@ def _photo_from_form() -> bytes:
     if "example" not in request.form:
         return b""
     example = services().examples.get(request.form["example"])
-    return example.photo if example else abort(404, "This example is no longer available. Please choose another one.")
+    return example.photo if example else abort(404, EXAMPLE_UNAVAILABLE)
 
 
 def load_photo(photo_id: str) -> Picture:

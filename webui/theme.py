@@ -5,18 +5,21 @@ theme/
   static/
     theme.css     loaded after the style sheet, for example to set its colors
     logo.svg      shown in place of the icon; also logo.png or logo.webp
+  translations/   texts in other words or languages (`webui.languages`), such as de/LC_MESSAGES/messages.mo
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from flask import Blueprint, Flask, abort, current_app, send_from_directory, url_for
+from flask_babel import gettext
 from jinja2 import ChoiceLoader, FileSystemLoader
 from werkzeug.wrappers import Response
 
 from vsearch.core.errors import SettingsError
 from vsearch.core.settings import Settings
 
+DEFAULT_NAME = Settings.model_fields["shop_name"].default
 STYLE_SHEET = "theme.css"
 LOGOS = ("logo.svg", "logo.png", "logo.webp")
 MAX_AGE = 300
@@ -29,12 +32,17 @@ class Theme:
     """What the base template shows of a theme.
 
     Attributes:
-        name: of the shop, in the header and in titles.
+        shop_name: the setting.
         folder: of the theme; None without one.
     """
 
-    name: str
+    shop_name: str
     folder: Path | None
+
+    @property
+    def name(self) -> str:
+        """The name in the header and in titles; its default is translated."""
+        return str(gettext("Search by photo")) if self.shop_name == DEFAULT_NAME else self.shop_name
 
     @property
     def static(self) -> Path | None:
@@ -78,5 +86,5 @@ def register(app: Flask, settings: Settings) -> None:
 @blueprint.get("/<path:name>")
 def file(name: str) -> Response:
     """Send a file of the theme."""
-    folder = current_app.extensions["vsearch.theme"].static or abort(404, "This file does not exist.")
+    folder = current_app.extensions["vsearch.theme"].static or abort(404, gettext("This file does not exist."))
     return send_from_directory(folder.absolute(), name, max_age=MAX_AGE)

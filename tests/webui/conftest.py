@@ -71,7 +71,7 @@ class Site:
 
     def titles(self, address: str) -> list[str]:
         """Return the titles of the products on a page, in order."""
-        return re.findall(r'<span class="card__title">([^<]*)', self.client.get(address).text)
+        return re.findall(r'<span class="card__title">([^<]*)', self.client.get(address, follow_redirects=True).text)
 
     def stored(self) -> list[Path]:
         return sorted(path for path in self.settings.uploads.rglob("*") if path.is_file())

@@ -13,10 +13,10 @@ LAMP, CHAIR = (str(box) for box in ROOM)
 THIRD = "0.4,0.05,0.55,0.2"
 
 
-def post(client, data: bytes, name: str = "photo.jpg", field: str = "photo"):
+def post(client, data: bytes, name: str = "photo.jpg", field: str = "photo", **options):
     head = f'--frontier\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'
     body = head.encode() + data + b"\r\n--frontier--\r\n"
-    return client.post("/search", data=body, content_type="multipart/form-data; boundary=frontier")
+    return client.post("/search", data=body, content_type="multipart/form-data; boundary=frontier", **options)
 
 
 def test_home_has_a_form_that_works_without_javascript(client):
@@ -91,7 +91,7 @@ def test_query_string_is_shown_in_the_form(site):
         r'name="stock"[^>]*checked',
     ):
         assert re.search(field, page), field
-    assert re.findall(r'aria-current="true">\s*([A-Z]\w+)', page) == ["Euclidean", "Chair"]
+    assert re.findall(r'aria-current="true">\s*([A-Z]\w+)', page.partition("<footer")[0]) == ["Euclidean", "Chair"]
 
 
 def test_classes_filters_and_text(site):
@@ -143,7 +143,7 @@ def test_prices_are_filtered_in_the_currency_of_the_catalog(site):
     skus = [f"P-{number:02d}" for number in range(11)]
     assert site.titles(f"{url}&price_max=€110.50") == site.titles(f"{url}&price_max=110.5")
     set_currency("CAD", *skus)
-    page = site.client.get(f"{url}&price_max=$110.50").text
+    page = site.client.get(f"{url}&price_max=$110.50", follow_redirects=True).text
     assert "Price in CAD" in page
     assert 'name="currency"' not in page
     assert len(site.titles(f"{url}&price_max=110.5")) == 2
@@ -214,7 +214,7 @@ def test_product_page(site):
         "40 cm",
     ):
         assert text in page
-    assert "/products/P-04" not in page
+    assert 'href="/products/P-04"' not in page
     assert "Price on request" in site.client.get("/products/P-11").text
 
 

@@ -12,8 +12,25 @@ def first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0].rstrip(".:") or type(error).__name__
 
 
+class Phrase(str):
+    """A value of an error's message that is itself text, so it is translated as well."""
+
+    __slots__ = ()
+
+
 class VSearchError(Exception):
-    """Base class of all errors that a user or operator can act on."""
+    """Base class of all errors that a user or operator can act on.
+
+    Messages that shoppers can see are translated, so their values are given apart: `NotAnImage("%(size)s px", size=5)`.
+
+    Attributes:
+        text: the message before its values are filled in.
+        values: the values by name; text that is not a `Phrase` is shown as it is.
+    """
+
+    def __init__(self, text: str = "", **values: object) -> None:
+        super().__init__(text % values if values else text)
+        self.text, self.values = text, values
 
     def __str__(self) -> str:
         """Return the message, with passwords and keys in URLs hidden."""

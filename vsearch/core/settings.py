@@ -147,6 +147,8 @@ class Settings(BaseModel):
     commas."""
     product_page: Literal["own", "shop"] = "own"
     """Page that results link to: vsearch's own, or directly the product's address in the feed."""
+    languages: str = Field("en, de, fr", pattern="^(en|de|fr)(, ?(en|de|fr))*$")
+    """Languages of the shoppers' pages (en, de, fr), separated by commas; the first one if a browser asks for none."""
     theme: Path | None = None
     """Folder with the shop's own templates, style sheet and logo; see docs/theme.md."""
     examples: Path | None = None
@@ -168,6 +170,11 @@ class Settings(BaseModel):
     def search_languages(self) -> tuple[str, ...]:
         """The setting `text_languages` as a list, each once."""
         return tuple(dict.fromkeys(name.strip() for name in self.text_languages.split(",")))
+
+    @property
+    def shop_languages(self) -> tuple[str, ...]:
+        """The setting `languages` as a list, each once."""
+        return tuple(dict.fromkeys(name.strip() for name in self.languages.split(",")))
 
     @property
     def pictures(self) -> Path:

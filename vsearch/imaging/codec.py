@@ -105,14 +105,16 @@ def decode(data: bytes, limits: Limits = Limits(), *, max_side: int | None = Non
         raise NotAnImage("The photo is empty (0 bytes). Choose it again.")
     if len(data) > limits.max_bytes:
         raise ImageTooLarge(
-            f"The photo is {len(data) / 1e6:.1f} MB, over the limit of {limits.max_bytes / 1e6:g} MB. "
-            "Send a smaller copy."
+            "The photo is %(size)s MB, over the limit of %(limit)s MB. Send a smaller copy.",
+            size=round(len(data) / 1e6, 1),
+            limit=_millions(limits.max_bytes),
         )
     file_type = filetypes.identify(data)
     if not file_type.pillow_format:
         raise NotAnImage(
-            f"The file is {file_type.name}, not a JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP or TIFF image. "
-            f"{file_type.remedy}."
+            "The file is %(type)s, not a JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP or TIFF image. %(remedy)s.",
+            type=file_type.name,
+            remedy=file_type.remedy,
         )
     _configure_pillow()
     try:
@@ -126,7 +128,8 @@ def decode(data: bytes, limits: Limits = Limits(), *, max_side: int | None = Non
         raise
     except Exception as error:  # decoders raise almost anything on damaged data
         raise NotAnImage(
-            f"The file is {file_type.name} that is truncated or damaged. Send it again, or save a new copy."
+            "The file is %(type)s that is truncated or damaged. Send it again, or save a new copy.",
+            type=file_type.name,
         ) from error
 
 
@@ -181,16 +184,30 @@ def _open(data: bytes, pillow_format: str) -> Image.Image:
     return Image.open(io.BytesIO(data), formats=(pillow_format,))
 
 
+def _millions(number: int) -> str:
+    return f"{number / 1e6:g}"
+
+
 def _check_size(width: int, height: int, limits: Limits) -> None:
-    size = f"The photo is {width} x {height} pixels"
+    size = f"{width} x {height}"
     if width * height > limits.max_pixels:
         raise ImageTooLarge(
-            f"{size}, over the limit of {limits.max_pixels / 1e6:g} million pixels. Send a smaller copy."
+            "The photo is %(size)s pixels, over the limit of %(limit)s million pixels. Send a smaller copy.",
+            size=size,
+            limit=_millions(limits.max_pixels),
         )
     if min(width, height) < limits.min_side:
-        raise NotAnImage(f"{size}, under {limits.min_side} on one side. Send a larger copy.")
+        raise NotAnImage(
+            "The photo is %(size)s pixels, under %(limit)s on one side. Send a larger copy.",
+            size=size,
+            limit=limits.min_side,
+        )
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise NotAnImage(f"{size}; one side is over {MAX_ASPECT} times the other. Crop it to the product.")
+        raise NotAnImage(
+            "The photo is %(size)s pixels; one side is over %(limit)s times the other. Crop it to the product.",
+            size=size,
+            limit=MAX_ASPECT,
+        )
 
 
 def _without_fragile_metadata(data: bytes, pillow_format: str) -> bytes:

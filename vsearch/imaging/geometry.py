@@ -21,8 +21,10 @@ class Box:
         inside = all(0 <= value <= 1 for value in (self.x0, self.y0, self.x1, self.y1))
         if not inside or min(self.x1 - self.x0, self.y1 - self.y0) < MIN_BOX_SIDE:
             raise InvalidRequest(
-                f"The box {self} is not valid: it needs left,top,right,bottom from 0 to 1, with sides of at least "
-                f"{MIN_BOX_SIDE}. Draw it again on the photo."
+                "The box %(box)s is not valid: it needs left,top,right,bottom from 0 to 1, with sides of at least "
+                "%(side)s. Draw it again on the photo.",
+                box=str(self),
+                side=MIN_BOX_SIDE,
             )
 
     def __str__(self) -> str:
@@ -35,6 +37,7 @@ class Box:
             x0, y0, x1, y1 = (float(part) for part in text.split(","))
         except ValueError:
             raise InvalidRequest(
-                f"The box {text[:60]!r} is not four comma-separated numbers. Draw it again on the photo."
+                "The box %(box)r is not four comma-separated numbers. Draw it again on the photo.",
+                box=text[:60],
             ) from None
         return cls(x0, y0, x1, y1)

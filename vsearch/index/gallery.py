@@ -61,14 +61,20 @@ class Gallery:
             InvalidRequest: k is below 1, or the gallery is not indexed for this metric.
         """
         if k < 1:
-            raise InvalidRequest(f"k must be at least 1, got {k}.")
+            raise InvalidRequest("k must be at least 1, got %(k)s.", k=k)
         if metric not in self.indexes:
-            raise InvalidRequest(f"The metric must be {' or '.join(self.indexes)}, got {metric!r}.")
+            raise InvalidRequest(
+                "The metric must be one of %(metrics)s, got %(metric)r.",
+                metrics=", ".join(self.indexes),
+                metric=metric,
+            )
         query, searches = np.asarray(embedding, dtype=np.float32)[None], []
         allowed, excluded = image_set(allowed), image_set(excluded)
         for name in self.classes if classes is None else dict.fromkeys(classes):
             if name not in self.indexes[metric]:
-                raise UnknownClass(f"There is no class {name!r} in the index; it has {_listed(self.classes)}.")
+                raise UnknownClass(
+                    "There is no class %(name)r in the index; it has %(names)s.", name=name, names=_listed(self.classes)
+                )
             index = self.indexes[metric][name]
             nearest = partial(index.search, query, allowed=allowed, excluded=excluded)
             searches.append(_ClassSearch(name, len(index), nearest))
@@ -159,5 +165,4 @@ class _ClassSearch:
 
 
 def _listed(names: Sequence[str], shown: int = 12) -> str:
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return (", ".join(names[:shown]) or "none") + more
+    return ", ".join([*names[:shown], *(["…"] if len(names) > shown else [])]) or "–"

@@ -1,6 +1,7 @@
 """Products of the catalog."""
 
 from flask import abort
+from flask_babel import gettext
 
 from catalog import queries
 from webui.api.answers import product_of
@@ -15,5 +16,5 @@ def product(sku: str) -> FullProduct:
     with services().sessions() as session:
         detail = queries.product_by_sku(session, sku)
     if detail is None:
-        abort(404, f"No product has the SKU {sku[:80]!r}.")
+        abort(404, gettext("No product has the SKU %(sku)r.", sku=sku[:80]))
     return product_of(detail)

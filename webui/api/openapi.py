@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from webui.api.answers import absolute_url
-from webui.api.operations import ATTRIBUTE, OPERATIONS, PREFIX, Operation, blueprint
+from webui.api.operations import ATTRIBUTE, LANGUAGE, OPERATIONS, PREFIX, Operation, blueprint
 from webui.api.schemas import Problem
 
 REFERENCE = "#/components/schemas/{model}"
@@ -20,6 +20,13 @@ COMMON_PROBLEMS = (400, 429, 500, 503)
 """Statuses of errors that every operation may return."""
 
 DESCRIPTION = "Search a shop's catalog with photos, words and filters. All texts are UTF-8, all errors RFC 9457."
+LANGUAGE_PARAMETER = {
+    "name": LANGUAGE,
+    "in": "query",
+    "required": False,
+    "description": "Language of error messages, and of the pages that addresses lead to; one of the shop's.",
+    "schema": {"type": "string", "enum": ["en", "de", "fr"], "default": "en"},
+}
 _PHOTO = {"type": "string", "contentMediaType": "image/*", "format": "binary"}
 _PATH_VARIABLE = re.compile(r"<(?:(\w+):)?(\w+)>")
 
@@ -66,8 +73,8 @@ def _entry(found: Operation) -> dict[str, Any]:
     entry: dict[str, Any] = {"operationId": found.name, "summary": found.summary}
     if found.description:
         entry["description"] = " ".join(found.description.split())
-    if parameters := [*_path_parameters(found.path), *(_query_parameters(found.query) if found.query else ())]:
-        entry["parameters"] = parameters
+    query = _query_parameters(found.query) if found.query else ()
+    entry["parameters"] = [*_path_parameters(found.path), *query, LANGUAGE_PARAMETER]
     if content := _body(found):
         entry["requestBody"] = {"required": True, "content": content}
     success: dict[str, Any] = {"description": HTTPStatus(found.status).phrase}

@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Any, TypeVar, get_args, get_origin
 
 from flask import Blueprint, request
+from flask_babel import gettext
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from werkzeug.datastructures import MultiDict
@@ -16,14 +17,19 @@ from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.wrappers import Response
 
 from webui.errors import InvalidFields
+from webui.languages import check_api_language
 
 PREFIX = "/api/v1"
 ATTRIBUTE = "attr."
 """Prefix of the query parameters that a model has as the field `attributes`."""
 
+LANGUAGE = "lang"
+"""Query parameter of all operations: the language of messages, and of the pages that addresses lead to."""
+
 View = TypeVar("View", bound=Callable[..., Any])
 
 blueprint = Blueprint("api", __name__, url_prefix=PREFIX)
+blueprint.before_request(check_api_language)
 
 
 @dataclass(frozen=True)
@@ -103,14 +109,16 @@ def _is_list(annotation: Any) -> bool:
 
 def _arguments(found: Operation) -> dict[str, BaseModel]:
     arguments: dict[str, BaseModel] = {}
+    parameters = MultiDict(request.args)
+    parameters.poplist(LANGUAGE)
     if found.query is not None:
-        arguments["query"] = read_query(found.query, request.args)
-    elif request.args:
-        raise InvalidFields([(name, "this operation has no parameters") for name in request.args])
+        arguments["query"] = read_query(found.query, parameters)
+    elif parameters:
+        raise InvalidFields([(name, "this operation has no parameters") for name in parameters])
     if found.body is not None:
         model = found.body
         if not request.is_json:
-            raise UnsupportedMediaType("Send JSON, with the header Content-Type: application/json.")
+            raise UnsupportedMediaType(gettext("Send JSON, with the header Content-Type: application/json."))
         data = request.get_data()
         arguments["body"] = _validated(lambda: model.model_validate_json(data, strict=True))
     return arguments

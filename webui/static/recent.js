@@ -74,7 +74,7 @@ if (searched) {
 }
 
 document.addEventListener("submit", (event) => {
-  const id = event.target.action.match(/\/results\/([0-9a-f]{64})\/delete$/)?.[1];
+  const id = new URL(event.target.action).pathname.match(/\/results\/([0-9a-f]{64})\/delete$/)?.[1];
   if (id) forget(id);
 });
 

@@ -50,6 +50,8 @@ async function visit(address, { push = true, toTop = false } = {}) {
   const open = new Map(summaries(old));
   for (const [summary, details] of summaries(found)) details.open ||= open.get(summary)?.open ?? false;
   old.replaceWith(document.adoptNode(found));
+  const languages = page.querySelector("[data-languages]");
+  if (languages) document.querySelector("[data-languages]")?.replaceWith(document.adoptNode(languages));
   document.title = page.title;
   if (push && response.url !== location.href) history.pushState(null, "", response.url);
   shown = location.pathname + location.search;
