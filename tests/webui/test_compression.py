@@ -13,7 +13,7 @@ def test_text_is_compressed(client, path):
     plain = client.get(path)
     assert "Content-Encoding" not in plain.headers
     short = client.get(path, headers=ACCEPT)
-    assert (short.headers["Content-Encoding"], short.headers["Vary"]) == ("br", "Accept-Encoding")
+    assert (short.headers["Content-Encoding"], "Accept-Encoding" in short.vary) == ("br", True)
     assert brotli.decompress(short.data) == plain.data
     zipped = client.get(path, headers={"Accept-Encoding": "gzip"})
     assert gzip.decompress(zipped.data) == plain.data
