@@ -123,6 +123,8 @@ def make_feeds(folder: Path, pictures: Path, count: int) -> None:
             product = products[number % len(products)]
             row = product | {"sku": f"{product['sku']}-{number}", "title": f"{product['title']} {number}"}
             row |= {"article_number": "", "images": picture(f"{number}", number)}
+            if row["variant_group"]:
+                row["variant_group"] += f"-{number // len(products)}"
             writers[0].writerow(row)
             if number % 200 == 0:
                 row["price"] = str(100 + number % 900)

@@ -55,6 +55,10 @@ class PictureSource:
             raise PictureUnavailable(f"image {name!r} is a file name, but --images is not set. Set it to the folder.")
         return self._files.fetch(name, tag)
 
+    def is_unchanged(self, name: str, tag: str) -> bool:
+        """Return whether an image is known to have this tag; false if that would take time to find out."""
+        return self._files is not None and not is_web(name) and self._files.is_unchanged(name, tag)
+
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
         """Return the names in the order that is fastest to read: files first; addresses keep their order."""
         listed = list(names)
@@ -155,6 +159,10 @@ class _FilePictures(ABC):
             problem = f"image {name!r} in {self._location} cannot be read ({error})"
             raise PictureUnavailable(f"{problem}. Copy it there again.") from error
 
+    def is_unchanged(self, name: str, tag: str) -> bool:
+        """Return whether a file is known to have this tag; false if that would take time to find out."""
+        return False
+
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
         """Return the names in sorted order, which keeps the files of each folder together."""
         return sorted(names)
@@ -175,6 +183,13 @@ class FolderPictures(_FilePictures):
         self._resolve_folder = cache(lambda name: os.path.realpath(self._root / name, strict=True))
         self._lock = Lock()
 
+    def is_unchanged(self, name: str, tag: str) -> bool:
+        """Return whether a file has this tag; unlike in `fetch`, its name must be spelled as that of the file."""
+        try:
+            return self._find_path(self._resolve(name, name)).tag == tag
+        except (OSError, PictureUnavailable):
+            return False
+
     def _find(self, name: str) -> _File:
         try:
             path = self._resolve(name, name)
@@ -184,6 +199,9 @@ class FolderPictures(_FilePictures):
             if spelled is None:
                 raise
             path = self._resolve(name, spelled)
+        return self._find_path(path)
+
+    def _find_path(self, path: str) -> _File:
         status = os.stat(path)  # noqa: PTH116 - a million files are looked up
         tag = f"{status.st_size}-{status.st_mtime_ns}"  # rsync and make compare files this way
         is_file = stat.S_ISREG(status.st_mode)
