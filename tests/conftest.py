@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 from sqlalchemy.pool import Pool
 
+from catalog import api_tables  # noqa: F401  # so that `Base` knows its tables
 from catalog.database import connect, schema_revisions, upgrade
 from catalog.models import Base
 from tests.ports import free_port

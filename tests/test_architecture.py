@@ -66,7 +66,7 @@ HEAVY_PACKAGES = ("vsearch.training", "vsearch.models.network", "vsearch.models.
 """Importing a module from any other package must not load a heavy library."""
 
 MAX_LINES = 400
-SHARED_NAMES = {"accounts", "errors", "jobs", "models", "review"}
+SHARED_NAMES = {"accounts", "api_keys", "errors", "jobs", "models", "review"}
 """Names of modules with the same subject in several packages, such as a command and what it runs."""
 
 

@@ -5,6 +5,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response
 
+from catalog.api_keys import KeyUse
 from vsearch.core.errors import VSearchError
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
@@ -71,6 +72,7 @@ def create_app(
         remote_images=RemoteImages(settings),
         review_photos=ReviewPhotos(settings, sessions),
         sampler=ReviewSampler(settings, engine, sessions),
+        key_use=KeyUse(sessions),
     )
     compression.register(app)  # first, so that it sees the finished responses
     for module in (shop, explanations, feedback, api, monitoring):

@@ -4,14 +4,14 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import wraps
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, request
 from flask_babel import gettext
-from flask_limiter import Limiter, RateLimitExceeded
+from flask_limiter import ApplicationLimit, Limiter, RateLimitExceeded
 from limits import parse_many
 from werkzeug.exceptions import BadRequest, Forbidden, NotFound, ServiceUnavailable, TooManyRequests, default_exceptions
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -21,6 +21,7 @@ from werkzeug.wrappers import Response
 from vsearch.core.errors import SettingsError
 from vsearch.core.settings import Settings
 from webui import errors
+from webui.authentication import API, caller
 from webui.connections import REJECTED, WAITED, client_network
 
 SEARCH_ENDPOINTS = ("shop.search", "shop.show_results", "explanations.show", "api.search")
@@ -43,12 +44,12 @@ log = logging.getLogger(__name__)
 
 def check_settings(settings: Settings) -> None:
     """Raise `SettingsError` if a limit in the settings is not valid."""
-    try:
-        if settings.rate_limit:
-            parse_many(settings.rate_limit)
-    except ValueError:
-        remedy = "Use a number per unit of time, such as 60/minute, or leave it empty for no limit."
-        raise SettingsError(f"Setting rate_limit: {settings.rate_limit!r} is not valid. {remedy}") from None
+    for name in ("rate_limit", "key_rate_limit"):
+        try:
+            parse_many(getattr(settings, name) or "1/minute")
+        except ValueError:
+            remedy = "Use a number per unit of time, such as 60/minute, or leave it empty for no limit."
+            raise SettingsError(f"Setting {name}: {getattr(settings, name)!r} is not valid. {remedy}") from None
     widget_origins(settings)
     if settings.searches_in_flight and settings.searches_in_flight >= settings.threads:
         remedy = f"Leave at least one of {settings.threads} threads for other pages, or increase threads."
@@ -99,8 +100,7 @@ def _limit_searches(app: Flask, settings: Settings) -> None:
         lambda: client_network(request.remote_addr or ""),
         app=app,
         storage_uri="memory://",
-        application_limits=[settings.rate_limit] if settings.rate_limit else [],
-        application_limits_exempt_when=lambda: request.endpoint not in LIMITED_ENDPOINTS,
+        application_limits=list(_limits(settings)),
     )
 
     @app.errorhandler(RateLimitExceeded)
@@ -108,6 +108,26 @@ def _limit_searches(app: Flask, settings: Settings) -> None:
         current = limiter.current_limit
         seconds = int(current.reset_at - time.time()) if current else RETRY_SECONDS
         return errors.handle_http(TooManyRequests(retry_after=max(1, seconds)))
+
+
+def _limits(settings: Settings) -> Iterator[ApplicationLimit]:
+    """Yield the limit of searches per client address without a key, and that of all requests per key of the API."""
+    if settings.rate_limit:
+        yield ApplicationLimit(
+            settings.rate_limit, exempt_when=lambda: request.endpoint not in LIMITED_ENDPOINTS or bool(caller())
+        )
+    if settings.key_rate_limit:
+        yield ApplicationLimit(
+            settings.key_rate_limit,
+            key_function=_key_number,
+            exempt_when=lambda: caller() is None,
+            scope=API,
+        )
+
+
+def _key_number() -> str:
+    holder = caller()
+    return str(holder.key_id) if holder else ""
 
 
 def _limit_concurrency(view: Callable[..., Any], slots: threading.BoundedSemaphore) -> Callable[..., Any]:

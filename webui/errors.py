@@ -108,7 +108,7 @@ def handle_http(error: HTTPException) -> Response:
     message = PAGE_MESSAGES.get(status) if is_standard and translated else error.description
     response = _respond(status, type(error).__name__, str(message or gettext("We could not process this request.")))
     for name, value in error.get_headers(request.environ):
-        if name in ("Allow", "Retry-After"):
+        if name in ("Allow", "Retry-After", "WWW-Authenticate"):
             response.headers[name] = value
     return response
 

@@ -176,6 +176,7 @@ class BackgroundThread:
             _attempt(self._refresh_engine)
             _attempt(self._services.article_numbers.refresh)
             _attempt(self._read_catalog)
+            _attempt(self._services.key_use.write)
             if time.monotonic() >= next_expiry:
                 next_expiry = time.monotonic() + EXPIRE_SECONDS
                 _attempt(self._services.uploads.expire)
@@ -183,8 +184,9 @@ class BackgroundThread:
 
     def _read_catalog(self) -> None:
         """Read what has changed, so that the first search after an import need not wait."""
+        self._services.catalog.search_words()
         if self._services.engine.problem is None:
-            self._services.catalog.update(self._services.engine.serving.generation)
+            self._services.catalog.facets(self._services.engine.serving.generation)
 
     def _refresh_engine(self) -> None:
         """Refresh the engine; log a new problem once, not every few seconds."""

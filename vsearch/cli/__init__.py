@@ -32,6 +32,7 @@ COMMANDS = {
     "evaluate": ("indexer.cli.evaluate:evaluate", "Measure retrieval and classification against ground truth."),
     "index": ("indexer.cli.index:index", "Build, check and roll back the published index."),
     "jobs": ("indexer.cli.jobs:jobs", "Run nightly jobs, imports and training runs in the background."),
+    "keys": ("webui.cli.keys:keys", "Manage the keys of the API."),
     "models": ("indexer.cli.models:models", "List and compare models, and choose the one used for searching."),
     "predict": ("vsearch.cli.inference:predict", "Classify photos with each network and by majority vote."),
     "prune": ("indexer.cli.index:prune", "Delete data that is no longer used."),

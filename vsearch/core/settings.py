@@ -85,6 +85,10 @@ class Settings(BaseModel):
     """Host names that the web server accepts, separated by commas (.shop.example: all subdomains); empty means all."""
     rate_limit: str = "120/minute"
     """Searches allowed per client address, such as 60/minute; empty means no limit."""
+    search_without_key: bool = True
+    """Let programs use the API's operations for shoppers (searches, single products, feedback) without a key."""
+    key_rate_limit: str = "600/minute"
+    """Requests allowed per API key, which are not counted per client address; empty means no limit."""
     searches_in_flight: int = Field(0, ge=0)
     """Maximum number of concurrent searches; others get a 503 response. 0 means three quarters of `threads`."""
     read_seconds: int = Field(60, ge=1)

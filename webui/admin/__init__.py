@@ -8,6 +8,7 @@ from vsearch.core.settings import Settings
 from webui.admin import (
     access,
     accounts,
+    api_keys,
     feed_imports,
     jobs,
     models,
@@ -39,7 +40,7 @@ def register(app: Flask, settings: Settings) -> None:
     blueprint = Blueprint("admin", __name__, url_prefix=PREFIX)
     subjects = (
         access, overview, products, feed_imports, report, review, review_labels, models, training, published_index,
-        jobs, accounts,
+        jobs, accounts, api_keys,
     )  # fmt: skip
     for module in subjects:
         blueprint.register_blueprint(module.blueprint)

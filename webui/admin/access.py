@@ -48,6 +48,7 @@ NAVIGATION: tuple[tuple[str, str, Role], ...] = (
     ("admin.training.show", "Training", "viewer"),
     ("admin.index.show", "Index", "viewer"),
     ("admin.accounts.show", "Accounts", "admin"),
+    ("admin.api_keys.show", "API keys", "admin"),
 )
 """Endpoint and title of each page in the main navigation, and the role that it needs."""
 

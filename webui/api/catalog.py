@@ -10,7 +10,7 @@ from webui.api.schemas import FullProduct
 from webui.services import services
 
 
-@operation("GET", "/products/<path:sku>", answer=FullProduct, problems=(404,))
+@operation("GET", "/products/<path:sku>", "catalog:read", public=True, answer=FullProduct, problems=(404,))
 def product(sku: str) -> FullProduct:
     """Return one product."""
     with services().sessions() as session:

@@ -14,9 +14,10 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from webui.api.answers import absolute_url
 from webui.api.operations import ATTRIBUTE, LANGUAGE, OPERATIONS, PREFIX, Operation, blueprint
 from webui.api.schemas import Problem
+from webui.services import services
 
 REFERENCE = "#/components/schemas/{model}"
-COMMON_PROBLEMS = (400, 429, 500, 503)
+COMMON_PROBLEMS = (400, 401, 403, 429, 500, 503)
 """Statuses of errors that every operation may return."""
 
 DESCRIPTION = "Search a shop's catalog with photos, words and filters. All texts are UTF-8, all errors RFC 9457."
@@ -27,6 +28,8 @@ LANGUAGE_PARAMETER = {
     "description": "Language of error messages, and of the pages that addresses lead to; one of the shop's.",
     "schema": {"type": "string", "enum": ["en", "de", "fr"], "default": "en"},
 }
+SECURITY = "key"
+KEYS = "A key of the API; each operation names the scope that it needs."
 _PHOTO = {"type": "string", "contentMediaType": "image/*", "format": "binary"}
 _PATH_VARIABLE = re.compile(r"<(?:(\w+):)?(\w+)>")
 
@@ -41,7 +44,13 @@ def show_document() -> dict[str, Any]:
 def show_docs() -> str:
     """Show the document as a page."""
     found = document()
-    return render_template("api_docs.html", document=found, schemas=found["components"]["schemas"], type_of=_type_of)
+    return render_template(
+        "api_docs.html",
+        document=found,
+        schemas=found["components"]["schemas"],
+        type_of=_type_of,
+        without_key=services().settings.search_without_key,
+    )
 
 
 @cache
@@ -56,7 +65,10 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "vsearch", "version": version("vsearch"), "description": DESCRIPTION},
         "paths": paths,
-        "components": {"schemas": dict(sorted(schemas.items()))},
+        "components": {
+            "schemas": dict(sorted(schemas.items())),
+            "securitySchemes": {SECURITY: {"type": "http", "scheme": "bearer", "description": KEYS}},
+        },
     }
 
 
@@ -71,6 +83,7 @@ def _schemas() -> dict[str, Any]:
 
 def _entry(found: Operation) -> dict[str, Any]:
     entry: dict[str, Any] = {"operationId": found.name, "summary": found.summary}
+    entry["security"] = [{SECURITY: [found.scope]}, *([{}] if found.public else [])]
     if found.description:
         entry["description"] = " ".join(found.description.split())
     query = _query_parameters(found.query) if found.query else ()

@@ -16,6 +16,8 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.wrappers import Response
 
+from catalog.api_keys import Scope
+from webui.authentication import API, require
 from webui.errors import InvalidFields
 from webui.languages import check_api_language
 
@@ -28,7 +30,7 @@ LANGUAGE = "lang"
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-blueprint = Blueprint("api", __name__, url_prefix=PREFIX)
+blueprint = Blueprint(API, __name__, url_prefix=PREFIX)
 blueprint.before_request(check_api_language)
 
 
@@ -39,6 +41,8 @@ class Operation:
     name: str  # of the view, and the last part of its endpoint
     method: str
     path: str  # a rule of Flask, below `PREFIX`
+    scope: Scope  # that a key needs
+    public: bool  # it can be used without a key, unless a setting forbids it
     summary: str
     description: str
     answer: type[BaseModel] | None  # None: nothing
@@ -55,7 +59,9 @@ OPERATIONS: list[Operation] = []
 def operation(
     method: str,
     path: str,
+    scope: Scope,
     *,
+    public: bool = False,
     answer: type[BaseModel] | None,
     status: int = 200,
     query: type[BaseModel] | None = None,
@@ -68,11 +74,13 @@ def operation(
     def register(view: View) -> View:
         summary, _, description = (view.__doc__ or "").partition("\n\n")
         name = view.__name__
-        found = Operation(name, method, path, summary, description, answer, status, query, body, photo, problems)
+        texts = summary, description
+        found = Operation(name, method, path, scope, public, *texts, answer, status, query, body, photo, problems)
         OPERATIONS.append(found)
 
         @wraps(view)
         def handle(**values: Any) -> Response:
+            require(scope, public=public)
             return _response(found, view(**values, **_arguments(found)))
 
         blueprint.add_url_rule(path, view.__name__, handle, methods=[method])

@@ -25,7 +25,16 @@ from webui.services import RecognizedNumber, services
 from webui.shop import delete_everything, read_article_number
 
 
-@operation("POST", "/search", query=SearchParameters, photo=True, answer=SearchAnswer, problems=(413, 415))
+@operation(
+    "POST",
+    "/search",
+    "search",
+    public=True,
+    query=SearchParameters,
+    photo=True,
+    answer=SearchAnswer,
+    problems=(413, 415),
+)
 def search(query: SearchParameters) -> SearchAnswer:
     """Search with a photo.
 
@@ -44,7 +53,9 @@ def search(query: SearchParameters) -> SearchAnswer:
     return _answer(photo_id, page, number)
 
 
-@operation("POST", "/feedback", body=FeedbackRequest, answer=FeedbackAnswer, problems=(403, 404, 413, 415))
+@operation(
+    "POST", "/feedback", "feedback", public=True, body=FeedbackRequest, answer=FeedbackAnswer, problems=(404, 413, 415)
+)
 def rate(body: FeedbackRequest) -> FeedbackAnswer:
     """Keep a shopper's verdict on a result.
 
@@ -54,7 +65,7 @@ def rate(body: FeedbackRequest) -> FeedbackAnswer:
     return FeedbackAnswer(photo=body.photo, **keep_rating(body.photo, rating))
 
 
-@operation("DELETE", "/photos/<photo_id>", answer=None, status=204, problems=(404,))
+@operation("DELETE", "/photos/<photo_id>", "search", public=True, answer=None, status=204, problems=(404,))
 def delete_photo(photo_id: str) -> None:
     """Delete a photo and everything kept about it."""
     delete_everything(photo_id)

@@ -26,7 +26,6 @@ INDEX_STAGES = (
     "encode views",
     "fit the heads",
     "fit the embedding",
-    "embed the pictures",
     "predict attributes",
     "build the indexes",
     "verify",

@@ -24,7 +24,7 @@ def addresses(app):
     values = {
         "job_id": 1, "sha256": "0" * 64, "width": 320, "kind": "index", "name": "vera", "action": "disable",
         "sku": "P-03", "item_id": 1, "import_id": 1, "label_id": 1, "field": "category", "set_id": "x", "run": "x",
-        "what": "search",
+        "what": "search", "key_id": 1,
     }  # fmt: skip
     adapter = app.url_map.bind("localhost")
     for rule in app.url_map.iter_rules():
