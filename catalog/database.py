@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from pydantic_core import from_json
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError
@@ -80,7 +81,7 @@ def create_engine(url: str | Path, *, create: bool = False) -> Engine:
             engine = _sqlite_engine(address, create)
         else:
             arguments = {"connect_timeout": 5, "client_encoding": "utf8"}
-            engine = sa.create_engine(address, pool_pre_ping=True, connect_args=arguments)
+            engine = sa.create_engine(address, pool_pre_ping=True, connect_args=arguments, json_deserializer=from_json)
     except (ArgumentError, TypeError, ValueError) as error:
         raise _invalid_url(_show(address), _reason(error, address)) from None
     event.listen(engine, "handle_error", _translate_error)
@@ -274,7 +275,7 @@ def _sqlite_engine(address: URL, create: bool) -> Engine:
             raise CatalogError(
                 f"The catalog folder cannot be created: {error}. Check data and database_url."
             ) from error
-    engine = sa.create_engine(address)
+    engine = sa.create_engine(address, json_deserializer=from_json)  # three times as fast as json.loads
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
 

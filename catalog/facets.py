@@ -1,6 +1,8 @@
 """What products can be filtered by, as arrays; and the numbers of products that each filter would leave."""
 
 import re
+from array import array
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -30,6 +32,18 @@ Ids = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
+class _Collected:
+    """Pairs of a row and a number of a value; arrays, because millions of tuples take seconds."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+        self.rows, self.codes = array("q"), array("q")
+
+    def add(self, row: int, value: str) -> None:
+        self.rows.append(row)
+        self.codes.append(self.numbers.setdefault(value, len(self.numbers)))
+
+
 @dataclass(frozen=True, eq=False)
 class Values:
     """The values of one facet, and which rows have which: pairs [p] of a row and a number of a value, each once."""
@@ -41,10 +55,16 @@ class Values:
     @classmethod
     def of(cls, pairs: Iterable[tuple[int, str]]) -> "Values":
         """Return the values of (row, value) pairs; spellings that differ only in case are one value."""
-        numbers: dict[str, int] = {}
-        found = [(row, numbers.setdefault(value, len(numbers))) for row, value in pairs]
-        rows, spellings = np.array(found, dtype=np.int64).reshape(-1, 2).T
-        spelled = [(value.strip(), int(n)) for value, n in zip(numbers, np.bincount(spellings), strict=True)]
+        collected = _Collected()
+        for row, value in pairs:
+            collected.add(row, value)
+        return cls.collected(collected)
+
+    @classmethod
+    def collected(cls, found: "_Collected") -> "Values":
+        """Return the values of collected pairs."""
+        rows, spellings = (np.array(each, dtype=np.int64) for each in (found.rows, found.codes))
+        spelled = [(value.strip(), int(n)) for value, n in zip(found.numbers, np.bincount(spellings), strict=True)]
         common = {name.casefold(): name for name, _ in sorted(spelled, key=lambda each: each[1]) if name}
         keys = sorted(common)
         codes = {key: code for code, key in enumerate(keys)}
@@ -96,6 +116,7 @@ class ProductFacets:
     values: Mapping[str, Values]  # by facet: brand, attr.NAME and, with `of_classes`, class
     image_ids: Ids  # [n], ascending
     image_rows: NDArray[np.int64]  # [n], the row of each image's product
+    predicted: tuple[tuple[int, str], ...] = ()  # (product id, value) of predicted attributes in `values`
 
     def __len__(self) -> int:
         return len(self.product_ids)
@@ -118,6 +139,16 @@ class ProductFacets:
         """Return the row of a product; -1 for an unknown one."""
         row = int(np.searchsorted(self.product_ids, product_id))
         return row if row < len(self) and self.product_ids[row] == product_id else -1
+
+    def variants_of(self, product_id: int) -> Ids:
+        """Return the ids of the products of the same design, including itself; none for an unknown product."""
+        return np.asarray(self.product_ids[self.designs == self.design_of(product_id)])
+
+    def class_of(self, product_id: int) -> str:
+        """Return the class of a product, the first one if its images have several; empty if it has none."""
+        values = self.values[CLASS]
+        codes = values.codes[values.rows == self.row_of(product_id)]
+        return values.names[codes[0]] if len(codes) else ""
 
     def masks(self, filters: Filters) -> dict[str, Mask]:
         """Return which rows pass each filter in use, by its name: price, stock, width or a facet.
@@ -144,6 +175,7 @@ class ProductFacets:
     def with_predictions(self, predicted: Iterable[tuple[int, str, str, float]]) -> "ProductFacets":
         """Add predicted attributes, (product id, name, value, probability), to products that lack them."""
         added: dict[str, list[tuple[int, str]]] = {}
+        used: list[tuple[int, str]] = []
         rows = {int(product_id): row for row, product_id in enumerate(self.product_ids)}
         for product_id, name, value, _ in predicted:
             if product_id in rows:
@@ -153,8 +185,10 @@ class ProductFacets:
             had = values.get(name, Values.of(()))
             given = [(int(row), had.names[code]) for row, code in zip(had.rows, had.codes, strict=True)]
             has = set(had.rows.tolist())
-            values[name] = Values.of([*given, *(pair for pair in pairs if pair[0] not in has)])
-        return replace(self, values=values)
+            new = [pair for pair in pairs if pair[0] not in has]
+            values[name] = Values.of([*given, *new])
+            used += [(int(self.product_ids[row]), value) for row, value in new]
+        return replace(self, values=values, predicted=tuple(used))
 
     def of_classes(self, classes: Sequence[str], image_ids: Iterable[Ids]) -> "ProductFacets":
         """Add the facet `class`, given the image ids of each class in the index; other products have none."""
@@ -205,7 +239,7 @@ def product_facets(session: Session) -> ProductFacets:
     statement = select(*columns, *more).where(LIVE).order_by(Product.product_id)
     rows = (row for row in session.execute(statement.execution_options(yield_per=10_000)) if row[0] in has_image)
     found: dict[str, list[Any]] = {name: [] for name in ("prices", "currencies", "stocks", "widths", "designs")}
-    facets: dict[str, list[tuple[int, str]]] = {BRAND: []}
+    facets = defaultdict[str, _Collected](_Collected, {BRAND: _Collected()})
     numbers: dict[str, int] = {}
     for number, (product_id, price, currency, stock, brand, group, dimensions, attributes) in enumerate(rows):
         found["prices"].append(price)
@@ -213,9 +247,11 @@ def product_facets(session: Session) -> ProductFacets:
         found["stocks"].append(stock)
         found["widths"].append(width_of(dimensions))
         found["designs"].append(product_id if group is None else numbers.setdefault(group, product_id))
-        facets[BRAND].append((number, brand))
+        facets[BRAND].add(number, brand)
         for name, values in attributes.items():
-            facets.setdefault(ATTRIBUTE + name, []).extend((number, value) for value in values)
+            collected = facets[ATTRIBUTE + name]
+            for value in values:
+                collected.add(number, value)
     floats = {name: np.array(found[name], dtype=np.float64) for name in ("prices", "stocks", "widths")}
     return ProductFacets(
         product_ids,
@@ -224,7 +260,7 @@ def product_facets(session: Session) -> ProductFacets:
         floats["stocks"] > 0,
         floats["widths"],
         np.array(found["designs"], dtype=np.int64),
-        {name: Values.of(pairs) for name, pairs in facets.items()},
+        {name: Values.collected(collected) for name, collected in facets.items()},
         pairs[:, 0],
         np.searchsorted(product_ids, pairs[:, 1]),
     )

@@ -4,15 +4,17 @@ Migrations create the index; no model describes it, because the databases differ
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from catalog import words
+from catalog.models import Product
+from catalog.queries import LIVE
 from catalog.words import SearchWords, Term
 
 FULL_TEXT = "product_text"
@@ -26,20 +28,18 @@ _WORDS = {
     "postgresql": "SELECT word FROM ts_stat('SELECT product_text FROM product WHERE withdrawn_at IS NULL')",
 }
 _SEARCH = {
-    "sqlite": (
-        "SELECT product_id FROM product_text JOIN product ON product_id = product_text.rowid "
-        "WHERE product_text MATCH :words AND withdrawn_at IS NULL ORDER BY product_id"
-    ),
+    "sqlite": "SELECT group_concat(rowid) FROM product_text WHERE product_text MATCH :words",
     "postgresql": (
-        "SELECT product_id FROM product WHERE product_text @@ to_tsquery('simple', :words) "
-        "AND withdrawn_at IS NULL ORDER BY product_id"
+        "SELECT string_agg(CAST(product_id AS text), ',') FROM product "
+        "WHERE product_text @@ to_tsquery('simple', :words)"
     ),
 }
+"""One text with the ids, also of withdrawn products: ten times as fast as one row for each of the live ones."""
 
 
 @dataclass(frozen=True, eq=False)
 class WordMatch:
-    """The products that have one wanted word: in title, brand, category or attributes; and in any text."""
+    """The products that have one wanted word: in title, brand, category or attributes; in any text or prediction."""
 
     word: str
     named: ProductIds
@@ -56,13 +56,21 @@ class TextMatch:
 
 
 def read_vocabulary(
-    session: Session, languages: tuple[str, ...] = ("en",), synonyms: Mapping[str, tuple[str, ...]] = {}
+    session: Session,
+    languages: tuple[str, ...] = ("en",),
+    synonyms: Mapping[str, tuple[str, ...]] = {},
+    predicted: Iterable[tuple[int, str]] = (),
 ) -> SearchWords:
-    """Return all words of the catalog's texts; reads the whole full-text index."""
+    """Return all words of the catalog's texts, and those of `predicted` (product id, value) pairs of attributes.
+
+    Reads the whole full-text index.
+    """
     dialect = session.get_bind().dialect.name
     if dialect == "sqlite":
         session.execute(text(_SQLITE_VOCABULARY))
-    return SearchWords.of(session.scalars(text(_WORDS[dialect])), languages, synonyms)
+    known = session.scalars(text(_WORDS[dialect]))
+    live = np.fromiter(session.scalars(select(Product.product_id).where(LIVE)), dtype=np.int64)
+    return SearchWords.of(known, np.unique(live), languages, synonyms, predicted)
 
 
 def match(session: Session, query: str, vocabulary: SearchWords) -> TextMatch:
@@ -99,11 +107,10 @@ def _products(session: Session, term: Term, vocabulary: SearchWords) -> tuple[Pr
     if remembered is None:
         dialect = session.get_bind().dialect.name
         expression = _sqlite_expression if dialect == "sqlite" else _postgresql_expression
-        named, mentioned = (
-            np.fromiter(session.scalars(text(_SEARCH[dialect]), {"words": expression(term, named)}), dtype=np.int64)
-            for named in (True, False)
-        )
-        remembered = named, mentioned
+        found = (session.scalar(text(_SEARCH[dialect]), {"words": expression(term, named)}) for named in (True, False))
+        ids = (np.fromstring(joined or "", dtype=np.int64, sep=",") for joined in found)
+        named, mentioned = (np.intersect1d(each, vocabulary.live, assume_unique=True) for each in ids)
+        remembered = named, np.union1d(mentioned, vocabulary.predicted_for(term))
         vocabulary.remember(term, remembered)
     return remembered
 

@@ -1,6 +1,7 @@
 """The shop's image files, stored under the SHA-256 of their content."""
 
 import hashlib
+import os
 import re
 from collections.abc import Container, Iterator
 from pathlib import Path
@@ -45,20 +46,25 @@ class ImageStore:
 
     def exists(self, sha256: str) -> bool:
         """Return whether an image is stored."""
-        return self.path(sha256).is_file()
+        return os.path.isfile(self._path(sha256))  # noqa: PTH113 - a million images are looked up
 
     def unused(self, keep: Container[str]) -> Iterator[Path]:
         """Yield images that are not in `keep` and temporary files; the caller must exclude writers.
 
         Files that the store did not create are left alone.
         """
-        for path in self.folder.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*"):
-            is_ours = is_sha256(path.name) and path == self.path(path.name)
-            if path.name.startswith(UNFINISHED) or (is_ours and path.name not in keep):
-                yield path
+        for folder in self.folder.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]"):
+            for name in os.listdir(folder):  # noqa: PTH208 - there may be a million files, most of them in use
+                if name not in keep:
+                    is_ours = is_sha256(name) and folder / name == self.path(name)
+                    if is_ours or name.startswith(UNFINISHED):
+                        yield folder / name
 
     def path(self, sha256: str) -> Path:
         """Return the path of an image, stored or not; raise `CatalogError` if the name is not a SHA-256."""
+        return Path(self._path(sha256))
+
+    def _path(self, sha256: str) -> str:
         if not is_sha256(sha256):
             raise CatalogError(f"{sha256[:80]!r} is not a SHA-256 (64 digits 0-9 and a-f).")
-        return self.folder / sha256[:2] / sha256[2:4] / sha256
+        return f"{self.folder}/{sha256[:2]}/{sha256[2:4]}/{sha256}"

@@ -92,25 +92,38 @@ class SearchWords:
     """The words of the catalog's texts, to find those with the same stem; immutable but for what it remembers."""
 
     words: Sequence[str]  # ascending, in lowercase; without diacritics if the database removes them
+    live: NDArray[np.int64]  # ids of products that are sold, ascending
     languages: tuple[str, ...]
     synonyms: Mapping[str, tuple[str, ...]]
     by_stem: Mapping[tuple[str, str], tuple[str, ...]]
     by_synonym: Mapping[tuple[str, str], tuple[str, ...]]
+    predicted: Mapping[tuple[str, ...], NDArray[np.int64]]
+    """The ids of the products that a value, given as its words, is predicted for."""
     found: dict[Term, tuple[NDArray[np.int64], NDArray[np.int64]]] = field(default_factory=dict)
     """The products of terms searched for before."""
 
     @classmethod
     def of(
-        cls, words: Iterable[str], languages: tuple[str, ...] = ("en",), synonyms: Mapping[str, tuple[str, ...]] = {}
+        cls,
+        words: Iterable[str],
+        live: NDArray[np.int64],
+        languages: tuple[str, ...] = ("en",),
+        synonyms: Mapping[str, tuple[str, ...]] = {},
+        predicted: Iterable[tuple[int, str]] = (),
     ) -> "SearchWords":
         """Group the words of the catalog by their stems."""
-        known = sorted({word for word in words if _split(word) == [word]})
+        ids: dict[tuple[str, ...], list[int]] = {}
+        for product_id, value in predicted:
+            ids.setdefault(tuple(_split(value)), []).append(product_id)
+        known = sorted({word for word in words if _split(word) == [word]}.union(*ids))
         return cls(
             known,
+            live,
             languages,
             synonyms,
             {stem: tuple(same) for stem, same in _grouped(known, languages).items()},
             {stem: tuple(same) for stem, same in _grouped(synonyms, languages).items()},
+            {value: np.unique(np.array(found, dtype=np.int64)) for value, found in ids.items()},
         )
 
     def term(self, word: str) -> Term | None:
@@ -131,6 +144,11 @@ class SearchWords:
             if len(begin) >= MIN_PREFIX and at < len(self.words) and self.words[at].startswith(begin):
                 return Term(word, ((begin,),), is_prefix=True)
         return None
+
+    def predicted_for(self, term: Term) -> NDArray[np.int64]:
+        """Return the ids of the products that a value with the term is predicted for, ascending."""
+        found = [ids for value, ids in self.predicted.items() if _has(value, term)]
+        return np.unique(np.concatenate([np.empty(0, dtype=np.int64), *found]))
 
     def remember(self, term: Term, products: tuple[NDArray[np.int64], NDArray[np.int64]]) -> None:
         """Keep the products of a term until the next import."""
@@ -157,6 +175,13 @@ def _grouped(words: Iterable[str], languages: tuple[str, ...]) -> dict[tuple[str
         for stem in sorted(stems_of(word, languages)):
             grouped.setdefault(stem, []).append(word)
     return grouped
+
+
+def _has(value: Sequence[str], term: Term) -> bool:
+    """Return whether words contain any of the term's phrases."""
+    text = f" {' '.join(map(plain, value))} "
+    end = "" if term.is_prefix else " "
+    return any(f" {' '.join(map(plain, phrase))}{end}" in text for phrase in term.phrases)
 
 
 def _split(text: str) -> list[str]:

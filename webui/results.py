@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from catalog import facets, queries
 from catalog.queries import ProductCard, Variant
 from vsearch.imaging.codec import Picture
+from vsearch.index.class_index import ImageSet
 from vsearch.models.class_heads import CLASS
 from vsearch.search.engine import ALL, Search
 from vsearch.search.merging import LabeledHit, SearchResult
@@ -77,8 +78,6 @@ class ResultPage:
     criteria: Criteria
     matches: tuple[Match, ...]  # best first
     has_next: bool
-    chips: tuple[Chip, ...]  # the most probable classes, and the chosen one
-    boxes: tuple[DetectedBox, ...]  # largest first, so that none is covered by another
     narrowing: Narrowing
     suggestions: Suggestions
     close_unfiltered: int
@@ -88,6 +87,8 @@ class ResultPage:
     timings: dict[str, float]  # milliseconds by step
 
     first_rank: int = 1  # of the products on this page, among all
+    chips: tuple[Chip, ...] = ()  # the most probable classes, and the chosen one
+    boxes: tuple[DetectedBox, ...] = ()  # largest first, so that none is covered by another
 
     @property
     def nothing_close(self) -> bool:
@@ -122,16 +123,43 @@ def find_products(services: Services, picture: Picture, criteria: Criteria, *, b
 
     With `by_design`, the best of the variants of a design stands for all of them.
     """
+    serving = services.engine.serving
+    find = partial(services.engine.search, picture, serving=serving)
+    withdrawn = services.catalog.withdrawn_image_ids(serving.generation)
+    page = _page(services, find, serving, criteria, withdrawn, by_design=by_design)
+    names = services.engine.detected_classes(picture, serving)
+    boxes = detected_boxes(page.result, criteria.box, names, picture.shape[:2])
+    return replace(page, chips=_chips(page.result, criteria), boxes=boxes)
+
+
+def find_similar(services: Services, product_id: int, criteria: Criteria) -> ResultPage:
+    """Return the requested page of products that look like a product of the catalog, without other variants of it.
+
+    Nothing is encoded: the query is in the index. Without it, for a new product, there are no results.
+    """
+    serving = services.engine.serving
+    find = partial(services.engine.search_like, product_id, serving=serving)
+    arrays = services.catalog.facets(serving.generation)
+    variants = serving.generation.gallery.image_ids_of(arrays.variants_of(product_id))
+    withdrawn = services.catalog.withdrawn_image_ids(serving.generation)
+    left_out = ImageSet(np.union1d(withdrawn.image_ids, variants))
+    page = _page(services, find, serving, criteria, left_out, by_design=True)
+    names = [name for name in (arrays.class_of(product_id), criteria.class_name) if name and name != ALL]
+    return replace(page, chips=tuple(Chip(name, None) for name in dict.fromkeys(names)))
+
+
+def _page(
+    services: Services, find: Find, serving: Serving, criteria: Criteria, left_out: ImageSet, *, by_design: bool
+) -> ResultPage:
     size = services.settings.results_per_page
     wanted = criteria.page * size + 1
-    serving = services.engine.serving
     arrays = services.catalog.facets(serving.generation)
-    withdrawn = services.catalog.withdrawn_image_ids(serving.generation)
-    unfiltered = Search(wanted, criteria.metric, criteria.unfiltered.classes, excluded=withdrawn)
+    unfiltered = Search(wanted, criteria.metric, criteria.unfiltered.classes, excluded=left_out)
     search = replace(unfiltered, classes=criteria.classes, box=criteria.box)
-    find = partial(services.engine.search, picture, serving=serving)
     with services.sessions() as session:
-        text = find_words(session, criteria, services.catalog.search_words()) if criteria.text else None
+        text = (
+            find_words(session, criteria, services.catalog.search_words(serving.generation)) if criteria.text else None
+        )
         routed, search, classes = _route(find, search, serving)
         started = time.perf_counter()
         narrowing = Narrowing(arrays, criteria, text, classes)
@@ -152,10 +180,6 @@ def find_products(services: Services, picture: Picture, criteria: Criteria, *, b
         criteria=criteria,
         matches=tuple(matches),
         has_next=len(hits) >= wanted,
-        chips=_chips(result, criteria),
-        boxes=detected_boxes(
-            result, criteria.box, services.engine.detected_classes(picture, serving), picture.shape[:2]
-        ),
         narrowing=narrowing,
         suggestions=suggestions,
         close_unfiltered=close_unfiltered,

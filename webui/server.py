@@ -184,9 +184,8 @@ class BackgroundThread:
 
     def _read_catalog(self) -> None:
         """Read what has changed, so that the first search after an import need not wait."""
-        self._services.catalog.search_words()
         if self._services.engine.problem is None:
-            self._services.catalog.facets(self._services.engine.serving.generation)
+            self._services.catalog.update(self._services.engine.serving.generation)
 
     def _refresh_engine(self) -> None:
         """Refresh the engine; log a new problem once, not every few seconds."""

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,13 @@ from webui.remote_images import RemoteImages
 from webui.review_photos import ReviewPhotos, ReviewSampler
 
 EXTENSION = "vsearch"
+UPDATED = ("facets", "search words")
+"""What `CatalogCache.update` reads."""
+
 CACHED = ("currencies", "facets", "search words", "vocabulary", "withdrawn")
+
+MAX_WAIT_SECONDS = 0.25
+"""A request waits for changes of the catalog that take at most this long to read."""
 
 log = logging.getLogger(__name__)
 
@@ -103,8 +110,18 @@ class ArticleNumberReader:
         return RecognizedNumber(reading.number, reading.confidence, product)
 
 
+@dataclass(frozen=True)
+class _Cached:
+    version: str
+    changes: object  # of the catalog, counted before reading
+    value: Any
+    seconds: float  # that reading took
+
+
 class CatalogCache:
     """Caches data that only imports and edits of products change; each access checks for new ones.
+
+    Once a thread calls `update` regularly, others use the previous data until it has read what takes long to read.
 
     Raises:
         SettingsError: the file of the setting `synonyms` is not valid.
@@ -115,8 +132,14 @@ class CatalogCache:
         self._default_currency = settings.currency
         self._languages = settings.search_languages
         self._synonyms = words.read_synonyms(settings.synonyms)
-        self._cached: dict[str, tuple[object, Any]] = {}
+        self._cached: dict[str, _Cached] = {}
         self._locks = {name: threading.Lock() for name in CACHED}
+        self._updating: threading.Thread | None = None
+
+    def update(self, generation: Generation) -> None:
+        """Read what has changed, so that searches need not wait for it."""
+        self._updating = threading.current_thread()
+        self.search_words(generation)  # reads facets as well
 
     def currencies(self) -> tuple[str, ...]:
         """Return the currencies of the prices, most common first; price filters use the first one."""
@@ -135,13 +158,15 @@ class CatalogCache:
         found: ProductFacets = self._read("facets", read, generation.generation_id)
         return found
 
-    def search_words(self) -> words.SearchWords:
-        """Return the words of the products' texts."""
+    def search_words(self, generation: Generation | None) -> words.SearchWords:
+        """Return the words of the products' texts and, given a generation, of their predicted attributes."""
+        predicted = self.facets(generation).predicted if generation else ()
 
         def read(session: Session) -> words.SearchWords:
-            return full_text.read_vocabulary(session, self._languages, self._synonyms)
+            return full_text.read_vocabulary(session, self._languages, self._synonyms, predicted)
 
-        found: words.SearchWords = self._read("search words", read)
+        version = generation.generation_id if generation else ""
+        found: words.SearchWords = self._read("search words", read, version)
         return found
 
     def vocabulary(self) -> Vocabulary:
@@ -161,11 +186,24 @@ class CatalogCache:
     def _read(self, name: str, read: Callable[[Session], object], version: str = "") -> Any:
         with self._sessions() as session:
             # Counted before reading: changes in between are then read twice, never missed.
-            state = version, imports.change_count(session), product_edits.change_count(session)
+            changes = imports.change_count(session), product_edits.change_count(session)
+            cached = self._cached.get(name)
+            if cached and cached.version == version and (cached.changes == changes or self._is_updated(name, cached)):
+                return cached.value
             with self._locks[name]:
-                if self._cached.get(name, (None,))[0] != state:
-                    self._cached[name] = state, read(session)
-                return self._cached[name][1]
+                cached = self._cached.get(name)
+                if cached is None or (cached.version, cached.changes) != (version, changes):
+                    started = time.monotonic()
+                    value = read(session)
+                    cached = _Cached(version, changes, value, time.monotonic() - started)
+                    self._cached[name] = cached
+                return cached.value
+
+    def _is_updated(self, name: str, cached: _Cached) -> bool:
+        """Return whether another thread is about to read data that takes too long to wait for."""
+        updating = self._updating
+        is_other = updating is not None and updating.is_alive() and updating is not threading.current_thread()
+        return is_other and name in UPDATED and cached.seconds > MAX_WAIT_SECONDS
 
 
 @dataclass(frozen=True)

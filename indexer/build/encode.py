@@ -91,18 +91,10 @@ def encode_pictures(
 ) -> EncodeResult:
     """Encode images (view 0) and mark unreadable ones, which excludes them from the gallery.
 
-    Images that an earlier run marked unreadable are tried again.
-
     Raises:
         EncodingFailed: too many images are unreadable, which suggests a problem with the store rather than the
             images; nothing is marked.
     """
-    with context.sessions() as session:
-        marked = imports.unreadable(session)
-    if marked:
-        retried = encode_missing(context, [(sha256, 0) for sha256 in marked], no_progress)
-        with context.sessions.begin() as session:
-            mark_readable(session, [sha256 for sha256 in marked if (sha256, 0) not in retried.problems])
     result = encode_missing(context, [(sha256, 0) for sha256 in sha256s], advance)
     failed, tried = len(result.problems), result.stored + len(result.problems)
     if failed > max(TOLERATED_FAILURES, max_failed_share * tried):
@@ -115,6 +107,16 @@ def encode_pictures(
     with context.sessions.begin() as session:
         mark_unreadable(session, {sha256: problem for (sha256, _), problem in result.problems.items()})
     return result
+
+
+def retry_unreadable(context: EncodeContext) -> None:
+    """Encode the images that an earlier run marked unreadable; those that can be read now are searched again."""
+    with context.sessions() as session:
+        marked = imports.unreadable(session)
+    if marked:
+        retried = encode_missing(context, [(sha256, 0) for sha256 in marked], no_progress)
+        with context.sessions.begin() as session:
+            mark_readable(session, [sha256 for sha256 in marked if (sha256, 0) not in retried.problems])
 
 
 def view_of(picture: Picture, sha256: str, view: int) -> Picture:

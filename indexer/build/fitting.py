@@ -41,11 +41,16 @@ REFIT_PERCENT = 20
 PHOTO_WEIGHT = 4
 """How many views a reviewed photo counts as when class heads are fitted: it is what shoppers send."""
 
+MAX_WHITENING_PICTURES = 30_000
+"""Pictures that the whitening is fitted to: about ten for each dimension of the blocks. Its memory is proportional."""
+
 MAX_HEAD_PICTURES = 20_000
 MIN_HEAD_PICTURES = 50
 """Pictures that class heads are fitted to: about the first number in total, and at least the second per class if it has
 as many. More would take hours without improving the heads.
 """
+
+_HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # Fibonacci hashing (Knuth, The Art of Computer Programming, 6.4)
 
 Blocks = NDArray[np.float16]
 Vectors = NDArray[np.float32]
@@ -83,15 +88,6 @@ class LabeledBlocks:
         return LabeledBlocks(self.blocks[chosen], self.product_ids[chosen], self.numbers[chosen], self.classes[chosen])
 
 
-@dataclass(frozen=True)
-class FittedEmbedding:
-    """A whitening, and embeddings of all pictures, float32 [n, d], and of the cohort, unit vectors float32 [s, d]."""
-
-    whitening: Projection
-    vectors: Vectors
-    background_cohort: Vectors
-
-
 def choose_views(rows: Iterable[GalleryRow], *, products: int, views: int) -> list[View]:
     """Return the views to fit to: those of the first picture of up to `products` products, chosen by a hash of the sku.
 
@@ -116,27 +112,41 @@ def needs_heads(classes: Sequence[str], fitted_on: Mapping[str, int] | None) -> 
     return any(100 * abs(count - fitted_on[name]) >= REFIT_PERCENT * fitted_on[name] for name, count in sizes.items())
 
 
+def choose_head_pictures(classes: Sequence[str]) -> NDArray[np.bool_]:
+    """Return which of n images class heads are fitted to: all, or a proportional sample of each class, bool [n]."""
+    names, sampled = np.array(classes, dtype=object), np.zeros(len(classes), bool)
+    for name in set(classes):
+        rows = np.flatnonzero(names == name)
+        count = min(len(rows), max(MIN_HEAD_PICTURES, MAX_HEAD_PICTURES * len(rows) // len(names)))
+        sampled[rows[np.linspace(0, len(rows) - 1, count).astype(int)]] = True
+    return sampled
+
+
+def choose_whitening_pictures(product_ids: Ids, views: Iterable[View]) -> NDArray[np.bool_]:
+    """Return which of n images the whitening is fitted to, bool [n]: all images of the chosen products.
+
+    Products with views are chosen, and of the others those with the lowest hashes, up to `MAX_WHITENING_PICTURES`.
+    """
+    if len(product_ids) <= MAX_WHITENING_PICTURES:
+        return np.ones(len(product_ids), np.bool_)
+    chosen = np.isin(product_ids, [view.product_id for view in views])
+    hashes = product_ids.astype(np.uint64) * _HASH_FACTOR  # modulo 2**64
+    hashes[chosen] = 0
+    last = np.partition(hashes, MAX_WHITENING_PICTURES - 1)[MAX_WHITENING_PICTURES - 1]
+    return np.asarray(hashes <= last)
+
+
 def fit_shop_heads(
     retrieval: Retrieval, pictures: LabeledBlocks, views: LabeledBlocks, photos: LabeledBlocks | None = None
 ) -> ClassHeads:
-    """Fit class heads to pictures, views of them, which resemble shoppers' photos, and reviewed photos.
-
-    For a large catalog, a proportional sample of each class is used; see `MAX_HEAD_PICTURES`.
-    """
-    sampled = np.zeros(len(pictures), bool)
-    for name in set(pictures.classes):
-        rows = np.flatnonzero(pictures.classes == name)
-        count = min(len(rows), max(MIN_HEAD_PICTURES, MAX_HEAD_PICTURES * len(rows) // len(pictures)))
-        sampled[rows[np.linspace(0, len(rows) - 1, count).astype(int)]] = True
-    chosen = pictures.where(sampled)
-    fitted = concatenate([chosen, views, *([photos] * PHOTO_WEIGHT if photos else [])])
-    blocks = fitted.blocks
+    """Fit class heads to pictures, views of them, which resemble shoppers' photos, and reviewed photos."""
+    fitted = concatenate([pictures, views, *([photos] * PHOTO_WEIGHT if photos else [])])
     return fit_heads(
-        blocks,
+        fitted.blocks,
         fitted.classes.tolist(),
         retrieval.block_sizes,
         groups=fitted.product_ids,
-        photos=np.arange(len(blocks)) >= len(chosen),
+        photos=np.arange(len(fitted)) >= len(pictures),
         differences=retrieval.differences,
     )
 
@@ -159,16 +169,23 @@ def fit_embedding(
     photos: LabeledBlocks | None = None,
     *,
     size: int,
-) -> FittedEmbedding:
-    """Fit the whitening to `size` dimensions, and project the images and the background cohort.
-
-    Reviewed photos of products are true views of them.
-    """
+) -> Projection:
+    """Fit the whitening to `size` dimensions; reviewed photos of products are true views of them."""
     true_views = concatenate([pictures, photos]) if photos else pictures
-    whitening = _fit_shop_whitening(checkpoint, pictures, views, true_views, size=size)
-    vectors = project(whitening, pictures.blocks)
-    cohort = l2_normalize(project(whitening, checkpoint.retrieval.background_cohort))
-    return FittedEmbedding(whitening, vectors, cohort[select_cohort(cohort, vectors)])
+    return _fit_shop_whitening(checkpoint, pictures, views, true_views, size=size)
+
+
+def embed(
+    whitening: Projection, batches: Iterable[Blocks], count: int, background_cohort: Blocks
+) -> tuple[Vectors, Vectors]:
+    """Project the blocks of `count` images [n, D], in batches, and those of the cohort images that are used.
+
+    Returns:
+        Embeddings of the images, float32 [n, d], and unit vectors, float32 [s, d].
+    """
+    vectors = project(whitening, batches, count)
+    cohort = l2_normalize(whitening.project(background_cohort))
+    return vectors, cohort[select_cohort(cohort, vectors)]
 
 
 def _fit_shop_whitening(
@@ -205,18 +222,24 @@ def _true_views_shrink(block_sizes: Mapping[str, int]) -> NDArray[np.float64]:
     return np.repeat([of(name) for name in block_sizes], list(block_sizes.values()))
 
 
-def project(whitening: Projection, blocks: Blocks, batch_size: int = 8192) -> Vectors:
-    """Project blocks [n, D] to embeddings [n, d] in batches, since all blocks in float32 may not fit in memory.
+def project(whitening: Projection, batches: Iterable[Blocks], count: int) -> Vectors:
+    """Project the blocks of `count` images [n, D] to embeddings, float32 [n, d], in batches.
 
     Equal blocks give exactly equal embeddings. Otherwise copies of a picture might not find each other, since a matrix
     product may round differently from row to row.
     """
-    if not len(blocks):
-        return np.empty((0, whitening.size), np.float32)
-    row_of: dict[bytes, int] = {}
-    rows = [row_of.setdefault(hashlib.sha256(block).digest(), len(row_of)) for block in blocks]
-    first = np.unique(rows, return_index=True)[1]
-    vectors = np.empty((len(first), whitening.size), np.float32)
-    for start in range(0, len(first), batch_size):
-        vectors[start : start + batch_size] = whitening.project(blocks[first[start : start + batch_size]])
-    return vectors[rows] if len(first) < len(blocks) else vectors
+    vectors, start = np.empty((count, whitening.size), np.float32), 0
+    first: dict[bytes, int] = {}
+    for blocks in batches:
+        rows = np.arange(start, start + len(blocks))
+        equal = np.array(
+            [
+                first.setdefault(hashlib.sha256(block).digest(), row)
+                for block, row in zip(blocks, rows.tolist(), strict=True)
+            ]
+        )
+        new = equal == rows
+        vectors[rows[new]] = whitening.project(blocks[new])
+        vectors[rows] = vectors[equal]
+        start += len(blocks)
+    return vectors

@@ -5,22 +5,30 @@ Each stage saves its results, so a killed run can simply be repeated. Shoppers s
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from catalog import queries, reviews, stored_blocks
+from catalog import queries, reviews
 from catalog.models import utc_now
 from catalog.queries import GalleryRow
-from indexer.build.attributes import KnownProduct, predict_attributes
+from indexer.build.attributes import KnownProduct, ReadBlocks, predict_attributes
 from indexer.build.class_indexes import assign_classes, build_gallery, fingerprint
-from indexer.build.encode import EncodeContext, EncodeResult, encode_missing, encode_pictures
-from indexer.build.fitting import LabeledBlocks, View, choose_views, fit_embedding, fit_shop_heads, needs_heads
+from indexer.build.encode import EncodeContext, EncodeResult, encode_missing, encode_pictures, retry_unreadable
+from indexer.build.encoded_catalog import EncodedCatalog
+from indexer.build.fitting import (
+    choose_head_pictures,
+    choose_views,
+    choose_whitening_pictures,
+    embed,
+    fit_embedding,
+    fit_shop_heads,
+    needs_heads,
+)
 from indexer.build.generation_checks import Expected, OpenEngine, check, check_against_published
 from indexer.build.labels import ReviewedPhoto
 from indexer.build.labels import choose_photos as choose_reviewed
@@ -62,52 +70,6 @@ from vsearch.search.engine import Engine
 from vsearch.search.serving import OpenEncoder, Serving
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class EncodedCatalog:
-    """The catalog's readable pictures in ascending order of id, augmented views of some of them, and reviewed photos.
-
-    Attributes:
-        rows: n pictures.
-        image_ids, product_ids: int64 [n].
-        classes: n names.
-        views: the views that could be encoded.
-        photos: the reviewed photos that could be encoded.
-        encoded, encoded_views: results of encoding in this run.
-    """
-
-    rows: list[GalleryRow]
-    image_ids: NDArray[np.int64]
-    product_ids: NDArray[np.int64]
-    classes: tuple[str, ...]
-    views: list[View]
-    photos: list[ReviewedPhoto]
-    encoded: EncodeResult
-    encoded_views: EncodeResult
-    encode_context: EncodeContext
-
-    def read_pictures(self) -> LabeledBlocks:
-        """Read the blocks of the pictures."""
-        return self._read([View(row.sha256, 0, row.product_id) for row in self.rows], self.classes)
-
-    def read_views(self) -> LabeledBlocks:
-        """Read the blocks of the views."""
-        class_of = dict(zip(self.product_ids.tolist(), self.classes, strict=True))
-        return self._read(self.views, [class_of[view.product_id] for view in self.views])
-
-    def read_photos(self) -> LabeledBlocks:
-        """Read the blocks of the reviewed photos."""
-        views = [View(photo.sha256, 0, photo.product_id) for photo in self.photos]
-        return self._read(views, [photo.class_name for photo in self.photos])
-
-    def _read(self, views: Sequence[View], classes: Sequence[str]) -> LabeledBlocks:
-        with self.encode_context.sessions() as session:
-            keys = [view.key for view in views]
-            blocks = stored_blocks.read(session, self.encode_context.blocks_id, keys)
-        product_ids = np.array([view.product_id for view in views], dtype=np.int64)
-        numbers = np.array([view.number for view in views], dtype=np.int64)
-        return LabeledBlocks(blocks, product_ids, numbers, np.array(classes, dtype=object))
 
 
 @dataclass(frozen=True)
@@ -204,10 +166,12 @@ def collect(context: RunContext, trunk: Checkpoint, current: Manifest | None, la
     settings, stages = context.settings, context.stages
     trunk = checkpoints.at_precision(trunk, choose_precision(settings.precision))
     encoding = EncodeContext.of_shop(settings, context.sessions, trunk, context.open_encoder)
+    retry_unreadable(encoding)
+    rows = _gallery_rows(context)
     with stages("encode pictures") as advance:
-        sha256s = [row.sha256 for row in _gallery_rows(context)]
+        sha256s = [row.sha256 for row in rows]
         encoded = encode_pictures(encoding, sha256s, max_failed_share=settings.max_failed_share, advance=advance)
-    rows = _gallery_rows(context)  # without those that turned out to be unreadable
+    rows = _without_unreadable(rows, encoded)
     with stages("encode views") as advance:
         views = choose_views(rows, products=settings.whitening_products, views=settings.whitening_views)
         encoded_views = encode_missing(encoding, [view.key for view in views], advance)
@@ -261,7 +225,16 @@ def _encode_photos(
 
 def _gallery_rows(context: RunContext) -> list[GalleryRow]:
     with context.sessions() as session:
-        rows = queries.gallery_rows(session)
+        return _not_empty(queries.gallery_rows(session))
+
+
+def _without_unreadable(rows: list[GalleryRow], encoded: EncodeResult) -> list[GalleryRow]:
+    if not encoded.problems:
+        return rows
+    return _not_empty([row for row in rows if (row.sha256, 0) not in encoded.problems])
+
+
+def _not_empty(rows: list[GalleryRow]) -> list[GalleryRow]:
     if not rows:
         raise CatalogError(
             "The catalog has no products with readable pictures. "
@@ -273,7 +246,8 @@ def _gallery_rows(context: RunContext) -> list[GalleryRow]:
 def _with_heads(settings: Settings, trunk: Checkpoint, catalog: EncodedCatalog, *, refit: bool) -> Checkpoint:
     """Return a checkpoint in the shop's store whose heads have the shop's current classes; `refit` fits them anew."""
     if refit or needs_heads(catalog.classes, trunk.retrieval.class_sizes):
-        blocks = catalog.read_pictures(), catalog.read_views(), catalog.read_photos()
+        chosen = choose_head_pictures(catalog.classes)
+        blocks = catalog.read_pictures(chosen), catalog.read_views(), catalog.read_photos()
         heads = fit_shop_heads(trunk.retrieval, *blocks)
         return checkpoints.save_with_heads(trunk, heads, settings.checkpoints, Counter(catalog.classes))
     if trunk.folder != settings.checkpoints / trunk.checkpoint_id:
@@ -289,23 +263,27 @@ def build_generation(context: RunContext, inputs: BuildInputs) -> Path:
     """
     settings, stages, catalog = context.settings, context.stages, inputs.catalog
     with stages("fit the embedding"):
-        size = settings.embedding_size
-        blocks = catalog.read_pictures(), catalog.read_views(), catalog.read_photos()
-        embedding = fit_embedding(inputs.checkpoint, *blocks, size=size)
+        chosen = choose_whitening_pictures(catalog.product_ids, catalog.views)
+        blocks = catalog.read_pictures(chosen), catalog.read_views(), catalog.read_photos()
+        whitening = fit_embedding(inputs.checkpoint, *blocks, size=settings.embedding_size)
+        del blocks
+    with stages("embed the pictures"):
+        candidates = inputs.checkpoint.retrieval.background_cohort
+        vectors, cohort = embed(whitening, catalog.read_batches(), len(catalog.rows), candidates)
     with stages("predict attributes"):
         predicted = predict_attributes(*_known_products(context, catalog), inputs.checkpoint.retrieval.block_sizes)
     with stages("build the indexes"):
         hidden = generations.write(
             settings.generations,
             inputs.origin,
-            gallery=build_gallery(embedding.vectors, catalog.image_ids, catalog.product_ids, catalog.classes),
-            whitening=embedding.whitening,
-            background_cohort=embedding.background_cohort,
+            gallery=build_gallery(vectors, catalog.image_ids, catalog.product_ids, catalog.classes),
+            whitening=whitening,
+            background_cohort=cohort,
             predicted_attributes=predicted,
         )
     with stages("verify"):
         generation = generations.load(hidden)
-        check(generation, Expected(catalog.image_ids, catalog.product_ids, catalog.classes, embedding.vectors))
+        check(generation, Expected(catalog.image_ids, catalog.product_ids, catalog.classes, vectors))
     open_engine = _open_engine(context, inputs, generation)
     generation = replace(generation, manifest=_calibrate(context, inputs, hidden, open_engine))
     with stages("compare with the published index"):
@@ -313,14 +291,14 @@ def build_generation(context: RunContext, inputs: BuildInputs) -> Path:
     return hidden
 
 
-def _known_products(context: RunContext, catalog: EncodedCatalog) -> tuple[list[KnownProduct], NDArray[np.float16]]:
-    """Return the products with their attributes, and the blocks of the first image of each."""
+def _known_products(context: RunContext, catalog: EncodedCatalog) -> tuple[list[KnownProduct], ReadBlocks]:
+    """Return the products with their attributes, and a function that reads the blocks of the first image of each."""
     with context.sessions() as session:
         attributes = queries.product_attributes(session)
-    first = np.unique(catalog.product_ids, return_index=True)[1].tolist()
-    rows = [catalog.rows[index] for index in first]
+    first = np.unique(catalog.product_ids, return_index=True)[1]
+    rows = [catalog.rows[index] for index in first.tolist()]
     known = [KnownProduct(row.product_id, row.variant_group or row.sku, attributes[row.product_id]) for row in rows]
-    return known, catalog.read_pictures().blocks[first]
+    return known, lambda numbers: catalog.read_batches(first[numbers].tolist())
 
 
 def _calibrate(context: RunContext, inputs: BuildInputs, hidden: Path, open_engine: OpenEngine) -> Manifest:

@@ -4,11 +4,13 @@ A source returns each image with a *tag* that changes when the image does. Given
 omits the data of unchanged images, so that a nightly import does not read them again.
 """
 
+import os
+import stat
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
@@ -52,6 +54,10 @@ class PictureSource:
         if self._files is None:
             raise PictureUnavailable(f"image {name!r} is a file name, but --images is not set. Set it to the folder.")
         return self._files.fetch(name, tag)
+
+    def is_unchanged(self, name: str, tag: str) -> bool:
+        """Return whether an image is known to have this tag; false if that would take time to find out."""
+        return self._files is not None and not is_web(name) and self._files.is_unchanged(name, tag)
 
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
         """Return the names in the order that is fastest to read: files first; addresses keep their order."""
@@ -153,6 +159,10 @@ class _FilePictures(ABC):
             problem = f"image {name!r} in {self._location} cannot be read ({error})"
             raise PictureUnavailable(f"{problem}. Copy it there again.") from error
 
+    def is_unchanged(self, name: str, tag: str) -> bool:
+        """Return whether a file is known to have this tag; false if that would take time to find out."""
+        return False
+
     def in_reading_order(self, names: Iterable[str]) -> list[str]:
         """Return the names in sorted order, which keeps the files of each folder together."""
         return sorted(names)
@@ -169,22 +179,43 @@ class FolderPictures(_FilePictures):
     def __init__(self, folder: Path, max_bytes: int) -> None:
         super().__init__(folder, max_bytes)
         self._root = folder.resolve()
+        self._prefix = f"{self._root}/".replace("//", "/")
+        self._resolve_folder = cache(lambda name: os.path.realpath(self._root / name, strict=True))
         self._lock = Lock()
+
+    def is_unchanged(self, name: str, tag: str) -> bool:
+        """Return whether a file has this tag; unlike in `fetch`, its name must be spelled as that of the file."""
+        try:
+            return self._find_path(self._resolve(name, name)).tag == tag
+        except (OSError, PictureUnavailable):
+            return False
 
     def _find(self, name: str) -> _File:
         try:
-            path = (self._root / name).resolve(strict=True)
+            path = self._resolve(name, name)
         except (FileNotFoundError, NotADirectoryError):
             with self._lock:
                 spelled = self._index.find(name)
             if spelled is None:
                 raise
-            path = (self._root / spelled).resolve(strict=True)
-        if not path.is_relative_to(self._root):
-            raise PictureUnavailable(f"image {name!r} points outside {self._location}. Copy the file there.")
-        status = path.stat()
+            path = self._resolve(name, spelled)
+        return self._find_path(path)
+
+    def _find_path(self, path: str) -> _File:
+        status = os.stat(path)  # noqa: PTH116 - a million files are looked up
         tag = f"{status.st_size}-{status.st_mtime_ns}"  # rsync and make compare files this way
-        return _File(status.st_size if path.is_file() else None, tag, path.read_bytes)
+        is_file = stat.S_ISREG(status.st_mode)
+        return _File(status.st_size if is_file else None, tag, lambda: Path(path).read_bytes())
+
+    def _resolve(self, name: str, spelled: str) -> str:
+        """Return the path of a file without links; the folders above it are looked up only once."""
+        folder, _, file = spelled.rpartition("/")
+        path = f"{self._resolve_folder(folder)}/{file}"
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            path = os.path.realpath(path, strict=True)
+        if not path.startswith(self._prefix):
+            raise PictureUnavailable(f"image {name!r} points outside {self._location}. Copy the file there.")
+        return path
 
     @cached_property
     def _index(self) -> NameIndex:

@@ -58,8 +58,12 @@ def sync_pictures(names: Iterable[str], context: FetchContext, progress: Progres
         for batch in chunks(ordered, _BATCH_SIZE):
             with context.sessions() as session:
                 earlier = imports.read_picture_states(session, batch)
+            unchanged = {
+                name: _unchanged(last, sizes) for name, last in earlier.items() if _is_unchanged(name, last, context)
+            }
+            others = [name for name in batch if name not in unchanged]
             fetch = partial(_fetch, context=context, earlier=earlier, sizes=sizes)
-            fetched = dict(zip(batch, pool.map(fetch, batch), strict=True))
+            fetched = unchanged | dict(zip(others, pool.map(fetch, others), strict=True))
             # Failures are recorded with the import, which may still be refused.
             changed = {
                 name: result.state
@@ -74,14 +78,22 @@ def sync_pictures(names: Iterable[str], context: FetchContext, progress: Progres
     return results
 
 
+def _is_unchanged(name: str, last: PictureState, context: FetchContext) -> bool:
+    return bool(last.tag) and context.source.is_unchanged(name, last.tag) and context.store.exists(last.sha256)
+
+
+def _unchanged(last: PictureState, sizes: ImageSizes) -> FetchResult:
+    new = last.sha256 not in sizes
+    return FetchResult(PictureState(last.sha256, last.size, last.tag), new=new, changed=new or bool(last.problem))
+
+
 def _fetch(name: str, context: FetchContext, earlier: Mapping[str, PictureState], sizes: ImageSizes) -> FetchResult:
     last = earlier.get(name, PictureState())
     is_stored = bool(last.sha256) and context.store.exists(last.sha256)
     try:
         content = context.source.fetch(name, last.tag if is_stored else "")
         if content.data is None:
-            new, changed = last.sha256 not in sizes, bool(last.problem)
-            return FetchResult(PictureState(last.sha256, last.size, last.tag), new=new, changed=new or changed)
+            return _unchanged(last, sizes)
         return _store(content.data, content.tag, context, sizes, last)
     except ImageRejected as error:
         reason = str(error)

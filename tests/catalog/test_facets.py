@@ -187,6 +187,7 @@ def test_predicted_attributes_are_those_of_products_without_one(found):
     assert more.values["attr.color"].counts(np.ones(4, dtype=bool)).tolist() == [1, 3]
     assert more.values["attr.style"].names == ("modern",)
     assert more.facets == ("attr.color",)
+    assert sorted(more.predicted) == [(3, "modern"), (4, "Green")], "not of a product that has one"
 
 
 def test_designs(session):

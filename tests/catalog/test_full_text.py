@@ -127,3 +127,24 @@ def test_index_follows_changes(filled):
     filled.commit()
     assert search(filled, "silk") == [1]
     assert search(filled, "leather") == []
+
+
+PREDICTED = [(3, "Dark green"), (2, "crème"), (1, "oak"), (4, "oak")]
+
+
+@pytest.mark.parametrize(
+    ("text", "named", "mentioned"),
+    [("green", [], [3]), ("dark greens", [], [3]), ("creme", [4], [2, 4]), ("gre", [], [3]), ("velvet", [3], [3])],
+)
+def test_words_of_predicted_attributes(filled, text, named, mentioned):
+    """They come after products that are named so, and count for phrases, stems and beginnings of words."""
+    found = match(filled, text, read_vocabulary(filled, predicted=PREDICTED))
+    assert (found.unknown, found.wanted[-1].named.tolist()) == ((), named)
+    assert found.wanted[-1].mentioned.tolist() == mentioned
+
+
+def test_excluded_and_synonymous_predictions(filled):
+    vocabulary = read_vocabulary(filled, ("en",), {"moss": ("dark green",), "wood": ("oak",)}, PREDICTED)
+    assert match(filled, "-wood", vocabulary).excluded.tolist() == [1, 4]
+    assert match(filled, "moss", vocabulary).wanted[0].mentioned.tolist() == [3]
+    assert match(filled, "green moss", vocabulary).unknown == ()

@@ -1,4 +1,6 @@
 import math
+import queue
+import threading
 from dataclasses import replace
 from itertools import combinations
 
@@ -11,6 +13,7 @@ from catalog import product_edits, queries
 from tests.webui.conftest import ROOM, import_products, label_matches, room, withdraw
 from vsearch.imaging.codec import Limits, Picture, decode
 from vsearch.imaging.geometry import Box
+from vsearch.index.generation import PredictedAttribute
 from vsearch.search.engine import Engine, Search
 from vsearch.search.merging import SearchResult
 from vsearch.search.serving import Serving
@@ -120,6 +123,43 @@ def test_catalog_cache_reads_withdrawn_products_once_per_import(site):
     assert [read(), read()] == [([1, 2, 23, 24], 3), ([1, 2, 23, 24], 2)]
     other = replace(generation, manifest=generation.manifest.model_copy(update={"generation_id": "another"}))
     assert read(other) == ([1, 2, 23, 24], 3)
+
+
+def test_words_find_predicted_attributes(site):
+    """But not those of products whose color is in the feed."""
+    predicted = (PredictedAttribute(4, "style", "modern", 0.9), PredictedAttribute(5, "color", "modern red", 0.9))
+    serving = site.engine.serving
+    site.engine._serving = replace(serving, generation=replace(serving.generation, predicted_attributes=predicted))
+    page = results.find_products(services_of(site.app), site.pictures[0], Criteria(text="modern"))
+    assert [match.card.product_id for match in page.matches] == [4]
+
+
+def test_searches_do_not_wait_for_what_is_updated(site, monkeypatch):
+    """They use the previous facets of a large catalog until the background thread has read the new ones."""
+    monkeypatch.setattr("webui.services.MAX_WAIT_SECONDS", -1)
+    cache, generation = CatalogCache(site.sessions, site.settings), site.engine.serving.generation
+    work: queue.Queue[bool] = queue.Queue()
+
+    def update() -> None:
+        while work.get():
+            cache.update(generation)
+            work.task_done()
+
+    thread = threading.Thread(target=update)
+    thread.start()
+    site.closing.callback(thread.join)
+    site.closing.callback(work.put, False)
+
+    def updated() -> int:
+        work.put(True)
+        work.join()
+        return len(cache.facets(generation))
+
+    assert updated() == 12
+    withdraw(site, "P-00")
+    assert len(cache.facets(generation)) == 12
+    assert cache.withdrawn_image_ids(generation).image_ids.tolist() == [1, 2], "at once"
+    assert updated() == 11
 
 
 def test_filters_use_the_latest_import_and_edits(site):

@@ -141,7 +141,7 @@ def run_background_thread(engine: FakeEngine) -> list[str]:
     services = SimpleNamespace(
         engine=engine,
         article_numbers=SimpleNamespace(refresh=lambda: tasks.append("open reader")),
-        catalog=SimpleNamespace(facets=lambda _: tasks.append("read facets"), search_words=lambda: None),
+        catalog=SimpleNamespace(update=lambda _: tasks.append("read words")),
         uploads=SimpleNamespace(expire=lambda: tasks.append("expire")),
         review_photos=SimpleNamespace(delete_expired=lambda: tasks.append("delete expired")),
         key_use=SimpleNamespace(write=lambda: None),
@@ -159,7 +159,7 @@ def test_tasks_are_repeated_even_if_one_fails(error, caplog):
     tasks = run_background_thread(FakeEngine(error))
     assert tasks.count("expire") == tasks.count("delete expired") == 1
     assert tasks.count("open reader") >= 4
-    assert tasks.count("read facets") >= 4
+    assert tasks.count("read words") >= 4
     assert ("disk on fire" in caplog.text) == (error is not None)
 
 

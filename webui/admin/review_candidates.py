@@ -79,10 +79,10 @@ def _offered(
 ) -> Candidates:
     with services.sessions() as session:
         if query:
+            generation = services.engine.serving.generation if result else None
+            known = services.catalog.search_words(generation)
             exact = list(session.scalars(select(Product.product_id).where(Product.sku == query)))
-            product_ids = list(
-                dict.fromkeys([*exact, *full_text.best(session, query, services.catalog.search_words(), COUNT)])
-            )[:COUNT]
+            product_ids = list(dict.fromkeys([*exact, *full_text.best(session, query, known, COUNT)]))[:COUNT]
         if chosen:
             given = list(session.scalars(select(Product.product_id).where(Product.sku == chosen)))
             if not set(given) <= set(product_ids):

@@ -13,6 +13,7 @@ from vsearch.core.vectors import l2_normalize
 from vsearch.models.checkpoint import Checkpoint
 from vsearch.models.class_heads import CLASS
 from vsearch.models.trained_heads import VOTE
+from vsearch.models.whitening import Projection
 
 ENOUGH = fitting.MIN_WHITENING_PRODUCTS
 
@@ -89,62 +90,75 @@ def test_heads_learn_from_pictures_and_views(checkpoint: Checkpoint) -> None:
     assert (heads.predict(pictures.blocks).predicted(VOTE, CLASS) == [0] * 30 + [1] * 30).mean() > 0.95
 
 
-def test_heads_of_a_large_catalog_are_fitted_on_a_sample(
-    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_heads_of_a_large_catalog_are_fitted_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sample is proportional to class sizes but includes all pictures of small classes."""
     monkeypatch.setattr(fitting, "MAX_HEAD_PICTURES", 100)
-    monkeypatch.setattr(fitting, "fit_heads", lambda blocks, classes, block_sizes, **_: Counter(classes))
-    classes = np.array(["a"] * 900 + ["b"] * 90 + ["c"] * 10, dtype=object)
-    pictures = replace(sample(1000, (0,), noise=1), classes=classes)
-    assert fitting.fit_shop_heads(checkpoint.retrieval, pictures, pictures.where(np.zeros(1000, np.bool_))) == {
-        "a": 90,
-        "b": 50,
-        "c": 10,
-    }
+    classes = ["a"] * 900 + ["b"] * 90 + ["c"] * 10
+    chosen = fitting.choose_head_pictures(classes)
+    assert Counter(np.array(classes)[chosen].tolist()) == {"a": 90, "b": 50, "c": 10}
+
+
+def test_the_whitening_of_a_large_catalog_is_fitted_to_all_images_of_some_products(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They include those with views, and remain almost the same when the catalog changes."""
+    product_ids = np.repeat(np.arange(1000), 3)
+    views = [fitting.View("", 1, product_id) for product_id in (7, 8, 9)]
+    assert fitting.choose_whitening_pictures(product_ids, views).all()
+    monkeypatch.setattr(fitting, "MAX_WHITENING_PICTURES", 300)
+    chosen = set(product_ids[fitting.choose_whitening_pictures(product_ids, views)].tolist())
+    assert 100 <= len(chosen) <= 101
+    assert {7, 8, 9} <= chosen
+    assert fitting.choose_whitening_pictures(product_ids, views).sum() == 3 * len(chosen)
+    more = np.repeat(np.arange(1010), 3)
+    assert len(chosen & set(more[fitting.choose_whitening_pictures(more, views)].tolist())) > 95
+
+
+def project(whitening: Projection, blocks: fitting.Blocks, batch_size: int = 1000) -> fitting.Vectors:
+    batches = (blocks[start : start + batch_size] for start in range(0, len(blocks), batch_size))
+    return fitting.project(whitening, batches, len(blocks))
 
 
 def test_a_fitted_whitening_finds_products_that_the_blocks_do_not(checkpoint: Checkpoint) -> None:
     """The whitening is rounded as when stored."""
     pictures, views = sample(ENOUGH, (0,), noise=0.6), sample(ENOUGH, (1, 2, 3), noise=0.6, seed=1)
-    embedding = fitting.fit_embedding(checkpoint, pictures, views, size=8)
+    whitening = fitting.fit_embedding(checkpoint, pictures, views, size=8)
+    vectors = project(whitening, pictures.blocks)
     held_out = sample(ENOUGH, (0,), noise=1, seed=2)
     raw = found_first(held_out.blocks.astype(np.float32), held_out, pictures.blocks.astype(np.float32), pictures)
-    fitted = found_first(fitting.project(embedding.whitening, held_out.blocks), held_out, embedding.vectors, pictures)
-    assert embedding.vectors.shape == (ENOUGH, 8)
+    fitted = found_first(project(whitening, held_out.blocks), held_out, vectors, pictures)
+    assert vectors.shape == (ENOUGH, 8)
     assert fitted > raw + 0.25
-    stored = type(embedding.whitening).from_arrays(embedding.whitening.arrays())
-    np.testing.assert_array_equal(stored.project(pictures.blocks), embedding.whitening.project(pictures.blocks))
+    stored = Projection.from_arrays(whitening.arrays())
+    np.testing.assert_array_equal(stored.project(pictures.blocks), whitening.project(pictures.blocks))
 
 
 def test_a_small_catalog_keeps_the_checkpoints_whitening(checkpoint: Checkpoint) -> None:
     pictures = sample(ENOUGH - 1, (0,), noise=1)
     for views in (sample(ENOUGH - 1, (1,), noise=1), pictures.where(np.zeros(len(pictures), np.bool_))):
-        embedding = fitting.fit_embedding(checkpoint, pictures, views, size=8)
-        assert embedding.whitening is checkpoint.retrieval.whitening
-        np.testing.assert_allclose(
-            embedding.vectors, checkpoint.retrieval.whitening.project(pictures.blocks), rtol=1e-5
-        )
+        whitening = fitting.fit_embedding(checkpoint, pictures, views, size=8)
+        assert whitening is checkpoint.retrieval.whitening
 
 
 def test_the_background_cohort_is_projected_without_its_tenth_most_like_the_catalog(checkpoint):
-    pictures, views = sample(60, (0,), noise=0.2), sample(60, (1, 2), noise=0.2, seed=1)
-    cohort = np.random.default_rng(5).normal(size=(200, 16)).astype(np.float16)
-    vars(checkpoint)["retrieval"] = replace(checkpoint.retrieval, background_cohort=cohort)
-    embedding = fitting.fit_embedding(checkpoint, pictures, views, size=8)
-    everything = l2_normalize(fitting.project(embedding.whitening, cohort))
-    best = (everything @ l2_normalize(embedding.vectors).T).max(axis=1)
-    np.testing.assert_array_equal(embedding.background_cohort, everything[best <= np.quantile(best, 0.9)])
+    pictures = sample(60, (0,), noise=0.2)
+    whitening = checkpoint.retrieval.whitening
+    candidates = np.random.default_rng(5).normal(size=(200, 16)).astype(np.float16)
+    vectors, cohort = fitting.embed(whitening, [pictures.blocks], len(pictures), candidates)
+    np.testing.assert_array_equal(vectors, project(whitening, pictures.blocks))
+    everything = l2_normalize(whitening.project(candidates))
+    best = (everything @ l2_normalize(vectors).T).max(axis=1)
+    np.testing.assert_array_equal(cohort, everything[best <= np.quantile(best, 0.9)])
 
 
 def test_equal_blocks_get_exactly_equal_embeddings(checkpoint: Checkpoint) -> None:
     """This holds regardless of where copies are in the catalog and of the batch size."""
     blocks = sample(501, (0,), noise=1).blocks
-    blocks[[250, 500]] = blocks[0]
-    vectors = fitting.project(checkpoint.retrieval.whitening, blocks, batch_size=100)
-    np.testing.assert_array_equal(vectors[[250, 500]], vectors[[0, 0]])
+    blocks[[20, 250, 500]] = blocks[0]
+    vectors = project(checkpoint.retrieval.whitening, blocks, batch_size=100)
+    np.testing.assert_array_equal(vectors[[20, 250, 500]], vectors[[0, 0, 0]])
     np.testing.assert_allclose(vectors, checkpoint.retrieval.whitening.project(blocks), rtol=1e-4, atol=1e-5)
-    assert fitting.project(checkpoint.retrieval.whitening, blocks[:0]).shape == (0, checkpoint.retrieval.whitening.size)
+    assert project(checkpoint.retrieval.whitening, blocks[:0]).shape == (0, checkpoint.retrieval.whitening.size)
 
 
 def test_true_views_teach_what_varies_within_a_product(checkpoint: Checkpoint) -> None:
@@ -160,7 +174,7 @@ def test_true_views_teach_what_varies_within_a_product(checkpoint: Checkpoint) -
     photos = replace(queries, blocks=(queries.blocks + turned[:200][::-1]).astype(np.float16))
     rates = []
     for known in (pictures, many):
-        whitening = fitting.fit_embedding(checkpoint, known, views, size=8).whitening
-        vectors = fitting.project(whitening, pictures.blocks)
-        rates.append(found_first(fitting.project(whitening, photos.blocks), photos, vectors, pictures))
+        whitening = fitting.fit_embedding(checkpoint, known, views, size=8)
+        vectors = project(whitening, pictures.blocks)
+        rates.append(found_first(project(whitening, photos.blocks), photos, vectors, pictures))
     assert rates[1] > 2 * rates[0]

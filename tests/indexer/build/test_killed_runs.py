@@ -26,6 +26,7 @@ INDEX_STAGES = (
     "encode views",
     "fit the heads",
     "fit the embedding",
+    "embed the pictures",
     "predict attributes",
     "build the indexes",
     "verify",
