@@ -22,9 +22,9 @@ from vsearch.core.vectors import l2_normalize
 from vsearch.detection.detector import OpenDetector, open_active
 from vsearch.imaging.codec import Limits, decode
 from vsearch.index import generation as generations
-from vsearch.index.class_index import ClassIndex
 from vsearch.index.gallery import Gallery
 from vsearch.index.generation import Generation, Manifest
+from vsearch.index.merged_index import SearchIndex
 from vsearch.models import registry
 from vsearch.models.encoder import Encoder
 from vsearch.search.engine import Engine, Search
@@ -231,7 +231,7 @@ def _search_problems(gallery: Gallery, expected: Expected) -> Iterator[str]:
 
 
 def _search_sample(
-    index: ClassIndex, embeddings: Vectors, image_ids: Ids, *, sample: Ids, metric: Metric
+    index: SearchIndex, embeddings: Vectors, image_ids: Ids, *, sample: Ids, metric: Metric
 ) -> tuple[Ids, float, int]:
     """Search for the sampled rows [q] of a class's pictures and compare the results with exact search.
 

@@ -54,6 +54,7 @@ class ImageSet:
     def __init__(self, image_ids: NDArray[Any]) -> None:
         self.image_ids: Ids = np.asarray(image_ids, dtype=np.int64)
         self._rows: WeakKeyDictionary[ClassIndex, Mask] = WeakKeyDictionary()
+        self._unions: WeakKeyDictionary[ImageSet, ImageSet] = WeakKeyDictionary()
 
     def rows(self, index: "ClassIndex") -> "Mask":
         """Return which rows of an index belong to the set, bool [n]; ids of other classes are ignored."""
@@ -61,6 +62,15 @@ class ImageSet:
         if rows is None:
             self._rows[index] = rows = np.isin(index.image_ids, self.image_ids)
         return rows
+
+    def union(self, other: "ImageSet | None") -> "ImageSet":
+        """Return the set with the ids of both, which is kept as long as the other one."""
+        if other is None:
+            return self
+        found = self._unions.get(other)
+        if found is None:
+            self._unions[other] = found = ImageSet(np.union1d(self.image_ids, other.image_ids))
+        return found
 
 
 def image_set(image_ids: "Ids | ImageSet | None") -> ImageSet | None:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from vsearch.core.errors import InvalidRequest, UnknownClass
 from vsearch.core.settings import Metric
 from vsearch.core.vectors import l2_normalize
-from vsearch.index.class_index import ClassIndex, Ids, ImageSet, Vectors, image_set
+from vsearch.index.class_index import Ids, ImageSet, Vectors, image_set
+from vsearch.index.merged_index import SearchIndex
 
 IMAGES_PER_PRODUCT = 2
 """Number of images first fetched from each class per requested product; more are fetched if needed."""
@@ -32,7 +33,7 @@ class Hit:
 class Gallery:
     """Class indexes under each metric, and the product that each image shows; immutable."""
 
-    def __init__(self, indexes: Mapping[Metric, Mapping[str, ClassIndex]], image_ids: Ids, product_ids: Ids) -> None:
+    def __init__(self, indexes: Mapping[Metric, Mapping[str, SearchIndex]], image_ids: Ids, product_ids: Ids) -> None:
         self.indexes = {metric: dict(by_class) for metric, by_class in indexes.items()}  # all of the same images
         self.image_ids = image_ids  # [n], ascending
         self.product_ids = product_ids  # [n]

@@ -8,6 +8,7 @@
         whitening.npz               blocks -> embeddings
         images.npz                  image_ids, product_ids: int64 [n]
         background_cohort.npy       float32 [s, d], see `vsearch.search.score_normalization`
+      20261121T013000Z-3f9c.delta.npz   what has changed since, see `vsearch.index.delta`
       .building-<id>/               not yet published, or left behind by a killed run
 
 There is at most one writer at a time (an index run holds a lock) and any number of readers, which need no lock.
@@ -16,7 +17,7 @@ There is at most one writer at a time (an index run holds a lock) and any number
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
@@ -28,7 +29,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from vsearch.core.errors import GenerationCorrupt, NoGeneration
 from vsearch.core.files import checksum, replace_text, sync
 from vsearch.core.settings import Metric
+from vsearch.index import delta as deltas
 from vsearch.index.class_index import ClassIndex, Vectors
+from vsearch.index.delta import Delta
 from vsearch.index.gallery import Gallery
 from vsearch.models.whitening import Projection
 
@@ -149,6 +152,16 @@ class Generation:
     whitening: Projection
     background_cohort: Vectors
     predicted_attributes: tuple[PredictedAttribute, ...] = ()
+    delta: Delta | None = None
+
+    @property
+    def version(self) -> str:
+        """The folder's name, and when the delta was created, if there is one."""
+        return f"{self.generation_id} {self.delta.created_at}" if self.delta else self.generation_id
+
+    def with_delta(self, delta: Delta | None) -> "Generation":
+        """Return a generation without a delta with this one, if it is not None."""
+        return replace(self, gallery=deltas.merge(self.gallery, delta), delta=delta) if delta else self
 
     @property
     def generation_id(self) -> str:
@@ -188,8 +201,9 @@ def write(
     for number, name in enumerate(gallery.classes):
         files = {metric: f"class-{number:03d}.{metric}.faiss" for metric in gallery.indexes}
         for metric, file in files.items():
-            gallery.indexes[metric][name].save(target / file)
-        index = gallery.indexes["cosine"][name]
+            index = gallery.indexes[metric][name]
+            assert isinstance(index, ClassIndex), "a gallery with a delta cannot be written"
+            index.save(target / file)
         entries.append(ClassEntry(name=name, count=len(index), index_key=index.key, files=files))
     np.savez(target / WHITENING, allow_pickle=False, **whitening.arrays())
     np.save(target / BACKGROUND_COHORT, background_cohort)

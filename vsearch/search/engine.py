@@ -17,13 +17,15 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vsearch.core.errors import GenerationError, NoGeneration, VSearchError
+from vsearch.core.errors import GenerationCorrupt, GenerationError, NoGeneration, VSearchError
 from vsearch.core.settings import Metric, Settings
 from vsearch.detection.detector import OpenDetector, no_detector
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.geometry import Box
+from vsearch.index import delta as deltas
 from vsearch.index import generation as generations
 from vsearch.index.class_index import Ids, ImageSet, image_set
+from vsearch.index.delta import Delta
 from vsearch.index.generation import Generation
 from vsearch.models import registry
 from vsearch.models.class_heads import CLASS
@@ -88,6 +90,9 @@ class Engine:
         self._settings = settings
         self._open_encoder = open_encoder
         self._serving = serving
+        self._base: Generation | None = None  # the generation that is served, without its delta
+        self._delta_version: deltas.Version = None
+        self._delta_problem: VSearchError | None = None
         self._refreshing = threading.Lock()
         self._clock = clock
         self._failed: list[tuple[str, int]] = []  # files of the generation that could not be loaded
@@ -122,20 +127,26 @@ class Engine:
             files: list[tuple[str, int]] = []
             try:
                 path = generations.current(self._settings.generations)
-                changed = self._serving is None or self._serving.generation.generation_id != path.name
-                if changed:
-                    files = _modification_times(path, self._settings.checkpoints)
-                    if files == self._failed and self._clock() < self._retry_at:
-                        return False
-                    loaded = generations.load(path)
-                    self._serving = prepare(loaded, self._settings, open_encoder=self._open_encoder, old=self._serving)
-                    log.info("serving generation %s", path.name)
+                delta_version = deltas.version(path.parent, path.name)  # before reading it: it may change meanwhile
+                base = self._base if self._base and self._base.generation_id == path.name else None
+                if base and delta_version == self._delta_version:
+                    self.problem = self._delta_problem
+                    return False
+                files = _modification_times(path, self._settings.checkpoints)
+                if files == self._failed and self._clock() < self._retry_at:
+                    return False
+                base = base or generations.load(path)
+                delta, self._delta_problem = _read_delta(path)
+                served = base.with_delta(delta)
+                self._serving = prepare(served, self._settings, open_encoder=self._open_encoder, old=self._serving)
+                self._base, self._delta_version = base, delta_version
+                log.info("serving generation %s", served.version)
             except Exception as error:
                 self._failed, self._retry_at = files, self._clock() + RETRY_SECONDS
                 self.problem = _problem(error)
                 return False
-            self.problem = None
-            return changed
+            self.problem = self._delta_problem
+            return True
 
     def search(self, picture: Picture, search: Search = Search(), *, serving: Serving | None = None) -> SearchResult:
         """Find the products that look most like a photo.
@@ -250,6 +261,15 @@ def choose_classes(probabilities: ArrayLike, classes: Sequence[str], *, mass: fl
     rounding = 1e-9
     count = int(np.searchsorted(np.cumsum(values[order]), mass - rounding)) + 1
     return tuple(classes[number] for number in order[: len(classes) if undecided else count])
+
+
+def _read_delta(path: Path) -> tuple[Delta | None, VSearchError | None]:
+    """Return the delta of a generation; if it is damaged, the generation is served without it."""
+    try:
+        return deltas.read(path.parent, path.name), None
+    except GenerationCorrupt as error:
+        log.error("%s", error)
+        return None, _problem(error)
 
 
 def _modification_times(generation: Path, checkpoints: Path) -> list[tuple[str, int]]:
