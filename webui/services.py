@@ -155,7 +155,7 @@ class CatalogCache:
             found = facets.product_facets(session).with_predictions(generation.predicted_attributes)
             return found.of_classes(generation.gallery.classes, (first[name].image_ids for name in first))
 
-        found: ProductFacets = self._read("facets", read, generation.generation_id)
+        found: ProductFacets = self._read("facets", read, generation.version)
         return found
 
     def search_words(self, generation: Generation | None) -> words.SearchWords:
@@ -180,7 +180,7 @@ class CatalogCache:
         def read(session: Session) -> ImageSet:
             return ImageSet(generation.gallery.image_ids_of(queries.withdrawn_product_ids(session)))
 
-        found: ImageSet = self._read("withdrawn", read, generation.generation_id)
+        found: ImageSet = self._read("withdrawn", read, generation.version)
         return found
 
     def _read(self, name: str, read: Callable[[Session], object], version: str = "") -> Any:

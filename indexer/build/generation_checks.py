@@ -21,6 +21,7 @@ from vsearch.core.settings import Metric, Settings
 from vsearch.core.vectors import l2_normalize
 from vsearch.detection.detector import OpenDetector, open_active
 from vsearch.imaging.codec import Limits, decode
+from vsearch.index import delta as deltas
 from vsearch.index import generation as generations
 from vsearch.index.gallery import Gallery
 from vsearch.index.generation import Generation, Manifest
@@ -141,7 +142,8 @@ def verify_published(
         GenerationCorrupt: a file is missing or damaged.
         CheckpointError: its model cannot be used.
     """
-    generation = generations.load(generations.current(settings.generations))
+    path = generations.current(settings.generations)
+    generation = generations.load(path).with_delta(deltas.read(path.parent, path.name))
     checkpoint = registry.find(settings, generation.checkpoint_id)
 
     @cache
@@ -164,7 +166,7 @@ def verify_published(
     live, indexed = {row.image_id for row in rows}, set(generation.gallery.image_ids.tolist())
     notes = []
     if live - indexed:
-        notes.append(f"Pictures added to the catalog since: {len(live - indexed)}. The next run indexes them.")
+        notes.append(f"Pictures added to the catalog since: {len(live - indexed)}. `vsearch index update` adds them.")
     if indexed - live:
         notes.append(f"Pictures removed from the catalog since: {len(indexed - live)}. Shoppers do not see them.")
     return PublishedCheck(

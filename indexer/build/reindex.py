@@ -18,6 +18,8 @@ from catalog.models import utc_now
 from catalog.queries import GalleryRow
 from indexer.build.attributes import KnownProduct, ReadBlocks, predict_attributes
 from indexer.build.class_indexes import assign_classes, build_gallery, fingerprint
+from indexer.build.delta_update import LOCK as DELTA_LOCK
+from indexer.build.delta_update import write_delta
 from indexer.build.encode import EncodeContext, EncodeResult, encode_missing, encode_pictures, retry_unreadable
 from indexer.build.encoded_catalog import EncodedCatalog
 from indexer.build.fitting import (
@@ -53,7 +55,7 @@ from indexer.build.run_context import (
 from indexer.feed.importer import ImportReport, import_feed
 from indexer.prune import prune
 from vsearch.core.errors import CatalogError, GenerationCorrupt, VSearchError
-from vsearch.core.lock import run_lock
+from vsearch.core.lock import run_lock, waiting_lock
 from vsearch.core.progress import Progress, no_stages
 from vsearch.core.settings import Settings
 from vsearch.detection.detector import OpenDetector, open_active
@@ -331,9 +333,13 @@ def _open_engine(context: RunContext, inputs: BuildInputs, generation: Generatio
 
 
 def publish(context: RunContext, inputs: BuildInputs, hidden: Path) -> RunReport:
-    """Publish a hidden generation and delete old ones."""
-    settings, stages = context.settings, context.stages
-    with stages("publish"):
+    """Publish a hidden generation and delete old ones.
+
+    What has been added to the catalog since the run read it is searchable from the start, by the generation's delta.
+    """
+    settings, stages, encoding = context.settings, context.stages, inputs.catalog.encode_context
+    with stages("publish"), waiting_lock(settings.data / DELTA_LOCK):
+        write_delta(settings.generations, generations.load(hidden), encoding, clock=context.clock)
         generations.publish(settings.generations, hidden)
     with stages("prune"):
         pruned = retention.prune(settings.generations, settings.keep_generations)

@@ -10,6 +10,7 @@ from catalog.database import open_catalog
 from indexer import catalog_report
 from indexer import prune as pruning
 from indexer.build import reindex
+from indexer.build.delta_update import update_delta
 from indexer.build.generation_checks import verify_published
 from indexer.build.run_context import RunReport, current_manifest
 from indexer.catalog_report import CatalogReport
@@ -20,6 +21,7 @@ from vsearch.cli.console import progress, stoppable, table
 from vsearch.core.errors import VerificationFailed
 from vsearch.core.files import filename_in_errors
 from vsearch.core.settings import Settings
+from vsearch.index import delta as deltas
 from vsearch.index import generation as generations
 from vsearch.index.generation import Manifest
 
@@ -51,6 +53,19 @@ def run(settings: Settings, *, feed: str, images: str | None, accept: tuple[str,
     _print_summary(report)
 
 
+@index.command("update")
+@pass_settings
+def update(settings: Settings) -> None:
+    """Make images that were added to the catalog since the last index run searchable, and removed ones not.
+
+    This takes seconds: new images are encoded and searched together with the published index, which remains as it is.
+    The next index run includes them. It can run at any time, also during a nightly job.
+    """
+    with stoppable("Stopped. The published index is unchanged. Run the same command again."):
+        report = update_delta(settings, progress=progress)
+    click.echo(report.text())
+
+
 @index.command("status", epilog="Example: vsearch index status --json")
 @json_option
 @pass_settings
@@ -60,14 +75,25 @@ def status(settings: Settings, *, as_json: bool) -> None:
     with open_catalog(settings.catalog_url) as sessions, sessions() as session:
         runs = catalog_report.latest_runs(settings, session, 5)
     kept = generations.generation_ids(settings.generations)
+    delta = deltas.read(settings.generations, current.generation_id) if current else None
     if as_json:
-        status = {"current": current and current.model_dump(mode="json"), "generations": kept, "runs": runs}
+        status = {
+            "current": current and current.model_dump(mode="json"),
+            "delta": {"added": len(delta.image_ids), "removed": len(delta.removed)} if delta else None,
+            "generations": kept,
+            "runs": runs,
+        }
         click.echo(json.dumps(status, indent=2))
         return
     if current is None:
         click.echo("No readable index is published. Build one with `vsearch index run`.")
     else:
         _print_manifest(current, kept)
+        if delta:
+            click.echo(
+                f"Changed since, as of {delta.created_at:%Y-%m-%d %H:%M} UTC: {len(delta.image_ids)} images added, "
+                f"{len(delta.removed)} removed."
+            )
     if runs:
         lines = [(run["started"][:19].replace("T", " "), run["state"], run["message"]) for run in runs]
         table("Latest runs", ("started (UTC)", "state", "message"), lines)

@@ -30,11 +30,12 @@ from vsearch.core.settings import Settings
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["nightly", "index", "import", "train", "compare", "promote", "rollback"]
+Kind = Literal["nightly", "index", "update", "import", "train", "compare", "promote", "rollback"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 EXCLUSIVE_KINDS: Final[Sequence[tuple[str, ...]]] = (
     ("nightly", "index", "compare", "promote", "rollback"),
+    ("update",),
     ("import",),
     ("train",),
 )

@@ -12,6 +12,7 @@ from typing import Any
 from catalog.database import open_for_dry_run
 from indexer import catalog_report
 from indexer.build import reindex
+from indexer.build.delta_update import update_delta
 from indexer.build.run_context import RunReport
 from indexer.cli.catalog_images import list_images
 from indexer.cli.catalog_import import import_and_report, print_findings, print_import
@@ -98,6 +99,11 @@ def _index(settings: Settings, arguments: Mapping[str, Any], progress: Progress)
     return Outcome(report.text(), report.as_json())
 
 
+def _update(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> Outcome:
+    report = update_delta(settings, progress=progress)
+    return Outcome(report.text(), asdict(report))
+
+
 def _import(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> Outcome:
     """Import a feed; with `dry_run`, only store what that would change, or why the feed would be refused."""
     feed, images, mapping = arguments.get("feed") or settings.feed, arguments.get("images"), arguments.get("mapping")
@@ -169,6 +175,7 @@ def _rollback(settings: Settings, arguments: Mapping[str, Any], progress: Progre
 FUNCTIONS: dict[str, JobFunction] = {
     "nightly": _nightly,
     "index": _index,
+    "update": _update,
     "import": _import,
     "train": _train,
     "compare": _compare,

@@ -34,6 +34,14 @@ def run_lock(path: Path, now: datetime, what: str = "index run") -> Iterator[Non
         yield
 
 
+@contextmanager
+def waiting_lock(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`, waiting until nobody else does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path):
+        yield
+
+
 def held(path: Path) -> bool:
     """Return whether the `run_lock` of the file `path` is held."""
     if not path.exists():

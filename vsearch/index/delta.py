@@ -1,7 +1,7 @@
 """The delta of a generation: images added to the catalog and removed from it since, searched together with it.
 
-It is one file beside the generation, `<generation id>.delta.npz`, and is replaced atomically; the generation itself
-never changes. The next index run builds a generation with the same images.
+It is one file, `generations/deltas/<generation id>.npz`, and is replaced atomically; the generation itself never
+changes. The next index run builds a generation with the same images.
 """
 
 import io
@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from vsearch.core.errors import GenerationCorrupt
-from vsearch.core.files import write_bytes
+from vsearch.core.files import UNFINISHED, leftovers, write_bytes
 from vsearch.core.settings import Metric
 from vsearch.index.class_index import ClassIndex, Ids, ImageSet, Vectors
 from vsearch.index.gallery import Gallery
 from vsearch.index.merged_index import MergedIndex, SearchIndex
 
-SUFFIX = ".delta.npz"
+FOLDER = "deltas"
 
 Version = tuple[int, int, int] | None
 """Changes whenever the file of a delta does; None without a file."""
@@ -53,7 +53,12 @@ class Delta:
 
 
 def write(folder: Path, delta: Delta) -> None:
-    """Replace the delta of a generation in the folder of generations, or delete it if there is nothing in it."""
+    """Replace the delta of a generation in the folder of generations, or delete it if there is nothing in it.
+
+    There may be only one writer at a time.
+    """
+    for path in leftovers(folder / FOLDER, [UNFINISHED]):
+        path.unlink()
     if not delta:
         path_of(folder, delta.generation_id).unlink(missing_ok=True)
         return
@@ -76,7 +81,7 @@ def read(folder: Path, generation_id: str) -> Delta | None:
     """Return the delta of a generation, or None if there is none; `GenerationCorrupt` if its file is damaged."""
     path = path_of(folder, generation_id)
     try:
-        with np.load(path) as arrays:  # the zip format has a checksum of each array
+        with np.load(io.BytesIO(path.read_bytes())) as arrays:  # the zip format has a checksum of each array
             about = json.loads(str(arrays["about"]))
             delta = Delta(
                 about["generation_id"],
@@ -107,13 +112,13 @@ def version(folder: Path, generation_id: str) -> Version:
 
 def path_of(folder: Path, generation_id: str) -> Path:
     """Return the file of the delta of a generation, which may not exist."""
-    return folder / f"{generation_id}{SUFFIX}"
+    return folder / FOLDER / f"{generation_id}.npz"
 
 
 def orphans(folder: Path, generation_ids: Iterable[str]) -> list[Path]:
     """Return the deltas of other generations than the given ones."""
-    known = {f"{generation_id}{SUFFIX}" for generation_id in generation_ids}
-    return [path for path in sorted(folder.glob(f"*{SUFFIX}")) if path.name not in known]
+    known = set(generation_ids)
+    return [path for path in sorted((folder / FOLDER).glob("*.npz")) if path.stem not in known]
 
 
 def merge(gallery: Gallery, delta: Delta) -> Gallery:

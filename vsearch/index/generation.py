@@ -8,7 +8,7 @@
         whitening.npz               blocks -> embeddings
         images.npz                  image_ids, product_ids: int64 [n]
         background_cohort.npy       float32 [s, d], see `vsearch.search.score_normalization`
-      20261121T013000Z-3f9c.delta.npz   what has changed since, see `vsearch.index.delta`
+      deltas/                       what has changed since they were built, see `vsearch.index.delta`
       .building-<id>/               not yet published, or left behind by a killed run
 
 There is at most one writer at a time (an index run holds a lock) and any number of readers, which need no lock.
@@ -201,9 +201,8 @@ def write(
     for number, name in enumerate(gallery.classes):
         files = {metric: f"class-{number:03d}.{metric}.faiss" for metric in gallery.indexes}
         for metric, file in files.items():
-            index = gallery.indexes[metric][name]
-            assert isinstance(index, ClassIndex), "a gallery with a delta cannot be written"
-            index.save(target / file)
+            _own_index(gallery, metric, name).save(target / file)
+        index = _own_index(gallery, "cosine", name)
         entries.append(ClassEntry(name=name, count=len(index), index_key=index.key, files=files))
     np.savez(target / WHITENING, allow_pickle=False, **whitening.arrays())
     np.save(target / BACKGROUND_COHORT, background_cohort)
@@ -220,6 +219,12 @@ def write(
     )
     _write_manifest(target, manifest)
     return target
+
+
+def _own_index(gallery: Gallery, metric: Metric, name: str) -> ClassIndex:
+    index = gallery.indexes[metric][name]
+    assert isinstance(index, ClassIndex), "a gallery with a delta is not written"
+    return index
 
 
 def add_calibration(hidden: Path, match_calibration: MatchCalibration, quality: Quality | None) -> Manifest:

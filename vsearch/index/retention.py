@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vsearch.core.errors import GenerationCorrupt, GenerationError, NoGeneration, VSearchError
 from vsearch.core.files import REMOVING, UNFINISHED, leftovers, remove_folder
+from vsearch.index import delta as deltas
 from vsearch.index.generation import (
     BUILDING,
     Generation,
@@ -59,6 +60,8 @@ def prune(folder: Path, keep: int) -> list[str]:
     removed = prunable(folder, keep)
     for generation_id in removed:
         remove_folder(folder / generation_id)
+    for path in deltas.orphans(folder, generation_ids(folder)):
+        path.unlink(missing_ok=True)
     return removed
 
 

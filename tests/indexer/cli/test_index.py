@@ -84,6 +84,14 @@ def test_status_shows_classes_and_runs(indexed_shop):
     assert status["runs"][0]["counts"]["pictures"] == 24
 
 
+def test_an_update_and_the_status_count_images_that_have_changed(indexed_shop):
+    assert json.loads(invoke(indexed_shop.settings, "status", "--json").output)["delta"] is None
+    indexed_shop.withdraw("S003")
+    assert "0 images added, 2 removed" in invoke(indexed_shop.settings, "update").output
+    assert json.loads(invoke(indexed_shop.settings, "status", "--json").output)["delta"] == {"added": 0, "removed": 2}
+    assert "0 images added, 2 removed" in invoke(indexed_shop.settings, "status").output
+
+
 def test_status_and_rollback_before_anything_is_published(empty_shop):
     result = invoke(empty_shop.settings, "status")
     assert result.exit_code == 0
