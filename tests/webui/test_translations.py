@@ -77,6 +77,12 @@ def test_compiled_translations_are_current(language):
     assert (TRANSLATIONS / language / "LC_MESSAGES" / "messages.mo").read_bytes() == compiled.getvalue(), REMEDY
 
 
+@each_language
+def test_the_widget_has_the_same_translation(language):
+    widget = (ROOT / "webui" / "static" / "widget.js").read_text(encoding="utf8")
+    assert re.search(rf'\b{language}: "(.*?)"', widget)[1] == catalog_of(language)["Search by photo"].string
+
+
 SAME_IN_ALL_LANGUAGES = {"cm", "https://", "{}"}
 READ_ALOUD = {"alt", "aria-label", "content", "placeholder", "title"}
 NOT_TEXT = {"viewport", "theme-color", "robots", "twitter:card", "og:type"}

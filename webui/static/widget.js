@@ -3,9 +3,13 @@
 //   <script src="https://search.shop.example/static/widget.js" data-label="Search by photo" defer></script>
 //
 // The button takes the place of the script, with the class vsearch-button. The shop's origin must be in `widget_origins`.
+// Its label and the results are in the language of the page (<html lang>), or in that of data-lang.
 
 const script = document.currentScript;
 const action = new URL("../search", script.src);
+const LABELS = { en: "Search by photo", de: "Fotosuche", fr: "Recherche par photo" }; // as in webui/translations
+const language = (script.dataset.lang || document.documentElement.lang).toLowerCase().split("-")[0];
+if (language in LABELS) action.searchParams.set("lang", language);
 
 const form = document.createElement("form");
 form.action = action.href;
@@ -24,7 +28,7 @@ field.setAttribute("aria-hidden", "true");
 const button = document.createElement("button");
 button.type = "button";
 button.className = "vsearch-button";
-button.textContent = script.dataset.label || "Search by photo";
+button.textContent = script.dataset.label || LABELS[language] || LABELS.en;
 button.addEventListener("click", () => field.click());
 field.addEventListener("change", () => {
   if (!field.files.length) return;
