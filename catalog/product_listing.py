@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, selectinload
 from catalog import imports
 from catalog.database import CHUNK
 from catalog.models import FeedImport, Image, Product, ProductEdit, ReviewLabel
-from catalog.queries import LIVE, READABLE, SEPARATOR
+from catalog.queries import LIVE, READABLE, SEPARATOR, ProductCard, select_cards
 from catalog.words import MAX_WORDS
 
 State = Literal["live", "withdrawn", "without picture", "edited", "with problem"]
@@ -61,6 +61,45 @@ def find(
     total = session.scalars(select(func.count()).select_from(statement.subquery())).one()
     statement = statement.order_by(Product.sku).limit(limit).offset(offset)
     return _listed(session, statement, problems), total
+
+
+@dataclass(frozen=True)
+class PagedProduct:
+    """A product on a page of `find_after`."""
+
+    card: ProductCard
+    updated_at: datetime
+    withdrawn: bool
+
+
+def find_after(
+    session: Session,
+    after: int,
+    limit: int,
+    *,
+    words: str = "",
+    category: str = "",
+    brand: str = "",
+    state: str = "live",
+    changed_since: datetime | None = None,
+) -> list[PagedProduct]:
+    """Return the first matching products whose ids are greater than `after`, in order of their ids.
+
+    The arguments are those of `find`; besides, `brand` is the whole brand, and `changed_since` leaves out products
+    that have not changed since then.
+    """
+    statement = select_cards().add_columns(Product.updated_at, Product.withdrawn_at)
+    problems = _feed_problems(session) if state == "with problem" else {}
+    conditions = _conditions(session, words, category, state, problems)
+    conditions += [Product.brand == brand] if brand else []
+    conditions += [Product.updated_at >= changed_since] if changed_since else []
+    statement = statement.where(Product.product_id > after, *conditions)
+    found = []
+    for row in session.execute(statement.order_by(Product.product_id).limit(limit)):
+        fields = dict(row._mapping)
+        updated_at, withdrawn_at = fields.pop("updated_at"), fields.pop("withdrawn_at")
+        found.append(PagedProduct(ProductCard(**fields), updated_at, withdrawn_at is not None))
+    return found
 
 
 def categories(session: Session) -> dict[str, int]:

@@ -84,7 +84,7 @@ def products_by_ids(session: Session, product_ids: Sequence[int]) -> list[Produc
     """Return the cards of the live products among `product_ids`, in that order."""
     cards: dict[int, ProductCard] = {}
     for chunk in chunks(product_ids):
-        rows = session.execute(_cards().where(LIVE, Product.product_id.in_(chunk)))
+        rows = session.execute(select_cards().where(LIVE, Product.product_id.in_(chunk)))
         cards.update((row.product_id, _card(row)) for row in rows)
     return [cards[product_id] for product_id in product_ids if product_id in cards]
 
@@ -93,7 +93,7 @@ def variants_by_group(session: Session, groups: Iterable[str]) -> dict[str, tupl
     """Return the live products of each variant group, by SKU."""
     cards: dict[str, list[tuple[ProductCard, dict[str, list[str]]]]] = {}
     for chunk in chunks(sorted(set(groups))):
-        statement = _cards().add_columns(Product.attributes).where(LIVE, Product.variant_group.in_(chunk))
+        statement = select_cards().add_columns(Product.attributes).where(LIVE, Product.variant_group.in_(chunk))
         for row in session.execute(statement.order_by(Product.sku)):
             fields = {name: value for name, value in row._mapping.items() if name != "attributes"}
             cards.setdefault(str(row.variant_group), []).append((ProductCard(**fields), row.attributes))
@@ -105,7 +105,7 @@ def product_by_sku(session: Session, sku: str) -> ProductDetail | None:
     product = session.scalar(select(Product).where(LIVE, Product.sku == sku))
     if product is None:
         return None
-    card = _card(session.execute(_cards().where(Product.product_id == product.product_id)).one())
+    card = _card(session.execute(select_cards().where(Product.product_id == product.product_id)).one())
     item = _item(product, (image.sha256 for image in product.images))
     sides = {
         image.sha256: max(image.width, image.height) if image.width and image.height else None
@@ -251,7 +251,7 @@ def _variants(session: Session, product: Product) -> tuple[ProductCard, ...]:
     if product.variant_group is None:
         return ()
     group = (Product.variant_group == product.variant_group, Product.product_id != product.product_id)
-    return tuple(map(_card, session.execute(_cards().where(LIVE, *group).order_by(Product.sku))))
+    return tuple(map(_card, session.execute(select_cards().where(LIVE, *group).order_by(Product.sku))))
 
 
 def _named(products: Sequence[tuple[ProductCard, dict[str, list[str]]]]) -> tuple[Variant, ...]:
@@ -271,7 +271,8 @@ def _named(products: Sequence[tuple[ProductCard, dict[str, list[str]]]]) -> tupl
     )
 
 
-def _cards() -> Select[Any]:
+def select_cards() -> Select[Any]:
+    """Return a statement that selects the columns of `ProductCard`, of all products."""
     side = case((Image.width >= Image.height, Image.width), else_=Image.height)
     images = {
         name: select(value).where(Image.product_id == Product.product_id, READABLE).order_by(Image.position).limit(1)

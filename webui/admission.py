@@ -24,7 +24,10 @@ from webui import errors
 from webui.authentication import API, caller
 from webui.connections import REJECTED, WAITED, client_network
 
-SEARCH_ENDPOINTS = ("shop.search", "shop.show_results", "explanations.show", "api.search")
+SEARCH_ENDPOINTS = (
+    *("shop.search", "shop.show_results", "explanations.show"),
+    *("api.search", "api.search_again", "api.search_many", "api.upload_photo", "api.photo"),
+)
 """Endpoints that encode photos."""
 
 LIMITED_ENDPOINTS = (*SEARCH_ENDPOINTS, "shop.search_address", "feedback.rate", "api.rate")
@@ -51,6 +54,7 @@ def check_settings(settings: Settings) -> None:
             remedy = "Use a number per unit of time, such as 60/minute, or leave it empty for no limit."
             raise SettingsError(f"Setting {name}: {getattr(settings, name)!r} is not valid. {remedy}") from None
     widget_origins(settings)
+    api_origins(settings)
     if settings.searches_in_flight and settings.searches_in_flight >= settings.threads:
         remedy = f"Leave at least one of {settings.threads} threads for other pages, or increase threads."
         raise SettingsError(f"Setting searches_in_flight: {settings.searches_in_flight} is too many. {remedy}")
@@ -159,12 +163,21 @@ def widget_origins(settings: Settings) -> frozenset[str]:
     Raises:
         SettingsError: one is not an origin.
     """
-    origins = frozenset(filter(None, (name.strip().rstrip("/") for name in settings.widget_origins.split(","))))
+    return _origins("widget_origins", settings.widget_origins)
+
+
+def api_origins(settings: Settings) -> frozenset[str]:
+    """Return the origins whose pages may use the API; raises the same."""
+    return _origins("api_origins", settings.api_origins)
+
+
+def _origins(setting: str, value: str) -> frozenset[str]:
+    origins = frozenset(filter(None, (name.strip().rstrip("/") for name in value.split(","))))
     for origin in origins:
         parts = urlsplit(origin)
         if parts.scheme not in ("https", "http") or not parts.netloc or f"{parts.scheme}://{parts.netloc}" != origin:
             raise SettingsError(
-                f"Setting widget_origins: {origin!r} is not an origin. Use one such as https://shop.example."
+                f"Setting {setting}: {origin!r} is not an origin. Use one such as https://shop.example."
             )
     return origins
 

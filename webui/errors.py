@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from http import HTTPStatus
 from secrets import token_hex
+from typing import Any
 
 from flask import Flask, render_template, request, url_for
 from flask_babel import gettext, lazy_gettext
@@ -88,29 +89,45 @@ def register(app: Flask) -> None:
     app.register_error_handler(Exception, _handle_unexpected)
 
 
-def _handle_known(error: errors.VSearchError) -> Response:
-    status = status_of(error)
-    if status >= 500:
-        log.warning("%s %s: %s", request.method, request.path, error)
-        default = gettext("Search is not available right now. Please try again in a minute.")
-        return _respond(status, type(error).__name__, str(UNAVAILABLE.get(type(error), default)))
+def problem_of(error: errors.VSearchError | HTTPException) -> dict[str, Any]:
+    """Return an error as a problem document (RFC 9457); log it if it is not the client's."""
+    status, message = _explain_known(error) if isinstance(error, errors.VSearchError) else _explain_http(error)
     fields = error.fields if isinstance(error, InvalidFields) else ()
-    return _respond(status, type(error).__name__, message_of(error), fields)
+    return _problem(status, type(error).__name__, message, fields)
+
+
+def _handle_known(error: errors.VSearchError) -> Response:
+    status, message = _explain_known(error)
+    return _respond(status, type(error).__name__, message, error.fields if isinstance(error, InvalidFields) else ())
 
 
 def handle_http(error: HTTPException) -> Response:
     """Return the response for an HTTP error, with the description given to `abort` as the message."""
     if isinstance(error, RequestEntityTooLarge):
         return _too_large()
-    status = error.code or 500
-    is_standard = error.description == type(error).description
-    translated = not _wants_json() or language() != SOURCE
-    message = PAGE_MESSAGES.get(status) if is_standard and translated else error.description
-    response = _respond(status, type(error).__name__, str(message or gettext("We could not process this request.")))
+    status, message = _explain_http(error)
+    response = _respond(status, type(error).__name__, message)
     for name, value in error.get_headers(request.environ):
         if name in ("Allow", "Retry-After", "WWW-Authenticate"):
             response.headers[name] = value
     return response
+
+
+def _explain_known(error: errors.VSearchError) -> tuple[int, str]:
+    status = status_of(error)
+    if status < 500:
+        return status, message_of(error)
+    log.warning("%s %s: %s", request.method, request.path, error)
+    default = gettext("Search is not available right now. Please try again in a minute.")
+    return status, str(UNAVAILABLE.get(type(error), default))
+
+
+def _explain_http(error: HTTPException) -> tuple[int, str]:
+    status = error.code or 500
+    is_standard = error.description == type(error).description
+    translated = not _wants_json() or language() != SOURCE
+    message = PAGE_MESSAGES.get(status) if is_standard and translated else error.description
+    return status, str(message or gettext("We could not process this request."))
 
 
 def _too_large() -> Response:
@@ -149,11 +166,15 @@ def _wants_json() -> bool:
     return request.path.startswith("/api/") or request.path in ("/healthz", "/readyz")
 
 
+def _problem(status: int, code: str, message: str, fields: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    problem = {"type": PROBLEM_TYPE + code, "title": HTTPStatus(status).phrase, "status": status, "detail": message}
+    listed = [{"field": name, "detail": detail} for name, detail in fields]
+    return {**problem, "errors": listed} if listed else problem
+
+
 def _respond(status: int, code: str, message: str, fields: Sequence[tuple[str, str]] = ()) -> Response:
     if _wants_json():
-        problem = {"type": PROBLEM_TYPE + code, "title": HTTPStatus(status).phrase, "status": status, "detail": message}
-        listed = {"errors": [{"field": name, "detail": detail} for name, detail in fields]} if fields else {}
-        response = Response(json.dumps(problem | listed), mimetype=PROBLEM)
+        response = Response(json.dumps(_problem(status, code, message, fields)), mimetype=PROBLEM)
     elif isinstance(request.routing_exception, BadHost):
         response = Response(message, mimetype="text/plain")  # links in a page need a valid host
     else:

@@ -28,6 +28,7 @@ def rate(photo_id: str) -> Response | dict[str, str]:
     """Keep a verdict and the photo, then go back to the same place on the results page; scripts get JSON."""
     form = request.form
     rating = Rating.parse(form.get("sku"), form.get("verdict"), form.get("box"), form.get("rank"))
+    reject_other_sites()
     kept = keep_rating(photo_id, rating)
     if request.accept_mimetypes.best == "application/json":
         return kept
@@ -38,7 +39,6 @@ def rate(photo_id: str) -> Response | dict[str, str]:
 
 def keep_rating(photo_id: str, rating: Rating) -> dict[str, str]:
     """Keep a verdict on a product for a shopper's photo; return what was kept, and until when."""
-    reject_other_sites()
     found = services().review_photos.rate(photo_id, rating, utc_now())
     if found is None:
         abort(404, PHOTO_UNAVAILABLE)

@@ -132,7 +132,7 @@ def find_products(services: Services, picture: Picture, criteria: Criteria, *, b
     return replace(page, chips=_chips(page.result, criteria), boxes=boxes)
 
 
-def find_similar(services: Services, product_id: int, criteria: Criteria) -> ResultPage:
+def find_similar(services: Services, product_id: int, criteria: Criteria, *, by_design: bool = True) -> ResultPage:
     """Return the requested page of products that look like a product of the catalog, without other variants of it.
 
     Nothing is encoded: the query is in the index. Without it, for a new product, there are no results.
@@ -143,7 +143,7 @@ def find_similar(services: Services, product_id: int, criteria: Criteria) -> Res
     variants = serving.generation.gallery.image_ids_of(arrays.variants_of(product_id))
     withdrawn = services.catalog.withdrawn_image_ids(serving.generation)
     left_out = ImageSet(np.union1d(withdrawn.image_ids, variants))
-    page = _page(services, find, serving, criteria, left_out, by_design=True)
+    page = _page(services, find, serving, criteria, left_out, by_design=by_design)
     names = [name for name in (arrays.class_of(product_id), criteria.class_name) if name and name != ALL]
     return replace(page, chips=tuple(Chip(name, None) for name in dict.fromkeys(names)))
 

@@ -149,6 +149,9 @@ class Settings(BaseModel):
     widget_origins: str = ""
     """Origins of the shop's pages that may show the widget (docs/theme.md), such as https://shop.example, separated by
     commas."""
+    api_origins: str = ""
+    """Origins of pages that may use the API from a browser (CORS), such as https://shop.example, separated by
+    commas."""
     product_page: Literal["own", "shop"] = "own"
     """Page that results link to: vsearch's own, or directly the product's address in the feed."""
     languages: str = Field("en, de, fr", pattern="^(en|de|fr)(, ?(en|de|fr))*$")

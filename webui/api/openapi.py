@@ -93,11 +93,16 @@ def _entry(found: Operation) -> dict[str, Any]:
     success: dict[str, Any] = {"description": HTTPStatus(found.status).phrase}
     if found.answer:
         success["content"] = {"application/json": {"schema": _reference(found.answer)}}
+    not_modified = {"304": {"description": HTTPStatus(304).phrase}} if found.method == "GET" else {}
     problem = {"application/problem+json": {"schema": _reference(Problem)}}
-    entry["responses"] = {str(found.status): success} | {
-        str(status): {"description": HTTPStatus(status).phrase, "content": problem}
-        for status in sorted({*COMMON_PROBLEMS, *found.problems})
-    }
+    entry["responses"] = (
+        {str(found.status): success}
+        | not_modified
+        | {
+            str(status): {"description": HTTPStatus(status).phrase, "content": problem}
+            for status in sorted({*COMMON_PROBLEMS, *found.problems})
+        }
+    )
     return entry
 
 

@@ -153,4 +153,8 @@ def _explained(errors: list[ErrorDetails]) -> Iterator[tuple[str, str]]:
 def _response(found: Operation, answer: BaseModel | None) -> Response:
     if answer is None:
         return Response(status=found.status)
-    return Response(answer.model_dump_json(by_alias=True), found.status, mimetype="application/json")
+    response = Response(answer.model_dump_json(by_alias=True), found.status, mimetype="application/json")
+    if found.method == "GET":
+        response.add_etag()
+        response.make_conditional(request.environ)
+    return response

@@ -1,8 +1,9 @@
 """The JSON of the API: pydantic models of requests and answers, from which the OpenAPI document is generated."""
 
-from typing import Annotated, Literal
+from datetime import datetime
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from vsearch.core.settings import Metric
 from vsearch.index.generation import MatchLabel
@@ -175,6 +176,9 @@ BOX = Field(
 PRICE = "An inclusive bound such as 250, 99.90 or €100, in `currency`; products priced otherwise never match."
 Text = Annotated[str, Field(max_length=200)]
 
+MAX_BATCH = 32
+"""Searches in one batch."""
+
 
 class SearchParameters(Request):
     """What to search for besides the photo. Of the filters, products must pass all."""
@@ -204,6 +208,143 @@ class SearchParameters(Request):
     """`only`: do not read an article number from the photo."""
 
 
+PHOTO_ID = "Id of a photo that was searched with or uploaded before."
+SKU = "Search for products that look like this one; it must be in the index."
+
+
+class SearchQuery(SearchParameters):
+    """A search with a photo that was sent before, with a product, or with words alone."""
+
+    photo: str | None = Field(None, description=PHOTO_ID)
+    sku: str | None = Field(None, description=SKU)
+
+    @model_validator(mode="after")
+    def _has_a_subject(self) -> Self:
+        _check_subjects(self, self.photo, self.sku)
+        return self
+
+
+class BatchSearch(SearchParameters):
+    """One search of a batch."""
+
+    photo: str | None = Field(None, description=PHOTO_ID)
+    image: str | None = Field(None, description="A photo, in Base64.", json_schema_extra={"contentEncoding": "base64"})
+    sku: str | None = Field(None, description=SKU)
+
+    @model_validator(mode="after")
+    def _has_a_subject(self) -> Self:
+        _check_subjects(self, self.photo, self.sku, self.image)
+        return self
+
+
+class BatchRequest(Request):
+    """Several searches."""
+
+    searches: list[BatchSearch] = Field(min_length=1, max_length=MAX_BATCH)
+
+
+class BatchResult(Answer):
+    """The outcome of one search of a batch: its answer or its problem."""
+
+    status: int
+    answer: SearchAnswer | None
+    problem: Problem | None
+
+
+class BatchAnswer(Answer):
+    """The outcomes in the order of the searches."""
+
+    results: list[BatchResult]
+
+
+class PhotoAnswer(Answer):
+    """What is detected in a photo."""
+
+    photo: str
+    """Its id, under which it is kept for a while."""
+    width: int
+    """In pixels, as it is kept, like `height`."""
+    height: int
+    article_number: ReadNumber | None
+    boxes: list[PhotoBox]
+    """Most confident first."""
+    classes: list[LikelyClass]
+    """The most likely classes."""
+    generation: str
+
+
+class FacetValue(Answer):
+    """A value to filter by, and the number of products that it would leave."""
+
+    value: str
+    count: int
+    chosen: bool
+
+
+class FacetAnswer(Answer):
+    """Something to filter by."""
+
+    name: str
+    """The query parameter: brand, or attr.NAME."""
+    values: list[FacetValue]
+    """The chosen ones, then the most common first."""
+
+
+class PriceBand(Answer):
+    """A range of prices that holds about as many products as the others."""
+
+    low: Amount | None
+    """Null is open."""
+    end: Amount | None
+    """Prices are below it; null is open."""
+    count: int
+
+
+class FacetsAnswer(Answer):
+    """What products can be filtered by; each number counts the products that pass all other filters."""
+
+    total: int
+    """Products that pass all filters."""
+    generation: str
+    classes: list[FacetValue]
+    facets: list[FacetAnswer]
+    prices: list[PriceBand]
+    in_stock: int
+    unknown_words: list[str]
+    """Words that no product has; they are ignored."""
+
+
+class ProductQuery(Request):
+    """Which products to list."""
+
+    cursor: str | None = None
+    """`next` of the previous page; all other parameters must be the same."""
+    limit: int = Field(50, ge=1, le=500)
+    text: Text | None = None
+    """Beginnings of words in the texts, all of which must match; or a part of the SKU."""
+    category: str | None = None
+    """This category and those below it."""
+    brand: str | None = None
+    state: Literal["live", "withdrawn", "all"] = "live"
+    changed_since: AwareDatetime | None = None
+    """Leave out products that have not changed since, such as 2026-11-28T09:00:00Z."""
+
+
+class ListedItem(ProductSummary):
+    """A product in the catalog."""
+
+    updated_at: datetime
+    withdrawn: bool
+
+
+class ProductPage(Answer):
+    """Some products, in the order in which they were added."""
+
+    products: list[ListedItem]
+    next: str | None
+    """The cursor of the next page; null on the last one."""
+
+
 class FeedbackRequest(Request):
     """What a shopper says about a result."""
 
@@ -224,3 +365,14 @@ class FeedbackAnswer(Answer):
     verdict: str
     kept_until: str
     """When the photo and the verdict are deleted, as YYYY-MM-DD."""
+
+
+def _check_subjects(search: SearchParameters, *subjects: str | None) -> None:
+    """Raise ValueError unless there is one subject at most, and words if there is none."""
+    given = [subject for subject in subjects if subject is not None]
+    if len(given) > 1:
+        raise ValueError("give one photo or one SKU, not several")
+    if not given and not (search.text or "").strip():
+        raise ValueError("give a photo, a SKU or a text to search for")
+    if (search.box or search.visual) and (not given or getattr(search, "sku", None)):
+        raise ValueError("box and visual need a photo")

@@ -1,40 +1,47 @@
-"""Searches, and the photos that were searched with."""
+"""Searches: with a photo, a product or words, one by one or many at once; and shoppers' feedback."""
 
-from flask import abort, request
+import base64
+import binascii
 
-from vsearch.imaging.codec import decode
-from webui import monitoring, results
-from webui.api.answers import absolute_url, summary_of
-from webui.api.operations import ATTRIBUTE, operation
+from flask import request
+from werkzeug.exceptions import HTTPException, NotFound
+
+from vsearch.core.errors import VSearchError
+from vsearch.imaging.codec import Picture
+from webui import monitoring, results, word_search
+from webui.admission import api_origins, reject_other_sites
+from webui.api.answers import found_by_words, found_in_photo, found_like_product
+from webui.api.catalog import find_product
+from webui.api.operations import operation
+from webui.api.parameters import criteria_of
 from webui.api.schemas import (
+    BatchAnswer,
+    BatchRequest,
+    BatchResult,
+    BatchSearch,
     FeedbackAnswer,
     FeedbackRequest,
-    FoundProduct,
-    LikelyClass,
-    PhotoBox,
-    ReadNumber,
+    Problem,
     SearchAnswer,
     SearchParameters,
+    SearchQuery,
 )
-from webui.criteria import Criteria, from_query
+from webui.authentication import caller
+from webui.criteria import Criteria
+from webui.errors import InvalidFields, problem_of
 from webui.feedback import keep_rating
 from webui.image_files import form_fields
-from webui.results import Match, ResultPage
 from webui.review_photos import Rating
-from webui.services import RecognizedNumber, services
-from webui.shop import delete_everything, read_article_number
+from webui.services import services
+from webui.shop import load_photo, read_article_number
+
+PHOTO_PROBLEMS = (413, 415)
 
 
 @operation(
-    "POST",
-    "/search",
-    "search",
-    public=True,
-    query=SearchParameters,
-    photo=True,
-    answer=SearchAnswer,
-    problems=(413, 415),
-)
+    "POST", "/search", "search", public=True, query=SearchParameters, photo=True, answer=SearchAnswer,
+    problems=PHOTO_PROBLEMS,
+)  # fmt: skip
 def search(query: SearchParameters) -> SearchAnswer:
     """Search with a photo.
 
@@ -42,15 +49,20 @@ def search(query: SearchParameters) -> SearchAnswer:
     content. It is stored without metadata under the id that is returned.
     """
     criteria = criteria_of(query)
-    is_form = request.mimetype == "multipart/form-data"
-    data = form_fields(request).get("photo", b"") if is_form else request.get_data(cache=False)
-    with monitoring.measure("decode"):
-        photo_id = services().uploads.put(data)
-        picture = decode(services().uploads.read(photo_id) or abort(404), services().uploads.limits)
-    number = read_article_number(picture, criteria)
-    page = results.find_products(services(), picture, criteria, by_design=False)
-    monitoring.add_timings(page.timings)
-    return _answer(photo_id, page, number)
+    photo_id, picture = store_photo(sent_photo())
+    return _search_photo(photo_id, picture, criteria)
+
+
+@operation("GET", "/search", "search", public=True, query=SearchQuery, answer=SearchAnswer, problems=(404,))
+def search_again(query: SearchQuery) -> SearchAnswer:
+    """Search with a photo that was sent before, with a product, or with words alone."""
+    return _search(query, query.photo, query.sku)
+
+
+@operation("POST", "/search/batch", "search", body=BatchRequest, answer=BatchAnswer, problems=PHOTO_PROBLEMS)
+def search_many(body: BatchRequest) -> BatchAnswer:
+    """Search up to 32 times at once; each search has its own answer or problem."""
+    return BatchAnswer(results=[_result(each) for each in body.searches])
 
 
 @operation(
@@ -61,64 +73,73 @@ def rate(body: FeedbackRequest) -> FeedbackAnswer:
 
     The photo is kept for review from then on, so tell the shopper.
     """
+    if caller() is None:
+        reject_other_sites(api_origins(services().settings))
     rating = Rating.parse(body.sku, body.verdict, body.box, body.rank)
     return FeedbackAnswer(photo=body.photo, **keep_rating(body.photo, rating))
 
 
-@operation("DELETE", "/photos/<photo_id>", "search", public=True, answer=None, status=204, problems=(404,))
-def delete_photo(photo_id: str) -> None:
-    """Delete a photo and everything kept about it."""
-    delete_everything(photo_id)
+def sent_photo() -> bytes:
+    """Return the photo in the request; empty if there is none."""
+    if request.mimetype == "multipart/form-data":
+        return form_fields(request).get("photo", b"")
+    return request.get_data(cache=False)
 
 
-def criteria_of(parameters: SearchParameters) -> Criteria:
-    """Return the criteria of a search.
+def store_photo(data: bytes) -> tuple[str, Picture]:
+    """Store a photo and return its id and its content.
 
     Raises:
-        InvalidRequest: one is not valid.
+        InvalidRequest: it is empty.
+        ImageRejected: it is not acceptable.
     """
-    given = parameters.model_dump(by_alias=True, exclude_none=True, exclude={"attributes"})
-    values = {name: value if isinstance(value, list) else str(value) for name, value in given.items()}
-    values |= {ATTRIBUTE + name: chosen for name, chosen in (parameters.attributes or {}).items()}
-    return from_query(values, services().catalog.currencies())
+    with monitoring.measure("decode"):
+        photo_id = services().uploads.put(data)
+        return photo_id, load_photo(photo_id)
 
 
-def _answer(photo_id: str, page: ResultPage, number: RecognizedNumber | None) -> SearchAnswer:
-    return SearchAnswer(
-        photo=photo_id,
-        page_url=absolute_url("shop.show_results", photo_id=photo_id, **page.criteria.query()),
-        article_number=number
-        and ReadNumber(
-            number=number.number,
-            confidence=round(number.confidence, 4),
-            product=summary_of(number.product) if number.product else None,
-        ),
-        generation=page.result.generation_id,
-        metric=page.criteria.metric,
-        routing=page.result.routing,
-        searched_classes=list(page.result.classes),
-        classes=[
-            LikelyClass(name=chip.class_name, probability=chip.probability and round(chip.probability, 4))
-            for chip in page.chips
-        ],
-        boxes=[
-            PhotoBox(box=str(found.box), confidence=round(found.confidence, 4), class_name=found.class_name)
-            for found in sorted(page.boxes, key=lambda found: -found.confidence)
-        ],
-        page=page.criteria.page,
-        next_page=page.criteria.page + 1 if page.has_next else None,
-        results=[_found(match, page.criteria) for match in page.matches],
-        timings_ms=page.timings,
-    )
+def _result(search: BatchSearch) -> BatchResult:
+    try:
+        if search.image is None:
+            answer = _search(search, search.photo, search.sku)
+        else:
+            criteria = criteria_of(search)
+            answer = _search_photo(*store_photo(_decoded(search.image)), criteria)
+        return BatchResult(status=200, answer=answer, problem=None)
+    except (VSearchError, HTTPException) as error:
+        problem = Problem.model_validate(problem_of(error))
+        return BatchResult(status=problem.status, answer=None, problem=problem)
 
 
-def _found(match: Match, criteria: Criteria) -> FoundProduct:
-    hit = match.hit
-    return FoundProduct(
-        **dict(summary_of(match.card)),
-        match=hit.label,
-        score=round(hit.score, 4),
-        class_name=hit.class_name,
-        box=str(hit.box) if hit.box else None,
-        distance=round(hit.value, 4) if criteria.metric == "euclidean" else None,
-    )
+def _decoded(image: str) -> bytes:
+    try:
+        return base64.b64decode(image, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidFields([("image", "it is not Base64")]) from None
+
+
+def _search(parameters: SearchParameters, photo_id: str | None, sku: str | None) -> SearchAnswer:
+    criteria = criteria_of(parameters)
+    if photo_id is not None:
+        return _search_photo(photo_id, load_photo(photo_id), criteria)
+    if sku is not None:
+        return _search_product(sku, criteria)
+    found = word_search.find_by_words(services(), criteria)
+    monitoring.add_timings(found.timings)
+    return found_by_words(found)
+
+
+def _search_photo(photo_id: str, picture: Picture, criteria: Criteria) -> SearchAnswer:
+    number = read_article_number(picture, criteria)
+    page = results.find_products(services(), picture, criteria, by_design=False)
+    monitoring.add_timings(page.timings)
+    return found_in_photo(photo_id, page, number)
+
+
+def _search_product(sku: str, criteria: Criteria) -> SearchAnswer:
+    card = find_product(sku).card
+    if not len(services().engine.serving.generation.gallery.image_ids_of(card.product_id)):
+        raise NotFound(f"Product {sku[:80]!r} is not in the index yet; the next index run adds it.")
+    page = results.find_similar(services(), card.product_id, criteria, by_design=False)
+    monitoring.add_timings(page.timings)
+    return found_like_product(page)

@@ -1,3 +1,4 @@
+import base64
 import io
 import json
 import re
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.pictures import jpeg
+from tests.webui.conftest import ROOM, import_products, item, room
 from vsearch.imaging.geometry import Box
 from webui.criteria import Criteria
 from webui.errors import STATUSES
@@ -55,7 +57,7 @@ def test_pages(site):
         ("post", "search?prize_max=5", jpeg(), 400, "InvalidFields"),
         ("post", "search?page=1&page=2", jpeg(), 400, "InvalidFields"),
         ("post", "search?metric=manhattan", jpeg(), 400, "InvalidFields"),
-        ("get", "search", b"", 405, "MethodNotAllowed"),
+        ("post", "products/P-01", b"", 405, "MethodNotAllowed"),
         ("get", "products/nope", b"", 404, "NotFound"),
     ],
 )
@@ -65,8 +67,112 @@ def test_errors(site, method, path, body, status, code):
     assert (response.status_code, response.mimetype) == (status, "application/problem+json")
     assert (problem["type"], problem["status"]) == (f"urn:vsearch:problem:{code}", status)
     assert problem["detail"]
-    assert ("POST" in response.headers.get("Allow", "")) == (status == 405)
+    assert ("GET" in response.headers.get("Allow", "")) == (status == 405)
     assert status == 400 or site.stored() == []
+
+
+def get(site, query, headers=None):
+    answer = site.client.get(f"/api/v1/search?{query}", headers=headers)
+    return answer.get_json() if answer.status_code == 200 else answer.status_code
+
+
+def skus(answer):
+    return [item["sku"] for item in answer["results"]]
+
+
+def test_search_again_with_the_same_photo(site):
+    first = site.client.post("/api/v1/search?class=all", data=site.photo(3)).get_json()
+    again = get(site, f"photo={first['photo']}&class=all")
+    assert again["results"] == first["results"]
+    assert get(site, f"photo={'0' * 64}") == 404
+    box = get(site, f"photo={first['photo']}&box=0,0,0.5,0.5&price_max=120")
+    assert all(item["price"]["minor_units"] <= 12_000 for item in box["results"])
+
+
+def test_search_for_products_like_one(site):
+    found = get(site, "sku=P-03")
+    assert "P-03" not in skus(found)
+    assert (found["photo"], found["boxes"], found["routing"]) == (None, [], "all")
+    assert all(item["score"] > -1 for item in found["results"])
+    assert set(skus(get(site, "sku=P-03&text=velvet"))) == {"P-04"}
+    assert {item["class"] for item in get(site, "sku=P-03&class=lamp")["results"]} == {"lamp"}
+    assert get(site, "sku=none") == 404
+    import_products(site, added=(item(40, ()),))
+    assert get(site, "sku=P-40") == 404, "it is not in the index yet"
+
+
+def test_search_by_words_alone(site):
+    found = get(site, "text=velvet")
+    assert (sorted(skus(found)), found["next_page"]) == (["P-03", "P-04"], None)
+    assert {(each["match"], each["score"]) for each in found["results"]} == {(None, None)}
+    assert skus(get(site, "text=velvet&price_max=135")) == ["P-03"]
+    assert skus(get(site, "text=velvet&class=lamp")) == []
+    assert get(site, "text=velvet&class=spaceship") == 400
+    dear = get(site, "text=chair&sort=price_desc&page=1")
+    prices = [each["price"]["minor_units"] for each in dear["results"]]
+    assert prices == sorted(prices, reverse=True)
+    assert (len(prices), dear["next_page"]) == (5, 2)
+    last = get(site, "text=chair&sort=price_desc&page=2")
+    assert (len(last["results"]), last["next_page"]) == (1, None)
+    assert not {"P-03", "P-04"} & set(skus(get(site, "text=chair -velvet")))
+
+
+@pytest.mark.parametrize(
+    "query", ["", "text=", "text=%20", "photo=a&sku=b", "sku=P-01&box=0,0,1,1", "text=oak&visual=only", "text=a%00b"]
+)
+def test_searches_without_one_subject_are_refused(client, query):
+    assert client.get(f"/api/v1/search?{query}").status_code == 400
+
+
+def test_a_batch_has_an_answer_or_a_problem_for_each_search(site, headers):
+    photo = site.upload(5).rpartition("/")[2]
+    image = base64.b64encode(site.photo(3)).decode()
+    searches = [
+        {"image": image, "class": "all"},
+        {"photo": photo, "price_max": 200.5, "stock": "in"},
+        {"sku": "P-04", "brand": ["Nordhem"], "attributes": {"color": ["red"]}},
+        {"text": "velvet"},
+        {"sku": "none"},
+        {"image": "not Base64!"},
+        {"image": base64.b64encode(b"text").decode()},
+        {"text": "chair", "class": "spaceship"},
+        {"text": "a\0b"},
+    ]
+    answer = site.client.post("/api/v1/search/batch", json={"searches": searches}, headers=headers)
+    results = answer.get_json()["results"]
+    assert [each["status"] for each in results] == [200] * 4 + [404, 400, 415, 400, 400]
+    assert skus(results[0]["answer"])[0] == "P-03"
+    assert [(each["answer"] is None, each["problem"] is None) for each in results] == [(False, True)] * 4 + [
+        (True, False)
+    ] * 5
+    assert results[6]["problem"]["type"] == "urn:vsearch:problem:NotAnImage"
+
+
+def test_batches_that_are_refused_as_a_whole(site, headers):
+    for body in (
+        {},
+        {"searches": []},
+        {"searches": [{"text": "oak"}] * 33},
+        {"searches": [{}]},
+        {"searches": [{"page": "1"}]},
+    ):
+        assert site.client.post("/api/v1/search/batch", json=body, headers=headers).status_code == 400
+    assert site.client.post("/api/v1/search/batch", json={"searches": [{"text": "oak"}]}).status_code == 401
+
+
+def test_boxes_and_classes_of_a_photo(detector_site):
+    client = detector_site.client
+    sent = client.post("/api/v1/photos", data=room())
+    photo = sent.get_json()
+    assert (sent.status_code, photo["width"], photo["height"]) == (201, 512, 256)
+    assert [box["box"] for box in photo["boxes"]][:2] == [str(box) for box in ROOM]
+    assert {box["class"] for box in photo["boxes"]} <= {"chair", "lamp"}
+    assert {each["name"] for each in photo["classes"]} == {"chair", "lamp"}
+    assert client.get(f"/api/v1/photos/{photo['photo']}").get_json() == photo
+    assert client.delete(f"/api/v1/photos/{photo['photo']}").status_code == 204
+    assert client.get(f"/api/v1/photos/{photo['photo']}").status_code == 404
+    assert client.post("/api/v1/photos", data=b"").status_code == 400
+    assert client.post("/api/v1/photos", data=b"text").status_code == 415
 
 
 def test_product(client):
