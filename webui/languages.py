@@ -67,26 +67,27 @@ def language() -> str:
     return str(get_locale() or SOURCE)
 
 
-def language_links(*, complete: bool = False) -> list[Link]:
+def language_links(*, complete: bool = False, negotiated: bool = False) -> list[Link]:
     """Return the addresses of the current page in each of the shop's languages; none if there is only one.
 
     Pages that cannot be requested again lead to the start page. With `complete`, addresses have a host, as search
-    engines need it, if the setting `trusted_hosts` lets no other host name through.
+    engines need it, if the setting `trusted_hosts` lets no other host name through. With `negotiated`, the last one is
+    the address whose language depends on the browser, "x-default".
     """
     languages = _offered()
+    if len(languages) < 2 or not _is_for_shoppers():
+        return []
     repeatable = request.method == "GET" and request.endpoint in PAGES
     endpoint = request.endpoint or "" if repeatable else "shop.home"
     values: dict[str, Any] = {**request.args.to_dict(flat=False), **(request.view_args or {})} if repeatable else {}
     values.pop("deleted", None)
-    return [
-        Link(
-            name,
-            str(Locale.parse(name).display_name).capitalize(),
-            url_for(endpoint, **{**values, "lang": name}, _external=complete and bool(_settings().trusted_hosts)),
-        )
-        for name in languages
-        if len(languages) > 1 and _is_for_shoppers()
-    ]
+    external = complete and bool(_settings().trusted_hosts)
+
+    def address(asked: str | None) -> str:
+        return url_for(endpoint, **{**values, "lang": asked}, _external=external)
+
+    links = [Link(name, str(Locale.parse(name).display_name).capitalize(), address(name)) for name in languages]
+    return [*links, Link("x-default", "", address(None))] if negotiated else links
 
 
 def message_of(error: VSearchError) -> str:

@@ -12,7 +12,7 @@ from werkzeug.datastructures import MultiDict
 from tests.pictures import jpeg
 from tests.webui.conftest import running
 from tests.webui.test_shop import post
-from vsearch.core.errors import InvalidRequest
+from vsearch.core.errors import InvalidRequest, UploadsUnavailable
 from webui import formatting
 from webui.criteria import from_query, has_other_numbers, parse_price
 from webui.services import services_of
@@ -78,7 +78,9 @@ def test_pages_link_to_other_languages_and_keep_a_chosen_one(site):
 
 def test_addresses_for_search_engines_are_complete_if_the_host_is_known(settings):
     with running(settings.model_copy(update={"trusted_hosts": "localhost"})) as site:
-        assert '<link rel="alternate" hreflang="de" href="http://localhost/?lang=de">' in site.client.get("/").text
+        page = site.client.get("/?lang=de").text
+    assert '<link rel="alternate" hreflang="de" href="http://localhost/?lang=de">' in page
+    assert '<link rel="alternate" hreflang="x-default" href="http://localhost/">' in page
 
 
 def test_redirects_keep_the_language(site):
@@ -121,6 +123,32 @@ def test_numbers_in_messages_are_localized(client):
 def test_invalid_addresses(site, query, words):
     response = site.client.get(f"{site.upload(2)}?{query}", headers=GERMAN)
     assert (response.status_code, words in response.text) in ((400, True), (404, True))
+
+
+def test_too_many_searches(settings):
+    with running(settings.model_copy(update={"rate_limit": "1/minute"})) as site:
+        post(site.client, b"", headers=GERMAN)
+        response = post(site.client, b"", headers=GERMAN)
+    assert (response.status_code, "sehr oft gesucht" in response.text) == (429, True)
+
+
+def test_problems_of_the_operator_are_not_shown(site, monkeypatch):
+    def fail(*arguments, **options):
+        raise UploadsUnavailable("The folder /srv/uploads cannot be used.")
+
+    monkeypatch.setattr(services_of(site.app).uploads, "put", fail)
+    response = post(site.client, b"x", headers=GERMAN)
+    assert (response.status_code, "keine Fotos speichern" in response.text) == (503, True)
+
+
+def test_a_photo_that_is_only_kept_for_review(site):
+    results = site.upload(2)
+    verdict = {"sku": "P-02", "verdict": "right", "box": "", "rank": "1"}
+    assert site.client.post(f"{results}/feedback", data=verdict).status_code == 303
+    services_of(site.app).uploads.delete(results.rpartition("/")[2])
+    page = site.client.get(results, headers=GERMAN)
+    assert page.status_code == 404
+    assert re.search(r"längstens bis \d+\. [A-Z][a-zä]+ 20\d\d,", page.text)
 
 
 def test_an_error_without_translation_is_a_general_one(site, monkeypatch):
