@@ -165,7 +165,7 @@ def check_schema(connection: Connection) -> None:
         raise SchemaMismatch(f"The catalog {shown} has schema {found}, but this version needs {needed}. {remedy}")
 
 
-def upgrade(engine: Engine) -> None:
+def upgrade(engine: Engine, revision: str = "head") -> None:
     """Upgrade the schema in one transaction; an empty database gets all tables, a newer schema is refused."""
     from alembic import command  # slow to import, and readers do not need it
     from alembic.config import Config
@@ -176,8 +176,10 @@ def upgrade(engine: Engine) -> None:
         _lock(connection)  # two processes may start at once
         if schema_revision(connection) not in (None, *schema_revisions()):
             check_schema(connection)
+        if revision not in ("head", *schema_revisions()):
+            raise SchemaMismatch(f"Schema {revision} is newer than this version, {schema_revisions()[-1]}. Update it.")
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
 
 def reclaim_space(engine: Engine) -> None:

@@ -24,6 +24,7 @@ from vsearch.core.redaction import redact
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 COMMANDS = {
+    "backup": ("indexer.cli.backups:backup", "Back up the catalog, images, models and indexes while in use."),
     "bench": ("vsearch.cli.inference:bench", "Measure speed relative to a baseline."),
     "catalog": ("indexer.cli.catalog_import:catalog", "Import a product feed into the catalog, or upgrade its schema."),
     "dataset": ("vsearch.cli.train:dataset", "Pack training images into TFRecord shards and inspect them."),
@@ -36,6 +37,7 @@ COMMANDS = {
     "models": ("indexer.cli.models:models", "List and compare models, and choose the one used for searching."),
     "predict": ("vsearch.cli.inference:predict", "Classify photos with each network and by majority vote."),
     "prune": ("indexer.cli.index:prune", "Delete data that is no longer used."),
+    "restore": ("indexer.cli.backups:restore_", "Restore a backup to an empty data folder."),
     "review": ("webui.cli.review:review", "Label photos, and export and import labeled photos."),
     "search": ("webui.cli.serve:search", "Find the products that look most like a photo."),
     "serve": ("webui.cli.serve:serve", "Serve the shoppers' search page."),

@@ -113,6 +113,10 @@ class SchemaMismatch(CatalogError):
     """The catalog's schema belongs to an older or newer version of vsearch."""
 
 
+class BackupError(VSearchError):
+    """A backup cannot be made or restored."""
+
+
 class UploadsUnavailable(VSearchError):
     """Shoppers' photos cannot be stored."""
 
