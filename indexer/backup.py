@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 CATALOG = "catalog.sqlite"
 """Path of the catalog in a snapshot, whatever its database is."""
 
-FOLDERS = ("pictures", "checkpoints", "generations", "reader", "detector", "evaluation", "plans", "runs", "feeds")
+FOLDERS = ("pictures", "checkpoints", "generations", "reader", "detector", "evaluation", "plans", "runs")
 """Folders of the data folder that are backed up."""
 
 CACHES = ("cache", "trunk")

@@ -29,6 +29,7 @@ COMMANDS = {
     "catalog": ("indexer.cli.catalog_import:catalog", "Import a product feed into the catalog, or upgrade its schema."),
     "dataset": ("vsearch.cli.train:dataset", "Pack training images into TFRecord shards and inspect them."),
     "demo": ("webui.cli.serve:demo", "Index the demo shop, or your own feed, and serve the search page."),
+    "doctor": ("indexer.cli.doctor:doctor", "Check this installation, and say what to do."),
     "encode": ("vsearch.cli.inference:encode", "Write the embeddings of images to a file."),
     "evaluate": ("indexer.cli.evaluate:evaluate", "Measure retrieval and classification against ground truth."),
     "index": ("indexer.cli.index:index", "Build, check and roll back the published index."),
