@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from cronsim import CronSim
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -18,6 +17,7 @@ from catalog import jobs, queries
 from catalog.database import check_schema, connect, lock_for_writing
 from catalog.image_store import ImageStore
 from catalog.models import utc_now
+from indexer.jobs.worker import check_schedule, next_start
 from vsearch.core.errors import VSearchError
 from vsearch.core.files import checksum
 from vsearch.core.redaction import redact, redact_url
@@ -41,7 +41,7 @@ State = Literal["ok", "warning", "problem"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """The result of one check."""
 
     subject: str
@@ -49,10 +49,10 @@ class Finding:
     text: str
 
 
-Check = Callable[[], Iterator[Finding]]
+Check = Callable[[], Iterator[Diagnosis]]
 
 
-def diagnose(settings: Settings, *, open_encoder: OpenEncoder = Encoder) -> Iterator[Finding]:
+def diagnose(settings: Settings, *, open_encoder: OpenEncoder = Encoder) -> Iterator[Diagnosis]:
     """Yield the findings of all checks; a check that cannot be made is a problem of its subject."""
     yield from _guarded("data folder", lambda: _check_folder(settings))
     yield from _guarded("settings", lambda: _check_settings(settings))
@@ -64,31 +64,31 @@ def diagnose(settings: Settings, *, open_encoder: OpenEncoder = Encoder) -> Iter
         yield from _guarded("images", lambda: _check_images(settings, sessions))
         yield from _guarded("jobs", lambda: _check_jobs(settings, sessions))
     except VSearchError as error:
-        yield Finding("database", "problem", str(error))
+        yield Diagnosis("database", "problem", str(error))
     finally:
         if engine is not None:
             engine.dispose()
     yield from _guarded("index", lambda: _check_index(settings, open_encoder))
 
 
-def _guarded(subject: str, check: Check) -> Iterator[Finding]:
+def _guarded(subject: str, check: Check) -> Iterator[Diagnosis]:
     try:
         yield from check()
     except (VSearchError, OSError) as error:
-        yield Finding(subject, "problem", redact(str(error)))
+        yield Diagnosis(subject, "problem", redact(str(error)))
 
 
-def _check_folder(settings: Settings) -> Iterator[Finding]:
+def _check_folder(settings: Settings) -> Iterator[Diagnosis]:
     data = settings.data
     if not data.is_dir():
-        yield Finding(
+        yield Diagnosis(
             "data folder", "problem", f"{data.absolute()} does not exist. Give --data, or import a feed first."
         )
         return
     folders = [path for path in (data, *data.iterdir()) if path.is_dir()]
     locked = [path for path in folders if not os.access(path, os.R_OK | os.W_OK | os.X_OK)]
     if locked:
-        yield Finding(
+        yield Diagnosis(
             "data folder",
             "problem",
             f"{locked[0]} cannot be written by this user. Run commands as the user that owns it.",
@@ -98,12 +98,12 @@ def _check_folder(settings: Settings) -> Iterator[Finding]:
     text = f"{free / 1e9:.1f} GB are free on the disk of {data.absolute()}"
     if free < needed:
         remedy = f"index runs may need {needed / 1e9:.1f} GB. Make room, or run `vsearch prune`."
-        yield Finding("disk", "warning", f"{text}; {remedy}")
+        yield Diagnosis("disk", "warning", f"{text}; {remedy}")
     else:
-        yield Finding("disk", "ok", f"{text}.")
+        yield Diagnosis("disk", "ok", f"{text}.")
 
 
-def _check_settings(settings: Settings) -> Iterator[Finding]:
+def _check_settings(settings: Settings) -> Iterator[Diagnosis]:
     missing = [
         f"`{name}` names {path}, which does not exist. Correct it or create that."
         for name in ("feed_mapping", "canaries", "synonyms", "theme", "examples")
@@ -113,18 +113,18 @@ def _check_settings(settings: Settings) -> Iterator[Finding]:
         location = getattr(settings, name)
         if location and "://" not in location and not Path(location).exists():
             missing.append(f"`{name}` names {location}, which does not exist. Correct it or put it there.")
-    yield from (Finding("settings", "problem", text) for text in missing)
+    yield from (Diagnosis("settings", "problem", text) for text in missing)
     warnings = []
     if not settings.feed and settings.schedule:
         warnings.append("No `feed` is set, so nightly jobs import nothing. Set it to a path or URL.")
     if settings.admin_bind.startswith("0.0.0.0"):
         warnings.append("The admin pages listen on every address (`admin_bind`). Use 127.0.0.1 and a proxy with TLS.")
-    yield from (Finding("settings", "warning", text) for text in warnings)
+    yield from (Diagnosis("settings", "warning", text) for text in warnings)
     if not missing and not warnings:
-        yield Finding("settings", "ok", f"Files named by settings exist; the feed is {redact_url(settings.feed)}.")
+        yield Diagnosis("settings", "ok", f"Files named by settings exist; the feed is {redact_url(settings.feed)}.")
 
 
-def _check_database(engine: Engine, sessions: sessionmaker[Session]) -> Iterator[Finding]:
+def _check_database(engine: Engine, sessions: sessionmaker[Session]) -> Iterator[Diagnosis]:
     started = time.perf_counter()
     with engine.connect() as connection:
         check_schema(connection)
@@ -135,17 +135,17 @@ def _check_database(engine: Engine, sessions: sessionmaker[Session]) -> Iterator
     took = 1000 * (time.perf_counter() - started)
     text = f"{counts['products']:,} products, {counts['pictures']:,} images; {took:.0f} ms"
     if not counts["products"]:
-        yield Finding(
+        yield Diagnosis(
             "database", "warning", "The catalog has no products. Import a feed: `vsearch catalog import FEED`."
         )
     elif counts["unreadable"]:
         remedy = "`vsearch index report` lists them."
-        yield Finding("database", "warning", f"{text}. {counts['unreadable']:,} images cannot be read; {remedy}")
+        yield Diagnosis("database", "warning", f"{text}. {counts['unreadable']:,} images cannot be read; {remedy}")
     else:
-        yield Finding("database", "ok", f"{text}.")
+        yield Diagnosis("database", "ok", f"{text}.")
 
 
-def _check_images(settings: Settings, sessions: sessionmaker[Session]) -> Iterator[Finding]:
+def _check_images(settings: Settings, sessions: sessionmaker[Session]) -> Iterator[Diagnosis]:
     store = ImageStore(settings.pictures)
     with sessions() as session:
         sha256s = sorted({row.sha256 for row in queries.gallery_rows(session)})
@@ -157,18 +157,21 @@ def _check_images(settings: Settings, sessions: sessionmaker[Session]) -> Iterat
         text = (
             f"{len(lost):,} of {len(sha256s):,} images have no file, for example {lost[0][:12]}. Import the feed again."
         )
-        yield Finding("images", "problem", text)
+        yield Diagnosis("images", "problem", text)
     if damaged:
         text = f"{len(damaged)} of {len(sample)} sampled images are damaged, for example {store.path(damaged[0])}."
-        yield Finding("images", "problem", f"{text} Delete these files, and import the feed again.")
+        yield Diagnosis("images", "problem", f"{text} Delete these files, and import the feed again.")
     if not lost and not damaged:
-        yield Finding("images", "ok", f"{len(sha256s):,} images have files, and {len(sample)} sampled ones are intact.")
+        yield Diagnosis(
+            "images", "ok", f"{len(sha256s):,} images have files, and {len(sample)} sampled ones are intact."
+        )
 
 
-def _check_jobs(settings: Settings, sessions: sessionmaker[Session]) -> Iterator[Finding]:
+def _check_jobs(settings: Settings, sessions: sessionmaker[Session]) -> Iterator[Diagnosis]:
     now = utc_now()
     if settings.schedule:
-        following = next(CronSim(settings.schedule, now.astimezone()))
+        check_schedule(settings.schedule)
+        following = next_start(settings.schedule, now.astimezone())
         text = f"The next nightly job is due at {following:%Y-%m-%d %H:%M}"
     else:
         text = "No nightly job is scheduled (`schedule`)"
@@ -176,17 +179,17 @@ def _check_jobs(settings: Settings, sessions: sessionmaker[Session]) -> Iterator
         workers, latest = jobs.live_workers(session, now - WORKER_SEEN), jobs.latest(session, 200)
     if not workers:
         remedy = "Start `vsearch jobs worker`, or run `vsearch index run` from cron."
-        yield Finding("jobs", "warning", f"{text}, but no worker is running. {remedy}")
+        yield Diagnosis("jobs", "warning", f"{text}, but no worker is running. {remedy}")
     else:
-        yield Finding("jobs", "ok", f"{text}; {len(workers)} worker{'s' * (len(workers) > 1)} running.")
+        yield Diagnosis("jobs", "ok", f"{text}; {len(workers)} worker{'s' * (len(workers) > 1)} running.")
     nights = [job for job in latest if job.kind == "nightly" and job.finished_at]
     if nights and nights[0].state == "failed":
-        yield Finding("jobs", "problem", f"The last nightly job failed: {nights[0].message}")
+        yield Diagnosis("jobs", "problem", f"The last nightly job failed: {nights[0].message}")
     elif nights and nights[0].finished_at and settings.schedule and now - nights[0].finished_at > MISSED_NIGHTS:
-        yield Finding("jobs", "warning", f"The last nightly job ended at {nights[0].finished_at:%Y-%m-%d %H:%M} UTC.")
+        yield Diagnosis("jobs", "warning", f"The last nightly job ended at {nights[0].finished_at:%Y-%m-%d %H:%M} UTC.")
 
 
-def _check_index(settings: Settings, open_encoder: OpenEncoder) -> Iterator[Finding]:
+def _check_index(settings: Settings, open_encoder: OpenEncoder) -> Iterator[Diagnosis]:
     path = generations.current(settings.generations)
     generation = generations.load(path)
     started = time.perf_counter()
@@ -195,20 +198,20 @@ def _check_index(settings: Settings, open_encoder: OpenEncoder) -> Iterator[Find
     serving.encoder.blocks([serving.encoder.prepare(np.full((224, 224, 3), 128, dtype=np.uint8))])
     encoded = 1000 * (time.perf_counter() - opened)
     text = f"Checkpoint {serving.checkpoint.checkpoint_id} opens in {opened - started:.1f} s and encodes an image in"
-    yield Finding("model", "ok", f"{text} {encoded:.0f} ms; this CPU computes in {choose_precision('auto')}.")
+    yield Diagnosis("model", "ok", f"{text} {encoded:.0f} ms; this CPU computes in {choose_precision('auto')}.")
     yield from _check_delta(path, generation)
     gallery = generation.gallery
     text = f"Generation {generation.generation_id}: {len(gallery):,} images in {len(gallery.classes)} classes"
-    yield Finding("index", "ok", f"{text}; its files are intact.")
+    yield Diagnosis("index", "ok", f"{text}; its files are intact.")
 
 
-def _check_delta(path: Path, generation: Generation) -> Iterator[Finding]:
+def _check_delta(path: Path, generation: Generation) -> Iterator[Diagnosis]:
     delta = deltas.read(path.parent, path.name)
     if delta and len(delta.image_ids) > len(generation.gallery) // 5:
         text = (
             f"{len(delta.image_ids):,} images were added since the last index run. Searches are slower until the next."
         )
-        yield Finding("index", "warning", text)
+        yield Diagnosis("index", "warning", text)
 
 
 def _size(folder: Path) -> int:

@@ -195,6 +195,11 @@ def is_due(schedule: str, last: datetime, now: datetime) -> bool:
     return next(CronSim(schedule, max(last, now - MAX_DELAY))) <= now
 
 
+def next_start(schedule: str, after: datetime) -> datetime:
+    """Return the first time of a schedule after a time."""
+    return next(CronSim(schedule, after))
+
+
 def check_schedule(schedule: str) -> None:
     """Raise `SettingsError` if this is not a crontab line of five fields."""
     try:
