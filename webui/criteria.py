@@ -83,15 +83,25 @@ class Criteria:
         """Return the chosen values of a facet."""
         return dict(self.chosen).get(facet, ())
 
-    def without(self, name: str) -> "Criteria":
-        """Return a copy without one filter: "price", "stock", "width", "words" or a facet."""
+    @property
+    def in_use(self) -> tuple[tuple[str, str], ...]:
+        """The filters in use, (name, value) as for `without`; the value is empty if the name says enough."""
+        price = self.price_min is not None or self.price_max is not None
+        used = {"words": self.text, "price": price, "stock": self.in_stock, "width": self.width_max}
+        facets = ((name, value) for name, values in self.chosen for value in values)
+        return (*((name, "") for name, value in used.items() if value not in ("", False, None)), *facets)
+
+    def without(self, name: str, value: str = "") -> "Criteria":
+        """Return a copy without one filter: "price", "stock", "width", "words", a facet, or one value of a facet."""
         removed: dict[str, dict[str, Any]] = {
             "price": {"price_min": None, "price_max": None},
             "stock": {"in_stock": False},
             "width": {"width_max": None},
             "words": {"text": ""},
         }
-        kept = tuple(item for item in self.chosen if item[0] != name)
+        others = tuple(other for other in self.values_of(name) if value and other != value)
+        chosen = ((key, others if key == name else values) for key, values in self.chosen)
+        kept = tuple((key, values) for key, values in chosen if values)
         return self.with_changes(**removed.get(name, {"chosen": kept}))
 
     def query(self) -> dict[str, Any]:

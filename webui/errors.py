@@ -158,7 +158,7 @@ def _handle_unexpected(error: Exception) -> Response:
 def _results_url(status: int) -> str | None:
     """Return the URL of the results to go back to, without the query string if it was invalid."""
     if status == 400:
-        return url_for("shop.show_results", **(request.view_args or {}))
+        return url_for(request.endpoint or "", **(request.view_args or {}))
     return request.script_root + request.full_path.rstrip("?") if status in (429, 503) else None
 
 
@@ -180,7 +180,7 @@ def _respond(status: int, code: str, message: str, fields: Sequence[tuple[str, s
     else:
         default = gettext("Back in a moment") if status == 503 else gettext("Something went wrong")
         title = str(TITLES.get(code, default))
-        back = _results_url(status) if request.endpoint == "shop.show_results" else None
+        back = _results_url(status) if request.endpoint in ("shop.show_results", "shop.show_similar") else None
         page = render_template("error.html", title=title, message=message, back=back)
         response = Response(page, mimetype="text/html")
     response.status_code = status

@@ -1,6 +1,7 @@
 """Shoppers' verdicts on results: "This is it", "Similar", "Wrong", without an account."""
 
 from flask import Blueprint, Flask, abort, redirect, request, url_for
+from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from catalog.models import utc_now
@@ -20,6 +21,7 @@ def register(app: Flask, settings: Settings) -> None:
         upload_days=settings.upload_days,
         review_days=settings.review_days,
         keeps_samples=settings.review_sample_share > 0,
+        asks_for_feedback=settings.feedback,
     )
 
 
@@ -39,6 +41,8 @@ def rate(photo_id: str) -> Response | dict[str, str]:
 
 def keep_rating(photo_id: str, rating: Rating) -> dict[str, str]:
     """Keep a verdict on a product for a shopper's photo; return what was kept, and until when."""
+    if not services().settings.feedback:
+        abort(404, gettext("Feedback is switched off in this shop."))
     found = services().review_photos.rate(photo_id, rating, utc_now())
     if found is None:
         abort(404, PHOTO_UNAVAILABLE)

@@ -26,8 +26,8 @@ from webui.services import Services
 WORDS_DEPTH = 600
 """Number of the closest products with the words that are ordered by where they have them."""
 
-SORT_DEPTH = 100
-"""Number of the closest designs that are sorted by price."""
+MIN_SORTED, MAX_SORTED = 100, 1000
+"""All similar designs are sorted by price, up to `MAX_SORTED`; if there are fewer than `MIN_SORTED`, the closest."""
 
 Find = Callable[[Search], SearchResult]
 
@@ -86,6 +86,7 @@ class ResultPage:
     result: SearchResult
     timings: dict[str, float]  # milliseconds by step
 
+    sorted_count: int = 0  # of the designs that are sorted by price
     first_rank: int = 1  # of the products on this page, among all
     chips: tuple[Chip, ...] = ()  # the most probable classes, and the chosen one
     boxes: tuple[DetectedBox, ...] = ()  # largest first, so that none is covered by another
@@ -105,6 +106,11 @@ class ResultPage:
     def filtered_out(self) -> int:
         """How many similar products the filters hide, up to `MAX_COUNTED`, if they hide all of them; else 0."""
         return self.close_unfiltered if self.nothing_close else 0
+
+    @property
+    def sorts_all_similar(self) -> bool:
+        """Whether the designs that are sorted by price are those that are at least similar."""
+        return MIN_SORTED <= self.sorted_count < MAX_SORTED
 
     @property
     def close(self) -> tuple[Match, ...]:
@@ -186,6 +192,7 @@ def _page(
         is_close=bool(_close(hits)),
         result=result,
         timings={**result.timings, **timings},
+        sorted_count=0 if criteria.sort == "likeness" else len(hits),
         first_rank=wanted - size,
     )
 
@@ -229,7 +236,7 @@ def _ranked(
     """Search until there are enough hits, one for each design if `by_design`; return all, and these in their order."""
     number = narrowing.facets.design_of if by_design else int
     sort, ranks = narrowing.criteria.sort, narrowing.word_ranks
-    depth = wanted if sort == "likeness" else max(wanted, SORT_DEPTH)
+    depth = wanted if sort == "likeness" else MAX_SORTED
     count = depth if ranks is None else max(depth, WORDS_DEPTH)
     while True:
         result = found or find(replace(search, k=count))
@@ -240,7 +247,10 @@ def _ranked(
             break
         found, count = None, 4 * count
     hits = list(best.values())
-    return result, hits if sort == "likeness" else _by_price(hits[:SORT_DEPTH], narrowing)
+    if sort == "likeness":
+        return result, hits
+    similar = _close(hits)[:MAX_SORTED]
+    return result, _by_price(similar if len(similar) >= MIN_SORTED else hits[:MIN_SORTED], narrowing)
 
 
 def _by_words(hits: Sequence[LabeledHit], narrowing: Narrowing) -> Sequence[LabeledHit]:

@@ -1,5 +1,8 @@
 """The web pages for shoppers, and their images."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from urllib.parse import urlsplit
 
@@ -8,7 +11,8 @@ from flask_babel import gettext, lazy_gettext
 from werkzeug.wrappers import Response
 
 from catalog import queries
-from catalog.queries import ProductCard
+from catalog.queries import ProductCard, ProductDetail
+from vsearch.core.errors import InvalidRequest
 from vsearch.imaging.codec import Picture, decode
 from vsearch.search.engine import ALL
 from webui import admission, formatting, monitoring, photo_boxes, results
@@ -17,6 +21,7 @@ from webui.image_files import form_fields
 from webui.languages import message_of
 from webui.product_data import structured_data
 from webui.responsive_images import MEDIA_TYPES
+from webui.results import ResultPage
 from webui.review_photos import WHOLE, area_of
 from webui.services import RecognizedNumber, services
 
@@ -108,31 +113,38 @@ def show_results(photo_id: str) -> tuple[str, int] | Response:
     page = results.find_products(services(), picture, criteria)
     monitoring.add_timings(page.timings)
     services().sampler.consider(photo_id, criteria, page.result, nothing_close=page.nothing_close)
-
-    def url_with(**changes: object) -> str:
-        return url_for(".show_results", photo_id=photo_id, **criteria.with_changes(**changes).query())
-
     height, width = picture.shape[:2]
     html = render_template(
         "results.html",
+        **_results_context(page, problems, partial(url_for, ".show_results", photo_id=photo_id)),
         photo_id=photo_id,
-        page=page,
-        url_with=url_with,
         width=width,
         height=height,
         BADGE_RADIUS=photo_boxes.BADGE_RADIUS,
-        all=ALL,
-        sort_depth=results.SORT_DEPTH,
-        max_counted=results.MAX_COUNTED,
         whole=WHOLE,
         feedback_url=url_for("feedback.rate", photo_id=photo_id, **criteria.query()),
         given=services().review_photos.verdicts_on(photo_id),
         area_of=area_of,
-        currencies=currencies,
-        typed={name: request.args[name] for name in problems},
-        problems={name: message_of(error) for name, error in problems.items()},
     )
     return html, 400 if problems else 200
+
+
+def _results_context(
+    page: ResultPage, problems: Mapping[str, InvalidRequest], address: Callable[..., str]
+) -> dict[str, object]:
+    """Return what the template of results needs; `address` returns their URL for a query."""
+    criteria = page.criteria
+    return {
+        "page": page,
+        "here": address(),
+        "url_of": lambda other: address(**other.query()),
+        "url_with": lambda **changes: address(**criteria.with_changes(**changes).query()),
+        "all": ALL,
+        "max_counted": results.MAX_COUNTED,
+        "currencies": services().catalog.currencies(),
+        "typed": {name: request.args[name] for name in problems},
+        "problems": {name: message_of(error) for name, error in problems.items()},
+    }
 
 
 @blueprint.post("/results/<photo_id>/delete")
@@ -145,18 +157,30 @@ def delete_photo(photo_id: str) -> Response:
 @blueprint.get("/robots.txt")
 def robots() -> Response:
     """Keep crawlers away from searches and from shoppers' photos."""
-    paths = ("api/", "photos/", "results/", "search")
+    paths = ("api/", "photos/", "products/*/similar", "results/", "search")
     rules = "".join(f"Disallow: {url_for('shop.home', lang=None)}{path}\n" for path in paths)
     return Response(f"User-agent: *\n{rules}", mimetype="text/plain")
+
+
+@blueprint.get("/products/<path:sku>/similar")
+def show_similar(sku: str) -> tuple[str, int] | Response:
+    """Show the products most similar to a product of the catalog, with the filters of `show_results`."""
+    detail = _find_product(sku)
+    criteria, problems = from_form(request.args, services().catalog.currencies())
+    address = partial(url_for, ".show_similar", sku=sku)
+    if not problems and has_other_numbers(request.args, criteria):
+        return redirect(address(**criteria.query()), code=303)
+    criteria = replace(criteria, box=None, visual_only=False, article_number="")
+    page = results.find_similar(services(), detail.card.product_id, criteria)
+    monitoring.add_timings(page.timings)
+    html = render_template("similar.html", **_results_context(page, problems, address), detail=detail)
+    return html, 400 if problems else 200
 
 
 @blueprint.get("/products/<path:sku>")
 def product(sku: str) -> str | Response:
     """Show one product and others that look like it; or, by the `product_page` setting, redirect to the shop's page."""
-    with services().sessions() as session:
-        detail = queries.product_by_sku(session, sku)
-    if detail is None:
-        abort(404, gettext("This product is not available. Upload a photo to find similar ones."))
+    detail = _find_product(sku)
     address = formatting.web_address(detail.item.url)
     if services().settings.product_page == "shop" and address:
         return redirect(address)
@@ -209,10 +233,16 @@ def example(example_id: str) -> Response:
     return response
 
 
+def _find_product(sku: str) -> ProductDetail:
+    with services().sessions() as session:
+        detail = queries.product_by_sku(session, sku)
+    return detail or abort(404, gettext("This product is not available. Upload a photo to find similar ones."))
+
+
 def _results_before() -> str:
     """Return the URL of the results that link to this page; "" if the shopper comes from elsewhere."""
     referrer = urlsplit(request.referrer or "")
-    is_results = referrer.path.startswith(f"{request.script_root}/results/")
+    is_results = referrer.path.startswith(f"{request.script_root}/results/") or referrer.path.endswith("/similar")
     return request.referrer or "" if is_results and referrer.netloc == request.host else ""
 
 

@@ -201,7 +201,7 @@ def test_robots_txt(client):
     rules = client.get("/robots.txt")
     assert rules.mimetype == "text/plain"
     disallowed = [line.removeprefix("Disallow: ") for line in rules.text.splitlines()[1:]]
-    assert disallowed == ["/api/", "/photos/", "/results/", "/search"]
+    assert disallowed == ["/api/", "/photos/", "/products/*/similar", "/results/", "/search"]
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def results(site):
 
 def open_filters(page, width: int) -> None:
     if width < 900:
-        page.get_by_text("Filters", exact=True).click()
+        page.locator("[data-refine] > summary").click()
 
 
 SHOWS = """titles => {
@@ -55,14 +55,14 @@ def test_choose_facets_and_go_back(open_page, site, results, width, javascript):
     before = titles(page)
     open_filters(page, width)
     page.locator(".facet summary", has_text="Color").click()
-    moss = page.get_by_label("moss")
+    moss = page.locator("input[value=moss]")
     if javascript:
         moss.check(no_wait_after=True)
     else:
         moss.check()
         page.get_by_role("button", name="Apply").click()
     page.wait_for_url(re.compile(r"attr.color=moss"))
-    assert page.get_by_label("moss").is_checked()
+    assert page.locator("input[value=moss]").is_checked()
     assert page.locator(".option", has_text="moss").locator(".count").text_content() == str(
         page.locator(".card").count()
     )
@@ -80,7 +80,8 @@ def test_words_width_and_sort(open_page, site, results, width):
     page.get_by_label("Fits a width of").fill("120")
     page.get_by_label("Describe it").press("Enter")
     page.wait_for_url(re.compile(r"width_max=120"))
-    assert set(titles(page)) == {"Lamp Model 6", "Lamp Model 7"}
+    page.wait_for_function(SHOWS, arg=["Lamp Model 6", "Lamp Model 7"])
+    open_filters(page, width)
     page.get_by_label("Sort by").select_option("price_desc", no_wait_after=True)
     page.wait_for_url(re.compile(r"sort=price_desc"))
     assert titles(page) == ["Lamp Model 7", "Lamp Model 6"]
@@ -103,8 +104,77 @@ def test_a_card_stands_for_its_variants(open_page, site, results, width):
     page.wait_for_url(re.compile("/products/P-04"))
     page.go_back()
     page.get_by_role("link", name="More like Chair Model 3 velvet").click()
-    page.wait_for_url(re.compile("/products/P-03#similar"))
-    assert page.locator("#similar").is_visible()
+    page.wait_for_url(re.compile("/products/P-03/similar"))
+    assert page.get_by_role("heading", name="Chair Model 3 velvet").is_visible()
+    assert not {"Chair Model 3 velvet", "Chair Model 4 velvet"} & set(titles(page)), "nor its variant"
+
+
+@phone_and_desktop
+@with_and_without_javascript
+def test_filters_in_use_are_removed_one_by_one(open_page, site, results, width, javascript):
+    """On a phone, the panel stays folded, so that results are in sight."""
+    query = "?class=all&attr.color=moss&attr.color=white&stock=in&price_max=160"
+    page = open_page(site, width, javascript=javascript, path=results + query)
+    page.locator("[data-refine] > summary", has_text="Filters (4)").wait_for(state="attached")
+    assert page.get_by_label("Describe it").is_visible() == (width > 900)
+    assert page.locator(".card").first.bounding_box()["y"] < (600 if javascript else 740)
+    page.get_by_role("link", name="Remove moss").click()
+    page.wait_for_url(lambda url: "attr.color=white" in url and "moss" not in url)
+    page.get_by_role("link", name="Remove up to €160").click()
+    page.wait_for_url(lambda url: "price_max" not in url)
+    page.get_by_role("link", name="Clear all").click()
+    page.wait_for_url(re.compile(r"/results/[0-9a-f]+\?class=all$"))
+    page.locator(".in-use").wait_for(state="detached")
+    assert fits(page, width)
+
+
+@phone_and_desktop
+@with_and_without_javascript
+def test_similar_products_are_narrowed_like_results(open_page, site, results, width, javascript):
+    page = open_page(site, width, javascript=javascript, path="/products/P-03/similar")
+    open_filters(page, width)
+    page.get_by_label("Describe it").fill("lamp")
+    page.get_by_label("Describe it").press("Enter")
+    page.wait_for_url(re.compile(r"/products/P-03/similar\?text=lamp"))
+    page.get_by_role("link", name="Remove “lamp”").wait_for()
+    assert all("Lamp" in title for title in titles(page))
+    page.get_by_role("link", name="Next").click()
+    page.wait_for_url(re.compile(r"page=2"))
+    page.go_back()
+    page.get_by_role("heading", name="Chair Model 3 velvet").wait_for()
+    assert fits(page, width)
+    assert not javascript or violations(page) == []
+
+
+SHARE = """navigator.share = async (given) => { globalThis.shared = given; }"""
+
+
+@pytest.mark.parametrize("path", ["results", "/products/P-02", "/products/P-02/similar"])
+def test_share_the_page(open_page, site, results, path):
+    page = open_page(site, 360)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    address = f"{page.url.rstrip('/')}{results if path == 'results' else path}"
+    page.goto(address)
+    page.evaluate("Object.defineProperty(navigator, 'share', {value: undefined, configurable: true})")
+    share = page.get_by_role("button", name="Share")
+    share.wait_for()
+    share.click()
+    page.get_by_role("button", name="Link copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == address
+
+
+def test_share_with_the_system(open_page, site, results):
+    page = open_page(site, 360)
+    page.add_init_script(SHARE)
+    page.goto(page.url.rstrip("/") + f"{results}?class=all")
+    page.get_by_role("button", name="Share").click()
+    page.wait_for_function("globalThis.shared")
+    assert page.evaluate("shared.url") == page.url
+
+
+def test_share_needs_javascript(open_page, site, results):
+    page = open_page(site, javascript=False, path=results)
+    assert not page.get_by_role("button", name="Share").is_visible()
 
 
 def test_keyboard(open_page, site, results):

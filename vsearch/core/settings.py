@@ -105,6 +105,8 @@ class Settings(BaseModel):
     """Disk space for uploads, in GB; the oldest are deleted to make room."""
     review_sample_share: Share = 0.0
     """Share of the searches without a close match, or with an uncertain class, whose photos are kept for review."""
+    feedback: bool = True
+    """Let shoppers say whether a result is right."""
     review_days: int = Field(180, ge=1)
     """Days to keep photos for review, and the labels given to them."""
     session_minutes: int = Field(60, ge=1)

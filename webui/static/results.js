@@ -4,10 +4,12 @@ import { boxText, cropTool } from "./crop.js";
 
 const status = document.querySelector("[data-results-status]");
 let shown = location.pathname + location.search;
+const WIDE = 960; // px, from which filters are beside the results
 let turn = 0; // counts visits, so that only the last one is shown
 
 function setUp() {
   const tool = document.querySelector("[data-box-tool]");
+  if (!tool) return; // products that are similar to a product
   cropTool(tool, {
     search(box) {
       const url = new URL(tool.dataset.url, location.href);
@@ -17,7 +19,8 @@ function setUp() {
   });
 }
 
-const summaries = (root) => [...root.querySelectorAll("details")].map((each) => [each.querySelector("summary")?.textContent.trim(), each]);
+const nameOf = (details) => ("refine" in details.dataset ? "refine" : details.querySelector("summary")?.textContent.trim());
+const summaries = (root) => [...root.querySelectorAll("details")].map((each) => [nameOf(each), each]);
 
 /** Return a function that finds the element in new results that had the focus in the old ones. */
 function focusKeeper() {
@@ -56,6 +59,7 @@ async function visit(address, { push = true, toTop = false } = {}) {
   if (push && response.url !== location.href) history.pushState(null, "", response.url);
   shown = location.pathname + location.search;
   setUp();
+  document.dispatchEvent(new Event("vsearch:results"));
   refocus()?.focus({ preventScroll: true });
   const heading = found.querySelector("h1");
   status.textContent = heading.textContent;
@@ -82,7 +86,9 @@ document.addEventListener("submit", (event) => {
   const fields = new FormData(form, event.submitter);
   url.search = new URLSearchParams([...fields].filter(([, value]) => value !== ""));
   event.preventDefault();
-  visit(url.href);
+  const panel = event.submitter && innerWidth < WIDE && form.closest("[data-refine]");
+  if (panel) panel.open = false; // it lies above the results
+  visit(url.href, { toTop: Boolean(panel) });
 });
 
 addEventListener("popstate", () => {
