@@ -14,7 +14,7 @@ from vsearch.core.errors import UnknownClass
 from vsearch.search.engine import ALL
 from webui.criteria import Criteria
 from webui.narrowing import Narrowing, find_words
-from webui.results import SORT_DEPTH
+from webui.results import MAX_SORTED
 from webui.services import Services
 
 
@@ -72,7 +72,7 @@ def find_by_words(services: Services, criteria: Criteria) -> WordResults:
         rows = (facets.row_of(product_id) for product_id in ranked)
         found = np.fromiter((row for row in rows if row >= 0 and passing[row]), dtype=np.int64)
         if criteria.sort != "likeness":
-            found = _by_price(narrowed.narrowing, found[:SORT_DEPTH])
+            found = _by_price(narrowed.narrowing, found[:MAX_SORTED])
         first = (criteria.page - 1) * size
         wanted = facets.product_ids[found[first : first + size + 1]].tolist()
         cards = tuple(islice(queries.products_by_ids(session, wanted), size))

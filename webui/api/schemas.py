@@ -202,7 +202,7 @@ class SearchParameters(Request):
     attributes: dict[str, list[str]] | None = None
     """Values of attributes, of which products must have one each: `attr.color=red&attr.color=white`."""
     sort: Sort = "likeness"
-    """By price, the 100 closest products are sorted."""
+    """By price, all similar products are sorted, up to 1,000; if there are fewer than 100 of them, the 100 closest."""
     page: int = Field(1, ge=1, le=MAX_PAGE)
     visual: Literal["only"] | None = None
     """`only`: do not read an article number from the photo."""
