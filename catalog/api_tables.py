@@ -1,9 +1,9 @@
-"""The tables of the API: keys, answers to be repeated, and batches of product changes."""
+"""The tables of the API: keys, answers to be repeated, batches of product changes, and webhooks."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, LargeBinary, String, Text
+from sqlalchemy import JSON, ForeignKey, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from catalog.models import Base, RowId, UtcDateTime
@@ -53,3 +53,22 @@ class ProductBatch(Base):
     content: Mapped[str] = mapped_column(Text)
     """JSON: {"products": [...], "withdraw": [SKU, ...]}."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class WebhookDelivery(Base):
+    """A message to be sent, or sent, to a webhook because a job has ended."""
+
+    __tablename__ = "webhook_delivery"
+    __table_args__ = (UniqueConstraint("job_id", "url"), {"sqlite_autoincrement": True})
+
+    delivery_id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.job_id", ondelete="CASCADE"))
+    url: Mapped[str]
+    payload: Mapped[str] = mapped_column(Text)
+    """JSON, exactly as signed."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    """When to try next; None once it was delivered or given up."""
+    problem: Mapped[str] = mapped_column(default="")
+    """Why the last attempt failed; empty if it was delivered."""

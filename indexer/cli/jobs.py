@@ -9,9 +9,11 @@ from typing import Any
 import click
 
 from catalog import jobs as job_table
+from catalog import webhook_queue
+from catalog.api_tables import WebhookDelivery
 from catalog.database import open_catalog
 from catalog.models import Job, utc_now
-from indexer.jobs import execution, kinds
+from indexer.jobs import execution, kinds, webhooks
 from indexer.jobs.execution import run_alarm
 from indexer.jobs.worker import Worker
 from vsearch.cli import json_option, pass_settings
@@ -165,3 +167,44 @@ def _progress(job: Job) -> str:
         return redact(job.message)
     done, total = job.progress.get("done", 0), job.progress.get("total", 0)
     return f"{job.progress['stage']}: {done} of {total}" if total else str(job.progress["stage"])
+
+
+@jobs.command("webhooks", epilog="Example: vsearch jobs webhooks --test")
+@click.option("--test", is_flag=True, help="Send a test message to each address now.")
+@click.option("--new-secret", is_flag=True, help="Print a random value for the setting `webhook_secret` and exit.")
+@pass_settings
+def webhooks_(settings: Settings, *, test: bool, new_secret: bool) -> None:
+    """Show the latest messages to webhooks about jobs that have ended, or send a test message.
+
+    A worker (`vsearch jobs worker`) sends them, and repeats failed attempts for two days.
+    """
+    if new_secret:
+        click.echo(webhooks.new_secret())
+    elif test:
+        _test_webhooks(settings)
+    else:
+        with open_catalog(settings.catalog_url) as sessions, sessions() as session:
+            lines = [
+                (str(each.job_id), redact_url(each.url), str(each.attempts), _webhook_state(each))
+                for each in webhook_queue.latest(session)
+            ]
+        table("Messages to webhooks", ("job", "address", "attempts", "state"), lines, right=("attempts",))
+
+
+def _test_webhooks(settings: Settings) -> None:
+    key, now = webhooks.read_secret(settings), utc_now()
+    payload = json.dumps({"type": "test", "timestamp": now.isoformat(), "data": {}})
+    failed = False
+    for url in webhooks.addresses(settings):
+        problem = webhooks.post(url, payload, webhooks.headers(key, "msg_test", payload, now))
+        click.echo(f"{redact_url(url)}: {problem or 'accepted.'}", err=bool(problem))
+        failed |= bool(problem)
+    if failed:
+        sys.exit(1)
+
+
+def _webhook_state(delivery: WebhookDelivery) -> str:
+    if delivery.next_at is None:
+        return f"given up: {delivery.problem}" if delivery.problem else "delivered"
+    when = f"{delivery.next_at:%Y-%m-%d %H:%M} UTC"
+    return f"{delivery.problem} Next attempt at {when}." if delivery.problem else f"waiting since {when}"

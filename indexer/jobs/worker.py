@@ -21,7 +21,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from catalog import jobs
 from catalog.database import lock_for_writing, open_catalog
 from catalog.models import Job, utc_now
+from indexer.jobs import webhooks
 from indexer.jobs.execution import STOPPED, claim_next, process_name, raise_alarm, recover, retry_or_fail
+from indexer.jobs.webhooks import WebhookThread
 from vsearch.core.errors import SettingsError, VSearchError
 from vsearch.core.settings import PREFIX, Settings
 
@@ -58,6 +60,7 @@ class Worker:
         self._stop_jobs = threading.Event()
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._retry_at: dict[int, float] = {}
+        self._webhooks = WebhookThread(settings, self._started) if webhooks.addresses(settings) else None
 
     def run(self) -> None:
         """Run jobs. An error such as an unreachable catalog is logged, raises the alarm once, and leads to a retry.
@@ -67,6 +70,8 @@ class Worker:
         """
         with open_catalog(self._settings.catalog_url, write=True, migrate=self._settings.auto_upgrade):
             log.info("waiting for jobs")
+        if self._webhooks:
+            self._webhooks.start()
         in_trouble = False
         before = {number: signal.signal(number, self._handle_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
@@ -82,6 +87,8 @@ class Worker:
                     self._stopping.wait(MINUTE)
         finally:
             self._end_children()
+            if self._webhooks:
+                self._webhooks.stop()
             for number, handler in before.items():
                 signal.signal(number, handler)
 

@@ -68,6 +68,11 @@ class Settings(BaseModel):
     alarm: str = ""
     """Command, run without a shell, that receives the message of a failed job on standard input; test it with
     `vsearch jobs alarm`."""
+    webhook_urls: str = ""
+    """Addresses that are told when a job has ended, separated by commas; see docs/api.md."""
+    webhook_secret: str = ""
+    """Key that signs these messages: `whsec_` and 24 to 64 bytes in Base64; `vsearch jobs webhooks --new-secret` makes
+    one."""
     currency: str = Field("EUR", pattern="^[A-Z]{3}$")
     """Currency of feed prices that do not specify one, and of price filters while no product has a price."""
     host: str = "127.0.0.1"
@@ -315,4 +320,6 @@ def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
 def _shown(name: str, value: object) -> str:
     if value is None:
         return ""
+    if name == "webhook_secret":
+        return "***" if value else ""
     return redact(str(value)) if name == "alarm" else redact_url(str(value))  # a command may contain several URLs
