@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from catalog.database import INSERTS, chunks
 from catalog.models import FeedImport, FeedPicture, Image, Product, utc_now
 
 MAX_RECORDED_FINDINGS = 1000
+
+BATCH = "batch"
+"""State of the record of a batch of changes by the API, which is not an import of a feed."""
 
 
 def last_columns(session: Session) -> list[str]:
@@ -21,9 +24,15 @@ def last_columns(session: Session) -> list[str]:
 
 
 def last_import(session: Session) -> FeedImport | None:
-    """Return the last import that was not refused."""
-    finished = select(FeedImport).where(FeedImport.state != "refused")
+    """Return the last import of a feed that was not refused."""
+    finished = select(FeedImport).where(FeedImport.state.not_in(("refused", BATCH)))
     return session.scalar(finished.order_by(FeedImport.import_id.desc()).limit(1))
+
+
+def batches_after(session: Session, last: FeedImport) -> bool:
+    """Return whether the API has changed products since an import."""
+    later = exists().where(FeedImport.state == BATCH, FeedImport.import_id > last.import_id)
+    return session.scalar(select(later)) or False
 
 
 def unreadable(session: Session) -> list[str]:
@@ -131,7 +140,8 @@ def forget_picture_states(session: Session, named: Collection[str], before: date
 
 def unimported_pictures(session: Session) -> set[str]:
     """Return the SHA-256 of images fetched since the last successful import; a repeated import will need them."""
-    last = select(func.max(FeedImport.finished_at)).where(FeedImport.state != "refused").scalar_subquery()
+    feeds = FeedImport.state.not_in(("refused", BATCH))
+    last = select(func.max(FeedImport.finished_at)).where(feeds).scalar_subquery()
     newer = or_(last.is_(None), FeedPicture.fetched_at > last)
     return set(session.scalars(select(FeedPicture.sha256).where(FeedPicture.sha256.is_not(None), newer)))
 

@@ -120,6 +120,15 @@ def open_jobs(session: Session, kind: str | None = None) -> list[Job]:
     return _rows(session, wanted if kind is None else wanted.where(Job.kind == kind))
 
 
+def page(session: Session, before: int | None, limit: int, *, kind: str = "", state: str = "") -> list[Job]:
+    """Return the latest jobs of a kind and in a state, or all, newest first; with `before`, those with smaller ids."""
+    wanted = select(Job).order_by(Job.job_id.desc()).limit(limit)
+    conditions = [Job.job_id < before] if before is not None else []
+    conditions += [Job.kind == kind] if kind else []
+    conditions += [Job.state == state] if state else []
+    return _rows(session, wanted.where(*conditions))
+
+
 def latest(session: Session, limit: int = 20) -> list[Job]:
     """Return the latest jobs, newest first."""
     return _rows(session, select(Job).order_by(Job.job_id.desc()).limit(limit))

@@ -150,7 +150,7 @@ def _matching(session: Session, wanted: str) -> ColumnElement[bool]:
 def _feed_problems(session: Session) -> dict[str, list[str]]:
     """Return what the last import found wrong, by SKU."""
     found: dict[str, list[str]] = {}
-    last = next(iter(imports.latest(session, 1)), FeedImport(findings=[]))
+    last = imports.last_import(session) or FeedImport(findings=[])
     for finding in last.findings:
         if finding["sku"]:
             found.setdefault(finding["sku"], []).append(finding["reason"])

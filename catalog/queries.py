@@ -158,14 +158,22 @@ def withdrawn_product_ids(session: Session) -> NDArray[np.int64]:
     return np.fromiter(session.scalars(select(Product.product_id).where(~LIVE)), dtype=np.int64)
 
 
-def snapshot(session: Session) -> dict[str, ProductItem]:
-    """Return every product by SKU, including withdrawn ones, with the SHA-256 of its images."""
-    images: dict[int, list[str]] = {}
-    pictures = select(Image.product_id, Image.sha256).order_by(Image.product_id, Image.position)
-    for product_id, sha256 in session.execute(pictures):
-        images.setdefault(product_id, []).append(sha256)
-    products = session.execute(select(*Product.__table__.columns).order_by(Product.sku))
-    return {row.sku: _item(row, images.get(row.product_id, ())) for row in products}
+def snapshot(session: Session, skus: Iterable[str] | None = None) -> dict[str, ProductItem]:
+    """Return every product by SKU, or some, including withdrawn ones, with the SHA-256 of their images."""
+    found: dict[str, ProductItem] = {}
+    for part in [None] if skus is None else chunks(skus):
+        images: dict[int, list[str]] = {}
+        pictures = select(Image.product_id, Image.sha256).order_by(Image.product_id, Image.position)
+        products = select(*Product.__table__.columns).order_by(Product.sku)
+        if part is not None:
+            pictures, products = (
+                pictures.join(Product).where(Product.sku.in_(part)),
+                products.where(Product.sku.in_(part)),
+            )
+        for product_id, sha256 in session.execute(pictures):
+            images.setdefault(product_id, []).append(sha256)
+        found.update({row.sku: _item(row, images.get(row.product_id, ())) for row in session.execute(products)})
+    return found
 
 
 def picture_sizes(session: Session) -> dict[str, tuple[int, int]]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from catalog import imports, product_edits, queries, review_retention, reviews, stored_blocks
+from catalog import imports, product_batches, product_edits, queries, review_retention, reviews, stored_blocks
 from catalog.database import chunks, open_catalog, reclaim_space
 from catalog.image_store import ImageStore, import_lock
 from catalog.models import FeedImport, IndexRun, Job, utc_now
@@ -259,6 +259,10 @@ class _Collector:
         before = self.now - timedelta(days=self.settings.keep_record_days)
         for path in modified_before(self.settings.feeds.glob("*"), before.timestamp()):
             yield _file("feeds", path)
+        with self.sessions() as session:
+            batches = product_batches.stale(session, before)
+        for batch_id in batches:
+            yield Garbage("product batches", 1, 0, partial(self._discard_batch, batch_id))
         log_files = list(self.settings.jobs.glob("*.log"))  # before the ids: a job has a row before it has a log
         with self.sessions() as session:
             known = set(session.scalars(select(Job.job_id)))
@@ -276,6 +280,10 @@ class _Collector:
     def _delete_job(self, job_id: int, log_file: Garbage) -> None:
         self._delete_rows(Job, [job_id])
         log_file.delete()
+
+    def _discard_batch(self, batch_id: int) -> None:
+        with self.sessions.begin() as session:
+            product_batches.discard(session, batch_id)
 
     def _delete_rows(self, table: RecordTable, ids: Sequence[int]) -> None:
         with self.sessions.begin() as session:

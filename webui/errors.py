@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 from catalog.product_edits import EditConflict
 from vsearch.core import errors
 from webui.connections import REJECTED
+from webui.job_queue import JobIsOpen
 from webui.languages import SOURCE, language, message_of
 from webui.services import services
 
@@ -26,6 +27,7 @@ STATUSES: dict[type[errors.VSearchError], int] = {
     errors.GenerationError: 503,
     errors.CatalogError: 503,
     errors.UploadsUnavailable: 503,
+    JobIsOpen: 409,
 }
 
 ADMIN_STATUSES: dict[type[errors.VSearchError], int] = {errors.AccountError: 400, EditConflict: 409}

@@ -23,6 +23,7 @@ from vsearch.models.encoder import Encoder
 from vsearch.search.engine import Engine
 from vsearch.search.serving import OpenEncoder
 from webui import create_admin_app, create_app
+from webui.api.idempotency import delete_expired
 from webui.connections import ConnectionLimits, Server
 from webui.services import Services, services_of
 
@@ -181,6 +182,7 @@ class BackgroundThread:
                 next_expiry = time.monotonic() + EXPIRE_SECONDS
                 _attempt(self._services.uploads.expire)
                 _attempt(self._services.review_photos.delete_expired)
+                _attempt(lambda: delete_expired(self._services.sessions))
 
     def _read_catalog(self) -> None:
         """Read what has changed, so that the first search after an import need not wait."""

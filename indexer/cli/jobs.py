@@ -43,6 +43,7 @@ def run(
     nightly                    import the configured feed, and index the catalog
     index                      index the catalog
     import feed=F images=I     import a feed; with dry_run=yes, store a preview of what it changes
+    upsert batch=N             add, change and withdraw products that were sent to the API
     train plan=P photos=D      train with a plan, in the data folder's runs/PLAN or run=NAME; reviewed=no leaves out
                                the photos reviewed on the admin pages
     compare model=M            evaluate a model against the one in use, or against=N

@@ -123,20 +123,20 @@ def import_feed(
                 gates.enforce(feed, gates.check_reading(reading, before, settings), reading, accept)
                 warnings = (*reading.warnings, *gates.price_jump_warnings(reading, before))
                 reading = replace(reading, warnings=warnings)
-                reading, results = _fetch(reading, context, progress, results)
+                reading, results = fetch_images(reading, context, progress, results)
                 gates.enforce(feed, gates.check_pictures(results.values(), settings), reading, accept)
             if dry_run:
                 with sessions() as session:
-                    return replace(_report(session, reading, results, store, dry_run=True), checksum=found)
+                    return replace(changes_of(session, reading, results, store, dry_run=True), checksum=found)
             with sessions.begin() as session:
                 lock_for_writing(session)
-                report = replace(_report(session, reading, results, store), checksum=found)
+                report = replace(changes_of(session, reading, results, store), checksum=found)
                 _write(session, report, results)
                 _record(session, report, reading.columns, about, clock)
             return report
         except FeedRejected as error:
             if not dry_run:
-                findings = _as_json(error.findings) if isinstance(error, FeedGateError) else []
+                findings = findings_as_json(error.findings) if isinstance(error, FeedGateError) else []
                 end = {"finished_at": clock(), "state": "refused", "findings": findings, "message": str(error)}
                 about["inputs_checksum"] = ""
                 with sessions.begin() as session:
@@ -169,7 +169,7 @@ def _check_pictures_again(
         last = imports.last_import(session)
         if last is None or last.inputs_checksum != inputs or len(last.findings) >= imports.MAX_RECORDED_FINDINGS:
             return None, {}
-        if imports.unimported_pictures(session):
+        if imports.unimported_pictures(session) or imports.batches_after(session, last):
             return None, {}
         names = imports.pictures_in_use(session)
     results = sync_pictures(names, context, progress)
@@ -190,7 +190,7 @@ def _import_unchanged(
     report = ImportReport(Changes(unchanged=products), 0, findings, warnings, context.dry_run)
     if not context.dry_run:
         with context.sessions.begin() as session:
-            imports.write_picture_states(session, _failures(results))
+            imports.write_picture_states(session, failures_of(results))
             _record(session, report, last.columns, about, clock)
     return report
 
@@ -205,13 +205,14 @@ def _record(
             state="imported" if report.changes else "unchanged",
             columns=list(columns),
             counts=report.counts(),
-            findings=_as_json(report.findings),
+            findings=findings_as_json(report.findings),
             message="; ".join(report.warnings),
         )
     )
 
 
-def _failures(results: Mapping[str, FetchResult]) -> dict[str, PictureState]:
+def failures_of(results: Mapping[str, FetchResult]) -> dict[str, PictureState]:
+    """Return the states of images that could not be fetched, by name."""
     return {name: result.state for name, result in results.items() if result.state.problem}
 
 
@@ -224,7 +225,7 @@ def _catalog_state(session: Session) -> CatalogState:
     return CatalogState(live, tuple(imports.last_columns(session)))
 
 
-def _fetch(
+def fetch_images(
     reading: FeedReading, context: FetchContext, progress: Progress, fetched: Mapping[str, FetchResult]
 ) -> tuple[FeedReading, dict[str, FetchResult]]:
     """Return the feed with findings about its images added, and the results of its images, fetching the others."""
@@ -242,15 +243,20 @@ def _fetch(
     return replace(reading, errors=tuple(findings), warnings=warnings), results
 
 
-def _report(
+def changes_of(
     session: Session,
     reading: FeedReading,
     results: Mapping[str, FetchResult],
     store: ImageStore,
     *,
     dry_run: bool = False,
+    skus: Collection[str] | None = None,
 ) -> ImportReport:
-    snapshot, edits = queries.snapshot(session), product_edits.by_sku(session)
+    """Return the changes from the catalog to a feed, whose images have been fetched.
+
+    Only the products with these SKUs, or else all, are compared; those that the feed lacks are withdrawn.
+    """
+    snapshot, edits = queries.snapshot(session, skus), product_edits.by_sku(session, skus)
     items, used = [], set()
     for row in reading.rows:
         contents = [results[name].state.sha256 for name in row.item.images]
@@ -263,8 +269,8 @@ def _report(
     changes = diff((product_edits.edited(item, edits.get(item.sku, {})) for item in items), snapshot, keep)
     new = {result.state.sha256 for result in results.values() if result.new} & used
     edited = tuple(item for item in items if item.sku in edits)
-    skus = (*(item.sku for item in (*changes.changed, *changes.restored)), *changes.withdrawn)
-    earlier = {sku: snapshot[sku] for sku in skus}
+    affected = (*(item.sku for item in (*changes.changed, *changes.restored)), *changes.withdrawn)
+    earlier = {sku: snapshot[sku] for sku in affected}
     return ImportReport(changes, len(new), reading.errors, reading.warnings, dry_run, edited, earlier)
 
 
@@ -282,12 +288,18 @@ def _images(contents: Sequence[str], before: ProductItem | None, store: ImageSto
 
 
 def _write(session: Session, report: ImportReport, results: Mapping[str, FetchResult]) -> None:
-    sizes = {result.state.sha256: result.state.size for result in results.values()}
-    catalog_changes.apply(session, report.changes, sizes)
-    product_edits.keep_feed_values(session, report.edited)
-    imports.write_picture_states(session, _failures(results))
+    write_changes(session, report, results)
     imports.forget_picture_states(session, results.keys(), before=utc_now() - PICTURE_STATE_RETENTION)
 
 
-def _as_json(findings: Sequence[FeedFinding]) -> list[dict[str, object]]:
+def write_changes(session: Session, report: ImportReport, results: Mapping[str, FetchResult]) -> None:
+    """Write the changes, what the feed says about edited products, and which images could not be fetched."""
+    sizes = {result.state.sha256: result.state.size for result in results.values()}
+    catalog_changes.apply(session, report.changes, sizes)
+    product_edits.keep_feed_values(session, report.edited)
+    imports.write_picture_states(session, failures_of(results))
+
+
+def findings_as_json(findings: Sequence[FeedFinding]) -> list[dict[str, object]]:
+    """Return the findings that a record of an import has room for, without passwords."""
     return [asdict(found) | {"reason": redact(found.reason)} for found in findings[: imports.MAX_RECORDED_FINDINGS]]

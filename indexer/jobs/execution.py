@@ -30,13 +30,14 @@ from vsearch.core.settings import Settings
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["nightly", "index", "update", "import", "train", "compare", "promote", "rollback"]
+Kind = Literal["nightly", "index", "update", "import", "upsert", "train", "compare", "promote", "rollback"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 EXCLUSIVE_KINDS: Final[Sequence[tuple[str, ...]]] = (
     ("nightly", "index", "compare", "promote", "rollback"),
     ("update",),
     ("import",),
+    ("upsert",),  # so that batches are applied in their order
     ("train",),
 )
 """Groups of kinds, with at most one job of each running at a time. A nightly job never waits for a training run."""

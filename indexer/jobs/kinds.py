@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from catalog.database import open_for_dry_run
+from catalog.database import open_catalog, open_for_dry_run
 from indexer import catalog_report
 from indexer.build import reindex
 from indexer.build.delta_update import update_delta
@@ -18,6 +18,7 @@ from indexer.cli.catalog_images import list_images
 from indexer.cli.catalog_import import import_and_report, print_findings, print_import
 from indexer.feed.gates import GATES, FeedGateError
 from indexer.feed.import_preview import preview_feed
+from indexer.feed.upserts import apply_batch
 from indexer.jobs.execution import JobFunction, Outcome
 from indexer.promotion import promote as promotion
 from indexer.promotion import reader_promotion
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "import": ("feed", "images", "mapping", "dry_run", "checksum"),
+    "upsert": ("batch",),
     "train": ("plan", "photos", "run", "reviewed"),
     "compare": ("model", "against"),
     "promote": ("model", "allow_drop", "reason"),
@@ -118,6 +120,12 @@ def _import(settings: Settings, arguments: Mapping[str, Any], progress: Progress
     return Outcome(report.text(), {"counts": report.counts(), "warnings": list(report.warnings)})
 
 
+def _upsert(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> Outcome:
+    with open_catalog(settings.catalog_url, write=True) as sessions:
+        result = apply_batch(settings, int(arguments["batch"]), sessions=sessions, progress=progress)
+    return Outcome(result.text(), asdict(result))
+
+
 def _train(settings: Settings, arguments: Mapping[str, Any], progress: Progress) -> Outcome:
     from vsearch.models.tensorflow_startup import import_tensorflow
 
@@ -177,6 +185,7 @@ FUNCTIONS: dict[str, JobFunction] = {
     "index": _index,
     "update": _update,
     "import": _import,
+    "upsert": _upsert,
     "train": _train,
     "compare": _compare,
     "promote": _promote,
@@ -207,6 +216,8 @@ def parse_arguments(
             allowed = " and ".join(f"{each}=VALUE" for each in names) or "no arguments"
             raise VSearchError(f"A job of kind {kind} does not take {argument!r}. It takes {allowed}.")
         found[name] = str(Path(value).absolute()) if "://" not in value and Path(value).exists() else value
+    if kind == "upsert" and not re.fullmatch("[0-9]{1,15}", found.get("batch", "")):
+        raise VSearchError("A job of kind upsert needs batch=NUMBER, a batch of products that the API stored.")
     _check_arguments(settings, kind, found)
     return found
 

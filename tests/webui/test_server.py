@@ -9,6 +9,7 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -145,6 +146,7 @@ def run_background_thread(engine: FakeEngine) -> list[str]:
         uploads=SimpleNamespace(expire=lambda: tasks.append("expire")),
         review_photos=SimpleNamespace(delete_expired=lambda: tasks.append("delete expired")),
         key_use=SimpleNamespace(write=lambda: None),
+        sessions=MagicMock(),
     )
     background = server.BackgroundThread(services, refresh_seconds=0.002)
     background.start()

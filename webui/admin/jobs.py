@@ -11,8 +11,8 @@ from werkzeug.wrappers import Response
 from catalog import audit, jobs
 from catalog.database import lock_for_writing
 from catalog.models import Job, utc_now
-from vsearch.core.errors import InvalidRequest
 from vsearch.core.redaction import redact
+from webui import job_queue
 from webui.admin.access import account_name, requires
 from webui.services import services
 
@@ -84,19 +84,8 @@ def queue(kind: str, arguments: Mapping[str, object], *, start_at: datetime | No
 
 
 def add(kind: str, arguments: Mapping[str, object], *, start_at: datetime | None = None) -> int:
-    """Queue a job, record that in the audit log, and return its id.
-
-    Raises:
-        InvalidRequest: a job of the same kind with the same arguments is waiting or running.
-    """
-    with services().sessions.begin() as session:
-        lock_for_writing(session)
-        for job in jobs.open_jobs(session, kind):
-            if kind == "nightly" or job.arguments == arguments:
-                raise InvalidRequest(f"Job {job.job_id}, the same as this, is already {job.state}.")
-        job_id = jobs.add(session, kind, arguments, utc_now(), requested_by=account_name(), start_at=start_at)
-        audit.record(session, account_name(), f"start {kind}", f"job {job_id}", arguments)
-    return job_id
+    """Queue a job in the name of the account, as `job_queue.add` does, and return its id."""
+    return job_queue.add(services().sessions, kind, arguments, by=account_name(), start_at=start_at)
 
 
 def _find(job_id: int) -> Job:

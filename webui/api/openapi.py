@@ -11,6 +11,7 @@ from flask import render_template
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
+from webui.api import idempotency
 from webui.api.answers import absolute_url
 from webui.api.operations import ATTRIBUTE, LANGUAGE, OPERATIONS, PREFIX, Operation, blueprint
 from webui.api.schemas import Problem
@@ -27,6 +28,13 @@ LANGUAGE_PARAMETER = {
     "required": False,
     "description": "Language of error messages, and of the pages that addresses lead to; one of the shop's.",
     "schema": {"type": "string", "enum": ["en", "de", "fr"], "default": "en"},
+}
+IDEMPOTENCY_PARAMETER = {
+    "name": idempotency.HEADER,
+    "in": "header",
+    "required": False,
+    "description": "With an API key: a repetition of this request within a day gets the same answer.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": idempotency.MAX_LENGTH, "pattern": "^[ -~]+$"},
 }
 SECURITY = "key"
 KEYS = "A key of the API; each operation names the scope that it needs."
@@ -88,6 +96,8 @@ def _entry(found: Operation) -> dict[str, Any]:
         entry["description"] = " ".join(found.description.split())
     query = _query_parameters(found.query) if found.query else ()
     entry["parameters"] = [*_path_parameters(found.path), *query, LANGUAGE_PARAMETER]
+    if found.method == "POST":
+        entry["parameters"].append(IDEMPOTENCY_PARAMETER)
     if content := _body(found):
         entry["requestBody"] = {"required": True, "content": content}
     success: dict[str, Any] = {"description": HTTPStatus(found.status).phrase}
@@ -100,7 +110,7 @@ def _entry(found: Operation) -> dict[str, Any]:
         | not_modified
         | {
             str(status): {"description": HTTPStatus(status).phrase, "content": problem}
-            for status in sorted({*COMMON_PROBLEMS, *found.problems})
+            for status in sorted({*COMMON_PROBLEMS, *found.problems, *((409,) if found.method == "POST" else ())})
         }
     )
     return entry

@@ -17,9 +17,11 @@ from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.wrappers import Response
 
 from catalog.api_keys import Scope
-from webui.authentication import API, require
+from webui.api import idempotency
+from webui.authentication import API, caller, require
 from webui.errors import InvalidFields
 from webui.languages import check_api_language
+from webui.services import services
 
 PREFIX = "/api/v1"
 ATTRIBUTE = "attr."
@@ -27,6 +29,9 @@ ATTRIBUTE = "attr."
 
 LANGUAGE = "lang"
 """Query parameter of all operations: the language of messages, and of the pages that addresses lead to."""
+
+TYPES = ("str", "int", "float")
+"""Names of the types of a union, which pydantic adds to the path of a field."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -81,7 +86,14 @@ def operation(
         @wraps(view)
         def handle(**values: Any) -> Response:
             require(scope, public=public)
-            return _response(found, view(**values, **_arguments(found)))
+
+            def carry_out() -> Response:
+                return _response(found, view(**values, **_arguments(found)))
+
+            holder, key = caller(), request.headers.get(idempotency.HEADER)
+            if method != "POST" or holder is None or key is None:
+                return carry_out()
+            return idempotency.once(services().sessions, holder.key_id, key, carry_out)
 
         blueprint.add_url_rule(path, view.__name__, handle, methods=[method])
         return view
@@ -143,7 +155,9 @@ def _explained(errors: list[ErrorDetails]) -> Iterator[tuple[str, str]]:
     """Yield the path of each invalid field, and what is wrong; a value that fits none of several types only once."""
     seen = set()
     for error in errors:
-        path = [str(part) for part in error["loc"] if isinstance(part, int) or str(part).isidentifier()]
+        path = [
+            str(part) for part in error["loc"] if part not in TYPES and (isinstance(part, int) or part.isidentifier())
+        ]
         field = ".".join(path)[:200]
         if field not in seen:
             seen.add(field)

@@ -9,7 +9,8 @@ from webui.errors import InvalidFields
 from webui.image_files import load_or_create_key
 from webui.services import services
 
-KEY_FILE = "cursor.key"
+KEY_FILE = "session.key"
+"""Shared with the sessions of the admin pages, which sign with another salt."""
 
 
 def cursor_of(listed: object, after: int) -> str:

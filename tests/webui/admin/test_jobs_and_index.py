@@ -48,7 +48,7 @@ def test_starting_cancelling_and_repeating_jobs(staff, visitor):
     ada = visitor("admin")
     page = ada.post("/admin/jobs/start/nightly").location
     assert ada.get(page).status_code == 200
-    assert ada.post("/admin/jobs/start/nightly").status_code == 400, "one at a time"
+    assert ada.post("/admin/jobs/start/nightly").status_code == 409, "one at a time"
     assert ada.post("/admin/jobs/start/train").status_code == 404
     assert ada.post(f"{page}/retry").status_code == 503
     assert ada.post(f"{page}/cancel").location == page
