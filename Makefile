@@ -6,7 +6,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check fix lock translations
+.PHONY: help demo test quick check audit fix lock translations
 
 help:  ## Show this list.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,10 +21,17 @@ test: .venv/ready  ## Run all tests.
 quick: .venv/ready  ## Run the tests that do not train networks, start a browser or take long.
 	$(PYTEST) -m "not slow and not keras and not browser and not shared_data"
 
-check: .venv/ready  ## Check lint, format and types; changes nothing.
+check: .venv/ready  ## Check lint, format, types and security; changes nothing.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive vsearch catalog indexer webui migrations
+
+audit: .venv/ready  ## Look up known vulnerabilities of the pinned versions at pypi.org.
+	$(BIN)/pip install --quiet uv
+	@$(BIN)/uv tool run --quiet 'pip-audit>=2.10,<3' --strict --no-deps --disable-pip --progress-spinner off \
+		--requirement constraints.txt \
+		|| { echo "Not clean, or not known: see above. It needs pypi.org; a mirror has no data on vulnerabilities." >&2; exit 1; }
 
 fix: .venv/ready  ## Apply the linter's fixes, and format.
 	$(BIN)/ruff check --fix .

@@ -107,7 +107,8 @@ def _last_id(connection: Connection, table: Table) -> int | None:
         return connection.execute(statement, {"name": table.name}).scalar()
     if (sequence := _sequence(connection, table)) is None:
         return None
-    last = f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {sequence}"
+    # PostgreSQL has quoted the name.
+    last = f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {sequence}"  # nosec B608
     return connection.execute(sa.text(last)).scalar()
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
@@ -117,11 +118,18 @@ def _check_settings(settings: Settings) -> Iterator[Diagnosis]:
     warnings = []
     if not settings.feed and settings.schedule:
         warnings.append("No `feed` is set, so nightly jobs import nothing. Set it to a path or URL.")
-    if settings.admin_bind.startswith("0.0.0.0"):
+    if _is_every_address(settings.admin_bind.rpartition(":")[0]):
         warnings.append("The admin pages listen on every address (`admin_bind`). Use 127.0.0.1 and a proxy with TLS.")
     yield from (Diagnosis("settings", "warning", text) for text in warnings)
     if not missing and not warnings:
         yield Diagnosis("settings", "ok", f"Files named by settings exist; the feed is {redact_url(settings.feed)}.")
+
+
+def _is_every_address(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_unspecified
+    except ValueError:  # a name
+        return False
 
 
 def _check_database(engine: Engine, sessions: sessionmaker[Session]) -> Iterator[Diagnosis]:

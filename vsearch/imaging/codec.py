@@ -303,7 +303,7 @@ def _load_png(data: bytes, image: Image.Image) -> None:
 
 def _noise(seed: int) -> bytes:
     """Return bytes that decode to noise in an unfinished scan, for any restart marker expected next."""
-    noise = random.Random(seed)
+    noise = random.Random(seed)  # nosec B311 # reproducible, not secret
     restarts = (b"", *(bytes((0xFF, marker)) for marker in range(0xD0, 0xD8)))
     return b"".join(restart + bytes(noise.randrange(255) for _ in range(64)) for restart in restarts)
 

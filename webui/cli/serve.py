@@ -212,4 +212,4 @@ def _serve(settings: Settings, values: dict[str, Any]) -> None:
     program = "from vsearch.cli import main; main()"
     options = [word for name, value in values.items() if value is not None for word in (f"--{name}", str(value))]
     arguments = ["--data", str(settings.data), "--log-level", settings.log_level, "serve", *options]
-    os.execv(sys.executable, [sys.executable, "-c", program, *arguments])
+    os.execv(sys.executable, [sys.executable, "-c", program, *arguments])  # nosec B606
