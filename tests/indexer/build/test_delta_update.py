@@ -1,8 +1,6 @@
 """Updates of the delta of the published generation."""
 
-import signal
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +11,7 @@ from indexer.build.class_indexes import NAMED_ALL, OTHER
 from indexer.build.delta_update import DeltaReport, class_of, update_delta
 from indexer.build.generation_checks import verify_published
 from tests.fakes import FakeEncoder, FrozenClock
-from tests.indexer.killed_run import KillingProgress, events, logging_encoder, run_until, spread
-from tests.indexer.shop import CATEGORIES, Shop, settings_of
+from tests.indexer.shop import CATEGORIES, Shop
 from vsearch.core.errors import NoGeneration, VerificationFailed
 from vsearch.detection.detector import no_detector
 from vsearch.imaging.codec import decode
@@ -184,32 +181,3 @@ def test_verification_includes_the_delta(indexed_shop: Shop) -> None:
 def test_an_update_needs_a_published_index(empty_shop: Shop) -> None:
     with pytest.raises(NoGeneration):
         update(empty_shop)
-
-
-def updating_child(folder: Path, progress: KillingProgress) -> None:
-    settings = settings_of(folder)
-    update_delta(settings, open_encoder=logging_encoder(folder), progress=progress, clock=progress.clock)
-
-
-@pytest.mark.slow
-def test_an_update_may_be_killed_at_any_moment(indexed_shop: Shop, tmp_path: Path) -> None:
-    """The previous delta or the new one is served; nothing is encoded twice, lost or doubled."""
-    folder = indexed_shop.settings.data
-    indexed_shop.add([f"A{number}" for number in range(6)], CATEGORIES[2])
-    assert run_until(folder, None, updating_child) == 0
-    counts, engine = events(folder), Engine(indexed_shop.settings, FakeEncoder)
-    skus = [f"A{number}" for number in range(6)]
-    for number, moment in enumerate(spread(counts, sum(counts.values()))):
-        new = [f"B{number:03d}{letter}" for letter in "abcdef"]
-        indexed_shop.add(new, CATEGORIES[2])
-        assert run_until(folder, moment, updating_child) == -signal.SIGKILL, moment
-        engine.refresh()
-        assert engine.problem is None
-        assert found_by_own_image(indexed_shop, engine, skus[-1])
-        assert run_until(folder, None, updating_child) == 0
-        engine.refresh()
-        assert all(found_by_own_image(indexed_shop, engine, sku) for sku in new)
-        ids = engine.serving.generation.gallery.image_ids
-        assert ids.tolist() == sorted(row.image_id for row in indexed_shop.rows())
-        skus += new
-    assert list(indexed_shop.settings.generations.rglob(".new-*")) == []
