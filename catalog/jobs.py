@@ -13,6 +13,9 @@ from vsearch.core.errors import CatalogError
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 OPEN: tuple[State, ...] = ("queued", "running")
 
+WORKER_SEEN = timedelta(minutes=3)
+"""A worker reports every minute; one that was not seen for this long has died."""
+
 
 def add(
     session: Session,

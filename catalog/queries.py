@@ -238,6 +238,13 @@ def latest_runs(session: Session, limit: int = 10) -> list[IndexRun]:
     return list(session.scalars(select(IndexRun).order_by(IndexRun.run_id.desc()).limit(limit)))
 
 
+def last_runs_by_state(session: Session) -> dict[str, tuple[datetime, datetime]]:
+    """Return when the last index run of each state that has ended began and ended."""
+    newest = select(func.max(IndexRun.run_id)).where(IndexRun.finished_at.is_not(None)).group_by(IndexRun.state)
+    runs = session.scalars(select(IndexRun).where(IndexRun.run_id.in_(newest)))
+    return {run.state: (run.started_at, run.finished_at) for run in runs if run.finished_at}
+
+
 def job_counts(session: Session) -> list[tuple[str, str, int]]:
     """Return (kind, state, number of jobs) for every combination that exists."""
     rows = session.execute(select(Job.kind, Job.state, func.count()).group_by(Job.kind, Job.state))

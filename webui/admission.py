@@ -13,6 +13,7 @@ from flask import Flask, request
 from flask_babel import gettext
 from flask_limiter import ApplicationLimit, Limiter, RateLimitExceeded
 from limits import parse_many
+from prometheus_client import Gauge
 from werkzeug.exceptions import BadRequest, Forbidden, NotFound, ServiceUnavailable, TooManyRequests, default_exceptions
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.sansio.utils import host_is_trusted
@@ -20,7 +21,7 @@ from werkzeug.wrappers import Response
 
 from vsearch.core.errors import SettingsError
 from vsearch.core.settings import Settings
-from webui import errors
+from webui import errors, monitoring
 from webui.authentication import API, caller
 from webui.connections import REJECTED, WAITED, client_network
 
@@ -83,10 +84,12 @@ def check_requests(app: Flask, settings: Settings, hosts: Sequence[str] = ()) ->
     @app.before_request
     def admit() -> None:
         if REJECTED in request.environ:
+            monitoring.count_turned_away("incomplete")
             raise default_exceptions[request.environ[REJECTED]]()
         if request.endpoint in HEALTH_ENDPOINTS:
             return
         if request.environ.get(WAITED, 0.0) > MAX_WAIT_SECONDS:
+            monitoring.count_turned_away("waited")
             raise ServiceUnavailable(retry_after=RETRY_SECONDS)
         if hosts and not host_is_trusted(request.host.lower(), hosts):
             raise BadRequest(gettext("This host name is not served."))
@@ -99,7 +102,8 @@ def check_requests(app: Flask, settings: Settings, hosts: Sequence[str] = ()) ->
 def _limit_searches(app: Flask, settings: Settings) -> None:
     slots = threading.BoundedSemaphore(settings.searches_in_flight or max(1, settings.threads * 3 // 4))
     for endpoint in SEARCH_ENDPOINTS:
-        app.view_functions[endpoint] = _limit_concurrency(app.view_functions[endpoint], slots)
+        running = monitoring.metrics_of(app).in_flight
+        app.view_functions[endpoint] = _limit_concurrency(app.view_functions[endpoint], slots, running)
     limiter = Limiter(
         lambda: client_network(request.remote_addr or ""),
         app=app,
@@ -109,6 +113,7 @@ def _limit_searches(app: Flask, settings: Settings) -> None:
 
     @app.errorhandler(RateLimitExceeded)
     def too_many(error: RateLimitExceeded) -> Response:
+        monitoring.count_turned_away("rate limit")
         current = limiter.current_limit
         seconds = int(current.reset_at - time.time()) if current else RETRY_SECONDS
         return errors.handle_http(TooManyRequests(retry_after=max(1, seconds)))
@@ -134,15 +139,19 @@ def _key_number() -> str:
     return str(holder.key_id) if holder else ""
 
 
-def _limit_concurrency(view: Callable[..., Any], slots: threading.BoundedSemaphore) -> Callable[..., Any]:
+def _limit_concurrency(
+    view: Callable[..., Any], slots: threading.BoundedSemaphore, running: Gauge
+) -> Callable[..., Any]:
     """Reject a search at once if all slots are taken: waiting would block a thread."""
 
     @wraps(view)
     def limited(*args: Any, **kwargs: Any) -> Any:
         if not slots.acquire(blocking=False):
+            monitoring.count_turned_away("searches in flight")
             raise ServiceUnavailable(retry_after=RETRY_SECONDS)
         try:
-            return view(*args, **kwargs)
+            with running.track_inprogress():
+                return view(*args, **kwargs)
         finally:
             slots.release()
 

@@ -112,11 +112,7 @@ class UploadStore:
 
     def expired(self, now: float, room_for: int = 0) -> list[Path]:
         """Return the photos to delete: those too old, then the oldest until the rest and `room_for` bytes fit."""
-        photos = []
-        for path in self.folder.glob("*.jpg"):
-            with suppress(FileNotFoundError):  # deleted by another process
-                status = path.stat()
-                photos.append((status.st_mtime, status.st_size, path))
+        photos = list(self._photos())
         excess = sum(size for _, size, _ in photos) + room_for - self._max_bytes
         expired = []
         for modified, size, path in sorted(photos):
@@ -125,6 +121,17 @@ class UploadStore:
             excess -= size
             expired.append(path)
         return expired
+
+    def size(self) -> int:
+        """Return the size of all photos, in bytes."""
+        return sum(size for _, size, _ in self._photos())
+
+    def _photos(self) -> Iterator[tuple[float, int, Path]]:
+        """Yield the time, the size in bytes and the path of each photo."""
+        for path in self.folder.glob("*.jpg"):
+            with suppress(FileNotFoundError):  # deleted by another process
+                status = path.stat()
+                yield status.st_mtime, status.st_size, path
 
     def check(self) -> None:
         """Check that a photo can be stored."""

@@ -1,26 +1,29 @@
-"""Health checks, Prometheus metrics, and the step timings of each request.
+"""Health checks, counters of requests and searches for Prometheus, and the step timings of each request.
 
-Only operators see details. One process handles all requests, so its counters are complete.
+Only operators see details. One process handles all requests, so its counters are complete. What is measured when
+`/metrics` is read is in `webui.state_metrics`.
 """
 
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
-from typing import Any
+from typing import Any, Literal, get_args
 
 from flask import Blueprint, Flask, Response, current_app, g, request
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from sqlalchemy.orm import Session
 
-from catalog import imports, queries
 from catalog.database import check_schema
 from vsearch.core.errors import UploadsUnavailable, VSearchError
-from webui.services import Services, services
+from webui import state_metrics
+from webui.services import services
 
 BUCKETS = (0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10)
 _EXTENSION = "vsearch.metrics"
+
+Reason = Literal["searches in flight", "waited", "rate limit", "incomplete"]
+"""Why a request was turned away: too many searches at once, it waited too long for a thread, its client has made too
+many, or it was too large or did not arrive in time."""
 
 blueprint = Blueprint("health", __name__)
 admin_blueprint = Blueprint("admin_health", __name__)
@@ -68,7 +71,7 @@ def ready_details() -> tuple[dict[str, Any], int]:
 
 
 class RequestMetrics:
-    """The request counters of one application."""
+    """The counters of one application."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -79,6 +82,16 @@ class RequestMetrics:
         self.steps = Histogram(
             "vsearch_step_seconds", "Seconds per search step.", ("step",), buckets=BUCKETS, registry=registry
         )
+        self.searches = Counter(
+            "vsearch_searches", "Searches by best match label and routing.", ("best", "routing"), registry=registry
+        )
+        self.in_flight = Gauge("vsearch_searches_in_flight", "Searches running now.", registry=registry)
+        self.turned_away = Counter(
+            "vsearch_turned_away", "Requests turned away without a search.", ("reason",), registry=registry
+        )
+        for reason in get_args(Reason):  # a counter that starts with 1 has no increase
+            self.turned_away.labels(reason)
+        ProcessCollector(registry=registry)
 
 
 @contextmanager
@@ -92,6 +105,28 @@ def measure(step: str) -> Iterator[None]:
 def add_timings(milliseconds: Mapping[str, float]) -> None:
     """Record steps measured elsewhere."""
     g.setdefault("timings", {}).update(milliseconds)
+
+
+def count_search(best: str, routing: str) -> None:
+    """Count a search.
+
+    Args:
+        best: the match label of its best hit; "found" if it was by words, which give no label, or "none" without hits.
+        routing: "routed", "chosen" or "all" (see `SearchResult.routing`), or "words".
+    """
+    metrics_of(current_app).searches.labels(best, routing).inc()
+
+
+def count_turned_away(reason: Reason) -> None:
+    """Count a request that is turned away."""
+    metrics_of(current_app).turned_away.labels(reason).inc()
+
+
+def metrics_of(app: Flask) -> RequestMetrics:
+    """Return the counters of an application."""
+    found = app.extensions[_EXTENSION]
+    assert isinstance(found, RequestMetrics)
+    return found
 
 
 def register(app: Flask) -> None:
@@ -118,51 +153,6 @@ def register(app: Flask) -> None:
 @admin_blueprint.get("/metrics")
 def metrics() -> Response:
     """Report the metrics in the Prometheus text format."""
-    counters: RequestMetrics = current_app.extensions[_EXTENSION]
-    body = generate_latest(counters.registry) + generate_latest(_current_state(services()))
+    counters = metrics_of(current_app)
+    body = generate_latest(counters.registry) + generate_latest(state_metrics.collect(services()))
     return Response(body, content_type=CONTENT_TYPE_LATEST)
-
-
-def _current_state(served: Services) -> CollectorRegistry:
-    registry = CollectorRegistry()
-
-    def set_gauge(name: str, description: str, value: float) -> None:
-        Gauge(f"vsearch_{name}", description, registry=registry).set(value)
-
-    set_gauge("problem", "1 if the newest index cannot be served.", served.engine.problem is not None)
-    try:
-        manifest = served.engine.serving.generation.manifest
-    except VSearchError:
-        set_gauge("ready", "1 if photos can be searched.", 0)
-    else:
-        set_gauge("ready", "1 if photos can be searched.", 1)
-        set_gauge("index_pictures", "Images in the served index.", sum(part.count for part in manifest.classes))
-        created = manifest.created_at.timestamp()
-        set_gauge("index_created_timestamp_seconds", "When the served index was built.", created)
-    with served.sessions() as session:
-        _add_catalog(session, registry)
-    return registry
-
-
-def _add_catalog(session: Session, registry: CollectorRegistry) -> None:
-    counts = queries.counts(session)
-    products = Gauge("vsearch_products", "Products in the catalog.", ("state",), registry=registry)
-    products.labels("live").set(counts["products"])
-    products.labels("withdrawn").set(counts["withdrawn"])
-    pictures = Gauge("vsearch_pictures", "Images in the catalog.", ("state",), registry=registry)
-    pictures.labels("readable").set(counts["pictures"])
-    pictures.labels("unreadable").set(counts["unreadable"])
-    pictures.labels("unavailable").set(imports.count_failing_pictures(session))
-    jobs = Gauge("vsearch_jobs", "Background jobs by kind and state.", ("kind", "state"), registry=registry)
-    for kind, state, count in queries.job_counts(session):
-        jobs.labels(kind, state).set(count)
-
-    def set_timestamps(name: str, description: str, ended: Mapping[str, datetime]) -> None:
-        gauge = Gauge(f"vsearch_{name}_timestamp_seconds", description, ("state",), registry=registry)
-        for state, finished_at in ended.items():
-            gauge.labels(state).set(finished_at.timestamp())
-
-    runs = {run.state: run.finished_at for run in reversed(queries.latest_runs(session, 20)) if run.finished_at}
-    set_timestamps("last_run", "When the last index run with each outcome ended.", runs)
-    imported = imports.last_finished_by_state(session)
-    set_timestamps("last_import", "When the last import with each outcome ended.", imported)

@@ -15,7 +15,7 @@ from catalog.queries import ProductCard, ProductDetail
 from vsearch.core.errors import InvalidRequest
 from vsearch.imaging.codec import Picture, decode
 from vsearch.search.engine import ALL
-from webui import admission, formatting, monitoring, photo_boxes, results
+from webui import admission, formatting, monitoring, photo_boxes, results, search_records
 from webui.criteria import Criteria, from_form, has_other_numbers
 from webui.image_files import form_fields
 from webui.languages import message_of
@@ -111,7 +111,7 @@ def show_results(photo_id: str) -> tuple[str, int] | Response:
             return redirect(_product_url(number.product, photo_id, criteria), code=303)
         criteria = criteria.with_changes(article_number=number.number if number else criteria.article_number)
     page = results.find_products(services(), picture, criteria)
-    monitoring.add_timings(page.timings)
+    search_records.record_page(page)
     services().sampler.consider(photo_id, criteria, page.result, nothing_close=page.nothing_close)
     height, width = picture.shape[:2]
     html = render_template(

@@ -20,9 +20,6 @@ from vsearch.index.generation import Manifest
 from webui.admin.access import requires
 from webui.services import services
 
-WORKER_SEEN = timedelta(minutes=3)
-"""A worker reports every minute; one that was not seen for this long has died."""
-
 ATTENTION = timedelta(days=7)
 """How far back failures are listed."""
 
@@ -70,7 +67,7 @@ def show() -> str:
             runs=queries.latest_runs(session, 5),
             nightly=jobs.newest(session, "nightly"),
             open_jobs=jobs.open_jobs(session),
-            workers=jobs.live_workers(session, now - WORKER_SEEN),
+            workers=jobs.live_workers(session, now - jobs.WORKER_SEEN),
             failures=_failures(session, now - ATTENTION),
             disk=disk_use(settings.data),
             settings=settings,

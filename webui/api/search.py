@@ -8,7 +8,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 
 from vsearch.core.errors import VSearchError
 from vsearch.imaging.codec import Picture
-from webui import monitoring, results, word_search
+from webui import monitoring, results, search_records, word_search
 from webui.admission import api_origins, reject_other_sites
 from webui.api.answers import found_by_words, found_in_photo, found_like_product
 from webui.api.catalog import find_product
@@ -125,14 +125,14 @@ def _search(parameters: SearchParameters, photo_id: str | None, sku: str | None)
     if sku is not None:
         return _search_product(sku, criteria)
     found = word_search.find_by_words(services(), criteria)
-    monitoring.add_timings(found.timings)
+    search_records.record_words(found)
     return found_by_words(found)
 
 
 def _search_photo(photo_id: str, picture: Picture, criteria: Criteria) -> SearchAnswer:
     number = read_article_number(picture, criteria)
     page = results.find_products(services(), picture, criteria, by_design=False)
-    monitoring.add_timings(page.timings)
+    search_records.record_page(page)
     return found_in_photo(photo_id, page, number)
 
 
@@ -141,5 +141,5 @@ def _search_product(sku: str, criteria: Criteria) -> SearchAnswer:
     if not len(services().engine.serving.generation.gallery.image_ids_of(card.product_id)):
         raise NotFound(f"Product {sku[:80]!r} is not in the index yet; the next index run adds it.")
     page = results.find_similar(services(), card.product_id, criteria, by_design=False)
-    monitoring.add_timings(page.timings)
+    search_records.record_page(page)
     return found_like_product(page)
