@@ -57,7 +57,7 @@ LIBRARIES = {
     "rich": ("vsearch.cli", "indexer.cli", "webui.cli"),
     "cronsim": ("indexer.jobs.worker", "webui.admin.models"),
     "filelock": ("vsearch.core.lock",),
-    "cachetools": ("vsearch.search.heat_map", "vsearch.search.serving", "webui.admin.overview"),
+    "cachetools": ("vsearch.search.heat_map", "vsearch.search.serving", "webui.admin.overview", "webui.state_metrics"),
 }
 """Library -> the only modules that import it; `bench_query` does so as tutorials do."""
 
