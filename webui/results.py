@@ -35,6 +35,9 @@ MIN_CHIPS, MAX_CHIPS = 3, 6
 MIN_CHIP_PROBABILITY = 0.01
 """After the first `MIN_CHIPS`, only classes with at least this probability are offered."""
 
+DESIGNS_DEPTH = 5
+"""Products searched for per design to be shown of those like a product: most designs have fewer variants."""
+
 MAX_COUNTED = 20
 """Limit of `ResultPage.close_unfiltered`."""
 
@@ -146,9 +149,7 @@ def find_similar(services: Services, product_id: int, criteria: Criteria, *, by_
     serving = services.engine.serving
     find = partial(services.engine.search_like, product_id, serving=serving)
     arrays = services.catalog.facets(serving.generation)
-    variants = serving.generation.gallery.image_ids_of(arrays.variants_of(product_id))
-    withdrawn = services.catalog.withdrawn_image_ids(serving.generation)
-    left_out = ImageSet(np.union1d(withdrawn.image_ids, variants))
+    left_out = _withdrawn_and_variants(services, serving, product_id)
     page = _page(services, find, serving, criteria, left_out, by_design=by_design)
     names = [name for name in (arrays.class_of(product_id), criteria.class_name) if name and name != ALL]
     return replace(page, chips=tuple(Chip(name, None) for name in dict.fromkeys(names)))
@@ -198,12 +199,21 @@ def _page(
 
 
 def similar_products(services: Services, product_id: int, count: int) -> list[Match]:
-    """Return the products most similar to a product; none if it is not in the index yet."""
+    """Return a product of each of the designs most similar to that of a product; none if it is not in the index yet."""
     serving = services.engine.serving
-    search = Search(count, excluded=services.catalog.withdrawn_image_ids(serving.generation))
-    result = services.engine.search_like(product_id, search, serving=serving)
+    search = Search(DESIGNS_DEPTH * count, excluded=_withdrawn_and_variants(services, serving, product_id))
+    best: dict[int, LabeledHit] = {}
+    for hit in services.engine.search_like(product_id, search, serving=serving).hits:
+        best.setdefault(services.catalog.facets(serving.generation).design_of(hit.product_id), hit)
     with services.sessions() as session:
-        return _matches(session, result.hits)
+        return _matches(session, list(best.values())[:count])
+
+
+def _withdrawn_and_variants(services: Services, serving: Serving, product_id: int) -> ImageSet:
+    """Return the images to leave out of searches for products like this one."""
+    variants = services.catalog.facets(serving.generation).variants_of(product_id)
+    withdrawn = services.catalog.withdrawn_image_ids(serving.generation)
+    return ImageSet(np.union1d(withdrawn.image_ids, serving.generation.gallery.image_ids_of(variants)))
 
 
 def featured_products(services: Services, count: int) -> list[ProductCard]:

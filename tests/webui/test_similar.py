@@ -35,6 +35,20 @@ def test_similar_products(site):
     assert '/similar"' in site.client.get(site.upload()).text
 
 
+def test_the_product_page_shows_one_product_of_each_similar_design(site):
+    """Its own variants are listed elsewhere on the page."""
+    with site.sessions() as session:
+        items = queries.snapshot(session)
+    groups = {"P-02": "own", "P-05": "own", "P-06": "other", "P-07": "other", "P-08": "other"}
+    import_products(site, changed=tuple(replace(items[sku], variant_group=name) for sku, name in groups.items()))
+    services = services_of(site.app)
+    product_id = next(card.product_id for card in results.featured_products(services, 99) if card.sku == "P-02")
+    found = [match.card.sku for match in results.similar_products(services, product_id, 99)]
+    assert not {"P-02", "P-05"} & set(found)
+    assert len({"P-06", "P-07", "P-08"} & set(found)) == 1
+    assert len(found) == 8
+
+
 def test_similar_products_are_filtered(site):
     html = site.client.get("/products/P-02/similar?text=lamp&price_max=190&sort=price&attr.color=red").text
     assert skus(html) == ["P-06", "P-07", "P-08"]
