@@ -23,6 +23,7 @@ from webui import (
     formatting,
     languages,
     monitoring,
+    request_log,
     responsive_images,
     shop,
     theme,
@@ -74,7 +75,8 @@ def create_app(
         sampler=ReviewSampler(settings, engine, sessions),
         key_use=KeyUse(sessions),
     )
-    compression.register(app)  # first, so that it sees the finished responses
+    request_log.register(app, settings)
+    compression.register(app)  # before the rest, so that it sees the finished responses
     for module in (shop, explanations, feedback, api, monitoring):
         app.register_blueprint(module.blueprint)
     errors.register(app)
@@ -97,12 +99,13 @@ def create_admin_app(app: Flask) -> Flask:
     operators.config["MAX_CONTENT_LENGTH"] = MAX_ADMIN_UPLOAD_BYTES
     operators.json.sort_keys = False  # type: ignore[attr-defined]
     operators.extensions.update(app.extensions)
+    settings = operators.extensions[EXTENSION].settings
+    request_log.register(operators, settings)
     operators.register_blueprint(monitoring.admin_blueprint)
     operators.register_error_handler(VSearchError, lambda error: ({"status": "failed", "problem": str(error)}, 503))
     operators.register_error_handler(NotFound, access.show_http_error)
     languages.register_source(operators)
     formatting.register(operators)
-    settings = operators.extensions[EXTENSION].settings
     admission.check_requests(operators, settings)
     admin.register(operators, settings)
     operators.after_request(_set_security_headers)

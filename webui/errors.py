@@ -4,7 +4,6 @@ import json
 import logging
 from collections.abc import Sequence
 from http import HTTPStatus
-from secrets import token_hex
 from typing import Any
 
 from flask import Flask, render_template, request, url_for
@@ -17,6 +16,7 @@ from vsearch.core import errors
 from webui.connections import REJECTED
 from webui.job_queue import JobIsOpen
 from webui.languages import SOURCE, language, message_of
+from webui.request_log import request_id, shown_path
 from webui.services import services
 
 STATUSES: dict[type[errors.VSearchError], int] = {
@@ -119,7 +119,7 @@ def _explain_known(error: errors.VSearchError) -> tuple[int, str]:
     status = status_of(error)
     if status < 500:
         return status, message_of(error)
-    log.warning("%s %s: %s", request.method, request.path, error)
+    log.warning("%s %s: %s", request.method, shown_path(), error)
     default = gettext("Search is not available right now. Please try again in a minute.")
     return status, str(UNAVAILABLE.get(type(error), default))
 
@@ -148,11 +148,10 @@ def _too_large() -> Response:
 
 
 def _handle_unexpected(error: Exception) -> Response:
-    error_id = token_hex(4)
-    log.error("error %s in %s %s", error_id, request.method, request.path, exc_info=error)
+    log.error("error %s in %s %s", request_id(), request.method, shown_path(), exc_info=error)
     message = gettext(
         "Something went wrong on our side. Please try again. If it keeps happening, quote error %(number)s.",
-        number=error_id,
+        number=request_id(),
     )
     return _respond(500, "InternalServerError", message)
 

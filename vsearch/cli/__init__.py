@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from vsearch.core import logs
 from vsearch.core import settings as settings_module
 from vsearch.core.errors import VSearchError
 from vsearch.core.redaction import redact
@@ -93,18 +94,6 @@ class LazyGroup(click.Group):
             raise
 
 
-class RedactingFormatter(logging.Formatter):
-    """Formats log records and tracebacks, hiding passwords and keys in URLs."""
-
-    def __init__(self, settings: settings_module.Settings) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
-        self._addresses = (settings.database_url, settings.feed, settings.feed_images)  # libraries quote parts of them
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the formatted record."""
-        return redact(super().format(record), *self._addresses)
-
-
 @click.group(cls=LazyGroup)
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder; the default is ./data.")
 @click.option("--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]), help="Minimum log severity.")
@@ -114,7 +103,7 @@ def cli(ctx: click.Context, data: Path | None, log_level: str | None) -> None:
     """Visual search for a shop's own catalog."""
     settings, sources = settings_module.load(data=data, log_level=log_level)
     handler = logging.StreamHandler()
-    handler.setFormatter(RedactingFormatter(settings))
+    handler.setFormatter(logs.formatter(settings))
     logging.basicConfig(level=settings.log_level, handlers=[handler])
     if settings.log_level != "DEBUG":
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns about each retry

@@ -168,7 +168,11 @@ class Settings(BaseModel):
     examples: Path | None = None
     """Folder of example photos for the start page, captioned with their file names."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
-    """Minimum severity of log messages."""
+    """Minimum severity of log messages; with INFO, web servers log every request."""
+    log_format: Literal["text", "json"] = "text"
+    """Format of log messages; json is one object per line, with the ids of requests and jobs."""
+    log_addresses: bool = False
+    """Write the addresses of clients, which are personal data, to the log of requests."""
 
     @field_validator("weights", "examples", "theme", "feed_mapping", "canaries", "synonyms", mode="before")
     @classmethod

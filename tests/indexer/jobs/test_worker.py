@@ -1,6 +1,7 @@
 """Real worker processes: stopped, killed, and running side by side."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -77,7 +78,8 @@ def test_a_job_outlives_its_worker(shop, sessions, slow_import, end):
             until(lambda: row(sessions, job_id).state == "done")
     job = row(sessions, job_id)
     assert (job.attempts, job.message) == (2 if end == signal.SIGKILL else 1, "added: 1, new images: 1.")
-    assert f"job {job_id}: done" in (shop.data / "jobs" / f"{job_id}.log").read_text()
+    (done,) = re.findall(r".*: done: .*", (shop.data / "jobs" / f"{job_id}.log").read_text())
+    assert done.endswith(f"[job {job_id}]")
     assert "another worker" not in (shop.data / "jobs" / f"{job_id}.log").read_text()
 
 
