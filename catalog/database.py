@@ -5,7 +5,7 @@ import re
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from importlib import resources
 from itertools import islice
@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceEr
 from sqlalchemy.orm import Session, sessionmaker
 
 from vsearch.core.errors import CatalogError, CatalogMissing, SchemaMismatch, first_line
+from vsearch.core.files import private_folder
 from vsearch.core.redaction import redact, redact_url
 
 CHUNK = 500
@@ -272,7 +273,7 @@ def _sqlite_engine(address: URL, create: bool) -> Engine:
     file = Path(str(address.database))
     if create:
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(file.parent)
         except OSError as error:
             raise CatalogError(
                 f"The catalog folder cannot be created: {error}. Check data and database_url."
@@ -283,8 +284,12 @@ def _sqlite_engine(address: URL, create: bool) -> Engine:
 
     @event.listens_for(engine, "do_connect")
     def check_exists(*arguments: object) -> None:
-        if not create and not file.exists():  # SQLite would create it
+        if file.exists():
+            return
+        if not create:  # SQLite would create it
             raise CatalogMissing(f"The catalog {file} does not exist. Run `vsearch catalog import`, or give --data.")
+        with suppress(OSError):  # SQLite names the problem
+            file.touch(0o600)  # it contains hashes of passwords; SQLite gives its other files the same mode
 
     return engine
 

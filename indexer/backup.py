@@ -28,7 +28,7 @@ from catalog.database import connect, schema_revisions
 from catalog.image_store import import_lock, is_sha256
 from catalog.models import utc_now
 from vsearch.core.errors import BackupError
-from vsearch.core.files import REMOVING, UNFINISHED, checksum, leftovers, write_bytes
+from vsearch.core.files import REMOVING, UNFINISHED, checksum, leftovers, private_folder, write_bytes
 from vsearch.core.lock import run_lock, shared_lock
 from vsearch.core.progress import Progress, no_stages
 from vsearch.core.settings import Settings
@@ -159,6 +159,7 @@ def restore(settings: Settings, folder: Path, snapshot_id: str = "", *, progress
         )
     marker = settings.data / ".restoring"
     _require_empty(settings.data, marker, snapshot.snapshot_id)
+    private_folder(marker.parent)
     write_bytes(marker, snapshot.snapshot_id.encode())
     current = f"generations/{CURRENT}"
     ordered = sorted(snapshot.files.keys() - {CATALOG, current}) + [current] * (current in snapshot.files)

@@ -94,6 +94,13 @@ def _check_folder(settings: Settings) -> Iterator[Diagnosis]:
             "problem",
             f"{locked[0]} cannot be written by this user. Run commands as the user that owns it.",
         )
+    if data.stat().st_mode & 0o007:
+        yield Diagnosis(
+            "data folder",
+            "warning",
+            f"Other users of this machine can open {data.absolute()}, which contains shoppers' photos and hashes of "
+            f"passwords. Run `chmod o= {data.absolute()}`.",
+        )
     free, used = shutil.disk_usage(data).free, _size(settings.generations)
     needed = max(MIN_FREE_BYTES, 2 * used)
     text = f"{free / 1e9:.1f} GB are free on the disk of {data.absolute()}"

@@ -44,6 +44,17 @@ def test_commands_and_their_options_exist(page):
         assert [word for word in rest if word.startswith("--") and word not in known] == [], line
 
 
+def test_the_security_page_names_tests_that_exist():
+    defined = {
+        name
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", file.read_text(encoding="utf8"), flags=re.MULTILINE)
+    }
+    named = re.findall(r"`(test_\w+)`", (ROOT / "docs" / "security.md").read_text(encoding="utf8"))
+    assert len(named) > 50
+    assert sorted(set(named) - defined) == []
+
+
 def test_the_training_page_names_every_key_of_a_plan():
     from vsearch.training import plan
 

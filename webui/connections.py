@@ -16,7 +16,7 @@ from typing import Any
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.receiver import ChunkedReceiver
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, WSGITask
@@ -88,6 +88,12 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
     def __init__(self, adj: Adjustments) -> None:
         super().__init__(adj)
         self.began = self.ended = time.time()
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Parse the headers; refuse a body whose end a proxy could see elsewhere (request smuggling)."""
+        super().parse_header(header_plus)
+        if "TRANSFER_ENCODING" in self.headers or (self.chunked and "CONTENT_LENGTH" in self.headers):
+            raise ParsingError("a request with two lengths, or with chunks before HTTP/1.1")
 
     def received(self, data: bytes) -> int:
         """Parse data; return the number of bytes that belong to this request."""

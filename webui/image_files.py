@@ -25,7 +25,7 @@ from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDeco
 
 from catalog.image_store import ImageStore, is_sha256
 from vsearch.core.errors import ImageRejected, InvalidRequest, SettingsError, UploadsUnavailable
-from vsearch.core.files import STALE_SECONDS, UNFINISHED, modified_before, write_bytes
+from vsearch.core.files import STALE_SECONDS, UNFINISHED, modified_before, private_folder, write_bytes
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import THUMBNAIL_FORMATS, Limits, decode, encode_jpeg, encode_thumbnail, resize
 
@@ -79,6 +79,7 @@ class UploadStore:
                 os.utime(self._path(photo_id))  # uploaded again: restart its expiry
             except FileNotFoundError:
                 self._make_room(len(photo))
+                private_folder(self.folder)
                 write_bytes(self._path(photo_id), photo)
         return photo_id
 
@@ -136,7 +137,7 @@ class UploadStore:
     def check(self) -> None:
         """Check that a photo can be stored."""
         with self._wrapping_os_errors():
-            self.folder.mkdir(parents=True, exist_ok=True)
+            private_folder(self.folder)
             with tempfile.TemporaryFile(dir=self.folder, buffering=0) as file:
                 file.write(_PROBE)
 
@@ -164,7 +165,7 @@ def load_or_create_key(path: Path) -> bytes:
     """Return the secret in a file, created if missing; if several processes create it, the first wins."""
     with suppress(FileNotFoundError):
         return path.read_bytes()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=UNFINISHED) as file:
         file.write(secrets.token_bytes(32))
         file.flush()

@@ -116,6 +116,16 @@ def test_reading_does_not_create_a_catalog(tmp_path):
     assert not file.exists()
 
 
+def test_a_new_catalog_is_private(tmp_path):
+    """It contains hashes of passwords."""
+    file = tmp_path / "new" / "data" / "catalog.sqlite"
+    with open_catalog(file, write=True) as sessions, sessions.begin() as session:
+        lock_for_writing(session)
+        modes = {path.name: path.stat().st_mode & 0o777 for path in file.parent.iterdir()}
+    assert modes == dict.fromkeys(("catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm"), 0o600)
+    assert [folder.stat().st_mode & 0o777 for folder in (file.parent, file.parents[1])] == [0o700, 0o700]
+
+
 @pytest.fixture
 def old(bare_url, request):
     """A catalog that needs an upgrade."""

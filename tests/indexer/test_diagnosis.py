@@ -131,6 +131,11 @@ def test_a_full_disk_and_exposed_admin_pages_are_warnings(
     assert (found["disk"], found["settings"]) == ("warning", "warning")
 
 
+def test_a_data_folder_that_others_can_open_is_a_warning(healthy: Shop) -> None:
+    healthy.settings.data.chmod(0o755)
+    assert states(healthy.settings)["data folder"] == "warning"
+
+
 def test_a_folder_without_anything_in_it(tmp_path: Path) -> None:
     """The command exits with status 1."""
     settings = Settings(data=tmp_path / "none")

@@ -219,6 +219,22 @@ def test_long_and_malformed_headers(sent, status):
         assert ask(port, sent).split()[1] == status
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        CHUNKED[:-2] + b"Content-Length: 5\r\n\r\n",
+        CHUNKED.replace(b"HTTP/1.1", b"HTTP/1.0")[:-2] + b"Content-Length: 5\r\n\r\n",
+        HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        HEAD + b"Content-Length: +5\r\n\r\n",
+    ],
+)
+def test_ambiguous_lengths_are_refused(head):
+    """What follows the body that a proxy saw must not become another request."""
+    with served() as port:
+        answer = ask(port, head + b"0\r\n\r\n" + GET)
+        assert (answer.split()[1], answer.count(b"HTTP/1.")) == (b"400", 1)
+
+
 def test_connections_per_client():
     with served(per_client=2) as port, connected(port, GET) as first, connected(port, GET) as second:
         assert read_response(first)

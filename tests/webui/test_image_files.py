@@ -44,6 +44,12 @@ def test_large_photos_are_shrunk(store):
     assert decode(store.find(photo_id).read_bytes()).shape == (MAX_SIDE // 2, MAX_SIDE, 3)
 
 
+def test_other_users_of_the_machine_cannot_see_photos(tmp_path):
+    store = UploadStore(Settings(data=tmp_path / "data"))
+    store.put(noise(40, 40, 1))
+    assert [path.stat().st_mode & 0o077 for path in (store.folder, store.folder.with_suffix(".key"))] == [0, 0]
+
+
 def test_old_photos_expire(store):
     """Uploading a photo again restarts the time."""
     again = put(store, 3, NOW / DAY)

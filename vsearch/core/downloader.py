@@ -9,9 +9,11 @@ import io
 import ipaddress
 import re
 import socket
+import threading
 import time
 import zlib
 from base64 import b64encode
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
 from urllib.parse import unquote, urlsplit
@@ -28,7 +30,7 @@ TIMEOUT = 20.0
 """Seconds to connect, and to wait for each read."""
 
 DEADLINE = 120.0
-"""Seconds to download one file."""
+"""Seconds for the headers of a response, and again for its body."""
 
 MAX_TRIES = 3
 MAX_REDIRECTS = 5
@@ -93,8 +95,7 @@ class Downloader:
             timeout=urllib3.Timeout(connect=timeout or TIMEOUT, read=timeout or TIMEOUT),
             headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
         )
-        if not private:
-            self._pool.pool_classes_by_scheme = _public_pools(trusted_host)
+        self._pool.pool_classes_by_scheme = _pools(deadline, None if private else trusted_host)
 
     def fetch(self, address: str, max_bytes: int, tag: str = "") -> FileContent:
         """Return the file at an address; its data is None if its tag is still `tag`, that of an earlier fetch.
@@ -167,14 +168,34 @@ def _unreachable(address: str, error: Exception) -> AddressRefused:
     return AddressRefused(f"{address} cannot be downloaded ({reason}). Check the address, or try again later.")
 
 
-def _public_pools(trusted_host: str) -> dict[str, type[HTTPConnectionPool]]:
-    """Return pools that connect only to public addresses and to the trusted host."""
-    trusted = trusted_host.rstrip(".").lower()
+def _shut_down(connection: socket.socket, late: threading.Event) -> None:
+    late.set()
+    with suppress(OSError):  # it has ended meanwhile
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def _pools(deadline: float, trusted_host: str | None) -> dict[str, type[HTTPConnectionPool]]:
+    """Return pools that connect only to public addresses and to the trusted host; None trusts every host."""
+    trusted = None if trusted_host is None else trusted_host.rstrip(".").lower()
 
     class Connection(HTTPConnection):
+        def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as in urllib3
+            """Read the headers. Timeouts are for each read, so a server could send a byte at a time for hours."""
+            late = threading.Event()
+            timer = threading.Timer(deadline, _shut_down, [self.sock, late])
+            timer.start()
+            try:
+                response = super().getresponse()
+            finally:
+                timer.cancel()
+            if late.is_set():  # the end of the connection has ended the headers
+                response.close()
+                raise TimeoutError
+            return response
+
         def _new_conn(self) -> socket.socket:
             connection = super()._new_conn()
-            if trusted and self.host.strip("[]").rstrip(".").lower() == trusted:
+            if trusted is None or (trusted and self.host.strip("[]").rstrip(".").lower() == trusted):
                 return connection
             peer = ipaddress.ip_address(connection.getpeername()[0].partition("%")[0])
             if is_public(peer):

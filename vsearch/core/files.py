@@ -18,6 +18,13 @@ REMOVING = ".removing-"
 """Name prefixes of files and folders that are being written or deleted."""
 
 
+def private_folder(path: Path) -> None:
+    """Create a folder and its missing parents, which only their owner can open; an existing one is left as it is."""
+    for folder in (*reversed(path.parents), path):
+        if not folder.is_dir():
+            folder.mkdir(0o700, exist_ok=True)
+
+
 def sync(path: Path) -> None:
     """Flush a file, or the entries of a folder, to disk."""
     handle = os.open(path, os.O_RDONLY)

@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, ReadWriteLock, Timeout
 
 from vsearch.core.errors import RunInProgress
-from vsearch.core.files import filename_in_errors
+from vsearch.core.files import filename_in_errors, private_folder
 
 CHECK_SECONDS = 0.2
 """How long to wait for a lock: longer than `held` holds one while checking it."""
@@ -22,7 +22,7 @@ def run_lock(path: Path, now: datetime, what: str = "index run") -> Iterator[Non
     Raises:
         RunInProgress: another process or thread holds the lock; `what` names its work in the message.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     try:
         acquired = FileLock(path, timeout=CHECK_SECONDS).acquire()
     except Timeout:
@@ -37,7 +37,7 @@ def run_lock(path: Path, now: datetime, what: str = "index run") -> Iterator[Non
 @contextmanager
 def waiting_lock(path: Path) -> Iterator[None]:
     """Hold the lock file `path`, waiting until nobody else does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     with FileLock(path):
         yield
 
@@ -56,7 +56,7 @@ def held(path: Path) -> bool:
 @contextmanager
 def shared_lock(path: Path) -> Iterator[None]:
     """Hold a shared lock on the file `path`, waiting for any `exclusive_lock` to be released."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     with closing(ReadWriteLock(path, is_singleton=False)) as lock, lock.read_lock():
         yield
 
@@ -64,7 +64,7 @@ def shared_lock(path: Path) -> Iterator[None]:
 @contextmanager
 def exclusive_lock(path: Path) -> Iterator[bool]:
     """Hold an exclusive lock on the file `path` if it is free; yield whether it was acquired."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     with closing(ReadWriteLock(path, is_singleton=False)) as lock:
         try:
             acquired = lock.acquire_write(blocking=False)

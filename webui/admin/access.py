@@ -4,6 +4,7 @@ Every view names the role it needs (`requires`); one without a role needs an adm
 session has ended is kept: after signing in, its sender sees the values again and confirms them.
 """
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
@@ -52,10 +53,14 @@ NAVIGATION: tuple[tuple[str, str, Role], ...] = (
 )
 """Endpoint and title of each page in the main navigation, and the role that it needs."""
 
+MAX_ATTEMPTS_AT_ONCE = 3
+"""Passwords are hashed one after another; further attempts are refused, so that they cannot occupy all threads."""
+
 OFF = "The admin pages are off. Create the first account with `vsearch users add NAME --role admin`."
 
 blueprint = Blueprint("access", __name__)
 _csrf = CSRFProtect()
+_attempts = threading.BoundedSemaphore(MAX_ATTEMPTS_AT_ONCE)
 
 
 def requires(need: Need, *, passive: bool = False) -> Callable[[View], View]:
@@ -161,7 +166,12 @@ def log_in() -> Response | tuple[str, int]:
     """Check the password; then go on to the page that was asked for, or to the form that was kept."""
     name, target = request.form.get("name", ""), request.form.get("next", "")
     kept = _kept_fields()
-    result = accounts.log_in(services().sessions, name, request.form.get("password", ""), utc_now())
+    if not _attempts.acquire(blocking=False):
+        abort(503, "Too many people are signing in. Try again in a few seconds.")
+    try:
+        result = accounts.log_in(services().sessions, name, request.form.get("password", ""), utc_now())
+    finally:
+        _attempts.release()
     if isinstance(result, LoginFailed):
         if result.wait:
             flash(f"Too many wrong passwords. Try again in {_in_words(result.wait.total_seconds())}.", "problem")

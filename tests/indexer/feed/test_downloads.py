@@ -76,10 +76,18 @@ class Handler(BaseHTTPRequestHandler):
         """Send one byte at a time until the client disconnects."""
         self.send_response(200)
         self.end_headers()
+        self.get_slow_bytes()
+
+    def get_slow_bytes(self) -> None:
         while True:
             self.wfile.write(b"x")
             self.wfile.flush()
             time.sleep(0.01)
+
+    def get_endless(self) -> None:
+        """Send a header that does not end."""
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+        self.get_slow_bytes()
 
     def get_secured(self) -> None:
         """Require a password; redirect /away to another host name."""
@@ -175,6 +183,8 @@ def test_slow_downloads_are_stopped(server):
     with closing(Downloader(private=True, pause=0.0, deadline=0.1)) as web:
         with pytest.raises(AddressRefused, match=r"within 0\.1 s"):
             web.fetch(f"{server[0]}/slow.jpg", 10**9)
+        with pytest.raises(AddressRefused, match="timed out"):
+            web.fetch(f"{server[0]}/endless", LIMIT)
         with pytest.raises(AddressRefused, match="refused"):
             web.fetch("http://127.0.0.1:9/a.jpg", LIMIT)
 

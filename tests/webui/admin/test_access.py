@@ -2,6 +2,7 @@
 
 import io
 import re
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,7 @@ from catalog import accounts
 from catalog.models import Account, AuditEntry, Product
 from tests.webui.admin.conftest import NAMES, PASSWORD, Visitor
 from webui import create_admin_app, create_app
+from webui.admin import access
 
 
 def actions(site) -> list[str]:
@@ -112,6 +114,31 @@ def test_wrong_passwords_lead_to_a_lock(staff, visitor, clock):
     with staff.sessions.begin() as session:
         accounts.set_password(session, accounts.find(session, "ada"), PASSWORD, by="test")
     assert browser.sign_in("ada").status_code == 303
+
+
+def test_attempts_cannot_occupy_all_threads(staff, visitor, monkeypatch):
+    entered, leave = threading.Semaphore(0), threading.Event()
+
+    def log_in(*arguments: object) -> accounts.LoginFailed:
+        entered.release()
+        leave.wait()
+        return accounts.LoginFailed()
+
+    monkeypatch.setattr(accounts, "log_in", log_in)
+    statuses = []
+    browsers = [visitor() for _ in range(access.MAX_ATTEMPTS_AT_ONCE)]
+    threads = [
+        threading.Thread(target=lambda browser=browser: statuses.append(browser.sign_in("ada").status_code))
+        for browser in browsers
+    ]
+    for thread in threads:
+        thread.start()
+        entered.acquire()
+    assert visitor().sign_in("ada").status_code == 503
+    leave.set()
+    for thread in threads:
+        thread.join()
+    assert statuses == [401] * len(threads)
 
 
 def test_delays_double_up_to_a_quarter_of_an_hour(staff):
