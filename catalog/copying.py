@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, Table
 
-from catalog import api_tables  # noqa: F401  # so that `Base` knows its tables
+from catalog import api_tables, query_log  # noqa: F401  # so that `Base` knows their tables
 from catalog.database import check_schema, connect, schema_revision, schema_revisions, upgrade
 from catalog.models import Base
 from vsearch.core.errors import CatalogError

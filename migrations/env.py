@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import Connection
 
-from catalog import api_tables  # noqa: F401  # so that `Base` knows its tables
+from catalog import api_tables, query_log  # noqa: F401  # so that `Base` knows their tables
 from catalog.database import connect
 from catalog.full_text import FULL_TEXT
 from catalog.models import Base

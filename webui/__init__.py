@@ -6,6 +6,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response
 
 from catalog.api_keys import KeyUse
+from catalog.query_log import QueryLog
 from vsearch.core.errors import VSearchError
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Limits
@@ -74,6 +75,7 @@ def create_app(
         review_photos=ReviewPhotos(settings, sessions),
         sampler=ReviewSampler(settings, engine, sessions),
         key_use=KeyUse(sessions),
+        query_log=QueryLog(sessions, settings.query_log_days),
     )
     request_log.register(app, settings)
     compression.register(app)  # before the rest, so that it sees the finished responses

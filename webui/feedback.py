@@ -6,6 +6,7 @@ from werkzeug.wrappers import Response
 
 from catalog.models import utc_now
 from vsearch.core.settings import Settings
+from webui import search_records
 from webui.admission import reject_other_sites
 from webui.criteria import from_form
 from webui.review_photos import Rating
@@ -32,6 +33,7 @@ def rate(photo_id: str) -> Response | dict[str, str]:
     rating = Rating.parse(form.get("sku"), form.get("verdict"), form.get("box"), form.get("rank"))
     reject_other_sites()
     kept = keep_rating(photo_id, rating)
+    search_records.record_verdict(request.args.get("query", ""), rating.verdict)
     if request.accept_mimetypes.best == "application/json":
         return kept
     criteria = from_form(request.args, services().catalog.currencies())[0]

@@ -178,10 +178,12 @@ class BackgroundThread:
             _attempt(self._services.article_numbers.refresh)
             _attempt(self._read_catalog)
             _attempt(self._services.key_use.write)
+            _attempt(self._services.query_log.write)
             if time.monotonic() >= next_expiry:
                 next_expiry = time.monotonic() + EXPIRE_SECONDS
                 _attempt(self._services.uploads.expire)
                 _attempt(self._services.review_photos.delete_expired)
+                _attempt(self._services.query_log.delete_expired)
                 _attempt(lambda: delete_expired(self._services.sessions))
 
     def _read_catalog(self) -> None:

@@ -14,8 +14,9 @@ from catalog import facets, full_text, imports, product_edits, queries, review_q
 from catalog.api_keys import KeyUse
 from catalog.facets import ProductFacets
 from catalog.queries import ProductCard
+from catalog.query_log import QueryLog
 from catalog.review_queue import Vocabulary
-from vsearch.core.errors import CheckpointError
+from vsearch.core.errors import CheckpointError, VSearchError
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.geometry import Box
@@ -223,10 +224,15 @@ class Services:
     review_photos: ReviewPhotos
     sampler: ReviewSampler
     key_use: KeyUse
+    query_log: QueryLog
 
     def close(self) -> None:
-        """Finish keeping photos, and close the database connections."""
+        """Finish keeping photos, write the query log, and close the database connections."""
         self.sampler.join()
+        try:
+            self.query_log.write()
+        except VSearchError as error:
+            log.warning("the last searches are missing in the query log: %s", error)
         self.sessions.kw["bind"].dispose()
 
 

@@ -111,7 +111,7 @@ def show_results(photo_id: str) -> tuple[str, int] | Response:
             return redirect(_product_url(number.product, photo_id, criteria), code=303)
         criteria = criteria.with_changes(article_number=number.number if number else criteria.article_number)
     page = results.find_products(services(), picture, criteria)
-    search_records.record_page(page)
+    query_id = search_records.record_page(page)
     services().sampler.consider(photo_id, criteria, page.result, nothing_close=page.nothing_close)
     height, width = picture.shape[:2]
     html = render_template(
@@ -122,7 +122,7 @@ def show_results(photo_id: str) -> tuple[str, int] | Response:
         height=height,
         BADGE_RADIUS=photo_boxes.BADGE_RADIUS,
         whole=WHOLE,
-        feedback_url=url_for("feedback.rate", photo_id=photo_id, **criteria.query()),
+        feedback_url=url_for("feedback.rate", photo_id=photo_id, **criteria.query(), query=query_id or None),
         given=services().review_photos.verdicts_on(photo_id),
         area_of=area_of,
     )

@@ -146,6 +146,9 @@ def run_background_thread(engine: FakeEngine) -> list[str]:
         uploads=SimpleNamespace(expire=lambda: tasks.append("expire")),
         review_photos=SimpleNamespace(delete_expired=lambda: tasks.append("delete expired")),
         key_use=SimpleNamespace(write=lambda: None),
+        query_log=SimpleNamespace(
+            write=lambda: tasks.append("write queries"), delete_expired=lambda: tasks.append("delete queries")
+        ),
         sessions=MagicMock(),
     )
     background = server.BackgroundThread(services, refresh_seconds=0.002)
@@ -159,9 +162,10 @@ def run_background_thread(engine: FakeEngine) -> list[str]:
 def test_tasks_are_repeated_even_if_one_fails(error, caplog):
     """Photos expire hourly, so once here."""
     tasks = run_background_thread(FakeEngine(error))
-    assert tasks.count("expire") == tasks.count("delete expired") == 1
+    assert tasks.count("expire") == tasks.count("delete expired") == tasks.count("delete queries") == 1
     assert tasks.count("open reader") >= 4
     assert tasks.count("read words") >= 4
+    assert tasks.count("write queries") >= 4
     assert ("disk on fire" in caplog.text) == (error is not None)
 
 

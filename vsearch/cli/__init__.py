@@ -39,6 +39,7 @@ COMMANDS = {
     "models": ("indexer.cli.models:models", "List and compare models, and choose the one used for searching."),
     "predict": ("vsearch.cli.inference:predict", "Classify photos with each network and by majority vote."),
     "prune": ("indexer.cli.index:prune", "Delete data that is no longer used."),
+    "queries": ("webui.cli.query_report:queries", "Show what shoppers searched for and did not find."),
     "restore": ("indexer.cli.backups:restore_", "Restore a backup to an empty data folder."),
     "review": ("webui.cli.review:review", "Label photos, and export and import labeled photos."),
     "search": ("webui.cli.serve:search", "Find the products that look most like a photo."),

@@ -114,6 +114,8 @@ class Settings(BaseModel):
     """Let shoppers say whether a result is right."""
     review_days: int = Field(180, ge=1)
     """Days to keep photos for review, and the labels given to them."""
+    query_log_days: int = Field(0, ge=0)
+    """Days to keep a log of what was searched for, without photos and without who searched; 0 keeps none."""
     session_minutes: int = Field(60, ge=1)
     """Minutes without a request after which an admin has to sign in again."""
     text_languages: str = Field("en", pattern="^(en|de|fr)(, ?(en|de|fr))*$")

@@ -18,6 +18,7 @@ from webui.admin import (
     report,
     review,
     review_labels,
+    shopper_searches,
     training,
 )
 from webui.image_files import load_or_create_key
@@ -40,7 +41,7 @@ def register(app: Flask, settings: Settings) -> None:
     blueprint = Blueprint("admin", __name__, url_prefix=PREFIX)
     subjects = (
         access, overview, products, feed_imports, report, review, review_labels, models, training, published_index,
-        jobs, accounts, api_keys,
+        shopper_searches, jobs, accounts, api_keys,
     )  # fmt: skip
     for module in subjects:
         blueprint.register_blueprint(module.blueprint)

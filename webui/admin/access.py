@@ -43,6 +43,7 @@ NAVIGATION: tuple[tuple[str, str, Role], ...] = (
     ("admin.products.show_all", "Products", "viewer"),
     ("admin.imports.show_all", "Imports", "viewer"),
     ("admin.report.show", "Report", "viewer"),
+    ("admin.searches.show", "Searches", "viewer"),
     ("admin.review.show", "Review", "viewer"),
     ("admin.jobs.show_all", "Jobs", "viewer"),
     ("admin.models.show", "Models", "viewer"),

@@ -101,6 +101,7 @@ def test_accessibility_of_all_pages(staff, open_admin, width, scheme):
         "index",
         f"index/rollback?to={older}",
         "products",
+        "searches/",
         "products/P-03",
         "imports/",
         "report",
