@@ -16,6 +16,7 @@ def criteria_of(parameters: SearchParameters) -> Criteria:
     given = parameters.model_dump(by_alias=True, exclude_none=True, exclude={"attributes", "photo", "sku", "image"})
     values = {name: value if isinstance(value, list) else str(value) for name, value in given.items()}
     values |= {ATTRIBUTE + name: chosen for name, chosen in (parameters.attributes or {}).items()}
+    values = {name: value for name, value in values.items() if value != []}  # any value
     if controls := [name for name, value in values.items() if "\0" in f"{name}{value}"]:
         raise InvalidFields([(name.replace("\0", ""), "it must not contain NUL characters") for name in controls])
     return from_query(values, services().catalog.currencies())

@@ -131,7 +131,7 @@ def test_a_batch_has_an_answer_or_a_problem_for_each_search(site, headers):
         {"image": image, "class": "all"},
         {"photo": photo, "price_max": 200.5, "stock": "in"},
         {"sku": "P-04", "brand": ["Nordhem"], "attributes": {"color": ["red"]}},
-        {"text": "velvet"},
+        {"text": "velvet", "brand": [], "attributes": {"color": []}},
         {"sku": "none"},
         {"image": "not Base64!"},
         {"image": base64.b64encode(b"text").decode()},
