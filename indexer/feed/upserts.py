@@ -7,7 +7,7 @@ interrupted at any moment is simply repeated.
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,11 +16,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from catalog import imports, jobs, product_batches
+from catalog import imports, jobs, product_batches, queries
 from catalog.database import chunks, lock_for_writing
 from catalog.image_store import ImageStore, import_lock
 from catalog.models import FeedImport, Product, utc_now
-from indexer.feed.importer import changes_of, fetch_images, findings_as_json, write_changes
+from indexer.feed.importer import ImportReport, changes_of, fetch_images, findings_as_json, write_changes
 from indexer.feed.picture_sources import open_pictures
 from indexer.feed.picture_sync import FetchContext, FetchResult
 from indexer.feed.reader import FeedFinding, FeedReading, read_feed
@@ -76,8 +76,9 @@ def apply_batch(
         with sessions.begin() as session:
             lock_for_writing(session)
             report = changes_of(session, reading, results, store, skus=skus)
-            findings = [*_by_item(report.findings), *_unknown(session, withdraw, len(products))]
             write_changes(session, report, results)
+            report = _without_kept_images(session, report, skus)
+            findings = [*_by_item(report.findings), *_unknown(session, withdraw, len(products))]
             record = FeedImport(
                 feed=product_batches.record_name(batch_id),
                 started_at=started_at,
@@ -111,6 +112,13 @@ def _read(
         reading = read_feed(file, settings.currency)
     with open_pictures(settings.feed_images or None, limits.max_bytes, private=private) as source:
         return fetch_images(reading, FetchContext(source, sessions, store, limits, dry_run=False), progress, {})
+
+
+def _without_kept_images(session: Session, report: ImportReport, skus: Collection[str]) -> ImportReport:
+    """Return the report without findings about products that name no image, and keep those they have."""
+    have_images = {sku for sku, item in queries.snapshot(session, skus).items() if item.images}
+    findings = (found for found in report.findings if found.kind != "no picture" or found.sku not in have_images)
+    return replace(report, findings=tuple(findings))
 
 
 def _by_item(findings: Sequence[FeedFinding]) -> list[FeedFinding]:
