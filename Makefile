@@ -6,7 +6,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check audit fix lock translations
+.PHONY: help demo test quick check audit fix lock translations client
 
 help:  ## Show this list.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ translations: .venv/ready  ## Extract the texts of the shoppers' pages, update a
 		--ignore-pot-creation-date --no-wrap
 	rm messages.pot
 	$(BIN)/pybabel -q compile --directory $(TRANSLATIONS)
+
+client: .venv/ready  ## Generate the Python client from the API.
+	PYTHONPATH=. $(BIN)/python tools/generate_client.py
 
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 

@@ -55,6 +55,7 @@ LIBRARIES = {
     "alembic": ("catalog.database", "migrations"),
     "click": ("vsearch.cli", "indexer.cli", "webui.cli"),
     "rich": ("vsearch.cli", "indexer.cli", "webui.cli"),
+    "httpx": ("vsearch.client",),
     "cronsim": ("indexer.jobs.worker", "webui.admin.models"),
     "filelock": ("vsearch.core.lock",),
     "cachetools": ("vsearch.search.heat_map", "vsearch.search.serving", "webui.admin.overview", "webui.state_metrics"),
@@ -64,6 +65,12 @@ LIBRARIES = {
 HEAVY_LIBRARIES = {"tensorflow", "keras", "faiss", "sklearn"}
 HEAVY_PACKAGES = ("vsearch.training", "vsearch.models.network", "vsearch.models.networks", "migrations")
 """Importing a module from any other package must not load a heavy library."""
+
+CLIENT = "vsearch.client"
+CLIENT_LIBRARIES = {"anyio", "httpx"}
+
+GENERATED = ("vsearch.client.answer_types", "vsearch.client.request_types")
+"""Modules whose classes have the names of the API's."""
 
 MAX_LINES = 400
 SHARED_NAMES = {"accounts", "api_keys", "errors", "jobs", "models", "review"}
@@ -146,6 +153,18 @@ def test_imports_load_neither_tensorflow_nor_faiss():
     assert done.returncode == 0, done.stderr
 
 
+def test_the_client_imports_little():
+    """Programs that only call the API need not install or load anything else."""
+    found = {
+        each.target for each in imports() if within(each.importer, (CLIENT,)) and not within(each.target, (CLIENT,))
+    }
+    assert {name.split(".")[0] for name in found} - sys.stdlib_module_names == CLIENT_LIBRARIES
+    code = "import sys, vsearch.client; print([name for name in sys.argv[1:] if name in sys.modules])"
+    heavy = [*HEAVY_LIBRARIES, "flask", "numpy", "openvino", "PIL", "pydantic", "sqlalchemy"]
+    done = subprocess.run([sys.executable, "-c", code, *heavy], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_test_modules_import_heavy_libraries_inside_functions_only():
     """Otherwise collecting the tests would load TensorFlow."""
     files = sorted((ROOT / "tests").rglob("*.py"))
@@ -163,7 +182,8 @@ def test_module_and_class_names_are_unique():
     stems = Counter(path.stem for path in modules().values() if path.stem != "__init__")
     classes = Counter(
         node.name
-        for path in modules().values()
+        for name, path in modules().items()
+        if name not in GENERATED
         for node in ast.walk(tree(path))
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     )
