@@ -58,6 +58,7 @@ LIBRARIES = {
     "httpx": ("vsearch.client",),
     "cronsim": ("indexer.jobs.worker", "webui.admin.models"),
     "filelock": ("vsearch.core.lock",),
+    "opentelemetry": ("vsearch.core.tracing",),
     "cachetools": ("vsearch.search.heat_map", "vsearch.search.serving", "webui.admin.overview", "webui.state_metrics"),
 }
 """Library -> the only modules that import it; `bench_query` does so as tutorials do."""

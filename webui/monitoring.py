@@ -15,6 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from catalog.database import check_schema
 from vsearch.core.errors import UploadsUnavailable, VSearchError
+from vsearch.core.tracing import span
 from webui import state_metrics
 from webui.services import services
 
@@ -98,7 +99,8 @@ class RequestMetrics:
 def measure(step: str) -> Iterator[None]:
     """Record the run time of the `with` block as a step of the request."""
     started = time.perf_counter()
-    yield
+    with span(step):
+        yield
     add_timings({step: 1000 * (time.perf_counter() - started)})
 
 

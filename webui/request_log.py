@@ -1,4 +1,4 @@
-"""The id of each request, in its response, its error page and its log lines; and the access log.
+"""The id of each request, in its response, its error page, its trace and its log lines; and the access log.
 
 The access log has no query strings, no ids of photos and, unless the setting `log_addresses` says so, no addresses.
 """
@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 
 from vsearch.core import logs
 from vsearch.core.settings import Settings
+from vsearch.core.tracing import span
 
 HEADER = "X-Request-ID"
 WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -50,11 +51,17 @@ def register(app: Flask, settings: Settings) -> None:
         g.request_began = time.perf_counter()
         g.log_context = ExitStack()
         g.log_context.enter_context(logs.context_fields(request=g.request_id))
+        attributes = {"http.request.method": request.method, "request": g.request_id}
+        parent = dict(request.headers) if settings.trusted_proxies else None
+        g.span = g.log_context.enter_context(span(request.endpoint or "none", attributes, parent))
 
     @app.after_request
     def end(response: Response) -> Response:
         if "request_id" in g:
             response.headers[HEADER] = g.request_id
+            g.span.set_attribute("http.response.status_code", response.status_code)
+            if response.status_code >= 500:
+                g.span.set_attribute("error.type", str(response.status_code))
             _log_request(response, settings)
         return response
 

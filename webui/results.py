@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from catalog import facets, queries
 from catalog.queries import ProductCard, Variant
+from vsearch.core.tracing import span
 from vsearch.imaging.codec import Picture
 from vsearch.index.class_index import ImageSet
 from vsearch.models.class_heads import CLASS
@@ -175,7 +176,8 @@ def _page(
         result, hits = _ranked(find, search, narrowing, wanted, routed if search.allowed is None else None, by_design)
         started = time.perf_counter()
         shown = hits[wanted - 1 - size : wanted - 1]
-        matches = _matches(session, shown)
+        with span("hydrate"):
+            matches = _matches(session, shown)
         timings["hydrate"] = _ms(started)
     close_unfiltered, suggestions = 0, Suggestions()
     if hits and not _close(hits) and criteria != criteria.unfiltered:

@@ -16,6 +16,7 @@ from flask import Flask
 from sqlalchemy.orm import sessionmaker
 
 from catalog.database import create_engine, open_catalog
+from vsearch.core import tracing
 from vsearch.core.errors import CatalogMissing, SettingsError, VSearchError
 from vsearch.core.settings import Settings
 from vsearch.detection.detector import OpenDetector, open_active
@@ -65,6 +66,7 @@ def serve(
         CatalogError: the catalog cannot be used.
     """
     _share_arenas()
+    tracing.configure(settings, "vsearch-web")
     with ExitStack() as sockets:
         listener = sockets.enter_context(_listen(settings.host, settings.port, "Settings host and port"))
         admin_socket = admin_listener(settings)

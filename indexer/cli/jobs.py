@@ -18,7 +18,7 @@ from indexer.jobs.execution import run_alarm
 from indexer.jobs.worker import Worker
 from vsearch.cli import json_option, pass_settings
 from vsearch.cli.console import table
-from vsearch.core import logs
+from vsearch.core import logs, tracing
 from vsearch.core.errors import CatalogError, SettingsError
 from vsearch.core.redaction import redact, redact_url
 from vsearch.core.settings import Settings
@@ -143,6 +143,7 @@ def execute(settings: Settings, job_id: int, worker: str) -> None:
     """Run a job that a worker has claimed; the worker starts this command in a separate process for each job."""
     _log_info()
     logs.set_process_fields(job=job_id)
+    tracing.configure(settings, "vsearch-jobs")
     if not execution.execute(settings, job_id, worker, kinds.FUNCTIONS):
         click.echo(f"Job {job_id} no longer belongs to worker {worker}.")
 

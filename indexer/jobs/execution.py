@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from catalog import jobs
 from catalog.database import lock_for_writing, open_catalog
 from catalog.models import Job, utc_now
+from vsearch.core import tracing
 from vsearch.core.errors import CatalogError, SettingsError, VSearchError
 from vsearch.core.progress import Progress, ProgressCallback
 from vsearch.core.redaction import redact
@@ -238,8 +239,8 @@ def _run(
     """Run the job and return how it ended; a signal that arrives after the job has ended has no effect."""
     result = None
     try:
-        with heartbeat.running() as progress:
-            result = functions[job.kind](settings, job.arguments, progress)
+        with heartbeat.running() as progress, tracing.span(f"job {job.kind}", {"job": str(job.job_id)}):
+            result = functions[job.kind](settings, job.arguments, tracing.traced(progress))
     except VSearchError as error:
         ended: tuple[jobs.State, str] = "failed", str(error)
     except WorkerStopped:

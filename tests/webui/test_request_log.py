@@ -3,9 +3,12 @@ import logging
 import re
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tests.webui.conftest import running
-from vsearch.core import logs
+from vsearch.core import logs, tracing
 from webui import request_log
 
 SENT = "edge-2f6c8d31.7"
@@ -119,3 +122,37 @@ def test_health_checks_are_logged_at_debug_level(site, lines):
     site.client.get("/readyz")
     site.client.get("/robots.txt")
     assert [(line["path"], line["level"]) for line in lines()] == [("/readyz", "DEBUG"), ("/robots.txt", "INFO")]
+
+
+@pytest.fixture
+def spans():
+    """A function that returns the spans that have ended, by name."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracing.use(provider)
+    yield lambda: {each.name: each for each in exporter.get_finished_spans()}
+    tracing.use(None)
+
+
+def test_traces(site, spans):
+    """The steps of a search belong to its request; nothing in it is about the shopper."""
+    location = site.upload()
+    response = site.client.get(location, query_string={"text": "red"})
+    found = spans()
+    request = found["shop.show_results"]
+    steps = {name for name, each in found.items() if each.parent and each.parent.span_id == request.context.span_id}
+    assert {"decode", "detect", "encode", "search", "hydrate"} == steps
+    assert dict(request.attributes) == {
+        "http.request.method": "GET",
+        "request": response.headers[request_log.HEADER],
+        "http.response.status_code": 200,
+    }
+
+
+@pytest.mark.parametrize("proxies", [0, 1])
+def test_the_trace_of_a_trusted_proxy_is_continued(settings, spans, proxies):
+    with running(settings.model_copy(update={"trusted_proxies": proxies})) as site:
+        site.client.get("/healthz", headers={"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"})
+        assert (spans()["health.alive"].context.trace_id == int("ab" * 16, 16)) == bool(proxies)
+        site.client.get("/none")
+        assert spans()["none"].attributes["http.response.status_code"] == 404

@@ -175,6 +175,11 @@ class Settings(BaseModel):
     """Format of log messages; json is one object per line, with the ids of requests and jobs."""
     log_addresses: bool = False
     """Write the addresses of clients, which are personal data, to the log of requests."""
+    traces_url: str = ""
+    """OTLP/HTTP address that gets OpenTelemetry traces of requests and jobs, such as http://127.0.0.1:4318/v1/traces;
+    needs the extra otel. Empty means none."""
+    traces_share: Share = 1.0
+    """Share of the requests and jobs that are traced."""
 
     @field_validator("weights", "examples", "theme", "feed_mapping", "canaries", "synonyms", mode="before")
     @classmethod

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vsearch.core.errors import GenerationCorrupt, GenerationError, NoGeneration, VSearchError
 from vsearch.core.settings import Metric, Settings
+from vsearch.core.tracing import span
 from vsearch.detection.detector import OpenDetector, no_detector
 from vsearch.imaging.codec import Picture
 from vsearch.imaging.geometry import Box
@@ -160,18 +161,21 @@ class Engine:
         """
         serving = serving or self.serving
         started = time.perf_counter()
-        detections = self.photos.detections(picture)
+        with span("detect"):
+            detections = self.photos.detections(picture)
         detected = time.perf_counter()
         extra = detections if search.box is None else ()
         boxes = [search.box, *(detection.box for detection in extra)]
-        blocks = self.photos.blocks(serving.encoder, picture, boxes)
+        with span("encode"):
+            blocks = self.photos.blocks(serving.encoder, picture, boxes)
         encoded = time.perf_counter()
         weights = [1.0, *(detection_weight(detection) for detection in extra)]
-        regions = [
-            self._search_region(serving, one, weight, replace(search, box=box))
-            for one, box, weight in zip(blocks, boxes, weights, strict=True)
-        ]
-        found = merge_regions(regions, search.k, lower_is_better=search.metric == "euclidean")
+        with span("search"):
+            regions = [
+                self._search_region(serving, one, weight, replace(search, box=box))
+                for one, box, weight in zip(blocks, boxes, weights, strict=True)
+            ]
+            found = merge_regions(regions, search.k, lower_is_better=search.metric == "euclidean")
         timings = {"detect": _ms(started, detected)} if detections else {}
         timings |= {"encode": _ms(detected, encoded), "search": _ms(encoded, time.perf_counter())}
         return SearchResult(
