@@ -1,9 +1,13 @@
 """The examples of docs/clients.md run against a server."""
 
+import base64
+import hmac
+import json
 import re
 import shutil
 import subprocess
 import threading
+import tomllib
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,9 +15,12 @@ from pathlib import Path
 import pytest
 
 from catalog import jobs
+from indexer.feed.column_mapping import read_mapping
+from indexer.feed.reader import read_feed
 from indexer.jobs import webhooks
 from tests.webui.client.conftest import serving
 from vsearch.client import Client
+from vsearch.core.settings import Settings
 from webui import create_app
 
 PAGE = Path(__file__).parents[3] / "docs" / "clients.md"
@@ -132,3 +139,81 @@ def test_the_page_names_every_error():
     assert [name for name in re.findall(r"`(\w+Error)`", text) if not hasattr(client, name)] == []
     errors = {name for name in vars(client.problems) if name.endswith("Error")}
     assert errors - set(re.findall(r"\w+Error", text)) == set()
+
+
+WOOCOMMERCE = """ID,Type,SKU,Name,Published,Visibility in catalog,Description,In stock?,Stock,Regular price,Categories,\
+Images,Parent,Attribute 1 value(s)
+3,simple,W3,Desk,1,visible,Solid,1,4,9,"Furniture, Furniture > Desks","https://a.example/1.jpg, https://a.example/2.jpg",,Red
+4,simple,,Stool,1,visible,,1,,5,Furniture,https://a.example/4.jpg,,
+5,simple,W5,Hidden,0,visible,,1,,5,Furniture,https://a.example/5.jpg,,
+"""
+
+
+def test_the_mapping_for_woocommerce(tmp_path):
+    (mapping,) = blocks("toml", "[columns]")
+    (tmp_path / "woocommerce.toml").write_text(mapping)
+    (tmp_path / "export.csv").write_text(WOOCOMMERCE)
+    reading = read_feed(tmp_path / "export.csv", "EUR", read_mapping(tmp_path / "woocommerce.toml"))
+    desk, stool = reading.items
+    assert reading.errors == ()
+    assert (desk.sku, desk.category, desk.price_minor, desk.stock) == ("W3", "Furniture > Desks", 900, 4)
+    assert (len(desk.images), desk.attributes) == (2, {"color": ("Red",)})
+    assert stool.sku == "id:4"
+
+
+def test_the_settings_of_a_shop_exist():
+    (block,) = blocks("toml", "widget_origins")
+    Settings(**tomllib.loads(block))
+
+
+def signed(secret: str, message: object) -> tuple[str, bytes]:
+    body = json.dumps(message).encode()
+    return base64.b64encode(hmac.digest(secret.encode(), body, "sha256")).decode(), body
+
+
+def receiver(here, monkeypatch, name: str):
+    """Return a function of the page that receives messages."""
+    names = {}
+    (block,) = blocks("python", f"def {name}")
+    exec(compile(here(block), str(PAGE), "exec"), names)
+    monkeypatch.setenv(f"{name.rpartition('_')[2].upper()}_WEBHOOK_SECRET", "secret")
+    return names[name]
+
+
+def test_changes_in_shopify(here, monkeypatch, client, work):
+    receive = receiver(here, monkeypatch, "receive_from_shopify")
+    variants = [
+        {"sku": "P-02", "price": "7.50", "inventory_quantity": -1, "inventory_policy": "deny"},
+        {"sku": "P-03", "price": "8.00", "inventory_quantity": 0, "inventory_policy": "continue"},
+        {"sku": "new", "price": "9.00", "inventory_quantity": 1, "inventory_policy": "deny"},
+    ]
+    signature, body = signed("secret", {"status": "active", "variants": variants})
+    assert receive({"X-Shopify-Hmac-Sha256": signature}, body + b" ") == 401
+    assert receive({"X-Shopify-Hmac-Sha256": signature}, body) == 200
+    work()
+    first, second = client.product("P-02"), client.product("P-03")
+    assert (first.price.amount, first.stock, second.price.amount, second.in_stock) == ("7.50", 0, "8", True)
+    signature, body = signed("secret", {"status": "archived", "variants": variants[:1]})
+    assert receive({"X-Shopify-Hmac-Sha256": signature}, body) == 200
+    work()
+    assert [each.sku for each in client.products(state="withdrawn").products] == ["P-02"]
+
+
+def test_changes_in_woocommerce(here, monkeypatch, client, work):
+    receive = receiver(here, monkeypatch, "receive_from_woocommerce")
+    assert receive({}, b"webhook_id=3") == 200
+    product = {"id": 2, "sku": "P-02", "status": "publish", "price": "7.50", "stock_quantity": 6}
+    product["stock_status"] = "instock"
+    for changed in (
+        product,
+        product | {"sku": "P-03", "stock_quantity": None, "stock_status": "onbackorder"},
+        product | {"sku": "P-04", "status": "draft"},
+        product | {"sku": ""},
+    ):
+        signature, body = signed("secret", changed)
+        assert receive({"X-WC-Webhook-Signature": signature}, body + b" ") == 401
+        assert receive({"X-WC-Webhook-Signature": signature}, body) == 200
+    work()
+    first, second = client.product("P-02"), client.product("P-03")
+    assert (first.price.amount, first.stock, second.in_stock) == ("7.50", 6, True)
+    assert [each.sku for each in client.products(state="withdrawn").products] == ["P-04"]
