@@ -5,7 +5,7 @@
 
 Products are made up, each with its own small image. Their blocks are stored as if the images had been encoded: the
 blocks of the demo shop's images with noise, since encoding a million images takes hours. Images that change in the
-second night are encoded. A measurement that is in WORK is not repeated; a million products need 20 GB there.
+second night are encoded. A measurement that is in WORK is not repeated; a million products need 22 GB there.
 """
 
 import argparse
@@ -175,21 +175,23 @@ def draw(figures: dict[int, dict[str, Any]], drawing: Path) -> None:
         "peak memory, MB": {
             "night, 1 percent changed": [each["changed night"]["peak_mb"] for each in figures.values()],
             "night, unchanged": [each["unchanged night"]["peak_mb"] for each in figures.values()],
-            "server, ready": [each["server"]["ready_mb"] for each in figures.values()],
+            "server ready": [each["server"]["ready_mb"] for each in figures.values()],
         },
         "one search, ms": {
             "median": [each["server"]["p50_ms"] for each in figures.values()],
             "of it in the index": [each["server"]["stages_ms"]["search"] for each in figures.values()],
         },
     }
+    names = dict.fromkeys(name for series in lines.values() for name in series)
+    colors = dict(zip(names, plt.rcParams["axes.prop_cycle"].by_key()["color"], strict=False))
     figure, axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
     for axis, (title, series) in zip(axes, lines.items(), strict=True):
         for name, values in series.items():
-            axis.plot(counts, values, marker="o", label=name)
+            axis.plot(counts, values, marker="o", label=name, color=colors[name])
         axis.set(title=title, xscale="log", yscale="log", xlabel="products")
         axis.grid(visible=True, alpha=0.3)
         axis.legend(fontsize=8)
-    figure.savefig(drawing)
+    figure.savefig(drawing, metadata={"Date": None})
 
 
 if __name__ == "__main__":
