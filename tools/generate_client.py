@@ -143,7 +143,7 @@ def _dataclass(name: str, schema: Schema, *, is_sent: bool, base: str = "") -> I
         default += [f"metadata={options!r}"] if options else []
         value = "" if not default else " = None" if default == ["default=None"] else f" = field({', '.join(default)})"
         yield f"    {_attribute(key)}: {kind}{value}"
-        if description := described.get("description"):
+        if description := _description(described):
             yield _docstring(description)
     yield ""
 
@@ -160,9 +160,15 @@ def _typed_dict(entry: Schema, query: list[Schema], written: Mapping[str, list[S
         if each["name"] == "attributes":
             kind = "Mapping[str, str | Sequence[str]]"
         yield f"    {_attribute(each['name'])}: {kind} | None"
-        if description := each.get("description"):
+        if description := each.get("description") or _description(each["schema"]):
             yield _docstring(description)
     yield ""
+
+
+def _description(schema: Schema) -> str:
+    """Return the description of a field, or that of the first of its types."""
+    inner = next((each["description"] for each in schema.get("anyOf", ()) if "description" in each), "")
+    return str(schema.get("description", inner))
 
 
 def _operations(schemas: Schema, operations: Operations, class_name: str, *, asynchronous: bool) -> str:

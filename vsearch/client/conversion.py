@@ -18,6 +18,9 @@ Photo = str | PathLike[str] | bytes | BinaryIO
 ATTRIBUTE = "attr."
 """Prefix of the query parameters of attributes."""
 
+SCALARS: Mapping[Any, tuple[type[Any], ...]] = {str: (str,), bool: (bool,), int: (int,), float: (float, int)}
+"""Types of fields -> types in JSON. Strings of a fixed set are not checked, since others may be added to it."""
+
 T = TypeVar("T")
 
 
@@ -97,10 +100,18 @@ def _converted(kind: Any, data: Any) -> Any:
     if is_dataclass(kind):
         return _dataclass(cast(type[Any], kind), data)
     if origin is tuple:
+        _check(data, list)
         return tuple(_converted(get_args(kind)[0], each) for each in data)
     if origin is Mapping:
         return {name: _converted(get_args(kind)[1], each) for name, each in data.items()}
+    if kind in SCALARS:
+        _check(data, *SCALARS[kind])
     return datetime.fromisoformat(data) if kind is datetime else data
+
+
+def _check(data: Any, *kinds: type[Any]) -> None:
+    if type(data) not in kinds:
+        raise TypeError(f"{data!r} is not of type {kinds[0].__name__}")
 
 
 def _dataclass(kind: type[Any], data: Any) -> Any:

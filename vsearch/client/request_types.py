@@ -18,6 +18,9 @@ class BatchSearch:
     """One search of a batch."""
 
     box: str | None = None
+    """Area of the photo to search: left,top,right,bottom as fractions from 0 to 1. 0,0,1,1 searches the whole
+    photo only; by default, the whole photo and each detected product are searched.
+    """
     class_name: str | None = field(default=None, metadata={"name": "class"})
     """Search this class only; `all` searches every class. By default, the photo decides."""
     metric: Literal["cosine", "euclidean"] | None = None
@@ -98,6 +101,9 @@ class FacetsQuery(TypedDict, total=False):
     """Parameters of `facets`; None is the same as leaving one out."""
 
     box: str | None
+    """Area of the photo to search: left,top,right,bottom as fractions from 0 to 1. 0,0,1,1 searches the whole
+    photo only; by default, the whole photo and each detected product are searched.
+    """
     class_name: str | None
     """Search this class only; `all` searches every class. By default, the photo decides."""
     metric: Literal["cosine", "euclidean"] | None

@@ -1,7 +1,11 @@
 """Both clients against a running server: every operation, photos, pages of lists, errors."""
 
+import json
+from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 
 from catalog import jobs
@@ -23,6 +27,7 @@ from vsearch.client import (
     ServerError,
     UnexpectedAnswerError,
 )
+from vsearch.client.conversion import to_json
 
 
 def test_photos_are_paths_bytes_or_files(site, client, tmp_path):
@@ -154,6 +159,26 @@ def test_answers_of_other_programs(server, client, body):
     server.faults.append(("200 OK", {}, body))
     with pytest.raises(UnexpectedAnswerError):
         client.product("P-03")
+
+
+@pytest.mark.parametrize(
+    "problem", ['{"id": 5}', '{"id": null}', '{"heads": "all"}', '{"active": 1}', '{"created_at": "now"}']
+)
+def test_fields_of_another_type(server, client, problem):
+    model = client.models().models[0]
+    fields = to_json(replace(model, created_at=None)) | {"created_at": model.created_at.isoformat(), "problem": None}
+    for changed, ok in (({}, True), (json.loads(problem), False)):
+        server.faults.append(("200 OK", {}, json.dumps({"models": [fields | changed]})))
+        with nullcontext() if ok else pytest.raises(UnexpectedAnswerError):
+            assert client.models().models == (model,)
+
+
+def test_a_given_http_client_is_used_and_stays_open(server, key):
+    with httpx.Client(headers={"X-Shop": "1"}) as http:
+        for _ in range(2):
+            with Client(server.address, key, http=http) as client:
+                client.models()
+    assert key not in repr(vars(client))
 
 
 def test_other_answers_without_a_problem_document(server, client):
