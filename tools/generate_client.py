@@ -39,6 +39,9 @@ ASYNCHRONOUS = {
         for name in ("products", "jobs", "search_again", "job", "change_products")
     },
     "(self.wait_for_job(": "(await self.wait_for_job(",
+    "    self.wait_for_job(": "    await self.wait_for_job(",
+    "in self.jobs(kind": "in (await self.jobs(kind",
+    "limit=1).jobs": "limit=1)).jobs",
     "yield from page.products": "for each in page.products:\n                yield each",
     "yield from page.jobs": "for each in page.jobs:\n                yield each",
     "yield from answer.results": "for each in answer.results:\n                yield each",

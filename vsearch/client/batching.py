@@ -146,6 +146,11 @@ class Upsert:
         for error in job.errors or ():
             self._errors.append(replace(error, index=batch.change(error.list, error.index).index))
 
+    def is_indexed_by(self, update: JobAnswer) -> bool:
+        """Return whether the newest update of the index indexes these changes; an earlier one does not."""
+        is_open = update.state in ("queued", "running")
+        return bool(self._sent) and (is_open or update.id > self.job_ids[0])
+
     def outcome(self) -> UpsertOutcome:
         """Return what all jobs have changed."""
         counts: Counter[str] = Counter()

@@ -142,6 +142,7 @@ class Client(Operations):
         products: Sequence[ProductInput] = (),
         withdraw: Sequence[str] = (),
         *,
+        until_indexed: bool = False,
         timeout: float = 3600.0,
         interval: float = 1.0,
         on_progress: Callable[[JobAnswer], object] | None = None,
@@ -154,6 +155,7 @@ class Client(Operations):
         Args:
             products: to add or replace.
             withdraw: SKUs.
+            until_indexed: also wait for the update of the index, which web servers load within seconds.
             timeout: seconds to wait for each job.
             interval: seconds between requests.
             on_progress: is called with the state of a job after each request.
@@ -172,4 +174,7 @@ class Client(Operations):
                     pending.refused(batch, problem)
             for job_id in pending.job_ids:
                 pending.ended(self.wait_for_job(job_id, timeout=timeout, interval=interval, on_progress=on_progress))
+            for update in self.jobs(kind="update", limit=1).jobs if until_indexed else ():
+                if pending.is_indexed_by(update):
+                    self.wait_for_job(update.id, timeout=timeout, interval=interval, on_progress=on_progress)
         return pending.outcome()

@@ -25,15 +25,16 @@ def test_products_are_searchable_after_an_update(site, client, work):
     seen = []
 
     def on_progress(job):
-        seen.append(job.state)
+        seen.append((job.kind, job.state))
         work()
 
     outcome = client.upsert(
         [product("NEW-1", price="49.00 EUR", attributes={"color": ["oak"]}), product("NEW-2", price="many")],
         withdraw=["P-03", "none"],
+        until_indexed=True,
         on_progress=on_progress,
     )
-    assert seen == ["queued", "done"]
+    assert seen == [("upsert", "queued"), ("upsert", "done"), ("update", "done")]
     assert (outcome.counts["added"], outcome.counts["withdrawn"]) == (1, 1)
     assert [(error.list, error.index, error.sku) for error in outcome.errors] == [
         ("products", 1, "NEW-2"),
@@ -44,6 +45,14 @@ def test_products_are_searchable_after_an_update(site, client, work):
     assert client.search_again(sku="NEW-1").generation
     found = client.search((site.settings.data.parent / "images" / "new.jpg").read_bytes())
     assert found.results[0].sku == "NEW-1"
+
+
+def test_earlier_updates_do_not_matter_if_nothing_changes(site, client, work):
+    update = client.start_job(kind="update")
+    with site.sessions.begin() as session:
+        jobs.finish(session, update.id, "failed", "The disk is full.", utc_now())
+    assert client.upsert(withdraw=["none"], until_indexed=True, on_progress=work).counts["withdrawn"] == 0
+    assert client.upsert(until_indexed=True).jobs == ()
 
 
 def test_products_are_changed_from_what_they_are(client, work):
