@@ -115,7 +115,7 @@ def show_log(settings: Settings, job_id: int) -> None:
 @pass_settings
 def worker(settings: Settings) -> None:
     """Run waiting jobs, and the nightly job when it is due (see the `schedule` setting)."""
-    _log_info()
+    logging.getLogger().setLevel(logging.INFO)
     Worker(settings).run()
 
 
@@ -141,17 +141,11 @@ def alarm(settings: Settings) -> None:
 @pass_settings
 def execute(settings: Settings, job_id: int, worker: str) -> None:
     """Run a job that a worker has claimed; the worker starts this command in a separate process for each job."""
-    _log_info()
+    logging.getLogger().setLevel(logging.INFO)
     logs.set_process_fields(job=job_id)
     tracing.configure(settings, "vsearch-jobs")
     if not execution.execute(settings, job_id, worker, kinds.FUNCTIONS):
         click.echo(f"Job {job_id} no longer belongs to worker {worker}.")
-
-
-def _log_info() -> None:
-    logging.getLogger().setLevel(logging.INFO)
-    for name in ("alembic", "faiss"):
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _as_json(job: Job) -> dict[str, Any]:

@@ -95,6 +95,20 @@ def test_withdrawn_products_leave_no_gap(site, metric):
     assert len(services.engine.searches) == 6
 
 
+def test_timings_are_those_of_all_searches_for_a_page(site, monkeypatch):
+    """The first search encodes the photo; one that follows, in other classes, finds the blocks cached."""
+    milliseconds, real_search = iter([1000.0, 1.0]), site.engine.search
+
+    def search(*args, **kwargs):
+        return replace(real_search(*args, **kwargs), timings={"encode": next(milliseconds)})
+
+    monkeypatch.setattr(site.engine, "search", search)
+    label_matches(monkeypatch, math.inf)
+    page = results.find_products(services_of(site.app), site.pictures[0], Criteria())
+    assert page.result.routing == "all"
+    assert page.timings["encode"] == 1001
+
+
 def test_withdrawn_products_leave_no_gap_among_similar_products(site):
     services = services_of(site.app)
     product_id = int(services.engine.serving.generation.gallery.products[0])

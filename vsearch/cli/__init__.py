@@ -108,6 +108,8 @@ def cli(ctx: click.Context, data: Path | None, log_level: str | None) -> None:
     logging.basicConfig(level=settings.log_level, handlers=[handler])
     if settings.log_level != "DEBUG":
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns about each retry
+        for name in ("alembic", "faiss"):  # they say how they start
+            logging.getLogger(name).setLevel(logging.WARNING)
     ctx.obj = settings
     ctx.meta["sources"] = sources
 
