@@ -37,6 +37,9 @@ IDLE_SECONDS = 15
 DRAIN_SECONDS = 30
 """How long the rest of a rejected request is read and discarded: closing at once would lose the response."""
 
+ARRIVE_SECONDS = 2
+"""How long requests on connections that are already open may still arrive after `stop`."""
+
 STOP_SECONDS = 8
 """How long running requests may take after `stop`; Docker kills containers after ten seconds."""
 
@@ -114,8 +117,8 @@ class Task(WSGITask):  # type: ignore[misc]
     """Passes the waiting time and the rejection status to the application."""
 
     def execute(self) -> None:
-        """Respond; close the connection after a rejection."""
-        if self.request.error:
+        """Respond; close the connection after a rejection, and while the server is stopping."""
+        if self.request.error or self.channel.server.draining:
             self.set_close_on_finish()
         super().execute()
 
@@ -141,7 +144,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def __init__(self, server: "Server", sock: socket.socket, addr: Any, adj: Adjustments, map: Any = None) -> None:
         self.client = client_network(str(addr[0]))
         self.idle_since = time.time()  # since the connection opened or the last response was written
-        self.rejected = self.draining = False
+        self.rejected = self.draining = self.was_used = False
         super().__init__(server, sock, addr, adj, map=map)
         self.will_close = not server.admits(self)
 
@@ -162,6 +165,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def service(self) -> None:
         """Respond to one request, in a thread."""
+        self.was_used = True
         self.idle_since = math.inf  # `check_timeouts` could run between the end of a long response and the last line
         super().service()
         self.idle_since = time.time()
@@ -219,6 +223,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def __init__(self, application: Any, listener: socket.socket, *, threads: int, limits: ConnectionLimits) -> None:
         self.limits = limits
+        self.draining = False  # responses close their connections
         self._stop_at: float | None = None
         adjustments = Adjustments(
             sockets=[listener],
@@ -262,8 +267,13 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             channel.handle_close()
         wasyncore.close_all(self._map)
 
+    def drain(self) -> None:
+        """Close each connection after its next response, so that clients open others, elsewhere if they can."""
+        self.draining = True
+
     def stop(self) -> None:
         """Stop accepting connections and let `serve` return; can be called from any thread or signal handler."""
+        self.drain()
         self._stop_at = time.monotonic() + STOP_SECONDS
         self.pull_trigger()
 
@@ -274,5 +284,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             self.accepting = False
             self.del_channel()
             self.socket.close()
-        running = any(channel.requests or channel.total_outbufs_len for channel in self.active_channels.values())
-        return not running or time.monotonic() > self._stop_at
+        channels = list(self.active_channels.values())
+        running = any(channel.requests or channel.total_outbufs_len for channel in channels)
+        arriving = any(channel.request is not None or not channel.was_used for channel in channels)
+        now = time.monotonic()
+        may_arrive = now < self._stop_at - STOP_SECONDS + ARRIVE_SECONDS
+        return not (running or (arriving and may_arrive)) or now > self._stop_at

@@ -49,7 +49,7 @@ def ready_details() -> tuple[dict[str, Any], int]:
     """Report the same, the served generation and, as `problem`, why it or a newer one cannot be served."""
     served = services()
     engine = served.engine
-    problems = [engine.problem] if engine.problem else []
+    problems: list[object] = [engine.problem] if engine.problem else []
     report: dict[str, Any] = {"generation": None, "checkpoint": None, "pictures": None}
     ready = True
     try:
@@ -67,6 +67,8 @@ def ready_details() -> tuple[dict[str, Any], int]:
         served.uploads.check()
     except UploadsUnavailable as error:
         ready, problems = False, [*problems, error]
+    if served.stopping.is_set():
+        ready, problems = False, [*problems, "The server is stopping."]
     problem = " ".join(map(str, problems)) or None
     return {"status": "ready" if ready else "not ready", **report, "problem": problem}, 200 if ready else 503
 

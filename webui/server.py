@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+import os
 import resource
 import signal
 import socket
@@ -31,6 +32,9 @@ from webui.services import Services, services_of
 RESERVED_FILES = 256
 """File descriptors reserved for everything but connections: the catalog, images and indexes."""
 
+FIRST_INHERITED = 3
+"""File descriptor of the first socket that systemd passes."""
+
 ADMIN_THREADS = 8
 REFRESH_SECONDS = 5.0
 _M_ARENA_MAX = -8  # of glibc's malloc.h
@@ -59,7 +63,7 @@ def serve(
     open_encoder: OpenEncoder = Encoder,
     open_detector: OpenDetector = open_active,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then finish running requests.
+    """Serve until SIGTERM or SIGINT, then finish running requests; after SIGTERM, `drain_seconds` later.
 
     Raises:
         SettingsError: an address, a limit or the example folder is not valid.
@@ -68,8 +72,10 @@ def serve(
     _share_arenas()
     tracing.configure(settings, "vsearch-web")
     with ExitStack() as sockets:
-        listener = sockets.enter_context(_listen(settings.host, settings.port, "Settings host and port"))
-        admin_socket = admin_listener(settings)
+        inherited = inherited_sockets()
+        listener = inherited[0] if inherited else _listen(settings.host, settings.port, "Settings host and port")
+        sockets.enter_context(listener)
+        admin_socket = inherited[1] if len(inherited) > 1 else admin_listener(settings)
         if admin_socket:
             sockets.enter_context(admin_socket)
         with suppress(CatalogMissing), open_catalog(settings.catalog_url):  # a worker may create it later
@@ -80,7 +86,14 @@ def serve(
             signal.signal(number, signal.SIG_DFL)  # a second signal ends the process at once
             if server is None:
                 raise SystemExit(0)
-            server.stop()
+            services_of(app).stopping.set()
+            if number == signal.SIGTERM and settings.drain_seconds:
+                server.drain()
+                timer = threading.Timer(settings.drain_seconds, server.stop)
+                timer.daemon = True  # another signal may end the process earlier
+                timer.start()
+            else:
+                server.stop()
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
@@ -90,13 +103,25 @@ def serve(
         background.start()
         admin = _serve_admin(app, admin_socket) if admin_socket else None
         server = Server(app, listener, threads=settings.threads, limits=connection_limits(app, settings))
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        on_ready(f"http://{host}:{settings.port}/", str(engine.problem) if engine.problem else None)
+        host, port = (settings.host, settings.port) if not inherited else listener.getsockname()[:2]
+        host = f"[{host}]" if ":" in host else host
+        on_ready(f"http://{host}:{port}/", str(engine.problem) if engine.problem else None)
         server.serve()
         if admin:
             admin.stop()
         background.stop()
         services_of(app).close()
+
+
+def inherited_sockets() -> list[socket.socket]:
+    """Return the listening sockets that systemd has opened for this process (sd_listen_fds), if any.
+
+    The first is for shoppers, a second one for operators. They stay open while one process replaces another.
+    """
+    process, count = (os.environ.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS"))
+    if process != str(os.getpid()):
+        return []
+    return [socket.socket(fileno=FIRST_INHERITED + number) for number in range(int(count))]
 
 
 def _share_arenas() -> None:

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask, current_app
@@ -225,6 +225,8 @@ class Services:
     sampler: ReviewSampler
     key_use: KeyUse
     query_log: QueryLog
+    stopping: threading.Event = field(default_factory=threading.Event)
+    """Set when the server is about to stop, and load balancers should send no more requests."""
 
     def close(self) -> None:
         """Finish keeping photos, write the query log, and close the database connections."""

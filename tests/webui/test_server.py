@@ -1,3 +1,4 @@
+import http.client
 import json
 import re
 import signal
@@ -5,8 +6,9 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import MagicMock
@@ -31,7 +33,8 @@ from webui.server import serve
 
 registry.active = lambda settings, role: None  # opening the bundled reader loads TensorFlow
 admin = "127.0.0.1:" + sys.argv[3]
-settings = Settings(data=Path(sys.argv[1]), port=int(sys.argv[2]), admin_bind=admin, threads=2)
+drain = int(sys.argv[4]) if len(sys.argv) > 4 else 0
+settings = Settings(data=Path(sys.argv[1]), port=int(sys.argv[2]), admin_bind=admin, threads=2, drain_seconds=drain)
 serve(settings, lambda address, problem: print(address, problem, flush=True), FakeEncoder, no_detector)
 """
 
@@ -70,6 +73,108 @@ def test_serves_until_stopped(settings, free_port, site, stop):
         upload.close()
     assert process.returncode == 0
     assert not re.search("Traceback|Warning", rest)
+
+
+@pytest.mark.slow
+def test_load_balancers_are_told_before_the_end(settings, free_port, site):
+    """After SIGTERM, /readyz answers 503 while requests are answered, also one that was being sent."""
+    admin = ports.free_port()
+    command = [sys.executable, "-W", "error", "-c", PROGRAM, str(settings.data), str(free_port), str(admin), "600"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert process.stdout.readline().endswith(" None\n")
+        photo = site.photo(3)
+        head = "POST /api/v1/search HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", free_port)) as upload:
+            upload.sendall(head.format(len(photo)).encode() + photo[:100])
+            process.send_signal(signal.SIGTERM)
+            while status(free_port, "/readyz")[0] == 200:
+                pass
+            assert status(free_port, "/healthz") == (200, "close")
+            assert status(admin, "/readyz")[0] == 503
+            upload.sendall(photo[100:])
+            answer = b"".join(iter(lambda: upload.recv(65_536), b""))
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert b"P-03" in answer
+        process.send_signal(signal.SIGINT)  # ends the wait
+        rest = process.communicate()[0]
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert not re.search("Traceback|Warning", rest)
+
+
+def status(port: int, path: str) -> tuple[int, str | None]:
+    """Return the status, and whether the connection is closed."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+        connection.request("GET", path)
+        with connection.getresponse() as answer:
+            answer.read()
+            return answer.status, answer.headers.get("Connection")
+
+
+SYSTEMD = """
+import fcntl, os, sys
+
+sockets = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 50) for number in sys.argv[1].split(",")]
+for number, each in enumerate(sockets, start=3):
+    os.dup2(each, number)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(sockets)))
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+
+
+def with_sockets(settings: Settings, *listeners: socket.socket) -> "subprocess.Popen[str]":
+    """Start a server with listening sockets, as systemd does."""
+    numbers = [listener.fileno() for listener in listeners]
+    program = ["-W", "error", "-c", PROGRAM, str(settings.data), "1", "1"]
+    command = [sys.executable, "-c", SYSTEMD, ",".join(map(str, numbers)), *program]
+    return subprocess.Popen(
+        command, cwd=ROOT, pass_fds=numbers, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+@pytest.mark.slow
+def test_no_request_fails_during_a_restart(settings, site):
+    """systemd keeps the sockets; connections wait in them until the next process accepts them."""
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as public, socket.create_server(("127.0.0.1", 0)) as admin:
+        port = public.getsockname()[1]
+        failures, answered, done = [], threading.Semaphore(0), threading.Event()
+
+        def ask() -> None:
+            while not done.is_set():
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/products/P-03") as answer:
+                        answer.read()
+                except urllib.error.HTTPError as error:
+                    failures.append((error.code, error.read().decode()))
+                except OSError as error:
+                    failures.append(error)
+                answered.release()
+
+        clients = [threading.Thread(target=ask) for _ in range(4)]
+        process = with_sockets(settings, public, admin)
+        try:
+            for restart in range(3):
+                if restart:
+                    process.send_signal(signal.SIGTERM)
+                    rest = process.communicate()[0]
+                    assert (process.returncode, re.search("Traceback|Warning", rest)) == (0, None)
+                    process = with_sockets(settings, public, admin)
+                assert process.stdout.readline().startswith(f"http://127.0.0.1:{port}/ None")
+                for client in () if restart else clients:
+                    client.start()
+                for _ in range(30):
+                    answered.acquire()
+            assert status(admin.getsockname()[1], "/readyz")[0] == 200
+        finally:
+            done.set()
+            for client in clients:
+                if client.ident:
+                    client.join()
+            process.send_signal(signal.SIGTERM)
+            process.communicate()
+    assert failures == []
 
 
 @pytest.mark.parametrize("setting", ["port", "admin_bind"])

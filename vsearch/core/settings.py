@@ -98,6 +98,9 @@ class Settings(BaseModel):
     """Maximum number of concurrent searches; others get a 503 response. 0 means three quarters of `threads`."""
     read_seconds: int = Field(60, ge=1)
     """Time limit for receiving a request and for sending its response, in seconds."""
+    drain_seconds: int = Field(0, ge=0, le=600)
+    """Seconds between SIGTERM and the end of the web server, in which /readyz answers 503 so that a load balancer sends
+    no more requests. 0 with a socket unit of systemd, or without a load balancer."""
     max_upload_mb: int = Field(20, ge=1, le=200)
     """Maximum size of an image file, in MB."""
     max_pixels_mp: int = Field(64, ge=1, le=400)
