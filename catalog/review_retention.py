@@ -3,14 +3,14 @@
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import delete, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from catalog import audit
 from catalog.database import chunks
 from catalog.image_store import ImageStore
 from catalog.models import FeedPicture, Image, ReviewItem, ReviewLabel, StoredBlocks
-from catalog.reviews import target, unknown
+from catalog.reviews import SAMPLED, target, unknown
 
 
 def pictures_in_use(session: Session) -> set[str]:
@@ -35,14 +35,19 @@ def kept_until(session: Session, photo_id: str) -> datetime | None:
     return session.scalar(wanted) if photo_id else None
 
 
-def items_of_photo(session: Session, photo_id: str) -> dict[str, list[int]]:
-    """Return all items of a shopper's photo by the SHA-256 of the stored copy."""
-    photos = select(ReviewItem.sha256).where(ReviewItem.photo_id == photo_id)
+def items_of_photo(session: Session, photo_id: str, content: str = "") -> dict[str, list[int]]:
+    """Return all items of a shopper's photo by the SHA-256 of the stored copy.
+
+    They include areas that admins added, and what was kept without a verdict of an equal photo: one with the SHA-256
+    `content`. What other shoppers let the shop keep of an equal photo is theirs.
+    """
     found: dict[str, list[int]] = {}
     if photo_id:
-        for sha256, item_id in session.execute(
-            select(ReviewItem.sha256, ReviewItem.item_id).where(ReviewItem.sha256.in_(photos))
-        ):
+        photos = select(ReviewItem.sha256).where(ReviewItem.photo_id == photo_id)
+        added = ReviewItem.sha256.in_(photos) & (ReviewItem.photo_id == "")
+        equal = (ReviewItem.sha256.in_(photos) | (ReviewItem.sha256 == content)) & ReviewItem.source.in_(SAMPLED)
+        wanted = or_(ReviewItem.photo_id == photo_id, added, equal)
+        for sha256, item_id in session.execute(select(ReviewItem.sha256, ReviewItem.item_id).where(wanted)):
             found.setdefault(sha256, []).append(item_id)
     return found
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from catalog import audit
@@ -22,6 +22,9 @@ from catalog.review_queue import prioritize
 from vsearch.core.errors import InvalidRequest, VSearchError
 
 Source = Literal["feedback", "nothing close", "uncertain", "upload"]
+SAMPLED: tuple[Source, ...] = ("nothing close", "uncertain")
+"""Sources of what is kept without anybody asking for it."""
+
 Split = Literal["train", "evaluation"]
 ShopperVerdict = Literal["right", "similar", "wrong"]
 Verdict = Literal["product", "category", "not ours", "skipped"]
@@ -170,6 +173,24 @@ def add_feedback(
     changed = {name: statement.excluded[name] for name in ("verdict", "rank", "created_at")}
     session.execute(statement.on_conflict_do_update(index_elements=["item_id", "product_id"], set_=changed))
     prioritize(session, item)
+
+
+def take_back_feedback(session: Session, photo_id: str, box: str, sku: str) -> tuple[str, list[int]] | None:
+    """Forget a shopper's verdict on a product, if there is one.
+
+    Returns the SHA-256 of the photo and the item if its last verdict is gone, for which alone it was kept; else None.
+    """
+    wanted = select(ReviewItem).where(ReviewItem.photo_id == photo_id, ReviewItem.box == box).with_for_update()
+    item = session.scalar(wanted) if photo_id else None
+    if item is None:
+        return None
+    products = select(Product.product_id).where(Product.sku == sku)
+    session.execute(delete(Feedback).where(Feedback.item_id == item.item_id, Feedback.product_id.in_(products)))
+    left = session.scalar(select(Feedback.item_id).where(Feedback.item_id == item.item_id).limit(1))
+    if left is None and item.source == "feedback":
+        return item.sha256, [item.item_id]
+    prioritize(session, item)
+    return None
 
 
 def verdicts_on(session: Session, photo_id: str) -> dict[tuple[str, int], str]:

@@ -1,15 +1,17 @@
 """Shoppers' verdicts on results: "This is it", "Similar", "Wrong", without an account."""
 
+from datetime import datetime
+
 from flask import Blueprint, Flask, abort, redirect, request, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from catalog.models import utc_now
 from vsearch.core.settings import Settings
-from webui import search_records
+from webui import photo_owners, search_records
 from webui.admission import reject_other_sites
 from webui.criteria import from_form
-from webui.review_photos import Rating
+from webui.review_photos import TAKEN_BACK, Rating
 from webui.services import services
 from webui.shop import PHOTO_UNAVAILABLE
 
@@ -27,13 +29,14 @@ def register(app: Flask, settings: Settings) -> None:
 
 
 @blueprint.post("/results/<photo_id>/feedback")
-def rate(photo_id: str) -> Response | dict[str, str]:
-    """Keep a verdict and the photo, then go back to the same place on the results page; scripts get JSON."""
+def rate(photo_id: str) -> Response | dict[str, str | None]:
+    """Keep a verdict and the photo, or take it back; then return to the same place on the page; scripts get JSON."""
     form = request.form
     rating = Rating.parse(form.get("sku"), form.get("verdict"), form.get("box"), form.get("rank"))
     reject_other_sites()
+    photo_owners.check_browser(photo_id)
     kept = keep_rating(photo_id, rating)
-    search_records.record_verdict(request.args.get("query", ""), rating.verdict)
+    search_records.record_verdict(request.args.get("query", ""), "" if rating.verdict == TAKEN_BACK else rating.verdict)
     if request.accept_mimetypes.best == "application/json":
         return kept
     criteria = from_form(request.args, services().catalog.currencies())[0]
@@ -41,13 +44,21 @@ def rate(photo_id: str) -> Response | dict[str, str]:
     return redirect(url_for("shop.show_results", photo_id=photo_id, **criteria.query(), _anchor=anchor), code=303)
 
 
-def keep_rating(photo_id: str, rating: Rating) -> dict[str, str]:
-    """Keep a verdict on a product for a shopper's photo; return what was kept, and until when."""
+def keep_rating(photo_id: str, rating: Rating) -> dict[str, str | None]:
+    """Keep a verdict on a product for a shopper's photo, or take it back; return it, and until when a copy is kept."""
     if not services().settings.feedback:
         abort(404, gettext("Feedback is switched off in this shop."))
-    found = services().review_photos.rate(photo_id, rating, utc_now())
-    if found is None:
-        abort(404, PHOTO_UNAVAILABLE)
-    item_id, kept_until = found
-    services().sampler.guess(item_id)
-    return {"sku": rating.sku, "verdict": rating.verdict, "kept_until": f"{kept_until:%Y-%m-%d}"}
+    kept_until: datetime | None
+    if rating.verdict == TAKEN_BACK:
+        kept_until = services().review_photos.take_back(photo_id, rating)
+    else:
+        found = services().review_photos.rate(photo_id, rating, utc_now())
+        if found is None:
+            abort(404, PHOTO_UNAVAILABLE)
+        item_id, kept_until = found
+        services().sampler.guess(item_id)
+    return {
+        "sku": rating.sku,
+        "verdict": rating.verdict,
+        "kept_until": f"{kept_until:%Y-%m-%d}" if kept_until else None,
+    }

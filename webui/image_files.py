@@ -1,7 +1,7 @@
 """Image files of the web server: shoppers' photos, thumbnails of catalog images, and example photos.
 
 Photos are never stored as sent: each is decoded and encoded again, so that no hidden data, GPS position or file name
-remains. The id is an HMAC of the result: stable, but not guessable even by someone who has the photo.
+remains. Each upload has a random id of its own: equal photos of two shoppers are different ones.
 """
 
 import hashlib
@@ -54,9 +54,9 @@ log = logging.getLogger(__name__)
 
 
 class UploadStore:
-    """A folder of photos, <photo id>.jpg, that several processes may share; the HMAC key is stored next to it.
+    """A folder of photos, <photo id>.jpg, that several processes may share; the key of owner tokens is next to it.
 
-    `expire` deletes photos that have not been uploaded for some time and, above the size limit, the oldest.
+    `expire` deletes photos that were uploaded some time ago and, above the size limit, the oldest.
     Methods raise UploadsUnavailable if the folder cannot be used.
     """
 
@@ -73,15 +73,22 @@ class UploadStore:
         if not data:
             raise InvalidRequest("The request contains no photo. Choose a photo first.")
         photo = encode_jpeg(decode(data, self.limits, max_side=MAX_SIDE))
+        photo_id = secrets.token_hex(32)
         with self._wrapping_os_errors(), self._writing:
-            photo_id = hmac.digest(load_or_create_key(self.folder.with_suffix(".key")), photo, "sha256").hex()
-            try:
-                os.utime(self._path(photo_id))  # uploaded again: restart its expiry
-            except FileNotFoundError:
-                self._make_room(len(photo))
-                private_folder(self.folder)
-                write_bytes(self._path(photo_id), photo)
+            self._make_room(len(photo))
+            private_folder(self.folder)
+            write_bytes(self._path(photo_id), photo)
         return photo_id
+
+    def owner_token(self, photo_id: str) -> str:
+        """Return what the sender of a photo must show to delete or rate it."""
+        with self._wrapping_os_errors():
+            key = load_or_create_key(self.folder.with_suffix(".key"))
+        return hmac.digest(key, f"owner of {photo_id}".encode(), "sha256").hex()
+
+    def is_owner(self, photo_id: str, token: str) -> bool:
+        """Return whether a token is the photo's owner token."""
+        return hmac.compare_digest(self.owner_token(photo_id).encode(), token.encode())
 
     def find(self, photo_id: str) -> Path | None:
         """Return the file of a photo, or None if there is none."""

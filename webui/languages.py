@@ -23,7 +23,8 @@ SOURCE = "en"
 EXTENSION = "vsearch.languages"
 
 PAGES = (
-    *("shop.home", "shop.search", "shop.search_address", "shop.show_results", "shop.delete_photo"),
+    *("shop.home", "shop.search", "shop.search_address", "shop.show_results", "shop.ask_before_deleting"),
+    "shop.delete_photo",
     *("shop.product", "shop.show_similar"),
     *("explanations.show", "feedback.rate"),
 )

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Literal
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -31,6 +32,9 @@ from webui.image_files import MAX_SIDE, Thumbnails, UploadStore
 
 WHOLE = Box(0, 0, 1, 1)
 MAX_RANK = 100_000
+TAKEN_BACK: Literal["none"] = "none"
+"""Verdict that takes back the earlier one."""
+
 MAX_WAITING = 100
 """Photos that wait to be sampled; when there are more, the next are not sampled."""
 
@@ -42,18 +46,18 @@ class Rating:
     """A shopper's verdict on a product."""
 
     sku: str
-    verdict: ShopperVerdict
+    verdict: ShopperVerdict | Literal["none"]  # none: the earlier one is taken back
     box: str  # the area in which the product was found; empty for the whole photo
     rank: int  # of the product in the results, from 1
 
     @classmethod
     def parse(cls, sku: object, verdict: object, box: object, rank: object) -> "Rating":
         """Check values from a form or JSON; raises `InvalidRequest`."""
-        if verdict not in SHOPPER_VERDICTS:
+        if verdict != TAKEN_BACK and verdict not in SHOPPER_VERDICTS:
             raise InvalidRequest(
                 "%(verdict)r is not a verdict. Use %(verdicts)s.",
                 verdict=str(verdict)[:40],
-                verdicts=", ".join(SHOPPER_VERDICTS),
+                verdicts=", ".join((*SHOPPER_VERDICTS, TAKEN_BACK)),
             )
         if not isinstance(sku, str) or not sku or "\0" in sku:
             raise InvalidRequest("The SKU of the product is missing.")
@@ -105,10 +109,22 @@ class ReviewPhotos:
         picture = decode(data, Limits.from_settings(self._settings), max_side=MAX_SIDE)
         return self.add(Area(encode_jpeg(picture), "upload", box), now, account)
 
+    def take_back(self, photo_id: str, rating: Rating) -> datetime | None:
+        """Forget a verdict, and the copy of the photo if that was the last one on its area.
+
+        Returns when the last copy of the photo is deleted; None if none is kept.
+        """
+        with self._sessions.begin() as session:
+            reviews.begin(session)
+            unrated = reviews.take_back_feedback(session, photo_id, rating.box, rating.sku)
+        if unrated is not None:
+            self.delete(*unrated)
+        return self.kept_until(photo_id)
+
     def rate(self, photo_id: str, rating: Rating, now: datetime) -> tuple[int, datetime] | None:
         """Keep a shopper's photo and the verdict; return the item and when both are deleted, None without a photo."""
-        photo = self._uploads.read(photo_id)
-        if photo is None:
+        photo, verdict = self._uploads.read(photo_id), rating.verdict
+        if photo is None or verdict == TAKEN_BACK:
             return None
         area = Area(photo, "feedback", rating.box, photo_id)
         days = self._settings.review_days
@@ -116,7 +132,7 @@ class ReviewPhotos:
             reviews.begin(session, hashlib.sha256(photo).hexdigest())
             product = reviews.live_product(session, rating.sku)
             item_id = reviews.add(session, self._store, area, keep_days=days, now=now)
-            reviews.add_feedback(session, item_id, product.product_id, rating.verdict, rating.rank, now)
+            reviews.add_feedback(session, item_id, product.product_id, verdict, rating.rank, now)
         self._delete_if_withdrawn(photo_id)
         return item_id, now + timedelta(days=days)
 
@@ -162,10 +178,14 @@ class ReviewPhotos:
         with self._sessions() as session:
             return reviews.verdicts_on(session, photo_id)
 
-    def delete_photo(self, photo_id: str) -> bool:
-        """Delete everything kept of a shopper's photo; return whether there was anything."""
+    def delete_photo(self, photo_id: str, photo: bytes | None = None) -> bool:
+        """Delete everything kept of a shopper's photo; return whether there was anything.
+
+        Given the photo, this includes what was kept of an equal one without a verdict.
+        """
         with self._sessions() as session:
-            found = review_retention.items_of_photo(session, photo_id)
+            sha256 = hashlib.sha256(photo).hexdigest() if photo else ""
+            found = review_retention.items_of_photo(session, photo_id, sha256)
         for sha256, item_ids in found.items():
             self.delete(sha256, item_ids)
         return bool(found)

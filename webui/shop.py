@@ -15,7 +15,7 @@ from catalog.queries import ProductCard, ProductDetail
 from vsearch.core.errors import InvalidRequest
 from vsearch.imaging.codec import Picture, decode
 from vsearch.search.engine import ALL
-from webui import admission, formatting, monitoring, photo_boxes, results, search_records
+from webui import admission, formatting, monitoring, photo_boxes, photo_owners, results, search_records
 from webui.criteria import Criteria, from_form, has_other_numbers
 from webui.image_files import form_fields
 from webui.languages import message_of
@@ -68,10 +68,12 @@ def search_address() -> Response:
 
 def _open_photo(photo: bytes) -> Response:
     """Store a photo and redirect to what it shows; scripts get the location as JSON."""
-    location = _location_of(services().uploads.put(photo))
-    if request.accept_mimetypes.best == "application/json":
-        return jsonify(location=location)
-    return redirect(location, code=303)
+    photo_id = services().uploads.put(photo)
+    location = _location_of(photo_id)
+    is_script = request.accept_mimetypes.best == "application/json"
+    response = jsonify(location=location) if is_script else redirect(location, code=303)
+    photo_owners.remember(response, photo_id)
+    return response
 
 
 def _location_of(photo_id: str) -> str:
@@ -99,7 +101,8 @@ def show_results(photo_id: str) -> tuple[str, int] | Response:
     that means the same in all.
     """
     if services().uploads.find(photo_id) is None and (until := services().review_photos.kept_until(photo_id)):
-        return render_template("kept.html", photo_id=photo_id, until=until), 404
+        is_mine = photo_owners.is_owner(photo_id)
+        return render_template("kept.html", photo_id=photo_id, until=until, is_mine=is_mine), 404
     currencies = services().catalog.currencies()
     criteria, problems = from_form(request.args, currencies)
     if not problems and has_other_numbers(request.args, criteria):
@@ -118,6 +121,8 @@ def show_results(photo_id: str) -> tuple[str, int] | Response:
         "results.html",
         **_results_context(page, problems, partial(url_for, ".show_results", photo_id=photo_id)),
         photo_id=photo_id,
+        is_mine=photo_owners.is_owner(photo_id),
+        delete_url=url_for(".ask_before_deleting", photo_id=photo_id, **criteria.query()),
         width=width,
         height=height,
         BADGE_RADIUS=photo_boxes.BADGE_RADIUS,
@@ -147,9 +152,27 @@ def _results_context(
     }
 
 
+@blueprint.get("/results/<photo_id>/delete")
+def ask_before_deleting(photo_id: str) -> str:
+    """Ask whether to delete the shopper's photo."""
+    is_stored = services().uploads.find(photo_id) is not None
+    if not is_stored and services().review_photos.kept_until(photo_id) is None:
+        abort(404, PHOTO_UNAVAILABLE)
+    criteria = from_form(request.args, services().catalog.currencies())[0]
+    return render_template(
+        "delete.html",
+        photo_id=photo_id,
+        is_stored=is_stored,
+        is_mine=photo_owners.is_owner(photo_id),
+        back=url_for(".show_results", photo_id=photo_id, **criteria.query()),
+    )
+
+
 @blueprint.post("/results/<photo_id>/delete")
 def delete_photo(photo_id: str) -> Response:
-    """Delete a shopper's photo and everything kept or cached about it; knowing its URL is permission enough."""
+    """Delete a shopper's photo and everything kept or cached about it."""
+    admission.reject_other_sites()
+    photo_owners.check_browser(photo_id)
     delete_everything(photo_id)
     return redirect(url_for("shop.home", deleted=""), code=303)
 
@@ -268,7 +291,7 @@ def delete_everything(photo_id: str) -> None:
     services().uploads.delete(photo_id)  # first, so that nothing copies it any more
     if photo:
         services().engine.photos.forget(decode(photo, services().uploads.limits))
-    if not services().review_photos.delete_photo(photo_id) and not photo:
+    if not services().review_photos.delete_photo(photo_id, photo) and not photo:
         abort(404, PHOTO_UNAVAILABLE)
 
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -51,8 +51,9 @@ class Site:
     closing: ExitStack
     """What to stop before the site is closed. A connection in use survives the disposal of its pool."""
 
-    @property
+    @cached_property
     def client(self) -> FlaskClient:
+        """A client that keeps its cookies, such as those of the photos that it sent."""
         return self.app.test_client()
 
     @property

@@ -9,6 +9,8 @@ from tests.webui.conftest import running
 from vsearch.core.errors import SettingsError
 from webui import admission, create_app
 from webui.connections import REJECTED, WAITED
+from webui.photo_owners import COOKIE
+from webui.services import services_of
 
 FORWARDED = {
     "X-Forwarded-For": "192.0.2.7",
@@ -40,7 +42,9 @@ def test_links_behind_a_proxy(settings):
         url = site.client.post("/search", data=photo, headers=FORWARDED).location
         assert url.startswith("/look/results/")
         path = url.removeprefix("/look")
-        assert f'action="{url}/delete"' in site.client.get(path, headers=FORWARDED).text
+        photo = url.rpartition("/")[2]
+        sent = FORWARDED | {"Cookie": f"{COOKIE}={services_of(site.app).uploads.owner_token(photo)}"}
+        assert f'href="{url}/delete"' in site.app.test_client(use_cookies=False).get(path, headers=sent).text
         assert f'href="{url}"' in site.client.get(f"{path}?price_min=x", headers=FORWARDED).text
         assert "Disallow: /look/results/" in site.client.get("/robots.txt", headers=FORWARDED).text
 

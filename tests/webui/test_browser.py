@@ -106,6 +106,9 @@ def test_upload_and_delete_a_photo(open_page, site, photo, width, javascript):
     assert page.locator(".card").first.bounding_box()["y"] < (600 if javascript else 700), "in sight without scrolling"
     assert not javascript or fits(page, width)
     results = page.url
+    tab_to(page, page.get_by_role("link", name="Delete my photo"))
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/delete$"))
     tab_to(page, page.get_by_role("button", name="Delete my photo"))
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(r"deleted"))
@@ -236,25 +239,33 @@ def test_a_verdict_in_one_tap(open_page, site, photo, width, javascript):
     if not javascript:
         page.get_by_role("button", name="Search").click()
     page.wait_for_url(RESULTS)
-    assert page.get_by_text("keep this photo for 180 days").is_visible()
+    menu = page.locator(".card__menu").first
+    menu.locator("summary").click()
+    assert menu.get_by_text("keep this photo for 180 days").is_visible()
     first = page.get_by_role("group", name="Your verdict on Chair Model 3 velvet")
-    for button in first.get_by_role("button").all():
-        box = button.bounding_box()
-        assert min(box["width"], box["height"]) >= 24
-    assert first.bounding_box()["height"] < 40, "the buttons are in one row"
+    for target in (menu.locator("summary"), *first.get_by_role("button").all()):
+        box = target.bounding_box()
+        assert min(box["width"], box["height"]) >= 44
     assert not javascript or fits(page, width)
     for name in ("Wrong", "This is it"):
         tab_to(page, first.get_by_role("button", name=name))
         page.keyboard.press("Enter")
         first.locator(f'[aria-pressed="true"]:text("{name}")').wait_for()
     assert first.locator('[aria-pressed="true"]').count() == 1
-    if javascript:
-        assert first.get_by_role("status").text_content() == "Thank you."
-    else:
-        assert page.url.endswith("#result-1")
+    menu.get_by_role("status").get_by_text("Thank you.").wait_for()
+    assert javascript or page.url.endswith("#result-1")
     with site.sessions() as session:
         (item,) = review_queue.find(session, Filter(), limit=9)
     assert [(judged.sku, judged.verdict) for judged in item.judged] == [("P-03", "right")]
+    first.get_by_role("button", name="This is it").click()
+    page.locator('[aria-pressed="true"]').first.wait_for(state="detached")
+    with site.sessions() as session:
+        assert review_queue.find(session, Filter(), limit=9) == [], "taken back"
+    if not javascript:
+        menu.locator("summary").click()
+    first.get_by_role("button", name="Wrong").click()
+    first.locator('[aria-pressed="true"]').wait_for()
+    page.get_by_role("link", name="Delete my photo").click()
     page.get_by_role("button", name="Delete my photo").click()
     page.wait_for_url(re.compile(r"deleted"))
     with site.sessions() as session:
@@ -315,8 +326,12 @@ def test_recent_photos_of_this_device(open_page, site, photo, width):
     page.get_by_role("link", name=re.compile("Results for your photo of")).click()
     page.wait_for_url(results)
     page.locator(".wordmark").click()
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    page.get_by_role("button", name=re.compile("Delete your photo of")).click()
+    page.once("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name=re.compile("Delete your photo of")).click()
     recent.wait_for(state="hidden")
+    page.get_by_role("status").get_by_text("Your photo has been deleted.").wait_for()
     assert site.stored() == []
     assert page.goto(results).status == 404
 

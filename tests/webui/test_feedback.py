@@ -1,6 +1,7 @@
 """Shoppers' verdicts on results, the photos kept with them or as a sample, and how shoppers delete them."""
 
 import html
+import io
 import re
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,6 +17,7 @@ from tests.webui.conftest import ROOM, label_matches, room, running, withdraw
 from vsearch.core.errors import CatalogError
 from vsearch.imaging.codec import decode
 from vsearch.search.engine import Search
+from webui.photo_owners import COOKIE
 from webui.review_photos import ReviewPhotos, guess_of
 from webui.services import services_of
 
@@ -35,6 +37,16 @@ def items(site):
 
 def photo_id_of(address: str) -> str:
     return re.search(r"/results/(\w+)", address)[1]
+
+
+def owner_token(site, photo) -> str:
+    return services_of(site.app).uploads.owner_token(str(photo))
+
+
+def proof(site, address: str) -> dict[str, str]:
+    """Return the fields with which the API is told who sent a photo."""
+    photo = photo_id_of(address)
+    return {"photo": photo, "owner": owner_token(site, photo)}
 
 
 def forms(page: str) -> list[dict[str, str]]:
@@ -79,7 +91,76 @@ def test_a_verdict_is_kept_with_the_photo(site):
     assert site.client.get(f"/pictures/{item.sha256}-320.jpg").status_code == 404, "only catalog images are public"
     shown = site.client.get(answer.location).text
     assert shown.count('aria-pressed="true"') == 1
-    assert re.search(r'id="result-7".*?value="wrong" aria-pressed="true"', shown, re.DOTALL)
+    assert re.search(r'id="result-7".*?data-verdict="wrong" aria-pressed="true"', shown, re.DOTALL)
+
+
+@pytest.mark.parametrize("over_api", [False, True])
+def test_a_verdict_can_be_taken_back(site, over_api):
+    """With the last one, the copy of the photo goes."""
+    address = site.upload(3)
+    first, second = forms(site.client.get(f"{address}?class=all").text)[:2]
+
+    def take_back(form):
+        if over_api:
+            fields = {**proof(site, address), "sku": form["sku"], "verdict": "none", "rank": 1}
+            return site.client.post("/api/v1/feedback", json=fields).json["kept_until"]
+        return rate(site, form, "none", headers={"Accept": "application/json"}).json["kept_until"]
+
+    assert take_back(first) is None, "there was none"
+    rate(site, first, "right")
+    rate(site, second, "wrong")
+    page = site.client.get(f"{address}?class=all").text
+    assert page.count('value="none"') == 2, "the buttons of the verdicts take them back"
+    assert take_back(first) == f"{utc_now() + timedelta(days=180):%Y-%m-%d}"
+    (item,) = items(site)
+    assert [judged.sku for judged in item.judged] == [second["sku"]]
+    assert take_back(second) is None
+    assert items(site) == []
+    assert not ImageStore(site.settings.pictures).exists(item.sha256)
+    assert site.client.get(address).status_code == 200
+
+
+def test_only_who_sent_a_photo_rates_and_deletes_it(site):
+    """Others with its address, and those who sent an equal photo, see its results and nothing else."""
+    address, stranger = site.upload(3), site.app.test_client()
+    (form, *_) = forms(site.client.get(address).text)
+    equal = stranger.post("/search", data={"photo": (io.BytesIO(site.photo(3)), "photo.jpg")}).location
+    assert equal != address
+    page = stranger.get(address)
+    assert (page.status_code, forms(page.text)) == (200, [])
+    assert "/delete" not in page.text
+    assert "data-photo-id" not in page.text, "it is none of the stranger's recent photos"
+    assert 'method="post"><' not in stranger.get(f"{address}/delete").text
+    fields = {name: value for name, value in form.items() if name != "action"} | {"verdict": "wrong"}
+    cookie = stranger.get_cookie(COOKIE, path=equal).value
+    stolen = {"Cookie": f"{COOKIE}={cookie}"}
+    other_token = {"photo": photo_id_of(address), "sku": "P-03", "verdict": "wrong", "rank": 1, "owner": cookie}
+    answers = [
+        stranger.post(form["action"], data=fields),
+        stranger.post(form["action"], data=fields, headers=stolen),
+        stranger.post(f"{address}/delete"),
+        stranger.post(f"{address}/delete", headers=stolen),
+        stranger.post("/api/v1/feedback", json=other_token),
+        stranger.delete(f"/api/v1/photos/{photo_id_of(address)}?owner={cookie}"),
+    ]
+    assert [answer.status_code for answer in answers] == [403] * 6
+    assert stranger.delete(f"/api/v1/photos/{photo_id_of(address)}").status_code == 400
+    assert items(site) == []
+    assert stranger.post(f"{equal}/delete").status_code == 303
+    assert site.client.get(address).status_code == 200
+
+
+def test_the_cookie_is_for_the_pages_of_one_photo(site):
+    """It lives as long as anything of the photo may be kept."""
+    address = site.upload(3)
+    cookie = site.client.get_cookie(COOKIE, path=address)
+    assert (cookie.path, cookie.http_only, cookie.same_site) == (address, True, "Lax")
+    assert cookie.max_age == 180 * 86_400
+    assert site.client.get_cookie(COOKIE) is None
+    response = site.client.post(
+        "/search", data={"photo": (io.BytesIO(site.photo(3)), "photo.jpg")}, base_url="https://localhost"
+    )
+    assert "; Secure;" in response.headers["Set-Cookie"]
 
 
 def test_a_script_gets_json(site):
@@ -91,8 +172,10 @@ def test_a_script_gets_json(site):
 
 def test_the_area_that_found_the_product_is_kept(detector_site):
     site = detector_site
-    photo = services_of(site.app).uploads.put(room())
-    (form, *_) = [form for form in forms(site.client.get(f"/results/{photo}?class=all").text) if form["sku"] == "P-09"]
+    response = site.client.post("/search", data={"photo": (io.BytesIO(room()), "room.jpg")})
+    (form, *_) = [
+        form for form in forms(site.client.get(f"{response.location}?class=all").text) if form["sku"] == "P-09"
+    ]
     assert form["box"] == str(ROOM[0])
     rate(site, form)
     (item,) = items(site)
@@ -107,7 +190,7 @@ def test_other_sites_cannot_send_verdicts(site, headers):
     address = site.upload(3)
     (form, *_) = forms(site.client.get(address).text)
     assert rate(site, form, headers=headers).status_code == 403
-    fields = {"photo": photo_id_of(address), "sku": "P-03", "verdict": "right", "rank": 1}
+    fields = {**proof(site, address), "sku": "P-03", "verdict": "right", "rank": 1}
     assert site.client.post("/api/v1/feedback", json=fields, headers=headers).status_code == 403
     assert items(site) == []
     for allowed in ({"Sec-Fetch-Site": "same-origin"}, {"Origin": "http://localhost"}, {}):
@@ -130,7 +213,8 @@ def test_other_sites_cannot_send_verdicts(site, headers):
     ],
 )
 def test_what_is_not_a_verdict_is_refused(site, changed, status):
-    fields = {"photo": photo_id_of(site.upload(3)), "sku": "P-03", "verdict": "right", "rank": 1} | changed
+    fields = {**proof(site, site.upload(3)), "sku": "P-03", "verdict": "right", "rank": 1} | changed
+    fields["owner"] = owner_token(site, fields["photo"]) if changed.get("photo") else fields["owner"]
     answer = site.client.post("/api/v1/feedback", json=fields)
     assert answer.status_code == status
     assert answer.json["detail"]
@@ -141,7 +225,7 @@ def test_what_is_not_a_verdict_is_refused(site, changed, status):
 
 def test_verdicts_count_towards_the_rate_limit(settings):
     with running(settings.model_copy(update={"rate_limit": "3/minute"})) as site:
-        fields = {"photo": photo_id_of(site.upload(3)), "sku": "P-03", "verdict": "right", "rank": 1}
+        fields = {**proof(site, site.upload(3)), "sku": "P-03", "verdict": "right", "rank": 1}
         statuses = [site.client.post("/api/v1/feedback", json=fields).status_code for _ in range(4)]
         services_of(site.app).sampler.join()
     assert statuses == [200, 200, 429, 429]
@@ -151,7 +235,7 @@ def test_a_shopper_deletes_the_photo_and_its_copy(site):
     """With its verdicts and labels; also after the upload itself has expired, and over the API."""
     for delete in (
         lambda photo: site.client.post(f"/results/{photo}/delete"),
-        lambda photo: site.client.delete(f"/api/v1/photos/{photo}"),
+        lambda photo: site.client.delete(f"/api/v1/photos/{photo}?owner={owner_token(site, photo)}"),
     ):
         for expires in (False, True):
             address = site.upload(3)
@@ -169,7 +253,8 @@ def test_a_shopper_deletes_the_photo_and_its_copy(site):
                 page = site.client.get(address)
                 assert page.status_code == 404
                 assert f"{item.expires_at:%B %Y}" in page.text
-                assert f'action="/results/{photo}/delete"' in page.text
+                assert f'href="/results/{photo}/delete"' in page.text
+                assert f'action="/results/{photo}/delete"' in site.client.get(f"/results/{photo}/delete").text
             assert delete(photo).status_code in (303, 204)
             assert items(site) == []
             assert not ImageStore(site.settings.pictures).exists(item.sha256)

@@ -92,5 +92,7 @@ def test_feedback_can_be_switched_off(settings):
         assert not re.search(r"/feedback|verdict|consent", html)
         given = {"sku": "P-03", "verdict": "right", "rank": "1"}
         assert site.client.post(f"{path}/feedback", data=given).status_code == 404
-        api = site.client.post("/api/v1/feedback", json={"photo": path.rpartition("/")[2], **given, "rank": 1})
+        photo = path.rpartition("/")[2]
+        proof = {"photo": photo, "owner": services_of(site.app).uploads.owner_token(photo)}
+        api = site.client.post("/api/v1/feedback", json={**proof, **given, "rank": 1})
         assert api.status_code == 404

@@ -97,8 +97,8 @@ class FeedbackAnswer:
     photo: str
     sku: str
     verdict: str
-    kept_until: str
-    """When the photo and the verdict are deleted, as YYYY-MM-DD."""
+    kept_until: str | None
+    """When the photo and its verdicts are deleted, as YYYY-MM-DD; null if no copy is kept any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,6 +266,8 @@ class PhotoAnswer:
 
     photo: str
     """Its id, under which it is kept for a while."""
+    owner: str | None
+    """Token that deleting and rating this photo need; null unless this request sent the photo."""
     width: int
     """In pixels, as it is kept, like `height`."""
     height: int
@@ -339,6 +341,8 @@ class SearchAnswer:
 
     photo: str | None
     """Id of the photo, under which it is kept for a while."""
+    owner: str | None
+    """Token that deleting and rating this photo need; null unless this request sent the photo."""
     page_url: str | None
     """The same results as a web page."""
     article_number: ReadNumber | None

@@ -153,3 +153,10 @@ class SearchAgainQuery(FacetsQuery, total=False):
     """Id of a photo that was searched with or uploaded before."""
     sku: str | None
     """Search for products that look like this one; it must be in the index."""
+
+
+class DeletePhotoQuery(TypedDict, total=False):
+    """Parameters of `delete_photo`; None is the same as leaving one out."""
+
+    owner: str | None
+    """Token that came with the photo."""

@@ -20,6 +20,7 @@ from vsearch.client.calls import Call
 from vsearch.client.conversion import Photo, segment
 from vsearch.client.request_types import (
     BatchSearch,
+    DeletePhotoQuery,
     FacetsQuery,
     JobsQuery,
     ProductInput,
@@ -247,15 +248,17 @@ class Operations:
         self,
         *,
         photo: str,
+        owner: str,
         sku: str,
-        verdict: Literal["right", "similar", "wrong"],
+        verdict: Literal["right", "similar", "wrong", "none"],
         rank: int,
         box: str | None = None,
         idempotency_key: str | None = None,
     ) -> FeedbackAnswer:
-        """Keep a shopper's verdict on a result.
+        """Keep a shopper's verdict on a result, or take it back with the verdict "none".
 
-        The photo is kept for review from then on, so tell the shopper.
+        The photo is kept for review from then on, so tell the shopper. When its last verdict is taken back, the
+        copy is deleted.
 
         A key needs the scope feedback. It works without a key, unless the shop has switched that off.
         """
@@ -264,7 +267,7 @@ class Operations:
             Call(
                 "POST",
                 "/api/v1/feedback",
-                body={"photo": photo, "sku": sku, "verdict": verdict, "rank": rank, "box": box},
+                body={"photo": photo, "owner": owner, "sku": sku, "verdict": verdict, "rank": rank, "box": box},
                 takes_idempotency_key=True,
                 idempotency_key=idempotency_key,
             ),
@@ -289,9 +292,11 @@ class Operations:
         """
         return self._call(PhotoAnswer, Call("GET", f"/api/v1/photos/{segment(photo_id)}"))
 
-    def delete_photo(self, photo_id: str) -> None:
+    def delete_photo(self, photo_id: str, **query: Unpack[DeletePhotoQuery]) -> None:
         """Delete a photo and everything kept about it.
+
+        Only its sender can: the owner token is in the answer to the request that sent the photo.
 
         A key needs the scope search. It works without a key, unless the shop has switched that off.
         """
-        self._call(type(None), Call("DELETE", f"/api/v1/photos/{segment(photo_id)}"))
+        self._call(type(None), Call("DELETE", f"/api/v1/photos/{segment(photo_id)}", query=query))

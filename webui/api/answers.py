@@ -63,15 +63,15 @@ def amount_of(minor: int | None, currency: str) -> Amount | None:
     return Amount(amount=price_number(minor, currency), minor_units=minor, currency=currency)
 
 
-def found_in_photo(photo_id: str, page: ResultPage, number: RecognizedNumber | None) -> SearchAnswer:
-    """Return the results of a search with a photo."""
+def found_in_photo(photo_id: str, page: ResultPage, number: RecognizedNumber | None, owner: str | None) -> SearchAnswer:
+    """Return the results of a search with a photo; `owner` is its token, for who sent it."""
     page_url = absolute_url("shop.show_results", photo_id=photo_id, **page.criteria.query())
-    return _found(page, photo=photo_id, page_url=page_url, article_number=_number_of(number))
+    return _found(page, photo=photo_id, owner=owner, page_url=page_url, article_number=_number_of(number))
 
 
 def found_like_product(page: ResultPage) -> SearchAnswer:
     """Return the results of a search with a product."""
-    return _found(page, photo=None, page_url=None, article_number=None)
+    return _found(page)
 
 
 def found_by_words(found: WordResults) -> SearchAnswer:
@@ -80,6 +80,7 @@ def found_by_words(found: WordResults) -> SearchAnswer:
     unknown = {"match": None, "score": None, "class_name": None, "box": None, "distance": None}
     return SearchAnswer(
         photo=None,
+        owner=None,
         page_url=None,
         article_number=None,
         generation=found.generation_id,
@@ -95,10 +96,13 @@ def found_by_words(found: WordResults) -> SearchAnswer:
     )
 
 
-def photo_of(photo_id: str, size: tuple[int, ...], page: ResultPage, number: RecognizedNumber | None) -> PhotoAnswer:
-    """Return what is detected in a photo of (height, width) pixels."""
+def photo_of(
+    photo_id: str, size: tuple[int, ...], page: ResultPage, number: RecognizedNumber | None, owner: str | None
+) -> PhotoAnswer:
+    """Return what is detected in a photo of (height, width) pixels; `owner` is its token, for who sent it."""
     return PhotoAnswer(
         photo=photo_id,
+        owner=owner,
         width=size[1],
         height=size[0],
         article_number=_number_of(number),
@@ -114,10 +118,16 @@ def absolute_url(endpoint: str, **values: Any) -> str:
 
 
 def _found(
-    page: ResultPage, *, photo: str | None, page_url: str | None, article_number: ReadNumber | None
+    page: ResultPage,
+    *,
+    photo: str | None = None,
+    owner: str | None = None,
+    page_url: str | None = None,
+    article_number: ReadNumber | None = None,
 ) -> SearchAnswer:
     return SearchAnswer(
         photo=photo,
+        owner=owner,
         page_url=page_url,
         article_number=article_number,
         generation=page.result.generation_id,

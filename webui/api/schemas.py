@@ -148,6 +148,8 @@ class SearchAnswer(Answer):
 
     photo: str | None
     """Id of the photo, under which it is kept for a while."""
+    owner: str | None
+    """Token that deleting and rating this photo need; null unless this request sent the photo."""
     page_url: str | None
     """The same results as a web page."""
     article_number: ReadNumber | None
@@ -257,11 +259,20 @@ class BatchAnswer(Answer):
     results: list[BatchResult]
 
 
+class PhotoOwner(Request):
+    """Who may change a photo."""
+
+    owner: str
+    """Token that came with the photo."""
+
+
 class PhotoAnswer(Answer):
     """What is detected in a photo."""
 
     photo: str
     """Its id, under which it is kept for a while."""
+    owner: str | None
+    """Token that deleting and rating this photo need; null unless this request sent the photo."""
     width: int
     """In pixels, as it is kept, like `height`."""
     height: int
@@ -350,8 +361,11 @@ class FeedbackRequest(Request):
 
     photo: str
     """Id of the photo, from a search."""
+    owner: str
+    """Token that came with the photo."""
     sku: str = Field(min_length=1)
-    verdict: Literal["right", "similar", "wrong"]
+    verdict: Literal["right", "similar", "wrong", "none"]
+    """"none" takes the earlier verdict back."""
     rank: int = Field(ge=1, le=100_000)
     """Place of the product in the results, from 1."""
     box: Annotated[str, BOX] | None = None
@@ -363,8 +377,8 @@ class FeedbackAnswer(Answer):
     photo: str
     sku: str
     verdict: str
-    kept_until: str
-    """When the photo and the verdict are deleted, as YYYY-MM-DD."""
+    kept_until: str | None
+    """When the photo and its verdicts are deleted, as YYYY-MM-DD; null if no copy is kept any more."""
 
 
 def _check_subjects(search: SearchParameters, *subjects: str | None) -> None:

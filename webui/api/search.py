@@ -8,7 +8,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 
 from vsearch.core.errors import VSearchError
 from vsearch.imaging.codec import Picture
-from webui import monitoring, results, search_records, word_search
+from webui import monitoring, photo_owners, results, search_records, word_search
 from webui.admission import api_origins, reject_other_sites
 from webui.api.answers import found_by_words, found_in_photo, found_like_product
 from webui.api.catalog import find_product
@@ -50,7 +50,7 @@ def search(query: SearchParameters) -> SearchAnswer:
     """
     criteria = criteria_of(query)
     photo_id, picture = store_photo(sent_photo())
-    return _search_photo(photo_id, picture, criteria)
+    return _search_photo(photo_id, picture, criteria, services().uploads.owner_token(photo_id))
 
 
 @operation("GET", "/search", "search", public=True, query=SearchQuery, answer=SearchAnswer, problems=(404,))
@@ -66,15 +66,18 @@ def search_many(body: BatchRequest) -> BatchAnswer:
 
 
 @operation(
-    "POST", "/feedback", "feedback", public=True, body=FeedbackRequest, answer=FeedbackAnswer, problems=(404, 413, 415)
-)
+    "POST", "/feedback", "feedback", public=True, body=FeedbackRequest, answer=FeedbackAnswer,
+    problems=(403, 404, 413, 415),
+)  # fmt: skip
 def rate(body: FeedbackRequest) -> FeedbackAnswer:
-    """Keep a shopper's verdict on a result.
+    """Keep a shopper's verdict on a result, or take it back with the verdict "none".
 
-    The photo is kept for review from then on, so tell the shopper.
+    The photo is kept for review from then on, so tell the shopper. When its last verdict is taken back, the
+    copy is deleted.
     """
     if caller() is None:
         reject_other_sites(api_origins(services().settings))
+    photo_owners.check_token(body.photo, body.owner)
     rating = Rating.parse(body.sku, body.verdict, body.box, body.rank)
     return FeedbackAnswer(photo=body.photo, **keep_rating(body.photo, rating))
 
@@ -104,7 +107,8 @@ def _result(search: BatchSearch) -> BatchResult:
             answer = _search(search, search.photo, search.sku)
         else:
             criteria = criteria_of(search)
-            answer = _search_photo(*store_photo(_decoded(search.image)), criteria)
+            photo_id, picture = store_photo(_decoded(search.image))
+            answer = _search_photo(photo_id, picture, criteria, services().uploads.owner_token(photo_id))
         return BatchResult(status=200, answer=answer, problem=None)
     except (VSearchError, HTTPException) as error:
         problem = Problem.model_validate(problem_of(error))
@@ -129,11 +133,11 @@ def _search(parameters: SearchParameters, photo_id: str | None, sku: str | None)
     return found_by_words(found)
 
 
-def _search_photo(photo_id: str, picture: Picture, criteria: Criteria) -> SearchAnswer:
+def _search_photo(photo_id: str, picture: Picture, criteria: Criteria, owner: str | None = None) -> SearchAnswer:
     number = read_article_number(picture, criteria)
     page = results.find_products(services(), picture, criteria, by_design=False)
     search_records.record_page(page)
-    return found_in_photo(photo_id, page, number)
+    return found_in_photo(photo_id, page, number, owner)
 
 
 def _search_product(sku: str, criteria: Criteria) -> SearchAnswer:

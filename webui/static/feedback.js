@@ -1,4 +1,4 @@
-// Sends a verdict on a result without loading the page again. Without JavaScript, the form does the same.
+// Sends a verdict on a result, or takes it back, without loading the page again. Without JavaScript, the form does the same.
 
 document.addEventListener("submit", async (event) => {
   const form = event.target.closest("[data-feedback]");
@@ -7,8 +7,9 @@ document.addEventListener("submit", async (event) => {
   const chosen = event.submitter;
   const words = form.closest("[data-thanks]").dataset;
   const note = form.querySelector("[data-note]");
+  const verdict = chosen.value;
   const body = new URLSearchParams(new FormData(form));
-  body.set("verdict", chosen.value);
+  body.set("verdict", verdict);
   let problem = words.failed;
   try {
     const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
@@ -17,7 +18,12 @@ document.addEventListener("submit", async (event) => {
   } catch {
     // offline
   }
-  note.className = problem ? "verdict__note" : "sr";
-  note.textContent = problem || words.thanks;
-  if (!problem) for (const button of form.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button === chosen));
+  note.classList.toggle("verdict__note--problem", Boolean(problem));
+  note.textContent = problem || (verdict === "none" ? words.back : words.thanks);
+  if (problem) return;
+  for (const button of form.querySelectorAll("button")) {
+    const pressed = button === chosen && verdict !== "none";
+    button.setAttribute("aria-pressed", String(pressed));
+    button.value = pressed ? "none" : button.dataset.verdict;
+  }
 });

@@ -42,10 +42,12 @@ async function paint(canvas, thumbnail) {
   canvas.getContext("2d").drawImage(bitmap, 0, 0);
 }
 
-/** Delete a photo on the server, too; one that is gone there is only forgotten. */
+/** Delete a photo on the server, too; one that is gone there, or not this browser's, is only forgotten. Returns whether it worked. */
 async function deletePhoto(id) {
   const response = await fetch(section.dataset.delete.replace("PHOTO", id), { method: "POST", redirect: "manual" });
-  if (response.type === "opaqueredirect" || response.status === 404) forget(id);
+  const gone = response.type === "opaqueredirect" || response.status === 404 || response.status === 403;
+  if (gone) forget(id);
+  return gone;
 }
 
 function list() {
@@ -82,10 +84,15 @@ if (section) {
   section.addEventListener("click", async (event) => {
     const button = event.target.closest("button");
     if (!button) return;
-    const ids = button.dataset.id ? [button.dataset.id] : read().map((photo) => photo.id);
+    const one = Boolean(button.dataset.id);
+    if (!confirm(one ? section.dataset.sure : section.dataset.sureAll)) return;
+    const ids = one ? [button.dataset.id] : read().map((photo) => photo.id);
     button.disabled = true;
-    await Promise.all(ids.map((id) => deletePhoto(id).catch(() => {})));
+    const gone = await Promise.all(ids.map((id) => deletePhoto(id).catch(() => false)));
     button.disabled = false;
+    const note = document.querySelector("[data-deleted]");
+    note.hidden = false;
+    note.textContent = !gone.every(Boolean) ? note.dataset.failed : one ? note.dataset.deleted : note.dataset.all;
     list();
     (section.hidden ? document.querySelector("h1") : section.querySelector("h2")).focus();
   });

@@ -119,8 +119,8 @@ def test_pages_of_other_origins(settings):
             assert "Origin" in answer.headers["Vary"]
             refused = site.client.get(path, headers=other)
             assert "Access-Control-Allow-Origin" not in refused.headers
-        photo = site.upload(3).rpartition("/")[2]
-        verdict = {"photo": photo, "sku": "P-03", "verdict": "right", "rank": 1}
+        sent = site.client.post("/api/v1/photos", data=site.photo(3)).json
+        verdict = {"photo": sent["photo"], "owner": sent["owner"], "sku": "P-03", "verdict": "right", "rank": 1}
         assert site.client.post("/api/v1/feedback", json=verdict, headers=other).status_code == 403
         assert site.client.post("/api/v1/feedback", json=verdict, headers=ours).status_code == 200
 

@@ -36,8 +36,8 @@ def test_every_route_is_an_operation(shared_site, document):
 
 
 def test_answers_have_the_form_that_the_document_says(site, document):
-    photo = site.client.post("/api/v1/search", data=site.photo(3)).get_json()["photo"]
-    feedback = {"photo": photo, "sku": "P-03", "verdict": "right", "rank": 1}
+    sent = site.client.post("/api/v1/search", data=site.photo(3)).get_json()
+    feedback = {"photo": sent["photo"], "owner": sent["owner"], "sku": "P-03", "verdict": "right", "rank": 1}
     for method, path, options, operation in (
         ("get", "products/P-04", {}, ("/api/v1/products/{sku}", "get")),
         ("get", "products/none", {}, ("/api/v1/products/{sku}", "get")),
@@ -56,9 +56,9 @@ def test_answers_have_the_form_that_the_document_says(site, document):
 
 def test_invalid_fields_are_named(site):
     for body, fields in (
-        ({}, {"photo", "sku", "verdict", "rank"}),
-        ({"photo": 1, "sku": "P-01", "verdict": "great", "rank": 1}, {"photo", "verdict"}),
-        ({"photo": "", "sku": "P-01", "verdict": "right", "rank": 1, "note": ""}, {"note"}),
+        ({}, {"photo", "owner", "sku", "verdict", "rank"}),
+        ({"photo": 1, "owner": "", "sku": "P-01", "verdict": "great", "rank": 1}, {"photo", "verdict"}),
+        ({"photo": "", "owner": "", "sku": "P-01", "verdict": "right", "rank": 1, "note": ""}, {"note"}),
     ):
         answer = site.client.post("/api/v1/feedback", json=body)
         assert answer.status_code == 400

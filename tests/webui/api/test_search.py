@@ -168,8 +168,8 @@ def test_boxes_and_classes_of_a_photo(detector_site):
     assert [box["box"] for box in photo["boxes"]][:2] == [str(box) for box in ROOM]
     assert {box["class"] for box in photo["boxes"]} <= {"chair", "lamp"}
     assert {each["name"] for each in photo["classes"]} == {"chair", "lamp"}
-    assert client.get(f"/api/v1/photos/{photo['photo']}").get_json() == photo
-    assert client.delete(f"/api/v1/photos/{photo['photo']}").status_code == 204
+    assert client.get(f"/api/v1/photos/{photo['photo']}").get_json() == photo | {"owner": None}
+    assert client.delete(f"/api/v1/photos/{photo['photo']}?owner={photo['owner']}").status_code == 204
     assert client.get(f"/api/v1/photos/{photo['photo']}").status_code == 404
     assert client.post("/api/v1/photos", data=b"").status_code == 400
     assert client.post("/api/v1/photos", data=b"text").status_code == 415

@@ -36,7 +36,7 @@ def test_photos_are_paths_bytes_or_files(site, client, tmp_path):
     with file.open("rb") as opened:
         answers = [client.search(photo, visual="only") for photo in (file, str(file), site.photo(3), opened)]
     assert {answer.results[0].sku for answer in answers} == {"P-03"}
-    assert len({answer.photo for answer in answers}) == 1
+    assert len({answer.results for answer in answers}) == 1
     with file.open(encoding="latin1") as text, pytest.raises(TypeError):
         client.search(text)
     with pytest.raises(FileNotFoundError):
@@ -66,10 +66,12 @@ def test_searches(site, client):
 def test_photos_and_feedback(site, client):
     stored = client.upload_photo(site.photo(3))
     assert (stored.width, stored.height) == (64, 64)
-    assert client.photo(stored.photo) == stored
-    kept = client.rate(photo=stored.photo, sku="P-03", verdict="right", rank=1)
+    assert client.photo(stored.photo).boxes == stored.boxes
+    proof = {"photo": stored.photo, "owner": stored.owner}
+    kept = client.rate(**proof, sku="P-03", verdict="right", rank=1)
     assert (kept.photo, kept.verdict) == (stored.photo, "right")
-    assert client.delete_photo(stored.photo) is None
+    assert client.rate(**proof, sku="P-03", verdict="none", rank=1).kept_until is None
+    assert client.delete_photo(stored.photo, owner=stored.owner) is None
     with pytest.raises(DoesNotExistError):
         client.photo(stored.photo)
 
@@ -130,7 +132,7 @@ def test_errors_have_a_class_for_each_type(site, client, open_client):
         assert caught.value.detail
         assert str(caught.value.status) in str(caught.value)
     with pytest.raises(FieldsInvalidError) as found:
-        client.rate(photo="", sku="", verdict="great", rank=0)
+        client.rate(photo="", owner="", sku="", verdict="great", rank=0)
     assert {each.field for each in found.value.errors} == {"sku", "verdict", "rank"}
 
 
