@@ -6,7 +6,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check audit fix lock translations client
+.PHONY: help demo test quick check audit sbom fix lock translations client
 
 help:  ## Show this list.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,12 @@ audit: .venv/ready  ## Look up known vulnerabilities of the pinned versions at p
 	@$(BIN)/uv tool run --quiet 'pip-audit>=2.10,<3' --strict --no-deps --disable-pip --progress-spinner off \
 		--requirement constraints.txt \
 		|| { echo "Not clean, or not known: see above. It needs pypi.org; a mirror has no data on vulnerabilities." >&2; exit 1; }
+
+sbom: .venv/ready  ## Write sbom.json (CycloneDX) and licenses.csv of the packages in .venv.
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv tool run --quiet --from 'cyclonedx-bom>=7.5,<8' cyclonedx-py environment --pyproject pyproject.toml \
+		--output-file sbom.json $(BIN)/python
+	$(BIN)/uv tool run --quiet 'pip-licenses>=5.5,<6' --python $(BIN)/python --format csv --with-urls --output-file licenses.csv
 
 fix: .venv/ready  ## Apply the linter's fixes, and format.
 	$(BIN)/ruff check --fix .

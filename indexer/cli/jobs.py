@@ -142,10 +142,10 @@ def alarm(settings: Settings) -> None:
 def execute(settings: Settings, job_id: int, worker: str) -> None:
     """Run a job that a worker has claimed; the worker starts this command in a separate process for each job."""
     logging.getLogger().setLevel(logging.INFO)
-    logs.set_process_fields(job=job_id)
-    tracing.configure(settings, "vsearch-jobs")
-    if not execution.execute(settings, job_id, worker, kinds.FUNCTIONS):
-        click.echo(f"Job {job_id} no longer belongs to worker {worker}.")
+    with logs.process_fields(job=job_id):
+        tracing.configure(settings, "vsearch-jobs")
+        if not execution.execute(settings, job_id, worker, kinds.FUNCTIONS):
+            click.echo(f"Job {job_id} no longer belongs to worker {worker}.")
 
 
 def _as_json(job: Job) -> dict[str, Any]:

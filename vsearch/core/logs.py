@@ -17,9 +17,16 @@ _of_process: dict[str, object] = {}
 _of_context: ContextVar[Mapping[str, object] | None] = ContextVar("log fields", default=None)
 
 
-def set_process_fields(**fields: object) -> None:
-    """Add fields to every line of this process from now on, whichever thread writes it."""
+@contextmanager
+def process_fields(**fields: object) -> Iterator[None]:
+    """Add fields to every line of this process in the `with` block, whichever thread writes it."""
+    before = dict(_of_process)
     _of_process.update(fields)
+    try:
+        yield
+    finally:
+        _of_process.clear()
+        _of_process.update(before)
 
 
 @contextmanager

@@ -31,11 +31,12 @@ def written(monkeypatch):
 def test_json(written):
     """Lines have the fields of the process, of the context and of the record."""
     log, lines = written("json")
-    logs.set_process_fields(job=7)
-    with logs.context_fields(request="abc"), logs.context_fields(step="encode"):
-        log.warning('a %s\n"quoted" line', "long", extra={logs.FIELDS: {"status": 200}})
-    log.info("after")
-    first, second = (json.loads(line) for line in lines())
+    with logs.process_fields(job=7):
+        with logs.context_fields(request="abc"), logs.context_fields(step="encode"):
+            log.warning('a %s\n"quoted" line', "long", extra={logs.FIELDS: {"status": 200}})
+        log.info("after")
+    log.info("after the job")
+    first, second, third = (json.loads(line) for line in lines())
     assert first.pop("time").endswith("+00:00")
     assert first == {
         "level": "WARNING",
@@ -48,12 +49,12 @@ def test_json(written):
     }
     assert second["job"] == 7
     assert "request" not in second
+    assert "job" not in third
 
 
 def test_other_threads_have_only_the_fields_of_the_process(written):
     log, lines = written("json")
-    logs.set_process_fields(job=7)
-    with logs.context_fields(request="abc"):
+    with logs.process_fields(job=7), logs.context_fields(request="abc"):
         thread = threading.Thread(target=log.info, args=("from a thread",))
         thread.start()
         thread.join()

@@ -53,7 +53,7 @@ def test_the_model_in_use_is_fitted_to_labels(staff, visitor):
     ada = visitor("admin")
     assert ada.post("/admin/models/compare", {"model": ""}).status_code == 303
     assert (queued(staff).kind, queued(staff).arguments) == ("compare", {})
-    assert ada.post("/admin/models/compare", {"model": ""}).status_code == 400, "it is queued already"
+    assert ada.post("/admin/models/compare", {"model": ""}).status_code == 409, "it is queued already"
     assert ada.post("/admin/models/promote", {"model": ""}).status_code == 303
     assert (queued(staff).kind, queued(staff).arguments, queued(staff).start_at) == ("promote", {}, None)
 
