@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from catalog import colors
 from catalog.models import Image, Product
 from catalog.queries import LIVE, READABLE
 
@@ -21,6 +22,9 @@ MAX_VALUES = 80
 
 ATTRIBUTE = "attr."
 """Prefix of the names of facets that are attributes of the feed."""
+
+FAMILY = ":family"
+"""Suffix of the names of facets that are the families of an attribute's colors."""
 
 BRAND, CLASS = "brand", "class"
 WIDTHS = ("width", "breite", "largeur")
@@ -144,6 +148,11 @@ class ProductFacets:
         """Return the ids of the products of the same design, including itself; none for an unknown product."""
         return np.asarray(self.product_ids[self.designs == self.design_of(product_id)])
 
+    def width(self, product_id: int) -> float | None:
+        """Return the width of a product in centimeters; None if it is unknown."""
+        row = self.row_of(product_id)
+        return None if row < 0 or np.isnan(self.widths[row]) else float(self.widths[row])
+
     def class_of(self, product_id: int) -> str:
         """Return the class of a product, the first one if its images have several; empty if it has none."""
         values = self.values[CLASS]
@@ -189,6 +198,30 @@ class ProductFacets:
             values[name] = Values.of([*given, *new])
             used += [(int(self.product_ids[row]), value) for row, value in new]
         return replace(self, values=values, predicted=tuple(used))
+
+    def with_color_families(self) -> "ProductFacets":
+        """Add a facet with the families of the colors of each attribute that is a color."""
+        added = {}
+        for name, values in self.values.items():
+            if name in (BRAND, CLASS) or not colors.is_color(values.names):
+                continue
+            found = [(code, key) for code, value in enumerate(values.names) for key in colors.read(value).families]
+            rows = ((row, key) for code, key in found for row in values.rows[values.codes == code].tolist())
+            added[name + FAMILY] = Values.of(rows)
+        return replace(self, values=_in_order(self.values, added))
+
+    def colored(self) -> dict[str, Ids]:
+        """Return the ids of the products, ascending, by each value of the attributes that have families of colors."""
+        found: dict[str, list[Ids]] = {}
+        for name, values in self.values.items():
+            if name + FAMILY in self.values:
+                order = np.argsort(values.codes, kind="stable")
+                parts = np.split(
+                    values.rows[order], np.cumsum(np.bincount(values.codes, minlength=len(values.names)))[:-1]
+                )
+                for value, rows in zip(values.names, parts, strict=True):
+                    found.setdefault(value, []).append(self.product_ids[rows])
+        return {value: np.unique(np.concatenate(ids)) for value, ids in found.items()}
 
     def of_classes(self, classes: Sequence[str], image_ids: Iterable[Ids]) -> "ProductFacets":
         """Add the facet `class`, given the image ids of each class in the index; other products have none."""
@@ -264,6 +297,12 @@ def product_facets(session: Session) -> ProductFacets:
         pairs[:, 0],
         np.searchsorted(product_ids, pairs[:, 1]),
     )
+
+
+def _in_order(values: Mapping[str, Values], added: Mapping[str, Values]) -> dict[str, Values]:
+    """Return facets with families before the attributes they are of."""
+    pairs = (((name + FAMILY, added.get(name + FAMILY)), (name, found)) for name, found in values.items())
+    return {name: found for each in pairs for name, found in each if found is not None}
 
 
 def width_of(dimensions: Mapping[str, str]) -> float | None:

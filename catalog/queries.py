@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -275,10 +276,11 @@ def _named(products: Sequence[tuple[ProductCard, dict[str, list[str]]]]) -> tupl
     Variants that would have the same name are named by their titles.
     """
     names = dict.fromkeys(name for _, attributes in products for name in attributes)
-    texts = {name: [", ".join(attributes.get(name, ())) for _, attributes in products] for name in names}
-    differing = [values for values in texts.values() if len(set(values)) > 1]
+    found = {name: [tuple(attributes.get(name, ())) for _, attributes in products] for name in names}
+    differing = [values for values in found.values() if len(set(values)) > 1]
     chosen = next(([values] for values in differing if len(set(values)) == len(products)), differing)
-    labels = [", ".join(filter(None, parts)) for parts in zip(*chosen, strict=True)] if chosen else [""] * len(products)
+    parts = zip(*chosen, strict=True) if chosen else [()] * len(products)
+    labels = [", ".join(dict.fromkeys(chain.from_iterable(values))) for values in parts]
     unique = {label for label, count in Counter(labels).items() if label and count == 1}
     return tuple(
         Variant(card, label if label in unique else card.title)

@@ -51,7 +51,7 @@ LIBRARIES = {
     "flask_wtf": ("webui.admin.access",),
     "argon2": ("catalog.accounts",),
     "waitress": ("webui.connections",),
-    "snowballstemmer": ("catalog.words",),
+    "snowballstemmer": ("catalog.stems",),
     "alembic": ("catalog.database", "migrations"),
     "click": ("vsearch.cli", "indexer.cli", "webui.cli"),
     "rich": ("vsearch.cli", "indexer.cli", "webui.cli"),

@@ -15,6 +15,8 @@ from babel.numbers import (
 from flask import Flask
 from flask_babel import gettext, lazy_gettext, ngettext
 
+from catalog import colors
+from catalog.facets import ATTRIBUTE, FAMILY
 from catalog.prices import DECIMALS
 from catalog.queries import SEPARATOR, ProductCard
 from vsearch.index.generation import MatchLabel
@@ -50,6 +52,8 @@ NAMES = {
 def register(app: Flask) -> None:
     """Register the template filters."""
     functions = (class_title, day, dimension, format_article_number, match_badge, number, percent, price, stock)
+    app.jinja_env.filters["facet_title"], app.jinja_env.filters["swatch"] = facet_title, swatch
+    app.jinja_env.globals["value_title"] = value_title
     for function in (*functions, web_address):
         app.jinja_env.filters[function.__name__] = function
     app.jinja_env.filters["money"] = format_price
@@ -112,6 +116,22 @@ def class_title(name: str) -> str:
     """Format a class or an attribute as a heading: "Seating > Sofas" is "Sofas", "coffee_table" is "Coffee table"."""
     last = name.rpartition(SEPARATOR.strip())[2].replace("_", " ").strip()
     return str(NAMES.get(last.casefold(), last[:1].upper() + last[1:]))
+
+
+def facet_title(name: str) -> str:
+    """Format the name of a facet as a heading: "attr.color:family" is "Color"."""
+    return class_title(name.removeprefix(ATTRIBUTE).removesuffix(FAMILY))
+
+
+def value_title(facet: str, value: str) -> str:
+    """Format a value of a facet: families of colors in the current language, others as in the feed."""
+    family = colors.families().get(value) if facet.endswith(FAMILY) else None
+    return family.name(language()).capitalize() if family else value
+
+
+def swatch(family: str) -> str:
+    """Return the color of a sample of a family of colors, as "#rrggbb"."""
+    return colors.families()[family].swatch
 
 
 def match_badge(label: MatchLabel) -> str:

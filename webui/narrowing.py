@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from catalog import full_text
-from catalog.facets import ATTRIBUTE, BRAND, CLASS, Mask, Passing, ProductFacets
+from catalog.facets import CLASS, FAMILY, Mask, Passing, ProductFacets
 from catalog.full_text import TextMatch
 from catalog.words import SearchWords
 from webui.criteria import Criteria
@@ -31,11 +31,15 @@ class Option:
 
 @dataclass(frozen=True)
 class Facet:
-    """A facet to choose from; `title` is empty for the brand."""
+    """A facet to choose from. Choosing a value does not move the others."""
 
     name: str
-    title: str
-    options: tuple[Option, ...]  # the chosen ones, then the most common first
+    options: tuple[Option, ...]  # the most common first
+
+    @property
+    def is_family(self) -> bool:
+        """Whether the values are families of colors."""
+        return self.name.endswith(FAMILY)
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,29 @@ class Narrowing:
         return self._text.unknown if self._text else ()
 
     @property
+    def used_words(self) -> tuple[str, ...]:
+        """The words that some product has, those that are excluded with a hyphen."""
+        if self._text is None:
+            return ()
+        return (*(found.word for found in self._text.wanted), *(f"-{word}" for word in self._text.excluded_words))
+
+    def understood(self) -> dict[str, tuple[str, ...]]:
+        """Return the colors that a wanted word stands for, among the products that pass, without the word itself."""
+        wanted = [found for found in self._text.wanted if found.colors] if self._text else []
+        if not wanted:
+            return {}
+        passing = self.passing.all
+        sold = {
+            value
+            for name, values in self.facets.values.items()
+            if name + FAMILY in self.facets.values
+            for value, count in zip(values.names, values.counts(passing).tolist(), strict=True)
+            if count
+        }
+        found = {each.word: tuple(value for value in each.colors if value in sold) for each in wanted}
+        return {word: values for word, values in found.items() if set(values) - {word}}
+
+    @property
     def image_ids(self) -> NDArray[np.int64] | None:
         """The images to search among; None means all."""
         return self.facets.image_ids_of(self.passing.all) if set(self.masks) - {CLASS} else None
@@ -85,6 +112,11 @@ class Narrowing:
         rows = self.passing.without("price") & (self.facets.currencies == self.criteria.currency)
         rows &= (self.facets.prices > limit) & (self.facets.prices <= 1.25 * limit)
         return self.facets.image_ids_of(rows)
+
+    def passes(self, product_id: int) -> bool:
+        """Return whether a product passes words and filters, whatever its class."""
+        row = self.facets.row_of(product_id)
+        return row >= 0 and bool(self.passing.without(CLASS)[row])
 
     def image_ids_without(self, name: str) -> NDArray[np.int64]:
         """The images of products that pass all filters but one."""
@@ -123,11 +155,8 @@ class Narrowing:
                 for value, count in zip(values.names, counts, strict=True)
                 if count or value.casefold() in chosen
             ]
-            if len(options) > 1 or chosen:
-                title = "" if name == BRAND else name.removeprefix(ATTRIBUTE)
-                found.append(
-                    Facet(name, title, tuple(sorted(options, key=lambda option: (not option.chosen, -option.count))))
-                )
+            if len(options) > 1 or chosen or self.criteria.values_of(name.removesuffix(FAMILY)):
+                found.append(Facet(name, tuple(sorted(options, key=lambda option: -option.count))))
         return tuple(found)
 
     def in_stock(self) -> int:

@@ -49,7 +49,8 @@ class Match:
 
     card: ProductCard
     hit: LabeledHit
-    variants: tuple[Variant, ...] = ()  # of the same design, without this one
+    variants: tuple[Variant, ...] = ()  # of the same design that pass words and filters, without this one
+    width: float | None = None  # in centimeters, if it is filtered by
 
     @property
     def in_stock_instead(self) -> tuple[Variant, ...]:
@@ -178,7 +179,7 @@ def _page(
         started = time.perf_counter()
         shown = hits[wanted - 1 - size : wanted - 1]
         with span("hydrate"):
-            matches = _matches(session, shown)
+            matches = _matches(session, shown, narrowing)
         timings["hydrate"] = _ms(started)
     close_unfiltered, suggestions = 0, Suggestions()
     if hits and not _close(hits) and criteria != criteria.unfiltered:
@@ -315,8 +316,8 @@ def _close(hits: Sequence[LabeledHit]) -> list[LabeledHit]:
     return [hit for hit in hits if hit.label != "nothing close"]
 
 
-def _matches(session: Session, hits: Sequence[LabeledHit]) -> list[Match]:
-    """Look up the products of the hits that are still sold, and the other variants of their designs."""
+def _matches(session: Session, hits: Sequence[LabeledHit], narrowing: Narrowing | None = None) -> list[Match]:
+    """Look up the products of the hits that are still sold, and the other variants of their designs that pass."""
     by_product = {hit.product_id: hit for hit in hits}
     cards = queries.products_by_ids(session, list(by_product))
     groups = queries.variants_by_group(session, (card.variant_group for card in cards if card.variant_group))
@@ -324,7 +325,13 @@ def _matches(session: Session, hits: Sequence[LabeledHit]) -> list[Match]:
         Match(
             card,
             by_product[card.product_id],
-            tuple(each for each in groups.get(card.variant_group or "", ()) if each.card.product_id != card.product_id),
+            tuple(
+                each
+                for each in groups.get(card.variant_group or "", ())
+                if each.card.product_id != card.product_id
+                and (narrowing is None or narrowing.passes(each.card.product_id))
+            ),
+            narrowing.facets.width(card.product_id) if narrowing and narrowing.criteria.width_max else None,
         )
         for card in cards
     ]

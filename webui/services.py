@@ -154,17 +154,24 @@ class CatalogCache:
         def read(session: Session) -> ProductFacets:
             first = next(iter(generation.gallery.indexes.values()))
             found = facets.product_facets(session).with_predictions(generation.predicted_attributes)
-            return found.of_classes(generation.gallery.classes, (first[name].image_ids for name in first))
+            return found.with_color_families().of_classes(
+                generation.gallery.classes, (first[name].image_ids for name in first)
+            )
 
         found: ProductFacets = self._read("facets", read, generation.version)
         return found
 
     def search_words(self, generation: Generation | None) -> words.SearchWords:
         """Return the words of the products' texts and, given a generation, of their predicted attributes."""
-        predicted = self.facets(generation).predicted if generation else ()
+        arrays = self.facets(generation) if generation else None
 
         def read(session: Session) -> words.SearchWords:
-            return full_text.read_vocabulary(session, self._languages, self._synonyms, predicted)
+            if arrays is None:
+                return full_text.read_vocabulary(session, self._languages, self._synonyms)
+            values = (value for found in arrays.values.values() for value in found.names)
+            return full_text.read_vocabulary(
+                session, self._languages, self._synonyms, arrays.predicted, arrays.colored(), values
+            )
 
         version = generation.generation_id if generation else ""
         found: words.SearchWords = self._read("search words", read, version)

@@ -14,7 +14,8 @@ from catalog.facets import BRAND, CLASS, Filters, Passing, ProductFacets, Values
 from catalog.full_text import match, read_vocabulary
 from catalog.models import Image
 
-COLORS, MATERIALS, BRANDS = ("red", "green", "blue"), ("oak", "steel", "velvet"), ("Nordhem", "Kontur", "")
+FAMILIES = {"red": ["red"], "green": ["green"], "moss": ["green"], "teal": ["blue", "green"]}
+COLORS, MATERIALS, BRANDS = tuple(FAMILIES), ("oak", "steel", "velvet"), ("Nordhem", "Kontur", "")
 CATEGORIES = ("Chairs", "Lamps", "Sofas")
 
 
@@ -49,7 +50,12 @@ def subset(values):
 @st.composite
 def filters(draw):
     prices = st.sampled_from((None, 100, 200, 300))
-    chosen = {"attr.color": COLORS, "attr.material": MATERIALS, BRAND: BRANDS[:2]}
+    chosen = {
+        "attr.color": COLORS,
+        "attr.color:family": ("red", "green", "blue"),
+        "attr.material": MATERIALS,
+        BRAND: BRANDS[:2],
+    }
     return Filters(
         price_min=draw(prices),
         price_max=draw(prices),
@@ -67,7 +73,11 @@ def condition(name: str, filters: Filters) -> str:
         return f"currency = 'EUR' AND price_minor BETWEEN {low} AND {high}"
     if name in ("stock", "width"):
         return "stock > 0" if name == "stock" else f"width <= {filters.width_max}"
-    return f"{name.removeprefix('attr.')} && {listed(dict(filters.chosen)[name])}"
+    return f"{column_of(name)} && {listed(dict(filters.chosen)[name])}"
+
+
+def column_of(name: str) -> str:
+    return name.removeprefix("attr.").replace(":", "_")
 
 
 def listed(values) -> str:
@@ -76,15 +86,19 @@ def listed(values) -> str:
 
 def expected(session, conditions: list[str], name: str) -> dict[str, int]:
     """Return the counts of a facet by SQL."""
-    array = name.removeprefix("attr.")
+    array = column_of(name)
     statement = f"SELECT value, count(*) FROM ({LISTED}) AS listed, unnest({array}) AS value"
     rows = session.execute(text(f"{statement} WHERE {' AND '.join([*conditions, 'true'])} GROUP BY value"))
     return {value: count for value, count in rows if value}
 
 
-LISTED = """SELECT product_id, price_minor, currency, stock, title, ARRAY[brand::text] AS brand,
+LISTED = f"""SELECT product_id, price_minor, currency, stock, title, ARRAY[brand::text] AS brand,
     ARRAY[category::text] AS class,
     ARRAY(SELECT json_array_elements_text(attributes->'color')) AS color,
+    ARRAY(SELECT DISTINCT family FROM json_array_elements_text(attributes->'color') AS color
+        JOIN (VALUES {", ".join(f"('{c}', '{f}')" for c, found in FAMILIES.items() for f in found)})
+        AS family (shade, family)
+        ON shade = color) AS color_family,
     ARRAY(SELECT json_array_elements_text(attributes->'material')) AS material,
     CASE dimensions->>'width' WHEN '80 cm' THEN 80 WHEN '1 m' THEN 100 WHEN '900 mm' THEN 90 END AS width
     FROM product"""
@@ -105,7 +119,7 @@ def test_counts_equal_those_of_sql(pg_engine, items, filters, word, classes):
     """Each facet's own selection does not count for it; the words and the classes searched do."""
     with sessionmaker(pg_engine)() as session:
         apply(session, Changes(added=tuple(items)))
-        found = of_categories(session, facets.product_facets(session))
+        found = of_categories(session, facets.product_facets(session).with_color_families())
         masks = found.masks(filters)
         conditions = {name: condition(name, filters) for name in masks}
         if word:
@@ -167,6 +181,20 @@ def test_filters(found, filters, image_ids):
     ids = found.image_ids_of(Passing(len(found), found.masks(filters)).all)
     assert (ids.tolist(), ids.dtype) == (image_ids, np.int64)
     assert bool(filters) == (filters != Filters(currency=filters.currency))
+
+
+def test_families_of_colors(session):
+    """They are above the attribute, and other attributes have none, though woods have colors, too."""
+    values = ({"color": ("moss", "Rouge"), "wood": ("oak",)}, {"color": ("hellgrün",), "wood": ("walnut", "pine")})
+    items = [replace(ITEM, sku=str(number), attributes=each) for number, each in enumerate(values)]
+    apply(session, Changes(added=tuple(items)))
+    found = facets.product_facets(session).with_color_families()
+    assert list(found.values) == [BRAND, "attr.color:family", "attr.color", "attr.wood"]
+    family = found.values["attr.color:family"]
+    counts = family.counts(np.ones(2, dtype=bool)).tolist()
+    assert dict(zip(family.names, counts, strict=True)) == {"green": 2, "red": 1}
+    colored = {value: ids.tolist() for value, ids in found.colored().items()}
+    assert colored == {"moss": [1], "Rouge": [1], "hellgrün": [2]}
 
 
 def test_values_that_differ_in_case_are_one(found):

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -45,6 +46,11 @@ FOUND = {
     "sofa -leather": [2, 3],
     "sofa −leather -lamps": [2],
     "sofa -nowhere": [1, 2, 3],
+    "sofa not leather": [2, 3],
+    "Sofa ohne das leather": [2, 3],
+    "sofa pas de leather sans lamps": [2],
+    "kein -leather lamp": [3],
+    "sofa not": [1, 2, 3],
     "velvet": [3],
     "the sofa in leather": [1],
     "x " * 5000 + "lamp": [],
@@ -96,6 +102,50 @@ def test_languages(session, language, text, found):
     )
     apply(session, Changes(added=items))
     assert search(session, text, languages=(language,)) == found
+
+
+SOFAS = (
+    ProductItem("1", "Sofa", attributes={"color": ("moss",), "legs": ("black steel",)}),
+    ProductItem("2", "Sofa", attributes={"color": ("black",), "legs": ("oak",)}),
+    ProductItem("3", "Sofa, green as grass", attributes={"legs": ("oak",)}),
+    ProductItem("4", "Sofa", attributes={"color": ("light grey", "sky blue")}),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "named", "mentioned", "meant"),
+    [
+        ("green", [1, 3], [1, 3], ("moss",)),
+        ("grünes", [1], [1], ("moss",)),
+        ("vertes", [1], [1], ("moss",)),
+        ("Moosgrün", [1], [1], ("moss",)),
+        ("black", [2], [1, 2], ("black",)),
+        ("himmelblau", [4], [4], ("sky blue",)),
+        ("olive", [1], [1], ("moss",)),
+        ("oak", [2, 3], [2, 3], ()),
+        ("black steel", [1, 2], [1, 2], ("black",)),
+    ],
+)
+def test_colors(session, text, named, mentioned, meant):
+    """A color stands for its shades in all languages; a shade that is not sold for others of its family.
+
+    Black legs make no sofa black, but it mentions the word; "black steel" asks for the legs.
+    """
+    apply(session, Changes(added=SOFAS))
+    colored = {"moss": [1], "black": [2], "light grey": [4], "sky blue": [4]}
+    arrays = {value: np.array(ids, dtype=np.int64) for value, ids in colored.items()}
+    vocabulary = read_vocabulary(session, colored=arrays, values=("black steel", "oak"))
+    word = match(session, text, vocabulary).wanted[0]
+    assert (word.named.tolist(), word.mentioned.tolist(), word.colors) == (named, mentioned, meant)
+
+
+def test_colors_in_texts(session):
+    """Without attributes that are colors, texts are searched; the shop's own synonyms replace the shades."""
+    items = ("Sofa, moss", "Canapé bleu ciel", "Sofa, olive")
+    apply(session, Changes(added=tuple(ProductItem(str(number), title) for number, title in enumerate(items))))
+    found = {"grün": [1, 3], "sky": [], "himmelblau": [2], "blue": [2]}
+    assert {text: search(session, text) for text in found} == found
+    assert search(session, "green", {"green": ("olive",)}) == [3]
 
 
 OPERATORS = (

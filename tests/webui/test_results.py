@@ -271,7 +271,9 @@ def test_one_card_stands_for_a_design(site):
     assert {variant.name for variant in best.in_stock_instead} == {"green", "blue"}
     assert page.matches[1].variants == page.matches[1].in_stock_instead == ()
     green = find(site, everywhere.with_changes(chosen=(("attr.color", ("Green",)),)))
-    assert (skus(green), green.matches[0].in_stock_instead) == ([before[1]], ())
+    assert (skus(green), green.matches[0].in_stock_instead, green.matches[0].variants) == ([before[1]], (), ())
+    not_red = find(site, everywhere.with_changes(text="-red"))
+    assert [variant.name for variant in not_red.matches[0].variants] == ["blue"]
     assert skus(find(site, everywhere, by_design=False)) == before
 
 
@@ -280,6 +282,23 @@ def test_variants_with_the_same_values_are_named_by_title(site):
         change(site, sku, variant_group="duo")
     (variant,) = find(site, Criteria(class_name="all")).matches[0].variants
     assert variant.name == variant.card.title
+
+
+def test_names_of_variants_repeat_no_value(site):
+    """Of furniture of one wood, color and material are the same; two variants of each tell the other attributes."""
+    for sku, (color, material) in {"P-03": ("oak", "oak"), "P-04": ("oak", "pine"), "P-05": ("ash", "pine")}.items():
+        change(site, sku, variant_group="trio", attributes={"color": (color,), "material": (material,)})
+    (match,) = [each for each in find(site, Criteria(class_name="all")).matches if each.variants]
+    names = {match.card.sku: "", **{each.card.sku: each.name for each in match.variants}}
+    expected = {"P-03": "oak", "P-04": "oak, pine", "P-05": "ash, pine"}
+    assert {sku: name or expected[sku] for sku, name in names.items()} == expected
+
+
+def test_a_filtered_width_is_on_the_card(site):
+    change(site, "P-03", dimensions={"width": "800 mm"})
+    matches = find(site, Criteria(class_name="all", width_max=80)).matches
+    assert {match.card.sku: match.width for match in matches}["P-03"] == 80
+    assert {match.width for match in find(site, Criteria(class_name="all")).matches} == {None}
 
 
 def test_words_filter_within_the_classes_of_the_photo(site):
@@ -331,7 +350,8 @@ def test_counts_on_the_page(site):
     counts = {
         facet.name: {option.value: option.count for option in facet.options} for facet in page.narrowing.choices()
     }
-    assert counts == {"brand": {"B0": 1, "B1": 1}, "attr.color": {"red": 2, "blue": 2, "green": 2}}
+    colors = {"red": 2, "blue": 2, "green": 2}
+    assert counts == {"brand": {"B0": 1, "B1": 1}, "attr.color:family": {"blue": 2}, "attr.color": colors}
     assert page.narrowing.classes() == {"chair": 2, "lamp": 2}
     assert page.narrowing.in_stock() == 1
     assert len(page.matches) == 2

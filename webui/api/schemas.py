@@ -190,7 +190,8 @@ class SearchParameters(Request):
     """Search this class only; `all` searches every class. By default, the photo decides."""
     metric: Metric = "cosine"
     text: Text | None = None
-    """Words that products must have, in any form; synonyms count, and words after a hyphen are excluded."""
+    """Words that products must have, in any form; synonyms and shades of colors count, and words after a hyphen or
+    "not" are excluded."""
     price_min: str | float | None = Field(None, description=PRICE)
     price_max: str | float | None = Field(None, description=PRICE)
     currency: str | None = None
@@ -296,9 +297,9 @@ class FacetAnswer(Answer):
     """Something to filter by."""
 
     name: str
-    """The query parameter: brand, or attr.NAME."""
+    """The query parameter: brand, attr.NAME, or attr.NAME:family for families of its colors."""
     values: list[FacetValue]
-    """The chosen ones, then the most common first."""
+    """The most common first."""
 
 
 class PriceBand(Answer):

@@ -27,11 +27,25 @@ function focusKeeper() {
   const focused = document.activeElement;
   if (!focused?.closest(".results")) return () => null;
   if (focused.id) return () => document.getElementById(focused.id);
+  if (focused.matches("[type=checkbox]")) return () => document.querySelector(`.results input[name="${CSS.escape(focused.name)}"][value="${CSS.escape(focused.value)}"]`);
   if (focused.matches("[data-draw]")) return () => document.querySelector("[data-draw]");
   const index = [...document.querySelectorAll(`.results ${focused.localName}`)].indexOf(focused);
   const group = focused.closest("nav[aria-label]")?.getAttribute("aria-label");
   const within = group && [...document.querySelectorAll(`nav[aria-label="${CSS.escape(group)}"] a`)].indexOf(focused);
   return () => (group ? document.querySelectorAll(`nav[aria-label="${CSS.escape(group)}"] a`)[within] : document.querySelectorAll(`.results ${focused.localName}`)[index]);
+}
+
+/** Return a function that leaves what is scrolled, and the element that has the focus, where they were. */
+function placeKeeper() {
+  const scrolled = (root) => [root.querySelector(".query"), ...root.querySelectorAll(".facet fieldset")].filter(Boolean);
+  const key = (each) => each.closest(".facet") && nameOf(each.closest(".facet"));
+  const tops = new Map(scrolled(document).map((each) => [key(each), each.scrollTop]));
+  const focused = document.activeElement?.closest(".results .query") && document.activeElement;
+  const top = focused?.getBoundingClientRect().top;
+  return (element) => {
+    for (const each of scrolled(document)) each.scrollTop = tops.get(key(each)) ?? 0;
+    if (focused && element) scrollBy(0, element.getBoundingClientRect().top - top);
+  };
 }
 
 async function visit(address, { push = true, toTop = false } = {}) {
@@ -49,7 +63,7 @@ async function visit(address, { push = true, toTop = false } = {}) {
   const page = new DOMParser().parseFromString(html, "text/html");
   const found = page.querySelector(".results");
   if (!found || new URL(response.url).pathname !== location.pathname) return location.assign(response.url);
-  const refocus = focusKeeper();
+  const refocus = focusKeeper(), keepPlace = placeKeeper();
   const open = new Map(summaries(old));
   for (const [summary, details] of summaries(found)) details.open ||= open.get(summary)?.open ?? false;
   old.replaceWith(document.adoptNode(found));
@@ -60,7 +74,9 @@ async function visit(address, { push = true, toTop = false } = {}) {
   shown = location.pathname + location.search;
   setUp();
   document.dispatchEvent(new Event("vsearch:results"));
-  refocus()?.focus({ preventScroll: true });
+  const focused = refocus();
+  focused?.focus({ preventScroll: true });
+  keepPlace(focused);
   const heading = found.querySelector("h1");
   status.textContent = heading.textContent;
   if (toTop) heading.scrollIntoView();
