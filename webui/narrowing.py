@@ -113,6 +113,26 @@ class Narrowing:
         rows &= (self.facets.prices > limit) & (self.facets.prices <= 1.25 * limit)
         return self.facets.image_ids_of(rows)
 
+    def hidden(self, class_name: str) -> dict[str, int]:
+        """Return the numbers of designs of a class that fail only one filter, by its name; none if any passes all."""
+        rows = self.facets.values[CLASS].rows_with((class_name,), len(self.facets))
+        if (rows & self.passing.all).any():
+            return {}
+        failing = {name: rows & self.passing.without(name) for name in self.masks if name != CLASS}
+        return {name: len(np.unique(self.facets.designs[mask])) for name, mask in failing.items() if mask.any()}
+
+    def nearest_in_price(self, class_name: str) -> int | None:
+        """Return the product of a class that fails only the price filter, by least; None if there is none."""
+        rows = self.facets.values[CLASS].rows_with((class_name,), len(self.facets)) & self.passing.without("price")
+        found = np.flatnonzero(
+            rows & (self.facets.currencies == self.criteria.currency) & ~np.isnan(self.facets.prices)
+        )
+        if "price" not in self.masks or not len(found):
+            return None
+        low, high, prices = self.criteria.price_min, self.criteria.price_max, self.facets.prices[found]
+        bounds = (-np.inf if low is None else low), (np.inf if high is None else high)
+        return int(self.facets.product_ids[found[np.argmin(np.abs(prices - np.clip(prices, *bounds)))]])
+
     def passes(self, product_id: int) -> bool:
         """Return whether a product passes words and filters, whatever its class."""
         row = self.facets.row_of(product_id)

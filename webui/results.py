@@ -69,6 +69,15 @@ class Suggestions:
 
 
 @dataclass(frozen=True)
+class Missing:
+    """The class that is searched for, if none of its products passes all filters."""
+
+    class_name: str
+    hidden: Mapping[str, int]  # numbers of designs that fail only one filter, by its name
+    nearest: ProductCard | None  # fails only the price filter, and that by least
+
+
+@dataclass(frozen=True)
 class Chip:
     """A class that can be searched, with the probability that the photo shows it."""
 
@@ -92,6 +101,7 @@ class ResultPage:
     timings: dict[str, float]  # milliseconds by step
 
     sorted_count: int = 0  # of the designs that are sorted by price
+    missing: Missing | None = None
     first_rank: int = 1  # of the products on this page, among all
     chips: tuple[Chip, ...] = ()  # the most probable classes, and the chosen one
     boxes: tuple[DetectedBox, ...] = ()  # largest first, so that none is covered by another
@@ -178,6 +188,7 @@ def _page(
         result, hits = _ranked(find, search, narrowing, wanted, routed if search.allowed is None else None, by_design)
         started = time.perf_counter()
         shown = hits[wanted - 1 - size : wanted - 1]
+        missing = _missing(session, narrowing, routed)
         with span("hydrate"):
             matches = _matches(session, shown, narrowing)
         timings["hydrate"] = _ms(started)
@@ -198,6 +209,7 @@ def _page(
         result=result,
         timings={**spent, **timings},
         sorted_count=0 if criteria.sort == "likeness" else len(hits),
+        missing=missing,
         first_rank=wanted - size,
     )
 
@@ -227,6 +239,18 @@ def featured_products(services: Services, count: int) -> list[ProductCard]:
     chosen = products[step // 2 :: step].tolist()
     with services.sessions() as session:
         return queries.products_by_ids(session, chosen)[:count]
+
+
+def _missing(session: Session, narrowing: Narrowing, routed: SearchResult | None) -> Missing | None:
+    """Return what filters hide of the class that was chosen, or else of that of the best match without filters."""
+    chosen, close = narrowing.criteria.class_name, _close(routed.hits) if routed else []
+    name = chosen if chosen not in ("", ALL) else close[0].class_name if close and not chosen else ""
+    hidden = narrowing.hidden(name) if name and narrowing.criteria.is_narrowed else {}
+    if not hidden:
+        return None
+    nearest = narrowing.nearest_in_price(name)
+    cards = queries.products_by_ids(session, [nearest]) if nearest is not None else []
+    return Missing(name, hidden, cards[0] if cards else None)
 
 
 def _timed(find: Find) -> tuple[Find, Mapping[str, float]]:

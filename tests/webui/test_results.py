@@ -381,6 +381,19 @@ def test_what_to_try_if_nothing_close_passes(shared_site, monkeypatch):
     )
 
 
+def test_what_filters_hide_of_the_class_of_the_photo(shared_site, monkeypatch):
+    """Its products are not replaced in silence by others: the page says what each filter hides, and the nearest."""
+    label_matches(monkeypatch, 0.6)
+    cheapest = find(shared_site, Criteria(class_name="chair", sort="price")).matches[0].card.price_minor
+    missing = find(shared_site, Criteria(class_name="chair", price_max=cheapest - 1)).missing
+    assert (missing.class_name, missing.nearest.price_minor) == ("chair", cheapest)
+    assert list(missing.hidden) == ["price"]
+    assert find(shared_site, Criteria(class_name="chair", price_max=cheapest)).missing is None
+    assert find(shared_site, Criteria(class_name="all", price_max=1)).missing is None
+    guessed = find(shared_site, Criteria(price_max=1)).missing
+    assert guessed.hidden.keys() == {"price"}
+
+
 def test_each_product_says_which_part_of_the_photo_it_is(detector_site):
     photo = decode(room(), Limits())
     page = results.find_products(services_of(detector_site.app), photo, Criteria(class_name="all"))
