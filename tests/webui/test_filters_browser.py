@@ -142,6 +142,7 @@ def test_similar_products_are_narrowed_like_results(open_page, site, results, wi
     page.wait_for_url(re.compile(r"page=2"))
     page.go_back()
     page.get_by_role("heading", name="Chair Model 3 velvet").wait_for()
+    page.locator(".results:not([aria-busy])", has=page.get_by_role("link", name="Next")).wait_for()
     assert fits(page, width)
     assert not javascript or violations(page) == []
 
