@@ -44,7 +44,10 @@ function placeKeeper() {
   const top = focused?.getBoundingClientRect().top;
   return (element) => {
     for (const each of scrolled(document)) each.scrollTop = tops.get(key(each)) ?? 0;
-    if (focused && element) scrollBy(0, element.getBoundingClientRect().top - top);
+    if (!focused || !element) return;
+    const moved = () => element.getBoundingClientRect().top - top;
+    document.querySelector(".query").scrollTop += moved(); // beside the results, filters scroll by themselves
+    scrollBy(0, moved());
   };
 }
 
