@@ -6,10 +6,12 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check audit sbom fix lock translations client
+.PHONY: help setup demo test quick check audit sbom fix lock translations client
 
 help:  ## Show this list.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: .venv/demo-ready  ## Install vsearch into .venv.
 
 demo: .venv/demo-ready  ## Index and serve the demo shop; options: HOST=..., PORT=...
 	$(BIN)/vsearch catalog upgrade

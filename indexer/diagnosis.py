@@ -18,6 +18,7 @@ from catalog import jobs, queries
 from catalog.database import check_schema, connect, lock_for_writing
 from catalog.image_store import ImageStore
 from catalog.models import utc_now
+from indexer.jobs import webhooks
 from indexer.jobs.worker import check_schedule, next_start
 from vsearch.core.errors import VSearchError
 from vsearch.core.files import checksum
@@ -121,6 +122,8 @@ def _check_settings(settings: Settings) -> Iterator[Diagnosis]:
         location = getattr(settings, name)
         if location and "://" not in location and not Path(location).exists():
             missing.append(f"`{name}` names {location}, which does not exist. Correct it or put it there.")
+    if webhooks.addresses(settings):
+        webhooks.read_secret(settings)
     yield from (Diagnosis("settings", "problem", text) for text in missing)
     warnings = []
     if not settings.feed and settings.schedule:
@@ -129,7 +132,8 @@ def _check_settings(settings: Settings) -> Iterator[Diagnosis]:
         warnings.append("The admin pages listen on every address (`admin_bind`). Use 127.0.0.1 and a proxy with TLS.")
     yield from (Diagnosis("settings", "warning", text) for text in warnings)
     if not missing and not warnings:
-        yield Diagnosis("settings", "ok", f"Files named by settings exist; the feed is {redact_url(settings.feed)}.")
+        feed = f"the feed is {redact_url(settings.feed)}" if settings.feed else "no feed is set, nor a schedule"
+        yield Diagnosis("settings", "ok", f"Files named by settings exist; {feed}.")
 
 
 def _is_every_address(host: str) -> bool:
@@ -189,12 +193,14 @@ def _check_jobs(settings: Settings, sessions: sessionmaker[Session]) -> Iterator
         following = next_start(settings.schedule, now.astimezone())
         text = f"The next nightly job is due at {following:%Y-%m-%d %H:%M}"
     else:
-        text = "No nightly job is scheduled (`schedule`)"
+        text = "No nightly job is scheduled (the setting `schedule` is empty)"
     with sessions() as session:
         workers, latest = jobs.live_workers(session, now - WORKER_SEEN), jobs.latest(session, 200)
     if not workers:
-        remedy = "Start `vsearch jobs worker`, or run `vsearch index run` from cron."
-        yield Diagnosis("jobs", "warning", f"{text}, but no worker is running. {remedy}")
+        remedy = (
+            "Start `vsearch jobs worker`, which also makes changes sent to the API, or run `vsearch index run` by cron."
+        )
+        yield Diagnosis("jobs", "warning", f"{text}. No worker is running. {remedy}")
     else:
         yield Diagnosis("jobs", "ok", f"{text}; {len(workers)} worker{'s' * (len(workers) > 1)} running.")
     nights = [job for job in latest if job.kind == "nightly" and job.finished_at]

@@ -53,4 +53,5 @@ def restore_(settings: Settings, *, folder: Path, snapshot: str, show: bool) -> 
         restored = restore(settings, folder, snapshot, progress=progress)
     click.echo(f"Restored snapshot {restored.snapshot_id}: {len(restored.files)} files, {format_size(restored.size)}.")
     if generations.current_id(settings.generations):
-        click.echo("Check it with `vsearch index verify`, then start the servers and workers.")
+        check = f"vsearch --data {settings.data} index verify"
+        click.echo(f"Check it with `{check}`, then start the servers and workers.")

@@ -40,6 +40,11 @@ def read_secret(settings: Settings) -> bytes:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise SettingsError(f"Setting webhook_urls: {redact_url(url)!r} is not a web address.")
+    if not settings.webhook_secret:
+        raise SettingsError(
+            "Setting webhook_secret is empty, but messages are signed. "
+            "Make one with `vsearch jobs webhooks --new-secret`."
+        )
     try:
         key = base64.b64decode(settings.webhook_secret.removeprefix(PREFIX), validate=True)
     except binascii.Error:

@@ -131,6 +131,10 @@ def test_a_full_disk_and_exposed_admin_pages_are_warnings(
     assert (found["disk"], found["settings"]) == ("warning", "warning")
 
 
+def test_webhooks_without_a_key_are_a_problem(healthy: Shop) -> None:
+    assert states(healthy.with_settings(webhook_urls="https://shop.example/hook").settings)["settings"] == "problem"
+
+
 def test_a_data_folder_that_others_can_open_is_a_warning(healthy: Shop) -> None:
     healthy.settings.data.chmod(0o755)
     assert states(healthy.settings)["data folder"] == "warning"

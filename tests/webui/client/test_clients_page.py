@@ -40,7 +40,7 @@ def here(site, server, key, tmp_path, monkeypatch):
     folder.mkdir()
     (folder / "sofa.jpg").write_bytes(site.photo(2))
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("VSEARCH_KEY", key)
+    monkeypatch.setenv("SHOP_SEARCH_KEY", key)
     return lambda code: code.replace(ADDRESS, server.address).replace("https://shop.example/new-1.jpg", "new.jpg")
 
 
