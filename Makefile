@@ -52,7 +52,7 @@ lock: .venv/ready  ## Pin the tested versions in constraints.txt, for all suppor
 
 TRANSLATIONS := webui/translations
 # Messages of these errors are shown to shoppers.
-KEYWORDS := lazy_gettext Phrase ImageTooLarge InvalidRequest NotAnImage UnknownClass
+KEYWORDS := lazy_gettext Phrase ImageTooLarge InvalidRequest MissingPhoto NotAnImage UnknownClass
 
 translations: .venv/ready  ## Extract the texts of the shoppers' pages, update and compile the translations.
 	$(BIN)/pybabel -q extract --mapping pyproject.toml $(KEYWORDS:%=--keyword %) --no-location --no-wrap --sort-output \

@@ -88,7 +88,7 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
         "no width": (png_header(0, 100), ""),
         "too many pixels": (png_header(9_000, 9_000), "9000 x 9000"),
         "too small": (encoded(scene(8, 8), "PNG"), "8 x 8"),
-        "too long": (encoded(scene(1000, 20), "PNG"), "1000 x 20"),
+        "too long": (encoded(scene(1000, 20), "PNG"), "too narrow"),
         "svg": (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
         "html": (b"<!DOCTYPE html><html><body>404</body></html>", "web page"),
         "text": (b"Dear shop, do you have this sofa in green?\n", "text"),

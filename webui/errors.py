@@ -36,6 +36,7 @@ ADMIN_STATUSES: dict[type[errors.VSearchError], int] = {errors.AccountError: 400
 TITLES = {
     "ImageTooLarge": lazy_gettext("Photo too large"),
     "NotAnImage": lazy_gettext("We could not open that photo"),
+    "MissingPhoto": lazy_gettext("There is no photo"),
     "InvalidRequest": lazy_gettext("Something in your search is not valid"),
     "UnknownClass": lazy_gettext("Unknown category"),
     "NoGeneration": lazy_gettext("We are almost ready"),

@@ -40,8 +40,9 @@ def rate(photo_id: str) -> Response | dict[str, str | None]:
     if request.accept_mimetypes.best == "application/json":
         return kept
     criteria = from_form(request.args, services().catalog.currencies())[0]
-    anchor = f"result-{rating.rank}"
-    return redirect(url_for("shop.show_results", photo_id=photo_id, **criteria.query(), _anchor=anchor), code=303)
+    return redirect(
+        url_for("shop.show_results", photo_id=photo_id, **criteria.query(), _anchor=f"result-{rating.sku}"), code=303
+    )
 
 
 def keep_rating(photo_id: str, rating: Rating) -> dict[str, str | None]:

@@ -3,6 +3,7 @@
 import re
 from datetime import date
 from decimal import Decimal
+from urllib.parse import quote
 
 from babel import Locale, dates
 from babel.numbers import (
@@ -73,6 +74,11 @@ def format_price(minor: int, currency: str, *, whole: bool = True) -> str:
     if pattern.startswith("¤#") and get_currency_symbol(currency, locale=language())[-1:].isalpha():
         pattern = pattern.replace("¤", "¤\N{NO-BREAK SPACE}")
     return format_currency(amount, currency, pattern, locale=language(), currency_digits=False)
+
+
+def anchor(sku: str) -> str:
+    """Return the anchor of a product's card on a page of results, as in an address."""
+    return quote(f"result-{sku}")
 
 
 def price_number(minor: int, currency: str) -> str:

@@ -24,7 +24,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
 from catalog.image_store import ImageStore, is_sha256
-from vsearch.core.errors import ImageRejected, InvalidRequest, SettingsError, UploadsUnavailable
+from vsearch.core.errors import ImageRejected, InvalidRequest, MissingPhoto, SettingsError, UploadsUnavailable
 from vsearch.core.files import STALE_SECONDS, UNFINISHED, modified_before, private_folder, write_bytes
 from vsearch.core.settings import Settings
 from vsearch.imaging.codec import THUMBNAIL_FORMATS, Limits, decode, encode_jpeg, encode_thumbnail, resize
@@ -71,7 +71,7 @@ class UploadStore:
     def put(self, data: bytes) -> str:
         """Store a photo and return its id; raises `InvalidRequest` or `ImageRejected` if it is not acceptable."""
         if not data:
-            raise InvalidRequest("The request contains no photo. Choose a photo first.")
+            raise MissingPhoto("The file is empty, or there is none. Choose a photo.")
         photo = encode_jpeg(decode(data, self.limits, max_side=MAX_SIDE))
         photo_id = secrets.token_hex(32)
         with self._wrapping_os_errors(), self._writing:

@@ -32,7 +32,9 @@ PAGES = (
 
 UNTRANSLATED = {
     ImageTooLarge: lazy_gettext("This photo is too large. Choose a smaller copy."),
-    ImageRejected: lazy_gettext("We could not open this file as a photo. Choose a JPEG, PNG, WebP or HEIC image."),
+    ImageRejected: lazy_gettext(
+        "We could not open this file as a photo. Choose a JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP or TIFF image."
+    ),
     InvalidRequest: lazy_gettext("We could not understand this request. Please start over."),
 }
 """Shown for messages that have no translation."""

@@ -233,12 +233,13 @@ def _withdrawn_and_variants(services: Services, serving: Serving, product_id: in
 
 
 def featured_products(services: Services, count: int) -> list[ProductCard]:
-    """Return products spread evenly over the index; they stay the same until the next generation."""
+    """Return products spread evenly over the index, those out of stock last; the next generation has others."""
     products = services.engine.serving.generation.gallery.products
     step = max(1, len(products) // count)
     chosen = products[step // 2 :: step].tolist()
     with services.sessions() as session:
-        return queries.products_by_ids(session, chosen)[:count]
+        cards = queries.products_by_ids(session, chosen)[:count]
+    return sorted(cards, key=lambda card: card.stock == 0)
 
 
 def _missing(session: Session, narrowing: Narrowing, routed: SearchResult | None) -> Missing | None:

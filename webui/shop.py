@@ -196,7 +196,8 @@ def show_similar(sku: str) -> tuple[str, int] | Response:
     criteria = replace(criteria, box=None, visual_only=False, article_number="")
     page = results.find_similar(services(), detail.card.product_id, criteria)
     monitoring.add_timings(page.timings)
-    html = render_template("similar.html", **_results_context(page, problems, address), detail=detail)
+    context = _results_context(page, problems, address)
+    html = render_template("similar.html", **context, detail=detail, results_url=_results_before(sku))
     return html, 400 if problems else 200
 
 
@@ -219,7 +220,7 @@ def product(sku: str) -> str | Response:
         photo_id=photo_id,
         visual_search=visual_search,
         data=structured_data(detail),
-        results_url=_results_before(),
+        results_url=_results_before(sku),
     )
 
 
@@ -262,11 +263,12 @@ def _find_product(sku: str) -> ProductDetail:
     return detail or abort(404, gettext("This product is not available. Upload a photo to find similar ones."))
 
 
-def _results_before() -> str:
-    """Return the URL of the results that link to this page; "" if the shopper comes from elsewhere."""
+def _results_before(sku: str) -> str:
+    """Return the URL of the product's card in the results that link to this page; "" without such results."""
     referrer = urlsplit(request.referrer or "")
     is_results = referrer.path.startswith(f"{request.script_root}/results/") or referrer.path.endswith("/similar")
-    return request.referrer or "" if is_results and referrer.netloc == request.host else ""
+    is_other = referrer.netloc == request.host and referrer.path != f"{request.script_root}{request.path}"
+    return f"{request.referrer}#{formatting.anchor(sku)}" if is_results and is_other else ""
 
 
 def _photo_from_form() -> bytes:

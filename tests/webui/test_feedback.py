@@ -79,7 +79,7 @@ def test_a_verdict_is_kept_with_the_photo(site):
     assert (first["rank"], second["rank"]) == ("6", "7")
     answer = rate(site, second, "similar")
     assert answer.status_code == 303
-    assert answer.location == f"{address}?class=all&page=2#result-7"
+    assert answer.location == f"{address}?class=all&page=2#result-{second['sku']}"
     rate(site, second, "wrong")
     (item,) = items(site)
     assert (item.source, item.state, item.box) == ("feedback", "open", "")
@@ -91,7 +91,7 @@ def test_a_verdict_is_kept_with_the_photo(site):
     assert site.client.get(f"/pictures/{item.sha256}-320.jpg").status_code == 404, "only catalog images are public"
     shown = site.client.get(answer.location).text
     assert shown.count('aria-pressed="true"') == 1
-    assert re.search(r'id="result-7".*?data-verdict="wrong" aria-pressed="true"', shown, re.DOTALL)
+    assert re.search(rf'id="result-{second["sku"]}".*?data-verdict="wrong" aria-pressed="true"', shown, re.DOTALL)
 
 
 @pytest.mark.parametrize("over_api", [False, True])

@@ -61,9 +61,9 @@ class FacetAnswer:
     """Something to filter by."""
 
     name: str
-    """The query parameter: brand, or attr.NAME."""
+    """The query parameter: brand, attr.NAME, or attr.NAME:family for families of its colors."""
     values: tuple[FacetValue, ...]
-    """The chosen ones, then the most common first."""
+    """The most common first."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,9 @@ class BatchSearch:
     """Search this class only; `all` searches every class. By default, the photo decides."""
     metric: Literal["cosine", "euclidean"] | None = None
     text: str | None = None
-    """Words that products must have, in any form; synonyms count, and words after a hyphen are excluded."""
+    """Words that products must have, in any form; synonyms and shades of colors count, and words after a hyphen or
+    "not" are excluded.
+    """
     price_min: str | float | None = None
     """An inclusive bound such as 250, 99.90 or €100, in `currency`; products priced otherwise never match."""
     price_max: str | float | None = None
@@ -108,7 +110,9 @@ class FacetsQuery(TypedDict, total=False):
     """Search this class only; `all` searches every class. By default, the photo decides."""
     metric: Literal["cosine", "euclidean"] | None
     text: str | None
-    """Words that products must have, in any form; synonyms count, and words after a hyphen are excluded."""
+    """Words that products must have, in any form; synonyms and shades of colors count, and words after a hyphen or
+    "not" are excluded.
+    """
     price_min: str | float | None
     """An inclusive bound such as 250, 99.90 or €100, in `currency`; products priced otherwise never match."""
     price_max: str | float | None

@@ -57,6 +57,10 @@ class InvalidRequest(VSearchError):
     """A search parameter is invalid."""
 
 
+class MissingPhoto(InvalidRequest):
+    """A request should contain a photo, but contains none or an empty file."""
+
+
 class AccountError(VSearchError):
     """An account cannot be added or changed."""
 

@@ -196,17 +196,16 @@ def _check_size(width: int, height: int, limits: Limits) -> None:
             size=size,
             limit=_millions(limits.max_pixels),
         )
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise NotAnImage(
+            "The photo is too narrow: one side is over %(limit)s times the other. Crop it to the product.",
+            limit=MAX_ASPECT,
+        )
     if min(width, height) < limits.min_side:
         raise NotAnImage(
             "The photo is %(size)s pixels, under %(limit)s on one side. Send a larger copy.",
             size=size,
             limit=limits.min_side,
-        )
-    if max(width, height) > MAX_ASPECT * min(width, height):
-        raise NotAnImage(
-            "The photo is %(size)s pixels; one side is over %(limit)s times the other. Crop it to the product.",
-            size=size,
-            limit=MAX_ASPECT,
         )
 
 

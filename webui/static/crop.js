@@ -40,6 +40,10 @@ export function cropTool(tool, { search, onShow = () => {} }) {
     frame.append(handle);
     return handle;
   });
+  const mark = document.createElement("span"); // the first of two tapped corners
+  mark.className = "crop-mark";
+  mark.hidden = true;
+  frame.append(mark);
   const how = matchMedia("(pointer: coarse)").matches ? help.dataset.how : `${help.dataset.how} ${help.dataset.keys}`;
   let box = parseBox(tool.dataset.box);
   let before = box; // when drawing began
@@ -57,6 +61,8 @@ export function cropTool(tool, { search, onShow = () => {} }) {
       handle.style.left = `clamp(14px, ${100 * box[corner & 1 ? 2 : 0]}%, 100% - 14px)`;
       handle.style.top = `clamp(14px, ${100 * box[corner & 2 ? 3 : 1]}%, 100% - 14px)`;
     });
+    mark.hidden = !tapped;
+    if (tapped) [mark.style.left, mark.style.top] = tapped.map((part) => `${100 * part}%`);
     onShow(box);
   }
 
@@ -163,6 +169,7 @@ export function cropTool(tool, { search, onShow = () => {} }) {
       if (!tapped) {
         tapped = place(event);
         help.textContent = help.dataset.second;
+        show();
         return;
       }
       box = between(tapped, place(event));

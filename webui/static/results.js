@@ -20,7 +20,7 @@ function setUp() {
 }
 
 const nameOf = (details) => ("refine" in details.dataset ? "refine" : details.querySelector("summary")?.textContent.trim());
-const summaries = (root) => [...root.querySelectorAll("details")].map((each) => [nameOf(each), each]);
+const summaries = (root) => [...root.querySelectorAll("details:not(.card__menu)")].map((each) => [nameOf(each), each]);
 
 /** Return a function that finds the element in new results that had the focus in the old ones. */
 function focusKeeper() {
@@ -51,7 +51,7 @@ function placeKeeper() {
   };
 }
 
-async function visit(address, { push = true, toTop = false } = {}) {
+async function visit(address, { push = true, toTop = false, close = false } = {}) {
   const mine = ++turn;
   const old = document.querySelector(".results");
   old.setAttribute("aria-busy", "true");
@@ -68,7 +68,11 @@ async function visit(address, { push = true, toTop = false } = {}) {
   if (!found || new URL(response.url).pathname !== location.pathname) return location.assign(response.url);
   const refocus = focusKeeper(), keepPlace = placeKeeper();
   const open = new Map(summaries(old));
-  for (const [summary, details] of summaries(found)) details.open ||= open.get(summary)?.open ?? false;
+  const covered = close && innerWidth < WIDE && open.get("refine")?.open; // the panel lies above the results
+  for (const [summary, details] of summaries(found)) {
+    const closes = close && (details.matches(".categories") || (summary === "refine" && innerWidth < WIDE));
+    if (!closes) details.open ||= open.get(summary)?.open ?? false;
+  }
   old.replaceWith(document.adoptNode(found));
   const languages = page.querySelector("[data-languages]");
   if (languages) document.querySelector("[data-languages]")?.replaceWith(document.adoptNode(languages));
@@ -82,7 +86,7 @@ async function visit(address, { push = true, toTop = false } = {}) {
   keepPlace(focused);
   const heading = found.querySelector("h1");
   status.textContent = heading.textContent;
-  if (toTop) heading.scrollIntoView();
+  if (toTop || covered) heading.scrollIntoView();
 }
 
 const plain = (event) => event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
@@ -94,7 +98,7 @@ document.addEventListener("click", (event) => {
   const url = new URL(link.getAttribute("href"), location.href);
   if (!isHere(url) || url.hash) return;
   event.preventDefault();
-  visit(url.href, { toTop: link.matches("[rel=next], [rel=prev]") });
+  visit(url.href, { toTop: link.matches("[rel=next], [rel=prev]"), close: true });
 });
 
 document.addEventListener("submit", (event) => {
