@@ -54,6 +54,7 @@ def test_classes_filters_and_products(open_page, site, photo, width):
     page.get_by_role("button", name="Apply").click()
     page.wait_for_url(re.compile(r"price_max=190"))
     assert "class=lamp" in page.url
+    page.locator(".query").evaluate("it => it.scrollTo(0, 0)")
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
     assert width < 400 or page.get_by_role("img", name="Your photo").bounding_box()["y"] > -200, "stays in sight"
     page.locator(".card a").first.click()
@@ -68,7 +69,7 @@ def test_keyboard(open_page, site, photo):
     tab_to(page, page.locator("#photo"))
     upload(page, photo)
 
-    page.get_by_role("link", name="All", exact=True).focus()
+    page.get_by_role("link", name="All categories", exact=True).focus()
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(r"class=all$"))
