@@ -383,3 +383,25 @@ def test_widget_on_another_site(open_page, settings, photo, tmp_path):
         own.set_input_files("input[type=file]", photo)
         own.wait_for_url(RESULTS)
         assert titles(own)[0] == "Chair Model 3 velvet"
+
+
+@with_and_without_javascript
+def test_back_to_the_card_of_a_product(open_page, site, photo, javascript):
+    """Choosing a category closes the panels above the results; a product leads back to its card."""
+    page = open_page(site, 360, javascript=javascript)
+    page.set_input_files("#photo", photo)
+    if not javascript:
+        page.get_by_role("button", name="Search").click()
+    page.wait_for_url(RESULTS)
+    page.get_by_text("Filters", exact=True).click()
+    page.get_by_role("navigation", name="Category").get_by_role("link", name="All categories").click()
+    page.wait_for_url(re.compile(r"class=all$"))
+    page.locator("details.refine:not([open])").wait_for()
+    fourth = page.locator(".card").nth(3)
+    card = fourth.get_attribute("id")
+    fourth.locator(".more__like").click()
+    page.wait_for_url(re.compile(r"/similar$"))
+    page.get_by_role("link", name="Back to your results").click()
+    page.wait_for_url(re.compile(rf"class=all#{card}$"))
+    page.wait_for_function("scrollY > 0")
+    assert 0 <= page.locator(f"#{card}").bounding_box()["y"] < 400

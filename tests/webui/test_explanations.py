@@ -85,5 +85,6 @@ def test_in_a_browser(open_page, site, width):
     assert fits(page, width)
     page.get_by_role("link", name="Back to your results").click()
     page.wait_for_url(re.compile(r"/results/[0-9a-f]{64}$"))
+    page.locator(".card__menu summary").first.click()
     page.get_by_role("link", name="Why did Chair Model 3 velvet match?").click()
     page.wait_for_url(re.compile(r"/why/P-03$"))

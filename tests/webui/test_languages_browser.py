@@ -140,6 +140,9 @@ def test_a_german_shopper(open_page, detector_site, files, check, width):
     page.get_by_role("heading", name="Deine letzten Fotos").wait_for()
     check(page, "de", width)
     page.goto(results)
+    page.get_by_role("link", name="Mein Foto löschen").click()
+    page.get_by_role("heading", name="Dein Foto löschen?").wait_for()
+    check(page, "de", width)
     page.get_by_role("button", name="Mein Foto löschen").click()
     page.get_by_role("status").filter(has_text="Dein Foto wurde gelöscht.").wait_for()
     check(page, "de", width)
@@ -169,7 +172,7 @@ def test_another_language_is_chosen_and_kept(open_page, detector_site, javascrip
     """The link leads to the same results, also after these were replaced in place."""
     results = detector_site.upload(3)
     page = open_page(detector_site, javascript=javascript, path=results)
-    page.get_by_role("link", name="All", exact=True).click()
+    page.get_by_role("link", name="All categories", exact=True).click()
     page.wait_for_url(re.compile(r"class=all$"))
     page.get_by_role("navigation", name="Language").get_by_role("link", name="Deutsch").click()
     page.wait_for_url(re.compile(r"class=all&lang=de$"))

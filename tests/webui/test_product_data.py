@@ -32,10 +32,10 @@ def test_link_previews(client):
     assert re.search(r'og:image" content="http://localhost/pictures/[0-9a-f]{64}-1280\.jpg"', text)
 
 
-def test_a_product_leads_back_to_the_results(client):
+def test_a_product_leads_back_to_its_card_in_the_results(client):
     results = "http://localhost/results/abc?class=all&page=2"
     assert (
-        'href="http://localhost/results/abc?class=all&amp;page=2"'
+        'href="http://localhost/results/abc?class=all&amp;page=2#result-P-03"'
         in client.get("/products/P-03", headers={"Referer": results}).text
     )
     for referrer in ("https://evil.example/results/abc", "http://localhost/products/P-01", "javascript:alert(1)", ""):
