@@ -99,10 +99,11 @@ def test_a_german_shopper(open_page, detector_site, files, check, width):
 
     page.get_by_role("navigation", name="Wonach gesucht wird").get_by_role("link", name="2 Chair").click()
     page.wait_for_url(re.compile(r"box="))
-    page.locator(".card__menu summary").first.click()
+    card = page.locator(".card", has=page.get_by_role("link", name="Chair Model 3 velvet"))
+    card.locator(".card__menu summary").click()
     first = page.get_by_role("group", name="Deine Bewertung von Chair Model 3 velvet")
     first.get_by_role("button", name="Treffer").click()
-    first.get_by_role("status").filter(has_text="Danke.").wait_for(state="attached")
+    card.get_by_role("status").filter(has_text="Danke.").wait_for()
 
     open_filters(page, width)
     page.get_by_label("Bis", exact=True).fill("1.190,50")
