@@ -97,7 +97,7 @@ def test_redirects_keep_the_language(site):
 @pytest.mark.parametrize(
     ("data", "status", "words"),
     [
-        (b"", 400, "kein Foto gesendet"),
+        (b"", 400, "Die Datei ist leer"),
         (b"%PDF-1.7", 415, "Die Datei ist ein PDF-Dokument"),
         (jpeg()[:300], 415, "unvollständig oder beschädigt"),
         (jpeg() + bytes(1_050_000), 413, "erlaubt sind 1 MB"),
