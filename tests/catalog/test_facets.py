@@ -126,7 +126,7 @@ def test_counts_equal_those_of_sql(pg_engine, items, filters, word, classes):
             (wanted,) = match(session, word, read_vocabulary(session)).wanted or [None]
             if wanted is not None:
                 masks["words"] = found.rows_of(wanted.mentioned)
-                conditions["words"] = f"(title = '{word}' OR '{word}' = ANY(color))"
+                conditions["words"] = f"product_id = ANY(ARRAY{wanted.mentioned.tolist()}::bigint[])"
         masks[CLASS] = found.values[CLASS].rows_with(classes, len(found))
         conditions[CLASS] = f"class && {listed(classes)}"
         passing = Passing(len(found), masks)

@@ -195,7 +195,7 @@ def test_backups_during_nightly_jobs_are_of_one_moment(
         restore(settings, folder / "backup", snapshot_id)
         found = verify_published(settings, FakeEncoder, no_detector)
         assert found.problems == ()
-        assert reindex.reindex(settings, open_encoder=FakeEncoder, open_detector=no_detector).encoded == 0
+        assert reindex.reindex(settings, open_encoder=FakeEncoder, open_detector=no_detector).unreadable == 0
 
 
 def test_commands(indexed_shop: Shop, tmp_path: Path) -> None:

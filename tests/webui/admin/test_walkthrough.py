@@ -181,6 +181,7 @@ def test_from_an_account_to_a_promoted_model(installation, chromium):
         shopper.goto(shop.shop)
         shopper.set_input_files("#photo", photos[0])
         shopper.wait_for_url(re.compile("/results/"))
+        shopper.locator(".card__menu summary").first.click()
         shopper.get_by_role("button", name=re.compile("^Wrong")).first.click()
         with open_catalog(settings.catalog_url) as sessions:
             while True:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import threading
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -65,7 +66,8 @@ def test_python(here, capsys, monkeypatch):
     monkeypatch.setenv("VSEARCH_WEBHOOK_SECRET", webhooks.new_secret())
     names = {}
     for block in blocks("python", "\nwith ") + blocks("python", "asyncio.run") + blocks("python", "def receive"):
-        exec(compile(here(block), str(PAGE), "exec"), names)
+        with ThreadPoolExecutor(1) as thread:  # other tests may leave an event loop running in this one
+            thread.submit(exec, compile(here(block), str(PAGE), "exec"), names).result()
     output = capsys.readouterr().out
     assert "P-02 Chair Model 2" in output
     assert "withdraw 0 OLD-7" in output

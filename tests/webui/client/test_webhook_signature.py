@@ -15,6 +15,12 @@ BODY = json.dumps({"type": "job.ended", "timestamp": "2026-11-28T01:30:00+00:00"
 NOW = utc_now()
 
 
+@pytest.fixture(autouse=True)
+def _current_time() -> None:
+    """Messages are as old as their test, not as the test run."""
+    globals()["NOW"] = utc_now()
+
+
 def headers(secret=SECRET, body=BODY):
     return webhooks.headers(webhooks.read_secret(Settings(webhook_secret=secret)), "msg_17", body, NOW)
 
