@@ -144,7 +144,7 @@ def _found(index: dict[Key, list[Entry]], word: str) -> list[Entry]:
 
 
 def _compound(word: str) -> str:
-    """Return the German color that a compound ends with: "grün" of "hellgrün"; the word itself if there is none."""
+    """Return the color at the end of a German compound ("grün" for "hellgrün"), or the word itself if there is none."""
     german = list(LANGUAGES).index("de")
     names = (name for family in families().values() for name in family.names[german] if not family.is_material)
     return next((name for name in names if word.endswith(name) and len(word) >= len(name) + 3), word)

@@ -131,9 +131,10 @@ def list_snapshots(folder: Path) -> list[str]:
 def read_snapshot(folder: Path, snapshot_id: str = "") -> Snapshot:
     """Return a snapshot, by default the latest; raise `BackupError` if it is missing or damaged."""
     known = list_snapshots(folder)
-    if not known or snapshot_id not in ("", *known):
-        found = f"It has {', '.join(known[-5:])}" if known else "It has none"
-        raise BackupError(f"{folder} has no snapshot {snapshot_id}. {found}.".replace("snapshot .", "snapshots."))
+    if not known:
+        raise BackupError(f"{folder} has no snapshots. Give the folder of `vsearch backup`.")
+    if snapshot_id not in ("", *known):
+        raise BackupError(f"{folder} has no snapshot {snapshot_id}. It has {', '.join(known[-5:])}.")
     path = folder / "snapshots" / f"{snapshot_id or known[-1]}.json.gz"
     try:
         content = json.loads(gzip.decompress(path.read_bytes()))

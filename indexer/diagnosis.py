@@ -236,5 +236,4 @@ def _check_delta(path: Path, generation: Generation) -> Iterator[Diagnosis]:
 
 
 def _size(folder: Path) -> int:
-    sizes = [path.stat().st_size for path in folder.glob("*/*")] if folder.is_dir() else []
-    return max(sum(sizes), 0)
+    return sum(path.stat().st_size for path in folder.glob("*/*"))

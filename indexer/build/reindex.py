@@ -148,7 +148,7 @@ def _update_index(context: RunContext) -> RunReport:
     inputs = collect(context, shop_checkpoint(settings, current), current)
     if current and current.fingerprint == inputs.origin.fingerprint and _is_intact(settings, current):
         return unchanged(current, inputs.catalog)
-    return publish(context, inputs, build_generation(context, inputs))
+    return publish(context, inputs, *build_generation(context, inputs))
 
 
 def collect(context: RunContext, trunk: Checkpoint, current: Manifest | None, labels: int | None = None) -> BuildInputs:
@@ -257,8 +257,8 @@ def _with_heads(settings: Settings, trunk: Checkpoint, catalog: EncodedCatalog, 
     return trunk
 
 
-def build_generation(context: RunContext, inputs: BuildInputs) -> Path:
-    """Fit the embedding, build the indexes, then load and check them; return the hidden folder.
+def build_generation(context: RunContext, inputs: BuildInputs) -> tuple[Path, Generation]:
+    """Fit the embedding, build the indexes, then load and check them; return the hidden folder and its generation.
 
     Raises:
         VerificationFailed: the generation is faulty or performs worse than the published one.
@@ -290,7 +290,7 @@ def build_generation(context: RunContext, inputs: BuildInputs) -> Path:
     generation = replace(generation, manifest=_calibrate(context, inputs, hidden, open_engine))
     with stages("compare with the published index"):
         check_against_published(generation, inputs.current, open_engine, context)
-    return hidden
+    return hidden, generation
 
 
 def _known_products(context: RunContext, catalog: EncodedCatalog) -> tuple[list[KnownProduct], ReadBlocks]:
@@ -332,14 +332,14 @@ def _open_engine(context: RunContext, inputs: BuildInputs, generation: Generatio
     return open_engine
 
 
-def publish(context: RunContext, inputs: BuildInputs, hidden: Path) -> RunReport:
-    """Publish a hidden generation and delete old ones.
+def publish(context: RunContext, inputs: BuildInputs, hidden: Path, generation: Generation) -> RunReport:
+    """Publish the generation in a hidden folder and delete old ones.
 
     What has been added to the catalog since the run read it is searchable from the start, by the generation's delta.
     """
     settings, stages, encoding = context.settings, context.stages, inputs.catalog.encode_context
     with stages("publish"), waiting_lock(settings.data / DELTA_LOCK):
-        write_delta(settings.generations, generations.load(hidden), encoding, clock=context.clock)
+        write_delta(settings.generations, generation, encoding, clock=context.clock)
         generations.publish(settings.generations, hidden)
     with stages("prune"):
         pruned = retention.prune(settings.generations, settings.keep_generations)

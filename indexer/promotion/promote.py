@@ -92,7 +92,7 @@ def compare(
         photos = evaluation_set.load_or_create(context)
         current = current_manifest(settings)
         labels = latest_label(context)
-        hidden = [build_generation(context, collect(context, each, current, labels)) for each in checkpoints]
+        hidden = [build_generation(context, collect(context, each, current, labels))[0] for each in checkpoints]
         folders = hidden if first else [generations.current(settings.generations), *hidden]
         names = (first.checkpoint_id if first else IN_USE, name)
         return compare_generations(context, photos, (folders[0], folders[1]), names)
@@ -250,12 +250,12 @@ def _promote(context: RunContext, candidate: Checkpoint, allow_drop: float, reas
             return Promotion(unchanged(current, inputs.catalog), None)
         origin = inputs.origin.model_copy(update={"model_before": current.generation_id})
         inputs = replace(inputs, origin=origin)
-        hidden = build_generation(context, inputs)
+        hidden, generation = build_generation(context, inputs)
         folders = settings.generations / current.generation_id, hidden
         result = compare_generations(context, photos, folders, (IN_USE, CANDIDATE))
         names = (f"{IN_USE} ({current.checkpoint_id})", f"{CANDIDATE} ({candidate.checkpoint_id})")
         figures = _check_drops(result, names, allow_drop)
-        report = publish(context, inputs, hidden)
+        report = publish(context, inputs, hidden, generation)
     note = f"Model {candidate.checkpoint_id} promoted: {figures}." + (
         f" A loss was accepted: {reason}" if reason else ""
     )

@@ -126,7 +126,8 @@ def test_counts_equal_those_of_sql(pg_engine, items, filters, word, classes):
             (wanted,) = match(session, word, read_vocabulary(session)).wanted or [None]
             if wanted is not None:
                 masks["words"] = found.rows_of(wanted.mentioned)
-                conditions["words"] = f"product_id = ANY(ARRAY{wanted.mentioned.tolist()}::bigint[])"
+                meant = listed([shade for shade, found_in in FAMILIES.items() if shade == word or word in found_in])
+                conditions["words"] = f"(title = ANY({meant}) OR color && {meant})"
         masks[CLASS] = found.values[CLASS].rows_with(classes, len(found))
         conditions[CLASS] = f"class && {listed(classes)}"
         passing = Passing(len(found), masks)

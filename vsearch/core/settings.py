@@ -69,7 +69,7 @@ class Settings(BaseModel):
     """Command, run without a shell, that receives the message of a failed job on standard input; test it with
     `vsearch jobs alarm`."""
     webhook_urls: str = ""
-    """Addresses that are told when a job has ended, separated by commas; see docs/api.md."""
+    """Addresses that get a message when a job has ended, separated by commas; see docs/api.md."""
     webhook_secret: str = ""
     """Key that signs these messages: `whsec_` and 24 to 64 bytes in Base64; `vsearch jobs webhooks --new-secret` makes
     one."""

@@ -118,9 +118,9 @@ def test_products_added_during_a_run_are_searchable_when_it_publishes(indexed_sh
         indexed_shop.add(["NEW1"], CATEGORIES[2])
         manifest = indexed_shop.manifest()
         inputs = reindex.collect(context, reindex.shop_checkpoint(indexed_shop.settings, manifest), manifest)
-        hidden = reindex.build_generation(context, inputs)
+        built = reindex.build_generation(context, inputs)
         indexed_shop.add(["NEW2"], CATEGORIES[2])
-        reindex.publish(context, inputs, hidden)
+        reindex.publish(context, inputs, *built)
     engine.refresh()
     delta = engine.serving.generation.delta
     assert delta is not None

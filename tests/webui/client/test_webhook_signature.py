@@ -1,7 +1,7 @@
 """Messages to webhooks are accepted only as the worker sends them."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -12,35 +12,30 @@ from vsearch.core.settings import Settings
 
 SECRET = webhooks.new_secret()
 BODY = json.dumps({"type": "job.ended", "timestamp": "2026-11-28T01:30:00+00:00", "data": {"job_id": 12}})
-NOW = utc_now()
+NOW = datetime(2026, 11, 28, 1, 30, tzinfo=UTC)
 
 
-@pytest.fixture(autouse=True)
-def _current_time() -> None:
-    """Messages are as old as their test, not as the test run."""
-    globals()["NOW"] = utc_now()
-
-
-def headers(secret=SECRET, body=BODY):
-    return webhooks.headers(webhooks.read_secret(Settings(webhook_secret=secret)), "msg_17", body, NOW)
+def headers(secret=SECRET, body=BODY, now=NOW):
+    return webhooks.headers(webhooks.read_secret(Settings(webhook_secret=secret)), "msg_17", body, now)
 
 
 def test_messages_of_the_worker():
-    message = verify_webhook(headers(), BODY.encode(), SECRET)
+    message = verify_webhook(headers(), BODY.encode(), SECRET, now=NOW)
     assert (message.id, message.type, message.data, message.timestamp.year) == (
         "msg_17",
         "job.ended",
         {"job_id": 12},
         2026,
     )
+    assert verify_webhook(headers(now=utc_now()), BODY.encode(), SECRET)
     upper = {name.upper(): value for name, value in headers().items()}
-    assert verify_webhook(upper, BODY.encode(), SECRET) == message
+    assert verify_webhook(upper, BODY.encode(), SECRET, now=NOW) == message
 
 
 def test_one_of_several_signatures_is_enough_while_a_secret_is_changed():
     found = headers()
     found["webhook-signature"] = f"v1a,abc v1,YWJj {found['webhook-signature']}"
-    assert verify_webhook(found, BODY.encode(), SECRET)
+    assert verify_webhook(found, BODY.encode(), SECRET, now=NOW)
 
 
 @pytest.mark.parametrize("change", [
@@ -55,14 +50,14 @@ def test_one_of_several_signatures_is_enough_while_a_secret_is_changed():
 ])  # fmt: skip
 def test_other_messages(change):
     with pytest.raises(WebhookInvalidError):
-        verify_webhook(headers() | change, BODY.encode(), SECRET)
+        verify_webhook(headers() | change, BODY.encode(), SECRET, now=NOW)
 
 
 def test_changed_bodies_and_missing_headers():
     with pytest.raises(WebhookInvalidError):
-        verify_webhook(headers(), BODY.encode() + b" ", SECRET)
+        verify_webhook(headers(), BODY.encode() + b" ", SECRET, now=NOW)
     with pytest.raises(WebhookInvalidError):
-        verify_webhook({}, BODY.encode(), SECRET)
+        verify_webhook({}, BODY.encode(), SECRET, now=NOW)
 
 
 @pytest.mark.parametrize("seconds", [-301, 301])
@@ -76,7 +71,7 @@ def test_old_messages_and_wrong_clocks(seconds):
 @pytest.mark.parametrize("body", ["[]", "{}", "{", '{"type": "a", "timestamp": "now", "data": {}}'])
 def test_signed_bodies_of_another_form(body):
     with pytest.raises(WebhookInvalidError):
-        verify_webhook(headers(body=body), body.encode(), SECRET)
+        verify_webhook(headers(body=body), body.encode(), SECRET, now=NOW)
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_dG9vIHNob3J0", "whsec_***"])
